@@ -1,0 +1,196 @@
+"""Decides who is calling from the request's headers, by the modes that a function accepts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from types import MappingProxyType
+from typing import Any, Literal, cast
+from uuid import UUID
+
+from outdial.auth.keys import DEFAULT_NAME, LEGACY_NAME, ApiKey, KeyKind, KeyRing
+from outdial.auth.tokens import Misconfigured, TokenVerifier, Verified
+
+ModeKind = Literal["user", "publishable", "secret", "none"]
+Role = Literal["anon", "authenticated", "service_role"]
+
+_KEY_OF_ROLE: Mapping[str, KeyKind] = {"anon": "publishable", "service_role": "secret"}
+_ROLE_OF_KEY: Mapping[KeyKind, Role] = {"publishable": "anon", "secret": "service_role"}
+
+
+@dataclass(frozen=True, slots=True)
+class AuthMode:
+    """One way of being let in; `key` narrows publishable and secret to a name, `*` to any."""
+
+    kind: ModeKind
+    key: str | None = None
+
+    def admits(self, key: ApiKey) -> bool:
+        """Tell whether `key` opens this mode; without a name, the default and the legacy key do."""
+        if key.kind != self.kind:
+            return False
+        if self.key is None:
+            return key.name in (DEFAULT_NAME, LEGACY_NAME)
+        return self.key in ("*", key.name)
+
+    def __str__(self) -> str:
+        return self.kind if self.key is None else f"{self.kind}:{self.key}"
+
+
+def parse_mode(text: str) -> AuthMode:
+    """Read `user`, `none`, `publishable[:name|:*]` or `secret[:name|:*]`; raise ValueError on anything else."""
+    kind, colon, key = text.partition(":")
+    has_key_kind = kind in ("publishable", "secret")
+    if not (has_key_kind or kind in ("user", "none")) or (colon and not (has_key_kind and key)):
+        raise ValueError(f"{text!r} is no auth mode: use user, none, publishable[:name] or secret[:name]")
+    return AuthMode(cast("ModeKind", kind), key or None)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A signed-in person, as the token tells. `user_metadata` is theirs to write: never authorise on it."""
+
+    id: UUID
+    email: str | None
+    role: str
+    app_metadata: Mapping[str, Any] = field(repr=False)
+    user_metadata: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a request acts as: the Postgres role, and the claims that row level security sees."""
+
+    mode: ModeKind
+    role: Role
+    claims: Mapping[str, Any] = field(repr=False)
+    user: User | None = None
+    key_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The request is not let in; `status` is 401, or 500 when the fault is ours."""
+
+    status: int
+    code: str
+    message: str
+
+
+NOBODY = Caller("none", "anon", MappingProxyType({"role": "anon"}))
+
+
+@dataclass(slots=True)
+class _Presented:
+    keys: list[ApiKey] = field(default_factory=list)
+    has_api_key: bool = False
+    claims: Mapping[str, Any] | None = None
+
+
+async def identify(
+    headers: Mapping[str, str], modes: Sequence[AuthMode], keyring: KeyRing, verifier: TokenVerifier
+) -> Caller | Denied:
+    """Return the caller by the first of `modes` that fits; `headers` are looked up in lower case.
+
+    A credential that is absent, or an API key that is unknown, leaves the next mode its chance. A JWT that is present
+    but bad denies at once, unless `none` comes first: a caller is never silently taken for less than it claims.
+    """
+    strict = list(takewhile(lambda mode: mode.kind != "none", modes))
+    if not strict:
+        return NOBODY
+    presented = await _present(headers, keyring, verifier)
+    if isinstance(presented, Denied):
+        return presented
+    for mode in strict:
+        caller = _admit_user(presented) if mode.kind == "user" else _admit_key(mode, presented)
+        if caller is not None:
+            return caller
+    return NOBODY if len(strict) < len(modes) else _denial(presented, strict, keyring)
+
+
+async def _present(headers: Mapping[str, str], keyring: KeyRing, verifier: TokenVerifier) -> _Presented | Denied:
+    presented = _Presented()
+    api_key, token = headers.get("apikey", "").strip(), _bearer(headers)
+    if token and ((keys := keyring.matching(token)) or token.startswith("sb_")):
+        _add_key(presented, keys)
+    elif token:
+        verdict = await verifier.verify(token)
+        if not isinstance(verdict, Verified):
+            return Denied(500 if isinstance(verdict, Misconfigured) else 401, verdict.code, verdict.message)
+        if (denied := _take_claims(presented, verdict.claims)) is not None:
+            return denied
+    if api_key:
+        _add_key(presented, keyring.matching(api_key) or await _keys_of_jwt(api_key, verifier))
+    return presented
+
+
+def _bearer(headers: Mapping[str, str]) -> str:
+    scheme, _, token = headers.get("authorization", "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _add_key(presented: _Presented, keys: Iterable[ApiKey]) -> None:
+    presented.has_api_key = True
+    presented.keys.extend(keys)
+
+
+def _take_claims(presented: _Presented, claims: Mapping[str, Any]) -> Denied | None:
+    role = claims.get("role")
+    if role == "authenticated":
+        presented.claims = claims
+    elif isinstance(role, str) and role in _KEY_OF_ROLE:
+        _add_key(presented, [ApiKey(_KEY_OF_ROLE[role], LEGACY_NAME, "")])
+    else:
+        return Denied(500, "UNSUPPORTED_ROLE", "The token asks for a role that functions may not assume")
+    return None
+
+
+async def _keys_of_jwt(api_key: str, verifier: TokenVerifier) -> list[ApiKey]:
+    """Accept any anon or service_role JWT of the project, as Supabase's own gateway does with its legacy keys."""
+    if api_key.count(".") != 2:
+        return []
+    verdict = await verifier.verify(api_key)
+    kind = _KEY_OF_ROLE.get(str(verdict.claims.get("role"))) if isinstance(verdict, Verified) else None
+    return [ApiKey(kind, LEGACY_NAME, "")] if kind is not None else []
+
+
+def _admit_user(presented: _Presented) -> Caller | Denied | None:
+    claims = presented.claims
+    if claims is None:
+        return None
+    try:
+        user_id = UUID(claims.get("sub"))
+    except (ValueError, TypeError, AttributeError):
+        return Denied(401, "INVALID_JWT", "The token names no user (sub must be a UUID)")
+    email = claims.get("email")
+    user = User(
+        user_id,
+        email if isinstance(email, str) and email else None,
+        "authenticated",
+        _mapping(claims.get("app_metadata")),
+        _mapping(claims.get("user_metadata")),
+    )
+    return Caller("user", "authenticated", MappingProxyType(dict(claims)), user)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return MappingProxyType(value if isinstance(value, dict) else {})
+
+
+def _admit_key(mode: AuthMode, presented: _Presented) -> Caller | None:
+    for key in presented.keys:
+        if mode.admits(key):
+            role = _ROLE_OF_KEY[key.kind]
+            return Caller(mode.kind, role, MappingProxyType({"role": role}), key_name=key.name)
+    return None
+
+
+def _denial(presented: _Presented, modes: Sequence[AuthMode], keyring: KeyRing) -> Denied:
+    accepted = ", ".join(str(mode) for mode in modes)
+    if presented.keys or presented.claims is not None:
+        return Denied(401, "INVALID_CREDENTIALS", f"These credentials are not accepted here; accepted: {accepted}")
+    if not presented.has_api_key:
+        return Denied(401, "MISSING_CREDENTIALS", f"Send an apikey or a bearer token; accepted: {accepted}")
+    wanted = [mode.kind for mode in modes if mode.kind in ("publishable", "secret")]
+    if wanted and not any(keyring.can_check(kind) for kind in wanted):
+        return Denied(500, "NO_KEYS_CONFIGURED", f"No API keys are configured; accepted: {accepted}")
+    return Denied(401, "INVALID_API_KEY", f"The API key is not known here; accepted: {accepted}")

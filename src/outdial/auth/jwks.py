@@ -1,0 +1,153 @@
+"""The public keys that a project's tokens are signed with, held fast or fetched and kept for a while."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+import aiohttp
+import jwt
+import msgspec
+
+from outdial.clock import Clock
+
+# Supabase Auth serves the set with max-age=600.
+_FRESH_FOR = timedelta(minutes=10)
+_PAUSE_AFTER_FETCH = timedelta(seconds=30)
+_PAUSE_AFTER_FAILURE = timedelta(seconds=5)
+_FETCH_TIMEOUT = aiohttp.ClientTimeout(total=5)
+_MOST_BYTES = 1 << 20
+# Symmetric keys ("oct") are left out: a set is public, so a secret in it is none.
+_ALGORITHMS: Mapping[tuple[object, object], Literal["ES256", "RS256"]] = {
+    ("EC", "P-256"): "ES256",
+    ("RSA", None): "RS256",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A key and the only algorithm it may be used with."""
+
+    algorithm: Literal["ES256", "RS256"]
+    key: Any
+
+
+@dataclass(frozen=True, slots=True)
+class JwksUnavailable:
+    """The set could not be fetched, so nothing can be said about the token."""
+
+    reason: str
+
+
+class JwksSource(Protocol):
+    """Where public keys come from."""
+
+    async def find(self, kid: str) -> PublicKey | JwksUnavailable | None:
+        """Return the key named `kid`; None when the set does not hold it."""
+        ...
+
+    async def close(self) -> None:
+        """Release what the source holds."""
+        ...
+
+
+def read_jwks(document: object) -> dict[str, PublicKey]:
+    """Return the usable keys of a JWK set (RFC 7517) by `kid`; one that is of no use to us is left out."""
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError('a JWK set is an object with a list "keys"')
+    found = {}
+    for entry in entries:
+        if isinstance(entry, dict) and isinstance(kid := entry.get("kid"), str) and (key := _read_key(entry)):
+            found[kid] = key
+    return found
+
+
+def _read_key(entry: dict[str, Any]) -> PublicKey | None:
+    algorithm = _ALGORITHMS.get((entry.get("kty"), entry.get("crv")))
+    if algorithm is None or entry.get("alg", algorithm) != algorithm or entry.get("use", "sig") != "sig":
+        return None
+    try:
+        return PublicKey(algorithm, jwt.PyJWK.from_dict(entry, algorithm).key)
+    except jwt.PyJWTError:
+        return None
+
+
+class StaticJwks:
+    """A set given once, in a setting."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._keys = read_jwks(dict(document))
+
+    async def find(self, kid: str) -> PublicKey | JwksUnavailable | None:
+        """Return the key named `kid`, or None."""
+        return self._keys.get(kid)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class RemoteJwks:
+    """The set at a URL: kept for ten minutes, asked again for an unknown key, the old one used while it is away.
+
+    Tokens are made by strangers, so an unknown key causes at most one request in 30 seconds.
+    """
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self._url = url
+        self._clock = clock
+        self._keys: dict[str, PublicKey] = {}
+        self._stale_at: datetime | None = None
+        self._not_before: datetime | None = None
+        self._failure: str | None = None
+        self._lock = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def find(self, kid: str) -> PublicKey | JwksUnavailable | None:
+        """Return the key named `kid`, fetching the set when that could help."""
+        if not self._is_current(kid):
+            async with self._lock:
+                if not self._is_current(kid) and self._may_fetch():
+                    await self._fetch()
+        key = self._keys.get(kid)
+        if key is None and self._failure is not None:
+            return JwksUnavailable(self._failure)
+        return key
+
+    async def close(self) -> None:
+        """Close the HTTP session."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _is_current(self, kid: str) -> bool:
+        return kid in self._keys and self._stale_at is not None and self._clock.now() < self._stale_at
+
+    def _may_fetch(self) -> bool:
+        return self._not_before is None or self._clock.now() >= self._not_before
+
+    async def _fetch(self) -> None:
+        try:
+            keys = read_jwks(msgspec.json.decode(await self._download()))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            self._failure = f"{type(error).__name__}: {error}"
+            self._not_before = self._clock.now() + _PAUSE_AFTER_FAILURE
+            return
+        now = self._clock.now()
+        self._keys, self._failure = keys, None
+        self._stale_at, self._not_before = now + _FRESH_FOR, now + _PAUSE_AFTER_FETCH
+
+    async def _download(self) -> bytes:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=_FETCH_TIMEOUT)
+        async with self._session.get(self._url, raise_for_status=True, allow_redirects=False) as response:
+            if response.status != 200:
+                raise ValueError(f"HTTP {response.status}")
+            # read(n) may return less than n bytes; one chunk more than the bound is enough to refuse.
+            document = bytearray()
+            async for chunk in response.content.iter_any():
+                document += chunk
+                if len(document) > _MOST_BYTES:
+                    raise ValueError(f"more than {_MOST_BYTES} bytes")
+            return bytes(document)

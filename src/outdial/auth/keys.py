@@ -1,0 +1,125 @@
+"""The API keys and the JWT secret of a project, and the public ones that every local stack shares."""
+
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Literal, Self
+
+import jwt
+
+from outdial.settings import SettingError
+
+KeyKind = Literal["publishable", "secret"]
+
+DEFAULT_NAME = "default"
+LEGACY_NAME = "legacy"
+
+# Supabase ships these with every local stack. They are public, and guard nothing.
+LOCAL_JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
+LOCAL_PUBLISHABLE_KEY = "sb_publishable_ACJWlzQHlZjBrEguHvfOxg_3BJgxAaH"
+LOCAL_SECRET_KEY = "sb_secret_N7UND0UgjKTVK-Uodkm0Hg_xSvEMPvz"
+_LOCAL_EXPIRY = 1983812996
+
+
+def mint_jwt(secret: str, claims: Mapping[str, object]) -> str:
+    """Return `claims` as a JWT signed HS256 with `secret`."""
+    return jwt.encode(dict(claims), secret, algorithm="HS256")
+
+
+def local_anon_jwt() -> str:
+    """Return the legacy anon key of a local Supabase stack, byte for byte."""
+    return _local_jwt("anon")
+
+
+def local_service_role_jwt() -> str:
+    """Return the legacy service-role key of a local Supabase stack, byte for byte."""
+    return _local_jwt("service_role")
+
+
+def _local_jwt(role: str) -> str:
+    return mint_jwt(LOCAL_JWT_SECRET, {"iss": "supabase-demo", "role": role, "exp": _LOCAL_EXPIRY})
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """One key of a project. Those of the older settings, one per kind, are named `legacy`."""
+
+    kind: KeyKind
+    name: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """All that a process needs to tell its callers apart; `repr` shows names, never values.
+
+    `jwks` is a JWK set held fast (`{"keys": [...]}`); without it, the one at `jwks_url` is asked.
+    """
+
+    keys: tuple[ApiKey, ...] = ()
+    jwt_secret: str | None = field(default=None, repr=False)
+    jwks_url: str | None = None
+    jwks: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Read Supabase's settings; raise SettingError naming the one that cannot be read.
+
+        SUPABASE_PUBLISHABLE_KEYS and SUPABASE_SECRET_KEYS are JSON objects from name to key; SUPABASE_ANON_KEY and
+        SUPABASE_SERVICE_ROLE_KEY hold one key each, of either form; SUPABASE_JWT_SECRET verifies HS256; SUPABASE_JWKS
+        (JSON) or the JWK set of SUPABASE_URL verifies ES256 and RS256.
+        """
+        url = env.get("SUPABASE_URL", "").strip().rstrip("/")
+        return cls(
+            keys=tuple(_read_keys(env)),
+            jwt_secret=env.get("SUPABASE_JWT_SECRET", "").strip() or None,
+            jwks_url=f"{url}/auth/v1/.well-known/jwks.json" if url else None,
+            jwks=_json_object(env, "SUPABASE_JWKS") or None,
+        )
+
+    def matching(self, candidate: str) -> tuple[ApiKey, ...]:
+        """Return the keys whose value is `candidate`: the same one may be set under several names.
+
+        Takes the same time wherever and whether it matches.
+        """
+        digest = sha256(candidate.encode()).digest()
+        matches = [hmac.compare_digest(digest, sha256(key.value.encode()).digest()) for key in self.keys]
+        return tuple(key for key, is_match in zip(self.keys, matches, strict=True) if is_match)
+
+    def can_check(self, kind: KeyKind | Literal["user"]) -> bool:
+        """Tell whether a caller of `kind` could ever be let in with what is configured."""
+        if kind == "user":
+            return bool(self.jwt_secret or self.jwks or self.jwks_url)
+        return bool(self.jwt_secret) or any(key.kind == kind for key in self.keys)
+
+
+_SETTINGS: tuple[tuple[KeyKind, str, str], ...] = (
+    ("publishable", "SUPABASE_PUBLISHABLE_KEYS", "SUPABASE_ANON_KEY"),
+    ("secret", "SUPABASE_SECRET_KEYS", "SUPABASE_SERVICE_ROLE_KEY"),
+)
+
+
+def _read_keys(env: Mapping[str, str]) -> Iterator[ApiKey]:
+    for kind, several, one in _SETTINGS:
+        for name, value in _json_object(env, several).items():
+            if not isinstance(value, str) or not value.strip():
+                raise SettingError(f"{several} must give each key as text; {name!r} is not")
+            yield ApiKey(kind, name, value.strip())
+        if legacy := env.get(one, "").strip():
+            yield ApiKey(kind, LEGACY_NAME, legacy)
+
+
+def _json_object(env: Mapping[str, str], name: str) -> dict[str, Any]:
+    raw = env.get(name, "").strip()
+    if not raw:
+        return {}
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        # The value is a secret: the message must not quote it.
+        raise SettingError(f"{name} must be a JSON object") from None
+    return value

@@ -1,0 +1,165 @@
+"""Checks a JWT: the signature with the key that its algorithm calls for, then the times and the audience."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Self, assert_never
+
+import jwt
+from jwt.types import Options
+
+from outdial.auth.jwks import JwksSource, JwksUnavailable, PublicKey, RemoteJwks, StaticJwks
+from outdial.auth.keys import KeyRing
+from outdial.clock import Clock
+from outdial.settings import SettingError
+
+LEEWAY = timedelta(seconds=10)
+AUDIENCE = "authenticated"
+_LONGEST_TOKEN = 16 * 1024
+
+# PyJWT reads the system's clock, so the claims about time are checked here against ours.
+_SIGNATURE_ONLY: Options = {
+    "verify_signature": True,
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_iss": False,
+    "verify_sub": False,
+    "verify_jti": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The token is genuine and valid now."""
+
+    claims: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BadToken:
+    """The token is not to be believed; `code` is one of Supabase's."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Misconfigured:
+    """We could not check the token, which is our fault and not the caller's."""
+
+    code: str
+    message: str
+
+
+Verdict = Verified | BadToken | Misconfigured
+
+_MALFORMED = BadToken("UNAUTHORIZED_INVALID_JWT_FORMAT", "Invalid JWT format")
+
+
+def _invalid(message: str) -> BadToken:
+    return BadToken("INVALID_JWT", message)
+
+
+class TokenVerifier:
+    """Verifies HS256 with the project's secret, ES256 and RS256 with its public keys."""
+
+    def __init__(
+        self, *, jwt_secret: str | None, jwks: JwksSource | None, clock: Clock, leeway: timedelta = LEEWAY
+    ) -> None:
+        self._secret = jwt_secret
+        self._jwks = jwks
+        self._clock = clock
+        self._leeway_s = leeway.total_seconds()
+
+    @classmethod
+    def from_keys(cls, keyring: KeyRing, clock: Clock) -> Self:
+        """Return a verifier for what the key ring holds; raise SettingError when its JWK set is not one."""
+        jwks: JwksSource | None = None
+        if keyring.jwks is not None:
+            try:
+                jwks = StaticJwks(keyring.jwks)
+            except ValueError as error:
+                raise SettingError(f"SUPABASE_JWKS cannot be used: {error}") from None
+        elif keyring.jwks_url is not None:
+            jwks = RemoteJwks(keyring.jwks_url, clock)
+        return cls(jwt_secret=keyring.jwt_secret, jwks=jwks, clock=clock)
+
+    async def verify(self, token: str) -> Verdict:
+        """Return what the token says, or why it is not believed."""
+        if len(token) > _LONGEST_TOKEN or token.count(".") != 2:
+            return _MALFORMED
+        try:
+            header = jwt.get_unverified_header(token)
+        except (jwt.PyJWTError, ValueError):
+            return _MALFORMED
+        match header.get("alg"):
+            case "HS256":
+                return self._verify_shared(token)
+            case "ES256" | "RS256" as algorithm:
+                return await self._verify_public(token, algorithm, header.get("kid"))
+            case other:
+                return _unsupported(other)
+
+    async def close(self) -> None:
+        """Release the connection to the JWK set."""
+        if self._jwks is not None:
+            await self._jwks.close()
+
+    def _verify_shared(self, token: str) -> Verdict:
+        if self._secret is not None:
+            return self._verify_with(token, self._secret, "HS256")
+        if self._jwks is not None:
+            return _unsupported("HS256")
+        return Misconfigured("JWT_SECRET_NOT_CONFIGURED", "Set SUPABASE_JWT_SECRET to verify tokens")
+
+    async def _verify_public(self, token: str, algorithm: str, kid: object) -> Verdict:
+        if self._jwks is None:
+            return Misconfigured("JWKS_NOT_CONFIGURED", "Set SUPABASE_URL or SUPABASE_JWKS to verify tokens")
+        if not isinstance(kid, str):
+            return _invalid("The token does not name its key (kid)")
+        found = await self._jwks.find(kid)
+        match found:
+            case PublicKey():
+                # The key decides, never the token: RS256 with an EC key must not even be tried.
+                if found.algorithm != algorithm:
+                    return _invalid("The token's algorithm is not that of its key")
+                return self._verify_with(token, found.key, found.algorithm)
+            case JwksUnavailable():
+                return Misconfigured("JWKS_FETCH_FAILED", "The keys that verify tokens cannot be fetched now")
+            case None:
+                return _invalid("The token is signed with an unknown key")
+            case _:
+                assert_never(found)
+
+    def _verify_with(self, token: str, key: Any, algorithm: str) -> Verdict:
+        try:
+            claims = jwt.decode(token, key, algorithms=[algorithm], options=_SIGNATURE_ONLY)
+        except jwt.InvalidSignatureError:
+            return _invalid("The token's signature does not match")
+        except (jwt.PyJWTError, ValueError):
+            return _MALFORMED
+        return self._objection(claims) or Verified(claims)
+
+    def _objection(self, claims: Mapping[str, Any]) -> BadToken | None:
+        now = self._clock.now().timestamp()
+        expires, begins = claims.get("exp"), claims.get("nbf")
+        if not _is_time(expires) or not _is_time(begins):
+            return _MALFORMED
+        if expires is not None and not now < expires + self._leeway_s:
+            return _invalid("The token has expired: sign in again or refresh it")
+        if begins is not None and not now >= begins - self._leeway_s:
+            return _invalid("The token is not valid yet")
+        audience = claims.get("aud", AUDIENCE)
+        if AUDIENCE not in (audience if isinstance(audience, list) else [audience]):
+            return _invalid("The token is meant for another audience")
+        return None
+
+
+def _is_time(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _unsupported(algorithm: object) -> BadToken:
+    return BadToken("UNAUTHORIZED_UNSUPPORTED_TOKEN_ALGORITHM", f"Unsupported JWT algorithm {str(algorithm)[:16]}")

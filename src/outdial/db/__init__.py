@@ -1,0 +1,1 @@
+"""The database: sessions with an identity, statements in files, migrations, and an embedded server."""

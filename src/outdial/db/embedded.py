@@ -1,0 +1,324 @@
+"""A Postgres server without an installation, shared by all processes of a user and left behind by none."""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+import platformdirs
+
+from outdial.db.binaries import Binaries, ServerUser
+from outdial.db.errors import EmbeddedPostgresFailed, SocketPathTooLong
+
+SUPERUSER = "postgres"
+# What Supabase's local stack uses. It opens nothing by itself: TCP is off unless `listen_port` is given.
+LOCAL_PASSWORD = "postgres"
+
+_DEFAULT_PORT = 5432
+_BOOT_SECONDS = 120.0
+_POLL_SECONDS = 0.005
+_LOG_BYTES = 16 * 2**20
+_LOG_LINES = 8
+# sockaddr_un.sun_path with its closing zero: 108 bytes on Linux, 104 on macOS.
+_LONGEST_SOCKET_PATH = 103
+_LINUX = platform.system() == "Linux"
+_PR_SET_PDEATHSIG = 1
+
+_DEFAULTS: Mapping[str, str] = {
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "unix_socket_permissions": "0700",
+}
+_NOT_DURABLE: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class EmbeddedPostgres:
+    """One server per home directory, owned by the process that started it and shared by all the others.
+
+    `home` is OUTDIAL_HOME, else the user's data folder, else for root /var/lib/outdial. The owner holds a lock that the
+    kernel frees when it dies, and its server dies with it. As root the server runs as the first of OUTDIAL_PG_USER,
+    `postgres` and `nobody` that exists, because Postgres refuses to run as root.
+
+    The socket trusts every role, since its directory lets nobody else in. `listen_port` also opens 127.0.0.1, with
+    passwords. `durable=False` gives up crash safety for speed: for tests only. `settings` are added to the server's
+    command line. The last three count for the owner only.
+    """
+
+    def __init__(
+        self,
+        home: Path | None = None,
+        *,
+        durable: bool = True,
+        listen_port: int | None = None,
+        settings: Mapping[str, str] = {},
+    ) -> None:
+        self.home = (home or default_home()).absolute()
+        self._run = self.home / "run"
+        self._log = self.home / "postgres.log"
+        self._port = listen_port or _DEFAULT_PORT
+        self._check_socket_path()
+        self._settings = {
+            **_DEFAULTS,
+            **({} if durable else _NOT_DURABLE),
+            **settings,
+            "listen_addresses": "127.0.0.1" if listen_port else "",
+            "port": str(self._port),
+            "unix_socket_directories": str(self._run),
+        }
+        self._user = ServerUser.current()
+        self._lock: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._server: _PidFile | None = None
+
+    def start(self) -> bool:
+        """Make sure that a server runs: True when this process owns it, False when another does.
+
+        Call it again after a lost connection: any process may have to become the owner. Only the main thread may call
+        it, because Linux ends the server with the thread that started it. Raises EmbeddedPostgresFailed with the
+        server's last words, or EmbeddedPostgresMissing.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("the embedded Postgres must be started from the main thread")
+        deadline = time.monotonic() + _BOOT_SECONDS
+        self._user.make_home(self.home)
+        while not self._take_lock():
+            self._server = next((found for found in self._pid_files() if found.ready and found.is_alive()), None)
+            if self._server is not None:
+                return False
+            if time.monotonic() > deadline:
+                raise self._failure("another process has the lock but no Postgres")
+            time.sleep(_POLL_SECONDS)
+        if self._process is None or self._process.poll() is not None:
+            self._boot_or_let_go(deadline)
+        return True
+
+    def stop(self) -> None:
+        """Stop the server if this process owns it: cleanly within 30 s, else so that the next start recovers."""
+        if self._process is not None:
+            _end(self._process)
+            self._process = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def dsn(self) -> str:
+        """The address over the socket, as the superuser."""
+        return self.dsn_for(SUPERUSER)
+
+    def dsn_for(self, role: str, database: str = "postgres") -> str:
+        """Return the address of `database` over the socket, as `role`, who needs no password there."""
+        port = self._server.port if self._server else self._port
+        return f"postgresql://{role}@/{database}?host={quote(str(self._run))}&port={port}"
+
+    @property
+    def tcp_dsn(self) -> str | None:
+        """The address over TCP, as the superuser; None when the running server has no TCP port."""
+        if self._server is None or not self._server.listens:
+            return None
+        return f"postgresql://{SUPERUSER}:{LOCAL_PASSWORD}@127.0.0.1:{self._server.port}/postgres"
+
+    def _check_socket_path(self) -> None:
+        socket = self._run / f".s.PGSQL.{self._port}"
+        if len(os.fsencode(socket)) > _LONGEST_SOCKET_PATH:
+            raise SocketPathTooLong(f"{socket} is too long for a socket: set OUTDIAL_HOME to a shorter directory")
+
+    def _take_lock(self) -> bool:
+        if self._lock is not None:
+            return True
+        lock = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return False
+        self._lock = lock
+        return True
+
+    def _boot_or_let_go(self, deadline: float) -> None:
+        try:
+            self._boot(deadline)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _boot(self, deadline: float) -> None:
+        self._user.make_private(self._run)
+        self._prepare_log()
+        binaries = Binaries.find(self.home, self._user)
+        data = self.home / f"pg{binaries.major}"
+        if not (data / "PG_VERSION").exists():
+            self._create_cluster(binaries, data)
+        self._end_predecessor(deadline)
+        while not self._launch(binaries, data, deadline):
+            time.sleep(0.1)
+
+    def _prepare_log(self) -> None:
+        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES:
+            self._log.replace(self._log.with_suffix(".log.1"))
+        self._log.touch(mode=0o600)
+
+    def _create_cluster(self, binaries: Binaries, data: Path) -> None:
+        """Create the cluster aside and move it in place whole, so that a killed start leaves no half of one."""
+        staging, password = self.home / "initdb.new", self._run / "password"
+        shutil.rmtree(staging, ignore_errors=True)
+        self._user.make_private(staging)
+        password.write_text(LOCAL_PASSWORD)
+        # A collation that needs no locale of the machine; the built-in provider came with 17.
+        builtin = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        locale = builtin if binaries.major >= 17 else ["--locale=C.UTF-8"]
+        auth = ["--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={password}"]
+        sync = ["--no-sync"] if self._settings.get("fsync") == "off" else []
+        initdb, where = str(binaries.directory / "initdb"), str(staging)
+        command = [initdb, "-D", where, "-U", SUPERUSER, "-E", "UTF8", *locale, *auth, *sync]
+        with self._log.open("ab") as log:
+            done = subprocess.run(command, stdout=log, stderr=log, check=False, **self._user.process_options())
+        password.unlink()
+        if done.returncode:
+            raise self._failure("Postgres could not create its data")
+        staging.rename(data)
+
+    def _end_predecessor(self, deadline: float) -> None:
+        """Wait for the server of a dead owner, and remove what would keep a new one from starting."""
+        for old in self._pid_files():
+            while old.is_alive():
+                if time.monotonic() > deadline:
+                    raise self._failure(f"the old server (process {old.pid}) does not stop")
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(old.pid, signal.SIGINT)
+                time.sleep(_POLL_SECONDS)
+            # The number is another process's by now, or a zombie's: Postgres would take that for its server.
+            if _pid_is_taken(old.pid):
+                old.path.unlink(missing_ok=True)
+        for leftover in self._run.glob(".s.PGSQL.*"):
+            leftover.unlink(missing_ok=True)
+
+    def _launch(self, binaries: Binaries, data: Path, deadline: float) -> bool:
+        """Start the server: True when it is ready, False when it may be once the backends of a killed one are gone."""
+        beginning = self._log.stat().st_size
+        options = [f"--{name}={value}" for name, value in self._settings.items()]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [binaries.directory / "postgres", "-D", data, *options],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_end_with_parent(),  # noqa: PLW1509 - one system call
+                **self._user.process_options(),
+            )
+        self._server = _wait_until_ready(self._process, data, deadline)
+        if self._server is not None:
+            return True
+        _end(self._process)
+        # Busy backends still hold the shared memory of a killed server; Postgres refuses to start beside them.
+        if "pre-existing shared memory block" in self._log_since(beginning) and time.monotonic() < deadline:
+            return False
+        raise self._failure("Postgres did not start")
+
+    def _pid_files(self) -> "Iterator[_PidFile]":
+        for path in self.home.glob("pg*/postmaster.pid"):
+            if pid_file := _PidFile.read(path):
+                yield pid_file
+
+    def _failure(self, reason: str) -> EmbeddedPostgresFailed:
+        lines = self._log_since(0).splitlines() if self._log.exists() else []
+        return EmbeddedPostgresFailed(reason, self._log, lines[-_LOG_LINES:])
+
+    def _log_since(self, byte: int) -> str:
+        return self._log.read_bytes()[byte:].decode(errors="replace")
+
+
+def default_home() -> Path:
+    """Return OUTDIAL_HOME, else /var/lib/outdial for root and the user's data folder for everybody else."""
+    if named := os.environ.get("OUTDIAL_HOME"):
+        return Path(named)
+    return Path("/var/lib/outdial") if os.geteuid() == 0 else platformdirs.user_data_path("outdial")
+
+
+@dataclass(frozen=True, slots=True)
+class _PidFile:
+    """What a server writes to postmaster.pid in its data directory, line by line as it starts."""
+
+    path: Path
+    pid: int
+    port: int
+    listens: bool
+    ready: bool
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Return what the file says so far; None when it is gone or does not name a process."""
+        try:
+            lines = path.read_text().split("\n") + [""] * 8
+            pid, _, _, port, _, address, _, status = lines[:8]
+            return cls(path, int(pid), int(port or 0), bool(address.strip()), status.strip() == "ready")
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def is_alive(self) -> bool:
+        """Tell whether the process is this server, and not one that got its number later, nor a zombie."""
+        data = self.path.parent
+        if _LINUX:
+            try:
+                return Path(f"/proc/{self.pid}/cwd").readlink() == data.resolve()
+            except OSError:
+                return False
+        listing = subprocess.run(["ps", "-p", str(self.pid), "-o", "command="], capture_output=True, check=False)
+        return os.fsencode(data) in listing.stdout
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], data: Path, deadline: float) -> _PidFile | None:
+    while process.poll() is None and time.monotonic() < deadline:
+        pid_file = _PidFile.read(data / "postmaster.pid")
+        if pid_file and pid_file.ready and pid_file.pid == process.pid:
+            return pid_file
+        time.sleep(_POLL_SECONDS)
+    return None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # First a fast shutdown, then an immediate one. Never SIGKILL: it leaves backends behind.
+    for signal_number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 10)):
+        process.send_signal(signal_number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+            return
+
+
+def _end_with_parent() -> Callable[[], object] | None:
+    # macOS has no such call: there the next owner stops a server that was left behind.
+    if not _LINUX:
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
+
+
+def _pid_is_taken(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

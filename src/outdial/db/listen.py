@@ -1,0 +1,55 @@
+"""Listens to notifications on a connection of its own, and comes back when the connection is lost."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import asyncpg
+
+from outdial.observe import log
+
+RETRY_SECONDS = 1.0
+Handler = Callable[[str], None]
+
+
+class Listener:
+    """Calls a handler with the payload of each notification on its channel, and all of them after a reconnection."""
+
+    def __init__(self, dsn: str, handlers: Mapping[str, Handler], *, on_reconnect: Callable[[], None]) -> None:
+        self._dsn, self._handlers, self._on_reconnect = dsn, handlers, on_reconnect
+        self._task: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+
+    async def start(self) -> None:
+        """Listen from now on; returns when the first connection listens."""
+        self._task = asyncio.create_task(self._run(), name="listener")
+        await self._ready.wait()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log("listener.lost", level="warning", reason=repr(error))
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _listen(self) -> None:
+        connection = await asyncpg.connect(self._dsn, server_settings={"application_name": "outdial-listener"})
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _: lost.set())
+        try:
+            for channel, handler in self._handlers.items():
+                await connection.add_listener(channel, lambda _c, _p, _ch, payload, call=handler: call(str(payload)))
+            self._ready.set()
+            # What was notified while nobody listened is lost: everything may be due.
+            self._on_reconnect()
+            await lost.wait()
+        finally:
+            connection.terminate()

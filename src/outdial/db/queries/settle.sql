@@ -1,0 +1,145 @@
+-- name: settle_placed
+-- Retell has taken the calls. A call that an event has already moved on is left alone.
+update calls c
+set status = 'placed', retell_call_id = u.retell_call_id, placed_at = :now, request_deadline = null, error = null,
+  next_check_at = :next_check_at, checks = 0, updated_at = :now
+from unnest(:ids::uuid[], :retell_call_ids::text[]) as u (id, retell_call_id)
+where c.id = u.id and c.status in ('placing', 'unknown')
+returning c.id;
+
+-- name: reopen_unmatched
+-- Events that had come before we knew the id of their call.
+select private.reopen_unmatched(:credential, :retell_call_ids::text[], :now) as id;
+
+-- name: settle_refused!
+-- No call was made. The contact fails, or waits for its next attempt with none used up.
+with refused as (
+  update calls c
+  set status = 'refused', error = u.error, request_deadline = null, next_check_at = null, updated_at = :now
+  from unnest(:ids::uuid[], :errors::text[], :contact_statuses::text[], :next_attempt_ats::timestamptz[])
+    as u (id, error, contact_status, next_attempt_at)
+  where c.id = u.id and c.status in ('placing', 'unknown')
+  returning c.campaign_contact_id, c.campaign_id, c.attempt_number, u.error, u.contact_status, u.next_attempt_at
+)
+update campaign_contacts cc
+set status = case when r.contact_status = 'pending' and m.status in ('cancelling', 'cancelled') then 'cancelled'
+    else r.contact_status end,
+  next_attempt_at = r.next_attempt_at, last_outcome = 'refused', status_reason = r.error, updated_at = :now
+from refused r join campaigns m on m.id = r.campaign_id
+where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status = 'calling';
+
+-- name: settle_unknown!
+-- The answer says nothing certain: the call may or may not exist, and nobody dials again on a guess.
+update calls c
+set status = 'unknown', error = u.error, request_deadline = null, next_check_at = :next_check_at, checks = 0,
+  updated_at = :now
+from unnest(:ids::uuid[], :errors::text[]) as u (id, error)
+where c.id = u.id and c.status in ('placing', 'unknown');
+
+-- name: calls_to_check
+-- Calls of every organization that have been silent for too long.
+select organization_id, call_id from private.calls_to_check(:now, :limit);
+
+-- name: take_call_to_check
+-- One silent call; asking about it is ours until next_check_at, which comes less and less often.
+update calls c
+set next_check_at = :now + least(
+    case when c.status in ('placing', 'unknown') then :rescue_after::interval else :reconcile_after::interval end
+      * power(2, least(c.checks, 10)),
+    :reconcile_most::interval),
+  checks = c.checks + 1,
+  status = case when c.status = 'placing' and c.request_deadline <= :now then 'unknown' else c.status end,
+  updated_at = :now
+from campaigns m, provider_accounts a, campaign_contacts cc
+where c.id = :call_id and c.next_check_at <= :now and m.id = c.campaign_id and a.id = c.provider_account_id
+  and cc.id = c.campaign_contact_id
+returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provider_account_id, a.credential, c.phone,
+  c.status, c.retell_call_id, c.checks, c.created_at, c.placed_at, c.ended_at, c.request_deadline,
+  c.request::text as request, c.outcome, c.analysis is not null as analyzed,
+  coalesce(c.duration_ms, 0) as duration_ms, m.status as campaign_status,
+  m.calling_hours::text as calling_hours, cc.zone_key;
+
+-- name: share_active_campaign
+-- Whether the campaign may send requests; a pause waits until the transaction ends.
+select id from campaigns where id = :campaign_id and status = 'active' for share;
+
+-- name: begin_resend
+-- The same request with the same key leaves once more, and no other does until its deadline.
+update calls c
+set request_deadline = :deadline, next_check_at = :deadline, requests = c.requests + 1, updated_at = :now
+where c.id = :call_id and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= :now)
+  and not exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone)
+returning c.id;
+
+-- name: release_call!
+-- Retell has no such call, and the key is too old to be honoured: the contact goes back with no attempt used up.
+with released as (
+  update calls c
+  set status = 'released', error = :reason, request_deadline = null, next_check_at = null, updated_at = :now
+  where c.id = :call_id and c.status in ('unknown', 'review')
+  returning c.campaign_contact_id, c.campaign_id, c.attempt_number
+)
+update campaign_contacts cc
+set status = case when m.status in ('cancelling', 'cancelled') then 'cancelled' else 'pending' end,
+  next_attempt_at = :now, last_outcome = 'released', status_reason = :reason, updated_at = :now
+from released r join campaigns m on m.id = r.campaign_id
+where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status in ('calling', 'review');
+
+-- name: review_call!
+-- Nobody could tell what became of the call: a person has to, and the contact is not called meanwhile.
+with reviewed as (
+  update calls c
+  set status = case when c.status = 'unknown' then 'review' else 'ended' end,
+    outcome = coalesce(c.outcome, 'unknown'), ended_at = coalesce(c.ended_at, :now), error = :reason,
+    request_deadline = null, next_check_at = null, updated_at = :now
+  where c.id = :call_id and (c.status in ('unknown', 'placed', 'ongoing') or (c.status = 'ended' and c.outcome is null))
+  returning c.campaign_contact_id, c.attempt_number
+)
+update campaign_contacts cc
+set status = 'review', last_outcome = 'unknown', status_reason = :reason, updated_at = :now
+from reviewed r
+where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status = 'calling';
+
+-- name: stop_checking!
+-- There is nothing left to ask about this call.
+update calls set next_check_at = null where id = :call_id and status = 'ended';
+
+-- name: store_reconciled!
+-- What Retell answered about a call, in the ledger as an event of the reconciler; the applier takes it from there.
+insert into webhook_events (source, credential, retell_call_id, event, body, body_sha256, received_at, next_try_at,
+  organization_id, call_id)
+select 'reconciler', :credential, :retell_call_id, u.event, u.body, u.body_sha256, :now, :now, :organization_id, :call_id
+from unnest(:events::text[], :bodies::bytea[], :hashes::bytea[]) as u (event, body, body_sha256)
+on conflict (retell_call_id, event, body_sha256, credential) do nothing;
+
+-- name: release_unsent!
+-- The sender had come too late to send anything, so no call was made.
+with released as (
+  update calls c
+  set status = 'released', error = 'not sent in time', request_deadline = null, next_check_at = null, updated_at = :now
+  where c.id = any (:ids::uuid[]) and c.status = 'placing' and c.requests = 1
+  returning c.campaign_contact_id, c.campaign_id, c.attempt_number
+)
+update campaign_contacts cc
+set status = case when m.status in ('cancelling', 'cancelled') then 'cancelled' else 'pending' end,
+  next_attempt_at = :now, last_outcome = 'released', status_reason = null, updated_at = :now
+from released r join campaigns m on m.id = r.campaign_id
+where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status = 'calling';
+
+-- name: live_calls
+-- Calls of a campaign that can be hung up.
+select c.id, c.retell_call_id
+from calls c
+where c.provider_account_id = :provider_account_id and c.campaign_id = :campaign_id
+  and c.status in ('placed', 'ongoing') and c.retell_call_id is not null
+limit :limit;
+
+-- name: set_provider_limit!
+-- What get-concurrency reported.
+update provider_accounts set provider_limit = :provider_limit where id = :provider_account_id;
+
+-- name: account_of_campaign
+-- The account that a campaign calls through, and whether its calls are to be hung up.
+select a.id, a.credential, m.hang_up
+from campaigns m join provider_accounts a on a.id = m.provider_account_id
+where m.id = :campaign_id;

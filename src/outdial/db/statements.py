@@ -1,0 +1,77 @@
+"""Binds the named blocks of `queries/*.sql` to row types, so that a test can prove each against the database."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+import aiosql
+import asyncpg
+from aiosql.adapters.asyncpg import AsyncPGAdapter
+
+Row = TypeVar("Row")
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+QUERIES = Path(__file__).parent / "queries"
+REGISTRY: "dict[str, Statement[Any]]" = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    sql: str
+    parameters: tuple[str, ...]
+
+
+@cache
+def _blocks() -> dict[str, _Block]:
+    adapter = AsyncPGAdapter()  # type: ignore[no-untyped-call]
+    queries = aiosql.from_path(QUERIES, lambda: adapter, mandatory_parameters=False)
+    names = [name for name in queries.available_queries if not name.endswith("_cursor")]
+    return {name: _Block(cast("str", getattr(queries, name).sql), tuple(adapter.var_sorted[name])) for name in names}
+
+
+class Statement(Generic[Row]):
+    """One named block of SQL with its parameters by name and, for its rows, a dataclass with fields in column order."""
+
+    def __init__(self, name: str, row: type[Row] | None = None) -> None:
+        block = _blocks()[name]
+        self.name, self.row, self.sql, self.parameters = name, row, block.sql, block.parameters
+        REGISTRY[name] = self
+
+    def _arguments(self, named: dict[str, Any]) -> list[Any]:
+        if len(named) != len(self.parameters):
+            raise TypeError(f"{self.name} takes {self.parameters}, was given {tuple(named)}")
+        return [named[name] for name in self.parameters]
+
+    def _build(self, record: asyncpg.Record) -> Row:
+        assert self.row is not None, f"{self.name} returns no rows"
+        return self.row(*record)
+
+    async def all(self, connection: Connection, **named: Any) -> list[Row]:
+        """Run it and return every row."""
+        return [self._build(record) for record in await connection.fetch(self.sql, *self._arguments(named))]
+
+    async def maybe(self, connection: Connection, **named: Any) -> Row | None:
+        """Run it and return the first row, or None: for a guarded change, no row means that the guard held."""
+        record = await connection.fetchrow(self.sql, *self._arguments(named))
+        return None if record is None else self._build(record)
+
+    async def one(self, connection: Connection, **named: Any) -> Row:
+        """Run it and return its row, which is always there."""
+        row = await self.maybe(connection, **named)
+        if row is None:
+            raise LookupError(f"{self.name} returned no row")
+        return row
+
+    async def run(self, connection: Connection, **named: Any) -> int:
+        """Run it and return how many rows it touched."""
+        tag = await connection.execute(self.sql, *self._arguments(named))
+        count = tag.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """The id of a row that a guarded statement changed."""
+
+    id: Any

@@ -1,0 +1,70 @@
+"""Places calls: one request each, no automatic retry, no transaction open, and none sent that comes too late."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from outdial.clock import Clock
+from outdial.db.session import assert_no_transaction
+from outdial.dialer.plan import PlannedCall
+from outdial.retell.answers import Ambiguous, Placed, RefusalKind, Refused
+from outdial.retell.client import RetellClient
+from outdial.settings import DialerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """Nothing was sent: the process had stood still for so long that the answer could miss the call's deadline."""
+
+
+Answer = Placed | Refused | Ambiguous | TooLate
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A call with what Retell said."""
+
+    call: PlannedCall
+    answer: Answer
+
+
+class Placer:
+    """Sends create-phone-call for claimed calls, each at its start time, with the key of its account."""
+
+    def __init__(self, clients: Mapping[str, RetellClient], clock: Clock, settings: DialerSettings) -> None:
+        self._clients, self._clock, self._settings = clients, clock, settings
+
+    async def place(self, calls: Sequence[PlannedCall]) -> list[Answered]:
+        """Send the requests concurrently and return the answers in the order of the calls."""
+        return list(await asyncio.gather(*(self._place_one(call) for call in calls)))
+
+    async def _place_one(self, call: PlannedCall) -> Answered:
+        client = self._clients.get(call.credential)
+        if client is None:
+            message = f"no API key for the account {call.credential!r}: set {key_name(call.credential)}"
+            return Answered(call, Refused(RefusalKind.account, None, message))
+        await self._clock.sleep_until(call.start_at)
+        if self._clock.now() + self._settings.request_timeout > call.deadline:
+            return Answered(call, TooLate())
+        assert_no_transaction()
+        return Answered(call, await client.create_phone_call(call.body))
+
+
+def key_name(credential: str) -> str:
+    """Return the name of the environment variable that holds the API key of `credential`."""
+    return "RETELL_API_KEY" if credential == "default" else f"RETELL_API_KEY_{credential.upper()}"
+
+
+def is_certain(answer: Answer) -> bool:
+    """Tell whether the answer to a repeated request settles the call: only the call itself does.
+
+    Retell may refuse a repetition, for capacity or for anything else, though it has taken the first request.
+    """
+    match answer:
+        case Placed():
+            return True
+        case Refused() | Ambiguous() | TooLate():
+            return False
+        case never:
+            assert_never(never)

@@ -1,0 +1,229 @@
+"""Asks Retell about calls that have been silent for too long, and never dials again on a guess.
+
+An `unknown` call is looked for by its metadata; one that Retell does not list is asked for again with the same key,
+while the key is honoured, and given back when it is not. Of a call that Retell has, the answer goes into the ledger,
+from where the applier takes it as it takes a webhook.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from outdial.clock import Clock
+from outdial.db import claims
+from outdial.db import settlements as db
+from outdial.db.session import Database
+from outdial.dialer.claim import DEADLINE_MARGIN, pace_of
+from outdial.dialer.place import Answered, Placer, is_certain
+from outdial.dialer.plan import PlannedCall, hours_of, may_ring
+from outdial.dialer.settle import Settler
+from outdial.domain.call import CallStatus
+from outdial.domain.pacing import after_slots, recovered, start_slots
+from outdial.observe import log
+from outdial.retell.answers import CallFound, CallMissing, CallsListed, Unavailable
+from outdial.retell.client import RetellClient
+from outdial.settings import DialerSettings
+
+BATCH = 200
+AT_ONCE = 10
+# A campaign that is being cancelled repeats no request, so a call that Retell does not list can be given back sooner.
+CANCELLED_RELEASE = timedelta(minutes=5)
+# Retell has forgotten a call when it denies it this often; an analysis that has not come after so many looks will not.
+MISSING_CHECKS = 4
+ANALYSIS_CHECKS = 6
+_DONE = frozenset({"ended", "not_connected", "error"})
+
+
+class Rescuer:
+    """A background duty: `run_once` asks about every call that is due for it and returns how many it asked about."""
+
+    def __init__(
+        self,
+        database: Database,
+        clients: Mapping[str, RetellClient],
+        placer: Placer,
+        settler: Settler,
+        clock: Clock,
+        settings: DialerSettings,
+    ) -> None:
+        self._database, self._clients, self._placer, self._settler = database, clients, placer, settler
+        self._clock, self._settings = clock, settings
+
+    async def run_once(self) -> int:
+        """Ask about the calls that are due, at most AT_ONCE at a time."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            due = await db.CALLS_TO_CHECK.all(connection, now=now, limit=BATCH)
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def check(silent: db.SilentCall) -> None:
+            async with gate:
+                await self._check(silent)
+
+        await asyncio.gather(*(check(silent) for silent in due))
+        return len(due)
+
+    async def _check(self, silent: db.SilentCall) -> None:
+        now = self._clock.now()
+        async with self._database.for_organization(silent.organization_id) as connection:
+            call = await db.TAKE_CALL_TO_CHECK.maybe(
+                connection,
+                call_id=silent.call_id,
+                now=now,
+                rescue_after=self._settings.rescue_after,
+                reconcile_after=self._settings.reconcile_after,
+                reconcile_most=self._settings.reconcile_most,
+            )
+        client = None if call is None else self._clients.get(call.credential)
+        if call is None or client is None:
+            return
+        if call.status == CallStatus.UNKNOWN:
+            await self._rescue(client, call, now)
+        elif call.retell_call_id is not None:
+            await self._reconcile(client, call, call.retell_call_id, now)
+
+    # An unknown call: does Retell have it?
+
+    async def _rescue(self, client: RetellClient, call: db.CheckedCall, now: datetime) -> None:
+        answer = await client.list_calls(metadata_key="call_id", metadata_value=str(call.id))
+        match answer:
+            case Unavailable(reason):
+                await self._review_when_old(call, now, f"Retell could not be asked: {reason}")
+            case CallsListed(calls) if calls:
+                if len(calls) > 1:
+                    log("rescue.several_calls", level="error", call_id=str(call.id), calls=len(calls))
+                await self._adopt(call, calls[-1].call_id or "")
+            case CallsListed():
+                await self._resolve_unlisted(call)
+            case never:
+                assert_never(never)
+
+    async def _adopt(self, call: db.CheckedCall, retell_call_id: str) -> None:
+        """Take the call over, and ask at once how it stands: its webhooks may be long gone."""
+        now = self._clock.now()
+        async with self._database.for_organization(call.organization_id) as connection:
+            await self._settler.adopt(connection, call.credential, [(call.id, retell_call_id)], now, check_at=now)
+
+    async def _resolve_unlisted(self, call: db.CheckedCall) -> None:
+        now = self._clock.now()
+        age = now - call.created_at
+        if age < self._settings.resend_until and call.campaign_status == "active":
+            await self._resend(call, now)
+            return
+        cancelled = call.campaign_status in ("cancelling", "cancelled")
+        if age >= (CANCELLED_RELEASE if cancelled else self._settings.release_after):
+            async with self._database.for_organization(call.organization_id) as connection:
+                await db.RELEASE_CALL.run(connection, call_id=call.id, reason="Retell has no such call", now=now)
+
+    async def _resend(self, call: db.CheckedCall, now: datetime) -> None:
+        planned = await self._admit_again(call, now)
+        if planned is None:
+            return
+        answered = (await self._placer.place([planned]))[0]
+        if is_certain(answered.answer):
+            await self._settler.settle([answered])
+        else:
+            await self._note_uncertain(call, answered)
+
+    async def _admit_again(self, call: db.CheckedCall, now: datetime) -> PlannedCall | None:
+        """Take a start slot for the same request, if campaign, hours and the do-not-call list still allow it."""
+        if not may_ring(hours_of(call.calling_hours), call.zone_key, now):
+            return None
+        async with self._database.for_organization(call.organization_id) as connection:
+            if await db.SHARE_ACTIVE_CAMPAIGN.maybe(connection, campaign_id=call.campaign_id) is None:
+                return None
+            account = await claims.LOCK_ACCOUNT.one(connection, provider_account_id=call.provider_account_id)
+            pace = recovered(pace_of(account), now)
+            slots = start_slots(pace, now, 1, self._settings.claim_horizon)
+            if not slots:
+                return None
+            deadline = slots[0] + self._settings.request_timeout + DEADLINE_MARGIN
+            if await db.BEGIN_RESEND.maybe(connection, call_id=call.id, deadline=deadline, now=now) is None:
+                return None
+            await claims.SPEND_PACE.run(
+                connection,
+                provider_account_id=account.id,
+                next_start_at=after_slots(pace, slots),
+                rate_factor=pace.rate_factor,
+                backoff_until=pace.backoff_until,
+            )
+        return PlannedCall(
+            call.id,
+            call.organization_id,
+            call.campaign_id,
+            call.provider_account_id,
+            call.credential,
+            slots[0],
+            deadline,
+            call.request.encode(),
+        )
+
+    async def _note_uncertain(self, call: db.CheckedCall, answered: Answered) -> None:
+        now = self._clock.now()
+        async with self._database.for_organization(call.organization_id) as connection:
+            await db.SETTLE_UNKNOWN.run(
+                connection,
+                ids=[call.id],
+                errors=[f"asked again: {answered.answer}"[:500]],
+                next_check_at=now + self._settings.rescue_after,
+                now=now,
+            )
+
+    # A call that Retell has: how does it stand?
+
+    async def _reconcile(self, client: RetellClient, call: db.CheckedCall, retell_call_id: str, now: datetime) -> None:
+        answer = await client.get_call(retell_call_id)
+        match answer:
+            case CallFound():
+                await self._report(call, retell_call_id, answer)
+            case CallMissing():
+                if call.checks >= MISSING_CHECKS:
+                    await self._review(call, "Retell no longer knows the call")
+            case Unavailable(reason):
+                await self._review_when_old(call, now, f"Retell could not be asked: {reason}")
+            case never:
+                assert_never(never)
+
+    async def _report(self, call: db.CheckedCall, retell_call_id: str, found: CallFound) -> None:
+        """Put the answer into the ledger as the event that it amounts to; a call that only rings amounts to none."""
+        analyzed = found.call.call_analysis is not None
+        if found.call.call_status in _DONE:
+            event = "call_analyzed" if analyzed else "call_ended"
+        elif found.call.call_status == "ongoing":
+            event = "call_started"
+        else:
+            return
+        if call.status == CallStatus.ENDED and call.checks >= ANALYSIS_CHECKS and not analyzed:
+            await self._give_up_analysis(call, found)
+            return
+        body = b'{"event":"%s","call":%s}' % (event.encode(), found.raw)
+        async with self._database.for_organization(call.organization_id) as connection:
+            await db.STORE_RECONCILED.run(
+                connection,
+                credential=call.credential,
+                retell_call_id=retell_call_id,
+                organization_id=call.organization_id,
+                call_id=call.id,
+                events=[event],
+                bodies=[body],
+                hashes=[hashlib.sha256(body).digest()],
+                now=self._clock.now(),
+            )
+
+    async def _give_up_analysis(self, call: db.CheckedCall, found: CallFound) -> None:
+        if call.outcome is None:
+            await self._review(call, f"Retell never said why the call ended ({found.call.call_status})")
+            return
+        async with self._database.for_organization(call.organization_id) as connection:
+            await db.STOP_CHECKING.run(connection, call_id=call.id)
+
+    async def _review_when_old(self, call: db.CheckedCall, now: datetime, reason: str) -> None:
+        if now - call.created_at >= self._settings.review_after:
+            await self._review(call, reason)
+
+    async def _review(self, call: db.CheckedCall, reason: str) -> None:
+        async with self._database.for_organization(call.organization_id) as connection:
+            await db.REVIEW_CALL.run(connection, call_id=call.id, reason=reason, now=self._clock.now())
+        log("rescue.review", level="warning", call_id=str(call.id), reason=reason)

@@ -1,0 +1,41 @@
+"""Starts scheduled campaigns when their time has come."""
+
+from outdial.clock import Clock
+from outdial.db import campaigns as db
+from outdial.db import events
+from outdial.db.session import Database
+
+BATCH = 100
+
+
+class Scheduler:
+    """A background duty: `run_once` starts what is due and returns how many campaigns it started."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    async def run_once(self) -> int:
+        """Start every scheduled campaign whose time has come."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            due = await db.SCHEDULED_CAMPAIGNS.all(connection, now=now, limit=BATCH)
+        started = 0
+        for campaign in due:
+            async with self._database.for_organization(campaign.organization_id) as connection:
+                rows = await db.START_SCHEDULED.all(
+                    connection, now=now, organization_id=campaign.organization_id, campaign_id=campaign.campaign_id
+                )
+                for row in rows:
+                    await db.RECORD_AUDIT.run(
+                        connection,
+                        organization_id=row.organization_id,
+                        now=now,
+                        actor="dialer",
+                        action="start_campaign",
+                        subject_type="campaign",
+                        subject_id=str(row.id),
+                        details='{"by": "schedule"}',
+                    )
+                await events.NOTIFY_CAMPAIGNS.run(connection, ids=[row.id for row in rows])
+            started += len(rows)
+        return started

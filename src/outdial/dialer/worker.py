@@ -1,0 +1,118 @@
+"""One dialer: takes due campaigns in turn, claims, and lets the requests run while it claims on."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from outdial.clock import Clock
+from outdial.db import claims as db
+from outdial.db.session import Database
+from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.finish import Finisher
+from outdial.dialer.limits import LimitReader
+from outdial.dialer.place import Placer
+from outdial.dialer.plan import PlannedCall
+from outdial.dialer.rescue import Rescuer
+from outdial.dialer.schedule import Scheduler
+from outdial.dialer.settle import Settler
+from outdial.domain.campaign import CampaignStatus
+from outdial.observe import log
+from outdial.retell.client import RetellClient
+from outdial.settings import DialerSettings
+
+DUE_AT_ONCE = 100
+# Requests under way at once; a claim waits while there are more.
+REQUESTS_AT_ONCE = 400
+
+
+class Dialer:
+    """A background duty: `run_once` claims for every due campaign until none is due.
+
+    Any number of dialers run side by side: a claim holds the rows of its campaign and of its account, and nothing in
+    the memory of one process decides what another may do.
+    """
+
+    def __init__(
+        self, database: Database, clients: Mapping[str, RetellClient], clock: Clock, settings: DialerSettings
+    ) -> None:
+        self._database, self._clock, self._settings = database, clock, settings
+        self._claimer = Claimer(database, clock, settings)
+        self._placer = Placer(clients, clock, settings)
+        self._settler = Settler(database, clock, settings)
+        self._finisher = Finisher(database, clients, clock)
+        self._limits = LimitReader(database, clients, clock)
+        self.rescuer = Rescuer(database, clients, self._placer, self._settler, clock, settings)
+        self.scheduler = Scheduler(database, clock)
+        self._named: set[UUID] = set()
+        self._next_look_at: datetime | None = None
+        self._requests: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        self._stopping = False
+
+    def wake_for(self, campaign_id: str) -> None:
+        """Look at a campaign in the next run, before its own time: a notification has named it."""
+        self._named.add(UUID(campaign_id))
+
+    def pause(self) -> timedelta:
+        """Return how long nothing will be due, as far as this dialer knows; at most the poll interval."""
+        until = self._next_look_at
+        if until is None:
+            return self._settings.poll_interval
+        return min(max(until - self._clock.now(), timedelta()), self._settings.poll_interval)
+
+    async def run_once(self) -> int:
+        """Claim for the due campaigns, a batch each in turn, until none is due; return how many calls were claimed."""
+        total = 0
+        while not self._stopping:
+            self._next_look_at = None
+            claimed = sum([await self._step(campaign) for campaign in await self._due()])
+            total += claimed
+            if claimed == 0:
+                break
+        return total
+
+    async def settled(self) -> None:
+        """Return when no request of this dialer is under way, and every answer is settled."""
+        while self._requests:
+            await asyncio.wait(set(self._requests))
+
+    async def stop(self) -> None:
+        """Claim no more, and let the requests under way come home."""
+        self._stopping = True
+        await self.settled()
+
+    async def _due(self) -> list[db.DueCampaign]:
+        async with self._database.transaction() as connection:
+            named, self._named = self._named, set()
+            return await db.DUE_CAMPAIGNS.all(connection, now=self._clock.now(), limit=DUE_AT_ONCE, named=list(named))
+
+    async def _step(self, due: db.DueCampaign) -> int:
+        if due.status != CampaignStatus.ACTIVE:
+            await self._finisher.finish(due.organization_id, due.campaign_id, due.status)
+            return 0
+        while self._under_way >= REQUESTS_AT_ONCE:
+            await asyncio.wait(set(self._requests), return_when=asyncio.FIRST_COMPLETED)
+        await self._limits.refresh(due.organization_id, due.campaign_id)
+        claim = await self._claimer.claim(due.organization_id, due.campaign_id)
+        if not isinstance(claim, Claimed):
+            return 0
+        self._next_look_at = min(self._next_look_at or claim.next_batch_at, claim.next_batch_at)
+        if claim.calls:
+            self._spawn(claim.calls)
+        return len(claim.calls)
+
+    def _spawn(self, calls: list[PlannedCall]) -> None:
+        self._under_way += len(calls)
+        task = asyncio.create_task(self._place_and_settle(calls))
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+
+    async def _place_and_settle(self, calls: list[PlannedCall]) -> None:
+        try:
+            await self._settler.settle(await self._placer.place(calls))
+        except Exception as error:
+            # The calls stay `placing` and are rescued after their deadline.
+            log("dialer.settle_failed", level="error", calls=len(calls), error=error)
+        finally:
+            self._under_way -= len(calls)

@@ -1,0 +1,231 @@
+"""When a contact may be called: windows of local wall-clock time, evaluated in every zone it may live in."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from itertools import pairwise
+from zoneinfo import ZoneInfo, available_timezones
+
+from outdial.domain.errors import InvalidCallingHours, UnknownZone
+
+SEARCH = timedelta(days=14)
+"""How far `next_open` looks ahead."""
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+_GROUPS = {"every_day": WEEKDAYS, "weekdays": WEEKDAYS[:5], "weekend": WEEKDAYS[5:]}
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
+_MINUTES_OF_DAY = 1440
+_SECOND = timedelta(seconds=1)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of one local day, in minutes since midnight: 0 <= start < end <= 1440, the end exclusive."""
+
+    start_minute: int
+    end_minute: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_minute < self.end_minute <= _MINUTES_OF_DAY:
+            raise InvalidCallingHours(
+                "a window must end after it starts, on the same day; split one that crosses midnight in two"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class CallingHours:
+    """The windows of each weekday, Monday first, in order of time, and local dates without any."""
+
+    week: tuple[tuple[Window, ...], ...]
+    excluded_dates: frozenset[date]
+
+
+_NINE_TO_EIGHT = (Window(9 * 60, 20 * 60),)
+
+DEFAULT_HOURS = CallingHours(week=(_NINE_TO_EIGHT,) * 5 + ((),) * 2, excluded_dates=frozenset())
+"""Monday to Friday, 09:00 to 20:00, in the contact's own time."""
+
+
+def parse_calling_hours(raw: Mapping[str, object]) -> CallingHours:
+    """Return the hours written in `campaigns.calling_hours`; raise InvalidCallingHours naming the key.
+
+    The form is `{"monday": [["09:00", "20:00"]], ..., "excluded_dates": ["2026-12-25"]}`. The keys `every_day`,
+    `weekdays` and `weekend` stand for several days; a narrower key wins, and a day without any is closed.
+    Without a key for days, the week is that of DEFAULT_HOURS.
+    """
+    days: dict[str, tuple[Window, ...]] = {}
+    for key in (*_GROUPS, *WEEKDAYS):
+        if key in raw:
+            windows = _parse_day(key, raw[key])
+            days.update(dict.fromkeys(_GROUPS.get(key, (key,)), windows))
+    unknown = raw.keys() - {*_GROUPS, *WEEKDAYS, "excluded_dates"}
+    if unknown:
+        raise InvalidCallingHours(f"unknown key {min(unknown)!r}; use days such as 'monday' or 'weekdays'")
+    if days and not any(days.values()):
+        raise InvalidCallingHours("no day has a window, so nobody could ever be called; open at least one day")
+    week = tuple(days.get(day, ()) for day in WEEKDAYS) if days else DEFAULT_HOURS.week
+    return CallingHours(week, _parse_dates(raw.get("excluded_dates", [])))
+
+
+def is_zone_name(name: str) -> bool:
+    """Tell whether `name` is an IANA zone of the form Area/City, or UTC.
+
+    Abbreviations such as EST (no daylight saving) and Etc/GMT+5 (five hours *behind*) mean something else to
+    most people than to the database, so they are not taken.
+    """
+    return name in _zone_names()
+
+
+@lru_cache(maxsize=4096)
+def zones_of(zone_key: str) -> tuple[ZoneInfo, ...]:
+    """Return the zones of a key: one name, or several joined by `|`; raise UnknownZone for any other text."""
+    names = zone_key.split("|")
+    for name in names:
+        if not is_zone_name(name):
+            raise UnknownZone(f"{name!r} is not a known time zone; use an IANA name such as America/New_York")
+    return tuple(ZoneInfo(name) for name in names)
+
+
+def is_open(hours: CallingHours, zone_key: str, at: datetime) -> bool:
+    """Tell whether the aware moment `at` lies in a window in every zone of the key; not if a zone is unknown."""
+    try:
+        zones = zones_of(zone_key)
+    except UnknownZone:
+        return False
+    return all(_is_open_locally(hours, _local(at, zone)) for zone in zones)
+
+
+def next_open(hours: CallingHours, zone_key: str, after: datetime) -> datetime | None:
+    """Return the earliest moment from `after` on, in UTC, when every zone of the key is open.
+
+    None when there is none within SEARCH, or a zone is unknown. Zones far apart may share no hour at all: a
+    North American toll-free number stands for zones from Guam to St. John's.
+    """
+    try:
+        zones = zones_of(zone_key)
+    except UnknownZone:
+        return None
+    moment = _local(after, UTC)
+    limit = moment + SEARCH
+    while moment < limit:
+        latest = max(_next_open_in(hours, zone, moment, limit) for zone in zones)
+        if latest == moment:
+            return moment
+        moment = latest
+    return None
+
+
+def local_times(zone_key: str, at: datetime) -> dict[str, str]:
+    """Return the ISO local time of `at` for each zone of the key; raise UnknownZone."""
+    return {zone.key: _local(at, zone).isoformat() for zone in zones_of(zone_key)}
+
+
+@lru_cache(maxsize=1)
+def _zone_names() -> frozenset[str]:
+    # 50 ms: it lists the directories of the zone database.
+    names = {name for name in available_timezones() if "/" in name and not name.startswith("Etc/")}
+    return frozenset(names | {"UTC", "Etc/UTC"})
+
+
+def _local(at: datetime, zone: tzinfo) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError("a moment without a time zone; pass an aware datetime")
+    return at.astimezone(zone)
+
+
+def _is_open_locally(hours: CallingHours, local: datetime) -> bool:
+    minute = local.hour * 60 + local.minute
+    windows = () if local.date() in hours.excluded_dates else hours.week[local.weekday()]
+    return any(window.start_minute <= minute < window.end_minute for window in windows)
+
+
+def _next_open_in(hours: CallingHours, zone: ZoneInfo, begin: datetime, limit: datetime) -> datetime:
+    # The earliest opening, or `limit`. Walks stretches of constant UTC offset, in which local time runs
+    # straight: gaps, repeated hours and skipped days need no case of their own. Daily steps miss no change:
+    # since 1970 no zone has changed its offset twice within six days.
+    while begin < limit:
+        offset = _offset(zone, begin)
+        end = min(begin + _DAY, limit)
+        if _offset(zone, end) != offset:
+            end = _first_change(zone, begin, end)
+        opening = _first_opening(hours, begin.replace(tzinfo=None) + offset, end.replace(tzinfo=None) + offset)
+        if opening is not None:
+            return (opening - offset).replace(tzinfo=UTC)
+        begin = end
+    return limit
+
+
+def _first_opening(hours: CallingHours, begin: datetime, end: datetime) -> datetime | None:
+    midnight = datetime.combine(begin.date(), time())
+    while midnight < end:
+        windows = () if midnight.date() in hours.excluded_dates else hours.week[midnight.weekday()]
+        for window in windows:
+            opening = max(begin, midnight + timedelta(minutes=window.start_minute))
+            if opening < min(end, midnight + timedelta(minutes=window.end_minute)):
+                return opening
+        midnight += _DAY
+    return None
+
+
+def _offset(zone: ZoneInfo, at: datetime) -> timedelta:
+    return at.astimezone(zone).utcoffset() or timedelta()
+
+
+def _first_change(zone: ZoneInfo, begin: datetime, end: datetime) -> datetime:
+    offset = _offset(zone, begin)
+    before = begin.replace(microsecond=0)
+    low, high = 0, -((before - end) // _SECOND)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _offset(zone, before + middle * _SECOND) == offset:
+            low = middle
+        else:
+            high = middle
+    return before + high * _SECOND
+
+
+def _parse_day(key: str, raw: object) -> tuple[Window, ...]:
+    if not isinstance(raw, list | tuple):
+        raise InvalidCallingHours(f'{key}: give a list of windows, such as [["09:00", "20:00"]]')
+    windows = sorted((_parse_window(key, item) for item in raw), key=lambda window: window.start_minute)
+    for earlier, later in pairwise(windows):
+        if later.start_minute < earlier.end_minute:
+            raise InvalidCallingHours(f"{key}: two windows overlap; merge them")
+    return tuple(windows)
+
+
+def _parse_window(key: str, raw: object) -> Window:
+    match raw:
+        case [str() as start, str() as end]:
+            try:
+                return Window(_parse_minute(start), _parse_minute(end))
+            except InvalidCallingHours as error:
+                raise InvalidCallingHours(f"{key}: {error}") from None
+        case _:
+            raise InvalidCallingHours(f'{key}: {raw!r} is not a window; write it as ["09:00", "20:00"]')
+
+
+def _parse_minute(text: str) -> int:
+    if _CLOCK.fullmatch(text) is None:
+        raise InvalidCallingHours(f"{text!r} is not a time of day; write it as HH:MM, from 00:00 to 24:00")
+    return int(text[:2]) * 60 + int(text[3:])
+
+
+def _parse_dates(raw: object) -> frozenset[date]:
+    if not isinstance(raw, list | tuple):
+        raise InvalidCallingHours('excluded_dates: give a list of dates, such as ["2026-12-25"]')
+    return frozenset(_parse_date(item) for item in raw)
+
+
+def _parse_date(raw: object) -> date:
+    try:
+        day = date.fromisoformat(raw) if isinstance(raw, str) else None
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != raw:
+        raise InvalidCallingHours(f"excluded_dates: {raw!r} is not a date; write it as 2026-12-25")
+    return day

@@ -1,0 +1,26 @@
+"""The one error tree of the domain: input that breaks a rule, with a message that says what to do."""
+
+import inspect
+
+
+class DomainError(ValueError):
+    """A rule of the domain is broken; change the input."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or inspect.getdoc(type(self)))
+
+
+class InvalidCallingHours(DomainError):
+    """Calling hours are not valid; give days with windows, such as {"monday": [["09:00", "20:00"]]}."""
+
+
+class InvalidRetryPolicy(DomainError):
+    """The retry policy is not valid; give rules by outcome, such as {"no_answer": {"delays": ["30m"]}}."""
+
+
+class UnknownZone(DomainError):
+    """The time zone is not known; use an IANA name such as America/New_York."""
+
+
+class InvalidId(DomainError):
+    """The id carries no time; use a version 7 UUID."""

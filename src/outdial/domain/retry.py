@@ -1,0 +1,252 @@
+"""What happens to a contact after a call: it is completed, fails, waits for a person, or is tried again."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import TypeAlias, assert_never
+
+from outdial.domain.errors import InvalidRetryPolicy
+from outdial.domain.outcome import DISPOSITIONS, Disposition, Outcome, RetryClass
+
+RETRYABLE = frozenset(d.outcome for d in DISPOSITIONS.values() if d.retry_class is RetryClass.RETRY)
+"""The outcomes that a retry policy may have rules for."""
+
+_LONGEST = timedelta(days=30)
+_MOST = 100
+_SETTINGS = frozenset({"jitter", "fault_delay", "fault_delay_max", "max_faults"})
+_DURATION = re.compile(r"([0-9]{1,9})([smhd])")
+_UNITS = {
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRule:
+    """How often and how soon to try again after one outcome.
+
+    `delays[k - 1]` follows the contact's k-th charged attempt, and the last delay repeats. `max_attempts` counts
+    all charged attempts of the contact, as the campaign's cap does; the smaller of the two holds.
+    """
+
+    delays: tuple[timedelta, ...]
+    max_attempts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """The rules of a campaign: per outcome, and for faults, which charge no attempt.
+
+    A delay is stretched by a factor between 1 and 1 + `jitter`. After fault k the delay is `fault_delay` times
+    2 ** (k - 1), at most `fault_delay_max` before jitter; fault number `max_faults` sends the contact to review.
+    """
+
+    rules: Mapping[Outcome, RetryRule]
+    jitter: float
+    fault_delay: timedelta
+    fault_delay_max: timedelta
+    max_faults: int
+
+
+DEFAULT_POLICY = RetryPolicy(
+    rules=MappingProxyType(
+        {
+            Outcome.NO_ANSWER: RetryRule((timedelta(minutes=30), timedelta(hours=2), timedelta(days=1))),
+            Outcome.BUSY: RetryRule((timedelta(minutes=10), timedelta(minutes=30), timedelta(hours=2))),
+            Outcome.VOICEMAIL: RetryRule((timedelta(hours=4), timedelta(days=1))),
+            Outcome.IVR: RetryRule((timedelta(days=1),), max_attempts=2),
+            Outcome.DECLINED: RetryRule((timedelta(days=1),), max_attempts=2),
+        }
+    ),
+    jitter=0.1,
+    fault_delay=timedelta(minutes=1),
+    fault_delay_max=timedelta(hours=1),
+    max_faults=10,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The contact is completed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The contact has failed, for the reason given in words."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A person must look at the contact, for the reason given in words."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """The contact is due again at a moment; `charged` tells whether the call used up an attempt."""
+
+    at: datetime
+    charged: bool
+
+
+ContactStep: TypeAlias = Complete | Fail | Review | RetryAt
+
+
+def next_step(
+    policy: RetryPolicy,
+    disposition: Disposition,
+    *,
+    attempts: int,
+    faults: int,
+    max_attempts: int,
+    ended_at: datetime,
+    seed: bytes,
+) -> ContactStep:
+    """Return what follows for the contact of a call that has ended.
+
+    `attempts` and `faults` are the contact's counts before this call, `max_attempts` the campaign's cap, `seed`
+    the call id's bytes: the same seed gives the same jitter.
+    """
+    stretch = 1 + policy.jitter * _fraction(seed)
+    outcome = disposition.outcome
+    match disposition.retry_class:
+        case RetryClass.DONE:
+            return Complete()
+        case RetryClass.RETRY:
+            return _after_attempt(policy, outcome, attempts + 1, max_attempts, ended_at, stretch)
+        case RetryClass.FAULT:
+            return _after_fault(policy, outcome, faults + 1, ended_at, stretch)
+        case RetryClass.ACCOUNT:
+            return RetryAt(ended_at + policy.fault_delay * stretch, charged=False)
+        case RetryClass.FINAL | RetryClass.DO_NOT_CALL:
+            return Fail(outcome)
+        case RetryClass.HOLD:
+            return Review(f"the call ended with outcome {outcome}; decide whether to call again")
+        case never:
+            assert_never(never)
+
+
+def parse_retry_policy(raw: Mapping[str, object]) -> RetryPolicy:
+    """Return the policy written in `campaigns.retry_policy`; raise InvalidRetryPolicy naming the key.
+
+    The form is `{"no_answer": {"delays": ["30m", "2h"], "max_attempts": 3}, "jitter": 0.1, "fault_delay": "1m",
+    "fault_delay_max": "1h", "max_faults": 10}`; a duration is `<n>s`, `m`, `h` or `d`, or an int of seconds, at
+    most 30 days. What is left out is as in DEFAULT_POLICY, within a rule too.
+    """
+    unknown = raw.keys() - _SETTINGS - RETRYABLE
+    if unknown:
+        known = ", ".join(sorted(_SETTINGS | RETRYABLE))
+        raise InvalidRetryPolicy(f"unknown key {min(unknown)!r}; use {known}")
+    rules = {
+        outcome: _parse_rule(outcome, raw[outcome], rule) if outcome in raw else rule
+        for outcome, rule in DEFAULT_POLICY.rules.items()
+    }
+    fault_delay = _parse_duration("fault_delay", raw.get("fault_delay", "1m"))
+    fault_delay_max = max(fault_delay, DEFAULT_POLICY.fault_delay_max)
+    if "fault_delay_max" in raw:
+        fault_delay_max = _parse_duration("fault_delay_max", raw["fault_delay_max"])
+    if fault_delay_max < fault_delay:
+        raise InvalidRetryPolicy("fault_delay_max: is shorter than fault_delay; make it at least as long")
+    return RetryPolicy(
+        rules=MappingProxyType(rules),
+        jitter=_parse_jitter(raw.get("jitter", DEFAULT_POLICY.jitter)),
+        fault_delay=fault_delay,
+        fault_delay_max=fault_delay_max,
+        max_faults=_parse_count("max_faults", raw.get("max_faults", DEFAULT_POLICY.max_faults)),
+    )
+
+
+def describe_retry_policy(policy: RetryPolicy) -> str:
+    """Return the policy in words, a line for each rule."""
+    lines = [f"{outcome}: {_describe_rule(rule)}" for outcome, rule in policy.rules.items()]
+    first, longest = _duration_text(policy.fault_delay), _duration_text(policy.fault_delay_max)
+    lines.append(f"faults: after {first}, doubling up to {longest}; review at fault {policy.max_faults}")
+    lines.append(f"jitter: up to {policy.jitter:.0%} later")
+    return "\n".join(lines)
+
+
+def _after_attempt(
+    policy: RetryPolicy, outcome: Outcome, made: int, cap: int, ended_at: datetime, stretch: float
+) -> ContactStep:
+    rule = policy.rules.get(outcome)
+    if rule is None:
+        return Fail(f"{outcome}, which the retry policy has no rule for")
+    if rule.max_attempts is not None:
+        cap = min(cap, rule.max_attempts)
+    if made >= cap:
+        return Fail(f"{outcome} after {made} attempt{'' if made == 1 else 's'}")
+    delay = rule.delays[min(made, len(rule.delays)) - 1]
+    return RetryAt(ended_at + delay * stretch, charged=True)
+
+
+def _after_fault(policy: RetryPolicy, outcome: Outcome, met: int, ended_at: datetime, stretch: float) -> ContactStep:
+    if met >= policy.max_faults:
+        return Review(f"{met} fault{'' if met == 1 else 's'}, the last one {outcome}")
+    delay = min(policy.fault_delay * 2 ** min(met - 1, 24), policy.fault_delay_max)
+    return RetryAt(ended_at + delay * stretch, charged=False)
+
+
+def _fraction(seed: bytes) -> float:
+    return int.from_bytes(hashlib.blake2b(seed, digest_size=6).digest(), "big") / 2**48
+
+
+def _parse_rule(key: str, raw: object, default: RetryRule) -> RetryRule:
+    if not isinstance(raw, Mapping):
+        raise InvalidRetryPolicy(f'{key}: give an object, such as {{"delays": ["30m"], "max_attempts": 3}}')
+    unknown = raw.keys() - {"delays", "max_attempts"}
+    if unknown:
+        raise InvalidRetryPolicy(f"{key}: unknown key {min(unknown)!r}; use delays, max_attempts")
+    delays, max_attempts = default.delays, default.max_attempts
+    if "delays" in raw:
+        delays = _parse_delays(f"{key}.delays", raw["delays"])
+    if "max_attempts" in raw:
+        max_attempts = _parse_count(f"{key}.max_attempts", raw["max_attempts"])
+    return RetryRule(delays, max_attempts)
+
+
+def _parse_delays(key: str, raw: object) -> tuple[timedelta, ...]:
+    if not isinstance(raw, list | tuple) or not raw:
+        raise InvalidRetryPolicy(f'{key}: give a list of durations, such as ["30m", "2h", "1d"]')
+    return tuple(_parse_duration(key, item) for item in raw)
+
+
+def _parse_duration(key: str, raw: object) -> timedelta:
+    seconds = raw if isinstance(raw, int) and not isinstance(raw, bool) else None
+    if isinstance(raw, str) and (match := _DURATION.fullmatch(raw)):
+        seconds = int(match[1]) * int(_UNITS[match[2]].total_seconds())
+    if seconds is None or not 0 < seconds <= _LONGEST.total_seconds():
+        raise InvalidRetryPolicy(
+            f"{key}: {raw!r} is not a duration; write it as 90s, 30m, 2h or 1d, up to {_LONGEST.days}d"
+        )
+    return timedelta(seconds=seconds)
+
+
+def _parse_count(key: str, raw: object) -> int:
+    if not isinstance(raw, int) or isinstance(raw, bool) or not 1 <= raw <= _MOST:
+        raise InvalidRetryPolicy(f"{key}: {raw!r} is not a whole number from 1 to {_MOST}")
+    return raw
+
+
+def _parse_jitter(raw: object) -> float:
+    if not isinstance(raw, int | float) or isinstance(raw, bool) or not 0 <= raw <= 1:
+        raise InvalidRetryPolicy(f"jitter: {raw!r} is not a number from 0 to 1")
+    return float(raw)
+
+
+def _describe_rule(rule: RetryRule) -> str:
+    delays = ", ".join(_duration_text(delay) for delay in rule.delays)
+    cap = "" if rule.max_attempts is None else f", at most {rule.max_attempts} attempts"
+    return f"again after {delays}{cap}"
+
+
+def _duration_text(duration: timedelta) -> str:
+    unit = next(name for name, size in _UNITS.items() if duration % size == timedelta() or name == "s")
+    return f"{duration // _UNITS[unit]}{unit}"

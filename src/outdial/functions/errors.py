@@ -1,0 +1,37 @@
+"""What can go wrong between a request and its function."""
+
+from pathlib import Path
+
+
+class FunctionsError(Exception):
+    """The functions cannot do what was asked."""
+
+    def __str__(self) -> str:
+        return super().__str__() or (type(self).__doc__ or "").partition("\n")[0]
+
+
+class HttpError(FunctionsError):
+    """An answer that is an error: raise it anywhere in a function.
+
+    The body is `{"error": message, "code": code, "message": message, **fields}`, and the header `sb-error-code` holds
+    the code, as on Supabase.
+    """
+
+    def __init__(self, status: int, code: str, message: str, **fields: object) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.fields = status, code, message, fields
+
+
+class ClientDisconnected(FunctionsError):
+    """The client went away before its request was read."""
+
+
+class FunctionNotLoaded(FunctionsError):
+    """A function's directory cannot be loaded."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+
+
+class CannotListen(FunctionsError):
+    """The address cannot be listened on."""

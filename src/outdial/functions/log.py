@@ -1,0 +1,106 @@
+"""The log of a function: each line names function and request, and none holds a secret of the environment."""
+
+import json
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from outdial import observe
+from outdial.observe import Level
+
+_SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|JWT|DSN|(^|_)(DB|DATABASE)_URL$")
+_SHORTEST_SECRET = 6
+_PHONE = re.compile(r"\+\d{7,15}\b")
+_RESERVED = frozenset({"event", "level", "error", "at"})
+
+
+class Redactor:
+    """Takes the secrets of an environment and the digits of phone numbers out of text."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        # The longest first, so that a secret inside another does not leave the rest of it behind.
+        secrets = sorted(set(_secrets(env)), key=len, reverse=True)
+        self._secrets = re.compile("|".join(map(re.escape, secrets))) if secrets else None
+
+    def __call__(self, text: str) -> str:
+        """Return `text` with each secret as [secret], and phone numbers like +49***67."""
+        if self._secrets is not None:
+            text = self._secrets.sub("[secret]", text)
+        return _PHONE.sub(lambda match: f"{match[0][:3]}***{match[0][-2:]}", text)
+
+
+def _secrets(env: Mapping[str, str]) -> Iterator[str]:
+    for name, value in env.items():
+        if _SECRET_NAME.search(name.upper()):
+            yield from (part for part in _parts(value) if len(part) >= _SHORTEST_SECRET)
+
+
+def _parts(value: str) -> Iterator[str]:
+    value = value.strip()
+    if value.startswith("{"):
+        try:
+            yield from (part for part in json.loads(value).values() if isinstance(part, str))
+        except ValueError:
+            yield value
+    elif "://" in value:
+        try:
+            password = urlsplit(value).password or ""
+        except ValueError:
+            password = ""
+        yield from (value, password, unquote(password))
+    else:
+        yield from (value, *(part.strip() for part in value.split(",")))
+
+
+class Logger:
+    """Writes one line per call; fields are anything that JSON can say."""
+
+    __slots__ = ("_fields", "_redact")
+
+    def __init__(self, redact: Redactor, fields: Mapping[str, object] | None = None) -> None:
+        self._redact = redact
+        self._fields = dict(fields or {})
+
+    def bind(self, **fields: object) -> Self:
+        """Return a logger that adds `fields` to each of its lines."""
+        return type(self)(self._redact, {**self._fields, **fields})
+
+    def debug(self, event: str, /, **fields: object) -> None:
+        """Tell what only matters while looking for a fault."""
+        self._write("debug", event, fields)
+
+    def info(self, event: str, /, **fields: object) -> None:
+        """Tell what has happened."""
+        self._write("info", event, fields)
+
+    def warning(self, event: str, /, **fields: object) -> None:
+        """Tell what somebody should look at some day."""
+        self._write("warning", event, fields)
+
+    def error(self, event: str, /, **fields: object) -> None:
+        """Tell what somebody should look at now."""
+        self._write("error", event, fields)
+
+    def exception(self, event: str, error: BaseException, /, **fields: object) -> None:
+        """Tell of a surprise, with its traceback."""
+        trace = "".join(traceback.format_exception(error))
+        self._write("error", event, {**fields, "traceback": trace})
+
+    def _write(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
+        cleaned = {
+            # These are words of the line itself: a field may not take their place.
+            f"{name}_" if name in _RESERVED else name: self._clean(value)
+            for name, value in {**self._fields, **fields}.items()
+        }
+        observe.log(self._redact(event), level=level, error=None, **cleaned)
+
+    def _clean(self, value: object) -> object:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {self._redact(str(name)): self._clean(item) for name, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._clean(item) for item in value]
+        return self._redact(str(value))

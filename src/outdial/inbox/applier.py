@@ -1,0 +1,97 @@
+"""Applies the stored events that wait: those whose flush failed, the reconciler's, and those sent through replay."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from outdial.clock import Clock
+from outdial.db import events as db
+from outdial.db.session import Database
+from outdial.db.statements import Connection
+from outdial.inbox.apply import Verdict, apply
+from outdial.inbox.deliveries import Delivery, read
+from outdial.inbox.receive import pause_accounts
+from outdial.observe import log
+
+BATCH = 256
+TRIES = 8
+FIRST_DELAY = timedelta(seconds=2)
+
+
+class Applier:
+    """A background duty: `run_once` applies what is due and returns how many events it took."""
+
+    def __init__(self, database: Database, clock: Clock, *, check_after: timedelta) -> None:
+        self._database, self._clock, self._check_after = database, clock, check_after
+
+    async def run_once(self) -> int:
+        """Apply every due event, a batch at a time; an event that fails alone waits, and in the end is quarantined."""
+        total = 0
+        while taken := await self._apply_batch():
+            total += taken
+        return total
+
+    async def _apply_batch(self) -> int:
+        now = self._clock.now()
+        rows: list[db.PendingRow] = []
+        try:
+            async with self._database.transaction() as connection:
+                rows = await db.TAKE_PENDING_EVENTS.all(connection, now=now, limit=BATCH)
+                accounts = await self._apply(connection, rows, now)
+        except (asyncpg.PostgresError, ValueError, OverflowError) as error:
+            if not rows:
+                raise
+            log("applier.batch_failed", level="warning", events=len(rows), reason=repr(error))
+            for row in rows:
+                await self._apply_alone(row, now)
+            return len(rows)
+        await pause_accounts(self._database, accounts, now)
+        return len(rows)
+
+    async def _apply_alone(self, row: db.PendingRow, now: datetime) -> None:
+        try:
+            async with self._database.transaction() as connection:
+                taken = await db.TAKE_PENDING_EVENT.all(connection, id=row.id)
+                accounts = await self._apply(connection, taken, now)
+        except (asyncpg.PostgresError, ValueError, OverflowError) as error:
+            await self._postpone(row, repr(error), now)
+            return
+        await pause_accounts(self._database, accounts, now)
+
+    async def _apply(self, connection: Connection, rows: list[db.PendingRow], now: datetime) -> dict[UUID, str]:
+        if not rows:
+            return {}
+        applied = await apply(connection, [_delivery(row, now) for row in rows], now, self._check_after)
+        await _mark(connection, rows, applied.verdicts, now)
+        return applied.accounts
+
+    async def _postpone(self, row: db.PendingRow, reason: str, now: datetime) -> None:
+        last = row.tries + 1 >= TRIES
+        log("applier.event_failed", level="error" if last else "warning", event_id=row.id, tries=row.tries + 1)
+        async with self._database.transaction() as connection:
+            await db.POSTPONE_EVENT.run(
+                connection,
+                id=row.id,
+                status="quarantined" if last else "pending",
+                error=reason,
+                next_try_at=now + FIRST_DELAY * 2**row.tries,
+            )
+
+
+def _delivery(row: db.PendingRow, now: datetime) -> Delivery:
+    # The ledger keeps the bytes alone, in either of the two forms.
+    delivery = read(row.credential, row.body, now)
+    return delivery if delivery.malformed is None else read(row.credential, row.body, now, plain=True)
+
+
+async def _mark(connection: Connection, rows: list[db.PendingRow], verdicts: list[Verdict], now: datetime) -> None:
+    await db.MARK_EVENTS.run(
+        connection,
+        now=now,
+        ids=[row.id for row in rows],
+        statuses=[verdict.status for verdict in verdicts],
+        organization_ids=[verdict.organization_id for verdict in verdicts],
+        call_ids=[verdict.call_id for verdict in verdicts],
+        errors=[verdict.error for verdict in verdicts],
+    )

@@ -1,0 +1,27 @@
+"""Sends stored events through apply once more, by range; what has been applied already changes nothing."""
+
+from datetime import datetime
+from uuid import UUID
+
+from outdial.db import events as db
+from outdial.db.statements import Connection
+
+
+async def replay(
+    connection: Connection,
+    *,
+    first_id: int,
+    last_id: int,
+    now: datetime,
+    status: str | None = None,
+    organization_id: UUID | None = None,
+) -> int:
+    """Mark the events from `first_id` to `last_id`, both included, as pending; return how many.
+
+    `status` (applied, unmatched, quarantined) and `organization_id` narrow the range. The applier takes them from
+    there, so the caller's transaction must be committed first.
+    """
+    rows = await db.REPLAY_EVENTS.all(
+        connection, first_id=first_id, last_id=last_id, now=now, status=status, organization_id=organization_id
+    )
+    return len(rows)

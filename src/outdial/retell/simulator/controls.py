@@ -1,0 +1,150 @@
+"""The simulator's own controls under /_sim: ledger, state, faults, scripts, magic numbers, reset."""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct, structs
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from outdial.retell.simulator.faults import Fault
+from outdial.retell.simulator.ledger import Result
+from outdial.retell.simulator.runtime import Simulator
+from outdial.retell.simulator.script import EVENTS, MAGIC, Magic, Step
+
+MAX_ENTRIES: Final = 10_000
+MAX_CONTROL_BYTES: Final = 4 * 1024 * 1024
+
+
+class _Faults(Struct, forbid_unknown_fields=True):
+    faults: list[Fault]
+
+
+class _Script(Struct, forbid_unknown_fields=True):
+    to_number: str
+    steps: Annotated[list[Step | str], Meta(max_length=100)]
+
+
+class _Reset(Struct, forbid_unknown_fields=True):
+    seed: int | None = None
+
+
+class _LedgerQuery(Struct, forbid_unknown_fields=True):
+    after: Annotated[int, Meta(ge=0)] = 0
+    limit: Annotated[int, Meta(ge=1, le=MAX_ENTRIES)] = 1000
+    result: Result | None = None
+
+
+class Controls:
+    """Handlers over one simulator; anything not understood is answered 400 with the reason."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    def routes(self) -> list[Route]:
+        """Return the routes, relative to /_sim."""
+        return [
+            Route("/ledger", self.ledger),
+            Route("/state", self.state),
+            Route("/faults", self.show_faults, methods=["GET"]),
+            Route("/faults", self.set_faults, methods=["POST"]),
+            Route("/script", self.script, methods=["POST"]),
+            Route("/reset", self.reset, methods=["POST"]),
+            Route("/magic", self.magic),
+        ]
+
+    async def ledger(self, request: Request) -> Response:
+        """Return entries numbered above `after`, at most `limit`, of one `result` if named, and totals."""
+        try:
+            query = msgspec.convert(dict(request.query_params), _LedgerQuery, strict=False)
+        except msgspec.ValidationError as error:
+            return _refused(error)
+        ledger = self._simulator.world.ledger
+        entries = ledger.read(query.after, query.limit, query.result)
+        return _json(
+            {
+                "entries": entries,
+                "next_after": entries[-1].number if entries else query.after,
+                "written": ledger.written,
+                "forgotten": ledger.forgotten,
+                "totals": ledger.totals(),
+            }
+        )
+
+    async def state(self, request: Request) -> Response:
+        """Return the simulated time, counts and peaks."""
+        simulator = self._simulator
+        delivery = {**simulator.deliverer.counts, "waiting": simulator.deliverer.waiting}
+        return _json(
+            {
+                "now": simulator.clock.now(),
+                "speed": simulator.config.speed,
+                **simulator.world.state(),
+                "delivery": delivery,
+            }
+        )
+
+    async def show_faults(self, request: Request) -> Response:
+        """Return the faults in force and how often each struck."""
+        return _json({"faults": self._simulator.world.faults.report()})
+
+    async def set_faults(self, request: Request) -> Response:
+        """Put the given faults in force in place of all others."""
+        try:
+            asked = msgspec.json.decode(await _body(request), type=_Faults)
+            self._simulator.world.faults.replace(asked.faults)
+        except ValueError as error:
+            return _refused(error)
+        return await self.show_faults(request)
+
+    async def script(self, request: Request) -> Response:
+        """Set the outcomes of the next calls to one number."""
+        try:
+            asked = msgspec.json.decode(await _body(request), type=_Script)
+            steps = [Step(step) if isinstance(step, str) else step for step in asked.steps]
+            self._simulator.world.script(asked.to_number, steps)
+        except ValueError as error:
+            return _refused(error)
+        return _json({"to_number": asked.to_number, "steps": steps})
+
+    async def reset(self, request: Request) -> Response:
+        """Forget all calls, faults, scripts and the ledger."""
+        try:
+            asked = msgspec.json.decode(await _body(request) or b"{}", type=_Reset)
+        except ValueError as error:
+            return _refused(error)
+        self._simulator.reset(asked.seed)
+        return _json({"seed": self._simulator.world.seed})
+
+    async def magic(self, request: Request) -> Response:
+        """Return the table of magic numbers."""
+        return _json({"magic": [_row(digits, magic) for digits, magic in MAGIC.items()]})
+
+
+def _row(digits: str, magic: Magic) -> dict[str, Any]:
+    return {
+        "digits": digits,
+        "does": magic.does,
+        "steps": [structs.asdict(step) for step in magic.steps],
+        "refuses": magic.refuses,
+        "strikes": magic.strikes,
+        "withholds": [event for event in EVENTS if event in magic.habit.withheld],
+    }
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_CONTROL_BYTES:
+            raise ValueError("the request is too large")
+    return bytes(body)
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def _refused(error: Exception) -> Response:
+    return _json({"status": "error", "message": str(error)}, 400)

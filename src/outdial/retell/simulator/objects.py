@@ -1,0 +1,182 @@
+"""Calls as the simulator keeps them, and as Retell's JSON shows them (PhoneCallResponse of its API)."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from msgspec import Struct
+
+from outdial.retell.simulator.script import Habit, Step, connects
+
+_LINES: Final = (
+    "Yes, that works for me.",
+    "Could you tell me a little more about it?",
+    "I am in a meeting right now.",
+    "Who is calling, please?",
+    "Can you send me the details by email?",
+    "No, thank you, I am not interested.",
+    "Okay, next week would be fine.",
+)
+_PRICE_PER_SECOND: Final = 0.1167  # cents
+
+
+@dataclass(slots=True)
+class SimulatedCall:
+    """One call; times are Unix milliseconds of simulated time."""
+
+    call_id: str
+    request: "CreateCall"
+    created_ms: int
+    step: Step
+    talk_ms: int = 0
+    habit: Habit = field(default_factory=Habit)
+    status: str = "registered"
+    reason: str | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+    analyzed: bool = False
+    takes_place: bool = True  # in the concurrency limit, while live
+    held_back: list["tuple[str, bytes]"] = field(default_factory=list)
+
+    @property
+    def live(self) -> bool:
+        """Whether the call is ringing or being held."""
+        return self.status in ("registered", "ongoing")
+
+
+class CreateCall(Struct, kw_only=True):
+    """The body of create-phone-call, as far as it is checked (Retell API, create-phone-call)."""
+
+    from_number: str
+    to_number: str
+    override_agent_id: str | None = None
+    override_agent_version: int | str | None = None
+    metadata: Any = None
+    retell_llm_dynamic_variables: dict[str, str] | None = None
+    custom_sip_headers: dict[str, str] | None = None
+    ignore_e164_validation: bool = False
+    idempotency_key: str | None = None
+
+
+class CallObject(Struct, kw_only=True, omit_defaults=True):
+    """A call in Retell's JSON; what is not known yet is left out, as Retell does."""
+
+    call_id: str
+    call_type: str
+    agent_id: str
+    agent_version: int
+    agent_name: str
+    call_status: str
+    direction: str
+    from_number: str
+    to_number: str
+    data_storage_setting: str
+    opt_in_signed_url: bool
+    telephony_identifier: dict[str, str]
+    metadata: Any = None
+    retell_llm_dynamic_variables: dict[str, str] | None = None
+    custom_sip_headers: dict[str, str] | None = None
+    start_timestamp: int | None = None
+    end_timestamp: int | None = None
+    duration_ms: int | None = None
+    disconnection_reason: str | None = None
+    transfer_destination: str | None = None
+    collected_dynamic_variables: dict[str, str] | None = None
+    transcript: str | None = None
+    transcript_object: list[dict[str, Any]] | None = None
+    recording_url: str | None = None
+    public_log_url: str | None = None
+    latency: dict[str, Any] | None = None
+    llm_token_usage: dict[str, Any] | None = None
+    call_cost: dict[str, Any] | None = None
+    call_analysis: dict[str, Any] | None = None
+
+
+def describe(call: SimulatedCall, *, with_transcript: bool = True) -> CallObject:
+    """Return the call as it stands; the same call always reads the same."""
+    request = call.request
+    shown = CallObject(
+        call_id=call.call_id,
+        call_type="phone_call",
+        agent_id=request.override_agent_id or "agent_simulator",
+        agent_version=request.override_agent_version if isinstance(request.override_agent_version, int) else 0,
+        agent_name="Simulated agent",
+        call_status=call.status,
+        direction="outbound",
+        from_number=request.from_number,
+        to_number=request.to_number,
+        data_storage_setting="everything",
+        opt_in_signed_url=False,
+        telephony_identifier={"twilio_call_sid": f"CA{call.call_id[5:]}"},
+        metadata=request.metadata,
+        retell_llm_dynamic_variables=request.retell_llm_dynamic_variables,
+        custom_sip_headers=request.custom_sip_headers,
+        start_timestamp=call.start_ms,
+        end_timestamp=call.end_ms,
+        disconnection_reason=call.reason,
+    )
+    if call.reason is not None:
+        _describe_end(call, shown, with_transcript)
+    return shown
+
+
+def _describe_end(call: SimulatedCall, shown: CallObject, with_transcript: bool) -> None:
+    chance = random.Random(call.call_id)
+    files = f"https://simulator.invalid/{call.call_id}"
+    shown.public_log_url = f"{files}/public.log"
+    shown.collected_dynamic_variables = {}
+    if call.start_ms is not None and call.end_ms is not None:
+        shown.duration_ms = call.end_ms - call.start_ms
+        shown.recording_url = f"{files}/recording.wav"
+        shown.latency = _latency(chance)
+        shown.llm_token_usage = {"average": 412, "num_requests": 3, "values": [380, 410, 446]}
+        shown.call_cost = _cost(shown.duration_ms / 1000)
+        spoken = _utterances(chance, shown.duration_ms / 1000)
+        if with_transcript:
+            shown.transcript_object = spoken
+            shown.transcript = "".join(f"{part['role'].capitalize()}: {part['content']}\n" for part in spoken)
+    if call.reason == "call_transfer":
+        shown.transfer_destination = "+14155550100"
+    if call.analyzed:
+        shown.call_analysis = _analysis(call)
+
+
+def _utterances(chance: random.Random, seconds: float) -> list[dict[str, Any]]:
+    lines = ["Hello, this is the simulated agent. Do you have a minute?"]
+    lines += chance.sample(_LINES, k=max(1, min(5, int(seconds / 10))))
+    return [
+        {
+            "role": "user" if place % 2 else "agent",
+            "content": line,
+            "words": [{"word": line.split()[0], "start": place * 4.0, "end": place * 4.0 + 0.4}],
+        }
+        for place, line in enumerate(lines)
+    ]
+
+
+def _latency(chance: random.Random) -> dict[str, Any]:
+    middle = chance.randint(700, 1300)
+    return {"e2e": {"p50": middle, "p90": middle + 310, "min": middle - 120, "max": middle + 420, "num": 3}}
+
+
+def _cost(seconds: float) -> dict[str, Any]:
+    cost = round(seconds * _PRICE_PER_SECOND, 4)
+    return {
+        "combined_cost": cost,
+        "total_duration_seconds": round(seconds, 3),
+        "total_duration_unit_price": _PRICE_PER_SECOND,
+        "product_costs": [{"product": "elevenlabs_tts", "unit_price": _PRICE_PER_SECOND, "cost": cost}],
+    }
+
+
+def _analysis(call: SimulatedCall) -> dict[str, Any]:
+    reason = call.reason or ""
+    answered = connects(reason) and call.start_ms is not None
+    spoken = answered and reason not in ("voicemail_reached", "ivr_reached")
+    return {
+        "call_summary": f"The call ended with {reason}." if answered else "The call was not connected.",
+        "in_voicemail": reason == "voicemail_reached",
+        "user_sentiment": "Neutral" if spoken else "Unknown",
+        "call_successful": reason in ("user_hangup", "agent_hangup", "call_transfer"),
+        "custom_analysis_data": {},
+    }

@@ -1,0 +1,88 @@
+"""Runs the simulator under uvicorn, inside whatever event loop there is."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from outdial.retell.simulator.app import ABORT, build_app
+from outdial.retell.simulator.config import SimulatorConfig
+from outdial.retell.simulator.runtime import Simulator
+
+DEFAULT_PORT: Final = 54330
+KEEP_ALIVE_S: Final = 75  # longer than any client's, so that the client is the one to close
+
+
+class AbortableProtocol(HttpToolsProtocol):
+    """HTTP/1.1 that lets the application drop the connection without a byte of reply."""
+
+    def on_message_begin(self) -> None:
+        """Begin a request whose scope carries the extension ABORT."""
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the program that this runs in."""
+        yield
+
+
+@contextlib.asynccontextmanager
+async def running(
+    config: SimulatorConfig, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[tuple[str, Simulator]]:
+    """Serve inside the block; yields the base address and the Simulator. Port 0 takes a free one.
+
+    Raises OSError when the port is taken.
+    """
+    app = build_app(config)
+    simulator: Simulator = app.state.simulator
+    with socket.create_server((host, port), backlog=2048) as listener:
+        server = _Server(
+            uvicorn.Config(
+                app,
+                http=AbortableProtocol,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await _started(server, serving)
+            yield f"http://{host}:{listener.getsockname()[1]}", simulator
+        finally:
+            simulator.stopping.set()
+            server.should_exit = True
+            await serving
+
+
+async def serve(
+    config: SimulatorConfig,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    *,
+    on_started: Callable[[str], None] | None = None,
+) -> None:
+    """Serve until cancelled; `on_started` is told the base address."""
+    async with running(config, host, port) as (base_url, _):
+        if on_started is not None:
+            on_started(base_url)
+        await asyncio.get_running_loop().create_future()
+
+
+async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    while not server.started:
+        if serving.done():
+            serving.result()
+            raise RuntimeError("the simulator stopped while starting")
+        await asyncio.sleep(0.005)

@@ -1,0 +1,81 @@
+"""Delivers webhooks over HTTP as Retell does: signed, in time, retried, many at once."""
+
+import asyncio
+from collections import Counter
+from typing import Final
+
+import aiohttp
+
+from outdial.retell.simulator.clock import wall_now
+from outdial.retell.simulator.config import SimulatorConfig
+from outdial.retell.simulator.world import Webhook
+
+MAX_WAITING: Final = 10_000
+
+
+class Deliverer:
+    """Sends what is put into it to the configured address; any 2xx is success, else up to three retries.
+
+    Each delivery is signed anew at the real time. When more than MAX_WAITING wait, `put` waits too.
+    """
+
+    def __init__(self, config: SimulatorConfig) -> None:
+        self._config = config
+        self._waiting: asyncio.Queue[Webhook] = asyncio.Queue(MAX_WAITING)
+        self.counts: Counter[str] = Counter()
+
+    async def put(self, webhook: Webhook) -> None:
+        """Queue one webhook; without an address it is only counted."""
+        if self._config.webhook_url is None:
+            self.counts["no_address"] += 1
+        else:
+            await self._waiting.put(webhook)
+
+    def clear(self) -> None:
+        """Forget what waits and the counts; what is being sent is still sent."""
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+        self.counts.clear()
+
+    @property
+    def waiting(self) -> int:
+        """How many webhooks are queued."""
+        return self._waiting.qsize()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        async with (
+            aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=self._config.webhook_timeout_s),
+                connector=aiohttp.TCPConnector(limit=self._config.webhook_concurrency),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            ) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            for _ in range(self._config.webhook_concurrency):
+                group.create_task(self._work(session))
+
+    async def _work(self, session: aiohttp.ClientSession) -> None:
+        while True:
+            webhook = await self._waiting.get()
+            for retry in range(self._config.webhook_retries + 1):
+                if retry:
+                    self.counts["retried"] += 1
+                    await asyncio.sleep(self._config.webhook_backoff_s * 2 ** (retry - 1))
+                if await self._deliver(session, webhook):
+                    self.counts["delivered"] += 1
+                    break
+            else:
+                self.counts["given_up"] += 1
+
+    async def _deliver(self, session: aiohttp.ClientSession, webhook: Webhook) -> bool:
+        headers = webhook.headers(self._config.webhook_key, wall_now())
+        assert self._config.webhook_url is not None
+        try:
+            async with session.post(
+                self._config.webhook_url, data=webhook.body, headers=headers, allow_redirects=False
+            ) as response:
+                await response.read()
+                return 200 <= response.status < 300
+        except (aiohttp.ClientError, OSError):
+            return False

@@ -1,0 +1,110 @@
+"""How requests reach Retell: the port that the client speaks through, and HTTP as its real form."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from outdial.retell.errors import NotSent, TransportFailed
+from outdial.retell.wire import Reply
+
+BASE_URL: Final = "https://api.retellai.com"
+MAX_REPLY_BYTES: Final = 16 * 1024 * 1024
+MAX_RETRY_AFTER_S: Final = 3600.0
+
+
+class Transport(Protocol):
+    """Sends one request and returns the one answer; never repeats a request that may create something."""
+
+    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
+        """Return the answer, whatever its status.
+
+        Raises NotSent when the request surely never left, TransportFailed when its fate is unknown.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        ...
+
+
+class HttpTransport:
+    """Requests over one aiohttp session: no redirects, no repeats of POST, bearer key in each request.
+
+    To be made inside a running event loop. `guard` runs before each request; it raises when the caller holds
+    what must not be held during a request, such as an open transaction.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        base_url: str = BASE_URL,
+        connections: int = 100,
+        connect_timeout_s: float = 5.0,
+        guard: Callable[[], None] | None = None,
+    ) -> None:
+        if not api_key:
+            raise ValueError("the Retell API key is empty")
+        if urlsplit(base_url).scheme not in {"http", "https"}:
+            raise ValueError(f"not an http(s) address: {base_url!r}")
+        self._api_key = api_key
+        self._base_url = base_url.rstrip("/")
+        self._connect_timeout_s = connect_timeout_s
+        self._guard = guard
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections),
+            headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
+        """Send one request; `timeout_s` bounds all of it, from waiting for a connection to the last byte read."""
+        if self._guard is not None:
+            self._guard()
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, self._connect_timeout_s))
+        try:
+            async with self._session.request(
+                method, self._base_url + path, data=body, timeout=timeout, allow_redirects=False
+            ) as response:
+                return Reply(response.status, await self._read(response), _retry_after_s(response))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise NotSent(f"no connection: {type(error).__name__}") from error
+        except TimeoutError as error:
+            raise TransportFailed(f"no answer within {timeout_s:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise TransportFailed(f"connection lost: {type(error).__name__}") from error
+
+    async def close(self) -> None:
+        """Close the session and let its connections end."""
+        await self._session.close()
+        await asyncio.sleep(0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        parts = bytearray()
+        async for part in response.content.iter_any():
+            parts += part
+            if len(parts) > MAX_REPLY_BYTES:
+                raise TransportFailed(f"the answer is longer than {MAX_REPLY_BYTES} bytes")
+        body = bytes(parts)
+        # An error message that quotes our key back must not carry it into logs or tables.
+        return body if response.status < 400 else body.replace(self._api_key.encode(), b"[key]")
+
+
+def _retry_after_s(response: aiohttp.ClientResponse) -> float | None:
+    for header, per_second in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(response.headers[header]) / per_second
+        except (KeyError, ValueError):
+            continue
+        if 0 <= seconds < float("inf"):
+            return min(seconds, MAX_RETRY_AFTER_S)
+    return None

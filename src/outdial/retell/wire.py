@@ -1,0 +1,202 @@
+"""The parts of Retell's payloads that Outdial reads, decoded fast when well formed and leniently when not."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+_LAST_MOMENT_MS: Final = 253_402_300_799_999  # the end of the year 9999, the last that datetime can hold
+
+Name = Annotated[str, Meta(min_length=1)]
+EpochMs = Annotated[int, Meta(ge=0, le=_LAST_MOMENT_MS)]
+DurationMs = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Cents = Annotated[float, Meta(ge=-1e12, le=1e12)]
+
+
+class CallCost(Struct, frozen=True):
+    """`call_cost`: what the call cost, in cents (a float)."""
+
+    combined_cost: Cents | None = None
+
+
+class CallPayload(Struct, kw_only=True):
+    """A call as Retell describes it, less the fields that Outdial does not use (Retell API, get-call).
+
+    Every field may be missing. Times are Unix milliseconds. The list of values of `call_status` and
+    `disconnection_reason` grows, so both are plain text.
+    """
+
+    call_id: Name | None = None
+    call_status: str | None = None
+    agent_id: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
+    metadata: dict[str, Any] | None = None
+    start_timestamp: EpochMs | None = None
+    end_timestamp: EpochMs | None = None
+    duration_ms: DurationMs | None = None
+    disconnection_reason: str | None = None
+    transcript: str | None = None
+    recording_url: str | None = None
+    public_log_url: str | None = None
+    call_cost: CallCost | None = None
+    raw_analysis: Raw | UnsetType = msgspec.field(default=UNSET, name="call_analysis")
+
+    @property
+    def call_analysis(self) -> Raw | None:
+        """The analysis as the JSON object that was sent (`bytes()` of it gives the text), None without one."""
+        return None if self.raw_analysis is UNSET else self.raw_analysis
+
+
+class WebhookPayload(Struct):
+    """One webhook: the name of the event and the call it is about (empty for an event without a call)."""
+
+    event: Name
+    call: CallPayload = msgspec.field(default_factory=CallPayload)
+
+
+class _LegacyPayload(Struct):
+    event_type: Name
+    data: CallPayload = msgspec.field(default_factory=CallPayload)
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A body that is no event at all: not JSON, not an object, or without the event's name."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of Retell's API as it came, with the seconds it asks us to wait before the next request."""
+
+    status: int
+    body: bytes
+    retry_after_s: float | None = None
+
+
+def parse_webhook(body: bytes) -> WebhookPayload | Malformed:
+    """Decode `{"event": ..., "call": {...}}`; a field of the wrong type or range reads as None.
+
+    Strings come free of NUL characters and lone surrogates, which Postgres cannot store.
+    """
+    try:
+        payload = _webhook_decoder.decode(body)
+        if _is_clean(body, payload.call):
+            return payload
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    return _parse_leniently(body, "event", "call")
+
+
+def parse_legacy_webhook(body: bytes) -> WebhookPayload | Malformed:
+    """Decode `{"event_type": ..., "data": {...}}`, the form of the original system, as `parse_webhook` does."""
+    try:
+        payload = _legacy_decoder.decode(body)
+        if _is_clean(body, payload.data):
+            return WebhookPayload(payload.event_type, payload.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    return _parse_leniently(body, "event_type", "data")
+
+
+def parse_call(body: bytes) -> CallPayload | Malformed:
+    """Decode a call object, as get-call answers it, with the same leniency as `parse_webhook`."""
+    try:
+        call = _call_decoder.decode(body)
+        if _is_clean(body, call):
+            return call
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    value = _loads(body)
+    return value if isinstance(value, Malformed) else _lenient_call(value)
+
+
+def metadata_call_id(call: CallPayload) -> str | None:
+    """Return our own call id from `metadata.call_id` in canonical form, None when it is not a UUID."""
+    value = (call.metadata or {}).get("call_id")
+    if not isinstance(value, str):
+        return None
+    try:
+        return str(UUID(value))
+    except ValueError:
+        return None
+
+
+_webhook_decoder = msgspec.json.Decoder(WebhookPayload)
+_legacy_decoder = msgspec.json.Decoder(_LegacyPayload)
+_call_decoder = msgspec.json.Decoder(CallPayload)
+_call_fields = {field.encode_name: field for field in msgspec.structs.fields(CallPayload)}
+_unstorable = re.compile("[\x00\ud800-\udfff]")
+
+
+def _is_clean(body: bytes, call: CallPayload) -> bool:
+    if rb"\u0000" in body:
+        return False
+    if call.raw_analysis is UNSET:
+        return True
+    text = bytes(call.raw_analysis)
+    if text == b"null":
+        call.raw_analysis = UNSET
+        return True
+    text.decode()  # skipped fields are not checked for UTF-8 by the decoder
+    return text.startswith(b"{")
+
+
+def _parse_leniently(body: bytes, event_key: str, call_key: str) -> WebhookPayload | Malformed:
+    value = _loads(body)
+    if isinstance(value, Malformed):
+        return value
+    event = value.get(event_key)
+    if not isinstance(event, str) or not event:
+        return Malformed(f"no text in {event_key!r}")
+    call = value.get(call_key)
+    return WebhookPayload(event, _lenient_call(call if isinstance(call, dict) else {}))
+
+
+def _loads(body: bytes) -> dict[str, Any] | Malformed:
+    try:
+        value = _storable(json.loads(body.decode("utf-8-sig", "replace"), parse_constant=lambda _: None))
+    except (ValueError, RecursionError) as error:
+        return Malformed(f"not JSON: {type(error).__name__}")
+    return value if isinstance(value, dict) else Malformed("not a JSON object")
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _unstorable.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return value
+
+
+def _lenient_call(values: Mapping[str, Any]) -> CallPayload:
+    call = CallPayload()
+    for key, field in _call_fields.items():
+        if key == "call_analysis":
+            if isinstance(values.get(key), dict):
+                call.raw_analysis = Raw(msgspec.json.encode(values[key]))
+        elif (value := values.get(key)) is not None:
+            setattr(call, field.name, _converted(value, field.type))
+    return call
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        pass
+    if not isinstance(value, float):
+        return None
+    try:
+        return msgspec.convert(int(value), kind)
+    except (msgspec.ValidationError, OverflowError, ValueError):
+        return None

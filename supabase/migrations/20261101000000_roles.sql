@@ -1,0 +1,46 @@
+-- The roles that Outdial's processes connect as, and the schema for functions that the API does not expose.
+--
+-- outdial_api      functions and studio: may only assume anon, authenticated or service_role
+-- outdial_webhook  the receiver and the applier: ledger, and the columns of calls and contacts that events own
+-- outdial_dialer   the dialer: sees the rows of the one organization that its transaction declares
+--
+-- They have no password until `outdial db credentials` gives them one.
+
+do $$
+begin
+  if not exists (select from pg_roles where rolname = 'outdial_api') then
+    create role outdial_api login noinherit;
+  end if;
+  if not exists (select from pg_roles where rolname = 'outdial_webhook') then
+    create role outdial_webhook login noinherit;
+  end if;
+  if not exists (select from pg_roles where rolname = 'outdial_dialer') then
+    create role outdial_dialer login noinherit;
+  end if;
+end
+$$;
+
+grant anon, authenticated, service_role to outdial_api;
+
+create schema private;
+grant usage on schema private to authenticated, service_role, outdial_webhook, outdial_dialer;
+grant usage on schema public to outdial_webhook, outdial_dialer;
+
+-- The organization that the transaction of a dialer has declared; null, and so no row at all, when it has not.
+create function private.current_organization() returns uuid
+language sql stable set search_path = ''
+as $$ select nullif(current_setting('outdial.organization_id', true), '')::uuid $$;
+
+-- Refuses a change of status that is no arrow of the machine. TG_ARGV holds the arrows as 'from>to'; they are the
+-- ones of outdial.domain, which a test compares with what this trigger lets through.
+create function private.check_arrow() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  if new.status is distinct from old.status and not (old.status || '>' || new.status = any (tg_argv)) then
+    raise exception '% cannot go from % to %', tg_table_name, old.status, new.status
+      using errcode = 'check_violation', constraint = tg_table_name || '_arrow';
+  end if;
+  return new;
+end
+$$;

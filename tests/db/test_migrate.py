@@ -1,0 +1,382 @@
+"""The runner of migrations: order, history, failures, and the splitting of SQL files."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outdial.db import migrate
+from outdial.db.errors import (
+    MigrationFailed,
+    MigrationsOutOfOrder,
+    MisnamedMigration,
+    RemoteDatabaseRefused,
+    UnknownRemoteMigrations,
+)
+from outdial.db.migrate import Applied, MigrationState, push, reset, split_statements, status
+from tests.support.postgres import MIGRATIONS, Scratch
+
+ONE, TWO, THREE = "20260101000000_one.sql", "20260102000000_two.sql", "20260103000000_three.sql"
+HISTORY = "select version, name, statements from supabase_migrations.schema_migrations order by version"
+BOOTSTRAP = Path(migrate.__file__).with_name("bootstrap.sql")
+
+WriteFiles = Callable[..., Path]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "migrations"
+    path.mkdir()
+    return path
+
+
+async def fetch(dsn: str, query: str, *arguments: object) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return [tuple(row) for row in await connection.fetch(query, *arguments)]
+    finally:
+        await connection.close()
+
+
+async def execute(dsn: str, script: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(script)
+    finally:
+        await connection.close()
+
+
+async def test_an_empty_database_gets_every_file_in_order_and_its_history(
+    empty_database: Scratch, folder: Path
+) -> None:
+    (folder / TWO).write_text("insert into things values (1);\n")
+    (folder / ONE).write_text("-- Things.\ncreate table things (id int);\n\ncreate index on things (id);\n")
+
+    applied = await push(empty_database.dsn, folder)
+
+    assert applied == [Applied(ONE, 2), Applied(TWO, 1)]
+    assert await fetch(empty_database.dsn, HISTORY) == [
+        ("20260101000000", "one", ["-- Things.\ncreate table things (id int)", "create index on things (id)"]),
+        ("20260102000000", "two", ["insert into things values (1)"]),
+    ]
+
+
+async def test_a_second_push_does_nothing_and_a_third_applies_the_new_file_only(
+    empty_database: Scratch, folder: Path
+) -> None:
+    (folder / ONE).write_text("create table things (id int);")
+    await push(empty_database.dsn, folder)
+
+    assert await push(empty_database.dsn, folder) == []
+
+    (folder / TWO).write_text("insert into things values (1);")
+    assert await push(empty_database.dsn, folder) == [Applied(TWO, 1)]
+    assert await fetch(empty_database.dsn, "select id from things") == [(1,)]
+
+
+async def test_a_file_that_fails_leaves_nothing_behind_and_names_its_statement(
+    empty_database: Scratch, folder: Path
+) -> None:
+    (folder / ONE).write_text("create table things (id int);")
+    (folder / TWO).write_text("create table others (id int);\n\ninsert into things\n  select missing\n  from others;\n")
+
+    with pytest.raises(MigrationFailed) as caught:
+        await push(empty_database.dsn, folder)
+
+    assert str(caught.value).splitlines() == [
+        f'{TWO}, statement 2 (line 4): column "missing" does not exist',
+        "insert into things",
+        "  select missing",
+        "         ^",
+    ]
+    assert await fetch(empty_database.dsn, "select to_regclass('things')::text, to_regclass('others')::text") == [
+        ("things", None)
+    ]
+    assert [row[0] for row in await fetch(empty_database.dsn, HISTORY)] == ["20260101000000"]
+
+
+async def test_an_error_without_a_position_shows_the_whole_statement(empty_database: Scratch, folder: Path) -> None:
+    (folder / ONE).write_text("select 1;\nselect 1 / 0;")
+
+    with pytest.raises(MigrationFailed, match=r"statement 2 \(line 2\): division by zero\nselect 1 / 0$"):
+        await push(empty_database.dsn, folder)
+
+
+async def test_a_setting_of_one_file_does_not_reach_the_next(empty_database: Scratch, folder: Path) -> None:
+    (folder / ONE).write_text("select set_config('search_path', '', false);")
+    (folder / TWO).write_text("create table things (id int);")
+
+    await push(empty_database.dsn, folder)
+
+    assert await fetch(empty_database.dsn, "select to_regclass('public.things')::text") == [("things",)]
+
+
+async def test_twenty_runners_at_once_apply_each_file_once(empty_database: Scratch, folder: Path) -> None:
+    (folder / ONE).write_text("create table things (id int);")
+    (folder / TWO).write_text("insert into things values (1);")
+
+    results = await asyncio.gather(*(push(empty_database.dsn, folder) for _ in range(20)))
+
+    assert sorted(len(applied) for applied in results) == [0] * 19 + [2]
+    assert await fetch(empty_database.dsn, "select count(*) from things") == [(1,)]
+
+
+async def test_runners_on_two_new_databases_of_one_server_do_not_fail_each_other(
+    empty_database: Scratch, folder: Path
+) -> None:
+    names = [f"{empty_database.name}_{n}" for n in range(4)]
+    for name in names:
+        await execute(empty_database.dsn, f"create database {name}")
+    try:
+        dsns = [empty_database.server.dsn_for("postgres", name) for name in names]
+        await asyncio.gather(*(push(dsn, folder) for dsn in dsns))
+    finally:
+        for name in names:
+            await execute(empty_database.dsn, f"drop database {name} with (force)")
+
+
+async def test_a_migration_that_only_the_database_has_stops_the_push(empty_database: Scratch, folder: Path) -> None:
+    (folder / ONE).write_text("create table things (id int);")
+    await push(empty_database.dsn, folder)
+    (folder / ONE).rename(folder / TWO)
+
+    with pytest.raises(UnknownRemoteMigrations, match="migration repair --status reverted 20260101000000"):
+        await push(empty_database.dsn, folder)
+
+
+async def test_a_new_file_older_than_the_last_applied_one_stops_the_push(empty_database: Scratch, folder: Path) -> None:
+    (folder / TWO).write_text("select 2;")
+    await push(empty_database.dsn, folder)
+    (folder / ONE).write_text("select 1;")
+
+    with pytest.raises(MigrationsOutOfOrder, match=ONE):
+        await push(empty_database.dsn, folder)
+
+
+@pytest.mark.parametrize("name", ["first.sql", "2026_short.sql", "20260101000000.sql", "20260101000000_again.sql"])
+async def test_a_misnamed_file_is_refused_before_anything_runs(
+    empty_database: Scratch, folder: Path, name: str
+) -> None:
+    (folder / ONE).write_text("select 1;")
+    (folder / name).write_text("select 1;")
+
+    with pytest.raises(MisnamedMigration) as caught:
+        await push(empty_database.dsn, folder)
+
+    assert "_" in str(caught.value)
+    assert await fetch(empty_database.dsn, "select to_regnamespace('supabase_migrations')::text") == [(None,)]
+
+
+async def test_status_shows_both_sides_and_changes_nothing(empty_database: Scratch, folder: Path) -> None:
+    (folder / ONE).write_text("select 1;")
+
+    assert await status(empty_database.dsn, folder) == [MigrationState("20260101000000", "one", True, False)]
+    assert await fetch(empty_database.dsn, "select to_regnamespace('supabase_migrations')::text") == [(None,)]
+
+    await push(empty_database.dsn, folder)
+    (folder / ONE).rename(folder / TWO)
+
+    assert await status(empty_database.dsn, folder) == [
+        MigrationState("20260101000000", "one", False, True),
+        MigrationState("20260102000000", "two", True, False),
+    ]
+
+
+async def test_a_seed_runs_once_and_its_later_changes_are_only_noted(
+    empty_database: Scratch, folder: Path, tmp_path: Path
+) -> None:
+    seed = tmp_path / "seed.sql"
+    (folder / ONE).write_text("create table things (id int);")
+    seed.write_text("insert into things values (1);")
+
+    assert await push(empty_database.dsn, folder, seed=seed) == [Applied(ONE, 1), Applied("seed.sql", 1)]
+    assert await push(empty_database.dsn, folder, seed=seed) == []
+    seed.write_text("insert into things values (2);")
+    assert await push(empty_database.dsn, folder, seed=seed) == []
+
+    digest = hashlib.sha256(seed.read_bytes()).hexdigest()
+    assert await fetch(empty_database.dsn, "select id from things") == [(1,)]
+    assert await fetch(empty_database.dsn, "select path, hash from supabase_migrations.seed_files") == [
+        ("supabase/seed.sql", digest)
+    ]
+
+
+async def test_a_reset_starts_again_from_nothing(empty_database: Scratch, folder: Path, tmp_path: Path) -> None:
+    seed = tmp_path / "seed.sql"
+    (folder / ONE).write_text("create schema private; create table things (id int);")
+    seed.write_text("insert into things values (1);")
+    await push(empty_database.dsn, folder, seed=seed)
+    await execute(empty_database.dsn, "create table leftover (); insert into auth.users values (gen_random_uuid())")
+
+    applied = await reset(empty_database.dsn, folder, seed)
+
+    assert applied == [Applied(ONE, 2), Applied("seed.sql", 1)]
+    assert await fetch(empty_database.dsn, "select to_regclass('leftover')::text, count(*) from auth.users") == [
+        (None, 0)
+    ]
+    assert await fetch(empty_database.dsn, "select id from things") == [(1,)]
+
+
+async def test_a_reset_keeps_a_schema_auth_that_is_not_ours(empty_database: Scratch, folder: Path) -> None:
+    await execute(
+        empty_database.dsn,
+        "create schema auth; create table auth.users (id int); insert into auth.users values (7);"
+        "create function auth.uid() returns uuid language sql as 'select null::uuid'",
+    )
+    await push(empty_database.dsn, folder)
+
+    await reset(empty_database.dsn, folder)
+
+    assert await fetch(empty_database.dsn, "select * from auth.users") == [(7,)]
+
+
+@pytest.mark.parametrize(
+    ("dsn", "host"),
+    [
+        ("postgresql://postgres:secret@db.example.com:5432/postgres", "db.example.com"),
+        ("postgresql://postgres:secret@127.0.0.1:5432,10.0.0.7:5432/postgres", "10.0.0.7"),
+        ("postgresql://postgres:secret@[2001:db8::1]/postgres", "2001:db8::1"),
+        ("postgresql://postgres:secret@/postgres?host=db.example.com", "db.example.com"),
+        ("postgresql://postgres:secret@localhost.example.com/postgres", "localhost.example.com"),
+        ("postgresql:///postgres?service=production", "service production"),
+    ],
+)
+async def test_a_reset_of_a_remote_database_is_refused_without_a_word_about_the_password(
+    folder: Path, dsn: str, host: str
+) -> None:
+    with pytest.raises(RemoteDatabaseRefused) as caught:
+        await reset(dsn, folder)
+
+    assert caught.value.host == host
+    assert "secret" not in str(caught.value)
+
+
+def test_a_host_from_the_environment_counts_when_the_address_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "db.example.com")
+
+    with pytest.raises(RemoteDatabaseRefused):
+        migrate.refuse_remote("postgresql:///postgres")
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://postgres@/postgres?host=/run/outdial&port=5432",
+        "postgresql://postgres:postgres@127.0.0.1:54322/postgres",
+        "postgresql://postgres@localhost/postgres",
+        "postgresql://postgres@[::1]:5432/postgres",
+        "postgresql:///postgres",
+    ],
+)
+def test_an_address_on_this_machine_is_not_refused(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGHOST", raising=False)
+
+    migrate.refuse_remote(dsn)
+
+
+async def test_the_bootstrap_may_run_any_number_of_times(empty_database: Scratch) -> None:
+    for _ in range(3):
+        await execute(empty_database.dsn, BOOTSTRAP.read_text())
+
+    assert await fetch(
+        empty_database.dsn,
+        "select rolname::text, rolcanlogin, rolinherit, rolbypassrls from pg_roles"
+        " where rolname in ('anon', 'authenticated', 'service_role') order by 1",
+    ) == [
+        ("anon", False, False, False),
+        ("authenticated", False, False, False),
+        ("service_role", False, False, True),
+    ]
+
+
+async def test_the_functions_of_auth_read_the_claims_of_the_transaction(empty_database: Scratch) -> None:
+    await execute(empty_database.dsn, BOOTSTRAP.read_text())
+    claims = '{"sub": "018f3b5e-0000-7000-8000-000000000001", "role": "authenticated", "email": "a@example.com"}'
+    ask = "select auth.uid()::text, auth.role(), auth.email(), auth.jwt() ->> 'sub'"
+    connection = await asyncpg.connect(empty_database.dsn)
+    async with connection.transaction():
+        await connection.execute("select set_config('request.jwt.claims', $1, true)", claims)
+        await connection.execute("set local role authenticated")
+        inside = tuple(await connection.fetchrow(ask) or ())
+    after = tuple(await connection.fetchrow(ask) or ())
+    await connection.close()
+
+    subject = "018f3b5e-0000-7000-8000-000000000001"
+    assert inside == (subject, "authenticated", "a@example.com", subject)
+    assert after == (None, None, None, None)
+
+
+def test_the_migrations_found_are_the_working_directorys_then_the_repositorys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (migrate.supabase_dir() / "migrations").resolve() == MIGRATIONS
+
+    (tmp_path / "supabase").mkdir()
+    assert migrate.supabase_dir() == tmp_path / "supabase"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select ';'",
+        "select 'it''s; fine'",
+        r"select e'\'; still'",
+        r"select '\', ';'",
+        'select 1 as "a;""b;"',
+        "select $$;$$",
+        "select $a$ $b$;$$ $a$",
+        "select $x$; -- not a comment\n';$x$, a$1 from b$2",
+        "select 1 -- not here; nor here'\n + 1",
+        "select /* ; /* ' nested; */ ; */ 1",
+        "create rule r as on insert to t do (select 1; select 2)",
+        "create function f() returns int begin atomic select case when true then 1 end; select 2; end",
+        "do $body$ begin perform 1; end; $body$",
+    ],
+)
+def test_a_semicolon_inside_a_statement_does_not_end_it(statement: str) -> None:
+    assert [found.sql for found in split_statements(f"{statement};\nselect 2;")] == [statement, "select 2"]
+
+
+def test_statements_know_the_line_on_which_they_begin() -> None:
+    found = split_statements("\n-- one\nselect 1;;\n\n  select\n 2;\n")
+
+    assert [(statement.line, statement.sql) for statement in found] == [
+        (2, "-- one\nselect 1"),
+        (5, "select\n 2"),
+    ]
+
+
+PIECES = st.sampled_from(
+    ["a", "'b;'", "''", '"c;"', "$$;$$", "$t$'$t$", "--;'\n", "/*;/*'*/;*/", "(;)", "e'\\';'", " ", "\n", "$1", "é"]
+)
+STATEMENTS = st.lists(PIECES, min_size=1).map(" ".join).filter(lambda text: bool(text.strip()))
+
+
+@given(st.lists(STATEMENTS))
+def test_statements_joined_by_semicolons_come_apart_again(statements: list[str]) -> None:
+    text = ";\n".join(statements)
+
+    assert [found.sql for found in split_statements(text)] == [statement.strip() for statement in statements]
+
+
+@given(st.text(alphabet="a;'\"$/*-\\()\n e"))
+def test_no_text_is_lost_or_invented(text: str) -> None:
+    joined = "".join(found.sql for found in split_statements(text))
+
+    def without(characters: str) -> str:
+        return "".join(character for character in characters if character not in "; \n")
+
+    assert without(joined) == without(text)
+
+
+@pytest.mark.parametrize("path", sorted(MIGRATIONS.glob("*.sql")), ids=lambda path: path.stem)
+def test_each_statement_of_our_migrations_begins_with_a_comment_or_a_verb(path: Path) -> None:
+    for statement in split_statements(path.read_text()):
+        code = "\n".join(line for line in statement.sql.splitlines() if not line.startswith("--"))
+        assert code.split()[0] in {"create", "alter", "grant", "revoke", "comment", "do", "insert", "drop", "select"}

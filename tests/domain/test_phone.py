@@ -1,0 +1,99 @@
+"""Numbers become E.164 or a reason in words; zones come from the contact, else from the number."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outdial.domain.calling_hours import zones_of
+from outdial.domain.phone import InvalidPhone, NoZone, Phone, Zone, mask, parse_phone, zone_of
+
+
+@pytest.mark.parametrize(
+    ("raw", "region", "e164", "country"),
+    [
+        ("+14155552671", None, "+14155552671", "US"),
+        (" (415) 555-2671 ", "US", "+14155552671", "US"),
+        ("415.555.2671", "us", "+14155552671", "US"),
+        ("+14165550123", "US", "+14165550123", "CA"),
+        ("020 7946 0000", "GB", "+442079460000", "GB"),
+        ("0039 02 1234 5678", "DE", "+390212345678", "IT"),
+        ("４１５５５５２６７１", "US", "+14155552671", "US"),
+        ("+80012345678", None, "+80012345678", None),
+    ],
+)
+def test_a_number_is_written_as_e164_with_its_country(
+    raw: str, region: str | None, e164: str, country: str | None
+) -> None:
+    assert parse_phone(raw, region) == Phone(e164, country)
+
+
+@pytest.mark.parametrize(
+    ("raw", "region", "reason"),
+    [
+        ("", "US", "not a phone number"),
+        ("call me", "US", "not a phone number"),
+        ("1.4155552671E+10", "US", "not a phone number"),
+        ("415", "US", "too short"),
+        ("555-2671", "US", "no area code"),
+        ("+1415555267199", None, "too long"),
+        ("4155552671 4155552672", "US", "too long"),
+        ("115 555 2671", "US", "is not a valid number in US"),
+        ("+1 215 155 2671", None, "is not a valid number in US"),
+        ("415 555 2671", None, "no country code, and no default region"),
+        ("+999 123456", "US", "unknown country code"),
+        ("415 555 2671", "XX", "unknown default region XX; use a country code such as US"),
+        ("415 555 2671 x12", "US", "has an extension or a second number; give one number that can be dialled"),
+        ("4155552671; 4155552672", "US", "has an extension or a second number; give one number that can be dialled"),
+    ],
+)
+def test_text_that_cannot_be_called_says_why(raw: str, region: str | None, reason: str) -> None:
+    assert parse_phone(raw, region) == InvalidPhone(raw, reason)
+
+
+@given(st.text() | st.text(alphabet="+0123456789 ()-x;", max_size=24), st.sampled_from([None, "US", "GB", "BR"]))
+def test_any_text_gives_a_number_that_reads_back_as_itself_or_a_reason(raw: str, region: str | None) -> None:
+    match parse_phone(raw, region):
+        case Phone(e164=e164) as phone:
+            assert parse_phone(e164, None) == phone
+        case InvalidPhone(reason=reason):
+            assert reason
+
+
+def test_a_number_of_one_zone_has_that_zone() -> None:
+    assert zone_of(Phone("+14155552671", "US"), None) == Zone("America/Los_Angeles", "number")
+    assert zone_of(Phone("+14155552671", "US"), "  ") == Zone("America/Los_Angeles", "number")
+
+
+def test_a_number_of_several_zones_has_them_all_sorted() -> None:
+    found = zone_of(Phone("+61891234567", "AU"), None)
+
+    assert found == Zone("Australia/Adelaide|Australia/Perth", "number")
+    assert isinstance(found, Zone)
+    assert [zone.key for zone in zones_of(found.key)] == ["Australia/Adelaide", "Australia/Perth"]
+
+
+def test_the_zone_that_a_contact_names_wins() -> None:
+    assert zone_of(Phone("+14155552671", "US"), "Europe/Paris") == Zone("Europe/Paris", "contact")
+
+
+@pytest.mark.parametrize("name", ["Paris", "EST", "america/new_york", "Europe/Paris|Europe/Berlin", "Etc/GMT+5"])
+def test_a_zone_name_that_is_in_doubt_gives_no_zone(name: str) -> None:
+    assert isinstance(zone_of(Phone("+14155552671", "US"), name), NoZone)
+
+
+def test_a_number_without_a_zone_has_none() -> None:
+    assert zone_of(Phone("+870773111632", None), None) == NoZone("the number has no time zone; give the contact one")
+
+
+@pytest.mark.parametrize(
+    ("e164", "masked"),
+    [("+14155552671", "+1415*****71"), ("+39066982", "+39****82"), ("+2907", "***07"), ("+290", "****"), ("", "")],
+)
+def test_a_masked_number_keeps_its_area_and_two_digits(e164: str, masked: str) -> None:
+    assert mask(e164) == masked
+
+
+@given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True))
+def test_a_masked_number_hides_at_least_four_digits(e164: str) -> None:
+    assert len(mask(e164)) == len(e164)
+    assert mask(e164).count("*") >= 4

@@ -1,0 +1,331 @@
+"""What the client makes of each answer, over real sockets."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from outdial.retell.client import (
+    Ambiguous,
+    CallFound,
+    CallMissing,
+    CallsListed,
+    Concurrency,
+    HttpTransport,
+    Placed,
+    RefusalKind,
+    Refused,
+    RetellClient,
+    Stopped,
+    Unavailable,
+    create_call_body,
+)
+
+KEY = "key_secret_5309"
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Peer:
+    """A server that gives the same answer to every request, and remembers the requests."""
+
+    def __init__(self, answer: bytes | None, *, hangs: bool = False) -> None:
+        self.requests: list[bytes] = []
+        self._answer = answer
+        self._hangs = hangs
+        self.left = asyncio.Event()
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+                body = await reader.readexactly(int(length[0].split(b":")[1])) if length else b""
+                self.requests.append(head + body)
+                if self._hangs:
+                    await reader.read()
+                if self._answer is None or self._hangs:
+                    break
+                writer.write(self._answer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            self.left.set()
+
+
+def http(status: int, body: bytes = b"", headers: str = "") -> bytes:
+    return f"HTTP/1.1 {status} X\r\ncontent-length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+@asynccontextmanager
+async def client_of(peer: Peer, timeout: float = 5.0) -> AsyncIterator[RetellClient]:
+    server = await asyncio.start_server(peer.handle, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = RetellClient.connect(KEY, f"http://127.0.0.1:{port}/", timeout=timedelta(seconds=timeout))
+    try:
+        yield client
+    finally:
+        await client.close()
+        server.close()
+        await server.wait_closed()
+        if peer.requests:
+            await peer.left.wait()
+
+
+async def placing(answer: bytes) -> Placed | Refused | Ambiguous:
+    async with client_of(Peer(answer)) as client:
+        return await client.create_phone_call(b"{}")
+
+
+async def test_a_created_call_is_placed() -> None:
+    peer = Peer(http(201, b'{"call_id":"call_1","call_status":"registered","new":{}}'))
+    async with client_of(peer) as client:
+        assert await client.create_phone_call(b'{"a":1}') == Placed("call_1", "registered")
+    head, _, body = peer.requests[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /v2/create-phone-call HTTP/1.1\r\n")
+    assert f"authorization: bearer {KEY}".encode() in head.lower()
+    assert b"content-type: application/json" in head.lower()
+    assert body == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, RefusalKind.contact),
+        (401, RefusalKind.account),
+        (402, RefusalKind.account),
+        (403, RefusalKind.account),
+        (404, RefusalKind.configuration),
+        (418, RefusalKind.configuration),
+        (422, RefusalKind.configuration),
+        (429, RefusalKind.capacity),
+    ],
+)
+async def test_a_refusal_names_what_is_to_blame(status: int, kind: RefusalKind) -> None:
+    refused = await placing(http(status, b'{"status":"error","message":"No."}'))
+    assert refused == Refused(kind, status, "No.")
+
+
+@pytest.mark.parametrize("status", [302, 408, 409, 500, 502, 503, 529])
+async def test_an_answer_that_leaves_the_outcome_open_is_ambiguous(status: int) -> None:
+    answer = await placing(http(status, b"oops", "location: /elsewhere\r\n"))
+    assert answer == Ambiguous(f"HTTP {status}: oops")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"{}", b'{"call_id":7}', b'"call_1"', b'{"call_id":""}'])
+async def test_a_201_without_a_call_is_ambiguous(body: bytes) -> None:
+    assert await placing(http(201, body)) == Ambiguous("HTTP 201 without a call in it")
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("retry-after: 7", 7.0),
+        ("retry-after-ms: 1500", 1.5),
+        ("retry-after: 999999", 3600.0),
+        ("retry-after: nan", None),
+        ("retry-after: -1", None),
+        ("retry-after: Wed, 21 Oct 2026 07:28:00 GMT", None),
+    ],
+)
+async def test_the_wait_that_a_refusal_asks_for_is_read(header: str, seconds: float | None) -> None:
+    refused = await placing(http(429, b"", header + "\r\n"))
+    assert refused == Refused(RefusalKind.capacity, 429, "no message", seconds)
+
+
+async def test_a_dropped_connection_is_ambiguous_and_is_not_tried_again() -> None:
+    peer = Peer(None)
+    async with client_of(peer) as client:
+        assert isinstance(await client.create_phone_call(b"{}"), Ambiguous)
+    assert len(peer.requests) == 1
+
+
+async def test_a_dropped_kept_connection_is_not_tried_again_either() -> None:
+    peer = Peer(http(201, b'{"call_id":"call_1"}'))
+    async with client_of(peer) as client:
+        await client.create_phone_call(b"{}")
+        peer._answer = None
+        assert isinstance(await client.create_phone_call(b"{}"), Ambiguous)
+    assert len(peer.requests) == 2
+
+
+async def test_a_cut_answer_is_ambiguous() -> None:
+    async with client_of(peer := Peer(b"HTTP/1.1 201 X\r\ncontent-length: 100\r\n\r\n{")) as client:
+        peer.requests.append(b"")
+        server_side = asyncio.create_task(_close_after_first(peer))
+        answer = await client.create_phone_call(b"{}")
+        await server_side
+    assert isinstance(answer, Ambiguous)
+
+
+async def _close_after_first(peer: Peer) -> None:
+    while len(peer.requests) < 2:
+        await asyncio.sleep(0)
+    peer._answer = None
+
+
+async def test_no_answer_in_time_is_ambiguous() -> None:
+    peer = Peer(None, hangs=True)
+    async with client_of(peer, timeout=0.05) as client:
+        assert await client.create_phone_call(b"{}") == Ambiguous("no answer within 0.05 s")
+    assert len(peer.requests) == 1
+
+
+async def test_a_refused_connection_creates_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    client = RetellClient.connect(KEY, f"http://127.0.0.1:{port}")
+    refused = await client.create_phone_call(b"{}")
+    assert isinstance(refused, Refused)
+    assert (refused.kind, refused.status) == (RefusalKind.unreachable, None)
+    assert isinstance(await client.get_call("call_1"), Unavailable)
+    await client.close()
+
+
+async def test_an_unknown_host_creates_nothing() -> None:
+    client = RetellClient.connect(KEY, "http://no-such-host.invalid")
+    refused = await client.create_phone_call(b"{}")
+    assert isinstance(refused, Refused)
+    assert refused.kind is RefusalKind.unreachable
+    await client.close()
+
+
+async def test_the_guard_stops_a_request_before_it_leaves() -> None:
+    def guard() -> None:
+        raise RuntimeError("a transaction is open")
+
+    transport = HttpTransport(KEY, base_url="http://127.0.0.1:1", guard=guard)
+    with pytest.raises(RuntimeError, match="transaction"):
+        await transport.send("GET", "/", None, 1.0)
+    await transport.close()
+
+
+async def test_the_key_shows_up_nowhere() -> None:
+    refused = await placing(http(401, json.dumps({"message": f"Bad key {KEY}!"}).encode()))
+    assert refused == Refused(RefusalKind.account, 401, "Bad key [key]!")
+    client = RetellClient.connect(KEY)
+    assert KEY not in repr(client) + repr(vars(client))
+    await client.close()
+
+
+async def test_a_message_is_one_short_printable_line() -> None:
+    refused = await placing(http(400, json.dumps({"message": "a\nb\x00" + "c" * 9000}).encode()))
+    assert isinstance(refused, Refused)
+    assert refused.message == "a b " + "c" * 496
+
+
+async def test_a_call_is_found_missing_or_out_of_reach() -> None:
+    body = b'{"call_id":"call/1","call_status":"ongoing"}'
+    async with client_of(peer := Peer(http(200, body))) as client:
+        found = await client.get_call("call/1")
+    assert isinstance(found, CallFound)
+    assert (found.call.call_status, found.raw) == ("ongoing", body)
+    assert peer.requests[0].startswith(b"GET /v2/get-call/call%2F1 ")
+    for status in (404, 422):
+        async with client_of(Peer(http(status))) as client:
+            assert await client.get_call("call_1") == CallMissing()
+    async with client_of(Peer(http(500, b"", "retry-after: 2\r\n"))) as client:
+        assert await client.get_call("call_1") == Unavailable("HTTP 500: no message", 500, 2.0)
+    for strange in (b"<html>", b'{"call_id":"another"}', b"[]"):
+        async with client_of(Peer(http(200, strange))) as client:
+            assert isinstance(await client.get_call("call_1"), Unavailable)
+
+
+async def listed(body: bytes) -> CallsListed | Unavailable:
+    async with client_of(Peer(http(200, body))) as client:
+        return await client.list_calls(metadata_key="call_id", metadata_value="x")
+
+
+async def test_calls_are_listed_by_their_metadata() -> None:
+    peer = Peer(http(200, b'{"items":[{"call_id":"c1","metadata":{"call_id":"x"}}],"has_more":false}'))
+    async with client_of(peer) as client:
+        found = await client.list_calls(metadata_key="call_id", metadata_value="x", limit=2)
+    assert isinstance(found, CallsListed)
+    assert [call.call_id for call in found.calls] == ["c1"]
+    assert json.loads(peer.requests[0].partition(b"\r\n\r\n")[2]) == {
+        "filter_criteria": {"metadata": [{"type": "string", "op": "eq", "key": "call_id", "value": "x"}]},
+        "sort_order": "descending",
+        "limit": 2,
+    }
+    assert await listed(b'{"items":[],"has_more":false}') == CallsListed((), has_more=False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"{}",
+        b"<html>",
+        b'{"items":null}',
+        b'{"items":[{"call_id":"c1","metadata":{"call_id":"another"}}]}',
+        b'{"items":[{"call_id":"c1"}]}',
+        b'{"items":["c1"]}',
+        b'{"items":[{"metadata":{"call_id":"x"}}]}',
+    ],
+)
+async def test_a_list_that_cannot_be_trusted_is_no_proof_of_absence(body: bytes) -> None:
+    assert isinstance(await listed(body), Unavailable)
+
+
+async def test_concurrency_is_read_or_unavailable() -> None:
+    body = b'{"current_concurrency":3,"concurrency_limit":20,"reserved_inbound_concurrency":2}'
+    async with client_of(Peer(http(200, body))) as client:
+        assert await client.get_concurrency() == Concurrency(3, 20, 2, 0)
+    async with client_of(Peer(http(200, b'{"concurrency_limit":20}'))) as client:
+        assert isinstance(await client.get_concurrency(), Unavailable)
+
+
+async def test_a_call_is_stopped_or_missing() -> None:
+    async with client_of(peer := Peer(http(204))) as client:
+        assert await client.stop_call("call_1") == Stopped()
+    assert peer.requests[0].startswith(b"POST /v2/stop-call/call_1 ")
+    async with client_of(Peer(http(422))) as client:
+        assert await client.stop_call("call_1") == CallMissing()
+    async with client_of(Peer(http(401))) as client:
+        assert isinstance(await client.stop_call("call_1"), Unavailable)
+
+
+@pytest.mark.parametrize("arguments", [{"api_key": ""}, {"api_key": "k", "base_url": "ftp://x"}])
+async def test_a_client_that_cannot_work_is_not_made(arguments: dict[str, str]) -> None:
+    with pytest.raises(ValueError):
+        RetellClient.connect(**arguments)
+
+
+CALL_ID, CAMPAIGN_ID = UUID(int=1), UUID(int=2)
+
+
+def body_with(**variables: str) -> bytes:
+    return create_call_body(
+        call_id=CALL_ID,
+        campaign_id=CAMPAIGN_ID,
+        to_number="+14155550101",
+        from_number="+14155550100",
+        agent_id="agent_1",
+        dynamic_variables=variables,
+        metadata={"call_id": "not this one", "attempt": "1"},
+    )
+
+
+def test_the_body_carries_the_call_id_as_key_and_as_metadata() -> None:
+    assert json.loads(body_with(first_name="Ann")) == {
+        "from_number": "+14155550100",
+        "to_number": "+14155550101",
+        "override_agent_id": "agent_1",
+        "idempotency_key": str(CALL_ID),
+        "metadata": {"call_id": str(CALL_ID), "campaign_id": str(CAMPAIGN_ID), "attempt": "1"},
+        "retell_llm_dynamic_variables": {"first_name": "Ann"},
+    }
+
+
+def test_the_same_call_gives_the_same_bytes() -> None:
+    assert body_with(a="1", b="2") == body_with(b="2", a="1")
+
+
+def test_a_value_that_is_not_text_is_not_sent() -> None:
+    with pytest.raises(TypeError, match="'age' must be text, not int"):
+        body_with(age=5)  # type: ignore[arg-type]
