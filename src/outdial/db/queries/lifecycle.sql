@@ -96,3 +96,11 @@ select organization_id, campaign_id from private.scheduled_campaigns(:now, :limi
 -- Who did what.
 insert into audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
 values (:organization_id, :now, :actor, :action, :subject_type, :subject_id, :details::text::jsonb);
+
+-- name: may_operate
+-- Whether the signed-in caller may run campaigns of the organization.
+select :organization_id = any (array(select private.my_organizations('operator'))) as id;
+
+-- name: find_organization
+-- The organization as the caller may see it.
+select id from organizations where id = :organization_id;

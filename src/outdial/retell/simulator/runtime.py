@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 
 from outdial.retell.simulator.clock import SimulatorClock, wall_now
@@ -9,6 +10,8 @@ from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.endpoints import Answer, Request, answer
 from outdial.retell.simulator.webhooks import Deliverer
 from outdial.retell.simulator.world import World
+
+log = logging.getLogger(__name__)
 
 
 class Simulator:
@@ -41,6 +44,8 @@ class Simulator:
     async def running(self) -> AsyncIterator[None]:
         """Let time pass inside the block; at its end no task is left."""
         tasks = [asyncio.create_task(self._let_happen()), asyncio.create_task(self.deliverer.run())]
+        for task in tasks:
+            task.add_done_callback(_report_failure)
         try:
             yield
         finally:
@@ -59,3 +64,8 @@ class Simulator:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._changed.wait()
+
+
+def _report_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("the simulator has stopped sending webhooks", exc_info=error)

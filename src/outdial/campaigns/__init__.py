@@ -1,0 +1,1 @@
+"""Campaigns: created, filled with contacts, started, paused, and followed."""

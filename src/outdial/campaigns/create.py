@@ -1,0 +1,126 @@
+"""Creates organizations with their provider account, and campaigns whose settings are read before they are kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from outdial.campaigns.errors import AmbiguousAccount, CredentialTaken, InvalidCampaign, NoProviderAccount
+from outdial.db import campaigns as db
+from outdial.db.session import encode_json
+from outdial.db.statements import Connection
+from outdial.domain.calling_hours import parse_calling_hours
+from outdial.domain.ids import new_id
+from outdial.domain.phone import InvalidPhone, parse_phone
+from outdial.domain.retry import parse_retry_policy
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrganization:
+    """A tenant and its Retell workspace: `credential` names the secrets, as RETELL_API_KEY_<CREDENTIAL>."""
+
+    name: str
+    credential: str = "default"
+    concurrency_limit: int = 20
+    reserved_inbound: int = 0
+    calls_per_second: float = 1.0
+    daily_call_cap: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NewCampaign:
+    """A draft. `calling_hours` and `retry_policy` are the JSON forms of the domain; empty ones mean the defaults."""
+
+    organization_id: UUID
+    name: str
+    retell_agent_id: str
+    from_number: str
+    provider_account_id: UUID | None = None
+    batch_size: int = 10
+    max_concurrency: int | None = None
+    max_attempts: int = 3
+    calling_hours: Mapping[str, object] = field(default_factory=dict)
+    retry_policy: Mapping[str, object] = field(default_factory=dict)
+    dynamic_variables: Mapping[str, str] = field(default_factory=dict)
+    scheduled_at: datetime | None = None
+
+
+async def create_organization(connection: Connection, new: NewOrganization, now: datetime) -> UUID:
+    """Create a tenant with one provider account; raises CredentialTaken when another one has the credential."""
+    organization_id = new_id(now)
+    await db.CREATE_ORGANIZATION.run(
+        connection, id=organization_id, name=new.name, daily_call_cap=new.daily_call_cap, now=now
+    )
+    try:
+        await db.CREATE_PROVIDER_ACCOUNT.run(
+            connection,
+            id=new_id(now),
+            organization_id=organization_id,
+            name=f"Retell ({new.credential})",
+            credential=new.credential,
+            concurrency_limit=new.concurrency_limit,
+            reserved_inbound=new.reserved_inbound,
+            calls_per_second=new.calls_per_second,
+            now=now,
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise CredentialTaken(new.credential) from error
+    return organization_id
+
+
+async def create_campaign(connection: Connection, new: NewCampaign, now: datetime) -> UUID:
+    """Create a draft; raises InvalidCampaign naming the field, InvalidCallingHours or InvalidRetryPolicy."""
+    from_number = _checked(new)
+    parse_calling_hours(new.calling_hours)
+    parse_retry_policy(new.retry_policy)
+    campaign_id = new_id(now)
+    await db.CREATE_CAMPAIGN.run(
+        connection,
+        id=campaign_id,
+        organization_id=new.organization_id,
+        provider_account_id=new.provider_account_id or await _only_account(connection, new.organization_id),
+        name=new.name.strip(),
+        retell_agent_id=new.retell_agent_id.strip(),
+        from_number=from_number,
+        batch_size=new.batch_size,
+        max_concurrency=new.max_concurrency,
+        calling_hours=encode_json(new.calling_hours),
+        retry_policy=encode_json(new.retry_policy),
+        max_attempts=new.max_attempts,
+        dynamic_variables=encode_json(new.dynamic_variables),
+        scheduled_at=new.scheduled_at,
+        now=now,
+    )
+    return campaign_id
+
+
+def _checked(new: NewCampaign) -> str:
+    """Return the caller number in E.164 when every field is in order."""
+    if not new.name.strip() or len(new.name) > 200:
+        raise InvalidCampaign("name", "give 1 to 200 characters")
+    if not new.retell_agent_id.strip():
+        raise InvalidCampaign("retell_agent_id", "give the id of a Retell agent, such as agent_0123")
+    for name, value, least, most in (
+        ("batch_size", new.batch_size, 1, 1000),
+        ("max_attempts", new.max_attempts, 1, 50),
+        ("max_concurrency", new.max_concurrency, 1, 100_000),
+    ):
+        if value is not None and not least <= value <= most:
+            raise InvalidCampaign(name, f"give a whole number from {least} to {most}, not {value}")
+    if new.scheduled_at is not None and new.scheduled_at.tzinfo is None:
+        raise InvalidCampaign("scheduled_at", "give a time with its zone, such as 2026-12-01T09:00:00Z")
+    phone = parse_phone(new.from_number, None)
+    if isinstance(phone, InvalidPhone):
+        raise InvalidCampaign("from_number", f"{new.from_number!r}: {phone.reason}; give E.164, such as +14155550100")
+    return phone.e164
+
+
+async def _only_account(connection: Connection, organization_id: UUID) -> UUID:
+    accounts = await db.FIND_PROVIDER_ACCOUNTS.all(connection, organization_id=organization_id)
+    if not accounts:
+        raise NoProviderAccount(organization_id)
+    if len(accounts) > 1:
+        raise AmbiguousAccount([account.credential for account in accounts])
+    return accounts[0].id

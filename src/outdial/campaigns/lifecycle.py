@@ -1,0 +1,230 @@
+"""Starts, pauses, resumes and cancels campaigns, for the trigger function, the command line and the studio alike.
+
+Each change is one guarded statement, and what comes of it a value; the transaction carries the caller's rights.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from outdial.db import campaigns as db
+from outdial.db import events
+from outdial.db.session import encode_json
+from outdial.db.statements import Connection, Statement, Touched
+from outdial.domain.campaign import CAMPAIGN, CampaignStatus
+
+_S = CampaignStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: a signed-in user by id, whose role is checked, or a holder of the service key."""
+
+    user_id: UUID | None = None
+
+    @property
+    def name(self) -> str:
+        """The name in the audit log."""
+        return "service" if self.user_id is None else str(self.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The campaign has gone into `status`."""
+
+    status: CampaignStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The campaign was in `status` already: asking twice does no harm."""
+
+    status: CampaignStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The state of the campaign does not allow it; `reason` says what to do."""
+
+    status: CampaignStatus
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """There is no such campaign, or it is not the caller's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """The caller may look at the campaign, and not run it."""
+
+
+Result = Changed | Unchanged | Conflict | NotFound | Forbidden
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One way to change a campaign: from which states, and in which it is already what was asked for."""
+
+    action: str
+    allowed_from: Collection[CampaignStatus]
+    already: Collection[CampaignStatus]
+
+
+START = Change("start_campaign", (_S.DRAFT, _S.SCHEDULED), (_S.ACTIVE,))
+SCHEDULE = Change("start_campaign", (_S.DRAFT,), (_S.SCHEDULED,))
+RESUME = Change("resume_campaign", (_S.PAUSING, _S.PAUSED), (_S.ACTIVE,))
+PAUSE = Change("pause_campaign", (_S.ACTIVE,), (_S.PAUSING, _S.PAUSED))
+CANCEL = Change("cancel_campaign", CAMPAIGN.may_leave(_S.CANCELLING), (_S.CANCELLING, _S.CANCELLED))
+
+
+async def start(connection: Connection, campaign_id: UUID, actor: Actor, now: datetime) -> Result:
+    """Start a draft or a scheduled campaign at once; a draft whose time has not come is scheduled instead."""
+    campaign = await _find(connection, campaign_id, actor)
+    if not isinstance(campaign, db.CampaignStatusRow):
+        return campaign
+    if campaign.status in START.already:
+        return Unchanged(_S.ACTIVE)
+    if (
+        campaign.status in START.allowed_from
+        and not (await db.HAS_CONTACTS.one(connection, campaign_id=campaign_id)).id
+    ):
+        return Conflict(CampaignStatus(campaign.status), "the campaign has no contacts: import some first")
+    detail = await db.SHOW_CAMPAIGN.one(connection, campaign_id=campaign_id)
+    if campaign.status == _S.DRAFT and detail.scheduled_at is not None and detail.scheduled_at > now:
+        return await _change(
+            connection, campaign, actor, now, SCHEDULE, db.SCHEDULE_CAMPAIGN, scheduled_at=detail.scheduled_at
+        )
+    return await _change(connection, campaign, actor, now, START, db.START_CAMPAIGN)
+
+
+async def resume(connection: Connection, campaign_id: UUID, actor: Actor, now: datetime) -> Result:
+    """Let a paused campaign, or one that is pausing, go on."""
+    campaign = await _find(connection, campaign_id, actor)
+    if not isinstance(campaign, db.CampaignStatusRow):
+        return campaign
+    return await _change(connection, campaign, actor, now, RESUME, db.START_CAMPAIGN)
+
+
+async def pause(
+    connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, reason: str = "paused by hand"
+) -> Result:
+    """Stop an active campaign: it is `paused` at once when no request is in flight, and `pausing` until then."""
+    campaign = await _find(connection, campaign_id, actor)
+    if not isinstance(campaign, db.CampaignStatusRow):
+        return campaign
+    result = await _change(connection, campaign, actor, now, PAUSE, db.PAUSE_CAMPAIGN, reason=reason)
+    if not isinstance(result, Changed):
+        return result
+    # A statement of its own sees the calls of the claim that the one before has waited for.
+    at_rest = await db.FINISH_PAUSING.maybe(connection, campaign_id=campaign_id, now=now)
+    return Changed(_S.PAUSING if at_rest is None else _S.PAUSED)
+
+
+async def cancel(
+    connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, *, hang_up: bool = False
+) -> Result:
+    """Cancel a campaign for good; calls under way end by themselves, or are ended with `hang_up`."""
+    campaign = await _find(connection, campaign_id, actor)
+    if not isinstance(campaign, db.CampaignStatusRow):
+        return campaign
+    return await _change(connection, campaign, actor, now, CANCEL, db.BEGIN_CANCELLING, hang_up=hang_up)
+
+
+async def ask_for_batch(
+    connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, batch_size: int | None
+) -> Result:
+    """Make an active campaign due now, once with another batch size where one is given (1 to 1,000)."""
+    campaign = await _find(connection, campaign_id, actor)
+    if not isinstance(campaign, db.CampaignStatusRow):
+        return campaign
+    asked = await db.ASK_FOR_BATCH.maybe(connection, campaign_id=campaign_id, batch_size=batch_size, now=now)
+    if asked is None:
+        return await _refusal(connection, campaign_id, "process_batch", (_S.ACTIVE,))
+    await _tell(connection, campaign, actor, now, "process_batch", {"batch_size": batch_size})
+    return Changed(_S.ACTIVE)
+
+
+async def start_scheduled(
+    connection: Connection, actor: Actor, now: datetime, organization_id: UUID | None = None
+) -> list[UUID] | NotFound:
+    """Start the scheduled campaigns whose time has come, of one organization or of all that the caller may run."""
+    if organization_id is not None:
+        found = await db.FIND_ORGANIZATION.maybe(connection, organization_id=organization_id)
+        if found is None:
+            return NotFound()
+    rows = await db.START_SCHEDULED.all(connection, now=now, organization_id=organization_id, campaign_id=None)
+    for row in rows:
+        campaign = db.CampaignStatusRow(row.id, row.organization_id, _S.ACTIVE)
+        await _tell(connection, campaign, actor, now, START.action, {"by": "schedule_check"})
+    return [row.id for row in rows]
+
+
+async def _find(connection: Connection, campaign_id: UUID, actor: Actor) -> db.CampaignStatusRow | NotFound | Forbidden:
+    campaign = await db.CAMPAIGN_STATUS.maybe(connection, campaign_id=campaign_id)
+    if campaign is None:
+        return NotFound()
+    if actor.user_id is not None:
+        allowed = await db.MAY_OPERATE.one(connection, organization_id=campaign.organization_id)
+        if not allowed.id:
+            return Forbidden()
+    return campaign
+
+
+async def _change(
+    connection: Connection,
+    campaign: db.CampaignStatusRow,
+    actor: Actor,
+    now: datetime,
+    change: Change,
+    statement: Statement[Touched],
+    **parameters: object,
+) -> Result:
+    moved = await statement.maybe(
+        connection, campaign_id=campaign.id, allowed_from=list(change.allowed_from), now=now, **parameters
+    )
+    if moved is None:
+        return await _refusal(connection, campaign.id, change.action, change.allowed_from, change.already)
+    await _tell(connection, campaign, actor, now, change.action, {"from": campaign.status, **parameters})
+    now_in = await db.CAMPAIGN_STATUS.one(connection, campaign_id=campaign.id)
+    return Changed(CampaignStatus(now_in.status))
+
+
+async def _refusal(
+    connection: Connection,
+    campaign_id: UUID,
+    action: str,
+    allowed_from: Collection[CampaignStatus],
+    already: Collection[CampaignStatus] = (),
+) -> Result:
+    campaign = await db.CAMPAIGN_STATUS.maybe(connection, campaign_id=campaign_id)
+    if campaign is None:
+        return NotFound()
+    status = CampaignStatus(campaign.status)
+    if status in already:
+        return Unchanged(status)
+    allowed = ", ".join(allowed_from)
+    return Conflict(status, f"{action} needs a campaign that is {allowed}; this one is {status}")
+
+
+async def _tell(
+    connection: Connection,
+    campaign: db.CampaignStatusRow,
+    actor: Actor,
+    now: datetime,
+    action: str,
+    details: Mapping[str, object],
+) -> None:
+    await db.RECORD_AUDIT.run(
+        connection,
+        organization_id=campaign.organization_id,
+        now=now,
+        actor=actor.name,
+        action=action,
+        subject_type="campaign",
+        subject_id=str(campaign.id),
+        details=encode_json(details),
+    )
+    await events.NOTIFY_CAMPAIGNS.run(connection, ids=[campaign.id])

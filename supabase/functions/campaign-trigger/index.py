@@ -1,0 +1,109 @@
+"""campaign-trigger: starts, pauses, resumes and cancels campaigns, and asks for the next batch or for due schedules."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, assert_never
+from uuid import UUID
+
+import msgspec
+from shared.answers import CONFLICT, FORBIDDEN, NOT_FOUND
+
+from outdial.campaigns import lifecycle
+from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
+from outdial.campaigns.progress import progress
+from outdial.functions import Context, HttpError, Request, Response, with_supabase
+
+Action = Literal[
+    "start_campaign", "process_batch", "pause_campaign", "resume_campaign", "cancel_campaign", "schedule_check"
+]
+
+
+class Order(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a request."""
+
+    action: Action
+    campaign_id: UUID | None = None
+    batch_size: int | None = None
+    organization_id: UUID | None = None
+    hang_up: bool = False
+
+
+Change = Callable[[Any, UUID, Actor, Any], Awaitable[Result]]
+
+
+@with_supabase(auth=["user", "secret"], methods=["POST"])
+async def fetch(request: Request, ctx: Context) -> Response:
+    """Carry out one action as the caller; asking for the same thing twice does no harm."""
+    order = _checked(_read(await request.json()))
+    actor = Actor(None if ctx.user is None else ctx.user.id)
+    if order.action == "schedule_check":
+        return await _schedule_check(ctx, order, actor)
+    assert order.campaign_id is not None
+    async with ctx.db() as connection:
+        result = await _carry_out(connection, order, order.campaign_id, actor, ctx.now())
+        if not isinstance(result, Changed | Unchanged):
+            raise _error(result, order.action)
+        counts = await progress(connection, order.campaign_id)
+    return Response.json(
+        {
+            "success": True,
+            "action": order.action,
+            "campaign_id": order.campaign_id,
+            "status": result.status,
+            "changed": isinstance(result, Changed),
+            "progress": counts.as_dict(),
+        }
+    )
+
+
+async def _carry_out(connection: Any, order: Order, campaign_id: UUID, actor: Actor, now: Any) -> Result:
+    match order.action:
+        case "start_campaign":
+            return await lifecycle.start(connection, campaign_id, actor, now)
+        case "resume_campaign":
+            return await lifecycle.resume(connection, campaign_id, actor, now)
+        case "pause_campaign":
+            return await lifecycle.pause(connection, campaign_id, actor, now)
+        case "cancel_campaign":
+            return await lifecycle.cancel(connection, campaign_id, actor, now, hang_up=order.hang_up)
+        case "process_batch":
+            return await lifecycle.ask_for_batch(connection, campaign_id, actor, now, order.batch_size)
+        case "schedule_check":
+            raise AssertionError("answered before")
+        case never:
+            assert_never(never)
+
+
+async def _schedule_check(ctx: Context, order: Order, actor: Actor) -> Response:
+    async with ctx.db() as connection:
+        started = await lifecycle.start_scheduled(connection, actor, ctx.now(), order.organization_id)
+    if isinstance(started, NotFound):
+        raise HttpError(404, NOT_FOUND, "There is no such organization, or it is not yours")
+    return Response.json({"success": True, "action": order.action, "started": started})
+
+
+def _read(body: Any) -> Order:
+    try:
+        return msgspec.convert(body, Order)
+    except msgspec.ValidationError as error:
+        actions = ", ".join(Action.__args__)  # type: ignore[attr-defined]
+        raise HttpError(400, "INVALID_REQUEST", f"{error}; the actions are {actions}") from error
+
+
+def _checked(order: Order) -> Order:
+    if order.action != "schedule_check" and order.campaign_id is None:
+        raise HttpError(400, "INVALID_REQUEST", f"campaign_id is missing: {order.action} needs the id of a campaign")
+    if order.batch_size is not None and not 1 <= order.batch_size <= 1000:
+        raise HttpError(400, "INVALID_REQUEST", f"batch_size must be from 1 to 1000, not {order.batch_size}")
+    return order
+
+
+def _error(result: Conflict | NotFound | Forbidden, action: str) -> HttpError:
+    match result:
+        case Conflict(status, reason):
+            return HttpError(409, CONFLICT, reason, status=status, action=action)
+        case NotFound():
+            return HttpError(404, NOT_FOUND, "There is no such campaign, or it is not yours")
+        case Forbidden():
+            return HttpError(403, FORBIDDEN, "Viewers may look at campaigns; running one takes an operator")
+        case never:
+            assert_never(never)

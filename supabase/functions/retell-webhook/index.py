@@ -1,0 +1,49 @@
+"""retell-webhook: takes the signed events of Retell; an event that is answered 200 is on disk."""
+
+from datetime import timedelta
+
+from shared.answers import UNAUTHORIZED
+
+from outdial.functions import Context, HttpError, Request, Response, Runtime, with_supabase
+from outdial.inbox.errors import NotStored
+from outdial.inbox.receive import Keys, Receiver, Rejected
+from outdial.settings import DialerSettings, credentials, flag, is_local, require, secret_list
+
+receiver: Receiver
+
+
+async def start(runtime: Runtime) -> None:
+    """Build the receiver; a missing secret or database stops the start with one line that names it."""
+    global receiver
+    secrets = credentials(runtime.env, "RETELL_WEBHOOK_SECRET")
+    if not secrets:
+        require(runtime.env, "RETELL_WEBHOOK_SECRET", "the Retell API key with the webhook badge; it signs the events")
+    local = is_local(require(runtime.env, "SUPABASE_URL", "the address of the project or of the local stack"))
+    receiver = Receiver(
+        await runtime.database("webhook"),
+        Keys({credential: secret_list(raw) for credential, raw in secrets.items()}),
+        runtime.clock,
+        accept_plain=flag(runtime.env, "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET", default=local),
+        check_after=_check_after(runtime),
+    )
+
+
+async def stop() -> None:
+    """Return when every event that was taken is on disk."""
+    await receiver.stop()
+
+
+@with_supabase(auth="none", methods=["POST"], max_body=8 * 1024 * 1024)
+async def fetch(request: Request, ctx: Context) -> Response:
+    """Store and apply one event."""
+    try:
+        stored = await receiver.receive(await request.body(), request.headers.get("x-retell-signature"))
+    except NotStored as error:
+        raise HttpError(503, "EVENT_NOT_STORED", str(error)) from error
+    if isinstance(stored, Rejected):
+        raise HttpError(401, UNAUTHORIZED, "The signature is missing, too old, or not made with a key of ours")
+    return Response.json({"success": True, "event": stored.event or None})
+
+
+def _check_after(runtime: Runtime) -> timedelta:
+    return DialerSettings.from_env(runtime.env).reconcile_after

@@ -1,0 +1,64 @@
+"""How tests speak to a World directly: one request at one moment."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from outdial.retell.simulator.config import SimulatorConfig
+from outdial.retell.simulator.endpoints import Answer, Request, answer
+from outdial.retell.simulator.world import Webhook, World
+
+START = datetime(2026, 5, 4, 15, 0, tzinfo=UTC)
+LATER = START + timedelta(hours=3)
+CONFIG = SimulatorConfig(calls_per_second=None, concurrency_limit=1000)
+PLAIN = "+14155550142"
+
+
+def asking(
+    world: World, to: str = PLAIN, *, at: datetime = START, key: str | None = "key_simulator", **fields: Any
+) -> Answer:
+    """Ask for a call and return whatever comes."""
+    body = {"from_number": "+14155550100", "to_number": to, **fields}
+    authorization = None if key is None else f"Bearer {key}"
+    request = Request("POST", "/v2/create-phone-call", msgspec.json.encode(body), authorization, at, at)
+    return answer(world, request)
+
+
+def created(world: World, to: str = PLAIN, *, at: datetime = START, **fields: Any) -> dict[str, Any]:
+    """Ask for a call that must be made, and return it."""
+    given = asking(world, to, at=at, **fields)
+    assert given.status == 201, given
+    call: dict[str, Any] = json.loads(given.body)
+    return call
+
+
+def asked(world: World, method: str, path: str, body: Any = None, *, at: datetime = START) -> tuple[int, Any]:
+    """Send any request and return the status and the decoded body."""
+    raw = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
+    given = answer(world, Request(method, path, raw, "Bearer key_simulator", at, at))
+    return given.status, json.loads(given.body or b"null")
+
+
+def events(webhooks: list[Webhook]) -> list[str]:
+    """Return the names of the events in order."""
+    return [webhook.event for webhook in webhooks]
+
+
+def call_in(webhook: Webhook) -> dict[str, Any]:
+    """Return the call that a webhook carries."""
+    payload = json.loads(webhook.body)
+    assert payload["event"] == webhook.event
+    call: dict[str, Any] = payload["call"]
+    return call
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return once the condition holds; the test's own time limit bounds the wait."""
+    while True:
+        if condition():
+            return
+        await asyncio.sleep(0.005)

@@ -1,0 +1,250 @@
+"""The simulator over HTTP: its controls, lost replies, webhooks, and a clean end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from outdial.retell import signature
+from outdial.retell.client import Ambiguous, Placed, RetellClient, create_call_body
+from outdial.retell.simulator.clock import epoch_ms, wall_now
+from outdial.retell.simulator.config import SimulatorConfig
+from outdial.retell.simulator.runtime import Simulator
+from outdial.retell.simulator.script import MAGIC
+from outdial.retell.simulator.server import running, serve
+from tests.retell.simulator.asking import until
+
+FAST = SimulatorConfig(calls_per_second=None, speed=10_000.0, webhook_backoff_s=0.01)
+
+
+class Receiver:
+    """Takes webhooks; answers the first `failures` of them with 500."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.received: asyncio.Queue[tuple[bytes, bool]] = asyncio.Queue()
+        self.connections: set[Any] = set()
+        self._failures = failures
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        header = request.headers.get(signature.HEADER)
+        good = signature.verify(body, header, ["key_simulator"], epoch_ms(wall_now())) == 0
+        self.connections.add(request.transport)
+        if self._failures > 0:
+            self._failures -= 1
+            return web.Response(status=500)
+        self.received.put_nowait((body, good))
+        return web.Response()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        application = web.Application()
+        application.router.add_post("/hook", self.handle)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        try:
+            host, port = runner.addresses[0][:2]
+            yield f"http://{host}:{port}/hook"
+        finally:
+            await runner.cleanup()
+
+
+def body_for(to_number: str) -> bytes:
+    return create_call_body(
+        call_id=uuid4(),
+        campaign_id=uuid4(),
+        to_number=to_number,
+        from_number="+14155550100",
+        agent_id="agent_1",
+        dynamic_variables={},
+    )
+
+
+@asynccontextmanager
+async def client_of(config: SimulatorConfig, timeout: float = 10.0) -> AsyncIterator[tuple[RetellClient, Simulator]]:
+    async with running(config) as (base_url, simulator):
+        client = RetellClient.connect("key_simulator", base_url, timeout=timedelta(seconds=timeout))
+        try:
+            yield client, simulator
+        finally:
+            await client.close()
+
+
+async def test_signed_webhooks_arrive_over_kept_connections() -> None:
+    receiver = Receiver()
+    async with (
+        receiver.listening() as hook,
+        client_of(replace(FAST, webhook_url=hook, webhook_concurrency=1)) as (client, simulator),
+    ):
+        for _ in range(5):
+            await client.create_phone_call(body_for("+14155559901"))
+        received = [await receiver.received.get() for _ in range(15)]
+        assert all(good for _, good in received)
+        assert sum(b'"event":"call_analyzed"' in body for body, _ in received) == 5
+        assert len(receiver.connections) == 1
+        assert simulator.world.state()["webhooks"]["due"] == 15
+
+
+async def test_a_webhook_is_tried_again_and_then_given_up() -> None:
+    receiver = Receiver(failures=3)
+    async with receiver.listening() as hook, client_of(replace(FAST, webhook_url=hook)) as (client, simulator):
+        await client.create_phone_call(body_for("+14155559901"))
+        for _ in range(3):
+            await receiver.received.get()
+        counts = simulator.deliverer.counts
+        assert counts["retried"] == 3
+
+    receiver = Receiver(failures=1000)
+    async with receiver.listening() as hook, client_of(replace(FAST, webhook_url=hook)) as (client, simulator):
+        await client.create_phone_call(body_for("+14155559901"))
+        await until(lambda: simulator.deliverer.counts["given_up"] == 3)
+        assert simulator.deliverer.counts["retried"] == 9
+
+
+async def test_nobody_listening_is_survived() -> None:
+    config = replace(FAST, webhook_url="http://127.0.0.1:1/hook", webhook_retries=0)
+    async with client_of(config) as (client, simulator):
+        await client.create_phone_call(body_for("+14155559901"))
+        await until(lambda: simulator.deliverer.counts["given_up"] == 3)
+
+
+@pytest.mark.parametrize("digits", ["9951", "9953", "9954"])
+async def test_a_lost_reply_leaves_a_call_behind(digits: str) -> None:
+    async with client_of(FAST) as (client, simulator):
+        body = body_for(f"+1415555{digits}")
+        assert isinstance(await client.create_phone_call(body), Ambiguous)
+        placed = await client.create_phone_call(body)
+        assert isinstance(placed, Placed)
+        assert list(simulator.world.calls) == [placed.retell_call_id]
+
+
+async def test_a_reply_that_never_comes_times_out() -> None:
+    async with client_of(FAST, timeout=0.1) as (client, simulator):
+        assert await client.create_phone_call(body_for("+14155559952")) == Ambiguous("no answer within 0.1 s")
+        assert len(simulator.world.calls) == 1
+
+
+async def test_stopping_does_not_wait_for_replies_that_never_come() -> None:
+    async with client_of(FAST, timeout=60) as (client, simulator):
+        waiting = asyncio.create_task(client.create_phone_call(body_for("+14155559952")))
+        await until(lambda: bool(simulator.world.calls))
+        simulator.stopping.set()
+        assert isinstance(await waiting, Ambiguous)
+
+
+async def test_a_dropped_request_makes_no_call() -> None:
+    async with client_of(FAST) as (client, simulator):
+        assert await client.create_phone_call(body_for("+14155559955")) == Ambiguous(
+            "connection lost: ServerDisconnectedError"
+        )
+        assert not simulator.world.calls
+
+
+async def test_the_controls_show_and_set() -> None:
+    async with running(FAST) as (base_url, _), aiohttp.ClientSession(base_url) as session:
+
+        async def get(path: str) -> Any:
+            async with session.get(path) as response:
+                assert response.status == 200
+                return await response.json()
+
+        async def post(path: str, value: Any) -> tuple[int, Any]:
+            async with session.post(path, json=value) as response:
+                return response.status, await response.json()
+
+        async def create(to_number: str) -> int:
+            headers = {"Authorization": "Bearer key_simulator"}
+            async with session.post("/v2/create-phone-call", data=body_for(to_number), headers=headers) as response:
+                return response.status
+
+        assert {row["digits"] for row in (await get("/_sim/magic"))["magic"]} == set(MAGIC)
+
+        faults = [{"kind": "refuse", "status": 429, "times": 1}]
+        assert (await post("/_sim/faults", {"faults": faults}))[0] == 200
+        assert [await create("+14155550142") for _ in range(2)] == [429, 201]
+        assert (await get("/_sim/faults"))["faults"][0]["struck"] == 1
+
+        script = {"to_number": "+14155550142", "steps": ["dial_busy", {"reason": "user_hangup", "talk_s": 5}]}
+        assert (await post("/_sim/script", script))[0] == 200
+
+        ledger = await get("/_sim/ledger")
+        assert [entry["result"] for entry in ledger["entries"]] == ["refused", "accepted"]
+        assert ledger["totals"] == {"create-phone-call": {"accepted": 1, "refused": 1}}
+        assert (ledger["written"], ledger["forgotten"], ledger["next_after"]) == (2, 0, 2)
+        accepted = await get("/_sim/ledger?result=accepted&after=1&limit=5")
+        assert [entry["number"] for entry in accepted["entries"]] == [2]
+        assert (await get("/_sim/ledger?after=2"))["entries"] == []
+
+        state = await get("/_sim/state")
+        assert (state["scripts"], state["seed"], state["speed"]) == (1, 0, 10_000.0)
+        assert await post("/_sim/reset", {"seed": 5}) == (200, {"seed": 5})
+        assert (await get("/_sim/state"))["requests"] == {}
+
+        for path, bad in (
+            ("/_sim/faults", {"faults": [{"kind": "sabotage"}]}),
+            ("/_sim/faults", {"faults": [{"kind": "refuse", "probability": 2}]}),
+            ("/_sim/faults", [1]),
+            ("/_sim/script", {"to_number": "+14155550142"}),
+            ("/_sim/reset", {"sed": 5}),
+        ):
+            status, error = await post(path, bad)
+            assert (status, error["status"]) == (400, "error")
+        async with session.get("/_sim/ledger?after=-1") as response:
+            assert response.status == 400
+
+
+async def test_a_request_of_many_parts_is_read_and_an_endless_one_is_refused() -> None:
+    async def parts(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield b" " * 100_000
+
+    headers = {"Authorization": "Bearer key_simulator"}
+    async with running(FAST) as (base_url, _), aiohttp.ClientSession(base_url, headers=headers) as session:
+        async with session.post("/v3/list-calls", data=parts(5)) as response:
+            assert response.status == 400
+        async with session.post("/v3/list-calls", data=parts(11)) as response:
+            assert response.status == 413
+
+
+async def test_a_reply_may_take_its_time_while_the_call_already_rings() -> None:
+    receiver = Receiver()
+    async with receiver.listening() as hook:
+        config = replace(FAST, webhook_url=hook, create_latency_s=0.2)
+        async with client_of(config) as (client, _):
+            placing = asyncio.create_task(client.create_phone_call(body_for("+14155559901")))
+            await receiver.received.get()
+            assert not placing.done()
+            assert isinstance(await placing, Placed)
+
+
+async def test_the_rate_is_kept_in_real_time_whatever_the_speed() -> None:
+    async with client_of(replace(FAST, calls_per_second=1.0)) as (client, simulator):
+        await asyncio.gather(*(client.create_phone_call(body_for("+14155550142")) for _ in range(5)))
+        assert len(simulator.world.calls) == 1
+
+
+async def test_serve_reports_its_address_and_ends_without_leftovers() -> None:
+    before = asyncio.all_tasks()
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve(FAST, port=0, on_started=address.set_result))
+    async with aiohttp.ClientSession() as session, session.get(await address + "/_sim/state") as response:
+        assert response.status == 200
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_taken_port_is_an_error_at_once() -> None:
+    async with running(FAST) as (base_url, _):
+        with pytest.raises(OSError, match="in use"):
+            await serve(FAST, port=int(base_url.rpartition(":")[2]))

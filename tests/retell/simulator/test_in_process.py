@@ -1,0 +1,106 @@
+"""The client over the simulator without a network, under virtual time."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from outdial.clock import VirtualClock
+from outdial.retell.client import (
+    Ambiguous,
+    CallFound,
+    CallMissing,
+    CallsListed,
+    Concurrency,
+    Placed,
+    RefusalKind,
+    Refused,
+    RetellClient,
+    Stopped,
+    Unavailable,
+    create_call_body,
+)
+from outdial.retell.simulator import SimulatorTransport, World
+from outdial.retell.simulator.faults import Fault, FaultKind
+from outdial.retell.wire import WebhookPayload, metadata_call_id, parse_webhook
+from tests.retell.simulator.asking import CONFIG, START
+
+CALL_ID = UUID(int=7)
+
+
+def body_for(to_number: str) -> bytes:
+    return create_call_body(
+        call_id=CALL_ID,
+        campaign_id=UUID(int=8),
+        to_number=to_number,
+        from_number="+14155550100",
+        agent_id="agent_1",
+        dynamic_variables={"first_name": "Ann"},
+    )
+
+
+class Bench:
+    """A client, its world and their clock."""
+
+    def __init__(self, key: str = "key_simulator") -> None:
+        self.world = World(CONFIG)
+        self.clock = VirtualClock(START)
+        self.client = RetellClient(SimulatorTransport(self.world, self.clock.now, key))
+
+
+async def test_a_call_is_placed_watched_and_reported_on() -> None:
+    bench = Bench()
+    placed = await bench.client.create_phone_call(body_for("+14155559910"))
+    assert isinstance(placed, Placed)
+    assert await bench.client.get_concurrency() == Concurrency(1, 1000, 0, 0)
+    bench.clock.advance(timedelta(minutes=1))
+    (started,) = bench.world.advance(bench.clock.now())
+    payload = parse_webhook(started.body)
+    assert isinstance(payload, WebhookPayload)
+    assert metadata_call_id(payload.call) == str(CALL_ID)
+    assert await bench.client.stop_call(placed.retell_call_id) == Stopped()
+    assert await bench.client.stop_call(placed.retell_call_id) == CallMissing()
+    found = await bench.client.get_call(placed.retell_call_id)
+    assert isinstance(found, CallFound)
+    assert found.call.disconnection_reason == "manual_stopped"
+    assert await bench.client.get_call("call_none") == CallMissing()
+    await bench.client.close()
+
+
+async def test_a_lost_reply_is_found_by_metadata_and_by_its_key() -> None:
+    bench = Bench()
+    for digits in ("9951", "9952", "9953", "9954"):
+        bench.world.reset(0)
+        body = body_for(f"+1415555{digits}")
+        assert isinstance(await bench.client.create_phone_call(body), Ambiguous)
+        listed = await bench.client.list_calls(metadata_key="call_id", metadata_value=str(CALL_ID))
+        assert isinstance(listed, CallsListed)
+        placed = await bench.client.create_phone_call(body)
+        assert isinstance(placed, Placed)
+        assert [call.call_id for call in listed.calls] == [placed.retell_call_id] == list(bench.world.calls)
+
+
+async def test_refusals_are_of_the_right_kind() -> None:
+    expected = {
+        "9941": RefusalKind.contact,
+        "9942": RefusalKind.account,
+        "9943": RefusalKind.account,
+        "9944": RefusalKind.account,
+        "9945": RefusalKind.configuration,
+        "9946": RefusalKind.capacity,
+    }
+    for digits, kind in expected.items():
+        refused = await Bench().client.create_phone_call(body_for(f"+1415555{digits}"))
+        assert isinstance(refused, Refused)
+        assert refused.kind is kind
+
+
+async def test_a_wrong_key_is_the_accounts_trouble() -> None:
+    refused = await Bench("wrong").client.create_phone_call(body_for("+14155559901"))
+    assert isinstance(refused, Refused)
+    assert (refused.kind, refused.message) == (RefusalKind.account, "API key is missing or invalid.")
+
+
+async def test_questions_meet_faults_too() -> None:
+    bench = Bench()
+    bench.world.faults.replace([Fault(kind=FaultKind.drop_reply, operation=None)])
+    assert isinstance(await bench.client.get_concurrency(), Unavailable)
+    assert isinstance(await bench.client.list_calls(metadata_key="a", metadata_value="b"), Unavailable)
