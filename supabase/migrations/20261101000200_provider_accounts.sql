@@ -14,7 +14,7 @@ create table public.provider_accounts (
   provider_limit integer check (provider_limit >= 0),
   -- Pacing state, spent and set under the lock of this row.
   rate_factor double precision not null default 1 check (rate_factor > 0 and rate_factor <= 1),
-  next_start_at timestamptz not null default '-infinity',
+  next_start_at timestamptz not null default '1970-01-01 00:00:00+00',
   backoff_until timestamptz,
   created_at timestamptz not null default now(),
   unique (organization_id, id)

@@ -17,7 +17,7 @@ create table public.contacts (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   unique (organization_id, phone),
-  unique (organization_id, id)
+  unique (organization_id, id, phone)
 );
 
 create table public.do_not_call (

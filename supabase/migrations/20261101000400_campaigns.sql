@@ -79,8 +79,8 @@ grant insert (id, organization_id, provider_account_id, name, retell_agent_id, f
   calling_hours, retry_policy, max_attempts, dynamic_variables, scheduled_at, created_at, updated_at)
   on public.campaigns to authenticated;
 grant update (name, status, retell_agent_id, from_number, batch_size, next_batch_size, max_concurrency, calling_hours,
-  retry_policy, max_attempts, dynamic_variables, scheduled_at, next_batch_at, paused_reason, hang_up, started_at,
-  finished_at, updated_at)
+  retry_policy, max_attempts, dynamic_variables, scheduled_at, next_batch_at, waiting_for, paused_reason, hang_up,
+  started_at, finished_at, updated_at)
   on public.campaigns to authenticated;
 grant update (status, next_batch_at, next_batch_size, waiting_for, paused_reason, started_at, finished_at, updated_at)
   on public.campaigns to outdial_dialer;

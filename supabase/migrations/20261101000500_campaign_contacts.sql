@@ -23,7 +23,8 @@ create table public.campaign_contacts (
   unique (campaign_id, contact_id),
   unique (organization_id, id),
   foreign key (organization_id, campaign_id) references public.campaigns (organization_id, id) on delete cascade,
-  foreign key (organization_id, contact_id) references public.contacts (organization_id, id) on delete cascade
+  foreign key (organization_id, contact_id, phone)
+    references public.contacts (organization_id, id, phone) on delete cascade
 );
 create index campaign_contacts_pending on public.campaign_contacts (campaign_id, zone_key, next_attempt_at)
   where status = 'pending';
@@ -36,6 +37,31 @@ create trigger campaign_contacts_arrow before update of status on public.campaig
     'pending>calling', 'pending>skipped', 'pending>cancelled', 'calling>pending', 'calling>completed', 'calling>failed',
     'calling>review', 'calling>cancelled', 'review>completed', 'review>failed', 'pending>completed',
     'pending>failed', 'pending>review');
+
+-- A contact that waits enters a campaign only while that is open to it (outdial.domain.campaign, OPEN_TO_IMPORT); the
+-- lock keeps the campaign from ending before the transaction does.
+create function private.check_open_campaign() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  entered record;
+begin
+  for entered in
+    select c.id, c.status from public.campaigns c
+    where c.id in (select a.campaign_id from added a where a.status in ('pending', 'calling'))
+    order by c.id for share
+  loop
+    if entered.status not in ('draft', 'scheduled', 'active', 'pausing', 'paused') then
+      raise exception 'campaign % is % and takes no contacts', entered.id, entered.status
+        using errcode = 'check_violation', constraint = 'campaign_contacts_open_campaign';
+    end if;
+  end loop;
+  return null;
+end
+$$;
+revoke all on function private.check_open_campaign() from public;
+create trigger campaign_contacts_open_campaign after insert on public.campaign_contacts
+  referencing new table as added for each statement execute function private.check_open_campaign();
 
 revoke all on public.campaign_contacts from anon, authenticated;
 grant select, insert, update, delete on public.campaign_contacts to service_role;

@@ -7,7 +7,7 @@ create table public.calls (
   campaign_id uuid not null,
   campaign_contact_id uuid not null,
   contact_id uuid not null,
-  provider_account_id uuid not null references public.provider_accounts (id),
+  provider_account_id uuid not null,
   attempt_number integer not null check (attempt_number > 0),
   phone text not null,
   from_number text not null,
@@ -44,7 +44,8 @@ create table public.calls (
   unique (campaign_contact_id, attempt_number),
   foreign key (organization_id, campaign_id) references public.campaigns (organization_id, id) on delete cascade,
   foreign key (organization_id, campaign_contact_id)
-    references public.campaign_contacts (organization_id, id) on delete cascade
+    references public.campaign_contacts (organization_id, id) on delete cascade,
+  foreign key (organization_id, provider_account_id) references public.provider_accounts (organization_id, id)
 );
 -- One live call per phone of an organization, over all campaigns: the database refuses the second.
 create unique index calls_live_phone on public.calls (organization_id, phone)

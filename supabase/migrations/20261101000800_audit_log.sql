@@ -22,6 +22,9 @@ end
 $$;
 create trigger audit_log_append_only before update on public.audit_log
   for each row execute function private.refuse_change();
+-- Entries go with their organization, and in no other way.
+create trigger audit_log_kept before delete on public.audit_log
+  for each row when (pg_trigger_depth() = 0) execute function private.refuse_change();
 
 revoke all on public.audit_log from anon, authenticated;
 grant select, insert on public.audit_log to service_role;

@@ -282,10 +282,10 @@ async def test_a_call_is_stopped_or_missing() -> None:
         assert isinstance(await client.stop_call("call_1"), Unavailable)
 
 
-@pytest.mark.parametrize("arguments", [{"api_key": ""}, {"api_key": "k", "base_url": "ftp://x"}])
-async def test_a_client_that_cannot_work_is_not_made(arguments: dict[str, str]) -> None:
+@pytest.mark.parametrize(("key", "base_url"), [("", "https://x.invalid"), ("k", "ftp://x.invalid"), ("k", "x.invalid")])
+async def test_a_client_that_cannot_work_is_not_made(key: str, base_url: str) -> None:
     with pytest.raises(ValueError):
-        RetellClient.connect(**arguments)
+        RetellClient.connect(key, base_url)
 
 
 CALL_ID, CAMPAIGN_ID = UUID(int=1), UUID(int=2)

@@ -4,7 +4,11 @@ CampaignsError
 ├── InvalidCampaign
 ├── CredentialTaken
 ├── NoProviderAccount
-└── AmbiguousAccount
+├── AmbiguousAccount
+├── CampaignNotFound
+├── CampaignClosed
+├── UnusableFile
+└── UnknownRegion
 """
 
 from collections.abc import Sequence
@@ -45,3 +49,28 @@ class AmbiguousAccount(CampaignsError):
 
     def __init__(self, credentials: Sequence[str]) -> None:
         super().__init__(f"name the provider account: the organization has {', '.join(credentials)}")
+
+
+class CampaignNotFound(CampaignsError):
+    """There is no such campaign, or it is not the caller's to change."""
+
+    def __init__(self, campaign_id: UUID) -> None:
+        super().__init__(f"there is no campaign {campaign_id}, or you may not change it")
+
+
+class CampaignClosed(CampaignsError):
+    """The campaign is in a `status` that takes no contacts; `added` of this import had gone in before, and stay."""
+
+    def __init__(self, status: str, added: int) -> None:
+        before = f"; {added:,} had gone in before, and stay" if added else ""
+        super().__init__(f"the campaign is {status} and takes no more contacts{before}")
+        self.status = status
+        self.added = added
+
+
+class UnusableFile(CampaignsError):
+    """The file as a whole cannot be imported; nothing of it has gone in."""
+
+
+class UnknownRegion(CampaignsError):
+    """The default region is no ISO 3166 country that libphonenumber knows."""

@@ -1,6 +1,6 @@
 """The claim: one transaction that counts under the lock of the account's row and commits the calls to be placed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -67,8 +67,14 @@ class _Admission:
 class Claimer:
     """Claims batches of due contacts, one transaction each."""
 
-    def __init__(self, database: Database, clock: Clock, settings: DialerSettings) -> None:
-        self._database, self._clock, self._settings = database, clock, settings
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        settings: DialerSettings,
+        make_id: Callable[[datetime], UUID] = new_id,
+    ) -> None:
+        self._database, self._clock, self._settings, self._make_id = database, clock, settings, make_id
 
     async def claim(self, organization_id: UUID, campaign_id: UUID) -> Claim:
         """Claim one batch for a campaign; the calls are committed, as `placing`, when this returns."""
@@ -181,7 +187,9 @@ class Claimer:
         pairs = [
             (
                 contact,
-                plan_call(new_id(now), campaign, admission.account, contact, start_at=slot, deadline=slot + patience),
+                plan_call(
+                    self._make_id(now), campaign, admission.account, contact, start_at=slot, deadline=slot + patience
+                ),
             )
             for contact, slot in zip(contacts, admission.slots, strict=False)
         ]

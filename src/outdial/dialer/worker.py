@@ -1,7 +1,7 @@
 """One dialer: takes due campaigns in turn, claims, and lets the requests run while it claims on."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from outdial.dialer.rescue import Rescuer
 from outdial.dialer.schedule import Scheduler
 from outdial.dialer.settle import Settler
 from outdial.domain.campaign import CampaignStatus
+from outdial.domain.ids import new_id
 from outdial.observe import log
 from outdial.retell.client import RetellClient
 from outdial.settings import DialerSettings
@@ -34,10 +35,15 @@ class Dialer:
     """
 
     def __init__(
-        self, database: Database, clients: Mapping[str, RetellClient], clock: Clock, settings: DialerSettings
+        self,
+        database: Database,
+        clients: Mapping[str, RetellClient],
+        clock: Clock,
+        settings: DialerSettings,
+        make_id: Callable[[datetime], UUID] = new_id,
     ) -> None:
         self._database, self._clock, self._settings = database, clock, settings
-        self._claimer = Claimer(database, clock, settings)
+        self._claimer = Claimer(database, clock, settings, make_id)
         self._placer = Placer(clients, clock, settings)
         self._settler = Settler(database, clock, settings)
         self._finisher = Finisher(database, clients, clock)

@@ -199,9 +199,12 @@ def _listen(host: str, port: int, behind_proxy: bool) -> socket.socket:
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise CannotListen(f"{name}:{port}: {error.strerror or error}") from error
+    # asyncio leaves Nagle on for such a socket, and a header and a body sent apart then take 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _url(listener: socket.socket) -> str:

@@ -134,11 +134,15 @@ async def test_a_reply_that_never_comes_times_out() -> None:
 
 
 async def test_stopping_does_not_wait_for_replies_that_never_come() -> None:
-    async with client_of(FAST, timeout=60) as (client, simulator):
-        waiting = asyncio.create_task(client.create_phone_call(body_for("+14155559952")))
-        await until(lambda: bool(simulator.world.calls))
-        simulator.stopping.set()
-        assert isinstance(await waiting, Ambiguous)
+    server = running(FAST)
+    base_url, simulator = await server.__aenter__()
+    client = RetellClient.connect("key_simulator", base_url, timeout=timedelta(seconds=60))
+    waiting = asyncio.create_task(client.create_phone_call(body_for("+14155559952")))
+    await until(lambda: bool(simulator.world.calls))
+    async with asyncio.timeout(3):  # the server's own patience is 5 s
+        await server.__aexit__(None, None, None)
+    assert isinstance(await waiting, Ambiguous)
+    await client.close()
 
 
 async def test_a_dropped_request_makes_no_call() -> None:

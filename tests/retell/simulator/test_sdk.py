@@ -102,8 +102,9 @@ async def test_the_sdk_accepts_the_webhooks() -> None:
         events = [await received.get() for _ in range(3)]
     await runner.cleanup()
     for body, header in events:
-        assert verify(body, KEY, header)
-        assert not verify(body + " ", KEY, header)
+        judge: Any = verify
+        assert judge(body, KEY, header)
+        assert not judge(body + " ", KEY, header)
         assert call.call_id in body
 
 

@@ -74,12 +74,12 @@ select id, organization_id, status from campaigns where id = :campaign_id for sh
 -- name: upsert_contacts
 -- People by phone. What the file says wins over what was known; what it leaves empty stays.
 insert into contacts (id, organization_id, phone, name, email, company, notes, external_id, timezone, zone_key,
-  zone_source, attributes, created_at, updated_at)
+  zone_source, created_at, updated_at)
 select u.id, :organization_id, u.phone, u.name, u.email, u.company, u.notes, u.external_id, u.timezone, u.zone_key,
-  u.zone_source, u.attributes::jsonb, :now, :now
+  u.zone_source, :now, :now
 from unnest(:ids::uuid[], :phones::text[], :names::text[], :emails::text[], :companies::text[], :notes::text[],
-  :external_ids::text[], :timezones::text[], :zone_keys::text[], :zone_sources::text[], :attributes::text[])
-  as u (id, phone, name, email, company, notes, external_id, timezone, zone_key, zone_source, attributes)
+  :external_ids::text[], :timezones::text[], :zone_keys::text[], :zone_sources::text[])
+  as u (id, phone, name, email, company, notes, external_id, timezone, zone_key, zone_source)
 on conflict (organization_id, phone) do update
 set name = coalesce(excluded.name, contacts.name), email = coalesce(excluded.email, contacts.email),
   company = coalesce(excluded.company, contacts.company), notes = coalesce(excluded.notes, contacts.notes),
@@ -89,7 +89,7 @@ set name = coalesce(excluded.name, contacts.name), email = coalesce(excluded.ema
     else excluded.zone_key end,
   zone_source = case when excluded.timezone is null and contacts.timezone is not null then contacts.zone_source
     else excluded.zone_source end,
-  attributes = contacts.attributes || excluded.attributes, updated_at = excluded.updated_at
+  updated_at = excluded.updated_at
 returning id, phone, zone_key;
 
 -- name: add_campaign_contacts

@@ -72,7 +72,8 @@ where c.id = :call_id and c.status = 'unknown' and (c.request_deadline is null o
 returning c.id;
 
 -- name: release_call!
--- Retell has no such call, and the key is too old to be honoured: the contact goes back with no attempt used up.
+-- Retell has no such call, and the key is too old to be honoured: the contact goes back with no attempt used up. One
+-- that a person was asked about fails: its campaign may have been completed since.
 with released as (
   update calls c
   set status = 'released', error = :reason, request_deadline = null, next_check_at = null, updated_at = :now
@@ -80,7 +81,8 @@ with released as (
   returning c.campaign_contact_id, c.campaign_id, c.attempt_number
 )
 update campaign_contacts cc
-set status = case when m.status in ('cancelling', 'cancelled') then 'cancelled' else 'pending' end,
+set status = case when cc.status = 'review' then 'failed' when m.status in ('cancelling', 'cancelled') then 'cancelled'
+    else 'pending' end,
   next_attempt_at = :now, last_outcome = 'released', status_reason = :reason, updated_at = :now
 from released r join campaigns m on m.id = r.campaign_id
 where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status in ('calling', 'review');

@@ -1,0 +1,68 @@
+# `make` alone lists what there is to do.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test lint bench lock
+
+# Any Python from 3.11 on; name another with `make setup PYTHON=/path/to/python3`.
+PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## create .venv with the locked dependencies
+
+demo: $(READY) ## run a whole campaign against the simulator
+	@$(BIN)/outdial demo
+
+dev: $(READY) ## start the local stack
+	@$(BIN)/outdial dev
+
+test: lint ## lint, then run every test but the long chaos run
+	$(BIN)/pytest -n 2 -m "not chaos"
+
+lint: $(READY) ## check style, types, imports and migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/squawk --pg-version 15 --assume-in-transaction $(addprefix --exclude ,$(SQUAWK_EXCLUDES)) supabase/migrations/*.sql
+
+# The runner sets the lock timeout and keeps every file in a transaction; small numbers may be small.
+SQUAWK_EXCLUDES := require-lock-timeout require-statement-timeout prefer-bigint-over-int prefer-bigint-over-smallint
+
+bench: $(READY) ## measure everything that can be measured here
+	$(BIN)/python -m benchmarks all
+
+lock: ## resolve the dependencies anew into requirements.lock
+	@$(find_python); tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
+	"$$python" -m venv "$$tools" && "$$tools/bin/pip" install --quiet uv && \
+	"$$tools/bin/uv" pip compile pyproject.toml --extra embedded --group dev --generate-hashes --universal \
+	  --python-version 3.11 --no-emit-index-url --no-header -o requirements.lock
+
+# A Python without ensurepip (Debian keeps that in python3-venv) fills the environment from outside, with its own pip.
+$(READY): requirements.lock pyproject.toml
+	@set -e; export PIP_DISABLE_PIP_VERSION_CHECK=1; \
+	pip="$(BIN)/python -m pip"; \
+	if ! { $(BIN)/python -c $(NEW_ENOUGH) && $$pip --version; } >/dev/null 2>&1; then \
+	  $(find_python); echo "Creating $(VENV) with $$python"; rm -rf $(VENV); \
+	  if "$$python" -c 'import ensurepip; ensurepip.version()' 2>/dev/null; then "$$python" -m venv $(VENV); \
+	  elif "$$python" -m pip --version >/dev/null 2>&1; then \
+	    "$$python" -m venv --without-pip $(VENV); pip="$$python -m pip --python $(BIN)/python"; \
+	  else echo "$$python comes without pip: install it, on Debian or Ubuntu with: apt install python3-venv" >&2; exit 1; fi; \
+	fi; \
+	echo "Installing the locked dependencies into $(VENV); this takes a minute or two"; \
+	$$pip install --quiet --require-hashes -r requirements.lock; \
+	$$pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
+define find_python
+python=; for candidate in $(PYTHONS); do \
+  if "$$candidate" -c $(NEW_ENOUGH) 2>/dev/null; then python=$$candidate; break; fi; \
+done; \
+if [ -z "$$python" ]; then \
+  echo "Outdial needs Python 3.11 or newer; name one with: make setup PYTHON=/path/to/python3" >&2; exit 1; \
+fi
+endef

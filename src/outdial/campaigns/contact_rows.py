@@ -1,0 +1,106 @@
+"""From the rows of a file to contacts, in chunks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from outdial.campaigns.columns import Columns
+from outdial.campaigns.csv_rows import CsvRows, Row
+from outdial.campaigns.first_lines import FirstLines
+from outdial.campaigns.refusals import Refusal, RefusedRow
+from outdial.db.session import encode_json
+from outdial.domain.phone import InvalidPhone, NoZone, parse_phone, zone_of
+
+_CHUNK_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class NewContact:
+    """A row that may go in; `variables` is a JSON object, `written` the phone as the file has it."""
+
+    line: int
+    written: str
+    phone: str
+    name: str | None
+    email: str | None
+    company: str | None
+    notes: str | None
+    external_id: str | None
+    timezone: str | None
+    zone_key: str
+    zone_source: str
+    variables: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows that go in together, those of the same stretch that do not, and how much of the file was read by then."""
+
+    contacts: list[NewContact]
+    refused: list[RefusedRow]
+    bytes_read: int
+
+
+class ContactReader:
+    """Reads contacts of rows; numbers without a country code are of `default_region`."""
+
+    def __init__(self, columns: Columns, default_region: str | None, first_lines: FirstLines) -> None:
+        self._columns, self._default_region, self._first_lines = columns, default_region, first_lines
+
+    def read(self, row: Row) -> NewContact | RefusedRow:
+        """Return the contact of one row, or why it is refused."""
+        columns, cells = self._columns, row.cells
+        written = columns.cell(cells, "phone") or ""
+        timezone = columns.cell(cells, "timezone")
+        phone = parse_phone(written, self._default_region)
+        if isinstance(phone, InvalidPhone):
+            return RefusedRow(row.line, written, Refusal.BAD_PHONE, phone.reason)
+        zone = zone_of(phone, timezone)
+        if isinstance(zone, NoZone):
+            return RefusedRow(row.line, written, Refusal.NO_TIME_ZONE, zone.reason)
+        first = self._first_lines.claim(phone.e164, row.line)
+        if first is not None:
+            return RefusedRow(row.line, written, Refusal.DUPLICATE, f"has the number of line {first}")
+        return NewContact(
+            line=row.line,
+            written=written,
+            phone=phone.e164,
+            name=columns.name(cells),
+            email=columns.cell(cells, "email"),
+            company=columns.cell(cells, "company"),
+            notes=columns.cell(cells, "notes"),
+            external_id=columns.cell(cells, "external_id"),
+            timezone=timezone,
+            zone_key=zone.key,
+            zone_source=zone.source,
+            variables=self._variables(cells),
+        )
+
+    def _variables(self, cells: list[str]) -> str:
+        told = ((name, cells[index].strip()) for name, index in self._columns.variables)
+        return encode_json({name: value for name, value in told if value})
+
+
+def read_chunks(rows: CsvRows, reader: ContactReader, chunk_rows: int) -> Iterator[Chunk]:
+    """Read chunks of at most `chunk_rows` rows, and of few bytes where rows are long."""
+    remaining = iter(rows)
+    while True:
+        chunk = _read_chunk(rows, islice(remaining, chunk_rows), reader)
+        if not chunk.contacts and not chunk.refused:
+            return
+        yield chunk
+
+
+def _read_chunk(rows: CsvRows, portion: Iterator[Row | RefusedRow], reader: ContactReader) -> Chunk:
+    contacts: list[NewContact] = []
+    refused: list[RefusedRow] = []
+    limit = rows.bytes_read + _CHUNK_BYTES
+    for row in portion:
+        contact = reader.read(row) if isinstance(row, Row) else row
+        if isinstance(contact, NewContact):
+            contacts.append(contact)
+        else:
+            refused.append(contact)
+        if rows.bytes_read > limit:
+            break
+    return Chunk(contacts, refused, rows.bytes_read)

@@ -1,0 +1,152 @@
+"""Puts chunks of contacts into a campaign, a transaction each; an odd row is told and does not stop the others."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from outdial.campaigns.contact_rows import NewContact
+from outdial.campaigns.errors import CampaignClosed, CampaignNotFound
+from outdial.campaigns.refusals import Refusal, RefusedRow
+from outdial.clock import Clock
+from outdial.db import campaigns as db
+from outdial.db import events
+from outdial.db.statements import Connection
+from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
+from outdial.domain.ids import new_id
+
+Transaction = Callable[[], AbstractAsyncContextManager[Connection]]
+
+# What Postgres answers when a row, and not the state of the server, is the trouble.
+_ODD_ROW = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of the contacts of a chunk."""
+
+    added: int
+    already_there: int
+    refused: list[RefusedRow]
+
+
+class ContactStore:
+    """The way into one campaign; `transaction` opens a transaction with the caller's rights."""
+
+    def __init__(self, transaction: Transaction, campaign_id: UUID, clock: Clock) -> None:
+        self._transaction, self._campaign_id, self._clock = transaction, campaign_id, clock
+        self._added = 0
+
+    async def check(self) -> None:
+        """Raise CampaignNotFound or CampaignClosed when the campaign takes no contacts."""
+        async with self._transaction() as connection:
+            await self._lock(connection)
+
+    async def store(self, contacts: Sequence[NewContact]) -> Stored:
+        """Put `contacts`, each with a phone of its own, into the campaign, and wake it if it runs.
+
+        Raises CampaignNotFound or CampaignClosed when the campaign has changed meanwhile.
+        """
+        try:
+            stored = await self._store_together(contacts)
+        except _ODD_ROW as error:
+            return await self._store_apart(contacts, error)
+        self._added += stored.added
+        return stored
+
+    async def _store_apart(self, contacts: Sequence[NewContact], error: asyncpg.PostgresError) -> Stored:
+        if len(contacts) == 1:
+            reason = f"the database refused it: {error}"
+            return Stored(0, 0, [_refuse(contacts[0], Refusal.DATABASE, reason)])
+        middle = len(contacts) // 2
+        first, second = await self.store(contacts[:middle]), await self.store(contacts[middle:])
+        return Stored(
+            first.added + second.added, first.already_there + second.already_there, first.refused + second.refused
+        )
+
+    async def _store_together(self, contacts: Sequence[NewContact]) -> Stored:
+        async with self._transaction() as connection:
+            campaign = await self._lock(connection)
+            blocked = await _on_do_not_call_list(connection, campaign.organization_id, contacts)
+            allowed = [contact for contact in contacts if contact.phone not in blocked]
+            people = await self._upsert(connection, campaign.organization_id, allowed)
+            added = await self._add(connection, campaign.organization_id, allowed, people)
+        if added and campaign.status == CampaignStatus.ACTIVE:
+            await self._wake()
+        refused = [
+            _refuse(contact, Refusal.DO_NOT_CALL, "is on the do-not-call list")
+            for contact in contacts
+            if contact.phone in blocked
+        ]
+        return Stored(added, len(allowed) - added, refused)
+
+    async def _lock(self, connection: Connection) -> db.CampaignStatusRow:
+        campaign = await db.LOCK_CAMPAIGN_FOR_IMPORT.maybe(connection, campaign_id=self._campaign_id)
+        if campaign is None:
+            raise CampaignNotFound(self._campaign_id)
+        if campaign.status not in OPEN_TO_IMPORT:
+            raise CampaignClosed(campaign.status, self._added)
+        return campaign
+
+    async def _upsert(
+        self, connection: Connection, organization_id: UUID, contacts: Sequence[NewContact]
+    ) -> Mapping[str, db.UpsertedContact]:
+        # In the order of their phones, so that two imports of the same people wait for each other and do not deadlock.
+        contacts = sorted(contacts, key=lambda contact: contact.phone)
+        now = self._clock.now()
+        people = await db.UPSERT_CONTACTS.all(
+            connection,
+            organization_id=organization_id,
+            now=now,
+            ids=[new_id(now) for _ in contacts],
+            phones=[contact.phone for contact in contacts],
+            names=[contact.name for contact in contacts],
+            emails=[contact.email for contact in contacts],
+            companies=[contact.company for contact in contacts],
+            notes=[contact.notes for contact in contacts],
+            external_ids=[contact.external_id for contact in contacts],
+            timezones=[contact.timezone for contact in contacts],
+            zone_keys=[contact.zone_key for contact in contacts],
+            zone_sources=[contact.zone_source for contact in contacts],
+        )
+        return {person.phone: person for person in people}
+
+    async def _add(
+        self,
+        connection: Connection,
+        organization_id: UUID,
+        contacts: Sequence[NewContact],
+        people: Mapping[str, db.UpsertedContact],
+    ) -> int:
+        now = self._clock.now()
+        parameters: dict[str, Any] = {
+            "ids": [new_id(now) for _ in contacts],
+            "contact_ids": [people[contact.phone].id for contact in contacts],
+            "phones": [contact.phone for contact in contacts],
+            "zone_keys": [people[contact.phone].zone_key for contact in contacts],
+            "variables": [contact.variables for contact in contacts],
+        }
+        return await db.ADD_CAMPAIGN_CONTACTS.run(
+            connection, organization_id=organization_id, campaign_id=self._campaign_id, now=now, **parameters
+        )
+
+    async def _wake(self) -> None:
+        # Apart from the chunk: two imports that both share the campaign's row would deadlock if each then changed it.
+        async with self._transaction() as connection:
+            await db.WAKE_CAMPAIGN.run(connection, campaign_id=self._campaign_id, now=self._clock.now())
+            await events.NOTIFY_CAMPAIGNS.run(connection, ids=[self._campaign_id])
+
+
+async def _on_do_not_call_list(
+    connection: Connection, organization_id: UUID, contacts: Sequence[NewContact]
+) -> frozenset[str]:
+    phones = [contact.phone for contact in contacts]
+    blocked = await db.BLOCKED_PHONES.all(connection, organization_id=organization_id, phones=phones)
+    return frozenset(row.id for row in blocked)
+
+
+def _refuse(contact: NewContact, kind: Refusal, reason: str) -> RefusedRow:
+    return RefusedRow(contact.line, contact.written, kind, reason)

@@ -1,0 +1,73 @@
+"""From the bytes of a text file to its physical lines, in bounded memory, whichever program wrote it."""
+
+import codecs
+import io
+from collections.abc import Iterator
+from typing import BinaryIO
+
+_BLOCK_BYTES = 64 * 1024
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class TextLines:
+    """The lines of a file with their ends (LF, CRLF or CR): UTF-8, UTF-16 with a BOM, or Windows-1252.
+
+    Windows-1252 is told line by line: a line that is not UTF-8 is read so, and a notice says where that began. A line
+    that is neither keeps a lone surrogate. A line of more than `longest` characters may be cut, but stays too long.
+    """
+
+    def __init__(self, file: BinaryIO, longest: int) -> None:
+        self._file, self._longest = file, longest
+        self._utf_16 = False
+        self.bytes_read = 0
+        self.notices: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        for number, line in enumerate(self._split(), start=1):
+            yield line if self._utf_16 or is_readable(line) else self._as_windows_1252(line, number)
+
+    def _split(self) -> Iterator[str]:
+        block = self._read()
+        self._utf_16 = block.startswith(_UTF_16)
+        name, errors = ("utf-16", "surrogatepass") if self._utf_16 else ("utf-8-sig", "surrogateescape")
+        decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(name)(errors), translate=False)
+        rest = ""
+        while block:
+            lines = io.StringIO(rest + decoder.decode(block), newline="").readlines()
+            rest = "" if not lines or lines[-1].endswith("\n") else lines.pop()[: self._longest + 1]
+            yield from lines
+            block = self._read()
+        yield from io.StringIO(rest + _last_text(decoder), newline="")
+
+    def _read(self) -> bytes:
+        block = self._file.read(_BLOCK_BYTES)
+        self.bytes_read += len(block)
+        return block
+
+    def _as_windows_1252(self, line: str, number: int) -> str:
+        try:
+            text = line.encode("utf-8", "surrogateescape").decode("cp1252")
+        except UnicodeError:
+            return line
+        if not self.notices:
+            self.notices.append(f"line {number} is not UTF-8: it and others like it were read as Windows-1252")
+        return text
+
+
+def is_readable(text: str) -> bool:
+    """Tell whether `text` is free of lone surrogates, which stand for bytes that nobody could decode."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _last_text(decoder: io.IncrementalNewlineDecoder) -> str:
+    try:
+        return decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        # UTF-16 that ends within a character.
+        return "\udcff"

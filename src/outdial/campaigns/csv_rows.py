@@ -1,0 +1,168 @@
+"""From the lines of a CSV file to its rows; a row that is broken is told and never takes the next one with it."""
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from outdial.campaigns.csv_lines import TextLines, is_readable
+from outdial.campaigns.errors import UnusableFile
+from outdial.campaigns.refusals import Refusal, RefusedRow
+
+LONGEST_ROW = 64 * 1024
+"""Characters of the longest row that is read, with its quotes and line ends."""
+
+_DELIMITERS = ",;\t|"
+_EXCERPT = 80
+# What Excel writes and reads in front of the header where lists are not separated by commas.
+_DIRECTIVE = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)
+_QUOTED = re.compile(r'"[^"]*"?')
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The cells of one row, as many as the header has, and the physical line on which it begins."""
+
+    line: int
+    cells: list[str]
+
+
+class CsvRows:
+    """The rows of a CSV file with a header; raises UnusableFile at once when the header cannot be read.
+
+    The delimiter is the one of `,` `;` tab and `|` that the header has most of. Blank rows are counted in `blank` and
+    left out; empty cells beyond the header's last column do not matter.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._lines = TextLines(file, LONGEST_ROW)
+        self._feed = _Feed(iter(self._lines))
+        self.blank = 0
+        try:
+            delimiter = self._find_delimiter()
+        except _TooLong:
+            raise UnusableFile(f"the header row is longer than {LONGEST_ROW:,} characters") from None
+        self._reader = csv.reader(self._feed, delimiter=delimiter, strict=True)
+        self.header = self._read_header()
+
+    @property
+    def bytes_read(self) -> int:
+        """Return how much of the file has been read."""
+        return self._lines.bytes_read
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Return what the reader should know about how the file was read so far."""
+        return tuple(self._lines.notices)
+
+    def __iter__(self) -> Iterator[Row | RefusedRow]:
+        while (row := self._next()) is not None:
+            if isinstance(row, Row):
+                row = self._fit(row)
+            yield row
+
+    def _find_delimiter(self) -> str:
+        for line in self._feed:
+            if directive := _DIRECTIVE.fullmatch(line):
+                return directive[1]
+            if line.strip():
+                self._feed.again(0)
+                names = _QUOTED.sub("", line)
+                return max(_DELIMITERS, key=names.count)
+            self._feed.begin()
+        raise UnusableFile("the file is empty; it needs a header row, such as phone,name")
+
+    def _read_header(self) -> list[str]:
+        row = self._next()
+        if row is None:
+            raise UnusableFile("the file has no header row; it needs one, such as phone,name")
+        if isinstance(row, RefusedRow):
+            raise UnusableFile(f"the header row cannot be read: {row.reason}")
+        names = row.cells
+        while not names[-1].strip():
+            names.pop()
+        return names
+
+    def _next(self) -> Row | RefusedRow | None:
+        while True:
+            self._feed.begin()
+            line = self._feed.number + 1
+            try:
+                cells = next(self._reader)
+            except StopIteration:
+                return None
+            except (csv.Error, _TooLong) as error:
+                # The quote that was never closed may have swallowed good rows: they are read again.
+                several = len(self._feed.taken) > 1
+                self._feed.again(1)
+                return self._refuse(line, *_broken(error, several))
+            if flaw := _flaw(self._feed.taken):
+                return self._refuse(line, Refusal.UNREADABLE, flaw)
+            if any(cell.strip() for cell in cells):
+                return Row(line, cells)
+            self.blank += 1
+
+    def _fit(self, row: Row) -> Row | RefusedRow:
+        cells, columns = row.cells, len(self.header)
+        while len(cells) > columns and not cells[-1].strip():
+            cells.pop()
+        if len(cells) == columns:
+            return row
+        return self._refuse(row.line, Refusal.WRONG_COLUMNS, f"has {len(cells)} columns, the header has {columns}")
+
+    def _refuse(self, line: int, kind: Refusal, reason: str) -> RefusedRow:
+        excerpt = self._feed.taken[0].strip()[:_EXCERPT]
+        return RefusedRow(line, excerpt.encode(errors="replace").decode(), kind, reason)
+
+
+class _TooLong(Exception):
+    """The row goes on for longer than any row may."""
+
+
+class _Feed:
+    # What the parser pulls lines from. It keeps those of the row at hand, to read them again when the row is broken.
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._waiting: deque[str] = deque()
+        self._length = 0
+        self.number = 0
+        self.taken: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._waiting.popleft() if self._waiting else next(self._lines)
+        self.number += 1
+        self.taken.append(line)
+        self._length += len(line)
+        if self._length > LONGEST_ROW:
+            raise _TooLong
+        return line
+
+    def begin(self) -> None:
+        self.taken.clear()
+        self._length = 0
+
+    def again(self, keep: int) -> None:
+        self._waiting.extendleft(reversed(self.taken[keep:]))
+        self.number -= len(self.taken) - keep
+        del self.taken[keep:]
+
+
+def _broken(error: Exception, several_lines: bool) -> tuple[Refusal, str]:
+    if isinstance(error, csv.Error):
+        return Refusal.BROKEN_QUOTES, "a quote is never closed, or text follows a closing quote"
+    if several_lines:
+        return Refusal.BROKEN_QUOTES, f"a quote is not closed within {LONGEST_ROW:,} characters"
+    return Refusal.TOO_LONG, f"is longer than {LONGEST_ROW:,} characters"
+
+
+def _flaw(lines: list[str]) -> str | None:
+    if any("\0" in line for line in lines):
+        return "contains a NUL character; if the file is UTF-16, save it as UTF-8"
+    if not all(map(is_readable, lines)):
+        return "is neither UTF-8 nor Windows-1252 text"
+    return None

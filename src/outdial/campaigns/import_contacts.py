@@ -1,0 +1,148 @@
+"""Imports a CSV file of contacts into a campaign: streamed, so that memory does not grow with the file."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
+from dataclasses import dataclass
+from typing import BinaryIO
+from uuid import UUID
+
+from outdial.campaigns.columns import Columns, find_columns
+from outdial.campaigns.contact_rows import Chunk, ContactReader, read_chunks
+from outdial.campaigns.contact_store import ContactStore, Stored, Transaction
+from outdial.campaigns.csv_rows import CsvRows
+from outdial.campaigns.errors import UnknownRegion
+from outdial.campaigns.first_lines import FirstLines
+from outdial.campaigns.refusals import Refusal, RefusedRow
+from outdial.clock import Clock
+from outdial.domain.phone import InvalidPhone, parse_phone
+
+KEPT_REFUSALS = 1_000
+"""Refused rows that a report holds; `on_refused` is told of each."""
+
+_ANY_NUMBER = "+14155552671"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportProgress:
+    """How far an import has come; every row so far is added, already there, or refused."""
+
+    added: int
+    already_there: int
+    refused: int
+    bytes_read: int
+
+    @property
+    def rows(self) -> int:
+        """Rows with anything in them, without the header."""
+        return self.added + self.already_there + self.refused
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import came to: `refused` counts by kind, `first_refused` are the first KEPT_REFUSALS in file order."""
+
+    added: int
+    already_there: int
+    blank: int
+    refused: Mapping[Refusal, int]
+    first_refused: Sequence[RefusedRow]
+    variables: Sequence[str]
+    notices: Sequence[str]
+
+    @property
+    def rows(self) -> int:
+        """Rows with anything in them, without the header."""
+        return self.added + self.already_there + self.refused_rows
+
+    @property
+    def refused_rows(self) -> int:
+        """All rows that were refused."""
+        return sum(self.refused.values())
+
+
+async def import_contacts(
+    file: BinaryIO,
+    campaign_id: UUID,
+    transaction: Transaction,
+    *,
+    clock: Clock,
+    default_region: str | None,
+    mapping: Mapping[str, str] | None = None,
+    on_progress: Callable[[ImportProgress], None] | None = None,
+    on_refused: Callable[[RefusedRow], None] | None = None,
+    chunk_rows: int = 2_000,
+) -> ImportReport:
+    """Put the contacts of a CSV `file` into a campaign, a chunk per transaction, and report on every row.
+
+    `transaction` opens a transaction with the caller's rights. Numbers without a country code are of `default_region`
+    (ISO 3166, as US). `mapping` names the column of a known field, as {"phone": "Handy"}. The file is read once, from
+    where it stands, in a thread while the chunk before is stored; it is neither sought nor closed. `on_refused` and
+    `on_progress` are called after each chunk.
+
+    Importing a file again is harmless. Raises UnusableFile, UnknownRegion and CampaignNotFound before anything is
+    stored; CampaignClosed also later, when the campaign is cancelled meanwhile: what had gone in stays.
+    """
+    _check_region(default_region)
+    rows = await asyncio.to_thread(CsvRows, file)
+    columns = find_columns(rows.header, mapping)
+    store = ContactStore(transaction, campaign_id, clock)
+    await store.check()
+    tally = _Tally(on_progress, on_refused)
+    with closing(FirstLines()) as first_lines:
+        chunks = read_chunks(rows, ContactReader(columns, default_region, first_lines), chunk_rows)
+        async with aclosing(_read_ahead(chunks)) as ahead:
+            async for chunk in ahead:
+                tally.count(chunk, await store.store(chunk.contacts))
+    return tally.report(rows, columns)
+
+
+async def _read_ahead(chunks: Iterator[Chunk]) -> AsyncGenerator[Chunk, None]:
+    # Reading is our work and storing is Postgres's: overlapped, they take as long as the longer one.
+    reading = asyncio.ensure_future(asyncio.to_thread(next, chunks, None))
+    try:
+        while (chunk := await asyncio.shield(reading)) is not None:
+            reading = asyncio.ensure_future(asyncio.to_thread(next, chunks, None))
+            yield chunk
+    finally:
+        await asyncio.wait([reading])
+
+
+class _Tally:
+    def __init__(
+        self, on_progress: Callable[[ImportProgress], None] | None, on_refused: Callable[[RefusedRow], None] | None
+    ) -> None:
+        self._on_progress, self._on_refused = on_progress, on_refused
+        self._added = self._already_there = 0
+        self._refused: Counter[Refusal] = Counter()
+        self._first_refused: list[RefusedRow] = []
+
+    def count(self, chunk: Chunk, stored: Stored) -> None:
+        self._added += stored.added
+        self._already_there += stored.already_there
+        for row in sorted(chunk.refused + stored.refused, key=lambda row: row.line):
+            self._refused[row.kind] += 1
+            if len(self._first_refused) < KEPT_REFUSALS:
+                self._first_refused.append(row)
+            if self._on_refused is not None:
+                self._on_refused(row)
+        if self._on_progress is not None:
+            refused = self._refused.total()
+            self._on_progress(ImportProgress(self._added, self._already_there, refused, chunk.bytes_read))
+
+    def report(self, rows: CsvRows, columns: Columns) -> ImportReport:
+        return ImportReport(
+            added=self._added,
+            already_there=self._already_there,
+            blank=rows.blank,
+            refused=dict(self._refused),
+            first_refused=tuple(self._first_refused),
+            variables=tuple(name for name, _ in columns.variables),
+            notices=rows.notices,
+        )
+
+
+def _check_region(default_region: str | None) -> None:
+    if isinstance(answer := parse_phone(_ANY_NUMBER, default_region), InvalidPhone):
+        raise UnknownRegion(answer.reason)

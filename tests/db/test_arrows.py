@@ -1,0 +1,477 @@
+"""The database lets through the arrows of the domain's machines and no other, and each guarded statement its own."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, get_args
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from outdial.db import campaigns, claims, events, settlements
+from outdial.db.session import Database
+from outdial.db.statements import REGISTRY, Connection, Statement
+from outdial.domain import call
+from outdial.domain.call import CALL, CallStatus
+from outdial.domain.campaign import CAMPAIGN, OPEN_TO_IMPORT, CampaignStatus
+from outdial.domain.contact import CONTACT, ContactStatus
+from outdial.domain.machine import Machine
+from outdial.inbox.apply import EventStatus
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    CampaignContact,
+    Tenant,
+    create_calling,
+    create_campaign,
+    create_campaign_contact,
+    create_member,
+    create_tenant,
+)
+from tests.support.postgres import Scratch
+
+LATER = NOW + timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A row whose status is under test, with all that a statement may ask for."""
+
+    table: str
+    id: UUID
+    tenant: Tenant
+    campaign: Campaign
+    entry: CampaignContact | None = None
+
+
+async def campaign_in(connection: Connection, tenant: Tenant, status: str) -> Subject:
+    campaign = await create_campaign(connection, tenant, status=status, scheduled_at=NOW)
+    return Subject("campaigns", campaign.id, tenant, campaign)
+
+
+async def contact_in(connection: Connection, tenant: Tenant, status: str) -> Subject:
+    campaign = await create_campaign(connection, tenant, status="active")
+    entry = await create_campaign_contact(connection, campaign, status=status)
+    return Subject("campaign_contacts", entry.id, tenant, campaign, entry)
+
+
+async def call_in(connection: Connection, tenant: Tenant, status: str) -> Subject:
+    campaign = await create_campaign(connection, tenant, status="active")
+    entry, call_id = await create_calling(connection, campaign, status=status)
+    return Subject("calls", call_id, tenant, campaign, entry)
+
+
+MACHINES: list[tuple[Machine[Any], type[StrEnum], Callable[..., Any]]] = [
+    (CAMPAIGN, CampaignStatus, campaign_in),
+    (CONTACT, ContactStatus, contact_in),
+    (CALL, CallStatus, call_in),
+]
+
+
+@pytest.mark.parametrize(("machine", "states", "arrange"), MACHINES, ids=["campaign", "contact", "call"])
+async def test_the_trigger_lets_through_the_arrows_of_the_machine_and_no_other(
+    connection: asyncpg.Connection, machine: Machine[Any], states: type[StrEnum], arrange: Callable[..., Any]
+) -> None:
+    tenant = await create_tenant(connection)
+    let_through = set()
+    for source in states:
+        subject = await arrange(connection, tenant, source)
+        for to in set(states) - {source}:
+            if await refusal(connection, subject, to) is None:
+                let_through.add((source, to))
+
+    assert let_through == machine.pairs()
+
+
+async def refusal(connection: Connection, subject: Subject, to: str) -> str | None:
+    attempt = connection.transaction()
+    await attempt.start()
+    try:
+        await set_status(connection, subject, to)
+    except asyncpg.CheckViolationError as refused:
+        return refused.constraint_name
+    finally:
+        await attempt.rollback()
+    return None
+
+
+async def test_a_refused_change_names_the_rule_and_both_states(connection: asyncpg.Connection) -> None:
+    subject = await campaign_in(connection, await create_tenant(connection), "completed")
+
+    assert await refusal(connection, subject, "active") == "campaigns_arrow"
+    with pytest.raises(asyncpg.CheckViolationError, match="campaigns cannot go from completed to active"):
+        await set_status(connection, subject, "active")
+
+
+@pytest.mark.parametrize(("machine", "states", "arrange"), MACHINES, ids=["campaign", "contact", "call"])
+async def test_a_status_may_be_written_again_and_no_other_word_is_one(
+    connection: asyncpg.Connection, machine: Machine[Any], states: type[StrEnum], arrange: Callable[..., Any]
+) -> None:
+    tenant = await create_tenant(connection)
+    for state in states:
+        subject = await arrange(connection, tenant, state)
+        await set_status(connection, subject, state)
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await arrange(connection, tenant, "done")
+
+
+async def set_status(connection: Connection, subject: Subject, status: str) -> None:
+    await connection.execute(f"update {subject.table} set status = $1 where id = $2", status, subject.id)  # noqa: S608
+
+
+async def words_of(connection: Connection, constraint: str) -> set[str]:
+    definition = await connection.fetchval(
+        "select pg_get_constraintdef(oid) from pg_constraint where conname = $1", constraint
+    )
+    return set(re.findall(r"'(\w+)'::text", definition))
+
+
+async def test_the_words_of_the_check_constraints_are_those_of_the_code(connection: asyncpg.Connection) -> None:
+    assert await words_of(connection, "campaigns_status_check") == set(CampaignStatus)
+    assert await words_of(connection, "campaign_contacts_status_check") == set(ContactStatus)
+    assert await words_of(connection, "calls_status_check") == set(CallStatus)
+    assert await words_of(connection, "webhook_events_status_check") == set(get_args(EventStatus))
+
+
+async def test_the_indexes_of_live_calls_and_the_statements_mean_the_domains_live_calls(
+    connection: asyncpg.Connection,
+) -> None:
+    for index in ("calls_live_phone", "calls_live_account"):
+        definition = await connection.fetchval("select indexdef from pg_indexes where indexname = $1", index)
+        assert set(re.findall(r"'(\w+)'::text", definition)) == call.LIVE
+    for statement in (claims.COUNT_LIVE, claims.DUE_CONTACTS):
+        for words in re.findall(r"c\.status\s+in \(([^)]*)\)", statement.sql):
+            if "placing" in words:
+                assert set(re.findall(r"'(\w+)'", words)) == call.LIVE
+
+
+async def test_a_new_call_has_a_rank_for_each_detail_that_reports_bring(connection: asyncpg.Connection) -> None:
+    subject = await call_in(connection, await create_tenant(connection), "placing")
+
+    ranks = await connection.fetchval("select detail_ranks from calls where id = $1", subject.id)
+    columns = await connection.fetch("select column_name from information_schema.columns where table_name = 'calls'")
+
+    assert tuple(ranks) == call.NO_RANKS
+    assert set(call.DETAIL_FIELDS) <= {row["column_name"] for row in columns}
+
+
+# Guarded statements.
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A statement, who runs it, the states that it moves and to where; from all others it changes nothing."""
+
+    statement: Statement[Any]
+    actor: str
+    moves: Mapping[str, str]
+    arguments: Callable[[Subject], Mapping[str, object]] = lambda _: {}
+    contact_after: str | None = None
+    machine: Machine[Any] = field(default=CAMPAIGN)
+
+
+def moves(machine: Machine[Any], to: StrEnum) -> dict[str, str]:
+    return dict.fromkeys(machine.may_leave(to), to)
+
+
+def stays(*states: str) -> dict[str, str]:
+    return {state: state for state in states}
+
+
+def allowed_from(to: CampaignStatus) -> Callable[[Subject], Mapping[str, object]]:
+    return lambda s: {"campaign_id": s.id, "allowed_from": CAMPAIGN.may_leave(to), "reason": "r", "hang_up": False}
+
+
+def of_account(subject: Subject) -> Mapping[str, object]:
+    return {"provider_account_id": subject.tenant.provider_account_id, "reason": "no credit"}
+
+
+def one(subject: Subject) -> Mapping[str, object]:
+    return {"campaign_id": subject.campaign.id, "call_id": subject.id, "ids": [subject.id], "reason": "r"}
+
+
+_S = CampaignStatus
+ON_CAMPAIGNS = [
+    Guard(campaigns.START_CAMPAIGN, "operator", moves(CAMPAIGN, _S.ACTIVE), allowed_from(_S.ACTIVE)),
+    Guard(campaigns.SCHEDULE_CAMPAIGN, "operator", moves(CAMPAIGN, _S.SCHEDULED), allowed_from(_S.SCHEDULED)),
+    Guard(campaigns.PAUSE_CAMPAIGN, "operator", moves(CAMPAIGN, _S.PAUSING), allowed_from(_S.PAUSING)),
+    Guard(campaigns.PAUSE_CAMPAIGN, "dialer", moves(CAMPAIGN, _S.PAUSING), allowed_from(_S.PAUSING)),
+    Guard(campaigns.BEGIN_CANCELLING, "operator", moves(CAMPAIGN, _S.CANCELLING), allowed_from(_S.CANCELLING)),
+    Guard(campaigns.ASK_FOR_BATCH, "operator", stays("active"), one),
+    Guard(campaigns.START_SCHEDULED, "operator", {"scheduled": "active"}, one),
+    Guard(campaigns.START_SCHEDULED, "dialer", {"scheduled": "active"}, one),
+    Guard(campaigns.FINISH_PAUSING, "dialer", {"pausing": "paused"}, one),
+    Guard(campaigns.FINISH_CANCELLING, "dialer", {"cancelling": "cancelled"}, one),
+    Guard(campaigns.WAIT_FOR_CAMPAIGN, "dialer", stays("pausing", "cancelling"), one),
+    Guard(claims.COMPLETE_CAMPAIGN, "dialer", {"active": "completed"}, one),
+    Guard(events.PAUSE_ACCOUNT, "dialer", {"active": "pausing"}, of_account),
+    Guard(events.PAUSE_ACCOUNT, "webhook", {"active": "pausing"}, of_account),
+    Guard(
+        events.WAKE_CAMPAIGNS,
+        "webhook",
+        stays("active", "pausing", "cancelling"),
+        lambda s: {"ids": [s.id], "provider_account_ids": [], "now": NOW - timedelta(minutes=1)},
+    ),
+]
+ON_CONTACTS = [
+    Guard(claims.MARK_CALLING, "dialer", {"pending": "calling"}, one, machine=CONTACT),
+    Guard(claims.SKIP_CONTACTS, "dialer", {"pending": "skipped"}, one, machine=CONTACT),
+    Guard(
+        claims.SKIP_ZONES,
+        "dialer",
+        {"pending": "skipped"},
+        lambda s: {"campaign_id": s.campaign.id, "zones": ["America/New_York"], "reason": "r"},
+        machine=CONTACT,
+    ),
+    Guard(
+        claims.DEFER_CONTACTS,
+        "dialer",
+        stays("pending"),
+        lambda s: {"ids": [s.id], "next_attempt_ats": [LATER], "reasons": ["r"]},
+        machine=CONTACT,
+    ),
+    Guard(campaigns.CANCEL_PENDING, "dialer", {"pending": "cancelled"}, one, machine=CONTACT),
+]
+ON_CALLS = [
+    Guard(
+        settlements.SETTLE_PLACED,
+        "dialer",
+        {"placing": "placed", "unknown": "placed"},
+        lambda s: {"ids": [s.id], "retell_call_ids": [f"call_{s.id}"]},
+        "calling",
+        CALL,
+    ),
+    Guard(
+        settlements.SETTLE_REFUSED,
+        "dialer",
+        {"placing": "refused", "unknown": "refused"},
+        lambda s: {"ids": [s.id], "errors": ["e"], "contact_statuses": ["failed"], "next_attempt_ats": [LATER]},
+        "failed",
+        CALL,
+    ),
+    Guard(
+        settlements.SETTLE_UNKNOWN,
+        "dialer",
+        {"placing": "unknown", "unknown": "unknown"},
+        lambda s: {"ids": [s.id], "errors": ["e"]},
+        "calling",
+        CALL,
+    ),
+    Guard(
+        settlements.TAKE_CALL_TO_CHECK,
+        "dialer",
+        {state: "unknown" if state == "placing" else state for state in CallStatus},
+        lambda s: {
+            "call_id": s.id,
+            "rescue_after": timedelta(seconds=5),
+            "reconcile_after": timedelta(seconds=60),
+            "reconcile_most": timedelta(hours=1),
+        },
+        "calling",
+        CALL,
+    ),
+    Guard(
+        settlements.BEGIN_RESEND,
+        "dialer",
+        stays("unknown"),
+        lambda s: {"call_id": s.id, "deadline": LATER + timedelta(seconds=35)},
+        "calling",
+        CALL,
+    ),
+    Guard(settlements.RELEASE_CALL, "dialer", {"unknown": "released", "review": "released"}, one, "pending", CALL),
+    Guard(settlements.RELEASE_UNSENT, "dialer", {"placing": "released"}, one, "pending", CALL),
+    Guard(
+        settlements.REVIEW_CALL,
+        "dialer",
+        {"unknown": "review", "placed": "ended", "ongoing": "ended", "ended": "ended"},
+        one,
+        "review",
+        CALL,
+    ),
+    Guard(settlements.STOP_CHECKING, "dialer", stays("ended"), one, "calling", CALL),
+]
+ARRANGE = {
+    "campaign": (CampaignStatus, campaign_in),
+    "contact": (ContactStatus, contact_in),
+    "call": (CallStatus, call_in),
+}
+DEFAULTS: Mapping[str, object] = {
+    "now": LATER,
+    "next_check_at": LATER,
+    "next_batch_at": LATER,
+    "scheduled_at": LATER,
+    "batch_size": None,
+    "limit": 10,
+}
+
+
+@asynccontextmanager
+async def acting(database: Scratch, actor: str, organization_id: UUID, user_id: UUID) -> AsyncIterator[Connection]:
+    role = "outdial_api" if actor == "operator" else f"outdial_{actor}"
+    async with await Database.connect(database.dsn_for(role), application_name="test", max_size=1) as pool:
+        if actor == "operator":
+            async with pool.as_caller("authenticated", {"sub": str(user_id)}) as connection:
+                yield connection
+        elif actor == "dialer":
+            async with pool.for_organization(organization_id) as connection:
+                yield connection
+        else:
+            async with pool.transaction() as connection:
+                yield connection
+
+
+async def snapshot(connection: Connection, subject: Subject) -> tuple[str, str]:
+    row = await connection.fetchrow(
+        f"select status, to_jsonb(t)::text from {subject.table} t where id = $1",  # noqa: S608
+        subject.id,
+    )
+    assert row is not None
+    return row[0], row[1]
+
+
+def named_arguments(guard: Guard, subject: Subject) -> dict[str, object]:
+    known = {**DEFAULTS, "organization_id": subject.tenant.organization_id, **guard.arguments(subject)}
+    return {name: known[name] for name in guard.statement.parameters}
+
+
+@pytest.mark.parametrize(
+    "guard", ON_CAMPAIGNS + ON_CONTACTS + ON_CALLS, ids=lambda guard: f"{guard.statement.name}-{guard.actor}"
+)
+async def test_a_guarded_statement_moves_only_from_the_states_that_it_names(
+    database: Scratch, connection: asyncpg.Connection, guard: Guard
+) -> None:
+    states, arrange = ARRANGE[guard.machine.name]
+    moved = {}
+    for state in states:
+        tenant = await create_tenant(connection, credential=f"account_{state}")
+        user_id = await create_member(connection, tenant.organization_id)
+        subject = await arrange(connection, tenant, state)
+        before = await snapshot(connection, subject)
+        async with acting(database, guard.actor, tenant.organization_id, user_id) as acting_connection:
+            await guard.statement.run(acting_connection, **named_arguments(guard, subject))
+        after = await snapshot(connection, subject)
+        if after != before:
+            moved[state] = after[0]
+        if subject.entry and guard.contact_after:
+            status = await connection.fetchval("select status from campaign_contacts where id = $1", subject.entry.id)
+            assert status == (guard.contact_after if state in guard.moves else "calling"), state
+
+    assert moved == dict(guard.moves)
+
+
+@pytest.mark.parametrize(
+    ("statement", "states"),
+    [(claims.LOCK_CAMPAIGN, {"active"}), (settlements.SHARE_ACTIVE_CAMPAIGN, {"active"})],
+    ids=lambda value: getattr(value, "name", None),
+)
+async def test_the_dialer_takes_hold_of_active_campaigns_only(
+    connection: asyncpg.Connection, statement: Statement[Any], states: set[str]
+) -> None:
+    tenant = await create_tenant(connection)
+    found = set()
+    for state in CampaignStatus:
+        subject = await campaign_in(connection, tenant, state)
+        if await statement.maybe(connection, campaign_id=subject.id) is not None:
+            found.add(state)
+
+    assert found == states
+
+
+async def test_only_calls_that_retell_has_and_that_are_not_over_can_be_hung_up(connection: asyncpg.Connection) -> None:
+    tenant = await create_tenant(connection)
+    campaign = await create_campaign(connection, tenant)
+    for state in CallStatus:
+        for retell_call_id in (None, f"call_{state}"):
+            await create_calling(connection, campaign, status=state, retell_call_id=retell_call_id)
+
+    rows = await settlements.LIVE_CALLS.all(
+        connection, provider_account_id=tenant.provider_account_id, campaign_id=campaign.id, limit=100
+    )
+
+    assert {row.retell_call_id for row in rows} == {"call_placed", "call_ongoing"}
+
+
+async def test_a_contact_that_a_person_was_asked_about_is_not_dialed_again_when_its_call_is_released(
+    connection: asyncpg.Connection,
+) -> None:
+    subject = await call_in(connection, await create_tenant(connection), "unknown")
+    await settlements.REVIEW_CALL.run(connection, call_id=subject.id, reason="nobody could tell", now=NOW)
+    await settlements.RELEASE_CALL.run(connection, call_id=subject.id, reason="Retell has no such call", now=LATER)
+
+    rows = await connection.fetch("select c.status, cc.status from calls c, campaign_contacts cc")
+
+    assert [tuple(row) for row in rows] == [("released", "failed")]
+
+
+@pytest.mark.parametrize(("campaign_status", "contact"), [("active", "pending"), ("cancelling", "cancelled")])
+@pytest.mark.parametrize("name", ["release_call", "release_unsent", "settle_refused"])
+async def test_a_contact_whose_call_was_not_made_goes_back_with_no_attempt_used_unless_its_campaign_is_cancelled(
+    connection: asyncpg.Connection, name: str, campaign_status: str, contact: str
+) -> None:
+    subject = await call_in(connection, await create_tenant(connection), "placing")
+    await connection.execute("update campaigns set status = $1", campaign_status)
+    if name == "release_call":
+        await connection.execute("update calls set status = 'unknown'")
+    known = {
+        "now": LATER,
+        "call_id": subject.id,
+        "ids": [subject.id],
+        "reason": "r",
+        "errors": ["e"],
+        "contact_statuses": ["pending"],
+        "next_attempt_ats": [LATER],
+    }
+    statement = REGISTRY[name]
+    await statement.run(connection, **{parameter: known[parameter] for parameter in statement.parameters})
+
+    row = await connection.fetchrow("select status, attempts, call_count, next_attempt_at from campaign_contacts")
+
+    assert row is not None
+    assert tuple(row) == (contact, 0, 1, LATER)
+
+
+@pytest.mark.parametrize("status", CallStatus)
+async def test_paused_is_not_said_while_a_request_may_be_in_flight(
+    connection: asyncpg.Connection, status: CallStatus
+) -> None:
+    tenant = await create_tenant(connection)
+    campaign = await create_campaign(connection, tenant, status="pausing")
+    await create_calling(connection, campaign, status=status, request_deadline=LATER)
+
+    early = await campaigns.FINISH_PAUSING.maybe(connection, campaign_id=campaign.id, now=NOW)
+    late = await campaigns.FINISH_PAUSING.maybe(connection, campaign_id=campaign.id, now=LATER)
+
+    assert (early is None) == (status in {"placing", "unknown"})
+    assert (late is None) == (early is not None)
+
+
+@pytest.mark.parametrize("status", ContactStatus)
+async def test_cancelled_is_said_when_each_contact_has_a_final_status(
+    connection: asyncpg.Connection, status: ContactStatus
+) -> None:
+    campaign = await create_campaign(connection, await create_tenant(connection))
+    await create_campaign_contact(connection, campaign, status=status)
+    await connection.execute("update campaigns set status = 'cancelling' where id = $1", campaign.id)
+
+    done = await campaigns.FINISH_CANCELLING.maybe(connection, campaign_id=campaign.id, now=NOW)
+
+    assert (done is None) == (status in {"pending", "calling"})
+
+
+@pytest.mark.parametrize("status", CampaignStatus)
+async def test_a_contact_that_waits_enters_a_campaign_only_while_that_is_open_to_it(
+    connection: asyncpg.Connection, status: CampaignStatus
+) -> None:
+    campaign = await create_campaign(connection, await create_tenant(connection), status=status)
+
+    if status in OPEN_TO_IMPORT:
+        await create_campaign_contact(connection, campaign)
+    else:
+        with pytest.raises(asyncpg.CheckViolationError, match="takes no contacts"):
+            await create_campaign_contact(connection, campaign)
+        await create_campaign_contact(connection, campaign, status="completed")

@@ -1,0 +1,181 @@
+"""The house rules that no linter knows. Each test lists what breaks its rule; the lists of exceptions only shrink."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "outdial"
+SOURCES = sorted(PACKAGE.rglob("*.py")) + sorted((ROOT / "supabase" / "functions").rglob("*.py"))
+QUERIES = sorted((PACKAGE / "db" / "queries").glob("*.sql"))
+TREES = {path: ast.parse(path.read_text()) for path in SOURCES}
+
+MOST_LINES_OF_A_FILE = 500
+MOST_LINES_OF_A_FUNCTION = 60
+LONG_FUNCTIONS: set[str] = set()
+EMPTY_NAMES = {"utils", "helpers", "manager", "common", "misc"}
+
+READS_THE_TIME = {
+    "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns", "asyncio.sleep",
+    "time.sleep",
+}  # fmt: skip
+MEASURES_A_SPAN = {"time.monotonic", "time.perf_counter"}
+# Where time is real: the clocks, the start of a server process, and the pause before a lost connection is made again.
+MAY_READ_THE_TIME = ("clock.py", "retell/simulator/", "db/embedded.py", "db/listen.py")
+# Durations for logs and metrics, never for a decision about a call.
+MAY_MEASURE = (*MAY_READ_THE_TIME, "functions/", "cli/")
+# Besides the database's package, a temporary SQLite file of the import.
+MAY_HOLD_SQL = ("db/", "campaigns/first_lines.py")
+
+SQL_TIME = re.compile(
+    r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp)\s*\(|\b(current_timestamp|current_date|localtimestamp)\b",
+    re.IGNORECASE,
+)
+OF_THIS_MACHINE = re.compile(
+    r"(?<![\w.:/])/(?:work|tmp|root|home/\w+|opt/pypi)(?:/|\b)|pypi\.org|pythonhosted\.org|registry\.npmjs\.org"
+)
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def place(path: Path, node: ast.AST | None = None) -> str:
+    line = getattr(node, "lineno", None)
+    return f"{path.relative_to(ROOT)}:{line}" if line else str(path.relative_to(ROOT))
+
+
+def is_among(path: Path, allowed: tuple[str, ...]) -> bool:
+    return path.is_relative_to(PACKAGE) and path.relative_to(PACKAGE).as_posix().startswith(allowed)
+
+
+def nodes(kind: type[ast.AST] | tuple[type[ast.AST], ...]) -> Iterator[tuple[Path, ast.AST]]:
+    for path, tree in TREES.items():
+        yield from ((path, node) for node in ast.walk(tree) if isinstance(node, kind))
+
+
+def references() -> Iterator[tuple[Path, ast.AST, str]]:
+    """Every `module.name` in the sources, whether written so or imported by name."""
+    for path, node in nodes((ast.Attribute, ast.ImportFrom)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
+            owner = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
+            yield path, node, f"{owner}.{node.attr}"
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((path, node, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def only_yields(path: Path) -> set[ast.expr]:
+    """The `asyncio.sleep` of each `asyncio.sleep(0)`, which waits for no time to pass."""
+    calls = (node for node in ast.walk(TREES[path]) if isinstance(node, ast.Call))
+    return {call.func for call in calls if [ast.unparse(argument) for argument in call.args] == ["0"]}
+
+
+def public_definitions(body: list[ast.stmt]) -> Iterator[Function | ast.ClassDef]:
+    for node in body:
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_") and not is_overload(node):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public_definitions(node.body)
+
+
+def is_overload(node: Function | ast.ClassDef) -> bool:
+    return any(isinstance(decorator, ast.Name) and decorator.id == "overload" for decorator in node.decorator_list)
+
+
+def tracked_files() -> list[Path]:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if listing.returncode:
+        pytest.skip("not a git repository")
+    paths = [ROOT / name for name in listing.stdout.decode().split("\0") if name]
+    return [path for path in paths if path.is_file() and path != Path(__file__)]
+
+
+def blocks(path: Path) -> Iterator[tuple[str, list[str]]]:
+    for block in re.split(r"^-- name: *", path.read_text(), flags=re.MULTILINE)[1:]:
+        name, *lines = block.splitlines()
+        yield name, lines
+
+
+def test_files_are_short_enough_to_be_read_at_once() -> None:
+    lengths = {place(path): len(path.read_text().splitlines()) for path in SOURCES}
+    assert {path: length for path, length in lengths.items() if length > MOST_LINES_OF_A_FILE} == {}
+
+
+def test_functions_fit_on_a_screen() -> None:
+    lengths = {
+        f"{place(path, node)} {node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for path, node in nodes((ast.FunctionDef, ast.AsyncFunctionDef))
+        if isinstance(node, Function) and node.name not in LONG_FUNCTIONS
+    }
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES_OF_A_FUNCTION} == {}
+
+
+def test_modules_are_named_after_what_they_hold() -> None:
+    assert [place(path) for path in SOURCES if EMPTY_NAMES & {path.stem, path.parent.name}] == []
+
+
+def test_only_the_clocks_read_the_time() -> None:
+    assert [
+        f"{place(path, node)} {name}"
+        for path, node, name in references()
+        if (name in READS_THE_TIME and not is_among(path, MAY_READ_THE_TIME) and node not in only_yields(path))
+        or (name in MEASURES_A_SPAN and not is_among(path, MAY_MEASURE))
+    ] == []
+
+
+def test_sql_outside_the_db_package_comes_from_files() -> None:
+    runs_sql = re.compile(r"execute(many)?|fetch\w*")
+    assert [
+        f"{place(path, node)} {node.func.attr}"
+        for path, node in nodes(ast.Call)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and runs_sql.fullmatch(node.func.attr)
+        if node.args and isinstance(node.args[0], ast.JoinedStr | ast.Constant)
+        if not is_among(path, MAY_HOLD_SQL)
+    ] == []
+
+
+def test_queries_are_told_the_time() -> None:
+    assert [
+        f"{place(path)}:{number} {line.strip()}"
+        for path in QUERIES
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if SQL_TIME.search(line.partition("--")[0])
+    ] == []
+
+
+def test_each_query_says_what_it_is_for() -> None:
+    assert QUERIES
+    assert [
+        f"{place(path)} {name}" for path in QUERIES for name, lines in blocks(path) if not lines[0].startswith("-- ")
+    ] == []
+
+
+def test_public_functions_and_classes_have_docstrings() -> None:
+    assert [
+        f"{place(path, node)} {node.name}"
+        for path, tree in TREES.items()
+        for node in public_definitions(tree.body)
+        if not ast.get_docstring(node)
+    ] == []
+
+
+def test_modules_begin_with_a_sentence() -> None:
+    assert [place(path) for path, tree in TREES.items() if tree.body and not ast.get_docstring(tree)] == []
+
+
+def test_no_file_names_a_path_of_one_machine_or_a_package_registry() -> None:
+    found = []
+    for path in tracked_files():
+        try:
+            lines = path.read_text().splitlines()
+        except UnicodeDecodeError:
+            continue
+        found += [f"{place(path)}:{n} {line[:100]}" for n, line in enumerate(lines, 1) if OF_THIS_MACHINE.search(line)]
+    assert found == []

@@ -1,0 +1,66 @@
+"""Functions served over real HTTP on a free port, and the lines that they log."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
+from outdial.clock import SystemClock
+from outdial.functions import Endpoint, Runtime
+from outdial.functions.loading import Function
+from outdial.functions.server import build_app, serving
+
+ENV = {
+    "SUPABASE_JWT_SECRET": LOCAL_JWT_SECRET,
+    "SUPABASE_ANON_KEY": LOCAL_PUBLISHABLE_KEY,
+    "SUPABASE_SERVICE_ROLE_KEY": LOCAL_SECRET_KEY,
+}
+
+Serve = Callable[..., AbstractAsyncContextManager[aiohttp.ClientSession]]
+
+
+@asynccontextmanager
+async def _serve(*functions: Function, env: dict[str, str] = ENV, **endpoints: Endpoint) -> AsyncIterator[Any]:
+    every = [*functions, *(Function(slug, endpoint) for slug, endpoint in endpoints.items())]
+    app = build_app({function.slug: function for function in every}, Runtime.from_env(env, SystemClock()))
+    async with serving(app) as url, aiohttp.ClientSession(f"{url}/functions/v1/") as session:
+        yield session
+
+
+@pytest.fixture
+def serve() -> Serve:
+    """Serves functions by slug, and gives a client whose relative URLs begin after /functions/v1/."""
+    return _serve
+
+
+class Lines(logging.Handler):
+    """Keeps what the process logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line as its fields."""
+        fields: dict[str, Any] = getattr(record, "fields", {})
+        self.lines.append({"event": record.getMessage(), "level": record.levelname.lower(), **fields})
+
+    def events(self) -> list[str]:
+        """The names of the events, in order."""
+        return [line["event"] for line in self.lines]
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """What is logged during the test, from debug on."""
+    logger, kept = logging.getLogger("outdial"), Lines()
+    level = logger.level
+    logger.addHandler(kept)
+    logger.setLevel(logging.DEBUG)
+    yield kept
+    logger.setLevel(level)
+    logger.removeHandler(kept)

@@ -1,0 +1,157 @@
+"""The witness of a simulated run: looks at every create-call request as it leaves, and at the whole when it is over."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import msgspec
+
+from outdial.domain.outcome import RetryClass, disposition_of
+from outdial.retell.simulator import World
+
+CHARGED = {RetryClass.DONE, RetryClass.RETRY, RetryClass.FINAL, RetryClass.DO_NOT_CALL}
+
+
+@dataclass(slots=True)
+class History:
+    """Collects what breaks a promise, in words, each with the number of the promise."""
+
+    observer: asyncpg.Connection
+    broken: list[str] = field(default_factory=list)
+    outstanding: Counter[str] = field(default_factory=Counter)
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def note(self, promise: int, what: str) -> None:
+        """Note that a promise is broken."""
+        self.broken.append(f"promise {promise}: {what}")
+
+    async def on_create(self, body: bytes, now: datetime) -> str:
+        """Check a create-call request at the moment it leaves; return its key."""
+        request = msgspec.json.decode(body)
+        key = request["idempotency_key"]
+        self.outstanding[key] += 1
+        if self.outstanding[key] > 1:
+            self.note(1, f"two requests of call {key} are under way at once")
+        if request["metadata"]["call_id"] != key:
+            self.note(1, f"the key {key} is not the call id {request['metadata']['call_id']}")
+        async with self.one_at_a_time:
+            row = await self.observer.fetchrow(_AT_REQUEST, key, now - timedelta(hours=24), now)
+        if row is None:
+            self.note(1, f"a request left for {key}, which has no committed row")
+            return str(key)
+        if row["call_status"] not in ("placing", "unknown"):
+            self.note(1, f"a request left for call {key}, which is {row['call_status']}")
+        if row["campaign_status"] in ("paused", "cancelled", "completed", "draft", "scheduled"):
+            self.note(4, f"a request left for a campaign that is {row['campaign_status']}")
+        if row["blocked"]:
+            self.note(8, f"{request['to_number']} was on the do-not-call list before it was claimed")
+        if row["calls_of_the_day"] > row["daily_call_cap"]:
+            self.note(8, f"call {row['calls_of_the_day']} in 24 hours to {request['to_number']}")
+        if row["attempts"] >= row["max_attempts"]:
+            self.note(8, f"attempt {row['attempts'] + 1} of {row['max_attempts']} to {request['to_number']}")
+        self._check_hours(row["zone_key"], now)
+        return str(key)
+
+    def on_answer(self, key: str) -> None:
+        """Note that a request has come home, one way or another."""
+        self.outstanding[key] -= 1
+
+    def _check_hours(self, zone_key: str, now: datetime) -> None:
+        for zone in zone_key.split("|"):
+            local = now.astimezone(ZoneInfo(zone))
+            if not 9 <= local.hour < 20 or local.weekday() >= 5:
+                self.note(8, f"a request left at {local:%A %H:%M:%S} in {zone}")
+
+    async def at_rest(self) -> None:
+        """Check what must hold between any two steps."""
+        for row in await self.observer.fetch(_FALSELY_COMPLETED):
+            self.note(5, f"campaign {row['id']} is {row['status']} with {row['open']} open contacts")
+
+    async def at_the_end(self, worlds: Mapping[str, World]) -> None:
+        """Check the whole run against the simulators' ledgers, after every loose end was given time to be tied up."""
+        await self.at_rest()
+        for credential, world in worlds.items():
+            self._check_ledger(world)
+            await self._check_calls(credential, world)
+        for row in await self.observer.fetch(_OPEN_ENDS):
+            self.note(10, f"{row['what']} {row['id']} is left {row['status']}: {row['why']}")
+        await self._check_attempts()
+
+    def _check_ledger(self, world: World) -> None:
+        accepted = Counter(e.idempotency_key for e in world.ledger.read(result="accepted"))
+        for key, times in accepted.items():
+            if times > 1:
+                self.note(1, f"Retell was asked for {times} calls with the key {key}")
+        limits = [e for e in world.ledger.read(result="refused") if e.reason in ("concurrency", "calls_per_second")]
+        if limits:
+            self.note(7, f"{len(limits)} requests went over a limit, first: {limits[0]}")
+        if world.peak_live > world.config.concurrency_limit:
+            self.note(7, f"{world.peak_live} calls lived at once")
+        spans: dict[str, list[tuple[int, int]]] = {}
+        for call in world.calls.values():
+            spans.setdefault(call.request.to_number, []).append((call.created_ms, call.end_ms or 2**62))
+        for phone, calls in spans.items():
+            calls.sort()
+            if any(later[0] < earlier[1] for earlier, later in pairwise(calls)):
+                self.note(3, f"two calls to {phone} overlapped: {calls}")
+
+    async def _check_calls(self, credential: str, world: World) -> None:
+        rows = {r["retell_call_id"]: r for r in await self.observer.fetch(_CALLS, credential)}
+        for call_id, call in world.calls.items():
+            row: Mapping[str, Any] | None = rows.get(call_id)
+            if row is None:
+                self.note(6, f"Retell made {call_id} for {call.request.idempotency_key}, and no row knows it")
+            elif row["status"] != "ended" or row["disconnection_reason"] != call.reason or not row["analyzed"]:
+                self.note(6, f"{call_id} ended with {call.reason} at Retell, here it is {dict(row)}")
+        for call_id in rows.keys() - world.calls.keys():
+            self.note(6, f"{call_id} is in the database and not at Retell")
+
+    async def _check_attempts(self) -> None:
+        charged: Counter[Any] = Counter()
+        for row in await self.observer.fetch("select campaign_contact_id, disconnection_reason from calls"):
+            if row["disconnection_reason"] is not None:
+                counts = disposition_of(row["disconnection_reason"]).retry_class in CHARGED
+                charged[row["campaign_contact_id"]] += counts
+        for row in await self.observer.fetch("select id, attempts, status from campaign_contacts"):
+            if row["attempts"] != charged[row["id"]]:
+                self.note(11, f"contact {row['id']} ({row['status']}) has {row['attempts']}, not {charged[row['id']]}")
+
+
+_AT_REQUEST = """
+select c.status as call_status, m.status as campaign_status, m.max_attempts, cc.attempts, cc.zone_key,
+  o.daily_call_cap,
+  exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone
+    and d.created_at < c.created_at) as blocked,
+  (select count(*) from calls x where x.organization_id = c.organization_id and x.phone = c.phone
+    and x.requested_at > $2 and x.requested_at <= $3 and x.status not in ('refused', 'released')) as calls_of_the_day
+from calls c
+join campaigns m on m.id = c.campaign_id
+join campaign_contacts cc on cc.id = c.campaign_contact_id
+join organizations o on o.id = c.organization_id
+where c.id = $1::text::uuid
+"""
+_FALSELY_COMPLETED = """
+select m.id, m.status, count(*) as open
+from campaigns m join campaign_contacts cc on cc.campaign_id = m.id
+where m.status in ('completed', 'cancelled') and cc.status in ('pending', 'calling')
+group by m.id, m.status
+"""
+_CALLS = """
+select c.retell_call_id, c.status, c.disconnection_reason, c.analysis is not null as analyzed, c.error
+from calls c join provider_accounts a on a.id = c.provider_account_id
+where c.retell_call_id is not null and a.credential = $1
+"""
+_OPEN_ENDS = """
+select 'campaign' as what, id, status, coalesce(waiting_for, '') as why from campaigns
+where status not in ('completed', 'cancelled')
+union all
+select 'call', id, status, coalesce(error, '') from calls where status not in ('ended', 'refused', 'released')
+union all
+select 'contact', id, status, coalesce(status_reason, '') from campaign_contacts where status in ('pending', 'calling')
+"""

@@ -1,0 +1,385 @@
+"""One seeded run of the whole engine under virtual time: two organizations, two dialers, and a provider that fails."""
+
+import asyncio
+import heapq
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from uuid import UUID
+
+import asyncpg
+
+from outdial.campaigns import lifecycle
+from outdial.campaigns.lifecycle import Actor
+from outdial.clock import VirtualClock
+from outdial.db.session import Database
+from outdial.dialer.worker import Dialer
+from outdial.inbox.applier import Applier
+from outdial.inbox.receive import Keys, Receiver
+from outdial.retell.client import RetellClient
+from outdial.retell.simulator import SimulatorConfig, SimulatorTransport, Webhook, World
+from outdial.retell.simulator.faults import Fault, FaultKind
+from outdial.retell.wire import Reply
+from outdial.settings import DialerSettings
+from tests.simulation.history import History
+from tests.support import factories
+from tests.support.postgres import Scratch
+
+# A Monday, 13:00 in London: the Americas are about to open, and a weekend lies ahead of the longest runs.
+START = datetime(2026, 3, 9, 13, 0, tzinfo=UTC)
+ZONES = (
+    "America/New_York",
+    "America/Chicago|America/New_York",
+    "America/Los_Angeles",
+    "Europe/London",
+    "Asia/Kolkata",
+)
+OFFICE_HOURS = '{"weekdays": [["09:00", "20:00"]]}'
+QUICK_RETRIES = (
+    '{"no_answer": {"delays": ["20m"]}, "busy": {"delays": ["5m"]}, "voicemail": {"delays": ["1h"]}, "max_faults": 4}'
+)
+CONTACTS = 24
+MOST_STEPS = 1_500
+LONGEST_JUMP = timedelta(hours=6)
+
+
+class Crash(asyncio.CancelledError):
+    """The dialer dies here, with its request on the way or not yet sent: nothing of it is settled any more."""
+
+
+class TurnClock(VirtualClock):
+    """A virtual clock for tasks that sleep side by side: it stands still until a woken task has sent its request.
+
+    The sleeper with the earliest moment wakes first. Without turns the last sleeper would move the clock while the
+    first still waits for the database.
+    """
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__(start)
+        self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._numbers = count()
+        self._busy = False
+        self._closed = False
+
+    async def sleep_until(self, moment: datetime) -> None:
+        """Wait for the turn, then jump to `moment`."""
+        woken = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (moment, next(self._numbers), woken))
+        self._wake_next()
+        await woken
+        self.set(moment)
+
+    def end_turn(self) -> None:
+        """Let the next sleeper wake up."""
+        self._busy = False
+        self._wake_next()
+
+    @contextmanager
+    def all_asleep(self) -> Iterator[None]:
+        """Let nobody wake up in the block: who falls asleep in it is ordered before the first one wakes."""
+        self._closed = True
+        try:
+            yield
+        finally:
+            self._closed = False
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        if self._sleepers and not self._busy and not self._closed:
+            self._busy = True
+            heapq.heappop(self._sleepers)[2].set_result(None)
+
+
+class WatchedTransport:
+    """The simulator's transport, with the witness looking on and crashes of the dialer on either side of a request."""
+
+    def __init__(self, run: "Run", world: World, key: str) -> None:
+        self._run, self._inner = run, SimulatorTransport(world, run.clock.now, key)
+
+    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
+        """Pass the request on."""
+        if body is None or "create-phone-call" not in path:
+            return await self._inner.send(method, path, body, timeout_s)
+        try:
+            return await self._create(method, path, body, timeout_s)
+        finally:
+            self._run.clock.end_turn()
+
+    async def _create(self, method: str, path: str, body: bytes, timeout_s: float) -> Reply:
+        if self._run.crashes():
+            raise Crash
+        key = await self._run.history.on_create(body, self._run.clock.now())
+        try:
+            reply = await self._inner.send(method, path, body, timeout_s)
+        finally:
+            self._run.history.on_answer(key)
+        if self._run.crashes():
+            raise Crash
+        return reply
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+@dataclass(slots=True)
+class Run:
+    """A run and its parts; everything that is left to chance comes from the seed."""
+
+    seed: int
+    chance: random.Random
+    clock: TurnClock
+    history: History
+    worlds: dict[str, World]
+    api: Database
+    receiver: Receiver
+    applier: Applier
+    dialers: list[Dialer] = field(default_factory=list)
+    campaigns: list[UUID] = field(default_factory=list)
+    phones: list[tuple[UUID, str]] = field(default_factory=list)
+    crash_rate: float = 0.02
+    late_webhooks: list[tuple[str, Webhook]] = field(default_factory=list)
+    steps: int = 0
+
+    def crashes(self) -> bool:
+        """Tell whether a process dies now."""
+        return self.chance.random() < self.crash_rate
+
+    async def to_the_end(self) -> None:
+        """Run with faults for a while, then let everything heal and come to rest."""
+        while self.steps < MOST_STEPS // 3 and not await self._all_done():
+            await self._step()
+        self.heal()
+        while self.steps < MOST_STEPS and not await self._at_rest():
+            await self._step()
+        await self.history.at_the_end(self.worlds)
+
+    def summary(self) -> str:
+        """Return what happened in numbers."""
+        totals = [world.ledger.totals().get("create-phone-call") for world in self.worlds.values()]
+        return f"seed {self.seed}: {self.steps} steps to {self.clock.now():%a %d %H:%M}, creates {totals}"
+
+    def heal(self) -> None:
+        """No more faults, no more crashes; paused campaigns are resumed by the steps that follow."""
+        self.crash_rate = 0
+        for world in self.worlds.values():
+            world.faults.replace([])
+
+    @property
+    def _healed(self) -> bool:
+        return self.crash_rate == 0
+
+    async def _step(self) -> None:
+        self.steps += 1
+        for dialer in self.chance.sample(self.dialers, k=self.chance.randint(1, len(self.dialers))):
+            with self.clock.all_asleep():
+                await dialer.run_once()
+                for _ in range(20):
+                    await asyncio.sleep(0)
+            await dialer.settled()
+        if self.chance.random() < 0.8:
+            with suppress(Crash, asyncio.CancelledError):
+                await self.chance.choice(self.dialers).rescuer.run_once()
+            await _quiet()
+        await self.dialers[0].scheduler.run_once()
+        await self._deliver()
+        if self.chance.random() < 0.8:
+            await self.applier.run_once()
+        await self._operator()
+        await self.history.at_rest()
+        await self._advance()
+
+    async def _deliver(self) -> None:
+        due = [
+            (credential, hook) for credential, world in self.worlds.items() for hook in world.advance(self.clock.now())
+        ]
+        due += self.late_webhooks
+        self.late_webhooks = []
+        self.chance.shuffle(due)
+        for credential, webhook in due:
+            if self.crashes():
+                # The receiver dies before its commit: Retell delivers again.
+                self.late_webhooks.append((credential, webhook))
+                continue
+            world = self.worlds[credential]
+            headers = webhook.headers(world.config.webhook_key, self.clock.now())
+            await self.receiver.receive(webhook.body, headers["x-retell-signature"])
+
+    async def _operator(self) -> None:
+        """What people do meanwhile: pause, resume, and put numbers on the do-not-call list."""
+        now = self.clock.now()
+        if self._healed:
+            for campaign_id in self.campaigns:
+                async with self.api.as_service() as connection:
+                    await lifecycle.resume(connection, campaign_id, Actor(), now)
+            return
+        campaign_id, dice = self.chance.choice(self.campaigns), self.chance.random()
+        async with self.api.as_service() as connection:
+            if dice < 0.06:
+                await lifecycle.pause(connection, campaign_id, Actor(), now)
+            elif dice < 0.16:
+                await lifecycle.resume(connection, campaign_id, Actor(), now)
+            elif dice < 0.163:
+                await lifecycle.cancel(connection, campaign_id, Actor(), now, hang_up=self.chance.random() < 0.5)
+        if dice > 0.98:
+            organization_id, phone = self.chance.choice(self.phones)
+            await self.history.observer.execute(
+                "insert into do_not_call (organization_id, phone, source, created_at) values ($1, $2, 'manual', $3)"
+                " on conflict do nothing",
+                organization_id,
+                phone,
+                now,
+            )
+
+    async def _advance(self) -> None:
+        """Move the clock: by a little, or to the next moment at which something is due."""
+        now = self.clock.now()
+        if self.chance.random() < 0.3:
+            self.clock.advance(timedelta(seconds=self.chance.uniform(0.05, 3)))
+            return
+        moments = [m for world in self.worlds.values() if (m := world.next_due()) is not None]
+        row = await self.history.observer.fetchrow(
+            "select least((select min(next_batch_at) from campaigns where next_batch_at > $1),"
+            " (select min(next_check_at) from calls where next_check_at > $1)) as next",
+            now,
+        )
+        if row is not None and row["next"] is not None:
+            moments.append(row["next"])
+        moments = [moment for moment in moments if moment > now] or [now + timedelta(minutes=1)]
+        due_later = await self._next_due_contact(now)
+        target = max(min(moments), due_later) if due_later is not None else min(moments)
+        self.clock.set(min(target, now + LONGEST_JUMP))
+
+    async def _next_due_contact(self, now: datetime) -> datetime | None:
+        """When nothing is live, skip the dialer's idle looks up to the moment when somebody is due."""
+        live = await self.history.observer.fetchval("select exists (select from calls where next_check_at is not null)")
+        waiting = await self.history.observer.fetchval(
+            "select bool_and(waiting_for in ('calling_hours', 'retry')) from campaigns where status = 'active'"
+        )
+        return None if live or not waiting else now + timedelta(minutes=self.chance.choice((10, 30, 60)))
+
+    async def _all_done(self) -> bool:
+        return bool(
+            await self.history.observer.fetchval("select bool_and(status in ('completed', 'cancelled')) from campaigns")
+        )
+
+    async def _at_rest(self) -> bool:
+        checks = await self.history.observer.fetchval(
+            "select exists (select from calls where next_check_at is not null)"
+        )
+        coming = any(world.next_due() is not None for world in self.worlds.values())
+        return await self._all_done() and not checks and not coming and not self.late_webhooks
+
+
+async def _quiet() -> None:
+    """Wait for what a crash has left running."""
+    current = asyncio.current_task()
+    while others := [task for task in asyncio.all_tasks() if task is not current and not task.done()]:
+        await asyncio.wait(others)
+
+
+def faults(chance: random.Random) -> list[Fault]:
+    """Return a random mix of what a provider and a network do."""
+    every = [
+        Fault(kind=FaultKind.drop_reply, probability=0.1),
+        Fault(kind=FaultKind.hang_reply, probability=0.05),
+        Fault(kind=FaultKind.fail_reply, probability=0.1),
+        Fault(kind=FaultKind.garble_reply, probability=0.05),
+        Fault(kind=FaultKind.drop_request, probability=0.1),
+        Fault(kind=FaultKind.refuse, probability=0.1, status=503),
+        Fault(kind=FaultKind.refuse, probability=0.1, status=500, operation="list-calls"),
+        Fault(kind=FaultKind.refuse, probability=0.1, status=503, operation="get-call"),
+        Fault(kind=FaultKind.drop_webhook, probability=0.25),
+        Fault(kind=FaultKind.repeat_webhook, probability=0.25, delay_s=600),
+        Fault(kind=FaultKind.reorder_webhook, probability=0.4, delay_s=120),
+        Fault(kind=FaultKind.delay_webhook, probability=0.1, delay_s=900),
+    ]
+    return chance.sample(every, k=chance.randint(4, len(every)))
+
+
+@asynccontextmanager
+async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
+    """Set up two organizations with three campaigns; everything connects as the role that it has in production."""
+    chance, clock = random.Random(seed), TurnClock(START)
+    settings = DialerSettings()
+    async with AsyncExitStack() as stack:
+
+        async def connect(role: str) -> Database:
+            return await stack.enter_async_context(
+                await Database.connect(database.dsn_for(role), application_name=f"simulation:{role}", max_size=8)
+            )
+
+        observer = await asyncpg.connect(database.dsn)
+        stack.push_async_callback(observer.close)
+        webhook = await connect("outdial_webhook")
+        worlds = {
+            credential: World(
+                SimulatorConfig(
+                    api_keys=(f"key_{credential}",),
+                    webhook_key=f"hook_{credential}",
+                    seed=seed * 10 + index,
+                    concurrency_limit=chance.choice((2, 4, 7)),
+                    calls_per_second=chance.choice((1.0, 2.0, 5.0)),
+                    magic_numbers=False,
+                )
+            )
+            for index, credential in enumerate(("default", "acme"))
+        }
+        keys = Keys({credential: [world.config.webhook_key] for credential, world in worlds.items()})
+        run = Run(
+            seed,
+            chance,
+            clock,
+            History(observer),
+            worlds,
+            api=await connect("outdial_api"),
+            receiver=Receiver(webhook, keys, clock, check_after=settings.reconcile_after),
+            applier=Applier(webhook, clock, check_after=settings.reconcile_after),
+        )
+        clients = {c: RetellClient(WatchedTransport(run, world, f"key_{c}")) for c, world in worlds.items()}
+        ids = random.Random(seed)
+
+        def make_id(now: datetime) -> UUID:
+            milliseconds = int(now.timestamp() * 1000)
+            return UUID(int=milliseconds << 80 | 7 << 76 | ids.getrandbits(12) << 64 | 2 << 62 | ids.getrandbits(62))
+
+        run.dialers = [Dialer(await connect("outdial_dialer"), clients, clock, settings, make_id) for _ in range(2)]
+        await _populate(run)
+        for world in worlds.values():
+            world.faults.replace(faults(chance))
+        yield run
+
+
+async def _populate(run: Run) -> None:
+    for credential, world in run.worlds.items():
+        tenant = await factories.create_tenant(
+            run.history.observer,
+            credential=credential,
+            name=credential,
+            daily_call_cap=run.chance.choice((2, 4)),
+            concurrency_limit=world.config.concurrency_limit,
+            calls_per_second=world.config.calls_per_second,
+        )
+        people = [
+            await factories.create_contact(
+                run.history.observer, tenant.organization_id, zone_key=run.chance.choice(ZONES)
+            )
+            for _ in range(CONTACTS)
+        ]
+        run.phones += [(tenant.organization_id, person.phone) for person in people]
+        for _ in range(run.chance.choice((1, 2))):
+            campaign = await factories.create_campaign(
+                run.history.observer,
+                tenant,
+                calling_hours=OFFICE_HOURS,
+                retry_policy=QUICK_RETRIES,
+                max_concurrency=run.chance.choice((None, 1, 3)),
+                batch_size=run.chance.choice((2, 10)),
+                next_batch_at=START,
+            )
+            run.campaigns.append(campaign.id)
+            # The campaigns share people: one phone must never get two calls at once.
+            for person in run.chance.sample(people, k=CONTACTS * 2 // 3):
+                await factories.create_campaign_contact(run.history.observer, campaign, person, next_attempt_at=START)
