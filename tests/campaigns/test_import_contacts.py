@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from outdial.campaigns.contact_rows import NewContact
+from outdial.campaigns.contact_store import ContactStore
 from outdial.campaigns.errors import CampaignClosed, CampaignNotFound, UnknownRegion, UnusableFile
 from outdial.campaigns.import_contacts import ImportProgress, ImportReport, import_contacts
 from outdial.campaigns.refusals import Refusal, RefusedRow
@@ -335,16 +337,25 @@ async def test_operators_import_and_viewers_and_strangers_do_not(
     assert await connection.fetchval("select next_batch_at from campaigns") == NOW
 
 
+def new_contacts(numbers: Iterable[int]) -> list[NewContact]:
+    zone = {"timezone": None, "zone_key": "America/New_York", "zone_source": "number"}
+    rest = {"name": None, "email": None, "company": None, "notes": None, "external_id": None, "variables": "{}"}
+    return [
+        NewContact(line=number, written="", phone=phone(number), **zone, **rest)  # type: ignore[arg-type]
+        for number in numbers
+    ]
+
+
 async def test_imports_of_the_same_people_at_once_wait_for_each_other(
     api: Database, campaign: Campaign, connection: asyncpg.Connection
 ) -> None:
     await connection.execute("update campaigns set status = 'active', next_batch_at = $1", NOW + timedelta(hours=1))
-    numbers = [phone(n) for n in range(300)]
-    files = [numbers, numbers[::-1], sorted(numbers, key=lambda number: number[::-1])]
-    reports = await asyncio.gather(*(run(api, campaign, "\n".join(["phone", *file]), chunk_rows=60) for file in files))
-    assert sum(report.added for report in reports) == 300
-    assert sum(report.already_there for report in reports) == 600
-    assert len(await phones_of(connection, campaign)) == 300
+    store = ContactStore(api.as_service, campaign.id, VirtualClock(NOW))
+    await asyncio.gather(store.check(), store.check())
+    numbers = range(2_000)
+    stored = await asyncio.gather(store.store(new_contacts(numbers)), store.store(new_contacts(reversed(numbers))))
+    assert sorted(each.added for each in stored) == [0, 2_000]
+    assert sorted(each.already_there for each in stored) == [0, 2_000]
 
 
 class Watched(io.BytesIO):

@@ -4,7 +4,7 @@ import fcntl
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -57,12 +57,12 @@ def scratch_directory() -> Iterator[Path]:
 def remove_abandoned() -> None:
     """Remove the directories of test runs that were killed: the kernel has freed their locks."""
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/in-use"):
-        try:
-            with path.open("r+") as mark:
-                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path.parent, ignore_errors=True)
-        except OSError:
-            continue
+        with suppress(OSError), path.open("r+") as mark:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # While a server is still shutting down this fails; then the mark stays for the next run.
+            for home in path.parent.glob("home"):
+                shutil.rmtree(home)
+            shutil.rmtree(path.parent)
 
 
 @contextmanager

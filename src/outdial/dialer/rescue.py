@@ -60,7 +60,10 @@ class Rescuer:
 
         async def check(silent: db.SilentCall) -> None:
             async with gate:
-                await self._check(silent)
+                try:
+                    await self._check(silent)
+                except Exception as error:  # one odd call never keeps the others from being asked about
+                    log("rescue.failed", level="error", call_id=str(silent.call_id), error=error)
 
         await asyncio.gather(*(check(silent) for silent in due))
         return len(due)

@@ -1,0 +1,93 @@
+"""Batches follow the load: what arrives during a flush waits for the next one."""
+
+import asyncio
+
+import pytest
+
+from outdial.inbox.batcher import Batcher
+
+
+class Slow:
+    """A flush that waits until it is let go, and remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.begun = asyncio.Semaphore(0)
+        self.go = asyncio.Semaphore(0)
+
+    async def flush(self, items: list[int]) -> list[str]:
+        """Answer each item with its text."""
+        self.batches.append(items)
+        self.begun.release()
+        await self.go.acquire()
+        return [f"result {item}" for item in items]
+
+
+async def test_an_idle_batcher_flushes_the_first_arrival_at_once_and_collects_while_it_flushes() -> None:
+    slow = Slow()
+    batcher = Batcher(slow.flush)
+    first = asyncio.create_task(batcher.submit(1))
+    await slow.begun.acquire()
+    others = [asyncio.create_task(batcher.submit(n)) for n in (2, 3, 4)]
+    await asyncio.sleep(0)
+    assert slow.batches == [[1]]
+    slow.go.release()
+    await slow.begun.acquire()
+    assert await first == "result 1"
+    assert slow.batches == [[1], [2, 3, 4]]
+    slow.go.release()
+    assert await asyncio.gather(*others) == ["result 2", "result 3", "result 4"]
+
+
+async def test_a_batch_has_no_more_than_its_most_items_and_keeps_their_order() -> None:
+    batches: list[list[int]] = []
+
+    async def flush(items: list[int]) -> list[int]:
+        batches.append(items)
+        return [item * 10 for item in items]
+
+    batcher = Batcher(flush, most=4)
+    results = await asyncio.gather(*(batcher.submit(n) for n in range(10)))
+    assert results == [n * 10 for n in range(10)]
+    assert batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+async def test_when_a_flush_raises_each_submitter_of_it_gets_the_exception_and_the_next_flush_runs() -> None:
+    async def flush(items: list[int]) -> list[int]:
+        if 1 in items:
+            raise RuntimeError("the disk is full")
+        return items
+
+    batcher = Batcher(flush, most=2)
+    results = await asyncio.gather(*(batcher.submit(n) for n in (1, 2, 3)), return_exceptions=True)
+    assert [str(result) for result in results] == ["the disk is full", "the disk is full", "3"]
+    assert await batcher.submit(4) == 4
+
+
+async def test_drain_returns_when_every_submitted_item_is_flushed() -> None:
+    slow = Slow()
+    batcher = Batcher(slow.flush)
+    tasks = [asyncio.create_task(batcher.submit(n)) for n in (1, 2)]
+    await slow.begun.acquire()
+    drained = asyncio.create_task(batcher.drain())
+    tasks.append(asyncio.create_task(batcher.submit(3)))
+    await asyncio.sleep(0)
+    assert not drained.done()
+    slow.go.release()
+    slow.go.release()
+    await drained
+    assert [task.done() for task in tasks] == [True, True, True]
+    await batcher.drain()
+
+
+async def test_a_submitter_that_goes_away_takes_its_item_with_it_no_more_than_the_others() -> None:
+    slow = Slow()
+    batcher = Batcher(slow.flush)
+    gone, stays = (asyncio.create_task(batcher.submit(n)) for n in (1, 2))
+    await slow.begun.acquire()
+    gone.cancel()
+    slow.go.release()
+    assert await stays == "result 2"
+    assert slow.batches == [[1, 2]]
+    with pytest.raises(asyncio.CancelledError):
+        await gone

@@ -1,0 +1,169 @@
+"""A stage for the dial and the webhook path: the real roles on a clone, virtual time, and the simulator in process."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from outdial.clock import VirtualClock
+from outdial.db.session import Database
+from outdial.dialer.worker import Dialer
+from outdial.inbox.applier import Applier
+from outdial.inbox.receive import Keys, Receiver, Rejected, Stored
+from outdial.retell import signature
+from outdial.retell.client import RetellClient
+from outdial.retell.simulator.config import SimulatorConfig
+from outdial.retell.simulator.in_process import SimulatorTransport
+from outdial.retell.simulator.ledger import Entry
+from outdial.retell.simulator.world import Webhook, World
+from outdial.retell.wire import Reply
+from outdial.settings import DialerSettings
+from tests.support.factories import NOW
+from tests.support.postgres import Scratch
+
+KEY = "key_simulator"
+CHECK_AFTER = timedelta(seconds=60)
+ANSWERED: Mapping[str, float] = {"user_hangup": 1}
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Return `moment` as Retell writes it."""
+    return round(moment.timestamp() * 1000)
+
+
+def event_body(event: str, retell_call_id: str, call_id: UUID | None = None, **call: Any) -> bytes:
+    """Return the body of one event; `call_id` goes into its metadata, as create-call had put it there."""
+    metadata = {} if call_id is None else {"metadata": {"call_id": str(call_id)}}
+    return json.dumps({"event": event, "call": {"call_id": retell_call_id, **metadata, **call}}).encode()
+
+
+def life_of_call(retell_call_id: str, call_id: UUID | None, reason: str = "user_hangup") -> dict[str, bytes]:
+    """Return the three events of a call of one minute, as Retell fills them."""
+    started = {"start_timestamp": epoch_ms(NOW)}
+    ended = started | {
+        "end_timestamp": epoch_ms(NOW + timedelta(minutes=1)),
+        "duration_ms": 60_000,
+        "disconnection_reason": reason,
+        "transcript": "Agent: Hello.\n",
+        "recording_url": "https://example.invalid/recording.wav",
+    }
+    analyzed = ended | {
+        "call_cost": {"combined_cost": 7.25},
+        "public_log_url": "https://example.invalid/log",
+        "call_analysis": {"call_summary": "Fine.", "in_voicemail": False},
+    }
+    return {
+        "call_started": event_body("call_started", retell_call_id, call_id, **started),
+        "call_ended": event_body("call_ended", retell_call_id, call_id, **ended),
+        "call_analyzed": event_body("call_analyzed", retell_call_id, call_id, **analyzed),
+    }
+
+
+class Gate(SimulatorTransport):
+    """A transport that can hold create-call requests between the wire and the simulator."""
+
+    def __init__(self, world: World, clock: VirtualClock) -> None:
+        super().__init__(world, clock.now, KEY)
+        self.held = 0
+        self.arrived = asyncio.Event()
+        self.opened = asyncio.Event()
+        self.opened.set()
+
+    def shut(self) -> None:
+        """Hold what comes from now on."""
+        self.opened.clear()
+        self.arrived.clear()
+
+    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
+        """Answer when the gate is open."""
+        if path.endswith("/create-phone-call"):
+            self.held += 1
+            self.arrived.set()
+            await self.opened.wait()
+            self.held -= 1
+        return await super().send(method, path, body, timeout_s)
+
+
+@dataclass
+class Stage:
+    """Everything between Retell and the tables, as it is in production but for the clock and the wire."""
+
+    scratch: Scratch
+    look: asyncpg.Connection
+    clock: VirtualClock
+    world: World
+    gate: Gate
+    webhook: Database
+    dialing: Database
+    settings: DialerSettings
+    clients: dict[str, RetellClient] = field(default_factory=dict)
+    keys: dict[str, list[str]] = field(default_factory=lambda: {"default": [KEY]})
+
+    def receiver(self, *, accept_plain: bool = False) -> Receiver:
+        """Return a receiver as the webhook function builds it."""
+        return Receiver(self.webhook, Keys(self.keys), self.clock, accept_plain=accept_plain, check_after=CHECK_AFTER)
+
+    def applier(self) -> Applier:
+        """Return an applier."""
+        return Applier(self.webhook, self.clock, check_after=CHECK_AFTER)
+
+    def dialer(self) -> Dialer:
+        """Return a dialer that calls through the simulator."""
+        return Dialer(self.dialing, self.clients, self.clock, self.settings)
+
+    async def send(self, *bodies: bytes, key: str = KEY) -> list[Stored | Rejected]:
+        """Receive the bodies one after the other, each signed now with `key`."""
+        receiver = self.receiver()
+        return [await receiver.receive(body, signature.sign(body, key, epoch_ms(self.clock.now()))) for body in bodies]
+
+    async def deliver(self) -> list[Webhook]:
+        """Let the simulator's calls go on until now, and receive the webhooks that come of it."""
+        webhooks = self.world.advance(self.clock.now())
+        await self.send(*(webhook.body for webhook in webhooks))
+        return webhooks
+
+    async def rows(self, table: str) -> list[dict[str, Any]]:
+        """Return all rows of a table, whole, in the order of their ids."""
+        key = "organization_id, phone" if table == "do_not_call" else "id"
+        return [dict(row) for row in await self.look.fetch(f"select * from {table} order by {key}")]  # noqa: S608
+
+    async def row(self, table: str, id: UUID) -> dict[str, Any]:
+        """Return one row of a table."""
+        return dict(await self.look.fetchrow(f"select * from {table} where id = $1", id))  # noqa: S608
+
+    async def change(self, table: str, id: UUID, **columns: object) -> None:
+        """Arrange one row, past triggers and policies."""
+        names = ", ".join(f"{name} = ${number}" for number, name in enumerate(columns, start=2))
+        async with self.look.transaction():
+            await self.look.execute("set local session_replication_role = replica")
+            await self.look.execute(f"update {table} set {names} where id = $1", id, *columns.values())  # noqa: S608
+
+    def asked(self, operation: str = "create-phone-call") -> list[Entry]:
+        """Return the simulator's entries of an operation: the witness."""
+        return [entry for entry in self.world.ledger.read() if entry.operation == operation]
+
+
+@asynccontextmanager
+async def open_stage(
+    scratch: Scratch, look: asyncpg.Connection, *, settings: DialerSettings | None = None, **config: Any
+) -> AsyncIterator[Stage]:
+    """Open the pools of a stage; every call is answered, and the simulator has no limits, unless `config` says so."""
+    defaults = {"concurrency_limit": 1000, "calls_per_second": None, "outcome_mix": ANSWERED}
+    world, clock = World(SimulatorConfig(**(defaults | config))), VirtualClock(NOW)
+    gate = Gate(world, clock)
+    async with AsyncExitStack() as stack:
+        webhook, dialing = [
+            await stack.enter_async_context(
+                await Database.connect(scratch.dsn_for(role), application_name=f"tests:{role}")
+            )
+            for role in ("outdial_webhook", "outdial_dialer")
+        ]
+        stage = Stage(scratch, look, clock, world, gate, webhook, dialing, settings or DialerSettings())
+        stage.clients["default"] = RetellClient(gate)
+        yield stage
