@@ -30,6 +30,8 @@ grant usage on schema public to outdial_webhook, outdial_dialer;
 create function private.current_organization() returns uuid
 language sql stable set search_path = ''
 as $$ select nullif(current_setting('outdial.organization_id', true), '')::uuid $$;
+revoke all on function private.current_organization() from public;
+grant execute on function private.current_organization() to outdial_dialer;
 
 -- Refuses a change of status that is no arrow of the machine. TG_ARGV holds the arrows as 'from>to'; they are the
 -- ones of outdial.domain, which a test compares with what this trigger lets through.
@@ -44,3 +46,4 @@ begin
   return new;
 end
 $$;
+revoke all on function private.check_arrow() from public;

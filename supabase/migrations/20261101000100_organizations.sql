@@ -31,12 +31,12 @@ $$;
 revoke all on function private.my_organizations(text) from public;
 grant execute on function private.my_organizations(text) to authenticated;
 
-revoke all on public.organizations, public.organization_members from anon, authenticated;
+revoke all on public.organizations, public.organization_members from anon, authenticated, service_role;
 grant select, insert, update, delete on public.organizations, public.organization_members to service_role;
 
 alter table public.organizations enable row level security;
 alter table public.organizations force row level security;
-grant select on public.organizations to authenticated, outdial_webhook, outdial_dialer;
+grant select on public.organizations to authenticated, outdial_dialer;
 grant update (name, daily_call_cap) on public.organizations to authenticated;
 create policy members_read on public.organizations for select to authenticated
   using (id = any (array(select private.my_organizations())));

@@ -35,7 +35,7 @@ create table public.phone_numbers (
 );
 create index phone_numbers_account on public.phone_numbers (provider_account_id);
 
-revoke all on public.provider_accounts, public.phone_numbers from anon, authenticated;
+revoke all on public.provider_accounts, public.phone_numbers from anon, authenticated, service_role;
 grant select, insert, update, delete on public.provider_accounts, public.phone_numbers to service_role;
 
 alter table public.provider_accounts enable row level security;
@@ -60,7 +60,8 @@ create policy webhook_reads on public.provider_accounts for select to outdial_we
 
 alter table public.phone_numbers enable row level security;
 alter table public.phone_numbers force row level security;
-grant select, insert, update, delete on public.phone_numbers to authenticated;
+grant select, insert, delete on public.phone_numbers to authenticated;
+grant update (provider_account_id, nickname, retell_agent_id, country) on public.phone_numbers to authenticated;
 grant select on public.phone_numbers to outdial_dialer;
 create policy members_read on public.phone_numbers for select to authenticated
   using (organization_id = any (array(select private.my_organizations())));

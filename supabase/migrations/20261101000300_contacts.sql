@@ -29,7 +29,7 @@ create table public.do_not_call (
   primary key (organization_id, phone)
 );
 
-revoke all on public.contacts, public.do_not_call from anon, authenticated;
+revoke all on public.contacts, public.do_not_call from anon, authenticated, service_role;
 grant select, insert, update, delete on public.contacts, public.do_not_call to service_role;
 
 alter table public.contacts enable row level security;

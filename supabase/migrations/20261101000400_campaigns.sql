@@ -69,7 +69,7 @@ revoke all on function private.scheduled_campaigns(timestamptz, integer) from pu
 grant execute on function private.due_campaigns(timestamptz, integer, uuid[]) to outdial_dialer;
 grant execute on function private.scheduled_campaigns(timestamptz, integer) to outdial_dialer;
 
-revoke all on public.campaigns from anon, authenticated;
+revoke all on public.campaigns from anon, authenticated, service_role;
 grant select, insert, update, delete on public.campaigns to service_role;
 
 alter table public.campaigns enable row level security;

@@ -63,7 +63,7 @@ revoke all on function private.check_open_campaign() from public;
 create trigger campaign_contacts_open_campaign after insert on public.campaign_contacts
   referencing new table as added for each statement execute function private.check_open_campaign();
 
-revoke all on public.campaign_contacts from anon, authenticated;
+revoke all on public.campaign_contacts from anon, authenticated, service_role;
 grant select, insert, update, delete on public.campaign_contacts to service_role;
 
 alter table public.campaign_contacts enable row level security;

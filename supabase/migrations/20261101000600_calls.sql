@@ -91,11 +91,12 @@ begin
   return new;
 end
 $$;
+revoke all on function private.check_completed() from public;
 create trigger campaigns_completed before update of status on public.campaigns
   for each row when (new.status = 'completed' and old.status <> 'completed')
   execute function private.check_completed();
 
-revoke all on public.calls from anon, authenticated;
+revoke all on public.calls from anon, authenticated, service_role;
 grant select, insert, update, delete on public.calls to service_role;
 
 alter table public.calls enable row level security;

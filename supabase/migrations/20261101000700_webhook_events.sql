@@ -43,7 +43,7 @@ $$;
 revoke all on function private.reopen_unmatched(text, text[], timestamptz) from public;
 grant execute on function private.reopen_unmatched(text, text[], timestamptz) to outdial_dialer;
 
-revoke all on public.webhook_events from anon, authenticated;
+revoke all on public.webhook_events from anon, authenticated, service_role;
 grant select, insert, update, delete on public.webhook_events to service_role;
 
 alter table public.webhook_events enable row level security;

@@ -20,13 +20,14 @@ begin
   raise exception 'rows of % are never changed', tg_table_name using errcode = 'insufficient_privilege';
 end
 $$;
+revoke all on function private.refuse_change() from public;
 create trigger audit_log_append_only before update on public.audit_log
   for each row execute function private.refuse_change();
 -- Entries go with their organization, and in no other way.
 create trigger audit_log_kept before delete on public.audit_log
   for each row when (pg_trigger_depth() = 0) execute function private.refuse_change();
 
-revoke all on public.audit_log from anon, authenticated;
+revoke all on public.audit_log from anon, authenticated, service_role;
 grant select, insert on public.audit_log to service_role;
 
 alter table public.audit_log enable row level security;

@@ -220,6 +220,22 @@ async def test_audit_entries_go_with_their_organization_and_in_no_other_way(conn
     assert await connection.fetchval("select count(*) from audit_log") == 0
 
 
+async def test_an_organization_goes_with_all_that_it_has(connection: asyncpg.Connection) -> None:
+    organization_id = await log_entry(connection)
+    tenant = await create_tenant(connection, credential="acme")
+    _, call_id = await create_calling(connection, await create_campaign(connection, tenant))
+    await store(connection, b"1" * 32)
+    await connection.execute(
+        "update webhook_events set call_id = $1, organization_id = $2", call_id, tenant.organization_id
+    )
+
+    await connection.execute("delete from organizations where id = $1", tenant.organization_id)
+
+    left = {table: await connection.fetchval(f"select count(*) from {table}") for table in ("calls", "webhook_events")}  # noqa: S608
+    assert left == {"calls": 0, "webhook_events": 0}
+    assert [row["id"] for row in await connection.fetch("select id from organizations")] == [organization_id]
+
+
 async def store(connection: Connection, *hashes: bytes, event: str = "call_ended", credential: str = "default") -> int:
     size = len(hashes)
     rows = await events.STORE_EVENTS.all(

@@ -3,8 +3,6 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import asyncpg
-
 from outdial.clock import Clock
 from outdial.db import events as db
 from outdial.db.session import Database
@@ -39,7 +37,7 @@ class Applier:
             async with self._database.transaction() as connection:
                 rows = await db.TAKE_PENDING_EVENTS.all(connection, now=now, limit=BATCH)
                 accounts = await self._apply(connection, rows, now)
-        except (asyncpg.PostgresError, ValueError, OverflowError) as error:
+        except Exception as error:
             if not rows:
                 raise
             log("applier.batch_failed", level="warning", events=len(rows), reason=repr(error))
@@ -54,7 +52,7 @@ class Applier:
             async with self._database.transaction() as connection:
                 taken = await db.TAKE_PENDING_EVENT.all(connection, id=row.id)
                 accounts = await self._apply(connection, taken, now)
-        except (asyncpg.PostgresError, ValueError, OverflowError) as error:
+        except Exception as error:
             await self._postpone(row, repr(error), now)
             return
         await pause_accounts(self._database, accounts, now)
@@ -81,8 +79,11 @@ class Applier:
 
 def _delivery(row: db.PendingRow, now: datetime) -> Delivery:
     # The ledger keeps the bytes alone, in either of the two forms.
-    delivery = read(row.credential, row.body, now)
-    return delivery if delivery.malformed is None else read(row.credential, row.body, now, plain=True)
+    signed = read(row.credential, row.body, now)
+    if signed.malformed is None:
+        return signed
+    plain = read(row.credential, row.body, now, plain=True)
+    return plain if plain.malformed is None else signed
 
 
 async def _mark(connection: Connection, rows: list[db.PendingRow], verdicts: list[Verdict], now: datetime) -> None:

@@ -88,13 +88,14 @@ async def apply(
         row = by_retell_id.get(delivery.retell_call_id)
         if row is None and delivery.call_id is not None:
             row = by_id.get(delivery.call_id)
-        verdict = _verdict(delivery, row)
+        about_call = reports.get(row.id, []) if row is not None else []
+        verdict = _verdict(delivery, row, about_call[0].retell_call_id if about_call else None)
         verdicts.append(verdict)
         if verdict.status == "applied" and verdict.call_id is not None and delivery.report is not None:
             reports.setdefault(verdict.call_id, []).append(delivery.report)
     changes = Changes()
-    for call_id, about_call in reports.items():
-        decide(changes, by_id[call_id], about_call, now)
+    for call_id, of_call in reports.items():
+        decide(changes, by_id[call_id], of_call, now)
     await _write(connection, changes, now, check_after)
     return Applied(verdicts, changes.accounts)
 
@@ -107,14 +108,14 @@ async def _lock(connection: Connection, deliveries: Sequence[Delivery]) -> list[
     return await db.LOCK_CALLED.all(connection, ids=list(ids), retell_call_ids=list(retell_call_ids))
 
 
-def _verdict(delivery: Delivery, row: db.CalledRow | None) -> Verdict:
+def _verdict(delivery: Delivery, row: db.CalledRow | None, found_as: str | None) -> Verdict:
     if delivery.malformed is not None:
         return Verdict("quarantined", error=delivery.malformed)
     if row is None:
         return Verdict("unmatched", error="no call of ours has this id")
     if row.credential != delivery.credential:
         return Verdict("unmatched", error=f"signed for {delivery.credential!r}, but the call is of another account")
-    if row.retell_call_id not in (None, delivery.retell_call_id):
+    if (row.retell_call_id or found_as) not in (None, delivery.retell_call_id):
         return Verdict("unmatched", error="another call at Retell carries the metadata of this one")
     return Verdict("applied", row.organization_id, row.id)
 

@@ -40,15 +40,14 @@ def read(credential: str, body: bytes, received_at: datetime, *, plain: bool = F
     if isinstance(payload, wire.Malformed):
         return Delivery(credential, "", "", None, body, digest, received_at, None, payload.reason)
     retell_call_id = payload.call.call_id or ""
+    report, malformed = None, None
+    try:
+        report = _report(payload, retell_call_id)
+    except ValueError as error:
+        malformed = f"a field of the call cannot be read: {error}"
+    call_id = _uuid(wire.metadata_call_id(payload.call))
     return Delivery(
-        credential,
-        payload.event,
-        retell_call_id,
-        _uuid(wire.metadata_call_id(payload.call)),
-        body,
-        digest,
-        received_at,
-        _report(payload, retell_call_id),
+        credential, payload.event, retell_call_id, call_id, body, digest, received_at, report, malformed
     )
 
 

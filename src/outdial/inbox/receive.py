@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import asyncpg
-
 from outdial.clock import Clock
 from outdial.db import events as db
 from outdial.db.session import Database
@@ -92,7 +90,7 @@ class Receiver:
             async with self._database.transaction() as connection:
                 applied = await apply(connection, deliveries, now, self._check_after)
                 await store(connection, deliveries, applied.verdicts, now)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError, OverflowError) as error:
+        except Exception as error:
             log("inbox.flush_failed", level="warning", events=len(deliveries), reason=repr(error))
             return await self._store_unapplied(deliveries, now)
         await pause_accounts(self._database, applied.accounts, now)
@@ -107,7 +105,7 @@ class Receiver:
         try:
             async with self._database.transaction() as connection:
                 await store(connection, [delivery], [verdict], now)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except Exception as error:
             log("inbox.store_failed", level="error", event_name=delivery.event, reason=repr(error))
             return NotStored()
         return verdict
@@ -119,8 +117,12 @@ async def pause_accounts(database: Database, accounts: Mapping[UUID, str], now: 
     It is a transaction of its own: pausing waits for claims, which may wait for the calls that the flush has locked.
     """
     for provider_account_id, reason in accounts.items():
-        async with database.transaction() as connection:
-            await db.PAUSE_ACCOUNT.run(connection, provider_account_id=provider_account_id, reason=reason, now=now)
+        try:
+            async with database.transaction() as connection:
+                await db.PAUSE_ACCOUNT.run(connection, provider_account_id=provider_account_id, reason=reason, now=now)
+        except Exception as error:  # the events are on disk, and the next call that is refused pauses the account
+            log("inbox.pause_failed", level="error", provider_account_id=str(provider_account_id), error=error)
+            continue
         log("inbox.account_paused", provider_account_id=str(provider_account_id), reason=reason)
 
 

@@ -1,0 +1,118 @@
+"""What a benchmark runs on: a throwaway Postgres that syncs to disk, a cloned database per run, and processes."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import psutil
+
+from outdial.db.embedded import EmbeddedPostgres
+from outdial.db.migrate import push
+
+ROOT = Path(__file__).parents[1]
+MIGRATIONS = ROOT / "supabase" / "migrations"
+
+_READY_S = 60.0
+_STOP_S = 20.0
+_TEMPLATE = "bench_template"
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """A database that one run has to itself."""
+
+    server: EmbeddedPostgres
+    name: str
+
+    def dsn(self, role: str = "postgres") -> str:
+        """Return the address as `role`, over the server's Unix socket."""
+        return self.server.dsn_for(role, self.name)
+
+
+@contextmanager
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """Run a Postgres with the durable defaults (fsync and synchronous_commit on) in a directory that is then removed."""
+    home = Path(tempfile.mkdtemp(prefix="outdial-bench-"))
+    # The server's user must pass through when the benchmark runs as root.
+    home.chmod(0o711)
+    try:
+        with EmbeddedPostgres(home / "home") as server:
+            yield server
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+async def make_template(server: EmbeddedPostgres, seed: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
+    """Make the database that runs are cloned from: migrations, then `seed`, then statistics."""
+    await _administer(server, f"create database {_TEMPLATE}")
+    await push(server.dsn_for("postgres", _TEMPLATE), MIGRATIONS)
+    connection = await asyncpg.connect(server.dsn_for("postgres", _TEMPLATE))
+    try:
+        await seed(connection)
+        await connection.execute("vacuum (analyze, freeze)")
+    finally:
+        await connection.close()
+    await _administer(server, f"alter database {_TEMPLATE} with is_template true allow_connections false")
+
+
+@asynccontextmanager
+async def clone(server: EmbeddedPostgres, name: str) -> AsyncIterator[Clone]:
+    """Clone the template, write it to disk so that each run begins alike, and drop it after the block."""
+    await _administer(server, f"create database {name} template {_TEMPLATE} strategy file_copy", "checkpoint")
+    try:
+        yield Clone(server, name)
+    finally:
+        await _administer(server, f"drop database {name} with (force)")
+
+
+async def _administer(server: EmbeddedPostgres, *statements: str) -> None:
+    connection = await asyncpg.connect(server.dsn)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+class NotReady(Exception):
+    """A process ended, or said nothing, before it was ready."""
+
+
+@asynccontextmanager
+async def process(command: Sequence[str | Path], env: Mapping[str, str]) -> AsyncIterator[tuple[str, psutil.Process]]:
+    """Run `command` while the block runs; give the first line that it prints, its URL, and the process.
+
+    Its standard error is ours. It is ended with SIGTERM, and killed when it does not stop. Raises NotReady.
+    """
+    running = await asyncio.create_subprocess_exec(
+        *map(str, command), stdout=asyncio.subprocess.PIPE, env={**os.environ, **env}, cwd=ROOT
+    )
+    try:
+        yield await _first_line(running, command), psutil.Process(running.pid)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            running.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(running.wait(), _STOP_S)
+        except TimeoutError:
+            running.kill()
+            await running.wait()
+
+
+async def _first_line(running: asyncio.subprocess.Process, command: Sequence[str | Path]) -> str:
+    assert running.stdout is not None
+    try:
+        line = await asyncio.wait_for(running.stdout.readline(), _READY_S)
+    except TimeoutError:
+        raise NotReady(f"{command[0]} said nothing for {_READY_S:.0f} s") from None
+    if not line:
+        raise NotReady(f"{command[0]} ended before it was ready")
+    return line.decode().strip()

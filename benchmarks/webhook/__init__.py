@@ -1,0 +1,1 @@
+"""How many signed events per second the webhook function takes, beside a Deno and a FastAPI function."""

@@ -1,0 +1,167 @@
+"""`python -m benchmarks.webhook`: signed events over real HTTP, ours and the peers in turn, on one Postgres."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import asyncpg
+import psutil
+import uvloop
+
+from benchmarks.load import Load, drive
+from benchmarks.report import report
+from benchmarks.stack import Clone, clone, make_template, postgres, process
+from benchmarks.webhook.events import EVENTS_PER_CALL, SeededCall, bodies, seed, signed_requests
+from benchmarks.webhook.subjects import OURS, PEERS, NotHere, Subject, peer
+from outdial.db.embedded import EmbeddedPostgres
+
+# A signature is good for five minutes, and all are made before the first is sent.
+LIMIT_S = 270.0
+# Events sent before the clock starts, so that compilers have compiled and statements are prepared.
+_WARM_UP_SHARE = 20
+
+
+class WorkLost(Exception):
+    """The database does not hold what was answered with 200."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run; CPU times are those of the server and of Postgres while the clock ran."""
+
+    subject: str
+    connections: int
+    load: Load
+    server_cpu_s: float
+    postgres_cpu_s: float
+
+
+def main() -> None:
+    """Run what the command line asks for; exit with 1 when an answer was not 200, late, or not true."""
+    asked = _arguments()
+    print_ = (lambda line: print(line, file=sys.stderr, flush=True))
+    subjects = [OURS]
+    for name in asked.peers:
+        try:
+            subjects.append(peer(name))
+        except NotHere as reason:
+            print_(f"{name} is skipped: {reason}")
+    calls = max(1, asked.events // EVENTS_PER_CALL)
+    with postgres() as server:
+        runs = uvloop.run(_measure(server, subjects, calls, asked.connections))
+    title = f"Webhook events, {calls * EVENTS_PER_CALL:,} per run"
+    report(title, [_row(run) for run in runs], _ratios(runs), as_json=asked.json)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.webhook", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--events", type=int, default=60_000, help="distinct events per run")
+    parser.add_argument("--connections", type=int, nargs="+", default=[32, 128])
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="none: ours alone")
+    return parser.parse_args()
+
+
+async def _measure(
+    server: EmbeddedPostgres, subjects: Sequence[Subject], calls: int, connections: Sequence[int]
+) -> list[Measured]:
+    now = datetime.now(UTC)
+    warm_up = max(1, calls // _WARM_UP_SHARE)
+    seeded = [SeededCall.number(n) for n in range(1, calls + warm_up + 1)]
+    await make_template(server, lambda connection: seed(connection, seeded, now))
+    events = bodies(seeded[:calls], now), bodies(seeded[calls:], now)
+    runs = []
+    for count in connections:
+        for subject in subjects:
+            async with clone(server, f"run_{len(runs)}") as database:
+                runs.append(await _run(subject, database, *events, count))
+                await _check(database, len(seeded))
+            print(f"{_line(runs[-1])}", file=sys.stderr, flush=True)
+    return runs
+
+
+async def _run(
+    subject: Subject, database: Clone, events: Sequence[bytes], warm_up: Sequence[bytes], connections: int
+) -> Measured:
+    async with process(subject.command, subject.environment(database)) as (base, running):
+        url = base + subject.path
+        await drive(url, signed_requests(url, warm_up), connections=connections, limit_s=LIMIT_S)
+        requests = signed_requests(url, events)
+        server_before, postgres_before = _cpu_s(running), _postgres_cpu_s()
+        load = await drive(url, requests, connections=connections, limit_s=LIMIT_S)
+        used = _cpu_s(running) - server_before, _postgres_cpu_s() - postgres_before
+    return Measured(subject.name, connections, load, *used)
+
+
+async def _check(database: Clone, calls: int) -> None:
+    """Raise WorkLost unless each event is in the ledger, applied, and each call and its contact has got to its end."""
+    connection = await asyncpg.connect(database.dsn())
+    try:
+        found = await connection.fetchrow(
+            """
+            select (select count(*) from webhook_events where status = 'applied' and call_id is not null) as events,
+              (select count(*) from calls where status = 'ended' and outcome is not null and transcript is not null
+                and started_at is not null and analysis ->> 'call_summary' is not null) as calls,
+              (select count(*) from campaign_contacts
+                where attempts = 1 and (status = 'completed' or status = 'pending' and last_outcome = 'voicemail'
+                  and next_attempt_at > updated_at)) as contacts,
+              (select count(*) from campaigns where next_batch_at < created_at + interval '1 hour') as campaigns
+            """
+        )
+    finally:
+        await connection.close()
+    expected = {"events": calls * EVENTS_PER_CALL, "calls": calls, "contacts": calls, "campaigns": 1}
+    if dict(found) != expected:
+        raise WorkLost(f"{database.name}: expected {expected}, found {dict(found)}")
+
+
+def _cpu_s(running: psutil.Process) -> float:
+    times = running.cpu_times()
+    return times.user + times.system
+
+
+def _postgres_cpu_s() -> float:
+    total = 0.0
+    for child in psutil.Process().children(recursive=True):
+        try:
+            total += _cpu_s(child) if child.name() == "postgres" else 0.0
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def _row(run: Measured) -> dict[str, object]:
+    events = len(run.load.latencies_s)
+    return {
+        "function": run.subject,
+        "connections": run.connections,
+        "events_per_s": round(run.load.per_second),
+        "p50_ms": round(run.load.percentile_ms(50), 2),
+        "p99_ms": round(run.load.percentile_ms(99), 2),
+        "server_cpu_us": round(1e6 * run.server_cpu_s / events),
+        "postgres_cpu_us": round(1e6 * run.postgres_cpu_s / events),
+    }
+
+
+def _line(run: Measured) -> str:
+    return "  ".join(f"{name} {value}" for name, value in _row(run).items())
+
+
+def _ratios(runs: Sequence[Measured]) -> list[dict[str, object]]:
+    ours = {run.connections: run.load for run in runs if run.subject == OURS.name}
+    return [
+        {
+            "peer": run.subject,
+            "connections": run.connections,
+            "throughput": round(ours[run.connections].per_second / run.load.per_second, 2),
+            "p99": round(ours[run.connections].percentile_ms(99) / run.load.percentile_ms(99), 2),
+        }
+        for run in runs
+        if run.subject != OURS.name
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,522 @@
+"""Who may do what with whose rows: each role, each table, each verb, as the real login roles never as a superuser."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, NamedTuple
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from outdial.db.session import Database, Role
+from outdial.db.statements import Connection
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    CampaignContact,
+    Tenant,
+    create_calling,
+    create_campaign,
+    create_member,
+    create_tenant,
+    create_user,
+    insert,
+    new_phone,
+)
+from tests.support.postgres import Scratch
+
+MEMBERS = ("viewer", "operator", "admin", "owner")
+LOGINS = ("outdial_api", "outdial_webhook", "outdial_dialer")
+Verb = Literal["read", "insert", "update", "delete"]
+VERBS: tuple[Verb, ...] = ("read", "insert", "update", "delete")
+
+
+class Rights(NamedTuple):
+    """For members the least role that may, else nobody; for processes the first letters of what they may."""
+
+    read: str | None
+    insert: str | None
+    update: str | None
+    delete: str | None
+    dialer: str
+    webhook: str
+    service: str = "riud"
+
+
+# The dialer's rights hold for the organization that it has declared; those of the other processes for all.
+MATRIX = {
+    "organizations": Rights("viewer", None, "admin", None, "r", ""),
+    "organization_members": Rights("viewer", "admin", "admin", "admin", "", ""),
+    "provider_accounts": Rights("viewer", "admin", "admin", None, "ru", "r"),
+    "phone_numbers": Rights("viewer", "admin", "admin", "admin", "r", ""),
+    "contacts": Rights("viewer", "operator", "operator", None, "r", ""),
+    "do_not_call": Rights("viewer", "operator", "operator", "admin", "r", "ri"),
+    "campaigns": Rights("viewer", "operator", "operator", None, "ru", "ru"),
+    "campaign_contacts": Rights("viewer", "operator", "operator", None, "ru", "ru"),
+    "calls": Rights("viewer", None, None, None, "riu", "ru"),
+    "webhook_events": Rights("viewer", None, None, None, "ri", "riu"),
+    "audit_log": Rights("viewer", "operator", None, None, "i", "i", "ri"),
+}
+
+
+class Answer(StrEnum):
+    """What became of an attempt."""
+
+    DENIED = "no grant"
+    REFUSED = "no policy allows the new row"
+    NOTHING = "no row is visible"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """An organization with a row in every table, its people by role, and somebody who belongs to none."""
+
+    tenant: Tenant
+    people: Mapping[str, UUID]
+    fresh: Campaign
+    spare_user: UUID
+    spare_entry: CampaignContact
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Two organizations that must not see each other; what is tried is tried as `own`."""
+
+    database: Scratch
+    own: House
+    other: House
+
+
+@pytest.fixture
+async def world(database: Scratch, connection: asyncpg.Connection) -> World:
+    return World(database, await build(connection, "default"), await build(connection, "acme"))
+
+
+async def build(connection: Connection, credential: str) -> House:
+    tenant = await create_tenant(connection, credential=credential)
+    people = {role: await create_member(connection, tenant.organization_id, role) for role in MEMBERS}
+    campaign = await create_campaign(connection, tenant)
+    await create_calling(connection, campaign, retell_call_id=f"call_{credential}")
+    spare, _ = await create_calling(connection, campaign, status="ended")
+    people["outsider"] = await create_user(connection)
+    house = House(tenant, people, await create_campaign(connection, tenant), await create_user(connection), spare)
+    for table in ("phone_numbers", "do_not_call", "webhook_events", "audit_log"):
+        await insert(connection, table, **new_row(table, house, actor="webhook"))
+    return house
+
+
+def new_row(table: str, house: House, *, actor: str, user_id: UUID | None = None) -> dict[str, object]:
+    """Return a row of `house` that `actor` could add, if anybody can."""
+    tenant, entry = house.tenant, house.spare_entry
+    account: dict[str, object] = {"provider_account_id": tenant.provider_account_id}
+    caller: dict[str, object] = {"from_number": "+12125550000"}
+    contact: dict[str, object] = {
+        "campaign_id": entry.campaign.id,
+        "contact_id": entry.contact.id,
+        "phone": entry.contact.phone,
+    }
+    request = {"attempt_number": 2, "request": "{}", "decision": "{}", "requested_at": NOW}
+    event = {"credential": tenant.credential, "retell_call_id": uuid4().hex, "event": "call_ended", "body": b"{}"}
+    rows: dict[str, dict[str, object]] = {
+        "organizations": {"id": uuid4(), "name": "New"},
+        "organization_members": {"user_id": house.spare_user, "role": "viewer"},
+        "provider_accounts": {"name": "New", "credential": f"new_{uuid4().hex}"},
+        "phone_numbers": account | {"phone": new_phone()},
+        "contacts": {"phone": new_phone(), "zone_key": "Europe/Berlin", "zone_source": "number"},
+        "do_not_call": {"phone": new_phone(), "source": "call"},
+        "campaigns": account | caller | {"name": "New", "retell_agent_id": "agent_1"},
+        "campaign_contacts": contact | {"campaign_id": house.fresh.id, "zone_key": "UTC", "next_attempt_at": NOW},
+        "calls": account
+        | caller
+        | contact
+        | request
+        | {"id": uuid4(), "campaign_contact_id": entry.id, "created_at": NOW, "updated_at": NOW},
+        "webhook_events": event
+        | {"source": "reconciler" if actor == "dialer" else "webhook", "body_sha256": b"1" * 32}
+        | {"received_at": NOW, "next_try_at": NOW},
+        "audit_log": {"actor": str(user_id or actor), "at": NOW}
+        | {"action": "start_campaign", "subject_type": "campaign", "subject_id": "1"},
+    }
+    return rows[table] | ({} if table == "organizations" else {"organization_id": tenant.organization_id})
+
+
+COLUMNS_TO_UPDATE = {
+    "organizations": "name",
+    "organization_members": "role",
+    "provider_accounts": "name",
+    "phone_numbers": "nickname",
+    "do_not_call": "reason",
+    "webhook_events": "tries",
+    "audit_log": "action",
+}
+
+
+def column_to_update(table: str, actor: str) -> str:
+    if (table, actor) == ("provider_accounts", "dialer"):
+        return "backoff_until"
+    return COLUMNS_TO_UPDATE.get(table, "updated_at")
+
+
+CALLERS: Mapping[str, Role] = {
+    **dict.fromkeys([*MEMBERS, "outsider", "nobody"], "authenticated"),
+    "anon": "anon",
+    "service": "service_role",
+}
+ACTORS = [*CALLERS, "api", "webhook", "dialer", "undeclared dialer"]
+
+
+@asynccontextmanager
+async def acting(world: World, actor: str) -> AsyncIterator[Connection]:
+    """Open a transaction as the actor, of the own organization where that means something."""
+    login = "outdial_api" if actor in CALLERS else f"outdial_{actor.split()[-1]}"
+    pool = await Database.connect(world.database.dsn_for(login), application_name="test", max_size=1)
+    async with pool:
+        if actor in CALLERS:
+            user_id = world.own.people.get(actor)
+            claims = {"role": CALLERS[actor]} | ({"sub": str(user_id)} if user_id else {})
+            async with pool.as_caller(CALLERS[actor], claims) as connection:
+                yield connection
+        elif actor == "dialer":
+            async with pool.for_organization(world.own.tenant.organization_id) as connection:
+                yield connection
+        else:
+            async with pool.transaction() as connection:
+                yield connection
+
+
+def expected(actor: str, table: str, verb: Verb, own: bool) -> Answer:
+    rights = MATRIX[table]
+    unseen = Answer.REFUSED if verb == "insert" else Answer.NOTHING
+    if actor in ("anon", "api"):
+        return Answer.DENIED
+    if actor in MEMBERS or actor in ("outsider", "nobody"):
+        least = getattr(rights, verb)
+        if least is None:
+            return Answer.DENIED
+        return Answer.DONE if own and actor in MEMBERS[MEMBERS.index(least) :] else unseen
+    letters = getattr(rights, actor.split()[-1])
+    if verb[0] not in letters:
+        return Answer.DENIED
+    return Answer.DONE if actor in ("webhook", "service") or (actor == "dialer" and own) else unseen
+
+
+async def attempt(connection: Connection, table: str, verb: Verb, house: House, actor: str, own: House) -> Answer:
+    """Try the verb on the rows of `house`, undo it, and tell what became of it."""
+    key = "id" if table == "organizations" else "organization_id"
+    column = column_to_update(table, actor.split()[-1])
+    statements = {
+        "read": f"select {key} from {table} where {key} = $1",  # noqa: S608
+        "update": f"update {table} set {column} = {column} where {key} = $1",  # noqa: S608
+        "delete": f"delete from {table} where {key} = $1",  # noqa: S608
+    }
+    undone = connection.transaction()
+    await undone.start()
+    try:
+        if verb == "insert":
+            user_id = own.people.get(actor)
+            await insert(connection, table, **new_row(table, house, actor=actor.split()[-1], user_id=user_id))
+            return Answer.DONE
+        tag = await connection.execute(statements[verb], house.tenant.organization_id)
+        return Answer.NOTHING if tag.endswith(" 0") else Answer.DONE
+    except asyncpg.InsufficientPrivilegeError as error:
+        return Answer.REFUSED if "row-level security" in str(error) else Answer.DENIED
+    except asyncpg.ForeignKeyViolationError:
+        return Answer.DONE  # It was allowed to, and other rows stood in its way.
+    finally:
+        await undone.rollback()
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+async def test_an_actor_may_do_with_each_table_what_the_matrix_says_and_no_more(world: World, actor: str) -> None:
+    found, wanted = {}, {}
+    async with acting(world, actor) as connection:
+        for table in MATRIX:
+            for verb in VERBS:
+                for house in (world.own, world.other):
+                    key = f"{table}, {verb}, {'own' if house is world.own else 'other'}"
+                    found[key] = await attempt(connection, table, verb, house, actor, world.own)
+                    wanted[key] = expected(actor, table, verb, house is world.own)
+
+    assert found == wanted
+
+
+@pytest.mark.parametrize("actor", [*MEMBERS, "dialer"])
+async def test_without_a_condition_only_rows_of_the_own_organization_are_seen(world: World, actor: str) -> None:
+    async with acting(world, actor) as connection:
+        for table in MATRIX:
+            if expected(actor, table, "read", own=True) is Answer.DONE:
+                key = "id" if table == "organizations" else "organization_id"
+                seen = await connection.fetch(f"select distinct {key} from {table}")  # noqa: S608
+                assert [row[0] for row in seen] == [world.own.tenant.organization_id], table
+
+
+async def test_every_table_is_in_the_matrix_with_row_security_enabled_and_forced(
+    connection: asyncpg.Connection,
+) -> None:
+    tables = await connection.fetch(
+        "select relname::text, relrowsecurity, relforcerowsecurity from pg_class"
+        " where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f')"
+    )
+
+    assert {tuple(row) for row in tables} == {(table, True, True) for table in MATRIX}
+
+
+async def test_no_policy_lets_callers_or_the_dialer_see_everything(connection: asyncpg.Connection) -> None:
+    policies = await connection.fetch("select tablename, policyname, roles::text[], qual, with_check from pg_policies")
+    callers = [row for row in policies if row["roles"] != ["outdial_webhook"]]
+
+    assert {tuple(row["roles"]) for row in callers} == {("authenticated",), ("outdial_dialer",)}
+    for row in callers:
+        column = "id" if row["tablename"] == "organizations" else "organization_id"
+        for condition in filter(None, (row["qual"], row["with_check"])):
+            assert f"({column} = " in condition, row["policyname"]
+            assert "private.my_organizations(" in condition or "private.current_organization(" in condition
+
+
+async def test_the_receiver_reads_of_an_account_only_what_tells_whose_event_it_is(world: World) -> None:
+    async with acting(world, "webhook") as connection:
+        rows = await connection.fetch("select id, organization_id, credential from provider_accounts")
+        assert len(rows) == 2
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.fetch("select name from provider_accounts")
+
+
+# Columns.
+
+IDENTITY = {
+    "id",
+    "organization_id",
+    "user_id",
+    "campaign_id",
+    "contact_id",
+    "campaign_contact_id",
+    "phone",
+    "credential",
+}
+IDENTITY |= {"created_at", "received_at", "attempt_number", "request", "decision", "body", "body_sha256"}
+CALLERS_NEVER_SET = {
+    "provider_accounts": {"credential", "provider_limit", "rate_factor", "next_start_at", "backoff_until"},
+    "campaign_contacts": {"status", "attempts", "faults", "call_count", "next_attempt_at", "last_outcome", "zone_key"},
+    "campaigns": {"provider_account_id"},
+}
+
+
+async def updatable(connection: Connection, role: str) -> set[tuple[str, str]]:
+    rows = await connection.fetch(
+        "select table_name::text, column_name::text from information_schema.columns where table_schema = 'public'"
+        " and has_column_privilege($1, 'public.' || table_name, column_name, 'update')",
+        role,
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
+async def test_no_row_changes_its_identity_or_its_organization(connection: asyncpg.Connection) -> None:
+    for role in ("anon", "authenticated", *LOGINS):
+        changeable = {(table, column) for table, column in await updatable(connection, role) if column in IDENTITY}
+        # An event learns whose it is when it has found its call.
+        assert changeable == ({("webhook_events", "organization_id")} if role == "outdial_webhook" else set()), role
+
+
+async def test_callers_do_not_set_what_the_dialer_and_the_events_own(connection: asyncpg.Connection) -> None:
+    columns = await updatable(connection, "authenticated")
+
+    assert {table for table, _ in columns}.isdisjoint({"calls", "webhook_events", "audit_log"})
+    assert {(table, column) for table, names in CALLERS_NEVER_SET.items() for column in names}.isdisjoint(columns)
+
+
+@pytest.mark.parametrize("column", ["status", "attempts", "call_count"])
+async def test_an_operator_puts_contacts_into_a_campaign_as_pending_only(world: World, column: str) -> None:
+    row = new_row("campaign_contacts", world.own, actor="operator")
+    value = "completed" if column == "status" else 0
+    async with acting(world, "operator") as connection:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+            await insert(connection, "campaign_contacts", **row, **{column: value})
+
+
+async def test_an_operator_makes_drafts_only(world: World) -> None:
+    row = new_row("campaigns", world.own, actor="operator")
+    async with acting(world, "operator") as connection:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+            await insert(connection, "campaigns", **row, status="active")
+
+
+# People.
+
+
+async def change_members(world: World, actor: str, statement: str, *arguments: object) -> int:
+    async with acting(world, actor) as connection:
+        tag = await connection.execute(statement, *arguments, world.own.tenant.organization_id)
+        return int(tag.rpartition(" ")[2])
+
+
+ADD = "insert into organization_members (user_id, role, organization_id) values ($1, $2, $3)"
+PROMOTE = "update organization_members set role = $2 where user_id = $1 and organization_id = $3"
+REMOVE = "delete from organization_members where user_id = $1 and organization_id = $2"
+
+
+async def test_an_admin_neither_makes_nor_unmakes_owners(world: World) -> None:
+    people = world.own.people
+    for user_id in (people["admin"], people["viewer"]):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            await change_members(world, "admin", PROMOTE, user_id, "owner")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+        await change_members(world, "admin", ADD, world.own.spare_user, "owner")
+
+    assert await change_members(world, "admin", PROMOTE, people["owner"], "viewer") == 0
+    assert await change_members(world, "admin", REMOVE, people["owner"]) == 0
+
+
+async def test_an_admin_manages_everybody_else_and_an_owner_all(world: World) -> None:
+    people = world.own.people
+
+    assert await change_members(world, "admin", ADD, world.own.spare_user, "admin") == 1
+    assert await change_members(world, "admin", PROMOTE, people["viewer"], "operator") == 1
+    assert await change_members(world, "admin", REMOVE, people["viewer"]) == 1
+    assert await change_members(world, "owner", PROMOTE, people["admin"], "owner") == 1
+    assert await change_members(world, "owner", PROMOTE, people["owner"], "viewer") == 1
+
+
+async def test_nobody_lets_themselves_in(world: World) -> None:
+    for actor in ("outsider", "viewer", "operator"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            await change_members(world, actor, ADD, world.own.people["outsider"], "viewer")
+        assert await change_members(world, actor, PROMOTE, world.own.people["viewer"], "admin") == 0
+
+
+async def test_rights_end_with_the_membership(world: World, connection: asyncpg.Connection) -> None:
+    await connection.execute("delete from organization_members where user_id = $1", world.own.people["viewer"])
+
+    async with acting(world, "viewer") as viewing:
+        assert await viewing.fetch("select id from calls") == []
+
+
+async def test_a_caller_of_two_organizations_sees_both_with_the_role_of_each(
+    world: World, connection: asyncpg.Connection
+) -> None:
+    await create_member(connection, world.other.tenant.organization_id, "viewer", user_id=world.own.people["admin"])
+
+    async with acting(world, "admin") as acting_connection:
+        assert len(await acting_connection.fetch("select id from organizations")) == 2
+        changed = await acting_connection.fetch("update organizations set name = 'Mine' returning id")
+        assert [row["id"] for row in changed] == [world.own.tenant.organization_id]
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+            await acting_connection.execute(
+                "update phone_numbers set organization_id = $1", world.other.tenant.organization_id
+            )
+
+
+async def test_an_audit_entry_names_the_one_who_wrote_it(world: World) -> None:
+    forged = new_row("audit_log", world.own, actor="operator", user_id=world.own.people["owner"])
+    for actor in ("operator", "dialer", "webhook"):
+        async with acting(world, actor) as connection:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+                await insert(connection, "audit_log", **forged)
+
+
+async def test_the_dialer_writes_into_the_ledger_as_the_reconciler_only(world: World) -> None:
+    forged = new_row("webhook_events", world.own, actor="webhook")
+    async with acting(world, "dialer") as connection:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            await insert(connection, "webhook_events", **forged)
+
+
+async def test_a_phone_that_an_event_lists_is_marked_as_asked_during_a_call(world: World) -> None:
+    row = new_row("do_not_call", world.own, actor="webhook")
+    async with acting(world, "webhook") as connection:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            await insert(connection, "do_not_call", **(row | {"source": "manual"}))
+
+
+async def test_the_dialer_cannot_hang_a_call_on_another_organizations_rows(world: World) -> None:
+    row = new_row("calls", world.other, actor="dialer")
+    mine = {"organization_id": world.own.tenant.organization_id, "retell_call_id": None}
+    async with acting(world, "dialer") as connection:
+        with pytest.raises(asyncpg.ForeignKeyViolationError):
+            await insert(connection, "calls", **(row | mine))
+
+
+# Ways around.
+
+
+@pytest.mark.parametrize("login", LOGINS)
+async def test_a_login_role_assumes_only_what_it_is_meant_to(database: Scratch, login: str) -> None:
+    connection = await asyncpg.connect(database.dsn_for(login))
+    roles = [
+        "postgres",
+        "anon",
+        "authenticated",
+        "service_role",
+        *LOGINS,
+        "pg_read_all_data",
+        "pg_execute_server_program",
+    ]
+    assumed = set()
+    for role in roles:
+        try:
+            await connection.execute(f"set role {role}")
+            assumed.add(role)
+        except asyncpg.InsufficientPrivilegeError:
+            continue
+    await connection.close()
+
+    assert assumed == {login} | ({"anon", "authenticated", "service_role"} if login == "outdial_api" else set())
+
+
+async def test_no_role_of_ours_is_above_the_rules(connection: asyncpg.Connection) -> None:
+    rows = await connection.fetch(
+        "select rolname::text, rolinherit from pg_roles where rolname = any ($1) and not"
+        " (rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls)",
+        [*LOGINS, "anon", "authenticated"],
+    )
+
+    assert {row["rolname"] for row in rows} == {*LOGINS, "anon", "authenticated"}
+    assert {row["rolname"] for row in rows if row["rolinherit"]} == set()
+
+
+async def test_a_callers_claims_mean_nothing_to_the_dialer_and_its_declaration_nothing_to_a_caller(
+    world: World,
+) -> None:
+    theirs = world.other.tenant.organization_id
+    async with acting(world, "undeclared dialer") as connection:
+        claims = f'{{"sub": "{world.other.people["owner"]}", "role": "service_role"}}'
+        await connection.execute("select set_config('request.jwt.claims', $1, true)", claims)
+        assert await connection.fetch("select id from campaigns") == []
+    async with acting(world, "viewer") as connection:
+        await connection.execute("select set_config('outdial.organization_id', $1, true)", str(theirs))
+        assert await connection.fetch("select id from campaigns where organization_id = $1", theirs) == []
+
+
+@pytest.mark.parametrize("actor", ["owner", "anon", "dialer", "webhook", "api"])
+async def test_row_security_cannot_be_turned_off_nor_can_triggers(world: World, actor: str) -> None:
+    async with acting(world, actor) as connection:
+        await connection.execute("set local row_security = off")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.fetch("select id from organizations")
+    async with acting(world, actor) as connection:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("set local session_replication_role = replica")
+
+
+@pytest.mark.parametrize("actor", ["owner", "anon", "dialer", "webhook", "api"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create table public.mine (id int)",
+        "create function private.mine() returns int language sql as 'select 1'",
+        "select * from auth.users",
+        "select * from supabase_migrations.schema_migrations",
+        "truncate organizations cascade",
+        "alter table calls no force row level security",
+        "lock table calls in access exclusive mode",
+        "create temp table t (id uuid, status text);"
+        " create trigger t before update on t for each row execute function private.check_completed()",
+        "copy (select 1) to program 'true'",
+    ],
+)
+async def test_what_no_process_has_any_business_with_is_refused(world: World, actor: str, statement: str) -> None:
+    async with acting(world, actor) as connection:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)

@@ -1,0 +1,45 @@
+"""The documentation names every setting that the code reads, and the states as the machines have them."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outdial.domain.call import CALL
+from outdial.domain.campaign import CAMPAIGN
+from outdial.domain.contact import CONTACT
+from outdial.domain.machine import Machine
+from outdial.domain.outcome import DISPOSITIONS
+from outdial.settings import DialerSettings
+
+ROOT = Path(__file__).parents[2]
+OPERATING = (ROOT / "docs" / "operating.md").read_text()
+STATES = (ROOT / "docs" / "states.md").read_text()
+
+
+@pytest.mark.parametrize("name", [f"OUTDIAL_{field.name.upper()}" for field in fields(DialerSettings)])
+def test_every_setting_of_the_dialer_is_documented(name: str) -> None:
+    assert f"`{name}`" in OPERATING
+
+
+def test_every_environment_name_in_the_code_is_documented() -> None:
+    named: set[str] = set()
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "supabase").rglob("*.py")]:
+        named |= set(re.findall(r'"((?:OUTDIAL|RETELL|SUPABASE)_[A-Z_]+[A-Z])"', path.read_text()))
+    documented = OPERATING + (ROOT / "docs" / "EDGE_FUNCTIONS.md").read_text()
+
+    assert {name for name in named if name not in documented} == set()
+
+
+@pytest.mark.parametrize("machine", [CAMPAIGN, CONTACT, CALL], ids=lambda machine: machine.name)
+def test_the_charts_are_those_of_the_machines(machine: Machine[Any]) -> None:
+    assert machine.chart() in STATES
+
+
+@pytest.mark.parametrize("reason", DISPOSITIONS)
+def test_every_disconnection_reason_is_documented_with_its_meaning(reason: str) -> None:
+    disposition = DISPOSITIONS[reason]
+
+    assert f"| `{reason}` | {disposition.outcome} | {disposition.retry_class} |" in STATES
