@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class SettingError(ValueError):
@@ -75,8 +75,14 @@ def with_user(dsn: str, role: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{role}@{host}"))
 
 
+def _is_socket(dsn: str) -> bool:
+    parts = urlsplit(dsn)
+    hosts = parse_qs(parts.query).get("host", [""])
+    return not parts.hostname and not parts.password and all(host.startswith(("/", "@")) for host in hosts)
+
+
 def is_local(url: str) -> bool:
-    """Tell whether a URL or DSN names this machine: a loopback address, or a Unix socket."""
+    """Tell whether a web address names this machine."""
     return (urlsplit(url).hostname or "") in _LOOPBACK
 
 
@@ -102,8 +108,7 @@ class DatabaseUrls:
         given = [env.get(name, "").strip() for name in names]
         if all(given):
             return cls(owner, *given)
-        parts = urlsplit(owner)
-        if not parts.hostname and not parts.password:
+        if _is_socket(owner):
             return cls(owner, *(with_user(owner, f"outdial_{role}") for role in ("api", "webhook", "dialer")))
         return cls(owner, *(url or owner for url in given), assume_roles=True)
 

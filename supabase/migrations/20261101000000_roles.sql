@@ -6,17 +6,18 @@
 --
 -- They have no password until `outdial db credentials` gives them one.
 
+-- Roles belong to the whole server: another database may have made them, or be making them right now.
 do $$
+declare
+  name text;
 begin
-  if not exists (select from pg_roles where rolname = 'outdial_api') then
-    create role outdial_api login noinherit;
-  end if;
-  if not exists (select from pg_roles where rolname = 'outdial_webhook') then
-    create role outdial_webhook login noinherit;
-  end if;
-  if not exists (select from pg_roles where rolname = 'outdial_dialer') then
-    create role outdial_dialer login noinherit;
-  end if;
+  foreach name in array array['outdial_api', 'outdial_webhook', 'outdial_dialer'] loop
+    begin
+      execute format('create role %I login noinherit', name);
+    exception when duplicate_object or unique_violation then
+      null;
+    end;
+  end loop;
 end
 $$;
 

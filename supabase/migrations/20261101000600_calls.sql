@@ -3,7 +3,8 @@
 
 create table public.calls (
   id uuid primary key,
-  organization_id uuid not null,
+  -- Its own reference, so that deleting an organization reaches its calls before the accounts that they point to.
+  organization_id uuid not null references public.organizations (id) on delete cascade,
   campaign_id uuid not null,
   campaign_contact_id uuid not null,
   contact_id uuid not null,
