@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from uuid import UUID
 
 from benchmarks.report import report
 from benchmarks.stack import clone, make_template, postgres
@@ -115,7 +114,7 @@ async def import_file(dsn: str, path: Path) -> Measured:
     """Import the file in this process, which should be fresh; fails unless every row went in."""
     async with await Database.connect(dsn, application_name="benchmark") as database:
         async with database.as_service() as connection:
-            campaign_id: UUID = await connection.fetchval("select id from campaigns")
+            campaign_id = await connection.fetchval("select id from campaigns")
         with path.open("rb") as file:
             began = time.perf_counter()
             done = await import_contacts(

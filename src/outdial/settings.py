@@ -104,13 +104,13 @@ class DatabaseUrls:
         owner logs in and assumes the role.
         """
         owner = require(env, "SUPABASE_DB_URL", "the address of the database, postgresql://user:password@host/name")
-        names = ("OUTDIAL_API_DB_URL", "OUTDIAL_WEBHOOK_DB_URL", "OUTDIAL_DIALER_DB_URL")
-        given = [env.get(name, "").strip() for name in names]
-        if all(given):
-            return cls(owner, *given)
-        if _is_socket(owner):
-            return cls(owner, *(with_user(owner, f"outdial_{role}") for role in ("api", "webhook", "dialer")))
-        return cls(owner, *(url or owner for url in given), assume_roles=True)
+        trusted = _is_socket(owner)
+
+        def url(kind: str) -> str:
+            given = env.get(f"OUTDIAL_{kind.upper()}_DB_URL", "").strip()
+            return given or (with_user(owner, f"outdial_{kind}") if trusted else owner)
+
+        return cls(owner, url("api"), url("webhook"), url("dialer"), assume_roles=not trusted)
 
     def role(self, kind: str) -> str | None:
         """Return the role that a connection of `kind` (api, webhook, dialer) must assume, if any."""

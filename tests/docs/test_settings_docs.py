@@ -28,6 +28,7 @@ def test_every_environment_name_in_the_code_is_documented() -> None:
     named: set[str] = set()
     for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "supabase").rglob("*.py")]:
         named |= set(re.findall(r'"((?:OUTDIAL|RETELL|SUPABASE)_[A-Z_]+[A-Z])"', path.read_text()))
+    named |= {f"OUTDIAL_{kind}_DB_URL" for kind in ("API", "WEBHOOK", "DIALER")}
     documented = OPERATING + (ROOT / "docs" / "EDGE_FUNCTIONS.md").read_text()
 
     assert {name for name in named if name not in documented} == set()

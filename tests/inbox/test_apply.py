@@ -18,7 +18,6 @@ from tests.support.factories import (
     create_call,
     create_calling,
     create_campaign,
-    create_campaign_contact,
     create_tenant,
 )
 
@@ -34,9 +33,8 @@ async def prepare(stage: Stage, **columns: Any) -> Campaign:
 
 async def end(stage: Stage, campaign: Campaign, reason: str | None, **contact: Any) -> tuple[UUID, UUID]:
     """End a call of a contact that stands as `contact` says; return the ids of the contact and of the call."""
-    entry, call_id = await create_calling(stage.look, campaign)
-    if contact:
-        await stage.change("campaign_contacts", entry.id, **contact)
+    entry, call_id = await create_calling(stage.look, campaign, attempt_number=9)
+    await stage.change("campaign_contacts", entry.id, **({"call_count": 9} | contact))
     body = event_body("call_ended", f"call_{call_id.hex}", call_id, disconnection_reason=reason)
     await stage.send(body)
     return entry.id, call_id
@@ -168,15 +166,22 @@ async def test_account_trouble_pauses_every_active_campaign_of_the_account_and_n
     assert reason == "Retell ended a call with no_valid_payment"
 
 
-async def test_an_account_whose_pause_is_held_up_pauses_when_the_claim_lets_go(stage: Stage) -> None:
+async def test_account_trouble_waits_for_a_claim_without_holding_the_calls_that_it_has_ended(stage: Stage) -> None:
     campaign = await prepare(stage)
-    async with stage.look.transaction():
-        await stage.look.execute("select from campaigns where id = $1 for update", campaign.id)
-        entry = await create_campaign_contact(stage.look, campaign)
-    ending = asyncio.create_task(end(stage, campaign, "budget_reached"))
-    await ending
+    entry, call_id = await create_calling(stage.look, campaign)
+    claim = await asyncpg.connect(stage.scratch.dsn)
+    async with claim.transaction():
+        await claim.execute("select from campaigns where id = $1 for update", campaign.id)
+        body = event_body("call_ended", "call_1", call_id, disconnection_reason="budget_reached")
+        sending = asyncio.create_task(stage.send(body))
+        # The claim goes on to write the contact that the flush has written before: it waits, and not for ever.
+        while (await stage.row("calls", call_id))["status"] != "ended":
+            await asyncio.sleep(0)
+        await claim.execute("update campaign_contacts set faults = faults where id = $1", entry.id)
+        assert not sending.done()
+    await sending
+    await claim.close()
     assert (await stage.row("campaigns", campaign.id))["status"] == "pausing"
-    assert (await stage.row("campaign_contacts", entry.id))["status"] == "pending"
 
 
 async def test_the_end_without_a_reason_waits_for_the_reason(stage: Stage) -> None:
@@ -229,15 +234,17 @@ async def test_a_late_end_moves_no_contact_that_is_on_its_next_call(stage: Stage
     ("reason", "status"), [("user_hangup", "completed"), ("dial_busy", "failed"), ("invalid_destination", "failed")]
 )
 @pytest.mark.parametrize("call_status", ["review", "ended"], ids=["never found", "lost after it was placed"])
+@pytest.mark.parametrize("names", [EVENTS, EVENTS[1:], EVENTS[2:], tuple(reversed(EVENTS))])
 async def test_late_evidence_settles_a_contact_that_waits_for_a_person(
-    stage: Stage, reason: str, status: str, call_status: str
+    stage: Stage, reason: str, status: str, call_status: str, names: tuple[str, ...]
 ) -> None:
     campaign = await prepare(stage)
     entry, call_id = await create_calling(stage.look, campaign)
     # As review_call leaves them.
     await stage.change("calls", call_id, status=call_status, outcome="unknown", ended_at=NOW, next_check_at=None)
     await stage.change("campaign_contacts", entry.id, status="review", last_outcome="unknown")
-    await stage.send(*life_of_call("call_late", call_id, reason).values())
+    life = life_of_call("call_late", call_id, reason)
+    await stage.send(*(life[name] for name in names))
     contact = await stage.row("campaign_contacts", entry.id)
     assert (contact["status"], contact["attempts"]) == (status, 1)
     assert (await stage.row("calls", call_id))["status"] == "ended"
@@ -253,11 +260,13 @@ async def test_a_contact_with_a_final_status_is_never_moved(stage: Stage, status
 
 @pytest.mark.parametrize("status", ["cancelling", "cancelled"])
 async def test_a_contact_of_a_cancelled_campaign_is_cancelled_instead_of_tried_again(stage: Stage, status: str) -> None:
-    campaign = await prepare(stage, status=status)
-    again, _ = await end(stage, campaign, "dial_no_answer")
-    talked, _ = await end(stage, campaign, "user_hangup")
-    assert (await stage.row("campaign_contacts", again))["status"] == "cancelled"
-    assert (await stage.row("campaign_contacts", talked))["status"] == "completed"
+    campaign = await prepare(stage)
+    calls = [await create_calling(stage.look, campaign) for _ in range(2)]
+    await stage.change("campaigns", campaign.id, status=status)
+    for (_, call_id), reason in zip(calls, ("dial_no_answer", "user_hangup"), strict=True):
+        await stage.send(event_body("call_ended", call_id.hex, call_id, disconnection_reason=reason))
+    statuses = [(await stage.row("campaign_contacts", entry.id))["status"] for entry, _ in calls]
+    assert statuses == ["cancelled", "completed"]
 
 
 async def test_an_end_wakes_its_campaign_and_those_that_wait_for_a_slot_and_notifies(stage: Stage) -> None:

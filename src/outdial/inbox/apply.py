@@ -129,7 +129,8 @@ def decide(changes: Changes, row: db.CalledRow, reports: Iterable[Report], now: 
         return
     changes.calls.append((row, after))
     disposition = after.disposition
-    if disposition is None or row.outcome is not None:
+    # Not `outcome`: a call that went to review has one, and its reason may still come.
+    if disposition is None or row.disconnection_reason is not None:
         return
     if disposition.retry_class is RetryClass.DO_NOT_CALL:
         changes.do_not_call.append((row.organization_id, row.phone))

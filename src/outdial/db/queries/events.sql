@@ -18,7 +18,7 @@ for update of c, cc;
 -- name: write_calls!
 -- What events made of their calls, decided under the locks of lock_called.
 update calls c
-set status = u.status, retell_call_id = u.retell_call_id, outcome = u.outcome,
+set status = u.status, retell_call_id = u.retell_call_id, outcome = coalesce(u.outcome, c.outcome),
   detail_ranks = u.detail_ranks::smallint[], disconnection_reason = u.disconnection_reason,
   started_at = u.started_at, ended_at = u.ended_at, duration_ms = u.duration_ms, cost_cents = u.cost_cents,
   transcript = u.transcript, recording_url = u.recording_url, public_log_url = u.public_log_url,

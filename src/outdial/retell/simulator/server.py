@@ -44,6 +44,8 @@ async def running(
     app = build_app(config)
     simulator: Simulator = app.state.simulator
     with socket.create_server((host, port), backlog=2048) as listener:
+        # Without it every answer waits 40 ms for an acknowledgement: uvicorn writes header and body apart.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server = _Server(
             uvicorn.Config(
                 app,
