@@ -50,23 +50,25 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-async def make_template(server: EmbeddedPostgres, seed: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
-    """Make the database that runs are cloned from: migrations, then `seed`, then statistics."""
-    await _administer(server, f"create database {_TEMPLATE}")
-    await push(server.dsn_for("postgres", _TEMPLATE), MIGRATIONS)
-    connection = await asyncpg.connect(server.dsn_for("postgres", _TEMPLATE))
+async def make_template(
+    server: EmbeddedPostgres, seed: Callable[[asyncpg.Connection], Awaitable[None]], *, name: str = _TEMPLATE
+) -> None:
+    """Make a database that runs are cloned from: migrations, then `seed`, then statistics."""
+    await _administer(server, f"create database {name}")
+    await push(server.dsn_for("postgres", name), MIGRATIONS)
+    connection = await asyncpg.connect(server.dsn_for("postgres", name))
     try:
         await seed(connection)
         await connection.execute("vacuum (analyze, freeze)")
     finally:
         await connection.close()
-    await _administer(server, f"alter database {_TEMPLATE} with is_template true allow_connections false")
+    await _administer(server, f"alter database {name} with is_template true allow_connections false")
 
 
 @asynccontextmanager
-async def clone(server: EmbeddedPostgres, name: str) -> AsyncIterator[Clone]:
-    """Clone the template, write it to disk so that each run begins alike, and drop it after the block."""
-    await _administer(server, f"create database {name} template {_TEMPLATE} strategy file_copy", "checkpoint")
+async def clone(server: EmbeddedPostgres, name: str, *, template: str = _TEMPLATE) -> AsyncIterator[Clone]:
+    """Clone a template, write it to disk so that each run begins alike, and drop it after the block."""
+    await _administer(server, f"create database {name} template {template} strategy file_copy", "checkpoint")
     try:
         yield Clone(server, name)
     finally:

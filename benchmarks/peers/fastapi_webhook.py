@@ -6,7 +6,8 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -42,15 +43,19 @@ engine = create_async_engine(
     max_overflow=0,
 )
 metadata = MetaData()
-app = FastAPI()
 
 
-@app.on_event("startup")
-async def reflect() -> None:
-    """Read the tables from the database."""
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """Read the tables from the database, and close the pool in the end."""
     names = ["webhook_events", "calls", "campaign_contacts", "campaigns"]
     async with engine.connect() as connection:
         await connection.run_sync(lambda sync: metadata.reflect(sync, only=names, resolve_fks=False))
+    yield
+    await engine.dispose()
+
+
+app = FastAPI(lifespan=lifespan)
 
 
 def is_signed(body: bytes, header: str) -> bool:

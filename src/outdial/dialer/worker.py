@@ -51,7 +51,7 @@ class Dialer:
         self.rescuer = Rescuer(database, clients, self._placer, self._settler, clock, settings)
         self.scheduler = Scheduler(database, clock)
         self._named: set[UUID] = set()
-        self._next_look_at: datetime | None = None
+        self._looks: dict[UUID, datetime] = {}
         self._requests: set[asyncio.Task[None]] = set()
         self._under_way = 0
         self._stopping = False
@@ -62,17 +62,15 @@ class Dialer:
 
     def pause(self) -> timedelta:
         """Return how long nothing will be due, as far as this dialer knows; at most the poll interval."""
-        until = self._next_look_at
-        if until is None:
-            return self._settings.poll_interval
-        return min(max(until - self._clock.now(), timedelta()), self._settings.poll_interval)
+        now, longest = self._clock.now(), self._settings.poll_interval
+        until = min(self._looks.values(), default=now + longest)
+        return min(max(until - now, timedelta()), longest)
 
     async def run_once(self) -> int:
         """Claim for the due campaigns, a batch each in turn, until none is due; return how many calls were claimed."""
         total = 0
         while not self._stopping:
-            self._next_look_at = None
-            claimed = sum([await self._step(campaign) for campaign in await self._due()])
+            claimed = sum([await self._try_step(campaign) for campaign in await self._due()])
             total += claimed
             if claimed == 0:
                 break
@@ -89,9 +87,20 @@ class Dialer:
         await self.settled()
 
     async def _due(self) -> list[db.DueCampaign]:
+        now, named = self._clock.now(), frozenset(self._named)
         async with self._database.transaction() as connection:
-            named, self._named = self._named, set()
-            return await db.DUE_CAMPAIGNS.all(connection, now=self._clock.now(), limit=DUE_AT_ONCE, named=list(named))
+            due = await db.DUE_CAMPAIGNS.all(connection, now=now, limit=DUE_AT_ONCE, named=list(named))
+        self._named -= named
+        # What is due now is looked at now, or another dialer has done so.
+        self._looks = {campaign_id: at for campaign_id, at in self._looks.items() if at > now}
+        return due
+
+    async def _try_step(self, due: db.DueCampaign) -> int:
+        try:
+            return await self._step(due)
+        except Exception as error:  # one campaign that cannot be claimed for never keeps the others from calling
+            log("dialer.campaign_failed", level="error", campaign_id=str(due.campaign_id), error=error)
+            return 0
 
     async def _step(self, due: db.DueCampaign) -> int:
         if due.status != CampaignStatus.ACTIVE:
@@ -103,7 +112,7 @@ class Dialer:
         claim = await self._claimer.claim(due.organization_id, due.campaign_id)
         if not isinstance(claim, Claimed):
             return 0
-        self._next_look_at = min(self._next_look_at or claim.next_batch_at, claim.next_batch_at)
+        self._looks[due.campaign_id] = claim.next_batch_at
         if claim.calls:
             self._spawn(claim.calls)
         return len(claim.calls)

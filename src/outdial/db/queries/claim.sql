@@ -77,7 +77,8 @@ where cc.id in (select id from candidates) and cc.status = 'pending'
 for update of cc skip locked;
 
 -- name: insert_calls
--- The intent, committed before any request leaves. A phone that is live elsewhere brings no row back.
+-- The intent, committed before any request leaves. A phone that is live elsewhere brings no row back. The order of
+-- phones keeps two accounts of an organization from waiting for each other.
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
   attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at, created_at,
   updated_at)
@@ -87,6 +88,7 @@ select u.id, :organization_id, :campaign_id, u.campaign_contact_id, u.contact_id
 from unnest(:ids::uuid[], :campaign_contact_ids::uuid[], :contact_ids::uuid[], :attempt_numbers::integer[],
   :phones::text[], :requests::text[], :decisions::text[], :start_ats::timestamptz[], :deadlines::timestamptz[])
   as u (id, campaign_contact_id, contact_id, attempt_number, phone, request, decision, start_at, deadline)
+order by u.phone
 on conflict do nothing
 returning id;
 

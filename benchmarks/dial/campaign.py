@@ -1,0 +1,76 @@
+"""The campaigns of the benchmark, as an import leaves them: contacts in the order of their rows, a chunk at a time."""
+
+from uuid import UUID
+
+import asyncpg
+
+WARM_UP_CONTACTS = 600
+WARM_UP, MEASURED = (UUID(int=0x7 << 76 | 0b10 << 62 | n) for n in (3, 4))
+KEY = "key_benchmark_3f9d2c7a81"
+
+_ORGANIZATION, _ACCOUNT = (UUID(int=0x7 << 76 | 0b10 << 62 | n) for n in (1, 2))
+_ZONES = (
+    "America/New_York",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "America/Phoenix",
+    "America/Chicago|America/New_York",
+)
+
+
+async def seed(connection: asyncpg.Connection, contacts: int, batch_size: int) -> None:
+    """Write two draft campaigns, one to warm up with and one of `contacts`; no limit of their account ever binds."""
+    await connection.execute("insert into organizations (id, name) values ($1, 'Harbor Dental')", _ORGANIZATION)
+    await connection.execute(
+        "insert into provider_accounts (id, organization_id, name, concurrency_limit, calls_per_second)"
+        " values ($1, $2, 'Retell', 1000000, 100000)",
+        *(_ACCOUNT, _ORGANIZATION),
+    )
+    for campaign, first, size in ((WARM_UP, 0, WARM_UP_CONTACTS), (MEASURED, WARM_UP_CONTACTS, contacts)):
+        await connection.execute(
+            """
+            insert into campaigns (id, organization_id, provider_account_id, name, retell_agent_id, from_number,
+              batch_size, calling_hours, dynamic_variables)
+            values ($1, $2, $3, 'Recall', 'agent_1', '+12125550000', $4, '{"every_day": [["00:00", "24:00"]]}',
+              '{"practice": "Harbor Dental", "offer": "a check-up"}')
+            """,
+            *(campaign, _ORGANIZATION, _ACCOUNT, batch_size),
+        )
+        await _import(connection, campaign, first, size)
+
+
+async def activate(connection: asyncpg.Connection, campaign: UUID) -> None:
+    """Start a campaign, and tell the dialers."""
+    await connection.execute(
+        "update campaigns set status = 'active', next_batch_at = clock_timestamp(), started_at = clock_timestamp()"
+        " where id = $1",
+        campaign,
+    )
+    await connection.execute("select pg_notify('outdial_campaigns', $1)", str(campaign))
+
+
+async def _import(connection: asyncpg.Connection, campaign: UUID, first: int, size: int) -> None:
+    await connection.execute(
+        """
+        insert into contacts (id, organization_id, phone, name, email, company, zone_key, zone_source, attributes)
+        select uuidv7(), $1, '+1212' || lpad(n::text, 7, '0'), 'Person ' || n, 'p' || n || '@example.com',
+          'Firm ' || n % 997, ($4::text[])[1 + n % cardinality($4::text[])], 'number',
+          jsonb_build_object('city', 'New York', 'last_visit', '2026-03-' || lpad((1 + n % 28)::text, 2, '0'))
+        from generate_series($2::integer, $2 + $3 - 1) as n
+        """,
+        *(_ORGANIZATION, first, size, list(_ZONES)),
+    )
+    # An import stores 2,000 rows at a time, all due from the same moment on.
+    await connection.execute(
+        """
+        insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, next_attempt_at,
+          variables)
+        select uuidv7(), $1, $2, k.id, k.phone, k.zone_key,
+          now() - interval '1 hour' + (row_number() over (order by k.id) / 2000) * interval '100 ms', '{"visits": 2}'
+        from contacts k
+        where k.organization_id = $1 and not exists (select from campaign_contacts cc where cc.contact_id = k.id)
+        order by k.id
+        """,
+        *(_ORGANIZATION, campaign),
+    )

@@ -1,0 +1,134 @@
+"""`outdial contacts`: the do-not-call list of an organization."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from outdial.cli.errors import BadInput
+from outdial.cli.finding import find_organization, read_numbers
+from outdial.cli.output import AsJson, console, notes, print_json, print_rows
+from outdial.cli.stack import as_service
+from outdial.clock import SystemClock
+from outdial.db import campaigns as db
+from outdial.db.session import Database
+from outdial.db.statements import Statement, Touched
+
+PORTION = 5_000
+
+app = typer.Typer(no_args_is_help=True, help="Contacts: the numbers that nobody may call.")
+dnc = typer.Typer(no_args_is_help=True, help="The do-not-call list: checked at each call, over all campaigns.")
+app.add_typer(dnc, name="dnc")
+clock = SystemClock()
+
+Numbers = Annotated[list[str] | None, typer.Argument(help="Phone numbers, in E.164 or with --region as people write.")]
+File = Annotated[Path | None, typer.Option(help="A file with a number in each line; - is standard input.")]
+Region = Annotated[str | None, typer.Option(help="Country of numbers without a country code, such as US.")]
+Organization = Annotated[str | None, typer.Option(help="Id or name of the organization; may be left out for one.")]
+
+
+@dnc.command()
+def add(
+    numbers: Numbers = None,
+    file: File = None,
+    region: Region = None,
+    reason: Annotated[str | None, typer.Option(help="Why they may not be called.")] = None,
+    organization: Organization = None,
+) -> None:
+    """Put numbers on the list. Those that are no numbers are told, the others go in, and the exit status is then 1."""
+    source = "import" if file is not None else "manual"
+    _change(
+        db.ADD_DNC,
+        numbers,
+        file,
+        region,
+        organization,
+        "Added {changed}, {unchanged} listed already.",
+        source=source,
+        reason=reason,
+        now=clock.now(),
+    )
+
+
+@dnc.command()
+def remove(
+    numbers: Numbers = None, file: File = None, region: Region = None, organization: Organization = None
+) -> None:
+    """Take numbers off the list, so that they may be called again."""
+    _change(db.REMOVE_DNC, numbers, file, region, organization, "Removed {changed}, {unchanged} not listed.")
+
+
+@dnc.command("list")
+def list_numbers(
+    organization: Organization = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show the list, the newest entries first."""
+
+    async def work(database: Database) -> list[db.DoNotCallRow]:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            return await db.LIST_DNC.all(connection, organization_id=organization_id, limit=limit)
+
+    rows = as_service(work)
+    if as_json:
+        print_json(rows)
+        return
+    columns = {
+        "PHONE": lambda row: row.phone,
+        "SOURCE": lambda row: row.source,
+        "REASON": lambda row: row.reason,
+        "SINCE": lambda row: row.created_at,
+    }
+    print_rows(columns, rows, empty="The do-not-call list is empty.")
+
+
+def _change(
+    statement: Statement[Touched],
+    numbers: Sequence[str] | None,
+    file: Path | None,
+    region: str | None,
+    organization: str | None,
+    said: str,
+    **parameters: Any,
+) -> None:
+    if not numbers and file is None:
+        raise BadInput("give numbers, or a file of them with --file")
+    good, bad = read_numbers([*(numbers or ()), *_lines(file)], region)
+
+    async def work(database: Database) -> int:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            return await _run(database, statement, organization_id, good, parameters)
+
+    changed = as_service(work) if good else 0
+    console.print(said.format(changed=changed, unchanged=len(good) - changed))
+    for phone in bad:
+        notes.print(f"{phone.raw!r}: {phone.reason}", markup=False)
+    if bad:
+        raise typer.Exit(1)
+
+
+async def _run(
+    database: Database, statement: Statement[Touched], organization_id: UUID, good: Sequence[str], parameters: Any
+) -> int:
+    changed = 0
+    for first in range(0, len(good), PORTION):
+        async with database.as_service() as connection:
+            phones = list(good[first : first + PORTION])
+            changed += len(
+                await statement.all(connection, organization_id=organization_id, phones=phones, **parameters)
+            )
+    return changed
+
+
+def _lines(file: Path | None) -> Iterator[str]:
+    if file is None:
+        return
+    with nullcontext(sys.stdin) if str(file) == "-" else file.open(encoding="utf-8-sig") as lines:
+        yield from (text for line in lines if (text := line.strip()))

@@ -1,0 +1,136 @@
+"""`outdial campaign import`: the progress bar, the refused rows, and the report."""
+
+import csv
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from outdial.campaigns.import_contacts import ImportProgress, ImportReport, import_contacts
+from outdial.campaigns.refusals import RefusedRow
+from outdial.cli.finding import find_campaign
+from outdial.cli.output import console, notes, print_json, print_rows
+from outdial.cli.stack import as_service
+from outdial.clock import SystemClock
+from outdial.db.session import Database
+
+SHOWN = 20
+
+
+class RefusedFile:
+    """A CSV file of the refused rows, which is there only when there are any."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: TextIO | None = None
+
+    def add(self, row: RefusedRow) -> None:
+        """Write one row; the first makes the file."""
+        if self._file is None:
+            self._file = self.path.open("w", newline="", encoding="utf-8")
+            csv.writer(self._file).writerow(["line", "value", "kind", "reason"])
+        csv.writer(self._file).writerow([row.line, row.value, row.kind, row.reason])
+
+    def close(self) -> bool:
+        """Close the file and tell whether there is one; that of an earlier import would mislead, so it is removed."""
+        if self._file is None:
+            self.path.unlink(missing_ok=True)
+            return False
+        self._file.close()
+        return True
+
+
+def run_import(
+    campaign: str, file: Path, region: str | None, mapping: Mapping[str, str], refused: Path | None, *, as_json: bool
+) -> bool:
+    """Import `file`, show the report, and tell whether anything of it was good."""
+    rejects = RefusedFile(refused or file.with_name(f"{file.name}.refused.csv"))
+
+    async def work(database: Database) -> ImportReport:
+        async with database.as_service() as connection:
+            campaign_id = await find_campaign(connection, campaign)
+        with file.open("rb") as source, _bar(file) as bar:
+            return await import_contacts(
+                source,
+                campaign_id,
+                database.as_service,
+                clock=SystemClock(),
+                default_region=region,
+                mapping=mapping,
+                on_progress=bar,
+                on_refused=rejects.add,
+            )
+
+    try:
+        report = as_service(work)
+    finally:
+        written = rejects.close()
+    if as_json:
+        print_json(_as_dict(report, rejects.path if written else None))
+    else:
+        _print(report, rejects.path if written else None)
+    return report.added + report.already_there > 0 or report.refused_rows == 0
+
+
+class _Bar:
+    def __init__(self, progress: Progress, size: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("Importing", total=size, rows=0, refused=0)
+
+    def __call__(self, told: ImportProgress) -> None:
+        self._progress.update(self._task, completed=told.bytes_read, rows=told.rows, refused=told.refused)
+
+
+@contextmanager
+def _bar(file: Path) -> Iterator[_Bar]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]:,} rows, {task.fields[refused]:,} refused"),
+        TimeRemainingColumn(),
+    )
+    size = os.stat(file).st_size
+    with Progress(*columns, console=notes, transient=True, disable=not sys.stderr.isatty()) as progress:
+        yield _Bar(progress, size)
+
+
+def _as_dict(report: ImportReport, rejects: Path | None) -> dict[str, object]:
+    return {
+        "rows": report.rows,
+        "added": report.added,
+        "already_there": report.already_there,
+        "blank": report.blank,
+        "refused": {kind.value: count for kind, count in report.refused.items()},
+        "refused_rows": report.refused_rows,
+        "first_refused": list(report.first_refused[:SHOWN]),
+        "refused_file": rejects,
+        "variables": list(report.variables),
+        "notices": list(report.notices),
+    }
+
+
+def _print(report: ImportReport, rejects: Path | None) -> None:
+    for notice in report.notices:
+        notes.print(f"Note: {notice}", markup=False)
+    console.print(
+        f"Imported {report.rows:,} rows: {report.added:,} added, {report.already_there:,} there already,"
+        f" {report.refused_rows:,} refused."
+    )
+    if report.variables:
+        console.print(f"Variables for the agent: {', '.join(report.variables)}", markup=False)
+    if rejects is None:
+        return
+    console.print()
+    columns = {
+        "LINE": lambda row: row.line,
+        "VALUE": lambda row: row.value,
+        "REASON": lambda row: row.reason,
+    }
+    print_rows(columns, report.first_refused[:SHOWN], empty="")
+    more = report.refused_rows - SHOWN
+    console.print(f"{f'{more:,} more are' if more > 0 else 'They are'} in {rejects}", markup=False, soft_wrap=True)

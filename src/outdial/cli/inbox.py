@@ -1,0 +1,134 @@
+"""`outdial inbox`: the events that Retell has sent, as they came, and what became of them."""
+
+import asyncio
+from typing import Annotated, Literal
+from uuid import UUID
+
+import typer
+
+from outdial.cli.errors import BadInput, NoSuchThing
+from outdial.cli.finding import maybe_organization
+from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
+from outdial.cli.stack import as_service, environment
+from outdial.clock import SystemClock
+from outdial.db import events as db
+from outdial.db.lookup import LAST_EVENT_ID
+from outdial.db.session import Database
+from outdial.inbox.applier import Applier
+from outdial.inbox.replay import replay as send_through_apply
+from outdial.settings import DatabaseUrls, DialerSettings
+
+app = typer.Typer(no_args_is_help=True, help="The inbox: every event of Retell, kept as it came.")
+clock = SystemClock()
+
+Status = Annotated[
+    Literal["pending", "applied", "unmatched", "quarantined"] | None, typer.Option(help="Only events that stand so.")
+]
+Organization = Annotated[str | None, typer.Option(help="Id or name of an organization; all of them without it.")]
+
+
+@app.command("list")
+def list_events(
+    status: Status = None,
+    event: Annotated[str | None, typer.Option(help="Only events of this kind, such as call_ended.")] = None,
+    organization: Organization = None,
+    before: Annotated[int | None, typer.Option(help="Only events older than this id: the next page.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List events, the newest first."""
+
+    async def work(database: Database) -> list[db.EventRow]:
+        async with database.as_service() as connection:
+            organization_id = await maybe_organization(connection, organization)
+            return await db.LIST_EVENTS.all(
+                connection,
+                before_id=before,
+                status=status,
+                event=event,
+                organization_id=organization_id,
+                limit=limit,
+            )
+
+    rows = as_service(work)
+    if as_json:
+        print_json(rows)
+        return
+    columns = {
+        "ID": lambda row: row.id,
+        "RECEIVED": lambda row: row.received_at,
+        "EVENT": lambda row: row.event or "-",
+        "RETELL CALL": lambda row: row.retell_call_id or "-",
+        "SOURCE": lambda row: row.source,
+        "STATUS": lambda row: row.status,
+        "REPEATS": lambda row: row.repeats,
+        "ERROR": lambda row: row.error,
+    }
+    print_rows(columns, rows, empty="No event fits.")
+
+
+@app.command()
+def show(event_id: Annotated[int, typer.Argument(help="Id of the event.")], as_json: AsJson = False) -> None:
+    """Show one event with its body as it came."""
+
+    async def work(database: Database) -> db.EventWithBody | None:
+        async with database.as_service() as connection:
+            return await db.SHOW_EVENT.maybe(connection, id=event_id)
+
+    row = as_service(work)
+    if row is None:
+        raise NoSuchThing(f"there is no event {event_id}")
+    if as_json:
+        print_json(row)
+        return
+    fields = {name: getattr(row, name) for name in row.__dataclass_fields__ if name != "body"}
+    print_pairs(fields)
+    console.print()
+    console.print(row.body.decode("utf-8", "replace"), markup=False, soft_wrap=True)
+
+
+@app.command()
+def replay(
+    events: Annotated[str, typer.Argument(help="An id, or a range such as 100-200 or 100- (to the newest).")],
+    status: Status = None,
+    organization: Organization = None,
+) -> None:
+    """Send stored events through apply once more. What has been applied already changes nothing."""
+    first, last = _range(events)
+    with environment() as env:
+        marked = asyncio.run(_replay(DatabaseUrls.from_env(env), env, first, last, status, organization))
+    console.print(f"Sent {marked} event{'' if marked == 1 else 's'} through apply once more.")
+
+
+async def _replay(
+    urls: DatabaseUrls, env: dict[str, str], first: int, last: int | None, status: str | None, organization: str | None
+) -> int:
+    now = clock.now()
+    async with await Database.connect(urls.api, application_name="outdial:cli", role=urls.role("api")) as api:
+        async with api.as_service() as connection:
+            organization_id: UUID | None = await maybe_organization(connection, organization)
+            newest = (await LAST_EVENT_ID.one(connection)).id
+            marked = await send_through_apply(
+                connection,
+                first_id=first,
+                last_id=newest if last is None else last,
+                now=now,
+                status=status,
+                organization_id=organization_id,
+            )
+    # The applier of a dialer would take them too, but none may be running.
+    async with await Database.connect(urls.webhook, application_name="outdial:cli", role=urls.role("webhook")) as inbox:
+        await Applier(inbox, clock, check_after=DialerSettings.from_env(env).reconcile_after).run_once()
+    return marked
+
+
+def _range(text: str) -> tuple[int, int | None]:
+    first, dash, last = text.partition("-")
+    try:
+        begin = int(first)
+        end = begin if not dash else int(last) if last else None
+    except ValueError:
+        raise BadInput(f"{text!r} is no id, and no range such as 100-200") from None
+    if end is not None and end < begin:
+        raise BadInput(f"{text!r} ends before it begins")
+    return begin, end

@@ -1,0 +1,53 @@
+"""The command `outdial`: its groups, and what becomes of an error."""
+
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from outdial.cli import campaign, contacts, database, functions, inbox, organization, processes
+from outdial.cli.errors import explain
+from outdial.cli.output import fail
+
+
+class Commands(TyperGroup):
+    """The root of all commands: a foreseeable error becomes one line and the exit status 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; nothing may be flushed into the pipe at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+        except Exception as error:
+            message = explain(error)
+            if message is None:
+                raise
+            fail(message)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    name="outdial",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Outbound AI-voice call campaigns over Retell AI, on Postgres.",
+)
+processes.add_to(app)
+app.add_typer(campaign.app, name="campaign")
+app.add_typer(contacts.app, name="contacts")
+app.add_typer(inbox.app, name="inbox")
+app.add_typer(organization.app, name="organization")
+app.add_typer(functions.app, name="functions")
+app.add_typer(database.app, name="db")
+
+
+def run() -> None:
+    """Run the command line; the entry point of `outdial`."""
+    app()

@@ -1,0 +1,73 @@
+"""How results are shown: tables for people, JSON for programs, and one line on standard error for what went wrong."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs in place of a table.")]
+
+console = Console(highlight=False)
+notes = Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Write `value` to standard output as indented JSON; rows may be dataclasses, bytes are shown as text."""
+    plain = [_plain(item) for item in value] if isinstance(value, list | tuple) else _plain(value)
+    text = msgspec.json.encode(plain, enc_hook=str)
+    sys.stdout.write(msgspec.json.format(text, indent=2).decode() + "\n")
+
+
+def print_rows(columns: Mapping[str, Callable[[Any], Any]], rows: Sequence[Any], *, empty: str) -> None:
+    """Print a table with a column for each entry: its heading and what a row shows there."""
+    if not rows:
+        notes.print(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in columns:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell(show(row)) for show in columns.values()))
+    console.print(table)
+
+
+def print_pairs(pairs: Mapping[str, Any]) -> None:
+    """Print names with their values below each other; what is None is left out."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in pairs.items():
+        if value is not None:
+            table.add_row(name, cell(value))
+    console.print(table)
+
+
+def cell(value: Any) -> Any:
+    """Return how a value reads in a table; times in the local zone, to the second."""
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+    return value if hasattr(value, "__rich_console__") else escape(str(value))
+
+
+def escape(text: str) -> str:
+    """Return `text` so that square brackets in it mean themselves."""
+    return text.replace("[", r"\[")
+
+
+def fail(message: str) -> None:
+    """Write what went wrong to standard error."""
+    sys.stderr.write(f"Error: {message}\n")
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _plain(item) for name, item in asdict(value).items()}
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

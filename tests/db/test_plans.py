@@ -1,0 +1,236 @@
+"""At 50,000 contacts, 50,000 calls and 100,000 events the hot statements use their indexes and look at few rows.
+
+Each is explained as the role that runs it, under row level security, with the plan for the values at hand and with the
+generic plan that a prepared statement may come to.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from outdial.db import claims, events, settlements
+from outdial.db.embedded import EmbeddedPostgres
+from outdial.db.session import Database
+from outdial.db.statements import Connection, Statement
+from tests.support import postgres
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    Tenant,
+    create_campaign,
+    create_member,
+    create_tenant,
+    fill_campaign,
+)
+from tests.support.postgres import TEMPLATE, Scratch
+
+CONTACTS = 50_000
+ZONES = (
+    "America/New_York",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "America/Phoenix",
+    "Pacific/Honolulu",
+)
+LIVE, DUE_CALLS, DUE_CAMPAIGNS, PENDING_EVENTS = 15, 20, 5, 30
+LATER = NOW + timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A database with two organizations of which the first has much: one big campaign, and many small ones."""
+
+    database: Scratch
+    tenant: Tenant
+    campaign: Campaign
+    user_id: UUID
+    retell_call_ids: list[str]
+    call_ids: list[UUID]
+
+
+@pytest.fixture(scope="module")
+def filled(postgres_server: EmbeddedPostgres, _templates: set[str]) -> Iterator[Filled]:
+    """Fill one clone for all tests of this module: none of them changes it."""
+    with asyncio.Runner() as runner:
+        if TEMPLATE not in _templates:
+            runner.run(postgres.make_template(postgres_server))
+            _templates.add(TEMPLATE)
+        clone = postgres.scratch(postgres_server, template=TEMPLATE)
+        database = runner.run(clone.__aenter__())
+        yield runner.run(fill(database))
+        runner.run(clone.__aexit__(None, None, None))
+
+
+async def fill(database: Scratch) -> Filled:
+    connection = await asyncpg.connect(database.dsn)
+    tenant = await create_tenant(connection)
+    campaign = await create_campaign(connection, tenant)
+    await fill_campaign(connection, campaign, CONTACTS, zones=ZONES)
+    other = await create_tenant(connection, credential="acme")
+    await fill_campaign(connection, await create_campaign(connection, other), 500, zones=ZONES)
+    await connection.execute(CAMPAIGNS, tenant.organization_id, tenant.provider_account_id, NOW, DUE_CAMPAIGNS)
+    await connection.execute(CALLS, NOW, tenant.provider_account_id, LIVE, DUE_CALLS, campaign.id)
+    await connection.execute(EVENTS, NOW, PENDING_EVENTS)
+    await connection.execute("vacuum analyze")
+    user_id = await create_member(connection, tenant.organization_id, "viewer")
+    calls = await connection.fetch("select id, retell_call_id from calls where status = 'placed' limit 20")
+    await connection.close()
+    return Filled(
+        database, tenant, campaign, user_id, [row["retell_call_id"] for row in calls], [row["id"] for row in calls]
+    )
+
+
+CAMPAIGNS = """
+insert into campaigns (organization_id, provider_account_id, name, status, retell_agent_id, from_number, next_batch_at)
+select $1, $2, 'Small ' || n, case when n % 2 = 0 then 'active' else 'completed' end, 'agent_1', '+12125550000',
+  case when n <= 2 * $4 and n % 2 = 0 then $3 else $3::timestamptz + interval '1 day' end
+from generate_series(1, 3000) as n
+"""
+CALLS = """
+insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
+  attempt_number, phone, from_number, request, decision, requested_at, created_at, updated_at, retell_call_id, status,
+  next_check_at, request_deadline)
+select gen_random_uuid(), organization_id, campaign_id, id, contact_id, $2, 1, phone, '+12125550000', '{}', '{}',
+  at, at, at, 'call_' || n,
+  case when n <= $3 then 'placed' else 'ended' end,
+  case when n <= $4 then $1 when n % 100 = 0 then $1 + interval '1 day' end, null
+from (select *, row_number() over (order by phone) as n, $1::timestamptz - interval '1 hour' as at
+  from campaign_contacts where campaign_id = $5) as entered
+"""
+EVENTS = """
+insert into webhook_events (organization_id, call_id, source, credential, retell_call_id, event, body, body_sha256,
+  status, received_at, next_try_at)
+select organization_id, id, 'webhook', 'default', retell_call_id, event, '{}', sha256(convert_to(retell_call_id, 'utf8')),
+  case when row_number() over () <= $2 then 'pending' else 'applied' end, $1, $1
+from calls, unnest(array['call_started', 'call_ended']) as event
+"""
+
+
+# Plans.
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One node of a plan that reads a table or an index; `rows` are all that it looked at, over its loops."""
+
+    kind: str
+    table: str
+    index: str
+    rows: int
+
+
+def scans(node: dict[str, Any]) -> Iterator[Scan]:
+    looked_at = node["Actual Rows"] + sum(v for k, v in node.items() if k.startswith("Rows Removed by"))
+    if "Relation Name" in node or "Index Name" in node:
+        rows = round(looked_at * node["Actual Loops"])
+        yield Scan(node["Node Type"], node.get("Relation Name", ""), node.get("Index Name", ""), rows)
+    for child in node.get("Plans", []):
+        yield from scans(child)
+
+
+async def explain(connection: Connection, sql: str, arguments: list[Any], *, generic: bool) -> dict[str, Any]:
+    """Run `sql` and return its plan; the settings and whatever it changed end with the transaction."""
+    prepared = await connection.prepare(sql)
+    names = [kind.name for kind in prepared.get_parameters()]
+    literals = [
+        await connection.fetchval(f"select quote_nullable(($1::{name})::text)", argument)  # noqa: S608
+        for name, argument in zip(names, arguments, strict=True)
+    ]
+    mode = "force_generic_plan" if generic else "force_custom_plan"
+    await connection.execute(f"set local plan_cache_mode = {mode}; prepare explained as {sql}")
+    values = f"({', '.join(literals)})" if literals else ""
+    answer = await connection.fetchval(f"explain (analyze, timing off, format json) execute explained{values}")
+    await connection.execute("deallocate explained")
+    plan: dict[str, Any] = json.loads(answer)[0]["Plan"]
+    return plan
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A statement with its arguments, who runs it, the indexes that it is meant to use, and how much it may look at."""
+
+    statement: Statement[Any]
+    role: str
+    arguments: Callable[[Filled], dict[str, object]]
+    indexes: frozenset[str]
+    rows: int
+    function: str | None = None
+
+
+def of_campaign(filled: Filled) -> dict[str, object]:
+    return {
+        "campaign_id": filled.campaign.id,
+        "organization_id": filled.tenant.organization_id,
+        "provider_account_id": filled.tenant.provider_account_id,
+        "zones": list(ZONES),
+        "now": LATER,
+        "day_ago": LATER - timedelta(days=1),
+        "limit": 10,
+    }
+
+
+def of_calls(filled: Filled) -> dict[str, object]:
+    return {"ids": filled.call_ids[:5], "retell_call_ids": filled.retell_call_ids[5:]}
+
+
+def at_now(_: Filled) -> dict[str, object]:
+    return {"now": NOW, "limit": 100, "named": []}
+
+
+def page_of_events(filled: Filled) -> dict[str, object]:
+    narrowing = {"before_id": None, "status": None, "event": None}
+    return {**narrowing, "organization_id": filled.tenant.organization_id, "limit": 50}
+
+
+CASES = [
+    Case(
+        claims.DUE_CONTACTS,
+        "dialer",
+        of_campaign,
+        frozenset({"campaign_contacts_pending", "calls_live_phone", "calls_phone"}),
+        400,
+    ),
+    Case(claims.PENDING_ZONES, "dialer", of_campaign, frozenset({"campaign_contacts_pending"}), 10),
+    Case(claims.COUNT_LIVE, "dialer", of_campaign, frozenset({"calls_live_account"}), 1600),
+    Case(claims.OPEN_CONTACTS, "dialer", of_campaign, frozenset(), 2),
+    Case(events.LOCK_CALLED, "webhook", of_calls, frozenset({"calls_pkey", "calls_retell_call_id_key"}), 100),
+    Case(events.TAKE_PENDING_EVENTS, "webhook", at_now, frozenset({"webhook_events_pending"}), 60),
+    Case(events.LIST_EVENTS, "viewer", page_of_events, frozenset(), 60),
+    Case(claims.DUE_CAMPAIGNS, "dialer", at_now, frozenset({"campaigns_due"}), 20, "due_campaigns"),
+    Case(settlements.CALLS_TO_CHECK, "dialer", at_now, frozenset({"calls_check"}), 30, "calls_to_check"),
+]
+
+
+@asynccontextmanager
+async def asking(filled: Filled, role: str) -> AsyncIterator[Connection]:
+    login = "outdial_api" if role == "viewer" else f"outdial_{role}"
+    async with await Database.connect(filled.database.dsn_for(login), application_name="test", max_size=1) as pool:
+        if role == "viewer":
+            async with pool.as_caller("authenticated", {"sub": str(filled.user_id)}) as connection:
+                yield connection
+        elif role == "dialer":
+            async with pool.for_organization(filled.tenant.organization_id) as connection:
+                yield connection
+        else:
+            async with pool.transaction() as connection:
+                yield connection
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.statement.name)
+async def test_a_hot_statement_looks_at_few_rows_through_its_index(filled: Filled, case: Case, generic: bool) -> None:
+    named = case.arguments(filled)
+    arguments = [named[name] for name in case.statement.parameters]
+    async with asking(filled, case.role) as connection:
+        plan = await explain(connection, case.statement.sql, arguments, generic=generic)
+        found = list(scans(plan))
+        print(case.statement.name, generic, plan.get("Execution Time"), *found, sep="\n   ")

@@ -1,0 +1,239 @@
+"""The migrations keep the house rules, work on Postgres 15, and give no right that the files do not name."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+import outdial
+from outdial.db import migrate
+from outdial.db.embedded import EmbeddedPostgres
+from outdial.db.migrate import push, split_statements
+from outdial.db.statements import REGISTRY
+from tests.db.test_statements import DOMAIN_TIME
+from tests.support.postgres import MIGRATIONS, Scratch, scratch_directory
+from tests.support.two_organizations import World, acting, create_world
+
+FILES = sorted(MIGRATIONS.glob("*.sql"))
+LOGINS = ("outdial_api", "outdial_webhook", "outdial_dialer")
+ROLES = ("anon", "authenticated", "service_role", *LOGINS)
+POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
+BOOTSTRAP = Path(migrate.__file__).with_name("bootstrap.sql")
+SOURCE = Path(outdial.__file__).parent
+
+each_file = pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+
+
+def code_of(path: Path) -> list[str]:
+    """Return the statements of a file without comments and with single spaces."""
+    return [re.sub(r"\s+", " ", re.sub(r"--.*", "", found.sql)).strip() for found in split_statements(path.read_text())]
+
+
+# The text of the files.
+
+
+@each_file
+def test_a_file_is_named_by_its_moment_and_begins_by_saying_what_it_makes(path: Path) -> None:
+    assert re.fullmatch(r"20\d{12}_[a-z_]+\.sql", path.name)
+    assert re.match(r"-- [A-Z].*[^ ]\n", path.read_text())
+    assert path.read_text().endswith("\n")
+
+
+@each_file
+def test_a_table_is_guarded_in_the_file_that_creates_it(path: Path) -> None:
+    statements = code_of(path)
+    for statement in statements:
+        if created := re.match(r"create table (public\.\w+)", statement):
+            table = created[1]
+            assert f"alter table {table} enable row level security" in statements
+            assert f"alter table {table} force row level security" in statements
+            revoked = [s for s in statements if s.startswith("revoke all on") and re.search(rf"{table}\b", s)]
+            assert [s.rpartition(" from ")[2] for s in revoked] == ["anon, authenticated, service_role"]
+            assert any(re.match(rf"create policy \w+ on {table} ", s) for s in statements)
+
+
+@each_file
+def test_a_file_uses_nothing_that_ages_badly_or_that_a_plain_server_lacks(path: Path) -> None:
+    for statement in code_of(path):
+        for banned in (
+            "create type",
+            " enum",
+            "create extension",
+            "pgcrypto",
+            "uuid_generate",
+            " serial",
+            "drop table",
+        ):
+            assert banned not in f" {statement.lower()}", statement
+
+
+@each_file
+def test_the_clock_of_the_database_is_read_in_column_defaults_only(path: Path) -> None:
+    for statement in code_of(path):
+        rest = re.sub(r"\w+ timestamptz not null default now\(\)", "", statement)
+        assert [match[0] for match in DOMAIN_TIME.finditer(rest)] == [], statement
+
+
+@each_file
+def test_a_function_names_its_schema_search_path_and_callers(path: Path) -> None:
+    statements = code_of(path)
+    for statement in statements:
+        if created := re.match(r"create (?:or replace )?function (\S+?)\(", statement):
+            assert created[1].startswith("private.")
+            assert "set search_path = ''" in statement
+            assert any(
+                s.startswith(f"revoke all on function {created[1]}(") and s.endswith("from public") for s in statements
+            )
+
+
+# What the database makes of them.
+
+
+async def test_no_type_is_an_enum_and_every_time_has_a_zone(connection: asyncpg.Connection) -> None:
+    assert (
+        await connection.fetch(
+            "select typname from pg_type where typtype in ('e', 'd') and typnamespace = 'public'::regnamespace"
+        )
+        == []
+    )
+    odd = await connection.fetch(
+        "select table_name, column_name from information_schema.columns where table_schema = 'public'"
+        " and data_type in ('timestamp without time zone', 'json', 'character varying', 'money', 'date')"
+    )
+    assert odd == []
+
+
+async def test_every_reference_but_those_to_accounts_is_followed_back_by_an_index(
+    connection: asyncpg.Connection,
+) -> None:
+    # An index on organization_id alone would look through all that the organization has.
+    rows = await connection.fetch(
+        """
+        select c.conrelid::regclass::text as "table", c.confrelid::regclass::text as "to"
+        from pg_constraint c
+        left join pg_attribute o on o.attrelid = c.conrelid and o.attname = 'organization_id'
+          and cardinality(c.conkey) > 1
+        where c.contype = 'f' and c.connamespace = 'public'::regnamespace and not exists (
+          select from pg_index i where i.indrelid = c.conrelid and i.indpred is null
+            and i.indkey[0] = any (c.conkey) and i.indkey[0] is distinct from o.attnum)
+        """
+    )
+
+    # Nobody deletes an account that has called; a full index would cost every call.
+    assert {tuple(row) for row in rows} == {("calls", "provider_accounts"), ("campaigns", "provider_accounts")}
+
+
+EXECUTE = {
+    "private.current_organization()": {"outdial_dialer"},
+    "private.my_organizations(text)": {"authenticated"},
+    "private.due_campaigns(timestamp with time zone,integer,uuid[])": {"outdial_dialer"},
+    "private.scheduled_campaigns(timestamp with time zone,integer)": {"outdial_dialer"},
+    "private.calls_to_check(timestamp with time zone,integer)": {"outdial_dialer"},
+    "private.reopen_unmatched(text,text[],timestamp with time zone)": {"outdial_dialer"},
+    "private.check_arrow()": set[str](),
+    "private.check_completed()": set[str](),
+    "private.check_open_campaign()": set[str](),
+    "private.refuse_change()": set[str](),
+}
+
+
+async def test_each_function_runs_for_those_it_is_meant_for_and_nobody_else(connection: asyncpg.Connection) -> None:
+    rows = await connection.fetch(
+        "select oid::regprocedure::text as name, proconfig,"
+        " array(select r from unnest($1::text[]) r where has_function_privilege(r, oid, 'execute')) as callers"
+        " from pg_proc where pronamespace in ('private'::regnamespace, 'public'::regnamespace)",
+        list(ROLES),
+    )
+
+    assert {row["name"]: set(row["callers"]) for row in rows} == EXECUTE
+    assert {tuple(row["proconfig"]) for row in rows} == {('search_path=""',)}
+
+
+GRANTS = """
+select 'table ' || c.relname || coalesce('.' || a.attname, ''), g.grantee::regrole::text, g.privilege_type
+from pg_class c
+left join lateral (select null::name as attname, c.relacl as acl
+  union all select attname, attacl from pg_attribute where attrelid = c.oid and attacl is not null) a on true
+cross join lateral aclexplode(a.acl) g
+where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v', 'm') and g.grantee <> c.relowner
+"""
+
+
+async def grants(connection: asyncpg.Connection) -> set[tuple[str, str, str]]:
+    return {(row[0], row[1], row[2]) for row in await connection.fetch(GRANTS)}
+
+
+async def test_on_a_server_that_grants_everything_by_default_the_rights_are_the_same(
+    empty_database: Scratch, connection: asyncpg.Connection
+) -> None:
+    # As Supabase does it for every new table of the schema public.
+    supabase = await asyncpg.connect(empty_database.dsn)
+    await supabase.execute(BOOTSTRAP.read_text())
+    await supabase.execute(
+        "alter default privileges in schema public grant all on tables to anon, authenticated, service_role;"
+        "alter default privileges in schema public grant all on functions to anon, authenticated, service_role"
+    )
+    await push(empty_database.dsn, MIGRATIONS)
+
+    assert await grants(supabase) == await grants(connection) != set()
+    await supabase.close()
+
+
+# The statements as those who run them.
+
+CALLS_OF_STATEMENTS = re.compile(r"\b(?:db|events|claims|settlements|campaigns)\.([A-Z][A-Z_]+)\b")
+USERS = {"dialer": "dialer", "inbox": "webhook", "campaigns": "operator"}
+
+
+def statements_of(package: str) -> set[str]:
+    text = "".join(
+        path.read_text() for path in (SOURCE / package).glob("*.py") if path.stem not in ("replay", "create")
+    )
+    return {name.lower() for name in CALLS_OF_STATEMENTS.findall(text)} & set(REGISTRY)
+
+
+@pytest.mark.parametrize("package", USERS)
+async def test_a_process_has_the_rights_that_its_statements_need(
+    database: Scratch, connection: asyncpg.Connection, package: str
+) -> None:
+    world: World = await create_world(database, connection)
+    refused = {}
+    async with acting(world, USERS[package]) as acting_connection:
+        for name in sorted(statements_of(package)):
+            statement = REGISTRY[name]
+            try:
+                # The rights are checked as the plan starts, before any row is looked for.
+                async with acting_connection.transaction():
+                    await acting_connection.fetch(f"explain {statement.sql}", *[None for _ in statement.parameters])
+            except asyncpg.InsufficientPrivilegeError as error:
+                refused[name] = str(error)
+
+    assert len(statements_of(package)) >= 10
+    assert refused == {}
+
+
+# Postgres 15.
+
+
+@pytest.fixture
+def postgres_15(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedPostgres]:
+    if not (POSTGRES_15 / "initdb").exists():
+        pytest.skip(f"no Postgres 15 in {POSTGRES_15}")
+    monkeypatch.setenv("OUTDIAL_PG_BIN", str(POSTGRES_15))
+    with scratch_directory() as path, EmbeddedPostgres(path / "home", durable=False) as server:
+        yield server
+
+
+async def test_the_migrations_and_all_statements_work_on_postgres_15(postgres_15: EmbeddedPostgres) -> None:
+    applied = await push(postgres_15.dsn, MIGRATIONS)
+    connection = await asyncpg.connect(postgres_15.dsn)
+    try:
+        assert connection.get_server_version().major == 15
+        for statement in REGISTRY.values():
+            await connection.prepare(statement.sql)
+    finally:
+        await connection.close()
+
+    assert [found.file for found in applied] == [path.name for path in FILES]

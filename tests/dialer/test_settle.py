@@ -1,0 +1,228 @@
+"""Requests leave outside transactions and in time; each answer has its effect, and none more than it says."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.place import Answered, Placer, TooLate
+from outdial.dialer.plan import PlannedCall
+from outdial.dialer.settle import BREAKER, Settler
+from outdial.retell.answers import Ambiguous, Placed, RefusalKind, Refused
+from outdial.retell.client import RetellClient
+from outdial.retell.errors import NotSent
+from outdial.retell.simulator.faults import Fault, FaultKind
+from outdial.retell.simulator.in_process import SimulatorTransport
+from outdial.retell.wire import Reply
+from tests.support.dialing import Stage, life_of_call
+from tests.support.factories import NOW, Campaign, create_campaign, create_campaign_contact, create_contact, create_tenant
+
+
+async def claimed(stage: Stage, size: int = 1, **columns: Any) -> tuple[Campaign, list[PlannedCall]]:
+    """Claim `size` calls of a new campaign."""
+    campaign = await create_campaign(stage.look, await create_tenant(stage.look), batch_size=20, **columns)
+    for _ in range(size):
+        await create_campaign_contact(stage.look, campaign)
+    claim = await Claimer(stage.dialing, stage.clock, stage.settings).claim(
+        campaign.tenant.organization_id, campaign.id
+    )
+    assert isinstance(claim, Claimed)
+    assert len(claim.calls) == size
+    return campaign, claim.calls
+
+
+def placer(stage: Stage) -> Placer:
+    """Return a placer over the simulator."""
+    return Placer(stage.clients, stage.clock, stage.settings)
+
+
+async def settle(stage: Stage, *answered: Answered) -> None:
+    """Settle the answers."""
+    await Settler(stage.dialing, stage.clock, stage.settings).settle(answered)
+
+
+async def contact_of(stage: Stage, call_id: UUID) -> dict[str, Any]:
+    """Return the campaign contact of a call."""
+    return await stage.row("campaign_contacts", (await stage.row("calls", call_id))["campaign_contact_id"])
+
+
+async def test_no_request_leaves_while_a_transaction_is_open(stage: Stage) -> None:
+    _, calls = await claimed(stage)
+    async with stage.dialing.transaction():
+        with pytest.raises(RuntimeError, match="transaction is open"):
+            await placer(stage).place(calls)
+    assert stage.asked() == []
+
+
+async def test_a_request_that_comes_too_late_is_not_sent_and_its_contact_goes_back(stage: Stage) -> None:
+    _, calls = await claimed(stage)
+    stage.clock.advance(timedelta(seconds=6))
+    [answered] = await placer(stage).place(calls)
+    assert answered.answer == TooLate()
+    assert stage.asked() == []
+    await settle(stage, answered)
+    contact = await contact_of(stage, calls[0].id)
+    assert (await stage.row("calls", calls[0].id))["status"] == "released"
+    assert (contact["status"], contact["attempts"], contact["next_attempt_at"]) == ("pending", 0, stage.clock.now())
+
+
+async def test_each_request_leaves_at_its_start_and_the_answers_keep_the_order(stage: Stage) -> None:
+    _, calls = await claimed(stage, 5)
+    answered = await placer(stage).place(calls)
+    assert [item.call for item in answered] == calls
+    assert all(isinstance(item.answer, Placed) for item in answered)
+    assert len({entry.idempotency_key for entry in stage.asked()}) == 5
+    assert stage.clock.now() == calls[-1].start_at
+
+
+async def test_an_account_without_a_key_pauses_with_the_name_of_the_setting(stage: Stage) -> None:
+    campaign, calls = await claimed(stage)
+    stage.clients.clear()
+    await settle(stage, *await placer(stage).place(calls))
+    row = await stage.row("campaigns", campaign.id)
+    assert row["status"] == "pausing"
+    assert "set RETELL_API_KEY" in row["paused_reason"]
+    assert (await contact_of(stage, calls[0].id))["status"] == "pending"
+
+
+async def test_a_placed_call_has_its_id_and_is_asked_about_when_it_stays_silent(stage: Stage) -> None:
+    _, calls = await claimed(stage)
+    await settle(stage, *await placer(stage).place(calls))
+    call = await stage.row("calls", calls[0].id)
+    assert (call["status"], call["retell_call_id"]) == ("placed", stage.asked()[0].call_id)
+    assert (call["request_deadline"], call["placed_at"]) == (None, NOW)
+    assert call["next_check_at"] == NOW + stage.settings.reconcile_after
+
+
+@pytest.mark.parametrize(
+    ("kind", "contact", "campaign_status", "wait"),
+    [
+        (RefusalKind.contact, "failed", "active", 0),
+        (RefusalKind.configuration, "pending", "pausing", 0),
+        (RefusalKind.account, "pending", "pausing", 0),
+        (RefusalKind.capacity, "pending", "active", 10),
+        (RefusalKind.unreachable, "pending", "active", 10),
+    ],
+)
+async def test_each_refusal_has_its_effect_and_uses_up_no_attempt(
+    stage: Stage, kind: RefusalKind, contact: str, campaign_status: str, wait: int
+) -> None:
+    campaign, calls = await claimed(stage)
+    await settle(stage, Answered(calls[0], Refused(kind, 418, "no tea")))
+    call, row = await stage.row("calls", calls[0].id), await contact_of(stage, calls[0].id)
+    assert (call["status"], call["error"], call["next_check_at"]) == ("refused", f"{kind}: no tea", None)
+    assert (row["status"], row["attempts"], row["faults"]) == (contact, 0, 0)
+    assert row["next_attempt_at"] == NOW + timedelta(seconds=wait)
+    after = await stage.row("campaigns", campaign.id)
+    assert after["status"] == campaign_status
+    assert ("no tea" in (after["paused_reason"] or "")) == (campaign_status == "pausing")
+
+
+async def test_account_trouble_pauses_the_other_campaigns_of_the_account_too(stage: Stage) -> None:
+    campaign, calls = await claimed(stage)
+    same = await create_campaign(stage.look, campaign.tenant)
+    other = await create_campaign(stage.look, await create_tenant(stage.look, credential="other"))
+    await settle(stage, Answered(calls[0], Refused(RefusalKind.account, 402, "pay")))
+    statuses = {row["id"]: row["status"] for row in await stage.rows("campaigns")}
+    assert statuses == {campaign.id: "pausing", same.id: "pausing", other.id: "active"}
+
+
+async def test_a_batch_that_meets_capacity_halves_the_rate_once_for_a_while(stage: Stage) -> None:
+    campaign, calls = await claimed(stage, 6)
+    await settle(stage, *(Answered(call, Refused(RefusalKind.capacity, 429, "slow")) for call in calls))
+    account = await stage.row("provider_accounts", campaign.tenant.provider_account_id)
+    assert (account["rate_factor"], account["backoff_until"]) == (0.5, NOW + stage.settings.capacity_hold)
+
+
+async def test_a_request_that_never_left_slows_down_and_places_nothing(stage: Stage) -> None:
+    class Unplugged(SimulatorTransport):
+        async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
+            raise NotSent("no route")
+
+    _, calls = await claimed(stage)
+    stage.clients["default"] = RetellClient(Unplugged(stage.world, stage.clock.now, "key"))
+    await settle(stage, *await placer(stage).place(calls))
+    assert (await contact_of(stage, calls[0].id))["status"] == "pending"
+    assert (await stage.rows("provider_accounts"))[0]["rate_factor"] == 0.5
+
+
+@pytest.mark.parametrize(("refused", "placed", "status"), [(BREAKER, 0, "pausing"), (BREAKER - 1, 0, "active"), (BREAKER, 1, "active")])
+async def test_a_batch_of_refused_numbers_and_nothing_else_pauses_the_campaign(
+    stage: Stage, refused: int, placed: int, status: str
+) -> None:
+    campaign, calls = await claimed(stage, refused + placed)
+    answers = [Answered(call, Refused(RefusalKind.contact, 400, "bad")) for call in calls[:refused]]
+    await settle(stage, *answers, *(Answered(call, Placed(call.id.hex, None)) for call in calls[refused:]))
+    assert (await stage.row("campaigns", campaign.id))["status"] == status
+
+
+@pytest.mark.parametrize(
+    "kind", [FaultKind.drop_reply, FaultKind.hang_reply, FaultKind.fail_reply, FaultKind.garble_reply]
+)
+async def test_an_answer_that_says_nothing_certain_makes_the_call_unknown_and_the_request_over(
+    stage: Stage, kind: FaultKind
+) -> None:
+    _, calls = await claimed(stage)
+    stage.world.faults.replace([Fault(kind=kind)])
+    await settle(stage, *await placer(stage).place(calls))
+    call = await stage.row("calls", calls[0].id)
+    assert (call["status"], bool(call["error"])) == ("unknown", True)
+    assert call["next_check_at"] == NOW + stage.settings.rescue_after
+    assert (await contact_of(stage, calls[0].id))["status"] == "calling"
+
+
+@pytest.mark.parametrize(
+    "answer", [Placed("call_1", None), Refused(RefusalKind.contact, 400, "bad"), Ambiguous("HTTP 500")]
+)
+async def test_a_webhook_that_came_before_the_answer_is_not_overwritten(
+    stage: Stage, answer: Placed | Refused | Ambiguous
+) -> None:
+    _, calls = await claimed(stage)
+    await stage.send(*life_of_call("call_1", calls[0].id).values())
+    before = await stage.row("calls", calls[0].id), await contact_of(stage, calls[0].id)
+    assert before[0]["status"] == "ended"
+    stage.clock.advance(timedelta(seconds=3))
+    await settle(stage, Answered(calls[0], answer))
+    assert (await stage.row("calls", calls[0].id), await contact_of(stage, calls[0].id)) == before
+
+
+async def test_events_without_metadata_that_came_before_the_answer_are_applied_after_it(stage: Stage) -> None:
+    _, calls = await claimed(stage)
+    await stage.send(*life_of_call("call_1", None).values())
+    assert {row["status"] for row in await stage.rows("webhook_events")} == {"unmatched"}
+    await settle(stage, Answered(calls[0], Placed("call_1", None)))
+    await stage.applier().run_once()
+    assert (await stage.row("calls", calls[0].id))["status"] == "ended"
+    assert {row["status"] for row in await stage.rows("webhook_events")} == {"applied"}
+
+
+async def test_a_refused_contact_of_a_cancelled_campaign_is_cancelled(stage: Stage) -> None:
+    campaign, calls = await claimed(stage)
+    await stage.change("campaigns", campaign.id, status="cancelling")
+    await settle(stage, Answered(calls[0], Refused(RefusalKind.capacity, 429, "slow")))
+    assert (await contact_of(stage, calls[0].id))["status"] == "cancelled"
+
+
+async def test_settling_and_webhooks_of_the_same_calls_at_once_lose_nothing(stage: Stage) -> None:
+    campaign = await create_campaign(stage.look, await create_tenant(stage.look), batch_size=20)
+    for number in range(20):
+        people = [await create_contact(stage.look, campaign.tenant.organization_id) for _ in range(10)]
+        for contact in people:
+            await create_campaign_contact(stage.look, campaign, contact)
+        claim = await Claimer(stage.dialing, stage.clock, stage.settings).claim(
+            campaign.tenant.organization_id, campaign.id
+        )
+        assert isinstance(claim, Claimed)
+        answers = [Answered(call, Placed(f"r{number}_{call.id.hex}", None)) for call in claim.calls]
+        events = [life_of_call(f"r{number}_{call.id.hex}", call.id)["call_started"] for call in claim.calls]
+        await asyncio.gather(settle(stage, *reversed(answers)), stage.send(*events), stage.send(*events))
+        stage.clock.advance(timedelta(seconds=2))
+        await stage.applier().run_once()
+        assert {row["status"] for row in await stage.rows("calls")} == {"ongoing"}
+        await stage.look.execute("update calls set status = 'ended'")
+        await stage.look.execute("update campaign_contacts set status = 'completed'")
+        await stage.look.execute("delete from webhook_events")
+        await stage.look.execute("delete from calls")

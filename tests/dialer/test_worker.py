@@ -1,0 +1,190 @@
+"""One dialer among many: what it takes, when it looks again, and how it stops."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from outdial.clock import VirtualClock
+from outdial.dialer.worker import Dialer
+from outdial.retell.simulator.script import Step
+from tests.support.dialing import Stage
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    create_campaign,
+    create_campaign_contact,
+    create_tenant,
+)
+
+
+class Standing(VirtualClock):
+    """A clock that moves only by hand: requests leave at once."""
+
+    async def sleep_until(self, moment: datetime) -> None:
+        """Do not move."""
+        await asyncio.sleep(0)
+
+
+async def running(stage: Stage, size: int, account: dict[str, Any] | None = None, **columns: Any) -> Campaign:
+    """Create an active campaign with due contacts."""
+    tenant = await create_tenant(stage.look, **(account or {}))
+    campaign = await create_campaign(stage.look, tenant, **columns)
+    for _ in range(size):
+        await create_campaign_contact(stage.look, campaign)
+    return campaign
+
+
+async def play(stage: Stage, *dialers: Dialer, minutes: int) -> None:
+    """Let dialers and webhooks run for some simulated minutes."""
+    end = stage.clock.now() + timedelta(minutes=minutes)
+    applier = stage.applier()
+    while stage.clock.now() < end:
+        for dialer in dialers:
+            await dialer.run_once()
+            await dialer.settled()
+            await dialer.rescuer.run_once()
+        await stage.deliver()
+        await applier.run_once()
+        stage.clock.advance(timedelta(seconds=5))
+
+
+async def test_a_campaign_runs_from_its_first_call_to_completed(stage: Stage) -> None:
+    campaign = await running(stage, 12, {"calls_per_second": 2.0, "concurrency_limit": 4}, batch_size=3)
+    await play(stage, stage.dialer(), minutes=20)
+    assert (await stage.row("campaigns", campaign.id))["status"] == "completed"
+    assert {row["status"] for row in await stage.rows("campaign_contacts")} == {"completed"}
+    assert len(stage.asked()) == 12
+    assert stage.world.peak_live <= 4
+    assert stage.world.starts.peak <= 2
+
+
+async def test_a_contact_that_does_not_answer_is_called_again_up_to_the_cap(stage: Stage) -> None:
+    campaign = await running(
+        stage, 1, {"daily_call_cap": 9}, max_attempts=3, retry_policy='{"no_answer": {"delays": ["1m"]}, "jitter": 0}'
+    )
+    [contact] = await stage.rows("campaign_contacts")
+    stage.world.script(contact["phone"], [Step("dial_no_answer")])
+    await play(stage, stage.dialer(), minutes=15)
+    [contact] = await stage.rows("campaign_contacts")
+    assert (contact["status"], contact["attempts"], contact["call_count"]) == ("failed", 3, 3)
+    assert [row["attempt_number"] for row in await stage.rows("calls")] == [1, 2, 3]
+    assert (await stage.row("campaigns", campaign.id))["status"] == "completed"
+
+
+async def test_two_dialers_share_the_work_and_call_nobody_twice(stage: Stage) -> None:
+    await running(stage, 30, batch_size=4)
+    one, other = stage.dialer(), stage.dialer()
+    for _ in range(10):
+        await asyncio.gather(one.run_once(), other.run_once())
+        await asyncio.gather(one.settled(), other.settled())
+        stage.clock.advance(timedelta(seconds=2))
+        await stage.deliver()
+    await play(stage, one, other, minutes=10)
+    asked = [entry.to_number for entry in stage.asked()]
+    assert len(asked) == len(set(asked)) == 30
+
+
+async def test_a_dialer_looks_again_when_the_next_batch_is_due_and_not_later(stage: Stage) -> None:
+    stage.clock = Standing(NOW)
+    campaign = await running(stage, 40, {"calls_per_second": 20.0, "concurrency_limit": 100}, batch_size=15)
+    dialer = stage.dialer()
+    assert await dialer.run_once() == 15
+    next_batch_at = (await stage.row("campaigns", campaign.id))["next_batch_at"]
+    assert NOW < next_batch_at < NOW + timedelta(seconds=1)
+    assert dialer.pause() == next_batch_at - NOW
+    stage.clock.set(next_batch_at)
+    assert dialer.pause() == timedelta()
+    assert await dialer.run_once() == 15
+    assert timedelta() < dialer.pause() < timedelta(seconds=1)
+    await dialer.settled()
+
+
+async def test_an_idle_dialer_looks_again_after_the_poll_interval(stage: Stage) -> None:
+    campaign, dialer = await running(stage, 0), stage.dialer()
+    assert await dialer.run_once() == 0
+    assert dialer.pause() == stage.settings.poll_interval
+    assert (await stage.row("campaigns", campaign.id))["status"] == "completed"
+    assert await dialer.run_once() == 0
+    assert dialer.pause() == stage.settings.poll_interval
+
+
+async def test_what_another_dialer_has_taken_over_does_not_keep_this_one_awake(stage: Stage) -> None:
+    campaign, dialer = await running(stage, 1, next_batch_at=NOW), stage.dialer()
+    await dialer.run_once()
+    await dialer.settled()
+    stage.clock.advance(timedelta(minutes=1))
+    await stage.change("campaigns", campaign.id, next_batch_at=stage.clock.now() + timedelta(hours=1))
+    await dialer.run_once()
+    assert dialer.pause() == stage.settings.poll_interval
+
+
+async def test_a_campaign_that_a_notification_names_is_looked_at_before_its_time(stage: Stage) -> None:
+    campaign, dialer = await running(stage, 1, next_batch_at=NOW + timedelta(hours=1)), stage.dialer()
+    assert await dialer.run_once() == 0
+    dialer.wake_for(str(campaign.id))
+    assert await dialer.run_once() == 1
+    await dialer.settled()
+
+
+async def test_a_wake_up_is_not_lost_when_the_database_is_away(stage: Stage) -> None:
+    campaign, dialer = await running(stage, 1, next_batch_at=NOW + timedelta(hours=1)), stage.dialer()
+    await dialer.run_once()
+    dialer.wake_for(str(campaign.id))
+    await stage.look.execute("revoke execute on function private.due_campaigns from outdial_dialer")
+    with pytest.raises(Exception, match="permission denied"):
+        await dialer.run_once()
+    await stage.look.execute("grant execute on function private.due_campaigns to outdial_dialer")
+    assert await dialer.run_once() == 1
+    await dialer.settled()
+
+
+async def test_stop_claims_no_more_and_lets_the_requests_under_way_come_home(stage: Stage) -> None:
+    await running(stage, 3)
+    dialer = stage.dialer()
+    stage.gate.shut()
+    await dialer.run_once()
+    await stage.gate.arrived.wait()
+    stopping = asyncio.create_task(dialer.stop())
+    await asyncio.sleep(0)
+    assert not stopping.done()
+    stage.gate.opened.set()
+    await stopping
+    assert {row["status"] for row in await stage.rows("calls")} == {"placed"}
+    assert await dialer.run_once() == 0
+
+
+async def test_the_limit_that_retell_reports_bounds_the_next_claim(stage: Stage) -> None:
+    await running(stage, 1, {"concurrency_limit": 5000})
+    dialer = stage.dialer()
+    await dialer.run_once()
+    await dialer.settled()
+    assert (await stage.rows("provider_accounts"))[0]["provider_limit"] == 1000
+    assert len(stage.asked("get-concurrency")) == 1
+    stage.clock.advance(timedelta(seconds=61))
+    await dialer.run_once()
+    assert len(stage.asked("get-concurrency")) == 2
+
+
+async def test_a_scheduled_campaign_starts_when_its_time_has_come_and_not_before(stage: Stage) -> None:
+    at = NOW + timedelta(hours=1)
+    campaign = await running(stage, 1, status="scheduled", scheduled_at=at, next_batch_at=None)
+    dialer = stage.dialer()
+    assert await dialer.scheduler.run_once() == 0
+    stage.clock.set(at)
+    assert await dialer.scheduler.run_once() == 1
+    assert await dialer.scheduler.run_once() == 0
+    row = await stage.row("campaigns", campaign.id)
+    assert (row["status"], row["started_at"], row["next_batch_at"]) == ("active", at, at)
+    [entry] = await stage.rows("audit_log")
+    assert (entry["actor"], entry["action"], entry["subject_id"]) == ("dialer", "start_campaign", str(campaign.id))
+    assert await dialer.run_once() == 1
+    await dialer.settled()
+
+
+async def test_two_schedulers_start_a_campaign_once(stage: Stage) -> None:
+    await running(stage, 1, status="scheduled", scheduled_at=NOW, next_batch_at=None)
+    started = await asyncio.gather(stage.dialer().scheduler.run_once(), stage.dialer().scheduler.run_once())
+    assert sum(started) == 1
+    assert len(await stage.rows("audit_log")) == 1

@@ -1,0 +1,125 @@
+"""Two organizations that must not see each other, and everybody who acts in them as the role they really have."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from outdial.db.session import Database, Role
+from outdial.db.statements import Connection
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    CampaignContact,
+    Tenant,
+    create_calling,
+    create_campaign,
+    create_member,
+    create_tenant,
+    create_user,
+    insert,
+    new_phone,
+)
+from tests.support.postgres import Scratch
+
+MEMBERS = ("viewer", "operator", "admin", "owner")
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """An organization with a row in every table, its people by role, and somebody who belongs to none."""
+
+    tenant: Tenant
+    people: Mapping[str, UUID]
+    fresh: Campaign
+    spare_user: UUID
+    spare_entry: CampaignContact
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Two organizations that must not see each other; what is tried is tried as `own`."""
+
+    database: Scratch
+    own: House
+    other: House
+
+
+async def create_world(database: Scratch, connection: Connection) -> World:
+    """Create two organizations with people of every role and a row in every table."""
+    return World(database, await _build(connection, "default"), await _build(connection, "acme"))
+
+
+async def _build(connection: Connection, credential: str) -> House:
+    tenant = await create_tenant(connection, credential=credential)
+    people = {role: await create_member(connection, tenant.organization_id, role) for role in MEMBERS}
+    campaign = await create_campaign(connection, tenant)
+    await create_calling(connection, campaign, retell_call_id=f"call_{credential}")
+    spare, _ = await create_calling(connection, campaign, status="ended")
+    people["outsider"] = await create_user(connection)
+    house = House(tenant, people, await create_campaign(connection, tenant), await create_user(connection), spare)
+    for table in ("phone_numbers", "do_not_call", "webhook_events", "audit_log"):
+        await insert(connection, table, **new_row(table, house, actor="webhook"))
+    return house
+
+
+def new_row(table: str, house: House, *, actor: str, user_id: UUID | None = None) -> dict[str, object]:
+    """Return a row of `house` that `actor` could add, if anybody can."""
+    tenant, entry = house.tenant, house.spare_entry
+    account: dict[str, object] = {"provider_account_id": tenant.provider_account_id}
+    caller: dict[str, object] = {"from_number": "+12125550000"}
+    contact: dict[str, object] = {
+        "campaign_id": entry.campaign.id,
+        "contact_id": entry.contact.id,
+        "phone": entry.contact.phone,
+    }
+    request = {"attempt_number": 2, "request": "{}", "decision": "{}", "requested_at": NOW}
+    event = {"credential": tenant.credential, "retell_call_id": uuid4().hex, "event": "call_ended", "body": b"{}"}
+    rows: dict[str, dict[str, object]] = {
+        "organizations": {"id": uuid4(), "name": "New"},
+        "organization_members": {"user_id": house.spare_user, "role": "viewer"},
+        "provider_accounts": {"name": "New", "credential": f"new_{uuid4().hex}"},
+        "phone_numbers": account | {"phone": new_phone()},
+        "contacts": {"phone": new_phone(), "zone_key": "Europe/Berlin", "zone_source": "number"},
+        "do_not_call": {"phone": new_phone(), "source": "call"},
+        "campaigns": account | caller | {"name": "New", "retell_agent_id": "agent_1"},
+        "campaign_contacts": contact | {"campaign_id": house.fresh.id, "zone_key": "UTC", "next_attempt_at": NOW},
+        "calls": account
+        | caller
+        | contact
+        | request
+        | {"id": uuid4(), "campaign_contact_id": entry.id, "created_at": NOW, "updated_at": NOW},
+        "webhook_events": event
+        | {"source": "reconciler" if actor == "dialer" else "webhook", "body_sha256": b"1" * 32}
+        | {"received_at": NOW, "next_try_at": NOW},
+        "audit_log": {"actor": str(user_id or actor), "at": NOW}
+        | {"action": "start_campaign", "subject_type": "campaign", "subject_id": "1"},
+    }
+    return rows[table] | ({} if table == "organizations" else {"organization_id": tenant.organization_id})
+
+
+CALLERS: Mapping[str, Role] = {
+    **dict.fromkeys([*MEMBERS, "outsider", "nobody"], "authenticated"),
+    "anon": "anon",
+    "service": "service_role",
+}
+ACTORS = [*CALLERS, "api", "webhook", "dialer", "undeclared dialer"]
+
+
+@asynccontextmanager
+async def acting(world: World, actor: str) -> AsyncIterator[Connection]:
+    """Open a transaction as the actor, of the own organization where that means something."""
+    login = "outdial_api" if actor in CALLERS else f"outdial_{actor.split()[-1]}"
+    pool = await Database.connect(world.database.dsn_for(login), application_name="test", max_size=1)
+    async with pool:
+        if actor in CALLERS:
+            user_id = world.own.people.get(actor)
+            claims = {"role": CALLERS[actor]} | ({"sub": str(user_id)} if user_id else {})
+            async with pool.as_caller(CALLERS[actor], claims) as connection:
+                yield connection
+        elif actor == "dialer":
+            async with pool.for_organization(world.own.tenant.organization_id) as connection:
+                yield connection
+        else:
+            async with pool.transaction() as connection:
+                yield connection
