@@ -17,7 +17,7 @@ import asyncpg
 import msgspec
 import uvloop
 
-from benchmarks.dial.campaign import MEASURED, WARM_UP, WARM_UP_CONTACTS, activate, seed
+from benchmarks.dial.campaign import KEY, MEASURED, WARM_UP, WARM_UP_CONTACTS, activate, seed
 from benchmarks.dial.dialer import TimedClaim
 from benchmarks.report import report
 from benchmarks.stack import Clone, clone, make_template, postgres, process
@@ -92,8 +92,9 @@ async def _run(database: Clone, contacts: int, processes: int, calls: int, compa
             stack.push_async_callback(observer.close)
             async with AsyncExitStack() as dialers:
                 for file in files:
-                    command = [sys.executable, "-m", "benchmarks.dial.dialer", database.dsn("outdial_dialer"), url, file]
-                    await dialers.enter_async_context(process(command, {}))
+                    command = [sys.executable, "-m", "benchmarks.dial.dialer", file]
+                    env = {"SUPABASE_DB_URL": database.dsn(), "RETELL_API_KEY": KEY, "RETELL_BASE_URL": url}
+                    await dialers.enter_async_context(process(command, env))
                 await _dial(observer, WARM_UP, WARM_UP_CONTACTS)
                 await observer.execute("checkpoint")
                 await _dial(observer, MEASURED, calls)

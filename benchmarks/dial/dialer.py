@@ -1,23 +1,18 @@
-"""One dialer as `outdial dialer` runs it, until SIGTERM; then it writes down how long each of its claims took."""
+"""The real `outdial dialer` until SIGTERM, with a watch on its claims, whose times it then writes to a file."""
 
-import asyncio
-import signal
+import os
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
 import uvloop
 
-from benchmarks.dial.campaign import KEY
-from outdial.clock import SystemClock
-from outdial.db.session import Database, assert_no_transaction
+from outdial.cli import ready
+from outdial.cli.dialing import run_dialer
 from outdial.dialer.claim import Claim, Claimed, Claimer
-from outdial.dialer.worker import Dialer
-from outdial.duties import Repeating
-from outdial.retell.client import RetellClient
-from outdial.settings import DialerSettings
 
 
 class TimedClaim(msgspec.Struct):
@@ -29,55 +24,29 @@ class TimedClaim(msgspec.Struct):
     campaign_id: UUID
 
 
-class TimingClaimer(Claimer):
-    """A claimer that holds a watch."""
+def timed(
+    claim: Callable[[Claimer, UUID, UUID], Awaitable[Claim]], claims: list[TimedClaim]
+) -> Callable[[Claimer, UUID, UUID], Awaitable[Claim]]:
+    """Return `claim` such that it notes in `claims` how long it took."""
 
-    timed: list[TimedClaim]
-
-    async def claim(self, organization_id: UUID, campaign_id: UUID) -> Claim:
-        """Claim, and note how long it took if it brought calls."""
+    async def watched(claimer: Claimer, organization_id: UUID, campaign_id: UUID) -> Claim:
         began = time.perf_counter()
-        claim = await super().claim(organization_id, campaign_id)
-        if isinstance(claim, Claimed) and claim.calls:
-            seconds = time.perf_counter() - began
-            self.timed.append(TimedClaim(time.time(), seconds, len(claim.calls), campaign_id))
-        return claim
+        done = await claim(claimer, organization_id, campaign_id)
+        if isinstance(done, Claimed) and done.calls:
+            claims.append(TimedClaim(time.time(), time.perf_counter() - began, len(done.calls), campaign_id))
+        return done
+
+    return watched
 
 
-async def run(dsn: str, retell_url: str, claims: Path) -> None:
-    """Dial until SIGTERM; the first line printed says that this process listens."""
-    clock, settings = SystemClock(), DialerSettings()
-    stopping = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    client = RetellClient.connect(KEY, retell_url, timeout=settings.request_timeout, guard=assert_no_transaction)
-    async with await Database.connect(dsn, application_name="outdial dialer") as database:
-        dialer = Dialer(database, {"default": client}, clock, settings)
-        claimer = TimingClaimer(database, clock, settings)
-        claimer.timed = []
-        dialer._claimer = claimer
-        duties = [
-            Repeating("dialer", dialer, dialer.pause),
-            Repeating("rescuer", dialer.rescuer, settings.poll_interval),
-            Repeating("scheduler", dialer.scheduler, settings.poll_interval),
-        ]
-
-        def wake(*notification: object) -> None:
-            dialer.wake_for(str(notification[-1]))
-            duties[0].wake()
-
-        async with database.pool.acquire() as listening:
-            await listening.add_listener("outdial_campaigns", wake)
-            for duty in duties:
-                duty.start()
-            print("listening", flush=True)
-            await stopping.wait()
-            stopped = asyncio.gather(*(duty.stop() for duty in duties))
-            await dialer.stop()
-            await stopped
-            await listening.remove_listener("outdial_campaigns", wake)
-    await client.close()
-    claims.write_bytes(msgspec.json.encode(claimer.timed))
+def main(file: Path) -> None:
+    """Dial with the settings of the environment; the first line printed says that this process listens."""
+    os.environ[ready.READY_FD] = str(os.dup(sys.stdout.fileno()))
+    claims: list[TimedClaim] = []
+    setattr(Claimer, "claim", timed(Claimer.claim, claims))  # noqa: B010
+    uvloop.run(run_dialer(os.environ))
+    file.write_bytes(msgspec.json.encode(claims))
 
 
 if __name__ == "__main__":
-    uvloop.run(run(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
+    main(Path(sys.argv[1]))

@@ -47,11 +47,21 @@ create function private.due_campaigns(p_now timestamptz, p_limit integer, p_name
 returns table (organization_id uuid, campaign_id uuid, status text)
 language sql stable security definer set search_path = ''
 as $$
-  select c.organization_id, c.id, c.status
-  from public.campaigns c
-  where c.status in ('active', 'pausing', 'cancelling') and (c.next_batch_at <= p_now or c.id = any (p_named))
-  order by c.next_batch_at
-  limit p_limit
+  select d.organization_id, d.id, d.status
+  from (
+    (
+      select c.organization_id, c.id, c.status, c.next_batch_at
+      from public.campaigns c
+      where c.status in ('active', 'pausing', 'cancelling') and c.next_batch_at <= p_now
+      order by c.next_batch_at
+      limit p_limit
+    )
+    union
+    select c.organization_id, c.id, c.status, c.next_batch_at
+    from public.campaigns c
+    where c.status in ('active', 'pausing', 'cancelling') and c.id = any (p_named)
+  ) d
+  order by d.next_batch_at
 $$;
 
 create function private.scheduled_campaigns(p_now timestamptz, p_limit integer)

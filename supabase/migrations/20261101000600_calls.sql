@@ -53,7 +53,7 @@ create unique index calls_live_phone on public.calls (organization_id, phone)
   where status in ('placing', 'placed', 'ongoing', 'unknown');
 create index calls_live_account on public.calls (provider_account_id, campaign_id)
   where status in ('placing', 'placed', 'ongoing', 'unknown');
-create index calls_requesting on public.calls (campaign_id, request_deadline) where status in ('placing', 'unknown');
+create index calls_requesting on public.calls (campaign_id, request_deadline) where request_deadline is not null;
 create index calls_check on public.calls (next_check_at) where next_check_at is not null;
 create index calls_phone on public.calls (organization_id, phone, requested_at desc);
 create index calls_campaign on public.calls (campaign_id, created_at desc);

@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, get_args
 from uuid import UUID
@@ -35,6 +35,7 @@ from tests.support.factories import (
 from tests.support.postgres import Scratch
 
 LATER = NOW + timedelta(minutes=1)
+DEADLINE = NOW + timedelta(seconds=35)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +196,10 @@ def one(subject: Subject) -> Mapping[str, object]:
     return {"campaign_id": subject.campaign.id, "call_id": subject.id, "ids": [subject.id], "reason": "r"}
 
 
+def answer_to(subject: Subject, deadline: datetime) -> dict[str, object]:
+    return {"ids": [subject.id], "deadlines": [deadline], "errors": ["e"]}
+
+
 _S = CampaignStatus
 ON_CAMPAIGNS = [
     Guard(campaigns.START_CAMPAIGN, "operator", moves(CAMPAIGN, _S.ACTIVE), allowed_from(_S.ACTIVE)),
@@ -250,7 +255,7 @@ ON_CALLS = [
         settlements.SETTLE_REFUSED,
         "dialer",
         {"placing": "refused", "unknown": "refused"},
-        lambda s: {"ids": [s.id], "errors": ["e"], "contact_statuses": ["failed"], "next_attempt_ats": [LATER]},
+        lambda s: answer_to(s, DEADLINE) | {"contact_statuses": ["failed"], "next_attempt_ats": [LATER]},
         "failed",
         CALL,
     ),
@@ -258,7 +263,7 @@ ON_CALLS = [
         settlements.SETTLE_UNKNOWN,
         "dialer",
         {"placing": "unknown", "unknown": "unknown"},
-        lambda s: {"ids": [s.id], "errors": ["e"]},
+        lambda s: answer_to(s, DEADLINE),
         "calling",
         CALL,
     ),
@@ -293,7 +298,8 @@ ON_CALLS = [
         "review",
         CALL,
     ),
-    Guard(settlements.STOP_CHECKING, "dialer", stays("ended"), one, "calling", CALL),
+    Guard(settlements.STOP_CHECKING, "dialer", stays("ended", "released", "review"), one, "calling", CALL),
+    Guard(settlements.END_REQUESTS, "dialer", stays(*CallStatus), lambda s: answer_to(s, DEADLINE), "calling", CALL),
 ]
 ARRANGE = {
     "campaign": (CampaignStatus, campaign_in),
@@ -423,6 +429,7 @@ async def test_a_contact_whose_call_was_not_made_goes_back_with_no_attempt_used_
         "ids": [subject.id],
         "reason": "r",
         "errors": ["e"],
+        "deadlines": [DEADLINE],
         "contact_statuses": ["pending"],
         "next_attempt_ats": [LATER],
     }
@@ -435,19 +442,34 @@ async def test_a_contact_whose_call_was_not_made_goes_back_with_no_attempt_used_
     assert tuple(row) == (contact, 0, 1, LATER)
 
 
+@pytest.mark.parametrize("name", ["settle_refused", "settle_unknown", "end_requests"])
+async def test_an_answer_to_a_request_that_has_been_repeated_since_settles_nothing(
+    connection: asyncpg.Connection, name: str
+) -> None:
+    subject = await call_in(connection, await create_tenant(connection), "unknown")
+    before = await snapshot(connection, subject)
+    known = answer_to(subject, DEADLINE - timedelta(seconds=30)) | {"now": LATER, "next_check_at": LATER}
+    known |= {"contact_statuses": ["failed"], "next_attempt_ats": [LATER]}
+    statement = REGISTRY[name]
+    await statement.run(connection, **{parameter: known[parameter] for parameter in statement.parameters})
+
+    assert await snapshot(connection, subject) == before
+    assert await connection.fetchval("select status from campaign_contacts") == "calling"
+
+
 @pytest.mark.parametrize("status", CallStatus)
-async def test_paused_is_not_said_while_a_request_may_be_in_flight(
+async def test_paused_is_not_said_while_a_request_may_be_in_flight_whatever_events_have_made_of_its_call(
     connection: asyncpg.Connection, status: CallStatus
 ) -> None:
-    tenant = await create_tenant(connection)
-    campaign = await create_campaign(connection, tenant, status="pausing")
+    campaign = await create_campaign(connection, await create_tenant(connection), status="pausing")
     await create_calling(connection, campaign, status=status, request_deadline=LATER)
+    await create_calling(connection, campaign, status=status, request_deadline=None)
 
     early = await campaigns.FINISH_PAUSING.maybe(connection, campaign_id=campaign.id, now=NOW)
     late = await campaigns.FINISH_PAUSING.maybe(connection, campaign_id=campaign.id, now=LATER)
 
-    assert (early is None) == (status in {"placing", "unknown"})
-    assert (late is None) == (early is not None)
+    assert early is None
+    assert late is not None
 
 
 @pytest.mark.parametrize("status", ContactStatus)

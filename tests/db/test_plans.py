@@ -5,7 +5,9 @@ generic plan that a prepared statement may come to.
 """
 
 import asyncio
+import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.db import claims, events, settlements
+from outdial.db import campaigns, claims, events
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.session import Database
 from outdial.db.statements import Connection, Statement
@@ -42,6 +44,7 @@ ZONES = (
     "Pacific/Honolulu",
 )
 LIVE, DUE_CALLS, DUE_CAMPAIGNS, PENDING_EVENTS = 15, 20, 5, 30
+BIG = {"campaign_contacts", "contacts", "calls", "webhook_events"}
 LATER = NOW + timedelta(days=1)
 
 
@@ -53,21 +56,24 @@ class Filled:
     tenant: Tenant
     campaign: Campaign
     user_id: UUID
+    small_organization_id: UUID
     retell_call_ids: list[str]
     call_ids: list[UUID]
 
 
 @pytest.fixture(scope="module")
 def filled(postgres_server: EmbeddedPostgres, _templates: set[str]) -> Iterator[Filled]:
-    """Fill one clone for all tests of this module: none of them changes it."""
+    """Fill one clone for all tests of this module: what they change they undo."""
     with asyncio.Runner() as runner:
         if TEMPLATE not in _templates:
             runner.run(postgres.make_template(postgres_server))
             _templates.add(TEMPLATE)
         clone = postgres.scratch(postgres_server, template=TEMPLATE)
         database = runner.run(clone.__aenter__())
-        yield runner.run(fill(database))
-        runner.run(clone.__aexit__(None, None, None))
+        try:
+            yield runner.run(fill(database))
+        finally:
+            runner.run(clone.__aexit__(None, None, None))
 
 
 async def fill(database: Scratch) -> Filled:
@@ -85,7 +91,13 @@ async def fill(database: Scratch) -> Filled:
     calls = await connection.fetch("select id, retell_call_id from calls where status = 'placed' limit 20")
     await connection.close()
     return Filled(
-        database, tenant, campaign, user_id, [row["retell_call_id"] for row in calls], [row["id"] for row in calls]
+        database,
+        tenant,
+        campaign,
+        user_id,
+        other.organization_id,
+        [row["retell_call_id"] for row in calls],
+        [row["id"] for row in calls],
     )
 
 
@@ -109,7 +121,7 @@ from (select *, row_number() over (order by phone) as n, $1::timestamptz - inter
 EVENTS = """
 insert into webhook_events (organization_id, call_id, source, credential, retell_call_id, event, body, body_sha256,
   status, received_at, next_try_at)
-select organization_id, id, 'webhook', 'default', retell_call_id, event, '{}', sha256(convert_to(retell_call_id, 'utf8')),
+select organization_id, id, 'webhook', 'default', retell_call_id, event, '{}', sha256(retell_call_id::bytea),
   case when row_number() over () <= $2 then 'pending' else 'applied' end, $1, $1
 from calls, unnest(array['call_started', 'call_ended']) as event
 """
@@ -128,13 +140,18 @@ class Scan:
     rows: int
 
 
-def scans(node: dict[str, Any]) -> Iterator[Scan]:
-    looked_at = node["Actual Rows"] + sum(v for k, v in node.items() if k.startswith("Rows Removed by"))
-    if "Relation Name" in node or "Index Name" in node:
-        rows = round(looked_at * node["Actual Loops"])
-        yield Scan(node["Node Type"], node.get("Relation Name", ""), node.get("Index Name", ""), rows)
-    for child in node.get("Plans", []):
-        yield from scans(child)
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+def scans(plan: dict[str, Any]) -> Iterator[Scan]:
+    for node in nodes(plan):
+        if "Relation Name" in node or "Index Name" in node:
+            looked_at = node["Actual Rows"] + sum(v for k, v in node.items() if k.startswith("Rows Removed by"))
+            rows = round(looked_at * node["Actual Loops"])
+            yield Scan(node["Node Type"], node.get("Relation Name", ""), node.get("Index Name", ""), rows)
 
 
 async def explain(connection: Connection, sql: str, arguments: list[Any], *, generic: bool) -> dict[str, Any]:
@@ -142,7 +159,7 @@ async def explain(connection: Connection, sql: str, arguments: list[Any], *, gen
     prepared = await connection.prepare(sql)
     names = [kind.name for kind in prepared.get_parameters()]
     literals = [
-        await connection.fetchval(f"select quote_nullable(($1::{name})::text)", argument)  # noqa: S608
+        await connection.fetchval(f"select quote_nullable(($1::{name})::text)", argument)
         for name, argument in zip(names, arguments, strict=True)
     ]
     mode = "force_generic_plan" if generic else "force_custom_plan"
@@ -163,7 +180,6 @@ class Case:
     arguments: Callable[[Filled], dict[str, object]]
     indexes: frozenset[str]
     rows: int
-    function: str | None = None
 
 
 def of_campaign(filled: Filled) -> dict[str, object]:
@@ -182,13 +198,8 @@ def of_calls(filled: Filled) -> dict[str, object]:
     return {"ids": filled.call_ids[:5], "retell_call_ids": filled.retell_call_ids[5:]}
 
 
-def at_now(_: Filled) -> dict[str, object]:
-    return {"now": NOW, "limit": 100, "named": []}
-
-
-def page_of_events(filled: Filled) -> dict[str, object]:
-    narrowing = {"before_id": None, "status": None, "event": None}
-    return {**narrowing, "organization_id": filled.tenant.organization_id, "limit": 50}
+def at_now(filled: Filled) -> dict[str, object]:
+    return {"now": NOW, "limit": 100, "named": [filled.campaign.id]}
 
 
 CASES = [
@@ -201,28 +212,11 @@ CASES = [
     ),
     Case(claims.PENDING_ZONES, "dialer", of_campaign, frozenset({"campaign_contacts_pending"}), 10),
     Case(claims.COUNT_LIVE, "dialer", of_campaign, frozenset({"calls_live_account"}), 1600),
-    Case(claims.OPEN_CONTACTS, "dialer", of_campaign, frozenset(), 2),
+    Case(campaigns.FINISH_PAUSING, "dialer", of_campaign, frozenset({"calls_requesting"}), 5),
+    Case(claims.OPEN_CONTACTS, "dialer", of_campaign, frozenset({"campaign_contacts_pending"}), 2),
     Case(events.LOCK_CALLED, "webhook", of_calls, frozenset({"calls_pkey", "calls_retell_call_id_key"}), 100),
     Case(events.TAKE_PENDING_EVENTS, "webhook", at_now, frozenset({"webhook_events_pending"}), 60),
-    Case(events.LIST_EVENTS, "viewer", page_of_events, frozenset(), 60),
-    Case(claims.DUE_CAMPAIGNS, "dialer", at_now, frozenset({"campaigns_due"}), 20, "due_campaigns"),
-    Case(settlements.CALLS_TO_CHECK, "dialer", at_now, frozenset({"calls_check"}), 30, "calls_to_check"),
 ]
-
-
-@asynccontextmanager
-async def asking(filled: Filled, role: str) -> AsyncIterator[Connection]:
-    login = "outdial_api" if role == "viewer" else f"outdial_{role}"
-    async with await Database.connect(filled.database.dsn_for(login), application_name="test", max_size=1) as pool:
-        if role == "viewer":
-            async with pool.as_caller("authenticated", {"sub": str(filled.user_id)}) as connection:
-                yield connection
-        elif role == "dialer":
-            async with pool.for_organization(filled.tenant.organization_id) as connection:
-                yield connection
-        else:
-            async with pool.transaction() as connection:
-                yield connection
 
 
 @pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
@@ -231,6 +225,108 @@ async def test_a_hot_statement_looks_at_few_rows_through_its_index(filled: Fille
     named = case.arguments(filled)
     arguments = [named[name] for name in case.statement.parameters]
     async with asking(filled, case.role) as connection:
-        plan = await explain(connection, case.statement.sql, arguments, generic=generic)
-        found = list(scans(plan))
-        print(case.statement.name, generic, plan.get("Execution Time"), *found, sep="\n   ")
+        found = list(scans(await explain(connection, case.statement.sql, arguments, generic=generic)))
+
+    assert case.indexes <= {scan.index for scan in found}
+    assert [scan for scan in found if scan.kind == "Seq Scan" and scan.table in BIG] == []
+    assert sum(scan.rows for scan in found) <= case.rows, found
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+@pytest.mark.parametrize(
+    ("function", "index", "rows"),
+    [("due_campaigns", "campaigns_due", DUE_CAMPAIGNS + 3), ("calls_to_check", "calls_check", DUE_CALLS)],
+)
+async def test_a_function_that_looks_over_all_organizations_looks_at_what_is_due(
+    filled: Filled, function: str, index: str, rows: int, generic: bool
+) -> None:
+    connection = await asyncpg.connect(filled.database.dsn)
+    async with connection.transaction():
+        body, names = await function_of(connection, function)
+        arguments = [at_now(filled)[name.removeprefix("p_")] for name in names]
+        found = list(scans(await explain(connection, body, arguments, generic=generic)))
+    await connection.close()
+
+    assert index in {scan.index for scan in found}
+    assert sum(scan.rows for scan in found) <= rows
+
+
+async def function_of(connection: Connection, name: str) -> tuple[str, list[str]]:
+    """Return the query of a function in SQL, its parameters as $1 and so on, and their names."""
+    row = await connection.fetchrow(
+        "select prosrc, proargnames[:pronargs] as names, proargtypes::regtype[]::text[] as types"
+        " from pg_proc where proname = $1",
+        name,
+    )
+    assert row is not None
+    body = str(row["prosrc"])
+    for number, (argument, kind) in enumerate(zip(row["names"], row["types"], strict=True), start=1):
+        body = re.sub(rf"\b{argument}\b", f"${number}::{kind}", body)
+    return body, list(row["names"])
+
+
+async def test_the_last_claim_of_a_campaign_does_not_look_for_pending_contacts_among_the_completed(
+    filled: Filled,
+) -> None:
+    async with asking(filled, "dialer") as connection:
+        # The statistics still say that nearly all of them are pending.
+        await connection.execute("update campaign_contacts set status = 'completed' where status = 'pending'")
+        for statement in (claims.PENDING_ZONES, claims.OPEN_CONTACTS):
+            plan = await explain(connection, statement.sql, [filled.campaign.id], generic=False)
+            assert sum(scan.rows for scan in scans(plan)) == 0, statement.name
+
+
+@pytest.mark.parametrize("table", ["campaign_contacts", "calls"])
+async def test_a_viewers_count_asks_for_the_callers_organizations_once_and_not_for_each_row(
+    filled: Filled, table: str
+) -> None:
+    async with asking(filled, "viewer") as connection:
+        plan = await explain(connection, f"select count(*) from {table}", [], generic=False)  # noqa: S608
+    nested = [node for node in nodes(plan) if node.get("Parent Relationship") in ("InitPlan", "SubPlan")]
+    conditions = [str(node.get("Index Cond", node.get("Filter"))) for node in nodes(plan) if "Relation Name" in node]
+
+    assert [(node["Parent Relationship"], node["Actual Loops"]) for node in nested] == [("InitPlan", 1)]
+    assert len(conditions) == 1
+    assert re.fullmatch(r"\(organization_id = ANY \(\(?.*InitPlan 1.*\)\)", conditions[0])
+
+
+@pytest.mark.parametrize(
+    ("narrowing", "index"),
+    [
+        ({}, "webhook_events_pkey"),
+        ({"organization_id": "small"}, "webhook_events_organization"),
+        ({"status": "quarantined"}, "webhook_events_odd"),
+    ],
+    ids=["all", "one organization", "quarantined"],
+)
+async def test_a_page_of_the_ledger_is_read_through_the_index_of_what_it_is_narrowed_to(
+    filled: Filled, narrowing: dict[str, object], index: str
+) -> None:
+    named: dict[str, object] = {"before_id": None, "status": None, "event": None, "organization_id": None, "limit": 50}
+    named |= {"organization_id": filled.small_organization_id} if "organization_id" in narrowing else narrowing
+    arguments = [named[name] for name in events.LIST_EVENTS.parameters]
+    async with asking(filled, "service") as connection:
+        found = list(scans(await explain(connection, events.LIST_EVENTS.sql, arguments, generic=False)))
+
+    assert [(scan.index, scan.rows <= 50) for scan in found] == [(index, True)]
+
+
+@asynccontextmanager
+async def asking(filled: Filled, role: str) -> AsyncIterator[Connection]:
+    """Open a transaction as the role that runs a statement; it is undone."""
+    login = f"outdial_{role}" if role in ("dialer", "webhook") else "outdial_api"
+    async with await Database.connect(filled.database.dsn_for(login), application_name="test", max_size=1) as pool:
+        openings = {
+            "viewer": lambda: pool.as_caller("authenticated", {"sub": str(filled.user_id)}),
+            "service": pool.as_service,
+            "dialer": lambda: pool.for_organization(filled.tenant.organization_id),
+            "webhook": pool.transaction,
+        }
+        with contextlib.suppress(_Undone):
+            async with openings[role]() as connection:
+                yield connection
+                raise _Undone
+
+
+class _Undone(Exception):
+    """Ends a transaction without a trace."""

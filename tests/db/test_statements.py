@@ -3,7 +3,8 @@
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,7 +16,11 @@ import asyncpg
 import pytest
 
 import outdial.db
+from outdial.db.session import Database
 from outdial.db.statements import QUERIES, REGISTRY, Statement
+from outdial.domain.campaign import CampaignStatus
+from tests.support.factories import NOW, create_calling, create_campaign, create_tenant
+from tests.support.postgres import Scratch
 
 for module in pkgutil.iter_modules(outdial.db.__path__, "outdial.db."):
     importlib.import_module(module.name)
@@ -144,3 +149,91 @@ async def test_a_row_that_must_be_there_and_is_not_is_an_error(connection: async
     assert await REGISTRY["campaign_status"].maybe(connection, campaign_id=nobody) is None
     with pytest.raises(LookupError, match="campaign_status returned no row"):
         await REGISTRY["campaign_status"].one(connection, campaign_id=nobody)
+
+
+# What the dialer may look up over all organizations, before it declares one.
+
+
+async def test_campaigns_that_are_due_come_once_each_the_longest_due_first_and_with_them_those_that_are_named(
+    database: Scratch, connection: asyncpg.Connection
+) -> None:
+    one, other = [await create_tenant(connection, credential=name) for name in ("one", "two")]
+    second = await create_campaign(connection, one, next_batch_at=NOW)
+    first = await create_campaign(connection, other, status="pausing", next_batch_at=NOW - timedelta(seconds=1))
+    named = await create_campaign(connection, one, status="cancelling", next_batch_at=NOW + timedelta(hours=1))
+    await create_campaign(connection, one, next_batch_at=NOW + timedelta(seconds=1))
+    resting = [await create_campaign(connection, one, status=status) for status in ("paused", "completed", "draft")]
+
+    async with dialers(database) as pool, pool.transaction() as dialing:
+        ids = [named.id, second.id, *(campaign.id for campaign in resting)]
+        rows = await REGISTRY["due_campaigns"].all(dialing, now=NOW, limit=10, named=ids)
+        alone = await REGISTRY["due_campaigns"].all(dialing, now=NOW, limit=1, named=[])
+
+    assert [(row.campaign_id, row.status) for row in rows] == [
+        (first.id, "pausing"),
+        (second.id, "active"),
+        (named.id, "cancelling"),
+    ]
+    assert [(row.organization_id, row.campaign_id) for row in alone] == [(other.organization_id, first.id)]
+
+
+async def test_scheduled_campaigns_come_when_their_time_has_come(
+    database: Scratch, connection: asyncpg.Connection
+) -> None:
+    tenant = await create_tenant(connection)
+    for status in CampaignStatus:
+        await create_campaign(connection, tenant, status=status, scheduled_at=NOW)
+    await create_campaign(connection, tenant, status="scheduled", scheduled_at=NOW + timedelta(seconds=1))
+
+    async with dialers(database) as pool, pool.transaction() as dialing:
+        rows = await REGISTRY["scheduled_campaigns"].all(dialing, now=NOW, limit=10)
+
+    statuses = await connection.fetch("select status from campaigns where id = any ($1)", [r.campaign_id for r in rows])
+    assert [row["status"] for row in statuses] == ["scheduled"]
+
+
+async def test_silent_calls_come_when_their_check_is_due(database: Scratch, connection: asyncpg.Connection) -> None:
+    campaign = await create_campaign(connection, await create_tenant(connection))
+    _, late = await create_calling(connection, campaign, next_check_at=NOW)
+    _, later = await create_calling(connection, campaign, next_check_at=NOW - timedelta(seconds=1))
+    await create_calling(connection, campaign, next_check_at=None)
+    await create_calling(connection, campaign, next_check_at=NOW + timedelta(seconds=1))
+
+    async with dialers(database) as pool, pool.transaction() as dialing:
+        rows = await REGISTRY["calls_to_check"].all(dialing, now=NOW, limit=10)
+
+    assert [row.call_id for row in rows] == [later, late]
+
+
+async def test_events_are_reopened_when_their_call_is_found_and_only_those_of_its_account(
+    database: Scratch, connection: asyncpg.Connection
+) -> None:
+    for retell_call_id, credential, status in [
+        ("call_1", "default", "unmatched"),
+        ("call_1", "acme", "unmatched"),
+        ("call_2", "default", "unmatched"),
+        ("call_3", "default", "quarantined"),
+    ]:
+        await connection.execute(
+            "insert into webhook_events (source, credential, retell_call_id, event, body, body_sha256, status,"
+            " received_at, next_try_at) values ('webhook', $1, $2, 'call_ended', '', sha256(''), $3, $4, $4)",
+            credential,
+            retell_call_id,
+            status,
+            NOW,
+        )
+
+    async with dialers(database) as pool, pool.transaction() as dialing:
+        reopened = await REGISTRY["reopen_unmatched"].one(
+            dialing, credential="default", retell_call_ids=["call_1", "call_3"], now=NOW
+        )
+
+    pending = await connection.fetch("select retell_call_id, credential from webhook_events where status = 'pending'")
+    assert reopened.id == 1
+    assert [tuple(row) for row in pending] == [("call_1", "default")]
+
+
+@asynccontextmanager
+async def dialers(database: Scratch) -> AsyncIterator[Database]:
+    async with await Database.connect(database.dsn_for("outdial_dialer"), application_name="test") as pool:
+        yield pool

@@ -322,22 +322,26 @@ async def test_the_request_carries_the_key_the_metadata_and_the_nearest_variable
     assert isinstance(claimed, Claimed)
     [planned] = claimed.calls
     [call] = await stage.rows("calls")
-    assert json.loads(planned.body) == json.loads(call["request"]) == {
-        "from_number": "+12125550000",
-        "to_number": contact.phone,
-        "override_agent_id": "agent_1",
-        "idempotency_key": str(call["id"]),
-        "metadata": {"call_id": str(call["id"]), "campaign_id": str(campaign.id)},
-        "retell_llm_dynamic_variables": {
-            "offer": "spring",
-            "name": "Grace",
-            "company": "Navy",
-            "tier": "2",
-            "plan": "b",
-            "current_date": "2026-03-10",
-            "current_day": "Tuesday",
-        },
-    }
+    assert (
+        json.loads(planned.body)
+        == json.loads(call["request"])
+        == {
+            "from_number": "+12125550000",
+            "to_number": contact.phone,
+            "override_agent_id": "agent_1",
+            "idempotency_key": str(call["id"]),
+            "metadata": {"call_id": str(call["id"]), "campaign_id": str(campaign.id)},
+            "retell_llm_dynamic_variables": {
+                "offer": "spring",
+                "name": "Grace",
+                "company": "Navy",
+                "tier": "2",
+                "plan": "b",
+                "current_date": "2026-03-10",
+                "current_day": "Tuesday",
+            },
+        }
+    )
     assert (call["status"], call["attempt_number"], call["requests"]) == ("placing", 1, 1)
     assert call["request_deadline"] == planned.deadline
 

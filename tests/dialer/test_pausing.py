@@ -2,18 +2,21 @@
 
 import asyncio
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 
 from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor, Changed
 from outdial.db.session import Database
-from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.claim import DEADLINE_MARGIN, Claimed, Claimer
+from outdial.dialer.place import Answer, Answered
+from outdial.dialer.plan import PlannedCall
+from outdial.dialer.settle import Settler
 from outdial.dialer.worker import Dialer
 from outdial.domain.campaign import CampaignStatus
+from outdial.retell.answers import Ambiguous, Placed, RefusalKind, Refused
 from outdial.retell.simulator.faults import Fault, FaultKind
-from tests.support.dialing import Stage
+from tests.support.dialing import Stage, event_body
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -137,9 +140,6 @@ async def test_a_repeated_request_that_is_admitted_leaves_before_the_campaign_re
     stage.gate.opened.set()
     await rescuing
     await dialer.run_once()
-    assert await status(stage, campaign) == "pausing"
-    stage.clock.advance(timedelta(seconds=1))
-    await dialer.run_once()
     assert await status(stage, campaign) == "paused"
 
 
@@ -205,22 +205,58 @@ async def test_cancelled_is_not_said_while_somebody_is_on_the_phone(stage: Stage
     assert await status(stage, campaign) == "cancelling"
 
 
-async def test_a_late_answer_of_a_stalled_sender_does_not_end_the_pause_of_a_repeated_request(stage: Stage) -> None:
+async def stalled(stage: Stage) -> tuple[Campaign, Dialer, asyncio.Task[int]]:
+    """Let a request stand still beyond its deadline while another dialer repeats it; both are in flight."""
     campaign, dialer = await running(stage, 1), stage.dialer()
     stage.gate.shut()
     await dialer.run_once()
-    await stage.gate.arrived.wait()  # the first request stands still beyond its deadline
+    await stage.gate.arrived.wait()
     stage.gate.arrived.clear()
     stage.clock.advance(timedelta(seconds=30))
-    second = stage.dialer()
-    rescuing = asyncio.create_task(second.rescuer.run_once())
+    repeating = asyncio.create_task(stage.dialer().rescuer.run_once())
     await stage.gate.arrived.wait()
+    return campaign, dialer, repeating
+
+
+async def test_an_event_does_not_end_the_pausing_of_a_request_that_is_still_in_flight(stage: Stage) -> None:
+    campaign, dialer, repeating = await stalled(stage)
     [call] = await stage.rows("calls")
-    call_id: UUID = call["id"]
-    await stage.send(
-        b'{"event":"call_started","call":{"call_id":"call_x","metadata":{"call_id":"%s"}}}' % str(call_id).encode()
-    )
+    await stage.send(event_body("call_started", "call_x", call["id"]))
     assert await act(stage, "pause", campaign) == Changed(CampaignStatus.PAUSING)
     stage.gate.opened.set()
-    await rescuing
+    await repeating
     await dialer.settled()
+    await dialer.run_once()
+    assert await status(stage, campaign) == "paused"
+
+
+@pytest.mark.parametrize(
+    "late", [Refused(RefusalKind.capacity, 429, "slow"), Ambiguous("HTTP 500"), Placed("call_x", None)]
+)
+async def test_the_late_answer_of_a_stalled_sender_does_not_speak_for_the_repeated_request(
+    stage: Stage, late: Answer
+) -> None:
+    campaign, dialer, repeating = await stalled(stage)
+    [call] = await stage.rows("calls")
+    first = PlannedCall(
+        call["id"],
+        campaign.tenant.organization_id,
+        campaign.id,
+        campaign.tenant.provider_account_id,
+        "default",
+        call["requested_at"],
+        call["requested_at"] + stage.settings.request_timeout + DEADLINE_MARGIN,
+        b"",
+    )
+    await Settler(stage.dialing, stage.clock, stage.settings).settle([Answered(first, late)])
+    [call] = await stage.rows("calls")
+    assert call["status"] == ("placed" if isinstance(late, Placed) else "unknown")
+    assert call["request_deadline"] > stage.clock.now()
+    assert (await stage.rows("campaign_contacts"))[0]["status"] == "calling"
+    assert await act(stage, "pause", campaign) == Changed(CampaignStatus.PAUSING)
+    stage.gate.opened.set()
+    await repeating
+    await dialer.settled()
+    await dialer.run_once()
+    assert await status(stage, campaign) == "paused"
+    assert len(stage.world.calls) == 1

@@ -154,7 +154,9 @@ async def test_a_replay_takes_only_the_range_it_was_given(stage: Stage) -> None:
     ]
 
 
-@pytest.mark.parametrize("body", [b"broken", b'{"event":"call_ended","call":{"call_id":"c","call_analysis":{"a":1e999}}}'])
+@pytest.mark.parametrize(
+    "body", [b"broken", b'{"event":"call_ended","call":{"call_id":"c","call_analysis":{"a":1e999}}}']
+)
 async def test_an_unreadable_event_stays_in_quarantine_when_it_is_replayed(stage: Stage, body: bytes) -> None:
     await stage.send(body)
     [before] = await stage.rows("webhook_events")

@@ -100,7 +100,6 @@ async def test_a_finished_call_carries_all_that_retell_said_and_is_never_asked_a
     assert (call["transcript"], call["outcome"]) == ("Agent: Hello.\n", "answered")
     assert call["recording_url"].endswith(".wav")
     assert call["next_check_at"] is None
-    assert call["request_deadline"] is None
     assert (contact["status"], contact["attempts"], contact["last_outcome"]) == ("completed", 1, "answered")
 
 
@@ -272,12 +271,8 @@ async def test_a_contact_of_a_cancelled_campaign_is_cancelled_instead_of_tried_a
 async def test_an_end_wakes_its_campaign_and_those_that_wait_for_a_slot_and_notifies(stage: Stage) -> None:
     later, heard = NOW + timedelta(seconds=50), asyncio.Queue[str]()
     campaign = await prepare(stage, next_batch_at=later)
-    waits = await create_campaign(
-        stage.look, campaign.tenant, next_batch_at=later, waiting_for="concurrency"
-    )
-    sleeps = await create_campaign(
-        stage.look, campaign.tenant, next_batch_at=later, waiting_for="calling_hours"
-    )
+    waits = await create_campaign(stage.look, campaign.tenant, next_batch_at=later, waiting_for="concurrency")
+    sleeps = await create_campaign(stage.look, campaign.tenant, next_batch_at=later, waiting_for="calling_hours")
     listener = await asyncpg.connect(stage.scratch.dsn_for("outdial_dialer"))
     await listener.add_listener("outdial_campaigns", lambda *args: heard.put_nowait(str(args[-1])))
     await end(stage, campaign, "dial_busy")

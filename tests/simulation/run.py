@@ -100,7 +100,10 @@ class WatchedTransport:
         self._run, self._inner = run, SimulatorTransport(world, run.clock.now, key)
 
     async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
-        """Pass the request on."""
+        """Pass the request on; while it is under way, an operator may pause a campaign."""
+        await self._run.pause_meanwhile()
+        if "list-calls" in path and self._run.listing_lags():
+            return Reply(200, b'{"items": [], "has_more": false}')
         if body is None or "create-phone-call" not in path:
             return await self._inner.send(method, path, body, timeout_s)
         try:
@@ -207,6 +210,17 @@ class Run:
             headers = webhook.headers(world.config.webhook_key, self.clock.now())
             await self.receiver.receive(webhook.body, headers["x-retell-signature"])
 
+    def listing_lags(self) -> bool:
+        """Tell whether Retell's list does not show yet what has just been made."""
+        return not self._healed and self.chance.random() < 0.4
+
+    async def pause_meanwhile(self) -> None:
+        """Pause a campaign now and then, wherever its dialers are with it."""
+        if not self._healed and self.chance.random() < 0.03:
+            campaign_id = self.chance.choice(self.campaigns)
+            async with self.api.as_service() as connection:
+                await lifecycle.pause(connection, campaign_id, Actor(), self.clock.now())
+
     async def _operator(self) -> None:
         """What people do meanwhile: pause, resume, and put numbers on the do-not-call list."""
         now = self.clock.now()
@@ -289,6 +303,7 @@ def faults(chance: random.Random) -> list[Fault]:
         Fault(kind=FaultKind.garble_reply, probability=0.05),
         Fault(kind=FaultKind.drop_request, probability=0.1),
         Fault(kind=FaultKind.refuse, probability=0.1, status=503),
+        Fault(kind=FaultKind.refuse, probability=0.15, status=429),
         Fault(kind=FaultKind.refuse, probability=0.1, status=500, operation="list-calls"),
         Fault(kind=FaultKind.refuse, probability=0.1, status=503, operation="get-call"),
         Fault(kind=FaultKind.drop_webhook, probability=0.25),

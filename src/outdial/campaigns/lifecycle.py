@@ -4,7 +4,7 @@ Each change is one guarded statement, and what comes of it a value; the transact
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -78,6 +78,7 @@ SCHEDULE = Change("start_campaign", (_S.DRAFT,), (_S.SCHEDULED,))
 RESUME = Change("resume_campaign", (_S.PAUSING, _S.PAUSED), (_S.ACTIVE,))
 PAUSE = Change("pause_campaign", (_S.ACTIVE,), (_S.PAUSING, _S.PAUSED))
 CANCEL = Change("cancel_campaign", CAMPAIGN.may_leave(_S.CANCELLING), (_S.CANCELLING, _S.CANCELLED))
+HANG_UP = replace(CANCEL, allowed_from=(*CANCEL.allowed_from, _S.CANCELLING))
 
 
 async def start(connection: Connection, campaign_id: UUID, actor: Actor, now: datetime) -> Result:
@@ -126,11 +127,12 @@ async def pause(
 async def cancel(
     connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, *, hang_up: bool = False
 ) -> Result:
-    """Cancel a campaign for good; calls under way end by themselves, or are ended with `hang_up`."""
+    """Cancel a campaign for good; calls under way end by themselves, or are ended with `hang_up`, then or later."""
     campaign = await _find(connection, campaign_id, actor)
     if not isinstance(campaign, db.CampaignStatusRow):
         return campaign
-    return await _change(connection, campaign, actor, now, CANCEL, db.BEGIN_CANCELLING, hang_up=hang_up)
+    change = HANG_UP if hang_up else CANCEL
+    return await _change(connection, campaign, actor, now, change, db.BEGIN_CANCELLING, hang_up=hang_up)
 
 
 async def ask_for_batch(

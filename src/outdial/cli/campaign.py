@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 import typer
+from rich.console import Console
 from rich.live import Live
 
 from outdial.campaigns import lifecycle
@@ -215,7 +216,12 @@ async def follow_live(database: Database, campaign_id: UUID) -> View:
 
 
 async def follow_in_lines(
-    database: Database, campaign_id: UUID, *, as_json: bool = False, every: timedelta = EVERY
+    database: Database,
+    campaign_id: UUID,
+    *,
+    as_json: bool = False,
+    every: timedelta = EVERY,
+    console: Console = console,
 ) -> View:
     """Print a line with each change of a campaign until it rests."""
     said = ""

@@ -12,8 +12,9 @@ from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.cli.stack import Stack, environment
 from outdial.db import migrate
 from outdial.db.embedded import default_home
+from outdial.db.errors import RemoteDatabaseRefused
 from outdial.db.passwords import renew_passwords
-from outdial.settings import is_local, require
+from outdial.settings import require
 
 app = typer.Typer(no_args_is_help=True, help="The database: migrations, and the passwords of Outdial's roles.")
 Result = TypeVar("Result")
@@ -96,9 +97,17 @@ def _seed() -> Path:
 def _on_database(work: Callable[[str], Awaitable[Result]]) -> tuple[str, Result]:
     with environment() as env:
         dsn = require(env, "SUPABASE_DB_URL", "the address of the database")
-        where = "Local" if is_local(dsn) else "Remote"
+        where = "Local" if _is_local(dsn) else "Remote"
         notes.print(f"Target: {where.lower()} database")
         return where, asyncio.run(_await(work(dsn)))
+
+
+def _is_local(dsn: str) -> bool:
+    try:
+        migrate.refuse_remote(dsn)
+    except RemoteDatabaseRefused:
+        return False
+    return True
 
 
 async def _await(awaitable: Awaitable[Result]) -> Result:

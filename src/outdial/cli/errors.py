@@ -52,8 +52,9 @@ class PartFailed(CliError):
     """A part of the local stack did not start."""
 
     def __init__(self, name: str, last_lines: Sequence[str]) -> None:
-        said = last_lines[-1] if last_lines else "it said nothing"
-        super().__init__(f"the {name} did not start: {said}")
+        errors = [line.removeprefix("Error: ") for line in last_lines if line.startswith("Error: ")]
+        said = (errors or list(last_lines) or ["it said nothing"])[-1]
+        super().__init__(f"the {name} did not start: {said.strip()}")
         self.last_lines = tuple(last_lines)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
 from outdial.cli import ready
@@ -72,8 +73,8 @@ def list_functions(as_json: AsJson = False) -> None:
     print_rows(columns, rows, empty="There are no functions in supabase/functions.")
 
 
-@app.command()
-def test(
+@app.command("test")
+def probe_stack(
     env: Annotated[str, typer.Option(help="local, or an environment of supabase/config.toml.")] = "local",
     as_json: AsJson = False,
 ) -> None:
@@ -92,7 +93,7 @@ def test(
     else:
         notes.print(f"Target: {env}, {target.url}", markup=False)
         columns = {
-            "": lambda result: "[green]ok[/]" if result.ok else "[red]FAILED[/]",
+            "": lambda result: Text("ok", "green") if result.ok else Text("FAILED", "red"),
             "QUESTION": lambda result: result.name,
             "EXPECTED": lambda result: result.expected,
             "GOT": lambda result: result.got,

@@ -2,7 +2,6 @@
 
 import asyncio
 from typing import Annotated, Literal
-from uuid import UUID
 
 import typer
 
@@ -104,18 +103,18 @@ async def _replay(
     urls: DatabaseUrls, env: dict[str, str], first: int, last: int | None, status: str | None, organization: str | None
 ) -> int:
     now = clock.now()
-    async with await Database.connect(urls.api, application_name="outdial:cli", role=urls.role("api")) as api:
-        async with api.as_service() as connection:
-            organization_id: UUID | None = await maybe_organization(connection, organization)
-            newest = (await LAST_EVENT_ID.one(connection)).id
-            marked = await send_through_apply(
-                connection,
-                first_id=first,
-                last_id=newest if last is None else last,
-                now=now,
-                status=status,
-                organization_id=organization_id,
-            )
+    api = await Database.connect(urls.api, application_name="outdial:cli", role=urls.role("api"))
+    async with api, api.as_service() as connection:
+        organization_id = await maybe_organization(connection, organization)
+        newest = (await LAST_EVENT_ID.one(connection)).id
+        marked = await send_through_apply(
+            connection,
+            first_id=first,
+            last_id=newest if last is None else last,
+            now=now,
+            status=status,
+            organization_id=organization_id,
+        )
     # The applier of a dialer would take them too, but none may be running.
     async with await Database.connect(urls.webhook, application_name="outdial:cli", role=urls.role("webhook")) as inbox:
         await Applier(inbox, clock, check_after=DialerSettings.from_env(env).reconcile_after).run_once()

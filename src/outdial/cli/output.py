@@ -10,10 +10,15 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs in place of a table.")]
 
-console = Console(highlight=False)
+_WIDE = 240
+
+
+# A file or a pipe gets lines that nothing breaks.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 notes = Console(stderr=True, highlight=False)
 
 
@@ -31,40 +36,38 @@ def print_rows(columns: Mapping[str, Callable[[Any], Any]], rows: Sequence[Any],
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in columns:
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "ID")
     for row in rows:
-        table.add_row(*(cell(show(row)) for show in columns.values()))
+        table.add_row(*(_as_text(cell(show(row))) for show in columns.values()))
     console.print(table)
 
 
 def print_pairs(pairs: Mapping[str, Any]) -> None:
     """Print names with their values below each other; what is None is left out."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    width = max(map(len, pairs), default=0) + 2
     for name, value in pairs.items():
         if value is not None:
-            table.add_row(name, cell(value))
-    console.print(table)
+            console.print(
+                Text(f"{name:<{width}}", style="bold").append(str(cell(value)), style="not bold"), soft_wrap=True
+            )
 
 
-def cell(value: Any) -> Any:
+def cell(value: Any) -> str | Text:
     """Return how a value reads in a table; times in the local zone, to the second."""
     if value is None:
         return "-"
     if isinstance(value, datetime):
         return value.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
-    return value if hasattr(value, "__rich_console__") else escape(str(value))
-
-
-def escape(text: str) -> str:
-    """Return `text` so that square brackets in it mean themselves."""
-    return text.replace("[", r"\[")
+    return value if isinstance(value, Text) else str(value)
 
 
 def fail(message: str) -> None:
     """Write what went wrong to standard error."""
     sys.stderr.write(f"Error: {message}\n")
+
+
+def _as_text(shown: str | Text) -> Text:
+    return shown if isinstance(shown, Text) else Text(shown)
 
 
 def _plain(value: Any) -> Any:

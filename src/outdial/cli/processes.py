@@ -114,7 +114,7 @@ def simulator(
 ) -> None:
     """Run a Retell of our own until SIGINT or SIGTERM: its API, its webhooks, faults on demand, and a ledger.
 
-    GET /_sim/magic lists the numbers that force an outcome; /_sim/faults, /_sim/ledger and /_sim/state are the controls.
+    GET /_sim/magic lists the numbers that force an outcome; its controls are /_sim/faults, /_sim/ledger, /_sim/state.
     """
     import uvloop
 

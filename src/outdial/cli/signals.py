@@ -7,10 +7,12 @@ import signal
 def stop_event() -> asyncio.Event:
     """Return an event that SIGINT, SIGTERM and the end of the terminal set, inside the running loop."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Under nohup, the end of the terminal is to be ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # Under nohup, the end of the terminal is to be ignored.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
 
 

@@ -19,6 +19,7 @@ from outdial.auth.keys import (
 )
 from outdial.cli.config import Ports, ports_of, read_config
 from outdial.cli.errors import Refused
+from outdial.db.binaries import ServerUser
 from outdial.db.embedded import EmbeddedPostgres, default_home
 from outdial.db.migrate import supabase_dir
 from outdial.db.session import Database
@@ -65,12 +66,14 @@ class Stack:
 @contextmanager
 def only_stack(home: Path) -> Iterator[None]:
     """Hold the lock that tells of a running stack, for the length of the block; raises Refused when another does."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ServerUser.current().make_home(home)
     with (home / "stack.lock").open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Refused(f"a local stack runs already in {home}; name another directory in OUTDIAL_HOME") from None
+        # A stack that was killed has left its own behind.
+        (home / "stack.json").unlink(missing_ok=True)
         try:
             yield
         finally:

@@ -169,10 +169,12 @@ class Rescuer:
             await db.SETTLE_UNKNOWN.run(
                 connection,
                 ids=[call.id],
+                deadlines=[answered.call.deadline],
                 errors=[f"asked again: {answered.answer}"[:500]],
                 next_check_at=now + self._settings.rescue_after,
                 now=now,
             )
+            await db.END_REQUESTS.run(connection, ids=[call.id], deadlines=[answered.call.deadline])
 
     # A call that Retell has: how does it stand?
 
@@ -183,7 +185,7 @@ class Rescuer:
                 await self._report(call, retell_call_id, answer)
             case CallMissing():
                 if call.checks >= MISSING_CHECKS:
-                    await self._review(call, "Retell no longer knows the call")
+                    await self._give_up(call, "Retell no longer knows the call")
             case Unavailable(reason):
                 await self._review_when_old(call, now, f"Retell could not be asked: {reason}")
             case never:
@@ -199,7 +201,7 @@ class Rescuer:
         else:
             return
         if call.status == CallStatus.ENDED and call.checks >= ANALYSIS_CHECKS and not analyzed:
-            await self._give_up_analysis(call, found)
+            await self._give_up(call, f"Retell never said why the call ended ({found.call.call_status})")
             return
         body = b'{"event":"%s","call":%s}' % (event.encode(), found.raw)
         async with self._database.for_organization(call.organization_id) as connection:
@@ -215,9 +217,10 @@ class Rescuer:
                 now=self._clock.now(),
             )
 
-    async def _give_up_analysis(self, call: db.CheckedCall, found: CallFound) -> None:
-        if call.outcome is None:
-            await self._review(call, f"Retell never said why the call ended ({found.call.call_status})")
+    async def _give_up(self, call: db.CheckedCall, reason: str) -> None:
+        """Ask no more: what is not known by now goes to review, and what is known stays."""
+        if call.outcome is None and call.status != CallStatus.RELEASED:
+            await self._review(call, reason)
             return
         async with self._database.for_organization(call.organization_id) as connection:
             await db.STOP_CHECKING.run(connection, call_id=call.id)

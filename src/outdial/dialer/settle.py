@@ -48,24 +48,26 @@ class Settler:
         batch, now = _sort(answered), self._clock.now()
         call = answered[0].call
         async with self._database.for_organization(call.organization_id) as connection:
-            await self._write(connection, call, batch, now)
+            await self._write(connection, [item.call for item in answered], batch, now)
         await self._react(call, batch, now)
 
-    async def _write(self, connection: Connection, call: PlannedCall, batch: _Sorted, now: datetime) -> None:
+    async def _write(self, connection: Connection, calls: list[PlannedCall], batch: _Sorted, now: datetime) -> None:
         if batch.placed:
-            await self.adopt(connection, call.credential, [(c.id, r) for c, r in batch.placed], now)
+            await self.adopt(connection, calls[0].credential, [(c.id, r) for c, r in batch.placed], now)
         if batch.refused:
             await _write_refused(connection, batch.refused, now)
         if batch.unknown:
             await db.SETTLE_UNKNOWN.run(
                 connection,
                 ids=[c.id for c, _ in batch.unknown],
+                deadlines=[c.deadline for c, _ in batch.unknown],
                 errors=[reason for _, reason in batch.unknown],
                 next_check_at=now + self._settings.rescue_after,
                 now=now,
             )
         if batch.unsent:
             await db.RELEASE_UNSENT.run(connection, ids=[c.id for c in batch.unsent], now=now)
+        await db.END_REQUESTS.run(connection, ids=[c.id for c in calls], deadlines=[c.deadline for c in calls])
 
     async def adopt(
         self,
@@ -169,6 +171,7 @@ async def _write_refused(connection: Connection, refused: Sequence[tuple[Planned
     await db.SETTLE_REFUSED.run(
         connection,
         ids=[call.id for call, _ in refused],
+        deadlines=[call.deadline for call, _ in refused],
         errors=[f"{refusal.kind}: {refusal.message}" for _, refusal in refused],
         contact_statuses=[status for status, _ in after],
         next_attempt_ats=[at for _, at in after],

@@ -17,7 +17,7 @@ class HttpError(FunctionsError):
     the code, as on Supabase.
     """
 
-    def __init__(self, status: int, code: str, message: str, **fields: object) -> None:
+    def __init__(self, status: int, code: str, message: str, /, **fields: object) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.fields = status, code, message, fields
 

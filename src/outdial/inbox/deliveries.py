@@ -46,9 +46,7 @@ def read(credential: str, body: bytes, received_at: datetime, *, plain: bool = F
     except ValueError as error:
         malformed = f"a field of the call cannot be read: {error}"
     call_id = _uuid(wire.metadata_call_id(payload.call))
-    return Delivery(
-        credential, payload.event, retell_call_id, call_id, body, digest, received_at, report, malformed
-    )
+    return Delivery(credential, payload.event, retell_call_id, call_id, body, digest, received_at, report, malformed)
 
 
 def _report(payload: wire.WebhookPayload, retell_call_id: str) -> Report | None:

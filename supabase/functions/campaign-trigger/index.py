@@ -1,6 +1,5 @@
 """campaign-trigger: starts, pauses, resumes and cancels campaigns, and asks for the next batch or for due schedules."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any, Literal, assert_never
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from shared.answers import CONFLICT, FORBIDDEN, NOT_FOUND
 from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.progress import progress
-from outdial.functions import Context, HttpError, Request, Response, with_supabase
+from outdial.functions import Context, HttpError, Request, Response, Runtime, with_supabase
 
 Action = Literal[
     "start_campaign", "process_batch", "pause_campaign", "resume_campaign", "cancel_campaign", "schedule_check"
@@ -27,7 +26,9 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
     hang_up: bool = False
 
 
-Change = Callable[[Any, UUID, Actor, Any], Awaitable[Result]]
+async def start(runtime: Runtime) -> None:
+    """Open the pool; a missing database stops the start with one line that names it."""
+    await runtime.database()
 
 
 @with_supabase(auth=["user", "secret"], methods=["POST"])

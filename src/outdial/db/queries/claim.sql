@@ -130,9 +130,11 @@ set next_batch_at = :next_batch_at, waiting_for = :waiting_for, next_batch_size 
 where id = :campaign_id;
 
 -- name: open_contacts
--- Whether a campaign still has contacts to call, or on the phone.
+-- Whether a campaign still has contacts to call, or on the phone. The order makes it one probe of the index, where
+-- statistics from the campaign's beginning would have all contacts read: 50,000 of them took 9 ms.
 select
-  exists (select from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.status = 'pending') as pending,
+  (select true from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.status = 'pending'
+    order by cc.zone_key, cc.next_attempt_at limit 1) is not null as pending,
   exists (select from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.status = 'calling') as calling;
 
 -- name: complete_campaign

@@ -22,7 +22,7 @@ set status = u.status, retell_call_id = u.retell_call_id, outcome = coalesce(u.o
   detail_ranks = u.detail_ranks::smallint[], disconnection_reason = u.disconnection_reason,
   started_at = u.started_at, ended_at = u.ended_at, duration_ms = u.duration_ms, cost_cents = u.cost_cents,
   transcript = u.transcript, recording_url = u.recording_url, public_log_url = u.public_log_url,
-  analysis = u.analysis::jsonb, next_check_at = u.next_check_at, checks = 0, request_deadline = null,
+  analysis = u.analysis::jsonb, next_check_at = u.next_check_at, checks = 0,
   placed_at = coalesce(c.placed_at, :now), updated_at = :now
 from unnest(:ids::uuid[], :statuses::text[], :retell_call_ids::text[], :outcomes::text[], :detail_ranks::text[],
   :disconnection_reasons::text[], :started_ats::timestamptz[], :ended_ats::timestamptz[], :durations_ms::bigint[],

@@ -33,15 +33,15 @@ returning id;
 update campaigns m
 set status = 'paused', next_batch_at = null, waiting_for = null, updated_at = :now
 where m.id = :campaign_id and m.status = 'pausing'
-  and not exists (select from calls c where c.campaign_id = m.id and c.status in ('placing', 'unknown')
-    and c.request_deadline > :now)
+  and not exists (select from calls c where c.campaign_id = m.id and c.request_deadline > :now)
 returning m.id;
 
 -- name: begin_cancelling
--- No claim begins any more; the dialer cancels the pending contacts and says when it is done.
+-- No claim begins any more; the dialer cancels the pending contacts and says when it is done. One that is being
+-- cancelled already may still be told to hang up.
 update campaigns
 set status = 'cancelling', hang_up = :hang_up, next_batch_at = :now, paused_reason = null, updated_at = :now
-where id = :campaign_id and status = any (:allowed_from::text[])
+where id = :campaign_id and status = any (:allowed_from::text[]) and not (status = 'cancelling' and hang_up)
 returning id;
 
 -- name: cancel_pending!

@@ -1,7 +1,7 @@
 -- name: settle_placed
 -- Retell has taken the calls. A call that an event has already moved on is left alone.
 update calls c
-set status = 'placed', retell_call_id = u.retell_call_id, placed_at = :now, request_deadline = null, error = null,
+set status = 'placed', retell_call_id = u.retell_call_id, placed_at = :now, error = null,
   next_check_at = :next_check_at, checks = 0, updated_at = :now
 from unnest(:ids::uuid[], :retell_call_ids::text[]) as u (id, retell_call_id)
 where c.id = u.id and c.status in ('placing', 'unknown')
@@ -12,13 +12,14 @@ returning c.id;
 select private.reopen_unmatched(:credential, :retell_call_ids::text[], :now) as id;
 
 -- name: settle_refused!
--- No call was made. The contact fails, or waits for its next attempt with none used up.
+-- No call was made. The contact fails, or waits for its next attempt with none used up. An answer that came so late
+-- that the request has been repeated since settles nothing: the repeated one does.
 with refused as (
   update calls c
-  set status = 'refused', error = u.error, request_deadline = null, next_check_at = null, updated_at = :now
-  from unnest(:ids::uuid[], :errors::text[], :contact_statuses::text[], :next_attempt_ats::timestamptz[])
-    as u (id, error, contact_status, next_attempt_at)
-  where c.id = u.id and c.status in ('placing', 'unknown')
+  set status = 'refused', error = u.error, next_check_at = null, updated_at = :now
+  from unnest(:ids::uuid[], :deadlines::timestamptz[], :errors::text[], :contact_statuses::text[],
+    :next_attempt_ats::timestamptz[]) as u (id, deadline, error, contact_status, next_attempt_at)
+  where c.id = u.id and c.request_deadline = u.deadline and c.status in ('placing', 'unknown')
   returning c.campaign_contact_id, c.campaign_id, c.attempt_number, u.error, u.contact_status, u.next_attempt_at
 )
 update campaign_contacts cc
@@ -31,10 +32,16 @@ where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.
 -- name: settle_unknown!
 -- The answer says nothing certain: the call may or may not exist, and nobody dials again on a guess.
 update calls c
-set status = 'unknown', error = u.error, request_deadline = null, next_check_at = :next_check_at, checks = 0,
-  updated_at = :now
-from unnest(:ids::uuid[], :errors::text[]) as u (id, error)
-where c.id = u.id and c.status in ('placing', 'unknown');
+set status = 'unknown', error = u.error, next_check_at = :next_check_at, checks = 0, updated_at = :now
+from unnest(:ids::uuid[], :deadlines::timestamptz[], :errors::text[]) as u (id, deadline, error)
+where c.id = u.id and c.request_deadline = u.deadline and c.status in ('placing', 'unknown');
+
+-- name: end_requests!
+-- These requests are over, whatever events have made of their calls meanwhile; one that was repeated since is not.
+update calls c
+set request_deadline = null
+from unnest(:ids::uuid[], :deadlines::timestamptz[]) as u (id, deadline)
+where c.id = u.id and c.request_deadline = u.deadline;
 
 -- name: calls_to_check
 -- Calls of every organization that have been silent for too long.
@@ -104,7 +111,7 @@ where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.
 
 -- name: stop_checking!
 -- There is nothing left to ask about this call.
-update calls set next_check_at = null where id = :call_id and status = 'ended';
+update calls set next_check_at = null where id = :call_id and status in ('ended', 'released', 'review');
 
 -- name: store_reconciled!
 -- What Retell answered about a call, in the ledger as an event of the reconciler; the applier takes it from there.

@@ -1,0 +1,64 @@
+"""The reference of the command line as Markdown, made from the commands themselves: `python -m outdial.cli.reference`."""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from outdial.cli.main import app
+
+_HEAD = """# The command line
+
+This page is made from the commands themselves: `python -m outdial.cli.reference > docs/cli.md`.
+
+Without `SUPABASE_DB_URL`, a command works on the local stack of `OUTDIAL_HOME`: the one that `outdial dev` runs, or else
+the embedded Postgres, which it starts for its own length. `--json` prints what is listed or shown as JSON. What goes
+wrong is told on standard error, and the exit status is then 1 (2 for a command line that cannot be read).
+"""
+
+
+def render() -> str:
+    """Return the whole page."""
+    root = typer.main.get_command(app)
+    return _HEAD + "".join(f"\n{section}\n" for section in _sections(root, "outdial", None))
+
+
+def _sections(command: Any, name: str, parent: Any) -> Iterator[str]:
+    context = typer.Context(command, info_name=name, parent=parent)
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield _section(command, context)
+        return
+    if parent is not None:
+        yield f"## {context.command_path}\n\n{_text(command.help)}"
+    for child_name, child in children.items():
+        if not child.hidden:
+            yield from _sections(child, child_name, context)
+
+
+def _section(command: Any, context: Any) -> str:
+    depth = "##" if context.parent.parent is None else "###"
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    rows = [row for param in command.params if (row := _row(param, context))]
+    table = "\n".join(["| | |", "|---|---|", *rows])
+    body = [f"{depth} {context.command_path}", _text(command.help), f"```\n{usage}\n```"]
+    return "\n\n".join([*body, table] if rows else body)
+
+
+def _row(param: Any, context: Any) -> str | None:
+    record = param.get_help_record(context)
+    if record is None or "--help" in record[0]:
+        return None
+    name, meaning = (re.sub(r"\s+", " ", part).strip().replace("|", r"\|") for part in record)
+    return f"| `{name}` | {meaning} |"
+
+
+def _text(text: str | None) -> str:
+    return inspect.cleandoc(text or "")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

@@ -1,0 +1,111 @@
+"""A campaign's settings are read before they are kept."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from outdial.campaigns.create import NewCampaign, NewOrganization, create_campaign, create_organization
+from outdial.campaigns.errors import AmbiguousAccount, CredentialTaken, InvalidCampaign, NoProviderAccount
+from outdial.db.session import Database
+from outdial.domain.errors import InvalidCallingHours, InvalidRetryPolicy
+from tests.support.factories import NOW, create_member, create_provider_account, create_tenant
+from tests.support.postgres import Scratch
+
+
+@pytest.fixture
+async def api(database: Scratch) -> AsyncIterator[Database]:
+    """Connections as the functions and the command line have them."""
+    async with await Database.connect(database.dsn_for("outdial_api"), application_name="tests:api") as opened:
+        yield opened
+
+
+def new(organization_id: UUID, **changes: Any) -> NewCampaign:
+    """Return a campaign that is in order but for `changes`."""
+    good = NewCampaign(organization_id, " Spring ", "agent_1", "+1 415-555-2671", dynamic_variables={"offer": "a"})
+    return replace(good, **changes)
+
+
+async def test_an_organization_comes_with_its_account_and_a_campaign_finds_it(
+    api: Database, connection: asyncpg.Connection
+) -> None:
+    async with api.as_service() as service:
+        organization_id = await create_organization(service, NewOrganization("Acme", concurrency_limit=7), NOW)
+        campaign_id = await create_campaign(service, new(organization_id), NOW)
+    row = await connection.fetchrow(
+        "select m.name, m.status, m.from_number, m.dynamic_variables, m.next_batch_at, a.concurrency_limit"
+        " from campaigns m join provider_accounts a on a.id = m.provider_account_id where m.id = $1",
+        campaign_id,
+    )
+    assert tuple(row) == ("Spring", "draft", "+14155552671", '{"offer": "a"}', None, 7)
+
+
+async def test_a_credential_belongs_to_one_organization(api: Database, connection: asyncpg.Connection) -> None:
+    await create_tenant(connection)
+    with pytest.raises(CredentialTaken, match="'default'"):
+        async with api.as_service() as service:
+            await create_organization(service, NewOrganization("Other"), NOW)
+    assert await connection.fetchval("select count(*) from organizations") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": "  "}, "name"),
+        ({"name": "x" * 201}, "name"),
+        ({"retell_agent_id": " "}, "retell_agent_id"),
+        ({"from_number": "12"}, "from_number"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"batch_size": 1001}, "batch_size"),
+        ({"max_attempts": 51}, "max_attempts"),
+        ({"max_concurrency": 0}, "max_concurrency"),
+        ({"scheduled_at": datetime(2026, 1, 1)}, "scheduled_at"),  # noqa: DTZ001
+    ],
+)
+async def test_a_field_that_cannot_be_used_is_named(
+    api: Database, connection: asyncpg.Connection, changes: dict[str, Any], field: str
+) -> None:
+    tenant = await create_tenant(connection)
+    async with api.as_service() as service:
+        with pytest.raises(InvalidCampaign, match=f"^{field}: ") as raised:
+            await create_campaign(service, new(tenant.organization_id, **changes), NOW)
+    assert raised.value.field == field
+
+
+async def test_hours_and_policies_that_cannot_be_read_are_not_kept(
+    api: Database, connection: asyncpg.Connection
+) -> None:
+    organization_id = (await create_tenant(connection)).organization_id
+    async with api.as_service() as service:
+        with pytest.raises(InvalidCallingHours):
+            await create_campaign(service, new(organization_id, calling_hours={"someday": []}), NOW)
+        with pytest.raises(InvalidRetryPolicy):
+            await create_campaign(service, new(organization_id, retry_policy={"busy": 1}), NOW)
+    assert await connection.fetchval("select count(*) from campaigns") == 0
+
+
+async def test_the_account_must_be_clear(api: Database, connection: asyncpg.Connection) -> None:
+    tenant = await create_tenant(connection)
+    second = await create_provider_account(connection, tenant.organization_id, credential="second")
+    async with api.as_service() as service:
+        with pytest.raises(NoProviderAccount):
+            await create_campaign(service, new(uuid4()), NOW)
+        with pytest.raises(AmbiguousAccount, match="default, second"):
+            await create_campaign(service, new(tenant.organization_id), NOW)
+        await create_campaign(service, new(tenant.organization_id, provider_account_id=second), NOW)
+
+
+async def test_an_operator_creates_in_the_own_organization_only(api: Database, connection: asyncpg.Connection) -> None:
+    tenant, other = await create_tenant(connection), await create_tenant(connection, credential="other")
+    user = await create_member(connection, tenant.organization_id)
+    claims = {"sub": str(user), "role": "authenticated"}
+    async with api.as_caller("authenticated", claims) as caller:
+        await create_campaign(caller, new(tenant.organization_id), NOW)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with api.as_caller("authenticated", claims) as caller:
+            account = other.provider_account_id
+            await create_campaign(caller, new(other.organization_id, provider_account_id=account), NOW)

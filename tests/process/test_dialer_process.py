@@ -1,0 +1,194 @@
+"""Dialers as processes: how they stop, die, share an account's limits, and outlast their database."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from outdial.cli.stack import LOCAL_WEBHOOK_SECRET, SIMULATOR_KEY
+from outdial.db.embedded import EmbeddedPostgres
+from outdial.domain.pacing import Pace, spacing
+from outdial.retell.simulator import SimulatorConfig
+from outdial.retell.simulator.runtime import Simulator
+from outdial.retell.simulator.server import running
+from tests.support import postgres
+from tests.support.factories import NOW
+from tests.support.postgres import Scratch
+from tests.support.processes import Launcher, launcher, reserved_port, start_campaign, until
+
+ANSWERED = {"user_hangup": 1.0}
+# A call takes a tenth of a second.
+FAST = {"speed": 100.0, "ring_s": 5.0, "mean_talk_s": 5.0, "analysis_s": 1.0, "outcome_mix": ANSWERED}
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved_port() as reserved:
+        yield reserved
+
+
+@asynccontextmanager
+async def calling(
+    directory: Path, database: Scratch, port: int, **config: object
+) -> AsyncIterator[tuple[Launcher, Simulator]]:
+    """Run a simulator in this process, with nothing in the way, and give what starts the others."""
+    defaults = {
+        "api_keys": (SIMULATOR_KEY,),
+        "webhook_key": LOCAL_WEBHOOK_SECRET,
+        "webhook_url": f"http://127.0.0.1:{port}/functions/v1/retell-webhook",
+        "concurrency_limit": 1000,
+        "calls_per_second": None,
+        "outcome_mix": ANSWERED,
+    }
+    async with running(SimulatorConfig(**(defaults | config))) as (url, simulator):  # type: ignore[arg-type]
+        with launcher(directory, database, port=port, simulator_url=url) as launch:
+            yield launch, simulator
+
+
+def asked(simulator: Simulator) -> int:
+    return sum(entry.operation == "create-phone-call" for entry in simulator.world.ledger.read())
+
+
+async def statuses(connection: asyncpg.Connection, table: str) -> dict[str, int]:
+    rows = await connection.fetch(f"select status, count(*) as count from {table} group by status")  # noqa: S608
+    return {row["status"]: row["count"] for row in rows}
+
+
+async def test_a_dialer_that_is_told_to_stop_lets_its_requests_come_home(
+    database: Scratch, connection: asyncpg.Connection, tmp_path: Path, port: int
+) -> None:
+    async with calling(tmp_path, database, port, create_latency_s=1.0) as (launch, simulator):
+        await start_campaign(database, 300, calls_per_second=50)
+        dialer = await launch.dialer().ready()
+
+        async def requests_are_under_way() -> bool:
+            return asked(simulator) > 20
+
+        await until(requests_are_under_way, "20 requests")
+        assert (await statuses(connection, "calls")).get("placing", 0) > 0, "no request was under way"
+        assert await dialer.terminate() == 0
+
+        calls = await statuses(connection, "calls")
+        assert set(calls) == {"placed"}
+        # What was claimed was sent, and nothing more was claimed.
+        assert calls["placed"] == asked(simulator) < 300
+        assert dialer.told("dialer.stopped")
+
+
+async def test_another_dialer_resolves_the_calls_of_one_that_was_killed(
+    database: Scratch, connection: asyncpg.Connection, tmp_path: Path, port: int
+) -> None:
+    async with calling(tmp_path, database, port, create_latency_s=1.0) as (launch, simulator):
+        await start_campaign(database, 100, calls_per_second=100)
+        dialer = await launch.dialer().ready()
+
+        async def requests_are_under_way() -> bool:
+            return asked(simulator) > 20
+
+        await until(requests_are_under_way, "20 requests")
+        await dialer.kill()
+        orphans = (await statuses(connection, "calls"))["placing"]
+        assert orphans > 20
+        heir = await launch.dialer().ready()
+
+        async def all_are_placed() -> bool:
+            return await statuses(connection, "calls") == {"placed": 100}
+
+        await until(all_are_placed, lambda: statuses(connection, "calls"))
+        assert await heir.terminate() == 0
+        accepted = [
+            entry.idempotency_key for entry in simulator.world.ledger.read(result="accepted") if entry.to_number
+        ]
+        assert len(accepted) == len(set(accepted)) == 100
+        assert len(simulator.world.calls) == 100
+
+
+async def test_two_dialers_share_the_limits_of_one_account(
+    database: Scratch, connection: asyncpg.Connection, tmp_path: Path, port: int
+) -> None:
+    async with calling(tmp_path, database, port, **FAST) as (launch, simulator):
+        functions = await launch.functions(port).ready()
+        dialers = [launch.dialer(), launch.dialer()]
+        for dialer in dialers:
+            await dialer.ready()
+        await start_campaign(database, 200, concurrency_limit=6, calls_per_second=40, batch_size=3)
+
+        async def is_completed() -> bool:
+            return bool(await connection.fetchval("select status = 'completed' from campaigns"))
+
+        await until(is_completed, lambda: statuses(connection, "campaign_contacts"))
+        assert [await process.terminate() for process in (*dialers, functions)] == [0, 0, 0]
+
+        assert simulator.world.peak_live == 6, "the limit was never reached, or it was exceeded"
+        starts = [row["requested_at"] for row in await connection.fetch("select requested_at from calls order by 1")]
+        apart = spacing(Pace(40, 1.0, NOW, None))
+        assert len(starts) == 200
+        assert min(later - earlier for earlier, later in pairwise(starts)) >= apart
+
+
+@pytest.mark.parametrize("missing", ["RETELL_API_KEY", "SUPABASE_DB_URL"])
+async def test_a_dialer_names_the_setting_that_it_lacks(
+    database: Scratch, tmp_path: Path, port: int, missing: str
+) -> None:
+    settings = {"RETELL_API_KEY": SIMULATOR_KEY} | {missing: ""}
+    with launcher(tmp_path, database, port=port) as launch:
+        dialer = launch.dialer(**settings)
+        assert await dialer.ended() == 1
+        [line] = dialer.output().splitlines()
+        assert line.startswith(f"Error: {missing} is not set")
+
+
+async def test_a_dialer_names_a_database_that_it_cannot_reach(database: Scratch, tmp_path: Path, port: int) -> None:
+    nowhere = f"postgresql://postgres@/postgres?host={tmp_path}"
+    with launcher(tmp_path, database, port=port) as launch:
+        dialer = launch.dialer(RETELL_API_KEY=SIMULATOR_KEY, SUPABASE_DB_URL=nowhere)
+        assert await dialer.ended() == 1
+        [line] = dialer.output().splitlines()
+        assert "database" in line
+
+
+@pytest.fixture
+def private_server() -> Iterator[EmbeddedPostgres]:
+    with postgres.server() as server:
+        yield server
+
+
+async def test_dialer_and_functions_outlast_a_restart_of_the_database(
+    private_server: EmbeddedPostgres, tmp_path: Path, port: int
+) -> None:
+    await postgres.make_template(private_server)
+    async with (
+        postgres.scratch(private_server, template=postgres.TEMPLATE) as database,
+        calling(tmp_path, database, port, **FAST) as (launch, simulator),
+    ):
+        functions, dialer = await launch.functions(port).ready(), await launch.dialer().ready()
+        await start_campaign(database, 150, calls_per_second=40)
+
+        async def some_have_ended() -> bool:
+            return simulator.world.webhook_counts["call_ended"] > 30
+
+        await until(some_have_ended, "30 ended calls")
+        private_server.stop()
+        assert functions.running
+        assert dialer.running
+        await asyncio.sleep(0.5)  # an outage that requests, answers and events fall into
+        private_server.start()
+
+        connection = await asyncpg.connect(database.dsn)
+        try:
+
+            async def is_completed() -> bool:
+                return bool(await connection.fetchval("select status = 'completed' from campaigns"))
+
+            await until(is_completed, lambda: statuses(connection, "campaign_contacts"))
+            assert await statuses(connection, "calls") == {"ended": len(simulator.world.calls)}
+        finally:
+            await connection.close()
+        assert [await dialer.terminate(), await functions.terminate()] == [0, 0]
+        assert dialer.told("listener.lost"), "the dialer never noticed"
