@@ -46,12 +46,10 @@ def request(url: str, body: bytes, headers: dict[str, str]) -> bytes:
 
 async def drive(url: str, requests: Sequence[bytes], *, connections: int, limit_s: float) -> Load:
     """Send every request once over `connections` connections; raise LoadFailed on anything but 200 answers in time."""
-    parts = urlsplit(url)
+    host, _, port = urlsplit(url).netloc.partition(":")
     run = _Run(requests)
     loop = asyncio.get_running_loop()
-    opened = [
-        await loop.create_connection(lambda: _Connection(run), parts.hostname, parts.port) for _ in range(connections)
-    ]
+    opened = [await loop.create_connection(lambda: _Connection(run), host, int(port)) for _ in range(connections)]
     started = time.perf_counter()
     for _, connection in opened:
         connection.send_next()

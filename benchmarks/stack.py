@@ -39,7 +39,7 @@ class Clone:
 
 @contextmanager
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """Run a Postgres with the durable defaults (fsync and synchronous_commit on) in a directory that is then removed."""
+    """Run a Postgres that syncs to disk before a commit returns, in a directory that is removed after the block."""
     home = Path(tempfile.mkdtemp(prefix="outdial-bench-"))
     # The server's user must pass through when the benchmark runs as root.
     home.chmod(0o711)

@@ -107,7 +107,7 @@ function changes(tx: postgres.TransactionSql, row: Call, event: string, call: Ca
       recording_url = coalesce(${call.recording_url ?? null}, recording_url),
       public_log_url = coalesce(${call.public_log_url ?? null}, public_log_url),
       analysis = coalesce(${analysis}, analysis),
-      next_check_at = ${done ? null : new Date(now.getTime() + 60_000)}, checks = 0, request_deadline = null,
+      next_check_at = ${done ? null : new Date(now.getTime() + 60_000)}, checks = 0,
       placed_at = coalesce(placed_at, ${now}), updated_at = ${now}
     where id = ${row.id}`];
   if (known && row.outcome === null && ["calling", "pending", "review"].includes(row.contact_status)) {

@@ -36,9 +36,10 @@ OUTCOMES = {
 }
 RETRY_AFTER = {"voicemail": timedelta(hours=4), "no_answer": timedelta(minutes=30), "busy": timedelta(minutes=10)}
 
+WHERE = {"host": os.environ["PGHOST"], "port": os.environ["PGPORT"], "database": os.environ["PGDATABASE"]}
 engine = create_async_engine(
     "postgresql+asyncpg://outdial_webhook@/",
-    connect_args={"host": os.environ["PGHOST"], "port": int(os.environ["PGPORT"]), "database": os.environ["PGDATABASE"]},
+    connect_args=WHERE,
     pool_size=int(os.environ.get("POOL_SIZE", "10")),
     max_overflow=0,
 )
@@ -126,7 +127,8 @@ async def _lock(connection: AsyncConnection, call: Mapping[str, Any]) -> Mapping
         )
         .with_for_update(of=[calls, contacts])
     )
-    return found.mappings().first()
+    row = found.mappings().first()
+    return None if row is None else dict(row)
 
 
 async def _apply(
@@ -158,7 +160,6 @@ async def _apply(
             **{name: value for name, value in said.items() if value is not None},
             next_check_at=None if done else now + timedelta(seconds=60),
             checks=0,
-            request_deadline=None,
             placed_at=func.coalesce(calls.c.placed_at, now),
             updated_at=now,
         )

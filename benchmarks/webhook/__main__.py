@@ -41,13 +41,12 @@ class Measured:
 def main() -> None:
     """Run what the command line asks for; exit with 1 when an answer was not 200, late, or not true."""
     asked = _arguments()
-    print_ = (lambda line: print(line, file=sys.stderr, flush=True))
     subjects = [OURS]
     for name in asked.peers:
         try:
             subjects.append(peer(name))
         except NotHere as reason:
-            print_(f"{name} is skipped: {reason}")
+            _tell(f"{name} is skipped: {reason}")
     calls = max(1, asked.events // EVENTS_PER_CALL)
     with postgres() as server:
         runs = uvloop.run(_measure(server, subjects, calls, asked.connections))
@@ -72,13 +71,13 @@ async def _measure(
     seeded = [SeededCall.number(n) for n in range(1, calls + warm_up + 1)]
     await make_template(server, lambda connection: seed(connection, seeded, now))
     events = bodies(seeded[:calls], now), bodies(seeded[calls:], now)
-    runs = []
+    runs: list[Measured] = []
     for count in connections:
         for subject in subjects:
             async with clone(server, f"run_{len(runs)}") as database:
                 runs.append(await _run(subject, database, *events, count))
                 await _check(database, len(seeded))
-            print(f"{_line(runs[-1])}", file=sys.stderr, flush=True)
+            _tell("  ".join(f"{name} {value}" for name, value in _row(runs[-1]).items()))
     return runs
 
 
@@ -113,13 +112,13 @@ async def _check(database: Clone, calls: int) -> None:
     finally:
         await connection.close()
     expected = {"events": calls * EVENTS_PER_CALL, "calls": calls, "contacts": calls, "campaigns": 1}
-    if dict(found) != expected:
-        raise WorkLost(f"{database.name}: expected {expected}, found {dict(found)}")
+    if dict(found or {}) != expected:
+        raise WorkLost(f"{database.name}: expected {expected}, found {dict(found or {})}")
 
 
 def _cpu_s(running: psutil.Process) -> float:
     times = running.cpu_times()
-    return times.user + times.system
+    return float(times.user + times.system)
 
 
 def _postgres_cpu_s() -> float:
@@ -145,8 +144,8 @@ def _row(run: Measured) -> dict[str, object]:
     }
 
 
-def _line(run: Measured) -> str:
-    return "  ".join(f"{name} {value}" for name, value in _row(run).items())
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _ratios(runs: Sequence[Measured]) -> list[dict[str, object]]:

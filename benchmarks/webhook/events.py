@@ -25,8 +25,8 @@ _VARIABLES = {
     "current_day": "Monday",
     "clinic": "Harbor Dental, 14 Pier Road, Brooklyn, NY 11201",
     "appointment": "Thursday, November 26 at 10:00 AM with Dr. Okafor",
-    "greeting": "Good morning, this is Sam from Harbor Dental. I am calling about your appointment on Thursday, and I can"
-    " move it for you right now if the time does not suit you any more. Do you have a minute to talk?",
+    "greeting": "Good morning, this is Sam from Harbor Dental. I am calling about your appointment on Thursday, and I"
+    " can move it for you right now if the time does not suit you any more. Do you have a minute to talk?",
 }
 _TALK = (
     "Would Thursday at ten still suit you?",

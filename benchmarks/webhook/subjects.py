@@ -78,9 +78,7 @@ def _install_deno() -> None:
         return
     print("installing Deno with npm ...", file=sys.stderr)
     command = [npm, "ci", "--no-fund", "--no-audit"]
-    done = subprocess.run(
-        command, cwd=_BENCHMARKS, capture_output=True, text=True, timeout=_INSTALL_S, check=False
-    )
+    done = subprocess.run(command, cwd=_BENCHMARKS, capture_output=True, text=True, timeout=_INSTALL_S, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise NotHere(f"npm ci failed: {last}")

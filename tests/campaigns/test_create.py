@@ -41,7 +41,7 @@ async def test_an_organization_comes_with_its_account_and_a_campaign_finds_it(
         " from campaigns m join provider_accounts a on a.id = m.provider_account_id where m.id = $1",
         campaign_id,
     )
-    assert tuple(row) == ("Spring", "draft", "+14155552671", '{"offer": "a"}', None, 7)
+    assert tuple(row or ()) == ("Spring", "draft", "+14155552671", '{"offer": "a"}', None, 7)
 
 
 async def test_a_credential_belongs_to_one_organization(api: Database, connection: asyncpg.Connection) -> None:

@@ -101,7 +101,7 @@ async def test_starting_again_keeps_the_first_start(api: Database, connection: a
     )
     await as_service(api, lifecycle.resume, campaign.id)
     row = await connection.fetchrow("select started_at, next_batch_at from campaigns")
-    assert (row["started_at"], row["next_batch_at"]) == (first, NOW)
+    assert tuple(row or ()) == (first, NOW)
 
 
 async def test_of_many_that_ask_at_once_one_changes_the_campaign(api: Database, connection: asyncpg.Connection) -> None:

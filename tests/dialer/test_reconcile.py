@@ -1,6 +1,7 @@
 """What Retell never told is asked for, goes through the ledger, and comes out as if it had been told."""
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ async def test_a_call_that_is_still_going_on_is_asked_about_less_and_less_often(
         if call["next_check_at"] <= stage.clock.now():
             await stage.dialer().rescuer.run_once()
             asked_at.append(stage.clock.now())
-    waits = [round((later - earlier).total_seconds()) for earlier, later in zip(asked_at, asked_at[1:], strict=False)]
+    waits = [round((later - earlier).total_seconds()) for earlier, later in pairwise(asked_at)]
     assert waits[:5] == [60, 120, 240, 480, 600]
     assert set(waits[5:]) <= {600}
 

@@ -264,8 +264,8 @@ async def test_process_batch_makes_the_campaign_due_now_with_the_size_that_was_a
     await trigger.ask(action="start_campaign")
     await trigger.look.execute("update campaigns set next_batch_at = $1", NOW + timedelta(hours=1))
     await trigger.ask(action="process_batch", batch_size=7)
-    row = await trigger.look.fetchrow("select * from campaigns where id = $1", trigger.campaign.id)
-    assert (row["next_batch_at"], row["next_batch_size"], row["batch_size"]) == (NOW, 7, 10)
+    sql = "select next_batch_at, next_batch_size, batch_size from campaigns where id = $1"
+    assert tuple(await trigger.look.fetchrow(sql, trigger.campaign.id) or ()) == (NOW, 7, 10)
 
 
 async def test_a_draft_whose_time_has_not_come_is_scheduled_and_starts_with_the_schedule_check(

@@ -74,7 +74,7 @@ async def test_the_command_in_the_notes_of_the_original_system_works_on_a_local_
         answer = await post(session, body, "your-webhook-secret")
     assert answer == (200, {"success": True, "event": "call_started"})
     row = await connection.fetchrow("select event, retell_call_id, body from webhook_events")
-    assert (row["event"], row["retell_call_id"], row["body"]) == ("call_started", "test-123", body)
+    assert tuple(row or ()) == ("call_started", "test-123", body)
 
 
 @pytest.mark.parametrize(

@@ -111,10 +111,10 @@ async def play_a_campaign(stage: Stage) -> list[UUID]:
     return calls
 
 
-async def replay_all(stage: Stage, **narrowed: str) -> int:
+async def replay_all(stage: Stage, status: str | None = None) -> int:
     """Replay the whole ledger."""
     async with stage.webhook.transaction() as connection:
-        count = await replay(connection, first_id=1, last_id=10**6, now=stage.clock.now(), **narrowed)
+        count = await replay(connection, first_id=1, last_id=10**6, now=stage.clock.now(), status=status)
     await stage.applier().run_once()
     return count
 

@@ -135,7 +135,9 @@ class Stage:
 
     async def row(self, table: str, id: UUID) -> dict[str, Any]:
         """Return one row of a table."""
-        return dict(await self.look.fetchrow(f"select * from {table} where id = $1", id))  # noqa: S608
+        found = await self.look.fetchrow(f"select * from {table} where id = $1", id)  # noqa: S608
+        assert found is not None
+        return dict(found)
 
     async def change(self, table: str, id: UUID, **columns: object) -> None:
         """Arrange one row, past triggers and policies."""

@@ -59,7 +59,7 @@ def dev(
 
 
 def demo(
-    contacts: Annotated[int, typer.Option(min=20, max=5_000, help="Rows of the contact file.")] = 300,
+    contacts: Annotated[int, typer.Option(min=100, max=5_000, help="Rows of the contact file.")] = 300,
     seed: Seed = 7,
     as_json: AsJson = False,
 ) -> None:

@@ -1,0 +1,67 @@
+"""The command line run in this process, against a database of its own."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from outdial.cli.main import app
+from tests.support.postgres import Scratch
+
+OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
+
+
+@dataclass
+class Outdial:
+    """Runs commands with an environment that holds nothing of ours but `env`."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Result:
+        """Run a command, whatever comes of it."""
+        others: dict[str, str | None] = {name: None for name in os.environ if name.startswith(OURS)}
+        return CliRunner().invoke(app, arguments, env={**others, **self.env, **(env or {})}, input=stdin)
+
+    def __call__(self, *arguments: str, **options: Any) -> str:
+        """Run a command that succeeds, and return what it prints."""
+        result = self.run(*arguments, **options)
+        assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+        return result.stdout
+
+    def json(self, *arguments: str, **options: Any) -> Any:
+        """Run a command with --json, and return what it prints."""
+        return json.loads(self(*arguments, "--json", **options))
+
+    def error(self, *arguments: str, **options: Any) -> str:
+        """Run a command that fails with status 1, and return its one line on standard error."""
+        result = self.run(*arguments, **options)
+        assert result.exit_code == 1, result.output
+        lines = [line for line in result.stderr.splitlines() if not line.startswith("Target: ")]
+        assert len(lines) == 1, result.stderr
+        assert lines[0].startswith("Error: ")
+        return lines[0].removeprefix("Error: ")
+
+
+@pytest.fixture
+def outdial(database: Scratch, tmp_path: Path) -> Outdial:
+    """The command line on a database with every migration applied and no rows."""
+    return Outdial({"SUPABASE_DB_URL": database.dsn, "OUTDIAL_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def acme(outdial: Outdial) -> Outdial:
+    """The command line with one organization."""
+    outdial("organization", "create", "Acme")
+    return outdial
+
+
+@pytest.fixture
+def campaign(acme: Outdial) -> str:
+    """The id of a draft of that organization, named Spring."""
+    created = acme.json("campaign", "create", "--name=Spring", "--agent=agent_1", "--from=+12125550100")
+    return str(created["id"])

@@ -1,0 +1,113 @@
+"""Campaigns from the command line: created, named in several ways, changed, and shown with why they wait."""
+
+import json
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.cli.conftest import Outdial
+
+
+def import_two(outdial: Outdial, campaign: str, directory: Path) -> None:
+    file = directory / "two.csv"
+    file.write_text("phone,name\n+12125550123,Ada\n+12125550124,Grace\n")
+    outdial("campaign", "import", campaign, str(file))
+
+
+def test_a_campaign_is_created_with_its_settings(acme: Outdial, tmp_path: Path) -> None:
+    hours = tmp_path / "hours.json"
+    hours.write_text('{"monday": [["10:00", "12:00"]]}')
+
+    created = acme.json(
+        "campaign", "create", "--name=Spring", "--agent=agent_1", "--from=+1 212 555 0100", f"--hours=@{hours}",
+        '--retry={"busy": {"delays": ["10m"]}}', "--max-attempts=2", "--batch-size=25", "--max-concurrency=7",
+        "--schedule=2026-12-01T09:00:00Z", "--var=greeting=Good day", "--var=offer=a=b",
+    )  # fmt: skip
+    shown = acme.json("campaign", "show", created["id"])
+
+    assert shown["from_number"] == "+12125550100"
+    assert shown["calling_hours"] == {"monday": [["10:00", "12:00"]]}
+    assert shown["retry_policy"] == {"busy": {"delays": ["10m"]}}
+    assert (shown["max_attempts"], shown["batch_size"], shown["max_concurrency"]) == (2, 25, 7)
+    assert shown["dynamic_variables"] == {"greeting": "Good day", "offer": "a=b"}
+    assert shown["scheduled_at"].startswith("2026-12-01T09:00:00")
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--hours={", "--hours: not JSON"),
+        ("--hours=[]", "--hours: give a JSON object"),
+        ('--hours={"someday": []}', "unknown key 'someday'"),
+        ('--retry={"busy": 1}', "busy: give an object"),
+        ("--hours=@nowhere.json", "nowhere.json: No such file"),
+        ("--schedule=tomorrow", "--schedule: 'tomorrow' is not a time"),
+        ("--schedule=2026-12-01T09:00:00", "scheduled_at: give a time with its zone"),
+        ("--var=greeting", "--var: 'greeting' is not NAME=VALUE"),
+        ("--from=555", "from_number: '555'"),
+        ("--max-attempts=0", "max_attempts: give a whole number"),
+        ("--organization=Globex", "there is no organization 'Globex'"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_told_in_one_line(acme: Outdial, option: str, said: str) -> None:
+    error = acme.error("campaign", "create", "--name=x", "--agent=agent_1", "--from=+12125550100", option)
+    assert said in error
+
+
+def test_the_organization_may_be_left_out_only_where_there_is_one(acme: Outdial) -> None:
+    acme("organization", "create", "Globex", "--credential=globex")
+    new = ("campaign", "create", "--name=x", "--agent=agent_1", "--from=+12125550100")
+
+    assert "name one organization" in acme.error(*new)
+    acme(*new, "--organization=Globex")
+
+
+def test_a_campaign_is_named_by_id_prefix_or_name(acme: Outdial, campaign: str) -> None:
+    for given in (campaign, campaign.upper(), campaign[:30], "Spring"):
+        assert acme.json("campaign", "show", given)["id"] == campaign
+
+
+def test_a_name_that_fits_nothing_or_several_is_told(acme: Outdial, campaign: str) -> None:
+    acme("campaign", "create", "--name=Spring", "--agent=agent_1", "--from=+12125550100")
+
+    assert "fits several campaigns" in acme.error("campaign", "show", "Spring")
+    assert "fits several campaigns" in acme.error("campaign", "show", campaign[:4])
+    for given in ("Winter", str(uuid4()), campaign[:3], "%", ""):
+        assert "there is no campaign" in acme.error("campaign", "show", given)
+
+
+def test_a_campaign_goes_through_its_life(acme: Outdial, campaign: str, tmp_path: Path) -> None:
+    assert "has no contacts" in acme.error("campaign", "start", campaign)
+    import_two(acme, campaign, tmp_path)
+
+    assert acme.json("campaign", "start", campaign) == {"id": campaign, "status": "active", "changed": True}
+    assert acme.json("campaign", "start", campaign)["changed"] is False
+    assert acme.json("campaign", "pause", campaign, "--reason=lunch")["status"] == "paused"
+    assert "it was paused: lunch" in acme("campaign", "show", campaign)
+    assert f"Campaign {campaign} is active." in acme("campaign", "resume", "Spring")
+    assert acme.json("campaign", "cancel", campaign, "--hang-up")["status"] == "cancelling"
+    assert "needs a campaign that is" in acme.error("campaign", "resume", campaign)
+
+
+def test_campaigns_are_listed_and_filtered(acme: Outdial, campaign: str) -> None:
+    assert [row["id"] for row in acme.json("campaign", "list")] == [campaign]
+    assert [row["id"] for row in acme.json("campaign", "list", "--status=draft", "--organization=Acme")] == [campaign]
+    assert acme.json("campaign", "list", "--status=active") == []
+    assert campaign in acme("campaign", "list")
+
+
+def test_watching_a_campaign_at_rest_says_how_it_stands_and_ends(
+    acme: Outdial, campaign: str, tmp_path: Path
+) -> None:
+    import_two(acme, campaign, tmp_path)
+
+    assert acme("campaign", "watch", campaign) == "draft: 0/2 contacts done, 0 calls live\n"
+    assert json.loads(acme("campaign", "watch", campaign, "--json"))["progress"]["total"] == 2
+
+
+def test_what_is_shown_may_hold_square_brackets(acme: Outdial) -> None:
+    acme("campaign", "create", "--name=[bold] it", "--agent=agent_1", "--from=+12125550100")
+
+    assert "[bold] it" in acme("campaign", "list")
+    assert "[bold] it" in acme("campaign", "show", "[bold] it")

@@ -1,0 +1,41 @@
+"""The do-not-call list from the command line."""
+
+from pathlib import Path
+
+from tests.cli.conftest import Outdial
+
+
+def test_numbers_are_added_listed_and_removed(acme: Outdial) -> None:
+    assert "Added 2, 0 listed" in acme("contacts", "dnc", "add", "+12125550123", "(212) 555-0124", "--region=US")
+    assert "Added 1, 1 listed" in acme("contacts", "dnc", "add", "+12125550123", "+12125550125", "--reason=asked")
+
+    listed = {row["phone"]: row for row in acme.json("contacts", "dnc", "list")}
+    assert listed.keys() == {"+12125550123", "+12125550124", "+12125550125"}
+    assert listed["+12125550125"]["reason"] == "asked"
+    assert "+12125550124" in acme("contacts", "dnc", "list")
+
+    assert "Removed 1, 1 not listed" in acme("contacts", "dnc", "remove", "+12125550123", "+12125550199")
+    assert len(acme.json("contacts", "dnc", "list")) == 2
+
+
+def test_numbers_come_from_a_file_or_from_standard_input(acme: Outdial, tmp_path: Path) -> None:
+    file = tmp_path / "numbers.txt"
+    file.write_text("﻿+12125550123\n\n  +12125550124  \n")
+
+    acme("contacts", "dnc", "add", f"--file={file}")
+    acme("contacts", "dnc", "add", "--file=-", stdin="+12125550125\n")
+
+    assert {row["source"] for row in acme.json("contacts", "dnc", "list")} == {"import"}
+    assert len(acme.json("contacts", "dnc", "list")) == 3
+
+
+def test_a_number_that_is_none_is_told_and_the_others_go_in(acme: Outdial) -> None:
+    result = acme.run("contacts", "dnc", "add", "+12125550123", "12")
+
+    assert result.exit_code == 1
+    assert "'12': no country code" in result.stderr
+    assert len(acme.json("contacts", "dnc", "list")) == 1
+
+
+def test_numbers_must_be_given(acme: Outdial) -> None:
+    assert "give numbers" in acme.error("contacts", "dnc", "add")

@@ -1,0 +1,80 @@
+"""`outdial db`: migrations in Supabase's words, and passwords that work."""
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from outdial.cli.main import app
+from tests.cli.conftest import Outdial
+from tests.support.postgres import Scratch
+
+
+def on(database: Scratch, tmp_path: Path) -> Outdial:
+    return Outdial({"SUPABASE_DB_URL": database.dsn, "OUTDIAL_HOME": str(tmp_path)})
+
+
+def test_migrations_are_pushed_once(empty_database: Scratch, tmp_path: Path) -> None:
+    outdial = on(empty_database, tmp_path)
+    assert "run outdial db push" in outdial.error("campaign", "list")
+    assert {state["remote"] for state in outdial.json("db", "status")} == {False}
+
+    first = outdial("db", "push")
+
+    assert "Applying migration 20261101000000_roles.sql..." in first
+    assert first.endswith("Finished outdial db push.\n")
+    assert outdial("db", "push") == "Local database is up to date.\n"
+    assert {state["remote"] for state in outdial.json("db", "status")} == {True}
+    assert "20261101000000" in outdial("db", "status")
+
+
+def test_a_reset_asks_and_destroys(acme: Outdial) -> None:
+    assert acme.run("db", "reset", stdin="n\n").exit_code == 1
+    assert len(acme.json("organization", "list")) == 1
+
+    assert acme("db", "reset", "--yes").endswith("Finished outdial db reset.\n")
+    assert acme.json("organization", "list") == []
+
+
+def test_a_remote_database_is_never_reset(outdial: Outdial) -> None:
+    remote = {"SUPABASE_DB_URL": "postgresql://postgres:secret@db.example.com/postgres"}
+
+    error = outdial.error("db", "reset", "--yes", env=remote)
+
+    assert "db.example.com is not on this machine" in error
+    assert "secret" not in error
+
+
+async def test_fresh_passwords_are_printed_once_and_are_set(
+    outdial: Outdial, connection: asyncpg.Connection, database: Scratch
+) -> None:
+    import asyncio
+
+    lines = (await asyncio.to_thread(outdial, "db", "credentials")).splitlines()
+
+    names = [line.partition("=")[0] for line in lines]
+    assert names == ["OUTDIAL_API_DB_URL", "OUTDIAL_WEBHOOK_DB_URL", "OUTDIAL_DIALER_DB_URL"]
+    for role in ("outdial_api", "outdial_webhook", "outdial_dialer"):
+        stored = await connection.fetchval("select rolpassword from pg_authid where rolname = $1", role)
+        assert stored.startswith("SCRAM-SHA-256$4096:")
+
+
+def test_a_database_that_cannot_be_reached_is_told_in_one_line(outdial: Outdial) -> None:
+    nobody = {"SUPABASE_DB_URL": "postgresql://postgres@127.0.0.1:1/postgres"}
+    assert "no connection" in outdial.error("campaign", "list", env=nobody)
+
+
+@pytest.mark.parametrize("command", [["db"], ["campaign"], ["contacts", "dnc"], []])
+def test_a_group_alone_prints_its_help(outdial: Outdial, command: list[str]) -> None:
+    assert "Usage:" in outdial.run(*command).output
+
+
+def test_every_command_has_help() -> None:
+    import typer
+
+    def commands(command: object, path: tuple[str, ...]) -> list[tuple[str, str | None]]:
+        children = getattr(command, "commands", {})
+        own = [(" ".join(path), getattr(command, "help", None))]
+        return own + [found for name, child in children.items() for found in commands(child, (*path, name))]
+
+    assert [path for path, help_text in commands(typer.main.get_command(app), ()) if not help_text] == []

@@ -1,0 +1,95 @@
+"""An import from the command line: the report, the refused rows, and the exit status."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Outdial
+
+FILE = """Mobile,First Name,plan
+(212) 555-0123,Ada,basic
+no number,Bob,basic
+212-555-0124,Grace,plus
++1 212 555 0123,Ada again,basic
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "people.csv"
+    path.write_text(FILE)
+    return path
+
+
+def test_good_rows_go_in_and_the_others_are_reported(acme: Outdial, campaign: str, file: Path) -> None:
+    report = acme.json("campaign", "import", campaign, str(file), "--region=US", "--map=phone=Mobile")
+
+    assert (report["added"], report["refused_rows"]) == (2, 2)
+    assert [(row["line"], row["kind"]) for row in report["first_refused"]] == [(3, "bad_phone"), (5, "duplicate")]
+    assert acme.json("campaign", "show", campaign)["progress"]["contacts"] == {"pending": 2}
+
+
+def test_refused_rows_are_shown_with_line_and_reason_and_kept_in_a_file(
+    acme: Outdial, campaign: str, file: Path
+) -> None:
+    shown = acme("campaign", "import", "Spring", str(file), "--region=US")
+
+    assert "4 rows: 2 added, 0 there already, 2 refused" in shown
+    assert "no number" in shown
+    with (file.parent / "people.csv.refused.csv").open() as refused:
+        rows = list(csv.DictReader(refused))
+    assert [(row["line"], row["value"]) for row in rows] == [("3", "no number"), ("5", "+1 212 555 0123")]
+    assert all(row["reason"] for row in rows)
+
+
+def test_the_table_shows_the_first_rows_and_the_file_has_all(acme: Outdial, campaign: str, tmp_path: Path) -> None:
+    file, refused = tmp_path / "many.csv", tmp_path / "elsewhere.csv"
+    file.write_text("phone\n+12125550123\n" + "".join(f"bad {n}\n" for n in range(50)))
+
+    shown = acme("campaign", "import", campaign, str(file), f"--refused={refused}")
+
+    assert "bad 19" in shown
+    assert "bad 20" not in shown
+    assert "30 more are in" in shown
+    assert len(refused.read_text().splitlines()) == 51
+
+
+def test_an_import_without_refused_rows_leaves_no_file_of_an_earlier_one(
+    acme: Outdial, campaign: str, file: Path
+) -> None:
+    acme("campaign", "import", campaign, str(file), "--region=US")
+    file.write_text("phone\n+12125550199\n")
+
+    acme("campaign", "import", campaign, str(file))
+
+    assert not (file.parent / "people.csv.refused.csv").exists()
+
+
+def test_the_status_is_1_when_no_row_was_good(acme: Outdial, campaign: str, file: Path) -> None:
+    file.write_text("phone\nn/a\n")
+    assert acme.run("campaign", "import", campaign, str(file)).exit_code == 1
+
+
+def test_importing_again_is_no_failure(acme: Outdial, campaign: str, file: Path) -> None:
+    acme("campaign", "import", campaign, str(file), "--region=US")
+    assert acme.json("campaign", "import", campaign, str(file), "--region=US")["already_there"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--region=XX",), "unknown default region XX"),
+        (("--map=phone=Handy",), "phone is mapped to 'Handy'"),
+        (("--map=phone",), "--map: 'phone' is not NAME=VALUE"),
+    ],
+)
+def test_what_cannot_be_imported_at_all_is_told_in_one_line(
+    acme: Outdial, campaign: str, file: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    assert said in acme.error("campaign", "import", campaign, str(file), *arguments)
+
+
+def test_a_missing_file_is_told_in_one_line(acme: Outdial, campaign: str, tmp_path: Path) -> None:
+    error = acme.error("campaign", "import", campaign, str(tmp_path / "nowhere.csv"))
+    assert error.endswith("nowhere.csv: No such file or directory")
