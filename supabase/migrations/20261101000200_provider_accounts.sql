@@ -42,14 +42,11 @@ alter table public.provider_accounts enable row level security;
 alter table public.provider_accounts force row level security;
 grant select on public.provider_accounts to authenticated, outdial_dialer;
 grant select (id, organization_id, credential) on public.provider_accounts to outdial_webhook;
-grant insert (id, organization_id, name, credential, concurrency_limit, reserved_inbound, calls_per_second)
-  on public.provider_accounts to authenticated;
+-- Only the service may make accounts: whoever names a credential calls with its key.
 grant update (name, concurrency_limit, reserved_inbound, calls_per_second) on public.provider_accounts to authenticated;
 grant update (provider_limit, rate_factor, next_start_at, backoff_until) on public.provider_accounts to outdial_dialer;
 create policy members_read on public.provider_accounts for select to authenticated
   using (organization_id = any (array(select private.my_organizations())));
-create policy admins_insert on public.provider_accounts for insert to authenticated
-  with check (organization_id = any (array(select private.my_organizations('admin'))));
 create policy admins_update on public.provider_accounts for update to authenticated
   using (organization_id = any (array(select private.my_organizations('admin'))))
   with check (organization_id = any (array(select private.my_organizations('admin'))));

@@ -97,9 +97,7 @@ def test_campaigns_are_listed_and_filtered(acme: Outdial, campaign: str) -> None
     assert campaign in acme("campaign", "list")
 
 
-def test_watching_a_campaign_at_rest_says_how_it_stands_and_ends(
-    acme: Outdial, campaign: str, tmp_path: Path
-) -> None:
+def test_watching_a_campaign_at_rest_says_how_it_stands_and_ends(acme: Outdial, campaign: str, tmp_path: Path) -> None:
     import_two(acme, campaign, tmp_path)
 
     assert acme("campaign", "watch", campaign) == "draft: 0/2 contacts done, 0 calls live\n"

@@ -1,9 +1,11 @@
 """`outdial db`: migrations in Supabase's words, and passwords that work."""
 
+import asyncio
 from pathlib import Path
 
 import asyncpg
 import pytest
+import typer
 
 from outdial.cli.main import app
 from tests.cli.conftest import Outdial
@@ -48,8 +50,6 @@ def test_a_remote_database_is_never_reset(outdial: Outdial) -> None:
 async def test_fresh_passwords_are_printed_once_and_are_set(
     outdial: Outdial, connection: asyncpg.Connection, database: Scratch
 ) -> None:
-    import asyncio
-
     lines = (await asyncio.to_thread(outdial, "db", "credentials")).splitlines()
 
     names = [line.partition("=")[0] for line in lines]
@@ -70,8 +70,6 @@ def test_a_group_alone_prints_its_help(outdial: Outdial, command: list[str]) -> 
 
 
 def test_every_command_has_help() -> None:
-    import typer
-
     def commands(command: object, path: tuple[str, ...]) -> list[tuple[str, str | None]]:
         children = getattr(command, "commands", {})
         own = [(" ".join(path), getattr(command, "help", None))]

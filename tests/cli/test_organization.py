@@ -1,5 +1,6 @@
 """Organizations are created with their limits, listed, and given members."""
 
+import asyncio
 from uuid import uuid4
 
 import asyncpg
@@ -31,9 +32,6 @@ def test_a_credential_that_cannot_name_a_variable_is_refused(outdial: Outdial) -
 
 
 async def test_a_user_is_given_a_role(connection: asyncpg.Connection, acme: Outdial) -> None:
-    # Sync commands run loops of their own, so they go into threads beside this test's.
-    import asyncio
-
     user_id = await create_user(connection)
     await asyncio.to_thread(acme, "organization", "add-member", "Acme", str(user_id), "--role=viewer")
     await asyncio.to_thread(acme, "organization", "add-member", "Acme", str(user_id), "--role=admin")

@@ -344,3 +344,13 @@ async def test_a_campaign_contact_is_called_at_the_number_of_its_contact(connect
     entry = await create_campaign_contact(connection, campaign)
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         await connection.execute("update contacts set phone = $1 where id = $2", new_phone(), entry.contact.id)
+
+
+async def test_a_corrected_zone_holds_for_the_campaigns_that_the_contact_is_in(connection: asyncpg.Connection) -> None:
+    campaign = await create_campaign(connection, await create_tenant(connection))
+    entry = await create_campaign_contact(connection, campaign)
+
+    await connection.execute("update contacts set zone_key = 'America/Denver' where id = $1", entry.contact.id)
+
+    zone = await connection.fetchval("select zone_key from campaign_contacts where id = $1", entry.id)
+    assert zone == "America/Denver"

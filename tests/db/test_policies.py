@@ -32,7 +32,7 @@ class Rights(NamedTuple):
 MATRIX = {
     "organizations": Rights("viewer", None, "admin", None, "r", ""),
     "organization_members": Rights("viewer", "admin", "admin", "admin", "", ""),
-    "provider_accounts": Rights("viewer", "admin", "admin", None, "ru", "r"),
+    "provider_accounts": Rights("viewer", None, "admin", None, "ru", "r"),
     "phone_numbers": Rights("viewer", "admin", "admin", "admin", "r", ""),
     "contacts": Rights("viewer", "operator", "operator", None, "r", ""),
     "do_not_call": Rights("viewer", "operator", "operator", "admin", "r", "ri"),

@@ -135,6 +135,7 @@ EXECUTE = {
     "private.check_arrow()": set[str](),
     "private.check_completed()": set[str](),
     "private.check_open_campaign()": set[str](),
+    "private.copy_zone_key()": set[str](),
     "private.refuse_change()": set[str](),
 }
 

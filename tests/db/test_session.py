@@ -195,3 +195,12 @@ async def test_a_connection_says_whose_it_is_and_keeps_utc(database: Scratch) ->
 
 def test_json_parameters_are_text() -> None:
     assert encode_json({"a": [1, None], "b": "é"}) == '{"a":[1,null],"b":"é"}'
+
+
+async def test_an_identity_that_a_function_left_in_the_session_is_not_the_next_callers(api: Database) -> None:
+    user, left_behind = uuid4(), uuid4()
+    async with api.as_caller("authenticated", {"sub": str(left_behind)}) as connection:
+        await connection.execute("select set_config('request.jwt.claim.sub', $1, false)", str(left_behind))
+
+    async with api.as_caller("authenticated", {"sub": str(user)}) as connection:
+        assert await connection.fetchval("select auth.uid()") == user

@@ -50,9 +50,10 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Destroy the schemas of a database on this machine, with all data, and apply every migration anew."""
+    if named := os.environ.get("SUPABASE_DB_URL"):
+        migrate.refuse_remote(named)
     if not yes:
         typer.confirm("This destroys all data of the local database. Go on?", abort=True)
-    notes.print("Resetting local database...")
     tell_applied(_on_database(lambda dsn: migrate.reset(dsn, _migrations(), seed=_seed()))[1])
     console.print("Finished outdial db reset.")
 

@@ -25,7 +25,7 @@ async def renew_passwords(dsn: str) -> dict[str, str]:
                 await connection.execute(f"alter role {role} password '{verifier(password, secrets.token_bytes(16))}'")
     finally:
         await connection.close()
-    return {role: _address(dsn, role, password) for role, password in passwords.items()}
+    return {role: address_of(dsn, role, password) for role, password in passwords.items()}
 
 
 def verifier(password: str, salt: bytes) -> str:
@@ -37,7 +37,8 @@ def verifier(password: str, salt: bytes) -> str:
     return f"SCRAM-SHA-256${_ITERATIONS}:{encoded[0]}${encoded[1]}:{encoded[2]}"
 
 
-def _address(dsn: str, role: str, password: str) -> str:
+def address_of(dsn: str, role: str, password: str) -> str:
+    """Return `dsn` with another login."""
     parts = urlsplit(dsn)
     login, _, host = parts.netloc.rpartition("@")
     # Supabase's pooler wants the project behind the role: postgres.<project>.

@@ -17,8 +17,13 @@ SERVICE: Mapping[str, object] = {"role": "service_role"}
 
 _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
 
-# As PostgREST does it: both settings end with the transaction.
-_ASSUME = "select set_config('request.jwt.claims', $1, true), set_config('role', $2, true)"
+# As PostgREST does it: the settings end with the transaction. The older ones, which auth.uid() prefers, are emptied,
+# for a function may have set one for the length of its session, which the pool hands on.
+_ASSUME = """
+select set_config('request.jwt.claims', $1, true), set_config('role', $2, true),
+  set_config('request.jwt.claim', '', true), set_config('request.jwt.claim.sub', '', true),
+  set_config('request.jwt.claim.role', '', true), set_config('request.jwt.claim.email', '', true)
+"""
 _DECLARE = "select set_config('outdial.organization_id', $1, true)"
 
 

@@ -1,0 +1,18 @@
+"""The reference of the command line is the commands' own help."""
+
+from pathlib import Path
+
+from outdial.cli.reference import render
+
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+
+
+def test_the_page_is_current() -> None:
+    assert PAGE.read_text() == render(), "run: python -m outdial.cli.reference > docs/cli.md"
+
+
+def test_the_page_tells_of_every_command() -> None:
+    page = PAGE.read_text()
+    for command in ("dev", "demo", "dialer --", "simulator", "campaign watch", "inbox replay", "contacts dnc add"):
+        assert f"outdial {command.removesuffix(' --')}" in page
+    assert "db keep" not in page
