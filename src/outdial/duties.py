@@ -8,6 +8,8 @@ from typing import Protocol
 
 from outdial.observe import log
 
+AFTER_FAILURE = timedelta(seconds=1)
+
 
 class Duty(Protocol):
     """Something that is done again and again."""
@@ -44,11 +46,15 @@ class Repeating:
     async def _run(self) -> None:
         while not self._stopping:
             self._woken.clear()
-            try:
-                await self._duty.run_once()
-            except Exception as error:  # the database may be away for a while: the next run tries again
-                log(f"{self._name}.failed", level="error", reason=str(error), error=error)
-            pause = self._pause if isinstance(self._pause, timedelta) else self._pause()
+            pause = await self._run_once()
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause.total_seconds()):
                     await self._woken.wait()
+
+    async def _run_once(self) -> timedelta:
+        try:
+            await self._duty.run_once()
+        except Exception as error:  # the database may be away for a while: a later run tries again
+            log(f"{self._name}.failed", level="error", reason=str(error), error=error)
+            return AFTER_FAILURE
+        return self._pause if isinstance(self._pause, timedelta) else self._pause()

@@ -117,9 +117,13 @@ async def test_a_change_that_is_rolled_back_is_neither_told_nor_kept(
     api: Database, connection: asyncpg.Connection
 ) -> None:
     campaign = await create_campaign(connection, await create_tenant(connection))
-    with pytest.raises(RuntimeError):
+
+    async def pause_and_go_away() -> None:
         async with api.as_service() as service:
             await lifecycle.pause(service, campaign.id, Actor(), NOW)
             raise RuntimeError("the client went away")
+
+    with pytest.raises(RuntimeError, match="went away"):
+        await pause_and_go_away()
     assert await connection.fetchval("select status from campaigns") == "active"
     assert await connection.fetchval("select count(*) from audit_log") == 0

@@ -86,7 +86,7 @@ def good_run() -> Evidence:
         provider_calls=[provider_call(number) for number in range(3)],
         calls=[call(number) for number in range(3)],
         contacts=[contact(number) for number in range(3)],
-        campaigns=[CampaignRow(CAMPAIGN, "completed")],
+        campaigns=[CampaignRow(CAMPAIGN, "default", "completed")],
         limits=LimitRow("default", 1, 1.0),
     )
 
@@ -168,7 +168,7 @@ def test_requests_that_bunch_up_on_their_way_and_are_refused_break_nothing() -> 
 
 
 def test_an_open_contact_of_a_running_campaign_is_as_it_should_be() -> None:
-    run = replace(with_contact(status="pending")(good_run()), campaigns=[CampaignRow(CAMPAIGN, "active")])
+    run = replace(with_contact(status="pending")(good_run()), campaigns=[CampaignRow(CAMPAIGN, "default", "active")])
     assert broken(run) == {}
 
 

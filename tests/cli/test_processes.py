@@ -1,5 +1,10 @@
 """The commands that run processes say in one line what they lack."""
 
+import socket
+from pathlib import Path
+
+import pytest
+
 from tests.cli.conftest import Outdial
 
 
@@ -21,7 +26,7 @@ def test_functions_without_a_key_name_the_setting(outdial: Outdial) -> None:
     env = {"RETELL_WEBHOOK_SECRET": "key", "SUPABASE_URL": "http://127.0.0.1:54321"}
     result = outdial.run("functions", "serve", "--port=0", env=env)
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].startswith("SUPABASE_JWT_SECRET is not set")
+    assert result.stderr.splitlines()[-1].startswith("SUPABASE_SERVICE_ROLE_KEY is not set")
 
 
 def test_a_stack_is_never_run_on_a_remote_database(outdial: Outdial) -> None:
@@ -30,3 +35,23 @@ def test_a_stack_is_never_run_on_a_remote_database(outdial: Outdial) -> None:
     assert result.exit_code == 1
     assert "db.example.com is not on this machine" in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_a_port_that_is_taken_is_told_before_anything_starts(
+    outdial: Outdial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "supabase").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (tmp_path / "supabase" / "config.toml").write_text(f"[api]\nport = {port}\n")
+        result = outdial.run("dev")
+    assert result.exit_code == 1
+    assert f"port {port}, for the functions, is taken by another process" in result.stderr
+    assert "--ports auto" in result.stderr
+
+
+def test_a_simulator_on_a_taken_port_says_so(outdial: Outdial) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        error = outdial.error("simulator", f"--port={taken.getsockname()[1]}")
+    assert "for the simulator, is taken by another process" in error

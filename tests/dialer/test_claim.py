@@ -12,7 +12,6 @@ import pytest
 
 from outdial.db.session import Database
 from outdial.dialer.claim import Claim, Claimed, Claimer, Completed, NotClaimable
-from outdial.dialer.worker import Dialer
 from tests.support.dialing import Stage
 from tests.support.factories import (
     NOW,
@@ -401,7 +400,7 @@ async def test_a_campaign_whose_hours_cannot_be_read_does_not_keep_the_others_fr
     fine = await create_campaign(stage.look, await create_tenant(stage.look))
     for campaign in (spoilt, fine):
         await fill(stage, campaign, 1)
-    dialer: Dialer = stage.dialer()
+    dialer = stage.dialer()
     assert await dialer.run_once() == 1
     await dialer.settled()
     assert [entry.to_number for entry in stage.asked()] == [row["phone"] for row in await stage.rows("calls")]

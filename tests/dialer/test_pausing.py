@@ -29,10 +29,10 @@ from tests.support.factories import (
 
 async def act(stage: Stage, action: str, campaign: Campaign, **arguments: bool) -> object:
     """Change the campaign as a holder of the service key does."""
-    async with await Database.connect(stage.scratch.dsn_for("outdial_api"), application_name="tests:api") as api:
-        async with api.as_service() as connection:
-            change = {"pause": lifecycle.pause, "resume": lifecycle.resume, "cancel": lifecycle.cancel}[action]
-            return await change(connection, campaign.id, Actor(), stage.clock.now(), **arguments)
+    change = {"pause": lifecycle.pause, "resume": lifecycle.resume, "cancel": lifecycle.cancel}[action]
+    dsn = stage.scratch.dsn_for("outdial_api")
+    async with await Database.connect(dsn, application_name="tests:api") as api, api.as_service() as connection:
+        return await change(connection, campaign.id, Actor(), stage.clock.now(), **arguments)
 
 
 async def running(stage: Stage, size: int) -> Campaign:

@@ -106,7 +106,7 @@ def audit(evidence: Evidence) -> list[Check]:
         Check(
             5,
             "completed means that every contact has a final status",
-            f"{len(evidence.contacts)} contacts of {len(evidence.campaigns)} campaigns",
+            f"{len(evidence.contacts)} contacts",
             [*_not_final(evidence), *_wrong_counts(evidence)],
         ),
         Check(

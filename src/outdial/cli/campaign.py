@@ -204,7 +204,7 @@ def watch(campaign: Named, as_json: AsJson = False) -> None:
     as_service(work)
 
 
-async def follow_live(database: Database, campaign_id: UUID) -> View:
+async def follow_live(database: Database, campaign_id: UUID, *, console: Console = console) -> View:
     """Show a campaign in place until it rests."""
     view = await look(database, campaign_id, clock.now())
     with Live(view.panel(), console=console, refresh_per_second=8) as live:

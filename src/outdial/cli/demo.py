@@ -25,7 +25,7 @@ from outdial.cli.demo_contacts import PHONE_COLUMN, DemoFile, make_contacts
 from outdial.cli.demo_report import Report, print_report
 from outdial.cli.errors import CliError, Refused, explain
 from outdial.cli.evidence import Witness, gather_evidence
-from outdial.cli.output import console, fail, notes, print_json
+from outdial.cli.output import fail, notes, print_json
 from outdial.cli.signals import set_within
 from outdial.cli.stack import SIMULATOR_KEY, Stack
 from outdial.cli.supervisor import Part, Supervisor
@@ -205,8 +205,8 @@ async def _start(stack: Stack, campaign_id: UUID) -> None:
 async def _follow(database: Database, campaign_id: UUID) -> None:
     try:
         async with asyncio.timeout(PATIENCE_S):
-            if console.is_terminal:
-                view = await follow_live(database, campaign_id)
+            if notes.is_terminal:
+                view = await follow_live(database, campaign_id, console=notes)
             else:
                 view = await follow_in_lines(database, campaign_id, console=notes, every=LINE_EVERY)
     except TimeoutError:

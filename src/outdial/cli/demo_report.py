@@ -31,7 +31,7 @@ class Report:
         return {
             "contacts": len(evidence.contacts),
             "contacts by status": _counted(contact.status for contact in evidence.contacts),
-            "contacts by attempts": _counted(f"{contact.attempts} attempts" for contact in evidence.contacts),
+            "contacts by attempts": _counted(f"after {contact.attempts}" for contact in evidence.contacts),
             "calls": len(evidence.calls),
             "calls by outcome": _counted(call.outcome or call.status for call in evidence.calls),
             "refused rows": _listed(self.imported["refused"]),
@@ -70,7 +70,7 @@ def print_report(report: Report, seconds: float) -> None:
         if len(check.breaches) > BREACHES_SHOWN:
             console.print(f"promise {check.promise}: and {len(check.breaches) - BREACHES_SHOWN} more")
     broken = sum(not check.holds for check in report.checks)
-    verdict = f"{broken} checks are broken" if broken else "every check holds"
+    verdict = f"{broken} of {len(report.checks)} checks broken" if broken else "every check holds"
     console.print(f"\nDone in {seconds:.0f} s: {verdict}.")
 
 

@@ -76,7 +76,8 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, json.JSONDecodeError):
         return f"not JSON: {error}"
     if isinstance(error, ConnectionError) or (isinstance(error, OSError) and error.filename is None):
-        return f"no connection: {error.strerror or error}"
+        host = getattr(error, "host", None)  # that of an HTTP request; everything else is Postgres
+        return f"no connection to {host or 'the database'}: {error.strerror or error}"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}"
     return _of_functions(error)

@@ -78,14 +78,15 @@ async def gather_evidence(witness: Witness, database: Database, credential: str 
     described = await asyncio.gather(*(witness.call(call_id) for call_id in created))
     async with database.as_service() as connection:
         calls = [row for row in await db.EVIDENCE_CALLS.all(connection) if row.credential == credential]
-        campaigns = await db.EVIDENCE_CAMPAIGNS.all(connection)
+        campaigns = [row for row in await db.EVIDENCE_CAMPAIGNS.all(connection) if row.credential == credential]
         contacts = await db.EVIDENCE_CONTACTS.all(connection)
         limits = await db.EVIDENCE_LIMITS.all(connection)
+    ours = {campaign.id for campaign in campaigns}
     return Evidence(
         requests=[_request(entry) for entry in entries],
         provider_calls=[_provider_call(call, created[call["call_id"]]) for call in described],
         calls=[_with_canonical_analysis(call) for call in calls],
-        contacts=contacts,
+        contacts=[contact for contact in contacts if contact.campaign_id in ours],
         campaigns=campaigns,
         limits=next(row for row in limits if row.credential == credential),
     )

@@ -19,7 +19,7 @@ _WIDE = 240
 
 # A file or a pipe gets lines that nothing breaks.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
-notes = Console(stderr=True, highlight=False)
+notes = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDE)
 
 
 def print_json(value: Any) -> None:

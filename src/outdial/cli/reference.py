@@ -1,4 +1,4 @@
-"""The reference of the command line as Markdown, made from the commands themselves: `python -m outdial.cli.reference`."""
+"""The reference of the command line, made from the commands: `python -m outdial.cli.reference > docs/cli.md`."""
 
 import inspect
 import re
@@ -14,9 +14,9 @@ _HEAD = """# The command line
 
 This page is made from the commands themselves: `python -m outdial.cli.reference > docs/cli.md`.
 
-Without `SUPABASE_DB_URL`, a command works on the local stack of `OUTDIAL_HOME`: the one that `outdial dev` runs, or else
-the embedded Postgres, which it starts for its own length. `--json` prints what is listed or shown as JSON. What goes
-wrong is told on standard error, and the exit status is then 1 (2 for a command line that cannot be read).
+Without `SUPABASE_DB_URL`, a command works on the local stack of `OUTDIAL_HOME`: the one that `outdial dev` runs, or
+else the embedded Postgres, which it starts for its own length. `--json` prints what is listed or shown as JSON. What
+goes wrong is told on standard error, and the exit status is then 1 (2 for a command line that cannot be read).
 """
 
 

@@ -25,7 +25,7 @@ def why_waiting(
         case _S.PAUSED | _S.PAUSING:
             return f"it was paused: {campaign.paused_reason or 'no reason was given'}"
         case _S.CANCELLING | _S.CANCELLED:
-            return "it was cancelled" if live == 0 else f"it was cancelled; {live} calls are still under way"
+            return "it was cancelled" if live == 0 else f"it was cancelled; {_calls(live)} still under way"
         case _S.COMPLETED:
             return "each of its contacts has a final status"
         case _S.ACTIVE:
@@ -45,7 +45,7 @@ def _why_active(
         case "pacing":
             return "the calls per second of its workspace are used up for the moment"
         case "calls":
-            return f"everybody has been called; {live} calls are still under way"
+            return f"everybody has been called; {_calls(live)} still under way"
         case _:
             return None
 
@@ -61,6 +61,10 @@ def _next_opening(campaign: CampaignDetail, zones: Sequence[PendingZone], now: d
         return "no zone of a pending contact opens within two weeks"
     opens_at, zone_key = min(openings)
     return f"the next call may start at {_local(opens_at, local)}, in {zone_key.replace('|', ' and ')}"
+
+
+def _calls(live: int) -> str:
+    return "1 call is" if live == 1 else f"{live} calls are"
 
 
 def _local(moment: datetime, zone: tzinfo | None) -> str:

@@ -39,9 +39,10 @@ class ContactRow:
 
 @dataclass(frozen=True, slots=True)
 class CampaignRow:
-    """A campaign and its status."""
+    """A campaign, the account that it calls through, and its status."""
 
     id: UUID
+    credential: str
     status: str
 
 

@@ -53,7 +53,9 @@ class Settler:
 
     async def _write(self, connection: Connection, calls: list[PlannedCall], batch: _Sorted, now: datetime) -> None:
         if batch.placed:
-            await self.adopt(connection, calls[0].credential, [(c.id, r) for c, r in batch.placed], now)
+            pairs = [(c.id, retell_call_id) for c, retell_call_id in batch.placed]
+            deadlines = [c.deadline for c, _ in batch.placed]
+            await self.adopt(connection, calls[0].credential, pairs, now, deadlines=deadlines)
         if batch.refused:
             await _write_refused(connection, batch.refused, now)
         if batch.unknown:
@@ -77,12 +79,17 @@ class Settler:
         now: datetime,
         *,
         check_at: datetime | None = None,
+        deadlines: Sequence[datetime] = (),
     ) -> None:
-        """Note Retell's ids of calls that exist there; events that came before are looked at again."""
+        """Note Retell's ids of calls that exist there; events that came before are looked at again.
+
+        `deadlines`, one per pair, are those of the requests that were so answered: they are over.
+        """
         await db.SETTLE_PLACED.run(
             connection,
             ids=[call_id for call_id, _ in pairs],
             retell_call_ids=[retell_call_id for _, retell_call_id in pairs],
+            deadlines=deadlines,
             next_check_at=check_at or now + self._settings.reconcile_after,
             now=now,
         )

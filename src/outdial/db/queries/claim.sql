@@ -21,14 +21,15 @@ for update;
 
 -- name: count_live
 -- Live calls of the account and of the campaign, how many campaigns want its slots, and the cap per phone.
-select
-  (select count(*) from calls c where c.provider_account_id = :provider_account_id
-    and c.status in ('placing', 'placed', 'ongoing', 'unknown')) as account_live,
-  (select count(*) from calls c where c.provider_account_id = :provider_account_id and c.campaign_id = :campaign_id
-    and c.status in ('placing', 'placed', 'ongoing', 'unknown')) as campaign_live,
+select live.of_account as account_live, live.of_campaign as campaign_live,
   (select count(*) from campaigns m where m.provider_account_id = :provider_account_id and m.status = 'active'
     and (m.id = :campaign_id or coalesce(m.waiting_for, 'pacing') in ('concurrency', 'pacing'))) as sharers,
-  (select o.daily_call_cap from organizations o where o.id = :organization_id) as daily_call_cap;
+  (select o.daily_call_cap from organizations o where o.id = :organization_id) as daily_call_cap
+from (
+  select count(*) as of_account, count(*) filter (where c.campaign_id = :campaign_id) as of_campaign
+  from calls c
+  where c.provider_account_id = :provider_account_id and c.status in ('placing', 'placed', 'ongoing', 'unknown')
+) live;
 
 -- name: pending_zones
 -- The zone keys of the pending contacts, each with its first due time: one index probe per zone, not a scan of all.
@@ -48,7 +49,8 @@ with recursive zones as (
 select zone_key, next_attempt_at as first_due_at from zones;
 
 -- name: due_contacts
--- Due contacts in open zones, the longest due first, with what decides whether each may be called now.
+-- Due contacts in open zones, the longest due first, with what decides whether each may be called now. The limits of 1
+-- make a probe per contact, where `exists` may read all live calls of the organization, or its whole do-not-call list.
 with candidates as (
   select d.id
   from unnest(:zones::text[]) as z (zone_key)
@@ -64,10 +66,10 @@ with candidates as (
 )
 select cc.id, cc.contact_id, cc.phone, cc.zone_key, k.zone_source, cc.attempts, cc.call_count,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
-  exists (select from do_not_call d where d.organization_id = :organization_id and d.phone = cc.phone)
-    as do_not_call,
-  exists (select from calls c where c.organization_id = :organization_id and c.phone = cc.phone
-    and c.status in ('placing', 'placed', 'ongoing', 'unknown')) as live,
+  (select true from do_not_call d where d.organization_id = :organization_id and d.phone = cc.phone limit 1)
+    is not null as do_not_call,
+  (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone
+    and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null as live,
   array(select c.requested_at from calls c where c.organization_id = :organization_id and c.phone = cc.phone
     and c.requested_at > :day_ago and c.status not in ('refused', 'released')
     order by c.requested_at desc limit 100) as calls_of_the_day

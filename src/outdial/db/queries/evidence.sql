@@ -10,8 +10,10 @@ order by c.id;
 select id, campaign_id, status, attempts, call_count from campaign_contacts order by id;
 
 -- name: evidence_campaigns
--- Every campaign with where it stands.
-select id, status from campaigns order by id;
+-- Every campaign with its account and where it stands.
+select m.id, a.credential, m.status
+from campaigns m join provider_accounts a on a.id = m.provider_account_id
+order by m.id;
 
 -- name: evidence_limits
 -- The limits of every account.

@@ -1,9 +1,11 @@
 -- name: settle_placed
--- Retell has taken the calls. A call that an event has already moved on is left alone.
+-- Retell has taken the calls. A call that an event has already moved on is left alone. A deadline names the request
+-- that is over with this answer: left to end_requests, a second version of each row took longer than all the rest.
 update calls c
 set status = 'placed', retell_call_id = u.retell_call_id, placed_at = :now, error = null,
+  request_deadline = case when c.request_deadline = u.deadline then null else c.request_deadline end,
   next_check_at = :next_check_at, checks = 0, updated_at = :now
-from unnest(:ids::uuid[], :retell_call_ids::text[]) as u (id, retell_call_id)
+from unnest(:ids::uuid[], :retell_call_ids::text[], :deadlines::timestamptz[]) as u (id, retell_call_id, deadline)
 where c.id = u.id and c.status in ('placing', 'unknown')
 returning c.id;
 

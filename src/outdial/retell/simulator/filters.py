@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from outdial.retell.simulator.objects import CallObject
+from outdial.retell.simulator.objects import CallObject, CreateCall
 
 PLAIN: Final = frozenset(
     {
@@ -41,7 +41,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, Callable[[Any, Any], bool]]]] = {
     "present": {"pr": lambda have, _: have is not None, "np": lambda have, _: have is None},
 }
 
-Test = Callable[[CallObject], bool]
+Test = Callable[[CallObject | CreateCall], bool]
 
 
 class BadFilter(ValueError):

@@ -1,0 +1,124 @@
+"""What is gathered of a good run agrees, and no longer when the ledger or the database is doctored."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import aiohttp
+import asyncpg
+import msgspec
+import pytest
+
+from outdial.cli.audit import audit, resolved
+from outdial.cli.errors import NoSuchThing
+from outdial.cli.evidence import Witness, gather_evidence
+from outdial.cli.stack import SIMULATOR_KEY
+from outdial.db.session import Database
+from outdial.retell.simulator import SimulatorConfig
+from outdial.retell.simulator.server import running
+from tests.support.factories import create_calling, create_campaign, create_contact, create_tenant
+from tests.support.postgres import Scratch
+
+# Answers, and its webhooks go nowhere.
+PHONE = "+12127009901"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call that was made, ended, and is in the database as the simulator tells it."""
+
+    call_id: UUID
+    url: str
+    witness: Witness
+    database: Database
+
+    async def ask(self, key: UUID) -> int:
+        """Ask for the call, and return the status of the answer."""
+        body = {
+            "from_number": "+12125550100",
+            "to_number": PHONE,
+            "idempotency_key": str(key),
+            "metadata": {"call_id": str(self.call_id)},
+        }
+        headers = {"authorization": f"Bearer {SIMULATOR_KEY}"}
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(f"{self.url}/v2/create-phone-call", json=body) as response,
+        ):
+            return response.status
+
+    async def broken(self) -> list[int]:
+        """Return the promises that the evidence shows broken."""
+        return [check.promise for check in audit(await gather_evidence(self.witness, self.database)) if not check.holds]
+
+
+@pytest.fixture
+async def run(database: Scratch, connection: asyncpg.Connection) -> AsyncIterator[Run]:
+    config = SimulatorConfig(
+        api_keys=(SIMULATOR_KEY,), speed=100_000, calls_per_second=None, concurrency_limit=5, keep_requests=50
+    )
+    async with (
+        running(config) as (url, simulator),
+        Witness(url, SIMULATOR_KEY) as witness,
+        await Database.connect(database.dsn_for("outdial_api"), application_name="test") as api,
+    ):
+        tenant = await create_tenant(connection)
+        campaign = await create_campaign(connection, tenant, status="paused")
+        contact = await create_contact(connection, tenant.organization_id, phone=PHONE)
+        now = datetime.now(UTC)
+        _, call_id = await create_calling(connection, campaign, contact, requested_at=now)
+        made = Run(call_id, url, witness, api)
+        await witness.set_faults([{"kind": "garble_reply", "times": 1}])
+        await made.ask(call_id)
+        assert await made.ask(call_id) == 201
+        while simulator.world.next_due() is not None:  # noqa: ASYNC110 - a few milliseconds at this speed
+            await asyncio.sleep(0)
+        [retell_call_id] = simulator.world.calls
+        told = await witness.call(retell_call_id)
+        await connection.execute(
+            "update calls set status = 'ended', retell_call_id = $2, outcome = 'answered', transcript = $3,"
+            " disconnection_reason = 'user_hangup', analysis = $4::text::jsonb where id = $1",
+            call_id,
+            retell_call_id,
+            told["transcript"],
+            msgspec.json.encode(told["call_analysis"]).decode(),
+        )
+        await connection.execute("update campaign_contacts set status = 'completed', attempts = 1")
+        yield made
+
+
+async def test_a_good_run_agrees(run: Run) -> None:
+    evidence = await gather_evidence(run.witness, run.database)
+
+    assert [check.breaches for check in audit(evidence)] == [[]] * 5
+    assert len(evidence.provider_calls) == 1
+    assert (resolved(evidence).ambiguous, resolved(evidence).resolved) == (1, 1)
+
+
+async def test_a_second_call_for_the_same_attempt_is_found(run: Run) -> None:
+    await run.ask(UUID(int=7))
+    assert {1, 6} <= set(await run.broken())
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["transcript = 'Agent: Something else'", "analysis = null", "outcome = 'busy'", "retell_call_id = 'call_9'"],
+)
+async def test_a_row_that_differs_is_found(run: Run, connection: asyncpg.Connection, change: str) -> None:
+    await connection.execute(f"update calls set {change}")  # noqa: S608
+    assert await run.broken() == [6]
+
+
+async def test_counts_that_differ_are_found(run: Run, connection: asyncpg.Connection) -> None:
+    await connection.execute("update campaign_contacts set attempts = 0")
+    assert await run.broken() == [5]
+
+
+async def test_a_ledger_with_gaps_is_no_witness(run: Run) -> None:
+    [call] = (await gather_evidence(run.witness, run.database)).provider_calls
+    for _ in range(60):
+        await run.witness.call(call.call_id)
+    with pytest.raises(NoSuchThing, match="has forgotten"):
+        await gather_evidence(run.witness, run.database)

@@ -1,0 +1,42 @@
+"""The demo runs a campaign to its end among faults, and its exit status says whether every promise was kept."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
+# Longer than two minutes, because other tests may have the processors.
+PATIENCE_S = 400
+
+
+@pytest.mark.timeout(PATIENCE_S + 20)
+def test_the_demo_keeps_every_promise_and_leaves_nothing_of_the_users_own() -> None:
+    # A key of the user's own, or a database, must not be touched: neither would let anybody in.
+    env = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(OURS)},
+        "RETELL_API_KEY": "key_of_the_user",
+        "RETELL_BASE_URL": "http://127.0.0.1:1",
+        "SUPABASE_DB_URL": "postgresql://nobody@127.0.0.1:1/nowhere",
+        "OUTDIAL_HOME": "/nonexistent/outdial",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "outdial.cli", "demo", "--contacts=100", "--json"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    report = json.loads(done.stdout)
+    assert {check["promise"]: check["holds"] for check in report["checks"]} == dict.fromkeys((1, 3, 5, 6, 7, 10), True)
+    numbers = report["numbers"]
+    assert numbers["contacts"] > 80
+    # The faults were real: something was lost, came twice, and had to be asked for.
+    for told in ("duplicates among them", "events dropped on the way", "reports got by asking"):
+        assert numbers[told] > 0, numbers
+    assert numbers["calls with an answer that told nothing"] == numbers["of these known now"] > 0

@@ -1,0 +1,221 @@
+"""`outdial dev` as its users have it: one command starts everything, one signal ends everything."""
+
+import asyncio
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import psutil
+import pytest
+
+from tests.support.postgres import scratch_directory
+from tests.support.processes import PATIENCE_S, Launcher, Process, until
+
+pytestmark = pytest.mark.timeout(300)
+
+OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
+# What users of the original system have in their notes, word for word.
+CURL = (
+    "curl -X POST http://127.0.0.1:54321/functions/v1/retell-webhook -H 'Content-Type: application/json' "
+    "-H 'x-retell-signature: your-webhook-secret' "
+    """-d '{"event_type": "call_started", "data": {"call_id": "test-123"}}'"""
+)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack that runs in `home`."""
+
+    home: Path
+    process: Process
+    env: dict[str, str]
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """What the stack tells other commands."""
+        return dict(json.loads((self.home / "stack.json").read_text()))
+
+    def outdial(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as in another terminal: nothing but the directory is known."""
+        return subprocess.run(
+            [sys.executable, "-m", "outdial.cli", *arguments],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+
+def own_processes(home: Path) -> list[psutil.Process]:
+    """Return every process that works for the stack in `home`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            named = str(home) in " ".join(process.cmdline()) or process.environ().get("OUTDIAL_HOME") == str(home)
+            if named and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+async def nothing_left(home: Path) -> None:
+    """Return when no process of the stack is left; fails when some stay."""
+
+    async def gone() -> bool:
+        return not own_processes(home)
+
+    async def left() -> list[str]:
+        return [" ".join(process.cmdline()) for process in own_processes(home)]
+
+    await until(gone, left)
+
+
+@pytest.fixture(scope="module")
+def start_stack() -> Iterator[Callable[[Path], Stack]]:
+    """Starts stacks, and ends them whatever the tests do."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    with scratch_directory() as directory:
+        launcher = Launcher(directory, inherited)
+
+        def start(home: Path) -> Stack:
+            env = {**inherited, "OUTDIAL_HOME": str(home)}
+            process = launcher.start("dev", "dev", "--ports=auto", "--speed=50", OUTDIAL_HOME=str(home))
+            asyncio.run(process.ready())
+            return Stack(home, process, env)
+
+        try:
+            yield start
+        finally:
+            for process in launcher.started:
+                process.end_for_good()
+
+
+@pytest.fixture(scope="module")
+def stack(start_stack: Callable[[Path], Stack]) -> Iterator[Stack]:
+    """A stack that the tests of this module share."""
+    with scratch_directory() as directory:
+        yield start_stack(directory / "home")
+
+
+@pytest.fixture
+def new_home() -> Iterator[Path]:
+    """A directory for a stack of one test."""
+    with scratch_directory() as directory:
+        yield directory / "home"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_line_from_the_notes_works_on_a_local_stack(stack: Stack) -> None:
+    command = shlex.split(CURL.replace("http://127.0.0.1:54321", stack.addresses["api_url"]))
+
+    answer = subprocess.run([*command, "-sS", "--fail"], capture_output=True, check=True, timeout=PATIENCE_S)
+
+    assert json.loads(answer.stdout) == {"success": True, "event": "call_started"}
+    events = json.loads(stack.outdial("inbox", "list", "--json").stdout)
+    assert "test-123" in [event["retell_call_id"] for event in events]
+
+
+def test_every_question_of_the_probe_is_answered_well(stack: Stack) -> None:
+    tested = stack.outdial("functions", "test")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_the_stack_prints_its_addresses_and_the_public_keys(stack: Stack) -> None:
+    said = stack.process.output()
+    for word in (
+        stack.addresses["api_url"],
+        stack.addresses["simulator_url"],
+        "your-webhook-secret",
+        "sb_secret_N7UND",
+    ):
+        assert word in said
+
+
+def test_a_campaign_runs_with_commands_of_another_terminal(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("phone\n+12127009901\n+12127009902\n")
+    for command in (
+        ["organization", "create", "Acme"],
+        ["campaign", "create", "--name=Spring", "--agent=agent_1", "--from=+12125550100",
+         '--hours={"every_day": [["00:00", "24:00"]]}'],
+        ["campaign", "import", "Spring", str(file)],
+        ["campaign", "start", "Spring"],
+    ):  # fmt: skip
+        done = stack.outdial(*command)
+        assert done.returncode == 0, done.stderr
+
+    watched = stack.outdial("campaign", "watch", "Spring")
+
+    assert watched.stdout.splitlines()[-1] == "completed: 2/2 contacts done, 0 calls live (2 answered)", watched.stderr
+
+
+async def test_the_addresses_of_fresh_credentials_let_each_role_in(stack: Stack) -> None:
+    lines = (await asyncio.to_thread(stack.outdial, "db", "credentials")).stdout.splitlines()
+
+    assert len(lines) == 3
+    for line in lines:
+        address = urlsplit(line.partition("=")[2])
+        port = stack.process.output().partition("postgres@127.0.0.1:")[2].partition("/")[0]
+        # Over TCP, where a password is asked for.
+        connection = await asyncpg.connect(
+            host="127.0.0.1", port=int(port), user=address.username, password=address.password, database="postgres"
+        )
+        assert await connection.fetchval("select current_user") == address.username
+        await connection.close()
+
+
+async def test_a_part_that_dies_is_started_again(stack: Stack) -> None:
+    for part in ("dialer", "functions", "simulator"):
+        [process] = [p for p in own_processes(stack.home) if "outdial.cli" in p.cmdline() and part in p.cmdline()]
+        process.kill()
+
+    async def all_back() -> bool:
+        return stack.process.output().count("runs again") >= 3
+
+    async def said() -> str:
+        return stack.process.output()[-2000:]
+
+    await until(all_back, said)
+    assert (await asyncio.to_thread(stack.outdial, "functions", "test")).returncode == 0
+
+
+def test_a_second_stack_in_the_same_directory_is_refused_in_one_line(stack: Stack) -> None:
+    second = stack.outdial("dev", "--ports=auto")
+    assert second.returncode == 1
+    assert second.stderr.startswith("Error: a local stack runs already in ")
+    assert second.stderr.count("\n") == 1
+
+
+async def test_an_interrupt_stops_everything_in_order(start_stack: Callable[[Path], Stack], new_home: Path) -> None:
+    stack = await asyncio.to_thread(start_stack, new_home)
+    os.kill(stack.process.pid, signal.SIGINT)
+
+    assert await stack.process.ended() == 0
+    said = stack.process.output()
+    assert said.rstrip().endswith("Stopped.")
+    assert "killed" not in said
+    await nothing_left(new_home)
+    assert not (new_home / "stack.json").exists()
+
+
+async def test_a_killed_stack_leaves_nothing_behind_and_starts_again(
+    start_stack: Callable[[Path], Stack], new_home: Path
+) -> None:
+    killed = await asyncio.to_thread(start_stack, new_home)
+    await killed.process.kill()
+    await nothing_left(new_home)
+
+    again = await asyncio.to_thread(start_stack, new_home)
+    assert await again.process.terminate() == 0
+    await nothing_left(new_home)
