@@ -247,7 +247,7 @@ ON_CALLS = [
         settlements.SETTLE_PLACED,
         "dialer",
         {"placing": "placed", "unknown": "placed"},
-        lambda s: {"ids": [s.id], "retell_call_ids": [f"call_{s.id}"]},
+        lambda s: {"ids": [s.id], "retell_call_ids": [f"call_{s.id}"], "deadlines": [DEADLINE]},
         "calling",
         CALL,
     ),

@@ -156,14 +156,16 @@ async def test_stop_claims_no_more_and_lets_the_requests_under_way_come_home(sta
 
 
 async def test_the_limit_that_retell_reports_bounds_the_next_claim(stage: Stage) -> None:
-    await running(stage, 1, {"concurrency_limit": 5000})
+    campaign = await running(stage, 1, {"concurrency_limit": 5000})
     dialer = stage.dialer()
     await dialer.run_once()
     await dialer.settled()
     assert (await stage.rows("provider_accounts"))[0]["provider_limit"] == 1000
     assert len(stage.asked("get-concurrency")) == 1
     stage.clock.advance(timedelta(seconds=61))
+    await create_campaign_contact(stage.look, campaign)
     await dialer.run_once()
+    await dialer.settled()
     assert len(stage.asked("get-concurrency")) == 2
 
 

@@ -218,7 +218,8 @@ class Aftermath:
         return breaches + [
             f"call {request.idempotency_key} was asked for before its start"
             for request in self.evidence.requests
-            if request.arrived_ms < starts[request.idempotency_key or ""].timestamp() * 1000 - JITTER_MS
+            if request.idempotency_key in starts
+            and request.arrived_ms < starts[request.idempotency_key].timestamp() * 1000 - JITTER_MS
         ]
 
     def _lost_events(self) -> list[str]:

@@ -49,7 +49,7 @@ class Sender:
     cut: int = 0
 
     async def send(self, first: int, count: int) -> None:
-        """Send `count` events, numbered from `first`; a connection that breaks is counted, and the next one tried."""
+        """Send `count` events, numbered from `first`; each of the senders ends when its connection breaks."""
         numbers = iter(range(first, first + count))
         await asyncio.gather(*(self._send_each(numbers) for _ in range(AT_ONCE)))
 
@@ -70,6 +70,7 @@ class Sender:
                     self.answered[sha256(body).digest()] = response.status
             except (aiohttp.ClientError, OSError):
                 self.cut += 1
+                return
 
 
 def _event(number: int) -> bytes:

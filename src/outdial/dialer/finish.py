@@ -1,5 +1,6 @@
 """Brings pausing and cancelling campaigns to rest, and says so only when it is true."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
@@ -54,6 +55,6 @@ class Finisher:
                 connection, provider_account_id=account.id, campaign_id=campaign_id, limit=HANG_UP_AT_ONCE
             )
         client = self._clients.get(account.credential)
-        for call in calls if client is not None else ():
-            answer = await client.stop_call(call.retell_call_id) if client is not None else None
-            log("dialer.hung_up", call_id=str(call.id), answer=type(answer).__name__)
+        if client is not None:
+            answers = await asyncio.gather(*(client.stop_call(call.retell_call_id) for call in calls))
+            log("dialer.hung_up", campaign_id=str(campaign_id), answers=[type(answer).__name__ for answer in answers])

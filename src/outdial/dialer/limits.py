@@ -7,6 +7,7 @@ from uuid import UUID
 from outdial.clock import Clock
 from outdial.db import settlements as db
 from outdial.db.session import Database
+from outdial.dialer.plan import PlannedCall
 from outdial.retell.answers import Concurrency
 from outdial.retell.client import RetellClient
 
@@ -18,18 +19,22 @@ class LimitReader:
 
     def __init__(self, database: Database, clients: Mapping[str, RetellClient], clock: Clock) -> None:
         self._database, self._clients, self._clock = database, clients, clock
-        self._asked: dict[UUID, datetime] = {}
+        self._next_at: dict[UUID, datetime] = {}
 
-    async def refresh(self, organization_id: UUID, campaign_id: UUID) -> None:
-        """Note the limit of the account that the campaign calls through, if it has not been asked lately."""
+    def is_due(self, call: PlannedCall) -> bool:
+        """Tell whether to ask about the account that `call` goes through; once told so, not again for EVERY."""
         now = self._clock.now()
-        if now - self._asked.get(campaign_id, datetime.min.replace(tzinfo=now.tzinfo)) < EVERY:
-            return
-        self._asked[campaign_id] = now
-        async with self._database.for_organization(organization_id) as connection:
-            account = await db.ACCOUNT_OF_CAMPAIGN.one(connection, campaign_id=campaign_id)
-        client = self._clients.get(account.credential)
+        due = self._next_at.get(call.provider_account_id, now) <= now
+        if due:
+            self._next_at[call.provider_account_id] = now + EVERY
+        return due
+
+    async def refresh(self, call: PlannedCall) -> None:
+        """Note the limit of the account that `call` goes through."""
+        client = self._clients.get(call.credential)
         answer = None if client is None else await client.get_concurrency()
         if isinstance(answer, Concurrency):
-            async with self._database.for_organization(organization_id) as connection:
-                await db.SET_PROVIDER_LIMIT.run(connection, provider_account_id=account.id, provider_limit=answer.limit)
+            async with self._database.for_organization(call.organization_id) as connection:
+                await db.SET_PROVIDER_LIMIT.run(
+                    connection, provider_account_id=call.provider_account_id, provider_limit=answer.limit
+                )

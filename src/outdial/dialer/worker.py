@@ -1,7 +1,7 @@
 """One dialer: takes due campaigns in turn, claims, and lets the requests run while it claims on."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -108,20 +108,27 @@ class Dialer:
             return 0
         while self._under_way >= REQUESTS_AT_ONCE:
             await asyncio.wait(set(self._requests), return_when=asyncio.FIRST_COMPLETED)
-        await self._limits.refresh(due.organization_id, due.campaign_id)
         claim = await self._claimer.claim(due.organization_id, due.campaign_id)
         if not isinstance(claim, Claimed):
             return 0
         self._looks[due.campaign_id] = claim.next_batch_at
         if claim.calls:
-            self._spawn(claim.calls)
+            self._under_way += len(claim.calls)
+            self._spawn(self._place_and_settle(claim.calls))
+            if self._limits.is_due(claim.calls[0]):
+                self._spawn(self._refresh_limits(claim.calls[0]))
         return len(claim.calls)
 
-    def _spawn(self, calls: list[PlannedCall]) -> None:
-        self._under_way += len(calls)
-        task = asyncio.create_task(self._place_and_settle(calls))
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
+
+    async def _refresh_limits(self, call: PlannedCall) -> None:
+        try:
+            await self._limits.refresh(call)
+        except Exception as error:  # the limits known so far hold
+            log("dialer.limits_failed", level="warning", error=error)
 
     async def _place_and_settle(self, calls: list[PlannedCall]) -> None:
         try:

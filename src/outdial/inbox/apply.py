@@ -14,7 +14,7 @@ import msgspec
 
 from outdial.db import events as db
 from outdial.db.statements import Connection
-from outdial.domain.call import DETAIL_FIELDS, CallState, CallStatus, Details, Report, merge
+from outdial.domain.call import DETAIL_FIELDS, LIVE, CallState, CallStatus, Details, Report, merge
 from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.errors import InvalidRetryPolicy
 from outdial.domain.outcome import Disposition, RetryClass
@@ -128,6 +128,8 @@ def decide(changes: Changes, row: db.CalledRow, reports: Iterable[Report], now: 
     if after == before:
         return
     changes.calls.append((row, after))
+    if before.status in LIVE and after.status not in LIVE:
+        changes.campaigns.add(row.campaign_id)
     disposition = after.disposition
     # Not `outcome`: a call that went to review has one, and its reason may still come.
     if disposition is None or row.disconnection_reason is not None:
@@ -211,6 +213,7 @@ async def _write(connection: Connection, changes: Changes, now: datetime, check_
         await db.ADD_DO_NOT_CALL.run(connection, now=now, organization_ids=organization_ids, phones=phones)
     if changes.contacts:
         await _write_contacts(connection, changes.contacts, now)
+    if changes.campaigns:
         accounts = {row.provider_account_id for row, _ in changes.calls}
         await db.WAKE_CAMPAIGNS.run(
             connection, now=now, ids=sorted(changes.campaigns), provider_account_ids=sorted(accounts)

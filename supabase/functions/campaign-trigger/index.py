@@ -10,6 +10,7 @@ from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.progress import progress
 from outdial.functions import Context, HttpError, Request, Response, Runtime, with_supabase
+from outdial.settings import require
 
 Action = Literal[
     "start_campaign", "process_batch", "pause_campaign", "resume_campaign", "cancel_campaign", "schedule_check"
@@ -27,7 +28,10 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def start(runtime: Runtime) -> None:
-    """Open the pool; a missing database stops the start with one line that names it."""
+    """Open the pool; a missing setting stops the start with one line that names it."""
+    require(runtime.env, "SUPABASE_URL", "the address of the project or of the local stack")
+    if not runtime.env.get("SUPABASE_SECRET_KEYS", "").strip():
+        require(runtime.env, "SUPABASE_SERVICE_ROLE_KEY", "back ends call campaign-trigger with it")
     await runtime.database()
 
 
