@@ -10,8 +10,9 @@ import urllib.request
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -28,23 +29,31 @@ _LOOK_EVERY_S = 0.05
 
 
 class CallsLost(Exception):
-    """The database and the provider's ledger do not tell of the same calls, or there were too few in time."""
+    """The database and the provider's ledger do not tell of the same calls."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One run; the claims are those of the first calls, as many at each size."""
+class Run:
+    """Calls settled, and the seconds from the first claim to the last settlement; `claims` are those of MEASURED."""
 
-    contacts: int
-    processes: int
     calls: int
     seconds: float
     claims: list[TimedClaim]
 
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Repeated runs; `claims` holds those of the first calls of each run, as many calls at every size."""
+
+    contacts: int
+    processes: int
+    runs: list[Run]
+    claims: list[TimedClaim]
+
     @property
     def per_second(self) -> float:
-        """Calls settled per second, from the first claim to the last settlement."""
-        return self.calls / self.seconds
+        """Calls per second of the median run."""
+        return statistics.median(run.calls / run.seconds for run in self.runs)
 
     def claim_ms(self, percent: float) -> float:
         """Return the time in ms that `percent` of the claims did not exceed (nearest rank)."""
@@ -53,10 +62,12 @@ class Measured:
 
 
 def main() -> None:
+    """Run what the command line asks for; fails when a call is in the ledger alone, or in the database alone."""
     asked = _arguments()
     with postgres() as server:
-        runs = uvloop.run(_measure(server, asked))
-    report("Dialing", [_row(run) for run in runs], _ratios(runs), as_json=asked.json)
+        measured = uvloop.run(_measure(server, asked))
+    title = f"Dialing, up to {asked.calls:,} calls per run in batches of {asked.batch_size}"
+    report(title, [_row(each) for each in measured], _ratios(measured), as_json=asked.json)
 
 
 def _arguments() -> argparse.Namespace:
@@ -65,24 +76,30 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 100_000, 1_000_000], help="pending contacts")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="dialer processes")
     parser.add_argument("--calls", type=int, default=4_000, help="calls per run, where there are as many contacts")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each kind, each on a fresh database")
     parser.add_argument("--batch-size", type=int, default=100, help="batch_size of the campaigns")
     return parser.parse_args()
 
 
 async def _measure(server: EmbeddedPostgres, asked: argparse.Namespace) -> list[Measured]:
-    runs = []
+    measured = []
     compared = min(asked.calls, *asked.sizes)
     for size in asked.sizes:
         template = f"contacts_{size}"
-        await make_template(server, lambda c, size=size: seed(c, size, asked.batch_size), name=template)
+        await make_template(server, partial(seed, contacts=size, batch_size=asked.batch_size), name=template)
         for processes in asked.processes:
-            async with clone(server, f"run_{len(runs)}", template=template) as database:
-                runs.append(await _run(database, size, processes, min(asked.calls, size), compared))
-            print("  ".join(f"{name} {value}" for name, value in _row(runs[-1]).items()), file=sys.stderr, flush=True)
-    return runs
+            runs = []
+            for _ in range(asked.repeats):
+                async with clone(server, "run", template=template) as database:
+                    runs.append(await _run(database, processes, min(asked.calls, size)))
+            claims = [claim for run in runs for claim in _first(run.claims, compared)]
+            measured.append(Measured(size, processes, runs, claims))
+            line = "  ".join(f"{name} {value}" for name, value in _row(measured[-1]).items())
+            print(line, file=sys.stderr, flush=True)
+    return measured
 
 
-async def _run(database: Clone, contacts: int, processes: int, calls: int, compared: int) -> Measured:
+async def _run(database: Clone, processes: int, calls: int) -> Run:
     with tempfile.TemporaryDirectory(prefix="outdial-bench-") as directory:
         files = [Path(directory) / f"{number}.json" for number in range(processes)]
         async with AsyncExitStack() as stack:
@@ -90,87 +107,82 @@ async def _run(database: Clone, contacts: int, processes: int, calls: int, compa
             url, _ = await stack.enter_async_context(process(command, {}))
             observer = await asyncpg.connect(database.dsn())
             stack.push_async_callback(observer.close)
+            env = {"SUPABASE_DB_URL": database.dsn(), "RETELL_API_KEY": KEY, "RETELL_BASE_URL": url}
             async with AsyncExitStack() as dialers:
                 for file in files:
-                    command = [sys.executable, "-m", "benchmarks.dial.dialer", file]
-                    env = {"SUPABASE_DB_URL": database.dsn(), "RETELL_API_KEY": KEY, "RETELL_BASE_URL": url}
+                    command = [sys.executable, "-m", "benchmarks.dial.dialer", str(file)]
                     await dialers.enter_async_context(process(command, env))
                 await _dial(observer, WARM_UP, WARM_UP_CONTACTS)
                 await observer.execute("checkpoint")
                 await _dial(observer, MEASURED, calls)
-            found = await _settled(observer)
             await _check(observer, url)
+            settled = await observer.fetchrow(
+                "select count(*), extract(epoch from max(placed_at) - min(created_at))::float8 from calls"
+                " where campaign_id = $1",
+                MEASURED,
+            )
         claims = [claim for file in files for claim in msgspec.json.decode(file.read_bytes(), type=list[TimedClaim])]
-    return Measured(contacts, processes, *found, _first(claims, compared))
+    return Run(*settled, [claim for claim in claims if claim.campaign_id == MEASURED])
 
 
-async def _dial(observer: asyncpg.Connection, campaign: Any, calls: int) -> None:
-    """Start a campaign, and return when so many calls are placed."""
+async def _dial(observer: asyncpg.Connection, campaign: UUID, calls: int) -> None:
+    """Start a campaign, and return when so many of its calls are settled, or a few more."""
     await activate(observer, campaign)
     async with asyncio.timeout(LIMIT_S):
         while calls > await observer.fetchval(
-            "select count(*) from calls where campaign_id = $1 and placed_at is not null", campaign
+            "select count(*) from calls where campaign_id = $1 and status = 'placed'", campaign
         ):
             await asyncio.sleep(_LOOK_EVERY_S)
 
 
-async def _settled(observer: asyncpg.Connection) -> tuple[int, float]:
-    row = await observer.fetchrow(
-        "select count(*), extract(epoch from max(placed_at) - min(created_at))::float8 from calls"
-        " where campaign_id = $1 and status = 'placed'",
-        MEASURED,
-    )
-    return row[0], row[1]
-
-
 async def _check(observer: asyncpg.Connection, url: str) -> None:
-    """Raise CallsLost unless each call that the provider took is a placed row, and there is no other row."""
+    """Raise CallsLost unless the provider took each settled call once, and nothing else was claimed or asked for."""
     with urllib.request.urlopen(f"{url}/_sim/state") as reply:
         requests = json.load(reply)["requests"]["create-phone-call"]
-    rows = dict(await observer.fetch("select status, count(*) from calls group by status"))
-    if requests != {"accepted": rows.get("placed")} or len(rows) != 1:
-        raise CallsLost(f"the provider's ledger says {requests}, the database {rows}")
+    calls = dict(await observer.fetch("select status, count(*) from calls group by status"))
+    if requests != {"accepted": calls.get("placed")} or len(calls) != 1:
+        raise CallsLost(f"the provider's ledger says {requests}, the database {calls}")
 
 
 def _first(claims: Sequence[TimedClaim], calls: int) -> list[TimedClaim]:
     first: list[TimedClaim] = []
     for claim in sorted(claims, key=lambda claim: claim.ended_at):
-        if claim.campaign_id == MEASURED and sum(c.calls for c in first) < calls:
+        if sum(taken.calls for taken in first) < calls:
             first.append(claim)
     return first
 
 
-def _row(run: Measured) -> dict[str, object]:
+def _row(measured: Measured) -> dict[str, object]:
     return {
-        "contacts": run.contacts,
-        "processes": run.processes,
-        "calls": run.calls,
-        "calls_per_s": round(run.per_second),
-        "claims": len(run.claims),
-        "claim_p50_ms": round(run.claim_ms(50), 2),
-        "claim_p99_ms": round(run.claim_ms(99), 2),
+        "contacts": measured.contacts,
+        "processes": measured.processes,
+        "calls": sum(run.calls for run in measured.runs),
+        "calls_per_s": round(measured.per_second),
+        "claims_compared": len(measured.claims),
+        "claim_p50_ms": round(measured.claim_ms(50), 2),
+        "claim_p99_ms": round(measured.claim_ms(99), 2),
     }
 
 
-def _ratios(runs: Sequence[Measured]) -> list[dict[str, object]]:
-    smallest = min(run.contacts for run in runs)
-    single = {run.contacts: run for run in runs if run.processes == 1}
+def _ratios(measured: Sequence[Measured]) -> list[dict[str, object]]:
+    alone = {each.contacts: each for each in measured if each.processes == 1}
+    smallest = min(alone, default=0)
     claim_times: list[dict[str, object]] = [
         {
             "contacts": size,
-            f"claim_time_against_{smallest}": round(run.claim_ms(50) / single[smallest].claim_ms(50), 2),
+            f"claim_time_against_{smallest}": round(each.claim_ms(50) / alone[smallest].claim_ms(50), 2),
         }
-        for size, run in single.items()
+        for size, each in alone.items()
         if size != smallest
     ]
     rates: list[dict[str, object]] = [
         {
-            "contacts": run.contacts,
-            "processes": run.processes,
-            "rate_against_1": round(run.per_second / single[run.contacts].per_second, 2),
+            "contacts": each.contacts,
+            "processes": each.processes,
+            "rate_against_1": round(each.per_second / alone[each.contacts].per_second, 2),
         }
-        for run in runs
-        if run.processes != 1 and run.contacts in single
+        for each in measured
+        if each.processes != 1 and each.contacts in alone
     ]
     return claim_times + rates
 

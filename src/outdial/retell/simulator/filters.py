@@ -72,7 +72,7 @@ def _plain(name: str, compare: Callable[[Any], bool]) -> Test:
 
 
 def _keyed(name: str, key: str, compare: Callable[[Any], bool]) -> Test:
-    def test(call: CallObject) -> bool:
+    def test(call: CallObject | CreateCall) -> bool:
         values = getattr(call, name)
         return compare(values.get(key) if isinstance(values, dict) else None)
 
