@@ -2,11 +2,9 @@
 
 import argparse
 import asyncio
-import json
 import statistics
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
+import aiohttp
 import asyncpg
 import msgspec
 import uvloop
 
-from benchmarks.dial.campaign import KEY, MEASURED, WARM_UP, WARM_UP_CONTACTS, activate, seed
+from benchmarks.dial.campaign import KEY, MEASURED, WARM_UP_CONTACTS, WARM_UPS, activate, seed
 from benchmarks.dial.dialer import TimedClaim
 from benchmarks.report import report
 from benchmarks.stack import Clone, clone, make_template, postgres, process
@@ -112,34 +111,39 @@ async def _run(database: Clone, processes: int, calls: int) -> Run:
                 for file in files:
                     command = [sys.executable, "-m", "benchmarks.dial.dialer", str(file)]
                     await dialers.enter_async_context(process(command, env))
-                await _dial(observer, WARM_UP, WARM_UP_CONTACTS)
+                await _dial(observer, WARM_UPS, len(WARM_UPS) * WARM_UP_CONTACTS)
                 await observer.execute("checkpoint")
-                await _dial(observer, MEASURED, calls)
+                await _dial(observer, [MEASURED], calls)
             await _check(observer, url)
             settled = await observer.fetchrow(
-                "select count(*), extract(epoch from max(placed_at) - min(created_at))::float8 from calls"
-                " where campaign_id = $1",
+                "select count(*) as calls, extract(epoch from max(placed_at) - min(created_at))::float8 as seconds"
+                " from calls where campaign_id = $1",
                 MEASURED,
             )
+            assert settled is not None
         claims = [claim for file in files for claim in msgspec.json.decode(file.read_bytes(), type=list[TimedClaim])]
-    return Run(*settled, [claim for claim in claims if claim.campaign_id == MEASURED])
+    return Run(settled["calls"], settled["seconds"], [claim for claim in claims if claim.campaign_id == MEASURED])
 
 
-async def _dial(observer: asyncpg.Connection, campaign: UUID, calls: int) -> None:
-    """Start a campaign, and return when so many of its calls are settled, or a few more."""
-    await activate(observer, campaign)
+async def _dial(observer: asyncpg.Connection, campaigns: Sequence[UUID], calls: int) -> None:
+    """Start campaigns, and return when so many of their calls are settled, or a few more."""
+    await activate(observer, campaigns)
     async with asyncio.timeout(LIMIT_S):
-        while calls > await observer.fetchval(
-            "select count(*) from calls where campaign_id = $1 and status = 'placed'", campaign
-        ):
+        while True:
+            settled = await observer.fetchval(
+                "select count(*) from calls where campaign_id = any ($1) and status = 'placed'", campaigns
+            )
+            if settled >= calls:
+                return
             await asyncio.sleep(_LOOK_EVERY_S)
 
 
 async def _check(observer: asyncpg.Connection, url: str) -> None:
     """Raise CallsLost unless the provider took each settled call once, and nothing else was claimed or asked for."""
-    with urllib.request.urlopen(f"{url}/_sim/state") as reply:
-        requests = json.load(reply)["requests"]["create-phone-call"]
-    calls = dict(await observer.fetch("select status, count(*) from calls group by status"))
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/_sim/state") as reply:
+        requests = (await reply.json())["requests"]["create-phone-call"]
+    found = await observer.fetch("select status, count(*) from calls group by status")
+    calls = {row["status"]: row["count"] for row in found}
     if requests != {"accepted": calls.get("placed")} or len(calls) != 1:
         raise CallsLost(f"the provider's ledger says {requests}, the database {calls}")
 

@@ -1,11 +1,14 @@
 """The campaigns of the benchmark, as an import leaves them: contacts in the order of their rows, a chunk at a time."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
 
-WARM_UP_CONTACTS = 600
-WARM_UP, MEASURED = (UUID(int=0x7 << 76 | 0b10 << 62 | n) for n in (3, 4))
+# Several, so that each dialer gets one and prepares its statements.
+WARM_UPS = [UUID(int=0x7 << 76 | 0b10 << 62 | n) for n in range(10, 14)]
+WARM_UP_CONTACTS = 200
+MEASURED = UUID(int=0x7 << 76 | 0b10 << 62 | 3)
 KEY = "key_benchmark_3f9d2c7a81"
 
 _ORGANIZATION, _ACCOUNT = (UUID(int=0x7 << 76 | 0b10 << 62 | n) for n in (1, 2))
@@ -20,7 +23,7 @@ _ZONES = (
 
 
 async def seed(connection: asyncpg.Connection, contacts: int, batch_size: int) -> None:
-    """Write two draft campaigns, one to warm up with and one of `contacts`; no limit of their account ever binds."""
+    """Write draft campaigns, those to warm up with and one of `contacts`; no limit of their account ever binds."""
     await connection.execute("insert into organizations (id, name) values ($1, 'Harbor Dental')", _ORGANIZATION)
     await connection.execute(
         "insert into provider_accounts (id, organization_id, name, concurrency_limit, calls_per_second)"
@@ -29,7 +32,8 @@ async def seed(connection: asyncpg.Connection, contacts: int, batch_size: int) -
     )
     # The rows are right by construction; 2,000,000 foreign keys need not be looked up.
     await connection.execute("set session_replication_role = replica")
-    for campaign, first, size in ((WARM_UP, 0, WARM_UP_CONTACTS), (MEASURED, WARM_UP_CONTACTS, contacts)):
+    first = 0
+    for campaign, size in (*((campaign, WARM_UP_CONTACTS) for campaign in WARM_UPS), (MEASURED, contacts)):
         await connection.execute(
             """
             insert into campaigns (id, organization_id, provider_account_id, name, retell_agent_id, from_number,
@@ -40,16 +44,17 @@ async def seed(connection: asyncpg.Connection, contacts: int, batch_size: int) -
             *(campaign, _ORGANIZATION, _ACCOUNT, batch_size),
         )
         await _import(connection, campaign, first, size)
+        first += size
 
 
-async def activate(connection: asyncpg.Connection, campaign: UUID) -> None:
-    """Start a campaign, and tell the dialers."""
+async def activate(connection: asyncpg.Connection, campaigns: Sequence[UUID]) -> None:
+    """Start campaigns, and tell the dialers."""
     await connection.execute(
         "update campaigns set status = 'active', next_batch_at = clock_timestamp(), started_at = clock_timestamp()"
-        " where id = $1",
-        campaign,
+        " where id = any ($1)",
+        campaigns,
     )
-    await connection.execute("select pg_notify('outdial_campaigns', $1)", str(campaign))
+    await connection.execute("select pg_notify('outdial_campaigns', id::text) from unnest($1::uuid[]) as id", campaigns)
 
 
 async def _import(connection: asyncpg.Connection, campaign: UUID, first: int, size: int) -> None:

@@ -246,6 +246,7 @@ async def test_the_late_answer_of_a_stalled_sender_does_not_speak_for_the_repeat
         "default",
         call["requested_at"],
         call["requested_at"] + stage.settings.request_timeout + DEADLINE_MARGIN,
+        timedelta(milliseconds=10),
         b"",
     )
     await Settler(stage.dialing, stage.clock, stage.settings).settle([Answered(first, late)])

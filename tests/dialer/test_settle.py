@@ -1,12 +1,13 @@
 """Requests leave outside transactions and in time; each answer has its effect, and none more than it says."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from outdial.clock import VirtualClock
 from outdial.dialer.claim import Claimed, Claimer
 from outdial.dialer.place import Answered, Placer, TooLate
 from outdial.dialer.plan import PlannedCall
@@ -82,7 +83,29 @@ async def test_each_request_leaves_at_its_start_and_the_answers_keep_the_order(s
     assert [item.call for item in answered] == calls
     assert all(isinstance(item.answer, Placed) for item in answered)
     assert len({entry.idempotency_key for entry in stage.asked()}) == 5
-    assert stage.clock.now() == calls[-1].start_at
+    assert all(stage.clock.now() >= call.start_at for call in calls)
+
+
+class RecordingClock(VirtualClock):
+    """Notes for when it was asked to wake sleepers, and stands still."""
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__(start)
+        self.asked: list[datetime] = []
+
+    async def sleep_until(self, moment: datetime) -> None:
+        self.asked.append(moment)
+
+
+async def test_requests_that_a_standstill_has_delayed_leave_a_spacing_apart_and_not_at_once(stage: Stage) -> None:
+    _, calls = await claimed(stage, 4)
+    now = calls[-1].start_at + timedelta(seconds=2)
+    clock = RecordingClock(now)
+
+    await Placer(stage.clients, clock, stage.settings).place(calls)
+
+    late = [moment for moment in clock.asked if moment > now]
+    assert late == [now + calls[0].spacing * index for index in (1, 2, 3)]
 
 
 async def test_an_account_without_a_key_pauses_with_the_name_of_the_setting(stage: Stage) -> None:

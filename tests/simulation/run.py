@@ -62,19 +62,24 @@ class TurnClock(VirtualClock):
         self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._numbers = count()
         self._busy = False
+        self._awake: asyncio.Task[object] | None = None
         self._closed = False
 
     async def sleep_until(self, moment: datetime) -> None:
-        """Wait for the turn, then jump to `moment`."""
+        """Wait for the turn, then jump to `moment`; who has the turn jumps at once."""
+        if self._awake is asyncio.current_task():
+            self.set(moment)
+            return
         woken = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (moment, next(self._numbers), woken))
         self._wake_next()
         await woken
+        self._awake = asyncio.current_task()
         self.set(moment)
 
     def end_turn(self) -> None:
         """Let the next sleeper wake up."""
-        self._busy = False
+        self._busy, self._awake = False, None
         self._wake_next()
 
     @contextmanager

@@ -85,7 +85,7 @@ def dialer(
     from outdial.cli.dialing import dial_once, run_dialer
 
     log_to_stderr()
-    with environment() as env:
+    with environment(for_calls=True) as env:
         if not once:
             uvloop.run(run_dialer(env))
             return

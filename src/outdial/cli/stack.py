@@ -23,7 +23,7 @@ from outdial.db.binaries import ServerUser
 from outdial.db.embedded import EmbeddedPostgres, default_home
 from outdial.db.migrate import supabase_dir
 from outdial.db.session import Database
-from outdial.settings import DatabaseUrls, credentials
+from outdial.settings import DatabaseUrls, credentials, require
 
 LOCAL_WEBHOOK_SECRET = "your-webhook-secret"
 SIMULATOR_KEY = "key_simulator"
@@ -103,12 +103,16 @@ def local_settings(stack: Stack, given: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def environment(given: Mapping[str, str] = os.environ, *, api_port: int | None = None) -> Iterator[dict[str, str]]:
+def environment(
+    given: Mapping[str, str] = os.environ, *, api_port: int | None = None, for_calls: bool = False
+) -> Iterator[dict[str, str]]:
     """Give the settings of this process: those of the environment where SUPABASE_DB_URL names a database.
 
     Where it does not, they are the local stack's: of the one that `outdial dev` runs, else with the embedded server of
     OUTDIAL_HOME, which runs for the length of the block unless another process has it running. To be entered in the
     main thread.
+
+    Raises MissingSetting `for_calls` through Retell itself: those are not made from a database that nobody has named.
     """
     if given.get("SUPABASE_DB_URL", "").strip():
         yield dict(given)
@@ -118,6 +122,8 @@ def environment(given: Mapping[str, str] = os.environ, *, api_port: int | None =
     if running is not None:
         yield local_settings(running, given)
         return
+    if for_calls and calls_retell(given):
+        require(given, "SUPABASE_DB_URL", "the database whose campaigns are called through Retell")
     with EmbeddedPostgres(home) as server:
         port = api_port or local_ports().api
         yield local_settings(Stack(f"http://127.0.0.1:{port}", server.dsn, None), given)

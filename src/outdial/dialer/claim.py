@@ -21,7 +21,7 @@ from outdial.dialer.plan import (
     sort_zones,
 )
 from outdial.domain.ids import new_id
-from outdial.domain.pacing import Pace, after_slots, free_slots, next_claim_at, recovered, start_slots
+from outdial.domain.pacing import Pace, after_slots, free_slots, next_claim_at, recovered, spacing, start_slots
 from outdial.settings import DialerSettings
 
 # A request may be under way this much longer than its time-out: the time between the slot and the first byte.
@@ -188,7 +188,13 @@ class Claimer:
             (
                 contact,
                 plan_call(
-                    self._make_id(now), campaign, admission.account, contact, start_at=slot, deadline=slot + patience
+                    self._make_id(now),
+                    campaign,
+                    admission.account,
+                    contact,
+                    start_at=slot,
+                    deadline=slot + patience,
+                    spacing=spacing(admission.pace),
                 ),
             )
             for contact, slot in zip(contacts, admission.slots, strict=False)

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import assert_never
+from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db.session import assert_no_transaction
@@ -11,6 +13,9 @@ from outdial.dialer.plan import PlannedCall
 from outdial.retell.answers import Ambiguous, Placed, RefusalKind, Refused
 from outdial.retell.client import RetellClient
 from outdial.settings import DialerSettings
+
+# Less than this is the event loop's own jitter, which the headroom of the spacing absorbs.
+UNEVENNESS = timedelta(milliseconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Placer:
 
     def __init__(self, clients: Mapping[str, RetellClient], clock: Clock, settings: DialerSettings) -> None:
         self._clients, self._clock, self._settings = clients, clock, settings
+        self._free_at: dict[UUID, datetime] = {}
 
     async def place(self, calls: Sequence[PlannedCall]) -> list[Answered]:
         """Send the requests concurrently and return the answers in the order of the calls."""
@@ -45,10 +51,19 @@ class Placer:
             message = f"no API key for the account {call.credential!r}: set {key_name(call.credential)}"
             return Answered(call, Refused(RefusalKind.account, None, message))
         await self._clock.sleep_until(call.start_at)
+        await self._keep_distance(call)
         if self._clock.now() + self._settings.request_timeout > call.deadline:
             return Answered(call, TooLate())
         assert_no_transaction()
         return Answered(call, await client.create_phone_call(call.body))
+
+    async def _keep_distance(self, call: PlannedCall) -> None:
+        """Space overdue requests out: a process that had stood still would send all of them at once."""
+        now = self._clock.now()
+        start_at = max(now, self._free_at.get(call.provider_account_id, now))
+        self._free_at[call.provider_account_id] = start_at + call.spacing
+        if start_at - now > UNEVENNESS:
+            await self._clock.sleep_until(start_at)
 
 
 def key_name(credential: str) -> str:

@@ -22,7 +22,10 @@ LIVE_ELSEWHERE = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class PlannedCall:
-    """One call to place: `body` is sent at `start_at`, and no request for it is under way after `deadline`."""
+    """One call to place: `body` is sent at `start_at`, and no request for it is under way after `deadline`.
+
+    A request that leaves late keeps `spacing` from the one before it all the same.
+    """
 
     id: UUID
     organization_id: UUID
@@ -31,6 +34,7 @@ class PlannedCall:
     credential: str
     start_at: datetime
     deadline: datetime
+    spacing: timedelta
     body: bytes
 
 
@@ -126,6 +130,7 @@ def plan_call(
     *,
     start_at: datetime,
     deadline: datetime,
+    spacing: timedelta,
 ) -> PlannedCall:
     """Return the call of one contact, with the request as it will be sent, and sent again."""
     body = create_call_body(
@@ -137,7 +142,15 @@ def plan_call(
         dynamic_variables=dynamic_variables(campaign, contact, start_at),
     )
     return PlannedCall(
-        call_id, campaign.organization_id, campaign.id, account.id, account.credential, start_at, deadline, body
+        call_id,
+        campaign.organization_id,
+        campaign.id,
+        account.id,
+        account.credential,
+        start_at,
+        deadline,
+        spacing,
+        body,
     )
 
 

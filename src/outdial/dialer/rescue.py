@@ -20,7 +20,7 @@ from outdial.dialer.place import Answered, Placer, is_certain
 from outdial.dialer.plan import PlannedCall, hours_of, may_ring
 from outdial.dialer.settle import Settler
 from outdial.domain.call import CallStatus
-from outdial.domain.pacing import after_slots, recovered, start_slots
+from outdial.domain.pacing import after_slots, recovered, spacing, start_slots
 from outdial.observe import log
 from outdial.retell.answers import CallFound, CallMissing, CallsListed, Unavailable
 from outdial.retell.client import RetellClient
@@ -160,6 +160,7 @@ class Rescuer:
             call.credential,
             slots[0],
             deadline,
+            spacing(pace),
             call.request.encode(),
         )
 
