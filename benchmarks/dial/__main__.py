@@ -75,27 +75,34 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 100_000, 1_000_000], help="pending contacts")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="dialer processes")
     parser.add_argument("--calls", type=int, default=4_000, help="calls per run, where there are as many contacts")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each kind, each on a fresh database")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds of runs, each on a fresh database")
     parser.add_argument("--batch-size", type=int, default=100, help="batch_size of the campaigns")
     return parser.parse_args()
 
 
 async def _measure(server: EmbeddedPostgres, asked: argparse.Namespace) -> list[Measured]:
-    measured = []
-    compared = min(asked.calls, *asked.sizes)
+    """Run each kind once per round: what else the machine does in a round slows every kind, and not one of them."""
     for size in asked.sizes:
-        template = f"contacts_{size}"
-        await make_template(server, partial(seed, contacts=size, batch_size=asked.batch_size), name=template)
-        for processes in asked.processes:
-            runs = []
-            for _ in range(asked.repeats):
-                async with clone(server, "run", template=template) as database:
-                    runs.append(await _run(database, processes, min(asked.calls, size)))
-            claims = [claim for run in runs for claim in _first(run.claims, compared)]
-            measured.append(Measured(size, processes, runs, claims))
-            line = "  ".join(f"{name} {value}" for name, value in _row(measured[-1]).items())
-            print(line, file=sys.stderr, flush=True)
-    return measured
+        fill = partial(seed, contacts=size, batch_size=asked.batch_size)
+        await make_template(server, fill, name=_template(size))
+    kinds = [(size, processes) for size in asked.sizes for processes in asked.processes]
+    runs: dict[tuple[int, int], list[Run]] = {kind: [] for kind in kinds}
+    for _ in range(asked.repeats):
+        for size, processes in kinds:
+            async with clone(server, "run", template=_template(size)) as database:
+                run = await _run(database, processes, min(asked.calls, size))
+            runs[size, processes].append(run)
+            rate = f"{run.calls / run.seconds:,.0f} calls/s"
+            print(f"{size:,} contacts, {processes} processes: {rate}", file=sys.stderr, flush=True)
+    compared = min(asked.calls, *asked.sizes)
+    return [
+        Measured(*kind, runs[kind], [claim for run in runs[kind] for claim in _first(run.claims, compared)])
+        for kind in kinds
+    ]
+
+
+def _template(size: int) -> str:
+    return f"contacts_{size}"
 
 
 async def _run(database: Clone, processes: int, calls: int) -> Run:

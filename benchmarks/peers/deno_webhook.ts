@@ -17,7 +17,7 @@ const sql = postgres({
   port: Number(Deno.env.get("PGPORT")),
   database: Deno.env.get("PGDATABASE"),
   username: "outdial_webhook",
-  max: Number(Deno.env.get("POOL_SIZE") ?? 10),
+  max: Number(Deno.env.get("POOL_SIZE") ?? 16),
   prepare: true,
   onnotice: () => {},
 });
@@ -61,7 +61,17 @@ async function handle(event: string, call: Call, body: Uint8Array<ArrayBuffer>):
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", body));
   const now = new Date();
   await sql.begin(async (tx) => {
-    const [stored, [row]] = await Promise.all([
+    // The call is locked first: its foreign key would let two events of one call wait for each other.
+    const [[row], stored] = await Promise.all([
+      tx`
+        select c.id, c.status, c.outcome, c.campaign_id, c.campaign_contact_id, cc.status as contact_status,
+          cc.attempts, m.max_attempts
+        from calls c
+        join campaign_contacts cc on cc.id = c.campaign_contact_id
+        join campaigns m on m.id = c.campaign_id
+        where c.retell_call_id = ${call.call_id}
+          or c.retell_call_id is null and c.id = ${call.metadata?.call_id ?? null}::uuid
+        for update of c, cc`,
       tx`
         insert into webhook_events (source, credential, retell_call_id, event, body, body_sha256, status, received_at,
           applied_at, next_try_at, organization_id, call_id)
@@ -73,15 +83,6 @@ async function handle(event: string, call: Call, body: Uint8Array<ArrayBuffer>):
           or c.retell_call_id is null and c.id = ${call.metadata?.call_id ?? null}::uuid
         on conflict (retell_call_id, event, body_sha256, credential) do nothing
         returning id`,
-      tx`
-        select c.id, c.status, c.outcome, c.campaign_id, c.campaign_contact_id, cc.status as contact_status,
-          cc.attempts, m.max_attempts
-        from calls c
-        join campaign_contacts cc on cc.id = c.campaign_contact_id
-        join campaigns m on m.id = c.campaign_id
-        where c.retell_call_id = ${call.call_id}
-          or c.retell_call_id is null and c.id = ${call.metadata?.call_id ?? null}::uuid
-        for update of c, cc`,
     ]);
     if (stored.length === 0 || !row || !(event in REACHED)) return;
     await Promise.all(changes(tx, row, event, call, now));

@@ -17,6 +17,11 @@ def test_a_dialer_with_a_setting_that_cannot_be_read_names_it(outdial: Outdial) 
     assert outdial.error("dialer", "--once", env=env).startswith("OUTDIAL_POLL_INTERVAL must be")
 
 
+def test_a_dialer_calls_through_retell_only_from_a_named_database(outdial: Outdial, tmp_path: Path) -> None:
+    env = {"RETELL_API_KEY": "key", "SUPABASE_DB_URL": "", "OUTDIAL_HOME": str(tmp_path)}
+    assert outdial.error("dialer", env=env).startswith("SUPABASE_DB_URL is not set: ")
+
+
 def test_a_dialer_does_once_what_is_due(outdial: Outdial) -> None:
     done = outdial.json("dialer", "--once", env={"RETELL_API_KEY": "key"})
     assert done == {"started": 0, "claimed": 0, "asked": 0, "applied": 0}
