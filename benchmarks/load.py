@@ -25,6 +25,9 @@ class Load:
         """Answers per second."""
         return len(self.latencies_s) / self.elapsed_s
 
+    def __add__(self, other: "Load") -> "Load":
+        return Load(self.elapsed_s + other.elapsed_s, self.latencies_s + other.latencies_s)
+
     def percentile_ms(self, percent: float) -> float:
         """Return the latency in ms that `percent` of the requests did not exceed (nearest rank)."""
         ordered = sorted(self.latencies_s)

@@ -2,23 +2,25 @@
 
 import argparse
 import sys
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import asyncpg
-import psutil
 import uvloop
 
 from benchmarks.load import Load, drive
 from benchmarks.report import report
 from benchmarks.stack import Clone, clone, make_template, postgres, process
+from benchmarks.webhook.cpu import Cpu
 from benchmarks.webhook.events import EVENTS_PER_CALL, SeededCall, bodies, seed, signed_requests
 from benchmarks.webhook.subjects import OURS, PEERS, NotHere, Subject, peer
 from outdial.db.embedded import EmbeddedPostgres
 
-# A signature is good for five minutes, and all are made before the first is sent.
-LIMIT_S = 270.0
+# A signature is good for five minutes. All of a chunk are made before its first event is sent, while no clock runs.
+_CHUNK = 20_000
+_CHUNK_LIMIT_S = 270.0
 # Events sent before the clock starts, so that compilers have compiled and statements are prepared.
 _WARM_UP_SHARE = 20
 
@@ -29,13 +31,12 @@ class WorkLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run; CPU times are those of the server and of Postgres while the clock ran."""
+    """One run, and who used the processors during it."""
 
     subject: str
     connections: int
     load: Load
-    server_cpu_s: float
-    postgres_cpu_s: float
+    cpu: Cpu
 
 
 def main() -> None:
@@ -86,12 +87,18 @@ async def _run(
 ) -> Measured:
     async with process(subject.command, subject.environment(database)) as (base, running):
         url = base + subject.path
-        await drive(url, signed_requests(url, warm_up), connections=connections, limit_s=LIMIT_S)
-        requests = signed_requests(url, events)
-        server_before, postgres_before = _cpu_s(running), _postgres_cpu_s()
-        load = await drive(url, requests, connections=connections, limit_s=LIMIT_S)
-        used = _cpu_s(running) - server_before, _postgres_cpu_s() - postgres_before
-    return Measured(subject.name, connections, load, *used)
+        await _send(url, warm_up, connections)
+        before = Cpu.now(running)
+        load = await _send(url, events, connections)
+        return Measured(subject.name, connections, load, Cpu.now(running) - before)
+
+
+async def _send(url: str, events: Sequence[bytes], connections: int) -> Load:
+    load = Load(0.0, array("d"))
+    for first in range(0, len(events), _CHUNK):
+        requests = signed_requests(url, events[first : first + _CHUNK])
+        load += await drive(url, requests, connections=connections, limit_s=_CHUNK_LIMIT_S)
+    return load
 
 
 async def _check(database: Clone, calls: int) -> None:
@@ -116,21 +123,6 @@ async def _check(database: Clone, calls: int) -> None:
         raise WorkLost(f"{database.name}: expected {expected}, found {dict(found or {})}")
 
 
-def _cpu_s(running: psutil.Process) -> float:
-    times = running.cpu_times()
-    return float(times.user + times.system)
-
-
-def _postgres_cpu_s() -> float:
-    total = 0.0
-    for child in psutil.Process().children(recursive=True):
-        try:
-            total += _cpu_s(child) if child.name() == "postgres" else 0.0
-        except psutil.NoSuchProcess:
-            continue
-    return total
-
-
 def _row(run: Measured) -> dict[str, object]:
     events = len(run.load.latencies_s)
     return {
@@ -139,8 +131,9 @@ def _row(run: Measured) -> dict[str, object]:
         "events_per_s": round(run.load.per_second),
         "p50_ms": round(run.load.percentile_ms(50), 2),
         "p99_ms": round(run.load.percentile_ms(99), 2),
-        "server_cpu_us": round(1e6 * run.server_cpu_s / events),
-        "postgres_cpu_us": round(1e6 * run.postgres_cpu_s / events),
+        "server_cpu_us": round(1e6 * run.cpu.server / events),
+        "postgres_cpu_us": round(1e6 * run.cpu.postgres / events),
+        "cpu_of_others": f"{run.cpu.others:.0%}",
     }
 
 

@@ -44,8 +44,8 @@ class Chunk:
 class ContactReader:
     """Reads contacts of rows; numbers without a country code are of `default_region`."""
 
-    def __init__(self, columns: Columns, default_region: str | None, first_lines: FirstLines) -> None:
-        self._columns, self._default_region, self._first_lines = columns, default_region, first_lines
+    def __init__(self, columns: Columns, default_region: str | None) -> None:
+        self._columns, self._default_region = columns, default_region
 
     def read(self, row: Row) -> NewContact | RefusedRow:
         """Return the contact of one row, or why it is refused."""
@@ -58,9 +58,6 @@ class ContactReader:
         zone = zone_of(phone, timezone)
         if isinstance(zone, NoZone):
             return RefusedRow(row.line, written, Refusal.NO_TIME_ZONE, zone.reason)
-        first = self._first_lines.claim(phone.e164, row.line)
-        if first is not None:
-            return RefusedRow(row.line, written, Refusal.DUPLICATE, f"has the number of line {first}")
         return NewContact(
             line=row.line,
             written=written,
@@ -81,17 +78,27 @@ class ContactReader:
         return encode_json({name: value for name, value in told if value})
 
 
-def read_chunks(rows: CsvRows, reader: ContactReader, chunk_rows: int) -> Iterator[Chunk]:
-    """Read chunks of at most `chunk_rows` rows, and of few bytes where rows are long."""
+def read_chunks(rows: CsvRows, reader: ContactReader, first_lines: FirstLines, chunk_rows: int) -> Iterator[Chunk]:
+    """Read chunks of at most `chunk_rows` rows, and of few bytes where rows are long; a phone comes up only once."""
     remaining = iter(rows)
     while True:
-        chunk = _read_chunk(rows, islice(remaining, chunk_rows), reader)
-        if not chunk.contacts and not chunk.refused:
+        contacts, refused = _read_portion(rows, islice(remaining, chunk_rows), reader)
+        if not contacts and not refused:
             return
-        yield chunk
+        repeated = first_lines.claim([(contact.phone, contact.line) for contact in contacts])
+        refused += [
+            RefusedRow(
+                contact.line, contact.written, Refusal.DUPLICATE, f"has the number of line {repeated[contact.line]}"
+            )
+            for contact in contacts
+            if contact.line in repeated
+        ]
+        yield Chunk([contact for contact in contacts if contact.line not in repeated], refused, rows.bytes_read)
 
 
-def _read_chunk(rows: CsvRows, portion: Iterator[Row | RefusedRow], reader: ContactReader) -> Chunk:
+def _read_portion(
+    rows: CsvRows, portion: Iterator[Row | RefusedRow], reader: ContactReader
+) -> tuple[list[NewContact], list[RefusedRow]]:
     contacts: list[NewContact] = []
     refused: list[RefusedRow] = []
     limit = rows.bytes_read + _CHUNK_BYTES
@@ -103,4 +110,4 @@ def _read_chunk(rows: CsvRows, portion: Iterator[Row | RefusedRow], reader: Cont
             refused.append(contact)
         if rows.bytes_read > limit:
             break
-    return Chunk(contacts, refused, rows.bytes_read)
+    return contacts, refused

@@ -91,7 +91,7 @@ async def import_contacts(
     await store.check()
     tally = _Tally(on_progress, on_refused)
     with closing(FirstLines()) as first_lines:
-        chunks = read_chunks(rows, ContactReader(columns, default_region, first_lines), chunk_rows)
+        chunks = read_chunks(rows, ContactReader(columns, default_region), first_lines, chunk_rows)
         async with aclosing(_read_ahead(chunks)) as ahead:
             async for chunk in ahead:
                 tally.count(chunk, await store.store(chunk.contacts))

@@ -1,0 +1,51 @@
+"""Who used the processors while the clock ran."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """CPU seconds: those that passed on the machine, those used by all, by this benchmark, and by two parts of it."""
+
+    passed: float
+    used: float
+    ours: float
+    server: float
+    postgres: float
+
+    @classmethod
+    def now(cls, server: psutil.Process) -> Self:
+        """Return the seconds since each process began; those of `server` and of every Postgres process below us."""
+        machine = psutil.cpu_times()
+        passed = sum(machine)
+        ours = postgres = 0.0
+        for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                seconds = _seconds(process)
+                ours += seconds
+                postgres += seconds if process.name() == "postgres" else 0.0
+        idle = machine.idle + getattr(machine, "iowait", 0.0)
+        return cls(passed, passed - idle, ours, _seconds(server), postgres)
+
+    def __sub__(self, earlier: "Cpu") -> "Cpu":
+        return Cpu(
+            self.passed - earlier.passed,
+            self.used - earlier.used,
+            self.ours - earlier.ours,
+            self.server - earlier.server,
+            self.postgres - earlier.postgres,
+        )
+
+    @property
+    def others(self) -> float:
+        """The share of the machine, 0 to 1, that went to processes outside the benchmark."""
+        return max(0.0, self.used - self.ours) / self.passed if self.passed else 0.0
+
+
+def _seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
