@@ -52,6 +52,43 @@ async def test_a_batch_has_no_more_than_its_most_items_and_keeps_their_order() -
     assert batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
+async def test_a_second_flush_runs_beside_the_first_when_enough_waits_and_never_a_third() -> None:
+    slow = Slow()
+    batcher = Batcher(slow.flush, most=2, beside=2)
+    submitted = [asyncio.create_task(batcher.submit(1))]
+    await slow.begun.acquire()
+    submitted.append(asyncio.create_task(batcher.submit(2)))
+    await asyncio.sleep(0)
+    assert slow.batches == [[1]]
+    submitted += [asyncio.create_task(batcher.submit(n)) for n in (3, 4, 5, 6)]
+    await slow.begun.acquire()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert slow.batches == [[1], [2, 3]]
+    for _ in range(4):
+        slow.go.release()
+    assert await asyncio.gather(*submitted) == [f"result {n}" for n in range(1, 7)]
+    assert slow.batches == [[1], [2, 3], [4, 5], [6]]
+
+
+async def test_what_is_too_little_for_a_second_flush_is_taken_by_whichever_ends_last() -> None:
+    slow = Slow()
+    batcher = Batcher(slow.flush, beside=2)
+    submitted = [asyncio.create_task(batcher.submit(1))]
+    await slow.begun.acquire()
+    submitted += [asyncio.create_task(batcher.submit(n)) for n in (2, 3)]
+    await slow.begun.acquire()
+    submitted.append(asyncio.create_task(batcher.submit(4)))
+    await asyncio.sleep(0)
+    slow.go.release()
+    assert await submitted[0] == "result 1"
+    assert slow.batches == [[1], [2, 3]]
+    slow.go.release()
+    slow.go.release()
+    assert await asyncio.gather(*submitted) == [f"result {n}" for n in range(1, 5)]
+    assert slow.batches == [[1], [2, 3], [4]]
+
+
 async def test_when_a_flush_raises_each_submitter_of_it_gets_the_exception_and_the_next_flush_runs() -> None:
     async def flush(items: list[int]) -> list[int]:
         if 1 in items:
