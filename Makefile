@@ -35,11 +35,13 @@ SQUAWK_EXCLUDES := require-lock-timeout require-statement-timeout prefer-bigint-
 bench: $(READY) ## measure everything that can be measured here
 	$(BIN)/python -m benchmarks all
 
-lock: ## resolve the dependencies anew into requirements.lock
+lock: ## resolve the dependencies anew into the lock files
 	@$(find_python); tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	"$$python" -m venv "$$tools" && "$$tools/bin/pip" install --quiet uv && \
-	"$$tools/bin/uv" pip compile pyproject.toml --extra embedded --group dev --generate-hashes --universal \
-	  --python-version 3.11 --no-emit-index-url --no-header -o requirements.lock
+	compile="$$tools/bin/uv pip compile --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header"; \
+	$$compile pyproject.toml --extra embedded --group dev -o requirements.lock && \
+	$$compile pyproject.toml --constraint requirements.lock -o requirements.runtime.lock && \
+	echo hatchling | $$compile - --constraint requirements.lock -o requirements.build.lock
 
 # A Python without ensurepip (Debian keeps that in python3-venv) fills the environment from outside, with its own pip.
 $(READY): requirements.lock pyproject.toml

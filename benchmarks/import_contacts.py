@@ -18,6 +18,7 @@ from benchmarks.report import report
 from benchmarks.stack import clone, make_template, postgres
 from outdial.campaigns.create import NewCampaign, NewOrganization, create_campaign, create_organization
 from outdial.campaigns.import_contacts import import_contacts
+from outdial.campaigns.lifecycle import Actor
 from outdial.clock import SystemClock
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.session import Database
@@ -118,7 +119,7 @@ async def import_file(dsn: str, path: Path) -> Measured:
         with path.open("rb") as file:
             began = time.perf_counter()
             done = await import_contacts(
-                file, campaign_id, database.as_service, clock=SystemClock(), default_region="US"
+                file, campaign_id, database.as_service, actor=Actor(), clock=SystemClock(), default_region="US"
             )
             seconds = time.perf_counter() - began
     if done.added != done.rows:

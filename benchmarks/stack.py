@@ -5,6 +5,8 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -16,6 +18,7 @@ import psutil
 
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.migrate import push
+from outdial.db.passwords import renew_passwords
 
 ROOT = Path(__file__).parents[1]
 MIGRATIONS = ROOT / "supabase" / "migrations"
@@ -36,18 +39,38 @@ class Clone:
         """Return the address as `role`, over the server's Unix socket."""
         return self.server.dsn_for(role, self.name)
 
+    async def logins(self) -> dict[str, str]:
+        """Give the roles passwords; return the settings that tell a host each role's address, over TCP.
+
+        Functions on the host may not use the Unix socket, which asks for no password.
+        """
+        assert self.server.tcp_dsn is not None
+        addresses = await renew_passwords(f"{self.server.tcp_dsn.rpartition('/')[0]}/{self.name}")
+        return {f"{role.upper()}_DB_URL": address for role, address in addresses.items()}
+
 
 @contextmanager
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """Run a Postgres that syncs to disk before a commit returns, in a directory that is removed after the block."""
+    """Run a Postgres that syncs to disk before a commit returns, in a directory that is removed after the block.
+
+    The block ends on SIGTERM as it does on Ctrl-C, so that nothing is left behind. Main thread only.
+    """
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     home = Path(tempfile.mkdtemp(prefix="outdial-bench-"))
     # The server's user must pass through when the benchmark runs as root.
     home.chmod(0o711)
     try:
-        with EmbeddedPostgres(home / "home") as server:
+        with EmbeddedPostgres(home / "home", listen_port=_free_port()) as server:
             yield server
     finally:
         shutil.rmtree(home, ignore_errors=True)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port: int = holder.getsockname()[1]
+    return port
 
 
 async def make_template(

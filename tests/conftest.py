@@ -1,5 +1,6 @@
 """Fixtures that every package's tests share."""
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
@@ -8,6 +9,7 @@ import pytest
 
 from outdial.db.embedded import EmbeddedPostgres
 from tests.support import postgres
+from tests.support.logged import Lines
 from tests.support.postgres import TEMPLATE, Scratch
 
 # A deadline per example would measure the neighbours on a busy machine.
@@ -56,3 +58,15 @@ async def connection(database: Scratch) -> AsyncIterator[asyncpg.Connection]:
     opened = await asyncpg.connect(database.dsn)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """What is logged during the test, from debug on."""
+    logger, kept = logging.getLogger("outdial"), Lines()
+    level = logger.level
+    logger.addHandler(kept)
+    logger.setLevel(logging.DEBUG)
+    yield kept
+    logger.setLevel(level)
+    logger.removeHandler(kept)

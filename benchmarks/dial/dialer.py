@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import uvloop
 
-from outdial.cli import ready
+from outdial import children
 from outdial.cli.dialing import run_dialer
 from outdial.dialer.claim import Claim, Claimed, Claimer
 
@@ -41,7 +41,7 @@ def timed(
 
 def main(file: Path) -> None:
     """Dial with the settings of the environment; the first line printed says that this process listens."""
-    os.environ[ready.READY_FD] = str(os.dup(sys.stdout.fileno()))
+    os.environ[children.READY_FD] = str(os.dup(sys.stdout.fileno()))
     claims: list[TimedClaim] = []
     setattr(Claimer, "claim", timed(Claimer.claim, claims))  # noqa: B010
     uvloop.run(run_dialer(os.environ))

@@ -11,11 +11,12 @@ import asyncpg
 import uvloop
 
 from benchmarks.load import Load, drive
+from benchmarks.peers.deno import NotHere
 from benchmarks.report import report
 from benchmarks.stack import Clone, clone, make_template, postgres, process
 from benchmarks.webhook.cpu import Cpu
 from benchmarks.webhook.events import EVENTS_PER_CALL, SeededCall, bodies, seed, signed_requests
-from benchmarks.webhook.subjects import OURS, PEERS, NotHere, Subject, peer
+from benchmarks.webhook.subjects import GATEWAY, OURS, PEERS, Subject, peer
 from outdial.db.embedded import EmbeddedPostgres
 
 # A signature is good for five minutes. All of a chunk are made before its first event is sent, while no clock runs.
@@ -42,7 +43,7 @@ class Measured:
 def main() -> None:
     """Run what the command line asks for; exit with 1 when an answer was not 200, late, or not true."""
     asked = _arguments()
-    subjects = [OURS]
+    subjects = [OURS, GATEWAY]
     for name in asked.peers:
         try:
             subjects.append(peer(name))
@@ -85,7 +86,7 @@ async def _measure(
 async def _run(
     subject: Subject, database: Clone, events: Sequence[bytes], warm_up: Sequence[bytes], connections: int
 ) -> Measured:
-    async with process(subject.command, subject.environment(database)) as (base, running):
+    async with process(subject.command, await subject.environment(database)) as (base, running):
         url = base + subject.path
         await _send(url, warm_up, connections)
         before = Cpu.now(running)
@@ -142,16 +143,18 @@ def _tell(line: str) -> None:
 
 
 def _ratios(runs: Sequence[Measured]) -> list[dict[str, object]]:
-    ours = {run.connections: run.load for run in runs if run.subject == OURS.name}
+    own = (OURS.name, GATEWAY.name)
+    pairs = [(ours, other) for ours in runs for other in runs if ours.connections == other.connections]
     return [
         {
-            "peer": run.subject,
-            "connections": run.connections,
-            "throughput": round(ours[run.connections].per_second / run.load.per_second, 2),
-            "p99": round(ours[run.connections].percentile_ms(99) / run.load.percentile_ms(99), 2),
+            "function": ours.subject,
+            "peer": other.subject,
+            "connections": other.connections,
+            "throughput": round(ours.load.per_second / other.load.per_second, 2),
+            "p99": round(ours.load.percentile_ms(99) / other.load.percentile_ms(99), 2),
         }
-        for run in runs
-        if run.subject != OURS.name
+        for ours, other in pairs
+        if ours.subject in own and (other.subject not in own or (ours.subject, other.subject) == own[::-1])
     ]
 
 

@@ -19,17 +19,19 @@ class Cpu:
 
     @classmethod
     def now(cls, server: psutil.Process) -> Self:
-        """Return the seconds since each process began; those of `server` and of every Postgres process below us."""
+        """Return the seconds since each process began; those of `server` with what it started, and of our Postgres."""
         machine = psutil.cpu_times()
         passed = sum(machine)
-        ours = postgres = 0.0
+        ours = postgres = below = 0.0
         for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
             with suppress(psutil.NoSuchProcess):
                 seconds = _seconds(process)
                 ours += seconds
                 postgres += seconds if process.name() == "postgres" else 0.0
         idle = machine.idle + getattr(machine, "iowait", 0.0)
-        return cls(passed, passed - idle, ours, _seconds(server), postgres)
+        with suppress(psutil.NoSuchProcess):
+            below = sum(_seconds(child) for child in server.children(recursive=True))
+        return cls(passed, passed - idle, ours, _seconds(server) + below, postgres)
 
     def __sub__(self, earlier: "Cpu") -> "Cpu":
         return Cpu(

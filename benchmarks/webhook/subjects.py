@@ -1,29 +1,19 @@
 """The functions that are measured: how each is started, and how it is told where its database is."""
 
-import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from benchmarks.peers.deno import deno
 from benchmarks.stack import ROOT, Clone
 from benchmarks.webhook.events import KEY
 from outdial.auth.keys import LOCAL_JWT_SECRET, local_anon_jwt, local_service_role_jwt
 
 PEERS = ("deno", "fastapi")
 
-_BENCHMARKS = ROOT / "benchmarks"
-# The binary that the npm package `deno` would choose. 2.8.3 to 2.9.5 close the connection after every body of more
-# than some 500 bytes (denoland/deno#36657), so an older one must not be measured.
-_DENO = _BENCHMARKS / "node_modules" / "@deno" / "linux-x64-glibc" / "deno"
-_DENO_SCRIPT = _BENCHMARKS / "peers" / "deno_webhook.ts"
-_INSTALL_S = 300
-
-
-class NotHere(Exception):
-    """A peer cannot be run on this machine; the message says why in one line."""
+_DENO_SCRIPT = ROOT / "benchmarks" / "peers" / "deno_webhook.ts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +24,13 @@ class Subject:
     command: tuple[str | Path, ...]
     path: str = "/"
     settings: Mapping[str, str] = field(default_factory=dict)
+    on_host: bool = False
 
-    def environment(self, database: Clone) -> dict[str, str]:
-        """Return the environment that points the server at `database`, over the Unix socket for each of them."""
+    async def environment(self, database: Clone) -> dict[str, str]:
+        """Return the environment that points the server at `database`.
+
+        Each is over the Unix socket, but for functions on the host, which have a password and go over TCP.
+        """
         where = parse_qs(urlsplit(database.dsn()).query)
         return {
             "RETELL_WEBHOOK_SECRET": KEY,
@@ -45,6 +39,7 @@ class Subject:
             "PGPORT": where["port"][0],
             "PGDATABASE": database.name,
             **self.settings,
+            **(await database.logins() if self.on_host else {}),
         }
 
 
@@ -61,26 +56,18 @@ OURS = Subject(
 )
 
 
+# The same function on the function host: a gateway before it, and a worker around it.
+GATEWAY = replace(
+    OURS,
+    name="gateway",
+    command=(sys.executable, "-m", "benchmarks.host.serve", ROOT / "supabase"),
+    on_host=True,
+)
+
+
 def peer(name: str) -> Subject:
     """Return one of PEERS, installed if need be; raises NotHere."""
     if name == "fastapi":
         return Subject(name, (sys.executable, "-m", "benchmarks.peers.fastapi_webhook"))
-    _install_deno()
     options = ("--no-prompt", "--no-lock", "--allow-net", "--allow-env", "--allow-read", "--allow-write")
-    return Subject(name, (_DENO, "run", *options, _DENO_SCRIPT), settings={"DENO_NO_UPDATE_CHECK": "1"})
-
-
-def _install_deno() -> None:
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        raise NotHere("Node is not installed")
-    if _DENO.exists():
-        return
-    print("installing Deno with npm ...", file=sys.stderr)
-    command = [npm, "ci", "--no-fund", "--no-audit"]
-    done = subprocess.run(command, cwd=_BENCHMARKS, capture_output=True, text=True, timeout=_INSTALL_S, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise NotHere(f"npm ci failed: {last}")
-    if not _DENO.exists():
-        raise NotHere("npm has no Deno 2.9.6 for this machine: it is pinned for x86-64 Linux")
+    return Subject(name, (deno(), "run", *options, _DENO_SCRIPT), settings={"DENO_NO_UPDATE_CHECK": "1"})

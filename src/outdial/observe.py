@@ -12,8 +12,11 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 _logger = logging.getLogger("outdial")
 
 
-class _Lines(logging.Formatter):
+class JsonLines(logging.Formatter):
+    """Writes a record as one line of JSON."""
+
     def format(self, record: logging.LogRecord) -> str:
+        """Return the line: moment, level, name of the event, its fields, and the traceback where there is one."""
         fields = getattr(record, "fields", {})
         moment = datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
         line = {"at": moment, "level": record.levelname.lower(), "event": record.getMessage(), **fields}
@@ -30,7 +33,7 @@ def log(event: str, *, level: Level = "info", error: BaseException | None = None
 def log_to_stderr(level: Level = "info") -> None:
     """Write the process's lines to standard error, from `level` on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines())
+    handler.setFormatter(JsonLines())
     _logger.handlers[:] = [handler]
     _logger.setLevel(_LEVELS[level])
     _logger.propagate = False

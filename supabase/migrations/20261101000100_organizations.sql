@@ -31,6 +31,26 @@ $$;
 revoke all on function private.my_organizations(text) from public;
 grant execute on function private.my_organizations(text) to authenticated;
 
+-- An organization keeps an owner for as long as it is there. The lock lets one of two who leave at once find the other
+-- gone.
+create function private.keep_an_owner() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  perform from public.organizations o where o.id = old.organization_id for no key update;
+  if found and not exists (
+    select from public.organization_members m where m.organization_id = old.organization_id and m.role = 'owner'
+  ) then
+    raise exception 'organization % would be left without an owner: make somebody else one first', old.organization_id
+      using errcode = 'check_violation', constraint = 'organization_members_owner';
+  end if;
+  return null;
+end
+$$;
+revoke all on function private.keep_an_owner() from public;
+create trigger organization_members_owner after update or delete on public.organization_members
+  for each row when (old.role = 'owner') execute function private.keep_an_owner();
+
 revoke all on public.organizations, public.organization_members from anon, authenticated, service_role;
 grant select, insert, update, delete on public.organizations, public.organization_members to service_role;
 

@@ -28,7 +28,10 @@ create table public.campaigns (
   started_at timestamptz,
   finished_at timestamptz,
   unique (organization_id, id),
-  foreign key (organization_id, provider_account_id) references public.provider_accounts (organization_id, id)
+  foreign key (organization_id, provider_account_id) references public.provider_accounts (organization_id, id),
+  -- Where there is work, somebody looks.
+  constraint campaigns_looked_at check
+    (status not in ('active', 'pausing', 'cancelling') or next_batch_at is not null)
 );
 create index campaigns_organization on public.campaigns (organization_id, created_at desc);
 create index campaigns_account on public.campaigns (provider_account_id) where status = 'active';

@@ -63,20 +63,27 @@ revoke all on function private.check_open_campaign() from public;
 create trigger campaign_contacts_open_campaign after insert on public.campaign_contacts
   referencing new table as added for each statement execute function private.check_open_campaign();
 
--- A corrected zone holds for the campaigns that the contact is in already.
+-- A corrected zone holds for the campaigns that the contact is in already; their rows are locked in the order of ids.
 create function private.copy_zone_key() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 begin
-  update public.campaign_contacts cc
-  set zone_key = new.zone_key
-  where cc.contact_id = new.id and cc.status in ('pending', 'calling');
+  with entered as materialized (
+    select cc.id, a.zone_key
+    from after_update a
+    join before_update b on b.id = a.id and b.zone_key is distinct from a.zone_key
+    join public.campaign_contacts cc on cc.contact_id = a.id and cc.status in ('pending', 'calling')
+    order by cc.id
+    for update of cc
+  )
+  update public.campaign_contacts cc set zone_key = e.zone_key from entered e where cc.id = e.id;
   return null;
 end
 $$;
 revoke all on function private.copy_zone_key() from public;
-create trigger contacts_zone_key after update of zone_key on public.contacts
-  for each row when (new.zone_key is distinct from old.zone_key) execute function private.copy_zone_key();
+create trigger contacts_zone_key after update on public.contacts
+  referencing old table as before_update new table as after_update
+  for each statement execute function private.copy_zone_key();
 
 revoke all on public.campaign_contacts from anon, authenticated, service_role;
 grant select, insert, update, delete on public.campaign_contacts to service_role;

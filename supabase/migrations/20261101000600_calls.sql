@@ -18,7 +18,7 @@ create table public.calls (
   request jsonb not null,
   -- Why this call was allowed: zones and their source, local times, caps, lists.
   decision jsonb not null,
-  -- No request for this call is under way after this moment: the sender gives up before it.
+  -- A request for this call is under way; after this moment none is, for the sender gives up before it.
   request_deadline timestamptz,
   requested_at timestamptz not null,
   requests integer not null default 1 check (requests > 0),
@@ -53,6 +53,10 @@ create unique index calls_live_phone on public.calls (organization_id, phone)
   where status in ('placing', 'placed', 'ongoing', 'unknown');
 create index calls_live_account on public.calls (provider_account_id, campaign_id)
   where status in ('placing', 'placed', 'ongoing', 'unknown');
+-- Calls that had been given up and then turned out to be there: they take a slot until their end is known. They cannot
+-- be live again, for the phone may be on its next call by now.
+create index calls_revived on public.calls (provider_account_id, campaign_id)
+  where status in ('released', 'review') and next_check_at is not null;
 create index calls_requesting on public.calls (campaign_id, request_deadline) where request_deadline is not null;
 create index calls_check on public.calls (next_check_at) where next_check_at is not null;
 create index calls_phone on public.calls (organization_id, phone, requested_at desc);
@@ -79,7 +83,8 @@ $$;
 revoke all on function private.calls_to_check(timestamptz, integer) from public;
 grant execute on function private.calls_to_check(timestamptz, integer) to outdial_dialer;
 
--- A campaign is completed when each of its contacts has a final status, whoever says that it is.
+-- What a campaign says of itself is true, whoever says it: completed or cancelled when each of its contacts has a final
+-- status, paused when no request for a call of it is under way.
 create function private.check_completed() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
@@ -87,15 +92,31 @@ begin
   if exists (select from public.campaign_contacts cc where cc.campaign_id = new.id and cc.status = 'pending')
      or exists (select from public.campaign_contacts cc where cc.campaign_id = new.id and cc.status = 'calling') then
     raise exception 'campaign % still has contacts to call', new.id
-      using errcode = 'check_violation', constraint = 'campaigns_completed';
+      using errcode = 'check_violation', constraint = 'campaigns_' || new.status;
   end if;
   return new;
 end
 $$;
 revoke all on function private.check_completed() from public;
 create trigger campaigns_completed before update of status on public.campaigns
-  for each row when (new.status = 'completed' and old.status <> 'completed')
+  for each row when (new.status in ('completed', 'cancelled') and old.status <> new.status)
   execute function private.check_completed();
+
+create function private.check_paused() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.calls c where c.campaign_id = new.id and c.request_deadline is not null) then
+    raise exception 'campaign % still has requests under way', new.id
+      using errcode = 'check_violation', constraint = 'campaigns_paused';
+  end if;
+  return new;
+end
+$$;
+revoke all on function private.check_paused() from public;
+create trigger campaigns_paused before update of status on public.campaigns
+  for each row when (new.status = 'paused' and old.status <> 'paused')
+  execute function private.check_paused();
 
 revoke all on public.calls from anon, authenticated, service_role;
 grant select, insert, update, delete on public.calls to service_role;

@@ -17,6 +17,7 @@ from outdial.campaigns.contact_rows import NewContact
 from outdial.campaigns.contact_store import ContactStore
 from outdial.campaigns.errors import CampaignClosed, CampaignNotFound, UnknownRegion, UnusableFile
 from outdial.campaigns.import_contacts import ImportProgress, ImportReport, import_contacts
+from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.refusals import Refusal, RefusedRow
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
@@ -51,6 +52,7 @@ async def campaign(connection: asyncpg.Connection) -> Campaign:
 async def run(api: Database, campaign: Campaign, text: str, **options: Any) -> ImportReport:
     arguments: dict[str, Any] = {
         "transaction": api.as_service,
+        "actor": Actor(),
         "clock": VirtualClock(NOW),
         "default_region": "US",
     } | options
@@ -208,6 +210,57 @@ async def test_a_row_that_the_database_refuses_is_reported_and_the_others_go_in(
     assert report.added == 20 - len(odd)
 
 
+@pytest.mark.parametrize("chunk_rows", [1, 2, 100])
+async def test_a_row_that_the_database_refuses_leaves_its_number_to_a_later_one(
+    api: Database, campaign: Campaign, connection: asyncpg.Connection, chunk_rows: int
+) -> None:
+    await connection.execute("alter table contacts add constraint no_odd_names check (name <> 'odd')")
+    names = ["odd", "odd", "Ada", "Eva", "odd"]
+    lines = [f"{phone(1)},{name}" for name in names]
+    report = await run(api, campaign, "\n".join(["phone,name", *lines]), chunk_rows=chunk_rows)
+    assert [row["name"] for row in await rows_of(connection, campaign)] == ["Ada"]
+    assert [(line, kind) for line, _, kind, _ in told(report)] == [
+        (2, Refusal.DATABASE),
+        (3, Refusal.DATABASE),
+        (5, Refusal.DUPLICATE),
+        (6, Refusal.DUPLICATE),
+    ]
+    assert {reason for *_, kind, reason in told(report) if kind is Refusal.DUPLICATE} == {"has the number of line 4"}
+
+
+async def test_a_second_import_refreshes_the_variables_of_those_who_wait(
+    api: Database, campaign: Campaign, connection: asyncpg.Connection
+) -> None:
+    await run(api, campaign, f"phone,plan,city\n{phone(1)},gold,Rome\n{phone(2)},gold,Rome\n{phone(3)},gold,Rome\n")
+    await connection.execute(
+        "update campaign_contacts set status = 'completed' where phone = $1 and campaign_id = $2", phone(2), campaign.id
+    )
+    report = await run(api, campaign, f"phone,plan,city,age\n{phone(1)},lead,,7\n{phone(2)},lead,,7\n{phone(4)},x,,\n")
+    variables = {row["phone"]: json.loads(row["variables"]) for row in await rows_of(connection, campaign)}
+    assert variables == {
+        phone(1): {"plan": "lead", "city": "Rome", "age": "7"},
+        phone(2): {"plan": "gold", "city": "Rome"},
+        phone(3): {"plan": "gold", "city": "Rome"},
+        phone(4): {"plan": "x"},
+    }
+    assert (report.added, report.already_there) == (1, 2)
+
+
+async def test_an_import_is_one_entry_of_the_audit_log_in_the_name_of_whoever_imports(
+    api: Database, campaign: Campaign, connection: asyncpg.Connection
+) -> None:
+    operator = await create_member(connection, campaign.tenant.organization_id, "operator")
+    text = "\n".join(["phone", *map(phone, range(5)), "nobody"])
+    await run(api, campaign, text, chunk_rows=2, transaction=as_user(api, operator), actor=Actor(operator))
+    (entry,) = await connection.fetch("select *, details::text as told from audit_log")
+    assert (entry["actor"], entry["action"], entry["subject_id"]) == (
+        str(operator),
+        "import_contacts",
+        str(campaign.id),
+    )
+    assert json.loads(entry["told"]) == {"added": 5, "already_there": 0, "refused": 1}
+
+
 async def test_duplicates_name_the_first_line_across_chunks(api: Database, campaign: Campaign) -> None:
     lines = [phone(n % 50) for n in range(120)]
     report = await run(api, campaign, "\n".join(["phone", *lines]), chunk_rows=7)
@@ -238,7 +291,7 @@ async def test_every_row_of_any_mixture_is_accounted_for_once(
     text = "phone,note\n" + "\n".join(dice.choice(kinds).format(p=phone(dice.randrange(90))) for _ in range(400))
     file = io.BytesIO(text.encode(errors="surrogatepass"))
     seen: list[RefusedRow] = []
-    options: dict[str, Any] = {"clock": VirtualClock(NOW), "default_region": None, "chunk_rows": 23}
+    options: dict[str, Any] = {"actor": Actor(), "clock": VirtualClock(NOW), "default_region": None, "chunk_rows": 23}
     report = await import_contacts(file, campaign.id, api.as_service, on_refused=seen.append, **options)
     assert report.added == len(await phones_of(connection, campaign)) > 0
     assert len({row.line for row in seen}) == len(seen) == report.refused_rows == sum(report.refused.values())
@@ -267,7 +320,9 @@ async def test_a_report_holds_the_first_thousand_refusals_and_counts_them_all(
 
 async def test_the_file_stays_open_for_its_owner(api: Database, campaign: Campaign) -> None:
     file = io.BytesIO(b"phone\n+14155552671\n")
-    await import_contacts(file, campaign.id, api.as_service, clock=VirtualClock(NOW), default_region=None)
+    await import_contacts(
+        file, campaign.id, api.as_service, actor=Actor(), clock=VirtualClock(NOW), default_region=None
+    )
     assert not file.closed
 
 
@@ -291,13 +346,15 @@ async def test_a_campaign_that_is_cancelled_meanwhile_keeps_what_had_gone_in(
         nonlocal opened
         opened += 1
         if opened == 4:
-            await connection.execute("update campaigns set status = 'cancelling' where id = $1", campaign.id)
+            await connection.execute("update campaigns set status = 'cancelling', next_batch_at = $1", NOW)
         async with api.as_service() as held:
             yield held
 
     with pytest.raises(CampaignClosed, match="cancelling and takes no more contacts; 6 had gone in before") as caught:
         await run(api, campaign, "\n".join(["phone", *map(phone, range(20))]), chunk_rows=3, transaction=transaction)
     assert (caught.value.status, caught.value.added) == ("cancelling", 6)
+    told_of = json.loads(await connection.fetchval("select details::text from audit_log"))
+    assert told_of == {"added": 6, "already_there": 0, "refused": 0, "stopped": True}
     assert len(await phones_of(connection, campaign)) == 6
 
 
@@ -332,7 +389,7 @@ async def test_operators_import_and_viewers_and_strangers_do_not(
     assert await connection.fetchval("select count(*) from contacts") == 0
     operator = await create_member(connection, organization_id, "operator")
     for added in (1, 0):
-        report = await run(api, campaign, text, transaction=as_user(api, operator))
+        report = await run(api, campaign, text, transaction=as_user(api, operator), actor=Actor(operator))
         assert (report.added, report.already_there) == (added, 1 - added)
     assert await connection.fetchval("select next_batch_at from campaigns") == NOW
 
@@ -377,6 +434,7 @@ async def test_a_cancelled_import_has_let_go_of_the_file(api: Database, campaign
             file,
             campaign.id,
             api.as_service,
+            actor=Actor(),
             clock=VirtualClock(NOW),
             default_region="US",
             on_progress=lambda _: stored.set(),

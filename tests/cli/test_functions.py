@@ -30,7 +30,7 @@ def test_a_stack_that_does_not_answer_fails_each_question(outdial: Outdial) -> N
     result = outdial.run("functions", "test", "--env=staging", env={**STAGING, "OUTDIAL_STAGING_URL": address})
 
     assert result.exit_code == 1
-    assert result.stdout.count("FAILED") == 9
+    assert result.stdout.count("FAILED") == 16
     assert "sb_secret_staging" not in result.output
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from outdial.db import campaigns, claims, events, settlements
 from outdial.db.session import Database
-from outdial.db.statements import REGISTRY, Connection, Statement
+from outdial.db.statements import REGISTRY, Connection, Statement, Touched
 from outdial.domain import call
 from outdial.domain.call import CALL, CallStatus
 from outdial.domain.campaign import CAMPAIGN, OPEN_TO_IMPORT, CampaignStatus
@@ -146,7 +146,7 @@ async def test_the_indexes_of_live_calls_and_the_statements_mean_the_domains_liv
         definition = await connection.fetchval("select indexdef from pg_indexes where indexname = $1", index)
         assert set(re.findall(r"'(\w+)'::text", definition)) == call.LIVE
     for statement in (claims.COUNT_LIVE, claims.DUE_CONTACTS):
-        for words in re.findall(r"c\.status\s+in \(([^)]*)\)", statement.sql):
+        for words in re.findall(r"status\s+in \(([^)]*)\)", statement.sql):
             if "placing" in words:
                 assert set(re.findall(r"'(\w+)'", words)) == call.LIVE
 
@@ -274,6 +274,7 @@ ON_CALLS = [
         lambda s: {
             "call_id": s.id,
             "rescue_after": timedelta(seconds=5),
+            "rescue_most": timedelta(minutes=5),
             "reconcile_after": timedelta(seconds=60),
             "reconcile_most": timedelta(hours=1),
         },
@@ -307,6 +308,8 @@ ARRANGE = {
     "call": (CallStatus, call_in),
 }
 DEFAULTS: Mapping[str, object] = {
+    "rescue_after": timedelta(seconds=5),
+    "rescue_most": timedelta(minutes=5),
     "now": LATER,
     "next_check_at": LATER,
     "next_batch_at": LATER,
@@ -448,7 +451,7 @@ async def test_an_answer_to_a_request_that_has_been_repeated_since_settles_nothi
 ) -> None:
     subject = await call_in(connection, await create_tenant(connection), "unknown")
     before = await snapshot(connection, subject)
-    known = answer_to(subject, DEADLINE - timedelta(seconds=30)) | {"now": LATER, "next_check_at": LATER}
+    known = answer_to(subject, DEADLINE - timedelta(seconds=30)) | DEFAULTS
     known |= {"contact_statuses": ["failed"], "next_attempt_ats": [LATER]}
     statement = REGISTRY[name]
     await statement.run(connection, **{parameter: known[parameter] for parameter in statement.parameters})
@@ -465,11 +468,24 @@ async def test_paused_is_not_said_while_a_request_may_be_in_flight_whatever_even
     await create_calling(connection, campaign, status=status, request_deadline=LATER)
     await create_calling(connection, campaign, status=status, request_deadline=None)
 
-    early = await campaigns.FINISH_PAUSING.maybe(connection, campaign_id=campaign.id, now=NOW)
-    late = await campaigns.FINISH_PAUSING.maybe(connection, campaign_id=campaign.id, now=LATER)
+    ends = []
+    for moment in (NOW, LATER):
+        await settlements.END_OVERDUE_REQUESTS.run(connection, campaign_id=campaign.id, now=moment)
+        ends.append(await campaigns.FINISH_PAUSING.maybe(connection, campaign_id=campaign.id, now=moment))
 
-    assert early is None
-    assert late is not None
+    assert ends == [None, Touched(campaign.id)]
+
+
+async def test_a_request_that_nobody_answered_leaves_its_call_unknown(connection: asyncpg.Connection) -> None:
+    campaign = await create_campaign(connection, await create_tenant(connection), status="pausing")
+    for status in CallStatus:
+        await create_calling(connection, campaign, status=status, request_deadline=NOW)
+    await settlements.END_OVERDUE_REQUESTS.run(connection, campaign_id=campaign.id, now=NOW)
+
+    rows = await connection.fetch("select status, request_deadline from calls order by created_at, id")
+
+    expected = ["unknown" if status == CallStatus.PLACING else status for status in CallStatus]
+    assert sorted(tuple(row) for row in rows) == sorted((status, None) for status in expected)
 
 
 @pytest.mark.parametrize("status", ContactStatus)

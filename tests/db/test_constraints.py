@@ -26,7 +26,7 @@ from tests.support.factories import (
     insert,
     new_phone,
 )
-from tests.support.postgres import Scratch
+from tests.support.postgres import Scratch, until_one_waits
 
 
 async def two_campaigns_for_one_phone(connection: Connection) -> tuple[Contact, Campaign, Campaign]:
@@ -116,12 +116,6 @@ async def test_of_two_dialers_that_claim_one_phone_at_the_same_moment_one_gets_i
     assert len(first_got) == 1
     assert len(second_got) == (0 if first_commits else 1)
     assert await connection.fetchval("select count(*) from calls") == 1
-
-
-async def until_one_waits(connection: Connection) -> None:
-    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    while not await connection.fetchval(waiting):  # noqa: ASYNC110 - no signal tells that a backend waits for a lock
-        await asyncio.sleep(0)
 
 
 async def test_an_attempt_of_a_contact_has_one_call(connection: asyncpg.Connection) -> None:

@@ -15,6 +15,7 @@ from outdial.db.errors import (
     MigrationFailed,
     MigrationsOutOfOrder,
     MisnamedMigration,
+    OwnerBoundByPolicies,
     RemoteDatabaseRefused,
     UnknownRemoteMigrations,
 )
@@ -114,6 +115,24 @@ async def test_a_setting_of_one_file_does_not_reach_the_next(empty_database: Scr
     await push(empty_database.dsn, folder)
 
     assert await fetch(empty_database.dsn, "select to_regclass('public.things')::text") == [("things",)]
+
+
+async def test_a_login_that_the_policies_would_bind_is_refused_in_one_line_before_anything_is_made(
+    empty_database: Scratch, folder: Path
+) -> None:
+    await execute(
+        empty_database.dsn, f"create role plain login; grant create on database {empty_database.name} to plain"
+    )
+    try:
+        with pytest.raises(OwnerBoundByPolicies, match=r"'plain' would own .* alter role plain bypassrls") as refused:
+            await push(empty_database.dsn_for("plain"), MIGRATIONS)
+        assert "\n" not in str(refused.value)
+        made = await fetch(empty_database.dsn, "select nspname from pg_namespace where nspname = 'supabase_migrations'")
+        assert made == []
+        await execute(empty_database.dsn, "alter role plain bypassrls")
+        assert await push(empty_database.dsn_for("plain"), folder) == []
+    finally:
+        await execute(empty_database.dsn, "drop owned by plain; drop role plain")
 
 
 async def test_twenty_runners_at_once_apply_each_file_once(empty_database: Scratch, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Who may do what with whose rows: each role, each table, each verb, as the real login roles never as a superuser."""
 
+import asyncio
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
@@ -8,7 +9,7 @@ import pytest
 
 from outdial.db.statements import Connection
 from tests.support.factories import create_member, insert
-from tests.support.postgres import Scratch
+from tests.support.postgres import Scratch, until_one_waits
 from tests.support.two_organizations import ACTORS, MEMBERS, House, World, acting, create_world, new_row
 
 LOGINS = ("outdial_api", "outdial_webhook", "outdial_dialer")
@@ -111,7 +112,7 @@ async def attempt(connection: Connection, table: str, verb: Verb, house: House, 
         return Answer.NOTHING if tag.endswith(" 0") else Answer.DONE
     except asyncpg.InsufficientPrivilegeError as error:
         return Answer.REFUSED if "row-level security" in str(error) else Answer.DENIED
-    except asyncpg.ForeignKeyViolationError:
+    except asyncpg.IntegrityConstraintViolationError:
         return Answer.DONE  # It was allowed to, and other rows stood in its way.
     finally:
         await undone.rollback()
@@ -153,7 +154,9 @@ async def test_every_table_is_in_the_matrix_with_row_security_enabled_and_forced
 
 
 async def test_no_policy_lets_callers_or_the_dialer_see_everything(connection: asyncpg.Connection) -> None:
-    policies = await connection.fetch("select tablename, policyname, roles::text[], qual, with_check from pg_policies")
+    policies = await connection.fetch(
+        "select tablename, policyname, roles::text[], qual, with_check from pg_policies where schemaname = 'public'"
+    )
     callers = [row for row in policies if row["roles"] != ["outdial_webhook"]]
 
     assert {tuple(row["roles"]) for row in callers} == {("authenticated",), ("outdial_dialer",)}
@@ -233,6 +236,28 @@ async def test_an_operator_makes_drafts_and_contacts_that_nobody_has_called(
             await insert(connection, table, **row)
 
 
+@pytest.mark.parametrize("actor", ["operator", "owner", "service", "dialer"])
+@pytest.mark.parametrize(
+    ("status", "at_rest"), [("pausing", "paused"), ("cancelling", "cancelled"), ("active", "completed")]
+)
+async def test_nobody_writes_that_a_campaign_is_at_rest_while_it_is_not(
+    world: World, connection: asyncpg.Connection, actor: str, status: str, at_rest: str
+) -> None:
+    await connection.execute("update campaigns set status = $1 where status <> $1", status)
+    campaign_id = world.own.spare_entry.campaign.id
+    async with acting(world, actor) as acting_connection:
+        with pytest.raises(asyncpg.CheckViolationError, match="still has"):
+            # As PostgREST does it for a PATCH.
+            await acting_connection.execute(f"update campaigns set status = '{at_rest}' where id = $1", campaign_id)  # noqa: S608
+
+
+async def test_a_running_campaign_cannot_be_hidden_from_the_dialers(world: World) -> None:
+    for change in ("next_batch_at = null", "status = 'pausing', next_batch_at = null"):
+        async with acting(world, "operator") as connection:
+            with pytest.raises(asyncpg.CheckViolationError, match="campaigns_looked_at"):
+                await connection.execute(f"update campaigns set {change}")  # noqa: S608
+
+
 # People.
 
 
@@ -267,6 +292,35 @@ async def test_an_admin_manages_everybody_else_and_an_owner_all(world: World) ->
     assert await change_members(world, "admin", REMOVE, people["viewer"]) == 1
     assert await change_members(world, "owner", PROMOTE, people["admin"], "owner") == 1
     assert await change_members(world, "owner", PROMOTE, people["owner"], "viewer") == 1
+
+
+@pytest.mark.parametrize("actor", ["owner", "service"])
+async def test_the_last_owner_neither_leaves_nor_steps_down_nor_is_removed(world: World, actor: str) -> None:
+    owner, admin = world.own.people["owner"], world.own.people["admin"]
+    for statement, arguments in ((PROMOTE, (owner, "admin")), (REMOVE, (owner,))):
+        with pytest.raises(asyncpg.CheckViolationError, match="would be left without an owner"):
+            await change_members(world, actor, statement, *arguments)
+
+    assert await change_members(world, actor, PROMOTE, owner, "owner") == 1
+    assert await change_members(world, actor, PROMOTE, admin, "owner") == 1
+    assert await change_members(world, actor, REMOVE, owner) == 1
+
+
+async def test_of_two_owners_who_leave_at_once_one_stays(world: World, connection: asyncpg.Connection) -> None:
+    owner, admin = world.own.people["owner"], world.own.people["admin"]
+    await change_members(world, "service", PROMOTE, admin, "owner")
+    async with acting(world, "owner") as first:
+        await first.execute(REMOVE, owner, world.own.tenant.organization_id)
+        second = asyncio.create_task(change_members(world, "service", REMOVE, admin))
+        await until_one_waits(connection)
+    with pytest.raises(asyncpg.CheckViolationError, match="would be left without an owner"):
+        await second
+
+
+async def test_the_last_owner_goes_with_the_organization(world: World, connection: asyncpg.Connection) -> None:
+    await connection.execute("delete from organizations where id = $1", world.own.tenant.organization_id)
+
+    assert await connection.fetchval("select count(distinct organization_id) from organization_members") == 1
 
 
 async def test_nobody_lets_themselves_in(world: World) -> None:

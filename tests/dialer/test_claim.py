@@ -12,7 +12,7 @@ import pytest
 
 from outdial.db.session import Database
 from outdial.dialer.claim import Claim, Claimed, Claimer, Completed, NotClaimable
-from tests.support.dialing import Stage
+from tests.support.dialing import Stage, life_of_call
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -93,6 +93,33 @@ async def test_every_kind_of_live_call_takes_a_slot(stage: Stage, status: str) -
     assert await count(stage, campaign) == 1
     assert await count(stage, campaign) == 0
     assert await waits(stage, campaign) == ("concurrency", NOW + timedelta(seconds=60))
+
+
+@pytest.mark.parametrize("status", ["released", "review"])
+async def test_a_call_that_was_given_up_and_is_there_after_all_takes_a_slot_until_its_end(
+    stage: Stage, status: str
+) -> None:
+    campaign = await create_campaign(stage.look, await create_tenant(stage.look, concurrency_limit=1))
+    entry, call_id = await create_calling(stage.look, campaign)
+    await stage.change("calls", call_id, status=status, next_check_at=None, request_deadline=None)
+    await stage.change("campaign_contacts", entry.id, status="failed")
+    await fill(stage, campaign, 1)
+    life = life_of_call("call_late", call_id)
+    await stage.send(life["call_started"])
+    assert await count(stage, campaign) == 0
+    assert (await waits(stage, campaign))[0] == "concurrency"
+    await stage.send(life["call_ended"])
+    assert await count(stage, campaign) == 1
+
+
+async def test_a_person_who_talks_in_a_call_that_was_given_up_is_not_called_meanwhile(stage: Stage) -> None:
+    campaign = await create_campaign(stage.look, await create_tenant(stage.look))
+    entry, call_id = await create_calling(stage.look, campaign)
+    await stage.change("calls", call_id, status="released", next_check_at=None, request_deadline=None)
+    await stage.change("campaign_contacts", entry.id, status="pending")
+    await stage.send(life_of_call("call_late", call_id)["call_started"])
+    assert await count(stage, campaign) == 0
+    assert (await stage.row("campaign_contacts", entry.id))["status"] == "pending"
 
 
 async def test_campaigns_of_one_account_share_its_slots(stage: Stage) -> None:

@@ -43,6 +43,21 @@ async def rescue(stage: Stage, after: timedelta = timedelta(seconds=10)) -> None
     await stage.dialer().rescuer.run_once()
 
 
+async def test_a_call_that_stays_unknown_is_asked_for_less_and_less_often(stage: Stage) -> None:
+    await unknown(stage, LOST_REQUEST)
+    stage.world.faults.replace([Fault(kind=FaultKind.refuse, status=500)])
+    before, waits = stage.clock.now(), list[float]()
+    while stage.clock.now() - NOW < stage.settings.resend_until:
+        asked = len(stage.asked())
+        await rescue(stage, after=timedelta(seconds=5))
+        if len(stage.asked()) > asked:
+            waits.append((stage.clock.now() - before).total_seconds())
+            before = stage.clock.now()
+    assert len(waits) <= 16
+    assert waits[:5] == sorted(waits[:5])
+    assert max(waits) <= 330
+
+
 async def contact(stage: Stage) -> dict[str, Any]:
     """Return the one contact."""
     [row] = await stage.rows("campaign_contacts")

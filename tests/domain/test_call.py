@@ -22,7 +22,7 @@ from outdial.domain.call import (
     Report,
     merge,
 )
-from outdial.domain.outcome import DISPOSITIONS, Disposition, Outcome, RetryClass
+from outdial.domain.outcome import DISPOSITIONS, RELUCTANCE, Disposition, Outcome, RetryClass
 
 RETELL_CALL_ID = "call_1"
 START = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
@@ -33,7 +33,10 @@ MOMENTS = st.none() | st.integers(0, 3).map(lambda seconds: START + timedelta(se
 TEXTS = st.none() | st.sampled_from(["", "a", "b"])
 DETAILS = st.builds(
     Details,
-    disconnection_reason=st.none() | st.sampled_from(["user_hangup", "dial_busy", "brand_new_reason"]),
+    disconnection_reason=st.none()
+    | st.sampled_from(
+        ["user_hangup", "dial_busy", "dial_no_answer", "brand_new_reason", "user_requested_dnc", "error_retell"]
+    ),
     started_at=MOMENTS,
     ended_at=MOMENTS,
     duration_ms=st.none() | st.integers(0, 2),
@@ -131,7 +134,7 @@ def test_a_null_never_overwrites_a_value_and_no_rank_goes_down(call: CallState, 
     for index, name in enumerate(DETAIL_FIELDS):
         before, told = getattr(call.details, name), getattr(report.details, name)
         assert getattr(after.details, name) is not None or before is None
-        assert after.ranks[index] >= call.ranks[index]
+        assert after.ranks[index] >= call.ranks[index] or name == "disconnection_reason"
         if told is None:
             assert getattr(after.details, name) == before
 
@@ -142,9 +145,18 @@ def test_a_detail_of_a_higher_ranked_event_replaces_that_of_a_lower_one(call: Ca
 
     for index, name in enumerate(DETAIL_FIELDS):
         told = getattr(report.details, name)
-        if told is not None and report.rank > call.ranks[index]:
+        if name != "disconnection_reason" and told is not None and report.rank > call.ranks[index]:
             assert getattr(after.details, name) == told
             assert after.ranks[index] == report.rank
+
+
+@given(calls(), REPORTS)
+def test_a_later_reason_never_makes_the_contact_be_called_sooner(call: CallState, report: Report) -> None:
+    before, after = call.disposition, merge(call, report).disposition
+
+    if before is not None:
+        assert after is not None
+        assert RELUCTANCE.index(after.retry_class) >= RELUCTANCE.index(before.retry_class)
 
 
 @pytest.mark.parametrize(

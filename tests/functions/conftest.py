@@ -1,7 +1,6 @@
 """Functions served over real HTTP on a free port, and the lines that they log."""
 
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -35,32 +34,3 @@ async def _serve(*functions: Function, env: dict[str, str] = ENV, **endpoints: E
 def serve() -> Serve:
     """Serves functions by slug, and gives a client whose relative URLs begin after /functions/v1/."""
     return _serve
-
-
-class Lines(logging.Handler):
-    """Keeps what the process logs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[dict[str, Any]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep one line as its fields."""
-        fields: dict[str, Any] = getattr(record, "fields", {})
-        self.lines.append({"event": record.getMessage(), "level": record.levelname.lower(), **fields})
-
-    def events(self) -> list[str]:
-        """The names of the events, in order."""
-        return [line["event"] for line in self.lines]
-
-
-@pytest.fixture
-def lines() -> Iterator[Lines]:
-    """What is logged during the test, from debug on."""
-    logger, kept = logging.getLogger("outdial"), Lines()
-    level = logger.level
-    logger.addHandler(kept)
-    logger.setLevel(logging.DEBUG)
-    yield kept
-    logger.setLevel(level)
-    logger.removeHandler(kept)

@@ -95,7 +95,8 @@ async def error_of(response: aiohttp.ClientResponse) -> tuple[int, str, dict[str
 
 def assert_cors(response: aiohttp.ClientResponse) -> None:
     assert response.headers["access-control-allow-origin"] == "*"
-    assert response.headers["access-control-expose-headers"] == "sb-error-code, sb-request-id"
+    exposed = response.headers["access-control-expose-headers"].split(", ")
+    assert exposed == ["sb-error-code", "sb-request-id", "retry-after", "x-relay-error"]
     assert "apikey" in response.headers["access-control-allow-headers"].split(", ")
     assert "POST" in response.headers["access-control-allow-methods"].split(", ")
     assert UUID(response.headers["sb-request-id"]).version == 7

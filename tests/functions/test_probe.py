@@ -52,12 +52,19 @@ async def test_a_good_stack_passes_every_check(key: str) -> None:
 
     assert [result for result in results if not result.ok] == []
     assert [result.name for result in results] == [
+        "health",
+        "health, asked by HEAD",
         "preflight",
+        "preflight of an unknown function",
+        "unknown function",
         "good signature",
         "bad signature",
         "no signature",
-        "unknown function",
+        "wrong method",
         "no credentials",
+        "bad token",
+        "too large a body",
+        "no JSON",
         "bad action",
         "missing campaign_id",
         "schedule_check",
@@ -73,6 +80,8 @@ async def test_a_stack_that_checks_nothing_fails_where_it_should() -> None:
         "bad signature": (401, 200),
         "no signature": (401, 200),
         "no credentials": (401, 200),
+        "bad token": (401, 200),
+        "no JSON": (400, 200),
         "bad action": (400, 200),
         "missing campaign_id": (400, 200),
     }

@@ -1,51 +1,42 @@
-"""A body that arrives in pieces, as a server hands it over."""
-
-from typing import Any
+"""A request as a function sees it."""
 
 import pytest
 
 from outdial.functions import HttpError, Request
-from outdial.functions.errors import ClientDisconnected
 
 
-def piece(body: bytes, *, more: bool = True) -> dict[str, Any]:
-    return {"type": "http.request", "body": body, "more_body": more}
+def request(body: bytes = b"", *, query: str = "", headers: tuple[tuple[bytes, bytes], ...] = ()) -> Request:
+    return Request.of("POST", "/hello/wörld", query, headers, body)
 
 
-def request(*messages: dict[str, Any], max_body: int = 10, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Request:
-    pending = list(messages)
+async def test_a_body_within_the_bound_is_given_as_often_as_it_is_asked_for() -> None:
+    asked = request(b"1234567890")
+    asked.max_body = 10
 
-    async def receive() -> dict[str, Any]:
-        return pending.pop(0)
-
-    scope = {"method": "POST", "headers": list(headers), "query_string": b""}
-    return Request(scope, receive, "/hello", max_body=max_body)
+    assert await asked.body() is await asked.body()
 
 
-async def test_the_pieces_are_put_together() -> None:
-    whole = request(piece(b"12345"), piece(b""), piece(b"67890", more=False))
-
-    assert await whole.body() == b"1234567890"
-    assert await whole.body() == b"1234567890", "asking again reads nothing more"
-
-
-async def test_reading_ends_at_the_piece_that_exceeds_the_bound() -> None:
-    endless = request(piece(b"12345"), piece(b"67890"), piece(b"!"))
+async def test_a_body_over_the_bound_is_refused() -> None:
+    asked = request(b"1234567890!")
+    asked.max_body = 10
 
     with pytest.raises(HttpError) as caught:
-        await endless.body()
+        await asked.json()
     assert (caught.value.status, caught.value.code) == (413, "BODY_TOO_LARGE")
 
 
-async def test_a_client_that_goes_away_is_no_error_of_the_function() -> None:
-    with pytest.raises(ClientDisconnected):
-        await request(piece(b"12345"), {"type": "http.disconnect"}).body()
+def test_the_path_is_as_given_and_the_query_is_parsed() -> None:
+    asked = request(query="a=1&b=%C3%A9&a=2&c=")
+
+    assert (asked.path, asked.query) == ("/hello/wörld", {"a": "2", "b": "é", "c": ""})
 
 
-def test_headers_are_found_in_any_case_and_joined() -> None:
-    headers = request(headers=((b"x-a", b"1"), (b"apikey", b"k"), (b"x-a", b"2"))).headers
+def test_headers_are_found_in_any_case_trimmed_and_joined() -> None:
+    headers = request(headers=((b"x-a", b"1 "), (b"apikey", b"k"), (b"x-a", b"\t2"))).headers
 
     assert headers["X-A"] == "1, 2"
     assert headers.get("ApiKey") == "k"
     assert headers.get("absent") is None
+    assert headers.get("Ā") is None
     assert list(headers) == ["x-a", "apikey"]
+    assert len(headers) == 2

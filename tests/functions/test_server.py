@@ -15,9 +15,9 @@ import pytest
 
 from outdial.clock import SystemClock
 from outdial.functions import Context, Env, Request, Response, Runtime, with_supabase
-from outdial.functions.errors import CannotListen
 from outdial.functions.loading import Function
 from outdial.functions.server import build_app, serve, serving
+from outdial.http import CannotListen
 from outdial.settings import MissingSetting
 
 Serve = Callable[..., AbstractAsyncContextManager[aiohttp.ClientSession]]

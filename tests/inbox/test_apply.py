@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.domain.outcome import DISPOSITIONS, RetryClass
+from outdial.domain.outcome import DISPOSITIONS, RetryClass, reluctance
 from outdial.retell import signature
 from tests.support.dialing import KEY, Stage, epoch_ms, event_body, life_of_call
 from tests.support.factories import (
@@ -67,6 +67,42 @@ async def test_every_order_with_repetitions_gives_the_same_call_and_the_same_con
     for order in permutations(EVENTS):
         for names in (order, (*order, *order), (order[0], *order)):
             assert await settled(stage, campaign, names, reason, together) == expected, names
+
+
+CONTRADICTIONS = [
+    ("dial_no_answer", "user_hangup"),
+    ("error_retell", "dial_busy"),
+    ("error_retell", "user_hangup"),
+    ("no_valid_payment", "dial_no_answer"),
+    ("dial_no_answer", "reason_of_tomorrow"),
+    ("error_retell", "reason_of_tomorrow"),
+    ("dial_busy", "invalid_destination"),
+    ("dial_busy", "user_requested_dnc"),
+    ("dial_busy", "dial_no_answer"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), CONTRADICTIONS)
+async def test_when_the_end_and_the_analysis_contradict_each_other_call_and_contact_follow_one_reason_in_any_order(
+    stage: Stage, one: str, other: str
+) -> None:
+    campaign, results = await prepare(stage), []
+    for ended, analyzed in ((one, other), (other, one)):
+        for names in (EVENTS, tuple(reversed(EVENTS))):
+            entry, call_id = await create_calling(stage.look, campaign)
+            told = {"call_ended": ended, "call_analyzed": analyzed, "call_started": None}
+            name = f"call_{call_id.hex}"
+            await stage.send(*(event_body(e, name, call_id, disconnection_reason=told[e]) for e in names))
+            call, contact = await stage.row("calls", call_id), await stage.row("campaign_contacts", entry.id)
+            assert contact["last_outcome"] == call["outcome"]
+            shown = ("status", "attempts", "faults", "last_outcome", "status_reason")
+            due = contact["next_attempt_at"] if contact["status"] == "pending" else None
+            results.append([call["disconnection_reason"], due, *(contact[column] for column in shown)])
+
+    assert results[0] == results[1]
+    assert results[2] == results[3]
+    if reluctance(one) != reluctance(other):
+        assert results[0] == results[2]
 
 
 @pytest.mark.parametrize("lost", [("call_started",), ("call_ended",), ("call_started", "call_ended")])

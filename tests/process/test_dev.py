@@ -163,7 +163,7 @@ def test_a_campaign_runs_with_commands_of_another_terminal(stack: Stack, tmp_pat
 async def test_the_addresses_of_fresh_credentials_let_each_role_in(stack: Stack) -> None:
     lines = (await asyncio.to_thread(stack.outdial, "db", "credentials")).stdout.splitlines()
 
-    assert len(lines) == 3
+    assert len(lines) == 4
     for line in lines:
         address = urlsplit(line.partition("=")[2])
         port = stack.process.output().partition("postgres@127.0.0.1:")[2].partition("/")[0]
@@ -173,6 +173,11 @@ async def test_the_addresses_of_fresh_credentials_let_each_role_in(stack: Stack)
         )
         assert await connection.fetchval("select current_user") == address.username
         await connection.close()
+
+    async def functions_have_theirs() -> bool:
+        return (await asyncio.to_thread(stack.outdial, "functions", "test")).returncode == 0
+
+    await until(functions_have_theirs, "the functions cannot log in any more")
 
 
 async def test_a_part_that_dies_is_started_again(stack: Stack) -> None:

@@ -18,19 +18,13 @@ from outdial.retell.simulator.server import running
 from tests.support import postgres
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
-from tests.support.processes import Launcher, launcher, reserved_port, start_campaign, until
+from tests.support.processes import Launcher, launcher, start_campaign, until
 
 ANSWERED = {"user_hangup": 1.0}
 # A call takes a tenth of a second.
 FAST = {"speed": 100.0, "ring_s": 5.0, "mean_talk_s": 5.0, "analysis_s": 1.0, "outcome_mix": ANSWERED}
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with reserved_port() as reserved:
-        yield reserved
 
 
 @asynccontextmanager

@@ -2,13 +2,11 @@
 
 import asyncio
 import json
-import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 
 import aiohttp
 import asyncpg
@@ -19,25 +17,12 @@ from outdial.cli.stack import LOCAL_WEBHOOK_SECRET
 from outdial.clock import SystemClock
 from outdial.retell import signature
 from tests.support.dialing import epoch_ms
-from tests.support.postgres import Scratch
-from tests.support.processes import Launcher, Process, launcher, reserved_port, until
+from tests.support.processes import Launcher, Process, until
 
 AT_ONCE = 32
 MIB = 2**20
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with reserved_port() as reserved:
-        yield reserved
-
-
-@pytest.fixture
-def launch(tmp_path: Path, database: Scratch, port: int) -> Iterator[Launcher]:
-    with launcher(tmp_path, database, port=port) as running:
-        yield running
 
 
 @dataclass
@@ -97,9 +82,15 @@ async def is_under_way(sending: Sender, answers: int) -> None:
     await until(holds, f"{answers} answers")
 
 
+def all_processes(process: Process) -> list[psutil.Process]:
+    """The host, the process that its workers are forked from, and the workers."""
+    host = psutil.Process(process.pid)
+    return [host, *host.children(recursive=True)]
+
+
 def memory(process: Process) -> int:
-    resident: int = psutil.Process(process.pid).memory_info().rss
-    return resident
+    """Return what is the processes' own: what they share is there once."""
+    return sum(found.memory_full_info().uss for found in all_processes(process))
 
 
 async def test_events_that_were_taken_are_on_disk_after_a_stop(
@@ -158,11 +149,11 @@ async def test_a_stopped_process_leaves_no_child_and_no_connection(
     functions = await launch.functions(port).ready()
     async with sender(port) as sending:
         await sending.send(0, 100)
-    assert psutil.Process(functions.pid).children(recursive=True) == []
+    started = all_processes(functions)
+    assert len(started) >= 3
     assert await functions.terminate() == 0
 
-    in_its_session = [p.pid for p in psutil.process_iter() if _session(p.pid) == functions.pid]
-    assert in_its_session == []
+    assert [process for process in started if process.is_running()] == []
     assert functions.output().count("Traceback") == 0
 
     async def nobody_is_connected() -> bool:
@@ -173,16 +164,50 @@ async def test_a_stopped_process_leaves_no_child_and_no_connection(
     await until(nobody_is_connected, "connections are left")
 
 
+async def test_a_killed_host_takes_its_workers_with_it(launch: Launcher, port: int) -> None:
+    functions = await launch.functions(port).ready()
+    async with sender(port) as sending:
+        await sending.send(0, 10)
+    started = all_processes(functions)
+    await functions.kill()
+
+    async def all_gone() -> bool:
+        return not any(process.is_running() for process in started)
+
+    await until(all_gone, "a process lives on")
+
+
 @pytest.mark.parametrize("missing", ["RETELL_WEBHOOK_SECRET", "SUPABASE_URL"])
-async def test_functions_name_the_setting_that_they_lack(launch: Launcher, missing: str) -> None:
-    functions = launch.start("functions", "functions", "serve", "--port=0", **{missing: ""})
+async def test_a_function_names_the_setting_that_it_lacks(launch: Launcher, port: int, missing: str) -> None:
+    functions = await launch.start("functions", "functions", "serve", f"--port={port}", **{missing: ""}).ready()
+    async with sender(port) as sending:
+        await sending.send(0, 1)
+    assert set(sending.answered.values()) == {503}
+    assert any(missing in json.dumps(told) for told in functions.told("functions.boot_failed"))
+
+
+@pytest.mark.parametrize("missing", ["RETELL_WEBHOOK_SECRET", "SUPABASE_URL"])
+async def test_alone_it_does_not_start_without(launch: Launcher, missing: str) -> None:
+    arguments = ("functions", "serve", "--port=0", "--alone=retell-webhook")
+    functions = launch.start("functions", *arguments, **{missing: ""})
     assert await functions.ended() == 1
     [line] = functions.output().splitlines()
     assert missing in line
 
 
-def _session(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except ProcessLookupError:
-        return None
+async def test_a_login_that_no_function_was_given_stops_the_start(launch: Launcher) -> None:
+    functions = launch.start("functions", "functions", "serve", "--port=0", OUTDIAL_WEBHOOK_DB_URL="")
+    assert await functions.ended() == 1
+    [line] = functions.output().splitlines()
+    assert line.startswith("Error: OUTDIAL_WEBHOOK_DB_URL is not set: retell-webhook logs in as outdial_webhook")
+
+
+async def test_one_function_is_served_alone(launch: Launcher, port: int, connection: asyncpg.Connection) -> None:
+    arguments = ("functions", "serve", f"--port={port}", "--alone=retell-webhook")
+    functions = await launch.start("functions", *arguments).ready()
+    async with sender(port) as sending:
+        await sending.send(0, 50)
+    assert set(sending.answered.values()) == {200}
+    assert psutil.Process(functions.pid).children(recursive=True) == []
+    assert await functions.terminate() == 0
+    assert len(await ledger(connection)) == 50

@@ -1,7 +1,9 @@
 """A throwaway Postgres for one test process, and a database of its own for each test."""
 
+import asyncio
 import fcntl
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -13,6 +15,7 @@ import asyncpg
 
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.migrate import push
+from outdial.db.passwords import renew_passwords
 
 MIGRATIONS = Path(__file__).parents[2] / "supabase" / "migrations"
 TEMPLATE = "outdial_template"
@@ -36,6 +39,11 @@ class Scratch:
     def dsn_for(self, role: str) -> str:
         """Return the address as `role`."""
         return self.server.dsn_for(role, self.name)
+
+    async def logins(self) -> dict[str, str]:
+        """Give the roles passwords; return each role's address over TCP, for processes that may not use the socket."""
+        assert self.server.tcp_dsn is not None
+        return await renew_passwords(f"{self.server.tcp_dsn.rpartition('/')[0]}/{self.name}")
 
 
 @contextmanager
@@ -68,8 +76,16 @@ def remove_abandoned() -> None:
 @contextmanager
 def server() -> Iterator[EmbeddedPostgres]:
     """Run a server that is fast and forgets."""
-    with scratch_directory() as path, EmbeddedPostgres(path / "home", durable=False, settings=_SETTINGS) as running:
+    with (
+        scratch_directory() as path,
+        EmbeddedPostgres(path / "home", durable=False, listen_port=_free_port(), settings=_SETTINGS) as running,
+    ):
         yield running
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        return int(holder.getsockname()[1])
 
 
 async def make_template(server: EmbeddedPostgres) -> None:
@@ -89,6 +105,28 @@ async def scratch(server: EmbeddedPostgres, *, template: str) -> AsyncIterator[S
         yield Scratch(server, name)
     finally:
         await _administer(server, f"drop database {name} with (force)")
+
+
+@contextmanager
+def scratch_for_module(server: EmbeddedPostgres, templates: set[str]) -> Iterator[tuple[asyncio.Runner, Scratch]]:
+    """Clone the template outside any test's loop, and give what runs coroutines there; `templates` are those made."""
+    with asyncio.Runner() as runner:
+        if TEMPLATE not in templates:
+            runner.run(make_template(server))
+            templates.add(TEMPLATE)
+        clone = scratch(server, template=TEMPLATE)
+        database = runner.run(clone.__aenter__())
+        try:
+            yield runner, database
+        finally:
+            runner.run(clone.__aexit__(None, None, None))
+
+
+async def until_one_waits(connection: asyncpg.Connection) -> None:
+    """Return when a backend of this connection's database waits for a lock."""
+    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    while not await connection.fetchval(waiting):  # noqa: ASYNC110 - no signal tells that a backend waits for a lock
+        await asyncio.sleep(0)
 
 
 async def _administer(server: EmbeddedPostgres, statement: str) -> None:

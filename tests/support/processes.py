@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from uuid import UUID
 from outdial.campaigns import lifecycle
 from outdial.campaigns.create import NewCampaign, NewOrganization, create_campaign, create_organization
 from outdial.campaigns.import_contacts import import_contacts
-from outdial.cli.ready import READY_FD
+from outdial.children import READY_FD
 from outdial.cli.stack import SIMULATOR_KEY, Stack, local_settings
 from outdial.clock import SystemClock
 from outdial.db.session import Database
@@ -44,6 +45,7 @@ QUICK = {
     "OUTDIAL_RECONCILE_MOST": "5",
     "OUTDIAL_CAPACITY_HOLD": "1",
 }
+OF_FUNCTIONS = ("outdial_api", "outdial_webhook")
 _OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
 _PR_SET_PDEATHSIG = 1
 
@@ -168,7 +170,11 @@ def launcher(directory: Path, database: Scratch, *, port: int, simulator_url: st
     """Start processes on `database` in the block, with the functions' address on `port`; none outlives it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     stack = Stack(f"http://127.0.0.1:{port}", database.dsn, simulator_url)
-    settings = local_settings(stack, {**inherited, **QUICK, "OUTDIAL_HOME": str(directory)})
+    # Functions may not use the server's socket. A thread, because the test's own loop may be running.
+    with ThreadPoolExecutor(1) as thread:
+        logins = thread.submit(asyncio.run, database.logins()).result()
+    given = {f"{role.upper()}_DB_URL": address for role, address in logins.items() if role in OF_FUNCTIONS}
+    settings = local_settings(stack, {**inherited, **QUICK, **given, "OUTDIAL_HOME": str(directory)})
     running = Launcher(directory, settings)
     try:
         yield running
@@ -239,7 +245,12 @@ async def start_campaign(
             )
             campaign_id = await create_campaign(connection, new, clock.now())
         report = await import_contacts(
-            io.BytesIO(rows.encode()), campaign_id, api.as_service, clock=clock, default_region=None
+            io.BytesIO(rows.encode()),
+            campaign_id,
+            api.as_service,
+            actor=lifecycle.Actor(),
+            clock=clock,
+            default_region=None,
         )
         assert report.added == contacts, report
         async with api.as_service() as connection:

@@ -2,7 +2,7 @@
 
 from outdial.auth.caller import AuthMode, Caller, Denied, User, identify, parse_mode
 from outdial.auth.keys import ApiKey, KeyRing, local_anon_jwt, local_service_role_jwt, mint_jwt
-from outdial.auth.tokens import BadToken, Misconfigured, TokenVerifier, Verified
+from outdial.auth.tokens import BadToken, Misconfigured, TokenVerifier, Verified, algorithm_of
 
 __all__ = [
     "ApiKey",
@@ -15,6 +15,7 @@ __all__ = [
     "TokenVerifier",
     "User",
     "Verified",
+    "algorithm_of",
     "identify",
     "local_anon_jwt",
     "local_service_role_jwt",

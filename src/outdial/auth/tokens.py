@@ -62,6 +62,19 @@ def _invalid(message: str) -> BadToken:
     return BadToken("INVALID_JWT", message)
 
 
+def algorithm_of(token: str) -> str | None:
+    """Return the algorithm that `token` says it is signed with, unchecked; None when it is no JWT."""
+    header = _unverified_header(token) or {}
+    return header["alg"] if isinstance(header.get("alg"), str) else None
+
+
+def _unverified_header(token: str) -> dict[str, Any] | None:
+    try:
+        return jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError):
+        return None
+
+
 class TokenVerifier:
     """Verifies HS256 with the project's secret, ES256 and RS256 with its public keys."""
 
@@ -90,9 +103,8 @@ class TokenVerifier:
         """Return what the token says, or why it is not believed."""
         if len(token) > _LONGEST_TOKEN or token.count(".") != 2:
             return _MALFORMED
-        try:
-            header = jwt.get_unverified_header(token)
-        except (jwt.PyJWTError, ValueError):
+        header = _unverified_header(token)
+        if header is None:
             return _MALFORMED
         match header.get("alg"):
             case "HS256":

@@ -33,10 +33,19 @@ class NewContact:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeated:
+    """A row with the number of an earlier one, on the line `first`."""
+
+    contact: NewContact
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Rows that go in together, those of the same stretch that do not, and how much of the file was read by then."""
 
     contacts: list[NewContact]
+    repeated: list[Repeated]
     refused: list[RefusedRow]
     bytes_read: int
 
@@ -85,15 +94,10 @@ def read_chunks(rows: CsvRows, reader: ContactReader, first_lines: FirstLines, c
         contacts, refused = _read_portion(rows, islice(remaining, chunk_rows), reader)
         if not contacts and not refused:
             return
-        repeated = first_lines.claim([(contact.phone, contact.line) for contact in contacts])
-        refused += [
-            RefusedRow(
-                contact.line, contact.written, Refusal.DUPLICATE, f"has the number of line {repeated[contact.line]}"
-            )
-            for contact in contacts
-            if contact.line in repeated
-        ]
-        yield Chunk([contact for contact in contacts if contact.line not in repeated], refused, rows.bytes_read)
+        first = first_lines.claim([(contact.phone, contact.line) for contact in contacts])
+        repeated = [Repeated(contact, first[contact.line]) for contact in contacts if contact.line in first]
+        fresh = [contact for contact in contacts if contact.line not in first]
+        yield Chunk(fresh, repeated, refused, rows.bytes_read)
 
 
 def _read_portion(

@@ -10,10 +10,12 @@ import asyncpg
 
 from outdial.campaigns.contact_rows import NewContact
 from outdial.campaigns.errors import CampaignClosed, CampaignNotFound
+from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.refusals import Refusal, RefusedRow
 from outdial.clock import Clock
 from outdial.db import campaigns as db
 from outdial.db import events
+from outdial.db.session import encode_json
 from outdial.db.statements import Connection
 from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
 from outdial.domain.ids import new_id
@@ -32,6 +34,9 @@ class Stored:
     already_there: int
     refused: list[RefusedRow]
 
+    def __add__(self, other: "Stored") -> "Stored":
+        return Stored(self.added + other.added, self.already_there + other.already_there, self.refused + other.refused)
+
 
 class ContactStore:
     """The way into one campaign; `transaction` opens a transaction with the caller's rights."""
@@ -44,6 +49,23 @@ class ContactStore:
         """Raise CampaignNotFound or CampaignClosed when the campaign takes no contacts."""
         async with self._transaction() as connection:
             await self._lock(connection)
+
+    async def record(self, actor: Actor, details: Mapping[str, object]) -> None:
+        """Tell the audit log what an import came to."""
+        async with self._transaction() as connection:
+            campaign = await db.CAMPAIGN_STATUS.maybe(connection, campaign_id=self._campaign_id)
+            if campaign is None:
+                return
+            await db.RECORD_AUDIT.run(
+                connection,
+                organization_id=campaign.organization_id,
+                now=self._clock.now(),
+                actor=actor.name,
+                action="import_contacts",
+                subject_type="campaign",
+                subject_id=str(self._campaign_id),
+                details=encode_json(details),
+            )
 
     async def store(self, contacts: Sequence[NewContact]) -> Stored:
         """Put `contacts`, each with a phone of its own, into the campaign, and wake it if it runs.
@@ -63,9 +85,7 @@ class ContactStore:
             return Stored(0, 0, [_refuse(contacts[0], Refusal.DATABASE, reason)])
         middle = len(contacts) // 2
         first, second = await self.store(contacts[:middle]), await self.store(contacts[middle:])
-        return Stored(
-            first.added + second.added, first.already_there + second.already_there, first.refused + second.refused
-        )
+        return first + second
 
     async def _store_together(self, contacts: Sequence[NewContact]) -> Stored:
         async with self._transaction() as connection:
@@ -129,9 +149,18 @@ class ContactStore:
             "zone_keys": [people[contact.phone].zone_key for contact in contacts],
             "variables": [contact.variables for contact in contacts],
         }
-        return await db.ADD_CAMPAIGN_CONTACTS.run(
+        added = await db.ADD_CAMPAIGN_CONTACTS.run(
             connection, organization_id=organization_id, campaign_id=self._campaign_id, now=now, **parameters
         )
+        if added < len(contacts):
+            await db.REFRESH_VARIABLES.run(
+                connection,
+                campaign_id=self._campaign_id,
+                contact_ids=parameters["contact_ids"],
+                variables=parameters["variables"],
+                now=now,
+            )
+        return added
 
     async def _wake(self) -> None:
         # Apart from the chunk: two imports that both share the campaign's row would deadlock if each then changed it.

@@ -9,11 +9,12 @@ from typing import BinaryIO
 from uuid import UUID
 
 from outdial.campaigns.columns import Columns, find_columns
-from outdial.campaigns.contact_rows import Chunk, ContactReader, read_chunks
+from outdial.campaigns.contact_rows import Chunk, ContactReader, Repeated, read_chunks
 from outdial.campaigns.contact_store import ContactStore, Stored, Transaction
 from outdial.campaigns.csv_rows import CsvRows
-from outdial.campaigns.errors import UnknownRegion
+from outdial.campaigns.errors import CampaignsError, UnknownRegion
 from outdial.campaigns.first_lines import FirstLines
+from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.refusals import Refusal, RefusedRow
 from outdial.clock import Clock
 from outdial.domain.phone import InvalidPhone, parse_phone
@@ -69,6 +70,7 @@ async def import_contacts(
     *,
     clock: Clock,
     default_region: str | None,
+    actor: Actor,
     mapping: Mapping[str, str] | None = None,
     on_progress: Callable[[ImportProgress], None] | None = None,
     on_refused: Callable[[RefusedRow], None] | None = None,
@@ -76,25 +78,31 @@ async def import_contacts(
 ) -> ImportReport:
     """Put the contacts of a CSV `file` into a campaign, a chunk per transaction, and report on every row.
 
-    `transaction` opens a transaction with the caller's rights. Numbers without a country code are of `default_region`
-    (ISO 3166, as US). `mapping` names the column of a known field, as {"phone": "Handy"}. The file is read once, from
-    where it stands, in a thread while the chunk before is stored; it is neither sought nor closed. `on_refused` and
-    `on_progress` are called after each chunk.
+    `transaction` opens a transaction with the rights of `actor`, in whose name the audit log gets one entry. Numbers
+    without a country code are of `default_region` (ISO 3166, as US). `mapping` names the column of a known field, as
+    {"phone": "Handy"}. The file is read once, from where it stands, in a thread while the chunk before is stored; it is
+    neither sought nor closed. `on_refused` and `on_progress` are called after each chunk.
 
-    Importing a file again is harmless. Raises UnusableFile, UnknownRegion and CampaignNotFound before anything is
-    stored; CampaignClosed also later, when the campaign is cancelled meanwhile: what had gone in stays.
+    Importing a file again adds nobody twice, and refreshes the variables of contacts that still wait. Raises
+    UnusableFile, UnknownRegion and CampaignNotFound before anything is stored; CampaignClosed also later, when the
+    campaign is cancelled meanwhile: what had gone in stays.
     """
     _check_region(default_region)
     rows = await asyncio.to_thread(CsvRows, file)
     columns = find_columns(rows.header, mapping)
     store = ContactStore(transaction, campaign_id, clock)
     await store.check()
-    tally = _Tally(on_progress, on_refused)
-    with closing(FirstLines()) as first_lines:
-        chunks = read_chunks(rows, ContactReader(columns, default_region), first_lines, chunk_rows)
-        async with aclosing(_read_ahead(chunks)) as ahead:
-            async for chunk in ahead:
-                tally.count(chunk, await store.store(chunk.contacts))
+    tally, places = _Tally(on_progress, on_refused), _Places(store)
+    try:
+        with closing(FirstLines()) as first_lines:
+            chunks = read_chunks(rows, ContactReader(columns, default_region), first_lines, chunk_rows)
+            async with aclosing(_read_ahead(chunks)) as ahead:
+                async for chunk in ahead:
+                    tally.count(chunk, await places.fill(chunk))
+    except CampaignsError:
+        await store.record(actor, tally.counts | {"stopped": True})
+        raise
+    await store.record(actor, tally.counts)
     return tally.report(rows, columns)
 
 
@@ -107,6 +115,36 @@ async def _read_ahead(chunks: Iterator[Chunk]) -> AsyncGenerator[Chunk, None]:
             yield chunk
     finally:
         await asyncio.wait([reading])
+
+
+class _Places:
+    """Stores chunks; a row that the database refuses gives its number to the next row that has it."""
+
+    def __init__(self, store: ContactStore) -> None:
+        self._store = store
+        # The line of each such row, with the line that has taken its place.
+        self._taken_by: dict[int, int | None] = {}
+
+    async def fill(self, chunk: Chunk) -> Stored:
+        stored = await self._store.store(chunk.contacts)
+        self._taken_by |= dict.fromkeys(_refused_by_database(stored))
+        for repeated in chunk.repeated:
+            stored += await self._fill_one(repeated)
+        return stored
+
+    async def _fill_one(self, repeated: Repeated) -> Stored:
+        contact, first = repeated.contact, self._taken_by.get(repeated.first, repeated.first)
+        if first is not None:
+            reason = f"has the number of line {first}"
+            return Stored(0, 0, [RefusedRow(contact.line, contact.written, Refusal.DUPLICATE, reason)])
+        stored = await self._store.store([contact])
+        if not _refused_by_database(stored):
+            self._taken_by[repeated.first] = contact.line
+        return stored
+
+
+def _refused_by_database(stored: Stored) -> list[int]:
+    return [row.line for row in stored.refused if row.kind is Refusal.DATABASE]
 
 
 class _Tally:
@@ -130,6 +168,10 @@ class _Tally:
         if self._on_progress is not None:
             refused = self._refused.total()
             self._on_progress(ImportProgress(self._added, self._already_there, refused, chunk.bytes_read))
+
+    @property
+    def counts(self) -> dict[str, object]:
+        return {"added": self._added, "already_there": self._already_there, "refused": self._refused.total()}
 
     def report(self, rows: CsvRows, columns: Columns) -> ImportReport:
         return ImportReport(

@@ -2,13 +2,13 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from outdial.cli.errors import BadInput, NoSuchThing
-from outdial.settings import require
+from outdial.settings import is_local, require
 
 _FROM_ENVIRONMENT = re.compile(r"env\(([A-Za-z_][A-Za-z0-9_]*)\)")
 API_PORT, DATABASE_PORT, SIMULATOR_PORT = 54321, 54322, 54330
@@ -30,6 +30,14 @@ class Target:
     url: str
     secret_key: str = field(repr=False)
     webhook_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host of functions, and the access token that opens its management API."""
+
+    url: str
+    access_token: str = field(repr=False)
 
 
 def read_config(directory: Path) -> Mapping[str, Any]:
@@ -56,6 +64,27 @@ def target_of(config: Mapping[str, Any], name: str, env: Mapping[str, str]) -> T
     Raises NoSuchThing for a name that the file does not have, MissingSetting for a variable that is not set, and
     BadInput for a secret that stands in the file itself.
     """
+    read = _reader(config, name, env)
+    return Target(
+        url=read("url", f"the address of {name}, such as https://<project>.supabase.co"),
+        secret_key=read("secret_key", f"a secret or service-role key of {name}"),
+        webhook_secret=read("webhook_secret", f"the webhook secret of {name}"),
+    )
+
+
+def host_of(config: Mapping[str, Any], name: str, env: Mapping[str, str]) -> Host:
+    """Return the host that `[environments.<name>]` names, by default in OUTDIAL_<NAME>_URL and _ACCESS_TOKEN.
+
+    Raises as `target_of` does, and BadInput when the token would be readable on its way.
+    """
+    read = _reader(config, name, env)
+    url = read("url", f"the address of {name}, such as https://functions.example.com")
+    if not url.startswith("https://") and not is_local(url):
+        raise BadInput(f"{url} is no https address: the access token of {name} could be read on its way")
+    return Host(url, read("access_token", f"an access token of {name}, made there with outdial tokens create"))
+
+
+def _reader(config: Mapping[str, Any], name: str, env: Mapping[str, str]) -> Callable[[str, str], str]:
     environments = config.get("environments", {})
     if name not in environments:
         known = ", ".join(["local", *environments])
@@ -71,8 +100,4 @@ def target_of(config: Mapping[str, Any], name: str, env: Mapping[str, str]) -> T
             raise BadInput(f"environments.{name}.{key} holds a secret itself; write env({variable}) and set that")
         return env.get(variable, "").strip() or value
 
-    return Target(
-        url=read("url", f"the address of {name}, such as https://<project>.supabase.co"),
-        secret_key=read("secret_key", f"a secret or service-role key of {name}"),
-        webhook_secret=read("webhook_secret", f"the webhook secret of {name}"),
-    )
+    return read

@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from outdial.cli.logins import KeptLogins
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.cli.stack import Stack, environment
 from outdial.db import migrate
@@ -60,16 +61,16 @@ def reset(
 
 @app.command()
 def credentials() -> None:
-    """Give the roles outdial_api, outdial_webhook and outdial_dialer fresh passwords, and print their addresses once.
+    """Give Outdial's roles (api, webhook, dialer, host) fresh passwords, and print their addresses once.
 
-    The three lines go into the environment of the processes; those that were printed before stop working.
+    The lines go into the environment of the processes; those that were printed before stop working.
     """
-    running = None if os.environ.get("SUPABASE_DB_URL") else Stack.running(default_home())
-    addresses = _on_database(renew_passwords)[1]
+    given = os.environ.get("SUPABASE_DB_URL", "").strip()
+    addresses = _on_database(renew_passwords if given else lambda dsn: KeptLogins(default_home(), dsn).renew())[1]
     for role, address in addresses.items():
         console.print(f"{role.upper()}_DB_URL={address}", markup=False, soft_wrap=True)
-    if running is not None:
-        notes.print("The local stack itself needs none of them: it logs in over its socket.")
+    if not given and Stack.running(default_home()) is not None:
+        notes.print("The local stack itself needs none of them, and its functions take up theirs by themselves.")
 
 
 @app.command(hidden=True)

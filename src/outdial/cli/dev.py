@@ -14,7 +14,7 @@ import msgspec
 from rich.text import Text
 
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
-from outdial.cli import ready
+from outdial.children import announce_ready
 from outdial.cli.config import Ports
 from outdial.cli.database import tell_applied
 from outdial.cli.errors import PortTaken
@@ -29,6 +29,8 @@ COLOURS = {"database": "blue", "functions": "green", "simulator": "magenta", "di
 NAME_WIDTH = 10
 # Below the range from which systems take the ports of outgoing connections.
 FREE_PORTS = range(20_000, 32_000)
+# More than the host takes to answer what it has.
+HOST_GRACE_S = 30.0
 # A request to Retell may take its whole time-out before it has come home.
 DIALER_GRACE_S = 25.0
 
@@ -58,7 +60,7 @@ async def run_stack(wanted: Wanted, given: Mapping[str, str] = os.environ) -> in
                 starting.result()
                 plan.stack.write(home)
                 _welcome(plan)
-                ready.announce()
+                announce_ready()
                 await stopping
         finally:
             starting.cancel()
@@ -94,7 +96,9 @@ def _plan(wanted: Wanted, given: Mapping[str, str], home: Path) -> Plan:
     )
     env = {**local_settings(stack, given), "OUTDIAL_HOME": str(home), "PYTHONUNBUFFERED": "1"}
     parts = [] if external else [Part("database", _outdial("db", "keep", f"--port={ports.database}"), env, 45.0)]
-    parts.append(Part("functions", _outdial("functions", "serve", f"--port={ports.api}"), env, 15.0))
+    # The host gives its functions logins of their own; those of the embedded server are its to make.
+    of_host = env if external else {name: value for name, value in env.items() if name != "SUPABASE_DB_URL"}
+    parts.append(Part("functions", _outdial("functions", "serve", f"--port={ports.api}"), of_host, HOST_GRACE_S))
     if simulated:
         webhook = f"--webhook-url={stack.api_url}/functions/v1/retell-webhook"
         options = [f"--port={ports.simulator}", webhook, *wanted.simulator_options]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from outdial.cli import ready
+from outdial.children import announce_ready
 from outdial.cli.signals import stop_event
 from outdial.clock import Clock, SystemClock
 from outdial.db.listen import Listener
@@ -123,7 +123,7 @@ async def _repeat(duties: Duties, stop: asyncio.Event) -> None:
     for duty in every:
         duty.start()
     log("dialer.ready")
-    ready.announce()
+    announce_ready()
     await stop.wait()
     log("dialer.stopping")
     await listener.stop()

@@ -18,6 +18,8 @@ from outdial.auth.tokens import Misconfigured
 from outdial.campaigns.errors import CampaignsError
 from outdial.db.errors import DatabaseError
 from outdial.domain.errors import DomainError
+from outdial.host.errors import HostError
+from outdial.http import HttpServerError
 from outdial.settings import SettingError
 
 
@@ -58,7 +60,7 @@ class PartFailed(CliError):
         self.last_lines = tuple(last_lines)
 
 
-_OURS = (CliError, SettingError, CampaignsError, DatabaseError, DomainError, Misconfigured)
+_OURS = (CliError, SettingError, CampaignsError, DatabaseError, DomainError, HostError, HttpServerError, Misconfigured)
 _NO_TABLES = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError)
 _NO_ROLES = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.UndefinedObjectError)
 

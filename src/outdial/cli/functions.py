@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +10,13 @@ import typer
 from rich.text import Text
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
-from outdial.cli import ready
+from outdial.children import announce_ready
+from outdial.cli import deploying, function_logs
 from outdial.cli.config import Target, read_config, target_of
+from outdial.cli.manifests import write_manifests
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
-from outdial.cli.stack import LOCAL_WEBHOOK_SECRET, Stack, environment, local_ports
+from outdial.cli.serving import Address, BehindProxy, Port, serve_alone, serve_locally
+from outdial.cli.stack import LOCAL_WEBHOOK_SECRET, Stack, local_ports
 from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
 from outdial.db.migrate import supabase_dir
@@ -25,33 +28,40 @@ app = typer.Typer(no_args_is_help=True, help="Functions: served under /functions
 
 @app.command()
 def serve(
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; that of config.toml without it.")] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    behind_proxy: Annotated[
-        bool, typer.Option("--behind-proxy", help="A proxy ends TLS in front: listen on the network all the same.")
-    ] = False,
+    port: Port = None,
+    host: Address = "127.0.0.1",
+    behind_proxy: BehindProxy = False,
+    alone: Annotated[
+        str | None, typer.Option(metavar="SLUG", help="Only this one, without a host around it: for a container.")
+    ] = None,
 ) -> None:
-    """Serve every function of supabase/functions until SIGINT or SIGTERM."""
-    from outdial.functions.server import run
-
+    """Serve every function of supabase/functions until SIGINT or SIGTERM, and anew when its files change."""
     log_to_stderr()
-    directory = supabase_dir() / "functions"
     wanted = local_ports().api if port is None else port
 
-    def tell(url: str) -> None:
+    def tell(url: str, slugs: Sequence[str]) -> None:
         console.print(f"Serving functions on {url}/functions/v1/<function-name>", markup=False)
-        for slug in _slugs(directory):
+        for slug in slugs:
             console.print(f" - {url}/functions/v1/{slug}", markup=False)
-        ready.announce()
+        announce_ready()
 
-    with environment(api_port=wanted) as env:
-        status = run(directory, env, host=host, port=wanted, behind_proxy=behind_proxy, on_ready=tell)
-    raise typer.Exit(status)
+    if alone is not None:
+        serve_alone(alone, wanted, host, behind_proxy=behind_proxy, tell=lambda url: tell(url, [alone]))
+    else:
+        serve_locally(wanted, host, behind_proxy=behind_proxy, tell=tell)
 
 
 @app.command("list")
-def list_functions(as_json: AsJson = False) -> None:
-    """List the functions of supabase/functions."""
+def list_functions(
+    env: Annotated[
+        str | None, typer.Option(help="local, or an environment of supabase/config.toml: list what is deployed there.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the functions of supabase/functions, or those that are deployed to an environment."""
+    if env is not None:
+        deploying.list_deployed(env, as_json=as_json)
+        return
     directory = supabase_dir() / "functions"
     configured = read_config(supabase_dir()).get("functions", {})
     rows = [
@@ -87,7 +97,9 @@ def probe_stack(
 
     target = _local_target(os.environ) if env == "local" else target_of(read_config(supabase_dir()), env, os.environ)
     key = secret_list(target.webhook_secret)[0]
-    results = asyncio.run(probe(target.url, sign=lambda body: _sign(body, key), secret_key=target.secret_key))
+    results = asyncio.run(
+        probe(target.url, sign=lambda body: _sign(body, key), secret_key=target.secret_key, local=env == "local")
+    )
     if as_json:
         print_json(results)
     else:
@@ -103,6 +115,11 @@ def probe_stack(
         print_rows(columns, results, empty="")
     if not all(result.ok for result in results):
         raise typer.Exit(1)
+
+
+app.command("manifests")(write_manifests)
+function_logs.add_to(app)
+deploying.add_to(app)
 
 
 def _sign(body: bytes, key: str) -> str:

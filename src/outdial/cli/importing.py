@@ -11,6 +11,7 @@ from typing import TextIO
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from outdial.campaigns.import_contacts import ImportProgress, ImportReport, import_contacts
+from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.refusals import RefusedRow
 from outdial.cli.finding import find_campaign
 from outdial.cli.output import console, notes, print_json, print_rows
@@ -58,6 +59,7 @@ def run_import(
                 source,
                 campaign_id,
                 database.as_service,
+                actor=Actor(),
                 clock=SystemClock(),
                 default_region=region,
                 mapping=mapping,

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from outdial.cli import ready
+from outdial.children import announce_ready
 from outdial.cli.errors import Refused
 from outdial.cli.signals import set_within, stop_event
 from outdial.db.embedded import EmbeddedPostgres
@@ -31,6 +31,6 @@ async def _keep(server: EmbeddedPostgres) -> None:
             raise Refused(f"another outdial process runs the database of {server.home}: stop it first")
         if await set_within(stop, LOOK_S):
             return
-    ready.announce()
+    announce_ready()
     while not await set_within(stop, LOOK_S):
         server.start()

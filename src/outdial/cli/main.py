@@ -7,7 +7,18 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from outdial.cli import campaign, contacts, database, functions, inbox, organization, processes
+from outdial.cli import (
+    campaign,
+    contacts,
+    database,
+    functions,
+    inbox,
+    organization,
+    processes,
+    secrets,
+    serving,
+    tokens,
+)
 from outdial.cli.errors import explain
 from outdial.cli.output import fail
 
@@ -40,11 +51,14 @@ app = typer.Typer(
     help="Outbound AI-voice call campaigns over Retell AI, on Postgres.",
 )
 processes.add_to(app)
+serving.add_to(app)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(organization.app, name="organization")
 app.add_typer(functions.app, name="functions")
+app.add_typer(secrets.app, name="secrets")
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(database.app, name="db")
 
 

@@ -1,6 +1,6 @@
 """The simulator as a process."""
 
-from outdial.cli import ready
+from outdial.children import announce_ready
 from outdial.cli.errors import PortTaken
 from outdial.cli.output import console
 from outdial.cli.signals import stop_event
@@ -14,7 +14,7 @@ async def simulate(config: SimulatorConfig, port: int) -> None:
     try:
         async with running(config, port=port) as (url, _):
             console.print(f"Simulated Retell on {url}")
-            ready.announce()
+            announce_ready()
             await stop.wait()
     except OSError as error:
         raise PortTaken(port, "simulator", "name another one with --port") from error

@@ -2,18 +2,15 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
-import platform
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from outdial.children import READY_FD, end_with_parent, is_ready
 from outdial.cli.errors import PartFailed
-from outdial.cli.ready import READY_FD
 
-_PR_SET_PDEATHSIG = 1
 _LONGEST_LINE = 1024 * 1024
 _KEPT_LINES = 20
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
@@ -56,7 +53,7 @@ class Child:
                 limit=_LONGEST_LINE,
                 # Ctrl-C is for the supervisor, which stops its children in order.
                 start_new_session=True,
-                preexec_fn=_end_with_parent(),
+                preexec_fn=end_with_parent(),
             )
         except BaseException:
             os.close(reader)
@@ -64,7 +61,7 @@ class Child:
         finally:
             os.close(writer)
         self._reading = asyncio.create_task(self._read())
-        return await _is_told(reader)
+        return await is_ready(reader)
 
     async def wait(self) -> int:
         """Return the exit status, once the process has ended and all that it wrote was told."""
@@ -155,30 +152,5 @@ async def _pause(seconds: float) -> None:
             await asyncio.get_running_loop().create_future()
 
 
-async def _is_told(reader: int) -> bool:
-    stream = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reader, "rb", 0)
-    )
-    try:
-        return bool(await stream.readline())
-    finally:
-        transport.close()
-
-
 def _told(status: int) -> str:
     return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    # macOS has no such call: there a killed supervisor leaves its children behind.
-    if platform.system() != "Linux":
-        return None
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def set_death_signal() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return set_death_signal

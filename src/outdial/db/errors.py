@@ -44,6 +44,17 @@ class MigrationError(DatabaseError):
     """The migrations and the database do not fit together."""
 
 
+class OwnerBoundByPolicies(MigrationError):
+    """The login must be a superuser or have BYPASSRLS: the policies' membership function runs with its rights."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the login {name!r} would own the tables and be bound by their policies, so that nobody would see a row: "
+            f"log in as a superuser, or run alter role {name} bypassrls"
+        )
+        self.name = name
+
+
 class MisnamedMigration(MigrationError):
     """A migration must be named <14 digits>_<name>.sql, with digits that no other file has."""
 

@@ -16,6 +16,7 @@ from outdial.db.errors import (
     MigrationFailed,
     MigrationsOutOfOrder,
     MisnamedMigration,
+    OwnerBoundByPolicies,
     RemoteDatabaseRefused,
     UnknownRemoteMigrations,
 )
@@ -34,7 +35,7 @@ alter table supabase_migrations.schema_migrations add column if not exists name 
 create table if not exists supabase_migrations.seed_files (path text not null primary key, hash text not null);
 """
 _CLEAR = """
-drop schema if exists supabase_migrations, private, public cascade;
+drop schema if exists supabase_migrations, host, private, public cascade;
 create schema public;
 grant usage on schema public to public;
 """
@@ -91,6 +92,7 @@ async def push(dsn: str, migrations: Path, *, seed: Path | None = None) -> list[
     Plain Postgres is first given what Supabase has. As with the Supabase CLI, a seed that changed after it ran is
     only marked as such. Raises MigrationError before anything is applied when the two sides do not fit together, and
     MigrationFailed for a statement that the database refused; the files before it stay applied.
+    OwnerBoundByPolicies refuses a login that the policies would bind.
     """
     async with _runner(dsn) as connection:
         return await _push(connection, read_migrations(migrations), seed)
@@ -111,7 +113,7 @@ async def status(dsn: str, migrations: Path) -> list[MigrationState]:
 
 
 async def reset(dsn: str, migrations: Path, seed: Path | None = None) -> list[Applied]:
-    """Destroy the schemas public, private and supabase_migrations, and auth where we made it; then push.
+    """Destroy the schemas public, private, host and supabase_migrations, and auth where we made it; then push.
 
     Raises RemoteDatabaseRefused, before connecting, unless `dsn` names this machine or a Unix socket.
     """
@@ -165,10 +167,17 @@ async def _runner(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def _push(connection: asyncpg.Connection, local: Sequence[Migration], seed: Path | None) -> list[Applied]:
+    await _check_owner(connection)
     await _prepare(connection)
     done = [await _apply(connection, migration) for migration in _pending(local, await _applied(connection))]
     seeded = await _sow(connection, seed) if seed is not None and seed.exists() else None
     return [*done, seeded] if seeded else done
+
+
+async def _check_owner(connection: asyncpg.Connection) -> None:
+    bound = "select rolname from pg_roles where rolname = current_user and not (rolsuper or rolbypassrls)"
+    if name := await connection.fetchval(bound):
+        raise OwnerBoundByPolicies(name)
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:

@@ -60,11 +60,14 @@ class AccountOfCampaign:
     hang_up: bool
 
 
+LOCK_CALLS = Statement("lock_calls", Touched)
+LOCK_CONTACTS_OF_CALLS = Statement("lock_contacts_of_calls", Touched)
 SETTLE_PLACED = Statement("settle_placed", Touched)
 REOPEN_UNMATCHED = Statement("reopen_unmatched", Touched)
 SETTLE_REFUSED: Statement[Any] = Statement("settle_refused")
 SETTLE_UNKNOWN: Statement[Any] = Statement("settle_unknown")
 END_REQUESTS: Statement[Any] = Statement("end_requests")
+END_OVERDUE_REQUESTS: Statement[Any] = Statement("end_overdue_requests")
 CALLS_TO_CHECK = Statement("calls_to_check", SilentCall)
 TAKE_CALL_TO_CHECK = Statement("take_call_to_check", CheckedCall)
 SHARE_ACTIVE_CAMPAIGN = Statement("share_active_campaign", Touched)

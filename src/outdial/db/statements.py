@@ -33,8 +33,10 @@ def _blocks() -> dict[str, _Block]:
 class Statement(Generic[Row]):
     """One named block of SQL with its parameters by name and, for its rows, a dataclass with fields in column order."""
 
-    def __init__(self, name: str, row: type[Row] | None = None) -> None:
+    def __init__(self, name: str, row: type[Row] | None = None, *, planned_anew: bool = False) -> None:
         block = _blocks()[name]
+        # A prepared statement comes to one plan for all parameters: with optional conditions it reads the whole table.
+        self.planned_anew = planned_anew
         self.name, self.row, self.sql, self.parameters = name, row, block.sql, block.parameters
         REGISTRY[name] = self
 
@@ -49,6 +51,8 @@ class Statement(Generic[Row]):
 
     async def all(self, connection: Connection, **named: Any) -> list[Row]:
         """Run it and return every row."""
+        if self.planned_anew:
+            await connection.execute("set local plan_cache_mode = force_custom_plan")
         return [self._build(record) for record in await connection.fetch(self.sql, *self._arguments(named))]
 
     async def maybe(self, connection: Connection, **named: Any) -> Row | None:

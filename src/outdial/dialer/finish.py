@@ -32,6 +32,8 @@ class Finisher:
         now = self._clock.now()
         last = db.FINISH_PAUSING if status == CampaignStatus.PAUSING else db.FINISH_CANCELLING
         async with self._database.for_organization(organization_id) as connection:
+            await settlements.END_OVERDUE_REQUESTS.run(connection, campaign_id=campaign_id, now=now)
+        async with self._database.for_organization(organization_id) as connection:
             if await last.maybe(connection, campaign_id=campaign_id, now=now) is not None:
                 return True
             await db.WAIT_FOR_CAMPAIGN.run(connection, campaign_id=campaign_id, next_batch_at=now + LOOK_AGAIN)

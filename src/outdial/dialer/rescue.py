@@ -18,7 +18,7 @@ from outdial.db.session import Database
 from outdial.dialer.claim import DEADLINE_MARGIN, pace_of
 from outdial.dialer.place import Answered, Placer, is_certain
 from outdial.dialer.plan import PlannedCall, hours_of, may_ring
-from outdial.dialer.settle import Settler
+from outdial.dialer.settle import RESCUE_MOST, Settler
 from outdial.domain.call import CallStatus
 from outdial.domain.pacing import after_slots, recovered, spacing, start_slots
 from outdial.observe import log
@@ -76,6 +76,7 @@ class Rescuer:
                 call_id=silent.call_id,
                 now=now,
                 rescue_after=self._settings.rescue_after,
+                rescue_most=RESCUE_MOST,
                 reconcile_after=self._settings.reconcile_after,
                 reconcile_most=self._settings.reconcile_most,
             )
@@ -172,7 +173,8 @@ class Rescuer:
                 ids=[call.id],
                 deadlines=[answered.call.deadline],
                 errors=[f"asked again: {answered.answer}"[:500]],
-                next_check_at=now + self._settings.rescue_after,
+                rescue_after=self._settings.rescue_after,
+                rescue_most=RESCUE_MOST,
                 now=now,
             )
             await db.END_REQUESTS.run(connection, ids=[call.id], deadlines=[answered.call.deadline])

@@ -23,6 +23,8 @@ from outdial.settings import DialerSettings
 
 # After a refusal for capacity the contact waits this long; the account's rate waits longer.
 CAPACITY_RETRY = timedelta(seconds=10)
+# An unknown call is asked about less and less often, and at least this often while its key is honoured.
+RESCUE_MOST = timedelta(minutes=5)
 # So many refused numbers in one batch, and none taken, is no accident of the list: the campaign pauses.
 BREAKER = 5
 
@@ -52,6 +54,7 @@ class Settler:
         await self._react(call, batch, now)
 
     async def _write(self, connection: Connection, calls: list[PlannedCall], batch: _Sorted, now: datetime) -> None:
+        await _lock(connection, calls, batch)
         if batch.placed:
             pairs = [(c.id, retell_call_id) for c, retell_call_id in batch.placed]
             deadlines = [c.deadline for c, _ in batch.placed]
@@ -64,7 +67,8 @@ class Settler:
                 ids=[c.id for c, _ in batch.unknown],
                 deadlines=[c.deadline for c, _ in batch.unknown],
                 errors=[reason for _, reason in batch.unknown],
-                next_check_at=now + self._settings.rescue_after,
+                rescue_after=self._settings.rescue_after,
+                rescue_most=RESCUE_MOST,
                 now=now,
             )
         if batch.unsent:
@@ -155,6 +159,13 @@ def _sort(answered: Sequence[Answered]) -> _Sorted:
             case never:
                 assert_never(never)
     return batch
+
+
+async def _lock(connection: Connection, calls: list[PlannedCall], batch: _Sorted) -> None:
+    await db.LOCK_CALLS.all(connection, ids=[call.id for call in calls])
+    given_back = [call.id for call, _ in batch.refused] + [call.id for call in batch.unsent]
+    if given_back:
+        await db.LOCK_CONTACTS_OF_CALLS.all(connection, ids=given_back)
 
 
 def _refused_numbers(batch: _Sorted) -> int:

@@ -7,7 +7,7 @@ from enum import IntEnum, StrEnum
 from typing import Any, Final
 
 from outdial.domain.machine import Machine
-from outdial.domain.outcome import Disposition, disposition_of
+from outdial.domain.outcome import Disposition, disposition_of, reluctance
 
 
 class CallStatus(StrEnum):
@@ -107,8 +107,9 @@ def merge(call: CallState, report: Report) -> CallState:
     """Return `call` with what `report` adds: order and repetition of reports make no difference to the result.
 
     The status follows the report's rank and never goes back. A null never overwrites a value; of two values the one of
-    the higher-ranked event stays, and of two of the same rank the greater, so that no detail depends on arrival. An
-    analysis without a disconnection reason lands, and ends nothing: the end is then asked for.
+    the higher-ranked event stays, and of two of the same rank the greater, so that no detail depends on arrival. Of two
+    disconnection reasons the one that calls the contact less stays, for the contact may have been decided upon by then.
+    An analysis without a disconnection reason lands, and ends nothing: the end is then asked for.
     """
     details, ranks = _join(call, report)
     return CallState(
@@ -141,8 +142,12 @@ def _join(call: CallState, report: Report) -> tuple[Details, tuple[int, ...]]:
     ranks = list(call.ranks)
     for index, name in enumerate(DETAIL_FIELDS):
         new, old = getattr(report.details, name), getattr(call.details, name)
-        if new is None or report.rank < ranks[index]:
+        if new is None:
             continue
-        if old is None or report.rank > ranks[index] or new > old:
+        if old is None or _strength(name, new, report.rank) > _strength(name, old, ranks[index]):
             changes[name], ranks[index] = new, int(report.rank)
     return (replace(call.details, **changes) if changes else call.details), tuple(ranks)
+
+
+def _strength(name: str, value: Any, rank: int) -> tuple[int, int, Any]:
+    return (reluctance(value) if name == "disconnection_reason" else 0), rank, value

@@ -47,6 +47,18 @@ class RetryClass(StrEnum):
     """A person must look: the contact goes to review."""
 
 
+RELUCTANCE = (
+    RetryClass.FAULT,
+    RetryClass.ACCOUNT,
+    RetryClass.RETRY,
+    RetryClass.HOLD,
+    RetryClass.FINAL,
+    RetryClass.DONE,
+    RetryClass.DO_NOT_CALL,
+)
+"""From what calls the contact again to what never does: of two reasons for one end, the one that calls less holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Disposition:
     """The outcome of a call and what follows from it."""
@@ -123,3 +135,8 @@ DISPOSITIONS: Mapping[str, Disposition] = MappingProxyType(
 def disposition_of(reason: str | None) -> Disposition:
     """Return what a `disconnection_reason` means; one not known yet, or none, is held for a person."""
     return _UNKNOWN if reason is None else DISPOSITIONS.get(reason, _UNKNOWN)
+
+
+def reluctance(reason: str) -> int:
+    """Return how little a `disconnection_reason` lets the contact be called again, as a number to compare."""
+    return RELUCTANCE.index(disposition_of(reason).retry_class)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from outdial.auth import Caller, Denied, identify, parse_mode
 from outdial.auth.caller import NOBODY
 from outdial.functions.context import Context
-from outdial.functions.errors import ClientDisconnected, HttpError
+from outdial.functions.errors import HttpError
 from outdial.functions.request import MIB, Request
 from outdial.functions.response import PREFLIGHT, Response
 from outdial.functions.runtime import Runtime
@@ -43,7 +43,7 @@ class Endpoint:
                 raise MissingSetting(*_NEEDS[mode.kind])
 
     async def answer(self, request: Request, runtime: Runtime, slug: str, request_id: str) -> Response:
-        """Return the answer to `request`, whatever the handler does; only a client that went away is raised."""
+        """Return the answer to `request`, whatever the handler does; only a MemoryError is raised."""
         try:
             if request.method not in self.methods:
                 return PREFLIGHT if request.method == "OPTIONS" else self._wrong_method(request)
@@ -55,7 +55,7 @@ class Endpoint:
             return response
         except HttpError as error:
             return Response.of(error)
-        except ClientDisconnected:
+        except MemoryError:
             raise
         except Exception as error:
             runtime.log.exception("functions.failed", error, function=slug, request_id=request_id)

@@ -22,16 +22,9 @@ class HttpError(FunctionsError):
         self.status, self.code, self.message, self.fields = status, code, message, fields
 
 
-class ClientDisconnected(FunctionsError):
-    """The client went away before its request was read."""
-
-
 class FunctionNotLoaded(FunctionsError):
-    """A function's directory cannot be loaded."""
+    """A function's directory cannot be loaded; `traceback` is that of the import, empty when it did not fail."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path, reason: str, traceback: str = "") -> None:
         super().__init__(f"{path}: {reason}")
-
-
-class CannotListen(FunctionsError):
-    """The address cannot be listened on."""
+        self.traceback = traceback

@@ -4,12 +4,12 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 from outdial.functions.endpoint import Endpoint
 from outdial.functions.errors import FunctionNotLoaded
@@ -17,7 +17,7 @@ from outdial.functions.runtime import Runtime
 
 # Supabase's rule for slugs; `shared` is the one directory that is none.
 _SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
-_SHARED = "shared"
+SHARED = "shared"
 
 StartHook = Callable[[Runtime], Awaitable[None]]
 StopHook = Callable[[], Awaitable[None]]
@@ -33,29 +33,37 @@ class Function:
     stop: StopHook | None = None
 
 
-def load_functions(directory: Path) -> dict[str, Function]:
+def load_functions(directory: Path, entrypoints: Mapping[str, Path] = MappingProxyType({})) -> dict[str, Function]:
     """Import `<slug>/index.py` of each subdirectory, `shared/` being importable as `shared`.
 
-    Raises FunctionNotLoaded, naming the file, for the first that cannot be imported or exposes no endpoint `fetch`.
+    `entrypoints` are the files of functions that lie elsewhere. Raises FunctionNotLoaded, naming the file, for the
+    first that cannot be imported or exposes no endpoint `fetch`.
     """
     if not directory.is_dir():
         raise FunctionNotLoaded(directory, "there is no such directory")
-    _offer_shared(directory / _SHARED)
-    found = {}
-    for index in sorted(directory.glob("*/index.py")):
-        slug = index.parent.name
-        if slug != _SHARED and _SLUG.match(slug):
-            found[slug] = _load(slug, index)
-    return found
+    found = {index.parent.name: index for index in directory.glob("*/index.py")} | dict(entrypoints)
+    _offer_shared(directory / SHARED)
+    return {slug: _load(slug, found[slug]) for slug in sorted(found) if slug != SHARED and _SLUG.match(slug)}
+
+
+def load_function(slug: str, index: Path, shared: Path | None) -> Function:
+    """Import one function from its file, the directory `shared` (where given) being importable as `shared`.
+
+    Raises FunctionNotLoaded, naming the file, when it cannot be imported or exposes no endpoint `fetch`.
+    """
+    if shared is not None:
+        _offer_shared(shared)
+    return _load(slug, index)
 
 
 def _load(slug: str, index: Path) -> Function:
     try:
         module = _import(_module_name(slug, index), index)
     except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(frame.filename).name}:{frame.lineno}"
-        raise FunctionNotLoaded(index, f"{type(error).__name__}: {error} (at {where})") from error
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
+        text = "".join(traceback.format_exception(error))
+        raise FunctionNotLoaded(index, f"{type(error).__name__}: {error} (at {where})", text) from error
     fetch = getattr(module, "fetch", None)
     if not isinstance(fetch, Endpoint):
         raise FunctionNotLoaded(index, "it must expose `fetch`, an async function under @with_supabase(auth=...)")
@@ -84,13 +92,13 @@ def _import(name: str, path: Path) -> ModuleType:
 
 
 def _offer_shared(directory: Path) -> None:
-    for name in [name for name in sys.modules if name == _SHARED or name.startswith(f"{_SHARED}.")]:
+    for name in [name for name in sys.modules if name == SHARED or name.startswith(f"{SHARED}.")]:
         del sys.modules[name]
     if not directory.is_dir():
         return
     if (directory / "__init__.py").is_file():
-        _import(_SHARED, directory / "__init__.py")
+        _import(SHARED, directory / "__init__.py")
         return
-    spec = ModuleSpec(_SHARED, None, is_package=True)
+    spec = ModuleSpec(SHARED, None, is_package=True)
     spec.submodule_search_locations = [str(directory)]
-    sys.modules[_SHARED] = importlib.util.module_from_spec(spec)
+    sys.modules[SHARED] = importlib.util.module_from_spec(spec)

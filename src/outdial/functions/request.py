@@ -1,71 +1,79 @@
-"""A request as a function sees it: nothing is read or parsed before it is asked for."""
+"""A request as a function sees it: nothing is parsed before it is asked for."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar, overload
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self, TypeVar, overload
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from outdial.functions.asgi import Receive, Scope
-from outdial.functions.errors import ClientDisconnected, HttpError
+from outdial.functions.errors import HttpError
 
 T = TypeVar("T")
 
 MIB = 1 << 20
 
+RawHeaders = Sequence[tuple[bytes, bytes]]
+
 
 class Headers(Mapping[str, str]):
     """The headers of a request, found by name in any case; one sent several times is joined by commas."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_raw",)
 
-    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
-        values: dict[str, str] = {}
-        for raw_name, raw_value in raw:
-            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-            values[name] = f"{values[name]}, {value}" if name in values else value
-        self._values = values
+    def __init__(self, raw: RawHeaders) -> None:
+        self._raw = raw
 
     def __getitem__(self, name: str) -> str:
-        return self._values[name.lower()]
+        # A function asks for one header or two: going through the list costs less than a dictionary of all.
+        wanted = name.lower().encode("latin-1", "replace")
+        values = [value for key, value in self._raw if key == wanted]
+        if not values:
+            raise KeyError(name)
+        return ", ".join(value.decode("latin-1").strip(" \t") for value in values)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return iter(dict.fromkeys(name.decode("latin-1") for name, _ in self._raw))
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len({name for name, _ in self._raw})
 
 
 class Request:
     """One HTTP request. `path` begins with the slug, as on Supabase: `/hello/world` for /functions/v1/hello/world."""
 
-    __slots__ = ("_body", "_headers", "_receive", "_scope", "max_body", "method", "path")
+    __slots__ = ("_body", "_query", "_raw_headers", "max_body", "method", "path")
 
-    def __init__(self, scope: Scope, receive: Receive, path: str, *, max_body: int = MIB) -> None:
-        self._scope = scope
-        self._receive = receive
-        self._headers: Headers | None = None
-        self._body: bytes | None = None
-        self.method: str = scope["method"]
+    def __init__(self, method: str, path: str, query: str, headers: RawHeaders, body: bytes) -> None:
+        self.method = method
         self.path = path
-        self.max_body = max_body
+        self.max_body = MIB
+        self._query = query
+        self._raw_headers = headers
+        self._body = body
+
+    @classmethod
+    def of(cls, method: str, path: str, query: str, headers: RawHeaders, body: bytes) -> Self:
+        """Return a request whose body has come in whole.
+
+        `path` begins with the slug and is percent-decoded already, `query` is not; the names in `headers` are in
+        lower case.
+        """
+        return cls(method, path, query, headers, body)
 
     @property
     def headers(self) -> Headers:
         """The headers, by name in any case."""
-        if self._headers is None:
-            self._headers = Headers(self._scope["headers"])
-        return self._headers
+        return Headers(self._raw_headers)
 
     @property
     def query(self) -> dict[str, str]:
         """The query parameters; of one given several times, the last."""
-        return dict(parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        return dict(parse_qsl(self._query, keep_blank_values=True))
 
     async def body(self) -> bytes:
         """Return the raw body, as often as it is asked for; HttpError 413 when it exceeds the function's bound."""
-        if self._body is None:
-            self._body = await self._read()
+        if len(self._body) > self.max_body:
+            raise HttpError(413, "BODY_TOO_LARGE", f"The body may have {self.max_body} bytes at most")
         return self._body
 
     @overload
@@ -87,18 +95,3 @@ class Request:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             reason = f"it does not parse ({error})" if body else "it is empty"
             raise HttpError(400, "INVALID_JSON", f"Send a JSON document as the body: {reason}") from error
-
-    async def _read(self) -> bytes:
-        body: bytes = b""
-        chunks: list[bytes] = []
-        size, more = 0, True
-        while more:
-            message = await self._receive()
-            if message["type"] != "http.request":
-                raise ClientDisconnected
-            body, more = message.get("body", b""), message.get("more_body", False)
-            size += len(body)
-            if size > self.max_body:
-                raise HttpError(413, "BODY_TOO_LARGE", f"The body may have {self.max_body} bytes at most")
-            chunks.append(body)
-        return body if len(chunks) == 1 else b"".join(chunks)

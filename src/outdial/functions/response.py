@@ -6,13 +6,16 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from outdial.functions.asgi import Message
 from outdial.functions.errors import HttpError
+from outdial.http import Answer
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
 _BYTES = "application/octet-stream"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# A token of RFC 9110, 5.6.2.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_WITHOUT_TYPE = frozenset({204, 304})
 
 # As in @supabase/supabase-js/cors. They are on errors too: a browser hides the status of an answer without them.
 CORS_HEADERS: Final[Mapping[str, str]] = {
@@ -21,16 +24,20 @@ CORS_HEADERS: Final[Mapping[str, str]] = {
         "authorization, x-client-info, apikey, content-type, x-retry-count, traceparent, tracestate, baggage"
     ),
     "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
-    "access-control-expose-headers": "sb-error-code, sb-request-id",
+    "access-control-expose-headers": "sb-error-code, sb-request-id, retry-after, x-relay-error",
 }
-_STANDING = [
-    *((name.encode(), value.encode()) for name, value in CORS_HEADERS.items()),
-    (b"x-served-by", b"outdial-functions"),
-]
+_STANDING: Final[Mapping[str, str]] = {**CORS_HEADERS, "x-served-by": "outdial-functions"}
+_STANDING_LINES: Final = "".join(f"{name}: {value}\r\n" for name, value in _STANDING.items()).encode()
+# These belong to the connection, of which a function knows nothing.
+_OF_THE_SERVER = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"})
 
 
 class Response:
-    """A status, headers and a body. Text is sent as UTF-8; a header given here replaces the standing one."""
+    """A status, headers and a body. Text is sent as UTF-8; a header given here replaces the standing one.
+
+    Raises ValueError for a header that could not be sent. What belongs to the connection (`content-length`, `date`,
+    ...) is left to the server: such headers are passed over.
+    """
 
     __slots__ = ("_headers", "body", "content_type", "status")
 
@@ -43,7 +50,9 @@ class Response:
         content_type: str | None = None,
     ) -> None:
         self.status = status
-        self._headers = _encode(headers) if headers else ()
+        self._headers = _checked(headers) if headers else None
+        if content_type is not None:
+            _check("content-type", content_type)
         self.content_type = content_type or (_TEXT if isinstance(body, str) else _BYTES)
         self.body = body.encode() if isinstance(body, str) else body
 
@@ -60,23 +69,34 @@ class Response:
         own = {"sb-error-code": error.code, **(headers or {})}
         return cls(text, status=error.status, headers=own, content_type=_JSON)
 
-    def start(self, request_id: str) -> Message:
-        """Return the ASGI message that opens this answer."""
-        headers = [*_STANDING, (b"sb-request-id", request_id.encode())]
-        if self.status not in (204, 304):
-            headers.append((b"content-type", self.content_type.encode()))
-            headers.append((b"content-length", b"%d" % len(self.body)))
-        if self._headers:
-            replaced = {name for name, _ in self._headers}
-            headers = [*(pair for pair in headers if pair[0] not in replaced), *self._headers]
-        return {"type": "http.response.start", "status": self.status, "headers": headers}
+    def answer(self, request_id: str) -> Answer:
+        """Return what goes over the wire, with the headers that every answer carries."""
+        if self._headers is not None:
+            return Answer(self.status, self._lines(self._headers, request_id), self.body)
+        # A header block that says no more than this is most of them; it costs one formatting.
+        if self.status in _WITHOUT_TYPE:
+            return Answer(self.status, b"%bsb-request-id: %b\r\n" % (_STANDING_LINES, request_id.encode()))
+        lines = f"sb-request-id: {request_id}\r\ncontent-type: {self.content_type}\r\n"
+        return Answer(self.status, _STANDING_LINES + lines.encode("latin-1"), self.body)
+
+    def _lines(self, own: Mapping[str, str], request_id: str) -> bytes:
+        headers = {**_STANDING, "sb-request-id": request_id}
+        if self.status not in _WITHOUT_TYPE:
+            headers["content-type"] = self.content_type
+        return "".join(f"{name}: {value}\r\n" for name, value in {**headers, **own}.items()).encode("latin-1")
 
 
-def _encode(headers: Mapping[str, str]) -> tuple[tuple[bytes, bytes], ...]:
+def _checked(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in headers.items():
-        if _CONTROL.search(name) or _CONTROL.search(value):
-            raise ValueError(f"the header {name!r} holds a control character")
-    return tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items())
+        _check(name, value)
+    named = {name.lower(): value for name, value in headers.items()}
+    return {name: value for name, value in named.items() if name not in _OF_THE_SERVER}
+
+
+def _check(name: str, value: str) -> None:
+    if not _NAME.fullmatch(name) or _CONTROL.search(value):
+        raise ValueError(f"the header {name!r} holds a character that no header may hold")
+    value.encode("latin-1")  # UnicodeEncodeError is a ValueError
 
 
 PREFLIGHT: Final = Response(status=204)

@@ -35,7 +35,8 @@ class Applier:
         rows: list[db.PendingRow] = []
         try:
             async with self._database.transaction() as connection:
-                rows = await db.TAKE_PENDING_EVENTS.all(connection, now=now, limit=BATCH)
+                if (await db.BECOME_APPLIER.one(connection)).id:
+                    rows = await db.TAKE_PENDING_EVENTS.all(connection, now=now, limit=BATCH)
                 accounts = await self._apply(connection, rows, now)
         except Exception as error:
             if not rows:
@@ -50,7 +51,8 @@ class Applier:
     async def _apply_alone(self, row: db.PendingRow, now: datetime) -> None:
         try:
             async with self._database.transaction() as connection:
-                taken = await db.TAKE_PENDING_EVENT.all(connection, id=row.id)
+                alone = (await db.BECOME_APPLIER.one(connection)).id
+                taken = await db.TAKE_PENDING_EVENT.all(connection, id=row.id) if alone else []
                 accounts = await self._apply(connection, taken, now)
         except Exception as error:
             await self._postpone(row, repr(error), now)

@@ -132,14 +132,14 @@ def decide(changes: Changes, row: db.CalledRow, reports: Iterable[Report], now: 
         changes.campaigns.add(row.campaign_id)
     disposition = after.disposition
     # Not `outcome`: a call that went to review has one, and its reason may still come.
-    if disposition is None or row.disconnection_reason is not None:
+    if disposition is None or disposition == before.disposition:
         return
     if disposition.retry_class is RetryClass.DO_NOT_CALL:
         changes.do_not_call.append((row.organization_id, row.phone))
     if disposition.retry_class is RetryClass.ACCOUNT:
         changes.accounts[row.provider_account_id] = f"Retell ended a call with {after.details.disconnection_reason}"
     if row.call_count == row.attempt_number and row.contact_status in OPEN | {ContactStatus.REVIEW}:
-        changes.contacts.append(_contact_after(row, disposition, now))
+        changes.contacts.append(_contact_after(_uncounted(row, before.disposition), disposition, now))
         changes.campaigns.add(row.campaign_id)
 
 
@@ -148,6 +148,17 @@ def _state(row: db.CalledRow) -> CallState:
     if details.analysis is not None:
         details = replace(details, analysis=canonical_json(details.analysis))
     return CallState(CallStatus(row.status), row.retell_call_id, details, tuple(row.detail_ranks))
+
+
+def _uncounted(row: db.CalledRow, corrected: Disposition | None) -> db.CalledRow:
+    """Return the row with the contact's counts as they were before Retell gave the reason that it now corrects."""
+    match None if corrected is None else corrected.retry_class:
+        case None:
+            return row
+        case RetryClass.FAULT | RetryClass.ACCOUNT | RetryClass.HOLD:
+            return replace(row, faults=max(0, row.faults - 1))
+        case _:
+            return replace(row, attempts=max(0, row.attempts - 1))
 
 
 def _contact_after(row: db.CalledRow, disposition: Disposition, now: datetime) -> ContactChange:
@@ -208,11 +219,11 @@ async def _write(connection: Connection, changes: Changes, now: datetime, check_
     if not changes.calls:
         return
     await _write_calls(connection, changes.calls, now, check_after)
+    if changes.contacts:
+        await _write_contacts(connection, changes.contacts, now)
     if changes.do_not_call:
         organization_ids, phones = zip(*changes.do_not_call, strict=True)
         await db.ADD_DO_NOT_CALL.run(connection, now=now, organization_ids=organization_ids, phones=phones)
-    if changes.contacts:
-        await _write_contacts(connection, changes.contacts, now)
     if changes.campaigns:
         accounts = {row.provider_account_id for row, _ in changes.calls}
         await db.WAKE_CAMPAIGNS.run(

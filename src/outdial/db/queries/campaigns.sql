@@ -102,6 +102,18 @@ from unnest(:ids::uuid[], :contact_ids::uuid[], :phones::text[], :zone_keys::tex
 on conflict (campaign_id, contact_id) do nothing
 returning contact_id as id;
 
+-- name: refresh_variables!
+-- What the file says of contacts that are in the campaign already and wait: it wins, and what it leaves empty stays.
+update campaign_contacts cc
+set variables = cc.variables || u.variables::jsonb, updated_at = :now
+from unnest(:contact_ids::uuid[], :variables::text[]) as u (contact_id, variables)
+where cc.contact_id = u.contact_id and cc.variables || u.variables::jsonb <> cc.variables and cc.id in (
+  select id from campaign_contacts
+  where campaign_id = :campaign_id and contact_id = any (:contact_ids::uuid[]) and status = 'pending'
+  order by id
+  for update
+);
+
 -- name: blocked_phones
 -- Which of these phones are on the do-not-call list.
 select phone as id from do_not_call where organization_id = :organization_id and phone = any (:phones::text[]);
@@ -114,6 +126,7 @@ update campaigns set next_batch_at = :now where id = :campaign_id and status = '
 -- Numbers that nobody may call any more; one that is listed already brings no row back.
 insert into do_not_call (organization_id, phone, source, reason, created_at)
 select :organization_id, u.phone, :source, :reason, :now from unnest(:phones::text[]) as u (phone)
+order by u.phone
 on conflict do nothing
 returning phone as id;
 

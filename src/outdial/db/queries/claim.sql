@@ -20,15 +20,21 @@ where id = :provider_account_id
 for update;
 
 -- name: count_live
--- Live calls of the account and of the campaign, how many campaigns want its slots, and the cap per phone.
+-- Live calls of the account and of the campaign, how many campaigns want its slots, and the cap per phone. A call that
+-- was given up is still asked about when evidence of it came late: it takes a slot as well.
 select live.of_account as account_live, live.of_campaign as campaign_live,
   (select count(*) from campaigns m where m.provider_account_id = :provider_account_id and m.status = 'active'
     and (m.id = :campaign_id or coalesce(m.waiting_for, 'pacing') in ('concurrency', 'pacing'))) as sharers,
   (select o.daily_call_cap from organizations o where o.id = :organization_id) as daily_call_cap
 from (
   select count(*) as of_account, count(*) filter (where c.campaign_id = :campaign_id) as of_campaign
-  from calls c
-  where c.provider_account_id = :provider_account_id and c.status in ('placing', 'placed', 'ongoing', 'unknown')
+  from (
+    select campaign_id from calls
+    where provider_account_id = :provider_account_id and status in ('placing', 'placed', 'ongoing', 'unknown')
+    union all
+    select campaign_id from calls
+    where provider_account_id = :provider_account_id and status in ('released', 'review') and next_check_at is not null
+  ) c
 ) live;
 
 -- name: pending_zones
@@ -69,7 +75,9 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, k.zone_source, cc.attempts, 
   (select true from do_not_call d where d.organization_id = :organization_id and d.phone = cc.phone limit 1)
     is not null as do_not_call,
   (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone
-    and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null as live,
+    and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
+  or (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone
+    and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
   array(select c.requested_at from calls c where c.organization_id = :organization_id and c.phone = cc.phone
     and c.requested_at > :day_ago and c.status not in ('refused', 'released')
     order by c.requested_at desc limit 100) as calls_of_the_day
@@ -107,10 +115,15 @@ set status = 'skipped', status_reason = :reason, updated_at = :now
 where id = any (:ids::uuid[]) and status = 'pending';
 
 -- name: skip_zones!
--- Contacts whose zones are never open together within the campaign's calling hours.
+-- Contacts whose zones are never open together within the campaign's calling hours; one that an event holds is skipped
+-- at the next look.
 update campaign_contacts
 set status = 'skipped', status_reason = :reason, updated_at = :now
-where campaign_id = :campaign_id and zone_key = any (:zones::text[]) and status = 'pending';
+where id in (
+  select id from campaign_contacts
+  where campaign_id = :campaign_id and zone_key = any (:zones::text[]) and status = 'pending'
+  for update skip locked
+);
 
 -- name: defer_contacts!
 -- Contacts that may be called later only: over the daily cap, or on the phone for another campaign.

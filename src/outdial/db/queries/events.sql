@@ -1,19 +1,25 @@
 -- name: lock_called
--- The calls that a batch of events speaks of, with all that deciding needs. The order of ids keeps two batches from
--- waiting for each other. Events touch only calls of the account whose key had signed them: the caller compares.
+-- The calls that a batch of events speaks of, with all that deciding needs: first all calls are locked, then all their
+-- contacts, each in the order of ids, so that two batches never wait for each other. Events touch only calls of the
+-- account whose key had signed them: the caller compares.
+with c as materialized (
+  select * from calls
+  where id = any (:ids::uuid[]) or retell_call_id = any (:retell_call_ids::text[])
+  order by id
+  for update
+)
 select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c.status, c.retell_call_id,
   c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count,
   m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts,
   m.provider_account_id, a.credential
-from calls c
+from c
 join campaign_contacts cc on cc.id = c.campaign_contact_id
 join campaigns m on m.id = c.campaign_id
 join provider_accounts a on a.id = c.provider_account_id
-where c.id = any (:ids::uuid[]) or c.retell_call_id = any (:retell_call_ids::text[])
-order by c.id
-for update of c, cc;
+order by cc.id
+for update of cc;
 
 -- name: write_calls!
 -- What events made of their calls, decided under the locks of lock_called.
@@ -43,6 +49,14 @@ from unnest(:ids::uuid[], :statuses::text[], :attempts::integer[], :faults::inte
   as u (id, status, attempts, faults, next_attempt_at, last_outcome, status_reason)
 where cc.id = u.id;
 
+-- name: add_do_not_call!
+-- People who asked during a call not to be called again.
+insert into do_not_call (organization_id, phone, source, reason, created_at)
+select u.organization_id, u.phone, 'call', 'asked during a call', :now
+from unnest(:organization_ids::uuid[], :phones::text[]) as u (organization_id, phone)
+order by u.organization_id, u.phone
+on conflict do nothing;
+
 -- name: wake_campaigns!
 -- An ended call frees a slot: its campaign is due now, and so are those that wait for a slot of the same account. A
 -- campaign that a claim holds is passed over, for waiting here could deadlock with it; the notification reaches its
@@ -66,14 +80,9 @@ select pg_notify('outdial_campaigns', u.id::text) from unnest(:ids::uuid[]) as u
 -- The provider refuses the whole account: its campaigns stop, with the reason for a person to read.
 update campaigns
 set status = 'pausing', paused_reason = :reason, next_batch_at = :now, updated_at = :now
-where provider_account_id = :provider_account_id and status = 'active';
-
--- name: add_do_not_call!
--- People who asked during a call not to be called again.
-insert into do_not_call (organization_id, phone, source, reason, created_at)
-select u.organization_id, u.phone, 'call', 'asked during a call', :now
-from unnest(:organization_ids::uuid[], :phones::text[]) as u (organization_id, phone)
-on conflict do nothing;
+where id in (
+  select id from campaigns where provider_account_id = :provider_account_id and status = 'active' order by id for update
+);
 
 -- name: store_events
 -- The ledger. A delivery that came before brings no row back.
@@ -88,29 +97,36 @@ on conflict (retell_call_id, event, body_sha256, credential) do nothing
 returning body_sha256, event, credential;
 
 -- name: count_repeats!
--- Deliveries that came again.
-update webhook_events e
-set repeats = e.repeats + u.times
-from unnest(:retell_call_ids::text[], :events::text[], :hashes::bytea[], :credentials::text[], :times::integer[])
-  as u (retell_call_id, event, body_sha256, credential, times)
-where e.retell_call_id = u.retell_call_id and e.event = u.event and e.body_sha256 = u.body_sha256
-  and e.credential = u.credential;
+-- Deliveries that came again, in the order of ids.
+with again as materialized (
+  select e.id, u.times
+  from unnest(:retell_call_ids::text[], :events::text[], :hashes::bytea[], :credentials::text[], :times::integer[])
+    as u (retell_call_id, event, body_sha256, credential, times)
+  join webhook_events e on e.retell_call_id = u.retell_call_id and e.event = u.event
+    and e.body_sha256 = u.body_sha256 and e.credential = u.credential
+  order by e.id
+  for update of e
+)
+update webhook_events e set repeats = e.repeats + again.times from again where e.id = again.id;
+
+-- name: become_applier
+-- Whether this transaction may apply stored events: one at a time does. It takes no lock of the ledger's rows, for a
+-- flush that holds the calls of these events may be counting a repeat of them.
+select pg_try_advisory_xact_lock(5464813023) as id;
 
 -- name: take_pending_events
--- Stored events that wait to be applied; other appliers pass over them until the transaction ends.
+-- Stored events that wait to be applied.
 select id, credential, retell_call_id, event, body, tries
 from webhook_events
 where status = 'pending' and next_try_at <= :now
 order by next_try_at, id
-limit :limit
-for update skip locked;
+limit :limit;
 
 -- name: take_pending_event
 -- One stored event that waits to be applied, alone in its transaction after its batch failed.
 select id, credential, retell_call_id, event, body, tries
 from webhook_events
-where id = :id and status = 'pending'
-for update skip locked;
+where id = :id and status = 'pending';
 
 -- name: mark_events!
 -- What became of stored events.
@@ -120,7 +136,9 @@ set status = u.status, applied_at = case when u.status = 'applied' then :now::ti
   error = u.error, tries = e.tries + 1
 from unnest(:ids::bigint[], :statuses::text[], :organization_ids::uuid[], :call_ids::uuid[], :errors::text[])
   as u (id, status, organization_id, call_id, error)
-where e.id = u.id and e.status = 'pending';
+where e.id = u.id and e.id in (
+  select id from webhook_events where id = any (:ids::bigint[]) and status = 'pending' order by id for update
+);
 
 -- name: postpone_event!
 -- An event that could not be applied waits for its next try, or is set aside for a person.
@@ -132,17 +150,23 @@ where id = :id and status = 'pending';
 -- Sends events of a range through apply once more; what they say is merged, so nothing changes that has been applied.
 update webhook_events
 set status = 'pending', next_try_at = :now, tries = 0, error = null
-where id between :first_id and :last_id and status in ('applied', 'unmatched', 'quarantined')
-  and (:status::text is null or status = :status)
-  and (:organization_id::uuid is null or organization_id = :organization_id)
+where id in (
+  select id from webhook_events
+  where id between :first_id and :last_id and status in ('applied', 'unmatched', 'quarantined')
+    and (:status::text is null or status = :status)
+    and (:organization_id::uuid is null or organization_id = :organization_id)
+  order by id
+  for update
+)
 returning id;
 
 -- name: list_events
--- The newest events first, before an id for the next page.
+-- The newest events first, before an id for the next page. Planned anew each time: which index serves depends on what
+-- the page is narrowed to.
 select id, organization_id, call_id, source, credential, retell_call_id, event, status, received_at, applied_at,
   tries, error, repeats, octet_length(body) as bytes
 from webhook_events
-where (:before_id::bigint is null or id < :before_id)
+where id < coalesce(:before_id::bigint, 9223372036854775807)
   and (:status::text is null or status = :status)
   and (:event::text is null or event = :event)
   and (:organization_id::uuid is null or organization_id = :organization_id)

@@ -29,11 +29,11 @@ where id = :campaign_id and status = any (:allowed_from::text[])
 returning id;
 
 -- name: finish_pausing
--- Paused is said only when no request is in flight: each is answered, or past the moment when its sender gave up.
+-- Paused is said only when no request is in flight: each is answered, or given up by end_overdue_requests.
 update campaigns m
 set status = 'paused', next_batch_at = null, waiting_for = null, updated_at = :now
 where m.id = :campaign_id and m.status = 'pausing'
-  and not exists (select from calls c where c.campaign_id = m.id and c.request_deadline > :now)
+  and not exists (select from calls c where c.campaign_id = m.id and c.request_deadline is not null)
 returning m.id;
 
 -- name: begin_cancelling

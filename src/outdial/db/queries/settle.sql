@@ -1,3 +1,13 @@
+-- name: lock_calls
+-- The calls of a batch in the order of their ids, as a flush of events locks them.
+select id from calls where id = any (:ids::uuid[]) order by id for update;
+
+-- name: lock_contacts_of_calls
+-- After lock_calls, where contacts change as well: in the order of their ids.
+select cc.id from campaign_contacts cc
+where cc.id in (select c.campaign_contact_id from calls c where c.id = any (:ids::uuid[]))
+order by cc.id for update;
+
 -- name: settle_placed
 -- Retell has taken the calls. A call that an event has already moved on is left alone. A deadline names the request
 -- that is over with this answer: left to end_requests, a second version of each row took longer than all the rest.
@@ -32,9 +42,12 @@ from refused r join campaigns m on m.id = r.campaign_id
 where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status = 'calling';
 
 -- name: settle_unknown!
--- The answer says nothing certain: the call may or may not exist, and nobody dials again on a guess.
+-- The answer says nothing certain: the call may or may not exist, and nobody dials again on a guess. Each such answer
+-- doubles the wait for the next question.
 update calls c
-set status = 'unknown', error = u.error, next_check_at = :next_check_at, checks = 0, updated_at = :now
+set status = 'unknown', error = u.error, updated_at = :now::timestamptz,
+  next_check_at = :now::timestamptz
+    + least(:rescue_after::interval * power(2, least(c.checks, 10)), :rescue_most::interval)
 from unnest(:ids::uuid[], :deadlines::timestamptz[], :errors::text[]) as u (id, deadline, error)
 where c.id = u.id and c.request_deadline = u.deadline and c.status in ('placing', 'unknown');
 
@@ -45,6 +58,14 @@ set request_deadline = null
 from unnest(:ids::uuid[], :deadlines::timestamptz[]) as u (id, deadline)
 where c.id = u.id and c.request_deadline = u.deadline;
 
+-- name: end_overdue_requests!
+-- Requests of a campaign whose senders must have given up, or died: nobody knows what became of them.
+update calls
+set request_deadline = null, status = case when status = 'placing' then 'unknown' else status end, updated_at = :now
+where id in (
+  select id from calls where campaign_id = :campaign_id and request_deadline <= :now order by id for update skip locked
+);
+
 -- name: calls_to_check
 -- Calls of every organization that have been silent for too long.
 select organization_id, call_id from private.calls_to_check(:now, :limit);
@@ -52,10 +73,9 @@ select organization_id, call_id from private.calls_to_check(:now, :limit);
 -- name: take_call_to_check
 -- One silent call; asking about it is ours until next_check_at, which comes less and less often.
 update calls c
-set next_check_at = :now + least(
-    case when c.status in ('placing', 'unknown') then :rescue_after::interval else :reconcile_after::interval end
-      * power(2, least(c.checks, 10)),
-    :reconcile_most::interval),
+set next_check_at = :now + case when c.status in ('placing', 'unknown')
+    then least(:rescue_after::interval * power(2, least(c.checks, 10)), :rescue_most::interval)
+    else least(:reconcile_after::interval * power(2, least(c.checks, 10)), :reconcile_most::interval) end,
   checks = c.checks + 1,
   status = case when c.status = 'placing' and c.request_deadline <= :now then 'unknown' else c.status end,
   updated_at = :now

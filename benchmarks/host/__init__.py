@@ -1,0 +1,1 @@
+"""The function host beside Deno and beside uvicorn: cold start, warm latency, and requests per second."""

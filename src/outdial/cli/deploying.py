@@ -1,0 +1,166 @@
+"""`outdial functions deploy` and its like: versions of functions, over the management API of an environment."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from outdial.cli.errors import BadInput
+from outdial.cli.management import Environment, Yes, manage
+from outdial.cli.output import AsJson, console, notes, print_json, print_rows
+from outdial.db.migrate import supabase_dir
+from outdial.host.local_function import LocalFunction, local_functions
+from outdial.host.manage_client import DeployedFunction, KeptVersion, ManagementClient
+
+Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The function's name.")]
+_FUNCTIONS = "supabase/functions/"
+_FIRST_LINES = 3
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to `outdial functions`."""
+    app.command("deploy")(deploy)
+    app.command("delete")(delete)
+    app.command("download")(download)
+    app.command("rollback")(rollback)
+    app.command("versions")(versions)
+
+
+def deploy(
+    slugs: Annotated[list[str] | None, typer.Argument(metavar="[SLUG...]", help="All of them without one.")] = None,
+    env: Environment = "local",
+    prune: Annotated[bool, typer.Option("--prune", help="Delete what is deployed and not here.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Send functions of supabase/functions, and serve them once they have started: all of them, or none.
+
+    A version that does not start is refused with its traceback, and the one before goes on.
+    """
+    functions = local_functions(supabase_dir(), slugs or [])
+    if not functions:
+        raise BadInput("there are no functions in supabase/functions")
+    deployed = manage(env, lambda client: _deploy(client, functions))
+    console.print(f"Deployed Functions on {env}: {', '.join(deployed)}", markup=False)
+    if prune:
+        _prune(env, {function.slug for function in local_functions(supabase_dir(), [])}, yes=yes)
+
+
+def delete(slug: Slug, env: Environment = "local", yes: Yes = False) -> None:
+    """Take a function out of service on every host, until it is deployed again."""
+    if not yes:
+        typer.confirm(f"Delete Function {slug} from {env}?", abort=True)
+    manage(env, lambda client: client.delete(slug))
+    console.print(f"Deleted Function {slug} from {env}.", markup=False)
+
+
+def download(
+    slug: Slug,
+    env: Environment = "local",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Overwrite files without asking.")] = False,
+) -> None:
+    """Write the files of the version that is served to supabase/functions."""
+    files = manage(env, lambda client: client.download(slug))
+    targets = {_target(path): content for path, content in files.items()}
+    others = [path for path, content in targets.items() if path.is_file() and path.read_bytes() != content]
+    if others and not yes:
+        typer.confirm(f"Overwrite {', '.join(str(path) for path in others)}?", abort=True)
+    for path, content in targets.items():
+        notes.print(f"Extracting file: {path}", markup=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    console.print(f"Downloaded Function {slug} from {env}.", markup=False)
+
+
+def rollback(
+    slug: Slug,
+    env: Environment = "local",
+    to: Annotated[
+        int | None,
+        typer.Option(min=0, help="A version; 0 is what the hosts have themselves. The one before without it."),
+    ] = None,
+) -> None:
+    """Serve an earlier version of a function again, once it has started."""
+    number = manage(env, lambda client: client.roll_back(slug, to))
+    console.print(f"Rolled back Function {slug} on {env} to version {number}.", markup=False)
+
+
+def versions(slug: Slug, env: Environment = "local", as_json: AsJson = False) -> None:
+    """List the versions of a function that an environment keeps, and why one was refused."""
+    rows = manage(env, lambda client: client.versions(slug))
+    if as_json:
+        print_json(rows)
+        return
+    columns = {
+        "VERSION": lambda row: row.version,
+        "STATUS": lambda row: _coloured(row.status),
+        "VERIFY JWT": lambda row: "yes" if row.verify_jwt else "no",
+        "CREATED": lambda row: row.created_at,
+        "BY": lambda row: row.created_by,
+        "ERROR": _last_of_error,
+    }
+    print_rows(columns, rows, empty="")
+
+
+def list_deployed(env: str, *, as_json: bool) -> None:
+    """Print what is deployed to an environment."""
+    rows = manage(env, lambda client: client.functions())
+    if as_json:
+        print_json(rows)
+        return
+    columns = {
+        "SLUG": lambda row: row.slug,
+        "STATUS": lambda row: row.status,
+        "VERSION": lambda row: row.version,
+        "VERIFY JWT": lambda row: "yes" if row.verify_jwt else "no",
+        "UPDATED": lambda row: datetime.fromtimestamp(row.updated_at / 1000, UTC),
+        "ENTRYPOINT": lambda row: row.entrypoint_path,
+    }
+    print_rows(columns, rows, empty=f"Nothing is deployed to {env}: its hosts serve what they have themselves.")
+
+
+async def _deploy(client: ManagementClient, functions: Sequence[LocalFunction]) -> list[str]:
+    several = len(functions) > 1
+    kept: list[DeployedFunction] = []
+    for function in functions:
+        if several:
+            notes.print(f"Deploying Function: {function.slug}", markup=False)
+        for path in function.files:
+            notes.print(f"Uploading asset ({function.slug}): {path}", markup=False)
+        kept.append(await client.deploy(function, bundle_only=several))
+    if several:
+        await client.activate(kept)
+    return [function.slug for function in kept]
+
+
+def _prune(env: str, here: set[str], *, yes: bool) -> None:
+    there = manage(env, lambda client: client.functions())
+    gone = [function.slug for function in there if function.slug not in here]
+    if not gone:
+        notes.print("No Functions to prune.")
+        return
+    if not yes:
+        typer.confirm(f"Delete {', '.join(gone)} from {env}?", abort=True)
+
+    async def delete_all(client: ManagementClient) -> None:
+        await asyncio.gather(*(client.delete(slug) for slug in gone))
+
+    manage(env, delete_all)
+    console.print(f"Deleted Functions from {env}: {', '.join(gone)}", markup=False)
+
+
+def _target(path: str) -> Path:
+    if not path.startswith(_FUNCTIONS):
+        raise BadInput(f"the function has a file {path}, which lies outside of {_FUNCTIONS}")
+    return supabase_dir() / "functions" / path.removeprefix(_FUNCTIONS)
+
+
+def _coloured(status: str) -> Text:
+    return Text(status, {"active": "green", "refused": "red"}.get(status, "default"))
+
+
+def _last_of_error(row: KeptVersion) -> str:
+    return "" if row.error is None else row.error.strip().splitlines()[-1]

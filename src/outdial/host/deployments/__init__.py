@@ -1,0 +1,1 @@
+"""Deployments: from what a client sends to what every host of the environment serves."""

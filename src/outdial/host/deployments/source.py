@@ -1,0 +1,47 @@
+"""The functions of a directory like `supabase`, which a host serves until one is deployed under their name."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from outdial.host.bundle import Bundle
+from outdial.host.config import SLUG, FunctionConfig, read_functions
+from outdial.host.errors import BadConfig
+
+# Directories beside those of functions, whose files they share.
+SHARED = ("shared", "_shared")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The functions of a source tree, by slug, and what its config.toml says."""
+
+    bundles: Mapping[str, Bundle]
+    configs: Mapping[str, FunctionConfig]
+
+    def config(self, slug: str) -> FunctionConfig:
+        """Return what config.toml says of a function."""
+        return self.configs.get(slug) or FunctionConfig()
+
+
+def read_source(directory: Path) -> Source:
+    """Return what a directory like `supabase` has: `functions/<slug>/index.py`, or the entrypoint of config.toml.
+
+    Raises BadConfig for a config.toml that cannot be used.
+    """
+    try:
+        configs = read_functions(tomllib.loads((directory / "config.toml").read_text()))
+    except FileNotFoundError:
+        configs = {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfig(f"{directory / 'config.toml'}: {error}") from error
+    slugs = {index.parent.name for index in directory.glob("functions/*/index.py")} - set(SHARED)
+    bundles = {}
+    for slug in sorted(slugs | configs.keys()):
+        config = configs.get(slug) or FunctionConfig()
+        entrypoint = config.entrypoint.removeprefix("./") or f"functions/{slug}/index.py"
+        bundle = Bundle(slug, 0, directory, entrypoint)
+        if config.enabled and SLUG.match(slug) and bundle.index.suffix == ".py" and bundle.index.is_file():
+            bundles[slug] = bundle
+    return Source(bundles, configs)

@@ -1,0 +1,75 @@
+"""Where a container's settings come from: the names of Secrets and of their keys, never a value."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from outdial.host.config import FunctionConfig
+
+# Holds secrets by the names of settings: kubectl create secret generic outdial --from-env-file=FILE
+SECRET = "outdial"
+# Holds the settings that everybody may see: SUPABASE_URL, the publishable keys, how patient the dialer is.
+SETTINGS = "outdial"
+
+CHECKS_TOKENS = ("SUPABASE_JWT_SECRET", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEYS")
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What one container reads beside SETTINGS.
+
+    `role` is the login that it has as SUPABASE_DB_URL, `roles` are others, under the names that `outdial db
+    credentials` prints. `secrets` are names of single settings, each read where it is set; one that ends in `*` has a
+    Secret of its own, since Kubernetes cannot take keys by a pattern.
+    """
+
+    role: str
+    roles: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+    def env(self) -> dict[str, Any]:
+        """Return `env` and `envFrom` of a container."""
+        single = [(name, name, True) for name in self._single()]
+        logins = [(login_of(role), login_of(role), False) for role in self.roles]
+        keys = sorted([*single, *logins, ("SUPABASE_DB_URL", login_of(self.role), False)])
+        return {
+            "env": [_variable(name, key, optional=optional) for name, key, optional in keys],
+            "envFrom": [
+                {"configMapRef": {"name": SETTINGS}},
+                *({"secretRef": {"name": secret_of(pattern), "optional": True}} for pattern in self._patterns()),
+            ],
+        }
+
+    def told(self) -> list[str]:
+        """Return lines that say which Secrets must be there, with which keys."""
+        needed = [login_of(role) for role in sorted({self.role, *self.roles})]
+        lines = [f"ConfigMap {SETTINGS}: SUPABASE_URL and other settings", f"Secret {SECRET}: {', '.join(needed)}"]
+        lines += [f"Secret {SECRET}, where set: {', '.join(names)}" for names in [self._single()] if names]
+        return lines + [f"Secret {secret_of(pattern)}, where set: {pattern}" for pattern in self._patterns()]
+
+    def _single(self) -> list[str]:
+        return sorted({name for name in self.secrets if not name.endswith("*")})
+
+    def _patterns(self) -> list[str]:
+        return sorted({name for name in self.secrets if name.endswith("*")})
+
+
+def checks_of(functions: Iterable[FunctionConfig]) -> tuple[str, ...]:
+    """Return the secrets with which `verify_jwt` of any of the functions is checked in front of them."""
+    return CHECKS_TOKENS if any(config.verify_jwt for config in functions) else ()
+
+
+def login_of(role: str) -> str:
+    """Return the setting that holds a role's own address of the database."""
+    return f"{role.upper()}_DB_URL"
+
+
+def secret_of(pattern: str) -> str:
+    """Return the name of the Secret for what `pattern` matches: outdial-retell-api-key for RETELL_API_KEY*."""
+    return "-".join([SECRET, *re.findall(r"[a-z0-9]+", pattern.lower())])
+
+
+def _variable(name: str, key: str, *, optional: bool) -> dict[str, Any]:
+    reference: dict[str, Any] = {"name": SECRET, "key": key, **({"optional": True} if optional else {})}
+    return {"name": name, "valueFrom": {"secretKeyRef": reference}}

@@ -1,0 +1,38 @@
+"""Listening sockets: made for an address, or taken over from the process that made them."""
+
+import socket
+
+from outdial.http.errors import CannotListen
+
+BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on `host` and `port`; port 0 takes a free one. Raises CannotListen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        name = f"[{host}]" if ":" in host else host
+        raise CannotListen(f"{name}:{port}: {error.strerror or error}") from error
+    return _prepared(listener)
+
+
+def adopt(descriptor: int) -> socket.socket:
+    """Return the listening socket that was inherited as `descriptor`; raises CannotListen when it is none."""
+    try:
+        listener = socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise CannotListen(f"file descriptor {descriptor}: {error.strerror or error}") from error
+    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        listener.detach()
+        raise CannotListen(f"file descriptor {descriptor}: the socket does not listen")
+    return _prepared(listener)
+
+
+def _prepared(listener: socket.socket) -> socket.socket:
+    listener.setblocking(False)
+    if listener.family in (socket.AF_INET, socket.AF_INET6):
+        # With Nagle's algorithm on, an answer in two segments waits 40 ms for an acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

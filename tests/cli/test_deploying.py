@@ -1,0 +1,247 @@
+"""`outdial functions deploy`, `secrets` and `tokens` against a host that runs."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from outdial.cli.config import host_of
+from outdial.cli.errors import BadInput
+from outdial.cli.secrets import read_env_file
+from tests.cli.conftest import Outdial
+from tests.support.deploying import BROKEN, make_token, saying, served
+from tests.support.postgres import Scratch
+
+CONFIG = """
+[functions.hello]
+verify_jwt = false
+secrets = ["GREETING"]
+[functions.other]
+verify_jwt = false
+[environments.staging]
+"""
+
+
+class Staging:
+    """The command line in a project's directory, with an environment `staging` that one host serves."""
+
+    def __init__(self, outdial: Outdial, directory: Path, url: str) -> None:
+        self.outdial, self.directory, self.url = outdial, directory, url
+
+    async def __call__(self, *arguments: str) -> str:
+        return await asyncio.to_thread(self.outdial, *arguments, "--env=staging")
+
+    async def json(self, *arguments: str) -> Any:
+        return await asyncio.to_thread(self.outdial.json, *arguments, "--env=staging")
+
+    async def fails(self, *arguments: str) -> str:
+        """Run a command that fails with status 1, and return what it says of that."""
+        result = await asyncio.to_thread(self.outdial.run, *arguments, "--env=staging")
+        assert result.exit_code == 1, result.output
+        return result.stderr.partition("Error: ")[2]
+
+    def write(self, path: str, text: str) -> None:
+        target = self.directory / "supabase/functions" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+    async def ask(self, slug: str) -> tuple[int, str]:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{self.url}/functions/v1/{slug}", data=b"{}") as response,
+        ):
+            return response.status, await response.text()
+
+
+@pytest.fixture
+async def staging(
+    outdial: Outdial, database: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Staging]:
+    directory = tmp_path / "project"
+    (directory / "supabase").mkdir(parents=True)
+    (directory / "supabase/config.toml").write_text(CONFIG)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(directory)
+    async with served(database, tmp_path / "home", tmp_path / "empty") as url:
+        named = {"OUTDIAL_STAGING_URL": url, "OUTDIAL_STAGING_ACCESS_TOKEN": await make_token(database)}
+        staging = Staging(Outdial({**outdial.env, **named}), directory, url)
+        staging.write("hello/index.py", "from .beside import WORD\nfrom shared.words import WORDS\n" + saying("hi"))
+        staging.write("hello/beside.py", "WORD = 1")
+        staging.write("hello/.env", "SECRET=never sent")
+        staging.write("hello/__pycache__/index.cpython-311.pyc", "")
+        staging.write("shared/words.py", "WORDS = 1")
+        staging.write("other/index.py", saying("other"))
+        yield staging
+
+
+async def test_functions_are_deployed_together_listed_and_answer(staging: Staging) -> None:
+    result = await asyncio.to_thread(staging.outdial.run, "functions", "deploy", "--env=staging")
+
+    assert result.stdout == "Deployed Functions on staging: hello, other\n"
+    assert result.stderr.splitlines() == [
+        f"Target: staging, {staging.url}",
+        "Deploying Function: hello",
+        "Uploading asset (hello): supabase/functions/hello/beside.py",
+        "Uploading asset (hello): supabase/functions/hello/index.py",
+        "Uploading asset (hello): supabase/functions/shared/words.py",
+        "Deploying Function: other",
+        "Uploading asset (other): supabase/functions/other/index.py",
+        "Uploading asset (other): supabase/functions/shared/words.py",
+    ]
+    rows = await staging.json("functions", "list")
+    assert [(row["slug"], row["version"], row["verify_jwt"]) for row in rows] == [
+        ("hello", 1, False),
+        ("other", 1, False),
+    ]
+    assert (await staging.ask("hello"), await staging.ask("other")) == ((200, "hi"), (200, "other"))
+
+
+async def test_one_that_does_not_start_keeps_all_from_being_deployed(staging: Staging) -> None:
+    await staging("functions", "deploy", "other")
+    staging.write("other/index.py", BROKEN)
+
+    told = await staging.fails("functions", "deploy")
+    assert "RuntimeError: out of order" in told
+    assert 'File "supabase/functions/other/index.py"' in told
+    assert (await staging.ask("hello"))[0] == 404
+    assert await staging.ask("other") == (200, "other")
+    rows = await staging.json("functions", "versions", "other")
+    assert [(row["version"], row["status"], row["created_by"]) for row in rows] == [
+        (2, "refused", "tests"),
+        (1, "active", "tests"),
+    ]
+    assert "RuntimeError: out of order" in await staging("functions", "versions", "other")
+
+
+async def test_a_rollback_serves_an_earlier_version(staging: Staging) -> None:
+    for text in ("one", "two", "three"):
+        staging.write("other/index.py", saying(text))
+        await staging("functions", "deploy", "other")
+
+    assert await staging("functions", "rollback", "other") == "Rolled back Function other on staging to version 2.\n"
+    assert await staging.ask("other") == (200, "two")
+    await staging("functions", "rollback", "other", "--to=1")
+    assert await staging.ask("other") == (200, "one")
+    assert "never served a version before 1" in await staging.fails("functions", "rollback", "other")
+
+
+async def test_what_is_deployed_is_downloaded_and_overwrites_nothing_unasked(staging: Staging) -> None:
+    await staging("functions", "deploy", "hello")
+    index = staging.directory / "supabase/functions/hello/index.py"
+    deployed = index.read_text()
+    index.write_text("changed")
+
+    await staging.fails("functions", "download", "hello")
+    assert index.read_text() == "changed"
+    (staging.directory / "supabase/functions/hello/beside.py").unlink()
+    await staging("functions", "download", "hello", "--yes")
+    assert index.read_text() == deployed
+    assert (staging.directory / "supabase/functions/hello/beside.py").read_text() == "WORD = 1"
+
+
+async def test_a_deleted_function_is_gone_and_pruning_deletes_what_is_not_here(staging: Staging) -> None:
+    await staging("functions", "deploy")
+    assert await staging("functions", "delete", "hello", "--yes") == "Deleted Function hello from staging.\n"
+    assert (await staging.ask("hello"))[0] == 404
+
+    await staging("functions", "deploy")
+    (staging.directory / "supabase/functions/other/index.py").unlink()
+    assert "Deleted Functions from staging: other" in await staging("functions", "deploy", "--prune", "--yes")
+    assert [row["slug"] for row in await staging.json("functions", "list")] == ["hello"]
+
+
+async def test_nothing_is_deleted_unless_somebody_says_so(staging: Staging) -> None:
+    await staging("functions", "deploy", "hello")
+
+    await staging.fails("functions", "delete", "hello")
+    assert await staging.ask("hello") == (200, "hi")
+
+
+async def test_secrets_are_set_from_arguments_and_files_and_told_by_their_digest(
+    staging: Staging, tmp_path: Path
+) -> None:
+    file = tmp_path / "secrets.env"
+    file.write_text("# what functions need\nexport GREETING=', Ada'\n\nPLAIN=a=b # a note\nSUPABASE_URL=x\n")
+    result = await asyncio.to_thread(
+        staging.outdial.run, "secrets", "set", "OTHER=1", f"--env-file={file}", "--env=staging"
+    )
+    assert "Env name cannot start with SUPABASE_, skipping: SUPABASE_URL" in result.stderr
+    assert result.stdout == "Finished outdial secrets set.\n"
+
+    rows = await staging.json("secrets", "list")
+    assert {row["name"]: row["digest"] for row in rows} == {
+        name: hashlib.sha256(value.encode()).hexdigest()
+        for name, value in {"GREETING": ", Ada", "OTHER": "1", "PLAIN": "a=b"}.items()
+    }
+    await staging("functions", "deploy", "hello")
+    assert await staging.ask("hello") == (200, "hi, Ada")
+    await staging("secrets", "unset", "OTHER", "PLAIN", "--yes")
+    assert [row["name"] for row in await staging.json("secrets", "list")] == ["GREETING"]
+    assert await staging("secrets", "reseal") == "Encrypted 0 secrets anew.\n"
+
+
+async def test_what_cannot_be_set_is_told_without_its_value(staging: Staging, tmp_path: Path) -> None:
+    file = tmp_path / "secrets.env"
+    file.write_text("GOOD=1\ns3cret\n")
+
+    for arguments in (["s3cret"], [f"--env-file={file}"], ["1BAD=s3cret"]):
+        told = await staging.fails("secrets", "set", *arguments)
+        assert "s3cret" not in told
+    assert f"{file}, line 2 is not NAME=VALUE" in await staging.fails("secrets", "set", f"--env-file={file}")
+    assert "no secret to set" in await staging.fails("secrets", "set")
+    assert await staging.json("secrets", "list") == []
+
+
+async def test_a_bad_token_and_an_address_where_nobody_answers_are_told_in_one_line(
+    staging: Staging, outdial: Outdial
+) -> None:
+    named = {"OUTDIAL_STAGING_URL": staging.url, "OUTDIAL_STAGING_ACCESS_TOKEN": "sbp_" + "0" * 40}
+    told = await asyncio.to_thread(outdial.error, "functions", "list", "--env=staging", env=named)
+    assert told.startswith("Unauthorized: send an access token of this host")
+
+    nowhere = {**named, "OUTDIAL_STAGING_URL": "http://127.0.0.1:1"}
+    told = await asyncio.to_thread(outdial.error, "functions", "list", "--env=staging", env=nowhere)
+    assert told.startswith("no answer from http://127.0.0.1:1")
+
+
+async def test_a_function_that_is_not_here_is_told_with_those_that_are(staging: Staging) -> None:
+    assert "there is no function 'nope'" in await staging.fails("functions", "deploy", "nope")
+    assert "hello, other" in await staging.fails("functions", "deploy", "nope")
+
+
+def test_a_token_never_goes_over_plain_http_to_another_machine() -> None:
+    env = {"OUTDIAL_STAGING_URL": "http://staging.example.com", "OUTDIAL_STAGING_ACCESS_TOKEN": "sbp_token"}
+    with pytest.raises(BadInput, match="no https address"):
+        host_of({"environments": {"staging": {}}}, "staging", env)
+    host = host_of({"environments": {"staging": {}}}, "staging", {**env, "OUTDIAL_STAGING_URL": "https://x.example"})
+    assert "sbp_token" not in repr(host)
+
+
+def test_without_a_local_stack_the_command_says_how_to_start_one(outdial: Outdial) -> None:
+    assert "outdial dev" in outdial.error("functions", "list", "--env=local")
+    assert "outdial dev" in outdial.error("secrets", "list")
+
+
+def test_tokens_are_made_listed_and_revoked(outdial: Outdial) -> None:
+    token = outdial("tokens", "create", "ci").strip()
+    outdial("tokens", "create", "laptop")
+
+    assert len(token) == 44
+    rows = {row["name"]: row for row in outdial.json("tokens", "list")}
+    assert rows.keys() == {"ci", "laptop"}
+    assert token not in str(rows)
+    assert outdial("tokens", "revoke", "ci") == f"Revoked ci ({rows['ci']['id']}).\n"
+    assert outdial.error("tokens", "revoke", "ci").startswith("there is no access token 'ci'")
+    assert "revoked" in outdial("tokens", "list")
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [("A=1", "1"), ("A = 1 ", "1"), ("A='a # b'", "a # b"), ('A="x"', "x"), ("A=", ""), ("A=a'b", "a'b"), ("A='", "'")],
+)
+def test_a_line_of_a_file_gives_a_value(line: str, value: str) -> None:
+    assert read_env_file(f"\n# note\n  {line}\n", "file") == {"A": value}

@@ -1,0 +1,99 @@
+"""A local stack keeps the passwords of its roles, makes them when they do not work, and tells its host of new ones."""
+
+import asyncio
+import stat
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from outdial.cli.logins import KeptLogins, given_logins, require_logins
+from outdial.db.host_store import CHANNEL
+from outdial.db.passwords import ROLES, renew_passwords
+from outdial.host.bundle import Bundle
+from outdial.host.config import FunctionConfig
+from outdial.host.deployments.source import Source
+from outdial.settings import MissingSetting
+from tests.support.postgres import Scratch
+
+
+def owner_of(database: Scratch) -> str:
+    """The superuser's address over TCP."""
+    assert database.server.tcp_dsn is not None
+    return f"{database.server.tcp_dsn.rpartition('/')[0]}/{database.name}"
+
+
+async def user(address: str) -> str:
+    connection = await asyncpg.connect(address)
+    try:
+        return str(await connection.fetchval("select session_user"))
+    finally:
+        await connection.close()
+
+
+async def test_each_role_gets_a_login_that_works(database: Scratch, tmp_path: Path) -> None:
+    logins = KeptLogins(tmp_path, owner_of(database))
+    assert dict(logins) == {}
+
+    await logins.ensure()
+
+    assert {role: await user(address) for role, address in logins.items()} == {role: role for role in ROLES}
+    assert stat.S_IMODE((tmp_path / "logins.json").stat().st_mode) == 0o600
+
+
+async def test_passwords_that_work_are_kept_and_others_are_made_anew(database: Scratch, tmp_path: Path) -> None:
+    logins = KeptLogins(tmp_path, owner_of(database))
+    await logins.ensure()
+    before = dict(logins)
+    await logins.ensure()
+    assert dict(logins) == before
+
+    await renew_passwords(owner_of(database))
+    await logins.ensure()
+    assert dict(logins) != before
+    assert await user(logins["outdial_api"]) == "outdial_api"
+
+
+async def test_a_file_that_cannot_be_read_is_made_anew(database: Scratch, tmp_path: Path) -> None:
+    (tmp_path / "logins.json").write_text("{")
+    logins = KeptLogins(tmp_path, owner_of(database))
+    await logins.ensure()
+    assert logins.keys() == set(ROLES)
+
+
+async def test_hosts_are_told_of_new_passwords(
+    database: Scratch, connection: asyncpg.Connection, tmp_path: Path
+) -> None:
+    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    await connection.add_listener(CHANNEL, lambda _c, _p, channel, _: told.set_result(channel))
+
+    addresses = await KeptLogins(tmp_path, database.dsn).renew()
+
+    assert await asyncio.wait_for(told, 10) == CHANNEL
+    # They are kept by password: over whichever address the server is reached, they are the same.
+    over_tcp = KeptLogins(tmp_path, owner_of(database))
+    assert {role: urlsplit(address).password for role, address in over_tcp.items()} == {
+        role: urlsplit(address).password for role, address in addresses.items()
+    }
+
+
+def test_logins_of_any_role_come_from_the_environment() -> None:
+    env = {
+        "OUTDIAL_API_DB_URL": "postgresql://outdial_api@db/x",
+        "REPORTING_DB_URL": "postgresql://reporting@db/x",
+        "SUPABASE_DB_URL": "postgresql://postgres@db/x",
+        "EMPTY_DB_URL": " ",
+    }
+    assert given_logins(env) == {
+        "outdial_api": "postgresql://outdial_api@db/x",
+        "reporting": "postgresql://reporting@db/x",
+    }
+
+
+def test_a_role_without_a_login_is_named(tmp_path: Path) -> None:
+    source = Source(
+        {"hello": Bundle("hello", 0, tmp_path, "index.py")}, {"hello": FunctionConfig(database_role="reporting")}
+    )
+    with pytest.raises(MissingSetting, match="REPORTING_DB_URL is not set: hello logs in as reporting"):
+        require_logins(source, {"outdial_api": "postgresql://outdial_api@db/x"})

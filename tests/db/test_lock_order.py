@@ -1,0 +1,233 @@
+"""Whoever locks several rows locks them in the order of their ids, calls before contacts: nobody waits in a circle."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from outdial.clock import VirtualClock
+from outdial.db import claims, events
+from outdial.db.session import Database
+from outdial.dialer.finish import Finisher
+from outdial.dialer.place import Answer, Answered, TooLate
+from outdial.dialer.plan import PlannedCall
+from outdial.dialer.settle import Settler
+from outdial.inbox.applier import Applier
+from outdial.retell.answers import Ambiguous, Placed, RefusalKind, Refused
+from outdial.settings import DialerSettings
+from tests.support.dialing import CHECK_AFTER, event_body
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    CampaignContact,
+    create_calling,
+    create_campaign,
+    create_tenant,
+    insert,
+)
+from tests.support.postgres import Scratch, until_one_waits
+
+DEADLINE = NOW + timedelta(seconds=35)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Two calls whose rows lie, and are named, in the order in which they must not be locked."""
+
+    database: Scratch
+    look: asyncpg.Connection
+    dialer: Database
+    webhook: Database
+    campaign: Campaign
+    entries: tuple[CampaignContact, CampaignContact]
+    calls: tuple[UUID, UUID]
+
+    async def first_waited_for(self, table: str, ids: tuple[UUID, UUID], work: Awaitable[object]) -> bool:
+        """Tell whether `work`, while it waits for the row of the smaller id, leaves the other free."""
+        holder = await asyncpg.connect(self.database.dsn)
+        holding = holder.transaction()
+        await holding.start()
+        await holder.execute(f"select from {table} where id = $1 for update", min(ids))
+        working = asyncio.ensure_future(work)
+        await until_one_waits(self.look)
+        try:
+            await holder.execute(f"select from {table} where id = $1 for update nowait", max(ids))
+        except asyncpg.LockNotAvailableError:
+            return False
+        finally:
+            await holding.rollback()
+            await working
+            await holder.close()
+        return True
+
+
+@pytest.fixture
+async def scene(database: Scratch, connection: asyncpg.Connection) -> AsyncIterator[Scene]:
+    campaign = await create_campaign(connection, await create_tenant(connection))
+    one, first = await create_calling(connection, campaign)
+    two, second = await create_calling(connection, campaign)
+    # A new version of the row lies behind the others.
+    await connection.execute("update campaign_contacts set updated_at = $1 where id = $2", NOW, one.id)
+    await connection.execute("update calls set updated_at = $1 where id = $2", NOW, first)
+    # A join that sorts would lock in the right order by chance.
+    for method in ("mergejoin", "hashjoin", "indexscan", "bitmapscan"):
+        await connection.execute(f"alter database {database.name} set enable_{method} = off")
+    async with AsyncExitStack() as stack:
+        dialer, webhook = [
+            await stack.enter_async_context(await Database.connect(database.dsn_for(role), application_name="test"))
+            for role in ("outdial_dialer", "outdial_webhook")
+        ]
+        yield Scene(database, connection, dialer, webhook, campaign, (two, one), (second, first))
+
+
+def planned(scene: Scene, call_id: UUID) -> PlannedCall:
+    tenant = scene.campaign.tenant
+    return PlannedCall(
+        call_id,
+        tenant.organization_id,
+        scene.campaign.id,
+        tenant.provider_account_id,
+        tenant.credential,
+        NOW,
+        DEADLINE,
+        timedelta(milliseconds=10),
+        b"",
+    )
+
+
+async def settle(scene: Scene, answer_to: Callable[[UUID], Answer]) -> None:
+    settler = Settler(scene.dialer, VirtualClock(NOW), DialerSettings())
+    await settler.settle([Answered(planned(scene, call_id), answer_to(call_id)) for call_id in scene.calls])
+
+
+async def flush(scene: Scene) -> None:
+    async with scene.webhook.transaction() as connection:
+        await events.LOCK_CALLED.all(connection, ids=list(scene.calls), retell_call_ids=[])
+
+
+ANSWERS: dict[str, Callable[[UUID], Answer]] = {
+    "placed": lambda call_id: Placed(f"call_{call_id}", None),
+    "refused": lambda _: Refused(RefusalKind.contact, 400, "bad number"),
+    "ambiguous": lambda _: Ambiguous("HTTP 500"),
+    "too late": lambda _: TooLate(),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_settling_locks_calls_in_the_order_of_ids(scene: Scene, answer: str) -> None:
+    assert await scene.first_waited_for("calls", scene.calls, settle(scene, ANSWERS[answer]))
+
+
+@pytest.mark.parametrize("answer", ["refused", "too late"])
+async def test_settling_locks_contacts_in_the_order_of_ids(scene: Scene, answer: str) -> None:
+    ids = (scene.entries[0].id, scene.entries[1].id)
+    assert await scene.first_waited_for("campaign_contacts", ids, settle(scene, ANSWERS[answer]))
+
+
+@pytest.mark.parametrize("table", ["calls", "campaign_contacts"])
+async def test_a_flush_locks_in_the_order_of_ids(scene: Scene, table: str) -> None:
+    ids = scene.calls if table == "calls" else (scene.entries[0].id, scene.entries[1].id)
+    assert await scene.first_waited_for(table, ids, flush(scene))
+
+
+async def test_a_flush_holds_all_its_calls_before_it_locks_a_contact(scene: Scene) -> None:
+    # The call with the greater id belongs to the contact with the smaller one.
+    (two, one), (second, first) = scene.entries, scene.calls
+    await scene.look.execute(
+        "update calls set campaign_contact_id = $1, attempt_number = 2 where id = $2", one.id, second
+    )
+    await scene.look.execute("update calls set campaign_contact_id = $1 where id = $2", two.id, first)
+    holder = await asyncpg.connect(scene.database.dsn)
+    async with holder.transaction():
+        await holder.execute("select from calls where id = $1 for update", second)
+        flushing = asyncio.create_task(flush(scene))
+        await until_one_waits(scene.look)
+        await holder.execute("select from campaign_contacts for update nowait")
+    await flushing
+    await holder.close()
+
+
+async def test_pausing_an_account_locks_its_campaigns_in_the_order_of_ids(scene: Scene) -> None:
+    tenant = scene.campaign.tenant
+    other = await create_campaign(scene.look, tenant)
+    await scene.look.execute("update campaigns set updated_at = $1 where id = $2", NOW, scene.campaign.id)
+
+    async def pause() -> None:
+        async with scene.webhook.transaction() as connection:
+            await events.PAUSE_ACCOUNT.run(
+                connection, provider_account_id=tenant.provider_account_id, reason="no credit", now=NOW
+            )
+
+    assert await scene.first_waited_for("campaigns", (other.id, scene.campaign.id), pause())
+
+
+async def test_a_corrected_zone_locks_the_entries_of_contacts_in_the_order_of_ids(scene: Scene) -> None:
+    async def correct() -> None:
+        connection = await asyncpg.connect(scene.database.dsn)
+        await connection.execute("update contacts set zone_key = 'Europe/Berlin'")
+        await connection.close()
+
+    (two, one) = scene.entries
+    await scene.look.execute("update contacts set updated_at = $1 where id = $2", NOW, one.contact.id)
+    assert await scene.first_waited_for("campaign_contacts", (two.id, one.id), correct())
+
+
+async def test_a_claim_that_skips_a_zone_waits_for_no_contact(scene: Scene) -> None:
+    await scene.look.execute("update campaign_contacts set status = 'pending'")
+    held = scene.entries[0].id
+    holder = await asyncpg.connect(scene.database.dsn)
+    async with holder.transaction():
+        await holder.execute("select from campaign_contacts where id = $1 for update", held)
+        async with scene.dialer.for_organization(scene.campaign.tenant.organization_id) as connection:
+            zones = ["America/New_York"]
+            await claims.SKIP_ZONES.run(connection, campaign_id=scene.campaign.id, zones=zones, reason="r", now=NOW)
+    await holder.close()
+
+    rows = await scene.look.fetch("select id from campaign_contacts where status = 'pending'")
+    assert [row["id"] for row in rows] == [held]
+
+
+async def test_ending_a_pause_holds_no_call_while_it_waits_for_the_campaign(scene: Scene) -> None:
+    await scene.look.execute("update campaigns set status = 'pausing'")
+    holder = await asyncpg.connect(scene.database.dsn)
+    finisher = Finisher(scene.dialer, {}, VirtualClock(DEADLINE))
+    async with holder.transaction():
+        # As a repeated request holds its campaign, on its way to the call.
+        await holder.execute("select from campaigns for share")
+        tenant = scene.campaign.tenant
+        finishing = asyncio.create_task(finisher.finish(tenant.organization_id, scene.campaign.id, "pausing"))
+        await until_one_waits(scene.look)
+        await holder.execute("select from calls for update nowait")
+    assert await finishing
+    await holder.close()
+
+
+async def test_an_applier_holds_no_event_while_it_waits_for_a_call(scene: Scene) -> None:
+    _, call_id = scene.calls
+    body = event_body("call_started", "call_1", call_id)
+    await insert(
+        scene.look,
+        "webhook_events",
+        source="webhook",
+        credential="default",
+        retell_call_id="call_1",
+        event="call_started",
+        body=body,
+        body_sha256=bytes(32),
+        received_at=NOW,
+        next_try_at=NOW,
+    )
+    holder = await asyncpg.connect(scene.database.dsn)
+    async with holder.transaction():
+        # As a flush does that counts a repeat of the event.
+        await holder.execute("select from calls where id = $1 for update", call_id)
+        applying = asyncio.create_task(Applier(scene.webhook, VirtualClock(NOW), check_after=CHECK_AFTER).run_once())
+        await until_one_waits(scene.look)
+        await holder.execute("select from webhook_events for update nowait")
+    assert await applying == 1
+    await holder.close()

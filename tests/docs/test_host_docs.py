@@ -1,0 +1,112 @@
+"""The guides to the function host name every limit, every error and only commands that exist."""
+
+import inspect
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from outdial.cli.main import app
+from outdial.host.config import FunctionConfig, read_functions
+from outdial.host.launcher import Launcher
+from outdial.host.manifests import Cluster, manifests
+from outdial.settings import DialerSettings
+
+ROOT = Path(__file__).parents[2]
+FUNCTIONS = (ROOT / "docs" / "functions.md").read_text()
+DEPLOYING = (ROOT / "docs" / "deploying.md").read_text()
+HOST = ROOT / "src" / "outdial" / "host"
+
+
+def shown(default: object) -> str:
+    """A default as config.toml would have it."""
+    match default:
+        case bool():
+            return str(default).lower()
+        case str():
+            return f'"{default}"'
+        case tuple():
+            return "[]"
+        case _:
+            return f"{default:.10g}"
+
+
+def table_rows(text: str, heading: str) -> dict[str, list[str]]:
+    section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:3] == "| `"]
+    return {row[0].strip("`"): row for row in rows}
+
+
+def test_every_limit_is_documented_with_its_default() -> None:
+    rows = table_rows(FUNCTIONS, "Limits")
+
+    assert {name: row[1] for name, row in rows.items()} == {
+        field.name: f"`{shown(field.default)}`" for field in fields(FunctionConfig)
+    }
+
+
+def test_every_error_of_the_host_is_documented() -> None:
+    section = FUNCTIONS.split("## Errors\n")[1].split("\n## ")[0]
+    codes: set[str] = set()
+    for name in ("answers.py", "verify.py"):
+        source = (HOST / name).read_text()
+        codes |= set(re.findall(r'Refusal\(\s*\d+, "([A-Z_]+)"', source))
+        codes |= set(re.findall(r'^    \d{3}: "([A-Z_]+)"', source, re.MULTILINE))
+
+    assert len(codes) > 15
+    assert {code for code in codes if f"`{code}`" not in section} == set()
+
+
+def commands_in(text: str) -> list[str]:
+    found = re.findall(r"(?:^|=/opt/outdial/bin/|`)outdial ([a-z][^`#\n]*)", text, re.MULTILINE)
+    return [command.strip() for command in found]
+
+
+@pytest.mark.parametrize("page", [FUNCTIONS, DEPLOYING], ids=["functions", "deploying"])
+def test_every_command_exists_with_the_options_that_are_named(page: str) -> None:
+    commands = commands_in(page)
+    assert len(commands) > 5
+    wrong = []
+    for line in commands:
+        words, command, at = line.split(), typer.main.get_command(app), 0
+        while hasattr(command, "commands") and at < len(words):
+            command, at = command.commands.get(words[at]), at + 1
+        known = {name for parameter in getattr(command, "params", ()) for name in parameter.opts}
+        if command is None or not {word for word in words[at:] if word.startswith("--")} <= known:
+            wrong.append(line)
+    assert wrong == []
+
+
+def test_every_secret_that_a_manifest_refers_to_is_documented() -> None:
+    functions = read_functions(tomllib.loads((ROOT / "supabase" / "config.toml").read_text()))
+    verified = {"hello": FunctionConfig()}
+    named: set[str] = set()
+    for file in manifests(functions | verified, Cluster("kubernetes", "outdial:1", with_studio=True)):
+        for each in file.objects:
+            named |= referred(each)
+    section = DEPLOYING.split("## Cluster\n")[1].split("\n## ")[0]
+
+    of_functions = {name for config in functions.values() for name in config.secrets}
+    assert {name for name in named if f"`{name}`" not in section} <= of_functions
+
+
+def referred(made: Any) -> set[str]:
+    """The names and keys of all Secrets in an object."""
+    if isinstance(made, list):
+        return {name for each in made for name in referred(each)}
+    if not isinstance(made, dict):
+        return set()
+    own = [made[kind] for kind in ("secretKeyRef", "secretRef", "configMapRef") if kind in made]
+    named = {reference[key] for reference in own for key in ("name", "key") if key in reference}
+    return named | {name for value in made.values() for name in referred(value)}
+
+
+def test_systemd_gives_processes_the_time_that_they_take_to_stop() -> None:
+    host, dialer = (int(seconds) for seconds in re.findall(r"^TimeoutStopSec=(\d+)$", DEPLOYING, re.MULTILINE))
+
+    assert host > inspect.signature(Launcher.__init__).parameters["grace_s"].default
+    assert dialer > DialerSettings().request_timeout.total_seconds()

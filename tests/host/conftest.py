@@ -1,0 +1,14 @@
+"""Fixtures of the host's tests."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from outdial.host.spawning import Zygote
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def zygote() -> AsyncIterator[Zygote]:
+    """A zygote for the tests of one module, which say `pytestmark = pytest.mark.asyncio(loop_scope="module")`."""
+    async with Zygote.running() as running:
+        yield running

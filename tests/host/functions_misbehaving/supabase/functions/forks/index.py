@@ -1,0 +1,67 @@
+"""Forks, in each way that Python has; answers what came of each."""
+
+import asyncio
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+from outdial.functions import Context, Request, Response, with_supabase
+
+
+def fork() -> object:
+    """Fork as C does."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    return os.waitpid(pid, 0)
+
+
+def process() -> object:
+    """Fork by multiprocessing."""
+    child = multiprocessing.get_context("fork").Process(target=print)
+    child.start()
+    return child.join()
+
+
+def thread() -> str:
+    """Start a thread, which is allowed."""
+    done = threading.Event()
+    threading.Thread(target=done.set).start()
+    return "ran" if done.wait(10) else "did not run"
+
+
+WAYS: dict[str, Callable[[], object]] = {
+    "fork": fork,
+    "forkpty": os.forkpty,
+    "subprocess": lambda: subprocess.run(["/bin/true"], check=True),
+    "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
+    "shell": lambda: os.waitstatus_to_exitcode(os.system("/bin/true")),
+    "exec": lambda: os.execv(sys.executable, ["python"]),
+    "multiprocessing": process,
+    "thread": thread,
+}
+
+
+@with_supabase(auth="none")
+async def fetch(request: Request, ctx: Context) -> Response:
+    """Try every way."""
+    if request.path.endswith("/well"):
+        return Response.json({"ok": True})
+    outcomes = {name: attempt(act) for name, act in WAYS.items()}
+    try:
+        await asyncio.create_subprocess_exec("/bin/true")
+        outcomes["asyncio"] = "done"
+    except OSError as error:
+        outcomes["asyncio"] = type(error).__name__
+    return Response.json(outcomes)
+
+
+def attempt(act: Callable[[], object]) -> str:
+    """Return what came of it."""
+    try:
+        return f"{act()}"
+    except OSError as error:
+        return type(error).__name__

@@ -1,0 +1,252 @@
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outdial.host.bundle import Bundle
+from outdial.host.catalogue import Catalogue
+from outdial.host.config import FunctionConfig
+from outdial.host.deployments.plan import Wanted
+from outdial.host.errors import BootFailed
+from outdial.host.frames import Invoke
+from outdial.host.invocation import Invocation
+from outdial.host.outcomes import Answered, Crashed, NotBooted, Outcome
+from tests.support.hosting import Kept
+from tests.support.workers import Workman, Workshop, keep, until
+
+
+def wanted(slug: str, version: int = 1, **limits: Any) -> Wanted:
+    return Wanted(Bundle(slug, version, Path("code"), "index.py"), False, FunctionConfig(**limits), {})
+
+
+def answer_with_version(workman: Workman, received: Invoke) -> None:
+    workman.answer(received, body=str(workman.order.bundle.version).encode())
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[Workshop]:
+    shop = Workshop(answer_with_version)
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+async def catalogue(shop: Workshop) -> AsyncIterator[Catalogue]:
+    catalogue = Catalogue(shop, Kept())
+    yield catalogue
+    await catalogue.close(0.1)
+
+
+def broken(slug: str) -> Any:
+    def start(workman: Workman) -> None:
+        workman.fail("E", f"Traceback of {slug}") if workman.order.slug == slug else workman.be_ready()
+
+    return start
+
+
+async def ask(catalogue: Catalogue, slug: str) -> Outcome:
+    served = catalogue.get(slug)
+    assert served is not None
+    return await served.pool.invoke(Invocation("request", "GET", f"/{slug}", "", [], b""))
+
+
+async def version_of(catalogue: Catalogue, slug: str) -> str:
+    outcome = await ask(catalogue, slug)
+    assert isinstance(outcome, Answered)
+    return outcome.body.decode()
+
+
+async def test_what_was_put_in_is_served_and_what_was_taken_out_is_not(catalogue: Catalogue) -> None:
+    assert catalogue.get("a") is None
+    await catalogue.swap({"a": wanted("a", 3), "b": wanted("b", 1)}, proved=False)
+
+    served = catalogue.get("a")
+    assert served is not None
+    assert (served.slug, served.version, served.verify_jwt, served.config) == ("a", 3, False, FunctionConfig())
+    assert await version_of(catalogue, "a") == "3"
+
+    await catalogue.swap({"a": None}, proved=False)
+    assert catalogue.get("a") is None
+    assert [served.slug for served in catalogue] == ["b"]
+
+
+async def test_a_version_is_proved_before_it_serves(catalogue: Catalogue, shop: Workshop) -> None:
+    await catalogue.swap({"a": wanted("a", 1)}, proved=False)
+    shop.on_start = lambda workman: None
+    before = len(shop.workmen)
+
+    swapping = asyncio.create_task(catalogue.swap({"a": wanted("a", 2)}, proved=False))
+    await until(lambda: len(shop.workmen) > before)
+    assert await version_of(catalogue, "a") == "1"
+    shop.workmen[-1].be_ready()
+    await swapping
+
+    assert await version_of(catalogue, "a") == "2"
+
+
+async def test_one_that_does_not_boot_leaves_all_as_they_were_and_nothing_behind(
+    catalogue: Catalogue, shop: Workshop
+) -> None:
+    await catalogue.swap({"a": wanted("a", 1), "b": wanted("b", 1)}, proved=False)
+    alive = list(shop.alive)
+    shop.on_start = broken("b")
+
+    with pytest.raises(BootFailed, match="b: Traceback of b"):
+        await catalogue.swap({"a": wanted("a", 2), "b": wanted("b", 2), "c": wanted("c", 1)}, proved=False)
+
+    assert [await version_of(catalogue, slug) for slug in "ab"] == ["1", "1"]
+    assert catalogue.get("c") is None
+    assert shop.alive == alive
+
+
+async def test_old_workers_finish_what_they_have_while_new_requests_go_to_the_new_ones(
+    catalogue: Catalogue, shop: Workshop
+) -> None:
+    await catalogue.swap({"a": wanted("a", 1)}, proved=False)
+    shop.on_request = keep
+    old = asyncio.create_task(version_of(catalogue, "a"))
+    worker = shop.workmen[0]
+    received = await worker.requests.get()
+    while received.method == "OPTIONS":
+        received = await worker.requests.get()
+    shop.on_request = answer_with_version
+
+    await catalogue.swap({"a": wanted("a", 2)}, proved=False)
+    assert await version_of(catalogue, "a") == "2"
+    assert not worker.is_over
+    worker.answer(received, body=b"1")
+
+    assert await old == "1"
+
+
+async def test_a_request_that_was_on_its_way_to_the_old_version_reaches_the_new_one(
+    catalogue: Catalogue, shop: Workshop
+) -> None:
+    await catalogue.swap({"a": wanted("a", 1)}, proved=False)
+    before = catalogue.get("a")
+    assert before is not None
+    await catalogue.swap({"a": wanted("a", 2)}, proved=False)
+    await until(lambda: shop.workmen[0].is_over)
+
+    outcome = await before.pool.invoke(Invocation("request", "GET", "/a", "", [], b""))
+
+    assert isinstance(outcome, Answered)
+    assert outcome.body == b"2"
+
+
+async def test_no_request_is_lost_while_versions_change(catalogue: Catalogue) -> None:
+    await catalogue.swap({"a": wanted("a", 1, min_workers=1)}, proved=False)
+    done, answered = asyncio.Event(), list[str]()
+
+    async def caller() -> None:
+        while not done.is_set():
+            answered.append(await version_of(catalogue, "a"))
+
+    callers = [asyncio.create_task(caller()) for _ in range(20)]
+    for version in range(2, 12):
+        await catalogue.swap({"a": wanted("a", version, min_workers=1)}, proved=False)
+        await version_of(catalogue, "a")
+    done.set()
+    await asyncio.gather(*callers)
+
+    assert set(answered) == {str(version) for version in range(1, 12)}
+    assert answered == sorted(answered, key=int)
+
+
+async def test_other_settings_alone_make_new_workers(catalogue: Catalogue, shop: Workshop) -> None:
+    first = wanted("a", 1)
+    await catalogue.swap({"a": first}, proved=False)
+    await catalogue.swap({"a": replace(first, env={"STRIPE_KEY": "other"})}, proved=False)
+    await ask(catalogue, "a")
+
+    assert shop.workmen[-1].order.env["STRIPE_KEY"] == "other"
+
+
+async def test_a_deployment_is_no_way_around_the_rate_limit(catalogue: Catalogue) -> None:
+    await catalogue.swap({"a": wanted("a", 1, rate_limit=5)}, proved=False)
+    one = catalogue.get("a")
+    await catalogue.swap({"a": wanted("a", 2, rate_limit=5)}, proved=False)
+    two = catalogue.get("a")
+    await catalogue.swap({"a": wanted("a", 3, rate_limit=50)}, proved=False)
+    three = catalogue.get("a")
+
+    assert one is not None
+    assert two is not None
+    assert three is not None
+    assert one.bucket is two.bucket
+    assert three.bucket.rate == 50
+
+
+async def test_what_is_said_to_be_proved_is_served_as_it_is(catalogue: Catalogue, shop: Workshop) -> None:
+    shop.on_start = broken("a")
+    await catalogue.swap({"a": wanted("a", min_workers=1)}, proved=True)
+
+    assert await ask(catalogue, "a") == NotBooted("Traceback of a")
+
+
+async def test_code_is_started_anew_from_a_source_tree_only(catalogue: Catalogue, shop: Workshop) -> None:
+    await catalogue.swap(
+        {slug: wanted(slug, version) for slug, version in (("a", 0), ("b", 0), ("c", 4))}, proved=False
+    )
+    before = {served.slug: served.pool for served in catalogue}
+    shop.on_start = broken("b")
+
+    results = await catalogue.renew(["a", "b", "c", "unknown"])
+
+    assert list(results) == ["a", "b"]
+    assert results["a"] is None
+    assert "Traceback of b" in str(results["b"])
+    assert [served.slug for served in catalogue if served.pool is not before[served.slug]] == ["a"]
+
+
+async def test_code_that_is_started_anew_does_not_undo_a_deployment_that_came_before(
+    catalogue: Catalogue, shop: Workshop
+) -> None:
+    await catalogue.swap({"a": wanted("a", 0)}, proved=False)
+    shop.on_start = lambda workman: None
+    before = len(shop.workmen)
+
+    deploying = asyncio.create_task(catalogue.swap({"a": wanted("a", 3)}, proved=False))
+    renewing = asyncio.create_task(catalogue.renew(["a"]))
+    await until(lambda: len(shop.workmen) > before)
+    shop.workmen[-1].be_ready()
+    await deploying
+
+    assert await renewing == {}
+    assert await version_of(catalogue, "a") == "3"
+
+
+async def test_each_functions_workers_run_as_the_user_it_was_given(shop: Workshop) -> None:
+    catalogue = Catalogue(shop, Kept(), uid_of={"a": 20_001}.get)
+    await catalogue.swap({"a": wanted("a"), "b": wanted("b")}, proved=False)
+    await catalogue.close(1)
+
+    assert {workman.order.slug: workman.order.uid for workman in shop.workmen} == {"a": 20_001, "b": None}
+
+
+async def test_closing_waits_for_the_workers_of_old_versions_too(shop: Workshop) -> None:
+    catalogue = Catalogue(shop, Kept())
+    for version in range(3):
+        await catalogue.swap({"a": wanted("a", version)}, proved=False)
+    await catalogue.close(10)
+
+    assert shop.alive == []
+    assert catalogue.get("a") is None
+
+
+async def test_closing_waits_for_old_versions_no_longer_than_for_the_others(shop: Workshop) -> None:
+    catalogue = Catalogue(shop, Kept())
+    await catalogue.swap({"a": wanted("a", 1)}, proved=False)
+    shop.on_request = keep
+    hangs = asyncio.create_task(ask(catalogue, "a"))
+    await until(lambda: shop.workmen[0].requests.qsize() == 2)
+    shop.on_request = answer_with_version
+    await catalogue.swap({"a": wanted("a", 2)}, proved=False)
+
+    await catalogue.close(0.01)
+
+    assert isinstance(await hangs, Crashed)
+    assert shop.alive == []

@@ -1,0 +1,81 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from outdial.host.config import FunctionConfig, read_functions
+from outdial.host.errors import BadConfig
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_function_that_config_toml_says_nothing_of_has_supabases_limits() -> None:
+    config = FunctionConfig.read("hello", {})
+
+    assert (config.memory_mb, config.cpu_ms, config.wall_clock_s, config.verify_jwt) == (256, 2_000, 300.0, True)
+    assert (config.rate_limit, config.bucket) == (100.0, 100.0)
+
+
+def test_every_key_can_be_set_and_keys_of_other_tools_are_passed_over() -> None:
+    text = """
+    [functions.hello]
+    verify_jwt = false
+    import_map = "./functions/hello/deno.json"
+    secrets = ["STRIPE_KEY", "RETELL_WEBHOOK_SECRET*"]
+    min_workers = 1
+    max_workers = 4
+    idle_timeout_s = 5
+    rate_limit = 0.5
+    """
+
+    config = read_functions(tomllib.loads(text))["hello"]
+
+    assert config == FunctionConfig(
+        verify_jwt=False,
+        secrets=("STRIPE_KEY", "RETELL_WEBHOOK_SECRET*"),
+        min_workers=1,
+        max_workers=4,
+        idle_timeout_s=5.0,
+        rate_limit=0.5,
+    )
+    assert config.bucket == 1.0
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("memory_mb = 0", "functions.hello.memory_mb must be more than 0"),
+        ("memory_mb = -1", "functions.hello.memory_mb must be more than 0"),
+        ("memory_mb = 1.5", "functions.hello.memory_mb must be a whole number"),
+        ("wall_clock_s = inf", "functions.hello.wall_clock_s must be a number"),
+        ("wall_clock_s = nan", "functions.hello.wall_clock_s must be a number"),
+        ('wall_clock_s = "300"', "functions.hello.wall_clock_s must be a number"),
+        ("concurrency = true", "functions.hello.concurrency must be a number"),
+        ("verify_jwt = 1", "functions.hello.verify_jwt must be true or false"),
+        ("database_role = 1", "functions.hello.database_role must be text"),
+        ('secrets = "A"', "functions.hello.secrets must be a list of names"),
+        ('secrets = ["*"]', "functions.hello.secrets: '\\*' is no name"),
+        ('secrets = ["A*B"]', "functions.hello.secrets: 'A\\*B' is no name"),
+        ("min_workers = 3", "functions.hello: min_workers is 3, more than max_workers"),
+        ("max_body = 100000000", "functions.hello.max_body is 100000000, more than 66060288"),
+    ],
+)
+def test_what_cannot_be_used_is_named(line: str, complaint: str) -> None:
+    with pytest.raises(BadConfig, match=complaint):
+        read_functions(tomllib.loads(f"[functions.hello]\n{line}"))
+
+
+@pytest.mark.parametrize("text", ["[functions]\nhello = 1", "functions = 1", '[functions."9lives"]'])
+def test_what_is_no_table_of_functions_is_refused(text: str) -> None:
+    with pytest.raises(BadConfig, match="functions"):
+        read_functions(tomllib.loads(text))
+
+
+def test_the_repositorys_own_config_can_be_read() -> None:
+    functions = read_functions(tomllib.loads((ROOT / "supabase" / "config.toml").read_text()))
+
+    assert functions["retell-webhook"].verify_jwt is False
+
+
+def test_what_may_be_under_way_counts_the_queue() -> None:
+    assert FunctionConfig(max_workers=3, concurrency=10, queue=5).most_at_once == 35

@@ -1,0 +1,73 @@
+"""Bundles are on the disk whole or not at all, and nobody writes into them."""
+
+import asyncio
+import os
+import stat
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from outdial.clock import SystemClock
+from outdial.host.deployments.errors import BadUpload
+from outdial.host.deployments.shelf import Shelf
+
+DIGEST = "0123456789abcdef" * 4
+INDEX = "supabase/functions/hello/index.py"
+FILES = {INDEX: b"fetch = 1", "supabase/functions/shared/answers.py": b"", "data.bin": bytes(range(256))}
+
+
+async def test_a_bundle_is_unpacked_below_its_name_version_and_digest(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "bundles")
+    assert shelf.find("hello", 3, DIGEST, INDEX) is None
+
+    bundle = await shelf.put("hello", 3, DIGEST, INDEX, FILES)
+
+    assert bundle.root == tmp_path / "bundles" / "hello" / "3-0123456789abcdef"
+    assert {str(p.relative_to(bundle.root)): p.read_bytes() for p in bundle.root.rglob("*") if p.is_file()} == FILES
+    assert bundle.index.read_bytes() == b"fetch = 1"
+    assert (bundle.shared / "answers.py").is_file()
+    assert shelf.find("hello", 3, DIGEST, INDEX) == bundle
+    assert [path.name for path in (tmp_path / "bundles" / "hello").iterdir()] == ["3-0123456789abcdef"]
+
+
+async def test_everybody_may_read_a_bundle_and_nobody_write_it(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        bundle = await Shelf(tmp_path / "bundles").put("hello", 1, DIGEST, INDEX, FILES)
+    finally:
+        os.umask(before)
+
+    for passage in (tmp_path / "bundles", tmp_path / "bundles" / "hello"):
+        assert stat.S_IMODE(passage.stat().st_mode) == 0o755
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [bundle.root, *bundle.root.rglob("*")]}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o555}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o444}
+
+
+async def test_many_that_unpack_at_once_leave_one_bundle(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    bundles = await asyncio.gather(*(shelf.put("hello", 1, DIGEST, INDEX, FILES) for _ in range(8)))
+
+    assert len(set(bundles)) == 1
+    assert len(list((tmp_path / "hello").iterdir())) == 1
+
+
+async def test_a_bundle_that_cannot_be_unpacked_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BadUpload):
+        await Shelf(tmp_path).put("hello", 1, DIGEST, INDEX, {**FILES, "../outside.py": b""})
+
+    assert list((tmp_path / "hello").iterdir()) == []
+    assert not (tmp_path / "hello").with_name("outside.py").exists()
+
+
+async def test_old_bundles_are_cleared_but_not_what_is_served_or_was_just_put_there(tmp_path: Path) -> None:
+    shelf, now = Shelf(tmp_path), SystemClock().now()
+    served, old, fresh = [await shelf.put("hello", number, DIGEST, INDEX, FILES) for number in (1, 2, 3)]
+    long_ago = (now - timedelta(hours=2)).timestamp()
+    for bundle in (served, old):
+        os.utime(bundle.root, (long_ago, long_ago))
+
+    shelf.clear([served], now - timedelta(hours=1))
+
+    assert (served.root.is_dir(), old.root.exists(), fresh.root.is_dir()) == (True, False, True)

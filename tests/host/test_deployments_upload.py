@@ -1,0 +1,160 @@
+"""What may be deployed: checked before anything of it is kept."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from outdial.host.deployments.errors import BadUpload
+from outdial.host.deployments.upload import LARGEST, MOST_FILES, Upload, check_webhook, read_upload
+from outdial.host.errors import BadConfig
+from outdial.host.multipart import Part
+
+INDEX = "supabase/functions/hello/index.py"
+
+
+def metadata(**changes: Any) -> Part:
+    said = {
+        "entrypoint_path": INDEX,
+        "import_map_path": "",
+        "static_patterns": [],
+        "verify_jwt": False,
+        "name": "hello",
+    }
+    return Part("metadata", msgspec.json.encode({**said, **changes}))
+
+
+def file(path: str = INDEX, content: bytes = b"fetch = 1") -> Part:
+    return Part("file", content, path)
+
+
+def read(*parts: Part, slug: str = "hello") -> Upload:
+    return read_upload(slug, parts)
+
+
+def test_the_fields_may_come_in_any_order() -> None:
+    shared = file("supabase/functions/shared/answers.py")
+    first, last = read(metadata(), file(), shared), read(file(), shared, metadata())
+
+    assert first == last
+    assert first.files.keys() == {INDEX, "supabase/functions/shared/answers.py"}
+    assert (first.slug, first.name, first.entrypoint_path, first.verify_jwt) == ("hello", "hello", INDEX, False)
+    assert first.config is None
+
+
+def test_a_file_that_is_sent_twice_counts_once_and_must_be_the_same() -> None:
+    # supabase/cli, pkg/function/deploy.go, sends an entrypoint that static_files match twice.
+    assert read(metadata(), file(), file()) == read(metadata(), file())
+    with pytest.raises(BadUpload, match="different content"):
+        read(metadata(), file(), file(content=b"other"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd", "../x.py", "a/../../x.py", "a/./x.py", "a//x.py", "", "a/", "a\\..\\x.py", "a/\0.py", "a/\n.py",
+        "a/" + "x" * 256, "/".join("abc" * 100) + "/" + "y" * 250 + "/" + "z" * 250,
+    ],
+)  # fmt: skip
+def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
+    with pytest.raises(BadUpload, match="not a path below"):
+        read(metadata(), file(), file(path))
+    with pytest.raises(BadUpload):
+        read(metadata(entrypoint_path=path), file())
+
+
+@pytest.mark.parametrize("slug", ["", "1a", "a b", "a/b", "..", "shared", "_shared", "a" * 129, "é"])
+def test_a_name_that_is_no_slug_is_refused(slug: str) -> None:
+    with pytest.raises(BadUpload, match="Invalid Function name"):
+        read(metadata(), file(), slug=slug)
+
+
+def test_what_is_missing_is_told() -> None:
+    with pytest.raises(BadUpload, match="metadata is missing"):
+        read(file())
+    with pytest.raises(BadUpload, match="not among the files"):
+        read(metadata())
+    with pytest.raises(BadUpload, match="metadata cannot be read"):
+        read(Part("metadata", b"{}"), file())
+
+
+def test_a_function_that_is_no_python_is_told_how_to_name_its_entrypoint() -> None:
+    # What the stock command line assumes of a function without a table in config.toml.
+    with pytest.raises(BadUpload, match=r'\[functions.hello\].*entrypoint = "./functions/hello/index.py"'):
+        read(metadata(entrypoint_path="supabase/functions/hello/index.ts"))
+
+
+def test_an_entrypoint_has_a_directory() -> None:
+    with pytest.raises(BadUpload, match="directory of its own"):
+        read(metadata(entrypoint_path="index.py"), file("index.py"))
+
+
+def test_a_file_is_no_directory_of_another() -> None:
+    with pytest.raises(BadUpload, match="both a file and the directory"):
+        read(metadata(), file(), file("supabase/functions/hello"))
+
+
+def test_a_bundle_is_bounded_in_bytes_and_files() -> None:
+    big = b"x" * (LARGEST // 2)
+    with pytest.raises(BadUpload, match=str(LARGEST)):
+        read(metadata(), file(), file("a/1", big), file("a/2", big))
+    with pytest.raises(BadUpload, match=str(MOST_FILES)):
+        read(metadata(), file(), *(file(f"a/{number}") for number in range(MOST_FILES)))
+
+
+def test_compiled_code_is_left_out() -> None:
+    upload = read(metadata(), file(), file("supabase/functions/hello/__pycache__/index.cpython-311.pyc"))
+
+    assert upload.files.keys() == {INDEX}
+
+
+CONFIG = b'[functions.hello]\nverify_jwt = true\nsecrets = ["STRIPE_*"]\nmemory_mb = 64\nstatic_files = ["x"]\n[api]\n'
+
+
+def test_a_config_that_is_sent_along_is_the_functions_and_no_file_of_it() -> None:
+    upload = read(metadata(), file(), file("supabase/config.toml", CONFIG + b"port = 1"))
+
+    assert upload.files.keys() == {INDEX}
+    assert upload.config == {"secrets": ["STRIPE_*"], "memory_mb": 64}
+    assert upload.verify_jwt is False
+    assert read(metadata(verify_jwt=None), file(), file("supabase/config.toml", CONFIG)).verify_jwt is True
+
+
+def test_what_our_own_client_says_of_the_config_goes_first() -> None:
+    upload = read(metadata(config={"memory_mb": 32}), file(), file("supabase/config.toml", CONFIG))
+
+    assert upload.config == {"memory_mb": 32}
+    assert upload.files.keys() == {INDEX}
+
+
+@pytest.mark.parametrize("config", [b"[functions.hello", b"\xff", b"functions = 1", b"functions.hello = 1"])
+def test_a_config_that_cannot_be_read_is_refused(config: bytes) -> None:
+    with pytest.raises(BadUpload, match=r"config\.toml"):
+        read(metadata(), file(), file("supabase/config.toml", config))
+
+
+def test_a_limit_that_cannot_be_used_is_refused_by_name() -> None:
+    with pytest.raises(BadConfig, match=r"functions\.hello\.memory_mb"):
+        read(metadata(config={"memory_mb": -1}), file())
+    with pytest.raises(BadUpload, match="verify_jwt"):
+        read(metadata(verify_jwt=None, config={"verify_jwt": "yes"}), file())
+
+
+def test_the_digest_tells_versions_apart() -> None:
+    digests = {
+        read(metadata(), file()).digest,
+        read(metadata(), file(content=b"other")).digest,
+        read(metadata(), file(), file("a/b")).digest,
+        read(metadata(config={"memory_mb": 32}), file()).digest,
+        read(metadata(verify_jwt=True), file()).digest,
+    }
+
+    # Whether tokens are checked is a setting of the gateway, which may change without another version.
+    assert len(digests) == 4
+
+
+def test_a_webhook_that_would_refuse_its_sender_is_refused_with_the_remedy() -> None:
+    check_webhook("retell-webhook", False)
+    check_webhook("webhook-report", True)
+    with pytest.raises(BadUpload, match=r"401 to every event.*verify_jwt = false under \[functions.retell-webhook\]"):
+        check_webhook("retell-webhook", True)

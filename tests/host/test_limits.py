@@ -1,0 +1,195 @@
+"""Limits: what is put up is in force, and what this kernel lacks is told and stops nothing else."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from outdial.host import limits
+from outdial.host.sandbox import kernel
+from outdial.host.sandbox.privileges import closed_to_others
+
+pytestmark = pytest.mark.skipif(not kernel.IS_LINUX, reason="the fences are Linux's")
+
+FENCE = """
+    import json, os, resource, sys
+    from pathlib import Path
+    from outdial.host import limits
+    from outdial.host.config import FunctionConfig
+    from outdial.host.sandbox import landlock, privileges, seccomp
+
+    def lacking(*_, **__):
+        raise OSError(38, "Function not implemented")
+
+    def fence(uid=None, readable=(), **config):
+        readable = (*limits.python_paths(), *readable)
+        return limits.apply(
+            limits.Fence(FunctionConfig(**config), readable, Path(sys.argv[1]), uid), lambda: None
+        )
+
+    def outcome(act):
+        try:
+            return str(act())
+        except (OSError, MemoryError, ValueError) as error:
+            return type(error).__name__
+"""
+
+
+def fenced(script: str, temporary: Path) -> Any:
+    """Run a script that prints JSON, in a process that may fence itself in."""
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(FENCE) + dedent(script), str(temporary)], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+def test_limits_of_the_configuration_are_in_force(tmp_path: Path) -> None:
+    got = fenced(
+        """
+        applied = fence(memory_mb=32, open_files=20)
+        limits.limit_memory(32)
+        print(json.dumps({
+            "missing": applied.missing,
+            "seccomp": applied.seccomp,
+            "core": resource.getrlimit(resource.RLIMIT_CORE),
+            "files": resource.getrlimit(resource.RLIMIT_NOFILE),
+            "a little": outcome(lambda: len(bytearray(16 << 20))),
+            "too much": outcome(lambda: len(bytearray(48 << 20))),
+            "more files": outcome(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (99, 99))),
+        }))
+        """,
+        tmp_path,
+    )
+    assert got == {
+        "missing": [],
+        "seccomp": True,
+        "core": [0, 0],
+        "files": [20, 20],
+        "a little": str(16 << 20),
+        "too much": "MemoryError",
+        "more files": "ValueError",
+    }
+
+
+def test_only_its_own_files_can_be_read_and_only_its_own_directory_written(tmp_path: Path) -> None:
+    own, others, temporary = tmp_path / "own", tmp_path / "others", tmp_path / "temporary"
+    for directory in (own, others, temporary):
+        directory.mkdir()
+        (directory / "file").write_text("content")
+    got = fenced(
+        f"""
+        fence(readable=[Path({str(own)!r})])
+        print(json.dumps([
+            outcome(lambda: Path({str(own / "file")!r}).read_text()),
+            outcome(lambda: Path({str(others / "file")!r}).read_text()),
+            outcome(lambda: Path({str(temporary / "file")!r}).write_text("new")),
+            outcome(lambda: Path({str(own / "file")!r}).write_text("new")),
+            outcome(lambda: os.rename({str(temporary / "file")!r}, {str(own / "moved")!r})),
+            outcome(lambda: os.listdir({str(tmp_path)!r})),
+        ]))
+        """,
+        temporary,
+    )
+    assert got == ["content", "PermissionError", "3", "PermissionError", "PermissionError", "PermissionError"]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "still"),
+    [
+        ("landlock.version = lambda: 0; landlock.restrict", {"fork": "PermissionError", "read": "content"}),
+        ("seccomp.install", {"read": "PermissionError"}),
+        ("privileges.drop_capabilities", {"fork": "PermissionError", "read": "PermissionError"}),
+    ],
+)
+def test_what_the_kernel_lacks_is_told_and_the_rest_holds(tmp_path: Path, lacks: str, still: dict[str, str]) -> None:
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "file").write_text("content")
+    got = fenced(
+        f"""
+        {lacks} = lacking
+        applied = fence(open_files=20)
+        print(json.dumps({{
+            "missing": applied.missing,
+            "read": outcome(lambda: Path({str(tmp_path / "file")!r}).read_text()),
+            "fork": outcome(lambda: os.fork() or os._exit(0)),
+            "files": resource.getrlimit(resource.RLIMIT_NOFILE),
+        }}))
+        """,
+        tmp_path / "temporary",
+    )
+    assert len(got["missing"]) == 1
+    assert got["missing"][0].endswith(": Function not implemented")
+    assert got["files"] == [20, 20]
+    assert {name: got[name] for name in still} == still
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_becomes_the_user_with_no_right_but_to_read_what_it_is_told(tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir(mode=0o700)
+    (hidden / "own").write_text("own")
+    os.chown(tmp_path, 61_998, 61_998)
+    got = fenced(
+        f"""
+        applied = fence(uid=61998, readable=[Path({str(hidden)!r})])
+        print(json.dumps({{
+            "uid": applied.uid,
+            "reads_all": applied.reads_all,
+            "missing": applied.missing,
+            "ids": [os.getresuid(), os.getresgid(), os.getgroups()],
+            "own": outcome(lambda: Path({str(hidden / "own")!r}).read_text()),
+            "written": outcome(lambda: Path({str(hidden / "own")!r}).write_text("new")),
+            "root again": outcome(lambda: os.setuid(0)),
+            "shadow": outcome(lambda: Path("/etc/shadow").read_text()),
+            "import": outcome(lambda: __import__("wave").__name__),
+        }}))
+        """,
+        tmp_path / "temporary",
+    )
+    assert got == {
+        "uid": 61_998,
+        "reads_all": True,
+        "missing": [],
+        "ids": [[61_998] * 3, [61_998] * 3, []],
+        "own": "own",
+        "written": "PermissionError",
+        "root again": "PermissionError",
+        "shadow": "PermissionError",
+        "import": "wave",
+    }
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_without_landlock_no_right_passes_the_permissions_of_files(tmp_path: Path) -> None:
+    got = fenced(
+        """
+        import wave
+        landlock.version = lambda: 0
+        landlock.restrict = lacking
+        applied = fence(uid=61998)
+        print(json.dumps([applied.reads_all, outcome(lambda: Path("/etc/shadow").read_text())]))
+        """,
+        tmp_path,
+    )
+    assert got == [False, "PermissionError"]
+
+
+def test_a_directory_that_others_cannot_enter_is_found(tmp_path: Path) -> None:
+    inner = tmp_path / "closed" / "inner"
+    inner.mkdir(parents=True)
+    (tmp_path / "closed").chmod(0o700)
+    assert closed_to_others([inner]) is not None
+    assert closed_to_others([Path("/usr/bin")]) is None
+
+
+def test_python_is_among_what_can_be_read() -> None:
+    paths = limits.python_paths()
+    for name in ("json", "msgspec", "outdial"):
+        assert any(Path(__import__(name).__file__ or "").resolve().is_relative_to(path) for path in paths), name
+    assert not any(inner != outer and inner.is_relative_to(outer) for inner in paths for outer in paths)

@@ -1,0 +1,124 @@
+"""The filter of system calls, read as the kernel reads it, for both machines: here no test could run on both."""
+
+import errno
+from typing import Any
+
+import pytest
+
+from outdial.host.sandbox import seccomp
+from outdial.host.sandbox.seccomp import program
+
+PID = 4321
+ALLOW, KILL = 0x7FFF0000, 0x80000000
+EPERM, ENOSYS = 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
+AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+MACHINES = pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+# From the kernel's tables: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
+READ = {"x86_64": 0, "aarch64": 63}
+OPENAT = {"x86_64": 257, "aarch64": 56}
+CONNECT = {"x86_64": 42, "aarch64": 203}
+CLONE = {"x86_64": 56, "aarch64": 220}
+KILL_CALL = {"x86_64": 62, "aarch64": 129}
+TGKILL = {"x86_64": 234, "aarch64": 131}
+SOCKET = {"x86_64": 41, "aarch64": 198}
+SOCKETPAIR = {"x86_64": 53, "aarch64": 199}
+PRLIMIT = {"x86_64": 302, "aarch64": 261}
+EXECVE = {"x86_64": 59, "aarch64": 221}
+PTRACE = {"x86_64": 101, "aarch64": 117}
+CLONE3, IO_URING_SETUP = 435, 425
+PTHREAD_FLAGS, FORK_FLAGS = 0x3D0F00, 0x1200011
+
+
+def decide(machine: str, number: int, *arguments: int, of: str | None = None, processes: bool = False) -> int:
+    """Run the filter on one system call, as linux/filter.h defines its instructions."""
+    words = {0: number, 4: AUDIT[of or machine], **{16 + 8 * at: value for at, value in enumerate(arguments)}}
+    steps, at, loaded = program(machine, PID, processes=processes), 0, 0
+    tests: dict[int, Any] = {
+        0x15: lambda operand: loaded == operand,
+        0x35: lambda operand: loaded >= operand,
+        0x45: lambda operand: bool(loaded & operand),
+    }
+    while True:
+        code, on_true, on_false, operand = steps[at]
+        at += 1
+        if code == 0x06:
+            return operand
+        if code == 0x20:
+            loaded = words[operand]
+        elif code == 0x54:
+            loaded &= operand
+        else:
+            at += on_true if tests[code](operand) else on_false
+
+
+@MACHINES
+def test_ordinary_calls_are_allowed(machine: str) -> None:
+    for call in (READ, OPENAT, CONNECT):
+        assert decide(machine, call[machine]) == ALLOW
+
+
+@MACHINES
+def test_processes_cannot_be_started_and_threads_can(machine: str) -> None:
+    assert decide(machine, EXECVE[machine]) == EPERM
+    assert decide(machine, CLONE[machine], FORK_FLAGS) == EPERM
+    assert decide(machine, CLONE[machine], PTHREAD_FLAGS) == ALLOW
+    assert decide(machine, CLONE3) == ENOSYS
+    assert machine != "x86_64" or decide(machine, 57) == decide(machine, 58) == EPERM
+
+
+@MACHINES
+def test_a_function_that_may_have_processes_starts_them_and_nothing_else(machine: str) -> None:
+    assert decide(machine, EXECVE[machine], processes=True) == ALLOW
+    assert decide(machine, CLONE[machine], FORK_FLAGS, processes=True) == ALLOW
+    assert decide(machine, CLONE3, processes=True) == ALLOW
+    assert decide(machine, PTRACE[machine], processes=True) == EPERM
+
+
+@MACHINES
+def test_signals_reach_only_itself(machine: str) -> None:
+    for call in (KILL_CALL, TGKILL):
+        assert decide(machine, call[machine], PID) == ALLOW
+        assert {decide(machine, call[machine], pid) for pid in (0, 1, PID + 1, 0xFFFFFFFF)} == {EPERM}
+
+
+@MACHINES
+def test_limits_of_others_are_not_its_own(machine: str) -> None:
+    assert {decide(machine, PRLIMIT[machine], pid) for pid in (0, PID)} == {ALLOW}
+    assert decide(machine, PRLIMIT[machine], 1) == EPERM
+
+
+@MACHINES
+def test_sockets_are_those_of_the_internet(machine: str) -> None:
+    assert {decide(machine, SOCKET[machine], family) for family in (2, 10, 16)} == {ALLOW}
+    assert {decide(machine, SOCKET[machine], family) for family in (1, 17, 38, 40)} == {EPERM}
+    assert decide(machine, SOCKETPAIR[machine], 1, 0o2004001) == ALLOW
+    assert {decide(machine, SOCKETPAIR[machine], 1, kind) for kind in (2, 0o2000002, 5)} == {EPERM}
+
+
+@MACHINES
+def test_io_uring_is_not_there(machine: str) -> None:
+    assert decide(machine, IO_URING_SETUP) == ENOSYS
+
+
+def test_calls_of_another_machine_end_the_process() -> None:
+    assert decide("x86_64", 0, of="aarch64") == KILL
+
+
+def test_the_other_numbering_of_x86_is_not_there() -> None:
+    assert decide("x86_64", 0x40000000 | 59) == ENOSYS
+
+
+@MACHINES
+def test_every_jump_stays_within_the_filter(machine: str) -> None:
+    steps = program(machine, PID, processes=False)
+    assert all(at + 1 + max(step[1], step[2]) < len(steps) for at, step in enumerate(steps[:-1]))
+    assert len(steps) < 4096
+    assert steps[-1] == (0x06, 0, 0, ALLOW)
+
+
+def test_every_call_in_the_table_is_used() -> None:
+    denied = {*seccomp._OTHERS, *seccomp._MEMORY, *seccomp._KERNEL, *seccomp._PROCESSES, *seccomp._ABSENT}
+    assert set(seccomp._NUMBERS) == denied | {*seccomp._OF_ITSELF_ONLY, *seccomp._SIGNALS, "clone", "clone3"} | {
+        "socket",
+        "socketpair",
+    }

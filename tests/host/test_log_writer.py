@@ -1,0 +1,307 @@
+"""What a host is told reaches the database: in batches, within bounds, without secrets; no loss is silent."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from outdial.clock import VirtualClock
+from outdial.db.session import Database
+from outdial.host.frames import Line
+from outdial.host.log_writer import LOG_AT_ONCE, LOG_PER_SECOND, LONGEST_LINE, LONGEST_PATH, LogWriter
+from tests.support.factories import NOW
+from tests.support.function_log import WORKER, host_database, invocation, line, request_id
+from tests.support.postgres import Scratch
+
+SECRETS = {"STRIPE_API_KEY": "sk_live_123456", "SUPABASE_DB_URL": "postgresql://u:hunter2secret@h/d"}
+
+
+@pytest.fixture
+async def host(database: Scratch) -> AsyncIterator[Database]:
+    async with await host_database(database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(NOW)
+
+
+class Seconds:
+    """A clock of seconds that stands still."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def seconds() -> Seconds:
+    return Seconds()
+
+
+@pytest.fixture
+def writer(host: Database, clock: VirtualClock, seconds: Seconds) -> LogWriter:
+    return LogWriter(host, clock, SECRETS, seconds=seconds)
+
+
+async def lines_of(connection: asyncpg.Connection, columns: str = "text") -> list[Any]:
+    rows = await connection.fetch(f"select {columns} from host.log_lines order by id")  # noqa: S608
+    return [row[0] if len(row) == 1 else tuple(row) for row in rows]
+
+
+async def test_an_invocation_is_stored_as_it_was_told(writer: LogWriter, connection: asyncpg.Connection) -> None:
+    record = invocation(status=546, code="WORKER_RESOURCE_LIMIT", cold=True, ms=12.25)
+    writer.invocation(record)
+
+    assert await writer.run_once() == 1
+    row = dict(await connection.fetchrow("select * from host.invocations") or {})
+    del row["id"]
+    assert {**row, "request_id": str(row["request_id"]), "execution_id": str(row["execution_id"])} == record._asdict()
+    assert await writer.run_once() == 0
+
+
+async def test_lines_are_stored_with_the_request_and_the_worker_that_they_belong_to(
+    writer: LogWriter, connection: asyncpg.Connection
+) -> None:
+    id = request_id()
+    writer.lines("hello", 3, WORKER, [line("one", level="debug", request_id=id), line("two", after_s=0.25)], 0)
+    writer.lines("other", 0, "", [line("three", level="error")], 0)
+    await writer.run_once()
+
+    columns = "at, slug, version, execution_id::text, request_id::text, level, kind, text, details::text"
+    assert await lines_of(connection, columns) == [
+        (NOW, "hello", 3, WORKER, id, "debug", "log", "one", None),
+        (NOW + timedelta(milliseconds=250), "hello", 3, WORKER, None, "info", "log", "two", None),
+        (NOW, "other", 0, None, None, "error", "log", "three", None),
+    ]
+
+
+async def test_what_happens_to_workers_is_stored_with_what_is_known_of_it(
+    writer: LogWriter, connection: asyncpg.Connection
+) -> None:
+    writer.event("hello", 3, WORKER, "boot", {"boot_ms": 34.6, "pid": 7})
+    writer.event("hello", 3, WORKER, "shutdown", {"reason": "idle", "cpu_s": 1.5})
+    writer.event(
+        "hello", 3, WORKER, "boot_failed", {"reason": "ImportError", "traceback": "Traceback ...\nImportError"}
+    )
+    await writer.run_once()
+
+    assert await lines_of(connection, "kind, level, text") == [
+        ("boot", "info", "booted (time: 35ms)"),
+        ("shutdown", "info", "shut down: idle"),
+        ("boot_failed", "error", "failed to boot: ImportError\nTraceback ...\nImportError"),
+    ]
+    details = [json.loads(text) for text in await lines_of(connection, "details::text")]
+    assert details == [{"boot_ms": 34.6, "pid": 7}, {"cpu_s": 1.5, "reason": "idle"}, {"reason": "ImportError"}]
+
+
+async def test_secrets_and_phone_numbers_are_taken_out_of_lines_events_and_paths(
+    writer: LogWriter, connection: asyncpg.Connection
+) -> None:
+    writer.lines("hello", 3, WORKER, [line("key sk_live_123456 for +12125550123"), line("hunter2secret")], 0)
+    writer.event("hello", 3, WORKER, "shutdown", {"reason": "sk_live_123456", "more": ["hunter2secret"]})
+    for path in ("/hello/%2B12125550123", "/hello/sk_live%5F123456", "/hello/a%20b"):
+        writer.invocation(invocation(path=path))
+    await writer.run_once()
+
+    rows = await lines_of(connection, "text, details::text")
+    assert [row[0] for row in rows] == ["key [secret] for +12***23", "[secret]", "shut down: [secret]"]
+    assert json.loads(rows[2][1]) == {"reason": "[secret]", "more": "['[secret]']"}
+    paths = await connection.fetch("select path from host.invocations order by id")
+    assert [row["path"] for row in paths] == ["/hello/+12***23", "/hello/[secret]", "/hello/a%20b"]
+
+
+async def test_secrets_that_become_known_later_are_taken_out_from_then_on(
+    writer: LogWriter, connection: asyncpg.Connection
+) -> None:
+    for _ in range(2):
+        writer.lines("hello", 3, WORKER, [line("new-secret-value")], 0)
+        writer.invocation(invocation(path="/hello/new-secret-value"))
+        await writer.run_once()
+        writer.know_secrets({"NEW_TOKEN": "new-secret-value"})
+
+    assert await lines_of(connection) == ["new-secret-value", "[secret]"]
+    paths = await connection.fetch("select path from host.invocations order by id")
+    assert [row["path"] for row in paths] == ["/hello/new-secret-value", "/hello/[secret]"]
+
+
+@pytest.mark.parametrize("at_ms", [0, -1, 1 << 62])
+async def test_a_worker_that_tells_a_wrong_time_and_no_request_does_not_get_its_way(
+    writer: LogWriter, connection: asyncpg.Connection, at_ms: int
+) -> None:
+    writer.lines("hello", 3, WORKER, [Line(at_ms, "info", "'; drop table", "nul \0 here")], 0)
+    await writer.run_once()
+
+    columns = "at, request_id, text"
+    assert await lines_of(connection, columns) == [(NOW, None, "nul \N{REPLACEMENT CHARACTER} here")]
+
+
+async def test_one_entry_that_cannot_be_stored_does_not_take_others_with_it_and_is_told(
+    writer: LogWriter, connection: asyncpg.Connection
+) -> None:
+    for number in range(7):
+        writer.invocation(invocation(path=f"/hello/{number}", cpu_us=1 << 63 if number == 3 else 1))
+    writer.invocation(invocation(path="/hello/\udcff"))
+    await writer.run_once()
+    await writer.run_once()
+
+    paths = await connection.fetch("select path from host.invocations order by id")
+    assert [row["path"] for row in paths] == [f"/hello/{number}" for number in (0, 1, 2, 4, 5, 6)]
+    assert writer.dropped == {("hello", "invocations"): 2}
+    assert await lines_of(connection, "slug, kind, text") == [
+        ("hello", "dropped", "2 invocations of the log were not kept")
+    ]
+
+
+async def test_long_texts_are_cut(writer: LogWriter, connection: asyncpg.Connection) -> None:
+    writer.invocation(invocation(path="/" + "x" * 5_000))
+    writer.lines("hello", 3, WORKER, [line("y" * 20_000)], 0)
+    await writer.run_once()
+
+    assert await connection.fetchval("select length(path) from host.invocations") == LONGEST_PATH
+    assert await connection.fetchval("select length(text) from host.log_lines") == LONGEST_LINE
+
+
+# Bounds.
+
+
+async def test_a_function_that_logs_without_end_is_held_to_its_allowance_and_others_are_not(
+    writer: LogWriter, connection: asyncpg.Connection, seconds: Seconds
+) -> None:
+    flood = [line("z" * 9_900)] * (2 * LOG_AT_ONCE // 10_000)
+    writer.lines("noisy", 1, WORKER, flood, 5)
+    writer.lines("quiet", 1, WORKER, [line("heard")], 0)
+    kept = LOG_AT_ONCE // 10_000
+    assert writer.dropped == {("noisy", "lines"): len(flood) - kept + 5}
+
+    seconds.now += 1
+    writer.lines("noisy", 1, WORKER, flood, 0)
+    kept += (LOG_AT_ONCE % 10_000 + LOG_PER_SECOND) // 10_000
+    await writer.run_once()
+
+    counts = await connection.fetch("select slug, kind, count(*) from host.log_lines group by 1, 2 order by 1, 2")
+    assert [tuple(row) for row in counts] == [("noisy", "dropped", 1), ("noisy", "log", kept), ("quiet", "log", 1)]
+    lost = 2 * len(flood) - kept + 5
+    told = await connection.fetchrow("select text, level, details::text from host.log_lines where kind = 'dropped'")
+    assert tuple(told or ()) == (f"{lost} lines of the log were not kept", "warning", f'{{"lines": {lost}}}')
+
+
+async def test_while_the_database_is_away_the_newest_are_kept_and_the_loss_is_told_when_it_is_back(
+    database: Scratch, host: Database, connection: asyncpg.Connection, clock: VirtualClock
+) -> None:
+    writer = LogWriter(host, clock, {}, most_waiting=10_000)
+    await connection.execute("alter table host.invocations rename to away")
+    for number in range(30):
+        writer.invocation(invocation(path=f"/hello/{number}"))
+        if number % 10 == 9:
+            with pytest.raises(asyncpg.UndefinedTableError):
+                await writer.run_once()
+    await connection.execute("alter table host.away rename to invocations")
+    await writer.run_once()
+
+    paths = [row["path"] for row in await connection.fetch("select path from host.invocations order by id")]
+    assert len(paths) == 14
+    assert paths == [f"/hello/{number}" for number in range(16, 30)]
+    assert writer.dropped == {("hello", "invocations"): 16}
+    told = [json.loads(text) for text in await lines_of(connection, "details::text")]
+    assert sum(one["invocations"] for one in told) == 16
+
+
+async def test_a_loss_that_could_not_be_told_is_told_later_and_once(
+    writer: LogWriter, connection: asyncpg.Connection
+) -> None:
+    writer.lines("hello", 3, WORKER, [], 4)
+    await connection.execute("alter table host.log_lines rename to away")
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await writer.run_once()
+    await connection.execute("alter table host.away rename to log_lines")
+    for _ in range(2):
+        await writer.run_once()
+
+    assert await lines_of(connection) == ["4 lines of the log were not kept"]
+
+
+async def test_a_full_batch_is_written_without_waiting_and_the_rest_at_the_stop(
+    host: Database, clock: VirtualClock, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await connection.execute(
+        "create function tell() returns trigger language plpgsql as"
+        " $$ begin perform pg_notify('written', ''); return null; end $$;"
+        "create trigger tell after insert on host.invocations for each statement execute function tell()"
+    )
+    heard: asyncio.Queue[object] = asyncio.Queue()
+    await connection.add_listener("written", lambda *told: heard.put_nowait(told))
+    monkeypatch.setattr("outdial.host.log_writer._PAUSE", timedelta(hours=1))
+    writer = LogWriter(host, clock, {})
+    writer.invocation(invocation())
+    writer.start()
+    async with asyncio.timeout(10):
+        await heard.get()
+        for _ in range(500):
+            writer.invocation(invocation())
+        await heard.get()
+    writer.invocation(invocation())
+    await writer.stop()
+
+    assert await connection.fetchval("select count(*) from host.invocations") == 502
+
+
+async def test_a_loss_while_a_loss_is_told_is_told_next(
+    writer: LogWriter, database: Scratch, connection: asyncpg.Connection
+) -> None:
+    writer.lines("hello", 3, WORKER, [], 4)
+    blocking = await asyncpg.connect(database.dsn)
+    async with blocking.transaction():
+        await blocking.execute("lock table host.log_lines")
+        writing = asyncio.create_task(writer.run_once())
+        waiting = "select count(*) from pg_locks where not granted and relation = 'host.log_lines'::regclass"
+        while not await connection.fetchval(waiting):
+            pass
+        writer.lines("hello", 3, WORKER, [], 2)
+    await blocking.close()
+    await writing
+    await writer.run_once()
+
+    kept = "lines of the log were not kept"
+    assert await lines_of(connection) == [f"4 {kept}", f"2 {kept}"]
+
+
+async def test_the_stop_gives_up_on_a_database_that_does_not_answer(
+    writer: LogWriter, database: Scratch, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outdial.host.log_writer._PATIENCE_AT_STOP_S", 0.1)
+    blocking = await asyncpg.connect(database.dsn)
+    async with blocking.transaction():
+        await blocking.execute("lock table host.invocations")
+        writer.start()
+        writer.invocation(invocation())
+        await writer.stop()
+    await blocking.close()
+
+    assert await connection.fetchval("select count(*) from host.invocations") == 0
+
+
+async def test_only_the_transactions_of_the_log_do_not_wait_for_the_disk(
+    writer: LogWriter, host: Database, database: Scratch, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(
+        f"alter database {database.name} set synchronous_commit = on"
+    )  # the tests' server has it off
+    await connection.execute(
+        "create table public.seen (setting text); grant insert on public.seen to outdial_host;"
+        "create function note() returns trigger language plpgsql security definer as"
+        " $$ begin insert into public.seen values (current_setting('synchronous_commit')); return null; end $$;"
+        "create trigger note after insert on host.invocations for each statement execute function note()"
+    )
+    writer.invocation(invocation())
+    await writer.run_once()
+
+    assert await connection.fetchval("select setting from public.seen") == "off"
+    async with host.transaction() as other:
+        assert await other.fetchval("select current_setting('synchronous_commit')") == "on"

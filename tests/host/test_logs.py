@@ -1,0 +1,36 @@
+"""What sinks have in common."""
+
+from collections.abc import Mapping, Sequence
+
+from outdial.host.frames import Line
+from outdial.host.logs import Discard, EventKind, Everywhere, InvocationRecord, Sink
+from tests.support.function_log import WORKER, invocation, line
+
+
+class Kept:
+    """A sink that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def invocation(self, record: InvocationRecord) -> None:
+        self.told.append(record)
+
+    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[Line], dropped: int) -> None:
+        self.told.append((slug, version, execution_id, lines, dropped))
+
+    def event(self, slug: str, version: int, execution_id: str, kind: EventKind, fields: Mapping[str, object]) -> None:
+        self.told.append((slug, version, execution_id, kind, fields))
+
+
+def test_everywhere_tells_each_sink_the_same() -> None:
+    one, other = Kept(), Kept()
+    sink: Sink = Everywhere(one, Discard(), other)
+    record, said = invocation(), [line()]
+
+    sink.invocation(record)
+    sink.lines("hello", 3, WORKER, said, 2)
+    sink.event("hello", 3, WORKER, "boot", {"boot_ms": 30.0})
+
+    told = [record, ("hello", 3, WORKER, said, 2), ("hello", 3, WORKER, "boot", {"boot_ms": 30.0})]
+    assert one.told == other.told == told

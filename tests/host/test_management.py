@@ -1,0 +1,268 @@
+"""The management API: who is let in, what it tells, and what it refuses."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import pytest
+
+from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
+from outdial.host.management import BURST, LARGEST_BODY, LARGEST_DEPLOYMENT, STRANGERS_BURST, ApiError
+from outdial.host.multipart import read_form
+from outdial.host.operations import Operations
+from outdial.host.tokens import new_token
+from outdial.http import Answer, Head
+from tests.support.deploying import FUNCTIONS, PROJECT, REF, Host, hosting, saying
+from tests.support.hosting import KEYS
+from tests.support.postgres import Scratch
+
+SECRETS = f"{PROJECT}/secrets"
+
+
+@pytest.fixture
+async def host(database: Scratch, tmp_path: Path) -> AsyncIterator[Host]:
+    async with hosting(database, tmp_path) as (one,):
+        yield one
+
+
+def told(answer: Answer) -> dict[str, str]:
+    found: dict[str, str] = msgspec.json.decode(answer.body)
+    return found
+
+
+# Who is let in.
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer sbp_short", f"Bearer {LOCAL_SECRET_KEY}", f"Basic sbp_{'a' * 40}", f"Bearer sbp_{'A' * 40}"],
+)
+async def test_without_what_could_be_a_token_nobody_sends_a_body(host: Host, authorization: str) -> None:
+    for path in ("/v1/projects", SECRETS, f"{FUNCTIONS}/deploy"):
+        head = Head("POST", path, "", [(b"authorization", authorization.encode())] if authorization else [])
+        answer = host.api.admit(head)
+
+        assert isinstance(answer, Answer)
+        assert answer.status == 401
+        assert "outdial tokens create" in told(answer)["message"]
+        assert b"sb-error-code: UNAUTHORIZED\r\n" in answer.headers
+
+
+async def test_a_token_that_was_never_given_out_is_refused_everywhere(host: Host) -> None:
+    host.token = new_token()
+    for method, path in (("GET", "/v1/projects"), ("POST", f"{FUNCTIONS}/deploy"), ("GET", "/v1/nowhere")):
+        answer = await host.ask(method, path)
+        assert (answer.status, told(answer)["code"]) == (401, "UNAUTHORIZED")
+
+
+async def test_a_token_is_refused_from_the_moment_at_which_it_was_revoked(
+    host: Host, connection: asyncpg.Connection
+) -> None:
+    await host.json("GET", "/v1/projects")
+    assert await host.api.knows(host.token)
+    await connection.execute("update host.access_tokens set revoked_at = now()")
+
+    assert (await host.ask("GET", "/v1/projects")).status == 401
+    assert not await host.api.knows(host.token)
+
+
+async def test_bodies_are_bounded_and_those_of_deployments_are_larger(host: Host) -> None:
+    def admitted(path: str) -> int | Answer:
+        return host.api.admit(Head("POST", path, "", [(b"authorization", f"Bearer {host.token}".encode())]))
+
+    assert admitted(f"{FUNCTIONS}/deploy") == LARGEST_DEPLOYMENT == 25 * 2**20
+    assert admitted(SECRETS) == LARGEST_BODY
+
+
+async def test_many_requests_with_one_token_are_slowed_down(host: Host) -> None:
+    await host.json("GET", "/v1/projects")
+    answers = await asyncio.gather(*(host.ask("GET", "/v1/projects") for _ in range(int(BURST) + 60)))
+
+    statuses = [answer.status for answer in answers]
+    refused = next(answer for answer in answers if answer.status == 429)
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) >= BURST
+    assert b"retry-after: " in refused.headers
+    assert told(refused)["code"] == "RATE_LIMIT_EXCEEDED"
+
+
+async def test_guessing_tokens_is_slowed_down_and_does_not_lock_out_who_is_known(host: Host) -> None:
+    good = host.token
+    await host.json("GET", "/v1/projects")
+    statuses = []
+    for _ in range(int(STRANGERS_BURST) + 20):
+        host.token = new_token()
+        statuses.append((await host.ask("GET", "/v1/projects")).status)
+    host.token = good
+
+    assert set(statuses) == {401, 429}
+    assert statuses[: int(STRANGERS_BURST) - 1].count(429) == 0
+    await host.json("GET", "/v1/projects")
+
+
+@pytest.mark.parametrize(
+    ("behind_proxy", "protocol", "status"), [(True, "http", 403), (True, "https", 0), (False, "http", 0)]
+)
+async def test_behind_a_proxy_a_token_that_was_readable_on_its_way_is_refused(
+    host: Host, behind_proxy: bool, protocol: str, status: int
+) -> None:
+    operations = Operations(lambda: (b"", ""), dict, host.api, behind_proxy=behind_proxy)
+    token = (b"authorization", f"Bearer {host.token}".encode())
+    answer = operations.admit(Head("GET", "/v1/projects", "", [token, (b"x-forwarded-proto", protocol.encode())]))
+
+    assert (answer.status if isinstance(answer, Answer) else 0) == status
+
+
+# What is told.
+
+
+async def test_the_project_is_the_only_one(host: Host) -> None:
+    (project,) = await host.json("GET", "/v1/projects")
+
+    assert project == await host.json("GET", PROJECT)
+    assert (project["ref"], project["id"], project["status"], project["region"]) == (
+        REF, REF, "ACTIVE_HEALTHY", "local"
+    )  # fmt: skip
+    other = "/v1/projects/abcdefghijklmnopqrst"
+    for path in (other, f"{other}/functions", f"{other}/secrets"):
+        assert REF in (await host.json("GET", path, status=404))["message"]
+
+
+async def test_keys_that_open_everything_are_not_shown_whole(host: Host) -> None:
+    answer = await host.ask("GET", f"{PROJECT}/api-keys?reveal=true")
+    keys = {(key["type"], key["name"]): key["api_key"] for key in msgspec.json.decode(answer.body)}
+
+    assert keys[("legacy", "anon")] == LOCAL_PUBLISHABLE_KEY
+    assert keys[("legacy", "service_role")] is None
+    assert LOCAL_SECRET_KEY.encode() not in answer.body
+    assert LOCAL_JWT_SECRET.encode() not in answer.body
+
+
+async def test_what_is_not_there_is_told_as_json(host: Host) -> None:
+    assert (await host.json("GET", "/v1/nowhere", status=404))["code"] == "NOT_FOUND"
+    assert (await host.json("GET", f"{FUNCTIONS}/nope", status=404))["message"] == "Function not found"
+    answer = await host.ask("PUT", SECRETS)
+    assert answer.status == 405
+    assert b"allow: GET, POST, DELETE\r\n" in answer.headers
+
+
+async def test_errors_have_the_message_under_each_name_that_clients_look_for(host: Host) -> None:
+    answer = await host.json("GET", f"{FUNCTIONS}/nope", status=404)
+
+    assert answer == {"message": "Function not found", "error": "Function not found", "code": "NOT_FOUND"}
+
+
+async def test_no_page_in_a_browser_may_read_an_answer(host: Host) -> None:
+    answers = [
+        await host.ask("GET", "/v1/projects"),
+        await host.ask("OPTIONS", "/v1/projects"),
+        ApiError(1, "", "").answer(),
+    ]
+
+    assert not any(b"access-control" in answer.headers.lower() for answer in answers)
+
+
+async def test_questions_about_the_log_go_to_the_log(host: Host) -> None:
+    answer = await host.json("GET", f"{PROJECT}/analytics/endpoints/logs.all?sql=select%201&limit=5")
+
+    assert answer == {"asked": "logs.all", "sql": "select 1", "limit": "5"}
+
+
+async def test_a_database_that_is_away_is_told(host: Host, database: Scratch, connection: asyncpg.Connection) -> None:
+    await connection.execute("revoke usage on schema host from outdial_host")
+
+    assert (await host.json("GET", "/v1/projects", status=503))["code"] == "DATABASE_UNREACHABLE"
+
+
+# Functions.
+
+
+async def test_what_docker_has_bundled_is_refused_with_the_remedy(host: Host) -> None:
+    eszip = "application/vnd.denoland.eszip"
+    await host.deploy("hello", saying("1"))
+    answers = [
+        await host.ask("POST", f"{FUNCTIONS}?slug=new&name=new", b"EZBR", eszip),
+        await host.ask("PATCH", f"{FUNCTIONS}/hello?slug=hello", b"EZBR", eszip),
+        await host.ask("GET", f"{FUNCTIONS}/hello/body"),
+    ]
+
+    assert [answer.status for answer in answers] == [400, 400, 406]
+    assert all("--use-api" in told(answer)["message"] for answer in answers)
+    assert await host.say("hello") == "1"
+
+
+@pytest.mark.parametrize(
+    ("query", "content_type", "body"),
+    [
+        ("slug=hello", "application/json", b"{}"),
+        ("slug=hello", "multipart/form-data; boundary=b", b"--b--"),
+        ("slug=../etc", "multipart/form-data; boundary=b", b"--b--"),
+        ("", "multipart/form-data; boundary=b", b"--b--"),
+    ],
+)
+async def test_a_deployment_that_cannot_be_read_is_refused(
+    host: Host, query: str, content_type: str, body: bytes
+) -> None:
+    answer = await host.ask("POST", f"{FUNCTIONS}/deploy?{query}", body, content_type)
+
+    assert (answer.status, told(answer)["code"]) == (400, "INVALID_REQUEST")
+
+
+async def test_what_was_deployed_can_be_downloaded_byte_for_byte(host: Host) -> None:
+    odd = {
+        "supabase/functions/hello/ünï cödé.bin": bytes(range(256)) + b"\r\n--",
+        "supabase/functions/hello/empty": b"",
+    }
+    source = saying("1")
+    await host.deploy("hello", source, {**odd, "supabase/config.toml": b"[functions.hello]\nmemory_mb = 64"})
+    answer = await host.ask("GET", f"{FUNCTIONS}/hello/body", accept="multipart/form-data")
+
+    content_type = answer.headers.decode().partition(": ")[2].strip()
+    metadata, *files = read_form(content_type, answer.body)
+    assert msgspec.json.decode(metadata.content) == {"deno2_entrypoint_path": "supabase/functions/hello/index.py"}
+    assert {part.filename: part.content for part in files} == {
+        "supabase/functions/hello/index.py": source.encode(),
+        **odd,
+    }
+    assert all(part.headers["supabase-path"] == part.filename for part in files)
+
+
+# Secrets.
+
+
+async def test_secrets_are_listed_by_their_digest_and_never_told(host: Host) -> None:
+    answer = await host.ask("POST", SECRETS, msgspec.json.encode([{"name": "A", "value": "s3cret"}]))
+    assert (answer.status, answer.body) == (201, b"")
+
+    (secret,) = await host.json("GET", SECRETS)
+    assert (secret["name"], secret["value"]) == ("A", hashlib.sha256(b"s3cret").hexdigest())
+    assert secret["updated_at"].endswith("Z")
+    answer = await host.ask("DELETE", SECRETS, b'["A", "NEVER_SET"]')
+    assert (answer.status, answer.body) == (200, b"")
+    assert await host.json("GET", SECRETS) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[{"name": "SUPABASE_URL", "value": "s3cret"}]', b'[{"name": "A B", "value": "s3cret"}]', b'{"A": "s3cret"}',
+        b'[{"name": "A", "value": 5, "note": "s3cret"}]', b's3cret', b'[{"name": "A", "value": "s3cret\\u0000"}]',
+    ],
+)  # fmt: skip
+async def test_a_secret_that_cannot_be_set_is_refused_without_being_quoted(host: Host, body: bytes) -> None:
+    answer = await host.ask("POST", SECRETS, body)
+
+    assert answer.status == 400
+    assert b"s3cret" not in answer.body
+    assert await host.json("GET", SECRETS) == []
+
+
+async def test_a_host_whose_key_is_another_one_says_so(database: Scratch, tmp_path: Path, host: Host) -> None:
+    await host.json("POST", SECRETS, [{"name": "A", "value": "1"}], status=201)
+    (tmp_path / "secrets.key").unlink()
+    with pytest.raises(Exception, match="the secret A was encrypted with a key that OUTDIAL_SECRETS_KEY does not have"):
+        async with hosting(database, tmp_path, settings=KEYS):
+            pass

@@ -1,0 +1,102 @@
+"""The containers of the manifests, as processes: each works with the command and the settings that it is given."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from outdial.auth.keys import LOCAL_SECRET_KEY
+from outdial.cli.stack import LOCAL_WEBHOOK_SECRET
+from outdial.db.migrate import supabase_dir
+from outdial.host.deployments.source import read_source
+from outdial.host.manifests import Cluster, manifests
+from outdial.host.manifests.parts import PORT
+from tests.support.clusters import Object, environment_in_cluster
+from tests.support.postgres import Scratch
+from tests.support.processes import Launcher, Process, reserved_port
+
+SETTINGS = {"SUPABASE_URL": "http://127.0.0.1:54321", "RETELL_BASE_URL": "http://127.0.0.1:9"}
+HEALTH = "/functions/v1/_internal/health"
+
+
+class Pods:
+    """Runs containers of this repository's manifests on one database."""
+
+    def __init__(self, launcher: Launcher, database: Scratch, port: int) -> None:
+        self.launcher, self.database, self.port = launcher, database, port
+        self.url = f"http://127.0.0.1:{port}"
+
+    async def start(self, name: str) -> Process:
+        """Start the container of that name, on a port of this machine."""
+        container = container_of(name)
+        program, *arguments = [str(self.port) if word == str(PORT) else word for word in container["command"]]
+        assert program == "outdial"
+        return await self.launcher.start(name, *arguments, **self.environment(container)).ready()
+
+    def environment(self, container: Object) -> dict[str, str]:
+        roles = ("outdial_api", "outdial_webhook", "outdial_dialer", "outdial_host")
+        secrets = {
+            "outdial": {
+                **{f"{role.upper()}_DB_URL": self.database.dsn_for(role) for role in roles},
+                "SUPABASE_SERVICE_ROLE_KEY": LOCAL_SECRET_KEY,
+            },
+            "outdial-retell-webhook-secret": {"RETELL_WEBHOOK_SECRET": LOCAL_WEBHOOK_SECRET},
+            "outdial-retell-api-key": {"RETELL_API_KEY": "key_of_nobody"},
+        }
+        return environment_in_cluster(container, secrets, SETTINGS)
+
+
+def container_of(name: str) -> Object:
+    source = read_source(supabase_dir())
+    functions = {slug: source.config(slug) for slug in source.bundles}
+    [file] = [file for file in manifests(functions, Cluster("kubernetes", "outdial:1")) if file.name == name]
+    [deployment] = [each for each in file.objects if each["kind"] == "Deployment"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert isinstance(container, dict)
+    return container
+
+
+@pytest.fixture
+def pods(tmp_path: Path, database: Scratch) -> Iterator[Pods]:
+    launcher = Launcher(tmp_path, {})
+    with reserved_port() as port:
+        try:
+            yield Pods(launcher, database, port)
+        finally:
+            for process in launcher.started:
+                process.end_for_good()
+
+
+async def test_the_webhook_takes_events_in_its_own_pod(pods: Pods) -> None:
+    process = await pods.start("retell-webhook")
+
+    async with aiohttp.ClientSession(pods.url) as client:
+        async with client.get(HEALTH) as response:
+            assert response.status == 200
+        event = {"event_type": "call_started", "data": {"call_id": "test-123"}}
+        signed = {"x-retell-signature": LOCAL_WEBHOOK_SECRET}
+        async with client.post("/functions/v1/retell-webhook", json=event, headers=signed) as response:
+            assert (response.status, await response.json()) == (200, {"success": True, "event": "call_started"})
+        async with client.post("/functions/v1/campaign-trigger") as response:
+            assert response.status == 404
+    assert await process.terminate() == 0
+
+
+async def test_campaigns_are_run_from_their_own_pod(pods: Pods) -> None:
+    process = await pods.start("campaign-trigger")
+
+    path, key = "/functions/v1/campaign-trigger", {"apikey": LOCAL_SECRET_KEY}
+    async with (
+        aiohttp.ClientSession(pods.url) as client,
+        client.post(path, json={"action": "schedule_check"}, headers=key) as response,
+    ):
+        assert (response.status, (await response.json())["success"]) == (200, True)
+    assert await process.terminate() == 0
+
+
+async def test_a_dialer_dials_from_its_own_pod(pods: Pods) -> None:
+    process = await pods.start("outdial-dialer")
+
+    assert await process.terminate() == 0
+    assert process.told("dialer.stopped")

@@ -1,0 +1,126 @@
+"""What Prometheus is told adds up."""
+
+import asyncio
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from outdial.host.metrics import Metrics
+from outdial.host.pool import PoolStats
+from tests.support.function_log import WORKER, invocation, line
+
+POOL = PoolStats(workers=5, idle=1, busy=3, under_way=40, waiting=7, started=9, killed=2)
+
+
+def samples(metrics: Metrics) -> dict[str, float]:
+    """Every sample by its name and its labels, as Prometheus' own reader finds it."""
+    page, kind = metrics.render()
+    assert kind == "text/plain; version=0.0.4; charset=utf-8"
+    found = {}
+    for family in text_string_to_metric_families(page.decode()):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}"] = sample.value
+    return found
+
+
+def test_invocations_are_counted_by_function_class_of_status_and_code() -> None:
+    metrics = Metrics()
+    for status in (200, 201, 404):
+        metrics.invocation(invocation(status=status))
+    for _ in range(2):
+        metrics.invocation(invocation(status=429, code="RATE_LIMIT_EXCEEDED", execution_id=""))
+    metrics.invocation(invocation("", status=404, code="NOT_FOUND", execution_id=""))
+
+    found = samples(metrics)
+    name = "outdial_function_invocations_total"
+    assert {key: value for key, value in found.items() if key.startswith(name)} == {
+        f"{name}{{code=,function=hello,status=2xx}}": 2,
+        f"{name}{{code=,function=hello,status=4xx}}": 1,
+        f"{name}{{code=RATE_LIMIT_EXCEEDED,function=hello,status=4xx}}": 2,
+        f"{name}{{code=NOT_FOUND,function=,status=4xx}}": 1,
+    }
+
+
+def test_durations_are_those_of_requests_that_a_worker_had() -> None:
+    metrics = Metrics()
+    for ms in (1.0, 1.5, 400_000.0):
+        metrics.invocation(invocation(ms=ms, cpu_us=500_000, cold=ms > 2))
+    metrics.invocation(invocation(ms=0.1, execution_id="", status=503))
+
+    found = samples(metrics)
+    bucket = "outdial_function_duration_seconds_bucket{{function=hello,le={}}}"
+    assert [found[bucket.format(le)] for le in ("0.001", "0.0025", "300.0", "+Inf")] == [1, 2, 2, 3]
+    assert found["outdial_function_duration_seconds_sum{function=hello}"] == pytest.approx(400.0025)
+    assert found["outdial_function_duration_seconds_count{function=hello}"] == 3
+    assert found["outdial_function_cpu_seconds_total{function=hello}"] == 1.5
+    assert found["outdial_function_cold_starts_total{function=hello}"] == 1
+    assert found["outdial_function_request_bytes_total{function=hello}"] == 480
+    assert found["outdial_function_response_bytes_total{function=hello}"] == 160
+
+
+def test_starts_of_workers_lines_and_what_the_log_lost_are_counted() -> None:
+    metrics = Metrics(dropped=lambda: {("hello", "lines"): 3})
+    metrics.event("hello", 3, WORKER, "boot", {"boot_ms": 31.0})
+    metrics.event("hello", 3, WORKER, "boot_failed", {"reason": "ImportError"})
+    metrics.event("hello", 3, WORKER, "shutdown", {"reason": "idle"})
+    metrics.lines("hello", 3, WORKER, [line(), line(), line(level="error")], 0)
+
+    found = samples(metrics)
+    assert found["outdial_function_boot_seconds_count{function=hello}"] == 1
+    assert found["outdial_function_boot_seconds_bucket{function=hello,le=0.03}"] == 0
+    assert found["outdial_function_boot_seconds_bucket{function=hello,le=0.05}"] == 1
+    assert found["outdial_function_boot_failures_total{function=hello}"] == 1
+    assert found["outdial_log_lines_total{function=hello,level=info}"] == 2
+    assert found["outdial_log_lines_total{function=hello,level=error}"] == 1
+    assert found["outdial_log_dropped_total{function=hello,what=lines}"] == 3
+
+
+def test_pools_are_looked_at_when_somebody_asks() -> None:
+    pools = {"hello": POOL}
+    metrics = Metrics(lambda: pools)
+
+    found = samples(metrics)
+    workers = {
+        state: found[f"outdial_function_workers{{function=hello,state={state}}}"] for state in ("idle", "busy", "other")
+    }
+    assert workers == {"idle": 1, "busy": 3, "other": 1}
+    assert found["outdial_function_requests{function=hello,state=waiting}"] == 7
+    assert found["outdial_function_requests{function=hello,state=under_way}"] == 40
+    assert found["outdial_function_workers_started_total{function=hello}"] == 9
+    assert found["outdial_function_workers_killed_total{function=hello}"] == 2
+    pools.clear()
+    assert not any("hello" in name for name in samples(metrics))
+
+
+async def test_the_lag_of_the_event_loop_is_measured_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = asyncio.Event()
+
+    class Noticed(Metrics):
+        def _measure_lag(self, due: float) -> None:
+            super()._measure_lag(due)
+            if samples(self)["outdial_event_loop_lag_seconds_count{}"] == 3:
+                self.stop()
+                measured.set()
+
+    monkeypatch.setattr("outdial.host.metrics._LOOK_S", 0.001)
+    metrics = Noticed()
+    metrics.start()
+    async with asyncio.timeout(10):
+        await measured.wait()
+
+    assert samples(metrics)["outdial_event_loop_lag_seconds_sum{}"] < 10
+
+
+def test_the_process_tells_of_its_memory_and_files() -> None:
+    found = samples(Metrics())
+    assert found["process_resident_memory_bytes{}"] > 1 << 20
+    assert found["process_open_fds{}"] > 2
+
+
+def test_two_hosts_of_one_process_do_not_share_their_numbers() -> None:
+    one, other = Metrics(), Metrics()
+    one.invocation(invocation())
+
+    assert "outdial_function_invocations_total{code=,function=hello,status=2xx}" in samples(one)
+    assert "outdial_function_invocations_total{code=,function=hello,status=2xx}" not in samples(other)

@@ -1,0 +1,265 @@
+"""Pools of real processes, forked from a real zygote."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outdial.host.bundle import Bundle
+from outdial.host.config import FunctionConfig
+from outdial.host.errors import BootFailed
+from outdial.host.invocation import Invocation
+from outdial.host.logs import EventKind
+from outdial.host.outcomes import Answered, Crashed, NotBooted, Outcome, OverLimit, TimedOut
+from outdial.host.pool import Pool
+from outdial.host.spawning import Zygote
+from tests.support.hosting import KEYS, PATIENCE_S, Kept, make_bundle, misbehaving
+
+SLOW = """
+    import asyncio
+    from outdial.functions import Context, Request, Response, with_supabase
+
+    @with_supabase(auth="none")
+    async def fetch(request: Request, ctx: Context) -> Response:
+        await asyncio.sleep(0.01)
+        return Response.json({"path": request.path})
+"""
+WORK_AFTERWARDS = """
+    import asyncio
+    from outdial.functions import Context, Request, Response, with_supabase
+
+    async def work() -> None:
+        await asyncio.sleep(0.05)
+        print("worked")
+
+    @with_supabase(auth="none")
+    async def fetch(request: Request, ctx: Context) -> Response:
+        ctx.wait_until(work())
+        return Response.json({})
+"""
+COMPUTES = """
+    import asyncio, time
+    from outdial.functions import Context, Request, Response, with_supabase
+
+    @with_supabase(auth="none")
+    async def fetch(request: Request, ctx: Context) -> Response:
+        for _ in range(2):
+            until = time.thread_time() + 0.015
+            while time.thread_time() < until:
+                pass
+            await asyncio.sleep(0)
+        return Response.json({})
+"""
+
+
+class Told(Kept):
+    """Keeps what it is told, for whoever waits until a worker has ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_over = asyncio.Event()
+
+    def event(self, slug: str, version: int, execution_id: str, kind: EventKind, fields: Mapping[str, object]) -> None:
+        super().event(slug, version, execution_id, kind, fields)
+        if kind == "shutdown":
+            self._is_over.set()
+
+    async def end_of_worker(self) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await self._is_over.wait()
+
+
+class Pools:
+    def __init__(self, zygote: Zygote) -> None:
+        self.kept, self.zygote = Told(), zygote
+        self._open: list[Pool] = []
+
+    def open(self, bundle: Bundle, **limits: Any) -> Pool:
+        self._open.append(Pool(bundle, FunctionConfig(**limits), KEYS, self.zygote, self.kept))
+        return self._open[-1]
+
+    def pids(self) -> list[int]:
+        return [fields["pid"] for _, kind, fields in self.kept.events if kind == "boot"]  # type: ignore[misc]
+
+    async def close(self) -> None:
+        await asyncio.gather(*(pool.drain(1) for pool in self._open))
+
+
+@pytest.fixture
+async def pools() -> AsyncIterator[Pools]:
+    async with Zygote.running() as zygote:
+        pools = Pools(zygote)
+        yield pools
+        await pools.close()
+
+
+def ask(pool: Pool, path: str = "/hello") -> asyncio.Task[Outcome]:
+    return asyncio.create_task(pool.invoke(Invocation("request", "POST", path, "", [], b"{}")))
+
+
+async def test_a_cold_start_and_warm_requests_are_answered(pools: Pools, tmp_path: Path) -> None:
+    pool = pools.open(make_bundle(tmp_path))
+
+    first, second = await ask(pool), await ask(pool)
+
+    assert isinstance(first, Answered)
+    assert isinstance(second, Answered)
+    assert (first.body, first.cold, second.cold) == (b'{"hello":"/hello"}', True, False)
+
+
+async def test_two_hundred_at_a_time_over_two_workers_are_all_answered(pools: Pools, tmp_path: Path) -> None:
+    pool = pools.open(make_bundle(tmp_path, source=SLOW), concurrency=32, max_workers=2, queue=200)
+
+    outcomes = await asyncio.gather(*(ask(pool, f"/hello/{n}") for n in range(200)))
+
+    bodies = [outcome.body.decode() for outcome in outcomes if isinstance(outcome, Answered)]
+    assert bodies == [f'{{"path":"/hello/{n}"}}' for n in range(200)]
+    assert len(pools.pids()) == 2
+
+
+async def test_an_idle_pool_scales_down_to_nothing(pools: Pools, tmp_path: Path) -> None:
+    pool = pools.open(make_bundle(tmp_path), idle_timeout_s=0.05)
+    await ask(pool)
+    (pid,) = pools.pids()
+
+    await pools.kept.end_of_worker()
+
+    assert pool.stats().workers == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_killing_a_worker_under_load_costs_only_what_it_had(pools: Pools, tmp_path: Path) -> None:
+    pool = pools.open(make_bundle(tmp_path, source=SLOW), concurrency=8, min_workers=2, max_workers=2, queue=500)
+    await pool.start()
+    asked = [ask(pool, f"/hello/{n}") for n in range(100)]
+    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+
+    os.kill(pools.pids()[0], signal.SIGKILL)
+    outcomes = await asyncio.gather(*asked)
+
+    crashed = [outcome for outcome in outcomes if isinstance(outcome, Crashed)]
+    answered = [outcome for outcome in outcomes if isinstance(outcome, Answered)]
+    assert 1 <= len(crashed) <= 8
+    assert {outcome.reason for outcome in crashed} == {"the process was ended by SIGKILL"}
+    assert len(answered) + len(crashed) == 100
+    assert isinstance(await ask(pool), Answered)
+
+
+async def test_draining_under_load_loses_nothing(pools: Pools, tmp_path: Path) -> None:
+    pool = pools.open(make_bundle(tmp_path, source=SLOW), concurrency=8, max_workers=2, queue=500)
+    asked = [ask(pool, f"/hello/{n}") for n in range(200)]
+    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+
+    await pool.drain(30)
+
+    assert {type(task.result()) for task in asked} == {Answered}
+    assert pool.stats().workers == 0
+
+
+async def test_work_in_the_background_is_done_before_a_worker_ends(pools: Pools, tmp_path: Path) -> None:
+    pool = pools.open(make_bundle(tmp_path, source=WORK_AFTERWARDS))
+    await ask(pool)
+
+    await pool.drain(30)
+
+    assert "worked" in [line.text for _, line in pools.kept.kept_lines]
+
+
+@pytest.mark.parametrize("mode", ["", "/printing"])
+async def test_a_function_that_spins_is_killed_and_others_stay_quick(pools: Pools, tmp_path: Path, mode: str) -> None:
+    good = pools.open(make_bundle(tmp_path), min_workers=1)
+    await good.start()
+    spins = pools.open(misbehaving("spins"), cpu_ms=500, max_workers=1)
+
+    spinning = ask(spins, f"/spins{mode}")
+    times = []
+    while not spinning.done():
+        began = time.perf_counter()
+        assert isinstance(await ask(good), Answered)
+        times.append(time.perf_counter() - began)
+
+    outcome = await spinning
+    assert isinstance(outcome, OverLimit)
+    assert (outcome.resource, outcome.limit) == ("cpu", 500)
+    assert 500 < outcome.used < 5_000
+    assert sorted(times)[len(times) // 2] < 0.05
+    assert isinstance(await ask(spins, "/spins/well"), Answered)
+
+
+async def test_many_requests_that_compute_a_little_each_are_not_taken_for_one_that_spins(
+    pools: Pools, tmp_path: Path
+) -> None:
+    pool = pools.open(make_bundle(tmp_path, source=COMPUTES), cpu_ms=200, max_workers=1)
+
+    outcomes = await asyncio.gather(*(ask(pool) for _ in range(20)))
+
+    assert {type(outcome) for outcome in outcomes} == {Answered}
+
+
+async def test_a_function_that_eats_memory_is_stopped_and_goes_on_with_a_new_worker(pools: Pools) -> None:
+    pool = pools.open(misbehaving("eats-memory"), memory_mb=64)
+
+    for mode in ("", "/at-once"):
+        outcome = await ask(pool, f"/eats-memory{mode}")
+        assert isinstance(outcome, OverLimit), outcome
+        assert (outcome.resource, outcome.limit) == ("memory", 64)
+    assert isinstance(await ask(pool, "/eats-memory/well"), Answered)
+
+
+async def test_memory_that_no_limit_of_the_system_counts_is_seen_from_outside(pools: Pools) -> None:
+    pool = pools.open(misbehaving("eats-memory"), memory_mb=64)
+    await ask(pool, "/eats-memory/shared")
+
+    await pools.kept.end_of_worker()
+
+    assert pool.stats().killed == 1
+    assert isinstance(await ask(pool, "/eats-memory/well"), Answered)
+
+
+async def test_a_function_that_never_answers_times_out_and_makes_room(pools: Pools) -> None:
+    pool = pools.open(misbehaving("never-answers"), wall_clock_s=0.2, max_workers=1, concurrency=1)
+
+    outcomes = await asyncio.gather(ask(pool, "/never-answers"), ask(pool, "/never-answers/well"))
+
+    assert isinstance(outcomes[0], TimedOut)
+    assert isinstance(outcomes[1], Answered)
+    await pools.kept.end_of_worker()
+    assert pool.stats().killed == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [("", "the process ended with status 2"), ("/hard", "the process ended with status 3"), ("/crash", "SIGSEGV")],
+)
+async def test_a_function_that_exits_crashes_its_own_requests_only(pools: Pools, mode: str, reason: str) -> None:
+    pool = pools.open(misbehaving("exits"))
+
+    outcome = await ask(pool, f"/exits{mode}")
+
+    assert isinstance(outcome, Crashed)
+    assert reason in outcome.reason
+    assert isinstance(await ask(pool, "/exits/well"), Answered)
+
+
+async def test_a_function_that_fails_at_import_says_where(pools: Pools) -> None:
+    pool = pools.open(misbehaving("fails-at-import"))
+
+    with pytest.raises(BootFailed, match=r"Traceback[\s\S]*in prepare[\s\S]*LookupError: no table for nobody"):
+        await pool.prove()
+    assert isinstance(await ask(pool), NotBooted)
+
+
+async def test_a_version_is_proved_by_a_worker_that_then_serves(pools: Pools, tmp_path: Path) -> None:
+    pool = pools.open(make_bundle(tmp_path))
+    await pool.prove()
+
+    outcome = await ask(pool)
+
+    assert isinstance(outcome, Answered)
+    assert not outcome.cold

@@ -1,0 +1,127 @@
+"""Whatever workers and callers do, each request has one outcome, is sent once at most, and no bound is passed."""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outdial.host.bundle import Bundle
+from outdial.host.config import FunctionConfig
+from outdial.host.frames import Invoke
+from outdial.host.invocation import Invocation
+from outdial.host.outcomes import Answered, NotBooted, Outcome, Overloaded
+from outdial.host.pool import Pool
+from outdial.host.spawning import Ended
+from tests.support.hosting import Kept
+from tests.support.workers import HandClock, Workman, Workshop
+
+CONFIG = FunctionConfig(
+    min_workers=1,
+    max_workers=3,
+    concurrency=2,
+    queue=3,
+    queue_timeout_s=5,
+    idle_timeout_s=8,
+    boot_timeout_s=3,
+    wall_clock_s=10,
+    max_requests=4,
+)
+events = st.sampled_from(["ask", "ask", "ask", "answer", "answer", "boot", "boot", "refuse", "crash", "spin", "leak"])
+steps = st.tuples(events, st.integers(0, 5), st.sampled_from([0.0, 0.0, 0.2, 1.1, 4.0]))
+
+
+@dataclass
+class World:
+    clock: HandClock = field(default_factory=HandClock)
+    starting: list[Workman] = field(default_factory=list)
+    kept: list[tuple[Workman, Invoke]] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+    asked: list[asyncio.Task[Outcome]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.shop = Workshop(self.receive, self.starting.append)
+        self.pool = Pool(Bundle("hello", 1, Path("code"), "index.py"), CONFIG, {}, self.shop, Kept(), clock=self.clock)
+
+    def receive(self, workman: Workman, received: Invoke) -> None:
+        self.sent.append(received.path)
+        self.kept.append((workman, received))
+
+    def answer(self, workman: Workman, received: Invoke) -> None:
+        self.sent.append(received.path)
+        workman.answer(received)
+
+    def step(self, event: str, which: int, seconds: float) -> None:
+        if event == "ask":
+            invocation = Invocation("request", "GET", f"/{len(self.asked)}", "", [], b"")
+            self.asked.append(asyncio.create_task(self.pool.invoke(invocation)))
+        elif event == "answer" and self.kept:
+            workman, received = self.kept.pop(which % len(self.kept))
+            workman.answer(received)
+        elif event in ("boot", "refuse") and self.starting:
+            workman = self.starting.pop(which % len(self.starting))
+            workman.be_ready() if event == "boot" else workman.fail("E")
+        elif self.shop.alive:
+            workman = self.shop.alive[which % len(self.shop.alive)]
+            self.harm(workman, event)
+        self.clock.pass_by(seconds)
+        self.pool.tick()
+
+    def harm(self, workman: Workman, event: str) -> None:
+        if event == "crash":
+            workman.end(Ended(1, 0, 0.1))
+        elif event == "spin":
+            workman.cpu += 1_500
+        elif event == "leak":
+            workman.memory += 90
+
+    def check_bounds(self) -> None:
+        stats = self.pool.stats()
+        # One more while a worn worker waits for the one that takes its place.
+        assert stats.idle + stats.busy <= CONFIG.max_workers + 1
+        assert stats.waiting <= CONFIG.most_at_once
+
+    async def end(self) -> None:
+        """Let everything boot and answer from now on, and take the pool out of service."""
+        self.shop.on_start, self.shop.on_request = Workman.be_ready, self.answer
+        for workman in self.starting:
+            workman.be_ready()
+        for workman, received in self.kept:
+            workman.answer(received)
+        await self.pool.drain(10)
+        self.shop.close()
+
+
+async def let_run() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def live(script: list[tuple[str, int, float]]) -> World:
+    world = World()
+    starting = asyncio.create_task(world.pool.start())
+    for event, which, seconds in script:
+        world.step(event, which, seconds)
+        world.check_bounds()
+        await let_run()
+        world.check_bounds()
+    await world.end()
+    await starting
+    return world
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(steps, max_size=60))
+def test_each_request_has_one_outcome_and_is_sent_once_at_most(script: list[tuple[str, int, float]]) -> None:
+    world = asyncio.run(live(script))
+
+    assert len(world.sent) == len(set(world.sent))
+    for number, task in enumerate(world.asked):
+        outcome, path = task.result(), f"/{number}"
+        if isinstance(outcome, Answered):
+            assert outcome.body == path.encode()
+        if isinstance(outcome, NotBooted | Overloaded):
+            assert path not in world.sent
+    assert world.shop.alive == []
+    assert world.pool.stats().workers == 0

@@ -1,0 +1,189 @@
+"""A request that asks for another region is answered by a host there, after one hop that clients cannot forge."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import pytest
+
+from outdial.clock import VirtualClock
+from outdial.functions import Response
+from outdial.host.gateway import Place
+from outdial.host.regions import Peer, Regions
+from outdial.http import serving
+from outdial.http.listening import listen
+from tests.support.gateway import Stand, answered, asking, make_stand
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+KEY = b"a secret of all hosts"
+
+
+class Host:
+    """One host of the environment, on its own address."""
+
+    def __init__(self, region: str, clock: VirtualClock, key: bytes) -> None:
+        self.regions = Regions(region, clock, key)
+        self.stand: Stand = make_stand(clock=clock, place=Place(region), regions=self.regions)
+        self.url = ""
+
+    @property
+    def peer(self) -> Peer:
+        return Peer(f"host in {self.regions.region}", self.regions.region, self.url)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Host"]:
+        listener = listen("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with serving(self.stand.gateway, listener):
+            yield self
+        await self.regions.close()
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(NOW)
+
+
+@pytest.fixture
+async def hosts(clock: VirtualClock) -> AsyncIterator[tuple[Host, Host]]:
+    """One in Ireland and one in Virginia, that know each other."""
+    async with Host("eu-west-1", clock, KEY).running() as here, Host("us-east-1", clock, KEY).running() as there:
+        here.regions.renew([there.peer])
+        there.regions.renew([here.peer])
+        yield here, there
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+@dataclass
+class Told:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+async def ask(session: aiohttp.ClientSession, host: Host, *, query: str = "", **headers: str) -> Told:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with session.post(f"{host.url}/functions/v1/hello{query}", data=b"the body", headers=named) as response:
+        return Told(response.status, response.headers, await response.read())
+
+
+async def test_a_header_or_a_parameter_chooses_the_region(
+    session: aiohttp.ClientSession, hosts: tuple[Host, Host]
+) -> None:
+    here, there = hosts
+    for asked in ({"x_region": "us-east-1"}, {"query": "?a=1&forceFunctionRegion=us-east-1"}):
+        response = await ask(session, here, **asked)
+        assert response.status == 200
+        assert response.headers["x-sb-edge-region"] == "us-east-1"
+        assert json.loads(response.body)["body"] == "the body"
+    # The host that answered keeps the record, and only that one.
+    assert here.stand.sink.invocations == []
+    assert [record.region for record in there.stand.sink.invocations] == ["us-east-1", "us-east-1"]
+
+
+@pytest.mark.parametrize("region", ["any", "eu-west-1", "sa-east-1", ""])
+async def test_everything_else_is_served_where_it_came_in(
+    session: aiohttp.ClientSession, hosts: tuple[Host, Host], region: str
+) -> None:
+    here, there = hosts
+    response = await ask(session, here, x_region=region)
+    assert response.headers["x-sb-edge-region"] == "eu-west-1"
+    assert there.stand.sink.invocations == []
+
+
+async def test_the_function_there_learns_of_the_client_and_the_id_stays(
+    session: aiohttp.ClientSession, hosts: tuple[Host, Host]
+) -> None:
+    here, there = hosts
+    pool = there.stand.shelf.put("hello")
+    head = asking(x_region="us-east-1", client="203.0.113.9", apikey="sb_publishable_x")
+    answer = await here.stand.gateway.respond(head, b"")
+
+    [invocation] = pool.invocations
+    told = dict(invocation.headers)
+    assert told[b"x-forwarded-for"] == b"203.0.113.9"
+    assert told[b"apikey"] == b"sb_publishable_x"
+    assert b"x-outdial-hop" not in told
+    assert f"sb-request-id: {invocation.request_id}\r\n".encode() in answer.headers
+
+
+@pytest.mark.parametrize("mark", ["1", "unsigned", "1763899200000,0,10.0.0.1,{}".format("0" * 64), ",,,", "é"])
+async def test_a_forged_mark_is_believed_in_nothing_but_that_the_request_stays_here(
+    hosts: tuple[Host, Host], mark: str
+) -> None:
+    here, there = hosts
+    pool = here.stand.shelf.put("hello", verify_jwt=True)
+    refused = await here.stand.gateway.respond(asking(x_region="us-east-1", x_outdial_hop=mark), b"")
+    assert refused.status == 401
+
+    pool = here.stand.shelf.put("hello")
+    await here.stand.gateway.respond(asking(x_outdial_hop=mark, client="192.0.2.7"), b"")
+    assert dict(pool.invocations[0].headers)[b"x-forwarded-for"] == b"192.0.2.7"
+    assert there.stand.sink.invocations == []
+
+
+async def test_a_mark_is_good_for_a_minute(hosts: tuple[Host, Host], clock: VirtualClock) -> None:
+    here, there = hosts
+    mark = here.regions._mark("id-1", "203.0.113.9").decode()
+    head = asking(x_outdial_hop=mark)
+    origin = there.regions.origin(head)
+    assert origin is not None
+    assert (origin.request_id, origin.client) == ("id-1", "203.0.113.9")
+
+    clock.advance(timedelta(seconds=61))
+    assert there.regions.origin(head) is None
+
+
+async def test_hosts_without_a_common_secret_still_serve_each_other(
+    session: aiohttp.ClientSession, clock: VirtualClock
+) -> None:
+    async with Host("eu-west-1", clock, b"one").running() as here, Host("us-east-1", clock, b"").running() as there:
+        # Each takes the other for the place to ask: without the mark this would go round for ever.
+        here.regions.renew([there.peer])
+        there.regions.renew([Peer("confused", "us-east-1-b", here.url), Peer("mirror", "us-east-1", here.url)])
+        response = await ask(session, here, x_region="us-east-1")
+    assert (response.status, response.headers["x-sb-edge-region"]) == (200, "us-east-1")
+
+
+async def test_the_next_host_of_a_region_is_asked_when_one_cannot_be_reached(
+    session: aiohttp.ClientSession, hosts: tuple[Host, Host]
+) -> None:
+    here, there = hosts
+    here.regions.renew([Peer("gone", "us-east-1", "http://127.0.0.1:1"), there.peer])
+    for _ in range(4):
+        assert (await ask(session, here, x_region="us-east-1")).status == 200
+
+
+async def test_a_region_that_cannot_be_reached_is_a_failure_of_the_relay(
+    session: aiohttp.ClientSession, hosts: tuple[Host, Host]
+) -> None:
+    here, _ = hosts
+    here.regions.renew([Peer("gone", "us-east-1", "http://127.0.0.1:1")])
+
+    response = await ask(session, here, x_region="us-east-1")
+
+    assert (response.status, response.headers["sb-error-code"]) == (502, "REGION_UNREACHABLE")
+    assert response.headers["x-relay-error"] == "true"
+    [record] = here.stand.sink.invocations
+    assert (record.status, record.code, record.slug) == (502, "REGION_UNREACHABLE", "hello")
+
+
+async def test_a_compressed_answer_comes_over_as_it_is(
+    session: aiohttp.ClientSession, hosts: tuple[Host, Host]
+) -> None:
+    here, there = hosts
+    packed = Response(b"\x1f\x8b not really", headers={"content-encoding": "gzip", "set-cookie": "a=b"})
+    there.stand.shelf.put("hello", lambda _: answered(packed))
+    answer = await here.stand.gateway.respond(asking(x_region="us-east-1", accept_encoding="gzip"), b"")
+
+    assert answer.body == b"\x1f\x8b not really"
+    assert b"content-encoding: gzip\r\n" in answer.headers
+    assert b"content-length" not in answer.headers.lower()

@@ -1,0 +1,190 @@
+"""Spawning: workers come and go, the zygote may be lost, and nothing stays behind."""
+
+import asyncio
+import json
+import os
+import signal
+import tempfile
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from outdial.host import frames
+from outdial.host.config import FunctionConfig
+from outdial.host.errors import ZygoteLost
+from outdial.host.scratch import Scratch
+from outdial.host.spawning import CannotSpawn, Ended, WorkerOrder, Zygote
+from tests.support.hosting import KEYS, Talk, has_ended, make_bundle
+
+HOME = """
+    import os
+    from outdial.functions import Context, Request, Response, with_supabase
+
+    @with_supabase(auth="none")
+    async def fetch(request: Request, ctx: Context) -> Response:
+        with open(os.path.join(os.environ["HOME"], "kept"), "w") as file:
+            file.write("x")
+        return Response.json(os.environ["HOME"])
+"""
+GARBLED = """
+    import os
+    from outdial.functions import Context, Request, Response, with_supabase
+
+    @with_supabase(auth="none")
+    async def fetch(request: Request, ctx: Context) -> Response:
+        os.write(3, b"\\xff" * 8)
+        return Response.json({})
+"""
+
+
+async def test_nothing_stays_behind(tmp_path: Path) -> None:
+    async with Zygote.running() as warm:
+        await Talk.begin(warm, make_bundle(tmp_path))
+    before = len(os.listdir("/proc/self/fd"))
+    async with Zygote.running() as zygote:
+        talks = [await Talk.begin(zygote, make_bundle(tmp_path, source=HOME)) for _ in range(3)]
+        homes = [Path(json.loads((await talk.ask()).body)) for talk in talks]
+        assert all((home / "kept").is_file() for home in homes)
+        assert len({*homes}) == 3
+        talks[0].retire()
+        await talks[0].ended()
+        descriptors = [os.pidfd_open(pid) for pid in (zygote.pid, *(talk.process.pid for talk in talks[1:]))]
+        # The others end with the zygote.
+    assert not homes[0].parent.exists()
+    assert {(await talk.ended()).signal for talk in talks[1:]} == {signal.SIGKILL}
+    assert all(map(has_ended, descriptors))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_the_directory_of_a_worker_goes_with_it(tmp_path: Path) -> None:
+    async with Zygote.running() as zygote:
+        talk = await Talk.begin(zygote, make_bundle(tmp_path, source=HOME))
+        home = Path(json.loads((await talk.ask()).body))
+        assert home.stat().st_mode & 0o777 == 0o700
+        talk.process.kill()
+        await talk.ended()
+        await asyncio.gather(*zygote._endings)
+        assert not home.exists()
+
+
+async def test_what_a_killed_gateway_left_behind_is_removed_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, strange = tmp_path / "outdial-workers-left", tmp_path / "outdial-workers-strange"
+    (left / "7").mkdir(parents=True)
+    strange.symlink_to(tmp_path)
+    first = Scratch.make()
+    assert not left.exists()
+    second = Scratch.make()
+    assert first.path.is_dir()
+    assert strange.is_symlink()
+    for scratch in (first, second):
+        scratch.remove()
+    assert list(tmp_path.iterdir()) == [strange]
+
+
+async def test_a_lost_zygote_takes_its_workers_along_and_is_noticed(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    async with Zygote.running() as zygote:
+        talk = await Talk.begin(zygote, bundle)
+        await talk.ready()
+        os.kill(zygote.pid, signal.SIGKILL)
+        async with asyncio.timeout(20):
+            await zygote.lost.wait()
+        assert (await talk.ended()).signal == signal.SIGKILL
+        assert await talk.process.ended == await talk.ended()
+        with pytest.raises(ZygoteLost):
+            await Talk.begin(zygote, bundle)
+        talk.process.kill()
+        talk.process.send(frames.encode(frames.Retire()))
+    async with Zygote.running() as another:
+        assert (await (await Talk.begin(another, bundle)).ask()).status == 200
+
+
+async def test_a_zygote_lost_while_workers_are_ordered_is_noticed(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    async with Zygote.running() as zygote:
+        os.kill(zygote.pid, signal.SIGSTOP)
+        orders = [asyncio.create_task(Talk.begin(zygote, bundle)) for _ in range(5)]
+        await asyncio.sleep(0)
+        os.kill(zygote.pid, signal.SIGKILL)
+        outcomes = await asyncio.gather(*orders, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ZygoteLost] * 5
+
+
+async def test_more_orders_than_the_socket_holds_are_all_carried_out(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / ("long" * 50))
+    async with Zygote.running() as zygote:
+        os.kill(zygote.pid, signal.SIGSTOP)
+        orders = [asyncio.create_task(Talk.begin(zygote, bundle)) for _ in range(24)]
+        zygote._control.setsockopt(1, 7, 2048)
+        await asyncio.sleep(0)
+        assert zygote._packets
+        os.kill(zygote.pid, signal.SIGCONT)
+        talks = await asyncio.gather(*orders)
+        assert len({talk.process.pid for talk in talks}) == 24
+        for talk in talks:
+            await talk.ready()
+
+
+async def test_a_worker_that_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> None:
+    ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+    order = WorkerOrder("hello", str(uuid4()), make_bundle(tmp_path), KEYS, FunctionConfig())
+    async with Zygote.running() as zygote:
+        task = asyncio.create_task(zygote.spawn(order, lambda frame: None, ended.set_result))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with asyncio.timeout(20):
+            assert (await ended).signal == signal.SIGKILL
+
+
+async def test_a_worker_that_speaks_nonsense_is_ended(tmp_path: Path) -> None:
+    async with Zygote.running() as zygote:
+        talk = await Talk.begin(zygote, make_bundle(tmp_path, source=GARBLED))
+        await talk.ready()
+        ended = await talk.ask()
+    assert isinstance(ended, Ended)
+
+
+async def test_having_no_descriptors_left_is_told_and_costs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = make_bundle(tmp_path)
+    async with Zygote.running() as zygote:
+        before = len(os.listdir("/proc/self/fd"))
+        pipes = iter([os.pipe()])
+        monkeypatch.setattr(os, "pipe", lambda: next(pipes, None) or out_of_descriptors())
+        with pytest.raises(CannotSpawn, match="Too many open files"):
+            await Talk.begin(zygote, bundle)
+        monkeypatch.undo()
+        assert len(os.listdir("/proc/self/fd")) == before
+        assert (await (await Talk.begin(zygote, bundle)).ask()).status == 200
+
+
+def out_of_descriptors() -> tuple[int, int]:
+    raise OSError(24, "Too many open files")
+
+
+async def test_an_order_does_not_print_its_secrets(tmp_path: Path) -> None:
+    order = WorkerOrder("hello", "e", make_bundle(tmp_path), {"OWN_SECRET": "hunter2"}, FunctionConfig())
+    assert "hunter2" not in repr(order)
+
+
+async def test_an_environment_larger_than_any_buffer_arrives_whole(tmp_path: Path) -> None:
+    env = {**KEYS, **{f"SETTING_{number}": "x" * 24_000 for number in range(100)}}
+    source = HOME.replace('json(os.environ["HOME"])', "json(sum(map(len, os.environ.values())))")
+    async with Zygote.running() as zygote:
+        talk = await Talk.begin(zygote, make_bundle(tmp_path, source=source), env)
+        assert json.loads((await talk.ask()).body) > 2_400_000
+
+
+async def test_fences_that_are_missing_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with Zygote.running() as zygote:
+        with caplog.at_level("WARNING", logger="outdial"):
+            for _ in range(2):
+                zygote.heard(frames.Ready(1.0, ["landlock: Function not implemented"]))
+    assert [record.getMessage() for record in caplog.records] == ["host.fences_missing"]

@@ -1,0 +1,94 @@
+from dataclasses import dataclass
+
+from outdial.host.config import FunctionConfig
+from outdial.host.vitals import Excess, Vitals
+
+LIMITS = FunctionConfig(cpu_ms=2_000, memory_mb=100)
+
+
+@dataclass
+class Process:
+    cpu: float = 50.0
+    memory: float = 10.0
+
+    def cpu_ms(self) -> float:
+        return self.cpu
+
+    def memory_mb(self) -> float:
+        return self.memory
+
+
+def test_memory_beyond_the_limit_is_told_with_limit_and_use() -> None:
+    process = Process(memory=80.0)
+    vitals = Vitals(process, LIMITS)
+
+    assert vitals.memory() is None
+    assert not vitals.heavy
+    process.memory = 130.2
+    assert vitals.memory() == Excess("memory", 100, 130)
+
+
+def test_a_worker_is_heavy_when_the_limit_is_near() -> None:
+    vitals = Vitals(Process(memory=81.0), LIMITS)
+
+    assert vitals.memory() is None
+    assert vitals.heavy
+
+
+def test_a_silent_busy_worker_is_stuck_when_it_computes_and_exceeds_when_it_goes_on() -> None:
+    process = Process()
+    vitals = Vitals(process, LIMITS)
+    assert vitals.cpu(0.0, 1, busy=True) is None
+
+    process.cpu += 300
+    assert vitals.cpu(0.3, 1, busy=True) is None
+    assert vitals.stuck
+    process.cpu += 1_600
+    assert vitals.cpu(2.0, 1, busy=True) is None
+    process.cpu += 150
+    assert vitals.cpu(2.1, 1, busy=True) == Excess("cpu", 2_000, 2_050)
+
+
+def test_a_sign_of_life_begins_the_account_anew() -> None:
+    process = Process()
+    vitals = Vitals(process, LIMITS)
+    vitals.cpu(0.0, 1, busy=True)
+    process.cpu += 1_900
+    vitals.cpu(1.9, 1, busy=True)
+
+    process.cpu += 200
+    assert vitals.cpu(2.1, 2, busy=True) is None
+    assert not vitals.stuck
+    process.cpu += 1_900
+    assert vitals.cpu(4.0, 2, busy=True) is None
+
+
+def test_a_worker_that_waits_for_others_is_silent_and_not_stuck() -> None:
+    process = Process()
+    vitals = Vitals(process, LIMITS)
+    vitals.cpu(0.0, 1, busy=True)
+
+    process.cpu += 20
+    assert vitals.cpu(60.0, 1, busy=True) is None
+    assert not vitals.stuck
+
+
+def test_what_an_idle_worker_uses_now_and_then_does_not_add_up() -> None:
+    process = Process()
+    vitals = Vitals(process, LIMITS)
+    for second in range(100):
+        process.cpu += 100
+        assert vitals.cpu(float(second), 1, busy=False) is None
+
+
+def test_work_in_the_background_that_spins_meets_the_limit_too() -> None:
+    process = Process()
+    vitals = Vitals(process, LIMITS)
+    vitals.cpu(0.0, 1, busy=False)
+
+    found = None
+    for second in (1.0, 2.0, 3.0):
+        process.cpu += 900
+        found = vitals.cpu(second, 1, busy=False)
+
+    assert found == Excess("cpu", 2_000, 2_700)

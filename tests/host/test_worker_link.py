@@ -1,0 +1,374 @@
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from outdial.host.bundle import Bundle
+from outdial.host.config import FunctionConfig
+from outdial.host.errors import ZygoteLost
+from outdial.host.frames import Exceeded, Lines
+from outdial.host.invocation import Invocation
+from outdial.host.outcomes import Answered, Crashed, OverLimit, TimedOut
+from outdial.host.spawning import Ended, WorkerOrder
+from outdial.host.worker_link import Worker
+from tests.support.hosting import Kept
+from tests.support.workers import HandClock, Shops, Workman, Workshop, keep, until
+
+CONFIG = FunctionConfig(boot_timeout_s=10, wall_clock_s=300, cpu_ms=2_000, memory_mb=100)
+
+
+class Owner:
+    def __init__(self) -> None:
+        self.room, self.states = 0, list[str]()
+        self.over = asyncio.Event()
+
+    def freed(self) -> None:
+        self.room += 1
+
+    def changed(self, worker: Worker) -> None:
+        self.states.append(worker.state)
+        if worker.state == "ended":
+            self.over.set()
+
+
+class Bench:
+    """A worker at work, and all that surrounds it."""
+
+    def __init__(self, shop: Workshop, config: FunctionConfig = CONFIG) -> None:
+        self.shop, self.clock, self.kept, self.owner = shop, HandClock(), Kept(), Owner()
+        order = WorkerOrder("hello", "execution", Bundle("hello", 3, Path("code"), "index.py"), {}, config)
+        self.worker = Worker(order, shop, self.kept, self.owner, self.clock)
+
+    async def boot(self) -> Workman:
+        await self.worker.boot()
+        workman = await self.shop.next()
+        await self.worker.booted
+        return workman
+
+    def after(self, seconds: float) -> None:
+        self.clock.pass_by(seconds)
+        self.worker.tick(self.clock())
+
+
+def request(path: str = "/hello") -> Invocation:
+    return Invocation("request", "GET", path, "", [(b"accept", b"*/*")], b"body")
+
+
+@pytest.fixture
+async def shops() -> AsyncIterator[Shops]:
+    shops = Shops()
+    yield shops
+    shops.close()
+
+
+async def test_a_request_reaches_the_worker_as_it_is_and_its_answer_comes_back(shops: Shops) -> None:
+    bench = Bench(shops(keep))
+    workman = await bench.boot()
+
+    future = bench.worker.invoke(request("/hello/there"), cold=True)
+    received = await workman.requests.get()
+    workman.answer(received, 201, b"done")
+
+    assert (received.path, received.headers, received.body) == ("/hello/there", [(b"accept", b"*/*")], b"body")
+    assert await future == Answered(201, b"", b"done", 7, "execution", True)
+    assert (bench.worker.busy, bench.worker.served, bench.owner.room) == (0, 1, 1)
+
+
+async def test_answers_find_their_requests_in_any_order(shops: Shops) -> None:
+    bench = Bench(shops(keep))
+    workman = await bench.boot()
+
+    futures = [bench.worker.invoke(request(f"/hello/{n}")) for n in range(50)]
+    received = [await workman.requests.get() for _ in futures]
+    for one in reversed(received):
+        workman.answer(one)
+
+    outcomes = await asyncio.gather(*futures)
+    assert [outcome.body for outcome in outcomes if isinstance(outcome, Answered)] == [
+        f"/hello/{n}".encode() for n in range(50)
+    ]
+
+
+async def test_a_boot_that_fails_has_the_functions_traceback(shops: Shops) -> None:
+    bench = Bench(shops(on_start=lambda workman: workman.fail("SyntaxError", "Traceback: SyntaxError")))
+    await bench.boot()
+    await bench.owner.over.wait()
+
+    assert bench.worker.failure == "Traceback: SyntaxError"
+    assert bench.owner.states == ["killed", "ended"]
+    assert bench.kept.events[0][1] == "boot_failed"
+
+
+async def test_a_process_that_ends_while_it_starts_has_not_booted(shops: Shops) -> None:
+    bench = Bench(shops(on_start=lambda workman: workman.end(Ended(3, 0, 0.1))))
+    await bench.boot()
+
+    assert bench.worker.failure == "it ended before it was ready: the process ended with status 3"
+    assert bench.owner.states == ["ended"]
+
+
+async def test_a_process_that_cannot_be_started_has_not_booted(shops: Shops) -> None:
+    bench = Bench(shop := shops())
+    shop.refusal = ZygoteLost()
+
+    await bench.worker.boot()
+
+    assert bench.worker.failure == str(ZygoteLost())
+    assert bench.worker.state == "ended"
+
+
+async def test_a_worker_that_is_not_ready_in_time_is_killed(shops: Shops) -> None:
+    bench = Bench(shops(on_start=lambda workman: None))
+    booting = asyncio.create_task(bench.worker.boot())
+    workman = await bench.shop.next()
+    await booting
+
+    bench.after(9.9)
+    assert not bench.worker.booted.done()
+    bench.after(0.2)
+
+    assert bench.worker.failure == "it was not ready within 10 s"
+    assert workman.is_over
+
+
+async def test_a_process_that_comes_after_nobody_waits_for_it_any_more_is_killed(shops: Shops) -> None:
+    bench = Bench(shops())
+    booting = asyncio.create_task(bench.worker.boot())
+    bench.after(11)
+    await booting
+
+    assert bench.worker.failure == "it was not ready within 10 s"
+    assert (await bench.shop.next()).is_over
+
+
+async def test_a_worker_that_is_heard_before_its_process_is_known_is_ready_all_the_same(shops: Shops) -> None:
+    bench = Bench(shops(on_start=Workman.be_ready_at_once))
+    await bench.boot()
+
+    assert isinstance(await bench.worker.invoke(request()), Answered)
+
+
+async def test_a_crash_answers_each_request_under_way_with_what_happened(shops: Shops) -> None:
+    bench = Bench(shops(keep))
+    workman = await bench.boot()
+    futures = [bench.worker.invoke(request()) for _ in range(3)]
+    await workman.requests.get()
+
+    workman.end(Ended(0, 11, 0.5))
+
+    assert await asyncio.gather(*futures) == [Crashed("the process was ended by SIGSEGV", "execution")] * 3
+    await bench.owner.over.wait()
+    assert bench.worker.crashed
+    assert bench.kept.events[-1] == (
+        "hello",
+        "shutdown",
+        {"reason": "the process was ended by SIGSEGV", "ended": "the process was ended by SIGSEGV", "cpu_s": 0.5}
+        | {"served": 0},
+    )
+
+
+async def test_what_was_answered_before_a_crash_is_not_lost(shops: Shops) -> None:
+    bench = Bench(shops(keep))
+    workman = await bench.boot()
+    futures = [bench.worker.invoke(request()) for _ in range(2)]
+
+    workman.answer(await workman.requests.get())
+    workman.end(Ended(1, 0, 0.1))
+
+    assert [type(outcome) for outcome in await asyncio.gather(*futures)] == [Answered, Crashed]
+
+
+async def test_a_request_without_an_answer_times_out_and_the_worker_ends_after_the_others(shops: Shops) -> None:
+    bench = Bench(shops(keep))
+    workman = await bench.boot()
+    hangs = bench.worker.invoke(request("/hello/hangs"))
+    bench.after(200)
+    later = bench.worker.invoke(request("/hello/later"))
+    bench.after(99.9)
+    assert not hangs.done()
+
+    bench.after(0.2)
+
+    assert await hangs == TimedOut(300, "execution")
+    assert bench.worker.state == "retiring"
+    await workman.retired.wait()
+    await workman.requests.get()
+    workman.answer(await workman.requests.get())
+    assert isinstance(await later, Answered)
+    bench.after(0.1)
+    assert workman.is_over
+    await bench.owner.over.wait()
+    assert bench.owner.states == ["ready", "retiring", "killed", "ended"]
+
+
+async def test_an_answer_that_comes_too_late_is_passed_over(shops: Shops) -> None:
+    bench = Bench(shops(keep))
+    workman = await bench.boot()
+    hangs = bench.worker.invoke(request())
+    bench.after(299)
+    other = bench.worker.invoke(request())
+    bench.after(2)
+
+    for _ in (hangs, other):
+        workman.answer(await workman.requests.get())
+
+    assert isinstance(hangs.result(), TimedOut)
+    assert isinstance(await other, Answered)
+
+
+async def test_a_spinning_worker_is_killed_and_says_limit_and_use(shops: Shops) -> None:
+    bench = Bench(shops(keep))
+    workman = await bench.boot()
+    futures = [bench.worker.invoke(request()) for _ in range(2)]
+    bench.after(0.1)
+
+    workman.cpu = 1_500
+    bench.after(1.5)
+    assert bench.worker.stuck
+    workman.say("a line from within the loop")
+    workman.cpu = 2_050
+    bench.after(0.6)
+
+    assert await asyncio.gather(*futures) == [OverLimit("cpu", 2_000, 2_050, "execution")] * 2
+    await bench.owner.over.wait()
+    assert bench.kept.events[-1][2]["reason"] == "it used 2050 ms of CPU time, and the limit is 2000"
+
+
+async def test_a_worker_that_computes_much_and_shows_signs_of_life_goes_on(shops: Shops) -> None:
+    bench = Bench(shops(keep))
+    workman = await bench.boot()
+    future = bench.worker.invoke(request())
+    received = await workman.requests.get()
+    for _ in range(5):
+        workman.cpu += 1_900
+        bench.kept.kept_lines.clear()
+        workman.tell(Lines([], 0))
+        workman.say("heard after it")
+        await until(lambda: bool(bench.kept.kept_lines))
+        bench.after(1.9)
+
+    workman.answer(received)
+    assert isinstance(await future, Answered)
+
+
+async def test_memory_beyond_the_limit_kills_the_worker(shops: Shops) -> None:
+    bench = Bench(shops(keep))
+    workman = await bench.boot()
+    future = bench.worker.invoke(request())
+
+    workman.memory = 120
+    bench.after(0.1)
+
+    assert await future == OverLimit("memory", 100, 120, "execution")
+    assert workman.is_over
+
+
+async def test_memory_beyond_the_limit_while_it_starts_is_why_it_did_not(shops: Shops) -> None:
+    bench = Bench(shops(on_start=lambda workman: None))
+    await bench.worker.boot()
+    (await bench.shop.next()).memory = 120
+
+    bench.after(1.0)
+
+    assert bench.worker.failure == "it used 120 MiB of memory, and the limit is 100"
+
+
+async def test_a_request_that_the_worker_ended_itself_names_its_limit(shops: Shops) -> None:
+    bench = Bench(shops(keep))
+    workman = await bench.boot()
+    futures = [bench.worker.invoke(request()) for _ in range(2)]
+
+    workman.tell(Exceeded((await workman.requests.get()).number, "cpu", 2_000, 2_010))
+    assert await futures[0] == OverLimit("cpu", 2_000, 2_010, "execution")
+    assert bench.owner.states == ["ready"]
+
+    workman.tell(Exceeded((await workman.requests.get()).number, "memory", 100, 99))
+    assert await futures[1] == OverLimit("memory", 100, 99, "execution")
+    assert bench.owner.states == ["ready", "retiring"]
+
+
+async def test_growth_of_memory_wears_a_worker_out_sooner_when_it_is_at_rest(shops: Shops) -> None:
+    bench = Bench(shops(keep))
+    workman = await bench.boot()
+    future = bench.worker.invoke(request())
+    workman.memory = 90
+    for _ in range(99):
+        bench.after(0.1)
+    assert bench.worker.worn(bench.clock()) == ""
+    bench.after(0.2)
+    assert bench.worker.worn(bench.clock()) == "its memory has grown to 90 MiB of 100 MiB"
+
+    workman.memory = 50
+    bench.after(0.1)
+    assert bench.worker.worn(bench.clock()) == ""
+    workman.memory = 90
+    bench.after(9.9)
+    assert bench.worker.worn(bench.clock()) == ""
+    workman.memory = 50
+    bench.after(0.1)
+    workman.answer(await workman.requests.get())
+    await future
+    workman.memory = 90
+    bench.after(0.1)
+    bench.after(1.1)
+    bench.after(1.1)
+    assert bench.worker.worn(bench.clock()) != ""
+
+
+async def test_a_worker_is_worn_after_its_number_of_requests(shops: Shops) -> None:
+    bench = Bench(shops(), replace(CONFIG, max_requests=2))
+    await bench.boot()
+    for _ in range(2):
+        assert bench.worker.worn(bench.clock()) == ""
+        await bench.worker.invoke(request())
+
+    assert bench.worker.worn(bench.clock()) == "it has answered 2 requests"
+
+
+async def test_a_retired_worker_finishes_what_it_has_and_is_killed_when_its_grace_ends(shops: Shops) -> None:
+    bench = Bench(shops(keep))
+    workman = await bench.boot()
+    future = bench.worker.invoke(request())
+    bench.worker.retire("idle", grace_s=5)
+    await workman.retired.wait()
+
+    bench.after(4.9)
+    assert not future.done()
+    bench.after(0.2)
+
+    assert await future == Crashed("idle, and it was not done in time", "execution")
+
+
+async def test_what_a_function_says_goes_to_the_log_and_each_life_has_its_events(shops: Shops) -> None:
+    bench = Bench(shops())
+    workman = await bench.boot()
+    workman.say("hello", "world")
+    await bench.worker.invoke(request())
+    bench.worker.retire("idle")
+    await bench.owner.over.wait()
+
+    assert [(slug, line.text) for slug, line in bench.kept.kept_lines] == [("hello", "hello"), ("hello", "world")]
+    assert bench.kept.events == [
+        ("hello", "boot", {"boot_ms": 1.5, "pid": workman.pid, "missing": []}),
+        (
+            "hello",
+            "shutdown",
+            {"reason": "idle", "ended": "the process ended with status 0", "cpu_s": 0.1, "served": 1},
+        ),
+    ]
+
+
+async def test_a_caller_that_gave_up_does_no_harm(shops: Shops) -> None:
+    bench = Bench(shops(keep))
+    workman = await bench.boot()
+    future = bench.worker.invoke(request())
+    future.cancel()
+    other = bench.worker.invoke(request())
+
+    for _ in range(2):
+        workman.answer(await workman.requests.get())
+
+    assert isinstance(await other, Answered)
+    assert bench.worker.busy == 0

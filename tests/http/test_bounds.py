@@ -1,0 +1,123 @@
+"""What is too large is refused, in a way that the client gets to know."""
+
+import asyncio
+
+import pytest
+
+from outdial.http import Answer, Bounds
+from tests.support.wire import App, get, post, served
+
+SMALL = Bounds(header_bytes=1000, header_lines=20, discard=5000, linger_s=0.3, sweep_s=0.05)
+EXPECTING = "expect: 100-continue"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        get("x: " + "a" * 1100),
+        get(*[f"x-{n}: {'a' * 90}" for n in range(12)]),
+        get(path="/" + "a" * 1100),
+        get("x: " + "a" * 1100).replace(b"\r\n\r\n", b""),
+        get(*[f"x-{n}: 1" for n in range(21)]),
+    ],
+    ids=["a long one", "many", "a long target", "unfinished", "too many lines"],
+)
+async def test_headers_over_the_bound_are_431(sent: bytes) -> None:
+    async with served(bounds=SMALL) as here:
+        wire = await here.connect()
+        reply = await wire.ask(sent)
+        assert (reply.status, reply.headers["connection"]) == (431, "close")
+        assert b'"code":' in reply.body
+    assert here.app.asked == []
+
+
+async def test_a_long_body_does_not_count_as_headers() -> None:
+    async with served(App(admitted=5000), bounds=SMALL) as here:
+        assert (await (await here.connect()).ask(post(b"x" * 5000))).status == 200
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_body_just_over_the_bound_is_413_and_the_connection_goes_on(is_chunked: bool) -> None:
+    body = b"x" * 101
+    sent = post(body)
+    if is_chunked:
+        sent = b"POST / HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n65\r\n%b\r\n0\r\n\r\n" % body
+    async with served(App(admitted=100), bounds=SMALL) as here:
+        wire = await here.connect()
+        reply = await wire.ask(sent)
+        assert reply.status == 413
+        assert b"100 bytes at most" in reply.body
+        assert "connection" not in reply.headers
+        assert (await wire.ask(get())).status == 200
+    assert len(here.app.asked) == 1
+
+
+async def test_a_body_far_over_the_bound_is_413_at_once_and_the_client_can_still_read_it() -> None:
+    async with served(App(admitted=100), bounds=SMALL) as here:
+        wire = await here.connect()
+        wire.send(post(length=50_000_000))
+        reply = await wire.reply()
+        assert (reply.status, reply.headers["connection"]) == (413, "close")
+        for _ in range(20):
+            wire.send(b"x" * 100_000)
+            await asyncio.sleep(0)
+        assert await wire.rest() == b""
+
+
+async def test_chunks_without_an_end_are_413() -> None:
+    async with served(App(admitted=100), bounds=SMALL) as here:
+        wire = await here.connect()
+        wire.send(b"POST / HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n")
+        reply = asyncio.create_task(wire.reply())
+        while not reply.done():
+            wire.send(b"3e8\r\n%b\r\n" % (b"x" * 1000))
+            await asyncio.sleep(0)
+        assert (reply.result().status, reply.result().headers["connection"]) == (413, "close")
+
+
+async def test_a_body_that_is_mostly_frame_is_refused() -> None:
+    async with served(App(admitted=100_000), bounds=SMALL) as here:
+        wire = await here.connect()
+        wire.send(b"POST / HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n")
+        reply = asyncio.create_task(wire.reply())
+        while not reply.done():
+            wire.send(b"1;%b\r\nx\r\n" % (b"y" * 1000))
+            await asyncio.sleep(0)
+        assert reply.result().status == 400
+
+
+async def test_a_request_that_is_not_admitted_is_answered_without_its_body() -> None:
+    async with served(App(admitted=Answer(429, b"retry-after: 1\r\n", b"later")), bounds=SMALL) as here:
+        wire = await here.connect()
+        assert (await wire.ask(post(b"x" * 1000))).status == 429
+        reply = await wire.ask(get())
+        assert (reply.status, reply.headers["retry-after"], reply.body) == (429, "1", b"later")
+        assert (await wire.ask(post(length=1_000_000))).headers["connection"] == "close"
+    assert here.app.asked == []
+
+
+async def test_who_asks_before_sending_a_body_is_told_to_go_on() -> None:
+    async with served() as here:
+        wire = await here.connect()
+        wire.send(post(b"", EXPECTING, length=5))
+        assert await wire.read_line() == b"HTTP/1.1 100 Continue\r\n"
+        assert await wire.read_line() == b"\r\n"
+        assert (await wire.ask(b"hello")).body == b"POST /  hello"
+        assert (await wire.ask(post(b"", EXPECTING))).body == b"POST /  ", "there is nothing to wait for"
+
+
+async def test_who_asks_before_sending_a_body_that_is_too_large_is_told_so() -> None:
+    async with served(App(admitted=4), bounds=SMALL) as here:
+        wire = await here.connect()
+        reply = await wire.ask(post(b"", EXPECTING, length=5))
+        assert (reply.status, reply.headers["connection"]) == (413, "close")
+
+
+async def test_who_asks_behind_another_request_is_told_to_go_on_when_that_has_been_answered() -> None:
+    async with served() as here:
+        wire = await here.connect()
+        wire.send(get() + post(b"", EXPECTING, length=5))
+        assert (await wire.reply()).body == b"GET /  "
+        assert await wire.read_line() == b"HTTP/1.1 100 Continue\r\n"
+        assert await wire.read_line() == b"\r\n"
+        assert (await wire.ask(b"hello")).body == b"POST /  hello"

@@ -1,0 +1,47 @@
+"""A gateway on a real socket whose functions meet each end there is, for clients that others have written."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from outdial.clock import SystemClock
+from outdial.functions import HttpError, Response
+from outdial.host.answers import of_the_server
+from outdial.host.gateway import Place
+from outdial.host.invocation import Invocation
+from outdial.host.outcomes import Crashed, NotBooted, Outcome, OverLimit, Overloaded, TimedOut
+from outdial.host.regions import Peer, Regions
+from outdial.http import listen, serving
+from tests.support.gateway import EXECUTION_ID, answered, make_stand
+
+FAILURES: dict[str, tuple[Outcome, int, str]] = {
+    "crashes": (Crashed("exit status 1", EXECUTION_ID), 500, "WORKER_ERROR"),
+    "does-not-start": (NotBooted("SyntaxError"), 503, "BOOT_ERROR"),
+    "is-busy": (Overloaded(2, 128), 503, "WORKER_OVERLOADED"),
+    "spins": (OverLimit("cpu", 2000, 2100, EXECUTION_ID), 546, "WORKER_RESOURCE_LIMIT"),
+    "sleeps": (TimedOut(300.0, EXECUTION_ID), 504, "IDLE_TIMEOUT"),
+}
+
+
+def says(outcome: Outcome) -> Callable[[Invocation], Outcome]:
+    return lambda _: outcome
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    """The address of a host in Ireland, whose only other region does not answer."""
+    regions = Regions("eu-west-1", SystemClock())
+    regions.renew([Peer("gone", "us-east-1", "http://127.0.0.1:1")])
+    stand = make_stand(place=Place("eu-west-1"), regions=regions)
+    for slug, (outcome, _, _) in FAILURES.items():
+        stand.shelf.put(slug, says(outcome))
+    paused = HttpError(409, "CAMPAIGN_STATE", "The campaign is paused", status="paused")
+    stand.shelf.put("conflict", says(answered(Response.of(paused))))
+    stand.shelf.put("text", says(answered(Response("as text"))))
+    stand.shelf.put("guarded", verify_jwt=True)
+    stand.shelf.put("limited", rate_limit=0.001)
+    listener = listen("127.0.0.1", 0)
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with serving(stand.gateway, listener, errors=of_the_server):
+        yield address
+    await regions.close()

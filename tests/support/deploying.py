@@ -1,0 +1,196 @@
+"""A host that deployments can be sent to: real workers, a real database, and the management API without a socket."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import msgspec
+
+from outdial.auth.keys import KeyRing
+from outdial.cli.stack import Stack, local_settings
+from outdial.clock import SystemClock
+from outdial.db.session import Database
+from outdial.host.catalogue import Catalogue
+from outdial.host.deployments.deployer import Deployer
+from outdial.host.deployments.plan import Planner, Surroundings
+from outdial.host.deployments.pull import Pull, Watch
+from outdial.host.deployments.shelf import Shelf
+from outdial.host.deployments.store import Store
+from outdial.host.invocation import Invocation
+from outdial.host.logs import Discard
+from outdial.host.management import ManagementApi, json_answer
+from outdial.host.management_functions import FunctionRoutes
+from outdial.host.management_project import ProjectRoutes
+from outdial.host.multipart import Part, write_form
+from outdial.host.outcomes import Answered
+from outdial.host.secrets import SecretKeys, Secrets
+from outdial.host.service import HostSettings, run_gateway
+from outdial.host.spawning import Zygote
+from outdial.host.tokens import AccessTokens
+from outdial.http import Answer, Head, listen
+from tests.support.hosting import KEYS
+from tests.support.postgres import Scratch
+
+REF = "outdialprojectfortwo"
+PROJECT = f"/v1/projects/{REF}"
+FUNCTIONS = f"{PROJECT}/functions"
+BROKEN = "raise RuntimeError('out of order')"
+
+
+def saying(text: str) -> str:
+    """Return the code of a function that answers `text` and what it was given as GREETING."""
+    return dedent(
+        f"""
+        from outdial.functions import Context, Request, Response, with_supabase
+
+        @with_supabase(auth="none")
+        async def fetch(request: Request, ctx: Context) -> Response:
+            return Response({text!r} + ctx.env.get("GREETING", ""))
+        """
+    )
+
+
+def form(slug: str, source: str, files: Mapping[str, bytes] | None = None, **metadata: Any) -> tuple[str, bytes]:
+    """Return the content type and the body of a deployment."""
+    entrypoint = f"supabase/functions/{slug}/index.py"
+    said = {"entrypoint_path": entrypoint, "name": slug, "verify_jwt": False, **metadata}
+    parts = [Part("file", content, path) for path, content in {entrypoint: source.encode(), **(files or {})}.items()]
+    return write_form([*parts, Part("metadata", msgspec.json.encode(said))])
+
+
+class NoLogs:
+    """A log that only tells what it was asked."""
+
+    async def endpoint(self, name: str, query: Mapping[str, str]) -> Answer:
+        """Return the question."""
+        return json_answer({"asked": name, **query})
+
+
+@dataclass
+class Host:
+    """One host of an environment, and a client that has a token."""
+
+    api: ManagementApi
+    pull: Pull
+    catalogue: Catalogue
+    token: str
+
+    async def ask(
+        self, method: str, path: str, body: bytes = b"", content_type: str = "application/json", **headers: str
+    ) -> Answer:
+        """Return what the management API answers."""
+        given = {"authorization": f"Bearer {self.token}", "content-type": content_type, **headers}
+        pairs = [(name.encode(), value.encode()) for name, value in given.items()]
+        head = Head(method, path.partition("?")[0], path.partition("?")[2], pairs)
+        admitted = self.api.admit(head)
+        return admitted if isinstance(admitted, Answer) else await self.api.handle(head, body)
+
+    async def json(self, method: str, path: str, value: Any = None, *, status: int = 200) -> Any:
+        """Send JSON, and return the JSON that comes with `status`."""
+        answer = await self.ask(method, path, b"" if value is None else msgspec.json.encode(value))
+        assert answer.status == status, answer.body
+        return msgspec.json.decode(answer.body) if answer.body else None
+
+    async def deploy(
+        self,
+        slug: str,
+        source: str,
+        files: Mapping[str, bytes] | None = None,
+        *,
+        status: int = 201,
+        bundle_only: bool = False,
+        **metadata: Any,
+    ) -> Any:
+        """Send a function, and return what is answered with `status`."""
+        content_type, body = form(slug, source, files, **metadata)
+        query = f"slug={slug}" + ("&bundleOnly=true" if bundle_only else "")
+        answer = await self.ask("POST", f"{FUNCTIONS}/deploy?{query}", body, content_type)
+        assert answer.status == status, answer.body
+        return msgspec.json.decode(answer.body)
+
+    async def say(self, slug: str) -> str | None:
+        """Return what a function answers now, None when it is not served."""
+        served = self.catalogue.get(slug)
+        if served is None:
+            return None
+        outcome = await served.pool.invoke(Invocation("request", "POST", f"/{slug}", "", [], b""))
+        assert isinstance(outcome, Answered), outcome
+        return outcome.body.decode()
+
+
+@asynccontextmanager
+async def hosting(
+    database: Scratch,
+    home: Path,
+    *,
+    hosts: int = 1,
+    settings: Mapping[str, str] = KEYS,
+    safety_interval: timedelta = timedelta(hours=1),
+) -> AsyncIterator[list[Host]]:
+    """Run hosts of one environment with the source tree `home`/supabase, which follow its database."""
+    (home / "supabase").mkdir(exist_ok=True)
+    async with AsyncExitStack() as stack:
+        zygote = await stack.enter_async_context(Zygote.running())
+        yield [await _host(stack, zygote, database, home, n, settings, safety_interval) for n in range(hosts)]
+
+
+async def _host(
+    stack: AsyncExitStack,
+    zygote: Zygote,
+    scratch: Scratch,
+    home: Path,
+    number: int,
+    settings: Mapping[str, str],
+    safety_interval: timedelta,
+) -> Host:
+    clock, dsn = SystemClock(), scratch.dsn_for("outdial_host")
+    database = await stack.enter_async_context(await Database.connect(dsn, application_name=f"host {number}"))
+    catalogue = Catalogue(zygote, Discard())
+    stack.push_async_callback(catalogue.close, 5.0)
+    store = Store(database, clock)
+    secrets = Secrets(database, SecretKeys.from_env(settings, home=home))
+    urls = {"outdial_api": scratch.dsn_for("outdial_api")}
+    surroundings = Surroundings(settings, urls, "local")
+    shelf = Shelf(home / f"host-{number}")
+    planner = Planner(store, secrets, shelf, home / "supabase", surroundings)
+    pull = Pull(planner, catalogue)
+    await pull.start()
+    watch = Watch(pull, dsn, safety_interval=safety_interval)
+    await watch.start()
+    stack.push_async_callback(watch.stop)
+    functions = FunctionRoutes(store, Deployer(store, planner, pull))
+    project = ProjectRoutes(REF, "local", KeyRing.from_env(settings), secrets, NoLogs(), clock)
+    tokens = AccessTokens(database, clock)
+    api = ManagementApi(REF, tokens, [*functions.routes, *project.routes])
+    return Host(api, pull, catalogue, await tokens.create("tests"))
+
+
+@asynccontextmanager
+async def served(database: Scratch, home: Path, directory: Path) -> AsyncIterator[str]:
+    """Run a whole host on a port of its own, with the source tree `directory`, and give its address."""
+    listener = listen("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    logins = {role: database.dsn_for(role) for role in ("outdial_api", "outdial_webhook")}
+    env = local_settings(Stack(url, database.dsn, None), {})
+    stop, ready = asyncio.get_running_loop().create_future(), asyncio.Event()
+    settings = HostSettings(directory, home, env, logins, local=True)
+    async with asyncio.TaskGroup() as tasks:
+        host = tasks.create_task(run_gateway(settings, listener, stop, lambda _: ready.set()))
+        host.add_done_callback(lambda _: ready.set())
+        await ready.wait()
+        if not host.done():
+            try:
+                yield url
+            finally:
+                stop.set_result(10.0)
+
+
+async def make_token(database: Scratch) -> str:
+    """Return a fresh access token of the environment."""
+    async with await Database.connect(database.dsn_for("outdial_host"), application_name="tests") as pool:
+        return await AccessTokens(pool, SystemClock()).create("tests")

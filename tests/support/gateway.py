@@ -1,0 +1,152 @@
+"""A gateway with functions that are written in the test: pools that answer as told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from outdial.auth import KeyRing, TokenVerifier
+from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY
+from outdial.clock import Clock, SystemClock
+from outdial.functions.response import Response
+from outdial.host.catalogue import Served
+from outdial.host.config import FunctionConfig
+from outdial.host.gateway import Gateway, Place
+from outdial.host.invocation import Invocation
+from outdial.host.operations import Management, Operations
+from outdial.host.outcomes import Answered, Outcome
+from outdial.host.rate import Bucket
+from outdial.host.regions import Regions
+from outdial.host.verify import JwtCheck
+from outdial.http import Answer, Head
+from tests.support.hosting import Kept
+
+EXECUTION_ID = "5f8c0e4e-97a0-4b1b-a2a6-3a2c1f5d7e90"
+Handler = Callable[[Invocation], Outcome]
+
+
+def answered(response: Response, request_id: str = "", **changes: Any) -> Answered:
+    """Return what a worker says when its function returns `response`."""
+    answer = response.answer(request_id)
+    given = {"cpu_us": 250, "execution_id": EXECUTION_ID, "cold": False, **changes}
+    return Answered(answer.status, answer.headers, answer.body, **given)
+
+
+def hello(invocation: Invocation) -> Outcome:
+    """Answer with what the function was told."""
+    told = {
+        "method": invocation.method,
+        "path": invocation.path,
+        "query": invocation.query,
+        "headers": {name.decode(): value.decode() for name, value in invocation.headers},
+        "body": invocation.body.decode(),
+    }
+    return answered(Response.json(told), invocation.request_id)
+
+
+@dataclass
+class StandInPool:
+    """Answers by calling a function of the test."""
+
+    handler: Handler
+    invocations: list[Invocation] = field(default_factory=list)
+
+    async def invoke(self, invocation: Invocation) -> Outcome:
+        """Return how it ended."""
+        self.invocations.append(invocation)
+        return self.handler(invocation)
+
+
+@dataclass
+class StandIn:
+    """A function as the gateway sees it."""
+
+    slug: str
+    version: int
+    config: FunctionConfig
+    pool: StandInPool
+    bucket: Bucket
+
+    @property
+    def verify_jwt(self) -> bool:
+        """Whether the gateway asks for a key or a token."""
+        return self.config.verify_jwt
+
+
+class Shelf:
+    """The functions that are served."""
+
+    def __init__(self) -> None:
+        self.functions: dict[str, StandIn] = {}
+
+    def get(self, slug: str) -> Served | None:
+        """Return the function."""
+        return cast("Served | None", self.functions.get(slug))
+
+    def put(self, slug: str, handler: Handler = hello, *, version: int = 3, **config: Any) -> StandInPool:
+        """Serve `handler` under `slug`."""
+        settings = FunctionConfig(**{"verify_jwt": False, **config})
+        pool = StandInPool(handler)
+        bucket = Bucket(settings.rate_limit, settings.bucket)
+        self.functions[slug] = StandIn(slug, version, settings, pool, bucket)
+        return pool
+
+
+@dataclass
+class Stand:
+    """A gateway and what is around it."""
+
+    gateway: Gateway
+    shelf: Shelf
+    sink: Kept
+
+    async def ask(self, head: Head, body: bytes = b"") -> Answer:
+        """Send a request as the server would."""
+        admitted = self.gateway.admit(head)
+        return admitted if isinstance(admitted, Answer) else await self.gateway.respond(head, body)
+
+
+def make_stand(
+    *,
+    clock: Clock | None = None,
+    place: Place = Place(),
+    regions: Regions | None = None,
+    behind_proxy: bool = False,
+    management: Management | None = None,
+) -> Stand:
+    """Return a gateway that serves `hello`, and nothing else yet; to be called in a running loop."""
+    clock = clock or SystemClock()
+    keys = {"SUPABASE_JWT_SECRET": LOCAL_JWT_SECRET, "SUPABASE_ANON_KEY": LOCAL_PUBLISHABLE_KEY}
+    keyring = KeyRing.from_env(keys)
+    shelf, sink = Shelf(), Kept()
+    shelf.put("hello")
+    operations = Operations(lambda: (b"outdial_up 1\n", "text/plain"), lambda: {"workers": 0}, management, behind_proxy)
+    gateway = Gateway(
+        shelf,
+        JwtCheck(keyring, TokenVerifier.from_keys(keyring, clock)),
+        sink,
+        clock,
+        operations,
+        place=place,
+        regions=regions,
+        behind_proxy=behind_proxy,
+    )
+    return Stand(gateway, shelf, sink)
+
+
+def asking(
+    path: str = "/functions/v1/hello",
+    method: str = "POST",
+    *,
+    query: str = "",
+    client: str = "192.0.2.7",
+    **headers: str,
+) -> Head:
+    """Return the head of a request; the names of headers are written with _ for -."""
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return Head(method, path, query, [(b"host", b"127.0.0.1:54321"), *raw], client)
+
+
+def headers_of(answer: Answer) -> dict[str, str]:
+    """Return the headers of an answer."""
+    lines = answer.headers.decode().removesuffix("\r\n").split("\r\n")
+    return dict(line.split(": ", 1) for line in lines)

@@ -1,0 +1,87 @@
+"""Asks the misbehaving functions what they can do, and prints their answers as JSON: run as a program of its own.
+
+So that it can run as another user, and under a Python that this user may read: the argument is the uid that workers
+become, or nothing.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import site
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from outdial.host import frames
+from outdial.host.sandbox.privileges import closed_to_others
+from outdial.host.spawning import Zygote
+from tests.support.hosting import KEYS, Talk, misbehaving
+
+ROOT = Path(__file__).parents[2]
+ASKED = ("gains-privileges", "reads-secrets", "meddles", "opens-sockets", "forks")
+
+
+def readable_python() -> str | None:
+    """Return a Python of this version that any user may run, with the tree readable too; None where there is none."""
+    if closed_to_others([ROOT, Path(sysconfig.get_path("purelib"))]):
+        return None
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    of_the_system = shutil.which(name, path="/usr/bin:/usr/local/bin")
+    for candidate in (sys.executable, of_the_system):
+        if candidate and not closed_to_others([Path(candidate).resolve().parent]):
+            return candidate
+    return None
+
+
+def answers_as(uid: int | None, python: str, *, workers_uid: int | None = None) -> dict[str, Any]:
+    """Run this module as the user `uid`, and return the answers by slug."""
+    paths = [str(ROOT), str(ROOT / "src"), *site.getsitepackages()]
+    done = subprocess.run(
+        [python, "-m", "tests.support.ordinary_user", *([str(workers_uid)] if workers_uid else [])],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd="/",
+        user=uid,
+        group=uid,
+        extra_groups=[] if uid is not None else None,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    answers: dict[str, Any] = json.loads(done.stdout)
+    return answers
+
+
+async def main(uid: int | None) -> None:
+    """Print what each function answers, beside another worker whose secret it would like to have."""
+    answers: dict[str, Any] = {}
+    async with Zygote.running() as zygote:
+        other = await Talk.begin(zygote, misbehaving("never-answers"), {**KEYS, "OTHER_SECRET": "hunter2"}, uid=uid)
+        await other.ready()
+        for slug in ASKED:
+            answers[slug] = await ask(zygote, slug, uid, {"pids": [os.getpid(), zygote.pid, other.process.pid]})
+    sys.stdout.write(json.dumps(answers))
+
+
+async def ask(zygote: Zygote, slug: str, uid: int | None, pids: Mapping[str, Any]) -> Any:
+    """Return the answer of one function, with what its worker said of missing fences."""
+    talk = await Talk.begin(zygote, misbehaving(slug), uid=uid)
+    ready = await talk.ready()
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        reply = await talk.ask(f"/{slug}", json.dumps({**pids, "files": [], "unix": "\0nobody", "tcp": port}).encode())
+    assert isinstance(reply, frames.Reply), (reply, talk.texts)
+    return {**json.loads(reply.body), "missing": ready.missing}
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        uvloop.run(main(int(sys.argv[1]) if sys.argv[1:] else None))

@@ -1,0 +1,50 @@
+"""A gateway process without functions, for tests of what starts and ends it: each answer is its process id.
+
+`python -m tests.support.small_gateway MODE` with MODE one of: serve; stubborn, which does not end when it is told to;
+broken, which ends before it is ready; `broken-if PATH`, which does so when the file is there.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from outdial.children import announce_ready
+from outdial.host.launcher import LISTENER_FD, RETIRE
+from outdial.http import Answer, Head, adopt, serving
+
+_GRACE_S = 1.0
+
+
+class Application:
+    """Answers a moment after it was asked, as a function would."""
+
+    def admit(self, head: Head) -> int | Answer:
+        """Take a small body."""
+        return 1024
+
+    async def respond(self, head: Head, body: bytes) -> Answer:
+        """Tell which process this is."""
+        if head.path == "/slow":
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(0.002)
+        return Answer(200, b"content-type: text/plain\r\n", str(os.getpid()).encode())
+
+
+async def serve(mode: str) -> None:
+    """Serve on the inherited listener until SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, RETIRE):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set if mode != "stubborn" else lambda: None)
+    async with serving(Application(), adopt(int(os.environ[LISTENER_FD]))) as server:
+        announce_ready()
+        await stop.wait()
+        await server.drain(20.0, grace_s=_GRACE_S)
+
+
+if __name__ == "__main__":
+    mode, *rest = sys.argv[1:]
+    if mode == "broken" or (mode == "broken-if" and Path(rest[0]).exists()):
+        sys.exit(3)
+    asyncio.run(serve(mode))
