@@ -197,7 +197,12 @@ async def test_a_killed_zygote_is_replaced(hosts: Hosts) -> None:
 
 def of_the_host() -> set[int]:
     """The processes below this one, but for those of the database, which come and go."""
-    return {child.pid for child in psutil.Process().children(recursive=True) if child.name() != "postgres"}
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.name() != "postgres":
+                found.add(child.pid)
+    return found
 
 
 async def test_a_stop_answers_what_is_under_way_and_leaves_no_process(hosts: Hosts) -> None:
