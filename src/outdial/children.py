@@ -5,7 +5,8 @@ import ctypes
 import os
 import platform
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 READY_FD = "OUTDIAL_READY_FD"
 _PR_SET_PDEATHSIG = 1
@@ -17,6 +18,33 @@ def announce_ready() -> None:
     if number is not None:
         with os.fdopen(int(number), "w") as pipe:
             pipe.write("ready\n")
+
+
+async def start_child(
+    command: Sequence[str], env: Mapping[str, str], *, inherit: Sequence[int] = (), **options: Any
+) -> tuple[asyncio.subprocess.Process, int]:
+    """Start a process that ends with this one and may say when it is ready; return it, and the pipe for `is_ready`.
+
+    `inherit` are descriptors that it is given, `options` those of asyncio.create_subprocess_exec.
+    """
+    reader, writer = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env={**env, READY_FD: str(writer)},
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=(writer, *inherit),
+            # Ctrl-C is for the parent, which stops its children in order.
+            start_new_session=True,
+            preexec_fn=end_with_parent(),
+            **options,
+        )
+    except BaseException:
+        os.close(reader)
+        raise
+    finally:
+        os.close(writer)
+    return process, reader
 
 
 async def is_ready(reader: int) -> bool:

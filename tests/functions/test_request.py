@@ -6,7 +6,7 @@ from outdial.functions import HttpError, Request
 
 
 def request(body: bytes = b"", *, query: str = "", headers: tuple[tuple[bytes, bytes], ...] = ()) -> Request:
-    return Request.of("POST", "/hello/wörld", query, headers, body)
+    return Request("POST", "/hello/wörld", query, headers, body)
 
 
 async def test_a_body_within_the_bound_is_given_as_often_as_it_is_asked_for() -> None:

@@ -110,7 +110,7 @@ async def test_old_workers_finish_what_they_have_while_new_requests_go_to_the_ne
     old = asyncio.create_task(version_of(catalogue, "a"))
     worker = shop.workmen[0]
     received = await worker.requests.get()
-    while received.method == "OPTIONS":
+    while received.invocation.method == "OPTIONS":
         received = await worker.requests.get()
     shop.on_request = answer_with_version
 

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from outdial.host import frames
 from outdial.host.errors import BadFrame
 from outdial.host.frames import Begin, Exceeded, Failed, Invoke, Line, Lines, Ready, Reply, Retire
+from outdial.host.invocation import Invocation
 
 numbers = st.integers(0, 2**31)
 headers = st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=50)), max_size=4)
+invocations = st.builds(Invocation, st.text(), st.text(), st.text(), st.text(), headers, st.binary(max_size=2000))
 requests = st.one_of(
-    st.builds(Invoke, numbers, st.text(), st.text(), st.text(), st.text(), headers, st.binary(max_size=2000)),
+    st.builds(Invoke, numbers, invocations),
     st.builds(Begin, st.dictionaries(st.text(), st.text(), max_size=5)),
     st.just(Retire()),
 )
@@ -49,7 +51,7 @@ def test_what_a_worker_tells_comes_through_in_any_pieces(sent: list[frames.ToGat
 
 def test_frames_come_through_byte_by_byte() -> None:
     reader = frames.from_gateway()
-    sent: list[frames.ToWorker] = [Retire(), Invoke(1, "r", "GET", "/hello", "", [], b"body"), Retire()]
+    sent: list[frames.ToWorker] = [Retire(), Invoke(1, Invocation("r", "GET", "/hello", "", [], b"body")), Retire()]
     stream = b"".join(map(frames.encode, sent))
     assert [frame for at in range(len(stream)) for frame in reader.feed(stream[at : at + 1])] == sent
 
@@ -57,13 +59,13 @@ def test_frames_come_through_byte_by_byte() -> None:
 def test_a_large_frame_takes_time_in_proportion_to_its_length() -> None:
     reader = frames.from_gateway()
     size = frames.LARGEST - 1024
-    stream = frames.encode(Invoke(1, "r", "POST", "/hello", "", [], bytes(size)))
+    stream = frames.encode(Invoke(1, Invocation("r", "POST", "/hello", "", [], bytes(size))))
     parts = [stream[at : at + 16_384] for at in range(0, len(stream), 16_384)]
     began = time.perf_counter()
     (frame,) = [frame for part in parts for frame in reader.feed(part)]
     took = time.perf_counter() - began
     assert isinstance(frame, Invoke)
-    assert len(frame.body) == size
+    assert len(frame.invocation.body) == size
     # It takes 0.1 s; a copy of all that came before, for each of the 4,096 pieces, takes more than 10 s.
     assert took < 3
 

@@ -103,7 +103,7 @@ async def test_requests_go_to_the_least_busy_worker(open_stage: Open) -> None:
     await stage.settle(lambda stats: stats.under_way == 4)
 
     for workman in stage.shop.workmen:
-        assert {(await workman.requests.get()).path for _ in range(2)} in ({"/1", "/3"}, {"/2", "/4"})
+        assert {(await workman.requests.get()).invocation.path for _ in range(2)} in ({"/1", "/3"}, {"/2", "/4"})
 
 
 async def test_what_no_worker_has_room_for_waits_its_turn(open_stage: Open) -> None:
@@ -114,7 +114,7 @@ async def test_what_no_worker_has_room_for_waits_its_turn(open_stage: Open) -> N
     workman, order = stage.shop.workmen[0], []
     for _ in asked:
         received = await workman.requests.get()
-        order.append(received.path)
+        order.append(received.invocation.path)
         assert stage.pool.stats().under_way <= 2
         workman.answer(received)
 
@@ -289,7 +289,7 @@ async def test_a_failed_boot_beside_a_worker_that_answers_leaves_the_queue_alone
 
 async def test_a_crash_is_told_to_those_it_had_and_the_others_get_a_new_worker(open_stage: Open) -> None:
     def crash_on_poison(workman: Workman, received: Invoke) -> None:
-        if received.path == "/poison":
+        if received.invocation.path == "/poison":
             workman.end(Ended(1, 0, 0.1))
         else:
             workman.answer(received)
@@ -380,7 +380,7 @@ async def test_who_gave_up_waiting_is_not_sent(open_stage: Open) -> None:
     workman = stage.shop.workmen[0]
     for path in ("/1", "/last"):
         received = await workman.requests.get()
-        assert received.path == path
+        assert received.invocation.path == path
         workman.answer(received)
 
     assert bodies(await asyncio.gather(first, last)) == ["/1", "/last"]
@@ -390,7 +390,7 @@ async def test_a_version_that_boots_and_answers_options_is_proved(open_stage: Op
     asked = []
 
     def note(workman: Workman, received: Invoke) -> None:
-        asked.append((received.method, received.path))
+        asked.append((received.invocation.method, received.invocation.path))
         workman.answer(received, status=405)
 
     stage = open_stage(Workshop(note))

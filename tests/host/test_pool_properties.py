@@ -45,11 +45,11 @@ class World:
         self.pool = Pool(Bundle("hello", 1, Path("code"), "index.py"), CONFIG, {}, self.shop, Kept(), clock=self.clock)
 
     def receive(self, workman: Workman, received: Invoke) -> None:
-        self.sent.append(received.path)
+        self.sent.append(received.invocation.path)
         self.kept.append((workman, received))
 
     def answer(self, workman: Workman, received: Invoke) -> None:
-        self.sent.append(received.path)
+        self.sent.append(received.invocation.path)
         workman.answer(received)
 
     def step(self, event: str, which: int, seconds: float) -> None:

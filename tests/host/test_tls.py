@@ -20,8 +20,8 @@ from cryptography.x509.oid import NameOID
 
 from outdial.host.answers import Refusal
 from outdial.host.errors import BadConfig
-from outdial.host.tls import Certificate, certificate_of, open_listener, plain_http_answer, url_of
-from outdial.http import Answer, Head
+from outdial.host.tls import Certificate, certificate_of, open_listener, plain_http_answer
+from outdial.http import Answer, Head, url_of
 from outdial.http.errors import CannotListen
 
 

@@ -71,7 +71,11 @@ async def test_a_request_reaches_the_worker_as_it_is_and_its_answer_comes_back(s
     received = await workman.requests.get()
     workman.answer(received, 201, b"done")
 
-    assert (received.path, received.headers, received.body) == ("/hello/there", [(b"accept", b"*/*")], b"body")
+    assert (received.invocation.path, received.invocation.headers, received.invocation.body) == (
+        "/hello/there",
+        [(b"accept", b"*/*")],
+        b"body",
+    )
     assert await future == Answered(201, b"", b"done", 7, "execution", True)
     assert (bench.worker.busy, bench.worker.served, bench.owner.room) == (0, 1, 1)
 

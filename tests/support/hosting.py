@@ -14,6 +14,7 @@ from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SEC
 from outdial.host import frames
 from outdial.host.bundle import Bundle
 from outdial.host.config import FunctionConfig
+from outdial.host.invocation import Invocation
 from outdial.host.logs import EventKind, InvocationRecord
 from outdial.host.spawning import Ended, WorkerOrder, WorkerProcess, Zygote
 
@@ -129,7 +130,7 @@ class Talk:
     def send(self, path: str = "/hello", body: bytes = b"", *, method: str = "POST") -> int:
         """Send a request and return its number."""
         self._number += 1
-        invoke = frames.Invoke(self._number, f"request-{self._number}", method, path, "", [], body)
+        invoke = frames.Invoke(self._number, Invocation(f"request-{self._number}", method, path, "", [], body))
         self.process.send(frames.encode(invoke))
         return self._number
 

@@ -85,7 +85,7 @@ class Workman:
 
     def answer(self, request: Invoke, status: int = 200, body: bytes = b"") -> None:
         self._open.discard(request.number)
-        self.tell(Reply(request.number, status, b"", body or request.path.encode(), 7))
+        self.tell(Reply(request.number, status, b"", body or request.invocation.path.encode(), 7))
         self._end_when_done()
 
     def say(self, *texts: str) -> None:

@@ -25,8 +25,8 @@ from outdial.host.config import SLUG
 from outdial.host.deployments.source import read_source
 from outdial.host.errors import GatewayFailed
 from outdial.host.launcher import LISTENER_FD, RETIRE, Launcher
-from outdial.host.tls import Certificate, certificate_of, open_listener, url_of
-from outdial.http import adopt
+from outdial.host.tls import Certificate, certificate_of, open_listener
+from outdial.http import adopt, url_of
 from outdial.observe import log_to_stderr
 from outdial.settings import require
 

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from outdial.children import READY_FD, end_with_parent, is_ready
+from outdial.children import is_ready, start_child
 from outdial.cli.errors import PartFailed
 
 _LONGEST_LINE = 1024 * 1024
@@ -41,25 +40,13 @@ class Child:
 
     async def start(self) -> bool:
         """Start it, and return when it is ready: False when it ended instead."""
-        reader, writer = os.pipe()
-        try:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._part.command,
-                env={**self._part.env, READY_FD: str(writer)},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                pass_fds=(writer,),
-                limit=_LONGEST_LINE,
-                # Ctrl-C is for the supervisor, which stops its children in order.
-                start_new_session=True,
-                preexec_fn=end_with_parent(),
-            )
-        except BaseException:
-            os.close(reader)
-            raise
-        finally:
-            os.close(writer)
+        self._process, reader = await start_child(
+            self._part.command,
+            self._part.env,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=_LONGEST_LINE,
+        )
         self._reading = asyncio.create_task(self._read())
         return await is_ready(reader)
 

@@ -59,8 +59,7 @@ class Endpoint:
             raise
         except Exception as error:
             runtime.log.exception("functions.failed", error, function=slug, request_id=request_id)
-            # The caller learns nothing of the cause, but can name the line of the log.
-            return Response.of(HttpError(500, "EDGE_FUNCTION_ERROR", _FAILED, request_id=request_id))
+            return failure(request_id)
 
     async def _identify(self, request: Request, runtime: Runtime) -> Caller:
         caller = await identify(request.headers, self.modes, runtime.keyring, runtime.verifier)
@@ -74,6 +73,11 @@ class Endpoint:
         allowed = ", ".join([*sorted(self.methods), "OPTIONS"])
         message = f"{request.method} is not answered here: use {allowed}"
         return Response.of(HttpError(405, "METHOD_NOT_ALLOWED", message), headers={"allow": allowed})
+
+
+def failure(request_id: str) -> Response:
+    """Return what a caller is told of a function that failed: nothing of the cause, and how to name its lines."""
+    return Response.of(HttpError(500, "EDGE_FUNCTION_ERROR", _FAILED, request_id=request_id))
 
 
 def with_supabase(

@@ -1,6 +1,20 @@
 """What can go wrong between a request and its function."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
+
+# The codes of what the HTTP server answers by itself, by status.
+CODES: Final[Mapping[int, str]] = {
+    400: "BAD_REQUEST",
+    408: "REQUEST_TIMEOUT",
+    413: "BODY_TOO_LARGE",
+    431: "HEADERS_TOO_LARGE",
+    500: "EDGE_FUNCTION_ERROR",
+    501: "NOT_IMPLEMENTED",
+    503: "WORKER_OVERLOADED",
+    505: "HTTP_VERSION_NOT_SUPPORTED",
+}
 
 
 class FunctionsError(Exception):

@@ -9,13 +9,12 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from outdial.functions.paths import HEALTH, PREFIX
 from outdial.functions.request import MIB
 
 WEBHOOK = "retell-webhook"
 TRIGGER = "campaign-trigger"
 _ABSENT = "outdial-probe-no-such-function"
-_FUNCTIONS = "/functions/v1/"
-_HEALTH = f"{_FUNCTIONS}_internal/health"
 _METRICS = "/metrics"
 # One byte more than campaign-trigger takes.
 _TOO_MUCH = MIB + 1
@@ -70,11 +69,11 @@ async def probe(
 def _host_questions(local: bool) -> list[_Question]:
     origin = {"origin": "https://app.example.com", "access-control-request-method": "POST"}
     questions = [
-        _Question("health", 200, _HEALTH, "GET"),
-        _Question("health, asked by HEAD", 200, _HEALTH, "HEAD"),
-        _Question("preflight", 204, _FUNCTIONS + TRIGGER, "OPTIONS", origin),
-        _Question("preflight of an unknown function", 204, _FUNCTIONS + _ABSENT, "OPTIONS", origin),
-        _Question("unknown function", 404, _FUNCTIONS + _ABSENT, body=b"{}", code="NOT_FOUND"),
+        _Question("health", 200, HEALTH, "GET"),
+        _Question("health, asked by HEAD", 200, HEALTH, "HEAD"),
+        _Question("preflight", 204, PREFIX + TRIGGER, "OPTIONS", origin),
+        _Question("preflight of an unknown function", 204, PREFIX + _ABSENT, "OPTIONS", origin),
+        _Question("unknown function", 404, PREFIX + _ABSENT, body=b"{}", code="NOT_FOUND"),
     ]
     if local:
         questions.append(_Question("metrics", 200, _METRICS, "GET", for_browsers=False))
@@ -88,7 +87,7 @@ def _webhook_questions(sign: Callable[[bytes], str]) -> list[_Question]:
     def ask(name: str, expected: int, method: str = "POST", *, code: str | None = None, **headers: str) -> _Question:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         body = PROBE_EVENT if method == "POST" else None
-        return _Question(name, expected, _FUNCTIONS + WEBHOOK, method, {**_JSON, **named}, body, code)
+        return _Question(name, expected, PREFIX + WEBHOOK, method, {**_JSON, **named}, body, code)
 
     return [
         ask("good signature", 200, x_retell_signature=good),
@@ -106,7 +105,7 @@ def _trigger_questions(secret_key: str) -> list[_Question]:
     def ask(
         name: str, expected: int, body: bytes, headers: Mapping[str, str] = key, *, code: str | None = None
     ) -> _Question:
-        return _Question(name, expected, _FUNCTIONS + TRIGGER, headers={**_JSON, **headers}, body=body, code=code)
+        return _Question(name, expected, PREFIX + TRIGGER, headers={**_JSON, **headers}, body=body, code=code)
 
     # A good key beside a bad token must not help.
     bad_token = {"apikey": secret_key, "authorization": "Bearer not.a.token"}

@@ -1,7 +1,7 @@
 """A request as a function sees it: nothing is parsed before it is asked for."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self, TypeVar, overload
+from typing import Any, TypeVar, overload
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -39,7 +39,11 @@ class Headers(Mapping[str, str]):
 
 
 class Request:
-    """One HTTP request. `path` begins with the slug, as on Supabase: `/hello/world` for /functions/v1/hello/world."""
+    """One HTTP request, whose body has come in whole.
+
+    `path` begins with the slug, as on Supabase: `/hello/world` for /functions/v1/hello/world. It is percent-decoded,
+    and the `query` that a request is made of is not; the names in `headers` are in lower case there.
+    """
 
     __slots__ = ("_body", "_query", "_raw_headers", "max_body", "method", "path")
 
@@ -50,15 +54,6 @@ class Request:
         self._query = query
         self._raw_headers = headers
         self._body = body
-
-    @classmethod
-    def of(cls, method: str, path: str, query: str, headers: RawHeaders, body: bytes) -> Self:
-        """Return a request whose body has come in whole.
-
-        `path` begins with the slug and is percent-decoded already, `query` is not; the names in `headers` are in
-        lower case.
-        """
-        return cls(method, path, query, headers, body)
 
     @property
     def headers(self) -> Headers:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 from collections.abc import Awaitable, Iterator, Mapping
 from typing import Literal, Self
 
@@ -103,3 +104,13 @@ async def _run(awaitable: Awaitable[object], log: Logger) -> None:
         await awaitable
     except Exception as error:
         log.exception("functions.background_work_failed", error)
+
+
+def rest_the_collector() -> None:
+    """Let Python's collector pass over what is loaded by now, and look for cycles less often.
+
+    What is loaded stays, and requests make few cycles: at the defaults the collector took 4 to 6 % of the events per
+    second at 128 connections, and a fifth of the p99.
+    """
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

@@ -17,33 +17,21 @@ import uvloop
 from outdial import http
 from outdial.clock import SystemClock
 from outdial.domain.ids import new_id
-from outdial.functions.errors import FunctionsError, HttpError
+from outdial.functions.errors import CODES, FunctionsError, HttpError
 from outdial.functions.loading import Function, load_functions
+from outdial.functions.paths import HEALTH, PREFIX
 from outdial.functions.request import Request
 from outdial.functions.response import PREFLIGHT, Response
-from outdial.functions.runtime import Runtime
+from outdial.functions.runtime import Runtime, rest_the_collector
 from outdial.http import Answer, CannotListen, Head
 from outdial.settings import SettingError, is_local
 
-PREFIX = "/functions/v1/"
 DEFAULT_PORT = 54321
-_HEALTH = PREFIX + "_internal/health"
 _PREFIX_LENGTH = len(PREFIX)
 _DRAIN_S = 10.0
 
 _NOT_FOUND = Response.of(HttpError(404, "NOT_FOUND", "Requested function was not found"))
-_HEALTHY = Response.json({"message": "ok"})
-# The codes of what the HTTP server answers by itself.
-_CODES = {
-    400: "BAD_REQUEST",
-    408: "REQUEST_TIMEOUT",
-    413: "BODY_TOO_LARGE",
-    431: "HEADERS_TOO_LARGE",
-    500: "EDGE_FUNCTION_ERROR",
-    501: "NOT_IMPLEMENTED",
-    503: "WORKER_OVERLOADED",
-    505: "HTTP_VERSION_NOT_SUPPORTED",
-}
+HEALTHY = Response.json({"message": "ok"})
 
 
 class App:
@@ -93,13 +81,13 @@ class App:
         if function is None:
             return self._answer_without_function(head).answer(request_id)
         path = unquote(head.path[_PREFIX_LENGTH - 1 :])
-        request = Request.of(head.method, path, head.query, head.headers, body)
+        request = Request(head.method, path, head.query, head.headers, body)
         response = await function.endpoint.answer(request, self.runtime, function.slug, request_id)
         return response.answer(request_id)
 
     def error(self, status: int, message: str) -> Answer:
         """Return the answer to a request that no function has seen."""
-        return Response.of(HttpError(status, _CODES[status], message)).answer(self._new_id())
+        return Response.of(HttpError(status, CODES[status], message)).answer(self._new_id())
 
     def _function(self, path: str) -> Function | None:
         if not path.startswith(PREFIX):
@@ -109,7 +97,7 @@ class App:
     def _answer_without_function(self, head: Head) -> Response:
         if head.method == "OPTIONS":
             return PREFLIGHT
-        return _HEALTHY if head.path == _HEALTH and head.method in ("GET", "HEAD") else _NOT_FOUND
+        return HEALTHY if head.path == HEALTH and head.method in ("GET", "HEAD") else _NOT_FOUND
 
     def _new_id(self) -> str:
         return str(new_id(self.runtime.clock.now()))
@@ -136,7 +124,7 @@ async def serving(
         listener.close()
         raise
     try:
-        url = _url(listener)
+        url = http.url_of(listener)
         async with http.serving(app, listener, errors=app.error, drain_s=_DRAIN_S):
             yield url
     finally:
@@ -180,7 +168,8 @@ def run(
     async def main() -> None:
         runtime = Runtime.from_env(env, SystemClock())
         app = build_app(load_functions(directory, entrypoints), runtime)
-        _rest_the_collector()
+        gc.collect()
+        rest_the_collector()
         await serve(app, host=host, port=port, behind_proxy=behind_proxy, on_ready=on_ready)
 
     try:
@@ -191,14 +180,6 @@ def run(
     return 0
 
 
-def _rest_the_collector() -> None:
-    # What is loaded stays, and requests make few cycles: at the defaults the collector took 4 to 6 % of the events per
-    # second at 128 connections, and a fifth of the p99.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-
-
 def _listen(host: str, port: int, behind_proxy: bool) -> socket.socket:
     name = f"[{host}]" if ":" in host else host
     # An empty host means every address, though an empty host in a URL means this machine.
@@ -207,8 +188,3 @@ def _listen(host: str, port: int, behind_proxy: bool) -> socket.socket:
             f"{host or 'every address'} is open to the network without TLS: put a proxy in front and say so"
         )
     return http.listen(host, port)
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

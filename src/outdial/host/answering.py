@@ -13,12 +13,13 @@ from typing import Any, NoReturn
 from urllib.parse import unquote
 
 from outdial.clock import SystemClock
-from outdial.functions.errors import FunctionNotLoaded, HttpError
+from outdial.functions.endpoint import failure
+from outdial.functions.errors import FunctionNotLoaded
 from outdial.functions.loading import Function, load_function
 from outdial.functions.log import Redactor
 from outdial.functions.request import Request
 from outdial.functions.response import Response
-from outdial.functions.runtime import Runtime
+from outdial.functions.runtime import Runtime, rest_the_collector
 from outdial.host import frames
 from outdial.host.bundle import Bundle
 from outdial.host.capture import Journal, current_request
@@ -38,7 +39,6 @@ _SHOW_LIFE_NS = 50_000_000
 _STOP_S = 10.0
 _CLOSE_S = 3.0
 _LAST_WORDS_S = 5.0
-_FAILED = "Request failed due to an internal server error"
 
 
 class Answering:
@@ -112,6 +112,7 @@ class Answering:
         if function.start is not None:
             await function.start(runtime)
         self._runtime, self._function = runtime, function
+        rest_the_collector()
 
     def _failed(self, error: BaseException) -> frames.Failed:
         text = ""
@@ -128,12 +129,13 @@ class Answering:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, invoke: frames.Invoke) -> None:
-        current_request.set(invoke.request_id)
-        path = unquote(invoke.path) if "%" in invoke.path else invoke.path
-        request = Request.of(invoke.method, path, invoke.query, invoke.headers, invoke.body)
+        asked = invoke.invocation
+        current_request.set(asked.request_id)
+        path = unquote(asked.path) if "%" in asked.path else asked.path
+        request = Request(asked.method, path, asked.query, asked.headers, asked.body)
         endpoint = self._function.endpoint
         run = Metered(
-            endpoint.answer(request, self._runtime, self._bundle.slug, invoke.request_id), self._limit_ns, self._meter
+            endpoint.answer(request, self._runtime, self._bundle.slug, asked.request_id), self._limit_ns, self._meter
         )
         try:
             response = await run
@@ -146,15 +148,15 @@ class Answering:
         except BaseException as error:
             if not run.exceeded:
                 self._report(error)
-                self._reply(invoke, _failure(invoke.request_id), run.used_ns)
+                self._reply(invoke, failure(invoke.invocation.request_id), run.used_ns)
         if run.exceeded:
             self._tell_exceeded(invoke.number, "cpu", self._config.cpu_ms, run.used_ns // 1_000_000)
 
     def _reply(self, invoke: frames.Invoke, response: Response, used_ns: int) -> None:
-        answer = response.answer(invoke.request_id)
+        answer = response.answer(invoke.invocation.request_id)
         if len(answer.body) + len(answer.headers) > frames.LARGEST - 1024:
             self._journal.add("error", f"the answer has {len(answer.body)} bytes, more than can be sent")
-            answer = _failure(invoke.request_id).answer(invoke.request_id)
+            answer = failure(invoke.invocation.request_id).answer(invoke.invocation.request_id)
         self._journal.flush()
         self._channel.send(
             frames.encode(
@@ -222,10 +224,6 @@ class Answering:
                 await function.stop()
         except Exception as error:
             self._report(error)
-
-
-def _failure(request_id: str) -> Response:
-    return Response.of(HttpError(500, "EDGE_FUNCTION_ERROR", _FAILED, request_id=request_id))
 
 
 def _say(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from outdial.functions.errors import CODES
 from outdial.functions.response import CORS_HEADERS
 from outdial.host.outcomes import Crashed, NotBooted, OverLimit, Overloaded, TimedOut
 from outdial.http import Answer
@@ -27,7 +28,7 @@ def header_lines(headers: Mapping[str, str]) -> bytes:
 
 
 CORS: Final = header_lines(CORS_HEADERS)
-_JSON: Final = b"content-type: application/json\r\n"
+JSON: Final = b"content-type: application/json\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Refusal:
         """Return it with the header lines `standing` at the end."""
         body = {"error": self.message, "code": self.code, "message": self.message, **self.fields}
         own = header_lines({"sb-error-code": self.code, **self.headers})
-        return Answer(self.status, CORS + _JSON + own + standing, msgspec.json.encode(body, enc_hook=str))
+        return Answer(self.status, CORS + JSON + own + standing, msgspec.json.encode(body, enc_hook=str))
 
 
 PREFLIGHT: Final = Answer(204, CORS)
@@ -56,7 +57,7 @@ PREFLIGHT: Final = Answer(204, CORS)
 
 def json_answer(value: object, *, status: int = 200, standing: bytes = b"") -> Answer:
     """Return `value` as JSON with CORS headers and the header lines `standing`."""
-    return Answer(status, CORS + _JSON + standing, msgspec.json.encode(value, enc_hook=str))
+    return Answer(status, CORS + JSON + standing, msgspec.json.encode(value, enc_hook=str))
 
 
 NOT_FOUND: Final = Refusal(404, "NOT_FOUND", "Requested function was not found")
@@ -77,22 +78,14 @@ INVALID_HEADERS: Final = Refusal(
 )
 
 
-_CODES: Final[Mapping[int, str]] = {
-    400: "BAD_REQUEST",
-    408: "REQUEST_TIMEOUT",
-    413: "BODY_TOO_LARGE",
-    431: "HEADERS_TOO_LARGE",
-    500: "INTERNAL_ERROR",
-    501: "NOT_IMPLEMENTED",
-    503: "WORKER_OVERLOADED",
-    505: "HTTP_VERSION_NOT_SUPPORTED",
-}
 FAILED: Final = Refusal(500, "INTERNAL_ERROR", "Request failed due to an internal server error")
 
 
 def of_the_server(status: int, message: str) -> Answer:
     """Return what the HTTP server says of a request that the gateway never sees."""
-    return Refusal(status, _CODES.get(status, "BAD_REQUEST"), message).answer()
+    # No function has failed where the server itself does.
+    code = FAILED.code if status == FAILED.status else CODES.get(status, CODES[400])
+    return Refusal(status, code, message).answer()
 
 
 def wrong_method(method: str) -> Refusal:

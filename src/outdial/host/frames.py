@@ -5,6 +5,7 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from outdial.host.errors import BadFrame
+from outdial.host.invocation import Invocation
 
 LARGEST = 64 << 20
 _LENGTH = 4
@@ -17,12 +18,7 @@ class Invoke(msgspec.Struct, array_like=True, tag=1, gc=False):
     """Gateway to worker: answer this request; `number` is unique on this socket."""
 
     number: int
-    request_id: str
-    method: str
-    path: str
-    query: str
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
+    invocation: Invocation
 
 
 class Retire(msgspec.Struct, array_like=True, tag=2, gc=False):

@@ -9,13 +9,14 @@ from typing import Final, Protocol
 
 from outdial.clock import Clock
 from outdial.domain.ids import new_id
+from outdial.functions.paths import HEALTH, PREFIX
 from outdial.host import answers
 from outdial.host.answers import PREFLIGHT, Refusal, header_lines
 from outdial.host.catalogue import Served
 from outdial.host.headers import AnswerHeaders, for_function, value_of
 from outdial.host.invocation import Invocation
 from outdial.host.logs import InvocationRecord, Sink
-from outdial.host.operations import HEALTH, Operations
+from outdial.host.operations import Operations
 from outdial.host.outcomes import Answered, NotBooted, Overloaded
 from outdial.host.regions import Regions
 from outdial.host.tls import plain_http_answer
@@ -23,7 +24,6 @@ from outdial.host.verify import JwtCheck
 from outdial.http import Answer, Head
 from outdial.observe import log
 
-PREFIX: Final = "/functions/v1/"
 SERVED_BY: Final = "outdial-functions"
 # The function sees its own path, with the slash before the slug.
 _CUT: Final = len(PREFIX) - 1

@@ -1,10 +1,9 @@
 """A request on its way to a function."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(slots=True)
-class Invocation:
+class Invocation(msgspec.Struct, array_like=True, gc=False):
     """What a worker is told of a request; `path` begins with the slug, as Supabase's gateway leaves it.
 
     `path` and `query` are as sent (percent-encoded), header names are in lower case.

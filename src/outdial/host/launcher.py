@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from outdial.children import READY_FD, end_with_parent, is_ready
+from outdial.children import is_ready, start_child
 from outdial.host.errors import GatewayFailed
 from outdial.observe import log
 
@@ -106,22 +106,9 @@ class Launcher:
 
     async def _launch(self, stop: asyncio.Event) -> Run | None:
         """Start a gateway, and return it when it serves; None when it ended, took too long, or `stop` was set."""
-        reader, writer = os.pipe()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                env={**self._env, READY_FD: str(writer), LISTENER_FD: str(self._listener.fileno())},
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(writer, self._listener.fileno()),
-                # Ctrl-C is for the launcher, which lets the gateway drain.
-                start_new_session=True,
-                preexec_fn=end_with_parent(),
-            )
-        except BaseException:
-            os.close(reader)
-            raise
-        finally:
-            os.close(writer)
+        descriptor = self._listener.fileno()
+        env = {**self._env, LISTENER_FD: str(descriptor)}
+        process, reader = await start_child(self._command, env, inherit=(descriptor,))
         run = self._keep(process)
         ready = asyncio.create_task(is_ready(reader))
         await _first_of(_done(ready), stop.wait(), timeout_s=READY_WITHIN_S)

@@ -11,11 +11,13 @@ from typing import Any, Final
 import msgspec
 
 from outdial.db.host_logs import FunctionStats, LogEntryRow
+from outdial.functions.paths import PREFIX
 
 _SOURCE: Final = {True: "function_edge_logs", False: "function_logs"}
 _EVENT_TYPE: Final = {"boot": "Boot", "boot_failed": "BootFailure", "shutdown": "Shutdown"}
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
-_PREFIX: Final = "/functions/v1"
+# The paths of records begin with a slash themselves.
+_PREFIX: Final = PREFIX.removesuffix("/")
 
 
 def whole_row(entry: LogEntryRow, project_ref: str) -> dict[str, object]:

@@ -4,16 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from outdial.host.answers import HTTPS_REQUIRED, NO_SUCH_ROUTE, NOT_FOR_YOU, PREFLIGHT, header_lines, json_answer
+from outdial.functions.paths import HEALTH, PREFIX
+from outdial.host.answers import HTTPS_REQUIRED, JSON, NO_SUCH_ROUTE, NOT_FOR_YOU, PREFLIGHT, header_lines, json_answer
 from outdial.host.headers import value_of
 from outdial.host.tls import is_loopback, plain_http_answer
 from outdial.http import Answer, Head
 
-HEALTH: Final = "/functions/v1/_internal/health"
-METRIC: Final = "/functions/v1/_internal/metric"
+METRIC: Final = PREFIX + "_internal/metric"
 METRICS: Final = "/metrics"
 MANAGEMENT: Final = "/v1/"
-_JSON: Final = b"content-type: application/json\r\n"
 _HEALTHY: Final = json_answer({"message": "ok"})
 
 
@@ -71,7 +70,7 @@ class Operations:
             page, content_type = self.metrics()
             return Answer(200, header_lines({"content-type": content_type}), page)
         numbers = json_answer(self.numbers())
-        return Answer(200, _JSON, numbers.body)
+        return Answer(200, JSON, numbers.body)
 
     async def _may_look(self, head: Head) -> bool:
         if not self.behind_proxy and is_loopback(head.client):

@@ -76,12 +76,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def url_of(listener: socket.socket, *, tls: bool = False) -> str:
-    """Return the address of `listener` as a URL without a path."""
-    host, port = listener.getsockname()[:2]
-    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
 def plain_http_answer(head: Head) -> Answer | Refusal | None:
     """Return what a request gets whose proxy was asked over plain HTTP (`x-forwarded-proto`); None when it was not.
 

@@ -122,11 +122,7 @@ class Worker:
         """Send a request and return where its outcome will be, `future` when given. Only for a worker that is ready."""
         assert self._process is not None
         self._number = number = self._number + 1
-        frame = encode(
-            Invoke(
-                number, request.request_id, request.method, request.path, request.query, request.headers, request.body
-            )
-        )
+        frame = encode(Invoke(number, request))
         if future is None:
             future = self._create_future()
         self.pending[number] = (future, self._clock() + self._wall_clock_s, cold)

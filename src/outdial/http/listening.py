@@ -30,6 +30,12 @@ def adopt(descriptor: int) -> socket.socket:
     return _prepared(listener)
 
 
+def url_of(listener: socket.socket, *, tls: bool = False) -> str:
+    """Return the address of `listener` as a URL without a path."""
+    host, port = listener.getsockname()[:2]
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def _prepared(listener: socket.socket) -> socket.socket:
     listener.setblocking(False)
     if listener.family in (socket.AF_INET, socket.AF_INET6):

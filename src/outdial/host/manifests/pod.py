@@ -3,8 +3,8 @@
 from math import ceil
 from typing import Any
 
+from outdial.functions.paths import HEALTH
 from outdial.host.manifests.parts import PORT, Part
-from outdial.host.operations import HEALTH
 
 Object = dict[str, Any]
 

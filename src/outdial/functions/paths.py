@@ -1,0 +1,6 @@
+"""Where functions are found, as on Supabase."""
+
+from typing import Final
+
+PREFIX: Final = "/functions/v1/"
+HEALTH: Final = PREFIX + "_internal/health"
