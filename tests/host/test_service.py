@@ -19,6 +19,7 @@ import pytest
 from outdial.clock import SystemClock
 from outdial.db.session import Database
 from outdial.host.gateway import Place
+from outdial.host.secrets import SecretKeys, Secrets
 from outdial.host.service import HostSettings, run_gateway
 from outdial.host.tokens import AccessTokens
 from outdial.http import listen
@@ -44,6 +45,16 @@ WHO = """
     async def fetch(request: Request, ctx: Context) -> Response:
         async with ctx.db() as connection:
             return Response.json({"user": await connection.fetchval("select session_user")})
+"""
+TELLS = """
+    import os
+    from outdial.functions import Context, Request, Response, with_supabase
+
+    @with_supabase(auth="none")
+    async def fetch(request: Request, ctx: Context) -> Response:
+        print("printed", ctx.env["STRIPE"])
+        os.write(1, f"written {ctx.env['STRIPE']}\\n".encode())
+        return Response(ctx.env["STRIPE"])
 """
 SECRETS_KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
@@ -155,6 +166,20 @@ async def test_functions_are_served_logged_and_counted(hosts: Hosts, connection:
     assert str(logged[0]["execution_id"]) == headers["sb-execution-id"]
     printed = await connection.fetch("select text from host.log_lines where slug = 'slow' and kind = 'log'")
     assert [row["text"] for row in printed] == ["begun /slow"]
+
+
+async def test_a_deployed_secret_is_in_no_line_however_it_is_named_and_written(
+    hosts: Hosts, connection: asyncpg.Connection
+) -> None:
+    value = "four words of text"
+    async with await Database.connect(hosts.settings.database_urls["outdial_host"], application_name="tests") as own:
+        await Secrets(own, SecretKeys.from_text(SECRETS_KEY)).put({"STRIPE": value}, SystemClock().now())
+    hosts.write("tells", TELLS, 'secrets = ["STRIPE"]')
+    async with hosts.running() as host:
+        assert (await host.ask("/functions/v1/tells"))[2] == value.encode()
+
+    lines = await connection.fetch("select text from host.log_lines where slug = 'tells' and kind = 'log'")
+    assert sorted(row["text"] for row in lines) == ["printed [secret]", "written [secret]"]
 
 
 async def test_a_function_logs_in_as_its_own_role(hosts: Hosts) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
@@ -17,11 +17,12 @@ _RESERVED = frozenset({"event", "level", "error", "at"})
 
 
 class Redactor:
-    """Takes the secrets of an environment and the digits of phone numbers out of text."""
+    """Takes the secrets of an environment, those in `also`, and the digits of phone numbers out of text."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], also: Iterable[str] = ()) -> None:
         # The longest first, so that a secret inside another does not leave the rest of it behind.
-        secrets = sorted(set(_secrets(env)), key=len, reverse=True)
+        long_enough = (value for each in also for value in _parts(each) if len(value) >= _SHORTEST_SECRET)
+        secrets = sorted({*_secrets(env), *long_enough}, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, secrets))) if secrets else None
 
     def __call__(self, text: str) -> str:

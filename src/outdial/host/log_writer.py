@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache
 from time import monotonic
@@ -97,9 +97,9 @@ class LogWriter:
         self._flushes = Repeating("host.log_writer", self, _PAUSE)
         self.know_secrets(env)
 
-    def know_secrets(self, env: Mapping[str, str]) -> None:
-        """Take the secrets of `env`, in place of those known so far, out of what is written from now on."""
-        self._redact = Redactor(env)
+    def know_secrets(self, env: Mapping[str, str], deployed: Iterable[str] = ()) -> None:
+        """Take the secrets of `env`, and all of `deployed`, out of what is written from now on."""
+        self._redact = Redactor(env, deployed)
         self._clean_path = lru_cache(4096)(self._redact_path)
 
     def start(self) -> None:

@@ -4,7 +4,7 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -111,16 +111,19 @@ class SecretDigest:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The secrets of an environment, in its database."""
+    """The secrets of an environment, in its database; `learn` is told them each time that they are read."""
 
     database: Database
     keys: SecretKeys = field(repr=False)
+    learn: Callable[[Mapping[str, str]], object] = lambda values: None
 
     async def values(self) -> dict[str, str]:
         """Return every secret by name; raise SecretsUnreadable."""
         async with self.database.transaction() as connection:
             rows = await db.SECRETS.all(connection)
-        return {row.name: self.keys.open(row) for row in rows}
+        values = {row.name: self.keys.open(row) for row in rows}
+        self.learn(values)
+        return values
 
     async def digests(self) -> list[SecretDigest]:
         """Return what may be told of every secret, by name; raise SecretsUnreadable."""

@@ -112,7 +112,7 @@ async def run_gateway(
         stack.callback(metrics.stop)
         sink = Everywhere(writer, metrics, *([Echo(sys.stderr.write)] if settings.local else []))
         catalogue = await stack.enter_async_context(_catalogue(sink, deadline))
-        management = await stack.enter_async_context(_deployments(settings, database, catalogue, clock))
+        management = await stack.enter_async_context(_deployments(settings, database, catalogue, writer, clock))
         regions = Regions(settings.place.region, clock, _hop_key(settings.env))
         stack.push_async_callback(regions.close)
         check = await stack.enter_async_context(_check(settings.env, clock))
@@ -175,12 +175,13 @@ async def _catalogue(sink: Sink, deadline: _Deadline) -> AsyncIterator[Catalogue
 
 @asynccontextmanager
 async def _deployments(
-    settings: HostSettings, database: Database, catalogue: Catalogue, clock: Clock
+    settings: HostSettings, database: Database, catalogue: Catalogue, writer: LogWriter, clock: Clock
 ) -> AsyncIterator[ManagementApi]:
     """Serve what is to be served while the block runs, and give the API that changes it."""
     env, place = settings.env, settings.place
     keys = SecretKeys.from_env(env, home=settings.home if settings.local else None)
-    store, secrets = Store(database, clock), Secrets(database, keys)
+    store = Store(database, clock)
+    secrets = Secrets(database, keys, lambda values: writer.know_secrets(env, values.values()))
     surroundings = Surroundings(env, settings.database_urls, place.region)
     planner = Planner(store, secrets, Shelf(settings.home / "bundles"), settings.directory, surroundings)
     pull = Pull(planner, catalogue)
