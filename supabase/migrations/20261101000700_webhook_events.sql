@@ -38,7 +38,12 @@ as $$
   with reopened as (
     update public.webhook_events e
     set status = 'pending', next_try_at = p_now
-    where e.retell_call_id = any (p_retell_call_ids) and e.credential = p_credential and e.status = 'unmatched'
+    where e.id in (
+      select u.id from public.webhook_events u
+      where u.retell_call_id = any (p_retell_call_ids) and u.credential = p_credential and u.status = 'unmatched'
+      order by u.id
+      for update
+    )
     returning 1
   )
   select count(*) from reopened
