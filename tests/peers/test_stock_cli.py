@@ -20,12 +20,13 @@ from tests.support.postgres import Scratch
 from tests.support.processes import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
-SUPABASE = ROOT / "node_modules/.bin/supabase"
+# The binary that the npm package `supabase` starts. Its packages for other machines cannot be had everywhere, and
+# `npm ci` wants all that a lock file has to name: so this one is named itself.
+SUPABASE = ROOT / "node_modules/@supabase/cli-linux-x64/bin/supabase"
 
-pytestmark = [
-    pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed"),
-    pytest.mark.skipif(not SUPABASE.exists(), reason="npm ci has not been run"),
-]
+pytestmark = pytest.mark.skipif(
+    not SUPABASE.exists(), reason="npm ci has not been run, or this is another machine than x86-64 Linux"
+)
 
 HELLO = """
 [functions.hello]
