@@ -1,6 +1,7 @@
 """What a worker uses of the machine, read from outside: a function that spins or leaks cannot be asked."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Protocol
 
 from outdial.host.config import FunctionConfig
@@ -28,7 +29,7 @@ class Usage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """A limit that was met: ms for cpu, MiB for memory."""
+    """A limit that was passed: ms for cpu, MiB for memory; `used` is rounded up, so that it is always above `limit`."""
 
     resource: Resource
     limit: int
@@ -56,7 +57,7 @@ class Vitals:
         """Look at the memory."""
         self.memory_mb = self._process.memory_mb()
         limit = self._limits.memory_mb
-        return Excess("memory", limit, round(self.memory_mb)) if self.memory_mb > limit else None
+        return Excess("memory", limit, ceil(self.memory_mb)) if self.memory_mb > limit else None
 
     def cpu(self, now: float, signs: int, *, busy: bool) -> Excess | None:
         """Look at the CPU time used since the last of the `signs` of life, `busy` telling of requests under way.
@@ -72,4 +73,4 @@ class Vitals:
             self._signs, self._since, self._cpu_ms, self.stuck = signs, now, self._cpu_ms + used, False
             return None
         self.stuck = used > _STUCK_MS
-        return Excess("cpu", self._limits.cpu_ms, round(used)) if used > self._limits.cpu_ms else None
+        return Excess("cpu", self._limits.cpu_ms, ceil(used)) if used > self._limits.cpu_ms else None
