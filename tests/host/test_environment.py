@@ -45,6 +45,11 @@ def test_a_function_that_names_no_secret_sees_none() -> None:
     }
 
 
+def test_no_function_logs_in_as_auth() -> None:
+    with pytest.raises(BadConfig, match="outdial_auth cannot be given to a function"):
+        env_of(role="outdial_auth", urls={**URLS, "outdial_auth": "postgresql://outdial_auth:x@db.example/postgres"})
+
+
 def test_a_named_secret_is_given_and_one_that_is_not_set_is_left_out() -> None:
     env = env_of("RETELL_API_KEY", "SUPABASE_SERVICE_ROLE_KEY", "OUTDIAL_RECONCILE_AFTER", "NOT_SET")
 

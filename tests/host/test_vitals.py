@@ -25,7 +25,7 @@ def test_memory_beyond_the_limit_is_told_with_limit_and_use() -> None:
     assert vitals.memory() is None
     assert not vitals.heavy
     process.memory = 130.2
-    assert vitals.memory() == Excess("memory", 100, 130)
+    assert vitals.memory() == Excess("memory", 100, 131)
 
 
 def test_a_worker_is_heavy_when_the_limit_is_near() -> None:

@@ -98,6 +98,7 @@ class Stand:
     gateway: Gateway
     shelf: Shelf
     sink: Kept
+    operations: Operations
 
     async def ask(self, head: Head, body: bytes = b"") -> Answer:
         """Send a request as the server would."""
@@ -130,7 +131,7 @@ def make_stand(
         regions=regions,
         behind_proxy=behind_proxy,
     )
-    return Stand(gateway, shelf, sink)
+    return Stand(gateway, shelf, sink, operations)
 
 
 def asking(

@@ -48,6 +48,44 @@ create table if not exists auth.users (
   updated_at timestamptz
 );
 
+-- What our subset of Supabase Auth keeps (outdial.auth.local). On a Supabase project Auth has tables of its own, and
+-- nothing is made here.
+do $$
+begin
+  if obj_description(to_regnamespace('auth'), 'pg_namespace') is distinct from 'made by outdial' then
+    return;
+  end if;
+  create table if not exists auth.sessions (
+    id uuid primary key,
+    user_id uuid not null references auth.users (id) on delete cascade,
+    created_at timestamptz not null,
+    refreshed_at timestamptz not null,
+    ended_at timestamptz
+  );
+  create index if not exists sessions_user on auth.sessions (user_id);
+  -- Only hashes: whoever reads this table cannot sign in with it.
+  create table if not exists auth.refresh_tokens (
+    token_sha256 bytea primary key check (octet_length(token_sha256) = 32),
+    session_id uuid not null references auth.sessions (id) on delete cascade,
+    created_at timestamptz not null,
+    used_at timestamptz
+  );
+  create index if not exists refresh_tokens_session on auth.refresh_tokens (session_id);
+  create table if not exists auth.signing_keys (
+    kid uuid primary key,
+    private_key text not null,
+    created_at timestamptz not null
+  );
+  -- Attempts to sign in, by the hash of an e-mail address or of a client's address.
+  create table if not exists auth.attempts (
+    subject_sha256 bytea primary key check (octet_length(subject_sha256) = 32),
+    count integer not null,
+    began_at timestamptz not null
+  );
+  create index if not exists attempts_began on auth.attempts (began_at);
+end
+$$;
+
 do $$
 begin
   if to_regprocedure('auth.jwt()') is null then

@@ -117,6 +117,11 @@ def region_unreachable(region: str) -> Refusal:
     return Refusal(502, "REGION_UNREACHABLE", message, {"region": region}, {"x-relay-error": "true"})
 
 
+def auth_unreachable() -> Refusal:
+    """502 when the server behind /auth/v1 does not answer; Supabase's clients keep their session and try again."""
+    return Refusal(502, "AUTH_UNREACHABLE", "The server that signs people in does not answer")
+
+
 def refusal_of(failure: Failure) -> Refusal:
     """Return how an invocation that came to nothing is answered (supabase.com docs: Edge Functions, Error codes)."""
     match failure:

@@ -12,6 +12,9 @@ _ALWAYS = ("SUPABASE_URL", "SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEYS", "SU
 _OF_THE_PROCESS = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"}
 _SET_BY_THE_HOST = {"SUPABASE_DB_URL", "SUPABASE_FUNCTION_SLUG", "SB_REGION", "SB_EXECUTION_ID"}
 
+# The keys that sign users' tokens are for no function to read.
+_ROLE_OF_NO_FUNCTION = "outdial_auth"
+
 EXECUTION_ID = "SB_EXECUTION_ID"
 
 # A wildcard must not reach what the platform and the host name for themselves.
@@ -61,6 +64,8 @@ def _a_wildcard_reaches(name: str, prefix: str) -> bool:
 
 def _database_url(slug: str, role: str, settings: Mapping[str, str], database_urls: Mapping[str, str]) -> str:
     where = f"functions.{slug}.database_role"
+    if role == _ROLE_OF_NO_FUNCTION:
+        raise BadConfig(f"{where}: {role} cannot be given to a function")
     dsn = database_urls.get(role)
     if not dsn:
         known = ", ".join(sorted(database_urls)) or "none"

@@ -1,4 +1,4 @@
-"""What the gateway answers beside functions: its health, its numbers, and the management API."""
+"""What the gateway answers beside functions: its health, its numbers, the management API, and Auth behind it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from outdial.functions.paths import HEALTH, PREFIX
 from outdial.host.answers import HTTPS_REQUIRED, JSON, NO_SUCH_ROUTE, NOT_FOR_YOU, PREFLIGHT, header_lines, json_answer
 from outdial.host.headers import value_of
 from outdial.host.tls import is_loopback, plain_http_answer
+from outdial.host.upstream import MOST_BYTES, AuthUpstream
+from outdial.host.upstream import PREFIX as AUTH
 from outdial.http import Answer, Head
 
 METRIC: Final = PREFIX + "_internal/metric"
@@ -44,6 +46,7 @@ class Operations:
     numbers: Callable[[], dict[str, object]]
     management: Management | None = None
     behind_proxy: bool = False
+    auth: AuthUpstream | None = None
 
     def admit(self, head: Head) -> int | Answer:
         """Return the most bytes that the body may have, or the answer itself."""
@@ -52,6 +55,8 @@ class Operations:
             if self.behind_proxy and plain_http_answer(head) is not None:
                 return HTTPS_REQUIRED.answer()
             return self.management.admit(head)
+        if self.auth is not None and head.path.startswith(AUTH):
+            return MOST_BYTES
         if head.path == HEALTH and head.method in ("GET", "HEAD"):
             return _HEALTHY
         if head.method == "OPTIONS":
@@ -64,6 +69,8 @@ class Operations:
         """Return the answer to a request that was admitted."""
         if self.management is not None and head.path.startswith(MANAGEMENT):
             return await self.management.handle(head, body)
+        if self.auth is not None and head.path.startswith(AUTH):
+            return await self.auth.respond(head, body)
         if not await self._may_look(head):
             return NOT_FOR_YOU.answer()
         if head.path == METRICS:

@@ -4,23 +4,20 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from io import BytesIO
 from itertools import count
 from typing import Final
 from urllib.parse import parse_qs
 
 import aiohttp
-from yarl import URL
 
 from outdial.clock import Clock
-from outdial.host.headers import HOP, Headers, for_peer, from_peer, value_of
+from outdial.host.headers import HOP, for_peer, value_of
+from outdial.host.relay import Relay
 from outdial.http import Answer, Head
 from outdial.observe import log
 
 ANY: Final = "any"
-_CONNECT_S = 3.0
 _MARK_IS_GOOD_FOR_MS = 60_000
-_CLIENT_SETS: Final = ("accept", "accept-encoding", "content-type", "user-agent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ class Regions:
     clock: Clock
     key: bytes = field(default=b"", repr=False)
     _peers: dict[str, list[Peer]] = field(default_factory=dict)
-    _session: aiohttp.ClientSession | None = None
+    _relay: Relay = field(default_factory=Relay)
     _turn: "count[int]" = field(default_factory=count)
 
     def renew(self, peers: Iterable[Peer]) -> None:
@@ -96,7 +93,9 @@ class Regions:
         for number in range(len(peers)):
             peer = peers[(first + number) % len(peers)]
             try:
-                return await self._ask(peer, head, [*for_peer(head.headers), (HOP, mark)], body, timeout_s)
+                return await self._relay.ask(
+                    peer.address, head, [*for_peer(head.headers), (HOP, mark)], body, timeout_s
+                )
             except aiohttp.ClientConnectorError as error:
                 log("regions.peer_unreachable", level="warning", peer=peer.id, region=region, reason=str(error))
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -106,24 +105,7 @@ class Regions:
 
     async def close(self) -> None:
         """Close the connections to other hosts."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    async def _ask(self, peer: Peer, head: Head, headers: Headers, body: bytes, timeout_s: float) -> Answer:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0))
-        target = f"{head.path}?{head.query}" if head.query else head.path
-        async with self._session.request(
-            head.method,
-            URL(peer.address.rstrip("/") + target, encoded=True),
-            headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers],
-            data=BytesIO(body) if body else None,
-            skip_auto_headers=_CLIENT_SETS,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S),
-        ) as response:
-            return Answer(response.status, from_peer(response.raw_headers), await response.read())
+        await self._relay.close()
 
     def _mark(self, request_id: str, client: str) -> bytes:
         told = f"{self._now_ms()},{request_id},{client}"

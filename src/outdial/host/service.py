@@ -45,6 +45,8 @@ from outdial.host.secrets import SETTING as SECRETS_KEY
 from outdial.host.secrets import SecretKeys, Secrets
 from outdial.host.tls import Certificate
 from outdial.host.tokens import AccessTokens
+from outdial.host.upstream import SETTING as AUTH_UPSTREAM
+from outdial.host.upstream import AuthUpstream
 from outdial.host.verify import JwtCheck
 from outdial.host.watch import Reload, Sources
 from outdial.http import serving
@@ -116,8 +118,9 @@ async def run_gateway(
         regions = Regions(settings.place.region, clock, _hop_key(settings.env))
         stack.push_async_callback(regions.close)
         check = await stack.enter_async_context(_check(settings.env, clock))
-        operations = Operations(metrics.render, lambda: numbers_of(catalogue), management, settings.behind_proxy)
         place, behind_proxy = settings.place, settings.behind_proxy
+        auth = await stack.enter_async_context(_auth(settings))
+        operations = Operations(metrics.render, lambda: numbers_of(catalogue), management, behind_proxy, auth)
         gateway = Gateway(
             catalogue, check, sink, clock, operations, place=place, regions=regions, behind_proxy=behind_proxy
         )
@@ -130,6 +133,19 @@ async def run_gateway(
         left = await server.drain(max(0.0, deadline.left() - _TIDY_S), grace_s=_IDLE_S)
         if left:
             log("host.requests_cut", level="error", requests=left)
+
+
+@asynccontextmanager
+async def _auth(settings: HostSettings) -> AsyncIterator[AuthUpstream | None]:
+    address = settings.env.get(AUTH_UPSTREAM, "").strip()
+    if not address:
+        yield None
+        return
+    upstream = AuthUpstream(address, settings.behind_proxy)
+    try:
+        yield upstream
+    finally:
+        await upstream.close()
 
 
 @dataclass(slots=True)

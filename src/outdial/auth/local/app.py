@@ -1,0 +1,297 @@
+"""The routes of /auth/v1 that Supabase's clients use to sign in (Supabase Auth 2.19x, reference of its endpoints)."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from outdial.auth.caller import Caller, Denied, identify, parse_mode
+from outdial.auth.keys import KeyRing
+from outdial.auth.local.bodies import CORS, AuthError, answer, error_body, refuse, session_body, user_body
+from outdial.auth.local.service import LocalAuth, Refused, Session
+from outdial.auth.local.signing import SigningKeys
+from outdial.auth.tokens import TokenVerifier, Verified
+from outdial.clock import Clock
+from outdial.observe import log
+
+_LONGEST_BODY: Final = 64 * 1024
+_MOST_USERS: Final = 1000
+_KEYS = [parse_mode("publishable:*"), parse_mode("secret:*")]
+_SECRET = [parse_mode("secret:*")]
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Routes:
+    auth: LocalAuth
+    keys: SigningKeys
+    keyring: KeyRing
+    verifier: TokenVerifier
+    clock: Clock
+    allow_sign_up: bool
+    trust_forwarded: bool
+
+    async def token(self, request: Request) -> Response:
+        await self._require_key(request)
+        body = await _body(request)
+        match request.query_params.get("grant_type"):
+            case "password":
+                email, password = _text(body, "email"), _text(body, "password")
+                return self._begun(await self.auth.sign_in(email, password, self._client(request)))
+            case "refresh_token":
+                return self._begun(await self.auth.refresh(_text(body, "refresh_token")))
+            case other:
+                raise refuse("validation_failed", f"grant_type {other!r} is not offered: password, refresh_token")
+
+    async def sign_up(self, request: Request) -> Response:
+        await self._require_key(request)
+        if not self.allow_sign_up:
+            raise refuse("signup_disabled", "Signups not allowed for this instance")
+        body = await _body(request)
+        email, password, data = _text(body, "email"), _text(body, "password"), _object(body, "data")
+        return self._begun(await self.auth.sign_up(email, password, self._client(request), data))
+
+    async def user(self, request: Request) -> Response:
+        claims = await self._claims(request)
+        user = await self.auth.user_of(claims)
+        if user is None:
+            raise refuse("session_not_found", "Session from session_id claim in JWT does not exist")
+        if request.method == "PUT":
+            body = await _body(request)
+            if _optional_text(body, "email") not in (None, user.email):
+                raise refuse("validation_failed", "An administrator changes e-mail addresses: no letters are sent here")
+            changed = await self.auth.change_user(
+                user.id,
+                password=_optional_text(body, "password"),
+                user_metadata=_object(body, "data"),
+                keep_session=UUID(claims["session_id"]),
+            )
+            return _user_answer(changed)
+        return answer(user_body(user))
+
+    async def sign_out(self, request: Request) -> Response:
+        claims = await self._claims(request)
+        if await self.auth.user_of(claims) is None:
+            raise refuse("session_not_found", "Session from session_id claim in JWT does not exist")
+        scope = request.query_params.get("scope", "global")
+        if scope not in ("global", "local", "others"):
+            raise refuse("validation_failed", "scope must be global, local or others")
+        await self.auth.sign_out(claims, scope)
+        return Response(status_code=204, headers=dict(CORS))
+
+    async def users(self, request: Request) -> Response:
+        await self._require_secret(request)
+        if request.method == "POST":
+            body = await _body(request)
+            made = await self.auth.create_user(
+                _text(body, "email"),
+                _text(body, "password"),
+                app_metadata=_object(body, "app_metadata"),
+                user_metadata=_object(body, "user_metadata"),
+            )
+            return _user_answer(made)
+        page, per_page = _number(request, "page", 1, 1 << 31), _number(request, "per_page", 50, _MOST_USERS)
+        found = await self.auth.users(page, per_page)
+        return answer({"users": [user_body(user) for user in found], "aud": "authenticated"})
+
+    async def one_user(self, request: Request) -> Response:
+        await self._require_secret(request)
+        try:
+            user_id = UUID(request.path_params["user_id"])
+        except ValueError:
+            raise refuse("validation_failed", "user_id must be an UUID") from None
+        if request.method == "DELETE":
+            return _deleted(await self.auth.delete_user(user_id))
+        if request.method == "GET":
+            return _user_answer(await self.auth.find_user(user_id))
+        body = await _body(request)
+        changed = await self.auth.change_user(
+            user_id,
+            email=_optional_text(body, "email"),
+            password=_optional_text(body, "password"),
+            app_metadata=_object(body, "app_metadata"),
+            user_metadata=_object(body, "user_metadata"),
+        )
+        return _user_answer(changed)
+
+    async def settings(self, request: Request) -> Response:
+        await self._require_key(request)
+        external = {"email": True, "phone": False, "anonymous_users": False}
+        return answer(
+            {
+                "external": external,
+                "disable_signup": not self.allow_sign_up,
+                "mailer_autoconfirm": True,
+                "saml_enabled": False,
+            }
+        )
+
+    async def health(self, _: Request) -> Response:
+        return answer({"name": "outdial-auth", "description": "The part of Supabase Auth that Outdial offers"})
+
+    async def jwks(self, _: Request) -> Response:
+        response = answer(await self.keys.jwks())
+        response.headers["cache-control"] = "public, max-age=600"
+        return response
+
+    def _begun(self, begun: Session | Refused) -> Response:
+        if isinstance(begun, Refused):
+            raise AuthError(begun)
+        return answer(session_body(begun, self.clock.now()))
+
+    def _client(self, request: Request) -> str:
+        peer = request.client.host if request.client is not None else ""
+        if not (self.trust_forwarded or _is_loopback(peer)):
+            return peer
+        return request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or peer
+
+    async def _require_key(self, request: Request) -> None:
+        found = await self._identify(request, _KEYS)
+        if isinstance(found, Denied):
+            raise refuse("no_authorization", found.message)
+
+    async def _require_secret(self, request: Request) -> None:
+        found = await self._identify(request, _SECRET)
+        if isinstance(found, Denied):
+            raise refuse("not_admin", "This takes the service role or a secret key")
+
+    async def _identify(self, request: Request, modes: Any) -> Caller | Denied:
+        return await identify(request.headers, modes, self.keyring, self.verifier)
+
+    async def _claims(self, request: Request) -> Mapping[str, Any]:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise refuse("no_authorization", "This endpoint requires a Bearer token")
+        verdict = await self.verifier.verify(token.strip())
+        if not isinstance(verdict, Verified):
+            raise refuse("bad_jwt", f"invalid JWT: {verdict.message}")
+        await self._require_key(request)
+        if not verdict.claims.get("session_id"):
+            raise refuse("session_not_found", "The token belongs to no session")
+        return verdict.claims
+
+
+def create_auth(
+    auth: LocalAuth,
+    keys: SigningKeys,
+    keyring: KeyRing,
+    clock: Clock,
+    *,
+    allow_sign_up: bool = False,
+    trust_forwarded: bool = False,
+) -> Starlette:
+    """Create the application that answers below /auth/v1, whose requests bear one of the keys of `keyring`.
+
+    Attempts are counted by the address of the client. A proxy on this machine is believed what it says of that in
+    `x-forwarded-for`, any other with `trust_forwarded`: only where all requests come through a proxy that sets it.
+    """
+    verifier = TokenVerifier(jwt_secret=keyring.jwt_secret, jwks=keys, clock=clock)
+    routes = _Routes(auth, keys, keyring, verifier, clock, allow_sign_up, trust_forwarded)
+    table: list[tuple[str, Handler, list[str]]] = [
+        ("/token", routes.token, ["POST"]),
+        ("/signup", routes.sign_up, ["POST"]),
+        ("/user", routes.user, ["GET", "PUT"]),
+        ("/logout", routes.sign_out, ["POST"]),
+        ("/admin/users", routes.users, ["GET", "POST"]),
+        ("/admin/users/{user_id}", routes.one_user, ["GET", "PUT", "DELETE"]),
+        ("/settings", routes.settings, ["GET"]),
+        ("/health", routes.health, ["GET"]),
+        ("/.well-known/jwks.json", routes.jwks, ["GET"]),
+    ]
+    return Starlette(
+        routes=[Route(path, _guarded(handler), methods=[*methods, "OPTIONS"]) for path, handler, methods in table],
+        exception_handlers={404: _no_such_route, 405: _wrong_method},
+    )
+
+
+async def _no_such_route(_: Request, __: Exception) -> Response:
+    return error_body(Refused("not_found", "This part of Supabase Auth is not offered here"))
+
+
+async def _wrong_method(request: Request, _: Exception) -> Response:
+    return error_body(Refused("method_not_allowed", f"{request.method} is not offered here"))
+
+
+def _guarded(handler: Handler) -> Handler:
+    async def guarded(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=dict(CORS))
+        try:
+            return await handler(request)
+        except AuthError as error:
+            return error_body(error.refused)
+        except asyncpg.DataError:
+            # What JSON can say and a column cannot hold: the character NUL.
+            return error_body(Refused("validation_failed", "The body holds text that cannot be stored"))
+        except Exception as error:
+            log("auth.failed", level="error", error=error, path=request.url.path)
+            return answer({"code": "unexpected_failure", "message": "Auth could not answer: try again"}, 500)
+
+    return guarded
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > _LONGEST_BODY:
+            raise refuse("validation_failed", f"The body has more than {_LONGEST_BODY} bytes")
+    try:
+        return msgspec.json.decode(bytes(content), type=dict[str, Any]) if content else {}
+    except msgspec.MsgspecError:
+        raise refuse("bad_json", "Could not parse request body as JSON: an object is expected") from None
+
+
+def _text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not value or "\x00" in value:
+        raise refuse("validation_failed", f"{name} is missing: give it as text")
+    return value
+
+
+def _optional_text(body: Mapping[str, Any], name: str) -> str | None:
+    return None if body.get(name) is None else _text(body, name)
+
+
+def _object(body: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise refuse("validation_failed", f"{name} must be an object")
+    return value
+
+
+def _number(request: Request, name: str, default: int, most: int) -> int:
+    raw = request.query_params.get(name, "")
+    return min(max(int(raw), 1), most) if raw.isascii() and raw.isdecimal() and len(raw) < 10 else default
+
+
+def _deleted(deleted: bool | Refused) -> Response:
+    if isinstance(deleted, Refused):
+        raise AuthError(deleted)
+    if not deleted:
+        raise refuse("user_not_found", "User not found")
+    return answer({})
+
+
+def _user_answer(user: Any) -> Response:
+    if user is None:
+        raise refuse("user_not_found", "User not found")
+    if isinstance(user, Refused):
+        raise AuthError(user)
+    return answer(user_body(user))

@@ -1,0 +1,118 @@
+"""What our Auth answers, as Supabase's clients read it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import JSONResponse, Response
+
+from outdial.auth.local.service import Refused, Session
+from outdial.db.local_auth import UserRow
+
+API_VERSION: Final = "2024-01-01"
+CORS: Final[Mapping[str, str]] = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
+    "access-control-allow-headers": "authorization, x-client-info, apikey, content-type, x-supabase-api-version, "
+    "x-retry-count",
+    "access-control-expose-headers": "x-supabase-api-version, x-sb-error-code, retry-after",
+    "x-supabase-api-version": API_VERSION,
+}
+_STATUS: Final[Mapping[str, int]] = {
+    "invalid_credentials": 400,
+    "validation_failed": 400,
+    "bad_json": 400,
+    "refresh_token_not_found": 400,
+    "refresh_token_already_used": 400,
+    "no_authorization": 401,
+    "bad_jwt": 403,
+    "session_not_found": 403,
+    "not_admin": 403,
+    "user_not_found": 404,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "conflict": 409,
+    "email_exists": 422,
+    "email_address_invalid": 422,
+    "weak_password": 422,
+    "signup_disabled": 422,
+    "over_request_rate_limit": 429,
+}
+
+
+class AuthError(Exception):
+    """A request that is refused."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.message)
+        self.refused = refused
+
+
+def refuse(code: str, message: str) -> AuthError:
+    """Return the error with one of Supabase's codes."""
+    return AuthError(Refused(code, message))
+
+
+def error_body(refused: Refused) -> Response:
+    """Return the answer to what is refused (API version 2024-01-01)."""
+    headers = {**CORS, "x-sb-error-code": refused.code}
+    body: dict[str, Any] = {"code": refused.code, "message": refused.message}
+    if refused.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(refused.retry_after.total_seconds())))
+    if refused.code == "weak_password":
+        body["weak_password"] = {"reasons": ["length"]}
+    return JSONResponse(body, _STATUS.get(refused.code, 400), headers)
+
+
+def answer(body: object, status: int = 200) -> Response:
+    """Return `body` as JSON."""
+    return JSONResponse(body, status, dict(CORS))
+
+
+def session_body(session: Session, now: datetime) -> dict[str, Any]:
+    """Return a session as `token` answers it."""
+    return {
+        "access_token": session.access_token,
+        "token_type": "bearer",
+        "expires_in": int((session.expires_at - now).total_seconds()),
+        "expires_at": int(session.expires_at.timestamp()),
+        "refresh_token": session.refresh_token,
+        "user": user_body(session.user),
+    }
+
+
+def user_body(user: UserRow) -> dict[str, Any]:
+    """Return a user as Supabase shows them."""
+    confirmed = _time(user.email_confirmed_at)
+    identity = {
+        "id": str(user.id),
+        "identity_id": str(user.id),
+        "user_id": str(user.id),
+        "identity_data": {"email": user.email, "sub": str(user.id), "email_verified": confirmed is not None},
+        "provider": "email",
+        "last_sign_in_at": _time(user.last_sign_in_at),
+        "created_at": _time(user.created_at),
+        "updated_at": _time(user.updated_at),
+        "email": user.email,
+    }
+    return {
+        "id": str(user.id),
+        "aud": "authenticated",
+        "role": "authenticated",
+        "email": user.email,
+        "email_confirmed_at": confirmed,
+        "phone": "",
+        "confirmed_at": confirmed,
+        "last_sign_in_at": _time(user.last_sign_in_at),
+        "app_metadata": msgspec.json.decode(user.app_metadata),
+        "user_metadata": msgspec.json.decode(user.user_metadata),
+        "identities": [identity],
+        "created_at": _time(user.created_at),
+        "updated_at": _time(user.updated_at),
+        "is_anonymous": False,
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

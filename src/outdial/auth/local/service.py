@@ -1,0 +1,267 @@
+"""Signs people in and keeps their sessions, as Supabase Auth does; what comes of it is a value."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from outdial.auth.local.passwords import LONGEST, SHORTEST, Passwords
+from outdial.auth.local.signing import SigningKeys
+from outdial.auth.local.throttle import Throttle
+from outdial.clock import Clock
+from outdial.db import local_auth as db
+from outdial.db.session import Database, encode_json
+from outdial.db.statements import Connection
+from outdial.domain.ids import new_id
+
+ACCESS_LIVES: Final = timedelta(hours=1)
+# Two requests of one browser may come with the same refresh token: Supabase's own window.
+REUSE_WINDOW: Final = timedelta(seconds=10)
+SESSION_LIVES: Final = timedelta(days=30)
+_FORGET_AT_ONCE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What somebody gets who has signed in; `expires_at` is that of the access token."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_at: datetime
+    user: db.UserRow
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why not, in Supabase's words; `retry_after` with over_request_rate_limit."""
+
+    code: str
+    message: str
+    retry_after: timedelta | None = None
+
+
+BAD_CREDENTIALS: Final = Refused("invalid_credentials", "Invalid login credentials")
+NO_SUCH_TOKEN: Final = Refused("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
+USED_TOKEN: Final = Refused("refresh_token_already_used", "Invalid Refresh Token: Already Used")
+EMAIL_EXISTS: Final = Refused("email_exists", "A user with this email address has already been registered")
+BAD_EMAIL: Final = Refused("email_address_invalid", "Give an e-mail address, such as ada@example.com")
+WEAK_PASSWORD: Final = Refused("weak_password", f"Password should have {SHORTEST} to {LONGEST} characters")
+
+
+class LocalAuth:
+    """Users, their passwords and their sessions; `issuer` is the address of Auth, which tokens name."""
+
+    def __init__(
+        self, database: Database, clock: Clock, keys: SigningKeys, issuer: str, passwords: Passwords | None = None
+    ) -> None:
+        self._database, self._clock, self._keys, self._issuer = database, clock, keys, issuer
+        self._passwords = passwords or Passwords()
+        self._throttle = Throttle(database, clock)
+
+    async def sign_up(
+        self, email: str, password: str, client: str, user_metadata: Mapping[str, Any] | None = None
+    ) -> Session | Refused:
+        """Create a user who asks for it, and begin their session; attempts are counted as those to sign in."""
+        wait = await self._throttle.wait_for(email.strip().lower(), client)
+        if wait is not None:
+            return Refused("over_request_rate_limit", "Request rate limit reached", wait)
+        made = await self.create_user(email, password, user_metadata=user_metadata)
+        return made if isinstance(made, Refused) else await self.begin(made.id)
+
+    async def sign_in(self, email: str, password: str, client: str) -> Session | Refused:
+        """Begin a session; `client` is the address that the attempt comes from."""
+        email = email.strip().lower()
+        wait = await self._throttle.wait_for(email, client)
+        if wait is not None:
+            return Refused("over_request_rate_limit", "Request rate limit reached", wait)
+        async with self._database.transaction() as connection:
+            user = await db.USER_BY_EMAIL.maybe(connection, email=email)
+        kept = None if user is None else user.encrypted_password
+        checked = await self._passwords.check(kept, password)
+        if user is None or not checked.fits:
+            return BAD_CREDENTIALS
+        await self._throttle.forgive(email)
+        if checked.better is not None:
+            async with self._database.transaction() as connection:
+                await db.REHASH_PASSWORD.run(
+                    connection, id=user.id, encrypted_password=checked.better, former=user.encrypted_password
+                )
+        return await self.begin(user.id)
+
+    async def begin(self, user_id: UUID) -> Session | Refused:
+        """Begin a session of a user who has proved who they are."""
+        now = self._clock.now()
+        session_id = new_id(now)
+        async with self._database.transaction() as connection:
+            await db.NOTE_SIGN_IN.run(connection, id=user_id, now=now)
+            user = await db.USER_BY_ID.maybe(connection, id=user_id)
+            if user is None:
+                return BAD_CREDENTIALS
+            await db.BEGIN_SESSION.run(connection, id=session_id, user_id=user_id, now=now)
+            await db.FORGET_SESSIONS.run(connection, before=now - SESSION_LIVES, limit=_FORGET_AT_ONCE)
+            refresh_token = await _add_token(connection, session_id, now)
+        return await self._session(user, session_id, refresh_token, now)
+
+    async def refresh(self, refresh_token: str) -> Session | Refused:
+        """Give a refresh token for new ones; one that comes again after its window ends the session."""
+        now, digest = self._clock.now(), _digest(refresh_token)
+        async with self._database.transaction() as connection:
+            found = await db.LOCK_REFRESH_TOKEN.maybe(connection, token_sha256=digest)
+            if found is None or found.ended_at is not None or now - found.refreshed_at > SESSION_LIVES:
+                return NO_SUCH_TOKEN
+            if found.used_at is not None and now - found.used_at > REUSE_WINDOW:
+                # Somebody has a token that was replaced long ago: a thief, or the owner whose token a thief has used.
+                await db.END_SESSIONS.run(connection, user_id=found.user_id, only=found.session_id, but=None, now=now)
+                return USED_TOKEN
+            await db.USE_REFRESH_TOKEN.run(connection, token_sha256=digest, now=now)
+            await db.REFRESH_SESSION.run(connection, id=found.session_id, now=now)
+            successor = await _add_token(connection, found.session_id, now)
+            user = await db.USER_BY_ID.one(connection, id=found.user_id)
+        return await self._session(user, found.session_id, successor, now)
+
+    async def user_of(self, claims: Mapping[str, Any]) -> db.UserRow | None:
+        """Return the user of verified `claims`; None when the user is gone or the session has ended."""
+        try:
+            user_id, session_id = UUID(claims.get("sub")), UUID(claims.get("session_id"))
+        except (TypeError, ValueError, AttributeError):
+            return None
+        async with self._database.transaction() as connection:
+            if await db.SESSION.maybe(connection, id=session_id, user_id=user_id) is None:
+                return None
+            return await db.USER_BY_ID.maybe(connection, id=user_id)
+
+    async def sign_out(self, claims: Mapping[str, Any], scope: str) -> None:
+        """End the session of verified `claims` (local), all others of the user (others), or all of them (global)."""
+        session_id = UUID(claims["session_id"])
+        only, but = {"local": (session_id, None), "others": (None, session_id)}.get(scope, (None, None))
+        async with self._database.transaction() as connection:
+            await db.END_SESSIONS.run(
+                connection, user_id=UUID(claims["sub"]), only=only, but=but, now=self._clock.now()
+            )
+
+    async def create_user(
+        self,
+        email: str,
+        password: str,
+        *,
+        app_metadata: Mapping[str, Any] | None = None,
+        user_metadata: Mapping[str, Any] | None = None,
+    ) -> db.UserRow | Refused:
+        """Create a user whose address counts as confirmed."""
+        email = email.strip().lower()
+        if (refused := _email_objection(email) or _password_objection(password)) is not None:
+            return refused
+        now, hashed = self._clock.now(), await self._passwords.hash(password)
+        provider = {"provider": "email", "providers": ["email"]}
+        async with self._database.transaction() as connection:
+            made = await db.CREATE_USER.maybe(
+                connection,
+                id=new_id(now),
+                email=email,
+                encrypted_password=hashed,
+                app_metadata=encode_json({**(app_metadata or {}), **provider}),
+                user_metadata=encode_json(user_metadata or {}),
+                now=now,
+            )
+            return EMAIL_EXISTS if made is None else await db.USER_BY_ID.one(connection, id=made.id)
+
+    async def change_user(
+        self,
+        user_id: UUID,
+        *,
+        email: str | None = None,
+        password: str | None = None,
+        app_metadata: Mapping[str, Any] | None = None,
+        user_metadata: Mapping[str, Any] | None = None,
+        keep_session: UUID | None = None,
+    ) -> db.UserRow | Refused | None:
+        """Change what is given; a new password ends the user's sessions but `keep_session`. None: no such user."""
+        email = None if email is None else email.strip().lower()
+        refused = (None if email is None else _email_objection(email)) or _password_objection(password)
+        if refused is not None:
+            return refused
+        now = self._clock.now()
+        hashed = None if password is None else await self._passwords.hash(password)
+        async with self._database.transaction() as connection:
+            taken = None if email is None else await db.USER_BY_EMAIL.maybe(connection, email=email)
+            if taken is not None and taken.id != user_id:
+                return EMAIL_EXISTS
+            changed = await db.CHANGE_USER.maybe(
+                connection,
+                id=user_id,
+                email=email,
+                encrypted_password=hashed,
+                app_metadata=None if app_metadata is None else encode_json(app_metadata),
+                user_metadata=None if user_metadata is None else encode_json(user_metadata),
+                now=now,
+            )
+            if changed is None:
+                return None
+            if hashed is not None:
+                await db.END_SESSIONS.run(connection, user_id=user_id, only=None, but=keep_session, now=now)
+            return await db.USER_BY_ID.one(connection, id=user_id)
+
+    async def find_user(self, user_id: UUID) -> db.UserRow | None:
+        """Return a user by id."""
+        async with self._database.transaction() as connection:
+            return await db.USER_BY_ID.maybe(connection, id=user_id)
+
+    async def users(self, page: int, per_page: int) -> list[db.UserRow]:
+        """Return a page of users, the first page being 1."""
+        async with self._database.transaction() as connection:
+            return await db.USERS.all(connection, limit=per_page, skip=(page - 1) * per_page)
+
+    async def delete_user(self, user_id: UUID) -> bool | Refused:
+        """Delete a user; tell whether there was one. The last owner of an organization stays."""
+        try:
+            async with self._database.transaction() as connection:
+                return await db.DELETE_USER.maybe(connection, id=user_id) is not None
+        except asyncpg.IntegrityConstraintViolationError as error:
+            return Refused("conflict", str(error))
+
+    async def _session(self, user: db.UserRow, session_id: UUID, refresh_token: str, now: datetime) -> Session:
+        expires = now + ACCESS_LIVES
+        claims = {
+            "iss": self._issuer,
+            "sub": str(user.id),
+            "aud": "authenticated",
+            "exp": int(expires.timestamp()),
+            "iat": int(now.timestamp()),
+            "email": user.email,
+            "phone": "",
+            "app_metadata": msgspec.json.decode(user.app_metadata),
+            "user_metadata": msgspec.json.decode(user.user_metadata),
+            "role": "authenticated",
+            "aal": "aal1",
+            "amr": [{"method": "password", "timestamp": int(now.timestamp())}],
+            "session_id": str(session_id),
+            "is_anonymous": False,
+        }
+        return Session(await self._keys.sign(claims), refresh_token, expires, user)
+
+
+def _email_objection(email: str) -> Refused | None:
+    name, at, domain = email.partition("@")
+    if not (name and at and "." in domain) or len(email) > 320 or any(c.isspace() or c == "\x00" for c in email):
+        return BAD_EMAIL
+    return None
+
+
+def _password_objection(password: str | None) -> Refused | None:
+    return None if password is None or SHORTEST <= len(password) <= LONGEST else WEAK_PASSWORD
+
+
+async def _add_token(connection: Connection, session_id: UUID, now: datetime) -> str:
+    token = secrets.token_urlsafe(32)
+    await db.ADD_REFRESH_TOKEN.run(connection, token_sha256=_digest(token), session_id=session_id, now=now)
+    return token
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode()).digest()

@@ -1,0 +1,110 @@
+"""The keys that sign access tokens: ES256, made on first use, the newest signs and all verify."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+
+from outdial.auth.jwks import JwksUnavailable, PublicKey
+from outdial.clock import Clock
+from outdial.db import local_auth as db
+from outdial.db.session import Database
+
+# Another process may have made a key; a token that names one that is not known is looked up at once, but not often.
+_FRESH_FOR: Final = timedelta(minutes=5)
+_PAUSE: Final = timedelta(seconds=5)
+# How long a key that has been replaced verifies: longer than its last token lives, and than anybody keeps the set.
+_RETIRES_AFTER: Final = timedelta(hours=2)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """One key."""
+
+    kid: str
+    private: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    @property
+    def public_jwk(self) -> dict[str, Any]:
+        """The public half as a JWK (RFC 7517)."""
+        jwk = ECAlgorithm.to_jwk(self.private.public_key(), as_dict=True)
+        return {**jwk, "kid": self.kid, "alg": "ES256", "use": "sig", "key_ops": ["verify"]}
+
+
+class SigningKeys:
+    """The keys in the database, also as a source of public keys for `outdial.auth.TokenVerifier`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+        self._keys: list[SigningKey] = []
+        self._read_at: datetime | None = None
+        self._lock = asyncio.Lock()
+
+    async def sign(self, claims: Mapping[str, object]) -> str:
+        """Return `claims` as a JWT signed with the newest key."""
+        key = (await self._current(_FRESH_FOR))[0]
+        return jwt.encode(dict(claims), key.private, algorithm="ES256", headers={"kid": key.kid})
+
+    async def rotate(self) -> str:
+        """Make a key that signs from now on, and return its kid; the former verifies until its tokens have expired."""
+        now, kid, pem = self._clock.now(), uuid4(), _new_pem()
+        async with self._database.transaction() as connection:
+            await db.LOCK_SIGNING_KEYS.one(connection)
+            await db.FORGET_SIGNING_KEYS.run(connection, before=now - _RETIRES_AFTER)
+            await db.ADD_SIGNING_KEY.run(connection, kid=kid, private_key=pem, now=now)
+        self._read_at = None
+        return str(kid)
+
+    async def jwks(self) -> dict[str, object]:
+        """Return the public keys as a JWK set."""
+        return {"keys": [key.public_jwk for key in await self._current(_FRESH_FOR)]}
+
+    async def find(self, kid: str) -> PublicKey | JwksUnavailable | None:
+        """Return the public key named `kid`; None when there is none."""
+        keys = await self._current(_FRESH_FOR)
+        if not any(key.kid == kid for key in keys):
+            keys = await self._current(_PAUSE)
+        return next((PublicKey("ES256", key.private.public_key()) for key in keys if key.kid == kid), None)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def _current(self, at_most: timedelta) -> list[SigningKey]:
+        async with self._lock:
+            now = self._clock.now()
+            if self._read_at is None or now - self._read_at >= at_most:
+                self._keys, self._read_at = await self._read(now), now
+            return self._keys
+
+    async def _read(self, now: datetime) -> list[SigningKey]:
+        async with self._database.transaction() as connection:
+            rows = await db.SIGNING_KEYS.all(connection)
+            if not rows:
+                await db.LOCK_SIGNING_KEYS.one(connection)
+                # Another process may have made one while this one waited.
+                rows = await db.SIGNING_KEYS.all(connection)
+            if not rows:
+                kid, pem = uuid4(), _new_pem()
+                await db.ADD_SIGNING_KEY.run(connection, kid=kid, private_key=pem, now=now)
+                return [_read_key(kid, pem)]
+        return [_read_key(row.kid, row.private_key) for row in rows]
+
+
+def _new_pem() -> str:
+    encoded = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return encoded.decode()
+
+
+def _read_key(kid: UUID, pem: str) -> SigningKey:
+    private = serialization.load_pem_private_key(pem.encode(), None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    return SigningKey(str(kid), private)

@@ -1,0 +1,63 @@
+"""Bounds how often a password may be tried: for one e-mail address, and from one client, over all processes."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Final
+
+from outdial.clock import Clock
+from outdial.db import local_auth as db
+from outdial.db.session import Database
+
+WINDOW: Final = timedelta(minutes=15)
+MOST_FOR_EMAIL: Final = 10
+MOST_FOR_CLIENT: Final = 60
+_FORGET_AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What attempts are counted for."""
+
+    digest: bytes
+    most: int
+
+
+class Throttle:
+    """Counts attempts before they are made, so that many at once are not let through together."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    async def wait_for(self, email: str, client: str) -> timedelta | None:
+        """Count one attempt; return how long to wait when there were too many, and None when it may be made."""
+        now = self._clock.now()
+        subjects = [_subject(f"email:{email}", MOST_FOR_EMAIL)]
+        if client:
+            subjects.append(_subject(f"client:{client}", MOST_FOR_CLIENT))
+        async with self._database.transaction() as connection:
+            # In one order, so that two attempts never wait for each other.
+            rows = [
+                (
+                    subject,
+                    await db.COUNT_ATTEMPT.one(connection, subject_sha256=subject.digest, now=now, before=now - WINDOW),
+                )
+                for subject in sorted(subjects, key=lambda subject: subject.digest)
+            ]
+        return max((_left(row.began_at, now) for subject, row in rows if row.count > subject.most), default=None)
+
+    async def forgive(self, email: str) -> None:
+        """Forget the attempts of somebody who has signed in, and those that are of no use any more."""
+        subject, now = _subject(f"email:{email}", MOST_FOR_EMAIL), self._clock.now()
+        async with self._database.transaction() as connection:
+            await db.FORGET_ATTEMPTS.run(
+                connection, subject_sha256=subject.digest, before=now - WINDOW, limit=_FORGET_AT_ONCE
+            )
+
+
+def _subject(name: str, most: int) -> Subject:
+    return Subject(sha256(name.encode()).digest(), most)
+
+
+def _left(began_at: datetime, now: datetime) -> timedelta:
+    return max(timedelta(seconds=1), began_at + WINDOW - now)

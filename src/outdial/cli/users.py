@@ -1,0 +1,124 @@
+"""`outdial users`: people who sign in, on a database whose Auth is ours."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal, TypeVar
+from uuid import UUID
+
+import typer
+
+from outdial.auth.local import LocalAuth, SigningKeys
+from outdial.auth.local.service import Refused
+from outdial.cli.errors import BadInput, NoSuchThing
+from outdial.cli.errors import Refused as CommandRefused
+from outdial.cli.finding import find_organization
+from outdial.cli.output import AsJson, console, print_json, print_rows
+from outdial.cli.stack import as_service, environment
+from outdial.clock import SystemClock
+from outdial.db import campaigns as campaigns_db
+from outdial.db import local_auth as db
+from outdial.db.session import Database
+from outdial.settings import DatabaseUrls
+
+app = typer.Typer(no_args_is_help=True, help="People who sign in. On a Supabase project, its dashboard makes them.")
+clock = SystemClock()
+Result = TypeVar("Result")
+Role = Literal["viewer", "operator", "admin", "owner"]
+Password = Annotated[
+    str, typer.Option(prompt=True, hide_input=True, envvar="OUTDIAL_PASSWORD", help="Asked for when it is not given.")
+]
+
+
+@app.command()
+def create(
+    email: Annotated[str, typer.Argument(help="Their e-mail address.")],
+    password: Password,
+    organization: Annotated[str | None, typer.Option(help="Id or name of an organization to work for.")] = None,
+    role: Annotated[Role, typer.Option(help="What they may do there.")] = "operator",
+    as_json: AsJson = False,
+) -> None:
+    """Create a user, and let them work for an organization."""
+    organization_id = None if organization is None else _organization(organization)
+    made = _with_auth(lambda auth: auth.create_user(email, password))
+    if isinstance(made, Refused):
+        raise BadInput(f"{email}: {made.message}")
+    if organization_id is not None:
+        _join(organization_id, made.id, role)
+    if as_json:
+        print_json({"id": made.id, "email": made.email})
+    else:
+        console.print(f"Created user {made.email} ({made.id}).", markup=False)
+
+
+@app.command("list")
+def list_users(as_json: AsJson = False) -> None:
+    """List the users."""
+    rows = _with_auth(_everybody)
+    told = [{"id": row.id, "email": row.email, "last_sign_in_at": row.last_sign_in_at} for row in rows]
+    if as_json:
+        print_json(told)
+        return
+    columns = {
+        "ID": lambda row: row["id"],
+        "EMAIL": lambda row: row["email"],
+        "SIGNED IN": lambda row: row["last_sign_in_at"],
+    }
+    print_rows(columns, told, empty="There are no users yet: outdial users create EMAIL")
+
+
+@app.command()
+def passwd(email: Annotated[str, typer.Argument(help="Their e-mail address.")], password: Password) -> None:
+    """Give a user another password; whoever is signed in as them is signed out."""
+
+    async def work(auth: LocalAuth) -> db.UserRow | Refused | None:
+        found = next((row for row in await _everybody(auth) if row.email == email.strip().lower()), None)
+        return None if found is None else await auth.change_user(found.id, password=password)
+
+    changed = _with_auth(work)
+    if changed is None:
+        raise NoSuchThing(f"there is no user {email}; outdial users list shows them")
+    if isinstance(changed, Refused):
+        raise BadInput(changed.message)
+    console.print(f"{changed.email} has a new password.", markup=False)
+
+
+async def _everybody(auth: LocalAuth) -> list[db.UserRow]:
+    found: list[db.UserRow] = []
+    while portion := await auth.users(len(found) // 1000 + 1, 1000):
+        found += portion
+        if len(portion) < 1000:
+            break
+    return found
+
+
+def _organization(named: str) -> UUID:
+    async def work(database: Database) -> UUID:
+        async with database.as_service() as connection:
+            return await find_organization(connection, named)
+
+    return as_service(work)
+
+
+def _join(organization_id: UUID, user_id: UUID, role: Role) -> None:
+    async def work(database: Database) -> None:
+        async with database.as_service() as connection:
+            await campaigns_db.ADD_MEMBER.run(
+                connection, organization_id=organization_id, user_id=user_id, role=role, now=clock.now()
+            )
+
+    as_service(work)
+
+
+def _with_auth(work: Callable[[LocalAuth], Awaitable[Result]]) -> Result:
+    with environment() as env:
+        return asyncio.run(_on(DatabaseUrls.from_env(env), work))
+
+
+async def _on(urls: DatabaseUrls, work: Callable[[LocalAuth], Awaitable[Result]]) -> Result:
+    connecting = Database.connect(urls.auth, application_name="outdial:users", max_size=2, role=urls.role("auth"))
+    async with await connecting as database:
+        async with database.transaction() as connection:
+            ours = await db.IS_LOCAL_AUTH.one(connection)
+        if not ours.id:
+            raise CommandRefused("this database has an Auth of its own: make users in the dashboard of its project")
+        return await work(LocalAuth(database, clock, SigningKeys(database, clock), ""))

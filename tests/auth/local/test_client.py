@@ -1,0 +1,112 @@
+"""What the studio makes of an Auth's answers: ours on a real socket, and answers that ours never gives."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp
+
+from outdial.auth.client import AuthClient, AuthUnavailable, BadCredentials, SignedIn, SignedOut, TooManyAttempts
+from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY
+from outdial.auth.local import create_auth
+from outdial.auth.local.service import ACCESS_LIVES
+from outdial.auth.local.throttle import MOST_FOR_CLIENT, MOST_FOR_EMAIL, WINDOW
+from outdial.http import Answer, Head, listen, serving
+from tests.auth.local.conftest import EMAIL, KEYRING, PASSWORD, World
+from tests.support.factories import NOW
+
+
+@asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    listener = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    running = asyncio.create_task(server.serve([listener]))
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    await running
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[AuthClient]:
+    """A client of our Auth, where Ada may sign in."""
+    app = create_auth(world.auth, world.keys, KEYRING, world.clock)
+    async with served(app) as url, AuthClient(url + "/", LOCAL_PUBLISHABLE_KEY) as made:
+        yield made
+
+
+async def test_somebody_signs_in_goes_on_and_signs_out(client: AuthClient, world: World) -> None:
+    first = await client.sign_in(EMAIL, PASSWORD, address="203.0.113.9")
+    assert isinstance(first, SignedIn)
+    assert (first.user_id, first.email, first.expires_at) == (world.ada.id, EMAIL, NOW + ACCESS_LIVES)
+    assert first.access_token not in repr(first)
+    assert first.refresh_token not in repr(first)
+
+    world.clock.advance(timedelta(minutes=30))
+    second = await client.refresh(first.refresh_token)
+    assert isinstance(second, SignedIn)
+    assert second.expires_at == NOW + timedelta(minutes=30) + ACCESS_LIVES
+    for _ in range(2):
+        assert await client.sign_out(second.access_token) == SignedOut()
+    assert await client.refresh(second.refresh_token) == BadCredentials()
+
+
+async def test_a_wrong_password_is_told_from_too_many_of_them(client: AuthClient) -> None:
+    told = [await client.sign_in(EMAIL, "wrong") for _ in range(MOST_FOR_EMAIL + 1)]
+    assert told == [BadCredentials()] * MOST_FOR_EMAIL + [TooManyAttempts(WINDOW.total_seconds())]
+
+
+async def test_the_address_of_the_browser_is_the_one_that_is_counted(client: AuthClient) -> None:
+    for number in range(MOST_FOR_CLIENT):
+        await client.sign_in(f"user{number}@example.com", "wrong", address="203.0.113.9")
+    assert isinstance(await client.sign_in(EMAIL, PASSWORD, address="203.0.113.9"), TooManyAttempts)
+    assert isinstance(await client.sign_in(EMAIL, PASSWORD, address="203.0.113.10"), SignedIn)
+
+
+class Says:
+    """Answers everything alike."""
+
+    def __init__(self, status: int, body: bytes, headers: bytes = b"content-type: application/json\r\n") -> None:
+        self.answer = Answer(status, headers, body)
+
+    def admit(self, head: Head) -> int | Answer:
+        return 1 << 16
+
+    async def respond(self, head: Head, body: bytes) -> Answer:
+        return self.answer
+
+
+USER = {"id": "018f3b5e-0000-7000-8000-000000000001", "email": None}
+
+
+@pytest.mark.parametrize(
+    ("app", "kind"),
+    [
+        (Says(401, b'{"message": "No API key found in request"}'), AuthUnavailable),
+        (Says(500, b"<html>"), AuthUnavailable),
+        (Says(200, b"{"), AuthUnavailable),
+        (Says(200, b"[]"), AuthUnavailable),
+        (Says(200, b'{"access_token": "a", "refresh_token": "b", "expires_in": 1}'), AuthUnavailable),
+        (Says(302, b"", b"location: https://example.com/\r\n"), AuthUnavailable),
+        (Says(429, b"{}"), TooManyAttempts),
+        (Says(400, b"{}"), BadCredentials),
+        (
+            # An older Supabase Auth does not tell expires_at.
+            Says(200, json.dumps({"access_token": "a", "refresh_token": "b", "expires_in": 60, "user": USER}).encode()),
+            SignedIn,
+        ),
+    ],
+)
+async def test_each_answer_means_one_thing(app: Says, kind: type) -> None:
+    listener = listen("127.0.0.1", 0)
+    async with serving(app, listener), AuthClient(f"http://127.0.0.1:{listener.getsockname()[1]}", "key") as client:
+        assert isinstance(await client.sign_in(EMAIL, PASSWORD), kind)
+
+
+async def test_an_auth_that_is_away_is_no_wrong_password() -> None:
+    async with AuthClient("http://127.0.0.1:1", "key") as client:
+        assert isinstance(await client.sign_in(EMAIL, PASSWORD), AuthUnavailable)
+        assert isinstance(await client.sign_out("token"), AuthUnavailable)

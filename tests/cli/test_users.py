@@ -1,0 +1,65 @@
+"""People who sign in are made, listed and given new passwords."""
+
+import asyncio
+
+import asyncpg
+from argon2 import PasswordHasher
+
+from tests.cli.conftest import Outdial
+
+EMAIL = "Ada@example.com"
+
+
+async def test_a_user_is_made_who_works_for_an_organization(acme: Outdial, connection: asyncpg.Connection) -> None:
+    options = ("--organization=Acme", "--role=admin")
+    made = await asyncio.to_thread(acme.json, "users", "create", EMAIL, "--password=long enough", *options)
+
+    kept = await connection.fetchrow(
+        "select m.role, u.email, u.encrypted_password from auth.users u join organization_members m on m.user_id = u.id"
+        " where u.id = $1",
+        made["id"],
+    )
+    assert kept is not None
+    assert (kept["role"], kept["email"]) == ("admin", "ada@example.com")
+    assert PasswordHasher().verify(kept["encrypted_password"], "long enough")
+    [listed] = await asyncio.to_thread(acme.json, "users", "list")
+    assert listed == {"id": made["id"], "email": "ada@example.com", "last_sign_in_at": None}
+
+
+def test_the_password_is_asked_for_and_never_shown(outdial: Outdial) -> None:
+    told = outdial("users", "create", EMAIL, stdin="asked for\n")
+    assert "Created user ada@example.com" in told
+    assert "asked for" not in told
+
+
+async def test_a_new_password_ends_what_the_former_began(outdial: Outdial, connection: asyncpg.Connection) -> None:
+    await asyncio.to_thread(outdial, "users", "create", EMAIL, "--password=long enough")
+    await connection.execute(
+        "insert into auth.sessions (id, user_id, created_at, refreshed_at)"
+        " select gen_random_uuid(), id, created_at, created_at from auth.users"
+    )
+    told = await asyncio.to_thread(outdial, "users", "passwd", EMAIL, "--password=another one")
+
+    assert told == "ada@example.com has a new password.\n"
+    assert PasswordHasher().verify(
+        await connection.fetchval("select encrypted_password from auth.users"), "another one"
+    )
+    assert await connection.fetchval("select count(*) from auth.sessions where ended_at is null") == 0
+
+
+def test_what_cannot_be_done_is_told(outdial: Outdial) -> None:
+    assert "there is no organization 'Acme'" in outdial.error(
+        "users", "create", EMAIL, "--password=long enough", "--organization=Acme"
+    )
+    assert outdial.json("users", "list") == []
+    assert "Password should have" in outdial.error("users", "create", EMAIL, "--password=short")
+    assert "e-mail address" in outdial.error("users", "create", "ada", "--password=long enough")
+    outdial("users", "create", EMAIL, "--password=long enough")
+    assert "already been registered" in outdial.error("users", "create", EMAIL, "--password=long enough")
+    assert "there is no user" in outdial.error("users", "passwd", "grace@example.com", "--password=long enough")
+
+
+async def test_a_supabase_project_makes_its_own_users(outdial: Outdial, connection: asyncpg.Connection) -> None:
+    await connection.execute("comment on schema auth is null")
+    error = await asyncio.to_thread(outdial.error, "users", "create", EMAIL, "--password=long enough")
+    assert "make users in the dashboard" in error

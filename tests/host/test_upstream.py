@@ -1,0 +1,111 @@
+"""Requests of /auth/v1 go to the server behind the host, which sees who asked."""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from outdial.host import upstream as upstream_module
+from outdial.host.answers import of_the_server
+from outdial.host.upstream import MOST_BYTES, SETTING, AuthUpstream
+from outdial.http import Answer, Head, listen, serving
+from outdial.settings import SettingError
+from tests.support.gateway import Stand, make_stand
+
+
+class Behind:
+    """Answers with what it was asked."""
+
+    def __init__(self) -> None:
+        self.heads: list[Head] = []
+        self.bodies: list[bytes] = []
+
+    def admit(self, head: Head) -> int | Answer:
+        return MOST_BYTES
+
+    async def respond(self, head: Head, body: bytes) -> Answer:
+        self.heads.append(head)
+        self.bodies.append(body)
+        return Answer(403, b"x-sb-error-code: bad_jwt\r\naccess-control-allow-origin: *\r\n", b"{}")
+
+
+@pytest.fixture
+async def behind() -> AsyncIterator[tuple[Behind, str]]:
+    app, listener = Behind(), listen("127.0.0.1", 0)
+    async with serving(app, listener):
+        yield app, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def ask(stand: Stand, method: str, path: str, **options: object) -> tuple[int, dict[str, str], bytes]:
+    listener = listen("127.0.0.1", 0)
+    async with serving(stand.gateway, listener, errors=of_the_server), aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}{path}"
+        async with session.request(method, url, **options) as response:  # type: ignore[arg-type]
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return response.status, headers, await response.read()
+
+
+async def test_a_request_goes_there_and_its_answer_comes_back(behind: tuple[Behind, str]) -> None:
+    app, address = behind
+    stand = make_stand()
+    stand.operations.auth = upstream = AuthUpstream(address)
+    forged = {"x-forwarded-for": "198.51.100.1", "authorization": "Bearer x"}
+    status, headers, body = await ask(stand, "POST", "/auth/v1/token?grant_type=password", data=b"{}", headers=forged)
+    await upstream.close()
+
+    assert (status, headers["x-sb-error-code"], body) == (403, "bad_jwt", b"{}")
+    [head] = app.heads
+    assert (head.method, head.path, head.query) == ("POST", "/auth/v1/token", "grant_type=password")
+    assert app.bodies == [b"{}"]
+    told = dict(head.headers)
+    assert told[b"authorization"] == b"Bearer x"
+    # What the client itself says of where it is counts for nothing.
+    assert told[b"x-forwarded-for"] == b"127.0.0.1"
+
+
+async def test_a_preflight_is_answered_by_auth_itself(behind: tuple[Behind, str]) -> None:
+    app, address = behind
+    stand = make_stand()
+    stand.operations.auth = upstream = AuthUpstream(address)
+    await ask(stand, "OPTIONS", "/auth/v1/token")
+    await upstream.close()
+    assert [head.method for head in app.heads] == ["OPTIONS"]
+
+
+async def test_a_server_that_is_away_is_an_answer_that_browsers_may_read() -> None:
+    stand = make_stand()
+    stand.operations.auth = upstream = AuthUpstream("http://127.0.0.1:1")
+    status, headers, _ = await ask(stand, "GET", "/auth/v1/user")
+    await upstream.close()
+    assert (status, headers["sb-error-code"], headers["access-control-allow-origin"]) == (502, "AUTH_UNREACHABLE", "*")
+
+
+async def test_a_long_body_is_refused_before_it_is_read(behind: tuple[Behind, str]) -> None:
+    app, address = behind
+    stand = make_stand()
+    stand.operations.auth = upstream = AuthUpstream(address)
+    status, _, _ = await ask(stand, "POST", "/auth/v1/token", data=b"x" * (MOST_BYTES + 1))
+    await upstream.close()
+    assert (status, app.heads) == (413, [])
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:54323", "localhost", "ftp://studio", "http://"])
+def test_an_address_that_is_none_stops_the_start(address: str) -> None:
+    with pytest.raises(SettingError, match=SETTING):
+        AuthUpstream(address)
+
+
+async def test_a_server_that_does_not_answer_in_time_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream_module, "_PATIENCE_S", 0.05)
+    silent = listen("127.0.0.1", 0)
+    stand = make_stand()
+    stand.operations.auth = upstream = AuthUpstream(f"http://127.0.0.1:{silent.getsockname()[1]}")
+    status, headers, _ = await ask(stand, "GET", "/auth/v1/user")
+    await upstream.close()
+    silent.close()
+    assert (status, headers["sb-error-code"]) == (502, "AUTH_UNREACHABLE")
+
+
+async def test_without_one_there_is_no_auth_here() -> None:
+    status, _, _ = await ask(make_stand(), "GET", "/auth/v1/health")
+    assert status == 404

@@ -1,0 +1,126 @@
+"""Supabase's own clients sign in through our Auth: behind a function host, where they know one URL."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from supabase_auth.errors import AuthApiError
+
+from outdial.auth import KeyRing, TokenVerifier, Verified, algorithm_of, mint_jwt
+from outdial.auth.client import AuthClient, SignedIn
+from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY
+from outdial.auth.local import LocalAuth, SigningKeys, create_auth
+from outdial.auth.local.passwords import Passwords
+from outdial.clock import SystemClock
+from outdial.db.session import Database
+from outdial.host.answers import of_the_server
+from outdial.host.upstream import AuthUpstream
+from outdial.http import listen, serving
+from supabase import AsyncClient, acreate_client
+from tests.auth.local.conftest import CHEAP, EMAIL, KEYRING, PASSWORD
+from tests.support.gateway import make_stand
+from tests.support.postgres import Scratch
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("auth.mjs")
+# The client's own parts use what its other parts have deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:The '.*' parameter is deprecated:DeprecationWarning")
+
+
+@pytest.fixture
+async def url(database: Scratch) -> AsyncIterator[str]:
+    """The address of a host whose Auth runs behind it, with one user."""
+    clock = SystemClock()
+    async with await Database.connect(database.dsn_for("outdial_auth"), application_name="tests:auth") as pool:
+        keys = SigningKeys(pool, clock)
+        auth = LocalAuth(pool, clock, keys, "http://127.0.0.1/auth/v1", Passwords(CHEAP))
+        await auth.create_user(EMAIL, PASSWORD)
+        behind = listen("127.0.0.1", 0)
+        app = Starlette(routes=[Mount("/auth/v1", create_auth(auth, keys, KEYRING, clock))])
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        running = asyncio.create_task(server.serve([behind]))
+        upstream = AuthUpstream(f"http://127.0.0.1:{behind.getsockname()[1]}")
+        stand = make_stand()
+        stand.operations.auth = upstream
+        listener = listen("127.0.0.1", 0)
+        async with serving(stand.gateway, listener, errors=of_the_server):
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        await upstream.close()
+        server.should_exit = True
+        await running
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+@pytest.mark.skipif(not (ROOT / "node_modules/@supabase/supabase-js").is_dir(), reason="npm ci has not been run")
+async def test_supabase_js_signs_in_and_out(url: str) -> None:
+    arguments = (SCRIPT, url, LOCAL_PUBLISHABLE_KEY, EMAIL, PASSWORD)
+    process = await asyncio.create_subprocess_exec(
+        "node", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    told = json.loads(out)
+
+    assert told["wrong"] == {"code": "invalid_credentials", "status": 400, "name": "AuthApiError"}
+    assert told["signedIn"] == {"email": EMAIL, "error": None}
+    assert told["user"]["error"] is None
+    assert told["claims"] == {"sub": told["user"]["id"], "alg": "ES256", "error": None}
+    assert told["refreshed"] == {"differs": True, "error": None}
+    assert told["updated"] == {"metadata": {"colour": "green"}, "error": None}
+    assert told["signedOut"] == {"error": None}
+    # What the client makes of session_not_found.
+    assert told["afterwards"]["status"] in (400, 403)
+
+
+async def test_functions_verify_tokens_of_both_kinds_with_what_a_local_stack_sets(url: str) -> None:
+    clock = SystemClock()
+    env = {"SUPABASE_URL": url, "SUPABASE_JWT_SECRET": LOCAL_JWT_SECRET}
+    verifier = TokenVerifier.from_keys(KeyRing.from_env(env), clock)
+    async with AuthClient(f"{url}/auth/v1", LOCAL_PUBLISHABLE_KEY) as asking:
+        signed_in = await asking.sign_in(EMAIL, PASSWORD)
+    assert isinstance(signed_in, SignedIn)
+    tokens = (signed_in.access_token, mint_jwt(LOCAL_JWT_SECRET, {"sub": str(signed_in.user_id)}))
+    verdicts = [await verifier.verify(token) for token in tokens]
+    await verifier.close()
+
+    assert [algorithm_of(token) for token in tokens] == ["ES256", "HS256"]
+    assert [isinstance(verdict, Verified) and verdict.claims["sub"] for verdict in verdicts] == [
+        str(signed_in.user_id)
+    ] * 2
+
+
+@pytest.fixture
+async def client(url: str) -> AsyncIterator[AsyncClient]:
+    """supabase-py, signed out."""
+    made = await acreate_client(url, LOCAL_PUBLISHABLE_KEY)
+    yield made
+    await made.auth.close()
+
+
+async def test_supabase_py_signs_in_and_out(client: AsyncClient) -> None:
+    with pytest.raises(AuthApiError) as caught:
+        await client.auth.sign_in_with_password({"email": EMAIL, "password": "wrong"})
+    assert caught.value.code == "invalid_credentials"
+
+    first = await client.auth.sign_in_with_password({"email": EMAIL, "password": PASSWORD})
+    assert first.session is not None
+    known = await client.auth.get_user()
+    assert known is not None
+    assert known.user.email == EMAIL
+    claims = await client.auth.get_claims()
+    assert claims is not None
+    assert claims["claims"]["sub"] == known.user.id
+    second = await client.auth.refresh_session()
+    assert second.session is not None
+    assert second.session.refresh_token != first.session.refresh_token
+
+    await client.auth.sign_out()
+    with pytest.raises(AuthApiError) as caught:
+        await client.auth.get_user(second.session.access_token)
+    assert caught.value.code == "session_not_found"
