@@ -1,0 +1,156 @@
+// What only JavaScript can get wrong: signals, sessions, options, the object for a whole application.
+//   CAMPAIGN_TRIGGERS=COMPILED.js node --test campaign_triggers.test.mjs
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+
+const { CampaignTriggerError, campaignTriggers, configureCampaignTriggers, createCampaignTriggers } = await import(
+  pathToFileURL(process.env.CAMPAIGN_TRIGGERS)
+);
+const url = "https://abc.supabase.co";
+const never = () => new Promise(() => {});
+const progress = {
+  total: 1, finished: 0, live_calls: 0, contacts: { pending: 1 }, calls: {}, outcomes: {}, attempts: 0,
+  cost_cents: 0.5, duration_ms: 0,
+};
+const started = { success: true, action: "start_campaign", campaign_id: "c", status: "active", changed: true, progress };
+
+function answering(body = started, requests = []) {
+  return async (...request) => {
+    requests.push(request);
+    return new Response(JSON.stringify(body), { status: 200 });
+  };
+}
+
+async function rejected(promise, code) {
+  const error = await promise.then(
+    () => assert.fail("it was fulfilled"),
+    (reason) => reason,
+  );
+  assert.ok(error instanceof CampaignTriggerError, String(error));
+  assert.equal(error.code, code);
+  assert.equal(error.status, null);
+  return error;
+}
+
+test("a request carries the token, the key and the order, and nothing that was not given", async () => {
+  const requests = [];
+  const triggers = createCampaignTriggers({ url: `${url}/`, token: "t", apikey: "k", fetch: answering(started, requests) });
+  const result = await triggers.startCampaign("c");
+  await triggers.processBatch("c");
+  const [[address, init], [, batch]] = requests;
+  assert.equal(address, `${url}/functions/v1/campaign-trigger`);
+  assert.deepEqual([init.method, init.redirect], ["POST", "error"]);
+  assert.deepEqual([init.headers.Authorization, init.headers.apikey], ["Bearer t", "k"]);
+  assert.deepEqual(JSON.parse(init.body), { action: "start_campaign", campaign_id: "c" });
+  assert.deepEqual(JSON.parse(batch.body), { action: "process_batch", campaign_id: "c" });
+  assert.deepEqual([result.campaignId, result.progress.costCents, result.progress.liveCalls], ["c", 0.5, 0]);
+});
+
+test("getToken is asked for each request", async () => {
+  const requests = [];
+  let asked = 0;
+  const getToken = async () => `token${++asked}`;
+  const triggers = createCampaignTriggers({ url, getToken, fetch: answering(started, requests) });
+  await triggers.startCampaign("c");
+  await triggers.startCampaign("c");
+  assert.deepEqual(requests.map(([, init]) => init.headers.Authorization), ["Bearer token1", "Bearer token2"]);
+});
+
+test("a getToken that gives none is one of our errors, and tells no secret", async () => {
+  const cause = new Error("s3cret");
+  const failing = { url, getToken: () => Promise.reject(cause), fetch: answering() };
+  const error = await rejected(createCampaignTriggers(failing).startCampaign("c"), "TOKEN_UNAVAILABLE");
+  assert.equal(error.cause, cause);
+  assert.doesNotMatch(error.message, /s3cret/);
+  for (const token of ["", "s3cret\n", null, undefined]) {
+    const triggers = createCampaignTriggers({ url, getToken: () => token, fetch: answering() });
+    assert.doesNotMatch((await rejected(triggers.startCampaign("c"), "TOKEN_UNAVAILABLE")).message, /s3cret/);
+  }
+});
+
+test("a signal ends a request before it and while it is under way, over both transports", async () => {
+  const supabase = { functions: { invoke: never } };
+  for (const options of [{ supabase }, { url, token: "t", fetch: never }]) {
+    const triggers = createCampaignTriggers(options);
+    const reason = new Error("the page was left");
+    assert.equal((await rejected(triggers.startCampaign("c", { signal: AbortSignal.abort(reason) }), "ABORTED")).cause, reason);
+    const controller = new AbortController();
+    const pending = triggers.pauseCampaign("c", { signal: controller.signal });
+    controller.abort();
+    await rejected(pending, "ABORTED");
+  }
+});
+
+test("a signal that is aborted beforehand sends nothing", async () => {
+  const requests = [];
+  const triggers = createCampaignTriggers({ url, token: "t", fetch: answering(started, requests) });
+  await rejected(triggers.startCampaign("c", { signal: AbortSignal.abort() }), "ABORTED");
+  assert.deepEqual(requests, []);
+});
+
+test("time runs out where the transport takes no notice of signals, and fetch is told", async () => {
+  let told;
+  const fetch = (_, { signal }) => ((told = signal), never());
+  const triggers = createCampaignTriggers({ url, token: "t", timeoutMs: 5, fetch });
+  await rejected(triggers.startCampaign("c"), "TIMEOUT");
+  assert.equal(told.aborted, true);
+  const supabase = { functions: { invoke: never } };
+  await rejected(createCampaignTriggers({ supabase }).startCampaign("c", { timeoutMs: 5 }), "TIMEOUT");
+});
+
+test("without a limit a request takes as long as it likes", async () => {
+  const triggers = createCampaignTriggers({ url, token: "t", timeoutMs: Infinity, fetch: answering() });
+  assert.equal((await triggers.startCampaign("c")).status, "active");
+  await rejected(triggers.startCampaign("c", { timeoutMs: Number.NaN }), "INVALID_REQUEST");
+});
+
+test("a size that JSON cannot say is refused here, for it would arrive as none", async () => {
+  const requests = [];
+  const triggers = createCampaignTriggers({ url, token: "t", fetch: answering(started, requests) });
+  for (const size of [Number.NaN, Infinity]) await rejected(triggers.processBatch("c", size), "INVALID_REQUEST");
+  assert.deepEqual(requests, []);
+});
+
+test("a transport that throws is an error of the network, whatever it throws", async () => {
+  const throwing = () => {
+    throw new TypeError("no network here");
+  };
+  for (const options of [{ supabase: { functions: { invoke: throwing } } }, { url, token: "t", fetch: throwing }]) {
+    const error = await rejected(createCampaignTriggers(options).startCampaign("c"), "NETWORK_ERROR");
+    assert.match(error.message, /no network here/);
+  }
+});
+
+test("options of which no client can be made are told at once, without secrets", () => {
+  const wrong = [
+    [{ url: "abc.supabase.co", token: "t" }, /address of the project/],
+    [{ url: "https://user:s3cret@abc.supabase.co", token: "t" }, /address of the project/],
+    [{ url }, /Give a token/],
+    [{ url, token: "" }, /token is empty/],
+    [{ url, token: "s3cret\n" }, /token is empty, or holds/],
+    [{ url, apikey: "s3crét" }, /apikey is empty, or holds/],
+    [{ supabase: {} }, /client of supabase-js/],
+  ];
+  for (const [options, says] of wrong) {
+    assert.throws(
+      () => createCampaignTriggers(options),
+      (error) => error instanceof TypeError && says.test(error.message) && !/s3cr/.test(error.message),
+    );
+  }
+});
+
+test("the object for a whole application says what it lacks, and then works", async () => {
+  await rejected(campaignTriggers.startCampaign("c"), "NOT_CONFIGURED");
+  const requests = [];
+  configureCampaignTriggers({ url, token: "t", fetch: answering(started, requests) });
+  for (const method of ["startCampaign", "pauseCampaign", "resumeCampaign", "cancelCampaign", "processBatch"]) {
+    await campaignTriggers[method]("c");
+  }
+  assert.deepEqual(
+    requests.map(([, init]) => JSON.parse(init.body).action),
+    ["start_campaign", "pause_campaign", "resume_campaign", "cancel_campaign", "process_batch"],
+  );
+  configureCampaignTriggers({ url, token: "t", fetch: answering({ success: true, action: "schedule_check", started: ["c"] }) });
+  assert.deepEqual(await campaignTriggers.checkScheduledCampaigns(), { action: "schedule_check", started: ["c"] });
+});

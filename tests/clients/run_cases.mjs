@@ -1,0 +1,48 @@
+// Makes each attempt with campaign-triggers as it was compiled, and prints what came of it in Python's names.
+//   node run_cases.mjs COMPILED.js fetch|supabase < [[attempt, ...], ...]
+import { readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+import { createClient } from "@supabase/supabase-js";
+
+const [compiled, transport] = process.argv.slice(2);
+const { createCampaignTriggers, CampaignTriggerError } = await import(pathToFileURL(compiled));
+
+function triggersOf({ url, apikey, token, timeout_ms: timeoutMs }) {
+  if (transport === "fetch") return createCampaignTriggers({ url, apikey, token: token ?? undefined, timeoutMs });
+  const realtime = { transport: class {} }; // Node 20 has no WebSocket, and none is needed here
+  const accessToken = token === null ? undefined : async () => token;
+  return createCampaignTriggers({ supabase: createClient(url, apikey, { realtime, accessToken }), timeoutMs });
+}
+
+const METHODS = {
+  start_campaign: (triggers, of) => triggers.startCampaign(of.campaign_id),
+  pause_campaign: (triggers, of) => triggers.pauseCampaign(of.campaign_id),
+  resume_campaign: (triggers, of) => triggers.resumeCampaign(of.campaign_id),
+  cancel_campaign: (triggers, of) => triggers.cancelCampaign(of.campaign_id, { hangUp: of.hang_up }),
+  process_batch: (triggers, of) => triggers.processBatch(of.campaign_id, of.size),
+  check_scheduled_campaigns: (triggers, of) => triggers.checkScheduledCampaigns(of.organization_id),
+};
+
+function inPythonsNames({ campaignId: campaign_id, progress, ...rest }) {
+  if (progress === undefined) return rest;
+  const { liveCalls: live_calls, costCents: cost_cents, durationMs: duration_ms, ...counts } = progress;
+  return { ...rest, campaign_id, progress: { ...counts, live_calls, cost_cents, duration_ms } };
+}
+
+async function told(attempt) {
+  try {
+    return { result: inPythonsNames(await METHODS[attempt.method](triggersOf(attempt), attempt.arguments)) };
+  } catch (error) {
+    if (!(error instanceof CampaignTriggerError)) throw error;
+    const { status, code, message, details } = error;
+    return { error: { status, code, message, details } };
+  }
+}
+
+const all = [];
+for (const attempts of JSON.parse(readFileSync(0, "utf8"))) {
+  const one = [];
+  for (const attempt of attempts) one.push(await told(attempt));
+  all.push(one);
+}
+console.log(JSON.stringify(all));

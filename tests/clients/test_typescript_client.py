@@ -1,0 +1,122 @@
+"""clients/typescript compiles strictly, and does over both transports what the table of cases says."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from outdial.domain.campaign import CampaignStatus
+from tests.clients.misbehaving import Misbehaving
+from tests.clients.table import Arranged, Told, arranged_faults, differences
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "clients" / "typescript"
+SOURCE = PACKAGE / "campaign-triggers.ts"
+DOCUMENT = ROOT / "docs" / "clients.md"
+TSC = ROOT / "node_modules" / "typescript" / "bin" / "tsc"
+HERE = Path(__file__).parent
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("node") is None or shutil.which("npm") is None, reason="Node is not installed"),
+    pytest.mark.skipif(
+        not (TSC.is_file() and (ROOT / "node_modules/@supabase/supabase-js").is_dir()), reason="npm ci has not been run"
+    ),
+]
+transports = pytest.mark.parametrize("transport", ["fetch", "supabase"])
+
+
+async def run(*command: str | Path, cwd: Path = ROOT, stdin: str = "", env: dict[str, str] | None = None) -> str:
+    """Run a program to its end and return what it printed; it must succeed."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe, env=os.environ | (env or {})
+    )
+    out, err = await process.communicate(stdin.encode())
+    assert process.returncode == 0, (out + err).decode()
+    return out.decode()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as `npm run build` makes it, outside the repository."""
+    directory = tmp_path_factory.mktemp("outdial")
+    build = run("npm", "run", "build", "--silent", "--", "--outDir", directory / "dist", cwd=PACKAGE)
+    asyncio.run(build)
+    shutil.copy(PACKAGE / "package.json", directory)
+    return directory
+
+
+async def told(built: Path, transport: str, cases: list[Arranged]) -> list[list[Told]]:
+    attempts = json.dumps([[attempt.as_json() for attempt in case.attempts] for case in cases])
+    compiled = built / "dist" / "campaign-triggers.js"
+    answers: list[list[Told]] = json.loads(
+        await run("node", HERE / "run_cases.mjs", compiled, transport, stdin=attempts)
+    )
+    return answers
+
+
+@transports
+async def test_every_case_comes_out_as_the_table_says(built: Path, cases: list[Arranged], transport: str) -> None:
+    assert differences(cases, await told(built, transport, cases)) == {}
+
+
+@transports
+async def test_every_fault_becomes_the_error_of_the_table(built: Path, faults: Misbehaving, transport: str) -> None:
+    cases = arranged_faults(faults.urls)
+    assert differences(cases, await told(built, transport, cases)) == {}
+
+
+async def test_what_only_javascript_can_get_wrong(built: Path) -> None:
+    script = HERE / "campaign_triggers.test.mjs"
+    report = await run("node", "--test", script, env={"CAMPAIGN_TRIGGERS": str(built / "dist/campaign-triggers.js")})
+    assert re.search(r"pass (1[0-9])\b", report), report
+
+
+async def test_a_redirect_is_not_followed_so_that_no_other_server_sees_the_token(
+    built: Path, faults: Misbehaving
+) -> None:
+    program = (
+        "const { createCampaignTriggers } = await import(process.argv[1]);"
+        "const triggers = createCampaignTriggers({ url: process.argv[2], token: 't' });"
+        "console.log((await triggers.startCampaign('c').catch((error) => error)).code);"
+    )
+    compiled = (built / "dist/campaign-triggers.js").as_uri()
+    said = await run("node", "--input-type=module", "--eval", program, compiled, faults.urls["moved"])
+    assert (said.strip(), len(faults.heads)) == ("NETWORK_ERROR", 1)
+
+
+async def test_the_package_exports_what_it_has_built(built: Path) -> None:
+    program = "import('outdial').then((package_) => console.log(JSON.stringify(Object.keys(package_).sort())))"
+    names = json.loads(await run("node", "--eval", program, cwd=built))
+
+    assert names == [
+        "CampaignTriggerError", "campaignTriggers", "configureCampaignTriggers", "createCampaignTriggers",
+    ]  # fmt: skip
+    manifest = json.loads((PACKAGE / "package.json").read_text())
+    assert (built / manifest["exports"]["."]["types"]).is_file()
+    assert "dependencies" not in manifest
+
+
+async def test_the_document_is_well_typed_with_the_file_beside_it(tmp_path: Path) -> None:
+    examples = re.findall(r"```ts\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert len(examples) == 3
+    for number, example in enumerate(examples):
+        (tmp_path / f"example_{number}.ts").write_text(example)
+    shutil.copy(SOURCE, tmp_path)
+    options = json.loads((PACKAGE / "tsconfig.json").read_text())["compilerOptions"]
+    # As a bundler resolves it, which knows the file by its bare name; supabase-js has types that others check.
+    options |= {"module": "ESNext", "moduleResolution": "Bundler", "noEmit": True, "skipLibCheck": True}
+    options["paths"] = {"@supabase/*": [f"{ROOT}/node_modules/@supabase/*"]}
+    (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "include": ["*.ts"]}))
+
+    await run("node", TSC, "--project", tmp_path)
+
+
+def test_the_states_are_those_of_the_domain() -> None:
+    declared = re.search(r"type CampaignStatus =(.*?);", SOURCE.read_text(), re.DOTALL)
+    assert declared is not None
+    assert re.findall(r'"(\w+)"', declared[1]) == [status.value for status in CampaignStatus]
