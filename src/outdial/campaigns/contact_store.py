@@ -1,6 +1,6 @@
 """Puts chunks of contacts into a campaign, a transaction each; an odd row is told and does not stop the others."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,8 @@ from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
 from outdial.domain.ids import new_id
 
 Transaction = Callable[[], AbstractAsyncContextManager[Connection]]
+OnAdded = Callable[[Connection, int], Awaitable[None]]
+"""Is told how many contacts a transaction has added, within that transaction: what it writes is there with them."""
 
 # What Postgres answers when a row, and not the state of the server, is the trouble.
 _ODD_ROW = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
@@ -41,8 +43,11 @@ class Stored:
 class ContactStore:
     """The way into one campaign; `transaction` opens a transaction with the caller's rights."""
 
-    def __init__(self, transaction: Transaction, campaign_id: UUID, clock: Clock) -> None:
+    def __init__(
+        self, transaction: Transaction, campaign_id: UUID, clock: Clock, on_added: OnAdded | None = None
+    ) -> None:
         self._transaction, self._campaign_id, self._clock = transaction, campaign_id, clock
+        self._on_added = on_added
         self._added = 0
 
     async def check(self) -> None:
@@ -94,6 +99,8 @@ class ContactStore:
             allowed = [contact for contact in contacts if contact.phone not in blocked]
             people = await self._upsert(connection, campaign.organization_id, allowed)
             added = await self._add(connection, campaign.organization_id, allowed, people)
+            if self._on_added is not None:
+                await self._on_added(connection, added)
         if added and campaign.status == CampaignStatus.ACTIVE:
             await self._wake()
         refused = [

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from outdial.campaigns.columns import Columns, find_columns
 from outdial.campaigns.contact_rows import Chunk, ContactReader, Repeated, read_chunks
-from outdial.campaigns.contact_store import ContactStore, Stored, Transaction
+from outdial.campaigns.contact_store import ContactStore, OnAdded, Stored, Transaction
 from outdial.campaigns.csv_rows import CsvRows
 from outdial.campaigns.errors import CampaignsError, UnknownRegion
 from outdial.campaigns.first_lines import FirstLines
@@ -74,6 +74,7 @@ async def import_contacts(
     mapping: Mapping[str, str] | None = None,
     on_progress: Callable[[ImportProgress], None] | None = None,
     on_refused: Callable[[RefusedRow], None] | None = None,
+    on_added: OnAdded | None = None,
     chunk_rows: int = 2_000,
 ) -> ImportReport:
     """Put the contacts of a CSV `file` into a campaign, a chunk per transaction, and report on every row.
@@ -81,7 +82,8 @@ async def import_contacts(
     `transaction` opens a transaction with the rights of `actor`, in whose name the audit log gets one entry. Numbers
     without a country code are of `default_region` (ISO 3166, as US). `mapping` names the column of a known field, as
     {"phone": "Handy"}. The file is read once, from where it stands, in a thread while the chunk before is stored; it is
-    neither sought nor closed. `on_refused` and `on_progress` are called after each chunk.
+    neither sought nor closed. `on_refused` and `on_progress` are called after each chunk, `on_added` within its
+    transaction: what it raises ends the import, and nothing of that chunk has gone in.
 
     Importing a file again adds nobody twice, and refreshes the variables of contacts that still wait. Raises
     UnusableFile, UnknownRegion and CampaignNotFound before anything is stored; CampaignClosed also later, when the
@@ -90,7 +92,7 @@ async def import_contacts(
     _check_region(default_region)
     rows = await asyncio.to_thread(CsvRows, file)
     columns = find_columns(rows.header, mapping)
-    store = ContactStore(transaction, campaign_id, clock)
+    store = ContactStore(transaction, campaign_id, clock, on_added)
     await store.check()
     tally, places = _Tally(on_progress, on_refused), _Places(store)
     try:

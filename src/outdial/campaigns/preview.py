@@ -1,0 +1,95 @@
+"""What an import would make of a file, told from its beginning, before anything is stored."""
+
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, get_args
+
+from outdial.campaigns.columns import Columns, Field, find_columns
+from outdial.campaigns.contact_rows import ContactReader, NewContact
+from outdial.campaigns.csv_rows import CsvRows, Row
+from outdial.campaigns.errors import UnknownRegion, UnusableFile
+from outdial.campaigns.refusals import Refusal, RefusedRow
+from outdial.domain.phone import InvalidPhone, parse_phone
+
+MOST_ROWS: Final = 1_000
+FIELDS: Final[Sequence[str]] = get_args(Field)
+_ANY_NUMBER: Final = "+14155552671"
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The beginning of a file as it would be imported.
+
+    `problem` says why nothing of it can be: then there are no rows, and the header is empty when it cannot be read
+    either. `mapping` names for each field the column that it would be read from; `contacts` are the good rows.
+    """
+
+    header: Sequence[str]
+    mapping: Mapping[str, str]
+    variables: Sequence[str]
+    rows: int
+    contacts: Sequence[NewContact]
+    refused: Sequence[RefusedRow]
+    zones: Mapping[str, int]
+    notices: Sequence[str]
+    problem: str | None
+
+
+def preview(
+    beginning: bytes, *, is_whole: bool, mapping: Mapping[str, str] | None, default_region: str | None
+) -> Preview:
+    """Read at most MOST_ROWS rows of `beginning`, the bytes with which a file begins, by the rules of an import.
+
+    Unless it is the whole file, its last row may be cut off and is left out.
+    """
+    header: Sequence[str] = ()
+    try:
+        rows = CsvRows(io.BytesIO(beginning))
+        header = [name.strip() for name in rows.header]
+        columns = find_columns(rows.header, mapping)
+        _check_region(default_region)
+    except (UnusableFile, UnknownRegion) as error:
+        return Preview(header, {}, (), 0, (), (), {}, (), str(error))
+    read = list(islice(rows, MOST_ROWS + 1))
+    if len(read) > MOST_ROWS or not is_whole:
+        read = read[: min(MOST_ROWS, len(read) - 1)]
+    contacts, refused = _sort(read, ContactReader(columns, default_region))
+    return Preview(
+        header,
+        _mapping(header, columns),
+        [name for name, _ in columns.variables],
+        len(read),
+        contacts,
+        refused,
+        dict(Counter(contact.zone_key for contact in contacts).most_common()),
+        rows.notices,
+        None,
+    )
+
+
+def _sort(read: Sequence[Row | RefusedRow], reader: ContactReader) -> tuple[list[NewContact], list[RefusedRow]]:
+    contacts: list[NewContact] = []
+    refused: list[RefusedRow] = []
+    first: dict[str, int] = {}
+    for row in read:
+        contact = reader.read(row) if isinstance(row, Row) else row
+        if isinstance(contact, RefusedRow):
+            refused.append(contact)
+        elif (line := first.setdefault(contact.phone, contact.line)) != contact.line:
+            reason = f"has the number of line {line}"
+            refused.append(RefusedRow(contact.line, contact.written, Refusal.DUPLICATE, reason))
+        else:
+            contacts.append(contact)
+    return contacts, refused
+
+
+def _mapping(header: Sequence[str], columns: Columns) -> dict[str, str]:
+    return {field: header[index] for field, index in columns.fields.items()}
+
+
+def _check_region(default_region: str | None) -> None:
+    if isinstance(answer := parse_phone(_ANY_NUMBER, default_region), InvalidPhone):
+        raise UnknownRegion(answer.reason)

@@ -1,0 +1,59 @@
+"""What states an import and an export have, and how they follow each other."""
+
+from enum import StrEnum
+from typing import Final
+
+from outdial.domain.machine import Machine
+
+
+class ImportStatus(StrEnum):
+    """Where an import stands; `cancelling` lasts until the chunk of rows under way has ended."""
+
+    UPLOADING = "uploading"
+    READY = "ready"
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+
+
+class ExportStatus(StrEnum):
+    """Where an export stands; the file of an `expired` one is gone."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+_I = ImportStatus
+_E = ExportStatus
+
+IMPORT: Final = Machine(
+    "import",
+    {
+        _I.UPLOADING: (_I.READY, _I.CANCELLED),
+        _I.READY: (_I.UPLOADING, _I.QUEUED, _I.CANCELLED),
+        _I.QUEUED: (_I.RUNNING, _I.CANCELLED),
+        _I.RUNNING: (_I.COMPLETED, _I.FAILED, _I.CANCELLING),
+        _I.COMPLETED: (),
+        _I.FAILED: (),
+        _I.CANCELLING: (_I.CANCELLED,),
+        _I.CANCELLED: (),
+    },
+)
+EXPORT: Final = Machine(
+    "export",
+    {
+        _E.QUEUED: (_E.RUNNING, _E.CANCELLED),
+        _E.RUNNING: (_E.COMPLETED, _E.FAILED, _E.CANCELLED),
+        _E.COMPLETED: (_E.EXPIRED,),
+        _E.FAILED: (),
+        _E.CANCELLED: (),
+        _E.EXPIRED: (),
+    },
+)

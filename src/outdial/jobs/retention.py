@@ -1,0 +1,58 @@
+"""Clears away what is kept for a while only: exports, abandoned uploads, refused rows, keys, the queue's log."""
+
+from datetime import timedelta
+from typing import Final
+
+from outdial.clock import Clock
+from outdial.db import jobs as db
+from outdial.db.session import Database
+
+UPLOADS_KEPT: Final = timedelta(days=2)
+REFUSALS_KEPT: Final = timedelta(days=30)
+KEYS_KEPT: Final = timedelta(hours=24)
+LOG_KEPT: Final = timedelta(days=30)
+EVERY: Final = timedelta(minutes=10)
+_AT_ONCE: Final = 100
+
+
+class Retention:
+    """A background duty; any number of workers may have it."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    async def run_once(self) -> int:
+        """Clear away what has been kept for long enough; return how many things that were."""
+        now, done = self._clock.now(), 0
+        async with self._database.transaction() as connection:
+            done += int((await db.FORGET_OLD_KEYS.one(connection, before=now - KEYS_KEPT)).id)
+            done += await db.FORGET_QUEUE_LOG.run(connection, before=now - LOG_KEPT)
+        while True:
+            async with self._database.transaction() as connection:
+                outdated = await db.OUTDATED_JOBS.all(
+                    connection,
+                    now=now,
+                    uploads_before=now - UPLOADS_KEPT,
+                    refusals_before=now - REFUSALS_KEPT,
+                    limit=_AT_ONCE,
+                )
+            for job in outdated:
+                await self._clear(job)
+            done += len(outdated)
+            if not outdated:
+                return done
+
+    async def _clear(self, job: db.OutdatedJob) -> None:
+        now = self._clock.now()
+        async with self._database.for_organization(job.organization_id) as connection:
+            match job.kind:
+                case "export":
+                    await db.EXPIRE_EXPORT.run(connection, export_id=job.id, now=now)
+                    await db.DELETE_EXPORT_CHUNKS.run(connection, export_id=job.id)
+                case "upload":
+                    before = now - UPLOADS_KEPT
+                    if await db.ABANDON_UPLOAD.maybe(connection, import_id=job.id, now=now, before=before):
+                        await db.DELETE_IMPORT_CHUNKS.run(connection, import_id=job.id)
+                case _:
+                    await db.FORGET_REFUSALS.run(connection, import_id=job.id)
+            await db.NOTIFY_JOBS.run(connection, organization_id=job.organization_id)

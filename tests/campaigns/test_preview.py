@@ -1,0 +1,66 @@
+"""What a preview tells of the beginning of a file: the same as the import would, without storing anything."""
+
+import pytest
+
+from outdial.campaigns.preview import MOST_ROWS, Preview, preview
+
+
+def of(content: bytes, *, is_whole: bool = True, region: str | None = None, **mapping: str) -> Preview:
+    return preview(content, is_whole=is_whole, mapping=mapping or None, default_region=region)
+
+
+def test_rows_are_sorted_into_good_and_refused_with_their_lines_zones_and_columns() -> None:
+    found = of(
+        b"Phone,First Name,Last Name,plan\n"
+        b"+12122000001,Ada,Lovelace,gold\n"
+        b"none,Bob,,\n"
+        b"+12122000001,Twin,,\n"
+        b"+493012345678,Cyd,,silver\n"
+    )
+
+    assert found.problem is None
+    assert found.mapping == {"phone": "Phone", "first_name": "First Name", "last_name": "Last Name"}
+    assert found.variables == ["first_name", "last_name", "plan"]
+    assert [(contact.line, contact.name) for contact in found.contacts] == [(2, "Ada Lovelace"), (5, "Cyd")]
+    assert [(row.line, row.kind) for row in found.refused] == [(3, "bad_phone"), (4, "duplicate")]
+    assert found.zones == {"America/New_York": 1, "Europe/Berlin": 1}
+    assert found.rows == 4
+
+
+def test_the_last_row_of_a_beginning_may_be_cut_off_and_is_left_out() -> None:
+    content = b"phone,name\n+12122000001,Ada\n+12122000002,Bo"
+
+    assert of(content).rows == 2
+    assert of(content, is_whole=False).rows == 1
+    assert of(b"phone,name\n", is_whole=False).rows == 0
+
+
+def test_no_more_rows_are_read_than_are_shown_to_be() -> None:
+    content = "\n".join(["phone", *(f"+1212{2_000_000 + number}" for number in range(MOST_ROWS + 50))]).encode()
+
+    assert of(content).rows == MOST_ROWS
+
+
+@pytest.mark.parametrize(
+    ("content", "header", "problem"),
+    [
+        (b"", [], "the file is empty"),
+        (b"name,city\nAda,Paris\n", ["name", "city"], "no column holds the phone number"),
+        (b"phone,phone\n1,2\n", ["phone", "phone"], "are both named phone"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_says_why_and_shows_its_header(
+    content: bytes, header: list[str], problem: str
+) -> None:
+    found = of(content)
+
+    assert problem in str(found.problem)
+    assert (list(found.header), found.rows, found.contacts) == (header, 0, ())
+
+
+def test_a_mapping_and_a_country_are_heeded_and_wrong_ones_told() -> None:
+    content = b"Handy,name\n212 200 0001,Ada\n"
+
+    assert [contact.phone for contact in of(content, region="US", phone="Handy").contacts] == ["+12122000001"]
+    assert "is mapped to 'Nummer'" in str(of(content, phone="Nummer").problem)
+    assert "unknown default region" in str(of(content, region="QQ", phone="Handy").problem)

@@ -1,0 +1,201 @@
+"""Statements over imports and exports move only from the states that they name; and who may use the queue, and how."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from outdial.db import jobs as db
+from outdial.db.migrate import push
+from outdial.db.queue import enqueue
+from outdial.db.session import Database
+from outdial.db.statements import Connection, Statement
+from outdial.domain.ids import new_id
+from outdial.domain.jobs import ExportStatus, ImportStatus
+from tests.support.factories import NOW, Tenant, create_campaign, create_member, create_tenant, insert
+from tests.support.jobs import store_import
+from tests.support.postgres import MIGRATIONS, Scratch
+
+LATER = NOW + timedelta(minutes=10)
+LONG_AGO = NOW - timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A statement, who runs it, and what it makes of a row in each state that it may leave."""
+
+    statement: Statement[Any]
+    actor: Literal["operator", "jobs"]
+    moves: Mapping[str, str]
+
+
+ON_IMPORTS = [
+    Guard(db.RESTART_UPLOAD, "operator", {"uploading": "uploading", "ready": "uploading"}),
+    Guard(db.ADVANCE_UPLOAD, "operator", {"uploading": "uploading"}),
+    Guard(db.FINISH_UPLOAD, "operator", {"uploading": "ready"}),
+    Guard(db.QUEUE_IMPORT, "operator", {"ready": "queued"}),
+    Guard(
+        db.CANCEL_IMPORT,
+        "operator",
+        {"uploading": "cancelled", "ready": "cancelled", "queued": "cancelled", "running": "cancelling"},
+    ),
+    Guard(db.BEGIN_IMPORT, "jobs", {"queued": "running", "running": "running"}),
+    Guard(db.END_CANCELLED_IMPORT, "jobs", {"cancelling": "cancelled"}),
+    Guard(db.RECORD_IMPORT, "jobs", {"running": "running"}),
+    Guard(db.RELEASE_IMPORT, "jobs", {"running": "running", "cancelling": "cancelling"}),
+    Guard(db.FINISH_IMPORT, "jobs", {"running": "completed", "cancelling": "cancelled"}),
+    Guard(db.ABANDON_UPLOAD, "jobs", {"uploading": "cancelled", "ready": "cancelled"}),
+]
+ON_EXPORTS = [
+    Guard(db.CANCEL_EXPORT, "operator", {"queued": "cancelled", "running": "cancelled"}),
+    Guard(db.BEGIN_EXPORT, "jobs", {"queued": "running", "running": "running"}),
+    Guard(db.RECORD_EXPORT, "jobs", {"running": "running"}),
+    Guard(db.RELEASE_EXPORT, "jobs", {"running": "running"}),
+    Guard(db.FINISH_EXPORT, "jobs", {"running": "completed"}),
+    Guard(db.EXPIRE_EXPORT, "jobs", {"completed": "expired"}),
+]
+KNOWN: Mapping[str, object] = {
+    "now": LATER,
+    "silent_since": NOW,
+    "before": NOW,
+    "expires_at": LATER,
+    "run": 0,
+    "added": 1,
+    "rows": 1,
+    "refused": 0,
+    "bytes_read": 1,
+    "size": 1,
+    "length": 1,
+    "offset": 1,
+    "mapping": "{}",
+    "default_region": None,
+    "refused_by_kind": "{}",
+    "notices": "[]",
+    "error": None,
+    "status": "completed",
+}
+
+
+@asynccontextmanager
+async def acting(database: Scratch, actor: str, tenant: Tenant, user_id: UUID) -> AsyncIterator[Connection]:
+    role = "outdial_api" if actor == "operator" else "outdial_jobs"
+    async with await Database.connect(database.dsn_for(role), application_name="test", max_size=1) as pool:
+        if actor == "operator":
+            async with pool.as_caller("authenticated", {"sub": str(user_id)}) as connection:
+                yield connection
+        else:
+            async with pool.for_organization(tenant.organization_id) as connection:
+                yield connection
+
+
+@pytest.mark.parametrize("guard", ON_IMPORTS + ON_EXPORTS, ids=lambda guard: guard.statement.name)
+async def test_a_guarded_statement_moves_only_from_the_states_that_it_names(
+    database: Scratch, connection: asyncpg.Connection, guard: Guard
+) -> None:
+    tenant = await create_tenant(connection)
+    user_id = await create_member(connection, tenant.organization_id)
+    campaign = await create_campaign(connection, tenant)
+    of_import = guard in ON_IMPORTS
+    table, states = ("imports", list(ImportStatus)) if of_import else ("exports", list(ExportStatus))
+    moved = {}
+    for state in states:
+        job_id = new_id(NOW)
+        own = {"campaign_id": campaign.id, "file_name": "a.csv", "bytes_stored": 1} if of_import else {"kind": "calls"}
+        row = own | ({} if of_import else {"expires_at": NOW}) | {"id": job_id, "status": state}
+        await insert(
+            connection,
+            table,
+            **row,
+            organization_id=tenant.organization_id,
+            created_at=LONG_AGO,
+            updated_at=LONG_AGO,
+            heartbeat_at=LONG_AGO,
+        )
+        known = {**KNOWN, "import_id": job_id, "export_id": job_id, "organization_id": tenant.organization_id}
+        async with acting(database, guard.actor, tenant, user_id) as acting_connection:
+            named = {name: known[name] for name in guard.statement.parameters}
+            await guard.statement.run(acting_connection, **named)
+        select = f"select status, updated_at from {table} where id = $1"  # noqa: S608
+        after = await connection.fetchrow(select, job_id)
+        assert after is not None
+        if after["updated_at"] != LONG_AGO:
+            moved[state] = after["status"]
+
+    assert moved == dict(guard.moves)
+
+
+@pytest.mark.parametrize("status", ["running", "completed", "failed"])
+async def test_an_operator_does_not_say_what_a_run_brings_about(
+    database: Scratch, connection: asyncpg.Connection, status: str
+) -> None:
+    tenant = await create_tenant(connection)
+    user_id = await create_member(connection, tenant.organization_id)
+    campaign = await create_campaign(connection, tenant)
+    await store_import(connection, campaign, b"phone\n")
+    before = "queued" if status == "running" else "running"
+    await connection.execute("update imports set status = $1 where status <> $1", before)
+
+    async with acting(database, "operator", tenant, user_id) as acting_connection:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            await acting_connection.execute("update imports set status = $1", status)
+
+
+async def test_nobody_asks_for_an_import_in_the_name_of_another(
+    database: Scratch, connection: asyncpg.Connection
+) -> None:
+    tenant = await create_tenant(connection)
+    user_id = await create_member(connection, tenant.organization_id)
+    other = await create_member(connection, tenant.organization_id)
+    row = {"id": new_id(NOW), "organization_id": tenant.organization_id, "kind": "calls", "created_by": other}
+
+    async with acting(database, "operator", tenant, user_id) as acting_connection:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            await insert(acting_connection, "exports", **row, created_at=NOW, updated_at=NOW)
+
+
+async def test_a_job_is_queued_with_the_transaction_that_asks_for_it_and_only_once(
+    database: Scratch, connection: asyncpg.Connection
+) -> None:
+    tenant = await create_tenant(connection)
+    user_id = await create_member(connection, tenant.organization_id)
+    job_id = new_id(NOW)
+    queued = "select entrypoint, convert_from(payload, 'utf8') as payload from pgqueuer.pgqueuer"
+
+    async with acting(database, "operator", tenant, user_id) as acting_connection:
+        await enqueue(acting_connection, "import", job_id)
+        assert await connection.fetch(queued) == [], "not before the transaction ends"
+        # It acts as the caller again afterwards.
+        assert await acting_connection.fetchval("select current_setting('role')") == "authenticated"
+        await enqueue(acting_connection, "import", job_id)
+    assert [tuple(row) for row in await connection.fetch(queued)] == [("import", str(job_id))]
+
+
+@pytest.mark.parametrize("role", ["authenticated", "anon"])
+async def test_callers_have_no_business_in_the_queue(database: Scratch, role: Any) -> None:
+    pool = await Database.connect(database.dsn_for("outdial_api"), application_name="test")
+    async with pool, pool.as_caller(role, {}) as connection:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.fetch("select * from pgqueuer.pgqueuer")
+
+
+async def test_the_queue_is_installed_once_and_stays_as_it_is(
+    database: Scratch, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUEUE_TABLE", "somewhere_else")
+    await enqueue(connection, "export", new_id(NOW))
+
+    assert await push(database.dsn, MIGRATIONS) == []
+
+    assert await connection.fetchval("select count(*) from pgqueuer.pgqueuer") == 1
+    tables = await connection.fetch("select tablename::text from pg_tables where schemaname = 'pgqueuer'")
+    assert {row["tablename"] for row in tables} == {
+        "pgqueuer",
+        "pgqueuer_log",
+        "pgqueuer_schedules",
+        "pgqueuer_statistics",
+    }

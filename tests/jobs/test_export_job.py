@@ -1,0 +1,172 @@
+"""Exports: cut off, cancelled and cleared away; and cells that a spreadsheet must not run."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import pytest
+
+from outdial.clock import VirtualClock
+from outdial.db import jobs as db
+from outdial.db.statements import Connection
+from outdial.jobs.csv_cells import CsvText, PlainPhone, text_of
+from outdial.jobs.export_job import ExportJob
+from outdial.jobs.retention import KEYS_KEPT, REFUSALS_KEPT, UPLOADS_KEPT
+from outdial.jobs.worker import Worker
+from tests.support.factories import NOW, Tenant, create_campaign, create_contact, create_tenant, insert
+from tests.support.jobs import export_row, exported, import_row, store_export, store_import, working
+from tests.support.postgres import Scratch
+
+
+@pytest.fixture
+async def tenant(connection: asyncpg.Connection) -> Tenant:
+    tenant = await create_tenant(connection)
+    for _ in range(20):
+        await create_contact(connection, tenant.organization_id)
+    return tenant
+
+
+@pytest.fixture
+async def worker(database: Scratch) -> AsyncIterator[Worker]:
+    async with working(database) as found:
+        yield found
+
+
+def exports_of(worker: Worker, piece: int) -> ExportJob:
+    return ExportJob(worker._database, VirtualClock(NOW), worker._stopping, piece=piece)
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@x", "'@x"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        (" =1", "' =1"),
+        ("＝1", "'＝1"),
+        ("a=1", "a=1"),
+        ("", ""),
+        (None, ""),
+        (-5, "-5"),
+        (Decimal("-1.50"), "-1.50"),
+        (NOW, "2026-03-10T17:00:00+00:00"),
+        (PlainPhone("+12125550100"), "+12125550100"),
+    ],
+)
+def test_a_cell_is_written_so_that_no_spreadsheet_runs_it(cell: Any, written: str) -> None:
+    assert text_of(cell) == written
+
+
+def test_a_file_is_taken_piece_by_piece() -> None:
+    text = CsvText(["a", "b"])
+    text.add(['x"y', "two\nlines"])
+    first = text.take()
+    text.add(["é", None])
+
+    assert first == b'a,b\r\n"x""y","two\nlines"\r\n'
+    assert text.take() == "é,\r\n".encode()
+    assert text.length == 0
+
+
+async def test_a_run_after_one_that_died_writes_the_file_anew(
+    worker: Worker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_id = await store_export(connection, tenant.organization_id, "contacts")
+    record = db.RECORD_EXPORT.maybe
+    calls = 0
+
+    async def maybe(recording: Connection, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise ConnectionError
+        return await record(recording, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(db.RECORD_EXPORT, "maybe", maybe)
+        await exports_of(worker, 200).run(export_id, tenant.organization_id)
+    assert await connection.fetchval("select count(*) from export_chunks") == 2
+
+    await worker.run_once()
+    row = await export_row(connection, export_id)
+    text = await exported(connection, export_id)
+    assert (row.status, row.rows, row.size) == ("completed", 20, len(text))
+    assert len(text.splitlines()) == 21
+
+
+async def test_an_export_that_is_cancelled_in_the_middle_leaves_nothing(
+    worker: Worker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_id = await store_export(connection, tenant.organization_id, "contacts")
+    record = db.RECORD_EXPORT.maybe
+    calls = 0
+
+    async def maybe(recording: Connection, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            await connection.execute("update exports set status = 'cancelled'")
+        return await record(recording, **named)
+
+    monkeypatch.setattr(db.RECORD_EXPORT, "maybe", maybe)
+    await exports_of(worker, 200).run(export_id, tenant.organization_id)
+
+    assert (await export_row(connection, export_id)).status == "cancelled"
+    assert await connection.fetchval("select count(*) from export_chunks") == 0
+
+
+async def test_something_unforeseen_fails_the_export_in_the_end(
+    worker: Worker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_id = await store_export(connection, tenant.organization_id, "contacts")
+
+    async def broken(*_: object, **__: object) -> None:
+        raise ValueError("+12125550100")
+
+    monkeypatch.setattr(db.RECORD_EXPORT, "maybe", broken)
+    for _ in range(5):
+        await exports_of(worker, 200).run(export_id, tenant.organization_id)
+
+    row = await export_row(connection, export_id)
+    assert (row.status, row.expires_at) == ("failed", None)
+    assert row.error == "Something broke while the file was written (ValueError): export it again"
+
+
+async def test_what_is_old_is_cleared_away_and_nothing_else(
+    database: Scratch, tenant: Tenant, connection: asyncpg.Connection
+) -> None:
+    campaign = await create_campaign(connection, tenant, status="draft", next_batch_at=None)
+    upload = await store_import(connection, campaign, b"phone\n+12122000001\n", queued=False)
+    done = await store_import(connection, campaign, b"phone\nnonsense\n")
+    await insert(
+        connection,
+        "idempotency_keys",
+        organization_id=tenant.organization_id,
+        caller="service",
+        key="k",
+        request_sha256=b"1" * 32,
+        created_at=NOW,
+    )
+    clock = VirtualClock(NOW)
+    async with working(database, clock) as worker:
+        await worker.run_once()
+        assert await worker.retention.run_once() == 0
+        clock.advance(KEYS_KEPT + timedelta(seconds=1))
+        assert await worker.retention.run_once() == 1
+        assert await connection.fetchval("select count(*) from idempotency_keys") == 0
+        clock.set(NOW + UPLOADS_KEPT + timedelta(seconds=1))
+        assert await worker.retention.run_once() == 1
+        assert (await import_row(connection, upload)).status == "cancelled"
+        assert await connection.fetchval("select count(*) from import_chunks") == 0
+        assert await connection.fetchval("select count(*) from import_refusals") == 1
+        clock.set(NOW + REFUSALS_KEPT + timedelta(seconds=1))
+        assert await worker.retention.run_once() == 1
+        assert await connection.fetchval("select count(*) from import_refusals") == 0
+        assert await worker.retention.run_once() == 0
+
+    assert (await import_row(connection, done)).refused == 1

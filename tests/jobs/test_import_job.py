@@ -1,0 +1,317 @@
+"""Imports: what goes in, what is told of the rest, and what a run that was cut off leaves to the next one."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+
+from outdial.clock import VirtualClock
+from outdial.db import jobs as db
+from outdial.db.statements import Connection
+from outdial.jobs.import_job import KEPT_REFUSALS, SILENT_FOR
+from outdial.jobs.sweep import LOST_AFTER
+from tests.support.factories import NOW, Campaign, create_campaign, create_member, create_tenant, insert
+from tests.support.jobs import import_row, store_import, working
+from tests.support.postgres import Scratch
+
+
+@pytest.fixture
+async def campaign(connection: asyncpg.Connection) -> Campaign:
+    return await create_campaign(connection, await create_tenant(connection), status="draft", next_batch_at=None)
+
+
+def people(count: int, *odd: str, first: int = 0) -> bytes:
+    rows = [f"+1212{2_000_000 + number},Contact {number}" for number in range(first, first + count)]
+    return "\n".join(["phone,name", *rows, *odd]).encode()
+
+
+async def contacts_in(connection: Connection, campaign: Campaign) -> int:
+    count = await connection.fetchval("select count(*) from campaign_contacts where campaign_id = $1", campaign.id)
+    return int(count)
+
+
+async def queue(connection: Connection) -> list[tuple[str, str]]:
+    rows = await connection.fetch("select entrypoint, status::text as status from pgqueuer.pgqueuer order by id")
+    return [(row["entrypoint"], row["status"]) for row in rows]
+
+
+class Cut(Exception):
+    """The process is gone."""
+
+
+def cut_after(
+    monkeypatch: pytest.MonkeyPatch, chunks: int, *, then: Callable[[], None] | None = None
+) -> list[dict[str, Any]]:
+    """Let a run end, as if its process had been killed, when it has stored so many chunks; or call `then`."""
+    told: list[dict[str, Any]] = []
+    record = db.RECORD_IMPORT.maybe
+
+    async def maybe(connection: Connection, **named: Any) -> Any:
+        told.append(named)
+        if len(told) > chunks:
+            if then is None:
+                raise Cut
+            then()
+        return await record(connection, **named)
+
+    monkeypatch.setattr(db.RECORD_IMPORT, "maybe", maybe)
+    return told
+
+
+async def test_an_import_brings_its_contacts_in_and_tells_which_rows_it_refused_and_why(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign
+) -> None:
+    import_id = await store_import(connection, campaign, people(5, "nonsense,Ada", "+12122000001,Twin"))
+
+    async with working(database) as worker:
+        await worker.run_once()
+
+    row = await import_row(connection, import_id)
+    assert (row.status, row.rows, row.added, row.already_there, row.refused) == ("completed", 7, 5, 0, 2)
+    assert msgspec.json.decode(row.refused_by_kind) == {"bad_phone": 1, "duplicate": 1}
+    assert await contacts_in(connection, campaign) == 5
+    refusals = await connection.fetch("select line, value, kind from import_refusals order by line")
+    assert [tuple(refusal) for refusal in refusals] == [
+        (7, "nonsense", "bad_phone"),
+        (8, "+12122000001", "duplicate"),
+    ]
+    assert await connection.fetchval("select count(*) from import_chunks") == 0
+    assert await queue(connection) == []
+
+
+async def test_a_file_in_many_pieces_is_read_as_one(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign
+) -> None:
+    long_names = [f"+1212{2_000_000 + number},{'é' * 1_000}" for number in range(400)]
+    content = "\n".join(["phone,name", *long_names]).encode()
+    import_id = await store_import(connection, campaign, content)
+
+    async with working(database) as worker:
+        await worker.run_once()
+
+    row = await import_row(connection, import_id)
+    assert row.chunks == 4
+    assert (row.status, row.added, row.refused, row.bytes_read) == ("completed", 400, 0, len(content))
+
+
+async def test_the_audit_log_names_who_asked_for_the_import(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign
+) -> None:
+    user_id = await create_member(connection, campaign.tenant.organization_id)
+    import_id = await store_import(connection, campaign, people(2))
+    await connection.execute("update imports set created_by = $1 where id = $2", user_id, import_id)
+
+    async with working(database) as worker:
+        await worker.run_once()
+
+    entries = await connection.fetch("select actor, action, subject_id from audit_log")
+    assert [tuple(entry) for entry in entries] == [(str(user_id), "import_contacts", str(campaign.id))]
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"name\nAda\n", "No column holds the phone number"),
+        (b"phone,phone\n+12122000000,\n", "are both named phone"),
+    ],
+)
+async def test_a_file_that_cannot_be_used_fails_the_import_with_the_reason(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign, content: bytes, error: str
+) -> None:
+    import_id = await store_import(connection, campaign, content)
+
+    async with working(database) as worker:
+        await worker.run_once()
+
+    row = await import_row(connection, import_id)
+    assert row.status == "failed"
+    assert error in str(row.error)
+    assert row.finished_at is not None
+
+
+async def test_a_run_after_one_that_died_ends_with_the_counts_of_a_run_that_nothing_has_happened_to(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await insert(
+        connection,
+        "do_not_call",
+        organization_id=campaign.tenant.organization_id,
+        phone="+12122000003",
+        source="manual",
+    )
+    known = await store_import(connection, campaign, people(2, first=20))
+    import_id = await store_import(connection, campaign, people(30, "nonsense,Ada"))
+    clock = VirtualClock(NOW)
+    async with working(database, clock, chunk_rows=2) as worker:
+        await worker._imports.run(known, campaign.tenant.organization_id)
+        with monkeypatch.context() as patch:
+            cut_after(patch, 4)
+            # A process that was killed neither gives its import back nor writes an end.
+            patch.setattr(db.RELEASE_IMPORT, "run", _nothing)
+            await worker._imports.run(import_id, campaign.tenant.organization_id)
+
+    row = await import_row(connection, import_id)
+    assert (row.status, row.added) == ("running", 7)
+    assert await contacts_in(connection, campaign) == 9
+
+    async with working(database, clock, chunk_rows=2) as worker:
+        await worker._imports.run(import_id, campaign.tenant.organization_id)
+        assert (await import_row(connection, import_id)).status == "running", "the dead run was not silent for long"
+        clock.advance(SILENT_FOR + timedelta(seconds=1))
+        await worker._imports.run(import_id, campaign.tenant.organization_id)
+
+    row = await import_row(connection, import_id)
+    assert (row.status, row.rows, row.added, row.already_there, row.refused) == ("completed", 31, 27, 2, 2)
+    assert await contacts_in(connection, campaign) == 29
+    assert await connection.fetchval("select count(*) from import_refusals where import_id = $1", import_id) == 2
+
+
+async def _nothing(*_: object, **__: object) -> int:
+    return 0
+
+
+async def test_a_lost_import_is_found_and_put_into_the_queue_again_once(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign
+) -> None:
+    import_id = await store_import(connection, campaign, people(3))
+    waiting = await store_import(connection, campaign, people(3, first=10))
+    await connection.execute("delete from pgqueuer.pgqueuer where dedupe_key = $1", f"import:{import_id}")
+    clock = VirtualClock(NOW)
+
+    async with working(database, clock) as worker:
+        assert await worker.sweeper.run_once() == 0
+        clock.advance(LOST_AFTER + timedelta(seconds=1))
+        assert await worker.sweeper.run_once() == 2
+        assert await worker.sweeper.run_once() == 2
+        assert await queue(connection) == [("import", "queued")] * 2
+        await worker.run_once()
+
+    for job_id in (import_id, waiting):
+        assert (await import_row(connection, job_id)).status == "completed"
+
+
+async def test_an_import_that_is_cancelled_in_the_middle_ends_with_the_chunk_under_way(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = await store_import(connection, campaign, people(20))
+    other = await asyncpg.connect(database.dsn)
+    record = db.RECORD_IMPORT.maybe
+    seen = 0
+
+    async def maybe(recording: Connection, **named: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        if seen == 3:
+            await other.execute("update imports set status = 'cancelling' where id = $1", import_id)
+        return await record(recording, **named)
+
+    monkeypatch.setattr(db.RECORD_IMPORT, "maybe", maybe)
+    async with working(database, chunk_rows=2) as worker:
+        await worker.run_once()
+    await other.close()
+
+    row = await import_row(connection, import_id)
+    assert (row.status, row.added, await contacts_in(connection, campaign)) == ("cancelled", 4, 4)
+    assert await connection.fetchval("select count(*) from import_chunks") == 0
+
+
+async def test_an_import_that_is_cancelled_while_nobody_works_on_it_ends_when_it_is_looked_at(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign
+) -> None:
+    import_id = await store_import(connection, campaign, people(3))
+    await connection.execute("update imports set status = 'running', heartbeat_at = null")
+    await connection.execute("update imports set status = 'cancelling'")
+
+    async with working(database) as worker:
+        await worker.run_once()
+
+    assert (await import_row(connection, import_id)).status == "cancelled"
+
+
+async def test_a_worker_that_stops_leaves_its_import_to_the_next_one_at_once(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = await store_import(connection, campaign, people(20))
+    stopping: list[asyncio.Task[None]] = []
+    async with working(database, chunk_rows=2) as worker:
+        with monkeypatch.context() as patch:
+            cut_after(patch, 2, then=lambda: stopping.append(asyncio.create_task(worker.stop())))
+            await worker.start()
+            while not stopping:  # noqa: ASYNC110 - the worker brings it about
+                await asyncio.sleep(0)
+            await asyncio.gather(*stopping)
+
+    row = await import_row(connection, import_id)
+    assert (row.status, row.added > 0, row.added < 20) == ("running", True, True)
+    assert await queue(connection) == [("import", "queued")]
+
+    async with working(database) as worker:
+        await worker.run_once()
+    row = await import_row(connection, import_id)
+    assert (row.status, row.added, row.already_there) == ("completed", 20, 0)
+
+
+async def test_a_run_that_another_one_has_overtaken_writes_nothing_more(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = await store_import(connection, campaign, people(20))
+    told: list[UUID] = []
+    record = db.RECORD_IMPORT.maybe
+
+    async def maybe(recording: Connection, **named: Any) -> Any:
+        if not told:
+            await connection.execute("update imports set runs = runs + 1 where id = $1", import_id)
+        told.append(named["import_id"])
+        return await record(recording, **named)
+
+    monkeypatch.setattr(db.RECORD_IMPORT, "maybe", maybe)
+    async with working(database, chunk_rows=2) as worker:
+        await worker.run_once()
+
+    row = await import_row(connection, import_id)
+    assert (row.status, row.added, await contacts_in(connection, campaign)) == ("running", 0, 0)
+
+
+async def test_more_refused_rows_than_are_kept_are_counted(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign
+) -> None:
+    content = "\n".join(["phone", *["nonsense"] * (KEPT_REFUSALS + 10)]).encode()
+    import_id = await store_import(connection, campaign, content)
+
+    async with working(database) as worker:
+        await worker.run_once()
+
+    row = await import_row(connection, import_id)
+    assert (row.status, row.refused) == ("completed", KEPT_REFUSALS + 10)
+    assert await connection.fetchval("select count(*) from import_refusals") == KEPT_REFUSALS
+
+
+async def test_something_unforeseen_is_tried_again_and_fails_the_import_in_the_end_without_telling_a_row(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = await store_import(connection, campaign, people(3))
+    cut_after(monkeypatch, 0)
+    async with working(database) as worker:
+        for _ in range(5):
+            await worker._imports.run(import_id, campaign.tenant.organization_id)
+
+    row = await import_row(connection, import_id)
+    assert row.status == "failed"
+    assert row.error == "Something broke while the file was imported (Cut): import it again"
+
+
+async def test_a_job_of_an_import_that_is_gone_is_nothing_to_do(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign
+) -> None:
+    await store_import(connection, campaign, people(3))
+    await connection.execute("delete from imports")
+
+    async with working(database) as worker:
+        await worker.run_once()
+
+    assert await queue(connection) == []

@@ -1,0 +1,77 @@
+"""Workers as processes: one that is killed in the middle of an import is followed by another, and nothing is lost."""
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.support.factories import create_campaign, create_tenant
+from tests.support.jobs import import_row, store_export, store_import
+from tests.support.postgres import Scratch
+from tests.support.processes import launcher, until
+
+ROWS = 60_000
+
+pytestmark = pytest.mark.timeout(300)
+
+
+async def test_an_import_of_a_killed_worker_is_ended_by_the_next_with_the_right_counts(
+    database: Scratch, connection: asyncpg.Connection, tmp_path: Path, port: int
+) -> None:
+    campaign = await create_campaign(connection, await create_tenant(connection), status="draft", next_batch_at=None)
+    content = "\n".join(["phone", *(f"+1212{2_000_000 + number}" for number in range(ROWS)), "nonsense"]).encode()
+    import_id = await store_import(connection, campaign, content)
+
+    async def has_begun() -> bool:
+        return (await import_row(connection, import_id)).added > 0
+
+    async def is_over() -> bool:
+        return (await import_row(connection, import_id)).status == "completed"
+
+    with launcher(tmp_path, database, port=port) as launch:
+        first = await launch.start("jobs", "jobs").ready()
+        await until(has_begun, "a chunk of rows")
+        await first.kill()
+        cut_off = await import_row(connection, import_id)
+        assert (cut_off.status, 0 < cut_off.added < ROWS) == ("running", True)
+        assert await connection.fetchval("select count(*) from campaign_contacts") == cut_off.added
+        # A dead worker is told by its silence, which the test does not wait for.
+        await connection.execute("update imports set heartbeat_at = '2026-01-01'")
+        await connection.execute("update pgqueuer.pgqueuer set heartbeat = '2026-01-01'")
+
+        second = await launch.start("jobs", "jobs").ready()
+        await until(is_over, "the import's end")
+        assert await second.terminate() == 0
+        assert second.told("jobs.stopped")
+
+    row = await import_row(connection, import_id)
+    assert (row.rows, row.added, row.already_there, row.refused) == (ROWS + 1, ROWS, 0, 1)
+    assert await connection.fetchval("select count(*) from campaign_contacts") == ROWS
+    assert await connection.fetchval("select count(*) from pgqueuer.pgqueuer") == 0
+
+
+async def test_a_worker_that_runs_does_what_is_asked_for_at_once_and_stops_when_it_is_told_to(
+    database: Scratch, connection: asyncpg.Connection, tmp_path: Path, port: int
+) -> None:
+    tenant = await create_tenant(connection)
+    with launcher(tmp_path, database, port=port) as launch:
+        worker = await launch.start("jobs", "jobs").ready()
+        export_id = await store_export(connection, tenant.organization_id, "contacts")
+
+        async def is_over() -> bool:
+            status = await connection.fetchval("select status from exports where id = $1", export_id)
+            return bool(status == "completed")
+
+        await until(is_over, "the export's end", within_s=30)
+        assert await worker.terminate() == 0
+
+
+async def test_without_a_queue_it_says_what_to_do(
+    database: Scratch, connection: asyncpg.Connection, tmp_path: Path, port: int
+) -> None:
+    await connection.execute("drop schema pgqueuer cascade")
+    with launcher(tmp_path, database, port=port) as launch:
+        worker = launch.start("jobs", "jobs")
+        assert await worker.ended() == 1
+
+    assert "run outdial db push" in worker.output()

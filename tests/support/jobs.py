@@ -1,0 +1,91 @@
+"""Imports and exports for tests: as the studio leaves them, and the workers that do them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from outdial.clock import Clock, VirtualClock
+from outdial.db import jobs as db
+from outdial.db.queue import enqueue
+from outdial.db.session import Database
+from outdial.db.statements import Connection
+from outdial.domain.ids import new_id
+from outdial.jobs.worker import POOL, Worker
+from tests.support.factories import NOW, Campaign
+from tests.support.postgres import Scratch
+
+PIECE = 256 * 1024
+
+
+@asynccontextmanager
+async def working(database: Scratch, clock: Clock | None = None, *, chunk_rows: int = 2_000) -> AsyncIterator[Worker]:
+    """Give a worker that logs in as outdial_jobs."""
+    pool = await Database.connect(database.dsn_for("outdial_jobs"), application_name="tests:jobs", max_size=POOL)
+    async with pool:
+        yield Worker(pool, clock or VirtualClock(NOW), chunk_rows=chunk_rows)
+
+
+async def store_import(connection: Connection, campaign: Campaign, content: bytes, *, queued: bool = True) -> UUID:
+    """Store an import whose file is there, and which waits in the queue unless told otherwise."""
+    import_id = new_id(NOW)
+    organization_id = campaign.tenant.organization_id
+    known = {"import_id": import_id, "organization_id": organization_id, "now": NOW}
+    async with connection.transaction():
+        await db.CREATE_IMPORT.run(
+            connection,
+            id=import_id,
+            organization_id=organization_id,
+            campaign_id=campaign.id,
+            file_name="people.csv",
+            size=None,
+            mapping="{}",
+            default_region=None,
+            created_by=None,
+            now=NOW,
+        )
+        for number, start in enumerate(range(0, len(content), PIECE)):
+            piece = content[start : start + PIECE]
+            await db.ADVANCE_UPLOAD.one(connection, import_id=import_id, offset=start, length=len(piece), now=NOW)
+            await db.STORE_IMPORT_CHUNK.run(
+                connection, organization_id=organization_id, import_id=import_id, number=number, content=piece
+            )
+        await db.FINISH_UPLOAD.one(connection, import_id=import_id, now=NOW)
+        if queued:
+            await db.QUEUE_IMPORT.one(connection, **known, mapping="{}", default_region=None)
+            await enqueue(connection, "import", import_id)
+    return import_id
+
+
+async def store_export(connection: Connection, organization_id: UUID, kind: str, filters: str = "{}") -> UUID:
+    """Store an export that waits in the queue."""
+    export_id = new_id(NOW)
+    async with connection.transaction():
+        await db.CREATE_EXPORT.run(
+            connection,
+            id=export_id,
+            organization_id=organization_id,
+            kind=kind,
+            filters=filters,
+            created_by=None,
+            now=NOW,
+        )
+        await enqueue(connection, "export", export_id)
+    return export_id
+
+
+async def import_row(connection: Connection, import_id: UUID) -> db.ImportRow:
+    """Return an import as it is now."""
+    organization_id = await connection.fetchval("select organization_id from imports where id = $1", import_id)
+    return await db.SHOW_IMPORT.one(connection, import_id=import_id, organization_id=organization_id)
+
+
+async def export_row(connection: Connection, export_id: UUID) -> db.ExportRow:
+    """Return an export as it is now."""
+    organization_id = await connection.fetchval("select organization_id from exports where id = $1", export_id)
+    return await db.SHOW_EXPORT.one(connection, export_id=export_id, organization_id=organization_id)
+
+
+async def exported(connection: Connection, export_id: UUID) -> str:
+    """Return the file of an export."""
+    rows = await connection.fetch("select content from export_chunks where export_id = $1 order by number", export_id)
+    return b"".join(row["content"] for row in rows).decode()
