@@ -95,13 +95,15 @@ class DatabaseUrls:
     webhook: str = field(repr=False)
     dialer: str = field(repr=False)
     host: str = field(repr=False)
+    jobs: str = field(repr=False)
+    auth: str = field(repr=False)
     assume_roles: bool = False
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Read SUPABASE_DB_URL and, where set, OUTDIAL_<KIND>_DB_URL for api, webhook, dialer and host.
+        """Read SUPABASE_DB_URL and, where set, OUTDIAL_<KIND>_DB_URL for api, webhook, dialer, host, jobs and auth.
 
-        Without the four, a local server that trusts its socket is logged into as each role; on any other server the
+        Without these, a local server that trusts its socket is logged into as each role; on any other server the
         owner logs in and assumes the role.
         """
         owner = require(env, "SUPABASE_DB_URL", "the address of the database, postgresql://user:password@host/name")
@@ -111,10 +113,11 @@ class DatabaseUrls:
             given = env.get(f"OUTDIAL_{kind.upper()}_DB_URL", "").strip()
             return given or (with_user(owner, f"outdial_{kind}") if trusted else owner)
 
-        return cls(owner, url("api"), url("webhook"), url("dialer"), url("host"), assume_roles=not trusted)
+        kinds = {kind: url(kind) for kind in ("api", "webhook", "dialer", "host", "jobs", "auth")}
+        return cls(owner, **kinds, assume_roles=not trusted)
 
     def role(self, kind: str) -> str | None:
-        """Return the role that a connection of `kind` (api, webhook, dialer, host) must assume, if any."""
+        """Return the role that a connection of `kind` (api, webhook, dialer, host, jobs, auth) must assume, if any."""
         if not self.assume_roles or getattr(self, kind) != self.owner:
             return None
         return f"outdial_{kind}"

@@ -53,8 +53,8 @@ async def test_fresh_passwords_are_printed_once_and_are_set(
     lines = (await asyncio.to_thread(outdial, "db", "credentials")).splitlines()
 
     names = [line.partition("=")[0] for line in lines]
-    assert names == [f"OUTDIAL_{kind}_DB_URL" for kind in ("API", "WEBHOOK", "DIALER", "HOST")]
-    for role in ("outdial_api", "outdial_webhook", "outdial_dialer", "outdial_host"):
+    assert names == [f"OUTDIAL_{kind}_DB_URL" for kind in ("API", "WEBHOOK", "DIALER", "HOST", "JOBS", "AUTH")]
+    for role in ("outdial_api", "outdial_webhook", "outdial_dialer", "outdial_host", "outdial_jobs", "outdial_auth"):
         stored = await connection.fetchval("select rolpassword from pg_authid where rolname = $1", role)
         assert stored.startswith("SCRAM-SHA-256$4096:")
 

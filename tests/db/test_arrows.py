@@ -19,6 +19,8 @@ from outdial.domain import call
 from outdial.domain.call import CALL, CallStatus
 from outdial.domain.campaign import CAMPAIGN, OPEN_TO_IMPORT, CampaignStatus
 from outdial.domain.contact import CONTACT, ContactStatus
+from outdial.domain.ids import new_id
+from outdial.domain.jobs import EXPORT, IMPORT, ExportStatus, ImportStatus
 from outdial.domain.machine import Machine
 from outdial.inbox.apply import EventStatus
 from tests.support.factories import (
@@ -31,6 +33,7 @@ from tests.support.factories import (
     create_campaign_contact,
     create_member,
     create_tenant,
+    insert,
 )
 from tests.support.postgres import Scratch
 
@@ -66,14 +69,37 @@ async def call_in(connection: Connection, tenant: Tenant, status: str) -> Subjec
     return Subject("calls", call_id, tenant, campaign, entry)
 
 
+async def import_in(connection: Connection, tenant: Tenant, status: str) -> Subject:
+    campaign, import_id = await create_campaign(connection, tenant), new_id(NOW)
+    row = {"id": import_id, "campaign_id": campaign.id, "file_name": "people.csv", "status": status}
+    await insert_job(connection, "imports", tenant, row)
+    return Subject("imports", import_id, tenant, campaign)
+
+
+async def export_in(connection: Connection, tenant: Tenant, status: str) -> Subject:
+    campaign, export_id = await create_campaign(connection, tenant), new_id(NOW)
+    await insert_job(connection, "exports", tenant, {"id": export_id, "kind": "calls", "status": status})
+    return Subject("exports", export_id, tenant, campaign)
+
+
+async def insert_job(connection: Connection, table: str, tenant: Tenant, row: Mapping[str, object]) -> None:
+    times = {"created_at": NOW, "updated_at": NOW}
+    await insert(connection, table, organization_id=tenant.organization_id, **row, **times)
+
+
 MACHINES: list[tuple[Machine[Any], type[StrEnum], Callable[..., Any]]] = [
     (CAMPAIGN, CampaignStatus, campaign_in),
     (CONTACT, ContactStatus, contact_in),
     (CALL, CallStatus, call_in),
+    (IMPORT, ImportStatus, import_in),
+    (EXPORT, ExportStatus, export_in),
 ]
+each_machine = pytest.mark.parametrize(
+    ("machine", "states", "arrange"), MACHINES, ids=[machine.name for machine, _, _ in MACHINES]
+)
 
 
-@pytest.mark.parametrize(("machine", "states", "arrange"), MACHINES, ids=["campaign", "contact", "call"])
+@each_machine
 async def test_the_trigger_lets_through_the_arrows_of_the_machine_and_no_other(
     connection: asyncpg.Connection, machine: Machine[Any], states: type[StrEnum], arrange: Callable[..., Any]
 ) -> None:
@@ -108,7 +134,7 @@ async def test_a_refused_change_names_the_rule_and_both_states(connection: async
         await set_status(connection, subject, "active")
 
 
-@pytest.mark.parametrize(("machine", "states", "arrange"), MACHINES, ids=["campaign", "contact", "call"])
+@each_machine
 async def test_a_status_may_be_written_again_and_no_other_word_is_one(
     connection: asyncpg.Connection, machine: Machine[Any], states: type[StrEnum], arrange: Callable[..., Any]
 ) -> None:
@@ -136,6 +162,8 @@ async def test_the_words_of_the_check_constraints_are_those_of_the_code(connecti
     assert await words_of(connection, "campaigns_status_check") == set(CampaignStatus)
     assert await words_of(connection, "campaign_contacts_status_check") == set(ContactStatus)
     assert await words_of(connection, "calls_status_check") == set(CallStatus)
+    assert await words_of(connection, "imports_status_check") == set(ImportStatus)
+    assert await words_of(connection, "exports_status_check") == set(ExportStatus)
     assert await words_of(connection, "webhook_events_status_check") == set(get_args(EventStatus))
 
 

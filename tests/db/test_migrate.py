@@ -313,6 +313,29 @@ async def test_the_bootstrap_may_run_any_number_of_times(empty_database: Scratch
     ]
 
 
+async def test_a_database_of_an_older_version_gets_what_auth_needs_since(empty_database: Scratch) -> None:
+    await execute(empty_database.dsn, BOOTSTRAP.read_text())
+    await execute(empty_database.dsn, "drop table auth.refresh_tokens, auth.sessions, auth.signing_keys, auth.attempts")
+
+    await push(empty_database.dsn, MIGRATIONS)
+    await push(empty_database.dsn, MIGRATIONS)
+
+    assert await fetch(empty_database.dsn, "select to_regclass('auth.signing_keys') is not null") == [(True,)]
+
+
+async def test_a_schema_auth_that_is_not_ours_is_left_alone(empty_database: Scratch) -> None:
+    await execute(empty_database.dsn, BOOTSTRAP.read_text())
+    theirs = "comment on schema auth is null; drop table auth.refresh_tokens, auth.signing_keys, auth.attempts"
+    await execute(empty_database.dsn, theirs)
+    objects = "select relname, relacl::text from pg_class where relnamespace = 'auth'::regnamespace order by 1"
+    before = await fetch(empty_database.dsn, objects)
+
+    await execute(empty_database.dsn, BOOTSTRAP.read_text())
+    await push(empty_database.dsn, MIGRATIONS)
+
+    assert await fetch(empty_database.dsn, objects) == before
+
+
 async def test_the_functions_of_auth_read_the_claims_of_the_transaction(empty_database: Scratch) -> None:
     await execute(empty_database.dsn, BOOTSTRAP.read_text())
     claims = '{"sub": "018f3b5e-0000-7000-8000-000000000001", "role": "authenticated", "email": "a@example.com"}'

@@ -17,7 +17,7 @@ from tests.support.postgres import MIGRATIONS, Scratch, scratch_directory
 from tests.support.two_organizations import World, acting, create_world
 
 FILES = sorted(MIGRATIONS.glob("*.sql"))
-LOGINS = ("outdial_api", "outdial_webhook", "outdial_dialer", "outdial_host")
+LOGINS = ("outdial_api", "outdial_webhook", "outdial_dialer", "outdial_host", "outdial_jobs", "outdial_auth")
 ROLES = ("anon", "authenticated", "service_role", *LOGINS)
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 BOOTSTRAP = Path(migrate.__file__).with_name("bootstrap.sql")
@@ -127,19 +127,34 @@ async def test_every_reference_but_those_to_accounts_is_followed_back_by_an_inde
     assert {tuple(row) for row in rows} == {("calls", "provider_accounts"), ("campaigns", "provider_accounts")}
 
 
+_TIME = "timestamp with time zone"
+_TIMES = ",".join([_TIME] * 3)
 EXECUTE = {
-    "private.current_organization()": {"outdial_dialer"},
+    "private.current_organization()": {"outdial_dialer", "outdial_jobs"},
     "private.my_organizations(text)": {"authenticated"},
     "private.due_campaigns(timestamp with time zone,integer,uuid[])": {"outdial_dialer"},
     "private.scheduled_campaigns(timestamp with time zone,integer)": {"outdial_dialer"},
     "private.calls_to_check(timestamp with time zone,integer)": {"outdial_dialer"},
     "private.reopen_unmatched(text,text[],timestamp with time zone)": {"outdial_dialer"},
+    "private.job_organization(text,uuid)": {"outdial_jobs"},
+    "private.lost_jobs(timestamp with time zone,integer)": {"outdial_jobs"},
+    f"private.outdated_jobs({_TIMES},integer)": {"outdial_jobs"},
+    "private.forget_old_keys(timestamp with time zone)": {"outdial_jobs"},
+    # Each looks by itself for which organizations the caller may ask.
+    "private.people_of(uuid)": {"authenticated", "service_role"},
+    "private.user_to_add(uuid,text)": {"authenticated", "service_role"},
+    f"private.replay_events(uuid,bigint,bigint,text,text,integer,{_TIME})": {"authenticated", "service_role"},
+    "private.count_campaign_contacts(uuid[])": {"authenticated", "service_role"},
+    "private.count_ended_calls(uuid[])": {"authenticated", "service_role"},
+    "private.visible_campaigns(uuid[])": set[str](),
     "private.check_arrow()": set[str](),
     "private.check_completed()": set[str](),
     "private.check_paused()": set[str](),
     "private.check_open_campaign()": set[str](),
     "private.keep_an_owner()": set[str](),
     "private.copy_zone_key()": set[str](),
+    "private.tell_changed_calls()": set[str](),
+    "private.tell_changed_campaigns()": set[str](),
     "private.refuse_change()": set[str](),
 }
 
@@ -189,7 +204,7 @@ async def test_on_a_server_that_grants_everything_by_default_the_rights_are_the_
 # The statements as those who run them.
 
 CALLS_OF_STATEMENTS = re.compile(r"\b(?:db|events|claims|settlements|campaigns)\.([A-Z][A-Z_]+)\b")
-USERS = {"dialer": "dialer", "inbox": "webhook", "campaigns": "operator"}
+USERS = {"dialer": "dialer", "inbox": "webhook", "campaigns": "operator", "jobs": "jobs"}
 
 
 def statements_of(package: str) -> set[str]:

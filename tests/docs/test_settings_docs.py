@@ -10,6 +10,7 @@ import pytest
 from outdial.domain.call import CALL
 from outdial.domain.campaign import CAMPAIGN
 from outdial.domain.contact import CONTACT
+from outdial.domain.jobs import EXPORT, IMPORT
 from outdial.domain.machine import Machine
 from outdial.domain.outcome import DISPOSITIONS
 from outdial.settings import DialerSettings
@@ -28,13 +29,13 @@ def test_every_environment_name_in_the_code_is_documented() -> None:
     named: set[str] = set()
     for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "supabase").rglob("*.py")]:
         named |= set(re.findall(r'"((?:OUTDIAL|RETELL|SUPABASE)_[A-Z_]+[A-Z])"', path.read_text()))
-    named |= {f"OUTDIAL_{kind}_DB_URL" for kind in ("API", "WEBHOOK", "DIALER")}
+    named |= {f"OUTDIAL_{kind}_DB_URL" for kind in ("API", "WEBHOOK", "DIALER", "JOBS")}
     documented = OPERATING + (ROOT / "docs" / "EDGE_FUNCTIONS.md").read_text()
 
     assert {name for name in named if name not in documented} == set()
 
 
-@pytest.mark.parametrize("machine", [CAMPAIGN, CONTACT, CALL], ids=lambda machine: machine.name)
+@pytest.mark.parametrize("machine", [CAMPAIGN, CONTACT, CALL, IMPORT, EXPORT], ids=lambda machine: machine.name)
 def test_the_charts_are_those_of_the_machines(machine: Machine[Any]) -> None:
     assert machine.chart() in STATES
 

@@ -1,4 +1,4 @@
-"""What must hold for every state machine, and for each of the three."""
+"""What must hold for every state machine, and for each of them."""
 
 from enum import StrEnum
 from typing import Any
@@ -9,12 +9,15 @@ from outdial.domain import call, campaign, contact
 from outdial.domain.call import CALL, CallStatus
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.domain.contact import CONTACT, ContactStatus
+from outdial.domain.jobs import EXPORT, IMPORT, ExportStatus, ImportStatus
 from outdial.domain.machine import Machine
 
 MACHINES: list[tuple[Machine[Any], type[StrEnum], str]] = [
     (CAMPAIGN, CampaignStatus, "draft"),
     (CONTACT, ContactStatus, "pending"),
     (CALL, CallStatus, "placing"),
+    (IMPORT, ImportStatus, "uploading"),
+    (EXPORT, ExportStatus, "queued"),
 ]
 each_machine = pytest.mark.parametrize(
     ("machine", "states", "first"), MACHINES, ids=[machine.name for machine, _, _ in MACHINES]
@@ -75,6 +78,8 @@ def test_the_final_states_are_the_ones_that_the_promises_speak_of() -> None:
     assert CAMPAIGN.final == {"completed", "cancelled"}
     assert CONTACT.final == {"completed", "failed", "skipped", "cancelled"}
     assert CALL.final == {"ended", "refused"}
+    assert IMPORT.final == {"completed", "failed", "cancelled"}
+    assert EXPORT.final == {"failed", "cancelled", "expired"}
 
 
 def test_a_campaign_becomes_paused_only_by_way_of_pausing_and_completed_only_from_active() -> None:

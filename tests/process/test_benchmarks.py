@@ -1,5 +1,6 @@
 """A benchmark that is told to end leaves nothing behind."""
 
+import json
 import os
 import signal
 import subprocess
@@ -34,3 +35,21 @@ def test_a_benchmark_that_is_terminated_removes_its_directories(command: list[st
             assert list(temporary.iterdir()) == []
         finally:
             running.kill()
+
+
+def test_the_benchmark_of_the_studio_asks_for_every_page_at_every_size() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.studio", "--json", "--sizes", "30", "300", "--requests", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    pages = {row["page"] for row in told["rows"]}
+    assert {(row["page"], row["contacts"]) for row in told["rows"]} == {(p, n) for p in pages for n in (30, 300)}
+    assert {"campaigns", "campaign", "contacts", "search: name", "search: number begins", "calls"} <= pages
+    assert {row["page"] for row in told["ratios"]} == pages
+    assert all(row["time_against_30"] > 0 for row in told["ratios"])

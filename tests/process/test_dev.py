@@ -3,20 +3,24 @@
 import asyncio
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+import httpx
 import psutil
 import pytest
 
+from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY
 from tests.support.postgres import scratch_directory
 from tests.support.processes import PATIENCE_S, Launcher, Process, until
 
@@ -67,6 +71,17 @@ def own_processes(home: Path) -> list[psutil.Process]:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+def part_of(home: Path, name: str) -> psutil.Process:
+    """Return the process of one part; others, such as a database's, may end while it is looked for."""
+    found = []
+    for process in own_processes(home):
+        with suppress(psutil.NoSuchProcess):
+            if {"outdial.cli", name} <= set(process.cmdline()):
+                found.append(process)
+    [process] = found
+    return process
 
 
 async def nothing_left(home: Path) -> None:
@@ -136,6 +151,8 @@ def test_the_stack_prints_its_addresses_and_the_public_keys(stack: Stack) -> Non
     for word in (
         stack.addresses["api_url"],
         stack.addresses["simulator_url"],
+        stack.addresses["studio_url"],
+        "demo@example.com",
         "your-webhook-secret",
         "sb_secret_N7UND",
     ):
@@ -146,7 +163,6 @@ def test_a_campaign_runs_with_commands_of_another_terminal(stack: Stack, tmp_pat
     file = tmp_path / "people.csv"
     file.write_text("phone\n+12127009901\n+12127009902\n")
     for command in (
-        ["organization", "create", "Acme"],
         ["campaign", "create", "--name=Spring", "--agent=agent_1", "--from=+12125550100",
          '--hours={"every_day": [["00:00", "24:00"]]}'],
         ["campaign", "import", "Spring", str(file)],
@@ -160,10 +176,42 @@ def test_a_campaign_runs_with_commands_of_another_terminal(stack: Stack, tmp_pat
     assert watched.stdout.splitlines()[-1] == "completed: 2/2 contacts done, 0 calls live (2 answered)", watched.stderr
 
 
+def test_the_login_that_is_printed_opens_the_studio(stack: Stack) -> None:
+    printed = re.search(r"demo@example\.com, password (\S+)", stack.process.output())
+    assert printed is not None
+    assert (stack.home / "studio-password").read_text().strip() == printed[1]
+    assert (stack.home / "studio-password").stat().st_mode & 0o077 == 0
+    with httpx.Client(base_url=stack.addresses["studio_url"]) as browser:
+        form = browser.get("/sign-in")
+        token = re.search(r'name="csrf_token" value="([^"]+)"', form.text)
+        assert token is not None
+        data = {"csrf_token": token[1], "email": "demo@example.com", "password": printed[1], "next": "/"}
+        assert browser.post("/sign-in", data=data).headers["location"] == "/"
+        home = browser.get("/").headers["location"]
+        assert "demo@example.com" in browser.get(home).text
+        # The number that calls are made from is filled in.
+        assert "+14155550100" in browser.get(f"{home}/new").text
+
+
+def test_the_gateway_hands_signing_in_to_the_studio(stack: Stack) -> None:
+    body = {"email": "demo@example.com", "password": (stack.home / "studio-password").read_text().strip()}
+    url = f"{stack.addresses['api_url']}/auth/v1/token"
+    headers = {"apikey": LOCAL_PUBLISHABLE_KEY}
+    answer = httpx.post(url, params={"grant_type": "password"}, json=body, headers=headers, timeout=PATIENCE_S)
+    assert answer.status_code == 200, answer.text
+    called = httpx.post(
+        f"{stack.addresses['api_url']}/functions/v1/campaign-trigger",
+        json={"action": "schedule_check"},
+        headers={**headers, "authorization": f"Bearer {answer.json()['access_token']}"},
+        timeout=PATIENCE_S,
+    )
+    assert called.status_code == 200, called.text
+
+
 async def test_the_addresses_of_fresh_credentials_let_each_role_in(stack: Stack) -> None:
     lines = (await asyncio.to_thread(stack.outdial, "db", "credentials")).stdout.splitlines()
 
-    assert len(lines) == 4
+    assert len(lines) == 6
     for line in lines:
         address = urlsplit(line.partition("=")[2])
         port = stack.process.output().partition("postgres@127.0.0.1:")[2].partition("/")[0]
@@ -181,12 +229,11 @@ async def test_the_addresses_of_fresh_credentials_let_each_role_in(stack: Stack)
 
 
 async def test_a_part_that_dies_is_started_again(stack: Stack) -> None:
-    for part in ("dialer", "functions", "simulator"):
-        [process] = [p for p in own_processes(stack.home) if "outdial.cli" in p.cmdline() and part in p.cmdline()]
-        process.kill()
+    for part in ("dialer", "functions", "simulator", "studio", "jobs"):
+        part_of(stack.home, part).kill()
 
     async def all_back() -> bool:
-        return stack.process.output().count("runs again") >= 3
+        return stack.process.output().count("runs again") >= 5
 
     async def said() -> str:
         return stack.process.output()[-2000:]

@@ -165,16 +165,20 @@ class Launcher:
         return url
 
 
+def inherited() -> dict[str, str]:
+    """Return the environment of the tests without what names a stack of somebody's own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+
+
 @contextmanager
 def launcher(directory: Path, database: Scratch, *, port: int, simulator_url: str | None = None) -> Iterator[Launcher]:
     """Start processes on `database` in the block, with the functions' address on `port`; none outlives it."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     stack = Stack(f"http://127.0.0.1:{port}", database.dsn, simulator_url)
     # Functions may not use the server's socket. A thread, because the test's own loop may be running.
     with ThreadPoolExecutor(1) as thread:
         logins = thread.submit(asyncio.run, database.logins()).result()
     given = {f"{role.upper()}_DB_URL": address for role, address in logins.items() if role in OF_FUNCTIONS}
-    settings = local_settings(stack, {**inherited, **QUICK, **given, "OUTDIAL_HOME": str(directory)})
+    settings = local_settings(stack, {**inherited(), **QUICK, **given, "OUTDIAL_HOME": str(directory)})
     running = Launcher(directory, settings)
     try:
         yield running

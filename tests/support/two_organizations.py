@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from uuid import UUID, uuid4
 
 from outdial.db.session import Database, Role
@@ -22,6 +23,7 @@ from tests.support.factories import (
 )
 from tests.support.postgres import Scratch
 
+_numbers = count(1)
 MEMBERS = ("viewer", "operator", "admin", "owner")
 
 
@@ -60,7 +62,18 @@ async def _build(connection: Connection, credential: str) -> House:
     house = House(tenant, people, await create_campaign(connection, tenant), await create_user(connection), spare)
     for table in ("phone_numbers", "do_not_call", "webhook_events", "audit_log"):
         await insert(connection, table, **new_row(table, house, actor="webhook"))
+    await insert(connection, "imports", **new_row("imports", house, actor="") | {"id": job_of(house)})
+    await insert(connection, "exports", **new_row("exports", house, actor="") | {"id": job_of(house)})
+    for table in ("import_chunks", "import_refusals", "export_chunks"):
+        await insert(connection, table, **new_row(table, house, actor=""))
+    for user_id in people.values():
+        await insert(connection, "idempotency_keys", **new_row("idempotency_keys", house, actor="", user_id=user_id))
     return house
+
+
+def job_of(house: House) -> UUID:
+    """Return the id of the import, and of the export, that a house has."""
+    return UUID(int=house.tenant.organization_id.int ^ 1)
 
 
 def new_row(table: str, house: House, *, actor: str, user_id: UUID | None = None) -> dict[str, object]:
@@ -94,6 +107,14 @@ def new_row(table: str, house: House, *, actor: str, user_id: UUID | None = None
         | {"received_at": NOW, "next_try_at": NOW},
         "audit_log": {"actor": str(user_id or actor), "at": NOW}
         | {"action": "start_campaign", "subject_type": "campaign", "subject_id": "1"},
+        "imports": {"id": uuid4(), "campaign_id": house.fresh.id, "file_name": "people.csv", "created_by": user_id}
+        | {"created_at": NOW, "updated_at": NOW},
+        "import_chunks": {"import_id": job_of(house), "number": next(_numbers), "content": b"1"},
+        "import_refusals": {"import_id": job_of(house), "line": next(_numbers), "value": "", "kind": "", "reason": ""},
+        "exports": {"id": uuid4(), "kind": "calls", "created_by": user_id, "created_at": NOW, "updated_at": NOW},
+        "export_chunks": {"export_id": job_of(house), "number": next(_numbers), "content": b"1"},
+        "idempotency_keys": {"caller": str(user_id or actor), "key": uuid4().hex}
+        | {"request_sha256": b"1" * 32, "created_at": NOW},
     }
     return rows[table] | ({} if table == "organizations" else {"organization_id": tenant.organization_id})
 
@@ -103,7 +124,7 @@ CALLERS: Mapping[str, Role] = {
     "anon": "anon",
     "service": "service_role",
 }
-ACTORS = [*CALLERS, "api", "webhook", "dialer", "undeclared dialer"]
+ACTORS = [*CALLERS, "api", "webhook", "dialer", "undeclared dialer", "jobs", "undeclared jobs"]
 
 
 @asynccontextmanager
@@ -117,7 +138,7 @@ async def acting(world: World, actor: str) -> AsyncIterator[Connection]:
             claims = {"role": CALLERS[actor]} | ({"sub": str(user_id)} if user_id else {})
             async with pool.as_caller(CALLERS[actor], claims) as connection:
                 yield connection
-        elif actor == "dialer":
+        elif actor in ("dialer", "jobs"):
             async with pool.for_organization(world.own.tenant.organization_id) as connection:
                 yield connection
         else:

@@ -72,9 +72,7 @@ async def create_organization(connection: Connection, new: NewOrganization, now:
 
 async def create_campaign(connection: Connection, new: NewCampaign, now: datetime) -> UUID:
     """Create a draft; raises InvalidCampaign naming the field, InvalidCallingHours or InvalidRetryPolicy."""
-    from_number = _checked(new)
-    parse_calling_hours(new.calling_hours)
-    parse_retry_policy(new.retry_policy)
+    from_number = check_campaign(new)
     campaign_id = new_id(now)
     await db.CREATE_CAMPAIGN.run(
         connection,
@@ -96,8 +94,8 @@ async def create_campaign(connection: Connection, new: NewCampaign, now: datetim
     return campaign_id
 
 
-def _checked(new: NewCampaign) -> str:
-    """Return the caller number in E.164 when every field is in order."""
+def check_campaign(new: NewCampaign) -> str:
+    """Return the caller number in E.164; raises as create_campaign does when a field is not in order."""
     if not new.name.strip() or len(new.name) > 200:
         raise InvalidCampaign("name", "give 1 to 200 characters")
     if not new.retell_agent_id.strip():
@@ -111,6 +109,8 @@ def _checked(new: NewCampaign) -> str:
             raise InvalidCampaign(name, f"give a whole number from {least} to {most}, not {value}")
     if new.scheduled_at is not None and new.scheduled_at.tzinfo is None:
         raise InvalidCampaign("scheduled_at", "give a time with its zone, such as 2026-12-01T09:00:00Z")
+    parse_calling_hours(new.calling_hours)
+    parse_retry_policy(new.retry_policy)
     phone = parse_phone(new.from_number, None)
     if isinstance(phone, InvalidPhone):
         raise InvalidCampaign("from_number", f"{new.from_number!r}: {phone.reason}; give E.164, such as +14155550100")

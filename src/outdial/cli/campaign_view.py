@@ -12,10 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from outdial.campaigns.doctor import Draft, Reason, examine, sentence
 from outdial.campaigns.progress import Progress, progress
-from outdial.cli.waiting import why_waiting
 from outdial.db import campaigns as db
-from outdial.db.claims import PENDING_ZONES
 from outdial.db.session import Database
 
 _JSON_COLUMNS = ("calling_hours", "retry_policy", "dynamic_variables")
@@ -69,8 +68,18 @@ async def look(database: Database, campaign_id: UUID, now: datetime) -> View:
     async with database.as_service() as connection:
         campaign = await db.SHOW_CAMPAIGN.one(connection, campaign_id=campaign_id)
         counts = await progress(connection, campaign_id)
-        zones = await PENDING_ZONES.all(connection, campaign_id=campaign_id)
-    return View(campaign, counts, why_waiting(campaign, zones, counts.live, now))
+        reason = await examine(connection, campaign_id, now)
+    return View(campaign, counts, None if reason is None else _in_words(reason, campaign_id))
+
+
+def _in_words(reason: Reason, campaign_id: UUID) -> str:
+    text = sentence(reason, _local)
+    hint = f": outdial campaign start {campaign_id}" if isinstance(reason, Draft) else ""
+    return f"{text[:1].lower()}{text[1:]}{hint}"
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> Text:

@@ -11,7 +11,7 @@ from outdial.cli.errors import BadInput, NoSuchThing
 from outdial.settings import is_local, require
 
 _FROM_ENVIRONMENT = re.compile(r"env\(([A-Za-z_][A-Za-z0-9_]*)\)")
-API_PORT, DATABASE_PORT, SIMULATOR_PORT = 54321, 54322, 54330
+API_PORT, DATABASE_PORT, STUDIO_PORT, SIMULATOR_PORT = 54321, 54322, 54323, 54330
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Ports:
     api: int = API_PORT
     database: int = DATABASE_PORT
     simulator: int = SIMULATOR_PORT
+    studio: int = STUDIO_PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,11 @@ def read_config(directory: Path) -> Mapping[str, Any]:
 
 
 def ports_of(config: Mapping[str, Any]) -> Ports:
-    """Return the ports that `[api]` and `[db]` name, else Supabase's."""
+    """Return the ports that `[api]`, `[db]` and `[studio]` name, else Supabase's."""
     return Ports(
         api=int(config.get("api", {}).get("port", API_PORT)),
         database=int(config.get("db", {}).get("port", DATABASE_PORT)),
+        studio=int(config.get("studio", {}).get("port", STUDIO_PORT)),
     )
 
 

@@ -61,7 +61,7 @@ def reset(
 
 @app.command()
 def credentials() -> None:
-    """Give Outdial's roles (api, webhook, dialer, host) fresh passwords, and print their addresses once.
+    """Give Outdial's roles (api, webhook, dialer, host, jobs, auth) fresh passwords, and print their addresses once.
 
     The lines go into the environment of the processes; those that were printed before stop working.
     """

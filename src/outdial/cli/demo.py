@@ -157,6 +157,7 @@ def _stack_command(outdial: _Outdial, seed: int) -> list[str]:
     return outdial.command(
         "dev",
         "--ports=auto",
+        "--no-studio",
         f"--dialers={DIALERS}",
         f"--speed={SPEED}",
         f"--seed={seed}",

@@ -13,11 +13,14 @@ from outdial.cli import (
     database,
     functions,
     inbox,
+    jobs,
     organization,
     processes,
     secrets,
     serving,
+    studio,
     tokens,
+    users,
 )
 from outdial.cli.errors import explain
 from outdial.cli.output import fail
@@ -52,6 +55,8 @@ app = typer.Typer(
 )
 processes.add_to(app)
 serving.add_to(app)
+studio.add_to(app)
+jobs.add_to(app)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(inbox.app, name="inbox")
@@ -59,6 +64,7 @@ app.add_typer(organization.app, name="organization")
 app.add_typer(functions.app, name="functions")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(users.app, name="users")
 app.add_typer(database.app, name="db")
 
 

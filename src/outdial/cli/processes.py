@@ -32,6 +32,13 @@ def dev(
             "--simulator/--no-simulator", help="Simulate Retell. Without RETELL_API_KEY there is nothing else to call."
         ),
     ] = True,
+    with_studio: Annotated[
+        bool,
+        typer.Option(
+            "--studio/--no-studio",
+            help="Serve the studio and do its jobs, with a user and an organization to begin with.",
+        ),
+    ] = True,
     dialers: Annotated[int, typer.Option(min=0, max=16, help="How many dialers.")] = 1,
     ports: Annotated[
         Literal["default", "auto"],
@@ -44,9 +51,11 @@ def dev(
 ) -> None:
     """Run the whole local stack in this terminal until Ctrl-C.
 
-    Postgres with its migrations, the functions, the dialer, and, while RETELL_API_KEY is unset, a simulated Retell.
+    Postgres with its migrations, the functions, the studio, the dialer, and, while RETELL_API_KEY is unset, a simulated
+    Retell. The first start makes a user for the studio, and prints their password.
     OUTDIAL_HOME names the directory that all of it lives in; other commands find the stack by it.
     """
+    from outdial.campaigns.create import NewOrganization
     from outdial.cli.dev import Wanted, run_stack
 
     simulator_options = [
@@ -55,7 +64,9 @@ def dev(
         f"--concurrency={concurrency}",
         f"--calls-per-second={calls_per_second}",
     ]
-    raise typer.Exit(asyncio.run(run_stack(Wanted(with_simulator, dialers, ports == "auto", simulator_options))))
+    first = NewOrganization("Demo", concurrency_limit=concurrency, calls_per_second=calls_per_second)
+    wanted = Wanted(with_simulator, dialers, ports == "auto", simulator_options, with_studio, first)
+    raise typer.Exit(asyncio.run(run_stack(wanted)))
 
 
 def demo(

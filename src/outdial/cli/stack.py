@@ -33,11 +33,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A local stack that runs: `database_url` as the owner, `simulator_url` None when Retell itself is called."""
+    """A local stack that runs: `database_url` as the owner; None for what is not part of it.
+
+    Without `simulator_url`, Retell itself is called.
+    """
 
     api_url: str
     database_url: str
     simulator_url: str | None
+    studio_url: str | None = None
 
     @classmethod
     def running(cls, home: Path) -> Self | None:

@@ -40,6 +40,10 @@ class RemoteDatabaseRefused(DatabaseError):
         self.host = host
 
 
+class QueueMissing(DatabaseError):
+    """The database has no queue of jobs, or an old one: run outdial db push, which installs it."""
+
+
 class MigrationError(DatabaseError):
     """The migrations and the database do not fit together."""
 

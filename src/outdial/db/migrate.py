@@ -34,8 +34,13 @@ alter table supabase_migrations.schema_migrations add column if not exists state
 alter table supabase_migrations.schema_migrations add column if not exists name text;
 create table if not exists supabase_migrations.seed_files (path text not null primary key, hash text not null);
 """
+# Where the schema auth is ours, another version's bootstrap may have made it.
+_LACKS_AUTH = """
+select to_regprocedure('auth.uid()') is null
+  or coalesce(obj_description(to_regnamespace('auth'), 'pg_namespace') = 'made by outdial', false)
+"""
 _CLEAR = """
-drop schema if exists supabase_migrations, host, private, public cascade;
+drop schema if exists supabase_migrations, pgqueuer, host, private, public cascade;
 create schema public;
 grant usage on schema public to public;
 """
@@ -113,7 +118,7 @@ async def status(dsn: str, migrations: Path) -> list[MigrationState]:
 
 
 async def reset(dsn: str, migrations: Path, seed: Path | None = None) -> list[Applied]:
-    """Destroy the schemas public, private, host and supabase_migrations, and auth where we made it; then push.
+    """Destroy the schemas public, private, host, pgqueuer, supabase_migrations, and auth where we made it; then push.
 
     Raises RemoteDatabaseRefused, before connecting, unless `dsn` names this machine or a Unix socket.
     """
@@ -170,8 +175,16 @@ async def _push(connection: asyncpg.Connection, local: Sequence[Migration], seed
     await _check_owner(connection)
     await _prepare(connection)
     done = [await _apply(connection, migration) for migration in _pending(local, await _applied(connection))]
+    await _install_queue(connection)
     seeded = await _sow(connection, seed) if seed is not None and seed.exists() else None
     return [*done, seeded] if seeded else done
+
+
+async def _install_queue(connection: asyncpg.Connection) -> None:
+    # PgQueuer takes half a second to import, which a command that migrates nothing need not spend.
+    from outdial.db.queue import install_queue
+
+    await install_queue(connection)
 
 
 async def _check_owner(connection: asyncpg.Connection) -> None:
@@ -183,7 +196,7 @@ async def _check_owner(connection: asyncpg.Connection) -> None:
 async def _prepare(connection: asyncpg.Connection) -> None:
     async with connection.transaction():
         await connection.execute("set local lock_timeout = '4s'")
-        if await connection.fetchval("select to_regprocedure('auth.uid()') is null"):
+        if await connection.fetchval(_LACKS_AUTH):
             await connection.execute(_BOOTSTRAP.read_text())
         await connection.execute(_HISTORY)
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-ROLES = ("outdial_api", "outdial_webhook", "outdial_dialer", "outdial_host")
+ROLES = ("outdial_api", "outdial_webhook", "outdial_dialer", "outdial_host", "outdial_jobs", "outdial_auth")
 _ITERATIONS = 4096  # what Postgres itself takes
 
 

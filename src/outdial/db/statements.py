@@ -1,5 +1,6 @@
 """Binds the named blocks of `queries/*.sql` to row types, so that a test can prove each against the database."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ Row = TypeVar("Row")
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 QUERIES = Path(__file__).parent / "queries"
+_PREFETCHED = 2_000
 REGISTRY: "dict[str, Statement[Any]]" = {}
 
 
@@ -54,6 +56,13 @@ class Statement(Generic[Row]):
         if self.planned_anew:
             await connection.execute("set local plan_cache_mode = force_custom_plan")
         return [self._build(record) for record in await connection.fetch(self.sql, *self._arguments(named))]
+
+    async def stream(self, connection: Connection, **named: Any) -> AsyncIterator[Row]:
+        """Run it with a cursor, inside a transaction, and give the rows as they come, some thousands at a time."""
+        if self.planned_anew:
+            await connection.execute("set local plan_cache_mode = force_custom_plan")
+        async for record in connection.cursor(self.sql, *self._arguments(named), prefetch=_PREFETCHED):
+            yield self._build(record)
 
     async def maybe(self, connection: Connection, **named: Any) -> Row | None:
         """Run it and return the first row, or None: for a guarded change, no row means that the guard held."""

@@ -11,6 +11,7 @@ import msgspec
 
 from outdial.db.claims import DueContact, LiveCounts, LockedAccount, LockedCampaign, PendingZone
 from outdial.domain.calling_hours import CallingHours, is_open, local_times, next_open, parse_calling_hours
+from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.retell.client import create_call_body
 
 DAY = timedelta(hours=24)
@@ -111,7 +112,7 @@ def sort_contacts(contacts: Sequence[DueContact], *, max_attempts: int, daily_ca
             deferred.append(live_elsewhere(contact.id, now))
         elif len(contact.calls_of_the_day) >= daily_cap:
             until = contact.calls_of_the_day[daily_cap - 1] + DAY
-            deferred.append(Deferred(contact.id, until, f"{daily_cap} calls in 24 hours, the organization's cap"))
+            deferred.append(Deferred(contact.id, until, f"{daily_cap} {OVER_DAILY_CAP}"))
         else:
             callable_.append(contact)
     return Sorted(callable_, skipped, deferred)

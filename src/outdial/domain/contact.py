@@ -39,3 +39,6 @@ CONTACT: Final = Machine(
 # A campaign completes when no contact is in one of these. `review` is not among them: it waits for a person, who is
 # told so, and not for a call.
 OPEN: Final = frozenset({_S.PENDING, _S.CALLING})
+
+# How the status_reason of a contact ends that waits because its phone has had the calls of a day.
+OVER_DAILY_CAP: Final = "calls in 24 hours, the organization's cap"

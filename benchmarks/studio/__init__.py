@@ -1,0 +1,1 @@
+"""The studio against campaigns of any size: `python -m benchmarks.studio`."""

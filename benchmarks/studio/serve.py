@@ -1,0 +1,29 @@
+"""Serves the studio of the settings in the environment on a free port: the URL is the first line printed."""
+
+import os
+import socket
+
+import uvicorn
+import uvloop
+
+from outdial.clock import SystemClock
+from outdial.http import listen, url_of
+from outdial.observe import log_to_stderr
+from outdial.studio.opening import open_studio
+
+
+async def serve(listener: socket.socket) -> None:
+    """Serve until SIGTERM, as `outdial studio` does."""
+    url = url_of(listener)
+    async with open_studio(os.environ, SystemClock(), own_url=url, secure=False) as opened:
+        config = uvicorn.Config(
+            opened.app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False
+        )
+        print(url, flush=True)
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+if __name__ == "__main__":
+    log_to_stderr("error")
+    with listen("127.0.0.1", 0) as own:
+        uvloop.run(serve(own))

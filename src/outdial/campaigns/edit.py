@@ -1,0 +1,80 @@
+"""Changes the settings of a campaign that is not at work: one guarded statement, and what comes of it a value."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from outdial.campaigns.create import NewCampaign, check_campaign
+from outdial.campaigns.errors import InvalidCampaign
+from outdial.campaigns.lifecycle import Actor, Conflict
+from outdial.db import campaigns as db
+from outdial.db import events
+from outdial.db.session import encode_json
+from outdial.db.statements import Connection
+from outdial.db.studio_campaigns import SAVE_SETTINGS
+from outdial.domain.campaign import CampaignStatus
+
+_S = CampaignStatus
+EDITABLE = (_S.DRAFT, _S.SCHEDULED, _S.PAUSED)
+"""A claim reads the settings anew, so that a change between two would split a campaign: it is paused first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """The campaign has its new settings."""
+
+
+async def edit_campaign(
+    connection: Connection,
+    campaign_id: UUID,
+    new: NewCampaign,
+    changed: Collection[str],
+    actor: Actor,
+    now: datetime,
+) -> Edited | Conflict:
+    """Give a campaign, which the caller may run, the settings of `new`; `changed` names those that differ.
+
+    Raises as create_campaign does when one is not in order. The account of a campaign never changes.
+    """
+    from_number = check_campaign(new)
+    status = (await db.CAMPAIGN_STATUS.one(connection, campaign_id=campaign_id)).status
+    if status == _S.SCHEDULED and new.scheduled_at is None:
+        raise InvalidCampaign("scheduled_at", "a scheduled campaign needs its time; to call at once, start it")
+    saved = await SAVE_SETTINGS.maybe(
+        connection,
+        campaign_id=campaign_id,
+        organization_id=new.organization_id,
+        name=new.name.strip(),
+        retell_agent_id=new.retell_agent_id.strip(),
+        from_number=from_number,
+        batch_size=new.batch_size,
+        max_concurrency=new.max_concurrency,
+        max_attempts=new.max_attempts,
+        calling_hours=encode_json(new.calling_hours),
+        retry_policy=encode_json(new.retry_policy),
+        dynamic_variables=encode_json(new.dynamic_variables),
+        scheduled_at=new.scheduled_at,
+        allowed_from=list(EDITABLE),
+        now=now,
+    )
+    if saved is None:
+        return Conflict(
+            _S(status), f"the settings of a campaign that is {status} stay as they are; {_what_to_do(status)}"
+        )
+    await db.RECORD_AUDIT.run(
+        connection,
+        organization_id=new.organization_id,
+        now=now,
+        actor=actor.name,
+        action="edit_campaign",
+        subject_type="campaign",
+        subject_id=str(campaign_id),
+        details=encode_json({"changed": sorted(changed)}),
+    )
+    await events.NOTIFY_CAMPAIGNS.run(connection, ids=[campaign_id])
+    return Edited()
+
+
+def _what_to_do(status: str) -> str:
+    return "pause it first" if status in (_S.ACTIVE, _S.PAUSING) else "create another one"

@@ -1,0 +1,1 @@
+"""The studio: a JSON API under /api/v1, and server-rendered pages, over the same operations and the same rights."""

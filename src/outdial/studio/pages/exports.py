@@ -1,0 +1,102 @@
+"""Pages for jobs: what is imported and exported, and the files of exports."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+from pydantic import ValidationError
+from starlette.datastructures import FormData
+
+from outdial.domain.outcome import Outcome
+from outdial.studio.api.exports import file_answer
+from outdial.studio.context import AtWork
+from outdial.studio.errors import InvalidInput
+from outdial.studio.forms import Form, redirect, text
+from outdial.studio.looks import words
+from outdial.studio.paging import Asked
+from outdial.studio.rendering import page
+from outdial.studio.resources import exports as resource
+from outdial.studio.resources.exports import NewExport
+from outdial.studio.resources.imports import list_imports
+
+router = APIRouter(prefix="/o/{organization_id}")
+
+LIMIT: Final = 20
+_KINDS: Final = (("calls", "Calls"), ("contacts", "Contacts"), ("do_not_call", "Do-not-call list"))
+
+
+@router.get("/jobs")
+async def jobs_page(request: Request, at: AtWork) -> HTMLResponse:
+    """Show imports and exports, those under way with how far they are."""
+    query, url = request.query_params, request.url.path
+    cursors = {name: query.get(name) or None for name in ("imports", "exports")}
+    async with at.transaction() as connection:
+        imports = await list_imports(connection, at, Asked(cursors["imports"], LIMIT))
+        exports = await resource.list_exports(connection, at, Asked(cursors["exports"], LIMIT))
+    return page(
+        request,
+        "jobs/list.html",
+        at,
+        imports=imports.items,
+        exports=exports.items,
+        next_imports=f"{url}?{urlencode({'imports': imports.next})}" if imports.next else None,
+        next_exports=f"{url}?{urlencode({'exports': exports.next})}" if exports.next else None,
+        first=url if any(cursors.values()) else None,
+        kinds=_KINDS,
+        outcomes=[("", "Any"), *((outcome.value, words(outcome)) for outcome in Outcome)],
+    )
+
+
+@router.post("/exports")
+async def create(at: AtWork, form: Form) -> Response:
+    """Let a file be written in the background."""
+    at.require("operator")
+    new = _new_export(form)
+    async with at.transaction() as connection:
+        await resource.create_export(connection, at, new)
+    return redirect(f"/o/{at.organization_id}/jobs", "The export is on its way: its file can be fetched here.")
+
+
+@router.post("/exports/{export_id}/cancel")
+async def cancel(at: AtWork, export_id: UUID, form: Form) -> Response:
+    """End an export."""
+    at.require("operator")
+    async with at.transaction() as connection:
+        await resource.cancel_export(connection, at, export_id)
+    return redirect(f"/o/{at.organization_id}/jobs", "The export is cancelled.", "info")
+
+
+@router.get("/exports/{export_id}/file")
+async def fetch(at: AtWork, export_id: UUID) -> Response:
+    """Send the file of an export."""
+    return await file_answer(at, export_id)
+
+
+def _new_export(form: FormData) -> NewExport:
+    kind = text(form, "kind")
+    given: dict[str, object] = {"campaign_id": text(form, "campaign_id")}
+    if kind == "calls":
+        until = _day(form, "until")
+        given |= {
+            "outcome": text(form, "outcome"),
+            "since": _day(form, "since"),
+            "until": None if until is None else until + timedelta(days=1),
+        }
+    try:
+        return NewExport.model_validate(
+            {"kind": kind, "filters": {name: value for name, value in given.items() if value}}
+        )
+    except ValidationError as error:
+        fields = {str(problem["loc"][-1]): str(problem["msg"]) for problem in error.errors()}
+        raise InvalidInput("This cannot be exported", fields) from None
+
+
+def _day(form: FormData, name: str) -> datetime | None:
+    written = text(form, name)
+    try:
+        return datetime.combine(date.fromisoformat(written), datetime.min.time(), UTC) if written else None
+    except ValueError:
+        raise InvalidInput("This is no day", {name: "as 2026-03-31"}) from None

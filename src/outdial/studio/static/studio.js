@@ -1,0 +1,30 @@
+// What every page does: shows times in the viewer's zone, closes menus, and keeps itself up to date.
+
+import { watchPage } from "./live.js";
+import { showTimes } from "./time.js";
+
+showTimes(document);
+document.addEventListener("outdial:replaced", (event) => showTimes(event.target));
+
+for (const menu of document.querySelectorAll("details[data-menu]")) {
+  document.addEventListener("click", (event) => {
+    if (menu.open && !menu.contains(event.target)) menu.open = false;
+  });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+}
+
+// Copies what a button names: <button data-copy="#id-of-the-text">.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent.trim());
+  const label = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = label; }, 1500);
+});
+
+watchPage();

@@ -1,0 +1,227 @@
+"""What somebody does who never opens a terminal, on the stack of `outdial dev`: from a file to the last call."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from outdial.cli.first_login import EMAIL, PASSWORD_FILE
+from outdial.cli.stack import Stack
+from tests.browser.conftest import CHROMIUM
+from tests.support.postgres import scratch_directory
+from tests.support.processes import PATIENCE_S, Launcher, inherited
+
+# Long enough for two busy processors.
+WITHIN_MS = 90_000
+CONTACTS = 40
+# The last four digits make the simulator answer: nobody is called a second time.
+FILE = "Handy,Name,Firma\n" + "".join(f"+1212{220 + n}9901,Person {n},Analytical Engines\n" for n in range(CONTACTS))
+BAD_ROW = "nobody,Without a number,\n"
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"{CHROMIUM} is not installed"),
+]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stack that runs in `home`, and how to sign in."""
+
+    home: Path
+    stack: Stack
+    password: str
+
+    async def outdial(self, *arguments: str) -> None:
+        """Run a command as in another terminal: nothing but the directory is known."""
+        env = {**inherited(), "OUTDIAL_HOME": str(self.home)}
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "outdial.cli", *arguments],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def kill(self, part: str) -> None:
+        """End a part of the stack as a crash would; its supervisor starts it again."""
+        for process in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                is_ours = process.environ().get("OUTDIAL_HOME") == str(self.home)
+                if is_ours and process.cmdline()[1:4] == ["-m", "outdial.cli", part]:
+                    process.kill()
+                    return
+        raise AssertionError(f"{part} does not run")
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    """The whole stack with its simulator, on ports that are free."""
+    with scratch_directory() as directory:
+        home = directory / "home"
+        launcher = Launcher(directory, inherited())
+        # Calls of a minute take three seconds, and a few at a time: progress can be seen to move.
+        options = ["--ports=auto", "--speed=20", "--concurrency=4", "--calls-per-second=4"]
+        process = launcher.start("dev", "dev", *options, OUTDIAL_HOME=str(home))
+        try:
+            await process.ready()
+            stack = Stack.running(home)
+            assert stack is not None
+            yield Running(home, stack, (home / PASSWORD_FILE).read_text().strip())
+            assert await process.terminate() == 0, process.output()[-3000:]
+        finally:
+            if process.running:
+                sys.stderr.write(process.output()[-5000:])
+            process.end_for_good()
+
+
+@pytest.fixture
+async def page(running: Running, chromium: Browser) -> AsyncIterator[Page]:
+    """A page on which nothing may go wrong."""
+    context = await chromium.new_context(base_url=running.stack.studio_url, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(WITHIN_MS)
+    expect.set_options(timeout=WITHIN_MS)
+    opened = await context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    await context.close()
+    assert errors == []
+
+
+async def test_from_a_file_to_the_last_call(running: Running, page: Page, tmp_path: Path, screenshots: Path) -> None:
+    await sign_in(page, running)
+    await create_campaign(page)
+    await import_contacts(page, tmp_path)
+    await run_campaign(page, running, screenshots)
+    await look_at_a_call(page, screenshots)
+    await replay_an_event(page)
+    await roll_a_function_back(page, running, screenshots)
+    await sign_out(page)
+
+
+async def sign_in(page: Page, running: Running) -> None:
+    await page.goto("/")
+    await expect(page).to_have_url(re.compile("/sign-in"))
+    await page.get_by_label("E-mail address").fill(EMAIL)
+    await page.get_by_label("Password").fill("not the password")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    await page.get_by_label("Password").fill(running.password)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page).to_have_url(re.compile("/campaigns$"))
+
+
+async def create_campaign(page: Page) -> None:
+    await page.get_by_role("link", name="New campaign").first.click()
+    await page.get_by_label("Name", exact=True).fill("Spring renewals")
+    await page.get_by_role("button", name="Around the clock").click()
+    await page.get_by_role("button", name="Create, and add contacts").click()
+    await expect(page).to_have_url(re.compile("/import$"))
+
+
+async def import_contacts(page: Page, directory: Path) -> None:
+    file = directory / "people.csv"
+    file.write_text(FILE + BAD_ROW)
+    await page.get_by_label("CSV file").set_input_files(file)
+    await page.get_by_role("button", name="Upload and preview").click()
+    # The column of the phones has a name that nobody can guess.
+    await page.get_by_label("Phone").select_option(label="Handy")
+    await page.get_by_role("button", name="Show again").click()
+    await expect(page.get_by_text(f"{CONTACTS} would go into")).to_be_visible()
+    await expect(page.get_by_role("region", name="Refused").first).to_contain_text("nobody")
+    await expect(page.get_by_role("region", name="First rows").first).to_contain_text("America/New York")
+    await page.get_by_role("button", name="Start the import").click()
+    # Nobody loads this page again: it says by itself that the import is done.
+    await page.get_by_role("link", name="Go to the campaign").click()
+    await expect(page.get_by_role("heading", name="Spring renewals")).to_be_visible()
+
+
+async def run_campaign(page: Page, running: Running, screenshots: Path) -> None:
+    loads: list[str] = []
+    await page.get_by_role("button", name="Start", exact=True).click()
+    await expect(status(page)).to_contain_text("Active")
+    page.on("load", lambda loaded: loads.append(loaded.url))
+    first = await calls_ended(page, at_least=1)
+    second = await calls_ended(page, at_least=first + 2)
+    assert second > first
+    assert loads == []
+
+    await page.get_by_role("button", name="Pause").click()
+    await expect(status(page)).to_contain_text("Paused")
+    await page.screenshot(path=screenshots / "flow-paused.png", full_page=True)
+    await page.get_by_role("button", name="Resume").click()
+    await expect(status(page)).to_contain_text("Active")
+    # The page goes on by itself when the studio is back.
+    await calls_ended(page, at_least=second + 1)
+    loads.clear()
+    running.kill("studio")
+    await expect(status(page)).to_contain_text("Completed")
+    assert loads == []
+    await expect(page.get_by_text(f"{CONTACTS} of {CONTACTS} contacts are done")).to_be_visible()
+    await page.screenshot(path=screenshots / "flow-completed.png", full_page=True)
+
+
+async def calls_ended(page: Page, *, at_least: int) -> int:
+    """Return how many calls the page says have ended, once there are so many, without loading it again."""
+    await page.wait_for_function(
+        """least => Number(/Calls ended\\s*([\\d,]+)/.exec(document.querySelector("main").innerText)?.[1]) >= least""",
+        arg=at_least,
+    )
+    found = re.search(r"Calls ended\s*([\d,]+)", await page.locator("main").inner_text())
+    assert found is not None
+    return int(found[1].replace(",", ""))
+
+
+async def look_at_a_call(page: Page, screenshots: Path) -> None:
+    await page.get_by_role("link", name="Calls", exact=True).click()
+    await page.get_by_label("Outcome").select_option(label="Answered")
+    await page.get_by_role("button", name="Show").click()
+    await page.get_by_role("main").get_by_role("rowheader").get_by_role("link").first.click()
+    await expect(page.get_by_role("heading", name="Conversation")).to_be_visible()
+    await expect(page.locator("ol.conversation li.agent").first).to_be_visible()
+    await page.screenshot(path=screenshots / "flow-call.png", full_page=True)
+
+
+async def replay_an_event(page: Page) -> None:
+    await page.get_by_role("link", name="Inbox").click()
+    await page.get_by_role("main").get_by_role("rowheader").get_by_role("link").first.click()
+    await page.get_by_role("button", name="Replay").click()
+    await expect(page.get_by_role("status").filter(has_text=re.compile("event"))).to_be_visible()
+
+
+async def roll_a_function_back(page: Page, running: Running, screenshots: Path) -> None:
+    for _ in range(2):
+        await running.outdial("functions", "deploy", "campaign-trigger")
+    await page.get_by_role("link", name="Functions").click()
+    await page.get_by_role("link", name="campaign-trigger").click()
+    versions = page.get_by_role("region", name="Versions")
+    await expect(versions.get_by_role("row", name=re.compile("^2 ")).filter(has_text="Active")).to_be_visible()
+    await page.get_by_role("button", name="Serve this one…").click()
+    await page.get_by_role("button", name="Serve this one", exact=True).click()
+    await expect(versions.get_by_role("row", name=re.compile("^1 ")).filter(has_text="Active")).to_be_visible()
+    await page.screenshot(path=screenshots / "flow-functions.png", full_page=True)
+
+
+async def sign_out(page: Page) -> None:
+    campaigns = page.url
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page).to_have_url(re.compile("/sign-in"))
+    await page.goto(campaigns)
+    await expect(page).to_have_url(re.compile(r"/sign-in\?next="))
+
+
+def status(page: Page) -> Locator:
+    """Return where a campaign's page says how it stands."""
+    return page.locator("#campaign-status")

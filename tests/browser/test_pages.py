@@ -1,0 +1,157 @@
+"""Every page in a real browser: in light, dark and on a phone, without errors, small, and usable by everybody."""
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+import asyncpg
+import pytest
+import uvicorn
+from playwright.async_api import Browser, BrowserContext, Page
+
+from outdial.studio.sessions import COOKIE
+from tests.browser.conftest import ROOT
+from tests.support.postgres import Scratch
+from tests.support.studio import Served, serve_studio, unchanged
+from tests.support.studio_history import create_history
+from tests.support.studio_routes import app_without_database, routes_of
+from tests.support.studio_world import create_rooms
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+LARGEST_PAGE = 60_000
+# No pages: a stream, files, and what only leads elsewhere.
+NOT_SHOWN = {
+    "/o/{organization_id}",
+    "/o/{organization_id}/live",
+    "/o/{organization_id}/exports/{export_id}/file",
+    "/o/{organization_id}/imports/{import_id}/refusals.csv",
+}
+ELSEWHERE = {"/sign-in", "/organizations", "/api/v1/docs"}
+# The parameters for which a page needs another row than the usual one.
+USES = {"/o/{organization_id}/campaigns/{campaign_id}/edit": {"campaign_id": "draft"}}
+PAGES = sorted(
+    {route.path for route in routes_of(app_without_database()) if route.is_page and route.path not in NOT_SHOWN}
+    | ELSEWHERE
+)
+Scheme = Literal["light", "dark"]
+SHAPES: dict[str, tuple[Scheme, int]] = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@dataclass(frozen=True)
+class Site:
+    """The studio at an address of its own."""
+
+    url: str
+    served: Served
+    user_id: UUID
+    rows: dict[str, str]
+
+    def address(self, path: str) -> str:
+        """Return the address of a page for the rows that there are."""
+        rows = {**self.rows, **{name: self.rows[row] for name, row in USES.get(path, {}).items()}}
+        return self.url + re.sub(r"{(\w+)}", lambda found: rows[found[1]], path)
+
+    async def sign_in(self, context: BrowserContext) -> None:
+        """Give a browser the cookie of an owner's session."""
+        sealed = self.served.studio.sealer.seal(COOKIE, self.served.session(self.user_id))
+        await context.add_cookies([{"name": COOKIE, "value": sealed, "url": self.url, "httpOnly": True}])
+
+
+@pytest.fixture
+async def site(database: Scratch, connection: asyncpg.Connection) -> AsyncIterator[Site]:
+    rooms = await create_rooms(database, connection)
+    campaign, call_id = await create_history(connection, rooms.world.own.tenant)
+    rows = {**rooms.own, "campaign_id": str(campaign.id), "call_id": str(call_id)}
+    for name in ("campaign_contact_id", "contact_id"):
+        rows[name] = str(await connection.fetchval(f"select {name} from calls where id = $1", call_id))  # noqa: S608
+    async with serve_studio(database, unchanged) as served, listening(served.app) as url:
+        yield Site(url, served, rooms.world.own.people["owner"], rows)
+        served.studio.hub.end_streams()
+
+
+@asynccontextmanager
+async def listening(app: Any) -> AsyncIterator[str]:
+    """Serve `app` on a port that is free."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none"))
+    serving = asyncio.create_task(server._serve([listener]))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_every_page_is_shown_and_can_be_used(
+    shape: str, site: Site, chromium: Browser, screenshots: Path
+) -> None:
+    scheme, width = SHAPES[shape]
+    faults: list[str] = []
+    context = await chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+    await site.sign_in(context)
+    for path in PAGES:
+        found = await look_at(context, site.address(path), screenshots / name_of(path, shape))
+        faults += [f"{path}: {fault}" for fault in found]
+    await context.close()
+
+    assert faults == []
+    if not AXE.exists():
+        pytest.skip("npm ci has not been run: axe was not asked")
+
+
+async def test_axe_finds_what_is_wrong(site: Site, chromium: Browser) -> None:
+    if not AXE.exists():
+        pytest.skip("npm ci has not been run")
+    page = await chromium.new_page()
+    await page.set_content("<!doctype html><html><body><button></button><img src='data:,'></body></html>")
+
+    assert {fault.split()[0] for fault in await what_axe_says(page)} >= {"button-name", "image-alt", "html-has-lang"}
+
+
+def name_of(path: str, shape: str) -> str:
+    """Return the name of the picture of a page."""
+    name = path.removeprefix("/o/{organization_id}/").strip("/").replace("/", "-")
+    return f"{re.sub('[{}]', '', name)}.{shape}.png"
+
+
+async def look_at(context: BrowserContext, url: str, picture: Path) -> list[str]:
+    """Open a page, keep a picture of it, and return what is wrong with it."""
+    page = await context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    # Also what the content security policy has stopped.
+    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    answer = await page.goto(url, wait_until="load", timeout=60_000)
+    assert answer is not None
+    if answer.status != 200:
+        faults.append(f"answers {answer.status}")
+    if (size := len(await answer.body())) > LARGEST_PAGE:
+        faults.append(f"has {size} bytes")
+    await page.screenshot(path=picture, full_page=True)
+    if await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        faults.append("is wider than the window")
+    if AXE.exists():
+        faults += await what_axe_says(page)
+    await page.close()
+    return faults
+
+
+async def what_axe_says(page: Page) -> list[str]:
+    """Return the serious violations that axe finds. What a test runs in a page is not subject to the page's policy."""
+    await page.evaluate(AXE.read_text())
+    told = await page.evaluate("axe.run({resultTypes: ['violations']})")
+    return [
+        f"{violation['id']} {node['target']} {node.get('failureSummary', '')}"
+        for violation in told["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"][:3]
+    ]

@@ -1,0 +1,179 @@
+"""At 50,000 contacts and calls the lists and searches of the studio look at little more than what they show.
+
+Each is explained as a viewer, under row level security, with the plan for the values at hand, as it is always run.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from outdial.db import studio_calls, studio_contacts, studio_reports
+from outdial.db.embedded import EmbeddedPostgres
+from outdial.db.statements import Statement
+from tests.db.test_plans import BIG, Filled, asking, explain, fill, scans
+from tests.support import postgres
+from tests.support.factories import NOW
+from tests.support.postgres import Scratch
+
+LIMIT = 51
+RARE = 20
+MIDDLE = UUID("7fffffff-ffff-ffff-ffff-ffffffffffff")
+
+
+@pytest.fixture(scope="module")
+def filled(postgres_server: EmbeddedPostgres, _templates: set[str]) -> Iterator[Filled]:
+    """One big campaign in which every contact has been called once, and what is looked for is rare or common."""
+    with postgres.scratch_for_module(postgres_server, _templates) as (runner, database):
+        yield runner.run(fill_with_outcomes(database))
+
+
+async def fill_with_outcomes(database: Scratch) -> Filled:
+    filled = await fill(database)
+    connection = await asyncpg.connect(database.dsn)
+    await connection.execute("set session_replication_role = replica")
+    await connection.execute("update contacts set external_id = 'crm-' || name")
+    for table, odd in (("campaign_contacts", "review"), ("calls", "refused")):
+        outcome = "last_outcome" if table == "campaign_contacts" else "outcome"
+        await connection.execute(
+            f"""
+            with numbered as (select id, row_number() over (order by phone) as n from {table} where campaign_id = $1)
+            update {table} t
+            set status = case when n % 2500 = 0 then '{odd}' else status end,
+              {outcome} = case when n % 2500 = 1 then 'transferred' when n % 2 = 0 then 'no_answer' end
+            from numbered where numbered.id = t.id
+            """,  # noqa: S608
+            filled.campaign.id,
+        )
+    await connection.execute("update calls set created_at = created_at - random() * interval '9 days'")
+    await connection.execute("vacuum analyze")
+    await connection.close()
+    return filled
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A statement with what it is asked, the index that it is meant to go through, and how much it may look at."""
+
+    name: str
+    statement: Statement[Any]
+    asked: dict[str, object]
+    index: str
+    rows: int = 2 * LIMIT + 4
+    of_campaign: bool = False
+    # How much of the first number of the campaign is looked for.
+    prefix: int = 0
+
+
+CONTACTS: dict[str, object] = {"status": None, "last_outcome": None, "after_id": None}
+SEARCH: dict[str, object] = {"status": None, "last_outcome": None, "after": None}
+CALLS: dict[str, object] = {
+    name: None
+    for name in (
+        "campaign_id", "status", "outcome", "since", "until", "first_phone", "last_phone", "before_at", "before_id",
+    )
+}  # fmt: skip
+LISTED = studio_contacts.STUDIO_CAMPAIGN_CONTACTS
+BY_PHONE, BY_ENDING = studio_contacts.STUDIO_CONTACTS_BY_PHONE, studio_contacts.STUDIO_CONTACTS_BY_ENDING
+BY_NAME, BY_ID = studio_contacts.STUDIO_CONTACTS_BY_NAME, studio_contacts.STUDIO_CONTACTS_BY_EXTERNAL_ID
+NEXT, LIST_CALLS = studio_contacts.STUDIO_NEXT_CONTACTS, studio_calls.STUDIO_CALLS
+IN_ORDER = "campaign_contacts_campaign_id_contact_id_key"
+LAST = "\U0010ffff"
+
+CASES = [
+    Case("contacts", LISTED, CONTACTS, IN_ORDER),
+    Case("a page deep within", LISTED, {**CONTACTS, "after_id": MIDDLE}, IN_ORDER),
+    Case("of a rare status", LISTED, {**CONTACTS, "status": "review"}, "campaign_contacts_listed"),
+    Case("of a common status", LISTED, {**CONTACTS, "status": "pending"}, "", 4 * LIMIT),
+    Case("of a rare outcome", LISTED, {**CONTACTS, "last_outcome": "transferred"}, "campaign_contacts_outcome"),
+    Case("of a common outcome", LISTED, {**CONTACTS, "last_outcome": "no_answer"}, "", 4 * LIMIT),
+    Case("next", NEXT, {"last_outcome": None, "after_at": None, "after_id": None}, "campaign_contacts_next"),
+    Case(
+        "next, deep within",
+        NEXT,
+        {"last_outcome": None, "after_at": NOW + timedelta(seconds=25_000), "after_id": MIDDLE},
+        "campaign_contacts_next",
+    ),
+    Case("a common prefix", BY_PHONE, {**SEARCH, "first": "+44", "last": "+44".ljust(17, "9")}, ""),
+    Case(
+        "a rare prefix",
+        BY_PHONE,
+        SEARCH,
+        "contacts_organization_id_phone_key",
+        4 * LIMIT,
+        prefix=11,
+    ),
+    Case("a rare ending", BY_ENDING, {**SEARCH, "first": "4321", "last": "4321" + LAST}, "contacts_phone_reversed"),
+    Case("a common ending", BY_ENDING, {**SEARCH, "first": "1", "last": "1" + LAST}, "contacts_phone_reversed"),
+    Case("a common name", BY_NAME, {**SEARCH, "after_id": None, "first": "CONTACT", "last": LAST}, "contacts_name"),
+    Case("a rare name", BY_NAME, {**SEARCH, "after_id": None, "first": "Contact 4999", "last": LAST}, "contacts_name"),
+    Case("an external id", BY_ID, {**CONTACTS, "external_id": "crm-Contact 4711"}, "contacts_external", 4),
+    Case("calls", LIST_CALLS, CALLS, "calls_organization", 3 * LIMIT),
+    Case(
+        "calls, deep within",
+        LIST_CALLS,
+        {**CALLS, "before_at": NOW - timedelta(days=4), "before_id": MIDDLE},
+        "calls_organization",
+        3 * LIMIT,
+    ),
+    Case("calls of a rare outcome", LIST_CALLS, {**CALLS, "outcome": "transferred"}, "calls_outcome", 3 * LIMIT),
+    Case("calls of a rare status", LIST_CALLS, {**CALLS, "status": "refused"}, "calls_odd", 3 * LIMIT),
+    Case("calls under way", LIST_CALLS, {**CALLS, "status": "placed"}, "calls_live_phone", 3 * LIMIT),
+    Case("calls of a campaign", LIST_CALLS, CALLS, "", 4 * LIMIT, of_campaign=True),
+    Case(
+        "calls of a time",
+        LIST_CALLS,
+        {**CALLS, "since": NOW - timedelta(days=5), "until": NOW - timedelta(days=4)},
+        "calls_organization",
+        3 * LIMIT,
+    ),
+    Case("the first and last call", studio_reports.STUDIO_CALL_SPAN, {}, "calls_campaign", 4),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_a_page_is_read_through_the_index_of_what_it_is_narrowed_to(filled: Filled, case: Case) -> None:
+    assert case.statement.planned_anew or case.statement is studio_reports.STUDIO_CALL_SPAN
+    named: dict[str, object] = {
+        "campaign_id": filled.campaign.id,
+        "organization_id": filled.tenant.organization_id,
+        "limit": LIMIT,
+        **case.asked,
+    }
+    if case.of_campaign:
+        named["campaign_id"] = filled.campaign.id
+    async with asking(filled, "viewer") as connection:
+        if case.prefix:
+            phone = await connection.fetchval(
+                "select min(phone) from campaign_contacts where campaign_id = $1", filled.campaign.id
+            )
+            first = phone[: case.prefix]
+            named |= {"first": first, "last": first.ljust(17, "9")}
+        arguments = [named[name] for name in case.statement.parameters]
+        rows = await case.statement.all(connection, **{name: named[name] for name in case.statement.parameters})
+        found = list(scans(await explain(connection, case.statement.sql, arguments, generic=False)))
+
+    assert rows
+    assert not case.index or case.index in {scan.index for scan in found}, found
+    assert [scan for scan in found if scan.kind == "Seq Scan" and scan.table in BIG] == []
+    assert sum(scan.rows for scan in found if scan.table in BIG or scan.index) <= case.rows, found
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+async def test_one_call_and_its_ledger_are_found_by_their_keys(filled: Filled, generic: bool) -> None:
+    named: dict[str, object] = {
+        "call_id": filled.call_ids[0],
+        "organization_id": filled.tenant.organization_id,
+        "most_bytes": 100,
+        "limit": LIMIT,
+    }
+    for statement, rows in ((studio_calls.STUDIO_CALL, 6), (studio_calls.STUDIO_CALL_EVENTS, 4)):
+        arguments = [named[name] for name in statement.parameters]
+        async with asking(filled, "viewer") as connection:
+            found = list(scans(await explain(connection, statement.sql, arguments, generic=generic)))
+        assert [scan for scan in found if scan.kind == "Seq Scan" and scan.table in BIG] == []
+        assert sum(scan.rows for scan in found if scan.table in BIG) <= rows, found

@@ -1,0 +1,42 @@
+"""The studio over a database of its own, and people who use it: programs with a token, and browsers with a session."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from outdial.studio.sessions import Renew
+from tests.support.postgres import Scratch
+from tests.support.studio import BrowserFor, ClientFor, Served, serve_studio, unchanged
+from tests.support.two_organizations import World, create_world
+
+
+@pytest.fixture
+def renew() -> Renew:
+    """How sessions are renewed; a test that is about it has its own."""
+    return unchanged
+
+
+@pytest.fixture
+async def studio_app(database: Scratch, renew: Renew) -> AsyncIterator[Served]:
+    """The studio on a cloned database, logged in as outdial_api."""
+    async with serve_studio(database, renew) as served:
+        yield served
+
+
+@pytest.fixture
+def client_for(studio_app: Served) -> ClientFor:
+    """Make an API client of a user: `await client_for(user_id)`; None is a back end with the secret key."""
+    return studio_app.client_of
+
+
+@pytest.fixture
+def browser_for(studio_app: Served) -> BrowserFor:
+    """Make a browser in which a user is signed in: `await browser_for(user_id)`; None is somebody who is not."""
+    return studio_app.browser_of
+
+
+@pytest.fixture
+async def two_organizations(database: Scratch, connection: asyncpg.Connection) -> World:
+    """Two organizations with people of every role and a row in every table; tests act in `own`."""
+    return await create_world(database, connection)

@@ -1,0 +1,171 @@
+"""What each route of the studio takes of a member, in plain data: who may, what is sent, and the answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from outdial.studio.context import MemberRole
+
+API: Final = "/api/v1/organizations/{organization_id}"
+PAGE: Final = "/o/{organization_id}"
+CAMPAIGN: Final = {"name": "Autumn", "retell_agent_id": "agent_1", "from_number": "+12125550000"}
+CAMPAIGN_FORM: Final = CAMPAIGN | {
+    "batch_size": "10",
+    "max_attempts": "3",
+    "monday_from": "09:00",
+    "monday_to": "17:00",
+}
+PHONES: Final = b"phone\n+12127009901\n"
+FILE: Final = {"file": ("people.csv", PHONES, "text/csv")}
+# A user of no organization: studio_world.py.
+NEWCOMER: Final = {"email": "newcomer@example.com", "role": "viewer"}
+NUMBER: Final = {"phone": "+12125550177"}
+DRAFT: Final = {"campaign_id": "draft"}
+PAUSED: Final = {"campaign_id": "paused"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Whoever has at least the role `needs` is answered with `answers`; those with less get 403.
+
+    `sends` is a JSON body in the API, and the fields of a form on a page; `files` are uploaded, and `content` is a body
+    of CSV. `uses` names rows of the organization for the parameters of the path, where they are not the usual ones.
+    """
+
+    needs: MemberRole
+    answers: int = 200
+    sends: Mapping[str, Any] | None = None
+    content: bytes | None = None
+    files: Mapping[str, tuple[str, bytes, str]] | None = None
+    uses: Mapping[str, str] = field(default_factory=dict)
+
+
+RULES: Final[Mapping[str, Rule]] = {
+    f"GET {API}/calls": Rule("viewer"),
+    f"GET {API}/calls/{{call_id}}": Rule("viewer"),
+    f"GET {API}/calls/{{call_id}}/events": Rule("viewer"),
+    f"GET {API}/campaigns": Rule("viewer"),
+    f"POST {API}/campaigns": Rule("operator", 201, sends=CAMPAIGN),
+    f"GET {API}/campaigns/{{campaign_id}}": Rule("viewer"),
+    f"PATCH {API}/campaigns/{{campaign_id}}": Rule("operator", sends={"name": "Winter"}, uses=DRAFT),
+    f"GET {API}/campaigns/{{campaign_id}}/charts": Rule("viewer"),
+    f"GET {API}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
+    f"GET {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("viewer"),
+    f"GET {API}/campaigns/{{campaign_id}}/progress": Rule("viewer"),
+    f"POST {API}/campaigns/{{campaign_id}}/start": Rule("operator", uses=DRAFT),
+    f"POST {API}/campaigns/{{campaign_id}}/pause": Rule("operator"),
+    f"POST {API}/campaigns/{{campaign_id}}/resume": Rule("operator", uses=PAUSED),
+    f"POST {API}/campaigns/{{campaign_id}}/cancel": Rule("operator", sends={"hang_up": True}),
+    f"POST {API}/campaigns/{{campaign_id}}/process-batch": Rule("operator", sends={"batch_size": 2}),
+    f"GET {API}/contacts": Rule("viewer"),
+    f"GET {API}/contacts/{{contact_id}}": Rule("viewer"),
+    f"PATCH {API}/contacts/{{contact_id}}": Rule("operator", sends={"name": "Grace"}),
+    f"GET {API}/do-not-call": Rule("viewer"),
+    f"POST {API}/do-not-call": Rule("operator", sends={"numbers": ["+12127009902"]}),
+    f"POST {API}/do-not-call/import": Rule("operator", content=PHONES),
+    f"POST {API}/do-not-call/remove": Rule("admin", sends={"numbers": ["+12127009902"]}),
+    f"GET {API}/exports": Rule("viewer"),
+    f"POST {API}/exports": Rule("operator", 201, sends={"kind": "contacts"}),
+    f"GET {API}/exports/{{export_id}}": Rule("viewer"),
+    f"POST {API}/exports/{{export_id}}/cancel": Rule("operator"),
+    f"GET {API}/exports/{{export_id}}/file": Rule("viewer", uses={"export_id": "completed"}),
+    f"GET {API}/imports": Rule("viewer"),
+    f"POST {API}/imports": Rule("operator", 201, sends={"campaign_id": "{campaign_id}", "file_name": "people.csv"}),
+    f"GET {API}/imports/{{import_id}}": Rule("viewer"),
+    f"PUT {API}/imports/{{import_id}}/file": Rule("operator", content=PHONES),
+    f"POST {API}/imports/{{import_id}}/preview": Rule("operator"),
+    f"POST {API}/imports/{{import_id}}/start": Rule("operator"),
+    f"POST {API}/imports/{{import_id}}/cancel": Rule("operator"),
+    f"GET {API}/imports/{{import_id}}/refusals": Rule("viewer"),
+    f"GET {API}/imports/{{import_id}}/refusals.csv": Rule("viewer"),
+    f"GET {API}": Rule("viewer"),
+    f"PATCH {API}": Rule("admin", sends={"daily_call_cap": 2}),
+    f"GET {API}/accounts": Rule("viewer"),
+    f"PATCH {API}/accounts/{{account_id}}": Rule("admin", sends={"reserved_inbound": 1}),
+    f"GET {API}/numbers": Rule("viewer"),
+    f"POST {API}/numbers": Rule("admin", 201, sends=NUMBER),
+    f"PATCH {API}/numbers/{{number_id}}": Rule("admin", sends={"nickname": "Sales"}),
+    f"DELETE {API}/numbers/{{number_id}}": Rule("admin", 204),
+    f"GET {API}/functions": Rule("owner"),
+    f"GET {API}/functions/log": Rule("owner"),
+    f"GET {API}/functions/{{slug}}/stats": Rule("owner"),
+    f"GET {API}/functions/{{slug}}/versions": Rule("owner"),
+    f"POST {API}/functions/{{slug}}/rollback": Rule("owner", 503),
+    f"GET {API}/audit": Rule("viewer"),
+    f"GET {API}/inbox": Rule("viewer"),
+    f"GET {API}/inbox/odd": Rule("viewer"),
+    f"GET {API}/inbox/{{event_id}}": Rule("viewer"),
+    f"POST {API}/inbox/replay": Rule("operator", sends={"status": "applied"}),
+    f"GET {API}/members": Rule("viewer"),
+    f"POST {API}/members": Rule("admin", 201, sends=NEWCOMER),
+    f"PATCH {API}/members/{{user_id}}": Rule("admin", sends={"role": "operator"}),
+    f"DELETE {API}/members/{{user_id}}": Rule("admin", 204),
+    f"GET {API}/reports": Rule("viewer"),
+    f"GET {PAGE}": Rule("viewer", 303),
+    f"GET {PAGE}/calls": Rule("viewer"),
+    f"GET {PAGE}/calls/{{call_id}}": Rule("viewer"),
+    f"GET {PAGE}/campaigns": Rule("viewer"),
+    f"POST {PAGE}/campaigns": Rule("operator", 303, sends=CAMPAIGN_FORM),
+    f"GET {PAGE}/campaigns/new": Rule("operator"),
+    f"GET {PAGE}/campaigns/{{campaign_id}}": Rule("viewer"),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("viewer"),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/edit": Rule("operator", uses=DRAFT),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/edit": Rule("operator", 303, sends=CAMPAIGN_FORM, uses=DRAFT),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/start": Rule("operator", 303, uses=DRAFT),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/pause": Rule("operator", 303),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/resume": Rule("operator", 303, uses=PAUSED),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/cancel": Rule("operator", 303, sends={"hang_up": "true"}),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/process-batch": Rule("operator", 303),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/import": Rule("viewer"),
+    f"GET {PAGE}/contacts": Rule("viewer"),
+    f"GET {PAGE}/contacts/{{contact_id}}": Rule("viewer"),
+    f"POST {PAGE}/contacts/{{contact_id}}": Rule("operator", 303, sends={"name": "Grace"}),
+    f"GET {PAGE}/do-not-call": Rule("viewer"),
+    f"POST {PAGE}/do-not-call": Rule("operator", 303, sends={"numbers": "+12127009902"}),
+    f"POST {PAGE}/do-not-call/import": Rule("operator", 303, files=FILE),
+    f"POST {PAGE}/do-not-call/remove": Rule("admin", 303, sends={"phone": "+12127009902"}),
+    f"POST {PAGE}/exports": Rule("operator", 303, sends={"kind": "contacts"}),
+    f"POST {PAGE}/exports/{{export_id}}/cancel": Rule("operator", 303),
+    f"GET {PAGE}/exports/{{export_id}}/file": Rule("viewer", uses={"export_id": "completed"}),
+    f"POST {PAGE}/imports": Rule("operator", 303, sends={"campaign_id": "{campaign_id}"}, files=FILE),
+    f"GET {PAGE}/imports/{{import_id}}": Rule("viewer"),
+    f"POST {PAGE}/imports/{{import_id}}/cancel": Rule("operator", 303),
+    f"GET {PAGE}/imports/{{import_id}}/refusals.csv": Rule("viewer"),
+    f"POST {PAGE}/imports/{{import_id}}/start": Rule("operator", 303),
+    f"GET {PAGE}/audit": Rule("viewer"),
+    f"GET {PAGE}/functions": Rule("owner"),
+    f"GET {PAGE}/functions/{{slug}}": Rule("owner"),
+    f"POST {PAGE}/functions/{{slug}}/rollback": Rule("owner", 503),
+    f"GET {PAGE}/inbox": Rule("viewer"),
+    f"GET {PAGE}/inbox/{{event_id}}": Rule("viewer"),
+    f"POST {PAGE}/inbox/replay": Rule("operator", 303, sends={"status": "applied"}),
+    f"GET {PAGE}/members": Rule("viewer"),
+    f"POST {PAGE}/members": Rule("admin", 303, sends=NEWCOMER),
+    f"POST {PAGE}/members/{{user_id}}/remove": Rule("admin", 303),
+    f"POST {PAGE}/members/{{user_id}}/role": Rule("admin", 303, sends={"role": "operator"}),
+    f"GET {PAGE}/jobs": Rule("viewer"),
+    f"GET {PAGE}/live": Rule("viewer"),
+    f"GET {PAGE}/settings": Rule("viewer"),
+    f"POST {PAGE}/settings": Rule("admin", 303, sends={"name": "Acme"}),
+    f"POST {PAGE}/settings/accounts/{{account_id}}": Rule("admin", 303, sends={"reserved_inbound": "1"}),
+    f"POST {PAGE}/settings/numbers": Rule("admin", 303, sends=NUMBER),
+    f"POST {PAGE}/settings/numbers/{{number_id}}/remove": Rule("admin", 303),
+    f"GET {PAGE}/reports": Rule("viewer"),
+}
+"""The routes of an organization. Functions belong to the whole environment, which on a local stack is its owners'; a
+rollback is answered with 503, because no function host runs beside these tests."""
+
+ELSEWHERE: Final[Mapping[str, Mapping[str, int]]] = {
+    "GET /": {"nobody": 303, "outsider": 200, "viewer": 303},
+    "GET /api/v1/docs": {"nobody": 200, "outsider": 200, "viewer": 200},
+    "GET /api/v1/openapi.json": {"nobody": 200, "outsider": 200, "viewer": 200},
+    "GET /api/v1/organizations": {"nobody": 401, "outsider": 200, "viewer": 200},
+    "GET /organizations": {"nobody": 303, "outsider": 200, "viewer": 200},
+    "GET /health": {"nobody": 200, "outsider": 200, "viewer": 200},
+    "GET /sign-in": {"nobody": 200, "outsider": 200, "viewer": 200},
+    "POST /sign-in": {"nobody": 403, "outsider": 403, "viewer": 403},
+    "POST /sign-out": {"nobody": 303},
+    "GET /static/{asked_version}/{name}": {"nobody": 200, "outsider": 200, "viewer": 200},
+}
+"""The routes of no organization: by who asks, the answer. A form of signing in counts by its own token alone."""

@@ -1,0 +1,39 @@
+"""The audit log: an organization's own, with names where they are known."""
+
+import asyncpg
+
+from tests.support.factories import NOW, insert
+from tests.support.studio import BrowserFor, ClientFor
+from tests.support.two_organizations import World
+
+
+async def test_entries_are_listed_narrowed_and_shown(
+    two_organizations: World, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
+) -> None:
+    own, other = two_organizations.own, two_organizations.other
+    owner, organization_id = own.people["owner"], own.tenant.organization_id
+    for n in range(3):
+        await insert(
+            connection,
+            "audit_log",
+            organization_id=organization_id,
+            at=NOW,
+            actor=str(owner),
+            action="pause_campaign",
+            subject_type="campaign",
+            subject_id=str(own.fresh.id),
+            details=f'{{"reason": "<b>{n}</b>"}}',
+        )
+    url = f"/api/v1/organizations/{organization_id}/audit"
+    client = await client_for(own.people["viewer"])
+
+    first = (await client.get(url, params={"action": "pause_campaign", "limit": 2})).json()
+    rest = (await client.get(url, params={"action": "pause_campaign", "cursor": first["next"]})).json()
+    shown = await (await browser_for(own.people["viewer"])).get(f"/o/{organization_id}/audit?actor={owner}")
+
+    assert [entry["details"]["reason"] for entry in first["items"]] == ["<b>2</b>", "<b>1</b>"]
+    assert [entry["actor_email"] for entry in rest["items"]] == [f"{owner.hex}@example.com"]
+    assert "&lt;b&gt;0" in shown.text
+    assert f"{owner.hex}@example.com" in shown.text
+    assert (await client.get(f"/api/v1/organizations/{other.tenant.organization_id}/audit")).status_code == 404
+    assert (await client.get(url, params={"cursor": "bm9uZQ"})).status_code == 400

@@ -1,0 +1,253 @@
+"""Calls over the API: filtered, page by page, and each with its conversation, its decision and its ledger."""
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+
+from outdial.domain.outcome import DISPOSITIONS
+from outdial.studio.decisions import explain_decision, explain_reason
+from outdial.studio.resources.calls import MOST_BODY_BYTES, https_only
+from outdial.studio.transcript import Turn, turns_of
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    create_call,
+    create_campaign,
+    create_campaign_contact,
+    create_member,
+    create_tenant,
+    insert,
+)
+from tests.support.studio import ClientFor
+from tests.support.two_organizations import World
+
+
+@pytest.fixture
+async def campaign(connection: asyncpg.Connection) -> Campaign:
+    return await create_campaign(connection, await create_tenant(connection))
+
+
+@pytest.fixture
+async def viewer(connection: asyncpg.Connection, campaign: Campaign) -> UUID:
+    return await create_member(connection, campaign.tenant.organization_id, "viewer")
+
+
+def address(campaign: Campaign, rest: object = "") -> str:
+    return f"/api/v1/organizations/{campaign.tenant.organization_id}/calls" + (f"/{rest}" if rest else "")
+
+
+async def ended(connection: asyncpg.Connection, campaign: Campaign, **columns: Any) -> UUID:
+    entry = await create_campaign_contact(connection, campaign, status="completed", call_count=1)
+    defaults = {"status": "ended", "outcome": "answered", "disconnection_reason": "user_hangup"}
+    return await create_call(connection, entry, **{**defaults, **columns})
+
+
+async def ids(client: httpx.AsyncClient, campaign: Campaign, **query: Any) -> list[str]:
+    response = await client.get(address(campaign), params=query)
+    assert response.status_code == 200, response.text
+    return [item["id"] for item in response.json()["items"]]
+
+
+async def test_calls_come_newest_first_and_narrowed_by_what_is_asked(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
+) -> None:
+    second = await create_campaign(connection, campaign.tenant)
+    old = str(await ended(connection, campaign, created_at=NOW - timedelta(days=2)))
+    busy = str(await ended(connection, campaign, outcome="busy", created_at=NOW - timedelta(hours=1)))
+    live = str(await ended(connection, second, status="ongoing", outcome=None, disconnection_reason=None))
+    phone = await connection.fetchval("select phone from calls where id = $1", UUID(busy))
+    client = await client_for(viewer)
+
+    assert await ids(client, campaign) == [live, busy, old]
+    assert await ids(client, campaign, campaign_id=second.id) == [live]
+    assert await ids(client, campaign, status="ended") == [busy, old]
+    assert await ids(client, campaign, outcome="busy") == [busy]
+    assert await ids(client, campaign, since=(NOW - timedelta(hours=1)).isoformat()) == [live, busy]
+    assert await ids(client, campaign, until=(NOW - timedelta(hours=1)).isoformat()) == [old]
+    assert await ids(client, campaign, phone=phone) == [busy]
+    assert await ids(client, campaign, phone="+44") == []
+
+
+async def test_pages_of_calls_of_one_moment_come_to_each_once(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
+) -> None:
+    wanted = [str(await ended(connection, campaign)) for _ in range(5)]
+    client, seen, cursor = await client_for(viewer), [], None
+    while True:
+        more: dict[str, str] = {} if cursor is None else {"cursor": cursor}
+        answer = (await client.get(address(campaign), params={"limit": 2, **more})).json()
+        seen += [item["id"] for item in answer["items"]]
+        if (cursor := answer["next"]) is None:
+            break
+
+    assert seen == sorted(wanted, reverse=True)
+
+
+BAD = [
+    {"phone": "abc"},
+    {"since": "0001-01-01T00:00:00+23:59"},
+    {"until": "9999-12-31T23:59:59-23:59"},
+    {"cursor": "WyIyMDI2LTAzLTEwVDE3OjAwOjAwIiwgIjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMCJd"},
+]
+
+
+@pytest.mark.parametrize("query", BAD, ids=str)
+async def test_what_no_call_can_fit_is_refused(
+    client_for: ClientFor, campaign: Campaign, viewer: UUID, query: dict[str, str]
+) -> None:
+    response = await (await client_for(viewer)).get(address(campaign), params=query)
+
+    assert response.status_code == 400, response.text
+    assert response.json()["fields"]
+
+
+async def test_a_call_tells_what_was_said_what_it_came_to_and_what_it_cost(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
+) -> None:
+    call_id = await ended(
+        connection,
+        campaign,
+        transcript="Agent: Hello.\nUser: Hi,\nwho is it?\n",
+        recording_url="https://example.com/a.wav",
+        analysis='{"call_summary": "A talk"}',
+        cost_cents="12.3456",
+        duration_ms=61_000,
+    )
+
+    call = (await (await client_for(viewer)).get(address(campaign, call_id))).json()
+
+    assert call["turns"] == [
+        {"speaker": "agent", "text": "Hello."},
+        {"speaker": "user", "text": "Hi,\nwho is it?"},
+    ]
+    assert call["reason_in_words"] == ["A person answered.", "The contact is completed."]
+    assert (call["cost_cents"], call["duration_ms"]) == (12.3456, 61_000)
+    assert call["recording_url"] == "https://example.com/a.wav"
+    assert call["analysis"] == {"call_summary": "A talk"}
+
+
+async def test_the_ledger_of_a_call_comes_as_it_came_indented_and_bounded(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
+) -> None:
+    call_id = await ended(connection, campaign)
+    bodies = [b'{"event":"call_ended"}', b"\xff not json", b"[" + b"1," * MOST_BODY_BYTES]
+    for number, body in enumerate(bodies):
+        await insert(
+            connection,
+            "webhook_events",
+            organization_id=campaign.tenant.organization_id,
+            call_id=call_id,
+            source="webhook",
+            credential="default",
+            retell_call_id="call_1",
+            event="call_ended",
+            body=body,
+            body_sha256=bytes([number]) * 32,
+            received_at=NOW,
+            next_try_at=NOW,
+        )
+
+    events = (await (await client_for(viewer)).get(address(campaign, f"{call_id}/events"))).json()
+
+    assert [event["size"] for event in events] == [len(body) for body in bodies]
+    assert [event["is_cut"] for event in events] == [False, False, True]
+    assert json.loads(events[0]["body"]) == {"event": "call_ended"}
+    assert "\n" in events[0]["body"]
+    assert events[1]["body"] == "� not json"
+    assert len(events[2]["body"]) == MOST_BODY_BYTES
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "JavaScript:alert(1)",
+        " javascript:alert(1)",
+        "data:text/html,x",
+        "http://example.com/a.wav",
+        "https:/a.wav",
+        "https://",
+        "https://user:pass@example.com/",
+        "https://example.com/a\nb",
+        "//example.com/a.wav",
+        "https://[::1",
+        "",
+        None,
+    ],
+)
+async def test_an_address_that_a_browser_should_not_open_is_none(url: str | None) -> None:
+    assert https_only(url) is None
+
+
+async def test_a_recording_at_a_dangerous_address_is_not_given_out(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
+) -> None:
+    call_id = await ended(
+        connection, campaign, recording_url="javascript:alert(1)", public_log_url="javascript:alert(2)"
+    )
+
+    response = await (await client_for(viewer)).get(address(campaign, call_id))
+
+    assert "javascript" not in response.text
+    assert response.json()["recording_url"] is None
+
+
+@pytest.mark.parametrize(
+    ("transcript", "turns"),
+    [
+        ("", []),
+        ("\n \n", []),
+        ("Hello", [Turn("other", "Hello")]),
+        ("Agent: a\nAgent: b", [Turn("agent", "a"), Turn("agent", "b")]),
+        ("User: Agent: is a word", [Turn("user", "Agent: is a word")]),
+        ("Agent:\nUser: x", [Turn("user", "x")]),
+        ("Transfer Target: hi", [Turn("other", "hi")]),
+    ],
+)
+def test_a_transcript_is_read_turn_by_turn(transcript: str, turns: list[Turn]) -> None:
+    assert turns_of(transcript) == turns
+
+
+@pytest.mark.parametrize("reason", DISPOSITIONS)
+def test_every_reason_that_retell_gives_is_explained_with_what_follows(reason: str) -> None:
+    meaning, follows = explain_reason(reason)
+
+    assert meaning.endswith(".")
+    assert follows.endswith(".")
+
+
+def test_a_reason_that_is_not_known_yet_is_said_to_be_so() -> None:
+    assert explain_reason("brand_new")[1:] == explain_reason("no_concurrency_fallback")
+    assert explain_reason(None) == ["Retell has not said yet why the call ended."]
+
+
+@pytest.mark.parametrize("decision", [{}, {"local_times": "x"}, {"zone_key": 1}, {"local_times": {"UTC": None}}])
+def test_a_decision_of_another_form_is_explained_as_far_as_it_goes(decision: dict[str, Any]) -> None:
+    assert all(sentence.endswith(".") for sentence in explain_decision(decision))
+
+
+async def test_nothing_of_another_organization_is_there(two_organizations: World, client_for: ClientFor) -> None:
+    own, other = two_organizations.own, two_organizations.other
+    client = await client_for(own.people["owner"])
+    mine, theirs = own.tenant.organization_id, other.tenant.organization_id
+    service = await client_for(None)
+    their_call = (await service.get(f"/api/v1/organizations/{theirs}/calls")).json()["items"][0]["id"]
+    my_call = (await service.get(f"/api/v1/organizations/{mine}/calls")).json()["items"][0]["id"]
+    paths = [
+        f"{theirs}/calls",
+        f"{theirs}/calls/{their_call}",
+        f"{theirs}/calls/{my_call}",
+        f"{mine}/calls/{their_call}",
+        f"{mine}/calls/{their_call}/events",
+        f"{mine}/calls?campaign_id={other.fresh.id}",
+    ]
+
+    assert {path: (await client.get(f"/api/v1/organizations/{path}")).status_code for path in paths} == dict.fromkeys(
+        paths, 404
+    )
+    assert (await client.get(f"/api/v1/organizations/{mine}/calls/{my_call}")).status_code == 200

@@ -1,0 +1,328 @@
+"""Pages about calls and about the contacts of a campaign: what they show, and that all of it is shown as text."""
+
+import json
+import re
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    CampaignContact,
+    create_call,
+    create_campaign,
+    create_campaign_contact,
+    create_contact,
+    create_member,
+    create_tenant,
+    insert,
+)
+from tests.support.studio import BrowserFor
+from tests.support.two_organizations import World
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+MOST_BYTES = 60_000
+
+
+@pytest.fixture
+async def campaign(connection: asyncpg.Connection) -> Campaign:
+    return await create_campaign(connection, await create_tenant(connection))
+
+
+@pytest.fixture
+async def viewer(connection: asyncpg.Connection, campaign: Campaign) -> UUID:
+    return await create_member(connection, campaign.tenant.organization_id, "viewer")
+
+
+def home(campaign: Campaign) -> str:
+    return f"/o/{campaign.tenant.organization_id}"
+
+
+def contacts_of(campaign: Campaign) -> str:
+    return f"{home(campaign)}/campaigns/{campaign.id}/contacts"
+
+
+async def hostile_call(connection: asyncpg.Connection, campaign: Campaign) -> tuple[CampaignContact, UUID]:
+    contact = await create_contact(
+        connection,
+        campaign.tenant.organization_id,
+        name=HOSTILE,
+        email=HOSTILE,
+        company=HOSTILE,
+        notes=HOSTILE,
+        external_id=HOSTILE,
+    )
+    entry = await create_campaign_contact(
+        connection, campaign, contact, status_reason=HOSTILE, variables=json.dumps({HOSTILE: HOSTILE})
+    )
+    call_id = await create_call(
+        connection,
+        entry,
+        status="ended",
+        outcome="answered",
+        disconnection_reason=HOSTILE,
+        error=HOSTILE,
+        retell_call_id=HOSTILE,
+        transcript=f"Agent: {HOSTILE}\nUser: {HOSTILE}",
+        recording_url="javascript:alert(3)",
+        public_log_url="javascript:alert(4)",
+        analysis=json.dumps({"call_summary": HOSTILE, "custom_analysis_data": {HOSTILE: {HOSTILE: 1}}}),
+        decision=json.dumps({"zone_key": HOSTILE, "local_times": {HOSTILE: HOSTILE}}),
+        ended_at=NOW,
+    )
+    await insert(
+        connection,
+        "webhook_events",
+        organization_id=campaign.tenant.organization_id,
+        call_id=call_id,
+        source="webhook",
+        credential="default",
+        retell_call_id="call_1",
+        event=HOSTILE,
+        body=json.dumps({"x": HOSTILE}).encode(),
+        body_sha256=b"1" * 32,
+        received_at=NOW,
+        next_try_at=NOW,
+        error=HOSTILE,
+    )
+    return entry, call_id
+
+
+async def test_what_contacts_and_retell_say_is_shown_as_text_on_every_page(
+    connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
+) -> None:
+    entry, call_id = await hostile_call(connection, campaign)
+    await connection.execute("update campaigns set name = $2 where id = $1", campaign.id, HOSTILE)
+    browser = await browser_for(viewer)
+    pages = [
+        f"{home(campaign)}/calls",
+        f"{home(campaign)}/calls/{call_id}",
+        contacts_of(campaign),
+        f"{contacts_of(campaign)}?q=%3Cscript",
+        f"{contacts_of(campaign)}/{entry.id}",
+        f"{home(campaign)}/reports",
+    ]
+    for url in pages:
+        response = await browser.get(url)
+        assert response.status_code == 200, (url, response.text)
+        assert "&lt;script&gt;" in response.text, url
+        for part in ("<script>alert", "<img", "javascript:", "onerror=alert(2)>"):
+            assert part not in response.text, url
+        assert re.search(r"\sstyle=|\son\w+=\"", response.text) is None, url
+
+
+async def test_a_call_page_has_the_conversation_the_recording_the_analysis_the_decision_and_the_events(
+    connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
+) -> None:
+    entry = await create_campaign_contact(connection, campaign, status="completed")
+    call_id = await create_call(
+        connection,
+        entry,
+        status="ended",
+        outcome="answered",
+        disconnection_reason="user_hangup",
+        transcript="Agent: Good morning.\nUser: Who is it?",
+        recording_url="https://example.com/call.wav",
+        analysis='{"call_successful": true, "custom_analysis_data": {"wants_visit": "Tuesday"}}',
+        decision='{"zone_key": "America/New_York", "zone_source": "contact"}',
+        started_at=NOW,
+        ended_at=NOW + timedelta(seconds=61),
+        duration_ms=61_000,
+        cost_cents="12.34",
+    )
+
+    text = (await (await browser_for(viewer)).get(f"{home(campaign)}/calls/{call_id}")).text
+
+    assert '<audio controls preload="none" src="https://example.com/call.wav">' in text
+    assert re.search(r'<li class="agent"><span class="speaker">Agent</span>Good morning.</li>', text)
+    assert re.search(r'<li class="user"><span class="speaker">Contact</span>Who is it\?</li>', text)
+    assert "<dt>Call successful</dt><dd>Yes</dd>" in text
+    assert "<dt>Wants visit</dt><dd>Tuesday</dd>" in text
+    assert "A person answered." in text
+    assert "the contact&#39;s own entry says so" in text
+    assert "1:01" in text
+    assert "$0.12" in text
+    assert "13:00 in New York" in text
+
+
+async def test_a_long_call_stays_a_small_page(
+    connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
+) -> None:
+    entry = await create_campaign_contact(connection, campaign)
+    call_id = await create_call(
+        connection, entry, status="ended", transcript="\n".join(f"Agent: line {n} {'long ' * 9}" for n in range(5_000))
+    )
+    for number in range(12):
+        await insert(
+            connection,
+            "webhook_events",
+            organization_id=campaign.tenant.organization_id,
+            call_id=call_id,
+            source="webhook",
+            credential="default",
+            retell_call_id="call_1",
+            event="transcript_updated",
+            body=json.dumps({"words": [{"word": "a"}] * 20_000}).encode(),
+            body_sha256=bytes([number]) * 32,
+            received_at=NOW,
+            next_try_at=NOW,
+        )
+
+    response = await (await browser_for(viewer)).get(f"{home(campaign)}/calls/{call_id}")
+
+    assert "This is the beginning of a long conversation" in response.text
+    assert len(response.content) < MOST_BYTES
+
+
+async def test_a_full_list_of_calls_and_of_contacts_stays_a_small_page(
+    connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
+) -> None:
+    for number in range(55):
+        contact = await create_contact(connection, campaign.tenant.organization_id, name=f"Maximiliane Meier {number}")
+        entry = await create_campaign_contact(connection, campaign, contact, last_outcome="voicemail")
+        await create_call(connection, entry, status="ended", outcome="voicemail", started_at=NOW, duration_ms=1234)
+    browser = await browser_for(viewer)
+
+    for url in (contacts_of(campaign), f"{home(campaign)}/calls"):
+        response = await browser.get(url)
+        assert response.text.count("<tr>") == 51
+        assert len(response.content) < MOST_BYTES, url
+
+
+async def test_the_list_of_calls_keeps_its_filters_from_page_to_page(
+    connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
+) -> None:
+    for _ in range(52):
+        entry = await create_campaign_contact(connection, campaign)
+        await create_call(connection, entry, status="ended", outcome="busy")
+    browser = await browser_for(viewer)
+
+    first = await browser.get(f"{home(campaign)}/calls?outcome=busy&from=2026-03-10&to=2026-03-10")
+    found = re.search(r'href="([^"]+)" rel="next"', first.text)
+    assert found is not None
+    second = await browser.get(found[1].replace("&amp;", "&"))
+
+    assert second.text.count("<tr>") == 3
+    assert "outcome=busy" in found[1]
+    assert 'value="2026-03-10"' in second.text
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "says"),
+    [
+        ("", 200, "No calls yet"),
+        ("?outcome=busy", 200, "No call fits"),
+        ("?outcome=nonsense", 400, "choose from the lists"),
+        ("?from=soon", 400, "write it as 2026-12-24"),
+        ("?to=0001-01-01", 400, "from 1970 on"),
+        ("?campaign=00000000-0000-0000-0000-000000000000", 400, "There is no such campaign"),
+        ("?cursor=x", 400, "begin without one"),
+    ],
+)
+async def test_an_empty_list_of_calls_says_what_to_do(
+    browser_for: BrowserFor, campaign: Campaign, viewer: UUID, query: str, status: int, says: str
+) -> None:
+    response = await (await browser_for(viewer)).get(f"{home(campaign)}/calls{query}")
+
+    assert response.status_code == status
+    assert says in response.text
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"q": "ada"}, True),
+        ({"q": "+1 646"}, True),
+        ({"q": "555-0199"}, True),
+        ({"q": "crm-7", "by": "external_id"}, True),
+        ({"q": "ada", "order": "next_attempt"}, True),
+        ({"status": "pending"}, True),
+        ({"q": "+44"}, False),
+        ({"status": "failed", "order": "next_attempt"}, False),
+    ],
+)
+async def test_one_box_searches_names_and_numbers(
+    connection: asyncpg.Connection,
+    browser_for: BrowserFor,
+    campaign: Campaign,
+    viewer: UUID,
+    query: dict[str, str],
+    found: bool,
+) -> None:
+    contact = await create_contact(
+        connection, campaign.tenant.organization_id, name="Ada", phone="+16465550199", external_id="crm-7"
+    )
+    await create_campaign_contact(connection, campaign, contact)
+
+    response = await (await browser_for(viewer)).get(contacts_of(campaign), params=query)
+
+    assert response.status_code == 200
+    assert ("+16465550199" in response.text) is found
+    assert ("No contact fits" in response.text) is not found
+
+
+async def test_a_search_that_cannot_be_made_says_why(browser_for: BrowserFor, campaign: Campaign, viewer: UUID) -> None:
+    browser = await browser_for(viewer)
+
+    for query in ({"q": "x", "by": "phone"}, {"q": "x", "by": "nonsense"}, {"status": "nonsense"}, {"q": "\x00"}):
+        response = await browser.get(contacts_of(campaign), params=query)
+        assert response.status_code == 400, query
+        assert 'role="alert"' in response.text
+
+
+async def test_a_timeline_shows_attempts_and_what_people_did_by_time_with_the_zone_of_the_contact(
+    connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
+) -> None:
+    entry = await create_campaign_contact(connection, campaign, next_attempt_at=NOW + timedelta(hours=1))
+    await create_call(connection, entry, status="ended", outcome="busy", disconnection_reason="dial_busy")
+    await insert(
+        connection,
+        "audit_log",
+        organization_id=campaign.tenant.organization_id,
+        at=NOW + timedelta(minutes=1),
+        actor=str(viewer),
+        action="pause_campaign",
+        subject_type="campaign",
+        subject_id=str(campaign.id),
+    )
+
+    text = (await (await browser_for(viewer)).get(f"{contacts_of(campaign)}/{entry.id}")).text
+
+    places = [
+        text.index(part) for part in ("14:00 in New York", "Pause campaign", "Call 1</a>", "Came into the campaign")
+    ]
+    assert places == sorted(places)
+    assert re.search(r"by you, campaign", text)
+    assert "Tuesday, 13:00" in text
+
+
+async def test_pages_of_another_organization_are_not_there(browser_for: BrowserFor, two_organizations: World) -> None:
+    own, other = two_organizations.own, two_organizations.other
+    browser = await browser_for(own.people["owner"])
+    mine, theirs = own.tenant.organization_id, other.tenant.organization_id
+    my_campaign, their_campaign = own.spare_entry.campaign.id, other.spare_entry.campaign.id
+    paths = [
+        f"{theirs}/calls",
+        f"{theirs}/reports",
+        f"{mine}/campaigns/{their_campaign}/contacts",
+        f"{mine}/campaigns/{my_campaign}/contacts/{other.spare_entry.id}",
+        f"{mine}/campaigns/{own.fresh.id}/contacts/{own.spare_entry.id}",
+        f"{theirs}/campaigns/{their_campaign}/contacts/{other.spare_entry.id}",
+        f"{mine}/calls/{UUID(int=1)}",
+    ]
+
+    found = {path: (await browser.get(f"/o/{path}")).status_code for path in paths}
+
+    assert found == dict.fromkeys(paths, 404)
+
+
+async def test_somebody_who_is_not_signed_in_sees_no_page(browser_for: BrowserFor, campaign: Campaign) -> None:
+    browser: Any = await browser_for(None)
+
+    for path in (f"{home(campaign)}/calls", contacts_of(campaign), f"{home(campaign)}/reports"):
+        response = await browser.get(path)
+        assert response.status_code in (303, 401), path

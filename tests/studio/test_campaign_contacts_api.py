@@ -1,0 +1,341 @@
+"""The contacts of a campaign over the API: filtered, searched, page by page, and each with its history."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+
+from outdial.domain.ids import new_id
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    CampaignContact,
+    create_call,
+    create_campaign,
+    create_campaign_contact,
+    create_contact,
+    create_member,
+    create_tenant,
+    insert,
+)
+from tests.support.studio import ClientFor
+from tests.support.two_organizations import World
+
+DECISION = {
+    "zone_key": "America/New_York",
+    "zone_source": "number",
+    "local_times": {"America/New_York": "2026-03-10T13:00:00-04:00"},
+    "calling_hours": "open",
+    "do_not_call": "not listed",
+    "attempts": 0,
+    "max_attempts": 3,
+    "calls_in_24_hours": 1,
+    "daily_call_cap": 3,
+    "live_calls": 2,
+    "concurrency_limit": 20,
+    "reserved_inbound": 5,
+}
+PEOPLE = [
+    ("Ada Lovelace", "+12125550134", "crm-1"),
+    ("adam", "+12125550135", "crm-2"),
+    ("Bob", "+13105550134", None),
+    (None, "+442071838750", None),
+]
+
+
+async def people(connection: asyncpg.Connection, campaign: Campaign) -> dict[str | None, CampaignContact]:
+    entries = {}
+    for name, phone, external_id in PEOPLE:
+        contact = await create_contact(
+            connection, campaign.tenant.organization_id, name=name, phone=phone, external_id=external_id
+        )
+        entries[name] = await create_campaign_contact(connection, campaign, contact)
+    return entries
+
+
+@pytest.fixture
+async def campaign(connection: asyncpg.Connection) -> Campaign:
+    return await create_campaign(connection, await create_tenant(connection))
+
+
+@pytest.fixture
+async def viewer(connection: asyncpg.Connection, campaign: Campaign) -> UUID:
+    return await create_member(connection, campaign.tenant.organization_id, "viewer")
+
+
+def address(campaign: Campaign, contact: CampaignContact | None = None) -> str:
+    base = f"/api/v1/organizations/{campaign.tenant.organization_id}/campaigns/{campaign.id}/contacts"
+    return base if contact is None else f"{base}/{contact.id}"
+
+
+async def names(client: httpx.AsyncClient, campaign: Campaign, **query: Any) -> list[str | None]:
+    response = await client.get(address(campaign), params=query)
+    assert response.status_code == 200, response.text
+    return [item["name"] for item in response.json()["items"]]
+
+
+SEARCHES: list[tuple[Mapping[str, str], list[str | None]]] = [
+    ({"name": "ADA"}, ["Ada Lovelace", "adam"]),
+    ({"name": "ada l"}, ["Ada Lovelace"]),
+    ({"name": "lovelace"}, []),
+    ({"name": "%"}, []),
+    ({"phone": "+1 (212)"}, ["Ada Lovelace", "adam"]),
+    ({"phone": "1310"}, ["Bob"]),
+    ({"phone": "+12125550134"}, ["Ada Lovelace"]),
+    ({"phone_ends": "0134"}, ["Ada Lovelace", "Bob"]),
+    ({"phone_ends": "212 555-0135"}, ["adam"]),
+    ({"external_id": "crm-2"}, ["adam"]),
+    ({"external_id": "crm"}, []),
+    ({"name": "ada", "status": "failed"}, []),
+]
+
+
+@pytest.mark.parametrize(("query", "found"), SEARCHES, ids=str)
+async def test_a_search_finds_a_beginning_of_a_name_either_end_of_a_number_and_a_whole_external_id(
+    connection: asyncpg.Connection,
+    client_for: ClientFor,
+    campaign: Campaign,
+    viewer: UUID,
+    query: Mapping[str, str],
+    found: list[str | None],
+) -> None:
+    await people(connection, campaign)
+    elsewhere = await create_campaign(connection, campaign.tenant)
+    await create_campaign_contact(
+        connection,
+        elsewhere,
+        await create_contact(
+            connection, campaign.tenant.organization_id, name="Ada", phone="+12125550934", external_id="crm"
+        ),
+    )
+
+    assert sorted(await names(await client_for(viewer), campaign, **query), key=str) == sorted(found, key=str)
+
+
+async def test_filters_narrow_by_status_and_by_last_outcome(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
+) -> None:
+    entries = await people(connection, campaign)
+    await connection.execute(
+        "update campaign_contacts set last_outcome = 'busy' where id = any ($1)",
+        [entries["Bob"].id, entries["adam"].id],
+    )
+    await connection.execute(
+        "update campaign_contacts set status = 'failed', status_reason = 'busy after 3 attempts' where id = $1",
+        entries["Bob"].id,
+    )
+    client = await client_for(viewer)
+
+    assert await names(client, campaign, status="failed") == ["Bob"]
+    assert await names(client, campaign, outcome="busy") == ["adam", "Bob"]
+    assert await names(client, campaign, outcome="busy", status="pending") == ["adam"]
+    failed = (await client.get(address(campaign), params={"status": "failed"})).json()["items"][0]
+    assert failed["status_reason"] == "busy after 3 attempts"
+    assert failed["next_attempt_at"] is None
+
+
+async def test_those_that_wait_come_by_when_they_are_due(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
+) -> None:
+    entries = await people(connection, campaign)
+    for minutes, name in enumerate(["Bob", "Ada Lovelace", "adam"]):
+        await connection.execute(
+            "update campaign_contacts set next_attempt_at = $2 where id = $1",
+            entries[name].id,
+            NOW + timedelta(minutes=minutes),
+        )
+    await connection.execute("update campaign_contacts set status = 'skipped' where id = $1", entries[None].id)
+
+    assert await names(await client_for(viewer), campaign, order="next_attempt") == ["Bob", "Ada Lovelace", "adam"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{}, {"order": "next_attempt"}, {"name": "same"}, {"phone": "+1212"}, {"phone_ends": "5"}, {"status": "pending"}],
+)
+async def test_pages_of_any_order_come_to_each_contact_once(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID, query: dict[str, str]
+) -> None:
+    wanted = set()
+    for number in range(7):
+        contact = await create_contact(
+            connection, campaign.tenant.organization_id, name="Same", phone=f"+1212555{number}005"
+        )
+        wanted.add(str((await create_campaign_contact(connection, campaign, contact)).id))
+    client, seen, cursor = await client_for(viewer), [], None
+    while True:
+        more: dict[str, str] = {} if cursor is None else {"cursor": cursor}
+        response = (await client.get(address(campaign), params={**query, **more, "limit": "3"})).json()
+        assert len(response["items"]) <= 3
+        seen += [item["id"] for item in response["items"]]
+        if (cursor := response["next"]) is None:
+            break
+
+    assert sorted(seen) == sorted(wanted)
+
+
+BAD = [
+    {"phone": "abc"},
+    {"phone": "1" * 16},
+    {"phone_ends": "٣"},
+    {"name": "a\x00"},
+    {"external_id": "\x00"},
+    {"name": "a", "phone": "1"},
+    {"order": "next_attempt", "name": "a"},
+    {"order": "next_attempt", "status": "failed"},
+    {"cursor": "nonsense"},
+    {"cursor": "WyJhIiwgImIiXQ"},
+    {"name": "a", "cursor": "WyJcdTAwMDAiLCAiMDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwIl0"},
+]
+
+
+@pytest.mark.parametrize("query", BAD, ids=str)
+async def test_what_cannot_be_looked_for_is_refused_with_what_to_do(
+    client_for: ClientFor, campaign: Campaign, viewer: UUID, query: dict[str, str]
+) -> None:
+    response = await (await client_for(viewer)).get(address(campaign), params=query)
+
+    assert response.status_code == 400, response.text
+    assert response.json()["code"] == "INVALID_REQUEST"
+    assert response.json()["fields"]
+
+
+async def test_a_timeline_tells_each_attempt_the_decision_behind_it_and_what_is_planned(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
+) -> None:
+    entry = await create_campaign_contact(
+        connection,
+        campaign,
+        next_attempt_at=NOW + timedelta(minutes=30),
+        attempts=1,
+        call_count=1,
+        last_outcome="busy",
+        variables='{"visits": 2}',
+    )
+    call_id = await create_call(
+        connection,
+        entry,
+        status="ended",
+        outcome="busy",
+        disconnection_reason="dial_busy",
+        decision=json.dumps(DECISION),
+        ended_at=NOW,
+        duration_ms=0,
+        cost_cents="1.5",
+    )
+    for subject in (str(campaign.id), str(entry.contact.id), str(new_id(NOW))):
+        await insert(
+            connection,
+            "audit_log",
+            organization_id=campaign.tenant.organization_id,
+            at=NOW,
+            actor="service",
+            action="start_campaign",
+            subject_type="campaign",
+            subject_id=subject,
+        )
+
+    timeline = (await (await client_for(viewer)).get(address(campaign, entry))).json()
+
+    assert timeline["contact"]["id"] == str(entry.id)
+    assert timeline["variables"] == {"visits": 2}
+    assert timeline["planned"]["at"] == "2026-03-10T17:30:00Z"
+    assert [entry["subject_id"] for entry in timeline["audit"]] == [str(entry.contact.id), str(campaign.id)]
+    [attempt] = timeline["attempts"]
+    assert (attempt["call_id"], attempt["outcome"], attempt["cost_cents"]) == (str(call_id), "busy", 1.5)
+    assert attempt["reason_in_words"][0] == "The line was busy."
+    assert attempt["decision"] == DECISION
+    assert attempt["decision_in_words"] == [
+        "The contact is in America/New York: the phone number lies there.",
+        "It was Tuesday 13:00 in America/New York, within the campaign's calling hours.",
+        "The number was not on the do-not-call list.",
+        "0 of at most 3 attempts had been made.",
+        "The number had had 1 call in 24 hours; the organization allows 3.",
+        "The account had 2 of 20 calls under way, 5 of them kept for inbound calls.",
+    ]
+
+
+PLANS = [
+    ({"status": "calling"}, {}, None, "A call is under way."),
+    ({"status": "failed"}, {}, None, "No further call is planned."),
+    ({}, {"status": "paused"}, None, "paused"),
+    ({}, {"calling_hours": '{"monday": [["09:00", "10:00"]]}'}, "2026-03-16T13:00:00Z", "calling hours open"),
+    ({}, {}, "2026-03-10T17:00:00Z", "free line"),
+]
+
+
+@pytest.mark.parametrize(("contact", "of_campaign", "at", "reason"), PLANS)
+async def test_what_is_planned_is_said_with_its_reason(
+    connection: asyncpg.Connection,
+    client_for: ClientFor,
+    contact: dict[str, Any],
+    of_campaign: dict[str, Any],
+    at: str | None,
+    reason: str,
+) -> None:
+    tenant = await create_tenant(connection)
+    campaign = await create_campaign(connection, tenant, **of_campaign)
+    entry = await create_campaign_contact(connection, campaign, **contact)
+    client = await client_for(await create_member(connection, tenant.organization_id, "viewer"))
+
+    planned = (await client.get(address(campaign, entry))).json()["planned"]
+
+    assert planned["at"] == at
+    assert reason in planned["reason"]
+
+
+async def test_a_number_on_the_do_not_call_list_will_be_skipped(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
+) -> None:
+    entry = await create_campaign_contact(connection, campaign)
+    await insert(
+        connection,
+        "do_not_call",
+        organization_id=campaign.tenant.organization_id,
+        phone=entry.contact.phone,
+        source="manual",
+    )
+
+    timeline = (await (await client_for(viewer)).get(address(campaign, entry))).json()
+
+    assert timeline["do_not_call"] is True
+    assert timeline["planned"] == {"at": None, "reason": "The number is on the do-not-call list: it will be skipped."}
+
+
+async def test_nothing_of_another_organization_is_there_not_even_below_a_parent_of_ones_own(
+    connection: asyncpg.Connection, client_for: ClientFor, two_organizations: World
+) -> None:
+    own, other = two_organizations.own, two_organizations.other
+    client = await client_for(own.people["owner"])
+    mine, theirs = own.tenant.organization_id, other.tenant.organization_id
+    my_campaign, their_campaign = own.spare_entry.campaign.id, other.spare_entry.campaign.id
+    paths = [
+        f"{theirs}/campaigns/{their_campaign}/contacts",
+        f"{mine}/campaigns/{their_campaign}/contacts",
+        f"{theirs}/campaigns/{their_campaign}/contacts/{other.spare_entry.id}",
+        f"{mine}/campaigns/{their_campaign}/contacts/{other.spare_entry.id}",
+        f"{mine}/campaigns/{my_campaign}/contacts/{other.spare_entry.id}",
+        f"{mine}/campaigns/{own.fresh.id}/contacts/{own.spare_entry.id}",
+        f"{mine}/campaigns/{their_campaign}/charts",
+    ]
+
+    assert {path: (await client.get(f"/api/v1/organizations/{path}")).status_code for path in paths} == dict.fromkeys(
+        paths, 404
+    )
+    assert (await client.get(address(own.spare_entry.campaign, own.spare_entry))).status_code == 200
+
+
+async def test_a_secret_key_sees_all_and_nobody_without_credentials_sees_anything(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign
+) -> None:
+    await people(connection, campaign)
+    service = await client_for(None)
+    assert len((await service.get(address(campaign))).json()["items"]) == len(PEOPLE)
+
+    service.headers.pop("apikey")
+    assert (await service.get(address(campaign))).status_code == 401

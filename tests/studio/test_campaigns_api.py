@@ -1,0 +1,329 @@
+"""Campaigns over the API: listed, created once, edited by one at a time, run by who may, and told how far they are."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from tests.support.factories import (
+    NOW,
+    create_calling,
+    create_campaign,
+    create_campaign_contact,
+)
+from tests.support.two_organizations import World
+
+ClientFor = Callable[[UUID | None], Any]
+NEW = {"name": "Spring", "retell_agent_id": "agent_1", "from_number": "+12125550123"}
+
+
+@pytest.fixture
+def base(two_organizations: World) -> str:
+    return f"/api/v1/organizations/{two_organizations.own.tenant.organization_id}/campaigns"
+
+
+@pytest.fixture
+async def operator(two_organizations: World, client_for: ClientFor) -> Any:
+    return await client_for(two_organizations.own.people["operator"])
+
+
+@pytest.fixture
+async def viewer(two_organizations: World, client_for: ClientFor) -> Any:
+    return await client_for(two_organizations.own.people["viewer"])
+
+
+async def test_a_campaign_is_created_as_a_draft_with_the_defaults_and_written_down(
+    operator: Any, base: str, connection: asyncpg.Connection
+) -> None:
+    created = await operator.post(base, json=NEW)
+
+    assert created.status_code == 201, created.text
+    campaign = created.json()
+    assert (campaign["status"], campaign["batch_size"], campaign["max_attempts"]) == ("draft", 10, 3)
+    found = await operator.get(f"{base}/{campaign['id']}")
+    assert found.json() == campaign
+    assert found.headers["etag"]
+    audit = await connection.fetchrow(
+        "select action, details::text from audit_log where subject_id = $1", campaign["id"]
+    )
+    assert tuple(audit) == ("create_campaign", '{"name": "Spring"}')
+
+
+async def test_the_same_key_creates_one_campaign(operator: Any, base: str, connection: asyncpg.Connection) -> None:
+    answers = [await operator.post(base, json=NEW, headers={"idempotency-key": "once"}) for _ in range(2)]
+
+    assert answers[0].json() == answers[1].json()
+    assert answers[1].headers["idempotency-replayed"] == "true"
+    assert await connection.fetchval("select count(*) from campaigns where name = 'Spring' and status = 'draft'") == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "named", "words"),
+    [
+        ({"name": ""}, "name", "at least 1"),
+        ({"name": "  "}, "name", "Give 1 to 200"),
+        ({"from_number": "12"}, "from_number", "E.164"),
+        ({"batch_size": 0}, "batch_size", "greater"),
+        ({"calling_hours": {"funday": []}}, "calling_hours", "Unknown key"),
+        ({"retry_policy": {"busy": {"delays": ["soon"]}}}, "retry_policy", "not a duration"),
+        ({"scheduled_at": "2026-12-01T09:00:00"}, "scheduled_at", "timezone"),
+        ({"colour": "red"}, "colour", "not permitted"),
+        ({"provider_account_id": None, "max_attempts": 51}, "max_attempts", "50"),
+    ],
+)
+async def test_what_cannot_be_used_is_named(
+    operator: Any, base: str, fields: dict[str, Any], named: str, words: str
+) -> None:
+    refused = await operator.post(base, json=NEW | fields)
+
+    assert refused.status_code == 400, refused.text
+    assert words in refused.json()["fields"][named]
+
+
+async def test_the_account_must_be_named_where_there_are_two(
+    operator: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    await connection.execute(
+        "insert into provider_accounts (organization_id, name, credential) values ($1, 'Second', 'second')",
+        two_organizations.own.tenant.organization_id,
+    )
+
+    refused = await operator.post(base, json=NEW)
+    account_id = str(two_organizations.own.tenant.provider_account_id)
+    created = await operator.post(base, json=NEW | {"provider_account_id": account_id})
+    foreign = str(two_organizations.other.tenant.provider_account_id)
+    others = await operator.post(base, json=NEW | {"provider_account_id": foreign})
+
+    assert (refused.status_code, list(refused.json()["fields"])) == (400, ["provider_account_id"])
+    assert created.json()["provider_account_id"] == account_id
+    assert others.status_code == 409
+
+
+async def test_a_change_keeps_the_rest_and_an_outdated_one_is_refused(
+    operator: Any, base: str, connection: asyncpg.Connection
+) -> None:
+    campaign = (await operator.post(base, json=NEW)).json()
+    url = f"{base}/{campaign['id']}"
+    seen = (await operator.get(url)).headers["etag"]
+
+    changed = await operator.patch(url, json={"name": "Summer"}, headers={"if-match": seen})
+    late = await operator.patch(url, json={"batch_size": 5}, headers={"if-match": seen})
+    unconditional = await operator.patch(url, json={"batch_size": 5, "max_concurrency": None})
+
+    assert changed.json() == campaign | {"name": "Summer"}
+    assert changed.headers["etag"] != seen
+    assert (late.status_code, late.json()["code"]) == (412, "OUTDATED")
+    assert (unconditional.status_code, unconditional.json()["batch_size"]) == (200, 5)
+    audit = await connection.fetch(
+        "select details::text from audit_log where subject_id = $1 and action = 'edit_campaign' order by id",
+        campaign["id"],
+    )
+    assert [row["details"] for row in audit] == ['{"changed": ["name"]}', '{"changed": ["batch_size"]}']
+
+
+async def test_a_change_that_cannot_be_used_leaves_everything_as_it_is(operator: Any, base: str) -> None:
+    campaign = (await operator.post(base, json=NEW)).json()
+    url = f"{base}/{campaign['id']}"
+
+    for changes, named in [
+        ({"name": None}, "name"),
+        ({"name": "Fine", "from_number": "nobody"}, "from_number"),
+        ({"calling_hours": {"monday": [["20:00", "09:00"]]}}, "calling_hours"),
+        ({"status": "active"}, "status"),
+    ]:
+        refused = await operator.patch(url, json=changes)
+        assert (refused.status_code, named in refused.json()["fields"]) == (400, True), refused.text
+    assert (await operator.get(url)).json() == campaign
+
+
+async def test_a_campaign_at_work_keeps_its_settings(
+    operator: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    campaign = await create_campaign(connection, two_organizations.own.tenant)
+
+    refused = await operator.patch(f"{base}/{campaign.id}", json={"batch_size": 5})
+
+    assert (refused.status_code, refused.json()["status"]) == (409, "active")
+    assert "pause it first" in refused.json()["message"]
+
+
+async def test_a_scheduled_campaign_keeps_a_time(
+    operator: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    later = NOW + timedelta(days=1)
+    campaign = await create_campaign(
+        connection, two_organizations.own.tenant, status="scheduled", scheduled_at=later, next_batch_at=None
+    )
+
+    moved = await operator.patch(f"{base}/{campaign.id}", json={"scheduled_at": "2026-03-12T09:00:00+01:00"})
+    removed = await operator.patch(f"{base}/{campaign.id}", json={"scheduled_at": None})
+
+    assert moved.json()["scheduled_at"] == "2026-03-12T08:00:00Z"
+    assert list(removed.json()["fields"]) == ["scheduled_at"]
+
+
+async def test_the_list_is_paged_from_the_newest_and_filtered_by_status_and_name(
+    viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    tenant = two_organizations.own.tenant
+    for number, status in enumerate(["draft", "draft", "paused"]):
+        await create_campaign(
+            connection, tenant, name=f"Autumn {number}", status=status, created_at=NOW + timedelta(minutes=number)
+        )
+
+    first = (await viewer.get(base, params={"limit": 2, "name": "AUTUMN"})).json()
+    second = (await viewer.get(base, params={"limit": 2, "name": "autumn", "cursor": first["next"]})).json()
+    drafts = (await viewer.get(base, params={"status": "draft"})).json()
+    everything = (await viewer.get(base)).json()
+
+    assert [campaign["name"] for campaign in first["items"]] == ["Autumn 2", "Autumn 1"]
+    assert [campaign["name"] for campaign in second["items"]] == ["Autumn 0"]
+    assert second["next"] is None
+    assert {campaign["name"] for campaign in drafts["items"]} == {"Autumn 0", "Autumn 1"}
+    assert len(everything["items"]) == 5
+    assert (await viewer.get(base, params={"status": "asleep"})).status_code == 400
+    assert (await viewer.get(base, params={"cursor": "nonsense"})).status_code == 400
+
+
+async def test_progress_is_counted_with_its_rate_and_what_is_left(
+    viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    tenant = two_organizations.own.tenant
+    campaign = await create_campaign(connection, tenant, started_at=NOW - timedelta(minutes=2))
+    for outcome, cost in (("answered", 7.5), ("busy", None), ("busy", 1)):
+        await create_calling(
+            connection, campaign, status="ended", outcome=outcome, cost_cents=cost, duration_ms=1000, created_at=NOW
+        )
+    await create_calling(connection, campaign, status="ongoing", created_at=NOW)
+    await create_campaign_contact(connection, campaign, status="completed")
+    await create_campaign_contact(connection, campaign, next_attempt_at=NOW)
+
+    progress = (await viewer.get(f"{base}/{campaign.id}/progress")).json()
+    listed = {item["id"]: item for item in (await viewer.get(base)).json()["items"]}
+
+    assert progress == {
+        "total": 6,
+        "finished": 1,
+        "live_calls": 1,
+        "ended_calls": 3,
+        "contacts": {"calling": 4, "completed": 1, "pending": 1},
+        "outcomes": {"answered": 1, "busy": 2},
+        "cost_cents": 8.5,
+        "talk_ms": 3000,
+        "calls_per_minute": 2.0,
+        "ms_left": 150_000,
+        "waiting": None,
+    }
+    assert listed[str(campaign.id)]["progress"] == progress
+
+
+async def test_a_resting_campaign_says_why(
+    viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    later = NOW + timedelta(days=1)
+    campaign = await create_campaign(
+        connection, two_organizations.own.tenant, status="scheduled", scheduled_at=later, next_batch_at=None
+    )
+
+    waiting = (await viewer.get(f"{base}/{campaign.id}/progress")).json()["waiting"]
+
+    assert waiting == {
+        "code": "scheduled",
+        "sentence": "It starts at 2026-03-11T17:00:00.000Z",
+        "at": "2026-03-11T17:00:00Z",
+    }
+
+
+async def test_a_campaign_is_started_paused_resumed_and_cancelled(
+    operator: Any, base: str, connection: asyncpg.Connection
+) -> None:
+    campaign = (await operator.post(base, json=NEW)).json()
+    url = f"{base}/{campaign['id']}"
+    empty = await operator.post(f"{url}/start")
+    assert (empty.status_code, empty.json()["status"]) == (409, "draft")
+    assert "import some first" in empty.json()["message"]
+    row = await connection.fetchrow(
+        "select id from contacts where organization_id = $1 limit 1", UUID(campaign["organization_id"])
+    )
+    await connection.execute(
+        "insert into campaign_contacts (organization_id, campaign_id, contact_id, phone, zone_key, next_attempt_at)"
+        " select organization_id, $1, id, phone, zone_key, $2 from contacts where id = $3",
+        UUID(campaign["id"]),
+        NOW,
+        row["id"],
+    )
+
+    assert (await operator.post(f"{url}/pause")).status_code == 409
+    steps = [
+        (await operator.post(f"{url}/{step}", **options)).json()
+        for step, options in [
+            ("start", {}),
+            ("start", {}),
+            ("process-batch", {"json": {"batch_size": 3}}),
+            ("pause", {}),
+            ("resume", {}),
+            ("cancel", {"json": {"hang_up": True}}),
+        ]
+    ]
+
+    assert [(step["status"], step["changed"]) for step in steps] == [
+        ("active", True),
+        ("active", False),
+        ("active", True),
+        ("paused", True),
+        ("active", True),
+        ("cancelling", True),
+    ]
+    stored = await connection.fetchrow(
+        "select hang_up, next_batch_size from campaigns where id = $1", UUID(campaign["id"])
+    )
+    assert tuple(stored) == (True, 3)
+    assert (await operator.post(f"{url}/process-batch", json={"batch_size": 1001})).status_code == 400
+
+
+async def test_a_viewer_looks_and_changes_nothing(
+    viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    campaign = await create_campaign(connection, two_organizations.own.tenant)
+    url = f"{base}/{campaign.id}"
+
+    looks = [await viewer.get(path) for path in (base, url, f"{url}/progress")]
+    tries = [
+        await viewer.post(base, json=NEW),
+        await viewer.patch(url, json={"name": "Mine"}),
+        *[await viewer.post(f"{url}/{step}") for step in ("start", "pause", "resume", "cancel", "process-batch")],
+    ]
+
+    assert [answer.status_code for answer in looks] == [200, 200, 200]
+    assert [answer.status_code for answer in tries] == [403] * 7
+    assert await connection.fetchval("select status from campaigns where id = $1", campaign.id) == "active"
+
+
+async def test_another_organizations_campaigns_are_not_there(
+    operator: Any, base: str, client_for: ClientFor, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    theirs = await create_campaign(connection, two_organizations.other.tenant)
+    organization_id = two_organizations.other.tenant.organization_id
+    outsider = await client_for(two_organizations.own.people["outsider"])
+    service = await client_for(None)
+
+    for url in (
+        f"{base}/{theirs.id}",
+        f"/api/v1/organizations/{organization_id}/campaigns/{theirs.id}",
+        f"{base}/{uuid4()}",
+    ):
+        answers = [
+            await operator.get(url),
+            await operator.get(f"{url}/progress"),
+            await operator.patch(url, json={"name": "Mine"}),
+            *[await operator.post(f"{url}/{step}") for step in ("start", "pause", "resume", "cancel", "process-batch")],
+        ]
+        assert [answer.status_code for answer in answers] == [404] * 8
+    # The secret key may do everything, and the address must name the right organization all the same.
+    assert (await service.post(f"{base}/{theirs.id}/pause")).status_code == 404
+    assert (await outsider.get(base)).status_code == 404
+    assert (await (await client_for(None)).get(base)).status_code == 200
+    assert await connection.fetchval("select status from campaigns where id = $1", theirs.id) == "active"

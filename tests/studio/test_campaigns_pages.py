@@ -1,0 +1,409 @@
+"""The pages of campaigns: what they show to whom, the form with what was typed into it, and what its buttons do."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from html import unescape
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+
+from tests.support.factories import (
+    NOW,
+    create_calling,
+    create_campaign,
+    create_campaign_contact,
+    insert,
+)
+from tests.support.studio import Browser
+from tests.support.two_organizations import World
+
+BrowserFor = Callable[[UUID | None], Any]
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+FORM: dict[str, Any] = {
+    "name": "Spring <b>",
+    "retell_agent_id": "agent_7",
+    "from_number": "+12125550123",
+    "batch_size": "20",
+    "max_attempts": "4",
+    "max_concurrency": "",
+    "schedule": "now",
+    "zone": "Europe/Paris",
+    "monday_from": ["09:00", "14:00"],
+    "monday_to": ["12:00", "00:00"],
+    "excluded_dates": "2026-12-25, 2027-01-01",
+    "variables": "offer = spring = 20 %\n\nagent_name=Ada",
+}
+
+
+@pytest.fixture
+def base(two_organizations: World) -> str:
+    return f"/o/{two_organizations.own.tenant.organization_id}/campaigns"
+
+
+@pytest.fixture
+async def operator(two_organizations: World, browser_for: BrowserFor) -> Any:
+    return await browser_for(two_organizations.own.people["operator"])
+
+
+@pytest.fixture
+async def viewer(two_organizations: World, browser_for: BrowserFor) -> Any:
+    return await browser_for(two_organizations.own.people["viewer"])
+
+
+def main_of(html: str) -> str:
+    """The text of a page's content, as a reader sees it."""
+    content = html[html.index("<main") : html.index("</main>")]
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", content)))
+
+
+async def test_the_list_shows_how_far_each_campaign_is_and_why_it_waits(
+    viewer: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    tenant = two_organizations.own.tenant
+    campaign = await create_campaign(
+        connection, tenant, name="Late <i>", status="paused", paused_reason="lunch", next_batch_at=None
+    )
+    await create_calling(connection, campaign, status="ended", outcome="answered")
+    await create_campaign_contact(connection, campaign, status="completed")
+
+    page = await viewer.get(base)
+
+    assert page.status_code == 200
+    text = main_of(page.text)
+    assert "Late <i>" in text
+    assert "<i>" not in page.text
+    assert "1 of 2 50 %" in text
+    assert "It was paused: lunch." in text
+    assert "Completed: 1" in text
+    assert "New campaign" not in text
+    assert len(page.content) < 60_000
+
+
+async def test_a_list_without_campaigns_says_what_to_do(
+    operator: Browser, viewer: Browser, base: str, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("delete from campaigns")
+
+    assert "Make one, import its contacts" in main_of((await operator.get(base)).text)
+    assert "Somebody who may run campaigns" in main_of((await viewer.get(base)).text)
+    assert "No campaign fits" in main_of((await viewer.get(base, params={"name": "x", "status": "nonsense"})).text)
+
+
+async def test_the_form_begins_with_the_defaults_and_the_agent_and_number_of_the_campaign_before(
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    await insert(
+        connection,
+        "phone_numbers",
+        organization_id=two_organizations.own.tenant.organization_id,
+        provider_account_id=two_organizations.own.tenant.provider_account_id,
+        phone="+12125550199",
+        nickname="Front desk",
+        retell_agent_id="agent_9",
+    )
+
+    page = (await operator.get(f"{base}/new")).text
+
+    assert 'name="retell_agent_id" type="text" value="agent_1"' in page
+    assert 'name="from_number" type="tel" value="+12125550000"' in page
+    assert '<option value="+12125550199">Front desk</option>' in page
+    assert '<option value="agent_9">' in page
+    assert page.count('value="09:00"') == 5
+    assert re.search(r'<option value="30m" selected>30 minutes', page)
+    assert len(page) < 60_000
+    assert "style=" not in page
+    assert not re.search(r"<script[^>]*>(?!</script>)", page)
+
+
+async def test_a_form_makes_a_draft_once_and_goes_on_to_its_contacts(
+    operator: Browser, base: str, connection: asyncpg.Connection
+) -> None:
+    chosen = {"retry_busy_delay": ["15m", "", "1d"], "retry_busy_attempts": "2", "retry_ivr_delay": ["1d", "", ""]}
+    sent = FORM | chosen | {"key": "once"}
+
+    answers = [await operator.post_form(base, sent, page=f"{base}/new") for _ in range(2)]
+
+    row = await connection.fetchrow(
+        "select id, name, status, batch_size, max_attempts, max_concurrency, scheduled_at, calling_hours::text,"
+        " retry_policy::text, dynamic_variables::text from campaigns where retell_agent_id = 'agent_7'"
+    )
+    assert [answer.headers["location"] for answer in answers] == [f"{base}/{row['id']}/import"] * 2
+    assert tuple(row)[1:7] == ("Spring <b>", "draft", 20, 4, None, None)
+    hours, policy, variables = (msgspec.json.decode(row[column]) for column in list(row.keys())[7:])
+    assert hours == {
+        "monday": [["09:00", "12:00"], ["14:00", "24:00"]],
+        "excluded_dates": ["2026-12-25", "2027-01-01"],
+    }
+    assert policy == {
+        "busy": {"delays": ["15m", "15m", "1d"], "max_attempts": 2},
+        "ivr": {"delays": ["1d"], "max_attempts": 100},
+    }
+    assert variables == {"offer": "spring = 20 %", "agent_name": "Ada"}
+
+
+async def test_a_schedule_is_read_in_the_zone_that_was_chosen(
+    operator: Browser, base: str, connection: asyncpg.Connection
+) -> None:
+    await operator.post_form(base, FORM | {"schedule": "at", "scheduled_local": "2026-07-01T09:00"})
+
+    at = await connection.fetchval("select scheduled_at from campaigns where retell_agent_id = 'agent_7'")
+    assert at.isoformat() == "2026-07-01T07:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("fields", "named", "words"),
+    [
+        ({"name": ""}, "name", "Give the campaign a name"),
+        ({"from_number": "123"}, "from_number", "give E.164"),
+        ({"batch_size": "many"}, "batch_size", "whole number"),
+        ({"batch_size": "1001"}, "batch_size", "from 1 to 1000"),
+        ({"max_attempts": ""}, "max_attempts", "whole number"),
+        ({"max_concurrency": "-1"}, "max_concurrency", "whole number"),
+        ({"schedule": "at", "scheduled_local": "soon"}, "scheduled_local", "Give a day and a time"),
+        # The clocks of Paris go forward at two.
+        (
+            {"schedule": "at", "scheduled_local": "2026-03-29T02:30"},
+            "scheduled_local",
+            "that the clocks of the zone show",
+        ),
+        ({"schedule": "at", "scheduled_local": "2026-07-01T09:00", "zone": "Mars"}, "zone", "from the list"),
+        ({"monday_from": ["09:00"], "monday_to": [""]}, "calling_hours", "both the beginning and the end"),
+        ({"monday_from": ["12:00"], "monday_to": ["09:00"]}, "calling_hours", "must end after it starts"),
+        ({"monday_from": [], "monday_to": []}, "calling_hours", "Open at least"),
+        ({"excluded_dates": "Christmas"}, "calling_hours", "is not a date"),
+        ({"retry_busy_delay": ["soon"]}, "retry_policy", "is not a duration"),
+        ({"variables": "offer"}, "variables", "name = value"),
+        ({"provider_account_id": "none"}, "provider_account_id", "Choose an account"),
+    ],
+)
+async def test_a_form_with_a_mistake_is_shown_again_with_what_was_typed(
+    operator: Browser, base: str, connection: asyncpg.Connection, fields: dict[str, Any], named: str, words: str
+) -> None:
+    page = await operator.post_form(base, FORM | fields)
+
+    assert page.status_code == 400
+    assert f'href="#field-{named}"' in page.text
+    assert words in main_of(page.text)
+    # Each field but the one that is wrong is as it was typed.
+    kept = FORM | fields
+    for name in ("name", "retell_agent_id", "from_number", "batch_size", "max_attempts"):
+        assert f'name="{name}"' in page.text
+        assert f'value="{str(kept[name]).replace("<b>", "&lt;b&gt;")}"' in page.text
+    assert f">{kept['variables']}</textarea>" in unescape(page.text)
+    assert await connection.fetchval("select count(*) from campaigns where retell_agent_id = 'agent_7'") == 0
+
+
+async def test_an_edit_shows_what_is_stored_and_keeps_what_it_does_not_show(
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    campaign = await create_campaign(
+        connection,
+        two_organizations.own.tenant,
+        status="draft",
+        next_batch_at=None,
+        calling_hours='{"weekend": [["09:15", "24:00"]]}',
+        retry_policy='{"jitter": 0.5, "busy": {"delays": ["90s"], "max_attempts": 40}}',
+        dynamic_variables='{"offer": "spring"}',
+    )
+    url = f"{base}/{campaign.id}/edit"
+
+    page = (await operator.get(url)).text
+    seen = re.search(r'name="seen" value="([^"]+)"', page)
+    assert seen is not None
+    saved = await operator.post_form(
+        url, FORM | {"seen": unescape(seen[1]), "retry_busy_delay": ["90s"], "retry_busy_attempts": "40"}
+    )
+
+    assert page.count('value="09:15"') == 2
+    assert "90 seconds" in page
+    assert ">40 attempts" in page
+    assert ">offer = spring</textarea>" in page
+    assert saved.headers["location"] == f"{base}/{campaign.id}"
+    row = await connection.fetchrow("select name, retry_policy::text from campaigns where id = $1", campaign.id)
+    assert row["name"] == "Spring <b>"
+    assert msgspec.json.decode(row["retry_policy"]) == {
+        "jitter": 0.5,
+        "busy": {"delays": ["90s"], "max_attempts": 40},
+    }
+
+
+async def test_an_edit_that_somebody_else_has_overtaken_is_shown_again_and_can_be_saved_then(
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    campaign = await create_campaign(connection, two_organizations.own.tenant, status="draft", next_batch_at=None)
+    url = f"{base}/{campaign.id}/edit"
+
+    overtaken = await operator.post_form(url, FORM | {"seen": '"older"'})
+    seen = re.search(r'name="seen" value="([^"]+)"', overtaken.text)
+    assert seen is not None
+    saved = await operator.post_form(url, FORM | {"seen": unescape(seen[1])})
+
+    assert overtaken.status_code == 412
+    assert "Somebody else has changed these settings" in main_of(overtaken.text)
+    assert 'value="agent_7"' in overtaken.text
+    assert saved.status_code == 303
+
+
+async def test_a_campaign_at_work_is_not_edited(
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    campaign = await create_campaign(connection, two_organizations.own.tenant)
+
+    asked = await operator.get(f"{base}/{campaign.id}/edit")
+    tried = await operator.post_form(f"{base}/{campaign.id}/edit", FORM)
+
+    assert asked.headers["location"] == f"{base}/{campaign.id}"
+    assert tried.status_code == 409
+    assert "pause it first" in main_of(tried.text)
+
+
+async def test_the_page_of_a_campaign_shows_its_counters_and_what_may_be_done(
+    operator: Browser, viewer: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    campaign = await create_campaign(
+        connection,
+        two_organizations.own.tenant,
+        started_at=NOW - timedelta(minutes=1),
+        dynamic_variables='{"offer": "<script>"}',
+    )
+    for outcome in ("answered", "busy", "busy"):
+        await create_calling(
+            connection, campaign, status="ended", outcome=outcome, cost_cents=50, duration_ms=60_000, created_at=NOW
+        )
+    await create_calling(connection, campaign, status="ongoing", created_at=NOW)
+    await create_campaign_contact(connection, campaign)
+
+    running = (await operator.get(f"{base}/{campaign.id}")).text
+    looked_at = (await viewer.get(f"{base}/{campaign.id}")).text
+
+    text = main_of(running)
+    assert "0 of 5 contacts are done" in text
+    assert "Live calls 1" in text
+    assert "Cost $1.50" in text
+    assert "Talk time 3:00" in text
+    assert "Calls a minute 4.0" in text
+    assert "Busy 2" in text
+    assert "Dialing now." in text
+    assert "1 contact that waits is not called any more" in text
+    assert "1 call is ended in the middle" in text
+    assert "<script>" not in running[running.index("<main") :]
+    assert f'action="{base}/{campaign.id}/pause"' in running
+    assert "action=" not in looked_at[looked_at.index("<main") :].replace('action="' + f'{base}/{campaign.id}"', "")
+    assert len(running) < 60_000
+
+
+@pytest.mark.parametrize(
+    ("status", "labels"),
+    [
+        ("draft", ["Import contacts", "Edit", "Start", "Cancel"]),
+        ("scheduled", ["Import contacts", "Edit", "Start now", "Cancel"]),
+        ("active", ["Import contacts", "Look again now", "Pause", "Cancel"]),
+        ("paused", ["Import contacts", "Edit", "Resume", "Cancel"]),
+        ("completed", []),
+        ("cancelled", []),
+    ],
+)
+async def test_each_state_offers_what_it_allows(
+    operator: Browser,
+    base: str,
+    connection: asyncpg.Connection,
+    two_organizations: World,
+    status: str,
+    labels: list[str],
+) -> None:
+    campaign = await create_campaign(
+        connection,
+        two_organizations.own.tenant,
+        status=status,
+        scheduled_at=NOW + timedelta(days=1) if status == "scheduled" else None,
+    )
+    if status in ("draft", "scheduled", "active", "paused"):
+        await create_campaign_contact(connection, campaign)
+
+    page = (await operator.get(f"{base}/{campaign.id}")).text
+    buttons = page[page.index('id="campaign-actions"') : page.index('id="campaign-progress"')]
+    labels_shown = re.findall(r'<(?:a|button)[^>]*class="button[^"]*"[^>]*>([^<]+)<', buttons)
+    shown = dict.fromkeys(label.strip().rstrip("…") for label in labels_shown)
+
+    assert [label for label in shown if label != "Go back"] == labels
+
+
+async def test_the_buttons_start_pause_resume_and_cancel(
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    campaign = await create_campaign(connection, two_organizations.own.tenant, status="draft", next_batch_at=None)
+    url = f"{base}/{campaign.id}"
+    await create_campaign_contact(connection, campaign)
+
+    for step, data, status in [
+        ("start", {}, "active"),
+        ("process-batch", {}, "active"),
+        ("pause", {}, "paused"),
+        ("resume", {}, "active"),
+        ("cancel", {"hang_up": "true"}, "cancelling"),
+    ]:
+        answer = await operator.post_form(f"{url}/{step}", data, page=url)
+        assert (answer.status_code, answer.headers["location"]) == (303, url)
+        assert await connection.fetchval("select status from campaigns where id = $1", campaign.id) == status
+    assert await connection.fetchval("select hang_up from campaigns where id = $1", campaign.id)
+
+
+async def test_a_step_that_the_state_does_not_allow_is_told_on_the_page(
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    campaign = await create_campaign(connection, two_organizations.own.tenant, status="draft", next_batch_at=None)
+
+    answer = await operator.post_form(f"{base}/{campaign.id}/start")
+    page = await operator.get(answer.headers["location"])
+
+    assert "has no contacts" in main_of(page.text)
+
+
+async def test_forms_without_the_token_of_the_session_do_nothing(
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    campaign = await create_campaign(connection, two_organizations.own.tenant)
+
+    answers = [
+        await operator.client.post(base, data=FORM),
+        await operator.client.post(f"{base}/{campaign.id}/pause"),
+        await operator.client.post(f"{base}/{campaign.id}/edit", data=FORM),
+    ]
+
+    assert [answer.status_code for answer in answers] == [403] * 3
+    assert await connection.fetchval("select status from campaigns where id = $1", campaign.id) == "active"
+
+
+async def test_viewers_change_nothing_and_strangers_find_nothing(
+    viewer: Browser,
+    operator: Browser,
+    base: str,
+    browser_for: BrowserFor,
+    connection: asyncpg.Connection,
+    two_organizations: World,
+) -> None:
+    own = await create_campaign(connection, two_organizations.own.tenant)
+    theirs = await create_campaign(connection, two_organizations.other.tenant)
+    outsider = await browser_for(two_organizations.own.people["outsider"])
+
+    refused = [
+        await viewer.get(f"{base}/new"),
+        await viewer.get(f"{base}/{own.id}/edit"),
+        await viewer.post_form(base, FORM),
+        await viewer.post_form(f"{base}/{own.id}/pause"),
+    ]
+    missing = [
+        await operator.get(f"{base}/{theirs.id}"),
+        await operator.get(f"{base}/{theirs.id}/edit"),
+        await operator.post_form(f"{base}/{theirs.id}/edit", FORM),
+        await operator.post_form(f"{base}/{theirs.id}/pause"),
+        await outsider.get(base),
+    ]
+
+    assert [answer.status_code for answer in refused] == [403] * 4
+    assert [answer.status_code for answer in missing] == [404] * 5
+    assert await connection.fetchval("select count(*) from campaigns where status <> 'active'") == 0

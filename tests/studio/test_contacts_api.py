@@ -1,0 +1,198 @@
+"""Contacts by the API: found by number, name and id of another system, looked at and corrected."""
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.support.factories import create_campaign_contact, create_contact
+from tests.support.studio import BrowserFor, ClientFor
+from tests.support.two_organizations import World
+
+
+@pytest.fixture
+async def operator(two_organizations: World, client_for: ClientFor) -> httpx.AsyncClient:
+    return await client_for(two_organizations.own.people["operator"])
+
+
+def contacts_of(world: World) -> str:
+    return f"/api/v1/organizations/{world.own.tenant.organization_id}/contacts"
+
+
+async def people(connection: asyncpg.Connection, world: World) -> None:
+    for phone, name, external_id in [
+        ("+4930123450001", "Zoe Lovelace", "a-1"),
+        ("+4930123450002", "zoeth", "a-2"),
+        ("+4989123450003", "Bob", None),
+    ]:
+        await create_contact(
+            connection,
+            world.own.tenant.organization_id,
+            phone=phone,
+            name=name,
+            external_id=external_id,
+            zone_key="Europe/Berlin",
+        )
+
+
+@pytest.mark.parametrize(
+    ("search", "phones"),
+    [
+        ({"phone": "+49 30"}, ["+4930123450001", "+4930123450002"]),
+        ({"name": "zOe"}, ["+4930123450001", "+4930123450002"]),
+        ({"name": "Zoe L"}, ["+4930123450001"]),
+        ({"external_id": "a-2"}, ["+4930123450002"]),
+        ({"external_id": "a"}, []),
+        ({"phone": "+4999"}, []),
+    ],
+)
+async def test_people_are_found_by_what_is_known_of_them(
+    two_organizations: World,
+    operator: httpx.AsyncClient,
+    connection: asyncpg.Connection,
+    search: dict[str, str],
+    phones: list[str],
+) -> None:
+    await people(connection, two_organizations)
+
+    found = (await operator.get(contacts_of(two_organizations), params=search)).json()
+
+    # By name they come in the order of their names.
+    assert sorted(item["phone"] for item in found["items"]) == phones
+
+
+@pytest.mark.parametrize("search", [{}, {"name": "a"}, {"phone": "+"}])
+async def test_pages_of_people_have_everybody_once(
+    two_organizations: World, operator: httpx.AsyncClient, connection: asyncpg.Connection, search: dict[str, str]
+) -> None:
+    await people(connection, two_organizations)
+    everybody = (await operator.get(contacts_of(two_organizations), params=search)).json()["items"]
+    seen, cursor = [], None
+    while True:
+        asked = {**search, "limit": 1, **({"cursor": cursor} if cursor else {})}
+        page = (await operator.get(contacts_of(two_organizations), params=asked)).json()
+        seen += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+
+    assert seen == everybody
+    assert len(seen) >= 2
+
+
+@pytest.mark.parametrize("search", [{"phone": "+1x"}, {"phone": "1", "name": "a"}, {"cursor": "W10"}, {"name": "\0"}])
+async def test_a_search_that_cannot_be_used_is_refused(
+    two_organizations: World, operator: httpx.AsyncClient, search: dict[str, str]
+) -> None:
+    response = await operator.get(contacts_of(two_organizations), params=search)
+
+    assert response.status_code == 400, response.text
+
+
+async def test_a_contact_has_their_campaigns_and_calls(two_organizations: World, operator: httpx.AsyncClient) -> None:
+    spare = two_organizations.own.spare_entry
+
+    contact = (await operator.get(f"{contacts_of(two_organizations)}/{spare.contact.id}")).json()
+
+    assert [entry["id"] for entry in contact["campaigns"]] == [str(spare.id)]
+    assert [call["status"] for call in contact["calls"]] == ["ended"]
+    assert contact["do_not_call"] is False
+
+
+async def test_a_corrected_zone_holds_in_the_campaigns_and_an_emptied_one_is_told_from_the_number(
+    two_organizations: World, operator: httpx.AsyncClient, connection: asyncpg.Connection
+) -> None:
+    entry = await create_campaign_contact(connection, two_organizations.own.fresh)
+    url = f"{contacts_of(two_organizations)}/{entry.contact.id}"
+    zone = "select zone_key from campaign_contacts where id = $1"
+
+    changed = await operator.patch(url, json={"timezone": "America/Los_Angeles", "name": " Ada ", "email": ""})
+    told = {name: changed.json()[name] for name in ("name", "email", "timezone", "zone_key", "zone_source")}
+    assert told == {
+        "name": "Ada",
+        "email": None,
+        "timezone": "America/Los_Angeles",
+        "zone_key": "America/Los_Angeles",
+        "zone_source": "contact",
+    }
+    assert await connection.fetchval(zone, entry.id) == "America/Los_Angeles"
+
+    emptied = (await operator.patch(url, json={"timezone": None})).json()
+    assert (emptied["zone_key"], emptied["zone_source"], emptied["name"]) == ("America/New_York", "number", "Ada")
+    assert await connection.fetchval(zone, entry.id) == "America/New_York"
+    actions = await connection.fetch("select details::text as details from audit_log where action = 'change_contact'")
+    assert [row["details"] for row in actions] == [
+        '{"fields": ["email", "name", "timezone"]}',
+        '{"fields": ["timezone"]}',
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"timezone": "Mars/Base"}, {"phone": "+12125550100"}, {"name": "a\0"}, {"notes": "n" * 10_001}]
+)
+async def test_what_cannot_be_kept_is_refused_and_changes_nothing(
+    two_organizations: World, operator: httpx.AsyncClient, changes: dict[str, str]
+) -> None:
+    url = f"{contacts_of(two_organizations)}/{two_organizations.own.spare_entry.contact.id}"
+    before = (await operator.get(url)).json()
+
+    response = await operator.patch(url, json=changes)
+
+    assert response.status_code == 400
+    assert (await operator.get(url)).json() == before
+
+
+async def test_a_change_of_a_contact_that_has_changed_meanwhile_is_refused(
+    two_organizations: World, operator: httpx.AsyncClient
+) -> None:
+    url = f"{contacts_of(two_organizations)}/{two_organizations.own.spare_entry.contact.id}"
+    etag = (await operator.get(url)).headers["etag"]
+
+    first = await operator.patch(url, json={"name": "Grace"}, headers={"if-match": etag})
+    second = await operator.patch(url, json={"name": "Bob"}, headers={"if-match": etag})
+    third = await operator.patch(url, json={"name": "Cyd"}, headers={"if-match": first.headers["etag"]})
+
+    assert [answer.status_code for answer in (first, second, third)] == [200, 412, 200]
+
+
+async def test_a_viewer_reads_and_a_stranger_finds_nobody(two_organizations: World, client_for: ClientFor) -> None:
+    own, other = two_organizations.own, two_organizations.other
+    url = f"{contacts_of(two_organizations)}/{own.spare_entry.contact.id}"
+    viewer, stranger = await client_for(own.people["viewer"]), await client_for(other.people["owner"])
+    theirs = url.replace(str(own.tenant.organization_id), str(other.tenant.organization_id))
+
+    assert (await viewer.get(url)).status_code == 200
+    assert (await viewer.patch(url, json={"name": "Ada"})).status_code == 403
+    for path in (url, theirs):
+        assert (await stranger.get(path)).status_code == 404
+        assert (await stranger.patch(path, json={"name": "Ada"})).status_code == 404
+
+
+async def test_pages_find_show_and_correct_a_contact(
+    two_organizations: World, browser_for: BrowserFor, connection: asyncpg.Connection
+) -> None:
+    await people(connection, two_organizations)
+    home = f"/o/{two_organizations.own.tenant.organization_id}/contacts"
+    browser = await browser_for(two_organizations.own.people["operator"])
+
+    found = await browser.get(home, params={"by": "name", "q": "zoe l"})
+    assert "Zoe Lovelace" in found.text
+    assert "Bob" not in found.text
+    assert (await browser.get(home, params={"by": "phone", "q": "x"})).status_code == 400
+    contact_id = two_organizations.own.spare_entry.contact.id
+    url = f"{home}/{contact_id}"
+    page = await browser.get(url)
+    etag = page.text.split('name="etag" value="')[1].split('"')[0].replace("&#34;", '"')
+    form = {"name": "Grace", "timezone": "America/Chicago", "etag": etag}
+
+    wrong = await browser.post_form(url, form | {"timezone": "Mars/Base"}, page=url)
+    assert wrong.status_code == 400
+    assert "is not a time zone" in wrong.text
+    assert 'value="Mars/Base"' in wrong.text
+    saved = await browser.post_form(url, form, page=url)
+    assert (saved.status_code, saved.headers["location"]) == (303, url)
+    assert (await browser.post_form(url, form, page=url)).status_code == 412
+    shown = await browser.get(url)
+    assert 'value="America/Chicago"' in shown.text
+    viewer = await browser_for(two_organizations.own.people["viewer"])
+    assert '<form class="form"' not in (await viewer.get(url)).text
+    assert (await viewer.post_form(url, form)).status_code == 403

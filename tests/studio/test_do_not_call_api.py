@@ -1,0 +1,170 @@
+"""The do-not-call list by the API and in pages."""
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.support.studio import BrowserFor, ClientFor
+from tests.support.two_organizations import World
+
+
+@pytest.fixture
+async def operator(two_organizations: World, client_for: ClientFor) -> httpx.AsyncClient:
+    return await client_for(two_organizations.own.people["operator"])
+
+
+def list_of(world: World) -> str:
+    return f"/api/v1/organizations/{world.own.tenant.organization_id}/do-not-call"
+
+
+async def numbers(client: httpx.AsyncClient, world: World, **search: str) -> list[tuple[str, str, str | None]]:
+    items = (await client.get(list_of(world), params=search)).json()["items"]
+    return [(item["phone"], item["source"], item["reason"]) for item in items if item["source"] != "call"]
+
+
+async def test_good_numbers_go_in_and_bad_ones_are_told_by_line(
+    two_organizations: World, operator: httpx.AsyncClient, connection: asyncpg.Connection
+) -> None:
+    sent = {
+        "numbers": ["+12122000001", "nonsense", "212 200 0002", "+1 212-200-0001"],
+        "default_region": "us",
+        "reason": "asked",
+    }
+    first = (await operator.post(list_of(two_organizations), json=sent)).json()
+    again = (await operator.post(list_of(two_organizations), json=sent)).json()
+
+    bad = [{"line": 2, "value": "nonsense", "reason": "not a phone number"}]
+    assert first == {"added": 2, "already_listed": 0, "refused": 1, "bad": bad}
+    assert (again["added"], again["already_listed"]) == (0, 2)
+    assert await numbers(operator, two_organizations) == [
+        ("+12122000001", "manual", "asked"),
+        ("+12122000002", "manual", "asked"),
+    ]
+    entries = await connection.fetch("select subject_id, actor from audit_log where action = 'add_do_not_call'")
+    operator_id = str(two_organizations.own.people["operator"])
+    assert [tuple(entry) for entry in entries] == [("2 numbers", operator_id)] * 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"name,Phone\nAda,+12122000001\nBob,+12122000002\nCyd,none\n",
+        b"+12122000001\n+12122000002\nnone\n",
+        "Phone;name\r\n+12122000001;Ada\r\n+12122000002;Bob\r\nnone;Cyd\r\n".encode("utf-8-sig"),
+    ],
+)
+async def test_a_file_of_numbers_goes_in(two_organizations: World, operator: httpx.AsyncClient, content: bytes) -> None:
+    result = (await operator.post(f"{list_of(two_organizations)}/import", content=content)).json()
+
+    assert (result["added"], result["refused"]) == (2, 1)
+    assert [phone for phone, source, _ in await numbers(operator, two_organizations) if source == "import"] == [
+        "+12122000001",
+        "+12122000002",
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b'"never closed'])
+async def test_a_file_that_cannot_be_read_is_refused(
+    two_organizations: World, operator: httpx.AsyncClient, content: bytes
+) -> None:
+    assert (await operator.post(f"{list_of(two_organizations)}/import", content=content)).status_code == 400
+
+
+async def test_a_country_that_is_not_known_is_refused(two_organizations: World, operator: httpx.AsyncClient) -> None:
+    sent = {"numbers": ["2122000001"], "default_region": "QQ"}
+
+    response = await operator.post(list_of(two_organizations), json=sent)
+
+    assert (response.status_code, list(response.json()["fields"])) == (400, ["default_region"])
+
+
+async def test_the_list_is_searched_and_read_by_pages(two_organizations: World, operator: httpx.AsyncClient) -> None:
+    sent = {"numbers": [f"+1212200{number:04}" for number in range(5)] + ["+4930123450001"]}
+    await operator.post(list_of(two_organizations), json=sent)
+
+    assert [phone for phone, _, _ in await numbers(operator, two_organizations, phone="+49")] == ["+4930123450001"]
+    page = (await operator.get(list_of(two_organizations), params={"limit": 4})).json()
+    rest = (await operator.get(list_of(two_organizations), params={"limit": 4, "cursor": page["next"]})).json()
+    phones = [item["phone"] for item in page["items"] + rest["items"]]
+    assert phones == sorted(phones)
+    assert len(phones) == 7
+    assert (await operator.get(list_of(two_organizations), params={"phone": "x"})).status_code == 400
+
+
+async def test_only_an_admin_takes_numbers_off(
+    two_organizations: World, operator: httpx.AsyncClient, client_for: ClientFor
+) -> None:
+    await operator.post(list_of(two_organizations), json={"numbers": ["+12122000001"]})
+    removed = {"numbers": ["+12122000001", "+12122000009", "x"]}
+    admin = await client_for(two_organizations.own.people["admin"])
+
+    assert (await operator.post(f"{list_of(two_organizations)}/remove", json=removed)).status_code == 403
+    result = (await admin.post(f"{list_of(two_organizations)}/remove", json=removed)).json()
+
+    assert (result["removed"], result["not_listed"], [bad["line"] for bad in result["bad"]]) == (1, 1, [3])
+    assert await numbers(operator, two_organizations) == []
+
+
+async def test_a_viewer_reads_the_list_and_a_stranger_does_not(two_organizations: World, client_for: ClientFor) -> None:
+    viewer = await client_for(two_organizations.own.people["viewer"])
+    stranger = await client_for(two_organizations.other.people["owner"])
+    url, sent = list_of(two_organizations), {"numbers": ["+12122000001"]}
+
+    assert (await viewer.get(url)).status_code == 200
+    assert (await viewer.post(url, json=sent)).status_code == 403
+    assert (await viewer.post(f"{url}/import", content=b"phone\n")).status_code == 403
+    for answer in (await stranger.get(url), await stranger.post(url, json=sent)):
+        assert answer.status_code == 404
+
+
+async def test_pages_add_import_search_and_remove(
+    two_organizations: World, browser_for: BrowserFor, operator: httpx.AsyncClient
+) -> None:
+    url = f"/o/{two_organizations.own.tenant.organization_id}/do-not-call"
+    browser = await browser_for(two_organizations.own.people["admin"])
+
+    added = await browser.post_form(url, {"numbers": "+12122000001\n\n+12122000002"}, page=url)
+    assert added.status_code == 303
+    odd = await browser.post_form(url, {"numbers": "+12122000003\n<b>x</b>"}, page=url)
+    assert "line 2: &lt;b&gt;x&lt;/b&gt;" in odd.text
+    assert (await browser.post_form(url, {"numbers": " "}, page=url)).status_code == 400
+    bad_region = await browser.post_form(url, {"numbers": "212", "region": "1"}, page=url)
+    assert bad_region.status_code == 400
+    imported = await browser.post_form(
+        f"{url}/import", page=url, files={"file": ("list.csv", b"phone\n+12122000004\n", "text/csv")}
+    )
+    assert imported.status_code == 303
+    assert (await browser.post_form(f"{url}/import", page=url, files={"other": ("a", b"b")})).status_code == 400
+    searched = await browser.get(url, params={"phone": "+12122000004"})
+    assert "+12122000004" in searched.text
+    assert "+12122000001" not in searched.text
+    removed = await browser.post_form(f"{url}/remove", {"phone": "+12122000001"}, page=url)
+    assert removed.status_code == 303
+
+    assert [phone for phone, _, _ in await numbers(operator, two_organizations)] == [
+        "+12122000002",
+        "+12122000003",
+        "+12122000004",
+    ]
+
+
+async def test_pages_offer_to_a_role_what_it_may_do(two_organizations: World, browser_for: BrowserFor) -> None:
+    url = f"/o/{two_organizations.own.tenant.organization_id}/do-not-call"
+    shown = {
+        role: (await (await browser_for(two_organizations.own.people[role])).get(url)).text
+        for role in ("viewer", "operator", "admin")
+    }
+
+    assert {role: "Add to the list" in text for role, text in shown.items()} == {
+        "viewer": False,
+        "operator": True,
+        "admin": True,
+    }
+    assert {role: "may then be called again" in text for role, text in shown.items()} == {
+        "viewer": False,
+        "operator": False,
+        "admin": True,
+    }
+    viewer = await browser_for(two_organizations.own.people["viewer"])
+    assert (await viewer.post_form(url, {"numbers": "+12122000001"})).status_code == 403
+    assert (await viewer.post_form(f"{url}/remove", {"phone": "+12122000001"})).status_code == 403

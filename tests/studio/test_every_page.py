@@ -1,0 +1,105 @@
+"""Every page and every template: rendered with rows and without, and small."""
+
+import re
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+from jinja2 import FileSystemLoader
+
+from outdial.studio.rendering import TEMPLATES, environment
+from tests.support.factories import create_member, create_tenant
+from tests.support.studio import Browser, Served
+from tests.support.studio_history import create_history
+from tests.support.studio_routes import app_without_database, routes_of
+from tests.support.studio_world import Rooms, create_rooms
+
+LARGEST_PAGE = 60_000
+NO_PAGES = ("/live", "/file", ".csv")
+PAGES = [route.path for route in routes_of(app_without_database()) if route.is_page]
+SHOWN = [path for path in PAGES if path != "/o/{organization_id}" and not path.endswith(NO_PAGES)]
+LISTS = [path for path in SHOWN if path.count("{") == 1]
+
+
+class Watching(FileSystemLoader):
+    """A loader that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(TEMPLATES)
+        self.seen: set[str] = set()
+
+    def get_source(self, *arguments: object) -> object:  # type: ignore[override]
+        self.seen.add(str(arguments[1]))
+        return super().get_source(*arguments)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def loader() -> Iterator[Watching]:
+    """The loader of the studio's templates, which loads each of them anew."""
+    usual, watching = environment.loader, Watching()
+    assert environment.cache is not None
+    environment.cache.clear()
+    environment.loader = watching
+    yield watching
+    environment.loader = usual
+
+
+@pytest.fixture
+async def rooms(studio_app: Served, connection: asyncpg.Connection) -> Rooms:
+    return await create_rooms(studio_app.database, connection)
+
+
+def address(path: str, rows: dict[str, str]) -> str:
+    return re.sub(r"{(\w+)}", lambda found: rows[found[1]], path)
+
+
+async def test_every_template_is_rendered_and_every_page_is_small(
+    studio_app: Served, rooms: Rooms, connection: asyncpg.Connection, loader: Watching
+) -> None:
+    people = rooms.world.own.people
+    campaign, call_id = await create_history(connection, rooms.world.own.tenant)
+    owner = await studio_app.browser_of(people["owner"])
+    rows = {**rooms.own, "campaign_id": str(campaign.id), "call_id": str(call_id)}
+    entry = await connection.fetchval("select campaign_contact_id from calls where id = $1", call_id)
+    sizes = {}
+    for path in SHOWN:
+        wanted = rows | {"campaign_contact_id": str(entry)}
+        if path.endswith("/edit"):
+            wanted["campaign_id"] = rooms.own["draft"]
+        answer = await owner.get(address(path, wanted))
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[-500:]}"
+        sizes[path] = len(answer.content)
+    assert {path: size for path, size in sizes.items() if size > LARGEST_PAGE} == {}
+
+    await look_at_what_is_left(studio_app, rooms, connection, owner)
+    everything = {path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html")}
+    assert everything - loader.seen == set()
+
+
+async def look_at_what_is_left(
+    studio_app: Served, rooms: Rooms, connection: asyncpg.Connection, owner: Browser
+) -> None:
+    """Look at the pages for which something has to be otherwise."""
+    viewer = await studio_app.browser_of(rooms.world.own.people["viewer"])
+    assert (await viewer.get(address("/o/{organization_id}/functions", dict(rooms.own)))).status_code == 403
+    outsider = await studio_app.browser_of(rooms.world.own.people["outsider"])
+    assert (await outsider.get("/")).status_code == 200
+    assert (await owner.get("/organizations")).status_code == 200
+    assert (await owner.get("/nowhere")).status_code == 404
+    assert (await owner.get("/api/v1/docs")).status_code == 200
+    assert (await (await studio_app.browser_of(None)).get("/sign-in")).status_code == 200
+    import_url = address("/o/{organization_id}/imports/{import_id}", dict(rooms.own))
+    assert (await owner.post_form(f"{import_url}/cancel")).status_code == 303
+    assert (await owner.get(import_url)).status_code == 200
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "owner"])
+async def test_an_organization_that_has_nothing_yet_is_told_what_to_do(
+    role: str, studio_app: Served, connection: asyncpg.Connection
+) -> None:
+    tenant = await create_tenant(connection)
+    browser = await studio_app.browser_of(await create_member(connection, tenant.organization_id, role))
+    allowed = {200} if role == "owner" else {200, 403}
+    for path in LISTS:
+        answer = await browser.get(address(path, {"organization_id": str(tenant.organization_id)}))
+        assert answer.status_code in allowed, f"{path}: {answer.text[-500:]}"

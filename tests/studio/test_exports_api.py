@@ -1,0 +1,207 @@
+"""Exports: asked for, written in the background, fetched, and gone after a week."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+
+from outdial.clock import VirtualClock
+from outdial.jobs.export_job import KEPT_FOR
+from outdial.jobs.worker import Worker
+from tests.support.factories import NOW, create_contact
+from tests.support.jobs import working
+from tests.support.postgres import Scratch
+from tests.support.studio import BrowserFor, ClientFor, Served
+from tests.support.two_organizations import World
+
+
+@pytest.fixture
+async def operator(two_organizations: World, client_for: ClientFor) -> httpx.AsyncClient:
+    return await client_for(two_organizations.own.people["operator"])
+
+
+@pytest.fixture
+async def worker(database: Scratch) -> AsyncIterator[Worker]:
+    async with working(database) as found:
+        yield found
+
+
+def exports_of(world: World) -> str:
+    return f"/api/v1/organizations/{world.own.tenant.organization_id}/exports"
+
+
+async def exported(client: httpx.AsyncClient, world: World, worker: Worker, **new: Any) -> list[dict[str, str]]:
+    made = await client.post(exports_of(world), json=new)
+    assert (made.status_code, made.json()["status"]) == (201, "queued"), made.text
+    await worker.run_once()
+    url = f"{exports_of(world)}/{made.json()['id']}"
+    done = (await client.get(url)).json()
+    assert done["status"] == "completed", done
+    file = await client.get(f"{url}/file")
+    assert file.headers["content-type"].startswith("text/csv")
+    assert 'filename="outdial-' in file.headers["content-disposition"]
+    assert len(file.content) == done["size"]
+    rows = list(csv.DictReader(io.StringIO(file.text)))
+    assert len(rows) == done["rows"]
+    return rows
+
+
+async def test_contacts_are_exported_with_what_a_spreadsheet_would_run_made_harmless(
+    two_organizations: World, operator: httpx.AsyncClient, worker: Worker, connection: asyncpg.Connection
+) -> None:
+    organization_id = two_organizations.own.tenant.organization_id
+    await create_contact(
+        connection,
+        organization_id,
+        phone="+12129990000",
+        name='=HYPERLINK("http://x","y")',
+        company='Ein, "zwei"\ndrei',
+        notes=" @SUM(A1)",
+    )
+
+    rows = await exported(operator, two_organizations, worker, kind="contacts")
+
+    assert len(rows) == await connection.fetchval(
+        "select count(*) from contacts where organization_id = $1", organization_id
+    )
+    row = next(row for row in rows if row["phone"] == "+12129990000")
+    assert row["name"] == '\'=HYPERLINK("http://x","y")'
+    assert (row["company"], row["notes"]) == ('Ein, "zwei"\ndrei', "' @SUM(A1)")
+
+
+async def test_contacts_of_one_campaign_are_exported(
+    two_organizations: World, operator: httpx.AsyncClient, worker: Worker
+) -> None:
+    spare = two_organizations.own.spare_entry
+    filters = {"campaign_id": str(spare.campaign.id)}
+
+    assert len(await exported(operator, two_organizations, worker, kind="contacts", filters=filters)) == 2
+    fresh = {"campaign_id": str(two_organizations.own.fresh.id)}
+    assert await exported(operator, two_organizations, worker, kind="contacts", filters=fresh) == []
+
+
+async def test_calls_are_exported_and_narrowed_by_time_and_outcome(
+    two_organizations: World, operator: httpx.AsyncClient, worker: Worker
+) -> None:
+    rows = await exported(operator, two_organizations, worker, kind="calls")
+    assert {row["status"] for row in rows} == {"placing", "ended"}
+    since = {"since": (NOW + timedelta(days=1)).isoformat()}
+    assert await exported(operator, two_organizations, worker, kind="calls", filters=since) == []
+    outcome = {"outcome": "voicemail"}
+    assert await exported(operator, two_organizations, worker, kind="calls", filters=outcome) == []
+
+
+async def test_the_do_not_call_list_is_exported(
+    two_organizations: World, operator: httpx.AsyncClient, worker: Worker
+) -> None:
+    rows = await exported(operator, two_organizations, worker, kind="do_not_call")
+
+    assert [row["source"] for row in rows] == ["call"]
+
+
+async def test_a_large_export_is_kept_in_pieces_and_sent_as_one_file(
+    two_organizations: World, operator: httpx.AsyncClient, worker: Worker, connection: asyncpg.Connection
+) -> None:
+    for _ in range(300):
+        await create_contact(connection, two_organizations.own.tenant.organization_id, notes="n" * 3_000)
+
+    rows = await exported(operator, two_organizations, worker, kind="contacts")
+
+    assert len(rows) == 302
+    assert await connection.fetchval("select count(*) from export_chunks") > 3
+
+
+async def test_a_filter_that_an_export_does_not_know_is_refused_and_so_is_a_campaign_of_others(
+    two_organizations: World, operator: httpx.AsyncClient
+) -> None:
+    url = exports_of(two_organizations)
+    theirs = {"campaign_id": str(two_organizations.other.fresh.id)}
+
+    unknown = await operator.post(url, json={"kind": "contacts", "filters": {"outcome": "busy"}})
+    assert (unknown.status_code, unknown.json()["fields"]) == (400, {"filters.outcome": "leave it out"})
+    assert (await operator.post(url, json={"kind": "everything"})).status_code == 400
+    assert (await operator.post(url, json={"kind": "calls", "filters": theirs})).status_code == 404
+
+
+async def test_an_export_that_waits_has_no_file_and_can_be_cancelled(
+    two_organizations: World, operator: httpx.AsyncClient, worker: Worker
+) -> None:
+    made = (await operator.post(exports_of(two_organizations), json={"kind": "calls"})).json()
+    url = f"{exports_of(two_organizations)}/{made['id']}"
+
+    assert (await operator.get(f"{url}/file")).status_code == 409
+    assert (await operator.post(f"{url}/cancel")).json()["status"] == "cancelled"
+    await worker.run_once()
+    assert (await operator.get(url)).json()["status"] == "cancelled"
+    assert (await operator.post(f"{url}/cancel")).status_code == 200
+
+
+async def test_a_file_is_gone_after_a_week(
+    two_organizations: World,
+    operator: httpx.AsyncClient,
+    client_for: ClientFor,
+    studio_app: Served,
+    database: Scratch,
+    connection: asyncpg.Connection,
+) -> None:
+    made = (await operator.post(exports_of(two_organizations), json={"kind": "calls"})).json()
+    url = f"{exports_of(two_organizations)}/{made['id']}"
+    clock = VirtualClock(NOW)
+    async with working(database, clock) as worker:
+        await worker.run_once()
+        assert (await operator.get(f"{url}/file")).status_code == 200
+        clock.advance(KEPT_FOR)
+        studio_app.clock.advance(KEPT_FOR)
+        later = await client_for(two_organizations.own.people["operator"])
+        assert (await later.get(f"{url}/file")).status_code == 409, "before anybody has cleared it away"
+        assert await worker.retention.run_once() > 0
+
+    assert (await later.get(url)).json()["status"] == "expired"
+    chunks = "select count(*) from export_chunks where export_id = $1"
+    assert await connection.fetchval(chunks, UUID(made["id"])) == 0
+
+
+async def test_a_viewer_fetches_and_asks_for_nothing_and_a_stranger_sees_nothing(
+    two_organizations: World, operator: httpx.AsyncClient, worker: Worker, client_for: ClientFor
+) -> None:
+    made = (await operator.post(exports_of(two_organizations), json={"kind": "calls"})).json()
+    await worker.run_once()
+    url = f"{exports_of(two_organizations)}/{made['id']}"
+    viewer = await client_for(two_organizations.own.people["viewer"])
+    stranger = await client_for(two_organizations.other.people["owner"])
+    theirs = url.replace(
+        str(two_organizations.own.tenant.organization_id), str(two_organizations.other.tenant.organization_id)
+    )
+
+    assert (await viewer.get(f"{url}/file")).status_code == 200
+    assert (await viewer.post(exports_of(two_organizations), json={"kind": "calls"})).status_code == 403
+    assert (await viewer.post(f"{url}/cancel")).status_code == 403
+    for path in (url, f"{url}/file", theirs, f"{theirs}/file"):
+        assert (await stranger.get(path)).status_code == 404
+    assert (await stranger.post(f"{theirs}/cancel")).status_code == 404
+
+
+async def test_a_page_asks_for_an_export_and_links_its_file(
+    two_organizations: World, browser_for: BrowserFor, worker: Worker
+) -> None:
+    home = f"/o/{two_organizations.own.tenant.organization_id}"
+    browser = await browser_for(two_organizations.own.people["operator"])
+    fields = {"kind": "calls", "since": "2026-03-01", "until": "2026-03-31", "outcome": ""}
+
+    made = await browser.post_form(f"{home}/exports", fields, page=f"{home}/jobs")
+    assert made.status_code == 303
+    await worker.run_once()
+
+    page = await browser.get(f"{home}/jobs")
+    assert "Download" in page.text
+    link = page.text.split('/file"')[0].rpartition('href="')[2] + "/file"
+    file = await browser.get(link)
+    assert (file.status_code, len(file.text.splitlines())) == (200, 3)
+    assert (await browser.post_form(f"{home}/exports", fields | {"since": "soon"})).status_code == 400
+    assert (await browser.post_form(f"{home}/exports", {"kind": "everything"})).status_code == 400

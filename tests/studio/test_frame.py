@@ -1,0 +1,119 @@
+"""The frame of every page: the menu, the small parts, figures, and the page of the API."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from outdial.domain.call import CallStatus
+from outdial.domain.campaign import CampaignStatus
+from outdial.domain.contact import ContactStatus
+from outdial.domain.outcome import Outcome
+from outdial.studio import figures
+from outdial.studio.looks import look_of, outcome_look_of
+from outdial.studio.rendering import environment
+from tests.support.studio import BrowserFor, ClientFor
+from tests.support.two_organizations import World
+
+NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+
+
+def render(source: str, **values: object) -> str:
+    parts = "status_badge, field, select_field, check_field, action_button, time, empty, pager, problems, breadcrumbs"
+    return environment.from_string(f'{{% from "parts/ui.html" import {parts} %}}{source}').render(**values)
+
+
+def test_every_status_and_outcome_looks_different_without_its_colour() -> None:
+    for kind in (CampaignStatus, ContactStatus, CallStatus):
+        looks = [look_of(status) for status in kind]
+        assert len({look.label for look in looks}) == len(looks)
+        assert all(look.mark for look in looks)
+    outcomes = [outcome_look_of(outcome) for outcome in Outcome]
+    assert len({look.label for look in outcomes}) == len(outcomes)
+    assert look_of("never_heard_of").label == "Never heard of"
+
+
+def test_what_is_shown_is_escaped_wherever_it_comes_from() -> None:
+    evil = "\"><script>alert(1)</script>'"
+    for source in (
+        "{{ status_badge(evil) }}",
+        "{{ field(evil, evil, evil, evil, evil, attributes={'placeholder': evil}) }}",
+        "{{ select_field(evil, evil, [(evil, evil)], evil, evil, evil) }}",
+        "{{ check_field(evil, evil, True, evil, evil, evil) }}",
+        "{{ action_button(evil, evil, evil, evil, 'danger', {evil: evil}) }}",
+        "{{ time(moment, evil) }}",
+        "{{ empty(evil, evil, evil, evil) }}{{ pager(evil, evil) }}{{ problems(evil, {evil: evil}) }}",
+        "{{ breadcrumbs([(evil, evil)]) }}",
+    ):
+        assert "<script" not in render(source, evil=evil, moment=NOON), source
+
+
+def test_a_field_is_bound_to_its_label_and_to_what_is_wrong_with_it() -> None:
+    html = render("{{ field('name', 'Name', error='too long', hint='short', required=True) }}")
+    assert 'for="field-name"' in html
+    assert 'id="field-name"' in html
+    assert 'aria-describedby="field-name-note" aria-invalid="true" required' in html
+    assert 'id="field-name-note"' in html
+
+
+def test_a_password_is_never_put_back_into_a_page() -> None:
+    assert "hunter2" not in render("{{ field('password', 'Password', 'hunter2', type='password') }}")
+
+
+def test_what_destroys_says_so_before_it_does_and_works_without_a_script() -> None:
+    html = render("{{ action_button('/x/cancel', 'Cancel', 't', confirm='Nobody is called again.', kind='danger') }}")
+    before, _, dialog = html.partition("<dialog")
+    assert "<form" not in before
+    assert "popovertarget" in before
+    assert "Nobody is called again." in dialog
+    assert 'action="/x/cancel"' in dialog
+    assert 'name="csrf_token" value="t"' in dialog
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (figures.duration(None), "–"),
+        (figures.duration(250), "250 ms"),
+        (figures.duration(7_000), "0:07"),
+        (figures.duration(59_999), "1:00"),
+        (figures.duration(3_599_999), "1 h 00 min"),
+        (figures.duration(90_000_000), "1 d 1 h"),
+        (figures.money(None), "–"),
+        (figures.money(Decimal("0.5")), "$0.0050"),
+        (figures.money(123_456), "$1,234.56"),
+        (figures.number(1_000_000), "1,000,000"),
+        (figures.percent(0, 0), "–"),
+        (figures.percent(1, 1000), "<1 %"),
+        (figures.percent(999, 1000), ">99 %"),
+        (figures.percent(1000, 1000), "100 %"),
+        (figures.iso(NOON), "2026-07-01T12:00:00.000Z"),
+        (figures.in_zone(NOON, "America/New_York"), "08:00 in New York"),
+        (figures.in_zone(NOON, "Europe/Berlin|Europe/Paris"), "in Europe/Berlin|Europe/Paris"),
+        (figures.in_zone(NOON, "../../etc/passwd"), "in ../../etc/passwd"),
+    ],
+)
+def test_figures_are_shown_as_people_read_them(shown: str, expected: str) -> None:
+    assert shown == expected
+
+
+async def test_the_menu_knows_where_one_is(browser_for: BrowserFor, two_organizations: World) -> None:
+    own, other = two_organizations.own.tenant, two_organizations.other.tenant
+    browser = await browser_for(two_organizations.own.people["viewer"])
+    html = (await browser.get(f"/o/{own.organization_id}/campaigns")).text
+    assert f'href="/o/{own.organization_id}/campaigns" aria-current="page"' in html
+    assert html.count('aria-current="page"') == 1
+    assert str(other.organization_id) not in html
+    assert 'href="#main"' in html
+    assert '<main id="main"' in html
+
+
+async def test_the_page_of_the_api_tells_of_every_route_within_bounds(client_for: ClientFor) -> None:
+    client = await client_for(None)
+    document = (await client.get("/api/v1/openapi.json")).json()
+    page = await client.get("/api/v1/docs")
+    assert page.status_code == 200
+    assert len(page.content) < 60_000
+    for path, verbs in document["paths"].items():
+        assert f"<code>{path}</code>" in page.text
+        assert verbs

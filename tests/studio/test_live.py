@@ -1,0 +1,154 @@
+"""The stream of a page: it tells of one's own campaigns only, outlives a lost connection, and ends when it must."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+from starlette.types import Message
+
+from outdial.studio.live import HEARTBEAT
+from tests.support.factories import create_calling, create_campaign
+from tests.support.studio import Served
+from tests.support.two_organizations import House, World
+
+PATIENCE_S = 10.0
+
+
+class Stream:
+    """A stream as a browser reads it: one event at a time."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> Message:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            return
+        if message.get("body"):
+            await self.chunks.put(message["body"])
+        if not message.get("more_body"):
+            await self.chunks.put(None)
+
+    async def next(self) -> tuple[str, dict[str, object]] | None:
+        """Return the name of the next event and its data; None at the end of the stream. Comments are passed over."""
+        while True:
+            chunk = await asyncio.wait_for(self.chunks.get(), PATIENCE_S)
+            if chunk is None:
+                return None
+            if chunk.startswith(b"event: "):
+                name, _, data = chunk.decode().strip().partition("\ndata: ")
+                return name.removeprefix("event: "), msgspec.json.decode(data) or {}
+
+
+@asynccontextmanager
+async def listening(served: Served, house: House, user_id: UUID) -> AsyncIterator[Stream]:
+    """Read the stream of an organization as a user, from its first word on."""
+    stream = Stream()
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "path": f"/o/{house.tenant.organization_id}/live",
+        "raw_path": b"", "query_string": b"", "scheme": "http", "root_path": "", "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 1),
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", f"Bearer {served.token(user_id)}".encode())],
+    }  # fmt: skip
+    task = asyncio.create_task(served.app(scope, stream.receive, stream.send))
+    try:
+        assert await stream.next() == ("hello", {})
+        yield stream
+    finally:
+        stream.gone.set()
+        await asyncio.wait_for(task, PATIENCE_S)
+
+
+@pytest.fixture
+async def live_app(studio_app: Served) -> AsyncIterator[Served]:
+    await studio_app.studio.hub.start()
+    yield studio_app
+    await studio_app.studio.hub.stop()
+
+
+async def test_what_changes_in_ones_own_organization_is_told_and_nothing_else(
+    live_app: Served, two_organizations: World, connection: asyncpg.Connection
+) -> None:
+    own, other = two_organizations.own, two_organizations.other
+    async with listening(live_app, own, own.people["viewer"]) as stream:
+        foreign = await create_campaign(connection, other.tenant)
+        await create_calling(connection, foreign)
+        # The older channel names campaigns of everybody, without their organization.
+        await connection.execute("select pg_notify('outdial_campaigns', $1)", str(foreign.id))
+        await connection.execute(
+            "update calls set status = 'ongoing' where campaign_id = $1 and status = 'placing'",
+            own.spare_entry.campaign.id,
+        )
+        assert await stream.next() == (
+            "changed", {"campaigns": [str(own.spare_entry.campaign.id)], "everything": False}
+        )  # fmt: skip
+
+
+async def test_very_many_changes_take_no_more_room_than_one(live_app: Served, two_organizations: World) -> None:
+    own = two_organizations.own
+    async with listening(live_app, own, own.people["viewer"]) as stream:
+        for number in range(300):
+            live_app.studio.hub.hear(f"{own.tenant.organization_id} {UUID(int=number)}")
+        name, data = await stream.next() or ("", {})
+        assert (name, data["everything"], data["campaigns"]) == ("changed", True, [])
+
+
+async def test_a_lost_connection_is_made_again_and_what_was_missed_is_looked_for(
+    live_app: Served, two_organizations: World, connection: asyncpg.Connection
+) -> None:
+    own = two_organizations.own
+    async with listening(live_app, own, own.people["viewer"]) as stream:
+        killed = await connection.fetchval(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+            " where application_name = 'outdial-listener' and datname = current_database()"
+        )
+        assert killed == 1
+        assert await stream.next() == ("changed", {"campaigns": [], "everything": True})
+        await connection.execute("update campaigns set batch_size = 11 where id = $1", own.fresh.id)
+        assert await stream.next() == ("changed", {"campaigns": [str(own.fresh.id)], "everything": False})
+
+
+async def test_a_stream_ends_with_the_token(live_app: Served, two_organizations: World) -> None:
+    own = two_organizations.own
+    async with listening(live_app, own, own.people["viewer"]) as stream:
+        live_app.clock.advance(timedelta(hours=2))
+        live_app.studio.hub.hear(str(own.tenant.organization_id))
+        assert await stream.next() == ("renew", {})
+        assert await stream.next() is None
+
+
+async def test_who_works_there_no_more_hears_no_more(
+    live_app: Served, two_organizations: World, connection: asyncpg.Connection
+) -> None:
+    own = two_organizations.own
+    async with listening(live_app, own, own.people["viewer"]) as stream:
+        await connection.execute("delete from organization_members where user_id = $1", own.people["viewer"])
+        live_app.clock.advance(HEARTBEAT)
+        live_app.studio.hub.hear(f"{own.tenant.organization_id} {own.fresh.id}")
+        assert await stream.next() == ("gone", {})
+        assert await stream.next() is None
+
+
+async def test_streams_end_when_the_process_is_to_stop(live_app: Served, two_organizations: World) -> None:
+    own = two_organizations.own
+    async with listening(live_app, own, own.people["viewer"]) as stream:
+        live_app.studio.hub.end_streams()
+        while await stream.next() is not None:
+            pass
+
+
+async def test_a_stranger_gets_no_stream(live_app: Served, two_organizations: World) -> None:
+    client = await live_app.client_of(two_organizations.own.people["outsider"])
+    response = await client.get(f"/o/{two_organizations.own.tenant.organization_id}/live")
+    assert response.status_code == 404

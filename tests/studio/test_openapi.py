@@ -1,0 +1,117 @@
+"""The document of the API keeps its word: whatever is sent, by whomever, is answered as it says, and never with 5xx."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+import httpx
+import hypothesis
+import pytest
+import requests
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.generation.case import Case
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from outdial.db.embedded import EmbeddedPostgres
+from outdial.studio.context import RANKS
+from tests.support.postgres import Scratch, scratch_for_module
+from tests.support.studio import BASE, serve_studio, unchanged
+from tests.support.studio_routes import app_without_database
+from tests.support.studio_world import Rooms, create_rooms
+
+APP = app_without_database()
+DOCUMENT = APP.openapi()
+OPERATIONS = {
+    operation.label: operation
+    for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()
+    if isinstance(found, Ok) and (operation := found.ok())
+}
+# No function host runs beside these tests, and the document says how that is answered.
+WITHOUT_A_HOST: Final = "POST /api/v1/organizations/{organization_id}/functions/{slug}/rollback"
+CHECKS: Final = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+EXAMPLES: Final = 6
+
+
+@dataclass(frozen=True)
+class Stand:
+    """The studio with its rows, and what runs coroutines beside the tests, which Hypothesis wants to be synchronous."""
+
+    runner: asyncio.Runner
+    rooms: Rooms
+    clients: dict[str, httpx.AsyncClient]
+
+    def send(self, case: Case[Any], role: str) -> httpx.Response:
+        """Send what was made up, as somebody of a role."""
+        made: Any = requests.Request(**case.as_transport_kwargs(base_url=BASE)).prepare()
+        client = self.clients[role]
+        request = client.build_request(made.method, made.url, headers=dict(made.headers), content=made.body or b"")
+        return self.runner.run(client.send(request))
+
+
+@pytest.fixture(scope="module")
+def stand(postgres_server: EmbeddedPostgres, _templates: set[str]) -> Iterator[Stand]:
+    with scratch_for_module(postgres_server, _templates) as (runner, database):
+        served = serving(database)
+        rooms, clients = runner.run(served.__aenter__())
+        try:
+            yield Stand(runner, rooms, clients)
+        finally:
+            runner.run(served.__aexit__(None, None, None))
+
+
+@asynccontextmanager
+async def serving(database: Scratch) -> AsyncIterator[tuple[Rooms, dict[str, httpx.AsyncClient]]]:
+    """Serve the studio on two organizations, and give a client for each role."""
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        rooms = await create_rooms(database, connection)
+    finally:
+        await connection.close()
+    async with serve_studio(database, unchanged, APP) as served:
+        yield rooms, {role: await served.client_of(rooms.world.own.people[role]) for role in RANKS}
+
+
+@pytest.mark.parametrize("role", RANKS)
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_every_answer_is_one_of_those_that_the_document_names(label: str, role: str, stand: Stand) -> None:
+    operation = OPERATIONS[label]
+    known = {parameter.name: stand.rooms.own[parameter.name] for parameter in operation.path_parameters}
+    usable = operation.as_strategy(path_parameters=known)
+    home = {name: known[name] for name in known if name == "organization_id"}
+    unusable = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE, path_parameters=home)
+    checks = CHECKS if label == WITHOUT_A_HOST else [*CHECKS, not_a_server_error]
+
+    @hypothesis.settings(
+        max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    @hypothesis.given(st.one_of(usable, unusable))
+    def ask(case: Case[Any]) -> None:
+        case.validate_response(stand.send(case, role), checks=checks)
+
+    ask()
+
+
+def test_the_document_is_that_of_the_api_and_says_how_each_request_may_end() -> None:
+    assert {path.split("/")[1] for path in DOCUMENT["paths"]} == {"api"}
+    assert len(OPERATIONS) == sum(map(len, DOCUMENT["paths"].values()))
+    for path, operations in DOCUMENT["paths"].items():
+        for method, operation in operations.items():
+            assert operation.get("description") or operation.get("summary"), f"{method} {path}"
+            assert {"400", "401", "403", "404", "503"} <= operation["responses"].keys(), f"{method} {path}"

@@ -1,0 +1,145 @@
+"""A session outlives its access token: it is renewed once, whoever asks, and ends when Auth says so."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from outdial.auth.client import Answer, AuthUnavailable, BadCredentials, SignedIn
+from outdial.clock import VirtualClock
+from outdial.studio.refreshing import EARLY, Refresher
+from outdial.studio.sessions import COOKIE, Ended, Renew, Renewal, Session, Undecided
+from tests.support.factories import NOW
+from tests.support.studio import BrowserFor, Served
+from tests.support.two_organizations import World
+
+
+@dataclass
+class Auth:
+    answer: Answer
+    asked: list[str] = field(default_factory=list)
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def refresh(self, refresh_token: str) -> Answer:
+        self.asked.append(refresh_token)
+        await self.may_answer.wait()
+        return self.answer
+
+
+NEW = SignedIn("new access", "new refresh", NOW + timedelta(hours=2), UUID(int=1), "ada@example.com")
+
+
+def session(*, lives: timedelta) -> Session:
+    return Session.begin(
+        access_token="access",
+        refresh_token="refresh",
+        expires_at=int((NOW + lives).timestamp()),
+        user_id="1",
+        email="ada@example.com",
+    )
+
+
+async def test_many_requests_at_once_renew_a_session_once() -> None:
+    auth, old = Auth(NEW), session(lives=timedelta(seconds=5))
+    refresher = Refresher(auth, VirtualClock(NOW))
+    waiting = [asyncio.create_task(refresher.current(old)) for _ in range(5)]
+    await asyncio.sleep(0)
+    auth.may_answer.set()
+    renewed = await asyncio.gather(*waiting)
+    # One more comes late, still with the old cookie.
+    renewed.append(await refresher.current(old))
+
+    assert auth.asked == ["refresh"]
+    assert len(set(renewed)) == 1
+    assert isinstance(renewed[0], Session)
+    assert (renewed[0].access_token, renewed[0].refresh_token) == ("new access", "new refresh")
+    assert renewed[0].csrf == old.csrf
+
+
+async def test_a_request_that_is_given_up_does_not_spoil_it_for_the_others() -> None:
+    auth, old = Auth(NEW), session(lives=timedelta(0))
+    refresher = Refresher(auth, VirtualClock(NOW))
+    first, second = (asyncio.create_task(refresher.current(old)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    auth.may_answer.set()
+    assert isinstance(await second, Session)
+
+
+async def test_a_token_that_is_good_for_a_while_is_left_alone() -> None:
+    auth, fresh = Auth(NEW), session(lives=EARLY + timedelta(seconds=1))
+    assert await Refresher(auth, VirtualClock(NOW)).current(fresh) is fresh
+    assert auth.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "lives", "expected"),
+    [
+        (BadCredentials(), timedelta(seconds=30), Ended()),
+        (AuthUnavailable("away"), timedelta(0), Undecided()),
+    ],
+)
+async def test_what_auth_says_decides(answer: Answer, lives: timedelta, expected: Renewal) -> None:
+    auth = Auth(answer)
+    auth.may_answer.set()
+    assert await Refresher(auth, VirtualClock(NOW)).current(session(lives=lives)) == expected
+
+
+async def test_while_auth_is_away_a_token_is_used_to_its_end_and_auth_asked_again() -> None:
+    auth, old = Auth(AuthUnavailable("away")), session(lives=timedelta(seconds=30))
+    auth.may_answer.set()
+    refresher = Refresher(auth, VirtualClock(NOW))
+    assert await refresher.current(old) is old
+    auth.answer = NEW
+    assert isinstance(renewed := await refresher.current(old), Session)
+    assert renewed.access_token == "new access"
+
+
+class Renewing:
+    """Renews sessions as a test says."""
+
+    def __init__(self) -> None:
+        self.answer: Renewal | None = None
+
+    async def __call__(self, session: Session) -> Renewal:
+        return self.answer if self.answer is not None else session
+
+
+@pytest.fixture
+def renew() -> Renew:
+    return Renewing()
+
+
+async def test_a_renewed_session_is_sent_to_the_browser(
+    studio_app: Served, browser_for: BrowserFor, two_organizations: World
+) -> None:
+    browser = await browser_for(two_organizations.own.people["operator"])
+    assert browser.session is not None
+    assert isinstance(studio_app.studio.renew, Renewing)
+    renewed = browser.session.renewed(access_token=browser.session.access_token, refresh_token="r2", expires_at=2**31)
+    studio_app.studio.renew.answer = renewed
+
+    response = await browser.get("/")
+
+    assert response.headers["location"].endswith("/campaigns")
+    kept = studio_app.studio.sealer.open(COOKIE, response.cookies[COOKIE], Session)
+    assert kept == renewed
+    # Signing out has the last word.
+    out = await browser.post_form("/sign-out")
+    assert out.cookies.get(COOKIE) in (None, "")
+    assert COOKIE not in browser.client.cookies
+
+
+async def test_an_ended_session_leads_to_signing_in_and_an_undecided_one_does_not(
+    studio_app: Served, browser_for: BrowserFor, two_organizations: World
+) -> None:
+    assert isinstance(studio_app.studio.renew, Renewing)
+    browser = await browser_for(two_organizations.own.people["operator"])
+    studio_app.studio.renew.answer = Undecided()
+    assert (await browser.get("/")).status_code == 503
+    assert COOKIE in browser.client.cookies
+    studio_app.studio.renew.answer = Ended()
+    assert (await browser.get("/")).headers["location"] == "/sign-in?next=/"
+    assert COOKIE not in browser.client.cookies

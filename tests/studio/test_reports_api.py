@@ -1,0 +1,207 @@
+"""Reports: what calls came to, by day, by campaign, over time and by outcome."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from outdial.studio.charts import Series, nice_ceiling, row_bars, stacked_bars
+from outdial.studio.resources.reports import CampaignCharts, drawn, width_for
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    create_call,
+    create_campaign,
+    create_campaign_contact,
+    create_member,
+    create_tenant,
+)
+from tests.support.studio import BrowserFor, ClientFor
+from tests.support.two_organizations import World
+
+SERIES = {"a": Series("good", "A"), "b": Series("bad", "B")}
+
+
+@pytest.fixture
+async def campaign(connection: asyncpg.Connection) -> Campaign:
+    return await create_campaign(connection, await create_tenant(connection))
+
+
+@pytest.fixture
+async def viewer(connection: asyncpg.Connection, campaign: Campaign) -> UUID:
+    return await create_member(connection, campaign.tenant.organization_id, "viewer")
+
+
+async def call(
+    connection: asyncpg.Connection, campaign: Campaign, at: datetime, outcome: str | None, **more: Any
+) -> None:
+    entry = await create_campaign_contact(connection, campaign)
+    status = "ended" if outcome else "ongoing"
+    await create_call(connection, entry, status=status, outcome=outcome, created_at=at, **more)
+
+
+def address(campaign: Campaign) -> str:
+    return f"/api/v1/organizations/{campaign.tenant.organization_id}"
+
+
+async def test_a_report_counts_by_the_days_of_the_zone_that_is_asked_for(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
+) -> None:
+    second = await create_campaign(connection, campaign.tenant, name="Second")
+    # 03:30 UTC is the evening before in New York.
+    night = datetime(2026, 3, 9, 3, 30, tzinfo=UTC)
+    await call(connection, campaign, night, "answered", duration_ms=60_000, cost_cents="10.5")
+    await call(connection, campaign, NOW, "do_not_call", duration_ms=1_000, cost_cents="0.5")
+    await call(connection, second, NOW, "busy")
+    await call(connection, campaign, NOW, None)
+    await call(connection, campaign, NOW - timedelta(days=40), "answered")
+    client = await client_for(viewer)
+
+    report = (await client.get(f"{address(campaign)}/reports", params={"zone": "America/New_York"})).json()
+
+    assert (report["since"], report["until"]) == ("2026-02-09", "2026-03-10")
+    assert [(day["day"], day["calls"], day["reached"]) for day in report["days"]] == [
+        ("2026-03-08", 1, 1),
+        ("2026-03-10", 3, 1),
+    ]
+    total = report["total"]
+    assert (total["calls"], total["finished"], total["reached"]) == (4, 3, 2)
+    assert total["answered_rate"] == pytest.approx(2 / 3)
+    assert (total["talk_ms"], total["cost_cents"]) == (61_000, 11.0)
+    assert [(row["name"], row["calls"]) for row in report["campaigns"]] == [("Spring", 3), ("Second", 1)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"zone": "Mars/Olympus"},
+        {"zone": "EST"},
+        {"since": "2026-03-02", "until": "2026-03-01"},
+        {"since": "2020-01-01", "until": "2026-03-01"},
+        {"since": "0001-01-01"},
+        {"until": "9999-12-31"},
+    ],
+    ids=str,
+)
+async def test_a_report_over_impossible_days_is_refused(
+    client_for: ClientFor, campaign: Campaign, viewer: UUID, query: dict[str, str]
+) -> None:
+    response = await (await client_for(viewer)).get(f"{address(campaign)}/reports", params=query)
+
+    assert response.status_code == 400, response.text
+    assert response.json()["fields"]
+
+
+async def test_the_charts_of_a_campaign_count_every_call_once_in_stretches_that_follow_each_other(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
+) -> None:
+    for minutes, outcome in [(0, "answered"), (1, "busy"), (200, "busy"), (200, None)]:
+        await call(connection, campaign, NOW - timedelta(minutes=minutes), outcome)
+
+    charts = (await (await client_for(viewer)).get(f"{address(campaign)}/campaigns/{campaign.id}/charts")).json()
+
+    assert charts["width_s"] == 900
+    assert charts["outcomes"] == {"answered": 1, "busy": 2, "": 1}
+    starts = [datetime.fromisoformat(bucket["starts_at"]) for bucket in charts["buckets"]]
+    assert {later - earlier for earlier, later in pairwise(starts)} == {timedelta(minutes=15)}
+    assert sum(sum(bucket["outcomes"].values()) for bucket in charts["buckets"]) == 4
+    assert charts["buckets"][0]["outcomes"] == {"busy": 1, "": 1}
+
+
+async def test_a_campaign_without_calls_has_empty_charts(
+    client_for: ClientFor, campaign: Campaign, viewer: UUID
+) -> None:
+    charts = (await (await client_for(viewer)).get(f"{address(campaign)}/campaigns/{campaign.id}/charts")).json()
+
+    assert (charts["buckets"], charts["outcomes"]) == ([], {})
+    assert drawn(CampaignCharts(**charts)).calls == 0
+
+
+async def test_the_charts_of_another_organizations_campaign_are_not_there(
+    client_for: ClientFor, two_organizations: World
+) -> None:
+    own, other = two_organizations.own, two_organizations.other
+    client = await client_for(own.people["owner"])
+
+    for organization, campaign in [(own, other), (other, other), (other, own)]:
+        url = f"/api/v1/organizations/{organization.tenant.organization_id}/campaigns/{campaign.fresh.id}/charts"
+        assert (await client.get(url)).status_code == 404
+
+
+@pytest.mark.parametrize("days", [0, 0.01, 0.5, 3, 40, 400, 4000])
+def test_a_span_of_any_length_is_covered_by_few_bars(days: float) -> None:
+    span = timedelta(days=days)
+    assert span / width_for(span) <= 30
+
+
+# What is drawn.
+
+
+def test_bars_stand_on_each_other_within_the_drawing_and_the_table_says_the_same() -> None:
+    chart = stacked_bars("Calls", [("Mon", {"a": 3, "b": 1}), ("Tue", {}), ("Wed", {"b": 2})], SERIES, first_head="Day")
+
+    first, second, third = chart.bars
+    assert (first.title, second.title, third.title) == ("Mon, A: 3", "Mon, B: 1", "Wed, B: 2")
+    assert second.y + second.height == pytest.approx(first.y)
+    assert first.height == pytest.approx(3 * second.height, abs=0.1)
+    assert all(bar.x >= 0 and bar.x + bar.width <= chart.width for bar in chart.bars)
+    assert all(bar.y >= 0 and bar.y + bar.height <= chart.height for bar in chart.bars)
+    assert chart.head == ["Day", "A", "B", "All"]
+    assert chart.rows == [["Mon", "3", "1", "4"], ["Wed", "0", "2", "2"]]
+    assert chart.legend == [("good", "A"), ("bad", "B")]
+
+
+def test_nothing_is_drawn_of_nothing() -> None:
+    assert stacked_bars("Calls", [], SERIES, first_head="Day").bars == []
+    assert row_bars("Outcomes", [], first_head="Outcome").bars == []
+    assert row_bars("Outcomes", [("A", "good", 0)], first_head="Outcome").rows == [["A", "0", "0 %"]]
+
+
+@pytest.mark.parametrize(("value", "top"), [(0, 1), (1, 1), (2, 2), (3, 5), (7, 10), (10, 10), (11, 20), (999, 1000)])
+def test_a_scale_ends_with_a_round_number(value: int, top: int) -> None:
+    assert nice_ceiling(value) == top
+
+
+@pytest.mark.parametrize(("since", "name"), [(date(2026, 3, 1), "Calls per day"), (date(2025, 6, 1), "Calls per week")])
+async def test_the_page_draws_the_report_with_a_text_alternative(
+    connection: asyncpg.Connection,
+    browser_for: BrowserFor,
+    campaign: Campaign,
+    viewer: UUID,
+    since: date,
+    name: str,
+) -> None:
+    for number in range(20):
+        await call(connection, campaign, NOW - timedelta(days=number % 9), "answered" if number % 3 else "busy")
+    browser = await browser_for(viewer)
+
+    response = await browser.get(f"/o/{campaign.tenant.organization_id}/reports?since={since}&until=2026-03-10")
+
+    assert response.status_code == 200, response.text
+    drawing = re.search(
+        r'<svg viewBox[^>]+role="img" aria-labelledby="([\w-]+) ([\w-]+)">(.*?)</svg>', response.text, re.S
+    )
+    assert drawing is not None
+    assert f'<title id="{drawing[1]}">{name}</title>' in drawing[3]
+    assert f'<desc id="{drawing[2]}">20 in' in drawing[3]
+    assert " style=" not in response.text
+    assert "<summary>The numbers</summary>" in response.text
+    assert f'<a href="/o/{campaign.tenant.organization_id}/campaigns/{campaign.id}">Spring</a>' in response.text
+    assert len(response.content) < 60_000
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "says"),
+    [("", 200, "No calls in these days"), ("?since=x", 400, "write it as"), ("?zone=x", 400, "America/New_York")],
+)
+async def test_an_empty_report_says_what_to_do(
+    browser_for: BrowserFor, campaign: Campaign, viewer: UUID, query: str, status: int, says: str
+) -> None:
+    response = await (await browser_for(viewer)).get(f"/o/{campaign.tenant.organization_id}/reports{query}")
+
+    assert response.status_code == status
+    assert says in response.text

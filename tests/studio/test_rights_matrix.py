@@ -1,0 +1,154 @@
+"""Who may do what: every route that there is, for every role, for strangers and for nobody, and with foreign ids."""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+
+from outdial.db.embedded import EmbeddedPostgres
+from outdial.studio.assets import version
+from outdial.studio.context import RANKS
+from tests.studio.rights import ELSEWHERE, RULES, Rule
+from tests.support.postgres import Scratch, scratch, scratch_for_module
+from tests.support.studio import Served, serve_studio, unchanged
+from tests.support.studio_routes import StudioRoute, app_without_database, routes_of
+from tests.support.studio_world import Rooms, create_rooms
+
+PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
+APP = app_without_database()
+OF_AN_ORGANIZATION = [route for route in routes_of(APP) if "{organization_id}" in route.path]
+OTHERS = [route for route in routes_of(APP) if "{organization_id}" not in route.path]
+
+
+@pytest.fixture(scope="module")
+def rooms(postgres_server: EmbeddedPostgres, _templates: set[str]) -> Iterator[Rooms]:
+    """Two organizations with everything that an address may name, to be cloned: nobody stays connected."""
+    with scratch_for_module(postgres_server, _templates) as (runner, database):
+        yield runner.run(_create_rooms(database))
+
+
+async def _create_rooms(database: Scratch) -> Rooms:
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        return await create_rooms(database, connection)
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def serving(database: Scratch) -> AsyncIterator[Served]:
+    """Serve the studio on `database`."""
+    async with serve_studio(database, unchanged, APP) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serving_a_copy(rooms: Rooms) -> AsyncIterator[Served]:
+    """Serve the studio on rooms that nobody has touched: what one has done must not be in the way of the next."""
+    origin = rooms.world.database
+    async with scratch(origin.server, template=origin.name) as database, serving(database) as served:
+        yield served
+
+
+def test_every_route_has_its_rule() -> None:
+    assert {str(route) for route in OF_AN_ORGANIZATION} == RULES.keys()
+    assert {str(route) for route in OTHERS} == ELSEWHERE.keys()
+
+
+@pytest.mark.parametrize("route", OF_AN_ORGANIZATION, ids=str)
+async def test_each_role_may_what_the_table_says(route: StudioRoute, rooms: Rooms) -> None:
+    rule, people = RULES[str(route)], rooms.world.own.people
+    address = Address(route, rule, rooms.own)
+    allowed = [role for role in RANKS if RANKS[role] >= RANKS[rule.needs]]
+    seen = {}
+    async with serving(rooms.world.database) as served:
+        for who in ("nobody", "outsider", *(role for role in RANKS if role not in allowed)):
+            seen[who] = await address.ask(served, people.get(who))
+        if route.method == "GET":
+            seen |= {role: await address.ask(served, people[role]) for role in allowed}
+    for role in () if route.method == "GET" else allowed:
+        async with serving_a_copy(rooms) as served:
+            seen[role] = await address.ask(served, people[role])
+
+    expected = {"nobody": 401 if route.is_api else 303, "outsider": 404}
+    expected |= {role: rule.answers if role in allowed else 403 for role in RANKS}
+    check(seen, expected)
+    if not route.is_api:
+        assert seen["nobody"].headers["location"].startswith("/sign-in?next=/")
+
+
+@pytest.mark.parametrize("route", OF_AN_ORGANIZATION, ids=str)
+async def test_what_another_organization_has_is_not_there(route: StudioRoute, rooms: Rooms) -> None:
+    rule, people = RULES[str(route)], rooms.world.own.people
+    theirs = Address(route, rule, rooms.other)
+    their_row = Address(route, rule, {**rooms.other, "organization_id": rooms.own["organization_id"]})
+    seen, expected = {}, {}
+    async with serving(rooms.world.database) as served:
+        for role in RANKS:
+            seen[role] = await theirs.ask(served, people[role])
+            expected[role] = 404
+            if their_row.names_a_row:
+                seen[f"{role}, at home"] = await their_row.ask(served, people[role])
+                # Whose role is too low is told so before anything is looked for.
+                expected[f"{role}, at home"] = 404 if RANKS[role] >= RANKS[rule.needs] else 403
+
+    check(seen, expected)
+
+
+@pytest.mark.parametrize("route", OTHERS, ids=str)
+async def test_what_belongs_to_no_organization(route: StudioRoute, rooms: Rooms) -> None:
+    async with serving(rooms.world.database) as served:
+        seen = {}
+        for who in ELSEWHERE[str(route)]:
+            browser = await served.browser_of(rooms.world.own.people.get(who))
+            url = route.path.format(asked_version=version(), name="studio.css")
+            asking = browser.client
+            if route.is_api and browser.session is not None:
+                asking = await served.client_of(UUID(browser.session.user_id))
+            seen[who] = await asking.request(route.method, url)
+    check(seen, ELSEWHERE[str(route)])
+
+
+def check(seen: Mapping[str, httpx.Response], expected: Mapping[str, int]) -> None:
+    """Compare what everybody was answered with what they should be."""
+    statuses = {who: answer.status_code for who, answer in seen.items()}
+    assert statuses == expected, {who: seen[who].text[-500:] for who in seen if statuses[who] != expected[who]}
+
+
+class Address:
+    """A route with what its rule sends, about the rows of one organization."""
+
+    def __init__(self, route: StudioRoute, rule: Rule, rows: Mapping[str, str]) -> None:
+        self._route, self._rule = route, rule
+        self._rows = {**rows, **{name: rows[row] for name, row in rule.uses.items()}}
+        self._url = PARAMETER.sub(lambda found: self._rows[found[1]], route.path)
+        named = set(PARAMETER.findall(route.path + str(rule.sends or "")))
+        # Functions belong to no organization.
+        self.names_a_row = bool(named - {"organization_id", "slug"})
+
+    async def ask(self, served: Served, user_id: UUID | None) -> httpx.Response:
+        """Send the request as a user; None is nobody."""
+        # A stream of changes ends at once, as when the studio stops.
+        served.studio.hub.end_streams()
+        if self._route.is_api:
+            client = await (served.client() if user_id is None else served.client_of(user_id))
+            return await client.request(self._route.method, self._url, **self._body("json", {}))
+        browser = await served.browser_of(user_id)
+        token = "" if browser.session is None else browser.session.csrf
+        carried = {} if self._route.method == "GET" else {"csrf_token": token}
+        return await browser.client.request(self._route.method, self._url, **self._body("data", carried))
+
+    def _body(self, kind: str, carried: Mapping[str, str]) -> dict[str, Any]:
+        if self._rule.content is not None:
+            return {"content": self._rule.content}
+        sent = {**carried, **{name: self._filled(value) for name, value in (self._rule.sends or {}).items()}}
+        body: dict[str, Any] = {kind: sent} if sent or self._rule.sends is not None else {}
+        return body | ({"files": self._rule.files} if self._rule.files else {})
+
+    def _filled(self, value: object) -> object:
+        return PARAMETER.sub(lambda found: self._rows[found[1]], value) if isinstance(value, str) else value

@@ -1,0 +1,169 @@
+"""The studio as tests have it: served in process, asked by programs with a token and by browsers with a session."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from html import unescape
+from typing import Any
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI
+
+from outdial.auth import ApiKey, KeyRing, TokenVerifier, mint_jwt
+from outdial.auth.client import Answer, AuthUnavailable, BadCredentials, SignedOut
+from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_SECRET_KEY
+from outdial.clock import VirtualClock
+from outdial.db.session import Database
+from outdial.studio.app import create_app
+from outdial.studio.context import Studio
+from outdial.studio.hub import Hub
+from outdial.studio.sessions import COOKIE, Renew, Renewal, Sealer, Session
+from outdial.studio.settings import LOCAL_SECRET, StudioSettings
+from tests.support.factories import NOW
+from tests.support.postgres import Scratch
+
+BASE = "http://127.0.0.1:54323"
+CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
+KEYRING = KeyRing(keys=(ApiKey("secret", "default", LOCAL_SECRET_KEY),), jwt_secret=LOCAL_JWT_SECRET)
+
+
+@dataclass(slots=True)
+class Served:
+    """The studio as a test has it: `clock` is moved by hand, and stands at NOW."""
+
+    app: FastAPI
+    studio: Studio
+    clock: VirtualClock
+    database: Scratch
+    exits: AsyncExitStack = field(repr=False)
+
+    def token(self, user_id: UUID, *, lives: timedelta = timedelta(hours=1), **claims: object) -> str:
+        """Return an access token of a user, as Auth would make it now."""
+        expires = int((self.clock.now() + lives).timestamp())
+        told = {"sub": str(user_id), "role": "authenticated", "aud": "authenticated", "exp": expires}
+        return mint_jwt(LOCAL_JWT_SECRET, {**told, "email": f"{user_id.hex}@example.com", **claims})
+
+    def session(self, user_id: UUID, *, lives: timedelta = timedelta(hours=1)) -> Session:
+        """Return a session as signing in begins it."""
+        return Session.begin(
+            access_token=self.token(user_id, lives=lives),
+            refresh_token=f"refresh-{user_id.hex}",
+            expires_at=int((self.clock.now() + lives).timestamp()),
+            user_id=str(user_id),
+            email=f"{user_id.hex}@example.com",
+        )
+
+    async def client(self, **headers: str) -> httpx.AsyncClient:
+        """Return a client without credentials but those in `headers`; names use underscores for hyphens."""
+        client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app),
+            base_url=BASE,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+        )
+        return await self.exits.enter_async_context(client)
+
+    async def client_of(self, user_id: UUID | None) -> httpx.AsyncClient:
+        """Return a client with a user's token; None is a back end with the secret key."""
+        if user_id is None:
+            return await self.client(apikey=LOCAL_SECRET_KEY)
+        return await self.client(authorization=f"Bearer {self.token(user_id)}")
+
+    async def browser_of(self, user_id: UUID | None) -> "Browser":
+        """Return a browser in which a user is signed in; None is somebody who is not."""
+        client = await self.client()
+        if user_id is None:
+            return Browser(client, None)
+        session = self.session(user_id)
+        client.cookies.set(COOKIE, self.studio.sealer.seal(COOKIE, session), domain="127.0.0.1")
+        return Browser(client, session)
+
+
+@dataclass(slots=True)
+class Browser:
+    """A browser in which somebody is signed in; it follows no redirect by itself."""
+
+    client: httpx.AsyncClient
+    session: Session | None
+
+    async def get(self, url: str, **options: Any) -> httpx.Response:
+        """Load a page."""
+        return await self.client.get(url, **options)
+
+    async def post_form(
+        self,
+        url: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        page: str | None = None,
+        files: Any = None,
+    ) -> httpx.Response:
+        """Send a form with the token that stands on `page`; without one, the token of the session."""
+        token = await self.token_on(page) if page is not None else self.session.csrf if self.session else ""
+        return await self.client.post(url, data={"csrf_token": token, **(data or {})}, files=files)
+
+    async def token_on(self, page: str) -> str:
+        """Return the token that the forms of `page` carry."""
+        response = await self.client.get(page)
+        assert response.status_code == 200, response.text
+        found = CSRF.search(response.text)
+        assert found is not None, f"no form on {page}"
+        return unescape(found[1])
+
+
+@dataclass(slots=True)
+class FakeAuth:
+    """An Auth that answers what a test says, and notes what it is asked."""
+
+    answer: Answer = field(default_factory=BadCredentials)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    signed_out: list[str] = field(default_factory=list)
+
+    async def sign_in(self, email: str, password: str, *, address: str = "") -> Answer:
+        """Give the answer."""
+        self.asked.append((email, password))
+        return self.answer
+
+    async def sign_out(self, access_token: str) -> SignedOut | AuthUnavailable:
+        """Note whose session ends."""
+        self.signed_out.append(access_token)
+        return SignedOut()
+
+
+@asynccontextmanager
+async def serve_studio(database: Scratch, renew: Renew, app: FastAPI | None = None) -> AsyncIterator[Served]:
+    """Serve the studio in process on `database`, logged in as outdial_api.
+
+    To build the application takes longer than most requests: one that served another database may serve this one too.
+    """
+    clock = VirtualClock(NOW)
+    async with AsyncExitStack() as exits:
+        pool = await Database.connect(database.dsn_for("outdial_api"), application_name="studio", max_size=5)
+        await exits.enter_async_context(pool)
+        settings = StudioSettings("http://127.0.0.1:54321", "sb_publishable_test", (LOCAL_SECRET,))
+        studio = Studio(
+            pool,
+            clock,
+            KEYRING,
+            TokenVerifier.from_keys(KEYRING, clock),
+            settings=settings,
+            sealer=Sealer(settings.secrets),
+            renew=renew,
+            hub=Hub(database.dsn_for("outdial_api")),
+            auth=FakeAuth(),
+        )
+        if app is None:
+            app = create_app(studio)
+        app.state.studio = studio
+        yield Served(app, studio, clock, database, exits)
+
+
+async def unchanged(session: Session) -> Renewal:
+    """Renew nothing: the sessions of most tests do not come of age."""
+    return session
+
+
+ClientFor = Callable[[UUID | None], Awaitable[httpx.AsyncClient]]
+BrowserFor = Callable[[UUID | None], Awaitable[Browser]]

@@ -1,0 +1,69 @@
+"""Every route that the studio has, found in the application itself: one that is added cannot be forgotten."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute, Route
+
+from outdial.auth import TokenVerifier
+from outdial.clock import VirtualClock
+from outdial.studio.app import create_app
+from outdial.studio.context import Studio
+from outdial.studio.sessions import Sealer
+from outdial.studio.settings import LOCAL_SECRET, StudioSettings
+from tests.support.factories import NOW
+from tests.support.studio import KEYRING
+
+_IMPLIED = frozenset({"HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StudioRoute:
+    """One method of one address, such as GET /o/{organization_id}/campaigns."""
+
+    path: str
+    method: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def is_api(self) -> bool:
+        """Whether it answers programs."""
+        return self.path.startswith("/api/")
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it shows a page of an organization."""
+        return self.method == "GET" and self.path.startswith("/o/")
+
+
+def routes_of(app: FastAPI) -> list[StudioRoute]:
+    """Return the routes of `app` in the order of their addresses."""
+    return sorted(
+        StudioRoute(path, method) for path, route in _walk(app.routes) for method in (route.methods or set()) - _IMPLIED
+    )
+
+
+def app_without_database() -> FastAPI:
+    """Return the studio for looking at its routes, and for serving databases by and by."""
+    clock = VirtualClock(NOW)
+    settings = StudioSettings("http://127.0.0.1:54321", "sb_publishable_test", (LOCAL_SECRET,))
+    nothing = cast("Any", None)
+    verifier = TokenVerifier.from_keys(KEYRING, clock)
+    studio = Studio(nothing, clock, KEYRING, verifier, settings, Sealer(settings.secrets), nothing, nothing, nothing)
+    return create_app(studio)
+
+
+def _walk(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple[str, Route]]:
+    for route in routes:
+        inner = getattr(route, "original_router", None)
+        if isinstance(inner, APIRouter):
+            # FastAPI keeps a router that is included as it is, and its prefix beside it.
+            yield from _walk(inner.routes, prefix + route.include_context.prefix)  # type: ignore[attr-defined]
+        elif isinstance(route, Route):
+            yield prefix + route.path, route
+        else:
+            raise TypeError(f"a kind of route that the tests do not know: {route!r}")

@@ -1,0 +1,132 @@
+"""Two organizations with a row for each parameter that an address of the studio may have."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from outdial.db.statements import Connection
+from outdial.domain.ids import new_id
+from tests.support.factories import NOW, create_campaign, create_campaign_contact, create_member, create_user, insert
+from tests.support.jobs import store_export, store_import
+from tests.support.postgres import Scratch
+from tests.support.two_organizations import House, World, create_world, new_row
+
+# By the name of the parameter, or of a row that a rule names instead: how the organization's own is found.
+_ROWS: Mapping[str, str] = {
+    "campaign_id": "select campaign_id from campaign_contacts where id = $1",
+    "campaign_contact_id": "select id from campaign_contacts where id = $1",
+    "call_id": "select id from calls where campaign_contact_id = $1",
+    "user_id": """select user_id from organization_members join auth.users on users.id = user_id
+        where organization_id = $1 and email like 'colleague.%'""",
+    "event_id": "select id from webhook_events where organization_id = $1 and call_id is not null",
+    "account_id": "select id from provider_accounts where organization_id = $1",
+    "number_id": "select id from phone_numbers where organization_id = $1",
+    "contact_id": "select contact_id from campaign_contacts where id = $1",
+    "import_id": "select id from imports where organization_id = $1",
+    "export_id": "select id from exports where organization_id = $1 and status = 'queued'",
+    "completed": "select id from exports where organization_id = $1 and status = 'completed'",
+    "draft": "select id from campaigns where organization_id = $1 and status = 'draft'",
+    "paused": "select id from campaigns where organization_id = $1 and status = 'paused'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The world, and by the name of each parameter: the row of the own organization, and of the other one."""
+
+    world: World
+    own: Mapping[str, str]
+    other: Mapping[str, str]
+
+
+async def create_rooms(database: Scratch, connection: Connection) -> Rooms:
+    """Create two organizations, each with all that an address of the studio may name."""
+    world = await create_world(database, connection)
+    for house in (world.own, world.other):
+        await _fill(connection, house)
+    await create_user(connection, email="newcomer@example.com")
+    await _deploy(connection)
+    return Rooms(world, await _rows_of(connection, world.own), await _rows_of(connection, world.other))
+
+
+async def _fill(connection: Connection, house: House) -> None:
+    organization_id = house.tenant.organization_id
+    for status in ("draft", "paused"):
+        campaign = await create_campaign(connection, house.tenant, status=status)
+        await create_campaign_contact(connection, campaign)
+    await create_member(
+        connection,
+        organization_id,
+        "viewer",
+        user_id=await create_user(connection, email=f"colleague.{house.tenant.credential}@example.com"),
+    )
+    call_id = await connection.fetchval("select id from calls where campaign_contact_id = $1", house.spare_entry.id)
+    event = new_row("webhook_events", house, actor="webhook")
+    await insert(connection, "webhook_events", **event, call_id=call_id, status="applied", applied_at=NOW)
+    await store_import(connection, campaign, b"phone\n+12127009901\n", queued=False)
+    await store_export(connection, organization_id, "calls")
+    completed = {"id": new_id(NOW), "organization_id": organization_id}
+    await insert(
+        connection,
+        "exports",
+        **completed,
+        kind="contacts",
+        status="completed",
+        size=7,
+        created_at=NOW,
+        updated_at=NOW,
+        finished_at=NOW,
+        expires_at=NOW + timedelta(days=1),
+    )
+    await insert(
+        connection,
+        "export_chunks",
+        organization_id=organization_id,
+        export_id=completed["id"],
+        number=0,
+        content=b"phone\r\n",
+    )
+
+
+async def _deploy(connection: Connection) -> None:
+    await connection.execute(
+        """
+        insert into host.functions (slug, name, last_version, created_at, updated_at)
+        values ('hello', 'hello', 2, $1, $1)
+        """,
+        NOW,
+    )
+    await connection.execute(
+        """
+        insert into host.function_versions (slug, version, entrypoint_path, static_patterns, verify_jwt, sha256, status,
+          created_at, created_by)
+        select 'hello', version, 'supabase/functions/hello/index.py', '{}', false, repeat('0', 64), status, $1, 'test'
+        from (values (1, 'superseded'), (2, 'active')) as deployed (version, status)
+        """,
+        NOW,
+    )
+    await connection.execute(
+        """
+        insert into host.invocations (at, request_id, slug, version, method, path, status, code, ms, cpu_us, cold,
+          request_bytes, response_bytes, region)
+        select $1, gen_random_uuid(), 'hello', 2, 'POST', '/hello', status, '', 12.5, 900, false, 10, 20, 'local'
+        from unnest('{200,404,500}'::smallint[]) as status
+        """,
+        NOW - timedelta(minutes=10),
+    )
+    await connection.execute(
+        """
+        insert into host.log_lines (at, slug, version, level, kind, text)
+        values ($1, 'hello', 2, 'error', 'log', 'It broke')
+        """,
+        NOW - timedelta(minutes=10),
+    )
+
+
+async def _rows_of(connection: Connection, house: House) -> Mapping[str, str]:
+    organization_id = house.tenant.organization_id
+    found = {"organization_id": str(organization_id), "slug": "hello"}
+    for name, query in _ROWS.items():
+        about = organization_id if "organization_id = $1" in query else house.spare_entry.id
+        found[name] = str(await connection.fetchval(query, about))
+    return found
