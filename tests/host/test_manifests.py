@@ -11,6 +11,7 @@ import yaml
 from cloudcoil.models.knative_serving.serving.v1 import Service as KnativeService
 from pydantic import ValidationError
 
+from outdial.cli.dev import JOBS_GRACE_S
 from outdial.functions import server
 from outdial.host.config import FunctionConfig
 from outdial.host.environment import worker_env
@@ -121,7 +122,7 @@ def test_each_enabled_function_and_each_process_has_a_file() -> None:
     ]
     for target in TARGETS:
         assert list(made(target)) == names
-        assert list(made(target, with_studio=True)) == [*names, "outdial-studio"]
+        assert list(made(target, with_studio=True)) == [*names, "outdial-studio", "outdial-jobs"]
 
 
 def test_a_function_becomes_a_service_of_knative_with_its_own_limits() -> None:
@@ -313,11 +314,15 @@ def test_a_pod_is_given_the_time_that_it_takes_to_stop() -> None:
     launcher = inspect.signature(Launcher.__init__).parameters["grace_s"].default
     assert launcher == HOST_DRAIN_S
     assert ALONE_DRAIN_S == 2 * server._DRAIN_S
-    drains = {"outdial-gateway": HOST_DRAIN_S, "outdial-dialer": DialerSettings().request_timeout.total_seconds()}
+    drains = {
+        "outdial-gateway": HOST_DRAIN_S,
+        "outdial-dialer": DialerSettings().request_timeout.total_seconds(),
+        "outdial-jobs": JOBS_GRACE_S,
+    }
     for name, spec in pod_specs("kubernetes"):
         [container] = spec["containers"]
         drain = drains.get(name, ALONE_DRAIN_S)
-        if name != "outdial-dialer":
+        if name not in ("outdial-dialer", "outdial-jobs"):
             program, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
             assert program == "sleep"
             drain += int(seconds)
@@ -328,10 +333,17 @@ def test_what_serves_requests_is_probed_and_what_does_not_says_why_not() -> None
     for name, spec in pod_specs("kubernetes"):
         [container] = spec["containers"]
         probes = {key for key in container if key.endswith("Probe")}
-        assert probes == (set() if name == "outdial-dialer" else {"startupProbe", "readinessProbe", "livenessProbe"})
-    [dialer] = [file for file in manifests(FUNCTIONS, Cluster("kubernetes", "x")) if file.name == "outdial-dialer"]
-    assert any("no probe" in note for note in dialer.notes)
-    assert only(list(dialer.objects), "NetworkPolicy")["spec"]["ingress"] == []
+        serves = name not in ("outdial-dialer", "outdial-jobs")
+        assert probes == ({"startupProbe", "readinessProbe", "livenessProbe"} if serves else set())
+    files = {file.name: file for file in manifests(FUNCTIONS, Cluster("kubernetes", "x", with_studio=True))}
+    for silent in (files["outdial-dialer"], files["outdial-jobs"]):
+        assert any("no probe" in note for note in silent.notes)
+        assert only(list(silent.objects), "NetworkPolicy")["spec"]["ingress"] == []
+
+
+def test_the_studio_is_asked_where_it_answers() -> None:
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container_of("outdial-studio", "kubernetes")[probe]["httpGet"]["path"] == "/health"
 
 
 def test_a_function_may_take_its_boot_timeout_before_it_is_given_up() -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 from outdial.host.config import FunctionConfig
 from outdial.host.errors import BadConfig
 from outdial.host.manifests import knative, kubernetes
-from outdial.host.manifests.parts import Part, dialer_part, function_part, gateway_part, studio_part
+from outdial.host.manifests.parts import Part, dialer_part, function_part, gateway_part, jobs_part, studio_part
 from outdial.host.manifests.pod import Object
 
 Target = Literal["knative", "kubernetes"]
@@ -36,13 +36,14 @@ class File:
 
 
 def manifests(functions: Mapping[str, FunctionConfig], cluster: Cluster) -> list[File]:
-    """Return a file per part: the account, each enabled function, gateway, dialer and, where there is one, the studio.
+    """Return a file per part: the account, each enabled function, gateway, dialer and, where there is one, the studio
+    with its jobs.
 
     Raises BadConfig for a function whose name or settings no cluster can have.
     """
     enabled = {slug: config for slug, config in sorted(functions.items()) if config.enabled}
     parts = {slug: function_part(slug, config) for slug, config in enabled.items()}
-    others = [gateway_part(enabled), dialer_part(), *([studio_part()] if cluster.with_studio else [])]
+    others = [gateway_part(enabled), dialer_part(), *([studio_part(), jobs_part()] if cluster.with_studio else [])]
     _refuse_namesakes([*parts.values(), *others])
 
     files = [File("service-account", (), (_account(),))]

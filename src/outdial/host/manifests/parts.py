@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from outdial.functions.paths import HEALTH
 from outdial.host.config import FunctionConfig
 from outdial.host.environment import worker_env
 from outdial.host.errors import BadConfig
@@ -20,6 +21,8 @@ ALONE_MB = 64
 HOST_DRAIN_S = 30
 # Requests first, and then the work in the background.
 ALONE_DRAIN_S = 20
+# An import ends with the rows that it has at hand.
+JOBS_DRAIN_S = 30
 _LISTEN = ("--host", "0.0.0.0", "--port", str(PORT), "--behind-proxy")
 # A label of DNS (RFC 1035), short enough for what Knative and Kubernetes append to it.
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,46}[a-z0-9])?\Z")
@@ -29,7 +32,7 @@ _NAME = re.compile(r"[a-z]([a-z0-9-]{0,46}[a-z0-9])?\Z")
 class Part:
     """Pods of one kind: `command` as it is typed, `least` to `most` of them, each with `cores` to use at most.
 
-    A part without `listens` has no port, and nothing to probe.
+    A part that `listens` answers at `health` while it is well; one that does not has no port, and nothing to probe.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Part:
     drain_s: int
     boot_s: float = 10.0
     listens: bool = True
+    health: str = HEALTH
     notes: tuple[str, ...] = ()
 
 
@@ -102,17 +106,37 @@ def dialer_part() -> Part:
     )
 
 
+def jobs_part() -> Part:
+    """Return the workers of background jobs: imports, exports, and clearing away what is old."""
+    return Part(
+        name="outdial-jobs",
+        command=("outdial", "jobs"),
+        references=References("outdial_jobs"),
+        least=1,
+        most=1,
+        cores=1,
+        memory_mb=256,
+        drain_s=JOBS_DRAIN_S,
+        listens=False,
+        notes=("There is no probe: what a worker has begun is begun anew by another when it falls silent.",),
+    )
+
+
 def studio_part() -> Part:
-    """Return the studio's pods."""
+    """Return the studio's pods. On plain Postgres they sign people in as well, with the login of outdial_auth."""
     return Part(
         name="outdial-studio",
         command=("outdial", "studio", *_LISTEN),
-        references=References("outdial_api", secrets=CHECKS_TOKENS),
+        references=References(
+            "outdial_api",
+            secrets=(*CHECKS_TOKENS, "OUTDIAL_STUDIO_SECRET", "OUTDIAL_ACCESS_TOKEN", "OUTDIAL_AUTH_DB_URL"),
+        ),
         least=1,
         most=1,
         cores=1,
         memory_mb=256,
         drain_s=ALONE_DRAIN_S,
+        health="/health",
     )
 
 

@@ -3,7 +3,6 @@
 from math import ceil
 from typing import Any
 
-from outdial.functions.paths import HEALTH
 from outdial.host.manifests.parts import PORT, Part
 
 Object = dict[str, Any]
@@ -57,7 +56,7 @@ def _resources(part: Part) -> Object:
 
 
 def _probes(part: Part) -> Object:
-    ask = {"httpGet": {"path": HEALTH, "port": PORT}}
+    ask = {"httpGet": {"path": part.health, "port": PORT}}
     return {
         "startupProbe": {**ask, "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": ceil(part.boot_s) + 30},
         "readinessProbe": {**ask, "periodSeconds": 5, "timeoutSeconds": 2, "failureThreshold": 2},
