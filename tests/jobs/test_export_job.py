@@ -120,6 +120,47 @@ async def test_an_export_that_is_cancelled_in_the_middle_leaves_nothing(
     assert await connection.fetchval("select count(*) from export_chunks") == 0
 
 
+async def test_an_export_that_is_cancelled_after_its_run_died_leaves_nothing(
+    worker: Worker, tenant: Tenant, connection: asyncpg.Connection
+) -> None:
+    export_id = await store_export(connection, tenant.organization_id, "contacts")
+    await connection.execute("update exports set status = 'running', runs = 1, heartbeat_at = $1", NOW)
+    await connection.execute(
+        "insert into export_chunks (organization_id, export_id, number, content) values ($1, $2, 0, 'phone')",
+        tenant.organization_id,
+        export_id,
+    )
+
+    await exports_of(worker, 200).run(export_id, tenant.organization_id)
+    assert await connection.fetchval("select count(*) from export_chunks") == 1
+    await connection.execute("update exports set status = 'cancelled'")
+    await exports_of(worker, 200).run(export_id, tenant.organization_id)
+
+    assert await connection.fetchval("select count(*) from export_chunks") == 0
+
+
+async def test_a_run_that_was_taken_for_dead_leaves_the_file_of_its_successor_alone(
+    worker: Worker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_id = await store_export(connection, tenant.organization_id, "contacts")
+    finish = db.FINISH_EXPORT.maybe
+    has_stalled = False
+
+    async def maybe(finishing: Connection, **named: Any) -> Any:
+        nonlocal has_stalled
+        if not has_stalled:
+            has_stalled = True
+            await connection.execute("update exports set heartbeat_at = $1", NOW - timedelta(hours=1))
+            await exports_of(worker, 200).run(export_id, tenant.organization_id)
+        return await finish(finishing, **named)
+
+    monkeypatch.setattr(db.FINISH_EXPORT, "maybe", maybe)
+    await exports_of(worker, 200).run(export_id, tenant.organization_id)
+
+    assert (await export_row(connection, export_id)).status == "completed"
+    assert (await exported(connection, export_id)).count("\r\n") == 21
+
+
 async def test_something_unforeseen_fails_the_export_in_the_end(
     worker: Worker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

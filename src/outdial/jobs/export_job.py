@@ -71,6 +71,8 @@ class ExportJob:
         async with self._database.for_organization(organization_id) as connection:
             taken = await db.BEGIN_EXPORT.maybe(connection, export_id=export_id, now=now, silent_since=now - SILENT_FOR)
             if taken is None:
+                # It may have been cancelled after the run that wrote some of it had died.
+                await _forget_cancelled(connection, export_id, organization_id)
                 return RunEnd.DONE
             await db.DELETE_EXPORT_CHUNKS.run(connection, export_id=export_id)
             await db.NOTIFY_JOBS.run(connection, organization_id=organization_id)
@@ -92,7 +94,8 @@ class _Run:
         try:
             await self._write()
         except Overtaken:
-            await self._forget()
+            async with self._database.for_organization(self._taken.organization_id) as connection:
+                await _forget_cancelled(connection, self._taken.id, self._taken.organization_id)
         except Interrupted:
             await self._release()
             return RunEnd.INTERRUPTED
@@ -160,14 +163,6 @@ class _Run:
                 connection, export_id=self._taken.id, run=self._taken.runs, now=self._clock.now()
             )
 
-    async def _forget(self) -> None:
-        """Remove the pieces of an export that was cancelled; one that another run has keeps them."""
-        organization_id, export_id = self._taken.organization_id, self._taken.id
-        async with self._database.for_organization(organization_id) as connection:
-            export = await db.SHOW_EXPORT.maybe(connection, export_id=export_id, organization_id=organization_id)
-            if export is not None and export.status == "cancelled":
-                await db.DELETE_EXPORT_CHUNKS.run(connection, export_id=export_id)
-
     async def _finish(self, status: str, *, error: str | None = None) -> None:
         now = self._clock.now()
         async with self._database.for_organization(self._taken.organization_id) as connection:
@@ -182,6 +177,17 @@ class _Run:
                 now=now,
                 expires_at=now + KEPT_FOR if status == "completed" else None,
             )
-            if finished is None or status != "completed":
+            if finished is None:
+                # Another run has taken over, and the pieces are its own by now, or the export was cancelled.
+                await _forget_cancelled(connection, self._taken.id, self._taken.organization_id)
+                return
+            if status != "completed":
                 await db.DELETE_EXPORT_CHUNKS.run(connection, export_id=self._taken.id)
             await db.NOTIFY_JOBS.run(connection, organization_id=self._taken.organization_id)
+
+
+async def _forget_cancelled(connection: Connection, export_id: UUID, organization_id: UUID) -> None:
+    """Remove the pieces of an export that was cancelled; one that a run has, or that is completed, keeps them."""
+    export = await db.SHOW_EXPORT.maybe(connection, export_id=export_id, organization_id=organization_id)
+    if export is not None and export.status == "cancelled":
+        await db.DELETE_EXPORT_CHUNKS.run(connection, export_id=export_id)
