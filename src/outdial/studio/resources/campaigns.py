@@ -14,13 +14,12 @@ from outdial.campaigns import errors
 from outdial.campaigns.doctor import Reason, code_of, examine, moment_of, sentence, why_at_rest
 from outdial.campaigns.edit import edit_campaign
 from outdial.campaigns.lifecycle import Conflict as NotAllowed
-from outdial.db import campaigns as campaigns_db
 from outdial.db import events
 from outdial.db import studio_campaigns as db
-from outdial.db.session import encode_json
 from outdial.db.statements import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallingHours
+from outdial.studio.auditing import record
 from outdial.studio.conditional import check_if_match, etag_of
 from outdial.studio.context import Workplace
 from outdial.studio.errors import Conflict, InvalidInput, NotFound
@@ -186,16 +185,7 @@ async def create_campaign(connection: Connection, workplace: Workplace, new: New
         )
     except (errors.CampaignsError, DomainError) as error:
         raise refused(error) from error
-    await campaigns_db.RECORD_AUDIT.run(
-        connection,
-        organization_id=workplace.organization_id,
-        now=now,
-        actor=workplace.actor.name,
-        action="create_campaign",
-        subject_type="campaign",
-        subject_id=str(campaign_id),
-        details=encode_json({"name": new.name.strip()}),
-    )
+    await record(connection, workplace, "create_campaign", "campaign", campaign_id, {"name": new.name.strip()})
     await events.NOTIFY_CAMPAIGNS.run(connection, ids=[campaign_id])
     return await find_campaign(connection, workplace.organization_id, campaign_id)
 

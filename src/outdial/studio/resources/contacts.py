@@ -10,11 +10,10 @@ import msgspec
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from outdial.db import campaigns as campaigns_db
 from outdial.db import people as db
-from outdial.db.session import encode_json
 from outdial.db.statements import Connection
 from outdial.domain.phone import NoZone, Phone, zone_of
+from outdial.studio.auditing import record
 from outdial.studio.conditional import check_if_match, etag_of
 from outdial.studio.context import Workplace
 from outdial.studio.errors import InvalidInput, NotFound, Outdated
@@ -211,22 +210,9 @@ async def change_contact(
     )
     if touched is None:
         raise Outdated("Somebody has changed the contact meanwhile: load it again, and repeat your change")
-    await _record(connection, at, contact_id, sorted(changes))
+    # What was written where is the contact's own business.
+    await record(connection, at, "change_contact", "contact", contact_id, {"fields": sorted(changes)})
     return await find_contact(connection, at, contact_id)
-
-
-async def _record(connection: Connection, at: Workplace, contact_id: UUID, fields: list[str]) -> None:
-    await campaigns_db.RECORD_AUDIT.run(
-        connection,
-        organization_id=at.organization_id,
-        now=at.studio.clock.now(),
-        actor=at.actor.name,
-        action="change_contact",
-        subject_type="contact",
-        subject_id=str(contact_id),
-        # What was written where is the contact's own business.
-        details=encode_json({"fields": fields}),
-    )
 
 
 async def _find(connection: Connection, at: Workplace, contact_id: UUID) -> db.PersonDetail:

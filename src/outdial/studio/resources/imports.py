@@ -17,6 +17,7 @@ from outdial.db.statements import Connection
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ImportStatus
+from outdial.studio.auditing import record
 from outdial.studio.context import Workplace
 from outdial.studio.errors import Conflict, InvalidInput, NotFound, TooLarge
 from outdial.studio.paging import Asked, Page, cut
@@ -261,16 +262,8 @@ async def cancel_import(connection: Connection, at: Workplace, import_id: UUID) 
     found = await find_import(connection, at, import_id)
     if found.status == ImportStatus.CANCELLED:
         await db.DELETE_IMPORT_CHUNKS.run(connection, import_id=import_id)
-    await campaigns_db.RECORD_AUDIT.run(
-        connection,
-        organization_id=at.organization_id,
-        now=at.studio.clock.now(),
-        actor=at.actor.name,
-        action="cancel_import",
-        subject_type="campaign",
-        subject_id=str(found.campaign_id),
-        details=encode_json({"import_id": import_id, "added": found.added}),
-    )
+    details = {"import_id": import_id, "added": found.added}
+    await record(connection, at, "cancel_import", "campaign", found.campaign_id, details)
     await db.NOTIFY_JOBS.run(connection, organization_id=at.organization_id)
     return found
 
