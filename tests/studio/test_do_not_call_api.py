@@ -168,3 +168,21 @@ async def test_pages_offer_to_a_role_what_it_may_do(two_organizations: World, br
     viewer = await browser_for(two_organizations.own.people["viewer"])
     assert (await viewer.post_form(url, {"numbers": "+12122000001"})).status_code == 403
     assert (await viewer.post_form(f"{url}/remove", {"phone": "+12122000001"})).status_code == 403
+
+
+async def test_a_form_that_is_refused_keeps_what_was_typed_and_says_what_is_wrong(
+    two_organizations: World, browser_for: BrowserFor
+) -> None:
+    url = f"/o/{two_organizations.own.tenant.organization_id}/do-not-call"
+    browser = await browser_for(two_organizations.own.people["operator"])
+    numbers = "\n".join(f"+1212{5_000_000 + n}" for n in range(10_001))
+
+    many = await browser.post_form(url, {"numbers": numbers, "region": "US", "reason": "they asked"})
+    none = await browser.post_form(url, {"numbers": "", "reason": "they asked"})
+
+    assert (many.status_code, none.status_code) == (400, 400)
+    assert "Too many numbers for this form" in many.text
+    assert 'value="US"' in many.text
+    assert "No numbers were given" in none.text
+    for shown in (many, none):
+        assert 'value="they asked"' in shown.text

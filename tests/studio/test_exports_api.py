@@ -205,3 +205,19 @@ async def test_a_page_asks_for_an_export_and_links_its_file(
     assert (file.status_code, len(file.text.splitlines())) == (200, 3)
     assert (await browser.post_form(f"{home}/exports", fields | {"since": "soon"})).status_code == 400
     assert (await browser.post_form(f"{home}/exports", {"kind": "everything"})).status_code == 400
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "tomorrow"])
+async def test_a_day_that_no_call_can_have_is_refused_by_page_and_api(
+    two_organizations: World, browser_for: BrowserFor, client_for: ClientFor, day: str
+) -> None:
+    own = two_organizations.own
+    browser, client = await browser_for(own.people["operator"]), await client_for(own.people["operator"])
+
+    page = await browser.post_form(f"/o/{own.tenant.organization_id}/exports", {"kind": "calls", "until": day})
+    api = await client.post(
+        f"/api/v1/organizations/{own.tenant.organization_id}/exports",
+        json={"kind": "calls", "filters": {"until": f"{day}T00:00:00Z"}},
+    )
+
+    assert (page.status_code, api.status_code) == (400, 400)

@@ -88,6 +88,18 @@ async def test_a_form_without_a_file_says_what_to_do(two_organizations: World, o
     assert "choose a CSV file" in response.text
 
 
+async def test_a_file_whose_name_is_blank_counts_as_none(two_organizations: World, operator: Browser) -> None:
+    response = await operator.post_form(
+        f"{home_of(two_organizations)}/imports",
+        {"campaign_id": str(two_organizations.own.fresh.id)},
+        page=f"{home_of(two_organizations)}/jobs",
+        files={"file": ("   ", FILE, "text/csv")},
+    )
+
+    assert response.status_code == 400
+    assert "choose a CSV file" in response.text
+
+
 async def test_a_form_without_the_token_stores_nothing(
     two_organizations: World, operator: Browser, connection: asyncpg.Connection
 ) -> None:

@@ -3,8 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from datetime import time as midnight
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -21,6 +20,7 @@ from outdial.studio.contact_panel import OUTCOMES, Options
 from outdial.studio.context import AtWork, Workplace
 from outdial.studio.errors import InvalidInput, NotFound
 from outdial.studio.looks import words
+from outdial.studio.moments import day_of
 from outdial.studio.paging import Asked
 from outdial.studio.rendering import page
 from outdial.studio.resources.calls import (
@@ -111,25 +111,13 @@ def _filters(form: Mapping[str, str]) -> CallFilters:
         )
     except ValueError:
         raise InvalidInput("These filters cannot be used", {"status": "choose from the lists"}) from None
-    until = _day("to", form["to"])
+    until = day_of("to", form["to"])
     return replace(
         filters,
         phone=digits_of("phone", form["phone"]),
-        since=_day("from", form["from"]),
+        since=day_of("from", form["from"]),
         until=None if until is None else until + timedelta(days=1),
     )
-
-
-def _day(name: str, text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise InvalidInput("This is no date", {name: "write it as 2026-12-24"}) from None
-    if not 1970 <= day.year < 9999:
-        raise InvalidInput("There are no calls at that time", {name: "from 1970 on"})
-    return datetime.combine(day, midnight(), UTC)
 
 
 @router.get("/o/{organization_id}/calls/{call_id}")

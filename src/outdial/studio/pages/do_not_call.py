@@ -43,7 +43,8 @@ async def add(request: Request, at: AtWork, form: Form) -> Response:
     lines = [line.strip() for line in text(form, "numbers").splitlines() if line.strip()]
     if not lines or len(lines) > _MOST_LINES:
         wrong = {"numbers": f"give 1 to {_MOST_LINES:,} numbers, one in each line"}
-        return await _list(request, at, error=InvalidInput("No numbers were given", wrong), typed=text(form, "numbers"))
+        message = "Too many numbers for this form: import them as a file" if lines else "No numbers were given"
+        return await _list(request, at, error=InvalidInput(message, wrong), form=form)
     try:
         new = NewBlockedNumbers(
             numbers=[line[:100] for line in lines],
@@ -53,7 +54,7 @@ async def add(request: Request, at: AtWork, form: Form) -> Response:
         async with at.transaction() as connection:
             result = await resource.block_numbers(connection, at, new)
     except InvalidInput as error:
-        return await _list(request, at, error=error, typed=text(form, "numbers"))
+        return await _list(request, at, error=error, form=form)
     return await _told(request, at, result)
 
 
@@ -97,7 +98,7 @@ async def _list(
     *,
     result: BlockResult | None = None,
     error: StudioError | None = None,
-    typed: str = "",
+    form: FormData | None = None,
 ) -> HTMLResponse:
     query, url = request.query_params, f"/o/{at.organization_id}/do-not-call"
     phone, cursor = query.get("phone", "").strip()[:40], query.get("cursor") or None
@@ -123,5 +124,5 @@ async def _list(
         result=result,
         problem=None if error is None else error.message,
         errors=error.fields if isinstance(error, InvalidInput) else {},
-        typed=typed,
+        typed={name: "" if form is None else text(form, name) for name in ("numbers", "region", "reason")},
     )

@@ -1,6 +1,6 @@
 """Pages for jobs: what is imported and exported, and the files of exports."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -16,6 +16,7 @@ from outdial.studio.context import AtWork
 from outdial.studio.errors import InvalidInput
 from outdial.studio.forms import Form, redirect, text
 from outdial.studio.looks import words
+from outdial.studio.moments import day_of
 from outdial.studio.paging import Asked
 from outdial.studio.rendering import page
 from outdial.studio.resources import exports as resource
@@ -79,10 +80,10 @@ def _new_export(form: FormData) -> NewExport:
     kind = text(form, "kind")
     given: dict[str, object] = {"campaign_id": text(form, "campaign_id")}
     if kind == "calls":
-        until = _day(form, "until")
+        until = day_of("until", text(form, "until"))
         given |= {
             "outcome": text(form, "outcome"),
-            "since": _day(form, "since"),
+            "since": day_of("since", text(form, "since")),
             "until": None if until is None else until + timedelta(days=1),
         }
     try:
@@ -92,11 +93,3 @@ def _new_export(form: FormData) -> NewExport:
     except ValidationError as error:
         fields = {str(problem["loc"][-1]): str(problem["msg"]) for problem in error.errors()}
         raise InvalidInput("This cannot be exported", fields) from None
-
-
-def _day(form: FormData, name: str) -> datetime | None:
-    written = text(form, name)
-    try:
-        return datetime.combine(date.fromisoformat(written), datetime.min.time(), UTC) if written else None
-    except ValueError:
-        raise InvalidInput("This is no day", {name: "as 2026-03-31"}) from None

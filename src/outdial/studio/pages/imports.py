@@ -67,13 +67,14 @@ async def choose_page(request: Request, at: AtWork, campaign_id: UUID) -> HTMLRe
 async def upload(at: AtWork, form: Uploaded) -> Response:
     """Take a file from a browser without our script, and go on to its preview."""
     file = form.get("file")
-    if not isinstance(file, UploadFile) or not file.filename:
+    name = (file.filename or "").strip() if isinstance(file, UploadFile) else ""
+    if not isinstance(file, UploadFile) or not name:
         raise InvalidInput("No file was chosen: go back and choose a CSV file", {"file": "choose a CSV file"})
     try:
         campaign_id = UUID(text(form, "campaign_id"))
     except ValueError:
         raise InvalidInput("This form names no campaign", {"campaign_id": "load the page again"}) from None
-    new = NewImport(campaign_id=campaign_id, file_name=file.filename[-300:], default_region=region_of(form))
+    new = NewImport(campaign_id=campaign_id, file_name=name[-300:], default_region=region_of(form))
     async with at.transaction() as connection:
         created = await resource.create_import(connection, at, new)
     await resource.receive_file(at, created.id, _pieces(file))

@@ -15,7 +15,8 @@ from outdial.domain.call import CallStatus
 from outdial.domain.outcome import Outcome
 from outdial.studio.bodies import readable_body
 from outdial.studio.decisions import explain_decision, explain_reason
-from outdial.studio.errors import InvalidInput, NotFound
+from outdial.studio.errors import NotFound
+from outdial.studio.moments import moment_of
 from outdial.studio.paging import Asked, Page, cut
 from outdial.studio.resources.campaign_contacts import Moment, digits_of, find_campaign, object_of
 from outdial.studio.transcript import Turn, turns_of
@@ -130,17 +131,11 @@ def call_filters(
 ) -> CallFilters:
     """Read what narrows a list of calls; raises InvalidInput."""
     return CallFilters(
-        campaign_id, status, outcome, _moment("since", since), _moment("until", until), digits_of("phone", phone)
+        campaign_id, status, outcome, moment_of("since", since), moment_of("until", until), digits_of("phone", phone)
     )
 
 
 AskedCalls = Annotated[CallFilters, Depends(call_filters)]
-
-
-def _moment(field: str, value: datetime | None) -> datetime | None:
-    if value is not None and not 1970 <= value.year < 9999:
-        raise InvalidInput("There are no calls at that time", {field: "from 1970 on"})
-    return value
 
 
 async def list_calls(

@@ -15,9 +15,9 @@ from outdial.campaigns.csv_rows import CsvRows, Row
 from outdial.campaigns.errors import UnusableFile
 from outdial.db import campaigns as campaigns_db
 from outdial.db import people as db
-from outdial.db.session import encode_json
 from outdial.db.statements import Connection
 from outdial.domain.phone import InvalidPhone, parse_phone
+from outdial.studio.auditing import record
 from outdial.studio.context import Workplace
 from outdial.studio.errors import InvalidInput
 from outdial.studio.paging import Asked, Page, cut
@@ -161,17 +161,9 @@ async def _record(
 ) -> None:
     if not phones:
         return
-    await campaigns_db.RECORD_AUDIT.run(
-        connection,
-        organization_id=at.organization_id,
-        now=at.studio.clock.now(),
-        actor=at.actor.name,
-        action=action,
-        subject_type="do_not_call",
-        # One number is found again by itself, as the page of its contact does; of many their count has to do.
-        subject_id=phones[0] if len(phones) == 1 else f"{len(phones)} numbers",
-        details=encode_json(details),
-    )
+    # One number is found again by itself, as the page of its contact does; of many their count has to do.
+    subject_id = phones[0] if len(phones) == 1 else f"{len(phones)} numbers"
+    await record(connection, at, action, "do_not_call", subject_id, details)
 
 
 def _lines_of(content: bytes) -> Iterable[tuple[int, str]]:

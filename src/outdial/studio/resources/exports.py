@@ -8,7 +8,6 @@ from uuid import UUID
 import msgspec
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from outdial.db import campaigns as campaigns_db
 from outdial.db import jobs as db
 from outdial.db.queue import enqueue
 from outdial.db.session import encode_json
@@ -16,8 +15,10 @@ from outdial.db.statements import Connection
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ExportStatus
 from outdial.domain.outcome import Outcome
+from outdial.studio.auditing import record
 from outdial.studio.context import Workplace
 from outdial.studio.errors import Conflict, InvalidInput, NotFound
+from outdial.studio.moments import moment_of
 from outdial.studio.paging import Asked, Page, cut
 from outdial.studio.resources.campaign_contacts import find_campaign
 
@@ -76,6 +77,8 @@ async def create_export(connection: Connection, at: Workplace, new: NewExport) -
             f"An export of {new.kind.replace('_', ' ')} cannot be narrowed so",
             {f"filters.{name}": "leave it out" for name in unknown},
         )
+    moment_of("filters.since", new.filters.since)
+    moment_of("filters.until", new.filters.until)
     if new.filters.campaign_id is not None:
         await find_campaign(connection, at.organization_id, new.filters.campaign_id)
     now = at.studio.clock.now()
@@ -90,16 +93,7 @@ async def create_export(connection: Connection, at: Workplace, new: NewExport) -
         now=now,
     )
     await enqueue(connection, "export", export_id)
-    await campaigns_db.RECORD_AUDIT.run(
-        connection,
-        organization_id=at.organization_id,
-        now=now,
-        actor=at.actor.name,
-        action="create_export",
-        subject_type="export",
-        subject_id=str(export_id),
-        details=encode_json({"kind": new.kind, "filters": given}),
-    )
+    await record(connection, at, "create_export", "export", export_id, {"kind": new.kind, "filters": given})
     await db.NOTIFY_JOBS.run(connection, organization_id=at.organization_id)
     return await find_export(connection, at, export_id)
 
