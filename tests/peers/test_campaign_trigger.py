@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY
-from outdial.auth.local import LocalAuth, SigningKeys
 from outdial.auth.local.passwords import Passwords
-from outdial.auth.local.service import Refused
+from outdial.auth.local.service import LocalAuth, Refused
+from outdial.auth.local.signing import SigningKeys
 from outdial.clock import SystemClock
 from outdial.db.session import Database
 from tests.auth.local.conftest import CHEAP

@@ -15,8 +15,10 @@ from supabase_auth.errors import AuthApiError
 from outdial.auth import KeyRing, TokenVerifier, Verified, algorithm_of, mint_jwt
 from outdial.auth.client import AuthClient, SignedIn
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY
-from outdial.auth.local import LocalAuth, SigningKeys, create_auth
+from outdial.auth.local.app import create_auth
 from outdial.auth.local.passwords import Passwords
+from outdial.auth.local.service import LocalAuth
+from outdial.auth.local.signing import SigningKeys
 from outdial.clock import SystemClock
 from outdial.db.session import Database
 from outdial.host.answers import of_the_server

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from outdial.auth.local import LocalAuth, SigningKeys
-from outdial.auth.local.service import Refused
+from outdial.auth.local.service import LocalAuth, Refused
+from outdial.auth.local.signing import SigningKeys
 from outdial.campaigns.create import NewOrganization, create_organization
 from outdial.cli.errors import CliError
 from outdial.clock import Clock

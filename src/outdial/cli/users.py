@@ -7,8 +7,8 @@ from uuid import UUID
 
 import typer
 
-from outdial.auth.local import LocalAuth, SigningKeys
-from outdial.auth.local.service import Refused
+from outdial.auth.local.service import LocalAuth, Refused
+from outdial.auth.local.signing import SigningKeys
 from outdial.cli.errors import BadInput, NoSuchThing
 from outdial.cli.errors import Refused as CommandRefused
 from outdial.cli.finding import find_organization

@@ -8,7 +8,9 @@ from fastapi import FastAPI
 
 from outdial.auth import KeyRing, TokenVerifier
 from outdial.auth.client import AuthClient
-from outdial.auth.local import LocalAuth, SigningKeys, create_auth
+from outdial.auth.local.app import create_auth
+from outdial.auth.local.service import LocalAuth
+from outdial.auth.local.signing import SigningKeys
 from outdial.clock import Clock
 from outdial.db.local_auth import IS_LOCAL_AUTH
 from outdial.db.session import Database

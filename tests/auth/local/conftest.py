@@ -16,8 +16,10 @@ from outdial.auth.keys import (
     local_anon_jwt,
     local_service_role_jwt,
 )
-from outdial.auth.local import LocalAuth, SigningKeys, create_auth
+from outdial.auth.local.app import create_auth
 from outdial.auth.local.passwords import Passwords
+from outdial.auth.local.service import LocalAuth
+from outdial.auth.local.signing import SigningKeys
 from outdial.clock import VirtualClock
 from outdial.db.local_auth import UserRow
 from outdial.db.session import Database

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from outdial.auth.client import AuthClient, AuthUnavailable, BadCredentials, SignedIn, SignedOut, TooManyAttempts
 from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY
-from outdial.auth.local import create_auth
+from outdial.auth.local.app import create_auth
 from outdial.auth.local.service import ACCESS_LIVES
 from outdial.auth.local.throttle import MOST_FOR_CLIENT, MOST_FOR_EMAIL, WINDOW
 from outdial.http import Answer, Head, listen, serving

@@ -9,8 +9,8 @@ import pytest
 
 from outdial.auth import KeyRing, TokenVerifier, Verified
 from outdial.auth.keys import LOCAL_JWT_SECRET, mint_jwt
-from outdial.auth.local import SigningKeys
 from outdial.auth.local.service import SESSION_LIVES
+from outdial.auth.local.signing import SigningKeys
 from outdial.db.passwords import ROLES
 from outdial.db.session import Database
 from tests.auth.local.conftest import PASSWORD, World

@@ -11,9 +11,9 @@ from argon2 import PasswordHasher
 
 from outdial.auth import Verified
 from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY, local_service_role_jwt
-from outdial.auth.local import LocalAuth, create_auth
+from outdial.auth.local.app import create_auth
 from outdial.auth.local.passwords import Passwords
-from outdial.auth.local.service import Refused
+from outdial.auth.local.service import LocalAuth, Refused
 from outdial.auth.local.throttle import MOST_FOR_CLIENT, MOST_FOR_EMAIL, WINDOW
 from tests.auth.local.conftest import CHEAP, EMAIL, KEYRING, PASSWORD, World
 from tests.support.factories import create_member, create_tenant
