@@ -16,10 +16,6 @@ class BootFailed(HostError):
     """A function did not start; the text is its traceback or the limit that it met."""
 
 
-class WorkerLost(HostError):
-    """The process of a worker ended before it had answered."""
-
-
 class ZygoteLost(HostError):
     """The process that workers are forked from has ended."""
 

@@ -9,7 +9,6 @@ StudioError
 ├── Conflict          409
 ├── Outdated          412
 ├── TooLarge          413
-├── TooMany           429
 ├── Internal          500
 └── Unavailable       503
 """
@@ -97,13 +96,6 @@ class TooLarge(StudioError):
     code = "TOO_LARGE"
 
 
-class TooMany(StudioError):
-    """It has been tried too often: the header Retry-After says when to come back."""
-
-    status = 429
-    code = "TOO_MANY_REQUESTS"
-
-
 class Internal(StudioError):
     """Something is wrong here; the log has it under the request's id."""
 
@@ -138,7 +130,6 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
         409: "The state does not allow it",
         412: "Somebody else has changed it meanwhile",
         413: "More was sent than is read",
-        429: "Too many requests",
         503: "The database does not answer",
     }.items()
 }
