@@ -6,7 +6,7 @@ from pathlib import Path
 
 from outdial.cli.logins import given_logins
 from outdial.cli.serving import Offer, run_host
-from outdial.host.tls import open_listener
+from outdial.host.gateway.tls import open_listener
 from outdial.http import url_of
 from outdial.observe import log_to_stderr
 

@@ -11,9 +11,9 @@ import pytest
 from outdial.cli.logins import KeptLogins, given_logins, require_logins
 from outdial.db.host_store import CHANNEL
 from outdial.db.passwords import ROLES, renew_passwords
-from outdial.host.bundle import Bundle
-from outdial.host.config import FunctionConfig
 from outdial.host.deployments.source import Source
+from outdial.host.wire.bundle import Bundle
+from outdial.host.wire.config import FunctionConfig
 from outdial.settings import MissingSetting
 from tests.support.postgres import Scratch
 

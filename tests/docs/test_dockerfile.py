@@ -9,9 +9,9 @@ import pytest
 import typer
 
 from outdial.cli.main import app
+from outdial.host.gateway.operations import HEALTH
 from outdial.host.manifests.parts import PORT
 from outdial.host.manifests.pod import USER, WRITABLE
-from outdial.host.operations import HEALTH
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "Dockerfile").read_text()

@@ -11,9 +11,9 @@ import pytest
 import typer
 
 from outdial.cli.main import app
-from outdial.host.config import FunctionConfig, read_functions
-from outdial.host.launcher import Launcher
+from outdial.host.gateway.launcher import Launcher
 from outdial.host.manifests import Cluster, manifests
+from outdial.host.wire.config import FunctionConfig, read_functions
 from outdial.settings import DialerSettings
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from outdial.host.spawning import Zygote
+from outdial.host.pool.spawning import Zygote
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

@@ -11,8 +11,8 @@ from outdial.functions import Context, Request, Response, Runtime, with_supabase
 from outdial.functions.endpoint import Endpoint
 from outdial.functions.loading import Function
 from outdial.functions.server import serving
-from outdial.host.alone import Alone
-from outdial.host.config import FunctionConfig
+from outdial.host.gateway.standalone import Alone
+from outdial.host.wire.config import FunctionConfig
 
 PATH = "/functions/v1/hello"
 KEY = "sb_publishable_of_this_project"

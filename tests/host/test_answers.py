@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from outdial.functions.response import CORS_HEADERS
-from outdial.host import answers
-from outdial.host.answers import Failure, Refusal, refusal_of
-from outdial.host.outcomes import Crashed, NotBooted, OverLimit, Overloaded, TimedOut
+from outdial.host.wire import responses as answers
+from outdial.host.wire.outcomes import Crashed, NotBooted, OverLimit, Overloaded, TimedOut
+from outdial.host.wire.responses import Failure, Refusal, refusal_of
 from outdial.http import Answer
 
 

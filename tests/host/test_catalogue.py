@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from outdial.host.bundle import Bundle
-from outdial.host.catalogue import Catalogue
-from outdial.host.config import FunctionConfig
+from outdial.host.deployments.catalogue import Catalogue
 from outdial.host.deployments.plan import Wanted
-from outdial.host.errors import BootFailed
-from outdial.host.frames import Invoke
-from outdial.host.invocation import Invocation
-from outdial.host.outcomes import Answered, Crashed, NotBooted, Outcome
+from outdial.host.wire.bundle import Bundle
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.errors import BootFailed
+from outdial.host.wire.frames import Invoke
+from outdial.host.wire.invocation import Invocation
+from outdial.host.wire.outcomes import Answered, Crashed, NotBooted, Outcome
 from tests.support.hosting import Kept
 from tests.support.workers import Workman, Workshop, keep, until
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from outdial.host.config import FunctionConfig, read_functions
-from outdial.host.errors import BadConfig
+from outdial.host.wire.config import FunctionConfig, read_functions
+from outdial.host.wire.errors import BadConfig
 
 ROOT = Path(__file__).parents[2]
 

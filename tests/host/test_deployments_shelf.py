@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from outdial.clock import SystemClock
+from outdial.host.deployments.bundle_cache import Shelf
 from outdial.host.deployments.errors import BadUpload
-from outdial.host.deployments.shelf import Shelf
 
 DIGEST = "0123456789abcdef" * 4
 INDEX = "supabase/functions/hello/index.py"

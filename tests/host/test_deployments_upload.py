@@ -7,8 +7,8 @@ import pytest
 
 from outdial.host.deployments.errors import BadUpload
 from outdial.host.deployments.upload import LARGEST, MOST_FILES, Upload, check_webhook, read_upload
-from outdial.host.errors import BadConfig
-from outdial.host.multipart import Part
+from outdial.host.wire.errors import BadConfig
+from outdial.host.wire.multipart import Part
 
 INDEX = "supabase/functions/hello/index.py"
 

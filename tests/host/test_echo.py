@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from outdial.host.echo import Echo
-from outdial.host.frames import Line
+from outdial.host.log.terminal import Echo
+from outdial.host.wire.frames import Line
 
 
 def lines(*texts: str) -> list[Line]:

@@ -1,8 +1,8 @@
 import pytest
 
-from outdial.host.config import FunctionConfig
-from outdial.host.environment import worker_env
-from outdial.host.errors import BadConfig
+from outdial.host.deployments.environment import worker_env
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.errors import BadConfig
 
 OWNER = "postgresql://postgres:owner-password@db.example/postgres"
 URLS = {

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outdial.host import frames
-from outdial.host.errors import BadFrame
-from outdial.host.frames import Begin, Exceeded, Failed, Invoke, Line, Lines, Ready, Reply, Retire
-from outdial.host.invocation import Invocation
+from outdial.host.wire import frames
+from outdial.host.wire.errors import BadFrame
+from outdial.host.wire.frames import Begin, Exceeded, Failed, Invoke, Line, Lines, Ready, Reply, Retire
+from outdial.host.wire.invocation import Invocation
 
 numbers = st.integers(0, 2**31)
 headers = st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=50)), max_size=4)

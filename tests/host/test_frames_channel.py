@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from outdial.host.channel import Channel
+from outdial.host.wire.channel import Channel
 
 
 class Pair:

@@ -12,10 +12,10 @@ from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY
 from outdial.clock import VirtualClock
 from outdial.domain.ids import timestamp_of
 from outdial.functions import HttpError, Response
-from outdial.host.answers import Failure
-from outdial.host.gateway import Place
-from outdial.host.invocation import Invocation
-from outdial.host.outcomes import Answered, Crashed, NotBooted, Outcome, OverLimit, Overloaded, TimedOut
+from outdial.host.gateway.app import Place
+from outdial.host.wire.invocation import Invocation
+from outdial.host.wire.outcomes import Answered, Crashed, NotBooted, Outcome, OverLimit, Overloaded, TimedOut
+from outdial.host.wire.responses import Failure
 from outdial.http import Answer, Head
 from tests.support.gateway import EXECUTION_ID, Stand, answered, asking, headers_of, make_stand
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from outdial.host.headers import AnswerHeaders, clean_lines, for_function
+from outdial.host.wire.headers import AnswerHeaders, clean_lines, for_function
 
 
 def test_well_formed_lines_pass_as_they_are() -> None:

@@ -16,8 +16,8 @@ import aiohttp
 import psutil
 import pytest
 
-from outdial.host.errors import GatewayFailed
-from outdial.host.launcher import Launcher
+from outdial.host.gateway.launcher import Launcher
+from outdial.host.wire.errors import GatewayFailed
 from outdial.http import listen
 
 ROOT = Path(__file__).parents[2]
@@ -232,7 +232,7 @@ async def test_a_stop_during_the_start_ends_it(listener: socket.socket) -> None:
 async def test_the_gateway_ends_with_its_launcher(listener: socket.socket) -> None:
     source = (
         "import asyncio, os, sys\n"
-        "from outdial.host.launcher import Launcher\n"
+        "from outdial.host.gateway.launcher import Launcher\n"
         "from outdial.http import listen\n"
         "async def main():\n"
         "    command = [sys.executable, '-m', 'tests.support.small_gateway', 'serve']\n"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from outdial.host import limits
-from outdial.host.sandbox import kernel
-from outdial.host.sandbox.privileges import closed_to_others
+from outdial.host.worker import limits
+from outdial.host.worker.sandbox import kernel
+from outdial.host.worker.sandbox.privileges import closed_to_others
 
 pytestmark = pytest.mark.skipif(not kernel.IS_LINUX, reason="the fences are Linux's")
 
@@ -20,8 +20,8 @@ FENCE = """
     import json, os, resource, sys
     from pathlib import Path
     from outdial.host import limits
-    from outdial.host.config import FunctionConfig
-    from outdial.host.sandbox import landlock, privileges, seccomp
+    from outdial.host.wire.config import FunctionConfig
+    from outdial.host.worker.sandbox import landlock, privileges, seccomp
 
     def lacking(*_, **__):
         raise OSError(38, "Function not implemented")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from outdial.host.sandbox import seccomp
-from outdial.host.sandbox.seccomp import program
+from outdial.host.worker.sandbox import seccomp
+from outdial.host.worker.sandbox.seccomp import program
 
 PID = 4321
 ALLOW, KILL = 0x7FFF0000, 0x80000000

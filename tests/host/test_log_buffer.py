@@ -1,6 +1,6 @@
 """Bounds on what waits to be written."""
 
-from outdial.host.log_buffer import Allowance, Buffer
+from outdial.host.log.buffer import Allowance, Buffer
 
 
 def test_records_come_out_in_the_order_of_their_coming_in_steps_of_a_number_and_a_weight() -> None:

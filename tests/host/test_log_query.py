@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from outdial.host.log_query import (
+from outdial.host.api.log_query import (
     MOST_ROWS,
     BadQuery,
     BadRequest,

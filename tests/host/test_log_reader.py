@@ -12,9 +12,9 @@ import pytest
 from outdial.clock import VirtualClock
 from outdial.db.host_logs import LogEntryRow
 from outdial.db.session import Database
-from outdial.host.log_query import Place, Wanted, read_request_id
-from outdial.host.log_reader import LogReader
-from outdial.host.log_writer import LogWriter
+from outdial.host.api.log_query import Place, Wanted, read_request_id
+from outdial.host.api.logs import LogReader
+from outdial.host.log.writer import LogWriter
 from tests.support.factories import NOW
 from tests.support.function_log import WORKER, host_database, invocation, line, request_id, write
 from tests.support.postgres import Scratch

@@ -10,8 +10,8 @@ import pytest
 from outdial.clock import VirtualClock
 from outdial.db import host_logs as db
 from outdial.db.session import Database
-from outdial.host import log_retention
-from outdial.host.log_retention import LogRetention, retention_of
+from outdial.host.log import retention as log_retention
+from outdial.host.log.retention import LogRetention, retention_of
 from outdial.settings import SettingError
 from tests.support.factories import NOW
 from tests.support.function_log import host_database, invocation, line, write

@@ -11,8 +11,8 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
-from outdial.host.frames import Line
-from outdial.host.log_writer import LOG_AT_ONCE, LOG_PER_SECOND, LONGEST_LINE, LONGEST_PATH, LogWriter
+from outdial.host.log.writer import LOG_AT_ONCE, LOG_PER_SECOND, LONGEST_LINE, LONGEST_PATH, LogWriter
+from outdial.host.wire.frames import Line
 from tests.support.factories import NOW
 from tests.support.function_log import WORKER, host_database, invocation, line, request_id
 from tests.support.postgres import Scratch
@@ -237,7 +237,7 @@ async def test_a_full_batch_is_written_without_waiting_and_the_rest_at_the_stop(
     )
     heard: asyncio.Queue[object] = asyncio.Queue()
     await connection.add_listener("written", lambda *told: heard.put_nowait(told))
-    monkeypatch.setattr("outdial.host.log_writer._PAUSE", timedelta(hours=1))
+    monkeypatch.setattr("outdial.host.log.writer._PAUSE", timedelta(hours=1))
     writer = LogWriter(host, clock, {})
     writer.invocation(invocation())
     writer.start()
@@ -275,7 +275,7 @@ async def test_a_loss_while_a_loss_is_told_is_told_next(
 async def test_the_stop_gives_up_on_a_database_that_does_not_answer(
     writer: LogWriter, database: Scratch, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("outdial.host.log_writer._PATIENCE_AT_STOP_S", 0.1)
+    monkeypatch.setattr("outdial.host.log.writer._PATIENCE_AT_STOP_S", 0.1)
     blocking = await asyncpg.connect(database.dsn)
     async with blocking.transaction():
         await blocking.execute("lock table host.invocations")

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from outdial.host.frames import Line
-from outdial.host.logs import Discard, EventKind, Everywhere, InvocationRecord, Sink
+from outdial.host.log.sink import Discard, EventKind, Everywhere, InvocationRecord, Sink
+from outdial.host.wire.frames import Line
 from tests.support.function_log import WORKER, invocation, line
 
 

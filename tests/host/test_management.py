@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
-from outdial.host.management import BURST, LARGEST_BODY, LARGEST_DEPLOYMENT, STRANGERS_BURST, ApiError
-from outdial.host.multipart import read_form
-from outdial.host.operations import Operations
-from outdial.host.tokens import new_token
+from outdial.host.api.management import BURST, LARGEST_BODY, LARGEST_DEPLOYMENT, STRANGERS_BURST, ApiError
+from outdial.host.api.tokens import new_token
+from outdial.host.gateway.operations import Operations
+from outdial.host.wire.multipart import read_form
 from outdial.http import Answer, Head
 from tests.support.deploying import FUNCTIONS, PROJECT, REF, Host, hosting, saying
 from tests.support.hosting import KEYS

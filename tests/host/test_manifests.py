@@ -13,13 +13,13 @@ from pydantic import ValidationError
 
 from outdial.cli.dev import JOBS_GRACE_S
 from outdial.functions import server
-from outdial.host.config import FunctionConfig
-from outdial.host.environment import worker_env
-from outdial.host.errors import BadConfig
-from outdial.host.launcher import Launcher
+from outdial.host.deployments.environment import worker_env
+from outdial.host.gateway.launcher import Launcher
 from outdial.host.manifests import Cluster, Target, manifests, to_yaml
 from outdial.host.manifests.parts import ALONE_DRAIN_S, HOST_DRAIN_S
 from outdial.host.manifests.references import secret_of
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.errors import BadConfig
 from outdial.settings import DialerSettings
 from tests.support.clusters import Object, environment_in_cluster
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from outdial.host.metrics import Metrics
-from outdial.host.pool import PoolStats
+from outdial.host.gateway.metrics import Metrics
+from outdial.host.pool.pool import PoolStats
 from tests.support.function_log import WORKER, invocation, line
 
 POOL = PoolStats(workers=5, idle=1, busy=3, under_way=40, waiting=7, started=9, killed=2)
@@ -103,7 +103,7 @@ async def test_the_lag_of_the_event_loop_is_measured_again_and_again(monkeypatch
                 self.stop()
                 measured.set()
 
-    monkeypatch.setattr("outdial.host.metrics._LOOK_S", 0.001)
+    monkeypatch.setattr("outdial.host.gateway.metrics._LOOK_S", 0.001)
     metrics = Noticed()
     metrics.start()
     async with asyncio.timeout(10):

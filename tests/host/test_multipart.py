@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outdial.host.multipart import BadForm, Part, read_form, write_form
+from outdial.host.wire.multipart import BadForm, Part, read_form, write_form
 
 # As the command line 3.1.0 sends it (Bun), but for the boundary.
 STOCK = (

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from outdial.host.bundle import Bundle
-from outdial.host.config import FunctionConfig
-from outdial.host.errors import BootFailed, ZygoteLost
-from outdial.host.frames import Invoke, Lines
-from outdial.host.invocation import Invocation
-from outdial.host.outcomes import Answered, Crashed, NotBooted, Outcome, OverLimit, Overloaded, TimedOut
-from outdial.host.pool import Pool, PoolStats
-from outdial.host.spawning import Ended
+from outdial.host.pool.pool import Pool, PoolStats
+from outdial.host.pool.spawning import Ended
+from outdial.host.wire.bundle import Bundle
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.errors import BootFailed, ZygoteLost
+from outdial.host.wire.frames import Invoke, Lines
+from outdial.host.wire.invocation import Invocation
+from outdial.host.wire.outcomes import Answered, Crashed, NotBooted, Outcome, OverLimit, Overloaded, TimedOut
 from tests.support.hosting import Kept
 from tests.support.workers import HandClock, Shops, Workman, Workshop, keep, until
 

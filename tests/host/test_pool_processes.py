@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from outdial.host.bundle import Bundle
-from outdial.host.config import FunctionConfig
-from outdial.host.errors import BootFailed
-from outdial.host.invocation import Invocation
-from outdial.host.logs import EventKind
-from outdial.host.outcomes import Answered, Crashed, NotBooted, Outcome, OverLimit, TimedOut
-from outdial.host.pool import Pool
-from outdial.host.spawning import Zygote
+from outdial.host.log.sink import EventKind
+from outdial.host.pool.pool import Pool
+from outdial.host.pool.spawning import Zygote
+from outdial.host.wire.bundle import Bundle
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.errors import BootFailed
+from outdial.host.wire.invocation import Invocation
+from outdial.host.wire.outcomes import Answered, Crashed, NotBooted, Outcome, OverLimit, TimedOut
 from tests.support.hosting import KEYS, PATIENCE_S, Kept, make_bundle, misbehaving
 
 SLOW = """

@@ -7,13 +7,13 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outdial.host.bundle import Bundle
-from outdial.host.config import FunctionConfig
-from outdial.host.frames import Invoke
-from outdial.host.invocation import Invocation
-from outdial.host.outcomes import Answered, NotBooted, Outcome, Overloaded
-from outdial.host.pool import Pool
-from outdial.host.spawning import Ended
+from outdial.host.pool.pool import Pool
+from outdial.host.pool.spawning import Ended
+from outdial.host.wire.bundle import Bundle
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.frames import Invoke
+from outdial.host.wire.invocation import Invocation
+from outdial.host.wire.outcomes import Answered, NotBooted, Outcome, Overloaded
 from tests.support.hosting import Kept
 from tests.support.workers import HandClock, Workman, Workshop
 

@@ -7,8 +7,8 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
-from outdial.host.presence import EVERY, Presence
-from outdial.host.regions import Peer
+from outdial.host.gateway.heartbeat import EVERY, Presence
+from outdial.host.gateway.regions import Peer
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
 

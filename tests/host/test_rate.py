@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outdial.host.rate import Bucket
+from outdial.host.pool.token_bucket import Bucket
 
 rates = st.floats(0.1, 10_000)
 bursts = st.floats(1, 1_000)

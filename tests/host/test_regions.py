@@ -11,8 +11,8 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.functions import Response
-from outdial.host.gateway import Place
-from outdial.host.regions import Peer, Regions
+from outdial.host.gateway.app import Place
+from outdial.host.gateway.regions import Peer, Regions
 from outdial.http import serving
 from outdial.http.listening import listen
 from tests.support.gateway import Stand, answered, asking, make_stand

@@ -1,7 +1,7 @@
 import pytest
 
-from outdial.host.config import FunctionConfig
-from outdial.host.scaling import Backoff, Crowding, Load, is_full, workers_to_start
+from outdial.host.pool.scaling import Backoff, Crowding, Load, is_full, workers_to_start
+from outdial.host.wire.config import FunctionConfig
 
 CONFIG = FunctionConfig(max_workers=4, concurrency=10, queue=5)
 

@@ -11,7 +11,7 @@ import pytest
 
 from outdial.db.host_store import SecretRow
 from outdial.db.session import Database
-from outdial.host.secrets import (
+from outdial.host.deployments.secrets import (
     LONGEST_VALUE,
     BadSecret,
     SecretKeys,

@@ -18,10 +18,10 @@ import pytest
 
 from outdial.clock import SystemClock
 from outdial.db.session import Database
-from outdial.host.gateway import Place
-from outdial.host.secrets import SecretKeys, Secrets
-from outdial.host.service import HostSettings, run_gateway
-from outdial.host.tokens import AccessTokens
+from outdial.host.api.tokens import AccessTokens
+from outdial.host.deployments.secrets import SecretKeys, Secrets
+from outdial.host.gateway.app import Place
+from outdial.host.gateway.main import HostSettings, run_gateway
 from outdial.http import listen
 from outdial.settings import SettingError
 from tests.support.hosting import HELLO, KEYS
@@ -210,7 +210,9 @@ async def test_a_killed_zygote_is_replaced(hosts: Hosts) -> None:
     hosts.write("hello", HELLO)
     async with hosts.running() as host:
         assert (await host.ask("/functions/v1/hello"))[0] == 200
-        zygotes = [child for child in psutil.Process().children() if "outdial.host.zygote" in " ".join(child.cmdline())]
+        zygotes = [
+            child for child in psutil.Process().children() if "outdial.host.worker.zygote" in " ".join(child.cmdline())
+        ]
         for zygote in zygotes:
             os.kill(zygote.pid, signal.SIGKILL)
 

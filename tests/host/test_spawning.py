@@ -10,11 +10,11 @@ from uuid import uuid4
 
 import pytest
 
-from outdial.host import frames
-from outdial.host.config import FunctionConfig
-from outdial.host.errors import ZygoteLost
-from outdial.host.scratch import Scratch
-from outdial.host.spawning import CannotSpawn, Ended, WorkerOrder, Zygote
+from outdial.host.pool.scratch import Scratch
+from outdial.host.pool.spawning import CannotSpawn, Ended, WorkerOrder, Zygote
+from outdial.host.wire import frames
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.errors import ZygoteLost
 from tests.support.hosting import KEYS, Talk, has_ended, make_bundle
 
 HOME = """

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from outdial.host.answers import Refusal
-from outdial.host.errors import BadConfig
-from outdial.host.tls import Certificate, certificate_of, open_listener, plain_http_answer
+from outdial.host.gateway.tls import Certificate, certificate_of, open_listener, plain_http_answer
+from outdial.host.wire.errors import BadConfig
+from outdial.host.wire.responses import Refusal
 from outdial.http import Answer, Head, url_of
 from outdial.http.errors import CannotListen
 

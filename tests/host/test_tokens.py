@@ -11,7 +11,7 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
-from outdial.host.tokens import AccessTokens, new_token
+from outdial.host.api.tokens import AccessTokens, new_token
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
 

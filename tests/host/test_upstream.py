@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from outdial.host import upstream as upstream_module
-from outdial.host.answers import of_the_server
-from outdial.host.upstream import MOST_BYTES, SETTING, AuthUpstream
+from outdial.host.gateway import upstream as upstream_module
+from outdial.host.gateway.upstream import MOST_BYTES, SETTING, AuthUpstream
+from outdial.host.wire.responses import of_the_server
 from outdial.http import Answer, Head, listen, serving
 from outdial.settings import SettingError
 from tests.support.gateway import Stand, make_stand

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from outdial.auth import KeyRing, TokenVerifier, local_anon_jwt, local_service_role_jwt, mint_jwt
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
 from outdial.clock import VirtualClock
-from outdial.host.verify import JwtCheck
+from outdial.host.gateway.verify import JwtCheck
 from tests.support.signing import JwksServer, SigningKey, run_jwks_server
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 
-from outdial.host.config import FunctionConfig
-from outdial.host.vitals import Excess, Vitals
+from outdial.host.pool.stats import Excess, Vitals
+from outdial.host.wire.config import FunctionConfig
 
 LIMITS = FunctionConfig(cpu_ms=2_000, memory_mb=100)
 

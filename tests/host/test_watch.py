@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from outdial.host.errors import BadConfig, BootFailed
-from outdial.host.watch import Changes, Reload, Sources
+from outdial.host.deployments.watch import Changes, Reload, Sources
+from outdial.host.wire.errors import BadConfig, BootFailed
 from tests.support.logged import Lines
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from outdial.host import frames
-from outdial.host.spawning import Zygote
+from outdial.host.pool.spawning import Zygote
+from outdial.host.wire import frames
 from tests.support.hosting import KEYS, Talk, make_bundle
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

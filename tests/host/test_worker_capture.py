@@ -14,10 +14,10 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.functions.log import Redactor
-from outdial.host import capture as capture_module
-from outdial.host.capture import LONGEST_LINE, MOST_CHARACTERS, MOST_LINES, Journal, current_request
-from outdial.host.capture_streams import Logged, Printed, capture
-from outdial.host.frames import Line, Lines
+from outdial.host.wire.frames import Line, Lines
+from outdial.host.worker import capture as capture_module
+from outdial.host.worker.capture import LONGEST_LINE, MOST_CHARACTERS, MOST_LINES, Journal, current_request
+from outdial.host.worker.streams import Logged, Printed, capture
 from outdial.observe import log
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from outdial.host.bundle import Bundle
-from outdial.host.config import FunctionConfig
-from outdial.host.errors import ZygoteLost
-from outdial.host.frames import Exceeded, Lines
-from outdial.host.invocation import Invocation
-from outdial.host.outcomes import Answered, Crashed, OverLimit, TimedOut
-from outdial.host.spawning import Ended, WorkerOrder
-from outdial.host.worker_link import Worker
+from outdial.host.pool.handle import Worker
+from outdial.host.pool.spawning import Ended, WorkerOrder
+from outdial.host.wire.bundle import Bundle
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.errors import ZygoteLost
+from outdial.host.wire.frames import Exceeded, Lines
+from outdial.host.wire.invocation import Invocation
+from outdial.host.wire.outcomes import Answered, Crashed, OverLimit, TimedOut
 from tests.support.hosting import Kept
 from tests.support.workers import HandClock, Shops, Workman, Workshop, keep, until
 

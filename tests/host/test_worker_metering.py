@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from outdial.host.metering import Meter, Metered
+from outdial.host.worker.metering import Meter, Metered
 
 MS = 1_000_000
 

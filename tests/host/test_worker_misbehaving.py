@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from outdial.host import frames
-from outdial.host.capture import MOST_CHARACTERS
-from outdial.host.frames import Exceeded, Reply
-from outdial.host.spawning import Ended, Zygote
+from outdial.host.pool.spawning import Ended, Zygote
+from outdial.host.wire import frames
+from outdial.host.wire.frames import Exceeded, Reply
+from outdial.host.worker.capture import MOST_CHARACTERS
 from tests.support.hosting import KEYS, MISBEHAVING, Talk, misbehaving
 
 OWN_UID = 61_997

@@ -13,10 +13,10 @@ from textwrap import dedent
 
 import pytest
 
-from outdial.host import orders
-from outdial.host import zygote as zygote_module
-from outdial.host.config import FunctionConfig
-from outdial.host.spawning import Zygote
+from outdial.host.pool.spawning import Zygote
+from outdial.host.wire import orders
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.worker import zygote as zygote_module
 from tests.support.hosting import KEYS, Talk, has_ended, make_bundle
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -133,7 +133,7 @@ async def test_a_system_that_refuses_a_process_is_told_of(monkeypatch: pytest.Mo
 
 GATEWAY = """
     import asyncio, os
-    from outdial.host.spawning import Zygote
+    from outdial.host.pool.spawning import Zygote
     from tests.support.hosting import Talk, misbehaving
 
     async def main():

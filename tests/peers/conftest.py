@@ -6,11 +6,11 @@ import pytest
 
 from outdial.clock import SystemClock
 from outdial.functions import HttpError, Response
-from outdial.host.answers import of_the_server
-from outdial.host.gateway import Place
-from outdial.host.invocation import Invocation
-from outdial.host.outcomes import Crashed, NotBooted, Outcome, OverLimit, Overloaded, TimedOut
-from outdial.host.regions import Peer, Regions
+from outdial.host.gateway.app import Place
+from outdial.host.gateway.regions import Peer, Regions
+from outdial.host.wire.invocation import Invocation
+from outdial.host.wire.outcomes import Crashed, NotBooted, Outcome, OverLimit, Overloaded, TimedOut
+from outdial.host.wire.responses import of_the_server
 from outdial.http import listen, serving
 from tests.support.gateway import EXECUTION_ID, answered, make_stand
 

@@ -21,8 +21,8 @@ from outdial.auth.local.service import LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.clock import SystemClock
 from outdial.db.session import Database
-from outdial.host.answers import of_the_server
-from outdial.host.upstream import AuthUpstream
+from outdial.host.gateway.upstream import AuthUpstream
+from outdial.host.wire.responses import of_the_server
 from outdial.http import listen, serving
 from supabase import AsyncClient, acreate_client
 from tests.auth.local.conftest import CHEAP, EMAIL, KEYRING, PASSWORD

@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from outdial.host.multipart import Part, write_form
-from outdial.host.service import LOCAL_REF
+from outdial.host.gateway.main import LOCAL_REF
+from outdial.host.wire.multipart import Part, write_form
 from tests.support.deploying import BROKEN, make_token, saying, served
 from tests.support.postgres import Scratch
 from tests.support.processes import PATIENCE_S, until

@@ -15,23 +15,23 @@ from outdial.auth.keys import KeyRing
 from outdial.cli.stack import Stack, local_settings
 from outdial.clock import SystemClock
 from outdial.db.session import Database
-from outdial.host.catalogue import Catalogue
+from outdial.host.api.functions import FunctionRoutes
+from outdial.host.api.management import ManagementApi, json_answer
+from outdial.host.api.project import ProjectRoutes
+from outdial.host.api.tokens import AccessTokens
+from outdial.host.deployments.bundle_cache import Shelf
+from outdial.host.deployments.catalogue import Catalogue
 from outdial.host.deployments.deployer import Deployer
 from outdial.host.deployments.plan import Planner, Surroundings
 from outdial.host.deployments.pull import Pull, Watch
-from outdial.host.deployments.shelf import Shelf
+from outdial.host.deployments.secrets import SecretKeys, Secrets
 from outdial.host.deployments.store import Store
-from outdial.host.invocation import Invocation
-from outdial.host.logs import Discard
-from outdial.host.management import ManagementApi, json_answer
-from outdial.host.management_functions import FunctionRoutes
-from outdial.host.management_project import ProjectRoutes
-from outdial.host.multipart import Part, write_form
-from outdial.host.outcomes import Answered
-from outdial.host.secrets import SecretKeys, Secrets
-from outdial.host.service import HostSettings, run_gateway
-from outdial.host.spawning import Zygote
-from outdial.host.tokens import AccessTokens
+from outdial.host.gateway.main import HostSettings, run_gateway
+from outdial.host.log.sink import Discard
+from outdial.host.pool.spawning import Zygote
+from outdial.host.wire.invocation import Invocation
+from outdial.host.wire.multipart import Part, write_form
+from outdial.host.wire.outcomes import Answered
 from outdial.http import Answer, Head, listen
 from tests.support.hosting import KEYS
 from tests.support.postgres import Scratch

@@ -8,9 +8,9 @@ from uuid import UUID
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.domain.ids import new_id
-from outdial.host.frames import Level, Line
-from outdial.host.log_writer import LogWriter
-from outdial.host.logs import InvocationRecord
+from outdial.host.log.sink import InvocationRecord
+from outdial.host.log.writer import LogWriter
+from outdial.host.wire.frames import Level, Line
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
 

@@ -8,15 +8,15 @@ from outdial.auth import KeyRing, TokenVerifier
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY
 from outdial.clock import Clock, SystemClock
 from outdial.functions.response import Response
-from outdial.host.catalogue import Served
-from outdial.host.config import FunctionConfig
-from outdial.host.gateway import Gateway, Place
-from outdial.host.invocation import Invocation
-from outdial.host.operations import Management, Operations
-from outdial.host.outcomes import Answered, Outcome
-from outdial.host.rate import Bucket
-from outdial.host.regions import Regions
-from outdial.host.verify import JwtCheck
+from outdial.host.deployments.catalogue import Served
+from outdial.host.gateway.app import Gateway, Place
+from outdial.host.gateway.operations import Management, Operations
+from outdial.host.gateway.regions import Regions
+from outdial.host.gateway.verify import JwtCheck
+from outdial.host.pool.token_bucket import Bucket
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.invocation import Invocation
+from outdial.host.wire.outcomes import Answered, Outcome
 from outdial.http import Answer, Head
 from tests.support.hosting import Kept
 

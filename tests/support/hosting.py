@@ -11,12 +11,12 @@ from typing import Any
 from uuid import uuid4
 
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
-from outdial.host import frames
-from outdial.host.bundle import Bundle
-from outdial.host.config import FunctionConfig
-from outdial.host.invocation import Invocation
-from outdial.host.logs import EventKind, InvocationRecord
-from outdial.host.spawning import Ended, WorkerOrder, WorkerProcess, Zygote
+from outdial.host.log.sink import EventKind, InvocationRecord
+from outdial.host.pool.spawning import Ended, WorkerOrder, WorkerProcess, Zygote
+from outdial.host.wire import frames
+from outdial.host.wire.bundle import Bundle
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.invocation import Invocation
 
 # Generous: other tests may have the processors.
 PATIENCE_S = 30.0

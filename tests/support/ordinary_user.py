@@ -19,9 +19,9 @@ from typing import Any
 
 import uvloop
 
-from outdial.host import frames
-from outdial.host.sandbox.privileges import closed_to_others
-from outdial.host.spawning import Zygote
+from outdial.host.pool.spawning import Zygote
+from outdial.host.wire import frames
+from outdial.host.worker.sandbox.privileges import closed_to_others
 from tests.support.hosting import KEYS, Talk, misbehaving
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from outdial.children import announce_ready
-from outdial.host.launcher import LISTENER_FD, RETIRE
+from outdial.host.gateway.launcher import LISTENER_FD, RETIRE
 from outdial.http import Answer, Head, adopt, serving
 
 _GRACE_S = 1.0

@@ -5,11 +5,11 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from outdial.host import frames
-from outdial.host.channel import Channel
-from outdial.host.errors import HostError
-from outdial.host.frames import Failed, Invoke, Line, Lines, Ready, Reply, Retire
-from outdial.host.spawning import Ended, WorkerOrder
+from outdial.host.pool.spawning import Ended, WorkerOrder
+from outdial.host.wire import frames
+from outdial.host.wire.channel import Channel
+from outdial.host.wire.errors import HostError
+from outdial.host.wire.frames import Failed, Invoke, Line, Lines, Ready, Reply, Retire
 
 
 async def until(condition: Callable[[], bool]) -> None:

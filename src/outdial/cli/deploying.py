@@ -13,8 +13,8 @@ from outdial.cli.errors import BadInput
 from outdial.cli.management import Environment, Yes, manage
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.db.migrate import supabase_dir
-from outdial.host.local_function import LocalFunction, local_functions
-from outdial.host.manage_client import DeployedFunction, KeptVersion, ManagementClient
+from outdial.host.api.client import DeployedFunction, KeptVersion, ManagementClient
+from outdial.host.deployments.local_function import LocalFunction, local_functions
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The function's name.")]
 _FUNCTIONS = "supabase/functions/"

@@ -28,7 +28,7 @@ from outdial.clock import SystemClock
 from outdial.db.embedded import LOCAL_PASSWORD, SUPERUSER, EmbeddedPostgres, default_home
 from outdial.db.migrate import push, refuse_remote, supabase_dir
 from outdial.db.session import Database
-from outdial.host.tokens import AccessTokens
+from outdial.host.api.tokens import AccessTokens
 from outdial.settings import DatabaseUrls
 
 COLOURS = {

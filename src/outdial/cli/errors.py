@@ -18,7 +18,7 @@ from outdial.auth.tokens import Misconfigured
 from outdial.campaigns.errors import CampaignsError
 from outdial.db.errors import DatabaseError
 from outdial.domain.errors import DomainError
-from outdial.host.errors import HostError
+from outdial.host.wire.errors import HostError
 from outdial.http import HttpServerError
 from outdial.settings import SettingError
 

@@ -18,7 +18,7 @@ from outdial.db.host_logs import FunctionStats, LogEntryRow
 from outdial.db.session import Database
 
 if TYPE_CHECKING:
-    from outdial.host.log_query import Wanted
+    from outdial.host.api.log_query import Wanted
 
 clock = SystemClock()
 
@@ -58,7 +58,7 @@ def logs(
 
     The columns are: the time, the level, the function, the beginning of the request's id, and the answer or the text.
     """
-    from outdial.host.log_query import BadRequest, Wanted, read_request_id
+    from outdial.host.api.log_query import BadRequest, Wanted, read_request_id
 
     try:
         requests = None if request_id is None else read_request_id(request_id)
@@ -86,7 +86,7 @@ def stats(
 
     Requests that name no function are in the line without a name.
     """
-    from outdial.host.log_reader import LogReader
+    from outdial.host.api.logs import LogReader
 
     now = clock.now()
     begin = read_since("--since", since, now)
@@ -111,7 +111,7 @@ def read_since(option: str, text: str, now: datetime) -> datetime:
 
 
 async def _show(database: Database, wanted: "Wanted", limit: int, *, follow: bool, as_json: bool) -> None:
-    from outdial.host.log_reader import LogReader
+    from outdial.host.api.logs import LogReader
 
     reader = LogReader(database.as_service, clock)
     last_id = await reader.last_id()

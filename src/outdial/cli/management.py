@@ -15,8 +15,8 @@ from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
 from outdial.db.migrate import supabase_dir
 from outdial.db.session import Database
-from outdial.host.manage_client import ManagementClient
-from outdial.host.tokens import AccessTokens
+from outdial.host.api.client import ManagementClient
+from outdial.host.api.tokens import AccessTokens
 from outdial.settings import DatabaseUrls
 
 Result = TypeVar("Result")

@@ -21,11 +21,11 @@ from outdial.cli.signals import stop_event
 from outdial.cli.stack import Stack, local_ports, local_settings
 from outdial.db.embedded import EmbeddedPostgres, default_home
 from outdial.db.migrate import supabase_dir
-from outdial.host.config import SLUG
 from outdial.host.deployments.source import read_source
-from outdial.host.errors import GatewayFailed
-from outdial.host.launcher import LISTENER_FD, RETIRE, Launcher
-from outdial.host.tls import Certificate, certificate_of, open_listener
+from outdial.host.gateway.launcher import LISTENER_FD, RETIRE, Launcher
+from outdial.host.gateway.tls import Certificate, certificate_of, open_listener
+from outdial.host.wire.config import SLUG
+from outdial.host.wire.errors import GatewayFailed
 from outdial.http import adopt, url_of
 from outdial.observe import log_to_stderr
 from outdial.settings import require
@@ -142,7 +142,7 @@ def serve_alone(slug: str, port: int, host: str, *, behind_proxy: bool, tell: Ca
     from outdial.functions.loading import SHARED, load_function
     from outdial.functions.runtime import Runtime
     from outdial.functions.server import serve as serve_app
-    from outdial.host.alone import Alone
+    from outdial.host.gateway.standalone import Alone
 
     source = read_source(supabase_dir())
     if not SLUG.match(slug) or slug not in source.bundles:
@@ -175,8 +175,8 @@ def run_host(offer: Offer, listener: socket.socket, tell: Callable[[list[str]], 
     """Serve on `listener` until a signal comes; `tell` is given the names of the functions."""
     import uvloop
 
-    from outdial.host.gateway import Place
-    from outdial.host.service import LOCAL_REF, HostSettings, run_gateway
+    from outdial.host.gateway.app import Place
+    from outdial.host.gateway.main import LOCAL_REF, HostSettings, run_gateway
 
     directory = supabase_dir()
     require_logins(read_source(directory), offer.logins)

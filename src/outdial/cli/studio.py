@@ -13,7 +13,7 @@ from outdial.cli.output import console
 from outdial.cli.serving import BehindProxy, Cert, Key
 from outdial.cli.signals import stop_event
 from outdial.cli.stack import environment, local_ports
-from outdial.host.tls import Certificate, certificate_of, open_listener
+from outdial.host.gateway.tls import Certificate, certificate_of, open_listener
 from outdial.http import url_of
 from outdial.observe import log_to_stderr
 

@@ -6,10 +6,10 @@ from outdial.db.host_store import VersionRow
 from outdial.host.deployments.errors import NothingToGoBackTo, NothingToServe, VersionsRefused
 from outdial.host.deployments.plan import Planner, Wanted
 from outdial.host.deployments.pull import Pull
+from outdial.host.deployments.secrets import SecretsUnreadable
 from outdial.host.deployments.store import Store, Version
 from outdial.host.deployments.upload import Upload, check_webhook
-from outdial.host.errors import BadConfig, BootFailed
-from outdial.host.secrets import SecretsUnreadable
+from outdial.host.wire.errors import BadConfig, BootFailed
 from outdial.observe import log
 
 

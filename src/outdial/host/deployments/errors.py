@@ -9,7 +9,7 @@ DeploymentError
 
 from collections.abc import Mapping
 
-from outdial.host.errors import HostError
+from outdial.host.wire.errors import HostError
 
 
 class DeploymentError(HostError):

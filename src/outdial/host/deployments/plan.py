@@ -8,14 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from outdial.host.bundle import Bundle
-from outdial.host.config import FunctionConfig
-from outdial.host.deployments.shelf import Shelf
+from outdial.host.deployments.bundle_cache import Shelf
+from outdial.host.deployments.environment import worker_env
+from outdial.host.deployments.secrets import Secrets
 from outdial.host.deployments.source import Source, read_source
 from outdial.host.deployments.store import Store, Version
-from outdial.host.environment import worker_env
-from outdial.host.errors import BadConfig
-from outdial.host.secrets import Secrets
+from outdial.host.wire.bundle import Bundle
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.errors import BadConfig
 
 _BUNDLES_KEPT = timedelta(hours=1)
 

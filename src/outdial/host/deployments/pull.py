@@ -7,9 +7,9 @@ from datetime import timedelta
 from outdial.db.host_store import CHANNEL
 from outdial.db.listen import Listener
 from outdial.duties import Repeating
-from outdial.host.catalogue import Catalogue
+from outdial.host.deployments.catalogue import Catalogue
 from outdial.host.deployments.plan import Planner, Wanted
-from outdial.host.errors import BootFailed
+from outdial.host.wire.errors import BootFailed
 from outdial.observe import log
 
 # A notification may be lost, and a function that did not start here may start later.

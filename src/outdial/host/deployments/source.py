@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from outdial.host.bundle import Bundle
-from outdial.host.config import SLUG, FunctionConfig, read_functions
-from outdial.host.errors import BadConfig
+from outdial.host.wire.bundle import Bundle
+from outdial.host.wire.config import SLUG, FunctionConfig, read_functions
+from outdial.host.wire.errors import BadConfig
 
 # Directories beside those of functions, whose files they share.
 SHARED = ("shared", "_shared")

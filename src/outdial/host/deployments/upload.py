@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from outdial.host.config import MIB, SLUG, FunctionConfig
 from outdial.host.deployments.errors import BadUpload
 from outdial.host.deployments.source import SHARED
-from outdial.host.multipart import Part
+from outdial.host.wire.config import MIB, SLUG, FunctionConfig
+from outdial.host.wire.multipart import Part
 
 # Supabase's bound for a bundle (docs: Edge Functions, Limits).
 LARGEST = 20 * MIB

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from outdial.host.config import FunctionConfig
-from outdial.host.errors import BadConfig
 from outdial.host.manifests import knative, kubernetes
 from outdial.host.manifests.parts import Part, dialer_part, function_part, gateway_part, jobs_part, studio_part
 from outdial.host.manifests.pod import Object
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.errors import BadConfig
 
 Target = Literal["knative", "kubernetes"]
 ACCOUNT = "outdial"

@@ -6,9 +6,9 @@ over nodes) Knative either refuses or does itself.
 
 from math import ceil
 
-from outdial.host.config import FunctionConfig
 from outdial.host.manifests.parts import Part
 from outdial.host.manifests.pod import Object, container, labels, volumes
+from outdial.host.wire.config import FunctionConfig
 
 
 def served(part: Part, config: FunctionConfig, image: str, account: str) -> Object:

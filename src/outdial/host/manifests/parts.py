@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from outdial.functions.paths import HEALTH
-from outdial.host.config import FunctionConfig
-from outdial.host.environment import worker_env
-from outdial.host.errors import BadConfig
+from outdial.host.deployments.environment import worker_env
+from outdial.host.deployments.secrets import SETTING as DEPLOYED_SECRETS_KEY
 from outdial.host.manifests.references import CHECKS_TOKENS, References, checks_of
-from outdial.host.secrets import SETTING as DEPLOYED_SECRETS_KEY
+from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.errors import BadConfig
 from outdial.settings import DialerSettings
 
 PORT = 8080

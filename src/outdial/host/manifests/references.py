@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from outdial.host.config import FunctionConfig
+from outdial.host.wire.config import FunctionConfig
 
 # Holds secrets by the names of settings: kubectl create secret generic outdial --from-env-file=FILE
 SECRET = "outdial"

@@ -1,0 +1,170 @@
+"""The routes of the Management API that deploy functions."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from outdial.db.host_store import ActiveFunction
+from outdial.host.api.management import ApiError, Call, Route, empty_answer, json_answer
+from outdial.host.deployments.deployer import Deployer
+from outdial.host.deployments.store import Store
+from outdial.host.deployments.upload import read_upload
+from outdial.host.wire.multipart import Part, read_form, write_form
+from outdial.http import Answer
+
+_BASE = "/v1/projects/{ref}/functions"
+_NO_ESZIP = (
+    "Functions are deployed here from their files, and not from a bundle that Docker has made of them: "
+    "run supabase functions with --use-api"
+)
+
+
+class Wanted(msgspec.Struct):
+    """One function of a bulk update: the version that was kept before, the newest without a number."""
+
+    slug: str
+    version: int | None = None
+
+
+class Change(msgspec.Struct):
+    """What may be changed of a function without a deployment."""
+
+    verify_jwt: bool
+
+
+class Target(msgspec.Struct):
+    """Where a rollback goes, to the version before without a number."""
+
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRoutes:
+    """Deploys, lists, changes, downloads, rolls back and deletes functions."""
+
+    store: Store
+    deployer: Deployer
+
+    @property
+    def routes(self) -> list[Route]:
+        """What is answered, and by what."""
+        one = _BASE + "/{slug}"
+        return [
+            Route("POST", f"{_BASE}/deploy", self.deploy),
+            Route("GET", _BASE, self.list),
+            Route("PUT", _BASE, self.activate),
+            Route("POST", _BASE, self.refuse_eszip),
+            Route("GET", one, self.show),
+            Route("PATCH", one, self.change),
+            Route("DELETE", one, self.delete),
+            Route("GET", f"{one}/body", self.download),
+            Route("GET", f"{one}/versions", self.versions),
+            Route("POST", f"{one}/rollback", self.roll_back),
+        ]
+
+    async def deploy(self, call: Call) -> Answer:
+        """Keep what the form holds, and unless `bundleOnly` put it into service."""
+        upload = read_upload(call.query.get("slug", ""), read_form(call.header("content-type"), call.body))
+        if call.query.get("bundleOnly") != "true":
+            await self.deployer.deploy(upload, call.token.name)
+            return json_answer(_shown(await self.store.function(upload.slug)), 201)
+        version, now = await self.store.keep(upload, call.token.name), self.store.clock.now()
+        kept = ActiveFunction(
+            upload.slug,
+            upload.name,
+            version.number,
+            version.verify_jwt,
+            version.entrypoint_path,
+            version.sha256,
+            now,
+            now,
+        )
+        return json_answer(_shown(kept), 201)
+
+    async def activate(self, call: Call) -> Answer:
+        """Put several versions that were kept into service, all or none."""
+        wanted = call.read(list[Wanted])
+        versions = {one.slug: one.version or await self._newest(one.slug) for one in wanted}
+        await self.deployer.activate(versions)
+        return json_answer({"functions": [_shown(await self.store.function(slug)) for slug in versions]})
+
+    async def list(self, call: Call) -> Answer:
+        """Tell of every function that is deployed."""
+        return json_answer([_shown(function) for function in await self.store.functions()])
+
+    async def show(self, call: Call) -> Answer:
+        """Tell of one function."""
+        return json_answer(_shown(await self.store.function(call.names["slug"])))
+
+    async def change(self, call: Call) -> Answer:
+        """Change `verify_jwt`."""
+        slug = call.names["slug"]
+        if "eszip" in call.header("content-type"):
+            raise ApiError(400, "ESZIP_UNSUPPORTED", _NO_ESZIP)
+        await self.deployer.set_verify_jwt(slug, call.read(Change).verify_jwt)
+        return await self.show(call)
+
+    async def delete(self, call: Call) -> Answer:
+        """Take a function out of service."""
+        await self.deployer.delete(call.names["slug"])
+        return empty_answer()
+
+    async def refuse_eszip(self, call: Call) -> Answer:
+        """Say how to deploy instead of with Docker."""
+        raise ApiError(400, "ESZIP_UNSUPPORTED", _NO_ESZIP)
+
+    async def download(self, call: Call) -> Answer:
+        """Send the files of the version that is served, as a form."""
+        if "multipart/form-data" not in call.header("accept"):
+            raise ApiError(406, "ESZIP_UNSUPPORTED", _NO_ESZIP)
+        function = await self.store.function(call.names["slug"])
+        files = await self.store.files(function.slug, function.version)
+        content_type, body = write_form(_parts(function, files))
+        return Answer(200, f"content-type: {content_type}\r\n".encode(), body)
+
+    async def versions(self, call: Call) -> Answer:
+        """Tell of every version of a function that is kept, the newest first."""
+        rows = await self.store.versions(call.names["slug"])
+        return json_answer([{**asdict(row), "config": row.config and msgspec.json.decode(row.config)} for row in rows])
+
+    async def roll_back(self, call: Call) -> Answer:
+        """Put an earlier version into service."""
+        slug, target = call.names["slug"], call.read(Target) if call.body else Target()
+        number = await self.deployer.roll_back(slug, target.version)
+        return json_answer({"slug": slug, "version": number})
+
+    async def _newest(self, slug: str) -> int:
+        return (await self.store.versions(slug))[0].version
+
+
+def _shown(function: ActiveFunction) -> dict[str, Any]:
+    """Return a function as Supabase's clients read it (supabase/cli, FunctionResponse); times in ms."""
+    return {
+        "id": function.slug,
+        "slug": function.slug,
+        "name": function.name,
+        "status": "ACTIVE",
+        "version": function.version,
+        "created_at": _ms(function.created_at),
+        "updated_at": _ms(function.updated_at),
+        "verify_jwt": function.verify_jwt,
+        "import_map": False,
+        "entrypoint_path": function.entrypoint_path,
+        "ezbr_sha256": function.sha256,
+    }
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _parts(function: ActiveFunction, files: Mapping[str, bytes]) -> list[Part]:
+    metadata = msgspec.json.encode({"deno2_entrypoint_path": function.entrypoint_path})
+    binary = {"Content-Type": "application/octet-stream"}
+    return [
+        Part("metadata", metadata, headers={"Content-Type": "application/json"}),
+        *(Part("file", content, path, {**binary, "Supabase-Path": path}) for path, content in files.items()),
+    ]

@@ -1,0 +1,80 @@
+"""Access tokens of the management API: shown once, kept as a hash."""
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+
+from outdial.clock import Clock
+from outdial.db import host_store as db
+from outdial.db.host_store import FoundToken, RevokedToken, TokenRow
+from outdial.db.session import Database
+from outdial.domain.ids import new_id
+from outdial.host.deployments.secrets import keep_text
+
+# As Supabase's CLI demands it (supabase/cli, access token).
+TOKEN = re.compile(r"sbp_[0-9a-f]{40}\Z")
+LOCAL_NAME = "local stack"
+_USE_NOTED_EVERY = timedelta(minutes=1)
+_LOCAL_FILE = "access-token"
+
+
+def new_token() -> str:
+    """Return a fresh access token."""
+    return f"sbp_{secrets.token_hex(20)}"
+
+
+def hash_of(token: str) -> bytes:
+    """Return what the database keeps: 160 random bits need no salt and no slow hash."""
+    return sha256(token.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTokens:
+    """The access tokens of an environment, in its database."""
+
+    database: Database
+    clock: Clock
+
+    async def create(self, name: str) -> str:
+        """Make a token under a name that tells who uses it, and return it: it is not kept."""
+        token = new_token()
+        await self._add(name, token)
+        return token
+
+    async def local(self, home: Path) -> str:
+        """Return the token of the local stack in `home`, made on first use; the database knows it from then on."""
+        token = keep_text(home / _LOCAL_FILE, new_token())
+        await self._add(LOCAL_NAME, token)
+        return token
+
+    async def find(self, token: str) -> FoundToken | None:
+        """Return whose token it is, None when it is none or was revoked.
+
+        Found by its hash, so that the time it takes tells nothing of the tokens there are.
+        """
+        if not TOKEN.match(token):
+            return None
+        now = self.clock.now()
+        async with self.database.transaction() as connection:
+            found = await db.FIND_TOKEN.maybe(connection, token_sha256=hash_of(token))
+            if found is not None and (found.last_used_at is None or now - found.last_used_at > _USE_NOTED_EVERY):
+                await db.USE_TOKEN.run(connection, id=found.id, now=now)
+        return found
+
+    async def all(self) -> list[TokenRow]:
+        """Return every token that was made, the newest first."""
+        async with self.database.transaction() as connection:
+            return await db.TOKENS.all(connection)
+
+    async def revoke(self, given: str) -> list[RevokedToken]:
+        """Revoke the token with this id, or all with this name; return which were."""
+        async with self.database.transaction() as connection:
+            return await db.REVOKE_TOKEN.all(connection, given=given, now=self.clock.now())
+
+    async def _add(self, name: str, token: str) -> None:
+        now = self.clock.now()
+        async with self.database.transaction() as connection:
+            await db.ADD_TOKEN.run(connection, id=new_id(now), name=name, token_sha256=hash_of(token), now=now)

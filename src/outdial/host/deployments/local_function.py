@@ -1,0 +1,82 @@
+"""A function of a source tree as it is sent away: its own files, and those that all functions share."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from outdial.host.deployments.source import SHARED, read_source
+from outdial.host.wire.errors import HostError
+from outdial.host.wire.multipart import Part
+
+_ROOT = PurePosixPath("supabase")
+
+
+class NoSuchFunction(HostError):
+    """The source tree has no function of this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFunction:
+    """What is sent of one function; paths are relative to the project's directory, `table` is `[functions.<slug>]`."""
+
+    slug: str
+    entrypoint_path: str
+    verify_jwt: bool
+    table: Mapping[str, Any]
+    files: Mapping[str, bytes] = field(repr=False)
+
+    def parts(self) -> list[Part]:
+        """Return the fields of the form, as Supabase's command line sends them, with `config` as ours."""
+        metadata = {
+            "entrypoint_path": self.entrypoint_path,
+            "name": self.slug,
+            "verify_jwt": self.verify_jwt,
+            "config": self.table,
+        }
+        files = [Part("file", content, path) for path, content in self.files.items()]
+        return [*files, Part("metadata", msgspec.json.encode(metadata))]
+
+
+def local_functions(directory: Path, slugs: list[str]) -> list[LocalFunction]:
+    """Return functions of a directory like `supabase`, all of them without `slugs`.
+
+    Raises NoSuchFunction, and BadConfig for a config.toml that cannot be used.
+    """
+    source = read_source(directory)
+    for slug in slugs:
+        if slug not in source.bundles:
+            known = ", ".join(source.bundles) or "none"
+            raise NoSuchFunction(f"there is no function {slug!r} in {directory / 'functions'}; there are: {known}")
+    tables = _tables(directory)
+    found = []
+    for slug in dict.fromkeys(slugs or source.bundles):
+        bundle = source.bundles[slug]
+        shared = [bundle.index.parent.parent / name for name in SHARED]
+        files = {
+            str(_ROOT / path.relative_to(directory).as_posix()): path.read_bytes()
+            for place in [bundle.index.parent, *shared]
+            for path in _files(place)
+        }
+        entrypoint = str(_ROOT / bundle.entrypoint)
+        found.append(LocalFunction(slug, entrypoint, source.config(slug).verify_jwt, tables.get(slug, {}), files))
+    return found
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    """Yield the files below a directory, but for what Python made, and what is hidden, such as `.env`."""
+    for path in sorted(directory.rglob("*")):
+        steps = path.relative_to(directory).parts
+        if path.is_file() and not any(step == "__pycache__" or step.startswith(".") for step in steps):
+            yield path
+
+
+def _tables(directory: Path) -> Mapping[str, Any]:
+    try:
+        tables: Mapping[str, Any] = tomllib.loads((directory / "config.toml").read_text()).get("functions", {})
+    except FileNotFoundError:
+        return {}
+    return tables

@@ -1,0 +1,237 @@
+"""Takes each request from the wire to a worker of its function and back, and sees that it ends in one record."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
+from typing import Final, Protocol
+
+from outdial.clock import Clock
+from outdial.domain.ids import new_id
+from outdial.functions.paths import HEALTH, PREFIX
+from outdial.host.deployments.catalogue import Served
+from outdial.host.gateway.operations import Operations
+from outdial.host.gateway.regions import Regions
+from outdial.host.gateway.tls import plain_http_answer
+from outdial.host.gateway.verify import JwtCheck
+from outdial.host.log.sink import InvocationRecord, Sink
+from outdial.host.wire import responses as answers
+from outdial.host.wire.headers import AnswerHeaders, for_function, value_of
+from outdial.host.wire.invocation import Invocation
+from outdial.host.wire.outcomes import Answered, NotBooted, Overloaded
+from outdial.host.wire.responses import PREFLIGHT, Refusal, header_lines
+from outdial.http import Answer, Head
+from outdial.observe import log
+
+SERVED_BY: Final = "outdial-functions"
+# The function sees its own path, with the slash before the slug.
+_CUT: Final = len(PREFIX) - 1
+# Routes of the gateway's own begin so, and slugs with a letter.
+_OWN: Final = PREFIX + "_"
+# What a request to another host may take beyond the function's wall clock, so that its own answer comes first.
+_HOP_S: Final = 15.0
+_LONGEST_PATH: Final = 1024
+
+
+class Functions(Protocol):
+    """Which functions are served now."""
+
+    def get(self, slug: str) -> Served | None:
+        """Return the function of that name, None when there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this host is: what its answers tell of it."""
+
+    region: str = "local"
+    project_ref: str = "local"
+
+    @property
+    def lines(self) -> bytes:
+        """The header lines that are on every answer."""
+        return header_lines(
+            {
+                "x-served-by": SERVED_BY,
+                "x-sb-edge-region": self.region,
+                "sb-project-ref": self.project_ref,
+                "sb-gateway-version": "1",
+            }
+        )
+
+
+@dataclass(slots=True)
+class _Arrival:
+    id: str
+    at: datetime
+    began: float
+    method: str
+    path: str
+    size: int
+
+
+class Gateway:
+    """The application behind the listener (`outdial.http.Application`).
+
+    Each request of a function is told to `sink` once, whatever becomes of it; one that no worker had has no execution
+    id. What another host answers is told there.
+    """
+
+    def __init__(
+        self,
+        catalogue: Functions,
+        check: JwtCheck,
+        sink: Sink,
+        clock: Clock,
+        operations: Operations,
+        *,
+        place: Place = Place(),
+        regions: Regions | None = None,
+        behind_proxy: bool = False,
+    ) -> None:
+        self._catalogue, self._check, self._sink, self._clock = catalogue, check, sink, clock
+        self._operations, self._place, self._regions = operations, place, regions
+        self._behind_proxy = behind_proxy
+        self._monotonic: Callable[[], float] = asyncio.get_running_loop().time
+        self._standing, self._cleaner = place.lines, AnswerHeaders()
+
+    def admit(self, head: Head) -> int | Answer:
+        """Return the most bytes that the request's body may have, or what it is answered without it."""
+        path = head.path
+        is_ours = not path.startswith(PREFIX) or path.startswith(_OWN)
+        if self._behind_proxy and path != HEALTH and (answer := plain_http_answer(head)) is not None:
+            return self._answer_plain_http(answer, head, is_ours)
+        if is_ours:
+            return self._operations.admit(head)
+        served, method = self._catalogue.get(_slug(path)), head.method
+        if method == "OPTIONS":
+            # A browser hides the answer to a request whose preflight was refused, so that none is.
+            passes = served is not None and not served.bucket.take(self._monotonic())
+            return served.config.max_body if served is not None and passes else PREFLIGHT
+        refusal = self._objection(head, served)
+        if refusal is not None or served is None:
+            return self._refuse(refusal or answers.NOT_FOUND, self._note(head, 0), served)
+        return served.config.max_body
+
+    def _answer_plain_http(self, answer: Answer | Refusal, head: Head, is_ours: bool) -> Answer:
+        if is_ours:
+            return answer.answer() if isinstance(answer, Refusal) else answer
+        arrival = self._note(head, 0)
+        if isinstance(answer, Refusal):
+            return self._refuse(answer, arrival, None)
+        self._tell(arrival, None, answer, "", "", 0, False)
+        return answer
+
+    def _objection(self, head: Head, served: Served | None) -> Refusal | None:
+        if served is None:
+            return answers.NOT_FOUND
+        if head.method not in answers.METHODS:
+            return answers.wrong_method(head.method)
+        wait_s = served.bucket.take(self._monotonic())
+        if wait_s > 0:
+            return answers.rate_limited(served.bucket.rate, wait_s)
+        limit, length = served.config.max_body, value_of(head.headers, b"content-length")
+        return answers.body_too_large(limit, int(length)) if length.isdecimal() and int(length) > limit else None
+
+    async def respond(self, head: Head, body: bytes) -> Answer:
+        """Return the answer to a request that was admitted."""
+        path = head.path
+        if not path.startswith(PREFIX) or path.startswith(_OWN):
+            return await self._operations.respond(head, body)
+        arrival, client = self._note(head, len(body)), head.client
+        if self._regions is not None:
+            if (region := self._regions.wanted(head)) is not None:
+                return await self._relay(self._regions, region, head, body, arrival)
+            if (origin := self._regions.origin(head)) is not None:
+                arrival.id, client = origin.request_id, origin.client
+        served = self._catalogue.get(_slug(path))
+        if served is None:
+            return self._refuse(answers.NOT_FOUND, arrival, None)
+        if served.verify_jwt and head.method != "OPTIONS":
+            refusal = await self._check.refusal(head.headers)
+            if refusal is not None:
+                return self._refuse(refusal, arrival, served)
+            # Another version may have taken over meanwhile, and the pool of the former one takes nothing more.
+            served = self._catalogue.get(_slug(path)) or served
+        headers = for_function(head.headers, client, secure=head.secure, behind_proxy=self._behind_proxy)
+        invocation = Invocation(arrival.id, head.method, path[_CUT:], head.query, headers, body)
+        try:
+            outcome = await served.pool.invoke(invocation)
+        except Exception as error:
+            log("gateway.invocation_failed", level="error", error=error, function=served.slug, request_id=arrival.id)
+            return self._refuse(answers.FAILED, arrival, served)
+        if isinstance(outcome, Answered):
+            return self._pass_on(outcome, arrival, served)
+        execution_id = "" if isinstance(outcome, Overloaded | NotBooted) else outcome.execution_id
+        return self._refuse(answers.refusal_of(outcome), arrival, served, execution_id)
+
+    async def _relay(self, regions: Regions, region: str, head: Head, body: bytes, arrival: _Arrival) -> Answer:
+        served = self._catalogue.get(_slug(head.path))
+        patience_s = _HOP_S + (served.config.wall_clock_s if served is not None else 0.0)
+        answer = await regions.forward(region, head, body, arrival.id, patience_s)
+        # The host that answered has told its own sink of it.
+        return answer or self._refuse(answers.region_unreachable(region), arrival, served)
+
+    def _pass_on(self, answered: Answered, arrival: _Arrival, served: Served) -> Answer:
+        request_line, execution_id = f"sb-request-id: {arrival.id}\r\n".encode("latin-1"), answered.execution_id
+        lines = self._cleaner.clean(answered.headers, request_line)
+        if lines is None:
+            return self._refuse(answers.INVALID_HEADERS, arrival, served, execution_id)
+        if not 200 <= answered.status <= 599:
+            return self._refuse(answers.INVALID_STATUS, arrival, served, execution_id)
+        answer = Answer(answered.status, lines + self._lines_of(arrival.id, execution_id), answered.body)
+        self._tell(arrival, served, answer, "", execution_id, answered.cpu_us, answered.cold)
+        return answer
+
+    def _refuse(self, refusal: Refusal, arrival: _Arrival, served: Served | None, execution_id: str = "") -> Answer:
+        answer = refusal.answer(self._lines_of(arrival.id, execution_id))
+        self._tell(arrival, served, answer, refusal.code, execution_id, 0, False)
+        return answer
+
+    def _lines_of(self, request_id: str, execution_id: str) -> bytes:
+        own = f"sb-request-id: {request_id}\r\n"
+        if execution_id:
+            own += f"x-deno-execution-id: {execution_id}\r\nsb-execution-id: {execution_id}\r\n"
+        return self._standing + own.encode("latin-1")
+
+    def _note(self, head: Head, size: int) -> _Arrival:
+        at = self._clock.now()
+        return _Arrival(str(new_id(at)), at, perf_counter(), head.method, head.path[_CUT:], size)
+
+    def _tell(
+        self,
+        arrival: _Arrival,
+        served: Served | None,
+        answer: Answer,
+        code: str,
+        execution_id: str,
+        cpu_us: int,
+        cold: bool,
+    ) -> None:
+        self._sink.invocation(
+            InvocationRecord(
+                arrival.at,
+                arrival.id,
+                # What callers make up is not to become a name in our numbers.
+                "" if served is None else served.slug,
+                0 if served is None else served.version,
+                execution_id,
+                arrival.method,
+                arrival.path[:_LONGEST_PATH],
+                answer.status,
+                code,
+                (perf_counter() - arrival.began) * 1000,
+                cpu_us,
+                cold,
+                arrival.size,
+                len(answer.body),
+                self._place.region,
+            )
+        )
+
+
+def _slug(path: str) -> str:
+    end = path.find("/", _CUT + 1)
+    return path[_CUT + 1 :] if end < 0 else path[_CUT + 1 : end]

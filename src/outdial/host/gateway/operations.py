@@ -1,0 +1,96 @@
+"""What the gateway answers beside functions: its health, its numbers, the management API, and Auth behind it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from outdial.functions.paths import HEALTH, PREFIX
+from outdial.host.gateway.tls import is_loopback, plain_http_answer
+from outdial.host.gateway.upstream import MOST_BYTES, AuthUpstream
+from outdial.host.gateway.upstream import PREFIX as AUTH
+from outdial.host.wire.headers import value_of
+from outdial.host.wire.responses import (
+    HTTPS_REQUIRED,
+    JSON,
+    NO_SUCH_ROUTE,
+    NOT_FOR_YOU,
+    PREFLIGHT,
+    header_lines,
+    json_answer,
+)
+from outdial.http import Answer, Head
+
+METRIC: Final = PREFIX + "_internal/metric"
+METRICS: Final = "/metrics"
+MANAGEMENT: Final = "/v1/"
+_HEALTHY: Final = json_answer({"message": "ok"})
+
+
+class Management(Protocol):
+    """The management API under /v1, and the access tokens that open it."""
+
+    def admit(self, head: Head) -> int | Answer:
+        """Return the most bytes that the body may have, or an answer that needs no body."""
+        ...
+
+    async def handle(self, head: Head, body: bytes) -> Answer:
+        """Return the answer to a request of /v1."""
+        ...
+
+    async def knows(self, token: str) -> bool:
+        """Tell whether `token` is an access token that is good now."""
+        ...
+
+
+@dataclass(slots=True)
+class Operations:
+    """Routes for operators. Numbers are for this machine, and for bearers of an access token.
+
+    Behind a proxy every request seems to come from this machine, so that the token alone counts there. They carry no
+    CORS headers: a page in a browser on this machine has no business with them.
+    """
+
+    metrics: Callable[[], tuple[bytes, str]]
+    numbers: Callable[[], dict[str, object]]
+    management: Management | None = None
+    behind_proxy: bool = False
+    auth: AuthUpstream | None = None
+
+    def admit(self, head: Head) -> int | Answer:
+        """Return the most bytes that the body may have, or the answer itself."""
+        if head.path.startswith(MANAGEMENT) and self.management is not None:
+            # Refused and never sent on to https: the token was readable on its way here.
+            if self.behind_proxy and plain_http_answer(head) is not None:
+                return HTTPS_REQUIRED.answer()
+            return self.management.admit(head)
+        if self.auth is not None and head.path.startswith(AUTH):
+            return MOST_BYTES
+        if head.path == HEALTH and head.method in ("GET", "HEAD"):
+            return _HEALTHY
+        if head.method == "OPTIONS":
+            return PREFLIGHT
+        if head.path in (METRIC, METRICS) and head.method == "GET":
+            return 0
+        return NO_SUCH_ROUTE.answer()
+
+    async def respond(self, head: Head, body: bytes) -> Answer:
+        """Return the answer to a request that was admitted."""
+        if self.management is not None and head.path.startswith(MANAGEMENT):
+            return await self.management.handle(head, body)
+        if self.auth is not None and head.path.startswith(AUTH):
+            return await self.auth.respond(head, body)
+        if not await self._may_look(head):
+            return NOT_FOR_YOU.answer()
+        if head.path == METRICS:
+            page, content_type = self.metrics()
+            return Answer(200, header_lines({"content-type": content_type}), page)
+        numbers = json_answer(self.numbers())
+        return Answer(200, JSON, numbers.body)
+
+    async def _may_look(self, head: Head) -> bool:
+        if not self.behind_proxy and is_loopback(head.client):
+            return True
+        scheme, _, token = value_of(head.headers, b"authorization").partition(" ")
+        if scheme.lower() != "bearer" or self.management is None:
+            return False
+        return await self.management.knows(token.strip())

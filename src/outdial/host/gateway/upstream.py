@@ -1,0 +1,46 @@
+"""The Auth behind this host: requests of /auth/v1 go to the server that answers them, so that clients know one URL."""
+
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from outdial.host.gateway.relay import Relay
+from outdial.host.wire.headers import for_function, for_peer
+from outdial.host.wire.responses import auth_unreachable
+from outdial.http import Answer, Head
+from outdial.observe import log
+from outdial.settings import SettingError
+
+PREFIX: Final = "/auth/v1/"
+SETTING: Final = "OUTDIAL_AUTH_UPSTREAM"
+MOST_BYTES: Final = 64 * 1024
+# Checking a password takes its time, and there is a queue for it.
+_PATIENCE_S: Final = 20.0
+
+
+@dataclass(slots=True)
+class AuthUpstream:
+    """The server at `address`, such as http://127.0.0.1:54323, which answers below /auth/v1."""
+
+    address: str
+    behind_proxy: bool = False
+    _relay: Relay = field(default_factory=Relay)
+
+    def __post_init__(self) -> None:
+        if urlsplit(self.address).scheme not in ("http", "https") or not urlsplit(self.address).hostname:
+            raise SettingError(f"{SETTING} must be a URL such as http://127.0.0.1:54323, not {self.address!r}")
+
+    async def respond(self, head: Head, body: bytes) -> Answer:
+        """Return its answer; it is told the client's address in x-forwarded-for."""
+        headers = for_peer(for_function(head.headers, head.client, secure=head.secure, behind_proxy=self.behind_proxy))
+        try:
+            return await self._relay.ask(self.address, head, headers, body, _PATIENCE_S)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log("upstream.auth_unreachable", level="error", reason=repr(error))
+            return auth_unreachable().answer()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._relay.close()

@@ -1,0 +1,62 @@
+"""`verify_jwt`: the check that the gateway makes for a function that leaves it to the platform."""
+
+from typing import assert_never
+
+from outdial.auth import BadToken, KeyRing, Misconfigured, TokenVerifier, Verified, algorithm_of
+from outdial.host.wire.headers import Headers, value_of
+from outdial.host.wire.responses import Refusal
+
+_NO_CREDENTIALS = Refusal(401, "UNAUTHORIZED_NO_AUTH_HEADER", "Missing authorization header")
+_NO_BEARER = Refusal(401, "UNAUTHORIZED_INVALID_JWT_FORMAT", "Auth header is not 'Bearer {token}'")
+_UNKNOWN_KEY = Refusal(401, "UNAUTHORIZED_INVALID_API_KEY", "The API key is not one of this project")
+# What begins like this is an API key of the newer form, and no JWT.
+_KEY_PREFIX = "sb_"
+
+
+class JwtCheck:
+    """Lets a request pass that carries a key or a genuine JWT of the project, by the rules of Supabase's local gateway.
+
+    A publishable or secret key passes as `apikey` or as bearer; it authenticates nobody, and neither does this check. A
+    JWT that is present but bad is refused, whatever else the request carries.
+    """
+
+    def __init__(self, keyring: KeyRing, verifier: TokenVerifier) -> None:
+        self._keyring, self._verifier = keyring, verifier
+
+    async def refusal(self, headers: Headers) -> Refusal | None:
+        """Return why the request with `headers` may not pass, or None when it may."""
+        authorization, api_key = value_of(headers, b"authorization"), value_of(headers, b"apikey")
+        if authorization:
+            scheme, _, token = authorization.partition(" ")
+            token = token.strip()
+            if scheme.lower() != "bearer" or not token:
+                return _NO_BEARER
+            if not token.startswith(_KEY_PREFIX):
+                return await self._of_token(token)
+            if self._keyring.matching(token):
+                return None
+        if not api_key:
+            return _UNKNOWN_KEY if authorization else _NO_CREDENTIALS
+        if self._keyring.matching(api_key):
+            return None
+        return _UNKNOWN_KEY if api_key.startswith(_KEY_PREFIX) else await self._of_token(api_key)
+
+    async def _of_token(self, token: str) -> Refusal | None:
+        if self._keyring.matching(token):
+            return None
+        verdict = await self._verifier.verify(token)
+        match verdict:
+            case Verified():
+                return None
+            case BadToken("INVALID_JWT", reason):
+                return Refusal(401, _code_of(token), f"Invalid JWT: {reason}")
+            case BadToken(code, reason):
+                return Refusal(401, code, reason)
+            case Misconfigured(code, reason):
+                return Refusal(500, code, reason)
+            case _:
+                assert_never(verdict)
+
+
+def _code_of(token: str) -> str:
+    return "UNAUTHORIZED_LEGACY_JWT" if algorithm_of(token) == "HS256" else "UNAUTHORIZED_ASYMMETRIC_JWT"

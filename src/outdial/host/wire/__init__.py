@@ -1,0 +1,1 @@
+"""What gateway and worker share: frames, orders, configuration, outcomes and responses."""

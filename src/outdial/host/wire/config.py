@@ -1,0 +1,121 @@
+"""What config.toml says of each function: Supabase's keys, and ours for secrets, processes and limits."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from outdial.host.wire.errors import BadConfig
+from outdial.host.wire.frames import LARGEST
+
+MIB = 1 << 20
+# A frame holds a request's headers beside its body.
+_LARGEST_BODY = LARGEST - MIB
+# Supabase's rule for slugs.
+SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
+_SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionConfig:
+    """`[functions.<slug>]`. Times are in seconds unless the name says otherwise.
+
+    `secrets` names the only secrets that the function sees; `database_role` is the login that it is given;
+    `concurrency` is the number of requests that one worker gets at a time, `queue` how many may wait beyond what the
+    workers can have, and `queue_timeout_s` for how long.
+    Limits follow Supabase's (docs: Edge Functions, Limits), but for `wall_clock_s` and `rate_limit`, which are ours.
+    """
+
+    enabled: bool = True
+    verify_jwt: bool = True
+    entrypoint: str = ""
+    secrets: tuple[str, ...] = ()
+    database_role: str = "outdial_api"
+    min_workers: int = 0
+    max_workers: int = 2
+    concurrency: int = 32
+    queue: int = 128
+    queue_timeout_s: float = 10.0
+    idle_timeout_s: float = 60.0
+    boot_timeout_s: float = 10.0
+    wall_clock_s: float = 300.0
+    cpu_ms: int = 2_000
+    memory_mb: int = 256
+    open_files: int = 256
+    processes: int = 0
+    rate_limit: float = 100.0
+    burst: int = 0
+    max_body: int = 8 * MIB
+    max_requests: int = 100_000
+
+    @property
+    def most_at_once(self) -> int:
+        """The requests that may be under way at a time, those that wait included."""
+        return self.max_workers * self.concurrency + self.queue
+
+    @property
+    def bucket(self) -> float:
+        """How many requests may come at once: `burst`, or a second's worth of the rate."""
+        return float(self.burst or max(1.0, self.rate_limit))
+
+    @classmethod
+    def read(cls, slug: str, table: Mapping[str, Any]) -> Self:
+        """Return what `[functions.<slug>]` says; raise BadConfig naming the key that cannot be used.
+
+        Keys of Supabase's that mean nothing for Python (`import_map`) and those of other tools are passed over.
+        """
+        if not isinstance(table, Mapping):
+            raise BadConfig(f"functions.{slug} must be a table")
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            if field.name in table:
+                values[field.name] = _read(slug, field.name, table[field.name], field.default)
+        config = cls(**values)
+        if config.min_workers > config.max_workers:
+            raise BadConfig(f"functions.{slug}: min_workers is {config.min_workers}, more than max_workers")
+        if config.max_body > _LARGEST_BODY:
+            raise BadConfig(f"functions.{slug}.max_body is {config.max_body}, more than {_LARGEST_BODY}")
+        _check_secrets(slug, config.secrets)
+        return config
+
+
+def _check_secrets(slug: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not _SECRET.match(name):
+            raise BadConfig(
+                f"functions.{slug}.secrets: {name!r} is no name; one that ends with a star needs something before it"
+            )
+
+
+def _read(slug: str, name: str, value: Any, default: Any) -> Any:
+    where = f"functions.{slug}.{name}"
+    if isinstance(default, tuple):
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise BadConfig(f"{where} must be a list of names")
+    if isinstance(default, bool | str):
+        if isinstance(value, type(default)):
+            return value
+        raise BadConfig(f"{where} must be {'true or false' if isinstance(default, bool) else 'text'}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadConfig(f"{where} must be a number")
+    if isinstance(default, int) and value != int(value):
+        raise BadConfig(f"{where} must be a whole number")
+    if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
+        raise BadConfig(f"{where} must be more than 0")
+    return type(default)(value)
+
+
+_MAY_BE_ZERO = {"min_workers", "queue", "processes", "burst"}
+
+
+def read_functions(config: Mapping[str, Any]) -> dict[str, FunctionConfig]:
+    """Return what a parsed config.toml says of each function that it names; raise BadConfig."""
+    tables = config.get("functions", {})
+    if not isinstance(tables, Mapping):
+        raise BadConfig("functions must be a table")
+    for slug in tables:
+        if not SLUG.match(slug):
+            raise BadConfig(f"functions.{slug}: a name begins with a letter and has letters, digits, _ and - only")
+    return {slug: FunctionConfig.read(slug, table) for slug, table in tables.items()}

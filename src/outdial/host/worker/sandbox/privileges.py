@@ -1,0 +1,53 @@
+"""Who a process is: gives up root's identity and every capability but those named."""
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+from outdial.host.worker.sandbox import kernel
+
+# linux/capability.h
+DAC_READ_SEARCH = 2
+_CAPSET = {"x86_64": 126, "aarch64": 91}
+_VERSION_3 = 0x20080522
+_OTHERS_MAY_ENTER, _OTHERS_MAY_READ = 0o001, 0o004
+
+
+def become(uid: int, *, keep: frozenset[int] = frozenset()) -> None:
+    """Become an ordinary user without groups; only root can. Raises OSError."""
+    kernel.prctl(kernel.PR_SET_KEEPCAPS, 1 if keep else 0)
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    kernel.prctl(kernel.PR_SET_KEEPCAPS, 0)
+
+
+def drop_capabilities(*, keep: frozenset[int] = frozenset()) -> None:
+    """Give up every capability but `keep`, for good. Raises OSError."""
+    if kernel.MACHINE is None:
+        raise OSError("the system calls of this machine are not known")
+    bits = sum(1 << number for number in keep)
+    low, high = bits & 0xFFFFFFFF, bits >> 32
+    header = ctypes.create_string_buffer(struct.pack("=Ii", _VERSION_3, 0), 8)
+    sets = ctypes.create_string_buffer(struct.pack("=6I", low, low, 0, high, high, 0), 24)
+    kernel.syscall(_CAPSET[kernel.MACHINE], kernel.address(header), kernel.address(sets))
+
+
+def closed_to_others(paths: Iterable[Path]) -> Path | None:
+    """Return the first directory on the way to `paths` that an ordinary user cannot enter or read, if any."""
+    seen: set[Path] = set()
+    for path in paths:
+        for directory in (path, *path.parents):
+            if directory in seen:
+                continue
+            seen.add(directory)
+            needed = _OTHERS_MAY_ENTER | (_OTHERS_MAY_READ if directory == path else 0)
+            try:
+                mode = os.stat(directory).st_mode
+            except OSError:
+                continue
+            if mode & needed != needed:
+                return directory
+    return None

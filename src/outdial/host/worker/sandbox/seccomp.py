@@ -1,0 +1,193 @@
+"""A seccomp filter: the system calls that a function has no business with fail with EPERM, for good.
+
+It is a list of what is refused, not of what is allowed: Python, its C libraries and the next kernel need more calls
+than anybody can list, and Landlock, limits and a user of its own stand behind it.
+"""
+
+import ctypes
+import errno
+import os
+import struct
+from collections.abc import Iterable
+
+from outdial.host.worker.sandbox import kernel
+
+# Name: number on x86-64 and on aarch64; None where there is no such call.
+_NUMBERS: dict[str, tuple[int | None, int | None]] = {
+    "fork": (57, None),
+    "vfork": (58, None),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440),
+    "process_mrelease": (448, 448),
+    "pidfd_getfd": (438, 438),
+    "pidfd_send_signal": (424, 424),
+    "kcmp": (312, 272),
+    "kill": (62, 129),
+    "tkill": (200, 130),
+    "tgkill": (234, 131),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "prlimit64": (302, 261),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
+    "migrate_pages": (256, 238),
+    "move_pages": (279, 239),
+    "socket": (41, 198),
+    "socketpair": (53, 199),
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "shmget": (29, 194),
+    "msgget": (68, 186),
+    "semget": (64, 190),
+    "mq_open": (240, 180),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "move_mount": (429, 429),
+    "open_tree": (428, 428),
+    "fsopen": (430, 430),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "keyctl": (250, 219),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "fanotify_init": (300, 262),
+    "personality": (135, 92),
+    "quotactl": (179, 60),
+    "syslog": (103, 116),
+}
+_PROCESSES = ("fork", "vfork", "execve", "execveat")
+_OTHERS = (  # other processes: their memory, descriptors, signals, and their share of the processors
+    *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "pidfd_getfd", "kcmp"),
+    *("pidfd_send_signal", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
+    *("setpriority", "ioprio_set", "migrate_pages", "move_pages"),
+)
+_MEMORY = ("memfd_create", "memfd_secret", "shmget", "msgget", "semget", "mq_open")  # that no limit of ours counts
+_KERNEL = (
+    *("unshare", "setns", "mount", "umount2", "move_mount", "open_tree", "fsopen", "fspick", "mount_setattr"),
+    *("pivot_root", "chroot", "name_to_handle_at", "open_by_handle_at", "bpf", "perf_event_open", "userfaultfd"),
+    *("keyctl", "add_key", "request_key", "fanotify_init", "personality", "quotactl", "syslog"),
+)
+# Whoever calls these has another way and takes it when told that they do not exist: a filter cannot look into the
+# structures that they are given, and io_uring opens sockets and files past every filter.
+_ABSENT = ("io_uring_setup", "io_uring_enter", "io_uring_register")
+_OF_ITSELF_ONLY = ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
+_SIGNALS = ("kill", "tgkill")
+
+_AF_INET, _AF_INET6, _AF_NETLINK, _SOCK_STREAM, _SOCK_TYPE = 2, 10, 16, 1, 0xF
+_CLONE_THREAD = 0x10000
+
+# linux/filter.h, linux/seccomp.h, linux/audit.h
+_LOAD, _AND, _EQUAL, _AT_LEAST, _HAS_BITS, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_NUMBER_AT, _MACHINE_AT, _ARGUMENTS_AT = 0, 4, 16
+_AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_X32 = 0x40000000
+_SET_MODE_FILTER, _SPEC_ALLOW = 1, 4
+_SECCOMP = {"x86_64": 317, "aarch64": 277}
+
+_DENY = _ERRNO | errno.EPERM
+_NO_SUCH_CALL = _ERRNO | errno.ENOSYS
+
+Instruction = tuple[int, int, int, int]
+
+
+def install(*, processes: bool) -> None:
+    """Hold this process, and all of its threads to come, to the filter; `processes` leaves fork and exec alone.
+
+    `no_new_privs` must be set. Raises OSError where the kernel has no seccomp, or where we do not know the machine.
+    """
+    if kernel.MACHINE is None:
+        raise OSError(errno.ENOSYS, "the system calls of this machine are not known")
+    code = b"".join(struct.pack("HBBI", *step) for step in program(kernel.MACHINE, os.getpid(), processes=processes))
+    filters = ctypes.create_string_buffer(code, len(code))
+    fprog = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(filters))
+    argument = ctypes.create_string_buffer(fprog, len(fprog))
+    try:
+        # Without this flag, kernels before 5.16 slow the process down against Spectre.
+        kernel.syscall(_SECCOMP[kernel.MACHINE], _SET_MODE_FILTER, _SPEC_ALLOW, kernel.address(argument))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        kernel.syscall(_SECCOMP[kernel.MACHINE], _SET_MODE_FILTER, 0, kernel.address(argument))
+
+
+def program(machine: str, pid: int, *, processes: bool) -> list[Instruction]:
+    """Return the filter as instructions (code, jump if true, jump if false, operand)."""
+    column = list(_AUDIT).index(machine)
+
+    def numbers(names: Iterable[str]) -> list[int]:
+        return [number for name in names if (number := _NUMBERS[name][column]) is not None]
+
+    denied = (*_OTHERS, *_MEMORY, *_KERNEL, *(() if processes else _PROCESSES))
+    steps = _of_machine(machine)
+    steps += [step for number in numbers(denied) for step in _answer(number, _DENY)]
+    # pthread_create falls back to clone, whose flags can be looked at.
+    absent = _ABSENT if processes else (*_ABSENT, "clone3")
+    steps += [step for number in numbers(absent) for step in _answer(number, _NO_SUCH_CALL)]
+    for number in numbers(() if processes else ("clone",)):
+        steps += _block(number, [(_LOAD, 0, 0, _argument(0)), (_HAS_BITS, 0, 1, _CLONE_THREAD), *_ALLOW_ELSE_DENY])
+    for number in numbers(_SIGNALS):
+        steps += _block(number, _argument_is_among(0, [pid]))
+    for number in numbers(_OF_ITSELF_ONLY):
+        steps += _block(number, _argument_is_among(0, [0, pid]))
+    for number in numbers(("socket",)):
+        steps += _block(number, _argument_is_among(0, [_AF_INET, _AF_INET6, _AF_NETLINK]))
+    for number in numbers(("socketpair",)):
+        # One of datagrams could be connected to somebody else's address afterwards; one of streams cannot.
+        stream = [(_LOAD, 0, 0, _argument(1)), (_AND, 0, 0, _SOCK_TYPE), (_EQUAL, 0, 1, _SOCK_STREAM)]
+        steps += _block(number, [*stream, *_ALLOW_ELSE_DENY])
+    return [*steps, (_RETURN, 0, 0, _ALLOW)]
+
+
+_ALLOW_ELSE_DENY: list[Instruction] = [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _DENY)]
+
+
+def _of_machine(machine: str) -> list[Instruction]:
+    steps = [(_LOAD, 0, 0, _MACHINE_AT), (_EQUAL, 1, 0, _AUDIT[machine]), (_RETURN, 0, 0, _KILL)]
+    steps.append((_LOAD, 0, 0, _NUMBER_AT))
+    if machine == "x86_64":
+        steps += [(_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, _NO_SUCH_CALL)]
+    return steps
+
+
+def _answer(number: int, action: int) -> list[Instruction]:
+    return [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, action)]
+
+
+def _block(number: int, body: list[Instruction]) -> list[Instruction]:
+    """Run `body`, which returns in any case, for one system call."""
+    return [(_EQUAL, 0, len(body), number), *body]
+
+
+def _argument_is_among(index: int, values: list[int]) -> list[Instruction]:
+    steps: list[Instruction] = [(_LOAD, 0, 0, _argument(index))]
+    for left, value in enumerate(reversed(values)):
+        steps.insert(1, (_EQUAL, left, 1 if left == 0 else 0, value))
+    return [*steps, *_ALLOW_ELSE_DENY]
+
+
+def _argument(index: int) -> int:
+    # The lower half, on machines that keep it first, as both of ours do: pids, families and flags are ints.
+    return _ARGUMENTS_AT + 8 * index
