@@ -9,7 +9,7 @@ import uvloop
 from outdial.clock import SystemClock
 from outdial.http import listen, url_of
 from outdial.observe import log_to_stderr
-from outdial.studio.opening import open_studio
+from outdial.studio.web.main import open_studio
 
 
 async def serve(listener: socket.socket) -> None:

@@ -9,8 +9,8 @@ import asyncpg
 from benchmarks.dial import campaign
 from outdial.auth import mint_jwt
 from outdial.auth.keys import LOCAL_JWT_SECRET
-from outdial.studio.sessions import COOKIE, Sealer, Session
-from outdial.studio.settings import LOCAL_SECRET
+from outdial.studio.web.sessions import COOKIE, Sealer, Session
+from outdial.studio.web.settings import LOCAL_SECRET
 
 CAMPAIGN: Final = campaign.MEASURED
 # Of ten contacts, one has been called.

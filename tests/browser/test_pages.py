@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page
 
-from outdial.studio.sessions import COOKIE
+from outdial.studio.web.sessions import COOKIE
 from tests.browser.conftest import ROOT
 from tests.support.postgres import Scratch
 from tests.support.studio import Served, serve_studio, unchanged

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from outdial.studio.sessions import Renew
+from outdial.studio.web.sessions import Renew
 from tests.support.postgres import Scratch
 from tests.support.studio import BrowserFor, ClientFor, Served, serve_studio, unchanged
 from tests.support.two_organizations import World, create_world

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from outdial.studio.context import MemberRole
+from outdial.studio.web.context import MemberRole
 
 API: Final = "/api/v1/organizations/{organization_id}"
 PAGE: Final = "/o/{organization_id}"

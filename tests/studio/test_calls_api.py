@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from outdial.domain.outcome import DISPOSITIONS
-from outdial.studio.decisions import explain_decision, explain_reason
-from outdial.studio.resources.calls import MOST_BODY_BYTES, https_only
-from outdial.studio.transcript import Turn, turns_of
+from outdial.studio.calls.service import MOST_BODY_BYTES, https_only
+from outdial.studio.calls.transcript import Turn, turns_of
+from outdial.studio.view.decisions import explain_decision, explain_reason
 from tests.support.factories import (
     NOW,
     Campaign,

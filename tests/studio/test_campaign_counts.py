@@ -9,8 +9,8 @@ import pytest
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.db.statements import Connection
-from outdial.studio.resources import campaign_counts
-from outdial.studio.resources.campaign_counts import CampaignCounter, Counts
+from outdial.studio.campaigns import counts as campaign_counts
+from outdial.studio.campaigns.counts import CampaignCounter, Counts
 from tests.support.factories import NOW, create_calling, create_campaign, create_campaign_contact, create_member
 from tests.support.postgres import Scratch
 from tests.support.two_organizations import World

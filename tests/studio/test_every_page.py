@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from jinja2 import FileSystemLoader
 
-from outdial.studio.rendering import TEMPLATES, environment
+from outdial.studio.web.rendering import TEMPLATES, environment
 from tests.support.factories import create_member, create_tenant
 from tests.support.studio import Browser, Served
 from tests.support.studio_history import create_history

@@ -9,9 +9,9 @@ from outdial.domain.call import CallStatus
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus
 from outdial.domain.outcome import Outcome
-from outdial.studio import figures
-from outdial.studio.looks import look_of, outcome_look_of
-from outdial.studio.rendering import environment
+from outdial.studio.view import format as figures
+from outdial.studio.view.badges import look_of, outcome_look_of
+from outdial.studio.web.rendering import environment
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import World
 
@@ -20,7 +20,7 @@ NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 
 def render(source: str, **values: object) -> str:
     parts = "status_badge, field, select_field, check_field, action_button, time, empty, pager, problems, breadcrumbs"
-    return environment.from_string(f'{{% from "parts/ui.html" import {parts} %}}{source}').render(**values)
+    return environment.from_string(f'{{% from "view/ui.html" import {parts} %}}{source}').render(**values)
 
 
 def test_every_status_and_outcome_looks_different_without_its_colour() -> None:

@@ -12,9 +12,9 @@ from aiohttp.test_utils import TestServer
 
 from outdial.auth import User
 from outdial.auth.caller import Caller
-from outdial.studio.context import Member
-from outdial.studio.platform import is_operator_of_platform
-from outdial.studio.settings import StudioSettings
+from outdial.studio.functions.operators import is_operator_of_platform
+from outdial.studio.web.context import Member
+from outdial.studio.web.settings import StudioSettings
 from tests.support.factories import NOW
 from tests.support.studio import BrowserFor, ClientFor, Served
 from tests.support.two_organizations import House, World

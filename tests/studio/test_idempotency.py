@@ -9,9 +9,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from outdial.db.statements import Connection
-from outdial.studio.conditional import IdempotencyKey, created_once
-from outdial.studio.context import AtWork
-from outdial.studio.errors import Conflict
+from outdial.studio.web.context import AtWork
+from outdial.studio.web.errors import Conflict
+from outdial.studio.web.preconditions import IdempotencyKey, created_once
 from tests.support.studio import ClientFor, Served
 from tests.support.two_organizations import World
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from outdial.jobs.worker import Worker
-from outdial.studio.resources import imports as resource
+from outdial.studio.imports import service as resource
 from tests.support.factories import create_campaign
 from tests.support.jobs import working
 from tests.support.postgres import Scratch

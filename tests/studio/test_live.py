@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from starlette.types import Message
 
-from outdial.studio.live import HEARTBEAT
+from outdial.studio.web.live import HEARTBEAT
 from tests.support.factories import create_calling, create_campaign
 from tests.support.studio import Served
 from tests.support.two_organizations import House, World

@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.studio.context import RANKS
+from outdial.studio.web.context import RANKS
 from tests.support.postgres import Scratch, scratch_for_module
 from tests.support.studio import BASE, serve_studio, unchanged
 from tests.support.studio_routes import app_without_database

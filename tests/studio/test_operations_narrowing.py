@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from outdial.studio.bodies import readable_body
+from outdial.studio.view.payloads import readable_body
 from tests.support.factories import NOW, insert
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import House, World

@@ -9,8 +9,8 @@ import pytest
 
 from outdial.auth.client import Answer, AuthUnavailable, BadCredentials, SignedIn
 from outdial.clock import VirtualClock
-from outdial.studio.refreshing import EARLY, Refresher
-from outdial.studio.sessions import COOKIE, Ended, Renew, Renewal, Session, Undecided
+from outdial.studio.web.sessions import COOKIE, Ended, Renew, Renewal, Session, Undecided
+from outdial.studio.web.token_refresh import EARLY, Refresher
 from tests.support.factories import NOW
 from tests.support.studio import BrowserFor, Served
 from tests.support.two_organizations import World

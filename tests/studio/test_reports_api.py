@@ -9,8 +9,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.studio.charts import Series, nice_ceiling, row_bars, stacked_bars
-from outdial.studio.resources.reports import CampaignCharts, drawn, width_for
+from outdial.studio.reports.service import CampaignCharts, drawn, width_for
+from outdial.studio.view.charts import Series, nice_ceiling, row_bars, stacked_bars
 from tests.support.factories import (
     NOW,
     Campaign,

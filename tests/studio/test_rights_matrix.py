@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.studio.assets import version
-from outdial.studio.context import RANKS
+from outdial.studio.web.assets import version
+from outdial.studio.web.context import RANKS
 from tests.studio.rights import ELSEWHERE, RULES, Rule
 from tests.support.postgres import Scratch, scratch, scratch_for_module
 from tests.support.studio import Served, serve_studio, unchanged

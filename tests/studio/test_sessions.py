@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
-from outdial.studio.pages.session import VISITOR_COOKIE, own_path
-from outdial.studio.sessions import COOKIE, Sealer, Session
+from outdial.studio.sign_in.pages import VISITOR_COOKIE, own_path
+from outdial.studio.web.sessions import COOKIE, Sealer, Session
 from tests.support.studio import CSRF, Browser, BrowserFor, FakeAuth, Served
 from tests.support.two_organizations import World
 

@@ -9,11 +9,11 @@ from fastapi import FastAPI
 
 from outdial.campaigns.errors import CampaignClosed, CampaignNotFound, InvalidCampaign
 from outdial.domain.errors import InvalidCallingHours
-from outdial.studio.answers import as_studio_error
-from outdial.studio.assets import static_url
-from outdial.studio.errors import StudioError
-from outdial.studio.forms import redirect
-from outdial.studio.shell import POLICY
+from outdial.studio.web.assets import static_url
+from outdial.studio.web.error_responses import as_studio_error
+from outdial.studio.web.errors import StudioError
+from outdial.studio.web.forms import redirect
+from outdial.studio.web.security_middleware import POLICY
 from tests.support.logged import Lines
 from tests.support.studio import BrowserFor, ClientFor, Served
 from tests.support.two_organizations import World

@@ -17,11 +17,11 @@ from outdial.auth.client import Answer, AuthUnavailable, BadCredentials, SignedO
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_SECRET_KEY
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
-from outdial.studio.app import create_app
-from outdial.studio.context import Studio
-from outdial.studio.hub import Hub
-from outdial.studio.sessions import COOKIE, Renew, Renewal, Sealer, Session
-from outdial.studio.settings import LOCAL_SECRET, StudioSettings
+from outdial.studio.web.app import create_app
+from outdial.studio.web.change_hub import Hub
+from outdial.studio.web.context import Studio
+from outdial.studio.web.sessions import COOKIE, Renew, Renewal, Sealer, Session
+from outdial.studio.web.settings import LOCAL_SECRET, StudioSettings
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
 

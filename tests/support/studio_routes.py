@@ -9,10 +9,10 @@ from starlette.routing import BaseRoute, Route
 
 from outdial.auth import TokenVerifier
 from outdial.clock import VirtualClock
-from outdial.studio.app import create_app
-from outdial.studio.context import Studio
-from outdial.studio.sessions import Sealer
-from outdial.studio.settings import LOCAL_SECRET, StudioSettings
+from outdial.studio.web.app import create_app
+from outdial.studio.web.context import Studio
+from outdial.studio.web.sessions import Sealer
+from outdial.studio.web.settings import LOCAL_SECRET, StudioSettings
 from tests.support.factories import NOW
 from tests.support.studio import KEYRING
 

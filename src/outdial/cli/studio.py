@@ -56,7 +56,7 @@ async def _serve(
     env: Mapping[str, str], listener: socket.socket, certificate: Certificate | None, *, behind_proxy: bool
 ) -> None:
     from outdial.clock import SystemClock
-    from outdial.studio.opening import open_studio
+    from outdial.studio.web.main import open_studio
 
     stop, secure = stop_event(), certificate is not None or behind_proxy
     async with contextlib.AsyncExitStack() as stack:

@@ -1,0 +1,1 @@
+"""Audit: the service, its JSON routes and its pages."""

@@ -1,0 +1,29 @@
+"""Writes what somebody did through the studio into the audit log, in the transaction that did it."""
+
+from collections.abc import Mapping
+
+from outdial.db import campaigns as db
+from outdial.db.session import encode_json
+from outdial.db.statements import Connection
+from outdial.studio.web.context import Workplace
+
+
+async def record(
+    connection: Connection,
+    at: Workplace,
+    action: str,
+    subject_type: str,
+    subject_id: object,
+    details: Mapping[str, object] | None = None,
+) -> None:
+    """Add an entry in the caller's name."""
+    await db.RECORD_AUDIT.run(
+        connection,
+        organization_id=at.organization_id,
+        now=at.studio.clock.now(),
+        actor=at.actor.name,
+        action=action,
+        subject_type=subject_type,
+        subject_id=str(subject_id),
+        details=encode_json(details or {}),
+    )

@@ -1,0 +1,1 @@
+"""Campaign contacts: the service, its JSON routes and its pages."""

@@ -1,0 +1,81 @@
+"""Pages about the contacts of a campaign."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from outdial.domain.calling_hours import local_times
+from outdial.domain.errors import UnknownZone
+from outdial.studio.campaign_contacts.panel import contact_panel
+from outdial.studio.campaign_contacts.service import (
+    Attempt,
+    AuditEntry,
+    Timeline,
+    find_campaign,
+    show_contact,
+)
+from outdial.studio.web.context import AtWork
+from outdial.studio.web.rendering import page
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened: a call, or what somebody did."""
+
+    at: datetime
+    attempt: Attempt | None = None
+    audit: AuditEntry | None = None
+
+
+@router.get("/o/{organization_id}/campaigns/{campaign_id}/contacts")
+async def list_campaign_contacts(request: Request, campaign_id: UUID, workplace: AtWork) -> HTMLResponse:
+    """Show the contacts of a campaign with filters and search."""
+    async with workplace.transaction() as connection:
+        campaign = await find_campaign(connection, workplace.organization_id, campaign_id)
+        panel = await contact_panel(
+            connection, workplace.organization_id, campaign_id, request.query_params, request.url.path
+        )
+    status = 400 if panel.problem else 200
+    return page(
+        request, "campaign_contacts/list.html", workplace, status=status, campaign=campaign, contact_panel=panel
+    )
+
+
+@router.get("/o/{organization_id}/campaigns/{campaign_id}/contacts/{campaign_contact_id}")
+async def show_campaign_contact(
+    request: Request, campaign_id: UUID, campaign_contact_id: UUID, workplace: AtWork
+) -> HTMLResponse:
+    """Show a contact's timeline."""
+    now = workplace.studio.clock.now()
+    async with workplace.transaction() as connection:
+        timeline = await show_contact(connection, workplace.organization_id, campaign_id, campaign_contact_id, now)
+    return page(
+        request,
+        "campaign_contacts/show.html",
+        workplace,
+        campaign_id=campaign_id,
+        timeline=timeline,
+        entries=entries_of(timeline),
+        clocks=clocks_of(timeline.contact.zone_key, now),
+    )
+
+
+def entries_of(timeline: Timeline) -> list[Entry]:
+    """Return all that happened, the newest first; of one moment, what somebody did comes after the calls."""
+    entries = [Entry(attempt.requested_at, attempt=attempt) for attempt in timeline.attempts]
+    entries += [Entry(entry.at, audit=entry) for entry in timeline.audit]
+    return sorted(entries, key=lambda entry: entry.at, reverse=True)
+
+
+def clocks_of(zone_key: str, now: datetime) -> list[tuple[str, str]]:
+    """Return the zones of a key with what time it is there."""
+    try:
+        times = local_times(zone_key, now)
+    except UnknownZone:
+        return [(zone_key, "unknown")]
+    return [(zone.replace("_", " "), f"{datetime.fromisoformat(text):%A, %H:%M}") for zone, text in times.items()]

@@ -1,0 +1,315 @@
+"""Campaigns as the API and the pages have them: listed, created, edited, and how far each is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from outdial.campaigns import create as feature
+from outdial.campaigns import errors
+from outdial.campaigns.doctor import Reason, code_of, examine, moment_of, sentence, why_at_rest
+from outdial.campaigns.edit import edit_campaign
+from outdial.campaigns.lifecycle import Conflict as NotAllowed
+from outdial.db import events
+from outdial.db import studio_campaigns as db
+from outdial.db.statements import Connection
+from outdial.domain.campaign import CampaignStatus
+from outdial.domain.errors import DomainError, InvalidCallingHours
+from outdial.studio.audit.record import record
+from outdial.studio.campaigns.counts import CampaignCounter, Counts
+from outdial.studio.view.format import iso
+from outdial.studio.web.context import Workplace
+from outdial.studio.web.errors import Conflict, InvalidInput, NotFound
+from outdial.studio.web.paging import Asked, Page, cut
+from outdial.studio.web.preconditions import check_if_match, etag_of
+
+RATE_WINDOW: Final = timedelta(minutes=5)
+"""The rate is that of the calls that were begun within this time."""
+
+_JSON: Final = ("calling_hours", "retry_policy", "dynamic_variables")
+_EDITABLE: Final = (
+    "name", "retell_agent_id", "from_number", "batch_size", "max_concurrency", "max_attempts", "scheduled_at", *_JSON,
+)  # fmt: skip
+_EXAMPLE_HOURS: Final = {"weekdays": [["09:00", "20:00"]], "excluded_dates": ["2026-12-25"]}
+_EXAMPLE_POLICY: Final = {"no_answer": {"delays": ["30m", "2h"], "max_attempts": 3}}
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewCampaign(_Settings):
+    """A draft to be made; what is left out gets its default."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    retell_agent_id: Annotated[str, Field(min_length=1, max_length=200, examples=["agent_0123"])]
+    from_number: Annotated[str, Field(max_length=40, description="E.164", examples=["+14155550100"])]
+    provider_account_id: UUID | None = None
+    batch_size: Annotated[int, Field(ge=1, le=1000)] = 10
+    max_concurrency: Annotated[int | None, Field(ge=1, le=100_000)] = None
+    max_attempts: Annotated[int, Field(ge=1, le=50)] = 3
+    calling_hours: Annotated[dict[str, Any], Field(examples=[_EXAMPLE_HOURS])] = {}
+    retry_policy: Annotated[dict[str, Any], Field(examples=[_EXAMPLE_POLICY])] = {}
+    dynamic_variables: Annotated[dict[str, str], Field(examples=[{"offer": "spring"}])] = {}
+    scheduled_at: AwareDatetime | None = None
+
+
+class CampaignChanges(_Settings):
+    """What shall be different; what is left out stays."""
+
+    # Made by factories, so that the document shows no default: what is left out stays.
+    name: Annotated[str, Field(min_length=1, max_length=200, default_factory=str)]
+    retell_agent_id: Annotated[str, Field(min_length=1, max_length=200, default_factory=str)]
+    from_number: Annotated[str, Field(max_length=40, default_factory=str)]
+    batch_size: Annotated[int, Field(ge=1, le=1000, default_factory=int)]
+    max_concurrency: Annotated[int | None, Field(ge=1, le=100_000, default_factory=int)]
+    max_attempts: Annotated[int, Field(ge=1, le=50, default_factory=int)]
+    calling_hours: Annotated[dict[str, Any], Field(default_factory=dict)]
+    retry_policy: Annotated[dict[str, Any], Field(default_factory=dict)]
+    dynamic_variables: Annotated[dict[str, str], Field(default_factory=dict)]
+    scheduled_at: Annotated[AwareDatetime | None, Field(default_factory=lambda: None)]
+
+    def changes(self) -> dict[str, Any]:
+        """Return the fields that were sent."""
+        return self.model_dump(exclude_unset=True)
+
+
+class Campaign(BaseModel):
+    """A campaign with its settings; how far it is, its progress tells."""
+
+    id: UUID
+    organization_id: UUID
+    provider_account_id: UUID
+    name: str
+    status: CampaignStatus
+    retell_agent_id: str
+    from_number: str
+    batch_size: int
+    max_concurrency: int | None
+    max_attempts: int
+    calling_hours: dict[str, Any]
+    retry_policy: dict[str, Any]
+    dynamic_variables: dict[str, str]
+    scheduled_at: datetime | None
+    paused_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def etag(self) -> str:
+        """What tells this state from every other."""
+        return etag_of(self.model_dump_json())
+
+
+class Waiting(BaseModel):
+    """Why a campaign places no call right now: a word for programs, a sentence for people, and the moment in it."""
+
+    code: str
+    sentence: str
+    at: datetime | None = None
+
+
+class CampaignProgress(BaseModel):
+    """How far a campaign is. `waiting` is null while it dials; `ms_left` of dialing is null while nobody can tell."""
+
+    total: int
+    finished: int
+    live_calls: int
+    ended_calls: int
+    contacts: dict[str, int]
+    outcomes: dict[str, int]
+    cost_cents: float
+    talk_ms: int
+    calls_per_minute: float
+    ms_left: int | None
+    waiting: Waiting | None
+
+
+class CampaignSummary(BaseModel):
+    """A campaign in a list."""
+
+    id: UUID
+    name: str
+    status: CampaignStatus
+    retell_agent_id: str
+    from_number: str
+    scheduled_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    created_at: datetime
+    progress: CampaignProgress
+
+
+async def list_campaigns(
+    connection: Connection,
+    counter: CampaignCounter,
+    organization_id: UUID,
+    asked: Asked,
+    now: datetime,
+    *,
+    status: CampaignStatus | None = None,
+    name: str | None = None,
+) -> Page[CampaignSummary]:
+    """Return campaigns of an organization, the newest first, each with how far it is."""
+    key = asked.key(tuple[datetime, UUID])
+    rows = await db.PAGE_OF_CAMPAIGNS.all(
+        connection,
+        organization_id=organization_id,
+        status=status,
+        name=name or None,
+        before_at=None if key is None else key[0],
+        before_id=None if key is None else key[1],
+        limit=asked.limit + 1,
+    )
+    shown, following = cut(rows, asked.limit, lambda row: [row.created_at, row.id])
+    progress = await _progress_of_all(connection, counter, shown, now)
+    items = [
+        CampaignSummary(**{k: v for k, v in asdict(row).items() if k != "paused_reason"}, progress=progress[row.id])
+        for row in shown
+    ]
+    return Page[CampaignSummary](items=items, next=following)
+
+
+async def create_campaign(connection: Connection, workplace: Workplace, new: NewCampaign) -> Campaign:
+    """Create a draft; raises InvalidInput naming the field, or Conflict where there is no account to call through."""
+    now = workplace.studio.clock.now()
+    try:
+        campaign_id = await feature.create_campaign(
+            connection, feature.NewCampaign(organization_id=workplace.organization_id, **new.model_dump()), now
+        )
+    except (errors.CampaignsError, DomainError) as error:
+        raise refused(error) from error
+    await record(connection, workplace, "create_campaign", "campaign", campaign_id, {"name": new.name.strip()})
+    await events.NOTIFY_CAMPAIGNS.run(connection, ids=[campaign_id])
+    return await find_campaign(connection, workplace.organization_id, campaign_id)
+
+
+async def find_campaign(connection: Connection, organization_id: UUID, campaign_id: UUID) -> Campaign:
+    """Return a campaign of the organization; raises NotFound."""
+    row = await db.SHOW_SETTINGS.maybe(connection, campaign_id=campaign_id, organization_id=organization_id)
+    if row is None:
+        raise NotFound("There is no such campaign, or it is not yours")
+    return Campaign(**(asdict(row) | {name: msgspec.json.decode(getattr(row, name)) for name in _JSON}))
+
+
+async def change_campaign(
+    connection: Connection, workplace: Workplace, campaign_id: UUID, changes: Mapping[str, Any], if_match: str | None
+) -> Campaign:
+    """Change settings of a campaign that is not at work.
+
+    Raises NotFound, Outdated when it is not what `if_match` says, Conflict when its state does not allow it, and
+    InvalidInput naming the field.
+    """
+    organization_id = workplace.organization_id
+    await db.LOCK_SETTINGS.maybe(connection, campaign_id=campaign_id, organization_id=organization_id)
+    campaign = await find_campaign(connection, organization_id, campaign_id)
+    check_if_match(if_match, campaign.etag)
+    before = {name: getattr(campaign, name) for name in _EDITABLE}
+    after = before | dict(changes)
+    changed = [name for name in _EDITABLE if before[name] != after[name]]
+    if not changed:
+        return campaign
+    new = feature.NewCampaign(organization_id=organization_id, **after)
+    try:
+        result = await edit_campaign(
+            connection, campaign_id, new, changed, workplace.actor, workplace.studio.clock.now()
+        )
+    except (errors.CampaignsError, DomainError) as error:
+        raise refused(error) from error
+    if isinstance(result, NotAllowed):
+        raise Conflict(_as_sentence(result.reason), status=result.status)
+    return await find_campaign(connection, organization_id, campaign_id)
+
+
+async def campaign_progress(
+    connection: Connection, counter: CampaignCounter, campaign: Campaign, now: datetime
+) -> CampaignProgress:
+    """Return how far a campaign is, and why it is not dialing."""
+    row = db.ListedCampaign(**campaign.model_dump(include=set(db.ListedCampaign.__dataclass_fields__)))
+    return (await _progress_of_all(connection, counter, [row], now))[campaign.id]
+
+
+def refused(error: Exception) -> InvalidInput | Conflict:
+    """Return what the studio answers to settings that the feature has refused."""
+    match error:
+        case errors.InvalidCampaign(field=field):
+            reason = str(error).removeprefix(f"{field}: ")
+            return InvalidInput(
+                f"The {field.replace('_', ' ')} cannot be used: {reason}", {field: _as_sentence(reason)}
+            )
+        case errors.AmbiguousAccount():
+            return InvalidInput(_as_sentence(str(error)), {"provider_account_id": _as_sentence(str(error))})
+        case errors.CampaignsError():
+            return Conflict(_as_sentence(str(error)))
+        case InvalidCallingHours():
+            return InvalidInput(
+                f"The calling hours cannot be used: {error}", {"calling_hours": _as_sentence(str(error))}
+            )
+        case _:
+            return InvalidInput(f"The retry policy cannot be used: {error}", {"retry_policy": _as_sentence(str(error))})
+
+
+async def _progress_of_all(
+    connection: Connection, counter: CampaignCounter, rows: Sequence[db.ListedCampaign], now: datetime
+) -> dict[UUID, CampaignProgress]:
+    ids = [row.id for row in rows]
+    if not ids:
+        return {}
+    counts = await counter.count(connection, {row.id: row.status for row in rows})
+    live = await db.COUNT_LIVE_CALLS.all(connection, campaign_ids=ids)
+    recent = await db.COUNT_RECENT_CALLS.all(connection, campaign_ids=ids, since=now - RATE_WINDOW)
+    live_of = {row.campaign_id: row.calls for row in live}
+    recent_of = {row.campaign_id: row.calls for row in recent}
+    progress = {}
+    for row in rows:
+        counted, rate = counts[row.id], _rate(row, recent_of.get(row.id, 0), now)
+        progress[row.id] = CampaignProgress(
+            total=counted.total,
+            finished=counted.finished,
+            live_calls=live_of.get(row.id, 0),
+            ended_calls=counted.ended_calls,
+            contacts=dict(counted.contacts),
+            outcomes=dict(counted.outcomes),
+            cost_cents=float(counted.cost_cents),
+            talk_ms=counted.talk_ms,
+            calls_per_minute=rate,
+            ms_left=_ms_left(counted, rate) if row.status == CampaignStatus.ACTIVE else None,
+            waiting=_waiting(await _why(connection, row, live_of.get(row.id, 0), now)),
+        )
+    return progress
+
+
+async def _why(connection: Connection, row: db.ListedCampaign, live: int, now: datetime) -> Reason | None:
+    if row.status == CampaignStatus.ACTIVE:
+        return await examine(connection, row.id, now)
+    return why_at_rest(row.status, row.scheduled_at, row.paused_reason, live)
+
+
+def _waiting(reason: Reason | None) -> Waiting | None:
+    if reason is None:
+        return None
+    return Waiting(code=code_of(reason), sentence=sentence(reason, iso), at=moment_of(reason))
+
+
+def _rate(row: db.ListedCampaign, recent: int, now: datetime) -> float:
+    """Calls per minute; of a campaign that has only begun over the time since, so that it does not look slow."""
+    since = now - RATE_WINDOW if row.started_at is None else max(row.started_at, now - RATE_WINDOW)
+    return recent / max(1.0, (now - since) / timedelta(minutes=1))
+
+
+def _ms_left(counts: Counts, calls_per_minute: float) -> int | None:
+    """How long it dials yet at this rate, if each contact takes as many calls as those before."""
+    if not calls_per_minute or not counts.open:
+        return None
+    each = max(1.0, counts.ended_calls / counts.finished) if counts.finished >= 20 else 1.0
+    return round(counts.open * each / calls_per_minute * 60_000)
+
+
+def _as_sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

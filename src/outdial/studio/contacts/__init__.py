@@ -1,0 +1,1 @@
+"""Contacts: the service, its JSON routes and its pages."""

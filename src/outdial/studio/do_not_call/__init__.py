@@ -1,0 +1,1 @@
+"""Do not call: the service, its JSON routes and its pages."""

@@ -1,0 +1,1 @@
+"""Exports: the service, its JSON routes and its pages."""

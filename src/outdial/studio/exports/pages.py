@@ -1,0 +1,95 @@
+"""Pages for jobs: what is imported and exported, and the files of exports."""
+
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+from pydantic import ValidationError
+from starlette.datastructures import FormData
+
+from outdial.domain.outcome import Outcome
+from outdial.studio.exports import service as resource
+from outdial.studio.exports.api import file_answer
+from outdial.studio.exports.service import NewExport
+from outdial.studio.imports.service import list_imports
+from outdial.studio.view.badges import words
+from outdial.studio.view.dates import day_of
+from outdial.studio.web.context import AtWork
+from outdial.studio.web.errors import InvalidInput
+from outdial.studio.web.forms import Form, redirect, text
+from outdial.studio.web.paging import Asked
+from outdial.studio.web.rendering import page
+
+router = APIRouter(prefix="/o/{organization_id}")
+
+LIMIT: Final = 20
+_KINDS: Final = (("calls", "Calls"), ("contacts", "Contacts"), ("do_not_call", "Do-not-call list"))
+
+
+@router.get("/jobs")
+async def jobs_page(request: Request, at: AtWork) -> HTMLResponse:
+    """Show imports and exports, those under way with how far they are."""
+    query, url = request.query_params, request.url.path
+    cursors = {name: query.get(name) or None for name in ("imports", "exports")}
+    async with at.transaction() as connection:
+        imports = await list_imports(connection, at, Asked(cursors["imports"], LIMIT))
+        exports = await resource.list_exports(connection, at, Asked(cursors["exports"], LIMIT))
+    return page(
+        request,
+        "exports/list.html",
+        at,
+        imports=imports.items,
+        exports=exports.items,
+        next_imports=f"{url}?{urlencode({'imports': imports.next})}" if imports.next else None,
+        next_exports=f"{url}?{urlencode({'exports': exports.next})}" if exports.next else None,
+        first=url if any(cursors.values()) else None,
+        kinds=_KINDS,
+        outcomes=[("", "Any"), *((outcome.value, words(outcome)) for outcome in Outcome)],
+    )
+
+
+@router.post("/exports")
+async def create(at: AtWork, form: Form) -> Response:
+    """Let a file be written in the background."""
+    at.require("operator")
+    new = _new_export(form)
+    async with at.transaction() as connection:
+        await resource.create_export(connection, at, new)
+    return redirect(f"/o/{at.organization_id}/jobs", "The export is on its way: its file can be fetched here.")
+
+
+@router.post("/exports/{export_id}/cancel")
+async def cancel(at: AtWork, export_id: UUID, form: Form) -> Response:
+    """End an export."""
+    at.require("operator")
+    async with at.transaction() as connection:
+        await resource.cancel_export(connection, at, export_id)
+    return redirect(f"/o/{at.organization_id}/jobs", "The export is cancelled.", "info")
+
+
+@router.get("/exports/{export_id}/file")
+async def fetch(at: AtWork, export_id: UUID) -> Response:
+    """Send the file of an export."""
+    return await file_answer(at, export_id)
+
+
+def _new_export(form: FormData) -> NewExport:
+    kind = text(form, "kind")
+    given: dict[str, object] = {"campaign_id": text(form, "campaign_id")}
+    if kind == "calls":
+        until = day_of("until", text(form, "until"))
+        given |= {
+            "outcome": text(form, "outcome"),
+            "since": day_of("since", text(form, "since")),
+            "until": None if until is None else until + timedelta(days=1),
+        }
+    try:
+        return NewExport.model_validate(
+            {"kind": kind, "filters": {name: value for name, value in given.items() if value}}
+        )
+    except ValidationError as error:
+        fields = {str(problem["loc"][-1]): str(problem["msg"]) for problem in error.errors()}
+        raise InvalidInput("This cannot be exported", fields) from None

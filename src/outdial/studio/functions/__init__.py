@@ -1,0 +1,1 @@
+"""Functions: the service, its JSON routes and its pages."""

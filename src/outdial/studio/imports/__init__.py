@@ -1,0 +1,1 @@
+"""Imports: the service, its JSON routes and its pages."""

@@ -1,0 +1,1 @@
+"""Inbox: the service, its JSON routes and its pages."""

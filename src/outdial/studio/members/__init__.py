@@ -1,0 +1,1 @@
+"""Members: the service, its JSON routes and its pages."""

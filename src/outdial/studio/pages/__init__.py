@@ -1,1 +1,0 @@
-"""The pages, one router for each noun."""

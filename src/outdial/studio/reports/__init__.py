@@ -1,0 +1,1 @@
+"""Reports: the service, its JSON routes and its pages."""

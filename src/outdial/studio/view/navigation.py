@@ -1,0 +1,44 @@
+"""The pages of an organization, in the order of the menu."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from fastapi import Request
+
+from outdial.studio.web.context import Workplace
+
+_ENTRIES: Final = (
+    ("campaigns", "Campaigns"),
+    ("contacts", "Contacts"),
+    ("calls", "Calls"),
+    ("do-not-call", "Do not call"),
+    ("inbox", "Inbox"),
+    ("functions", "Functions"),
+    ("jobs", "Imports and exports"),
+    ("reports", "Reports"),
+    ("members", "Members"),
+    ("audit", "Audit log"),
+    ("settings", "Settings"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the menu; `current` is what aria-current says: this page, or that it is below this one."""
+
+    label: str
+    url: str
+    current: Literal["page", "true"] | None
+
+
+def navigation(workplace: Workplace, request: Request) -> list[Entry]:
+    """Return the menu of an organization as it looks from the page that is asked for."""
+    path = request.url.path
+    base = f"/o/{workplace.organization_id}"
+    return [Entry(label, f"{base}/{name}", _current(f"{base}/{name}", path)) for name, label in _ENTRIES]
+
+
+def _current(url: str, path: str) -> Literal["page", "true"] | None:
+    if path == url:
+        return "page"
+    return "true" if path.startswith(f"{url}/") else None

@@ -1,0 +1,1 @@
+"""The web application: middleware, sessions, errors, paging and live updates."""

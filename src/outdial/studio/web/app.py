@@ -1,0 +1,65 @@
+"""The application: its routers, and how it answers what goes wrong."""
+
+from importlib import import_module
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+
+from outdial.studio.web import assets, live
+from outdial.studio.web.context import Studio
+from outdial.studio.web.error_responses import add_handlers
+from outdial.studio.web.errors import DOCUMENTED
+from outdial.studio.web.security_middleware import Shell
+from outdial.studio.web.session_middleware import Visits
+
+API: Final = (
+    "campaigns", "campaign_contacts", "calls", "reports", "contacts", "imports", "exports", "do_not_call", "members",
+    "inbox", "functions", "audit", "organizations", "docs",
+)  # fmt: skip
+PAGES: Final = (
+    "session", "home", "campaigns", "campaign_contacts", "calls", "reports", "contacts", "imports", "exports",
+    "do_not_call", "members", "inbox", "functions", "audit", "organizations",
+)  # fmt: skip
+
+
+def create_app(studio: Studio) -> FastAPI:
+    """Create the application; `studio` is what all requests share."""
+    app = FastAPI(title="Outdial", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
+    app.state.studio = studio
+    for router in (assets.router, live.router):
+        app.include_router(router, include_in_schema=False)
+    for name in API:
+        app.include_router(_router("api", name), prefix="/api/v1", responses=DOCUMENTED)
+    for name in PAGES:
+        app.include_router(_router("pages", name), include_in_schema=False)
+    add_handlers(app)
+    _describe(app)
+    settings = studio.settings
+    # The last one added is the outermost.
+    app.add_middleware(Visits)
+    app.add_middleware(
+        Shell, clock=studio.clock, hosts=settings.hosts, secure=settings.secure, media=settings.recordings
+    )
+    return app
+
+
+def _router(kind: str, name: str) -> APIRouter:
+    router = import_module(f"outdial.studio.{kind}.{name}").router
+    assert isinstance(router, APIRouter)
+    return router
+
+
+def _describe(app: FastAPI) -> None:
+    """Let the OpenAPI document say what we do: a request that cannot be used is answered with 400, never 422."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = make()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                operation["responses"].pop("422", None)
+        for name in ("HTTPValidationError", "ValidationError"):
+            document.get("components", {}).get("schemas", {}).pop(name, None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,67 @@
+"""The files of `static/`: served from memory, under an address that changes with their content."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from outdial.studio.web.errors import NotFound
+
+STATIC: Final = Path(__file__).parents[1] / "static"
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file, as it is sent."""
+
+    body: bytes
+    media_type: str
+    etag: str
+
+
+@cache
+def assets() -> dict[str, Asset]:
+    """Return the files by name: a name that is not among them leads nowhere, whatever dots and slashes it has."""
+    return {path.name: _read(path) for path in sorted(STATIC.iterdir()) if path.is_file() and path.suffix in _TYPES}
+
+
+@cache
+def version() -> str:
+    """Return a digest of all files: modules import each other by relative address, so they change theirs together."""
+    return hashlib.sha256("".join(f"{name}{asset.etag}" for name, asset in assets().items()).encode()).hexdigest()[:16]
+
+
+def static_url(name: str) -> str:
+    """Return the address of a file of `static/`, such as "studio.css"; raises KeyError when it is not there."""
+    assets()[name]
+    return f"/static/{version()}/{name}"
+
+
+@router.get("/static/{asked_version}/{name}")
+async def read_asset(asked_version: str, name: str, request: Request) -> Response:
+    """Send a file; one that is asked for by its current address is kept by the browser for good."""
+    asset = assets().get(name)
+    if asset is None:
+        raise NotFound("There is no such file")
+    is_current = asked_version == version()
+    headers = {
+        "etag": asset.etag,
+        "cache-control": "public, max-age=31536000, immutable" if is_current else "no-cache",
+    }
+    if asset.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(asset.body, media_type=asset.media_type, headers=headers)
+
+
+def _read(path: Path) -> Asset:
+    body = path.read_bytes()
+    return Asset(body, _TYPES[path.suffix], f'"{hashlib.sha256(body).hexdigest()[:24]}"')

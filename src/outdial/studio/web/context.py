@@ -1,0 +1,164 @@
+"""Who asks, and for which organization: what a route takes as its parameters."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, Protocol, cast
+from uuid import UUID
+
+from fastapi import Depends, Request
+
+from outdial.auth import Caller, Denied, KeyRing, TokenVerifier, identify, parse_mode
+from outdial.auth.client import Answer, AuthUnavailable, SignedOut
+from outdial.campaigns.lifecycle import Actor
+from outdial.clock import Clock
+from outdial.db import studio as db
+from outdial.db.session import Database
+from outdial.db.statements import Connection
+from outdial.studio.web.change_hub import Hub
+from outdial.studio.web.errors import Forbidden, NotFound, NotSignedIn, Unavailable
+from outdial.studio.web.sessions import Renew, Sealer
+from outdial.studio.web.settings import StudioSettings
+
+MemberRole = Literal["viewer", "operator", "admin", "owner"]
+RANKS: Mapping[str, int] = {"viewer": 0, "operator": 1, "admin": 2, "owner": 3}
+_NEEDS: Mapping[str, str] = {
+    "operator": "Viewers may look; this takes an operator",
+    "admin": "This takes an admin of the organization",
+    "owner": "This takes an owner of the organization",
+}
+_MOST_OTHERS = 20
+_MODES = [parse_mode("user"), parse_mode("secret")]
+
+
+class Auth(Protocol):
+    """The part of `outdial.auth.client.AuthClient` that pages use."""
+
+    async def sign_in(self, email: str, password: str, *, address: str = "") -> Answer:
+        """Sign in with a password; `address` is that of the person's browser."""
+        ...
+
+    async def sign_out(self, access_token: str) -> SignedOut | AuthUnavailable:
+        """End the session that the token belongs to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """What all requests share; `database` logs in as outdial_api."""
+
+    database: Database
+    clock: Clock
+    keyring: KeyRing = field(repr=False)
+    verifier: TokenVerifier = field(repr=False)
+    settings: StudioSettings
+    sealer: Sealer = field(repr=False)
+    renew: Renew = field(repr=False)
+    hub: Hub = field(repr=False)
+    auth: Auth = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A caller: a signed-in user, or a back end with the secret key, whose `user_id` is None."""
+
+    studio: Studio = field(repr=False)
+    caller: Caller = field(repr=False)
+
+    @property
+    def user_id(self) -> UUID | None:
+        """The user's id."""
+        return None if self.caller.user is None else self.caller.user.id
+
+    @property
+    def email(self) -> str | None:
+        """The user's e-mail address."""
+        return None if self.caller.user is None else self.caller.user.email
+
+    @property
+    def actor(self) -> Actor:
+        """The caller as the audit log names it."""
+        return Actor(self.user_id)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Open a transaction as the caller, under row level security."""
+        async with self.studio.database.as_caller(self.caller.role, dict(self.caller.claims)) as connection:
+            yield connection
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """One organization, as a member of it works there."""
+
+    organization_id: UUID
+    name: str
+    role: MemberRole
+    member: Member = field(repr=False)
+    others: Sequence[db.WorkplaceRow] = field(default=(), repr=False)
+    """For pages: the organizations that the caller may go to, this one among them."""
+
+    @property
+    def studio(self) -> Studio:
+        """What all requests share."""
+        return self.member.studio
+
+    @property
+    def actor(self) -> Actor:
+        """The caller as the audit log names it."""
+        return self.member.actor
+
+    def may(self, minimum: MemberRole) -> bool:
+        """Tell whether the caller's role is at least `minimum`."""
+        return RANKS[self.role] >= RANKS[minimum]
+
+    def require(self, minimum: MemberRole) -> None:
+        """Raise Forbidden when the caller's role is less than `minimum`."""
+        if not self.may(minimum):
+            raise Forbidden(_NEEDS[minimum], role=self.role)
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """Open a transaction as the caller, under row level security: `async with workplace.transaction() as c`."""
+        return self.member.transaction()
+
+
+def studio_of(request: Request) -> Studio:
+    """Return what the application was created with."""
+    return cast("Studio", request.app.state.studio)
+
+
+async def member_of(request: Request) -> Member:
+    """Return the caller by the bearer token, the key, or the session cookie that the middleware has read.
+
+    Raises NotSignedIn, and Unavailable when it cannot be found out now.
+    """
+    studio = studio_of(request)
+    if request.scope.get("outdial_undecided"):
+        raise Unavailable("Signing in is not possible now: try again in a moment")
+    found = await identify(
+        request.scope.get("outdial_headers", request.headers), _MODES, studio.keyring, studio.verifier
+    )
+    if isinstance(found, Denied):
+        if found.status >= 500:
+            raise Unavailable(found.message)
+        raise NotSignedIn(found.message)
+    return Member(studio, found)
+
+
+SignedIn = Annotated[Member, Depends(member_of)]
+
+
+async def workplace_of(organization_id: UUID, member: SignedIn, request: Request) -> Workplace:
+    """Return the organization in the path as the caller works there; raises NotFound when they do not."""
+    others: Sequence[db.WorkplaceRow] = ()
+    async with member.transaction() as connection:
+        row = await db.FIND_WORKPLACE.maybe(connection, organization_id=organization_id, user_id=member.user_id)
+        if row is not None and request.url.path.startswith("/o/"):
+            others = await db.LIST_WORKPLACES.all(connection, user_id=member.user_id, limit=_MOST_OTHERS)
+    if row is None:
+        raise NotFound("There is no such organization, or you do not work for it")
+    return Workplace(row.id, row.name, cast("MemberRole", row.role), member, others)
+
+
+AtWork = Annotated[Workplace, Depends(workplace_of)]
+"""The parameter of a route below /organizations/{organization_id} (API) or /o/{organization_id} (pages)."""

@@ -1,0 +1,96 @@
+"""Makes a studio out of settings: its pools, its ear, and on plain Postgres the Auth that it serves itself."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from outdial.auth import KeyRing, TokenVerifier
+from outdial.auth.client import AuthClient
+from outdial.auth.local.app import create_auth
+from outdial.auth.local.service import LocalAuth
+from outdial.auth.local.signing import SigningKeys
+from outdial.clock import Clock
+from outdial.db.local_auth import IS_LOCAL_AUTH
+from outdial.db.session import Database
+from outdial.settings import DatabaseUrls, flag
+from outdial.studio.web.app import create_app
+from outdial.studio.web.change_hub import Hub
+from outdial.studio.web.context import Studio
+from outdial.studio.web.sessions import Sealer
+from outdial.studio.web.settings import StudioSettings
+from outdial.studio.web.token_refresh import Refresher
+
+POOL = 10
+AUTH_PREFIX = "/auth/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A studio that is ready to be served; `hub` ends the streams when it is to stop."""
+
+    app: FastAPI
+    hub: Hub
+    has_auth: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Local:
+    database: Database
+    keys: SigningKeys
+
+
+@asynccontextmanager
+async def _local_auth(urls: DatabaseUrls, clock: Clock) -> AsyncIterator[_Local]:
+    pool = Database.connect(urls.auth, application_name="outdial:auth", max_size=4, role=urls.role("auth"))
+    async with await pool as database:
+        yield _Local(database, SigningKeys(database, clock))
+
+
+@asynccontextmanager
+async def open_studio(
+    env: Mapping[str, str], clock: Clock, *, own_url: str, secure: bool, behind_proxy: bool = False
+) -> AsyncIterator[Opened]:
+    """Open what a studio needs for the length of the block; `own_url` is where this process reaches itself.
+
+    Raises SettingError naming a setting that is missing or cannot be used.
+    """
+    settings, keyring, urls = (
+        StudioSettings.from_env(env, secure=secure),
+        KeyRing.from_env(env),
+        DatabaseUrls.from_env(env),
+    )
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            await Database.connect(urls.api, application_name="outdial:studio", max_size=POOL, role=urls.role("api"))
+        )
+        async with database.transaction() as connection:
+            has_auth = bool((await IS_LOCAL_AUTH.one(connection)).id)
+        verifier, local = TokenVerifier.from_keys(keyring, clock), None
+        if has_auth:
+            local = await stack.enter_async_context(_local_auth(urls, clock))
+            verifier = TokenVerifier(jwt_secret=keyring.jwt_secret, jwks=local.keys, clock=clock)
+        stack.push_async_callback(verifier.close)
+        auth_url = f"{own_url}{AUTH_PREFIX}" if has_auth else settings.auth_url
+        auth = await stack.enter_async_context(AuthClient(auth_url, settings.publishable_key))
+        hub = Hub(urls.api)
+        await hub.start()
+        stack.push_async_callback(hub.stop)
+        renew = Refresher(auth, clock).current
+        studio = Studio(database, clock, keyring, verifier, settings, Sealer(settings.secrets), renew, hub, auth)
+        app = create_app(studio)
+        if local is not None:
+            issuer = f"{settings.supabase_url}{AUTH_PREFIX}"
+            app.mount(
+                AUTH_PREFIX,
+                create_auth(
+                    LocalAuth(local.database, clock, local.keys, issuer),
+                    local.keys,
+                    keyring,
+                    clock,
+                    allow_sign_up=flag(env, "OUTDIAL_ALLOW_SIGN_UP", default=False),
+                    trust_forwarded=behind_proxy,
+                ),
+            )
+        yield Opened(app, hub, has_auth)

@@ -1,0 +1,121 @@
+"""ETags where two people may edit, and keys that make a repeated creation harmless."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import Header, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from outdial.db import studio as db
+from outdial.db.session import encode_json
+from outdial.db.statements import Connection
+from outdial.studio.web.context import Workplace
+from outdial.studio.web.errors import Conflict, Outdated
+
+KEPT_FOR: Final = timedelta(hours=24)
+
+IfMatch = Annotated[
+    str | None, Header(alias="If-Match", description="The ETag of what you have seen; without it, the last one wins")
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="Any text of your own, such as a UUID. The same request with the same key within 24 hours creates "
+        "nothing again, and gets the first answer; another request with it gets 409.",
+    ),
+]
+"""The parameter of a route that creates: `key: IdempotencyKey = None`."""
+
+
+def etag_of(*parts: object) -> str:
+    """Return an ETag for the state that `parts` describe, such as an id and updated_at."""
+    return f'"{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}"'
+
+
+def check_if_match(if_match: str | None, current: str) -> None:
+    """Raise Outdated when the caller has seen another state than `current`."""
+    if if_match is not None and if_match != "*" and current not in [tag.strip() for tag in if_match.split(",")]:
+        raise Outdated("Somebody has changed it meanwhile: load it again, and repeat your change", etag=current)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The answer to a creation, as JSON; `is_repeat` when it had been given before."""
+
+    status: int
+    body: Any
+    is_repeat: bool
+
+
+async def created_once(
+    workplace: Workplace,
+    request: Request,
+    key: str | None,
+    create: Callable[[Connection], Awaitable[BaseModel]],
+    *,
+    status: int = 201,
+) -> JSONResponse:
+    """Run `create` in a transaction as the caller, once per key, and return its result as the route's answer.
+
+    For a POST route that creates something::
+
+        @router.post("/organizations/{organization_id}/campaigns", status_code=201, response_model=Campaign)
+        async def create(at: AtWork, request: Request, new: NewCampaign, key: IdempotencyKey = None) -> Response:
+            at.require("operator")
+            return await created_once(at, request, key, lambda c: create_campaign(c, at, new))
+
+    The key's row is inserted in the transaction that creates, so of two requests at the same time the second waits for
+    the first and gets its answer; when `create` raises, nothing is kept, and the key is free again. A repeat is marked
+    with the header `idempotency-replayed: true`. Raises Conflict for a key that came with another request.
+    """
+    digest = await _digest_of(request)
+    created = await once(workplace, key, digest, create, status=status)
+    headers = {"idempotency-replayed": "true"} if created.is_repeat else None
+    return JSONResponse(created.body, created.status, headers)
+
+
+async def once(
+    workplace: Workplace,
+    key: str | None,
+    request_sha256: bytes,
+    create: Callable[[Connection], Awaitable[BaseModel]],
+    *,
+    status: int = 201,
+) -> Created:
+    """Do what `created_once` does for a request of any form; `request_sha256` tells it from others."""
+    async with workplace.transaction() as connection:
+        if key is None:
+            return Created(status, (await create(connection)).model_dump(mode="json"), is_repeat=False)
+        mine = {
+            "organization_id": workplace.organization_id,
+            "caller": str(workplace.member.user_id or "service"),
+        }
+        now = workplace.studio.clock.now()
+        await db.FORGET_IDEMPOTENCY_KEYS.run(connection, **mine, before=now - KEPT_FOR)
+        mine["key"] = key
+        taken = await db.TAKE_IDEMPOTENCY_KEY.maybe(connection, **mine, request_sha256=request_sha256, now=now)
+        if taken is None:
+            return _repeated(await db.READ_IDEMPOTENCY_KEY.one(connection, **mine), request_sha256)
+        body = (await create(connection)).model_dump(mode="json")
+        await db.KEEP_ANSWER.run(connection, **mine, status=status, body=encode_json(body))
+        return Created(status, body, is_repeat=False)
+
+
+def _repeated(used: db.KeyUsed, request_sha256: bytes) -> Created:
+    if used.request_sha256 != request_sha256 or used.status is None or used.body is None:
+        raise Conflict("This idempotency key came with another request before: use a new one")
+    return Created(used.status, msgspec.json.decode(used.body), is_repeat=True)
+
+
+async def _digest_of(request: Request) -> bytes:
+    digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
+    digest.update(await request.body())
+    return digest.digest()
