@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.report import report
 from benchmarks.stack import clone, make_template, postgres
 from outdial.campaigns.create import NewCampaign, NewOrganization, create_campaign, create_organization
-from outdial.campaigns.import_contacts import import_contacts
+from outdial.campaigns.importing.import_file import import_contacts
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import SystemClock
 from outdial.db.embedded import EmbeddedPostgres

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import uvloop
 
-from outdial import children
+from outdial import process as children
 from outdial.cli.dialing import run_dialer
 from outdial.dialer.claim import Claim, Claimed, Claimer
 

@@ -8,7 +8,7 @@ from outdial.cli.logins import given_logins
 from outdial.cli.serving import Offer, run_host
 from outdial.host.gateway.tls import open_listener
 from outdial.http import url_of
-from outdial.observe import log_to_stderr
+from outdial.log import log_to_stderr
 
 if __name__ == "__main__":
     log_to_stderr("error")

@@ -8,7 +8,7 @@ import uvloop
 
 from outdial.clock import SystemClock
 from outdial.http import listen, url_of
-from outdial.observe import log_to_stderr
+from outdial.log import log_to_stderr
 from outdial.studio.web.main import open_studio
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from outdial.campaigns.columns import NAMES, find_columns
 from outdial.campaigns.errors import UnusableFile
+from outdial.campaigns.importing.columns import NAMES, find_columns
 
 
 @pytest.mark.parametrize(

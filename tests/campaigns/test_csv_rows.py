@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outdial.campaigns.csv_rows import LONGEST_ROW, CsvRows, Row
 from outdial.campaigns.errors import UnusableFile
-from outdial.campaigns.refusals import Refusal, RefusedRow
+from outdial.campaigns.importing.csv_rows import LONGEST_ROW, CsvRows, Row
+from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 
 
 def read(content: bytes) -> list[Row | RefusedRow]:

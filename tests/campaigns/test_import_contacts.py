@@ -13,12 +13,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.campaigns.contact_rows import NewContact
-from outdial.campaigns.contact_store import ContactStore
 from outdial.campaigns.errors import CampaignClosed, CampaignNotFound, UnknownRegion, UnusableFile
-from outdial.campaigns.import_contacts import ImportProgress, ImportReport, import_contacts
+from outdial.campaigns.importing.contact_rows import NewContact
+from outdial.campaigns.importing.contact_store import ContactStore
+from outdial.campaigns.importing.import_file import ImportProgress, ImportReport, import_contacts
+from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.lifecycle import Actor
-from outdial.campaigns.refusals import Refusal, RefusedRow
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.db.statements import Connection

@@ -2,7 +2,7 @@
 
 import pytest
 
-from outdial.campaigns.preview import MOST_ROWS, Preview, preview
+from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
 
 
 def of(content: bytes, *, is_whole: bool = True, region: str | None = None, **mapping: str) -> Preview:

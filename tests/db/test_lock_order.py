@@ -18,7 +18,7 @@ from outdial.dialer.place import Answer, Answered, TooLate
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.settle import Settler
 from outdial.inbox.applier import Applier
-from outdial.retell.answers import Ambiguous, Placed, RefusalKind, Refused
+from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
 from outdial.settings import DialerSettings
 from tests.support.dialing import CHECK_AFTER, event_body
 from tests.support.factories import (

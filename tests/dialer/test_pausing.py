@@ -14,7 +14,7 @@ from outdial.dialer.plan import PlannedCall
 from outdial.dialer.settle import Settler
 from outdial.dialer.worker import Dialer
 from outdial.domain.campaign import CampaignStatus
-from outdial.retell.answers import Ambiguous, Placed, RefusalKind, Refused
+from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
 from outdial.retell.simulator.faults import Fault, FaultKind
 from tests.support.dialing import Stage, event_body
 from tests.support.factories import (

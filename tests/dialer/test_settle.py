@@ -12,9 +12,9 @@ from outdial.dialer.claim import Claimed, Claimer
 from outdial.dialer.place import Answered, Placer, TooLate
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.settle import BREAKER, Settler
-from outdial.retell.answers import Ambiguous, Placed, RefusalKind, Refused
 from outdial.retell.client import RetellClient
 from outdial.retell.errors import NotSent
+from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
 from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.simulator.in_process import SimulatorTransport
 from outdial.retell.wire import Reply

@@ -52,7 +52,7 @@ def test_every_limit_is_documented_with_its_default() -> None:
 def test_every_error_of_the_host_is_documented() -> None:
     section = FUNCTIONS.split("## Errors\n")[1].split("\n## ")[0]
     codes: set[str] = set()
-    for name in ("answers.py", "verify.py"):
+    for name in ("wire/responses.py", "gateway/verify.py"):
         source = (HOST / name).read_text()
         codes |= set(re.findall(r'Refusal\(\s*\d+, "([A-Z_]+)"', source))
         codes |= set(re.findall(r'^    \d{3}: "([A-Z_]+)"', source, re.MULTILINE))

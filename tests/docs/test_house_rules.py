@@ -29,7 +29,7 @@ MAY_READ_THE_TIME = ("clock.py", "retell/simulator/", "db/embedded.py", "db/list
 # Durations for logs and metrics, never for a decision about a call.
 MAY_MEASURE = (*MAY_READ_THE_TIME, "functions/", "cli/", "host/", "http/")
 # Besides the database's package, a temporary SQLite file of the import.
-MAY_HOLD_SQL = ("db/", "campaigns/first_lines.py")
+MAY_HOLD_SQL = ("db/", "campaigns/importing/first_lines.py")
 
 SQL_TIME = re.compile(
     r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp)\s*\(|\b(current_timestamp|current_date|localtimestamp)\b",

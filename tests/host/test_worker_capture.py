@@ -18,7 +18,7 @@ from outdial.host.wire.frames import Line, Lines
 from outdial.host.worker import capture as capture_module
 from outdial.host.worker.capture import LONGEST_LINE, MOST_CHARACTERS, MOST_LINES, Journal, current_request
 from outdial.host.worker.streams import Logged, Printed, capture
-from outdial.observe import log
+from outdial.log import log
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 

@@ -10,9 +10,9 @@ import signal
 import sys
 from pathlib import Path
 
-from outdial.children import announce_ready
 from outdial.host.gateway.launcher import LISTENER_FD, RETIRE
 from outdial.http import Answer, Head, adopt, serving
+from outdial.process import announce_ready
 
 _GRACE_S = 1.0
 

@@ -15,7 +15,6 @@ from rich.text import Text
 
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
 from outdial.campaigns.create import NewOrganization
-from outdial.children import announce_ready
 from outdial.cli.config import Ports
 from outdial.cli.database import tell_applied
 from outdial.cli.errors import PortTaken
@@ -29,6 +28,7 @@ from outdial.db.embedded import LOCAL_PASSWORD, SUPERUSER, EmbeddedPostgres, def
 from outdial.db.migrate import push, refuse_remote, supabase_dir
 from outdial.db.session import Database
 from outdial.host.api.tokens import AccessTokens
+from outdial.process import announce_ready
 from outdial.settings import DatabaseUrls
 
 COLOURS = {

@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from outdial.children import announce_ready
+from outdial.background import Repeating
 from outdial.cli.signals import stop_event
 from outdial.clock import Clock, SystemClock
 from outdial.db.listen import Listener
 from outdial.db.session import Database, assert_no_transaction
 from outdial.dialer.rescue import Rescuer
 from outdial.dialer.worker import Dialer
-from outdial.duties import Repeating
 from outdial.inbox.applier import Applier
-from outdial.observe import log
+from outdial.log import log
+from outdial.process import announce_ready
 from outdial.retell.client import RetellClient
 from outdial.retell.transport import BASE_URL
 from outdial.settings import DatabaseUrls, DialerSettings, MissingSetting, credentials

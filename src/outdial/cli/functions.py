@@ -10,7 +10,6 @@ import typer
 from rich.text import Text
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
-from outdial.children import announce_ready
 from outdial.cli import deploying, function_logs
 from outdial.cli.config import Target, read_config, target_of
 from outdial.cli.manifests import write_manifests
@@ -20,7 +19,8 @@ from outdial.cli.stack import LOCAL_WEBHOOK_SECRET, Stack, local_ports
 from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
 from outdial.db.migrate import supabase_dir
-from outdial.observe import log_to_stderr
+from outdial.log import log_to_stderr
+from outdial.process import announce_ready
 from outdial.settings import secret_list
 
 app = typer.Typer(no_args_is_help=True, help="Functions: served under /functions/v1/<name>, as Supabase does.")

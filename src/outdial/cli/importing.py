@@ -10,9 +10,9 @@ from typing import TextIO
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from outdial.campaigns.import_contacts import ImportProgress, ImportReport, import_contacts
+from outdial.campaigns.importing.import_file import ImportProgress, ImportReport, import_contacts
+from outdial.campaigns.importing.refusals import RefusedRow
 from outdial.campaigns.lifecycle import Actor
-from outdial.campaigns.refusals import RefusedRow
 from outdial.cli.finding import find_campaign
 from outdial.cli.output import console, notes, print_json, print_rows
 from outdial.cli.stack import as_service

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import typer
 
 from outdial.cli.stack import environment
-from outdial.observe import log_to_stderr
+from outdial.log import log_to_stderr
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,12 +28,12 @@ def jobs() -> None:
 
 async def run_jobs(env: Mapping[str, str]) -> None:
     """Do jobs until a signal comes; raises SettingError naming a setting that is missing."""
-    from outdial.children import announce_ready
     from outdial.cli.signals import stop_event
     from outdial.clock import SystemClock
     from outdial.db.session import Database
     from outdial.jobs.worker import POOL, Worker
-    from outdial.observe import log
+    from outdial.log import log
+    from outdial.process import announce_ready
     from outdial.settings import DatabaseUrls
 
     stop, urls = stop_event(), DatabaseUrls.from_env(env)

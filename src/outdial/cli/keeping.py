@@ -3,10 +3,10 @@
 import asyncio
 import time
 
-from outdial.children import announce_ready
 from outdial.cli.errors import Refused
 from outdial.cli.signals import set_within, stop_event
 from outdial.db.embedded import EmbeddedPostgres
+from outdial.process import announce_ready
 
 PATIENCE_S = 15.0
 LOOK_S = 1.0

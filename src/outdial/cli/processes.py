@@ -8,7 +8,7 @@ import typer
 from outdial.cli.config import SIMULATOR_PORT
 from outdial.cli.output import AsJson, print_json, print_pairs
 from outdial.cli.stack import LOCAL_WEBHOOK_SECRET, SIMULATOR_KEY, environment
-from outdial.observe import log_to_stderr
+from outdial.log import log_to_stderr
 from outdial.settings import secret_list
 
 Speed = Annotated[float, typer.Option(min=0.001, help="Simulated seconds in a real one.")]

@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from outdial.children import announce_ready
 from outdial.cli.errors import NoSuchThing, Refused
 from outdial.cli.logins import KeptLogins, given_logins, require_logins
 from outdial.cli.output import console
@@ -27,7 +26,8 @@ from outdial.host.gateway.tls import Certificate, certificate_of, open_listener
 from outdial.host.wire.config import SLUG
 from outdial.host.wire.errors import GatewayFailed
 from outdial.http import adopt, url_of
-from outdial.observe import log_to_stderr
+from outdial.log import log_to_stderr
+from outdial.process import announce_ready
 from outdial.settings import require
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; that of config.toml without it.")]

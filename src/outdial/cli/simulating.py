@@ -1,9 +1,9 @@
 """The simulator as a process."""
 
-from outdial.children import announce_ready
 from outdial.cli.errors import PortTaken
 from outdial.cli.output import console
 from outdial.cli.signals import stop_event
+from outdial.process import announce_ready
 from outdial.retell.simulator import SimulatorConfig
 from outdial.retell.simulator.server import running
 

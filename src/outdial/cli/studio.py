@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from outdial.children import announce_ready
 from outdial.cli.output import console
 from outdial.cli.serving import BehindProxy, Cert, Key
 from outdial.cli.signals import stop_event
 from outdial.cli.stack import environment, local_ports
 from outdial.host.gateway.tls import Certificate, certificate_of, open_listener
 from outdial.http import url_of
-from outdial.observe import log_to_stderr
+from outdial.log import log_to_stderr
+from outdial.process import announce_ready
 
 _DRAIN_S = 10
 

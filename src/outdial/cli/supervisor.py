@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from outdial.children import is_ready, start_child
 from outdial.cli.errors import PartFailed
+from outdial.process import is_ready, start_child
 
 _LONGEST_LINE = 1024 * 1024
 _KEPT_LINES = 20

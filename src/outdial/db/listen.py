@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import asyncpg
 
-from outdial.observe import log
+from outdial.log import log
 
 RETRY_SECONDS = 1.0
 Handler = Callable[[str], None]

@@ -10,7 +10,7 @@ from outdial.db import campaigns as db
 from outdial.db import settlements
 from outdial.db.session import Database
 from outdial.domain.campaign import CampaignStatus
-from outdial.observe import log
+from outdial.log import log
 from outdial.retell.client import RetellClient
 
 PORTION = 5_000

@@ -8,8 +8,8 @@ from outdial.clock import Clock
 from outdial.db import settlements as db
 from outdial.db.session import Database
 from outdial.dialer.plan import PlannedCall
-from outdial.retell.answers import Concurrency
 from outdial.retell.client import RetellClient
+from outdial.retell.responses import Concurrency
 
 EVERY = timedelta(seconds=60)
 

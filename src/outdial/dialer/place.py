@@ -10,8 +10,8 @@ from uuid import UUID
 from outdial.clock import Clock
 from outdial.db.session import assert_no_transaction
 from outdial.dialer.plan import PlannedCall
-from outdial.retell.answers import Ambiguous, Placed, RefusalKind, Refused
 from outdial.retell.client import RetellClient
+from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
 from outdial.settings import DialerSettings
 
 # Less than this is the event loop's own jitter, which the headroom of the spacing absorbs.

@@ -21,9 +21,9 @@ from outdial.dialer.plan import PlannedCall, hours_of, may_ring
 from outdial.dialer.settle import RESCUE_MOST, Settler
 from outdial.domain.call import CallStatus
 from outdial.domain.pacing import after_slots, recovered, spacing, start_slots
-from outdial.observe import log
-from outdial.retell.answers import CallFound, CallMissing, CallsListed, Unavailable
+from outdial.log import log
 from outdial.retell.client import RetellClient
+from outdial.retell.responses import CallFound, CallMissing, CallsListed, Unavailable
 from outdial.settings import DialerSettings
 
 BATCH = 200

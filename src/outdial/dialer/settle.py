@@ -17,8 +17,8 @@ from outdial.dialer.plan import PlannedCall
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.domain.contact import ContactStatus
 from outdial.domain.pacing import after_capacity_refusal
-from outdial.observe import log
-from outdial.retell.answers import Ambiguous, Placed, RefusalKind, Refused
+from outdial.log import log
+from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
 from outdial.settings import DialerSettings
 
 # After a refusal for capacity the contact waits this long; the account's rate waits longer.

@@ -18,7 +18,7 @@ from outdial.dialer.schedule import Scheduler
 from outdial.dialer.settle import Settler
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.ids import new_id
-from outdial.observe import log
+from outdial.log import log
 from outdial.retell.client import RetellClient
 from outdial.settings import DialerSettings
 

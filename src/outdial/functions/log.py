@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from outdial import observe
-from outdial.observe import Level
+from outdial import log as observe
+from outdial.log import Level
 
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|JWT|DSN|(^|_)(DB|DATABASE)_URL$")
 _SHORTEST_SECRET = 6

@@ -10,7 +10,7 @@ from outdial.db.statements import Connection
 from outdial.inbox.apply import Verdict, apply
 from outdial.inbox.deliveries import Delivery, read
 from outdial.inbox.receive import pause_accounts
-from outdial.observe import log
+from outdial.log import log
 
 BATCH = 256
 TRIES = 8

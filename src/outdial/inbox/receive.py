@@ -15,7 +15,7 @@ from outdial.inbox.apply import Verdict, apply
 from outdial.inbox.batcher import Batcher
 from outdial.inbox.deliveries import Delivery, read
 from outdial.inbox.errors import NotStored
-from outdial.observe import log
+from outdial.log import log
 from outdial.retell import signature
 
 

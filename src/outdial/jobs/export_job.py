@@ -16,7 +16,7 @@ from outdial.db.statements import Connection, Statement
 from outdial.jobs.csv_cells import Cell, CsvText, PlainPhone
 from outdial.jobs.import_job import SILENT_FOR
 from outdial.jobs.outcomes import MOST_RUNS, Interrupted, Overtaken, RunEnd
-from outdial.observe import log
+from outdial.log import log
 
 KEPT_FOR: Final = timedelta(days=7)
 PIECE: Final = 256 * 1024

@@ -15,9 +15,9 @@ from uuid import UUID
 import msgspec
 
 from outdial.campaigns.errors import CampaignsError
-from outdial.campaigns.import_contacts import ImportProgress, import_contacts
+from outdial.campaigns.importing.import_file import ImportProgress, import_contacts
+from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.lifecycle import Actor
-from outdial.campaigns.refusals import Refusal, RefusedRow
 from outdial.clock import Clock
 from outdial.db import events
 from outdial.db import jobs as db
@@ -25,7 +25,7 @@ from outdial.db.session import Database, encode_json
 from outdial.db.statements import Connection
 from outdial.jobs.outcomes import MOST_RUNS, Interrupted, Overtaken, RunEnd
 from outdial.jobs.stored_file import StoredFile
-from outdial.observe import log
+from outdial.log import log
 
 KEPT_REFUSALS: Final = 10_000
 SILENT_FOR: Final = timedelta(seconds=60)

@@ -8,7 +8,7 @@ from outdial.db import jobs as db
 from outdial.db.queue import JobKind, enqueue
 from outdial.db.session import Database
 from outdial.jobs.import_job import SILENT_FOR
-from outdial.observe import log
+from outdial.log import log
 
 LOST_AFTER: Final = SILENT_FOR + timedelta(seconds=30)
 EVERY: Final = timedelta(seconds=60)

@@ -13,17 +13,17 @@ from pgqueuer.domain.errors import PgqException, RetryRequested
 from pgqueuer.domain.models import Job
 from pgqueuer.domain.types import QueueExecutionMode
 
+from outdial.background import Repeating
 from outdial.clock import Clock
 from outdial.db import jobs as db
 from outdial.db.errors import QueueMissing
 from outdial.db.queue import CHANNEL, queue_of
 from outdial.db.session import Database
-from outdial.duties import Repeating
 from outdial.jobs import retention, sweep
 from outdial.jobs.export_job import ExportJob
 from outdial.jobs.import_job import ImportJob
 from outdial.jobs.outcomes import RunEnd
-from outdial.observe import log
+from outdial.log import log
 
 AT_ONCE: Final = 4
 POOL: Final = 3 * AT_ONCE

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from outdial.retell.answers import (
+from outdial.retell.errors import NotSent, TransportFailed
+from outdial.retell.responses import (
     Ambiguous,
     CallFound,
     CallMissing,
@@ -20,7 +21,6 @@ from outdial.retell.answers import (
     Stopped,
     Unavailable,
 )
-from outdial.retell.errors import NotSent, TransportFailed
 from outdial.retell.transport import BASE_URL, HttpTransport, Transport
 from outdial.retell.wire import CallPayload, Malformed, Reply, parse_call
 

@@ -20,7 +20,7 @@ from outdial.auth.local.service import LocalAuth, Refused, Session
 from outdial.auth.local.signing import SigningKeys
 from outdial.auth.tokens import TokenVerifier, Verified
 from outdial.clock import Clock
-from outdial.observe import log
+from outdial.log import log
 
 _LONGEST_BODY: Final = 64 * 1024
 _MOST_USERS: Final = 1000

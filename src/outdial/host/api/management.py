@@ -22,7 +22,7 @@ from outdial.host.wire.headers import value_of
 from outdial.host.wire.multipart import BadForm
 from outdial.host.wire.responses import header_lines
 from outdial.http import Answer, Head
-from outdial.observe import log
+from outdial.log import log
 from outdial.settings import SettingError
 
 LARGEST_DEPLOYMENT, LARGEST_BODY = 25 * MIB, 4 * MIB

@@ -10,7 +10,7 @@ from outdial.host.deployments.secrets import SecretsUnreadable
 from outdial.host.deployments.store import Store, Version
 from outdial.host.deployments.upload import Upload, check_webhook
 from outdial.host.wire.errors import BadConfig, BootFailed
-from outdial.observe import log
+from outdial.log import log
 
 
 class Deployer:

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
+from outdial.background import Repeating
 from outdial.db.host_store import CHANNEL
 from outdial.db.listen import Listener
-from outdial.duties import Repeating
 from outdial.host.deployments.catalogue import Catalogue
 from outdial.host.deployments.plan import Planner, Wanted
 from outdial.host.wire.errors import BootFailed
-from outdial.observe import log
+from outdial.log import log
 
 # A notification may be lost, and a function that did not start here may start later.
 SAFETY_INTERVAL = timedelta(seconds=30)

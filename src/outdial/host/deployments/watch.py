@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from outdial.host.wire.errors import BootFailed, HostError
-from outdial.observe import log
+from outdial.log import log
 
 EVERY = timedelta(seconds=0.5)
 

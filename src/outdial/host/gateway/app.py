@@ -22,7 +22,7 @@ from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import Answered, NotBooted, Overloaded
 from outdial.host.wire.responses import PREFLIGHT, Refusal, header_lines
 from outdial.http import Answer, Head
-from outdial.observe import log
+from outdial.log import log
 
 SERVED_BY: Final = "outdial-functions"
 # The function sees its own path, with the slash before the slug.

@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from outdial.children import is_ready, start_child
 from outdial.host.wire.errors import GatewayFailed
-from outdial.observe import log
+from outdial.log import log
+from outdial.process import is_ready, start_child
 
 # How the gateway process is told of the listener that it inherits.
 LISTENER_FD = "OUTDIAL_LISTENER_FD"

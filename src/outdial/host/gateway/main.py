@@ -15,9 +15,9 @@ from uuid import uuid4
 from zlib import crc32
 
 from outdial.auth import KeyRing, TokenVerifier
+from outdial.background import Duty, Repeating
 from outdial.clock import Clock, SystemClock
 from outdial.db.session import Database
-from outdial.duties import Duty, Repeating
 from outdial.host.api.functions import FunctionRoutes
 from outdial.host.api.logs import LogReader
 from outdial.host.api.management import ManagementApi
@@ -51,7 +51,7 @@ from outdial.host.pool.pool import PoolStats
 from outdial.host.pool.zygote_supervisor import Nursery
 from outdial.host.wire.responses import of_the_server
 from outdial.http import serving
-from outdial.observe import log
+from outdial.log import log
 from outdial.settings import DatabaseUrls, secret_list
 
 # Supabase's clients take nothing but twenty small letters for the name of a project.

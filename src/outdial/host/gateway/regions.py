@@ -14,7 +14,7 @@ from outdial.clock import Clock
 from outdial.host.gateway.relay import Relay
 from outdial.host.wire.headers import HOP, for_peer, value_of
 from outdial.http import Answer, Head
-from outdial.observe import log
+from outdial.log import log
 
 ANY: Final = "any"
 _MARK_IS_GOOD_FOR_MS = 60_000

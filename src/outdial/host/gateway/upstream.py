@@ -10,7 +10,7 @@ from outdial.host.gateway.relay import Relay
 from outdial.host.wire.headers import for_function, for_peer
 from outdial.host.wire.responses import auth_unreachable
 from outdial.http import Answer, Head
-from outdial.observe import log
+from outdial.log import log
 from outdial.settings import SettingError
 
 PREFIX: Final = "/auth/v1/"

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from outdial.background import Repeating
 from outdial.clock import Clock
 from outdial.db import host_logs as db
 from outdial.db.session import Database
 from outdial.db.statements import Statement
-from outdial.duties import Repeating
 from outdial.settings import SettingError
 
 SETTING: Final = "OUTDIAL_LOG_RETENTION_DAYS"

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from outdial.host.log.sink import EventKind, InvocationRecord
 from outdial.host.wire.frames import Line
-from outdial.observe import Level, log
+from outdial.log import Level, log
 
 _LEVELS: Mapping[EventKind, Level] = {"boot": "debug", "boot_failed": "error", "shutdown": "debug"}
 # Words of the log itself, that no field may have.

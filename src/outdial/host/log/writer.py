@@ -13,16 +13,16 @@ from urllib.parse import unquote
 import asyncpg
 import msgspec
 
+from outdial.background import Repeating
 from outdial.clock import Clock
 from outdial.db import host_logs as db
 from outdial.db.session import Database
 from outdial.db.statements import Statement
-from outdial.duties import Repeating
 from outdial.functions.log import Redactor
 from outdial.host.log.buffer import Allowance, Buffer
 from outdial.host.log.sink import EventKind, InvocationRecord
 from outdial.host.wire.frames import Level, Line
-from outdial.observe import log
+from outdial.log import log
 
 LONGEST_LINE: Final = 10_100  # a worker cuts a line at 10,000, and says so in it
 LONGEST_PATH: Final = 2_000

@@ -17,7 +17,7 @@ from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BootFailed
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import Answered, NotBooted, Outcome, Overloaded
-from outdial.observe import log
+from outdial.log import log
 
 _TICK_S = 0.1
 # A worker that is to be replaced is not ended in the gap between two requests.

@@ -15,7 +15,7 @@ from outdial.host.pool.raw_output import RawOutput
 from outdial.host.wire import frames
 from outdial.host.wire.channel import Channel
 from outdial.host.wire.errors import BadFrame
-from outdial.observe import log
+from outdial.log import log
 
 # The ends that a worker holds close with it, unless it was allowed to pass them on.
 _CLOSES_S = 1.0

@@ -19,7 +19,7 @@ from outdial.host.wire import frames, orders
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import HostError, ZygoteLost
-from outdial.observe import log
+from outdial.log import log
 
 __all__ = ["CannotSpawn", "Ended", "WorkerOrder", "WorkerProcess", "Zygote"]
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from outdial.host.pool.process import OnEnd, OnFrame, WorkerProcess
 from outdial.host.pool.spawning import WorkerOrder, Zygote
-from outdial.observe import log
+from outdial.log import log
 
 
 class Nursery:

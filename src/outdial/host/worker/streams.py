@@ -8,7 +8,7 @@ from typing import Any
 
 from outdial.host.wire.frames import Level
 from outdial.host.worker.capture import LONGEST_LINE, Journal
-from outdial.observe import JsonLines
+from outdial.log import JsonLines
 
 
 def capture(journal: Journal) -> None:

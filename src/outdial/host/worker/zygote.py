@@ -16,10 +16,10 @@ import time
 import traceback
 from contextlib import suppress
 
-from outdial.children import end_with_parent
 from outdial.host.wire import orders
 from outdial.host.worker import limits
 from outdial.host.worker.main import Birth, live
+from outdial.process import end_with_parent
 
 # What functions use, and what those modules would import on first use; none of it is a feature's code.
 _IMPORTS = (

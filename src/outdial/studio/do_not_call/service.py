@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from outdial.campaigns.columns import find_columns
-from outdial.campaigns.csv_rows import CsvRows, Row
 from outdial.campaigns.errors import UnusableFile
+from outdial.campaigns.importing.columns import find_columns
+from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.db import campaigns as campaigns_db
 from outdial.db import people as db
 from outdial.db.statements import Connection

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import FormData, UploadFile
 
-from outdial.campaigns.preview import FIELDS
+from outdial.campaigns.importing.preview import FIELDS
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.imports import service as resource
 from outdial.studio.imports.api import refusals_answer

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from outdial.campaigns.preview import MOST_ROWS, Preview, preview
+from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
 from outdial.db import campaigns as campaigns_db
 from outdial.db import jobs as db
 from outdial.db.statements import Connection

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
-from outdial.observe import log
+from outdial.log import log
 from outdial.studio.web import forms
 from outdial.studio.web.context import Studio, studio_of
 from outdial.studio.web.errors import Unavailable

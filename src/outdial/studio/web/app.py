@@ -13,12 +13,13 @@ from outdial.studio.web.security_middleware import Shell
 from outdial.studio.web.session_middleware import Visits
 
 API: Final = (
-    "campaigns", "campaign_contacts", "calls", "reports", "contacts", "imports", "exports", "do_not_call", "members",
-    "inbox", "functions", "audit", "organizations", "docs",
+    "campaigns.api", "campaign_contacts.api", "calls.api", "reports.api", "contacts.api", "imports.api", "exports.api",
+    "do_not_call.api", "members.api", "inbox.api", "functions.api", "audit.api", "organizations.api", "web.api_docs",
 )  # fmt: skip
 PAGES: Final = (
-    "session", "home", "campaigns", "campaign_contacts", "calls", "reports", "contacts", "imports", "exports",
-    "do_not_call", "members", "inbox", "functions", "audit", "organizations",
+    "sign_in.pages", "organizations.home", "campaigns.pages", "campaign_contacts.pages", "calls.pages", "reports.pages",
+    "contacts.pages", "imports.pages", "exports.pages", "do_not_call.pages", "members.pages", "inbox.pages",
+    "functions.pages", "audit.pages", "organizations.pages",
 )  # fmt: skip
 
 
@@ -29,9 +30,9 @@ def create_app(studio: Studio) -> FastAPI:
     for router in (assets.router, live.router):
         app.include_router(router, include_in_schema=False)
     for name in API:
-        app.include_router(_router("api", name), prefix="/api/v1", responses=DOCUMENTED)
+        app.include_router(_router(name), prefix="/api/v1", responses=DOCUMENTED)
     for name in PAGES:
-        app.include_router(_router("pages", name), include_in_schema=False)
+        app.include_router(_router(name), include_in_schema=False)
     add_handlers(app)
     _describe(app)
     settings = studio.settings
@@ -43,8 +44,8 @@ def create_app(studio: Studio) -> FastAPI:
     return app
 
 
-def _router(kind: str, name: str) -> APIRouter:
-    router = import_module(f"outdial.studio.{kind}.{name}").router
+def _router(name: str) -> APIRouter:
+    router = import_module(f"outdial.studio.{name}").router
     assert isinstance(router, APIRouter)
     return router
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from outdial.clock import Clock
 from outdial.domain.ids import new_id
-from outdial.observe import log
+from outdial.log import log
 from outdial.studio.web.error_responses import answer, unforeseen
 from outdial.studio.web.errors import InvalidInput, TooLarge
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from uuid import UUID
 
-from outdial.campaigns.columns import Columns, find_columns
-from outdial.campaigns.contact_rows import Chunk, ContactReader, Repeated, read_chunks
-from outdial.campaigns.contact_store import ContactStore, OnAdded, Stored, Transaction
-from outdial.campaigns.csv_rows import CsvRows
 from outdial.campaigns.errors import CampaignsError, UnknownRegion
-from outdial.campaigns.first_lines import FirstLines
+from outdial.campaigns.importing.columns import Columns, find_columns
+from outdial.campaigns.importing.contact_rows import Chunk, ContactReader, Repeated, read_chunks
+from outdial.campaigns.importing.contact_store import ContactStore, OnAdded, Stored, Transaction
+from outdial.campaigns.importing.csv_rows import CsvRows
+from outdial.campaigns.importing.first_lines import FirstLines
+from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.lifecycle import Actor
-from outdial.campaigns.refusals import Refusal, RefusedRow
 from outdial.clock import Clock
 from outdial.domain.phone import InvalidPhone, parse_phone
 

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import asyncpg
 
-from outdial.campaigns.contact_rows import NewContact
 from outdial.campaigns.errors import CampaignClosed, CampaignNotFound
+from outdial.campaigns.importing.contact_rows import NewContact
+from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.lifecycle import Actor
-from outdial.campaigns.refusals import Refusal, RefusedRow
 from outdial.clock import Clock
 from outdial.db import campaigns as db
 from outdial.db import events

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from outdial.campaigns.columns import Columns
-from outdial.campaigns.csv_rows import CsvRows, Row
-from outdial.campaigns.first_lines import FirstLines
-from outdial.campaigns.refusals import Refusal, RefusedRow
+from outdial.campaigns.importing.columns import Columns
+from outdial.campaigns.importing.csv_rows import CsvRows, Row
+from outdial.campaigns.importing.first_lines import FirstLines
+from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.db.session import encode_json
 from outdial.domain.phone import InvalidPhone, NoZone, parse_phone, zone_of
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, get_args
 
-from outdial.campaigns.columns import Columns, Field, find_columns
-from outdial.campaigns.contact_rows import ContactReader, NewContact
-from outdial.campaigns.csv_rows import CsvRows, Row
 from outdial.campaigns.errors import UnknownRegion, UnusableFile
-from outdial.campaigns.refusals import Refusal, RefusedRow
+from outdial.campaigns.importing.columns import Columns, Field, find_columns
+from outdial.campaigns.importing.contact_rows import ContactReader, NewContact
+from outdial.campaigns.importing.csv_rows import CsvRows, Row
+from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.domain.phone import InvalidPhone, parse_phone
 
 MOST_ROWS: Final = 1_000

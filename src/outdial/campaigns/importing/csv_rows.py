@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from outdial.campaigns.csv_lines import TextLines, is_readable
 from outdial.campaigns.errors import UnusableFile
-from outdial.campaigns.refusals import Refusal, RefusedRow
+from outdial.campaigns.importing.csv_lines import TextLines, is_readable
+from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 
 LONGEST_ROW = 64 * 1024
 """Characters of the longest row that is read, with its quotes and line ends."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
-from outdial.observe import log
+from outdial.log import log
 
 AFTER_FAILURE = timedelta(seconds=1)
 

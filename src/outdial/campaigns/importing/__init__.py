@@ -1,0 +1,1 @@
+"""CSV files of contacts: read, previewed and put into a campaign."""
