@@ -11,7 +11,7 @@ import pytest
 from outdial.cli.logins import KeptLogins, given_logins, require_logins
 from outdial.db.host_store import CHANNEL
 from outdial.db.passwords import ROLES, renew_passwords
-from outdial.host.deployments.source import Source
+from outdial.host.deployments.source import SourceTree
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.settings import MissingSetting
@@ -92,7 +92,7 @@ def test_logins_of_any_role_come_from_the_environment() -> None:
 
 
 def test_a_role_without_a_login_is_named(tmp_path: Path) -> None:
-    source = Source(
+    source = SourceTree(
         {"hello": Bundle("hello", 0, tmp_path, "index.py")}, {"hello": FunctionConfig(database_role="reporting")}
     )
     with pytest.raises(MissingSetting, match="REPORTING_DB_URL is not set: hello logs in as reporting"):

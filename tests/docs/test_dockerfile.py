@@ -10,7 +10,7 @@ import typer
 
 from outdial.cli.main import app
 from outdial.host.gateway.operations import HEALTH
-from outdial.host.manifests.parts import PORT
+from outdial.host.manifests.components import PORT
 from outdial.host.manifests.pod import USER, WRITABLE
 
 ROOT = Path(__file__).parents[2]

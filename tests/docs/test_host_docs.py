@@ -11,8 +11,8 @@ import pytest
 import typer
 
 from outdial.cli.main import app
-from outdial.host.gateway.launcher import Launcher
-from outdial.host.manifests import Cluster, manifests
+from outdial.host.gateway.launcher import GatewayLauncher
+from outdial.host.manifests import ClusterTarget, manifests
 from outdial.host.wire.config import FunctionConfig, read_functions
 from outdial.settings import DialerSettings
 
@@ -85,10 +85,10 @@ def test_every_secret_that_a_manifest_refers_to_is_documented() -> None:
     functions = read_functions(tomllib.loads((ROOT / "supabase" / "config.toml").read_text()))
     verified = {"hello": FunctionConfig()}
     named: set[str] = set()
-    for file in manifests(functions | verified, Cluster("kubernetes", "outdial:1", with_studio=True)):
+    for file in manifests(functions | verified, ClusterTarget("kubernetes", "outdial:1", with_studio=True)):
         for each in file.objects:
             named |= referred(each)
-    section = DEPLOYING.split("## Cluster\n")[1].split("\n## ")[0]
+    section = DEPLOYING.split("## ClusterTarget\n")[1].split("\n## ")[0]
 
     of_functions = {name for config in functions.values() for name in config.secrets}
     assert {name for name in named if f"`{name}`" not in section} <= of_functions
@@ -108,5 +108,5 @@ def referred(made: Any) -> set[str]:
 def test_systemd_gives_processes_the_time_that_they_take_to_stop() -> None:
     host, dialer = (int(seconds) for seconds in re.findall(r"^TimeoutStopSec=(\d+)$", DEPLOYING, re.MULTILINE))
 
-    assert host > inspect.signature(Launcher.__init__).parameters["grace_s"].default
+    assert host > inspect.signature(GatewayLauncher.__init__).parameters["grace_s"].default
     assert dialer > DialerSettings().request_timeout.total_seconds()

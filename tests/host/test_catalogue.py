@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from outdial.host.deployments.catalogue import Catalogue
-from outdial.host.deployments.plan import Wanted
+from outdial.host.deployments.catalogue import FunctionCatalogue
+from outdial.host.deployments.plan import FunctionSpec
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BootFailed
@@ -18,8 +18,8 @@ from tests.support.hosting import Kept
 from tests.support.workers import Workman, Workshop, keep, until
 
 
-def wanted(slug: str, version: int = 1, **limits: Any) -> Wanted:
-    return Wanted(Bundle(slug, version, Path("code"), "index.py"), False, FunctionConfig(**limits), {})
+def wanted(slug: str, version: int = 1, **limits: Any) -> FunctionSpec:
+    return FunctionSpec(Bundle(slug, version, Path("code"), "index.py"), False, FunctionConfig(**limits), {})
 
 
 def answer_with_version(workman: Workman, received: Invoke) -> None:
@@ -34,8 +34,8 @@ async def shop() -> AsyncIterator[Workshop]:
 
 
 @pytest.fixture
-async def catalogue(shop: Workshop) -> AsyncIterator[Catalogue]:
-    catalogue = Catalogue(shop, Kept())
+async def catalogue(shop: Workshop) -> AsyncIterator[FunctionCatalogue]:
+    catalogue = FunctionCatalogue(shop, Kept())
     yield catalogue
     await catalogue.close(0.1)
 
@@ -47,19 +47,19 @@ def broken(slug: str) -> Any:
     return start
 
 
-async def ask(catalogue: Catalogue, slug: str) -> Outcome:
+async def ask(catalogue: FunctionCatalogue, slug: str) -> Outcome:
     served = catalogue.get(slug)
     assert served is not None
     return await served.pool.invoke(Invocation("request", "GET", f"/{slug}", "", [], b""))
 
 
-async def version_of(catalogue: Catalogue, slug: str) -> str:
+async def version_of(catalogue: FunctionCatalogue, slug: str) -> str:
     outcome = await ask(catalogue, slug)
     assert isinstance(outcome, Answered)
     return outcome.body.decode()
 
 
-async def test_what_was_put_in_is_served_and_what_was_taken_out_is_not(catalogue: Catalogue) -> None:
+async def test_what_was_put_in_is_served_and_what_was_taken_out_is_not(catalogue: FunctionCatalogue) -> None:
     assert catalogue.get("a") is None
     await catalogue.swap({"a": wanted("a", 3), "b": wanted("b", 1)}, proved=False)
 
@@ -73,7 +73,7 @@ async def test_what_was_put_in_is_served_and_what_was_taken_out_is_not(catalogue
     assert [served.slug for served in catalogue] == ["b"]
 
 
-async def test_a_version_is_proved_before_it_serves(catalogue: Catalogue, shop: Workshop) -> None:
+async def test_a_version_is_proved_before_it_serves(catalogue: FunctionCatalogue, shop: Workshop) -> None:
     await catalogue.swap({"a": wanted("a", 1)}, proved=False)
     shop.on_start = lambda workman: None
     before = len(shop.workmen)
@@ -88,7 +88,7 @@ async def test_a_version_is_proved_before_it_serves(catalogue: Catalogue, shop: 
 
 
 async def test_one_that_does_not_boot_leaves_all_as_they_were_and_nothing_behind(
-    catalogue: Catalogue, shop: Workshop
+    catalogue: FunctionCatalogue, shop: Workshop
 ) -> None:
     await catalogue.swap({"a": wanted("a", 1), "b": wanted("b", 1)}, proved=False)
     alive = list(shop.alive)
@@ -103,7 +103,7 @@ async def test_one_that_does_not_boot_leaves_all_as_they_were_and_nothing_behind
 
 
 async def test_old_workers_finish_what_they_have_while_new_requests_go_to_the_new_ones(
-    catalogue: Catalogue, shop: Workshop
+    catalogue: FunctionCatalogue, shop: Workshop
 ) -> None:
     await catalogue.swap({"a": wanted("a", 1)}, proved=False)
     shop.on_request = keep
@@ -123,7 +123,7 @@ async def test_old_workers_finish_what_they_have_while_new_requests_go_to_the_ne
 
 
 async def test_a_request_that_was_on_its_way_to_the_old_version_reaches_the_new_one(
-    catalogue: Catalogue, shop: Workshop
+    catalogue: FunctionCatalogue, shop: Workshop
 ) -> None:
     await catalogue.swap({"a": wanted("a", 1)}, proved=False)
     before = catalogue.get("a")
@@ -137,7 +137,7 @@ async def test_a_request_that_was_on_its_way_to_the_old_version_reaches_the_new_
     assert outcome.body == b"2"
 
 
-async def test_no_request_is_lost_while_versions_change(catalogue: Catalogue) -> None:
+async def test_no_request_is_lost_while_versions_change(catalogue: FunctionCatalogue) -> None:
     await catalogue.swap({"a": wanted("a", 1, min_workers=1)}, proved=False)
     done, answered = asyncio.Event(), list[str]()
 
@@ -156,7 +156,7 @@ async def test_no_request_is_lost_while_versions_change(catalogue: Catalogue) ->
     assert answered == sorted(answered, key=int)
 
 
-async def test_other_settings_alone_make_new_workers(catalogue: Catalogue, shop: Workshop) -> None:
+async def test_other_settings_alone_make_new_workers(catalogue: FunctionCatalogue, shop: Workshop) -> None:
     first = wanted("a", 1)
     await catalogue.swap({"a": first}, proved=False)
     await catalogue.swap({"a": replace(first, env={"STRIPE_KEY": "other"})}, proved=False)
@@ -165,7 +165,7 @@ async def test_other_settings_alone_make_new_workers(catalogue: Catalogue, shop:
     assert shop.workmen[-1].order.env["STRIPE_KEY"] == "other"
 
 
-async def test_a_deployment_is_no_way_around_the_rate_limit(catalogue: Catalogue) -> None:
+async def test_a_deployment_is_no_way_around_the_rate_limit(catalogue: FunctionCatalogue) -> None:
     await catalogue.swap({"a": wanted("a", 1, rate_limit=5)}, proved=False)
     one = catalogue.get("a")
     await catalogue.swap({"a": wanted("a", 2, rate_limit=5)}, proved=False)
@@ -180,14 +180,14 @@ async def test_a_deployment_is_no_way_around_the_rate_limit(catalogue: Catalogue
     assert three.bucket.rate == 50
 
 
-async def test_what_is_said_to_be_proved_is_served_as_it_is(catalogue: Catalogue, shop: Workshop) -> None:
+async def test_what_is_said_to_be_proved_is_served_as_it_is(catalogue: FunctionCatalogue, shop: Workshop) -> None:
     shop.on_start = broken("a")
     await catalogue.swap({"a": wanted("a", min_workers=1)}, proved=True)
 
     assert await ask(catalogue, "a") == NotBooted("Traceback of a")
 
 
-async def test_code_is_started_anew_from_a_source_tree_only(catalogue: Catalogue, shop: Workshop) -> None:
+async def test_code_is_started_anew_from_a_source_tree_only(catalogue: FunctionCatalogue, shop: Workshop) -> None:
     await catalogue.swap(
         {slug: wanted(slug, version) for slug, version in (("a", 0), ("b", 0), ("c", 4))}, proved=False
     )
@@ -203,7 +203,7 @@ async def test_code_is_started_anew_from_a_source_tree_only(catalogue: Catalogue
 
 
 async def test_code_that_is_started_anew_does_not_undo_a_deployment_that_came_before(
-    catalogue: Catalogue, shop: Workshop
+    catalogue: FunctionCatalogue, shop: Workshop
 ) -> None:
     await catalogue.swap({"a": wanted("a", 0)}, proved=False)
     shop.on_start = lambda workman: None
@@ -220,7 +220,7 @@ async def test_code_that_is_started_anew_does_not_undo_a_deployment_that_came_be
 
 
 async def test_each_functions_workers_run_as_the_user_it_was_given(shop: Workshop) -> None:
-    catalogue = Catalogue(shop, Kept(), uid_of={"a": 20_001}.get)
+    catalogue = FunctionCatalogue(shop, Kept(), uid_of={"a": 20_001}.get)
     await catalogue.swap({"a": wanted("a"), "b": wanted("b")}, proved=False)
     await catalogue.close(1)
 
@@ -228,7 +228,7 @@ async def test_each_functions_workers_run_as_the_user_it_was_given(shop: Worksho
 
 
 async def test_closing_waits_for_the_workers_of_old_versions_too(shop: Workshop) -> None:
-    catalogue = Catalogue(shop, Kept())
+    catalogue = FunctionCatalogue(shop, Kept())
     for version in range(3):
         await catalogue.swap({"a": wanted("a", version)}, proved=False)
     await catalogue.close(10)
@@ -238,7 +238,7 @@ async def test_closing_waits_for_the_workers_of_old_versions_too(shop: Workshop)
 
 
 async def test_closing_waits_for_old_versions_no_longer_than_for_the_others(shop: Workshop) -> None:
-    catalogue = Catalogue(shop, Kept())
+    catalogue = FunctionCatalogue(shop, Kept())
     await catalogue.swap({"a": wanted("a", 1)}, proved=False)
     shop.on_request = keep
     hangs = asyncio.create_task(ask(catalogue, "a"))

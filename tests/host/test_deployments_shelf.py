@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from outdial.clock import SystemClock
-from outdial.host.deployments.bundle_cache import Shelf
-from outdial.host.deployments.errors import BadUpload
+from outdial.host.deployments.bundle_cache import BundleCache
+from outdial.host.deployments.errors import InvalidUpload
 
 DIGEST = "0123456789abcdef" * 4
 INDEX = "supabase/functions/hello/index.py"
@@ -18,7 +18,7 @@ FILES = {INDEX: b"fetch = 1", "supabase/functions/shared/answers.py": b"", "data
 
 
 async def test_a_bundle_is_unpacked_below_its_name_version_and_digest(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / "bundles")
+    shelf = BundleCache(tmp_path / "bundles")
     assert shelf.find("hello", 3, DIGEST, INDEX) is None
 
     bundle = await shelf.put("hello", 3, DIGEST, INDEX, FILES)
@@ -34,7 +34,7 @@ async def test_a_bundle_is_unpacked_below_its_name_version_and_digest(tmp_path: 
 async def test_everybody_may_read_a_bundle_and_nobody_write_it(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        bundle = await Shelf(tmp_path / "bundles").put("hello", 1, DIGEST, INDEX, FILES)
+        bundle = await BundleCache(tmp_path / "bundles").put("hello", 1, DIGEST, INDEX, FILES)
     finally:
         os.umask(before)
 
@@ -46,7 +46,7 @@ async def test_everybody_may_read_a_bundle_and_nobody_write_it(tmp_path: Path) -
 
 
 async def test_many_that_unpack_at_once_leave_one_bundle(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
+    shelf = BundleCache(tmp_path)
     bundles = await asyncio.gather(*(shelf.put("hello", 1, DIGEST, INDEX, FILES) for _ in range(8)))
 
     assert len(set(bundles)) == 1
@@ -54,15 +54,15 @@ async def test_many_that_unpack_at_once_leave_one_bundle(tmp_path: Path) -> None
 
 
 async def test_a_bundle_that_cannot_be_unpacked_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(BadUpload):
-        await Shelf(tmp_path).put("hello", 1, DIGEST, INDEX, {**FILES, "../outside.py": b""})
+    with pytest.raises(InvalidUpload):
+        await BundleCache(tmp_path).put("hello", 1, DIGEST, INDEX, {**FILES, "../outside.py": b""})
 
     assert list((tmp_path / "hello").iterdir()) == []
     assert not (tmp_path / "hello").with_name("outside.py").exists()
 
 
 async def test_old_bundles_are_cleared_but_not_what_is_served_or_was_just_put_there(tmp_path: Path) -> None:
-    shelf, now = Shelf(tmp_path), SystemClock().now()
+    shelf, now = BundleCache(tmp_path), SystemClock().now()
     served, old, fresh = [await shelf.put("hello", number, DIGEST, INDEX, FILES) for number in (1, 2, 3)]
     long_ago = (now - timedelta(hours=2)).timestamp()
     for bundle in (served, old):

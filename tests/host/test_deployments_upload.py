@@ -5,15 +5,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from outdial.host.deployments.errors import BadUpload
-from outdial.host.deployments.upload import LARGEST, MOST_FILES, Upload, check_webhook, read_upload
+from outdial.host.deployments.errors import InvalidUpload
+from outdial.host.deployments.upload import LARGEST, MOST_FILES, FunctionUpload, check_webhook, read_upload
 from outdial.host.wire.errors import BadConfig
-from outdial.host.wire.multipart import Part
+from outdial.host.wire.multipart import FormPart
 
 INDEX = "supabase/functions/hello/index.py"
 
 
-def metadata(**changes: Any) -> Part:
+def metadata(**changes: Any) -> FormPart:
     said = {
         "entrypoint_path": INDEX,
         "import_map_path": "",
@@ -21,14 +21,14 @@ def metadata(**changes: Any) -> Part:
         "verify_jwt": False,
         "name": "hello",
     }
-    return Part("metadata", msgspec.json.encode({**said, **changes}))
+    return FormPart("metadata", msgspec.json.encode({**said, **changes}))
 
 
-def file(path: str = INDEX, content: bytes = b"fetch = 1") -> Part:
-    return Part("file", content, path)
+def file(path: str = INDEX, content: bytes = b"fetch = 1") -> FormPart:
+    return FormPart("file", content, path)
 
 
-def read(*parts: Part, slug: str = "hello") -> Upload:
+def read(*parts: FormPart, slug: str = "hello") -> FunctionUpload:
     return read_upload(slug, parts)
 
 
@@ -45,7 +45,7 @@ def test_the_fields_may_come_in_any_order() -> None:
 def test_a_file_that_is_sent_twice_counts_once_and_must_be_the_same() -> None:
     # supabase/cli, pkg/function/deploy.go, sends an entrypoint that static_files match twice.
     assert read(metadata(), file(), file()) == read(metadata(), file())
-    with pytest.raises(BadUpload, match="different content"):
+    with pytest.raises(InvalidUpload, match="different content"):
         read(metadata(), file(), file(content=b"other"))
 
 
@@ -57,48 +57,48 @@ def test_a_file_that_is_sent_twice_counts_once_and_must_be_the_same() -> None:
     ],
 )  # fmt: skip
 def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
-    with pytest.raises(BadUpload, match="not a path below"):
+    with pytest.raises(InvalidUpload, match="not a path below"):
         read(metadata(), file(), file(path))
-    with pytest.raises(BadUpload):
+    with pytest.raises(InvalidUpload):
         read(metadata(entrypoint_path=path), file())
 
 
 @pytest.mark.parametrize("slug", ["", "1a", "a b", "a/b", "..", "shared", "_shared", "a" * 129, "é"])
 def test_a_name_that_is_no_slug_is_refused(slug: str) -> None:
-    with pytest.raises(BadUpload, match="Invalid Function name"):
+    with pytest.raises(InvalidUpload, match="Invalid Function name"):
         read(metadata(), file(), slug=slug)
 
 
 def test_what_is_missing_is_told() -> None:
-    with pytest.raises(BadUpload, match="metadata is missing"):
+    with pytest.raises(InvalidUpload, match="metadata is missing"):
         read(file())
-    with pytest.raises(BadUpload, match="not among the files"):
+    with pytest.raises(InvalidUpload, match="not among the files"):
         read(metadata())
-    with pytest.raises(BadUpload, match="metadata cannot be read"):
-        read(Part("metadata", b"{}"), file())
+    with pytest.raises(InvalidUpload, match="metadata cannot be read"):
+        read(FormPart("metadata", b"{}"), file())
 
 
 def test_a_function_that_is_no_python_is_told_how_to_name_its_entrypoint() -> None:
     # What the stock command line assumes of a function without a table in config.toml.
-    with pytest.raises(BadUpload, match=r'\[functions.hello\].*entrypoint = "./functions/hello/index.py"'):
+    with pytest.raises(InvalidUpload, match=r'\[functions.hello\].*entrypoint = "./functions/hello/index.py"'):
         read(metadata(entrypoint_path="supabase/functions/hello/index.ts"))
 
 
 def test_an_entrypoint_has_a_directory() -> None:
-    with pytest.raises(BadUpload, match="directory of its own"):
+    with pytest.raises(InvalidUpload, match="directory of its own"):
         read(metadata(entrypoint_path="index.py"), file("index.py"))
 
 
 def test_a_file_is_no_directory_of_another() -> None:
-    with pytest.raises(BadUpload, match="both a file and the directory"):
+    with pytest.raises(InvalidUpload, match="both a file and the directory"):
         read(metadata(), file(), file("supabase/functions/hello"))
 
 
 def test_a_bundle_is_bounded_in_bytes_and_files() -> None:
     big = b"x" * (LARGEST // 2)
-    with pytest.raises(BadUpload, match=str(LARGEST)):
+    with pytest.raises(InvalidUpload, match=str(LARGEST)):
         read(metadata(), file(), file("a/1", big), file("a/2", big))
-    with pytest.raises(BadUpload, match=str(MOST_FILES)):
+    with pytest.raises(InvalidUpload, match=str(MOST_FILES)):
         read(metadata(), file(), *(file(f"a/{number}") for number in range(MOST_FILES)))
 
 
@@ -129,14 +129,14 @@ def test_what_our_own_client_says_of_the_config_goes_first() -> None:
 
 @pytest.mark.parametrize("config", [b"[functions.hello", b"\xff", b"functions = 1", b"functions.hello = 1"])
 def test_a_config_that_cannot_be_read_is_refused(config: bytes) -> None:
-    with pytest.raises(BadUpload, match=r"config\.toml"):
+    with pytest.raises(InvalidUpload, match=r"config\.toml"):
         read(metadata(), file(), file("supabase/config.toml", config))
 
 
 def test_a_limit_that_cannot_be_used_is_refused_by_name() -> None:
     with pytest.raises(BadConfig, match=r"functions\.hello\.memory_mb"):
         read(metadata(config={"memory_mb": -1}), file())
-    with pytest.raises(BadUpload, match="verify_jwt"):
+    with pytest.raises(InvalidUpload, match="verify_jwt"):
         read(metadata(verify_jwt=None, config={"verify_jwt": "yes"}), file())
 
 
@@ -156,5 +156,7 @@ def test_the_digest_tells_versions_apart() -> None:
 def test_a_webhook_that_would_refuse_its_sender_is_refused_with_the_remedy() -> None:
     check_webhook("retell-webhook", False)
     check_webhook("webhook-report", True)
-    with pytest.raises(BadUpload, match=r"401 to every event.*verify_jwt = false under \[functions.retell-webhook\]"):
+    with pytest.raises(
+        InvalidUpload, match=r"401 to every event.*verify_jwt = false under \[functions.retell-webhook\]"
+    ):
         check_webhook("retell-webhook", True)

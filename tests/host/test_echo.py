@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from outdial.host.log.terminal import Echo
+from outdial.host.log.terminal import TerminalSink
 from outdial.host.wire.frames import Line
 
 
@@ -14,13 +14,15 @@ def lines(*texts: str) -> list[Line]:
 
 def test_lines_are_shown_with_the_function_that_says_them() -> None:
     shown: list[str] = []
-    Echo(shown.append).lines("hello", 3, "e-1", lines("printed", '{"event":"hello.done","function":"hello"}'), 0)
+    TerminalSink(shown.append).lines(
+        "hello", 3, "e-1", lines("printed", '{"event":"hello.done","function":"hello"}'), 0
+    )
     assert shown == ["[hello] printed\n", '{"event":"hello.done","function":"hello"}\n']
 
 
 def test_a_failed_start_is_shown_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "outdial"):
-        Echo(lambda _: None).event("hello", 3, "e-1", "boot_failed", {"reason": "SyntaxError", "event": "odd"})
+        TerminalSink(lambda _: None).event("hello", 3, "e-1", "boot_failed", {"reason": "SyntaxError", "event": "odd"})
     [record] = caplog.records
     assert (record.message, record.levelname) == ("functions.boot_failed", "ERROR")
     assert getattr(record, "fields", {}) == {"reason": "SyntaxError", "event_": "odd", "function": "hello"}
@@ -30,4 +32,4 @@ def test_a_terminal_that_is_gone_stops_nothing() -> None:
     def gone(_: str) -> None:
         raise BrokenPipeError
 
-    Echo(gone).lines("hello", 3, "e-1", lines("printed"), 0)
+    TerminalSink(gone).lines("hello", 3, "e-1", lines("printed"), 0)

@@ -12,7 +12,7 @@ from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY
 from outdial.clock import VirtualClock
 from outdial.domain.ids import timestamp_of
 from outdial.functions import HttpError, Response
-from outdial.host.gateway.app import Place
+from outdial.host.gateway.app import HostIdentity
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import Answered, Crashed, NotBooted, Outcome, OverLimit, Overloaded, TimedOut
 from outdial.host.wire.responses import Failure
@@ -31,7 +31,7 @@ ON_EVERY_ANSWER = {
 
 @pytest.fixture
 async def stand() -> Stand:
-    return make_stand(clock=VirtualClock(NOW), place=Place("eu-west-1", "abcdefghijklmnopqrst"))
+    return make_stand(clock=VirtualClock(NOW), place=HostIdentity("eu-west-1", "abcdefghijklmnopqrst"))
 
 
 def says(outcome: Outcome) -> Callable[[Invocation], Outcome]:

@@ -16,7 +16,7 @@ import aiohttp
 import psutil
 import pytest
 
-from outdial.host.gateway.launcher import Launcher
+from outdial.host.gateway.launcher import GatewayLauncher
 from outdial.host.wire.errors import GatewayFailed
 from outdial.http import listen
 
@@ -29,7 +29,7 @@ WITHIN_S = 30.0
 class Running:
     """A launcher at work."""
 
-    launcher: Launcher
+    launcher: GatewayLauncher
     listener: socket.socket
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     restart: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,7 +54,7 @@ def listener() -> Iterator[socket.socket]:
 
 def make(listener: socket.socket, *mode: str, **options: float) -> Running:
     command = [sys.executable, "-m", "tests.support.small_gateway", *(mode or ("serve",))]
-    return Running(Launcher(command, listener, {**os.environ, "PYTHONPATH": str(ROOT)}, **options), listener)
+    return Running(GatewayLauncher(command, listener, {**os.environ, "PYTHONPATH": str(ROOT)}, **options), listener)
 
 
 @asynccontextmanager

@@ -1,10 +1,10 @@
 """Bounds on what waits to be written."""
 
-from outdial.host.log.buffer import Allowance, Buffer
+from outdial.host.log.buffer import LogAllowance, RecordBuffer
 
 
 def test_records_come_out_in_the_order_of_their_coming_in_steps_of_a_number_and_a_weight() -> None:
-    buffer = Buffer[str](100, len, lambda _: None)
+    buffer = RecordBuffer[str](100, len, lambda _: None)
     for record in ("aaa", "bb", "c", "dddd"):
         buffer.add(record)
 
@@ -16,7 +16,7 @@ def test_records_come_out_in_the_order_of_their_coming_in_steps_of_a_number_and_
 
 def test_over_the_bound_the_oldest_go_and_are_told_of() -> None:
     lost: list[str] = []
-    buffer = Buffer[str](5, len, lost.append)
+    buffer = RecordBuffer[str](5, len, lost.append)
     for record in ("aa", "bb", "cc", "ddddd"):
         buffer.add(record)
 
@@ -26,7 +26,7 @@ def test_over_the_bound_the_oldest_go_and_are_told_of() -> None:
 
 def test_what_was_put_back_is_the_oldest_again() -> None:
     lost: list[str] = []
-    buffer = Buffer[str](6, len, lost.append)
+    buffer = RecordBuffer[str](6, len, lost.append)
     for record in ("aa", "bb"):
         buffer.add(record)
     taken = buffer.take(10, 100)
@@ -40,7 +40,7 @@ def test_what_was_put_back_is_the_oldest_again() -> None:
 
 
 def test_an_allowance_fills_up_again_to_its_bound() -> None:
-    allowance = Allowance(at_once=10, per_second=2, now=100.0)
+    allowance = LogAllowance(at_once=10, per_second=2, now=100.0)
 
     assert [allowance.take(6, 100.0), allowance.take(6, 100.0), allowance.take(4, 100.0)] == [True, False, True]
     assert [allowance.take(3, 101.0), allowance.take(2, 101.0)] == [False, True]

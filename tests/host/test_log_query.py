@@ -9,9 +9,9 @@ from outdial.host.api.log_query import (
     MOST_ROWS,
     BadQuery,
     BadRequest,
+    LogCursor,
+    LogFilter,
     LogQuery,
-    Place,
-    Wanted,
     read_moment,
     read_query,
     read_request_id,
@@ -51,12 +51,12 @@ def of_cli(conditions: str, end: str = "order by ts_ms desc, id desc limit 100")
 def test_the_first_page_of_the_cli_is_the_newest_of_both_sources() -> None:
     query = of_cli("(source = 'function_logs' or source = 'function_edge_logs')")
 
-    assert query == LogQuery(Wanted(), newest_first=True, limit=100, whole=True)
+    assert query == LogQuery(LogFilter(), newest_first=True, limit=100, whole=True)
 
 
 def test_sources_that_are_not_here_are_passed_over() -> None:
-    assert of_cli("(source = 'edge_logs' or source = 'function_logs')").wanted == Wanted(invocations=False)
-    assert of_cli("(source = 'auth_logs')").wanted == Wanted(invocations=False, lines=False)
+    assert of_cli("(source = 'edge_logs' or source = 'function_logs')").wanted == LogFilter(invocations=False)
+    assert of_cli("(source = 'auth_logs')").wanted == LogFilter(invocations=False, lines=False)
 
 
 def test_the_filters_of_the_cli_narrow_to_a_function_levels_and_a_text() -> None:
@@ -68,7 +68,7 @@ def test_the_filters_of_the_cli_narrow_to_a_function_levels_and_a_text() -> None
     )
 
     levels = frozenset({"error", "warning"})
-    assert query.wanted == Wanted(slug="hello", levels=levels, search="it's \\ 100%", lines=False)  # type: ignore[arg-type]
+    assert query.wanted == LogFilter(slug="hello", levels=levels, search="it's \\ 100%", lines=False)  # type: ignore[arg-type]
     assert query.limit == 5
 
 
@@ -80,7 +80,7 @@ def test_a_refresh_of_the_cli_goes_on_after_the_entry_that_it_has() -> None:
     )
 
     moment = datetime.fromtimestamp(1_795_000_000, UTC) + timedelta(milliseconds=123)
-    assert (query.after, query.newest_first, query.limit) == (Place(moment, 255), False, 1000)
+    assert (query.after, query.newest_first, query.limit) == (LogCursor(moment, 255), False, 1000)
 
 
 # Dashboard, MCP server and documentation.
@@ -88,8 +88,8 @@ def test_a_refresh_of_the_cli_goes_on_after_the_entry_that_it_has() -> None:
 
 def test_a_table_of_its_own_is_one_source() -> None:
     query = read_query("select id, timestamp, event_message from function_edge_logs order by timestamp desc limit 20;")
-    assert query == LogQuery(Wanted(lines=False), limit=20)
-    assert read_query("SELECT * FROM function_logs").wanted == Wanted(invocations=False)
+    assert query == LogQuery(LogFilter(lines=False), limit=20)
+    assert read_query("SELECT * FROM function_logs").wanted == LogFilter(invocations=False)
 
 
 def test_unnesting_changes_nothing_for_fields_are_at_the_top() -> None:
@@ -104,7 +104,7 @@ def test_unnesting_changes_nothing_for_fields_are_at_the_top() -> None:
         """
     )
     since = datetime(2026, 3, 10, 17, 0, 0, 1000, tzinfo=UTC)
-    assert query == LogQuery(Wanted(slug="hello", since=since, lines=False), newest_first=False)
+    assert query == LogQuery(LogFilter(slug="hello", since=since, lines=False), newest_first=False)
 
 
 def test_bounds_of_time_keep_the_narrowest() -> None:
@@ -120,7 +120,7 @@ def test_a_request_and_levels_may_be_named() -> None:
     id = UUID("0190a3f2-7d2c-7abc-8123-0123456789ab")
     start = "select * from logs where level in ('error','info') and level = 'INFO' and"
     wanted = read_query(f"{start} metadata.request_id = '{id}'").wanted
-    assert wanted == Wanted(requests=(id, id), levels=frozenset({"info"}))
+    assert wanted == LogFilter(requests=(id, id), levels=frozenset({"info"}))
 
 
 @pytest.mark.parametrize(("limit", "rows"), [("", 100), ("limit 7", 7), ("limit 99999", MOST_ROWS)])

@@ -12,7 +12,7 @@ import pytest
 from outdial.clock import VirtualClock
 from outdial.db.host_logs import LogEntryRow
 from outdial.db.session import Database
-from outdial.host.api.log_query import Place, Wanted, read_request_id
+from outdial.host.api.log_query import LogCursor, LogFilter, read_request_id
 from outdial.host.api.logs import LogReader
 from outdial.host.log.writer import LogWriter
 from tests.support.factories import NOW
@@ -58,11 +58,11 @@ async def test_pages_follow_each_other_in_both_directions(database: Scratch, rea
         lines={"hello": [line("1", after_s=1), line("3", after_s=3)]},
     )
 
-    first = await reader.newest(Wanted(), 3)
-    second = await reader.newest(Wanted(), 3, Place(first[-1].at, first[-1].id))
+    first = await reader.newest(LogFilter(), 3)
+    second = await reader.newest(LogFilter(), 3, LogCursor(first[-1].at, first[-1].id))
     assert told([*first, *second]) == ["3", "/hello/2", "1", "/hello/0"]
-    first = await reader.after(Wanted(), 3)
-    second = await reader.after(Wanted(), 3, Place(first[-1].at, first[-1].id))
+    first = await reader.after(LogFilter(), 3)
+    second = await reader.after(LogFilter(), 3, LogCursor(first[-1].at, first[-1].id))
     assert told([*first, *second]) == ["/hello/0", "1", "/hello/2", "3"]
 
 
@@ -74,11 +74,11 @@ async def test_entries_are_narrowed(database: Scratch, reader: LogReader) -> Non
         lines={"bye": [line("mine", request_id=id), line("broken", level="error", after_s=2)]},
     )
 
-    assert told(await reader.newest(Wanted(slug="bye", lines=False), 9)) == ["/bye"]
-    assert sorted(told(await reader.newest(Wanted(levels=frozenset({"error"})), 9))) == ["/hello", "broken"]
-    assert sorted(told(await reader.newest(Wanted(requests=read_request_id(id)), 9))) == ["/bye", "mine"]
-    assert told(await reader.newest(Wanted(since=NOW + timedelta(seconds=2)), 9)) == ["broken"]
-    assert told(await reader.after(Wanted(until=NOW + timedelta(seconds=2), search="MIN"), 9)) == ["mine"]
+    assert told(await reader.newest(LogFilter(slug="bye", lines=False), 9)) == ["/bye"]
+    assert sorted(told(await reader.newest(LogFilter(levels=frozenset({"error"})), 9))) == ["/hello", "broken"]
+    assert sorted(told(await reader.newest(LogFilter(requests=read_request_id(id)), 9))) == ["/bye", "mine"]
+    assert told(await reader.newest(LogFilter(since=NOW + timedelta(seconds=2)), 9)) == ["broken"]
+    assert told(await reader.after(LogFilter(until=NOW + timedelta(seconds=2), search="MIN"), 9)) == ["mine"]
 
 
 async def test_what_comes_in_is_told_once_even_when_it_was_committed_late(
@@ -90,7 +90,7 @@ async def test_what_comes_in_is_told_once_even_when_it_was_committed_late(
     found: list[list[str]] = []
 
     async def follow() -> None:
-        async for entries in reader.follow(Wanted(slug="hello"), await reader.last_id()):
+        async for entries in reader.follow(LogFilter(slug="hello"), await reader.last_id()):
             found.append(told(entries))
 
     following = asyncio.create_task(follow())

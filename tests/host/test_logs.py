@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from outdial.host.log.sink import Discard, EventKind, Everywhere, InvocationRecord, Sink
+from outdial.host.log.sink import EventKind, FanOutSink, InvocationRecord, LogSink, NullSink
 from outdial.host.wire.frames import Line
 from tests.support.function_log import WORKER, invocation, line
 
@@ -25,7 +25,7 @@ class Kept:
 
 def test_everywhere_tells_each_sink_the_same() -> None:
     one, other = Kept(), Kept()
-    sink: Sink = Everywhere(one, Discard(), other)
+    sink: LogSink = FanOutSink(one, NullSink(), other)
     record, said = invocation(), [line()]
 
     sink.invocation(record)

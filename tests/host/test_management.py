@@ -12,7 +12,7 @@ import pytest
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
 from outdial.host.api.management import BURST, LARGEST_BODY, LARGEST_DEPLOYMENT, STRANGERS_BURST, ApiError
 from outdial.host.api.tokens import new_token
-from outdial.host.gateway.operations import Operations
+from outdial.host.gateway.operations import OperatorRoutes
 from outdial.host.wire.multipart import read_form
 from outdial.http import Answer, Head
 from tests.support.deploying import FUNCTIONS, PROJECT, REF, Host, hosting, saying
@@ -109,7 +109,7 @@ async def test_guessing_tokens_is_slowed_down_and_does_not_lock_out_who_is_known
 async def test_behind_a_proxy_a_token_that_was_readable_on_its_way_is_refused(
     host: Host, behind_proxy: bool, protocol: str, status: int
 ) -> None:
-    operations = Operations(lambda: (b"", ""), dict, host.api, behind_proxy=behind_proxy)
+    operations = OperatorRoutes(lambda: (b"", ""), dict, host.api, behind_proxy=behind_proxy)
     token = (b"authorization", f"Bearer {host.token}".encode())
     answer = operations.admit(Head("GET", "/v1/projects", "", [token, (b"x-forwarded-proto", protocol.encode())]))
 

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from outdial.cli.dev import JOBS_GRACE_S
 from outdial.functions import server
 from outdial.host.deployments.environment import worker_env
-from outdial.host.gateway.launcher import Launcher
-from outdial.host.manifests import Cluster, Target, manifests, to_yaml
-from outdial.host.manifests.parts import ALONE_DRAIN_S, HOST_DRAIN_S
+from outdial.host.gateway.launcher import GatewayLauncher
+from outdial.host.manifests import ClusterTarget, ManifestTarget, manifests, to_yaml
+from outdial.host.manifests.components import ALONE_DRAIN_S, HOST_DRAIN_S
 from outdial.host.manifests.references import secret_of
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BadConfig
@@ -38,7 +38,7 @@ FUNCTIONS = {
     "Hello_World": FunctionConfig(secrets=("GREETING",), max_workers=1, memory_mb=128, wall_clock_s=30.5),
     "switched-off": FunctionConfig(enabled=False),
 }
-TARGETS: list[Target] = ["knative", "kubernetes"]
+TARGETS: list[ManifestTarget] = ["knative", "kubernetes"]
 OLDEST, NEWEST = "1.30", "1.37"
 ALLOWED_BY_KNATIVE = {
     "serviceAccountName", "enableServiceLinks", "containerConcurrency", "timeoutSeconds", "containers", "volumes",
@@ -46,12 +46,12 @@ ALLOWED_BY_KNATIVE = {
 }  # fmt: skip
 
 
-def made(target: Target, **options: Any) -> dict[str, list[Object]]:
-    files = manifests(FUNCTIONS, Cluster(target, "registry.example.com/outdial:1.2.3", **options))
+def made(target: ManifestTarget, **options: Any) -> dict[str, list[Object]]:
+    files = manifests(FUNCTIONS, ClusterTarget(target, "registry.example.com/outdial:1.2.3", **options))
     return {file.name: list(file.objects) for file in files}
 
 
-def every(target: Target, **options: Any) -> list[Object]:
+def every(target: ManifestTarget, **options: Any) -> list[Object]:
     return [each for objects in made(target, **options).values() for each in objects]
 
 
@@ -60,13 +60,13 @@ def only(objects: list[Object], kind: str) -> Object:
     return found
 
 
-def pod_specs(target: Target) -> Iterator[tuple[str, Object]]:
+def pod_specs(target: ManifestTarget) -> Iterator[tuple[str, Object]]:
     for each in every(target, with_studio=True):
         if "template" in each.get("spec", {}):
             yield each["metadata"]["name"], each["spec"]["template"]["spec"]
 
 
-def container_of(name: str, target: Target) -> Object:
+def container_of(name: str, target: ManifestTarget) -> Object:
     [container] = dict(pod_specs(target))[name]["containers"]
     assert isinstance(container, dict)
     return container
@@ -88,7 +88,7 @@ def check_knative(service: Object) -> None:
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_object_is_what_the_published_schemas_describe(target: Target, version: str) -> None:
+def test_every_object_is_what_the_published_schemas_describe(target: ManifestTarget, version: str) -> None:
     for each in every(target, environment="staging", with_studio=True):
         if each["apiVersion"] == "serving.knative.dev/v1":
             check_knative(each)
@@ -161,7 +161,7 @@ def test_a_function_of_one_worker_has_no_autoscaler() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_container_has_the_memory_of_its_workers_and_of_the_host_beside_them(target: Target) -> None:
+def test_a_container_has_the_memory_of_its_workers_and_of_the_host_beside_them(target: ManifestTarget) -> None:
     small, large = container_of("hello-world", target), container_of("campaign-trigger", target)
 
     difference = mebibytes(large["resources"]["limits"]["memory"]) - mebibytes(small["resources"]["limits"]["memory"])
@@ -177,7 +177,7 @@ def mebibytes(quantity: str) -> int:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_selectors_find_the_pods_of_their_own_part_only(target: Target) -> None:
+def test_selectors_find_the_pods_of_their_own_part_only(target: ManifestTarget) -> None:
     for each in every(target):
         spec = each.get("spec", {})
         selector = spec.get("selector", spec.get("podSelector"))
@@ -189,7 +189,7 @@ def test_selectors_find_the_pods_of_their_own_part_only(target: Target) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_no_container_may_do_more_than_the_strictest_standard_allows(target: Target) -> None:
+def test_no_container_may_do_more_than_the_strictest_standard_allows(target: ManifestTarget) -> None:
     for name, spec in pod_specs(target):
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
         assert all(set(volume) == {"name", "emptyDir"} for volume in spec["volumes"])
@@ -205,7 +205,7 @@ def test_no_container_may_do_more_than_the_strictest_standard_allows(target: Tar
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_nobody_gets_a_token_of_the_cluster(target: Target) -> None:
+def test_nobody_gets_a_token_of_the_cluster(target: ManifestTarget) -> None:
     [account] = made(target)["service-account"]
 
     assert account["automountServiceAccountToken"] is False
@@ -214,7 +214,7 @@ def test_nobody_gets_a_token_of_the_cluster(target: Target) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_settings_are_referred_to_and_never_written(target: Target) -> None:
+def test_settings_are_referred_to_and_never_written(target: ManifestTarget) -> None:
     for _, spec in pod_specs(target):
         for container in spec["containers"]:
             assert all(variable.keys() == {"name", "valueFrom"} for variable in container["env"])
@@ -257,7 +257,7 @@ NOT_OF_A_POD = {"PATH", "LANG", "TZ", "SB_REGION", "SUPABASE_FUNCTION_SLUG"}
 
 @pytest.mark.parametrize("slug", ["retell-webhook", "campaign-trigger"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_function_has_in_its_pod_what_a_worker_has_on_a_host(slug: str, target: Target) -> None:
+def test_a_function_has_in_its_pod_what_a_worker_has_on_a_host(slug: str, target: ManifestTarget) -> None:
     on_a_host = worker_env_in(slug, EVERYTHING)
 
     in_its_pod = environment_of(container_of(slug, target))
@@ -266,7 +266,7 @@ def test_a_function_has_in_its_pod_what_a_worker_has_on_a_host(slug: str, target
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_pod_that_checks_tokens_itself_has_the_keys_for_it(target: Target) -> None:
+def test_a_pod_that_checks_tokens_itself_has_the_keys_for_it(target: ManifestTarget) -> None:
     found = environment_of(container_of("hello-world", target))
 
     assert found.keys() - worker_env_in("Hello_World", EVERYTHING).keys() == {
@@ -276,7 +276,7 @@ def test_a_pod_that_checks_tokens_itself_has_the_keys_for_it(target: Target) -> 
 
 @pytest.mark.parametrize("slug", ["retell-webhook", "campaign-trigger", "Hello_World"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_gateway_in_a_cluster_gives_its_workers_what_any_host_does(slug: str, target: Target) -> None:
+def test_a_gateway_in_a_cluster_gives_its_workers_what_any_host_does(slug: str, target: ManifestTarget) -> None:
     settings = environment_of(container_of("outdial-gateway", target))
 
     assert worker_env_in(slug, settings) == worker_env_in(slug, EVERYTHING)
@@ -285,7 +285,7 @@ def test_a_gateway_in_a_cluster_gives_its_workers_what_any_host_does(slug: str, 
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_dialer_has_its_own_logins_and_the_keys_of_retell(target: Target) -> None:
+def test_a_dialer_has_its_own_logins_and_the_keys_of_retell(target: ManifestTarget) -> None:
     assert environment_of(container_of("outdial-dialer", target)) == {
         **SETTINGS,
         "SUPABASE_DB_URL": STORED["outdial"]["OUTDIAL_DIALER_DB_URL"],
@@ -295,7 +295,7 @@ def test_a_dialer_has_its_own_logins_and_the_keys_of_retell(target: Target) -> N
 
 
 def test_the_head_of_a_file_names_every_key_that_it_refers_to() -> None:
-    for file in manifests(FUNCTIONS, Cluster("kubernetes", "outdial:1")):
+    for file in manifests(FUNCTIONS, ClusterTarget("kubernetes", "outdial:1")):
         told = "\n".join(file.notes)
         for each in file.objects:
             if each["kind"] == "Deployment":
@@ -311,7 +311,7 @@ def test_a_pattern_has_a_secret_of_its_own() -> None:
 
 
 def test_a_pod_is_given_the_time_that_it_takes_to_stop() -> None:
-    launcher = inspect.signature(Launcher.__init__).parameters["grace_s"].default
+    launcher = inspect.signature(GatewayLauncher.__init__).parameters["grace_s"].default
     assert launcher == HOST_DRAIN_S
     assert ALONE_DRAIN_S == 2 * server._DRAIN_S
     drains = {
@@ -335,7 +335,7 @@ def test_what_serves_requests_is_probed_and_what_does_not_says_why_not() -> None
         probes = {key for key in container if key.endswith("Probe")}
         serves = name not in ("outdial-dialer", "outdial-jobs")
         assert probes == ({"startupProbe", "readinessProbe", "livenessProbe"} if serves else set())
-    files = {file.name: file for file in manifests(FUNCTIONS, Cluster("kubernetes", "x", with_studio=True))}
+    files = {file.name: file for file in manifests(FUNCTIONS, ClusterTarget("kubernetes", "x", with_studio=True))}
     for silent in (files["outdial-dialer"], files["outdial-jobs"]):
         assert any("no probe" in note for note in silent.notes)
         assert only(list(silent.objects), "NetworkPolicy")["spec"]["ingress"] == []
@@ -348,7 +348,7 @@ def test_the_studio_is_asked_where_it_answers() -> None:
 
 def test_a_function_may_take_its_boot_timeout_before_it_is_given_up() -> None:
     slow = {"slow": FunctionConfig(boot_timeout_s=60)}
-    for file in manifests(slow, Cluster("kubernetes", "x")):
+    for file in manifests(slow, ClusterTarget("kubernetes", "x")):
         for each in file.objects:
             if each["kind"] == "Deployment" and file.name != "outdial-dialer":
                 probe = each["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
@@ -356,15 +356,15 @@ def test_a_function_may_take_its_boot_timeout_before_it_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_object_is_in_the_namespace_and_labelled_with_its_environment(target: Target) -> None:
+def test_every_object_is_in_the_namespace_and_labelled_with_its_environment(target: ManifestTarget) -> None:
     for each in every(target, namespace="voice", environment="staging"):
         assert each["metadata"]["namespace"] == "voice"
         assert each["metadata"]["labels"]["app.kubernetes.io/instance"] == "staging"
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_yaml_reads_back_as_the_same_objects(target: Target) -> None:
-    for file in manifests(FUNCTIONS, Cluster(target, "outdial:1")):
+def test_yaml_reads_back_as_the_same_objects(target: ManifestTarget) -> None:
+    for file in manifests(FUNCTIONS, ClusterTarget(target, "outdial:1")):
         text = to_yaml(file.objects, ["Made by hand", *file.notes])
 
         assert text.startswith("# Made by hand\n")
@@ -374,7 +374,9 @@ def test_yaml_reads_back_as_the_same_objects(target: Target) -> None:
 
 def test_the_same_settings_give_the_same_text_in_any_order() -> None:
     def text(functions: Mapping[str, FunctionConfig]) -> str:
-        return "".join(to_yaml(file.objects, file.notes) for file in manifests(functions, Cluster("kubernetes", "x")))
+        return "".join(
+            to_yaml(file.objects, file.notes) for file in manifests(functions, ClusterTarget("kubernetes", "x"))
+        )
 
     shuffled = list(FUNCTIONS.items())
     random.Random(1).shuffle(shuffled)
@@ -384,15 +386,15 @@ def test_the_same_settings_give_the_same_text_in_any_order() -> None:
 @pytest.mark.parametrize("slug", ["ends-in-_", "x" * 49])
 def test_a_slug_that_makes_no_name_is_refused(slug: str) -> None:
     with pytest.raises(BadConfig, match="in a cluster a name has at most 48"):
-        manifests({slug: FunctionConfig()}, Cluster("knative", "x"))
+        manifests({slug: FunctionConfig()}, ClusterTarget("knative", "x"))
 
 
 @pytest.mark.parametrize("slugs", [("two_words", "two-words"), ("outdial-dialer",)])
 def test_two_parts_of_one_name_are_refused(slugs: tuple[str, ...]) -> None:
     with pytest.raises(BadConfig, match="two parts would be named"):
-        manifests({slug: FunctionConfig() for slug in slugs}, Cluster("knative", "x"))
+        manifests({slug: FunctionConfig() for slug in slugs}, ClusterTarget("knative", "x"))
 
 
 def test_a_secret_that_no_worker_may_have_is_refused() -> None:
     with pytest.raises(BadConfig, match="cannot be given to a function"):
-        manifests({"greedy": FunctionConfig(secrets=("OUTDIAL_DIALER_DB_URL",))}, Cluster("knative", "x"))
+        manifests({"greedy": FunctionConfig(secrets=("OUTDIAL_DIALER_DB_URL",))}, ClusterTarget("knative", "x"))

@@ -9,9 +9,9 @@ import pytest
 from outdial.auth.keys import LOCAL_SECRET_KEY
 from outdial.cli.stack import LOCAL_WEBHOOK_SECRET
 from outdial.db.migrate import supabase_dir
-from outdial.host.deployments.source import read_source
-from outdial.host.manifests import Cluster, manifests
-from outdial.host.manifests.parts import PORT
+from outdial.host.deployments.source import read_source_tree
+from outdial.host.manifests import ClusterTarget, manifests
+from outdial.host.manifests.components import PORT
 from tests.support.clusters import Object, environment_in_cluster
 from tests.support.postgres import Scratch
 from tests.support.processes import Launcher, Process, reserved_port
@@ -48,9 +48,9 @@ class Pods:
 
 
 def container_of(name: str) -> Object:
-    source = read_source(supabase_dir())
+    source = read_source_tree(supabase_dir())
     functions = {slug: source.config(slug) for slug in source.bundles}
-    [file] = [file for file in manifests(functions, Cluster("kubernetes", "outdial:1")) if file.name == name]
+    [file] = [file for file in manifests(functions, ClusterTarget("kubernetes", "outdial:1")) if file.name == name]
     [deployment] = [each for each in file.objects if each["kind"] == "Deployment"]
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     assert isinstance(container, dict)

@@ -5,14 +5,14 @@ import asyncio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from outdial.host.gateway.metrics import Metrics
+from outdial.host.gateway.metrics import HostMetrics
 from outdial.host.pool.pool import PoolStats
 from tests.support.function_log import WORKER, invocation, line
 
 POOL = PoolStats(workers=5, idle=1, busy=3, under_way=40, waiting=7, started=9, killed=2)
 
 
-def samples(metrics: Metrics) -> dict[str, float]:
+def samples(metrics: HostMetrics) -> dict[str, float]:
     """Every sample by its name and its labels, as Prometheus' own reader finds it."""
     page, kind = metrics.render()
     assert kind == "text/plain; version=0.0.4; charset=utf-8"
@@ -25,7 +25,7 @@ def samples(metrics: Metrics) -> dict[str, float]:
 
 
 def test_invocations_are_counted_by_function_class_of_status_and_code() -> None:
-    metrics = Metrics()
+    metrics = HostMetrics()
     for status in (200, 201, 404):
         metrics.invocation(invocation(status=status))
     for _ in range(2):
@@ -43,7 +43,7 @@ def test_invocations_are_counted_by_function_class_of_status_and_code() -> None:
 
 
 def test_durations_are_those_of_requests_that_a_worker_had() -> None:
-    metrics = Metrics()
+    metrics = HostMetrics()
     for ms in (1.0, 1.5, 400_000.0):
         metrics.invocation(invocation(ms=ms, cpu_us=500_000, cold=ms > 2))
     metrics.invocation(invocation(ms=0.1, execution_id="", status=503))
@@ -60,7 +60,7 @@ def test_durations_are_those_of_requests_that_a_worker_had() -> None:
 
 
 def test_starts_of_workers_lines_and_what_the_log_lost_are_counted() -> None:
-    metrics = Metrics(dropped=lambda: {("hello", "lines"): 3})
+    metrics = HostMetrics(dropped=lambda: {("hello", "lines"): 3})
     metrics.event("hello", 3, WORKER, "boot", {"boot_ms": 31.0})
     metrics.event("hello", 3, WORKER, "boot_failed", {"reason": "ImportError"})
     metrics.event("hello", 3, WORKER, "shutdown", {"reason": "idle"})
@@ -78,7 +78,7 @@ def test_starts_of_workers_lines_and_what_the_log_lost_are_counted() -> None:
 
 def test_pools_are_looked_at_when_somebody_asks() -> None:
     pools = {"hello": POOL}
-    metrics = Metrics(lambda: pools)
+    metrics = HostMetrics(lambda: pools)
 
     found = samples(metrics)
     workers = {
@@ -96,7 +96,7 @@ def test_pools_are_looked_at_when_somebody_asks() -> None:
 async def test_the_lag_of_the_event_loop_is_measured_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = asyncio.Event()
 
-    class Noticed(Metrics):
+    class Noticed(HostMetrics):
         def _measure_lag(self, due: float) -> None:
             super()._measure_lag(due)
             if samples(self)["outdial_event_loop_lag_seconds_count{}"] == 3:
@@ -113,13 +113,13 @@ async def test_the_lag_of_the_event_loop_is_measured_again_and_again(monkeypatch
 
 
 def test_the_process_tells_of_its_memory_and_files() -> None:
-    found = samples(Metrics())
+    found = samples(HostMetrics())
     assert found["process_resident_memory_bytes{}"] > 1 << 20
     assert found["process_open_fds{}"] > 2
 
 
 def test_two_hosts_of_one_process_do_not_share_their_numbers() -> None:
-    one, other = Metrics(), Metrics()
+    one, other = HostMetrics(), HostMetrics()
     one.invocation(invocation())
 
     assert "outdial_function_invocations_total{code=,function=hello,status=2xx}" in samples(one)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outdial.host.wire.multipart import BadForm, Part, read_form, write_form
+from outdial.host.wire.multipart import FormPart, InvalidForm, read_form, write_form
 
 # As the command line 3.1.0 sends it (Bun), but for the boundary.
 STOCK = (
@@ -21,7 +21,7 @@ STOCK = (
 )
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=30)
-parts = st.lists(st.builds(Part, names, st.binary(max_size=200), st.none() | names), max_size=6)
+parts = st.lists(st.builds(FormPart, names, st.binary(max_size=200), st.none() | names), max_size=6)
 
 
 def test_what_the_stock_command_line_sends_is_read() -> None:
@@ -39,7 +39,7 @@ def test_the_boundary_may_stand_in_quotes_and_behind_other_parameters() -> None:
 
 
 @given(parts)
-def test_a_form_that_was_written_is_read_as_it_was(written: list[Part]) -> None:
+def test_a_form_that_was_written_is_read_as_it_was(written: list[FormPart]) -> None:
     content_type, body = write_form(written)
     found = read_form(content_type, body)
 
@@ -64,12 +64,12 @@ def test_a_form_that_was_written_is_read_as_it_was(written: list[Part]) -> None:
     ],
 )
 def test_what_is_no_form_is_refused(content_type: str, body: bytes) -> None:
-    with pytest.raises(BadForm):
+    with pytest.raises(InvalidForm):
         read_form(content_type, body)
 
 
 @given(st.binary(max_size=300))
 def test_no_bytes_make_reading_fail_in_another_way(body: bytes) -> None:
     for found in (body, b"--b\r\n" + body + b"\r\n--b--"):
-        with suppress(BadForm):
+        with suppress(InvalidForm):
             read_form("multipart/form-data; boundary=b", found)

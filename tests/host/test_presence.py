@@ -7,12 +7,12 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
-from outdial.host.gateway.heartbeat import EVERY, Presence
-from outdial.host.gateway.regions import Peer
+from outdial.host.gateway.heartbeat import EVERY, Heartbeat
+from outdial.host.gateway.regions import PeerHost
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
 
-IRELAND, OHIO = Peer("a", "eu-west-1", "http://127.0.0.1:1"), Peer("b", "us-east-2", "http://127.0.0.1:2")
+IRELAND, OHIO = PeerHost("a", "eu-west-1", "http://127.0.0.1:1"), PeerHost("b", "us-east-2", "http://127.0.0.1:2")
 
 
 @pytest.fixture
@@ -24,17 +24,17 @@ async def pool(database: Scratch) -> AsyncIterator[Database]:
 class Seen:
     """One host's view of the others."""
 
-    def __init__(self, pool: Database, me: Peer) -> None:
+    def __init__(self, pool: Database, me: PeerHost) -> None:
         self.clock = VirtualClock(NOW)
-        self.peers: list[Peer] = []
-        self.presence = Presence(pool, self.clock, me, self._renew)
+        self.peers: list[PeerHost] = []
+        self.presence = Heartbeat(pool, self.clock, me, self._renew)
 
-    async def at(self, seconds: float) -> list[Peer]:
+    async def at(self, seconds: float) -> list[PeerHost]:
         self.clock.set(NOW + timedelta(seconds=seconds))
         assert await self.presence.run_once() == len(self.peers)
         return self.peers
 
-    def _renew(self, peers: Sequence[Peer]) -> None:
+    def _renew(self, peers: Sequence[PeerHost]) -> None:
         self.peers = list(peers)
 
 
@@ -63,6 +63,6 @@ async def test_a_host_that_leaves_is_gone_at_once_and_may_move(pool: Database) -
     await ohio.presence.leave()
     assert await ireland.at(1) == []
 
-    moved = Peer("b", "us-west-1", "http://127.0.0.1:3")
+    moved = PeerHost("b", "us-west-1", "http://127.0.0.1:3")
     await Seen(pool, moved).at(2)
     assert await ireland.at(2) == [moved]

@@ -11,8 +11,8 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.functions import Response
-from outdial.host.gateway.app import Place
-from outdial.host.gateway.regions import Peer, Regions
+from outdial.host.gateway.app import HostIdentity
+from outdial.host.gateway.regions import PeerHost, RegionRouter
 from outdial.http import serving
 from outdial.http.listening import listen
 from tests.support.gateway import Stand, answered, asking, make_stand
@@ -25,13 +25,13 @@ class Host:
     """One host of the environment, on its own address."""
 
     def __init__(self, region: str, clock: VirtualClock, key: bytes) -> None:
-        self.regions = Regions(region, clock, key)
-        self.stand: Stand = make_stand(clock=clock, place=Place(region), regions=self.regions)
+        self.regions = RegionRouter(region, clock, key)
+        self.stand: Stand = make_stand(clock=clock, place=HostIdentity(region), regions=self.regions)
         self.url = ""
 
     @property
-    def peer(self) -> Peer:
-        return Peer(f"host in {self.regions.region}", self.regions.region, self.url)
+    def peer(self) -> PeerHost:
+        return PeerHost(f"host in {self.regions.region}", self.regions.region, self.url)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Host"]:
@@ -148,7 +148,7 @@ async def test_hosts_without_a_common_secret_still_serve_each_other(
     async with Host("eu-west-1", clock, b"one").running() as here, Host("us-east-1", clock, b"").running() as there:
         # Each takes the other for the place to ask: without the mark this would go round for ever.
         here.regions.renew([there.peer])
-        there.regions.renew([Peer("confused", "us-east-1-b", here.url), Peer("mirror", "us-east-1", here.url)])
+        there.regions.renew([PeerHost("confused", "us-east-1-b", here.url), PeerHost("mirror", "us-east-1", here.url)])
         response = await ask(session, here, x_region="us-east-1")
     assert (response.status, response.headers["x-sb-edge-region"]) == (200, "us-east-1")
 
@@ -157,7 +157,7 @@ async def test_the_next_host_of_a_region_is_asked_when_one_cannot_be_reached(
     session: aiohttp.ClientSession, hosts: tuple[Host, Host]
 ) -> None:
     here, there = hosts
-    here.regions.renew([Peer("gone", "us-east-1", "http://127.0.0.1:1"), there.peer])
+    here.regions.renew([PeerHost("gone", "us-east-1", "http://127.0.0.1:1"), there.peer])
     for _ in range(4):
         assert (await ask(session, here, x_region="us-east-1")).status == 200
 
@@ -166,7 +166,7 @@ async def test_a_region_that_cannot_be_reached_is_a_failure_of_the_relay(
     session: aiohttp.ClientSession, hosts: tuple[Host, Host]
 ) -> None:
     here, _ = hosts
-    here.regions.renew([Peer("gone", "us-east-1", "http://127.0.0.1:1")])
+    here.regions.renew([PeerHost("gone", "us-east-1", "http://127.0.0.1:1")])
 
     response = await ask(session, here, x_region="us-east-1")
 

@@ -13,9 +13,9 @@ from outdial.db.host_store import SecretRow
 from outdial.db.session import Database
 from outdial.host.deployments.secrets import (
     LONGEST_VALUE,
-    BadSecret,
+    InvalidSecret,
     SecretKeys,
-    Secrets,
+    SecretStore,
     SecretsUnreadable,
     check_secret,
     keep_text,
@@ -109,7 +109,7 @@ async def test_processes_that_make_a_file_at_once_agree_on_one(tmp_path: Path) -
     ],
 )  # fmt: skip
 def test_what_an_environment_cannot_carry_is_refused_without_quoting_the_value(name: str, value: str) -> None:
-    with pytest.raises(BadSecret) as caught:
+    with pytest.raises(InvalidSecret) as caught:
         check_secret(name, value)
     assert value == "x" or value not in str(caught.value)
 
@@ -125,7 +125,7 @@ def pool(database: Scratch) -> str:
 
 async def test_the_database_sees_neither_value_nor_digest(pool: str, connection: asyncpg.Connection) -> None:
     async with await Database.connect(pool, application_name="test") as host:
-        secrets = Secrets(host, SecretKeys.from_text(NEW))
+        secrets = SecretStore(host, SecretKeys.from_text(NEW))
         await secrets.put({"A": "a value", "B": "b value"}, NOW)
         await secrets.put({"A": "another"}, NOW + timedelta(seconds=1))
 
@@ -144,15 +144,15 @@ async def test_the_database_sees_neither_value_nor_digest(pool: str, connection:
 
 async def test_one_bad_secret_keeps_the_others_from_being_set(pool: str) -> None:
     async with await Database.connect(pool, application_name="test") as host:
-        secrets = Secrets(host, SecretKeys.from_text(NEW))
-        with pytest.raises(BadSecret):
+        secrets = SecretStore(host, SecretKeys.from_text(NEW))
+        with pytest.raises(InvalidSecret):
             await secrets.put({"GOOD": "1", "SUPABASE_BAD": "2"}, NOW)
         assert await secrets.values() == {}
 
 
 async def test_dropped_secrets_are_gone_and_unknown_names_do_no_harm(pool: str) -> None:
     async with await Database.connect(pool, application_name="test") as host:
-        secrets = Secrets(host, SecretKeys.from_text(NEW))
+        secrets = SecretStore(host, SecretKeys.from_text(NEW))
         await secrets.put({"A": "1", "B": "2"}, NOW)
         await secrets.drop(["A", "NEVER_SET"])
         assert await secrets.values() == {"B": "2"}
@@ -160,10 +160,10 @@ async def test_dropped_secrets_are_gone_and_unknown_names_do_no_harm(pool: str) 
 
 async def test_after_resealing_the_old_key_can_go(pool: str) -> None:
     async with await Database.connect(pool, application_name="test") as host:
-        await Secrets(host, SecretKeys.from_text(OLD)).put({"A": "1", "B": "2"}, NOW)
-        both = Secrets(host, SecretKeys.from_text(f"{NEW},{OLD}"))
+        await SecretStore(host, SecretKeys.from_text(OLD)).put({"A": "1", "B": "2"}, NOW)
+        both = SecretStore(host, SecretKeys.from_text(f"{NEW},{OLD}"))
         await both.put({"C": "3"}, NOW)
 
         assert await both.reseal() == 2
         assert await both.reseal() == 0
-        assert await Secrets(host, SecretKeys.from_text(NEW)).values() == {"A": "1", "B": "2", "C": "3"}
+        assert await SecretStore(host, SecretKeys.from_text(NEW)).values() == {"A": "1", "B": "2", "C": "3"}

@@ -19,8 +19,8 @@ import pytest
 from outdial.clock import SystemClock
 from outdial.db.session import Database
 from outdial.host.api.tokens import AccessTokens
-from outdial.host.deployments.secrets import SecretKeys, Secrets
-from outdial.host.gateway.app import Place
+from outdial.host.deployments.secrets import SecretKeys, SecretStore
+from outdial.host.gateway.app import HostIdentity
 from outdial.host.gateway.main import HostSettings, run_gateway
 from outdial.http import listen
 from outdial.settings import SettingError
@@ -146,7 +146,7 @@ async def until(holds: Callable[[], Awaitable[object]], what: str) -> None:
 async def test_functions_are_served_logged_and_counted(hosts: Hosts, connection: asyncpg.Connection) -> None:
     hosts.write("hello", HELLO)
     hosts.write("slow", SLOW)
-    async with hosts.running(place=Place("eu-west-1")) as host:
+    async with hosts.running(place=HostIdentity("eu-west-1")) as host:
         assert host.slugs == ["hello", "slow"]
         status, headers, body = await host.ask("/functions/v1/hello/below")
         assert (status, json.loads(body)) == (200, {"hello": "/hello/below"})
@@ -173,7 +173,7 @@ async def test_a_deployed_secret_is_in_no_line_however_it_is_named_and_written(
 ) -> None:
     value = "four words of text"
     async with await Database.connect(hosts.settings.database_urls["outdial_host"], application_name="tests") as own:
-        await Secrets(own, SecretKeys.from_text(SECRETS_KEY)).put({"STRIPE": value}, SystemClock().now())
+        await SecretStore(own, SecretKeys.from_text(SECRETS_KEY)).put({"STRIPE": value}, SystemClock().now())
     hosts.write("tells", TELLS, 'secrets = ["STRIPE"]')
     async with hosts.running() as host:
         assert (await host.ask("/functions/v1/tells"))[2] == value.encode()
@@ -279,8 +279,8 @@ async def test_a_local_host_starts_changed_code_anew(hosts: Hosts) -> None:
 async def test_hosts_hand_requests_to_the_region_that_is_asked_for(hosts: Hosts) -> None:
     hosts.write("hello", HELLO)
     async with (
-        hosts.running(place=Place("us-east-1"), reachable=True) as there,
-        hosts.running(place=Place("eu-west-1"), reachable=True) as here,
+        hosts.running(place=HostIdentity("us-east-1"), reachable=True) as there,
+        hosts.running(place=HostIdentity("eu-west-1"), reachable=True) as here,
     ):
 
         async def region() -> str:

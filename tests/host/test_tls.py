@@ -18,14 +18,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from outdial.host.gateway.tls import Certificate, certificate_of, open_listener, plain_http_answer
+from outdial.host.gateway.tls import TlsCertificate, certificate_of, open_listener, plain_http_answer
 from outdial.host.wire.errors import BadConfig
 from outdial.host.wire.responses import Refusal
 from outdial.http import Answer, Head, url_of
 from outdial.http.errors import CannotListen
 
 
-def make_certificate(directory: Path, encryption: KeySerializationEncryption = NoEncryption()) -> Certificate:
+def make_certificate(directory: Path, encryption: KeySerializationEncryption = NoEncryption()) -> TlsCertificate:
     """Write a self-signed certificate of localhost."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
@@ -44,7 +44,7 @@ def make_certificate(directory: Path, encryption: KeySerializationEncryption = N
     chain, private = directory / "chain.pem", directory / "key.pem"
     chain.write_bytes(certificate.public_bytes(Encoding.PEM))
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
-    return Certificate(chain, private)
+    return TlsCertificate(chain, private)
 
 
 async def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> str | None:
@@ -65,7 +65,7 @@ async def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> str | Non
     return await spoken.get()
 
 
-def client_of(certificate: Certificate) -> ssl.SSLContext:
+def client_of(certificate: TlsCertificate) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(certificate.chain))
 
 
@@ -85,10 +85,10 @@ def test_nothing_older_than_tls_1_2_is_spoken(tmp_path: Path) -> None:
 def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     good = make_certificate(tmp_path)
     with pytest.raises(BadConfig, match=r"nowhere\.pem"):
-        Certificate(tmp_path / "nowhere.pem", good.key).context()
+        TlsCertificate(tmp_path / "nowhere.pem", good.key).context()
     (tmp_path / "other").mkdir()
     with pytest.raises(BadConfig, match=r"chain\.pem"):
-        Certificate(good.chain, make_certificate(tmp_path / "other").key).context()
+        TlsCertificate(good.chain, make_certificate(tmp_path / "other").key).context()
 
 
 def test_an_encrypted_key_is_refused_and_not_asked_for(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from outdial.host.deployments.watch import Changes, Reload, Sources
+from outdial.host.deployments.watch import HotReload, SourceChanges, SourceScanner
 from outdial.host.wire.errors import BadConfig, BootFailed
 from tests.support.logged import Lines
 
@@ -21,52 +21,52 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def settled(sources: Sources) -> Changes:
-    assert sources.changes() == Changes()
+def settled(sources: SourceScanner) -> SourceChanges:
+    assert sources.changes() == SourceChanges()
     return sources.changes()
 
 
-def changes(*functions: str, listing: bool = False) -> Changes:
-    return Changes(frozenset(functions), listing)
+def changes(*functions: str, listing: bool = False) -> SourceChanges:
+    return SourceChanges(frozenset(functions), listing)
 
 
 def test_nothing_has_changed_at_first(project: Path) -> None:
-    sources = Sources(project)
+    sources = SourceScanner(project)
 
-    assert [sources.changes(), sources.changes()] == [Changes()] * 2
+    assert [sources.changes(), sources.changes()] == [SourceChanges()] * 2
 
 
 def test_a_function_whose_file_is_another_is_told_once(project: Path) -> None:
-    sources = Sources(project)
+    sources = SourceScanner(project)
     write(project / "functions/a/index.py", "another")
 
     assert settled(sources) == changes("a")
-    assert sources.changes() == Changes()
+    assert sources.changes() == SourceChanges()
 
 
 def test_nothing_is_told_while_files_still_change(project: Path) -> None:
-    sources = Sources(project)
+    sources = SourceScanner(project)
     write(project / "functions/a/index.py", "another")
-    assert sources.changes() == Changes()
+    assert sources.changes() == SourceChanges()
     write(project / "functions/b/index.py", "another")
-    assert sources.changes() == Changes()
+    assert sources.changes() == SourceChanges()
 
     assert sources.changes() == changes("a", "b")
 
 
 def test_a_change_and_back_again_is_none(project: Path) -> None:
-    index, sources = project / "functions/a/index.py", Sources(project)
+    index, sources = project / "functions/a/index.py", SourceScanner(project)
     before = index.stat()
     index.write_text("two")
-    assert sources.changes() == Changes()
+    assert sources.changes() == SourceChanges()
     index.write_text("one")
     os.utime(index, ns=(before.st_atime_ns, before.st_mtime_ns))
 
-    assert settled(sources) == Changes()
+    assert settled(sources) == SourceChanges()
 
 
 def test_a_file_of_the_same_size_that_is_put_in_its_place_is_another(project: Path) -> None:
-    index, sources = project / "functions/a/index.py", Sources(project)
+    index, sources = project / "functions/a/index.py", SourceScanner(project)
     status = index.stat()
     write(project / "new", "two")
     os.utime(project / "new", ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -78,21 +78,21 @@ def test_a_file_of_the_same_size_that_is_put_in_its_place_is_another(project: Pa
 @pytest.mark.parametrize("name", ["shared/keys.py", "shared/deep/er/new.py", ".env"])
 def test_what_functions_share_concerns_all_of_them(project: Path, name: str) -> None:
     write(project / "functions" / name, "")
-    sources = Sources(project)
+    sources = SourceScanner(project)
     write(project / "functions" / name, "another")
 
     assert settled(sources) == changes("a", "b")
 
 
 def test_config_toml_is_no_functions_file(project: Path) -> None:
-    sources = Sources(project)
+    sources = SourceScanner(project)
     write(project / "config.toml", "another")
 
     assert settled(sources) == changes(listing=True)
 
 
 def test_more_and_fewer_files_may_be_more_and_fewer_functions(project: Path) -> None:
-    sources = Sources(project)
+    sources = SourceScanner(project)
     write(project / "functions/c/index.py", "new")
     assert settled(sources) == changes("c", listing=True)
 
@@ -104,10 +104,10 @@ def test_more_and_fewer_files_may_be_more_and_fewer_functions(project: Path) -> 
     "name", ["__pycache__/index.cpython-311.pyc", "index.pyc", ".index.py.swp", "index.py~", "node_modules/x/index.js"]
 )
 def test_what_editors_and_compilers_leave_is_passed_over(project: Path, name: str) -> None:
-    sources = Sources(project)
+    sources = SourceScanner(project)
     write(project / "functions/a" / name, "new")
 
-    assert settled(sources) == Changes()
+    assert settled(sources) == SourceChanges()
 
 
 def test_links_are_followed_and_circles_and_broken_ones_do_no_harm(project: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_links_are_followed_and_circles_and_broken_ones_do_no_harm(project: Path
     (project / "functions/a/self").symlink_to(project / "functions")
     (project / "functions/a/broken").symlink_to(project / "nowhere")
     (project / "functions/b/main.py").symlink_to(elsewhere / "lib.py")
-    sources = Sources(project)
+    sources = SourceScanner(project)
 
     write(elsewhere / "lib.py", "another")
 
@@ -125,8 +125,8 @@ def test_links_are_followed_and_circles_and_broken_ones_do_no_harm(project: Path
 
 
 def test_a_directory_that_is_not_there_has_no_functions(tmp_path: Path) -> None:
-    sources = Sources(tmp_path / "nowhere")
-    assert settled(sources) == Changes()
+    sources = SourceScanner(tmp_path / "nowhere")
+    assert settled(sources) == SourceChanges()
 
 
 class Catalogue:
@@ -146,7 +146,7 @@ async def test_what_has_changed_is_started_anew_and_what_fails_is_told(project: 
     async def read_listing() -> None:
         listings.append("read")
 
-    reload = Reload(Sources(project), catalogue, read_listing)
+    reload = HotReload(SourceScanner(project), catalogue, read_listing)
     for slug in ("a", "b", "c"):
         write(project / f"functions/{slug}/index.py", "another")
     assert [await reload.run_once() for _ in range(3)] == [0, 1, 0]
@@ -165,7 +165,7 @@ async def test_a_config_that_cannot_be_read_does_not_keep_code_from_being_reload
     async def read_listing() -> None:
         raise BadConfig("functions.a.memory_mb must be a number")
 
-    reload = Reload(Sources(project), catalogue, read_listing)
+    reload = HotReload(SourceScanner(project), catalogue, read_listing)
     write(project / "functions/a/index.py", "another")
     write(project / "config.toml", "another")
     await reload.run_once()

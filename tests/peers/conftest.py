@@ -6,8 +6,8 @@ import pytest
 
 from outdial.clock import SystemClock
 from outdial.functions import HttpError, Response
-from outdial.host.gateway.app import Place
-from outdial.host.gateway.regions import Peer, Regions
+from outdial.host.gateway.app import HostIdentity
+from outdial.host.gateway.regions import PeerHost, RegionRouter
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import Crashed, NotBooted, Outcome, OverLimit, Overloaded, TimedOut
 from outdial.host.wire.responses import of_the_server
@@ -30,9 +30,9 @@ def says(outcome: Outcome) -> Callable[[Invocation], Outcome]:
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     """The address of a host in Ireland, whose only other region does not answer."""
-    regions = Regions("eu-west-1", SystemClock())
-    regions.renew([Peer("gone", "us-east-1", "http://127.0.0.1:1")])
-    stand = make_stand(place=Place("eu-west-1"), regions=regions)
+    regions = RegionRouter("eu-west-1", SystemClock())
+    regions.renew([PeerHost("gone", "us-east-1", "http://127.0.0.1:1")])
+    stand = make_stand(place=HostIdentity("eu-west-1"), regions=regions)
     for slug, (outcome, _, _) in FAILURES.items():
         stand.shelf.put(slug, says(outcome))
     paused = HttpError(409, "CAMPAIGN_STATE", "The campaign is paused", status="paused")

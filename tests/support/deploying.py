@@ -16,21 +16,21 @@ from outdial.cli.stack import Stack, local_settings
 from outdial.clock import SystemClock
 from outdial.db.session import Database
 from outdial.host.api.functions import FunctionRoutes
-from outdial.host.api.management import ManagementApi, json_answer
+from outdial.host.api.management import ManagementApi, json_response
 from outdial.host.api.project import ProjectRoutes
 from outdial.host.api.tokens import AccessTokens
-from outdial.host.deployments.bundle_cache import Shelf
-from outdial.host.deployments.catalogue import Catalogue
+from outdial.host.deployments.bundle_cache import BundleCache
+from outdial.host.deployments.catalogue import FunctionCatalogue
 from outdial.host.deployments.deployer import Deployer
-from outdial.host.deployments.plan import Planner, Surroundings
-from outdial.host.deployments.pull import Pull, Watch
-from outdial.host.deployments.secrets import SecretKeys, Secrets
-from outdial.host.deployments.store import Store
+from outdial.host.deployments.plan import HostEnvironment, ServingPlanner
+from outdial.host.deployments.pull import DeploymentListener, DeploymentSync
+from outdial.host.deployments.secrets import SecretKeys, SecretStore
+from outdial.host.deployments.store import DeploymentStore
 from outdial.host.gateway.main import HostSettings, run_gateway
-from outdial.host.log.sink import Discard
+from outdial.host.log.sink import NullSink
 from outdial.host.pool.spawning import Zygote
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.multipart import Part, write_form
+from outdial.host.wire.multipart import FormPart, write_form
 from outdial.host.wire.outcomes import Answered
 from outdial.http import Answer, Head, listen
 from tests.support.hosting import KEYS
@@ -59,8 +59,10 @@ def form(slug: str, source: str, files: Mapping[str, bytes] | None = None, **met
     """Return the content type and the body of a deployment."""
     entrypoint = f"supabase/functions/{slug}/index.py"
     said = {"entrypoint_path": entrypoint, "name": slug, "verify_jwt": False, **metadata}
-    parts = [Part("file", content, path) for path, content in {entrypoint: source.encode(), **(files or {})}.items()]
-    return write_form([*parts, Part("metadata", msgspec.json.encode(said))])
+    parts = [
+        FormPart("file", content, path) for path, content in {entrypoint: source.encode(), **(files or {})}.items()
+    ]
+    return write_form([*parts, FormPart("metadata", msgspec.json.encode(said))])
 
 
 class NoLogs:
@@ -68,7 +70,7 @@ class NoLogs:
 
     async def endpoint(self, name: str, query: Mapping[str, str]) -> Answer:
         """Return the question."""
-        return json_answer({"asked": name, **query})
+        return json_response({"asked": name, **query})
 
 
 @dataclass
@@ -76,8 +78,8 @@ class Host:
     """One host of an environment, and a client that has a token."""
 
     api: ManagementApi
-    pull: Pull
-    catalogue: Catalogue
+    pull: DeploymentSync
+    catalogue: FunctionCatalogue
     token: str
 
     async def ask(
@@ -150,17 +152,17 @@ async def _host(
 ) -> Host:
     clock, dsn = SystemClock(), scratch.dsn_for("outdial_host")
     database = await stack.enter_async_context(await Database.connect(dsn, application_name=f"host {number}"))
-    catalogue = Catalogue(zygote, Discard())
+    catalogue = FunctionCatalogue(zygote, NullSink())
     stack.push_async_callback(catalogue.close, 5.0)
-    store = Store(database, clock)
-    secrets = Secrets(database, SecretKeys.from_env(settings, home=home))
+    store = DeploymentStore(database, clock)
+    secrets = SecretStore(database, SecretKeys.from_env(settings, home=home))
     urls = {"outdial_api": scratch.dsn_for("outdial_api")}
-    surroundings = Surroundings(settings, urls, "local")
-    shelf = Shelf(home / f"host-{number}")
-    planner = Planner(store, secrets, shelf, home / "supabase", surroundings)
-    pull = Pull(planner, catalogue)
+    surroundings = HostEnvironment(settings, urls, "local")
+    shelf = BundleCache(home / f"host-{number}")
+    planner = ServingPlanner(store, secrets, shelf, home / "supabase", surroundings)
+    pull = DeploymentSync(planner, catalogue)
     await pull.start()
-    watch = Watch(pull, dsn, safety_interval=safety_interval)
+    watch = DeploymentListener(pull, dsn, safety_interval=safety_interval)
     await watch.start()
     stack.push_async_callback(watch.stop)
     functions = FunctionRoutes(store, Deployer(store, planner, pull))

@@ -8,10 +8,10 @@ from outdial.auth import KeyRing, TokenVerifier
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY
 from outdial.clock import Clock, SystemClock
 from outdial.functions.response import Response
-from outdial.host.deployments.catalogue import Served
-from outdial.host.gateway.app import Gateway, Place
-from outdial.host.gateway.operations import Management, Operations
-from outdial.host.gateway.regions import Regions
+from outdial.host.deployments.catalogue import ServedFunction
+from outdial.host.gateway.app import Gateway, HostIdentity
+from outdial.host.gateway.operations import ManagementHandler, OperatorRoutes
+from outdial.host.gateway.regions import RegionRouter
 from outdial.host.gateway.verify import JwtCheck
 from outdial.host.pool.token_bucket import Bucket
 from outdial.host.wire.config import FunctionConfig
@@ -78,9 +78,9 @@ class Shelf:
     def __init__(self) -> None:
         self.functions: dict[str, StandIn] = {}
 
-    def get(self, slug: str) -> Served | None:
+    def get(self, slug: str) -> ServedFunction | None:
         """Return the function."""
-        return cast("Served | None", self.functions.get(slug))
+        return cast("ServedFunction | None", self.functions.get(slug))
 
     def put(self, slug: str, handler: Handler = hello, *, version: int = 3, **config: Any) -> StandInPool:
         """Serve `handler` under `slug`."""
@@ -98,7 +98,7 @@ class Stand:
     gateway: Gateway
     shelf: Shelf
     sink: Kept
-    operations: Operations
+    operations: OperatorRoutes
 
     async def ask(self, head: Head, body: bytes = b"") -> Answer:
         """Send a request as the server would."""
@@ -109,10 +109,10 @@ class Stand:
 def make_stand(
     *,
     clock: Clock | None = None,
-    place: Place = Place(),
-    regions: Regions | None = None,
+    place: HostIdentity = HostIdentity(),
+    regions: RegionRouter | None = None,
     behind_proxy: bool = False,
-    management: Management | None = None,
+    management: ManagementHandler | None = None,
 ) -> Stand:
     """Return a gateway that serves `hello`, and nothing else yet; to be called in a running loop."""
     clock = clock or SystemClock()
@@ -120,7 +120,9 @@ def make_stand(
     keyring = KeyRing.from_env(keys)
     shelf, sink = Shelf(), Kept()
     shelf.put("hello")
-    operations = Operations(lambda: (b"outdial_up 1\n", "text/plain"), lambda: {"workers": 0}, management, behind_proxy)
+    operations = OperatorRoutes(
+        lambda: (b"outdial_up 1\n", "text/plain"), lambda: {"workers": 0}, management, behind_proxy
+    )
     gateway = Gateway(
         shelf,
         JwtCheck(keyring, TokenVerifier.from_keys(keyring, clock)),

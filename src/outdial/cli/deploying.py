@@ -13,7 +13,7 @@ from outdial.cli.errors import BadInput
 from outdial.cli.management import Environment, Yes, manage
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.db.migrate import supabase_dir
-from outdial.host.api.client import DeployedFunction, KeptVersion, ManagementClient
+from outdial.host.api.client import DeployedFunction, ManagementClient, StoredVersion
 from outdial.host.deployments.local_function import LocalFunction, local_functions
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The function's name.")]
@@ -162,5 +162,5 @@ def _coloured(status: str) -> Text:
     return Text(status, {"active": "green", "refused": "red"}.get(status, "default"))
 
 
-def _last_of_error(row: KeptVersion) -> str:
+def _last_of_error(row: StoredVersion) -> str:
     return "" if row.error is None else row.error.strip().splitlines()[-1]

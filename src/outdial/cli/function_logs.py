@@ -18,7 +18,7 @@ from outdial.db.host_logs import FunctionStats, LogEntryRow
 from outdial.db.session import Database
 
 if TYPE_CHECKING:
-    from outdial.host.api.log_query import Wanted
+    from outdial.host.api.log_query import LogFilter
 
 clock = SystemClock()
 
@@ -58,14 +58,14 @@ def logs(
 
     The columns are: the time, the level, the function, the beginning of the request's id, and the answer or the text.
     """
-    from outdial.host.api.log_query import BadRequest, Wanted, read_request_id
+    from outdial.host.api.log_query import BadRequest, LogFilter, read_request_id
 
     try:
         requests = None if request_id is None else read_request_id(request_id)
     except BadRequest as error:
         raise BadInput(f"--request-id: {error}") from error
     least = "error" if errors else level
-    wanted = Wanted(
+    wanted = LogFilter(
         slug=slug,
         levels=None if least is None else frozenset(_LEVELS[_LEVELS.index(least) :]),
         since=None if since is None else read_since("--since", since, clock.now()),
@@ -110,7 +110,7 @@ def read_since(option: str, text: str, now: datetime) -> datetime:
         raise BadInput(f"{option}: {text!r} is no span such as 10m, 2h or 3d, and no time in ISO 8601") from None
 
 
-async def _show(database: Database, wanted: "Wanted", limit: int, *, follow: bool, as_json: bool) -> None:
+async def _show(database: Database, wanted: "LogFilter", limit: int, *, follow: bool, as_json: bool) -> None:
     from outdial.host.api.logs import LogReader
 
     reader = LogReader(database.as_service, clock)

@@ -10,7 +10,7 @@ import asyncpg
 
 from outdial.db.host_store import NOTIFY_DEPLOYMENTS
 from outdial.db.passwords import ROLES, address_of, renew_passwords
-from outdial.host.deployments.source import Source
+from outdial.host.deployments.source import SourceTree
 from outdial.settings import MissingSetting
 
 _SUFFIX = "_DB_URL"
@@ -23,7 +23,7 @@ def given_logins(env: Mapping[str, str]) -> dict[str, str]:
     return {name.removesuffix(_SUFFIX).lower(): env[name].strip() for name in names}
 
 
-def require_logins(source: Source, logins: Mapping[str, str]) -> None:
+def require_logins(source: SourceTree, logins: Mapping[str, str]) -> None:
     """Raise MissingSetting when a function of the source tree has a role whose address nobody has given."""
     for slug in source.bundles:
         role = source.config(slug).database_role

@@ -38,17 +38,17 @@ def write_manifests(
     Limits, scale and secrets are those of config.toml. Secrets are referred to by name and key, never written: the head
     of each file tells which ones must be there. Apply with: kubectl apply -f DIR
     """
-    from outdial.host.deployments.source import read_source
-    from outdial.host.manifests import Cluster, manifests, to_yaml
+    from outdial.host.deployments.source import read_source_tree
+    from outdial.host.manifests import ClusterTarget, manifests, to_yaml
 
     if env is not None and env not in read_config(supabase_dir()).get("environments", {}):
         raise NoSuchThing(f"there is no environment {env!r} in supabase/config.toml")
     image = image or f"outdial:{version('outdial')}"
     namespace = namespace or (f"outdial-{env}" if env else "outdial")
     with_studio = find_spec("outdial.studio") is not None
-    source = read_source(supabase_dir())
+    source = read_source_tree(supabase_dir())
     functions = {slug: source.config(slug) for slug in source.bundles}
-    files = manifests(functions, Cluster(target, image, namespace, env, with_studio=with_studio))
+    files = manifests(functions, ClusterTarget(target, image, namespace, env, with_studio=with_studio))
 
     options = ["--target", target, "--image", image, "--namespace", namespace, *(["--env", env] if env else [])]
     made_by = shlex.join(["outdial", "functions", "manifests", *options])

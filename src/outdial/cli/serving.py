@@ -20,9 +20,9 @@ from outdial.cli.signals import stop_event
 from outdial.cli.stack import Stack, local_ports, local_settings
 from outdial.db.embedded import EmbeddedPostgres, default_home
 from outdial.db.migrate import supabase_dir
-from outdial.host.deployments.source import read_source
-from outdial.host.gateway.launcher import LISTENER_FD, RETIRE, Launcher
-from outdial.host.gateway.tls import Certificate, certificate_of, open_listener
+from outdial.host.deployments.source import read_source_tree
+from outdial.host.gateway.launcher import LISTENER_FD, RETIRE, GatewayLauncher
+from outdial.host.gateway.tls import TlsCertificate, certificate_of, open_listener
 from outdial.host.wire.config import SLUG
 from outdial.host.wire.errors import GatewayFailed
 from outdial.http import adopt, url_of
@@ -77,16 +77,16 @@ def serve(
         certificate.context()  # the gateways use it; here it is only to be told what is wrong with it
     wanted = local_ports().api if port is None else port
     with open_listener(host, wanted, tls=certificate is not None, behind_proxy=behind_proxy) as listener:
-        require_logins(read_source(supabase_dir()), given_logins(os.environ))
+        require_logins(read_source_tree(supabase_dir()), given_logins(os.environ))
         url = url_of(listener, tls=certificate is not None)
         options = [f"--region={region}", f"--address={address or reached_at(url)}"]
         options += ["--behind-proxy"] if behind_proxy else []
         options += [f"--cert={certificate.chain}", f"--key={certificate.key}"] if certificate is not None else []
-        launcher = Launcher([sys.executable, "-m", "outdial.cli", "gateway", *options], listener)
+        launcher = GatewayLauncher([sys.executable, "-m", "outdial.cli", "gateway", *options], listener)
         _launch(launcher, url)
 
 
-def _launch(launcher: Launcher, url: str) -> None:
+def _launch(launcher: GatewayLauncher, url: str) -> None:
     def tell() -> None:
         console.print(f"Serving functions on {url}/functions/v1/<function-name>", markup=False)
         announce_ready()
@@ -142,9 +142,9 @@ def serve_alone(slug: str, port: int, host: str, *, behind_proxy: bool, tell: Ca
     from outdial.functions.loading import SHARED, load_function
     from outdial.functions.runtime import Runtime
     from outdial.functions.server import serve as serve_app
-    from outdial.host.gateway.standalone import Alone
+    from outdial.host.gateway.standalone import StandaloneApp
 
-    source = read_source(supabase_dir())
+    source = read_source_tree(supabase_dir())
     if not SLUG.match(slug) or slug not in source.bundles:
         raise NoSuchThing(f"there is no function {slug!r} in supabase/functions; there are {', '.join(source.bundles)}")
     index, shared = source.bundles[slug].index, supabase_dir() / "functions" / SHARED
@@ -152,7 +152,7 @@ def serve_alone(slug: str, port: int, host: str, *, behind_proxy: bool, tell: Ca
     async def run() -> None:
         runtime = Runtime.from_env(os.environ, SystemClock())
         function = load_function(slug, index, shared if shared.is_dir() else None)
-        app = Alone(function, source.config(slug), runtime)
+        app = StandaloneApp(function, source.config(slug), runtime)
         await serve_app(app, host=host, port=port, behind_proxy=behind_proxy, on_ready=tell)
 
     uvloop.run(run())
@@ -167,7 +167,7 @@ class Offer:
     region: str = "local"
     address: str = ""
     behind_proxy: bool = False
-    certificate: Certificate | None = None
+    certificate: TlsCertificate | None = None
     local: bool = False
 
 
@@ -175,17 +175,17 @@ def run_host(offer: Offer, listener: socket.socket, tell: Callable[[list[str]], 
     """Serve on `listener` until a signal comes; `tell` is given the names of the functions."""
     import uvloop
 
-    from outdial.host.gateway.app import Place
+    from outdial.host.gateway.app import HostIdentity
     from outdial.host.gateway.main import LOCAL_REF, HostSettings, run_gateway
 
     directory = supabase_dir()
-    require_logins(read_source(directory), offer.logins)
+    require_logins(read_source_tree(directory), offer.logins)
     settings = HostSettings(
         directory,
         default_home(),
         offer.env,
         offer.logins,
-        Place(offer.region, offer.env.get(PROJECT_REF, "").strip() or LOCAL_REF),
+        HostIdentity(offer.region, offer.env.get(PROJECT_REF, "").strip() or LOCAL_REF),
         offer.address,
         offer.certificate,
         offer.behind_proxy,

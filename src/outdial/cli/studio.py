@@ -12,7 +12,7 @@ from outdial.cli.output import console
 from outdial.cli.serving import BehindProxy, Cert, Key
 from outdial.cli.signals import stop_event
 from outdial.cli.stack import environment, local_ports
-from outdial.host.gateway.tls import Certificate, certificate_of, open_listener
+from outdial.host.gateway.tls import TlsCertificate, certificate_of, open_listener
 from outdial.http import url_of
 from outdial.log import log_to_stderr
 from outdial.process import announce_ready
@@ -53,7 +53,7 @@ def studio(
 
 
 async def _serve(
-    env: Mapping[str, str], listener: socket.socket, certificate: Certificate | None, *, behind_proxy: bool
+    env: Mapping[str, str], listener: socket.socket, certificate: TlsCertificate | None, *, behind_proxy: bool
 ) -> None:
     from outdial.clock import SystemClock
     from outdial.studio.web.main import open_studio
@@ -77,7 +77,7 @@ async def _serve(
 
 @contextlib.asynccontextmanager
 async def _listening(
-    app: object, listener: socket.socket, certificate: Certificate | None, *, behind_proxy: bool
+    app: object, listener: socket.socket, certificate: TlsCertificate | None, *, behind_proxy: bool
 ) -> AsyncIterator[None]:
     import uvicorn
 

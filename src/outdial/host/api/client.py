@@ -28,7 +28,7 @@ class RequestRefused(HostError):
         self.status, self.message = status, message
 
 
-class Unreachable(HostError):
+class EnvironmentUnreachable(HostError):
     """The environment's management API does not answer."""
 
 
@@ -43,7 +43,7 @@ class DeployedFunction(msgspec.Struct):
     updated_at: int
 
 
-class KeptVersion(msgspec.Struct):
+class StoredVersion(msgspec.Struct):
     """A version of a function that the environment keeps; `error` tells why it was refused."""
 
     version: int
@@ -107,9 +107,9 @@ class ManagementClient:
         """Return every function that is deployed."""
         return _read(list[DeployedFunction], await self._ask("GET", "/functions"))
 
-    async def versions(self, slug: str) -> list[KeptVersion]:
+    async def versions(self, slug: str) -> list[StoredVersion]:
         """Return the versions of a function, the newest first."""
-        return _read(list[KeptVersion], await self._ask("GET", f"/functions/{slug}/versions"))
+        return _read(list[StoredVersion], await self._ask("GET", f"/functions/{slug}/versions"))
 
     async def download(self, slug: str) -> dict[str, bytes]:
         """Return the files of the version that is served, by path; raise BadUpload for a path that leads elsewhere."""
@@ -169,14 +169,14 @@ async def _answer(
                 raise RequestRefused(response.status, _message(response.status, await response.read()))
             yield response
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise Unreachable(f"no answer from {url}: {str(error) or type(error).__name__}") from error
+        raise EnvironmentUnreachable(f"no answer from {url}: {str(error) or type(error).__name__}") from error
 
 
 def _read(kind: type[Decoded], body: bytes) -> Decoded:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Unreachable(f"what answers there is no management API of Outdial: {error}") from error
+        raise EnvironmentUnreachable(f"what answers there is no management API of Outdial: {error}") from error
 
 
 def _message(status: int, body: bytes) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from outdial.db.host_store import ActiveFunction
-from outdial.host.api.management import ApiError, Call, Route, empty_answer, json_answer
+from outdial.host.api.management import ApiError, ApiRequest, ApiRoute, empty_response, json_response
 from outdial.host.deployments.deployer import Deployer
-from outdial.host.deployments.store import Store
+from outdial.host.deployments.store import DeploymentStore
 from outdial.host.deployments.upload import read_upload
-from outdial.host.wire.multipart import Part, read_form, write_form
+from outdial.host.wire.multipart import FormPart, read_form, write_form
 from outdial.http import Answer
 
 _BASE = "/v1/projects/{ref}/functions"
@@ -22,20 +22,20 @@ _NO_ESZIP = (
 )
 
 
-class Wanted(msgspec.Struct):
+class VersionChoice(msgspec.Struct):
     """One function of a bulk update: the version that was kept before, the newest without a number."""
 
     slug: str
     version: int | None = None
 
 
-class Change(msgspec.Struct):
+class FunctionPatch(msgspec.Struct):
     """What may be changed of a function without a deployment."""
 
     verify_jwt: bool
 
 
-class Target(msgspec.Struct):
+class RollbackRequest(msgspec.Struct):
     """Where a rollback goes, to the version before without a number."""
 
     version: int | None = None
@@ -45,32 +45,32 @@ class Target(msgspec.Struct):
 class FunctionRoutes:
     """Deploys, lists, changes, downloads, rolls back and deletes functions."""
 
-    store: Store
+    store: DeploymentStore
     deployer: Deployer
 
     @property
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[ApiRoute]:
         """What is answered, and by what."""
         one = _BASE + "/{slug}"
         return [
-            Route("POST", f"{_BASE}/deploy", self.deploy),
-            Route("GET", _BASE, self.list),
-            Route("PUT", _BASE, self.activate),
-            Route("POST", _BASE, self.refuse_eszip),
-            Route("GET", one, self.show),
-            Route("PATCH", one, self.change),
-            Route("DELETE", one, self.delete),
-            Route("GET", f"{one}/body", self.download),
-            Route("GET", f"{one}/versions", self.versions),
-            Route("POST", f"{one}/rollback", self.roll_back),
+            ApiRoute("POST", f"{_BASE}/deploy", self.deploy),
+            ApiRoute("GET", _BASE, self.list),
+            ApiRoute("PUT", _BASE, self.activate),
+            ApiRoute("POST", _BASE, self.refuse_eszip),
+            ApiRoute("GET", one, self.show),
+            ApiRoute("PATCH", one, self.change),
+            ApiRoute("DELETE", one, self.delete),
+            ApiRoute("GET", f"{one}/body", self.download),
+            ApiRoute("GET", f"{one}/versions", self.versions),
+            ApiRoute("POST", f"{one}/rollback", self.roll_back),
         ]
 
-    async def deploy(self, call: Call) -> Answer:
+    async def deploy(self, call: ApiRequest) -> Answer:
         """Keep what the form holds, and unless `bundleOnly` put it into service."""
         upload = read_upload(call.query.get("slug", ""), read_form(call.header("content-type"), call.body))
         if call.query.get("bundleOnly") != "true":
             await self.deployer.deploy(upload, call.token.name)
-            return json_answer(_shown(await self.store.function(upload.slug)), 201)
+            return json_response(_shown(await self.store.function(upload.slug)), 201)
         version, now = await self.store.keep(upload, call.token.name), self.store.clock.now()
         kept = ActiveFunction(
             upload.slug,
@@ -82,41 +82,41 @@ class FunctionRoutes:
             now,
             now,
         )
-        return json_answer(_shown(kept), 201)
+        return json_response(_shown(kept), 201)
 
-    async def activate(self, call: Call) -> Answer:
+    async def activate(self, call: ApiRequest) -> Answer:
         """Put several versions that were kept into service, all or none."""
-        wanted = call.read(list[Wanted])
+        wanted = call.read(list[VersionChoice])
         versions = {one.slug: one.version or await self._newest(one.slug) for one in wanted}
         await self.deployer.activate(versions)
-        return json_answer({"functions": [_shown(await self.store.function(slug)) for slug in versions]})
+        return json_response({"functions": [_shown(await self.store.function(slug)) for slug in versions]})
 
-    async def list(self, call: Call) -> Answer:
+    async def list(self, call: ApiRequest) -> Answer:
         """Tell of every function that is deployed."""
-        return json_answer([_shown(function) for function in await self.store.functions()])
+        return json_response([_shown(function) for function in await self.store.functions()])
 
-    async def show(self, call: Call) -> Answer:
+    async def show(self, call: ApiRequest) -> Answer:
         """Tell of one function."""
-        return json_answer(_shown(await self.store.function(call.names["slug"])))
+        return json_response(_shown(await self.store.function(call.names["slug"])))
 
-    async def change(self, call: Call) -> Answer:
+    async def change(self, call: ApiRequest) -> Answer:
         """Change `verify_jwt`."""
         slug = call.names["slug"]
         if "eszip" in call.header("content-type"):
             raise ApiError(400, "ESZIP_UNSUPPORTED", _NO_ESZIP)
-        await self.deployer.set_verify_jwt(slug, call.read(Change).verify_jwt)
+        await self.deployer.set_verify_jwt(slug, call.read(FunctionPatch).verify_jwt)
         return await self.show(call)
 
-    async def delete(self, call: Call) -> Answer:
+    async def delete(self, call: ApiRequest) -> Answer:
         """Take a function out of service."""
         await self.deployer.delete(call.names["slug"])
-        return empty_answer()
+        return empty_response()
 
-    async def refuse_eszip(self, call: Call) -> Answer:
+    async def refuse_eszip(self, call: ApiRequest) -> Answer:
         """Say how to deploy instead of with Docker."""
         raise ApiError(400, "ESZIP_UNSUPPORTED", _NO_ESZIP)
 
-    async def download(self, call: Call) -> Answer:
+    async def download(self, call: ApiRequest) -> Answer:
         """Send the files of the version that is served, as a form."""
         if "multipart/form-data" not in call.header("accept"):
             raise ApiError(406, "ESZIP_UNSUPPORTED", _NO_ESZIP)
@@ -125,16 +125,18 @@ class FunctionRoutes:
         content_type, body = write_form(_parts(function, files))
         return Answer(200, f"content-type: {content_type}\r\n".encode(), body)
 
-    async def versions(self, call: Call) -> Answer:
+    async def versions(self, call: ApiRequest) -> Answer:
         """Tell of every version of a function that is kept, the newest first."""
         rows = await self.store.versions(call.names["slug"])
-        return json_answer([{**asdict(row), "config": row.config and msgspec.json.decode(row.config)} for row in rows])
+        return json_response(
+            [{**asdict(row), "config": row.config and msgspec.json.decode(row.config)} for row in rows]
+        )
 
-    async def roll_back(self, call: Call) -> Answer:
+    async def roll_back(self, call: ApiRequest) -> Answer:
         """Put an earlier version into service."""
-        slug, target = call.names["slug"], call.read(Target) if call.body else Target()
+        slug, target = call.names["slug"], call.read(RollbackRequest) if call.body else RollbackRequest()
         number = await self.deployer.roll_back(slug, target.version)
-        return json_answer({"slug": slug, "version": number})
+        return json_response({"slug": slug, "version": number})
 
     async def _newest(self, slug: str) -> int:
         return (await self.store.versions(slug))[0].version
@@ -161,10 +163,10 @@ def _ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _parts(function: ActiveFunction, files: Mapping[str, bytes]) -> list[Part]:
+def _parts(function: ActiveFunction, files: Mapping[str, bytes]) -> list[FormPart]:
     metadata = msgspec.json.encode({"deno2_entrypoint_path": function.entrypoint_path})
     binary = {"Content-Type": "application/octet-stream"}
     return [
-        Part("metadata", metadata, headers={"Content-Type": "application/json"}),
-        *(Part("file", content, path, {**binary, "Supabase-Path": path}) for path, content in files.items()),
+        FormPart("metadata", metadata, headers={"Content-Type": "application/json"}),
+        *(FormPart("file", content, path, {**binary, "Supabase-Path": path}) for path, content in files.items()),
     ]

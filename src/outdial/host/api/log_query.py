@@ -67,7 +67,7 @@ class BadQuery(BadRequest):
         super().__init__(f"{what}. {_UNDERSTOOD}")
 
 
-class Place(NamedTuple):
+class LogCursor(NamedTuple):
     """Where a page of the log ends."""
 
     at: datetime
@@ -75,7 +75,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LogFilter:
     """Which entries of the log: those that fit all that is given. `since` is included, `until` is not.
 
     A status of 500 or more makes an invocation an error, one of 400 or more a warning. `requests` are the first and
@@ -96,9 +96,9 @@ class Wanted:
 class LogQuery:
     """What a query asks for; `whole` tells that it reads the table `logs`."""
 
-    wanted: Wanted
+    wanted: LogFilter
     newest_first: bool = True
-    after: Place | None = None
+    after: LogCursor | None = None
     limit: int = _USUAL_ROWS
     whole: bool = False
 
@@ -107,7 +107,7 @@ def read_query(sql: str) -> LogQuery:
     """Return what `sql` asks for; raise BadQuery, which says what is not understood."""
     clauses = _clauses_of(_tree_of(sql))
     _check_selection(clauses["select"])
-    query = _read_from(LogQuery(Wanted()), " ".join(_words(clauses["from"])))
+    query = _read_from(LogQuery(LogFilter()), " ".join(_words(clauses["from"])))
     for condition in _conditions_of(clauses["where"]) if "where" in clauses else ():
         query = _narrow(query, condition)
     return _read_end(query, " ".join(_words(clauses.get("order", []))), clauses.get("limit", []))
@@ -314,11 +314,11 @@ def _bound(query: LogQuery, sign: str, text: str) -> LogQuery:
     return replace(query, wanted=replace(wanted, until=min(moment, wanted.until or moment)))
 
 
-def _place_of(ms: str, same: Tree) -> Place:
+def _place_of(ms: str, same: Tree) -> LogCursor:
     match same:
         case ["tounixtimestamp64milli", ["timestamp"], "=", str(again), "and", "id", ">", str(entry)]:
             if ms.isdecimal() and again == ms and re.fullmatch(r"'[0-9a-f]{1,16}", entry):
-                return Place(datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(ms)), int(entry[1:], 16))
+                return LogCursor(datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(ms)), int(entry[1:], 16))
     raise BadQuery("the place that a page begins after is not understood")
 
 

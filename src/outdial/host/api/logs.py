@@ -10,9 +10,9 @@ from outdial.clock import Clock
 from outdial.db import host_logs as db
 from outdial.db.host_logs import FunctionStats, LogEntryRow
 from outdial.db.statements import Connection
-from outdial.host.api.log_query import BadRequest, Place, Wanted, read_moment, read_query
+from outdial.host.api.log_query import BadRequest, LogCursor, LogFilter, read_moment, read_query
 from outdial.host.api.log_rows import stats_row, table_row, whole_row
-from outdial.host.api.management import ApiError, json_answer
+from outdial.host.api.management import ApiError, json_response
 from outdial.http import Answer
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
@@ -43,7 +43,7 @@ class LogReader:
     ) -> None:
         self._transaction, self._clock, self._project_ref = transaction, clock, project_ref
 
-    async def newest(self, wanted: Wanted, limit: int, before: Place | None = None) -> list[LogEntryRow]:
+    async def newest(self, wanted: LogFilter, limit: int, before: LogCursor | None = None) -> list[LogEntryRow]:
         """Return up to `limit` entries, the newest first, of those before a place."""
         at, id = before or (None, None)
         async with self._reading() as connection:
@@ -51,7 +51,7 @@ class LogReader:
                 connection, **_filters(wanted), **_bounds(wanted), before_at=at, before_id=id, limit=limit
             )
 
-    async def after(self, wanted: Wanted, limit: int, place: Place | None = None) -> list[LogEntryRow]:
+    async def after(self, wanted: LogFilter, limit: int, place: LogCursor | None = None) -> list[LogEntryRow]:
         """Return up to `limit` entries, the oldest first, of those after a place."""
         at, id = place or (None, None)
         async with self._reading() as connection:
@@ -64,7 +64,7 @@ class LogReader:
         async with self._reading() as connection:
             return int((await db.LAST_LOG_ID.one(connection)).id)
 
-    async def follow(self, wanted: Wanted, after_id: int) -> AsyncIterator[list[LogEntryRow]]:
+    async def follow(self, wanted: LogFilter, after_id: int) -> AsyncIterator[list[LogEntryRow]]:
         """Yield what is written after the entry `after_id`, each entry once, second by second, without end.
 
         It comes as hosts write it, so that a batch is in the order of time and the whole need not be. The bounds of
@@ -106,7 +106,7 @@ class LogReader:
                     return ApiError(404, "NOT_FOUND", f"there is no endpoint {name}").answer()
         except BadRequest as error:
             return ApiError(400, "BAD_REQUEST", str(error)).answer()
-        return json_answer({"result": rows})
+        return json_response({"result": rows})
 
     async def _logs(self, query: Mapping[str, str]) -> list[dict[str, object]]:
         asked = read_query(query.get("sql", ""))
@@ -129,7 +129,7 @@ class LogReader:
         now = self._clock.now()
         return [stats_row(stats) for stats in await self.stats(now - length, now, slug=slug, span=span)]
 
-    async def _arrived(self, wanted: Wanted, after_id: int, seen: set[int]) -> Sequence[LogEntryRow]:
+    async def _arrived(self, wanted: LogFilter, after_id: int, seen: set[int]) -> Sequence[LogEntryRow]:
         async with self._reading() as connection:
             return await db.LIST_ARRIVED_LOG_ENTRIES.all(
                 connection, **_filters(wanted), after_id=after_id, seen=list(seen), limit=_MOST_ARRIVED
@@ -142,7 +142,7 @@ class LogReader:
             yield connection
 
 
-def _filters(wanted: Wanted) -> dict[str, Any]:
+def _filters(wanted: LogFilter) -> dict[str, Any]:
     first, last = wanted.requests or (None, None)
     return {
         "slug": wanted.slug,
@@ -155,5 +155,5 @@ def _filters(wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def _bounds(wanted: Wanted) -> dict[str, Any]:
+def _bounds(wanted: LogFilter) -> dict[str, Any]:
     return {"since": wanted.since, "until": wanted.until}

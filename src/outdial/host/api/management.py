@@ -13,13 +13,13 @@ import msgspec
 
 from outdial.db.host_store import FoundToken
 from outdial.host.api.tokens import TOKEN, AccessTokens, hash_of
-from outdial.host.deployments.errors import DeploymentError, NothingToGoBackTo, NothingToServe, VersionsRefused
-from outdial.host.deployments.secrets import BadSecret
+from outdial.host.deployments.errors import DeploymentError, FunctionNotFound, NoEarlierVersion, VersionsRefused
+from outdial.host.deployments.secrets import InvalidSecret
 from outdial.host.pool.token_bucket import Bucket
 from outdial.host.wire.config import MIB
 from outdial.host.wire.errors import BadConfig, HostError
 from outdial.host.wire.headers import value_of
-from outdial.host.wire.multipart import BadForm
+from outdial.host.wire.multipart import InvalidForm
 from outdial.host.wire.responses import header_lines
 from outdial.http import Answer, Head
 from outdial.log import log
@@ -47,11 +47,11 @@ class ApiError(HostError):
     def answer(self) -> Answer:
         """Return it as Supabase's clients expect it, with `code` and, in one line, `error` as elsewhere here."""
         body = {"message": self.message, "error": self.message.partition("\n")[0], "code": self.code}
-        return json_answer(body, self.status, {"sb-error-code": self.code, **self.headers})
+        return json_response(body, self.status, {"sb-error-code": self.code, **self.headers})
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiRequest:
     """One request: what its path holds by name, its query, its headers, its body, and whose token it came with."""
 
     names: Mapping[str, str]
@@ -72,16 +72,16 @@ class Call:
             raise ApiError(400, "INVALID_BODY", f"The body cannot be read: {error}") from error
 
 
-Handler = Callable[[Call], Awaitable[Answer]]
+RouteHandler = Callable[[ApiRequest], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ApiRoute:
     """A method and a path, in which {name} stands for one step of it."""
 
     method: str
     path: str
-    handler: Handler
+    handler: RouteHandler
 
     def matches(self, path: str) -> dict[str, str] | None:
         """Return what stands at the names of the path, None when it is another path."""
@@ -93,7 +93,7 @@ class Route:
 class ManagementApi:
     """Answers under /v1 whoever has an access token; `ref` is the only project there is."""
 
-    def __init__(self, ref: str, tokens: AccessTokens, routes: Iterable[Route]) -> None:
+    def __init__(self, ref: str, tokens: AccessTokens, routes: Iterable[ApiRoute]) -> None:
         self._ref, self._tokens, self._routes = ref, tokens, tuple(routes)
         self._now = asyncio.get_running_loop().time
         self._strangers = Bucket(STRANGERS_RATE, STRANGERS_BURST)
@@ -150,7 +150,7 @@ class ManagementApi:
             if names.get("ref", self._ref) != self._ref:
                 raise ApiError(404, "NOT_FOUND", f"Project not found: this host serves {self._ref} only")
             if route.method == head.method:
-                return await route.handler(Call(names, dict(parse_qsl(head.query)), head, body, token))
+                return await route.handler(ApiRequest(names, dict(parse_qsl(head.query)), head, body, token))
             elsewhere.append(route.method)
         if elsewhere:
             allow = {"allow": ", ".join(elsewhere)}
@@ -163,12 +163,12 @@ _UNAUTHORIZED: Final = ApiError(
 )
 
 
-def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """Return `value` as JSON. No browser has business here, so nothing allows one to read it (no CORS headers)."""
     return Answer(status, header_lines({**_JSON, **(headers or {})}), msgspec.json.encode(value, enc_hook=str))
 
 
-def empty_answer(status: int = 200) -> Answer:
+def empty_response(status: int = 200) -> Answer:
     """Return an answer without a body."""
     return Answer(status, b"")
 
@@ -183,13 +183,13 @@ def _error_of(error: Exception) -> ApiError | None:
     match error:
         case ApiError():
             return error
-        case NothingToServe():
+        case FunctionNotFound():
             return ApiError(404, "NOT_FOUND", str(error))
-        case NothingToGoBackTo():
+        case NoEarlierVersion():
             return ApiError(409, "NO_EARLIER_VERSION", str(error))
         case VersionsRefused():
             return ApiError(400, "VERSION_REFUSED", str(error))
-        case DeploymentError() | BadForm() | BadConfig() | BadSecret():
+        case DeploymentError() | InvalidForm() | BadConfig() | InvalidSecret():
             return ApiError(400, "INVALID_REQUEST", str(error))
         case HostError() | SettingError():
             return ApiError(500, "HOST_CANNOT", str(error))

@@ -8,8 +8,8 @@ import msgspec
 
 from outdial.auth.keys import LEGACY_NAME, ApiKey, KeyRing
 from outdial.clock import Clock
-from outdial.host.api.management import Call, Route, empty_answer, json_answer
-from outdial.host.deployments.secrets import Secrets
+from outdial.host.api.management import ApiRequest, ApiRoute, empty_response, json_response
+from outdial.host.deployments.secrets import SecretStore
 from outdial.http import Answer
 
 _ONE = "/v1/projects/{ref}"
@@ -18,7 +18,7 @@ _SHOWN_OF_A_SECRET_KEY = 14
 _LEGACY_NAMES = {"publishable": "anon", "secret": "service_role"}
 
 
-class Secret(msgspec.Struct):
+class SecretValue(msgspec.Struct):
     """A secret to set."""
 
     name: str
@@ -43,56 +43,56 @@ class ProjectRoutes:
     ref: str
     region: str
     keyring: KeyRing = field(repr=False)
-    secrets: Secrets
+    secrets: SecretStore
     logs: LogEndpoints
     clock: Clock
 
     @property
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[ApiRoute]:
         """What is answered, and by what."""
         return [
-            Route("GET", "/v1/projects", self.list),
-            Route("GET", _ONE, self.show),
-            Route("GET", f"{_ONE}/api-keys", self.api_keys),
-            Route("GET", _SECRETS, self.list_secrets),
-            Route("POST", _SECRETS, self.set_secrets),
-            Route("DELETE", _SECRETS, self.unset_secrets),
-            Route("POST", f"{_SECRETS}/reseal", self.reseal),
-            Route("GET", f"{_ONE}/analytics/endpoints/{{name}}", self.read_log),
+            ApiRoute("GET", "/v1/projects", self.list),
+            ApiRoute("GET", _ONE, self.show),
+            ApiRoute("GET", f"{_ONE}/api-keys", self.api_keys),
+            ApiRoute("GET", _SECRETS, self.list_secrets),
+            ApiRoute("POST", _SECRETS, self.set_secrets),
+            ApiRoute("DELETE", _SECRETS, self.unset_secrets),
+            ApiRoute("POST", f"{_SECRETS}/reseal", self.reseal),
+            ApiRoute("GET", f"{_ONE}/analytics/endpoints/{{name}}", self.read_log),
         ]
 
-    async def list(self, call: Call) -> Answer:
+    async def list(self, call: ApiRequest) -> Answer:
         """Tell of every project: of the one that is here."""
-        return json_answer([await self._project()])
+        return json_response([await self._project()])
 
-    async def show(self, call: Call) -> Answer:
+    async def show(self, call: ApiRequest) -> Answer:
         """Tell of the project."""
-        return json_answer(await self._project())
+        return json_response(await self._project())
 
-    async def api_keys(self, call: Call) -> Answer:
+    async def api_keys(self, call: ApiRequest) -> Answer:
         """Tell of the API keys. Those that open everything are never shown whole."""
-        return json_answer([_shown_key(key) for key in self.keyring.keys])
+        return json_response([_shown_key(key) for key in self.keyring.keys])
 
-    async def list_secrets(self, call: Call) -> Answer:
+    async def list_secrets(self, call: ApiRequest) -> Answer:
         """Tell of every secret by its digest."""
         found = await self.secrets.digests()
-        return json_answer([{"name": one.name, "value": one.digest, "updated_at": one.updated_at} for one in found])
+        return json_response([{"name": one.name, "value": one.digest, "updated_at": one.updated_at} for one in found])
 
-    async def set_secrets(self, call: Call) -> Answer:
+    async def set_secrets(self, call: ApiRequest) -> Answer:
         """Set secrets; functions that name them are started anew with them, without a deployment."""
-        await self.secrets.put({one.name: one.value for one in call.read(list[Secret])}, self.clock.now())
-        return empty_answer(201)
+        await self.secrets.put({one.name: one.value for one in call.read(list[SecretValue])}, self.clock.now())
+        return empty_response(201)
 
-    async def unset_secrets(self, call: Call) -> Answer:
+    async def unset_secrets(self, call: ApiRequest) -> Answer:
         """Drop secrets by name."""
         await self.secrets.drop(call.read(list[str]))
-        return empty_answer()
+        return empty_response()
 
-    async def reseal(self, call: Call) -> Answer:
+    async def reseal(self, call: ApiRequest) -> Answer:
         """Encrypt every secret with the first key, so that the others can go."""
-        return json_answer({"resealed": await self.secrets.reseal()})
+        return json_response({"resealed": await self.secrets.reseal()})
 
-    async def read_log(self, call: Call) -> Answer:
+    async def read_log(self, call: ApiRequest) -> Answer:
         """Ask the log."""
         return await self.logs.endpoint(call.names["name"], call.query)
 

@@ -16,7 +16,7 @@ _DIGITS = 16
 _DRAFT, _PASSAGE, _DIRECTORY, _FILE = 0o700, 0o755, 0o555, 0o444
 
 
-class Shelf:
+class BundleCache:
     """A directory of bundles, `<slug>/<version>-<sha256>`."""
 
     def __init__(self, directory: Path) -> None:

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from outdial.host.deployments.plan import Wanted
-from outdial.host.log.sink import Sink
+from outdial.host.deployments.plan import FunctionSpec
+from outdial.host.log.sink import LogSink
 from outdial.host.pool.handle import Spawner
 from outdial.host.pool.pool import Pool
 from outdial.host.pool.token_bucket import Bucket
@@ -18,10 +18,10 @@ _PROOFS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedFunction:
     """A function that takes requests."""
 
-    wanted: Wanted
+    wanted: FunctionSpec
     pool: Pool
     bucket: Bucket
 
@@ -46,7 +46,7 @@ class Served:
         return self.wanted.config
 
 
-class Catalogue:
+class FunctionCatalogue:
     """The functions that are served now.
 
     `uid_of` gives the system user that a function's workers run as; None leaves them as they are.
@@ -55,25 +55,25 @@ class Catalogue:
     def __init__(
         self,
         spawner: Spawner,
-        sink: Sink,
+        sink: LogSink,
         *,
         uid_of: Callable[[str], int | None] = lambda slug: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spawner, self._sink, self._uid_of, self._clock = spawner, sink, uid_of, clock
-        self._served: dict[str, Served] = {}
+        self._served: dict[str, ServedFunction] = {}
         self._swapping = asyncio.Lock()
         self._proofs = asyncio.Semaphore(_PROOFS_AT_ONCE)
         self._old: dict[asyncio.Task[None], Pool] = {}
 
-    def get(self, slug: str) -> Served | None:
+    def get(self, slug: str) -> ServedFunction | None:
         """Return what serves `slug` now, None when nothing does."""
         return self._served.get(slug)
 
-    def __iter__(self) -> Iterator[Served]:
+    def __iter__(self) -> Iterator[ServedFunction]:
         return iter(tuple(self._served.values()))
 
-    async def swap(self, changes: Mapping[str, Wanted | None], *, proved: bool) -> None:
+    async def swap(self, changes: Mapping[str, FunctionSpec | None], *, proved: bool) -> None:
         """Serve each of `changes` instead of what its slug had, all in one step; None takes the slug out of service.
 
         Unless they are `proved`, each is started and probed first; when one fails, nothing changes and BootFailed is
@@ -111,7 +111,7 @@ class Catalogue:
         pools = [*(one.pool for one in served.values()), *self._old.values()]
         await asyncio.gather(*(pool.drain(timeout_s) for pool in pools), *self._old)
 
-    async def _swap(self, changes: Mapping[str, Wanted | None], *, proved: bool) -> list[Pool]:
+    async def _swap(self, changes: Mapping[str, FunctionSpec | None], *, proved: bool) -> list[Pool]:
         fresh = {slug: self._pool(wanted) for slug, wanted in changes.items() if wanted is not None}
         if not proved:
             await self._prove_all(fresh)
@@ -119,14 +119,14 @@ class Catalogue:
             self._put(slug, wanted, fresh.get(slug))
         return list(fresh.values())
 
-    def _pool(self, wanted: Wanted) -> Pool:
+    def _pool(self, wanted: FunctionSpec) -> Pool:
         uid = self._uid_of(wanted.slug)
         return Pool(wanted.bundle, wanted.config, wanted.env, self._spawner, self._sink, uid=uid, clock=self._clock)
 
-    def _put(self, slug: str, wanted: Wanted | None, pool: Pool | None) -> None:
+    def _put(self, slug: str, wanted: FunctionSpec | None, pool: Pool | None) -> None:
         old = self._served.pop(slug, None)
         if wanted is not None and pool is not None:
-            self._served[slug] = Served(wanted, pool, _bucket(wanted.config, old))
+            self._served[slug] = ServedFunction(wanted, pool, _bucket(wanted.config, old))
         if old is not None:
             drain = asyncio.create_task(old.pool.drain(old.config.wall_clock_s, successor=pool), name=f"drain {slug}")
             self._old[drain] = old.pool
@@ -148,7 +148,7 @@ class Catalogue:
         raise BootFailed("\n".join(f"{slug}: {error}" for slug, error in failures.items()))
 
 
-def _bucket(config: FunctionConfig, old: Served | None) -> Bucket:
+def _bucket(config: FunctionConfig, old: ServedFunction | None) -> Bucket:
     # A deployment is no way around the limit.
     if old is not None and (old.bucket.rate, old.bucket.burst) == (config.rate_limit, config.bucket):
         return old.bucket

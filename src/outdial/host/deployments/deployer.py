@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from outdial.db.host_store import VersionRow
-from outdial.host.deployments.errors import NothingToGoBackTo, NothingToServe, VersionsRefused
-from outdial.host.deployments.plan import Planner, Wanted
-from outdial.host.deployments.pull import Pull
+from outdial.host.deployments.errors import FunctionNotFound, NoEarlierVersion, VersionsRefused
+from outdial.host.deployments.plan import FunctionSpec, ServingPlanner
+from outdial.host.deployments.pull import DeploymentSync
 from outdial.host.deployments.secrets import SecretsUnreadable
-from outdial.host.deployments.store import Store, Version
-from outdial.host.deployments.upload import Upload, check_webhook
+from outdial.host.deployments.store import DeployedVersion, DeploymentStore
+from outdial.host.deployments.upload import FunctionUpload, check_webhook
 from outdial.host.wire.errors import BadConfig, BootFailed
 from outdial.log import log
 
@@ -16,10 +16,10 @@ from outdial.log import log
 class Deployer:
     """Deploys, rolls back and deletes: one at a time on this host, and per function in the whole environment."""
 
-    def __init__(self, store: Store, planner: Planner, pull: Pull) -> None:
+    def __init__(self, store: DeploymentStore, planner: ServingPlanner, pull: DeploymentSync) -> None:
         self._store, self._planner, self._pull = store, planner, pull
 
-    async def deploy(self, upload: Upload, created_by: str) -> Version:
+    async def deploy(self, upload: FunctionUpload, created_by: str) -> DeployedVersion:
         """Keep a version and put it into service; raise DeploymentError when it is refused."""
         async with self._pull.lock:
             version = await self._store.keep(upload, created_by)
@@ -58,7 +58,7 @@ class Deployer:
         await self._pull_now()
 
     async def _activate(self, versions: Mapping[str, int]) -> None:
-        wanted: dict[str, Wanted] = {}
+        wanted: dict[str, FunctionSpec] = {}
         try:
             for slug, number in versions.items():
                 wanted[slug] = await self._wanted(slug, number)
@@ -72,18 +72,18 @@ class Deployer:
                 await self._store.refuse(slug, number, reason)
             raise VersionsRefused(versions, reason) from error
 
-    async def _wanted(self, slug: str, number: int) -> Wanted:
+    async def _wanted(self, slug: str, number: int) -> FunctionSpec:
         """Return how a version is to be served here."""
         if number == 0:
             wanted = await self._planner.from_source(slug)
             if wanted is None:
-                raise NothingToServe(f"the hosts' own source tree has no function {slug}")
+                raise FunctionNotFound(f"the hosts' own source tree has no function {slug}")
             return wanted
         row = next((row for row in await self._store.versions(slug) if row.version == number), None)
         if row is None:
-            raise NothingToServe(f"{slug} has no version {number}")
+            raise FunctionNotFound(f"{slug} has no version {number}")
         check_webhook(slug, row.verify_jwt)
-        version = Version(slug, number, row.entrypoint_path, row.verify_jwt, row.config, row.sha256)
+        version = DeployedVersion(slug, number, row.entrypoint_path, row.verify_jwt, row.config, row.sha256)
         return await self._planner.version(version)
 
     async def _pull_now(self) -> None:
@@ -94,7 +94,7 @@ class Deployer:
             log("deployments.pull_failed", level="error", error=error, reason=str(error))
 
 
-def _without_roots(text: str, wanted: Iterable[Wanted]) -> str:
+def _without_roots(text: str, wanted: Iterable[FunctionSpec]) -> str:
     """Return a traceback with the paths that the author of the functions knows."""
     for one in wanted:
         text = text.replace(f"{one.bundle.root}/", "")
@@ -106,5 +106,5 @@ def _previous(slug: str, rows: Sequence[VersionRow]) -> int:
     earlier = [row.version for row in rows if row.status == "superseded" and (active is None or row.version < active)]
     if not earlier:
         served = f"a version before {active}" if active else "any version"
-        raise NothingToGoBackTo(f"{slug} never served {served}; version 0 is what the hosts' own source trees have")
+        raise NoEarlierVersion(f"{slug} never served {served}; version 0 is what the hosts' own source trees have")
     return max(earlier)

@@ -16,15 +16,15 @@ class DeploymentError(HostError):
     """What was asked of a deployment cannot be done; nothing of what is served has changed."""
 
 
-class BadUpload(DeploymentError):
+class InvalidUpload(DeploymentError):
     """What was sent is no function that could be kept."""
 
 
-class NothingToServe(DeploymentError):
+class FunctionNotFound(DeploymentError):
     """There is no such function, or no such version of it."""
 
 
-class NothingToGoBackTo(DeploymentError):
+class NoEarlierVersion(DeploymentError):
     """No version of the function served before the one that is active."""
 
 

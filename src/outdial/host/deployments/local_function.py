@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from outdial.host.deployments.source import SHARED, read_source
+from outdial.host.deployments.source import SHARED, read_source_tree
 from outdial.host.wire.errors import HostError
-from outdial.host.wire.multipart import Part
+from outdial.host.wire.multipart import FormPart
 
 _ROOT = PurePosixPath("supabase")
 
@@ -29,7 +29,7 @@ class LocalFunction:
     table: Mapping[str, Any]
     files: Mapping[str, bytes] = field(repr=False)
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[FormPart]:
         """Return the fields of the form, as Supabase's command line sends them, with `config` as ours."""
         metadata = {
             "entrypoint_path": self.entrypoint_path,
@@ -37,8 +37,8 @@ class LocalFunction:
             "verify_jwt": self.verify_jwt,
             "config": self.table,
         }
-        files = [Part("file", content, path) for path, content in self.files.items()]
-        return [*files, Part("metadata", msgspec.json.encode(metadata))]
+        files = [FormPart("file", content, path) for path, content in self.files.items()]
+        return [*files, FormPart("metadata", msgspec.json.encode(metadata))]
 
 
 def local_functions(directory: Path, slugs: list[str]) -> list[LocalFunction]:
@@ -46,7 +46,7 @@ def local_functions(directory: Path, slugs: list[str]) -> list[LocalFunction]:
 
     Raises NoSuchFunction, and BadConfig for a config.toml that cannot be used.
     """
-    source = read_source(directory)
+    source = read_source_tree(directory)
     for slug in slugs:
         if slug not in source.bundles:
             known = ", ".join(source.bundles) or "none"

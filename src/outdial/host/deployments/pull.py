@@ -7,8 +7,8 @@ from datetime import timedelta
 from outdial.background import Repeating
 from outdial.db.host_store import CHANNEL
 from outdial.db.listen import Listener
-from outdial.host.deployments.catalogue import Catalogue
-from outdial.host.deployments.plan import Planner, Wanted
+from outdial.host.deployments.catalogue import FunctionCatalogue
+from outdial.host.deployments.plan import FunctionSpec, ServingPlanner
 from outdial.host.wire.errors import BootFailed
 from outdial.log import log
 
@@ -16,13 +16,13 @@ from outdial.log import log
 SAFETY_INTERVAL = timedelta(seconds=30)
 
 
-class Pull:
+class DeploymentSync:
     """A duty: looks up what is to be served, and changes what is not so.
 
     Whoever changes the catalogue otherwise holds `lock`, until the database says the same.
     """
 
-    def __init__(self, planner: Planner, catalogue: Catalogue) -> None:
+    def __init__(self, planner: ServingPlanner, catalogue: FunctionCatalogue) -> None:
         self._planner, self._catalogue = planner, catalogue
         self.lock = asyncio.Lock()
 
@@ -46,7 +46,7 @@ class Pull:
                 return sum([await self._swap_one(slug, wanted) for slug, wanted in changes.items()])
             return len(changes)
 
-    async def swap(self, changes: Mapping[str, Wanted | None], *, proved: bool = False) -> None:
+    async def swap(self, changes: Mapping[str, FunctionSpec | None], *, proved: bool = False) -> None:
         """Serve all of `changes` from one moment to the next, or none of them; for the holder of the lock.
 
         Raises BootFailed when one does not start.
@@ -57,19 +57,19 @@ class Pull:
         for slug, wanted in changes.items():
             log("deployments.serving", function=slug, version=None if wanted is None else wanted.version)
 
-    def new_among(self, wanted: Mapping[str, Wanted]) -> dict[str, Wanted]:
+    def new_among(self, wanted: Mapping[str, FunctionSpec]) -> dict[str, FunctionSpec]:
         """Return those of `wanted` that are not served as they are."""
         served = {one.slug: one.wanted for one in self._catalogue}
         return {slug: one for slug, one in wanted.items() if served.get(slug) != one}
 
-    async def _changes(self) -> dict[str, Wanted | None]:
+    async def _changes(self) -> dict[str, FunctionSpec | None]:
         planned = await self._planner.everything()
         for slug, reason in planned.unusable.items():
             log("deployments.unusable", level="error", function=slug, reason=reason)
         gone = {one.slug for one in self._catalogue} - planned.wanted.keys() - planned.unusable.keys()
         return {**self.new_among(planned.wanted), **dict.fromkeys(gone)}
 
-    async def _swap_one(self, slug: str, wanted: Wanted | None) -> int:
+    async def _swap_one(self, slug: str, wanted: FunctionSpec | None) -> int:
         try:
             await self.swap({slug: wanted})
         except BootFailed as error:
@@ -79,10 +79,10 @@ class Pull:
         return 1
 
 
-class Watch:
+class DeploymentListener:
     """Pulls whenever the database tells of a change, after each lost connection, and every so often."""
 
-    def __init__(self, pull: Pull, dsn: str, *, safety_interval: timedelta = SAFETY_INTERVAL) -> None:
+    def __init__(self, pull: DeploymentSync, dsn: str, *, safety_interval: timedelta = SAFETY_INTERVAL) -> None:
         self._repeating = Repeating("deployments", pull, safety_interval)
         self._listener = Listener(dsn, {CHANNEL: lambda _: self.wake()}, on_reconnect=self.wake)
 

@@ -32,7 +32,7 @@ _NONCE_BYTES = 12
 _KEY_FILE = "secrets.key"
 
 
-class BadSecret(HostError):
+class InvalidSecret(HostError):
     """A secret cannot be kept under this name, or with this value."""
 
 
@@ -41,7 +41,7 @@ class SecretsUnreadable(HostError):
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedSecret:
     """A secret as the database keeps it."""
 
     name: str
@@ -81,12 +81,12 @@ class SecretKeys:
             return cls.from_text(given)
         return cls(()) if home is None else cls.from_text(keep_text(home / _KEY_FILE, new_key()))
 
-    def seal(self, name: str, value: str) -> Sealed:
+    def seal(self, name: str, value: str) -> SealedSecret:
         """Encrypt a secret, which can be opened under the same name only; raise MissingSetting without a key."""
         if not self._ciphers:
             raise MissingSetting(SETTING, "32 random bytes in base64, the same on every host, to encrypt secrets with")
         nonce = os.urandom(_NONCE_BYTES)
-        return Sealed(name, nonce, self._ciphers[0].encrypt(nonce, value.encode(), name.encode()))
+        return SealedSecret(name, nonce, self._ciphers[0].encrypt(nonce, value.encode(), name.encode()))
 
     def open(self, row: SecretRow) -> str:
         """Decrypt a secret; raise SecretsUnreadable when no key fits, or when it is another name's."""
@@ -110,7 +110,7 @@ class SecretDigest:
 
 
 @dataclass(frozen=True, slots=True)
-class Secrets:
+class SecretStore:
     """The secrets of an environment, in its database; `learn` is told them each time that they are read."""
 
     database: Database
@@ -157,20 +157,20 @@ class Secrets:
 def check_secret(name: str, value: str) -> None:
     """Raise BadSecret for a name or a value that cannot be kept; the value is not quoted."""
     if len(name) > LONGEST_NAME or not _NAME.match(name):
-        raise BadSecret(
+        raise InvalidSecret(
             f"{name[:LONGEST_NAME]!r}: a name has letters, digits and _, {LONGEST_NAME} at most, no digit first"
         )
     if name.startswith(_RESERVED):
-        raise BadSecret(f"Env name cannot start with {_RESERVED}: {name}")
+        raise InvalidSecret(f"Env name cannot start with {_RESERVED}: {name}")
     if name in _OF_THE_PROCESS:
-        raise BadSecret(f"{name} is the same for every function, and cannot be a secret")
+        raise InvalidSecret(f"{name} is the same for every function, and cannot be a secret")
     if len(value) > LONGEST_VALUE:
-        raise BadSecret(f"{name}: a value has {LONGEST_VALUE} characters at most, this one has {len(value)}")
+        raise InvalidSecret(f"{name}: a value has {LONGEST_VALUE} characters at most, this one has {len(value)}")
     if "\0" in value:
-        raise BadSecret(f"{name}: the value holds a zero byte, which an environment cannot carry")
+        raise InvalidSecret(f"{name}: the value holds a zero byte, which an environment cannot carry")
 
 
-def _columns(sealed: Sequence[Sealed]) -> dict[str, list[Any]]:
+def _columns(sealed: Sequence[SealedSecret]) -> dict[str, list[Any]]:
     return {
         "names": [secret.name for secret in sealed],
         "nonces": [secret.nonce for secret in sealed],

@@ -14,7 +14,7 @@ SHARED = ("shared", "_shared")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceTree:
     """The functions of a source tree, by slug, and what its config.toml says."""
 
     bundles: Mapping[str, Bundle]
@@ -25,7 +25,7 @@ class Source:
         return self.configs.get(slug) or FunctionConfig()
 
 
-def read_source(directory: Path) -> Source:
+def read_source_tree(directory: Path) -> SourceTree:
     """Return what a directory like `supabase` has: `functions/<slug>/index.py`, or the entrypoint of config.toml.
 
     Raises BadConfig for a config.toml that cannot be used.
@@ -44,4 +44,4 @@ def read_source(directory: Path) -> Source:
         bundle = Bundle(slug, 0, directory, entrypoint)
         if config.enabled and SLUG.match(slug) and bundle.index.suffix == ".py" and bundle.index.is_file():
             bundles[slug] = bundle
-    return Source(bundles, configs)
+    return SourceTree(bundles, configs)

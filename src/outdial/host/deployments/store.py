@@ -11,15 +11,15 @@ from outdial.db import host_store as db
 from outdial.db.host_store import ActiveFunction, VersionRow
 from outdial.db.session import Database
 from outdial.db.statements import Connection
-from outdial.host.deployments.errors import NothingToServe
-from outdial.host.deployments.upload import Upload, check_webhook
+from outdial.host.deployments.errors import FunctionNotFound
+from outdial.host.deployments.upload import FunctionUpload, check_webhook
 
 # Of each function so many versions are kept to go back to.
 KEPT_VERSIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class DeployedVersion:
     """A version of a function as it can be served; `config` is JSON, None when the host's own counts."""
 
     slug: str
@@ -31,7 +31,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
+class DeploymentTransaction:
     """A transaction in which no other deployment touches the functions that it is about."""
 
     connection: Connection
@@ -46,19 +46,19 @@ class Switch:
         await db.SUPERSEDE.run(self.connection, slugs=list(versions))
         found = await db.ACTIVATE.run(self.connection, slugs=list(chosen), versions=list(chosen.values()))
         if found < len(chosen):
-            raise NothingToServe("Version not found")
+            raise FunctionNotFound("Version not found")
         await self._touch(versions, deleted=False)
 
     async def delete(self, slug: str) -> None:
         """Take a function out of service, on every host; raise NothingToServe when it is not deployed."""
         if not await db.SUPERSEDE.run(self.connection, slugs=[slug]):
-            raise NothingToServe("Function not found")
+            raise FunctionNotFound("Function not found")
         await self._touch([slug], deleted=True)
 
     async def set_verify_jwt(self, slug: str, verify_jwt: bool) -> None:
         """Change the check of tokens of the active version; raise NothingToServe when there is none."""
         if not await db.SET_VERIFY_JWT.run(self.connection, slug=slug, verify_jwt=verify_jwt):
-            raise NothingToServe("Function not found")
+            raise FunctionNotFound("Function not found")
         await self._touch([slug], deleted=False)
 
     async def _touch(self, slugs: Collection[str], *, deleted: bool) -> None:
@@ -67,13 +67,13 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class DeploymentStore:
     """What was deployed to an environment."""
 
     database: Database
     clock: Clock
 
-    async def keep(self, upload: Upload, created_by: str) -> Version:
+    async def keep(self, upload: FunctionUpload, created_by: str) -> DeployedVersion:
         """Keep a new version, of which nothing is served yet; raise BadUpload for a webhook that wants tokens."""
         now, config = self.clock.now(), None if upload.config is None else msgspec.json.encode(upload.config).decode()
         async with self.database.transaction() as connection:
@@ -102,7 +102,7 @@ class Store:
                 contents=list(upload.files.values()),
             )
             await db.FORGET_VERSIONS.run(connection, slug=upload.slug, keep=KEPT_VERSIONS)
-        return Version(upload.slug, opened.version, upload.entrypoint_path, verify_jwt, config, upload.digest)
+        return DeployedVersion(upload.slug, opened.version, upload.entrypoint_path, verify_jwt, config, upload.digest)
 
     async def functions(self) -> list[ActiveFunction]:
         """Return every function that is deployed, by its name."""
@@ -114,10 +114,10 @@ class Store:
         async with self.database.transaction() as connection:
             found = await db.ACTIVE_FUNCTIONS.maybe(connection, slug=slug)
         if found is None:
-            raise NothingToServe("Function not found")
+            raise FunctionNotFound("Function not found")
         return found
 
-    async def active(self) -> dict[str, Version | None]:
+    async def active(self) -> dict[str, DeployedVersion | None]:
         """Return the version to serve of each function that was deployed; None for one that was deleted since."""
         async with self.database.transaction() as connection:
             rows = await db.DEPLOYMENTS.all(connection)
@@ -128,7 +128,7 @@ class Store:
         async with self.database.transaction() as connection:
             rows = await db.VERSIONS.all(connection, slug=slug)
         if not rows:
-            raise NothingToServe("Function not found")
+            raise FunctionNotFound("Function not found")
         return rows
 
     async def files(self, slug: str, number: int) -> dict[str, bytes]:
@@ -142,16 +142,16 @@ class Store:
             await db.REFUSE.run(connection, slug=slug, version=number, error=reason.replace("\0", ""))
 
     @asynccontextmanager
-    async def switching(self, slugs: Collection[str]) -> AsyncIterator[Switch]:
+    async def switching(self, slugs: Collection[str]) -> AsyncIterator[DeploymentTransaction]:
         """Open a transaction that other deployments of these functions wait for; raise NothingToServe."""
         async with self.database.transaction() as connection:
             locked = {row.slug for row in await db.LOCK_FUNCTIONS.all(connection, slugs=list(slugs))}
             if missing := sorted(set(slugs) - locked):
-                raise NothingToServe(f"Function not found: {', '.join(missing)}")
-            yield Switch(connection, self.clock)
+                raise FunctionNotFound(f"Function not found: {', '.join(missing)}")
+            yield DeploymentTransaction(connection, self.clock)
 
 
-def _version(row: db.DeploymentRow) -> Version | None:
+def _version(row: db.DeploymentRow) -> DeployedVersion | None:
     if row.version is None or row.entrypoint_path is None or row.verify_jwt is None or row.sha256 is None:
         return None
-    return Version(row.slug, row.version, row.entrypoint_path, row.verify_jwt, row.config, row.sha256)
+    return DeployedVersion(row.slug, row.version, row.entrypoint_path, row.verify_jwt, row.config, row.sha256)

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from outdial.host.deployments.errors import BadUpload
+from outdial.host.deployments.errors import InvalidUpload
 from outdial.host.deployments.source import SHARED
 from outdial.host.wire.config import MIB, SLUG, FunctionConfig
-from outdial.host.wire.multipart import Part
+from outdial.host.wire.multipart import FormPart
 
 # Supabase's bound for a bundle (docs: Edge Functions, Limits).
 LARGEST = 20 * MIB
@@ -23,7 +23,7 @@ _WEBHOOK = "-webhook"
 _CONFIG_KEYS = {field.name for field in fields(FunctionConfig)} - {"enabled", "verify_jwt", "entrypoint"}
 
 
-class Metadata(msgspec.Struct):
+class UploadMetadata(msgspec.Struct):
     """The field `metadata` of a deployment, as Supabase's clients send it; `config` is ours: `[functions.<slug>]`."""
 
     entrypoint_path: str
@@ -34,7 +34,7 @@ class Metadata(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class FunctionUpload:
     """A version of a function as it was sent; paths are relative to the root of the project, with slashes.
 
     `config` is what a config.toml said of the function, None when none was sent; `verify_jwt` is None when nobody said.
@@ -56,7 +56,7 @@ class Upload:
         return sha256(msgspec.json.encode(made_of, order="deterministic")).hexdigest()
 
 
-def read_upload(slug: str, parts: Iterable[Part]) -> Upload:
+def read_upload(slug: str, parts: Iterable[FormPart]) -> FunctionUpload:
     """Return what the form of a deployment holds, its fields in any order.
 
     Raises BadUpload, and BadConfig for a `[functions.<slug>]` that cannot be used.
@@ -69,11 +69,11 @@ def read_upload(slug: str, parts: Iterable[Part]) -> Upload:
         elif part.name == "file" and part.filename is not None:
             _add(files, check_path(part.filename), part.content)
     if metadata is None:
-        raise BadUpload("The field metadata is missing")
+        raise InvalidUpload("The field metadata is missing")
     entrypoint = check_path(metadata.entrypoint_path)
     uploaded = _uploaded_config(slug, PurePosixPath(entrypoint), files)
     table = uploaded if metadata.config is None else metadata.config
-    upload = Upload(
+    upload = FunctionUpload(
         slug,
         metadata.name or slug,
         entrypoint,
@@ -89,7 +89,7 @@ def read_upload(slug: str, parts: Iterable[Part]) -> Upload:
 def check_slug(slug: str) -> None:
     """Raise BadUpload for what cannot be the name of a function."""
     if not SLUG.match(slug) or len(slug) > LONGEST_SLUG or slug in SHARED:
-        raise BadUpload(
+        raise InvalidUpload(
             f"Invalid Function name {slug[:LONGEST_SLUG]!r}. Must start with at least one letter, and only include "
             "alphanumeric characters, underscores, and hyphens. (^[A-Za-z][A-Za-z0-9_-]*$)"
         )
@@ -100,33 +100,33 @@ def check_path(path: str) -> str:
     steps = path.split("/")
     odd = not path.isprintable() or "\\" in path or len(path.encode()) > _LONGEST_PATH
     if odd or any(step in ("", ".", "..") or len(step.encode()) > _LONGEST_STEP for step in steps):
-        raise BadUpload(f"{path[:_LONGEST_PATH]!r} is not a path below the project's directory")
+        raise InvalidUpload(f"{path[:_LONGEST_PATH]!r} is not a path below the project's directory")
     return path
 
 
 def check_webhook(slug: str, verify_jwt: bool) -> None:
     """Raise BadUpload for a webhook that would refuse its own sender."""
     if verify_jwt and slug.endswith(_WEBHOOK):
-        raise BadUpload(
+        raise InvalidUpload(
             f"{slug} would answer 401 to every event: verify_jwt is on, and who sends to a webhook has no token of "
             f"this project. Set verify_jwt = false under [functions.{slug}] in supabase/config.toml, and let the "
             "function check the sender's signature itself"
         )
 
 
-def _read_metadata(content: bytes) -> Metadata:
+def _read_metadata(content: bytes) -> UploadMetadata:
     try:
-        return msgspec.json.decode(content, type=Metadata)
+        return msgspec.json.decode(content, type=UploadMetadata)
     except msgspec.MsgspecError as error:
-        raise BadUpload(f"The field metadata cannot be read: {error}") from error
+        raise InvalidUpload(f"The field metadata cannot be read: {error}") from error
 
 
 def _add(files: dict[str, bytes], path: str, content: bytes) -> None:
     # The Go client sends the entrypoint twice when a pattern of static_files matches it, too.
     if files.setdefault(path, content) != content:
-        raise BadUpload(f"{path} was sent twice, with different content")
+        raise InvalidUpload(f"{path} was sent twice, with different content")
     if len(files) > MOST_FILES:
-        raise BadUpload(f"A function has {MOST_FILES} files at most")
+        raise InvalidUpload(f"A function has {MOST_FILES} files at most")
 
 
 def _uploaded_config(slug: str, entrypoint: PurePosixPath, files: dict[str, bytes]) -> Mapping[str, Any] | None:
@@ -139,28 +139,28 @@ def _uploaded_config(slug: str, entrypoint: PurePosixPath, files: dict[str, byte
     try:
         table = tomllib.loads(content.decode()).get("functions", {}).get(slug, {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise BadUpload(f"config.toml cannot be read: {error}") from error
+        raise InvalidUpload(f"config.toml cannot be read: {error}") from error
     if not isinstance(table, dict):
-        raise BadUpload(f"config.toml: functions.{slug} is not a table")
+        raise InvalidUpload(f"config.toml: functions.{slug} is not a table")
     return table
 
 
-def _check(upload: Upload) -> None:
+def _check(upload: FunctionUpload) -> None:
     entrypoint = upload.entrypoint_path
     if not entrypoint.endswith(".py"):
-        raise BadUpload(
+        raise InvalidUpload(
             f"{entrypoint} is not a Python file: name it under [functions.{upload.slug}] in supabase/config.toml, "
             f'entrypoint = "./functions/{upload.slug}/index.py"'
         )
     if entrypoint not in upload.files:
-        raise BadUpload(f"{entrypoint}, the entrypoint, is not among the files that were sent")
+        raise InvalidUpload(f"{entrypoint}, the entrypoint, is not among the files that were sent")
     if "/" not in entrypoint:
-        raise BadUpload(f"{entrypoint}: a function lies in a directory of its own")
+        raise InvalidUpload(f"{entrypoint}: a function lies in a directory of its own")
     if (size := sum(map(len, upload.files.values()))) > LARGEST:
-        raise BadUpload(f"The files have {size} bytes, more than {LARGEST}")
+        raise InvalidUpload(f"The files have {size} bytes, more than {LARGEST}")
     for path in upload.files:
         if blocked := next((str(p) for p in PurePosixPath(path).parents if str(p) in upload.files), None):
-            raise BadUpload(f"{blocked} is both a file and the directory of {path}")
+            raise InvalidUpload(f"{blocked} is both a file and the directory of {path}")
     FunctionConfig.read(upload.slug, upload.config or {})
     if upload.verify_jwt is not None and not isinstance(upload.verify_jwt, bool):
-        raise BadUpload("verify_jwt must be true or false")
+        raise InvalidUpload("verify_jwt must be true or false")

@@ -24,7 +24,7 @@ _NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class SourceChanges:
     """What is not as it was: the `functions` whose files are others, which are all when a shared file is another.
 
     `listing` tells that config.toml is another, or that there are files more or less: there may be other functions.
@@ -34,7 +34,7 @@ class Changes:
     listing: bool = False
 
 
-class Sources:
+class SourceScanner:
     """The files of a directory like `supabase`: config.toml, and those under functions/, links followed.
 
     Left out are hidden files but for .env, what editors keep for themselves, and compiled files.
@@ -44,7 +44,7 @@ class Sources:
         self._config, self._functions = directory / "config.toml", directory / "functions"
         self._known = self._seen = self._scan()
 
-    def changes(self) -> Changes:
+    def changes(self) -> SourceChanges:
         """Return what has changed since the last call that told of anything.
 
         While files change from one call to the next nothing is told, so that who writes several is done.
@@ -52,16 +52,16 @@ class Sources:
         now = self._scan()
         settled, self._seen = now == self._seen, now
         if not settled or now == self._known:
-            return Changes()
+            return SourceChanges()
         (config, before), (new_config, after) = self._known, now
         self._known = now
-        return Changes(_difference(before, after), config != new_config or before.keys() != after.keys())
+        return SourceChanges(_difference(before, after), config != new_config or before.keys() != after.keys())
 
     def _scan(self) -> tuple[_Mark | None, _Files]:
         return _mark(self._config), dict(_files(self._functions, (), _NO_PARENTS))
 
 
-class Renewable(Protocol):
+class ReloadableFunctions(Protocol):
     """What serves the functions."""
 
     async def renew(self, slugs: Collection[str]) -> Mapping[str, BootFailed | None]:
@@ -69,10 +69,12 @@ class Renewable(Protocol):
         ...
 
 
-class Reload:
+class HotReload:
     """A duty: looks for changes, and brings what is served in line with them."""
 
-    def __init__(self, sources: Sources, catalogue: Renewable, read_listing: Callable[[], Awaitable[object]]) -> None:
+    def __init__(
+        self, sources: SourceScanner, catalogue: ReloadableFunctions, read_listing: Callable[[], Awaitable[object]]
+    ) -> None:
         self._sources, self._catalogue, self._read_listing = sources, catalogue, read_listing
 
     async def run_once(self) -> int:

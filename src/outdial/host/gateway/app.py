@@ -10,12 +10,12 @@ from typing import Final, Protocol
 from outdial.clock import Clock
 from outdial.domain.ids import new_id
 from outdial.functions.paths import HEALTH, PREFIX
-from outdial.host.deployments.catalogue import Served
-from outdial.host.gateway.operations import Operations
-from outdial.host.gateway.regions import Regions
+from outdial.host.deployments.catalogue import ServedFunction
+from outdial.host.gateway.operations import OperatorRoutes
+from outdial.host.gateway.regions import RegionRouter
 from outdial.host.gateway.tls import plain_http_answer
 from outdial.host.gateway.verify import JwtCheck
-from outdial.host.log.sink import InvocationRecord, Sink
+from outdial.host.log.sink import InvocationRecord, LogSink
 from outdial.host.wire import responses as answers
 from outdial.host.wire.headers import AnswerHeaders, for_function, value_of
 from outdial.host.wire.invocation import Invocation
@@ -34,16 +34,16 @@ _HOP_S: Final = 15.0
 _LONGEST_PATH: Final = 1024
 
 
-class Functions(Protocol):
+class FunctionDirectory(Protocol):
     """Which functions are served now."""
 
-    def get(self, slug: str) -> Served | None:
+    def get(self, slug: str) -> ServedFunction | None:
         """Return the function of that name, None when there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HostIdentity:
     """Where this host is: what its answers tell of it."""
 
     region: str = "local"
@@ -81,14 +81,14 @@ class Gateway:
 
     def __init__(
         self,
-        catalogue: Functions,
+        catalogue: FunctionDirectory,
         check: JwtCheck,
-        sink: Sink,
+        sink: LogSink,
         clock: Clock,
-        operations: Operations,
+        operations: OperatorRoutes,
         *,
-        place: Place = Place(),
-        regions: Regions | None = None,
+        place: HostIdentity = HostIdentity(),
+        regions: RegionRouter | None = None,
         behind_proxy: bool = False,
     ) -> None:
         self._catalogue, self._check, self._sink, self._clock = catalogue, check, sink, clock
@@ -124,7 +124,7 @@ class Gateway:
         self._tell(arrival, None, answer, "", "", 0, False)
         return answer
 
-    def _objection(self, head: Head, served: Served | None) -> Refusal | None:
+    def _objection(self, head: Head, served: ServedFunction | None) -> Refusal | None:
         if served is None:
             return answers.NOT_FOUND
         if head.method not in answers.METHODS:
@@ -167,14 +167,14 @@ class Gateway:
         execution_id = "" if isinstance(outcome, Overloaded | NotBooted) else outcome.execution_id
         return self._refuse(answers.refusal_of(outcome), arrival, served, execution_id)
 
-    async def _relay(self, regions: Regions, region: str, head: Head, body: bytes, arrival: _Arrival) -> Answer:
+    async def _relay(self, regions: RegionRouter, region: str, head: Head, body: bytes, arrival: _Arrival) -> Answer:
         served = self._catalogue.get(_slug(head.path))
         patience_s = _HOP_S + (served.config.wall_clock_s if served is not None else 0.0)
         answer = await regions.forward(region, head, body, arrival.id, patience_s)
         # The host that answered has told its own sink of it.
         return answer or self._refuse(answers.region_unreachable(region), arrival, served)
 
-    def _pass_on(self, answered: Answered, arrival: _Arrival, served: Served) -> Answer:
+    def _pass_on(self, answered: Answered, arrival: _Arrival, served: ServedFunction) -> Answer:
         request_line, execution_id = f"sb-request-id: {arrival.id}\r\n".encode("latin-1"), answered.execution_id
         lines = self._cleaner.clean(answered.headers, request_line)
         if lines is None:
@@ -185,7 +185,9 @@ class Gateway:
         self._tell(arrival, served, answer, "", execution_id, answered.cpu_us, answered.cold)
         return answer
 
-    def _refuse(self, refusal: Refusal, arrival: _Arrival, served: Served | None, execution_id: str = "") -> Answer:
+    def _refuse(
+        self, refusal: Refusal, arrival: _Arrival, served: ServedFunction | None, execution_id: str = ""
+    ) -> Answer:
         answer = refusal.answer(self._lines_of(arrival.id, execution_id))
         self._tell(arrival, served, answer, refusal.code, execution_id, 0, False)
         return answer
@@ -203,7 +205,7 @@ class Gateway:
     def _tell(
         self,
         arrival: _Arrival,
-        served: Served | None,
+        served: ServedFunction | None,
         answer: Answer,
         code: str,
         execution_id: str,

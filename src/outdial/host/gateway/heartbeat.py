@@ -6,7 +6,7 @@ from datetime import timedelta
 from outdial.clock import Clock
 from outdial.db import host_store as db
 from outdial.db.session import Database
-from outdial.host.gateway.regions import Peer
+from outdial.host.gateway.regions import PeerHost
 
 EVERY = timedelta(seconds=5)
 # A host that was not seen for three turns gets no request any more; after a day nobody remembers it.
@@ -14,10 +14,12 @@ _GONE_AFTER = EVERY * 3
 _FORGOTTEN_AFTER = timedelta(days=1)
 
 
-class Presence:
+class Heartbeat:
     """A duty: says that this host is there, at `address` in `region`, and gives the others to `renew`."""
 
-    def __init__(self, database: Database, clock: Clock, me: Peer, renew: Callable[[Sequence[Peer]], None]) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, me: PeerHost, renew: Callable[[Sequence[PeerHost]], None]
+    ) -> None:
         self._database, self._clock, self._me, self._renew = database, clock, me, renew
 
     async def run_once(self) -> int:
@@ -26,7 +28,7 @@ class Presence:
         async with self._database.transaction() as connection:
             await db.SEEN.run(connection, id=me.id, region=me.region, address=me.address, now=now)
             others = await db.OTHERS.all(connection, id=me.id, since=now - _GONE_AFTER)
-        self._renew([Peer(other.id, other.region, other.address) for other in others])
+        self._renew([PeerHost(other.id, other.region, other.address) for other in others])
         return len(others)
 
     async def leave(self) -> None:

@@ -25,7 +25,7 @@ READY_WITHIN_S = 90.0
 
 
 @dataclass(slots=True, eq=False)
-class Run:
+class GatewayRun:
     """One run of the gateway process; `ended` gives its exit status."""
 
     process: asyncio.subprocess.Process
@@ -51,7 +51,7 @@ class Run:
             self.process.send_signal(number)
 
 
-class Launcher:
+class GatewayLauncher:
     """Keeps one gateway serving on `listener`: a new one before the old one goes, and one in place of one that died.
 
     `command` starts a gateway that finds the listener by LISTENER_FD and tells by READY_FD when it serves. `grace_s`
@@ -70,8 +70,8 @@ class Launcher:
     ) -> None:
         self._command, self._listener, self._env = command, listener, env
         self._grace_s, self._retire_s = grace_s, retire_s
-        self._serving: Run | None = None
-        self._runs: set[Run] = set()
+        self._serving: GatewayRun | None = None
+        self._runs: set[GatewayRun] = set()
         self._retiring: set[asyncio.Task[None]] = set()
         self._pause_s = 0.0
 
@@ -104,7 +104,7 @@ class Launcher:
         finally:
             await self._end_all()
 
-    async def _launch(self, stop: asyncio.Event) -> Run | None:
+    async def _launch(self, stop: asyncio.Event) -> GatewayRun | None:
         """Start a gateway, and return it when it serves; None when it ended, took too long, or `stop` was set."""
         descriptor = self._listener.fileno()
         env = {**self._env, LISTENER_FD: str(descriptor)}
@@ -119,8 +119,8 @@ class Launcher:
         await run.stop(self._grace_s)
         return None
 
-    def _keep(self, process: asyncio.subprocess.Process) -> Run:
-        run = Run(process, asyncio.create_task(process.wait()), asyncio.get_running_loop().time())
+    def _keep(self, process: asyncio.subprocess.Process) -> GatewayRun:
+        run = GatewayRun(process, asyncio.create_task(process.wait()), asyncio.get_running_loop().time())
         self._runs.add(run)
         run.ended.add_done_callback(lambda _: self._runs.discard(run))
         return run

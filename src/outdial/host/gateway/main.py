@@ -24,28 +24,28 @@ from outdial.host.api.management import ManagementApi
 from outdial.host.api.project import ProjectRoutes
 from outdial.host.api.tokens import AccessTokens
 from outdial.host.deployments import watch
-from outdial.host.deployments.bundle_cache import Shelf
-from outdial.host.deployments.catalogue import Catalogue
+from outdial.host.deployments.bundle_cache import BundleCache
+from outdial.host.deployments.catalogue import FunctionCatalogue
 from outdial.host.deployments.deployer import Deployer
-from outdial.host.deployments.plan import Planner, Surroundings
-from outdial.host.deployments.pull import Pull, Watch
+from outdial.host.deployments.plan import HostEnvironment, ServingPlanner
+from outdial.host.deployments.pull import DeploymentListener, DeploymentSync
 from outdial.host.deployments.secrets import SETTING as SECRETS_KEY
-from outdial.host.deployments.secrets import SecretKeys, Secrets
-from outdial.host.deployments.store import Store
-from outdial.host.deployments.watch import Reload, Sources
+from outdial.host.deployments.secrets import SecretKeys, SecretStore
+from outdial.host.deployments.store import DeploymentStore
+from outdial.host.deployments.watch import HotReload, SourceScanner
 from outdial.host.gateway import heartbeat as presence
-from outdial.host.gateway.app import Gateway, Place
-from outdial.host.gateway.heartbeat import Presence
-from outdial.host.gateway.metrics import Metrics
-from outdial.host.gateway.operations import Operations
-from outdial.host.gateway.regions import Peer, Regions
-from outdial.host.gateway.tls import Certificate
+from outdial.host.gateway.app import Gateway, HostIdentity
+from outdial.host.gateway.heartbeat import Heartbeat
+from outdial.host.gateway.metrics import HostMetrics
+from outdial.host.gateway.operations import OperatorRoutes
+from outdial.host.gateway.regions import PeerHost, RegionRouter
+from outdial.host.gateway.tls import TlsCertificate
 from outdial.host.gateway.upstream import SETTING as AUTH_UPSTREAM
 from outdial.host.gateway.upstream import AuthUpstream
 from outdial.host.gateway.verify import JwtCheck
 from outdial.host.log.retention import LogRetention, retention_of
-from outdial.host.log.sink import Everywhere, Sink
-from outdial.host.log.terminal import Echo
+from outdial.host.log.sink import FanOutSink, LogSink
+from outdial.host.log.terminal import TerminalSink
 from outdial.host.log.writer import LogWriter
 from outdial.host.pool.pool import PoolStats
 from outdial.host.pool.zygote_supervisor import Nursery
@@ -80,9 +80,9 @@ class HostSettings:
     home: Path
     env: Mapping[str, str] = field(repr=False)
     database_urls: Mapping[str, str] = field(repr=False)
-    place: Place = field(default_factory=lambda: Place("local", LOCAL_REF))
+    place: HostIdentity = field(default_factory=lambda: HostIdentity("local", LOCAL_REF))
     address: str = ""
-    certificate: Certificate | None = None
+    certificate: TlsCertificate | None = None
     behind_proxy: bool = False
     local: bool = False
 
@@ -107,21 +107,21 @@ async def run_gateway(
         tls = settings.certificate.context() if settings.certificate is not None else None
         database = await stack.enter_async_context(_connected(settings.env))
         writer = await stack.enter_async_context(_writing(settings.env, database, clock))
-        metrics = Metrics(
+        metrics = HostMetrics(
             lambda: stats_of(catalogue),
             lambda: {(slug, str(what)): lost for (slug, what), lost in writer.dropped.items()},
         )
         metrics.start()
         stack.callback(metrics.stop)
-        sink = Everywhere(writer, metrics, *([Echo(sys.stderr.write)] if settings.local else []))
+        sink = FanOutSink(writer, metrics, *([TerminalSink(sys.stderr.write)] if settings.local else []))
         catalogue = await stack.enter_async_context(_catalogue(sink, deadline))
         management = await stack.enter_async_context(_deployments(settings, database, catalogue, writer, clock))
-        regions = Regions(settings.place.region, clock, _hop_key(settings.env))
+        regions = RegionRouter(settings.place.region, clock, _hop_key(settings.env))
         stack.push_async_callback(regions.close)
         check = await stack.enter_async_context(_check(settings.env, clock))
         place, behind_proxy = settings.place, settings.behind_proxy
         auth = await stack.enter_async_context(_auth(settings))
-        operations = Operations(metrics.render, lambda: numbers_of(catalogue), management, behind_proxy, auth)
+        operations = OperatorRoutes(metrics.render, lambda: numbers_of(catalogue), management, behind_proxy, auth)
         gateway = Gateway(
             catalogue, check, sink, clock, operations, place=place, regions=regions, behind_proxy=behind_proxy
         )
@@ -180,10 +180,10 @@ async def _writing(env: Mapping[str, str], database: Database, clock: Clock) -> 
 
 
 @asynccontextmanager
-async def _catalogue(sink: Sink, deadline: _Deadline) -> AsyncIterator[Catalogue]:
+async def _catalogue(sink: LogSink, deadline: _Deadline) -> AsyncIterator[FunctionCatalogue]:
     as_root = os.geteuid() == 0
     async with Nursery.running() as nursery:
-        catalogue = Catalogue(nursery, sink, uid_of=uid_of if as_root else lambda slug: None)
+        catalogue = FunctionCatalogue(nursery, sink, uid_of=uid_of if as_root else lambda slug: None)
         try:
             yield catalogue
         finally:
@@ -192,20 +192,20 @@ async def _catalogue(sink: Sink, deadline: _Deadline) -> AsyncIterator[Catalogue
 
 @asynccontextmanager
 async def _deployments(
-    settings: HostSettings, database: Database, catalogue: Catalogue, writer: LogWriter, clock: Clock
+    settings: HostSettings, database: Database, catalogue: FunctionCatalogue, writer: LogWriter, clock: Clock
 ) -> AsyncIterator[ManagementApi]:
     """Serve what is to be served while the block runs, and give the API that changes it."""
     env, place = settings.env, settings.place
     keys = SecretKeys.from_env(env, home=settings.home if settings.local else None)
-    store = Store(database, clock)
-    secrets = Secrets(database, keys, lambda values: writer.know_secrets(env, values.values()))
-    surroundings = Surroundings(env, settings.database_urls, place.region)
-    planner = Planner(store, secrets, Shelf(settings.home / "bundles"), settings.directory, surroundings)
-    pull = Pull(planner, catalogue)
+    store = DeploymentStore(database, clock)
+    secrets = SecretStore(database, keys, lambda values: writer.know_secrets(env, values.values()))
+    surroundings = HostEnvironment(env, settings.database_urls, place.region)
+    planner = ServingPlanner(store, secrets, BundleCache(settings.home / "bundles"), settings.directory, surroundings)
+    pull = DeploymentSync(planner, catalogue)
     await pull.start()
-    watching = Watch(pull, DatabaseUrls.from_env(env).host)
+    watching = DeploymentListener(pull, DatabaseUrls.from_env(env).host)
     await watching.start()
-    reloading = Reload(Sources(settings.directory), catalogue, pull.run_once) if settings.local else None
+    reloading = HotReload(SourceScanner(settings.directory), catalogue, pull.run_once) if settings.local else None
     try:
         async with _repeating("host.reload", reloading, watch.EVERY):
             functions = FunctionRoutes(store, Deployer(store, planner, pull))
@@ -219,13 +219,15 @@ async def _deployments(
 
 
 @asynccontextmanager
-async def _present(settings: HostSettings, database: Database, regions: Regions, clock: Clock) -> AsyncIterator[None]:
+async def _present(
+    settings: HostSettings, database: Database, regions: RegionRouter, clock: Clock
+) -> AsyncIterator[None]:
     """Let the other hosts know of this one while the block runs, and learn of them."""
     if not settings.address:
         yield
         return
-    me = Peer(str(uuid4()), settings.place.region, settings.address)
-    present = Presence(database, clock, me, regions.renew)
+    me = PeerHost(str(uuid4()), settings.place.region, settings.address)
+    present = Heartbeat(database, clock, me, regions.renew)
     async with _repeating("host.presence", present, presence.EVERY):
         yield
     try:
@@ -257,12 +259,12 @@ async def _repeating(name: str, duty: Duty | None, pause: timedelta) -> AsyncIte
         await repeating.stop()
 
 
-def stats_of(catalogue: Catalogue) -> dict[str, PoolStats]:
+def stats_of(catalogue: FunctionCatalogue) -> dict[str, PoolStats]:
     """Return what the pool of each function has."""
     return {served.slug: served.pool.stats() for served in catalogue}
 
 
-def numbers_of(catalogue: Catalogue) -> dict[str, object]:
+def numbers_of(catalogue: FunctionCatalogue) -> dict[str, object]:
     """Return how many workers and requests there are; the first two names are Supabase's (edge-runtime, metrics)."""
     stats = stats_of(catalogue)
     return {

@@ -60,7 +60,7 @@ _TOTALS: Final[Sequence[tuple[str, str, Callable[[_Sums], float]]]] = (
 )
 
 
-class Metrics:
+class HostMetrics:
     """A sink that counts. `pools` tells of the pool of each function that is served, `dropped` what the log lost.
 
     The function is "" for requests whose path names none. Durations are of requests that a worker had; how others

@@ -26,7 +26,7 @@ MANAGEMENT: Final = "/v1/"
 _HEALTHY: Final = json_answer({"message": "ok"})
 
 
-class Management(Protocol):
+class ManagementHandler(Protocol):
     """The management API under /v1, and the access tokens that open it."""
 
     def admit(self, head: Head) -> int | Answer:
@@ -43,7 +43,7 @@ class Management(Protocol):
 
 
 @dataclass(slots=True)
-class Operations:
+class OperatorRoutes:
     """Routes for operators. Numbers are for this machine, and for bearers of an access token.
 
     Behind a proxy every request seems to come from this machine, so that the token alone counts there. They carry no
@@ -52,7 +52,7 @@ class Operations:
 
     metrics: Callable[[], tuple[bytes, str]]
     numbers: Callable[[], dict[str, object]]
-    management: Management | None = None
+    management: ManagementHandler | None = None
     behind_proxy: bool = False
     auth: AuthUpstream | None = None
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import aiohttp
 
 from outdial.clock import Clock
-from outdial.host.gateway.relay import Relay
+from outdial.host.gateway.relay import HttpRelay
 from outdial.host.wire.headers import HOP, for_peer, value_of
 from outdial.http import Answer, Head
 from outdial.log import log
@@ -21,7 +21,7 @@ _MARK_IS_GOOD_FOR_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class PeerHost:
     """Another live host of the environment; `address` is its URL without a path."""
 
     id: str
@@ -30,7 +30,7 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class RequestOrigin:
     """Where a request that came over from another host had come in: its id there, and the client's address."""
 
     request_id: str
@@ -38,7 +38,7 @@ class Origin:
 
 
 @dataclass(slots=True)
-class Regions:
+class RegionRouter:
     """The regions of an environment, as this host sees them.
 
     `key` is a secret that all hosts share: with it, a host believes what another says of the request's origin. A mark
@@ -48,13 +48,13 @@ class Regions:
     region: str
     clock: Clock
     key: bytes = field(default=b"", repr=False)
-    _peers: dict[str, list[Peer]] = field(default_factory=dict)
-    _relay: Relay = field(default_factory=Relay)
+    _peers: dict[str, list[PeerHost]] = field(default_factory=dict)
+    _relay: HttpRelay = field(default_factory=HttpRelay)
     _turn: "count[int]" = field(default_factory=count)
 
-    def renew(self, peers: Iterable[Peer]) -> None:
+    def renew(self, peers: Iterable[PeerHost]) -> None:
         """Take `peers` for the hosts that live now; those of this region are not asked."""
-        found: dict[str, list[Peer]] = {}
+        found: dict[str, list[PeerHost]] = {}
         for peer in peers:
             if peer.region != self.region:
                 found.setdefault(peer.region, []).append(peer)
@@ -69,7 +69,7 @@ class Regions:
             region = parse_qs(head.query).get("forceFunctionRegion", [""])[-1]
         return region if region in self._peers else None
 
-    def origin(self, head: Head) -> Origin | None:
+    def origin(self, head: Head) -> RequestOrigin | None:
         """Return what another host says of where the request came in; None without a mark of a host that is fresh."""
         mark = value_of(head.headers, HOP)
         if not mark or not self.key:
@@ -80,7 +80,7 @@ class Regions:
         if not hmac.compare_digest(digest.encode(), self._sign(told).encode()):
             return None
         age = self._now_ms() - int(at_ms)
-        return Origin(request_id, client) if abs(age) < _MARK_IS_GOOD_FOR_MS else None
+        return RequestOrigin(request_id, client) if abs(age) < _MARK_IS_GOOD_FOR_MS else None
 
     async def forward(self, region: str, head: Head, body: bytes, request_id: str, timeout_s: float) -> Answer | None:
         """Return what a host of `region` answers; None when none of them can be reached, or the answer is lost.

@@ -13,7 +13,7 @@ _CONNECT_S: Final = 3.0
 _CLIENT_SETS: Final = ("accept", "accept-encoding", "content-type", "user-agent")
 
 
-class Relay:
+class HttpRelay:
     """Connections to other servers, opened when they are needed."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from outdial.host.wire.responses import Refusal, rate_limited, refusal_of
 from outdial.http import Answer, Head
 
 
-class Alone(App):
+class StandaloneApp(App):
     """Serves one function in this process, keeping to its `verify_jwt`, `rate_limit`, `max_body` and `wall_clock_s`.
 
     Memory, processor time and privileges are the container's to limit, and what is logged goes to standard error.

@@ -20,7 +20,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class TlsCertificate:
     """The files of a certificate chain and of its private key, both PEM."""
 
     chain: Path
@@ -44,13 +44,13 @@ def _no_password() -> str:
     raise ValueError("the key is encrypted; give it without a passphrase")
 
 
-def certificate_of(chain: Path | None, key: Path | None) -> Certificate | None:
+def certificate_of(chain: Path | None, key: Path | None) -> TlsCertificate | None:
     """Return the certificate that the two options name, None when neither is given; raise BadConfig for one alone."""
     if chain is None and key is None:
         return None
     if chain is None or key is None:
         raise BadConfig("a certificate needs its key and a key its certificate: give --cert and --key together")
-    return Certificate(chain, key)
+    return TlsCertificate(chain, key)
 
 
 def open_listener(host: str, port: int, *, tls: bool = False, behind_proxy: bool = False) -> socket.socket:

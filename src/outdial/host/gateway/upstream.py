@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from outdial.host.gateway.relay import Relay
+from outdial.host.gateway.relay import HttpRelay
 from outdial.host.wire.headers import for_function, for_peer
 from outdial.host.wire.responses import auth_unreachable
 from outdial.http import Answer, Head
@@ -26,7 +26,7 @@ class AuthUpstream:
 
     address: str
     behind_proxy: bool = False
-    _relay: Relay = field(default_factory=Relay)
+    _relay: HttpRelay = field(default_factory=HttpRelay)
 
     def __post_init__(self) -> None:
         if urlsplit(self.address).scheme not in ("http", "https") or not urlsplit(self.address).hostname:

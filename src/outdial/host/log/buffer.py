@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 Record = TypeVar("Record")
 
 
-class Buffer(Generic[Record]):
+class RecordBuffer(Generic[Record]):
     """Records in the order of their coming; when they weigh more than `most`, the oldest give way."""
 
     def __init__(self, most: int, weigh: Callable[[Record], int], on_loss: Callable[[Record], None]) -> None:
@@ -49,7 +49,7 @@ class Buffer(Generic[Record]):
             self._on_loss(record)
 
 
-class Allowance:
+class LogAllowance:
     """How much may be taken: `at_once`, which fills up again with `per_second`; `now` is in seconds, of any origin."""
 
     __slots__ = ("_at", "_at_once", "_left", "_per_second")

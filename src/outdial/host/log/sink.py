@@ -35,7 +35,7 @@ class InvocationRecord(NamedTuple):
     region: str
 
 
-class Sink(Protocol):
+class LogSink(Protocol):
     """Takes what is to be logged; never blocks, never raises."""
 
     def invocation(self, record: InvocationRecord) -> None:
@@ -51,7 +51,7 @@ class Sink(Protocol):
         ...
 
 
-class Discard:
+class NullSink:
     """Keeps nothing."""
 
     def invocation(self, record: InvocationRecord) -> None:
@@ -64,10 +64,10 @@ class Discard:
         """Do nothing."""
 
 
-class Everywhere:
+class FanOutSink:
     """Hands what it is told to several sinks."""
 
-    def __init__(self, *sinks: Sink) -> None:
+    def __init__(self, *sinks: LogSink) -> None:
         self._sinks = sinks
 
     def invocation(self, record: InvocationRecord) -> None:

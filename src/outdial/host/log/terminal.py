@@ -12,7 +12,7 @@ _LEVELS: Mapping[EventKind, Level] = {"boot": "debug", "boot_failed": "error", "
 _TAKEN = {"event", "level", "error"}
 
 
-class Echo:
+class TerminalSink:
     """A sink that shows; `write` is given each line with its end, and may fail."""
 
     def __init__(self, write: Callable[[str], object]) -> None:

@@ -19,7 +19,7 @@ from outdial.db import host_logs as db
 from outdial.db.session import Database
 from outdial.db.statements import Statement
 from outdial.functions.log import Redactor
-from outdial.host.log.buffer import Allowance, Buffer
+from outdial.host.log.buffer import LogAllowance, RecordBuffer
 from outdial.host.log.sink import EventKind, InvocationRecord
 from outdial.host.wire.frames import Level, Line
 from outdial.log import log
@@ -89,9 +89,9 @@ class LogWriter:
         seconds: Callable[[], float] = monotonic,
     ) -> None:
         self._database, self._clock, self._seconds = database, clock, seconds
-        self._invocations = Buffer[InvocationRecord](most_waiting, _weight_of_invocation, self._lose)
-        self._lines = Buffer[LineRecord](most_waiting, _weight_of_line, self._lose)
-        self._allowances: dict[str, Allowance] = {}
+        self._invocations = RecordBuffer[InvocationRecord](most_waiting, _weight_of_invocation, self._lose)
+        self._lines = RecordBuffer[LineRecord](most_waiting, _weight_of_line, self._lose)
+        self._allowances: dict[str, LogAllowance] = {}
         self.dropped: Counter[tuple[str, str]] = Counter()
         self._untold: Counter[tuple[str, str]] = Counter()
         self._flushes = Repeating("host.log_writer", self, _PAUSE)
@@ -132,7 +132,7 @@ class LogWriter:
         now, now_ms = self._seconds(), self._now_ms()
         allowance = self._allowances.get(slug)
         if allowance is None:
-            allowance = self._allowances[slug] = Allowance(LOG_AT_ONCE, LOG_PER_SECOND, now)
+            allowance = self._allowances[slug] = LogAllowance(LOG_AT_ONCE, LOG_PER_SECOND, now)
         for number, line in enumerate(lines):
             text = line.text[:LONGEST_LINE]
             if not allowance.take(len(text) + 100, now):
@@ -159,7 +159,9 @@ class LogWriter:
         written += await self._flush(self._invocations, db.INSERT_INVOCATIONS, self._encode_invocations, MOST_WAITING)
         return written + await self._flush(self._lines, db.INSERT_LOG_LINES, self._encode_lines, _TEXT_A_STEP)
 
-    async def _flush(self, buffer: Buffer[Record], insert: Statement[Any], encode: Encode[Record], weight: int) -> int:
+    async def _flush(
+        self, buffer: RecordBuffer[Record], insert: Statement[Any], encode: Encode[Record], weight: int
+    ) -> int:
         written, waiting = 0, len(buffer)
         # Not until it is empty: under load, steps would become smaller and smaller.
         while written < waiting and (records := buffer.take(_ENTRIES_A_STEP, weight)):

@@ -6,20 +6,27 @@ from dataclasses import dataclass
 from typing import Literal
 
 from outdial.host.manifests import knative, kubernetes
-from outdial.host.manifests.parts import Part, dialer_part, function_part, gateway_part, jobs_part, studio_part
+from outdial.host.manifests.components import (
+    ClusterComponent,
+    dialer_component,
+    function_component,
+    gateway_component,
+    jobs_component,
+    studio_component,
+)
 from outdial.host.manifests.pod import Object
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BadConfig
 
-Target = Literal["knative", "kubernetes"]
+ManifestTarget = Literal["knative", "kubernetes"]
 ACCOUNT = "outdial"
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class ClusterTarget:
     """Where it is to run: `target` decides what functions become, and `environment` is a label, for several of them."""
 
-    target: Target
+    target: ManifestTarget
     image: str
     namespace: str = "outdial"
     environment: str | None = None
@@ -27,7 +34,7 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class ManifestFile:
     """One file: its name without an ending, what its head says, and its objects in the order of applying."""
 
     name: str
@@ -35,18 +42,22 @@ class File:
     objects: tuple[Object, ...]
 
 
-def manifests(functions: Mapping[str, FunctionConfig], cluster: Cluster) -> list[File]:
+def manifests(functions: Mapping[str, FunctionConfig], cluster: ClusterTarget) -> list[ManifestFile]:
     """Return a file per part: the account, each enabled function, gateway, dialer and, where there is one, the studio
     with its jobs.
 
     Raises BadConfig for a function whose name or settings no cluster can have.
     """
     enabled = {slug: config for slug, config in sorted(functions.items()) if config.enabled}
-    parts = {slug: function_part(slug, config) for slug, config in enabled.items()}
-    others = [gateway_part(enabled), dialer_part(), *([studio_part(), jobs_part()] if cluster.with_studio else [])]
+    parts = {slug: function_component(slug, config) for slug, config in enabled.items()}
+    others = [
+        gateway_component(enabled),
+        dialer_component(),
+        *([studio_component(), jobs_component()] if cluster.with_studio else []),
+    ]
     _refuse_namesakes([*parts.values(), *others])
 
-    files = [File("service-account", (), (_account(),))]
+    files = [ManifestFile("service-account", (), (_account(),))]
     files += [_file(part, _function(part, enabled[slug], cluster)) for slug, part in parts.items()]
     files += [_file(part, kubernetes.deployed(part, cluster.image, ACCOUNT)) for part in others]
     for file in files:
@@ -55,14 +66,14 @@ def manifests(functions: Mapping[str, FunctionConfig], cluster: Cluster) -> list
     return files
 
 
-def _function(part: Part, config: FunctionConfig, cluster: Cluster) -> list[Object]:
+def _function(part: ClusterComponent, config: FunctionConfig, cluster: ClusterTarget) -> list[Object]:
     if cluster.target == "knative":
         return [knative.served(part, config, cluster.image, ACCOUNT)]
     return kubernetes.deployed(part, cluster.image, ACCOUNT)
 
 
-def _file(part: Part, objects: list[Object]) -> File:
-    return File(part.name, (*part.references.told(), *part.notes), tuple(objects))
+def _file(part: ClusterComponent, objects: list[Object]) -> ManifestFile:
+    return ManifestFile(part.name, (*part.references.told(), *part.notes), tuple(objects))
 
 
 def _account() -> Object:
@@ -77,14 +88,14 @@ def _account() -> Object:
     }
 
 
-def _place(made: Object, cluster: Cluster) -> None:
+def _place(made: Object, cluster: ClusterTarget) -> None:
     metadata = made["metadata"]
     metadata["namespace"] = cluster.namespace
     if cluster.environment is not None:
         metadata["labels"] = {**metadata["labels"], "app.kubernetes.io/instance": cluster.environment}
 
 
-def _refuse_namesakes(parts: list[Part]) -> None:
+def _refuse_namesakes(parts: list[ClusterComponent]) -> None:
     twice = [name for name, count in Counter(part.name for part in parts).items() if count > 1]
     if twice:
         raise BadConfig(f"two parts would be named {', '.join(twice)} in a cluster: rename a function")

@@ -6,12 +6,12 @@ over nodes) Knative either refuses or does itself.
 
 from math import ceil
 
-from outdial.host.manifests.parts import Part
+from outdial.host.manifests.components import ClusterComponent
 from outdial.host.manifests.pod import Object, container, labels, volumes
 from outdial.host.wire.config import FunctionConfig
 
 
-def served(part: Part, config: FunctionConfig, image: str, account: str) -> Object:
+def served(part: ClusterComponent, config: FunctionConfig, image: str, account: str) -> Object:
     """Return the Service of a function; its pods get at most `config.concurrency` requests at a time each."""
     scaling = {
         "min-scale": part.least,

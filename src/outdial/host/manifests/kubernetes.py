@@ -1,6 +1,6 @@
 """A part as objects of Kubernetes itself: pods that are replaced one by one, found, scaled and kept apart."""
 
-from outdial.host.manifests.parts import PORT, Part
+from outdial.host.manifests.components import PORT, ClusterComponent
 from outdial.host.manifests.pod import Object, container, labels, volumes
 
 # Until every node knows that a pod takes no more requests, it goes on answering.
@@ -9,7 +9,7 @@ _MARGIN_S = 5
 _BUSY_PERCENT = 80
 
 
-def deployed(part: Part, image: str, account: str) -> list[Object]:
+def deployed(part: ClusterComponent, image: str, account: str) -> list[Object]:
     """Return all objects of one part; a part that listens has a Service, one that may grow an autoscaler."""
     objects = [_deployment(part, image, account)]
     if part.listens:
@@ -19,12 +19,12 @@ def deployed(part: Part, image: str, account: str) -> list[Object]:
     return [*objects, _disruption_budget(part), _network_policy(part)]
 
 
-def _replicas(part: Part) -> int:
+def _replicas(part: ClusterComponent) -> int:
     # An autoscaler of Kubernetes starts no first pod.
     return max(1, part.least)
 
 
-def _deployment(part: Part, image: str, account: str) -> Object:
+def _deployment(part: ClusterComponent, image: str, account: str) -> Object:
     spec: Object = {
         "selector": {"matchLabels": labels(part)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
@@ -36,7 +36,7 @@ def _deployment(part: Part, image: str, account: str) -> Object:
     return _object("apps/v1", "Deployment", part, spec)
 
 
-def _pod(part: Part, image: str, account: str) -> Object:
+def _pod(part: ClusterComponent, image: str, account: str) -> Object:
     made = container(part, image)
     if part.listens:
         made["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", str(_LEAVE_S)]}}}
@@ -59,12 +59,12 @@ def _pod(part: Part, image: str, account: str) -> Object:
     }
 
 
-def _service(part: Part) -> Object:
+def _service(part: ClusterComponent) -> Object:
     port = {"name": "http", "port": 80, "targetPort": PORT}
     return _object("v1", "Service", part, {"selector": labels(part), "ports": [port]})
 
 
-def _autoscaler(part: Part) -> Object:
+def _autoscaler(part: ClusterComponent) -> Object:
     cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": _BUSY_PERCENT}}
     spec = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": part.name},
@@ -75,12 +75,12 @@ def _autoscaler(part: Part) -> Object:
     return _object("autoscaling/v2", "HorizontalPodAutoscaler", part, spec)
 
 
-def _disruption_budget(part: Part) -> Object:
+def _disruption_budget(part: ClusterComponent) -> Object:
     spec = {"maxUnavailable": 1, "selector": {"matchLabels": labels(part)}}
     return _object("policy/v1", "PodDisruptionBudget", part, spec)
 
 
-def _network_policy(part: Part) -> Object:
+def _network_policy(part: ClusterComponent) -> Object:
     spec = {
         "podSelector": {"matchLabels": labels(part)},
         "policyTypes": ["Ingress"],
@@ -89,5 +89,5 @@ def _network_policy(part: Part) -> Object:
     return _object("networking.k8s.io/v1", "NetworkPolicy", part, spec)
 
 
-def _object(version: str, kind: str, part: Part, spec: Object) -> Object:
+def _object(version: str, kind: str, part: ClusterComponent, spec: Object) -> Object:
     return {"apiVersion": version, "kind": kind, "metadata": {"name": part.name, "labels": labels(part)}, "spec": spec}

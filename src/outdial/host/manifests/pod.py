@@ -3,7 +3,7 @@
 from math import ceil
 from typing import Any
 
-from outdial.host.manifests.parts import PORT, Part
+from outdial.host.manifests.components import PORT, ClusterComponent
 
 Object = dict[str, Any]
 
@@ -13,12 +13,12 @@ USER = 10001
 WRITABLE = "/var/tmp"
 
 
-def labels(part: Part) -> dict[str, str]:
+def labels(part: ClusterComponent) -> dict[str, str]:
     """Return the labels by which a part's pods are found (Kubernetes docs: Recommended Labels)."""
     return {"app.kubernetes.io/name": "outdial", "app.kubernetes.io/component": part.name}
 
 
-def container(part: Part, image: str) -> Object:
+def container(part: ClusterComponent, image: str) -> Object:
     """Return a part's container, in the form that both Kubernetes and Knative take."""
     made = {"name": part.name, "image": image, "command": list(part.command), **part.references.env()}
     if part.listens:
@@ -47,7 +47,7 @@ _RESTRICTED: Object = {
 }
 
 
-def _resources(part: Part) -> Object:
+def _resources(part: ClusterComponent) -> Object:
     memory = f"{part.memory_mb}Mi"
     return {
         "requests": {"cpu": f"{250 * part.cores}m", "memory": memory},
@@ -55,7 +55,7 @@ def _resources(part: Part) -> Object:
     }
 
 
-def _probes(part: Part) -> Object:
+def _probes(part: ClusterComponent) -> Object:
     ask = {"httpGet": {"path": part.health, "port": PORT}}
     return {
         "startupProbe": {**ask, "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": ceil(part.boot_s) + 30},

@@ -16,7 +16,7 @@ CHECKS_TOKENS = ("SUPABASE_JWT_SECRET", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_S
 
 
 @dataclass(frozen=True, slots=True)
-class References:
+class SettingReferences:
     """What one container reads beside SETTINGS.
 
     `role` is the login that it has as SUPABASE_DB_URL, `roles` are others, under the names that `outdial db

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from outdial.host.log.sink import EventKind, Sink
+from outdial.host.log.sink import EventKind, LogSink
 from outdial.host.pool.spawning import Ended, WorkerOrder
 from outdial.host.pool.stats import Excess, Usage, Vitals
 from outdial.host.wire.errors import HostError
@@ -73,7 +73,7 @@ class Worker:
     """
 
     def __init__(
-        self, order: WorkerOrder, spawner: Spawner, sink: Sink, owner: Owner, clock: Callable[[], float]
+        self, order: WorkerOrder, spawner: Spawner, sink: LogSink, owner: Owner, clock: Callable[[], float]
     ) -> None:
         self.execution_id = order.execution_id
         self.state: State = "booting"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from outdial.host.deployments.environment import EXECUTION_ID
-from outdial.host.log.sink import Sink
+from outdial.host.log.sink import LogSink
 from outdial.host.pool.handle import Spawner, Worker
 from outdial.host.pool.scaling import Backoff, Crowding, Load, is_full, workers_to_start
 from outdial.host.pool.spawning import WorkerOrder
@@ -64,7 +64,7 @@ class Pool:
         config: FunctionConfig,
         env: Mapping[str, str],
         spawner: Spawner,
-        sink: Sink,
+        sink: LogSink,
         *,
         uid: int | None = None,
         clock: Callable[[], float] = time.monotonic,

@@ -15,12 +15,12 @@ _BOUNDARY = re.compile(
 _PARAMETER = re.compile(r";\s*(name|filename)=\"((?:[^\"\\]|\\.)*)\"", re.IGNORECASE)
 
 
-class BadForm(HostError):
+class InvalidForm(HostError):
     """The body is no multipart/form-data that could be read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FormPart:
     """One field of a form; `filename` is None for a plain value. Names of headers are in lower case."""
 
     name: str
@@ -29,21 +29,21 @@ class Part:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_form(content_type: str, body: bytes) -> list[Part]:
+def read_form(content_type: str, body: bytes) -> list[FormPart]:
     """Return the parts of a form in order; raise BadForm."""
     found = _BOUNDARY.match(content_type.strip())
     if found is None:
-        raise BadForm("The body must be multipart/form-data with a boundary")
+        raise InvalidForm("The body must be multipart/form-data with a boundary")
     delimiter = b"\r\n--" + (found[1] or found[2]).encode()
     _, *pieces = (b"\r\n" + body).split(delimiter, MOST_PARTS + 1)
     if len(pieces) > MOST_PARTS:
-        raise BadForm(f"The form has more than {MOST_PARTS} parts")
+        raise InvalidForm(f"The form has more than {MOST_PARTS} parts")
     if not pieces or not pieces[-1].startswith(b"--"):
-        raise BadForm("The form ends before its last boundary")
+        raise InvalidForm("The form ends before its last boundary")
     return [_read_part(piece) for piece in pieces[:-1]]
 
 
-def write_form(parts: Iterable[Part]) -> tuple[str, bytes]:
+def write_form(parts: Iterable[FormPart]) -> tuple[str, bytes]:
     """Return the content type and the body of a form; headers of a part come after those that it always has."""
     boundary = f"outdial-{secrets.token_hex(16)}"
     pieces = []
@@ -58,20 +58,20 @@ def write_form(parts: Iterable[Part]) -> tuple[str, bytes]:
     return f"multipart/form-data; boundary={boundary}", b"".join(pieces)
 
 
-def _read_part(piece: bytes) -> Part:
+def _read_part(piece: bytes) -> FormPart:
     head, blank, content = piece.partition(b"\r\n\r\n")
     padding, _, lines = head.partition(b"\r\n")
     if not blank or padding.strip(b" \t"):
-        raise BadForm("A part of the form has no headers")
+        raise InvalidForm("A part of the form has no headers")
     try:
         headers = dict(_header(line) for line in lines.decode().split("\r\n"))
     except UnicodeDecodeError:
-        raise BadForm("A part of the form has headers that are not UTF-8") from None
+        raise InvalidForm("A part of the form has headers that are not UTF-8") from None
     disposition = headers.get("content-disposition", "")
     parameters = {name.lower(): re.sub(r"\\(.)", r"\1", value) for name, value in _PARAMETER.findall(disposition)}
     if not disposition.lower().startswith("form-data") or "name" not in parameters:
-        raise BadForm("A part of the form has no name")
-    return Part(parameters["name"], content, parameters.get("filename"), headers)
+        raise InvalidForm("A part of the form has no name")
+    return FormPart(parameters["name"], content, parameters.get("filename"), headers)
 
 
 def _header(line: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from outdial.functions.paths import HEALTH
 from outdial.host.deployments.environment import worker_env
 from outdial.host.deployments.secrets import SETTING as DEPLOYED_SECRETS_KEY
-from outdial.host.manifests.references import CHECKS_TOKENS, References, checks_of
+from outdial.host.manifests.references import CHECKS_TOKENS, SettingReferences, checks_of
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BadConfig
 from outdial.settings import DialerSettings
@@ -29,7 +29,7 @@ _NAME = re.compile(r"[a-z]([a-z0-9-]{0,46}[a-z0-9])?\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ClusterComponent:
     """Pods of one kind: `command` as it is typed, `least` to `most` of them, each with `cores` to use at most.
 
     A part that `listens` answers at `health` while it is well; one that does not has no port, and nothing to probe.
@@ -37,7 +37,7 @@ class Part:
 
     name: str
     command: tuple[str, ...]
-    references: References
+    references: SettingReferences
     least: int
     most: int
     cores: int
@@ -49,14 +49,14 @@ class Part:
     notes: tuple[str, ...] = ()
 
 
-def function_part(slug: str, config: FunctionConfig) -> Part:
+def function_component(slug: str, config: FunctionConfig) -> ClusterComponent:
     """Return the pods of one function: what would be a worker on a host is a pod. Raises BadConfig."""
     # What no worker may have is refused here as well.
     worker_env(slug, config, {}, {config.database_role: "postgresql://"}, region="")
-    return Part(
+    return ClusterComponent(
         name=object_name(slug),
         command=("outdial", "functions", "serve", "--alone", slug, *_LISTEN),
-        references=References(config.database_role, secrets=(*config.secrets, *checks_of([config]))),
+        references=SettingReferences(config.database_role, secrets=(*config.secrets, *checks_of([config]))),
         least=config.min_workers,
         most=config.max_workers,
         cores=1,
@@ -66,14 +66,14 @@ def function_part(slug: str, config: FunctionConfig) -> Part:
     )
 
 
-def gateway_part(functions: Mapping[str, FunctionConfig]) -> Part:
+def gateway_component(functions: Mapping[str, FunctionConfig]) -> ClusterComponent:
     """Return the hosts that serve every function and take deployments, two for safety."""
     configs = functions.values()
     secrets = [name for config in configs for name in config.secrets]
-    return Part(
+    return ClusterComponent(
         name="outdial-gateway",
         command=("outdial", "serve", *_LISTEN),
-        references=References(
+        references=SettingReferences(
             "outdial_host",
             roles=tuple(sorted({config.database_role for config in configs})),
             secrets=(DEPLOYED_SECRETS_KEY, *secrets, *checks_of(configs)),
@@ -87,12 +87,12 @@ def gateway_part(functions: Mapping[str, FunctionConfig]) -> Part:
     )
 
 
-def dialer_part() -> Part:
+def dialer_component() -> ClusterComponent:
     """Return the dialers, two for safety; on a signal each waits for the requests that it has sent to Retell."""
-    return Part(
+    return ClusterComponent(
         name="outdial-dialer",
         command=("outdial", "dialer"),
-        references=References("outdial_dialer", roles=("outdial_webhook",), secrets=("RETELL_API_KEY*",)),
+        references=SettingReferences("outdial_dialer", roles=("outdial_webhook",), secrets=("RETELL_API_KEY*",)),
         least=2,
         most=2,
         cores=1,
@@ -106,12 +106,12 @@ def dialer_part() -> Part:
     )
 
 
-def jobs_part() -> Part:
+def jobs_component() -> ClusterComponent:
     """Return the workers of background jobs: imports, exports, and clearing away what is old."""
-    return Part(
+    return ClusterComponent(
         name="outdial-jobs",
         command=("outdial", "jobs"),
-        references=References("outdial_jobs"),
+        references=SettingReferences("outdial_jobs"),
         least=1,
         most=1,
         cores=1,
@@ -122,12 +122,12 @@ def jobs_part() -> Part:
     )
 
 
-def studio_part() -> Part:
+def studio_component() -> ClusterComponent:
     """Return the studio's pods. On plain Postgres they sign people in as well, with the login of outdial_auth."""
-    return Part(
+    return ClusterComponent(
         name="outdial-studio",
         command=("outdial", "studio", *_LISTEN),
-        references=References(
+        references=SettingReferences(
             "outdial_api",
             secrets=(*CHECKS_TOKENS, "OUTDIAL_STUDIO_SECRET", "OUTDIAL_ACCESS_TOKEN", "OUTDIAL_AUTH_DB_URL"),
         ),
