@@ -10,8 +10,8 @@ from fastapi.responses import HTMLResponse
 
 from outdial.studio.audit.service import AuditEntry, AuditFilters, list_entries
 from outdial.studio.members.service import list_members
-from outdial.studio.view.dates import day_of
 from outdial.studio.web.context import AtWork
+from outdial.studio.web.dates import day_of
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.paging import Asked, Page
 from outdial.studio.web.rendering import page

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel
 
 from outdial.db import studio_operations as db
 from outdial.db.statements import Connection
-from outdial.studio.view.dates import moment_of
+from outdial.studio.web.dates import moment_of
 from outdial.studio.web.paging import Asked, Page, cut
 
 Text = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]

@@ -29,8 +29,8 @@ from outdial.studio.calls.service import (
 from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
 from outdial.studio.campaign_contacts.service import digits_of
 from outdial.studio.view.badges import words
-from outdial.studio.view.dates import day_of
 from outdial.studio.web.context import AtWork, Workplace
+from outdial.studio.web.dates import day_of
 from outdial.studio.web.errors import InvalidInput, NotFound
 from outdial.studio.web.paging import Asked
 from outdial.studio.web.rendering import page

@@ -15,9 +15,9 @@ from outdial.domain.call import CallStatus
 from outdial.domain.outcome import Outcome
 from outdial.studio.calls.transcript import Turn, turns_of
 from outdial.studio.campaign_contacts.service import Moment, digits_of, find_campaign, object_of
-from outdial.studio.view.dates import moment_of
 from outdial.studio.view.decisions import explain_decision, explain_reason
 from outdial.studio.view.payloads import readable_body
+from outdial.studio.web.dates import moment_of
 from outdial.studio.web.errors import NotFound
 from outdial.studio.web.paging import Asked, Page, cut
 

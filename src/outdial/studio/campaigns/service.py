@@ -19,9 +19,9 @@ from outdial.db import studio_campaigns as db
 from outdial.db.statements import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallingHours
-from outdial.studio.audit.record import record
 from outdial.studio.campaigns.counts import CampaignCounter, Counts
 from outdial.studio.view.format import iso
+from outdial.studio.web.audit import record
 from outdial.studio.web.context import Workplace
 from outdial.studio.web.errors import Conflict, InvalidInput, NotFound
 from outdial.studio.web.paging import Asked, Page, cut

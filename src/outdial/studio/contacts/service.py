@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.db import people as db
 from outdial.db.statements import Connection
 from outdial.domain.phone import NoZone, Phone, zone_of
-from outdial.studio.audit.record import record
 from outdial.studio.campaign_contacts.service import digits_of
+from outdial.studio.web.audit import record
 from outdial.studio.web.context import Workplace
 from outdial.studio.web.errors import InvalidInput, NotFound, Outdated
 from outdial.studio.web.paging import Asked, Page, cut

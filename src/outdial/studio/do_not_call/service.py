@@ -17,9 +17,9 @@ from outdial.db import campaigns as campaigns_db
 from outdial.db import people as db
 from outdial.db.statements import Connection
 from outdial.domain.phone import InvalidPhone, parse_phone
-from outdial.studio.audit.record import record
 from outdial.studio.campaign_contacts.service import digits_of
 from outdial.studio.contacts.service import numbers_that_begin
+from outdial.studio.web.audit import record
 from outdial.studio.web.context import Workplace
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.paging import Asked, Page, cut

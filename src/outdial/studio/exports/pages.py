@@ -16,8 +16,8 @@ from outdial.studio.exports.api import file_answer
 from outdial.studio.exports.service import NewExport
 from outdial.studio.imports.service import list_imports
 from outdial.studio.view.badges import words
-from outdial.studio.view.dates import day_of
 from outdial.studio.web.context import AtWork
+from outdial.studio.web.dates import day_of
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.forms import Form, redirect, text
 from outdial.studio.web.paging import Asked

@@ -15,10 +15,10 @@ from outdial.db.statements import Connection
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ExportStatus
 from outdial.domain.outcome import Outcome
-from outdial.studio.audit.record import record
 from outdial.studio.campaign_contacts.service import find_campaign
-from outdial.studio.view.dates import moment_of
+from outdial.studio.web.audit import record
 from outdial.studio.web.context import Workplace
+from outdial.studio.web.dates import moment_of
 from outdial.studio.web.errors import Conflict, InvalidInput, NotFound
 from outdial.studio.web.paging import Asked, Page, cut
 

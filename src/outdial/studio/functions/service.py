@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.db import host_logs as logs_db
 from outdial.db import studio_operations as db
 from outdial.db.statements import Connection
-from outdial.studio.audit.record import record
 from outdial.studio.functions.operators import require_platform
+from outdial.studio.web.audit import record
 from outdial.studio.web.context import Workplace
 from outdial.studio.web.errors import Conflict, InvalidInput, NotFound, Unavailable
 from outdial.studio.web.paging import Asked, Page, cut

@@ -17,7 +17,7 @@ from outdial.db.statements import Connection
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ImportStatus
-from outdial.studio.audit.record import record
+from outdial.studio.web.audit import record
 from outdial.studio.web.context import Workplace
 from outdial.studio.web.errors import Conflict, InvalidInput, NotFound, TooLarge
 from outdial.studio.web.paging import Asked, Page, cut

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from outdial.studio.inbox import service as inbox
 from outdial.studio.inbox.service import EventFilters, EventSource, EventStatus, LedgerEvent, Replay
-from outdial.studio.view.dates import day_of
 from outdial.studio.web import forms
 from outdial.studio.web.context import AtWork
+from outdial.studio.web.dates import day_of
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.forms import Form
 from outdial.studio.web.paging import Asked, Page

@@ -10,10 +10,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from outdial.db import studio_operations as db
 from outdial.db.statements import Connection
-from outdial.studio.audit.record import record
-from outdial.studio.view.dates import moment_of
 from outdial.studio.view.payloads import readable_body
+from outdial.studio.web.audit import record
 from outdial.studio.web.context import Workplace
+from outdial.studio.web.dates import moment_of
 from outdial.studio.web.errors import NotFound
 from outdial.studio.web.paging import Asked, Page, cut
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db import studio_operations as db
 from outdial.db.statements import Connection
-from outdial.studio.audit.record import record
+from outdial.studio.web.audit import record
 from outdial.studio.web.context import MemberRole, Workplace
 from outdial.studio.web.errors import Conflict, Forbidden, InvalidInput, NotFound
 

@@ -12,7 +12,7 @@ from outdial.db import studio_operations as db
 from outdial.db.statements import Connection
 from outdial.domain.ids import new_id
 from outdial.domain.phone import InvalidPhone, parse_phone
-from outdial.studio.audit.record import record
+from outdial.studio.web.audit import record
 from outdial.studio.web.context import Member, Workplace
 from outdial.studio.web.errors import Conflict, InvalidInput, NotFound, Outdated
 from outdial.studio.web.preconditions import check_if_match, etag_of

@@ -10,10 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from outdial.studio.view import format as figures
 from outdial.studio.view.badges import look_of, outcome_look_of, words
-from outdial.studio.view.navigation import navigation
 from outdial.studio.web.assets import static_url
 from outdial.studio.web.context import Workplace
 from outdial.studio.web.flash import clear_flash, flash_of
+from outdial.studio.web.navigation import navigation
 
 TEMPLATES = Path(__file__).parents[1]
 
