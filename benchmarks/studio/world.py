@@ -9,7 +9,7 @@ import asyncpg
 from benchmarks.dial import campaign
 from outdial.auth import mint_jwt
 from outdial.auth.keys import LOCAL_JWT_SECRET
-from outdial.studio.web.sessions import COOKIE, Sealer, Session
+from outdial.studio.web.sessions import COOKIE, CookieSealer, StudioSession
 from outdial.studio.web.settings import LOCAL_SECRET
 
 CAMPAIGN: Final = campaign.MEASURED
@@ -53,14 +53,14 @@ def cookie() -> str:
     """Return the Cookie header of the viewer's browser."""
     expires = int((datetime.now(UTC) + _LIFE).timestamp())
     claims = {"sub": str(_USER), "role": "authenticated", "aud": "authenticated", "exp": expires}
-    session = Session.begin(
+    session = StudioSession(
         access_token=mint_jwt(LOCAL_JWT_SECRET, {**claims, "email": "viewer@example.com"}),
         refresh_token="benchmark",
         expires_at=expires,
         user_id=str(_USER),
         email="viewer@example.com",
     )
-    return f"{COOKIE}={Sealer((LOCAL_SECRET,)).seal(COOKIE, session)}"
+    return f"{COOKIE}={CookieSealer((LOCAL_SECRET,)).seal(COOKIE, session)}"
 
 
 CONTACTS = """

@@ -5,20 +5,20 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from outdial.studio.web.sessions import Renew
+from outdial.studio.web.sessions import RenewSession
 from tests.support.postgres import Scratch
 from tests.support.studio import BrowserFor, ClientFor, Served, serve_studio, unchanged
 from tests.support.two_organizations import World, create_world
 
 
 @pytest.fixture
-def renew() -> Renew:
+def renew() -> RenewSession:
     """How sessions are renewed; a test that is about it has its own."""
     return unchanged
 
 
 @pytest.fixture
-async def studio_app(database: Scratch, renew: Renew) -> AsyncIterator[Served]:
+async def studio_app(database: Scratch, renew: RenewSession) -> AsyncIterator[Served]:
     """The studio on a cloned database, logged in as outdial_api."""
     async with serve_studio(database, renew) as served:
         yield served

@@ -10,7 +10,7 @@ from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.db.statements import Connection
 from outdial.studio.campaigns import counts as campaign_counts
-from outdial.studio.campaigns.counts import CampaignCounter, Counts
+from outdial.studio.campaigns.counts import CampaignCounter, CampaignCounts
 from tests.support.factories import NOW, create_calling, create_campaign, create_campaign_contact, create_member
 from tests.support.postgres import Scratch
 from tests.support.two_organizations import World
@@ -24,10 +24,10 @@ class Slow:
     def __init__(self, clock: VirtualClock, takes: timedelta) -> None:
         self.clock, self.takes, self.done = clock, takes, 0
 
-    async def __call__(self, _: Connection, ids: list[UUID]) -> dict[UUID, Counts]:
+    async def __call__(self, _: Connection, ids: list[UUID]) -> dict[UUID, CampaignCounts]:
         self.done += 1
         self.clock.advance(self.takes)
-        return {id: Counts(contacts={"pending": self.done}) for id in ids}
+        return {id: CampaignCounts(contacts={"pending": self.done}) for id in ids}
 
 
 @pytest.mark.parametrize(
@@ -92,4 +92,4 @@ async def test_the_counts_of_another_organization_are_empty_whatever_is_asked(
 
     assert seen[own.id] == every[own.id] == every[other.id]
     assert (seen[own.id].contacts, seen[own.id].outcomes) == ({"pending": 1, "calling": 1}, {"busy": 1})
-    assert seen[other.id] == Counts()
+    assert seen[other.id] == CampaignCounts()

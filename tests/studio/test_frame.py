@@ -10,7 +10,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus
 from outdial.domain.outcome import Outcome
 from outdial.studio.view import format as figures
-from outdial.studio.view.badges import look_of, outcome_look_of
+from outdial.studio.view.badges import badge_for_outcome, badge_for_status
 from outdial.studio.web.rendering import environment
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import World
@@ -25,12 +25,12 @@ def render(source: str, **values: object) -> str:
 
 def test_every_status_and_outcome_looks_different_without_its_colour() -> None:
     for kind in (CampaignStatus, ContactStatus, CallStatus):
-        looks = [look_of(status) for status in kind]
+        looks = [badge_for_status(status) for status in kind]
         assert len({look.label for look in looks}) == len(looks)
         assert all(look.mark for look in looks)
-    outcomes = [outcome_look_of(outcome) for outcome in Outcome]
+    outcomes = [badge_for_outcome(outcome) for outcome in Outcome]
     assert len({look.label for look in outcomes}) == len(outcomes)
-    assert look_of("never_heard_of").label == "Never heard of"
+    assert badge_for_status("never_heard_of").label == "Never heard of"
 
 
 def test_what_is_shown_is_escaped_wherever_it_comes_from() -> None:

@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestServer
 
 from outdial.auth import User
 from outdial.auth.caller import Caller
-from outdial.studio.functions.operators import is_operator_of_platform
-from outdial.studio.web.context import Member
+from outdial.studio.functions.operators import is_platform_operator
+from outdial.studio.web.context import StudioCaller
 from outdial.studio.web.settings import StudioSettings
 from tests.support.factories import NOW
 from tests.support.studio import BrowserFor, ClientFor, Served
@@ -117,10 +117,10 @@ async def test_elsewhere_an_owner_needs_to_be_named(
 ) -> None:
     studio = replace(studio_app.studio, settings=replace(REMOTE, operators=operators))
     user = User(uuid4(), "Ada@example.com", "authenticated", app_metadata, {"role": "platform"})
-    member = Member(studio, Caller("user", "authenticated", {}, user))
+    member = StudioCaller(studio, Caller("user", "authenticated", {}, user))
 
-    assert is_operator_of_platform(member, "owner") is expected
-    assert is_operator_of_platform(Member(studio, Caller("secret", "service_role", {})), "owner")
+    assert is_platform_operator(member, "owner") is expected
+    assert is_platform_operator(StudioCaller(studio, Caller("secret", "service_role", {})), "owner")
 
 
 @dataclass

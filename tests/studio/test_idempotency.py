@@ -9,9 +9,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from outdial.db.statements import Connection
-from outdial.studio.web.context import AtWork
-from outdial.studio.web.errors import Conflict
-from outdial.studio.web.preconditions import IdempotencyKey, created_once
+from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.errors import ResourceConflict
+from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response
 from tests.support.studio import ClientFor, Served
 from tests.support.two_organizations import World
 
@@ -41,7 +41,7 @@ def things(studio_app: Served) -> Things:
     things, router = Things(), APIRouter()
 
     @router.post("/api/v1/organizations/{organization_id}/things", status_code=201)
-    async def create(at: AtWork, request: Request, new: NewThing, key: IdempotencyKey = None) -> Response:
+    async def create(at: CurrentOrganization, request: Request, new: NewThing, key: IdempotencyKey = None) -> Response:
         async def make(connection: Connection) -> Thing:
             things.begun.set()
             await things.may_end.wait()
@@ -50,7 +50,7 @@ def things(studio_app: Served) -> Things:
             things.made.append(new.name)
             return Thing(id=uuid4(), name=new.name)
 
-        return await created_once(at, request, key, make)
+        return await idempotent_response(at, request, key, make)
 
     studio_app.app.include_router(router)
     return things
@@ -118,7 +118,7 @@ async def test_a_creation_that_fails_leaves_the_key_free(
     client_for: ClientFor, things: Things, url: str, operator: UUID
 ) -> None:
     client = await client_for(operator)
-    things.failure = Conflict("Not now")
+    things.failure = ResourceConflict("Not now")
     assert (await client.post(url, json={"name": "a"}, headers={"idempotency-key": "k"})).status_code == 409
     things.failure = None
     assert (await client.post(url, json={"name": "a"}, headers={"idempotency-key": "k"})).status_code == 201

@@ -9,8 +9,15 @@ import pytest
 
 from outdial.auth.client import Answer, AuthUnavailable, BadCredentials, SignedIn
 from outdial.clock import VirtualClock
-from outdial.studio.web.sessions import COOKIE, Ended, Renew, Renewal, Session, Undecided
-from outdial.studio.web.token_refresh import EARLY, Refresher
+from outdial.studio.web.sessions import (
+    COOKIE,
+    RenewalUnavailable,
+    RenewSession,
+    SessionEnded,
+    SessionRenewal,
+    StudioSession,
+)
+from outdial.studio.web.token_refresh import EARLY, TokenRefresher
 from tests.support.factories import NOW
 from tests.support.studio import BrowserFor, Served
 from tests.support.two_organizations import World
@@ -31,8 +38,8 @@ class Auth:
 NEW = SignedIn("new access", "new refresh", NOW + timedelta(hours=2), UUID(int=1), "ada@example.com")
 
 
-def session(*, lives: timedelta) -> Session:
-    return Session.begin(
+def session(*, lives: timedelta) -> StudioSession:
+    return StudioSession(
         access_token="access",
         refresh_token="refresh",
         expires_at=int((NOW + lives).timestamp()),
@@ -43,7 +50,7 @@ def session(*, lives: timedelta) -> Session:
 
 async def test_many_requests_at_once_renew_a_session_once() -> None:
     auth, old = Auth(NEW), session(lives=timedelta(seconds=5))
-    refresher = Refresher(auth, VirtualClock(NOW))
+    refresher = TokenRefresher(auth, VirtualClock(NOW))
     waiting = [asyncio.create_task(refresher.current(old)) for _ in range(5)]
     await asyncio.sleep(0)
     auth.may_answer.set()
@@ -53,47 +60,47 @@ async def test_many_requests_at_once_renew_a_session_once() -> None:
 
     assert auth.asked == ["refresh"]
     assert len(set(renewed)) == 1
-    assert isinstance(renewed[0], Session)
+    assert isinstance(renewed[0], StudioSession)
     assert (renewed[0].access_token, renewed[0].refresh_token) == ("new access", "new refresh")
     assert renewed[0].csrf == old.csrf
 
 
 async def test_a_request_that_is_given_up_does_not_spoil_it_for_the_others() -> None:
     auth, old = Auth(NEW), session(lives=timedelta(0))
-    refresher = Refresher(auth, VirtualClock(NOW))
+    refresher = TokenRefresher(auth, VirtualClock(NOW))
     first, second = (asyncio.create_task(refresher.current(old)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     auth.may_answer.set()
-    assert isinstance(await second, Session)
+    assert isinstance(await second, StudioSession)
 
 
 async def test_a_token_that_is_good_for_a_while_is_left_alone() -> None:
     auth, fresh = Auth(NEW), session(lives=EARLY + timedelta(seconds=1))
-    assert await Refresher(auth, VirtualClock(NOW)).current(fresh) is fresh
+    assert await TokenRefresher(auth, VirtualClock(NOW)).current(fresh) is fresh
     assert auth.asked == []
 
 
 @pytest.mark.parametrize(
     ("answer", "lives", "expected"),
     [
-        (BadCredentials(), timedelta(seconds=30), Ended()),
-        (AuthUnavailable("away"), timedelta(0), Undecided()),
+        (BadCredentials(), timedelta(seconds=30), SessionEnded()),
+        (AuthUnavailable("away"), timedelta(0), RenewalUnavailable()),
     ],
 )
-async def test_what_auth_says_decides(answer: Answer, lives: timedelta, expected: Renewal) -> None:
+async def test_what_auth_says_decides(answer: Answer, lives: timedelta, expected: SessionRenewal) -> None:
     auth = Auth(answer)
     auth.may_answer.set()
-    assert await Refresher(auth, VirtualClock(NOW)).current(session(lives=lives)) == expected
+    assert await TokenRefresher(auth, VirtualClock(NOW)).current(session(lives=lives)) == expected
 
 
 async def test_while_auth_is_away_a_token_is_used_to_its_end_and_auth_asked_again() -> None:
     auth, old = Auth(AuthUnavailable("away")), session(lives=timedelta(seconds=30))
     auth.may_answer.set()
-    refresher = Refresher(auth, VirtualClock(NOW))
+    refresher = TokenRefresher(auth, VirtualClock(NOW))
     assert await refresher.current(old) is old
     auth.answer = NEW
-    assert isinstance(renewed := await refresher.current(old), Session)
+    assert isinstance(renewed := await refresher.current(old), StudioSession)
     assert renewed.access_token == "new access"
 
 
@@ -101,14 +108,14 @@ class Renewing:
     """Renews sessions as a test says."""
 
     def __init__(self) -> None:
-        self.answer: Renewal | None = None
+        self.answer: SessionRenewal | None = None
 
-    async def __call__(self, session: Session) -> Renewal:
+    async def __call__(self, session: StudioSession) -> SessionRenewal:
         return self.answer if self.answer is not None else session
 
 
 @pytest.fixture
-def renew() -> Renew:
+def renew() -> RenewSession:
     return Renewing()
 
 
@@ -124,7 +131,7 @@ async def test_a_renewed_session_is_sent_to_the_browser(
     response = await browser.get("/")
 
     assert response.headers["location"].endswith("/campaigns")
-    kept = studio_app.studio.sealer.open(COOKIE, response.cookies[COOKIE], Session)
+    kept = studio_app.studio.sealer.open(COOKIE, response.cookies[COOKIE], StudioSession)
     assert kept == renewed
     # Signing out has the last word.
     out = await browser.post_form("/sign-out")
@@ -137,9 +144,9 @@ async def test_an_ended_session_leads_to_signing_in_and_an_undecided_one_does_no
 ) -> None:
     assert isinstance(studio_app.studio.renew, Renewing)
     browser = await browser_for(two_organizations.own.people["operator"])
-    studio_app.studio.renew.answer = Undecided()
+    studio_app.studio.renew.answer = RenewalUnavailable()
     assert (await browser.get("/")).status_code == 503
     assert COOKIE in browser.client.cookies
-    studio_app.studio.renew.answer = Ended()
+    studio_app.studio.renew.answer = SessionEnded()
     assert (await browser.get("/")).headers["location"] == "/sign-in?next=/"
     assert COOKIE not in browser.client.cookies

@@ -9,8 +9,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.studio.reports.service import CampaignCharts, drawn, width_for
-from outdial.studio.view.charts import Series, nice_ceiling, row_bars, stacked_bars
+from outdial.studio.reports.service import CampaignCharts, render_charts, width_for
+from outdial.studio.view.charts import ChartSeries, nice_ceiling, row_bars, stacked_bars
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -23,7 +23,7 @@ from tests.support.factories import (
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import World
 
-SERIES = {"a": Series("good", "A"), "b": Series("bad", "B")}
+SERIES = {"a": ChartSeries("good", "A"), "b": ChartSeries("bad", "B")}
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ async def test_a_campaign_without_calls_has_empty_charts(
     charts = (await (await client_for(viewer)).get(f"{address(campaign)}/campaigns/{campaign.id}/charts")).json()
 
     assert (charts["buckets"], charts["outcomes"]) == ([], {})
-    assert drawn(CampaignCharts(**charts)).calls == 0
+    assert render_charts(CampaignCharts(**charts)).calls == 0
 
 
 async def test_the_charts_of_another_organizations_campaign_are_not_there(

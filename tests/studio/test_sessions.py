@@ -9,7 +9,7 @@ import pytest
 
 from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
 from outdial.studio.sign_in.pages import VISITOR_COOKIE, own_path
-from outdial.studio.web.sessions import COOKIE, Sealer, Session
+from outdial.studio.web.sessions import COOKIE, CookieSealer, StudioSession
 from tests.support.studio import CSRF, Browser, BrowserFor, FakeAuth, Served
 from tests.support.two_organizations import World
 
@@ -68,8 +68,10 @@ async def test_the_cookie_is_closed_to_scripts_and_other_sites_and_tells_nothing
     assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "lax", "/")
     assert not cookie["secure"]  # on loopback, without TLS
     assert studio_app.token(user_id) not in cookie.value
-    assert Sealer(["another secret that is long enough to be one"]).open(COOKIE, cookie.value, Session) is None
-    opened = studio_app.studio.sealer.open(COOKIE, cookie.value, Session)
+    assert (
+        CookieSealer(["another secret that is long enough to be one"]).open(COOKIE, cookie.value, StudioSession) is None
+    )
+    opened = studio_app.studio.sealer.open(COOKIE, cookie.value, StudioSession)
     assert opened is not None
     assert opened.user_id == str(user_id)
 
@@ -84,7 +86,7 @@ async def test_signing_in_keeps_nothing_of_the_session_that_the_browser_came_wit
 
     cookie = cookie_in(await fill_in(browser), COOKIE)
 
-    opened = studio_app.studio.sealer.open(COOKIE, cookie.value, Session)
+    opened = studio_app.studio.sealer.open(COOKIE, cookie.value, StudioSession)
     assert opened is not None
     assert opened.user_id == str(two_organizations.own.people["owner"])
     assert opened.csrf != browser.session.csrf
@@ -96,7 +98,9 @@ async def test_two_sessions_of_one_user_have_nothing_in_common(
 ) -> None:
     auth_of(studio_app).answer = signed_in(studio_app, user_id)
     opened = [
-        studio_app.studio.sealer.open(COOKIE, cookie_in(await fill_in(await browser_for(None)), COOKIE).value, Session)
+        studio_app.studio.sealer.open(
+            COOKIE, cookie_in(await fill_in(await browser_for(None)), COOKIE).value, StudioSession
+        )
         for _ in range(2)
     ]
     assert opened[0] is not None
@@ -222,8 +226,8 @@ async def test_a_cookie_that_cannot_be_read_is_taken_away(studio_app: Served, br
 
 def test_a_secret_is_replaced_without_signing_anybody_out() -> None:
     old, both = (
-        Sealer(["the old secret, which is long enough"]),
-        Sealer(["the new one", "the old secret, which is long enough"]),
+        CookieSealer(["the old secret, which is long enough"]),
+        CookieSealer(["the new one", "the old secret, which is long enough"]),
     )
     sealed = old.seal(COOKIE, "value")
     assert both.open(COOKIE, sealed, str) == "value"
@@ -231,7 +235,7 @@ def test_a_secret_is_replaced_without_signing_anybody_out() -> None:
 
 
 def test_a_changed_cookie_is_no_cookie() -> None:
-    sealer = Sealer(["a secret that is long enough for this"])
+    sealer = CookieSealer(["a secret that is long enough for this"])
     sealed = sealer.seal(COOKIE, "value")
     for index in range(0, len(sealed) - 1, 7):
         changed = sealed[:index] + ("A" if sealed[index] != "A" else "B") + sealed[index + 1 :]

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from outdial.campaigns.errors import CampaignClosed, CampaignNotFound, InvalidCampaign
 from outdial.domain.errors import InvalidCallingHours
 from outdial.studio.web.assets import static_url
-from outdial.studio.web.error_responses import as_studio_error
+from outdial.studio.web.error_responses import to_studio_error
 from outdial.studio.web.errors import StudioError
 from outdial.studio.web.forms import redirect
 from outdial.studio.web.security_middleware import POLICY
@@ -88,7 +88,7 @@ async def test_an_error_tells_its_reader_nothing_of_its_cause(
     ],
 )
 def test_errors_of_the_features_become_answers(error: Exception, status: int, field: str | None) -> None:
-    told = as_studio_error(error)
+    told = to_studio_error(error)
     assert isinstance(told, StudioError)
     assert told.status == status
     assert list(told.details.get("fields", {})) == ([field] if field else [])

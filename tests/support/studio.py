@@ -18,9 +18,9 @@ from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_SECRET_KEY
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.studio.web.app import create_app
-from outdial.studio.web.change_hub import Hub
-from outdial.studio.web.context import Studio
-from outdial.studio.web.sessions import COOKIE, Renew, Renewal, Sealer, Session
+from outdial.studio.web.change_hub import ChangeHub
+from outdial.studio.web.context import StudioState
+from outdial.studio.web.sessions import COOKIE, CookieSealer, RenewSession, SessionRenewal, StudioSession
 from outdial.studio.web.settings import LOCAL_SECRET, StudioSettings
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
@@ -35,7 +35,7 @@ class Served:
     """The studio as a test has it: `clock` is moved by hand, and stands at NOW."""
 
     app: FastAPI
-    studio: Studio
+    studio: StudioState
     clock: VirtualClock
     database: Scratch
     exits: AsyncExitStack = field(repr=False)
@@ -46,9 +46,9 @@ class Served:
         told = {"sub": str(user_id), "role": "authenticated", "aud": "authenticated", "exp": expires}
         return mint_jwt(LOCAL_JWT_SECRET, {**told, "email": f"{user_id.hex}@example.com", **claims})
 
-    def session(self, user_id: UUID, *, lives: timedelta = timedelta(hours=1)) -> Session:
+    def session(self, user_id: UUID, *, lives: timedelta = timedelta(hours=1)) -> StudioSession:
         """Return a session as signing in begins it."""
-        return Session.begin(
+        return StudioSession(
             access_token=self.token(user_id, lives=lives),
             refresh_token=f"refresh-{user_id.hex}",
             expires_at=int((self.clock.now() + lives).timestamp()),
@@ -86,7 +86,7 @@ class Browser:
     """A browser in which somebody is signed in; it follows no redirect by itself."""
 
     client: httpx.AsyncClient
-    session: Session | None
+    session: StudioSession | None
 
     async def get(self, url: str, **options: Any) -> httpx.Response:
         """Load a page."""
@@ -133,7 +133,7 @@ class FakeAuth:
 
 
 @asynccontextmanager
-async def serve_studio(database: Scratch, renew: Renew, app: FastAPI | None = None) -> AsyncIterator[Served]:
+async def serve_studio(database: Scratch, renew: RenewSession, app: FastAPI | None = None) -> AsyncIterator[Served]:
     """Serve the studio in process on `database`, logged in as outdial_api.
 
     To build the application takes longer than most requests: one that served another database may serve this one too.
@@ -143,15 +143,15 @@ async def serve_studio(database: Scratch, renew: Renew, app: FastAPI | None = No
         pool = await Database.connect(database.dsn_for("outdial_api"), application_name="studio", max_size=5)
         await exits.enter_async_context(pool)
         settings = StudioSettings("http://127.0.0.1:54321", "sb_publishable_test", (LOCAL_SECRET,))
-        studio = Studio(
-            pool,
-            clock,
-            KEYRING,
-            TokenVerifier.from_keys(KEYRING, clock),
+        studio = StudioState(
+            database=pool,
+            clock=clock,
+            keyring=KEYRING,
+            verifier=TokenVerifier.from_keys(KEYRING, clock),
             settings=settings,
-            sealer=Sealer(settings.secrets),
+            sealer=CookieSealer(settings.secrets),
             renew=renew,
-            hub=Hub(database.dsn_for("outdial_api")),
+            hub=ChangeHub(database.dsn_for("outdial_api")),
             auth=FakeAuth(),
         )
         if app is None:
@@ -160,7 +160,7 @@ async def serve_studio(database: Scratch, renew: Renew, app: FastAPI | None = No
         yield Served(app, studio, clock, database, exits)
 
 
-async def unchanged(session: Session) -> Renewal:
+async def unchanged(session: StudioSession) -> SessionRenewal:
     """Renew nothing: the sessions of most tests do not come of age."""
     return session
 

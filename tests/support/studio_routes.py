@@ -10,8 +10,8 @@ from starlette.routing import BaseRoute, Route
 from outdial.auth import TokenVerifier
 from outdial.clock import VirtualClock
 from outdial.studio.web.app import create_app
-from outdial.studio.web.context import Studio
-from outdial.studio.web.sessions import Sealer
+from outdial.studio.web.context import StudioState
+from outdial.studio.web.sessions import CookieSealer
 from outdial.studio.web.settings import LOCAL_SECRET, StudioSettings
 from tests.support.factories import NOW
 from tests.support.studio import KEYRING
@@ -53,7 +53,17 @@ def app_without_database() -> FastAPI:
     settings = StudioSettings("http://127.0.0.1:54321", "sb_publishable_test", (LOCAL_SECRET,))
     nothing = cast("Any", None)
     verifier = TokenVerifier.from_keys(KEYRING, clock)
-    studio = Studio(nothing, clock, KEYRING, verifier, settings, Sealer(settings.secrets), nothing, nothing, nothing)
+    studio = StudioState(
+        database=nothing,
+        clock=clock,
+        keyring=KEYRING,
+        verifier=verifier,
+        settings=settings,
+        sealer=CookieSealer(settings.secrets),
+        renew=nothing,
+        hub=nothing,
+        auth=nothing,
+    )
     return create_app(studio)
 
 

@@ -3,15 +3,15 @@
 from fastapi import APIRouter
 
 from outdial.studio.audit import service as audit
-from outdial.studio.audit.service import AskedEntries, AuditEntry
-from outdial.studio.web.context import AtWork
-from outdial.studio.web.paging import AskedPage, Page
+from outdial.studio.audit.service import AuditEntry, AuditQuery
+from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.paging import Page, PageQuery
 
 router = APIRouter(tags=["audit log"])
 
 
 @router.get("/organizations/{organization_id}/audit")
-async def list_entries(at: AtWork, page: AskedPage, narrowed: AskedEntries) -> Page[AuditEntry]:
+async def list_entries(context: CurrentOrganization, page: PageQuery, filters: AuditQuery) -> Page[AuditEntry]:
     """List entries, the newest first."""
-    async with at.transaction() as connection:
-        return await audit.list_entries(connection, at.organization_id, page, narrowed)
+    async with context.transaction() as connection:
+        return await audit.list_entries(connection, context.organization_id, page, filters)

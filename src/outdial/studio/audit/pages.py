@@ -10,10 +10,10 @@ from fastapi.responses import HTMLResponse
 
 from outdial.studio.audit.service import AuditEntry, AuditFilters, list_entries
 from outdial.studio.members.service import list_members
-from outdial.studio.web.context import AtWork
+from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.dates import day_of
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.paging import Asked, Page
+from outdial.studio.web.paging import Page, PageRequest
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
@@ -21,18 +21,18 @@ LIMIT: Final = 50
 
 
 @router.get("/o/{organization_id}/audit")
-async def list_entries_page(request: Request, at: AtWork) -> HTMLResponse:
+async def list_entries_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show who did what."""
     query, url = request.query_params, request.url.path
     names = ("action", "actor", "subject_type", "subject_id", "from", "to")
     form = {name: query.get(name, "").replace("\x00", "").strip()[:200] for name in names}
     kept = {name: value for name, value in form.items() if value}
     found, problem = Page[AuditEntry](items=[]), None
-    async with at.transaction() as connection:
-        people = await list_members(connection, at)
+    async with context.transaction() as connection:
+        people = await list_members(connection, context)
         try:
-            asked = Asked(query.get("cursor") or None, LIMIT)
-            found = await list_entries(connection, at.organization_id, asked, _filters(form))
+            asked = PageRequest(query.get("cursor") or None, LIMIT)
+            found = await list_entries(connection, context.organization_id, asked, _filters(form))
         except InvalidInput as error:
             problem = f"{error.message}: {'; '.join(error.fields.values())}"
     names_of = {str(one.user_id): one.email or str(one.user_id) for one in people}
@@ -42,7 +42,7 @@ async def list_entries_page(request: Request, at: AtWork) -> HTMLResponse:
     return page(
         request,
         "audit/list.html",
-        at,
+        context,
         status=400 if problem else 200,
         url=url,
         problem=problem,

@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel
 from outdial.db import studio_operations as db
 from outdial.db.statements import Connection
 from outdial.studio.web.dates import moment_of
-from outdial.studio.web.paging import Asked, Page, cut
+from outdial.studio.web.paging import Page, PageRequest, paginate
 
 Text = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
@@ -43,7 +43,7 @@ class AuditFilters:
     until: datetime | None = None
 
 
-def filters(
+def audit_filters(
     action: Text = None,
     actor: Text = None,
     subject_id: Text = None,
@@ -56,29 +56,29 @@ def filters(
     return AuditFilters(action or None, actor or None, subject_id or None, subject_type or None, *times)
 
 
-AskedEntries = Annotated[AuditFilters, Depends(filters)]
+AuditQuery = Annotated[AuditFilters, Depends(audit_filters)]
 
 
 async def list_entries(
-    connection: Connection, organization_id: UUID, asked: Asked, narrowed: AuditFilters
+    connection: Connection, organization_id: UUID, page: PageRequest, filters: AuditFilters
 ) -> Page[AuditEntry]:
     """List entries, the newest first."""
-    key = asked.key(tuple[int])
+    key = page.key(tuple[int])
     rows = await db.LIST_AUDIT.all(
         connection,
         organization_id=organization_id,
         before_id=None if key is None else key[0],
-        action=narrowed.action,
-        actor=narrowed.actor,
-        subject_id=narrowed.subject_id,
-        subject_type=narrowed.subject_type,
-        since=narrowed.since,
-        until=narrowed.until,
-        limit=asked.limit + 1,
+        action=filters.action,
+        actor=filters.actor,
+        subject_id=filters.subject_id,
+        subject_type=filters.subject_type,
+        since=filters.since,
+        until=filters.until,
+        limit=page.limit + 1,
     )
     people = await db.LIST_MEMBERS.all(connection, organization_id=organization_id)
     emails = {str(person.user_id): person.email for person in people}
-    kept, following = cut(rows, asked.limit, lambda row: (row.id,))
+    kept, following = paginate(rows, page.limit, lambda row: (row.id,))
     return Page(items=[_entry(row, emails) for row in kept], next=following)
 
 

@@ -21,18 +21,18 @@ from outdial.studio.calls.service import (
     CallEvent,
     CallFilters,
     CallSummary,
-    TurnOfTalk,
+    TranscriptTurn,
     list_call_events,
     list_calls,
     show_call,
 )
 from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
 from outdial.studio.campaign_contacts.service import digits_of
-from outdial.studio.view.badges import words
-from outdial.studio.web.context import AtWork, Workplace
+from outdial.studio.view.badges import humanize
+from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.dates import day_of
-from outdial.studio.web.errors import InvalidInput, NotFound
-from outdial.studio.web.paging import Asked
+from outdial.studio.web.errors import InvalidInput, ResourceNotFound
+from outdial.studio.web.paging import PageRequest
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
@@ -42,11 +42,11 @@ _CAMPAIGNS: Final = 100
 # What a page shows of them, so that it stays small: characters as they are sent, turns with what surrounds each.
 _TALK, _TURN, _EVENTS, _BODIES, _BODY, _FIELDS, _VALUE = 24_000, 70, 12, 16_000, 5_000, 60, 1_000
 SPEAKERS: Final = {"agent": "Agent", "user": "Contact", "other": "Somebody else"}
-STATUSES: Final[Options] = [("", "Any"), *((status.value, words(status)) for status in CallStatus)]
+STATUSES: Final[Options] = [("", "Any"), *((status.value, humanize(status)) for status in CallStatus)]
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class CallList:
     """What the list shows besides its form."""
 
     calls: list[CallSummary] = field(default_factory=list)
@@ -56,20 +56,20 @@ class Listed:
 
 
 @router.get("/o/{organization_id}/calls")
-async def list_calls_page(request: Request, workplace: AtWork) -> HTMLResponse:
+async def list_calls_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show the calls of an organization with filters."""
     query = request.query_params
     names = ("campaign", "outcome", "status", "phone", "from", "to")
     form = {name: query.get(name, "").strip()[:100] for name in names}
-    async with workplace.transaction() as connection:
-        listed = await _listed(connection, workplace, form, query.get("cursor") or None, request.url.path)
+    async with context.transaction() as connection:
+        listed = await _listed(connection, context, form, query.get("cursor") or None, request.url.path)
         campaigns = await db.LIST_CAMPAIGNS.all(
-            connection, organization_id=workplace.organization_id, status=None, limit=_CAMPAIGNS
+            connection, organization_id=context.organization_id, status=None, limit=_CAMPAIGNS
         )
     return page(
         request,
         "calls/list.html",
-        workplace,
+        context,
         status=400 if listed.problem else 200,
         url=request.url.path,
         form=form,
@@ -85,17 +85,17 @@ async def list_calls_page(request: Request, workplace: AtWork) -> HTMLResponse:
 
 
 async def _listed(
-    connection: Connection, workplace: Workplace, form: Mapping[str, str], cursor: str | None, url: str
-) -> Listed:
+    connection: Connection, context: OrganizationContext, form: Mapping[str, str], cursor: str | None, url: str
+) -> CallList:
     try:
-        found = await list_calls(connection, workplace.organization_id, Asked(cursor, LIMIT), _filters(form))
+        found = await list_calls(connection, context.organization_id, PageRequest(cursor, LIMIT), _filters(form))
     except InvalidInput as error:
         details = "; ".join(error.fields.values())
-        return Listed(problem=f"{error.message}: {details}." if details else error.message)
-    except NotFound as error:
-        return Listed(problem=error.message)
+        return CallList(problem=f"{error.message}: {details}." if details else error.message)
+    except ResourceNotFound as error:
+        return CallList(problem=error.message)
     kept = {name: value for name, value in form.items() if value}
-    return Listed(
+    return CallList(
         found.items,
         f"{url}?{urlencode({**kept, 'cursor': found.next})}" if found.next else None,
         f"{url}?{urlencode(kept)}" if cursor else None,
@@ -121,16 +121,16 @@ def _filters(form: Mapping[str, str]) -> CallFilters:
 
 
 @router.get("/o/{organization_id}/calls/{call_id}")
-async def show_call_page(request: Request, call_id: UUID, workplace: AtWork) -> HTMLResponse:
+async def show_call_page(request: Request, call_id: UUID, context: CurrentOrganization) -> HTMLResponse:
     """Show a call: the conversation, the recording, the analysis, the decision and the events."""
-    async with workplace.transaction() as connection:
-        call = await show_call(connection, workplace.organization_id, call_id)
-        events = await list_call_events(connection, workplace.organization_id, call_id)
+    async with context.transaction() as connection:
+        call = await show_call(connection, context.organization_id, call_id)
+        events = await list_call_events(connection, context.organization_id, call_id)
     turns = list(_shown_turns(call))
     return page(
         request,
         "calls/show.html",
-        workplace,
+        context,
         call=call,
         turns=turns,
         is_transcript_cut=turns != call.turns,
@@ -141,7 +141,7 @@ async def show_call_page(request: Request, call_id: UUID, workplace: AtWork) -> 
     )
 
 
-def _shown_turns(call: CallDetail) -> Iterator[TurnOfTalk]:
+def _shown_turns(call: CallDetail) -> Iterator[TranscriptTurn]:
     room = _TALK
     for turn in call.turns:
         if room <= 0:
@@ -166,7 +166,7 @@ def analysis_fields(analysis: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in values.items():
-        label = f"{prefix}{words(name)}"
+        label = f"{prefix}{humanize(name)}"
         if isinstance(value, Mapping) and not prefix:
             yield from _flat(value, "" if name == "custom_analysis_data" else f"{label}: ")
         else:

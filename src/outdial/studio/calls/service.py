@@ -18,8 +18,8 @@ from outdial.studio.campaign_contacts.service import Moment, digits_of, find_cam
 from outdial.studio.view.decisions import explain_decision, explain_reason
 from outdial.studio.view.payloads import readable_body
 from outdial.studio.web.dates import moment_of
-from outdial.studio.web.errors import NotFound
-from outdial.studio.web.paging import Asked, Page, cut
+from outdial.studio.web.errors import ResourceNotFound
+from outdial.studio.web.paging import Page, PageRequest, paginate
 
 MOST_EVENTS: Final = 100
 MOST_BODY_BYTES: Final = 100_000
@@ -48,7 +48,7 @@ class CallSummary(BaseModel):
     has_recording: bool
 
 
-class TurnOfTalk(BaseModel):
+class TranscriptTurn(BaseModel):
     """What the agent, the user or somebody else said without a break."""
 
     speaker: str
@@ -82,7 +82,7 @@ class CallDetail(BaseModel):
     duration_ms: int | None
     cost_cents: float | None
     transcript: str | None
-    turns: list[TurnOfTalk]
+    turns: list[TranscriptTurn]
     recording_url: str | None
     public_log_url: str | None
     analysis: dict[str, Any] | None
@@ -135,16 +135,16 @@ def call_filters(
     )
 
 
-AskedCalls = Annotated[CallFilters, Depends(call_filters)]
+CallQuery = Annotated[CallFilters, Depends(call_filters)]
 
 
 async def list_calls(
-    connection: Connection, organization_id: UUID, asked: Asked, filters: CallFilters
+    connection: Connection, organization_id: UUID, page: PageRequest, filters: CallFilters
 ) -> Page[CallSummary]:
     """Return a page of calls, the newest first; raises NotFound for a campaign of others, and InvalidInput."""
     if filters.campaign_id is not None:
         await find_campaign(connection, organization_id, filters.campaign_id)
-    before = asked.key(tuple[Moment, UUID]) or (None, None)
+    before = page.key(tuple[Moment, UUID]) or (None, None)
     first = None if filters.phone is None else f"+{filters.phone}"
     rows = await db.STUDIO_CALLS.all(
         connection,
@@ -158,9 +158,9 @@ async def list_calls(
         last_phone=None if first is None else first.ljust(17, "9"),
         before_at=before[0],
         before_id=before[1],
-        limit=asked.limit + 1,
+        limit=page.limit + 1,
     )
-    shown, following = cut(rows, asked.limit, lambda row: (row.created_at, row.id))
+    shown, following = paginate(rows, page.limit, lambda row: (row.created_at, row.id))
     return Page(items=[_summary(row) for row in shown], next=following)
 
 
@@ -190,7 +190,7 @@ async def show_call(connection: Connection, organization_id: UUID, call_id: UUID
     """Return one call of the organization; raises NotFound."""
     row = await db.STUDIO_CALL.maybe(connection, call_id=call_id, organization_id=organization_id)
     if row is None:
-        raise NotFound("There is no such call in this organization")
+        raise ResourceNotFound("There is no such call in this organization")
     return _detail(row)
 
 
@@ -233,8 +233,8 @@ def _detail(row: db.ShownCall) -> CallDetail:
     )
 
 
-def _turn(turn: Turn) -> TurnOfTalk:
-    return TurnOfTalk(speaker=turn.speaker, text=turn.text)
+def _turn(turn: Turn) -> TranscriptTurn:
+    return TranscriptTurn(speaker=turn.speaker, text=turn.text)
 
 
 def https_only(url: str | None) -> str | None:
@@ -251,7 +251,7 @@ def https_only(url: str | None) -> str | None:
 async def list_call_events(connection: Connection, organization_id: UUID, call_id: UUID) -> list[CallEvent]:
     """Return the events of a call in the order of their arrival, at most MOST_EVENTS; raises NotFound."""
     if await db.STUDIO_CALL.maybe(connection, call_id=call_id, organization_id=organization_id) is None:
-        raise NotFound("There is no such call in this organization")
+        raise ResourceNotFound("There is no such call in this organization")
     rows = await db.STUDIO_CALL_EVENTS.all(
         connection,
         call_id=call_id,

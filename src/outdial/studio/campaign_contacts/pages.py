@@ -11,53 +11,51 @@ from outdial.domain.calling_hours import local_times
 from outdial.domain.errors import UnknownZone
 from outdial.studio.campaign_contacts.panel import contact_panel
 from outdial.studio.campaign_contacts.service import (
-    Attempt,
-    AuditEntry,
-    Timeline,
+    CallAttempt,
+    ContactAuditEntry,
+    ContactTimeline,
     find_campaign,
     show_contact,
 )
-from outdial.studio.web.context import AtWork
+from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TimelineEntry:
     """One thing that happened: a call, or what somebody did."""
 
     at: datetime
-    attempt: Attempt | None = None
-    audit: AuditEntry | None = None
+    attempt: CallAttempt | None = None
+    audit: ContactAuditEntry | None = None
 
 
 @router.get("/o/{organization_id}/campaigns/{campaign_id}/contacts")
-async def list_campaign_contacts(request: Request, campaign_id: UUID, workplace: AtWork) -> HTMLResponse:
+async def list_campaign_contacts(request: Request, campaign_id: UUID, context: CurrentOrganization) -> HTMLResponse:
     """Show the contacts of a campaign with filters and search."""
-    async with workplace.transaction() as connection:
-        campaign = await find_campaign(connection, workplace.organization_id, campaign_id)
+    async with context.transaction() as connection:
+        campaign = await find_campaign(connection, context.organization_id, campaign_id)
         panel = await contact_panel(
-            connection, workplace.organization_id, campaign_id, request.query_params, request.url.path
+            connection, context.organization_id, campaign_id, request.query_params, request.url.path
         )
     status = 400 if panel.problem else 200
-    return page(
-        request, "campaign_contacts/list.html", workplace, status=status, campaign=campaign, contact_panel=panel
-    )
+    return page(request, "campaign_contacts/list.html", context, status=status, campaign=campaign, contact_panel=panel)
 
 
 @router.get("/o/{organization_id}/campaigns/{campaign_id}/contacts/{campaign_contact_id}")
 async def show_campaign_contact(
-    request: Request, campaign_id: UUID, campaign_contact_id: UUID, workplace: AtWork
+    request: Request, campaign_id: UUID, campaign_contact_id: UUID, context: CurrentOrganization
 ) -> HTMLResponse:
     """Show a contact's timeline."""
-    now = workplace.studio.clock.now()
-    async with workplace.transaction() as connection:
-        timeline = await show_contact(connection, workplace.organization_id, campaign_id, campaign_contact_id, now)
+    now = context.studio.clock.now()
+    async with context.transaction() as connection:
+        timeline = await show_contact(connection, context.organization_id, campaign_id, campaign_contact_id, now)
     return page(
         request,
         "campaign_contacts/show.html",
-        workplace,
+        context,
         campaign_id=campaign_id,
         timeline=timeline,
         entries=entries_of(timeline),
@@ -65,10 +63,10 @@ async def show_campaign_contact(
     )
 
 
-def entries_of(timeline: Timeline) -> list[Entry]:
+def entries_of(timeline: ContactTimeline) -> list[TimelineEntry]:
     """Return all that happened, the newest first; of one moment, what somebody did comes after the calls."""
-    entries = [Entry(attempt.requested_at, attempt=attempt) for attempt in timeline.attempts]
-    entries += [Entry(entry.at, audit=entry) for entry in timeline.audit]
+    entries = [TimelineEntry(attempt.requested_at, attempt=attempt) for attempt in timeline.attempts]
+    entries += [TimelineEntry(entry.at, audit=entry) for entry in timeline.audit]
     return sorted(entries, key=lambda entry: entry.at, reverse=True)
 
 

@@ -13,13 +13,13 @@ from outdial.domain.outcome import Outcome
 from outdial.studio.campaign_contacts.service import (
     CampaignContact,
     ContactFilters,
-    Order,
+    ContactOrder,
     check_filters,
     list_contacts,
 )
-from outdial.studio.view.badges import outcome_look_of, words
+from outdial.studio.view.badges import badge_for_outcome, humanize
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.paging import Asked
+from outdial.studio.web.paging import PageRequest
 
 LIMIT: Final = 50
 # Where the list is one part of a page among others.
@@ -27,8 +27,8 @@ _LIMIT_WITHIN: Final = 20
 _NUMBER: Final = re.compile(r"\+?[0-9\s()./-]+")
 
 Options = list[tuple[str, str]]
-STATUSES: Final[Options] = [("", "Any"), *((status.value, words(status)) for status in ContactStatus)]
-OUTCOMES: Final[Options] = [("", "Any"), *((outcome.value, outcome_look_of(outcome).label) for outcome in Outcome)]
+STATUSES: Final[Options] = [("", "Any"), *((status.value, humanize(status)) for status in ContactStatus)]
+OUTCOMES: Final[Options] = [("", "Any"), *((outcome.value, badge_for_outcome(outcome).label) for outcome in Outcome)]
 CHOICES: Final[Mapping[str, Options]] = {
     "status": STATUSES,
     "outcome": OUTCOMES,
@@ -75,7 +75,7 @@ async def contact_panel(
     panel = ContactPanel(url, base, form, [], None, None)
     cursor, limit = query.get("cursor") or None, LIMIT if url == base else _LIMIT_WITHIN
     try:
-        page = await list_contacts(connection, campaign_id, Asked(cursor, limit), _filters(form))
+        page = await list_contacts(connection, campaign_id, PageRequest(cursor, limit), _filters(form))
     except InvalidInput as error:
         details = "; ".join(error.fields.values())
         return replace(panel, problem=f"{error.message}: {details}." if details else error.message)
@@ -99,7 +99,7 @@ def _filters(form: Mapping[str, str]) -> ContactFilters:
     except ValueError:
         raise InvalidInput("There is no such status or outcome", {"status": "choose from the list"}) from None
     waiting = form["order"] == "next_attempt" and not searched and status in (None, ContactStatus.PENDING)
-    order: Order = "next_attempt" if waiting else "contact"
+    order: ContactOrder = "next_attempt" if waiting else "contact"
     return check_filters(ContactFilters(status=status, outcome=outcome, order=order, **searched))
 
 

@@ -17,8 +17,8 @@ from outdial.domain.contact import ContactStatus
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.outcome import Outcome
 from outdial.studio.view.decisions import explain_decision, explain_reason
-from outdial.studio.web.errors import InvalidInput, NotFound
-from outdial.studio.web.paging import Asked, Page, cut
+from outdial.studio.web.errors import InvalidInput, ResourceNotFound
+from outdial.studio.web.paging import Page, PageRequest, paginate
 
 MOST_ATTEMPTS: Final = 200
 MOST_AUDIT: Final = 50
@@ -29,7 +29,7 @@ _DIGITS: Final = re.compile(r"[0-9]{1,15}")
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Clean = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", max_length=400)]
 
-Order = Literal["contact", "next_attempt"]
+ContactOrder = Literal["contact", "next_attempt"]
 
 
 class CampaignContact(BaseModel):
@@ -49,7 +49,7 @@ class CampaignContact(BaseModel):
     next_attempt_at: datetime | None
 
 
-class Attempt(BaseModel):
+class CallAttempt(BaseModel):
     """One call of a contact: when, what it came to, and why it was allowed, as data and in words."""
 
     call_id: UUID
@@ -69,7 +69,7 @@ class Attempt(BaseModel):
     decision_in_words: list[str]
 
 
-class AuditEntry(BaseModel):
+class ContactAuditEntry(BaseModel):
     """What somebody did to the contact or to its campaign."""
 
     id: int
@@ -81,14 +81,14 @@ class AuditEntry(BaseModel):
     details: dict[str, Any]
 
 
-class Planned(BaseModel):
+class NextCall(BaseModel):
     """What is to come: the earliest moment of the next call, null when none is, and why."""
 
     at: datetime | None
     reason: str
 
 
-class Timeline(BaseModel):
+class ContactTimeline(BaseModel):
     """A contact of a campaign with everything that has happened and what is planned."""
 
     contact: CampaignContact
@@ -102,9 +102,9 @@ class Timeline(BaseModel):
     faults: int
     variables: dict[str, Any]
     entered_at: datetime
-    planned: Planned
-    attempts: list[Attempt]
-    audit: list[AuditEntry]
+    planned: NextCall
+    attempts: list[CallAttempt]
+    audit: list[ContactAuditEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class ContactFilters:
 
     status: ContactStatus | None = None
     outcome: Outcome | None = None
-    order: Order = "contact"
+    order: ContactOrder = "contact"
     phone: str | None = None
     phone_ends: str | None = None
     name: str | None = None
@@ -129,7 +129,8 @@ def contact_filters(
     status: ContactStatus | None = None,
     outcome: Annotated[Outcome | None, Query(description="What the last call came to")] = None,
     order: Annotated[
-        Order, Query(description="contact: as they became known. next_attempt: those that wait, by when they are due")
+        ContactOrder,
+        Query(description="contact: as they became known. next_attempt: those that wait, by when they are due"),
     ] = "contact",
     phone: Annotated[str | None, Query(max_length=40, description="How the number begins, as +1212")] = None,
     phone_ends: Annotated[str | None, Query(max_length=40, description="How the number ends, as 0134")] = None,
@@ -140,7 +141,7 @@ def contact_filters(
     return check_filters(ContactFilters(status, outcome, order, phone, phone_ends, name, external_id))
 
 
-AskedContacts = Annotated[ContactFilters, Depends(contact_filters)]
+ContactQuery = Annotated[ContactFilters, Depends(contact_filters)]
 
 
 def check_filters(filters: ContactFilters) -> ContactFilters:
@@ -184,52 +185,52 @@ async def find_campaign(connection: Connection, organization_id: UUID, campaign_
     """Return a campaign of the organization; raises NotFound."""
     campaign = await db.STUDIO_CAMPAIGN.maybe(connection, campaign_id=campaign_id, organization_id=organization_id)
     if campaign is None:
-        raise NotFound("There is no such campaign in this organization")
+        raise ResourceNotFound("There is no such campaign in this organization")
     return campaign
 
 
 async def list_contacts(
-    connection: Connection, campaign_id: UUID, asked: Asked, filters: ContactFilters
+    connection: Connection, campaign_id: UUID, page: PageRequest, filters: ContactFilters
 ) -> Page[CampaignContact]:
     """Return a page of the contacts of a campaign that the caller may see; raises InvalidInput for a bad cursor."""
     narrowed = {
         "campaign_id": campaign_id,
         "last_outcome": filters.outcome,
-        "limit": asked.limit + 1,
+        "limit": page.limit + 1,
     }
     if filters.searches:
         owner = await db.STUDIO_CAMPAIGN_OWNER.maybe(connection, campaign_id=campaign_id)
         if owner is None:
             return Page(items=[], next=None)
         rows = await _search(
-            connection, asked, filters, {**narrowed, "status": filters.status, "organization_id": owner.id}
+            connection, page, filters, {**narrowed, "status": filters.status, "organization_id": owner.id}
         )
     elif filters.order == "next_attempt":
-        after = asked.key(tuple[Moment, UUID]) or (None, None)
+        after = page.key(tuple[Moment, UUID]) or (None, None)
         rows = await db.STUDIO_NEXT_CONTACTS.all(connection, after_at=after[0], after_id=after[1], **narrowed)
     else:
-        key = asked.key(tuple[UUID])
+        key = page.key(tuple[UUID])
         rows = await db.STUDIO_CAMPAIGN_CONTACTS.all(
             connection, after_id=key and key[0], status=filters.status, **narrowed
         )
-    shown, following = cut(rows, asked.limit, lambda row: _place(filters, row))
+    shown, following = paginate(rows, page.limit, lambda row: _place(filters, row))
     return Page(items=[_listed(row) for row in shown], next=following)
 
 
 async def _search(
-    connection: Connection, asked: Asked, filters: ContactFilters, narrowed: dict[str, Any]
+    connection: Connection, page: PageRequest, filters: ContactFilters, narrowed: dict[str, Any]
 ) -> list[db.ListedContact]:
     if filters.name is not None:
-        after = asked.key(tuple[Clean, UUID]) or (None, None)
+        after = page.key(tuple[Clean, UUID]) or (None, None)
         return await db.STUDIO_CONTACTS_BY_NAME.all(
             connection, first=filters.name, last=_LAST, after=after[0], after_id=after[1], **narrowed
         )
     if filters.external_id is not None:
-        known = asked.key(tuple[UUID])
+        known = page.key(tuple[UUID])
         return await db.STUDIO_CONTACTS_BY_EXTERNAL_ID.all(
             connection, external_id=filters.external_id, after_id=known and known[0], **narrowed
         )
-    key = asked.key(tuple[Clean])
+    key = page.key(tuple[Clean])
     place = key and key[0]
     if filters.phone is not None:
         first = f"+{filters.phone}"
@@ -271,7 +272,7 @@ def _listed(row: db.ListedContact | db.ShownContact) -> CampaignContact:
 
 async def show_contact(
     connection: Connection, organization_id: UUID, campaign_id: UUID, campaign_contact_id: UUID, now: datetime
-) -> Timeline:
+) -> ContactTimeline:
     """Return one contact of a campaign with its history, the newest first; raises NotFound."""
     row = await db.STUDIO_CAMPAIGN_CONTACT.maybe(
         connection,
@@ -280,13 +281,13 @@ async def show_contact(
         organization_id=organization_id,
     )
     if row is None:
-        raise NotFound("There is no such contact in this campaign")
+        raise ResourceNotFound("There is no such contact in this campaign")
     calls = await db.STUDIO_ATTEMPTS.all(connection, campaign_contact_id=row.id, limit=MOST_ATTEMPTS)
     subjects = [str(row.id), str(row.contact_id), row.phone, str(row.campaign_id)]
     audit = await db.STUDIO_SUBJECT_AUDIT.all(
         connection, organization_id=organization_id, subject_ids=subjects, limit=MOST_AUDIT
     )
-    return Timeline(
+    return ContactTimeline(
         contact=_listed(row),
         campaign_name=row.campaign_name,
         email=row.email,
@@ -310,9 +311,9 @@ def object_of(text: str | None) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"value": value}
 
 
-def _attempt(row: db.AttemptRow) -> Attempt:
+def _attempt(row: db.AttemptRow) -> CallAttempt:
     decision = object_of(row.decision)
-    return Attempt(
+    return CallAttempt(
         call_id=row.id,
         attempt_number=row.attempt_number,
         status=row.status,
@@ -331,8 +332,8 @@ def _attempt(row: db.AttemptRow) -> Attempt:
     )
 
 
-def _audit_entry(row: db.SubjectAudit) -> AuditEntry:
-    return AuditEntry(
+def _audit_entry(row: db.SubjectAudit) -> ContactAuditEntry:
+    return ContactAuditEntry(
         id=row.id,
         at=row.at,
         actor=row.actor,
@@ -352,23 +353,23 @@ _WAITING: Final = {
 }
 
 
-def _planned(row: db.ShownContact, now: datetime) -> Planned:
+def _planned(row: db.ShownContact, now: datetime) -> NextCall:
     if row.status == ContactStatus.CALLING:
-        return Planned(at=None, reason="A call is under way.")
+        return NextCall(at=None, reason="A call is under way.")
     if row.status != ContactStatus.PENDING:
-        return Planned(at=None, reason="No further call is planned.")
+        return NextCall(at=None, reason="No further call is planned.")
     if row.do_not_call:
-        return Planned(at=None, reason="The number is on the do-not-call list: it will be skipped.")
+        return NextCall(at=None, reason="The number is on the do-not-call list: it will be skipped.")
     due = max(now, row.next_attempt_at)
     opens = _opens(row, due)
     if opens is None:
-        return Planned(at=None, reason="The calling hours are never open in all zones of the contact.")
+        return NextCall(at=None, reason="The calling hours are never open in all zones of the contact.")
     if row.campaign_status != "active":
-        return Planned(at=None, reason=_WAITING.get(row.campaign_status, "The campaign is over."))
+        return NextCall(at=None, reason=_WAITING.get(row.campaign_status, "The campaign is over."))
     left = f"{row.attempts} of at most {row.max_attempts} attempts have been made."
     if opens - due > timedelta(seconds=1):
-        return Planned(at=opens, reason=f"When the calling hours open where the contact is. {left}")
-    return Planned(at=opens, reason=f"As soon as the account has a free line from then on. {left}")
+        return NextCall(at=opens, reason=f"When the calling hours open where the contact is. {left}")
+    return NextCall(at=opens, reason=f"As soon as the account has a free line from then on. {left}")
 
 
 def _opens(row: db.ShownContact, after: datetime) -> datetime | None:

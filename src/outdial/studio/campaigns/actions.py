@@ -10,13 +10,13 @@ from outdial.campaigns.lifecycle import Changed, Result, Unchanged
 from outdial.db.statements import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.studio.campaigns.service import find_campaign
-from outdial.studio.web.context import Workplace
-from outdial.studio.web.errors import Conflict, Forbidden, NotFound
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound
 
-Step = Literal["start", "pause", "resume", "cancel", "process-batch"]
+CampaignAction = Literal["start", "pause", "resume", "cancel", "process-batch"]
 
 _S = CampaignStatus
-_STEPS: Final[dict[CampaignStatus, tuple[Step, ...]]] = {
+_STEPS: Final[dict[CampaignStatus, tuple[CampaignAction, ...]]] = {
     _S.DRAFT: ("start", "cancel"),
     _S.SCHEDULED: ("start", "cancel"),
     _S.ACTIVE: ("pause", "cancel"),
@@ -28,7 +28,7 @@ _STEPS: Final[dict[CampaignStatus, tuple[Step, ...]]] = {
 }
 
 
-class Stepped(BaseModel):
+class CampaignActionResult(BaseModel):
     """Where the campaign stands after what was asked for; `changed` is false when it stood there already."""
 
     id: UUID
@@ -36,24 +36,24 @@ class Stepped(BaseModel):
     changed: bool
 
 
-def steps_from(status: CampaignStatus) -> tuple[Step, ...]:
+def allowed_actions(status: CampaignStatus) -> tuple[CampaignAction, ...]:
     """Return what a person may do with a campaign in `status`."""
     return _STEPS[status]
 
 
-async def take_step(
+async def run_action(
     connection: Connection,
-    workplace: Workplace,
+    context: OrganizationContext,
     campaign_id: UUID,
-    step: Step,
+    step: CampaignAction,
     *,
     hang_up: bool = False,
     batch_size: int | None = None,
-) -> Stepped:
+) -> CampaignActionResult:
     """Carry out one step; raises NotFound, Forbidden, or Conflict with the status that does not allow it."""
     # The feature knows campaigns by their id alone; the address names the organization too.
-    await find_campaign(connection, workplace.organization_id, campaign_id)
-    actor, now = workplace.actor, workplace.studio.clock.now()
+    await find_campaign(connection, context.organization_id, campaign_id)
+    actor, now = context.actor, context.studio.clock.now()
     match step:
         case "start":
             result = await lifecycle.start(connection, campaign_id, actor, now)
@@ -70,15 +70,15 @@ async def take_step(
     return _stepped(campaign_id, result)
 
 
-def _stepped(campaign_id: UUID, result: Result) -> Stepped:
+def _stepped(campaign_id: UUID, result: Result) -> CampaignActionResult:
     match result:
         case Changed(status) | Unchanged(status):
-            return Stepped(id=campaign_id, status=status, changed=isinstance(result, Changed))
+            return CampaignActionResult(id=campaign_id, status=status, changed=isinstance(result, Changed))
         case lifecycle.Conflict(status, reason):
-            raise Conflict(f"{reason[:1].upper()}{reason[1:]}", status=status)
+            raise ResourceConflict(f"{reason[:1].upper()}{reason[1:]}", status=status)
         case lifecycle.NotFound():
-            raise NotFound("There is no such campaign, or it is not yours")
+            raise ResourceNotFound("There is no such campaign, or it is not yours")
         case lifecycle.Forbidden():
-            raise Forbidden("Viewers may look at campaigns; running one takes an operator")
+            raise PermissionDenied("Viewers may look at campaigns; running one takes an operator")
         case never:
             assert_never(never)

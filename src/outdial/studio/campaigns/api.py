@@ -8,23 +8,23 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.domain.campaign import CampaignStatus
 from outdial.studio.campaigns import service as resource
-from outdial.studio.campaigns.actions import Step, Stepped, take_step
+from outdial.studio.campaigns.actions import CampaignAction, CampaignActionResult, run_action
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.service import (
     Campaign,
     CampaignChanges,
+    CampaignDraft,
     CampaignProgress,
     CampaignSummary,
-    NewCampaign,
 )
-from outdial.studio.web.context import AtWork
-from outdial.studio.web.paging import AskedPage, Page
-from outdial.studio.web.preconditions import IdempotencyKey, IfMatch, created_once
+from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.paging import Page, PageQuery
+from outdial.studio.web.preconditions import IdempotencyKey, IfMatch, idempotent_response
 
 router = APIRouter(prefix="/organizations/{organization_id}/campaigns", tags=["campaigns"])
 
 
-class Cancellation(BaseModel):
+class CancelRequest(BaseModel):
     """How a campaign is cancelled: calls under way end by themselves, or are ended."""
 
     model_config = ConfigDict(extra="forbid")
@@ -40,88 +40,103 @@ class BatchRequest(BaseModel):
 
 @router.get("")
 async def list_campaigns(
-    at: AtWork,
+    context: CurrentOrganization,
     counter: Counter,
-    asked: AskedPage,
+    page: PageQuery,
     status: Annotated[CampaignStatus | None, Query(description="Only campaigns that stand so")] = None,
     name: Annotated[str | None, Query(max_length=200, description="Only campaigns with this in their name")] = None,
 ) -> Page[CampaignSummary]:
     """List campaigns, the newest first, each with how far it is and why it is not dialing."""
-    async with at.transaction() as connection:
+    async with context.transaction() as connection:
         return await resource.list_campaigns(
-            connection, counter, at.organization_id, asked, at.studio.clock.now(), status=status, name=name
+            connection, counter, context.organization_id, page, context.studio.clock.now(), status=status, name=name
         )
 
 
 @router.post("", status_code=201, response_model=Campaign)
-async def create_campaign(at: AtWork, request: Request, new: NewCampaign, key: IdempotencyKey = None) -> Response:
+async def create_campaign(
+    context: CurrentOrganization, request: Request, new: CampaignDraft, key: IdempotencyKey = None
+) -> Response:
     """Create a draft. Import contacts into it, then start it."""
-    at.require("operator")
-    return await created_once(at, request, key, lambda c: resource.create_campaign(c, at, new))
+    context.require("operator")
+    return await idempotent_response(context, request, key, lambda c: resource.create_campaign(c, context, new))
 
 
 @router.get("/{campaign_id}")
-async def get_campaign(at: AtWork, campaign_id: UUID, response: Response) -> Campaign:
+async def get_campaign(context: CurrentOrganization, campaign_id: UUID, response: Response) -> Campaign:
     """Return a campaign with its settings; the ETag is what a change of them may name in If-Match."""
-    async with at.transaction() as connection:
-        campaign = await resource.find_campaign(connection, at.organization_id, campaign_id)
+    async with context.transaction() as connection:
+        campaign = await resource.find_campaign(connection, context.organization_id, campaign_id)
     response.headers["etag"] = campaign.etag
     return campaign
 
 
 @router.patch("/{campaign_id}")
 async def change_campaign(
-    at: AtWork, campaign_id: UUID, changes: CampaignChanges, response: Response, if_match: IfMatch = None
+    context: CurrentOrganization,
+    campaign_id: UUID,
+    changes: CampaignChanges,
+    response: Response,
+    if_match: IfMatch = None,
 ) -> Campaign:
     """Change settings of a draft, a scheduled or a paused campaign."""
-    at.require("operator")
-    async with at.transaction() as connection:
-        campaign = await resource.change_campaign(connection, at, campaign_id, changes.changes(), if_match)
+    context.require("operator")
+    async with context.transaction() as connection:
+        campaign = await resource.change_campaign(connection, context, campaign_id, changes.changes(), if_match)
     response.headers["etag"] = campaign.etag
     return campaign
 
 
 @router.get("/{campaign_id}/progress")
-async def get_progress(at: AtWork, counter: Counter, campaign_id: UUID) -> CampaignProgress:
+async def get_progress(context: CurrentOrganization, counter: Counter, campaign_id: UUID) -> CampaignProgress:
     """Return how far a campaign is: counts, outcomes, cost, rate, time left, and why it is not dialing."""
-    async with at.transaction() as connection:
-        campaign = await resource.find_campaign(connection, at.organization_id, campaign_id)
-        return await resource.campaign_progress(connection, counter, campaign, at.studio.clock.now())
+    async with context.transaction() as connection:
+        campaign = await resource.find_campaign(connection, context.organization_id, campaign_id)
+        return await resource.campaign_progress(connection, counter, campaign, context.studio.clock.now())
 
 
 @router.post("/{campaign_id}/start")
-async def start_campaign(at: AtWork, campaign_id: UUID) -> Stepped:
+async def start_campaign(context: CurrentOrganization, campaign_id: UUID) -> CampaignActionResult:
     """Start a draft, or schedule it when its time has not come; a scheduled campaign starts at once."""
-    return await _take(at, campaign_id, "start")
+    return await _take(context, campaign_id, "start")
 
 
 @router.post("/{campaign_id}/pause")
-async def pause_campaign(at: AtWork, campaign_id: UUID) -> Stepped:
+async def pause_campaign(context: CurrentOrganization, campaign_id: UUID) -> CampaignActionResult:
     """Stop placing calls; the campaign is `pausing` until the requests in flight are answered."""
-    return await _take(at, campaign_id, "pause")
+    return await _take(context, campaign_id, "pause")
 
 
 @router.post("/{campaign_id}/resume")
-async def resume_campaign(at: AtWork, campaign_id: UUID) -> Stepped:
+async def resume_campaign(context: CurrentOrganization, campaign_id: UUID) -> CampaignActionResult:
     """Let a paused campaign go on."""
-    return await _take(at, campaign_id, "resume")
+    return await _take(context, campaign_id, "resume")
 
 
 @router.post("/{campaign_id}/cancel")
-async def cancel_campaign(at: AtWork, campaign_id: UUID, how: Cancellation | None = None) -> Stepped:
+async def cancel_campaign(
+    context: CurrentOrganization, campaign_id: UUID, how: CancelRequest | None = None
+) -> CampaignActionResult:
     """End a campaign for good; contacts that wait are not called any more."""
-    return await _take(at, campaign_id, "cancel", hang_up=how is not None and how.hang_up)
+    return await _take(context, campaign_id, "cancel", hang_up=how is not None and how.hang_up)
 
 
 @router.post("/{campaign_id}/process-batch")
-async def process_batch(at: AtWork, campaign_id: UUID, asked: BatchRequest | None = None) -> Stepped:
+async def process_batch(
+    context: CurrentOrganization, campaign_id: UUID, asked: BatchRequest | None = None
+) -> CampaignActionResult:
     """Let the dialer look at an active campaign now, once with another batch size where one is given."""
-    return await _take(at, campaign_id, "process-batch", batch_size=None if asked is None else asked.batch_size)
+    return await _take(context, campaign_id, "process-batch", batch_size=None if asked is None else asked.batch_size)
 
 
 async def _take(
-    at: AtWork, campaign_id: UUID, step: Step, *, hang_up: bool = False, batch_size: int | None = None
-) -> Stepped:
-    at.require("operator")
-    async with at.transaction() as connection:
-        return await take_step(connection, at, campaign_id, step, hang_up=hang_up, batch_size=batch_size)
+    context: CurrentOrganization,
+    campaign_id: UUID,
+    step: CampaignAction,
+    *,
+    hang_up: bool = False,
+    batch_size: int | None = None,
+) -> CampaignActionResult:
+    context.require("operator")
+    async with context.transaction() as connection:
+        return await run_action(connection, context, campaign_id, step, hang_up=hang_up, batch_size=batch_size)

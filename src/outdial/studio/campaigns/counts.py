@@ -15,7 +15,7 @@ from outdial.db.statements import Connection
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.domain.contact import OPEN
 from outdial.studio.reports.service import CampaignCharts, campaign_charts
-from outdial.studio.web.context import studio_of
+from outdial.studio.web.context import studio_state
 
 WORTH_KEEPING: Final = timedelta(milliseconds=20)
 _MOST_KEPT: Final = 10_000
@@ -28,7 +28,7 @@ _CHARTS: Final = "charts"
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class CampaignCounts:
     """Contacts by status, and the calls that have ended by outcome, with what they cost and how long they were."""
 
     contacts: Mapping[str, int] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _CacheEntry:
     status: str
     until: datetime
     value: Any
@@ -68,9 +68,9 @@ class CampaignCounter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._kept: dict[tuple[str, UUID], _Kept] = {}
+        self._kept: dict[tuple[str, UUID], _CacheEntry] = {}
 
-    async def count(self, connection: Connection, statuses: Mapping[UUID, str]) -> dict[UUID, Counts]:
+    async def count(self, connection: Connection, statuses: Mapping[UUID, str]) -> dict[UUID, CampaignCounts]:
         """Return the counts of the campaigns, which are given with the status that they are in."""
         known = {id: kept.value for id, status in statuses.items() if (kept := self._find(_COUNTS, id, status))}
         unknown = [id for id in statuses if id not in known]
@@ -93,7 +93,7 @@ class CampaignCounter:
         self._keep(_CHARTS, campaign_id, status, charts, begun)
         return charts
 
-    def _find(self, kind: str, id: UUID, status: str) -> _Kept | None:
+    def _find(self, kind: str, id: UUID, status: str) -> _CacheEntry | None:
         kept = self._kept.get((kind, id))
         return kept if kept is not None and kept.status == status and kept.until > self._clock.now() else None
 
@@ -103,7 +103,7 @@ class CampaignCounter:
             return
         times = _REUSE_AT_REST if CampaignStatus(status) in CAMPAIGN.final else _REUSE_RUNNING
         self._kept.pop((kind, id), None)
-        self._kept[kind, id] = _Kept(status, now + times * (now - begun), value)
+        self._kept[kind, id] = _CacheEntry(status, now + times * (now - begun), value)
         while len(self._kept) > _MOST_KEPT:
             del self._kept[next(iter(self._kept))]
 
@@ -112,7 +112,7 @@ def counter_of(request: Request) -> CampaignCounter:
     """Return the counter that all requests share."""
     state = request.app.state
     if not hasattr(state, "campaign_counter"):
-        state.campaign_counter = CampaignCounter(studio_of(request).clock)
+        state.campaign_counter = CampaignCounter(studio_state(request).clock)
     counter: CampaignCounter = state.campaign_counter
     return counter
 
@@ -121,7 +121,7 @@ Counter = Annotated[CampaignCounter, Depends(counter_of)]
 """The parameter of a route that shows how far campaigns are."""
 
 
-async def _count(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Counts]:
+async def _count(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, CampaignCounts]:
     contacts: dict[UUID, dict[str, int]] = {id: {} for id in ids}
     for counted in await db.COUNT_CAMPAIGN_CONTACTS.all(connection, campaign_ids=list(ids)):
         contacts[counted.campaign_id][counted.status] = counted.contacts
@@ -129,7 +129,7 @@ async def _count(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Coun
     for row in await db.COUNT_ENDED_CALLS.all(connection, campaign_ids=list(ids)):
         calls[row.campaign_id].append(row)
     return {
-        id: Counts(
+        id: CampaignCounts(
             contacts=contacts[id],
             outcomes={row.outcome: row.calls for row in calls[id] if row.outcome is not None},
             ended_calls=sum(row.calls for row in calls[id]),

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from starlette.datastructures import FormData
 
 from outdial.domain.calling_hours import WEEKDAYS, CallingHours, is_zone_name, parse_calling_hours
-from outdial.studio.campaigns.retry_form import RuleText, policy_of, rules_of_form, rules_of_policy
+from outdial.studio.campaigns.retry_form import RetryRuleForm, policy_of, rules_of_form, rules_of_policy
 from outdial.studio.campaigns.service import Campaign
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.forms import text
@@ -42,7 +42,7 @@ class CampaignForm:
     zone: str = "UTC"
     hours: Mapping[str, Windows] = field(default_factory=dict)
     excluded_dates: str = ""
-    rules: Mapping[str, RuleText] = field(default_factory=dict)
+    rules: Mapping[str, RetryRuleForm] = field(default_factory=dict)
     variables: str = ""
 
     def padded(self, day: str) -> Windows:
@@ -56,7 +56,7 @@ class CampaignForm:
         return _moment(self.scheduled_local, self.zone) if self.is_scheduled else None
 
 
-def blank(retell_agent_id: str = "", from_number: str = "") -> CampaignForm:
+def empty_form(retell_agent_id: str = "", from_number: str = "") -> CampaignForm:
     """Return the form of a new campaign with its defaults."""
     hours = _windows_of(parse_calling_hours({}))
     return CampaignForm(
@@ -64,7 +64,7 @@ def blank(retell_agent_id: str = "", from_number: str = "") -> CampaignForm:
     )
 
 
-def form_of(campaign: Campaign) -> CampaignForm:
+def form_from_campaign(campaign: Campaign) -> CampaignForm:
     """Return the form of a campaign as it is stored; its schedule in UTC, which the page's script turns local."""
     hours = parse_calling_hours(campaign.calling_hours)
     at = campaign.scheduled_at
@@ -105,7 +105,7 @@ def read_form(form: FormData) -> CampaignForm:
     )
 
 
-def settings_of(form: CampaignForm, stored_policy: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the settings that the form means; `stored_policy` keeps what of it the form does not show.
 
     Raises InvalidInput with each field that cannot be read; what the values may be is the feature's to check.
@@ -129,7 +129,7 @@ def settings_of(form: CampaignForm, stored_policy: Mapping[str, Any] | None = No
     return settings
 
 
-def account_of(form: CampaignForm) -> UUID | None:
+def parse_account(form: CampaignForm) -> UUID | None:
     """Return the account that was chosen; raises InvalidInput."""
     try:
         return UUID(form.provider_account_id) if form.provider_account_id else None

@@ -18,34 +18,34 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.ids import new_id
 from outdial.studio.campaign_contacts.panel import contact_panel
 from outdial.studio.campaigns import service as resource
-from outdial.studio.campaigns.actions import Step, steps_from, take_step
+from outdial.studio.campaigns.actions import CampaignAction, allowed_actions, run_action
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.form import (
     CampaignForm,
-    account_of,
-    blank,
-    form_of,
+    empty_form,
+    form_from_campaign,
+    parse_account,
+    parse_settings,
     read_form,
-    settings_of,
     zone_names,
 )
 from outdial.studio.campaigns.retry_form import attempt_options, delay_options, duration_words
-from outdial.studio.campaigns.service import Campaign, NewCampaign
+from outdial.studio.campaigns.service import Campaign, CampaignDraft
 from outdial.studio.campaigns.view import by_number, contacts_bar, outcomes_bar, time_left, why
 from outdial.studio.reports import service as reports
-from outdial.studio.view.badges import words
-from outdial.studio.web.context import AtWork, Workplace
-from outdial.studio.web.errors import Conflict, InvalidInput, Outdated, StudioError
+from outdial.studio.view.badges import humanize
+from outdial.studio.web.context import CurrentOrganization, OrganizationContext
+from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
 from outdial.studio.web.forms import CSRF_FIELD, Form, redirect, text
-from outdial.studio.web.paging import Asked
-from outdial.studio.web.preconditions import once
+from outdial.studio.web.paging import PageRequest
+from outdial.studio.web.preconditions import run_idempotent
 from outdial.studio.web.rendering import environment, page
 
 router = APIRouter(prefix="/o/{organization_id}/campaigns")
 
 LIMIT: Final = 25
-_STATUSES: Final = [("", "Any"), *((status.value, words(status)) for status in CampaignStatus)]
-_SAYS: Final[Mapping[Step, str]] = {
+_STATUSES: Final = [("", "Any"), *((status.value, humanize(status)) for status in CampaignStatus)]
+_SAYS: Final[Mapping[CampaignAction, str]] = {
     "start": "started",
     "pause": "paused",
     "resume": "resumed",
@@ -64,20 +64,20 @@ environment.filters |= {
 
 
 @router.get("")
-async def list_page(request: Request, at: AtWork, counter: Counter) -> HTMLResponse:
+async def list_page(request: Request, context: CurrentOrganization, counter: Counter) -> HTMLResponse:
     """Show the campaigns of an organization with how far each is."""
     query = request.query_params
     name = query.get("name", "").strip()[:200]
     status = query.get("status", "")
     chosen = CampaignStatus(status) if status in set(CampaignStatus) else None
     cursor = query.get("cursor") or None
-    async with at.transaction() as connection:
+    async with context.transaction() as connection:
         found = await resource.list_campaigns(
             connection,
             counter,
-            at.organization_id,
-            Asked(cursor, LIMIT),
-            at.studio.clock.now(),
+            context.organization_id,
+            PageRequest(cursor, LIMIT),
+            context.studio.clock.now(),
             status=chosen,
             name=name,
         )
@@ -86,7 +86,7 @@ async def list_page(request: Request, at: AtWork, counter: Counter) -> HTMLRespo
     return page(
         request,
         "campaigns/list.html",
-        at,
+        context,
         campaigns=found.items,
         name=name,
         chosen=chosen,
@@ -98,91 +98,95 @@ async def list_page(request: Request, at: AtWork, counter: Counter) -> HTMLRespo
 
 
 @router.get("/new")
-async def new_page(request: Request, at: AtWork) -> HTMLResponse:
+async def new_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show the form of a new campaign, with the agent and the number of the one before."""
-    at.require("operator")
-    async with at.transaction() as connection:
-        choices = await _choices(connection, at.organization_id)
-    return _form_page(request, at, blank(choices["agent"], choices["caller"]), choices)
+    context.require("operator")
+    async with context.transaction() as connection:
+        choices = await _choices(connection, context.organization_id)
+    return _form_page(request, context, empty_form(choices["agent"], choices["caller"]), choices)
 
 
 @router.post("")
-async def create(request: Request, at: AtWork, form: Form) -> Response:
+async def create(request: Request, context: CurrentOrganization, form: Form) -> Response:
     """Create a draft, once however often the form is sent, and go on to its contacts."""
-    at.require("operator")
+    context.require("operator")
     typed = read_form(form)
     try:
-        settings = settings_of(typed) | {"provider_account_id": account_of(typed)}
+        settings = parse_settings(typed) | {"provider_account_id": parse_account(typed)}
         sent = sorted((key, str(value)) for key, value in form.multi_items() if key != CSRF_FIELD)
-        created = await once(
-            at,
+        created = await run_idempotent(
+            context,
             text(form, "key")[:200] or None,
             hashlib.sha256(repr(sent).encode()).digest(),
             # The feature checks what these may be, and names the field.
-            lambda connection: resource.create_campaign(connection, at, NewCampaign.model_construct(**settings)),
+            lambda connection: resource.create_campaign(connection, context, CampaignDraft.model_construct(**settings)),
         )
-    except (InvalidInput, Conflict) as error:
-        async with at.transaction() as connection:
-            choices = await _choices(connection, at.organization_id)
-        return _form_page(request, at, typed, choices, error=error)
-    url = f"/o/{at.organization_id}/campaigns/{created.body['id']}/import"
+    except (InvalidInput, ResourceConflict) as error:
+        async with context.transaction() as connection:
+            choices = await _choices(connection, context.organization_id)
+        return _form_page(request, context, typed, choices, error=error)
+    url = f"/o/{context.organization_id}/campaigns/{created.body['id']}/import"
     return redirect(url, f"{typed.name} is a draft now. Add its contacts, then start it.")
 
 
 @router.get("/{campaign_id}")
-async def show_page(request: Request, at: AtWork, counter: Counter, campaign_id: UUID) -> HTMLResponse:
+async def show_page(
+    request: Request, context: CurrentOrganization, counter: Counter, campaign_id: UUID
+) -> HTMLResponse:
     """Show a campaign: what it does, how far it is, its charts and its contacts."""
-    now = at.studio.clock.now()
-    async with at.transaction() as connection:
-        campaign = await resource.find_campaign(connection, at.organization_id, campaign_id)
+    now = context.studio.clock.now()
+    async with context.transaction() as connection:
+        campaign = await resource.find_campaign(connection, context.organization_id, campaign_id)
         progress = await resource.campaign_progress(connection, counter, campaign, now)
         charts = await counter.charts(connection, campaign_id, campaign.status)
-        panel = await contact_panel(connection, at.organization_id, campaign_id, request.query_params, request.url.path)
+        panel = await contact_panel(
+            connection, context.organization_id, campaign_id, request.query_params, request.url.path
+        )
     return page(
         request,
         "campaigns/show.html",
-        at,
+        context,
         campaign=campaign,
-        form=form_of(campaign),
+        form=form_from_campaign(campaign),
         progress=progress,
-        steps=steps_from(campaign.status) if at.may("operator") else (),
-        may_edit=at.may("operator") and campaign.status in EDITABLE,
-        charts=reports.drawn(charts),
+        steps=allowed_actions(campaign.status) if context.may("operator") else (),
+        may_edit=context.may("operator") and campaign.status in EDITABLE,
+        charts=reports.render_charts(charts),
         contact_panel=panel,
         weekdays=WEEKDAYS,
     )
 
 
 @router.get("/{campaign_id}/edit")
-async def edit_page(request: Request, at: AtWork, campaign_id: UUID) -> Response:
+async def edit_page(request: Request, context: CurrentOrganization, campaign_id: UUID) -> Response:
     """Show the form of a campaign that is not at work."""
-    at.require("operator")
-    async with at.transaction() as connection:
-        campaign = await resource.find_campaign(connection, at.organization_id, campaign_id)
-        choices = await _choices(connection, at.organization_id)
+    context.require("operator")
+    async with context.transaction() as connection:
+        campaign = await resource.find_campaign(connection, context.organization_id, campaign_id)
+        choices = await _choices(connection, context.organization_id)
     if campaign.status not in EDITABLE:
         what = "Pause it to change its settings." if campaign.status == CampaignStatus.ACTIVE else "It stays as it is."
-        return redirect(_url_of(at, campaign_id), f"The campaign is {campaign.status}. {what}", "warn")
-    return _form_page(request, at, form_of(campaign), choices, campaign=campaign, seen=campaign.etag)
+        return redirect(_url_of(context, campaign_id), f"The campaign is {campaign.status}. {what}", "warn")
+    return _form_page(request, context, form_from_campaign(campaign), choices, campaign=campaign, seen=campaign.etag)
 
 
 @router.post("/{campaign_id}/edit")
-async def save(request: Request, at: AtWork, campaign_id: UUID, form: Form) -> Response:
+async def save(request: Request, context: CurrentOrganization, campaign_id: UUID, form: Form) -> Response:
     """Keep the settings, unless somebody else has changed them since the form was loaded."""
-    at.require("operator")
+    context.require("operator")
     typed = read_form(form)
     try:
-        async with at.transaction() as connection:
-            campaign = await resource.find_campaign(connection, at.organization_id, campaign_id)
-            settings = settings_of(typed, campaign.retry_policy)
-            await resource.change_campaign(connection, at, campaign_id, settings, text(form, "seen") or None)
-    except (InvalidInput, Conflict, Outdated) as error:
-        async with at.transaction() as connection:
-            campaign = await resource.find_campaign(connection, at.organization_id, campaign_id)
-            choices = await _choices(connection, at.organization_id)
-        seen = campaign.etag if isinstance(error, Outdated) else text(form, "seen")
-        return _form_page(request, at, typed, choices, campaign=campaign, seen=seen, error=error)
-    return redirect(_url_of(at, campaign_id), "The settings are saved.")
+        async with context.transaction() as connection:
+            campaign = await resource.find_campaign(connection, context.organization_id, campaign_id)
+            settings = parse_settings(typed, campaign.retry_policy)
+            await resource.change_campaign(connection, context, campaign_id, settings, text(form, "seen") or None)
+    except (InvalidInput, ResourceConflict, PreconditionFailed) as error:
+        async with context.transaction() as connection:
+            campaign = await resource.find_campaign(connection, context.organization_id, campaign_id)
+            choices = await _choices(connection, context.organization_id)
+        seen = campaign.etag if isinstance(error, PreconditionFailed) else text(form, "seen")
+        return _form_page(request, context, typed, choices, campaign=campaign, seen=seen, error=error)
+    return redirect(_url_of(context, campaign_id), "The settings are saved.")
 
 
 @router.post("/{campaign_id}/start")
@@ -190,20 +194,20 @@ async def save(request: Request, at: AtWork, campaign_id: UUID, form: Form) -> R
 @router.post("/{campaign_id}/resume")
 @router.post("/{campaign_id}/cancel")
 @router.post("/{campaign_id}/process-batch")
-async def step(request: Request, at: AtWork, campaign_id: UUID, form: Form) -> Response:
+async def step(request: Request, context: CurrentOrganization, campaign_id: UUID, form: Form) -> Response:
     """Start, pause, resume or cancel a campaign; a state that does not allow it is told on its page."""
-    at.require("operator")
-    step = cast("Step", request.url.path.rpartition("/")[2])
-    url = _url_of(at, campaign_id)
+    context.require("operator")
+    step = cast("CampaignAction", request.url.path.rpartition("/")[2])
+    url = _url_of(context, campaign_id)
     try:
-        async with at.transaction() as connection:
-            done = await take_step(connection, at, campaign_id, step, hang_up=text(form, "hang_up") == "true")
-    except Conflict as error:
+        async with context.transaction() as connection:
+            done = await run_action(connection, context, campaign_id, step, hang_up=text(form, "hang_up") == "true")
+    except ResourceConflict as error:
         return redirect(url, error.message, "warn")
     return redirect(url, _what_happened(step, done.status, changed=done.changed))
 
 
-def _what_happened(step: Step, status: CampaignStatus, *, changed: bool) -> str:
+def _what_happened(step: CampaignAction, status: CampaignStatus, *, changed: bool) -> str:
     match step, status:
         case "process-batch", _:
             return "The dialer looks at the campaign now."
@@ -216,8 +220,8 @@ def _what_happened(step: Step, status: CampaignStatus, *, changed: bool) -> str:
     return f"The campaign is {_SAYS[step]}." if changed else f"The campaign was {status} already."
 
 
-def _url_of(at: Workplace, campaign_id: UUID) -> str:
-    return f"/o/{at.organization_id}/campaigns/{campaign_id}"
+def _url_of(context: OrganizationContext, campaign_id: UUID) -> str:
+    return f"/o/{context.organization_id}/campaigns/{campaign_id}"
 
 
 async def _choices(connection: Connection, organization_id: UUID) -> dict[str, Any]:
@@ -240,7 +244,7 @@ async def _choices(connection: Connection, organization_id: UUID) -> dict[str, A
 
 def _form_page(
     request: Request,
-    at: Workplace,
+    context: OrganizationContext,
     form: CampaignForm,
     choices: Mapping[str, Any],
     *,
@@ -251,12 +255,12 @@ def _form_page(
     return page(
         request,
         "campaigns/form.html",
-        at,
+        context,
         status=200 if error is None else error.status,
         campaign=campaign,
         form=form,
         seen=seen,
-        key=str(new_id(at.studio.clock.now())),
+        key=str(new_id(context.studio.clock.now())),
         choices=choices,
         zones=zone_names(),
         weekdays=WEEKDAYS,

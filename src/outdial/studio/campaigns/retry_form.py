@@ -18,29 +18,29 @@ _MOST_ATTEMPTS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class RuleText:
+class RetryRuleForm:
     """What is chosen for one outcome: delays such as 30m, an empty one being the same as before; attempts, or all."""
 
     delays: Sequence[str]
     attempts: str = ""
 
 
-def rules_of_policy(policy: Mapping[str, Any]) -> dict[str, RuleText]:
+def rules_of_policy(policy: Mapping[str, Any]) -> dict[str, RetryRuleForm]:
     """Return the rules of a stored policy as the form has them."""
     return {str(outcome): _text_of(rule) for outcome, rule in parse_retry_policy(policy).rules.items()}
 
 
-def rules_of_form(form: FormData) -> dict[str, RuleText]:
+def rules_of_form(form: FormData) -> dict[str, RetryRuleForm]:
     """Return what was chosen; an outcome that the form does not have keeps its default."""
     rules = rules_of_policy({})
     for outcome in rules:
         delays = [str(value).strip() for value in form.getlist(f"retry_{outcome}_delay")][:_MOST_DELAYS]
         if any(delays):
-            rules[outcome] = RuleText(_padded(delays), str(form.get(f"retry_{outcome}_attempts") or "").strip())
+            rules[outcome] = RetryRuleForm(_padded(delays), str(form.get(f"retry_{outcome}_attempts") or "").strip())
     return rules
 
 
-def policy_of(rules: Mapping[str, RuleText], stored: Mapping[str, Any]) -> dict[str, Any]:
+def policy_of(rules: Mapping[str, RetryRuleForm], stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return the policy that the rules mean, in the domain's form; what of `stored` is no rule stays.
 
     Rules that are the default are left out. What cannot be read is left as it is, for the domain to refuse.
@@ -96,9 +96,9 @@ def _filled(delays: Sequence[str]) -> list[str]:
     return filled
 
 
-def _text_of(rule: RetryRule) -> RuleText:
+def _text_of(rule: RetryRule) -> RetryRuleForm:
     attempts = "" if rule.max_attempts is None or rule.max_attempts >= 100 else str(rule.max_attempts)
-    return RuleText(_padded([_short(delay) for delay in rule.delays]), attempts)
+    return RetryRuleForm(_padded([_short(delay) for delay in rule.delays]), attempts)
 
 
 def _padded(delays: Sequence[str]) -> list[str]:

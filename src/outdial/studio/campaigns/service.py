@@ -19,12 +19,12 @@ from outdial.db import studio_campaigns as db
 from outdial.db.statements import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallingHours
-from outdial.studio.campaigns.counts import CampaignCounter, Counts
+from outdial.studio.campaigns.counts import CampaignCounter, CampaignCounts
 from outdial.studio.view.format import iso
 from outdial.studio.web.audit import record
-from outdial.studio.web.context import Workplace
-from outdial.studio.web.errors import Conflict, InvalidInput, NotFound
-from outdial.studio.web.paging import Asked, Page, cut
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
+from outdial.studio.web.paging import Page, PageRequest, paginate
 from outdial.studio.web.preconditions import check_if_match, etag_of
 
 RATE_WINDOW: Final = timedelta(minutes=5)
@@ -42,7 +42,7 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class NewCampaign(_Settings):
+class CampaignDraft(_Settings):
     """A draft to be made; what is left out gets its default."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -107,7 +107,7 @@ class Campaign(BaseModel):
         return etag_of(self.model_dump_json())
 
 
-class Waiting(BaseModel):
+class WaitingReason(BaseModel):
     """Why a campaign places no call right now: a word for programs, a sentence for people, and the moment in it."""
 
     code: str
@@ -128,7 +128,7 @@ class CampaignProgress(BaseModel):
     talk_ms: int
     calls_per_minute: float
     ms_left: int | None
-    waiting: Waiting | None
+    waiting: WaitingReason | None
 
 
 class CampaignSummary(BaseModel):
@@ -150,14 +150,14 @@ async def list_campaigns(
     connection: Connection,
     counter: CampaignCounter,
     organization_id: UUID,
-    asked: Asked,
+    page: PageRequest,
     now: datetime,
     *,
     status: CampaignStatus | None = None,
     name: str | None = None,
 ) -> Page[CampaignSummary]:
     """Return campaigns of an organization, the newest first, each with how far it is."""
-    key = asked.key(tuple[datetime, UUID])
+    key = page.key(tuple[datetime, UUID])
     rows = await db.PAGE_OF_CAMPAIGNS.all(
         connection,
         organization_id=organization_id,
@@ -165,9 +165,9 @@ async def list_campaigns(
         name=name or None,
         before_at=None if key is None else key[0],
         before_id=None if key is None else key[1],
-        limit=asked.limit + 1,
+        limit=page.limit + 1,
     )
-    shown, following = cut(rows, asked.limit, lambda row: [row.created_at, row.id])
+    shown, following = paginate(rows, page.limit, lambda row: [row.created_at, row.id])
     progress = await _progress_of_all(connection, counter, shown, now)
     items = [
         CampaignSummary(**{k: v for k, v in asdict(row).items() if k != "paused_reason"}, progress=progress[row.id])
@@ -176,37 +176,41 @@ async def list_campaigns(
     return Page[CampaignSummary](items=items, next=following)
 
 
-async def create_campaign(connection: Connection, workplace: Workplace, new: NewCampaign) -> Campaign:
+async def create_campaign(connection: Connection, context: OrganizationContext, new: CampaignDraft) -> Campaign:
     """Create a draft; raises InvalidInput naming the field, or Conflict where there is no account to call through."""
-    now = workplace.studio.clock.now()
+    now = context.studio.clock.now()
     try:
         campaign_id = await feature.create_campaign(
-            connection, feature.NewCampaign(organization_id=workplace.organization_id, **new.model_dump()), now
+            connection, feature.NewCampaign(organization_id=context.organization_id, **new.model_dump()), now
         )
     except (errors.CampaignsError, DomainError) as error:
         raise refused(error) from error
-    await record(connection, workplace, "create_campaign", "campaign", campaign_id, {"name": new.name.strip()})
+    await record(connection, context, "create_campaign", "campaign", campaign_id, {"name": new.name.strip()})
     await events.NOTIFY_CAMPAIGNS.run(connection, ids=[campaign_id])
-    return await find_campaign(connection, workplace.organization_id, campaign_id)
+    return await find_campaign(connection, context.organization_id, campaign_id)
 
 
 async def find_campaign(connection: Connection, organization_id: UUID, campaign_id: UUID) -> Campaign:
     """Return a campaign of the organization; raises NotFound."""
     row = await db.SHOW_SETTINGS.maybe(connection, campaign_id=campaign_id, organization_id=organization_id)
     if row is None:
-        raise NotFound("There is no such campaign, or it is not yours")
+        raise ResourceNotFound("There is no such campaign, or it is not yours")
     return Campaign(**(asdict(row) | {name: msgspec.json.decode(getattr(row, name)) for name in _JSON}))
 
 
 async def change_campaign(
-    connection: Connection, workplace: Workplace, campaign_id: UUID, changes: Mapping[str, Any], if_match: str | None
+    connection: Connection,
+    context: OrganizationContext,
+    campaign_id: UUID,
+    changes: Mapping[str, Any],
+    if_match: str | None,
 ) -> Campaign:
     """Change settings of a campaign that is not at work.
 
     Raises NotFound, Outdated when it is not what `if_match` says, Conflict when its state does not allow it, and
     InvalidInput naming the field.
     """
-    organization_id = workplace.organization_id
+    organization_id = context.organization_id
     await db.LOCK_SETTINGS.maybe(connection, campaign_id=campaign_id, organization_id=organization_id)
     campaign = await find_campaign(connection, organization_id, campaign_id)
     check_if_match(if_match, campaign.etag)
@@ -217,13 +221,11 @@ async def change_campaign(
         return campaign
     new = feature.NewCampaign(organization_id=organization_id, **after)
     try:
-        result = await edit_campaign(
-            connection, campaign_id, new, changed, workplace.actor, workplace.studio.clock.now()
-        )
+        result = await edit_campaign(connection, campaign_id, new, changed, context.actor, context.studio.clock.now())
     except (errors.CampaignsError, DomainError) as error:
         raise refused(error) from error
     if isinstance(result, NotAllowed):
-        raise Conflict(_as_sentence(result.reason), status=result.status)
+        raise ResourceConflict(_as_sentence(result.reason), status=result.status)
     return await find_campaign(connection, organization_id, campaign_id)
 
 
@@ -235,7 +237,7 @@ async def campaign_progress(
     return (await _progress_of_all(connection, counter, [row], now))[campaign.id]
 
 
-def refused(error: Exception) -> InvalidInput | Conflict:
+def refused(error: Exception) -> InvalidInput | ResourceConflict:
     """Return what the studio answers to settings that the feature has refused."""
     match error:
         case errors.InvalidCampaign(field=field):
@@ -246,7 +248,7 @@ def refused(error: Exception) -> InvalidInput | Conflict:
         case errors.AmbiguousAccount():
             return InvalidInput(_as_sentence(str(error)), {"provider_account_id": _as_sentence(str(error))})
         case errors.CampaignsError():
-            return Conflict(_as_sentence(str(error)))
+            return ResourceConflict(_as_sentence(str(error)))
         case InvalidCallingHours():
             return InvalidInput(
                 f"The calling hours cannot be used: {error}", {"calling_hours": _as_sentence(str(error))}
@@ -291,10 +293,10 @@ async def _why(connection: Connection, row: db.ListedCampaign, live: int, now: d
     return why_at_rest(row.status, row.scheduled_at, row.paused_reason, live)
 
 
-def _waiting(reason: Reason | None) -> Waiting | None:
+def _waiting(reason: Reason | None) -> WaitingReason | None:
     if reason is None:
         return None
-    return Waiting(code=code_of(reason), sentence=sentence(reason, iso), at=moment_of(reason))
+    return WaitingReason(code=code_of(reason), sentence=sentence(reason, iso), at=moment_of(reason))
 
 
 def _rate(row: db.ListedCampaign, recent: int, now: datetime) -> float:
@@ -303,7 +305,7 @@ def _rate(row: db.ListedCampaign, recent: int, now: datetime) -> float:
     return recent / max(1.0, (now - since) / timedelta(minutes=1))
 
 
-def _ms_left(counts: Counts, calls_per_minute: float) -> int | None:
+def _ms_left(counts: CampaignCounts, calls_per_minute: float) -> int | None:
     """How long it dials yet at this rate, if each contact takes as many calls as those before."""
     if not calls_per_minute or not counts.open:
         return None

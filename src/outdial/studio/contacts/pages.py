@@ -9,11 +9,11 @@ from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
 from outdial.studio.contacts import service as resource
-from outdial.studio.contacts.service import Contact, ContactChanges, ContactSummary, people_filters
-from outdial.studio.web.context import AtWork
-from outdial.studio.web.errors import InvalidInput, Outdated, StudioError
+from outdial.studio.contacts.service import Contact, ContactChanges, ContactSummary, contact_search
+from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.errors import InvalidInput, PreconditionFailed, StudioError
 from outdial.studio.web.forms import Form, redirect, text
-from outdial.studio.web.paging import Asked, Page
+from outdial.studio.web.paging import Page, PageRequest
 from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}/contacts")
@@ -24,7 +24,7 @@ _SEARCHES: Final = (("phone", "Number begins with"), ("name", "Name begins with"
 
 
 @router.get("")
-async def list_page(request: Request, at: AtWork) -> HTMLResponse:
+async def list_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show the people of the organization, with a search."""
     query, url = request.query_params, request.url.path
     by = query.get("by", "phone") if query.get("by") in dict(_SEARCHES) else "phone"
@@ -32,16 +32,16 @@ async def list_page(request: Request, at: AtWork) -> HTMLResponse:
     problem: str | None = None
     found: Page[ContactSummary] = Page(items=[])
     try:
-        filters = people_filters(**{name: term if name == by else None for name, _ in _SEARCHES})
-        async with at.transaction() as connection:
-            found = await resource.list_contacts(connection, at, Asked(cursor, LIMIT), filters)
+        filters = contact_search(**{name: term if name == by else None for name, _ in _SEARCHES})
+        async with context.transaction() as connection:
+            found = await resource.list_contacts(connection, context, PageRequest(cursor, LIMIT), filters)
     except InvalidInput as error:
         problem = "; ".join(error.fields.values()) or error.message
     kept = {"by": by, "q": term} if term else {}
     return page(
         request,
         "contacts/list.html",
-        at,
+        context,
         status=400 if problem else 200,
         url=url,
         contacts=found.items,
@@ -55,43 +55,43 @@ async def list_page(request: Request, at: AtWork) -> HTMLResponse:
 
 
 @router.get("/{contact_id}")
-async def show_page(request: Request, at: AtWork, contact_id: UUID) -> HTMLResponse:
+async def show_page(request: Request, context: CurrentOrganization, contact_id: UUID) -> HTMLResponse:
     """Show a contact with their campaigns and calls, and a form to correct them."""
-    async with at.transaction() as connection:
-        contact = await resource.find_contact(connection, at, contact_id)
-    return _show(request, at, contact)
+    async with context.transaction() as connection:
+        contact = await resource.find_contact(connection, context, contact_id)
+    return _show(request, context, contact)
 
 
 @router.post("/{contact_id}")
-async def change(request: Request, at: AtWork, contact_id: UUID, form: Form) -> Response:
+async def change(request: Request, context: CurrentOrganization, contact_id: UUID, form: Form) -> Response:
     """Correct a contact, unless somebody else has done so since the form was loaded."""
-    at.require("operator")
+    context.require("operator")
     typed = {name: text(form, name) for name in FIELDS}
     try:
         changes = ContactChanges.model_validate(typed).changes()
-        async with at.transaction() as connection:
-            await resource.change_contact(connection, at, contact_id, changes, text(form, "etag") or None)
+        async with context.transaction() as connection:
+            await resource.change_contact(connection, context, contact_id, changes, text(form, "etag") or None)
     except ValidationError as error:
         fields = {
             str(problem["loc"][-1]): "is too long, or has characters that cannot be kept" for problem in error.errors()
         }
-        return await _again(request, at, contact_id, typed, InvalidInput("This cannot be kept", fields))
-    except (InvalidInput, Outdated) as error:
-        return await _again(request, at, contact_id, typed, error)
-    return redirect(f"/o/{at.organization_id}/contacts/{contact_id}", "The contact is corrected.")
+        return await _again(request, context, contact_id, typed, InvalidInput("This cannot be kept", fields))
+    except (InvalidInput, PreconditionFailed) as error:
+        return await _again(request, context, contact_id, typed, error)
+    return redirect(f"/o/{context.organization_id}/contacts/{contact_id}", "The contact is corrected.")
 
 
 async def _again(
-    request: Request, at: AtWork, contact_id: UUID, typed: dict[str, str], error: StudioError
+    request: Request, context: CurrentOrganization, contact_id: UUID, typed: dict[str, str], error: StudioError
 ) -> HTMLResponse:
-    async with at.transaction() as connection:
-        contact = await resource.find_contact(connection, at, contact_id)
-    return _show(request, at, contact, typed, error)
+    async with context.transaction() as connection:
+        contact = await resource.find_contact(connection, context, contact_id)
+    return _show(request, context, contact, typed, error)
 
 
 def _show(
     request: Request,
-    at: AtWork,
+    context: CurrentOrganization,
     contact: Contact,
     typed: dict[str, str] | None = None,
     error: StudioError | None = None,
@@ -99,7 +99,7 @@ def _show(
     return page(
         request,
         "contacts/show.html",
-        at,
+        context,
         status=200 if error is None else error.status,
         contact=contact,
         values=typed or {name: getattr(contact, name) or "" for name in FIELDS},

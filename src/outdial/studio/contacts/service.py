@@ -15,9 +15,9 @@ from outdial.db.statements import Connection
 from outdial.domain.phone import NoZone, Phone, zone_of
 from outdial.studio.campaign_contacts.service import digits_of
 from outdial.studio.web.audit import record
-from outdial.studio.web.context import Workplace
-from outdial.studio.web.errors import InvalidInput, NotFound, Outdated
-from outdial.studio.web.paging import Asked, Page, cut
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceNotFound
+from outdial.studio.web.paging import Page, PageRequest, paginate
 from outdial.studio.web.preconditions import check_if_match, etag_of
 
 MOST_CAMPAIGNS: Final = 50
@@ -44,7 +44,7 @@ class ContactSummary(BaseModel):
     updated_at: datetime
 
 
-class InCampaign(BaseModel):
+class ContactCampaign(BaseModel):
     """A campaign that a contact is in; `id` is that of the contact inside the campaign."""
 
     id: UUID
@@ -58,7 +58,7 @@ class InCampaign(BaseModel):
     next_attempt_at: datetime | None
 
 
-class CallOfContact(BaseModel):
+class ContactCall(BaseModel):
     """A call to a contact."""
 
     id: UUID
@@ -77,8 +77,8 @@ class Contact(ContactSummary):
 
     notes: str | None
     do_not_call: bool
-    campaigns: list[InCampaign]
-    calls: list[CallOfContact]
+    campaigns: list[ContactCampaign]
+    calls: list[ContactCall]
 
     @property
     def etag(self) -> str:
@@ -106,7 +106,7 @@ class ContactChanges(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class PeopleFilters:
+class ContactSearch:
     """What is looked for: one thing at the most."""
 
     phone: str | None = None
@@ -114,11 +114,11 @@ class PeopleFilters:
     external_id: str | None = None
 
 
-def people_filters(
+def contact_search(
     phone: Annotated[str | None, Query(max_length=40, description="How the number begins, as +1212")] = None,
     name: Annotated[str | None, Query(max_length=200, description="How the name begins, in any case")] = None,
     external_id: Annotated[str | None, Query(max_length=200, description="The id in another system")] = None,
-) -> PeopleFilters:
+) -> ContactSearch:
     """Read what is looked for; raises InvalidInput."""
     given = {
         "phone": digits_of("phone", phone),
@@ -128,10 +128,10 @@ def people_filters(
     searched = [key for key, value in given.items() if value is not None]
     if len(searched) > 1:
         raise InvalidInput("Look for one thing at a time", dict.fromkeys(searched, "only one of these"))
-    return PeopleFilters(**given)
+    return ContactSearch(**given)
 
 
-AskedPeople = Annotated[PeopleFilters, Depends(people_filters)]
+ContactSearchQuery = Annotated[ContactSearch, Depends(contact_search)]
 
 
 def _text(field: str, value: str | None) -> str | None:
@@ -147,18 +147,18 @@ def numbers_that_begin(digits: str | None) -> dict[str, str]:
 
 
 async def list_contacts(
-    connection: Connection, at: Workplace, asked: Asked, filters: PeopleFilters
+    connection: Connection, context: OrganizationContext, page: PageRequest, filters: ContactSearch
 ) -> Page[ContactSummary]:
     """Return a page of the contacts of the organization, by phone, or by name where one is looked for."""
-    known = {"organization_id": at.organization_id, "limit": asked.limit + 1}
+    known = {"organization_id": context.organization_id, "limit": page.limit + 1}
     if filters.name is not None:
-        after = asked.key(tuple[Clean, UUID]) or (None, None)
+        after = page.key(tuple[Clean, UUID]) or (None, None)
         rows = await db.LIST_PEOPLE_BY_NAME.all(
             connection, first=filters.name, last=_LAST, after=after[0], after_id=after[1], **known
         )
-        shown, following = cut(rows, asked.limit, lambda row: [row.place, row.id])
+        shown, following = paginate(rows, page.limit, lambda row: [row.place, row.id])
     else:
-        key = asked.key(tuple[Clean])
+        key = page.key(tuple[Clean])
         place = key and key[0]
         if filters.external_id is not None:
             rows = await db.LIST_PEOPLE_BY_EXTERNAL_ID.all(
@@ -166,33 +166,35 @@ async def list_contacts(
             )
         else:
             rows = await db.LIST_PEOPLE.all(connection, after=place, **numbers_that_begin(filters.phone), **known)
-        shown, following = cut(rows, asked.limit, lambda row: [row.place])
+        shown, following = paginate(rows, page.limit, lambda row: [row.place])
     return Page(items=[_summary(row) for row in shown], next=following)
 
 
-async def find_contact(connection: Connection, at: Workplace, contact_id: UUID) -> Contact:
+async def find_contact(connection: Connection, context: OrganizationContext, contact_id: UUID) -> Contact:
     """Return a contact with their campaigns and calls; raises NotFound."""
-    row = await _find(connection, at, contact_id)
+    row = await _find(connection, context, contact_id)
     campaigns = await db.PERSON_CAMPAIGNS.all(connection, contact_id=contact_id, limit=MOST_CAMPAIGNS)
-    calls = await db.PERSON_CALLS.all(connection, organization_id=at.organization_id, phone=row.phone, limit=MOST_CALLS)
+    calls = await db.PERSON_CALLS.all(
+        connection, organization_id=context.organization_id, phone=row.phone, limit=MOST_CALLS
+    )
     return Contact(
         **_summary(row).model_dump(),
         notes=row.notes,
         do_not_call=row.do_not_call,
         campaigns=[_in_campaign(entry) for entry in campaigns],
-        calls=[CallOfContact(**{name: getattr(call, name) for name in CallOfContact.model_fields}) for call in calls],
+        calls=[ContactCall(**{name: getattr(call, name) for name in ContactCall.model_fields}) for call in calls],
     )
 
 
 async def change_contact(
     connection: Connection,
-    at: Workplace,
+    context: OrganizationContext,
     contact_id: UUID,
     changes: Mapping[str, str | None],
     if_match: str | None = None,
 ) -> Contact:
     """Correct a contact; their campaigns take a corrected zone over. Raises NotFound, InvalidInput and Outdated."""
-    found = await find_contact(connection, at, contact_id)
+    found = await find_contact(connection, context, contact_id)
     check_if_match(if_match, found.etag)
     changed = {name: getattr(found, name) for name in _EDITABLE} | dict(changes)
     zone = zone_of(Phone(found.phone, None), changed["timezone"])
@@ -201,24 +203,24 @@ async def change_contact(
     touched = await db.CHANGE_PERSON.maybe(
         connection,
         contact_id=contact_id,
-        organization_id=at.organization_id,
+        organization_id=context.organization_id,
         zone_key=zone.key,
         zone_source=zone.source,
         seen_at=found.updated_at,
-        now=at.studio.clock.now(),
+        now=context.studio.clock.now(),
         **changed,
     )
     if touched is None:
-        raise Outdated("Somebody has changed the contact meanwhile: load it again, and repeat your change")
+        raise PreconditionFailed("Somebody has changed the contact meanwhile: load it again, and repeat your change")
     # What was written where is the contact's own business.
-    await record(connection, at, "change_contact", "contact", contact_id, {"fields": sorted(changes)})
-    return await find_contact(connection, at, contact_id)
+    await record(connection, context, "change_contact", "contact", contact_id, {"fields": sorted(changes)})
+    return await find_contact(connection, context, contact_id)
 
 
-async def _find(connection: Connection, at: Workplace, contact_id: UUID) -> db.PersonDetail:
-    row = await db.SHOW_PERSON.maybe(connection, contact_id=contact_id, organization_id=at.organization_id)
+async def _find(connection: Connection, context: OrganizationContext, contact_id: UUID) -> db.PersonDetail:
+    row = await db.SHOW_PERSON.maybe(connection, contact_id=contact_id, organization_id=context.organization_id)
     if row is None:
-        raise NotFound("There is no such contact in this organization")
+        raise ResourceNotFound("There is no such contact in this organization")
     return row
 
 
@@ -227,6 +229,6 @@ def _summary(row: db.PersonRow | db.PersonDetail) -> ContactSummary:
     return ContactSummary(**kept)
 
 
-def _in_campaign(row: db.PersonCampaign) -> InCampaign:
-    kept: dict[str, Any] = {name: getattr(row, name) for name in InCampaign.model_fields}
-    return InCampaign(**kept | {"next_attempt_at": row.next_attempt_at if row.status == "pending" else None})
+def _in_campaign(row: db.PersonCampaign) -> ContactCampaign:
+    kept: dict[str, Any] = {name: getattr(row, name) for name in ContactCampaign.model_fields}
+    return ContactCampaign(**kept | {"next_attempt_at": row.next_attempt_at if row.status == "pending" else None})

@@ -20,9 +20,9 @@ from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.studio.campaign_contacts.service import digits_of
 from outdial.studio.contacts.service import numbers_that_begin
 from outdial.studio.web.audit import record
-from outdial.studio.web.context import Workplace
+from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.paging import Asked, Page, cut
+from outdial.studio.web.paging import Page, PageRequest, paginate
 
 LARGEST_FILE: Final = 16 << 20
 MOST_NUMBERS: Final = 100_000
@@ -53,14 +53,14 @@ class NewBlockedNumbers(BaseModel):
     reason: Annotated[str | None, Field(max_length=500, pattern=r"^[^\x00]*$")] = None
 
 
-class RemovedNumbers(BaseModel):
+class NumbersToUnblock(BaseModel):
     """Numbers that may be called again."""
 
     model_config = ConfigDict(extra="forbid")
     numbers: Numbers
 
 
-class BadNumber(BaseModel):
+class RejectedNumber(BaseModel):
     """What is no number: its line, as it was written, and why."""
 
     line: int
@@ -74,7 +74,7 @@ class BlockResult(BaseModel):
     added: int
     already_listed: int
     refused: int
-    bad: list[BadNumber]
+    bad: list[RejectedNumber]
 
 
 class UnblockResult(BaseModel):
@@ -82,72 +82,84 @@ class UnblockResult(BaseModel):
 
     removed: int
     not_listed: int
-    bad: list[BadNumber]
+    bad: list[RejectedNumber]
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _ParsedNumbers:
     good: Sequence[str]
-    bad: Sequence[BadNumber]
+    bad: Sequence[RejectedNumber]
 
 
 async def list_blocked(
-    connection: Connection, at: Workplace, asked: Asked, phone: str | None = None
+    connection: Connection, context: OrganizationContext, page: PageRequest, phone: str | None = None
 ) -> Page[BlockedNumber]:
     """Return a page of the list by number; `phone` is how the numbers begin."""
-    key = asked.key(tuple[Clean])
+    key = page.key(tuple[Clean])
     rows = await db.LIST_DO_NOT_CALL.all(
         connection,
-        organization_id=at.organization_id,
+        organization_id=context.organization_id,
         after=key and key[0],
-        limit=asked.limit + 1,
+        limit=page.limit + 1,
         **numbers_that_begin(digits_of("phone", phone)),
     )
-    shown, following = cut(rows, asked.limit, lambda row: [row.phone])
+    shown, following = paginate(rows, page.limit, lambda row: [row.phone])
     items = [
         BlockedNumber(phone=row.phone, source=row.source, reason=row.reason, created_at=row.created_at) for row in shown
     ]
     return Page(items=items, next=following)
 
 
-async def block_numbers(connection: Connection, at: Workplace, new: NewBlockedNumbers) -> BlockResult:
+async def block_numbers(connection: Connection, context: OrganizationContext, new: NewBlockedNumbers) -> BlockResult:
     """Put numbers on the list; what is no number is told with its line and keeps no other from going in."""
     read = _read(enumerate(new.numbers, start=1), _region(new.default_region))
-    return await _add(connection, at, read, "manual", new.reason)
+    return await _add(connection, context, read, "manual", new.reason)
 
 
 async def block_file(
-    connection: Connection, at: Workplace, content: bytes, default_region: str | None, reason: str | None = None
+    connection: Connection,
+    context: OrganizationContext,
+    content: bytes,
+    default_region: str | None,
+    reason: str | None = None,
 ) -> BlockResult:
     """Put the numbers of a file on the list: a CSV file with a column of phones, or a number in each line."""
     region = _region(default_region)
     read = await asyncio.to_thread(lambda: _read(_lines_of(content), region))
-    return await _add(connection, at, read, "import", reason)
+    return await _add(connection, context, read, "import", reason)
 
 
-async def unblock_numbers(connection: Connection, at: Workplace, numbers: Sequence[str]) -> UnblockResult:
+async def unblock_numbers(
+    connection: Connection, context: OrganizationContext, numbers: Sequence[str]
+) -> UnblockResult:
     """Take numbers off the list; they are in E.164, as the list shows them."""
     read = _read(enumerate(numbers, start=1), None)
-    removed = await campaigns_db.REMOVE_DNC.all(connection, organization_id=at.organization_id, phones=list(read.good))
-    await _record(connection, at, "remove_do_not_call", {"removed": len(removed)}, read.good)
+    removed = await campaigns_db.REMOVE_DNC.all(
+        connection, organization_id=context.organization_id, phones=list(read.good)
+    )
+    await _record(connection, context, "remove_do_not_call", {"removed": len(removed)}, read.good)
     return UnblockResult(removed=len(removed), not_listed=len(read.good) - len(removed), bad=list(read.bad))
 
 
 async def _add(
-    connection: Connection, at: Workplace, read: _Read, source: Literal["manual", "import"], reason: str | None
+    connection: Connection,
+    context: OrganizationContext,
+    read: _ParsedNumbers,
+    source: Literal["manual", "import"],
+    reason: str | None,
 ) -> BlockResult:
     added = 0
     for first in range(0, len(read.good), _PORTION):
         rows = await campaigns_db.ADD_DNC.all(
             connection,
-            organization_id=at.organization_id,
+            organization_id=context.organization_id,
             phones=list(read.good[first : first + _PORTION]),
             source=source,
             reason=(reason or "").strip() or None,
-            now=at.studio.clock.now(),
+            now=context.studio.clock.now(),
         )
         added += len(rows)
-    await _record(connection, at, "add_do_not_call", {"added": added, "source": source}, read.good)
+    await _record(connection, context, "add_do_not_call", {"added": added, "source": source}, read.good)
     return BlockResult(
         added=added,
         already_listed=len(read.good) - added,
@@ -157,13 +169,17 @@ async def _add(
 
 
 async def _record(
-    connection: Connection, at: Workplace, action: str, details: Mapping[str, object], phones: Sequence[str]
+    connection: Connection,
+    context: OrganizationContext,
+    action: str,
+    details: Mapping[str, object],
+    phones: Sequence[str],
 ) -> None:
     if not phones:
         return
     # One number is found again by itself, as the page of its contact does; of many their count has to do.
     subject_id = phones[0] if len(phones) == 1 else f"{len(phones)} numbers"
-    await record(connection, at, action, "do_not_call", subject_id, details)
+    await record(connection, context, action, "do_not_call", subject_id, details)
 
 
 def _lines_of(content: bytes) -> Iterable[tuple[int, str]]:
@@ -185,16 +201,16 @@ def _lines_of(content: bytes) -> Iterable[tuple[int, str]]:
         yield (row.line, row.cells[index] if isinstance(row, Row) else row.value)
 
 
-def _read(numbers: Iterable[tuple[int, str]], region: str | None) -> _Read:
+def _read(numbers: Iterable[tuple[int, str]], region: str | None) -> _ParsedNumbers:
     good: dict[str, None] = {}
-    bad: list[BadNumber] = []
+    bad: list[RejectedNumber] = []
     for line, written in numbers:
         phone = parse_phone(written, region)
         if isinstance(phone, InvalidPhone):
-            bad.append(BadNumber(line=line, value=written[:80].replace("\0", "\ufffd"), reason=phone.reason))
+            bad.append(RejectedNumber(line=line, value=written[:80].replace("\0", "\ufffd"), reason=phone.reason))
         else:
             good[phone.e164] = None
-    return _Read(list(good), bad)
+    return _ParsedNumbers(list(good), bad)
 
 
 def _region(region: str | None) -> str | None:

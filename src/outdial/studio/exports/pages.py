@@ -12,15 +12,15 @@ from starlette.datastructures import FormData
 
 from outdial.domain.outcome import Outcome
 from outdial.studio.exports import service as resource
-from outdial.studio.exports.api import file_answer
+from outdial.studio.exports.api import export_file_response
 from outdial.studio.exports.service import NewExport
 from outdial.studio.imports.service import list_imports
-from outdial.studio.view.badges import words
-from outdial.studio.web.context import AtWork
+from outdial.studio.view.badges import humanize
+from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.dates import day_of
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.forms import Form, redirect, text
-from outdial.studio.web.paging import Asked
+from outdial.studio.web.paging import PageRequest
 from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}")
@@ -30,50 +30,50 @@ _KINDS: Final = (("calls", "Calls"), ("contacts", "Contacts"), ("do_not_call", "
 
 
 @router.get("/jobs")
-async def jobs_page(request: Request, at: AtWork) -> HTMLResponse:
+async def jobs_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show imports and exports, those under way with how far they are."""
     query, url = request.query_params, request.url.path
     cursors = {name: query.get(name) or None for name in ("imports", "exports")}
-    async with at.transaction() as connection:
-        imports = await list_imports(connection, at, Asked(cursors["imports"], LIMIT))
-        exports = await resource.list_exports(connection, at, Asked(cursors["exports"], LIMIT))
+    async with context.transaction() as connection:
+        imports = await list_imports(connection, context, PageRequest(cursors["imports"], LIMIT))
+        exports = await resource.list_exports(connection, context, PageRequest(cursors["exports"], LIMIT))
     return page(
         request,
         "exports/list.html",
-        at,
+        context,
         imports=imports.items,
         exports=exports.items,
         next_imports=f"{url}?{urlencode({'imports': imports.next})}" if imports.next else None,
         next_exports=f"{url}?{urlencode({'exports': exports.next})}" if exports.next else None,
         first=url if any(cursors.values()) else None,
         kinds=_KINDS,
-        outcomes=[("", "Any"), *((outcome.value, words(outcome)) for outcome in Outcome)],
+        outcomes=[("", "Any"), *((outcome.value, humanize(outcome)) for outcome in Outcome)],
     )
 
 
 @router.post("/exports")
-async def create(at: AtWork, form: Form) -> Response:
+async def create(context: CurrentOrganization, form: Form) -> Response:
     """Let a file be written in the background."""
-    at.require("operator")
+    context.require("operator")
     new = _new_export(form)
-    async with at.transaction() as connection:
-        await resource.create_export(connection, at, new)
-    return redirect(f"/o/{at.organization_id}/jobs", "The export is on its way: its file can be fetched here.")
+    async with context.transaction() as connection:
+        await resource.create_export(connection, context, new)
+    return redirect(f"/o/{context.organization_id}/jobs", "The export is on its way: its file can be fetched here.")
 
 
 @router.post("/exports/{export_id}/cancel")
-async def cancel(at: AtWork, export_id: UUID, form: Form) -> Response:
+async def cancel(context: CurrentOrganization, export_id: UUID, form: Form) -> Response:
     """End an export."""
-    at.require("operator")
-    async with at.transaction() as connection:
-        await resource.cancel_export(connection, at, export_id)
-    return redirect(f"/o/{at.organization_id}/jobs", "The export is cancelled.", "info")
+    context.require("operator")
+    async with context.transaction() as connection:
+        await resource.cancel_export(connection, context, export_id)
+    return redirect(f"/o/{context.organization_id}/jobs", "The export is cancelled.", "info")
 
 
 @router.get("/exports/{export_id}/file")
-async def fetch(at: AtWork, export_id: UUID) -> Response:
+async def fetch(context: CurrentOrganization, export_id: UUID) -> Response:
     """Send the file of an export."""
-    return await file_answer(at, export_id)
+    return await export_file_response(context, export_id)
 
 
 def _new_export(form: FormData) -> NewExport:

@@ -17,10 +17,10 @@ from outdial.domain.jobs import ExportStatus
 from outdial.domain.outcome import Outcome
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.web.audit import record
-from outdial.studio.web.context import Workplace
+from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.dates import moment_of
-from outdial.studio.web.errors import Conflict, InvalidInput, NotFound
-from outdial.studio.web.paging import Asked, Page, cut
+from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
+from outdial.studio.web.paging import Page, PageRequest, paginate
 
 ExportKind = Literal["calls", "contacts", "do_not_call"]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -69,7 +69,7 @@ class Export(BaseModel):
         return f"outdial-{self.kind.replace('_', '-')}-{self.created_at:%Y-%m-%d-%H%M}.csv"
 
 
-async def create_export(connection: Connection, at: Workplace, new: NewExport) -> Export:
+async def create_export(connection: Connection, context: OrganizationContext, new: NewExport) -> Export:
     """Put an export into the queue; raises InvalidInput for a filter that its kind does not know, and NotFound."""
     given = new.filters.model_dump(mode="json", exclude_none=True)
     if unknown := sorted(given.keys() - _KNOWS[new.kind]):
@@ -80,75 +80,75 @@ async def create_export(connection: Connection, at: Workplace, new: NewExport) -
     moment_of("filters.since", new.filters.since)
     moment_of("filters.until", new.filters.until)
     if new.filters.campaign_id is not None:
-        await find_campaign(connection, at.organization_id, new.filters.campaign_id)
-    now = at.studio.clock.now()
+        await find_campaign(connection, context.organization_id, new.filters.campaign_id)
+    now = context.studio.clock.now()
     export_id = new_id(now)
     await db.CREATE_EXPORT.run(
         connection,
         id=export_id,
-        organization_id=at.organization_id,
+        organization_id=context.organization_id,
         kind=new.kind,
         filters=encode_json(given),
-        created_by=at.member.user_id,
+        created_by=context.caller.user_id,
         now=now,
     )
     await enqueue(connection, "export", export_id)
-    await record(connection, at, "create_export", "export", export_id, {"kind": new.kind, "filters": given})
-    await db.NOTIFY_JOBS.run(connection, organization_id=at.organization_id)
-    return await find_export(connection, at, export_id)
+    await record(connection, context, "create_export", "export", export_id, {"kind": new.kind, "filters": given})
+    await db.NOTIFY_JOBS.run(connection, organization_id=context.organization_id)
+    return await find_export(connection, context, export_id)
 
 
-async def find_export(connection: Connection, at: Workplace, export_id: UUID) -> Export:
+async def find_export(connection: Connection, context: OrganizationContext, export_id: UUID) -> Export:
     """Return an export of the organization; raises NotFound."""
-    row = await db.SHOW_EXPORT.maybe(connection, export_id=export_id, organization_id=at.organization_id)
+    row = await db.SHOW_EXPORT.maybe(connection, export_id=export_id, organization_id=context.organization_id)
     if row is None:
-        raise NotFound("There is no such export in this organization")
+        raise ResourceNotFound("There is no such export in this organization")
     return _export(row)
 
 
-async def list_exports(connection: Connection, at: Workplace, asked: Asked) -> Page[Export]:
+async def list_exports(connection: Connection, context: OrganizationContext, page: PageRequest) -> Page[Export]:
     """Return a page of exports, the newest first."""
-    after = asked.key(tuple[Moment, UUID]) or (None, None)
+    after = page.key(tuple[Moment, UUID]) or (None, None)
     rows = await db.LIST_EXPORTS.all(
         connection,
-        organization_id=at.organization_id,
+        organization_id=context.organization_id,
         after_at=after[0],
         after_id=after[1],
-        limit=asked.limit + 1,
+        limit=page.limit + 1,
     )
-    shown, following = cut(rows, asked.limit, lambda row: [row.created_at, row.id])
+    shown, following = paginate(rows, page.limit, lambda row: [row.created_at, row.id])
     return Page(items=[_export(row) for row in shown], next=following)
 
 
-async def cancel_export(connection: Connection, at: Workplace, export_id: UUID) -> Export:
+async def cancel_export(connection: Connection, context: OrganizationContext, export_id: UUID) -> Export:
     """End an export that is not over; raises NotFound and Conflict."""
-    found = await find_export(connection, at, export_id)
+    found = await find_export(connection, context, export_id)
     if found.status == ExportStatus.CANCELLED:
         return found
     cancelled = await db.CANCEL_EXPORT.maybe(
-        connection, export_id=export_id, organization_id=at.organization_id, now=at.studio.clock.now()
+        connection, export_id=export_id, organization_id=context.organization_id, now=context.studio.clock.now()
     )
     if cancelled is None:
-        raise Conflict(f"The export is {found.status} already", status=found.status)
-    await db.NOTIFY_JOBS.run(connection, organization_id=at.organization_id)
-    return await find_export(connection, at, export_id)
+        raise ResourceConflict(f"The export is {found.status} already", status=found.status)
+    await db.NOTIFY_JOBS.run(connection, organization_id=context.organization_id)
+    return await find_export(connection, context, export_id)
 
 
-async def export_file(at: Workplace, export_id: UUID) -> tuple[Export, AsyncIterator[bytes]]:
+async def export_file(context: OrganizationContext, export_id: UUID) -> tuple[Export, AsyncIterator[bytes]]:
     """Return an export with the pieces of its file; raises NotFound, and Conflict when there is none."""
-    async with at.transaction() as connection:
-        found = await find_export(connection, at, export_id)
-    is_kept = found.expires_at is not None and found.expires_at > at.studio.clock.now()
+    async with context.transaction() as connection:
+        found = await find_export(connection, context, export_id)
+    is_kept = found.expires_at is not None and found.expires_at > context.studio.clock.now()
     if found.status != ExportStatus.COMPLETED or not is_kept:
         status = found.status if found.status != ExportStatus.COMPLETED else ExportStatus.EXPIRED
-        raise Conflict(f"The export is {status}: there is no file to fetch", status=status)
-    return found, _pieces(at, export_id)
+        raise ResourceConflict(f"The export is {status}: there is no file to fetch", status=status)
+    return found, _pieces(context, export_id)
 
 
-async def _pieces(at: Workplace, export_id: UUID) -> AsyncIterator[bytes]:
+async def _pieces(context: OrganizationContext, export_id: UUID) -> AsyncIterator[bytes]:
     number = 0
     while True:
-        async with at.transaction() as connection:
+        async with context.transaction() as connection:
             piece = await db.EXPORT_CHUNK.maybe(connection, export_id=export_id, number=number)
         if piece is None:
             return

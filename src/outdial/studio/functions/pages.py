@@ -8,53 +8,55 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from outdial.studio.functions import service as functions
-from outdial.studio.functions.operators import is_operator_of_platform
-from outdial.studio.functions.service import SPANS, FunctionSpan, LogFilters, Slug, at_least
-from outdial.studio.view.charts import Chart, Series, stacked_bars
+from outdial.studio.functions.operators import is_platform_operator
+from outdial.studio.functions.service import SPANS, FunctionStats, LogFilters, Slug, at_least
+from outdial.studio.view.charts import Chart, ChartSeries, stacked_bars
 from outdial.studio.web import forms
-from outdial.studio.web.context import AtWork
-from outdial.studio.web.errors import NotFound
+from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.errors import ResourceNotFound
 from outdial.studio.web.forms import Form
-from outdial.studio.web.paging import Asked
+from outdial.studio.web.paging import PageRequest
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
 LIMIT: Final = 50
 _OUTCOMES: Final = {
-    "answered": Series("good", "Answered"),
-    "refused": Series("warn", "Refused (4xx)"),
-    "failed": Series("bad", "Failed (5xx)"),
+    "answered": ChartSeries("good", "Answered"),
+    "refused": ChartSeries("warn", "Refused (4xx)"),
+    "failed": ChartSeries("bad", "Failed (5xx)"),
 }
 
 
 @router.get("/o/{organization_id}/functions")
-async def list_functions_page(request: Request, at: AtWork) -> HTMLResponse:
+async def list_functions_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show the functions with their numbers."""
-    if not is_operator_of_platform(at.member, at.role):
-        return page(request, "functions/not_yours.html", at, status=403)
+    if not is_platform_operator(context.caller, context.role):
+        return page(request, "functions/not_yours.html", context, status=403)
     span = _span(request)
-    found = await functions.summaries(at, span)
-    return page(request, "functions/list.html", at, url=request.url.path, span=span, spans=list(SPANS), functions=found)
+    found = await functions.summaries(context, span)
+    return page(
+        request, "functions/list.html", context, url=request.url.path, span=span, spans=list(SPANS), functions=found
+    )
 
 
 @router.get("/o/{organization_id}/functions/{slug}")
-async def show_function_page(request: Request, at: AtWork, slug: Slug) -> HTMLResponse:
+async def show_function_page(request: Request, context: CurrentOrganization, slug: Slug) -> HTMLResponse:
     """Show one function: its numbers over time, its versions, and what it logs."""
     span, query = _span(request), request.query_params
     level = query.get("level") if query.get("level") in functions.LEVELS else None
     search = query.get("search", "").replace("\x00", "").strip()[:200]
-    parts = await functions.spans(at, span, slug)
-    deployed = await functions.versions(at, slug)
+    parts = await functions.spans(context, span, slug)
+    deployed = await functions.versions(context, slug)
     narrowed = LogFilters(slug, at_least(level), search or None)
-    log = await functions.list_log(at, Asked(query.get("cursor") or None, LIMIT), narrowed)
+    log = await functions.list_log(context, PageRequest(query.get("cursor") or None, LIMIT), narrowed)
     if not parts and not deployed and not log.items and not (level or search):
-        raise NotFound("There is no such function, or it was never asked")
+        raise ResourceNotFound("There is no such function, or it was never asked")
     url = request.url.path
     kept = {name: value for name, value in {"span": span, "level": level, "search": search}.items() if value}
     return page(
         request,
         "functions/show.html",
-        at,
+        context,
         url=url,
         slug=slug,
         span=span,
@@ -62,7 +64,7 @@ async def show_function_page(request: Request, at: AtWork, slug: Slug) -> HTMLRe
         parts=parts,
         chart=_chart(parts),
         versions=deployed,
-        can_change=bool(at.studio.settings.access_token),
+        can_change=bool(context.studio.settings.access_token),
         log=log.items,
         form={"level": level or "", "search": search},
         levels=[("", "Any"), ("info", "Info and worse"), ("warning", "Warnings and errors"), ("error", "Errors")],
@@ -72,12 +74,12 @@ async def show_function_page(request: Request, at: AtWork, slug: Slug) -> HTMLRe
 
 
 @router.post("/o/{organization_id}/functions/{slug}/rollback")
-async def roll_back_page(at: AtWork, slug: Slug, form: Form) -> Response:
+async def roll_back_page(context: CurrentOrganization, slug: Slug, form: Form) -> Response:
     """Let an earlier version be served again."""
     number = forms.text(form, "version")
-    done = await functions.roll_back(at, slug, int(number) if number.isascii() and number.isdecimal() else None)
+    done = await functions.roll_back(context, slug, int(number) if number.isascii() and number.isdecimal() else None)
     what = f"Version {done.version}" if done.version else "What hosts have in their source tree"
-    return forms.redirect(f"/o/{at.organization_id}/functions/{slug}", f"{what} is served now")
+    return forms.redirect(f"/o/{context.organization_id}/functions/{slug}", f"{what} is served now")
 
 
 def _span(request: Request) -> str:
@@ -85,7 +87,7 @@ def _span(request: Request) -> str:
     return asked if asked in SPANS else "24h"
 
 
-def _chart(parts: Sequence[FunctionSpan]) -> Chart:
+def _chart(parts: Sequence[FunctionStats]) -> Chart:
     columns = [
         (
             f"{part.starts_at:%d %b %H:%M}",

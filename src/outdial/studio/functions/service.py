@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.db import host_logs as logs_db
 from outdial.db import studio_operations as db
 from outdial.db.statements import Connection
-from outdial.studio.functions.operators import require_platform
+from outdial.studio.functions.operators import require_platform_operator
 from outdial.studio.web.audit import record
-from outdial.studio.web.context import Workplace
-from outdial.studio.web.errors import Conflict, InvalidInput, NotFound, Unavailable
-from outdial.studio.web.paging import Asked, Page, cut
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound, ServiceUnavailable
+from outdial.studio.web.paging import Page, PageRequest, paginate
 from outdial.studio.web.settings import StudioSettings
 
 Slug = Annotated[str, Path(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,127}$")]
@@ -33,7 +33,7 @@ _MOST_VERSIONS: Final = 500
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
 
 
-class FunctionSpan(BaseModel):
+class FunctionStats(BaseModel):
     """What a function was asked in a span of time; `refused` counts 4xx, `failed` 5xx; times in ms."""
 
     slug: str
@@ -73,7 +73,7 @@ class FunctionVersion(BaseModel):
     created_by: str
 
 
-class LogEntry(BaseModel):
+class FunctionLogEntry(BaseModel):
     """An invocation, or a line that a function has logged."""
 
     at: datetime
@@ -92,14 +92,14 @@ class LogEntry(BaseModel):
     request_id: UUID | None
 
 
-class Rollback(BaseModel):
+class RollbackRequest(BaseModel):
     """Which version to go back to: 0 is what hosts have in their source tree; the one before without it."""
 
     model_config = ConfigDict(extra="forbid")
     version: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
 
 
-class RolledBack(BaseModel):
+class RollbackResult(BaseModel):
     """The version that is served now; 0 is the source tree."""
 
     slug: str
@@ -115,7 +115,7 @@ class LogFilters:
     search: str | None = None
 
 
-def filters(
+def log_filters(
     slug: Annotated[str | None, Query(max_length=128, pattern=r"^[^\x00]*$")] = None,
     level: Annotated[Level | None, Query(description="This level and what is worse")] = None,
     search: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
@@ -129,39 +129,39 @@ def at_least(level: str | None) -> list[str] | None:
     return None if level is None else list(LEVELS[LEVELS.index(level) :])
 
 
-AskedLog = Annotated[LogFilters, Depends(filters)]
-Span = Annotated[Literal["1h", "24h", "7d"], Query(description="How far to look back")]
+LogQuery = Annotated[LogFilters, Depends(log_filters)]
+StatsPeriod = Annotated[Literal["1h", "24h", "7d"], Query(description="How far to look back")]
 
 
-async def spans(at: Workplace, span: str, slug: str | None = None) -> list[FunctionSpan]:
+async def spans(context: OrganizationContext, span: str, slug: str | None = None) -> list[FunctionStats]:
     """Return what each function was asked in each part of the last hour, day or week."""
-    require_platform(at)
+    require_platform_operator(context)
     back, width = SPANS[span]
-    now = at.studio.clock.now()
-    async with at.studio.database.as_service() as connection:
+    now = context.studio.clock.now()
+    async with context.studio.database.as_service() as connection:
         rows = await logs_db.FUNCTION_STATS.all(
             connection, span=width, origin=_ORIGIN, since=now - back, until=now, slug=slug
         )
-    return [FunctionSpan.model_validate(row, from_attributes=True) for row in rows if row.slug]
+    return [FunctionStats.model_validate(row, from_attributes=True) for row in rows if row.slug]
 
 
-async def versions(at: Workplace, slug: str | None = None) -> list[FunctionVersion]:
+async def versions(context: OrganizationContext, slug: str | None = None) -> list[FunctionVersion]:
     """Return the deployed versions, the newest first; functions of the source tree alone have none."""
-    require_platform(at)
-    async with at.studio.database.as_service() as connection:
+    require_platform_operator(context)
+    async with context.studio.database.as_service() as connection:
         rows = await db.LIST_FUNCTION_VERSIONS.all(connection, slug=slug, limit=_MOST_VERSIONS)
     return [FunctionVersion.model_validate(row, from_attributes=True) for row in rows]
 
 
-async def summaries(at: Workplace, span: str) -> list[FunctionSummary]:
+async def summaries(context: OrganizationContext, span: str) -> list[FunctionSummary]:
     """Return each function with its numbers and the version that is served."""
-    parts, deployed = await spans(at, span), await versions(at)
+    parts, deployed = await spans(context, span), await versions(context)
     active = {one.slug: one.version for one in deployed if one.status == "active"}
     slugs = sorted({part.slug for part in parts} | {one.slug for one in deployed})
     return [_summary(slug, [part for part in parts if part.slug == slug], active.get(slug)) for slug in slugs]
 
 
-def _summary(slug: str, parts: Sequence[FunctionSpan], version: int | None) -> FunctionSummary:
+def _summary(slug: str, parts: Sequence[FunctionStats], version: int | None) -> FunctionSummary:
     return FunctionSummary(
         slug=slug,
         invocations=sum(part.invocations for part in parts),
@@ -173,53 +173,53 @@ def _summary(slug: str, parts: Sequence[FunctionSpan], version: int | None) -> F
     )
 
 
-async def list_log(at: Workplace, asked: Asked, narrowed: LogFilters) -> Page[LogEntry]:
+async def list_log(context: OrganizationContext, page: PageRequest, filters: LogFilters) -> Page[FunctionLogEntry]:
     """List invocations and lines, the newest first."""
-    require_platform(at)
-    key = asked.key(tuple[datetime, int])
-    async with at.studio.database.as_service() as connection:
+    require_platform_operator(context)
+    key = page.key(tuple[datetime, int])
+    async with context.studio.database.as_service() as connection:
         await logs_db.PLAN_FOR_VALUES.run(connection)
-        rows = await _entries(connection, key, asked.limit + 1, narrowed)
-    kept, following = cut(rows, asked.limit, lambda row: (row.at, row.id))
-    return Page(items=[LogEntry.model_validate(row, from_attributes=True) for row in kept], next=following)
+        rows = await _entries(connection, key, page.limit + 1, filters)
+    kept, following = paginate(rows, page.limit, lambda row: (row.at, row.id))
+    return Page(items=[FunctionLogEntry.model_validate(row, from_attributes=True) for row in kept], next=following)
 
 
 async def _entries(
-    connection: Connection, key: tuple[datetime, int] | None, limit: int, narrowed: LogFilters
+    connection: Connection, key: tuple[datetime, int] | None, limit: int, filters: LogFilters
 ) -> list[logs_db.LogEntryRow]:
     return await logs_db.LIST_LOG_ENTRIES.all(
         connection,
         invocations=True,
         lines=True,
-        slug=narrowed.slug,
+        slug=filters.slug,
         first_request=None,
         last_request=None,
         since=None,
         until=None,
         before_at=None if key is None else key[0],
         before_id=None if key is None else key[1],
-        levels=narrowed.levels,
-        search=narrowed.search,
+        levels=filters.levels,
+        search=filters.search,
         limit=limit,
     )
 
 
-async def roll_back(at: Workplace, slug: str, version: int | None) -> RolledBack:
+async def roll_back(context: OrganizationContext, slug: str, version: int | None) -> RollbackResult:
     """Let an earlier version be served again, through the host's own API.
 
     Raises Unavailable when the studio has no access token or the host does not answer, and what the host says.
     """
-    require_platform(at)
-    settings = at.studio.settings
+    require_platform_operator(context)
+    settings = context.studio.settings
     if not settings.access_token:
-        raise Unavailable(
+        raise ServiceUnavailable(
             "The studio may not change functions: make a token with outdial tokens create, and set OUTDIAL_ACCESS_TOKEN"
         )
     served = await _ask(settings, slug, version)
     # As the service: whoever looks after the environment may be a viewer here, who writes no entries.
-    async with at.studio.database.as_service() as connection:
-        await record(connection, at, "roll_back_function", "function", slug, {"version": served})
-    return RolledBack(slug=slug, version=served)
+    async with context.studio.database.as_service() as connection:
+        await record(connection, context, "roll_back_function", "function", slug, {"version": served})
+    return RollbackResult(slug=slug, version=served)
 
 
 async def _ask(settings: StudioSettings, slug: str, version: int | None) -> int:
@@ -233,16 +233,18 @@ async def _ask(settings: StudioSettings, slug: str, version: int | None) -> int:
             answer: Any = await response.json(content_type=None)
             status = response.status
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-        raise Unavailable("The function host does not answer: is OUTDIAL_HOST_URL right, and does it run?") from None
+        raise ServiceUnavailable(
+            "The function host does not answer: is OUTDIAL_HOST_URL right, and does it run?"
+        ) from None
     message = str(answer.get("message", "")) if isinstance(answer, dict) else ""
     match status:
         case 200 | 201 if isinstance(answer, dict) and isinstance(answer.get("version"), int):
             return int(answer["version"])
         case 404:
-            raise NotFound(message or f"There is no function {slug}, or no such version")
+            raise ResourceNotFound(message or f"There is no function {slug}, or no such version")
         case 400:
             raise InvalidInput(message or "The host cannot go back to that version")
         case 409 | 422:
-            raise Conflict(message or "The host refused that version")
+            raise ResourceConflict(message or "The host refused that version")
         case _:
-            raise Unavailable(f"The function host answered {status}: {message}"[:500])
+            raise ServiceUnavailable(f"The function host answered {status}: {message}"[:500])

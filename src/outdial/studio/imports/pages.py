@@ -12,14 +12,14 @@ from starlette.datastructures import FormData, UploadFile
 from outdial.campaigns.importing.preview import FIELDS
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.imports import service as resource
-from outdial.studio.imports.api import refusals_answer
+from outdial.studio.imports.api import refused_rows_response
 from outdial.studio.imports.previews import preview_import
-from outdial.studio.imports.service import LARGEST_FILE, PIECE, Import, NewImport, StartImport
-from outdial.studio.view.badges import words
-from outdial.studio.web.context import AtWork
-from outdial.studio.web.errors import InvalidInput, TooLarge
+from outdial.studio.imports.service import LARGEST_FILE, PIECE, Import, ImportOptions, NewImport
+from outdial.studio.view.badges import humanize
+from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.errors import InvalidInput, RequestTooLarge
 from outdial.studio.web.forms import Form, checked_form, redirect, text
-from outdial.studio.web.paging import Asked
+from outdial.studio.web.paging import PageRequest
 from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}")
@@ -29,9 +29,9 @@ _EARLIER: Final = 10
 _ROOM_FOR_FIELDS: Final = 64 * 1024
 
 
-async def uploaded_form(request: Request, at: AtWork) -> AsyncIterator[FormData]:
+async def uploaded_form(request: Request, context: CurrentOrganization) -> AsyncIterator[FormData]:
     """Give a form with a file: from an operator only, and no larger than a file may be."""
-    at.require("operator")
+    context.require("operator")
     async with form_of_at_most(request, LARGEST_FILE) as form:
         yield form
 
@@ -43,7 +43,7 @@ async def form_of_at_most(request: Request, largest: int) -> AsyncIterator[FormD
     if not announced.isdigit():
         raise InvalidInput("Send the form with a Content-Length")
     if int(announced) > largest + _ROOM_FOR_FIELDS:
-        raise TooLarge(f"A file may have {largest >> 20:,} MiB: split it, each part with the header row")
+        raise RequestTooLarge(f"A file may have {largest >> 20:,} MiB: split it, each part with the header row")
     try:
         yield await checked_form(request)
     finally:
@@ -55,16 +55,16 @@ Uploaded = Annotated[FormData, Depends(uploaded_form)]
 
 
 @router.get("/campaigns/{campaign_id}/import")
-async def choose_page(request: Request, at: AtWork, campaign_id: UUID) -> HTMLResponse:
+async def choose_page(request: Request, context: CurrentOrganization, campaign_id: UUID) -> HTMLResponse:
     """Show where a file is chosen, and the imports into the campaign so far."""
-    async with at.transaction() as connection:
-        campaign = await find_campaign(connection, at.organization_id, campaign_id)
-        earlier = await resource.list_imports(connection, at, Asked(None, _EARLIER), campaign_id)
-    return page(request, "imports/choose.html", at, campaign=campaign, earlier=earlier.items, largest=LARGEST_FILE)
+    async with context.transaction() as connection:
+        campaign = await find_campaign(connection, context.organization_id, campaign_id)
+        earlier = await resource.list_imports(connection, context, PageRequest(None, _EARLIER), campaign_id)
+    return page(request, "imports/choose.html", context, campaign=campaign, earlier=earlier.items, largest=LARGEST_FILE)
 
 
 @router.post("/imports")
-async def upload(at: AtWork, form: Uploaded) -> Response:
+async def upload(context: CurrentOrganization, form: Uploaded) -> Response:
     """Take a file from a browser without our script, and go on to its preview."""
     file = form.get("file")
     name = (file.filename or "").strip() if isinstance(file, UploadFile) else ""
@@ -75,10 +75,10 @@ async def upload(at: AtWork, form: Uploaded) -> Response:
     except ValueError:
         raise InvalidInput("This form names no campaign", {"campaign_id": "load the page again"}) from None
     new = NewImport(campaign_id=campaign_id, file_name=name[-300:], default_region=region_of(form))
-    async with at.transaction() as connection:
-        created = await resource.create_import(connection, at, new)
-    await resource.receive_file(at, created.id, _pieces(file))
-    return redirect(f"/o/{at.organization_id}/imports/{created.id}")
+    async with context.transaction() as connection:
+        created = await resource.create_import(connection, context, new)
+    await resource.receive_file(context, created.id, _pieces(file))
+    return redirect(f"/o/{context.organization_id}/imports/{created.id}")
 
 
 async def _pieces(file: UploadFile) -> AsyncIterator[bytes]:
@@ -87,59 +87,61 @@ async def _pieces(file: UploadFile) -> AsyncIterator[bytes]:
 
 
 @router.get("/imports/{import_id}")
-async def show_page(request: Request, at: AtWork, import_id: UUID) -> HTMLResponse:
+async def show_page(request: Request, context: CurrentOrganization, import_id: UUID) -> HTMLResponse:
     """Show an import as it stands: its preview before it is started, then its progress, then its report."""
-    async with at.transaction() as connection:
-        found = await resource.find_import(connection, at, import_id)
-        refusals = await resource.list_refusals(connection, at, import_id, Asked(None, SHOWN_REFUSALS))
-    if found.status == "ready" and at.may("operator"):
-        return await _preview_page(request, at, found)
-    return page(request, "imports/show.html", at, job=found, refusals=refusals.items, more=refusals.next is not None)
+    async with context.transaction() as connection:
+        found = await resource.find_import(connection, context, import_id)
+        refusals = await resource.list_refusals(connection, context, import_id, PageRequest(None, SHOWN_REFUSALS))
+    if found.status == "ready" and context.may("operator"):
+        return await _preview_page(request, context, found)
+    return page(
+        request, "imports/show.html", context, job=found, refusals=refusals.items, more=refusals.next is not None
+    )
 
 
-async def _preview_page(request: Request, at: AtWork, found: Import) -> HTMLResponse:
+async def _preview_page(request: Request, context: CurrentOrganization, found: Import) -> HTMLResponse:
     query: Mapping[str, str] = request.query_params
     mapping = mapping_of(query) if "region" in query else None
     region = region_of(query) if "region" in query else found.default_region
-    shown = await preview_import(at, found.id, mapping, region)
+    shown = await preview_import(context, found.id, mapping, region)
     chosen = shown.mapping or mapping or found.mapping
     return page(
         request,
         "imports/preview.html",
-        at,
+        context,
         job=found,
         preview=shown,
         region=region or "",
-        fields=[(name, words(name), chosen.get(name, "")) for name in FIELDS],
+        fields=[(name, humanize(name), chosen.get(name, "")) for name in FIELDS],
         columns=[("", "by its name, or none"), *((name, name) for name in shown.header)],
         start_fields={"region": region or "", **{f"map_{name}": column for name, column in chosen.items()}},
     )
 
 
 @router.post("/imports/{import_id}/start")
-async def start(at: AtWork, import_id: UUID, form: Form) -> Response:
+async def start(context: CurrentOrganization, import_id: UUID, form: Form) -> Response:
     """Let the import begin, with the mapping that the preview showed."""
-    at.require("operator")
-    how = StartImport(mapping=mapping_of(form), default_region=region_of(form))
-    async with at.transaction() as connection:
-        await resource.start_import(connection, at, import_id, how)
-    return redirect(f"/o/{at.organization_id}/imports/{import_id}", "The import is on its way.")
+    context.require("operator")
+    how = ImportOptions(mapping=mapping_of(form), default_region=region_of(form))
+    async with context.transaction() as connection:
+        await resource.start_import(connection, context, import_id, how)
+    return redirect(f"/o/{context.organization_id}/imports/{import_id}", "The import is on its way.")
 
 
 @router.post("/imports/{import_id}/cancel")
-async def cancel(at: AtWork, import_id: UUID, form: Form) -> Response:
+async def cancel(context: CurrentOrganization, import_id: UUID, form: Form) -> Response:
     """End an import."""
-    at.require("operator")
-    async with at.transaction() as connection:
-        found = await resource.cancel_import(connection, at, import_id)
+    context.require("operator")
+    async with context.transaction() as connection:
+        found = await resource.cancel_import(connection, context, import_id)
     said = "The import is cancelled." if found.is_over else "The import ends with the rows under way."
-    return redirect(f"/o/{at.organization_id}/imports/{import_id}", said, "info")
+    return redirect(f"/o/{context.organization_id}/imports/{import_id}", said, "info")
 
 
 @router.get("/imports/{import_id}/refusals.csv")
-async def refusals_file(at: AtWork, import_id: UUID) -> Response:
+async def refusals_file(context: CurrentOrganization, import_id: UUID) -> Response:
     """Send the refused rows as a file."""
-    return await refusals_answer(at, import_id)
+    return await refused_rows_response(context, import_id)
 
 
 def mapping_of(values: Mapping[str, Any]) -> dict[str, str]:

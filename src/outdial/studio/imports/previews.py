@@ -12,9 +12,9 @@ from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
 from outdial.db import campaigns as campaigns_db
 from outdial.db import jobs as db
 from outdial.db.statements import Connection
-from outdial.studio.imports.service import Import, Refusal, find_import
-from outdial.studio.web.context import Workplace
-from outdial.studio.web.errors import Conflict
+from outdial.studio.imports.service import Import, RefusedRow, find_import
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import ResourceConflict
 
 SHOWN_ROWS: Final = 20
 SHOWN_REFUSALS: Final = 100
@@ -58,19 +58,19 @@ class ImportPreview(BaseModel):
     refused_rows: int
     refused_by_kind: dict[str, int]
     rows: list[PreviewRow]
-    refused: list[Refusal]
+    refused: list[RefusedRow]
     zones: list[ZoneCount]
     notices: list[str]
 
 
 async def preview_import(
-    at: Workplace, import_id: UUID, mapping: Mapping[str, str] | None, default_region: str | None
+    context: OrganizationContext, import_id: UUID, mapping: Mapping[str, str] | None, default_region: str | None
 ) -> ImportPreview:
     """Read the first rows of the file; raises NotFound, and Conflict while the file is not there or no longer."""
-    async with at.transaction() as connection:
-        found = await find_import(connection, at, import_id)
+    async with context.transaction() as connection:
+        found = await find_import(connection, context, import_id)
         if found.status != "ready":
-            raise Conflict(f"The import is {found.status}: there is no file to look into", status=found.status)
+            raise ResourceConflict(f"The import is {found.status}: there is no file to look into", status=found.status)
         pieces = await db.FIRST_IMPORT_CHUNKS.all(connection, import_id=import_id, chunks=_CHUNKS)
     beginning = b"".join(piece.id for piece in pieces)
     region = default_region.upper() if default_region else found.default_region
@@ -82,23 +82,25 @@ async def preview_import(
         mapping=found.mapping if mapping is None else mapping,
         default_region=region,
     )
-    async with at.transaction() as connection:
-        blocked = await _blocked(connection, at, read)
+    async with context.transaction() as connection:
+        blocked = await _blocked(connection, context, read)
     return _shown(found, read, blocked, is_whole=len(beginning) == found.bytes_stored)
 
 
-async def _blocked(connection: Connection, at: Workplace, read: Preview) -> frozenset[str]:
+async def _blocked(connection: Connection, context: OrganizationContext, read: Preview) -> frozenset[str]:
     phones = [contact.phone for contact in read.contacts]
-    rows = await campaigns_db.BLOCKED_PHONES.all(connection, organization_id=at.organization_id, phones=phones)
+    rows = await campaigns_db.BLOCKED_PHONES.all(connection, organization_id=context.organization_id, phones=phones)
     return frozenset(row.id for row in rows)
 
 
 def _shown(found: Import, read: Preview, blocked: frozenset[str], *, is_whole: bool) -> ImportPreview:
     good = [contact for contact in read.contacts if contact.phone not in blocked]
     refused = [
-        *(Refusal(line=row.line, value=row.value, kind=row.kind.value, reason=row.reason) for row in read.refused),
+        *(RefusedRow(line=row.line, value=row.value, kind=row.kind.value, reason=row.reason) for row in read.refused),
         *(
-            Refusal(line=contact.line, value=contact.written, kind="do_not_call", reason="is on the do-not-call list")
+            RefusedRow(
+                line=contact.line, value=contact.written, kind="do_not_call", reason="is on the do-not-call list"
+            )
             for contact in read.contacts
             if contact.phone in blocked
         ),

@@ -18,9 +18,9 @@ from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ImportStatus
 from outdial.studio.web.audit import record
-from outdial.studio.web.context import Workplace
-from outdial.studio.web.errors import Conflict, InvalidInput, NotFound, TooLarge
-from outdial.studio.web.paging import Asked, Page, cut
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import InvalidInput, RequestTooLarge, ResourceConflict, ResourceNotFound
+from outdial.studio.web.paging import Page, PageRequest, paginate
 
 LARGEST_FILE: Final = 1 << 30
 PIECE: Final = 256 * 1024
@@ -43,7 +43,7 @@ class NewImport(BaseModel):
     default_region: Region = None
 
 
-class StartImport(BaseModel):
+class ImportOptions(BaseModel):
     """How the file is to be read; what is left out is as the import was created with."""
 
     model_config = ConfigDict(extra="forbid")
@@ -81,7 +81,7 @@ class Import(BaseModel):
         return self.finished_at is not None
 
 
-class Refusal(BaseModel):
+class RefusedRow(BaseModel):
     """A row that did not go in: its line in the file, the phone as written or how the row begins, and why."""
 
     line: int
@@ -90,63 +90,70 @@ class Refusal(BaseModel):
     reason: str
 
 
-async def create_import(connection: Connection, at: Workplace, new: NewImport) -> Import:
+async def create_import(connection: Connection, context: OrganizationContext, new: NewImport) -> Import:
     """Make an import that waits for its file; raises NotFound or Conflict for a campaign that takes no contacts."""
-    await check_campaign(connection, at, new.campaign_id)
-    now = at.studio.clock.now()
+    await check_campaign(connection, context, new.campaign_id)
+    now = context.studio.clock.now()
     import_id = new_id(now)
     await db.CREATE_IMPORT.run(
         connection,
         id=import_id,
-        organization_id=at.organization_id,
+        organization_id=context.organization_id,
         campaign_id=new.campaign_id,
         file_name=new.file_name.strip().replace("\0", ""),
         size=new.size,
         mapping=encode_json(new.mapping),
         default_region=_region(new.default_region),
-        created_by=at.member.user_id,
+        created_by=context.caller.user_id,
         now=now,
     )
-    return await find_import(connection, at, import_id)
+    return await find_import(connection, context, import_id)
 
 
-async def check_campaign(connection: Connection, at: Workplace, campaign_id: UUID) -> campaigns_db.CampaignStatusRow:
+async def check_campaign(
+    connection: Connection, context: OrganizationContext, campaign_id: UUID
+) -> campaigns_db.CampaignStatusRow:
     """Return the campaign; raises NotFound, and Conflict when it takes no contacts any more."""
     campaign = await campaigns_db.CAMPAIGN_STATUS.maybe(connection, campaign_id=campaign_id)
-    if campaign is None or campaign.organization_id != at.organization_id:
-        raise NotFound("There is no such campaign in this organization")
+    if campaign is None or campaign.organization_id != context.organization_id:
+        raise ResourceNotFound("There is no such campaign in this organization")
     if campaign.status not in OPEN_TO_IMPORT:
-        raise Conflict(f"The campaign is {campaign.status} and takes no more contacts", status=campaign.status)
+        raise ResourceConflict(f"The campaign is {campaign.status} and takes no more contacts", status=campaign.status)
     return campaign
 
 
-async def find_import(connection: Connection, at: Workplace, import_id: UUID) -> Import:
+async def find_import(connection: Connection, context: OrganizationContext, import_id: UUID) -> Import:
     """Return an import of the organization; raises NotFound."""
-    row = await db.SHOW_IMPORT.maybe(connection, import_id=import_id, organization_id=at.organization_id)
+    row = await db.SHOW_IMPORT.maybe(connection, import_id=import_id, organization_id=context.organization_id)
     if row is None:
-        raise NotFound("There is no such import in this organization")
+        raise ResourceNotFound("There is no such import in this organization")
     return _import(row)
 
 
 async def list_imports(
-    connection: Connection, at: Workplace, asked: Asked, campaign_id: UUID | None = None
+    connection: Connection, context: OrganizationContext, page: PageRequest, campaign_id: UUID | None = None
 ) -> Page[Import]:
     """Return a page of imports, the newest first."""
-    after = asked.key(tuple[Moment, UUID]) or (None, None)
+    after = page.key(tuple[Moment, UUID]) or (None, None)
     rows = await db.LIST_IMPORTS.all(
         connection,
-        organization_id=at.organization_id,
+        organization_id=context.organization_id,
         campaign_id=campaign_id,
         after_at=after[0],
         after_id=after[1],
-        limit=asked.limit + 1,
+        limit=page.limit + 1,
     )
-    shown, following = cut(rows, asked.limit, lambda row: [row.created_at, row.id])
+    shown, following = paginate(rows, page.limit, lambda row: [row.created_at, row.id])
     return Page(items=[_import(row) for row in shown], next=following)
 
 
 async def receive_file(
-    at: Workplace, import_id: UUID, body: AsyncIterator[bytes], *, offset: int = 0, total: int | None = None
+    context: OrganizationContext,
+    import_id: UUID,
+    body: AsyncIterator[bytes],
+    *,
+    offset: int = 0,
+    total: int | None = None,
 ) -> Import:
     """Store a file, or the part of it that begins at `offset`, in pieces; the import is ready when `total` is there.
 
@@ -156,40 +163,40 @@ async def receive_file(
     """
     if total is not None and total > LARGEST_FILE:
         raise _too_large()
-    async with at.transaction() as connection:
-        found = await find_import(connection, at, import_id)
+    async with context.transaction() as connection:
+        found = await find_import(connection, context, import_id)
         if offset == 0:
-            found = await _restart(connection, at, found, total)
+            found = await _restart(connection, context, found, total)
         _check_offset(found, offset)
     async with aclosing(_pieces(body)) as pieces:  # type: ignore[type-var]  # an async generator
         async for piece in pieces:
-            await _store(at, import_id, offset, piece)
+            await _store(context, import_id, offset, piece)
             offset += len(piece)
-    async with at.transaction() as connection:
+    async with context.transaction() as connection:
         if offset == 0:
             raise InvalidInput("The file is empty", {"file": "choose a CSV file with a header row"})
         if total is None or offset >= total:
-            await db.FINISH_UPLOAD.maybe(connection, import_id=import_id, now=at.studio.clock.now())
-        return await find_import(connection, at, import_id)
+            await db.FINISH_UPLOAD.maybe(connection, import_id=import_id, now=context.studio.clock.now())
+        return await find_import(connection, context, import_id)
 
 
-async def _restart(connection: Connection, at: Workplace, found: Import, total: int | None) -> Import:
+async def _restart(connection: Connection, context: OrganizationContext, found: Import, total: int | None) -> Import:
     restarted = await db.RESTART_UPLOAD.maybe(
         connection,
         import_id=found.id,
-        organization_id=at.organization_id,
+        organization_id=context.organization_id,
         size=total,
-        now=at.studio.clock.now(),
+        now=context.studio.clock.now(),
     )
     if restarted is None:
-        raise Conflict(f"The import is {found.status}: make another one for another file", status=found.status)
+        raise ResourceConflict(f"The import is {found.status}: make another one for another file", status=found.status)
     await db.DELETE_IMPORT_CHUNKS.run(connection, import_id=found.id)
-    return await find_import(connection, at, found.id)
+    return await find_import(connection, context, found.id)
 
 
 def _check_offset(found: Import, offset: int) -> None:
     if found.status != ImportStatus.UPLOADING or found.bytes_stored != offset:
-        raise Conflict(
+        raise ResourceConflict(
             f"{found.bytes_stored:,} bytes are there and the import is {found.status}: go on from there",
             status=found.status,
             bytes_stored=found.bytes_stored,
@@ -207,82 +214,86 @@ async def _pieces(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield bytes(waiting)
 
 
-async def _store(at: Workplace, import_id: UUID, offset: int, piece: bytes) -> None:
+async def _store(context: OrganizationContext, import_id: UUID, offset: int, piece: bytes) -> None:
     if offset + len(piece) > LARGEST_FILE:
         raise _too_large()
-    async with at.transaction() as connection:
+    async with context.transaction() as connection:
         chunks = await db.ADVANCE_UPLOAD.maybe(
-            connection, import_id=import_id, offset=offset, length=len(piece), now=at.studio.clock.now()
+            connection, import_id=import_id, offset=offset, length=len(piece), now=context.studio.clock.now()
         )
         if chunks is None:
-            raise Conflict("Somebody else is sending this file, or has cancelled the import")
+            raise ResourceConflict("Somebody else is sending this file, or has cancelled the import")
         await db.STORE_IMPORT_CHUNK.run(
             connection,
-            organization_id=at.organization_id,
+            organization_id=context.organization_id,
             import_id=import_id,
             number=chunks.id - 1,
             content=piece,
         )
 
 
-def _too_large() -> TooLarge:
-    return TooLarge(f"A file may have {LARGEST_FILE >> 20:,} MiB: split it, each part with the header row")
+def _too_large() -> RequestTooLarge:
+    return RequestTooLarge(f"A file may have {LARGEST_FILE >> 20:,} MiB: split it, each part with the header row")
 
 
-async def start_import(connection: Connection, at: Workplace, import_id: UUID, how: StartImport) -> Import:
+async def start_import(
+    connection: Connection, context: OrganizationContext, import_id: UUID, how: ImportOptions
+) -> Import:
     """Put the import into the queue; raises Conflict when its file is not there, or it has been started before."""
-    found = await find_import(connection, at, import_id)
-    await check_campaign(connection, at, found.campaign_id)
+    found = await find_import(connection, context, import_id)
+    await check_campaign(connection, context, found.campaign_id)
     mapping = found.mapping if how.mapping is None else how.mapping
     queued = await db.QUEUE_IMPORT.maybe(
         connection,
         import_id=import_id,
-        organization_id=at.organization_id,
+        organization_id=context.organization_id,
         mapping=encode_json(mapping),
         default_region=_region(how.default_region) or found.default_region,
-        now=at.studio.clock.now(),
+        now=context.studio.clock.now(),
     )
     if queued is None:
-        raise Conflict(f"The import is {found.status}, and starts when its file is there", status=found.status)
+        raise ResourceConflict(f"The import is {found.status}, and starts when its file is there", status=found.status)
     await enqueue(connection, "import", import_id)
-    await db.NOTIFY_JOBS.run(connection, organization_id=at.organization_id)
-    return await find_import(connection, at, import_id)
+    await db.NOTIFY_JOBS.run(connection, organization_id=context.organization_id)
+    return await find_import(connection, context, import_id)
 
 
-async def cancel_import(connection: Connection, at: Workplace, import_id: UUID) -> Import:
+async def cancel_import(connection: Connection, context: OrganizationContext, import_id: UUID) -> Import:
     """End an import; one that runs ends with the rows under way, and what has gone in stays. Raises Conflict."""
-    found = await find_import(connection, at, import_id)
+    found = await find_import(connection, context, import_id)
     if found.status in (ImportStatus.CANCELLING, ImportStatus.CANCELLED):
         return found
     cancelled = await db.CANCEL_IMPORT.maybe(
-        connection, import_id=import_id, organization_id=at.organization_id, now=at.studio.clock.now()
+        connection, import_id=import_id, organization_id=context.organization_id, now=context.studio.clock.now()
     )
     if cancelled is None:
-        raise Conflict(f"The import is {found.status} already", status=found.status)
-    found = await find_import(connection, at, import_id)
+        raise ResourceConflict(f"The import is {found.status} already", status=found.status)
+    found = await find_import(connection, context, import_id)
     if found.status == ImportStatus.CANCELLED:
         await db.DELETE_IMPORT_CHUNKS.run(connection, import_id=import_id)
     details = {"import_id": import_id, "added": found.added}
-    await record(connection, at, "cancel_import", "campaign", found.campaign_id, details)
-    await db.NOTIFY_JOBS.run(connection, organization_id=at.organization_id)
+    await record(connection, context, "cancel_import", "campaign", found.campaign_id, details)
+    await db.NOTIFY_JOBS.run(connection, organization_id=context.organization_id)
     return found
 
 
-async def list_refusals(connection: Connection, at: Workplace, import_id: UUID, asked: Asked) -> Page[Refusal]:
+async def list_refusals(
+    connection: Connection, context: OrganizationContext, import_id: UUID, page: PageRequest
+) -> Page[RefusedRow]:
     """Return a page of the rows that were refused, in the order of the file; the first ten thousand are kept."""
-    await find_import(connection, at, import_id)
-    key = asked.key(tuple[int])
-    rows = await _refusals(connection, at, import_id, key[0] if key else 0, asked.limit + 1)
-    shown, following = cut(rows, asked.limit, lambda row: [row.line])
+    await find_import(connection, context, import_id)
+    key = page.key(tuple[int])
+    rows = await _refusals(connection, context, import_id, key[0] if key else 0, page.limit + 1)
+    shown, following = paginate(rows, page.limit, lambda row: [row.line])
     return Page(items=[_refusal(row) for row in shown], next=following)
 
 
-async def all_refusals(at: Workplace, import_id: UUID) -> AsyncIterator[db.RefusalRow]:
+async def all_refusals(context: OrganizationContext, import_id: UUID) -> AsyncIterator[db.RefusalRow]:
     """Give every refused row that is kept, some at a time."""
     line = 0
     while True:
-        async with at.transaction() as connection:
-            rows = await _refusals(connection, at, import_id, line, 1_000)
+        async with context.transaction() as connection:
+            rows = await _refusals(connection, context, import_id, line, 1_000)
         for row in rows:
             yield row
         if len(rows) < 1_000:
@@ -291,15 +302,15 @@ async def all_refusals(at: Workplace, import_id: UUID) -> AsyncIterator[db.Refus
 
 
 async def _refusals(
-    connection: Connection, at: Workplace, import_id: UUID, after_line: int, limit: int
+    connection: Connection, context: OrganizationContext, import_id: UUID, after_line: int, limit: int
 ) -> list[db.RefusalRow]:
     return await db.LIST_REFUSALS.all(
-        connection, import_id=import_id, organization_id=at.organization_id, after_line=after_line, limit=limit
+        connection, import_id=import_id, organization_id=context.organization_id, after_line=after_line, limit=limit
     )
 
 
-def _refusal(row: db.RefusalRow) -> Refusal:
-    return Refusal(line=row.line, value=row.value, kind=row.kind, reason=row.reason)
+def _refusal(row: db.RefusalRow) -> RefusedRow:
+    return RefusedRow(line=row.line, value=row.value, kind=row.kind, reason=row.reason)
 
 
 def _region(region: str | None) -> str | None:

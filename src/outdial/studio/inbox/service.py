@@ -12,10 +12,10 @@ from outdial.db import studio_operations as db
 from outdial.db.statements import Connection
 from outdial.studio.view.payloads import readable_body
 from outdial.studio.web.audit import record
-from outdial.studio.web.context import Workplace
+from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.dates import moment_of
-from outdial.studio.web.errors import NotFound
-from outdial.studio.web.paging import Asked, Page, cut
+from outdial.studio.web.errors import ResourceNotFound
+from outdial.studio.web.paging import Page, PageRequest, paginate
 
 EventStatus = Literal["pending", "applied", "unmatched", "quarantined"]
 EventSource = Literal["webhook", "reconciler"]
@@ -42,14 +42,14 @@ class LedgerEvent(BaseModel):
     bytes: int
 
 
-class LedgerEventWithBody(LedgerEvent):
+class LedgerEventDetail(LedgerEvent):
     """An event with its body as it came, up to 64 KiB; what is not UTF-8 in it is replaced."""
 
     body: str
     is_cut: bool
 
 
-class OddEvents(BaseModel):
+class EventsToReview(BaseModel):
     """How many events wait for a person, and when the last one came in."""
 
     unmatched: int
@@ -57,7 +57,7 @@ class OddEvents(BaseModel):
     last_event_at: datetime | None
 
 
-class Replay(BaseModel):
+class ReplayRequest(BaseModel):
     """Which events to send through apply once more: a range of ids, or those in `ids`, narrowed by what they are."""
 
     model_config = ConfigDict(extra="forbid")
@@ -79,7 +79,7 @@ class Replay(BaseModel):
         return [(self.first_id, self.last_id)] if self.ids is None else [(id, id) for id in sorted(set(self.ids))]
 
 
-class Replayed(BaseModel):
+class ReplayResult(BaseModel):
     """How many events were sent through apply; at most 10,000 at once, the oldest first."""
 
     replayed: int
@@ -98,7 +98,7 @@ class EventFilters:
     until: datetime | None = None
 
 
-def filters(
+def event_filters(
     status: EventStatus | None = None,
     event: Text = None,
     retell_call_id: Text = None,
@@ -112,62 +112,62 @@ def filters(
     return EventFilters(status, event or None, retell_call_id or None, source, call_id, *times)
 
 
-AskedEvents = Annotated[EventFilters, Depends(filters)]
+EventQuery = Annotated[EventFilters, Depends(event_filters)]
 
 
 async def list_events(
-    connection: Connection, organization_id: UUID, asked: Asked, narrowed: EventFilters
+    connection: Connection, organization_id: UUID, page: PageRequest, filters: EventFilters
 ) -> Page[LedgerEvent]:
     """List events, the newest first."""
-    key = asked.key(tuple[int])
+    key = page.key(tuple[int])
     rows = await db.LIST_LEDGER.all(
         connection,
         organization_id=organization_id,
         before_id=None if key is None else key[0],
-        status=narrowed.status,
-        event=narrowed.event,
-        retell_call_id=narrowed.retell_call_id,
-        source=narrowed.source,
-        call_id=narrowed.call_id,
-        since=narrowed.since,
-        until=narrowed.until,
-        limit=asked.limit + 1,
+        status=filters.status,
+        event=filters.event,
+        retell_call_id=filters.retell_call_id,
+        source=filters.source,
+        call_id=filters.call_id,
+        since=filters.since,
+        until=filters.until,
+        limit=page.limit + 1,
     )
-    kept, following = cut(rows, asked.limit, lambda row: (row.id,))
+    kept, following = paginate(rows, page.limit, lambda row: (row.id,))
     return Page(items=[LedgerEvent.model_validate(row, from_attributes=True) for row in kept], next=following)
 
 
-async def show_event(connection: Connection, organization_id: UUID, event_id: int) -> LedgerEventWithBody:
+async def show_event(connection: Connection, organization_id: UUID, event_id: int) -> LedgerEventDetail:
     """Return one event with its body; raises NotFound."""
     row = await db.SHOW_LEDGER_EVENT.maybe(connection, id=event_id, organization_id=organization_id, most=LONGEST_BODY)
     if row is None:
-        raise NotFound("There is no such event, or it is not yours")
+        raise ResourceNotFound("There is no such event, or it is not yours")
     seen = {name: getattr(row, name) for name in LedgerEvent.model_fields if name != "bytes"}
-    return LedgerEventWithBody(**seen, bytes=row.size, body=readable_body(row.body), is_cut=row.size > len(row.body))
+    return LedgerEventDetail(**seen, bytes=row.size, body=readable_body(row.body), is_cut=row.size > len(row.body))
 
 
-async def count_odd_events(connection: Connection, organization_id: UUID) -> OddEvents:
+async def count_events_to_review(connection: Connection, organization_id: UUID) -> EventsToReview:
     """Count the events that wait for a person."""
     row = await db.COUNT_ODD_EVENTS.one(connection, organization_id=organization_id)
-    return OddEvents(unmatched=row.unmatched, quarantined=row.quarantined, last_event_at=row.last_at)
+    return EventsToReview(unmatched=row.unmatched, quarantined=row.quarantined, last_event_at=row.last_at)
 
 
-async def replay(connection: Connection, at: Workplace, asked: Replay) -> Replayed:
+async def replay(connection: Connection, context: OrganizationContext, asked: ReplayRequest) -> ReplayResult:
     """Mark events as pending, so that the applier takes them; raises Forbidden below operator."""
-    at.require("operator")
+    context.require("operator")
     done = 0
     for first_id, last_id in asked.ranges:
         rows = await db.REPLAY_LEDGER.all(
             connection,
-            organization_id=at.organization_id,
+            organization_id=context.organization_id,
             first_id=first_id,
             last_id=last_id,
             status=asked.status,
             event=asked.event,
             limit=MOST_REPLAYED,
-            now=at.studio.clock.now(),
+            now=context.studio.clock.now(),
         )
         done += len(rows)
     details = asked.model_dump(exclude_defaults=True) | {"replayed": done}
-    await record(connection, at, "replay_events", "webhook_events", asked.ranges[0][0], details)
-    return Replayed(replayed=done)
+    await record(connection, context, "replay_events", "webhook_events", asked.ranges[0][0], details)
+    return ReplayResult(replayed=done)

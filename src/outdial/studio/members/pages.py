@@ -8,10 +8,10 @@ from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
 from outdial.studio.members import service as members
-from outdial.studio.members.service import NewPerson
+from outdial.studio.members.service import NewMember
 from outdial.studio.web import forms
-from outdial.studio.web.context import RANKS, AtWork, MemberRole, Workplace
-from outdial.studio.web.errors import Conflict, Forbidden, InvalidInput
+from outdial.studio.web.context import RANKS, CurrentOrganization, MemberRole, OrganizationContext
+from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict
 from outdial.studio.web.forms import Form
 from outdial.studio.web.rendering import page
 
@@ -25,67 +25,67 @@ ROLES: Final = [
 
 
 @router.get("/o/{organization_id}/members")
-async def list_members_page(request: Request, at: AtWork) -> HTMLResponse:
+async def list_members_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show who works here."""
-    return await _show(request, at)
+    return await _show(request, context)
 
 
 @router.post("/o/{organization_id}/members")
-async def add_member_page(request: Request, at: AtWork, form: Form) -> Response:
+async def add_member_page(request: Request, context: CurrentOrganization, form: Form) -> Response:
     """Take a user into the organization."""
-    at.require("admin")
+    context.require("admin")
     given = {"email": forms.text(form, "email"), "role": forms.text(form, "role", "operator")}
     try:
-        async with at.transaction() as connection:
-            person = await members.add_person(connection, at, NewPerson.model_validate(given))
+        async with context.transaction() as connection:
+            person = await members.add_member(connection, context, NewMember.model_validate(given))
     except ValidationError:
-        return await _show(request, at, given, {"email": "give an e-mail address, such as ada@example.com"}, 400)
+        return await _show(request, context, given, {"email": "give an e-mail address, such as ada@example.com"}, 400)
     except InvalidInput as error:
-        return await _show(request, at, given, error.fields, 400)
-    except (Conflict, Forbidden) as error:
-        return await _show(request, at, given, {"email": error.message}, error.status)
+        return await _show(request, context, given, error.fields, 400)
+    except (ResourceConflict, PermissionDenied) as error:
+        return await _show(request, context, given, {"email": error.message}, error.status)
     return forms.redirect(request.url.path, f"{person.email} works here now")
 
 
 @router.post("/o/{organization_id}/members/{user_id}/role")
-async def change_role_page(at: AtWork, user_id: UUID, form: Form) -> Response:
+async def change_role_page(context: CurrentOrganization, user_id: UUID, form: Form) -> Response:
     """Give somebody another role."""
     role = forms.text(form, "role")
     if role not in RANKS:
         raise InvalidInput("There is no such role", {"role": "choose one of the list"})
-    async with at.transaction() as connection:
-        person = await members.change_role(connection, at, user_id, cast("MemberRole", role))
-    return forms.redirect(_url(at), f"{person.email} is now {person.role}")
+    async with context.transaction() as connection:
+        person = await members.change_role(connection, context, user_id, cast("MemberRole", role))
+    return forms.redirect(_url(context), f"{person.email} is now {person.role}")
 
 
 @router.post("/o/{organization_id}/members/{user_id}/remove")
-async def remove_member_page(at: AtWork, user_id: UUID, form: Form) -> Response:
+async def remove_member_page(context: CurrentOrganization, user_id: UUID, form: Form) -> Response:
     """Let somebody go."""
-    async with at.transaction() as connection:
-        await members.remove_person(connection, at, user_id)
-    if user_id == at.member.user_id:
-        return forms.redirect("/", f"You have left {at.name}")
-    return forms.redirect(_url(at), "They work here no more")
+    async with context.transaction() as connection:
+        await members.remove_member(connection, context, user_id)
+    if user_id == context.caller.user_id:
+        return forms.redirect("/", f"You have left {context.name}")
+    return forms.redirect(_url(context), "They work here no more")
 
 
 async def _show(
-    request: Request, at: Workplace, given: Any = None, errors: Any = None, status: int = 200
+    request: Request, context: OrganizationContext, given: Any = None, errors: Any = None, status: int = 200
 ) -> HTMLResponse:
-    async with at.transaction() as connection:
-        people = await members.list_members(connection, at)
+    async with context.transaction() as connection:
+        people = await members.list_members(connection, context)
     return page(
         request,
         "members/list.html",
-        at,
+        context,
         status=status,
-        url=_url(at),
+        url=_url(context),
         people=people,
         # An admin makes no owners.
-        roles=ROLES if at.may("owner") else ROLES[:-1],
+        roles=ROLES if context.may("owner") else ROLES[:-1],
         given=given or {"email": "", "role": "operator"},
         errors=errors or {},
     )
 
 
-def _url(at: Workplace) -> str:
-    return f"/o/{at.organization_id}/members"
+def _url(context: OrganizationContext) -> str:
+    return f"/o/{context.organization_id}/members"

@@ -6,90 +6,94 @@ from fastapi import APIRouter, Request, Response
 
 from outdial.studio.organizations import service as resource
 from outdial.studio.organizations.service import (
-    Account,
-    AccountChanges,
-    MyOrganization,
     NewPhoneNumber,
     Organization,
     OrganizationChanges,
+    OrganizationMembership,
     PhoneNumber,
     PhoneNumberChanges,
+    ProviderAccount,
+    ProviderAccountChanges,
 )
-from outdial.studio.web.context import AtWork, SignedIn
-from outdial.studio.web.preconditions import IdempotencyKey, IfMatch, created_once
+from outdial.studio.web.context import CurrentCaller, CurrentOrganization
+from outdial.studio.web.preconditions import IdempotencyKey, IfMatch, idempotent_response
 
 router = APIRouter(prefix="/organizations", tags=["organizations"])
 
 
 @router.get("")
-async def list_organizations(member: SignedIn) -> list[MyOrganization]:
+async def list_organizations(caller: CurrentCaller) -> list[OrganizationMembership]:
     """List the organizations that the caller works for."""
-    async with member.transaction() as connection:
-        return await resource.my_organizations(connection, member)
+    async with caller.transaction() as connection:
+        return await resource.list_memberships(connection, caller)
 
 
 @router.get("/{organization_id}")
-async def get_organization(at: AtWork, response: Response) -> Organization:
+async def get_organization(context: CurrentOrganization, response: Response) -> Organization:
     """Return an organization; the ETag is what a change of it may name in If-Match."""
-    async with at.transaction() as connection:
-        found = await resource.show_organization(connection, at)
+    async with context.transaction() as connection:
+        found = await resource.show_organization(connection, context)
     response.headers["etag"] = found.etag
     return found
 
 
 @router.patch("/{organization_id}")
 async def change_organization(
-    at: AtWork, changes: OrganizationChanges, response: Response, if_match: IfMatch = None
+    context: CurrentOrganization, changes: OrganizationChanges, response: Response, if_match: IfMatch = None
 ) -> Organization:
     """Change the name or the daily cap."""
-    at.require("admin")
-    async with at.transaction() as connection:
-        changed = await resource.change_organization(connection, at, changes, if_match)
+    context.require("admin")
+    async with context.transaction() as connection:
+        changed = await resource.change_organization(connection, context, changes, if_match)
     response.headers["etag"] = changed.etag
     return changed
 
 
 @router.get("/{organization_id}/accounts")
-async def list_accounts(at: AtWork) -> list[Account]:
+async def list_accounts(context: CurrentOrganization) -> list[ProviderAccount]:
     """List the Retell workspaces with their limits."""
-    async with at.transaction() as connection:
-        return await resource.list_accounts(connection, at)
+    async with context.transaction() as connection:
+        return await resource.list_accounts(connection, context)
 
 
 @router.patch("/{organization_id}/accounts/{account_id}")
-async def change_account(at: AtWork, account_id: UUID, changes: AccountChanges) -> Account:
+async def change_account(
+    context: CurrentOrganization, account_id: UUID, changes: ProviderAccountChanges
+) -> ProviderAccount:
     """Change the limits of a Retell workspace."""
-    at.require("admin")
-    async with at.transaction() as connection:
-        return await resource.change_account(connection, at, account_id, changes)
+    context.require("admin")
+    async with context.transaction() as connection:
+        return await resource.change_account(connection, context, account_id, changes)
 
 
 @router.get("/{organization_id}/numbers")
-async def list_numbers(at: AtWork) -> list[PhoneNumber]:
+async def list_numbers(context: CurrentOrganization) -> list[PhoneNumber]:
     """List the numbers that the organization calls from."""
-    async with at.transaction() as connection:
-        return await resource.list_numbers(connection, at)
+    async with context.transaction() as connection:
+        return await resource.list_numbers(connection, context)
 
 
 @router.post("/{organization_id}/numbers", status_code=201, response_model=PhoneNumber)
-async def add_number(at: AtWork, request: Request, new: NewPhoneNumber, key: IdempotencyKey = None) -> Response:
+async def add_number(
+    context: CurrentOrganization, request: Request, new: NewPhoneNumber, key: IdempotencyKey = None
+) -> Response:
     """Add a number to call from."""
-    at.require("admin")
-    return await created_once(at, request, key, lambda c: resource.add_number(c, at, new))
+    context.require("admin")
+    return await idempotent_response(context, request, key, lambda c: resource.add_number(c, context, new))
 
 
 @router.patch("/{organization_id}/numbers/{number_id}")
-async def change_number(at: AtWork, number_id: UUID, changes: PhoneNumberChanges) -> PhoneNumber:
+async def change_number(context: CurrentOrganization, number_id: UUID, changes: PhoneNumberChanges) -> PhoneNumber:
     """Rename a number, or give it another agent."""
-    at.require("admin")
-    async with at.transaction() as connection:
-        return await resource.change_number(connection, at, number_id, changes)
+    context.require("admin")
+    async with context.transaction() as connection:
+        return await resource.change_number(connection, context, number_id, changes)
 
 
 @router.delete("/{organization_id}/numbers/{number_id}", status_code=204)
-async def remove_number(at: AtWork, number_id: UUID) -> Response:
+async def remove_number(context: CurrentOrganization, number_id: UUID) -> Response:
     """Call from a number no more."""
-    at.require("admin")
-    async with at.transaction() as connection:
-        await resource.remove_number(connection, at, number_id)
+    context.require("admin")
+    async with context.transaction() as connection:
+        await resource.remove_number(connection, context, number_id)
     return Response(status_code=204)

@@ -11,10 +11,10 @@ from starlette.datastructures import FormData
 
 from outdial.studio.inbox import service as inbox
 from outdial.studio.organizations import service as resource
-from outdial.studio.organizations.service import AccountChanges, NewPhoneNumber, OrganizationChanges
+from outdial.studio.organizations.service import NewPhoneNumber, OrganizationChanges, ProviderAccountChanges
 from outdial.studio.web import forms
-from outdial.studio.web.context import AtWork, SignedIn, Workplace
-from outdial.studio.web.errors import Conflict, InvalidInput
+from outdial.studio.web.context import CurrentCaller, CurrentOrganization, OrganizationContext
+from outdial.studio.web.errors import InvalidInput, ResourceConflict
 from outdial.studio.web.forms import Form
 from outdial.studio.web.rendering import page
 
@@ -23,89 +23,94 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 @router.get("/organizations")
-async def list_organizations_page(request: Request, member: SignedIn) -> HTMLResponse:
+async def list_organizations_page(request: Request, caller: CurrentCaller) -> HTMLResponse:
     """Show the organizations that the caller works for."""
-    async with member.transaction() as connection:
-        mine = await resource.my_organizations(connection, member)
+    async with caller.transaction() as connection:
+        mine = await resource.list_memberships(connection, caller)
     return page(request, "organizations/list.html", organizations=mine)
 
 
 @router.get("/o/{organization_id}/settings")
-async def settings_page(request: Request, at: AtWork) -> HTMLResponse:
+async def settings_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show the settings, and the address to paste into Retell."""
-    return await _show(request, at)
+    return await _show(request, context)
 
 
 @router.post("/o/{organization_id}/settings")
-async def change_organization_page(request: Request, at: AtWork, form: Form) -> Response:
+async def change_organization_page(request: Request, context: CurrentOrganization, form: Form) -> Response:
     """Change the name or the daily cap."""
-    at.require("admin")
+    context.require("admin")
     try:
         changes = _read(OrganizationChanges, form, ("name", "daily_call_cap"))
     except InvalidInput as error:
-        return await _show(request, at, error.fields, form)
-    async with at.transaction() as connection:
-        await resource.change_organization(connection, at, changes, forms.text(form, "etag") or None)
+        return await _show(request, context, error.fields, form)
+    async with context.transaction() as connection:
+        await resource.change_organization(connection, context, changes, forms.text(form, "etag") or None)
     return forms.redirect(request.url.path, "Saved")
 
 
 @router.post("/o/{organization_id}/settings/accounts/{account_id}")
-async def change_account_page(request: Request, at: AtWork, account_id: UUID, form: Form) -> Response:
+async def change_account_page(request: Request, context: CurrentOrganization, account_id: UUID, form: Form) -> Response:
     """Change the limits of a Retell workspace."""
-    at.require("admin")
+    context.require("admin")
     names = ("name", "concurrency_limit", "reserved_inbound", "calls_per_second")
     try:
-        changes = _read(AccountChanges, form, names)
+        changes = _read(ProviderAccountChanges, form, names)
     except InvalidInput as error:
-        return await _show(request, at, {f"{account_id}-{name}": text for name, text in error.fields.items()}, form)
-    async with at.transaction() as connection:
-        await resource.change_account(connection, at, account_id, changes)
-    return forms.redirect(_url(at), "The limits hold from now on")
+        return await _show(
+            request, context, {f"{account_id}-{name}": text for name, text in error.fields.items()}, form
+        )
+    async with context.transaction() as connection:
+        await resource.change_account(connection, context, account_id, changes)
+    return forms.redirect(_url(context), "The limits hold from now on")
 
 
 @router.post("/o/{organization_id}/settings/numbers")
-async def add_number_page(request: Request, at: AtWork, form: Form) -> Response:
+async def add_number_page(request: Request, context: CurrentOrganization, form: Form) -> Response:
     """Add a number to call from."""
-    at.require("admin")
+    context.require("admin")
     try:
         new = _read(NewPhoneNumber, form, ("phone", "nickname", "retell_agent_id", "provider_account_id"))
-        async with at.transaction() as connection:
-            added = await resource.add_number(connection, at, new)
+        async with context.transaction() as connection:
+            added = await resource.add_number(connection, context, new)
     except InvalidInput as error:
-        return await _show(request, at, error.fields, form)
-    except Conflict as error:
-        return await _show(request, at, {"phone": error.message}, form)
-    return forms.redirect(_url(at), f"{added.phone} can be called from now")
+        return await _show(request, context, error.fields, form)
+    except ResourceConflict as error:
+        return await _show(request, context, {"phone": error.message}, form)
+    return forms.redirect(_url(context), f"{added.phone} can be called from now")
 
 
 @router.post("/o/{organization_id}/settings/numbers/{number_id}/remove")
-async def remove_number_page(at: AtWork, number_id: UUID, form: Form) -> Response:
+async def remove_number_page(context: CurrentOrganization, number_id: UUID, form: Form) -> Response:
     """Call from a number no more."""
-    async with at.transaction() as connection:
-        await resource.remove_number(connection, at, number_id)
-    return forms.redirect(_url(at), "The number is removed")
+    async with context.transaction() as connection:
+        await resource.remove_number(connection, context, number_id)
+    return forms.redirect(_url(context), "The number is removed")
 
 
 async def _show(
-    request: Request, at: Workplace, errors: Mapping[str, str] | None = None, form: FormData | None = None
+    request: Request,
+    context: OrganizationContext,
+    errors: Mapping[str, str] | None = None,
+    form: FormData | None = None,
 ) -> HTMLResponse:
-    async with at.transaction() as connection:
-        organization = await resource.show_organization(connection, at)
-        accounts = await resource.list_accounts(connection, at)
-        numbers = await resource.list_numbers(connection, at)
-        odd = await inbox.count_odd_events(connection, at.organization_id)
+    async with context.transaction() as connection:
+        organization = await resource.show_organization(connection, context)
+        accounts = await resource.list_accounts(connection, context)
+        numbers = await resource.list_numbers(connection, context)
+        odd = await inbox.count_events_to_review(connection, context.organization_id)
     given = {} if form is None else {name: forms.text(form, name) for name in form}
     return page(
         request,
         "organizations/settings.html",
-        at,
+        context,
         status=400 if errors else 200,
-        url=_url(at),
+        url=_url(context),
         organization=organization,
         accounts=accounts,
         numbers=numbers,
         last_event_at=odd.last_event_at,
-        settings=at.studio.settings,
+        settings=context.studio.settings,
         errors=errors or {},
         given=given,
     )
@@ -120,5 +125,5 @@ def _read(model: type[Model], form: FormData, names: tuple[str, ...]) -> Model:
         raise InvalidInput("Something in this form cannot be used", wrong) from None
 
 
-def _url(at: Workplace) -> str:
-    return f"/o/{at.organization_id}/settings"
+def _url(context: OrganizationContext) -> str:
+    return f"/o/{context.organization_id}/settings"

@@ -13,8 +13,8 @@ from outdial.db.statements import Connection
 from outdial.domain.ids import new_id
 from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.studio.web.audit import record
-from outdial.studio.web.context import Member, Workplace
-from outdial.studio.web.errors import Conflict, InvalidInput, NotFound, Outdated
+from outdial.studio.web.context import OrganizationContext, StudioCaller
+from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, ResourceNotFound
 from outdial.studio.web.preconditions import check_if_match, etag_of
 
 MOST_WORKPLACES = 1000
@@ -22,7 +22,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*\S[
 Optional = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
 
 
-class MyOrganization(BaseModel):
+class OrganizationMembership(BaseModel):
     """An organization that the caller works for."""
 
     id: UUID
@@ -48,7 +48,7 @@ class OrganizationChanges(BaseModel):
     daily_call_cap: Annotated[int | None, Field(ge=1, le=100)] = None
 
 
-class Account(BaseModel):
+class ProviderAccount(BaseModel):
     """A Retell workspace: `provider_limit` is what Retell last said, and the smaller limit counts."""
 
     id: UUID
@@ -61,7 +61,7 @@ class Account(BaseModel):
     backoff_until: datetime | None
 
 
-class AccountChanges(BaseModel):
+class ProviderAccountChanges(BaseModel):
     """Limits that are to be different; what is left out stays."""
 
     model_config = ConfigDict(extra="forbid")
@@ -100,17 +100,17 @@ class PhoneNumberChanges(BaseModel):
     retell_agent_id: Optional = None
 
 
-async def my_organizations(connection: Connection, member: Member) -> list[MyOrganization]:
+async def list_memberships(connection: Connection, caller: StudioCaller) -> list[OrganizationMembership]:
     """List the organizations that the caller works for, by name."""
-    rows = await workplaces_db.LIST_WORKPLACES.all(connection, user_id=member.user_id, limit=MOST_WORKPLACES)
-    return [MyOrganization(id=row.id, name=row.name, role=row.role) for row in rows]
+    rows = await workplaces_db.LIST_WORKPLACES.all(connection, user_id=caller.user_id, limit=MOST_WORKPLACES)
+    return [OrganizationMembership(id=row.id, name=row.name, role=row.role) for row in rows]
 
 
-async def show_organization(connection: Connection, at: Workplace) -> Organization:
+async def show_organization(connection: Connection, context: OrganizationContext) -> Organization:
     """Return the organization with what can be set."""
-    row = await db.SHOW_ORGANIZATION.maybe(connection, organization_id=at.organization_id)
+    row = await db.SHOW_ORGANIZATION.maybe(connection, organization_id=context.organization_id)
     if row is None:
-        raise NotFound("There is no such organization, or you do not work for it")
+        raise ResourceNotFound("There is no such organization, or you do not work for it")
     etag = etag_of(row.id, row.name, row.daily_call_cap)
     return Organization(
         id=row.id, name=row.name, daily_call_cap=row.daily_call_cap, created_at=row.created_at, etag=etag
@@ -118,124 +118,126 @@ async def show_organization(connection: Connection, at: Workplace) -> Organizati
 
 
 async def change_organization(
-    connection: Connection, at: Workplace, changes: OrganizationChanges, if_match: str | None
+    connection: Connection, context: OrganizationContext, changes: OrganizationChanges, if_match: str | None
 ) -> Organization:
     """Change the name or the cap; raises Outdated when somebody else did so meanwhile."""
-    at.require("admin")
-    former = await show_organization(connection, at)
+    context.require("admin")
+    former = await show_organization(connection, context)
     check_if_match(if_match, former.etag)
     wanted = changes.model_dump(exclude_none=True)
     done = await db.CHANGE_ORGANIZATION.maybe(
         connection,
-        organization_id=at.organization_id,
+        organization_id=context.organization_id,
         name=(wanted.get("name") or former.name).strip(),
         daily_call_cap=wanted.get("daily_call_cap", former.daily_call_cap),
         former_name=former.name,
         former_cap=former.daily_call_cap,
     )
     if done is None:
-        raise Outdated("Somebody has changed it meanwhile: load it again, and repeat your change")
-    await record(connection, at, "change_organization", "organization", at.organization_id, wanted)
-    return await show_organization(connection, at)
+        raise PreconditionFailed("Somebody has changed it meanwhile: load it again, and repeat your change")
+    await record(connection, context, "change_organization", "organization", context.organization_id, wanted)
+    return await show_organization(connection, context)
 
 
-async def list_accounts(connection: Connection, at: Workplace) -> list[Account]:
+async def list_accounts(connection: Connection, context: OrganizationContext) -> list[ProviderAccount]:
     """List the Retell workspaces."""
-    rows = await db.LIST_ACCOUNTS.all(connection, organization_id=at.organization_id)
-    return [Account.model_validate(row, from_attributes=True) for row in rows]
+    rows = await db.LIST_ACCOUNTS.all(connection, organization_id=context.organization_id)
+    return [ProviderAccount.model_validate(row, from_attributes=True) for row in rows]
 
 
-async def change_account(connection: Connection, at: Workplace, account_id: UUID, changes: AccountChanges) -> Account:
+async def change_account(
+    connection: Connection, context: OrganizationContext, account_id: UUID, changes: ProviderAccountChanges
+) -> ProviderAccount:
     """Change the limits of a workspace; raises NotFound."""
-    at.require("admin")
-    former = await _account(connection, at, account_id)
+    context.require("admin")
+    former = await _account(connection, context, account_id)
     wanted = changes.model_dump(exclude_none=True)
-    limits = {name: wanted.get(name, getattr(former, name)) for name in AccountChanges.model_fields}
-    await db.CHANGE_ACCOUNT.one(connection, id=account_id, organization_id=at.organization_id, **limits)
-    await record(connection, at, "change_account", "provider_account", account_id, wanted)
-    return await _account(connection, at, account_id)
+    limits = {name: wanted.get(name, getattr(former, name)) for name in ProviderAccountChanges.model_fields}
+    await db.CHANGE_ACCOUNT.one(connection, id=account_id, organization_id=context.organization_id, **limits)
+    await record(connection, context, "change_account", "provider_account", account_id, wanted)
+    return await _account(connection, context, account_id)
 
 
-async def list_numbers(connection: Connection, at: Workplace) -> list[PhoneNumber]:
+async def list_numbers(connection: Connection, context: OrganizationContext) -> list[PhoneNumber]:
     """List the numbers that the organization calls from."""
-    rows = await db.LIST_NUMBERS.all(connection, organization_id=at.organization_id)
+    rows = await db.LIST_NUMBERS.all(connection, organization_id=context.organization_id)
     return [PhoneNumber.model_validate(row, from_attributes=True) for row in rows]
 
 
-async def add_number(connection: Connection, at: Workplace, new: NewPhoneNumber) -> PhoneNumber:
+async def add_number(connection: Connection, context: OrganizationContext, new: NewPhoneNumber) -> PhoneNumber:
     """Add a number to call from; raises InvalidInput or Conflict."""
-    at.require("admin")
+    context.require("admin")
     phone = parse_phone(new.phone, None)
     if isinstance(phone, InvalidPhone):
         reason = f"{phone.reason}; give it with its country, such as +14155550100"
         raise InvalidInput("This number cannot be used", {"phone": reason})
-    account_id = new.provider_account_id or await _only_account(connection, at)
-    number_id = new_id(at.studio.clock.now())
+    account_id = new.provider_account_id or await _only_account(connection, context)
+    number_id = new_id(context.studio.clock.now())
     try:
         added = await db.ADD_NUMBER.maybe(
             connection,
             id=number_id,
-            organization_id=at.organization_id,
+            organization_id=context.organization_id,
             provider_account_id=account_id,
             phone=phone.e164,
             nickname=_clean(new.nickname),
             retell_agent_id=_clean(new.retell_agent_id),
             country=None,
-            now=at.studio.clock.now(),
+            now=context.studio.clock.now(),
         )
     except asyncpg.ForeignKeyViolationError:
         raise InvalidInput("There is no such workspace", {"provider_account_id": "name one of yours"}) from None
     if added is None:
-        raise Conflict(f"{phone.e164} is there already")
-    await record(connection, at, "add_number", "phone_number", number_id)
-    return await _number(connection, at, number_id)
+        raise ResourceConflict(f"{phone.e164} is there already")
+    await record(connection, context, "add_number", "phone_number", number_id)
+    return await _number(connection, context, number_id)
 
 
 async def change_number(
-    connection: Connection, at: Workplace, number_id: UUID, changes: PhoneNumberChanges
+    connection: Connection, context: OrganizationContext, number_id: UUID, changes: PhoneNumberChanges
 ) -> PhoneNumber:
     """Rename a number or give it another agent; raises NotFound."""
-    at.require("admin")
-    former = await _number(connection, at, number_id)
+    context.require("admin")
+    former = await _number(connection, context, number_id)
     given: dict[str, Any] = changes.model_dump(exclude_unset=True)
     await db.CHANGE_NUMBER.one(
         connection,
         id=number_id,
-        organization_id=at.organization_id,
+        organization_id=context.organization_id,
         nickname=_clean(given.get("nickname", former.nickname)),
         retell_agent_id=_clean(given.get("retell_agent_id", former.retell_agent_id)),
     )
-    await record(connection, at, "change_number", "phone_number", number_id, given)
-    return await _number(connection, at, number_id)
+    await record(connection, context, "change_number", "phone_number", number_id, given)
+    return await _number(connection, context, number_id)
 
 
-async def remove_number(connection: Connection, at: Workplace, number_id: UUID) -> None:
+async def remove_number(connection: Connection, context: OrganizationContext, number_id: UUID) -> None:
     """Call from a number no more: running campaigns keep theirs. Raises NotFound."""
-    at.require("admin")
-    await _number(connection, at, number_id)
-    await db.REMOVE_NUMBER.one(connection, id=number_id, organization_id=at.organization_id)
-    await record(connection, at, "remove_number", "phone_number", number_id)
+    context.require("admin")
+    await _number(connection, context, number_id)
+    await db.REMOVE_NUMBER.one(connection, id=number_id, organization_id=context.organization_id)
+    await record(connection, context, "remove_number", "phone_number", number_id)
 
 
-async def _account(connection: Connection, at: Workplace, account_id: UUID) -> Account:
-    for account in await list_accounts(connection, at):
+async def _account(connection: Connection, context: OrganizationContext, account_id: UUID) -> ProviderAccount:
+    for account in await list_accounts(connection, context):
         if account.id == account_id:
             return account
-    raise NotFound("There is no such Retell workspace here")
+    raise ResourceNotFound("There is no such Retell workspace here")
 
 
-async def _only_account(connection: Connection, at: Workplace) -> UUID:
-    accounts = await list_accounts(connection, at)
+async def _only_account(connection: Connection, context: OrganizationContext) -> UUID:
+    accounts = await list_accounts(connection, context)
     if len(accounts) != 1:
         raise InvalidInput("Say of which Retell workspace it is", {"provider_account_id": "name one of yours"})
     return accounts[0].id
 
 
-async def _number(connection: Connection, at: Workplace, number_id: UUID) -> PhoneNumber:
-    for number in await list_numbers(connection, at):
+async def _number(connection: Connection, context: OrganizationContext, number_id: UUID) -> PhoneNumber:
+    for number in await list_numbers(connection, context):
         if number.id == number_id:
             return number
-    raise NotFound("There is no such number here")
+    raise ResourceNotFound("There is no such number here")
 
 
 def _clean(text: str | None) -> str | None:

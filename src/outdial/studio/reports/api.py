@@ -6,22 +6,22 @@ from fastapi import APIRouter
 
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.reports import service as reports
-from outdial.studio.reports.service import AskedSpan, CampaignCharts, Report
-from outdial.studio.web.context import AtWork
+from outdial.studio.reports.service import CampaignCharts, OrganizationReport, ReportQuery
+from outdial.studio.web.context import CurrentOrganization
 
 router = APIRouter(tags=["reports"])
 
 
 @router.get("/organizations/{organization_id}/reports")
-async def organization_report(workplace: AtWork, span: AskedSpan) -> Report:
+async def organization_report(context: CurrentOrganization, span: ReportQuery) -> OrganizationReport:
     """Report calls, answered rate, talk time and cost, by day and by campaign."""
-    async with workplace.transaction() as connection:
-        return await reports.organization_report(connection, workplace.organization_id, span, workplace.studio.clock)
+    async with context.transaction() as connection:
+        return await reports.organization_report(connection, context.organization_id, span, context.studio.clock)
 
 
 @router.get("/organizations/{organization_id}/campaigns/{campaign_id}/charts")
-async def campaign_charts(campaign_id: UUID, workplace: AtWork) -> CampaignCharts:
+async def campaign_charts(campaign_id: UUID, context: CurrentOrganization) -> CampaignCharts:
     """Count the calls of a campaign over time and by outcome."""
-    async with workplace.transaction() as connection:
-        campaign = await find_campaign(connection, workplace.organization_id, campaign_id)
-        return await reports.campaign_charts(connection, campaign.id, workplace.studio.clock.now())
+    async with context.transaction() as connection:
+        campaign = await find_campaign(connection, context.organization_id, campaign_id)
+        return await reports.campaign_charts(connection, campaign.id, context.studio.clock.now())

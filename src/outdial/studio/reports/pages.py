@@ -6,8 +6,14 @@ from datetime import date
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from outdial.studio.reports.service import Report, Span, organization_report, report_chart, report_span
-from outdial.studio.web.context import AtWork
+from outdial.studio.reports.service import (
+    OrganizationReport,
+    ReportPeriod,
+    organization_report,
+    report_chart,
+    report_period,
+)
+from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.rendering import page
 
@@ -15,15 +21,15 @@ router = APIRouter()
 
 
 @router.get("/o/{organization_id}/reports")
-async def show_report(request: Request, workplace: AtWork) -> HTMLResponse:
+async def show_report(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show calls, answered rate, talk time and cost, by day and by campaign."""
     form = {name: request.query_params.get(name, "").strip()[:60] for name in ("since", "until", "zone")}
-    report: Report | None = None
+    report: OrganizationReport | None = None
     problem: str | None = None
     try:
         span = _span(form)
-        async with workplace.transaction() as connection:
-            report = await organization_report(connection, workplace.organization_id, span, workplace.studio.clock)
+        async with context.transaction() as connection:
+            report = await organization_report(connection, context.organization_id, span, context.studio.clock)
     except InvalidInput as error:
         details = "; ".join(error.fields.values())
         problem = f"{error.message}: {details}." if details else error.message
@@ -32,17 +38,17 @@ async def show_report(request: Request, workplace: AtWork) -> HTMLResponse:
     return page(
         request,
         "reports/organization.html",
-        workplace,
+        context,
         status=400 if problem else 200,
         form=form,
         report=report,
-        drawn=None if report is None else report_chart(report),
+        calls_chart=None if report is None else report_chart(report),
         problem=problem,
     )
 
 
-def _span(form: Mapping[str, str]) -> Span:
-    return report_span(_date("since", form["since"]), _date("until", form["until"]), form["zone"] or "UTC")
+def _span(form: Mapping[str, str]) -> ReportPeriod:
+    return report_period(_date("since", form["since"]), _date("until", form["until"]), form["zone"] or "UTC")
 
 
 def _date(name: str, text: str) -> date | None:

@@ -16,8 +16,8 @@ from outdial.clock import Clock
 from outdial.db import studio_reports as db
 from outdial.db.statements import Connection
 from outdial.domain.calling_hours import is_zone_name
-from outdial.studio.view.badges import outcome_look_of, words
-from outdial.studio.view.charts import Chart, Series, row_bars, stacked_bars
+from outdial.studio.view.badges import badge_for_outcome, humanize
+from outdial.studio.view.charts import Chart, ChartSeries, row_bars, stacked_bars
 from outdial.studio.view.decisions import REACHED
 from outdial.studio.web.errors import InvalidInput
 
@@ -32,17 +32,17 @@ _WIDTHS: Final = tuple(
 )
 # From what was reached to what went wrong, so that each stack has the same order.
 _KINDS: Final = {
-    "reached": Series("good", "Answered"),
-    "machine": Series("info", "Machine"),
-    "missed": Series("warn", "Not answered"),
-    "wrong": Series("bad", "Failed or unclear"),
-    "open": Series("neutral", "No outcome yet"),
+    "reached": ChartSeries("good", "Answered"),
+    "machine": ChartSeries("info", "Machine"),
+    "missed": ChartSeries("warn", "Not answered"),
+    "wrong": ChartSeries("bad", "Failed or unclear"),
+    "open": ChartSeries("neutral", "No outcome yet"),
 }
 _MACHINES: Final = frozenset({"voicemail", "ivr"})
 _MISSED: Final = frozenset({"no_answer", "busy", "declined"})
 
 
-class Bucket(BaseModel):
+class ChartBucket(BaseModel):
     """The calls that began in one stretch of time, by outcome; an empty outcome is not known yet."""
 
     starts_at: datetime
@@ -53,11 +53,11 @@ class CampaignCharts(BaseModel):
     """The calls of a campaign over time, in stretches of `width_s` seconds, and all of them by outcome."""
 
     width_s: int
-    buckets: list[Bucket]
+    buckets: list[ChartBucket]
     outcomes: dict[str, int]
 
 
-class Figures(BaseModel):
+class CallTotals(BaseModel):
     """Calls made, those with an outcome, and those in which somebody was reached; what they took and cost."""
 
     calls: int
@@ -68,13 +68,13 @@ class Figures(BaseModel):
     cost_cents: float
 
 
-class DayFigures(Figures):
+class DayTotals(CallTotals):
     """The figures of one local day."""
 
     day: date
 
 
-class CampaignFigures(Figures):
+class CampaignTotals(CallTotals):
     """The figures of one campaign."""
 
     campaign_id: UUID
@@ -82,19 +82,19 @@ class CampaignFigures(Figures):
     status: str
 
 
-class Report(BaseModel):
+class OrganizationReport(BaseModel):
     """What the calls of an organization came to, from the day `since` to the day `until`, both included."""
 
     since: date
     until: date
     zone: str
-    total: Figures
-    days: list[DayFigures]
-    campaigns: list[CampaignFigures]
+    total: CallTotals
+    days: list[DayTotals]
+    campaigns: list[CampaignTotals]
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ReportPeriod:
     """The local days that a report is about, both included."""
 
     since: date | None = None
@@ -102,21 +102,21 @@ class Span:
     zone: str = "UTC"
 
 
-def report_span(
+def report_period(
     since: Annotated[date | None, Query(description="The first day; 30 days ago without one")] = None,
     until: Annotated[date | None, Query(description="The last day; today without one")] = None,
     zone: Annotated[str, Query(max_length=60, description="Whose days: an IANA zone such as America/New_York")] = "UTC",
-) -> Span:
+) -> ReportPeriod:
     """Read what a report is about; raises InvalidInput."""
     if not is_zone_name(zone):
         raise InvalidInput("This time zone is not known", {"zone": "use a name such as America/New_York"})
     for field, day in (("since", since), ("until", until)):
         if day is not None and not 1970 <= day.year < 9999:
             raise InvalidInput("There are no calls at that time", {field: "from 1970 on"})
-    return Span(since, until, zone)
+    return ReportPeriod(since, until, zone)
 
 
-AskedSpan = Annotated[Span, Depends(report_span)]
+ReportQuery = Annotated[ReportPeriod, Depends(report_period)]
 
 
 async def campaign_charts(connection: Connection, campaign_id: UUID, now: datetime) -> CampaignCharts:
@@ -138,7 +138,7 @@ async def campaign_charts(connection: Connection, campaign_id: UUID, now: dateti
         outcomes[row.outcome] = outcomes.get(row.outcome, 0) + row.calls
     return CampaignCharts(
         width_s=int(width.total_seconds()),
-        buckets=[Bucket(starts_at=starts_at, outcomes=parts) for starts_at, parts in sorted(buckets.items())],
+        buckets=[ChartBucket(starts_at=starts_at, outcomes=parts) for starts_at, parts in sorted(buckets.items())],
         outcomes=outcomes,
     )
 
@@ -159,7 +159,7 @@ def _floor(moment: datetime, width: timedelta) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnCharts:
+class RenderedCharts:
     """What `reports/campaign_charts.html` shows, as `charts`."""
 
     calls: int
@@ -167,18 +167,18 @@ class DrawnCharts:
     outcomes: Chart
 
 
-def drawn(charts: CampaignCharts) -> DrawnCharts:
+def render_charts(charts: CampaignCharts) -> RenderedCharts:
     """Draw the calls over time and the outcomes of a campaign."""
     width = timedelta(seconds=charts.width_s)
     columns = [(_moment_text(bucket.starts_at, width), kinds_of(bucket.outcomes)) for bucket in charts.buckets]
     over_time = stacked_bars(f"Calls per {_width_text(width)}, UTC", columns, _KINDS, first_head="From")
     ordered = sorted(charts.outcomes.items(), key=lambda item: (-item[1], item[0]))
     rows = [
-        (words(outcome) if outcome else "No outcome yet", outcome_look_of(outcome).tone if outcome else "neutral", n)
-        for outcome, n in ordered
+        (humanize(outcome), badge_for_outcome(outcome).tone, calls) if outcome else ("No outcome yet", "neutral", calls)
+        for outcome, calls in ordered
     ]
     outcomes = row_bars("Outcomes of all calls", rows, first_head="Outcome")
-    return DrawnCharts(sum(charts.outcomes.values()), over_time, outcomes)
+    return RenderedCharts(sum(charts.outcomes.values()), over_time, outcomes)
 
 
 def kinds_of(outcomes: dict[str, int]) -> dict[str, int]:
@@ -216,7 +216,9 @@ def _width_text(width: timedelta) -> str:
     return "hour" if minutes == 60 else f"{minutes // 60} hours"
 
 
-async def organization_report(connection: Connection, organization_id: UUID, span: Span, clock: Clock) -> Report:
+async def organization_report(
+    connection: Connection, organization_id: UUID, span: ReportPeriod, clock: Clock
+) -> OrganizationReport:
     """Return what the calls of an organization came to, by local day and by campaign; raises InvalidInput."""
     since, until = _days(span, clock.now())
     zone, length = ZoneInfo(span.zone), (until - since).days + 1
@@ -225,20 +227,20 @@ async def organization_report(connection: Connection, organization_id: UUID, spa
     asked = {"organization_id": organization_id, "since": starts[0], "until": starts[-1], "reached": REACHED}
     days = await db.STUDIO_REPORT_BY_DAY.all(connection, starts=starts[:-1], **asked)
     campaigns = await db.STUDIO_REPORT_BY_CAMPAIGN.all(connection, limit=MOST_CAMPAIGNS, **asked)
-    return Report(
+    return OrganizationReport(
         since=since,
         until=until,
         zone=span.zone,
         total=_total(days),
         days=[
-            DayFigures(
+            DayTotals(
                 day=since + timedelta(days=row.day - 1),
                 **_figures(row.calls, row.finished, row.reached, row.talk_ms, row.cost_cents).model_dump(),
             )
             for row in days
         ],
         campaigns=[
-            CampaignFigures(
+            CampaignTotals(
                 campaign_id=row.campaign_id,
                 name=row.name,
                 status=row.status,
@@ -249,7 +251,7 @@ async def organization_report(connection: Connection, organization_id: UUID, spa
     )
 
 
-def _days(span: Span, now: datetime) -> tuple[date, date]:
+def _days(span: ReportPeriod, now: datetime) -> tuple[date, date]:
     until = span.until or now.astimezone(ZoneInfo(span.zone)).date()
     since = span.since or until - timedelta(days=DEFAULT_DAYS - 1)
     if since > until:
@@ -259,7 +261,7 @@ def _days(span: Span, now: datetime) -> tuple[date, date]:
     return since, until
 
 
-def _total(days: Sequence[db.DayOfCalls]) -> Figures:
+def _total(days: Sequence[db.DayOfCalls]) -> CallTotals:
     return _figures(
         sum(day.calls for day in days),
         sum(day.finished for day in days),
@@ -269,8 +271,8 @@ def _total(days: Sequence[db.DayOfCalls]) -> Figures:
     )
 
 
-def _figures(calls: int, finished: int, reached: int, talk_ms: int, cost_cents: Decimal) -> Figures:
-    return Figures(
+def _figures(calls: int, finished: int, reached: int, talk_ms: int, cost_cents: Decimal) -> CallTotals:
+    return CallTotals(
         calls=calls,
         finished=finished,
         reached=reached,
@@ -280,7 +282,7 @@ def _figures(calls: int, finished: int, reached: int, talk_ms: int, cost_cents: 
     )
 
 
-def report_chart(report: Report) -> Chart:
+def report_chart(report: OrganizationReport) -> Chart:
     """Draw the calls of each day of a report, or of each week of a long one, those without calls too."""
     by_day = {day.day: day for day in report.days}
     step = 1 if (report.until - report.since).days < _MOST_DAYS else 7
@@ -291,14 +293,14 @@ def report_chart(report: Report) -> Chart:
         columns.append((f"{first:%d %b}", _parts(days)))
         first += timedelta(days=step)
     series = {
-        "reached": Series("good", "Answered"),
-        "finished": Series("warn", "Not answered"),
-        "open": Series("neutral", "No outcome yet"),
+        "reached": ChartSeries("good", "Answered"),
+        "finished": ChartSeries("warn", "Not answered"),
+        "open": ChartSeries("neutral", "No outcome yet"),
     }
     name = "Calls per day" if step == 1 else "Calls per week"
     return stacked_bars(name, columns, series, first_head="Day" if step == 1 else "Week from")
 
 
-def _parts(days: Sequence[DayFigures]) -> dict[str, int]:
+def _parts(days: Sequence[DayTotals]) -> dict[str, int]:
     calls, finished, reached = (sum(getattr(day, name) for day in days) for name in ("calls", "finished", "reached"))
     return {"reached": reached, "finished": finished - reached, "open": calls - finished}

@@ -10,11 +10,11 @@ from fastapi.responses import RedirectResponse
 from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
 from outdial.log import log
 from outdial.studio.web import forms
-from outdial.studio.web.context import Studio, studio_of
-from outdial.studio.web.errors import Unavailable
+from outdial.studio.web.context import StudioState, studio_state
+from outdial.studio.web.errors import ServiceUnavailable
 from outdial.studio.web.rendering import page
 from outdial.studio.web.session_middleware import is_forged
-from outdial.studio.web.sessions import Session, SessionTooLarge, cookie_of, new_token, no_cookie
+from outdial.studio.web.sessions import SessionTooLarge, StudioSession, cookie_of, new_token, no_cookie
 
 VISITOR_COOKIE: Final = "outdial_visitor"
 _VISITOR_S: Final = 3600
@@ -32,7 +32,7 @@ async def show_sign_in(request: Request) -> Response:
 @router.post("/sign-in")
 async def sign_in(request: Request) -> Response:
     """Begin a new session, whatever the browser has come with."""
-    studio = studio_of(request)
+    studio = studio_state(request)
     form = await forms.read_form(request)
     target, email = own_path(forms.text(form, "next", "/")), forms.text(form, "email")
     password = form.get("password")
@@ -60,7 +60,7 @@ async def sign_in(request: Request) -> Response:
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
     """End the session, at the browser and at Auth."""
-    studio = studio_of(request)
+    studio = studio_state(request)
     session = request.scope.get("outdial_session")
     response = RedirectResponse("/sign-in", 303)
     if session is not None:
@@ -80,8 +80,8 @@ def own_path(url: str) -> str:
     return "/" if parts.path.startswith(("/sign-", "/api/", "/static/")) or parts.path.endswith("/live") else url
 
 
-def _begin(studio: Studio, signed_in: SignedIn, target: str) -> Response:
-    session = Session.begin(
+def _begin(studio: StudioState, signed_in: SignedIn, target: str) -> Response:
+    session = StudioSession(
         access_token=signed_in.access_token,
         refresh_token=signed_in.refresh_token,
         expires_at=int(signed_in.expires_at.timestamp()),
@@ -92,13 +92,15 @@ def _begin(studio: Studio, signed_in: SignedIn, target: str) -> Response:
     try:
         response.headers.append("set-cookie", cookie_of(studio.sealer, session, secure=studio.settings.secure))
     except SessionTooLarge:
-        raise Unavailable("The profile that Auth keeps of this user is too large for a session: shorten it") from None
+        raise ServiceUnavailable(
+            "The profile that Auth keeps of this user is too large for a session: shorten it"
+        ) from None
     response.delete_cookie(VISITOR_COOKIE, httponly=True, samesite="lax", secure=studio.settings.secure)
     return response
 
 
 def _form(request: Request, target: str, *, email: str = "", problem: str | None = None, status: int = 200) -> Response:
-    studio = studio_of(request)
+    studio = studio_state(request)
     known = _visitor_token(request, studio)
     token = known or new_token()
     # The layout's own form ends the session that there may be; this one has a token of its own.
@@ -117,7 +119,7 @@ def _form(request: Request, target: str, *, email: str = "", problem: str | None
     return response
 
 
-def _visitor_token(request: Request, studio: Studio) -> str | None:
+def _visitor_token(request: Request, studio: StudioState) -> str | None:
     """Return the token that a browser was given with the form: who is not signed in has no session to keep it."""
     sealed = request.cookies.get(VISITOR_COOKIE)
     return None if sealed is None else studio.sealer.open(VISITOR_COOKIE, sealed, str)

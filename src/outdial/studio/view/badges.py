@@ -8,7 +8,7 @@ Tone = Literal["neutral", "info", "live", "good", "warn", "bad"]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Badge:
     """A badge: the colours of its tone, a mark, and words."""
 
     tone: Tone
@@ -84,22 +84,22 @@ _OUTCOMES: Final[Mapping[str, tuple[Tone, str | None]]] = {
 }
 
 
-def look_of(status: str) -> Look:
+def badge_for_status(status: str) -> Badge:
     """Return how a state is shown; one that is not known here is shown plainly."""
     return _look(_STATUSES, status)
 
 
-def outcome_look_of(outcome: str) -> Look:
+def badge_for_outcome(outcome: str) -> Badge:
     """Return how the outcome of a call is shown."""
     return _look(_OUTCOMES, outcome)
 
 
-def words(name: str) -> str:
+def humanize(name: str) -> str:
     """Return `no_answer` as "No answer"."""
     text = str(name).replace("_", " ")
     return text[:1].upper() + text[1:]
 
 
-def _look(known: Mapping[str, tuple[Tone, str | None]], name: str) -> Look:
+def _look(known: Mapping[str, tuple[Tone, str | None]], name: str) -> Badge:
     tone, mark = known.get(str(name), ("neutral", None))
-    return Look(tone, mark or _MARKS[tone], "IVR" if name == "ivr" else words(name))
+    return Badge(tone, mark or _MARKS[tone], "IVR" if name == "ivr" else humanize(name))

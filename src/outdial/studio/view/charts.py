@@ -16,7 +16,7 @@ _WIDEST: Final = 48.0
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class ChartBar:
     """A rectangle, or a part of a stacked bar; `tone` names its colour, `title` is read out and shown on hover."""
 
     x: float
@@ -28,7 +28,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class ChartLabel:
     """Text at a place; a number at the end of a gridline, or a name below a bar."""
 
     x: float
@@ -44,9 +44,9 @@ class Chart:
     description: str
     width: int
     height: int
-    bars: Sequence[Bar]
-    ticks: Sequence[Label]
-    labels: Sequence[Label]
+    bars: Sequence[ChartBar]
+    ticks: Sequence[ChartLabel]
+    labels: Sequence[ChartLabel]
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     legend: Sequence[tuple[str, str]] = ()
@@ -54,7 +54,7 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class ChartSeries:
     """One part of each stacked bar: a tone for its colour, and its name."""
 
     tone: str
@@ -62,7 +62,7 @@ class Series:
 
 
 def stacked_bars(
-    title: str, columns: Sequence[tuple[str, Mapping[str, int]]], series: Mapping[str, Series], *, first_head: str
+    title: str, columns: Sequence[tuple[str, Mapping[str, int]]], series: Mapping[str, ChartSeries], *, first_head: str
 ) -> Chart:
     """Draw one bar per column, each stacked of the series in their order; columns are pairs of a name and its parts."""
     totals = [sum(parts.get(key, 0) for key in series) for _, parts in columns]
@@ -77,9 +77,9 @@ def stacked_bars(
         width=WIDTH,
         height=HEIGHT,
         bars=bars,
-        ticks=[Label(_LEFT - 6, _height_of(value, top), f"{value:,}") for value in sorted({0, top // 2, top})],
+        ticks=[ChartLabel(_LEFT - 6, _height_of(value, top), f"{value:,}") for value in sorted({0, top // 2, top})],
         labels=[
-            Label(round(_LEFT + (place + 0.5) * step, 1), HEIGHT - 6, name)
+            ChartLabel(round(_LEFT + (place + 0.5) * step, 1), HEIGHT - 6, name)
             for place, (name, _) in enumerate(columns)
             if place % every == 0
         ],
@@ -105,13 +105,13 @@ def row_bars(title: str, rows: Sequence[tuple[str, str, int]], *, first_head: st
         width=WIDTH,
         height=height,
         bars=[
-            Bar(_ROW_LEFT, place * _ROW + 4, round(room * value / most, 1), _ROW - 8, tone, f"{name}: {value:,}")
+            ChartBar(_ROW_LEFT, place * _ROW + 4, round(room * value / most, 1), _ROW - 8, tone, f"{name}: {value:,}")
             for place, (name, tone, value) in enumerate(rows)
             if value
         ],
-        ticks=[Label(_ROW_LEFT - 8, place * _ROW + 18, name) for place, (name, *_) in enumerate(rows)],
+        ticks=[ChartLabel(_ROW_LEFT - 8, place * _ROW + 18, name) for place, (name, *_) in enumerate(rows)],
         labels=[
-            Label(round(_ROW_LEFT + room * value / max(1, most) + 8, 1), place * _ROW + 18, f"{value:,} ({share})")
+            ChartLabel(round(_ROW_LEFT + room * value / max(1, most) + 8, 1), place * _ROW + 18, f"{value:,} ({share})")
             for place, ((_, _, value), share) in enumerate(zip(rows, shares, strict=True))
         ],
         head=[first_head, "Number", "Share"],
@@ -129,8 +129,8 @@ def nice_ceiling(value: int) -> int:
 
 
 def _stack(
-    place: int, step: float, top: int, name: str, parts: Mapping[str, int], series: Mapping[str, Series]
-) -> list[Bar]:
+    place: int, step: float, top: int, name: str, parts: Mapping[str, int], series: Mapping[str, ChartSeries]
+) -> list[ChartBar]:
     gap = min(4.0, step * 0.2)
     width = round(min(_WIDEST, max(0.5, step - gap)), 2)
     x = round(_LEFT + (place + 0.5) * step - width / 2, 2)
@@ -138,7 +138,9 @@ def _stack(
     for key, look in series.items():
         if value := parts.get(key, 0):
             upper, lower = _height_of(below + value, top), _height_of(below, top)
-            bars.append(Bar(x, upper, width, round(lower - upper, 2), look.tone, f"{name}, {look.label}: {value:,}"))
+            bars.append(
+                ChartBar(x, upper, width, round(lower - upper, 2), look.tone, f"{name}, {look.label}: {value:,}")
+            )
             below += value
     return bars
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from outdial.studio.web.errors import DOCUMENTED
+from outdial.studio.web.errors import ERROR_RESPONSES
 from outdial.studio.web.rendering import page
 
 router = APIRouter(include_in_schema=False)
@@ -15,7 +15,7 @@ _VERBS = ("get", "post", "put", "patch", "delete")
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class ApiParameter:
     """One thing that a request carries beside its body."""
 
     name: str
@@ -26,14 +26,14 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class ApiOperation:
     """One method of one address; what is sent and answered names shapes at the end of the page."""
 
     verb: str
     path: str
     title: str
     text: str
-    parameters: list[Parameter]
+    parameters: list[ApiParameter]
     body: str | None
     answers: list[tuple[str, str | None]]
 
@@ -42,19 +42,19 @@ class Operation:
 async def show_docs(request: Request) -> Response:
     """Show every route of the API; the document itself is beside it, for programs."""
     document = request.app.openapi()
-    groups: dict[str, list[Operation]] = {}
+    groups: dict[str, list[ApiOperation]] = {}
     for operation in _operations(document):
         groups.setdefault(_group_of(operation.path), []).append(operation)
     shapes = {name: _shape(schema) for name, schema in sorted(document["components"]["schemas"].items())}
-    errors = [(code, said["description"]) for code, said in DOCUMENTED.items()]
+    errors = [(code, said["description"]) for code, said in ERROR_RESPONSES.items()]
     return page(request, "web/api_docs.html", groups=groups, shapes=shapes, errors=errors, url=request.app.openapi_url)
 
 
-def _operations(document: Mapping[str, Any]) -> Iterator[Operation]:
+def _operations(document: Mapping[str, Any]) -> Iterator[ApiOperation]:
     for path, verbs in sorted(document["paths"].items()):
         for verb in _VERBS:
             if (found := verbs.get(verb)) is not None:
-                yield Operation(
+                yield ApiOperation(
                     verb.upper(),
                     path,
                     found.get("summary", ""),
@@ -79,9 +79,9 @@ def _shape(schema: Mapping[str, Any]) -> str:
     return "\n".join(lines) or _kind(schema)
 
 
-def _parameter(told: Mapping[str, Any]) -> Parameter:
+def _parameter(told: Mapping[str, Any]) -> ApiParameter:
     required = bool(told.get("required"))
-    return Parameter(told["name"], told["in"], _kind(told["schema"]), required, told.get("description", ""))
+    return ApiParameter(told["name"], told["in"], _kind(told["schema"]), required, told.get("description", ""))
 
 
 def _schema_in(part: Mapping[str, Any]) -> str | None:

@@ -6,11 +6,11 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 
 from outdial.studio.web import assets, live
-from outdial.studio.web.context import Studio
+from outdial.studio.web.context import StudioState
 from outdial.studio.web.error_responses import add_handlers
-from outdial.studio.web.errors import DOCUMENTED
-from outdial.studio.web.security_middleware import Shell
-from outdial.studio.web.session_middleware import Visits
+from outdial.studio.web.errors import ERROR_RESPONSES
+from outdial.studio.web.security_middleware import SecurityMiddleware
+from outdial.studio.web.session_middleware import SessionMiddleware
 
 API: Final = (
     "campaigns.api", "campaign_contacts.api", "calls.api", "reports.api", "contacts.api", "imports.api", "exports.api",
@@ -23,23 +23,23 @@ PAGES: Final = (
 )  # fmt: skip
 
 
-def create_app(studio: Studio) -> FastAPI:
+def create_app(studio: StudioState) -> FastAPI:
     """Create the application; `studio` is what all requests share."""
     app = FastAPI(title="Outdial", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     app.state.studio = studio
     for router in (assets.router, live.router):
         app.include_router(router, include_in_schema=False)
     for name in API:
-        app.include_router(_router(name), prefix="/api/v1", responses=DOCUMENTED)
+        app.include_router(_router(name), prefix="/api/v1", responses=ERROR_RESPONSES)
     for name in PAGES:
         app.include_router(_router(name), include_in_schema=False)
     add_handlers(app)
     _describe(app)
     settings = studio.settings
     # The last one added is the outermost.
-    app.add_middleware(Visits)
+    app.add_middleware(SessionMiddleware)
     app.add_middleware(
-        Shell, clock=studio.clock, hosts=settings.hosts, secure=settings.secure, media=settings.recordings
+        SecurityMiddleware, clock=studio.clock, hosts=settings.hosts, secure=settings.secure, media=settings.recordings
     )
     return app
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from outdial.studio.web.errors import NotFound
+from outdial.studio.web.errors import ResourceNotFound
 
 STATIC: Final = Path(__file__).parents[1] / "static"
 _TYPES: Final = {
@@ -20,7 +20,7 @@ router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
-class Asset:
+class StaticAsset:
     """One file, as it is sent."""
 
     body: bytes
@@ -29,7 +29,7 @@ class Asset:
 
 
 @cache
-def assets() -> dict[str, Asset]:
+def assets() -> dict[str, StaticAsset]:
     """Return the files by name: a name that is not among them leads nowhere, whatever dots and slashes it has."""
     return {path.name: _read(path) for path in sorted(STATIC.iterdir()) if path.is_file() and path.suffix in _TYPES}
 
@@ -51,7 +51,7 @@ async def read_asset(asked_version: str, name: str, request: Request) -> Respons
     """Send a file; one that is asked for by its current address is kept by the browser for good."""
     asset = assets().get(name)
     if asset is None:
-        raise NotFound("There is no such file")
+        raise ResourceNotFound("There is no such file")
     is_current = asked_version == version()
     headers = {
         "etag": asset.etag,
@@ -62,6 +62,6 @@ async def read_asset(asked_version: str, name: str, request: Request) -> Respons
     return Response(asset.body, media_type=asset.media_type, headers=headers)
 
 
-def _read(path: Path) -> Asset:
+def _read(path: Path) -> StaticAsset:
     body = path.read_bytes()
-    return Asset(body, _TYPES[path.suffix], f'"{hashlib.sha256(body).hexdigest()[:24]}"')
+    return StaticAsset(body, _TYPES[path.suffix], f'"{hashlib.sha256(body).hexdigest()[:24]}"')

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from outdial.db import campaigns as db
 from outdial.db.session import encode_json
 from outdial.db.statements import Connection
-from outdial.studio.web.context import Workplace
+from outdial.studio.web.context import OrganizationContext
 
 
 async def record(
     connection: Connection,
-    at: Workplace,
+    context: OrganizationContext,
     action: str,
     subject_type: str,
     subject_id: object,
@@ -19,9 +19,9 @@ async def record(
     """Add an entry in the caller's name."""
     await db.RECORD_AUDIT.run(
         connection,
-        organization_id=at.organization_id,
-        now=at.studio.clock.now(),
-        actor=at.actor.name,
+        organization_id=context.organization_id,
+        now=context.studio.clock.now(),
+        actor=context.actor.name,
         action=action,
         subject_type=subject_type,
         subject_id=str(subject_id),

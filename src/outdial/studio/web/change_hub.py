@@ -14,7 +14,7 @@ _MOST_NAMED: Final = 200
 
 
 @dataclass(slots=True, eq=False)
-class Subscription:
+class ChangeSubscription:
     """What has changed for one page since it has looked last; however much it is, it takes no more room."""
 
     organization_id: UUID
@@ -50,11 +50,11 @@ class Subscription:
         self.wake.set()
 
 
-class Hub:
+class ChangeHub:
     """Hears on one connection which campaigns and jobs change, and tells the pages of their organization."""
 
     def __init__(self, dsn: str) -> None:
-        self._subscriptions: set[Subscription] = set()
+        self._subscriptions: set[ChangeSubscription] = set()
         # The second channel names campaigns whose contacts have changed, without their organization.
         handlers = {"outdial_changes": self.hear, "outdial_campaigns": self._hear_campaign, "outdial_jobs": self.hear}
         self._listener = Listener(dsn, handlers, on_reconnect=self._hear_everything)
@@ -76,9 +76,9 @@ class Hub:
             subscription.end()
 
     @contextmanager
-    def subscribe(self, organization_id: UUID) -> Iterator[Subscription]:
+    def subscribe(self, organization_id: UUID) -> Iterator[ChangeSubscription]:
         """Hear of changes in an organization for the length of the block."""
-        subscription = Subscription(organization_id, is_over=self._is_over)
+        subscription = ChangeSubscription(organization_id, is_over=self._is_over)
         self._subscriptions.add(subscription)
         try:
             yield subscription

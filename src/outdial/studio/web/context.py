@@ -15,9 +15,9 @@ from outdial.clock import Clock
 from outdial.db import studio as db
 from outdial.db.session import Database
 from outdial.db.statements import Connection
-from outdial.studio.web.change_hub import Hub
-from outdial.studio.web.errors import Forbidden, NotFound, NotSignedIn, Unavailable
-from outdial.studio.web.sessions import Renew, Sealer
+from outdial.studio.web.change_hub import ChangeHub
+from outdial.studio.web.errors import NotSignedIn, PermissionDenied, ResourceNotFound, ServiceUnavailable
+from outdial.studio.web.sessions import CookieSealer, RenewSession
 from outdial.studio.web.settings import StudioSettings
 
 MemberRole = Literal["viewer", "operator", "admin", "owner"]
@@ -43,8 +43,8 @@ class Auth(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Studio:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudioState:
     """What all requests share; `database` logs in as outdial_api."""
 
     database: Database
@@ -52,28 +52,28 @@ class Studio:
     keyring: KeyRing = field(repr=False)
     verifier: TokenVerifier = field(repr=False)
     settings: StudioSettings
-    sealer: Sealer = field(repr=False)
-    renew: Renew = field(repr=False)
-    hub: Hub = field(repr=False)
+    sealer: CookieSealer = field(repr=False)
+    renew: RenewSession = field(repr=False)
+    hub: ChangeHub = field(repr=False)
     auth: Auth = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class StudioCaller:
     """A caller: a signed-in user, or a back end with the secret key, whose `user_id` is None."""
 
-    studio: Studio = field(repr=False)
-    caller: Caller = field(repr=False)
+    studio: StudioState = field(repr=False)
+    identity: Caller = field(repr=False)
 
     @property
     def user_id(self) -> UUID | None:
         """The user's id."""
-        return None if self.caller.user is None else self.caller.user.id
+        return None if self.identity.user is None else self.identity.user.id
 
     @property
     def email(self) -> str | None:
         """The user's e-mail address."""
-        return None if self.caller.user is None else self.caller.user.email
+        return None if self.identity.user is None else self.identity.user.email
 
     @property
     def actor(self) -> Actor:
@@ -83,30 +83,30 @@ class Member:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Open a transaction as the caller, under row level security."""
-        async with self.studio.database.as_caller(self.caller.role, dict(self.caller.claims)) as connection:
+        async with self.studio.database.as_caller(self.identity.role, dict(self.identity.claims)) as connection:
             yield connection
 
 
-@dataclass(frozen=True, slots=True)
-class Workplace:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationContext:
     """One organization, as a member of it works there."""
 
     organization_id: UUID
     name: str
     role: MemberRole
-    member: Member = field(repr=False)
+    caller: StudioCaller = field(repr=False)
     others: Sequence[db.WorkplaceRow] = field(default=(), repr=False)
     """For pages: the organizations that the caller may go to, this one among them."""
 
     @property
-    def studio(self) -> Studio:
+    def studio(self) -> StudioState:
         """What all requests share."""
-        return self.member.studio
+        return self.caller.studio
 
     @property
     def actor(self) -> Actor:
         """The caller as the audit log names it."""
-        return self.member.actor
+        return self.caller.actor
 
     def may(self, minimum: MemberRole) -> bool:
         """Tell whether the caller's role is at least `minimum`."""
@@ -115,50 +115,52 @@ class Workplace:
     def require(self, minimum: MemberRole) -> None:
         """Raise Forbidden when the caller's role is less than `minimum`."""
         if not self.may(minimum):
-            raise Forbidden(_NEEDS[minimum], role=self.role)
+            raise PermissionDenied(_NEEDS[minimum], role=self.role)
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
-        """Open a transaction as the caller, under row level security: `async with workplace.transaction() as c`."""
-        return self.member.transaction()
+        """Open a transaction as the caller, under row level security: `async with context.transaction() as c`."""
+        return self.caller.transaction()
 
 
-def studio_of(request: Request) -> Studio:
+def studio_state(request: Request) -> StudioState:
     """Return what the application was created with."""
-    return cast("Studio", request.app.state.studio)
+    return cast("StudioState", request.app.state.studio)
 
 
-async def member_of(request: Request) -> Member:
+async def current_caller(request: Request) -> StudioCaller:
     """Return the caller by the bearer token, the key, or the session cookie that the middleware has read.
 
     Raises NotSignedIn, and Unavailable when it cannot be found out now.
     """
-    studio = studio_of(request)
+    studio = studio_state(request)
     if request.scope.get("outdial_undecided"):
-        raise Unavailable("Signing in is not possible now: try again in a moment")
+        raise ServiceUnavailable("Signing in is not possible now: try again in a moment")
     found = await identify(
         request.scope.get("outdial_headers", request.headers), _MODES, studio.keyring, studio.verifier
     )
     if isinstance(found, Denied):
         if found.status >= 500:
-            raise Unavailable(found.message)
+            raise ServiceUnavailable(found.message)
         raise NotSignedIn(found.message)
-    return Member(studio, found)
+    return StudioCaller(studio, found)
 
 
-SignedIn = Annotated[Member, Depends(member_of)]
+CurrentCaller = Annotated[StudioCaller, Depends(current_caller)]
 
 
-async def workplace_of(organization_id: UUID, member: SignedIn, request: Request) -> Workplace:
+async def current_organization(organization_id: UUID, caller: CurrentCaller, request: Request) -> OrganizationContext:
     """Return the organization in the path as the caller works there; raises NotFound when they do not."""
     others: Sequence[db.WorkplaceRow] = ()
-    async with member.transaction() as connection:
-        row = await db.FIND_WORKPLACE.maybe(connection, organization_id=organization_id, user_id=member.user_id)
+    async with caller.transaction() as connection:
+        row = await db.FIND_WORKPLACE.maybe(connection, organization_id=organization_id, user_id=caller.user_id)
         if row is not None and request.url.path.startswith("/o/"):
-            others = await db.LIST_WORKPLACES.all(connection, user_id=member.user_id, limit=_MOST_OTHERS)
+            others = await db.LIST_WORKPLACES.all(connection, user_id=caller.user_id, limit=_MOST_OTHERS)
     if row is None:
-        raise NotFound("There is no such organization, or you do not work for it")
-    return Workplace(row.id, row.name, cast("MemberRole", row.role), member, others)
+        raise ResourceNotFound("There is no such organization, or you do not work for it")
+    return OrganizationContext(
+        organization_id=row.id, name=row.name, role=cast("MemberRole", row.role), caller=caller, others=others
+    )
 
 
-AtWork = Annotated[Workplace, Depends(workplace_of)]
+CurrentOrganization = Annotated[OrganizationContext, Depends(current_organization)]
 """The parameter of a route below /organizations/{organization_id} (API) or /o/{organization_id} (pages)."""

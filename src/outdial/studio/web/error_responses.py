@@ -13,15 +13,15 @@ from starlette.exceptions import HTTPException
 from outdial.campaigns.errors import CampaignClosed, CampaignNotFound, CampaignsError
 from outdial.domain.errors import DomainError
 from outdial.studio.web.errors import (
-    Conflict,
-    Forbidden,
-    Internal,
+    InternalError,
     InvalidInput,
-    NotFound,
+    MethodNotAllowed,
     NotSignedIn,
+    PermissionDenied,
+    ResourceConflict,
+    ResourceNotFound,
+    ServiceUnavailable,
     StudioError,
-    Unavailable,
-    UnexpectedMethod,
 )
 from outdial.studio.web.rendering import page
 
@@ -49,7 +49,7 @@ def add_handlers(app: FastAPI) -> None:
     """Let `app` answer each kind of trouble; what is unforeseen is left to the shell around it."""
 
     async def handle(request: Request, error: Exception) -> Response:
-        return answer(request, as_studio_error(error))
+        return error_response(request, to_studio_error(error))
 
     for kind in (
         StudioError,
@@ -64,7 +64,7 @@ def add_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, handle)
 
 
-def as_studio_error(error: Exception) -> StudioError:
+def to_studio_error(error: Exception) -> StudioError:
     """Return what an error is to the caller; raises it again when it is unforeseen."""
     match error:
         case StudioError():
@@ -75,9 +75,9 @@ def as_studio_error(error: Exception) -> StudioError:
             # FastAPI hides what was raised while it read the body.
             return error.__cause__ if isinstance(error.__cause__, StudioError) else _of_http(error)
         case CampaignNotFound():
-            return NotFound("There is no such campaign, or you may not change it")
+            return ResourceNotFound("There is no such campaign, or you may not change it")
         case CampaignClosed():
-            return Conflict(_sentence(error), status=error.status)
+            return ResourceConflict(_sentence(error), status=error.status)
         case CampaignsError() | DomainError():
             field = getattr(error, "field", None)
             return InvalidInput(_sentence(error), {field: str(error).removeprefix(f"{field}: ")} if field else None)
@@ -89,21 +89,21 @@ def as_studio_error(error: Exception) -> StudioError:
 def _of_database(error: Exception) -> StudioError:
     match error:
         case asyncpg.InsufficientPrivilegeError():
-            return Forbidden("Your role in the organization does not allow it")
+            return PermissionDenied("Your role in the organization does not allow it")
         case asyncpg.UniqueViolationError():
-            return Conflict("It is there already")
+            return ResourceConflict("It is there already")
         case asyncpg.ForeignKeyViolationError():
-            return Conflict("It refers to something that is not there, or something still refers to it")
+            return ResourceConflict("It refers to something that is not there, or something still refers to it")
         case asyncpg.CheckViolationError() | asyncpg.DataError() | ValueError():
             return InvalidInput("A value is out of its range, or has characters that cannot be kept")
         case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError():
-            return Unavailable("Others are changing the same thing: try again")
+            return ServiceUnavailable("Others are changing the same thing: try again")
         case _ if isinstance(error, _TROUBLE_WITH_DATABASE):
-            return Unavailable("The database does not answer now: try again in a moment")
+            return ServiceUnavailable("The database does not answer now: try again in a moment")
     raise error
 
 
-def answer(request: Request, error: StudioError) -> Response:
+def error_response(request: Request, error: StudioError) -> Response:
     """Return the answer to a request that went wrong."""
     if request.url.path.startswith(API_PREFIX):
         return JSONResponse(error.body(), error.status, headers=dict(error.headers))
@@ -115,9 +115,11 @@ def answer(request: Request, error: StudioError) -> Response:
     return response
 
 
-def unforeseen(request: Request, request_id: str) -> Response:
+def internal_error_response(request: Request, request_id: str) -> Response:
     """Return the answer to a request in which something broke; `request_id` finds its line in the log."""
-    return answer(request, Internal("Something broke here, and has been written down", request_id=request_id))
+    return error_response(
+        request, InternalError("Something broke here, and has been written down", request_id=request_id)
+    )
 
 
 def home_of(request: Request) -> str:
@@ -149,11 +151,11 @@ _PLACES: Final = frozenset({"body", "query", "path", "header", "cookie"})
 def _of_http(error: HTTPException) -> StudioError:
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
-            return NotFound("There is nothing here")
+            return ResourceNotFound("There is nothing here")
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            return UnexpectedMethod("This address does not take that method", headers=error.headers)
+            return MethodNotAllowed("This address does not take that method", headers=error.headers)
         case HTTPStatus.FORBIDDEN:
-            return Forbidden(error.detail)
+            return PermissionDenied(error.detail)
     return InvalidInput(error.detail)
 
 

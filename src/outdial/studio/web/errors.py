@@ -43,14 +43,14 @@ class NotSignedIn(StudioError):
     code = "NOT_SIGNED_IN"
 
 
-class Forbidden(StudioError):
+class PermissionDenied(StudioError):
     """The caller belongs to the organization, and their role does not allow it."""
 
     status = 403
     code = "FORBIDDEN"
 
 
-class NotFound(StudioError):
+class ResourceNotFound(StudioError):
     """It is not there, or it is another organization's."""
 
     status = 404
@@ -68,42 +68,42 @@ class InvalidInput(StudioError):
         self.fields = dict(fields or {})
 
 
-class Conflict(StudioError):
+class ResourceConflict(StudioError):
     """The state of the thing does not allow it."""
 
     status = 409
     code = "CONFLICT"
 
 
-class Outdated(StudioError):
+class PreconditionFailed(StudioError):
     """Somebody else has changed it since the caller looked."""
 
     status = 412
     code = "OUTDATED"
 
 
-class UnexpectedMethod(StudioError):
+class MethodNotAllowed(StudioError):
     """The address is right, and the method is not."""
 
     status = 405
     code = "METHOD_NOT_ALLOWED"
 
 
-class TooLarge(StudioError):
+class RequestTooLarge(StudioError):
     """More was sent than is read."""
 
     status = 413
     code = "TOO_LARGE"
 
 
-class Internal(StudioError):
+class InternalError(StudioError):
     """Something is wrong here; the log has it under the request's id."""
 
     status = 500
     code = "INTERNAL"
 
 
-class Unavailable(StudioError):
+class ServiceUnavailable(StudioError):
     """Something that is needed for it does not answer now."""
 
     status = 503
@@ -120,7 +120,7 @@ class ErrorBody(BaseModel):
     """By the name of each field that cannot be used: why."""
 
 
-DOCUMENTED: dict[int | str, dict[str, Any]] = {
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": meaning}
     for status, meaning in {
         400: "What was sent cannot be used",

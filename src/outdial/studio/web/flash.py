@@ -13,14 +13,14 @@ COOKIE: Final = "outdial_flash"
 
 
 @dataclass(frozen=True, slots=True)
-class Flash:
+class FlashMessage:
     """What the next page says above its content."""
 
     message: str
     kind: FlashKind = "good"
 
 
-def set_flash(response: Response, flash: Flash) -> None:
+def set_flash(response: Response, flash: FlashMessage) -> None:
     """Let the next page show `flash`."""
     text = base64.urlsafe_b64encode(msgspec.json.encode([flash.kind, flash.message[:500]])).decode()
     response.set_cookie(COOKIE, text, max_age=60, httponly=True, samesite="lax")
@@ -31,7 +31,7 @@ def clear_flash(response: Response) -> None:
     response.delete_cookie(COOKIE, httponly=True, samesite="lax")
 
 
-def flash_of(request: Request) -> Flash | None:
+def flash_of(request: Request) -> FlashMessage | None:
     """Return the message that waits to be shown; one that is not ours in form is none."""
     raw = request.cookies.get(COOKIE)
     if raw is None or request.headers.get("x-live"):
@@ -40,4 +40,4 @@ def flash_of(request: Request) -> Flash | None:
         kind, message = msgspec.json.decode(base64.urlsafe_b64decode(raw), type=tuple[FlashKind, str])
     except (ValueError, binascii.Error, msgspec.MsgspecError):
         return None
-    return Flash(message, kind)
+    return FlashMessage(message, kind)

@@ -9,8 +9,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from outdial.studio.web.errors import Forbidden, InvalidInput
-from outdial.studio.web.flash import Flash, FlashKind, set_flash
+from outdial.studio.web.errors import InvalidInput, PermissionDenied
+from outdial.studio.web.flash import FlashKind, FlashMessage, set_flash
 
 CSRF_FIELD: Final = "csrf_token"
 MOST_FIELDS: Final = 1000
@@ -44,7 +44,9 @@ Form = Annotated[FormData, Depends(checked_form)]
 def check_csrf(request: Request, token: object) -> None:
     """Raise Forbidden unless `token` is the one of the session that the request belongs to."""
     if not is_same_token(token, request.scope.get("outdial_csrf")):
-        raise Forbidden("This form is too old, or does not come from here: go back, load the page again, and repeat it")
+        raise PermissionDenied(
+            "This form is too old, or does not come from here: go back, load the page again, and repeat it"
+        )
 
 
 def is_same_token(token: object, expected: str | None) -> bool:
@@ -62,5 +64,5 @@ def redirect(url: str, message: str | None = None, kind: FlashKind = "good") -> 
     """Return the answer to a form that has done its work: go to `url`, which shows `message` once."""
     response = RedirectResponse(url, 303)
     if message is not None:
-        set_flash(response, Flash(message, kind))
+        set_flash(response, FlashMessage(message, kind))
     return response

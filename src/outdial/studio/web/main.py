@@ -16,22 +16,22 @@ from outdial.db.local_auth import IS_LOCAL_AUTH
 from outdial.db.session import Database
 from outdial.settings import DatabaseUrls, flag
 from outdial.studio.web.app import create_app
-from outdial.studio.web.change_hub import Hub
-from outdial.studio.web.context import Studio
-from outdial.studio.web.sessions import Sealer
+from outdial.studio.web.change_hub import ChangeHub
+from outdial.studio.web.context import StudioState
+from outdial.studio.web.sessions import CookieSealer
 from outdial.studio.web.settings import StudioSettings
-from outdial.studio.web.token_refresh import Refresher
+from outdial.studio.web.token_refresh import TokenRefresher
 
 POOL = 10
 AUTH_PREFIX = "/auth/v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class RunningStudio:
     """A studio that is ready to be served; `hub` ends the streams when it is to stop."""
 
     app: FastAPI
-    hub: Hub
+    hub: ChangeHub
     has_auth: bool
 
 
@@ -51,7 +51,7 @@ async def _local_auth(urls: DatabaseUrls, clock: Clock) -> AsyncIterator[_Local]
 @asynccontextmanager
 async def open_studio(
     env: Mapping[str, str], clock: Clock, *, own_url: str, secure: bool, behind_proxy: bool = False
-) -> AsyncIterator[Opened]:
+) -> AsyncIterator[RunningStudio]:
     """Open what a studio needs for the length of the block; `own_url` is where this process reaches itself.
 
     Raises SettingError naming a setting that is missing or cannot be used.
@@ -74,11 +74,20 @@ async def open_studio(
         stack.push_async_callback(verifier.close)
         auth_url = f"{own_url}{AUTH_PREFIX}" if has_auth else settings.auth_url
         auth = await stack.enter_async_context(AuthClient(auth_url, settings.publishable_key))
-        hub = Hub(urls.api)
+        hub = ChangeHub(urls.api)
         await hub.start()
         stack.push_async_callback(hub.stop)
-        renew = Refresher(auth, clock).current
-        studio = Studio(database, clock, keyring, verifier, settings, Sealer(settings.secrets), renew, hub, auth)
+        studio = StudioState(
+            database=database,
+            clock=clock,
+            keyring=keyring,
+            verifier=verifier,
+            settings=settings,
+            sealer=CookieSealer(settings.secrets),
+            renew=TokenRefresher(auth, clock).current,
+            hub=hub,
+            auth=auth,
+        )
         app = create_app(studio)
         if local is not None:
             issuer = f"{settings.supabase_url}{AUTH_PREFIX}"
@@ -93,4 +102,4 @@ async def open_studio(
                     trust_forwarded=behind_proxy,
                 ),
             )
-        yield Opened(app, hub, has_auth)
+        yield RunningStudio(app, hub, has_auth)

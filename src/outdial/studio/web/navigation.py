@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from fastapi import Request
 
-from outdial.studio.web.context import Workplace
+from outdial.studio.web.context import OrganizationContext
 
 _ENTRIES: Final = (
     ("campaigns", "Campaigns"),
@@ -23,7 +23,7 @@ _ENTRIES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MenuEntry:
     """One line of the menu; `current` is what aria-current says: this page, or that it is below this one."""
 
     label: str
@@ -31,11 +31,11 @@ class Entry:
     current: Literal["page", "true"] | None
 
 
-def navigation(workplace: Workplace, request: Request) -> list[Entry]:
+def navigation(context: OrganizationContext, request: Request) -> list[MenuEntry]:
     """Return the menu of an organization as it looks from the page that is asked for."""
     path = request.url.path
-    base = f"/o/{workplace.organization_id}"
-    return [Entry(label, f"{base}/{name}", _current(f"{base}/{name}", path)) for name, label in _ENTRIES]
+    base = f"/o/{context.organization_id}"
+    return [MenuEntry(label, f"{base}/{name}", _current(f"{base}/{name}", path)) for name, label in _ENTRIES]
 
 
 def _current(url: str, path: str) -> Literal["page", "true"] | None:

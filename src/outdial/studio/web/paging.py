@@ -25,7 +25,7 @@ class Page(BaseModel, Generic[Item]):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageRequest:
     """Which page is asked for: at most `limit` items after `cursor`."""
 
     cursor: str | None
@@ -50,15 +50,17 @@ def asked(
         str | None, Query(description="Where to go on: `next` of the page before", max_length=500)
     ] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="How many items at the most")] = 50,
-) -> Asked:
+) -> PageRequest:
     """Read what page a request asks for."""
-    return Asked(cursor, limit)
+    return PageRequest(cursor, limit)
 
 
-AskedPage = Annotated[Asked, Depends(asked)]
+PageQuery = Annotated[PageRequest, Depends(asked)]
 
 
-def cut(rows: Sequence[Row], limit: int, key_of: Callable[[Row], Sequence[Any]]) -> tuple[Sequence[Row], str | None]:
+def paginate(
+    rows: Sequence[Row], limit: int, key_of: Callable[[Row], Sequence[Any]]
+) -> tuple[Sequence[Row], str | None]:
     """Return at most `limit` of `rows`, which were asked for with `limit + 1`, and the cursor of the next page."""
     if len(rows) <= limit:
         return rows, None

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from outdial.db import studio as db
 from outdial.db.session import encode_json
 from outdial.db.statements import Connection
-from outdial.studio.web.context import Workplace
-from outdial.studio.web.errors import Conflict, Outdated
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import PreconditionFailed, ResourceConflict
 
 KEPT_FOR: Final = timedelta(hours=24)
 
@@ -43,11 +43,13 @@ def etag_of(*parts: object) -> str:
 def check_if_match(if_match: str | None, current: str) -> None:
     """Raise Outdated when the caller has seen another state than `current`."""
     if if_match is not None and if_match != "*" and current not in [tag.strip() for tag in if_match.split(",")]:
-        raise Outdated("Somebody has changed it meanwhile: load it again, and repeat your change", etag=current)
+        raise PreconditionFailed(
+            "Somebody has changed it meanwhile: load it again, and repeat your change", etag=current
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
+class IdempotentResult:
     """The answer to a creation, as JSON; `is_repeat` when it had been given before."""
 
     status: int
@@ -55,8 +57,8 @@ class Created:
     is_repeat: bool
 
 
-async def created_once(
-    workplace: Workplace,
+async def idempotent_response(
+    context: OrganizationContext,
     request: Request,
     key: str | None,
     create: Callable[[Connection], Awaitable[BaseModel]],
@@ -77,28 +79,28 @@ async def created_once(
     with the header `idempotency-replayed: true`. Raises Conflict for a key that came with another request.
     """
     digest = await _digest_of(request)
-    created = await once(workplace, key, digest, create, status=status)
+    created = await run_idempotent(context, key, digest, create, status=status)
     headers = {"idempotency-replayed": "true"} if created.is_repeat else None
     return JSONResponse(created.body, created.status, headers)
 
 
-async def once(
-    workplace: Workplace,
+async def run_idempotent(
+    context: OrganizationContext,
     key: str | None,
     request_sha256: bytes,
     create: Callable[[Connection], Awaitable[BaseModel]],
     *,
     status: int = 201,
-) -> Created:
+) -> IdempotentResult:
     """Do what `created_once` does for a request of any form; `request_sha256` tells it from others."""
-    async with workplace.transaction() as connection:
+    async with context.transaction() as connection:
         if key is None:
-            return Created(status, (await create(connection)).model_dump(mode="json"), is_repeat=False)
+            return IdempotentResult(status, (await create(connection)).model_dump(mode="json"), is_repeat=False)
         mine = {
-            "organization_id": workplace.organization_id,
-            "caller": str(workplace.member.user_id or "service"),
+            "organization_id": context.organization_id,
+            "caller": str(context.caller.user_id or "service"),
         }
-        now = workplace.studio.clock.now()
+        now = context.studio.clock.now()
         await db.FORGET_IDEMPOTENCY_KEYS.run(connection, **mine, before=now - KEPT_FOR)
         mine["key"] = key
         taken = await db.TAKE_IDEMPOTENCY_KEY.maybe(connection, **mine, request_sha256=request_sha256, now=now)
@@ -106,13 +108,13 @@ async def once(
             return _repeated(await db.READ_IDEMPOTENCY_KEY.one(connection, **mine), request_sha256)
         body = (await create(connection)).model_dump(mode="json")
         await db.KEEP_ANSWER.run(connection, **mine, status=status, body=encode_json(body))
-        return Created(status, body, is_repeat=False)
+        return IdempotentResult(status, body, is_repeat=False)
 
 
-def _repeated(used: db.KeyUsed, request_sha256: bytes) -> Created:
+def _repeated(used: db.KeyUsed, request_sha256: bytes) -> IdempotentResult:
     if used.request_sha256 != request_sha256 or used.status is None or used.body is None:
-        raise Conflict("This idempotency key came with another request before: use a new one")
-    return Created(used.status, msgspec.json.decode(used.body), is_repeat=True)
+        raise ResourceConflict("This idempotency key came with another request before: use a new one")
+    return IdempotentResult(used.status, msgspec.json.decode(used.body), is_repeat=True)
 
 
 async def _digest_of(request: Request) -> bytes:

@@ -9,9 +9,9 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from outdial.studio.view import format as figures
-from outdial.studio.view.badges import look_of, outcome_look_of, words
+from outdial.studio.view.badges import badge_for_outcome, badge_for_status, humanize
 from outdial.studio.web.assets import static_url
-from outdial.studio.web.context import Workplace
+from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.flash import clear_flash, flash_of
 from outdial.studio.web.navigation import navigation
 
@@ -29,8 +29,8 @@ environment = Environment(
 environment.globals |= {
     "static_url": static_url,
     "navigation": navigation,
-    "look_of": look_of,
-    "outcome_look_of": outcome_look_of,
+    "badge_for_status": badge_for_status,
+    "badge_for_outcome": badge_for_outcome,
     "element_id": element_id,
 }
 environment.filters |= {
@@ -41,22 +41,22 @@ environment.filters |= {
     "iso": figures.iso,
     "utc": figures.utc,
     "in_zone": figures.in_zone,
-    "words": words,
+    "humanize": humanize,
 }
 
 
 def page(
-    request: Request, template: str, workplace: Workplace | None = None, *, status: int = 200, **values: Any
+    request: Request, template: str, context: OrganizationContext | None = None, *, status: int = 200, **values: Any
 ) -> HTMLResponse:
     """Return `template` (such as "campaigns/list.html") filled with `values` and with what the layout needs.
 
-    Besides `values`, templates see `request`, `workplace` (None outside an organization), `csrf_token`, `viewer` (the
+    Besides `values`, templates see `request`, `context` (None outside an organization), `csrf_token`, `viewer` (the
     e-mail address of who is signed in) and `flash` (the message of the form that led here).
     """
     flash = flash_of(request)
     html = environment.get_template(template).render(
         request=request,
-        workplace=workplace,
+        context=context,
         csrf_token=request.scope.get("outdial_csrf", ""),
         viewer=request.scope.get("outdial_viewer"),
         flash=flash,

@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from outdial.clock import Clock
 from outdial.domain.ids import new_id
 from outdial.log import log
-from outdial.studio.web.error_responses import answer, unforeseen
-from outdial.studio.web.errors import InvalidInput, TooLarge
+from outdial.studio.web.error_responses import error_response, internal_error_response
+from outdial.studio.web.errors import InvalidInput, RequestTooLarge
 
 POLICY: Final = "; ".join(
     [
@@ -42,7 +42,7 @@ _STREAMS: Final = re.compile(
 _ANY_HOST: Final = ("/auth/v1/", "/health")
 
 
-class Shell:
+class SecurityMiddleware:
     """The outermost layer: nothing that leaves is without its headers, and no error shows what caused it."""
 
     def __init__(self, app: ASGIApp, *, clock: Clock, hosts: Sequence[str], secure: bool, media: str = "") -> None:
@@ -58,20 +58,20 @@ class Shell:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        outgoing = _Outgoing(send, self._headers, str(new_id(self._clock.now())))
+        outgoing = _HeaderSender(send, self._headers, str(new_id(self._clock.now())))
         request = Request(scope)
         try:
             self._check_host(scope)
             await self._app(scope, _bounded(scope, receive), outgoing)
-        except (InvalidInput, TooLarge) as error:
+        except (InvalidInput, RequestTooLarge) as error:
             if outgoing.has_started:
                 raise
-            await answer(request, error)(scope, receive, outgoing)
+            await error_response(request, error)(scope, receive, outgoing)
         except Exception as error:
             log("studio.failed", level="error", error=error, request_id=outgoing.request_id, method=request.method)
             if outgoing.has_started:
                 raise
-            await unforeseen(request, outgoing.request_id)(scope, receive, outgoing)
+            await internal_error_response(request, outgoing.request_id)(scope, receive, outgoing)
 
     def _check_host(self, scope: Scope) -> None:
         """Refuse a name that is not ours: a stranger's page could have its own name lead to this machine."""
@@ -82,7 +82,7 @@ class Shell:
             raise InvalidInput("The studio is not reached under this name: add it to OUTDIAL_STUDIO_HOSTS")
 
 
-class _Outgoing:
+class _HeaderSender:
     """Sends a response with our headers; one that the route has set itself stays."""
 
     def __init__(self, send: Send, headers: Mapping[str, str], request_id: str) -> None:
@@ -105,7 +105,7 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         return receive
     announced = Headers(scope=scope).get("content-length", "0")
     if not announced.isdigit() or int(announced) > _MOST_BYTES:
-        raise TooLarge(f"Send no more than {_MOST_BYTES:,} bytes")
+        raise RequestTooLarge(f"Send no more than {_MOST_BYTES:,} bytes")
     read = 0
 
     async def receive_bounded() -> Message:
@@ -113,7 +113,7 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > _MOST_BYTES:
-            raise TooLarge(f"Send no more than {_MOST_BYTES:,} bytes")
+            raise RequestTooLarge(f"Send no more than {_MOST_BYTES:,} bytes")
         return message
 
     return receive_bounded

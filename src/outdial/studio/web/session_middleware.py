@@ -11,15 +11,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from outdial.studio.web.context import Studio
-from outdial.studio.web.error_responses import API_PREFIX, answer
-from outdial.studio.web.errors import Forbidden
+from outdial.studio.web.context import StudioState
+from outdial.studio.web.error_responses import API_PREFIX, error_response
+from outdial.studio.web.errors import PermissionDenied
 from outdial.studio.web.sessions import (
     COOKIE,
-    Ended,
-    Session,
+    RenewalUnavailable,
+    SessionEnded,
     SessionTooLarge,
-    Undecided,
+    StudioSession,
     cookie_of,
     no_cookie,
 )
@@ -29,13 +29,13 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Visit:
-    session: Session | None
+class _SessionLookup:
+    session: StudioSession | None
     set_cookie: str | None = None
     is_undecided: bool = False
 
 
-class Visits:
+class SessionMiddleware:
     """Puts into the scope who is signed in at the browser.
 
     `outdial_session` is the session, `outdial_headers` are the request's headers with the access token among them,
@@ -56,8 +56,8 @@ class Visits:
             visit = await _visit(scope["app"].state.studio, _cookie(headers, COOKIE))
             if visit.session is not None:
                 if is_forged(scope["method"], scope["path"], headers, visit.session.csrf):
-                    refusal = Forbidden("This request does not come from a page of the studio")
-                    await answer(Request(scope), refusal)(scope, receive, send)
+                    refusal = PermissionDenied("This request does not come from a page of the studio")
+                    await error_response(Request(scope), refusal)(scope, receive, send)
                     return
                 _enter(scope, headers, visit.session)
             scope["outdial_undecided"] = visit.is_undecided
@@ -65,24 +65,24 @@ class Visits:
         await self._app(scope, receive, send)
 
 
-async def _visit(studio: Studio, cookie: str | None) -> _Visit:
-    session = None if cookie is None else studio.sealer.open(COOKIE, cookie, Session)
+async def _visit(studio: StudioState, cookie: str | None) -> _SessionLookup:
+    session = None if cookie is None else studio.sealer.open(COOKIE, cookie, StudioSession)
     leaving = no_cookie(secure=studio.settings.secure)
     if session is None:
         # One that cannot be read will never be: another one was there, or the secret has been replaced.
-        return _Visit(None, leaving if cookie else None)
+        return _SessionLookup(None, leaving if cookie else None)
     renewal = await studio.renew(session)
     match renewal:
-        case Ended():
-            return _Visit(None, leaving)
-        case Undecided():
-            return _Visit(None, is_undecided=True)
+        case SessionEnded():
+            return _SessionLookup(None, leaving)
+        case RenewalUnavailable():
+            return _SessionLookup(None, is_undecided=True)
     if renewal is session:
-        return _Visit(session)
+        return _SessionLookup(session)
     try:
-        return _Visit(renewal, cookie_of(studio.sealer, renewal, secure=studio.settings.secure))
+        return _SessionLookup(renewal, cookie_of(studio.sealer, renewal, secure=studio.settings.secure))
     except SessionTooLarge:
-        return _Visit(None, leaving)
+        return _SessionLookup(None, leaving)
 
 
 def is_forged(method: str, path: str, headers: Mapping[str, str], csrf: str) -> bool:
@@ -109,7 +109,7 @@ def _cookie(headers: Headers, name: str) -> str | None:
     return cookie_parser(headers["cookie"]).get(name) if "cookie" in headers else None
 
 
-def _enter(scope: Scope, headers: Headers, session: Session) -> None:
+def _enter(scope: Scope, headers: Headers, session: StudioSession) -> None:
     scope["outdial_session"] = session
     scope["outdial_headers"] = {**headers, "authorization": f"Bearer {session.access_token}"}
     scope["outdial_csrf"] = session.csrf

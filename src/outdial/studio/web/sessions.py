@@ -24,23 +24,23 @@ _LONGEST_COOKIE: Final = 3900
 Content = TypeVar("Content")
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """Somebody who has signed in; `csrf` is carried by the forms that are rendered for this session."""
+def new_token() -> str:
+    """Return an unguessable token."""
+    return secrets.token_urlsafe(24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudioSession:
+    """A signed-in user's tokens; `csrf` is the token of the forms rendered for this session."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     expires_at: int
     user_id: str
     email: str
-    csrf: str = field(repr=False)
+    csrf: str = field(default_factory=new_token, repr=False)
 
-    @classmethod
-    def begin(cls, *, access_token: str, refresh_token: str, expires_at: int, user_id: str, email: str) -> "Session":
-        """Return a session that is new, whatever cookie the browser came with."""
-        return cls(access_token, refresh_token, expires_at, user_id, email, new_token())
-
-    def renewed(self, *, access_token: str, refresh_token: str, expires_at: int) -> "Session":
+    def renewed(self, *, access_token: str, refresh_token: str, expires_at: int) -> "StudioSession":
         """Return the session with fresh tokens: forms that are open now remain good."""
         return replace(self, access_token=access_token, refresh_token=refresh_token, expires_at=expires_at)
 
@@ -50,24 +50,24 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class SessionEnded:
     """The session cannot be renewed: its user must sign in again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Undecided:
+class RenewalUnavailable:
     """Auth does not answer now: nobody knows whether the session goes on."""
 
 
-Renewal = Session | Ended | Undecided
-Renew = Callable[[Session], Awaitable[Renewal]]
+SessionRenewal = StudioSession | SessionEnded | RenewalUnavailable
+RenewSession = Callable[[StudioSession], Awaitable[SessionRenewal]]
 
 
 class SessionTooLarge(Exception):
     """The tokens do not fit into a cookie: the user's metadata, which Auth puts into them, is too long."""
 
 
-class Sealer:
+class CookieSealer:
     """Encrypts and authenticates values for a browser to keep (AES-256-GCM), and reads them again.
 
     The first secret seals, all of them open: to replace one, put the new one in front, and take the old one away after
@@ -98,12 +98,7 @@ class Sealer:
         return None
 
 
-def new_token() -> str:
-    """Return a token that nobody can guess."""
-    return secrets.token_urlsafe(24)
-
-
-def cookie_of(sealer: Sealer, session: Session, *, secure: bool) -> str:
+def cookie_of(sealer: CookieSealer, session: StudioSession, *, secure: bool) -> str:
     """Return the value of a Set-Cookie header that keeps `session`; raises SessionTooLarge."""
     sealed = sealer.seal(COOKIE, session)
     if len(sealed) > _LONGEST_COOKIE:

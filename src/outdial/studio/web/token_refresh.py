@@ -8,14 +8,14 @@ from typing import Final, Protocol
 
 from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
 from outdial.clock import Clock
-from outdial.studio.web.sessions import Ended, Renewal, Session, Undecided
+from outdial.studio.web.sessions import RenewalUnavailable, SessionEnded, SessionRenewal, StudioSession
 
 # Requests that were sent with the old cookie may come for a while; Auth itself takes a used token for ten seconds.
 _KEPT_FOR: Final = timedelta(seconds=30)
 EARLY: Final = timedelta(seconds=60)
 
 
-class Refreshes(Protocol):
+class RefreshClient(Protocol):
     """The part of Auth that renews."""
 
     async def refresh(self, refresh_token: str) -> SignedIn | BadCredentials | TooManyAttempts | AuthUnavailable:
@@ -24,19 +24,19 @@ class Refreshes(Protocol):
 
 
 @dataclass(slots=True)
-class _Known:
+class _PendingRefresh:
     at: datetime
-    task: asyncio.Task[Renewal]
+    task: asyncio.Task[SessionRenewal]
 
 
-class Refresher:
+class TokenRefresher:
     """Renews each refresh token once, however many requests ask for it at the same time."""
 
-    def __init__(self, auth: Refreshes, clock: Clock) -> None:
+    def __init__(self, auth: RefreshClient, clock: Clock) -> None:
         self._auth, self._clock = auth, clock
-        self._known: dict[bytes, _Known] = {}
+        self._known: dict[bytes, _PendingRefresh] = {}
 
-    async def current(self, session: Session) -> Renewal:
+    async def current(self, session: StudioSession) -> SessionRenewal:
         """Return the session with tokens that are good for a while."""
         if not session.expires_before(self._clock.now() + EARLY):
             return session
@@ -45,15 +45,15 @@ class Refresher:
         known = self._known.get(key)
         if known is None:
             # A task of its own: it goes on when the request that began it is given up.
-            known = _Known(self._clock.now(), asyncio.create_task(self._renew(session)))
+            known = _PendingRefresh(self._clock.now(), asyncio.create_task(self._renew(session)))
             self._known[key] = known
         renewal = await asyncio.shield(known.task)
-        if isinstance(renewal, Undecided):
+        if isinstance(renewal, RenewalUnavailable):
             self._known.pop(key, None)
             return session if not session.expires_before(self._clock.now()) else renewal
         return renewal
 
-    async def _renew(self, session: Session) -> Renewal:
+    async def _renew(self, session: StudioSession) -> SessionRenewal:
         answer = await self._auth.refresh(session.refresh_token)
         match answer:
             case SignedIn():
@@ -63,9 +63,9 @@ class Refresher:
                     expires_at=int(answer.expires_at.timestamp()),
                 )
             case BadCredentials():
-                return Ended()
+                return SessionEnded()
             case TooManyAttempts() | AuthUnavailable():
-                return Undecided()
+                return RenewalUnavailable()
 
     def _forget_old(self) -> None:
         oldest = self._clock.now() - _KEPT_FOR
