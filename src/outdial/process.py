@@ -12,7 +12,7 @@ READY_FD = "OUTDIAL_READY_FD"
 _PR_SET_PDEATHSIG = 1
 
 
-def announce_ready() -> None:
+def notify_ready() -> None:
     """Tell whoever started this process, and asked to be told, that it is ready."""
     number = os.environ.pop(READY_FD, None)
     if number is not None:
@@ -20,7 +20,7 @@ def announce_ready() -> None:
             pipe.write("ready\n")
 
 
-async def start_child(
+async def start_child_process(
     command: Sequence[str], env: Mapping[str, str], *, inherit: Sequence[int] = (), **options: Any
 ) -> tuple[asyncio.subprocess.Process, int]:
     """Start a process that ends with this one and may say when it is ready; return it, and the pipe for `is_ready`.
@@ -36,7 +36,7 @@ async def start_child(
             pass_fds=(writer, *inherit),
             # Ctrl-C is for the parent, which stops its children in order.
             start_new_session=True,
-            preexec_fn=end_with_parent(),
+            preexec_fn=die_with_parent(),
             **options,
         )
     except BaseException:
@@ -47,7 +47,7 @@ async def start_child(
     return process, reader
 
 
-async def is_ready(reader: int) -> bool:
+async def wait_ready(reader: int) -> bool:
     """Wait until the child that holds the other end of the pipe `reader` is ready: False when it has ended instead.
 
     The pipe is closed.
@@ -62,7 +62,7 @@ async def is_ready(reader: int) -> bool:
         transport.close()
 
 
-def end_with_parent(by: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
+def die_with_parent(by: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
     """Return what a new process has to call before it runs its program, so that `by` ends it when this one dies.
 
     None where the system has no such call, as on macOS: there a killed process leaves its children behind.

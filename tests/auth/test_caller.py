@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from outdial.auth import Caller, Denied, KeyRing, TokenVerifier, identify, mint_jwt, parse_mode
+from outdial.auth import AccessDenied, Caller, KeyRing, TokenVerifier, identify, mint_jwt, parse_mode
 from outdial.clock import VirtualClock
 
 Claims = Callable[..., dict[str, Any]]
@@ -24,7 +24,9 @@ ENV = {
 }
 
 
-async def call(headers: dict[str, str], *modes: str, clock: VirtualClock, env: dict[str, str] = ENV) -> Caller | Denied:
+async def call(
+    headers: dict[str, str], *modes: str, clock: VirtualClock, env: dict[str, str] = ENV
+) -> Caller | AccessDenied:
     ring = KeyRing.from_env(env)
     return await identify(headers, [parse_mode(mode) for mode in modes], ring, TokenVerifier.from_keys(ring, clock))
 
@@ -83,7 +85,7 @@ async def test_keys_open_the_modes_that_name_them(
 ) -> None:
     caller = await call(headers, *modes, clock=clock)
 
-    if isinstance(caller, Denied):
+    if isinstance(caller, AccessDenied):
         assert (caller.status, caller.code) == (401, outcome)
     else:
         assert (caller.mode, caller.role, caller.key_name) == outcome
@@ -124,7 +126,7 @@ async def test_a_bad_token_is_refused_though_a_good_secret_key_rides_along(
 
     caller = await call(headers, *modes, clock=clock)
 
-    assert caller == Denied(401, "INVALID_JWT", "The token has expired: sign in again or refresh it")
+    assert caller == AccessDenied(401, "INVALID_JWT", "The token has expired: sign in again or refresh it")
 
 
 async def test_another_service_role_token_of_the_project_counts_as_a_secret_key(clock: VirtualClock) -> None:
@@ -139,16 +141,16 @@ async def test_another_service_role_token_of_the_project_counts_as_a_secret_key(
 async def test_a_forged_service_role_token_opens_nothing(clock: VirtualClock) -> None:
     token = mint_jwt("a-secret-of-somebody-else-with-32-characters", {"role": "service_role"})
 
-    assert isinstance(denied := await call({"apikey": token}, "secret", clock=clock), Denied)
+    assert isinstance(denied := await call({"apikey": token}, "secret", clock=clock), AccessDenied)
     assert denied.code == "INVALID_API_KEY"
-    assert isinstance(denied := await call(bearer(token), "secret", clock=clock), Denied)
+    assert isinstance(denied := await call(bearer(token), "secret", clock=clock), AccessDenied)
     assert denied.code == "INVALID_JWT"
 
 
 async def test_a_users_token_as_api_key_opens_nothing(user_jwt: str, clock: VirtualClock) -> None:
     denied = await call({"apikey": user_jwt}, "user", "secret", clock=clock)
 
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, AccessDenied)
     assert denied.code == "INVALID_API_KEY"
 
 
@@ -158,7 +160,7 @@ async def test_no_other_role_may_be_assumed(role: object, claims: Claims, clock:
 
     denied = await call(bearer(token), "user", "secret", clock=clock)
 
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, AccessDenied)
     assert (denied.status, denied.code) == (500, "UNSUPPORTED_ROLE")
 
 
@@ -166,17 +168,17 @@ async def test_no_other_role_may_be_assumed(role: object, claims: Claims, clock:
 async def test_a_user_must_have_a_uuid(sub: object, claims: Claims, clock: VirtualClock) -> None:
     denied = await call(bearer(mint_jwt(SECRET, claims(sub=sub))), "user", "secret", clock=clock)
 
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, AccessDenied)
     assert (denied.status, denied.code) == (401, "INVALID_JWT")
 
 
 async def test_missing_configuration_is_not_blamed_on_the_caller(user_jwt: str, clock: VirtualClock) -> None:
     denied = await call({"apikey": "sb_secret_d"}, "secret", clock=clock, env={})
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, AccessDenied)
     assert (denied.status, denied.code) == (500, "NO_KEYS_CONFIGURED")
 
     denied = await call(bearer(user_jwt), "user", clock=clock, env={})
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, AccessDenied)
     assert (denied.status, denied.code) == (500, "JWT_SECRET_NOT_CONFIGURED")
 
 

@@ -12,7 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from outdial.auth import BadToken, KeyRing, Misconfigured, TokenVerifier, Verified, mint_jwt
+from outdial.auth import BadToken, KeyRing, TokenVerifier, VerifiedToken, VerifierMisconfigured, mint_jwt
 from outdial.clock import VirtualClock
 from outdial.settings import SettingError
 from tests.support.signing import JwksServer, SigningKey
@@ -37,7 +37,7 @@ def at(moment: timedelta) -> int:
 
 
 async def test_a_token_signed_with_the_secret_is_believed(verifier: TokenVerifier, claims: Claims) -> None:
-    assert await verifier.verify(mint_jwt(SECRET, claims())) == Verified(claims())
+    assert await verifier.verify(mint_jwt(SECRET, claims())) == VerifiedToken(claims())
 
 
 @pytest.mark.parametrize("kind", ["ec_key", "rsa_key"])
@@ -47,7 +47,7 @@ async def test_a_token_signed_with_a_listed_key_is_believed(
     key: SigningKey = request.getfixturevalue(kind)
     jwks_server.keys = [key.jwk]
 
-    assert await verifier.verify(key.sign(claims())) == Verified(claims())
+    assert await verifier.verify(key.sign(claims())) == VerifiedToken(claims())
 
 
 async def test_a_token_signed_with_another_secret_is_not_believed(verifier: TokenVerifier, claims: Claims) -> None:
@@ -78,7 +78,7 @@ async def test_times_and_audience_are_checked_against_the_given_clock(
 ) -> None:
     verdict = await verifier.verify(mint_jwt(SECRET, claims(**changes)))
 
-    assert isinstance(verdict, Verified) is is_valid
+    assert isinstance(verdict, VerifiedToken) is is_valid
     if not is_valid:
         assert isinstance(verdict, BadToken)
         assert verdict.code == "INVALID_JWT"
@@ -158,14 +158,14 @@ async def test_a_key_that_was_rotated_in_is_fetched_once_the_pause_is_over(
     claims: Claims,
 ) -> None:
     jwks_server.keys = [ec_key.jwk]
-    assert isinstance(await verifier.verify(ec_key.sign(claims())), Verified)
+    assert isinstance(await verifier.verify(ec_key.sign(claims())), VerifiedToken)
     jwks_server.keys = [ec_key.jwk, other_ec_key.jwk]
     assert isinstance(await verifier.verify(other_ec_key.sign(claims())), BadToken)
     assert jwks_server.requests == 1
 
     clock.advance(timedelta(seconds=30))
 
-    assert isinstance(await verifier.verify(other_ec_key.sign(claims())), Verified)
+    assert isinstance(await verifier.verify(other_ec_key.sign(claims())), VerifiedToken)
     assert jwks_server.requests == 2
 
 
@@ -205,8 +205,8 @@ async def test_the_old_set_serves_while_the_new_one_cannot_be_fetched(
     jwks_server.status = 503
     clock.advance(timedelta(minutes=11))
 
-    assert isinstance(await verifier.verify(token), Verified)
-    assert isinstance(await verifier.verify(ec_key.sign(claims(), kid="unknown")), Misconfigured)
+    assert isinstance(await verifier.verify(token), VerifiedToken)
+    assert isinstance(await verifier.verify(ec_key.sign(claims(), kid="unknown")), VerifierMisconfigured)
     assert jwks_server.requests == 2, "a failure is not repeated at once"
 
 
@@ -215,13 +215,13 @@ async def test_a_set_that_cannot_be_fetched_is_our_fault_and_heals(
 ) -> None:
     jwks_server.keys, jwks_server.status = [ec_key.jwk], 500
     verdict = await verifier.verify(ec_key.sign(claims()))
-    assert isinstance(verdict, Misconfigured)
+    assert isinstance(verdict, VerifierMisconfigured)
     assert verdict.code == "JWKS_FETCH_FAILED"
 
     jwks_server.status = 200
     clock.advance(timedelta(seconds=5))
 
-    assert isinstance(await verifier.verify(ec_key.sign(claims())), Verified)
+    assert isinstance(await verifier.verify(ec_key.sign(claims())), VerifiedToken)
 
 
 async def test_a_set_given_as_a_setting_needs_no_server(
@@ -230,7 +230,7 @@ async def test_a_set_given_as_a_setting_needs_no_server(
     ring = KeyRing.from_env({"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_JWKS": json.dumps({"keys": [ec_key.jwk]})})
     verifier = TokenVerifier.from_keys(ring, clock)
 
-    assert isinstance(await verifier.verify(ec_key.sign(claims())), Verified)
+    assert isinstance(await verifier.verify(ec_key.sign(claims())), VerifiedToken)
 
 
 def test_a_set_that_is_none_is_refused_at_the_start(clock: VirtualClock) -> None:
@@ -249,7 +249,7 @@ async def test_a_verifier_without_keys_blames_nobody(
 
     verdict = await verifier.verify(token)
 
-    assert isinstance(verdict, Misconfigured)
+    assert isinstance(verdict, VerifierMisconfigured)
     assert verdict.code == code
 
 

@@ -13,7 +13,7 @@ import typer
 from outdial.cli.main import app
 from outdial.host.gateway.launcher import GatewayLauncher
 from outdial.host.manifests import ClusterTarget, manifests
-from outdial.host.wire.config import FunctionConfig, read_functions
+from outdial.host.wire.config import FunctionConfig, read_function_configs
 from outdial.settings import DialerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def test_every_error_of_the_host_is_documented() -> None:
     codes: set[str] = set()
     for name in ("wire/responses.py", "gateway/verify.py"):
         source = (HOST / name).read_text()
-        codes |= set(re.findall(r'Refusal\(\s*\d+, "([A-Z_]+)"', source))
+        codes |= set(re.findall(r'ErrorResponse\(\s*\d+, "([A-Z_]+)"', source))
         codes |= set(re.findall(r'^    \d{3}: "([A-Z_]+)"', source, re.MULTILINE))
 
     assert len(codes) > 15
@@ -82,7 +82,7 @@ def test_every_command_exists_with_the_options_that_are_named(page: str) -> None
 
 
 def test_every_secret_that_a_manifest_refers_to_is_documented() -> None:
-    functions = read_functions(tomllib.loads((ROOT / "supabase" / "config.toml").read_text()))
+    functions = read_function_configs(tomllib.loads((ROOT / "supabase" / "config.toml").read_text()))
     verified = {"hello": FunctionConfig()}
     named: set[str] = set()
     for file in manifests(functions | verified, ClusterTarget("kubernetes", "outdial:1", with_studio=True)):

@@ -10,7 +10,7 @@ import pytest
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
 from outdial.clock import SystemClock
 from outdial.functions import Endpoint, Runtime
-from outdial.functions.loading import Function
+from outdial.functions.loading import LoadedFunction
 from outdial.functions.server import build_app, serving
 
 ENV = {
@@ -23,8 +23,8 @@ Serve = Callable[..., AbstractAsyncContextManager[aiohttp.ClientSession]]
 
 
 @asynccontextmanager
-async def _serve(*functions: Function, env: dict[str, str] = ENV, **endpoints: Endpoint) -> AsyncIterator[Any]:
-    every = [*functions, *(Function(slug, endpoint) for slug, endpoint in endpoints.items())]
+async def _serve(*functions: LoadedFunction, env: dict[str, str] = ENV, **endpoints: Endpoint) -> AsyncIterator[Any]:
+    every = [*functions, *(LoadedFunction(slug, endpoint) for slug, endpoint in endpoints.items())]
     app = build_app({function.slug: function for function in every}, Runtime.from_env(env, SystemClock()))
     async with serving(app) as url, aiohttp.ClientSession(f"{url}/functions/v1/") as session:
         yield session

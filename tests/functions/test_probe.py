@@ -10,7 +10,7 @@ from outdial.auth import local_service_role_jwt
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_SECRET_KEY
 from outdial.clock import SystemClock
 from outdial.functions import Context, Endpoint, HttpError, Request, Response, Runtime, with_supabase
-from outdial.functions.loading import Function
+from outdial.functions.loading import LoadedFunction
 from outdial.functions.probe import ProbeResult, probe
 from outdial.functions.server import build_app, serving
 
@@ -42,7 +42,7 @@ def stack(webhook: Endpoint, trigger: Endpoint) -> AbstractAsyncContextManager[s
     functions = {"retell-webhook": webhook, "campaign-trigger": trigger}
     env = {"SUPABASE_JWT_SECRET": LOCAL_JWT_SECRET, "SUPABASE_SERVICE_ROLE_KEY": LOCAL_SECRET_KEY}
     runtime = Runtime.from_env(env, SystemClock())
-    return serving(build_app({slug: Function(slug, endpoint) for slug, endpoint in functions.items()}, runtime))
+    return serving(build_app({slug: LoadedFunction(slug, endpoint) for slug, endpoint in functions.items()}, runtime))
 
 
 @pytest.mark.parametrize("key", [LOCAL_SECRET_KEY, local_service_role_jwt()])

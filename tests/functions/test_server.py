@@ -15,7 +15,7 @@ import pytest
 
 from outdial.clock import SystemClock
 from outdial.functions import Context, Env, Request, Response, Runtime, with_supabase
-from outdial.functions.loading import Function
+from outdial.functions.loading import LoadedFunction
 from outdial.functions.server import build_app, serve, serving
 from outdial.http import CannotListen
 from outdial.settings import MissingSetting
@@ -108,7 +108,7 @@ async def test_a_request_under_way_is_answered_before_the_stop() -> None:
         await go_on.wait()
         return Response("done")
 
-    app = build_app({"slow": Function("slow", slow)}, runtime())
+    app = build_app({"slow": LoadedFunction("slow", slow)}, runtime())
     server = asyncio.create_task(serve(app, port=0, stop=stop, on_ready=ready.put_nowait))
     async with aiohttp.ClientSession(await ready.get()) as client:
         answer = asyncio.create_task(client.get("/functions/v1/slow"))
@@ -160,7 +160,7 @@ async def test_work_in_the_background_and_what_it_starts_ends_before_the_stop_ho
     async def stop() -> None:
         told.append("stopped")
 
-    app = build_app({"hello": Function("hello", hello, stop=stop)}, held)
+    app = build_app({"hello": LoadedFunction("hello", hello, stop=stop)}, held)
     await app.start()
     held.run_in_background(first(), held.log)
     stopping = asyncio.create_task(app.stop())
@@ -203,7 +203,7 @@ async def test_work_that_never_ends_is_cut_and_told(lines: Any) -> None:
 async def test_hooks_run_in_order_and_what_was_started_is_stopped_when_one_fails() -> None:
     told: list[str] = []
 
-    def function(slug: str, error: Exception | None = None) -> Function:
+    def function(slug: str, error: Exception | None = None) -> LoadedFunction:
         async def start(runtime: Runtime) -> None:
             assert isinstance(runtime.env, Env)
             if error:
@@ -213,7 +213,7 @@ async def test_hooks_run_in_order_and_what_was_started_is_stopped_when_one_fails
         async def stop() -> None:
             told.append(f"stop {slug}")
 
-        return Function(slug, hello, start, stop)
+        return LoadedFunction(slug, hello, start, stop)
 
     functions = [function("a"), function("b"), function("c", MissingSetting("X", "c needs it")), function("d")]
     with pytest.raises(MissingSetting):
@@ -235,7 +235,7 @@ async def test_a_function_that_could_let_nobody_in_does_not_start(mode: str, set
     guarded = with_supabase(auth=mode)(hello.handler)
 
     with pytest.raises(MissingSetting, match=setting):
-        await build_app({"guarded": Function("guarded", guarded)}, runtime()).start()
+        await build_app({"guarded": LoadedFunction("guarded", guarded)}, runtime()).start()
 
 
 async def run_process(directory: Path) -> asyncio.subprocess.Process:

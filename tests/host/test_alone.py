@@ -9,7 +9,7 @@ import aiohttp
 from outdial.clock import SystemClock
 from outdial.functions import Context, Request, Response, Runtime, with_supabase
 from outdial.functions.endpoint import Endpoint
-from outdial.functions.loading import Function
+from outdial.functions.loading import LoadedFunction
 from outdial.functions.server import serving
 from outdial.host.gateway.standalone import StandaloneApp
 from outdial.host.wire.config import FunctionConfig
@@ -27,7 +27,7 @@ async def hello(request: Request, ctx: Context) -> Response:
 async def served(config: FunctionConfig, endpoint: Endpoint = hello) -> AsyncIterator[aiohttp.ClientSession]:
     runtime = Runtime.from_env({"SUPABASE_ANON_KEY": KEY}, SystemClock())
     async with (
-        serving(StandaloneApp(Function("hello", endpoint), config, runtime)) as url,
+        serving(StandaloneApp(LoadedFunction("hello", endpoint), config, runtime)) as url,
         aiohttp.ClientSession(url) as client,
     ):
         yield client

@@ -7,33 +7,33 @@ import pytest
 
 from outdial.functions.response import CORS_HEADERS
 from outdial.host.wire import responses as answers
-from outdial.host.wire.outcomes import Crashed, NotBooted, OverLimit, Overloaded, TimedOut
-from outdial.host.wire.responses import Failure, Refusal, refusal_of
-from outdial.http import Answer
+from outdial.host.wire.outcomes import BootFailure, InvocationTimedOut, LimitExceeded, PoolOverloaded, WorkerCrashed
+from outdial.host.wire.responses import ErrorResponse, Failure, error_for
+from outdial.http import HttpResponse
 
 
-def headers_of(answer: Answer) -> dict[str, str]:
+def headers_of(answer: HttpResponse) -> dict[str, str]:
     lines = answer.headers.decode().removesuffix("\r\n").split("\r\n")
     return dict(line.split(": ", 1) for line in lines)
 
 
-def told(refusal: Refusal) -> dict[str, Any]:
+def told(refusal: ErrorResponse) -> dict[str, Any]:
     return dict(json.loads(refusal.answer().body))
 
 
 @pytest.mark.parametrize(
     ("failure", "status", "code"),
     [
-        (Overloaded(4, 128), 503, "WORKER_OVERLOADED"),
-        (NotBooted("SyntaxError"), 503, "BOOT_ERROR"),
-        (Crashed("signal SIGSEGV", "e-1"), 500, "WORKER_ERROR"),
-        (OverLimit("cpu", 2000, 2104, "e-1"), 546, "WORKER_RESOURCE_LIMIT"),
-        (OverLimit("memory", 256, 261, "e-1"), 546, "WORKER_RESOURCE_LIMIT"),
-        (TimedOut(300.0, "e-1"), 504, "IDLE_TIMEOUT"),
+        (PoolOverloaded(4, 128), 503, "WORKER_OVERLOADED"),
+        (BootFailure("SyntaxError"), 503, "BOOT_ERROR"),
+        (WorkerCrashed("signal SIGSEGV", "e-1"), 500, "WORKER_ERROR"),
+        (LimitExceeded("cpu", 2000, 2104, "e-1"), 546, "WORKER_RESOURCE_LIMIT"),
+        (LimitExceeded("memory", 256, 261, "e-1"), 546, "WORKER_RESOURCE_LIMIT"),
+        (InvocationTimedOut(300.0, "e-1"), 504, "IDLE_TIMEOUT"),
     ],
 )
 def test_each_failure_has_the_status_and_the_code_of_supabase(failure: Failure, status: int, code: str) -> None:
-    answer = refusal_of(failure).answer()
+    answer = error_for(failure).answer()
 
     assert answer.status == status
     assert headers_of(answer)["sb-error-code"] == code
@@ -44,13 +44,15 @@ def test_each_failure_has_the_status_and_the_code_of_supabase(failure: Failure, 
 
 
 def test_what_a_limit_was_and_what_was_used_is_told() -> None:
-    assert told(refusal_of(OverLimit("cpu", 2000, 2104, "e-1"))).items() >= {"limit_ms": 2000, "used_ms": 2104}.items()
-    memory = told(refusal_of(OverLimit("memory", 256, 261, "e-1")))
+    assert (
+        told(error_for(LimitExceeded("cpu", 2000, 2104, "e-1"))).items() >= {"limit_ms": 2000, "used_ms": 2104}.items()
+    )
+    memory = told(error_for(LimitExceeded("memory", 256, 261, "e-1")))
     assert memory.items() >= {"resource": "memory", "limit_mib": 256, "used_mib": 261}.items()
     assert "limited to 256 MiB, and it used 261 MiB" in memory["message"]
-    assert told(refusal_of(TimedOut(300.0, "e-1")))["limit_s"] == 300
+    assert told(error_for(InvocationTimedOut(300.0, "e-1")))["limit_s"] == 300
     assert told(answers.body_too_large(10, 11)).items() >= {"limit_bytes": 10, "used_bytes": 11}.items()
-    assert told(refusal_of(Overloaded(4, 128))).items() >= {"workers": 4, "limit_waiting": 128}.items()
+    assert told(error_for(PoolOverloaded(4, 128))).items() >= {"workers": 4, "limit_waiting": 128}.items()
 
 
 @pytest.mark.parametrize(("wait_s", "seconds"), [(0.004, "1"), (1.0, "1"), (2.3, "3")])
@@ -63,13 +65,13 @@ def test_a_rate_limit_says_when_to_come_again(wait_s: float, seconds: str) -> No
 
 
 def test_the_reason_of_a_failed_start_stays_in_the_log() -> None:
-    answer = refusal_of(NotBooted("File /srv/functions/x/index.py: SyntaxError")).answer()
+    answer = error_for(BootFailure("File /srv/functions/x/index.py: SyntaxError")).answer()
     assert b"SyntaxError" not in answer.body
 
 
 @pytest.mark.parametrize("status", [400, 408, 413, 431, 500, 501, 503, 505])
 def test_what_the_server_refuses_looks_like_everything_else(status: int) -> None:
-    answer = answers.of_the_server(status, "Because")
+    answer = answers.server_error(status, "Because")
 
     assert answer.status == status
     headers, body = headers_of(answer), json.loads(answer.body)
@@ -79,7 +81,7 @@ def test_what_the_server_refuses_looks_like_everything_else(status: int) -> None
 
 
 def test_every_answer_carries_the_headers_that_browsers_ask_for() -> None:
-    for answer in (answers.NOT_FOUND.answer(), answers.PREFLIGHT, answers.json_answer({})):
+    for answer in (answers.NOT_FOUND.answer(), answers.PREFLIGHT, answers.json_response({})):
         assert headers_of(answer).items() >= CORS_HEADERS.items()
 
 

@@ -11,9 +11,9 @@ from outdial.host.deployments.plan import FunctionSpec
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BootFailed
-from outdial.host.wire.frames import Invoke
+from outdial.host.wire.frames import InvokeFrame
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.outcomes import Answered, Crashed, NotBooted, Outcome
+from outdial.host.wire.outcomes import BootFailure, InvocationCompleted, InvocationOutcome, WorkerCrashed
 from tests.support.hosting import Kept
 from tests.support.workers import Workman, Workshop, keep, until
 
@@ -22,7 +22,7 @@ def wanted(slug: str, version: int = 1, **limits: Any) -> FunctionSpec:
     return FunctionSpec(Bundle(slug, version, Path("code"), "index.py"), False, FunctionConfig(**limits), {})
 
 
-def answer_with_version(workman: Workman, received: Invoke) -> None:
+def answer_with_version(workman: Workman, received: InvokeFrame) -> None:
     workman.answer(received, body=str(workman.order.bundle.version).encode())
 
 
@@ -47,7 +47,7 @@ def broken(slug: str) -> Any:
     return start
 
 
-async def ask(catalogue: FunctionCatalogue, slug: str) -> Outcome:
+async def ask(catalogue: FunctionCatalogue, slug: str) -> InvocationOutcome:
     served = catalogue.get(slug)
     assert served is not None
     return await served.pool.invoke(Invocation("request", "GET", f"/{slug}", "", [], b""))
@@ -55,7 +55,7 @@ async def ask(catalogue: FunctionCatalogue, slug: str) -> Outcome:
 
 async def version_of(catalogue: FunctionCatalogue, slug: str) -> str:
     outcome = await ask(catalogue, slug)
-    assert isinstance(outcome, Answered)
+    assert isinstance(outcome, InvocationCompleted)
     return outcome.body.decode()
 
 
@@ -133,7 +133,7 @@ async def test_a_request_that_was_on_its_way_to_the_old_version_reaches_the_new_
 
     outcome = await before.pool.invoke(Invocation("request", "GET", "/a", "", [], b""))
 
-    assert isinstance(outcome, Answered)
+    assert isinstance(outcome, InvocationCompleted)
     assert outcome.body == b"2"
 
 
@@ -184,7 +184,7 @@ async def test_what_is_said_to_be_proved_is_served_as_it_is(catalogue: FunctionC
     shop.on_start = broken("a")
     await catalogue.swap({"a": wanted("a", min_workers=1)}, proved=True)
 
-    assert await ask(catalogue, "a") == NotBooted("Traceback of a")
+    assert await ask(catalogue, "a") == BootFailure("Traceback of a")
 
 
 async def test_code_is_started_anew_from_a_source_tree_only(catalogue: FunctionCatalogue, shop: Workshop) -> None:
@@ -248,5 +248,5 @@ async def test_closing_waits_for_old_versions_no_longer_than_for_the_others(shop
 
     await catalogue.close(0.01)
 
-    assert isinstance(await hangs, Crashed)
+    assert isinstance(await hangs, WorkerCrashed)
     assert shop.alive == []

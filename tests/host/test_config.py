@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from outdial.host.wire.config import FunctionConfig, read_functions
+from outdial.host.wire.config import FunctionConfig, read_function_configs
 from outdial.host.wire.errors import BadConfig
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def test_every_key_can_be_set_and_keys_of_other_tools_are_passed_over() -> None:
     rate_limit = 0.5
     """
 
-    config = read_functions(tomllib.loads(text))["hello"]
+    config = read_function_configs(tomllib.loads(text))["hello"]
 
     assert config == FunctionConfig(
         verify_jwt=False,
@@ -62,17 +62,17 @@ def test_every_key_can_be_set_and_keys_of_other_tools_are_passed_over() -> None:
 )
 def test_what_cannot_be_used_is_named(line: str, complaint: str) -> None:
     with pytest.raises(BadConfig, match=complaint):
-        read_functions(tomllib.loads(f"[functions.hello]\n{line}"))
+        read_function_configs(tomllib.loads(f"[functions.hello]\n{line}"))
 
 
 @pytest.mark.parametrize("text", ["[functions]\nhello = 1", "functions = 1", '[functions."9lives"]'])
 def test_what_is_no_table_of_functions_is_refused(text: str) -> None:
     with pytest.raises(BadConfig, match="functions"):
-        read_functions(tomllib.loads(text))
+        read_function_configs(tomllib.loads(text))
 
 
 def test_the_repositorys_own_config_can_be_read() -> None:
-    functions = read_functions(tomllib.loads((ROOT / "supabase" / "config.toml").read_text()))
+    functions = read_function_configs(tomllib.loads((ROOT / "supabase" / "config.toml").read_text()))
 
     assert functions["retell-webhook"].verify_jwt is False
 

@@ -5,11 +5,11 @@ import logging
 import pytest
 
 from outdial.host.log.terminal import TerminalSink
-from outdial.host.wire.frames import Line
+from outdial.host.wire.frames import LogLine
 
 
-def lines(*texts: str) -> list[Line]:
-    return [Line(0, "info", "", text) for text in texts]
+def lines(*texts: str) -> list[LogLine]:
+    return [LogLine(0, "info", "", text) for text in texts]
 
 
 def test_lines_are_shown_with_the_function_that_says_them() -> None:

@@ -9,24 +9,34 @@ from hypothesis import strategies as st
 
 from outdial.host.wire import frames
 from outdial.host.wire.errors import BadFrame
-from outdial.host.wire.frames import Begin, Exceeded, Failed, Invoke, Line, Lines, Ready, Reply, Retire
+from outdial.host.wire.frames import (
+    BootFailedFrame,
+    EnvironmentFrame,
+    InvokeFrame,
+    LimitFrame,
+    LogFrame,
+    LogLine,
+    ReadyFrame,
+    ResponseFrame,
+    RetireFrame,
+)
 from outdial.host.wire.invocation import Invocation
 
 numbers = st.integers(0, 2**31)
 headers = st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=50)), max_size=4)
 invocations = st.builds(Invocation, st.text(), st.text(), st.text(), st.text(), headers, st.binary(max_size=2000))
 requests = st.one_of(
-    st.builds(Invoke, numbers, invocations),
-    st.builds(Begin, st.dictionaries(st.text(), st.text(), max_size=5)),
-    st.just(Retire()),
+    st.builds(InvokeFrame, numbers, invocations),
+    st.builds(EnvironmentFrame, st.dictionaries(st.text(), st.text(), max_size=5)),
+    st.just(RetireFrame()),
 )
-lines = st.builds(Line, numbers, st.sampled_from(["debug", "info", "warning", "error"]), st.text(), st.text())
+lines = st.builds(LogLine, numbers, st.sampled_from(["debug", "info", "warning", "error"]), st.text(), st.text())
 reports = st.one_of(
-    st.builds(Ready, st.floats(0, 1e6), st.lists(st.text(), max_size=3)),
-    st.builds(Failed, st.text(), st.text()),
-    st.builds(Reply, numbers, st.integers(100, 599), st.binary(), st.binary(max_size=2000), numbers),
-    st.builds(Exceeded, numbers, st.sampled_from(["cpu", "memory"]), numbers, numbers),
-    st.builds(Lines, st.lists(lines, max_size=5), numbers),
+    st.builds(ReadyFrame, st.floats(0, 1e6), st.lists(st.text(), max_size=3)),
+    st.builds(BootFailedFrame, st.text(), st.text()),
+    st.builds(ResponseFrame, numbers, st.integers(100, 599), st.binary(), st.binary(max_size=2000), numbers),
+    st.builds(LimitFrame, numbers, st.sampled_from(["cpu", "memory"]), numbers, numbers),
+    st.builds(LogFrame, st.lists(lines, max_size=5), numbers),
 )
 
 
@@ -37,34 +47,38 @@ def pieces(data: st.DataObject, stream: bytes) -> list[bytes]:
 
 @given(st.lists(requests, max_size=6), st.data())
 def test_what_a_worker_is_told_comes_through_in_any_pieces(sent: list[frames.ToWorker], data: st.DataObject) -> None:
-    reader = frames.from_gateway()
+    reader = frames.gateway_frame_reader()
     stream = b"".join(map(frames.encode, sent))
     assert [frame for piece in pieces(data, stream) for frame in reader.feed(piece)] == sent
 
 
 @given(st.lists(reports, max_size=6), st.data())
 def test_what_a_worker_tells_comes_through_in_any_pieces(sent: list[frames.ToGateway], data: st.DataObject) -> None:
-    reader = frames.from_worker()
+    reader = frames.worker_frame_reader()
     stream = b"".join(map(frames.encode, sent))
     assert [frame for piece in pieces(data, stream) for frame in reader.feed(piece)] == sent
 
 
 def test_frames_come_through_byte_by_byte() -> None:
-    reader = frames.from_gateway()
-    sent: list[frames.ToWorker] = [Retire(), Invoke(1, Invocation("r", "GET", "/hello", "", [], b"body")), Retire()]
+    reader = frames.gateway_frame_reader()
+    sent: list[frames.ToWorker] = [
+        RetireFrame(),
+        InvokeFrame(1, Invocation("r", "GET", "/hello", "", [], b"body")),
+        RetireFrame(),
+    ]
     stream = b"".join(map(frames.encode, sent))
     assert [frame for at in range(len(stream)) for frame in reader.feed(stream[at : at + 1])] == sent
 
 
 def test_a_large_frame_takes_time_in_proportion_to_its_length() -> None:
-    reader = frames.from_gateway()
+    reader = frames.gateway_frame_reader()
     size = frames.LARGEST - 1024
-    stream = frames.encode(Invoke(1, Invocation("r", "POST", "/hello", "", [], bytes(size))))
+    stream = frames.encode(InvokeFrame(1, Invocation("r", "POST", "/hello", "", [], bytes(size))))
     parts = [stream[at : at + 16_384] for at in range(0, len(stream), 16_384)]
     began = time.perf_counter()
     (frame,) = [frame for part in parts for frame in reader.feed(part)]
     took = time.perf_counter() - began
-    assert isinstance(frame, Invoke)
+    assert isinstance(frame, InvokeFrame)
     assert len(frame.invocation.body) == size
     # It takes 0.1 s; a copy of all that came before, for each of the 4,096 pieces, takes more than 10 s.
     assert took < 3
@@ -72,19 +86,19 @@ def test_a_large_frame_takes_time_in_proportion_to_its_length() -> None:
 
 def test_a_frame_that_is_too_long_is_refused_before_it_has_come() -> None:
     with pytest.raises(BadFrame, match="longer than"):
-        frames.from_worker().feed((frames.LARGEST + 1).to_bytes(4, "big"))
+        frames.worker_frame_reader().feed((frames.LARGEST + 1).to_bytes(4, "big"))
 
 
 @pytest.mark.parametrize("content", [b"\xc1", b"\x93\x05", b"\x91\x63", b"\x92\x05\xa1x"])
 def test_what_is_no_frame_is_refused(content: bytes) -> None:
     with pytest.raises(BadFrame):
-        frames.from_worker().feed(len(content).to_bytes(4, "big") + content)
+        frames.worker_frame_reader().feed(len(content).to_bytes(4, "big") + content)
 
 
 def test_a_frame_of_the_other_direction_is_refused() -> None:
     with pytest.raises(BadFrame):
-        frames.from_worker().feed(frames.encode(Retire()))
+        frames.worker_frame_reader().feed(frames.encode(RetireFrame()))
 
 
 def test_an_environment_is_not_printed() -> None:
-    assert "hunter2" not in repr(Begin({"SECRET": "hunter2"}))
+    assert "hunter2" not in repr(EnvironmentFrame({"SECRET": "hunter2"}))

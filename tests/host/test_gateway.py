@@ -14,9 +14,17 @@ from outdial.domain.ids import timestamp_of
 from outdial.functions import HttpError, Response
 from outdial.host.gateway.app import HostIdentity
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.outcomes import Answered, Crashed, NotBooted, Outcome, OverLimit, Overloaded, TimedOut
+from outdial.host.wire.outcomes import (
+    BootFailure,
+    InvocationCompleted,
+    InvocationOutcome,
+    InvocationTimedOut,
+    LimitExceeded,
+    PoolOverloaded,
+    WorkerCrashed,
+)
 from outdial.host.wire.responses import Failure
-from outdial.http import Answer, Head
+from outdial.http import HttpResponse, RequestHead
 from tests.support.gateway import EXECUTION_ID, Stand, answered, asking, headers_of, make_stand
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -34,11 +42,11 @@ async def stand() -> Stand:
     return make_stand(clock=VirtualClock(NOW), place=HostIdentity("eu-west-1", "abcdefghijklmnopqrst"))
 
 
-def says(outcome: Outcome) -> Callable[[Invocation], Outcome]:
+def says(outcome: InvocationOutcome) -> Callable[[Invocation], InvocationOutcome]:
     return lambda _: outcome
 
 
-def body_of(answer: Answer) -> dict[str, Any]:
+def body_of(answer: HttpResponse) -> dict[str, Any]:
     return dict(json.loads(answer.body))
 
 
@@ -97,11 +105,11 @@ async def test_each_request_is_recorded_with_what_it_took(stand: Stand) -> None:
 @pytest.mark.parametrize(
     ("failure", "status", "execution_id"),
     [
-        (Overloaded(4, 128), 503, ""),
-        (NotBooted("SyntaxError"), 503, ""),
-        (Crashed("exit", EXECUTION_ID), 500, EXECUTION_ID),
-        (OverLimit("memory", 256, 300, EXECUTION_ID), 546, EXECUTION_ID),
-        (TimedOut(300.0, EXECUTION_ID), 504, EXECUTION_ID),
+        (PoolOverloaded(4, 128), 503, ""),
+        (BootFailure("SyntaxError"), 503, ""),
+        (WorkerCrashed("exit", EXECUTION_ID), 500, EXECUTION_ID),
+        (LimitExceeded("memory", 256, 300, EXECUTION_ID), 546, EXECUTION_ID),
+        (InvocationTimedOut(300.0, EXECUTION_ID), 504, EXECUTION_ID),
     ],
 )
 async def test_a_failure_is_answered_and_recorded(
@@ -132,11 +140,11 @@ async def test_a_failure_is_answered_and_recorded(
     ],
 )
 async def test_what_no_function_sees_is_refused_without_its_body(
-    stand: Stand, head: Head, status: int, code: str, slug: str
+    stand: Stand, head: RequestHead, status: int, code: str, slug: str
 ) -> None:
     answer = stand.gateway.admit(head)
 
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, HttpResponse)
     assert (answer.status, headers_of(answer)["sb-error-code"]) == (status, code)
     assert headers_of(answer).items() >= ON_EVERY_ANSWER.items()
     [record] = stand.sink.invocations
@@ -154,7 +162,7 @@ async def test_a_rate_is_kept_before_bodies_are_read(stand: Stand) -> None:
 
     admitted = [stand.gateway.admit(asking("/functions/v1/slow")) for _ in range(8)]
 
-    refused = [answer for answer in admitted if isinstance(answer, Answer)]
+    refused = [answer for answer in admitted if isinstance(answer, HttpResponse)]
     assert [answer.status for answer in refused] == [429, 429, 429]
     assert headers_of(refused[0])["retry-after"] == "1"
     assert body_of(refused[0])["limit_per_second"] == 5
@@ -214,7 +222,7 @@ async def test_a_version_that_takes_over_during_the_check_gets_the_request(stand
 async def test_an_answer_that_http_does_not_allow_is_not_sent(
     stand: Stand, status: int, headers: bytes, code: str
 ) -> None:
-    stand.shelf.put("odd", says(Answered(status, headers, b"secret", 1, EXECUTION_ID, False)))
+    stand.shelf.put("odd", says(InvocationCompleted(status, headers, b"secret", 1, EXECUTION_ID, False)))
 
     answer = await stand.ask(asking("/functions/v1/odd"))
 
@@ -223,7 +231,7 @@ async def test_an_answer_that_http_does_not_allow_is_not_sent(
 
 
 async def test_a_surprise_in_the_pool_is_answered_like_any_error(stand: Stand) -> None:
-    def surprise(_: Invocation) -> Outcome:
+    def surprise(_: Invocation) -> InvocationOutcome:
         raise RuntimeError("of the test")
 
     stand.shelf.put("surprise", surprise)
@@ -257,11 +265,11 @@ async def test_an_access_token_does_not_come_over_plain_http_either_but_probes_m
 class Api:
     """A management API that knows one token."""
 
-    def admit(self, head: Head) -> int | Answer:
+    def admit(self, head: RequestHead) -> int | HttpResponse:
         return 5
 
-    async def handle(self, head: Head, body: bytes) -> Answer:
-        return Answer(201, b"", head.path.encode() + body)
+    async def handle(self, head: RequestHead, body: bytes) -> HttpResponse:
+        return HttpResponse(201, b"", head.path.encode() + body)
 
     async def knows(self, token: str) -> bool:
         return token == "sbp_good"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from outdial.host.wire.headers import AnswerHeaders, clean_lines, for_function
+from outdial.host.wire.headers import ResponseHeaders, clean_lines, headers_for_function
 
 
 def test_well_formed_lines_pass_as_they_are() -> None:
@@ -46,7 +46,7 @@ def test_what_the_host_writes_itself_is_left_out(name: str) -> None:
 
 
 def test_what_was_seen_is_remembered_within_bounds() -> None:
-    cleaner = AnswerHeaders()
+    cleaner = ResponseHeaders()
     for number in range(2_000):
         assert cleaner.clean(b"x-number: %d\r\n" % number) == b"x-number: %d\r\n" % number
     assert cleaner.clean(b"bad") is None
@@ -68,7 +68,7 @@ SENT = [
 
 
 def test_without_a_proxy_a_function_is_told_of_the_connection() -> None:
-    told = for_function(SENT, "192.0.2.7", secure=False, behind_proxy=False)
+    told = headers_for_function(SENT, "192.0.2.7", secure=False, behind_proxy=False)
 
     assert told == [
         (b"host", b"api.example.com"),
@@ -79,7 +79,7 @@ def test_without_a_proxy_a_function_is_told_of_the_connection() -> None:
 
 
 def test_behind_a_proxy_a_function_is_told_what_the_proxy_says() -> None:
-    told = dict(for_function(SENT, "172.16.0.2", secure=False, behind_proxy=True))
+    told = dict(headers_for_function(SENT, "172.16.0.2", secure=False, behind_proxy=True))
 
     assert told[b"x-forwarded-for"] == b"10.0.0.1"
     assert told[b"x-forwarded-proto"] == b"https"

@@ -12,7 +12,7 @@ import pytest
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.host.log.writer import LOG_AT_ONCE, LOG_PER_SECOND, LONGEST_LINE, LONGEST_PATH, LogWriter
-from outdial.host.wire.frames import Line
+from outdial.host.wire.frames import LogLine
 from tests.support.factories import NOW
 from tests.support.function_log import WORKER, host_database, invocation, line, request_id
 from tests.support.postgres import Scratch
@@ -135,7 +135,7 @@ async def test_secrets_that_become_known_later_are_taken_out_from_then_on(
 async def test_a_worker_that_tells_a_wrong_time_and_no_request_does_not_get_its_way(
     writer: LogWriter, connection: asyncpg.Connection, at_ms: int
 ) -> None:
-    writer.lines("hello", 3, WORKER, [Line(at_ms, "info", "'; drop table", "nul \0 here")], 0)
+    writer.lines("hello", 3, WORKER, [LogLine(at_ms, "info", "'; drop table", "nul \0 here")], 0)
     await writer.run_once()
 
     columns = "at, request_id, text"

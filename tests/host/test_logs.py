@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from outdial.host.log.sink import EventKind, FanOutSink, InvocationRecord, LogSink, NullSink
-from outdial.host.wire.frames import Line
+from outdial.host.wire.frames import LogLine
 from tests.support.function_log import WORKER, invocation, line
 
 
@@ -16,7 +16,7 @@ class Kept:
     def invocation(self, record: InvocationRecord) -> None:
         self.told.append(record)
 
-    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[Line], dropped: int) -> None:
+    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[LogLine], dropped: int) -> None:
         self.told.append((slug, version, execution_id, lines, dropped))
 
     def event(self, slug: str, version: int, execution_id: str, kind: EventKind, fields: Mapping[str, object]) -> None:

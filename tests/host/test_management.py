@@ -14,7 +14,7 @@ from outdial.host.api.management import BURST, LARGEST_BODY, LARGEST_DEPLOYMENT,
 from outdial.host.api.tokens import new_token
 from outdial.host.gateway.operations import OperatorRoutes
 from outdial.host.wire.multipart import read_form
-from outdial.http import Answer, Head
+from outdial.http import HttpResponse, RequestHead
 from tests.support.deploying import FUNCTIONS, PROJECT, REF, Host, hosting, saying
 from tests.support.hosting import KEYS
 from tests.support.postgres import Scratch
@@ -28,7 +28,7 @@ async def host(database: Scratch, tmp_path: Path) -> AsyncIterator[Host]:
         yield one
 
 
-def told(answer: Answer) -> dict[str, str]:
+def told(answer: HttpResponse) -> dict[str, str]:
     found: dict[str, str] = msgspec.json.decode(answer.body)
     return found
 
@@ -42,10 +42,10 @@ def told(answer: Answer) -> dict[str, str]:
 )
 async def test_without_what_could_be_a_token_nobody_sends_a_body(host: Host, authorization: str) -> None:
     for path in ("/v1/projects", SECRETS, f"{FUNCTIONS}/deploy"):
-        head = Head("POST", path, "", [(b"authorization", authorization.encode())] if authorization else [])
+        head = RequestHead("POST", path, "", [(b"authorization", authorization.encode())] if authorization else [])
         answer = host.api.admit(head)
 
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, HttpResponse)
         assert answer.status == 401
         assert "outdial tokens create" in told(answer)["message"]
         assert b"sb-error-code: UNAUTHORIZED\r\n" in answer.headers
@@ -70,8 +70,8 @@ async def test_a_token_is_refused_from_the_moment_at_which_it_was_revoked(
 
 
 async def test_bodies_are_bounded_and_those_of_deployments_are_larger(host: Host) -> None:
-    def admitted(path: str) -> int | Answer:
-        return host.api.admit(Head("POST", path, "", [(b"authorization", f"Bearer {host.token}".encode())]))
+    def admitted(path: str) -> int | HttpResponse:
+        return host.api.admit(RequestHead("POST", path, "", [(b"authorization", f"Bearer {host.token}".encode())]))
 
     assert admitted(f"{FUNCTIONS}/deploy") == LARGEST_DEPLOYMENT == 25 * 2**20
     assert admitted(SECRETS) == LARGEST_BODY
@@ -111,9 +111,11 @@ async def test_behind_a_proxy_a_token_that_was_readable_on_its_way_is_refused(
 ) -> None:
     operations = OperatorRoutes(lambda: (b"", ""), dict, host.api, behind_proxy=behind_proxy)
     token = (b"authorization", f"Bearer {host.token}".encode())
-    answer = operations.admit(Head("GET", "/v1/projects", "", [token, (b"x-forwarded-proto", protocol.encode())]))
+    answer = operations.admit(
+        RequestHead("GET", "/v1/projects", "", [token, (b"x-forwarded-proto", protocol.encode())])
+    )
 
-    assert (answer.status if isinstance(answer, Answer) else 0) == status
+    assert (answer.status if isinstance(answer, HttpResponse) else 0) == status
 
 
 # What is told.

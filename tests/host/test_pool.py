@@ -6,14 +6,22 @@ from typing import Any
 
 import pytest
 
-from outdial.host.pool.pool import Pool, PoolStats
-from outdial.host.pool.spawning import Ended
+from outdial.host.pool.pool import PoolStats, WorkerPool
+from outdial.host.pool.spawning import ProcessExit
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BootFailed, ZygoteLost
-from outdial.host.wire.frames import Invoke, Lines
+from outdial.host.wire.frames import InvokeFrame, LogFrame
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.outcomes import Answered, Crashed, NotBooted, Outcome, OverLimit, Overloaded, TimedOut
+from outdial.host.wire.outcomes import (
+    BootFailure,
+    InvocationCompleted,
+    InvocationOutcome,
+    InvocationTimedOut,
+    LimitExceeded,
+    PoolOverloaded,
+    WorkerCrashed,
+)
 from tests.support.hosting import Kept
 from tests.support.workers import HandClock, Shops, Workman, Workshop, keep, until
 
@@ -26,12 +34,12 @@ def request(path: str = "/hello") -> Invocation:
 
 @dataclass
 class Stage:
-    pool: Pool
+    pool: WorkerPool
     shop: Workshop
     clock: HandClock
     kept: Kept
 
-    def ask(self, *paths: str) -> list[asyncio.Task[Outcome]]:
+    def ask(self, *paths: str) -> list[asyncio.Task[InvocationOutcome]]:
         return [asyncio.create_task(self.pool.invoke(request(path))) for path in paths]
 
     async def settle(self, condition: Callable[[PoolStats], bool]) -> PoolStats:
@@ -57,7 +65,7 @@ async def open_stage() -> AsyncIterator[Open]:
     def open_stage(shop: Workshop | None = None, **limits: Any) -> Stage:
         shop, clock, kept = shop or Workshop(), HandClock(), Kept()
         shops.add(shop)
-        pool = Pool(
+        pool = WorkerPool(
             Bundle("hello", 1, Path("code"), "index.py"), FunctionConfig(**limits), ENV, shop, kept, clock=clock
         )
         stages.append(Stage(pool, shop, clock, kept))
@@ -69,8 +77,8 @@ async def open_stage() -> AsyncIterator[Open]:
     shops.close()
 
 
-def bodies(outcomes: Iterable[Outcome]) -> list[str]:
-    return [outcome.body.decode() for outcome in outcomes if isinstance(outcome, Answered)]
+def bodies(outcomes: Iterable[InvocationOutcome]) -> list[str]:
+    return [outcome.body.decode() for outcome in outcomes if isinstance(outcome, InvocationCompleted)]
 
 
 async def test_the_first_request_starts_a_worker_and_the_next_one_finds_it(open_stage: Open) -> None:
@@ -79,8 +87,8 @@ async def test_the_first_request_starts_a_worker_and_the_next_one_finds_it(open_
     first = await stage.pool.invoke(request())
     second = await stage.pool.invoke(request())
 
-    assert isinstance(first, Answered)
-    assert isinstance(second, Answered)
+    assert isinstance(first, InvocationCompleted)
+    assert isinstance(second, InvocationCompleted)
     assert (first.cold, second.cold) == (True, False)
     assert first.execution_id == second.execution_id
     assert len(stage.shop.workmen) == 1
@@ -127,7 +135,7 @@ async def test_beyond_the_queue_a_request_is_told_so_at_once(open_stage: Open) -
     stage.ask("/1", "/2", "/3")
     await stage.settle(lambda stats: (stats.under_way, stats.waiting) == (2, 1))
 
-    assert await stage.pool.invoke(request()) == Overloaded(workers=1, limit=1)
+    assert await stage.pool.invoke(request()) == PoolOverloaded(workers=1, limit=1)
 
 
 async def test_a_queue_of_none_still_lets_requests_wait_for_the_first_worker(open_stage: Open) -> None:
@@ -135,7 +143,7 @@ async def test_a_queue_of_none_still_lets_requests_wait_for_the_first_worker(ope
 
     outcomes = await asyncio.gather(*stage.ask("/1", "/2", "/3"))
 
-    assert outcomes[2] == Overloaded(workers=1, limit=0)
+    assert outcomes[2] == PoolOverloaded(workers=1, limit=0)
     assert bodies(outcomes) == ["/1", "/2"]
 
 
@@ -149,7 +157,7 @@ async def test_nobody_waits_longer_than_the_queue_allows(open_stage: Open) -> No
     stage.after(0.2)
 
     outcome = await second
-    assert isinstance(outcome, Overloaded)
+    assert isinstance(outcome, PoolOverloaded)
     assert round(outcome.waited_s, 3) == 10.1
     assert not first.done()
 
@@ -202,7 +210,7 @@ async def test_without_a_least_number_the_last_idle_worker_ends_too(open_stage: 
     stage.after(60.1)
 
     assert await stage.settle(lambda stats: stats.workers == 0) == PoolStats(0, 0, 0, 0, 0, started=1, killed=0)
-    assert isinstance(await stage.pool.invoke(request()), Answered)
+    assert isinstance(await stage.pool.invoke(request()), InvocationCompleted)
 
 
 async def test_a_worn_worker_ends_only_when_its_successor_is_ready(open_stage: Open) -> None:
@@ -215,13 +223,15 @@ async def test_a_worn_worker_ends_only_when_its_successor_is_ready(open_stage: O
     stage.after(0.1)
     await stage.settle(lambda stats: len(stage.shop.workmen) == 2)
     stage.after(0.1)
-    assert await stage.pool.invoke(request()) == Answered(200, b"", b"/hello", 7, old.order.execution_id, False)
+    assert await stage.pool.invoke(request()) == InvocationCompleted(
+        200, b"", b"/hello", 7, old.order.execution_id, False
+    )
     assert not old.retired.is_set()
 
     starts(stage.shop.workmen[1])
     await old.retired.wait()
     answered = await stage.pool.invoke(request())
-    assert isinstance(answered, Answered)
+    assert isinstance(answered, InvocationCompleted)
     assert answered.execution_id == stage.shop.workmen[1].order.execution_id
 
 
@@ -241,21 +251,21 @@ async def test_who_waits_for_a_boot_that_fails_is_told_why_and_so_is_who_comes_d
 ) -> None:
     stage = open_stage(Workshop(on_start=lambda workman: workman.fail("E", "Traceback: E")))
 
-    assert await asyncio.gather(*stage.ask("/1", "/2")) == [NotBooted("Traceback: E")] * 2
+    assert await asyncio.gather(*stage.ask("/1", "/2")) == [BootFailure("Traceback: E")] * 2
     stage.after(0.9)
-    assert await stage.pool.invoke(request()) == NotBooted("Traceback: E")
+    assert await stage.pool.invoke(request()) == BootFailure("Traceback: E")
     assert len(stage.shop.workmen) == 1
 
     stage.after(0.2)
     stage.shop.on_start = Workman.be_ready
-    assert isinstance(await stage.pool.invoke(request()), Answered)
+    assert isinstance(await stage.pool.invoke(request()), InvocationCompleted)
 
 
 async def test_a_lost_zygote_is_a_boot_that_fails(open_stage: Open) -> None:
     stage = open_stage()
     stage.shop.refusal = ZygoteLost()
 
-    assert await stage.pool.invoke(request()) == NotBooted(str(ZygoteLost()))
+    assert await stage.pool.invoke(request()) == BootFailure(str(ZygoteLost()))
 
 
 async def test_the_least_number_of_workers_is_tried_again_after_the_pause(open_stage: Open) -> None:
@@ -288,9 +298,9 @@ async def test_a_failed_boot_beside_a_worker_that_answers_leaves_the_queue_alone
 
 
 async def test_a_crash_is_told_to_those_it_had_and_the_others_get_a_new_worker(open_stage: Open) -> None:
-    def crash_on_poison(workman: Workman, received: Invoke) -> None:
+    def crash_on_poison(workman: Workman, received: InvokeFrame) -> None:
         if received.invocation.path == "/poison":
-            workman.end(Ended(1, 0, 0.1))
+            workman.end(ProcessExit(1, 0, 0.1))
         else:
             workman.answer(received)
 
@@ -299,18 +309,18 @@ async def test_a_crash_is_told_to_those_it_had_and_the_others_get_a_new_worker(o
     outcomes = await asyncio.gather(*stage.ask("/1", "/poison", "/2"))
 
     first, second, third = outcomes
-    assert isinstance(second, Crashed)
+    assert isinstance(second, WorkerCrashed)
     assert bodies([first, third]) == ["/1", "/2"]
     assert len(stage.shop.workmen) == 2
 
 
 async def test_a_function_that_crashes_on_every_request_is_given_a_pause(open_stage: Open) -> None:
-    stage = open_stage(Workshop(lambda workman, _: workman.end(Ended(1, 0, 0.1))))
+    stage = open_stage(Workshop(lambda workman, _: workman.end(ProcessExit(1, 0, 0.1))))
 
     outcomes = [await stage.pool.invoke(request()) for _ in range(4)]
 
-    assert [type(outcome) for outcome in outcomes] == [Crashed, Crashed, Crashed, NotBooted]
-    assert outcomes[3] == NotBooted("the process ended with status 1")
+    assert [type(outcome) for outcome in outcomes] == [WorkerCrashed, WorkerCrashed, WorkerCrashed, BootFailure]
+    assert outcomes[3] == BootFailure("the process ended with status 1")
     assert len(stage.shop.workmen) == 3
 
 
@@ -332,7 +342,7 @@ async def test_a_worker_that_spins_gets_no_new_requests_is_killed_and_replaced(o
     spinning.cpu = 2_100
     stage.after(1.7)
     outcome = await spins
-    assert isinstance(outcome, OverLimit)
+    assert isinstance(outcome, LimitExceeded)
     assert (outcome.resource, outcome.limit, outcome.used) == ("cpu", 2_000, 2_100)
     assert (await stage.settle(lambda stats: stats.idle == 2)).killed == 1
 
@@ -348,7 +358,7 @@ async def test_a_worker_that_only_computed_for_a_while_gets_what_has_waited_mean
     stage.ask("/waits")
     await stage.settle(lambda stats: stats.waiting == 1)
 
-    workman.tell(Lines([], 0))
+    workman.tell(LogFrame([], 0))
     workman.say("heard after it")
     await until(lambda: bool(stage.kept.kept_lines))
     stage.after(0.1)
@@ -363,7 +373,7 @@ async def test_a_request_that_hangs_times_out_and_the_worker_makes_room_for_anot
 
     stage.after(5.1)
 
-    assert isinstance(await hangs, TimedOut)
+    assert isinstance(await hangs, InvocationTimedOut)
     stage.shop.on_request = Workman.answer
     assert bodies([await stage.pool.invoke(request("/next"))]) == ["/next"]
     stage.after(0.1)
@@ -389,7 +399,7 @@ async def test_who_gave_up_waiting_is_not_sent(open_stage: Open) -> None:
 async def test_a_version_that_boots_and_answers_options_is_proved(open_stage: Open) -> None:
     asked = []
 
-    def note(workman: Workman, received: Invoke) -> None:
+    def note(workman: Workman, received: InvokeFrame) -> None:
         asked.append((received.invocation.method, received.invocation.path))
         workman.answer(received, status=405)
 
@@ -412,7 +422,7 @@ async def test_a_version_whose_probe_fails_is_refused_with_what_it_said(open_sta
     with pytest.raises(BootFailed, match="it answered OPTIONS with 500: no keys"):
         await stage.pool.prove()
 
-    stage = open_stage(Workshop(lambda workman, received: workman.end(Ended(1, 0, 0.1))))
+    stage = open_stage(Workshop(lambda workman, received: workman.end(ProcessExit(1, 0, 0.1))))
     with pytest.raises(BootFailed, match=r"it did not answer OPTIONS: .*ended with status 1"):
         await stage.pool.prove()
 
@@ -434,7 +444,7 @@ async def test_draining_answers_what_is_under_way_and_what_waits(open_stage: Ope
 
     assert bodies(await asyncio.gather(*asked)) == ["/1", "/2", "/3", "/4"]
     assert stage.shop.alive == []
-    assert await stage.pool.invoke(request()) == NotBooted("the function was taken out of service")
+    assert await stage.pool.invoke(request()) == BootFailure("the function was taken out of service")
 
 
 async def test_who_comes_to_a_drained_pool_is_answered_by_its_successor(open_stage: Open) -> None:
@@ -454,8 +464,8 @@ async def test_a_drain_that_takes_too_long_kills_what_is_left(open_stage: Open) 
 
     await stage.pool.drain(0.01)
 
-    assert isinstance(await under_way, Crashed)
-    assert await waits == NotBooted("the function was taken out of service")
+    assert isinstance(await under_way, WorkerCrashed)
+    assert await waits == BootFailure("the function was taken out of service")
     assert stage.shop.alive == []
 
 
@@ -477,7 +487,7 @@ async def test_a_pool_looks_after_its_workers_by_itself(open_stage: Open) -> Non
 
     stage.clock.pass_by(2)
 
-    assert isinstance(await hangs, TimedOut)
+    assert isinstance(await hangs, InvocationTimedOut)
 
 
 async def test_a_pool_that_was_drained_is_not_started_again(open_stage: Open) -> None:

@@ -11,13 +11,20 @@ from typing import Any
 import pytest
 
 from outdial.host.log.sink import EventKind
-from outdial.host.pool.pool import Pool
-from outdial.host.pool.spawning import Zygote
+from outdial.host.pool.pool import WorkerPool
+from outdial.host.pool.spawning import ZygoteProcess
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BootFailed
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.outcomes import Answered, Crashed, NotBooted, Outcome, OverLimit, TimedOut
+from outdial.host.wire.outcomes import (
+    BootFailure,
+    InvocationCompleted,
+    InvocationOutcome,
+    InvocationTimedOut,
+    LimitExceeded,
+    WorkerCrashed,
+)
 from tests.support.hosting import KEYS, PATIENCE_S, Kept, make_bundle, misbehaving
 
 SLOW = """
@@ -75,12 +82,12 @@ class Told(Kept):
 
 
 class Pools:
-    def __init__(self, zygote: Zygote) -> None:
+    def __init__(self, zygote: ZygoteProcess) -> None:
         self.kept, self.zygote = Told(), zygote
-        self._open: list[Pool] = []
+        self._open: list[WorkerPool] = []
 
-    def open(self, bundle: Bundle, **limits: Any) -> Pool:
-        self._open.append(Pool(bundle, FunctionConfig(**limits), KEYS, self.zygote, self.kept))
+    def open(self, bundle: Bundle, **limits: Any) -> WorkerPool:
+        self._open.append(WorkerPool(bundle, FunctionConfig(**limits), KEYS, self.zygote, self.kept))
         return self._open[-1]
 
     def pids(self) -> list[int]:
@@ -92,13 +99,13 @@ class Pools:
 
 @pytest.fixture
 async def pools() -> AsyncIterator[Pools]:
-    async with Zygote.running() as zygote:
+    async with ZygoteProcess.running() as zygote:
         pools = Pools(zygote)
         yield pools
         await pools.close()
 
 
-def ask(pool: Pool, path: str = "/hello") -> asyncio.Task[Outcome]:
+def ask(pool: WorkerPool, path: str = "/hello") -> asyncio.Task[InvocationOutcome]:
     return asyncio.create_task(pool.invoke(Invocation("request", "POST", path, "", [], b"{}")))
 
 
@@ -107,8 +114,8 @@ async def test_a_cold_start_and_warm_requests_are_answered(pools: Pools, tmp_pat
 
     first, second = await ask(pool), await ask(pool)
 
-    assert isinstance(first, Answered)
-    assert isinstance(second, Answered)
+    assert isinstance(first, InvocationCompleted)
+    assert isinstance(second, InvocationCompleted)
     assert (first.body, first.cold, second.cold) == (b'{"hello":"/hello"}', True, False)
 
 
@@ -117,7 +124,7 @@ async def test_two_hundred_at_a_time_over_two_workers_are_all_answered(pools: Po
 
     outcomes = await asyncio.gather(*(ask(pool, f"/hello/{n}") for n in range(200)))
 
-    bodies = [outcome.body.decode() for outcome in outcomes if isinstance(outcome, Answered)]
+    bodies = [outcome.body.decode() for outcome in outcomes if isinstance(outcome, InvocationCompleted)]
     assert bodies == [f'{{"path":"/hello/{n}"}}' for n in range(200)]
     assert len(pools.pids()) == 2
 
@@ -143,12 +150,12 @@ async def test_killing_a_worker_under_load_costs_only_what_it_had(pools: Pools, 
     os.kill(pools.pids()[0], signal.SIGKILL)
     outcomes = await asyncio.gather(*asked)
 
-    crashed = [outcome for outcome in outcomes if isinstance(outcome, Crashed)]
-    answered = [outcome for outcome in outcomes if isinstance(outcome, Answered)]
+    crashed = [outcome for outcome in outcomes if isinstance(outcome, WorkerCrashed)]
+    answered = [outcome for outcome in outcomes if isinstance(outcome, InvocationCompleted)]
     assert 1 <= len(crashed) <= 8
     assert {outcome.reason for outcome in crashed} == {"the process was ended by SIGKILL"}
     assert len(answered) + len(crashed) == 100
-    assert isinstance(await ask(pool), Answered)
+    assert isinstance(await ask(pool), InvocationCompleted)
 
 
 async def test_draining_under_load_loses_nothing(pools: Pools, tmp_path: Path) -> None:
@@ -158,7 +165,7 @@ async def test_draining_under_load_loses_nothing(pools: Pools, tmp_path: Path) -
 
     await pool.drain(30)
 
-    assert {type(task.result()) for task in asked} == {Answered}
+    assert {type(task.result()) for task in asked} == {InvocationCompleted}
     assert pool.stats().workers == 0
 
 
@@ -181,15 +188,15 @@ async def test_a_function_that_spins_is_killed_and_others_stay_quick(pools: Pool
     times = []
     while not spinning.done():
         began = time.perf_counter()
-        assert isinstance(await ask(good), Answered)
+        assert isinstance(await ask(good), InvocationCompleted)
         times.append(time.perf_counter() - began)
 
     outcome = await spinning
-    assert isinstance(outcome, OverLimit)
+    assert isinstance(outcome, LimitExceeded)
     assert (outcome.resource, outcome.limit) == ("cpu", 500)
     assert 500 < outcome.used < 5_000
     assert sorted(times)[len(times) // 2] < 0.05
-    assert isinstance(await ask(spins, "/spins/well"), Answered)
+    assert isinstance(await ask(spins, "/spins/well"), InvocationCompleted)
 
 
 async def test_many_requests_that_compute_a_little_each_are_not_taken_for_one_that_spins(
@@ -199,7 +206,7 @@ async def test_many_requests_that_compute_a_little_each_are_not_taken_for_one_th
 
     outcomes = await asyncio.gather(*(ask(pool) for _ in range(20)))
 
-    assert {type(outcome) for outcome in outcomes} == {Answered}
+    assert {type(outcome) for outcome in outcomes} == {InvocationCompleted}
 
 
 async def test_a_function_that_eats_memory_is_stopped_and_goes_on_with_a_new_worker(pools: Pools) -> None:
@@ -207,9 +214,9 @@ async def test_a_function_that_eats_memory_is_stopped_and_goes_on_with_a_new_wor
 
     for mode in ("", "/at-once"):
         outcome = await ask(pool, f"/eats-memory{mode}")
-        assert isinstance(outcome, OverLimit), outcome
+        assert isinstance(outcome, LimitExceeded), outcome
         assert (outcome.resource, outcome.limit) == ("memory", 64)
-    assert isinstance(await ask(pool, "/eats-memory/well"), Answered)
+    assert isinstance(await ask(pool, "/eats-memory/well"), InvocationCompleted)
 
 
 async def test_memory_that_no_limit_of_the_system_counts_is_seen_from_outside(pools: Pools) -> None:
@@ -219,7 +226,7 @@ async def test_memory_that_no_limit_of_the_system_counts_is_seen_from_outside(po
     await pools.kept.end_of_worker()
 
     assert pool.stats().killed == 1
-    assert isinstance(await ask(pool, "/eats-memory/well"), Answered)
+    assert isinstance(await ask(pool, "/eats-memory/well"), InvocationCompleted)
 
 
 async def test_a_function_that_never_answers_times_out_and_makes_room(pools: Pools) -> None:
@@ -227,8 +234,8 @@ async def test_a_function_that_never_answers_times_out_and_makes_room(pools: Poo
 
     outcomes = await asyncio.gather(ask(pool, "/never-answers"), ask(pool, "/never-answers/well"))
 
-    assert isinstance(outcomes[0], TimedOut)
-    assert isinstance(outcomes[1], Answered)
+    assert isinstance(outcomes[0], InvocationTimedOut)
+    assert isinstance(outcomes[1], InvocationCompleted)
     await pools.kept.end_of_worker()
     assert pool.stats().killed == 1
 
@@ -242,9 +249,9 @@ async def test_a_function_that_exits_crashes_its_own_requests_only(pools: Pools,
 
     outcome = await ask(pool, f"/exits{mode}")
 
-    assert isinstance(outcome, Crashed)
+    assert isinstance(outcome, WorkerCrashed)
     assert reason in outcome.reason
-    assert isinstance(await ask(pool, "/exits/well"), Answered)
+    assert isinstance(await ask(pool, "/exits/well"), InvocationCompleted)
 
 
 async def test_a_function_that_fails_at_import_says_where(pools: Pools) -> None:
@@ -252,7 +259,7 @@ async def test_a_function_that_fails_at_import_says_where(pools: Pools) -> None:
 
     with pytest.raises(BootFailed, match=r"Traceback[\s\S]*in prepare[\s\S]*LookupError: no table for nobody"):
         await pool.prove()
-    assert isinstance(await ask(pool), NotBooted)
+    assert isinstance(await ask(pool), BootFailure)
 
 
 async def test_a_version_is_proved_by_a_worker_that_then_serves(pools: Pools, tmp_path: Path) -> None:
@@ -261,5 +268,5 @@ async def test_a_version_is_proved_by_a_worker_that_then_serves(pools: Pools, tm
 
     outcome = await ask(pool)
 
-    assert isinstance(outcome, Answered)
+    assert isinstance(outcome, InvocationCompleted)
     assert not outcome.cold

@@ -7,13 +7,13 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outdial.host.pool.pool import Pool
-from outdial.host.pool.spawning import Ended
+from outdial.host.pool.pool import WorkerPool
+from outdial.host.pool.spawning import ProcessExit
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
-from outdial.host.wire.frames import Invoke
+from outdial.host.wire.frames import InvokeFrame
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.outcomes import Answered, NotBooted, Outcome, Overloaded
+from outdial.host.wire.outcomes import BootFailure, InvocationCompleted, InvocationOutcome, PoolOverloaded
 from tests.support.hosting import Kept
 from tests.support.workers import HandClock, Workman, Workshop
 
@@ -36,19 +36,21 @@ steps = st.tuples(events, st.integers(0, 5), st.sampled_from([0.0, 0.0, 0.2, 1.1
 class World:
     clock: HandClock = field(default_factory=HandClock)
     starting: list[Workman] = field(default_factory=list)
-    kept: list[tuple[Workman, Invoke]] = field(default_factory=list)
+    kept: list[tuple[Workman, InvokeFrame]] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
-    asked: list[asyncio.Task[Outcome]] = field(default_factory=list)
+    asked: list[asyncio.Task[InvocationOutcome]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.shop = Workshop(self.receive, self.starting.append)
-        self.pool = Pool(Bundle("hello", 1, Path("code"), "index.py"), CONFIG, {}, self.shop, Kept(), clock=self.clock)
+        self.pool = WorkerPool(
+            Bundle("hello", 1, Path("code"), "index.py"), CONFIG, {}, self.shop, Kept(), clock=self.clock
+        )
 
-    def receive(self, workman: Workman, received: Invoke) -> None:
+    def receive(self, workman: Workman, received: InvokeFrame) -> None:
         self.sent.append(received.invocation.path)
         self.kept.append((workman, received))
 
-    def answer(self, workman: Workman, received: Invoke) -> None:
+    def answer(self, workman: Workman, received: InvokeFrame) -> None:
         self.sent.append(received.invocation.path)
         workman.answer(received)
 
@@ -70,7 +72,7 @@ class World:
 
     def harm(self, workman: Workman, event: str) -> None:
         if event == "crash":
-            workman.end(Ended(1, 0, 0.1))
+            workman.end(ProcessExit(1, 0, 0.1))
         elif event == "spin":
             workman.cpu += 1_500
         elif event == "leak":
@@ -119,9 +121,9 @@ def test_each_request_has_one_outcome_and_is_sent_once_at_most(script: list[tupl
     assert len(world.sent) == len(set(world.sent))
     for number, task in enumerate(world.asked):
         outcome, path = task.result(), f"/{number}"
-        if isinstance(outcome, Answered):
+        if isinstance(outcome, InvocationCompleted):
             assert outcome.body == path.encode()
-        if isinstance(outcome, NotBooted | Overloaded):
+        if isinstance(outcome, BootFailure | PoolOverloaded):
             assert path not in world.sent
     assert world.shop.alive == []
     assert world.pool.stats().workers == 0

@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outdial.host.pool.token_bucket import Bucket
+from outdial.host.pool.token_bucket import TokenBucket
 
 rates = st.floats(0.1, 10_000)
 bursts = st.floats(1, 1_000)
@@ -11,21 +11,21 @@ gaps = st.lists(st.floats(0, 3), min_size=1, max_size=200)
 
 
 def test_a_burst_goes_through_at_once_and_the_next_is_told_when_to_come() -> None:
-    bucket = Bucket(rate=10, burst=3)
+    bucket = TokenBucket(rate=10, burst=3)
 
     assert [bucket.take(100.0) for _ in range(3)] == [0, 0, 0]
     assert round(bucket.take(100.0), 6) == 0.1
 
 
 def test_a_burst_of_less_than_one_lets_one_through() -> None:
-    assert Bucket(rate=0.5, burst=0.5).take(0) == 0
+    assert TokenBucket(rate=0.5, burst=0.5).take(0) == 0
 
 
 @given(rates, bursts, gaps)
 def test_no_span_of_time_lets_more_through_than_rate_and_burst_allow(
     rate: float, burst: float, gaps: list[float]
 ) -> None:
-    bucket, now, passed = Bucket(rate, burst), 1_000.0, []
+    bucket, now, passed = TokenBucket(rate, burst), 1_000.0, []
     for gap in gaps:
         now += gap
         if bucket.take(now) == 0:
@@ -41,7 +41,7 @@ def test_no_span_of_time_lets_more_through_than_rate_and_burst_allow(
 def test_who_waits_as_told_is_let_through_and_who_comes_earlier_is_not(
     rate: float, burst: float, gaps: list[float]
 ) -> None:
-    bucket, now = Bucket(rate, burst), 1_000.0
+    bucket, now = TokenBucket(rate, burst), 1_000.0
     for gap in gaps:
         now += gap
         wait = bucket.take(now)
@@ -54,7 +54,7 @@ def test_who_waits_as_told_is_let_through_and_who_comes_earlier_is_not(
 
 @given(rates, bursts)
 def test_the_long_run_is_the_rate(rate: float, burst: float) -> None:
-    bucket, now, passed = Bucket(rate, burst), 0.0, [0.0]
+    bucket, now, passed = TokenBucket(rate, burst), 0.0, [0.0]
     for _ in range(int(burst) + 50):
         while wait := bucket.take(now):
             now += wait

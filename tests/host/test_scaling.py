@@ -1,6 +1,6 @@
 import pytest
 
-from outdial.host.pool.scaling import Backoff, Crowding, Load, is_full, workers_to_start
+from outdial.host.pool.scaling import BootBackoff, PoolLoad, SaturationDetector, is_at_capacity, workers_to_start
 from outdial.host.wire.config import FunctionConfig
 
 CONFIG = FunctionConfig(max_workers=4, concurrency=10, queue=5)
@@ -9,27 +9,27 @@ CONFIG = FunctionConfig(max_workers=4, concurrency=10, queue=5)
 @pytest.mark.parametrize(
     ("load", "at_least", "started"),
     [
-        (Load(ready=0, booting=0, under_way=0, waiting=0), 0, 0),
-        (Load(ready=0, booting=0, under_way=0, waiting=0), 2, 2),
-        (Load(ready=0, booting=0, under_way=0, waiting=1), 0, 1),
-        (Load(ready=0, booting=1, under_way=0, waiting=10), 0, 0),
-        (Load(ready=0, booting=1, under_way=0, waiting=11), 0, 1),
-        (Load(ready=1, booting=0, under_way=10, waiting=25), 0, 3),
-        (Load(ready=4, booting=0, under_way=40, waiting=5), 0, 0),
-        (Load(ready=5, booting=0, under_way=40, waiting=5), 0, 0),
+        (PoolLoad(ready=0, booting=0, under_way=0, waiting=0), 0, 0),
+        (PoolLoad(ready=0, booting=0, under_way=0, waiting=0), 2, 2),
+        (PoolLoad(ready=0, booting=0, under_way=0, waiting=1), 0, 1),
+        (PoolLoad(ready=0, booting=1, under_way=0, waiting=10), 0, 0),
+        (PoolLoad(ready=0, booting=1, under_way=0, waiting=11), 0, 1),
+        (PoolLoad(ready=1, booting=0, under_way=10, waiting=25), 0, 3),
+        (PoolLoad(ready=4, booting=0, under_way=40, waiting=5), 0, 0),
+        (PoolLoad(ready=5, booting=0, under_way=40, waiting=5), 0, 0),
     ],
 )
-def test_as_many_are_started_as_those_that_wait_need(load: Load, at_least: int, started: int) -> None:
+def test_as_many_are_started_as_those_that_wait_need(load: PoolLoad, at_least: int, started: int) -> None:
     assert workers_to_start(CONFIG, load, at_least) == started
 
 
 def test_requests_may_wait_for_workers_that_are_not_started_yet_beyond_the_queue() -> None:
-    assert not is_full(CONFIG, Load(ready=0, booting=4, under_way=0, waiting=44))
-    assert is_full(CONFIG, Load(ready=4, booting=0, under_way=40, waiting=5))
+    assert not is_at_capacity(CONFIG, PoolLoad(ready=0, booting=4, under_way=0, waiting=44))
+    assert is_at_capacity(CONFIG, PoolLoad(ready=4, booting=0, under_way=40, waiting=5))
 
 
 def test_workers_are_crowded_only_when_they_are_for_a_while() -> None:
-    crowding, busy, calm = Crowding(CONFIG), Load(2, 0, 16, 0), Load(2, 0, 14, 0)
+    crowding, busy, calm = SaturationDetector(CONFIG), PoolLoad(2, 0, 16, 0), PoolLoad(2, 0, 14, 0)
 
     assert not crowding.lasts(busy, 10.0)
     assert not crowding.lasts(calm, 10.9)
@@ -40,7 +40,7 @@ def test_workers_are_crowded_only_when_they_are_for_a_while() -> None:
 
 
 def test_the_pause_after_a_failed_boot_doubles_up_to_half_a_minute() -> None:
-    backoff, now, pauses = Backoff(), 0.0, []
+    backoff, now, pauses = BootBackoff(), 0.0, []
     for _ in range(7):
         backoff.boot_failed("broken", now)
         began = now
@@ -53,7 +53,7 @@ def test_the_pause_after_a_failed_boot_doubles_up_to_half_a_minute() -> None:
 
 
 def test_the_third_crash_before_any_answer_begins_a_pause() -> None:
-    backoff = Backoff()
+    backoff = BootBackoff()
 
     backoff.crashed("gone", 0.0)
     backoff.crashed("gone", 1.0)
@@ -64,7 +64,7 @@ def test_the_third_crash_before_any_answer_begins_a_pause() -> None:
 
 
 def test_an_answer_of_a_worker_that_came_after_the_failure_ends_the_doubling() -> None:
-    backoff = Backoff()
+    backoff = BootBackoff()
     for moment in (0.0, 10.0, 20.0):
         backoff.boot_failed("broken", moment)
 

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
-from outdial.host.pool.scratch import Scratch
-from outdial.host.pool.spawning import CannotSpawn, Ended, WorkerOrder, Zygote
+from outdial.host.pool.scratch import ScratchDirectory
+from outdial.host.pool.spawning import CannotSpawn, ProcessExit, WorkerSpec, ZygoteProcess
 from outdial.host.wire import frames
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import ZygoteLost
@@ -39,10 +39,10 @@ GARBLED = """
 
 
 async def test_nothing_stays_behind(tmp_path: Path) -> None:
-    async with Zygote.running() as warm:
+    async with ZygoteProcess.running() as warm:
         await Talk.begin(warm, make_bundle(tmp_path))
     before = len(os.listdir("/proc/self/fd"))
-    async with Zygote.running() as zygote:
+    async with ZygoteProcess.running() as zygote:
         talks = [await Talk.begin(zygote, make_bundle(tmp_path, source=HOME)) for _ in range(3)]
         homes = [Path(json.loads((await talk.ask()).body)) for talk in talks]
         assert all((home / "kept").is_file() for home in homes)
@@ -58,7 +58,7 @@ async def test_nothing_stays_behind(tmp_path: Path) -> None:
 
 
 async def test_the_directory_of_a_worker_goes_with_it(tmp_path: Path) -> None:
-    async with Zygote.running() as zygote:
+    async with ZygoteProcess.running() as zygote:
         talk = await Talk.begin(zygote, make_bundle(tmp_path, source=HOME))
         home = Path(json.loads((await talk.ask()).body))
         assert home.stat().st_mode & 0o777 == 0o700
@@ -75,9 +75,9 @@ async def test_what_a_killed_gateway_left_behind_is_removed_and_no_others(
     left, strange = tmp_path / "outdial-workers-left", tmp_path / "outdial-workers-strange"
     (left / "7").mkdir(parents=True)
     strange.symlink_to(tmp_path)
-    first = Scratch.make()
+    first = ScratchDirectory.make()
     assert not left.exists()
-    second = Scratch.make()
+    second = ScratchDirectory.make()
     assert first.path.is_dir()
     assert strange.is_symlink()
     for scratch in (first, second):
@@ -87,7 +87,7 @@ async def test_what_a_killed_gateway_left_behind_is_removed_and_no_others(
 
 async def test_a_lost_zygote_takes_its_workers_along_and_is_noticed(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path)
-    async with Zygote.running() as zygote:
+    async with ZygoteProcess.running() as zygote:
         talk = await Talk.begin(zygote, bundle)
         await talk.ready()
         os.kill(zygote.pid, signal.SIGKILL)
@@ -98,14 +98,14 @@ async def test_a_lost_zygote_takes_its_workers_along_and_is_noticed(tmp_path: Pa
         with pytest.raises(ZygoteLost):
             await Talk.begin(zygote, bundle)
         talk.process.kill()
-        talk.process.send(frames.encode(frames.Retire()))
-    async with Zygote.running() as another:
+        talk.process.send(frames.encode(frames.RetireFrame()))
+    async with ZygoteProcess.running() as another:
         assert (await (await Talk.begin(another, bundle)).ask()).status == 200
 
 
 async def test_a_zygote_lost_while_workers_are_ordered_is_noticed(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path)
-    async with Zygote.running() as zygote:
+    async with ZygoteProcess.running() as zygote:
         os.kill(zygote.pid, signal.SIGSTOP)
         orders = [asyncio.create_task(Talk.begin(zygote, bundle)) for _ in range(5)]
         await asyncio.sleep(0)
@@ -116,7 +116,7 @@ async def test_a_zygote_lost_while_workers_are_ordered_is_noticed(tmp_path: Path
 
 async def test_more_orders_than_the_socket_holds_are_all_carried_out(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / ("long" * 50))
-    async with Zygote.running() as zygote:
+    async with ZygoteProcess.running() as zygote:
         os.kill(zygote.pid, signal.SIGSTOP)
         orders = [asyncio.create_task(Talk.begin(zygote, bundle)) for _ in range(24)]
         zygote._control.setsockopt(1, 7, 2048)
@@ -130,9 +130,9 @@ async def test_more_orders_than_the_socket_holds_are_all_carried_out(tmp_path: P
 
 
 async def test_a_worker_that_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> None:
-    ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
-    order = WorkerOrder("hello", str(uuid4()), make_bundle(tmp_path), KEYS, FunctionConfig())
-    async with Zygote.running() as zygote:
+    ended: asyncio.Future[ProcessExit] = asyncio.get_running_loop().create_future()
+    order = WorkerSpec("hello", str(uuid4()), make_bundle(tmp_path), KEYS, FunctionConfig())
+    async with ZygoteProcess.running() as zygote:
         task = asyncio.create_task(zygote.spawn(order, lambda frame: None, ended.set_result))
         await asyncio.sleep(0)
         task.cancel()
@@ -143,18 +143,18 @@ async def test_a_worker_that_nobody_waits_for_any_more_is_ended(tmp_path: Path) 
 
 
 async def test_a_worker_that_speaks_nonsense_is_ended(tmp_path: Path) -> None:
-    async with Zygote.running() as zygote:
+    async with ZygoteProcess.running() as zygote:
         talk = await Talk.begin(zygote, make_bundle(tmp_path, source=GARBLED))
         await talk.ready()
         ended = await talk.ask()
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ProcessExit)
 
 
 async def test_having_no_descriptors_left_is_told_and_costs_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = make_bundle(tmp_path)
-    async with Zygote.running() as zygote:
+    async with ZygoteProcess.running() as zygote:
         before = len(os.listdir("/proc/self/fd"))
         pipes = iter([os.pipe()])
         monkeypatch.setattr(os, "pipe", lambda: next(pipes, None) or out_of_descriptors())
@@ -170,21 +170,21 @@ def out_of_descriptors() -> tuple[int, int]:
 
 
 async def test_an_order_does_not_print_its_secrets(tmp_path: Path) -> None:
-    order = WorkerOrder("hello", "e", make_bundle(tmp_path), {"OWN_SECRET": "hunter2"}, FunctionConfig())
+    order = WorkerSpec("hello", "e", make_bundle(tmp_path), {"OWN_SECRET": "hunter2"}, FunctionConfig())
     assert "hunter2" not in repr(order)
 
 
 async def test_an_environment_larger_than_any_buffer_arrives_whole(tmp_path: Path) -> None:
     env = {**KEYS, **{f"SETTING_{number}": "x" * 24_000 for number in range(100)}}
     source = HOME.replace('json(os.environ["HOME"])', "json(sum(map(len, os.environ.values())))")
-    async with Zygote.running() as zygote:
+    async with ZygoteProcess.running() as zygote:
         talk = await Talk.begin(zygote, make_bundle(tmp_path, source=source), env)
         assert json.loads((await talk.ask()).body) > 2_400_000
 
 
 async def test_fences_that_are_missing_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with Zygote.running() as zygote:
+    async with ZygoteProcess.running() as zygote:
         with caplog.at_level("WARNING", logger="outdial"):
             for _ in range(2):
-                zygote.heard(frames.Ready(1.0, ["landlock: Function not implemented"]))
+                zygote.heard(frames.ReadyFrame(1.0, ["landlock: Function not implemented"]))
     assert [record.getMessage() for record in caplog.records] == ["host.fences_missing"]

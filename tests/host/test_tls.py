@@ -20,8 +20,8 @@ from cryptography.x509.oid import NameOID
 
 from outdial.host.gateway.tls import TlsCertificate, certificate_of, open_listener, plain_http_answer
 from outdial.host.wire.errors import BadConfig
-from outdial.host.wire.responses import Refusal
-from outdial.http import Answer, Head, url_of
+from outdial.host.wire.responses import ErrorResponse
+from outdial.http import HttpResponse, RequestHead, url_of
 from outdial.http.errors import CannotListen
 
 
@@ -123,11 +123,11 @@ def test_a_listener_tells_its_address_and_takes_it_alone() -> None:
             open_listener("127.0.0.1", port)
 
 
-def asked(method: str, protocol: str | None, *, host: str = "api.example.com", query: str = "") -> Head:
+def asked(method: str, protocol: str | None, *, host: str = "api.example.com", query: str = "") -> RequestHead:
     headers = [(b"host", host.encode())]
     if protocol is not None:
         headers.append((b"x-forwarded-proto", protocol.encode()))
-    return Head(method, "/functions/v1/hello", query, headers)
+    return RequestHead(method, "/functions/v1/hello", query, headers)
 
 
 @pytest.mark.parametrize("protocol", ["https", "HTTPS", "https, http", None])
@@ -137,17 +137,17 @@ def test_what_came_over_https_passes(protocol: str | None) -> None:
 
 def test_a_page_over_plain_http_is_sent_to_https() -> None:
     answer = plain_http_answer(asked("GET", "http", query="a=1"))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, HttpResponse)
     assert (answer.status, answer.headers) == (308, b"location: https://api.example.com/functions/v1/hello?a=1\r\n")
 
 
 def test_a_call_over_plain_http_is_refused_with_the_reason() -> None:
     refusal = plain_http_answer(asked("POST", "http"))
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, ErrorResponse)
     assert (refusal.status, refusal.code) == (403, "HTTPS_REQUIRED")
     assert "plain HTTP" in refusal.message
 
 
 @pytest.mark.parametrize("host", ["", "a b", "example.com/..", "user@example.com", "example.com\\"])
 def test_nobody_is_sent_to_an_address_that_is_none(host: str) -> None:
-    assert isinstance(plain_http_answer(asked("GET", "http", host=host)), Refusal)
+    assert isinstance(plain_http_answer(asked("GET", "http", host=host)), ErrorResponse)

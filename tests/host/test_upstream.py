@@ -7,8 +7,8 @@ import pytest
 
 from outdial.host.gateway import upstream as upstream_module
 from outdial.host.gateway.upstream import MOST_BYTES, SETTING, AuthUpstream
-from outdial.host.wire.responses import of_the_server
-from outdial.http import Answer, Head, listen, serving
+from outdial.host.wire.responses import server_error
+from outdial.http import HttpResponse, RequestHead, listen, serving
 from outdial.settings import SettingError
 from tests.support.gateway import Stand, make_stand
 
@@ -17,16 +17,16 @@ class Behind:
     """Answers with what it was asked."""
 
     def __init__(self) -> None:
-        self.heads: list[Head] = []
+        self.heads: list[RequestHead] = []
         self.bodies: list[bytes] = []
 
-    def admit(self, head: Head) -> int | Answer:
+    def admit(self, head: RequestHead) -> int | HttpResponse:
         return MOST_BYTES
 
-    async def respond(self, head: Head, body: bytes) -> Answer:
+    async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         self.heads.append(head)
         self.bodies.append(body)
-        return Answer(403, b"x-sb-error-code: bad_jwt\r\naccess-control-allow-origin: *\r\n", b"{}")
+        return HttpResponse(403, b"x-sb-error-code: bad_jwt\r\naccess-control-allow-origin: *\r\n", b"{}")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def behind() -> AsyncIterator[tuple[Behind, str]]:
 
 async def ask(stand: Stand, method: str, path: str, **options: object) -> tuple[int, dict[str, str], bytes]:
     listener = listen("127.0.0.1", 0)
-    async with serving(stand.gateway, listener, errors=of_the_server), aiohttp.ClientSession() as session:
+    async with serving(stand.gateway, listener, errors=server_error), aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}{path}"
         async with session.request(method, url, **options) as response:  # type: ignore[arg-type]
             headers = {name.lower(): value for name, value in response.headers.items()}

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from outdial.host.pool.stats import Excess, Vitals
+from outdial.host.pool.stats import LimitBreach, ProcessMonitor
 from outdial.host.wire.config import FunctionConfig
 
 LIMITS = FunctionConfig(cpu_ms=2_000, memory_mb=100)
@@ -20,16 +20,16 @@ class Process:
 
 def test_memory_beyond_the_limit_is_told_with_limit_and_use() -> None:
     process = Process(memory=80.0)
-    vitals = Vitals(process, LIMITS)
+    vitals = ProcessMonitor(process, LIMITS)
 
     assert vitals.memory() is None
     assert not vitals.heavy
     process.memory = 130.2
-    assert vitals.memory() == Excess("memory", 100, 131)
+    assert vitals.memory() == LimitBreach("memory", 100, 131)
 
 
 def test_a_worker_is_heavy_when_the_limit_is_near() -> None:
-    vitals = Vitals(Process(memory=81.0), LIMITS)
+    vitals = ProcessMonitor(Process(memory=81.0), LIMITS)
 
     assert vitals.memory() is None
     assert vitals.heavy
@@ -37,7 +37,7 @@ def test_a_worker_is_heavy_when_the_limit_is_near() -> None:
 
 def test_a_silent_busy_worker_is_stuck_when_it_computes_and_exceeds_when_it_goes_on() -> None:
     process = Process()
-    vitals = Vitals(process, LIMITS)
+    vitals = ProcessMonitor(process, LIMITS)
     assert vitals.cpu(0.0, 1, busy=True) is None
 
     process.cpu += 300
@@ -46,12 +46,12 @@ def test_a_silent_busy_worker_is_stuck_when_it_computes_and_exceeds_when_it_goes
     process.cpu += 1_600
     assert vitals.cpu(2.0, 1, busy=True) is None
     process.cpu += 150
-    assert vitals.cpu(2.1, 1, busy=True) == Excess("cpu", 2_000, 2_050)
+    assert vitals.cpu(2.1, 1, busy=True) == LimitBreach("cpu", 2_000, 2_050)
 
 
 def test_a_sign_of_life_begins_the_account_anew() -> None:
     process = Process()
-    vitals = Vitals(process, LIMITS)
+    vitals = ProcessMonitor(process, LIMITS)
     vitals.cpu(0.0, 1, busy=True)
     process.cpu += 1_900
     vitals.cpu(1.9, 1, busy=True)
@@ -65,7 +65,7 @@ def test_a_sign_of_life_begins_the_account_anew() -> None:
 
 def test_a_worker_that_waits_for_others_is_silent_and_not_stuck() -> None:
     process = Process()
-    vitals = Vitals(process, LIMITS)
+    vitals = ProcessMonitor(process, LIMITS)
     vitals.cpu(0.0, 1, busy=True)
 
     process.cpu += 20
@@ -75,7 +75,7 @@ def test_a_worker_that_waits_for_others_is_silent_and_not_stuck() -> None:
 
 def test_what_an_idle_worker_uses_now_and_then_does_not_add_up() -> None:
     process = Process()
-    vitals = Vitals(process, LIMITS)
+    vitals = ProcessMonitor(process, LIMITS)
     for second in range(100):
         process.cpu += 100
         assert vitals.cpu(float(second), 1, busy=False) is None
@@ -83,7 +83,7 @@ def test_what_an_idle_worker_uses_now_and_then_does_not_add_up() -> None:
 
 def test_work_in_the_background_that_spins_meets_the_limit_too() -> None:
     process = Process()
-    vitals = Vitals(process, LIMITS)
+    vitals = ProcessMonitor(process, LIMITS)
     vitals.cpu(0.0, 1, busy=False)
 
     found = None
@@ -91,4 +91,4 @@ def test_work_in_the_background_that_spins_meets_the_limit_too() -> None:
         process.cpu += 900
         found = vitals.cpu(second, 1, busy=False)
 
-    assert found == Excess("cpu", 2_000, 2_700)
+    assert found == LimitBreach("cpu", 2_000, 2_700)

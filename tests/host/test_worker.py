@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from outdial.host.pool.spawning import Zygote
+from outdial.host.pool.spawning import ZygoteProcess
 from outdial.host.wire import frames
 from tests.support.hosting import KEYS, Talk, make_bundle
 
@@ -70,14 +70,14 @@ WORDY = (
 
 
 async def worker(
-    zygote: Zygote, directory: Path, source: str, env: dict[str, str] | None = None, **config: Any
+    zygote: ZygoteProcess, directory: Path, source: str, env: dict[str, str] | None = None, **config: Any
 ) -> Talk:
     talk = await Talk.begin(zygote, make_bundle(directory, source=source), env, **config)
     await talk.ready()
     return talk
 
 
-async def test_a_request_is_answered(zygote: Zygote, tmp_path: Path) -> None:
+async def test_a_request_is_answered(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await worker(zygote, tmp_path, ECHO)
     reply = await talk.ask("/hello/caf%C3%A9", b"?")
     assert reply.status == 200
@@ -87,14 +87,14 @@ async def test_a_request_is_answered(zygote: Zygote, tmp_path: Path) -> None:
     talk.process.kill()
 
 
-async def test_bodies_of_many_megabytes_go_both_ways(zygote: Zygote, tmp_path: Path) -> None:
+async def test_bodies_of_many_megabytes_go_both_ways(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await worker(zygote, tmp_path, ECHO)
     body = os.urandom(10 << 20)
     assert (await talk.ask(body=body)).body == body
     talk.process.kill()
 
 
-async def test_an_answer_that_cannot_be_sent_is_an_error_of_the_function(zygote: Zygote, tmp_path: Path) -> None:
+async def test_an_answer_that_cannot_be_sent_is_an_error_of_the_function(zygote: ZygoteProcess, tmp_path: Path) -> None:
     source = (
         HEAD
         + """
@@ -109,18 +109,18 @@ async def test_an_answer_that_cannot_be_sent_is_an_error_of_the_function(zygote:
     talk.process.kill()
 
 
-async def test_a_hundred_requests_are_answered_at_once(zygote: Zygote, tmp_path: Path) -> None:
+async def test_a_hundred_requests_are_answered_at_once(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await worker(zygote, tmp_path, MEETING)
     numbers = [talk.send() for _ in range(100)]
     assert {(await talk.outcome(number)).body for number in numbers} == {b"100"}
     talk.process.kill()
 
 
-async def test_what_it_says_comes_with_its_request_before_the_answer(zygote: Zygote, tmp_path: Path) -> None:
+async def test_what_it_says_comes_with_its_request_before_the_answer(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await worker(zygote, tmp_path, WORDY, {**KEYS, "OWN_SECRET": "hunter2hunter2"})
     reply = await talk.ask()
     before = [
-        line for said in talk.said[: talk.said.index(reply)] if isinstance(said, frames.Lines) for line in said.lines
+        line for said in talk.said[: talk.said.index(reply)] if isinstance(said, frames.LogFrame) for line in said.lines
     ]
     spoken = {line.text: (line.level, line.request_id) for line in before if not line.text.startswith(("raw", "{"))}
     assert spoken == {
@@ -137,7 +137,7 @@ async def test_what_it_says_comes_with_its_request_before_the_answer(zygote: Zyg
     talk.process.kill()
 
 
-async def test_retired_it_finishes_what_it_began(zygote: Zygote, tmp_path: Path) -> None:
+async def test_retired_it_finishes_what_it_began(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await worker(zygote, tmp_path, WORDY, {**KEYS, "OWN_SECRET": "hunter2hunter2"})
     number = talk.send()
     talk.retire()
@@ -147,7 +147,7 @@ async def test_retired_it_finishes_what_it_began(zygote: Zygote, tmp_path: Path)
     assert talk.texts[-2:] == ["later", "stopping"]
 
 
-async def test_retired_it_does_not_wait_longer_than_the_wall_clock(zygote: Zygote, tmp_path: Path) -> None:
+async def test_retired_it_does_not_wait_longer_than_the_wall_clock(zygote: ZygoteProcess, tmp_path: Path) -> None:
     source = (
         HEAD
         + """
@@ -165,7 +165,7 @@ async def test_retired_it_does_not_wait_longer_than_the_wall_clock(zygote: Zygot
 
 
 async def test_it_sees_its_own_environment_and_no_other(
-    zygote: Zygote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    zygote: ZygoteProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = (
         HEAD
@@ -187,7 +187,7 @@ async def test_it_sees_its_own_environment_and_no_other(
     talk.process.kill()
 
 
-async def test_it_is_a_session_and_a_name_of_its_own(zygote: Zygote, tmp_path: Path) -> None:
+async def test_it_is_a_session_and_a_name_of_its_own(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await worker(zygote, tmp_path, ECHO)
     pid = talk.process.pid
     assert os.getsid(pid) == pid
@@ -195,7 +195,7 @@ async def test_it_is_a_session_and_a_name_of_its_own(zygote: Zygote, tmp_path: P
     talk.process.kill()
 
 
-async def test_files_beside_it_are_read_and_imported(zygote: Zygote, tmp_path: Path) -> None:
+async def test_files_beside_it_are_read_and_imported(zygote: ZygoteProcess, tmp_path: Path) -> None:
     source = (
         HEAD
         + """
@@ -218,10 +218,10 @@ async def test_files_beside_it_are_read_and_imported(zygote: Zygote, tmp_path: P
     talk.process.kill()
 
 
-async def test_a_setting_that_is_missing_is_named_without_a_traceback(zygote: Zygote, tmp_path: Path) -> None:
+async def test_a_setting_that_is_missing_is_named_without_a_traceback(zygote: ZygoteProcess, tmp_path: Path) -> None:
     source = ECHO.replace('auth="none"', 'auth="secret"')
     talk = await Talk.begin(zygote, make_bundle(tmp_path, source=source), {})
-    failed = await talk.next(frames.Failed)
+    failed = await talk.next(frames.BootFailedFrame)
     assert failed.message.startswith("SUPABASE_SERVICE_ROLE_KEY is not set")
     assert failed.traceback == ""
     assert (await talk.ended()).status == 1
@@ -237,14 +237,16 @@ async def test_a_setting_that_is_missing_is_named_without_a_traceback(zygote: Zy
         (HEAD + ECHO + "    async def start(runtime): raise LookupError('no table')", "LookupError: no table"),
     ],
 )
-async def test_what_keeps_it_from_starting_is_told(zygote: Zygote, tmp_path: Path, source: str, message: str) -> None:
+async def test_what_keeps_it_from_starting_is_told(
+    zygote: ZygoteProcess, tmp_path: Path, source: str, message: str
+) -> None:
     talk = await Talk.begin(zygote, make_bundle(tmp_path, source=source))
-    failed = await talk.next(frames.Failed)
+    failed = await talk.next(frames.BootFailedFrame)
     assert message in failed.message
     assert (await talk.ended()).status == 1
 
 
-async def test_whatever_a_handler_raises_is_an_answer(zygote: Zygote, tmp_path: Path) -> None:
+async def test_whatever_a_handler_raises_is_an_answer(zygote: ZygoteProcess, tmp_path: Path) -> None:
     source = (
         HEAD
         + """
@@ -265,7 +267,7 @@ async def test_whatever_a_handler_raises_is_an_answer(zygote: Zygote, tmp_path: 
     talk.process.kill()
 
 
-async def test_endless_recursion_is_an_error_and_no_crash(zygote: Zygote, tmp_path: Path) -> None:
+async def test_endless_recursion_is_an_error_and_no_crash(zygote: ZygoteProcess, tmp_path: Path) -> None:
     source = (
         HEAD
         + """
@@ -289,7 +291,7 @@ async def test_endless_recursion_is_an_error_and_no_crash(zygote: Zygote, tmp_pa
 
 
 async def test_threads_and_names_cost_the_function_no_memory_that_it_does_not_touch(
-    zygote: Zygote, tmp_path: Path
+    zygote: ZygoteProcess, tmp_path: Path
 ) -> None:
     source = (
         HEAD

@@ -14,10 +14,10 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.functions.log import Redactor
-from outdial.host.wire.frames import Line, Lines
+from outdial.host.wire.frames import LogFrame, LogLine
 from outdial.host.worker import capture as capture_module
-from outdial.host.worker.capture import LONGEST_LINE, MOST_CHARACTERS, MOST_LINES, Journal, current_request
-from outdial.host.worker.streams import Logged, Printed, capture
+from outdial.host.worker.capture import LONGEST_LINE, MOST_CHARACTERS, MOST_LINES, WorkerLog, current_request
+from outdial.host.worker.streams import CapturedStream, CapturingHandler, redirect_output
 from outdial.log import log
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -27,11 +27,11 @@ class Gateway:
     """Takes batches, unless it is told to be slow."""
 
     def __init__(self) -> None:
-        self.batches: list[Lines] = []
+        self.batches: list[LogFrame] = []
         self.is_slow = False
         self.news = asyncio.Event()
 
-    def take(self, batch: Lines) -> bool:
+    def take(self, batch: LogFrame) -> bool:
         """Take a batch, or refuse it."""
         if self.is_slow:
             return False
@@ -40,7 +40,7 @@ class Gateway:
         return True
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[LogLine]:
         """All lines so far."""
         return [line for batch in self.batches for line in batch.lines]
 
@@ -68,18 +68,18 @@ async def gateway() -> Gateway:
 
 
 @pytest.fixture
-async def journal(gateway: Gateway) -> Journal:
-    return Journal(gateway.take, VirtualClock(NOW), Redactor({"API_KEY": "hunter2hunter2"}))
+async def journal(gateway: Gateway) -> WorkerLog:
+    return WorkerLog(gateway.take, VirtualClock(NOW), Redactor({"API_KEY": "hunter2hunter2"}))
 
 
 @contextmanager
-def captured(journal: Journal) -> Iterator[None]:
+def captured(journal: WorkerLog) -> Iterator[None]:
     """Lead the standard streams and logging into the journal, and put them back afterwards."""
     names = ("stdout", "stderr", "__stdout__", "__stderr__")
     before = {name: getattr(sys, name) for name in names}
     loggers = [logging.getLogger(), logging.getLogger("outdial")]
     kept = [(each, each.handlers[:], each.level, each.propagate) for each in loggers]
-    capture(journal)
+    redirect_output(journal)
     try:
         yield
     finally:
@@ -90,12 +90,12 @@ def captured(journal: Journal) -> Iterator[None]:
             each.setLevel(level)
 
 
-async def test_the_first_lines_are_out_at_once(gateway: Gateway, journal: Journal) -> None:
+async def test_the_first_lines_are_out_at_once(gateway: Gateway, journal: WorkerLog) -> None:
     journal.add("info", "about to spin")
-    assert gateway.batches == [Lines([Line(int(NOW.timestamp() * 1000), "info", "", "about to spin")], 0)]
+    assert gateway.batches == [LogFrame([LogLine(int(NOW.timestamp() * 1000), "info", "", "about to spin")], 0)]
 
 
-async def test_many_lines_go_in_batches(gateway: Gateway, journal: Journal) -> None:
+async def test_many_lines_go_in_batches(gateway: Gateway, journal: WorkerLog) -> None:
     for number in range(500):
         journal.add("info", str(number))
     await gateway.until(lambda: len(gateway.lines) == 500)
@@ -103,7 +103,7 @@ async def test_many_lines_go_in_batches(gateway: Gateway, journal: Journal) -> N
     assert len(gateway.batches) <= 10
 
 
-async def test_a_line_names_its_request(gateway: Gateway, journal: Journal) -> None:
+async def test_a_line_names_its_request(gateway: Gateway, journal: WorkerLog) -> None:
     async def work(request_id: str) -> None:
         current_request.set(request_id)
         await asyncio.sleep(0)
@@ -115,14 +115,14 @@ async def test_a_line_names_its_request(gateway: Gateway, journal: Journal) -> N
     assert all(line.text.endswith(line.request_id) for line in gateway.lines)
 
 
-async def test_more_lines_than_a_second_may_have_are_counted(gateway: Gateway, journal: Journal) -> None:
+async def test_more_lines_than_a_second_may_have_are_counted(gateway: Gateway, journal: WorkerLog) -> None:
     for number in range(3 * MOST_LINES):
         journal.add("info", str(number))
     await gateway.until(lambda: len(gateway.lines) + gateway.dropped == 3 * MOST_LINES)
     assert gateway.texts == list(map(str, range(MOST_LINES)))
 
 
-async def test_more_characters_than_a_second_may_have_are_counted(gateway: Gateway, journal: Journal) -> None:
+async def test_more_characters_than_a_second_may_have_are_counted(gateway: Gateway, journal: WorkerLog) -> None:
     for _ in range(300):
         journal.add("info", "x" * LONGEST_LINE)
     await gateway.until(lambda: len(gateway.lines) + gateway.dropped == 300)
@@ -130,7 +130,7 @@ async def test_more_characters_than_a_second_may_have_are_counted(gateway: Gatew
 
 
 async def test_the_next_second_has_room_again(
-    gateway: Gateway, journal: Journal, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, journal: WorkerLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capture_module, "_WINDOW_S", 0.0)
     for number in range(MOST_LINES):
@@ -139,7 +139,7 @@ async def test_the_next_second_has_room_again(
 
 
 async def test_lines_wait_while_the_gateway_is_slow_and_are_bounded(
-    gateway: Gateway, journal: Journal, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, journal: WorkerLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capture_module, "_WINDOW_S", 0.0)
     gateway.is_slow = True
@@ -150,7 +150,7 @@ async def test_lines_wait_while_the_gateway_is_slow_and_are_bounded(
     assert gateway.texts == list(map(str, range(MOST_LINES)))
 
 
-async def test_a_long_line_is_cut(gateway: Gateway, journal: Journal) -> None:
+async def test_a_long_line_is_cut(gateway: Gateway, journal: WorkerLog) -> None:
     journal.add("info", "begin " + "x" * 50_000 + " end")
     (text,) = gateway.texts
     assert LONGEST_LINE - 100 < len(text) <= LONGEST_LINE
@@ -159,12 +159,12 @@ async def test_a_long_line_is_cut(gateway: Gateway, journal: Journal) -> None:
     assert " characters cut " in text
 
 
-async def test_secrets_and_phone_numbers_are_not_in_it(gateway: Gateway, journal: Journal) -> None:
+async def test_secrets_and_phone_numbers_are_not_in_it(gateway: Gateway, journal: WorkerLog) -> None:
     journal.add("info", "hunter2hunter2 called +14155550100")
     assert gateway.texts == ["[secret] called +14***00"]
 
 
-async def test_what_is_printed_becomes_lines(gateway: Gateway, journal: Journal) -> None:
+async def test_what_is_printed_becomes_lines(gateway: Gateway, journal: WorkerLog) -> None:
     with captured(journal):
         print("one", "two")  # noqa: T201
         print("three\nfour", file=sys.stderr)  # noqa: T201
@@ -183,7 +183,7 @@ async def test_what_is_printed_becomes_lines(gateway: Gateway, journal: Journal)
     ]
 
 
-async def test_what_is_logged_keeps_its_level(gateway: Gateway, journal: Journal) -> None:
+async def test_what_is_logged_keeps_its_level(gateway: Gateway, journal: WorkerLog) -> None:
     with captured(journal):
         log("call.placed", level="warning", call="c1")
         logging.getLogger("library").error("it %s", "broke")
@@ -194,16 +194,16 @@ async def test_what_is_logged_keeps_its_level(gateway: Gateway, journal: Journal
     assert gateway.texts[1] == "library: it broke"
 
 
-async def test_a_record_that_cannot_be_written_is_told_of(gateway: Gateway, journal: Journal) -> None:
+async def test_a_record_that_cannot_be_written_is_told_of(gateway: Gateway, journal: WorkerLog) -> None:
     logger = logging.getLogger("library.of.its.own")
     logger.propagate = False
-    logger.addHandler(Logged(journal, logging.Formatter()))
+    logger.addHandler(CapturingHandler(journal, logging.Formatter()))
     logger.warning("%d", "no number")
     assert "could not be written" in gateway.texts[0]
 
 
-async def test_printing_without_end_of_line_does_not_pile_up(gateway: Gateway, journal: Journal) -> None:
-    stream = Printed(journal, "info", 1)
+async def test_printing_without_end_of_line_does_not_pile_up(gateway: Gateway, journal: WorkerLog) -> None:
+    stream = CapturedStream(journal, "info", 1)
     for _ in range(1000):
         stream.write("x" * 10_000)
     stream.write("\n")
@@ -212,15 +212,15 @@ async def test_printing_without_end_of_line_does_not_pile_up(gateway: Gateway, j
     assert len(text) <= LONGEST_LINE
 
 
-async def test_lines_for_which_there_is_no_room_are_not_even_made(gateway: Gateway, journal: Journal) -> None:
-    stream = Printed(journal, "info", 1)
+async def test_lines_for_which_there_is_no_room_are_not_even_made(gateway: Gateway, journal: WorkerLog) -> None:
+    stream = CapturedStream(journal, "info", 1)
     stream.write("line\n" * 1_000_000)
     journal.flush()
     assert len(gateway.lines) == MOST_LINES
     assert gateway.dropped == 1_000_000 - MOST_LINES
 
 
-async def test_threads_may_print(gateway: Gateway, journal: Journal) -> None:
+async def test_threads_may_print(gateway: Gateway, journal: WorkerLog) -> None:
     def work() -> None:
         for number in range(100):
             journal.add("info", str(number))
@@ -233,8 +233,8 @@ async def test_threads_may_print(gateway: Gateway, journal: Journal) -> None:
     await gateway.until(lambda: len(gateway.lines) == 400)
 
 
-async def test_a_stream_is_what_libraries_expect(journal: Journal) -> None:
-    stream: Any = Printed(journal, "info", 1)
+async def test_a_stream_is_what_libraries_expect(journal: WorkerLog) -> None:
+    stream: Any = CapturedStream(journal, "info", 1)
     assert (stream.writable(), stream.readable(), stream.isatty(), stream.encoding) == (True, False, False, "utf-8")
     assert isinstance(stream, io.TextIOBase)
     assert stream.fileno() == 1

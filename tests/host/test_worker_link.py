@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from outdial.host.pool.handle import Worker
-from outdial.host.pool.spawning import Ended, WorkerOrder
+from outdial.host.pool.handle import WorkerHandle
+from outdial.host.pool.spawning import ProcessExit, WorkerSpec
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import ZygoteLost
-from outdial.host.wire.frames import Exceeded, Lines
+from outdial.host.wire.frames import LimitFrame, LogFrame
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.outcomes import Answered, Crashed, OverLimit, TimedOut
+from outdial.host.wire.outcomes import InvocationCompleted, InvocationTimedOut, LimitExceeded, WorkerCrashed
 from tests.support.hosting import Kept
 from tests.support.workers import HandClock, Shops, Workman, Workshop, keep, until
 
@@ -27,7 +27,7 @@ class Owner:
     def freed(self) -> None:
         self.room += 1
 
-    def changed(self, worker: Worker) -> None:
+    def changed(self, worker: WorkerHandle) -> None:
         self.states.append(worker.state)
         if worker.state == "ended":
             self.over.set()
@@ -38,8 +38,8 @@ class Bench:
 
     def __init__(self, shop: Workshop, config: FunctionConfig = CONFIG) -> None:
         self.shop, self.clock, self.kept, self.owner = shop, HandClock(), Kept(), Owner()
-        order = WorkerOrder("hello", "execution", Bundle("hello", 3, Path("code"), "index.py"), {}, config)
-        self.worker = Worker(order, shop, self.kept, self.owner, self.clock)
+        order = WorkerSpec("hello", "execution", Bundle("hello", 3, Path("code"), "index.py"), {}, config)
+        self.worker = WorkerHandle(order, shop, self.kept, self.owner, self.clock)
 
     async def boot(self) -> Workman:
         await self.worker.boot()
@@ -76,7 +76,7 @@ async def test_a_request_reaches_the_worker_as_it_is_and_its_answer_comes_back(s
         [(b"accept", b"*/*")],
         b"body",
     )
-    assert await future == Answered(201, b"", b"done", 7, "execution", True)
+    assert await future == InvocationCompleted(201, b"", b"done", 7, "execution", True)
     assert (bench.worker.busy, bench.worker.served, bench.owner.room) == (0, 1, 1)
 
 
@@ -90,7 +90,7 @@ async def test_answers_find_their_requests_in_any_order(shops: Shops) -> None:
         workman.answer(one)
 
     outcomes = await asyncio.gather(*futures)
-    assert [outcome.body for outcome in outcomes if isinstance(outcome, Answered)] == [
+    assert [outcome.body for outcome in outcomes if isinstance(outcome, InvocationCompleted)] == [
         f"/hello/{n}".encode() for n in range(50)
     ]
 
@@ -106,7 +106,7 @@ async def test_a_boot_that_fails_has_the_functions_traceback(shops: Shops) -> No
 
 
 async def test_a_process_that_ends_while_it_starts_has_not_booted(shops: Shops) -> None:
-    bench = Bench(shops(on_start=lambda workman: workman.end(Ended(3, 0, 0.1))))
+    bench = Bench(shops(on_start=lambda workman: workman.end(ProcessExit(3, 0, 0.1))))
     await bench.boot()
 
     assert bench.worker.failure == "it ended before it was ready: the process ended with status 3"
@@ -151,7 +151,7 @@ async def test_a_worker_that_is_heard_before_its_process_is_known_is_ready_all_t
     bench = Bench(shops(on_start=Workman.be_ready_at_once))
     await bench.boot()
 
-    assert isinstance(await bench.worker.invoke(request()), Answered)
+    assert isinstance(await bench.worker.invoke(request()), InvocationCompleted)
 
 
 async def test_a_crash_answers_each_request_under_way_with_what_happened(shops: Shops) -> None:
@@ -160,9 +160,9 @@ async def test_a_crash_answers_each_request_under_way_with_what_happened(shops: 
     futures = [bench.worker.invoke(request()) for _ in range(3)]
     await workman.requests.get()
 
-    workman.end(Ended(0, 11, 0.5))
+    workman.end(ProcessExit(0, 11, 0.5))
 
-    assert await asyncio.gather(*futures) == [Crashed("the process was ended by SIGSEGV", "execution")] * 3
+    assert await asyncio.gather(*futures) == [WorkerCrashed("the process was ended by SIGSEGV", "execution")] * 3
     await bench.owner.over.wait()
     assert bench.worker.crashed
     assert bench.kept.events[-1] == (
@@ -179,9 +179,9 @@ async def test_what_was_answered_before_a_crash_is_not_lost(shops: Shops) -> Non
     futures = [bench.worker.invoke(request()) for _ in range(2)]
 
     workman.answer(await workman.requests.get())
-    workman.end(Ended(1, 0, 0.1))
+    workman.end(ProcessExit(1, 0, 0.1))
 
-    assert [type(outcome) for outcome in await asyncio.gather(*futures)] == [Answered, Crashed]
+    assert [type(outcome) for outcome in await asyncio.gather(*futures)] == [InvocationCompleted, WorkerCrashed]
 
 
 async def test_a_request_without_an_answer_times_out_and_the_worker_ends_after_the_others(shops: Shops) -> None:
@@ -195,12 +195,12 @@ async def test_a_request_without_an_answer_times_out_and_the_worker_ends_after_t
 
     bench.after(0.2)
 
-    assert await hangs == TimedOut(300, "execution")
+    assert await hangs == InvocationTimedOut(300, "execution")
     assert bench.worker.state == "retiring"
     await workman.retired.wait()
     await workman.requests.get()
     workman.answer(await workman.requests.get())
-    assert isinstance(await later, Answered)
+    assert isinstance(await later, InvocationCompleted)
     bench.after(0.1)
     assert workman.is_over
     await bench.owner.over.wait()
@@ -218,8 +218,8 @@ async def test_an_answer_that_comes_too_late_is_passed_over(shops: Shops) -> Non
     for _ in (hangs, other):
         workman.answer(await workman.requests.get())
 
-    assert isinstance(hangs.result(), TimedOut)
-    assert isinstance(await other, Answered)
+    assert isinstance(hangs.result(), InvocationTimedOut)
+    assert isinstance(await other, InvocationCompleted)
 
 
 async def test_a_spinning_worker_is_killed_and_says_limit_and_use(shops: Shops) -> None:
@@ -235,7 +235,7 @@ async def test_a_spinning_worker_is_killed_and_says_limit_and_use(shops: Shops) 
     workman.cpu = 2_050
     bench.after(0.6)
 
-    assert await asyncio.gather(*futures) == [OverLimit("cpu", 2_000, 2_050, "execution")] * 2
+    assert await asyncio.gather(*futures) == [LimitExceeded("cpu", 2_000, 2_050, "execution")] * 2
     await bench.owner.over.wait()
     assert bench.kept.events[-1][2]["reason"] == "it used 2050 ms of CPU time, and the limit is 2000"
 
@@ -248,13 +248,13 @@ async def test_a_worker_that_computes_much_and_shows_signs_of_life_goes_on(shops
     for _ in range(5):
         workman.cpu += 1_900
         bench.kept.kept_lines.clear()
-        workman.tell(Lines([], 0))
+        workman.tell(LogFrame([], 0))
         workman.say("heard after it")
         await until(lambda: bool(bench.kept.kept_lines))
         bench.after(1.9)
 
     workman.answer(received)
-    assert isinstance(await future, Answered)
+    assert isinstance(await future, InvocationCompleted)
 
 
 async def test_memory_beyond_the_limit_kills_the_worker(shops: Shops) -> None:
@@ -265,7 +265,7 @@ async def test_memory_beyond_the_limit_kills_the_worker(shops: Shops) -> None:
     workman.memory = 120
     bench.after(0.1)
 
-    assert await future == OverLimit("memory", 100, 120, "execution")
+    assert await future == LimitExceeded("memory", 100, 120, "execution")
     assert workman.is_over
 
 
@@ -284,12 +284,12 @@ async def test_a_request_that_the_worker_ended_itself_names_its_limit(shops: Sho
     workman = await bench.boot()
     futures = [bench.worker.invoke(request()) for _ in range(2)]
 
-    workman.tell(Exceeded((await workman.requests.get()).number, "cpu", 2_000, 2_010))
-    assert await futures[0] == OverLimit("cpu", 2_000, 2_010, "execution")
+    workman.tell(LimitFrame((await workman.requests.get()).number, "cpu", 2_000, 2_010))
+    assert await futures[0] == LimitExceeded("cpu", 2_000, 2_010, "execution")
     assert bench.owner.states == ["ready"]
 
-    workman.tell(Exceeded((await workman.requests.get()).number, "memory", 100, 99))
-    assert await futures[1] == OverLimit("memory", 100, 99, "execution")
+    workman.tell(LimitFrame((await workman.requests.get()).number, "memory", 100, 99))
+    assert await futures[1] == LimitExceeded("memory", 100, 99, "execution")
     assert bench.owner.states == ["ready", "retiring"]
 
 
@@ -342,7 +342,7 @@ async def test_a_retired_worker_finishes_what_it_has_and_is_killed_when_its_grac
     assert not future.done()
     bench.after(0.2)
 
-    assert await future == Crashed("idle, and it was not done in time", "execution")
+    assert await future == WorkerCrashed("idle, and it was not done in time", "execution")
 
 
 async def test_what_a_function_says_goes_to_the_log_and_each_life_has_its_events(shops: Shops) -> None:
@@ -374,5 +374,5 @@ async def test_a_caller_that_gave_up_does_no_harm(shops: Shops) -> None:
     for _ in range(2):
         workman.answer(await workman.requests.get())
 
-    assert isinstance(await other, Answered)
+    assert isinstance(await other, InvocationCompleted)
     assert bench.worker.busy == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from outdial.host.worker.metering import Meter, Metered
+from outdial.host.worker.metering import CpuMeter, MeteredCoroutine
 
 MS = 1_000_000
 
@@ -18,8 +18,8 @@ def burn(ms: float) -> None:
         pass
 
 
-def metered(coroutine: Coroutine[Any, Any, Any], limit_ms: int = 10_000) -> Metered[Any]:
-    return Metered(coroutine, limit_ms * MS, Meter())
+def metered(coroutine: Coroutine[Any, Any, Any], limit_ms: int = 10_000) -> MeteredCoroutine[Any]:
+    return MeteredCoroutine(coroutine, limit_ms * MS, CpuMeter())
 
 
 async def test_the_result_and_exceptions_come_through() -> None:
@@ -121,5 +121,5 @@ async def test_a_request_cancelled_for_another_reason_has_not_exceeded() -> None
     assert not run.exceeded
 
 
-async def until_done(run: Metered[Any]) -> Any:
+async def until_done(run: MeteredCoroutine[Any]) -> Any:
     return await run

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from outdial.host.pool.spawning import Ended, Zygote
+from outdial.host.pool.spawning import ProcessExit, ZygoteProcess
 from outdial.host.wire import frames
-from outdial.host.wire.frames import Exceeded, Reply
+from outdial.host.wire.frames import LimitFrame, ResponseFrame
 from outdial.host.worker.capture import MOST_CHARACTERS
 from tests.support.hosting import KEYS, MISBEHAVING, Talk, misbehaving
 
@@ -30,7 +30,7 @@ def uid(request: pytest.FixtureRequest) -> int | None:
     return value
 
 
-async def worker(zygote: Zygote, slug: str, uid: int | None, **config: Any) -> Talk:
+async def worker(zygote: ZygoteProcess, slug: str, uid: int | None, **config: Any) -> Talk:
     talk = await Talk.begin(zygote, misbehaving(slug), {**KEYS, "OWN_SECRET": "own secret"}, uid=uid, **config)
     await talk.ready()
     return talk
@@ -38,7 +38,7 @@ async def worker(zygote: Zygote, slug: str, uid: int | None, **config: Any) -> T
 
 async def answer(talk: Talk, path: str, body: object = None) -> Any:
     reply = await talk.ask(path, json.dumps(body).encode())
-    assert isinstance(reply, Reply), (reply, talk.texts)
+    assert isinstance(reply, ResponseFrame), (reply, talk.texts)
     return json.loads(reply.body)
 
 
@@ -46,10 +46,10 @@ async def is_well(talk: Talk, slug: str) -> bool:
     return bool(await answer(talk, f"/{slug}/well") == {"ok": True})
 
 
-async def test_spinning_in_steps_ends_the_request_alone(zygote: Zygote, uid: int | None) -> None:
+async def test_spinning_in_steps_ends_the_request_alone(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "spins", uid, cpu_ms=100)
     exceeded = await talk.ask("/spins/in-steps")
-    assert isinstance(exceeded, Exceeded)
+    assert isinstance(exceeded, LimitFrame)
     assert (exceeded.resource, exceeded.limit) == ("cpu", 100)
     assert exceeded.used >= 100
     assert await is_well(talk, "spins")
@@ -57,7 +57,7 @@ async def test_spinning_in_steps_ends_the_request_alone(zygote: Zygote, uid: int
 
 
 @pytest.mark.parametrize("mode", ["", "/printing"])
-async def test_spinning_in_one_step_is_seen_from_outside(zygote: Zygote, uid: int | None, mode: str) -> None:
+async def test_spinning_in_one_step_is_seen_from_outside(zygote: ZygoteProcess, uid: int | None, mode: str) -> None:
     talk = await worker(zygote, "spins", uid)
     talk.send(f"/spins{mode}")
     said = await talk.line("about to spin")
@@ -72,10 +72,10 @@ async def test_spinning_in_one_step_is_seen_from_outside(zygote: Zygote, uid: in
 
 
 @pytest.mark.parametrize("mode", ["", "/at-once"])
-async def test_eating_memory_ends_the_request_with_the_limit(zygote: Zygote, uid: int | None, mode: str) -> None:
+async def test_eating_memory_ends_the_request_with_the_limit(zygote: ZygoteProcess, uid: int | None, mode: str) -> None:
     talk = await worker(zygote, "eats-memory", uid, memory_mb=64)
     exceeded = await talk.ask(f"/eats-memory{mode}")
-    assert isinstance(exceeded, Exceeded)
+    assert isinstance(exceeded, LimitFrame)
     assert (exceeded.resource, exceeded.limit) == ("memory", 64)
     assert 48 <= exceeded.used <= 66 or mode
     assert "the limit is 64 MiB" in (await talk.line("no more memory")).text
@@ -85,16 +85,16 @@ async def test_eating_memory_ends_the_request_with_the_limit(zygote: Zygote, uid
     assert (await talk.ended()).status == 0
 
 
-async def test_a_worker_that_has_no_memory_left_to_read_a_request_ends(zygote: Zygote, uid: int | None) -> None:
+async def test_a_worker_that_has_no_memory_left_to_read_a_request_ends(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "eats-memory", uid, memory_mb=64)
-    assert isinstance(await talk.ask("/eats-memory/for-good"), Exceeded)
+    assert isinstance(await talk.ask("/eats-memory/for-good"), LimitFrame)
     ended = await talk.ask("/eats-memory/well", bytes(3 << 20))
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ProcessExit)
     assert (ended.status, ended.signal) == (1, 0)
     assert "not even to read a request" in talk.texts[-1]
 
 
-async def test_memory_that_no_limit_counts_is_seen_from_outside(zygote: Zygote, uid: int | None) -> None:
+async def test_memory_that_no_limit_counts_is_seen_from_outside(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "eats-memory", uid, memory_mb=64)
     assert talk.process.memory_mb() < 16
     await answer(talk, "/eats-memory/shared")
@@ -104,7 +104,7 @@ async def test_memory_that_no_limit_counts_is_seen_from_outside(zygote: Zygote, 
     assert talk.process.memory_mb() == 0
 
 
-async def test_forking_fails_and_threads_run(zygote: Zygote, uid: int | None) -> None:
+async def test_forking_fails_and_threads_run(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "forks", uid)
     outcomes = await answer(talk, "/forks")
     assert outcomes.pop("thread") == "ran"
@@ -114,7 +114,7 @@ async def test_forking_fails_and_threads_run(zygote: Zygote, uid: int | None) ->
 
 
 async def test_a_function_that_may_have_processes_starts_them_and_they_end_with_it(
-    zygote: Zygote, uid: int | None
+    zygote: ZygoteProcess, uid: int | None
 ) -> None:
     talk = await worker(zygote, "forks", uid, processes=4)
     outcomes = await answer(talk, "/forks")
@@ -123,9 +123,11 @@ async def test_a_function_that_may_have_processes_starts_them_and_they_end_with_
     assert (await talk.ended()).signal == signal.SIGKILL
 
 
-async def test_failing_at_import_comes_back_as_traceback_without_secrets(zygote: Zygote, uid: int | None) -> None:
+async def test_failing_at_import_comes_back_as_traceback_without_secrets(
+    zygote: ZygoteProcess, uid: int | None
+) -> None:
     talk = await Talk.begin(zygote, misbehaving("fails-at-import"), {**KEYS, "OWN_SECRET": "own secret"}, uid=uid)
-    failed = await talk.next(frames.Failed)
+    failed = await talk.next(frames.BootFailedFrame)
     assert "LookupError: no table for [secret]" in failed.message
     assert 'index.py", line' in failed.traceback
     assert "in prepare" in failed.traceback
@@ -142,24 +144,26 @@ async def test_failing_at_import_comes_back_as_traceback_without_secrets(zygote:
     ],
 )
 async def test_exiting_is_seen_and_its_last_words_heard(
-    zygote: Zygote, uid: int | None, mode: str, status: int, by: int, words: str
+    zygote: ZygoteProcess, uid: int | None, mode: str, status: int, by: int, words: str
 ) -> None:
     talk = await worker(zygote, "exits", uid)
     ended = await talk.ask(f"/exits{mode}")
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ProcessExit)
     assert (ended.status, ended.signal) == (status, by)
     assert "about to exit" in talk.texts
     assert words in talk.texts
 
 
-async def test_exiting_in_the_background_ends_the_worker_after_the_answer(zygote: Zygote, uid: int | None) -> None:
+async def test_exiting_in_the_background_ends_the_worker_after_the_answer(
+    zygote: ZygoteProcess, uid: int | None
+) -> None:
     talk = await worker(zygote, "exits", uid)
     assert (await talk.ask("/exits/later")).status == 200
     assert (await talk.ended()).status == 4
     assert "the function called sys.exit(4), so its worker ends" in talk.texts
 
 
-async def test_one_that_never_answers_holds_up_nobody(zygote: Zygote, uid: int | None) -> None:
+async def test_one_that_never_answers_holds_up_nobody(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "never-answers", uid)
     for _ in range(50):
         talk.send("/never-answers")
@@ -167,7 +171,7 @@ async def test_one_that_never_answers_holds_up_nobody(zygote: Zygote, uid: int |
     talk.process.kill()
 
 
-async def test_printing_a_gigabyte_costs_little_and_is_counted(zygote: Zygote, uid: int | None) -> None:
+async def test_printing_a_gigabyte_costs_little_and_is_counted(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "prints-a-gigabyte", uid)
     number = talk.send("/prints-a-gigabyte")
     assert await is_well(talk, "prints-a-gigabyte")
@@ -179,7 +183,7 @@ async def test_printing_a_gigabyte_costs_little_and_is_counted(zygote: Zygote, u
     assert sum(map(len, talk.texts)) < 4 * MOST_CHARACTERS
 
 
-async def test_printing_past_python_is_refused_when_nobody_can_keep_up(zygote: Zygote, uid: int | None) -> None:
+async def test_printing_past_python_is_refused_when_nobody_can_keep_up(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "prints-a-gigabyte", uid)
     number = talk.send("/prints-a-gigabyte/raw")
     assert await is_well(talk, "prints-a-gigabyte")
@@ -191,7 +195,7 @@ async def test_printing_past_python_is_refused_when_nobody_can_keep_up(zygote: Z
     assert " characters cut " in talk.texts[0]
 
 
-async def test_another_functions_secret_cannot_be_read(zygote: Zygote, uid: int | None, tmp_path: Path) -> None:
+async def test_another_functions_secret_cannot_be_read(zygote: ZygoteProcess, uid: int | None, tmp_path: Path) -> None:
     (tmp_path / "outdial-home-key").write_text("of the host")
     other = await Talk.begin(zygote, misbehaving("never-answers"), {**KEYS, "OTHER_SECRET": "hunter2"}, uid=uid)
     await other.ready()
@@ -213,7 +217,7 @@ async def test_another_functions_secret_cannot_be_read(zygote: Zygote, uid: int 
         each.process.kill()
 
 
-async def test_other_processes_cannot_be_meddled_with(zygote: Zygote, uid: int | None) -> None:
+async def test_other_processes_cannot_be_meddled_with(zygote: ZygoteProcess, uid: int | None) -> None:
     other = await worker(zygote, "never-answers", uid)
     talk = await worker(zygote, "meddles", uid)
     outcomes = await answer(talk, "/meddles", {"pids": [os.getpid(), zygote.pid, other.process.pid]})
@@ -234,7 +238,9 @@ def unix_socket(tmp_path: Path) -> Iterator[str]:
         yield path
 
 
-async def test_sockets_of_this_machine_cannot_be_reached(zygote: Zygote, uid: int | None, unix_socket: str) -> None:
+async def test_sockets_of_this_machine_cannot_be_reached(
+    zygote: ZygoteProcess, uid: int | None, unix_socket: str
+) -> None:
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     async with server:
         talk = await worker(zygote, "opens-sockets", uid)
@@ -254,7 +260,7 @@ async def test_sockets_of_this_machine_cannot_be_reached(zygote: Zygote, uid: in
     talk.process.kill()
 
 
-async def test_files_are_limited_in_number_size_and_place(zygote: Zygote, uid: int | None) -> None:
+async def test_files_are_limited_in_number_size_and_place(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "opens-files", uid, open_files=64)
     got = await answer(talk, "/opens-files")
     assert 40 <= got["opened"] < 64
@@ -266,7 +272,7 @@ async def test_files_are_limited_in_number_size_and_place(zygote: Zygote, uid: i
     talk.process.kill()
 
 
-async def test_no_privilege_is_kept_or_gained(zygote: Zygote, uid: int | None) -> None:
+async def test_no_privilege_is_kept_or_gained(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "gains-privileges", uid)
     got = await answer(talk, "/gains-privileges")
     expected = dict.fromkeys(got["outcomes"], "PermissionError")

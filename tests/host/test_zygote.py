@@ -13,7 +13,7 @@ from textwrap import dedent
 
 import pytest
 
-from outdial.host.pool.spawning import Zygote
+from outdial.host.pool.spawning import ZygoteProcess
 from outdial.host.wire import orders
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.worker import zygote as zygote_module
@@ -46,11 +46,11 @@ OPEN_FILES = """
 """
 
 
-async def test_it_has_one_thread(zygote: Zygote) -> None:
+async def test_it_has_one_thread(zygote: ZygoteProcess) -> None:
     assert len(os.listdir(f"/proc/{zygote.pid}/task")) == 1
 
 
-async def test_a_worker_starts_quickly(zygote: Zygote, tmp_path: Path) -> None:
+async def test_a_worker_starts_quickly(zygote: ZygoteProcess, tmp_path: Path) -> None:
     bundle, took = make_bundle(tmp_path), []
     for _ in range(5):
         talk = await Talk.begin(zygote, bundle)
@@ -61,7 +61,7 @@ async def test_a_worker_starts_quickly(zygote: Zygote, tmp_path: Path) -> None:
     assert min(took) < 100
 
 
-async def test_workers_draw_different_random_numbers(zygote: Zygote, tmp_path: Path) -> None:
+async def test_workers_draw_different_random_numbers(zygote: ZygoteProcess, tmp_path: Path) -> None:
     bundle, drawn = make_bundle(tmp_path, source=DRAWS), []
     for _ in range(2):
         talk = await Talk.begin(zygote, bundle)
@@ -71,7 +71,7 @@ async def test_workers_draw_different_random_numbers(zygote: Zygote, tmp_path: P
     assert drawn[0][1] != drawn[1][1]
 
 
-async def test_a_worker_holds_no_descriptor_but_its_own(zygote: Zygote, tmp_path: Path) -> None:
+async def test_a_worker_holds_no_descriptor_but_its_own(zygote: ZygoteProcess, tmp_path: Path) -> None:
     first = await Talk.begin(zygote, make_bundle(tmp_path))
     await first.ready()
     talk = await Talk.begin(zygote, make_bundle(tmp_path, "files", OPEN_FILES))
@@ -87,7 +87,7 @@ async def test_a_worker_holds_no_descriptor_but_its_own(zygote: Zygote, tmp_path
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may look into it, not even its own user")
-async def test_no_secret_is_in_its_memory(zygote: Zygote, tmp_path: Path) -> None:
+async def test_no_secret_is_in_its_memory(zygote: ZygoteProcess, tmp_path: Path) -> None:
     secret = f"{random.getrandbits(128):032x}"
     talk = await Talk.begin(zygote, make_bundle(tmp_path), {**KEYS, "OWN_SECRET": secret})
     await talk.ready()
@@ -98,15 +98,17 @@ async def test_no_secret_is_in_its_memory(zygote: Zygote, tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may look into it, not even its own user")
-async def test_its_environment_is_only_what_python_needs(zygote: Zygote, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_its_environment_is_only_what_python_needs(
+    zygote: ZygoteProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SUPABASE_SECRET_KEYS", "sb_secret_of_the_gateway")
-    async with Zygote.running() as another:
+    async with ZygoteProcess.running() as another:
         environment = Path(f"/proc/{another.pid}/environ").read_bytes()
     assert b"PATH=" in environment
     assert b"sb_secret" not in environment
 
 
-async def test_workers_that_end_are_reaped(zygote: Zygote, tmp_path: Path) -> None:
+async def test_workers_that_end_are_reaped(zygote: ZygoteProcess, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path)
     talks = [await Talk.begin(zygote, bundle) for _ in range(5)]
     for talk in talks:
@@ -124,10 +126,10 @@ async def test_a_system_that_refuses_a_process_is_told_of(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "fork", refused)
     with ours, theirs:
-        ours.send(orders.encode(orders.Order(7, "hello", 0, "/", "index.py", FunctionConfig(), "/", None)))
-        assert zygote_module.Zygote(theirs)._obey()
+        ours.send(orders.encode(orders.SpawnOrder(7, "hello", 0, "/", "index.py", FunctionConfig(), "/", None)))
+        assert zygote_module.ForkServer(theirs)._obey()
         report = orders.decode_report(ours.recv(orders.LARGEST))
-    assert isinstance(report, orders.NotForked)
+    assert isinstance(report, orders.ForkFailed)
     assert (report.number, "temporarily unavailable" in report.reason) == (7, True)
 
 
@@ -164,7 +166,7 @@ async def test_it_ends_with_its_gateway_and_its_workers_with_it() -> None:
     assert await asyncio.to_thread(lambda: all(map(has_ended, descriptors)))
 
 
-async def test_what_is_sent_before_it_is_ready_is_answered(zygote: Zygote, tmp_path: Path) -> None:
+async def test_what_is_sent_before_it_is_ready_is_answered(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await Talk.begin(zygote, make_bundle(tmp_path))
     number = talk.send("/hello")
     talk.retire()

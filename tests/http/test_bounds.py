@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from outdial.http import Answer, Bounds
+from outdial.http import HttpResponse, ServerLimits
 from tests.support.wire import App, get, post, served
 
-SMALL = Bounds(header_bytes=1000, header_lines=20, discard=5000, linger_s=0.3, sweep_s=0.05)
+SMALL = ServerLimits(header_bytes=1000, header_lines=20, discard=5000, linger_s=0.3, sweep_s=0.05)
 EXPECTING = "expect: 100-continue"
 
 
@@ -87,7 +87,7 @@ async def test_a_body_that_is_mostly_frame_is_refused() -> None:
 
 
 async def test_a_request_that_is_not_admitted_is_answered_without_its_body() -> None:
-    async with served(App(admitted=Answer(429, b"retry-after: 1\r\n", b"later")), bounds=SMALL) as here:
+    async with served(App(admitted=HttpResponse(429, b"retry-after: 1\r\n", b"later")), bounds=SMALL) as here:
         wire = await here.connect()
         assert (await wire.ask(post(b"x" * 1000))).status == 429
         reply = await wire.ask(get())

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from outdial.http import Answer, Bounds, Head
+from outdial.http import HttpResponse, RequestHead, ServerLimits
 from tests.support.wire import App, Wire, get, post, served
 
 # Long enough for a loaded machine, short enough to be waited for.
-QUICK = Bounds(sweep_s=0.05)
+QUICK = ServerLimits(sweep_s=0.05)
 OUT_OF_REACH = 60.0
 
 
@@ -22,11 +22,11 @@ class Gate:
         self.let_go = asyncio.Semaphore(0)
         self.answered: list[str] = []
 
-    async def respond(self, head: Head, body: bytes) -> Answer:
+    async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         await self.arrived.put(head.path)
         await self.let_go.acquire()
         self.answered.append(head.path)
-        return Answer(200, b"", head.path.encode())
+        return HttpResponse(200, b"", head.path.encode())
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -164,8 +164,8 @@ async def test_a_body_that_trickles_is_408() -> None:
 
 
 async def test_a_client_that_does_not_read_is_cut() -> None:
-    async def respond(head: Head, body: bytes) -> Answer:
-        return Answer(200, b"", b"x" * 20_000_000)
+    async def respond(head: RequestHead, body: bytes) -> HttpResponse:
+        return HttpResponse(200, b"", b"x" * 20_000_000)
 
     async with served(App(respond), bounds=replace(QUICK, unread_s=0.3)) as here:
         wire = await here.connect(limit=1000)
@@ -176,8 +176,8 @@ async def test_a_client_that_does_not_read_is_cut() -> None:
 
 
 async def test_a_slow_reader_gets_everything() -> None:
-    async def respond(head: Head, body: bytes) -> Answer:
-        return Answer(200, b"", head.path.encode() * 2_000_000)
+    async def respond(head: RequestHead, body: bytes) -> HttpResponse:
+        return HttpResponse(200, b"", head.path.encode() * 2_000_000)
 
     async with served(App(respond)) as here:
         wire = await here.connect(limit=1000)

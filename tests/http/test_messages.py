@@ -5,13 +5,13 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from outdial.http import Answer, Head
+from outdial.http import HttpResponse, RequestHead
 from tests.support.wire import App, Wire, get, post, served
 
 
 def answering(status: int, headers: bytes = b"", body: bytes = b"") -> App:
-    async def respond(head: Head, _: bytes) -> Answer:
-        return Answer(status, headers, body)
+    async def respond(head: RequestHead, _: bytes) -> HttpResponse:
+        return HttpResponse(status, headers, body)
 
     return App(respond)
 
@@ -65,8 +65,8 @@ async def test_a_status_that_has_no_name_is_sent_all_the_same() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])
 async def test_bodies_of_any_size_go_both_ways(size: int) -> None:
-    async def respond(head: Head, body: bytes) -> Answer:
-        return Answer(200, b"", body)
+    async def respond(head: RequestHead, body: bytes) -> HttpResponse:
+        return HttpResponse(200, b"", body)
 
     async with served(App(respond, admitted=4_000_000)) as here:
         wire = await here.connect()
@@ -127,7 +127,7 @@ async def test_there_are_no_tunnels() -> None:
 
 
 async def test_an_exception_of_the_application_is_a_500_and_told_to_the_event_loop() -> None:
-    async def respond(head: Head, body: bytes) -> Answer:
+    async def respond(head: RequestHead, body: bytes) -> HttpResponse:
         raise RuntimeError("the private reason")
 
     told: list[object] = []
@@ -144,7 +144,7 @@ async def test_an_exception_of_the_application_is_a_500_and_told_to_the_event_lo
 
 async def test_an_exception_while_admitting_is_a_500() -> None:
     class Broken(App):
-        def admit(self, head: Head) -> int | Answer:
+        def admit(self, head: RequestHead) -> int | HttpResponse:
             raise RuntimeError("the private reason")
 
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)

@@ -9,21 +9,28 @@ from outdial.functions import HttpError, Response
 from outdial.host.gateway.app import HostIdentity
 from outdial.host.gateway.regions import PeerHost, RegionRouter
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.outcomes import Crashed, NotBooted, Outcome, OverLimit, Overloaded, TimedOut
-from outdial.host.wire.responses import of_the_server
+from outdial.host.wire.outcomes import (
+    BootFailure,
+    InvocationOutcome,
+    InvocationTimedOut,
+    LimitExceeded,
+    PoolOverloaded,
+    WorkerCrashed,
+)
+from outdial.host.wire.responses import server_error
 from outdial.http import listen, serving
 from tests.support.gateway import EXECUTION_ID, answered, make_stand
 
-FAILURES: dict[str, tuple[Outcome, int, str]] = {
-    "crashes": (Crashed("exit status 1", EXECUTION_ID), 500, "WORKER_ERROR"),
-    "does-not-start": (NotBooted("SyntaxError"), 503, "BOOT_ERROR"),
-    "is-busy": (Overloaded(2, 128), 503, "WORKER_OVERLOADED"),
-    "spins": (OverLimit("cpu", 2000, 2100, EXECUTION_ID), 546, "WORKER_RESOURCE_LIMIT"),
-    "sleeps": (TimedOut(300.0, EXECUTION_ID), 504, "IDLE_TIMEOUT"),
+FAILURES: dict[str, tuple[InvocationOutcome, int, str]] = {
+    "crashes": (WorkerCrashed("exit status 1", EXECUTION_ID), 500, "WORKER_ERROR"),
+    "does-not-start": (BootFailure("SyntaxError"), 503, "BOOT_ERROR"),
+    "is-busy": (PoolOverloaded(2, 128), 503, "WORKER_OVERLOADED"),
+    "spins": (LimitExceeded("cpu", 2000, 2100, EXECUTION_ID), 546, "WORKER_RESOURCE_LIMIT"),
+    "sleeps": (InvocationTimedOut(300.0, EXECUTION_ID), 504, "IDLE_TIMEOUT"),
 }
 
 
-def says(outcome: Outcome) -> Callable[[Invocation], Outcome]:
+def says(outcome: InvocationOutcome) -> Callable[[Invocation], InvocationOutcome]:
     return lambda _: outcome
 
 
@@ -42,6 +49,6 @@ async def url() -> AsyncIterator[str]:
     stand.shelf.put("limited", rate_limit=0.001)
     listener = listen("127.0.0.1", 0)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with serving(stand.gateway, listener, errors=of_the_server):
+    async with serving(stand.gateway, listener, errors=server_error):
         yield address
     await regions.close()

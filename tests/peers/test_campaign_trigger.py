@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 
 from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY
-from outdial.auth.local.passwords import Passwords
-from outdial.auth.local.service import LocalAuth, Refused
+from outdial.auth.local.passwords import PasswordHashing
+from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.clock import SystemClock
 from outdial.db.session import Database
@@ -47,10 +47,10 @@ async def create_users(database: Scratch, *emails: str) -> dict[str, UUID]:
     """Create users who can sign in."""
     clock, users = SystemClock(), {}
     async with await Database.connect(database.dsn_for("outdial_auth"), application_name="tests:auth") as pool:
-        auth = LocalAuth(pool, clock, SigningKeys(pool, clock), "", Passwords(CHEAP))
+        auth = LocalAuth(pool, clock, SigningKeys(pool, clock), "", PasswordHashing(CHEAP))
         for email in emails:
             made = await auth.create_user(email, PASSWORD)
-            assert not isinstance(made, Refused)
+            assert not isinstance(made, AuthRefusal)
             users[email] = made.id
     return users
 

@@ -12,17 +12,17 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from supabase_auth.errors import AuthApiError
 
-from outdial.auth import KeyRing, TokenVerifier, Verified, algorithm_of, mint_jwt
+from outdial.auth import KeyRing, TokenVerifier, VerifiedToken, algorithm_of, mint_jwt
 from outdial.auth.client import AuthClient, SignedIn
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY
 from outdial.auth.local.app import create_auth
-from outdial.auth.local.passwords import Passwords
+from outdial.auth.local.passwords import PasswordHashing
 from outdial.auth.local.service import LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.clock import SystemClock
 from outdial.db.session import Database
 from outdial.host.gateway.upstream import AuthUpstream
-from outdial.host.wire.responses import of_the_server
+from outdial.host.wire.responses import server_error
 from outdial.http import listen, serving
 from supabase import AsyncClient, acreate_client
 from tests.auth.local.conftest import CHEAP, EMAIL, KEYRING, PASSWORD
@@ -41,7 +41,7 @@ async def url(database: Scratch) -> AsyncIterator[str]:
     clock = SystemClock()
     async with await Database.connect(database.dsn_for("outdial_auth"), application_name="tests:auth") as pool:
         keys = SigningKeys(pool, clock)
-        auth = LocalAuth(pool, clock, keys, "http://127.0.0.1/auth/v1", Passwords(CHEAP))
+        auth = LocalAuth(pool, clock, keys, "http://127.0.0.1/auth/v1", PasswordHashing(CHEAP))
         await auth.create_user(EMAIL, PASSWORD)
         behind = listen("127.0.0.1", 0)
         app = Starlette(routes=[Mount("/auth/v1", create_auth(auth, keys, KEYRING, clock))])
@@ -51,7 +51,7 @@ async def url(database: Scratch) -> AsyncIterator[str]:
         stand = make_stand()
         stand.operations.auth = upstream
         listener = listen("127.0.0.1", 0)
-        async with serving(stand.gateway, listener, errors=of_the_server):
+        async with serving(stand.gateway, listener, errors=server_error):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         await upstream.close()
         server.should_exit = True
@@ -92,7 +92,7 @@ async def test_functions_verify_tokens_of_both_kinds_with_what_a_local_stack_set
     await verifier.close()
 
     assert [algorithm_of(token) for token in tokens] == ["ES256", "HS256"]
-    assert [isinstance(verdict, Verified) and verdict.claims["sub"] for verdict in verdicts] == [
+    assert [isinstance(verdict, VerifiedToken) and verdict.claims["sub"] for verdict in verdicts] == [
         str(signed_in.user_id)
     ] * 2
 

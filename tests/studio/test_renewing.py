@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from outdial.auth.client import Answer, AuthUnavailable, BadCredentials, SignedIn
+from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, SignInResult
 from outdial.clock import VirtualClock
 from outdial.studio.web.sessions import (
     COOKIE,
@@ -25,11 +25,11 @@ from tests.support.two_organizations import World
 
 @dataclass
 class Auth:
-    answer: Answer
+    answer: SignInResult
     asked: list[str] = field(default_factory=list)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def refresh(self, refresh_token: str) -> Answer:
+    async def refresh(self, refresh_token: str) -> SignInResult:
         self.asked.append(refresh_token)
         await self.may_answer.wait()
         return self.answer
@@ -88,7 +88,7 @@ async def test_a_token_that_is_good_for_a_while_is_left_alone() -> None:
         (AuthUnavailable("away"), timedelta(0), RenewalUnavailable()),
     ],
 )
-async def test_what_auth_says_decides(answer: Answer, lives: timedelta, expected: SessionRenewal) -> None:
+async def test_what_auth_says_decides(answer: SignInResult, lives: timedelta, expected: SessionRenewal) -> None:
     auth = Auth(answer)
     auth.may_answer.set()
     assert await TokenRefresher(auth, VirtualClock(NOW)).current(session(lives=lives)) == expected

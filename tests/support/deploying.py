@@ -28,11 +28,11 @@ from outdial.host.deployments.secrets import SecretKeys, SecretStore
 from outdial.host.deployments.store import DeploymentStore
 from outdial.host.gateway.main import HostSettings, run_gateway
 from outdial.host.log.sink import NullSink
-from outdial.host.pool.spawning import Zygote
+from outdial.host.pool.spawning import ZygoteProcess
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.multipart import FormPart, write_form
-from outdial.host.wire.outcomes import Answered
-from outdial.http import Answer, Head, listen
+from outdial.host.wire.outcomes import InvocationCompleted
+from outdial.http import HttpResponse, RequestHead, listen
 from tests.support.hosting import KEYS
 from tests.support.postgres import Scratch
 
@@ -68,7 +68,7 @@ def form(slug: str, source: str, files: Mapping[str, bytes] | None = None, **met
 class NoLogs:
     """A log that only tells what it was asked."""
 
-    async def endpoint(self, name: str, query: Mapping[str, str]) -> Answer:
+    async def endpoint(self, name: str, query: Mapping[str, str]) -> HttpResponse:
         """Return the question."""
         return json_response({"asked": name, **query})
 
@@ -84,13 +84,13 @@ class Host:
 
     async def ask(
         self, method: str, path: str, body: bytes = b"", content_type: str = "application/json", **headers: str
-    ) -> Answer:
+    ) -> HttpResponse:
         """Return what the management API answers."""
         given = {"authorization": f"Bearer {self.token}", "content-type": content_type, **headers}
         pairs = [(name.encode(), value.encode()) for name, value in given.items()]
-        head = Head(method, path.partition("?")[0], path.partition("?")[2], pairs)
+        head = RequestHead(method, path.partition("?")[0], path.partition("?")[2], pairs)
         admitted = self.api.admit(head)
-        return admitted if isinstance(admitted, Answer) else await self.api.handle(head, body)
+        return admitted if isinstance(admitted, HttpResponse) else await self.api.handle(head, body)
 
     async def json(self, method: str, path: str, value: Any = None, *, status: int = 200) -> Any:
         """Send JSON, and return the JSON that comes with `status`."""
@@ -121,7 +121,7 @@ class Host:
         if served is None:
             return None
         outcome = await served.pool.invoke(Invocation("request", "POST", f"/{slug}", "", [], b""))
-        assert isinstance(outcome, Answered), outcome
+        assert isinstance(outcome, InvocationCompleted), outcome
         return outcome.body.decode()
 
 
@@ -137,13 +137,13 @@ async def hosting(
     """Run hosts of one environment with the source tree `home`/supabase, which follow its database."""
     (home / "supabase").mkdir(exist_ok=True)
     async with AsyncExitStack() as stack:
-        zygote = await stack.enter_async_context(Zygote.running())
+        zygote = await stack.enter_async_context(ZygoteProcess.running())
         yield [await _host(stack, zygote, database, home, n, settings, safety_interval) for n in range(hosts)]
 
 
 async def _host(
     stack: AsyncExitStack,
-    zygote: Zygote,
+    zygote: ZygoteProcess,
     scratch: Scratch,
     home: Path,
     number: int,

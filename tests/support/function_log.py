@@ -10,7 +10,7 @@ from outdial.db.session import Database
 from outdial.domain.ids import new_id
 from outdial.host.log.sink import InvocationRecord
 from outdial.host.log.writer import LogWriter
-from outdial.host.wire.frames import Level, Line
+from outdial.host.wire.frames import Level, LogLine
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
 
@@ -45,9 +45,9 @@ def invocation(slug: str = "hello", *, after_s: float = 0.0, **fields: Any) -> I
     return InvocationRecord(**{**usual, **fields})
 
 
-def line(text: str = "hi", *, after_s: float = 0.0, level: Level = "info", request_id: str = "") -> Line:
+def line(text: str = "hi", *, after_s: float = 0.0, level: Level = "info", request_id: str = "") -> LogLine:
     """Return a line that was logged `after_s` after NOW."""
-    return Line(int((NOW + timedelta(seconds=after_s)).timestamp() * 1000), level, request_id, text)
+    return LogLine(int((NOW + timedelta(seconds=after_s)).timestamp() * 1000), level, request_id, text)
 
 
 async def host_database(database: Scratch) -> Database:
@@ -59,7 +59,7 @@ async def write(
     database: Scratch,
     *,
     invocations: Sequence[InvocationRecord] = (),
-    lines: Mapping[str, Sequence[Line]] | None = None,
+    lines: Mapping[str, Sequence[LogLine]] | None = None,
     now: datetime = NOW,
 ) -> None:
     """Write invocations, and lines by slug, as a host does."""

@@ -13,25 +13,25 @@ from outdial.host.gateway.app import Gateway, HostIdentity
 from outdial.host.gateway.operations import ManagementHandler, OperatorRoutes
 from outdial.host.gateway.regions import RegionRouter
 from outdial.host.gateway.verify import JwtCheck
-from outdial.host.pool.token_bucket import Bucket
+from outdial.host.pool.token_bucket import TokenBucket
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.outcomes import Answered, Outcome
-from outdial.http import Answer, Head
+from outdial.host.wire.outcomes import InvocationCompleted, InvocationOutcome
+from outdial.http import HttpResponse, RequestHead
 from tests.support.hosting import Kept
 
 EXECUTION_ID = "5f8c0e4e-97a0-4b1b-a2a6-3a2c1f5d7e90"
-Handler = Callable[[Invocation], Outcome]
+Handler = Callable[[Invocation], InvocationOutcome]
 
 
-def answered(response: Response, request_id: str = "", **changes: Any) -> Answered:
+def answered(response: Response, request_id: str = "", **changes: Any) -> InvocationCompleted:
     """Return what a worker says when its function returns `response`."""
     answer = response.answer(request_id)
     given = {"cpu_us": 250, "execution_id": EXECUTION_ID, "cold": False, **changes}
-    return Answered(answer.status, answer.headers, answer.body, **given)
+    return InvocationCompleted(answer.status, answer.headers, answer.body, **given)
 
 
-def hello(invocation: Invocation) -> Outcome:
+def hello(invocation: Invocation) -> InvocationOutcome:
     """Answer with what the function was told."""
     told = {
         "method": invocation.method,
@@ -50,7 +50,7 @@ class StandInPool:
     handler: Handler
     invocations: list[Invocation] = field(default_factory=list)
 
-    async def invoke(self, invocation: Invocation) -> Outcome:
+    async def invoke(self, invocation: Invocation) -> InvocationOutcome:
         """Return how it ended."""
         self.invocations.append(invocation)
         return self.handler(invocation)
@@ -64,7 +64,7 @@ class StandIn:
     version: int
     config: FunctionConfig
     pool: StandInPool
-    bucket: Bucket
+    bucket: TokenBucket
 
     @property
     def verify_jwt(self) -> bool:
@@ -86,7 +86,7 @@ class Shelf:
         """Serve `handler` under `slug`."""
         settings = FunctionConfig(**{"verify_jwt": False, **config})
         pool = StandInPool(handler)
-        bucket = Bucket(settings.rate_limit, settings.bucket)
+        bucket = TokenBucket(settings.rate_limit, settings.bucket)
         self.functions[slug] = StandIn(slug, version, settings, pool, bucket)
         return pool
 
@@ -100,10 +100,10 @@ class Stand:
     sink: Kept
     operations: OperatorRoutes
 
-    async def ask(self, head: Head, body: bytes = b"") -> Answer:
+    async def ask(self, head: RequestHead, body: bytes = b"") -> HttpResponse:
         """Send a request as the server would."""
         admitted = self.gateway.admit(head)
-        return admitted if isinstance(admitted, Answer) else await self.gateway.respond(head, body)
+        return admitted if isinstance(admitted, HttpResponse) else await self.gateway.respond(head, body)
 
 
 def make_stand(
@@ -143,13 +143,13 @@ def asking(
     query: str = "",
     client: str = "192.0.2.7",
     **headers: str,
-) -> Head:
+) -> RequestHead:
     """Return the head of a request; the names of headers are written with _ for -."""
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return Head(method, path, query, [(b"host", b"127.0.0.1:54321"), *raw], client)
+    return RequestHead(method, path, query, [(b"host", b"127.0.0.1:54321"), *raw], client)
 
 
-def headers_of(answer: Answer) -> dict[str, str]:
+def headers_of(answer: HttpResponse) -> dict[str, str]:
     """Return the headers of an answer."""
     lines = answer.headers.decode().removesuffix("\r\n").split("\r\n")
     return dict(line.split(": ", 1) for line in lines)

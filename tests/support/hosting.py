@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
 from outdial.host.log.sink import EventKind, InvocationRecord
-from outdial.host.pool.spawning import Ended, WorkerOrder, WorkerProcess, Zygote
+from outdial.host.pool.spawning import ProcessExit, WorkerProcess, WorkerSpec, ZygoteProcess
 from outdial.host.wire import frames
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
@@ -56,7 +56,7 @@ class Kept:
     """A sink that keeps everything, in order."""
 
     invocations: list[InvocationRecord] = field(default_factory=list)
-    kept_lines: list[tuple[str, frames.Line]] = field(default_factory=list)
+    kept_lines: list[tuple[str, frames.LogLine]] = field(default_factory=list)
     events: list[tuple[str, EventKind, Mapping[str, object]]] = field(default_factory=list)
     dropped: int = 0
 
@@ -64,7 +64,7 @@ class Kept:
         """Keep an invocation."""
         self.invocations.append(record)
 
-    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[frames.Line], dropped: int) -> None:
+    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[frames.LogLine], dropped: int) -> None:
         """Keep lines, with the slug of each."""
         self.kept_lines += [(slug, line) for line in lines]
         self.dropped += dropped
@@ -82,12 +82,12 @@ class Talk:
         self.process: WorkerProcess
         self._news = asyncio.Event()
         self._number = 0
-        self._ended: Ended | None = None
+        self._ended: ProcessExit | None = None
 
     @classmethod
     async def begin(
         cls,
-        zygote: Zygote,
+        zygote: ZygoteProcess,
         bundle: Bundle,
         env: Mapping[str, str] | None = None,
         *,
@@ -96,16 +96,16 @@ class Talk:
     ) -> "Talk":
         """Start a worker of `bundle` with `config` as FunctionConfig has it; do not wait until it is ready."""
         talk = cls()
-        order = WorkerOrder(
+        order = WorkerSpec(
             bundle.slug, str(uuid4()), bundle, KEYS if env is None else env, FunctionConfig(**config), uid
         )
         talk.process = await zygote.spawn(order, talk._hear, talk._hear_end)
         return talk
 
     @property
-    def lines(self) -> list[frames.Line]:
+    def lines(self) -> list[frames.LogLine]:
         """What it has logged and printed."""
-        return [line for said in self.said if isinstance(said, frames.Lines) for line in said.lines]
+        return [line for said in self.said if isinstance(said, frames.LogFrame) for line in said.lines]
 
     @property
     def texts(self) -> list[str]:
@@ -115,12 +115,12 @@ class Talk:
     @property
     def dropped(self) -> int:
         """How many lines it has not kept."""
-        return sum(said.dropped for said in self.said if isinstance(said, frames.Lines))
+        return sum(said.dropped for said in self.said if isinstance(said, frames.LogFrame))
 
-    async def ready(self) -> frames.Ready:
+    async def ready(self) -> frames.ReadyFrame:
         """Return when it is ready; fails with what it says instead."""
-        first = await self.next(frames.Ready | frames.Failed)
-        assert isinstance(first, frames.Ready), first
+        first = await self.next(frames.ReadyFrame | frames.BootFailedFrame)
+        assert isinstance(first, frames.ReadyFrame), first
         return first
 
     async def ask(self, path: str = "/hello", body: bytes = b"", *, method: str = "POST") -> Any:
@@ -130,7 +130,7 @@ class Talk:
     def send(self, path: str = "/hello", body: bytes = b"", *, method: str = "POST") -> int:
         """Send a request and return its number."""
         self._number += 1
-        invoke = frames.Invoke(self._number, Invocation(f"request-{self._number}", method, path, "", [], body))
+        invoke = frames.InvokeFrame(self._number, Invocation(f"request-{self._number}", method, path, "", [], body))
         self.process.send(frames.encode(invoke))
         return self._number
 
@@ -142,23 +142,23 @@ class Talk:
         """Return the first thing of `kind` that it said; Ended when it ended without."""
         return await self._until(lambda: next((said for said in self.said if isinstance(said, kind)), self._ended))
 
-    async def line(self, text: str) -> frames.Line:
+    async def line(self, text: str) -> frames.LogLine:
         """Return the first line that holds `text`, once it is there."""
         found = await self._until(lambda: next((line for line in self.lines if text in line.text), self._ended))
-        assert isinstance(found, frames.Line), f"it ended ({found}) with {self.texts}"
+        assert isinstance(found, frames.LogLine), f"it ended ({found}) with {self.texts}"
         return found
 
-    async def ended(self) -> Ended:
+    async def ended(self) -> ProcessExit:
         """Return how it ended."""
-        found: Ended = await self._until(lambda: self._ended)
+        found: ProcessExit = await self._until(lambda: self._ended)
         return found
 
     def retire(self) -> None:
         """Let it finish."""
-        self.process.send(frames.encode(frames.Retire()))
+        self.process.send(frames.encode(frames.RetireFrame()))
 
     def _outcomes(self, number: int) -> Iterator[frames.ToGateway]:
-        answers = (said for said in self.said if isinstance(said, frames.Reply | frames.Exceeded))
+        answers = (said for said in self.said if isinstance(said, frames.ResponseFrame | frames.LimitFrame))
         return (said for said in answers if said.number == number)
 
     async def _until(self, found: Any) -> Any:
@@ -172,7 +172,7 @@ class Talk:
         self.said.append(frame)
         self._news.set()
 
-    def _hear_end(self, ended: Ended) -> None:
+    def _hear_end(self, ended: ProcessExit) -> None:
         self._ended = ended
         self._news.set()
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import uvloop
 
-from outdial.host.pool.spawning import Zygote
+from outdial.host.pool.spawning import ZygoteProcess
 from outdial.host.wire import frames
 from outdial.host.worker.sandbox.privileges import closed_to_others
 from tests.support.hosting import KEYS, Talk, misbehaving
@@ -62,7 +62,7 @@ def answers_as(uid: int | None, python: str, *, workers_uid: int | None = None) 
 async def main(uid: int | None) -> None:
     """Print what each function answers, beside another worker whose secret it would like to have."""
     answers: dict[str, Any] = {}
-    async with Zygote.running() as zygote:
+    async with ZygoteProcess.running() as zygote:
         other = await Talk.begin(zygote, misbehaving("never-answers"), {**KEYS, "OTHER_SECRET": "hunter2"}, uid=uid)
         await other.ready()
         for slug in ASKED:
@@ -70,7 +70,7 @@ async def main(uid: int | None) -> None:
     sys.stdout.write(json.dumps(answers))
 
 
-async def ask(zygote: Zygote, slug: str, uid: int | None, pids: Mapping[str, Any]) -> Any:
+async def ask(zygote: ZygoteProcess, slug: str, uid: int | None, pids: Mapping[str, Any]) -> Any:
     """Return the answer of one function, with what its worker said of missing fences."""
     talk = await Talk.begin(zygote, misbehaving(slug), uid=uid)
     ready = await talk.ready()
@@ -78,7 +78,7 @@ async def ask(zygote: Zygote, slug: str, uid: int | None, pids: Mapping[str, Any
     async with server:
         port = server.sockets[0].getsockname()[1]
         reply = await talk.ask(f"/{slug}", json.dumps({**pids, "files": [], "unix": "\0nobody", "tcp": port}).encode())
-    assert isinstance(reply, frames.Reply), (reply, talk.texts)
+    assert isinstance(reply, frames.ResponseFrame), (reply, talk.texts)
     return {**json.loads(reply.body), "missing": ready.missing}
 
 

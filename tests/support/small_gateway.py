@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from outdial.host.gateway.launcher import LISTENER_FD, RETIRE
-from outdial.http import Answer, Head, adopt, serving
-from outdial.process import announce_ready
+from outdial.http import HttpResponse, RequestHead, adopt, serving
+from outdial.process import notify_ready
 
 _GRACE_S = 1.0
 
@@ -20,16 +20,16 @@ _GRACE_S = 1.0
 class Application:
     """Answers a moment after it was asked, as a function would."""
 
-    def admit(self, head: Head) -> int | Answer:
+    def admit(self, head: RequestHead) -> int | HttpResponse:
         """Take a small body."""
         return 1024
 
-    async def respond(self, head: Head, body: bytes) -> Answer:
+    async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Tell which process this is."""
         if head.path == "/slow":
             await asyncio.sleep(0.5)
         await asyncio.sleep(0.002)
-        return Answer(200, b"content-type: text/plain\r\n", str(os.getpid()).encode())
+        return HttpResponse(200, b"content-type: text/plain\r\n", str(os.getpid()).encode())
 
 
 async def serve(mode: str) -> None:
@@ -38,7 +38,7 @@ async def serve(mode: str) -> None:
     for number in (signal.SIGTERM, RETIRE):
         asyncio.get_running_loop().add_signal_handler(number, stop.set if mode != "stubborn" else lambda: None)
     async with serving(Application(), adopt(int(os.environ[LISTENER_FD]))) as server:
-        announce_ready()
+        notify_ready()
         await stop.wait()
         await server.drain(20.0, grace_s=_GRACE_S)
 

@@ -13,7 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from outdial.auth import ApiKey, KeyRing, TokenVerifier, mint_jwt
-from outdial.auth.client import Answer, AuthUnavailable, BadCredentials, SignedOut
+from outdial.auth.client import AuthUnavailable, BadCredentials, SignedOut, SignInResult
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_SECRET_KEY
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
@@ -117,11 +117,11 @@ class Browser:
 class FakeAuth:
     """An Auth that answers what a test says, and notes what it is asked."""
 
-    answer: Answer = field(default_factory=BadCredentials)
+    answer: SignInResult = field(default_factory=BadCredentials)
     asked: list[tuple[str, str]] = field(default_factory=list)
     signed_out: list[str] = field(default_factory=list)
 
-    async def sign_in(self, email: str, password: str, *, address: str = "") -> Answer:
+    async def sign_in(self, email: str, password: str, *, address: str = "") -> SignInResult:
         """Give the answer."""
         self.asked.append((email, password))
         return self.answer

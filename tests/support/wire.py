@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from outdial.http import Answer, Head, Server, listen, serving
+from outdial.http import HttpResponse, HttpServer, RequestHead, listen, serving
 
-Respond = Callable[[Head, bytes], Awaitable[Answer]]
+Respond = Callable[[RequestHead, bytes], Awaitable[HttpResponse]]
 
 
 @dataclass(slots=True)
@@ -22,10 +22,10 @@ class Reply:
     body: bytes
 
 
-async def echo(head: Head, body: bytes) -> Answer:
+async def echo(head: RequestHead, body: bytes) -> HttpResponse:
     """Answer with what was asked."""
     said = f"{head.method} {head.path} {head.query} ".encode() + body
-    return Answer(200, b"content-type: text/plain\r\n", said)
+    return HttpResponse(200, b"content-type: text/plain\r\n", said)
 
 
 @dataclass(slots=True)
@@ -33,14 +33,14 @@ class App:
     """An application for tests: `admitted` is what it answers of a head, `asked` what it was asked to respond to."""
 
     respond_with: Respond = echo
-    admitted: "int | Answer" = 1000
-    asked: list[tuple[Head, bytes]] = field(default_factory=list)
+    admitted: "int | HttpResponse" = 1000
+    asked: list[tuple[RequestHead, bytes]] = field(default_factory=list)
 
-    def admit(self, head: Head) -> "int | Answer":
+    def admit(self, head: RequestHead) -> "int | HttpResponse":
         """Return `admitted`."""
         return self.admitted
 
-    async def respond(self, head: Head, body: bytes) -> Answer:
+    async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Take a note of the request, and respond."""
         self.asked.append((head, body))
         return await self.respond_with(head, body)
@@ -109,7 +109,7 @@ class Wire:
 class Served:
     """A server under test and its application."""
 
-    server: Server
+    server: HttpServer
     app: App
     port: int
     _stack: AsyncExitStack

@@ -5,11 +5,19 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from outdial.host.pool.spawning import Ended, WorkerOrder
+from outdial.host.pool.spawning import ProcessExit, WorkerSpec
 from outdial.host.wire import frames
 from outdial.host.wire.channel import Channel
 from outdial.host.wire.errors import HostError
-from outdial.host.wire.frames import Failed, Invoke, Line, Lines, Ready, Reply, Retire
+from outdial.host.wire.frames import (
+    BootFailedFrame,
+    InvokeFrame,
+    LogFrame,
+    LogLine,
+    ReadyFrame,
+    ResponseFrame,
+    RetireFrame,
+)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -35,30 +43,34 @@ class Workman:
     """The other end of one worker: a test lets it be ready, answer, and end, or sets the memory and CPU it uses."""
 
     def __init__(
-        self, shop: "Workshop", order: WorkerOrder, on_frame: Callable[[Any], None], on_end: Callable[[Ended], None]
+        self,
+        shop: "Workshop",
+        order: WorkerSpec,
+        on_frame: Callable[[Any], None],
+        on_end: Callable[[ProcessExit], None],
     ) -> None:
         self.shop, self.order = shop, order
         self.pid = 100_000 + len(shop.workmen)
         self.cpu, self.memory = 0.0, 10.0
-        self.requests: asyncio.Queue[Invoke] = asyncio.Queue()
+        self.requests: asyncio.Queue[InvokeFrame] = asyncio.Queue()
         self.retired, self.is_over = asyncio.Event(), False
         self._open: set[int] = set()
         self._on_end = on_end
         theirs, ours = socket.socketpair()
-        self._reader, self._heard = frames.from_gateway(), frames.from_worker()
+        self._reader, self._heard = frames.gateway_frame_reader(), frames.worker_frame_reader()
         self._on_frame = on_frame
         self._gateway = Channel(theirs, self._be_heard, self._end_now)
         self._channel = Channel(ours, self._hear, lambda: None)
         self._gateway.start_reading()
         self._channel.start_reading()
-        self._ended = Ended(0, 0, 0.1)
+        self._ended = ProcessExit(0, 0, 0.1)
 
     # As the gateway sees it.
     def send(self, frame: bytes) -> None:
         self._gateway.send(frame)
 
     def kill(self) -> None:
-        self.end(Ended(0, 9, 0.1))
+        self.end(ProcessExit(0, 9, 0.1))
 
     def cpu_ms(self) -> float:
         return self.cpu
@@ -74,24 +86,24 @@ class Workman:
         self._channel.send(frames.encode(frame))
 
     def be_ready(self) -> None:
-        self.tell(Ready(1.5))
+        self.tell(ReadyFrame(1.5))
 
     def be_ready_at_once(self) -> None:
         """Be heard before the process is known."""
-        self._on_frame(Ready(1.5))
+        self._on_frame(ReadyFrame(1.5))
 
     def fail(self, message: str, traceback: str = "") -> None:
-        self.tell(Failed(message, traceback))
+        self.tell(BootFailedFrame(message, traceback))
 
-    def answer(self, request: Invoke, status: int = 200, body: bytes = b"") -> None:
+    def answer(self, request: InvokeFrame, status: int = 200, body: bytes = b"") -> None:
         self._open.discard(request.number)
-        self.tell(Reply(request.number, status, b"", body or request.invocation.path.encode(), 7))
+        self.tell(ResponseFrame(request.number, status, b"", body or request.invocation.path.encode(), 7))
         self._end_when_done()
 
     def say(self, *texts: str) -> None:
-        self.tell(Lines([Line(0, "info", "", text) for text in texts], 0))
+        self.tell(LogFrame([LogLine(0, "info", "", text) for text in texts], 0))
 
-    def end(self, ended: Ended) -> None:
+    def end(self, ended: ProcessExit) -> None:
         """End as a process does: what it has said before is still heard."""
         if not self.is_over:
             self.is_over, self._ended = True, ended
@@ -107,24 +119,24 @@ class Workman:
 
     def _hear(self, data: bytes) -> None:
         for frame in self._reader.feed(data):
-            if isinstance(frame, Invoke):
+            if isinstance(frame, InvokeFrame):
                 self._open.add(frame.number)
                 self.requests.put_nowait(frame)
                 self.shop.on_request(self, frame)
-            elif isinstance(frame, Retire):
+            elif isinstance(frame, RetireFrame):
                 self.retired.set()
                 self._end_when_done()
 
     def _end_when_done(self) -> None:
         if self.retired.is_set() and not self._open:
-            self.end(Ended(0, 0, 0.1))
+            self.end(ProcessExit(0, 0, 0.1))
 
 
-def answer_at_once(workman: Workman, request: Invoke) -> None:
+def answer_at_once(workman: Workman, request: InvokeFrame) -> None:
     workman.answer(request)
 
 
-def keep(workman: Workman, request: Invoke) -> None:
+def keep(workman: Workman, request: InvokeFrame) -> None:
     """Leave it to the test to answer."""
 
 
@@ -133,7 +145,7 @@ class Workshop:
 
     def __init__(
         self,
-        on_request: Callable[[Workman, Invoke], None] = answer_at_once,
+        on_request: Callable[[Workman, InvokeFrame], None] = answer_at_once,
         on_start: Callable[[Workman], None] = Workman.be_ready,
     ) -> None:
         self.on_request, self.on_start = on_request, on_start
@@ -142,7 +154,7 @@ class Workshop:
         self._started: asyncio.Queue[Workman] = asyncio.Queue()
 
     async def spawn(
-        self, order: WorkerOrder, on_frame: Callable[[Any], None], on_end: Callable[[Ended], None]
+        self, order: WorkerSpec, on_frame: Callable[[Any], None], on_end: Callable[[ProcessExit], None]
     ) -> Workman:
         if self.refusal is not None:
             raise self.refusal
@@ -175,7 +187,7 @@ class Shops:
 
     def __call__(
         self,
-        on_request: Callable[[Workman, Invoke], None] = answer_at_once,
+        on_request: Callable[[Workman, InvokeFrame], None] = answer_at_once,
         on_start: Callable[[Workman], None] = Workman.be_ready,
     ) -> Workshop:
         return self.add(Workshop(on_request, on_start))

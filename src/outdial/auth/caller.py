@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 from uuid import UUID
 
 from outdial.auth.keys import DEFAULT_NAME, LEGACY_NAME, ApiKey, KeyKind, KeyRing
-from outdial.auth.tokens import Misconfigured, TokenVerifier, Verified
+from outdial.auth.tokens import TokenVerifier, VerifiedToken, VerifierMisconfigured
 
 ModeKind = Literal["user", "publishable", "secret", "none"]
 Role = Literal["anon", "authenticated", "service_role"]
@@ -68,7 +68,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Denied:
+class AccessDenied:
     """The request is not let in; `status` is 401, or 500 when the fault is ours."""
 
     status: int
@@ -76,7 +76,7 @@ class Denied:
     message: str
 
 
-NOBODY = Caller("none", "anon", MappingProxyType({"role": "anon"}))
+ANONYMOUS = Caller("none", "anon", MappingProxyType({"role": "anon"}))
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class _Presented:
 
 async def identify(
     headers: Mapping[str, str], modes: Sequence[AuthMode], keyring: KeyRing, verifier: TokenVerifier
-) -> Caller | Denied:
+) -> Caller | AccessDenied:
     """Return the caller by the first of `modes` that fits; `headers` are looked up in lower case.
 
     A credential that is absent, or an API key that is unknown, leaves the next mode its chance. A JWT that is present
@@ -96,26 +96,28 @@ async def identify(
     """
     strict = list(takewhile(lambda mode: mode.kind != "none", modes))
     if not strict:
-        return NOBODY
+        return ANONYMOUS
     presented = await _present(headers, keyring, verifier)
-    if isinstance(presented, Denied):
+    if isinstance(presented, AccessDenied):
         return presented
     for mode in strict:
         caller = _admit_user(presented) if mode.kind == "user" else _admit_key(mode, presented)
         if caller is not None:
             return caller
-    return NOBODY if len(strict) < len(modes) else _denial(presented, strict, keyring)
+    return ANONYMOUS if len(strict) < len(modes) else _denial(presented, strict, keyring)
 
 
-async def _present(headers: Mapping[str, str], keyring: KeyRing, verifier: TokenVerifier) -> _Presented | Denied:
+async def _present(headers: Mapping[str, str], keyring: KeyRing, verifier: TokenVerifier) -> _Presented | AccessDenied:
     presented = _Presented()
     api_key, token = headers.get("apikey", "").strip(), _bearer(headers)
     if token and ((keys := keyring.matching(token)) or token.startswith("sb_")):
         _add_key(presented, keys)
     elif token:
         verdict = await verifier.verify(token)
-        if not isinstance(verdict, Verified):
-            return Denied(500 if isinstance(verdict, Misconfigured) else 401, verdict.code, verdict.message)
+        if not isinstance(verdict, VerifiedToken):
+            return AccessDenied(
+                500 if isinstance(verdict, VerifierMisconfigured) else 401, verdict.code, verdict.message
+            )
         if (denied := _take_claims(presented, verdict.claims)) is not None:
             return denied
     if api_key:
@@ -133,14 +135,14 @@ def _add_key(presented: _Presented, keys: Iterable[ApiKey]) -> None:
     presented.keys.extend(keys)
 
 
-def _take_claims(presented: _Presented, claims: Mapping[str, Any]) -> Denied | None:
+def _take_claims(presented: _Presented, claims: Mapping[str, Any]) -> AccessDenied | None:
     role = claims.get("role")
     if role == "authenticated":
         presented.claims = claims
     elif isinstance(role, str) and role in _KEY_OF_ROLE:
         _add_key(presented, [ApiKey(_KEY_OF_ROLE[role], LEGACY_NAME, "")])
     else:
-        return Denied(500, "UNSUPPORTED_ROLE", "The token asks for a role that functions may not assume")
+        return AccessDenied(500, "UNSUPPORTED_ROLE", "The token asks for a role that functions may not assume")
     return None
 
 
@@ -149,18 +151,18 @@ async def _keys_of_jwt(api_key: str, verifier: TokenVerifier) -> list[ApiKey]:
     if api_key.count(".") != 2:
         return []
     verdict = await verifier.verify(api_key)
-    kind = _KEY_OF_ROLE.get(str(verdict.claims.get("role"))) if isinstance(verdict, Verified) else None
+    kind = _KEY_OF_ROLE.get(str(verdict.claims.get("role"))) if isinstance(verdict, VerifiedToken) else None
     return [ApiKey(kind, LEGACY_NAME, "")] if kind is not None else []
 
 
-def _admit_user(presented: _Presented) -> Caller | Denied | None:
+def _admit_user(presented: _Presented) -> Caller | AccessDenied | None:
     claims = presented.claims
     if claims is None:
         return None
     try:
         user_id = UUID(claims.get("sub"))
     except (ValueError, TypeError, AttributeError):
-        return Denied(401, "INVALID_JWT", "The token names no user (sub must be a UUID)")
+        return AccessDenied(401, "INVALID_JWT", "The token names no user (sub must be a UUID)")
     email = claims.get("email")
     user = User(
         user_id,
@@ -184,13 +186,15 @@ def _admit_key(mode: AuthMode, presented: _Presented) -> Caller | None:
     return None
 
 
-def _denial(presented: _Presented, modes: Sequence[AuthMode], keyring: KeyRing) -> Denied:
+def _denial(presented: _Presented, modes: Sequence[AuthMode], keyring: KeyRing) -> AccessDenied:
     accepted = ", ".join(str(mode) for mode in modes)
     if presented.keys or presented.claims is not None:
-        return Denied(401, "INVALID_CREDENTIALS", f"These credentials are not accepted here; accepted: {accepted}")
+        return AccessDenied(
+            401, "INVALID_CREDENTIALS", f"These credentials are not accepted here; accepted: {accepted}"
+        )
     if not presented.has_api_key:
-        return Denied(401, "MISSING_CREDENTIALS", f"Send an apikey or a bearer token; accepted: {accepted}")
+        return AccessDenied(401, "MISSING_CREDENTIALS", f"Send an apikey or a bearer token; accepted: {accepted}")
     wanted = [mode.kind for mode in modes if mode.kind in ("publishable", "secret")]
     if wanted and not any(keyring.can_check(kind) for kind in wanted):
-        return Denied(500, "NO_KEYS_CONFIGURED", f"No API keys are configured; accepted: {accepted}")
-    return Denied(401, "INVALID_API_KEY", f"The API key is not known here; accepted: {accepted}")
+        return AccessDenied(500, "NO_KEYS_CONFIGURED", f"No API keys are configured; accepted: {accepted}")
+    return AccessDenied(401, "INVALID_API_KEY", f"The API key is not known here; accepted: {accepted}")

@@ -47,7 +47,7 @@ class SignedOut:
     """The session has ended, or had before."""
 
 
-Answer = SignedIn | BadCredentials | TooManyAttempts | AuthUnavailable
+SignInResult = SignedIn | BadCredentials | TooManyAttempts | AuthUnavailable
 
 
 class AuthClient:
@@ -70,11 +70,11 @@ class AuthClient:
             await self._session.close()
             self._session = None
 
-    async def sign_in(self, email: str, password: str, *, address: str = "") -> Answer:
+    async def sign_in(self, email: str, password: str, *, address: str = "") -> SignInResult:
         """Sign in with a password; `address` is that of the person's browser, whose attempts are counted."""
         return await self._token("password", {"email": email, "password": password}, address)
 
-    async def refresh(self, refresh_token: str) -> Answer:
+    async def refresh(self, refresh_token: str) -> SignInResult:
         """Give a refresh token, which is good once, for new tokens."""
         return await self._token("refresh_token", {"refresh_token": refresh_token}, "")
 
@@ -88,7 +88,7 @@ class AuthClient:
         # 401 and 403 say that the token or its session is good no more.
         return SignedOut() if status < 500 else AuthUnavailable(f"HTTP {status}")
 
-    async def _token(self, grant: str, body: dict[str, str], address: str) -> Answer:
+    async def _token(self, grant: str, body: dict[str, str], address: str) -> SignInResult:
         headers = {"x-forwarded-for": address} if address else {}
         try:
             status, answer, retry_after = await self._post(f"token?grant_type={grant}", body, headers)

@@ -31,7 +31,7 @@ _SIGNATURE_ONLY: Options = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedToken:
     """The token is genuine and valid now."""
 
     claims: Mapping[str, Any] = field(repr=False)
@@ -46,14 +46,14 @@ class BadToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Misconfigured:
+class VerifierMisconfigured:
     """We could not check the token, which is our fault and not the caller's."""
 
     code: str
     message: str
 
 
-Verdict = Verified | BadToken | Misconfigured
+TokenVerdict = VerifiedToken | BadToken | VerifierMisconfigured
 
 _MALFORMED = BadToken("UNAUTHORIZED_INVALID_JWT_FORMAT", "Invalid JWT format")
 
@@ -99,7 +99,7 @@ class TokenVerifier:
             jwks = RemoteJwks(keyring.jwks_url, clock)
         return cls(jwt_secret=keyring.jwt_secret, jwks=jwks, clock=clock)
 
-    async def verify(self, token: str) -> Verdict:
+    async def verify(self, token: str) -> TokenVerdict:
         """Return what the token says, or why it is not believed."""
         if len(token) > _LONGEST_TOKEN or token.count(".") != 2:
             return _MALFORMED
@@ -119,16 +119,16 @@ class TokenVerifier:
         if self._jwks is not None:
             await self._jwks.close()
 
-    def _verify_shared(self, token: str) -> Verdict:
+    def _verify_shared(self, token: str) -> TokenVerdict:
         if self._secret is not None:
             return self._verify_with(token, self._secret, "HS256")
         if self._jwks is not None:
             return _unsupported("HS256")
-        return Misconfigured("JWT_SECRET_NOT_CONFIGURED", "Set SUPABASE_JWT_SECRET to verify tokens")
+        return VerifierMisconfigured("JWT_SECRET_NOT_CONFIGURED", "Set SUPABASE_JWT_SECRET to verify tokens")
 
-    async def _verify_public(self, token: str, algorithm: str, kid: object) -> Verdict:
+    async def _verify_public(self, token: str, algorithm: str, kid: object) -> TokenVerdict:
         if self._jwks is None:
-            return Misconfigured("JWKS_NOT_CONFIGURED", "Set SUPABASE_URL or SUPABASE_JWKS to verify tokens")
+            return VerifierMisconfigured("JWKS_NOT_CONFIGURED", "Set SUPABASE_URL or SUPABASE_JWKS to verify tokens")
         if not isinstance(kid, str):
             return _invalid("The token does not name its key (kid)")
         found = await self._jwks.find(kid)
@@ -139,20 +139,20 @@ class TokenVerifier:
                     return _invalid("The token's algorithm is not that of its key")
                 return self._verify_with(token, found.key, found.algorithm)
             case JwksUnavailable():
-                return Misconfigured("JWKS_FETCH_FAILED", "The keys that verify tokens cannot be fetched now")
+                return VerifierMisconfigured("JWKS_FETCH_FAILED", "The keys that verify tokens cannot be fetched now")
             case None:
                 return _invalid("The token is signed with an unknown key")
             case _:
                 assert_never(found)
 
-    def _verify_with(self, token: str, key: Any, algorithm: str) -> Verdict:
+    def _verify_with(self, token: str, key: Any, algorithm: str) -> TokenVerdict:
         try:
             claims = jwt.decode(token, key, algorithms=[algorithm], options=_SIGNATURE_ONLY)
         except jwt.InvalidSignatureError:
             return _invalid("The token's signature does not match")
         except (jwt.PyJWTError, ValueError):
             return _MALFORMED
-        return self._objection(claims) or Verified(claims)
+        return self._objection(claims) or VerifiedToken(claims)
 
     def _objection(self, claims: Mapping[str, Any]) -> BadToken | None:
         now = self._clock.now().timestamp()

@@ -28,7 +28,7 @@ from outdial.db.embedded import LOCAL_PASSWORD, SUPERUSER, EmbeddedPostgres, def
 from outdial.db.migrate import push, refuse_remote, supabase_dir
 from outdial.db.session import Database
 from outdial.host.api.tokens import AccessTokens
-from outdial.process import announce_ready
+from outdial.process import notify_ready
 from outdial.settings import DatabaseUrls
 
 COLOURS = {
@@ -77,7 +77,7 @@ async def run_stack(wanted: Wanted, given: Mapping[str, str] = os.environ) -> in
                 login = starting.result()
                 plan.stack.write(home)
                 _welcome(plan, login)
-                announce_ready()
+                notify_ready()
                 await stopping
         finally:
             starting.cancel()

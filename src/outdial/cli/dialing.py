@@ -14,7 +14,7 @@ from outdial.dialer.rescue import Rescuer
 from outdial.dialer.worker import Dialer
 from outdial.inbox.applier import Applier
 from outdial.log import log
-from outdial.process import announce_ready
+from outdial.process import notify_ready
 from outdial.retell.client import RetellClient
 from outdial.retell.transport import BASE_URL
 from outdial.settings import DatabaseUrls, DialerSettings, MissingSetting, credentials
@@ -123,7 +123,7 @@ async def _repeat(duties: Duties, stop: asyncio.Event) -> None:
     for duty in every:
         duty.start()
     log("dialer.ready")
-    announce_ready()
+    notify_ready()
     await stop.wait()
     log("dialer.stopping")
     await listener.stop()

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from outdial.auth.tokens import Misconfigured
+from outdial.auth.tokens import VerifierMisconfigured
 from outdial.campaigns.errors import CampaignsError
 from outdial.db.errors import DatabaseError
 from outdial.domain.errors import DomainError
@@ -60,7 +60,16 @@ class PartFailed(CliError):
         self.last_lines = tuple(last_lines)
 
 
-_OURS = (CliError, SettingError, CampaignsError, DatabaseError, DomainError, HostError, HttpServerError, Misconfigured)
+_OURS = (
+    CliError,
+    SettingError,
+    CampaignsError,
+    DatabaseError,
+    DomainError,
+    HostError,
+    HttpServerError,
+    VerifierMisconfigured,
+)
 _NO_TABLES = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError)
 _NO_ROLES = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.UndefinedObjectError)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from outdial.auth.local.service import LocalAuth, Refused
+from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.campaigns.create import NewOrganization, create_organization
 from outdial.cli.errors import CliError
@@ -47,7 +47,7 @@ async def make_first_login(urls: DatabaseUrls, home: Path, new: NewOrganization,
         else:
             # Where the directory has lost the password, there is a new one.
             made = (await auth.change_user(user.id, password=password) if is_new else user) or user
-        if isinstance(made, Refused):
+        if isinstance(made, AuthRefusal):
             raise CliError(f"{EMAIL}: {made.message}")
     connecting = Database.connect(urls.api, application_name="outdial:dev", max_size=1, role=urls.role("api"))
     async with await connecting as database, database.as_service() as connection:

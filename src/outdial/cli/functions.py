@@ -20,7 +20,7 @@ from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
 from outdial.db.migrate import supabase_dir
 from outdial.log import log_to_stderr
-from outdial.process import announce_ready
+from outdial.process import notify_ready
 from outdial.settings import secret_list
 
 app = typer.Typer(no_args_is_help=True, help="Functions: served under /functions/v1/<name>, as Supabase does.")
@@ -43,7 +43,7 @@ def serve(
         console.print(f"Serving functions on {url}/functions/v1/<function-name>", markup=False)
         for slug in slugs:
             console.print(f" - {url}/functions/v1/{slug}", markup=False)
-        announce_ready()
+        notify_ready()
 
     if alone is not None:
         serve_alone(alone, wanted, host, behind_proxy=behind_proxy, tell=lambda url: tell(url, [alone]))

@@ -33,7 +33,7 @@ async def run_jobs(env: Mapping[str, str]) -> None:
     from outdial.db.session import Database
     from outdial.jobs.worker import POOL, Worker
     from outdial.log import log
-    from outdial.process import announce_ready
+    from outdial.process import notify_ready
     from outdial.settings import DatabaseUrls
 
     stop, urls = stop_event(), DatabaseUrls.from_env(env)
@@ -42,7 +42,7 @@ async def run_jobs(env: Mapping[str, str]) -> None:
         worker = Worker(database, SystemClock(), role=role)
         await worker.start()
         log("jobs.ready")
-        announce_ready()
+        notify_ready()
         await stop.wait()
         log("jobs.stopping")
         await worker.stop()

@@ -6,7 +6,7 @@ import time
 from outdial.cli.errors import Refused
 from outdial.cli.signals import set_within, stop_event
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.process import announce_ready
+from outdial.process import notify_ready
 
 PATIENCE_S = 15.0
 LOOK_S = 1.0
@@ -31,6 +31,6 @@ async def _keep(server: EmbeddedPostgres) -> None:
             raise Refused(f"another outdial process runs the database of {server.home}: stop it first")
         if await set_within(stop, LOOK_S):
             return
-    announce_ready()
+    notify_ready()
     while not await set_within(stop, LOOK_S):
         server.start()

@@ -27,7 +27,7 @@ from outdial.host.wire.config import SLUG
 from outdial.host.wire.errors import GatewayFailed
 from outdial.http import adopt, url_of
 from outdial.log import log_to_stderr
-from outdial.process import announce_ready
+from outdial.process import notify_ready
 from outdial.settings import require
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; that of config.toml without it.")]
@@ -89,7 +89,7 @@ def serve(
 def _launch(launcher: GatewayLauncher, url: str) -> None:
     def tell() -> None:
         console.print(f"Serving functions on {url}/functions/v1/<function-name>", markup=False)
-        announce_ready()
+        notify_ready()
 
     async def run() -> None:
         stop, restart = asyncio.Event(), asyncio.Event()
@@ -119,7 +119,7 @@ def gateway(
     offer = Offer(
         env, given_logins(env), region, address, behind_proxy=behind_proxy, certificate=certificate_of(cert, key)
     )
-    run_host(offer, listener, lambda _: announce_ready())
+    run_host(offer, listener, lambda _: notify_ready())
 
 
 def serve_locally(port: int, host: str, *, behind_proxy: bool, tell: Callable[[str, list[str]], None]) -> None:

@@ -3,7 +3,7 @@
 from outdial.cli.errors import PortTaken
 from outdial.cli.output import console
 from outdial.cli.signals import stop_event
-from outdial.process import announce_ready
+from outdial.process import notify_ready
 from outdial.retell.simulator import SimulatorConfig
 from outdial.retell.simulator.server import running
 
@@ -14,7 +14,7 @@ async def simulate(config: SimulatorConfig, port: int) -> None:
     try:
         async with running(config, port=port) as (url, _):
             console.print(f"Simulated Retell on {url}")
-            announce_ready()
+            notify_ready()
             await stop.wait()
     except OSError as error:
         raise PortTaken(port, "simulator", "name another one with --port") from error

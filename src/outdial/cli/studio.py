@@ -15,7 +15,7 @@ from outdial.cli.stack import environment, local_ports
 from outdial.host.gateway.tls import TlsCertificate, certificate_of, open_listener
 from outdial.http import url_of
 from outdial.log import log_to_stderr
-from outdial.process import announce_ready
+from outdial.process import notify_ready
 
 _DRAIN_S = 10
 
@@ -71,7 +71,7 @@ async def _serve(
         await stack.enter_async_context(_listening(opened.app, listener, certificate, behind_proxy=behind_proxy))
         stack.callback(opened.hub.end_streams)
         console.print(f"Studio on {url_of(listener, tls=certificate is not None)}", markup=False)
-        announce_ready()
+        notify_ready()
         await stop.wait()
 
 

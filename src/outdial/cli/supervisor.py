@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from outdial.cli.errors import PartFailed
-from outdial.process import is_ready, start_child
+from outdial.process import start_child_process, wait_ready
 
 _LONGEST_LINE = 1024 * 1024
 _KEPT_LINES = 20
@@ -40,7 +40,7 @@ class Child:
 
     async def start(self) -> bool:
         """Start it, and return when it is ready: False when it ended instead."""
-        self._process, reader = await start_child(
+        self._process, reader = await start_child_process(
             self._part.command,
             self._part.env,
             stdout=asyncio.subprocess.PIPE,
@@ -48,7 +48,7 @@ class Child:
             limit=_LONGEST_LINE,
         )
         self._reading = asyncio.create_task(self._read())
-        return await is_ready(reader)
+        return await wait_ready(reader)
 
     async def wait(self) -> int:
         """Return the exit status, once the process has ended and all that it wrote was told."""

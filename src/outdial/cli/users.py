@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from outdial.auth.local.service import LocalAuth, Refused
+from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.cli.errors import BadInput, NoSuchThing
 from outdial.cli.errors import Refused as CommandRefused
@@ -40,7 +40,7 @@ def create(
     """Create a user, and let them work for an organization."""
     organization_id = None if organization is None else _organization(organization)
     made = _with_auth(lambda auth: auth.create_user(email, password))
-    if isinstance(made, Refused):
+    if isinstance(made, AuthRefusal):
         raise BadInput(f"{email}: {made.message}")
     if organization_id is not None:
         _join(organization_id, made.id, role)
@@ -70,14 +70,14 @@ def list_users(as_json: AsJson = False) -> None:
 def passwd(email: Annotated[str, typer.Argument(help="Their e-mail address.")], password: Password) -> None:
     """Give a user another password; whoever is signed in as them is signed out."""
 
-    async def work(auth: LocalAuth) -> db.UserRow | Refused | None:
+    async def work(auth: LocalAuth) -> db.UserRow | AuthRefusal | None:
         found = next((row for row in await _everybody(auth) if row.email == email.strip().lower()), None)
         return None if found is None else await auth.change_user(found.id, password=password)
 
     changed = _with_auth(work)
     if changed is None:
         raise NoSuchThing(f"there is no user {email}; outdial users list shows them")
-    if isinstance(changed, Refused):
+    if isinstance(changed, AuthRefusal):
         raise BadInput(changed.message)
     console.print(f"{changed.email} has a new password.", markup=False)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from outdial.auth import Caller, Denied, identify, parse_mode
-from outdial.auth.caller import NOBODY
+from outdial.auth import AccessDenied, Caller, identify, parse_mode
+from outdial.auth.caller import ANONYMOUS
 from outdial.functions.context import Context
 from outdial.functions.errors import HttpError
 from outdial.functions.request import MIB, Request
@@ -47,7 +47,7 @@ class Endpoint:
         try:
             if request.method not in self.methods:
                 return PREFLIGHT if request.method == "OPTIONS" else self._wrong_method(request)
-            caller = NOBODY if self._is_open else await self._identify(request, runtime)
+            caller = ANONYMOUS if self._is_open else await self._identify(request, runtime)
             request.max_body = self.max_body
             response = await self.handler(request, Context(runtime, caller, slug, request_id))
             if not isinstance(response, Response):
@@ -59,11 +59,11 @@ class Endpoint:
             raise
         except Exception as error:
             runtime.log.exception("functions.failed", error, function=slug, request_id=request_id)
-            return failure(request_id)
+            return internal_error(request_id)
 
     async def _identify(self, request: Request, runtime: Runtime) -> Caller:
         caller = await identify(request.headers, self.modes, runtime.keyring, runtime.verifier)
-        if isinstance(caller, Denied):
+        if isinstance(caller, AccessDenied):
             if caller.status >= 500:
                 runtime.log.error("functions.auth_misconfigured", code=caller.code, reason=caller.message)
             raise HttpError(caller.status, caller.code, caller.message)
@@ -75,7 +75,7 @@ class Endpoint:
         return Response.of(HttpError(405, "METHOD_NOT_ALLOWED", message), headers={"allow": allowed})
 
 
-def failure(request_id: str) -> Response:
+def internal_error(request_id: str) -> Response:
     """Return what a caller is told of a function that failed: nothing of the cause, and how to name its lines."""
     return Response.of(HttpError(500, "EDGE_FUNCTION_ERROR", _FAILED, request_id=request_id))
 

@@ -24,7 +24,7 @@ StopHook = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class LoadedFunction:
     """A function as loaded; `start` runs before the first request, `stop` after the last."""
 
     slug: str
@@ -33,7 +33,9 @@ class Function:
     stop: StopHook | None = None
 
 
-def load_functions(directory: Path, entrypoints: Mapping[str, Path] = MappingProxyType({})) -> dict[str, Function]:
+def load_functions(
+    directory: Path, entrypoints: Mapping[str, Path] = MappingProxyType({})
+) -> dict[str, LoadedFunction]:
     """Import `<slug>/index.py` of each subdirectory, `shared/` being importable as `shared`.
 
     `entrypoints` are the files of functions that lie elsewhere. Raises FunctionNotLoaded, naming the file, for the
@@ -46,7 +48,7 @@ def load_functions(directory: Path, entrypoints: Mapping[str, Path] = MappingPro
     return {slug: _load(slug, found[slug]) for slug in sorted(found) if slug != SHARED and _SLUG.match(slug)}
 
 
-def load_function(slug: str, index: Path, shared: Path | None) -> Function:
+def load_function(slug: str, index: Path, shared: Path | None) -> LoadedFunction:
     """Import one function from its file, the directory `shared` (where given) being importable as `shared`.
 
     Raises FunctionNotLoaded, naming the file, when it cannot be imported or exposes no endpoint `fetch`.
@@ -56,7 +58,7 @@ def load_function(slug: str, index: Path, shared: Path | None) -> Function:
     return _load(slug, index)
 
 
-def _load(slug: str, index: Path) -> Function:
+def _load(slug: str, index: Path) -> LoadedFunction:
     try:
         module = _import(_module_name(slug, index), index)
     except Exception as error:
@@ -67,7 +69,7 @@ def _load(slug: str, index: Path) -> Function:
     fetch = getattr(module, "fetch", None)
     if not isinstance(fetch, Endpoint):
         raise FunctionNotLoaded(index, "it must expose `fetch`, an async function under @with_supabase(auth=...)")
-    return Function(slug, fetch, getattr(module, "start", None), getattr(module, "stop", None))
+    return LoadedFunction(slug, fetch, getattr(module, "start", None), getattr(module, "stop", None))
 
 
 def _module_name(slug: str, index: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from outdial.functions.errors import HttpError
-from outdial.http import Answer
+from outdial.http import HttpResponse
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
@@ -69,15 +69,15 @@ class Response:
         own = {"sb-error-code": error.code, **(headers or {})}
         return cls(text, status=error.status, headers=own, content_type=_JSON)
 
-    def answer(self, request_id: str) -> Answer:
+    def answer(self, request_id: str) -> HttpResponse:
         """Return what goes over the wire, with the headers that every answer carries."""
         if self._headers is not None:
-            return Answer(self.status, self._lines(self._headers, request_id), self.body)
+            return HttpResponse(self.status, self._lines(self._headers, request_id), self.body)
         # A header block that says no more than this is most of them; it costs one formatting.
         if self.status in _WITHOUT_TYPE:
-            return Answer(self.status, b"%bsb-request-id: %b\r\n" % (_STANDING_LINES, request_id.encode()))
+            return HttpResponse(self.status, b"%bsb-request-id: %b\r\n" % (_STANDING_LINES, request_id.encode()))
         lines = f"sb-request-id: {request_id}\r\ncontent-type: {self.content_type}\r\n"
-        return Answer(self.status, _STANDING_LINES + lines.encode("latin-1"), self.body)
+        return HttpResponse(self.status, _STANDING_LINES + lines.encode("latin-1"), self.body)
 
     def _lines(self, own: Mapping[str, str], request_id: str) -> bytes:
         headers = {**_STANDING, "sb-request-id": request_id}

@@ -106,7 +106,7 @@ async def _run(awaitable: Awaitable[object], log: Logger) -> None:
         log.exception("functions.background_work_failed", error)
 
 
-def rest_the_collector() -> None:
+def tune_gc() -> None:
     """Let Python's collector pass over what is loaded by now, and look for cycles less often.
 
     What is loaded stays, and requests make few cycles: at the defaults the collector took 4 to 6 % of the events per

@@ -18,12 +18,12 @@ from outdial import http
 from outdial.clock import SystemClock
 from outdial.domain.ids import new_id
 from outdial.functions.errors import CODES, FunctionsError, HttpError
-from outdial.functions.loading import Function, load_functions
+from outdial.functions.loading import LoadedFunction, load_functions
 from outdial.functions.paths import HEALTH, PREFIX
 from outdial.functions.request import Request
 from outdial.functions.response import PREFLIGHT, Response
-from outdial.functions.runtime import Runtime, rest_the_collector
-from outdial.http import Answer, CannotListen, Head
+from outdial.functions.runtime import Runtime, tune_gc
+from outdial.http import CannotListen, HttpResponse, RequestHead
 from outdial.settings import SettingError, is_local
 
 DEFAULT_PORT = 54321
@@ -34,13 +34,13 @@ _NOT_FOUND = Response.of(HttpError(404, "NOT_FOUND", "Requested function was not
 HEALTHY = Response.json({"message": "ok"})
 
 
-class App:
+class FunctionApp:
     """Answers requests with the functions of this process; routing is one dict."""
 
-    def __init__(self, functions: Mapping[str, Function], runtime: Runtime) -> None:
+    def __init__(self, functions: Mapping[str, LoadedFunction], runtime: Runtime) -> None:
         self.functions = dict(functions)
         self.runtime = runtime
-        self._started: list[Function] = []
+        self._started: list[LoadedFunction] = []
 
     async def start(self) -> None:
         """Check the settings and run the functions' start hooks; when one raises, what was started is stopped."""
@@ -67,14 +67,14 @@ class App:
                     self.runtime.log.exception("functions.stop_failed", error, function=function.slug)
         await self.runtime.close()
 
-    def admit(self, head: Head) -> int | Answer:
+    def admit(self, head: RequestHead) -> int | HttpResponse:
         """Return how long the body may be for the function that `head` asks for, or the answer when there is none."""
         function = self._function(head.path)
         if function is not None:
             return function.endpoint.max_body
         return self._answer_without_function(head).answer(self._new_id())
 
-    async def respond(self, head: Head, body: bytes) -> Answer:
+    async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Return the function's answer."""
         request_id = self._new_id()
         function = self._function(head.path)
@@ -85,16 +85,16 @@ class App:
         response = await function.endpoint.answer(request, self.runtime, function.slug, request_id)
         return response.answer(request_id)
 
-    def error(self, status: int, message: str) -> Answer:
+    def error(self, status: int, message: str) -> HttpResponse:
         """Return the answer to a request that no function has seen."""
         return Response.of(HttpError(status, CODES[status], message)).answer(self._new_id())
 
-    def _function(self, path: str) -> Function | None:
+    def _function(self, path: str) -> LoadedFunction | None:
         if not path.startswith(PREFIX):
             return None
         return self.functions.get(unquote(path[_PREFIX_LENGTH:]).partition("/")[0])
 
-    def _answer_without_function(self, head: Head) -> Response:
+    def _answer_without_function(self, head: RequestHead) -> Response:
         if head.method == "OPTIONS":
             return PREFLIGHT
         return HEALTHY if head.path == HEALTH and head.method in ("GET", "HEAD") else _NOT_FOUND
@@ -103,14 +103,14 @@ class App:
         return str(new_id(self.runtime.clock.now()))
 
 
-def build_app(functions: Mapping[str, Function], runtime: Runtime) -> App:
+def build_app(functions: Mapping[str, LoadedFunction], runtime: Runtime) -> FunctionApp:
     """Return the application that answers /functions/v1/<slug> and below."""
-    return App(functions, runtime)
+    return FunctionApp(functions, runtime)
 
 
 @asynccontextmanager
 async def serving(
-    app: App, *, host: str = "127.0.0.1", port: int = 0, behind_proxy: bool = False
+    app: FunctionApp, *, host: str = "127.0.0.1", port: int = 0, behind_proxy: bool = False
 ) -> AsyncIterator[str]:
     """Serve `app` while the block runs, and give its base URL; port 0 takes a free one.
 
@@ -132,7 +132,7 @@ async def serving(
 
 
 async def serve(
-    app: App,
+    app: FunctionApp,
     *,
     host: str = "127.0.0.1",
     port: int = DEFAULT_PORT,
@@ -169,7 +169,7 @@ def run(
         runtime = Runtime.from_env(env, SystemClock())
         app = build_app(load_functions(directory, entrypoints), runtime)
         gc.collect()
-        rest_the_collector()
+        tune_gc()
         await serve(app, host=host, port=port, behind_proxy=behind_proxy, on_ready=on_ready)
 
     try:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class ServerLimits:
     """Times are in seconds and end within `sweep_s` of what they say; sizes are in bytes."""
 
     # All header lines with the request line, and how many there may be.

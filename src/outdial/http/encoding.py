@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from outdial.http.message import Answer
+from outdial.http.message import HttpResponse
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 # The header line that says what becomes of the connection; HTTP/1.1 keeps it without a word.
@@ -21,7 +21,7 @@ _BODILESS: Final = frozenset({204, 304})
 _COPIED: Final = 64 * 1024
 
 
-def encode(answer: Answer, date: bytes, ending: bytes, *, is_head: bool) -> tuple[bytes, bytes]:
+def encode(answer: HttpResponse, date: bytes, ending: bytes, *, is_head: bool) -> tuple[bytes, bytes]:
     """Return what to write, the second part mostly empty; `date` and `ending` are header lines.
 
     An answer to HEAD tells the length of a body that is not sent (RFC 9110, 9.3.2); 204 and 304 have none (6.4.1).
@@ -36,8 +36,8 @@ def encode(answer: Answer, date: bytes, ending: bytes, *, is_head: bool) -> tupl
     return b"".join((status_line, answer.headers, date, ending, length, body)), b""
 
 
-def plain_error(status: int, message: str) -> Answer:
+def plain_error(status: int, message: str) -> HttpResponse:
     """Return `{"error", "code", "message"}`, the code being the status' own name in capitals."""
     code = HTTPStatus(status).name
     body = msgspec.json.encode({"error": message, "code": code, "message": message})
-    return Answer(status, b"content-type: application/json\r\n", body)
+    return HttpResponse(status, b"content-type: application/json\r\n", body)

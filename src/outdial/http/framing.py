@@ -6,13 +6,13 @@ beside chunks, chunks that are badly cut (RFC 9112, 6 and 11.2). `tests/http/tes
 
 from collections.abc import Mapping, Sequence
 
-Fault = tuple[int, str]
+RequestFault = tuple[int, str]
 Headers = Sequence[tuple[bytes, bytes]]
 
 _ONCE = (b"host", b"transfer-encoding", b"content-length")
 
 
-def fault_of(version: str, headers: Headers, fields: Mapping[bytes, bytes], most_lines: int) -> Fault | None:
+def find_fault(version: str, headers: Headers, fields: Mapping[bytes, bytes], most_lines: int) -> RequestFault | None:
     """Return the status and the reason for which a request cannot be taken; `fields` are `headers` by name."""
     if version == "1.1" and len(fields) == len(headers) <= most_lines:
         if b"transfer-encoding" not in fields and b"host" in fields:
@@ -28,7 +28,7 @@ def fault_of(version: str, headers: Headers, fields: Mapping[bytes, bytes], most
     return _fault_of_fields(version, fields)
 
 
-def _fault_of_fields(version: str, fields: Mapping[bytes, bytes]) -> Fault | None:
+def _fault_of_fields(version: str, fields: Mapping[bytes, bytes]) -> RequestFault | None:
     coding = fields.get(b"transfer-encoding")
     if coding is not None and version == "1.0":
         return 400, "HTTP/1.0 has no transfer-encoding"
@@ -39,7 +39,7 @@ def _fault_of_fields(version: str, fields: Mapping[bytes, bytes]) -> Fault | Non
     return None
 
 
-def target_of(target: bytes) -> tuple[str, str] | None:
+def parse_target(target: bytes) -> tuple[str, str] | None:
     """Return path and query of a request's target, in origin or absolute form (RFC 9112, 3.2); None for others."""
     if not target.startswith(b"/"):
         if target == b"*":

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 @dataclass(slots=True)
-class Head:
+class RequestHead:
     """The request line and the headers; names are in lower case, values as sent.
 
     `path` is the target's path as sent (percent-encoded), `query` what follows its question mark; `client` is the
@@ -22,7 +22,7 @@ class Head:
 
 
 @dataclass(slots=True)
-class Answer:
+class HttpResponse:
     """A status, header lines that each end with CRLF, and a body.
 
     The server adds `date`, `content-length` and `connection`; they must not be among `headers`.
@@ -34,16 +34,16 @@ class Answer:
 
 
 # Makes the answer to what no application sees, of a status and a sentence: 400, 408, 413, 431, 500, 501, 503, 505.
-Errors = Callable[[int, str], Answer]
+ErrorResponder = Callable[[int, str], HttpResponse]
 
 
 class Application(Protocol):
     """What a server asks for each request."""
 
-    def admit(self, head: Head) -> "int | Answer":
+    def admit(self, head: RequestHead) -> "int | HttpResponse":
         """Return the most bytes that the body may have, or an answer that needs no body; called before it is read."""
         ...
 
-    async def respond(self, head: Head, body: bytes) -> Answer:
+    async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Return the answer; it is never cancelled, and an exception becomes a bare 500."""
         ...

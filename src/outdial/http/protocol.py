@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final, cast
 import httptools
 
 from outdial.http.encoding import CLOSE, CONTINUE, KEEP, KEEP_1_0, encode
-from outdial.http.framing import Headers, fault_of, target_of, without_upgrade
-from outdial.http.message import Answer, Head
+from outdial.http.framing import Headers, find_fault, parse_target, without_upgrade
+from outdial.http.message import HttpResponse, RequestHead
 
 if TYPE_CHECKING:
-    from outdial.http.server import Server
+    from outdial.http.server import HttpServer
 
 
-class Phase(IntEnum):
+class ConnectionPhase(IntEnum):
     """What a connection waits for; only the first three take bytes of a request."""
 
     IDLE = 0  # a request
@@ -29,33 +29,33 @@ class Phase(IntEnum):
 
 
 # Read as globals on every request: an attribute of an enumeration costs more.
-_IDLE, _HEAD, _BODY, _BUSY, _SENDING, _LINGER, _CLOSING = Phase
+_IDLE, _HEAD, _BODY, _BUSY, _SENDING, _LINGER, _CLOSING = ConnectionPhase
 
 # What is not body (chunk sizes, trailers) may be this many times as much as what is.
 _OVERHEAD: Final = 8
 _HELD: Final = 1024 * 1024
 
-_Complete = tuple[str, Head | None, bytes, bytes, Answer | None]
+_Complete = tuple[str, RequestHead | None, bytes, bytes, HttpResponse | None]
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One connection, driven by the event loop. `expires` is the loop's time at which `expire` has to be called."""
 
-    def __init__(self, server: "Server") -> None:
+    def __init__(self, server: "HttpServer") -> None:
         self._server, self._app, self._bounds = server, server.app, server.bounds
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._client, self._secure = "", False
-        self.phase: Phase = _IDLE
+        self.phase: ConnectionPhase = _IDLE
         self.expires = self._loop.time() + server.bounds.idle_s
         # The request that is being read.
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._head: Head | None = None
+        self._head: RequestHead | None = None
         self._ending = KEEP
         self._body: bytes | bytearray = b""
         self._fed = self._size = self._limit = 0
-        self._refusal: Answer | None = None
+        self._refusal: HttpResponse | None = None
         self._continue_due = False
         self._began = 0.0
         self._again: bytes | None = None
@@ -136,14 +136,14 @@ class Connection(asyncio.Protocol):
         if b"upgrade" in fields and method != b"CONNECT" and parser.should_upgrade():
             self._again = without_upgrade(method, raw_target, headers)
             return
-        fault = fault_of(version, headers, fields, self._bounds.header_lines)
+        fault = find_fault(version, headers, fields, self._bounds.header_lines)
         if fault is None and self._fed > self._bounds.header_bytes:
             fault = self._fault_of_size(raw_target, headers)
-        target = target_of(raw_target)
+        target = parse_target(raw_target)
         if fault is not None or target is None:
             self.refuse(*(fault or (400, "The target of the request is no path")))
             return
-        self._head = Head(method.decode(), *target, headers, self._client, self._secure)
+        self._head = RequestHead(method.decode(), *target, headers, self._client, self._secure)
         if not parser.should_keep_alive():
             self._ending = CLOSE
         else:
@@ -185,7 +185,7 @@ class Connection(asyncio.Protocol):
 
     # Before a request is complete.
 
-    def _admit(self, head: Head, fields: dict[bytes, bytes]) -> None:
+    def _admit(self, head: RequestHead, fields: dict[bytes, bytes]) -> None:
         length = int(fields.get(b"content-length", b"0"))
         has_body = length > 0 or b"transfer-encoding" in fields
         expects = has_body and fields.get(b"expect", b"").strip().lower() == b"100-continue"
@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
         if self._size > self._bounds.discard:
             self._refuse(self._head.method, self._refusal)
 
-    def _too_large(self) -> Answer:
+    def _too_large(self) -> HttpResponse:
         return self._server.errors(413, f"The body may have {self._limit} bytes at most")
 
     def _send_continue(self) -> None:
@@ -266,7 +266,7 @@ class Connection(asyncio.Protocol):
         method = "GET" if self._head is None else self._head.method
         self._refuse(method, self._server.errors(status, message))
 
-    def _refuse(self, method: str, answer: Answer) -> None:
+    def _refuse(self, method: str, answer: HttpResponse) -> None:
         self._closing = self._is_linger_due = True
         self._head, self._refusal, self._body = None, None, b""
         if self.phase < _BUSY:
@@ -276,7 +276,9 @@ class Connection(asyncio.Protocol):
 
     # From a complete request to its answer.
 
-    def _begin(self, method: str, head: Head | None, body: bytes, ending: bytes, answer: Answer | None) -> None:
+    def _begin(
+        self, method: str, head: RequestHead | None, body: bytes, ending: bytes, answer: HttpResponse | None
+    ) -> None:
         self.phase, self.expires = _BUSY, inf
         if head is None or answer is not None:
             assert answer is not None
@@ -285,7 +287,7 @@ class Connection(asyncio.Protocol):
         self._task = task = self._loop.create_task(self._respond(head, body, ending))
         self._server.tasks.add(task)
 
-    async def _respond(self, head: Head, body: bytes, ending: bytes) -> None:
+    async def _respond(self, head: RequestHead, body: bytes, ending: bytes) -> None:
         try:
             answer = await self._app.respond(head, body)
         except Exception as error:
@@ -294,7 +296,7 @@ class Connection(asyncio.Protocol):
             self._server.tasks.discard(self._task)
         self._send(head.method, answer, ending)
 
-    def _send(self, method: str, answer: Answer, ending: bytes) -> None:
+    def _send(self, method: str, answer: HttpResponse, ending: bytes) -> None:
         if self.phase is _CLOSING:
             return
         if (self._closing or self._server.draining) and not self._waiting:
@@ -355,13 +357,13 @@ class Connection(asyncio.Protocol):
     def expire(self, now: float) -> None:
         """Do what is due when `expires` has passed."""
         match self.phase:
-            case Phase.IDLE:
+            case ConnectionPhase.IDLE:
                 self.close()
-            case Phase.HEAD:
+            case ConnectionPhase.HEAD:
                 self.refuse(408, f"The headers took more than {self._bounds.header_s:g} s")
-            case Phase.BODY:
+            case ConnectionPhase.BODY:
                 self.refuse(408, f"The body made no progress for {self._bounds.body_s:g} s, or came too slowly")
-            case Phase.SENDING if (left := self._transport.get_write_buffer_size()) < self._unsent:
+            case ConnectionPhase.SENDING if (left := self._transport.get_write_buffer_size()) < self._unsent:
                 self._unsent, self.expires = left, now + self._bounds.unread_s
             case _:
                 self.abort()

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 
-from outdial.http.bounds import Bounds
+from outdial.http.bounds import ServerLimits
 from outdial.http.encoding import plain_error
 from outdial.http.listening import BACKLOG
-from outdial.http.message import Answer, Application, Errors
-from outdial.http.protocol import Connection, Phase
+from outdial.http.message import Application, ErrorResponder, HttpResponse
+from outdial.http.protocol import ConnectionPhase, HttpConnection
 
 DRAIN_S = 10.0
 # File descriptors that a process needs for other things than connections.
@@ -21,15 +21,15 @@ _SPARE_FILES = 128
 _TOLD = 64
 
 
-class Server:
+class HttpServer:
     """Serves `app` on one socket. Made by `serving`."""
 
-    def __init__(self, app: Application, bounds: Bounds, errors: Errors) -> None:
+    def __init__(self, app: Application, bounds: ServerLimits, errors: ErrorResponder) -> None:
         self.app, self.bounds, self.errors = app, bounds, errors
         self.draining, self._idle_until = False, 0.0
         # Tasks of requests under way: the event loop alone would not keep them.
         self.tasks: set[asyncio.Task[None] | None] = set()
-        self.connections: set[Connection] = set()
+        self.connections: set[HttpConnection] = set()
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._most = bounds.connections
         if files != resource.RLIM_INFINITY:
@@ -49,7 +49,7 @@ class Server:
         loop = asyncio.get_running_loop()
         handshake_s = None if tls is None else self.bounds.handshake_s
         self._listening = await loop.create_server(
-            lambda: Connection(self), sock=listener, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake_s
+            lambda: HttpConnection(self), sock=listener, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake_s
         )
         self._sweep()
 
@@ -64,7 +64,7 @@ class Server:
         if self._listening is not None:
             self._listening.close()
         self._idle_until = asyncio.get_running_loop().time() + grace_s
-        for connection in [one for one in self.connections if one.phase is Phase.IDLE]:
+        for connection in [one for one in self.connections if one.phase is ConnectionPhase.IDLE]:
             connection.expires = min(connection.expires, self._idle_until)
             if not grace_s:
                 connection.close()
@@ -85,7 +85,7 @@ class Server:
         while (tasks := {task for task in self.tasks if task is not None}) and deadline > now():
             await asyncio.wait(tasks, timeout=deadline - now())
 
-    def take(self, connection: Connection) -> bool:
+    def take(self, connection: HttpConnection) -> bool:
         """Add a new connection; where there are too many the one that is idle for longest goes, or else this one."""
         self.connections.add(connection)
         if self.draining:  # it was accepted just before, and its first request may be on its way
@@ -93,20 +93,20 @@ class Server:
         excess = len(self.connections) - self._most
         if excess <= 0:
             return True
-        idle = [one for one in self.connections if one.phase is Phase.IDLE and one is not connection]
+        idle = [one for one in self.connections if one.phase is ConnectionPhase.IDLE and one is not connection]
         if idle:
             min(idle, key=lambda one: one.expires).close()
         elif excess > _TOLD:
             connection.abort()
         return bool(idle)
 
-    def lose(self, connection: Connection) -> None:
+    def lose(self, connection: HttpConnection) -> None:
         """Forget a connection that has ended."""
         self.connections.discard(connection)
         if self.draining and not self.connections:
             self._all_gone.set()
 
-    def failed(self, error: Exception) -> Answer:
+    def failed(self, error: Exception) -> HttpResponse:
         """Tell the event loop's exception handler what the application did not handle; return the answer to give."""
         context = {"message": "the application failed to answer a request", "exception": error}
         asyncio.get_running_loop().call_exception_handler(context)
@@ -128,15 +128,15 @@ async def serving(
     listener: socket.socket,
     *,
     tls: ssl.SSLContext | None = None,
-    bounds: Bounds = Bounds(),
-    errors: Errors = plain_error,
+    bounds: ServerLimits = ServerLimits(),
+    errors: ErrorResponder = plain_error,
     drain_s: float = DRAIN_S,
-) -> AsyncIterator[Server]:
+) -> AsyncIterator[HttpServer]:
     """Serve `app` on `listener` while the block runs; `errors` makes the answers that the application does not.
 
     On leaving, unless it was done before, requests under way are answered first, for `drain_s` at most.
     """
-    server = Server(app, bounds, errors)
+    server = HttpServer(app, bounds, errors)
     await server.start(listener, tls)
     try:
         yield server

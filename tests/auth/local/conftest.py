@@ -17,7 +17,7 @@ from outdial.auth.keys import (
     local_service_role_jwt,
 )
 from outdial.auth.local.app import create_auth
-from outdial.auth.local.passwords import Passwords
+from outdial.auth.local.passwords import PasswordHashing
 from outdial.auth.local.service import LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.clock import VirtualClock
@@ -74,7 +74,7 @@ async def world(database: Scratch) -> AsyncIterator[World]:
     clock = VirtualClock(NOW)
     async with await Database.connect(database.dsn_for("outdial_auth"), application_name="tests:auth") as pool:
         keys = SigningKeys(pool, clock)
-        auth = LocalAuth(pool, clock, keys, "http://127.0.0.1:54321/auth/v1", Passwords(CHEAP))
+        auth = LocalAuth(pool, clock, keys, "http://127.0.0.1:54321/auth/v1", PasswordHashing(CHEAP))
         ada = await auth.create_user(EMAIL, PASSWORD)
         assert isinstance(ada, UserRow)
         app = create_auth(auth, keys, KEYRING, clock)

@@ -15,7 +15,7 @@ from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY
 from outdial.auth.local.app import create_auth
 from outdial.auth.local.service import ACCESS_LIVES
 from outdial.auth.local.throttle import MOST_FOR_CLIENT, MOST_FOR_EMAIL, WINDOW
-from outdial.http import Answer, Head, listen, serving
+from outdial.http import HttpResponse, RequestHead, listen, serving
 from tests.auth.local.conftest import EMAIL, KEYRING, PASSWORD, World
 from tests.support.factories import NOW
 
@@ -70,12 +70,12 @@ class Says:
     """Answers everything alike."""
 
     def __init__(self, status: int, body: bytes, headers: bytes = b"content-type: application/json\r\n") -> None:
-        self.answer = Answer(status, headers, body)
+        self.answer = HttpResponse(status, headers, body)
 
-    def admit(self, head: Head) -> int | Answer:
+    def admit(self, head: RequestHead) -> int | HttpResponse:
         return 1 << 16
 
-    async def respond(self, head: Head, body: bytes) -> Answer:
+    async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         return self.answer
 
 

@@ -7,7 +7,7 @@ import asyncpg
 import jwt
 import pytest
 
-from outdial.auth import KeyRing, TokenVerifier, Verified
+from outdial.auth import KeyRing, TokenVerifier, VerifiedToken
 from outdial.auth.keys import LOCAL_JWT_SECRET, mint_jwt
 from outdial.auth.local.service import SESSION_LIVES
 from outdial.auth.local.signing import SigningKeys
@@ -100,7 +100,7 @@ async def test_anybody_can_check_tokens_with_the_published_keys(world: World) ->
     assert response.headers["cache-control"] == "public, max-age=600"
     assert "d" not in response.json()["keys"][0]
     verifier = TokenVerifier.from_keys(KeyRing(jwks=response.json()), world.clock)
-    assert isinstance(await verifier.verify(token), Verified)
+    assert isinstance(await verifier.verify(token), VerifiedToken)
 
 
 async def test_processes_that_start_together_sign_with_one_key(world: World) -> None:
@@ -118,7 +118,7 @@ async def test_a_key_that_another_process_made_is_found_when_a_token_names_it(wo
     async with world.pool.transaction() as connection:
         await connection.execute("delete from auth.signing_keys")
     token = await other.sign({"sub": str(world.ada.id), "aud": "authenticated"})
-    assert isinstance(await world.verifier.verify(token), Verified)
+    assert isinstance(await world.verifier.verify(token), VerifiedToken)
 
 
 async def test_a_new_key_signs_and_the_former_verifies_until_its_tokens_have_expired(world: World) -> None:
@@ -128,7 +128,7 @@ async def test_a_new_key_signs_and_the_former_verifies_until_its_tokens_have_exp
     after = (await world.sign_in()).json()["access_token"]
 
     assert jwt.get_unverified_header(after)["kid"] == kid != jwt.get_unverified_header(before)["kid"]
-    assert [isinstance(await world.verifier.verify(token), Verified) for token in (before, after)] == [True, True]
+    assert [isinstance(await world.verifier.verify(token), VerifiedToken) for token in (before, after)] == [True, True]
     world.clock.advance(timedelta(hours=3))
     third = await world.keys.rotate()
     kids = [key["kid"] for key in (await world.keys.jwks())["keys"]]  # type: ignore[attr-defined]

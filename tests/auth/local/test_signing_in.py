@@ -9,11 +9,11 @@ import jwt
 import pytest
 from argon2 import PasswordHasher
 
-from outdial.auth import Verified
+from outdial.auth import VerifiedToken
 from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY, local_service_role_jwt
 from outdial.auth.local.app import create_auth
-from outdial.auth.local.passwords import Passwords
-from outdial.auth.local.service import LocalAuth, Refused
+from outdial.auth.local.passwords import PasswordHashing
+from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.throttle import MOST_FOR_CLIENT, MOST_FOR_EMAIL, WINDOW
 from tests.auth.local.conftest import CHEAP, EMAIL, KEYRING, PASSWORD, World
 from tests.support.factories import create_member, create_tenant
@@ -31,7 +31,7 @@ async def test_a_password_begins_a_session_as_supabase_tells_it(world: World) ->
     header = jwt.get_unverified_header(told["access_token"])
     assert header["alg"] == "ES256"
     verdict = await world.verifier.verify(told["access_token"])
-    assert isinstance(verdict, Verified)
+    assert isinstance(verdict, VerifiedToken)
     assert verdict.claims["sub"] == str(world.ada.id)
     assert verdict.claims["role"] == verdict.claims["aud"] == "authenticated"
     assert verdict.claims["amr"][0]["method"] == "password"
@@ -61,15 +61,15 @@ async def test_somebody_who_does_not_exist_costs_a_check_as_well(world: World) -
             verified.append(str(hash))
             return bool(super().verify(hash, password))
 
-    counting = Passwords(Counting(time_cost=1, memory_cost=64, parallelism=1))
+    counting = PasswordHashing(Counting(time_cost=1, memory_cost=64, parallelism=1))
     auth = LocalAuth(world.pool, world.clock, world.keys, "", counting)
     for email in (EMAIL, "nobody@example.com"):
-        assert isinstance(await auth.sign_in(email, "wrong", ""), Refused)
+        assert isinstance(await auth.sign_in(email, "wrong", ""), AuthRefusal)
     assert len(verified) == 2
 
 
 async def test_a_hash_of_weaker_parameters_is_made_anew(world: World, connection: asyncpg.Connection) -> None:
-    stronger = Passwords(PasswordHasher(time_cost=2, memory_cost=64, parallelism=1))
+    stronger = PasswordHashing(PasswordHasher(time_cost=2, memory_cost=64, parallelism=1))
     await LocalAuth(world.pool, world.clock, world.keys, "", stronger).sign_in(EMAIL, PASSWORD, "")
 
     kept = await connection.fetchval("select encrypted_password from auth.users")
@@ -173,7 +173,7 @@ async def test_where_it_is_allowed_people_sign_up_and_are_counted(world: World) 
         again = [await client.post("/signup", json=body, headers=headers) for _ in range(MOST_FOR_EMAIL)]
 
     assert begun.json()["user"]["user_metadata"] == {"name": "N"}
-    assert isinstance(await world.verifier.verify(begun.json()["access_token"]), Verified)
+    assert isinstance(await world.verifier.verify(begun.json()["access_token"]), VerifiedToken)
     assert [response.status_code for response in again] == [422] * (MOST_FOR_EMAIL - 1) + [429]
 
 

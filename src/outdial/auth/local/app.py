@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from outdial.auth.caller import Caller, Denied, identify, parse_mode
+from outdial.auth.caller import AccessDenied, Caller, identify, parse_mode
 from outdial.auth.keys import KeyRing
 from outdial.auth.local.bodies import CORS, AuthError, answer, error_body, refuse, session_body, user_body
-from outdial.auth.local.service import LocalAuth, Refused, Session
+from outdial.auth.local.service import AuthRefusal, AuthSession, LocalAuth
 from outdial.auth.local.signing import SigningKeys
-from outdial.auth.tokens import TokenVerifier, Verified
+from outdial.auth.tokens import TokenVerifier, VerifiedToken
 from outdial.clock import Clock
 from outdial.log import log
 
@@ -64,7 +64,7 @@ class _Routes:
         claims = await self._claims(request)
         user = await self.auth.user_of(claims)
         if user is None:
-            raise refuse("session_not_found", "Session from session_id claim in JWT does not exist")
+            raise refuse("session_not_found", "AuthSession from session_id claim in JWT does not exist")
         if request.method == "PUT":
             body = await _body(request)
             if _optional_text(body, "email") not in (None, user.email):
@@ -81,7 +81,7 @@ class _Routes:
     async def sign_out(self, request: Request) -> Response:
         claims = await self._claims(request)
         if await self.auth.user_of(claims) is None:
-            raise refuse("session_not_found", "Session from session_id claim in JWT does not exist")
+            raise refuse("session_not_found", "AuthSession from session_id claim in JWT does not exist")
         scope = request.query_params.get("scope", "global")
         if scope not in ("global", "local", "others"):
             raise refuse("validation_failed", "scope must be global, local or others")
@@ -143,8 +143,8 @@ class _Routes:
         response.headers["cache-control"] = "public, max-age=600"
         return response
 
-    def _begun(self, begun: Session | Refused) -> Response:
-        if isinstance(begun, Refused):
+    def _begun(self, begun: AuthSession | AuthRefusal) -> Response:
+        if isinstance(begun, AuthRefusal):
             raise AuthError(begun)
         return answer(session_body(begun, self.clock.now()))
 
@@ -156,15 +156,15 @@ class _Routes:
 
     async def _require_key(self, request: Request) -> None:
         found = await self._identify(request, _KEYS)
-        if isinstance(found, Denied):
+        if isinstance(found, AccessDenied):
             raise refuse("no_authorization", found.message)
 
     async def _require_secret(self, request: Request) -> None:
         found = await self._identify(request, _SECRET)
-        if isinstance(found, Denied):
+        if isinstance(found, AccessDenied):
             raise refuse("not_admin", "This takes the service role or a secret key")
 
-    async def _identify(self, request: Request, modes: Any) -> Caller | Denied:
+    async def _identify(self, request: Request, modes: Any) -> Caller | AccessDenied:
         return await identify(request.headers, modes, self.keyring, self.verifier)
 
     async def _claims(self, request: Request) -> Mapping[str, Any]:
@@ -172,7 +172,7 @@ class _Routes:
         if scheme.lower() != "bearer" or not token.strip():
             raise refuse("no_authorization", "This endpoint requires a Bearer token")
         verdict = await self.verifier.verify(token.strip())
-        if not isinstance(verdict, Verified):
+        if not isinstance(verdict, VerifiedToken):
             raise refuse("bad_jwt", f"invalid JWT: {verdict.message}")
         await self._require_key(request)
         if not verdict.claims.get("session_id"):
@@ -214,11 +214,11 @@ def create_auth(
 
 
 async def _no_such_route(_: Request, __: Exception) -> Response:
-    return error_body(Refused("not_found", "This part of Supabase Auth is not offered here"))
+    return error_body(AuthRefusal("not_found", "This part of Supabase Auth is not offered here"))
 
 
 async def _wrong_method(request: Request, _: Exception) -> Response:
-    return error_body(Refused("method_not_allowed", f"{request.method} is not offered here"))
+    return error_body(AuthRefusal("method_not_allowed", f"{request.method} is not offered here"))
 
 
 def _guarded(handler: Handler) -> Handler:
@@ -231,7 +231,7 @@ def _guarded(handler: Handler) -> Handler:
             return error_body(error.refused)
         except asyncpg.DataError:
             # What JSON can say and a column cannot hold: the character NUL.
-            return error_body(Refused("validation_failed", "The body holds text that cannot be stored"))
+            return error_body(AuthRefusal("validation_failed", "The body holds text that cannot be stored"))
         except Exception as error:
             log("auth.failed", level="error", error=error, path=request.url.path)
             return answer({"code": "unexpected_failure", "message": "Auth could not answer: try again"}, 500)
@@ -281,8 +281,8 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
     return min(max(int(raw), 1), most) if raw.isascii() and raw.isdecimal() and len(raw) < 10 else default
 
 
-def _deleted(deleted: bool | Refused) -> Response:
-    if isinstance(deleted, Refused):
+def _deleted(deleted: bool | AuthRefusal) -> Response:
+    if isinstance(deleted, AuthRefusal):
         raise AuthError(deleted)
     if not deleted:
         raise refuse("user_not_found", "User not found")
@@ -292,6 +292,6 @@ def _deleted(deleted: bool | Refused) -> Response:
 def _user_answer(user: Any) -> Response:
     if user is None:
         raise refuse("user_not_found", "User not found")
-    if isinstance(user, Refused):
+    if isinstance(user, AuthRefusal):
         raise AuthError(user)
     return answer(user_body(user))

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from outdial.auth.local.service import Refused, Session
+from outdial.auth.local.service import AuthRefusal, AuthSession
 from outdial.db.local_auth import UserRow
 
 API_VERSION: Final = "2024-01-01"
@@ -44,17 +44,17 @@ _STATUS: Final[Mapping[str, int]] = {
 class AuthError(Exception):
     """A request that is refused."""
 
-    def __init__(self, refused: Refused) -> None:
+    def __init__(self, refused: AuthRefusal) -> None:
         super().__init__(refused.message)
         self.refused = refused
 
 
 def refuse(code: str, message: str) -> AuthError:
     """Return the error with one of Supabase's codes."""
-    return AuthError(Refused(code, message))
+    return AuthError(AuthRefusal(code, message))
 
 
-def error_body(refused: Refused) -> Response:
+def error_body(refused: AuthRefusal) -> Response:
     """Return the answer to what is refused (API version 2024-01-01)."""
     headers = {**CORS, "x-sb-error-code": refused.code}
     body: dict[str, Any] = {"code": refused.code, "message": refused.message}
@@ -70,7 +70,7 @@ def answer(body: object, status: int = 200) -> Response:
     return JSONResponse(body, status, dict(CORS))
 
 
-def session_body(session: Session, now: datetime) -> dict[str, Any]:
+def session_body(session: AuthSession, now: datetime) -> dict[str, Any]:
     """Return a session as `token` answers it."""
     return {
         "access_token": session.access_token,

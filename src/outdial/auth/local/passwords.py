@@ -14,14 +14,14 @@ _AT_ONCE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class PasswordCheck:
     """Whether a password fits; `better` is its hash under today's parameters when the kept one is weaker."""
 
     fits: bool
     better: str | None = None
 
 
-class Passwords:
+class PasswordHashing:
     """Hashes and checks passwords. A check takes as long for somebody who does not exist as for somebody who does."""
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
@@ -34,20 +34,20 @@ class Passwords:
         async with self._turn:
             return await asyncio.to_thread(self._hasher.hash, password)
 
-    async def check(self, kept: str | None, password: str) -> Checked:
+    async def check(self, kept: str | None, password: str) -> PasswordCheck:
         """Compare `password` with the kept hash; None, nobody's, is compared with a hash that nothing fits."""
         if len(password) > LONGEST:
-            return Checked(False)
+            return PasswordCheck(False)
         async with self._turn:
             return await asyncio.to_thread(self._check, kept, password)
 
-    def _check(self, kept: str | None, password: str) -> Checked:
+    def _check(self, kept: str | None, password: str) -> PasswordCheck:
         if kept is None:
             self._fits(self._of_nobody(), password)
-            return Checked(False)
+            return PasswordCheck(False)
         if not self._fits(kept, password):
-            return Checked(False)
-        return Checked(True, self._hasher.hash(password) if self._hasher.check_needs_rehash(kept) else None)
+            return PasswordCheck(False)
+        return PasswordCheck(True, self._hasher.hash(password) if self._hasher.check_needs_rehash(kept) else None)
 
     def _fits(self, kept: str, password: str) -> bool:
         try:

@@ -11,9 +11,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from outdial.auth.local.passwords import LONGEST, SHORTEST, Passwords
+from outdial.auth.local.passwords import LONGEST, SHORTEST, PasswordHashing
 from outdial.auth.local.signing import SigningKeys
-from outdial.auth.local.throttle import Throttle
+from outdial.auth.local.throttle import SignInThrottle
 from outdial.clock import Clock
 from outdial.db import local_auth as db
 from outdial.db.session import Database, encode_json
@@ -28,7 +28,7 @@ _FORGET_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class AuthSession:
     """What somebody gets who has signed in; `expires_at` is that of the access token."""
 
     access_token: str = field(repr=False)
@@ -38,7 +38,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class AuthRefusal:
     """Why not, in Supabase's words; `retry_after` with over_request_rate_limit."""
 
     code: str
@@ -46,40 +46,40 @@ class Refused:
     retry_after: timedelta | None = None
 
 
-BAD_CREDENTIALS: Final = Refused("invalid_credentials", "Invalid login credentials")
-NO_SUCH_TOKEN: Final = Refused("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
-USED_TOKEN: Final = Refused("refresh_token_already_used", "Invalid Refresh Token: Already Used")
-EMAIL_EXISTS: Final = Refused("email_exists", "A user with this email address has already been registered")
-BAD_EMAIL: Final = Refused("email_address_invalid", "Give an e-mail address, such as ada@example.com")
-WEAK_PASSWORD: Final = Refused("weak_password", f"Password should have {SHORTEST} to {LONGEST} characters")
+BAD_CREDENTIALS: Final = AuthRefusal("invalid_credentials", "Invalid login credentials")
+NO_SUCH_TOKEN: Final = AuthRefusal("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
+USED_TOKEN: Final = AuthRefusal("refresh_token_already_used", "Invalid Refresh Token: Already Used")
+EMAIL_EXISTS: Final = AuthRefusal("email_exists", "A user with this email address has already been registered")
+BAD_EMAIL: Final = AuthRefusal("email_address_invalid", "Give an e-mail address, such as ada@example.com")
+WEAK_PASSWORD: Final = AuthRefusal("weak_password", f"Password should have {SHORTEST} to {LONGEST} characters")
 
 
 class LocalAuth:
     """Users, their passwords and their sessions; `issuer` is the address of Auth, which tokens name."""
 
     def __init__(
-        self, database: Database, clock: Clock, keys: SigningKeys, issuer: str, passwords: Passwords | None = None
+        self, database: Database, clock: Clock, keys: SigningKeys, issuer: str, passwords: PasswordHashing | None = None
     ) -> None:
         self._database, self._clock, self._keys, self._issuer = database, clock, keys, issuer
-        self._passwords = passwords or Passwords()
-        self._throttle = Throttle(database, clock)
+        self._passwords = passwords or PasswordHashing()
+        self._throttle = SignInThrottle(database, clock)
 
     async def sign_up(
         self, email: str, password: str, client: str, user_metadata: Mapping[str, Any] | None = None
-    ) -> Session | Refused:
+    ) -> AuthSession | AuthRefusal:
         """Create a user who asks for it, and begin their session; attempts are counted as those to sign in."""
         wait = await self._throttle.wait_for(email.strip().lower(), client)
         if wait is not None:
-            return Refused("over_request_rate_limit", "Request rate limit reached", wait)
+            return AuthRefusal("over_request_rate_limit", "Request rate limit reached", wait)
         made = await self.create_user(email, password, user_metadata=user_metadata)
-        return made if isinstance(made, Refused) else await self.begin(made.id)
+        return made if isinstance(made, AuthRefusal) else await self.begin(made.id)
 
-    async def sign_in(self, email: str, password: str, client: str) -> Session | Refused:
+    async def sign_in(self, email: str, password: str, client: str) -> AuthSession | AuthRefusal:
         """Begin a session; `client` is the address that the attempt comes from."""
         email = email.strip().lower()
         wait = await self._throttle.wait_for(email, client)
         if wait is not None:
-            return Refused("over_request_rate_limit", "Request rate limit reached", wait)
+            return AuthRefusal("over_request_rate_limit", "Request rate limit reached", wait)
         async with self._database.transaction() as connection:
             user = await db.USER_BY_EMAIL.maybe(connection, email=email)
         kept = None if user is None else user.encrypted_password
@@ -94,7 +94,7 @@ class LocalAuth:
                 )
         return await self.begin(user.id)
 
-    async def begin(self, user_id: UUID) -> Session | Refused:
+    async def begin(self, user_id: UUID) -> AuthSession | AuthRefusal:
         """Begin a session of a user who has proved who they are."""
         now = self._clock.now()
         session_id = new_id(now)
@@ -108,7 +108,7 @@ class LocalAuth:
             refresh_token = await _add_token(connection, session_id, now)
         return await self._session(user, session_id, refresh_token, now)
 
-    async def refresh(self, refresh_token: str) -> Session | Refused:
+    async def refresh(self, refresh_token: str) -> AuthSession | AuthRefusal:
         """Give a refresh token for new ones; one that comes again after its window ends the session."""
         now, digest = self._clock.now(), _digest(refresh_token)
         async with self._database.transaction() as connection:
@@ -152,7 +152,7 @@ class LocalAuth:
         *,
         app_metadata: Mapping[str, Any] | None = None,
         user_metadata: Mapping[str, Any] | None = None,
-    ) -> db.UserRow | Refused:
+    ) -> db.UserRow | AuthRefusal:
         """Create a user whose address counts as confirmed."""
         email = email.strip().lower()
         if (refused := _email_objection(email) or _password_objection(password)) is not None:
@@ -180,7 +180,7 @@ class LocalAuth:
         app_metadata: Mapping[str, Any] | None = None,
         user_metadata: Mapping[str, Any] | None = None,
         keep_session: UUID | None = None,
-    ) -> db.UserRow | Refused | None:
+    ) -> db.UserRow | AuthRefusal | None:
         """Change what is given; a new password ends the user's sessions but `keep_session`. None: no such user."""
         email = None if email is None else email.strip().lower()
         refused = (None if email is None else _email_objection(email)) or _password_objection(password)
@@ -217,15 +217,15 @@ class LocalAuth:
         async with self._database.transaction() as connection:
             return await db.USERS.all(connection, limit=per_page, skip=(page - 1) * per_page)
 
-    async def delete_user(self, user_id: UUID) -> bool | Refused:
+    async def delete_user(self, user_id: UUID) -> bool | AuthRefusal:
         """Delete a user; tell whether there was one. The last owner of an organization stays."""
         try:
             async with self._database.transaction() as connection:
                 return await db.DELETE_USER.maybe(connection, id=user_id) is not None
         except asyncpg.IntegrityConstraintViolationError as error:
-            return Refused("conflict", str(error))
+            return AuthRefusal("conflict", str(error))
 
-    async def _session(self, user: db.UserRow, session_id: UUID, refresh_token: str, now: datetime) -> Session:
+    async def _session(self, user: db.UserRow, session_id: UUID, refresh_token: str, now: datetime) -> AuthSession:
         expires = now + ACCESS_LIVES
         claims = {
             "iss": self._issuer,
@@ -243,17 +243,17 @@ class LocalAuth:
             "session_id": str(session_id),
             "is_anonymous": False,
         }
-        return Session(await self._keys.sign(claims), refresh_token, expires, user)
+        return AuthSession(await self._keys.sign(claims), refresh_token, expires, user)
 
 
-def _email_objection(email: str) -> Refused | None:
+def _email_objection(email: str) -> AuthRefusal | None:
     name, at, domain = email.partition("@")
     if not (name and at and "." in domain) or len(email) > 320 or any(c.isspace() or c == "\x00" for c in email):
         return BAD_EMAIL
     return None
 
 
-def _password_objection(password: str | None) -> Refused | None:
+def _password_objection(password: str | None) -> AuthRefusal | None:
     return None if password is None or SHORTEST <= len(password) <= LONGEST else WEAK_PASSWORD
 
 

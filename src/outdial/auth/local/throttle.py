@@ -16,14 +16,14 @@ _FORGET_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ThrottleSubject:
     """What attempts are counted for."""
 
     digest: bytes
     most: int
 
 
-class Throttle:
+class SignInThrottle:
     """Counts attempts before they are made, so that many at once are not let through together."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -55,8 +55,8 @@ class Throttle:
             )
 
 
-def _subject(name: str, most: int) -> Subject:
-    return Subject(sha256(name.encode()).digest(), most)
+def _subject(name: str, most: int) -> ThrottleSubject:
+    return ThrottleSubject(sha256(name.encode()).digest(), most)
 
 
 def _left(began_at: datetime, now: datetime) -> timedelta:

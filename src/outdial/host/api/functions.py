@@ -13,7 +13,7 @@ from outdial.host.deployments.deployer import Deployer
 from outdial.host.deployments.store import DeploymentStore
 from outdial.host.deployments.upload import read_upload
 from outdial.host.wire.multipart import FormPart, read_form, write_form
-from outdial.http import Answer
+from outdial.http import HttpResponse
 
 _BASE = "/v1/projects/{ref}/functions"
 _NO_ESZIP = (
@@ -65,7 +65,7 @@ class FunctionRoutes:
             ApiRoute("POST", f"{one}/rollback", self.roll_back),
         ]
 
-    async def deploy(self, call: ApiRequest) -> Answer:
+    async def deploy(self, call: ApiRequest) -> HttpResponse:
         """Keep what the form holds, and unless `bundleOnly` put it into service."""
         upload = read_upload(call.query.get("slug", ""), read_form(call.header("content-type"), call.body))
         if call.query.get("bundleOnly") != "true":
@@ -84,22 +84,22 @@ class FunctionRoutes:
         )
         return json_response(_shown(kept), 201)
 
-    async def activate(self, call: ApiRequest) -> Answer:
+    async def activate(self, call: ApiRequest) -> HttpResponse:
         """Put several versions that were kept into service, all or none."""
         wanted = call.read(list[VersionChoice])
         versions = {one.slug: one.version or await self._newest(one.slug) for one in wanted}
         await self.deployer.activate(versions)
         return json_response({"functions": [_shown(await self.store.function(slug)) for slug in versions]})
 
-    async def list(self, call: ApiRequest) -> Answer:
+    async def list(self, call: ApiRequest) -> HttpResponse:
         """Tell of every function that is deployed."""
         return json_response([_shown(function) for function in await self.store.functions()])
 
-    async def show(self, call: ApiRequest) -> Answer:
+    async def show(self, call: ApiRequest) -> HttpResponse:
         """Tell of one function."""
         return json_response(_shown(await self.store.function(call.names["slug"])))
 
-    async def change(self, call: ApiRequest) -> Answer:
+    async def change(self, call: ApiRequest) -> HttpResponse:
         """Change `verify_jwt`."""
         slug = call.names["slug"]
         if "eszip" in call.header("content-type"):
@@ -107,32 +107,32 @@ class FunctionRoutes:
         await self.deployer.set_verify_jwt(slug, call.read(FunctionPatch).verify_jwt)
         return await self.show(call)
 
-    async def delete(self, call: ApiRequest) -> Answer:
+    async def delete(self, call: ApiRequest) -> HttpResponse:
         """Take a function out of service."""
         await self.deployer.delete(call.names["slug"])
         return empty_response()
 
-    async def refuse_eszip(self, call: ApiRequest) -> Answer:
+    async def refuse_eszip(self, call: ApiRequest) -> HttpResponse:
         """Say how to deploy instead of with Docker."""
         raise ApiError(400, "ESZIP_UNSUPPORTED", _NO_ESZIP)
 
-    async def download(self, call: ApiRequest) -> Answer:
+    async def download(self, call: ApiRequest) -> HttpResponse:
         """Send the files of the version that is served, as a form."""
         if "multipart/form-data" not in call.header("accept"):
             raise ApiError(406, "ESZIP_UNSUPPORTED", _NO_ESZIP)
         function = await self.store.function(call.names["slug"])
         files = await self.store.files(function.slug, function.version)
         content_type, body = write_form(_parts(function, files))
-        return Answer(200, f"content-type: {content_type}\r\n".encode(), body)
+        return HttpResponse(200, f"content-type: {content_type}\r\n".encode(), body)
 
-    async def versions(self, call: ApiRequest) -> Answer:
+    async def versions(self, call: ApiRequest) -> HttpResponse:
         """Tell of every version of a function that is kept, the newest first."""
         rows = await self.store.versions(call.names["slug"])
         return json_response(
             [{**asdict(row), "config": row.config and msgspec.json.decode(row.config)} for row in rows]
         )
 
-    async def roll_back(self, call: ApiRequest) -> Answer:
+    async def roll_back(self, call: ApiRequest) -> HttpResponse:
         """Put an earlier version into service."""
         slug, target = call.names["slug"], call.read(RollbackRequest) if call.body else RollbackRequest()
         number = await self.deployer.roll_back(slug, target.version)

@@ -13,7 +13,7 @@ from outdial.db.statements import Connection
 from outdial.host.api.log_query import BadRequest, LogCursor, LogFilter, read_moment, read_query
 from outdial.host.api.log_rows import stats_row, table_row, whole_row
 from outdial.host.api.management import ApiError, json_response
-from outdial.http import Answer
+from outdial.http import HttpResponse
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _LOOK_AGAIN: Final = timedelta(seconds=1)
@@ -90,7 +90,7 @@ class LogReader:
                 connection, since=since, until=until, slug=slug, span=span or until - since, origin=origin
             )
 
-    async def endpoint(self, name: str, query: Mapping[str, str]) -> Answer:
+    async def endpoint(self, name: str, query: Mapping[str, str]) -> HttpResponse:
         """Answer `GET /v1/projects/{ref}/analytics/endpoints/{name}`: 400 for what is not understood, 404 for others.
 
         `logs` and `logs.all` take `sql`, `iso_timestamp_start` and `iso_timestamp_end` (a day until now without them);

@@ -15,13 +15,13 @@ from outdial.db.host_store import FoundToken
 from outdial.host.api.tokens import TOKEN, AccessTokens, hash_of
 from outdial.host.deployments.errors import DeploymentError, FunctionNotFound, NoEarlierVersion, VersionsRefused
 from outdial.host.deployments.secrets import InvalidSecret
-from outdial.host.pool.token_bucket import Bucket
+from outdial.host.pool.token_bucket import TokenBucket
 from outdial.host.wire.config import MIB
 from outdial.host.wire.errors import BadConfig, HostError
-from outdial.host.wire.headers import value_of
+from outdial.host.wire.headers import header_value
 from outdial.host.wire.multipart import InvalidForm
 from outdial.host.wire.responses import header_lines
-from outdial.http import Answer, Head
+from outdial.http import HttpResponse, RequestHead
 from outdial.log import log
 from outdial.settings import SettingError
 
@@ -44,7 +44,7 @@ class ApiError(HostError):
         super().__init__(message)
         self.status, self.code, self.message, self.headers = status, code, message, headers or {}
 
-    def answer(self) -> Answer:
+    def answer(self) -> HttpResponse:
         """Return it as Supabase's clients expect it, with `code` and, in one line, `error` as elsewhere here."""
         body = {"message": self.message, "error": self.message.partition("\n")[0], "code": self.code}
         return json_response(body, self.status, {"sb-error-code": self.code, **self.headers})
@@ -56,13 +56,13 @@ class ApiRequest:
 
     names: Mapping[str, str]
     query: Mapping[str, str]
-    head: Head
+    head: RequestHead
     body: bytes = field(repr=False)
     token: FoundToken
 
     def header(self, name: str) -> str:
         """Return the value of a header, empty without it."""
-        return value_of(self.head.headers, name.encode())
+        return header_value(self.head.headers, name.encode())
 
     def read(self, kind: type[Body]) -> Body:
         """Return the JSON body as `kind`; raise ApiError when it is something else."""
@@ -72,7 +72,7 @@ class ApiRequest:
             raise ApiError(400, "INVALID_BODY", f"The body cannot be read: {error}") from error
 
 
-RouteHandler = Callable[[ApiRequest], Awaitable[Answer]]
+RouteHandler = Callable[[ApiRequest], Awaitable[HttpResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,10 @@ class ManagementApi:
     def __init__(self, ref: str, tokens: AccessTokens, routes: Iterable[ApiRoute]) -> None:
         self._ref, self._tokens, self._routes = ref, tokens, tuple(routes)
         self._now = asyncio.get_running_loop().time
-        self._strangers = Bucket(STRANGERS_RATE, STRANGERS_BURST)
-        self._known: dict[bytes, Bucket] = {}
+        self._strangers = TokenBucket(STRANGERS_RATE, STRANGERS_BURST)
+        self._known: dict[bytes, TokenBucket] = {}
 
-    def admit(self, head: Head) -> int | Answer:
+    def admit(self, head: RequestHead) -> int | HttpResponse:
         """Return the most bytes that the body may have, or the answer when no token came that could be one."""
         if not TOKEN.match(_token_of(head)):
             return _UNAUTHORIZED.answer()
@@ -109,7 +109,7 @@ class ManagementApi:
         """Tell whether `token` is an access token that is good now."""
         return await self._tokens.find(token) is not None
 
-    async def handle(self, head: Head, body: bytes) -> Answer:
+    async def handle(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Return the answer to a request of /v1."""
         try:
             token = await self._admitted(_token_of(head))
@@ -138,10 +138,10 @@ class ManagementApi:
         if bucket is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            self._known[key] = Bucket(RATE, BURST)
+            self._known[key] = TokenBucket(RATE, BURST)
         return found
 
-    async def _answer(self, head: Head, body: bytes, token: FoundToken) -> Answer:
+    async def _answer(self, head: RequestHead, body: bytes, token: FoundToken) -> HttpResponse:
         elsewhere = []
         for route in self._routes:
             names = route.matches(head.path)
@@ -163,18 +163,18 @@ _UNAUTHORIZED: Final = ApiError(
 )
 
 
-def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """Return `value` as JSON. No browser has business here, so nothing allows one to read it (no CORS headers)."""
-    return Answer(status, header_lines({**_JSON, **(headers or {})}), msgspec.json.encode(value, enc_hook=str))
+    return HttpResponse(status, header_lines({**_JSON, **(headers or {})}), msgspec.json.encode(value, enc_hook=str))
 
 
-def empty_response(status: int = 200) -> Answer:
+def empty_response(status: int = 200) -> HttpResponse:
     """Return an answer without a body."""
-    return Answer(status, b"")
+    return HttpResponse(status, b"")
 
 
-def _token_of(head: Head) -> str:
-    scheme, _, token = value_of(head.headers, b"authorization").partition(" ")
+def _token_of(head: RequestHead) -> str:
+    scheme, _, token = header_value(head.headers, b"authorization").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 

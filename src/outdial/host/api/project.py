@@ -10,7 +10,7 @@ from outdial.auth.keys import LEGACY_NAME, ApiKey, KeyRing
 from outdial.clock import Clock
 from outdial.host.api.management import ApiRequest, ApiRoute, empty_response, json_response
 from outdial.host.deployments.secrets import SecretStore
-from outdial.http import Answer
+from outdial.http import HttpResponse
 
 _ONE = "/v1/projects/{ref}"
 _SECRETS = f"{_ONE}/secrets"
@@ -31,7 +31,7 @@ class SecretValue(msgspec.Struct):
 class LogEndpoints(Protocol):
     """Answers questions about the log."""
 
-    async def endpoint(self, name: str, query: Mapping[str, str]) -> Answer:
+    async def endpoint(self, name: str, query: Mapping[str, str]) -> HttpResponse:
         """Return the answer of `analytics/endpoints/<name>`."""
         ...
 
@@ -61,38 +61,38 @@ class ProjectRoutes:
             ApiRoute("GET", f"{_ONE}/analytics/endpoints/{{name}}", self.read_log),
         ]
 
-    async def list(self, call: ApiRequest) -> Answer:
+    async def list(self, call: ApiRequest) -> HttpResponse:
         """Tell of every project: of the one that is here."""
         return json_response([await self._project()])
 
-    async def show(self, call: ApiRequest) -> Answer:
+    async def show(self, call: ApiRequest) -> HttpResponse:
         """Tell of the project."""
         return json_response(await self._project())
 
-    async def api_keys(self, call: ApiRequest) -> Answer:
+    async def api_keys(self, call: ApiRequest) -> HttpResponse:
         """Tell of the API keys. Those that open everything are never shown whole."""
         return json_response([_shown_key(key) for key in self.keyring.keys])
 
-    async def list_secrets(self, call: ApiRequest) -> Answer:
+    async def list_secrets(self, call: ApiRequest) -> HttpResponse:
         """Tell of every secret by its digest."""
         found = await self.secrets.digests()
         return json_response([{"name": one.name, "value": one.digest, "updated_at": one.updated_at} for one in found])
 
-    async def set_secrets(self, call: ApiRequest) -> Answer:
+    async def set_secrets(self, call: ApiRequest) -> HttpResponse:
         """Set secrets; functions that name them are started anew with them, without a deployment."""
         await self.secrets.put({one.name: one.value for one in call.read(list[SecretValue])}, self.clock.now())
         return empty_response(201)
 
-    async def unset_secrets(self, call: ApiRequest) -> Answer:
+    async def unset_secrets(self, call: ApiRequest) -> HttpResponse:
         """Drop secrets by name."""
         await self.secrets.drop(call.read(list[str]))
         return empty_response()
 
-    async def reseal(self, call: ApiRequest) -> Answer:
+    async def reseal(self, call: ApiRequest) -> HttpResponse:
         """Encrypt every secret with the first key, so that the others can go."""
         return json_response({"resealed": await self.secrets.reseal()})
 
-    async def read_log(self, call: ApiRequest) -> Answer:
+    async def read_log(self, call: ApiRequest) -> HttpResponse:
         """Ask the log."""
         return await self.logs.endpoint(call.names["name"], call.query)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from outdial.host.deployments.plan import FunctionSpec
 from outdial.host.log.sink import LogSink
-from outdial.host.pool.handle import Spawner
-from outdial.host.pool.pool import Pool
-from outdial.host.pool.token_bucket import Bucket
+from outdial.host.pool.handle import WorkerSpawner
+from outdial.host.pool.pool import WorkerPool
+from outdial.host.pool.token_bucket import TokenBucket
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BootFailed
 
@@ -22,8 +22,8 @@ class ServedFunction:
     """A function that takes requests."""
 
     wanted: FunctionSpec
-    pool: Pool
-    bucket: Bucket
+    pool: WorkerPool
+    bucket: TokenBucket
 
     @property
     def slug(self) -> str:
@@ -54,7 +54,7 @@ class FunctionCatalogue:
 
     def __init__(
         self,
-        spawner: Spawner,
+        spawner: WorkerSpawner,
         sink: LogSink,
         *,
         uid_of: Callable[[str], int | None] = lambda slug: None,
@@ -64,7 +64,7 @@ class FunctionCatalogue:
         self._served: dict[str, ServedFunction] = {}
         self._swapping = asyncio.Lock()
         self._proofs = asyncio.Semaphore(_PROOFS_AT_ONCE)
-        self._old: dict[asyncio.Task[None], Pool] = {}
+        self._old: dict[asyncio.Task[None], WorkerPool] = {}
 
     def get(self, slug: str) -> ServedFunction | None:
         """Return what serves `slug` now, None when nothing does."""
@@ -111,7 +111,7 @@ class FunctionCatalogue:
         pools = [*(one.pool for one in served.values()), *self._old.values()]
         await asyncio.gather(*(pool.drain(timeout_s) for pool in pools), *self._old)
 
-    async def _swap(self, changes: Mapping[str, FunctionSpec | None], *, proved: bool) -> list[Pool]:
+    async def _swap(self, changes: Mapping[str, FunctionSpec | None], *, proved: bool) -> list[WorkerPool]:
         fresh = {slug: self._pool(wanted) for slug, wanted in changes.items() if wanted is not None}
         if not proved:
             await self._prove_all(fresh)
@@ -119,11 +119,13 @@ class FunctionCatalogue:
             self._put(slug, wanted, fresh.get(slug))
         return list(fresh.values())
 
-    def _pool(self, wanted: FunctionSpec) -> Pool:
+    def _pool(self, wanted: FunctionSpec) -> WorkerPool:
         uid = self._uid_of(wanted.slug)
-        return Pool(wanted.bundle, wanted.config, wanted.env, self._spawner, self._sink, uid=uid, clock=self._clock)
+        return WorkerPool(
+            wanted.bundle, wanted.config, wanted.env, self._spawner, self._sink, uid=uid, clock=self._clock
+        )
 
-    def _put(self, slug: str, wanted: FunctionSpec | None, pool: Pool | None) -> None:
+    def _put(self, slug: str, wanted: FunctionSpec | None, pool: WorkerPool | None) -> None:
         old = self._served.pop(slug, None)
         if wanted is not None and pool is not None:
             self._served[slug] = ServedFunction(wanted, pool, _bucket(wanted.config, old))
@@ -132,11 +134,11 @@ class FunctionCatalogue:
             self._old[drain] = old.pool
             drain.add_done_callback(self._old.pop)
 
-    async def _prove(self, pool: Pool) -> None:
+    async def _prove(self, pool: WorkerPool) -> None:
         async with self._proofs:
             await pool.prove()
 
-    async def _prove_all(self, pools: Mapping[str, Pool]) -> None:
+    async def _prove_all(self, pools: Mapping[str, WorkerPool]) -> None:
         results = await asyncio.gather(*map(self._prove, pools.values()), return_exceptions=True)
         failures = {slug: error for slug, error in zip(pools, results, strict=True) if error is not None}
         if not failures:
@@ -148,8 +150,8 @@ class FunctionCatalogue:
         raise BootFailed("\n".join(f"{slug}: {error}" for slug, error in failures.items()))
 
 
-def _bucket(config: FunctionConfig, old: ServedFunction | None) -> Bucket:
+def _bucket(config: FunctionConfig, old: ServedFunction | None) -> TokenBucket:
     # A deployment is no way around the limit.
     if old is not None and (old.bucket.rate, old.bucket.burst) == (config.rate_limit, config.bucket):
         return old.bucket
-    return Bucket(config.rate_limit, config.bucket)
+    return TokenBucket(config.rate_limit, config.bucket)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from outdial.host.wire.bundle import Bundle
-from outdial.host.wire.config import SLUG, FunctionConfig, read_functions
+from outdial.host.wire.config import SLUG, FunctionConfig, read_function_configs
 from outdial.host.wire.errors import BadConfig
 
 # Directories beside those of functions, whose files they share.
@@ -31,7 +31,7 @@ def read_source_tree(directory: Path) -> SourceTree:
     Raises BadConfig for a config.toml that cannot be used.
     """
     try:
-        configs = read_functions(tomllib.loads((directory / "config.toml").read_text()))
+        configs = read_function_configs(tomllib.loads((directory / "config.toml").read_text()))
     except FileNotFoundError:
         configs = {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

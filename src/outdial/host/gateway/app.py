@@ -17,11 +17,11 @@ from outdial.host.gateway.tls import plain_http_answer
 from outdial.host.gateway.verify import JwtCheck
 from outdial.host.log.sink import InvocationRecord, LogSink
 from outdial.host.wire import responses as answers
-from outdial.host.wire.headers import AnswerHeaders, for_function, value_of
+from outdial.host.wire.headers import ResponseHeaders, header_value, headers_for_function
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.outcomes import Answered, NotBooted, Overloaded
-from outdial.host.wire.responses import PREFLIGHT, Refusal, header_lines
-from outdial.http import Answer, Head
+from outdial.host.wire.outcomes import BootFailure, InvocationCompleted, PoolOverloaded
+from outdial.host.wire.responses import PREFLIGHT, ErrorResponse, header_lines
+from outdial.http import HttpResponse, RequestHead
 from outdial.log import log
 
 SERVED_BY: Final = "outdial-functions"
@@ -95,9 +95,9 @@ class Gateway:
         self._operations, self._place, self._regions = operations, place, regions
         self._behind_proxy = behind_proxy
         self._monotonic: Callable[[], float] = asyncio.get_running_loop().time
-        self._standing, self._cleaner = place.lines, AnswerHeaders()
+        self._standing, self._cleaner = place.lines, ResponseHeaders()
 
-    def admit(self, head: Head) -> int | Answer:
+    def admit(self, head: RequestHead) -> int | HttpResponse:
         """Return the most bytes that the request's body may have, or what it is answered without it."""
         path = head.path
         is_ours = not path.startswith(PREFIX) or path.startswith(_OWN)
@@ -115,27 +115,29 @@ class Gateway:
             return self._refuse(refusal or answers.NOT_FOUND, self._note(head, 0), served)
         return served.config.max_body
 
-    def _answer_plain_http(self, answer: Answer | Refusal, head: Head, is_ours: bool) -> Answer:
+    def _answer_plain_http(
+        self, answer: HttpResponse | ErrorResponse, head: RequestHead, is_ours: bool
+    ) -> HttpResponse:
         if is_ours:
-            return answer.answer() if isinstance(answer, Refusal) else answer
+            return answer.answer() if isinstance(answer, ErrorResponse) else answer
         arrival = self._note(head, 0)
-        if isinstance(answer, Refusal):
+        if isinstance(answer, ErrorResponse):
             return self._refuse(answer, arrival, None)
         self._tell(arrival, None, answer, "", "", 0, False)
         return answer
 
-    def _objection(self, head: Head, served: ServedFunction | None) -> Refusal | None:
+    def _objection(self, head: RequestHead, served: ServedFunction | None) -> ErrorResponse | None:
         if served is None:
             return answers.NOT_FOUND
         if head.method not in answers.METHODS:
-            return answers.wrong_method(head.method)
+            return answers.method_not_allowed(head.method)
         wait_s = served.bucket.take(self._monotonic())
         if wait_s > 0:
             return answers.rate_limited(served.bucket.rate, wait_s)
-        limit, length = served.config.max_body, value_of(head.headers, b"content-length")
+        limit, length = served.config.max_body, header_value(head.headers, b"content-length")
         return answers.body_too_large(limit, int(length)) if length.isdecimal() and int(length) > limit else None
 
-    async def respond(self, head: Head, body: bytes) -> Answer:
+    async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Return the answer to a request that was admitted."""
         path = head.path
         if not path.startswith(PREFIX) or path.startswith(_OWN):
@@ -155,39 +157,41 @@ class Gateway:
                 return self._refuse(refusal, arrival, served)
             # Another version may have taken over meanwhile, and the pool of the former one takes nothing more.
             served = self._catalogue.get(_slug(path)) or served
-        headers = for_function(head.headers, client, secure=head.secure, behind_proxy=self._behind_proxy)
+        headers = headers_for_function(head.headers, client, secure=head.secure, behind_proxy=self._behind_proxy)
         invocation = Invocation(arrival.id, head.method, path[_CUT:], head.query, headers, body)
         try:
             outcome = await served.pool.invoke(invocation)
         except Exception as error:
             log("gateway.invocation_failed", level="error", error=error, function=served.slug, request_id=arrival.id)
-            return self._refuse(answers.FAILED, arrival, served)
-        if isinstance(outcome, Answered):
+            return self._refuse(answers.INTERNAL_ERROR, arrival, served)
+        if isinstance(outcome, InvocationCompleted):
             return self._pass_on(outcome, arrival, served)
-        execution_id = "" if isinstance(outcome, Overloaded | NotBooted) else outcome.execution_id
-        return self._refuse(answers.refusal_of(outcome), arrival, served, execution_id)
+        execution_id = "" if isinstance(outcome, PoolOverloaded | BootFailure) else outcome.execution_id
+        return self._refuse(answers.error_for(outcome), arrival, served, execution_id)
 
-    async def _relay(self, regions: RegionRouter, region: str, head: Head, body: bytes, arrival: _Arrival) -> Answer:
+    async def _relay(
+        self, regions: RegionRouter, region: str, head: RequestHead, body: bytes, arrival: _Arrival
+    ) -> HttpResponse:
         served = self._catalogue.get(_slug(head.path))
         patience_s = _HOP_S + (served.config.wall_clock_s if served is not None else 0.0)
         answer = await regions.forward(region, head, body, arrival.id, patience_s)
         # The host that answered has told its own sink of it.
         return answer or self._refuse(answers.region_unreachable(region), arrival, served)
 
-    def _pass_on(self, answered: Answered, arrival: _Arrival, served: ServedFunction) -> Answer:
+    def _pass_on(self, answered: InvocationCompleted, arrival: _Arrival, served: ServedFunction) -> HttpResponse:
         request_line, execution_id = f"sb-request-id: {arrival.id}\r\n".encode("latin-1"), answered.execution_id
         lines = self._cleaner.clean(answered.headers, request_line)
         if lines is None:
             return self._refuse(answers.INVALID_HEADERS, arrival, served, execution_id)
         if not 200 <= answered.status <= 599:
             return self._refuse(answers.INVALID_STATUS, arrival, served, execution_id)
-        answer = Answer(answered.status, lines + self._lines_of(arrival.id, execution_id), answered.body)
+        answer = HttpResponse(answered.status, lines + self._lines_of(arrival.id, execution_id), answered.body)
         self._tell(arrival, served, answer, "", execution_id, answered.cpu_us, answered.cold)
         return answer
 
     def _refuse(
-        self, refusal: Refusal, arrival: _Arrival, served: ServedFunction | None, execution_id: str = ""
-    ) -> Answer:
+        self, refusal: ErrorResponse, arrival: _Arrival, served: ServedFunction | None, execution_id: str = ""
+    ) -> HttpResponse:
         answer = refusal.answer(self._lines_of(arrival.id, execution_id))
         self._tell(arrival, served, answer, refusal.code, execution_id, 0, False)
         return answer
@@ -198,7 +202,7 @@ class Gateway:
             own += f"x-deno-execution-id: {execution_id}\r\nsb-execution-id: {execution_id}\r\n"
         return self._standing + own.encode("latin-1")
 
-    def _note(self, head: Head, size: int) -> _Arrival:
+    def _note(self, head: RequestHead, size: int) -> _Arrival:
         at = self._clock.now()
         return _Arrival(str(new_id(at)), at, perf_counter(), head.method, head.path[_CUT:], size)
 
@@ -206,7 +210,7 @@ class Gateway:
         self,
         arrival: _Arrival,
         served: ServedFunction | None,
-        answer: Answer,
+        answer: HttpResponse,
         code: str,
         execution_id: str,
         cpu_us: int,

@@ -11,7 +11,7 @@ from typing import Any
 
 from outdial.host.wire.errors import GatewayFailed
 from outdial.log import log
-from outdial.process import is_ready, start_child
+from outdial.process import start_child_process, wait_ready
 
 # How the gateway process is told of the listener that it inherits.
 LISTENER_FD = "OUTDIAL_LISTENER_FD"
@@ -108,9 +108,9 @@ class GatewayLauncher:
         """Start a gateway, and return it when it serves; None when it ended, took too long, or `stop` was set."""
         descriptor = self._listener.fileno()
         env = {**self._env, LISTENER_FD: str(descriptor)}
-        process, reader = await start_child(self._command, env, inherit=(descriptor,))
+        process, reader = await start_child_process(self._command, env, inherit=(descriptor,))
         run = self._keep(process)
-        ready = asyncio.create_task(is_ready(reader))
+        ready = asyncio.create_task(wait_ready(reader))
         await _first_of(_done(ready), stop.wait(), timeout_s=READY_WITHIN_S)
         if ready.done() and ready.result() and not stop.is_set():
             log("launcher.gateway_serves", pid=run.pid)

@@ -48,8 +48,8 @@ from outdial.host.log.sink import FanOutSink, LogSink
 from outdial.host.log.terminal import TerminalSink
 from outdial.host.log.writer import LogWriter
 from outdial.host.pool.pool import PoolStats
-from outdial.host.pool.zygote_supervisor import Nursery
-from outdial.host.wire.responses import of_the_server
+from outdial.host.pool.zygote_supervisor import ZygoteSupervisor
+from outdial.host.wire.responses import server_error
 from outdial.http import serving
 from outdial.log import log
 from outdial.settings import DatabaseUrls, secret_list
@@ -125,7 +125,7 @@ async def run_gateway(
         gateway = Gateway(
             catalogue, check, sink, clock, operations, place=place, regions=regions, behind_proxy=behind_proxy
         )
-        server = await stack.enter_async_context(serving(gateway, listener, tls=tls, errors=of_the_server))
+        server = await stack.enter_async_context(serving(gateway, listener, tls=tls, errors=server_error))
         async with _present(settings, database, regions, clock):
             log("host.ready", functions=len(tuple(catalogue)))
             on_ready(sorted(one.slug for one in catalogue))
@@ -182,7 +182,7 @@ async def _writing(env: Mapping[str, str], database: Database, clock: Clock) -> 
 @asynccontextmanager
 async def _catalogue(sink: LogSink, deadline: _Deadline) -> AsyncIterator[FunctionCatalogue]:
     as_root = os.geteuid() == 0
-    async with Nursery.running() as nursery:
+    async with ZygoteSupervisor.running() as nursery:
         catalogue = FunctionCatalogue(nursery, sink, uid_of=uid_of if as_root else lambda slug: None)
         try:
             yield catalogue

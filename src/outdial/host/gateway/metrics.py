@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 
 from outdial.host.log.sink import EventKind, InvocationRecord
 from outdial.host.pool.pool import PoolStats
-from outdial.host.wire.frames import Line
+from outdial.host.wire.frames import LogLine
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -113,7 +113,7 @@ class HostMetrics:
             sums.cpu_us += record.cpu_us
             sums.cold += record.cold
 
-    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[Line], dropped: int) -> None:
+    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[LogLine], dropped: int) -> None:
         """Count lines."""
         for line in lines:
             self._lines[slug, line.level] += 1

@@ -8,32 +8,32 @@ from outdial.functions.paths import HEALTH, PREFIX
 from outdial.host.gateway.tls import is_loopback, plain_http_answer
 from outdial.host.gateway.upstream import MOST_BYTES, AuthUpstream
 from outdial.host.gateway.upstream import PREFIX as AUTH
-from outdial.host.wire.headers import value_of
+from outdial.host.wire.headers import header_value
 from outdial.host.wire.responses import (
     HTTPS_REQUIRED,
     JSON,
+    METRICS_UNAUTHORIZED,
     NO_SUCH_ROUTE,
-    NOT_FOR_YOU,
     PREFLIGHT,
     header_lines,
-    json_answer,
+    json_response,
 )
-from outdial.http import Answer, Head
+from outdial.http import HttpResponse, RequestHead
 
 METRIC: Final = PREFIX + "_internal/metric"
 METRICS: Final = "/metrics"
 MANAGEMENT: Final = "/v1/"
-_HEALTHY: Final = json_answer({"message": "ok"})
+_HEALTHY: Final = json_response({"message": "ok"})
 
 
 class ManagementHandler(Protocol):
     """The management API under /v1, and the access tokens that open it."""
 
-    def admit(self, head: Head) -> int | Answer:
+    def admit(self, head: RequestHead) -> int | HttpResponse:
         """Return the most bytes that the body may have, or an answer that needs no body."""
         ...
 
-    async def handle(self, head: Head, body: bytes) -> Answer:
+    async def handle(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Return the answer to a request of /v1."""
         ...
 
@@ -56,7 +56,7 @@ class OperatorRoutes:
     behind_proxy: bool = False
     auth: AuthUpstream | None = None
 
-    def admit(self, head: Head) -> int | Answer:
+    def admit(self, head: RequestHead) -> int | HttpResponse:
         """Return the most bytes that the body may have, or the answer itself."""
         if head.path.startswith(MANAGEMENT) and self.management is not None:
             # Refused and never sent on to https: the token was readable on its way here.
@@ -73,24 +73,24 @@ class OperatorRoutes:
             return 0
         return NO_SUCH_ROUTE.answer()
 
-    async def respond(self, head: Head, body: bytes) -> Answer:
+    async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Return the answer to a request that was admitted."""
         if self.management is not None and head.path.startswith(MANAGEMENT):
             return await self.management.handle(head, body)
         if self.auth is not None and head.path.startswith(AUTH):
             return await self.auth.respond(head, body)
         if not await self._may_look(head):
-            return NOT_FOR_YOU.answer()
+            return METRICS_UNAUTHORIZED.answer()
         if head.path == METRICS:
             page, content_type = self.metrics()
-            return Answer(200, header_lines({"content-type": content_type}), page)
-        numbers = json_answer(self.numbers())
-        return Answer(200, JSON, numbers.body)
+            return HttpResponse(200, header_lines({"content-type": content_type}), page)
+        numbers = json_response(self.numbers())
+        return HttpResponse(200, JSON, numbers.body)
 
-    async def _may_look(self, head: Head) -> bool:
+    async def _may_look(self, head: RequestHead) -> bool:
         if not self.behind_proxy and is_loopback(head.client):
             return True
-        scheme, _, token = value_of(head.headers, b"authorization").partition(" ")
+        scheme, _, token = header_value(head.headers, b"authorization").partition(" ")
         if scheme.lower() != "bearer" or self.management is None:
             return False
         return await self.management.knows(token.strip())

@@ -12,8 +12,8 @@ import aiohttp
 
 from outdial.clock import Clock
 from outdial.host.gateway.relay import HttpRelay
-from outdial.host.wire.headers import HOP, for_peer, value_of
-from outdial.http import Answer, Head
+from outdial.host.wire.headers import HOP, header_value, headers_for_peer
+from outdial.http import HttpResponse, RequestHead
 from outdial.log import log
 
 ANY: Final = "any"
@@ -60,18 +60,18 @@ class RegionRouter:
                 found.setdefault(peer.region, []).append(peer)
         self._peers = found
 
-    def wanted(self, head: Head) -> str | None:
+    def wanted(self, head: RequestHead) -> str | None:
         """Return the region that has to serve the request when it is another than this one: one with a live host."""
-        if not self._peers or value_of(head.headers, HOP):
+        if not self._peers or header_value(head.headers, HOP):
             return None
-        region = value_of(head.headers, b"x-region")
+        region = header_value(head.headers, b"x-region")
         if not region and "forceFunctionRegion=" in head.query:
             region = parse_qs(head.query).get("forceFunctionRegion", [""])[-1]
         return region if region in self._peers else None
 
-    def origin(self, head: Head) -> RequestOrigin | None:
+    def origin(self, head: RequestHead) -> RequestOrigin | None:
         """Return what another host says of where the request came in; None without a mark of a host that is fresh."""
-        mark = value_of(head.headers, HOP)
+        mark = header_value(head.headers, HOP)
         if not mark or not self.key:
             return None
         told, _, digest = mark.rpartition(",")
@@ -82,7 +82,9 @@ class RegionRouter:
         age = self._now_ms() - int(at_ms)
         return RequestOrigin(request_id, client) if abs(age) < _MARK_IS_GOOD_FOR_MS else None
 
-    async def forward(self, region: str, head: Head, body: bytes, request_id: str, timeout_s: float) -> Answer | None:
+    async def forward(
+        self, region: str, head: RequestHead, body: bytes, request_id: str, timeout_s: float
+    ) -> HttpResponse | None:
         """Return what a host of `region` answers; None when none of them can be reached, or the answer is lost.
 
         Another host is tried only when nothing of the request has left.
@@ -94,7 +96,7 @@ class RegionRouter:
             peer = peers[(first + number) % len(peers)]
             try:
                 return await self._relay.ask(
-                    peer.address, head, [*for_peer(head.headers), (HOP, mark)], body, timeout_s
+                    peer.address, head, [*headers_for_peer(head.headers), (HOP, mark)], body, timeout_s
                 )
             except aiohttp.ClientConnectorError as error:
                 log("regions.peer_unreachable", level="warning", peer=peer.id, region=region, reason=str(error))

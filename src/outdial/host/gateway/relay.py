@@ -6,8 +6,8 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from outdial.host.wire.headers import Headers, from_peer
-from outdial.http import Answer, Head
+from outdial.host.wire.headers import Headers, headers_from_peer
+from outdial.http import HttpResponse, RequestHead
 
 _CONNECT_S: Final = 3.0
 _CLIENT_SETS: Final = ("accept", "accept-encoding", "content-type", "user-agent")
@@ -19,7 +19,9 @@ class HttpRelay:
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
 
-    async def ask(self, address: str, head: Head, headers: Headers, body: bytes, timeout_s: float) -> Answer:
+    async def ask(
+        self, address: str, head: RequestHead, headers: Headers, body: bytes, timeout_s: float
+    ) -> HttpResponse:
         """Return what the server at `address` answers to the request with `headers`.
 
         Raises aiohttp.ClientConnectorError when nothing of it has left, and another ClientError, TimeoutError or
@@ -37,7 +39,7 @@ class HttpRelay:
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S),
         ) as response:
-            return Answer(response.status, from_peer(response.raw_headers), await response.read())
+            return HttpResponse(response.status, headers_from_peer(response.raw_headers), await response.read())
 
     async def close(self) -> None:
         """Close the connections."""

@@ -2,40 +2,40 @@
 
 import asyncio
 
-from outdial.functions.loading import Function
+from outdial.functions.loading import LoadedFunction
 from outdial.functions.runtime import Runtime
-from outdial.functions.server import App
+from outdial.functions.server import FunctionApp
 from outdial.host.gateway.verify import JwtCheck
-from outdial.host.pool.token_bucket import Bucket
+from outdial.host.pool.token_bucket import TokenBucket
 from outdial.host.wire.config import FunctionConfig
-from outdial.host.wire.outcomes import TimedOut
-from outdial.host.wire.responses import Refusal, rate_limited, refusal_of
-from outdial.http import Answer, Head
+from outdial.host.wire.outcomes import InvocationTimedOut
+from outdial.host.wire.responses import ErrorResponse, error_for, rate_limited
+from outdial.http import HttpResponse, RequestHead
 
 
-class StandaloneApp(App):
+class StandaloneApp(FunctionApp):
     """Serves one function in this process, keeping to its `verify_jwt`, `rate_limit`, `max_body` and `wall_clock_s`.
 
     Memory, processor time and privileges are the container's to limit, and what is logged goes to standard error.
     """
 
-    def __init__(self, function: Function, config: FunctionConfig, runtime: Runtime) -> None:
+    def __init__(self, function: LoadedFunction, config: FunctionConfig, runtime: Runtime) -> None:
         super().__init__({function.slug: function}, runtime)
         self._config = config
-        self._bucket = Bucket(config.rate_limit, config.bucket)
+        self._bucket = TokenBucket(config.rate_limit, config.bucket)
         self._check = JwtCheck(runtime.keyring, runtime.verifier) if config.verify_jwt else None
 
-    def admit(self, head: Head) -> int | Answer:
+    def admit(self, head: RequestHead) -> int | HttpResponse:
         """Return how long the body may be, or the answer that needs none."""
         admitted = super().admit(head)
-        if isinstance(admitted, Answer):
+        if isinstance(admitted, HttpResponse):
             return admitted
         wait_s = 0.0 if head.method == "OPTIONS" else self._bucket.take(asyncio.get_running_loop().time())
         if wait_s > 0:
             return self._refuse(rate_limited(self._bucket.rate, wait_s))
         return min(admitted, self._config.max_body)
 
-    async def respond(self, head: Head, body: bytes) -> Answer:
+    async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Return the function's answer, or why there is none."""
         if self._check is not None and head.method != "OPTIONS":
             refusal = await self._check.refusal(head.headers)
@@ -45,7 +45,7 @@ class StandaloneApp(App):
             async with asyncio.timeout(self._config.wall_clock_s):
                 return await super().respond(head, body)
         except TimeoutError:
-            return self._refuse(refusal_of(TimedOut(self._config.wall_clock_s, execution_id="")))
+            return self._refuse(error_for(InvocationTimedOut(self._config.wall_clock_s, execution_id="")))
 
-    def _refuse(self, refusal: Refusal) -> Answer:
+    def _refuse(self, refusal: ErrorResponse) -> HttpResponse:
         return refusal.answer(f"sb-request-id: {self._new_id()}\r\n".encode("latin-1"))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from outdial.host.wire.errors import BadConfig
-from outdial.host.wire.headers import Headers, value_of
-from outdial.host.wire.responses import HTTPS_REQUIRED, Refusal
-from outdial.http import Answer, Head
+from outdial.host.wire.headers import Headers, header_value
+from outdial.host.wire.responses import HTTPS_REQUIRED, ErrorResponse
+from outdial.http import HttpResponse, RequestHead
 from outdial.http.listening import listen
 
 # The host and port of an authority (RFC 3986, 3.2.2): what may stand in a Location that others will follow.
@@ -76,7 +76,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def plain_http_answer(head: Head) -> Answer | Refusal | None:
+def plain_http_answer(head: RequestHead) -> HttpResponse | ErrorResponse | None:
     """Return what a request gets whose proxy was asked over plain HTTP (`x-forwarded-proto`); None when it was not.
 
     GET and HEAD are sent to https. All others are refused: they would come again after what they carry was read.
@@ -88,9 +88,9 @@ def plain_http_answer(head: Head) -> Answer | Refusal | None:
     target = f"{head.path}?{head.query}" if head.query else head.path
     if head.method not in ("GET", "HEAD") or not _AUTHORITY.fullmatch(authority) or _CONTROL.search(target):
         return HTTPS_REQUIRED
-    return Answer(308, f"location: https://{authority}{target}\r\n".encode("latin-1"))
+    return HttpResponse(308, f"location: https://{authority}{target}\r\n".encode("latin-1"))
 
 
 def _first(headers: Headers, name: bytes) -> str:
     """Return the first of the values that a chain of proxies has set: the one of the client's own connection."""
-    return value_of(headers, name).partition(",")[0].strip()
+    return header_value(headers, name).partition(",")[0].strip()

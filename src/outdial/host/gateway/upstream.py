@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from outdial.host.gateway.relay import HttpRelay
-from outdial.host.wire.headers import for_function, for_peer
+from outdial.host.wire.headers import headers_for_function, headers_for_peer
 from outdial.host.wire.responses import auth_unreachable
-from outdial.http import Answer, Head
+from outdial.http import HttpResponse, RequestHead
 from outdial.log import log
 from outdial.settings import SettingError
 
@@ -32,9 +32,11 @@ class AuthUpstream:
         if urlsplit(self.address).scheme not in ("http", "https") or not urlsplit(self.address).hostname:
             raise SettingError(f"{SETTING} must be a URL such as http://127.0.0.1:54323, not {self.address!r}")
 
-    async def respond(self, head: Head, body: bytes) -> Answer:
+    async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Return its answer; it is told the client's address in x-forwarded-for."""
-        headers = for_peer(for_function(head.headers, head.client, secure=head.secure, behind_proxy=self.behind_proxy))
+        headers = headers_for_peer(
+            headers_for_function(head.headers, head.client, secure=head.secure, behind_proxy=self.behind_proxy)
+        )
         try:
             return await self._relay.ask(self.address, head, headers, body, _PATIENCE_S)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

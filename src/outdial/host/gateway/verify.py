@@ -2,13 +2,13 @@
 
 from typing import assert_never
 
-from outdial.auth import BadToken, KeyRing, Misconfigured, TokenVerifier, Verified, algorithm_of
-from outdial.host.wire.headers import Headers, value_of
-from outdial.host.wire.responses import Refusal
+from outdial.auth import BadToken, KeyRing, TokenVerifier, VerifiedToken, VerifierMisconfigured, algorithm_of
+from outdial.host.wire.headers import Headers, header_value
+from outdial.host.wire.responses import ErrorResponse
 
-_NO_CREDENTIALS = Refusal(401, "UNAUTHORIZED_NO_AUTH_HEADER", "Missing authorization header")
-_NO_BEARER = Refusal(401, "UNAUTHORIZED_INVALID_JWT_FORMAT", "Auth header is not 'Bearer {token}'")
-_UNKNOWN_KEY = Refusal(401, "UNAUTHORIZED_INVALID_API_KEY", "The API key is not one of this project")
+_NO_CREDENTIALS = ErrorResponse(401, "UNAUTHORIZED_NO_AUTH_HEADER", "Missing authorization header")
+_NO_BEARER = ErrorResponse(401, "UNAUTHORIZED_INVALID_JWT_FORMAT", "Auth header is not 'Bearer {token}'")
+_UNKNOWN_KEY = ErrorResponse(401, "UNAUTHORIZED_INVALID_API_KEY", "The API key is not one of this project")
 # What begins like this is an API key of the newer form, and no JWT.
 _KEY_PREFIX = "sb_"
 
@@ -23,9 +23,9 @@ class JwtCheck:
     def __init__(self, keyring: KeyRing, verifier: TokenVerifier) -> None:
         self._keyring, self._verifier = keyring, verifier
 
-    async def refusal(self, headers: Headers) -> Refusal | None:
+    async def refusal(self, headers: Headers) -> ErrorResponse | None:
         """Return why the request with `headers` may not pass, or None when it may."""
-        authorization, api_key = value_of(headers, b"authorization"), value_of(headers, b"apikey")
+        authorization, api_key = header_value(headers, b"authorization"), header_value(headers, b"apikey")
         if authorization:
             scheme, _, token = authorization.partition(" ")
             token = token.strip()
@@ -41,19 +41,19 @@ class JwtCheck:
             return None
         return _UNKNOWN_KEY if api_key.startswith(_KEY_PREFIX) else await self._of_token(api_key)
 
-    async def _of_token(self, token: str) -> Refusal | None:
+    async def _of_token(self, token: str) -> ErrorResponse | None:
         if self._keyring.matching(token):
             return None
         verdict = await self._verifier.verify(token)
         match verdict:
-            case Verified():
+            case VerifiedToken():
                 return None
             case BadToken("INVALID_JWT", reason):
-                return Refusal(401, _code_of(token), f"Invalid JWT: {reason}")
+                return ErrorResponse(401, _code_of(token), f"Invalid JWT: {reason}")
             case BadToken(code, reason):
-                return Refusal(401, code, reason)
-            case Misconfigured(code, reason):
-                return Refusal(500, code, reason)
+                return ErrorResponse(401, code, reason)
+            case VerifierMisconfigured(code, reason):
+                return ErrorResponse(500, code, reason)
             case _:
                 assert_never(verdict)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
-from outdial.host.wire.frames import Line
+from outdial.host.wire.frames import LogLine
 
 EventKind = Literal["boot", "boot_failed", "shutdown"]
 
@@ -42,7 +42,7 @@ class LogSink(Protocol):
         """Keep that a request was answered."""
         ...
 
-    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[Line], dropped: int) -> None:
+    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[LogLine], dropped: int) -> None:
         """Keep what a worker logged or printed, and that `dropped` more lines were not kept by it."""
         ...
 
@@ -57,7 +57,7 @@ class NullSink:
     def invocation(self, record: InvocationRecord) -> None:
         """Do nothing."""
 
-    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[Line], dropped: int) -> None:
+    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[LogLine], dropped: int) -> None:
         """Do nothing."""
 
     def event(self, slug: str, version: int, execution_id: str, kind: EventKind, fields: Mapping[str, object]) -> None:
@@ -75,7 +75,7 @@ class FanOutSink:
         for sink in self._sinks:
             sink.invocation(record)
 
-    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[Line], dropped: int) -> None:
+    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[LogLine], dropped: int) -> None:
         """Tell each sink."""
         for sink in self._sinks:
             sink.lines(slug, version, execution_id, lines, dropped)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from outdial.host.log.sink import EventKind, InvocationRecord
-from outdial.host.wire.frames import Line
+from outdial.host.wire.frames import LogLine
 from outdial.log import Level, log
 
 _LEVELS: Mapping[EventKind, Level] = {"boot": "debug", "boot_failed": "error", "shutdown": "debug"}
@@ -21,7 +21,7 @@ class TerminalSink:
     def invocation(self, record: InvocationRecord) -> None:
         """Show nothing: the functions say what is worth it."""
 
-    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[Line], dropped: int) -> None:
+    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[LogLine], dropped: int) -> None:
         """Show lines; those of `ctx.log` are JSON and name their function themselves."""
         with suppress(OSError, ValueError):  # the terminal is gone
             for line in lines:

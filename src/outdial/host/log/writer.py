@@ -21,7 +21,7 @@ from outdial.db.statements import Statement
 from outdial.functions.log import Redactor
 from outdial.host.log.buffer import LogAllowance, RecordBuffer
 from outdial.host.log.sink import EventKind, InvocationRecord
-from outdial.host.wire.frames import Level, Line
+from outdial.host.wire.frames import Level, LogLine
 from outdial.log import log
 
 LONGEST_LINE: Final = 10_100  # a worker cuts a line at 10,000, and says so in it
@@ -127,7 +127,7 @@ class LogWriter:
         if len(self._invocations) == _ENTRIES_A_STEP:
             self._flushes.wake()
 
-    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[Line], dropped: int) -> None:
+    def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[LogLine], dropped: int) -> None:
         """Keep `lines` for the next flush, as far as the function's allowance reaches."""
         now, now_ms = self._seconds(), self._now_ms()
         allowance = self._allowances.get(slug)

@@ -6,14 +6,30 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from outdial.host.log.sink import EventKind, LogSink
-from outdial.host.pool.spawning import Ended, WorkerOrder
-from outdial.host.pool.stats import Excess, Usage, Vitals
+from outdial.host.pool.spawning import ProcessExit, WorkerSpec
+from outdial.host.pool.stats import LimitBreach, ProcessMonitor, ProcessUsage
 from outdial.host.wire.errors import HostError
-from outdial.host.wire.frames import Exceeded, Failed, Invoke, Lines, Ready, Reply, Retire, ToGateway, encode
+from outdial.host.wire.frames import (
+    BootFailedFrame,
+    InvokeFrame,
+    LimitFrame,
+    LogFrame,
+    ReadyFrame,
+    ResponseFrame,
+    RetireFrame,
+    ToGateway,
+    encode,
+)
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.outcomes import Answered, Crashed, Outcome, OverLimit, TimedOut
+from outdial.host.wire.outcomes import (
+    InvocationCompleted,
+    InvocationOutcome,
+    InvocationTimedOut,
+    LimitExceeded,
+    WorkerCrashed,
+)
 
-State = Literal["booting", "ready", "retiring", "killed", "ended"]
+WorkerState = Literal["booting", "ready", "retiring", "killed", "ended"]
 
 # Between requests a worker is looked at this often.
 _LOOK_IDLE_S = 1.0
@@ -22,7 +38,7 @@ _HEAVY_FOR_S = 10.0
 _HEAVY_WHEN_IDLE_S = 1.0
 
 
-class WorkerProcess(Usage, Protocol):
+class ProcessControl(ProcessUsage, Protocol):
     """The process of a worker."""
 
     @property
@@ -39,32 +55,32 @@ class WorkerProcess(Usage, Protocol):
         ...
 
 
-class Spawner(Protocol):
+class WorkerSpawner(Protocol):
     """Starts processes of workers."""
 
     async def spawn(
-        self, order: WorkerOrder, on_frame: Callable[[ToGateway], None], on_end: Callable[[Ended], None]
-    ) -> WorkerProcess:
+        self, order: WorkerSpec, on_frame: Callable[[ToGateway], None], on_end: Callable[[ProcessExit], None]
+    ) -> ProcessControl:
         """Start a worker; raise HostError or OSError. The callbacks may be called before this returns."""
         ...
 
 
-class Owner(Protocol):
+class WorkerOwner(Protocol):
     """Whom a worker belongs to."""
 
     def freed(self) -> None:
         """A worker has room for one more request; called for each answer, so it must be quick."""
         ...
 
-    def changed(self, worker: "Worker") -> None:
+    def changed(self, worker: "WorkerHandle") -> None:
         """The state of `worker` is another."""
         ...
 
 
-_Pending = tuple[asyncio.Future[Outcome], float, bool]
+_Pending = tuple[asyncio.Future[InvocationOutcome], float, bool]
 
 
-class Worker:
+class WorkerHandle:
     """Starts one worker and talks to it. Its states only go forward: booting, ready, retiring, killed, ended.
 
     `pending` are the requests under way by number, in the order of their deadlines; `served` counts the answers;
@@ -73,10 +89,10 @@ class Worker:
     """
 
     def __init__(
-        self, order: WorkerOrder, spawner: Spawner, sink: LogSink, owner: Owner, clock: Callable[[], float]
+        self, order: WorkerSpec, spawner: WorkerSpawner, sink: LogSink, owner: WorkerOwner, clock: Callable[[], float]
     ) -> None:
         self.execution_id = order.execution_id
-        self.state: State = "booting"
+        self.state: WorkerState = "booting"
         self.pending: dict[int, _Pending] = {}
         self.served = 0
         self.failure = ""
@@ -86,13 +102,13 @@ class Worker:
         self._order, self._config = order, order.config
         self._spawner, self._sink, self._owner, self._clock = spawner, sink, owner, clock
         self._create_future = asyncio.get_running_loop().create_future
-        self._process: WorkerProcess | None = None
-        self._vitals: Vitals | None = None
+        self._process: ProcessControl | None = None
+        self._vitals: ProcessMonitor | None = None
         self._number = self._signs = self._served_before = 0
         self._looked_at = self._light_at = self._started_at
         self._wall_clock_s = order.config.wall_clock_s
         self._kill_at = float("inf")
-        self._ready_frame: Ready | None = None
+        self._ready_frame: ReadyFrame | None = None
         self.reason = ""
         self._abandoned = False
 
@@ -112,17 +128,17 @@ class Worker:
         if self.state != "booting":
             process.kill()
             return
-        self._process, self._vitals = process, Vitals(process, self._config)
+        self._process, self._vitals = process, ProcessMonitor(process, self._config)
         if self._ready_frame is not None:
             self._become_ready(process, self._ready_frame)
 
     def invoke(
-        self, request: Invocation, future: asyncio.Future[Outcome] | None = None, *, cold: bool = False
-    ) -> asyncio.Future[Outcome]:
+        self, request: Invocation, future: asyncio.Future[InvocationOutcome] | None = None, *, cold: bool = False
+    ) -> asyncio.Future[InvocationOutcome]:
         """Send a request and return where its outcome will be, `future` when given. Only for a worker that is ready."""
         assert self._process is not None
         self._number = number = self._number + 1
-        frame = encode(Invoke(number, request))
+        frame = encode(InvokeFrame(number, request))
         if future is None:
             future = self._create_future()
         self.pending[number] = (future, self._clock() + self._wall_clock_s, cold)
@@ -140,13 +156,13 @@ class Worker:
             assert self._process is not None
             self.reason = reason
             self._kill_at = self._clock() + (self._config.wall_clock_s if grace_s is None else grace_s)
-            self._process.send(encode(Retire()))
+            self._process.send(encode(RetireFrame()))
             self._enter("retiring")
 
     def stop(self, reason: str) -> None:
         """Kill it; what is under way has crashed."""
         if self.state not in ("killed", "ended"):
-            self._kill(reason, Crashed(reason, self.execution_id))
+            self._kill(reason, WorkerCrashed(reason, self.execution_id))
 
     def tick(self, now: float) -> None:
         """Look after deadlines and limits; `now` is of the clock."""
@@ -186,13 +202,13 @@ class Worker:
         if excess is not None:
             self._over_limit(excess)
 
-    def _over_limit(self, excess: Excess) -> None:
+    def _over_limit(self, excess: LimitBreach) -> None:
         unit = "ms of CPU time" if excess.resource == "cpu" else "MiB of memory"
         reason = f"it used {excess.used} {unit}, and the limit is {excess.limit}"
         if self.state == "booting":
             self._fail_boot(reason)
         else:
-            self._kill(reason, OverLimit(excess.resource, excess.limit, excess.used, self.execution_id))
+            self._kill(reason, LimitExceeded(excess.resource, excess.limit, excess.used, self.execution_id))
 
     def _expire(self, now: float) -> None:
         expired = []
@@ -201,13 +217,13 @@ class Worker:
                 break
             expired.append(number)
         for number in expired:
-            _settle(self.pending.pop(number)[0], TimedOut(self._config.wall_clock_s, self.execution_id))
+            _settle(self.pending.pop(number)[0], InvocationTimedOut(self._config.wall_clock_s, self.execution_id))
         if expired:
             # What hangs cannot be ended from here without the rest, so the worker takes no more and ends after it.
             self._abandoned = True
             self.retire(f"a request was not answered within {self._config.wall_clock_s:g} s")
 
-    def _kill(self, reason: str, outcome: Outcome) -> None:
+    def _kill(self, reason: str, outcome: InvocationOutcome) -> None:
         self.reason = reason
         if self._process is not None:
             self._process.kill()
@@ -217,24 +233,24 @@ class Worker:
     def _fail_boot(self, reason: str, traceback: str = "") -> None:
         self.failure = traceback or reason
         self._tell("boot_failed", reason=reason, traceback=traceback)
-        self._kill(reason, Crashed(reason, self.execution_id))
+        self._kill(reason, WorkerCrashed(reason, self.execution_id))
 
-    def _settle_all(self, outcome: Outcome) -> None:
+    def _settle_all(self, outcome: InvocationOutcome) -> None:
         pending, self.pending = self.pending, {}
         for future, _, _ in pending.values():
             _settle(future, outcome)
 
     def _on_frame(self, frame: ToGateway) -> None:
-        if type(frame) is Reply:
+        if type(frame) is ResponseFrame:
             self._on_reply(frame)
-        elif type(frame) is Lines:
+        elif type(frame) is LogFrame:
             self._on_lines(frame)
-        elif type(frame) is Exceeded:
+        elif type(frame) is LimitFrame:
             self._on_exceeded(frame)
         elif self.state == "booting":
             self._on_boot(frame)
 
-    def _on_lines(self, frame: Lines) -> None:
+    def _on_lines(self, frame: LogFrame) -> None:
         if frame.lines or frame.dropped:
             # No sign of life: a function that prints in an endless loop has them sent from within it.
             order = self._order
@@ -242,7 +258,7 @@ class Worker:
         else:
             self._signs += 1
 
-    def _on_reply(self, frame: Reply) -> None:
+    def _on_reply(self, frame: ResponseFrame) -> None:
         self._signs += 1
         pending = self.pending.pop(frame.number, None)
         if pending is None:  # timed out
@@ -251,33 +267,35 @@ class Worker:
         self.served += 1
         if not future.done():
             execution_id = self.execution_id
-            future.set_result(Answered(frame.status, frame.headers, frame.body, frame.cpu_us, execution_id, cold))
+            future.set_result(
+                InvocationCompleted(frame.status, frame.headers, frame.body, frame.cpu_us, execution_id, cold)
+            )
         self._owner.freed()
 
-    def _on_exceeded(self, frame: Exceeded) -> None:
+    def _on_exceeded(self, frame: LimitFrame) -> None:
         self._signs += 1
         pending = self.pending.pop(frame.number, None)
         if pending is not None:
             self.served += 1
-            _settle(pending[0], OverLimit(frame.resource, frame.limit, frame.used, self.execution_id))
+            _settle(pending[0], LimitExceeded(frame.resource, frame.limit, frame.used, self.execution_id))
             if frame.resource == "memory":
                 self.retire(f"a request met the memory limit of {frame.limit} MiB")
             self._owner.freed()
 
     def _on_boot(self, frame: ToGateway) -> None:
-        if isinstance(frame, Failed):
+        if isinstance(frame, BootFailedFrame):
             self._fail_boot(frame.message, frame.traceback)
-        elif isinstance(frame, Ready):
+        elif isinstance(frame, ReadyFrame):
             self._ready_frame = frame
             if self._process is not None:
                 self._become_ready(self._process, frame)
 
-    def _become_ready(self, process: WorkerProcess, ready: Ready) -> None:
+    def _become_ready(self, process: ProcessControl, ready: ReadyFrame) -> None:
         self.ready_at = self.active_at = self._light_at = self._clock()
         self._tell("boot", boot_ms=ready.boot_ms, pid=process.pid, missing=ready.missing)
         self._enter("ready")
 
-    def _on_end(self, ended: Ended) -> None:
+    def _on_end(self, ended: ProcessExit) -> None:
         if self.state == "ended":
             return
         how = _describe(ended)
@@ -288,26 +306,26 @@ class Worker:
         self.crashed = self.state == "ready"
         if self.crashed or self.pending:
             self.reason = how if self.crashed else f"{how}, while it was to end since {self.reason}"
-        self._settle_all(Crashed(self.reason, self.execution_id))
+        self._settle_all(WorkerCrashed(self.reason, self.execution_id))
         self._tell("shutdown", reason=self.reason, ended=how, cpu_s=ended.cpu_s, served=self.served)
         self._enter("ended")
 
     def _tell(self, kind: EventKind, **fields: object) -> None:
         self._sink.event(self._order.slug, self._order.bundle.version, self.execution_id, kind, fields)
 
-    def _enter(self, state: State) -> None:
+    def _enter(self, state: WorkerState) -> None:
         self.state = state
         if not self.booted.done():
             self.booted.set_result(None)
         self._owner.changed(self)
 
 
-def _settle(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
+def _settle(future: asyncio.Future[InvocationOutcome], outcome: InvocationOutcome) -> None:
     if not future.done():
         future.set_result(outcome)
 
 
-def _describe(ended: Ended) -> str:
+def _describe(ended: ProcessExit) -> str:
     if not ended.signal:
         return f"the process ended with status {ended.status}"
     name = signal.Signals(ended.signal).name

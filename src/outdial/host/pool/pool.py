@@ -9,14 +9,14 @@ from uuid import uuid4
 
 from outdial.host.deployments.environment import EXECUTION_ID
 from outdial.host.log.sink import LogSink
-from outdial.host.pool.handle import Spawner, Worker
-from outdial.host.pool.scaling import Backoff, Crowding, Load, is_full, workers_to_start
-from outdial.host.pool.spawning import WorkerOrder
+from outdial.host.pool.handle import WorkerHandle, WorkerSpawner
+from outdial.host.pool.scaling import BootBackoff, PoolLoad, SaturationDetector, is_at_capacity, workers_to_start
+from outdial.host.pool.spawning import WorkerSpec
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BootFailed
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.outcomes import Answered, NotBooted, Outcome, Overloaded
+from outdial.host.wire.outcomes import BootFailure, InvocationCompleted, InvocationOutcome, PoolOverloaded
 from outdial.log import log
 
 _TICK_S = 0.1
@@ -25,7 +25,7 @@ _AT_REST_S = 1.0
 # The kernel takes its time when a process has much memory to give back.
 _KILLED_S = 5.0
 _MOST_OF_AN_ANSWER = 1000
-_GONE = NotBooted("the function was taken out of service")
+_GONE = BootFailure("the function was taken out of service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class PoolStats:
 @dataclass(slots=True)
 class _Waiting:
     invocation: Invocation
-    future: asyncio.Future[Outcome]
+    future: asyncio.Future[InvocationOutcome]
     since: float
 
 
-class Pool:
+class WorkerPool:
     """Answers invocations of one version of a function by its own workers.
 
     `env` is what its workers see (outdial.host.deployments.environment.worker_env), `clock` gives
@@ -63,7 +63,7 @@ class Pool:
         bundle: Bundle,
         config: FunctionConfig,
         env: Mapping[str, str],
-        spawner: Spawner,
+        spawner: WorkerSpawner,
         sink: LogSink,
         *,
         uid: int | None = None,
@@ -73,21 +73,21 @@ class Pool:
         self._env, self._uid = env, uid
         self._spawner, self._sink, self._clock = spawner, sink, clock
         self._concurrency = config.concurrency
-        self._ready: list[Worker] = []
-        self._booting: set[Worker] = set()
-        self._worn: dict[Worker, str] = {}
-        self._workers: set[Worker] = set()
+        self._ready: list[WorkerHandle] = []
+        self._booting: set[WorkerHandle] = set()
+        self._worn: dict[WorkerHandle, str] = {}
+        self._workers: set[WorkerHandle] = set()
         self._waiting: deque[_Waiting] = deque()
         self._boots: set[asyncio.Task[None]] = set()
-        self._crowding, self._backoff = Crowding(config), Backoff()
+        self._crowding, self._backoff = SaturationDetector(config), BootBackoff()
         self._timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._at_least = 0
         self._draining = self._closed = False
-        self._successor: Pool | None = None
+        self._successor: WorkerPool | None = None
         self._started = self._killed = 0
 
-    async def invoke(self, invocation: Invocation) -> Outcome:
+    async def invoke(self, invocation: Invocation) -> InvocationOutcome:
         """Return what became of the request. It is sent to one worker, and never to a second one."""
         worker = self._pick()
         if worker is not None:
@@ -115,13 +115,13 @@ class Pool:
                 outcome = await worker.invoke(probe)
         except TimeoutError:
             raise BootFailed(f"it did not answer OPTIONS within {self.config.boot_timeout_s:g} s") from None
-        if not isinstance(outcome, Answered):
+        if not isinstance(outcome, InvocationCompleted):
             raise BootFailed(f"it did not answer OPTIONS: {outcome}")
         if outcome.status >= 500:
             said = outcome.body[:_MOST_OF_AN_ANSWER].decode(errors="replace")
             raise BootFailed(f"it answered OPTIONS with {outcome.status}: {said}")
 
-    async def drain(self, timeout_s: float, *, successor: "Pool | None" = None) -> None:
+    async def drain(self, timeout_s: float, *, successor: "WorkerPool | None" = None) -> None:
         """Answer what is under way and what waits, end the workers, and return; after `timeout_s` they are killed.
 
         Requests that come later, because they were meant for this pool before, are given to the `successor`.
@@ -171,7 +171,7 @@ class Pool:
         if self._waiting:
             self._dispatch()
 
-    def changed(self, worker: Worker) -> None:
+    def changed(self, worker: WorkerHandle) -> None:
         """The state of `worker` is another."""
         now = self._clock()
         was_booting = worker in self._booting
@@ -189,14 +189,14 @@ class Pool:
         except TimeoutError:
             return False
 
-    def _on_ready(self, worker: Worker) -> None:
+    def _on_ready(self, worker: WorkerHandle) -> None:
         self._ready.append(worker)
         self._dispatch()
         worn = next((other for other in self._ready if other in self._worn), None)
         if worn is not None:
             worn.retire(self._worn[worn])
 
-    def _on_loss(self, worker: Worker, now: float, *, did_not_boot: bool) -> None:
+    def _on_loss(self, worker: WorkerHandle, now: float, *, did_not_boot: bool) -> None:
         if worker in self._ready:
             self._ready.remove(worker)
         self._worn.pop(worker, None)
@@ -210,9 +210,9 @@ class Pool:
         if not self._backoff.blocks(now):
             self._grow(now)
         elif not self._ready and not self._booting:
-            self._answer_waiting(NotBooted(self._backoff.reason))
+            self._answer_waiting(BootFailure(self._backoff.reason))
 
-    def _pick(self) -> Worker | None:
+    def _pick(self) -> WorkerHandle | None:
         best, least = None, self._concurrency
         for worker in self._ready:
             busy = len(worker.pending)
@@ -220,14 +220,14 @@ class Pool:
                 best, least = worker, busy
         return best
 
-    async def _wait_for_worker(self, invocation: Invocation) -> Outcome:
+    async def _wait_for_worker(self, invocation: Invocation) -> InvocationOutcome:
         now = self._clock()
         if self._closed:
             return _GONE if self._successor is None else await self._successor.invoke(invocation)
         if self._backoff.blocks(now) and not self._ready and not self._booting:
-            return NotBooted(self._backoff.reason)
-        if is_full(self.config, self._load()):
-            return Overloaded(len(self._workers), self.config.queue)
+            return BootFailure(self._backoff.reason)
+        if is_at_capacity(self.config, self._load()):
+            return PoolOverloaded(len(self._workers), self.config.queue)
         waiting = _Waiting(invocation, asyncio.get_running_loop().create_future(), now)
         self._waiting.append(waiting)
         self._grow(now)
@@ -249,29 +249,29 @@ class Pool:
             if not first.future.done():
                 if waited <= self.config.queue_timeout_s:
                     break
-                first.future.set_result(Overloaded(len(self._workers), self.config.queue, waited))
+                first.future.set_result(PoolOverloaded(len(self._workers), self.config.queue, waited))
             self._waiting.popleft()
 
-    def _answer_waiting(self, outcome: Outcome) -> None:
+    def _answer_waiting(self, outcome: InvocationOutcome) -> None:
         while self._waiting:
             future = self._waiting.popleft().future
             if not future.done():
                 future.set_result(outcome)
 
-    def _load(self) -> Load:
+    def _load(self) -> PoolLoad:
         under_way = sum(len(worker.pending) for worker in self._ready)
-        return Load(len(self._ready), len(self._booting), under_way, len(self._waiting))
+        return PoolLoad(len(self._ready), len(self._booting), under_way, len(self._waiting))
 
     def _grow(self, now: float) -> None:
         if self._may_start(now):
             for _ in range(workers_to_start(self.config, self._load(), self._at_least)):
                 self._launch()
 
-    def _launch(self) -> Worker:
+    def _launch(self) -> WorkerHandle:
         execution_id = str(uuid4())
         env = {**self._env, EXECUTION_ID: execution_id}
-        order = WorkerOrder(self.bundle.slug, execution_id, self.bundle, env, self.config, self._uid)
-        worker = Worker(order, self._spawner, self._sink, self, self._clock)
+        order = WorkerSpec(self.bundle.slug, execution_id, self.bundle, env, self.config, self._uid)
+        worker = WorkerHandle(order, self._spawner, self._sink, self, self._clock)
         self._workers.add(worker)
         self._booting.add(worker)
         self._empty.clear()

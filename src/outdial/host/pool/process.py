@@ -23,7 +23,7 @@ _CLOCK = SystemClock()
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ProcessExit:
     """How a process ended: its exit status, or the signal that ended it (else 0), and the CPU time that it used."""
 
     status: int
@@ -32,10 +32,10 @@ class Ended:
 
 
 OnFrame = Callable[[frames.ToGateway], None]
-OnEnd = Callable[[Ended], None]
+OnExit = Callable[[ProcessExit], None]
 
 
-class Parent(Protocol):
+class ZygoteControl(Protocol):
     """The zygote, as far as its workers need it."""
 
     memory_mb: float
@@ -44,7 +44,7 @@ class Parent(Protocol):
         """End a worker at once, unless it has ended."""
         ...
 
-    def heard(self, ready: frames.Ready) -> None:
+    def heard(self, ready: frames.ReadyFrame) -> None:
         """Learn that a worker is ready."""
         ...
 
@@ -52,11 +52,13 @@ class Parent(Protocol):
 class WorkerProcess:
     """One worker. `ended` is done when it has ended and all that it said has been handed on."""
 
-    def __init__(self, parent: Parent, number: int, env: Mapping[str, str], on_frame: OnFrame, on_end: OnEnd) -> None:
+    def __init__(
+        self, parent: ZygoteControl, number: int, env: Mapping[str, str], on_frame: OnFrame, on_end: OnExit
+    ) -> None:
         self.pid = 0
-        self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[ProcessExit] = asyncio.get_running_loop().create_future()
         self._parent, self._number, self._env, self._on_frame, self._on_end = parent, number, env, on_frame, on_end
-        self._reader = frames.from_worker()
+        self._reader = frames.worker_frame_reader()
         self._open = 0
         self._is_heard_out = asyncio.Event()
         self._cpu_ms = 0.0
@@ -74,7 +76,7 @@ class WorkerProcess:
             undo.pop_all()
         self._channel = Channel(ours, self._read, self._close_one)
         self._channel.start_reading()
-        self._channel.send(frames.encode(frames.Begin(dict(self._env))))
+        self._channel.send(frames.encode(frames.EnvironmentFrame(dict(self._env))))
         self._outputs = (self._raw(output, "info"), self._raw(errors, "error"))
         self._open = 1 + len(self._outputs)
         return theirs.detach(), their_output, their_errors
@@ -105,7 +107,7 @@ class WorkerProcess:
             output.finish()
         self._channel.close()
 
-    async def end(self, ended: Ended) -> None:
+    async def end(self, ended: ProcessExit) -> None:
         """Hand on what it has left to say, then that it ended."""
         for output in self._outputs:
             output.finish()
@@ -120,7 +122,7 @@ class WorkerProcess:
     def _read(self, data: bytes) -> None:
         try:
             for frame in self._reader.feed(data):
-                if type(frame) is frames.Ready:
+                if type(frame) is frames.ReadyFrame:
                     self._parent.heard(frame)
                 self._on_frame(frame)
         except BadFrame as error:
@@ -135,8 +137,8 @@ class WorkerProcess:
         if self._redact is None:
             self._redact = Redactor(self._env)
         at_ms = int(_CLOCK.now().timestamp() * 1000)
-        lines = [frames.Line(at_ms, level, "", self._redact(text)) for text in texts]
-        self._on_frame(frames.Lines(lines, dropped))
+        lines = [frames.LogLine(at_ms, level, "", self._redact(text)) for text in texts]
+        self._on_frame(frames.LogFrame(lines, dropped))
 
     def _close_one(self) -> None:
         self._open -= 1

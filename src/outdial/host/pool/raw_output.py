@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from outdial.host.worker.capture import LONGEST_LINE, shortened
+from outdial.host.worker.capture import LONGEST_LINE, shorten_line
 
 # Bytes and lines per second that are taken; what is beyond stays in the pipe, and a full pipe refuses more at once.
 _MOST = 128 << 10
@@ -79,4 +79,4 @@ class RawOutput:
 
 
 def _text(line: bytes) -> str:
-    return shortened(line.decode("utf-8", "replace"))
+    return shorten_line(line.decode("utf-8", "replace"))

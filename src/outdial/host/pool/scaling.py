@@ -15,7 +15,7 @@ _CRASHES_OF_A_LOOP = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class PoolLoad:
     """What a pool has and what is asked of it: workers that are ready or booting, requests under way and waiting."""
 
     ready: int
@@ -29,26 +29,26 @@ class Load:
         return self.ready + self.booting
 
 
-def is_full(config: FunctionConfig, load: Load) -> bool:
+def is_at_capacity(config: FunctionConfig, load: PoolLoad) -> bool:
     """Tell whether one more request would be more than the workers and the queue can hold."""
     return load.under_way + load.waiting >= config.most_at_once
 
 
-def workers_to_start(config: FunctionConfig, load: Load, at_least: int) -> int:
+def workers_to_start(config: FunctionConfig, load: PoolLoad, at_least: int) -> int:
     """Return how many workers to start now: for those that wait, and to have `at_least` so many."""
     for_waiting = math.ceil(load.waiting / config.concurrency) - load.booting
     wanted = max(for_waiting, at_least - load.workers)
     return max(0, min(wanted, config.max_workers - load.workers))
 
 
-class Crowding:
+class SaturationDetector:
     """Tells when all workers have been nearly full for a while, so that one more is started before requests wait."""
 
     def __init__(self, config: FunctionConfig) -> None:
         self._config = config
         self._since: float | None = None
 
-    def lasts(self, load: Load, now: float) -> bool:
+    def lasts(self, load: PoolLoad, now: float) -> bool:
         """Tell whether it has lasted; called again and again, and false right after it was true."""
         if not load.ready or load.under_way < _CROWDED * self._config.concurrency * load.ready:
             self._since = None
@@ -61,7 +61,7 @@ class Crowding:
         return True
 
 
-class Backoff:
+class BootBackoff:
     """Keeps a function that does not start from being started all the time: a pause of 1 s, doubling to 30 s."""
 
     def __init__(self) -> None:

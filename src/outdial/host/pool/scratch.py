@@ -11,7 +11,7 @@ from typing import Self
 _PREFIX = "outdial-workers-"
 
 
-class Scratch:
+class ScratchDirectory:
     """A directory that is locked as long as this process lives."""
 
     def __init__(self, path: Path, descriptor: int) -> None:

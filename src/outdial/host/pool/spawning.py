@@ -13,15 +13,15 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from outdial.host.pool.process import Ended, OnEnd, OnFrame, WorkerProcess, memory_mb
-from outdial.host.pool.scratch import Scratch
+from outdial.host.pool.process import OnExit, OnFrame, ProcessExit, WorkerProcess, memory_mb
+from outdial.host.pool.scratch import ScratchDirectory
 from outdial.host.wire import frames, orders
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import HostError, ZygoteLost
 from outdial.log import log
 
-__all__ = ["CannotSpawn", "Ended", "WorkerOrder", "WorkerProcess", "Zygote"]
+__all__ = ["CannotSpawn", "ProcessExit", "WorkerProcess", "WorkerSpec", "ZygoteProcess"]
 
 # What the interpreter itself needs; all else would be in every worker's memory.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
@@ -34,7 +34,7 @@ class CannotSpawn(HostError):
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerOrder:
+class WorkerSpec:
     """What to start. `uid` is the user that the worker becomes; None where the host is not root."""
 
     slug: str
@@ -45,10 +45,10 @@ class WorkerOrder:
     uid: int | None = None
 
 
-class Zygote:
+class ZygoteProcess:
     """The process that workers are forked from. When it is lost, so are they; another one can be started."""
 
-    def __init__(self, control: socket.socket, popen: "subprocess.Popen[bytes]", scratch: Scratch) -> None:
+    def __init__(self, control: socket.socket, popen: "subprocess.Popen[bytes]", scratch: ScratchDirectory) -> None:
         self.lost = asyncio.Event()
         self.memory_mb = 0.0
         self._control, self._popen, self._scratch = control, popen, scratch
@@ -67,7 +67,7 @@ class Zygote:
     @asynccontextmanager
     async def running(cls) -> AsyncIterator[Self]:
         """Start a zygote for the length of the block; it and its workers end with it. Raises ZygoteLost."""
-        scratch = await asyncio.to_thread(Scratch.make)
+        scratch = await asyncio.to_thread(ScratchDirectory.make)
         ours, theirs = orders.pair()
         with theirs:
             zygote = cls(ours, _start(theirs), scratch)
@@ -83,7 +83,7 @@ class Zygote:
         """The system's number of the process."""
         return self._popen.pid
 
-    async def spawn(self, order: WorkerOrder, on_frame: OnFrame, on_end: OnEnd) -> WorkerProcess:
+    async def spawn(self, order: WorkerSpec, on_frame: OnFrame, on_end: OnExit) -> WorkerProcess:
         """Start a worker; `on_frame` is given all that it says, `on_end` is called once, after that.
 
         Both may be called before this returns. Raises CannotSpawn or ZygoteLost.
@@ -102,7 +102,7 @@ class Zygote:
         self._workers[number] = worker
         bundle = order.bundle
         self._post(
-            orders.Order(
+            orders.SpawnOrder(
                 number,
                 order.slug,
                 bundle.version,
@@ -119,9 +119,9 @@ class Zygote:
 
     def kill(self, number: int) -> None:
         """End a worker at once, unless it has ended."""
-        self._post(orders.Kill(number))
+        self._post(orders.KillOrder(number))
 
-    def heard(self, ready: frames.Ready) -> None:
+    def heard(self, ready: frames.ReadyFrame) -> None:
         """Tell, once, which fences this machine's workers do without."""
         if self._missing is None:
             self._missing = ready.missing
@@ -170,18 +170,18 @@ class Zygote:
 
     def _take(self, report: orders.FromZygote) -> None:
         match report:
-            case orders.Awake():
+            case orders.ZygoteReady():
                 self._awake.set_result(None)
-            case orders.Forked(number, pid):
+            case orders.WorkerForked(number, pid):
                 worker, forked = self._workers[number], self._forking.pop(number)
                 worker.pid = pid
                 if forked.cancelled():
                     worker.kill()
                 else:
                     forked.set_result(None)
-            case orders.NotForked(number, reason):
+            case orders.ForkFailed(number, reason):
                 self._fail(number, CannotSpawn(reason))
-            case orders.Over(number, wait_status, cpu_s):
+            case orders.WorkerExited(number, wait_status, cpu_s):
                 self._end(number, _ended(wait_status, cpu_s))
 
     def _fail(self, number: int, error: HostError) -> None:
@@ -191,10 +191,10 @@ class Zygote:
             forked.set_exception(error)
         self._later(self._tidy(number))
 
-    def _end(self, number: int, ended: Ended) -> None:
+    def _end(self, number: int, ended: ProcessExit) -> None:
         self._later(self._bury(number, self._workers.pop(number), ended))
 
-    async def _bury(self, number: int, worker: WorkerProcess, ended: Ended) -> None:
+    async def _bury(self, number: int, worker: WorkerProcess, ended: ProcessExit) -> None:
         await worker.end(ended)
         await self._tidy(number)
 
@@ -215,7 +215,7 @@ class Zygote:
             self._fail(number, ZygoteLost())
         for number in tuple(self._workers):
             # The kernel has ended them with it.
-            self._end(number, Ended(0, signal.SIGKILL, 0.0))
+            self._end(number, ProcessExit(0, signal.SIGKILL, 0.0))
 
     def _later(self, ending: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(ending)
@@ -249,6 +249,6 @@ def _wait_for(popen: "subprocess.Popen[bytes]") -> None:
     popen.wait()
 
 
-def _ended(wait_status: int, cpu_s: float) -> Ended:
+def _ended(wait_status: int, cpu_s: float) -> ProcessExit:
     code = os.waitstatus_to_exitcode(wait_status)
-    return Ended(code, 0, cpu_s) if code >= 0 else Ended(0, -code, cpu_s)
+    return ProcessExit(code, 0, cpu_s) if code >= 0 else ProcessExit(0, -code, cpu_s)

@@ -15,7 +15,7 @@ _STUCK_MS = 150.0
 _HEAVY = 0.8
 
 
-class Usage(Protocol):
+class ProcessUsage(Protocol):
     """What the system tells of a process."""
 
     def cpu_ms(self) -> float:
@@ -28,7 +28,7 @@ class Usage(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Excess:
+class LimitBreach:
     """A limit that was passed: ms for cpu, MiB for memory; `used` is rounded up, so that it is always above `limit`."""
 
     resource: Resource
@@ -36,12 +36,12 @@ class Excess:
     used: int
 
 
-class Vitals:
+class ProcessMonitor:
     """Watches one worker; `stuck` tells that it spins, `memory_mb` is what it had when it was looked at last."""
 
     __slots__ = ("_cpu_ms", "_limits", "_process", "_signs", "_since", "memory_mb", "stuck")
 
-    def __init__(self, process: Usage, limits: FunctionConfig) -> None:
+    def __init__(self, process: ProcessUsage, limits: FunctionConfig) -> None:
         self._process, self._limits = process, limits
         self.memory_mb = 0.0
         self.stuck = False
@@ -53,13 +53,13 @@ class Vitals:
         """Tell whether the memory limit is near."""
         return self.memory_mb > _HEAVY * self._limits.memory_mb
 
-    def memory(self) -> Excess | None:
+    def memory(self) -> LimitBreach | None:
         """Look at the memory."""
         self.memory_mb = self._process.memory_mb()
         limit = self._limits.memory_mb
-        return Excess("memory", limit, ceil(self.memory_mb)) if self.memory_mb > limit else None
+        return LimitBreach("memory", limit, ceil(self.memory_mb)) if self.memory_mb > limit else None
 
-    def cpu(self, now: float, signs: int, *, busy: bool) -> Excess | None:
+    def cpu(self, now: float, signs: int, *, busy: bool) -> LimitBreach | None:
         """Look at the CPU time used since the last of the `signs` of life, `busy` telling of requests under way.
 
         A worker that waits for others is silent too, but uses none. One without requests may do a little from time to
@@ -73,4 +73,4 @@ class Vitals:
             self._signs, self._since, self._cpu_ms, self.stuck = signs, now, self._cpu_ms + used, False
             return None
         self.stuck = used > _STUCK_MS
-        return Excess("cpu", self._limits.cpu_ms, ceil(used)) if used > self._limits.cpu_ms else None
+        return LimitBreach("cpu", self._limits.cpu_ms, ceil(used)) if used > self._limits.cpu_ms else None

@@ -4,7 +4,7 @@
 _SLACK_S = 1e-6
 
 
-class Bucket:
+class TokenBucket:
     """Lets `burst` requests through at once and `rate` per second in the long run.
 
     Kept as one moment, when the bucket will be full again (GCRA, ITU-T I.371), rather than as a count to refill.

@@ -110,7 +110,7 @@ def _read(slug: str, name: str, value: Any, default: Any) -> Any:
 _MAY_BE_ZERO = {"min_workers", "queue", "processes", "burst"}
 
 
-def read_functions(config: Mapping[str, Any]) -> dict[str, FunctionConfig]:
+def read_function_configs(config: Mapping[str, Any]) -> dict[str, FunctionConfig]:
     """Return what a parsed config.toml says of each function that it names; raise BadConfig."""
     tables = config.get("functions", {})
     if not isinstance(tables, Mapping):

@@ -14,18 +14,18 @@ Level = Literal["debug", "info", "warning", "error"]
 Resource = Literal["cpu", "memory"]
 
 
-class Invoke(msgspec.Struct, array_like=True, tag=1, gc=False):
+class InvokeFrame(msgspec.Struct, array_like=True, tag=1, gc=False):
     """Gateway to worker: answer this request; `number` is unique on this socket."""
 
     number: int
     invocation: Invocation
 
 
-class Retire(msgspec.Struct, array_like=True, tag=2, gc=False):
+class RetireFrame(msgspec.Struct, array_like=True, tag=2, gc=False):
     """Gateway to worker: finish what is under way, the work in the background included, and exit."""
 
 
-class Begin(msgspec.Struct, array_like=True, tag=8, gc=False):
+class EnvironmentFrame(msgspec.Struct, array_like=True, tag=8, gc=False):
     """Gateway to worker, before all else: the environment, which so never passes through the zygote."""
 
     env: dict[str, str]
@@ -34,21 +34,21 @@ class Begin(msgspec.Struct, array_like=True, tag=8, gc=False):
         return f"Begin({len(self.env)} settings)"
 
 
-class Ready(msgspec.Struct, array_like=True, tag=3, gc=False):
+class ReadyFrame(msgspec.Struct, array_like=True, tag=3, gc=False):
     """Worker to gateway: the function is imported and started; `missing` names the fences this kernel has not."""
 
     boot_ms: float
     missing: list[str] = []
 
 
-class Failed(msgspec.Struct, array_like=True, tag=4, gc=False):
+class BootFailedFrame(msgspec.Struct, array_like=True, tag=4, gc=False):
     """Worker to gateway: the function did not start, for the reason told in `message` and `traceback`."""
 
     message: str
     traceback: str
 
 
-class Reply(msgspec.Struct, array_like=True, tag=5, gc=False):
+class ResponseFrame(msgspec.Struct, array_like=True, tag=5, gc=False):
     """Worker to gateway: the answer; `headers` are lines that end with CRLF, `cpu_us` what the request itself used."""
 
     number: int
@@ -58,7 +58,7 @@ class Reply(msgspec.Struct, array_like=True, tag=5, gc=False):
     cpu_us: int
 
 
-class Exceeded(msgspec.Struct, array_like=True, tag=6, gc=False):
+class LimitFrame(msgspec.Struct, array_like=True, tag=6, gc=False):
     """Worker to gateway: the request was ended, since it met a limit; ms for cpu, MiB for memory.
 
     After `memory` the worker is not to be trusted with more: the gateway retires it, and may send what it had begun to.
@@ -70,7 +70,7 @@ class Exceeded(msgspec.Struct, array_like=True, tag=6, gc=False):
     used: int
 
 
-class Line(msgspec.Struct, array_like=True, gc=False):
+class LogLine(msgspec.Struct, array_like=True, gc=False):
     """What a function logged or printed; `request_id` is empty outside a request, `at_ms` is Unix time."""
 
     at_ms: int
@@ -79,18 +79,18 @@ class Line(msgspec.Struct, array_like=True, gc=False):
     text: str
 
 
-class Lines(msgspec.Struct, array_like=True, tag=7, gc=False):
+class LogFrame(msgspec.Struct, array_like=True, tag=7, gc=False):
     """Worker to gateway: lines of the log, and how many more there were that were not kept.
 
     Without either it is a sign of life: a step of a request is over that took a while.
     """
 
-    lines: list[Line]
+    lines: list[LogLine]
     dropped: int
 
 
-ToWorker = Invoke | Retire | Begin
-ToGateway = Ready | Failed | Reply | Exceeded | Lines
+ToWorker = InvokeFrame | RetireFrame | EnvironmentFrame
+ToGateway = ReadyFrame | BootFailedFrame | ResponseFrame | LimitFrame | LogFrame
 Frame = TypeVar("Frame")
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -102,12 +102,12 @@ def encode(frame: ToWorker | ToGateway) -> bytes:
     return len(content).to_bytes(_LENGTH, "big") + content
 
 
-def from_gateway() -> "FrameReader[ToWorker]":
+def gateway_frame_reader() -> "FrameReader[ToWorker]":
     """Return a reader of what a worker is told."""
     return FrameReader(msgspec.msgpack.Decoder(ToWorker))
 
 
-def from_worker() -> "FrameReader[ToGateway]":
+def worker_frame_reader() -> "FrameReader[ToGateway]":
     """Return a reader of what a worker tells."""
     return FrameReader(msgspec.msgpack.Decoder(ToGateway))
 

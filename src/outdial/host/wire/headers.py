@@ -49,7 +49,7 @@ _MOST_KEPT = 512
 _LONGEST_KEPT = 4096
 
 
-class AnswerHeaders:
+class ResponseHeaders:
     """Makes the header lines of a worker fit to be sent; a function uses few, so that what was seen is remembered."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ def clean_lines(lines: bytes) -> bytes | None:
     return b"".join(kept)
 
 
-def for_function(headers: Headers, client: str, *, secure: bool, behind_proxy: bool) -> Headers:
+def headers_for_function(headers: Headers, client: str, *, secure: bool, behind_proxy: bool) -> Headers:
     """Return what a function is told of the request's `headers`.
 
     What a proxy says of the client is believed `behind_proxy` only; otherwise it is said anew, from the connection.
@@ -104,19 +104,19 @@ def for_function(headers: Headers, client: str, *, secure: bool, behind_proxy: b
     return kept
 
 
-def for_peer(headers: Headers) -> Headers:
+def headers_for_peer(headers: Headers) -> Headers:
     """Return what another host is sent of a request's headers."""
     return [pair for pair in headers if pair[0] not in _NOT_FOR_PEERS]
 
 
-def from_peer(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def headers_from_peer(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return the lines of another host's answer; what the host itself writes is that host's."""
     return b"".join(
         b"%s: %s\r\n" % (name, value) for name, value in headers if name.lower() not in _WRITTEN_BY_THE_SERVER
     )
 
 
-def value_of(headers: Headers, name: bytes) -> str:
+def header_value(headers: Headers, name: bytes) -> str:
     """Return the first value of the header `name`, given in lower case; empty when it was not sent."""
     for found, value in headers:
         if found == name:

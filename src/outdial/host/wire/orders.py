@@ -14,7 +14,7 @@ LARGEST = 64 << 10
 DESCRIPTORS = 3
 
 
-class Order(msgspec.Struct, array_like=True, tag=1):
+class SpawnOrder(msgspec.Struct, array_like=True, tag=1):
     """Gateway to zygote: fork a worker; `number` is the gateway's name for it."""
 
     number: int
@@ -32,31 +32,31 @@ class Order(msgspec.Struct, array_like=True, tag=1):
         return Bundle(self.slug, self.version, Path(self.root), self.entrypoint)
 
 
-class Kill(msgspec.Struct, array_like=True, tag=2):
+class KillOrder(msgspec.Struct, array_like=True, tag=2):
     """Gateway to zygote: end a worker at once; the zygote knows whether its pid is still its own."""
 
     number: int
 
 
-class Awake(msgspec.Struct, array_like=True, tag=3):
+class ZygoteReady(msgspec.Struct, array_like=True, tag=3):
     """Zygote to gateway: orders are taken from now on."""
 
 
-class Forked(msgspec.Struct, array_like=True, tag=4):
+class WorkerForked(msgspec.Struct, array_like=True, tag=4):
     """Zygote to gateway: the worker lives."""
 
     number: int
     pid: int
 
 
-class NotForked(msgspec.Struct, array_like=True, tag=5):
+class ForkFailed(msgspec.Struct, array_like=True, tag=5):
     """Zygote to gateway: the system refused another process."""
 
     number: int
     reason: str
 
 
-class Over(msgspec.Struct, array_like=True, tag=6):
+class WorkerExited(msgspec.Struct, array_like=True, tag=6):
     """Zygote to gateway: the worker ended; `wait_status` as wait(2) gives it, `cpu_s` all that it used."""
 
     number: int
@@ -64,8 +64,8 @@ class Over(msgspec.Struct, array_like=True, tag=6):
     cpu_s: float
 
 
-ToZygote = Order | Kill
-FromZygote = Awake | Forked | NotForked | Over
+ToZygote = SpawnOrder | KillOrder
+FromZygote = ZygoteReady | WorkerForked | ForkFailed | WorkerExited
 
 encode = msgspec.msgpack.Encoder().encode
 decode_order = msgspec.msgpack.Decoder(ToZygote).decode

@@ -5,7 +5,7 @@ from typing import Literal
 
 
 @dataclass(slots=True)
-class Answered:
+class InvocationCompleted:
     """The function answered; `cold` tells that a worker was started for it."""
 
     status: int
@@ -17,7 +17,7 @@ class Answered:
 
 
 @dataclass(slots=True)
-class Overloaded:
+class PoolOverloaded:
     """Every worker is busy and the `limit` places of the queue are taken: 503.
 
     Or the request had a place, but no worker in `waited_s`.
@@ -29,14 +29,14 @@ class Overloaded:
 
 
 @dataclass(slots=True)
-class NotBooted:
+class BootFailure:
     """No worker could be started: 503. `reason` is for the log."""
 
     reason: str
 
 
 @dataclass(slots=True)
-class Crashed:
+class WorkerCrashed:
     """The worker ended before it answered: 500."""
 
     reason: str
@@ -44,7 +44,7 @@ class Crashed:
 
 
 @dataclass(slots=True)
-class OverLimit:
+class LimitExceeded:
     """The function met a limit: 546. CPU in ms, memory in MiB."""
 
     resource: Literal["cpu", "memory"]
@@ -54,11 +54,13 @@ class OverLimit:
 
 
 @dataclass(slots=True)
-class TimedOut:
+class InvocationTimedOut:
     """The function did not answer within the wall clock: 504."""
 
     limit_s: float
     execution_id: str
 
 
-Outcome = Answered | Overloaded | NotBooted | Crashed | OverLimit | TimedOut
+InvocationOutcome = (
+    InvocationCompleted | PoolOverloaded | BootFailure | WorkerCrashed | LimitExceeded | InvocationTimedOut
+)

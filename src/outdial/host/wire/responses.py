@@ -9,10 +9,10 @@ import msgspec
 
 from outdial.functions.errors import CODES
 from outdial.functions.response import CORS_HEADERS
-from outdial.host.wire.outcomes import Crashed, NotBooted, OverLimit, Overloaded, TimedOut
-from outdial.http import Answer
+from outdial.host.wire.outcomes import BootFailure, InvocationTimedOut, LimitExceeded, PoolOverloaded, WorkerCrashed
+from outdial.http import HttpResponse
 
-Failure = Overloaded | NotBooted | Crashed | OverLimit | TimedOut
+Failure = PoolOverloaded | BootFailure | WorkerCrashed | LimitExceeded | InvocationTimedOut
 
 # Supabase answers 405 to all others (docs: Edge Functions, Limits).
 METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -32,7 +32,7 @@ JSON: Final = b"content-type: application/json\r\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorResponse:
     """An answer of the platform: `{"error", "code", "message", **fields}` with `sb-error-code` and CORS headers.
 
     `error` repeats the message, because supabase-py shows that key only; without CORS headers, a browser would hide
@@ -45,102 +45,104 @@ class Refusal:
     fields: Mapping[str, object] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def answer(self, standing: bytes = b"") -> Answer:
+    def answer(self, standing: bytes = b"") -> HttpResponse:
         """Return it with the header lines `standing` at the end."""
         body = {"error": self.message, "code": self.code, "message": self.message, **self.fields}
         own = header_lines({"sb-error-code": self.code, **self.headers})
-        return Answer(self.status, CORS + JSON + own + standing, msgspec.json.encode(body, enc_hook=str))
+        return HttpResponse(self.status, CORS + JSON + own + standing, msgspec.json.encode(body, enc_hook=str))
 
 
-PREFLIGHT: Final = Answer(204, CORS)
+PREFLIGHT: Final = HttpResponse(204, CORS)
 
 
-def json_answer(value: object, *, status: int = 200, standing: bytes = b"") -> Answer:
+def json_response(value: object, *, status: int = 200, standing: bytes = b"") -> HttpResponse:
     """Return `value` as JSON with CORS headers and the header lines `standing`."""
-    return Answer(status, CORS + JSON + standing, msgspec.json.encode(value, enc_hook=str))
+    return HttpResponse(status, CORS + JSON + standing, msgspec.json.encode(value, enc_hook=str))
 
 
-NOT_FOUND: Final = Refusal(404, "NOT_FOUND", "Requested function was not found")
-NO_SUCH_ROUTE: Final = Refusal(404, "NOT_FOUND", "There is nothing at this path: functions are at /functions/v1/<name>")
-HTTPS_REQUIRED: Final = Refusal(
+NOT_FOUND: Final = ErrorResponse(404, "NOT_FOUND", "Requested function was not found")
+NO_SUCH_ROUTE: Final = ErrorResponse(
+    404, "NOT_FOUND", "There is nothing at this path: functions are at /functions/v1/<name>"
+)
+HTTPS_REQUIRED: Final = ErrorResponse(
     403, "HTTPS_REQUIRED", "This request came over plain HTTP: what it carries was readable on the way. Use https"
 )
-NOT_FOR_YOU: Final = Refusal(
+METRICS_UNAUTHORIZED: Final = ErrorResponse(
     401, "UNAUTHORIZED", "Metrics are for this machine, and for bearers of an access token of this host"
 )
 
 
-INVALID_STATUS: Final = Refusal(
+INVALID_STATUS: Final = ErrorResponse(
     500, "INVALID_RESPONSE_STATUS_CODE", "The function's answer cannot be sent: its status is none of 200 to 599"
 )
-INVALID_HEADERS: Final = Refusal(
+INVALID_HEADERS: Final = ErrorResponse(
     500, "INVALID_RESPONSE_HEADERS", "The function's answer cannot be sent: its headers are not well-formed"
 )
 
 
-FAILED: Final = Refusal(500, "INTERNAL_ERROR", "Request failed due to an internal server error")
+INTERNAL_ERROR: Final = ErrorResponse(500, "INTERNAL_ERROR", "Request failed due to an internal server error")
 
 
-def of_the_server(status: int, message: str) -> Answer:
+def server_error(status: int, message: str) -> HttpResponse:
     """Return what the HTTP server says of a request that the gateway never sees."""
     # No function has failed where the server itself does.
-    code = FAILED.code if status == FAILED.status else CODES.get(status, CODES[400])
-    return Refusal(status, code, message).answer()
+    code = INTERNAL_ERROR.code if status == INTERNAL_ERROR.status else CODES.get(status, CODES[400])
+    return ErrorResponse(status, code, message).answer()
 
 
-def wrong_method(method: str) -> Refusal:
+def method_not_allowed(method: str) -> ErrorResponse:
     """405: a method that functions never see."""
     allowed = ", ".join(sorted(METHODS))
-    return Refusal(405, "METHOD_NOT_ALLOWED", f"{method} is not answered here: use {allowed}", headers=_ALLOW)
+    return ErrorResponse(405, "METHOD_NOT_ALLOWED", f"{method} is not answered here: use {allowed}", headers=_ALLOW)
 
 
-def body_too_large(limit: int, used: int) -> Refusal:
+def body_too_large(limit: int, used: int) -> ErrorResponse:
     """413: the body is announced with `used` bytes, more than the function's `limit`."""
     message = f"The body may have {limit} bytes at most, and this one has {used}"
-    return Refusal(413, "BODY_TOO_LARGE", message, {"limit_bytes": limit, "used_bytes": used})
+    return ErrorResponse(413, "BODY_TOO_LARGE", message, {"limit_bytes": limit, "used_bytes": used})
 
 
-def rate_limited(limit: float, wait_s: float) -> Refusal:
+def rate_limited(limit: float, wait_s: float) -> ErrorResponse:
     """429: more than `limit` requests per second; the next one is taken in `wait_s`."""
     seconds = max(1, math.ceil(wait_s))
     message = f"More than {limit:g} requests per second, which is the function's rate limit: try again in {seconds} s"
     fields = {"limit_per_second": limit, "retry_after_ms": math.ceil(wait_s * 1000)}
-    return Refusal(429, "RATE_LIMIT_EXCEEDED", message, fields, {"retry-after": str(seconds)})
+    return ErrorResponse(429, "RATE_LIMIT_EXCEEDED", message, fields, {"retry-after": str(seconds)})
 
 
-def region_unreachable(region: str) -> Refusal:
+def region_unreachable(region: str) -> ErrorResponse:
     """502 from the relay between hosts: the caller asked for `region`, whose host does not answer.
 
     Supabase fails over to no other region either; `x-relay-error` is what its clients know a failed relay by.
     """
     message = f"The host of the region {region}, which was asked for, does not answer"
-    return Refusal(502, "REGION_UNREACHABLE", message, {"region": region}, {"x-relay-error": "true"})
+    return ErrorResponse(502, "REGION_UNREACHABLE", message, {"region": region}, {"x-relay-error": "true"})
 
 
-def auth_unreachable() -> Refusal:
+def auth_unreachable() -> ErrorResponse:
     """502 when the server behind /auth/v1 does not answer; Supabase's clients keep their session and try again."""
-    return Refusal(502, "AUTH_UNREACHABLE", "The server that signs people in does not answer")
+    return ErrorResponse(502, "AUTH_UNREACHABLE", "The server that signs people in does not answer")
 
 
-def refusal_of(failure: Failure) -> Refusal:
+def error_for(failure: Failure) -> ErrorResponse:
     """Return how an invocation that came to nothing is answered (supabase.com docs: Edge Functions, Error codes)."""
     match failure:
-        case Overloaded():
+        case PoolOverloaded():
             return _overloaded(failure)
-        case NotBooted():
-            return Refusal(503, "BOOT_ERROR", "Function failed to start (please check logs)")
-        case Crashed():
-            return Refusal(500, "WORKER_ERROR", "Function exited due to an error (please check logs)")
-        case OverLimit():
+        case BootFailure():
+            return ErrorResponse(503, "BOOT_ERROR", "Function failed to start (please check logs)")
+        case WorkerCrashed():
+            return ErrorResponse(500, "WORKER_ERROR", "Function exited due to an error (please check logs)")
+        case LimitExceeded():
             return _over_limit(failure)
-        case TimedOut(limit_s):
+        case InvocationTimedOut(limit_s):
             message = f"The function did not answer within its wall clock of {limit_s:g} s"
-            return Refusal(504, "IDLE_TIMEOUT", message, {"limit_s": limit_s})
+            return ErrorResponse(504, "IDLE_TIMEOUT", message, {"limit_s": limit_s})
         case _:
             assert_never(failure)
 
 
-def _overloaded(failure: Overloaded) -> Refusal:
+def _overloaded(failure: PoolOverloaded) -> ErrorResponse:
     reason = (
         f"the request waited {failure.waited_s:.1f} s for one"
         if failure.waited_s
@@ -148,10 +150,10 @@ def _overloaded(failure: Overloaded) -> Refusal:
     )
     message = f"Every worker is busy ({failure.workers} at work), and {reason}: try again"
     fields = {"workers": failure.workers, "limit_waiting": failure.limit}
-    return Refusal(503, "WORKER_OVERLOADED", message, fields, {"retry-after": "1"})
+    return ErrorResponse(503, "WORKER_OVERLOADED", message, fields, {"retry-after": "1"})
 
 
-def _over_limit(failure: OverLimit) -> Refusal:
+def _over_limit(failure: LimitExceeded) -> ErrorResponse:
     unit, what = ("ms", "CPU time") if failure.resource == "cpu" else ("MiB", "memory")
     message = (
         "Function failed due to not having enough compute resources (please check logs): "
@@ -159,4 +161,4 @@ def _over_limit(failure: OverLimit) -> Refusal:
     )
     unit = unit.lower()
     fields = {"resource": failure.resource, f"limit_{unit}": failure.limit, f"used_{unit}": failure.used}
-    return Refusal(546, "WORKER_RESOURCE_LIMIT", message, fields)
+    return ErrorResponse(546, "WORKER_RESOURCE_LIMIT", message, fields)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 
 from outdial.clock import Clock
-from outdial.host.wire.frames import Level, Line, Lines
+from outdial.host.wire.frames import Level, LogFrame, LogLine
 
 # Supabase's bound for a line (docs: Edge Functions, Limits); the others are ours, per worker and second.
 LONGEST_LINE = 10_000
@@ -21,26 +21,26 @@ _AT_ONCE = 8
 current_request: ContextVar[str] = ContextVar("current_request", default="")
 
 
-def shortened(text: str) -> str:
+def shorten_line(text: str) -> str:
     """Return a line of LONGEST_LINE characters at most: a longer one loses its middle, as a traceback ends with why."""
     if len(text) <= LONGEST_LINE:
         return text
     return f"{text[:_HALF]} ... {len(text) - 2 * _HALF} characters cut ... {text[-_HALF:]}"
 
 
-class Journal:
+class WorkerLog:
     """Collects lines, from any thread, and hands them on in batches, in the loop's thread only.
 
     `send` returns whether it took the batch: while it does not, the lines wait, and there is no room for others.
     Lines for which there is no room are counted, and told with the next batch.
     """
 
-    def __init__(self, send: Callable[[Lines], bool], clock: Clock, redact: Callable[[str], str]) -> None:
+    def __init__(self, send: Callable[[LogFrame], bool], clock: Clock, redact: Callable[[str], str]) -> None:
         self._send, self._clock, self._redact = send, clock, redact
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._lock = threading.RLock()
-        self._lines: list[Line] = []
+        self._lines: list[LogLine] = []
         self._dropped = 0
         self._is_due = False
         self._at_once = _AT_ONCE
@@ -80,17 +80,17 @@ class Journal:
     def flush(self) -> None:
         """Hand on what there is, now."""
         with self._lock:
-            if (self._lines or self._dropped) and self._send(Lines(self._lines, self._dropped)):
+            if (self._lines or self._dropped) and self._send(LogFrame(self._lines, self._dropped)):
                 self._lines, self._dropped = [], 0
 
     def _keep(self, level: Level, text: str, redacted: bool) -> None:
         if not redacted:
             text = self._redact(text)
-        text = shortened(text)
+        text = shorten_line(text)
         self._lines_left -= 1
         self._characters_left -= len(text)
         at_ms = int(self._clock.now().timestamp() * 1000)
-        self._lines.append(Line(at_ms, level, current_request.get(), text))
+        self._lines.append(LogLine(at_ms, level, current_request.get(), text))
 
     def _see_to_flush(self) -> None:
         in_loop = self._is_loops_thread()

@@ -28,7 +28,7 @@ _READABLE = [_NOWHERE, *map(Path, (*_SYSTEM, "/dev/zero", "/dev/random", "/dev/u
 
 
 @dataclass(frozen=True, slots=True)
-class Fence:
+class SandboxPolicy:
     """What a worker is to be kept to; `uid` is given when the host is root, `temporary` is the one place to write."""
 
     config: FunctionConfig
@@ -38,7 +38,7 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class SandboxReport:
     """What is in force. `landlock` is the version of the kernel's interface, 0 where it has none.
 
     `reads_all` tells that the user was given the right to pass the permissions of files, because Python itself lies
@@ -53,7 +53,7 @@ class Applied:
     missing: tuple[str, ...]
 
 
-def apply(fence: Fence, end_with_parent: Callable[[], None]) -> Applied:
+def apply_sandbox(fence: SandboxPolicy, end_with_parent: Callable[[], None]) -> SandboxReport:
     """Fence this process in, for good; it has one thread. Raises nothing for what the kernel lacks.
 
     `end_with_parent` asks for the signal that ends this process with its parent, which a change of user undoes.
@@ -81,7 +81,7 @@ def apply(fence: Fence, end_with_parent: Callable[[], None]) -> Applied:
     end_with_parent()
     _limit_resources(fence.config, own_uid=uid is not None)
     filtered = attempt("seccomp", lambda: seccomp.install(processes=fence.config.processes > 0))
-    return Applied(uid, filtered, newest, reads_all, tuple(missing))
+    return SandboxReport(uid, filtered, newest, reads_all, tuple(missing))
 
 
 def limit_memory(memory_mb: int) -> None:
@@ -89,7 +89,7 @@ def limit_memory(memory_mb: int) -> None:
     _limit(resource.RLIMIT_DATA, _data_now() + memory_mb * MIB)
 
 
-def offer_to_go_first() -> None:
+def prefer_oom_kill() -> None:
     """Have the kernel, when the machine runs out of memory, end this process or one that it forks before any other."""
     with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as score:
         score.write(b"1000")

@@ -19,20 +19,20 @@ import uvloop
 
 from outdial.host.wire import frames
 from outdial.host.wire.bundle import Bundle
-from outdial.host.wire.orders import Order
+from outdial.host.wire.orders import SpawnOrder
 from outdial.host.worker import limits
 from outdial.host.worker.sandbox import kernel
-from outdial.host.worker.serve import Answering
+from outdial.host.worker.serve import FunctionServer
 
 # What a thread reserves for its stack counts as used; with less than 3 MiB, endless recursion is a crash, not an error.
 _STACK = 4 << 20
 _FRAMES, _MOST_DESCRIPTORS = 3, 1 << 20
 
-_decode_begin = msgspec.msgpack.Decoder(frames.Begin).decode
+_decode_begin = msgspec.msgpack.Decoder(frames.EnvironmentFrame).decode
 
 
 @dataclass(frozen=True, slots=True)
-class Birth:
+class ForkContext:
     """What a worker has from the zygote: descriptors, Python's directories, and when its order came (perf_counter)."""
 
     frames: int
@@ -43,7 +43,7 @@ class Birth:
     began: float
 
 
-def live(order: Order, birth: Birth) -> int:
+def run_worker(order: SpawnOrder, birth: ForkContext) -> int:
     """Be the worker of `order`, in a process just forked; return its exit status."""
     end = _keep_own_descriptors(birth)
     os.setsid()
@@ -52,8 +52,8 @@ def live(order: Order, birth: Birth) -> int:
     if env is None:
         return 0
     bundle = order.bundle
-    fence = limits.Fence(order.config, (*birth.python, *_of_bundle(bundle)), Path(order.temporary), order.uid)
-    applied = limits.apply(fence, birth.end_with_zygote)
+    fence = limits.SandboxPolicy(order.config, (*birth.python, *_of_bundle(bundle)), Path(order.temporary), order.uid)
+    applied = limits.apply_sandbox(fence, birth.end_with_zygote)
     _furnish(bundle, env, order.temporary)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -66,14 +66,16 @@ def live(order: Order, birth: Birth) -> int:
     return status
 
 
-async def _begin(end: socket.socket, order: Order, env: Mapping[str, str], applied: limits.Applied) -> Answering:
+async def _begin(
+    end: socket.socket, order: SpawnOrder, env: Mapping[str, str], applied: limits.SandboxReport
+) -> FunctionServer:
     # libuv's threads reserve a stack each, which would count as the function's: they are started before that counts.
     await asyncio.get_running_loop().getnameinfo(("127.0.0.1", 0), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
     limits.limit_memory(order.config.memory_mb)
-    return Answering(end, order.bundle, order.config, env, applied.missing)
+    return FunctionServer(end, order.bundle, order.config, env, applied.missing)
 
 
-def _keep_own_descriptors(birth: Birth) -> socket.socket:
+def _keep_own_descriptors(birth: ForkContext) -> socket.socket:
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (birth.output, 1), (birth.errors, 2)):
         os.dup2(source, target)

@@ -14,7 +14,7 @@ _SHORT_NS = 500_000
 _LOOK_AGAIN_NS = 10_000_000
 
 
-class Meter:
+class CpuMeter:
     """The processor time of one thread, read as rarely as will do; `on_long_step` is told when one is over."""
 
     __slots__ = ("_on_long_step", "_used_ns", "look_at_ns")
@@ -36,7 +36,7 @@ class Meter:
         return min(span_ns, self._used_ns - before)
 
 
-class Metered(Generic[Result]):
+class MeteredCoroutine(Generic[Result]):
     """Runs a coroutine, for a task to await; beyond `limit_ns` the task is cancelled, beyond twice that it is closed.
 
     `used_ns` is what it used when it is over, and `exceeded` whether it was cancelled for that.
@@ -45,7 +45,7 @@ class Metered(Generic[Result]):
     used_ns = 0
     exceeded = False
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Result], limit_ns: int, meter: Meter) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Result], limit_ns: int, meter: CpuMeter) -> None:
         self._coroutine = coroutine
         self._limit_ns = limit_ns
         self._meter = meter

@@ -13,35 +13,35 @@ from typing import Any, NoReturn
 from urllib.parse import unquote
 
 from outdial.clock import SystemClock
-from outdial.functions.endpoint import failure
+from outdial.functions.endpoint import internal_error
 from outdial.functions.errors import FunctionNotLoaded
-from outdial.functions.loading import Function, load_function
+from outdial.functions.loading import LoadedFunction, load_function
 from outdial.functions.log import Redactor
 from outdial.functions.request import Request
 from outdial.functions.response import Response
-from outdial.functions.runtime import Runtime, rest_the_collector
+from outdial.functions.runtime import Runtime, tune_gc
 from outdial.host.wire import frames
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.channel import Channel
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BadFrame
-from outdial.host.worker.capture import Journal, current_request
-from outdial.host.worker.metering import Meter, Metered
-from outdial.host.worker.streams import capture
+from outdial.host.worker.capture import WorkerLog, current_request
+from outdial.host.worker.metering import CpuMeter, MeteredCoroutine
+from outdial.host.worker.streams import redirect_output
 from outdial.settings import SettingError
 
 # Bytes that the gateway has not taken, beyond which lines wait.
 _BACKLOG = 4 << 20
 # Reserved, and let go of when there is no more memory, so that there is some to say so.
 _BALLAST = 1 << 20
-_ALIVE = frames.encode(frames.Lines([], 0))
+_ALIVE = frames.encode(frames.LogFrame([], 0))
 _SHOW_LIFE_NS = 50_000_000
 _STOP_S = 10.0
 _CLOSE_S = 3.0
 _LAST_WORDS_S = 5.0
 
 
-class Answering:
+class FunctionServer:
     """One function at work on the socket `end`; made in a running loop. `missing` names fences that are not up.
 
     The process ends when the gateway is gone: nobody is left to answer.
@@ -54,11 +54,11 @@ class Answering:
         self._channel = Channel(end, self._take, lambda: os._exit(0))
         self._clock = SystemClock()
         self._redact = Redactor(env)
-        self._journal = Journal(self._send_lines, self._clock, self._redact)
-        self._reader = frames.from_gateway()
+        self._journal = WorkerLog(self._send_lines, self._clock, self._redact)
+        self._reader = frames.gateway_frame_reader()
         self._tasks: set[asyncio.Task[None]] = set()
         self._retired = asyncio.Event()
-        self._meter = Meter(self._show_life)
+        self._meter = CpuMeter(self._show_life)
         self._life_shown_ns = 0
         self._limit_ns = config.cpu_ms * 1_000_000
         self._ballast = mmap.mmap(-1, _BALLAST, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -66,14 +66,14 @@ class Answering:
 
     async def live(self, began: float) -> int:
         """Start the function, answer until retired, and return the exit status; `began` is when it was ordered."""
-        capture(self._journal)
+        redirect_output(self._journal)
         asyncio.get_running_loop().set_exception_handler(self._on_error_of_loop)
         try:
             await self._boot()
         except BaseException as error:  # sys.exit among them, which is no reason to go without a word
             self._channel.send(frames.encode(self._failed(error)))
             return 1
-        self._channel.send(frames.encode(frames.Ready((time.perf_counter() - began) * 1000, self._missing)))
+        self._channel.send(frames.encode(frames.ReadyFrame((time.perf_counter() - began) * 1000, self._missing)))
         self._channel.start_reading()
         await self._retired.wait()
         await self._finish()
@@ -95,9 +95,9 @@ class Answering:
         """Do what the gateway says."""
         try:
             for frame in self._reader.feed(data):
-                if isinstance(frame, frames.Invoke):
+                if isinstance(frame, frames.InvokeFrame):
                     self._begin(frame)
-                elif isinstance(frame, frames.Retire):
+                elif isinstance(frame, frames.RetireFrame):
                     self._channel.stop_reading()
                     self._retired.set()
         except BadFrame:
@@ -112,29 +112,29 @@ class Answering:
         if function.start is not None:
             await function.start(runtime)
         self._runtime, self._function = runtime, function
-        rest_the_collector()
+        tune_gc()
 
-    def _failed(self, error: BaseException) -> frames.Failed:
+    def _failed(self, error: BaseException) -> frames.BootFailedFrame:
         text = ""
         if isinstance(error, FunctionNotLoaded):
             text = error.traceback
         elif not isinstance(error, SettingError):
             text = "".join(traceback.format_exception(error))
         message = str(error) if isinstance(error, FunctionNotLoaded | SettingError) else _say(error)
-        return frames.Failed(self._redact(message), self._redact(text))
+        return frames.BootFailedFrame(self._redact(message), self._redact(text))
 
-    def _begin(self, invoke: frames.Invoke) -> None:
+    def _begin(self, invoke: frames.InvokeFrame) -> None:
         task = asyncio.create_task(self._answer(invoke))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, invoke: frames.Invoke) -> None:
+    async def _answer(self, invoke: frames.InvokeFrame) -> None:
         asked = invoke.invocation
         current_request.set(asked.request_id)
         path = unquote(asked.path) if "%" in asked.path else asked.path
         request = Request(asked.method, path, asked.query, asked.headers, asked.body)
         endpoint = self._function.endpoint
-        run = Metered(
+        run = MeteredCoroutine(
             endpoint.answer(request, self._runtime, self._bundle.slug, asked.request_id), self._limit_ns, self._meter
         )
         try:
@@ -148,23 +148,23 @@ class Answering:
         except BaseException as error:
             if not run.exceeded:
                 self._report(error)
-                self._reply(invoke, failure(invoke.invocation.request_id), run.used_ns)
+                self._reply(invoke, internal_error(invoke.invocation.request_id), run.used_ns)
         if run.exceeded:
             self._tell_exceeded(invoke.number, "cpu", self._config.cpu_ms, run.used_ns // 1_000_000)
 
-    def _reply(self, invoke: frames.Invoke, response: Response, used_ns: int) -> None:
+    def _reply(self, invoke: frames.InvokeFrame, response: Response, used_ns: int) -> None:
         answer = response.answer(invoke.invocation.request_id)
         if len(answer.body) + len(answer.headers) > frames.LARGEST - 1024:
             self._journal.add("error", f"the answer has {len(answer.body)} bytes, more than can be sent")
-            answer = failure(invoke.invocation.request_id).answer(invoke.invocation.request_id)
+            answer = internal_error(invoke.invocation.request_id).answer(invoke.invocation.request_id)
         self._journal.flush()
         self._channel.send(
             frames.encode(
-                frames.Reply(invoke.number, answer.status, answer.headers, answer.body, (used_ns + 500) // 1000)
+                frames.ResponseFrame(invoke.number, answer.status, answer.headers, answer.body, (used_ns + 500) // 1000)
             )
         )
 
-    def _out_of_memory(self, invoke: frames.Invoke, error: MemoryError) -> None:
+    def _out_of_memory(self, invoke: frames.InvokeFrame, error: MemoryError) -> None:
         self._ballast.close()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         used = max(0, peak - self._rss_at_birth) >> 10
@@ -186,12 +186,12 @@ class Answering:
 
     def _tell_exceeded(self, number: int, resource_name: frames.Resource, limit: int, used: int) -> None:
         self._journal.flush()
-        self._channel.send(frames.encode(frames.Exceeded(number, resource_name, limit, used)))
+        self._channel.send(frames.encode(frames.LimitFrame(number, resource_name, limit, used)))
 
     def _report(self, error: BaseException) -> None:
         self._journal.add("error", "".join(traceback.format_exception(error)).rstrip())
 
-    def _send_lines(self, lines: frames.Lines) -> bool:
+    def _send_lines(self, lines: frames.LogFrame) -> bool:
         if self._channel.backlog > _BACKLOG:
             return False
         self._channel.send(frames.encode(lines))
@@ -216,7 +216,7 @@ class Answering:
             async with asyncio.timeout(_CLOSE_S):
                 await self._runtime.close()
 
-    async def _stop(self, function: Function) -> None:
+    async def _stop(self, function: LoadedFunction) -> None:
         if function.stop is None:
             return
         try:

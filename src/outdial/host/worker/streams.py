@@ -7,29 +7,29 @@ from collections.abc import Iterable
 from typing import Any
 
 from outdial.host.wire.frames import Level
-from outdial.host.worker.capture import LONGEST_LINE, Journal
+from outdial.host.worker.capture import LONGEST_LINE, WorkerLog
 from outdial.log import JsonLines
 
 
-def capture(journal: Journal) -> None:
+def redirect_output(journal: WorkerLog) -> None:
     """Put the journal in the place of the standard streams and of every handler of logging, from info on."""
-    sys.stdout = sys.__stdout__ = Printed(journal, "info", 1)  # type: ignore[assignment,misc]
-    sys.stderr = sys.__stderr__ = Printed(journal, "error", 2)  # type: ignore[assignment,misc]
+    sys.stdout = sys.__stdout__ = CapturedStream(journal, "info", 1)  # type: ignore[assignment,misc]
+    sys.stderr = sys.__stderr__ = CapturedStream(journal, "error", 2)  # type: ignore[assignment,misc]
     root, own = logging.getLogger(), logging.getLogger("outdial")
-    root.handlers[:] = [Logged(journal, logging.Formatter("%(name)s: %(message)s"))]
+    root.handlers[:] = [CapturingHandler(journal, logging.Formatter("%(name)s: %(message)s"))]
     root.setLevel(logging.INFO)
-    own.handlers[:] = [Logged(journal, JsonLines(), redacted=True)]
+    own.handlers[:] = [CapturingHandler(journal, JsonLines(), redacted=True)]
     own.setLevel(logging.INFO)
     own.propagate = False
 
 
-class Printed(io.TextIOBase):
+class CapturedStream(io.TextIOBase):
     """A text stream whose lines are lines of the journal."""
 
     encoding = "utf-8"
     errors = "replace"
 
-    def __init__(self, journal: Journal, level: Level, descriptor: int) -> None:
+    def __init__(self, journal: WorkerLog, level: Level, descriptor: int) -> None:
         super().__init__()
         self._journal, self._level, self._descriptor = journal, level, descriptor
         self._begun = ""
@@ -89,10 +89,10 @@ class Printed(io.TextIOBase):
             self._begun += text[: LONGEST_LINE + 1]
 
 
-class Logged(logging.Handler):
+class CapturingHandler(logging.Handler):
     """Keeps the records of logging."""
 
-    def __init__(self, journal: Journal, formatter: logging.Formatter, *, redacted: bool = False) -> None:
+    def __init__(self, journal: WorkerLog, formatter: logging.Formatter, *, redacted: bool = False) -> None:
         super().__init__()
         self.setFormatter(formatter)
         self._journal, self._redacted = journal, redacted
@@ -110,7 +110,7 @@ class Logged(logging.Handler):
 
 
 class _Bytes(io.RawIOBase):
-    def __init__(self, text: Printed) -> None:
+    def __init__(self, text: CapturedStream) -> None:
         super().__init__()
         self._text = text
 

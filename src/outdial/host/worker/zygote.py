@@ -18,8 +18,8 @@ from contextlib import suppress
 
 from outdial.host.wire import orders
 from outdial.host.worker import limits
-from outdial.host.worker.main import Birth, live
-from outdial.process import end_with_parent
+from outdial.host.worker.main import ForkContext, run_worker
+from outdial.process import die_with_parent
 
 # What functions use, and what those modules would import on first use; none of it is a feature's code.
 _IMPORTS = (
@@ -36,14 +36,14 @@ _IMPORTS = (
 )
 
 
-class Zygote:
+class ForkServer:
     """Forks workers as ordered over `control`, and tells of those that ended."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._workers: dict[int, int] = {}
         self._python = limits.python_paths()
-        self._end_with_zygote = end_with_parent(signal.SIGKILL) or (lambda: None)
+        self._end_with_zygote = die_with_parent(signal.SIGKILL) or (lambda: None)
 
     def serve(self) -> None:
         """Take orders until the gateway is gone."""
@@ -55,7 +55,7 @@ class Zygote:
         poll = select.poll()
         for end in (self._control, self._signalled):
             poll.register(end, select.POLLIN)
-        self._tell(orders.Awake())
+        self._tell(orders.ZygoteReady())
         while True:
             ready = {descriptor for descriptor, _ in poll.poll()}
             if self._signalled.fileno() in ready:
@@ -70,7 +70,7 @@ class Zygote:
             return False
         try:
             order = orders.decode_order(packet)
-            if isinstance(order, orders.Order):
+            if isinstance(order, orders.SpawnOrder):
                 self._fork(order, descriptors)
             else:
                 self._kill(order.number)
@@ -79,19 +79,19 @@ class Zygote:
                 os.close(descriptor)
         return True
 
-    def _fork(self, order: orders.Order, descriptors: list[int]) -> None:
+    def _fork(self, order: orders.SpawnOrder, descriptors: list[int]) -> None:
         began = time.perf_counter()
         try:
             pid = os.fork()
         except OSError as error:
-            self._tell(orders.NotForked(order.number, str(error)))
+            self._tell(orders.ForkFailed(order.number, str(error)))
             return
         if pid == 0:
             self._become_worker(order, descriptors, began)
         self._workers[pid] = order.number
-        self._tell(orders.Forked(order.number, pid))
+        self._tell(orders.WorkerForked(order.number, pid))
 
-    def _become_worker(self, order: orders.Order, descriptors: list[int], began: float) -> None:
+    def _become_worker(self, order: orders.SpawnOrder, descriptors: list[int], began: float) -> None:
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -101,7 +101,7 @@ class Zygote:
             for end in (self._control, self._signalled, self._signals):
                 end.detach()
             frames, output, errors = descriptors
-            status = live(order, Birth(frames, output, errors, self._python, self._end_with_zygote, began))
+            status = run_worker(order, ForkContext(frames, output, errors, self._python, self._end_with_zygote, began))
         except BaseException:
             os.write(2, traceback.format_exc().encode())
             raise
@@ -122,7 +122,7 @@ class Zygote:
                 # What it may have started itself; nothing, for most are not allowed to.
                 with suppress(OSError):
                     os.killpg(pid, signal.SIGKILL)
-                self._tell(orders.Over(self._workers.pop(pid), status, usage.ru_utime + usage.ru_stime))
+                self._tell(orders.WorkerExited(self._workers.pop(pid), status, usage.ru_utime + usage.ru_stime))
 
     def _tell(self, report: orders.FromZygote) -> None:
         with suppress(OSError):  # the gateway is gone: the next look at the socket ends this process
@@ -132,11 +132,11 @@ class Zygote:
 def main() -> None:
     """Import, freeze, and serve the socket whose descriptor is the one argument."""
     # First, for a process that is hidden may not write this any more; of equals, the kernel ends the largest.
-    limits.offer_to_go_first()
+    limits.prefer_oom_kill()
     limits.hide_memory()
     for name in _IMPORTS:
         importlib.import_module(name)
-    zygote = Zygote(socket.socket(fileno=int(sys.argv[1])))
+    zygote = ForkServer(socket.socket(fileno=int(sys.argv[1])))
     # Objects that no collection touches stay shared with the workers.
     gc.disable()
     gc.collect()

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 
-from outdial.auth import Caller, Denied, KeyRing, TokenVerifier, identify, parse_mode
-from outdial.auth.client import Answer, AuthUnavailable, SignedOut
+from outdial.auth import AccessDenied, Caller, KeyRing, TokenVerifier, identify, parse_mode
+from outdial.auth.client import AuthUnavailable, SignedOut, SignInResult
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
 from outdial.db import studio as db
@@ -34,7 +34,7 @@ _MODES = [parse_mode("user"), parse_mode("secret")]
 class Auth(Protocol):
     """The part of `outdial.auth.client.AuthClient` that pages use."""
 
-    async def sign_in(self, email: str, password: str, *, address: str = "") -> Answer:
+    async def sign_in(self, email: str, password: str, *, address: str = "") -> SignInResult:
         """Sign in with a password; `address` is that of the person's browser."""
         ...
 
@@ -138,7 +138,7 @@ async def current_caller(request: Request) -> StudioCaller:
     found = await identify(
         request.scope.get("outdial_headers", request.headers), _MODES, studio.keyring, studio.verifier
     )
-    if isinstance(found, Denied):
+    if isinstance(found, AccessDenied):
         if found.status >= 500:
             raise ServiceUnavailable(found.message)
         raise NotSignedIn(found.message)
