@@ -14,9 +14,10 @@ from outdial.clock import VirtualClock
 from outdial.db import claims, events
 from outdial.db.session import Database
 from outdial.dialer.finish import Finisher
-from outdial.dialer.place import Answer, Answered, TooLate
+from outdial.dialer.place import CallResponse, PlacementResponse, TooLate
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.settle import Settler
+from outdial.domain.campaign import CampaignStatus
 from outdial.inbox.applier import Applier
 from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
 from outdial.settings import DialerSettings
@@ -88,21 +89,23 @@ async def scene(database: Scratch, connection: asyncpg.Connection) -> AsyncItera
 def planned(scene: Scene, call_id: UUID) -> PlannedCall:
     tenant = scene.campaign.tenant
     return PlannedCall(
-        call_id,
-        tenant.organization_id,
-        scene.campaign.id,
-        tenant.provider_account_id,
-        tenant.credential,
-        NOW,
-        DEADLINE,
-        timedelta(milliseconds=10),
-        b"",
+        id=call_id,
+        organization_id=tenant.organization_id,
+        campaign_id=scene.campaign.id,
+        campaign_status=CampaignStatus.ACTIVE,
+        provider_account_id=tenant.provider_account_id,
+        credential=tenant.credential,
+        phone="+12125550100",
+        start_at=NOW,
+        deadline=DEADLINE,
+        spacing=timedelta(milliseconds=10),
+        body=b"",
     )
 
 
-async def settle(scene: Scene, answer_to: Callable[[UUID], Answer]) -> None:
+async def settle(scene: Scene, answer_to: Callable[[UUID], PlacementResponse]) -> None:
     settler = Settler(scene.dialer, VirtualClock(NOW), DialerSettings())
-    await settler.settle([Answered(planned(scene, call_id), answer_to(call_id)) for call_id in scene.calls])
+    await settler.settle([CallResponse(planned(scene, call_id), answer_to(call_id)) for call_id in scene.calls])
 
 
 async def flush(scene: Scene) -> None:
@@ -110,7 +113,7 @@ async def flush(scene: Scene) -> None:
         await events.LOCK_CALLED.all(connection, ids=list(scene.calls), retell_call_ids=[])
 
 
-ANSWERS: dict[str, Callable[[UUID], Answer]] = {
+ANSWERS: dict[str, Callable[[UUID], PlacementResponse]] = {
     "placed": lambda call_id: Placed(f"call_{call_id}", None),
     "refused": lambda _: Refused(RefusalKind.contact, 400, "bad number"),
     "ambiguous": lambda _: Ambiguous("HTTP 500"),

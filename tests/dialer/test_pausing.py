@@ -9,7 +9,7 @@ from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor, Changed
 from outdial.db.session import Database
 from outdial.dialer.claim import DEADLINE_MARGIN, Claimed, Claimer
-from outdial.dialer.place import Answer, Answered
+from outdial.dialer.place import CallResponse, PlacementResponse
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.settle import Settler
 from outdial.dialer.worker import Dialer
@@ -234,22 +234,24 @@ async def test_an_event_does_not_end_the_pausing_of_a_request_that_is_still_in_f
     "late", [Refused(RefusalKind.capacity, 429, "slow"), Ambiguous("HTTP 500"), Placed("call_x", None)]
 )
 async def test_the_late_answer_of_a_stalled_sender_does_not_speak_for_the_repeated_request(
-    stage: Stage, late: Answer
+    stage: Stage, late: PlacementResponse
 ) -> None:
     campaign, dialer, repeating = await stalled(stage)
     [call] = await stage.rows("calls")
     first = PlannedCall(
-        call["id"],
-        campaign.tenant.organization_id,
-        campaign.id,
-        campaign.tenant.provider_account_id,
-        "default",
-        call["requested_at"],
-        call["requested_at"] + stage.settings.request_timeout + DEADLINE_MARGIN,
-        timedelta(milliseconds=10),
-        b"",
+        id=call["id"],
+        organization_id=campaign.tenant.organization_id,
+        campaign_id=campaign.id,
+        campaign_status=CampaignStatus.ACTIVE,
+        provider_account_id=campaign.tenant.provider_account_id,
+        credential="default",
+        phone=call["phone"],
+        start_at=call["requested_at"],
+        deadline=call["requested_at"] + stage.settings.request_timeout + DEADLINE_MARGIN,
+        spacing=timedelta(milliseconds=10),
+        body=b"",
     )
-    await Settler(stage.dialing, stage.clock, stage.settings).settle([Answered(first, late)])
+    await Settler(stage.dialing, stage.clock, stage.settings).settle([CallResponse(first, late)])
     [call] = await stage.rows("calls")
     assert call["status"] == ("placed" if isinstance(late, Placed) else "unknown")
     assert call["request_deadline"] > stage.clock.now()

@@ -1,6 +1,7 @@
 """Requests leave outside transactions and in time; each answer has its effect, and none more than it says."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,9 +10,10 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.dialer.claim import Claimed, Claimer
-from outdial.dialer.place import Answered, Placer, TooLate
+from outdial.dialer.place import CallResponse, Placer, TooLate
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.settle import BREAKER, Settler
+from outdial.domain.campaign import CampaignStatus
 from outdial.retell.client import RetellClient
 from outdial.retell.errors import NotSent
 from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
@@ -47,7 +49,7 @@ def placer(stage: Stage) -> Placer:
     return Placer(stage.clients, stage.clock, stage.settings)
 
 
-async def settle(stage: Stage, *answered: Answered) -> None:
+async def settle(stage: Stage, *answered: CallResponse) -> None:
     """Settle the answers."""
     await Settler(stage.dialing, stage.clock, stage.settings).settle(answered)
 
@@ -69,7 +71,7 @@ async def test_a_request_that_comes_too_late_is_not_sent_and_its_contact_goes_ba
     _, calls = await claimed(stage)
     stage.clock.advance(timedelta(seconds=6))
     [answered] = await placer(stage).place(calls)
-    assert answered.answer == TooLate()
+    assert answered.response == TooLate()
     assert stage.asked() == []
     await settle(stage, answered)
     contact = await contact_of(stage, calls[0].id)
@@ -81,9 +83,22 @@ async def test_each_request_leaves_at_its_start_and_the_answers_keep_the_order(s
     _, calls = await claimed(stage, 5)
     answered = await placer(stage).place(calls)
     assert [item.call for item in answered] == calls
-    assert all(isinstance(item.answer, Placed) for item in answered)
+    assert all(isinstance(item.response, Placed) for item in answered)
     assert len({entry.idempotency_key for entry in stage.asked()}) == 5
     assert all(stage.clock.now() >= call.start_at for call in calls)
+
+
+async def test_a_call_that_breaks_a_promise_is_not_sent_and_the_others_are(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, calls = await claimed(stage, 2)
+    broken = replace(calls[0], campaign_status=CampaignStatus.PAUSED)
+
+    [response] = await placer(stage).place([broken, calls[1]])
+
+    assert response.call == calls[1]
+    assert [entry.idempotency_key for entry in stage.asked()] == [str(calls[1].id)]
+    assert "dialer.invariant_broken" in caplog.text
 
 
 class RecordingClock(VirtualClock):
@@ -141,7 +156,7 @@ async def test_each_refusal_has_its_effect_and_uses_up_no_attempt(
     stage: Stage, kind: RefusalKind, contact: str, campaign_status: str, wait: int
 ) -> None:
     campaign, calls = await claimed(stage)
-    await settle(stage, Answered(calls[0], Refused(kind, 418, "no tea")))
+    await settle(stage, CallResponse(calls[0], Refused(kind, 418, "no tea")))
     call, row = await stage.row("calls", calls[0].id), await contact_of(stage, calls[0].id)
     assert (call["status"], call["error"], call["next_check_at"]) == ("refused", f"{kind}: no tea", None)
     assert (row["status"], row["attempts"], row["faults"]) == (contact, 0, 0)
@@ -155,14 +170,14 @@ async def test_account_trouble_pauses_the_other_campaigns_of_the_account_too(sta
     campaign, calls = await claimed(stage)
     same = await create_campaign(stage.look, campaign.tenant)
     other = await create_campaign(stage.look, await create_tenant(stage.look, credential="other"))
-    await settle(stage, Answered(calls[0], Refused(RefusalKind.account, 402, "pay")))
+    await settle(stage, CallResponse(calls[0], Refused(RefusalKind.account, 402, "pay")))
     statuses = {row["id"]: row["status"] for row in await stage.rows("campaigns")}
     assert statuses == {campaign.id: "pausing", same.id: "pausing", other.id: "active"}
 
 
 async def test_a_batch_that_meets_capacity_halves_the_rate_once_for_a_while(stage: Stage) -> None:
     campaign, calls = await claimed(stage, 6)
-    await settle(stage, *(Answered(call, Refused(RefusalKind.capacity, 429, "slow")) for call in calls))
+    await settle(stage, *(CallResponse(call, Refused(RefusalKind.capacity, 429, "slow")) for call in calls))
     account = await stage.row("provider_accounts", campaign.tenant.provider_account_id)
     assert (account["rate_factor"], account["backoff_until"]) == (0.5, NOW + stage.settings.capacity_hold)
 
@@ -186,8 +201,8 @@ async def test_a_batch_of_refused_numbers_and_nothing_else_pauses_the_campaign(
     stage: Stage, refused: int, placed: int, status: str
 ) -> None:
     campaign, calls = await claimed(stage, refused + placed)
-    answers = [Answered(call, Refused(RefusalKind.contact, 400, "bad")) for call in calls[:refused]]
-    await settle(stage, *answers, *(Answered(call, Placed(call.id.hex, None)) for call in calls[refused:]))
+    answers = [CallResponse(call, Refused(RefusalKind.contact, 400, "bad")) for call in calls[:refused]]
+    await settle(stage, *answers, *(CallResponse(call, Placed(call.id.hex, None)) for call in calls[refused:]))
     assert (await stage.row("campaigns", campaign.id))["status"] == status
 
 
@@ -217,7 +232,7 @@ async def test_a_webhook_that_came_before_the_answer_is_not_overwritten(
     before = await stage.row("calls", calls[0].id), await contact_of(stage, calls[0].id)
     assert before[0]["status"] == "ended"
     stage.clock.advance(timedelta(seconds=3))
-    await settle(stage, Answered(calls[0], answer))
+    await settle(stage, CallResponse(calls[0], answer))
     after = await stage.row("calls", calls[0].id), await contact_of(stage, calls[0].id)
     assert after == (before[0] | {"request_deadline": None}, before[1])
 
@@ -226,7 +241,7 @@ async def test_events_without_metadata_that_came_before_the_answer_are_applied_a
     _, calls = await claimed(stage)
     await stage.send(*life_of_call("call_1", None).values())
     assert {row["status"] for row in await stage.rows("webhook_events")} == {"unmatched"}
-    await settle(stage, Answered(calls[0], Placed("call_1", None)))
+    await settle(stage, CallResponse(calls[0], Placed("call_1", None)))
     await stage.applier().run_once()
     assert (await stage.row("calls", calls[0].id))["status"] == "ended"
     assert {row["status"] for row in await stage.rows("webhook_events")} == {"applied"}
@@ -235,7 +250,7 @@ async def test_events_without_metadata_that_came_before_the_answer_are_applied_a
 async def test_a_refused_contact_of_a_cancelled_campaign_is_cancelled(stage: Stage) -> None:
     campaign, calls = await claimed(stage)
     await stage.change("campaigns", campaign.id, status="cancelling")
-    await settle(stage, Answered(calls[0], Refused(RefusalKind.capacity, 429, "slow")))
+    await settle(stage, CallResponse(calls[0], Refused(RefusalKind.capacity, 429, "slow")))
     assert (await contact_of(stage, calls[0].id))["status"] == "cancelled"
 
 
@@ -249,7 +264,7 @@ async def test_settling_and_webhooks_of_the_same_calls_at_once_lose_nothing(stag
             campaign.tenant.organization_id, campaign.id
         )
         assert isinstance(claim, Claimed)
-        answers = [Answered(call, Placed(f"r{number}_{call.id.hex}", None)) for call in claim.calls]
+        answers = [CallResponse(call, Placed(f"r{number}_{call.id.hex}", None)) for call in claim.calls]
         events = [life_of_call(f"r{number}_{call.id.hex}", call.id)["call_started"] for call in claim.calls]
         await asyncio.gather(settle(stage, *reversed(answers)), stage.send(*events), stage.send(*events))
         stage.clock.advance(timedelta(seconds=2))

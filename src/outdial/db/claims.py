@@ -24,6 +24,7 @@ class LockedCampaign:
     id: UUID
     organization_id: UUID
     provider_account_id: UUID
+    status: str
     retell_agent_id: str
     from_number: str
     batch_size: int

@@ -1,37 +1,63 @@
-"""The claim: one transaction that counts under the lock of the account's row and commits the calls to be placed."""
+"""The claim: one transaction that decides under the lock of the account's row and commits the calls to place."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final, assert_never
 from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db import claims as db
 from outdial.db.session import Database, encode_json
 from outdial.db.statements import Connection
-from outdial.dialer.plan import (
+from outdial.dialer.admission import (
     DAY,
-    Deferred,
-    PlannedCall,
-    decision,
+    Admit,
+    LimitFacts,
+    Wait,
+    WaitReason,
+    ZoneFacts,
+    admit_account,
+    admit_zones,
     hours_of,
+)
+from outdial.dialer.invariants import check_claim
+from outdial.dialer.plan import (
+    DeferredContact,
+    PlannedCall,
+    admit_contacts,
+    decision,
+    limits_of,
     live_elsewhere,
     plan_call,
-    sort_contacts,
-    sort_zones,
 )
 from outdial.domain.ids import new_id
-from outdial.domain.pacing import Pace, after_slots, free_slots, next_claim_at, recovered, spacing, start_slots
+from outdial.domain.pacing import Pace, after_slots, next_claim_at, recovered, spacing
 from outdial.settings import DialerSettings
 
-# A request may be under way this much longer than its time-out: the time between the slot and the first byte.
-DEADLINE_MARGIN = timedelta(seconds=5)
-LOCKED_ELSEWHERE = timedelta(milliseconds=200)
+DEADLINE_MARGIN: Final = timedelta(seconds=5)
+"""A request may be outstanding this much longer than its timeout: the time between its slot and its first byte."""
+LOCKED_ELSEWHERE: Final = timedelta(milliseconds=200)
+"""Delay before the next claim when another transaction holds all due contacts."""
+
+_WAITING_FOR: Final[Mapping[WaitReason, str]] = MappingProxyType(
+    {
+        WaitReason.CALLS_UNDER_WAY: "calls",
+        WaitReason.ZONE_OPENS: "calling_hours",
+        WaitReason.RETRY_DUE: "retry",
+        WaitReason.DAILY_CAP: "retry",
+        WaitReason.CAMPAIGN_FULL: "concurrency",
+        WaitReason.ACCOUNT_FULL: "concurrency",
+        WaitReason.SHARE_TAKEN: "concurrency",
+        WaitReason.PACING: "pacing",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Calls to place, perhaps none, and when the campaign is worth another look."""
+    """Calls to place, perhaps none, and when to claim for the campaign again."""
 
     calls: list[PlannedCall]
     next_batch_at: datetime
@@ -39,29 +65,27 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """Each contact has a final status: the campaign is completed."""
+    """Every contact has a final status: the campaign is completed."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotClaimable:
-    """The campaign is not active, or somebody else is claiming for it."""
+    """The campaign is not active, or another dialer is claiming for it."""
 
 
 Claim = Claimed | Completed | NotClaimable
 
 
-@dataclass(frozen=True, slots=True)
-class _Wait:
-    until: datetime
-    reason: str
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimLock:
+    """A campaign with calls to start: its row and its account's row are locked until the transaction ends."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Admission:
+    campaign: db.LockedCampaign
     account: db.LockedAccount
     counts: db.LiveCounts
+    limits: LimitFacts
     pace: Pace
-    slots: list[datetime]
+    starts: Sequence[datetime]
 
 
 class Claimer:
@@ -74,10 +98,13 @@ class Claimer:
         settings: DialerSettings,
         make_id: Callable[[datetime], UUID] = new_id,
     ) -> None:
-        self._database, self._clock, self._settings, self._make_id = database, clock, settings, make_id
+        self._database = database
+        self._clock = clock
+        self._settings = settings
+        self._make_id = make_id
 
     async def claim(self, organization_id: UUID, campaign_id: UUID) -> Claim:
-        """Claim one batch for a campaign; the calls are committed, as `placing`, when this returns."""
+        """Claim one batch for a campaign; the calls are committed as `placing` when this returns."""
         now = self._clock.now()
         async with self._database.for_organization(organization_id) as connection:
             campaign = await db.LOCK_CAMPAIGN.maybe(connection, campaign_id=campaign_id)
@@ -86,37 +113,43 @@ class Claimer:
             pending = await db.PENDING_ZONES.all(connection, campaign_id=campaign_id)
             if not pending:
                 return await self._finish(connection, campaign_id, now)
-            zones = sort_zones(hours_of(campaign.calling_hours), pending, now)
-            if zones.never:
+            facts = [ZoneFacts(zone_key=zone.zone_key, first_due_at=zone.first_due_at) for zone in pending]
+            zones = admit_zones(hours_of(campaign.calling_hours), facts, now)
+            if zones.never_open:
                 await db.SKIP_ZONES.run(
                     connection,
                     campaign_id=campaign_id,
-                    zones=zones.never,
+                    zones=zones.never_open,
                     reason="its time zones are never open together in the campaign's calling hours",
                     now=now,
                 )
-            if not zones.due:
-                reason = "calling_hours" if zones.all_closed else "retry"
-                return await self._wait(connection, campaign_id, _Wait(zones.next_due_at or now, reason), now)
-            admission = await self._admit(connection, campaign, now)
-            if isinstance(admission, _Wait):
-                return await self._wait(connection, campaign_id, admission, now)
-            return await self._take(connection, campaign, zones.due, admission, now)
+            if not zones.open:
+                wait = zones.next_wait or Wait(reason=WaitReason.RETRY_DUE, until=now)
+                return await self._wait(connection, campaign_id, wait, now)
+            lock = await self._lock_account(connection, campaign, now)
+            if isinstance(lock, Wait):
+                return await self._wait(connection, campaign_id, lock, now)
+            return await self._take(connection, lock, zones.open, now)
 
     async def _finish(self, connection: Connection, campaign_id: UUID, now: datetime) -> Claim:
         contacts = await db.OPEN_CONTACTS.one(connection, campaign_id=campaign_id)
         if contacts.pending or contacts.calling:
-            return await self._wait(connection, campaign_id, _Wait(now + self._settings.safety_interval, "calls"), now)
+            return await self._wait(connection, campaign_id, Wait(reason=WaitReason.CALLS_UNDER_WAY), now)
         await db.COMPLETE_CAMPAIGN.one(connection, campaign_id=campaign_id, now=now)
         return Completed()
 
-    async def _wait(self, connection: Connection, campaign_id: UUID, wait: _Wait, now: datetime) -> Claimed:
-        until = min(wait.until, now + self._settings.safety_interval)
-        await db.SET_NEXT_BATCH.run(connection, campaign_id=campaign_id, next_batch_at=until, waiting_for=wait.reason)
+    async def _wait(self, connection: Connection, campaign_id: UUID, wait: Wait, now: datetime) -> Claimed:
+        latest = now + self._settings.safety_interval
+        until = latest if wait.until is None else min(wait.until, latest)
+        await db.SET_NEXT_BATCH.run(
+            connection, campaign_id=campaign_id, next_batch_at=until, waiting_for=_WAITING_FOR[wait.reason]
+        )
         return Claimed([], until)
 
-    async def _admit(self, connection: Connection, campaign: db.LockedCampaign, now: datetime) -> _Admission | _Wait:
-        """Lock the account and count: how many calls may start, and when each."""
+    async def _lock_account(
+        self, connection: Connection, campaign: db.LockedCampaign, now: datetime
+    ) -> ClaimLock | Wait:
+        """Lock the account, count its live calls, and decide how many calls may start, and when."""
         account = await db.LOCK_ACCOUNT.one(connection, provider_account_id=campaign.provider_account_id)
         counts = await db.COUNT_LIVE.one(
             connection,
@@ -124,131 +157,111 @@ class Claimer:
             campaign_id=campaign.id,
             organization_id=campaign.organization_id,
         )
-        free = free_slots(
-            concurrency_limit=account.concurrency_limit,
-            reserved_inbound=account.reserved_inbound,
-            live=counts.account_live,
-            campaign_limit=campaign.max_concurrency,
-            campaign_live=counts.campaign_live,
-            batch_size=campaign.batch_size,
-            sharers=counts.sharers,
-        )
-        if free == 0:
-            return _Wait(now + self._settings.safety_interval, "concurrency")
-        pace = recovered(pace_of(account), now)
-        slots = start_slots(pace, now, free, self._settings.claim_horizon)
-        if not slots:
-            return _Wait(next_claim_at(pace, now, self._settings.claim_horizon), "pacing")
-        return _Admission(account, counts, pace, slots)
+        limits = limits_of(campaign, account, counts)
+        match admit_account(limits, now, self._settings.claim_horizon):
+            case Admit(starts=starts):
+                return ClaimLock(
+                    campaign=campaign,
+                    account=account,
+                    counts=counts,
+                    limits=limits,
+                    pace=recovered(limits.pace, now),
+                    starts=starts,
+                )
+            case Wait() as wait:
+                return wait
+            case never:
+                assert_never(never)
 
-    async def _take(
-        self,
-        connection: Connection,
-        campaign: db.LockedCampaign,
-        zones: list[str],
-        admission: _Admission,
-        now: datetime,
-    ) -> Claimed:
-        contacts = await db.DUE_CONTACTS.all(
+    async def _take(self, connection: Connection, lock: ClaimLock, zones: list[str], now: datetime) -> Claimed:
+        """Take due contacts, insert their calls, and spend the account's pace."""
+        due = await db.DUE_CONTACTS.all(
             connection,
-            campaign_id=campaign.id,
-            organization_id=campaign.organization_id,
+            campaign_id=lock.campaign.id,
+            organization_id=lock.campaign.organization_id,
             zones=zones,
             now=now,
             day_ago=now - DAY,
-            limit=len(admission.slots),
+            limit=len(lock.starts),
         )
-        sorted_ = sort_contacts(
-            contacts, max_attempts=campaign.max_attempts, daily_cap=admission.counts.daily_call_cap, now=now
+        contacts = admit_contacts(
+            due, max_attempts=lock.campaign.max_attempts, daily_call_cap=lock.counts.daily_call_cap, now=now
         )
-        for reason, ids in sorted_.skipped.items():
+        for reason, ids in contacts.skipped.items():
             await db.SKIP_CONTACTS.run(connection, ids=ids, reason=reason, now=now)
-        calls = await self._insert(connection, campaign, admission, sorted_.callable, now)
-        await _defer(connection, sorted_.deferred, now)
-        pace = await self._spend(connection, admission, [call.start_at for call in calls])
-        next_batch_at = next_claim_at(pace, now, self._settings.claim_horizon)
-        if not contacts:
-            # What is due is locked by somebody else for a moment.
+        calls = await self._insert(connection, lock, contacts.callable, now) if contacts.callable else []
+        await _defer(connection, contacts.deferred, now)
+        next_start_at = after_slots(lock.pace, [call.start_at for call in calls])
+        await db.SPEND_PACE.run(
+            connection,
+            provider_account_id=lock.account.id,
+            next_start_at=next_start_at,
+            rate_factor=lock.pace.rate_factor,
+            backoff_until=lock.pace.backoff_until,
+        )
+        next_batch_at = next_claim_at(
+            replace(lock.pace, next_start_at=next_start_at), now, self._settings.claim_horizon
+        )
+        if not due:
             next_batch_at = max(next_batch_at, now + LOCKED_ELSEWHERE)
-        await db.SET_NEXT_BATCH.run(connection, campaign_id=campaign.id, next_batch_at=next_batch_at, waiting_for=None)
+        await db.SET_NEXT_BATCH.run(
+            connection, campaign_id=lock.campaign.id, next_batch_at=next_batch_at, waiting_for=None
+        )
         return Claimed(calls, next_batch_at)
 
     async def _insert(
-        self,
-        connection: Connection,
-        campaign: db.LockedCampaign,
-        admission: _Admission,
-        contacts: list[db.DueContact],
-        now: datetime,
+        self, connection: Connection, lock: ClaimLock, contacts: list[db.DueContact], now: datetime
     ) -> list[PlannedCall]:
-        if not contacts:
-            return []
-        patience = self._settings.request_timeout + DEADLINE_MARGIN
-        pairs = [
-            (
+        """Insert the calls of `contacts` and return those that were inserted."""
+        campaign = lock.campaign
+        calls = [
+            plan_call(
+                self._make_id(now),
+                campaign,
+                lock.account,
                 contact,
-                plan_call(
-                    self._make_id(now),
-                    campaign,
-                    admission.account,
-                    contact,
-                    start_at=slot,
-                    deadline=slot + patience,
-                    spacing=spacing(admission.pace),
-                ),
+                start_at=start_at,
+                deadline=start_at + self._settings.request_timeout + DEADLINE_MARGIN,
+                spacing=spacing(lock.pace),
             )
-            for contact, slot in zip(contacts, admission.slots, strict=False)
+            for contact, start_at in zip(contacts, lock.starts, strict=False)
         ]
+        check_claim(calls, lock.limits, self._settings.request_timeout)
         inserted = await db.INSERT_CALLS.all(
             connection,
             now=now,
             organization_id=campaign.organization_id,
             campaign_id=campaign.id,
-            provider_account_id=admission.account.id,
+            provider_account_id=lock.account.id,
             from_number=campaign.from_number,
-            ids=[call.id for _, call in pairs],
-            campaign_contact_ids=[contact.id for contact, _ in pairs],
-            contact_ids=[contact.contact_id for contact, _ in pairs],
-            attempt_numbers=[contact.call_count + 1 for contact, _ in pairs],
-            phones=[contact.phone for contact, _ in pairs],
-            requests=[call.body.decode() for _, call in pairs],
+            ids=[call.id for call in calls],
+            campaign_contact_ids=[contact.id for contact in contacts],
+            contact_ids=[contact.contact_id for contact in contacts],
+            attempt_numbers=[contact.call_count + 1 for contact in contacts],
+            phones=[contact.phone for contact in contacts],
+            requests=[call.body.decode() for call in calls],
             decisions=[
-                encode_json(decision(campaign, admission.account, admission.counts, contact, call.start_at))
-                for contact, call in pairs
+                encode_json(decision(campaign, lock.account, lock.counts, contact, call.start_at))
+                for contact, call in zip(contacts, calls, strict=True)
             ],
-            start_ats=[call.start_at for _, call in pairs],
-            deadlines=[call.deadline for _, call in pairs],
+            start_ats=[call.start_at for call in calls],
+            deadlines=[call.deadline for call in calls],
         )
         made = {row.id for row in inserted}
-        await db.MARK_CALLING.run(connection, ids=[c.id for c, call in pairs if call.id in made], now=now)
+        calling = [contact.id for contact, call in zip(contacts, calls, strict=True) if call.id in made]
+        await db.MARK_CALLING.run(connection, ids=calling, now=now)
         # The unique index may know of a live call that this transaction could not see yet.
-        refused = [live_elsewhere(contact.id, now) for contact, call in pairs if call.id not in made]
-        await _defer(connection, refused, now)
-        return [call for _, call in pairs if call.id in made]
-
-    async def _spend(self, connection: Connection, admission: _Admission, slots: list[datetime]) -> Pace:
-        pace = admission.pace
-        await db.SPEND_PACE.run(
-            connection,
-            provider_account_id=admission.account.id,
-            next_start_at=after_slots(pace, slots),
-            rate_factor=pace.rate_factor,
-            backoff_until=pace.backoff_until,
-        )
-        return Pace(pace.calls_per_second, pace.rate_factor, after_slots(pace, slots), pace.backoff_until)
+        refused = [contact.id for contact, call in zip(contacts, calls, strict=True) if call.id not in made]
+        await _defer(connection, [live_elsewhere(contact_id, now) for contact_id in refused], now)
+        return [call for call in calls if call.id in made]
 
 
-async def _defer(connection: Connection, deferred: Sequence[Deferred], now: datetime) -> None:
+async def _defer(connection: Connection, deferred: Sequence[DeferredContact], now: datetime) -> None:
     if deferred:
         await db.DEFER_CONTACTS.run(
             connection,
-            ids=[d.id for d in deferred],
-            next_attempt_ats=[d.until for d in deferred],
-            reasons=[d.reason for d in deferred],
+            ids=[contact.id for contact in deferred],
+            next_attempt_ats=[contact.until for contact in deferred],
+            reasons=[contact.reason for contact in deferred],
             now=now,
         )
-
-
-def pace_of(account: db.LockedAccount) -> Pace:
-    """Return the pacing state that the account's row holds."""
-    return Pace(account.calls_per_second, account.rate_factor, account.next_start_at, account.backoff_until)

@@ -1,64 +1,81 @@
-"""Places calls: one request each, no automatic retry, no transaction open, and none sent that comes too late."""
+"""Places calls: one request each, no automatic retry, no transaction open, and none sent too late."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db.session import assert_no_transaction
+from outdial.dialer.invariants import UNEVENNESS, OutstandingRequests
 from outdial.dialer.plan import PlannedCall
+from outdial.domain.errors import InvariantBroken
+from outdial.log import log
 from outdial.retell.client import RetellClient
 from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
 from outdial.settings import DialerSettings
 
-# Less than this is the event loop's own jitter, which the headroom of the spacing absorbs.
-UNEVENNESS = timedelta(milliseconds=5)
-
 
 @dataclass(frozen=True, slots=True)
 class TooLate:
-    """Nothing was sent: the process had stood still for so long that the answer could miss the call's deadline."""
+    """Nothing was sent: the process was stalled for so long that the response could miss the call's deadline."""
 
 
-Answer = Placed | Refused | Ambiguous | TooLate
+PlacementResponse = Placed | Refused | Ambiguous | TooLate
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A call with what Retell said."""
+class CallResponse:
+    """A call with the response to its request."""
 
     call: PlannedCall
-    answer: Answer
+    response: PlacementResponse
 
 
 class Placer:
     """Sends create-phone-call for claimed calls, each at its start time, with the key of its account."""
 
     def __init__(self, clients: Mapping[str, RetellClient], clock: Clock, settings: DialerSettings) -> None:
-        self._clients, self._clock, self._settings = clients, clock, settings
+        self._clients = clients
+        self._clock = clock
+        self._settings = settings
         self._free_at: dict[UUID, datetime] = {}
+        self._outstanding = OutstandingRequests()
 
-    async def place(self, calls: Sequence[PlannedCall]) -> list[Answered]:
-        """Send the requests concurrently and return the answers in the order of the calls."""
-        return list(await asyncio.gather(*(self._place_one(call) for call in calls)))
+    async def place(self, calls: Sequence[PlannedCall]) -> list[CallResponse]:
+        """Send the requests concurrently and return the responses in the order of the calls.
 
-    async def _place_one(self, call: PlannedCall) -> Answered:
+        A call that breaks an invariant is logged and left out: no request leaves for it, and the rescue takes it over
+        after its deadline.
+        """
+        responses = await asyncio.gather(*(self._place_one(call) for call in calls))
+        return [response for response in responses if response is not None]
+
+    async def _place_one(self, call: PlannedCall) -> CallResponse | None:
         client = self._clients.get(call.credential)
         if client is None:
             message = f"no API key for the account {call.credential!r}: set {key_name(call.credential)}"
-            return Answered(call, Refused(RefusalKind.account, None, message))
+            return CallResponse(call, Refused(RefusalKind.account, None, message))
         await self._clock.sleep_until(call.start_at)
         await self._keep_distance(call)
-        if self._clock.now() + self._settings.request_timeout > call.deadline:
-            return Answered(call, TooLate())
+        now = self._clock.now()
+        if now + self._settings.request_timeout > call.deadline:
+            return CallResponse(call, TooLate())
         assert_no_transaction()
-        return Answered(call, await client.create_phone_call(call.body))
+        try:
+            self._outstanding.begin(call, now, self._settings.request_timeout)
+        except InvariantBroken as error:
+            log("dialer.invariant_broken", level="error", call_id=str(call.id), error=error)
+            return None
+        try:
+            return CallResponse(call, await client.create_phone_call(call.body))
+        finally:
+            self._outstanding.end(call)
 
     async def _keep_distance(self, call: PlannedCall) -> None:
-        """Space overdue requests out: a process that had stood still would send all of them at once."""
+        """Space overdue requests out: a process that was stalled would send all of them at once."""
         now = self._clock.now()
         start_at = max(now, self._free_at.get(call.provider_account_id, now))
         self._free_at[call.provider_account_id] = start_at + call.spacing
@@ -71,12 +88,12 @@ def key_name(credential: str) -> str:
     return "RETELL_API_KEY" if credential == "default" else f"RETELL_API_KEY_{credential.upper()}"
 
 
-def is_certain(answer: Answer) -> bool:
-    """Tell whether the answer to a repeated request settles the call: only the call itself does.
+def is_certain(response: PlacementResponse) -> bool:
+    """Return whether the response to a repeated request settles the call: only a placed call does.
 
-    Retell may refuse a repetition, for capacity or for anything else, though it has taken the first request.
+    Retell may refuse the repetition, for capacity or any other reason, although it accepted the first request.
     """
-    match answer:
+    match response:
         case Placed():
             return True
         case Refused() | Ambiguous() | TooLate():

@@ -1,126 +1,128 @@
-"""What a claim decides before anything is written: which zones are open, who may be called, and what is said of it."""
+"""Plans the calls of a claim before anything is written: the contacts to call, their requests, their decisions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, assert_never
 from uuid import UUID
 
 import msgspec
 
-from outdial.db.claims import DueContact, LiveCounts, LockedAccount, LockedCampaign, PendingZone
-from outdial.domain.calling_hours import CallingHours, is_open, local_times, next_open, parse_calling_hours
+from outdial.db.claims import DueContact, LiveCounts, LockedAccount, LockedCampaign
+from outdial.dialer.admission import (
+    LIVE_ELSEWHERE,
+    Admit,
+    ContactFacts,
+    LimitFacts,
+    Skip,
+    SkipReason,
+    Wait,
+    WaitReason,
+    admit_contact,
+)
+from outdial.domain.calling_hours import local_times
+from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
+from outdial.domain.pacing import Pace
 from outdial.retell.client import create_call_body
 
-DAY = timedelta(hours=24)
-# A call claimed now rings within a few seconds: a zone that closes sooner counts as closed.
-LEAD = timedelta(seconds=10)
-# A phone that is on another campaign's call is looked at again after this time.
-LIVE_ELSEWHERE = timedelta(seconds=60)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedCall:
-    """One call to place: `body` is sent at `start_at`, and no request for it is under way after `deadline`.
+    """One call to place: `body` is sent at `start_at`, and no request for it is outstanding after `deadline`.
 
-    A request that leaves late keeps `spacing` from the one before it all the same.
+    A request that leaves late still keeps `spacing` from the one before it. `campaign_status` is the status read under
+    the lock that the call was planned under.
     """
 
     id: UUID
     organization_id: UUID
     campaign_id: UUID
+    campaign_status: CampaignStatus
     provider_account_id: UUID
     credential: str
+    phone: str
     start_at: datetime
     deadline: datetime
     spacing: timedelta
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Zones:
-    """The pending zones of a campaign: those with contacts due now, those that never open, and when to look again."""
-
-    due: list[str]
-    never: list[str]
-    next_due_at: datetime | None
-    all_closed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Deferred:
-    """A contact that may be called later only, and why."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeferredContact:
+    """A contact that may only be called later, and why."""
 
     id: UUID
     until: datetime
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sorted:
-    """Due contacts by what may be done with them now; the skipped by reason."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactAdmissions:
+    """Due contacts by what may be done with them now; the ids of skipped ones by reason."""
 
     callable: list[DueContact]
     skipped: Mapping[str, list[UUID]]
-    deferred: list[Deferred]
+    deferred: list[DeferredContact]
 
 
-@lru_cache(maxsize=1024)
-def hours_of(raw: str) -> CallingHours:
-    """Return the calling hours that a campaign's JSON text holds."""
-    return parse_calling_hours(msgspec.json.decode(raw))
-
-
-def may_ring(hours: CallingHours, zone_key: str, now: datetime) -> bool:
-    """Tell whether a call that is placed now rings within the hours of every zone of the key."""
-    return is_open(hours, zone_key, now) and is_open(hours, zone_key, now + LEAD)
-
-
-def sort_zones(hours: CallingHours, zones: Sequence[PendingZone], now: datetime) -> Zones:
-    """Evaluate the calling hours once per zone key."""
-    due: list[str] = []
-    never: list[str] = []
-    later: list[datetime] = []
-    closed = 0
-    for zone in zones:
-        opens_at = next_open(hours, zone.zone_key, max(now, zone.first_due_at))
-        if opens_at is None:
-            never.append(zone.zone_key)
-        elif zone.first_due_at <= now and may_ring(hours, zone.zone_key, now):
-            due.append(zone.zone_key)
-        else:
-            closed += not may_ring(hours, zone.zone_key, now)
-            later.append(max(opens_at, now + LEAD) if opens_at <= now else opens_at)
-    return Zones(due, never, min(later, default=None), closed == len(later))
-
-
-def sort_contacts(contacts: Sequence[DueContact], *, max_attempts: int, daily_cap: int, now: datetime) -> Sorted:
-    """Decide for each due contact whether it may be called now, later or not at all."""
+def admit_contacts(
+    contacts: Sequence[DueContact], *, max_attempts: int, daily_call_cap: int, now: datetime
+) -> ContactAdmissions:
+    """Decide for each due contact whether it is called now, later or not at all."""
     callable_: list[DueContact] = []
     skipped: dict[str, list[UUID]] = {}
-    deferred: list[Deferred] = []
+    deferred: list[DeferredContact] = []
     for contact in contacts:
-        if contact.do_not_call:
-            skipped.setdefault("on the do-not-call list", []).append(contact.id)
-        elif contact.attempts >= max_attempts:
-            skipped.setdefault(f"{contact.attempts} attempts were made, the campaign allows {max_attempts}", []).append(
-                contact.id
-            )
-        elif contact.live:
-            deferred.append(live_elsewhere(contact.id, now))
-        elif len(contact.calls_of_the_day) >= daily_cap:
-            until = contact.calls_of_the_day[daily_cap - 1] + DAY
-            deferred.append(Deferred(contact.id, until, f"{daily_cap} {OVER_DAILY_CAP}"))
-        else:
-            callable_.append(contact)
-    return Sorted(callable_, skipped, deferred)
+        facts = ContactFacts(
+            do_not_call=contact.do_not_call,
+            attempts=contact.attempts,
+            max_attempts=max_attempts,
+            live=contact.live,
+            calls_of_the_day=contact.calls_of_the_day,
+            daily_call_cap=daily_call_cap,
+        )
+        match admit_contact(facts, now):
+            case Admit():
+                callable_.append(contact)
+            case Skip(reason=SkipReason.ATTEMPTS_USED):
+                reason = f"{contact.attempts} attempts were made, the campaign allows {max_attempts}"
+                skipped.setdefault(reason, []).append(contact.id)
+            case Skip():
+                skipped.setdefault("on the do-not-call list", []).append(contact.id)
+            case Wait(reason=WaitReason.DAILY_CAP, until=until):
+                reason = f"{daily_call_cap} {OVER_DAILY_CAP}"
+                deferred.append(DeferredContact(id=contact.id, until=until or now, reason=reason))
+            case Wait():
+                deferred.append(live_elsewhere(contact.id, now))
+            case never:
+                assert_never(never)
+    return ContactAdmissions(callable=callable_, skipped=skipped, deferred=deferred)
 
 
-def live_elsewhere(contact_id: UUID, now: datetime) -> Deferred:
-    """Return when a contact may be looked at again whose phone is on another campaign's call."""
-    return Deferred(contact_id, now + LIVE_ELSEWHERE, "on the phone for another campaign")
+def live_elsewhere(contact_id: UUID, now: datetime) -> DeferredContact:
+    """Return when to check again a contact whose phone is on another campaign's call."""
+    return DeferredContact(id=contact_id, until=now + LIVE_ELSEWHERE, reason="on the phone for another campaign")
+
+
+def pace_of(account: LockedAccount) -> Pace:
+    """Return the pacing state in the account's row."""
+    return Pace(account.calls_per_second, account.rate_factor, account.next_start_at, account.backoff_until)
+
+
+def limits_of(campaign: LockedCampaign, account: LockedAccount, counts: LiveCounts) -> LimitFacts:
+    """Return the limits of a locked campaign and account as facts for the admission."""
+    return LimitFacts(
+        concurrency_limit=account.concurrency_limit,
+        reserved_inbound=account.reserved_inbound,
+        account_live=counts.account_live,
+        campaign_limit=campaign.max_concurrency,
+        campaign_live=counts.campaign_live,
+        batch_size=campaign.batch_size,
+        sharers=counts.sharers,
+        pace=pace_of(account),
+    )
 
 
 def plan_call(
@@ -133,7 +135,7 @@ def plan_call(
     deadline: datetime,
     spacing: timedelta,
 ) -> PlannedCall:
-    """Return the call of one contact, with the request as it will be sent, and sent again."""
+    """Return the call of one contact, with the request as it is sent, and sent again by a rescue."""
     body = create_call_body(
         call_id=call_id,
         campaign_id=campaign.id,
@@ -143,20 +145,22 @@ def plan_call(
         dynamic_variables=dynamic_variables(campaign, contact, start_at),
     )
     return PlannedCall(
-        call_id,
-        campaign.organization_id,
-        campaign.id,
-        account.id,
-        account.credential,
-        start_at,
-        deadline,
-        spacing,
-        body,
+        id=call_id,
+        organization_id=campaign.organization_id,
+        campaign_id=campaign.id,
+        campaign_status=CampaignStatus(campaign.status),
+        provider_account_id=account.id,
+        credential=account.credential,
+        phone=contact.phone,
+        start_at=start_at,
+        deadline=deadline,
+        spacing=spacing,
+        body=body,
     )
 
 
 def dynamic_variables(campaign: LockedCampaign, contact: DueContact, at: datetime) -> dict[str, str]:
-    """Return what the agent is told: the campaign's variables, the contact's over them, and the contact's local day.
+    """Return the agent variables: the campaign's, overridden by the contact's, and the contact's local day.
 
     Retell takes text only, so a number becomes its text and a null is left out.
     """
@@ -180,7 +184,7 @@ def dynamic_variables(campaign: LockedCampaign, contact: DueContact, at: datetim
 def decision(
     campaign: LockedCampaign, account: LockedAccount, counts: LiveCounts, contact: DueContact, start_at: datetime
 ) -> dict[str, object]:
-    """Return why this call was allowed, for whoever asks later."""
+    """Return the record of why this call was allowed, as `calls.decision` stores it."""
     return {
         "zone_key": contact.zone_key,
         "zone_source": contact.zone_source,

@@ -15,11 +15,13 @@ from outdial.clock import Clock
 from outdial.db import claims
 from outdial.db import settlements as db
 from outdial.db.session import Database
-from outdial.dialer.claim import DEADLINE_MARGIN, pace_of
-from outdial.dialer.place import Answered, Placer, is_certain
-from outdial.dialer.plan import PlannedCall, hours_of, may_ring
-from outdial.dialer.settle import RESCUE_MOST, Settler
+from outdial.dialer.admission import hours_of, may_ring
+from outdial.dialer.claim import DEADLINE_MARGIN
+from outdial.dialer.place import CallResponse, Placer, is_certain
+from outdial.dialer.plan import PlannedCall, pace_of
+from outdial.dialer.settle import RESCUE_MOST, CallAdoption, Settler
 from outdial.domain.call import CallStatus
+from outdial.domain.campaign import CampaignStatus
 from outdial.domain.pacing import after_slots, recovered, spacing, start_slots
 from outdial.log import log
 from outdial.retell.client import RetellClient
@@ -48,8 +50,12 @@ class Rescuer:
         clock: Clock,
         settings: DialerSettings,
     ) -> None:
-        self._database, self._clients, self._placer, self._settler = database, clients, placer, settler
-        self._clock, self._settings = clock, settings
+        self._database = database
+        self._clients = clients
+        self._placer = placer
+        self._settler = settler
+        self._clock = clock
+        self._settings = settings
 
     async def run_once(self) -> int:
         """Ask about the calls that are due, at most AT_ONCE at a time."""
@@ -108,7 +114,8 @@ class Rescuer:
         """Take the call over, and ask at once how it stands: its webhooks may be long gone."""
         now = self._clock.now()
         async with self._database.for_organization(call.organization_id) as connection:
-            await self._settler.adopt(connection, call.credential, [(call.id, retell_call_id)], now, check_at=now)
+            adoption = CallAdoption(call.id, retell_call_id)
+            await self._settler.adopt(connection, call.credential, [adoption], now, check_at=now)
 
     async def _resolve_unlisted(self, call: db.CheckedCall) -> None:
         now = self._clock.now()
@@ -125,11 +132,11 @@ class Rescuer:
         planned = await self._admit_again(call, now)
         if planned is None:
             return
-        answered = (await self._placer.place([planned]))[0]
-        if is_certain(answered.answer):
-            await self._settler.settle([answered])
-        else:
-            await self._note_uncertain(call, answered)
+        for response in await self._placer.place([planned]):
+            if is_certain(response.response):
+                await self._settler.settle([response])
+            else:
+                await self._note_uncertain(call, response)
 
     async def _admit_again(self, call: db.CheckedCall, now: datetime) -> PlannedCall | None:
         """Take a start slot for the same request, if campaign, hours and the do-not-call list still allow it."""
@@ -154,30 +161,32 @@ class Rescuer:
                 backoff_until=pace.backoff_until,
             )
         return PlannedCall(
-            call.id,
-            call.organization_id,
-            call.campaign_id,
-            call.provider_account_id,
-            call.credential,
-            slots[0],
-            deadline,
-            spacing(pace),
-            call.request.encode(),
+            id=call.id,
+            organization_id=call.organization_id,
+            campaign_id=call.campaign_id,
+            campaign_status=CampaignStatus.ACTIVE,
+            provider_account_id=call.provider_account_id,
+            credential=call.credential,
+            phone=call.phone,
+            start_at=slots[0],
+            deadline=deadline,
+            spacing=spacing(pace),
+            body=call.request.encode(),
         )
 
-    async def _note_uncertain(self, call: db.CheckedCall, answered: Answered) -> None:
+    async def _note_uncertain(self, call: db.CheckedCall, response: CallResponse) -> None:
         now = self._clock.now()
         async with self._database.for_organization(call.organization_id) as connection:
             await db.SETTLE_UNKNOWN.run(
                 connection,
                 ids=[call.id],
-                deadlines=[answered.call.deadline],
-                errors=[f"asked again: {answered.answer}"[:500]],
+                deadlines=[response.call.deadline],
+                errors=[f"asked again: {response.response}"[:500]],
                 rescue_after=self._settings.rescue_after,
                 rescue_most=RESCUE_MOST,
                 now=now,
             )
-            await db.END_REQUESTS.run(connection, ids=[call.id], deadlines=[answered.call.deadline])
+            await db.END_REQUESTS.run(connection, ids=[call.id], deadlines=[response.call.deadline])
 
     # A call that Retell has: how does it stand?
 

@@ -1,4 +1,4 @@
-"""Settles what Retell answered: set-based, guarded, and without a guess about what it did not say."""
+"""Settles Retell's responses with set-based, guarded statements; an ambiguous response is never guessed at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,9 +11,8 @@ from outdial.db import campaigns, claims, events
 from outdial.db import settlements as db
 from outdial.db.session import Database
 from outdial.db.statements import Connection
-from outdial.dialer.claim import pace_of
-from outdial.dialer.place import Answered, TooLate
-from outdial.dialer.plan import PlannedCall
+from outdial.dialer.place import CallResponse, TooLate
+from outdial.dialer.plan import PlannedCall, pace_of
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.domain.contact import ContactStatus
 from outdial.domain.pacing import after_capacity_refusal
@@ -21,89 +20,134 @@ from outdial.log import log
 from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
 from outdial.settings import DialerSettings
 
-# After a refusal for capacity the contact waits this long; the account's rate waits longer.
 CAPACITY_RETRY = timedelta(seconds=10)
-# An unknown call is asked about less and less often, and at least this often while its key is honoured.
+"""Delay of a contact after a refusal for capacity; the account's rate is reduced for longer."""
 RESCUE_MOST = timedelta(minutes=5)
-# So many refused numbers in one batch, and none taken, is no accident of the list: the campaign pauses.
+"""Longest interval between two checks of an unknown call while Retell still honours its key."""
 BREAKER = 5
+"""This many refused numbers in one batch without a placed call pause the campaign: the list itself must be wrong."""
 
 
-@dataclass(slots=True)
-class _Sorted:
-    placed: list[tuple[PlannedCall, str]] = field(default_factory=list)
-    refused: list[tuple[PlannedCall, Refused]] = field(default_factory=list)
-    unknown: list[tuple[PlannedCall, str]] = field(default_factory=list)
+@dataclass(frozen=True, slots=True)
+class CallAdoption:
+    """A call that exists at Retell, under Retell's id, and the deadline of the request that created it, if known."""
+
+    call_id: UUID
+    retell_call_id: str
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCall:
+    """A call whose request Retell refused."""
+
+    call: PlannedCall
+    refusal: Refused
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCall:
+    """A call whose request had an ambiguous response, and why."""
+
+    call: PlannedCall
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactChange:
+    """The status a contact gets after a refused request, and when it is due next."""
+
+    status: ContactStatus
+    next_attempt_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementBatch:
+    """The calls of one batch by the effect of their responses."""
+
+    placed: list[CallAdoption] = field(default_factory=list)
+    refused: list[RefusedCall] = field(default_factory=list)
+    unknown: list[UnknownCall] = field(default_factory=list)
     unsent: list[PlannedCall] = field(default_factory=list)
+
+    @property
+    def refused_numbers(self) -> int:
+        """Calls that Retell refused because of the number."""
+        return sum(refused.refusal.kind is RefusalKind.contact for refused in self.refused)
 
 
 class Settler:
-    """Writes answers back to calls, contacts, and the pacing of the account."""
+    """Writes the responses back to calls, contacts, and the pacing of the account."""
 
     def __init__(self, database: Database, clock: Clock, settings: DialerSettings) -> None:
-        self._database, self._clock, self._settings = database, clock, settings
+        self._database = database
+        self._clock = clock
+        self._settings = settings
 
-    async def settle(self, answered: Sequence[Answered]) -> None:
-        """Settle a batch of one campaign."""
-        if not answered:
+    async def settle(self, responses: Sequence[CallResponse]) -> None:
+        """Settle the responses of one batch of one campaign."""
+        if not responses:
             return
-        batch, now = _sort(answered), self._clock.now()
-        call = answered[0].call
+        batch, now = _sort(responses), self._clock.now()
+        call = responses[0].call
         async with self._database.for_organization(call.organization_id) as connection:
-            await self._write(connection, [item.call for item in answered], batch, now)
+            await self._write(connection, [response.call for response in responses], batch, now)
         await self._react(call, batch, now)
 
-    async def _write(self, connection: Connection, calls: list[PlannedCall], batch: _Sorted, now: datetime) -> None:
-        await _lock(connection, calls, batch)
+    async def _write(
+        self, connection: Connection, calls: list[PlannedCall], batch: SettlementBatch, now: datetime
+    ) -> None:
+        await db.LOCK_CALLS.all(connection, ids=[call.id for call in calls])
+        returned = [refused.call.id for refused in batch.refused] + [call.id for call in batch.unsent]
+        if returned:
+            await db.LOCK_CONTACTS_OF_CALLS.all(connection, ids=returned)
         if batch.placed:
-            pairs = [(c.id, retell_call_id) for c, retell_call_id in batch.placed]
-            deadlines = [c.deadline for c, _ in batch.placed]
-            await self.adopt(connection, calls[0].credential, pairs, now, deadlines=deadlines)
+            await self.adopt(connection, calls[0].credential, batch.placed, now)
         if batch.refused:
             await _write_refused(connection, batch.refused, now)
         if batch.unknown:
             await db.SETTLE_UNKNOWN.run(
                 connection,
-                ids=[c.id for c, _ in batch.unknown],
-                deadlines=[c.deadline for c, _ in batch.unknown],
-                errors=[reason for _, reason in batch.unknown],
+                ids=[unknown.call.id for unknown in batch.unknown],
+                deadlines=[unknown.call.deadline for unknown in batch.unknown],
+                errors=[unknown.reason for unknown in batch.unknown],
                 rescue_after=self._settings.rescue_after,
                 rescue_most=RESCUE_MOST,
                 now=now,
             )
         if batch.unsent:
-            await db.RELEASE_UNSENT.run(connection, ids=[c.id for c in batch.unsent], now=now)
-        await db.END_REQUESTS.run(connection, ids=[c.id for c in calls], deadlines=[c.deadline for c in calls])
+            await db.RELEASE_UNSENT.run(connection, ids=[call.id for call in batch.unsent], now=now)
+        await db.END_REQUESTS.run(
+            connection, ids=[call.id for call in calls], deadlines=[call.deadline for call in calls]
+        )
 
     async def adopt(
         self,
         connection: Connection,
         credential: str,
-        pairs: Sequence[tuple[UUID, str]],
+        adoptions: Sequence[CallAdoption],
         now: datetime,
         *,
         check_at: datetime | None = None,
-        deadlines: Sequence[datetime] = (),
     ) -> None:
-        """Note Retell's ids of calls that exist there; events that came before are looked at again.
+        """Store Retell's ids of calls that exist there, and apply the events that arrived before them.
 
-        `deadlines`, one per pair, are those of the requests that were so answered: they are over.
+        An adoption with a deadline also ends the request with that deadline; give one to all adoptions, or to none.
         """
+        retell_call_ids = [adoption.retell_call_id for adoption in adoptions]
         await db.SETTLE_PLACED.run(
             connection,
-            ids=[call_id for call_id, _ in pairs],
-            retell_call_ids=[retell_call_id for _, retell_call_id in pairs],
-            deadlines=deadlines,
+            ids=[adoption.call_id for adoption in adoptions],
+            retell_call_ids=retell_call_ids,
+            deadlines=[adoption.deadline for adoption in adoptions if adoption.deadline is not None],
             next_check_at=check_at or now + self._settings.reconcile_after,
             now=now,
         )
-        await db.REOPEN_UNMATCHED.run(
-            connection, credential=credential, retell_call_ids=[retell_call_id for _, retell_call_id in pairs], now=now
-        )
+        await db.REOPEN_UNMATCHED.run(connection, credential=credential, retell_call_ids=retell_call_ids, now=now)
 
-    async def _react(self, call: PlannedCall, batch: _Sorted, now: datetime) -> None:
-        """Slow down or pause, in transactions of their own: these rows are locked by claims."""
-        kinds = {refusal.kind: refusal.message for _, refusal in batch.refused}
+    async def _react(self, call: PlannedCall, batch: SettlementBatch, now: datetime) -> None:
+        """Slow down or pause, in separate transactions: claims hold locks on these rows."""
+        kinds = {refused.refusal.kind: refused.refusal.message for refused in batch.refused}
         if RefusalKind.capacity in kinds or RefusalKind.unreachable in kinds:
             await self._slow_down(call, now)
         if RefusalKind.account in kinds:
@@ -115,9 +159,9 @@ class Settler:
             log("dialer.account_paused", level="warning", reason=reason)
         elif RefusalKind.configuration in kinds:
             await self._pause(call, f"Retell refuses the campaign's calls: {kinds[RefusalKind.configuration]}", now)
-        elif not batch.placed and _refused_numbers(batch) >= BREAKER:
+        elif not batch.placed and batch.refused_numbers >= BREAKER:
             message = kinds[RefusalKind.contact]
-            await self._pause(call, f"Retell refused {_refused_numbers(batch)} numbers in a row: {message}", now)
+            await self._pause(call, f"Retell refused {batch.refused_numbers} numbers in a row: {message}", now)
 
     async def _slow_down(self, call: PlannedCall, now: datetime) -> None:
         async with self._database.for_organization(call.organization_id) as connection:
@@ -144,54 +188,45 @@ class Settler:
         log("dialer.campaign_paused", level="warning", campaign_id=str(call.campaign_id), reason=reason)
 
 
-def _sort(answered: Sequence[Answered]) -> _Sorted:
-    batch = _Sorted()
-    for item in answered:
-        match item.answer:
+def _sort(responses: Sequence[CallResponse]) -> SettlementBatch:
+    batch = SettlementBatch()
+    for item in responses:
+        call = item.call
+        match item.response:
             case Placed(retell_call_id):
-                batch.placed.append((item.call, retell_call_id))
-            case Refused():
-                batch.refused.append((item.call, item.answer))
+                batch.placed.append(CallAdoption(call.id, retell_call_id, call.deadline))
+            case Refused() as refusal:
+                batch.refused.append(RefusedCall(call, refusal))
             case Ambiguous(reason):
-                batch.unknown.append((item.call, reason))
+                batch.unknown.append(UnknownCall(call, reason))
             case TooLate():
-                batch.unsent.append(item.call)
+                batch.unsent.append(call)
             case never:
                 assert_never(never)
     return batch
 
 
-async def _lock(connection: Connection, calls: list[PlannedCall], batch: _Sorted) -> None:
-    await db.LOCK_CALLS.all(connection, ids=[call.id for call in calls])
-    given_back = [call.id for call, _ in batch.refused] + [call.id for call in batch.unsent]
-    if given_back:
-        await db.LOCK_CONTACTS_OF_CALLS.all(connection, ids=given_back)
-
-
-def _refused_numbers(batch: _Sorted) -> int:
-    return sum(refusal.kind is RefusalKind.contact for _, refusal in batch.refused)
-
-
-def _contact_after(kind: RefusalKind, now: datetime) -> tuple[ContactStatus, datetime]:
-    match kind:
-        case RefusalKind.contact:
-            return ContactStatus.FAILED, now
-        case RefusalKind.configuration | RefusalKind.account:
-            return ContactStatus.PENDING, now
-        case RefusalKind.capacity | RefusalKind.unreachable:
-            return ContactStatus.PENDING, now + CAPACITY_RETRY
-        case never:
-            assert_never(never)
-
-
-async def _write_refused(connection: Connection, refused: Sequence[tuple[PlannedCall, Refused]], now: datetime) -> None:
-    after = [_contact_after(refusal.kind, now) for _, refusal in refused]
+async def _write_refused(connection: Connection, refused: Sequence[RefusedCall], now: datetime) -> None:
+    changes = [contact_change(item.refusal.kind, now) for item in refused]
     await db.SETTLE_REFUSED.run(
         connection,
-        ids=[call.id for call, _ in refused],
-        deadlines=[call.deadline for call, _ in refused],
-        errors=[f"{refusal.kind}: {refusal.message}" for _, refusal in refused],
-        contact_statuses=[status for status, _ in after],
-        next_attempt_ats=[at for _, at in after],
+        ids=[item.call.id for item in refused],
+        deadlines=[item.call.deadline for item in refused],
+        errors=[f"{item.refusal.kind}: {item.refusal.message}" for item in refused],
+        contact_statuses=[change.status for change in changes],
+        next_attempt_ats=[change.next_attempt_at for change in changes],
         now=now,
     )
+
+
+def contact_change(kind: RefusalKind, now: datetime) -> ContactChange:
+    """Return what a refusal of `kind` makes of the contact: a bad number fails it, everything else returns it."""
+    match kind:
+        case RefusalKind.contact:
+            return ContactChange(ContactStatus.FAILED, now)
+        case RefusalKind.configuration | RefusalKind.account:
+            return ContactChange(ContactStatus.PENDING, now)
+        case RefusalKind.capacity | RefusalKind.unreachable:
+            return ContactChange(ContactStatus.PENDING, now + CAPACITY_RETRY)
+        case never:
+            assert_never(never)

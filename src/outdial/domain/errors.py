@@ -1,4 +1,4 @@
-"""The one error tree of the domain: input that breaks a rule, with a message that says what to do."""
+"""The errors of the domain: input that breaks a rule, with a message that says what to do, and broken invariants."""
 
 import inspect
 
@@ -24,3 +24,7 @@ class UnknownZone(DomainError):
 
 class InvalidId(DomainError):
     """The id carries no time; use a version 7 UUID."""
+
+
+class InvariantBroken(Exception):
+    """Something that must always hold does not: a bug in Outdial, never a mistake in the input."""

@@ -82,6 +82,11 @@ def recovered(pace: Pace, now: datetime) -> Pace:
     return replace(pace, rate_factor=1.0, backoff_until=None)
 
 
+def fair_share(capacity: int, sharers: int) -> int:
+    """Return how many live calls one of `sharers` campaigns may hold: an equal share of the capacity, rounded up."""
+    return -(-capacity // max(1, sharers))
+
+
 def free_slots(
     *,
     concurrency_limit: int,
@@ -95,9 +100,9 @@ def free_slots(
     """Return how many calls a campaign may claim now, never below 0.
 
     `live` counts the account's live calls, `campaign_live` the campaign's. `sharers` is the number of campaigns
-    of the account that want to call, this one included: each may hold an equal share of the limit, rounded up.
+    of the account that want to call, this one included: each may hold its `fair_share`.
     """
     capacity = concurrency_limit - reserved_inbound
-    share = -(-capacity // max(1, sharers))
+    share = fair_share(capacity, sharers)
     most = share if campaign_limit is None else min(share, campaign_limit)
     return max(0, min(capacity - live, most - campaign_live, batch_size))

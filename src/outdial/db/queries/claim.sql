@@ -4,7 +4,7 @@ select organization_id, campaign_id, status from private.due_campaigns(:now, :li
 
 -- name: lock_campaign
 -- The claim begins here: until it ends nobody else claims for this campaign, and a pause waits.
-select id, organization_id, provider_account_id, retell_agent_id, from_number,
+select id, organization_id, provider_account_id, status, retell_agent_id, from_number,
   coalesce(next_batch_size, batch_size) as batch_size, max_concurrency, calling_hours::text as calling_hours,
   max_attempts, dynamic_variables::text as dynamic_variables
 from campaigns
