@@ -1,8 +1,8 @@
-# `make` alone lists what there is to do.
+# `make` without a target lists the targets.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test lint bench lock
 
-# Any Python from 3.11 on; name another with `make setup PYTHON=/path/to/python3`.
+# Python 3.11 or newer. Choose one with `make setup PYTHON=/path/to/python3`.
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,13 +13,13 @@ help: ## show this list
 
 setup: $(READY) ## create .venv with the locked dependencies
 
-demo: $(READY) ## run a whole campaign against the simulator
+demo: $(READY) ## run a campaign against the simulator
 	@$(BIN)/outdial demo
 
 dev: $(READY) ## start the local stack
 	@$(BIN)/outdial dev
 
-test: lint ## lint, then run every test but the long chaos run
+test: lint ## lint, then run every test except the long chaos test
 	$(BIN)/pytest -n 2 -m "not chaos"
 
 lint: $(READY) ## check style, types, imports and migrations
@@ -29,13 +29,13 @@ lint: $(READY) ## check style, types, imports and migrations
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/squawk --pg-version 15 --assume-in-transaction $(addprefix --exclude ,$(SQUAWK_EXCLUDES)) supabase/migrations/*.sql
 
-# The runner sets the lock timeout and keeps every file in a transaction; small numbers may be small.
+# The migration runner sets the lock timeout and wraps every file in a transaction. Small numbers may be smallint.
 SQUAWK_EXCLUDES := require-lock-timeout require-statement-timeout prefer-bigint-over-int prefer-bigint-over-smallint
 
-bench: $(READY) ## measure everything that can be measured here
+bench: $(READY) ## run every benchmark
 	$(BIN)/python -m benchmarks all
 
-lock: ## resolve the dependencies anew into the lock files
+lock: ## resolve the dependencies again and write the lock files
 	@$(find_python); tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	"$$python" -m venv "$$tools" && "$$tools/bin/pip" install --quiet uv && \
 	compile="$$tools/bin/uv pip compile --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header"; \
@@ -43,7 +43,7 @@ lock: ## resolve the dependencies anew into the lock files
 	$$compile pyproject.toml --constraint requirements.lock -o requirements.runtime.lock && \
 	echo hatchling | $$compile - --constraint requirements.lock -o requirements.build.lock
 
-# A Python without ensurepip (Debian keeps that in python3-venv) fills the environment from outside, with its own pip.
+# Debian ships Python without ensurepip (it is in python3-venv). In that case, fill the environment with the outer pip.
 $(READY): requirements.lock pyproject.toml
 	@set -e; export PIP_DISABLE_PIP_VERSION_CHECK=1; \
 	pip="$(BIN)/python -m pip"; \
@@ -52,9 +52,9 @@ $(READY): requirements.lock pyproject.toml
 	  if "$$python" -c 'import ensurepip; ensurepip.version()' 2>/dev/null; then "$$python" -m venv $(VENV); \
 	  elif "$$python" -m pip --version >/dev/null 2>&1; then \
 	    "$$python" -m venv --without-pip $(VENV); pip="$$python -m pip --python $(BIN)/python"; \
-	  else echo "$$python comes without pip: install it, on Debian or Ubuntu with: apt install python3-venv" >&2; exit 1; fi; \
+	  else echo "$$python has no pip. On Debian or Ubuntu, run: apt install python3-venv" >&2; exit 1; fi; \
 	fi; \
-	echo "Installing the locked dependencies into $(VENV); this takes a minute or two"; \
+	echo "Installing the locked dependencies into $(VENV). This takes a minute or two."; \
 	$$pip install --quiet --require-hashes -r requirements.lock; \
 	$$pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
@@ -65,6 +65,6 @@ python=; for candidate in $(PYTHONS); do \
   if "$$candidate" -c $(NEW_ENOUGH) 2>/dev/null; then python=$$candidate; break; fi; \
 done; \
 if [ -z "$$python" ]; then \
-  echo "Outdial needs Python 3.11 or newer; name one with: make setup PYTHON=/path/to/python3" >&2; exit 1; \
+  echo "Outdial needs Python 3.11 or newer. Choose one with: make setup PYTHON=/path/to/python3" >&2; exit 1; \
 fi
 endef

@@ -1,12 +1,12 @@
--- The roles that Outdial's processes connect as, and the schema for functions that the API does not expose.
+-- Roles of Outdial's processes, and the schema for functions that the API does not expose.
 --
 -- outdial_api      functions and studio: may only assume anon, authenticated or service_role
--- outdial_webhook  the receiver and the applier: ledger, and the columns of calls and contacts that events own
--- outdial_dialer   the dialer: sees the rows of the one organization that its transaction declares
+-- outdial_webhook  receiver and applier: the ledger, and the columns of calls and contacts that events set
+-- outdial_dialer   dialer: sees only the organization that its transaction declares
 --
--- They have no password until `outdial db credentials` gives them one.
+-- They have no password until `outdial db credentials` sets one.
 
--- Roles belong to the whole server: another database may have made them, or be making them right now.
+-- Roles are global to the server: another database may have created them, or be creating them right now.
 do $$
 declare
   name text;
@@ -27,15 +27,15 @@ create schema private;
 grant usage on schema private to authenticated, service_role, outdial_webhook, outdial_dialer;
 grant usage on schema public to outdial_webhook, outdial_dialer;
 
--- The organization that the transaction of a dialer has declared; null, and so no row at all, when it has not.
+-- The organization that the dialer's transaction has declared. Null, and therefore no rows, when it has declared none.
 create function private.current_organization() returns uuid
 language sql stable set search_path = ''
 as $$ select nullif(current_setting('outdial.organization_id', true), '')::uuid $$;
 revoke all on function private.current_organization() from public;
 grant execute on function private.current_organization() to outdial_dialer;
 
--- Refuses a change of status that is no arrow of the machine. TG_ARGV holds the arrows as 'from>to'; they are the
--- ones of outdial.domain, which a test compares with what this trigger lets through.
+-- Rejects a status change that is not a transition of the state machine. TG_ARGV holds the transitions as 'from>to'. A
+-- test compares them with outdial.domain.
 create function private.check_arrow() returns trigger
 language plpgsql set search_path = ''
 as $$

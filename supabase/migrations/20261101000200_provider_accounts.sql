@@ -1,18 +1,18 @@
--- Retell workspaces with their limits and pacing, and the numbers to call from.
+-- Retell workspaces with their limits and pacing, and their caller numbers.
 
 create table public.provider_accounts (
   id uuid primary key default gen_random_uuid(),
   organization_id uuid not null references public.organizations (id) on delete cascade,
   name text not null check (length(trim(name)) between 1 and 200),
-  -- Names the environment variables that hold the secrets: 'default' reads RETELL_API_KEY and RETELL_WEBHOOK_SECRET,
+  -- Selects the environment variables with the secrets: 'default' reads RETELL_API_KEY and RETELL_WEBHOOK_SECRET,
   -- 'acme' reads RETELL_API_KEY_ACME and RETELL_WEBHOOK_SECRET_ACME. One workspace has one limit, hence one row.
   credential text not null default 'default' unique check (credential ~ '^[a-z][a-z0-9_]{0,62}$'),
   concurrency_limit integer not null default 20 check (concurrency_limit >= 0),
   reserved_inbound integer not null default 0 check (reserved_inbound >= 0),
   calls_per_second double precision not null default 1 check (calls_per_second > 0),
-  -- What get-concurrency last reported; the smaller limit counts.
+  -- Last value reported by get-concurrency. The smaller of the two limits applies.
   provider_limit integer check (provider_limit >= 0),
-  -- Pacing state, spent and set under the lock of this row.
+  -- Pacing state, read and written under the lock of this row.
   rate_factor double precision not null default 1 check (rate_factor > 0 and rate_factor <= 1),
   next_start_at timestamptz not null default '1970-01-01 00:00:00+00',
   backoff_until timestamptz,
@@ -42,7 +42,7 @@ alter table public.provider_accounts enable row level security;
 alter table public.provider_accounts force row level security;
 grant select on public.provider_accounts to authenticated, outdial_dialer;
 grant select (id, organization_id, credential) on public.provider_accounts to outdial_webhook;
--- Only the service may make accounts: whoever names a credential calls with its key.
+-- Only the service may create accounts: naming a credential is enough to call with its key.
 grant update (name, concurrency_limit, reserved_inbound, calls_per_second) on public.provider_accounts to authenticated;
 grant update (provider_limit, rate_factor, next_start_at, backoff_until) on public.provider_accounts to outdial_dialer;
 create policy members_read on public.provider_accounts for select to authenticated

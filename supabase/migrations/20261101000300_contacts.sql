@@ -1,4 +1,4 @@
--- People, one row per phone number of an organization, and the numbers that nobody may call.
+-- Contacts, one row per phone number of an organization, and the do-not-call list.
 
 create table public.contacts (
   id uuid primary key default gen_random_uuid(),
@@ -10,7 +10,7 @@ create table public.contacts (
   notes text,
   external_id text,
   timezone text,
-  -- The zones that this phone may be in: one name, or several joined with '|', in which case all must be open.
+  -- Time zones that this phone may be in: one name, or several joined with '|', all of which must be open.
   zone_key text not null check (zone_key <> ''),
   zone_source text not null check (zone_source in ('contact', 'number')),
   attributes jsonb not null default '{}' check (jsonb_typeof(attributes) = 'object'),

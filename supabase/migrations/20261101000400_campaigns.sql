@@ -1,4 +1,4 @@
--- Campaigns: an agent, a caller number, calling hours, a retry policy, and where the work stands.
+-- Campaigns: agent, caller number, calling hours, retry policy and progress.
 
 create table public.campaigns (
   id uuid primary key default gen_random_uuid(),
@@ -10,7 +10,7 @@ create table public.campaigns (
   retell_agent_id text not null check (retell_agent_id <> ''),
   from_number text not null check (from_number ~ '^\+[1-9][0-9]{6,14}$'),
   batch_size integer not null default 10 check (batch_size between 1 and 1000),
-  -- One batch of another size, asked for by process_batch; the next claim spends it.
+  -- Size of a single batch requested by process_batch. The next claim uses it up.
   next_batch_size integer check (next_batch_size between 1 and 1000),
   max_concurrency integer check (max_concurrency > 0),
   calling_hours jsonb not null default '{}' check (jsonb_typeof(calling_hours) = 'object'),
@@ -19,7 +19,7 @@ create table public.campaigns (
   dynamic_variables jsonb not null default '{}' check (jsonb_typeof(dynamic_variables) = 'object'),
   scheduled_at timestamptz,
   next_batch_at timestamptz,
-  -- Why no call is being placed right now, in one word; null while calls are.
+  -- Why no call is being placed right now, in one word. Null while calls are placed.
   waiting_for text check (waiting_for in ('concurrency', 'pacing', 'calling_hours', 'retry', 'calls')),
   paused_reason text,
   hang_up boolean not null default false,
@@ -29,7 +29,7 @@ create table public.campaigns (
   finished_at timestamptz,
   unique (organization_id, id),
   foreign key (organization_id, provider_account_id) references public.provider_accounts (organization_id, id),
-  -- Where there is work, somebody looks.
+  -- A campaign with work to do is always due at some time.
   constraint campaigns_looked_at check
     (status not in ('active', 'pausing', 'cancelling') or next_batch_at is not null)
 );
@@ -44,8 +44,8 @@ create trigger campaigns_arrow before update of status on public.campaigns
     'paused>active', 'active>completed', 'draft>cancelling', 'scheduled>cancelling', 'active>cancelling',
     'pausing>cancelling', 'paused>cancelling', 'cancelling>cancelled');
 
--- Campaigns of all organizations that have something to do, and those that a notification has named; the dialer then
--- declares each one's organization.
+-- Due campaigns of all organizations, and those named by a notification. The dialer then declares the organization of
+-- each.
 create function private.due_campaigns(p_now timestamptz, p_limit integer, p_named uuid[])
 returns table (organization_id uuid, campaign_id uuid, status text)
 language sql stable security definer set search_path = ''

@@ -1,16 +1,16 @@
--- One contact inside one campaign: where the work stands.
+-- A contact in a campaign, and the status of the work on it.
 
 create table public.campaign_contacts (
   id uuid primary key default gen_random_uuid(),
   organization_id uuid not null,
   campaign_id uuid not null,
   contact_id uuid not null,
-  -- Copied from the contact, whose phone never changes, so that a claim reads one table.
+  -- Copied from the contact, whose phone never changes, so that a claim reads a single table.
   phone text not null,
   zone_key text not null check (zone_key <> ''),
   status text not null default 'pending' check (status in
     ('pending', 'calling', 'completed', 'failed', 'review', 'skipped', 'cancelled')),
-  -- Attempts that count against the cap; faults since the last one; calls made in all, which numbers the next.
+  -- Attempts that count against the cap; faults since the last attempt; all calls so far, which numbers the next.
   attempts integer not null default 0 check (attempts >= 0),
   faults integer not null default 0 check (faults >= 0),
   call_count integer not null default 0 check (call_count >= attempts),
@@ -38,7 +38,7 @@ create trigger campaign_contacts_arrow before update of status on public.campaig
     'calling>review', 'calling>cancelled', 'review>completed', 'review>failed', 'pending>completed',
     'pending>failed', 'pending>review');
 
--- A contact that waits enters a campaign only while that is open to it (outdial.domain.campaign, OPEN_TO_IMPORT); the
+-- A pending contact can be added only while the campaign accepts contacts (outdial.domain.campaign, OPEN_TO_IMPORT). The
 -- lock keeps the campaign from ending before the transaction does.
 create function private.check_open_campaign() returns trigger
 language plpgsql security definer set search_path = ''
@@ -63,7 +63,7 @@ revoke all on function private.check_open_campaign() from public;
 create trigger campaign_contacts_open_campaign after insert on public.campaign_contacts
   referencing new table as added for each statement execute function private.check_open_campaign();
 
--- A corrected zone holds for the campaigns that the contact is in already; their rows are locked in the order of ids.
+-- A corrected zone also applies to the campaigns that the contact is already in. Rows are locked in id order.
 create function private.copy_zone_key() returns trigger
 language plpgsql security definer set search_path = ''
 as $$

@@ -1,9 +1,9 @@
--- One attempt to reach a campaign contact. The row is committed before any request leaves, and its id is the
--- idempotency key of every request made for it.
+-- A call is one attempt to reach a campaign contact. The row is committed before any request leaves, and its id is the
+-- idempotency key of every request for it.
 
 create table public.calls (
   id uuid primary key,
-  -- Its own reference, so that deleting an organization reaches its calls before the accounts that they point to.
+  -- A separate reference, so that deleting an organization deletes its calls before the accounts they point to.
   organization_id uuid not null references public.organizations (id) on delete cascade,
   campaign_id uuid not null,
   campaign_contact_id uuid not null,
@@ -14,19 +14,19 @@ create table public.calls (
   from_number text not null,
   status text not null default 'placing' check (status in
     ('placing', 'placed', 'ongoing', 'ended', 'refused', 'unknown', 'released', 'review')),
-  -- The body of create-phone-call as it was, and will be, sent.
+  -- Body of the create-phone-call request. Every repetition sends the same bytes.
   request jsonb not null,
-  -- Why this call was allowed: zones and their source, local times, caps, lists.
+  -- Why this call was allowed: zones and their source, local times, caps, list checks.
   decision jsonb not null,
-  -- A request for this call is under way; after this moment none is, for the sender gives up before it.
+  -- A request for this call is in flight until this time at most: the sender gives up before it.
   request_deadline timestamptz,
   requested_at timestamptz not null,
   requests integer not null default 1 check (requests > 0),
-  -- When rescue or reconcile should ask Retell; null when there is nothing left to ask.
+  -- When rescue or reconcile should ask Retell. Null when there is nothing left to ask.
   next_check_at timestamptz,
   checks integer not null default 0,
   retell_call_id text unique,
-  -- For each detail that events bring, the rank of the event that it came from (outdial.domain.call, DETAIL_FIELDS).
+  -- For each detail, the rank of the event that it came from (outdial.domain.call, DETAIL_FIELDS).
   detail_ranks smallint[] not null default '{0,0,0,0,0,0,0,0,0}',
   outcome text,
   disconnection_reason text,
@@ -48,13 +48,13 @@ create table public.calls (
     references public.campaign_contacts (organization_id, id) on delete cascade,
   foreign key (organization_id, provider_account_id) references public.provider_accounts (organization_id, id)
 );
--- One live call per phone of an organization, over all campaigns: the database refuses the second.
+-- One live call per phone of an organization, across all campaigns: the database rejects the second.
 create unique index calls_live_phone on public.calls (organization_id, phone)
   where status in ('placing', 'placed', 'ongoing', 'unknown');
 create index calls_live_account on public.calls (provider_account_id, campaign_id)
   where status in ('placing', 'placed', 'ongoing', 'unknown');
--- Calls that had been given up and then turned out to be there: they take a slot until their end is known. They cannot
--- be live again, for the phone may be on its next call by now.
+-- Released calls that turned out to exist. They occupy a slot until they are known to have ended. They cannot become live
+-- again, because the phone may be on its next call by now.
 create index calls_revived on public.calls (provider_account_id, campaign_id)
   where status in ('released', 'review') and next_check_at is not null;
 create index calls_requesting on public.calls (campaign_id, request_deadline) where request_deadline is not null;
@@ -69,7 +69,7 @@ create trigger calls_arrow before update of status on public.calls
     'unknown>placed', 'unknown>ongoing', 'unknown>ended', 'unknown>refused', 'unknown>released', 'unknown>review',
     'released>ended', 'review>ended', 'review>released');
 
--- Calls of all organizations that have been silent for too long.
+-- Calls of all organizations that have had no event for too long.
 create function private.calls_to_check(p_now timestamptz, p_limit integer)
 returns table (organization_id uuid, call_id uuid)
 language sql stable security definer set search_path = ''
@@ -83,8 +83,8 @@ $$;
 revoke all on function private.calls_to_check(timestamptz, integer) from public;
 grant execute on function private.calls_to_check(timestamptz, integer) to outdial_dialer;
 
--- What a campaign says of itself is true, whoever says it: completed or cancelled when each of its contacts has a final
--- status, paused when no request for a call of it is under way.
+-- A campaign's status is true no matter who sets it: it is completed or cancelled only when every contact has a final
+-- status, and paused only when none of its requests is in flight.
 create function private.check_completed() returns trigger
 language plpgsql security definer set search_path = ''
 as $$

@@ -1,12 +1,12 @@
--- The ledger: every delivery of Retell as it came, and what became of it.
+-- The ledger: every webhook delivery from Retell, unchanged, and its processing status.
 
 create table public.webhook_events (
   id bigint generated always as identity primary key,
-  -- Known once the event has found its call.
+  -- Set once the event is matched to its call.
   organization_id uuid references public.organizations (id) on delete cascade,
   call_id uuid references public.calls (id) on delete cascade,
   source text not null check (source in ('webhook', 'reconciler')),
-  -- Whose key had signed it: events touch only calls of that credential's account.
+  -- The credential whose key signed the event. An event changes only calls of that credential's account.
   credential text not null,
   retell_call_id text not null,
   event text not null,
@@ -18,19 +18,19 @@ create table public.webhook_events (
   next_try_at timestamptz not null,
   tries integer not null default 0,
   error text,
-  -- How often the same delivery came again.
+  -- How many times the same delivery was repeated.
   repeats integer not null default 0,
   unique (retell_call_id, event, body_sha256, credential)
 );
--- Bodies have 1 to 4 KB, and are written once and seldom read. Kept in the row they cost no second table, index and
--- compression: 10 to 14 % of Postgres' work for an event.
+-- Bodies are 1 to 4 KB, written once and rarely read. Keeping them in the row saves the TOAST table, its index and the
+-- compression: 10 to 14 % of Postgres' work per event.
 alter table public.webhook_events set (toast_tuple_target = 8160);
 create index webhook_events_pending on public.webhook_events (next_try_at) where status = 'pending';
 create index webhook_events_organization on public.webhook_events (organization_id, id desc);
 create index webhook_events_call on public.webhook_events (call_id);
 create index webhook_events_odd on public.webhook_events (id) where status in ('unmatched', 'quarantined');
 
--- An event may come before the reply that tells us Retell's id of the call: settle calls this with the ids it learnt.
+-- An event may arrive before the response that contains Retell's call id. Settling calls this with the new ids.
 create function private.reopen_unmatched(p_credential text, p_retell_call_ids text[], p_now timestamptz)
 returns bigint
 language sql volatile security definer set search_path = ''

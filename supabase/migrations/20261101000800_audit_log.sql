@@ -1,10 +1,10 @@
--- Who did what: rows are added and never changed.
+-- Who did what. Rows are added and never changed.
 
 create table public.audit_log (
   id bigint generated always as identity primary key,
   organization_id uuid not null references public.organizations (id) on delete cascade,
   at timestamptz not null,
-  -- A user's id, or the name of the process that acted.
+  -- A user id, or the name of the process that acted.
   actor text not null check (actor <> ''),
   action text not null check (action <> ''),
   subject_type text not null,
@@ -23,7 +23,7 @@ $$;
 revoke all on function private.refuse_change() from public;
 create trigger audit_log_append_only before update on public.audit_log
   for each row execute function private.refuse_change();
--- Entries go with their organization, and in no other way.
+-- Entries are deleted only together with their organization.
 create trigger audit_log_kept before delete on public.audit_log
   for each row when (pg_trigger_depth() = 0) execute function private.refuse_change();
 

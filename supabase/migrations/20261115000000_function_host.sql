@@ -1,10 +1,10 @@
--- The function host: versions of functions and their files, secrets, access tokens, and the hosts themselves.
+-- The function host: function versions and their files, secrets, access tokens, and the list of hosts.
 --
--- outdial_host  the gateway of a host: this schema, and nothing of what users own
+-- outdial_host  the gateway of a host: this schema and no user data
 --
--- One database is one environment: whatever is here is served by each of its hosts.
+-- One database is one environment: every host serves what this schema contains.
 
--- Roles belong to the whole server: another database may have made this one, or be making it right now.
+-- Roles are global to the server: another database may have created this one, or be creating it right now.
 do $$
 begin
   create role outdial_host login noinherit;
@@ -16,8 +16,8 @@ $$;
 create schema host;
 grant usage on schema host to outdial_host;
 
--- One row per function that was ever sent. Without an active version and without `deleted_at`, hosts serve what their
--- own source tree has; deleted means that nothing is served until it is deployed again.
+-- One row per function that was ever uploaded. Without an active version and without `deleted_at`, hosts serve the one in
+-- their own source tree. A deleted function is not served until it is deployed again.
 create table host.functions (
   slug text primary key check (slug ~ '^[A-Za-z][A-Za-z0-9_-]{0,127}$'),
   name text not null,
@@ -33,11 +33,11 @@ create table host.function_versions (
   entrypoint_path text not null,
   static_patterns text[] not null,
   verify_jwt boolean not null,
-  -- What `[functions.<slug>]` said in the config.toml that came with it; null: that of the host counts.
+  -- The section `[functions.<slug>]` of the uploaded config.toml. Null: the host's own section applies.
   config jsonb check (jsonb_typeof(config) = 'object'),
   sha256 text not null check (sha256 ~ '^[0-9a-f]{64}$'),
   status text not null default 'bundled' check (status in ('bundled', 'active', 'superseded', 'refused')),
-  -- Why it was refused: the traceback of its start.
+  -- Why it was rejected: the traceback of its start.
   error text,
   created_at timestamptz not null,
   created_by text not null,
@@ -54,7 +54,7 @@ create table host.function_files (
   foreign key (slug, version) references host.function_versions (slug, version) on delete cascade
 );
 
--- Encrypted by the host with AES-256-GCM and a key that this database never sees; the name is authenticated with it.
+-- Encrypted by the host with AES-256-GCM and a key that this database never sees. The name is authenticated data.
 create table host.secrets (
   name text primary key check (name ~ '^[A-Za-z_][A-Za-z0-9_]{0,255}$' and not starts_with(name, 'SUPABASE_')),
   nonce bytea not null check (octet_length(nonce) = 12),
@@ -74,7 +74,7 @@ create table host.access_tokens (
 create table host.hosts (
   id text primary key,
   region text not null,
-  -- Where the other hosts reach it: http://address:port.
+  -- URL other hosts use to reach this one: http://address:port.
   address text not null,
   seen_at timestamptz not null
 );

@@ -1,7 +1,7 @@
--- What functions were asked, what they logged, and the coming and going of their workers.
+-- Invocations of functions, their log lines, and worker starts and stops.
 --
--- Hosts add rows in batches and remove those that are older than the retention; nobody changes one. The ids of both
--- tables come from one sequence, so that they have one order.
+-- Hosts add rows in batches and delete those older than the retention. Rows are never changed. The ids of both tables come
+-- from one sequence and therefore have one order.
 
 grant usage on schema host to service_role;
 create sequence host.log_ids;
@@ -9,18 +9,18 @@ grant usage on sequence host.log_ids to outdial_host;
 
 create table host.invocations (
   id bigint primary key default nextval('host.log_ids'),
-  -- When the request came; to the millisecond, as the management API tells it.
+  -- When the request arrived, to the millisecond, like timestamps of the management API.
   at timestamptz(3) not null,
   request_id uuid not null,
-  -- Empty when the path names no function.
+  -- Empty if the path names no function.
   slug text not null,
   version integer not null,
-  -- The worker; null when no worker had the request.
+  -- The worker. Null if the request never reached one.
   execution_id uuid,
   method text not null,
   path text not null,
   status smallint not null,
-  -- Why the host itself answered, such as RATE_LIMIT_EXCEEDED; empty when the function did.
+  -- Error code if the host itself responded, such as RATE_LIMIT_EXCEEDED. Empty if the function did.
   code text not null,
   ms double precision not null,
   cpu_us bigint not null,
@@ -44,7 +44,7 @@ create table host.log_lines (
   -- Null outside a request.
   request_id uuid,
   level text not null check (level in ('debug', 'info', 'warning', 'error')),
-  -- log: the function logged or printed it. dropped: so many lines and invocations could not be kept.
+  -- log: logged or printed by the function. dropped: how many lines and invocations could not be stored.
   kind text not null check (kind in ('log', 'boot', 'boot_failed', 'shutdown', 'dropped')),
   text text not null,
   details jsonb

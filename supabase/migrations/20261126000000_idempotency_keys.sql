@@ -1,13 +1,13 @@
--- What a caller has created under a key of their own, so that a request that is sent again creates nothing again.
+-- Responses by idempotency key, so that a repeated request creates nothing twice.
 
 create table public.idempotency_keys (
   organization_id uuid not null references public.organizations (id) on delete cascade,
-  -- A user's id, or `service` for the holder of the secret key: nobody meets the keys of another.
+  -- A user id, or `service` for requests with the secret key. Callers never see each other's keys.
   caller text not null check (caller <> ''),
   key text not null check (length(key) between 1 and 200),
-  -- Of the request's method, path and body: a key that comes back with another request is a mistake.
+  -- Hash of the request's method, path and body. Reusing a key for a different request is an error.
   request_sha256 bytea not null check (length(request_sha256) = 32),
-  -- The first answer; empty only inside the transaction that creates.
+  -- The first response. Empty only inside the transaction that creates the object.
   answer_status integer check (answer_status between 200 and 299),
   answer jsonb,
   created_at timestamptz not null,

@@ -1,4 +1,4 @@
--- Tells whoever shows campaigns that one has changed: once per statement and campaign, from whichever process.
+-- Notifies open pages that a campaign has changed: once per statement and campaign, from any process.
 
 create function private.tell_changed_calls() returns trigger
 language plpgsql set search_path = ''

@@ -1,9 +1,9 @@
--- Imports and exports: what was asked for, how far it has come, and the bytes of the files while they are needed.
+-- Imports and exports: the request, its progress, and the bytes of the file while they are needed.
 --
--- outdial_jobs  the workers: see the rows of the one organization that their transaction declares
+-- outdial_jobs  workers: see only the organization that their transaction declares
 --
--- The queue itself is PgQueuer's: outdial db push installs it after the migrations (src/outdial/db/queue.py). A job
--- there carries an id of one of these tables and nothing else.
+-- The queue belongs to PgQueuer. outdial db push installs it after the migrations (src/outdial/db/queue.py). A job there
+-- carries an id from one of these tables and nothing else.
 
 do $$
 begin
@@ -20,7 +20,7 @@ create table public.imports (
   organization_id uuid not null,
   campaign_id uuid not null,
   file_name text not null check (length(trim(file_name)) between 1 and 300),
-  -- What the sender says the file has, once it is known.
+  -- Size announced by the sender, once known.
   size bigint check (size between 0 and 1073741824),
   bytes_stored bigint not null default 0 check (bytes_stored between 0 and 1073741824),
   chunks integer not null default 0 check (chunks >= 0),
@@ -28,9 +28,9 @@ create table public.imports (
   default_region text check (default_region ~ '^[A-Z]{2}$'),
   status text not null default 'uploading' check (status in
     ('uploading', 'ready', 'queued', 'running', 'completed', 'failed', 'cancelling', 'cancelled')),
-  -- Contacts that this import has brought into the campaign, over all of its runs: written with them.
+  -- Contacts this import has added to the campaign, over all of its runs. Written in the same transactions.
   added bigint not null default 0 check (added >= 0),
-  -- How far the run under way, or the last one, has come.
+  -- Progress of the current or the last run.
   rows bigint not null default 0 check (rows >= 0),
   already_there bigint not null default 0 check (already_there >= 0),
   refused bigint not null default 0 check (refused >= 0),
@@ -38,10 +38,10 @@ create table public.imports (
   refused_by_kind jsonb not null default '{}' check (jsonb_typeof(refused_by_kind) = 'object'),
   notices jsonb not null default '[]' check (jsonb_typeof(notices) = 'array'),
   error text,
-  -- Numbers the runs: one that has lost its import to the next writes nothing more.
+  -- Numbers the runs. A run that was overtaken by the next one writes nothing more.
   runs integer not null default 0 check (runs >= 0),
   heartbeat_at timestamptz,
-  -- Null: a holder of the service key.
+  -- Null: requested with the service key.
   created_by uuid,
   created_at timestamptz not null,
   updated_at timestamptz not null,
@@ -62,7 +62,7 @@ create trigger imports_arrow before update of status on public.imports
     'uploading>ready', 'uploading>cancelled', 'ready>uploading', 'ready>queued', 'ready>cancelled', 'queued>running',
     'queued>cancelled', 'running>completed', 'running>failed', 'running>cancelling', 'cancelling>cancelled');
 
--- The bytes of the file, in order; gone when the import is over.
+-- Chunks of the file, in order. Deleted when the import ends.
 create table public.import_chunks (
   organization_id uuid not null,
   import_id uuid not null,
@@ -72,7 +72,7 @@ create table public.import_chunks (
   foreign key (organization_id, import_id) references public.imports (organization_id, id) on delete cascade
 );
 
--- Rows that did not go in; the first ten thousand of an import, whose own row has the true count.
+-- Rejected rows: the first ten thousand of an import. The import's own row has the total.
 create table public.import_refusals (
   organization_id uuid not null,
   import_id uuid not null,
@@ -121,7 +121,7 @@ create table public.export_chunks (
   foreign key (organization_id, export_id) references public.exports (organization_id, id) on delete cascade
 );
 
--- Whose job it is; the worker then declares the organization.
+-- Organization of a job. The worker then declares it.
 create function private.job_organization(p_kind text, p_id uuid) returns uuid
 language sql stable security definer set search_path = ''
 as $$
@@ -132,7 +132,7 @@ $$;
 revoke all on function private.job_organization(text, uuid) from public;
 grant execute on function private.job_organization(text, uuid) to outdial_jobs;
 
--- Jobs of all organizations that nobody seems to be doing: their entry in the queue may be lost.
+-- Jobs of all organizations whose heartbeat is overdue: their queue entry may be lost.
 create function private.lost_jobs(p_before timestamptz, p_limit integer) returns table (kind text, id uuid)
 language sql stable security definer set search_path = ''
 as $$
@@ -153,7 +153,7 @@ $$;
 revoke all on function private.lost_jobs(timestamptz, integer) from public;
 grant execute on function private.lost_jobs(timestamptz, integer) to outdial_jobs;
 
--- What is kept for a while only and has been: files of exports, uploads that nobody started, refused rows of imports.
+-- Expired data: files of exports, uploads that were never started, rejected rows of imports.
 create function private.outdated_jobs(
   p_now timestamptz, p_uploads_before timestamptz, p_refusals_before timestamptz, p_limit integer
 )
@@ -185,7 +185,7 @@ $$;
 revoke all on function private.outdated_jobs(timestamptz, timestamptz, timestamptz, integer) from public;
 grant execute on function private.outdated_jobs(timestamptz, timestamptz, timestamptz, integer) to outdial_jobs;
 
--- Keys that nobody will send again, of all organizations.
+-- Expired idempotency keys of all organizations.
 create function private.forget_old_keys(p_before timestamptz) returns bigint
 language sql security definer set search_path = ''
 as $$
@@ -216,7 +216,7 @@ create policy operators_insert on public.imports for insert to authenticated
   with check (
     organization_id = any (array(select private.my_organizations('operator'))) and created_by = (select auth.uid())
   );
--- What only a run brings about is not for callers to say.
+-- Callers may not set what only a run may set.
 create policy operators_update on public.imports for update to authenticated
   using (organization_id = any (array(select private.my_organizations('operator'))))
   with check (
@@ -284,7 +284,7 @@ create policy jobs_work on public.export_chunks for all to outdial_jobs
   using (organization_id = (select private.current_organization()))
   with check (organization_id = (select private.current_organization()));
 
--- An import goes in with the rights of an operator of the declared organization, and an export reads with them.
+-- Imports write, and exports read, with the rights of an operator of the declared organization.
 grant select on public.organizations, public.campaigns, public.contacts, public.campaign_contacts, public.calls,
   public.do_not_call to outdial_jobs;
 grant update (next_batch_at) on public.campaigns to outdial_jobs;
@@ -310,7 +310,7 @@ create policy jobs_read on public.calls for select to outdial_jobs
   using (organization_id = (select private.current_organization()));
 create policy jobs_read on public.do_not_call for select to outdial_jobs
   using (organization_id = (select private.current_organization()));
--- In the name of whoever asked for the import.
+-- On behalf of the user who requested the import.
 create policy jobs_insert on public.audit_log for insert to outdial_jobs
   with check (
     organization_id = (select private.current_organization())

@@ -1,14 +1,14 @@
--- How far campaigns are, told from indexes alone.
--- A migration runs in one transaction, so nothing here can be built concurrently: with a million calls the table is
+-- Indexes that answer a campaign's progress with index-only scans.
+-- A migration runs in one transaction, so nothing here can be built concurrently. With a million calls, the table is
 -- locked for some seconds.
 -- squawk-ignore-file require-concurrent-index-creation
 
--- Written when a call has ended, and when its cost comes after that.
+-- Written when a call has ended, and when its cost arrives later.
 create index calls_ended on public.calls (campaign_id, outcome) include (cost_cents, duration_ms)
   where status = 'ended';
 
--- The campaigns among the named that the caller may see. The policies would ask each row of a contact or a call for its
--- organization, which no index on a campaign's rows holds: whoever sees a campaign sees all of its rows.
+-- Those of the given campaigns that the caller may see. Policies would check the organization of every contact or call
+-- row, which no index on a campaign's rows contains. A caller who sees a campaign sees all of its rows.
 create function private.visible_campaigns(p_campaign_ids uuid[]) returns setof uuid
 language sql stable security definer set search_path = ''
 as $$

@@ -1,5 +1,5 @@
--- The ledger for people: events that found no call are shown to the admins of the account whose key had signed them, and
--- operators may send events through apply once more.
+-- Access to the ledger for users: admins of the account whose key signed an event see it even if it matched no call, and
+-- operators may replay events.
 
 create policy admins_read_unmatched on public.webhook_events for select to authenticated
   using (
@@ -9,12 +9,12 @@ create policy admins_read_unmatched on public.webhook_events for select to authe
       where a.organization_id = any (array(select private.my_organizations('admin')))
     )
   );
--- The ledger is written on every webhook, and building a partial index over the few rows without an owner reads it once.
+-- The ledger is written on every webhook. Building a partial index over the few unmatched rows reads it once.
 -- squawk-ignore require-concurrent-index-creation
 create index webhook_events_unowned on public.webhook_events (credential, id desc) where organization_id is null;
 
--- Marks events of one organization as pending, so that the applier takes them; what has been applied changes nothing the
--- second time. It checks the caller itself, for callers may not update the ledger.
+-- Marks events of one organization as pending, so that the applier takes them. Applying an event twice changes nothing.
+-- The function checks the caller itself, because callers may not update the ledger.
 create function private.replay_events(
   p_organization_id uuid, p_first_id bigint, p_last_id bigint, p_status text, p_event text, p_limit integer,
   p_now timestamptz
@@ -26,7 +26,7 @@ declare
   is_admin boolean := is_service or p_organization_id = any (array(select private.my_organizations('admin')));
 begin
   if not is_admin and not p_organization_id = any (array(select private.my_organizations('operator'))) then
-    raise exception 'replaying events takes an operator of the organization' using errcode = 'insufficient_privilege';
+    raise exception 'replaying events requires the role operator in the organization' using errcode = 'insufficient_privilege';
   end if;
   return query
     update public.webhook_events e

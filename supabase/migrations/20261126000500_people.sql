@@ -1,4 +1,4 @@
--- The people of an organization with their addresses, which only Auth's own table has and callers may not read.
+-- Members of an organization with their email addresses, which only Auth's own table has and callers may not read.
 
 create function private.people_of(p_organization_id uuid)
 returns table (user_id uuid, email text, role text, created_at timestamptz)
@@ -13,7 +13,7 @@ $$;
 revoke all on function private.people_of(uuid) from public;
 grant execute on function private.people_of(uuid) to authenticated, service_role;
 
--- The user with an e-mail address, for whoever may take them into the organization.
+-- Finds a user by email address, for callers who may add them to the organization.
 create function private.user_to_add(p_organization_id uuid, p_email text)
 returns uuid
 language sql stable security definer set search_path = ''
@@ -26,9 +26,9 @@ $$;
 revoke all on function private.user_to_add(uuid, text) from public;
 grant execute on function private.user_to_add(uuid, text) to authenticated, service_role;
 
--- Whoever works for an organization may go; its last owner may not, which a trigger sees to.
+-- Members may leave an organization. A trigger keeps its last owner.
 create policy members_leave on public.organization_members for delete to authenticated
   using (user_id = (select auth.uid()));
 
--- Which versions of functions there are, for the studio, which asks as the service after it has checked its caller.
+-- Versions of functions, for the studio, which reads them as the service after checking its caller.
 grant select on host.functions, host.function_versions to service_role;

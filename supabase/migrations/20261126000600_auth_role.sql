@@ -1,8 +1,8 @@
--- A role for our subset of Supabase Auth, where the database is plain Postgres; on a Supabase project it may do nothing.
+-- Role for our subset of Supabase Auth on plain Postgres. On a Supabase project it has no rights.
 --
--- Its tables are made by outdial.db's bootstrap.sql, because the schema is Supabase's to fill where there is Supabase.
+-- outdial.db's bootstrap.sql creates its tables, because on a Supabase project the schema belongs to Supabase.
 
--- Roles belong to the whole server: another database may have made this one, or be making it right now.
+-- Roles are global to the server: another database may have created this one, or be creating it right now.
 do $$
 begin
   create role outdial_auth login noinherit;
