@@ -103,7 +103,7 @@ def test_an_empty_log_says_so(outdial: Outdial) -> None:
     ("options", "reason"),
     [
         (["logs", "--since=soon"], "--since: 'soon' is no span such as 10m"),
-        (["logs", "--request-id=xyz"], "--request-id: 'xyz' is no request id"),
+        (["logs", "--request-id=xyz"], "--request-id: 'xyz' is neither a request id nor the start of one"),
         (["stats", "--since=2999-01-01"], "--since: 2999-01-01 lies ahead"),
     ],
 )

@@ -88,7 +88,7 @@ def test_every_secret_that_a_manifest_refers_to_is_documented() -> None:
     for file in manifests(functions | verified, ClusterTarget("kubernetes", "outdial:1", with_studio=True)):
         for each in file.objects:
             named |= referred(each)
-    section = DEPLOYING.split("## ClusterTarget\n")[1].split("\n## ")[0]
+    section = DEPLOYING.split("## Cluster\n")[1].split("\n## ")[0]
 
     of_functions = {name for config in functions.values() for name in config.secrets}
     assert {name for name in named if f"`{name}`" not in section} <= of_functions

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from outdial.host.deployments.errors import InvalidUpload
+from outdial.host.deployments.multipart import FormPart
 from outdial.host.deployments.upload import LARGEST, MOST_FILES, FunctionUpload, check_webhook, read_upload
 from outdial.host.wire.errors import BadConfig
-from outdial.host.wire.multipart import FormPart
 
 INDEX = "supabase/functions/hello/index.py"
 
@@ -21,11 +21,11 @@ def metadata(**changes: Any) -> FormPart:
         "verify_jwt": False,
         "name": "hello",
     }
-    return FormPart("metadata", msgspec.json.encode({**said, **changes}))
+    return FormPart(name="metadata", content=msgspec.json.encode({**said, **changes}))
 
 
 def file(path: str = INDEX, content: bytes = b"fetch = 1") -> FormPart:
-    return FormPart("file", content, path)
+    return FormPart(name="file", content=content, filename=path)
 
 
 def read(*parts: FormPart, slug: str = "hello") -> FunctionUpload:
@@ -75,7 +75,7 @@ def test_what_is_missing_is_told() -> None:
     with pytest.raises(InvalidUpload, match="not among the files"):
         read(metadata())
     with pytest.raises(InvalidUpload, match="metadata cannot be read"):
-        read(FormPart("metadata", b"{}"), file())
+        read(FormPart(name="metadata", content=b"{}"), file())
 
 
 def test_a_function_that_is_no_python_is_told_how_to_name_its_entrypoint() -> None:

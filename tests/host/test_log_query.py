@@ -1,4 +1,4 @@
-"""What of the SQL of Supabase's tools is understood; all else is refused."""
+"""The log endpoints translate the SQL of Supabase's tools and reject all other SQL."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -13,9 +13,9 @@ from outdial.host.api.log_query import (
     LogFilter,
     LogQuery,
     read_moment,
-    read_query,
     read_request_id,
 )
+from outdial.host.api.log_sql import read_query
 
 # As `supabase logs --remote --service ...` of 3.1.0 sends it.
 LEVEL_OF_THE_CLI = """multiIf(
@@ -48,15 +48,15 @@ def of_cli(conditions: str, end: str = "order by ts_ms desc, id desc limit 100")
 # The stock CLI.
 
 
-def test_the_first_page_of_the_cli_is_the_newest_of_both_sources() -> None:
+def test_the_first_page_of_the_cli_has_the_newest_entries_of_both_sources() -> None:
     query = of_cli("(source = 'function_logs' or source = 'function_edge_logs')")
 
-    assert query == LogQuery(LogFilter(), newest_first=True, limit=100, whole=True)
+    assert query == LogQuery(filter=LogFilter(), newest_first=True, limit=100, is_whole=True)
 
 
-def test_sources_that_are_not_here_are_passed_over() -> None:
-    assert of_cli("(source = 'edge_logs' or source = 'function_logs')").wanted == LogFilter(invocations=False)
-    assert of_cli("(source = 'auth_logs')").wanted == LogFilter(invocations=False, lines=False)
+def test_ignores_sources_that_a_host_does_not_have() -> None:
+    assert of_cli("(source = 'edge_logs' or source = 'function_logs')").filter == LogFilter(invocations=False)
+    assert of_cli("(source = 'auth_logs')").filter == LogFilter(invocations=False, lines=False)
 
 
 def test_the_filters_of_the_cli_narrow_to_a_function_levels_and_a_text() -> None:
@@ -68,11 +68,11 @@ def test_the_filters_of_the_cli_narrow_to_a_function_levels_and_a_text() -> None
     )
 
     levels = frozenset({"error", "warning"})
-    assert query.wanted == LogFilter(slug="hello", levels=levels, search="it's \\ 100%", lines=False)  # type: ignore[arg-type]
+    assert query.filter == LogFilter(slug="hello", levels=levels, search="it's \\ 100%", lines=False)  # type: ignore[arg-type]
     assert query.limit == 5
 
 
-def test_a_refresh_of_the_cli_goes_on_after_the_entry_that_it_has() -> None:
+def test_a_refresh_of_the_cli_continues_after_its_last_entry() -> None:
     query = of_cli(
         "(source = 'function_logs') and (toUnixTimestamp64Milli(timestamp) > 1795000000123 or "
         "(toUnixTimestamp64Milli(timestamp) = 1795000000123 and id > '00000000000000ff'))",
@@ -86,13 +86,13 @@ def test_a_refresh_of_the_cli_goes_on_after_the_entry_that_it_has() -> None:
 # Dashboard, MCP server and documentation.
 
 
-def test_a_table_of_its_own_is_one_source() -> None:
+def test_each_table_reads_one_source() -> None:
     query = read_query("select id, timestamp, event_message from function_edge_logs order by timestamp desc limit 20;")
-    assert query == LogQuery(LogFilter(lines=False), limit=20)
-    assert read_query("SELECT * FROM function_logs").wanted == LogFilter(invocations=False)
+    assert query == LogQuery(filter=LogFilter(lines=False), limit=20)
+    assert read_query("SELECT * FROM function_logs").filter == LogFilter(invocations=False)
 
 
-def test_unnesting_changes_nothing_for_fields_are_at_the_top() -> None:
+def test_unnesting_changes_nothing_because_fields_are_columns() -> None:
     query = read_query(
         """
         select id, fel.timestamp, event_message, response.status_code, m.function_id -- as the explorer writes it
@@ -104,27 +104,27 @@ def test_unnesting_changes_nothing_for_fields_are_at_the_top() -> None:
         """
     )
     since = datetime(2026, 3, 10, 17, 0, 0, 1000, tzinfo=UTC)
-    assert query == LogQuery(LogFilter(slug="hello", since=since, lines=False), newest_first=False)
+    assert query == LogQuery(filter=LogFilter(slug="hello", since=since, lines=False), newest_first=False)
 
 
-def test_bounds_of_time_keep_the_narrowest() -> None:
+def test_several_time_bounds_keep_the_narrowest() -> None:
     wanted = read_query(
         "select * from logs where timestamp >= '2026-03-10' and timestamp >= '2026-03-11T00:00:00+01:00'"
         " and timestamp < '2026-03-13' and timestamp <= '2026-03-12T10:00:00'"
-    ).wanted
+    ).filter
     assert wanted.since == datetime(2026, 3, 10, 23, tzinfo=UTC)
     assert wanted.until == datetime(2026, 3, 12, 10, 0, 0, 1000, tzinfo=UTC)
 
 
-def test_a_request_and_levels_may_be_named() -> None:
+def test_filters_by_request_and_levels() -> None:
     id = UUID("0190a3f2-7d2c-7abc-8123-0123456789ab")
     start = "select * from logs where level in ('error','info') and level = 'INFO' and"
-    wanted = read_query(f"{start} metadata.request_id = '{id}'").wanted
+    wanted = read_query(f"{start} metadata.request_id = '{id}'").filter
     assert wanted == LogFilter(requests=(id, id), levels=frozenset({"info"}))
 
 
 @pytest.mark.parametrize(("limit", "rows"), [("", 100), ("limit 7", 7), ("limit 99999", MOST_ROWS)])
-def test_rows_are_limited(limit: str, rows: int) -> None:
+def test_limits_the_rows(limit: str, rows: int) -> None:
     assert read_query(" ".join(["select * from logs", limit])).limit == rows
 
 
@@ -182,13 +182,21 @@ def test_rows_are_limited(limit: str, rows: int) -> None:
         "select * from logs /* hidden */",
     ],
 )
-def test_what_is_not_understood_is_refused_and_never_passed_over(sql: str) -> None:
+def test_rejects_everything_else_and_ignores_no_condition(sql: str) -> None:
     with pytest.raises(BadQuery, match="The tables are logs, function_edge_logs and function_logs"):
         read_query(sql)
 
 
-def test_a_refusal_names_what_was_not_understood() -> None:
-    with pytest.raises(BadQuery, match="the condition 'status_code >= 500' is not understood"):
+@pytest.mark.parametrize(
+    "sql", [" ".join(["select * from logs where", "(" * 5_000]), " ".join(["select id", ", id" * 10_000, "from logs"])]
+)
+def test_rejects_queries_that_are_too_deep_or_too_long(sql: str) -> None:
+    with pytest.raises(BadQuery):
+        read_query(sql)
+
+
+def test_the_error_names_the_unsupported_part() -> None:
+    with pytest.raises(BadQuery, match="the condition 'status_code >= 500' is not supported"):
         read_query("select * from logs where status_code >= 500")
     with pytest.raises(BadQuery, match=r"count\(...\) cannot be computed"):
         read_query("select count(*) from logs")
@@ -205,19 +213,19 @@ def test_a_refusal_names_what_was_not_understood() -> None:
         (" 0190A3F2 ", "0190a3f2-ffff-ffff-ffff-ffffffffffff"),
     ],
 )
-def test_a_request_id_may_be_given_by_its_beginning(text: str, last: str) -> None:
+def test_accepts_the_start_of_a_request_id(text: str, last: str) -> None:
     first, found = read_request_id(text)
     assert str(found) == last
     assert str(first) == last.replace("f" * 12, "0" * 12).replace("ffff", "0000")
 
 
 @pytest.mark.parametrize("text", ["", "0190a3f", "0190a3fg", "0" * 33, "' or 1=1"])
-def test_what_is_no_request_id_is_refused(text: str) -> None:
-    with pytest.raises(BadRequest, match="is no request id"):
+def test_rejects_other_request_ids(text: str) -> None:
+    with pytest.raises(BadRequest, match="is neither a request id"):
         read_request_id(text)
 
 
-def test_a_time_without_a_zone_is_in_utc() -> None:
+def test_a_time_without_a_zone_is_utc() -> None:
     assert read_moment("2026-03-10T17:00") == read_moment("2026-03-10T18:00+01:00")
-    with pytest.raises(BadRequest, match="'yesterday' is no time in ISO 8601"):
+    with pytest.raises(BadRequest, match="'yesterday' is not a time in ISO 8601"):
         read_moment("yesterday")

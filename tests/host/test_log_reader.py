@@ -244,8 +244,8 @@ async def test_combined_statistics_are_those_of_a_function_in_an_interval(databa
     ("name", "query", "reason"),
     [
         ("logs", {}, "the query is not SELECT"),
-        ("logs", {"sql": "select * from auth.users"}, "there is no table 'users'"),
-        ("logs.all", {"sql": "select * from logs", "iso_timestamp_start": "soon"}, "'soon' is no time"),
+        ("logs", {"sql": "select * from auth.users"}, "there is no table 'auth.users'"),
+        ("logs.all", {"sql": "select * from logs", "iso_timestamp_start": "soon"}, "'soon' is not a time"),
         ("functions.combined-stats", {"interval": "15min"}, "function_id and interval are required"),
         ("functions.combined-stats", {"interval": "2min", "function_id": "hello"}, "one of 15min, 1hr, 3hr, 1day"),
     ],

@@ -12,8 +12,8 @@ import pytest
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
 from outdial.host.api.management import BURST, LARGEST_BODY, LARGEST_DEPLOYMENT, STRANGERS_BURST, ApiError
 from outdial.host.api.tokens import new_token
+from outdial.host.deployments.multipart import read_form
 from outdial.host.gateway.operations import OperatorRoutes
-from outdial.host.wire.multipart import read_form
 from outdial.http import HttpResponse, RequestHead
 from tests.support.deploying import FUNCTIONS, PROJECT, REF, Host, hosting, saying
 from tests.support.hosting import KEYS

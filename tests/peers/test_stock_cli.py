@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from outdial.host.deployments.multipart import FormPart, write_form
 from outdial.host.gateway.main import LOCAL_REF
-from outdial.host.wire.multipart import FormPart, write_form
 from tests.support.deploying import BROKEN, make_token, saying, served
 from tests.support.postgres import Scratch
 from tests.support.processes import PATIENCE_S, until
@@ -195,10 +195,19 @@ async def test_it_links_to_the_host(project: Project) -> None:
 async def test_what_the_client_of_version_2_sends_is_taken(project: Project) -> None:
     # supabase/cli, apps/cli-go/pkg/function/deploy.go: metadata first, and the entrypoint twice.
     path = "supabase/functions/hello/index.py"
-    entrypoint = FormPart("file", saying("hi").encode(), path, {"Content-Type": "application/octet-stream"})
+    entrypoint = FormPart(
+        name="file",
+        content=saying("hi").encode(),
+        filename=path,
+        headers={"Content-Type": "application/octet-stream"},
+    )
     metadata = {"name": "hello", "entrypoint_path": path, "import_map_path": "", "static_patterns": [path]}
     content_type, body = write_form(
-        [FormPart("metadata", json.dumps({**metadata, "verify_jwt": False}).encode() + b"\n"), entrypoint, entrypoint]
+        [
+            FormPart(name="metadata", content=json.dumps({**metadata, "verify_jwt": False}).encode() + b"\n"),
+            entrypoint,
+            entrypoint,
+        ]
     )
     base = f"{project.url}/v1/projects/{LOCAL_REF}/functions"
     headers = {"authorization": f"Bearer {project.token}"}

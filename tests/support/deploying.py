@@ -22,6 +22,7 @@ from outdial.host.api.tokens import AccessTokens
 from outdial.host.deployments.bundle_cache import BundleCache
 from outdial.host.deployments.catalogue import FunctionCatalogue
 from outdial.host.deployments.deployer import Deployer
+from outdial.host.deployments.multipart import FormPart, write_form
 from outdial.host.deployments.plan import HostEnvironment, ServingPlanner
 from outdial.host.deployments.pull import DeploymentListener, DeploymentSync
 from outdial.host.deployments.secrets import SecretKeys, SecretStore
@@ -30,7 +31,6 @@ from outdial.host.gateway.main import HostSettings, run_gateway
 from outdial.host.log.sink import NullSink
 from outdial.host.pool.spawning import ZygoteProcess
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.multipart import FormPart, write_form
 from outdial.host.wire.outcomes import InvocationCompleted
 from outdial.http import HttpResponse, RequestHead, listen
 from tests.support.hosting import KEYS
@@ -60,9 +60,10 @@ def form(slug: str, source: str, files: Mapping[str, bytes] | None = None, **met
     entrypoint = f"supabase/functions/{slug}/index.py"
     said = {"entrypoint_path": entrypoint, "name": slug, "verify_jwt": False, **metadata}
     parts = [
-        FormPart("file", content, path) for path, content in {entrypoint: source.encode(), **(files or {})}.items()
+        FormPart(name="file", content=content, filename=path)
+        for path, content in {entrypoint: source.encode(), **(files or {})}.items()
     ]
-    return write_form([*parts, FormPart("metadata", msgspec.json.encode(said))])
+    return write_form([*parts, FormPart(name="metadata", content=msgspec.json.encode(said))])
 
 
 class NoLogs:

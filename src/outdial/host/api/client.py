@@ -9,9 +9,9 @@ import aiohttp
 import msgspec
 
 from outdial.host.deployments.local_function import LocalFunction
+from outdial.host.deployments.multipart import read_form, write_form
 from outdial.host.deployments.upload import check_path
 from outdial.host.wire.errors import HostError
-from outdial.host.wire.multipart import read_form, write_form
 
 # A deployment is answered when its functions have started.
 _TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=10)

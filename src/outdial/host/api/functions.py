@@ -10,9 +10,9 @@ import msgspec
 from outdial.db.host_store import ActiveFunction
 from outdial.host.api.management import ApiError, ApiRequest, ApiRoute, empty_response, json_response
 from outdial.host.deployments.deployer import Deployer
+from outdial.host.deployments.multipart import FormPart, read_form, write_form
 from outdial.host.deployments.store import DeploymentStore
 from outdial.host.deployments.upload import read_upload
-from outdial.host.wire.multipart import FormPart, read_form, write_form
 from outdial.http import HttpResponse
 
 _BASE = "/v1/projects/{ref}/functions"
@@ -167,6 +167,9 @@ def _parts(function: ActiveFunction, files: Mapping[str, bytes]) -> list[FormPar
     metadata = msgspec.json.encode({"deno2_entrypoint_path": function.entrypoint_path})
     binary = {"Content-Type": "application/octet-stream"}
     return [
-        FormPart("metadata", metadata, headers={"Content-Type": "application/json"}),
-        *(FormPart("file", content, path, {**binary, "Supabase-Path": path}) for path, content in files.items()),
+        FormPart(name="metadata", content=metadata, headers={"Content-Type": "application/json"}),
+        *(
+            FormPart(name="file", content=content, filename=path, headers={**binary, "Supabase-Path": path})
+            for path, content in files.items()
+        ),
     ]

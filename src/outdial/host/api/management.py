@@ -14,12 +14,12 @@ import msgspec
 from outdial.db.host_store import FoundToken
 from outdial.host.api.tokens import TOKEN, AccessTokens, hash_of
 from outdial.host.deployments.errors import DeploymentError, FunctionNotFound, NoEarlierVersion, VersionsRefused
+from outdial.host.deployments.multipart import InvalidForm
 from outdial.host.deployments.secrets import InvalidSecret
 from outdial.host.pool.token_bucket import TokenBucket
 from outdial.host.wire.config import MIB
 from outdial.host.wire.errors import BadConfig, HostError
 from outdial.host.wire.headers import header_value
-from outdial.host.wire.multipart import InvalidForm
 from outdial.host.wire.responses import header_lines
 from outdial.http import HttpResponse, RequestHead
 from outdial.log import log

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from outdial.host.deployments.multipart import FormPart
 from outdial.host.deployments.source import SHARED, read_source_tree
 from outdial.host.wire.errors import HostError
-from outdial.host.wire.multipart import FormPart
 
 _ROOT = PurePosixPath("supabase")
 
@@ -37,8 +37,8 @@ class LocalFunction:
             "verify_jwt": self.verify_jwt,
             "config": self.table,
         }
-        files = [FormPart("file", content, path) for path, content in self.files.items()]
-        return [*files, FormPart("metadata", msgspec.json.encode(metadata))]
+        files = [FormPart(name="file", content=content, filename=path) for path, content in self.files.items()]
+        return [*files, FormPart(name="metadata", content=msgspec.json.encode(metadata))]
 
 
 def local_functions(directory: Path, slugs: list[str]) -> list[LocalFunction]:

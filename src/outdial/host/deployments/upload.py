@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from outdial.host.deployments.errors import InvalidUpload
+from outdial.host.deployments.multipart import FormPart
 from outdial.host.deployments.source import SHARED
 from outdial.host.wire.config import MIB, SLUG, FunctionConfig
-from outdial.host.wire.multipart import FormPart
 
 # Supabase's bound for a bundle (docs: Edge Functions, Limits).
 LARGEST = 20 * MIB
