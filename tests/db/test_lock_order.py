@@ -19,7 +19,9 @@ from outdial.dialer.plan import PlannedCall
 from outdial.dialer.settle import Settler
 from outdial.domain.campaign import CampaignStatus
 from outdial.inbox.applier import Applier
-from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
+from outdial.provider import CallPlaced, CallRefused, CallUncertain, RefusalKind
+from outdial.retell.events import RetellEventReader
+from outdial.retell.provider import RetellProvider
 from outdial.settings import DialerSettings
 from tests.support.dialing import CHECK_AFTER, event_body
 from tests.support.factories import (
@@ -114,9 +116,9 @@ async def flush(scene: Scene) -> None:
 
 
 ANSWERS: dict[str, Callable[[UUID], PlacementResponse]] = {
-    "placed": lambda call_id: Placed(f"call_{call_id}", None),
-    "refused": lambda _: Refused(RefusalKind.contact, 400, "bad number"),
-    "ambiguous": lambda _: Ambiguous("HTTP 500"),
+    "placed": lambda call_id: CallPlaced(f"call_{call_id}", None),
+    "refused": lambda _: CallRefused(RefusalKind.contact, 400, "bad number"),
+    "ambiguous": lambda _: CallUncertain("HTTP 500"),
     "too late": lambda _: TooLate(),
 }
 
@@ -198,7 +200,7 @@ async def test_a_claim_that_skips_a_zone_waits_for_no_contact(scene: Scene) -> N
 async def test_ending_a_pause_holds_no_call_while_it_waits_for_the_campaign(scene: Scene) -> None:
     await scene.look.execute("update campaigns set status = 'pausing'")
     holder = await asyncpg.connect(scene.database.dsn)
-    finisher = Finisher(scene.dialer, {}, VirtualClock(DEADLINE))
+    finisher = Finisher(scene.dialer, RetellProvider({}), VirtualClock(DEADLINE))
     async with holder.transaction():
         # As a repeated request holds its campaign, on its way to the call.
         await holder.execute("select from campaigns for share")
@@ -229,7 +231,9 @@ async def test_an_applier_holds_no_event_while_it_waits_for_a_call(scene: Scene)
     async with holder.transaction():
         # As a flush does that counts a repeat of the event.
         await holder.execute("select from calls where id = $1 for update", call_id)
-        applying = asyncio.create_task(Applier(scene.webhook, VirtualClock(NOW), check_after=CHECK_AFTER).run_once())
+        applying = asyncio.create_task(
+            Applier(scene.webhook, RetellEventReader(), VirtualClock(NOW), check_after=CHECK_AFTER).run_once()
+        )
         await until_one_waits(scene.look)
         await holder.execute("select from webhook_events for update nowait")
     assert await applying == 1

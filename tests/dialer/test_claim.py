@@ -31,7 +31,7 @@ LIVE = ["placing", "placed", "ongoing", "unknown"]
 
 async def claim(stage: Stage, campaign: Campaign, database: Database | None = None) -> Claim:
     """Claim once for the campaign."""
-    claimer = Claimer(database or stage.dialing, stage.clock, stage.settings)
+    claimer = Claimer(database or stage.dialing, stage.provider, stage.clock, stage.settings)
     return await claimer.claim(campaign.tenant.organization_id, campaign.id)
 
 

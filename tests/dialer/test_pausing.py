@@ -14,7 +14,7 @@ from outdial.dialer.plan import PlannedCall
 from outdial.dialer.settle import Settler
 from outdial.dialer.worker import Dialer
 from outdial.domain.campaign import CampaignStatus
-from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
+from outdial.provider import CallPlaced, CallRefused, CallUncertain, RefusalKind
 from outdial.retell.simulator.faults import Fault, FaultKind
 from tests.support.dialing import Stage, event_body
 from tests.support.factories import (
@@ -100,7 +100,7 @@ async def test_a_request_whose_answer_was_lost_holds_no_pause_up_and_is_not_repe
 
 async def test_a_pause_waits_for_a_dead_dialers_request_until_its_deadline_and_no_longer(stage: Stage) -> None:
     campaign, dialer = await running(stage, 1), stage.dialer()
-    claimer = Claimer(stage.dialing, stage.clock, stage.settings)
+    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings)
     claim = await claimer.claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claim, Claimed)
     assert await act(stage, "pause", campaign) == Changed(CampaignStatus.PAUSING)
@@ -118,7 +118,7 @@ async def test_a_pause_that_comes_during_a_claim_waits_for_it_and_sees_its_calls
     for _ in range(10):
         await stage.look.execute("delete from organizations")
         campaign = await running(stage, 5)
-        claimer = Claimer(stage.dialing, stage.clock, stage.settings)
+        claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings)
         claim, paused = await asyncio.gather(
             claimer.claim(campaign.tenant.organization_id, campaign.id), act(stage, "pause", campaign)
         )
@@ -231,7 +231,7 @@ async def test_an_event_does_not_end_the_pausing_of_a_request_that_is_still_in_f
 
 
 @pytest.mark.parametrize(
-    "late", [Refused(RefusalKind.capacity, 429, "slow"), Ambiguous("HTTP 500"), Placed("call_x", None)]
+    "late", [CallRefused(RefusalKind.capacity, 429, "slow"), CallUncertain("HTTP 500"), CallPlaced("call_x", None)]
 )
 async def test_the_late_answer_of_a_stalled_sender_does_not_speak_for_the_repeated_request(
     stage: Stage, late: PlacementResponse
@@ -253,7 +253,7 @@ async def test_the_late_answer_of_a_stalled_sender_does_not_speak_for_the_repeat
     )
     await Settler(stage.dialing, stage.clock, stage.settings).settle([CallResponse(first, late)])
     [call] = await stage.rows("calls")
-    assert call["status"] == ("placed" if isinstance(late, Placed) else "unknown")
+    assert call["status"] == ("placed" if isinstance(late, CallPlaced) else "unknown")
     assert call["request_deadline"] > stage.clock.now()
     assert (await stage.rows("campaign_contacts"))[0]["status"] == "calling"
     assert await act(stage, "pause", campaign) == Changed(CampaignStatus.PAUSING)

@@ -14,12 +14,12 @@ from outdial.dialer.place import CallResponse, Placer, TooLate
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.settle import BREAKER, Settler
 from outdial.domain.campaign import CampaignStatus
+from outdial.provider import CallPlaced, CallRefused, CallUncertain, RefusalKind
 from outdial.retell.client import RetellClient
 from outdial.retell.errors import NotSent
-from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
 from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.simulator.in_process import SimulatorTransport
-from outdial.retell.wire import Reply
+from outdial.retell.wire import RetellResponse
 from tests.support.dialing import Stage, life_of_call
 from tests.support.factories import (
     NOW,
@@ -36,7 +36,7 @@ async def claimed(stage: Stage, size: int = 1, **columns: Any) -> tuple[Campaign
     campaign = await create_campaign(stage.look, await create_tenant(stage.look), batch_size=20, **columns)
     for _ in range(size):
         await create_campaign_contact(stage.look, campaign)
-    claim = await Claimer(stage.dialing, stage.clock, stage.settings).claim(
+    claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings).claim(
         campaign.tenant.organization_id, campaign.id
     )
     assert isinstance(claim, Claimed)
@@ -46,7 +46,7 @@ async def claimed(stage: Stage, size: int = 1, **columns: Any) -> tuple[Campaign
 
 def placer(stage: Stage) -> Placer:
     """Return a placer over the simulator."""
-    return Placer(stage.clients, stage.clock, stage.settings)
+    return Placer(stage.provider, stage.clock, stage.settings)
 
 
 async def settle(stage: Stage, *answered: CallResponse) -> None:
@@ -83,7 +83,7 @@ async def test_each_request_leaves_at_its_start_and_the_answers_keep_the_order(s
     _, calls = await claimed(stage, 5)
     answered = await placer(stage).place(calls)
     assert [item.call for item in answered] == calls
-    assert all(isinstance(item.response, Placed) for item in answered)
+    assert all(isinstance(item.response, CallPlaced) for item in answered)
     assert len({entry.idempotency_key for entry in stage.asked()}) == 5
     assert all(stage.clock.now() >= call.start_at for call in calls)
 
@@ -117,7 +117,7 @@ async def test_requests_that_a_standstill_has_delayed_leave_a_spacing_apart_and_
     now = calls[-1].start_at + timedelta(seconds=2)
     clock = RecordingClock(now)
 
-    await Placer(stage.clients, clock, stage.settings).place(calls)
+    await Placer(stage.provider, clock, stage.settings).place(calls)
 
     late = [moment for moment in clock.asked if moment > now]
     assert late == [now + calls[0].spacing * index for index in (1, 2, 3)]
@@ -156,7 +156,7 @@ async def test_each_refusal_has_its_effect_and_uses_up_no_attempt(
     stage: Stage, kind: RefusalKind, contact: str, campaign_status: str, wait: int
 ) -> None:
     campaign, calls = await claimed(stage)
-    await settle(stage, CallResponse(calls[0], Refused(kind, 418, "no tea")))
+    await settle(stage, CallResponse(calls[0], CallRefused(kind, 418, "no tea")))
     call, row = await stage.row("calls", calls[0].id), await contact_of(stage, calls[0].id)
     assert (call["status"], call["error"], call["next_check_at"]) == ("refused", f"{kind}: no tea", None)
     assert (row["status"], row["attempts"], row["faults"]) == (contact, 0, 0)
@@ -170,21 +170,21 @@ async def test_account_trouble_pauses_the_other_campaigns_of_the_account_too(sta
     campaign, calls = await claimed(stage)
     same = await create_campaign(stage.look, campaign.tenant)
     other = await create_campaign(stage.look, await create_tenant(stage.look, credential="other"))
-    await settle(stage, CallResponse(calls[0], Refused(RefusalKind.account, 402, "pay")))
+    await settle(stage, CallResponse(calls[0], CallRefused(RefusalKind.account, 402, "pay")))
     statuses = {row["id"]: row["status"] for row in await stage.rows("campaigns")}
     assert statuses == {campaign.id: "pausing", same.id: "pausing", other.id: "active"}
 
 
 async def test_a_batch_that_meets_capacity_halves_the_rate_once_for_a_while(stage: Stage) -> None:
     campaign, calls = await claimed(stage, 6)
-    await settle(stage, *(CallResponse(call, Refused(RefusalKind.capacity, 429, "slow")) for call in calls))
+    await settle(stage, *(CallResponse(call, CallRefused(RefusalKind.capacity, 429, "slow")) for call in calls))
     account = await stage.row("provider_accounts", campaign.tenant.provider_account_id)
     assert (account["rate_factor"], account["backoff_until"]) == (0.5, NOW + stage.settings.capacity_hold)
 
 
 async def test_a_request_that_never_left_slows_down_and_places_nothing(stage: Stage) -> None:
     class Unplugged(SimulatorTransport):
-        async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
+        async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
             raise NotSent("no route")
 
     _, calls = await claimed(stage)
@@ -201,8 +201,8 @@ async def test_a_batch_of_refused_numbers_and_nothing_else_pauses_the_campaign(
     stage: Stage, refused: int, placed: int, status: str
 ) -> None:
     campaign, calls = await claimed(stage, refused + placed)
-    answers = [CallResponse(call, Refused(RefusalKind.contact, 400, "bad")) for call in calls[:refused]]
-    await settle(stage, *answers, *(CallResponse(call, Placed(call.id.hex, None)) for call in calls[refused:]))
+    answers = [CallResponse(call, CallRefused(RefusalKind.contact, 400, "bad")) for call in calls[:refused]]
+    await settle(stage, *answers, *(CallResponse(call, CallPlaced(call.id.hex, None)) for call in calls[refused:]))
     assert (await stage.row("campaigns", campaign.id))["status"] == status
 
 
@@ -222,10 +222,10 @@ async def test_an_answer_that_says_nothing_certain_makes_the_call_unknown_and_th
 
 
 @pytest.mark.parametrize(
-    "answer", [Placed("call_1", None), Refused(RefusalKind.contact, 400, "bad"), Ambiguous("HTTP 500")]
+    "answer", [CallPlaced("call_1", None), CallRefused(RefusalKind.contact, 400, "bad"), CallUncertain("HTTP 500")]
 )
 async def test_a_webhook_that_came_before_the_answer_is_not_overwritten(
-    stage: Stage, answer: Placed | Refused | Ambiguous
+    stage: Stage, answer: CallPlaced | CallRefused | CallUncertain
 ) -> None:
     _, calls = await claimed(stage)
     await stage.send(*life_of_call("call_1", calls[0].id).values())
@@ -241,7 +241,7 @@ async def test_events_without_metadata_that_came_before_the_answer_are_applied_a
     _, calls = await claimed(stage)
     await stage.send(*life_of_call("call_1", None).values())
     assert {row["status"] for row in await stage.rows("webhook_events")} == {"unmatched"}
-    await settle(stage, CallResponse(calls[0], Placed("call_1", None)))
+    await settle(stage, CallResponse(calls[0], CallPlaced("call_1", None)))
     await stage.applier().run_once()
     assert (await stage.row("calls", calls[0].id))["status"] == "ended"
     assert {row["status"] for row in await stage.rows("webhook_events")} == {"applied"}
@@ -250,7 +250,7 @@ async def test_events_without_metadata_that_came_before_the_answer_are_applied_a
 async def test_a_refused_contact_of_a_cancelled_campaign_is_cancelled(stage: Stage) -> None:
     campaign, calls = await claimed(stage)
     await stage.change("campaigns", campaign.id, status="cancelling")
-    await settle(stage, CallResponse(calls[0], Refused(RefusalKind.capacity, 429, "slow")))
+    await settle(stage, CallResponse(calls[0], CallRefused(RefusalKind.capacity, 429, "slow")))
     assert (await contact_of(stage, calls[0].id))["status"] == "cancelled"
 
 
@@ -260,11 +260,11 @@ async def test_settling_and_webhooks_of_the_same_calls_at_once_lose_nothing(stag
         people = [await create_contact(stage.look, campaign.tenant.organization_id) for _ in range(10)]
         for contact in people:
             await create_campaign_contact(stage.look, campaign, contact)
-        claim = await Claimer(stage.dialing, stage.clock, stage.settings).claim(
+        claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings).claim(
             campaign.tenant.organization_id, campaign.id
         )
         assert isinstance(claim, Claimed)
-        answers = [CallResponse(call, Placed(f"r{number}_{call.id.hex}", None)) for call in claim.calls]
+        answers = [CallResponse(call, CallPlaced(f"r{number}_{call.id.hex}", None)) for call in claim.calls]
         events = [life_of_call(f"r{number}_{call.id.hex}", call.id)["call_started"] for call in claim.calls]
         await asyncio.gather(settle(stage, *reversed(answers)), stage.send(*events), stage.send(*events))
         stage.clock.advance(timedelta(seconds=2))

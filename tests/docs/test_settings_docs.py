@@ -12,7 +12,7 @@ from outdial.domain.campaign import CAMPAIGN
 from outdial.domain.contact import CONTACT
 from outdial.domain.jobs import EXPORT, IMPORT
 from outdial.domain.machine import Machine
-from outdial.domain.outcome import DISPOSITIONS
+from outdial.retell.dispositions import DISPOSITIONS
 from outdial.settings import DialerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +42,6 @@ def test_the_charts_are_those_of_the_machines(machine: Machine[Any]) -> None:
 
 @pytest.mark.parametrize("reason", DISPOSITIONS)
 def test_every_disconnection_reason_is_documented_with_its_meaning(reason: str) -> None:
-    disposition = DISPOSITIONS[reason]
+    outcome = DISPOSITIONS[reason]
 
-    assert f"| `{reason}` | {disposition.outcome} | {disposition.retry_class} |" in STATES
+    assert f"| `{reason}` | {outcome} | {outcome.retry_class} |" in STATES

@@ -14,29 +14,38 @@ from outdial.domain.call import (
     CALL,
     DETAIL_FIELDS,
     NO_RANKS,
-    RANK_OF_EVENT,
+    CallDetails,
+    CallReport,
     CallState,
     CallStatus,
-    Details,
-    Rank,
-    Report,
+    DisconnectionReason,
+    ReportRank,
     merge,
 )
-from outdial.domain.outcome import DISPOSITIONS, RELUCTANCE, Disposition, Outcome, RetryClass
+from outdial.domain.outcomes import RELUCTANCE, Outcome, RetryClass
 
-RETELL_CALL_ID = "call_1"
+PROVIDER_CALL_ID = "call_1"
 START = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
-NEW = CallState(CallStatus.PLACING, None, Details(), NO_RANKS)
+NEW = CallState(status=CallStatus.PLACING, provider_call_id=None, details=CallDetails(), ranks=NO_RANKS)
+
+ANSWERED = DisconnectionReason("hangup", Outcome.ANSWERED)
+BUSY = DisconnectionReason("busy", Outcome.BUSY)
+NEW_REASON = DisconnectionReason("brand_new_reason", Outcome.UNKNOWN)
+REASONS = [
+    ANSWERED,
+    BUSY,
+    DisconnectionReason("no_answer", Outcome.NO_ANSWER),
+    NEW_REASON,
+    DisconnectionReason("requested_dnc", Outcome.DO_NOT_CALL),
+    DisconnectionReason("platform_error", Outcome.PROVIDER_FAULT),
+]
 
 # Few values each, so that equal, smaller and greater ones meet.
 MOMENTS = st.none() | st.integers(0, 3).map(lambda seconds: START + timedelta(seconds=seconds))
 TEXTS = st.none() | st.sampled_from(["", "a", "b"])
 DETAILS = st.builds(
-    Details,
-    disconnection_reason=st.none()
-    | st.sampled_from(
-        ["user_hangup", "dial_busy", "dial_no_answer", "brand_new_reason", "user_requested_dnc", "error_retell"]
-    ),
+    CallDetails,
+    disconnection_reason=st.none() | st.sampled_from(REASONS),
     started_at=MOMENTS,
     ended_at=MOMENTS,
     duration_ms=st.none() | st.integers(0, 2),
@@ -46,23 +55,25 @@ DETAILS = st.builds(
     public_log_url=TEXTS,
     analysis=TEXTS,
 )
-REPORTS = st.builds(Report, rank=st.sampled_from(Rank), retell_call_id=st.just(RETELL_CALL_ID), details=DETAILS)
+REPORTS = st.builds(
+    CallReport, rank=st.sampled_from(ReportRank), provider_call_id=st.just(PROVIDER_CALL_ID), details=DETAILS
+)
 
 
 @st.composite
 def calls(draw: st.DrawFn) -> CallState:
     """A call in any state, with whatever earlier reports have left in it."""
     told = reduce(merge, draw(st.lists(REPORTS, max_size=3)), NEW)
-    known = draw(st.sampled_from([None, RETELL_CALL_ID])) if told == NEW else RETELL_CALL_ID
-    return replace(told, status=draw(st.sampled_from(CallStatus)), retell_call_id=known)
+    known = draw(st.sampled_from([None, PROVIDER_CALL_ID])) if told == NEW else PROVIDER_CALL_ID
+    return replace(told, status=draw(st.sampled_from(CallStatus)), provider_call_id=known)
 
 
-def merge_all(call: CallState, reports: list[Report]) -> CallState:
+def merge_all(call: CallState, reports: list[CallReport]) -> CallState:
     return reduce(merge, reports, call)
 
 
 @st.composite
-def runs(draw: st.DrawFn) -> tuple[CallState, list[Report], list[Report]]:
+def runs(draw: st.DrawFn) -> tuple[CallState, list[CallReport], list[CallReport]]:
     """A call, its reports in order, and those reports shuffled, with repetitions, without those that add nothing."""
     call, ordered = draw(calls()), draw(st.lists(REPORTS, max_size=6))
     kept = [report for report in ordered if draw(st.booleans()) or is_witness(report, call, ordered)]
@@ -70,10 +81,10 @@ def runs(draw: st.DrawFn) -> tuple[CallState, list[Report], list[Report]]:
     return call, ordered, draw(st.permutations(repeated))
 
 
-def is_witness(report: Report, call: CallState, all_reports: list[Report]) -> bool:
+def is_witness(report: CallReport, call: CallState, all_reports: list[CallReport]) -> bool:
     """Whether the final call shows something that no report but this one may have told."""
     final = merge_all(call, all_reports)
-    told = merge(replace(call, details=Details(), ranks=NO_RANKS), report)
+    told = merge(replace(call, details=CallDetails(), ranks=NO_RANKS), report)
     shows = any(
         getattr(report.details, name) is not None
         and final.ranks[index] == report.rank
@@ -85,23 +96,23 @@ def is_witness(report: Report, call: CallState, all_reports: list[Report]) -> bo
 
 @given(runs())
 def test_any_order_repetition_and_loss_without_new_knowledge_leads_to_the_same_call(
-    run: tuple[CallState, list[Report], list[Report]],
+    run: tuple[CallState, list[CallReport], list[CallReport]],
 ) -> None:
     call, ordered, received = run
 
     expected = merge_all(call, ordered)
 
     # The id is known with the first report, which may have been lost with all that it told.
-    assert replace(merge_all(call, received), retell_call_id=None) == replace(expected, retell_call_id=None)
+    assert replace(merge_all(call, received), provider_call_id=None) == replace(expected, provider_call_id=None)
 
 
 @given(calls(), REPORTS, REPORTS)
-def test_two_reports_commute(call: CallState, one: Report, other: Report) -> None:
+def test_two_reports_commute(call: CallState, one: CallReport, other: CallReport) -> None:
     assert merge(merge(call, one), other) == merge(merge(call, other), one)
 
 
 @given(calls(), REPORTS)
-def test_a_report_that_comes_again_changes_nothing(call: CallState, report: Report) -> None:
+def test_a_report_that_comes_again_changes_nothing(call: CallState, report: CallReport) -> None:
     once = merge(call, report)
 
     assert merge(once, report) == once
@@ -109,26 +120,26 @@ def test_a_report_that_comes_again_changes_nothing(call: CallState, report: Repo
 
 @given(calls(), st.lists(REPORTS, max_size=5), st.lists(REPORTS, max_size=5))
 def test_reports_may_be_merged_in_two_batches_or_in_one(
-    call: CallState, first: list[Report], second: list[Report]
+    call: CallState, first: list[CallReport], second: list[CallReport]
 ) -> None:
     assert merge_all(merge_all(call, second), first) == merge_all(call, first + second)
 
 
 @given(calls(), REPORTS)
-def test_a_report_moves_the_status_along_an_arrow_or_not_at_all(call: CallState, report: Report) -> None:
+def test_a_report_moves_the_status_along_an_arrow_or_not_at_all(call: CallState, report: CallReport) -> None:
     after = merge(call, report).status
 
     assert after == call.status or (call.status, after) in CALL.pairs()
 
 
 @given(calls(), st.lists(REPORTS, max_size=5))
-def test_an_ended_or_refused_call_keeps_its_status(call: CallState, reports: list[Report]) -> None:
+def test_an_ended_or_refused_call_keeps_its_status(call: CallState, reports: list[CallReport]) -> None:
     for status in (CallStatus.ENDED, CallStatus.REFUSED):
         assert merge_all(replace(call, status=status), reports).status == status
 
 
 @given(calls(), REPORTS)
-def test_a_null_never_overwrites_a_value_and_no_rank_goes_down(call: CallState, report: Report) -> None:
+def test_a_null_never_overwrites_a_value_and_no_rank_goes_down(call: CallState, report: CallReport) -> None:
     after = merge(call, report)
 
     for index, name in enumerate(DETAIL_FIELDS):
@@ -140,7 +151,7 @@ def test_a_null_never_overwrites_a_value_and_no_rank_goes_down(call: CallState, 
 
 
 @given(calls(), REPORTS)
-def test_a_detail_of_a_higher_ranked_event_replaces_that_of_a_lower_one(call: CallState, report: Report) -> None:
+def test_a_detail_of_a_higher_ranked_event_replaces_that_of_a_lower_one(call: CallState, report: CallReport) -> None:
     after = merge(call, report)
 
     for index, name in enumerate(DETAIL_FIELDS):
@@ -151,8 +162,8 @@ def test_a_detail_of_a_higher_ranked_event_replaces_that_of_a_lower_one(call: Ca
 
 
 @given(calls(), REPORTS)
-def test_a_later_reason_never_makes_the_contact_be_called_sooner(call: CallState, report: Report) -> None:
-    before, after = call.disposition, merge(call, report).disposition
+def test_a_later_reason_never_makes_the_contact_be_called_sooner(call: CallState, report: CallReport) -> None:
+    before, after = call.outcome, merge(call, report).outcome
 
     if before is not None:
         assert after is not None
@@ -162,67 +173,66 @@ def test_a_later_reason_never_makes_the_contact_be_called_sooner(call: CallState
 @pytest.mark.parametrize(
     ("status", "rank", "reason", "after"),
     [
-        ("placing", Rank.STARTED, None, "ongoing"),
-        ("unknown", Rank.STARTED, None, "ongoing"),
-        ("placed", Rank.STARTED, None, "ongoing"),
-        ("ended", Rank.STARTED, None, "ended"),
-        ("placing", Rank.ENDED, "user_hangup", "ended"),
-        ("ongoing", Rank.ENDED, None, "ended"),
-        ("placing", Rank.ANALYZED, "user_hangup", "ended"),
-        ("placing", Rank.ANALYZED, None, "placed"),
-        ("ongoing", Rank.ANALYZED, None, "ongoing"),
-        ("released", Rank.STARTED, None, "released"),
-        ("released", Rank.ENDED, "user_hangup", "ended"),
-        ("review", Rank.STARTED, None, "review"),
-        ("review", Rank.ENDED, "user_hangup", "ended"),
-        ("refused", Rank.ENDED, "user_hangup", "refused"),
+        ("placing", ReportRank.STARTED, None, "ongoing"),
+        ("unknown", ReportRank.STARTED, None, "ongoing"),
+        ("placed", ReportRank.STARTED, None, "ongoing"),
+        ("ended", ReportRank.STARTED, None, "ended"),
+        ("placing", ReportRank.ENDED, ANSWERED, "ended"),
+        ("ongoing", ReportRank.ENDED, None, "ended"),
+        ("placing", ReportRank.ANALYZED, ANSWERED, "ended"),
+        ("placing", ReportRank.ANALYZED, None, "placed"),
+        ("ongoing", ReportRank.ANALYZED, None, "ongoing"),
+        ("released", ReportRank.STARTED, None, "released"),
+        ("released", ReportRank.ENDED, ANSWERED, "ended"),
+        ("review", ReportRank.STARTED, None, "review"),
+        ("review", ReportRank.ENDED, ANSWERED, "ended"),
+        ("refused", ReportRank.ENDED, ANSWERED, "refused"),
     ],
 )
 def test_the_status_follows_the_rank_and_never_goes_back(
-    status: str, rank: Rank, reason: str | None, after: str
+    status: str, rank: ReportRank, reason: DisconnectionReason | None, after: str
 ) -> None:
     call = replace(NEW, status=CallStatus(status))
 
-    assert merge(call, Report(rank, RETELL_CALL_ID, Details(disconnection_reason=reason))).status == after
+    assert merge(call, CallReport(rank, PROVIDER_CALL_ID, CallDetails(disconnection_reason=reason))).status == after
 
 
 def test_an_analysis_that_comes_before_the_end_is_kept_and_the_end_still_ends_the_call() -> None:
-    analyzed = merge(NEW, Report(Rank.ANALYZED, RETELL_CALL_ID, Details(analysis='{"summary":"ok"}')))
-    ended = merge(analyzed, Report(Rank.ENDED, RETELL_CALL_ID, Details(disconnection_reason="user_hangup")))
+    analyzed = merge(NEW, CallReport(ReportRank.ANALYZED, PROVIDER_CALL_ID, CallDetails(analysis='{"summary":"ok"}')))
+    ended = merge(analyzed, CallReport(ReportRank.ENDED, PROVIDER_CALL_ID, CallDetails(disconnection_reason=ANSWERED)))
 
-    assert (analyzed.status, analyzed.disposition) == (CallStatus.PLACED, None)
+    assert (analyzed.status, analyzed.outcome) == (CallStatus.PLACED, None)
     assert ended.status is CallStatus.ENDED
     assert ended.details.analysis == '{"summary":"ok"}'
-    assert ended.disposition == DISPOSITIONS["user_hangup"]
+    assert ended.outcome == Outcome.ANSWERED
 
 
-def test_a_call_has_no_disposition_before_its_end_nor_before_its_reason_is_known() -> None:
-    reason = Details(disconnection_reason="dial_busy")
+def test_a_call_has_no_outcome_before_its_end_nor_before_its_reason_is_known() -> None:
+    reason = CallDetails(disconnection_reason=BUSY)
 
-    assert replace(NEW, status=CallStatus.ONGOING, details=reason).disposition is None
-    assert replace(NEW, status=CallStatus.ENDED).disposition is None
-    assert replace(NEW, status=CallStatus.ENDED, details=reason).disposition == DISPOSITIONS["dial_busy"]
-
-
-def test_an_ended_call_with_a_reason_that_nobody_knows_is_held_for_a_person() -> None:
-    strange = replace(NEW, status=CallStatus.ENDED, details=Details(disconnection_reason="brand_new_reason"))
-
-    assert strange.disposition == Disposition(Outcome.UNKNOWN, RetryClass.HOLD)
+    assert replace(NEW, status=CallStatus.ONGOING, details=reason).outcome is None
+    assert replace(NEW, status=CallStatus.ENDED).outcome is None
+    assert replace(NEW, status=CallStatus.ENDED, details=reason).outcome == Outcome.BUSY
 
 
-def test_the_first_id_of_the_call_at_retell_stays() -> None:
-    known = replace(NEW, retell_call_id="call_0")
+def test_an_ended_call_with_an_unknown_reason_is_held_for_review() -> None:
+    strange = replace(NEW, status=CallStatus.ENDED, details=CallDetails(disconnection_reason=NEW_REASON))
 
-    assert merge(NEW, Report(Rank.STARTED, RETELL_CALL_ID, Details())).retell_call_id == RETELL_CALL_ID
-    assert merge(known, Report(Rank.STARTED, RETELL_CALL_ID, Details())).retell_call_id == "call_0"
+    assert strange.outcome is Outcome.UNKNOWN
+    assert strange.outcome.retry_class is RetryClass.HOLD
 
 
-def test_only_the_lifecycle_events_have_a_rank() -> None:
-    assert RANK_OF_EVENT == {"call_started": 1, "call_ended": 2, "call_analyzed": 3}
+def test_the_first_provider_call_id_stays() -> None:
+    known = replace(NEW, provider_call_id="call_0")
+
+    assert (
+        merge(NEW, CallReport(ReportRank.STARTED, PROVIDER_CALL_ID, CallDetails())).provider_call_id == PROVIDER_CALL_ID
+    )
+    assert merge(known, CallReport(ReportRank.STARTED, PROVIDER_CALL_ID, CallDetails())).provider_call_id == "call_0"
 
 
 def test_each_detail_is_ranked_once() -> None:
-    names: list[Any] = [field.name for field in fields(Details)]
+    names: list[Any] = [field.name for field in fields(CallDetails)]
 
     assert list(DETAIL_FIELDS) == names
     assert len(NO_RANKS) == len(names)

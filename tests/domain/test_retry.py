@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outdial.domain.errors import InvalidRetryPolicy
-from outdial.domain.outcome import DISPOSITIONS, Disposition, Outcome, RetryClass, disposition_of
+from outdial.domain.outcomes import RETRYABLE, Outcome, RetryClass
 from outdial.domain.retry import (
     DEFAULT_POLICY,
-    RETRYABLE,
     Complete,
     ContactStep,
     Fail,
@@ -41,22 +40,21 @@ policies = st.builds(
     fault_delay_max=st.just(timedelta(days=30)),
     max_faults=st.integers(1, 100),
 )
-dispositions = st.sampled_from(sorted(DISPOSITIONS)).map(disposition_of)
+outcomes = st.sampled_from(Outcome)
 
 
 def step(
     policy: RetryPolicy,
-    disposition: Disposition | str,
+    outcome: Outcome,
     *,
     attempts: int = 0,
     faults: int = 0,
     max_attempts: int = 5,
     seed: bytes = b"call",
 ) -> ContactStep:
-    found = disposition_of(disposition) if isinstance(disposition, str) else disposition
     return next_step(
         policy,
-        found,
+        outcome,
         attempts=attempts,
         faults=faults,
         max_attempts=max_attempts,
@@ -65,8 +63,8 @@ def step(
     )
 
 
-@pytest.mark.parametrize("reason", sorted(DISPOSITIONS))
-def test_the_first_call_with_each_reason_leads_to_the_step_of_its_class(reason: str) -> None:
+@pytest.mark.parametrize("outcome", Outcome)
+def test_the_first_call_with_each_outcome_leads_to_the_step_of_its_class(outcome: Outcome) -> None:
     expected: dict[RetryClass, type[ContactStep]] = {
         RetryClass.DONE: Complete,
         RetryClass.RETRY: RetryAt,
@@ -76,9 +74,9 @@ def test_the_first_call_with_each_reason_leads_to_the_step_of_its_class(reason: 
         RetryClass.ACCOUNT: RetryAt,
         RetryClass.HOLD: Review,
     }
-    retry_class = disposition_of(reason).retry_class
+    retry_class = outcome.retry_class
 
-    result = step(DEFAULT_POLICY, reason)
+    result = step(DEFAULT_POLICY, outcome)
 
     assert type(result) is expected[retry_class]
     if isinstance(result, RetryAt):
@@ -86,30 +84,30 @@ def test_the_first_call_with_each_reason_leads_to_the_step_of_its_class(reason: 
 
 
 def test_delays_follow_the_attempts_and_the_last_one_repeats() -> None:
-    steps = [step(NO_JITTER, "dial_no_answer", attempts=n, max_attempts=10) for n in range(5)]
+    steps = [step(NO_JITTER, Outcome.NO_ANSWER, attempts=n, max_attempts=10) for n in range(5)]
 
     waits = [timedelta(minutes=30), timedelta(hours=2), *[timedelta(days=1)] * 3]
     assert steps == [RetryAt(ENDED + wait, charged=True) for wait in waits]
 
 
 def test_the_last_attempt_fails_the_contact_in_words() -> None:
-    assert step(DEFAULT_POLICY, "dial_no_answer", attempts=2, max_attempts=3) == Fail("no_answer after 3 attempts")
-    assert step(DEFAULT_POLICY, "dial_busy", max_attempts=1) == Fail("busy after 1 attempt")
+    assert step(DEFAULT_POLICY, Outcome.NO_ANSWER, attempts=2, max_attempts=3) == Fail("no_answer after 3 attempts")
+    assert step(DEFAULT_POLICY, Outcome.BUSY, max_attempts=1) == Fail("busy after 1 attempt")
 
 
 def test_a_declined_call_is_tried_once_more_by_default() -> None:
-    assert isinstance(step(DEFAULT_POLICY, "user_declined", attempts=0), RetryAt)
-    assert step(DEFAULT_POLICY, "user_declined", attempts=1) == Fail("declined after 2 attempts")
+    assert isinstance(step(DEFAULT_POLICY, Outcome.DECLINED, attempts=0), RetryAt)
+    assert step(DEFAULT_POLICY, Outcome.DECLINED, attempts=1) == Fail("declined after 2 attempts")
 
 
 def test_an_outcome_without_a_rule_is_not_tried_again() -> None:
     bare = RetryPolicy({}, 0.0, timedelta(minutes=1), timedelta(hours=1), 3)
 
-    assert step(bare, "dial_busy") == Fail("busy, which the retry policy has no rule for")
+    assert step(bare, Outcome.BUSY) == Fail("busy, which the retry policy has no rule for")
 
 
 def test_faults_double_the_delay_up_to_the_cap_and_end_in_review() -> None:
-    steps = [step(NO_JITTER, "error_retell", attempts=4, faults=n) for n in range(10)]
+    steps = [step(NO_JITTER, Outcome.PROVIDER_FAULT, attempts=4, faults=n) for n in range(10)]
 
     minutes = [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert steps[:9] == [RetryAt(ENDED + timedelta(minutes=m), charged=False) for m in minutes]
@@ -117,7 +115,7 @@ def test_faults_double_the_delay_up_to_the_cap_and_end_in_review() -> None:
 
 
 def test_trouble_of_the_account_is_never_held_against_the_contact() -> None:
-    result = step(NO_JITTER, "no_valid_payment", attempts=4, faults=1000)
+    result = step(NO_JITTER, Outcome.ACCOUNT_FAULT, attempts=4, faults=1000)
 
     assert result == RetryAt(ENDED + timedelta(minutes=1), charged=False)
 
@@ -125,37 +123,37 @@ def test_trouble_of_the_account_is_never_held_against_the_contact() -> None:
 def test_the_longest_backoff_does_not_overflow() -> None:
     raw = {"fault_delay": "30d", "fault_delay_max": "30d", "max_faults": 100, "jitter": 1}
 
-    result = step(parse_retry_policy(raw), "error_retell", faults=98)
+    result = step(parse_retry_policy(raw), Outcome.PROVIDER_FAULT, faults=98)
 
     assert isinstance(result, RetryAt)
     assert result.at <= ENDED + timedelta(days=60)
 
 
-@given(policies, dispositions, st.integers(0, 20), st.integers(0, 120), st.integers(1, 20), st.binary())
+@given(policies, outcomes, st.integers(0, 20), st.integers(0, 120), st.integers(1, 20), st.binary())
 def test_only_the_retry_class_charges_and_no_delay_shrinks(
-    policy: RetryPolicy, disposition: Disposition, attempts: int, faults: int, max_attempts: int, seed: bytes
+    policy: RetryPolicy, outcome: Outcome, attempts: int, faults: int, max_attempts: int, seed: bytes
 ) -> None:
-    result = step(policy, disposition, attempts=attempts, faults=faults, max_attempts=max_attempts, seed=seed)
+    result = step(policy, outcome, attempts=attempts, faults=faults, max_attempts=max_attempts, seed=seed)
 
     if not isinstance(result, RetryAt):
         return
-    assert result.charged is (disposition.retry_class is RetryClass.RETRY)
+    assert result.charged is (outcome.retry_class is RetryClass.RETRY)
     delay = policy.fault_delay
     if result.charged:
-        delays = policy.rules[disposition.outcome].delays
+        delays = policy.rules[outcome].delays
         delay = delays[min(attempts, len(delays) - 1)]
-    elif disposition.retry_class is RetryClass.FAULT:
+    elif outcome.retry_class is RetryClass.FAULT:
         delay = min(policy.fault_delay * 2 ** min(faults, 22), policy.fault_delay_max)
     assert delay <= result.at - ENDED <= delay * (1 + policy.jitter) + timedelta(microseconds=1)
 
 
-@given(policies, dispositions, st.binary())
-def test_equal_seeds_give_equal_steps(policy: RetryPolicy, disposition: Disposition, seed: bytes) -> None:
-    assert step(policy, disposition, seed=seed) == step(policy, disposition, seed=seed)
+@given(policies, outcomes, st.binary())
+def test_equal_seeds_give_equal_steps(policy: RetryPolicy, outcome: Outcome, seed: bytes) -> None:
+    assert step(policy, outcome, seed=seed) == step(policy, outcome, seed=seed)
 
 
 def test_different_seeds_spread_over_the_whole_jitter() -> None:
-    steps = [step(DEFAULT_POLICY, "dial_busy", seed=bytes([n])) for n in range(200)]
+    steps = [step(DEFAULT_POLICY, Outcome.BUSY, seed=bytes([n])) for n in range(200)]
     factors = [(s.at - ENDED) / timedelta(minutes=10) for s in steps if isinstance(s, RetryAt)]
 
     assert len(factors) == 200
@@ -168,13 +166,13 @@ def test_every_sequence_of_calls_ends_within_its_caps(
     policy: RetryPolicy, max_attempts: int, data: st.DataObject
 ) -> None:
     # An account's trouble is left out: its campaigns pause, and a person decides how often they resume.
-    own = dispositions.filter(lambda d: d.retry_class in {RetryClass.RETRY, RetryClass.FAULT})
+    own = outcomes.filter(lambda d: d.retry_class in {RetryClass.RETRY, RetryClass.FAULT})
     attempts = faults = 0
     for _ in range(max_attempts + policy.max_faults):
-        disposition = data.draw(own)
-        result = step(policy, disposition, attempts=attempts, faults=faults, max_attempts=max_attempts)
-        attempts += disposition.retry_class is RetryClass.RETRY
-        faults += disposition.retry_class is RetryClass.FAULT
+        outcome = data.draw(own)
+        result = step(policy, outcome, attempts=attempts, faults=faults, max_attempts=max_attempts)
+        attempts += outcome.retry_class is RetryClass.RETRY
+        faults += outcome.retry_class is RetryClass.FAULT
         if not isinstance(result, RetryAt):
             break
 

@@ -9,8 +9,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.domain.outcome import DISPOSITIONS, RetryClass, reluctance
+from outdial.domain.outcomes import RetryClass, reluctance
 from outdial.retell import signature
+from outdial.retell.dispositions import DISPOSITIONS, outcome_of
 from tests.support.dialing import KEY, Stage, epoch_ms, event_body, life_of_call
 from tests.support.factories import (
     NOW,
@@ -101,7 +102,7 @@ async def test_when_the_end_and_the_analysis_contradict_each_other_call_and_cont
 
     assert results[0] == results[1]
     assert results[2] == results[3]
-    if reluctance(one) != reluctance(other):
+    if reluctance(outcome_of(one)) != reluctance(outcome_of(other)):
         assert results[0] == results[2]
 
 
@@ -141,7 +142,7 @@ async def test_a_finished_call_carries_all_that_retell_said_and_is_never_asked_a
 
 @pytest.mark.parametrize("reason", sorted(DISPOSITIONS))
 async def test_each_disconnection_reason_has_its_effect_on_the_contact(stage: Stage, reason: str) -> None:
-    campaign, disposition = await prepare(stage), DISPOSITIONS[reason]
+    campaign, outcome = await prepare(stage), DISPOSITIONS[reason]
     contact_id, call_id = await end(stage, campaign, reason)
     expected = {
         RetryClass.DONE: ("completed", 1, 0),
@@ -153,9 +154,9 @@ async def test_each_disconnection_reason_has_its_effect_on_the_contact(stage: St
         RetryClass.HOLD: ("review", 0, 1),
     }
     contact = await stage.row("campaign_contacts", contact_id)
-    assert (contact["status"], contact["attempts"], contact["faults"]) == expected[disposition.retry_class]
-    assert contact["last_outcome"] == disposition.outcome
-    assert (await stage.row("calls", call_id))["outcome"] == disposition.outcome
+    assert (contact["status"], contact["attempts"], contact["faults"]) == expected[outcome.retry_class]
+    assert contact["last_outcome"] == outcome
+    assert (await stage.row("calls", call_id))["outcome"] == outcome
     assert (contact["next_attempt_at"] > NOW) == (contact["status"] == "pending")
 
 

@@ -10,21 +10,18 @@ from uuid import UUID
 
 import pytest
 
-from outdial.retell.client import (
-    Ambiguous,
-    CallFound,
+from outdial.provider import (
+    AccountConcurrency,
+    CallEnded,
     CallMissing,
-    CallsListed,
-    Concurrency,
-    HttpTransport,
-    Placed,
+    CallPlaced,
+    CallRefused,
+    CallUncertain,
+    ProviderUnavailable,
     RefusalKind,
-    Refused,
-    RetellClient,
-    Stopped,
-    Unavailable,
-    create_call_body,
 )
+from outdial.retell.client import CallRetrieved, CallsListed, RetellClient, create_call_body
+from outdial.retell.transport import HttpTransport
 
 KEY = "key_secret_5309"
 
@@ -79,7 +76,7 @@ async def client_of(peer: Peer, timeout: float = 5.0) -> AsyncIterator[RetellCli
             await peer.left.wait()
 
 
-async def placing(answer: bytes) -> Placed | Refused | Ambiguous:
+async def placing(answer: bytes) -> CallPlaced | CallRefused | CallUncertain:
     async with client_of(Peer(answer)) as client:
         return await client.create_phone_call(b"{}")
 
@@ -87,7 +84,7 @@ async def placing(answer: bytes) -> Placed | Refused | Ambiguous:
 async def test_a_created_call_is_placed() -> None:
     peer = Peer(http(201, b'{"call_id":"call_1","call_status":"registered","new":{}}'))
     async with client_of(peer) as client:
-        assert await client.create_phone_call(b'{"a":1}') == Placed("call_1", "registered")
+        assert await client.create_phone_call(b'{"a":1}') == CallPlaced("call_1", "registered")
     head, _, body = peer.requests[0].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /v2/create-phone-call HTTP/1.1\r\n")
     assert f"authorization: bearer {KEY}".encode() in head.lower()
@@ -110,18 +107,18 @@ async def test_a_created_call_is_placed() -> None:
 )
 async def test_a_refusal_names_what_is_to_blame(status: int, kind: RefusalKind) -> None:
     refused = await placing(http(status, b'{"status":"error","message":"No."}'))
-    assert refused == Refused(kind, status, "No.")
+    assert refused == CallRefused(kind, status, "No.")
 
 
 @pytest.mark.parametrize("status", [302, 408, 409, 500, 502, 503, 529])
 async def test_an_answer_that_leaves_the_outcome_open_is_ambiguous(status: int) -> None:
     answer = await placing(http(status, b"oops", "location: /elsewhere\r\n"))
-    assert answer == Ambiguous(f"HTTP {status}: oops")
+    assert answer == CallUncertain(f"HTTP {status}: oops")
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"{}", b'{"call_id":7}', b'"call_1"', b'{"call_id":""}'])
 async def test_a_201_without_a_call_is_ambiguous(body: bytes) -> None:
-    assert await placing(http(201, body)) == Ambiguous("HTTP 201 without a call in it")
+    assert await placing(http(201, body)) == CallUncertain("HTTP 201 without a call in it")
 
 
 @pytest.mark.parametrize(
@@ -137,13 +134,13 @@ async def test_a_201_without_a_call_is_ambiguous(body: bytes) -> None:
 )
 async def test_the_wait_that_a_refusal_asks_for_is_read(header: str, seconds: float | None) -> None:
     refused = await placing(http(429, b"", header + "\r\n"))
-    assert refused == Refused(RefusalKind.capacity, 429, "no message", seconds)
+    assert refused == CallRefused(RefusalKind.capacity, 429, "no message", seconds)
 
 
 async def test_a_dropped_connection_is_ambiguous_and_is_not_tried_again() -> None:
     peer = Peer(None)
     async with client_of(peer) as client:
-        assert isinstance(await client.create_phone_call(b"{}"), Ambiguous)
+        assert isinstance(await client.create_phone_call(b"{}"), CallUncertain)
     assert len(peer.requests) == 1
 
 
@@ -152,19 +149,19 @@ async def test_a_dropped_kept_connection_is_not_tried_again_either() -> None:
     async with client_of(peer) as client:
         await client.create_phone_call(b"{}")
         peer.answer = None
-        assert isinstance(await client.create_phone_call(b"{}"), Ambiguous)
+        assert isinstance(await client.create_phone_call(b"{}"), CallUncertain)
     assert len(peer.requests) == 2
 
 
 async def test_a_cut_answer_is_ambiguous() -> None:
     async with client_of(Peer(b"HTTP/1.1 201 X\r\ncontent-length: 100\r\n\r\n{", cuts=True)) as client:
-        assert await client.create_phone_call(b"{}") == Ambiguous("connection lost: ClientPayloadError")
+        assert await client.create_phone_call(b"{}") == CallUncertain("connection lost: ClientPayloadError")
 
 
 async def test_no_answer_in_time_is_ambiguous() -> None:
     peer = Peer(None, hangs=True)
     async with client_of(peer, timeout=0.05) as client:
-        assert await client.create_phone_call(b"{}") == Ambiguous("no answer within 0.05 s")
+        assert await client.create_phone_call(b"{}") == CallUncertain("no answer within 0.05 s")
     assert len(peer.requests) == 1
 
 
@@ -173,16 +170,16 @@ async def test_a_refused_connection_creates_nothing() -> None:
         port = listener.getsockname()[1]
     client = RetellClient.connect(KEY, f"http://127.0.0.1:{port}")
     refused = await client.create_phone_call(b"{}")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, CallRefused)
     assert (refused.kind, refused.status) == (RefusalKind.unreachable, None)
-    assert isinstance(await client.get_call("call_1"), Unavailable)
+    assert isinstance(await client.get_call("call_1"), ProviderUnavailable)
     await client.close()
 
 
 async def test_an_unknown_host_creates_nothing() -> None:
     client = RetellClient.connect(KEY, "http://no-such-host.invalid")
     refused = await client.create_phone_call(b"{}")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, CallRefused)
     assert refused.kind is RefusalKind.unreachable
     await client.close()
 
@@ -199,7 +196,7 @@ async def test_the_guard_stops_a_request_before_it_leaves() -> None:
 
 async def test_the_key_shows_up_nowhere() -> None:
     refused = await placing(http(401, json.dumps({"message": f"Bad key {KEY}!"}).encode()))
-    assert refused == Refused(RefusalKind.account, 401, "Bad key [key]!")
+    assert refused == CallRefused(RefusalKind.account, 401, "Bad key [key]!")
     client = RetellClient.connect(KEY)
     assert KEY not in repr(client) + repr(vars(client))
     await client.close()
@@ -207,7 +204,7 @@ async def test_the_key_shows_up_nowhere() -> None:
 
 async def test_a_message_is_one_short_printable_line() -> None:
     refused = await placing(http(400, json.dumps({"message": "a\nb\x00" + "c" * 9000}).encode()))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, CallRefused)
     assert refused.message == "a b " + "c" * 496
 
 
@@ -215,20 +212,20 @@ async def test_a_call_is_found_missing_or_out_of_reach() -> None:
     body = b'{"call_id":"call/1","call_status":"ongoing"}'
     async with client_of(peer := Peer(http(200, body))) as client:
         found = await client.get_call("call/1")
-    assert isinstance(found, CallFound)
+    assert isinstance(found, CallRetrieved)
     assert (found.call.call_status, found.raw) == ("ongoing", body)
     assert peer.requests[0].startswith(b"GET /v2/get-call/call%2F1 ")
     for status in (404, 422):
         async with client_of(Peer(http(status))) as client:
             assert await client.get_call("call_1") == CallMissing()
     async with client_of(Peer(http(500, b"", "retry-after: 2\r\n"))) as client:
-        assert await client.get_call("call_1") == Unavailable("HTTP 500: no message", 500, 2.0)
+        assert await client.get_call("call_1") == ProviderUnavailable("HTTP 500: no message", 500, 2.0)
     for strange in (b"<html>", b'{"call_id":"another"}', b"[]"):
         async with client_of(Peer(http(200, strange))) as client:
-            assert isinstance(await client.get_call("call_1"), Unavailable)
+            assert isinstance(await client.get_call("call_1"), ProviderUnavailable)
 
 
-async def listed(body: bytes) -> CallsListed | Unavailable:
+async def listed(body: bytes) -> CallsListed | ProviderUnavailable:
     async with client_of(Peer(http(200, body))) as client:
         return await client.list_calls(metadata_key="call_id", metadata_value="x")
 
@@ -261,25 +258,27 @@ async def test_calls_are_listed_by_their_metadata() -> None:
     ],
 )
 async def test_a_list_that_cannot_be_trusted_is_no_proof_of_absence(body: bytes) -> None:
-    assert isinstance(await listed(body), Unavailable)
+    assert isinstance(await listed(body), ProviderUnavailable)
 
 
 async def test_concurrency_is_read_or_unavailable() -> None:
     body = b'{"current_concurrency":3,"concurrency_limit":20,"reserved_inbound_concurrency":2}'
     async with client_of(Peer(http(200, body))) as client:
-        assert await client.get_concurrency() == Concurrency(3, 20, 2, 0)
+        assert await client.get_concurrency() == AccountConcurrency(
+            current=3, limit=20, reserved_inbound=2, burst_limit=0
+        )
     async with client_of(Peer(http(200, b'{"concurrency_limit":20}'))) as client:
-        assert isinstance(await client.get_concurrency(), Unavailable)
+        assert isinstance(await client.get_concurrency(), ProviderUnavailable)
 
 
 async def test_a_call_is_stopped_or_missing() -> None:
     async with client_of(peer := Peer(http(204))) as client:
-        assert await client.stop_call("call_1") == Stopped()
+        assert await client.stop_call("call_1") == CallEnded()
     assert peer.requests[0].startswith(b"POST /v2/stop-call/call_1 ")
     async with client_of(Peer(http(422))) as client:
         assert await client.stop_call("call_1") == CallMissing()
     async with client_of(Peer(http(401))) as client:
-        assert isinstance(await client.stop_call("call_1"), Unavailable)
+        assert isinstance(await client.stop_call("call_1"), ProviderUnavailable)
 
 
 @pytest.mark.parametrize(("key", "base_url"), [("", "https://x.invalid"), ("k", "ftp://x.invalid"), ("k", "x.invalid")])

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import msgspec
 
-from outdial.domain.outcome import RetryClass, disposition_of
+from outdial.domain.outcomes import RetryClass
+from outdial.retell.dispositions import outcome_of
 from outdial.retell.simulator import World
 
 CHARGED = {RetryClass.DONE, RetryClass.RETRY, RetryClass.FINAL, RetryClass.DO_NOT_CALL}
@@ -116,7 +117,7 @@ class History:
         charged: Counter[Any] = Counter()
         for row in await self.observer.fetch("select campaign_contact_id, disconnection_reason from calls"):
             if row["disconnection_reason"] is not None:
-                counts = disposition_of(row["disconnection_reason"]).retry_class in CHARGED
+                counts = outcome_of(row["disconnection_reason"]).retry_class in CHARGED
                 charged[row["campaign_contact_id"]] += counts
         for row in await self.observer.fetch("select id, attempts, status from campaign_contacts"):
             if row["attempts"] != charged[row["id"]]:

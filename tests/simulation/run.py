@@ -18,11 +18,14 @@ from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.dialer.worker import Dialer
 from outdial.inbox.applier import Applier
-from outdial.inbox.receive import Keys, Receiver
+from outdial.inbox.receive import Receiver
 from outdial.retell.client import RetellClient
+from outdial.retell.events import RetellEventReader
+from outdial.retell.provider import RetellProvider
 from outdial.retell.simulator import SimulatorConfig, SimulatorTransport, Webhook, World
 from outdial.retell.simulator.faults import Fault, FaultKind
-from outdial.retell.wire import Reply
+from outdial.retell.webhooks import RetellWebhooks
+from outdial.retell.wire import RetellResponse
 from outdial.settings import DialerSettings
 from tests.simulation.history import History
 from tests.support import factories
@@ -104,11 +107,11 @@ class WatchedTransport:
     def __init__(self, run: "Run", world: World, key: str) -> None:
         self._run, self._inner = run, SimulatorTransport(world, run.clock.now, key)
 
-    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
+    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
         """Pass the request on; while it is under way, an operator may pause a campaign."""
         await self._run.pause_meanwhile()
         if "list-calls" in path and self._run.listing_lags():
-            return Reply(200, b'{"items": [], "has_more": false}')
+            return RetellResponse(200, b'{"items": [], "has_more": false}')
         if body is None or "create-phone-call" not in path:
             return await self._inner.send(method, path, body, timeout_s)
         try:
@@ -116,7 +119,7 @@ class WatchedTransport:
         finally:
             self._run.clock.end_turn()
 
-    async def _create(self, method: str, path: str, body: bytes, timeout_s: float) -> Reply:
+    async def _create(self, method: str, path: str, body: bytes, timeout_s: float) -> RetellResponse:
         if self._run.crashes():
             raise Crash
         key = await self._run.history.on_create(body, self._run.clock.now())
@@ -347,7 +350,7 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
             )
             for index, credential in enumerate(("default", "acme"))
         }
-        keys = Keys({credential: [world.config.webhook_key] for credential, world in worlds.items()})
+        webhooks = RetellWebhooks({credential: [world.config.webhook_key] for credential, world in worlds.items()})
         run = Run(
             seed,
             chance,
@@ -355,17 +358,19 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
             History(observer),
             worlds,
             api=await connect("outdial_api"),
-            receiver=Receiver(webhook, keys, clock, check_after=settings.reconcile_after),
-            applier=Applier(webhook, clock, check_after=settings.reconcile_after),
+            receiver=Receiver(webhook, webhooks, RetellEventReader(), clock, check_after=settings.reconcile_after),
+            applier=Applier(webhook, RetellEventReader(), clock, check_after=settings.reconcile_after),
         )
-        clients = {c: RetellClient(WatchedTransport(run, world, f"key_{c}")) for c, world in worlds.items()}
+        provider = RetellProvider(
+            {c: RetellClient(WatchedTransport(run, world, f"key_{c}")) for c, world in worlds.items()}
+        )
         ids = random.Random(seed)
 
         def make_id(now: datetime) -> UUID:
             milliseconds = int(now.timestamp() * 1000)
             return UUID(int=milliseconds << 80 | 7 << 76 | ids.getrandbits(12) << 64 | 2 << 62 | ids.getrandbits(62))
 
-        run.dialers = [Dialer(await connect("outdial_dialer"), clients, clock, settings, make_id) for _ in range(2)]
+        run.dialers = [Dialer(await connect("outdial_dialer"), provider, clock, settings, make_id) for _ in range(2)]
         await _populate(run)
         for world in worlds.values():
             world.faults.replace(faults(chance))

@@ -9,7 +9,7 @@ import asyncpg
 import httpx
 import pytest
 
-from outdial.domain.outcome import DISPOSITIONS
+from outdial.retell.dispositions import DISPOSITIONS
 from outdial.studio.calls.service import MOST_BODY_BYTES, https_only
 from outdial.studio.calls.transcript import Turn, turns_of
 from outdial.studio.view.decisions import explain_decision, explain_reason

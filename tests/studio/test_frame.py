@@ -8,7 +8,7 @@ import pytest
 from outdial.domain.call import CallStatus
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus
-from outdial.domain.outcome import Outcome
+from outdial.domain.outcomes import Outcome
 from outdial.studio.view import format as figures
 from outdial.studio.view.badges import badge_for_outcome, badge_for_status
 from outdial.studio.web.rendering import environment

@@ -15,14 +15,17 @@ from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.dialer.worker import Dialer
 from outdial.inbox.applier import Applier
-from outdial.inbox.receive import Keys, Receiver, Rejected, Stored
+from outdial.inbox.receive import Receiver, Rejected, Stored
 from outdial.retell import signature
 from outdial.retell.client import RetellClient
+from outdial.retell.events import RetellEventReader
+from outdial.retell.provider import RetellProvider
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.in_process import SimulatorTransport
 from outdial.retell.simulator.ledger import Entry
 from outdial.retell.simulator.world import Webhook, World
-from outdial.retell.wire import Reply
+from outdial.retell.webhooks import RetellWebhooks
+from outdial.retell.wire import RetellResponse
 from outdial.settings import DialerSettings
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
@@ -80,7 +83,7 @@ class Gate(SimulatorTransport):
         self.opened.clear()
         self.arrived.clear()
 
-    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
+    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
         """Answer when the gate is open."""
         if path.endswith("/create-phone-call"):
             self.held += 1
@@ -105,17 +108,23 @@ class Stage:
     clients: dict[str, RetellClient] = field(default_factory=dict)
     keys: dict[str, list[str]] = field(default_factory=lambda: {"default": [KEY]})
 
+    @property
+    def provider(self) -> RetellProvider:
+        """The provider over the clients of this stage."""
+        return RetellProvider(self.clients)
+
     def receiver(self, *, accept_plain: bool = False) -> Receiver:
         """Return a receiver as the webhook function builds it."""
-        return Receiver(self.webhook, Keys(self.keys), self.clock, accept_plain=accept_plain, check_after=CHECK_AFTER)
+        webhooks = RetellWebhooks(self.keys, accept_plain=accept_plain)
+        return Receiver(self.webhook, webhooks, RetellEventReader(), self.clock, check_after=CHECK_AFTER)
 
     def applier(self) -> Applier:
         """Return an applier."""
-        return Applier(self.webhook, self.clock, check_after=CHECK_AFTER)
+        return Applier(self.webhook, RetellEventReader(), self.clock, check_after=CHECK_AFTER)
 
     def dialer(self) -> Dialer:
         """Return a dialer that calls through the simulator."""
-        return Dialer(self.dialing, self.clients, self.clock, self.settings)
+        return Dialer(self.dialing, self.provider, self.clock, self.settings)
 
     async def send(self, *bodies: bytes, key: str = KEY) -> list[Stored | Rejected]:
         """Receive the bodies one after the other, each signed now with `key`."""

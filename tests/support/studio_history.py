@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from outdial.db.statements import Connection
-from outdial.domain.outcome import disposition_of
+from outdial.retell.dispositions import outcome_of
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -63,7 +63,7 @@ async def _contact(connection: Connection, campaign: Campaign, n: int) -> UUID |
         await create_campaign_contact(connection, campaign, contact, next_attempt_at=NOW + timedelta(minutes=n))
         return None
     reason = _REASONS[n % len(_REASONS)]
-    outcome = disposition_of(reason).outcome
+    outcome = outcome_of(reason)
     begun = NOW - timedelta(minutes=9 * n + 4)
     is_live = n in (1, 5)
     is_done = outcome.value == "answered"

@@ -10,7 +10,8 @@ from itertools import pairwise
 
 from outdial.db.evidence import CallRow, CampaignRow, ContactRow, LimitRow
 from outdial.domain.contact import OPEN, ContactStatus
-from outdial.domain.outcome import RetryClass, disposition_of
+from outdial.domain.outcomes import RetryClass
+from outdial.retell.dispositions import outcome_of
 
 # Two requests of one second may reach the provider this much closer than they were sent.
 JITTER_MS = 50
@@ -203,7 +204,7 @@ def _wrong_counts(evidence: Evidence) -> Iterator[str]:
 
 def _is_charged(call: CallRow) -> bool:
     reason = call.disconnection_reason
-    return reason is not None and disposition_of(reason).retry_class in CHARGED
+    return reason is not None and outcome_of(reason).retry_class in CHARGED
 
 
 def _not_as_reported(evidence: Evidence) -> Iterator[str]:
@@ -223,7 +224,7 @@ def _differences(row: CallRow, call: ProviderCall) -> Iterator[str]:
         "status": (row.status, "ended"),
         "phone": (row.phone, call.to_number),
         "disconnection_reason": (row.disconnection_reason, call.disconnection_reason),
-        "outcome": (row.outcome, disposition_of(call.disconnection_reason).outcome),
+        "outcome": (row.outcome, outcome_of(call.disconnection_reason)),
         "transcript": (row.transcript, call.transcript),
         "analysis": (row.analysis, call.analysis),
     }

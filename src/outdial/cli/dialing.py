@@ -16,6 +16,8 @@ from outdial.inbox.applier import Applier
 from outdial.log import log
 from outdial.process import notify_ready
 from outdial.retell.client import RetellClient
+from outdial.retell.events import RetellEventReader
+from outdial.retell.provider import RetellProvider
 from outdial.retell.transport import BASE_URL
 from outdial.settings import DatabaseUrls, DialerSettings, MissingSetting, credentials
 
@@ -94,8 +96,8 @@ async def _duties(env: Mapping[str, str], clock: Clock) -> AsyncIterator[Duties]
             await Database.connect(urls.webhook, application_name="outdial:applier", role=urls.role("webhook"))
         )
         yield Duties(
-            Dialer(database, clients, clock, settings),
-            Applier(inbox, clock, check_after=settings.reconcile_after),
+            Dialer(database, RetellProvider(clients), clock, settings),
+            Applier(inbox, RetellEventReader(), clock, check_after=settings.reconcile_after),
             settings,
             urls.dialer,
         )

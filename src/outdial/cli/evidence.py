@@ -12,7 +12,7 @@ from outdial.cli.audit import Evidence, ProviderCall, Request
 from outdial.cli.errors import NoSuchThing
 from outdial.db import evidence as db
 from outdial.db.session import Database
-from outdial.inbox.deliveries import canonical_json
+from outdial.domain.call import canonical_json
 
 AT_ONCE = 16
 _PAGE = 5_000

@@ -15,6 +15,7 @@ from outdial.db.lookup import LAST_EVENT_ID
 from outdial.db.session import Database
 from outdial.inbox.applier import Applier
 from outdial.inbox.replay import replay as send_through_apply
+from outdial.retell.events import RetellEventReader
 from outdial.settings import DatabaseUrls, DialerSettings
 
 app = typer.Typer(no_args_is_help=True, help="The inbox: every event of Retell, kept as it came.")
@@ -117,7 +118,8 @@ async def _replay(
         )
     # The applier of a dialer would take them too, but none may be running.
     async with await Database.connect(urls.webhook, application_name="outdial:cli", role=urls.role("webhook")) as inbox:
-        await Applier(inbox, clock, check_after=DialerSettings.from_env(env).reconcile_after).run_once()
+        applier = Applier(inbox, RetellEventReader(), clock, check_after=DialerSettings.from_env(env).reconcile_after)
+        await applier.run_once()
     return marked
 
 

@@ -34,6 +34,7 @@ from outdial.dialer.plan import (
 )
 from outdial.domain.ids import new_id
 from outdial.domain.pacing import Pace, after_slots, next_claim_at, recovered, spacing
+from outdial.provider import VoiceProvider
 from outdial.settings import DialerSettings
 
 DEADLINE_MARGIN: Final = timedelta(seconds=5)
@@ -94,11 +95,13 @@ class Claimer:
     def __init__(
         self,
         database: Database,
+        provider: VoiceProvider,
         clock: Clock,
         settings: DialerSettings,
         make_id: Callable[[datetime], UUID] = new_id,
     ) -> None:
         self._database = database
+        self._provider = provider
         self._clock = clock
         self._settings = settings
         self._make_id = make_id
@@ -220,6 +223,7 @@ class Claimer:
                 campaign,
                 lock.account,
                 contact,
+                encode_request=self._provider.encode_request,
                 start_at=start_at,
                 deadline=start_at + self._settings.request_timeout + DEADLINE_MARGIN,
                 spacing=spacing(lock.pace),

@@ -1,7 +1,6 @@
 """Brings pausing and cancelling campaigns to rest, and says so only when it is true."""
 
 import asyncio
-from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from outdial.db import settlements
 from outdial.db.session import Database
 from outdial.domain.campaign import CampaignStatus
 from outdial.log import log
-from outdial.retell.client import RetellClient
+from outdial.provider import VoiceProvider
 
 PORTION = 5_000
 LOOK_AGAIN = timedelta(seconds=1)
@@ -21,8 +20,8 @@ HANG_UP_AT_ONCE = 50
 class Finisher:
     """Finishes one campaign at a time; `finish` returns whether it has come to rest."""
 
-    def __init__(self, database: Database, clients: Mapping[str, RetellClient], clock: Clock) -> None:
-        self._database, self._clients, self._clock = database, clients, clock
+    def __init__(self, database: Database, provider: VoiceProvider, clock: Clock) -> None:
+        self._database, self._provider, self._clock = database, provider, clock
 
     async def finish(self, organization_id: UUID, campaign_id: UUID, status: str) -> bool:
         """Pause or cancel as far as it goes now; a campaign that still waits is due again in a second."""
@@ -56,7 +55,8 @@ class Finisher:
             calls = await settlements.LIVE_CALLS.all(
                 connection, provider_account_id=account.id, campaign_id=campaign_id, limit=HANG_UP_AT_ONCE
             )
-        client = self._clients.get(account.credential)
-        if client is not None:
-            answers = await asyncio.gather(*(client.stop_call(call.retell_call_id) for call in calls))
+        if self._provider.has_account(account.credential):
+            answers = await asyncio.gather(
+                *(self._provider.end_call(account.credential, call.retell_call_id) for call in calls)
+            )
             log("dialer.hung_up", campaign_id=str(campaign_id), answers=[type(answer).__name__ for answer in answers])

@@ -1,6 +1,5 @@
 """Keeps an account's limit at what Retell says that it is, so that a lowered limit is noticed before it refuses."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -8,8 +7,7 @@ from outdial.clock import Clock
 from outdial.db import settlements as db
 from outdial.db.session import Database
 from outdial.dialer.plan import PlannedCall
-from outdial.retell.client import RetellClient
-from outdial.retell.responses import Concurrency
+from outdial.provider import AccountConcurrency, VoiceProvider
 
 EVERY = timedelta(seconds=60)
 
@@ -17,8 +15,8 @@ EVERY = timedelta(seconds=60)
 class LimitReader:
     """Asks get-concurrency for an account at most once a minute."""
 
-    def __init__(self, database: Database, clients: Mapping[str, RetellClient], clock: Clock) -> None:
-        self._database, self._clients, self._clock = database, clients, clock
+    def __init__(self, database: Database, provider: VoiceProvider, clock: Clock) -> None:
+        self._database, self._provider, self._clock = database, provider, clock
         self._next_at: dict[UUID, datetime] = {}
 
     def is_due(self, call: PlannedCall) -> bool:
@@ -31,9 +29,8 @@ class LimitReader:
 
     async def refresh(self, call: PlannedCall) -> None:
         """Note the limit of the account that `call` goes through."""
-        client = self._clients.get(call.credential)
-        answer = None if client is None else await client.get_concurrency()
-        if isinstance(answer, Concurrency):
+        answer = await self._provider.get_concurrency(call.credential)
+        if isinstance(answer, AccountConcurrency):
             async with self._database.for_organization(call.organization_id) as connection:
                 await db.SET_PROVIDER_LIMIT.run(
                     connection, provider_account_id=call.provider_account_id, provider_limit=answer.limit

@@ -1,7 +1,7 @@
 """Places calls: one request each, no automatic retry, no transaction open, and none sent too late."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
@@ -13,8 +13,7 @@ from outdial.dialer.invariants import UNEVENNESS, OutstandingRequests
 from outdial.dialer.plan import PlannedCall
 from outdial.domain.errors import InvariantBroken
 from outdial.log import log
-from outdial.retell.client import RetellClient
-from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
+from outdial.provider import CallPlaced, CallRefused, CallUncertain, VoiceProvider
 from outdial.settings import DialerSettings
 
 
@@ -23,7 +22,7 @@ class TooLate:
     """Nothing was sent: the process was stalled for so long that the response could miss the call's deadline."""
 
 
-PlacementResponse = Placed | Refused | Ambiguous | TooLate
+PlacementResponse = CallPlaced | CallRefused | CallUncertain | TooLate
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +36,8 @@ class CallResponse:
 class Placer:
     """Sends create-phone-call for claimed calls, each at its start time, with the key of its account."""
 
-    def __init__(self, clients: Mapping[str, RetellClient], clock: Clock, settings: DialerSettings) -> None:
-        self._clients = clients
+    def __init__(self, provider: VoiceProvider, clock: Clock, settings: DialerSettings) -> None:
+        self._provider = provider
         self._clock = clock
         self._settings = settings
         self._free_at: dict[UUID, datetime] = {}
@@ -54,10 +53,9 @@ class Placer:
         return [response for response in responses if response is not None]
 
     async def _place_one(self, call: PlannedCall) -> CallResponse | None:
-        client = self._clients.get(call.credential)
-        if client is None:
-            message = f"no API key for the account {call.credential!r}: set {key_name(call.credential)}"
-            return CallResponse(call, Refused(RefusalKind.account, None, message))
+        if not self._provider.has_account(call.credential):
+            # The provider refuses the account without a request, so the call need not wait for its start time.
+            return CallResponse(call, await self._provider.create_call(call.credential, call.body))
         await self._clock.sleep_until(call.start_at)
         await self._keep_distance(call)
         now = self._clock.now()
@@ -70,7 +68,7 @@ class Placer:
             log("dialer.invariant_broken", level="error", call_id=str(call.id), error=error)
             return None
         try:
-            return CallResponse(call, await client.create_phone_call(call.body))
+            return CallResponse(call, await self._provider.create_call(call.credential, call.body))
         finally:
             self._outstanding.end(call)
 
@@ -83,20 +81,15 @@ class Placer:
             await self._clock.sleep_until(start_at)
 
 
-def key_name(credential: str) -> str:
-    """Return the name of the environment variable that holds the API key of `credential`."""
-    return "RETELL_API_KEY" if credential == "default" else f"RETELL_API_KEY_{credential.upper()}"
-
-
 def is_certain(response: PlacementResponse) -> bool:
     """Return whether the response to a repeated request settles the call: only a placed call does.
 
     Retell may refuse the repetition, for capacity or any other reason, although it accepted the first request.
     """
     match response:
-        case Placed():
+        case CallPlaced():
             return True
-        case Refused() | Ambiguous() | TooLate():
+        case CallRefused() | CallUncertain() | TooLate():
             return False
         case never:
             assert_never(never)

@@ -1,6 +1,6 @@
 """Plans the calls of a claim before anything is written: the contacts to call, their requests, their decisions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -25,7 +25,7 @@ from outdial.domain.calling_hours import local_times
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.domain.pacing import Pace
-from outdial.retell.client import create_call_body
+from outdial.provider import CallRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +131,13 @@ def plan_call(
     account: LockedAccount,
     contact: DueContact,
     *,
+    encode_request: Callable[[CallRequest], bytes],
     start_at: datetime,
     deadline: datetime,
     spacing: timedelta,
 ) -> PlannedCall:
     """Return the call of one contact, with the request as it is sent, and sent again by a rescue."""
-    body = create_call_body(
+    request = CallRequest(
         call_id=call_id,
         campaign_id=campaign.id,
         to_number=contact.phone,
@@ -155,7 +156,7 @@ def plan_call(
         start_at=start_at,
         deadline=deadline,
         spacing=spacing,
-        body=body,
+        body=encode_request(request),
     )
 
 

@@ -7,7 +7,6 @@ from where the applier takes it as it takes a webhook.
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -24,8 +23,7 @@ from outdial.domain.call import CallStatus
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.pacing import after_slots, recovered, spacing, start_slots
 from outdial.log import log
-from outdial.retell.client import RetellClient
-from outdial.retell.responses import CallFound, CallMissing, CallsListed, Unavailable
+from outdial.provider import CallFound, CallMissing, CallsFound, ProviderUnavailable, VoiceProvider
 from outdial.settings import DialerSettings
 
 BATCH = 200
@@ -35,7 +33,6 @@ CANCELLED_RELEASE = timedelta(minutes=5)
 # Retell has forgotten a call when it denies it this often; an analysis that has not come after so many looks will not.
 MISSING_CHECKS = 4
 ANALYSIS_CHECKS = 6
-_DONE = frozenset({"ended", "not_connected", "error"})
 
 
 class Rescuer:
@@ -44,14 +41,14 @@ class Rescuer:
     def __init__(
         self,
         database: Database,
-        clients: Mapping[str, RetellClient],
+        provider: VoiceProvider,
         placer: Placer,
         settler: Settler,
         clock: Clock,
         settings: DialerSettings,
     ) -> None:
         self._database = database
-        self._clients = clients
+        self._provider = provider
         self._placer = placer
         self._settler = settler
         self._clock = clock
@@ -86,26 +83,24 @@ class Rescuer:
                 reconcile_after=self._settings.reconcile_after,
                 reconcile_most=self._settings.reconcile_most,
             )
-        client = None if call is None else self._clients.get(call.credential)
-        if call is None or client is None:
+        if call is None or not self._provider.has_account(call.credential):
             return
         if call.status == CallStatus.UNKNOWN:
-            await self._rescue(client, call, now)
+            await self._rescue(call, now)
         elif call.retell_call_id is not None:
-            await self._reconcile(client, call, call.retell_call_id, now)
+            await self._reconcile(call, call.retell_call_id, now)
 
     # An unknown call: does Retell have it?
 
-    async def _rescue(self, client: RetellClient, call: db.CheckedCall, now: datetime) -> None:
-        answer = await client.list_calls(metadata_key="call_id", metadata_value=str(call.id))
-        match answer:
-            case Unavailable(reason):
+    async def _rescue(self, call: db.CheckedCall, now: datetime) -> None:
+        match await self._provider.find_calls(call.credential, call.id):
+            case ProviderUnavailable(reason):
                 await self._review_when_old(call, now, f"Retell could not be asked: {reason}")
-            case CallsListed(calls) if calls:
-                if len(calls) > 1:
-                    log("rescue.several_calls", level="error", call_id=str(call.id), calls=len(calls))
-                await self._adopt(call, calls[-1].call_id or "")
-            case CallsListed():
+            case CallsFound(ids) if ids:
+                if len(ids) > 1:
+                    log("rescue.several_calls", level="error", call_id=str(call.id), calls=len(ids))
+                await self._adopt(call, ids[-1])
+            case CallsFound():
                 await self._resolve_unlisted(call)
             case never:
                 assert_never(never)
@@ -190,32 +185,25 @@ class Rescuer:
 
     # A call that Retell has: how does it stand?
 
-    async def _reconcile(self, client: RetellClient, call: db.CheckedCall, retell_call_id: str, now: datetime) -> None:
-        answer = await client.get_call(retell_call_id)
-        match answer:
-            case CallFound():
-                await self._report(call, retell_call_id, answer)
+    async def _reconcile(self, call: db.CheckedCall, retell_call_id: str, now: datetime) -> None:
+        match await self._provider.get_call(call.credential, retell_call_id):
+            case CallFound() as found:
+                await self._report(call, retell_call_id, found)
             case CallMissing():
                 if call.checks >= MISSING_CHECKS:
                     await self._give_up(call, "Retell no longer knows the call")
-            case Unavailable(reason):
+            case ProviderUnavailable(reason):
                 await self._review_when_old(call, now, f"Retell could not be asked: {reason}")
             case never:
                 assert_never(never)
 
     async def _report(self, call: db.CheckedCall, retell_call_id: str, found: CallFound) -> None:
         """Put the answer into the ledger as the event that it amounts to; a call that only rings amounts to none."""
-        analyzed = found.call.call_analysis is not None
-        if found.call.call_status in _DONE:
-            event = "call_analyzed" if analyzed else "call_ended"
-        elif found.call.call_status == "ongoing":
-            event = "call_started"
-        else:
+        if found.event is None or found.body is None:
             return
-        if call.status == CallStatus.ENDED and call.checks >= ANALYSIS_CHECKS and not analyzed:
-            await self._give_up(call, f"Retell never said why the call ended ({found.call.call_status})")
+        if call.status == CallStatus.ENDED and call.checks >= ANALYSIS_CHECKS and not found.is_analyzed:
+            await self._give_up(call, f"Retell never said why the call ended ({found.call_status})")
             return
-        body = b'{"event":"%s","call":%s}' % (event.encode(), found.raw)
         async with self._database.for_organization(call.organization_id) as connection:
             await db.STORE_RECONCILED.run(
                 connection,
@@ -223,9 +211,9 @@ class Rescuer:
                 retell_call_id=retell_call_id,
                 organization_id=call.organization_id,
                 call_id=call.id,
-                events=[event],
-                bodies=[body],
-                hashes=[hashlib.sha256(body).digest()],
+                events=[found.event],
+                bodies=[found.body],
+                hashes=[hashlib.sha256(found.body).digest()],
                 now=self._clock.now(),
             )
 

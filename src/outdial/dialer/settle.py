@@ -17,7 +17,7 @@ from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.domain.contact import ContactStatus
 from outdial.domain.pacing import after_capacity_refusal
 from outdial.log import log
-from outdial.retell.responses import Ambiguous, Placed, RefusalKind, Refused
+from outdial.provider import CallPlaced, CallRefused, CallUncertain, RefusalKind
 from outdial.settings import DialerSettings
 
 CAPACITY_RETRY = timedelta(seconds=10)
@@ -42,7 +42,7 @@ class RefusedCall:
     """A call whose request Retell refused."""
 
     call: PlannedCall
-    refusal: Refused
+    refusal: CallRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +193,11 @@ def _sort(responses: Sequence[CallResponse]) -> SettlementBatch:
     for item in responses:
         call = item.call
         match item.response:
-            case Placed(retell_call_id):
-                batch.placed.append(CallAdoption(call.id, retell_call_id, call.deadline))
-            case Refused() as refusal:
+            case CallPlaced(provider_call_id):
+                batch.placed.append(CallAdoption(call.id, provider_call_id, call.deadline))
+            case CallRefused() as refusal:
                 batch.refused.append(RefusedCall(call, refusal))
-            case Ambiguous(reason):
+            case CallUncertain(reason):
                 batch.unknown.append(UnknownCall(call, reason))
             case TooLate():
                 batch.unsent.append(call)

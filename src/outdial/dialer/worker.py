@@ -1,7 +1,7 @@
 """One dialer: takes due campaigns in turn, claims, and lets the requests run while it claims on."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from outdial.dialer.settle import Settler
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.ids import new_id
 from outdial.log import log
-from outdial.retell.client import RetellClient
+from outdial.provider import VoiceProvider
 from outdial.settings import DialerSettings
 
 DUE_AT_ONCE = 100
@@ -37,18 +37,18 @@ class Dialer:
     def __init__(
         self,
         database: Database,
-        clients: Mapping[str, RetellClient],
+        provider: VoiceProvider,
         clock: Clock,
         settings: DialerSettings,
         make_id: Callable[[datetime], UUID] = new_id,
     ) -> None:
         self._database, self._clock, self._settings = database, clock, settings
-        self._claimer = Claimer(database, clock, settings, make_id)
-        self._placer = Placer(clients, clock, settings)
+        self._claimer = Claimer(database, provider, clock, settings, make_id)
+        self._placer = Placer(provider, clock, settings)
         self._settler = Settler(database, clock, settings)
-        self._finisher = Finisher(database, clients, clock)
-        self._limits = LimitReader(database, clients, clock)
-        self.rescuer = Rescuer(database, clients, self._placer, self._settler, clock, settings)
+        self._finisher = Finisher(database, provider, clock)
+        self._limits = LimitReader(database, provider, clock)
+        self.rescuer = Rescuer(database, provider, self._placer, self._settler, clock, settings)
         self.scheduler = Scheduler(database, clock)
         self._named: set[UUID] = set()
         self._looks: dict[UUID, datetime] = {}

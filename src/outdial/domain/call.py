@@ -1,17 +1,19 @@
-"""What states a call has, and how the reports of Retell merge into one call, in whatever order they come."""
+"""The states of a call, and how reports about a call merge into it, whatever their order."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
-from typing import Any, Final
+from typing import Any, Final, assert_never
+
+import msgspec
 
 from outdial.domain.machine import Machine
-from outdial.domain.outcome import Disposition, disposition_of, reluctance
+from outdial.domain.outcomes import Outcome, reluctance
 
 
 class CallStatus(StrEnum):
-    """Where one attempt stands."""
+    """The status of one attempt."""
 
     PLACING = "placing"
     PLACED = "placed"
@@ -40,30 +42,31 @@ CALL: Final = Machine(
 )
 LIVE: Final = frozenset({_S.PLACING, _S.PLACED, _S.ONGOING, _S.UNKNOWN})
 
-# How far the evidence of Retell has brought a call; `unknown` knows as little as `placing`.
+# How far the provider's reports have moved a call; `unknown` is as early as `placing`.
 _PROGRESS: Final = {_S.PLACING: 0, _S.UNKNOWN: 0, _S.PLACED: 1, _S.ONGOING: 2, _S.ENDED: 3}
 
 
-class Rank(IntEnum):
-    """How much an event knows of its call."""
+class ReportRank(IntEnum):
+    """How complete a report about a call is. The database stores these numbers."""
 
     STARTED = 1
     ENDED = 2
     ANALYZED = 3
 
 
-RANK_OF_EVENT: Final = {
-    "call_started": Rank.STARTED,
-    "call_ended": Rank.ENDED,
-    "call_analyzed": Rank.ANALYZED,
-}
-
-
 @dataclass(frozen=True, slots=True)
-class Details:
-    """What Retell tells of a call; None where it has not told it (times aware, in UTC; cost in cents)."""
+class DisconnectionReason:
+    """Why a call ended: the provider's code, and the outcome it means."""
 
-    disconnection_reason: str | None = None
+    code: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallDetails:
+    """What the provider has reported about a call. Times are aware, in UTC; the cost is in cents."""
+
+    disconnection_reason: DisconnectionReason | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     duration_ms: int | None = None
@@ -74,80 +77,83 @@ class Details:
     analysis: str | None = None
 
 
-DETAIL_FIELDS: Final = tuple(Details.__dataclass_fields__)
+DETAIL_FIELDS: Final = tuple(CallDetails.__dataclass_fields__)
 NO_RANKS: Final = (0,) * len(DETAIL_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """One event about one call, reduced to what changes it."""
+class CallReport:
+    """The part of one provider event that can change a call."""
 
-    rank: Rank
-    retell_call_id: str
-    details: Details
+    rank: ReportRank
+    provider_call_id: str
+    details: CallDetails
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallState:
-    """The part of a call that reports change; `ranks` holds, per detail, the rank of the event that it came from."""
+    """The part of a call that reports change; `ranks` holds, per detail, the rank of the report it came from."""
 
     status: CallStatus
-    retell_call_id: str | None
-    details: Details
+    provider_call_id: str | None
+    details: CallDetails
     ranks: tuple[int, ...]
 
     @property
-    def disposition(self) -> Disposition | None:
-        """What the call came to; None before its end, and while Retell has not said why it ended."""
+    def outcome(self) -> Outcome | None:
+        """The outcome of an ended call; None before the end, and until the provider reports the reason."""
         reason = self.details.disconnection_reason
-        return None if self.status is not _S.ENDED or reason is None else disposition_of(reason)
+        return None if self.status is not _S.ENDED or reason is None else reason.outcome
 
 
-def merge(call: CallState, report: Report) -> CallState:
-    """Return `call` with what `report` adds: order and repetition of reports make no difference to the result.
+def merge(call: CallState, report: CallReport) -> CallState:
+    """Return `call` with the facts of `report`. The order and repetition of reports do not change the result.
 
-    The status follows the report's rank and never goes back. A null never overwrites a value; of two values the one of
-    the higher-ranked event stays, and of two of the same rank the greater, so that no detail depends on arrival. Of two
-    disconnection reasons the one that calls the contact less stays, for the contact may have been decided upon by then.
-    An analysis without a disconnection reason lands, and ends nothing: the end is then asked for.
+    The status follows the report's rank and never goes back. A null never overwrites a value. Of two values, the one
+    from the higher-ranked report stays; between equal ranks, the greater value stays, so that no detail depends on the
+    order of arrival. Of two disconnection reasons, the one that calls the contact less stays, because the contact may
+    already have been updated. An ANALYZED report without a disconnection reason adds its details but does not end
+    the call: the reconciler asks the provider for the end.
     """
-    details, ranks = _join(call, report)
+    changes: dict[str, Any] = {}
+    ranks = list(call.ranks)
+    for index, name in enumerate(DETAIL_FIELDS):
+        new = getattr(report.details, name)
+        if new is None:
+            continue
+        old = getattr(call.details, name)
+        if old is None or _strength(new, report.rank) > _strength(old, ranks[index]):
+            changes[name] = new
+            ranks[index] = int(report.rank)
     return CallState(
         status=_status_after(call.status, report),
-        retell_call_id=call.retell_call_id or report.retell_call_id,
-        details=details,
-        ranks=ranks,
+        provider_call_id=call.provider_call_id or report.provider_call_id,
+        details=replace(call.details, **changes) if changes else call.details,
+        ranks=tuple(ranks),
     )
 
 
-def _target(report: Report) -> CallStatus:
+def canonical_json(text: str) -> str:
+    """Return JSON text with sorted keys, so that equal analyses compare equal as text."""
+    return msgspec.json.encode(msgspec.json.decode(text), order="sorted").decode()
+
+
+def _status_after(status: CallStatus, report: CallReport) -> CallStatus:
     match report.rank:
-        case Rank.ENDED:
-            return _S.ENDED
-        case Rank.ANALYZED:
-            return _S.PLACED if report.details.disconnection_reason is None else _S.ENDED
-        case Rank.STARTED:
-            return _S.ONGOING
-
-
-def _status_after(status: CallStatus, report: Report) -> CallStatus:
-    target = _target(report)
+        case ReportRank.STARTED:
+            target = _S.ONGOING
+        case ReportRank.ENDED:
+            target = _S.ENDED
+        case ReportRank.ANALYZED:
+            target = _S.PLACED if report.details.disconnection_reason is None else _S.ENDED
+        case never:
+            assert_never(never)
     if status in _PROGRESS and _PROGRESS[status] >= _PROGRESS[target]:
         return status
     return target if target in CALL.arrows[status] else status
 
 
-def _join(call: CallState, report: Report) -> tuple[Details, tuple[int, ...]]:
-    changes: dict[str, Any] = {}
-    ranks = list(call.ranks)
-    for index, name in enumerate(DETAIL_FIELDS):
-        new, old = getattr(report.details, name), getattr(call.details, name)
-        if new is None:
-            continue
-        if old is None or _strength(name, new, report.rank) > _strength(name, old, ranks[index]):
-            changes[name], ranks[index] = new, int(report.rank)
-    return (replace(call.details, **changes) if changes else call.details), tuple(ranks)
-
-
-def _strength(name: str, value: Any, rank: int) -> tuple[int, int, Any]:
-    return (reluctance(value) if name == "disconnection_reason" else 0), rank, value
+def _strength(value: Any, rank: int) -> tuple[int, int, Any]:
+    if isinstance(value, DisconnectionReason):
+        return reluctance(value.outcome), rank, value.code
+    return 0, rank, value

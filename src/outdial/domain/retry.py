@@ -9,10 +9,7 @@ from types import MappingProxyType
 from typing import TypeAlias, assert_never
 
 from outdial.domain.errors import InvalidRetryPolicy
-from outdial.domain.outcome import DISPOSITIONS, Disposition, Outcome, RetryClass
-
-RETRYABLE = frozenset(d.outcome for d in DISPOSITIONS.values() if d.retry_class is RetryClass.RETRY)
-"""The outcomes that a retry policy may have rules for."""
+from outdial.domain.outcomes import RETRYABLE, Outcome, RetryClass
 
 _LONGEST = timedelta(days=30)
 _MOST = 100
@@ -102,7 +99,7 @@ ContactStep: TypeAlias = Complete | Fail | Review | RetryAt
 
 def next_step(
     policy: RetryPolicy,
-    disposition: Disposition,
+    outcome: Outcome,
     *,
     attempts: int,
     faults: int,
@@ -116,8 +113,7 @@ def next_step(
     the call id's bytes: the same seed gives the same jitter.
     """
     stretch = 1 + policy.jitter * _fraction(seed)
-    outcome = disposition.outcome
-    match disposition.retry_class:
+    match outcome.retry_class:
         case RetryClass.DONE:
             return Complete()
         case RetryClass.RETRY:

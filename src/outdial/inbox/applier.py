@@ -8,9 +8,10 @@ from outdial.db import events as db
 from outdial.db.session import Database
 from outdial.db.statements import Connection
 from outdial.inbox.apply import Verdict, apply
-from outdial.inbox.deliveries import Delivery, read
+from outdial.inbox.deliveries import Delivery
 from outdial.inbox.receive import pause_accounts
 from outdial.log import log
+from outdial.provider import EventReader
 
 BATCH = 256
 TRIES = 8
@@ -20,8 +21,11 @@ FIRST_DELAY = timedelta(seconds=2)
 class Applier:
     """A background duty: `run_once` applies what is due and returns how many events it took."""
 
-    def __init__(self, database: Database, clock: Clock, *, check_after: timedelta) -> None:
-        self._database, self._clock, self._check_after = database, clock, check_after
+    def __init__(self, database: Database, reader: EventReader, clock: Clock, *, check_after: timedelta) -> None:
+        self._database = database
+        self._reader = reader
+        self._clock = clock
+        self._check_after = check_after
 
     async def run_once(self) -> int:
         """Apply every due event, a batch at a time; an event that fails alone waits, and in the end is quarantined."""
@@ -62,7 +66,8 @@ class Applier:
     async def _apply(self, connection: Connection, rows: list[db.PendingRow], now: datetime) -> dict[UUID, str]:
         if not rows:
             return {}
-        applied = await apply(connection, [_delivery(row, now) for row in rows], now, self._check_after)
+        deliveries = [Delivery(row.credential, self._reader.read_event(row.body), row.body, now) for row in rows]
+        applied = await apply(connection, self._reader, deliveries, now, self._check_after)
         await _mark(connection, rows, applied.verdicts, now)
         return applied.accounts
 
@@ -77,15 +82,6 @@ class Applier:
                 error=reason,
                 next_try_at=now + FIRST_DELAY * 2**row.tries,
             )
-
-
-def _delivery(row: db.PendingRow, now: datetime) -> Delivery:
-    # The ledger keeps the bytes alone, in either of the two forms.
-    signed = read(row.credential, row.body, now)
-    if signed.malformed is None:
-        return signed
-    plain = read(row.credential, row.body, now, plain=True)
-    return plain if plain.malformed is None else signed
 
 
 async def _mark(connection: Connection, rows: list[db.PendingRow], verdicts: list[Verdict], now: datetime) -> None:

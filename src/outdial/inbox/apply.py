@@ -4,7 +4,7 @@ Applying is idempotent, whatever the order: the webhook, the applier, the reconc
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Literal, assert_never
@@ -14,10 +14,10 @@ import msgspec
 
 from outdial.db import events as db
 from outdial.db.statements import Connection
-from outdial.domain.call import DETAIL_FIELDS, LIVE, CallState, CallStatus, Details, Report, merge
+from outdial.domain.call import LIVE, CallDetails, CallReport, CallState, CallStatus, canonical_json, merge
 from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.errors import InvalidRetryPolicy
-from outdial.domain.outcome import Disposition, RetryClass
+from outdial.domain.outcomes import Outcome, RetryClass
 from outdial.domain.retry import (
     DEFAULT_POLICY,
     Complete,
@@ -28,7 +28,8 @@ from outdial.domain.retry import (
     next_step,
     parse_retry_policy,
 )
-from outdial.inbox.deliveries import Delivery, canonical_json
+from outdial.inbox.deliveries import Delivery
+from outdial.provider import EventReader
 
 EventStatus = Literal["applied", "unmatched", "quarantined", "pending"]
 
@@ -76,53 +77,56 @@ class Applied:
 
 
 async def apply(
-    connection: Connection, deliveries: Sequence[Delivery], now: datetime, check_after: timedelta
+    connection: Connection, reader: EventReader, deliveries: Sequence[Delivery], now: datetime, check_after: timedelta
 ) -> Applied:
     """Apply `deliveries` inside the open transaction; a call that stays silent is asked about after `check_after`."""
     rows = await _lock(connection, deliveries)
     by_id = {row.id: row for row in rows}
     by_retell_id = {row.retell_call_id: row for row in rows if row.retell_call_id}
     verdicts: list[Verdict] = []
-    reports: dict[UUID, list[Report]] = {}
+    reports: dict[UUID, list[CallReport]] = {}
     for delivery in deliveries:
-        row = by_retell_id.get(delivery.retell_call_id)
-        if row is None and delivery.call_id is not None:
-            row = by_id.get(delivery.call_id)
+        event = delivery.event
+        row = by_retell_id.get(event.provider_call_id)
+        if row is None and event.call_id is not None:
+            row = by_id.get(event.call_id)
         about_call = reports.get(row.id, []) if row is not None else []
-        verdict = _verdict(delivery, row, about_call[0].retell_call_id if about_call else None)
+        verdict = _verdict(delivery, row, about_call[0].provider_call_id if about_call else None)
         verdicts.append(verdict)
-        if verdict.status == "applied" and verdict.call_id is not None and delivery.report is not None:
-            reports.setdefault(verdict.call_id, []).append(delivery.report)
+        if verdict.status == "applied" and verdict.call_id is not None and event.report is not None:
+            reports.setdefault(verdict.call_id, []).append(event.report)
     changes = Changes()
     for call_id, of_call in reports.items():
-        decide(changes, by_id[call_id], of_call, now)
+        decide(changes, reader, by_id[call_id], of_call, now)
     await _write(connection, changes, now, check_after)
     return Applied(verdicts, changes.accounts)
 
 
 async def _lock(connection: Connection, deliveries: Sequence[Delivery]) -> list[db.CalledRow]:
-    ids = {d.call_id for d in deliveries if d.call_id is not None}
-    retell_call_ids = {d.retell_call_id for d in deliveries if d.retell_call_id}
+    ids = {d.event.call_id for d in deliveries if d.event.call_id is not None}
+    retell_call_ids = {d.event.provider_call_id for d in deliveries if d.event.provider_call_id}
     if not ids and not retell_call_ids:
         return []
     return await db.LOCK_CALLED.all(connection, ids=list(ids), retell_call_ids=list(retell_call_ids))
 
 
 def _verdict(delivery: Delivery, row: db.CalledRow | None, found_as: str | None) -> Verdict:
-    if delivery.malformed is not None:
-        return Verdict("quarantined", error=delivery.malformed)
+    if delivery.event.malformed is not None:
+        return Verdict("quarantined", error=delivery.event.malformed)
     if row is None:
         return Verdict("unmatched", error="no call of ours has this id")
     if row.credential != delivery.credential:
         return Verdict("unmatched", error=f"signed for {delivery.credential!r}, but the call is of another account")
-    if (row.retell_call_id or found_as) not in (None, delivery.retell_call_id):
+    if (row.retell_call_id or found_as) not in (None, delivery.event.provider_call_id):
         return Verdict("unmatched", error="another call at Retell carries the metadata of this one")
     return Verdict("applied", row.organization_id, row.id)
 
 
-def decide(changes: Changes, row: db.CalledRow, reports: Iterable[Report], now: datetime) -> None:
+def decide(
+    changes: Changes, reader: EventReader, row: db.CalledRow, reports: Iterable[CallReport], now: datetime
+) -> None:
     """Add to `changes` what `reports` make of the call and of its contact."""
-    before = after = _state(row)
+    before = after = _state(reader, row)
     for report in reports:
         after = merge(after, report)
     if after == before:
@@ -130,27 +134,41 @@ def decide(changes: Changes, row: db.CalledRow, reports: Iterable[Report], now: 
     changes.calls.append((row, after))
     if before.status in LIVE and after.status not in LIVE:
         changes.campaigns.add(row.campaign_id)
-    disposition = after.disposition
-    # Not `outcome`: a call that went to review has one, and its reason may still come.
-    if disposition is None or disposition == before.disposition:
+    outcome = after.outcome
+    # Not the column `outcome`: a call in review has one before the provider reports the reason.
+    if outcome is None or outcome == before.outcome:
         return
-    if disposition.retry_class is RetryClass.DO_NOT_CALL:
+    if outcome.retry_class is RetryClass.DO_NOT_CALL:
         changes.do_not_call.append((row.organization_id, row.phone))
-    if disposition.retry_class is RetryClass.ACCOUNT:
-        changes.accounts[row.provider_account_id] = f"Retell ended a call with {after.details.disconnection_reason}"
+    if outcome.retry_class is RetryClass.ACCOUNT:
+        reason = after.details.disconnection_reason
+        changes.accounts[row.provider_account_id] = f"Retell ended a call with {reason.code if reason else outcome}"
     if row.call_count == row.attempt_number and row.contact_status in OPEN | {ContactStatus.REVIEW}:
-        changes.contacts.append(_contact_after(_uncounted(row, before.disposition), disposition, now))
+        changes.contacts.append(_contact_after(_uncounted(row, before.outcome), outcome, now))
         changes.campaigns.add(row.campaign_id)
 
 
-def _state(row: db.CalledRow) -> CallState:
-    details = Details(**{name: getattr(row, name) for name in DETAIL_FIELDS})
-    if details.analysis is not None:
-        details = replace(details, analysis=canonical_json(details.analysis))
-    return CallState(CallStatus(row.status), row.retell_call_id, details, tuple(row.detail_ranks))
+def _state(reader: EventReader, row: db.CalledRow) -> CallState:
+    details = CallDetails(
+        disconnection_reason=reader.read_reason(row.disconnection_reason),
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        duration_ms=row.duration_ms,
+        cost_cents=row.cost_cents,
+        transcript=row.transcript,
+        recording_url=row.recording_url,
+        public_log_url=row.public_log_url,
+        analysis=None if row.analysis is None else canonical_json(row.analysis),
+    )
+    return CallState(
+        status=CallStatus(row.status),
+        provider_call_id=row.retell_call_id,
+        details=details,
+        ranks=tuple(row.detail_ranks),
+    )
 
 
-def _uncounted(row: db.CalledRow, corrected: Disposition | None) -> db.CalledRow:
+def _uncounted(row: db.CalledRow, corrected: Outcome | None) -> db.CalledRow:
     """Return the row with the contact's counts as they were before Retell gave the reason that it now corrects."""
     match None if corrected is None else corrected.retry_class:
         case None:
@@ -161,10 +179,10 @@ def _uncounted(row: db.CalledRow, corrected: Disposition | None) -> db.CalledRow
             return replace(row, attempts=max(0, row.attempts - 1))
 
 
-def _contact_after(row: db.CalledRow, disposition: Disposition, now: datetime) -> ContactChange:
+def _contact_after(row: db.CalledRow, outcome: Outcome, now: datetime) -> ContactChange:
     step = next_step(
         _policy(row.retry_policy),
-        disposition,
+        outcome,
         attempts=row.attempts,
         faults=row.faults,
         max_attempts=row.max_attempts,
@@ -172,7 +190,6 @@ def _contact_after(row: db.CalledRow, disposition: Disposition, now: datetime) -
         seed=row.id.bytes,
     )
     charged, again = row.attempts + 1, (row.attempts, row.faults + 1)
-    outcome = disposition.outcome
     match step:
         case Complete():
             return ContactChange(
@@ -210,7 +227,7 @@ def _policy(raw: str) -> RetryPolicy:
 
 
 def _next_check(state: CallState, now: datetime, check_after: timedelta) -> datetime | None:
-    if state.status is CallStatus.ENDED and state.disposition is not None and state.details.analysis is not None:
+    if state.status is CallStatus.ENDED and state.outcome is not None and state.details.analysis is not None:
         return None
     return now + check_after
 
@@ -236,24 +253,25 @@ async def _write_calls(
     connection: Connection, calls: list[tuple[db.CalledRow, CallState]], now: datetime, check_after: timedelta
 ) -> None:
     states = [state for _, state in calls]
-    details = {f.name: [getattr(state.details, f.name) for state in states] for f in fields(Details)}
+    details = [state.details for state in states]
+    reasons = [each.disconnection_reason for each in details]
     await db.WRITE_CALLS.run(
         connection,
         now=now,
         ids=[row.id for row, _ in calls],
         statuses=[state.status for state in states],
-        retell_call_ids=[state.retell_call_id for state in states],
-        outcomes=[None if state.disposition is None else state.disposition.outcome for state in states],
+        retell_call_ids=[state.provider_call_id for state in states],
+        outcomes=[state.outcome for state in states],
         detail_ranks=[_array(state.ranks) for state in states],
-        disconnection_reasons=details["disconnection_reason"],
-        started_ats=details["started_at"],
-        ended_ats=details["ended_at"],
-        durations_ms=details["duration_ms"],
-        costs_cents=details["cost_cents"],
-        transcripts=details["transcript"],
-        recording_urls=details["recording_url"],
-        public_log_urls=details["public_log_url"],
-        analyses=details["analysis"],
+        disconnection_reasons=[None if reason is None else reason.code for reason in reasons],
+        started_ats=[each.started_at for each in details],
+        ended_ats=[each.ended_at for each in details],
+        durations_ms=[each.duration_ms for each in details],
+        costs_cents=[each.cost_cents for each in details],
+        transcripts=[each.transcript for each in details],
+        recording_urls=[each.recording_url for each in details],
+        public_log_urls=[each.public_log_url for each in details],
+        analyses=[each.analysis for each in details],
         next_check_ats=[_next_check(state, now, check_after) for state in states],
     )
 

@@ -1,6 +1,5 @@
 """Receives one event: verified over its raw bytes, stored and applied in one transaction, and only then answered."""
 
-import hmac
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from outdial.db.session import Database
 from outdial.db.statements import Connection
 from outdial.inbox.apply import Verdict, apply
 from outdial.inbox.batcher import Batcher
-from outdial.inbox.deliveries import Delivery, read
+from outdial.inbox.deliveries import Delivery
 from outdial.inbox.errors import NotStored
 from outdial.log import log
-from outdial.retell import signature
+from outdial.provider import EventReader, WebhookAuthenticator
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,53 +31,38 @@ class Rejected:
     """Nobody of ours has signed this; nothing is stored."""
 
 
-class Keys:
-    """The webhook keys by credential, several of each while one is being rotated; `repr` shows none of them."""
-
-    def __init__(self, by_credential: Mapping[str, Sequence[str]]) -> None:
-        pairs = [(credential, key) for credential, keys in by_credential.items() for key in keys if key]
-        if not pairs:
-            raise ValueError("no webhook key is configured")
-        self._credentials = [credential for credential, _ in pairs]
-        self._keys = [key for _, key in pairs]
-
-    def credential_of(self, body: bytes, header: str | None, now: datetime) -> str | None:
-        """Return whose key has signed `body`, or None."""
-        index = signature.verify(body, header, self._keys, round(now.timestamp() * 1000))
-        return None if index is None else self._credentials[index]
-
-    def credential_of_secret(self, header: str | None) -> str | None:
-        """Return whose key `header` is, in full: the original system's plain form, for local stacks only."""
-        given = (header or "").encode()
-        found = [
-            c for c, key in zip(self._credentials, self._keys, strict=True) if hmac.compare_digest(given, key.encode())
-        ]
-        return found[0] if found else None
-
-
 class Receiver:
     """The path of a webhook from its bytes to the disk."""
 
     def __init__(
-        self, database: Database, keys: Keys, clock: Clock, *, accept_plain: bool = False, check_after: timedelta
+        self,
+        database: Database,
+        authenticator: WebhookAuthenticator,
+        reader: EventReader,
+        clock: Clock,
+        *,
+        check_after: timedelta,
     ) -> None:
-        self._database, self._keys, self._clock = database, keys, clock
-        self._accept_plain, self._check_after = accept_plain, check_after
+        self._database = database
+        self._authenticator = authenticator
+        self._reader = reader
+        self._clock = clock
+        self._check_after = check_after
         self._batcher: Batcher[Delivery, Verdict | NotStored] = Batcher(self._flush)
 
-    async def receive(self, body: bytes, header: str | None) -> Stored | Rejected:
-        """Store and apply one event; it is on disk when this returns Stored, and raises when it could not be stored."""
+    async def receive(self, body: bytes, signature: str | None) -> Stored | Rejected:
+        """Store and apply one event. When this returns Stored, the event is on disk.
+
+        Raises NotStored if the event could not be stored.
+        """
         now = self._clock.now()
-        credential, plain = self._keys.credential_of(body, header, now), False
-        if credential is None and self._accept_plain:
-            credential, plain = self._keys.credential_of_secret(header), True
-        if credential is None:
+        signed = self._authenticator.authenticate(body, signature, now)
+        if signed is None:
             return Rejected()
-        delivery = read(credential, body, now, plain=plain)
-        verdict = await self._batcher.submit(delivery)
+        verdict = await self._batcher.submit(Delivery(signed.credential, signed.event, body, now))
         if isinstance(verdict, NotStored):
             raise verdict
-        return Stored(delivery.event, verdict.status)
+        return Stored(signed.event.name, verdict.status)
 
     async def stop(self) -> None:
         """Return when every event that was taken is on disk."""
@@ -88,7 +72,7 @@ class Receiver:
         now = self._clock.now()
         try:
             async with self._database.transaction() as connection:
-                applied = await apply(connection, deliveries, now, self._check_after)
+                applied = await apply(connection, self._reader, deliveries, now, self._check_after)
                 await store(connection, deliveries, applied.verdicts, now)
         except Exception as error:
             log("inbox.flush_failed", level="warning", events=len(deliveries), reason=repr(error))
@@ -101,12 +85,12 @@ class Receiver:
         return [await self._store_alone(delivery, now) for delivery in deliveries]
 
     async def _store_alone(self, delivery: Delivery, now: datetime) -> Verdict | NotStored:
-        verdict = Verdict("quarantined" if delivery.malformed else "pending", error=delivery.malformed)
+        verdict = Verdict("quarantined" if delivery.event.malformed else "pending", error=delivery.event.malformed)
         try:
             async with self._database.transaction() as connection:
                 await store(connection, [delivery], [verdict], now)
         except Exception as error:
-            log("inbox.store_failed", level="error", event_name=delivery.event, reason=repr(error))
+            log("inbox.store_failed", level="error", event_name=delivery.event.name, reason=repr(error))
             return NotStored()
         return verdict
 
@@ -137,8 +121,8 @@ async def store(
         connection,
         now=now,
         credentials=[d.credential for d, _ in pairs],
-        retell_call_ids=[d.retell_call_id for d, _ in pairs],
-        events=[d.event for d, _ in pairs],
+        retell_call_ids=[d.event.provider_call_id for d, _ in pairs],
+        events=[d.event.name for d, _ in pairs],
         bodies=[d.body for d, _ in pairs],
         hashes=[d.body_sha256 for d, _ in pairs],
         statuses=[v.status for _, v in pairs],
@@ -155,8 +139,8 @@ async def store(
     again = [(unique[key][0], times) for key, times in repeats.items() if times > 0]
     await db.COUNT_REPEATS.run(
         connection,
-        retell_call_ids=[d.retell_call_id for d, _ in again],
-        events=[d.event for d, _ in again],
+        retell_call_ids=[d.event.provider_call_id for d, _ in again],
+        events=[d.event.name for d, _ in again],
         hashes=[d.body_sha256 for d, _ in again],
         credentials=[d.credential for d, _ in again],
         times=[times for _, times in again],
@@ -164,4 +148,4 @@ async def store(
 
 
 def _identity(delivery: Delivery) -> tuple[bytes, str, str]:
-    return delivery.body_sha256, delivery.event, delivery.credential
+    return delivery.body_sha256, delivery.event.name, delivery.credential

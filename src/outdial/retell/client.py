@@ -1,6 +1,7 @@
-"""The few questions that Outdial asks Retell's API, each answered with a closed type."""
+"""A client for the part of Retell's API that Outdial uses."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -8,21 +9,19 @@ from uuid import UUID
 
 import msgspec
 
-from outdial.retell.errors import NotSent, TransportFailed
-from outdial.retell.responses import (
-    Ambiguous,
-    CallFound,
+from outdial.provider import (
+    AccountConcurrency,
+    CallEnded,
     CallMissing,
-    CallsListed,
-    Concurrency,
-    Placed,
+    CallPlaced,
+    CallRefused,
+    CallUncertain,
+    ProviderUnavailable,
     RefusalKind,
-    Refused,
-    Stopped,
-    Unavailable,
 )
+from outdial.retell.errors import NotSent, TransportFailed
 from outdial.retell.transport import BASE_URL, HttpTransport, Transport
-from outdial.retell.wire import CallPayload, Malformed, Reply, parse_call
+from outdial.retell.wire import CallPayload, Malformed, RetellResponse, parse_call
 
 MAX_MESSAGE: Final = 500
 
@@ -49,8 +48,24 @@ class _Concurrency(msgspec.Struct):
     concurrency_burst_limit: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CallRetrieved:
+    """The call as Retell has it now, and the JSON object it was read from."""
+
+    call: CallPayload
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CallsListed:
+    """Matching calls, newest first, without transcripts. `has_more` is true when the limit cut the list."""
+
+    calls: tuple[CallPayload, ...]
+    has_more: bool
+
+
 class RetellClient:
-    """Asks one question at a time and repeats none: what to do about an answer is the caller's matter."""
+    """Sends one request per method call, without retries. Failed requests are return values, not exceptions."""
 
     def __init__(self, transport: Transport, *, timeout: timedelta = timedelta(seconds=20)) -> None:
         self._transport = transport
@@ -66,7 +81,7 @@ class RetellClient:
         connections: int = 100,
         guard: Callable[[], None] | None = None,
     ) -> Self:
-        """Return a client over HTTP; to be called inside a running event loop (see HttpTransport)."""
+        """Return a client over HTTP. Call it inside a running event loop."""
         transport = HttpTransport(api_key, base_url=base_url, connections=connections, guard=guard)
         return cls(transport, timeout=timeout)
 
@@ -74,79 +89,81 @@ class RetellClient:
         """Close the transport."""
         await self._transport.close()
 
-    async def create_phone_call(self, body: bytes) -> Placed | Refused | Ambiguous:
-        """POST /v2/create-phone-call with the body that `create_call_body` made, exactly once."""
+    async def create_phone_call(self, body: bytes) -> CallPlaced | CallRefused | CallUncertain:
+        """POST /v2/create-phone-call once, with a body made by `create_call_body`."""
         try:
-            reply = await self._send("POST", "/v2/create-phone-call", body)
+            response = await self._send("POST", "/v2/create-phone-call", body)
         except NotSent as error:
-            return Refused(RefusalKind.unreachable, None, error.reason)
+            return CallRefused(RefusalKind.unreachable, None, error.reason)
         except TransportFailed as error:
-            return Ambiguous(error.reason)
-        return _placing(reply)
+            return CallUncertain(error.reason)
+        return _read_placement(response)
 
-    async def get_call(self, retell_call_id: str) -> CallFound | CallMissing | Unavailable:
+    async def get_call(self, retell_call_id: str) -> CallRetrieved | CallMissing | ProviderUnavailable:
         """GET /v2/get-call/{id}."""
-        reply = await self._ask("GET", f"/v2/get-call/{quote(retell_call_id, safe='')}")
-        if isinstance(reply, Unavailable):
-            return CallMissing() if reply.status in _MISSING else reply
-        call = parse_call(reply.body)
+        response = await self._request("GET", f"/v2/get-call/{quote(retell_call_id, safe='')}")
+        if isinstance(response, ProviderUnavailable):
+            return CallMissing() if response.status in _MISSING else response
+        call = parse_call(response.body)
         if isinstance(call, Malformed) or call.call_id != retell_call_id:
-            return Unavailable("the answer is not the call that was asked for", reply.status)
-        return CallFound(call, reply.body)
+            return ProviderUnavailable("the response is not the requested call", response.status)
+        return CallRetrieved(call, response.body)
 
-    async def list_calls(self, *, metadata_key: str, metadata_value: str, limit: int = 50) -> CallsListed | Unavailable:
+    async def list_calls(
+        self, *, metadata_key: str, metadata_value: str, limit: int = 50
+    ) -> CallsListed | ProviderUnavailable:
         """POST /v3/list-calls for the calls that carry this metadata; `limit` is 1 to 1000.
 
-        An answer with calls that do not carry it is no answer: the absence of a call must be certain.
+        A list that contains other calls counts as unavailable: an empty result must prove that there is no such call.
         """
         wanted = {"type": "string", "op": "eq", "key": metadata_key, "value": metadata_value}
         body = {"filter_criteria": {"metadata": [wanted]}, "sort_order": "descending", "limit": limit}
-        reply = await self._ask("POST", "/v3/list-calls", msgspec.json.encode(body))
-        if isinstance(reply, Unavailable):
-            return reply
+        response = await self._request("POST", "/v3/list-calls", msgspec.json.encode(body))
+        if isinstance(response, ProviderUnavailable):
+            return response
         try:
-            listing = msgspec.json.decode(reply.body, type=_Listing)
+            listing = msgspec.json.decode(response.body, type=_Listing)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return Unavailable("the answer is not a list of calls", reply.status)
+            return ProviderUnavailable("the response is not a list of calls", response.status)
         calls = tuple(_carrying(listing, metadata_key, metadata_value))
         if len(calls) != len(listing.items):
-            return Unavailable("the list holds calls that were not asked for", reply.status)
+            return ProviderUnavailable("the list contains calls with other metadata", response.status)
         return CallsListed(calls, listing.has_more)
 
-    async def get_concurrency(self) -> Concurrency | Unavailable:
+    async def get_concurrency(self) -> AccountConcurrency | ProviderUnavailable:
         """GET /get-concurrency."""
-        reply = await self._ask("GET", "/get-concurrency")
-        if isinstance(reply, Unavailable):
-            return reply
+        response = await self._request("GET", "/get-concurrency")
+        if isinstance(response, ProviderUnavailable):
+            return response
         try:
-            read = msgspec.json.decode(reply.body, type=_Concurrency)
+            read = msgspec.json.decode(response.body, type=_Concurrency)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return Unavailable("the answer does not tell the concurrency", reply.status)
-        return Concurrency(
+            return ProviderUnavailable("the response contains no concurrency", response.status)
+        return AccountConcurrency(
             current=read.current_concurrency,
             limit=read.concurrency_limit,
             reserved_inbound=read.reserved_inbound_concurrency or 0,
             burst_limit=read.concurrency_burst_limit or 0,
         )
 
-    async def stop_call(self, retell_call_id: str) -> Stopped | CallMissing | Unavailable:
-        """POST /v2/stop-call/{id}: ends a live call, which then reads `manual_stopped`."""
-        reply = await self._ask("POST", f"/v2/stop-call/{quote(retell_call_id, safe='')}")
-        if isinstance(reply, Unavailable):
-            return CallMissing() if reply.status in _MISSING else reply
-        return Stopped()
+    async def stop_call(self, retell_call_id: str) -> CallEnded | CallMissing | ProviderUnavailable:
+        """POST /v2/stop-call/{id}: end a live call. Its disconnection reason becomes `manual_stopped`."""
+        response = await self._request("POST", f"/v2/stop-call/{quote(retell_call_id, safe='')}")
+        if isinstance(response, ProviderUnavailable):
+            return CallMissing() if response.status in _MISSING else response
+        return CallEnded()
 
-    async def _send(self, method: str, path: str, body: bytes | None) -> Reply:
+    async def _send(self, method: str, path: str, body: bytes | None) -> RetellResponse:
         return await self._transport.send(method, path, body, self._timeout_s)
 
-    async def _ask(self, method: str, path: str, body: bytes | None = None) -> Reply | Unavailable:
+    async def _request(self, method: str, path: str, body: bytes | None = None) -> RetellResponse | ProviderUnavailable:
         try:
-            reply = await self._send(method, path, body)
+            response = await self._send(method, path, body)
         except (NotSent, TransportFailed) as error:
-            return Unavailable(error.reason)
-        if 200 <= reply.status < 300:
-            return reply
-        return Unavailable(_described(reply), reply.status, reply.retry_after_s)
+            return ProviderUnavailable(error.reason)
+        if 200 <= response.status < 300:
+            return response
+        return ProviderUnavailable(_describe(response), response.status, response.retry_after_s)
 
 
 def create_call_body(
@@ -159,19 +176,19 @@ def create_call_body(
     dynamic_variables: Mapping[str, str],
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Return the body of create-phone-call; the same arguments always give the same bytes.
+    """Return the body of create-phone-call. The same arguments always give the same bytes.
 
-    `call_id` becomes the `idempotency_key` (good for one hour at Retell) and `metadata.call_id`. Retell takes
-    text values only, so another type raises TypeError. Without `agent_id` the number's own agent answers for it.
+    `call_id` becomes the `idempotency_key` (which Retell honors for one hour) and `metadata.call_id`. Retell accepts
+    only text values: other types raise TypeError. Without `agent_id`, Retell uses the agent of the caller number.
     """
-    marks = {**(metadata or {}), "call_id": str(call_id), "campaign_id": str(campaign_id)}
-    for name, value in (*marks.items(), *dynamic_variables.items()):
+    labels = {**(metadata or {}), "call_id": str(call_id), "campaign_id": str(campaign_id)}
+    for name, value in (*labels.items(), *dynamic_variables.items()):
         if not isinstance(value, str):
             raise TypeError(f"{name!r} must be text, not {type(value).__name__}")
     body: dict[str, Any] = {
         "from_number": from_number,
         "to_number": to_number,
-        "metadata": marks,
+        "metadata": labels,
         "retell_llm_dynamic_variables": dict(dynamic_variables),
         "idempotency_key": str(call_id),
     }
@@ -180,16 +197,16 @@ def create_call_body(
     return msgspec.json.encode(body, order="sorted")
 
 
-def _placing(reply: Reply) -> Placed | Refused | Ambiguous:
-    if 200 <= reply.status < 300:
-        call = parse_call(reply.body)
+def _read_placement(response: RetellResponse) -> CallPlaced | CallRefused | CallUncertain:
+    if 200 <= response.status < 300:
+        call = parse_call(response.body)
         if isinstance(call, Malformed) or call.call_id is None:
-            return Ambiguous(f"HTTP {reply.status} without a call in it")
-        return Placed(call.call_id, call.call_status)
-    if not 400 <= reply.status < 500 or reply.status in _AMBIGUOUS:
-        return Ambiguous(_described(reply))
-    kind = _REFUSALS.get(reply.status, RefusalKind.configuration)
-    return Refused(kind, reply.status, _message(reply), reply.retry_after_s)
+            return CallUncertain(f"HTTP {response.status} without a call in it")
+        return CallPlaced(call.call_id, call.call_status)
+    if not 400 <= response.status < 500 or response.status in _AMBIGUOUS:
+        return CallUncertain(_describe(response))
+    kind = _REFUSALS.get(response.status, RefusalKind.configuration)
+    return CallRefused(kind, response.status, _message(response), response.retry_after_s)
 
 
 def _carrying(listing: _Listing, key: str, value: str) -> list[CallPayload]:
@@ -201,37 +218,18 @@ def _carrying(listing: _Listing, key: str, value: str) -> list[CallPayload]:
     ]
 
 
-def _described(reply: Reply) -> str:
-    return f"HTTP {reply.status}: {_message(reply)}"[:MAX_MESSAGE]
+def _describe(response: RetellResponse) -> str:
+    return f"HTTP {response.status}: {_message(response)}"[:MAX_MESSAGE]
 
 
-def _message(reply: Reply) -> str:
-    """Return the `message` of an error body, or the body itself, as one printable line of bounded length."""
+def _message(response: RetellResponse) -> str:
+    """Return the `message` of an error body, or else the body: one printable line, at most MAX_MESSAGE characters."""
     try:
-        answer = msgspec.json.decode(reply.body)
-        text = answer["message"] if isinstance(answer, dict) else None
+        error = msgspec.json.decode(response.body)
+        text = error["message"] if isinstance(error, dict) else None
     except (msgspec.MsgspecError, KeyError, UnicodeDecodeError, RecursionError):
         text = None
     if not isinstance(text, str):
-        text = reply.body[: 4 * MAX_MESSAGE].decode("utf-8", "replace")
-    printable = "".join(letter if letter.isprintable() else " " for letter in text[:MAX_MESSAGE])
+        text = response.body[: 4 * MAX_MESSAGE].decode("utf-8", "replace")
+    printable = "".join(character if character.isprintable() else " " for character in text[:MAX_MESSAGE])
     return printable.strip() or "no message"
-
-
-__all__ = [
-    "Ambiguous",
-    "CallFound",
-    "CallMissing",
-    "CallsListed",
-    "Concurrency",
-    "HttpTransport",
-    "Placed",
-    "RefusalKind",
-    "Refused",
-    "Reply",
-    "RetellClient",
-    "Stopped",
-    "Transport",
-    "Unavailable",
-    "create_call_body",
-]

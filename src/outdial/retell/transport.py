@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from outdial.retell.errors import NotSent, TransportFailed
-from outdial.retell.wire import Reply
+from outdial.retell.wire import RetellResponse
 
 BASE_URL: Final = "https://api.retellai.com"
 MAX_REPLY_BYTES: Final = 16 * 1024 * 1024
@@ -18,7 +18,7 @@ MAX_RETRY_AFTER_S: Final = 3600.0
 class Transport(Protocol):
     """Sends one request and returns the one answer; never repeats a request that may create something."""
 
-    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
+    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
         """Return the answer, whatever its status.
 
         Raises NotSent when the request surely never left, TransportFailed when its fate is unknown.
@@ -60,7 +60,7 @@ class HttpTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
+    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
         """Send one request; `timeout_s` bounds all of it, from waiting for a connection to the last byte read."""
         if self._guard is not None:
             self._guard()
@@ -69,7 +69,7 @@ class HttpTransport:
             async with self._session.request(
                 method, self._base_url + path, data=body, timeout=timeout, allow_redirects=False
             ) as response:
-                return Reply(response.status, await self._read(response), _retry_after_s(response))
+                return RetellResponse(response.status, await self._read(response), _retry_after_s(response))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSent(f"no connection: {type(error).__name__}") from error
         except TimeoutError as error:

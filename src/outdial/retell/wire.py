@@ -73,8 +73,8 @@ class Malformed:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer of Retell's API as it came, with the seconds it asks us to wait before the next request."""
+class RetellResponse:
+    """A response of Retell's API. `retry_after_s` is the wait it asks for before the next request."""
 
     status: int
     body: bytes

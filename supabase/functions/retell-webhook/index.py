@@ -6,7 +6,9 @@ from shared.answers import UNAUTHORIZED
 
 from outdial.functions import Context, HttpError, Request, Response, Runtime, with_supabase
 from outdial.inbox.errors import NotStored
-from outdial.inbox.receive import Keys, Receiver, Rejected
+from outdial.inbox.receive import Receiver, Rejected
+from outdial.retell.events import RetellEventReader
+from outdial.retell.webhooks import RetellWebhooks
 from outdial.settings import DialerSettings, credentials, flag, is_local, require, secret_list
 
 receiver: Receiver
@@ -19,11 +21,13 @@ async def start(runtime: Runtime) -> None:
     if not secrets:
         require(runtime.env, "RETELL_WEBHOOK_SECRET", "the Retell API key with the webhook badge; it signs the events")
     local = is_local(require(runtime.env, "SUPABASE_URL", "the address of the project or of the local stack"))
+    keys = {credential: secret_list(raw) for credential, raw in secrets.items()}
+    accept_plain = flag(runtime.env, "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET", default=local)
     receiver = Receiver(
         await runtime.database("webhook"),
-        Keys({credential: secret_list(raw) for credential, raw in secrets.items()}),
+        RetellWebhooks(keys, accept_plain=accept_plain),
+        RetellEventReader(),
         runtime.clock,
-        accept_plain=flag(runtime.env, "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET", default=local),
         check_after=_check_after(runtime),
     )
 

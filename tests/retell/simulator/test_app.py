@@ -12,8 +12,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from outdial.provider import CallPlaced, CallUncertain
 from outdial.retell import signature
-from outdial.retell.client import Ambiguous, Placed, RetellClient, create_call_body
+from outdial.retell.client import RetellClient, create_call_body
 from outdial.retell.simulator.clock import epoch_ms, wall_now
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.runtime import Simulator
@@ -121,15 +122,15 @@ async def test_nobody_listening_is_survived() -> None:
 async def test_a_lost_reply_leaves_a_call_behind(digits: str) -> None:
     async with client_of(FAST) as (client, simulator):
         body = body_for(f"+1415555{digits}")
-        assert isinstance(await client.create_phone_call(body), Ambiguous)
+        assert isinstance(await client.create_phone_call(body), CallUncertain)
         placed = await client.create_phone_call(body)
-        assert isinstance(placed, Placed)
-        assert list(simulator.world.calls) == [placed.retell_call_id]
+        assert isinstance(placed, CallPlaced)
+        assert list(simulator.world.calls) == [placed.provider_call_id]
 
 
 async def test_a_reply_that_never_comes_times_out() -> None:
     async with client_of(FAST, timeout=0.1) as (client, simulator):
-        assert await client.create_phone_call(body_for("+14155559952")) == Ambiguous("no answer within 0.1 s")
+        assert await client.create_phone_call(body_for("+14155559952")) == CallUncertain("no answer within 0.1 s")
         assert len(simulator.world.calls) == 1
 
 
@@ -141,13 +142,13 @@ async def test_stopping_does_not_wait_for_replies_that_never_come() -> None:
     await until(lambda: bool(simulator.world.calls))
     async with asyncio.timeout(3):  # the server's own patience is 5 s
         await server.__aexit__(None, None, None)
-    assert isinstance(await waiting, Ambiguous)
+    assert isinstance(await waiting, CallUncertain)
     await client.close()
 
 
 async def test_a_dropped_request_makes_no_call() -> None:
     async with client_of(FAST) as (client, simulator):
-        assert await client.create_phone_call(body_for("+14155559955")) == Ambiguous(
+        assert await client.create_phone_call(body_for("+14155559955")) == CallUncertain(
             "connection lost: ServerDisconnectedError"
         )
         assert not simulator.world.calls
@@ -227,7 +228,7 @@ async def test_a_reply_may_take_its_time_while_the_call_already_rings() -> None:
             placing = asyncio.create_task(client.create_phone_call(body_for("+14155559901")))
             await receiver.received.get()
             assert not placing.done()
-            assert isinstance(await placing, Placed)
+            assert isinstance(await placing, CallPlaced)
 
 
 async def test_the_rate_is_kept_in_real_time_whatever_the_speed() -> None:

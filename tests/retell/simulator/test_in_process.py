@@ -4,20 +4,17 @@ from datetime import timedelta
 from uuid import UUID
 
 from outdial.clock import VirtualClock
-from outdial.retell.client import (
-    Ambiguous,
-    CallFound,
+from outdial.provider import (
+    AccountConcurrency,
+    CallEnded,
     CallMissing,
-    CallsListed,
-    Concurrency,
-    Placed,
+    CallPlaced,
+    CallRefused,
+    CallUncertain,
+    ProviderUnavailable,
     RefusalKind,
-    Refused,
-    RetellClient,
-    Stopped,
-    Unavailable,
-    create_call_body,
 )
+from outdial.retell.client import CallRetrieved, CallsListed, RetellClient, create_call_body
 from outdial.retell.simulator import SimulatorTransport, World
 from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.wire import WebhookPayload, metadata_call_id, parse_webhook
@@ -49,17 +46,19 @@ class Bench:
 async def test_a_call_is_placed_watched_and_reported_on() -> None:
     bench = Bench()
     placed = await bench.client.create_phone_call(body_for("+14155559910"))
-    assert isinstance(placed, Placed)
-    assert await bench.client.get_concurrency() == Concurrency(1, 1000, 0, 0)
+    assert isinstance(placed, CallPlaced)
+    assert await bench.client.get_concurrency() == AccountConcurrency(
+        current=1, limit=1000, reserved_inbound=0, burst_limit=0
+    )
     bench.clock.advance(timedelta(minutes=1))
     (started,) = bench.world.advance(bench.clock.now())
     payload = parse_webhook(started.body)
     assert isinstance(payload, WebhookPayload)
     assert metadata_call_id(payload.call) == str(CALL_ID)
-    assert await bench.client.stop_call(placed.retell_call_id) == Stopped()
-    assert await bench.client.stop_call(placed.retell_call_id) == CallMissing()
-    found = await bench.client.get_call(placed.retell_call_id)
-    assert isinstance(found, CallFound)
+    assert await bench.client.stop_call(placed.provider_call_id) == CallEnded()
+    assert await bench.client.stop_call(placed.provider_call_id) == CallMissing()
+    found = await bench.client.get_call(placed.provider_call_id)
+    assert isinstance(found, CallRetrieved)
     assert found.call.disconnection_reason == "manual_stopped"
     assert await bench.client.get_call("call_none") == CallMissing()
     await bench.client.close()
@@ -70,12 +69,12 @@ async def test_a_lost_reply_is_found_by_metadata_and_by_its_key() -> None:
     for digits in ("9951", "9952", "9953", "9954"):
         bench.world.reset(0)
         body = body_for(f"+1415555{digits}")
-        assert isinstance(await bench.client.create_phone_call(body), Ambiguous)
+        assert isinstance(await bench.client.create_phone_call(body), CallUncertain)
         listed = await bench.client.list_calls(metadata_key="call_id", metadata_value=str(CALL_ID))
         assert isinstance(listed, CallsListed)
         placed = await bench.client.create_phone_call(body)
-        assert isinstance(placed, Placed)
-        assert [call.call_id for call in listed.calls] == [placed.retell_call_id] == list(bench.world.calls)
+        assert isinstance(placed, CallPlaced)
+        assert [call.call_id for call in listed.calls] == [placed.provider_call_id] == list(bench.world.calls)
 
 
 async def test_refusals_are_of_the_right_kind() -> None:
@@ -89,18 +88,18 @@ async def test_refusals_are_of_the_right_kind() -> None:
     }
     for digits, kind in expected.items():
         refused = await Bench().client.create_phone_call(body_for(f"+1415555{digits}"))
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, CallRefused)
         assert refused.kind is kind
 
 
 async def test_a_wrong_key_is_the_accounts_trouble() -> None:
     refused = await Bench("wrong").client.create_phone_call(body_for("+14155559901"))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, CallRefused)
     assert (refused.kind, refused.message) == (RefusalKind.account, "API key is missing or invalid.")
 
 
 async def test_questions_meet_faults_too() -> None:
     bench = Bench()
     bench.world.faults.replace([Fault(kind=FaultKind.drop_reply, operation=None)])
-    assert isinstance(await bench.client.get_concurrency(), Unavailable)
-    assert isinstance(await bench.client.list_calls(metadata_key="a", metadata_value="b"), Unavailable)
+    assert isinstance(await bench.client.get_concurrency(), ProviderUnavailable)
+    assert isinstance(await bench.client.list_calls(metadata_key="a", metadata_value="b"), ProviderUnavailable)

@@ -7,7 +7,7 @@ from datetime import datetime
 from outdial.retell.errors import TransportFailed
 from outdial.retell.simulator.endpoints import Request, answer
 from outdial.retell.simulator.world import World
-from outdial.retell.wire import Reply
+from outdial.retell.wire import RetellResponse
 
 
 class SimulatorTransport:
@@ -18,7 +18,7 @@ class SimulatorTransport:
         self._now = now
         self._authorization = f"Bearer {api_key}"
 
-    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
+    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
         """Answer at once, after letting other tasks run."""
         await asyncio.sleep(0)
         now = self._now()
@@ -30,7 +30,7 @@ class SimulatorTransport:
                 raise TransportFailed("connection lost")
             case "hang":
                 raise TransportFailed(f"no answer within {timeout_s:g} s")
-        return Reply(given.status, given.body, given.retry_after_s)
+        return RetellResponse(given.status, given.body, given.retry_after_s)
 
     async def close(self) -> None:
         """There is nothing to close."""

@@ -15,7 +15,7 @@ from markupsafe import escape
 from outdial.db import campaigns as db
 from outdial.db.statements import Connection
 from outdial.domain.call import CallStatus
-from outdial.domain.outcome import Outcome
+from outdial.domain.outcomes import Outcome
 from outdial.studio.calls.service import (
     CallDetail,
     CallEvent,

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel
 from outdial.db import studio_calls as db
 from outdial.db.statements import Connection
 from outdial.domain.call import CallStatus
-from outdial.domain.outcome import Outcome
+from outdial.domain.outcomes import Outcome
 from outdial.studio.calls.transcript import Turn, turns_of
 from outdial.studio.campaign_contacts.service import Moment, digits_of, find_campaign, object_of
 from outdial.studio.view.decisions import explain_decision, explain_reason

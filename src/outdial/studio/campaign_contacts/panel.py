@@ -9,7 +9,7 @@ from uuid import UUID
 
 from outdial.db.statements import Connection
 from outdial.domain.contact import ContactStatus
-from outdial.domain.outcome import Outcome
+from outdial.domain.outcomes import Outcome
 from outdial.studio.campaign_contacts.service import (
     CampaignContact,
     ContactFilters,

@@ -15,7 +15,7 @@ from outdial.db.statements import Connection
 from outdial.domain.calling_hours import next_open, parse_calling_hours
 from outdial.domain.contact import ContactStatus
 from outdial.domain.errors import InvalidCallingHours
-from outdial.domain.outcome import Outcome
+from outdial.domain.outcomes import Outcome
 from outdial.studio.view.decisions import explain_decision, explain_reason
 from outdial.studio.web.errors import InvalidInput, ResourceNotFound
 from outdial.studio.web.paging import Page, PageRequest, paginate

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from starlette.datastructures import FormData
 
-from outdial.domain.outcome import Outcome
+from outdial.domain.outcomes import Outcome
 from outdial.domain.retry import DEFAULT_POLICY, RetryRule, parse_retry_policy
 
 _LEAST_DELAYS: Final = 3

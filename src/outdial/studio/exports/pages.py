@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 from starlette.datastructures import FormData
 
-from outdial.domain.outcome import Outcome
+from outdial.domain.outcomes import Outcome
 from outdial.studio.exports import service as resource
 from outdial.studio.exports.api import export_file_response
 from outdial.studio.exports.service import NewExport

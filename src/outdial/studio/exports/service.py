@@ -14,7 +14,7 @@ from outdial.db.session import encode_json
 from outdial.db.statements import Connection
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ExportStatus
-from outdial.domain.outcome import Outcome
+from outdial.domain.outcomes import Outcome
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.web.audit import record
 from outdial.studio.web.context import OrganizationContext

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from outdial.domain.outcome import DISPOSITIONS, Outcome, RetryClass, disposition_of
+from outdial.domain.outcomes import Outcome, RetryClass
+from outdial.retell.dispositions import DISPOSITIONS, outcome_of
 
 _ZONE_SOURCES: Final = {
     "contact": "the contact's own entry says so",
@@ -40,11 +41,7 @@ _FOLLOWS: Final[Mapping[RetryClass, str]] = {
 }
 
 REACHED: Final = sorted(
-    {
-        disposition.outcome.value
-        for disposition in DISPOSITIONS.values()
-        if disposition.retry_class in (RetryClass.DONE, RetryClass.DO_NOT_CALL)
-    }
+    outcome.value for outcome in Outcome if outcome.retry_class in (RetryClass.DONE, RetryClass.DO_NOT_CALL)
 )
 """The outcomes of calls in which somebody was spoken to: what a report counts as answered."""
 
@@ -53,9 +50,9 @@ def explain_reason(reason: str | None) -> list[str]:
     """Return what a `disconnection_reason` of Retell means, and what follows from it for the contact."""
     if reason is None:
         return ["Retell has not said yet why the call ended."]
-    disposition = disposition_of(reason)
+    outcome = outcome_of(reason)
     known = [] if reason in DISPOSITIONS else ["Retell has begun to use this reason after this version was made."]
-    return [*known, _OUTCOMES[disposition.outcome], _FOLLOWS[disposition.retry_class]]
+    return [*known, _OUTCOMES[outcome], _FOLLOWS[outcome.retry_class]]
 
 
 def explain_decision(decision: Mapping[str, Any]) -> list[str]:

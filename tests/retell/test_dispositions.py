@@ -1,4 +1,4 @@
-"""Every disconnection reason has one meaning."""
+"""Every disconnection reason of Retell has one outcome, and the table covers the SDK's list."""
 
 import re
 from importlib.metadata import distribution
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from outdial.domain.outcome import DISPOSITIONS, Disposition, Outcome, RetryClass, disposition_of
+from outdial.domain.outcomes import Outcome, RetryClass
+from outdial.retell.dispositions import DISPOSITIONS, outcome_of, read_reason
+from outdial.retell.events import EVENT_RANKS
 
 MEANINGS = {
     ("answered", "done"): "user_hangup agent_hangup inactivity max_duration_reached call_take_over transfer_cancelled",
@@ -35,7 +37,7 @@ MEANINGS = {
 }
 OLD_REASONS = {"machine_detected", "error_twilio", "error_inbound_webhook", "error_frontend_corrupted_payload"}
 EXPECTED = {
-    reason: Disposition(Outcome(outcome), RetryClass(retry_class))
+    reason: (Outcome(outcome), RetryClass(retry_class))
     for (outcome, retry_class), reasons in MEANINGS.items()
     for reason in reasons.split()
 }
@@ -43,7 +45,12 @@ EXPECTED = {
 
 @pytest.mark.parametrize("reason", sorted(EXPECTED))
 def test_a_reason_has_its_meaning(reason: str) -> None:
-    assert disposition_of(reason) == EXPECTED[reason]
+    outcome = outcome_of(reason)
+    read = read_reason(reason)
+
+    assert (outcome, outcome.retry_class) == EXPECTED[reason]
+    assert read is not None
+    assert (read.code, read.outcome) == (reason, outcome)
 
 
 def test_the_table_holds_the_39_reasons_the_old_ones_and_no_others() -> None:
@@ -63,10 +70,19 @@ def test_the_table_covers_what_the_providers_sdk_lists() -> None:
 
 
 @pytest.mark.parametrize("reason", ["invented_tomorrow", "", "Dial_Busy", None])
-def test_a_reason_not_known_is_held_for_a_person(reason: str | None) -> None:
-    assert disposition_of(reason) == Disposition(Outcome.UNKNOWN, RetryClass.HOLD)
+def test_an_unknown_reason_is_held_for_review(reason: str | None) -> None:
+    outcome = outcome_of(reason)
+    read = read_reason(reason)
+
+    assert (outcome, outcome.retry_class) == (Outcome.UNKNOWN, RetryClass.HOLD)
+    assert (None if read is None else read.code) == reason
+    assert read is None or read.outcome is Outcome.UNKNOWN
 
 
 def test_every_outcome_and_every_retry_class_is_reached() -> None:
-    assert {d.outcome for d in DISPOSITIONS.values()} == set(Outcome)
-    assert {d.retry_class for d in DISPOSITIONS.values()} == set(RetryClass)
+    assert set(DISPOSITIONS.values()) == set(Outcome)
+    assert {outcome.retry_class for outcome in DISPOSITIONS.values()} == set(RetryClass)
+
+
+def test_only_the_lifecycle_events_have_a_rank() -> None:
+    assert EVENT_RANKS == {"call_started": 1, "call_ended": 2, "call_analyzed": 3}

@@ -1,0 +1,187 @@
+"""The interface between Outdial and a voice provider. `outdial.retell` implements it.
+
+Dialer and inbox depend on these protocols only; each process passes in the provider it was composed with.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from outdial.domain.call import CallReport, DisconnectionReason
+
+
+class RefusalKind(StrEnum):
+    """The cause of a refusal. With every kind, the provider created no call."""
+
+    contact = "contact"  # this number cannot be called
+    configuration = "configuration"  # the agent, the caller number or the request is wrong
+    account = "account"  # the key or the payment: the provider accepts no calls
+    capacity = "capacity"  # too many calls, or too fast
+    unreachable = "unreachable"  # the request was never sent
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlaced:
+    """The provider has the call."""
+
+    provider_call_id: str
+    call_status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallRefused:
+    """The provider has no call. `status` is the HTTP status, None if no request was sent."""
+
+    kind: RefusalKind
+    status: int | None
+    message: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallUncertain:
+    """The provider may have the call. Look it up, or repeat the same request with the same key."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFound:
+    """A call as the provider has it now.
+
+    `event` and `body` are the webhook event that the call's state amounts to; both are None while it only rings.
+    """
+
+    call_status: str | None
+    is_analyzed: bool
+    event: str | None
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallMissing:
+    """The provider knows no such call under this account."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallsFound:
+    """Ids of the calls that carry our call id, newest first."""
+
+    provider_call_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The provider accepted the request to end the call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountConcurrency:
+    """Live calls of a provider account, and its limits."""
+
+    current: int
+    limit: int
+    reserved_inbound: int
+    burst_limit: int  # 0 while burst is off
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderUnavailable:
+    """The request failed. `status` is the HTTP status, None without a response."""
+
+    reason: str
+    status: int | None = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRequest:
+    """The call to create: our ids, the numbers in E.164, and the variables for the agent."""
+
+    call_id: UUID
+    campaign_id: UUID
+    to_number: str
+    from_number: str
+    agent_id: str | None
+    dynamic_variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderEvent:
+    """A webhook event after parsing.
+
+    `call_id` is our own call id if the event carries one. `report` is None if the event does not change a call.
+    `malformed` says why the body could not be parsed; `name` and `provider_call_id` may then be empty.
+    """
+
+    name: str
+    provider_call_id: str
+    call_id: UUID | None
+    report: CallReport | None
+    malformed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticatedEvent:
+    """An event whose signature is valid, and the credential whose key signed it."""
+
+    credential: str
+    event: ProviderEvent
+
+
+class EventReader(Protocol):
+    """Parses what the provider sends. Does no I/O."""
+
+    def read_event(self, body: bytes) -> ProviderEvent:
+        """Parse the body of a stored event. Never raises."""
+        ...
+
+    def read_reason(self, code: str | None) -> DisconnectionReason | None:
+        """Return a stored disconnection reason with its outcome; None for None."""
+        ...
+
+
+class WebhookAuthenticator(Protocol):
+    """Verifies and parses incoming webhooks."""
+
+    def authenticate(self, body: bytes, signature: str | None, now: datetime) -> AuthenticatedEvent | None:
+        """Return the event, or None if no key of ours made `signature`. Never raises."""
+        ...
+
+
+class VoiceProvider(Protocol):
+    """Places and inspects calls. `credential` names the provider account.
+
+    No method retries: the dialer decides what is repeated, and when. No method raises for a failed request.
+    """
+
+    def has_account(self, credential: str) -> bool:
+        """Whether an API key is configured for this account."""
+        ...
+
+    def encode_request(self, request: CallRequest) -> bytes:
+        """Return the request body of `create_call`. The same request always gives the same bytes."""
+        ...
+
+    async def create_call(self, credential: str, body: bytes) -> CallPlaced | CallRefused | CallUncertain:
+        """Send one request to create a call."""
+        ...
+
+    async def get_call(self, credential: str, provider_call_id: str) -> CallFound | CallMissing | ProviderUnavailable:
+        """Return the current state of one call."""
+        ...
+
+    async def find_calls(self, credential: str, call_id: UUID) -> CallsFound | ProviderUnavailable:
+        """Return the calls created for our `call_id`. An empty result is certain: there is no such call."""
+        ...
+
+    async def end_call(self, credential: str, provider_call_id: str) -> CallEnded | CallMissing | ProviderUnavailable:
+        """End a live call."""
+        ...
+
+    async def get_concurrency(self, credential: str) -> AccountConcurrency | ProviderUnavailable:
+        """Return the live calls and the limits of the account."""
+        ...
