@@ -19,7 +19,12 @@ from tests.support.workers import Workman, Workshop, keep, until
 
 
 def wanted(slug: str, version: int = 1, **limits: Any) -> FunctionSpec:
-    return FunctionSpec(Bundle(slug, version, Path("code"), "index.py"), False, FunctionConfig(**limits), {})
+    return FunctionSpec(
+        bundle=Bundle(slug, version, Path("code"), "index.py"),
+        verify_jwt=False,
+        config=FunctionConfig(**limits),
+        env={},
+    )
 
 
 def answer_with_version(workman: Workman, received: InvokeFrame) -> None:

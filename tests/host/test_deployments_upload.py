@@ -72,9 +72,9 @@ def test_a_name_that_is_no_slug_is_refused(slug: str) -> None:
 def test_what_is_missing_is_told() -> None:
     with pytest.raises(InvalidUpload, match="metadata is missing"):
         read(file())
-    with pytest.raises(InvalidUpload, match="not among the files"):
+    with pytest.raises(InvalidUpload, match="not among the uploaded files"):
         read(metadata())
-    with pytest.raises(InvalidUpload, match="metadata cannot be read"):
+    with pytest.raises(InvalidUpload, match="metadata is not valid"):
         read(FormPart(name="metadata", content=b"{}"), file())
 
 
@@ -85,7 +85,7 @@ def test_a_function_that_is_no_python_is_told_how_to_name_its_entrypoint() -> No
 
 
 def test_an_entrypoint_has_a_directory() -> None:
-    with pytest.raises(InvalidUpload, match="directory of its own"):
+    with pytest.raises(InvalidUpload, match="has to be in its own directory"):
         read(metadata(entrypoint_path="index.py"), file("index.py"))
 
 

@@ -18,8 +18,8 @@ from outdial.host.deployments.secrets import (
     SecretStore,
     SecretsUnreadable,
     check_secret,
-    keep_text,
     new_key,
+    read_or_create,
 )
 from outdial.settings import MissingSetting, SettingError
 from tests.support.factories import NOW
@@ -95,7 +95,7 @@ def test_a_local_stack_makes_its_key_once_and_for_its_owner_only(tmp_path: Path)
 
 async def test_processes_that_make_a_file_at_once_agree_on_one(tmp_path: Path) -> None:
     path = tmp_path / "home" / "file"
-    made = await asyncio.gather(*(asyncio.to_thread(keep_text, path, str(number)) for number in range(20)))
+    made = await asyncio.gather(*(asyncio.to_thread(read_or_create, path, str(number)) for number in range(20)))
 
     assert len(set(made)) == 1
     assert list(path.parent.iterdir()) == [path]
@@ -154,7 +154,7 @@ async def test_dropped_secrets_are_gone_and_unknown_names_do_no_harm(pool: str) 
     async with await Database.connect(pool, application_name="test") as host:
         secrets = SecretStore(host, SecretKeys.from_text(NEW))
         await secrets.put({"A": "1", "B": "2"}, NOW)
-        await secrets.drop(["A", "NEVER_SET"])
+        await secrets.unset(["A", "NEVER_SET"])
         assert await secrets.values() == {"B": "2"}
 
 

@@ -179,7 +179,7 @@ async def test_it_shows_why_a_deployment_was_refused(project: Project) -> None:
     config = project.directory / "supabase/config.toml"
     config.write_text(config.read_text().replace("verify_jwt = false", "verify_jwt = true"))
     out = await project.run("functions", "deploy", "retell-webhook", "--use-api", status=1)
-    assert "retell-webhook would answer 401 to every event" in out
+    assert "retell-webhook would respond 401 to every event" in out
     out = await project.run("functions", "deploy", "no-such-function", "--use-api", status=1)
     assert "no-such-function" in out
 

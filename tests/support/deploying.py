@@ -133,13 +133,13 @@ async def hosting(
     *,
     hosts: int = 1,
     settings: Mapping[str, str] = KEYS,
-    safety_interval: timedelta = timedelta(hours=1),
+    poll_interval: timedelta = timedelta(hours=1),
 ) -> AsyncIterator[list[Host]]:
     """Run hosts of one environment with the source tree `home`/supabase, which follow its database."""
     (home / "supabase").mkdir(exist_ok=True)
     async with AsyncExitStack() as stack:
         zygote = await stack.enter_async_context(ZygoteProcess.running())
-        yield [await _host(stack, zygote, database, home, n, settings, safety_interval) for n in range(hosts)]
+        yield [await _host(stack, zygote, database, home, n, settings, poll_interval) for n in range(hosts)]
 
 
 async def _host(
@@ -149,7 +149,7 @@ async def _host(
     home: Path,
     number: int,
     settings: Mapping[str, str],
-    safety_interval: timedelta,
+    poll_interval: timedelta,
 ) -> Host:
     clock, dsn = SystemClock(), scratch.dsn_for("outdial_host")
     database = await stack.enter_async_context(await Database.connect(dsn, application_name=f"host {number}"))
@@ -158,12 +158,16 @@ async def _host(
     store = DeploymentStore(database, clock)
     secrets = SecretStore(database, SecretKeys.from_env(settings, home=home))
     urls = {"outdial_api": scratch.dsn_for("outdial_api")}
-    surroundings = HostEnvironment(settings, urls, "local")
-    shelf = BundleCache(home / f"host-{number}")
-    planner = ServingPlanner(store, secrets, shelf, home / "supabase", surroundings)
+    planner = ServingPlanner(
+        store=store,
+        secrets=secrets,
+        bundles=BundleCache(home / f"host-{number}"),
+        directory=home / "supabase",
+        environment=HostEnvironment(settings, urls, "local"),
+    )
     pull = DeploymentSync(planner, catalogue)
     await pull.start()
-    watch = DeploymentListener(pull, dsn, safety_interval=safety_interval)
+    watch = DeploymentListener(pull, dsn, interval=poll_interval)
     await watch.start()
     stack.push_async_callback(watch.stop)
     functions = FunctionRoutes(store, Deployer(store, planner, pull))

@@ -71,7 +71,7 @@ class FunctionRoutes:
         if call.query.get("bundleOnly") != "true":
             await self.deployer.deploy(upload, call.token.name)
             return json_response(_shown(await self.store.function(upload.slug)), 201)
-        version, now = await self.store.keep(upload, call.token.name), self.store.clock.now()
+        version, now = await self.store.add(upload, call.token.name), self.store.clock.now()
         kept = ActiveFunction(
             upload.slug,
             upload.name,

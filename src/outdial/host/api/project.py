@@ -85,7 +85,7 @@ class ProjectRoutes:
 
     async def unset_secrets(self, call: ApiRequest) -> HttpResponse:
         """Drop secrets by name."""
-        await self.secrets.drop(call.read(list[str]))
+        await self.secrets.unset(call.read(list[str]))
         return empty_response()
 
     async def reseal(self, call: ApiRequest) -> HttpResponse:

@@ -12,7 +12,7 @@ from outdial.db import host_store as db
 from outdial.db.host_store import FoundToken, RevokedToken, TokenRow
 from outdial.db.session import Database
 from outdial.domain.ids import new_id
-from outdial.host.deployments.secrets import keep_text
+from outdial.host.deployments.secrets import read_or_create
 
 # As Supabase's CLI demands it (supabase/cli, access token).
 TOKEN = re.compile(r"sbp_[0-9a-f]{40}\Z")
@@ -46,7 +46,7 @@ class AccessTokens:
 
     async def local(self, home: Path) -> str:
         """Return the token of the local stack in `home`, made on first use; the database knows it from then on."""
-        token = keep_text(home / _LOCAL_FILE, new_token())
+        token = read_or_create(home / _LOCAL_FILE, new_token())
         await self._add(LOCAL_NAME, token)
         return token
 

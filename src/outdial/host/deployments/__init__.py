@@ -1,1 +1,1 @@
-"""Deployments: from what a client sends to what every host of the environment serves."""
+"""Deployments: store what a client uploads, and serve it on every host of the environment."""

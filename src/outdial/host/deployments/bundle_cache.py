@@ -1,4 +1,4 @@
-"""Bundles on this machine's disk: unpacked whole or not at all, never changed, and shared by every process here."""
+"""Cache of bundles on this machine's disk. A bundle is unpacked completely or not at all, and never changes."""
 
 import asyncio
 import os
@@ -12,35 +12,38 @@ from outdial.host.deployments.upload import check_path
 from outdial.host.wire.bundle import Bundle
 
 _DIGITS = 16
-# A draft is its maker's; a worker, which runs as another user, reads the finished bundle.
-_DRAFT, _PASSAGE, _DIRECTORY, _FILE = 0o700, 0o755, 0o555, 0o444
+# Only the writing process needs a draft. Workers run as other users and read the finished bundle.
+_DRAFT_MODE = 0o700
+_PARENT_MODE = 0o755
+_DIRECTORY_MODE = 0o555
+_FILE_MODE = 0o444
 
 
 class BundleCache:
-    """A directory of bundles, `<slug>/<version>-<sha256>`."""
+    """Bundles in `<directory>/<slug>/<version>-<sha256>`, shared by every host process of this machine."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def find(self, slug: str, version: int, digest: str, entrypoint: str) -> Bundle | None:
-        """Return the bundle when it is here."""
-        root = self._place(slug, version, digest)
+        """Return the bundle, None if it is not cached."""
+        root = self._root(slug, version, digest)
         return Bundle(slug, version, root, entrypoint) if root.is_dir() else None
 
     async def put(self, slug: str, version: int, digest: str, entrypoint: str, files: Mapping[str, bytes]) -> Bundle:
-        """Unpack `files`, by their paths below the bundle; raises BadUpload for a path that leads out of it."""
-        root = self._place(slug, version, digest)
+        """Unpack `files`, which maps paths below the bundle to contents. Raises InvalidUpload for a path outside it."""
+        root = self._root(slug, version, digest)
         await asyncio.to_thread(_unpack, root, files)
         return Bundle(slug, version, root, entrypoint)
 
     def clear(self, keep: Iterable[Bundle], before: datetime) -> None:
-        """Remove what was put here before a moment, a killed process's drafts included, but for `keep`."""
+        """Remove all bundles older than `before` except `keep`, and the drafts of killed processes."""
         kept = {bundle.root for bundle in keep}
         for path in self._directory.glob("*/*"):
             if path not in kept and path.stat().st_mtime < before.timestamp():
                 _remove(path)
 
-    def _place(self, slug: str, version: int, digest: str) -> Path:
+    def _root(self, slug: str, version: int, digest: str) -> Path:
         return self._directory / slug / f"{version}-{digest[:_DIGITS]}"
 
 
@@ -49,34 +52,30 @@ def _unpack(root: Path, files: Mapping[str, bytes]) -> None:
         return
     for directory in (root.parents[1], root.parent):
         directory.mkdir(parents=True, exist_ok=True)
-        directory.chmod(_PASSAGE)
+        directory.chmod(_PARENT_MODE)
     draft = root.with_name(f".{root.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    draft.mkdir(_DRAFT)
+    draft.mkdir(_DRAFT_MODE)
     try:
         for path, content in files.items():
             target = draft / check_path(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        _close(draft)
-        # Where another process was first, its directory is not empty, and the rename fails.
+        for unpacked in draft.rglob("*"):
+            unpacked.chmod(_DIRECTORY_MODE if unpacked.is_dir() else _FILE_MODE)
+        draft.chmod(_DIRECTORY_MODE)
+        # If another process was faster, its directory is not empty and the rename fails.
         with suppress(OSError):
             draft.rename(root)
         if not root.is_dir():
-            raise FileNotFoundError(f"{root}: the bundle could not be put in place")
+            raise FileNotFoundError(f"{root}: the bundle could not be moved into place")
     finally:
         _remove(draft)
-
-
-def _close(directory: Path) -> None:
-    for path in directory.rglob("*"):
-        path.chmod(_DIRECTORY if path.is_dir() else _FILE)
-    directory.chmod(_DIRECTORY)
 
 
 def _remove(directory: Path) -> None:
     if not directory.is_dir():
         return
-    # What is read-only can be emptied by root only.
+    # Only root can delete files in read-only directories.
     for path in [directory, *(found for found in directory.rglob("*") if found.is_dir())]:
-        path.chmod(_DRAFT)
+        path.chmod(_DRAFT_MODE)
     shutil.rmtree(directory, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Puts versions into service: each is started and probed on this host before any host may serve it."""
+"""Activate versions of functions. A version is started and probed on this host before any host serves it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from outdial.db.host_store import VersionRow
 from outdial.host.deployments.errors import FunctionNotFound, NoEarlierVersion, VersionsRefused
@@ -14,91 +14,95 @@ from outdial.log import log
 
 
 class Deployer:
-    """Deploys, rolls back and deletes: one at a time on this host, and per function in the whole environment."""
+    """Deploy, roll back and delete functions.
 
-    def __init__(self, store: DeploymentStore, planner: ServingPlanner, pull: DeploymentSync) -> None:
-        self._store, self._planner, self._pull = store, planner, pull
+    One operation runs at a time on this host, and one per function in the whole environment.
+    """
+
+    def __init__(self, store: DeploymentStore, planner: ServingPlanner, sync: DeploymentSync) -> None:
+        self._store = store
+        self._planner = planner
+        self._sync = sync
 
     async def deploy(self, upload: FunctionUpload, created_by: str) -> DeployedVersion:
-        """Keep a version and put it into service; raise DeploymentError when it is refused."""
-        async with self._pull.lock:
-            version = await self._store.keep(upload, created_by)
+        """Store a version and activate it. Raises DeploymentError."""
+        async with self._sync.lock:
+            version = await self._store.add(upload, created_by)
             await self._activate({upload.slug: version.number})
         return version
 
     async def activate(self, versions: Mapping[str, int]) -> None:
-        """Put versions that are kept into service, all of them or none; raise DeploymentError.
+        """Activate stored versions, all or none. Raises DeploymentError.
 
-        Version 0 is what the hosts' own source trees have.
+        Version 0 is the function of the hosts' own source trees.
         """
-        async with self._pull.lock:
+        async with self._sync.lock:
             await self._activate(versions)
 
     async def roll_back(self, slug: str, to: int | None) -> int:
-        """Put an earlier version into service again, by default the one before; return its number.
-
-        Raises DeploymentError.
-        """
-        async with self._pull.lock:
+        """Activate an earlier version (default: the previous one) and return its number. Raises DeploymentError."""
+        async with self._sync.lock:
             number = _previous(slug, await self._store.versions(slug)) if to is None else to
             await self._activate({slug: number})
         return number
 
     async def delete(self, slug: str) -> None:
-        """Let no host serve the function any more until it is deployed again; raise NothingToServe."""
+        """Take the function out of service on every host until its next deployment. Raises FunctionNotFound."""
         async with self._store.switching([slug]) as switch:
             await switch.delete(slug)
-        await self._pull_now()
+        await self._sync_now()
 
     async def set_verify_jwt(self, slug: str, verify_jwt: bool) -> None:
-        """Change whether the gateway checks the tokens of a function's callers; raise DeploymentError."""
+        """Set whether the gateway checks the tokens of the function's callers. Raises DeploymentError."""
         check_webhook(slug, verify_jwt)
         async with self._store.switching([slug]) as switch:
             await switch.set_verify_jwt(slug, verify_jwt)
-        await self._pull_now()
+        await self._sync_now()
 
     async def _activate(self, versions: Mapping[str, int]) -> None:
-        wanted: dict[str, FunctionSpec] = {}
+        specs: dict[str, FunctionSpec] = {}
         try:
             for slug, number in versions.items():
-                wanted[slug] = await self._wanted(slug, number)
+                specs[slug] = await self._spec(slug, number)
             async with self._store.switching(versions) as switch:
                 await switch.activate(versions)
-                # Last, so that hardly anything can keep the database from saying what is served here.
-                await self._pull.swap(self._pull.new_among(wanted))
+                # Last: after this step only the commit itself can fail.
+                await self._sync.swap(self._sync.new_among(specs))
         except (BadConfig, BootFailed, SecretsUnreadable) as error:
-            reason = _without_roots(str(error), wanted.values())
+            reason = str(error)
+            for spec in specs.values():
+                # Show the author paths of the project instead of paths of this host.
+                reason = reason.replace(f"{spec.bundle.root}/", "")
             for slug, number in versions.items():
                 await self._store.refuse(slug, number, reason)
             raise VersionsRefused(versions, reason) from error
 
-    async def _wanted(self, slug: str, number: int) -> FunctionSpec:
-        """Return how a version is to be served here."""
+    async def _spec(self, slug: str, number: int) -> FunctionSpec:
         if number == 0:
-            wanted = await self._planner.from_source(slug)
-            if wanted is None:
+            spec = await self._planner.from_source(slug)
+            if spec is None:
                 raise FunctionNotFound(f"the hosts' own source tree has no function {slug}")
-            return wanted
+            return spec
         row = next((row for row in await self._store.versions(slug) if row.version == number), None)
         if row is None:
             raise FunctionNotFound(f"{slug} has no version {number}")
         check_webhook(slug, row.verify_jwt)
-        version = DeployedVersion(slug, number, row.entrypoint_path, row.verify_jwt, row.config, row.sha256)
+        version = DeployedVersion(
+            slug=slug,
+            number=number,
+            entrypoint_path=row.entrypoint_path,
+            verify_jwt=row.verify_jwt,
+            config=row.config,
+            sha256=row.sha256,
+        )
         return await self._planner.version(version)
 
-    async def _pull_now(self) -> None:
-        """Serve it here before the client is answered; other hosts hear of it from the database."""
+    async def _sync_now(self) -> None:
+        """Apply the change on this host before responding. The database notifies the other hosts."""
         try:
-            await self._pull.run_once()
-        except Exception as error:  # it is in the database: a later pull serves it
-            log("deployments.pull_failed", level="error", error=error, reason=str(error))
-
-
-def _without_roots(text: str, wanted: Iterable[FunctionSpec]) -> str:
-    """Return a traceback with the paths that the author of the functions knows."""
-    for one in wanted:
-        text = text.replace(f"{one.bundle.root}/", "")
-    return text
+            await self._sync.run_once()
+        except Exception as error:  # the change is committed: a later run applies it
+            log("deployments.sync_failed", level="error", error=error, reason=str(error))
 
 
 def _previous(slug: str, rows: Sequence[VersionRow]) -> int:
@@ -106,5 +110,5 @@ def _previous(slug: str, rows: Sequence[VersionRow]) -> int:
     earlier = [row.version for row in rows if row.status == "superseded" and (active is None or row.version < active)]
     if not earlier:
         served = f"a version before {active}" if active else "any version"
-        raise NoEarlierVersion(f"{slug} never served {served}; version 0 is what the hosts' own source trees have")
+        raise NoEarlierVersion(f"{slug} never served {served}; version 0 is the one of the hosts' own source trees")
     return max(earlier)

@@ -1,9 +1,9 @@
-"""Why a deployment is refused.
+"""Errors of deployments.
 
 DeploymentError
-├── BadUpload
-├── NothingToServe
-├── NothingToGoBackTo
+├── InvalidUpload
+├── FunctionNotFound
+├── NoEarlierVersion
 └── VersionsRefused
 """
 
@@ -13,25 +13,26 @@ from outdial.host.wire.errors import HostError
 
 
 class DeploymentError(HostError):
-    """What was asked of a deployment cannot be done; nothing of what is served has changed."""
+    """The deployment failed, and what is served has not changed."""
 
 
 class InvalidUpload(DeploymentError):
-    """What was sent is no function that could be kept."""
+    """The upload is not a valid function."""
 
 
 class FunctionNotFound(DeploymentError):
-    """There is no such function, or no such version of it."""
+    """The function or the version does not exist."""
 
 
 class NoEarlierVersion(DeploymentError):
-    """No version of the function served before the one that is active."""
+    """No version of the function was active before the current one."""
 
 
 class VersionsRefused(DeploymentError):
-    """Versions did not start, so that the ones before them go on; the text has the traceback."""
+    """Versions failed to start, so the earlier ones stay active. The message includes the traceback."""
 
     def __init__(self, versions: Mapping[str, int], reason: str) -> None:
         named = ", ".join(f"{slug} {number}" for slug, number in versions.items())
-        super().__init__(f"Refused, and nothing of what is served has changed: {named}\n{reason}")
-        self.versions, self.reason = dict(versions), reason
+        super().__init__(f"Refused, and what is served has not changed: {named}\n{reason}")
+        self.versions = dict(versions)
+        self.reason = reason

@@ -1,4 +1,4 @@
-"""A function of a source tree as it is sent away: its own files, and those that all functions share."""
+"""A function of the local source tree, ready to upload: its own files and the shared ones."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -16,12 +16,12 @@ _ROOT = PurePosixPath("supabase")
 
 
 class NoSuchFunction(HostError):
-    """The source tree has no function of this name."""
+    """The source tree has no function with this name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFunction:
-    """What is sent of one function; paths are relative to the project's directory, `table` is `[functions.<slug>]`."""
+    """One function to upload. Paths are relative to the project; `table` is its `[functions.<slug>]` of config.toml."""
 
     slug: str
     entrypoint_path: str
@@ -30,7 +30,7 @@ class LocalFunction:
     files: Mapping[str, bytes] = field(repr=False)
 
     def parts(self) -> list[FormPart]:
-        """Return the fields of the form, as Supabase's command line sends them, with `config` as ours."""
+        """Return the form that Supabase's CLI sends, with our additional field `config` in the metadata."""
         metadata = {
             "entrypoint_path": self.entrypoint_path,
             "name": self.slug,
@@ -42,9 +42,9 @@ class LocalFunction:
 
 
 def local_functions(directory: Path, slugs: list[str]) -> list[LocalFunction]:
-    """Return functions of a directory like `supabase`, all of them without `slugs`.
+    """Read functions of a directory like `supabase`; an empty `slugs` means all of them.
 
-    Raises NoSuchFunction, and BadConfig for a config.toml that cannot be used.
+    Raises NoSuchFunction, and BadConfig for an invalid config.toml.
     """
     source = read_source_tree(directory)
     for slug in slugs:
@@ -58,16 +58,24 @@ def local_functions(directory: Path, slugs: list[str]) -> list[LocalFunction]:
         shared = [bundle.index.parent.parent / name for name in SHARED]
         files = {
             str(_ROOT / path.relative_to(directory).as_posix()): path.read_bytes()
-            for place in [bundle.index.parent, *shared]
-            for path in _files(place)
+            for folder in [bundle.index.parent, *shared]
+            for path in _files(folder)
         }
         entrypoint = str(_ROOT / bundle.entrypoint)
-        found.append(LocalFunction(slug, entrypoint, source.config(slug).verify_jwt, tables.get(slug, {}), files))
+        found.append(
+            LocalFunction(
+                slug=slug,
+                entrypoint_path=entrypoint,
+                verify_jwt=source.config(slug).verify_jwt,
+                table=tables.get(slug, {}),
+                files=files,
+            )
+        )
     return found
 
 
 def _files(directory: Path) -> Iterator[Path]:
-    """Yield the files below a directory, but for what Python made, and what is hidden, such as `.env`."""
+    """Yield the files below a directory, except `__pycache__` and hidden files such as `.env`."""
     for path in sorted(directory.rglob("*")):
         steps = path.relative_to(directory).parts
         if path.is_file() and not any(step == "__pycache__" or step.startswith(".") for step in steps):

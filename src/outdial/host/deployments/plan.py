@@ -1,4 +1,4 @@
-"""What this host is to serve: of each function which code, with which limits, and in which environment."""
+"""Decide what this host should serve: the code, limits and environment of each function."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BadConfig
 
-_BUNDLES_KEPT = timedelta(hours=1)
+_KEEP_BUNDLES = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionSpec:
-    """A function as it is to be served; two that are equal need no exchange."""
+    """How to serve a function. If the spec of a function in service is equal, nothing has to change."""
 
     bundle: Bundle
     verify_jwt: bool
@@ -31,94 +31,110 @@ class FunctionSpec:
 
     @property
     def slug(self) -> str:
-        """Its name."""
         return self.bundle.slug
 
     @property
     def version(self) -> int:
-        """Its version, 0 when it comes from the source tree."""
+        """Number of the deployed version; 0 for a function of the source tree."""
         return self.bundle.version
 
 
 @dataclass(frozen=True, slots=True)
 class HostEnvironment:
-    """What this host gives to functions: its own settings, a DSN per database role, and its region."""
+    """What this host adds to the environment of functions: its settings, a DSN per database role, its region."""
 
     settings: Mapping[str, str] = field(repr=False)
     database_urls: Mapping[str, str] = field(repr=False)
     region: str
 
     def env(self, slug: str, config: FunctionConfig, secrets: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment of a function, deployed secrets before settings of the host; raise BadConfig."""
+        """Return the environment of a function. Deployed secrets override settings of the host. Raises BadConfig."""
         return worker_env(slug, config, {**self.settings, **secrets}, self.database_urls, self.region)
 
 
 @dataclass(frozen=True, slots=True)
 class ServingPlan:
-    """What is to be served, by slug, and of which functions nobody can say so, with the reason."""
+    """The functions to serve, by slug, and why others have no valid spec."""
 
-    wanted: Mapping[str, FunctionSpec]
+    specs: Mapping[str, FunctionSpec]
     unusable: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServingPlanner:
-    """Brings together what was deployed, what lies in the source tree, and the secrets."""
+    """Combine deployments, the source tree at `directory`, and secrets into specs."""
 
     store: DeploymentStore
     secrets: SecretStore
-    shelf: BundleCache
+    bundles: BundleCache
     directory: Path
-    surroundings: HostEnvironment
+    environment: HostEnvironment
 
-    async def everything(self) -> ServingPlan:
-        """Return what is to be served now; raises SecretsUnreadable, and BadConfig for the host's own config.toml."""
+    async def plan(self) -> ServingPlan:
+        """Return what to serve now. Raises SecretsUnreadable, and BadConfig for an invalid config.toml of the host."""
         source = read_source_tree(self.directory)
-        secrets, deployed = await self.secrets.values(), await self.store.active()
-        wanted, unusable = dict[str, FunctionSpec](), dict[str, str]()
+        secrets = await self.secrets.values()
+        deployed = await self.store.active()
+        specs: dict[str, FunctionSpec] = {}
+        unusable: dict[str, str] = {}
         for slug in source.bundles.keys() - deployed.keys():
-            with _noting(unusable, slug):
-                wanted[slug] = self._from_source(slug, source, secrets)
+            with _collecting_errors(unusable, slug):
+                specs[slug] = self._from_source(slug, source, secrets)
         for slug, version in deployed.items():
             if version is not None:
-                with _noting(unusable, slug):
-                    wanted[slug] = await self._deployed(version, source, secrets)
-        return ServingPlan(wanted, unusable)
+                with _collecting_errors(unusable, slug):
+                    specs[slug] = await self._deployed(version, source, secrets)
+        return ServingPlan(specs, unusable)
 
     async def version(self, version: DeployedVersion) -> FunctionSpec:
-        """Return how `version` would be served if it were active; raises BadConfig and SecretsUnreadable."""
+        """Return the spec of a version as if it were active. Raises BadConfig and SecretsUnreadable."""
         return await self._deployed(version, read_source_tree(self.directory), await self.secrets.values())
 
     async def from_source(self, slug: str) -> FunctionSpec | None:
-        """Return how the source tree's own function is served, None when it has none; raises as `version` does."""
+        """Return the spec of a function of the source tree, None if there is none. Raises as `version` does."""
         source = read_source_tree(self.directory)
         return self._from_source(slug, source, await self.secrets.values()) if slug in source.bundles else None
 
-    def tidy(self, served: Iterable[Bundle]) -> None:
-        """Remove from the disk what is not served, unless a process that this one takes over from may need it."""
-        self.shelf.clear(served, self.store.clock.now() - _BUNDLES_KEPT)
+    def clear_cache(self, served: Iterable[Bundle]) -> None:
+        """Remove bundles that are not in service. Recent ones stay: the process that this one replaces may use them."""
+        self.bundles.clear(served, self.store.clock.now() - _KEEP_BUNDLES)
 
     def _from_source(self, slug: str, source: SourceTree, secrets: Mapping[str, str]) -> FunctionSpec:
         config = source.config(slug)
-        env = self.surroundings.env(slug, config, secrets)
-        return FunctionSpec(source.bundles[slug], config.verify_jwt, config, env)
+        return FunctionSpec(
+            bundle=source.bundles[slug],
+            verify_jwt=config.verify_jwt,
+            config=config,
+            env=self.environment.env(slug, config, secrets),
+        )
 
     async def _deployed(self, version: DeployedVersion, source: SourceTree, secrets: Mapping[str, str]) -> FunctionSpec:
         if version.config is None:
             config = source.config(version.slug)
         else:
             config = FunctionConfig.read(version.slug, msgspec.json.decode(version.config))
-        env = self.surroundings.env(version.slug, config, secrets)
-        return FunctionSpec(await self._bundle(version), version.verify_jwt, config, env)
+        return FunctionSpec(
+            bundle=await self._bundle(version),
+            verify_jwt=version.verify_jwt,
+            config=config,
+            env=self.environment.env(version.slug, config, secrets),
+        )
 
     async def _bundle(self, version: DeployedVersion) -> Bundle:
-        where = (version.slug, version.number, version.sha256, version.entrypoint_path)
-        found = self.shelf.find(*where)
-        return found or await self.shelf.put(*where, await self.store.files(version.slug, version.number))
+        cached = self.bundles.find(version.slug, version.number, version.sha256, version.entrypoint_path)
+        if cached is not None:
+            return cached
+        return await self.bundles.put(
+            slug=version.slug,
+            version=version.number,
+            digest=version.sha256,
+            entrypoint=version.entrypoint_path,
+            files=await self.store.files(version.slug, version.number),
+        )
 
 
 @contextmanager
-def _noting(unusable: dict[str, str], slug: str) -> Iterator[None]:
+def _collecting_errors(unusable: dict[str, str], slug: str) -> Iterator[None]:
     try:
         yield
     except BadConfig as error:

@@ -1,4 +1,4 @@
-"""Brings what this host serves in line with what the environment's database says."""
+"""Keep what this host serves in sync with the environment's database."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,90 +12,85 @@ from outdial.host.deployments.plan import FunctionSpec, ServingPlanner
 from outdial.host.wire.errors import BootFailed
 from outdial.log import log
 
-# A notification may be lost, and a function that did not start here may start later.
-SAFETY_INTERVAL = timedelta(seconds=30)
+# Notifications can get lost, and a function that failed to start on this host may start later.
+POLL_INTERVAL = timedelta(seconds=30)
 
 
 class DeploymentSync:
-    """A duty: looks up what is to be served, and changes what is not so.
+    """Background task that applies deployments: compares the plan with the catalogue and swaps what differs.
 
-    Whoever changes the catalogue otherwise holds `lock`, until the database says the same.
+    Hold `lock` to change the catalogue in any other way, until the change is committed to the database.
     """
 
     def __init__(self, planner: ServingPlanner, catalogue: FunctionCatalogue) -> None:
-        self._planner, self._catalogue = planner, catalogue
+        self._planner = planner
+        self._catalogue = catalogue
         self.lock = asyncio.Lock()
 
     async def start(self) -> None:
-        """Serve what is to be served, whether it starts or not: a function that does not says so when it is called."""
+        """Serve every planned function without probing it first. A broken one fails when it is called."""
         async with self.lock:
             await self.swap(await self._changes(), proved=True)
-            self._planner.tidy([one.wanted.bundle for one in self._catalogue])
+            self._planner.clear_cache([served.spec.bundle for served in self._catalogue])
 
     async def run_once(self) -> int:
-        """Change what is not as it is to be; return how many functions were changed.
+        """Apply all changes and return the number of functions changed.
 
-        One that does not start here goes on as it was, and is tried again the next time.
+        If a function does not start here, its old version stays in service until a later run succeeds.
         """
         async with self.lock:
             changes = await self._changes()
             try:
                 await self.swap(changes)
             except BootFailed:
-                # They may have been deployed together, but another host has proved them: here, the good ones go on.
-                return sum([await self._swap_one(slug, wanted) for slug, wanted in changes.items()])
+                # They may belong to one deployment, but another host has proved that. Here, swap those that do start.
+                return sum([await self._swap_one(slug, spec) for slug, spec in changes.items()])
             return len(changes)
 
     async def swap(self, changes: Mapping[str, FunctionSpec | None], *, proved: bool = False) -> None:
-        """Serve all of `changes` from one moment to the next, or none of them; for the holder of the lock.
-
-        Raises BootFailed when one does not start.
-        """
+        """Apply all of `changes` in one step, or none. Requires the lock. Raises BootFailed."""
         if not changes:
             return
         await self._catalogue.swap(changes, proved=proved)
-        for slug, wanted in changes.items():
-            log("deployments.serving", function=slug, version=None if wanted is None else wanted.version)
+        for slug, spec in changes.items():
+            log("deployments.serving", function=slug, version=None if spec is None else spec.version)
 
-    def new_among(self, wanted: Mapping[str, FunctionSpec]) -> dict[str, FunctionSpec]:
-        """Return those of `wanted` that are not served as they are."""
-        served = {one.slug: one.wanted for one in self._catalogue}
-        return {slug: one for slug, one in wanted.items() if served.get(slug) != one}
+    def new_among(self, specs: Mapping[str, FunctionSpec]) -> dict[str, FunctionSpec]:
+        """Return the specs that differ from what is in service."""
+        current = {served.slug: served.spec for served in self._catalogue}
+        return {slug: spec for slug, spec in specs.items() if current.get(slug) != spec}
 
     async def _changes(self) -> dict[str, FunctionSpec | None]:
-        planned = await self._planner.everything()
-        for slug, reason in planned.unusable.items():
+        plan = await self._planner.plan()
+        for slug, reason in plan.unusable.items():
             log("deployments.unusable", level="error", function=slug, reason=reason)
-        gone = {one.slug for one in self._catalogue} - planned.wanted.keys() - planned.unusable.keys()
-        return {**self.new_among(planned.wanted), **dict.fromkeys(gone)}
+        removed = {served.slug for served in self._catalogue} - plan.specs.keys() - plan.unusable.keys()
+        return {**self.new_among(plan.specs), **dict.fromkeys(removed)}
 
-    async def _swap_one(self, slug: str, wanted: FunctionSpec | None) -> int:
+    async def _swap_one(self, slug: str, spec: FunctionSpec | None) -> int:
         try:
-            await self.swap({slug: wanted})
+            await self.swap({slug: spec})
         except BootFailed as error:
-            version = None if wanted is None else wanted.version
+            version = None if spec is None else spec.version
             log("deployments.not_started", level="error", function=slug, version=version, reason=str(error))
             return 0
         return 1
 
 
 class DeploymentListener:
-    """Pulls whenever the database tells of a change, after each lost connection, and every so often."""
+    """Runs the sync on every notification of the database, after a lost connection, and every 30 seconds."""
 
-    def __init__(self, pull: DeploymentSync, dsn: str, *, safety_interval: timedelta = SAFETY_INTERVAL) -> None:
-        self._repeating = Repeating("deployments", pull, safety_interval)
+    def __init__(self, sync: DeploymentSync, dsn: str, *, interval: timedelta = POLL_INTERVAL) -> None:
+        self._repeating = Repeating("deployments", sync, interval)
         self._listener = Listener(dsn, {CHANNEL: lambda _: self.wake()}, on_reconnect=self.wake)
 
     def wake(self) -> None:
-        """Pull soon."""
         self._repeating.wake()
 
     async def start(self) -> None:
-        """Watch from now on."""
         await self._listener.start()
         self._repeating.start()
 
     async def stop(self) -> None:
-        """Watch no more."""
         await self._listener.stop()
         await self._repeating.stop()

@@ -1,4 +1,4 @@
-"""The functions of a directory like `supabase`, which a host serves until one is deployed under their name."""
+"""The source tree of functions, a directory like `supabase`. A deployed function replaces the one in the tree."""
 
 import tomllib
 from collections.abc import Mapping
@@ -9,26 +9,26 @@ from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import SLUG, FunctionConfig, read_function_configs
 from outdial.host.wire.errors import BadConfig
 
-# Directories beside those of functions, whose files they share.
+# Directories next to those of functions. All functions can import from them.
 SHARED = ("shared", "_shared")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceTree:
-    """The functions of a source tree, by slug, and what its config.toml says."""
+    """The functions of a source tree, by slug, and their tables of config.toml."""
 
     bundles: Mapping[str, Bundle]
     configs: Mapping[str, FunctionConfig]
 
     def config(self, slug: str) -> FunctionConfig:
-        """Return what config.toml says of a function."""
+        """Return the configuration of a function, the defaults if config.toml does not mention it."""
         return self.configs.get(slug) or FunctionConfig()
 
 
 def read_source_tree(directory: Path) -> SourceTree:
-    """Return what a directory like `supabase` has: `functions/<slug>/index.py`, or the entrypoint of config.toml.
+    """Read a directory like `supabase`: `functions/<slug>/index.py`, or the entrypoint that config.toml names.
 
-    Raises BadConfig for a config.toml that cannot be used.
+    Raises BadConfig for an invalid config.toml.
     """
     try:
         configs = read_function_configs(tomllib.loads((directory / "config.toml").read_text()))

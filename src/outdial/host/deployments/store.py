@@ -1,4 +1,4 @@
-"""Versions of functions in the environment's database: kept, put into service, taken out of it."""
+"""Versions of functions in the environment's database."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -14,13 +14,13 @@ from outdial.db.statements import Connection
 from outdial.host.deployments.errors import FunctionNotFound
 from outdial.host.deployments.upload import FunctionUpload, check_webhook
 
-# Of each function so many versions are kept to go back to.
+# Per function. Older versions are deleted.
 KEPT_VERSIONS = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeployedVersion:
-    """A version of a function as it can be served; `config` is JSON, None when the host's own counts."""
+    """A stored version of a function. `config` is JSON; None means the host's own config.toml applies."""
 
     slug: str
     number: int
@@ -32,54 +32,55 @@ class DeployedVersion:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentTransaction:
-    """A transaction in which no other deployment touches the functions that it is about."""
+    """A transaction that locks its functions against other deployments."""
 
     connection: Connection
     clock: Clock
 
     async def activate(self, versions: Mapping[str, int]) -> None:
-        """Put one version of each function into service; version 0 hands it back to the hosts' own source trees.
+        """Activate one version per function; version 0 returns a function to the hosts' own source trees.
 
-        Raises NothingToServe when one is not kept any more.
+        Raises FunctionNotFound if a version is no longer stored.
         """
         chosen = {slug: number for slug, number in versions.items() if number > 0}
         await db.SUPERSEDE.run(self.connection, slugs=list(versions))
         found = await db.ACTIVATE.run(self.connection, slugs=list(chosen), versions=list(chosen.values()))
         if found < len(chosen):
             raise FunctionNotFound("Version not found")
-        await self._touch(versions, deleted=False)
+        await self._notify(versions, deleted=False)
 
     async def delete(self, slug: str) -> None:
-        """Take a function out of service, on every host; raise NothingToServe when it is not deployed."""
+        """Take a function out of service on every host. Raises FunctionNotFound if it is not deployed."""
         if not await db.SUPERSEDE.run(self.connection, slugs=[slug]):
             raise FunctionNotFound("Function not found")
-        await self._touch([slug], deleted=True)
+        await self._notify([slug], deleted=True)
 
     async def set_verify_jwt(self, slug: str, verify_jwt: bool) -> None:
-        """Change the check of tokens of the active version; raise NothingToServe when there is none."""
+        """Set `verify_jwt` of the active version. Raises FunctionNotFound if there is none."""
         if not await db.SET_VERIFY_JWT.run(self.connection, slug=slug, verify_jwt=verify_jwt):
             raise FunctionNotFound("Function not found")
-        await self._touch([slug], deleted=False)
+        await self._notify([slug], deleted=False)
 
-    async def _touch(self, slugs: Collection[str], *, deleted: bool) -> None:
+    async def _notify(self, slugs: Collection[str], *, deleted: bool) -> None:
         await db.TOUCH_FUNCTIONS.run(self.connection, slugs=list(slugs), now=self.clock.now(), deleted=deleted)
         await db.NOTIFY_DEPLOYMENTS.run(self.connection)
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentStore:
-    """What was deployed to an environment."""
+    """The deployments of an environment."""
 
     database: Database
     clock: Clock
 
-    async def keep(self, upload: FunctionUpload, created_by: str) -> DeployedVersion:
-        """Keep a new version, of which nothing is served yet; raise BadUpload for a webhook that wants tokens."""
-        now, config = self.clock.now(), None if upload.config is None else msgspec.json.encode(upload.config).decode()
+    async def add(self, upload: FunctionUpload, created_by: str) -> DeployedVersion:
+        """Store a new version without activating it. Raises InvalidUpload for a webhook with `verify_jwt`."""
+        now = self.clock.now()
+        config = None if upload.config is None else msgspec.json.encode(upload.config).decode()
         async with self.database.transaction() as connection:
             opened = await db.OPEN_VERSION.one(connection, slug=upload.slug, name=upload.name, now=now)
             active = await db.ACTIVE_FUNCTIONS.maybe(connection, slug=upload.slug)
-            # What nobody says stays as it is, for a webhook must not begin to refuse its sender.
+            # An upload without the setting keeps the current one: a webhook must not start to reject its sender.
             verify_jwt = (active is None or active.verify_jwt) if upload.verify_jwt is None else upload.verify_jwt
             check_webhook(upload.slug, verify_jwt)
             await db.ADD_VERSION.run(
@@ -102,15 +103,22 @@ class DeploymentStore:
                 contents=list(upload.files.values()),
             )
             await db.FORGET_VERSIONS.run(connection, slug=upload.slug, keep=KEPT_VERSIONS)
-        return DeployedVersion(upload.slug, opened.version, upload.entrypoint_path, verify_jwt, config, upload.digest)
+        return DeployedVersion(
+            slug=upload.slug,
+            number=opened.version,
+            entrypoint_path=upload.entrypoint_path,
+            verify_jwt=verify_jwt,
+            config=config,
+            sha256=upload.digest,
+        )
 
     async def functions(self) -> list[ActiveFunction]:
-        """Return every function that is deployed, by its name."""
+        """Return all deployed functions, sorted by slug."""
         async with self.database.transaction() as connection:
             return await db.ACTIVE_FUNCTIONS.all(connection, slug=None)
 
     async def function(self, slug: str) -> ActiveFunction:
-        """Return a deployed function; raise NothingToServe."""
+        """Return a deployed function. Raises FunctionNotFound."""
         async with self.database.transaction() as connection:
             found = await db.ACTIVE_FUNCTIONS.maybe(connection, slug=slug)
         if found is None:
@@ -118,13 +126,13 @@ class DeploymentStore:
         return found
 
     async def active(self) -> dict[str, DeployedVersion | None]:
-        """Return the version to serve of each function that was deployed; None for one that was deleted since."""
+        """Return the active version of every function ever deployed; None for a deleted one."""
         async with self.database.transaction() as connection:
             rows = await db.DEPLOYMENTS.all(connection)
         return {row.slug: _version(row) for row in rows}
 
     async def versions(self, slug: str) -> list[VersionRow]:
-        """Return the versions of a function that are kept, the newest first; raise NothingToServe for none."""
+        """Return the stored versions of a function, newest first. Raises FunctionNotFound if there are none."""
         async with self.database.transaction() as connection:
             rows = await db.VERSIONS.all(connection, slug=slug)
         if not rows:
@@ -132,18 +140,18 @@ class DeploymentStore:
         return rows
 
     async def files(self, slug: str, number: int) -> dict[str, bytes]:
-        """Return the files of a version by their paths."""
+        """Return the files of a version by path."""
         async with self.database.transaction() as connection:
             return {row.path: row.content for row in await db.FILES.all(connection, slug=slug, version=number)}
 
     async def refuse(self, slug: str, number: int, reason: str) -> None:
-        """Note why a version was not put into service."""
+        """Record why a version was not activated."""
         async with self.database.transaction() as connection:
             await db.REFUSE.run(connection, slug=slug, version=number, error=reason.replace("\0", ""))
 
     @asynccontextmanager
     async def switching(self, slugs: Collection[str]) -> AsyncIterator[DeploymentTransaction]:
-        """Open a transaction that other deployments of these functions wait for; raise NothingToServe."""
+        """Open a transaction that locks these functions. Raises FunctionNotFound."""
         async with self.database.transaction() as connection:
             locked = {row.slug for row in await db.LOCK_FUNCTIONS.all(connection, slugs=list(slugs))}
             if missing := sorted(set(slugs) - locked):
@@ -154,4 +162,11 @@ class DeploymentStore:
 def _version(row: db.DeploymentRow) -> DeployedVersion | None:
     if row.version is None or row.entrypoint_path is None or row.verify_jwt is None or row.sha256 is None:
         return None
-    return DeployedVersion(row.slug, row.version, row.entrypoint_path, row.verify_jwt, row.config, row.sha256)
+    return DeployedVersion(
+        slug=row.slug,
+        number=row.version,
+        entrypoint_path=row.entrypoint_path,
+        verify_jwt=row.verify_jwt,
+        config=row.config,
+        sha256=row.sha256,
+    )

@@ -1,4 +1,4 @@
-"""What a client sends to deploy a function: its files and what it says of them, checked before anything is kept."""
+"""Read and validate the upload of a function before anything is stored."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -18,13 +18,14 @@ from outdial.host.wire.config import MIB, SLUG, FunctionConfig
 LARGEST = 20 * MIB
 MOST_FILES = 1_000
 LONGEST_SLUG = 128
-_LONGEST_PATH, _LONGEST_STEP = 1_024, 255
-_WEBHOOK = "-webhook"
+_LONGEST_PATH = 1_024
+_LONGEST_STEP = 255
+_WEBHOOK_SUFFIX = "-webhook"
 _CONFIG_KEYS = {field.name for field in fields(FunctionConfig)} - {"enabled", "verify_jwt", "entrypoint"}
 
 
 class UploadMetadata(msgspec.Struct):
-    """The field `metadata` of a deployment, as Supabase's clients send it; `config` is ours: `[functions.<slug>]`."""
+    """The form field `metadata` of Supabase's clients. `config` is our addition: the table `[functions.<slug>]`."""
 
     entrypoint_path: str
     name: str | None = None
@@ -33,11 +34,12 @@ class UploadMetadata(msgspec.Struct):
     config: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionUpload:
-    """A version of a function as it was sent; paths are relative to the root of the project, with slashes.
+    """An uploaded version of a function. Paths are relative to the root of the project, with slashes.
 
-    `config` is what a config.toml said of the function, None when none was sent; `verify_jwt` is None when nobody said.
+    `config` is the function's table of config.toml, None if the client sent neither. `verify_jwt` is None if the client
+    did not set it.
     """
 
     slug: str
@@ -50,44 +52,48 @@ class FunctionUpload:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 over everything that makes this version what it is, in hexadecimal digits."""
+        """SHA-256 of entrypoint, configuration and files, in hexadecimal."""
         files = sorted((path, sha256(content).hexdigest()) for path, content in self.files.items())
-        made_of = [self.entrypoint_path, self.config, files]
-        return sha256(msgspec.json.encode(made_of, order="deterministic")).hexdigest()
+        content = [self.entrypoint_path, self.config, files]
+        return sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
 
 
 def read_upload(slug: str, parts: Iterable[FormPart]) -> FunctionUpload:
-    """Return what the form of a deployment holds, its fields in any order.
+    """Read the form of a deployment. Its fields can be in any order.
 
-    Raises BadUpload, and BadConfig for a `[functions.<slug>]` that cannot be used.
+    Raises InvalidUpload, and BadConfig for an invalid `[functions.<slug>]`.
     """
     check_slug(slug)
-    metadata, files = None, dict[str, bytes]()
+    metadata = None
+    files: dict[str, bytes] = {}
     for part in parts:
         if part.name == "metadata":
-            metadata = _read_metadata(part.content)
+            try:
+                metadata = msgspec.json.decode(part.content, type=UploadMetadata)
+            except msgspec.MsgspecError as error:
+                raise InvalidUpload(f"The field metadata is not valid: {error}") from error
         elif part.name == "file" and part.filename is not None:
-            _add(files, check_path(part.filename), part.content)
+            _add_file(files, check_path(part.filename), part.content)
     if metadata is None:
         raise InvalidUpload("The field metadata is missing")
     entrypoint = check_path(metadata.entrypoint_path)
-    uploaded = _uploaded_config(slug, PurePosixPath(entrypoint), files)
+    uploaded = _pop_config(slug, PurePosixPath(entrypoint), files)
     table = uploaded if metadata.config is None else metadata.config
     upload = FunctionUpload(
-        slug,
-        metadata.name or slug,
-        entrypoint,
-        metadata.static_patterns or [],
-        metadata.verify_jwt if metadata.verify_jwt is not None else (table or {}).get("verify_jwt"),
-        None if table is None else {key: value for key, value in table.items() if key in _CONFIG_KEYS},
-        {path: content for path, content in files.items() if "__pycache__" not in path.split("/")},
+        slug=slug,
+        name=metadata.name or slug,
+        entrypoint_path=entrypoint,
+        static_patterns=metadata.static_patterns or [],
+        verify_jwt=metadata.verify_jwt if metadata.verify_jwt is not None else (table or {}).get("verify_jwt"),
+        config=None if table is None else {key: value for key, value in table.items() if key in _CONFIG_KEYS},
+        files={path: content for path, content in files.items() if "__pycache__" not in path.split("/")},
     )
-    _check(upload)
+    _validate(upload)
     return upload
 
 
 def check_slug(slug: str) -> None:
-    """Raise BadUpload for what cannot be the name of a function."""
+    """Raise InvalidUpload for an invalid function name."""
     if not SLUG.match(slug) or len(slug) > LONGEST_SLUG or slug in SHARED:
         raise InvalidUpload(
             f"Invalid Function name {slug[:LONGEST_SLUG]!r}. Must start with at least one letter, and only include "
@@ -96,41 +102,34 @@ def check_slug(slug: str) -> None:
 
 
 def check_path(path: str) -> str:
-    """Return `path`; raise BadUpload unless it stays below the directory that it is unpacked in."""
+    """Return `path`. Raises InvalidUpload unless it stays inside the directory that it is unpacked into."""
     steps = path.split("/")
-    odd = not path.isprintable() or "\\" in path or len(path.encode()) > _LONGEST_PATH
-    if odd or any(step in ("", ".", "..") or len(step.encode()) > _LONGEST_STEP for step in steps):
+    is_malformed = not path.isprintable() or "\\" in path or len(path.encode()) > _LONGEST_PATH
+    if is_malformed or any(step in ("", ".", "..") or len(step.encode()) > _LONGEST_STEP for step in steps):
         raise InvalidUpload(f"{path[:_LONGEST_PATH]!r} is not a path below the project's directory")
     return path
 
 
 def check_webhook(slug: str, verify_jwt: bool) -> None:
-    """Raise BadUpload for a webhook that would refuse its own sender."""
-    if verify_jwt and slug.endswith(_WEBHOOK):
+    """Raise InvalidUpload for a webhook that would reject its own sender."""
+    if verify_jwt and slug.endswith(_WEBHOOK_SUFFIX):
         raise InvalidUpload(
-            f"{slug} would answer 401 to every event: verify_jwt is on, and who sends to a webhook has no token of "
-            f"this project. Set verify_jwt = false under [functions.{slug}] in supabase/config.toml, and let the "
-            "function check the sender's signature itself"
+            f"{slug} would respond 401 to every event: verify_jwt is on, and senders of webhooks have no token of this "
+            f"project. Set verify_jwt = false under [functions.{slug}] in supabase/config.toml, and check the sender's "
+            "signature in the function"
         )
 
 
-def _read_metadata(content: bytes) -> UploadMetadata:
-    try:
-        return msgspec.json.decode(content, type=UploadMetadata)
-    except msgspec.MsgspecError as error:
-        raise InvalidUpload(f"The field metadata cannot be read: {error}") from error
-
-
-def _add(files: dict[str, bytes], path: str, content: bytes) -> None:
-    # The Go client sends the entrypoint twice when a pattern of static_files matches it, too.
+def _add_file(files: dict[str, bytes], path: str, content: bytes) -> None:
+    # The Go client sends the entrypoint twice if a pattern of static_files also matches it.
     if files.setdefault(path, content) != content:
         raise InvalidUpload(f"{path} was sent twice, with different content")
     if len(files) > MOST_FILES:
-        raise InvalidUpload(f"A function has {MOST_FILES} files at most")
+        raise InvalidUpload(f"A function has at most {MOST_FILES} files")
 
 
-def _uploaded_config(slug: str, entrypoint: PurePosixPath, files: dict[str, bytes]) -> Mapping[str, Any] | None:
-    """Take config.toml out of the files: what it says of other functions is no part of this one."""
+def _pop_config(slug: str, entrypoint: PurePosixPath, files: dict[str, bytes]) -> Mapping[str, Any] | None:
+    """Remove config.toml, which has settings of other functions too, from the files and return the function's table."""
     if len(entrypoint.parents) < 3:
         return None
     content = files.pop(str(entrypoint.parents[2] / "config.toml"), None)
@@ -139,13 +138,13 @@ def _uploaded_config(slug: str, entrypoint: PurePosixPath, files: dict[str, byte
     try:
         table = tomllib.loads(content.decode()).get("functions", {}).get(slug, {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise InvalidUpload(f"config.toml cannot be read: {error}") from error
+        raise InvalidUpload(f"config.toml is not valid: {error}") from error
     if not isinstance(table, dict):
         raise InvalidUpload(f"config.toml: functions.{slug} is not a table")
     return table
 
 
-def _check(upload: FunctionUpload) -> None:
+def _validate(upload: FunctionUpload) -> None:
     entrypoint = upload.entrypoint_path
     if not entrypoint.endswith(".py"):
         raise InvalidUpload(
@@ -153,9 +152,9 @@ def _check(upload: FunctionUpload) -> None:
             f'entrypoint = "./functions/{upload.slug}/index.py"'
         )
     if entrypoint not in upload.files:
-        raise InvalidUpload(f"{entrypoint}, the entrypoint, is not among the files that were sent")
+        raise InvalidUpload(f"{entrypoint}, the entrypoint, is not among the uploaded files")
     if "/" not in entrypoint:
-        raise InvalidUpload(f"{entrypoint}: a function lies in a directory of its own")
+        raise InvalidUpload(f"{entrypoint}: a function has to be in its own directory")
     if (size := sum(map(len, upload.files.values()))) > LARGEST:
         raise InvalidUpload(f"The files have {size} bytes, more than {LARGEST}")
     for path in upload.files:

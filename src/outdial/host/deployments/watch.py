@@ -1,4 +1,4 @@
-"""Hot reload: notices which functions' files have changed, and starts their code anew."""
+"""Hot reload: restart functions when their files change."""
 
 import asyncio
 import os
@@ -11,13 +11,13 @@ from typing import Protocol
 from outdial.host.wire.errors import BootFailed, HostError
 from outdial.log import log
 
-EVERY = timedelta(seconds=0.5)
+SCAN_INTERVAL = timedelta(seconds=0.5)
 
-# Directories under functions/ that all may read; the empty one stands for functions/ itself.
-_FOR_ALL = {"shared", "_shared", ""}
-_PASSED_OVER = {"__pycache__", "node_modules"}
+# Directories under functions/ that all functions import from. The empty name is functions/ itself.
+_SHARED = {"shared", "_shared", ""}
+_IGNORED = {"__pycache__", "node_modules"}
 
-# Time and size tell of a write, the file's number of another file that was put in its place.
+# Modification time, size and inode: the first two change with a write, the inode when another file takes the place.
 _Mark = tuple[int, int, int]
 _Files = Mapping[str, _Mark]
 _NOTHING: frozenset[str] = frozenset()
@@ -25,9 +25,9 @@ _NOTHING: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class SourceChanges:
-    """What is not as it was: the `functions` whose files are others, which are all when a shared file is another.
+    """What changed: the `functions` whose files differ. A change of a shared file counts for all of them.
 
-    `listing` tells that config.toml is another, or that there are files more or less: there may be other functions.
+    `listing` is true if config.toml changed, or if files were added or removed: the list of functions may differ.
     """
 
     functions: frozenset[str] = _NOTHING
@@ -35,23 +35,26 @@ class SourceChanges:
 
 
 class SourceScanner:
-    """The files of a directory like `supabase`: config.toml, and those under functions/, links followed.
+    """Scans config.toml and the files under functions/ of a directory like `supabase`. Follows links.
 
-    Left out are hidden files but for .env, what editors keep for themselves, and compiled files.
+    Ignores hidden files except .env, backup files of editors, and compiled files.
     """
 
     def __init__(self, directory: Path) -> None:
-        self._config, self._functions = directory / "config.toml", directory / "functions"
-        self._known = self._seen = self._scan()
+        self._config = directory / "config.toml"
+        self._functions = directory / "functions"
+        self._known = self._scan()
+        self._last = self._known
 
     def changes(self) -> SourceChanges:
-        """Return what has changed since the last call that told of anything.
+        """Return what changed since the last call that reported a change.
 
-        While files change from one call to the next nothing is told, so that who writes several is done.
+        While files still change between two calls, it reports nothing: an editor may be writing several files.
         """
         now = self._scan()
-        settled, self._seen = now == self._seen, now
-        if not settled or now == self._known:
+        is_settled = now == self._last
+        self._last = now
+        if not is_settled or now == self._known:
             return SourceChanges()
         (config, before), (new_config, after) = self._known, now
         self._known = now
@@ -62,26 +65,28 @@ class SourceScanner:
 
 
 class ReloadableFunctions(Protocol):
-    """What serves the functions."""
+    """The functions in service (FunctionCatalogue)."""
 
     async def renew(self, slugs: Collection[str]) -> Mapping[str, BootFailed | None]:
-        """Start functions' code anew; return which that were, and why a function goes on as it was."""
+        """Restart functions; return an entry per function, None or the reason why its old code stays in service."""
         ...
 
 
 class HotReload:
-    """A duty: looks for changes, and brings what is served in line with them."""
+    """Background task that restarts functions whose files changed."""
 
     def __init__(
         self, sources: SourceScanner, catalogue: ReloadableFunctions, read_listing: Callable[[], Awaitable[object]]
     ) -> None:
-        self._sources, self._catalogue, self._read_listing = sources, catalogue, read_listing
+        self._sources = sources
+        self._catalogue = catalogue
+        self._read_listing = read_listing
 
     async def run_once(self) -> int:
-        """Start anew what has changed; return how many functions that were. To be called after EVERY.
+        """Restart what changed and return the number of functions restarted. Call it every SCAN_INTERVAL.
 
-        `read_listing` is awaited first when config.toml or the list of functions may have changed. Code that does not
-        start leaves the code before it in service, and the log says why.
+        Awaits `read_listing` first if config.toml or the list of functions may have changed. If code does not start,
+        the old code stays in service and the log says why.
         """
         changes = await asyncio.to_thread(self._sources.changes)
         if changes.listing:
@@ -108,13 +113,13 @@ def _files(directory: Path, parts: tuple[str, ...], parents: _Parents) -> Iterat
     try:
         status = directory.stat()
         here = (status.st_dev, status.st_ino)
-        if here in parents:  # a link back to where we came from
+        if here in parents:  # a link back to a parent
             return
         with os.scandir(directory) as entries:
-            counted = [entry for entry in entries if _counts(entry.name)]
+            watched = [entry for entry in entries if _is_watched(entry.name)]
     except OSError:
         return
-    for entry in counted:
+    for entry in watched:
         path = (*parts, entry.name)
         if entry.is_dir():
             yield from _files(Path(entry.path), path, parents | {here})
@@ -130,20 +135,20 @@ def _mark(file: "Path | os.DirEntry[str]") -> _Mark | None:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _counts(name: str) -> bool:
-    if name in _PASSED_OVER or name.endswith(("~", ".pyc")):
+def _is_watched(name: str) -> bool:
+    if name in _IGNORED or name.endswith(("~", ".pyc")):
         return False
     return not name.startswith(".") or name == ".env"
 
 
 def _difference(before: _Files, after: _Files) -> frozenset[str]:
     changed = {_top(path) for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    if changed & _FOR_ALL:
+    if changed & _SHARED:
         changed |= {_top(path) for path in after}
-    return frozenset(changed - _FOR_ALL)
+    return frozenset(changed - _SHARED)
 
 
 def _top(path: str) -> str:
-    """Return the directory under functions/ that a file is in."""
+    """Return the name of the directory under functions/ that a file is in."""
     top, inside, _ = path.partition("/")
     return top if inside else ""

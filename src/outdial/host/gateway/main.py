@@ -199,15 +199,20 @@ async def _deployments(
     keys = SecretKeys.from_env(env, home=settings.home if settings.local else None)
     store = DeploymentStore(database, clock)
     secrets = SecretStore(database, keys, lambda values: writer.know_secrets(env, values.values()))
-    surroundings = HostEnvironment(env, settings.database_urls, place.region)
-    planner = ServingPlanner(store, secrets, BundleCache(settings.home / "bundles"), settings.directory, surroundings)
+    planner = ServingPlanner(
+        store=store,
+        secrets=secrets,
+        bundles=BundleCache(settings.home / "bundles"),
+        directory=settings.directory,
+        environment=HostEnvironment(env, settings.database_urls, place.region),
+    )
     pull = DeploymentSync(planner, catalogue)
     await pull.start()
     watching = DeploymentListener(pull, DatabaseUrls.from_env(env).host)
     await watching.start()
     reloading = HotReload(SourceScanner(settings.directory), catalogue, pull.run_once) if settings.local else None
     try:
-        async with _repeating("host.reload", reloading, watch.EVERY):
+        async with _repeating("host.reload", reloading, watch.SCAN_INTERVAL):
             functions = FunctionRoutes(store, Deployer(store, planner, pull))
             reader = LogReader(database.transaction, clock, project_ref=place.project_ref)
             keyring = KeyRing.from_env(env)
