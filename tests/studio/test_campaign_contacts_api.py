@@ -261,11 +261,12 @@ async def test_a_timeline_tells_each_attempt_the_decision_behind_it_and_what_is_
 
 
 PLANS = [
-    ({"status": "calling"}, {}, None, "A call is under way."),
+    ({"status": "calling"}, {}, None, "A call is in progress."),
     ({"status": "failed"}, {}, None, "No further call is planned."),
     ({}, {"status": "paused"}, None, "paused"),
     ({}, {"calling_hours": '{"monday": [["09:00", "10:00"]]}'}, "2026-03-16T13:00:00Z", "calling hours open"),
-    ({}, {}, "2026-03-10T17:00:00Z", "free line"),
+    ({}, {}, "2026-03-10T17:00:00Z", "free slot"),
+    ({"attempts": 3, "call_count": 3}, {}, None, "All attempts have been used"),
 ]
 
 
@@ -304,7 +305,10 @@ async def test_a_number_on_the_do_not_call_list_will_be_skipped(
     timeline = (await (await client_for(viewer)).get(address(campaign, entry))).json()
 
     assert timeline["do_not_call"] is True
-    assert timeline["planned"] == {"at": None, "reason": "The number is on the do-not-call list: it will be skipped."}
+    assert timeline["planned"] == {
+        "at": None,
+        "reason": "The number is on the do-not-call list: the contact will be skipped.",
+    }
 
 
 async def test_nothing_of_another_organization_is_there_not_even_below_a_parent_of_ones_own(

@@ -232,7 +232,7 @@ async def test_a_resting_campaign_says_why(
 
     assert waiting == {
         "code": "scheduled",
-        "sentence": "It starts at 2026-03-11T17:00:00.000Z",
+        "sentence": "Starts 2026-03-11T17:00:00.000Z",
         "at": "2026-03-11T17:00:00Z",
     }
 

@@ -77,7 +77,7 @@ async def test_the_list_shows_how_far_each_campaign_is_and_why_it_waits(
     assert "Late <i>" in text
     assert "<i>" not in page.text
     assert "1 of 2 50 %" in text
-    assert "It was paused: lunch." in text
+    assert "Paused: lunch." in text
     assert "Completed: 1" in text
     assert "New campaign" not in text
     assert len(page.content) < 60_000

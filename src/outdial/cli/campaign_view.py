@@ -12,10 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from outdial.campaigns.doctor import Draft, Reason, examine, sentence
 from outdial.campaigns.progress import Progress, progress
 from outdial.db import campaigns as db
 from outdial.db.session import Database
+from outdial.dialer.admission import WaitReason
+from outdial.dialer.doctor import Diagnosis, examine
 
 _JSON_COLUMNS = ("calling_hours", "retry_policy", "dynamic_variables")
 _STYLES = {"completed": "green", "failed": "red", "review": "yellow", "skipped": "dim", "cancelled": "dim"}
@@ -68,13 +69,13 @@ async def look(database: Database, campaign_id: UUID, now: datetime) -> View:
     async with database.as_service() as connection:
         campaign = await db.SHOW_CAMPAIGN.one(connection, campaign_id=campaign_id)
         counts = await progress(connection, campaign_id)
-        reason = await examine(connection, campaign_id, now)
-    return View(campaign, counts, None if reason is None else _in_words(reason, campaign_id))
+        diagnosis = (await examine(connection, [campaign_id], now)).get(campaign_id)
+    return View(campaign, counts, None if diagnosis is None else _in_words(diagnosis, campaign_id))
 
 
-def _in_words(reason: Reason, campaign_id: UUID) -> str:
-    text = sentence(reason, _local)
-    hint = f": outdial campaign start {campaign_id}" if isinstance(reason, Draft) else ""
+def _in_words(diagnosis: Diagnosis, campaign_id: UUID) -> str:
+    text = diagnosis.sentence(_local)
+    hint = f": outdial campaign start {campaign_id}" if diagnosis.reason is WaitReason.DRAFT else ""
     return f"{text[:1].lower()}{text[1:]}{hint}"
 
 

@@ -1,4 +1,4 @@
-"""Statements that ask why a campaign is not dialing (`queries/doctor.sql`)."""
+"""The statement that reads why campaigns are not dialing (`queries/doctor.sql`)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,29 +8,30 @@ from outdial.db.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What bounds a campaign: the limits and the pace of its account, who shares it, and the live calls."""
+class AdmissionFactsRow:
+    """What decides whether a campaign may call now; one element of each list per zone key with pending contacts."""
 
-    provider_account_id: UUID
+    campaign_id: UUID
+    status: str
+    scheduled_at: datetime | None
+    paused_reason: str | None
+    next_batch_at: datetime | None
+    waiting_for: str | None
+    calling_hours: str
+    batch_size: int
+    max_concurrency: int | None
     concurrency_limit: int
     reserved_inbound: int
     calls_per_second: float
     rate_factor: float
     next_start_at: datetime
     backoff_until: datetime | None
-    of_account: int
-    of_campaign: int
+    account_live: int
+    campaign_live: int
     sharers: int
+    zone_keys: list[str]
+    first_due_ats: list[datetime]
+    first_reasons: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class FirstPending:
-    """The contact of a zone that is due first, and what it waits for."""
-
-    id: UUID
-    next_attempt_at: datetime
-    status_reason: str | None
-
-
-DOCTOR_LIMITS = Statement("doctor_limits", Limits)
-DOCTOR_FIRST_PENDING = Statement("doctor_first_pending", FirstPending)
+ADMISSION_FACTS = Statement("admission_facts", AdmissionFactsRow)

@@ -84,7 +84,7 @@ class ZoneFacts:
 
     zone_key: str
     first_due_at: datetime
-    first_reason: str | None = None
+    first_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +115,17 @@ class LimitFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactFacts:
-    """What decides whether one contact may be called; `calls_of_the_day` are its calls of 24 hours, newest first."""
+    """What decides whether one contact may be called; `calls_of_the_day` are its calls of 24 hours, newest first.
+
+    Readers without locks may leave out the facts with defaults: those rules are then not checked.
+    """
 
     do_not_call: bool
     attempts: int
     max_attempts: int
-    live: bool
-    calls_of_the_day: Sequence[datetime]
-    daily_call_cap: int
+    live: bool = False
+    calls_of_the_day: Sequence[datetime] = ()
+    daily_call_cap: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +217,7 @@ def admit_zone(hours: CallingHours, zone: ZoneFacts, now: datetime) -> Admission
         opens_at = next_open(hours, zone.zone_key, now + LEAD) or now + LEAD
     if zone.first_due_at < opens_at:
         return Wait(reason=WaitReason.ZONE_OPENS, until=opens_at)
-    capped = (zone.first_reason or "").endswith(OVER_DAILY_CAP)
+    capped = zone.first_reason.endswith(OVER_DAILY_CAP)
     return Wait(reason=WaitReason.DAILY_CAP if capped else WaitReason.RETRY_DUE, until=opens_at)
 
 
@@ -251,7 +254,7 @@ def admit_contact(facts: ContactFacts, now: datetime) -> Admission:
         return Skip(reason=SkipReason.ATTEMPTS_USED)
     if facts.live:
         return Wait(reason=WaitReason.LIVE_ELSEWHERE, until=now + LIVE_ELSEWHERE)
-    if len(facts.calls_of_the_day) >= facts.daily_call_cap:
+    if facts.daily_call_cap is not None and len(facts.calls_of_the_day) >= facts.daily_call_cap:
         return Wait(reason=WaitReason.DAILY_CAP, until=facts.calls_of_the_day[facts.daily_call_cap - 1] + DAY)
     return Admit()
 

@@ -1,8 +1,9 @@
 """Contacts inside a campaign: found by what is known of them, and each one's history."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -12,7 +13,21 @@ from pydantic import BaseModel
 
 from outdial.db import studio_contacts as db
 from outdial.db.statements import Connection
-from outdial.domain.calling_hours import next_open, parse_calling_hours
+from outdial.dialer.admission import (
+    Admission,
+    Admit,
+    ContactFacts,
+    Skip,
+    SkipReason,
+    Wait,
+    WaitReason,
+    ZoneFacts,
+    admit_contact,
+    admit_status,
+    admit_zone,
+    hours_of,
+)
+from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.outcomes import Outcome
@@ -344,37 +359,41 @@ def _audit_entry(row: db.SubjectAudit) -> ContactAuditEntry:
     )
 
 
-_WAITING: Final = {
-    "draft": "The campaign has not been started.",
-    "scheduled": "The campaign starts at its scheduled time.",
-    "pausing": "The campaign is pausing: nobody is called until it is resumed.",
-    "paused": "The campaign is paused: nobody is called until it is resumed.",
-    "cancelling": "The campaign is being cancelled: nobody is called any more.",
+_AT_REST: Final[Mapping[WaitReason | SkipReason, str]] = {
+    WaitReason.DRAFT: "The campaign has not been started.",
+    WaitReason.SCHEDULED: "The campaign starts at its scheduled time.",
+    WaitReason.PAUSED: "The campaign is paused: no contacts are called until it is resumed.",
+    SkipReason.CANCELLED: "The campaign is cancelled: no more contacts are called.",
+    SkipReason.FINISHED: "The campaign is completed.",
+    SkipReason.DO_NOT_CALL: "The number is on the do-not-call list: the contact will be skipped.",
+    SkipReason.ATTEMPTS_USED: "All attempts have been used: the contact will be skipped.",
+    SkipReason.NEVER_OPENS: "The contact's time zones have no calling hours in common.",
 }
 
 
 def _planned(row: db.ShownContact, now: datetime) -> NextCall:
     if row.status == ContactStatus.CALLING:
-        return NextCall(at=None, reason="A call is under way.")
+        return NextCall(at=None, reason="A call is in progress.")
     if row.status != ContactStatus.PENDING:
         return NextCall(at=None, reason="No further call is planned.")
-    if row.do_not_call:
-        return NextCall(at=None, reason="The number is on the do-not-call list: it will be skipped.")
-    due = max(now, row.next_attempt_at)
-    opens = _opens(row, due)
-    if opens is None:
-        return NextCall(at=None, reason="The calling hours are never open in all zones of the contact.")
-    if row.campaign_status != "active":
-        return NextCall(at=None, reason=_WAITING.get(row.campaign_status, "The campaign is over."))
-    left = f"{row.attempts} of at most {row.max_attempts} attempts have been made."
-    if opens - due > timedelta(seconds=1):
-        return NextCall(at=opens, reason=f"When the calling hours open where the contact is. {left}")
-    return NextCall(at=opens, reason=f"As soon as the account has a free line from then on. {left}")
+    contact = admit_contact(
+        ContactFacts(do_not_call=row.do_not_call, attempts=row.attempts, max_attempts=row.max_attempts), now
+    )
+    zone = _admit_zone(row, now)
+    campaign = admit_status(CampaignStatus(row.campaign_status), None)
+    for admission in (contact, zone, campaign):
+        if not isinstance(admission, Admit) and admission.reason in _AT_REST:
+            return NextCall(at=None, reason=_AT_REST[admission.reason])
+    attempts = f"{row.attempts} of at most {row.max_attempts} attempts have been used."
+    if isinstance(zone, Wait) and zone.reason is WaitReason.ZONE_OPENS:
+        return NextCall(at=zone.until, reason=f"When the calling hours open in the contact's time zone. {attempts}")
+    due_at = zone.until if isinstance(zone, Wait) else now
+    return NextCall(at=due_at, reason=f"As soon as the account has a free slot from then on. {attempts}")
 
 
-def _opens(row: db.ShownContact, after: datetime) -> datetime | None:
+def _admit_zone(row: db.ShownContact, now: datetime) -> Admission:
     try:
-        hours = parse_calling_hours(msgspec.json.decode(row.calling_hours))
+        hours = hours_of(row.calling_hours)
     except InvalidCallingHours:
-        return None
-    return next_open(hours, row.zone_key, after)
+        return Skip(reason=SkipReason.NEVER_OPENS)
+    return admit_zone(hours, ZoneFacts(zone_key=row.zone_key, first_due_at=row.next_attempt_at), now)

@@ -11,12 +11,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from outdial.campaigns import create as feature
 from outdial.campaigns import errors
-from outdial.campaigns.doctor import Reason, code_of, examine, moment_of, sentence, why_at_rest
 from outdial.campaigns.edit import edit_campaign
 from outdial.campaigns.lifecycle import Conflict as NotAllowed
 from outdial.db import events
 from outdial.db import studio_campaigns as db
 from outdial.db.statements import Connection
+from outdial.dialer.doctor import Diagnosis, examine
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallingHours
 from outdial.studio.campaigns.counts import CampaignCounter, CampaignCounts
@@ -266,6 +266,7 @@ async def _progress_of_all(
     counts = await counter.count(connection, {row.id: row.status for row in rows})
     live = await db.COUNT_LIVE_CALLS.all(connection, campaign_ids=ids)
     recent = await db.COUNT_RECENT_CALLS.all(connection, campaign_ids=ids, since=now - RATE_WINDOW)
+    diagnoses = await examine(connection, ids, now)
     live_of = {row.campaign_id: row.calls for row in live}
     recent_of = {row.campaign_id: row.calls for row in recent}
     progress = {}
@@ -282,21 +283,15 @@ async def _progress_of_all(
             talk_ms=counted.talk_ms,
             calls_per_minute=rate,
             ms_left=_ms_left(counted, rate) if row.status == CampaignStatus.ACTIVE else None,
-            waiting=_waiting(await _why(connection, row, live_of.get(row.id, 0), now)),
+            waiting=_waiting(diagnoses.get(row.id)),
         )
     return progress
 
 
-async def _why(connection: Connection, row: db.ListedCampaign, live: int, now: datetime) -> Reason | None:
-    if row.status == CampaignStatus.ACTIVE:
-        return await examine(connection, row.id, now)
-    return why_at_rest(row.status, row.scheduled_at, row.paused_reason, live)
-
-
-def _waiting(reason: Reason | None) -> WaitingReason | None:
-    if reason is None:
+def _waiting(diagnosis: Diagnosis | None) -> WaitingReason | None:
+    if diagnosis is None:
         return None
-    return WaitingReason(code=code_of(reason), sentence=sentence(reason, iso), at=moment_of(reason))
+    return WaitingReason(code=diagnosis.reason, sentence=diagnosis.sentence(iso), at=diagnosis.at)
 
 
 def _rate(row: db.ListedCampaign, recent: int, now: datetime) -> float:

@@ -1,0 +1,238 @@
+"""Explains why a campaign is not dialing right now: a code for programs and a sentence for users.
+
+The admission decides, over facts that are read without locks. `waiting_for` in the campaign's row is only the reason of
+the last claim, so it settles nothing but what the facts cannot: whether the last claim had to wait for the rate.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Literal, TypeAlias, assert_never
+from uuid import UUID
+
+from outdial.db.doctor import ADMISSION_FACTS, AdmissionFactsRow
+from outdial.db.statements import Connection
+from outdial.dialer.admission import (
+    Admit,
+    CampaignFacts,
+    LimitFacts,
+    Skip,
+    SkipReason,
+    Wait,
+    WaitReason,
+    ZoneFacts,
+    admit_campaign,
+    admit_zone,
+    hours_of,
+)
+from outdial.domain.calling_hours import SEARCH
+from outdial.domain.campaign import CampaignStatus
+from outdial.domain.pacing import Pace, fair_share
+
+FormatMoment: TypeAlias = Callable[[datetime], str]
+"""Writes a moment for the reader: in a zone, in words, or as an element of a page."""
+
+LimitReason: TypeAlias = Literal[
+    WaitReason.CAMPAIGN_FULL, WaitReason.ACCOUNT_FULL, WaitReason.SHARE_TAKEN, WaitReason.PACING
+]
+
+OVERDUE: Final = timedelta(seconds=30)
+"""A running dialer claims for a campaign within this time of its being due."""
+
+
+class RunReason(StrEnum):
+    """Why a campaign that may call does not, or only slowly; the value is the code in the API."""
+
+    NO_DIALER = "no_dialer"
+    BACKED_OFF = "backed_off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialingFacts:
+    """The facts of a campaign's admission, and what the dialer last wrote into its row."""
+
+    campaign: CampaignFacts
+    paused_reason: str | None
+    next_batch_at: datetime | None
+    waiting_for: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Why a campaign is not dialing. `at` is the moment in the sentence, `zone_keys` the zones it is about."""
+
+    reason: WaitReason | SkipReason | RunReason
+    at: datetime | None
+    facts: DialingFacts
+    zone_keys: Sequence[str] = ()
+
+    def sentence(self, format_moment: FormatMoment) -> str:
+        """Return the reason as a sentence that begins with a capital and has no full stop."""
+        at = "" if self.at is None else format_moment(self.at)
+        match self.reason:
+            case WaitReason():
+                return _wait_sentence(self.reason, self, at)
+            case SkipReason():
+                return _skip_sentence(self.reason, self)
+            case RunReason.NO_DIALER:
+                return f"No dialer has checked this campaign since {at}; is one running?"
+            case RunReason.BACKED_OFF:
+                rate = self.facts.campaign.limits.pace.rate_factor
+                return f"Retell is at capacity: calls start at {rate:.0%} of the usual rate until {at}"
+            case never:
+                assert_never(never)
+
+
+async def examine(connection: Connection, campaign_ids: Sequence[UUID], now: datetime) -> dict[UUID, Diagnosis | None]:
+    """Return why each campaign is not dialing, None for those that are; leaves out those the caller may not see."""
+    rows = await ADMISSION_FACTS.all(connection, campaign_ids=list(campaign_ids))
+    return {row.campaign_id: diagnose(_facts(row), now) for row in rows}
+
+
+def diagnose(facts: DialingFacts, now: datetime) -> Diagnosis | None:
+    """Return why no call is placed at `now`; None while calls are placed and nothing prevents them."""
+    campaign = facts.campaign
+    if campaign.status is CampaignStatus.ACTIVE and facts.next_batch_at and facts.next_batch_at + OVERDUE < now:
+        return Diagnosis(reason=RunReason.NO_DIALER, at=facts.next_batch_at, facts=facts)
+    pace = campaign.limits.pace
+    match admit_campaign(campaign, now, horizon=timedelta()):
+        case Admit() | Wait(reason=WaitReason.PACING) if pace.backoff_until is not None and pace.backoff_until > now:
+            return Diagnosis(reason=RunReason.BACKED_OFF, at=pace.backoff_until, facts=facts)
+        case Admit():
+            return None
+        case Wait(reason=WaitReason.PACING) if facts.waiting_for != "pacing":
+            # Between two starts the next one is always a moment away: that is dialing, not waiting.
+            return None
+        case Wait(reason=reason, until=until):
+            zone_keys = _closed_zones(campaign, now) if reason is WaitReason.ZONE_OPENS else ()
+            return Diagnosis(reason=reason, at=until, facts=facts, zone_keys=zone_keys)
+        case Skip(reason=reason):
+            return Diagnosis(reason=reason, at=None, facts=facts, zone_keys=[zone.zone_key for zone in campaign.zones])
+        case never:
+            assert_never(never)
+
+
+def _facts(row: AdmissionFactsRow) -> DialingFacts:
+    zones = [
+        ZoneFacts(zone_key=zone_key, first_due_at=first_due_at, first_reason=first_reason)
+        for zone_key, first_due_at, first_reason in zip(
+            row.zone_keys, row.first_due_ats, row.first_reasons, strict=True
+        )
+    ]
+    campaign = CampaignFacts(
+        status=CampaignStatus(row.status),
+        scheduled_at=row.scheduled_at,
+        calling_hours=row.calling_hours,
+        zones=zones,
+        limits=LimitFacts(
+            concurrency_limit=row.concurrency_limit,
+            reserved_inbound=row.reserved_inbound,
+            account_live=row.account_live,
+            campaign_limit=row.max_concurrency,
+            campaign_live=row.campaign_live,
+            batch_size=row.batch_size,
+            sharers=row.sharers,
+            pace=Pace(row.calls_per_second, row.rate_factor, row.next_start_at, row.backoff_until),
+        ),
+    )
+    return DialingFacts(
+        campaign=campaign,
+        paused_reason=row.paused_reason,
+        next_batch_at=row.next_batch_at,
+        waiting_for=row.waiting_for,
+    )
+
+
+def _closed_zones(campaign: CampaignFacts, now: datetime) -> Sequence[str]:
+    hours = hours_of(campaign.calling_hours)
+    return [
+        zone.zone_key
+        for zone in campaign.zones
+        if isinstance(admission := admit_zone(hours, zone, now), Wait) and admission.reason is WaitReason.ZONE_OPENS
+    ]
+
+
+def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
+    facts = diagnosis.facts
+    match reason:
+        case WaitReason.DRAFT:
+            return "Not started yet"
+        case WaitReason.SCHEDULED:
+            return f"Starts {at}"
+        case WaitReason.PAUSED:
+            in_flight = facts.campaign.status is CampaignStatus.PAUSING
+            requests = "; waiting for the last requests to finish" if in_flight else ""
+            return f"Paused: {facts.paused_reason or 'no reason given'}{requests}"
+        case WaitReason.CALLS_UNDER_WAY:
+            return f"All contacts have been called; {_calls(facts.campaign.limits.campaign_live)} still live"
+        case WaitReason.ZONE_OPENS:
+            return f"Outside calling hours in {_zones(diagnosis.zone_keys)}; opens {at}"
+        case WaitReason.RETRY_DUE:
+            return f"All pending contacts wait for a retry; the first is due {at}"
+        case WaitReason.DAILY_CAP:
+            return f"Pending contacts have reached the daily call cap; the next call may start {at}"
+        case WaitReason.LIVE_ELSEWHERE:
+            return f"The contact is on the phone for another campaign; the next check is {at}"
+        case _:
+            return _limit_sentence(reason, facts.campaign.limits, at)
+
+
+def _limit_sentence(reason: LimitReason, limits: LimitFacts, at: str) -> str:
+    match reason:
+        case WaitReason.CAMPAIGN_FULL:
+            return (
+                f"The campaign has reached its limit: {limits.campaign_live} of {limits.campaign_limit} calls are live"
+            )
+        case WaitReason.ACCOUNT_FULL:
+            reserved = f", {limits.reserved_inbound} of them reserved for inbound" if limits.reserved_inbound else ""
+            noun = "call" if limits.concurrency_limit == 1 else "calls"
+            elsewhere = limits.account_live - limits.campaign_live
+            others = f"; other campaigns have {_calls(elsewhere)} live" if elsewhere else ""
+            return (
+                f"The account has reached its limit of {limits.concurrency_limit} concurrent {noun}{reserved}{others}"
+            )
+        case WaitReason.SHARE_TAKEN:
+            share = fair_share(limits.concurrency_limit - limits.reserved_inbound, limits.sharers)
+            return f"The campaign uses its share of {_calls(share)}: {limits.sharers} campaigns share the account"
+        case WaitReason.PACING:
+            rate = limits.pace.calls_per_second
+            calls = "1 call" if rate == 1 else f"{rate:g} calls"
+            return f"The account has reached its rate of {calls} per second; the next call may start {at}"
+        case never:
+            assert_never(never)
+
+
+def _skip_sentence(reason: SkipReason, diagnosis: Diagnosis) -> str:
+    facts = diagnosis.facts
+    live = facts.campaign.limits.campaign_live
+    match reason:
+        case SkipReason.CANCELLED:
+            if live:
+                return f"Cancelled; {_calls(live)} still live"
+            return "Cancelled" if facts.campaign.status is CampaignStatus.CANCELLED else "Being cancelled"
+        case SkipReason.FINISHED:
+            return "Every contact has a final status"
+        case SkipReason.NOTHING_TO_DO:
+            return "No contacts are left to call; the campaign is about to complete"
+        case SkipReason.NEVER_OPENS:
+            names = diagnosis.zone_keys[0].split("|")
+            verb = "has no calling hours" if len(names) == 1 else "have no calling hours in common"
+            return f"{_zones(diagnosis.zone_keys[:1])} {verb} within {SEARCH.days} days"
+        case SkipReason.DO_NOT_CALL:
+            return "The number is on the do-not-call list"
+        case SkipReason.ATTEMPTS_USED:
+            return "All attempts have been used"
+        case never:
+            assert_never(never)
+
+
+def _zones(zone_keys: Sequence[str]) -> str:
+    names = sorted({name for key in zone_keys for name in key.split("|")})
+    if len(names) > 3:
+        return f"{len(names)} time zones"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count} calls"

@@ -1,0 +1,234 @@
+"""Why a campaign is not dialing: each reason from facts alone, and from the rows that the dialer leaves."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from outdial.db.session import Database
+from outdial.dialer.admission import CampaignFacts, LimitFacts, SkipReason, WaitReason, ZoneFacts
+from outdial.dialer.doctor import Diagnosis, DialingFacts, RunReason, diagnose, examine
+from outdial.domain.campaign import CampaignStatus
+from outdial.domain.contact import OVER_DAILY_CAP
+from outdial.domain.pacing import Pace
+from tests.support.factories import (
+    create_calling,
+    create_campaign,
+    create_campaign_contact,
+    create_contact,
+    create_member,
+    create_tenant,
+)
+from tests.support.postgres import Scratch
+
+# A Tuesday: 03:00 in New York, 07:00 in London, 08:00 in Paris.
+NOW = datetime(2026, 3, 10, 7, 0, tzinfo=UTC)
+NOON = NOW + timedelta(hours=10)
+LATER = NOW + timedelta(hours=3)
+OFFICE_HOURS = '{"weekdays": [["09:00", "20:00"]]}'
+ALWAYS = '{"every_day": [["00:00", "24:00"]]}'
+
+
+def zone(zone_key: str, first_due_at: datetime = NOW, first_reason: str = "") -> ZoneFacts:
+    """Return a zone with pending contacts."""
+    return ZoneFacts(zone_key=zone_key, first_due_at=first_due_at, first_reason=first_reason)
+
+
+def facts_of(
+    status: str = "active",
+    zones: tuple[ZoneFacts, ...] = (),
+    *,
+    hours: str = OFFICE_HOURS,
+    paused_reason: str | None = "lunch",
+    next_batch_at: datetime = NOW,
+    waiting_for: str | None = None,
+    pace: Pace = Pace(1.0, 1.0, NOW, None),
+    **limits: Any,
+) -> DialingFacts:
+    """Return the facts of a campaign on an account with 20 concurrent calls, none of them live."""
+    defaults: dict[str, Any] = {
+        "concurrency_limit": 20,
+        "reserved_inbound": 0,
+        "account_live": 0,
+        "campaign_limit": None,
+        "campaign_live": 0,
+        "batch_size": 10,
+        "sharers": 1,
+    }
+    campaign = CampaignFacts(
+        status=CampaignStatus(status),
+        scheduled_at=NOW + timedelta(hours=1),
+        calling_hours=hours,
+        zones=zones,
+        limits=LimitFacts(**(defaults | limits), pace=pace),
+    )
+    return DialingFacts(
+        campaign=campaign, paused_reason=paused_reason, next_batch_at=next_batch_at, waiting_for=waiting_for
+    )
+
+
+DUE = (zone("Europe/Paris"),)
+CAPPED = f"3 {OVER_DAILY_CAP}"
+
+
+def described(facts: DialingFacts, now: datetime = NOW) -> tuple[str, str]:
+    """Return the code and the sentence of a diagnosis."""
+    diagnosis = diagnose(facts, now)
+    if diagnosis is None:
+        return "", ""
+    return diagnosis.reason, diagnosis.sentence(lambda moment: f"{moment:%H:%M}")
+
+
+def diagnosed(facts: DialingFacts) -> Diagnosis:
+    """Return the diagnosis of a campaign that does not dial."""
+    diagnosis = diagnose(facts, NOW)
+    assert diagnosis is not None
+    return diagnosis
+
+
+@pytest.mark.parametrize(
+    ("facts", "code", "words"),
+    [
+        (facts_of("draft"), "draft", "Not started yet"),
+        (facts_of("scheduled"), "scheduled", "Starts 08:00"),
+        (facts_of("paused"), "paused", "Paused: lunch"),
+        (
+            facts_of("pausing", paused_reason=None),
+            "paused",
+            "Paused: no reason given; waiting for the last requests to finish",
+        ),
+        (facts_of("cancelling"), "cancelled", "Being cancelled"),
+        (facts_of("cancelling", campaign_live=1), "cancelled", "Cancelled; 1 call still live"),
+        (facts_of("cancelled"), "cancelled", "Cancelled"),
+        (facts_of("completed"), "finished", "Every contact has a final status"),
+        (
+            facts_of(zones=DUE, next_batch_at=NOW - timedelta(minutes=5)),
+            "no_dialer",
+            "No dialer has checked this campaign since 06:55; is one running?",
+        ),
+        (facts_of(), "nothing_to_do", "No contacts are left to call; the campaign is about to complete"),
+        (facts_of(campaign_live=2), "calls_under_way", "All contacts have been called; 2 calls still live"),
+        (
+            facts_of(zones=(zone("America/New_York"), zone("Europe/London|Europe/Paris"))),
+            "zone_opens",
+            "Outside calling hours in America/New_York, Europe/London and Europe/Paris; opens 09:00",
+        ),
+        (
+            facts_of(zones=(zone("Europe/Paris"),)),
+            "zone_opens",
+            "Outside calling hours in Europe/Paris; opens 08:00",
+        ),
+        (
+            facts_of(zones=(zone("America/New_York|Asia/Tokyo"),), hours='{"every_day": [["12:00", "13:00"]]}'),
+            "never_opens",
+            "America/New_York and Asia/Tokyo have no calling hours in common within 14 days",
+        ),
+        (facts_of(zones=(zone("Nowhere/Land"),)), "never_opens", "Nowhere/Land has no calling hours within 14 days"),
+        (
+            facts_of(zones=(zone("Europe/Paris", LATER),), hours=ALWAYS),
+            "retry_due",
+            "All pending contacts wait for a retry; the first is due 10:00",
+        ),
+        (
+            facts_of(zones=(zone("Europe/Paris", LATER, CAPPED),), hours=ALWAYS),
+            "daily_cap",
+            "Pending contacts have reached the daily call cap; the next call may start 10:00",
+        ),
+        (
+            facts_of(zones=DUE, hours=ALWAYS, campaign_limit=5, campaign_live=5, account_live=5),
+            "campaign_full",
+            "The campaign has reached its limit: 5 of 5 calls are live",
+        ),
+        (
+            facts_of(zones=DUE, hours=ALWAYS, reserved_inbound=4, campaign_live=6, account_live=16),
+            "account_full",
+            "limit of 20 concurrent calls, 4 of them reserved for inbound; other campaigns have 10 calls live",
+        ),
+        (
+            facts_of(zones=DUE, hours=ALWAYS, sharers=3, campaign_live=7, account_live=7),
+            "share_taken",
+            "The campaign uses its share of 7 calls: 3 campaigns share the account",
+        ),
+        (
+            facts_of(zones=DUE, hours=ALWAYS, pace=Pace(1.0, 0.5, NOW, NOW + timedelta(minutes=2))),
+            "backed_off",
+            "Retell is at capacity: calls start at 50% of the usual rate until 07:02",
+        ),
+        (
+            facts_of(
+                zones=DUE, hours=ALWAYS, waiting_for="pacing", pace=Pace(1.0, 1.0, NOW + timedelta(seconds=1), None)
+            ),
+            "pacing",
+            "The account has reached its rate of 1 call per second; the next call may start 07:00",
+        ),
+        (facts_of(zones=DUE, hours=ALWAYS, pace=Pace(1.0, 1.0, NOW + timedelta(seconds=1), None)), "", ""),
+        (facts_of(zones=DUE, hours=ALWAYS), "", ""),
+    ],
+)
+def test_each_reason_is_found_and_said(facts: DialingFacts, code: str, words: str) -> None:
+    found, sentence = described(facts)
+
+    assert found == code
+    assert words in sentence
+
+
+def test_every_reason_that_a_campaign_can_have_is_tried_above() -> None:
+    mark = test_each_reason_is_found_and_said.pytestmark[0]  # type: ignore[attr-defined]
+    tried = {case[1] for case in mark.args[1]}
+    of_contacts = {WaitReason.LIVE_ELSEWHERE, SkipReason.DO_NOT_CALL, SkipReason.ATTEMPTS_USED}
+
+    assert {*WaitReason, *SkipReason, *RunReason} - of_contacts == tried - {""}
+
+
+def test_a_contact_that_is_due_before_its_zone_opens_waits_for_the_zone_and_one_that_is_due_later_for_its_time() -> (
+    None
+):
+    soon, tomorrow = NOW + timedelta(minutes=5), NOW + timedelta(days=1, hours=8)
+
+    waits_for_zone = diagnosed(facts_of(zones=(zone("America/New_York", soon, CAPPED),)))
+    waits_for_time = diagnosed(facts_of(zones=(zone("America/New_York", tomorrow),)))
+
+    assert waits_for_zone.reason is WaitReason.ZONE_OPENS
+    assert waits_for_zone.at == datetime(2026, 3, 10, 13, 0, tzinfo=UTC)
+    assert waits_for_zone.zone_keys == ["America/New_York"]
+    assert waits_for_time.reason is WaitReason.RETRY_DUE
+    assert waits_for_time.at == tomorrow
+
+
+def test_the_reason_of_the_last_claim_does_not_count_once_the_facts_have_changed() -> None:
+    facts = facts_of(zones=DUE, hours=ALWAYS, waiting_for="calling_hours", next_batch_at=NOON)
+
+    assert diagnose(facts, NOW) is None
+
+
+def test_more_than_three_zones_are_counted_and_not_listed() -> None:
+    keys = zone("America/Adak|America/Boise|America/Chicago|America/Denver")
+
+    assert "Outside calling hours in 4 time zones; opens" in diagnosed(facts_of(zones=(keys,))).sentence(str)
+
+
+async def test_the_facts_are_read_as_the_caller_may_see_them(database: Scratch, connection: asyncpg.Connection) -> None:
+    tenant = await create_tenant(connection, concurrency_limit=2, provider_limit=1)
+    viewer = await create_member(connection, tenant.organization_id, "viewer")
+    full = await create_campaign(connection, tenant, next_batch_at=NOW)
+    capped = await create_campaign(connection, tenant, next_batch_at=NOW)
+    contact = await create_contact(connection, tenant.organization_id, zone_key="Europe/Paris")
+    await create_campaign_contact(
+        connection, capped, contact, next_attempt_at=LATER, status_reason=f"3 {OVER_DAILY_CAP}"
+    )
+    await create_campaign_contact(connection, full, next_attempt_at=NOW)
+    await create_calling(connection, full, status="ongoing")
+
+    async with (
+        await Database.connect(database.dsn_for("outdial_api"), application_name="tests") as api,
+        api.as_caller("authenticated", {"sub": str(viewer), "role": "authenticated"}) as caller,
+    ):
+        found = await examine(caller, [full.id, capped.id], NOW)
+
+    is_full, is_capped = found[full.id], found[capped.id]
+    assert is_full is not None
+    assert is_full.reason is WaitReason.ACCOUNT_FULL
+    assert is_full.sentence(str) == "The account has reached its limit of 1 concurrent call"
+    assert is_capped is not None
+    assert (is_capped.reason, is_capped.at) == (WaitReason.DAILY_CAP, LATER)

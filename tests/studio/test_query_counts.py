@@ -1,0 +1,71 @@
+"""Each page takes a fixed number of SQL statements, however many rows it shows."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from tests.support.factories import create_calling, create_campaign, create_campaign_contact
+from tests.support.studio import BrowserFor, Served
+from tests.support.studio_routes import app_without_database, routes_of
+from tests.support.two_organizations import World
+
+MOST_STATEMENTS = 20
+"""Statements of a page with its session and its caller; the list of campaigns takes 11."""
+NO_PAGES = ("/live", "/file", ".csv", "/functions")
+PATHS = [route.path for route in routes_of(app_without_database()) if route.is_page]
+PAGES = [
+    path.removeprefix("/o/{organization_id}/")
+    for path in PATHS
+    if path.startswith("/o/{organization_id}/") and path.count("{") == 1 and not path.endswith(NO_PAGES)
+]
+
+
+@pytest.fixture
+def statements(studio_app: Served, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that receives every statement the studio sends."""
+    sent: list[str] = []
+    database = studio_app.studio.database
+    open_transaction = database.transaction
+
+    @asynccontextmanager
+    async def transaction() -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+        async with open_transaction() as connection:
+            with connection.query_logger(lambda logged: sent.append(logged.query)):
+                yield connection
+
+    monkeypatch.setattr(database, "transaction", transaction)
+    return sent
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_takes_as_many_statements_for_25_active_campaigns_as_for_one(
+    path: str,
+    statements: list[str],
+    browser_for: BrowserFor,
+    two_organizations: World,
+    connection: asyncpg.Connection,
+) -> None:
+    own = two_organizations.own
+    admin = await browser_for(own.people["admin"])
+
+    async def count() -> int:
+        statements.clear()
+        response = await admin.get(f"/o/{own.tenant.organization_id}/{path}")
+        await asyncio.sleep(0)
+        assert response.status_code == 200, (path, response.status_code)
+        return len(statements)
+
+    await count()  # asyncpg asks for the types of a new connection first
+    before = await count()
+    for _ in range(24):
+        campaign = await create_campaign(connection, own.tenant)
+        await create_campaign_contact(connection, campaign)
+        await create_campaign_contact(connection, campaign, zone_key="Europe/Paris")
+        await create_calling(connection, campaign, status="ongoing")
+    after = await count()
+
+    assert after <= MOST_STATEMENTS
+    assert after == before, "\n".join(statements)
