@@ -11,8 +11,8 @@ import msgspec
 import uvloop
 
 from outdial import process as children
-from outdial.cli.dialing import run_dialer
 from outdial.dialer.claim import Claim, Claimed, Claimer
+from outdial.dialer.main import run_dialer
 
 
 class TimedClaim(msgspec.Struct):

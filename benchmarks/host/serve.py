@@ -4,11 +4,11 @@ import os
 import sys
 from pathlib import Path
 
-from outdial.cli.logins import given_logins
 from outdial.cli.serving import Offer, run_host
 from outdial.host.gateway.tls import open_listener
 from outdial.http import url_of
 from outdial.log import log_to_stderr
+from outdial.stack.logins import given_logins
 
 if __name__ == "__main__":
     log_to_stderr("error")

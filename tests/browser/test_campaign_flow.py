@@ -13,8 +13,8 @@ import psutil
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from outdial.cli.first_login import EMAIL, PASSWORD_FILE
-from outdial.cli.stack import Stack
+from outdial.stack.first_login import EMAIL, PASSWORD_FILE
+from outdial.stack.local import Stack
 from tests.browser.conftest import CHROMIUM
 from tests.support.postgres import scratch_directory
 from tests.support.processes import PATIENCE_S, Launcher, inherited

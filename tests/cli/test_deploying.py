@@ -9,9 +9,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from outdial.cli.config import host_of
 from outdial.cli.errors import BadInput
 from outdial.cli.secrets import read_env_file
+from outdial.stack.config import host_of
 from tests.cli.conftest import Outdial
 from tests.support.deploying import BROKEN, make_token, saying, served
 from tests.support.postgres import Scratch

@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from outdial.cli.config import target_of
 from outdial.cli.errors import BadInput, NoSuchThing
 from outdial.settings import MissingSetting
+from outdial.stack.config import target_of
 from tests.cli.conftest import Outdial
 
 STAGING = {

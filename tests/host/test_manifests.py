@@ -11,7 +11,6 @@ import yaml
 from cloudcoil.models.knative_serving.serving.v1 import Service as KnativeService
 from pydantic import ValidationError
 
-from outdial.cli.dev import JOBS_GRACE_S
 from outdial.functions import server
 from outdial.host.deployments.environment import worker_env
 from outdial.host.gateway.launcher import GatewayLauncher
@@ -21,6 +20,7 @@ from outdial.host.manifests.references import secret_of
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BadConfig
 from outdial.settings import DialerSettings
+from outdial.stack.dev import JOBS_GRACE_S
 from tests.support.clusters import Object, environment_in_cluster
 
 FUNCTIONS = {

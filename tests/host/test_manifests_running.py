@@ -7,11 +7,11 @@ import aiohttp
 import pytest
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
-from outdial.cli.stack import LOCAL_WEBHOOK_SECRET
 from outdial.db.migrate import supabase_dir
 from outdial.host.deployments.source import read_source_tree
 from outdial.host.manifests import ClusterTarget, manifests
 from outdial.host.manifests.components import PORT
+from outdial.stack.local import LOCAL_WEBHOOK_SECRET
 from tests.support.clusters import Object, environment_in_cluster
 from tests.support.postgres import Scratch
 from tests.support.processes import Launcher, Process, reserved_port

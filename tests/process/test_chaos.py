@@ -17,11 +17,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from outdial.cli.audit import JITTER_MS, Evidence, audit, resolved
-from outdial.cli.evidence import Witness, gather_evidence
-from outdial.cli.stack import SIMULATOR_KEY
 from outdial.db.session import Database
 from outdial.domain.pacing import Pace, spacing
+from outdial.promises.checks import JITTER_MS, Evidence, audit, resolved
+from outdial.promises.evidence import Witness, gather_evidence
+from outdial.stack.local import SIMULATOR_KEY
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
 from tests.support.processes import Launcher, Process, launcher, reserved_port, start_campaign, until

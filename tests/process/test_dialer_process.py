@@ -9,12 +9,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from outdial.cli.stack import LOCAL_WEBHOOK_SECRET, SIMULATOR_KEY
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.domain.pacing import Pace, spacing
 from outdial.retell.simulator import SimulatorConfig
 from outdial.retell.simulator.runtime import Simulator
 from outdial.retell.simulator.server import running
+from outdial.stack.local import LOCAL_WEBHOOK_SECRET, SIMULATOR_KEY
 from tests.support import postgres
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch

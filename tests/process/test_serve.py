@@ -16,9 +16,9 @@ import asyncpg
 import psutil
 import pytest
 
-from outdial.cli.stack import LOCAL_WEBHOOK_SECRET
 from outdial.clock import SystemClock
 from outdial.retell import signature
+from outdial.stack.local import LOCAL_WEBHOOK_SECRET
 from tests.host.test_tls import make_certificate
 from tests.support.dialing import epoch_ms
 from tests.support.processes import Launcher, Process, until

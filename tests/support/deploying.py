@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from outdial.auth.keys import KeyRing
-from outdial.cli.stack import Stack, local_settings
 from outdial.clock import SystemClock
 from outdial.db.session import Database
 from outdial.host.api.functions import FunctionRoutes
@@ -33,6 +32,7 @@ from outdial.host.pool.spawning import ZygoteProcess
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import InvocationCompleted
 from outdial.http import HttpResponse, RequestHead, listen
+from outdial.stack.local import Stack, local_settings
 from tests.support.hosting import KEYS
 from tests.support.postgres import Scratch
 

@@ -21,10 +21,10 @@ from uuid import UUID
 from outdial.campaigns import lifecycle
 from outdial.campaigns.create import NewCampaign, NewOrganization, create_campaign, create_organization
 from outdial.campaigns.importing.import_file import import_contacts
-from outdial.cli.stack import SIMULATOR_KEY, Stack, local_settings
 from outdial.clock import SystemClock
 from outdial.db.session import Database
 from outdial.process import READY_FD
+from outdial.stack.local import SIMULATOR_KEY, Stack, local_settings
 from tests.support.postgres import Scratch
 
 # Generous: other tests may have the processors.

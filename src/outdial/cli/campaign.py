@@ -18,12 +18,12 @@ from outdial.cli.campaign_view import View, look
 from outdial.cli.errors import BadInput, NoSuchThing, Refused
 from outdial.cli.finding import find_campaign, find_organization, maybe_organization, read_object, read_pairs
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
-from outdial.cli.stack import as_service
 from outdial.clock import SystemClock
 from outdial.db import campaigns as db
 from outdial.db.session import Database
 from outdial.db.statements import Connection
 from outdial.domain.campaign import CampaignStatus
+from outdial.stack.local import as_service
 
 app = typer.Typer(no_args_is_help=True, help="Campaigns: named by id, by the beginning of one, or by their name.")
 clock = SystemClock()

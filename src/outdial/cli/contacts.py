@@ -12,11 +12,11 @@ import typer
 from outdial.cli.errors import BadInput
 from outdial.cli.finding import find_organization, read_numbers
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
-from outdial.cli.stack import as_service
 from outdial.clock import SystemClock
 from outdial.db import campaigns as db
 from outdial.db.session import Database
 from outdial.db.statements import Statement, Touched
+from outdial.stack.local import as_service
 
 PORTION = 5_000
 

@@ -8,14 +8,14 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from outdial.cli.logins import KeptLogins
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
-from outdial.cli.stack import Stack, environment
 from outdial.db import migrate
 from outdial.db.embedded import default_home
 from outdial.db.errors import RemoteDatabaseRefused
 from outdial.db.passwords import renew_passwords
 from outdial.settings import require
+from outdial.stack.local import Stack, environment
+from outdial.stack.logins import KeptLogins
 
 app = typer.Typer(no_args_is_help=True, help="The database: migrations, and the passwords of Outdial's roles.")
 Result = TypeVar("Result")
@@ -76,7 +76,7 @@ def credentials() -> None:
 @app.command(hidden=True)
 def keep(port: Annotated[int, typer.Option(help="TCP port on 127.0.0.1.")]) -> None:
     """Run the embedded Postgres of OUTDIAL_HOME until a signal comes: a part of the local stack."""
-    from outdial.cli.keeping import keep_postgres
+    from outdial.stack.keep_postgres import keep_postgres
 
     raise typer.Exit(keep_postgres(port))
 

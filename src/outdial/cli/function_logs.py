@@ -12,10 +12,10 @@ from rich.text import Text
 
 from outdial.cli.errors import BadInput
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
-from outdial.cli.stack import as_service
 from outdial.clock import SystemClock
 from outdial.db.host_logs import FunctionStats, LogEntryRow
 from outdial.db.session import Database
+from outdial.stack.local import as_service
 
 if TYPE_CHECKING:
     from outdial.host.api.log_query import LogFilter

@@ -11,17 +11,17 @@ from rich.text import Text
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
 from outdial.cli import deploying, function_logs
-from outdial.cli.config import Target, read_config, target_of
 from outdial.cli.manifests import write_manifests
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.cli.serving import Address, BehindProxy, Port, serve_alone, serve_locally
-from outdial.cli.stack import LOCAL_WEBHOOK_SECRET, Stack, local_ports
 from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
 from outdial.db.migrate import supabase_dir
 from outdial.log import log_to_stderr
 from outdial.process import notify_ready
 from outdial.settings import secret_list
+from outdial.stack.config import Target, read_config, target_of
+from outdial.stack.local import LOCAL_WEBHOOK_SECRET, Stack, local_ports
 
 app = typer.Typer(no_args_is_help=True, help="Functions: served under /functions/v1/<name>, as Supabase does.")
 

@@ -15,9 +15,9 @@ from outdial.campaigns.importing.refusals import RefusedRow
 from outdial.campaigns.lifecycle import Actor
 from outdial.cli.finding import find_campaign
 from outdial.cli.output import console, notes, print_json, print_rows
-from outdial.cli.stack import as_service
 from outdial.clock import SystemClock
 from outdial.db.session import Database
+from outdial.stack.local import as_service
 
 SHOWN = 20
 

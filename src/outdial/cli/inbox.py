@@ -8,7 +8,6 @@ import typer
 from outdial.cli.errors import BadInput, NoSuchThing
 from outdial.cli.finding import maybe_organization
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
-from outdial.cli.stack import as_service, environment
 from outdial.clock import SystemClock
 from outdial.db import events as db
 from outdial.db.lookup import LAST_EVENT_ID
@@ -17,6 +16,7 @@ from outdial.inbox.applier import Applier
 from outdial.inbox.replay import replay as send_through_apply
 from outdial.retell.events import RetellEventReader
 from outdial.settings import DatabaseUrls, DialerSettings
+from outdial.stack.local import as_service, environment
 
 app = typer.Typer(no_args_is_help=True, help="The inbox: every event of Retell, kept as it came.")
 clock = SystemClock()

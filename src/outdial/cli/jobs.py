@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import typer
 
-from outdial.cli.stack import environment
 from outdial.log import log_to_stderr
+from outdial.stack.local import environment
 
 
 def add_to(app: typer.Typer) -> None:

@@ -7,10 +7,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from outdial.cli.config import Host, host_of, read_config
 from outdial.cli.errors import Refused
 from outdial.cli.output import notes
-from outdial.cli.stack import Stack, environment
 from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
 from outdial.db.migrate import supabase_dir
@@ -18,6 +16,8 @@ from outdial.db.session import Database
 from outdial.host.api.client import ManagementClient
 from outdial.host.api.tokens import AccessTokens
 from outdial.settings import DatabaseUrls
+from outdial.stack.config import Host, host_of, read_config
+from outdial.stack.local import Stack, environment
 
 Result = TypeVar("Result")
 

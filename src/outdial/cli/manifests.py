@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from outdial.cli.config import read_config
 from outdial.cli.errors import NoSuchThing
 from outdial.cli.output import notes
 from outdial.db.migrate import supabase_dir
+from outdial.stack.config import read_config
 
 
 def write_manifests(

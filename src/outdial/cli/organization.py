@@ -10,10 +10,10 @@ from outdial.campaigns.create import NewOrganization, create_organization
 from outdial.cli.errors import BadInput, NoSuchThing
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
-from outdial.cli.stack import as_service
 from outdial.clock import SystemClock
 from outdial.db import campaigns as db
 from outdial.db.session import Database
+from outdial.stack.local import as_service
 
 app = typer.Typer(no_args_is_help=True, help="Organizations: tenants with their Retell workspace and its limits.")
 clock = SystemClock()

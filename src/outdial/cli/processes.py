@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from outdial.cli.config import SIMULATOR_PORT
 from outdial.cli.output import AsJson, print_json, print_pairs
-from outdial.cli.stack import LOCAL_WEBHOOK_SECRET, SIMULATOR_KEY, environment
 from outdial.log import log_to_stderr
 from outdial.settings import secret_list
+from outdial.stack.config import SIMULATOR_PORT
+from outdial.stack.local import LOCAL_WEBHOOK_SECRET, SIMULATOR_KEY, environment
 
 Speed = Annotated[float, typer.Option(min=0.001, help="Simulated seconds in a real one.")]
 Seed = Annotated[int, typer.Option(help="Decides how each simulated call goes.")]
@@ -56,7 +56,7 @@ def dev(
     OUTDIAL_HOME names the directory that all of it lives in; other commands find the stack by it.
     """
     from outdial.campaigns.create import NewOrganization
-    from outdial.cli.dev import Wanted, run_stack
+    from outdial.stack.dev import Wanted, run_stack
 
     simulator_options = [
         f"--speed={speed}",
@@ -78,7 +78,7 @@ def demo(
 
     Everything lives in a directory of its own that is removed afterwards. The exit status is 0 when every check holds.
     """
-    from outdial.cli.demo import run_demo
+    from outdial.promises.demo import run_demo
 
     raise typer.Exit(asyncio.run(run_demo(contacts, seed, as_json=as_json)))
 
@@ -93,7 +93,7 @@ def dialer(
     """
     import uvloop
 
-    from outdial.cli.dialing import dial_once, run_dialer
+    from outdial.dialer.main import dial_once, run_dialer
 
     log_to_stderr()
     with environment(for_calls=True) as env:
@@ -129,8 +129,8 @@ def simulator(
     """
     import uvloop
 
-    from outdial.cli.simulating import simulate
     from outdial.retell.simulator import SimulatorConfig
+    from outdial.stack.simulator import simulate
 
     config = SimulatorConfig(
         api_keys=(api_key,),

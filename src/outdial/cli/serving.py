@@ -14,10 +14,8 @@ from typing import Annotated
 import typer
 
 from outdial.cli.errors import NoSuchThing, Refused
-from outdial.cli.logins import KeptLogins, given_logins, require_logins
 from outdial.cli.output import console
 from outdial.cli.signals import stop_event
-from outdial.cli.stack import Stack, local_ports, local_settings
 from outdial.db.embedded import EmbeddedPostgres, default_home
 from outdial.db.migrate import supabase_dir
 from outdial.host.deployments.source import read_source_tree
@@ -29,6 +27,8 @@ from outdial.http import adopt, url_of
 from outdial.log import log_to_stderr
 from outdial.process import notify_ready
 from outdial.settings import require
+from outdial.stack.local import Stack, local_ports, local_settings
+from outdial.stack.logins import KeptLogins, given_logins, require_logins
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; that of config.toml without it.")]
 Address = Annotated[str, typer.Option("--host", help="Address to listen on.")]

@@ -11,11 +11,11 @@ import typer
 from outdial.cli.output import console
 from outdial.cli.serving import BehindProxy, Cert, Key
 from outdial.cli.signals import stop_event
-from outdial.cli.stack import environment, local_ports
 from outdial.host.gateway.tls import TlsCertificate, certificate_of, open_listener
 from outdial.http import url_of
 from outdial.log import log_to_stderr
 from outdial.process import notify_ready
+from outdial.stack.local import environment, local_ports
 
 _DRAIN_S = 10
 

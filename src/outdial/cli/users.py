@@ -13,12 +13,12 @@ from outdial.cli.errors import BadInput, NoSuchThing
 from outdial.cli.errors import Refused as CommandRefused
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
-from outdial.cli.stack import as_service, environment
 from outdial.clock import SystemClock
 from outdial.db import campaigns as campaigns_db
 from outdial.db import local_auth as db
 from outdial.db.session import Database
 from outdial.settings import DatabaseUrls
+from outdial.stack.local import as_service, environment
 
 app = typer.Typer(no_args_is_help=True, help="People who sign in. On a Supabase project, its dashboard makes them.")
 clock = SystemClock()

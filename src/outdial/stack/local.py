@@ -17,13 +17,13 @@ from outdial.auth.keys import (
     local_anon_jwt,
     local_service_role_jwt,
 )
-from outdial.cli.config import Ports, ports_of, read_config
 from outdial.cli.errors import Refused
 from outdial.db.binaries import ServerUser
 from outdial.db.embedded import EmbeddedPostgres, default_home
 from outdial.db.migrate import supabase_dir
 from outdial.db.session import Database
 from outdial.settings import DatabaseUrls, credentials, require
+from outdial.stack.config import Ports, ports_of, read_config
 
 LOCAL_WEBHOOK_SECRET = "your-webhook-secret"
 SIMULATOR_KEY = "key_simulator"

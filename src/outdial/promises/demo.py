@@ -19,20 +19,20 @@ from uuid import UUID
 import aiohttp
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
-from outdial.cli.audit import Check, audit, resolved
 from outdial.cli.campaign import follow_in_lines, follow_live
-from outdial.cli.demo_contacts import PHONE_COLUMN, DemoFile, make_contacts
-from outdial.cli.demo_report import Report, print_report
 from outdial.cli.errors import CliError, Refused, explain
-from outdial.cli.evidence import Witness, gather_evidence
 from outdial.cli.output import fail, notes, print_json
 from outdial.cli.signals import set_within
-from outdial.cli.stack import SIMULATOR_KEY, Stack
-from outdial.cli.supervisor import Part, Supervisor
 from outdial.db.events import COUNT_EVENTS
 from outdial.db.evidence import COUNT_UNSETTLED
 from outdial.db.session import Database
+from outdial.promises.checks import Check, audit, resolved
+from outdial.promises.demo_contacts import PHONE_COLUMN, DemoFile, make_contacts
+from outdial.promises.demo_report import Report, print_report
+from outdial.promises.evidence import Witness, gather_evidence
 from outdial.settings import DatabaseUrls
+from outdial.stack.local import SIMULATOR_KEY, Stack
+from outdial.supervisor import Part, Supervisor
 
 SPEED, CONCURRENCY, CALLS_PER_SECOND, DIALERS = 60, 30, 25, 2
 PATIENCE_S, LOOSE_ENDS_S = 300.0, 60.0

@@ -11,13 +11,13 @@ import asyncpg
 import msgspec
 import pytest
 
-from outdial.cli.audit import audit, resolved
 from outdial.cli.errors import NoSuchThing
-from outdial.cli.evidence import Witness, gather_evidence
-from outdial.cli.stack import SIMULATOR_KEY
 from outdial.db.session import Database
+from outdial.promises.checks import audit, resolved
+from outdial.promises.evidence import Witness, gather_evidence
 from outdial.retell.simulator import SimulatorConfig
 from outdial.retell.simulator.server import running
+from outdial.stack.local import SIMULATOR_KEY
 from tests.support.factories import create_calling, create_campaign, create_contact, create_tenant
 from tests.support.postgres import Scratch
 

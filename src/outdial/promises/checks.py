@@ -1,6 +1,6 @@
 """Compares the provider's ledger with the database: the promises that a finished run lets anybody check.
 
-Pure functions over evidence that `outdial.cli.evidence` gathers; the demo, and tests that break things, end with them.
+Pure functions over evidence that `outdial.promises.evidence` gathers; the demo, and tests that break things, end with them.
 """
 
 from collections import Counter, defaultdict

@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from outdial.cli.logins import KeptLogins, given_logins, require_logins
 from outdial.db.host_store import CHANNEL
 from outdial.db.passwords import ROLES, renew_passwords
 from outdial.host.deployments.source import SourceTree
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.settings import MissingSetting
+from outdial.stack.logins import KeptLogins, given_logins, require_logins
 from tests.support.postgres import Scratch
 
 

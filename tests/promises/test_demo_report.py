@@ -2,10 +2,10 @@
 
 import pytest
 
-from outdial.cli.audit import Check, Evidence, Resolved
-from outdial.cli.demo_report import Report, print_report
 from outdial.db.events import EventCount
 from outdial.db.evidence import LimitRow
+from outdial.promises.checks import Check, Evidence, Resolved
+from outdial.promises.demo_report import Report, print_report
 
 NOTHING = Evidence([], [], [], [], [], LimitRow("default", 1, 1.0))
 

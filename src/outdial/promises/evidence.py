@@ -8,11 +8,11 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from outdial.cli.audit import Evidence, ProviderCall, Request
 from outdial.cli.errors import NoSuchThing
 from outdial.db import evidence as db
 from outdial.db.session import Database
 from outdial.domain.call import canonical_json
+from outdial.promises.checks import Evidence, ProviderCall, Request
 
 AT_ONCE = 16
 _PAGE = 5_000

@@ -15,14 +15,10 @@ from rich.text import Text
 
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
 from outdial.campaigns.create import NewOrganization
-from outdial.cli.config import Ports
 from outdial.cli.database import tell_applied
 from outdial.cli.errors import PortTaken
-from outdial.cli.first_login import Login, make_first_login
 from outdial.cli.output import console, print_pairs
 from outdial.cli.signals import stop_event
-from outdial.cli.stack import Stack, calls_retell, local_ports, local_settings, only_stack
-from outdial.cli.supervisor import Part, Supervisor
 from outdial.clock import SystemClock
 from outdial.db.embedded import LOCAL_PASSWORD, SUPERUSER, EmbeddedPostgres, default_home
 from outdial.db.migrate import push, refuse_remote, supabase_dir
@@ -30,6 +26,10 @@ from outdial.db.session import Database
 from outdial.host.api.tokens import AccessTokens
 from outdial.process import notify_ready
 from outdial.settings import DatabaseUrls
+from outdial.stack.config import Ports
+from outdial.stack.first_login import Login, make_first_login
+from outdial.stack.local import Stack, calls_retell, local_ports, local_settings, only_stack
+from outdial.supervisor import Part, Supervisor
 
 COLOURS = {
     "database": "blue",

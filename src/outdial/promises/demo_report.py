@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.text import Text
 
-from outdial.cli.audit import Check, Evidence, Resolved
 from outdial.cli.output import console, print_pairs, print_rows
 from outdial.db.events import EventCount
+from outdial.promises.checks import Check, Evidence, Resolved
 
 BREACHES_SHOWN = 5
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from outdial.cli.audit import Evidence, ProviderCall, Request, audit, peak_in_window, peak_live, resolved
 from outdial.db.evidence import CallRow, CampaignRow, ContactRow, LimitRow
+from outdial.promises.checks import Evidence, ProviderCall, Request, audit, peak_in_window, peak_live, resolved
 
 START = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
 START_MS = int(START.timestamp() * 1000)

@@ -5,8 +5,8 @@ import io
 
 import pytest
 
-from outdial.cli.demo_contacts import PHONE_COLUMN, make_contacts
 from outdial.domain.phone import InvalidPhone, Phone, parse_phone
+from outdial.promises.demo_contacts import PHONE_COLUMN, make_contacts
 
 
 @pytest.mark.parametrize(("rows", "seed"), [(100, 1), (300, 7), (1000, 2)])

@@ -1,0 +1,1 @@
+"""Checks of the promises: evidence from the provider and the database, compared; and the demo."""
