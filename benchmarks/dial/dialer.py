@@ -13,6 +13,7 @@ import uvloop
 from outdial import process as children
 from outdial.dialer.claim import Claim, Claimed, Claimer
 from outdial.dialer.main import run_dialer
+from outdial.settings import DialerProcessSettings
 
 
 class TimedClaim(msgspec.Struct):
@@ -44,7 +45,7 @@ def main(file: Path) -> None:
     os.environ[children.READY_FD] = str(os.dup(sys.stdout.fileno()))
     claims: list[TimedClaim] = []
     setattr(Claimer, "claim", timed(Claimer.claim, claims))  # noqa: B010
-    uvloop.run(run_dialer(os.environ))
+    uvloop.run(run_dialer(DialerProcessSettings.from_env(os.environ)))
     file.write_bytes(msgspec.json.encode(claims))
 
 

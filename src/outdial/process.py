@@ -1,4 +1,4 @@
-"""What a process and those that it starts owe each other: to say when they are ready, and to end when it does."""
+"""Parent and child processes: readiness, the death signal, and the signals that stop a process."""
 
 import asyncio
 import ctypes
@@ -13,19 +13,43 @@ _PR_SET_PDEATHSIG = 1
 
 
 def notify_ready() -> None:
-    """Tell whoever started this process, and asked to be told, that it is ready."""
+    """Report readiness to the parent process, if it asked for it by setting OUTDIAL_READY_FD."""
     number = os.environ.pop(READY_FD, None)
     if number is not None:
         with os.fdopen(int(number), "w") as pipe:
             pipe.write("ready\n")
 
 
+def stop_event() -> asyncio.Event:
+    """Return an event that SIGINT, SIGTERM and SIGHUP set. Call it inside the running loop.
+
+    Signals set an event and never raise in the middle of other code.
+    """
+    stop = asyncio.Event()
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # nohup ignores SIGHUP for its command; keep it ignored.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def wait_for_event(event: asyncio.Event, timeout_s: float) -> bool:
+    """Wait at most `timeout_s` for `event`, and return whether it is set."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await event.wait()
+    except TimeoutError:
+        return event.is_set()
+
+
 async def start_child_process(
     command: Sequence[str], env: Mapping[str, str], *, inherit: Sequence[int] = (), **options: Any
 ) -> tuple[asyncio.subprocess.Process, int]:
-    """Start a process that ends with this one and may say when it is ready; return it, and the pipe for `is_ready`.
+    """Start a process that ends when this one ends. Return it with the read end of its readiness pipe, for `wait_ready`.
 
-    `inherit` are descriptors that it is given, `options` those of asyncio.create_subprocess_exec.
+    The process inherits the file descriptors in `inherit`; `options` go to asyncio.create_subprocess_exec.
     """
     reader, writer = os.pipe()
     try:
@@ -34,7 +58,7 @@ async def start_child_process(
             env={**env, READY_FD: str(writer)},
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(writer, *inherit),
-            # Ctrl-C is for the parent, which stops its children in order.
+            # Ctrl-C reaches the parent only, which stops its children in order.
             start_new_session=True,
             preexec_fn=die_with_parent(),
             **options,
@@ -48,9 +72,9 @@ async def start_child_process(
 
 
 async def wait_ready(reader: int) -> bool:
-    """Wait until the child that holds the other end of the pipe `reader` is ready: False when it has ended instead.
+    """Wait until the child at the other end of the pipe is ready. Return False when it ends first.
 
-    The pipe is closed.
+    Closes the pipe.
     """
     stream = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -63,9 +87,10 @@ async def wait_ready(reader: int) -> bool:
 
 
 def die_with_parent(by: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
-    """Return what a new process has to call before it runs its program, so that `by` ends it when this one dies.
+    """Return a function that ties a new process to this one: once called there, the kernel sends `by` when this dies.
 
-    None where the system has no such call, as on macOS: there a killed process leaves its children behind.
+    Call it in the child before it runs its program. Return None on systems without prctl(PR_SET_PDEATHSIG), such as
+    macOS: there, a killed process leaves its children running.
     """
     if platform.system() != "Linux":
         return None
@@ -73,6 +98,7 @@ def die_with_parent(by: signal.Signals = signal.SIGTERM) -> Callable[[], None] |
 
     def set_death_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, int(by))
+        # The parent may have died before the call.
         if os.getppid() != parent:
             os._exit(1)
 

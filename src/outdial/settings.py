@@ -1,31 +1,40 @@
-"""Settings of every process, read once from the environment, printable without their secrets."""
+"""Settings of the processes, read from the environment once at start. Their `repr` hides secrets.
 
+Each process has one class of settings, read by one call of its `from_env`: DialerProcessSettings and JobsSettings here,
+StudioSettings in `outdial.studio.web.settings`, HostSettings in `outdial.host.gateway.main`. The settings of a function
+are its `ctx.env`.
+"""
+
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Self
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-
 
 class SettingError(ValueError):
-    """A setting is missing or cannot be read."""
+    """A setting is missing or invalid."""
 
 
 class MissingSetting(SettingError):
-    """A setting that the process cannot do without is not set."""
+    """A required setting is not set."""
 
-    def __init__(self, name: str, why: str) -> None:
-        super().__init__(f"{name} is not set: {why}")
+    def __init__(self, name: str, purpose: str) -> None:
+        super().__init__(f"{name} is not set: {purpose}")
         self.name = name
 
 
-def require(env: Mapping[str, str], name: str, why: str) -> str:
-    """Return the value of `name`, or raise MissingSetting with one line that names it and says what it is for."""
+def read_environment() -> Mapping[str, str]:
+    """Return a copy of this process's environment. Settings are read from nowhere else."""
+    return dict(os.environ)
+
+
+def require(env: Mapping[str, str], name: str, purpose: str) -> str:
+    """Return the value of `name`, or raise MissingSetting, whose message states the `purpose` of the setting."""
     value = env.get(name, "").strip()
     if not value:
-        raise MissingSetting(name, why)
+        raise MissingSetting(name, purpose)
     return value
 
 
@@ -41,7 +50,7 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> timedelta:
 
 
 def flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
-    """Return a yes-or-no setting; anything but true/false, yes/no, on/off, 1/0 is an error."""
+    """Return a boolean setting; raises SettingError for anything but true/false, yes/no, on/off and 1/0."""
     raw = env.get(name, "").strip().lower()
     if raw in {"1", "true", "yes", "on"}:
         return True
@@ -53,12 +62,12 @@ def flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
 
 
 def secret_list(raw: str) -> tuple[str, ...]:
-    """Return the comma-separated secrets in `raw`: several are live at once while one is being rotated."""
+    """Return the comma-separated secrets in `raw`. Several are valid at once while one is rotated."""
     return tuple(part.strip() for part in raw.split(",") if part.strip())
 
 
 def credentials(env: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """Return the secrets under `prefix` by credential: PREFIX is 'default', PREFIX_ACME is 'acme'."""
+    """Return the secrets under `prefix` by credential name: PREFIX is 'default', PREFIX_ACME is 'acme'."""
     found = {}
     for name, value in env.items():
         if name == prefix and value.strip():
@@ -69,7 +78,7 @@ def credentials(env: Mapping[str, str], prefix: str) -> dict[str, str]:
 
 
 def with_user(dsn: str, role: str) -> str:
-    """Return `dsn` with its login replaced by `role`, without a password: for a server that trusts its socket."""
+    """Return `dsn` with `role` as its user and no password, for a server that trusts its Unix socket."""
     parts = urlsplit(dsn)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{role}@{host}"))
@@ -81,14 +90,9 @@ def _is_socket(dsn: str) -> bool:
     return not parts.hostname and not parts.password and all(host.startswith(("/", "@")) for host in hosts)
 
 
-def is_local(url: str) -> bool:
-    """Tell whether a web address names this machine."""
-    return (urlsplit(url).hostname or "") in _LOOPBACK
-
-
 @dataclass(frozen=True, slots=True)
 class DatabaseUrls:
-    """Where each kind of process connects, and the role that it assumes there when its login is the owner's."""
+    """The database URL of each kind of process. With `assume_roles`, the owner logs in and assumes the role."""
 
     owner: str = field(repr=False)
     api: str = field(repr=False)
@@ -101,12 +105,12 @@ class DatabaseUrls:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Read SUPABASE_DB_URL and, where set, OUTDIAL_<KIND>_DB_URL for api, webhook, dialer, host, jobs and auth.
+        """Read SUPABASE_DB_URL, and OUTDIAL_<KIND>_DB_URL for api, webhook, dialer, host, jobs and auth.
 
-        Without these, a local server that trusts its socket is logged into as each role; on any other server the
-        owner logs in and assumes the role.
+        The default of the latter depends on the server. Where it trusts its Unix socket, processes log in as their
+        role; elsewhere they log in as the owner and assume the role.
         """
-        owner = require(env, "SUPABASE_DB_URL", "the address of the database, postgresql://user:password@host/name")
+        owner = require(env, "SUPABASE_DB_URL", "the database URL, postgresql://user:password@host/name")
         trusted = _is_socket(owner)
 
         def url(kind: str) -> str:
@@ -117,7 +121,7 @@ class DatabaseUrls:
         return cls(owner, **kinds, assume_roles=not trusted)
 
     def role(self, kind: str) -> str | None:
-        """Return the role that a connection of `kind` (api, webhook, dialer, host, jobs, auth) must assume, if any."""
+        """Return the role that connections of `kind` must assume after login, or None when they log in as it."""
         if not self.assume_roles or getattr(self, kind) != self.owner:
             return None
         return f"outdial_{kind}"
@@ -125,27 +129,27 @@ class DatabaseUrls:
 
 @dataclass(frozen=True, slots=True)
 class DialerSettings:
-    """How patient the dialer is. Each can be set as OUTDIAL_<NAME> in seconds; the defaults suit Retell."""
+    """Time limits and intervals of the dialer. Set each as OUTDIAL_<NAME>, in seconds; the defaults suit Retell."""
 
     request_timeout: timedelta = timedelta(seconds=20)
     poll_interval: timedelta = timedelta(seconds=1)
-    # A claim reserves the starts of this span at most, so a pause waits for no more.
+    # A claim reserves call starts at most this far ahead, so pausing a campaign never waits longer.
     claim_horizon: timedelta = timedelta(seconds=1)
     safety_interval: timedelta = timedelta(seconds=60)
-    # An unknown call is asked about after this time, so that Retell's list has caught up.
+    # Look up an unknown call after this time: Retell's list needs it to catch up.
     rescue_after: timedelta = timedelta(seconds=10)
-    # The same key may be sent again for an hour (reference: create-phone-call, idempotency_key).
+    # Retell keeps an idempotency key for an hour (API reference: create-phone-call, idempotency_key).
     resend_until: timedelta = timedelta(minutes=50)
     release_after: timedelta = timedelta(minutes=65)
     review_after: timedelta = timedelta(hours=24)
-    # A call that has been silent for this long is asked about, then less and less often.
+    # Look up a call that sent no event for this long; later look-ups are spaced further apart.
     reconcile_after: timedelta = timedelta(seconds=60)
     reconcile_most: timedelta = timedelta(minutes=10)
     capacity_hold: timedelta = timedelta(seconds=30)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Read the settings; raises SettingError naming the one that cannot be read."""
+        """Read the settings; raises SettingError, which names the invalid one."""
         return cls(
             **{
                 f.name: _seconds(env, f"OUTDIAL_{f.name.upper()}", f.default.total_seconds())
@@ -153,3 +157,36 @@ class DialerSettings:
                 if isinstance(f.default, timedelta)
             }
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialerProcessSettings:
+    """Settings of `outdial dialer`: `api_keys` of Retell by credential name, `retell_url` None for Retell itself."""
+
+    database: DatabaseUrls
+    timing: DialerSettings
+    api_keys: Mapping[str, str] = field(repr=False)
+    retell_url: str | None = None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Read the settings; raises SettingError, which names the missing or invalid one."""
+        database = DatabaseUrls.from_env(env)
+        timing = DialerSettings.from_env(env)
+        api_keys = credentials(env, "RETELL_API_KEY")
+        if not api_keys:
+            raise MissingSetting("RETELL_API_KEY", "the API key of the Retell workspace that places the calls")
+        retell_url = env.get("RETELL_BASE_URL", "").strip() or None
+        return cls(database=database, timing=timing, api_keys=api_keys, retell_url=retell_url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsSettings:
+    """Settings of `outdial jobs`."""
+
+    database: DatabaseUrls
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Read the settings; raises SettingError, which names the missing or invalid one."""
+        return cls(database=DatabaseUrls.from_env(env))

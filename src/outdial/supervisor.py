@@ -1,4 +1,4 @@
-"""Runs the parts of the local stack as child processes: in order, told when ready, restarted when they die."""
+"""Child processes that are kept running: restarted with a growing pause, and stopped within a grace period."""
 
 import asyncio
 import contextlib
@@ -6,22 +6,27 @@ import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
-from outdial.cli.errors import PartFailed
-from outdial.process import start_child_process, wait_ready
+from outdial.process import wait_ready, start_child_process
 
-_LONGEST_LINE = 1024 * 1024
+_MAX_LINE_BYTES = 1024 * 1024
 _KEPT_LINES = 20
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
-# A part that has run for so long has recovered: its next restart does not wait for the former ones.
-_RECOVERED_S = 30.0
-
-Tell = Callable[[str, str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A command that is to be kept running; `grace_s` is the time that it has to stop."""
+class ProcessFailed(Exception):
+    """A process ended before it was ready; the message quotes the last line of its output."""
+
+    def __init__(self, name: str, last_lines: Sequence[str]) -> None:
+        errors = [line.removeprefix("Error: ") for line in last_lines if line.startswith("Error: ")]
+        reason = (errors or list(last_lines) or ["it printed nothing"])[-1]
+        super().__init__(f"the {name} did not start: {reason.strip()}")
+        self.last_lines = tuple(last_lines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSpec:
+    """A command to keep running. It has `grace_s` to exit after SIGTERM before it is killed."""
 
     name: str
     command: Sequence[str]
@@ -29,108 +34,156 @@ class Part:
     grace_s: float = 10.0
 
 
-class Child:
-    """One run of a part. It ends with the process that started it, whatever ends that."""
+class RestartBackoff:
+    """The pause before each restart: it doubles up to `longest_s`, and starts over after a run that lasted.
 
-    def __init__(self, part: Part, tell: Tell) -> None:
-        self._part, self._tell = part, tell
-        self._process: asyncio.subprocess.Process | None = None
+    The first pause is `initial_s`, which may be 0; the second is `least_s` or more.
+    """
+
+    def __init__(
+        self, *, initial_s: float, longest_s: float, least_s: float = 0.1, recovered_after_s: float = 30.0
+    ) -> None:
+        self._initial_s = initial_s
+        self._least_s = least_s
+        self._longest_s = longest_s
+        self._recovered_after_s = recovered_after_s
+        self._next_s = initial_s
+
+    def pause_after(self, ran_for_s: float) -> float:
+        """Return how many seconds to wait before the next start, given how long the last run lasted."""
+        if ran_for_s > self._recovered_after_s:
+            self._next_s = self._initial_s
+        pause_s = self._next_s
+        self._next_s = min(max(self._least_s, pause_s * 2), self._longest_s)
+        return pause_s
+
+
+class ChildProcess:
+    """One run of a command. It ends with this process, however this process ends."""
+
+    def __init__(self, process: asyncio.subprocess.Process, ready_pipe: int) -> None:
+        self._process = process
+        self._ready_pipe = ready_pipe
+        self._started_at = asyncio.get_running_loop().time()
         self._reading: asyncio.Task[None] | None = None
         self.last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self.exited = asyncio.create_task(process.wait())
 
-    async def start(self) -> bool:
-        """Start it, and return when it is ready: False when it ended instead."""
-        self._process, reader = await start_child_process(
-            self._part.command,
-            self._part.env,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            limit=_LONGEST_LINE,
-        )
-        self._reading = asyncio.create_task(self._read())
-        return await wait_ready(reader)
+    @classmethod
+    async def start(
+        cls,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        inherit: Sequence[int] = (),
+        on_line: Callable[[str], None] | None = None,
+    ) -> Self:
+        """Start the command with the file descriptors in `inherit`.
+
+        `on_line` receives each line of its output; without it, the child writes to our own standard streams.
+        """
+        if on_line is None:
+            return cls(*await start_child_process(command, env, inherit=inherit))
+        pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT, "limit": _MAX_LINE_BYTES}
+        child = cls(*await start_child_process(command, env, inherit=inherit, **pipes))
+        child._reading = asyncio.create_task(child._read_lines(on_line))
+        return child
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def running_for_s(self) -> float:
+        """Return the seconds since the start."""
+        return asyncio.get_running_loop().time() - self._started_at
+
+    async def ready(self) -> bool:
+        """Wait until the child reports readiness. Return False when it ends first. Call it once."""
+        return await wait_ready(self._ready_pipe)
 
     async def wait(self) -> int:
-        """Return the exit status, once the process has ended and all that it wrote was told."""
-        assert self._process is not None
-        status = await self._process.wait()
+        """Return the exit status, negative for a signal, once the process has ended and its output is read."""
+        status = await asyncio.shield(self.exited)
         if self._reading is not None:
             await self._reading
         return status
 
-    async def stop(self) -> None:
-        """Ask it to end, and end it when its grace is over."""
-        if self._process is None:
-            return
-        self._send(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(self._part.grace_s):
-                await self._process.wait()
-        except TimeoutError:
-            self._tell(self._part.name, f"does not stop within {self._part.grace_s:g} s: killed")
+    async def stop(self, grace_s: float, by: signal.Signals = signal.SIGTERM) -> bool:
+        """Send `by`, and SIGKILL when the process still runs after `grace_s`. Return whether it had to be killed."""
+        self._send(by)
+        exited, _ = await asyncio.wait([self.exited], timeout=grace_s)
+        if not exited:
             self._send(signal.SIGKILL)
         await self.wait()
+        return not exited
 
     def _send(self, number: signal.Signals) -> None:
-        assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
 
-    async def _read(self) -> None:
-        assert self._process is not None
+    async def _read_lines(self, on_line: Callable[[str], None]) -> None:
         assert self._process.stdout is not None
         while True:
             try:
                 line = await self._process.stdout.readline()
             except ValueError:
-                continue  # longer than _LONGEST_LINE, and passed over
+                continue  # the line is longer than _MAX_LINE_BYTES
             if not line:
                 return
             text = line.decode("utf-8", "replace").rstrip()
             self.last_lines.append(text)
-            self._tell(self._part.name, text)
+            on_line(text)
 
 
 class Supervisor:
-    """Keeps parts running: started in the order given, each ready before the next, and stopped in reverse order."""
+    """Keeps processes running. Starts each when the one before is ready, and stops them in reverse order.
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
-        self._children: dict[str, Child] = {}
-        self._keeping: dict[str, asyncio.Task[None]] = {}
+    `on_line` receives the name of a process and a line of its output.
+    """
 
-    async def start(self, part: Part) -> None:
-        """Start a part and return when it is ready; raises PartFailed when it ends instead."""
-        child = Child(part, self._tell)
-        self._children[part.name] = child
-        if not await child.start():
-            await child.stop()
-            raise PartFailed(part.name, [line for line in child.last_lines if line.strip()])
-        self._keeping[part.name] = asyncio.create_task(self._keep(part), name=f"keep {part.name}")
+    def __init__(self, on_line: Callable[[str, str], None]) -> None:
+        self._on_line = on_line
+        self._children: dict[str, tuple[ProcessSpec, ChildProcess]] = {}
+        self._restarting: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self, spec: ProcessSpec) -> None:
+        """Start a process and return when it is ready; raises ProcessFailed when it ends first."""
+        child = await self._launch(spec)
+        if not await child.ready():
+            await self._stop(spec, child)
+            raise ProcessFailed(spec.name, [line for line in child.last_lines if line.strip()])
+        self._restarting[spec.name] = asyncio.create_task(self._restart(spec), name=f"restart {spec.name}")
 
     async def stop(self) -> None:
-        """Stop every part, the last one first; nothing is left when this returns."""
-        for name, child in reversed(self._children.items()):
-            if keeping := self._keeping.pop(name, None):
-                keeping.cancel()
-                await asyncio.wait([keeping])
-            await self._children.get(name, child).stop()
+        """Stop every process, the last one first; none is left when this returns."""
+        for name in reversed(list(self._children)):
+            if restarting := self._restarting.pop(name, None):
+                restarting.cancel()
+                await asyncio.wait([restarting])
+            await self._stop(*self._children[name])
         self._children.clear()
 
-    async def _keep(self, part: Part) -> None:
-        loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE_S
+    async def _launch(self, spec: ProcessSpec) -> ChildProcess:
+        child = await ChildProcess.start(spec.command, spec.env, on_line=lambda line: self._on_line(spec.name, line))
+        self._children[spec.name] = (spec, child)
+        return child
+
+    async def _stop(self, spec: ProcessSpec, child: ChildProcess) -> None:
+        if await child.stop(spec.grace_s):
+            self._on_line(spec.name, f"killed: still running after {spec.grace_s:g} s")
+
+    async def _restart(self, spec: ProcessSpec) -> None:
+        backoff = RestartBackoff(initial_s=0.5, longest_s=15.0)
         while True:
-            began = loop.time()
-            status = await self._children[part.name].wait()
-            if loop.time() - began > _RECOVERED_S:
-                pause = _FIRST_PAUSE_S
-            self._tell(part.name, f"ended with {_told(status)}; starts again in {pause:g} s")
-            await _pause(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
-            child = Child(part, self._tell)
-            self._children[part.name] = child
-            if await child.start():
-                self._tell(part.name, "runs again")
+            _, child = self._children[spec.name]
+            status = await child.wait()
+            pause_s = backoff.pause_after(child.running_for_s())
+            self._on_line(spec.name, f"ended with {describe_status(status)}; restarting in {pause_s:g} s")
+            await _pause(pause_s)
+            child = await self._launch(spec)
+            if await child.ready():
+                self._on_line(spec.name, "running again")
 
 
 async def _pause(seconds: float) -> None:
@@ -139,5 +192,6 @@ async def _pause(seconds: float) -> None:
             await asyncio.get_running_loop().create_future()
 
 
-def _told(status: int) -> str:
+def describe_status(status: int) -> str:
+    """Return an exit status as text: `exit status 1` or `signal SIGKILL`."""
     return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"

@@ -14,7 +14,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from outdial.stack.first_login import EMAIL, PASSWORD_FILE
-from outdial.stack.local import Stack
+from outdial.stack.local import LocalStack
 from tests.browser.conftest import CHROMIUM
 from tests.support.postgres import scratch_directory
 from tests.support.processes import PATIENCE_S, Launcher, inherited
@@ -37,7 +37,7 @@ class Running:
     """A stack that runs in `home`, and how to sign in."""
 
     home: Path
-    stack: Stack
+    stack: LocalStack
     password: str
 
     async def outdial(self, *arguments: str) -> None:
@@ -76,7 +76,7 @@ async def running() -> AsyncIterator[Running]:
         process = launcher.start("dev", "dev", *options, OUTDIAL_HOME=str(home))
         try:
             await process.ready()
-            stack = Stack.running(home)
+            stack = LocalStack.running(home)
             assert stack is not None
             yield Running(home, stack, (home / PASSWORD_FILE).read_text().strip())
             assert await process.terminate() == 0, process.output()[-3000:]

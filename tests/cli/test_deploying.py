@@ -9,9 +9,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from outdial.cli.errors import BadInput
 from outdial.cli.secrets import read_env_file
-from outdial.stack.config import host_of
+from outdial.stack.config import management_target
+from outdial.stack.errors import InvalidConfig
 from tests.cli.conftest import Outdial
 from tests.support.deploying import BROKEN, make_token, saying, served
 from tests.support.postgres import Scratch
@@ -215,9 +215,11 @@ async def test_a_function_that_is_not_here_is_told_with_those_that_are(staging: 
 
 def test_a_token_never_goes_over_plain_http_to_another_machine() -> None:
     env = {"OUTDIAL_STAGING_URL": "http://staging.example.com", "OUTDIAL_STAGING_ACCESS_TOKEN": "sbp_token"}
-    with pytest.raises(BadInput, match="no https address"):
-        host_of({"environments": {"staging": {}}}, "staging", env)
-    host = host_of({"environments": {"staging": {}}}, "staging", {**env, "OUTDIAL_STAGING_URL": "https://x.example"})
+    with pytest.raises(InvalidConfig, match="not an https URL"):
+        management_target({"environments": {"staging": {}}}, "staging", env)
+    host = management_target(
+        {"environments": {"staging": {}}}, "staging", {**env, "OUTDIAL_STAGING_URL": "https://x.example"}
+    )
     assert "sbp_token" not in repr(host)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from outdial.cli.errors import BadInput
+from outdial.cli.errors import InvalidInput
 from outdial.cli.function_logs import line_of, read_since
 from outdial.clock import SystemClock
 from outdial.db.host_logs import LogEntryRow
@@ -143,7 +143,7 @@ def test_a_time_is_a_span_or_a_moment(text: str, since: datetime) -> None:
 
 @pytest.mark.parametrize("text", ["", "m", "10", "10y", "-5m", "99999999999w", "now"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(BadInput, match="--since"):
+    with pytest.raises(InvalidInput, match="--since"):
         read_since("--since", text, NOW)
 
 

@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from outdial.cli.errors import BadInput, NoSuchThing
 from outdial.settings import MissingSetting
-from outdial.stack.config import target_of
+from outdial.stack.config import probe_target
+from outdial.stack.errors import InvalidConfig, UnknownEnvironment
 from tests.cli.conftest import Outdial
 
 STAGING = {
@@ -40,16 +40,16 @@ def test_an_environment_without_its_settings_names_the_missing_one(outdial: Outd
     assert outdial.error("functions", "test", "--env=staging", env=some).startswith("OUTDIAL_STAGING_SECRET_KEY is")
 
 
-def test_an_unknown_environment_is_told_with_the_known_ones(outdial: Outdial) -> None:
+def test_an_unknown_environment_is_reported_with_the_known_ones(outdial: Outdial) -> None:
     error = outdial.error("functions", "test", "--env=moon")
-    assert error.endswith("there are local, staging, production")
+    assert error.endswith("defines local, staging, production")
 
 
 def test_an_environment_may_name_other_variables() -> None:
     config = {"environments": {"eu-west": {"url": "https://eu.example.com", "secret_key": "env(EU_KEY)"}}}
     env = {"EU_KEY": "sb_secret_eu", "OUTDIAL_EU_WEST_WEBHOOK_SECRET": "key_eu"}
 
-    target = target_of(config, "eu-west", env)
+    target = probe_target(config, "eu-west", env)
 
     assert (target.url, target.secret_key, target.webhook_secret) == (
         "https://eu.example.com", "sb_secret_eu", "key_eu"
@@ -59,13 +59,13 @@ def test_an_environment_may_name_other_variables() -> None:
 
 def test_a_secret_in_the_file_itself_is_refused() -> None:
     config = {"environments": {"staging": {"secret_key": "sb_secret_open"}}}
-    with pytest.raises(BadInput, match=r"write env\(OUTDIAL_STAGING_SECRET_KEY\)") as caught:
-        target_of(config, "staging", STAGING)
+    with pytest.raises(InvalidConfig, match=r"write env\(OUTDIAL_STAGING_SECRET_KEY\)") as caught:
+        probe_target(config, "staging", STAGING)
     assert "sb_secret_open" not in str(caught.value)
 
 
 def test_what_is_not_there_is_told() -> None:
-    with pytest.raises(NoSuchThing, match="there are local"):
-        target_of({}, "staging", STAGING)
+    with pytest.raises(UnknownEnvironment, match="defines local"):
+        probe_target({}, "staging", STAGING)
     with pytest.raises(MissingSetting, match="OUTDIAL_STAGING_URL"):
-        target_of({"environments": {"staging": {}}}, "staging", {})
+        probe_target({"environments": {"staging": {}}}, "staging", {})

@@ -30,4 +30,4 @@ def test_a_function_gets_a_login_of_its_own_or_none(outdial: Outdial) -> None:
 
 def test_a_function_that_is_not_there_is_told_with_those_that_are(outdial: Outdial) -> None:
     error = outdial.error("functions", "serve", "--alone=moon")
-    assert error.endswith("there are campaign-trigger, retell-webhook")
+    assert error.endswith("supabase/functions contains campaign-trigger, retell-webhook")

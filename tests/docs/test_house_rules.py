@@ -71,7 +71,7 @@ MEASURES_A_SPAN = {"time.monotonic", "time.perf_counter"}
 # Where time is real: the clocks, the start of a server process, and the pause before a lost connection is made again.
 MAY_READ_THE_TIME = ("clock.py", "retell/simulator/", "db/embedded.py", "db/listen.py")
 # Durations for logs and metrics, never for a decision about a call.
-MAY_MEASURE = (*MAY_READ_THE_TIME, "functions/", "cli/", "host/", "http/")
+MAY_MEASURE = (*MAY_READ_THE_TIME, "functions/", "cli/", "host/", "http/", "promises/", "stack/")
 # Besides the database's package, a temporary SQLite file of the import.
 MAY_HOLD_SQL = ("db/", "campaigns/importing/first_lines.py")
 

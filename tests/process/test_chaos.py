@@ -19,8 +19,8 @@ import pytest
 
 from outdial.db.session import Database
 from outdial.domain.pacing import Pace, spacing
-from outdial.promises.checks import JITTER_MS, Evidence, audit, resolved
-from outdial.promises.evidence import Witness, gather_evidence
+from outdial.promises.checks import JITTER_MS, RunEvidence, audit, resolved
+from outdial.promises.evidence import SimulatorClient, gather_evidence
 from outdial.stack.local import SIMULATOR_KEY
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
@@ -76,7 +76,7 @@ class Scene:
 
     fleet: Fleet
     simulator: Process
-    witness: Witness
+    witness: SimulatorClient
     look: asyncpg.Connection
 
     async def kill_at_random(self, chance: random.Random, contacts: int, kills: int) -> None:
@@ -152,7 +152,7 @@ async def scene(database: Scratch, look: asyncpg.Connection, directory: Path, co
             port, speed=SPEED, seed=SEED, concurrency=CONCURRENCY, calls_per_second=2 * CALLS_PER_SECOND
         )
         fleet = Fleet(launch, port)
-        async with Witness(await launch.calls_go_to(simulator), SIMULATOR_KEY) as witness:
+        async with SimulatorClient(await launch.calls_go_to(simulator), SIMULATOR_KEY) as witness:
             for name in ("functions", "dialer 1", "dialer 2"):
                 fleet.start(name)
             await witness.set_faults(FAULTS)
@@ -165,7 +165,7 @@ class Aftermath:
     """What is left when all is over, beside the evidence of the audit."""
 
     state: dict[str, Any]
-    evidence: Evidence
+    evidence: RunEvidence
     calls: list[asyncpg.Record]
     events: list[asyncpg.Record]
 

@@ -1,4 +1,4 @@
-"""The audit finds nothing wrong with a good run, and each thing that is wrong with a bad one."""
+"""The audit reports no breach for a good run, and every breach of a bad one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from outdial.db.evidence import CallRow, CampaignRow, ContactRow, LimitRow
-from outdial.promises.checks import Evidence, ProviderCall, Request, audit, peak_in_window, peak_live, resolved
+from outdial.promises.checks import LedgerRequest, ProviderCall, RunEvidence, audit, peak_in_window, peak_live, resolved
 
 START = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
 START_MS = int(START.timestamp() * 1000)
@@ -23,9 +23,9 @@ def call_id(number: int) -> UUID:
     return UUID(int=1000 + number)
 
 
-def request(number: int, **changes: object) -> Request:
+def request(number: int, **changes: object) -> LedgerRequest:
     key = str(call_id(number))
-    made = Request(
+    made = LedgerRequest(
         arrived_ms=START_MS + 1000 * number,
         result="accepted",
         reason=None,
@@ -74,9 +74,9 @@ def contact(number: int, **changes: object) -> ContactRow:
     return replace(ContactRow(contact_id(number), CAMPAIGN, "completed", 1, 1), **changes)  # type: ignore[arg-type]
 
 
-def good_run() -> Evidence:
-    """Three contacts, one call each; the answer to the second was lost, so it was asked for again."""
-    return Evidence(
+def good_run() -> RunEvidence:
+    """Three contacts, one call each; the response to the second was lost, so it was requested again."""
+    return RunEvidence(
         requests=[
             request(0),
             request(1, answered=False),
@@ -91,69 +91,73 @@ def good_run() -> Evidence:
     )
 
 
-def broken(evidence: Evidence) -> dict[int, list[str]]:
+def broken(evidence: RunEvidence) -> dict[int, list[str]]:
     return {check.promise: list(check.breaches) for check in audit(evidence) if not check.holds}
 
 
-def test_nothing_is_wrong_with_a_good_run() -> None:
+def test_a_good_run_has_no_breaches() -> None:
     checks = audit(good_run())
     assert [check.promise for check in checks] == [1, 3, 5, 6, 7]
     assert [check.breaches for check in checks] == [[]] * 5
 
 
-def with_request(**changes: object) -> Callable[[Evidence], Evidence]:
+def with_request(**changes: object) -> Callable[[RunEvidence], RunEvidence]:
     return lambda run: replace(run, requests=[request(0, **changes), *run.requests[1:]])
 
 
-def with_another_request(number: int, **changes: object) -> Callable[[Evidence], Evidence]:
+def with_another_request(number: int, **changes: object) -> Callable[[RunEvidence], RunEvidence]:
     return lambda run: replace(run, requests=[*run.requests, request(number, **changes)])
 
 
-def with_provider_call(**changes: object) -> Callable[[Evidence], Evidence]:
+def with_provider_call(**changes: object) -> Callable[[RunEvidence], RunEvidence]:
     return lambda run: replace(run, provider_calls=[provider_call(0, **changes), *run.provider_calls[1:]])
 
 
-def with_call(**changes: object) -> Callable[[Evidence], Evidence]:
+def with_call(**changes: object) -> Callable[[RunEvidence], RunEvidence]:
     return lambda run: replace(run, calls=[call(0, **changes), *run.calls[1:]])
 
 
-def with_contact(**changes: object) -> Callable[[Evidence], Evidence]:
+def with_contact(**changes: object) -> Callable[[RunEvidence], RunEvidence]:
     return lambda run: replace(run, contacts=[contact(0, **changes), *run.contacts[1:]])
 
 
 @pytest.mark.parametrize(
-    ("promise", "doctor", "said"),
+    ("promise", "change", "message"),
     [
-        (1, with_another_request(0, arrived_ms=START_MS + 9000), "was made 2 times"),
+        (1, with_another_request(0, arrived_ms=START_MS + 9000), "was placed 2 times"),
         (1, with_request(idempotency_key=None), "no idempotency key"),
         (1, with_request(metadata_call_id=str(call_id(2))), f"carried the key {call_id(0)}"),
-        (1, with_request(idempotency_key="other", metadata_call_id="other"), "no call of ours"),
-        (1, with_request(to_number="+12125550199"), "another phone"),
+        (1, with_request(idempotency_key="other", metadata_call_id="other"), "no call in the database"),
+        (1, with_request(to_number="+12125550199"), "a different phone"),
         (3, with_provider_call(to_number="+12125550101", ended_ms=1001), "had ended"),
         (3, with_provider_call(to_number="+12125550101", ended_ms=None), "had ended"),
         (5, with_contact(status="pending"), "1 open contacts"),
         (5, with_contact(status="calling"), "1 open contacts"),
-        (5, with_contact(attempts=2), "charged 2 attempts for 1"),
-        (5, with_contact(call_count=2), "counts 2 calls and has 1"),
-        (5, with_call(disconnection_reason="error_retell"), "charged 1 attempts for 0"),
+        (5, with_contact(attempts=2), "charged 2 attempts, but 1 calls count"),
+        (5, with_contact(call_count=2), "counts 2 calls but has 1"),
+        (5, with_call(disconnection_reason="error_retell"), "charged 1 attempts, but 0 calls count"),
         (6, with_call(status="ongoing"), "status is 'ongoing' here"),
         (6, with_call(outcome="busy"), "outcome is 'busy' here"),
         (6, with_call(outcome=None, disconnection_reason=None), "disconnection_reason is None here"),
         (6, with_call(transcript=None), "transcript is None here"),
         (6, with_call(analysis=None), "analysis is None here"),
-        (6, with_call(retell_call_id="call_9"), "call_0 is no call of the database"),
-        (6, with_call(retell_call_id="call_9"), "call_9 is in the database and not"),
+        (6, with_call(retell_call_id="call_9"), "call_0 is missing from the database"),
+        (6, with_call(retell_call_id="call_9"), "call_9 is in the database but not"),
         (6, with_call(phone="+12125550199"), "phone is '+12125550199' here"),
-        (7, with_provider_call(ended_ms=1500), "2 calls lived at once, 1 may"),
-        (7, with_provider_call(ended_ms=None), "2 calls lived at once, 1 may"),
-        (7, with_request(arrived_ms=START_MS + 1500), "2 starts were made within a second"),
+        (7, with_provider_call(ended_ms=1500), "2 concurrent calls, 1 allowed"),
+        (7, with_provider_call(ended_ms=None), "2 concurrent calls, 1 allowed"),
+        (7, with_request(arrived_ms=START_MS + 1500), "2 starts were placed within a second"),
         (7, with_call(requested_at=START + timedelta(milliseconds=500)), "2 starts were planned within a second"),
-        (7, with_request(result="refused", reason="concurrency", call_id=None), "while the account was full"),
+        (
+            7,
+            with_request(result="refused", reason="concurrency", call_id=None),
+            "while the account was at its concurrency limit",
+        ),
     ],
 )
-def test_whatever_breaks_a_promise_is_told(promise: int, doctor: Callable[[Evidence], Evidence], said: str) -> None:
-    breaches = broken(doctor(good_run()))
-    assert any(said in breach for breach in breaches.get(promise, [])), breaches
+def test_every_breach_is_reported(promise: int, change: Callable[[RunEvidence], RunEvidence], message: str) -> None:
+    breaches = broken(change(good_run()))
+    assert any(message in breach for breach in breaches.get(promise, [])), breaches
 
 
 def test_a_request_that_the_provider_never_read_proves_nothing() -> None:
@@ -163,16 +167,16 @@ def test_a_request_that_the_provider_never_read_proves_nothing() -> None:
     assert broken(never_read(good_run())) == {}
 
 
-def test_requests_that_bunch_up_on_their_way_and_are_refused_break_nothing() -> None:
+def test_requests_refused_for_arriving_too_close_together_are_no_breach() -> None:
     assert broken(with_another_request(0, result="refused", reason="calls_per_second")(good_run())) == {}
 
 
-def test_an_open_contact_of_a_running_campaign_is_as_it_should_be() -> None:
+def test_an_open_contact_of_a_running_campaign_is_no_breach() -> None:
     run = replace(with_contact(status="pending")(good_run()), campaigns=[CampaignRow(CAMPAIGN, "default", "active")])
     assert broken(run) == {}
 
 
-def test_calls_that_nobody_was_sure_of_are_counted_with_those_known_now() -> None:
+def test_ambiguous_and_resolved_calls_are_counted() -> None:
     run = good_run()
     assert (resolved(run).ambiguous, resolved(run).resolved) == (1, 1)
     in_review = replace(run, calls=[call(0), call(1, status="unknown"), call(2)])

@@ -11,10 +11,10 @@ import asyncpg
 import msgspec
 import pytest
 
-from outdial.cli.errors import NoSuchThing
 from outdial.db.session import Database
 from outdial.promises.checks import audit, resolved
-from outdial.promises.evidence import Witness, gather_evidence
+from outdial.promises.errors import LedgerIncomplete
+from outdial.promises.evidence import SimulatorClient, gather_evidence
 from outdial.retell.simulator import SimulatorConfig
 from outdial.retell.simulator.server import running
 from outdial.stack.local import SIMULATOR_KEY
@@ -31,7 +31,7 @@ class Run:
 
     call_id: UUID
     url: str
-    witness: Witness
+    simulator_client: SimulatorClient
     database: Database
 
     async def ask(self, key: UUID) -> int:
@@ -51,7 +51,11 @@ class Run:
 
     async def broken(self) -> list[int]:
         """Return the promises that the evidence shows broken."""
-        return [check.promise for check in audit(await gather_evidence(self.witness, self.database)) if not check.holds]
+        return [
+            check.promise
+            for check in audit(await gather_evidence(self.simulator_client, self.database))
+            if not check.holds
+        ]
 
 
 @pytest.fixture
@@ -61,7 +65,7 @@ async def run(database: Scratch, connection: asyncpg.Connection) -> AsyncIterato
     )
     async with (
         running(config) as (url, simulator),
-        Witness(url, SIMULATOR_KEY) as witness,
+        SimulatorClient(url, SIMULATOR_KEY) as simulator_client,
         await Database.connect(database.dsn_for("outdial_api"), application_name="test") as api,
     ):
         tenant = await create_tenant(connection)
@@ -69,14 +73,14 @@ async def run(database: Scratch, connection: asyncpg.Connection) -> AsyncIterato
         contact = await create_contact(connection, tenant.organization_id, phone=PHONE)
         now = datetime.now(UTC)
         _, call_id = await create_calling(connection, campaign, contact, requested_at=now)
-        made = Run(call_id, url, witness, api)
-        await witness.set_faults([{"kind": "garble_reply", "times": 1}])
+        made = Run(call_id, url, simulator_client, api)
+        await simulator_client.set_faults([{"kind": "garble_reply", "times": 1}])
         await made.ask(call_id)
         assert await made.ask(call_id) == 201
         while simulator.world.next_due() is not None:  # noqa: ASYNC110 - a few milliseconds at this speed
             await asyncio.sleep(0)
         [retell_call_id] = simulator.world.calls
-        told = await witness.call(retell_call_id)
+        told = await simulator_client.call(retell_call_id)
         await connection.execute(
             "update calls set status = 'ended', retell_call_id = $2, outcome = 'answered', transcript = $3,"
             " disconnection_reason = 'user_hangup', analysis = $4::text::jsonb where id = $1",
@@ -90,7 +94,7 @@ async def run(database: Scratch, connection: asyncpg.Connection) -> AsyncIterato
 
 
 async def test_a_good_run_agrees(run: Run) -> None:
-    evidence = await gather_evidence(run.witness, run.database)
+    evidence = await gather_evidence(run.simulator_client, run.database)
 
     assert [check.breaches for check in audit(evidence)] == [[]] * 5
     assert len(evidence.provider_calls) == 1
@@ -116,9 +120,9 @@ async def test_counts_that_differ_are_found(run: Run, connection: asyncpg.Connec
     assert await run.broken() == [5]
 
 
-async def test_a_ledger_with_gaps_is_no_witness(run: Run) -> None:
-    [call] = (await gather_evidence(run.witness, run.database)).provider_calls
+async def test_a_ledger_with_gaps_is_refused(run: Run) -> None:
+    [call] = (await gather_evidence(run.simulator_client, run.database)).provider_calls
     for _ in range(60):
-        await run.witness.call(call.call_id)
-    with pytest.raises(NoSuchThing, match="has forgotten"):
-        await gather_evidence(run.witness, run.database)
+        await run.simulator_client.call(call.call_id)
+    with pytest.raises(LedgerIncomplete, match="has dropped"):
+        await gather_evidence(run.simulator_client, run.database)

@@ -10,11 +10,12 @@ import pytest
 
 from outdial.db.host_store import CHANNEL
 from outdial.db.passwords import ROLES, renew_passwords
+from outdial.host.deployments.logins import logins_of, require_logins
 from outdial.host.deployments.source import SourceTree
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.settings import MissingSetting
-from outdial.stack.logins import KeptLogins, given_logins, require_logins
+from outdial.stack.logins import StackLogins
 from tests.support.postgres import Scratch
 
 
@@ -33,7 +34,7 @@ async def user(address: str) -> str:
 
 
 async def test_each_role_gets_a_login_that_works(database: Scratch, tmp_path: Path) -> None:
-    logins = KeptLogins(tmp_path, owner_of(database))
+    logins = StackLogins(tmp_path, owner_of(database))
     assert dict(logins) == {}
 
     await logins.ensure()
@@ -43,7 +44,7 @@ async def test_each_role_gets_a_login_that_works(database: Scratch, tmp_path: Pa
 
 
 async def test_passwords_that_work_are_kept_and_others_are_made_anew(database: Scratch, tmp_path: Path) -> None:
-    logins = KeptLogins(tmp_path, owner_of(database))
+    logins = StackLogins(tmp_path, owner_of(database))
     await logins.ensure()
     before = dict(logins)
     await logins.ensure()
@@ -57,7 +58,7 @@ async def test_passwords_that_work_are_kept_and_others_are_made_anew(database: S
 
 async def test_a_file_that_cannot_be_read_is_made_anew(database: Scratch, tmp_path: Path) -> None:
     (tmp_path / "logins.json").write_text("{")
-    logins = KeptLogins(tmp_path, owner_of(database))
+    logins = StackLogins(tmp_path, owner_of(database))
     await logins.ensure()
     assert logins.keys() == set(ROLES)
 
@@ -68,11 +69,11 @@ async def test_hosts_are_told_of_new_passwords(
     told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     await connection.add_listener(CHANNEL, lambda _c, _p, channel, _: told.set_result(channel))
 
-    addresses = await KeptLogins(tmp_path, database.dsn).renew()
+    addresses = await StackLogins(tmp_path, database.dsn).renew()
 
     assert await asyncio.wait_for(told, 10) == CHANNEL
     # They are kept by password: over whichever address the server is reached, they are the same.
-    over_tcp = KeptLogins(tmp_path, owner_of(database))
+    over_tcp = StackLogins(tmp_path, owner_of(database))
     assert {role: urlsplit(address).password for role, address in over_tcp.items()} == {
         role: urlsplit(address).password for role, address in addresses.items()
     }
@@ -85,7 +86,7 @@ def test_logins_of_any_role_come_from_the_environment() -> None:
         "SUPABASE_DB_URL": "postgresql://postgres@db/x",
         "EMPTY_DB_URL": " ",
     }
-    assert given_logins(env) == {
+    assert logins_of(env) == {
         "outdial_api": "postgresql://outdial_api@db/x",
         "reporting": "postgresql://reporting@db/x",
     }

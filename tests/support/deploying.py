@@ -32,7 +32,7 @@ from outdial.host.pool.spawning import ZygoteProcess
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import InvocationCompleted
 from outdial.http import HttpResponse, RequestHead, listen
-from outdial.stack.local import Stack, local_settings
+from outdial.stack.local import LocalStack, local_settings
 from tests.support.hosting import KEYS
 from tests.support.postgres import Scratch
 
@@ -183,7 +183,7 @@ async def served(database: Scratch, home: Path, directory: Path) -> AsyncIterato
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     logins = {role: database.dsn_for(role) for role in ("outdial_api", "outdial_webhook")}
-    env = local_settings(Stack(url, database.dsn, None), {})
+    env = local_settings(LocalStack(url, database.dsn, None), {})
     stop, ready = asyncio.get_running_loop().create_future(), asyncio.Event()
     settings = HostSettings(directory, home, env, logins, local=True)
     async with asyncio.TaskGroup() as tasks:

@@ -24,7 +24,7 @@ from outdial.campaigns.importing.import_file import import_contacts
 from outdial.clock import SystemClock
 from outdial.db.session import Database
 from outdial.process import READY_FD
-from outdial.stack.local import SIMULATOR_KEY, Stack, local_settings
+from outdial.stack.local import SIMULATOR_KEY, LocalStack, local_settings
 from tests.support.postgres import Scratch
 
 # Generous: other tests may have the processors.
@@ -173,7 +173,7 @@ def inherited() -> dict[str, str]:
 @contextmanager
 def launcher(directory: Path, database: Scratch, *, port: int, simulator_url: str | None = None) -> Iterator[Launcher]:
     """Start processes on `database` in the block, with the functions' address on `port`; none outlives it."""
-    stack = Stack(f"http://127.0.0.1:{port}", database.dsn, simulator_url)
+    stack = LocalStack(f"http://127.0.0.1:{port}", database.dsn, simulator_url)
     # Functions may not use the server's socket. A thread, because the test's own loop may be running.
     with ThreadPoolExecutor(1) as thread:
         logins = thread.submit(asyncio.run, database.logins()).result()

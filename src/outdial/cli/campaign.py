@@ -1,4 +1,4 @@
-"""`outdial campaign`: created, filled with contacts, started, paused, and followed."""
+"""`outdial campaign`: create campaigns, import contacts, start, pause and watch them."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -14,8 +14,8 @@ from rich.live import Live
 from outdial.campaigns import lifecycle
 from outdial.campaigns.create import NewCampaign, create_campaign
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
-from outdial.cli.campaign_view import View, look
-from outdial.cli.errors import BadInput, NoSuchThing, Refused
+from outdial.cli.campaign_view import CampaignView, look
+from outdial.cli.errors import ActionRefused, InvalidInput, UnknownName
 from outdial.cli.finding import find_campaign, find_organization, maybe_organization, read_object, read_pairs
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
@@ -25,40 +25,40 @@ from outdial.db.statements import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.stack.local import as_service
 
-app = typer.Typer(no_args_is_help=True, help="Campaigns: named by id, by the beginning of one, or by their name.")
+app = typer.Typer(no_args_is_help=True, help="Campaigns. Refer to one by id, by the start of its id, or by name.")
 clock = SystemClock()
-EVERY = timedelta(milliseconds=500)
-AT_REST = {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED, CampaignStatus.PAUSED, CampaignStatus.DRAFT}
+REFRESH_EVERY = timedelta(milliseconds=500)
+STOPPED = {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED, CampaignStatus.PAUSED, CampaignStatus.DRAFT}
 
-Named = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Id, the beginning of one, or the name.")]
-Organization = Annotated[str | None, typer.Option(help="Id or name of the organization; may be left out for one.")]
+CampaignName = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Id, start of the id, or name.")]
+Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Option(help="What the campaign is called.")],
-    agent: Annotated[str, typer.Option(help="Id of the Retell agent that talks.")],
-    from_: Annotated[str, typer.Option("--from", help="The caller number, in E.164.")],
+    name: Annotated[str, typer.Option(help="Name of the campaign.")],
+    agent: Annotated[str, typer.Option(help="Id of the Retell agent.")],
+    from_: Annotated[str, typer.Option("--from", help="Caller number in E.164.")],
     organization: Organization = None,
     hours: Annotated[
         str | None,
-        typer.Option(help='Calling hours as JSON or @FILE: {"weekdays": [["09:00", "20:00"]]}, which is the default.'),
+        typer.Option(help='Calling hours as JSON or @FILE (default: {"weekdays": [["09:00", "20:00"]]}).'),
     ] = None,
     retry: Annotated[
         str | None, typer.Option(help='Retry policy as JSON or @FILE, such as {"busy": {"delays": ["10m"]}}.')
     ] = None,
-    max_attempts: Annotated[int, typer.Option(help="Attempts that a contact gets at most.")] = 3,
-    batch_size: Annotated[int, typer.Option(help="Calls that are claimed at once.")] = 10,
+    max_attempts: Annotated[int, typer.Option(help="Maximum attempts per contact.")] = 3,
+    batch_size: Annotated[int, typer.Option(help="Calls per batch. Limits are re-checked between batches.")] = 10,
     max_concurrency: Annotated[
-        int | None, typer.Option(help="Calls at once; the workspace's limit without it.")
+        int | None, typer.Option(help="Maximum concurrent calls (default: the workspace's limit).")
     ] = None,
     schedule: Annotated[
-        str | None, typer.Option(help="When it starts once it was started: a time with its zone, 2026-12-01T09:00Z.")
+        str | None, typer.Option(help="Earliest start: a time with a zone, such as 2026-12-01T09:00Z.")
     ] = None,
-    var: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the agent; may be repeated.")] = None,
+    var: Annotated[list[str] | None, typer.Option(help="Agent variable as NAME=VALUE; repeatable.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a draft."""
+    """Create a campaign as a draft."""
     calling_hours, retry_policy = read_object("--hours", hours), read_object("--retry", retry)
     variables, scheduled_at = read_pairs("--var", var or ()), _moment(schedule)
 
@@ -83,26 +83,24 @@ def create(
     if as_json:
         print_json({"id": campaign_id, "name": name, "status": CampaignStatus.DRAFT})
     else:
-        console.print(f"Created campaign {campaign_id}, a draft.")
+        console.print(f"Created campaign {campaign_id} as a draft.")
 
 
 @app.command("import")
 def import_(
-    campaign: Named,
-    file: Annotated[Path, typer.Argument(help="A CSV file with a header; any column may be used by the agent.")],
+    campaign: CampaignName,
+    file: Annotated[Path, typer.Argument(help="CSV file with a header row. The agent can use every column.")],
     region: Annotated[str | None, typer.Option(help="Country of numbers without a country code, such as US.")] = None,
     map_: Annotated[
-        list[str] | None, typer.Option("--map", help="FIELD=COLUMN, such as phone=Mobile; may be repeated.")
+        list[str] | None, typer.Option("--map", help="FIELD=COLUMN, such as phone=Mobile; repeatable.")
     ] = None,
-    refused: Annotated[
-        Path | None, typer.Option(help="Where refused rows are written; FILE.refused.csv without it.")
-    ] = None,
+    refused: Annotated[Path | None, typer.Option(help="File for refused rows (default: FILE.refused.csv).")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put the contacts of a CSV file into a campaign.
+    """Import contacts from a CSV file into a campaign.
 
-    Each refused row is told with its line and the reason, while the good ones go in. Importing a file again is
-    harmless. The exit status is 0 unless no row at all was good.
+    Valid rows are imported; each refused row is reported with its line and the reason. Importing a file again changes
+    nothing. The exit status is 1 when no row is valid.
     """
     from outdial.cli.importing import run_import
 
@@ -111,45 +109,45 @@ def import_(
 
 
 @app.command()
-def start(campaign: Named, as_json: AsJson = False) -> None:
-    """Start a draft, or schedule it when its time has not come."""
+def start(campaign: CampaignName, as_json: AsJson = False) -> None:
+    """Start a draft, or schedule it when its start time is in the future."""
     _change(campaign, lifecycle.start, as_json)
 
 
 @app.command()
 def pause(
-    campaign: Named,
-    reason: Annotated[str, typer.Option(help="Why, for whoever looks at it later.")] = "paused by hand",
+    campaign: CampaignName,
+    reason: Annotated[str, typer.Option(help="Reason to record.")] = "paused by hand",
     as_json: AsJson = False,
 ) -> None:
-    """Stop placing calls; those under way go on."""
+    """Stop placing calls. Calls in progress continue."""
     _change(campaign, lambda c, id, actor, now: lifecycle.pause(c, id, actor, now, reason), as_json)
 
 
 @app.command()
-def resume(campaign: Named, as_json: AsJson = False) -> None:
-    """Let a paused campaign go on."""
+def resume(campaign: CampaignName, as_json: AsJson = False) -> None:
+    """Resume a paused campaign."""
     _change(campaign, lifecycle.resume, as_json)
 
 
 @app.command()
 def cancel(
-    campaign: Named,
-    hang_up: Annotated[bool, typer.Option("--hang-up", help="End the calls under way too.")] = False,
+    campaign: CampaignName,
+    hang_up: Annotated[bool, typer.Option("--hang-up", help="Also end calls in progress.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """End a campaign for good."""
+    """Cancel a campaign. It cannot be resumed."""
     _change(campaign, lambda c, id, actor, now: lifecycle.cancel(c, id, actor, now, hang_up=hang_up), as_json)
 
 
 @app.command("list")
 def list_campaigns(
-    organization: Annotated[str | None, typer.Option(help="Id or name of an organization; all without it.")] = None,
-    status: Annotated[CampaignStatus | None, typer.Option(help="Only campaigns that stand so.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
+    organization: Annotated[str | None, typer.Option(help="Organization id or name (default: all).")] = None,
+    status: Annotated[CampaignStatus | None, typer.Option(help="Filter by status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of campaigns.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List campaigns, the newest first."""
+    """List campaigns, newest first."""
 
     async def work(database: Database) -> list[db.CampaignRow]:
         async with database.as_service() as connection:
@@ -168,14 +166,14 @@ def list_campaigns(
         "STARTED": lambda row: row.started_at,
         "FINISHED": lambda row: row.finished_at,
     }
-    print_rows(columns, rows, empty="No campaign fits.")
+    print_rows(columns, rows, empty="No matching campaigns.")
 
 
 @app.command()
-def show(campaign: Named, as_json: AsJson = False) -> None:
-    """Show a campaign: its settings, how far it is, and why it is not dialing now."""
+def show(campaign: CampaignName, as_json: AsJson = False) -> None:
+    """Show a campaign: settings, progress, and why it is not dialing."""
 
-    async def work(database: Database) -> View:
+    async def work(database: Database) -> CampaignView:
         return await look(database, await _id_of(database, campaign), clock.now())
 
     view = as_service(work)
@@ -188,10 +186,10 @@ def show(campaign: Named, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def watch(campaign: Named, as_json: AsJson = False) -> None:
-    """Follow a campaign live until it rests: completed, cancelled, paused, or a draft.
+def watch(campaign: CampaignName, as_json: AsJson = False) -> None:
+    """Follow a campaign until it is completed, cancelled or paused.
 
-    Where the output is no terminal, a line is printed with each change; with --json, an object in a line.
+    If standard output is not a terminal, print a line on each change; with --json, one JSON object a line.
     """
 
     async def work(database: Database) -> None:
@@ -204,12 +202,12 @@ def watch(campaign: Named, as_json: AsJson = False) -> None:
     as_service(work)
 
 
-async def follow_live(database: Database, campaign_id: UUID, *, console: Console = console) -> View:
-    """Show a campaign in place until it rests."""
+async def follow_live(database: Database, campaign_id: UUID, *, console: Console = console) -> CampaignView:
+    """Show a campaign, refreshed in place, until it stops."""
     view = await look(database, campaign_id, clock.now())
     with Live(view.panel(), console=console, refresh_per_second=8) as live:
-        while view.campaign.status not in AT_REST:
-            await clock.sleep_until(clock.now() + EVERY)
+        while view.campaign.status not in STOPPED:
+            await clock.sleep_until(clock.now() + REFRESH_EVERY)
             view = await look(database, campaign_id, clock.now())
             live.update(view.panel())
     return view
@@ -220,27 +218,26 @@ async def follow_in_lines(
     campaign_id: UUID,
     *,
     as_json: bool = False,
-    every: timedelta = EVERY,
+    every: timedelta = REFRESH_EVERY,
     console: Console = console,
-) -> View:
-    """Print a line with each change of a campaign until it rests."""
-    said = ""
+) -> CampaignView:
+    """Print a line on each change of a campaign until it stops."""
+    printed = ""
     while True:
         view = await look(database, campaign_id, clock.now())
         line = view.line()
-        if line != said and as_json:
+        if line != printed and as_json:
             print_json_line(view)
-        elif line != said:
+        elif line != printed:
             console.print(line, markup=False, soft_wrap=True)
-        said = line
-        if view.campaign.status in AT_REST:
+        printed = line
+        if view.campaign.status in STOPPED:
             return view
         await clock.sleep_until(clock.now() + every)
 
 
-def print_json_line(view: View) -> None:
+def print_json_line(view: CampaignView) -> None:
     """Print a view as one line of JSON."""
-
     console.print(msgspec.json.encode(view.as_dict(), enc_hook=str).decode(), markup=False, soft_wrap=True)
 
 
@@ -259,7 +256,7 @@ def _change(campaign: str, change: Change, as_json: bool) -> None:
         print_json({"id": campaign_id, "status": status, "changed": changed})
     else:
         console.print(
-            f"Campaign {campaign_id} is {status}." if changed else f"Campaign {campaign_id} was {status} already."
+            f"Campaign {campaign_id} is {status}." if changed else f"Campaign {campaign_id} is already {status}."
         )
 
 
@@ -270,9 +267,9 @@ def _status_after(campaign: str, result: Result) -> tuple[CampaignStatus, bool]:
         case Unchanged(status):
             return status, False
         case Conflict(_, reason):
-            raise Refused(reason)
+            raise ActionRefused(reason)
         case NotFound() | Forbidden():
-            raise NoSuchThing(f"there is no campaign {campaign!r}")
+            raise UnknownName(f"unknown campaign {campaign!r}")
         case never:
             assert_never(never)
 
@@ -288,4 +285,4 @@ def _moment(text: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise BadInput(f"--schedule: {text!r} is not a time; write it as 2026-12-01T09:00:00Z") from None
+        raise InvalidInput(f"--schedule: {text!r} is not a time such as 2026-12-01T09:00:00Z") from None

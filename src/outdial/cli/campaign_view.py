@@ -1,4 +1,4 @@
-"""What is shown of a campaign: its settings, how far it is, and why it is not dialing."""
+"""How a campaign is shown: settings, progress, and why it is not dialing."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,54 +23,54 @@ _STYLES = {"completed": "green", "failed": "red", "review": "yellow", "skipped":
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A campaign at a moment."""
+class CampaignView:
+    """A campaign at one moment; `waiting` says why it is not dialing."""
 
     campaign: db.CampaignDetail
     progress: Progress
     waiting: str | None
 
     def settings(self) -> dict[str, Any]:
-        """Return the campaign's own columns; what holds JSON as objects."""
+        """Return the columns of the campaign, with JSON columns decoded."""
         settings = asdict(self.campaign)
         return settings | {name: msgspec.json.decode(settings[name]) for name in _JSON_COLUMNS}
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return everything as JSON-serializable values."""
         return {**self.settings(), "waiting": self.waiting, "progress": self.progress.as_dict()}
 
     def line(self) -> str:
-        """Return how far the campaign is, in one line."""
-        told = self.progress
-        outcomes = ", ".join(f"{count} {name}" for name, count in sorted(told.outcomes.items()))
-        return f"{self.campaign.status}: {told.finished}/{told.total} contacts done, {told.live} calls live" + (
+        """Return the progress in one line."""
+        counts = self.progress
+        outcomes = ", ".join(f"{count} {name}" for name, count in sorted(counts.outcomes.items()))
+        return f"{self.campaign.status}: {counts.finished}/{counts.total} contacts done, {counts.live} calls live" + (
             f" ({outcomes})" if outcomes else ""
         )
 
     def panel(self) -> RenderableType:
-        """Return a live picture of the campaign for a terminal."""
-        told = self.progress
+        """Return the progress as a terminal panel."""
+        counts = self.progress
         head = Table.grid(padding=(0, 1))
         head.add_row(
             Text(self.campaign.name, style="bold"),
             Text(self.campaign.status, style="cyan"),
-            ProgressBar(total=max(told.total, 1), completed=told.finished, width=40),
-            Text(f"{told.finished}/{told.total} contacts"),
-            Text(f"{told.live} live", style="magenta"),
+            ProgressBar(total=max(counts.total, 1), completed=counts.finished, width=40),
+            Text(f"{counts.finished}/{counts.total} contacts"),
+            Text(f"{counts.live} live", style="magenta"),
         )
-        return Group(head, _counts("contacts", told.contacts), _counts("outcomes", told.outcomes), self._why())
+        return Group(head, _counts("contacts", counts.contacts), _counts("outcomes", counts.outcomes), self._why())
 
     def _why(self) -> Text:
         return Text(f"not dialing: {self.waiting}" if self.waiting else "dialing", style="dim")
 
 
-async def look(database: Database, campaign_id: UUID, now: datetime) -> View:
-    """Read a campaign as it stands at `now`."""
+async def look(database: Database, campaign_id: UUID, now: datetime) -> CampaignView:
+    """Read a campaign, and why it is not dialing at `now`."""
     async with database.as_service() as connection:
         campaign = await db.SHOW_CAMPAIGN.one(connection, campaign_id=campaign_id)
         counts = await progress(connection, campaign_id)
         diagnosis = (await examine(connection, [campaign_id], now)).get(campaign_id)
-    return View(campaign, counts, None if diagnosis is None else _in_words(diagnosis, campaign_id))
+    return CampaignView(campaign, counts, None if diagnosis is None else _in_words(diagnosis, campaign_id))
 
 
 def _in_words(diagnosis: Diagnosis, campaign_id: UUID) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from outdial.cli.errors import BadInput
+from outdial.cli.errors import InvalidInput
 from outdial.cli.finding import find_organization, read_numbers
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
@@ -18,17 +18,19 @@ from outdial.db.session import Database
 from outdial.db.statements import Statement, Touched
 from outdial.stack.local import as_service
 
-PORTION = 5_000
+BATCH_SIZE = 5_000
 
-app = typer.Typer(no_args_is_help=True, help="Contacts: the numbers that nobody may call.")
-dnc = typer.Typer(no_args_is_help=True, help="The do-not-call list: checked at each call, over all campaigns.")
+app = typer.Typer(no_args_is_help=True, help="Contacts: the do-not-call list.")
+dnc = typer.Typer(no_args_is_help=True, help="The do-not-call list, checked before each call in every campaign.")
 app.add_typer(dnc, name="dnc")
 clock = SystemClock()
 
-Numbers = Annotated[list[str] | None, typer.Argument(help="Phone numbers, in E.164 or with --region as people write.")]
-File = Annotated[Path | None, typer.Option(help="A file with a number in each line; - is standard input.")]
+Numbers = Annotated[
+    list[str] | None, typer.Argument(help="Phone numbers in E.164 or, with --region, in national format.")
+]
+File = Annotated[Path | None, typer.Option(help="File with one number a line; - reads standard input.")]
 Region = Annotated[str | None, typer.Option(help="Country of numbers without a country code, such as US.")]
-Organization = Annotated[str | None, typer.Option(help="Id or name of the organization; may be left out for one.")]
+Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
 
 
 @dnc.command()
@@ -36,10 +38,13 @@ def add(
     numbers: Numbers = None,
     file: File = None,
     region: Region = None,
-    reason: Annotated[str | None, typer.Option(help="Why they may not be called.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Reason to record.")] = None,
     organization: Organization = None,
 ) -> None:
-    """Put numbers on the list. Those that are no numbers are told, the others go in, and the exit status is then 1."""
+    """Add numbers to the list.
+
+    Valid numbers are added. Invalid ones are reported, and the exit status is then 1.
+    """
     source = "import" if file is not None else "manual"
     _change(
         db.ADD_DNC,
@@ -47,7 +52,7 @@ def add(
         file,
         region,
         organization,
-        "Added {changed}, {unchanged} listed already.",
+        "Added {changed}; {unchanged} already listed.",
         source=source,
         reason=reason,
         now=clock.now(),
@@ -58,17 +63,17 @@ def add(
 def remove(
     numbers: Numbers = None, file: File = None, region: Region = None, organization: Organization = None
 ) -> None:
-    """Take numbers off the list, so that they may be called again."""
-    _change(db.REMOVE_DNC, numbers, file, region, organization, "Removed {changed}, {unchanged} not listed.")
+    """Remove numbers from the list, so that they can be called again."""
+    _change(db.REMOVE_DNC, numbers, file, region, organization, "Removed {changed}; {unchanged} not listed.")
 
 
 @dnc.command("list")
 def list_numbers(
     organization: Organization = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of entries.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Show the list, the newest entries first."""
+    """Show the list, newest entries first."""
 
     async def work(database: Database) -> list[db.DoNotCallRow]:
         async with database.as_service() as connection:
@@ -83,7 +88,7 @@ def list_numbers(
         "PHONE": lambda row: row.phone,
         "SOURCE": lambda row: row.source,
         "REASON": lambda row: row.reason,
-        "SINCE": lambda row: row.created_at,
+        "ADDED": lambda row: row.created_at,
     }
     print_rows(columns, rows, empty="The do-not-call list is empty.")
 
@@ -94,11 +99,11 @@ def _change(
     file: Path | None,
     region: str | None,
     organization: str | None,
-    said: str,
+    message: str,
     **parameters: Any,
 ) -> None:
     if not numbers and file is None:
-        raise BadInput("give numbers, or a file of them with --file")
+        raise InvalidInput("pass numbers, or a file with --file")
     good, bad = read_numbers([*(numbers or ()), *_lines(file)], region)
 
     async def work(database: Database) -> int:
@@ -107,7 +112,7 @@ def _change(
             return await _run(database, statement, organization_id, good, parameters)
 
     changed = as_service(work) if good else 0
-    console.print(said.format(changed=changed, unchanged=len(good) - changed))
+    console.print(message.format(changed=changed, unchanged=len(good) - changed))
     for phone in bad:
         notes.print(f"{phone.raw!r}: {phone.reason}", markup=False)
     if bad:
@@ -118,9 +123,9 @@ async def _run(
     database: Database, statement: Statement[Touched], organization_id: UUID, good: Sequence[str], parameters: Any
 ) -> int:
     changed = 0
-    for first in range(0, len(good), PORTION):
+    for first in range(0, len(good), BATCH_SIZE):
         async with database.as_service() as connection:
-            phones = list(good[first : first + PORTION])
+            phones = list(good[first : first + BATCH_SIZE])
             changed += len(
                 await statement.all(connection, organization_id=organization_id, phones=phones, **parameters)
             )

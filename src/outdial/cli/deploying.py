@@ -1,4 +1,4 @@
-"""`outdial functions deploy` and its like: versions of functions, over the management API of an environment."""
+"""`outdial functions deploy` and related commands, which call the management API of an environment."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from outdial.cli.errors import BadInput
+from outdial.cli.errors import InvalidInput
 from outdial.cli.management import Environment, Yes, manage
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.db.migrate import supabase_dir
 from outdial.host.api.client import DeployedFunction, ManagementClient, StoredVersion
 from outdial.host.deployments.local_function import LocalFunction, local_functions
 
-Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The function's name.")]
+Slug = Annotated[str, typer.Argument(metavar="SLUG", help="Name of the function.")]
 _FUNCTIONS = "supabase/functions/"
 _FIRST_LINES = 3
 
@@ -31,18 +31,22 @@ def add_to(app: typer.Typer) -> None:
 
 
 def deploy(
-    slugs: Annotated[list[str] | None, typer.Argument(metavar="[SLUG...]", help="All of them without one.")] = None,
+    slugs: Annotated[
+        list[str] | None, typer.Argument(metavar="[SLUG...]", help="Functions to deploy (default: all).")
+    ] = None,
     env: Environment = "local",
-    prune: Annotated[bool, typer.Option("--prune", help="Delete what is deployed and not here.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete deployed functions that are not in supabase/functions.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
-    """Send functions of supabase/functions, and serve them once they have started: all of them, or none.
+    """Deploy functions from supabase/functions: all of them, or none.
 
-    A version that does not start is refused with its traceback, and the one before goes on.
+    A version that does not start is refused with its traceback, and the previous version stays in service.
     """
     functions = local_functions(supabase_dir(), slugs or [])
     if not functions:
-        raise BadInput("there are no functions in supabase/functions")
+        raise InvalidInput("supabase/functions contains no functions")
     deployed = manage(env, lambda client: _deploy(client, functions))
     console.print(f"Deployed Functions on {env}: {', '.join(deployed)}", markup=False)
     if prune:
@@ -50,7 +54,7 @@ def deploy(
 
 
 def delete(slug: Slug, env: Environment = "local", yes: Yes = False) -> None:
-    """Take a function out of service on every host, until it is deployed again."""
+    """Delete a function from every host. Deploying it again restores it."""
     if not yes:
         typer.confirm(f"Delete Function {slug} from {env}?", abort=True)
     manage(env, lambda client: client.delete(slug))
@@ -60,9 +64,9 @@ def delete(slug: Slug, env: Environment = "local", yes: Yes = False) -> None:
 def download(
     slug: Slug,
     env: Environment = "local",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Overwrite files without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Overwrite files without confirmation.")] = False,
 ) -> None:
-    """Write the files of the version that is served to supabase/functions."""
+    """Download the version in service to supabase/functions."""
     files = manage(env, lambda client: client.download(slug))
     targets = {_target(path): content for path, content in files.items()}
     others = [path for path, content in targets.items() if path.is_file() and path.read_bytes() != content]
@@ -80,23 +84,23 @@ def rollback(
     env: Environment = "local",
     to: Annotated[
         int | None,
-        typer.Option(min=0, help="A version; 0 is what the hosts have themselves. The one before without it."),
+        typer.Option(min=0, help="Version (default: the previous one); 0 is the code on the hosts themselves."),
     ] = None,
 ) -> None:
-    """Serve an earlier version of a function again, once it has started."""
+    """Put an earlier version of a function back into service, once it starts."""
     number = manage(env, lambda client: client.roll_back(slug, to))
     console.print(f"Rolled back Function {slug} on {env} to version {number}.", markup=False)
 
 
 def versions(slug: Slug, env: Environment = "local", as_json: AsJson = False) -> None:
-    """List the versions of a function that an environment keeps, and why one was refused."""
+    """List the stored versions of a function, and why a version was refused."""
     rows = manage(env, lambda client: client.versions(slug))
     if as_json:
         print_json(rows)
         return
     columns = {
         "VERSION": lambda row: row.version,
-        "STATUS": lambda row: _coloured(row.status),
+        "STATUS": lambda row: _colored(row.status),
         "VERIFY JWT": lambda row: "yes" if row.verify_jwt else "no",
         "CREATED": lambda row: row.created_at,
         "BY": lambda row: row.created_by,
@@ -106,7 +110,7 @@ def versions(slug: Slug, env: Environment = "local", as_json: AsJson = False) ->
 
 
 def list_deployed(env: str, *, as_json: bool) -> None:
-    """Print what is deployed to an environment."""
+    """Print the functions that are deployed to an environment."""
     rows = manage(env, lambda client: client.functions())
     if as_json:
         print_json(rows)
@@ -119,7 +123,7 @@ def list_deployed(env: str, *, as_json: bool) -> None:
         "UPDATED": lambda row: datetime.fromtimestamp(row.updated_at / 1000, UTC),
         "ENTRYPOINT": lambda row: row.entrypoint_path,
     }
-    print_rows(columns, rows, empty=f"Nothing is deployed to {env}: its hosts serve what they have themselves.")
+    print_rows(columns, rows, empty=f"Nothing is deployed to {env}: its hosts serve their own code.")
 
 
 async def _deploy(client: ManagementClient, functions: Sequence[LocalFunction]) -> list[str]:
@@ -154,11 +158,11 @@ def _prune(env: str, here: set[str], *, yes: bool) -> None:
 
 def _target(path: str) -> Path:
     if not path.startswith(_FUNCTIONS):
-        raise BadInput(f"the function has a file {path}, which lies outside of {_FUNCTIONS}")
+        raise InvalidInput(f"the function has a file outside {_FUNCTIONS}: {path}")
     return supabase_dir() / "functions" / path.removeprefix(_FUNCTIONS)
 
 
-def _coloured(status: str) -> Text:
+def _colored(status: str) -> Text:
     return Text(status, {"active": "green", "refused": "red"}.get(status, "default"))
 
 

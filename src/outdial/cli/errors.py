@@ -1,16 +1,13 @@
-"""What the command line says, in one line, when something foreseeable is wrong.
+"""Expected errors of the command line, and the one line that each prints.
 
 CliError
-├── NoSuchThing
-├── Ambiguous
-├── Refused
-├── BadInput
-├── PortTaken
-└── PartFailed
+├── UnknownName
+├── AmbiguousName
+├── ActionRefused
+└── InvalidInput
 """
 
 import json
-from collections.abc import Sequence
 
 import asyncpg
 
@@ -20,48 +17,37 @@ from outdial.db.errors import DatabaseError
 from outdial.domain.errors import DomainError
 from outdial.host.wire.errors import HostError
 from outdial.http import HttpServerError
+from outdial.promises.errors import PromisesError
 from outdial.settings import SettingError
+from outdial.stack.errors import StackError
+from outdial.supervisor import ProcessFailed
 
 
 class CliError(Exception):
-    """A command cannot do what was asked; the message says why, and what to do."""
+    """The command failed; the message says why, and what to do."""
 
 
-class NoSuchThing(CliError):
-    """What the command was given names nothing."""
+class UnknownName(CliError):
+    """Nothing has the id or name that was given."""
 
 
-class Ambiguous(CliError):
-    """What the command was given names several things."""
+class AmbiguousName(CliError):
+    """Several things have the name that was given."""
 
 
-class Refused(CliError):
-    """The state of a thing does not allow what was asked."""
+class ActionRefused(CliError):
+    """The current state does not allow the action."""
 
 
-class BadInput(CliError):
-    """An argument cannot be read."""
+class InvalidInput(CliError):
+    """An argument is invalid."""
 
 
-class PortTaken(CliError):
-    """Another process listens where the local stack wants to."""
-
-    def __init__(self, port: int, what: str, instead: str) -> None:
-        super().__init__(f"port {port}, for the {what}, is taken by another process: stop it, or {instead}")
-
-
-class PartFailed(CliError):
-    """A part of the local stack did not start."""
-
-    def __init__(self, name: str, last_lines: Sequence[str]) -> None:
-        errors = [line.removeprefix("Error: ") for line in last_lines if line.startswith("Error: ")]
-        said = (errors or list(last_lines) or ["it said nothing"])[-1]
-        super().__init__(f"the {name} did not start: {said.strip()}")
-        self.last_lines = tuple(last_lines)
-
-
-_OURS = (
+_EXPECTED = (
     CliError,
+    StackError,
+    ProcessFailed,
+    PromisesError,
     SettingError,
     CampaignsError,
     DatabaseError,
@@ -75,27 +61,23 @@ _NO_ROLES = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.UndefinedOb
 
 
 def explain(error: BaseException) -> str | None:
-    """Return what to tell the user about a foreseeable error; None for a surprise, which deserves its traceback."""
-    if isinstance(error, _OURS):
+    """Return the message for an expected error; None for an unexpected one, which deserves its traceback."""
+    if isinstance(error, _EXPECTED):
         return str(error)
     if isinstance(error, asyncpg.InvalidPasswordError):
-        return f"the database refuses the login: {error}; see outdial db credentials"
+        return f"the database refused the login: {error}; outdial db credentials sets new passwords"
     if isinstance(error, (*_NO_TABLES, *_NO_ROLES)):
-        return f"the database lacks what Outdial needs ({error}): run outdial db push"
+        return f"the database is not migrated ({error}): run outdial db push"
     if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
-        return f"the database says: {error}"
+        return f"database error: {error}"
     if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error}"
+        return f"invalid JSON: {error}"
     if isinstance(error, ConnectionError) or (isinstance(error, OSError) and error.filename is None):
-        host = getattr(error, "host", None)  # that of an HTTP request; everything else is Postgres
-        return f"no connection to {host or 'the database'}: {error.strerror or error}"
+        host = getattr(error, "host", None)  # errors of HTTP requests have a host; all others come from Postgres
+        return f"cannot connect to {host or 'the database'}: {error.strerror or error}"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}"
-    return _of_functions(error)
-
-
-def _of_functions(error: BaseException) -> str | None:
-    # Imported here: the functions bring an HTTP server with them, which most commands have no use for.
+    # Imported late: it loads the HTTP server, which most commands do not need.
     from outdial.functions.errors import FunctionsError
 
     return str(error) if isinstance(error, FunctionsError) else None

@@ -1,4 +1,4 @@
-"""From what a person types to the thing that is meant: organizations, campaigns, numbers, JSON."""
+"""Resolves and parses arguments: organizations, campaigns, numbers, JSON."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from outdial.cli.errors import Ambiguous, BadInput, NoSuchThing
+from outdial.cli.errors import AmbiguousName, InvalidInput, UnknownName
 from outdial.db import campaigns as db
 from outdial.db import lookup
 from outdial.db.statements import Connection
@@ -17,26 +17,26 @@ SHORTEST_PREFIX = 4
 
 
 async def find_organization(connection: Connection, given: str | None) -> UUID:
-    """Return the organization with this id or name; the only one when none is given."""
+    """Return the organization with this id or name; without one, the only organization."""
     rows = await db.LIST_ORGANIZATIONS.all(connection)
     found = {row.id: row.name for row in rows if given is None or given in (str(row.id), row.name)}
     if len(found) == 1:
         return next(iter(found))
     if found:
         names = ", ".join(f"{name} ({id})" for id, name in found.items())
-        raise Ambiguous(f"name one organization with --organization: {names}")
+        raise AmbiguousName(f"choose an organization with --organization: {names}")
     if given is None:
-        raise NoSuchThing("there is no organization yet: outdial organization create NAME")
-    raise NoSuchThing(f"there is no organization {given!r}; outdial organization list shows them")
+        raise UnknownName("there is no organization yet: run outdial organization create NAME")
+    raise UnknownName(f"unknown organization {given!r}: outdial organization list shows all")
 
 
 async def maybe_organization(connection: Connection, given: str | None) -> UUID | None:
-    """Return the organization with this id or name; None, for all of them, when none is given."""
+    """Return the organization with this id or name; None, for all, when none is given."""
     return None if given is None else await find_organization(connection, given)
 
 
 async def find_campaign(connection: Connection, given: str) -> UUID:
-    """Return the campaign with this id, with this name, or the only one whose id begins like this."""
+    """Return the campaign with this id or name, or the only one whose id starts with `given`."""
     rows = await lookup.FIND_CAMPAIGNS.all(connection, given=given)
     by_id = [row for row in rows if str(row.id) == given.lower()]
     by_name = [row for row in rows if row.name == given]
@@ -45,12 +45,12 @@ async def find_campaign(connection: Connection, given: str) -> UUID:
         return found[0].id
     if found:
         several = ", ".join(f"{row.name} ({row.id}, {row.status})" for row in found)
-        raise Ambiguous(f"{given!r} fits several campaigns: {several}")
-    raise NoSuchThing(f"there is no campaign {given!r}; outdial campaign list shows them")
+        raise AmbiguousName(f"{given!r} matches several campaigns: {several}")
+    raise UnknownName(f"unknown campaign {given!r}: outdial campaign list shows all")
 
 
 def read_numbers(raw: Iterable[str], region: str | None) -> tuple[list[str], list[InvalidPhone]]:
-    """Return the numbers in E.164, each once, and those that are none, with the reason."""
+    """Return the valid numbers in E.164, without duplicates, and the invalid ones with the reason."""
     good: dict[str, None] = {}
     bad = []
     for text in raw:
@@ -63,16 +63,16 @@ def read_numbers(raw: Iterable[str], region: str | None) -> tuple[list[str], lis
 
 
 def read_object(option: str, text: str | None) -> dict[str, Any]:
-    """Return the JSON object in `text`, or in the file that it names as @FILE; empty when nothing is given."""
+    """Return the JSON object in `text`, or in the file that @FILE names. None gives an empty object."""
     if text is None:
         return {}
     content = Path(text[1:]).read_text() if text.startswith("@") else text
     try:
         value = msgspec.json.decode(content)
     except msgspec.DecodeError as error:
-        raise BadInput(f"{option}: not JSON: {error}") from error
+        raise InvalidInput(f"{option}: invalid JSON: {error}") from error
     if not isinstance(value, dict):
-        raise BadInput(f"{option}: give a JSON object, such as {{...}}")
+        raise InvalidInput(f"{option}: must be a JSON object, {{...}}")
     return value
 
 
@@ -82,6 +82,6 @@ def read_pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
-            raise BadInput(f"{option}: {pair!r} is not NAME=VALUE")
+            raise InvalidInput(f"{option}: {pair!r} is not NAME=VALUE")
         found[name.strip()] = value
     return found

@@ -1,4 +1,4 @@
-"""`outdial functions logs` and `outdial functions stats`: what functions were asked, and what they said."""
+"""`outdial functions logs` and `outdial functions stats`: invocations, log lines and statistics."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.text import Text
 
-from outdial.cli.errors import BadInput
+from outdial.cli.errors import InvalidInput
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.host_logs import FunctionStats, LogEntryRow
@@ -26,13 +26,13 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LEVELS: tuple[Literal["debug", "info", "warning", "error"], ...] = ("debug", "info", "warning", "error")
 _STYLES = {"debug": "dim", "info": "", "warning": "yellow", "error": "red"}
-# The first digits of a request id: the time to the millisecond, and enough to ask for it.
+# The first characters of a request id: its time to the millisecond, and enough to look it up.
 _SHOWN_OF_A_REQUEST = 13
-# What a terminal would obey: the text is a function's, or a caller's.
+# Control characters that a terminal would act on: functions and callers write the text.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _WORDS_OF_A_LINE = {"at", "level", "event", "function", "request_id", "traceback"}
 
-Slug = Annotated[str | None, typer.Argument(help="Name of a function; all of them without it.")]
+Slug = Annotated[str | None, typer.Argument(help="Name of a function (default: all).")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,27 +43,29 @@ def add_to(app: typer.Typer) -> None:
 
 def logs(
     slug: Slug = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes in, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new entries until Ctrl-C.")] = False,
     level: Annotated[
         Literal["debug", "info", "warning", "error"] | None,
-        typer.Option(help="This level and above. 4xx answers are warnings, 5xx answers errors."),
+        typer.Option(help="Minimum level. 4xx responses are warnings, 5xx responses errors."),
     ] = None,
-    since: Annotated[str | None, typer.Option(help="A span such as 10m, 2h or 3d, or a time in ISO 8601.")] = None,
-    errors: Annotated[bool, typer.Option("--errors", help="Only what failed: the same as --level error.")] = False,
-    request_id: Annotated[str | None, typer.Option(help="A request's id, or its beginning as it is listed.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the newest.")] = 100,
+    since: Annotated[
+        str | None, typer.Option(help="Start: a duration such as 10m, 2h or 3d, or an ISO 8601 time.")
+    ] = None,
+    errors: Annotated[bool, typer.Option("--errors", help="Errors only; same as --level error.")] = False,
+    request_id: Annotated[str | None, typer.Option(help="A request id, or its start as listed.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of entries, newest first.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
-    """Show invocations and what functions logged or printed, in the order of time.
+    """Show invocations, and what functions logged or printed, oldest first.
 
-    The columns are: the time, the level, the function, the beginning of the request's id, and the answer or the text.
+    The columns are time, level, function, start of the request id, and the response or the text.
     """
     from outdial.host.api.log_query import BadRequest, LogFilter, read_request_id
 
     try:
         requests = None if request_id is None else read_request_id(request_id)
     except BadRequest as error:
-        raise BadInput(f"--request-id: {error}") from error
+        raise InvalidInput(f"--request-id: {error}") from error
     least = "error" if errors else level
     wanted = LogFilter(
         slug=slug,
@@ -79,35 +81,37 @@ def logs(
 
 def stats(
     slug: Slug = None,
-    since: Annotated[str, typer.Option(help="A span such as 10m, 2h or 3d, or a time in ISO 8601.")] = "24h",
+    since: Annotated[str, typer.Option(help="Start: a duration such as 10m, 2h or 3d, or an ISO 8601 time.")] = "24h",
     as_json: AsJson = False,
 ) -> None:
-    """Show how often each function was invoked, how long it took, what failed, and what the log could not keep.
+    """Show statistics for each function: invocations, durations, errors, and log lines that were lost.
 
-    Requests that name no function are in the line without a name.
+    The row without a name counts requests to unknown functions.
     """
     from outdial.host.api.logs import LogReader
 
     now = clock.now()
     begin = read_since("--since", since, now)
     if begin >= now:
-        raise BadInput(f"--since: {since} lies ahead")
+        raise InvalidInput(f"--since: {since} is in the future")
     rows = as_service(lambda database: LogReader(database.as_service, clock).stats(begin, now, slug=slug))
     if as_json:
         print_json(rows)
         return
-    print_rows(_STATS_COLUMNS, rows, empty="Nothing was invoked or logged in that time.")
+    print_rows(_STATS_COLUMNS, rows, empty="No invocations or log lines in this period.")
 
 
 def read_since(option: str, text: str, now: datetime) -> datetime:
-    """Return the time that `text` names: a span before `now`, or ISO 8601, local when it has no zone."""
+    """Parse a duration before `now`, or an ISO 8601 time, which is local without a zone."""
     span = _SPAN.fullmatch(text.strip().lower())
     try:
         if span is not None:
             return now - timedelta(**{_UNITS[span[2]]: float(span[1])})
         return datetime.fromisoformat(text.strip()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise BadInput(f"{option}: {text!r} is no span such as 10m, 2h or 3d, and no time in ISO 8601") from None
+        raise InvalidInput(
+            f"{option}: {text!r} is neither a duration such as 10m, 2h or 3d nor an ISO 8601 time"
+        ) from None
 
 
 async def _show(database: Database, wanted: "LogFilter", limit: int, *, follow: bool, as_json: bool) -> None:
@@ -119,7 +123,7 @@ async def _show(database: Database, wanted: "LogFilter", limit: int, *, follow: 
     _print(reversed(entries), as_json)
     if not follow:
         if not entries and not as_json:
-            notes.print("Nothing in the log fits.")
+            notes.print("No matching log entries.")
         return
     shown = {entry.id for entry in entries}
     async for arrived in reader.follow(wanted, last_id):
@@ -143,28 +147,28 @@ def _as_dict(entry: LogEntryRow) -> dict[str, Any]:
 
 
 def line_of(entry: LogEntryRow) -> Text:
-    """Return an entry as people read it; where its text has several lines, those after the first are indented."""
+    """Format an entry for a terminal; continuation lines are indented."""
     style = _STYLES[entry.level]
     moment = entry.at.astimezone().isoformat(" ", "milliseconds")[: len("2026-01-01 00:00:00.000")]
     request = "" if entry.request_id is None else str(entry.request_id)[:_SHOWN_OF_A_REQUEST]
     line = Text(f"{moment}  ", "dim").append(f"{entry.level:<7}  ", style)
     line.append(f"{entry.slug or '-'}  ", "cyan").append(f"{request or '-':<{_SHOWN_OF_A_REQUEST}}  ", "dim")
-    told = _of_invocation(entry) if entry.kind == "invocation" else _of_line(entry.text or "")
-    return line.append(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", told).replace("\n", "\n    "), style)
+    text = _of_invocation(entry) if entry.kind == "invocation" else _of_line(entry.text or "")
+    return line.append(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text).replace("\n", "\n    "), style)
 
 
 def _of_invocation(entry: LogEntryRow) -> str:
-    told = [f"{entry.method} {entry.path} {entry.status} in {entry.ms:.1f} ms"]
+    parts = [f"{entry.method} {entry.path} {entry.status} in {entry.ms:.1f} ms"]
     if entry.code:
-        told.append(entry.code)
+        parts.append(entry.code)
     if entry.cold:
-        told.append("cold")
-    told.append(f"{entry.request_bytes} B in, {entry.response_bytes} B out")
-    return ", ".join(told)
+        parts.append("cold")
+    parts.append(f"{entry.request_bytes} B in, {entry.response_bytes} B out")
+    return ", ".join(parts)
 
 
 def _of_line(text: str) -> str:
-    """Return a line of `ctx.log`, which is JSON, as its event and fields; any other as it is."""
+    """Format a JSON line of `ctx.log` as event and fields; return any other line unchanged."""
     if not text.startswith("{"):
         return text
     try:
@@ -173,9 +177,9 @@ def _of_line(text: str) -> str:
         return text
     if not isinstance(line, dict) or not isinstance(line.get("event"), str):
         return text
-    told = [line["event"]]
-    told += [f"{name}={_plain(value)}" for name, value in line.items() if name not in _WORDS_OF_A_LINE]
-    return " ".join(told) + (f"\n{line['traceback']}" if line.get("traceback") else "")
+    parts = [line["event"]]
+    parts += [f"{name}={_plain(value)}" for name, value in line.items() if name not in _WORDS_OF_A_LINE]
+    return " ".join(parts) + (f"\n{line['traceback']}" if line.get("traceback") else "")
 
 
 def _plain(value: object) -> str:
@@ -199,9 +203,9 @@ _STATS_COLUMNS: dict[str, Any] = {
     "P95 MS": lambda row: _ms(row.p95_ms),
     "P99 MS": lambda row: _ms(row.p99_ms),
     "COLD": lambda row: row.cold_starts,
-    "CPU MS EACH": _cpu_ms,
+    "CPU MS AVG": _cpu_ms,
     "BYTES IN": lambda row: row.request_bytes,
     "BYTES OUT": lambda row: row.response_bytes,
     "LINES": lambda row: row.lines,
-    "NOT KEPT": lambda row: row.dropped_lines + row.dropped_invocations,
+    "LOST": lambda row: row.dropped_lines + row.dropped_invocations,
 }

@@ -1,8 +1,7 @@
-"""`outdial functions`: serve the functions of supabase/functions, list them, and ask a running stack how it does."""
+"""`outdial functions`: serve, list and test the functions in supabase/functions."""
 
 import asyncio
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,19 +10,23 @@ from rich.text import Text
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
 from outdial.cli import deploying, function_logs
+from outdial.cli.errors import UnknownName
 from outdial.cli.manifests import write_manifests
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
-from outdial.cli.serving import Address, BehindProxy, Port, serve_alone, serve_locally
+from outdial.cli.serving import Address, BehindProxy, Port
 from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
 from outdial.db.migrate import supabase_dir
+from outdial.host.deployments.source import read_source_tree
+from outdial.host.wire.config import SLUG
+from outdial.http import url_of
 from outdial.log import log_to_stderr
 from outdial.process import notify_ready
-from outdial.settings import secret_list
-from outdial.stack.config import Target, read_config, target_of
-from outdial.stack.local import LOCAL_WEBHOOK_SECRET, Stack, local_ports
+from outdial.settings import read_environment, secret_list
+from outdial.stack.config import ProbeTarget, probe_target, read_config
+from outdial.stack.local import LOCAL_WEBHOOK_SECRET, LocalStack, local_ports
 
-app = typer.Typer(no_args_is_help=True, help="Functions: served under /functions/v1/<name>, as Supabase does.")
+app = typer.Typer(no_args_is_help=True, help="Functions, served under /functions/v1/<name> as on Supabase.")
 
 
 @app.command()
@@ -32,33 +35,57 @@ def serve(
     host: Address = "127.0.0.1",
     behind_proxy: BehindProxy = False,
     alone: Annotated[
-        str | None, typer.Option(metavar="SLUG", help="Only this one, without a host around it: for a container.")
+        str | None, typer.Option(metavar="SLUG", help="Serve only this function, without the host: for a container.")
     ] = None,
 ) -> None:
-    """Serve every function of supabase/functions until SIGINT or SIGTERM, and anew when its files change."""
-    log_to_stderr()
-    wanted = local_ports().api if port is None else port
+    """Serve the functions in supabase/functions until SIGINT or SIGTERM, and reload them when their files change."""
+    import uvloop
 
-    def tell(url: str, slugs: Sequence[str]) -> None:
+    from outdial.host.gateway.launch import run_host, run_standalone
+    from outdial.host.gateway.tls import open_listener
+    from outdial.stack.functions import local_host_settings
+
+    log_to_stderr()
+    port = local_ports().api if port is None else port
+
+    def on_ready(url: str, slugs: Sequence[str]) -> None:
         console.print(f"Serving functions on {url}/functions/v1/<function-name>", markup=False)
         for slug in slugs:
             console.print(f" - {url}/functions/v1/{slug}", markup=False)
         notify_ready()
 
     if alone is not None:
-        serve_alone(alone, wanted, host, behind_proxy=behind_proxy, tell=lambda url: tell(url, [alone]))
-    else:
-        serve_locally(wanted, host, behind_proxy=behind_proxy, tell=tell)
+        source = read_source_tree(supabase_dir())
+        if not SLUG.match(alone) or alone not in source.bundles:
+            known = ", ".join(source.bundles)
+            raise UnknownName(f"unknown function {alone!r}: supabase/functions contains {known}")
+        serving = run_standalone(
+            alone,
+            source,
+            read_environment(),
+            host=host,
+            port=port,
+            behind_proxy=behind_proxy,
+            on_ready=lambda url: on_ready(url, [alone]),
+        )
+        uvloop.run(serving)
+        return
+    with (
+        open_listener(host, port, behind_proxy=behind_proxy) as listener,
+        local_host_settings(listener, behind_proxy=behind_proxy) as settings,
+    ):
+        url = url_of(listener)
+        uvloop.run(run_host(settings, listener, lambda slugs: on_ready(url, slugs)))
 
 
 @app.command("list")
 def list_functions(
     env: Annotated[
-        str | None, typer.Option(help="local, or an environment of supabase/config.toml: list what is deployed there.")
+        str | None, typer.Option(help="List what is deployed to local, or to an environment in supabase/config.toml.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the functions of supabase/functions, or those that are deployed to an environment."""
+    """List the functions in supabase/functions or, with --env, those deployed to an environment."""
     if env is not None:
         deploying.list_deployed(env, as_json=as_json)
         return
@@ -80,22 +107,22 @@ def list_functions(
         "ENTRYPOINT": lambda row: row["entrypoint"],
         "VERIFY JWT": lambda row: "yes" if row["verify_jwt"] else "no",
     }
-    print_rows(columns, rows, empty="There are no functions in supabase/functions.")
+    print_rows(columns, rows, empty="supabase/functions contains no functions.")
 
 
 @app.command("test")
 def probe_stack(
-    env: Annotated[str, typer.Option(help="local, or an environment of supabase/config.toml.")] = "local",
+    env: Annotated[str, typer.Option(help="local, or an environment in supabase/config.toml.")] = "local",
     as_json: AsJson = False,
 ) -> None:
-    """Ask a running stack the questions whose answers tell that both functions are there and guard themselves.
+    """Send requests to a running stack to check that both functions are served and reject unauthorized callers.
 
-    Other environments than local read their address and keys from OUTDIAL_<ENV>_URL, OUTDIAL_<ENV>_SECRET_KEY and
-    OUTDIAL_<ENV>_WEBHOOK_SECRET. The exit status is 1 when an answer is not the expected one.
+    Environments other than local take their URL and keys from OUTDIAL_<ENV>_URL, OUTDIAL_<ENV>_SECRET_KEY and
+    OUTDIAL_<ENV>_WEBHOOK_SECRET. The exit status is 1 when a response is not the expected one.
     """
     from outdial.functions.probe import probe
 
-    target = _local_target(os.environ) if env == "local" else target_of(read_config(supabase_dir()), env, os.environ)
+    target = _local_target() if env == "local" else probe_target(read_config(supabase_dir()), env, read_environment())
     key = secret_list(target.webhook_secret)[0]
     results = asyncio.run(
         probe(target.url, sign=lambda body: _sign(body, key), secret_key=target.secret_key, local=env == "local")
@@ -106,7 +133,7 @@ def probe_stack(
         notes.print(f"Target: {env}, {target.url}", markup=False)
         columns = {
             "": lambda result: Text("ok", "green") if result.ok else Text("FAILED", "red"),
-            "QUESTION": lambda result: result.name,
+            "REQUEST": lambda result: result.name,
             "EXPECTED": lambda result: result.expected,
             "GOT": lambda result: result.got,
             "MS": lambda result: f"{result.ms:.0f}",
@@ -128,10 +155,11 @@ def _sign(body: bytes, key: str) -> str:
     return sign(body, key, round(SystemClock().now().timestamp() * 1000))
 
 
-def _local_target(env: Mapping[str, str]) -> Target:
-    running = Stack.running(default_home())
+def _local_target() -> ProbeTarget:
+    env = read_environment()
+    running = LocalStack.running(default_home())
     url = running.api_url if running is not None else f"http://127.0.0.1:{local_ports().api}"
-    return Target(
+    return ProbeTarget(
         url=url,
         secret_key=env.get("SUPABASE_SERVICE_ROLE_KEY", "").strip() or LOCAL_SECRET_KEY,
         webhook_secret=env.get("RETELL_WEBHOOK_SECRET", "").strip() or LOCAL_WEBHOOK_SECRET,

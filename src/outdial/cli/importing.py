@@ -1,4 +1,4 @@
-"""`outdial campaign import`: the progress bar, the refused rows, and the report."""
+"""`outdial campaign import`: progress bar, file of refused rows, and report."""
 
 import csv
 import os
@@ -23,21 +23,21 @@ SHOWN = 20
 
 
 class RefusedFile:
-    """A CSV file of the refused rows, which is there only when there are any."""
+    """A CSV file of the refused rows, created with the first one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: TextIO | None = None
 
     def add(self, row: RefusedRow) -> None:
-        """Write one row; the first makes the file."""
+        """Append a row; create the file for the first one."""
         if self._file is None:
             self._file = self.path.open("w", newline="", encoding="utf-8")
             csv.writer(self._file).writerow(["line", "value", "kind", "reason"])
         csv.writer(self._file).writerow([row.line, row.value, row.kind, row.reason])
 
     def close(self) -> bool:
-        """Close the file and tell whether there is one; that of an earlier import would mislead, so it is removed."""
+        """Close the file and return whether it exists. Without refused rows, remove the file of an earlier import."""
         if self._file is None:
             self.path.unlink(missing_ok=True)
             return False
@@ -48,7 +48,7 @@ class RefusedFile:
 def run_import(
     campaign: str, file: Path, region: str | None, mapping: Mapping[str, str], refused: Path | None, *, as_json: bool
 ) -> bool:
-    """Import `file`, show the report, and tell whether anything of it was good."""
+    """Import `file` and print the report. Return whether any row was valid, or none was refused."""
     rejects = RefusedFile(refused or file.with_name(f"{file.name}.refused.csv"))
 
     async def work(database: Database) -> ImportReport:
@@ -83,8 +83,8 @@ class _Bar:
         self._progress = progress
         self._task = progress.add_task("Importing", total=size, rows=0, refused=0)
 
-    def __call__(self, told: ImportProgress) -> None:
-        self._progress.update(self._task, completed=told.bytes_read, rows=told.rows, refused=told.refused)
+    def __call__(self, progress: ImportProgress) -> None:
+        self._progress.update(self._task, completed=progress.bytes_read, rows=progress.rows, refused=progress.refused)
 
 
 @contextmanager
@@ -120,11 +120,11 @@ def _print(report: ImportReport, rejects: Path | None) -> None:
     for notice in report.notices:
         notes.print(f"Note: {notice}", markup=False)
     console.print(
-        f"Imported {report.rows:,} rows: {report.added:,} added, {report.already_there:,} there already,"
+        f"Imported {report.rows:,} rows: {report.added:,} added, {report.already_there:,} already present,"
         f" {report.refused_rows:,} refused."
     )
     if report.variables:
-        console.print(f"Variables for the agent: {', '.join(report.variables)}", markup=False)
+        console.print(f"Agent variables: {', '.join(report.variables)}", markup=False)
     if rejects is None:
         return
     console.print()
@@ -135,4 +135,5 @@ def _print(report: ImportReport, rejects: Path | None) -> None:
     }
     print_rows(columns, report.first_refused[:SHOWN], empty="")
     more = report.refused_rows - SHOWN
-    console.print(f"{f'{more:,} more are' if more > 0 else 'They are'} in {rejects}", markup=False, soft_wrap=True)
+    rest = f"{more:,} more refused rows" if more > 0 else "Refused rows"
+    console.print(f"{rest}: {rejects}", markup=False, soft_wrap=True)

@@ -1,11 +1,12 @@
-"""`outdial inbox`: the events that Retell has sent, as they came, and what became of them."""
+"""`outdial inbox`: the stored events of Retell, and their processing."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import typer
 
-from outdial.cli.errors import BadInput, NoSuchThing
+from outdial.cli.errors import InvalidInput, UnknownName
 from outdial.cli.finding import maybe_organization
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
@@ -18,25 +19,25 @@ from outdial.retell.events import RetellEventReader
 from outdial.settings import DatabaseUrls, DialerSettings
 from outdial.stack.local import as_service, environment
 
-app = typer.Typer(no_args_is_help=True, help="The inbox: every event of Retell, kept as it came.")
+app = typer.Typer(no_args_is_help=True, help="The inbox: every event received from Retell.")
 clock = SystemClock()
 
 Status = Annotated[
-    Literal["pending", "applied", "unmatched", "quarantined"] | None, typer.Option(help="Only events that stand so.")
+    Literal["pending", "applied", "unmatched", "quarantined"] | None, typer.Option(help="Filter by status.")
 ]
-Organization = Annotated[str | None, typer.Option(help="Id or name of an organization; all of them without it.")]
+Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: all).")]
 
 
 @app.command("list")
 def list_events(
     status: Status = None,
-    event: Annotated[str | None, typer.Option(help="Only events of this kind, such as call_ended.")] = None,
+    event: Annotated[str | None, typer.Option(help="Filter by event, such as call_ended.")] = None,
     organization: Organization = None,
-    before: Annotated[int | None, typer.Option(help="Only events older than this id: the next page.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 50,
+    before: Annotated[int | None, typer.Option(help="List events before this id, for the next page.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of events.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List events, the newest first."""
+    """List events, newest first."""
 
     async def work(database: Database) -> list[db.EventRow]:
         async with database.as_service() as connection:
@@ -64,12 +65,12 @@ def list_events(
         "REPEATS": lambda row: row.repeats,
         "ERROR": lambda row: row.error,
     }
-    print_rows(columns, rows, empty="No event fits.")
+    print_rows(columns, rows, empty="No matching events.")
 
 
 @app.command()
 def show(event_id: Annotated[int, typer.Argument(help="Id of the event.")], as_json: AsJson = False) -> None:
-    """Show one event with its body as it came."""
+    """Show an event with its original body."""
 
     async def work(database: Database) -> db.EventWithBody | None:
         async with database.as_service() as connection:
@@ -77,7 +78,7 @@ def show(event_id: Annotated[int, typer.Argument(help="Id of the event.")], as_j
 
     row = as_service(work)
     if row is None:
-        raise NoSuchThing(f"there is no event {event_id}")
+        raise UnknownName(f"unknown event {event_id}")
     if as_json:
         print_json(row)
         return
@@ -89,19 +90,24 @@ def show(event_id: Annotated[int, typer.Argument(help="Id of the event.")], as_j
 
 @app.command()
 def replay(
-    events: Annotated[str, typer.Argument(help="An id, or a range such as 100-200 or 100- (to the newest).")],
+    events: Annotated[str, typer.Argument(help="An id, or a range such as 100-200 or 100- (up to the newest).")],
     status: Status = None,
     organization: Organization = None,
 ) -> None:
-    """Send stored events through apply once more. What has been applied already changes nothing."""
+    """Apply stored events again. Events that were already applied change nothing."""
     first, last = _range(events)
     with environment() as env:
         marked = asyncio.run(_replay(DatabaseUrls.from_env(env), env, first, last, status, organization))
-    console.print(f"Sent {marked} event{'' if marked == 1 else 's'} through apply once more.")
+    console.print(f"Applied {marked} event{'' if marked == 1 else 's'} again.")
 
 
 async def _replay(
-    urls: DatabaseUrls, env: dict[str, str], first: int, last: int | None, status: str | None, organization: str | None
+    urls: DatabaseUrls,
+    env: Mapping[str, str],
+    first: int,
+    last: int | None,
+    status: str | None,
+    organization: str | None,
 ) -> int:
     now = clock.now()
     api = await Database.connect(urls.api, application_name="outdial:cli", role=urls.role("api"))
@@ -116,7 +122,7 @@ async def _replay(
             status=status,
             organization_id=organization_id,
         )
-    # The applier of a dialer would take them too, but none may be running.
+    # The applier of a dialer would apply them as well, but no dialer may be running.
     async with await Database.connect(urls.webhook, application_name="outdial:cli", role=urls.role("webhook")) as inbox:
         applier = Applier(inbox, RetellEventReader(), clock, check_after=DialerSettings.from_env(env).reconcile_after)
         await applier.run_once()
@@ -129,7 +135,7 @@ def _range(text: str) -> tuple[int, int | None]:
         begin = int(first)
         end = begin if not dash else int(last) if last else None
     except ValueError:
-        raise BadInput(f"{text!r} is no id, and no range such as 100-200") from None
+        raise InvalidInput(f"{text!r} is neither an id nor a range such as 100-200") from None
     if end is not None and end < begin:
-        raise BadInput(f"{text!r} ends before it begins")
+        raise InvalidInput(f"{text!r}: the range ends before it starts")
     return begin, end

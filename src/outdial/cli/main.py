@@ -1,4 +1,4 @@
-"""The command `outdial`: its groups, and what becomes of an error."""
+"""The command `outdial`: its groups, and its error handling."""
 
 import os
 import sys
@@ -26,15 +26,15 @@ from outdial.cli.errors import explain
 from outdial.cli.output import fail
 
 
-class Commands(TyperGroup):
-    """The root of all commands: a foreseeable error becomes one line and the exit status 1."""
+class RootCommand(TyperGroup):
+    """The root command. Prints an expected error as one line and exits with status 1."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was named."""
+        """Run the subcommand."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # Whoever read our output has seen enough; nothing may be flushed into the pipe at exit either.
+            # The reader closed the pipe. Nothing may be flushed into it at exit either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
         except Exception as error:
@@ -47,7 +47,7 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     name="outdial",
-    cls=Commands,
+    cls=RootCommand,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -69,5 +69,5 @@ app.add_typer(database.app, name="db")
 
 
 def run() -> None:
-    """Run the command line; the entry point of `outdial`."""
+    """Run the command line: the entry point of `outdial`."""
     app()

@@ -1,13 +1,12 @@
-"""The environment whose management API a command speaks to."""
+"""The environment whose management API a command calls."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
 
-from outdial.cli.errors import Refused
+from outdial.cli.errors import ActionRefused
 from outdial.cli.output import notes
 from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
@@ -15,19 +14,19 @@ from outdial.db.migrate import supabase_dir
 from outdial.db.session import Database
 from outdial.host.api.client import ManagementClient
 from outdial.host.api.tokens import AccessTokens
-from outdial.settings import DatabaseUrls
-from outdial.stack.config import Host, host_of, read_config
-from outdial.stack.local import Stack, environment
+from outdial.settings import DatabaseUrls, read_environment
+from outdial.stack.config import ManagementTarget, management_target, read_config
+from outdial.stack.local import LocalStack, environment
 
 Result = TypeVar("Result")
 
-Environment = Annotated[str, typer.Option("--env", help="local, or an environment of supabase/config.toml.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Environment = Annotated[str, typer.Option("--env", help="local, or an environment in supabase/config.toml.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")]
 
 
 def manage(name: str, work: Callable[[ManagementClient], Awaitable[Result]]) -> Result:
-    """Run `work` with a client of the environment: the running local stack, or one of config.toml."""
-    host = _local() if name == "local" else host_of(read_config(supabase_dir()), name, os.environ)
+    """Run `work` with a client of the environment `name`: the running local stack, or one in config.toml."""
+    host = _local() if name == "local" else management_target(read_config(supabase_dir()), name, read_environment())
     notes.print(f"Target: {name}, {host.url}", markup=False)
 
     async def run() -> Result:
@@ -38,7 +37,7 @@ def manage(name: str, work: Callable[[ManagementClient], Awaitable[Result]]) -> 
 
 
 def with_tokens(work: Callable[[AccessTokens], Awaitable[Result]]) -> Result:
-    """Run `work` with the access tokens in the database that this command is about."""
+    """Run `work` with the access tokens in this command's database."""
     with environment() as env:
         return asyncio.run(_with_tokens(DatabaseUrls.from_env(env), work))
 
@@ -50,10 +49,12 @@ async def _with_tokens(urls: DatabaseUrls, work: Callable[[AccessTokens], Awaita
         return await work(AccessTokens(database, SystemClock()))
 
 
-def _local() -> Host:
-    """Return the running stack, with the token that lies in its directory: who may read that owns the stack."""
+def _local() -> ManagementTarget:
+    """Return the running stack with the token in its directory, which only the owner of the stack can read."""
     home = default_home()
-    running = Stack.running(home)
+    running = LocalStack.running(home)
     if running is None:
-        raise Refused("no local stack runs: start one with outdial dev, or name an environment with --env")
-    return Host(running.api_url, with_tokens(lambda tokens: tokens.local(home)))
+        raise ActionRefused(
+            "no local stack is running: start one with outdial dev, or choose an environment with --env"
+        )
+    return ManagementTarget(running.api_url, with_tokens(lambda tokens: tokens.local(home)))

@@ -1,4 +1,4 @@
-"""`outdial organization`: tenants, their limits, and who works for them."""
+"""`outdial organization`: tenants, their limits and members."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -7,7 +7,7 @@ import asyncpg
 import typer
 
 from outdial.campaigns.create import NewOrganization, create_organization
-from outdial.cli.errors import BadInput, NoSuchThing
+from outdial.cli.errors import InvalidInput, UnknownName
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
@@ -15,25 +15,36 @@ from outdial.db import campaigns as db
 from outdial.db.session import Database
 from outdial.stack.local import as_service
 
-app = typer.Typer(no_args_is_help=True, help="Organizations: tenants with their Retell workspace and its limits.")
+app = typer.Typer(no_args_is_help=True, help="Organizations: tenants, each with a Retell workspace and its limits.")
 clock = SystemClock()
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="What it is called.")],
+    name: Annotated[str, typer.Argument(help="Name of the organization.")],
     credential: Annotated[
         str,
-        typer.Option(help="Names the secrets of its Retell workspace: 'acme' reads RETELL_API_KEY_ACME, and so on."),
+        typer.Option(
+            help="Name of its Retell credentials: 'acme' uses RETELL_API_KEY_ACME and RETELL_WEBHOOK_SECRET_ACME."
+        ),
     ] = "default",
-    concurrency: Annotated[int, typer.Option(min=0, help="Calls at once that the workspace allows.")] = 20,
-    calls_per_second: Annotated[float, typer.Option(min=0.001, help="Starts per second that it allows.")] = 1.0,
-    reserved_inbound: Annotated[int, typer.Option(min=0, help="Calls at once kept free for inbound.")] = 0,
-    daily_cap: Annotated[int, typer.Option(min=1, max=100, help="Calls that one phone may get in 24 hours.")] = 3,
+    concurrency: Annotated[int, typer.Option(min=0, help="Concurrent calls that the workspace allows.")] = 20,
+    calls_per_second: Annotated[
+        float, typer.Option(min=0.001, help="Calls per second that the workspace allows.")
+    ] = 1.0,
+    reserved_inbound: Annotated[int, typer.Option(min=0, help="Concurrent calls reserved for inbound.")] = 0,
+    daily_cap: Annotated[int, typer.Option(min=1, max=100, help="Maximum calls to one phone in 24 hours.")] = 3,
     as_json: AsJson = False,
 ) -> None:
     """Create an organization with its Retell workspace."""
-    new = NewOrganization(name, credential, concurrency, reserved_inbound, calls_per_second, daily_cap)
+    new = NewOrganization(
+        name,
+        credential=credential,
+        concurrency_limit=concurrency,
+        reserved_inbound=reserved_inbound,
+        calls_per_second=calls_per_second,
+        daily_call_cap=daily_cap,
+    )
 
     async def work(database: Database) -> UUID:
         async with database.as_service() as connection:
@@ -42,7 +53,7 @@ def create(
     try:
         organization_id = as_service(work)
     except asyncpg.CheckViolationError as error:
-        raise BadInput(_which(error)) from error
+        raise InvalidInput(_which(error)) from error
     if as_json:
         print_json({"id": organization_id, "name": name, "credential": credential})
     else:
@@ -69,19 +80,19 @@ def list_organizations(as_json: AsJson = False) -> None:
         "CALLS/S": lambda row: row.calls_per_second,
         "DAILY CAP": lambda row: row.daily_call_cap,
     }
-    print_rows(columns, rows, empty="There is no organization yet: outdial organization create NAME")
+    print_rows(columns, rows, empty="No organizations yet: run outdial organization create NAME")
 
 
 @app.command()
 def add_member(
-    organization: Annotated[str, typer.Argument(help="Id or name of the organization.")],
-    user_id: Annotated[UUID, typer.Argument(help="Id of the user, as auth.users has it.")],
+    organization: Annotated[str, typer.Argument(help="Organization id or name.")],
+    user_id: Annotated[UUID, typer.Argument(help="User id, from auth.users.")],
     role: Annotated[
         Literal["viewer", "operator", "admin", "owner"],
-        typer.Option(help="Viewers look, operators run campaigns, admins configure, owners do everything."),
+        typer.Option(help="Viewers read, operators run campaigns, admins configure, owners also manage owners."),
     ] = "operator",
 ) -> None:
-    """Let a user work for an organization, or change the role that they have there."""
+    """Add a user to an organization, or change their role in it."""
 
     async def work(database: Database) -> None:
         async with database.as_service() as connection:
@@ -93,11 +104,11 @@ def add_member(
     try:
         as_service(work)
     except asyncpg.ForeignKeyViolationError as error:
-        raise NoSuchThing(f"there is no user {user_id}: they have to sign up first") from error
+        raise UnknownName(f"unknown user {user_id}: they must sign up first") from error
     console.print(f"{user_id} is now {role} of {organization}.")
 
 
 def _which(error: asyncpg.CheckViolationError) -> str:
     if "credential" in (error.constraint_name or ""):
-        return "--credential: give lower-case letters, digits and _, beginning with a letter"
-    return "NAME: give 1 to 200 characters"
+        return "--credential: use lower-case letters, digits and _, starting with a letter"
+    return "NAME: use 1 to 200 characters"

@@ -1,4 +1,4 @@
-"""How results are shown: tables for people, JSON for programs, and one line on standard error for what went wrong."""
+"""Output: tables for people, JSON for programs, and one line on standard error for an error."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,25 +12,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs in place of a table.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 _WIDE = 240
 
 
-# A file or a pipe gets lines that nothing breaks.
+# Lines in a file or pipe are not wrapped.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 notes = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDE)
 
 
 def print_json(value: Any) -> None:
-    """Write `value` to standard output as indented JSON; rows may be dataclasses, bytes are shown as text."""
+    """Print `value` as indented JSON. Rows may be dataclasses; bytes are decoded as UTF-8."""
     plain = [_plain(item) for item in value] if isinstance(value, list | tuple) else _plain(value)
     text = msgspec.json.encode(plain, enc_hook=str)
     sys.stdout.write(msgspec.json.format(text, indent=2).decode() + "\n")
 
 
 def print_rows(columns: Mapping[str, Callable[[Any], Any]], rows: Sequence[Any], *, empty: str) -> None:
-    """Print a table with a column for each entry: its heading and what a row shows there."""
+    """Print a table; `columns` maps each heading to a function from a row to its cell. Print `empty` without rows."""
     if not rows:
         notes.print(empty)
         return
@@ -43,7 +43,7 @@ def print_rows(columns: Mapping[str, Callable[[Any], Any]], rows: Sequence[Any],
 
 
 def print_pairs(pairs: Mapping[str, Any]) -> None:
-    """Print names with their values below each other; what is None is left out."""
+    """Print one name and value a line; None values are left out."""
     width = max(map(len, pairs), default=0) + 2
     for name, value in pairs.items():
         if value is not None:
@@ -53,7 +53,7 @@ def print_pairs(pairs: Mapping[str, Any]) -> None:
 
 
 def cell(value: Any) -> str | Text:
-    """Return how a value reads in a table; times in the local zone, to the second."""
+    """Format a value for a table; times are in the local zone, to the second."""
     if value is None:
         return "-"
     if isinstance(value, datetime):
@@ -62,7 +62,7 @@ def cell(value: Any) -> str | Text:
 
 
 def fail(message: str) -> None:
-    """Write what went wrong to standard error."""
+    """Print an error message to standard error."""
     sys.stderr.write(f"Error: {message}\n")
 
 

@@ -5,16 +5,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from outdial.cli.output import AsJson, print_json, print_pairs
+from outdial.cli.output import AsJson, console, print_json, print_pairs
 from outdial.log import log_to_stderr
 from outdial.settings import secret_list
 from outdial.stack.config import SIMULATOR_PORT
 from outdial.stack.local import LOCAL_WEBHOOK_SECRET, SIMULATOR_KEY, environment
 
-Speed = Annotated[float, typer.Option(min=0.001, help="Simulated seconds in a real one.")]
-Seed = Annotated[int, typer.Option(help="Decides how each simulated call goes.")]
-Concurrency = Annotated[int, typer.Option(min=0, help="Calls at once that the simulated workspace allows.")]
-CallsPerSecond = Annotated[float, typer.Option(min=0.001, help="Starts per second that it allows.")]
+Speed = Annotated[float, typer.Option(min=0.001, help="Simulated seconds per real second.")]
+Seed = Annotated[int, typer.Option(help="Seed of the simulated calls' outcomes.")]
+Concurrency = Annotated[int, typer.Option(min=0, help="Concurrent calls that the simulated workspace allows.")]
+CallsPerSecond = Annotated[float, typer.Option(min=0.001, help="Calls per second that the simulated workspace allows.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,35 +28,34 @@ def add_to(app: typer.Typer) -> None:
 def dev(
     with_simulator: Annotated[
         bool,
-        typer.Option(
-            "--simulator/--no-simulator", help="Simulate Retell. Without RETELL_API_KEY there is nothing else to call."
-        ),
+        typer.Option("--simulator/--no-simulator", help="Run a simulated Retell, unless RETELL_API_KEY is set."),
     ] = True,
     with_studio: Annotated[
         bool,
         typer.Option(
             "--studio/--no-studio",
-            help="Serve the studio and do its jobs, with a user and an organization to begin with.",
+            help="Run the studio and its background jobs, with a first user and organization.",
         ),
     ] = True,
-    dialers: Annotated[int, typer.Option(min=0, max=16, help="How many dialers.")] = 1,
+    dialers: Annotated[int, typer.Option(min=0, max=16, help="Number of dialer processes.")] = 1,
     ports: Annotated[
         Literal["default", "auto"],
-        typer.Option(envvar="OUTDIAL_PORTS", help="Supabase's local ports, or any that are free."),
+        typer.Option(envvar="OUTDIAL_PORTS", help="Supabase's local ports, or any free ports."),
     ] = "default",
     speed: Speed = 1.0,
     seed: Seed = 0,
     concurrency: Concurrency = 20,
     calls_per_second: CallsPerSecond = 1.0,
 ) -> None:
-    """Run the whole local stack in this terminal until Ctrl-C.
+    """Run the local stack in this terminal until Ctrl-C.
 
-    Postgres with its migrations, the functions, the studio, the dialer, and, while RETELL_API_KEY is unset, a simulated
-    Retell. The first start makes a user for the studio, and prints their password.
-    OUTDIAL_HOME names the directory that all of it lives in; other commands find the stack by it.
+    The stack consists of a migrated Postgres, the functions, the studio, the dialer and, unless RETELL_API_KEY is set,
+    a simulated Retell. The first start creates a studio user and prints the password. All data is in the directory
+    OUTDIAL_HOME, where other commands find the stack.
     """
     from outdial.campaigns.create import NewOrganization
-    from outdial.stack.dev import Wanted, run_stack
+    from outdial.cli.dev import TerminalConsole
+    from outdial.stack.dev import StackOptions, run_stack
 
     simulator_options = [
         f"--speed={speed}",
@@ -65,42 +64,51 @@ def dev(
         f"--calls-per-second={calls_per_second}",
     ]
     first = NewOrganization("Demo", concurrency_limit=concurrency, calls_per_second=calls_per_second)
-    wanted = Wanted(with_simulator, dialers, ports == "auto", simulator_options, with_studio, first)
-    raise typer.Exit(asyncio.run(run_stack(wanted)))
+    options = StackOptions(
+        with_simulator=with_simulator,
+        dialers=dialers,
+        any_ports=ports == "auto",
+        simulator_options=simulator_options,
+        with_studio=with_studio,
+        first_organization=first,
+    )
+    raise typer.Exit(asyncio.run(run_stack(options, TerminalConsole())))
 
 
 def demo(
-    contacts: Annotated[int, typer.Option(min=100, max=5_000, help="Rows of the contact file.")] = 300,
+    contacts: Annotated[int, typer.Option(min=100, max=5_000, help="Rows in the contact file.")] = 300,
     seed: Seed = 7,
     as_json: AsJson = False,
 ) -> None:
-    """Run a campaign from draft to completed against a simulated Retell that fails, and check what came of it.
+    """Run a campaign against a simulated Retell that injects faults, then check that every promise holds.
 
-    Everything lives in a directory of its own that is removed afterwards. The exit status is 0 when every check holds.
+    The demo uses a temporary directory, which it removes. The exit status is 0 when every promise holds.
     """
-    from outdial.promises.demo import run_demo
+    from outdial.cli.demo import run_and_print_demo
 
-    raise typer.Exit(asyncio.run(run_demo(contacts, seed, as_json=as_json)))
+    raise typer.Exit(asyncio.run(run_and_print_demo(contacts, seed, as_json=as_json)))
 
 
 def dialer(
-    once: Annotated[bool, typer.Option("--once", help="Do what is due now, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Do what is due now, then exit.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Dial: claim due contacts, place their calls, ask about silent ones, until SIGINT or SIGTERM.
+    """Run a dialer until SIGINT or SIGTERM: claim due contacts, place their calls, and look up silent calls.
 
-    Any number of dialers may run at once. On a signal, nothing more is claimed and the requests under way come home.
+    Run as many dialers as you like. On a signal, a dialer stops claiming and finishes its requests.
     """
     import uvloop
 
     from outdial.dialer.main import dial_once, run_dialer
+    from outdial.settings import DialerProcessSettings
 
     log_to_stderr()
     with environment(for_calls=True) as env:
+        settings = DialerProcessSettings.from_env(env)
         if not once:
-            uvloop.run(run_dialer(env))
+            uvloop.run(run_dialer(settings))
             return
-        done = uvloop.run(dial_once(env))
+        done = uvloop.run(dial_once(settings))
     if as_json:
         print_json(done)
     else:
@@ -108,29 +116,30 @@ def dialer(
 
 
 def simulator(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = (
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")] = (
         SIMULATOR_PORT
     ),
     speed: Speed = 1.0,
     seed: Seed = 0,
     concurrency: Concurrency = 20,
     calls_per_second: CallsPerSecond = 1.0,
-    webhook_url: Annotated[str | None, typer.Option(help="Where events go; none are sent without it.")] = None,
+    webhook_url: Annotated[str | None, typer.Option(help="URL for webhook events (default: send none).")] = None,
     webhook_secret: Annotated[
-        str, typer.Option(envvar="RETELL_WEBHOOK_SECRET", help="Signs the events.", show_default=False)
+        str, typer.Option(envvar="RETELL_WEBHOOK_SECRET", help="Key that signs the events.", show_default=False)
     ] = LOCAL_WEBHOOK_SECRET,
     api_key: Annotated[
-        str, typer.Option(envvar="RETELL_API_KEY", help="What callers must present.", show_default=False)
+        str, typer.Option(envvar="RETELL_API_KEY", help="API key that callers must present.", show_default=False)
     ] = SIMULATOR_KEY,
 ) -> None:
-    """Run a Retell of our own until SIGINT or SIGTERM: its API, its webhooks, faults on demand, and a ledger.
+    """Run a simulated Retell until SIGINT or SIGTERM, with its API, webhooks, injectable faults and a ledger.
 
-    GET /_sim/magic lists the numbers that force an outcome; its controls are /_sim/faults, /_sim/ledger, /_sim/state.
+    GET /_sim/magic lists the phone numbers that force an outcome. The controls are /_sim/faults, /_sim/ledger and
+    /_sim/state.
     """
     import uvloop
 
     from outdial.retell.simulator import SimulatorConfig
-    from outdial.stack.simulator import simulate
+    from outdial.stack.simulator import run_simulator
 
     config = SimulatorConfig(
         api_keys=(api_key,),
@@ -141,4 +150,4 @@ def simulator(
         concurrency_limit=concurrency,
         calls_per_second=calls_per_second,
     )
-    uvloop.run(simulate(config, port))
+    uvloop.run(run_simulator(config, port, lambda url: console.print(f"Simulated Retell: {url}")))

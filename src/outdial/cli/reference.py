@@ -1,4 +1,4 @@
-"""The reference of the command line, made from the commands: `python -m outdial.cli.reference > docs/cli.md`."""
+"""Generates the command-line reference: `python -m outdial.cli.reference > docs/cli.md`."""
 
 import inspect
 import re
@@ -12,16 +12,16 @@ from outdial.cli.main import app
 
 _HEAD = """# The command line
 
-This page is made from the commands themselves: `python -m outdial.cli.reference > docs/cli.md`.
+This page is generated from the commands: `python -m outdial.cli.reference > docs/cli.md`.
 
-Without `SUPABASE_DB_URL`, a command works on the local stack of `OUTDIAL_HOME`: the one that `outdial dev` runs, or
-else the embedded Postgres, which it starts for its own length. `--json` prints what is listed or shown as JSON. What
-goes wrong is told on standard error, and the exit status is then 1 (2 for a command line that cannot be read).
+Without `SUPABASE_DB_URL`, commands use the local stack of `OUTDIAL_HOME`: the one that `outdial dev` runs or, when it
+does not run, the embedded Postgres, which each command starts and stops. `--json` prints results as JSON. Errors go to
+standard error; the exit status is then 1, or 2 for invalid arguments.
 """
 
 
 def render() -> str:
-    """Return the whole page."""
+    """Return the page."""
     root = typer.main.get_command(app)
     return _HEAD + "".join(f"\n{section}\n" for section in _sections(root, "outdial", None))
 

@@ -1,39 +1,39 @@
-"""`outdial secrets`: what functions are given and nobody may read."""
+"""`outdial secrets`: secrets for functions, which no command prints."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from outdial.cli.errors import BadInput
+from outdial.cli.errors import InvalidInput
 from outdial.cli.management import Environment, Yes, manage
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 
-app = typer.Typer(no_args_is_help=True, help="Secrets of an environment, for the functions that name them.")
+app = typer.Typer(no_args_is_help=True, help="Secrets of an environment, available to the functions that list them.")
 _RESERVED = "SUPABASE_"
 
 
 @app.command("set")
 def set_secrets(
     pairs: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE...]", show_default=False)] = None,
-    env_file: Annotated[Path | None, typer.Option(help="A file with a line NAME=VALUE for each.")] = None,
+    env_file: Annotated[Path | None, typer.Option(help="File with one NAME=VALUE a line.")] = None,
     env: Environment = "local",
 ) -> None:
-    """Set secrets, all or none. Functions that name them start anew with them; no deployment is needed."""
+    """Set secrets, all or none. Functions that list them restart with the new values; no deployment is needed."""
     found = {} if env_file is None else read_env_file(env_file.read_text(), str(env_file))
     found |= dict(_read_pair(pair, f"argument {number}") for number, pair in enumerate(pairs or [], start=1))
     for name in [name for name in found if name.startswith(_RESERVED)]:
         notes.print(f"Env name cannot start with {_RESERVED}, skipping: {name}", markup=False)
         del found[name]
     if not found:
-        raise BadInput("no secret to set: give NAME=VALUE, or --env-file")
+        raise InvalidInput("no secret to set: pass NAME=VALUE or --env-file")
     manage(env, lambda client: client.set_secrets(found))
     console.print("Finished outdial secrets set.")
 
 
 @app.command("list")
 def list_secrets(env: Environment = "local", as_json: AsJson = False) -> None:
-    """List the secrets with the SHA-256 of each value."""
+    """List the secrets, with the SHA-256 digest of each value."""
     rows = manage(env, lambda client: client.secrets())
     if as_json:
         print_json([{"name": row.name, "digest": row.value, "updated_at": row.updated_at} for row in rows])
@@ -43,7 +43,7 @@ def list_secrets(env: Environment = "local", as_json: AsJson = False) -> None:
         "DIGEST": lambda row: row.value,
         "UPDATED": lambda row: row.updated_at,
     }
-    print_rows(columns, rows, empty=f"There are no secrets in {env}.")
+    print_rows(columns, rows, empty=f"No secrets in {env}.")
 
 
 @app.command()
@@ -52,7 +52,7 @@ def unset(
     env: Environment = "local",
     yes: Yes = False,
 ) -> None:
-    """Drop secrets."""
+    """Remove secrets."""
     if not yes:
         typer.confirm(f"Unset {', '.join(names)} in {env}?", abort=True)
     manage(env, lambda client: client.unset_secrets(names))
@@ -61,13 +61,13 @@ def unset(
 
 @app.command()
 def reseal(env: Environment = "local") -> None:
-    """Encrypt every secret with the first key of OUTDIAL_SECRETS_KEY, so that the others can be taken out of it."""
+    """Encrypt every secret again with the first key in OUTDIAL_SECRETS_KEY, so that you can remove the other keys."""
     count = manage(env, lambda client: client.reseal_secrets())
-    console.print(f"Encrypted {count} secrets anew.")
+    console.print(f"Encrypted {count} secrets.")
 
 
 def read_env_file(text: str, where: str) -> dict[str, str]:
-    """Return the settings of lines NAME=VALUE, where a value may stand in quotes; raise BadInput, quoting no value."""
+    """Parse lines of NAME=VALUE, with optional quotes around the value. Raise InvalidInput, which quotes no value."""
     found = {}
     for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
         if line and not line.startswith("#"):
@@ -79,7 +79,7 @@ def read_env_file(text: str, where: str) -> dict[str, str]:
 def _read_pair(text: str, where: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise BadInput(f"{where} is not NAME=VALUE")
+        raise InvalidInput(f"{where} is not NAME=VALUE")
     return name.strip(), value
 
 

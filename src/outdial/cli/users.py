@@ -1,4 +1,4 @@
-"""`outdial users`: people who sign in, on a database whose Auth is ours."""
+"""`outdial users`: users who sign in, on plain Postgres where Outdial serves Auth."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,10 +7,9 @@ from uuid import UUID
 
 import typer
 
-from outdial.auth.local.service import AuthRefusal, LocalAuth
+from outdial.auth.local.service import LocalAuth, AuthRefusal
 from outdial.auth.local.signing import SigningKeys
-from outdial.cli.errors import BadInput, NoSuchThing
-from outdial.cli.errors import Refused as CommandRefused
+from outdial.cli.errors import ActionRefused, InvalidInput, UnknownName
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
@@ -20,28 +19,28 @@ from outdial.db.session import Database
 from outdial.settings import DatabaseUrls
 from outdial.stack.local import as_service, environment
 
-app = typer.Typer(no_args_is_help=True, help="People who sign in. On a Supabase project, its dashboard makes them.")
+app = typer.Typer(no_args_is_help=True, help="Users who sign in. On a Supabase project, use its dashboard instead.")
 clock = SystemClock()
 Result = TypeVar("Result")
 Role = Literal["viewer", "operator", "admin", "owner"]
 Password = Annotated[
-    str, typer.Option(prompt=True, hide_input=True, envvar="OUTDIAL_PASSWORD", help="Asked for when it is not given.")
+    str, typer.Option(prompt=True, hide_input=True, envvar="OUTDIAL_PASSWORD", help="Password (default: prompt).")
 ]
 
 
 @app.command()
 def create(
-    email: Annotated[str, typer.Argument(help="Their e-mail address.")],
+    email: Annotated[str, typer.Argument(help="Email address.")],
     password: Password,
-    organization: Annotated[str | None, typer.Option(help="Id or name of an organization to work for.")] = None,
-    role: Annotated[Role, typer.Option(help="What they may do there.")] = "operator",
+    organization: Annotated[str | None, typer.Option(help="Organization to join, by id or name.")] = None,
+    role: Annotated[Role, typer.Option(help="Role in the organization.")] = "operator",
     as_json: AsJson = False,
 ) -> None:
-    """Create a user, and let them work for an organization."""
+    """Create a user and, with --organization, add them to it."""
     organization_id = None if organization is None else _organization(organization)
     made = _with_auth(lambda auth: auth.create_user(email, password))
     if isinstance(made, AuthRefusal):
-        raise BadInput(f"{email}: {made.message}")
+        raise InvalidInput(f"{email}: {made.message}")
     if organization_id is not None:
         _join(organization_id, made.id, role)
     if as_json:
@@ -52,37 +51,37 @@ def create(
 
 @app.command("list")
 def list_users(as_json: AsJson = False) -> None:
-    """List the users."""
-    rows = _with_auth(_everybody)
-    told = [{"id": row.id, "email": row.email, "last_sign_in_at": row.last_sign_in_at} for row in rows]
+    """List users."""
+    rows = _with_auth(_all_users)
+    users = [{"id": row.id, "email": row.email, "last_sign_in_at": row.last_sign_in_at} for row in rows]
     if as_json:
-        print_json(told)
+        print_json(users)
         return
     columns = {
         "ID": lambda row: row["id"],
         "EMAIL": lambda row: row["email"],
-        "SIGNED IN": lambda row: row["last_sign_in_at"],
+        "LAST SIGN-IN": lambda row: row["last_sign_in_at"],
     }
-    print_rows(columns, told, empty="There are no users yet: outdial users create EMAIL")
+    print_rows(columns, users, empty="No users yet: run outdial users create EMAIL")
 
 
 @app.command()
-def passwd(email: Annotated[str, typer.Argument(help="Their e-mail address.")], password: Password) -> None:
-    """Give a user another password; whoever is signed in as them is signed out."""
+def passwd(email: Annotated[str, typer.Argument(help="Email address.")], password: Password) -> None:
+    """Set a user's password, and sign them out everywhere."""
 
     async def work(auth: LocalAuth) -> db.UserRow | AuthRefusal | None:
-        found = next((row for row in await _everybody(auth) if row.email == email.strip().lower()), None)
+        found = next((row for row in await _all_users(auth) if row.email == email.strip().lower()), None)
         return None if found is None else await auth.change_user(found.id, password=password)
 
     changed = _with_auth(work)
     if changed is None:
-        raise NoSuchThing(f"there is no user {email}; outdial users list shows them")
+        raise UnknownName(f"unknown user {email}: outdial users list shows all")
     if isinstance(changed, AuthRefusal):
-        raise BadInput(changed.message)
-    console.print(f"{changed.email} has a new password.", markup=False)
+        raise InvalidInput(changed.message)
+    console.print(f"Password of {changed.email} changed.", markup=False)
 
 
-async def _everybody(auth: LocalAuth) -> list[db.UserRow]:
+async def _all_users(auth: LocalAuth) -> list[db.UserRow]:
     found: list[db.UserRow] = []
     while portion := await auth.users(len(found) // 1000 + 1, 1000):
         found += portion
@@ -120,5 +119,5 @@ async def _on(urls: DatabaseUrls, work: Callable[[LocalAuth], Awaitable[Result]]
         async with database.transaction() as connection:
             ours = await db.IS_LOCAL_AUTH.one(connection)
         if not ours.id:
-            raise CommandRefused("this database has an Auth of its own: make users in the dashboard of its project")
+            raise ActionRefused("Supabase's Auth manages the users of this database: use the dashboard of its project")
         return await work(LocalAuth(database, clock, SigningKeys(database, clock), ""))

@@ -6,7 +6,6 @@ import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +19,7 @@ from outdial.db.errors import (
     RemoteDatabaseRefused,
     UnknownRemoteMigrations,
 )
+from outdial.net import is_loopback
 
 _PACKAGE = Path(__file__).parents[1]
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
@@ -281,12 +281,8 @@ def _without_port(host: str) -> str:
 
 
 def _is_this_machine(host: str) -> bool:
-    if not host or host.startswith(("/", "@")) or host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    # Without a host, or with a path, libpq connects to a Unix socket.
+    return not host or host.startswith(("/", "@")) or is_loopback(host)
 
 
 # Where a semicolon ends no statement: quotes, comments, parentheses, and the bodies of standard SQL functions. What

@@ -1,12 +1,11 @@
-"""The dialer as a process: its duties, what wakes them, and how they come to rest."""
+"""The dialer process: its background tasks, what wakes them, and how they stop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from outdial.background import Repeating
-from outdial.cli.signals import stop_event
 from outdial.clock import Clock, SystemClock
 from outdial.db.listen import Listener
 from outdial.db.session import Database, assert_no_transaction
@@ -14,122 +13,118 @@ from outdial.dialer.rescue import Rescuer
 from outdial.dialer.worker import Dialer
 from outdial.inbox.applier import Applier
 from outdial.log import log
-from outdial.process import notify_ready
+from outdial.process import notify_ready, stop_event
 from outdial.retell.client import RetellClient
 from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
 from outdial.retell.transport import BASE_URL
-from outdial.settings import DatabaseUrls, DialerSettings, MissingSetting, credentials
+from outdial.settings import DialerProcessSettings
 
-POOL = 12
+POOL_SIZE = 12
+HTTP_CONNECTIONS = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Duties:
-    """All that a dialer process does."""
+class DialerParts:
+    """The parts of a dialer process, connected."""
 
     dialer: Dialer
     applier: Applier
-    settings: DialerSettings
-    listen_dsn: str
 
 
-class _RescueAndApply:
-    """Asks about silent calls, and wakes the applier for what Retell has answered."""
+class RescueTask:
+    """Looks up silent calls, and wakes the applier when Retell reported on some."""
 
     def __init__(self, rescuer: Rescuer, applier: Repeating) -> None:
-        self._rescuer, self._applier = rescuer, applier
+        self._rescuer = rescuer
+        self._applier = applier
 
     async def run_once(self) -> int:
-        asked = await self._rescuer.run_once()
-        if asked:
+        """Look up the calls that are due; return how many."""
+        looked_up = await self._rescuer.run_once()
+        if looked_up:
             self._applier.wake()
-        return asked
+        return looked_up
 
 
-async def run_dialer(env: Mapping[str, str]) -> None:
-    """Dial until a signal comes; then claim no more, and let the requests under way come home.
+async def run_dialer(settings: DialerProcessSettings) -> None:
+    """Dial until SIGINT or SIGTERM; then stop claiming and wait for the requests in flight.
 
-    Raises SettingError naming a setting that is missing or wrong, and what Postgres says of a database that is not fit.
+    Raises what Postgres reports when the database cannot be used.
     """
     stop = stop_event()
-    async with _duties(env, SystemClock()) as duties:
-        await duties.dialer.scheduler.run_once()
-        await _repeat(duties, stop)
+    async with _connected(settings, SystemClock()) as parts:
+        await parts.dialer.scheduler.run_once()
+        await _run_tasks(parts, settings, stop)
 
 
-async def dial_once(env: Mapping[str, str]) -> dict[str, int]:
-    """Do once what is due now, and return how much of each duty was done."""
-    async with _duties(env, SystemClock()) as duties:
-        done = {"started": await duties.dialer.scheduler.run_once(), "claimed": await duties.dialer.run_once()}
-        await duties.dialer.settled()
-        done["asked"] = await duties.dialer.rescuer.run_once()
-        done["applied"] = await duties.applier.run_once()
+async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
+    """Run each task of the dialer once; return what it did, in numbers."""
+    async with _connected(settings, SystemClock()) as parts:
+        done = {"started": await parts.dialer.scheduler.run_once(), "claimed": await parts.dialer.run_once()}
+        await parts.dialer.settled()
+        done["asked"] = await parts.dialer.rescuer.run_once()
+        done["applied"] = await parts.applier.run_once()
         return done
 
 
 @asynccontextmanager
-async def _duties(env: Mapping[str, str], clock: Clock) -> AsyncIterator[Duties]:
-    urls, settings = DatabaseUrls.from_env(env), DialerSettings.from_env(env)
-    keys = credentials(env, "RETELL_API_KEY")
-    if not keys:
-        raise MissingSetting("RETELL_API_KEY", "the API key of the Retell workspace that the calls go through")
+async def _connected(settings: DialerProcessSettings, clock: Clock) -> AsyncIterator[DialerParts]:
+    urls, timing = settings.database, settings.timing
     async with AsyncExitStack() as stack:
         clients = {
             credential: RetellClient.connect(
                 key,
-                env.get("RETELL_BASE_URL", "").strip() or BASE_URL,
-                timeout=settings.request_timeout,
-                connections=400,
+                settings.retell_url or BASE_URL,
+                timeout=timing.request_timeout,
+                connections=HTTP_CONNECTIONS,
                 guard=assert_no_transaction,
             )
-            for credential, key in keys.items()
+            for credential, key in settings.api_keys.items()
         }
         for client in clients.values():
             stack.push_async_callback(client.close)
         database = await stack.enter_async_context(
             await Database.connect(
-                urls.dialer, application_name="outdial:dialer", max_size=POOL, role=urls.role("dialer")
+                urls.dialer, application_name="outdial:dialer", max_size=POOL_SIZE, role=urls.role("dialer")
             )
         )
         inbox = await stack.enter_async_context(
             await Database.connect(urls.webhook, application_name="outdial:applier", role=urls.role("webhook"))
         )
-        yield Duties(
-            Dialer(database, RetellProvider(clients), clock, settings),
-            Applier(inbox, RetellEventReader(), clock, check_after=settings.reconcile_after),
-            settings,
-            urls.dialer,
+        yield DialerParts(
+            Dialer(database, RetellProvider(clients), clock, timing),
+            Applier(inbox, RetellEventReader(), clock, check_after=timing.reconcile_after),
         )
 
 
-async def _repeat(duties: Duties, stop: asyncio.Event) -> None:
-    dialer, often = duties.dialer, duties.settings.poll_interval
+async def _run_tasks(parts: DialerParts, settings: DialerProcessSettings, stop: asyncio.Event) -> None:
+    dialer, interval = parts.dialer, settings.timing.poll_interval
     claims = Repeating("dialer", dialer, dialer.pause)
-    applier = Repeating("applier", duties.applier, often)
-    rescuer = Repeating("rescuer", _RescueAndApply(dialer.rescuer, applier), often)
-    scheduler = Repeating("scheduler", dialer.scheduler, often)
-    every = (claims, rescuer, scheduler, applier)
+    applier = Repeating("applier", parts.applier, interval)
+    rescuer = Repeating("rescuer", RescueTask(dialer.rescuer, applier), interval)
+    scheduler = Repeating("scheduler", dialer.scheduler, interval)
+    tasks = (claims, rescuer, scheduler, applier)
 
     def on_campaign(campaign_id: str) -> None:
         dialer.wake_for(campaign_id)
         claims.wake()
 
     def on_reconnect() -> None:
-        for duty in every:
-            duty.wake()
+        for task in tasks:
+            task.wake()
 
     handlers = {"outdial_campaigns": on_campaign, "outdial_inbox": lambda _: applier.wake()}
-    listener = Listener(duties.listen_dsn, handlers, on_reconnect=on_reconnect)
+    listener = Listener(settings.database.dialer, handlers, on_reconnect=on_reconnect)
     await listener.start()
-    for duty in every:
-        duty.start()
+    for task in tasks:
+        task.start()
     log("dialer.ready")
     notify_ready()
     await stop.wait()
     log("dialer.stopping")
     await listener.stop()
-    await asyncio.gather(dialer.stop(), *(duty.stop() for duty in every))
-    # The last claim may have been committed after the dialer was told to stop.
+    await asyncio.gather(dialer.stop(), *(task.stop() for task in tasks))
+    # A claim may have been committed after dialer.stop() was called.
     await dialer.settled()
     log("dialer.stopped")

@@ -24,7 +24,8 @@ from outdial.functions.request import Request
 from outdial.functions.response import PREFLIGHT, Response
 from outdial.functions.runtime import Runtime, tune_gc
 from outdial.http import CannotListen, HttpResponse, RequestHead
-from outdial.settings import SettingError, is_local
+from outdial.net import is_loopback
+from outdial.settings import SettingError
 
 DEFAULT_PORT = 54321
 _PREFIX_LENGTH = len(PREFIX)
@@ -181,9 +182,7 @@ def run(
 
 
 def _listen(host: str, port: int, behind_proxy: bool) -> socket.socket:
-    name = f"[{host}]" if ":" in host else host
-    # An empty host means every address, though an empty host in a URL means this machine.
-    if not behind_proxy and not (host and is_local(f"http://{name}")):
+    if not behind_proxy and not is_loopback(host):
         raise CannotListen(
             f"{host or 'every address'} is open to the network without TLS: put a proxy in front and say so"
         )

@@ -1,6 +1,6 @@
-"""Compares the provider's ledger with the database: the promises that a finished run lets anybody check.
+"""Checks the promises after a run: compares the provider's ledger with the database.
 
-Pure functions over evidence that `outdial.promises.evidence` gathers; the demo, and tests that break things, end with them.
+Pure functions over the evidence that `outdial.promises.evidence` gathers. The demo and the chaos tests end with them.
 """
 
 from collections import Counter, defaultdict
@@ -13,19 +13,19 @@ from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.outcomes import RetryClass
 from outdial.retell.dispositions import outcome_of
 
-# Two requests of one second may reach the provider this much closer than they were sent.
+# Two requests may reach the provider this much closer together than they were sent.
 JITTER_MS = 50
 
-# The other classes use up no attempt of the contact.
+# Retry classes that consume an attempt of the contact.
 CHARGED = frozenset({RetryClass.DONE, RetryClass.RETRY, RetryClass.FINAL, RetryClass.DO_NOT_CALL})
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One create-phone-call request as the provider's ledger has it; `arrived_ms` is real time, in Unix milliseconds.
+class LedgerRequest:
+    """One create-phone-call request in the provider's ledger; `arrived_ms` is real time, in Unix milliseconds.
 
-    `result` is accepted (a new call), replayed (the call that its key had made before) or refused. `answered` is False
-    when the caller could not tell from the answer, or had none.
+    `result` is accepted (a new call), replayed (the key already had a call) or refused. `answered` is False when the
+    caller got no response, or none that it could interpret.
     """
 
     arrived_ms: int
@@ -40,9 +40,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ProviderCall:
-    """A call as the provider tells it: from `created_ms` to `ended_ms`, in its own time, None while it lives.
+    """A call in the provider's records: `created_ms` and `ended_ms` in its own time, None while the call is live.
 
-    `analysis` is JSON text with its keys in order, so that it can be compared.
+    `analysis` is JSON text with sorted keys, for comparison.
     """
 
     call_id: str
@@ -55,10 +55,10 @@ class ProviderCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """What both sides say of a run with one provider account; the rows are those of that account's campaigns."""
+class RunEvidence:
+    """The provider's records and our rows after a run, for the campaigns of one provider account."""
 
-    requests: Sequence[Request]
+    requests: Sequence[LedgerRequest]
     provider_calls: Sequence[ProviderCall]
     calls: Sequence[CallRow]
     contacts: Sequence[ContactRow]
@@ -67,69 +67,69 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """A promise by its number in the design, what was looked at, and everything that broke it."""
+class PromiseCheck:
+    """The result for one promise: its number in the design, its text, what was examined, and each breach."""
 
     promise: int
-    says: str
-    looked_at: str
+    promised: str
+    examined: str
     breaches: Sequence[str]
 
     @property
     def holds(self) -> bool:
-        """Tell whether nothing broke the promise."""
+        """Whether no breach was found."""
         return not self.breaches
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
-    """Calls whose create-call request had an answer that told nothing, and how many of them are known now."""
+class ResolvedCalls:
+    """How many calls had an ambiguous response to their request, and how many of these are resolved."""
 
     ambiguous: int
     resolved: int
 
 
-def audit(evidence: Evidence) -> list[Check]:
+def audit(evidence: RunEvidence) -> list[PromiseCheck]:
     """Check promises 1, 3, 5, 6 and 7, in that order."""
     return [
-        Check(
+        PromiseCheck(
             1,
-            "one call for one attempt, whatever was asked again",
+            "one call per attempt, however often it is requested",
             f"{len(evidence.requests)} requests for {len(evidence.calls)} calls",
-            list(_asked_twice(evidence)),
+            list(_duplicate_requests(evidence)),
         ),
-        Check(
+        PromiseCheck(
             3,
-            "never two calls to one phone at a time",
+            "never two calls to one phone at the same time",
             f"{len({call.to_number for call in evidence.provider_calls})} phones",
             list(_overlapping(evidence.provider_calls)),
         ),
-        Check(
+        PromiseCheck(
             5,
-            "completed means that every contact has a final status",
+            "a completed campaign has no open contact",
             f"{len(evidence.contacts)} contacts",
             [*_not_final(evidence), *_wrong_counts(evidence)],
         ),
-        Check(
+        PromiseCheck(
             6,
-            "each call ended here as it ended there",
+            "every call ends with the provider's outcome",
             f"{len(evidence.provider_calls)} calls with transcript and analysis",
-            list(_not_as_reported(evidence)),
+            list(_mismatches(evidence)),
         ),
-        Check(7, "never above the limits of the account", _limits_text(evidence), list(_over_limits(evidence))),
+        PromiseCheck(7, "never above the limits of the account", _limits_text(evidence), list(_over_limits(evidence))),
     ]
 
 
-def resolved(evidence: Evidence) -> Resolved:
-    """Count the calls of which nobody knew for a while whether they existed."""
+def resolved(evidence: RunEvidence) -> ResolvedCalls:
+    """Count the calls whose existence was in doubt for a while."""
     status = {str(call.id): call.status for call in evidence.calls}
     keys = {r.idempotency_key for r in evidence.requests if r.idempotency_key is not None and not r.answered}
     known = [key for key in keys if status.get(key) in ("ended", "refused", "released")]
-    return Resolved(len(keys), len(known))
+    return ResolvedCalls(len(keys), len(known))
 
 
 def peak_live(calls: Iterable[ProviderCall]) -> int:
-    """Return the most calls that lived at once; a call that ends frees its place for one that begins then."""
+    """Return the peak of concurrent calls; a call may start at the moment when another one ends."""
     calls = list(calls)
     changes = sorted(
         [(call.created_ms, 1) for call in calls] + [(call.ended_ms, -1) for call in calls if call.ended_ms is not None]
@@ -142,7 +142,7 @@ def peak_live(calls: Iterable[ProviderCall]) -> int:
 
 
 def peak_in_window(moments: Sequence[int], window: int) -> int:
-    """Return the most of the sorted `moments` that any half-open window of this length holds."""
+    """Return the most of the sorted `moments` that fall into any half-open window of this length."""
     most = first = 0
     for last, moment in enumerate(moments):
         while moment - moments[first] >= window:
@@ -151,7 +151,7 @@ def peak_in_window(moments: Sequence[int], window: int) -> int:
     return most
 
 
-def _asked_twice(evidence: Evidence) -> Iterator[str]:
+def _duplicate_requests(evidence: RunEvidence) -> Iterator[str]:
     rows = {str(call.id): call for call in evidence.calls}
     accepted: Counter[str] = Counter()
     for request in evidence.requests:
@@ -166,12 +166,12 @@ def _asked_twice(evidence: Evidence) -> Iterator[str]:
         accepted[key] += request.result == "accepted"
         row = rows.get(key)
         if row is None:
-            yield f"a request carried the key {key}, which is no call of ours"
+            yield f"a request carried the key {key}, which belongs to no call in the database"
         elif request.to_number != row.phone:
-            yield f"a request for call {key} went to another phone"
+            yield f"a request for call {key} went to a different phone"
     for key, times in accepted.items():
         if times > 1:
-            yield f"call {key} was made {times} times"
+            yield f"call {key} was placed {times} times"
 
 
 def _overlapping(calls: Iterable[ProviderCall]) -> Iterator[str]:
@@ -182,24 +182,24 @@ def _overlapping(calls: Iterable[ProviderCall]) -> Iterator[str]:
         same_phone.sort(key=lambda call: call.created_ms)
         for earlier, later in pairwise(same_phone):
             if earlier.ended_ms is None or later.created_ms < earlier.ended_ms:
-                yield f"{later.call_id} began before {earlier.call_id} to the same phone had ended"
+                yield f"{later.call_id} started before {earlier.call_id}, to the same phone, had ended"
 
 
-def _not_final(evidence: Evidence) -> Iterator[str]:
+def _not_final(evidence: RunEvidence) -> Iterator[str]:
     open_contacts = Counter(c.campaign_id for c in evidence.contacts if ContactStatus(c.status) in OPEN)
     for campaign in evidence.campaigns:
         if campaign.status in ("completed", "cancelled") and open_contacts[campaign.id]:
             yield f"campaign {campaign.id} is {campaign.status} with {open_contacts[campaign.id]} open contacts"
 
 
-def _wrong_counts(evidence: Evidence) -> Iterator[str]:
+def _wrong_counts(evidence: RunEvidence) -> Iterator[str]:
     made = Counter(call.campaign_contact_id for call in evidence.calls)
     charged = Counter(call.campaign_contact_id for call in evidence.calls if _is_charged(call))
     for contact in evidence.contacts:
         if contact.call_count != made[contact.id]:
-            yield f"contact {contact.id} counts {contact.call_count} calls and has {made[contact.id]}"
+            yield f"contact {contact.id} counts {contact.call_count} calls but has {made[contact.id]}"
         if contact.attempts != charged[contact.id]:
-            yield f"contact {contact.id} was charged {contact.attempts} attempts for {charged[contact.id]}"
+            yield f"contact {contact.id} was charged {contact.attempts} attempts, but {charged[contact.id]} calls count"
 
 
 def _is_charged(call: CallRow) -> bool:
@@ -207,16 +207,16 @@ def _is_charged(call: CallRow) -> bool:
     return reason is not None and outcome_of(reason).retry_class in CHARGED
 
 
-def _not_as_reported(evidence: Evidence) -> Iterator[str]:
+def _mismatches(evidence: RunEvidence) -> Iterator[str]:
     rows = {call.retell_call_id: call for call in evidence.calls if call.retell_call_id is not None}
-    told = {call.call_id for call in evidence.provider_calls}
+    known = {call.call_id for call in evidence.provider_calls}
     for call in evidence.provider_calls:
         row = rows.get(call.call_id)
         if row is None:
-            yield f"{call.call_id} is no call of the database"
+            yield f"{call.call_id} is missing from the database"
         else:
             yield from _differences(row, call)
-    yield from (f"{call_id} is in the database and not at the provider" for call_id in rows.keys() - told)
+    yield from (f"{call_id} is in the database but not at the provider" for call_id in rows.keys() - known)
 
 
 def _differences(row: CallRow, call: ProviderCall) -> Iterator[str]:
@@ -233,24 +233,24 @@ def _differences(row: CallRow, call: ProviderCall) -> Iterator[str]:
             yield f"{call.call_id}: {name} is {_short(here)} here and {_short(there)} there"
 
 
-def _over_limits(evidence: Evidence) -> Iterator[str]:
+def _over_limits(evidence: RunEvidence) -> Iterator[str]:
     most, allowed = peak_live(evidence.provider_calls), evidence.limits.concurrency_limit
     if most > allowed:
-        yield f"{most} calls lived at once, {allowed} may"
-    crowded = sum(request.reason == "concurrency" for request in evidence.requests)
-    if crowded:
-        yield f"{crowded} requests came while the account was full"
-    for what, moments in (("planned", _planned(evidence)), ("made", _made(evidence))):
+        yield f"{most} concurrent calls, {allowed} allowed"
+    refused = sum(request.reason == "concurrency" for request in evidence.requests)
+    if refused:
+        yield f"{refused} requests arrived while the account was at its concurrency limit"
+    for what, moments in (("planned", _planned(evidence)), ("placed", _placed(evidence))):
         peak = peak_in_window(moments, _window_ms(evidence.limits) - JITTER_MS)
         if peak > _per_window(evidence.limits):
-            yield f"{peak} starts were {what} within a second, {evidence.limits.calls_per_second:g} may be"
+            yield f"{peak} starts were {what} within a second, {evidence.limits.calls_per_second:g} allowed"
 
 
-def _planned(evidence: Evidence) -> list[int]:
+def _planned(evidence: RunEvidence) -> list[int]:
     return sorted(round(call.requested_at.timestamp() * 1000) for call in evidence.calls)
 
 
-def _made(evidence: Evidence) -> list[int]:
+def _placed(evidence: RunEvidence) -> list[int]:
     return sorted(request.arrived_ms for request in evidence.requests if request.result == "accepted")
 
 
@@ -263,13 +263,13 @@ def _window_ms(limits: LimitRow) -> int:
     return round(1000 * _per_window(limits) / limits.calls_per_second)
 
 
-def _limits_text(evidence: Evidence) -> str:
+def _limits_text(evidence: RunEvidence) -> str:
     bunched = sum(request.reason == "calls_per_second" for request in evidence.requests)
-    made = peak_in_window(_made(evidence), 1000 - JITTER_MS)
+    made = peak_in_window(_placed(evidence), 1000 - JITTER_MS)
     return (
-        f"at most {peak_live(evidence.provider_calls)} of {evidence.limits.concurrency_limit} calls at once,"
-        f" {made} of {evidence.limits.calls_per_second:g} starts a second"
-        + (f", {bunched} that had bunched up refused and given back" if bunched else "")
+        f"at most {peak_live(evidence.provider_calls)} of {evidence.limits.concurrency_limit} concurrent calls,"
+        f" {made} of {evidence.limits.calls_per_second:g} starts per second"
+        + (f", {bunched} refused for arriving too close together" if bunched else "")
     )
 
 

@@ -1,45 +1,44 @@
-"""`outdial demo`: a campaign from draft to completed against a provider that fails, and what came of it."""
+"""The demo: a campaign from draft to completed against a provider that injects faults, and a check of the promises.
+
+The demo drives the command line in a directory of its own, as a user would.
+"""
 
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import aiohttp
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
-from outdial.cli.campaign import follow_in_lines, follow_live
-from outdial.cli.errors import CliError, Refused, explain
-from outdial.cli.output import fail, notes, print_json
-from outdial.cli.signals import set_within
-from outdial.db.events import COUNT_EVENTS
+from outdial.db.events import COUNT_EVENTS, EventCount
 from outdial.db.evidence import COUNT_UNSETTLED
 from outdial.db.session import Database
-from outdial.promises.checks import Check, audit, resolved
+from outdial.process import wait_for_event
+from outdial.promises.checks import PromiseCheck, ResolvedCalls, RunEvidence, audit, resolved
 from outdial.promises.demo_contacts import PHONE_COLUMN, DemoFile, make_contacts
-from outdial.promises.demo_report import Report, print_report
-from outdial.promises.evidence import Witness, gather_evidence
-from outdial.settings import DatabaseUrls
-from outdial.stack.local import SIMULATOR_KEY, Stack
-from outdial.supervisor import Part, Supervisor
+from outdial.promises.errors import DemoFailed
+from outdial.promises.evidence import SimulatorClient, gather_evidence
+from outdial.settings import DatabaseUrls, read_environment
+from outdial.stack.local import SIMULATOR_KEY, LocalStack
+from outdial.supervisor import ProcessSpec, Supervisor
 
 SPEED, CONCURRENCY, CALLS_PER_SECOND, DIALERS = 60, 30, 25, 2
-PATIENCE_S, LOOSE_ENDS_S = 300.0, 60.0
-LINE_EVERY = timedelta(seconds=2)
+CAMPAIGN_TIMEOUT_S, SETTLE_TIMEOUT_S = 300.0, 60.0
+LOG_LINES_SHOWN = 30
 
-# Real time is short here: a minute of a call is a second, and what is silent is asked about after two.
-HURRIED: Final[Mapping[str, str]] = {
+# Time runs 60 times as fast: a minute of a call takes a second, and silent calls are looked up after two.
+FAST_TIMING: Final[Mapping[str, str]] = {
     "OUTDIAL_REQUEST_TIMEOUT": "3",
     "OUTDIAL_POLL_INTERVAL": "0.5",
     "OUTDIAL_SAFETY_INTERVAL": "2",
@@ -68,55 +67,106 @@ FAULTS: Final[list[Mapping[str, Any]]] = [
     {"kind": "hang_reply", "probability": 0.01},
     {"kind": "drop_request", "probability": 0.02},
 ]
-_OWN = ("SUPABASE_", "RETELL_", "OUTDIAL_")
+_OURS = ("SUPABASE_", "RETELL_", "OUTDIAL_")
 _KEPT = ("OUTDIAL_PG_BIN", "OUTDIAL_PG_USER")
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
-    """The campaign, and what the import of its contacts reported."""
+class DemoImport:
+    """The campaign, and the report on the import of its contacts, as `outdial campaign import --json` prints it."""
 
     campaign_id: UUID
     report: Mapping[str, Any]
 
 
-async def run_demo(rows: int, seed: int, *, as_json: bool) -> int:
-    """Run the demo in a directory of its own; returns 0 when every check holds, 1 when not, 130 when interrupted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoReport:
+    """The result of a finished run; `state` is the simulator's."""
+
+    evidence: RunEvidence
+    imported: Mapping[str, Any]
+    events: Sequence[EventCount]
+    state: Mapping[str, Any]
+    resolved: ResolvedCalls
+    checks: Sequence[PromiseCheck]
+
+    def numbers(self) -> dict[str, object]:
+        """Return counts by what they count."""
+        evidence, webhooks = self.evidence, [row for row in self.events if row.source == "webhook"]
+        return {
+            "contacts": len(evidence.contacts),
+            "contacts by status": _counted(contact.status for contact in evidence.contacts),
+            "contacts by attempts": _counted(f"after {contact.attempts}" for contact in evidence.contacts),
+            "calls": len(evidence.calls),
+            "calls by outcome": _counted(call.outcome or call.status for call in evidence.calls),
+            "refused rows": _listed(self.imported["refused"]),
+            "events received": sum(row.events + row.repeats for row in webhooks),
+            "of these duplicates": sum(row.repeats for row in webhooks),
+            "events lost on the way": self.state["webhooks"].get("dropped", 0),
+            "events fetched by reconciling": sum(row.events for row in self.events if row.source == "reconciler"),
+            "calls with an ambiguous response": self.resolved.ambiguous,
+            "of these resolved": self.resolved.resolved,
+        }
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the report as JSON-serializable values."""
+        return {
+            "numbers": self.numbers(),
+            "checks": [{**asdict(check), "holds": check.holds} for check in self.checks],
+            "holds": all(check.holds for check in self.checks),
+        }
+
+
+class DemoConsole(Protocol):
+    """Where the demo reports its progress."""
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+
+    async def follow(self, database: Database, campaign_id: UUID) -> tuple[str, str | None]:
+        """Show the campaign until it stops; return its status, and why it waits."""
+
+    def failed(self, error: Exception, log_lines: Sequence[str]) -> bool:
+        """Print an expected error and the end of the stack's log; return False for an unexpected error."""
+
+
+async def run_demo(rows: int, seed: int, console: DemoConsole) -> DemoReport | int:
+    """Run the demo with a contact file of `rows` rows in a temporary directory.
+
+    Return the report, or an exit status: 130 when interrupted, 1 when the demo failed for an expected reason.
+    """
     _cancel_on_signals()
-    began = time.monotonic()
     with _directory() as directory:
-        log = _Log(directory / "stack.log")
-        supervisor = Supervisor(log.tell)
+        log = DemoLog(directory / "stack.log")
+        supervisor = Supervisor(log.add)
         try:
-            report = await _run(_Outdial(directory), supervisor, make_contacts(rows, seed), seed)
+            return await _run(DemoCommand(directory), supervisor, make_contacts(rows, seed), seed, console)
         except asyncio.CancelledError:
             return 130
         except Exception as error:
-            if (message := explain(error)) is None:
+            if not console.failed(error, log.last_lines()):
                 raise
-            fail(message)
-            log.show_end()
             return 1
         finally:
-            _say("Stopping the stack...")
+            console.say("Stopping the stack...")
             await supervisor.stop()
-    print_report(report, time.monotonic() - began) if not as_json else print_json(report.as_dict())
-    return 0 if all(check.holds for check in report.checks) else 1
 
 
-class _Outdial:
-    """The command line as a user of the demo's own stack has it: nothing of the caller's own environment."""
+class DemoCommand:
+    """The command line with the environment of the demo's own stack, and none of the caller's settings."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory, self.home = directory, directory / "home"
-        kept = {n: v for n, v in os.environ.items() if not n.startswith(_OWN) or n in _KEPT}
-        self.env = {**kept, **HURRIED, "OUTDIAL_HOME": str(self.home), "COLUMNS": "200"}
+        self.directory = directory
+        self.home = directory / "home"
+        kept = {n: v for n, v in read_environment().items() if not n.startswith(_OURS) or n in _KEPT}
+        self.env = {**kept, **FAST_TIMING, "OUTDIAL_HOME": str(self.home), "COLUMNS": "200"}
 
     def command(self, *arguments: str) -> list[str]:
+        """Return the argument vector of a command."""
         return [sys.executable, "-m", "outdial.cli", *arguments]
 
     async def __call__(self, *arguments: str) -> str:
-        """Run a command, and return what it prints; raises Refused with its error."""
+        """Run a command and return its output; raises DemoFailed with its error."""
         process = await asyncio.create_subprocess_exec(
             *self.command(*arguments),
             env=self.env,
@@ -126,34 +176,39 @@ class _Outdial:
         )
         out, err = await process.communicate()
         if process.returncode:
-            raise Refused(f"outdial {' '.join(arguments[:2])}: {err.decode(errors='replace').strip()}")
+            raise DemoFailed(f"outdial {' '.join(arguments[:2])}: {err.decode(errors='replace').strip()}")
         return out.decode()
 
     async def json(self, *arguments: str) -> dict[str, Any]:
+        """Run a command with --json and return its decoded output."""
         return dict(json.loads(await self(*arguments, "--json")))
 
 
-async def _run(outdial: _Outdial, supervisor: Supervisor, file: DemoFile, seed: int) -> Report:
-    _say("Starting the local stack: Postgres, functions, simulated Retell, two dialers...")
-    await supervisor.start(Part("stack", _stack_command(outdial, seed), outdial.env, grace_s=90.0))
-    stack = Stack.running(outdial.home)
+async def _run(
+    outdial: DemoCommand, supervisor: Supervisor, file: DemoFile, seed: int, console: DemoConsole
+) -> DemoReport:
+    console.say("Starting the local stack: Postgres, functions, simulated Retell, two dialers...")
+    command = _stack_command(outdial, seed)
+    await supervisor.start(ProcessSpec(name="stack", command=command, env=outdial.env, grace_s=90.0))
+    stack = LocalStack.running(outdial.home)
     if stack is None:
-        raise Refused("the local stack has ended")
+        raise DemoFailed("the local stack has ended")
     urls = DatabaseUrls.from_env({"SUPABASE_DB_URL": stack.database_url})
     async with (
         await Database.connect(urls.api, application_name="outdial:demo") as database,
-        Witness(stack.simulator_url or "", SIMULATOR_KEY) as witness,
+        SimulatorClient(stack.simulator_url or "", SIMULATOR_KEY) as simulator,
     ):
-        imported = await _prepare(outdial, file)
-        await witness.set_faults(FAULTS)
+        imported = await _prepare(outdial, file, console.say)
+        await simulator.set_faults(FAULTS)
         await _start(stack, imported.campaign_id)
-        _say("The campaign runs; events are dropped, repeated and reordered, and answers get lost.")
-        await _follow(database, imported.campaign_id)
-        await _tie_up(database, witness)
-        return await _look_back(database, witness, imported, file)
+        console.say("The campaign is running. Events get lost, repeated and reordered; responses get lost.")
+        await _until_completed(console.follow(database, imported.campaign_id))
+        console.say("Completed. Waiting for the last events...")
+        await _until_settled(database, simulator)
+        return await _report(database, simulator, imported, file)
 
 
-def _stack_command(outdial: _Outdial, seed: int) -> list[str]:
+def _stack_command(outdial: DemoCommand, seed: int) -> list[str]:
     return outdial.command(
         "dev",
         "--ports=auto",
@@ -166,13 +221,13 @@ def _stack_command(outdial: _Outdial, seed: int) -> list[str]:
     )
 
 
-async def _prepare(outdial: _Outdial, file: DemoFile) -> Imported:
+async def _prepare(outdial: DemoCommand, file: DemoFile, say: Callable[[str], None]) -> DemoImport:
     contacts, blocked = outdial.directory / "contacts.csv", outdial.directory / "do_not_call.txt"
     contacts.write_text(file.text)
     blocked.write_text("\n".join(file.do_not_call))
     limits = (f"--concurrency={CONCURRENCY}", f"--calls-per-second={CALLS_PER_SECOND}", "--daily-cap=20")
     await outdial.json("organization", "create", "Demo", *limits)
-    _say(f"Blocking {len(file.do_not_call)} numbers, creating the campaign, importing the contacts...")
+    say(f"Blocking {len(file.do_not_call)} numbers, creating the campaign, importing the contacts...")
     await outdial("contacts", "dnc", "add", f"--file={blocked}", "--reason=asked not to be called")
     campaign = await outdial.json(
         "campaign",
@@ -188,91 +243,91 @@ async def _prepare(outdial: _Outdial, file: DemoFile) -> Imported:
     report = await outdial.json(
         "campaign", "import", "Demo", str(contacts), "--region=US", f"--map=phone={PHONE_COLUMN}"
     )
-    _say(f"Imported {report['rows']} rows: {report['added']} added, {report['refused_rows']} refused.")
-    return Imported(UUID(campaign["id"]), report)
+    say(f"Imported {report['rows']} rows: {report['added']} added, {report['refused_rows']} refused.")
+    return DemoImport(UUID(campaign["id"]), report)
 
 
-async def _start(stack: Stack, campaign_id: UUID) -> None:
-    order = {"action": "start_campaign", "campaign_id": str(campaign_id)}
+async def _start(stack: LocalStack, campaign_id: UUID) -> None:
+    body = {"action": "start_campaign", "campaign_id": str(campaign_id)}
     url = f"{stack.api_url}/functions/v1/campaign-trigger"
     async with (
         aiohttp.ClientSession() as session,
-        session.post(url, json=order, headers={"apikey": LOCAL_SECRET_KEY}) as response,
+        session.post(url, json=body, headers={"apikey": LOCAL_SECRET_KEY}) as response,
     ):
         if response.status != 200:
-            raise Refused(f"campaign-trigger answered {response.status}: {await response.text()}")
+            raise DemoFailed(f"campaign-trigger responded {response.status}: {await response.text()}")
 
 
-async def _follow(database: Database, campaign_id: UUID) -> None:
+async def _until_completed(following: Awaitable[tuple[str, str | None]]) -> None:
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            if notes.is_terminal:
-                view = await follow_live(database, campaign_id, console=notes)
-            else:
-                view = await follow_in_lines(database, campaign_id, console=notes, every=LINE_EVERY)
+        async with asyncio.timeout(CAMPAIGN_TIMEOUT_S):
+            status, waiting = await following
     except TimeoutError:
-        raise CliError(f"the campaign has not come to rest within {PATIENCE_S:g} s") from None
-    if view.campaign.status != "completed":
-        raise CliError(f"the campaign is {view.campaign.status}: {view.waiting}")
+        raise DemoFailed(f"the campaign did not finish within {CAMPAIGN_TIMEOUT_S:g} s") from None
+    if status != "completed":
+        raise DemoFailed(f"the campaign is {status}: {waiting}")
 
 
-async def _tie_up(database: Database, witness: Witness) -> None:
-    """Wait for what is still to come after the last contact is done: analyses, late events, answers to questions."""
-    _say("Completed; waiting for the last analyses and events...")
+async def _until_settled(database: Database, simulator: SimulatorClient) -> None:
+    """Wait for what comes after the last contact is done: analyses, late events, responses to look-ups."""
     never = asyncio.Event()
-    deadline = time.monotonic() + LOOSE_ENDS_S
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
     while time.monotonic() < deadline:
         async with database.as_service() as connection:
             left = await COUNT_UNSETTLED.one(connection)
-        state = await witness.state()
+        state = await simulator.state()
         if not (left.calls or left.events or state["still_to_happen"] or state["delivery"]["waiting"]):
             return
-        await set_within(never, 0.25)
-    raise CliError(f"{left.calls} calls and {left.events} events are left unsettled after {LOOSE_ENDS_S:g} s")
+        await wait_for_event(never, 0.25)
+    raise DemoFailed(f"{left.calls} calls and {left.events} events are unsettled after {SETTLE_TIMEOUT_S:g} s")
 
 
-async def _look_back(database: Database, witness: Witness, imported: Imported, file: DemoFile) -> Report:
-    evidence = await gather_evidence(witness, database)
+async def _report(database: Database, simulator: SimulatorClient, imported: DemoImport, file: DemoFile) -> DemoReport:
+    evidence = await gather_evidence(simulator, database)
     async with database.as_service() as connection:
         events = await COUNT_EVENTS.all(connection, organization_id=None)
-    return Report(
+    return DemoReport(
         evidence=evidence,
         imported=imported.report,
         events=events,
-        state=await witness.state(),
+        state=await simulator.state(),
         resolved=resolved(evidence),
         checks=[*audit(evidence), _check_import(imported.report, file)],
     )
 
 
-def _check_import(report: Mapping[str, Any], file: DemoFile) -> Check:
+def _check_import(report: Mapping[str, Any], file: DemoFile) -> PromiseCheck:
     expected = {"added": file.good, "refused_rows": file.refused}
-    breaches = [f"{name} is {report[name]}, not {count}" for name, count in expected.items() if report[name] != count]
-    says = "bad rows are told, and stop no good one"
-    return Check(10, says, f"{report['rows']} rows, {report['refused_rows']} refused", breaches)
+    return PromiseCheck(
+        promise=10,
+        promised="bad rows are reported and do not stop good ones",
+        examined=f"{report['rows']} rows, {report['refused_rows']} refused",
+        breaches=[f"{name} is {report[name]}, not {n}" for name, n in expected.items() if report[name] != n],
+    )
 
 
-class _Log:
-    """What the stack says, kept for the case that something goes wrong."""
+class DemoLog:
+    """The output of the stack, kept in case of an error."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def tell(self, _: str, line: str) -> None:
+    def add(self, _: str, line: str) -> None:
+        """Append a line."""
         with self._path.open("a") as file:
             file.write(line + "\n")
 
-    def show_end(self) -> None:
+    def last_lines(self) -> list[str]:
+        """Return the last LOG_LINES_SHOWN lines."""
         lines = self._path.read_text().splitlines() if self._path.exists() else []
-        for line in lines[-30:]:
-            notes.print(line, markup=False, soft_wrap=True)
+        return lines[-LOG_LINES_SHOWN:]
 
 
 @contextlib.contextmanager
 def _directory() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="outdial-demo-"))
     try:
-        # As root, Postgres runs as another user, who has to get to the home below.
+        # For root, Postgres runs as another user, who must be able to reach the home directory below.
         directory.chmod(0o711)
         yield directory
     finally:
@@ -286,5 +341,9 @@ def _cancel_on_signals() -> None:
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
-def _say(line: str) -> None:
-    notes.print(line, markup=False)
+def _counted(names: Iterable[str]) -> str:
+    return _listed(Counter(names))
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))

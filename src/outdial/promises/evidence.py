@@ -1,4 +1,4 @@
-"""Gathers what both sides say of a run: the simulator's ledger and calls over HTTP, and the rows of the database."""
+"""Gathers the evidence of a run: the simulator's ledger and calls over HTTP, and the rows of the database."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,39 +8,39 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from outdial.cli.errors import NoSuchThing
 from outdial.db import evidence as db
 from outdial.db.session import Database
 from outdial.domain.call import canonical_json
-from outdial.promises.checks import Evidence, ProviderCall, Request
+from outdial.promises.checks import LedgerRequest, ProviderCall, RunEvidence
+from outdial.promises.errors import LedgerIncomplete
 
-AT_ONCE = 16
+MAX_CONNECTIONS = 16
 _PAGE = 5_000
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 _CREATE: Final = "create-phone-call"
-# After these the caller holds an answer of which it can make nothing, though the call was made.
+# Faults after which the caller cannot read the response, although the call was made.
 _UNREADABLE: Final = frozenset({"garble_reply", "fail_reply"})
 
 
-class Witness:
-    """A running simulator, asked over HTTP: its controls, and its API as any caller sees it."""
+class SimulatorClient:
+    """HTTP client of a running simulator: its controls, and the API as any caller sees it."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
         self._base_url = base_url
         self._session = aiohttp.ClientSession(
             timeout=_TIMEOUT,
             headers={"authorization": f"Bearer {api_key}"},
-            connector=aiohttp.TCPConnector(limit=AT_ONCE),
+            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
         )
 
-    async def __aenter__(self) -> "Witness":
+    async def __aenter__(self) -> "SimulatorClient":
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
     async def set_faults(self, faults: list[Mapping[str, Any]]) -> None:
-        """Put faults in force in place of all others."""
+        """Replace the active faults."""
         async with self._session.post(f"{self._base_url}/_sim/faults", json={"faults": faults}) as response:
             response.raise_for_status()
 
@@ -49,20 +49,20 @@ class Witness:
         return await self._get("/_sim/state")
 
     async def requests(self) -> list[dict[str, Any]]:
-        """Return every entry of the ledger; raises NoSuchThing when it has forgotten some."""
+        """Return every entry of the ledger; raises LedgerIncomplete when it has dropped some."""
         entries: list[dict[str, Any]] = []
         after = 0
         while True:
             page = await self._get(f"/_sim/ledger?after={after}&limit={_PAGE}")
             if page["forgotten"]:
-                raise NoSuchThing(f"the ledger has forgotten {page['forgotten']} requests")
+                raise LedgerIncomplete(f"the ledger has dropped {page['forgotten']} requests")
             if not page["entries"]:
                 return entries
             entries += page["entries"]
             after = page["next_after"]
 
     async def call(self, call_id: str) -> dict[str, Any]:
-        """Return a call as get-call tells it."""
+        """Return a call in the form of get-call."""
         return await self._get(f"/v2/get-call/{call_id}")
 
     async def _get(self, path: str) -> dict[str, Any]:
@@ -71,18 +71,21 @@ class Witness:
             return dict(msgspec.json.decode(await response.read()))
 
 
-async def gather_evidence(witness: Witness, database: Database, credential: str = "default") -> Evidence:
-    """Read both sides as they are now, for the account of `credential`; the database in one transaction."""
-    entries = [entry for entry in await witness.requests() if entry["operation"] == _CREATE]
+async def gather_evidence(simulator: SimulatorClient, database: Database, credential: str = "default") -> RunEvidence:
+    """Read the ledger, the provider's calls and the database, for the account of `credential`.
+
+    The database is read in one transaction.
+    """
+    entries = [entry for entry in await simulator.requests() if entry["operation"] == _CREATE]
     created = {entry["call_id"]: entry["at_ms"] for entry in entries if entry["result"] == "accepted"}
-    described = await asyncio.gather(*(witness.call(call_id) for call_id in created))
+    described = await asyncio.gather(*(simulator.call(call_id) for call_id in created))
     async with database.as_service() as connection:
         calls = [row for row in await db.EVIDENCE_CALLS.all(connection) if row.credential == credential]
         campaigns = [row for row in await db.EVIDENCE_CAMPAIGNS.all(connection) if row.credential == credential]
         contacts = await db.EVIDENCE_CONTACTS.all(connection)
         limits = await db.EVIDENCE_LIMITS.all(connection)
     ours = {campaign.id for campaign in campaigns}
-    return Evidence(
+    return RunEvidence(
         requests=[_request(entry) for entry in entries],
         provider_calls=[_provider_call(call, created[call["call_id"]]) for call in described],
         calls=[_with_canonical_analysis(call) for call in calls],
@@ -92,10 +95,10 @@ async def gather_evidence(witness: Witness, database: Database, credential: str 
     )
 
 
-def _request(entry: Mapping[str, Any]) -> Request:
+def _request(entry: Mapping[str, Any]) -> LedgerRequest:
     metadata = entry["metadata"] if isinstance(entry["metadata"], dict) else {}
     lost = entry["lost"] is not None or entry["reason"] in _UNREADABLE or entry["status"] >= 500
-    return Request(
+    return LedgerRequest(
         arrived_ms=entry["arrived_ms"],
         result=entry["result"],
         reason=entry["reason"],

@@ -1,4 +1,4 @@
-"""`supabase/config.toml`, as far as the command line reads it."""
+"""The parts of `supabase/config.toml` that the command line and the local stack read."""
 
 import re
 import tomllib
@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from outdial.cli.errors import BadInput, NoSuchThing
-from outdial.settings import is_local, require
+from outdial.net import is_loopback_url
+from outdial.settings import require
+from outdial.stack.errors import InvalidConfig, UnknownEnvironment
 
-_FROM_ENVIRONMENT = re.compile(r"env\(([A-Za-z_][A-Za-z0-9_]*)\)")
+_ENV_REFERENCE = re.compile(r"env\(([A-Za-z_][A-Za-z0-9_]*)\)")
 API_PORT, DATABASE_PORT, STUDIO_PORT, SIMULATOR_PORT = 54321, 54322, 54323, 54330
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Where the parts of a local stack listen."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackPorts:
+    """The TCP ports of a local stack."""
 
     api: int = API_PORT
     database: int = DATABASE_PORT
@@ -25,8 +26,8 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A running stack to ask: its address, a secret key, and a webhook secret."""
+class ProbeTarget:
+    """A running stack for `outdial functions test`: its URL, a secret key, and a webhook secret."""
 
     url: str
     secret_key: str = field(repr=False)
@@ -34,72 +35,72 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """A host of functions, and the access token that opens its management API."""
+class ManagementTarget:
+    """A function host, and an access token for its management API."""
 
     url: str
     access_token: str = field(repr=False)
 
 
 def read_config(directory: Path) -> Mapping[str, Any]:
-    """Return the file's content, empty when there is none; raises BadInput when it is not TOML."""
+    """Read `config.toml` in `directory`; an absent file is an empty one. Raises InvalidConfig for a syntax error."""
     try:
         return tomllib.loads((directory / "config.toml").read_text())
     except FileNotFoundError:
         return {}
     except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{directory / 'config.toml'}: {error}") from error
+        raise InvalidConfig(f"{directory / 'config.toml'}: {error}") from error
 
 
-def ports_of(config: Mapping[str, Any]) -> Ports:
-    """Return the ports that `[api]`, `[db]` and `[studio]` name, else Supabase's."""
-    return Ports(
+def ports_of(config: Mapping[str, Any]) -> StackPorts:
+    """Return the ports of `[api]`, `[db]` and `[studio]`; Supabase's local ports are the default."""
+    return StackPorts(
         api=int(config.get("api", {}).get("port", API_PORT)),
         database=int(config.get("db", {}).get("port", DATABASE_PORT)),
         studio=int(config.get("studio", {}).get("port", STUDIO_PORT)),
     )
 
 
-def target_of(config: Mapping[str, Any], name: str, env: Mapping[str, str]) -> Target:
-    """Return where `[environments.<name>]` leads, OUTDIAL_<NAME>_URL and so on being read by default.
+def probe_target(config: Mapping[str, Any], name: str, env: Mapping[str, str]) -> ProbeTarget:
+    """Return the stack that `[environments.<name>]` describes; by default from OUTDIAL_<NAME>_URL and so on.
 
-    Raises NoSuchThing for a name that the file does not have, MissingSetting for a variable that is not set, and
-    BadInput for a secret that stands in the file itself.
+    Raises UnknownEnvironment for a name that the file does not define, MissingSetting for a variable that is not set,
+    and InvalidConfig for a secret in the file itself.
     """
     read = _reader(config, name, env)
-    return Target(
-        url=read("url", f"the address of {name}, such as https://<project>.supabase.co"),
+    return ProbeTarget(
+        url=read("url", f"the URL of {name}, such as https://<project>.supabase.co"),
         secret_key=read("secret_key", f"a secret or service-role key of {name}"),
         webhook_secret=read("webhook_secret", f"the webhook secret of {name}"),
     )
 
 
-def host_of(config: Mapping[str, Any], name: str, env: Mapping[str, str]) -> Host:
-    """Return the host that `[environments.<name>]` names, by default in OUTDIAL_<NAME>_URL and _ACCESS_TOKEN.
+def management_target(config: Mapping[str, Any], name: str, env: Mapping[str, str]) -> ManagementTarget:
+    """Return the host that `[environments.<name>]` describes; by default from OUTDIAL_<NAME>_URL and _ACCESS_TOKEN.
 
-    Raises as `target_of` does, and BadInput when the token would be readable on its way.
+    Raises what `probe_target` raises, and InvalidConfig when the token would travel unencrypted.
     """
     read = _reader(config, name, env)
-    url = read("url", f"the address of {name}, such as https://functions.example.com")
-    if not url.startswith("https://") and not is_local(url):
-        raise BadInput(f"{url} is no https address: the access token of {name} could be read on its way")
-    return Host(url, read("access_token", f"an access token of {name}, made there with outdial tokens create"))
+    url = read("url", f"the URL of {name}, such as https://functions.example.com")
+    if not url.startswith("https://") and not is_loopback_url(url):
+        raise InvalidConfig(f"{url} is not an https URL: the access token of {name} would travel unencrypted")
+    return ManagementTarget(url, read("access_token", f"an access token of {name}: outdial tokens create prints one"))
 
 
 def _reader(config: Mapping[str, Any], name: str, env: Mapping[str, str]) -> Callable[[str, str], str]:
     environments = config.get("environments", {})
     if name not in environments:
         known = ", ".join(["local", *environments])
-        raise NoSuchThing(f"there is no environment {name!r} in supabase/config.toml; there are {known}")
+        raise UnknownEnvironment(f"unknown environment {name!r}: supabase/config.toml defines {known}")
 
-    def read(key: str, why: str) -> str:
+    def read(key: str, purpose: str) -> str:
         variable = f"OUTDIAL_{name.upper().replace('-', '_')}_{key.upper()}"
         value = str(environments[name].get(key, f"env({variable})"))
-        named = _FROM_ENVIRONMENT.fullmatch(value)
-        if named is not None:
-            return require(env, named[1], why)
+        reference = _ENV_REFERENCE.fullmatch(value)
+        if reference is not None:
+            return require(env, reference[1], purpose)
         if key != "url":
-            raise BadInput(f"environments.{name}.{key} holds a secret itself; write env({variable}) and set that")
+            raise InvalidConfig(f"environments.{name}.{key} contains a secret: write env({variable}) instead")
         return env.get(variable, "").strip() or value
 
     return read

@@ -1,19 +1,18 @@
-"""Keeps the embedded Postgres running: the database part of the local stack."""
+"""The database process of the local stack: keeps the embedded Postgres running."""
 
 import asyncio
 import time
 
-from outdial.cli.errors import Refused
-from outdial.cli.signals import set_within, stop_event
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.process import notify_ready
+from outdial.process import notify_ready, stop_event, wait_for_event
+from outdial.stack.errors import StackUnavailable
 
-PATIENCE_S = 15.0
-LOOK_S = 1.0
+START_TIMEOUT_S = 15.0
+CHECK_EVERY_S = 1.0
 
 
 def keep_postgres(port: int) -> int:
-    """Own the server of OUTDIAL_HOME, with `port` open, until a signal comes; a server that dies is started again."""
+    """Run the server of OUTDIAL_HOME on `port` until a signal, and restart it when it dies. Return the exit status."""
     server = EmbeddedPostgres(listen_port=port)
     try:
         asyncio.run(_keep(server))
@@ -24,13 +23,13 @@ def keep_postgres(port: int) -> int:
 
 async def _keep(server: EmbeddedPostgres) -> None:
     stop = stop_event()
-    deadline = time.monotonic() + PATIENCE_S
-    # A command in another terminal may hold the server for its own length.
+    deadline = time.monotonic() + START_TIMEOUT_S
+    # A command in another terminal may run the server; it stops it when it ends.
     while not server.start():
         if time.monotonic() > deadline:
-            raise Refused(f"another outdial process runs the database of {server.home}: stop it first")
-        if await set_within(stop, LOOK_S):
+            raise StackUnavailable(f"another outdial process runs the database of {server.home}: stop it first")
+        if await wait_for_event(stop, CHECK_EVERY_S):
             return
     notify_ready()
-    while not await set_within(stop, LOOK_S):
+    while not await wait_for_event(stop, CHECK_EVERY_S):
         server.start()

@@ -1,9 +1,8 @@
-"""The local stack: where it is, what settings its parts share, and how a command in another terminal finds it."""
+"""The local stack: its address file, the settings its processes share, and how other commands find it."""
 
 import asyncio
 import fcntl
 import json
-import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,13 +16,13 @@ from outdial.auth.keys import (
     local_anon_jwt,
     local_service_role_jwt,
 )
-from outdial.cli.errors import Refused
 from outdial.db.binaries import ServerUser
 from outdial.db.embedded import EmbeddedPostgres, default_home
 from outdial.db.migrate import supabase_dir
 from outdial.db.session import Database
-from outdial.settings import DatabaseUrls, credentials, require
-from outdial.stack.config import Ports, ports_of, read_config
+from outdial.settings import DatabaseUrls, credentials, read_environment, require
+from outdial.stack.config import StackPorts, ports_of, read_config
+from outdial.stack.errors import StackUnavailable
 
 LOCAL_WEBHOOK_SECRET = "your-webhook-secret"
 SIMULATOR_KEY = "key_simulator"
@@ -32,10 +31,10 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
-    """A local stack that runs: `database_url` as the owner; None for what is not part of it.
+class LocalStack:
+    """The addresses of a running local stack; `database_url` logs in as the owner.
 
-    Without `simulator_url`, Retell itself is called.
+    `simulator_url` is None when calls go to Retell itself, `studio_url` when the stack has no studio.
     """
 
     api_url: str
@@ -45,7 +44,7 @@ class Stack:
 
     @classmethod
     def running(cls, home: Path) -> Self | None:
-        """Return the stack that `outdial dev` runs in `home`, None when it does not."""
+        """Return the stack that `outdial dev` runs in `home`; None when there is none."""
         try:
             with (home / "stack.lock").open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -61,22 +60,24 @@ class Stack:
             return None
 
     def write(self, home: Path) -> None:
-        """Let other commands find this stack."""
+        """Write the address file, by which other commands find this stack."""
         path = home / "stack.json"
         path.touch(mode=0o600)
         path.write_text(json.dumps(asdict(self)))
 
 
 @contextmanager
-def only_stack(home: Path) -> Iterator[None]:
-    """Hold the lock that tells of a running stack, for the length of the block; raises Refused when another does."""
+def stack_lock(home: Path) -> Iterator[None]:
+    """Hold the lock of the stack in `home` during the block; raises StackUnavailable when another process holds it."""
     ServerUser.current().make_home(home)
     with (home / "stack.lock").open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(f"a local stack runs already in {home}; name another directory in OUTDIAL_HOME") from None
-        # A stack that was killed has left its own behind.
+            raise StackUnavailable(
+                f"a local stack already runs in {home}: set OUTDIAL_HOME to another directory"
+            ) from None
+        # A killed stack leaves its address file behind.
         (home / "stack.json").unlink(missing_ok=True)
         try:
             yield
@@ -84,13 +85,16 @@ def only_stack(home: Path) -> Iterator[None]:
             (home / "stack.json").unlink(missing_ok=True)
 
 
-def local_ports() -> Ports:
-    """Return the ports that supabase/config.toml names."""
+def local_ports() -> StackPorts:
+    """Return the ports that supabase/config.toml sets."""
     return ports_of(read_config(supabase_dir()))
 
 
-def local_settings(stack: Stack, given: Mapping[str, str]) -> dict[str, str]:
-    """Return `given` with what it lacks for a local stack: its address, Supabase's public local keys, the simulator."""
+def local_settings(stack: LocalStack, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process of the stack: its addresses and Supabase's public local keys.
+
+    Variables that are set in `given` win.
+    """
     settings = {
         "SUPABASE_URL": stack.api_url,
         "SUPABASE_DB_URL": stack.database_url,
@@ -107,39 +111,37 @@ def local_settings(stack: Stack, given: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def environment(
-    given: Mapping[str, str] = os.environ, *, api_port: int | None = None, for_calls: bool = False
-) -> Iterator[dict[str, str]]:
-    """Give the settings of this process: those of the environment where SUPABASE_DB_URL names a database.
+def environment(*, for_calls: bool = False) -> Iterator[Mapping[str, str]]:
+    """Yield the environment that this process reads its settings from.
 
-    Where it does not, they are the local stack's: of the one that `outdial dev` runs, else with the embedded server of
-    OUTDIAL_HOME, which runs for the length of the block unless another process has it running. To be entered in the
-    main thread.
+    With SUPABASE_DB_URL, that is the environment as it is. Without, it is completed from the stack that `outdial dev`
+    runs, or else from the embedded server of OUTDIAL_HOME, which then runs during the block unless another process
+    already runs it. Enter it in the main thread.
 
-    Raises MissingSetting `for_calls` through Retell itself: those are not made from a database that nobody has named.
+    Raises MissingSetting when `for_calls` is set, calls would go to Retell itself, and no database is named.
     """
+    given = read_environment()
     if given.get("SUPABASE_DB_URL", "").strip():
-        yield dict(given)
+        yield given
         return
     home = default_home()
-    running = Stack.running(home)
+    running = LocalStack.running(home)
     if running is not None:
         yield local_settings(running, given)
         return
     if for_calls and calls_retell(given):
         require(given, "SUPABASE_DB_URL", "the database whose campaigns are called through Retell")
     with EmbeddedPostgres(home) as server:
-        port = api_port or local_ports().api
-        yield local_settings(Stack(f"http://127.0.0.1:{port}", server.dsn, None), given)
+        yield local_settings(LocalStack(f"http://127.0.0.1:{local_ports().api}", server.dsn, None), given)
 
 
 def calls_retell(given: Mapping[str, str]) -> bool:
-    """Tell whether an API key of Retell is set, so that the calls of the stack are real."""
+    """Return whether a Retell API key is set, so that calls are real."""
     return bool(credentials(given, "RETELL_API_KEY"))
 
 
 def as_service(work: Callable[[Database], Awaitable[Result]]) -> Result:
-    """Run `work` with a pool whose transactions act as `service_role`, on the database that this command is about."""
+    """Run `work` with a pool on this command's database; its transactions act as `service_role`."""
     with environment() as env:
         return asyncio.run(_as_service(DatabaseUrls.from_env(env), work))
 

@@ -1,20 +1,20 @@
-"""The simulator as a process."""
+"""The simulator process of the local stack."""
 
-from outdial.cli.errors import PortTaken
-from outdial.cli.output import console
-from outdial.cli.signals import stop_event
-from outdial.process import notify_ready
+from collections.abc import Callable
+
+from outdial.process import notify_ready, stop_event
 from outdial.retell.simulator import SimulatorConfig
 from outdial.retell.simulator.server import running
+from outdial.stack.errors import PortTaken
 
 
-async def simulate(config: SimulatorConfig, port: int) -> None:
-    """Serve until a signal comes; raises PortTaken."""
+async def run_simulator(config: SimulatorConfig, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `on_ready` receives the base URL. Raises PortTaken."""
     stop = stop_event()
     try:
         async with running(config, port=port) as (url, _):
-            console.print(f"Simulated Retell on {url}")
+            on_ready(url)
             notify_ready()
             await stop.wait()
     except OSError as error:
-        raise PortTaken(port, "simulator", "name another one with --port") from error
+        raise PortTaken(port, "simulator", "choose another one with --port") from error

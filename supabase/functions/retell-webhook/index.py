@@ -9,7 +9,8 @@ from outdial.inbox.errors import NotStored
 from outdial.inbox.receive import Receiver, Rejected
 from outdial.retell.events import RetellEventReader
 from outdial.retell.webhooks import RetellWebhooks
-from outdial.settings import DialerSettings, credentials, flag, is_local, require, secret_list
+from outdial.net import is_loopback_url
+from outdial.settings import DialerSettings, credentials, flag, require, secret_list
 
 receiver: Receiver
 
@@ -20,7 +21,7 @@ async def start(runtime: Runtime) -> None:
     secrets = credentials(runtime.env, "RETELL_WEBHOOK_SECRET")
     if not secrets:
         require(runtime.env, "RETELL_WEBHOOK_SECRET", "the Retell API key with the webhook badge; it signs the events")
-    local = is_local(require(runtime.env, "SUPABASE_URL", "the address of the project or of the local stack"))
+    local = is_loopback_url(require(runtime.env, "SUPABASE_URL", "the address of the project or of the local stack"))
     keys = {credential: secret_list(raw) for credential, raw in secrets.items()}
     accept_plain = flag(runtime.env, "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET", default=local)
     receiver = Receiver(

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from outdial.auth.local.signing import SigningKeys
 from outdial.auth.tokens import TokenVerifier, VerifiedToken
 from outdial.clock import Clock
 from outdial.log import log
+from outdial.net import is_loopback
 
 _LONGEST_BODY: Final = 64 * 1024
 _MOST_USERS: Final = 1000
@@ -150,7 +150,7 @@ class _Routes:
 
     def _client(self, request: Request) -> str:
         peer = request.client.host if request.client is not None else ""
-        if not (self.trust_forwarded or _is_loopback(peer)):
+        if not (self.trust_forwarded or is_loopback(peer)):
             return peer
         return request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or peer
 
@@ -237,13 +237,6 @@ def _guarded(handler: Handler) -> Handler:
             return answer({"code": "unexpected_failure", "message": "Auth could not answer: try again"}, 500)
 
     return guarded
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 async def _body(request: Request) -> dict[str, Any]:

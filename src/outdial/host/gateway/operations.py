@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from outdial.functions.paths import HEALTH, PREFIX
-from outdial.host.gateway.tls import is_loopback, plain_http_answer
+from outdial.host.gateway.tls import plain_http_answer
 from outdial.host.gateway.upstream import MOST_BYTES, AuthUpstream
 from outdial.host.gateway.upstream import PREFIX as AUTH
 from outdial.host.wire.headers import header_value
@@ -19,6 +19,7 @@ from outdial.host.wire.responses import (
     json_response,
 )
 from outdial.http import HttpResponse, RequestHead
+from outdial.net import is_loopback
 
 METRIC: Final = PREFIX + "_internal/metric"
 METRICS: Final = "/metrics"

@@ -4,7 +4,6 @@ import re
 import socket
 import ssl
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ from outdial.host.wire.headers import Headers, header_value
 from outdial.host.wire.responses import HTTPS_REQUIRED, ErrorResponse
 from outdial.http import HttpResponse, RequestHead
 from outdial.http.listening import listen
+from outdial.net import is_loopback
 
 # The host and port of an authority (RFC 3986, 3.2.2): what may stand in a Location that others will follow.
 _AUTHORITY: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
@@ -64,16 +64,6 @@ def open_listener(host: str, port: int, *, tls: bool = False, behind_proxy: bool
             "or --behind-proxy when a proxy ends TLS in front"
         )
     return listen(host, port)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address, or the name localhost, is reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def plain_http_answer(head: RequestHead) -> HttpResponse | ErrorResponse | None:

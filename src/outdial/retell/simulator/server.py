@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from outdial import uvicorn_server
 from outdial.retell.simulator.app import ABORT, build_app
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.runtime import Simulator
@@ -26,13 +26,6 @@ class AbortableProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the program that this runs in."""
-        yield
-
-
 @contextlib.asynccontextmanager
 async def running(
     config: SimulatorConfig, host: str = "127.0.0.1", port: int = 0
@@ -44,28 +37,19 @@ async def running(
     app = build_app(config)
     simulator: Simulator = app.state.simulator
     with socket.create_server((host, port), backlog=2048) as listener:
-        # Without it every answer waits 40 ms for an acknowledgement: uvicorn writes header and body apart.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        server = _Server(
-            uvicorn.Config(
-                app,
-                http=AbortableProtocol,
-                ws="none",
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=5,
-            )
+        serving = uvicorn_server.serving(
+            app,
+            listener,
+            http=AbortableProtocol,
+            lifespan="on",
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=5,
         )
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            await _started(server, serving)
-            yield f"http://{host}:{listener.getsockname()[1]}", simulator
-        finally:
-            simulator.stopping.set()
-            server.should_exit = True
-            await serving
+        async with serving:
+            try:
+                yield f"http://{host}:{listener.getsockname()[1]}", simulator
+            finally:
+                simulator.stopping.set()
 
 
 async def serve(
@@ -80,11 +64,3 @@ async def serve(
         if on_started is not None:
             on_started(base_url)
         await asyncio.get_running_loop().create_future()
-
-
-async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
-    while not server.started:
-        if serving.done():
-            serving.result()
-            raise RuntimeError("the simulator stopped while starting")
-        await asyncio.sleep(0.005)

@@ -1,19 +1,23 @@
-"""Makes a studio out of settings: its pools, its ear, and on plain Postgres the Auth that it serves itself."""
+"""The studio process: opens its pools and listeners, and on plain Postgres serves Auth as well."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from outdial import uvicorn_server
 from outdial.auth import KeyRing, TokenVerifier
 from outdial.auth.client import AuthClient
 from outdial.auth.local.app import create_auth
 from outdial.auth.local.service import LocalAuth
 from outdial.auth.local.signing import SigningKeys
-from outdial.clock import Clock
+from outdial.clock import Clock, SystemClock
 from outdial.db.local_auth import IS_LOCAL_AUTH
 from outdial.db.session import Database
+from outdial.http import listen
+from outdial.process import notify_ready, stop_event
 from outdial.settings import DatabaseUrls, flag
 from outdial.studio.web.app import create_app
 from outdial.studio.web.change_hub import ChangeHub
@@ -24,6 +28,7 @@ from outdial.studio.web.token_refresh import TokenRefresher
 
 POOL = 10
 AUTH_PREFIX = "/auth/v1"
+DRAIN_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +108,49 @@ async def open_studio(
                 ),
             )
         yield RunningStudio(app, hub, has_auth)
+
+
+async def run_studio(
+    env: Mapping[str, str],
+    listener: socket.socket,
+    *,
+    tls_files: Mapping[str, str],
+    behind_proxy: bool,
+    on_ready: Callable[[], None],
+) -> None:
+    """Serve the studio on `listener` until SIGINT or SIGTERM.
+
+    `tls_files` are uvicorn's `ssl_certfile` and `ssl_keyfile`, or empty. Raises SettingError, which names the missing
+    or invalid setting.
+    """
+    stop, secure = stop_event(), bool(tls_files) or behind_proxy
+    async with AsyncExitStack() as stack:
+        # A certificate seldom covers 127.0.0.1, so with TLS the studio reaches its own Auth on a listener without it.
+        inner = stack.enter_context(listen("127.0.0.1", 0)) if tls_files else listener
+        own_url = f"http://127.0.0.1:{inner.getsockname()[1]}"
+        studio = await stack.enter_async_context(
+            open_studio(env, SystemClock(), own_url=own_url, secure=secure, behind_proxy=behind_proxy)
+        )
+        if inner is not listener and studio.has_auth:
+            await stack.enter_async_context(_serving(studio.app, inner, {}, behind_proxy=False))
+        await stack.enter_async_context(_serving(studio.app, listener, tls_files, behind_proxy=behind_proxy))
+        stack.callback(studio.hub.end_streams)
+        on_ready()
+        notify_ready()
+        await stop.wait()
+
+
+def _serving(
+    app: FastAPI, listener: socket.socket, tls_files: Mapping[str, str], *, behind_proxy: bool
+) -> AbstractAsyncContextManager[None]:
+    return uvicorn_server.serving(
+        app,
+        listener,
+        http="httptools",
+        lifespan="off",
+        server_header=False,
+        proxy_headers=behind_proxy,
+        forwarded_allow_ips="*" if behind_proxy else None,
+        timeout_graceful_shutdown=DRAIN_S,
+        **tls_files,
+    )

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from outdial.auth import KeyRing
-from outdial.settings import MissingSetting, SettingError, credentials, is_local, require, secret_list
+from outdial.net import is_loopback_url
+from outdial.settings import MissingSetting, SettingError, credentials, require, secret_list
 
 # Guards nothing but a local stack, whose sign-in has a public signing key as well.
 LOCAL_SECRET: Final = "outdial-local-studio-secret-of-a-stack-that-only-this-machine-reaches"
@@ -40,7 +41,7 @@ class StudioSettings:
     @property
     def is_local(self) -> bool:
         """Whether everything is on this machine."""
-        return is_local(self.supabase_url) and not self.secure
+        return is_loopback_url(self.supabase_url) and not self.secure
 
     @property
     def webhook_url(self) -> str:
@@ -60,7 +61,7 @@ class StudioSettings:
         return cls(
             supabase_url=url,
             publishable_key=_publishable_key(env),
-            secrets=_secrets(env, is_here=is_local(url) and not secure),
+            secrets=_secrets(env, is_here=is_loopback_url(url) and not secure),
             auth_url=env.get("OUTDIAL_STUDIO_AUTH_URL", "").strip().rstrip("/") or f"{url}/auth/v1",
             hosts=(*LOOPBACK_HOSTS, *secret_list(env.get("OUTDIAL_STUDIO_HOSTS", "").lower())),
             secure=secure,
@@ -75,7 +76,7 @@ class StudioSettings:
 
 def _simulator(env: Mapping[str, str]) -> str:
     url = env.get("RETELL_BASE_URL", "").strip().rstrip("/")
-    return url if is_local(url) and _ORIGIN.fullmatch(url) else ""
+    return url if is_loopback_url(url) and _ORIGIN.fullmatch(url) else ""
 
 
 def _secrets(env: Mapping[str, str], *, is_here: bool) -> tuple[str, ...]:

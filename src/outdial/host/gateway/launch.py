@@ -1,0 +1,118 @@
+"""How a host is started: gateways under a launcher for production, or one gateway in this process."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Mapping
+
+from outdial.clock import SystemClock
+from outdial.db.embedded import default_home
+from outdial.db.migrate import supabase_dir
+from outdial.functions.loading import SHARED, load_function
+from outdial.functions.runtime import Runtime
+from outdial.functions.server import serve
+from outdial.host.deployments.logins import require_logins
+from outdial.host.deployments.source import SourceTree, read_source_tree
+from outdial.host.gateway.app import HostIdentity
+from outdial.host.gateway.launcher import RETIRE, GatewayLauncher
+from outdial.host.gateway.main import LOCAL_REF, HostSettings, run_gateway
+from outdial.host.gateway.standalone import StandaloneApp
+from outdial.host.gateway.tls import TlsCertificate
+from outdial.process import stop_event
+
+PROJECT_REF = "OUTDIAL_PROJECT_REF"
+# How long a gateway may take to stop on a signal, and to retire after a successor took over. Both are shorter than
+# the launcher waits before it kills.
+STOP_S, RETIRE_S = 25.0, 310.0
+
+
+def host_settings(
+    env: Mapping[str, str],
+    logins: Mapping[str, str],
+    *,
+    region: str = "local",
+    address: str = "",
+    certificate: TlsCertificate | None = None,
+    behind_proxy: bool = False,
+    local: bool = False,
+) -> HostSettings:
+    """Read the settings of a host; `logins` are the database URLs of its functions, by role.
+
+    Raises MissingSetting for a function of supabase/functions whose role has no login.
+    """
+    directory = supabase_dir()
+    require_logins(read_source_tree(directory), logins)
+    return HostSettings(
+        directory=directory,
+        home=default_home(),
+        env=env,
+        database_urls=logins,
+        place=HostIdentity(region, env.get(PROJECT_REF, "").strip() or LOCAL_REF),
+        address=address,
+        certificate=certificate,
+        behind_proxy=behind_proxy,
+        local=local,
+    )
+
+
+async def run_host(settings: HostSettings, listener: socket.socket, on_ready: Callable[[list[str]], None]) -> None:
+    """Serve on `listener` until a signal; `on_ready` receives the names of the functions.
+
+    SIGINT and SIGTERM stop the gateway within STOP_S, RETIRE within RETIRE_S.
+    """
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[float] = loop.create_future()
+
+    def stop_within(seconds: float) -> None:
+        if not stop.done():
+            stop.set_result(seconds)
+
+    async def stop_on_signal() -> None:
+        await stop_event().wait()
+        stop_within(STOP_S)
+
+    loop.add_signal_handler(RETIRE, stop_within, RETIRE_S)
+    stopping = asyncio.create_task(stop_on_signal())
+    await run_gateway(settings, listener, stop, on_ready)
+    stopping.cancel()
+
+
+async def run_launcher(launcher: GatewayLauncher, on_ready: Callable[[], None]) -> None:
+    """Keep a gateway running until SIGINT or SIGTERM; SIGHUP replaces it. Raises GatewayFailed."""
+    stop, restart = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number, event in ((signal.SIGINT, stop), (signal.SIGTERM, stop), (signal.SIGHUP, restart)):
+        loop.add_signal_handler(number, event.set)
+    await launcher.run(stop, restart, on_ready)
+
+
+async def run_standalone(
+    slug: str,
+    source: SourceTree,
+    env: Mapping[str, str],
+    *,
+    host: str,
+    port: int,
+    behind_proxy: bool,
+    on_ready: Callable[[str], None],
+) -> None:
+    """Serve one function of `source` in this process until a signal, for a container that limits it from outside."""
+    shared = supabase_dir() / "functions" / SHARED
+    runtime = Runtime.from_env(env, SystemClock())
+    function = load_function(slug, source.bundles[slug].index, shared if shared.is_dir() else None)
+    app = StandaloneApp(function, source.config(slug), runtime)
+    await serve(app, host=host, port=port, behind_proxy=behind_proxy, on_ready=on_ready)
+
+
+def default_address(url: str) -> str:
+    """Return the URL at which other hosts reach a listener: its own, or this machine's when it listens everywhere.
+
+    Return an empty string when the name of this machine does not resolve.
+    """
+    for everywhere in ("//0.0.0.0:", "//[::]:"):
+        if everywhere in url:
+            try:
+                return url.replace(everywhere, f"//{socket.gethostbyname(socket.gethostname())}:")
+            except OSError:
+                return ""
+    return url

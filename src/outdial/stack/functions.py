@@ -1,0 +1,46 @@
+"""The functions process of the local stack: a host that serves supabase/functions and reloads on change."""
+
+import asyncio
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from outdial.db.embedded import EmbeddedPostgres, default_home
+from outdial.host.deployments.logins import logins_of
+from outdial.host.gateway.launch import host_settings
+from outdial.host.gateway.main import HostSettings
+from outdial.http import url_of
+from outdial.settings import read_environment
+from outdial.stack.errors import StackUnavailable
+from outdial.stack.local import LocalStack, local_ports, local_settings
+from outdial.stack.logins import StackLogins
+
+
+@contextmanager
+def local_host_settings(listener: socket.socket, *, behind_proxy: bool) -> Iterator[HostSettings]:
+    """Yield the settings of a host on `listener`.
+
+    Without SUPABASE_DB_URL, the embedded database runs during the block. Raises StackUnavailable when another process
+    runs it without a TCP port.
+    """
+    with _database(url_of(listener)) as (env, logins):
+        yield host_settings(env, logins, local=True, behind_proxy=behind_proxy)
+
+
+@contextmanager
+def _database(url: str) -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]:
+    """Yield the environment of the host, and the logins of its functions."""
+    given = read_environment()
+    if given.get("SUPABASE_DB_URL", "").strip():
+        yield given, logins_of(given)
+        return
+    home = default_home()
+    with EmbeddedPostgres(home, listen_port=local_ports().database) as server:
+        if server.tcp_dsn is None:
+            raise StackUnavailable(
+                f"another command runs the database of {home} without a TCP port, which functions need: "
+                "wait until that command ends, or run outdial dev"
+            )
+        logins = StackLogins(home, server.tcp_dsn)
+        asyncio.run(logins.ensure())
+        yield local_settings(LocalStack.running(home) or LocalStack(url, server.dsn, None), given), logins

@@ -1,0 +1,58 @@
+"""The demo's report shows which promises hold, and the breaches of the others."""
+
+import pytest
+
+from outdial.cli.demo_report import print_report
+from outdial.db.events import EventCount
+from outdial.db.evidence import LimitRow
+from outdial.promises.checks import PromiseCheck, ResolvedCalls, RunEvidence
+from outdial.promises.demo import DemoReport
+
+NOTHING = RunEvidence([], [], [], [], [], LimitRow("default", 1, 1.0))
+
+
+def report(*checks: PromiseCheck) -> DemoReport:
+    events = [
+        EventCount("call_ended", "webhook", "applied", 5, 2),
+        EventCount("call_ended", "reconciler", "applied", 3, 0),
+    ]
+    imported = {"refused": {"bad_phone": 4, "duplicate": 6}}
+    return DemoReport(
+        evidence=NOTHING,
+        imported=imported,
+        events=events,
+        state={"webhooks": {"dropped": 9}},
+        resolved=ResolvedCalls(2, 1),
+        checks=checks,
+    )
+
+
+def test_received_events_are_counted_apart_from_fetched_ones() -> None:
+    numbers = report().numbers()
+    assert (numbers["events received"], numbers["of these duplicates"]) == (7, 2)
+    assert (numbers["events fetched by reconciling"], numbers["events lost on the way"]) == (3, 9)
+    assert (numbers["calls with an ambiguous response"], numbers["of these resolved"]) == (2, 1)
+    assert numbers["refused rows"] == "6 duplicate, 4 bad_phone"
+
+
+def test_a_broken_promise_is_shown_with_its_breaches(capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = (
+        PromiseCheck(1, "says", "3 calls", []),
+        PromiseCheck(3, "says", "3 phones", [f"breach {n}" for n in range(7)]),
+    )
+
+    print_report(report(good, bad), 61.4)
+
+    said = capsys.readouterr().out
+    assert "BROKEN  3" in said
+    assert "holds   1" in said
+    assert "promise 3: breach 4" in said
+    assert "breach 5" not in said
+    assert "promise 3: and 2 more" in said
+    assert "Done in 61 s: 1 of 2 promises broken." in said
+    assert report(good, bad).as_dict()["holds"] is False
+
+
+def test_a_run_in_which_every_promise_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(report(PromiseCheck(1, "says", "3 calls", [])), 40)
+    assert "every promise holds" in capsys.readouterr().out
