@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from outdial.process import wait_ready, start_child_process
+from outdial.process import start_child_process, wait_ready
 
 _MAX_LINE_BYTES = 1024 * 1024
 _KEPT_LINES = 20

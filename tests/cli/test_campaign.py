@@ -37,8 +37,8 @@ def test_a_campaign_is_created_with_its_settings(acme: Outdial, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--hours={", "--hours: not JSON"),
-        ("--hours=[]", "--hours: give a JSON object"),
+        ("--hours={", "--hours: invalid JSON"),
+        ("--hours=[]", "--hours: must be a JSON object"),
         ('--hours={"someday": []}', "unknown key 'someday'"),
         ('--retry={"busy": 1}', "busy: give an object"),
         ("--hours=@nowhere.json", "nowhere.json: No such file"),
@@ -47,7 +47,7 @@ def test_a_campaign_is_created_with_its_settings(acme: Outdial, tmp_path: Path) 
         ("--var=greeting", "--var: 'greeting' is not NAME=VALUE"),
         ("--from=555", "from_number: '555'"),
         ("--max-attempts=0", "max_attempts: give a whole number"),
-        ("--organization=Globex", "there is no organization 'Globex'"),
+        ("--organization=Globex", "unknown organization 'Globex'"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_told_in_one_line(acme: Outdial, option: str, said: str) -> None:
@@ -59,7 +59,7 @@ def test_the_organization_may_be_left_out_only_where_there_is_one(acme: Outdial)
     acme("organization", "create", "Globex", "--credential=globex")
     new = ("campaign", "create", "--name=x", "--agent=agent_1", "--from=+12125550100")
 
-    assert "name one organization" in acme.error(*new)
+    assert "choose an organization" in acme.error(*new)
     acme(*new, "--organization=Globex")
 
 
@@ -71,10 +71,10 @@ def test_a_campaign_is_named_by_id_prefix_or_name(acme: Outdial, campaign: str) 
 def test_a_name_that_fits_nothing_or_several_is_told(acme: Outdial, campaign: str) -> None:
     acme("campaign", "create", "--name=Spring", "--agent=agent_1", "--from=+12125550100")
 
-    assert "fits several campaigns" in acme.error("campaign", "show", "Spring")
-    assert "fits several campaigns" in acme.error("campaign", "show", campaign[:4])
+    assert "matches several campaigns" in acme.error("campaign", "show", "Spring")
+    assert "matches several campaigns" in acme.error("campaign", "show", campaign[:4])
     for given in ("Winter", str(uuid4()), campaign[:3], "%", ""):
-        assert "there is no campaign" in acme.error("campaign", "show", given)
+        assert "unknown campaign" in acme.error("campaign", "show", given)
 
 
 def test_a_campaign_goes_through_its_life(acme: Outdial, campaign: str, tmp_path: Path) -> None:

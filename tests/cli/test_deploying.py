@@ -181,7 +181,7 @@ async def test_secrets_are_set_from_arguments_and_files_and_told_by_their_digest
     assert await staging.ask("hello") == (200, "hi, Ada")
     await staging("secrets", "unset", "OTHER", "PLAIN", "--yes")
     assert [row["name"] for row in await staging.json("secrets", "list")] == ["GREETING"]
-    assert await staging("secrets", "reseal") == "Encrypted 0 secrets anew.\n"
+    assert await staging("secrets", "reseal") == "Encrypted 0 secrets.\n"
 
 
 async def test_what_cannot_be_set_is_told_without_its_value(staging: Staging, tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_tokens_are_made_listed_and_revoked(outdial: Outdial) -> None:
     assert rows.keys() == {"ci", "laptop"}
     assert token not in str(rows)
     assert outdial("tokens", "revoke", "ci") == f"Revoked ci ({rows['ci']['id']}).\n"
-    assert outdial.error("tokens", "revoke", "ci").startswith("there is no access token 'ci'")
+    assert outdial.error("tokens", "revoke", "ci").startswith("unknown access token 'ci'")
     assert "revoked" in outdial("tokens", "list")
 
 

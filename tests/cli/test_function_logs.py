@@ -94,7 +94,7 @@ async def test_json_has_an_object_a_line_with_all_that_is_known(outdial: Outdial
 
 def test_an_empty_log_says_so(outdial: Outdial) -> None:
     result = outdial.run("functions", "logs")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "Nothing in the log fits.\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No matching log entries.\n")
     assert outdial("functions", "logs", "--json") == ""
     assert "Nothing was invoked" in outdial.run("functions", "stats").stderr
 
@@ -102,9 +102,9 @@ def test_an_empty_log_says_so(outdial: Outdial) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["logs", "--since=soon"], "--since: 'soon' is no span such as 10m"),
+        (["logs", "--since=soon"], "--since: 'soon' is neither a duration such as 10m"),
         (["logs", "--request-id=xyz"], "--request-id: 'xyz' is neither a request id nor the start of one"),
-        (["stats", "--since=2999-01-01"], "--since: 2999-01-01 lies ahead"),
+        (["stats", "--since=2999-01-01"], "--since: 2999-01-01 is in the future"),
     ],
 )
 def test_what_cannot_be_read_is_told(outdial: Outdial, options: list[str], reason: str) -> None:

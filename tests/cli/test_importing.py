@@ -35,7 +35,7 @@ def test_refused_rows_are_shown_with_line_and_reason_and_kept_in_a_file(
 ) -> None:
     shown = acme("campaign", "import", "Spring", str(file), "--region=US")
 
-    assert "4 rows: 2 added, 0 there already, 2 refused" in shown
+    assert "4 rows: 2 added, 0 already present, 2 refused" in shown
     assert "no number" in shown
     with (file.parent / "people.csv.refused.csv").open() as refused:
         rows = list(csv.DictReader(refused))
@@ -51,7 +51,7 @@ def test_the_table_shows_the_first_rows_and_the_file_has_all(acme: Outdial, camp
 
     assert "bad 19" in shown
     assert "bad 20" not in shown
-    assert "30 more are in" in shown
+    assert "30 more refused rows: " in shown
     assert len(refused.read_text().splitlines()) == 51
 
 

@@ -43,12 +43,12 @@ def test_events_are_listed_the_newest_first_and_filtered(outdial: Outdial, event
 def test_an_event_is_shown_with_its_body(outdial: Outdial, events: list[int]) -> None:
     assert outdial.json("inbox", "show", str(events[0]))["body"] == BODY.decode()
     assert BODY.decode() in outdial("inbox", "show", str(events[0]))
-    assert "there is no event" in outdial.error("inbox", "show", "999")
+    assert "unknown event" in outdial.error("inbox", "show", "999")
 
 
 @pytest.mark.parametrize(("given", "count"), [("{0}", 1), ("{0}-{1}", 2), ("{0}-", 2), ("{1}-", 1)])
 def test_events_are_replayed_by_range(outdial: Outdial, events: list[int], given: str, count: int) -> None:
-    assert f"Sent {count} event" in outdial("inbox", "replay", given.format(*events))
+    assert f"Applied {count} event" in outdial("inbox", "replay", given.format(*events))
 
 
 async def test_replayed_events_are_applied_at_once(

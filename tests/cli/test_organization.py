@@ -40,8 +40,8 @@ async def test_a_user_is_given_a_role(connection: asyncpg.Connection, acme: Outd
 
 
 def test_a_member_must_be_a_user(acme: Outdial) -> None:
-    assert "there is no user" in acme.error("organization", "add-member", "Acme", str(uuid4()))
+    assert "unknown user" in acme.error("organization", "add-member", "Acme", str(uuid4()))
 
 
 def test_an_unknown_organization_is_told(acme: Outdial) -> None:
-    assert "there is no organization 'Globex'" in acme.error("organization", "add-member", "Globex", str(uuid4()))
+    assert "unknown organization 'Globex'" in acme.error("organization", "add-member", "Globex", str(uuid4()))

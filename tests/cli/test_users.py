@@ -40,7 +40,7 @@ async def test_a_new_password_ends_what_the_former_began(outdial: Outdial, conne
     )
     told = await asyncio.to_thread(outdial, "users", "passwd", EMAIL, "--password=another one")
 
-    assert told == "ada@example.com has a new password.\n"
+    assert told == "Password of ada@example.com changed.\n"
     assert PasswordHasher().verify(
         await connection.fetchval("select encrypted_password from auth.users"), "another one"
     )
@@ -48,7 +48,7 @@ async def test_a_new_password_ends_what_the_former_began(outdial: Outdial, conne
 
 
 def test_what_cannot_be_done_is_told(outdial: Outdial) -> None:
-    assert "there is no organization 'Acme'" in outdial.error(
+    assert "unknown organization 'Acme'" in outdial.error(
         "users", "create", EMAIL, "--password=long enough", "--organization=Acme"
     )
     assert outdial.json("users", "list") == []
@@ -56,10 +56,10 @@ def test_what_cannot_be_done_is_told(outdial: Outdial) -> None:
     assert "e-mail address" in outdial.error("users", "create", "ada", "--password=long enough")
     outdial("users", "create", EMAIL, "--password=long enough")
     assert "already been registered" in outdial.error("users", "create", EMAIL, "--password=long enough")
-    assert "there is no user" in outdial.error("users", "passwd", "grace@example.com", "--password=long enough")
+    assert "unknown user" in outdial.error("users", "passwd", "grace@example.com", "--password=long enough")
 
 
 async def test_a_supabase_project_makes_its_own_users(outdial: Outdial, connection: asyncpg.Connection) -> None:
     await connection.execute("comment on schema auth is null")
     error = await asyncio.to_thread(outdial.error, "users", "create", EMAIL, "--password=long enough")
-    assert "make users in the dashboard" in error
+    assert "use the dashboard" in error

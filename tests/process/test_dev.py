@@ -233,7 +233,7 @@ async def test_a_part_that_dies_is_started_again(stack: Stack) -> None:
         part_of(stack.home, part).kill()
 
     async def all_back() -> bool:
-        return stack.process.output().count("runs again") >= 5
+        return stack.process.output().count("running again") >= 5
 
     async def said() -> str:
         return stack.process.output()[-2000:]
@@ -245,7 +245,7 @@ async def test_a_part_that_dies_is_started_again(stack: Stack) -> None:
 def test_a_second_stack_in_the_same_directory_is_refused_in_one_line(stack: Stack) -> None:
     second = stack.outdial("dev", "--ports=auto")
     assert second.returncode == 1
-    assert second.stderr.startswith("Error: a local stack runs already in ")
+    assert second.stderr.startswith("Error: a local stack already runs in ")
     assert second.stderr.count("\n") == 1
 
 

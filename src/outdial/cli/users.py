@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from outdial.auth.local.service import LocalAuth, AuthRefusal
+from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.cli.errors import ActionRefused, InvalidInput, UnknownName
 from outdial.cli.finding import find_organization

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from outdial.auth.local.service import LocalAuth, AuthRefusal
+from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.campaigns.create import NewOrganization, create_organization
 from outdial.clock import Clock

@@ -7,9 +7,9 @@ from shared.answers import UNAUTHORIZED
 from outdial.functions import Context, HttpError, Request, Response, Runtime, with_supabase
 from outdial.inbox.errors import NotStored
 from outdial.inbox.receive import Receiver, Rejected
+from outdial.net import is_loopback_url
 from outdial.retell.events import RetellEventReader
 from outdial.retell.webhooks import RetellWebhooks
-from outdial.net import is_loopback_url
 from outdial.settings import DialerSettings, credentials, flag, require, secret_list
 
 receiver: Receiver
