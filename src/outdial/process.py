@@ -47,7 +47,7 @@ async def wait_for_event(event: asyncio.Event, timeout_s: float) -> bool:
 async def start_child_process(
     command: Sequence[str], env: Mapping[str, str], *, inherit: Sequence[int] = (), **options: Any
 ) -> tuple[asyncio.subprocess.Process, int]:
-    """Start a process that ends when this one ends. Return it with the read end of its readiness pipe, for `wait_ready`.
+    """Start a process that ends when this one ends. Return it with its readiness pipe, for `wait_ready`.
 
     The process inherits the file descriptors in `inherit`; `options` go to asyncio.create_subprocess_exec.
     """

@@ -9,7 +9,9 @@ def test_numbers_are_added_listed_and_removed(acme: Outdial) -> None:
     assert "Added 2; 0 already listed" in acme(
         "contacts", "dnc", "add", "+12125550123", "(212) 555-0124", "--region=US"
     )
-    assert "Added 1, 1 listed" in acme("contacts", "dnc", "add", "+12125550123", "+12125550125", "--reason=asked")
+    assert "Added 1; 1 already listed" in acme(
+        "contacts", "dnc", "add", "+12125550123", "+12125550125", "--reason=asked"
+    )
 
     listed = {row["phone"]: row for row in acme.json("contacts", "dnc", "list")}
     assert listed.keys() == {"+12125550123", "+12125550124", "+12125550125"}

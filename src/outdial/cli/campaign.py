@@ -15,7 +15,7 @@ from outdial.campaigns import lifecycle
 from outdial.campaigns.create import NewCampaign, create_campaign
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.cli.campaign_view import CampaignView, look
-from outdial.cli.errors import ActionRefused, InvalidInput, UnknownName
+from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import find_campaign, find_organization, maybe_organization, read_object, read_pairs
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
@@ -285,4 +285,4 @@ def _moment(text: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidInput(f"--schedule: {text!r} is not a time such as 2026-12-01T09:00:00Z") from None
+        raise InvalidArgument(f"--schedule: {text!r} is not a time such as 2026-12-01T09:00:00Z") from None

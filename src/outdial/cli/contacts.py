@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from outdial.cli.errors import InvalidInput
+from outdial.cli.errors import InvalidArgument
 from outdial.cli.finding import find_organization, read_numbers
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
@@ -103,7 +103,7 @@ def _change(
     **parameters: Any,
 ) -> None:
     if not numbers and file is None:
-        raise InvalidInput("pass numbers, or a file with --file")
+        raise InvalidArgument("pass numbers, or a file with --file")
     good, bad = read_numbers([*(numbers or ()), *_lines(file)], region)
 
     async def work(database: Database) -> int:

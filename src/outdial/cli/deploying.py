@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from outdial.cli.errors import InvalidInput
+from outdial.cli.errors import InvalidArgument
 from outdial.cli.management import Environment, Yes, manage
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.db.migrate import supabase_dir
@@ -46,7 +46,7 @@ def deploy(
     """
     functions = local_functions(supabase_dir(), slugs or [])
     if not functions:
-        raise InvalidInput("supabase/functions contains no functions")
+        raise InvalidArgument("supabase/functions contains no functions")
     deployed = manage(env, lambda client: _deploy(client, functions))
     console.print(f"Deployed Functions on {env}: {', '.join(deployed)}", markup=False)
     if prune:
@@ -158,7 +158,7 @@ def _prune(env: str, here: set[str], *, yes: bool) -> None:
 
 def _target(path: str) -> Path:
     if not path.startswith(_FUNCTIONS):
-        raise InvalidInput(f"the function has a file outside {_FUNCTIONS}: {path}")
+        raise InvalidArgument(f"the function has a file outside {_FUNCTIONS}: {path}")
     return supabase_dir() / "functions" / path.removeprefix(_FUNCTIONS)
 
 

@@ -4,7 +4,7 @@ CliError
 ├── UnknownName
 ├── AmbiguousName
 ├── ActionRefused
-└── InvalidInput
+└── InvalidArgument
 """
 
 import json
@@ -39,7 +39,7 @@ class ActionRefused(CliError):
     """The current state does not allow the action."""
 
 
-class InvalidInput(CliError):
+class InvalidArgument(CliError):
     """An argument is invalid."""
 
 

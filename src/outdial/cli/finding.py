@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from outdial.cli.errors import AmbiguousName, InvalidInput, UnknownName
+from outdial.cli.errors import AmbiguousName, InvalidArgument, UnknownName
 from outdial.db import campaigns as db
 from outdial.db import lookup
 from outdial.db.statements import Connection
@@ -70,9 +70,9 @@ def read_object(option: str, text: str | None) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(content)
     except msgspec.DecodeError as error:
-        raise InvalidInput(f"{option}: invalid JSON: {error}") from error
+        raise InvalidArgument(f"{option}: invalid JSON: {error}") from error
     if not isinstance(value, dict):
-        raise InvalidInput(f"{option}: must be a JSON object, {{...}}")
+        raise InvalidArgument(f"{option}: must be a JSON object, {{...}}")
     return value
 
 
@@ -82,6 +82,6 @@ def read_pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
-            raise InvalidInput(f"{option}: {pair!r} is not NAME=VALUE")
+            raise InvalidArgument(f"{option}: {pair!r} is not NAME=VALUE")
         found[name.strip()] = value
     return found

@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.text import Text
 
-from outdial.cli.errors import InvalidInput
+from outdial.cli.errors import InvalidArgument
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.host_logs import FunctionStats, LogEntryRow
@@ -65,7 +65,7 @@ def logs(
     try:
         requests = None if request_id is None else read_request_id(request_id)
     except BadRequest as error:
-        raise InvalidInput(f"--request-id: {error}") from error
+        raise InvalidArgument(f"--request-id: {error}") from error
     least = "error" if errors else level
     wanted = LogFilter(
         slug=slug,
@@ -93,7 +93,7 @@ def stats(
     now = clock.now()
     begin = read_since("--since", since, now)
     if begin >= now:
-        raise InvalidInput(f"--since: {since} is in the future")
+        raise InvalidArgument(f"--since: {since} is in the future")
     rows = as_service(lambda database: LogReader(database.as_service, clock).stats(begin, now, slug=slug))
     if as_json:
         print_json(rows)
@@ -109,7 +109,7 @@ def read_since(option: str, text: str, now: datetime) -> datetime:
             return now - timedelta(**{_UNITS[span[2]]: float(span[1])})
         return datetime.fromisoformat(text.strip()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise InvalidInput(
+        raise InvalidArgument(
             f"{option}: {text!r} is neither a duration such as 10m, 2h or 3d nor an ISO 8601 time"
         ) from None
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from outdial.cli.errors import InvalidInput, UnknownName
+from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import maybe_organization
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
@@ -135,7 +135,7 @@ def _range(text: str) -> tuple[int, int | None]:
         begin = int(first)
         end = begin if not dash else int(last) if last else None
     except ValueError:
-        raise InvalidInput(f"{text!r} is neither an id nor a range such as 100-200") from None
+        raise InvalidArgument(f"{text!r} is neither an id nor a range such as 100-200") from None
     if end is not None and end < begin:
-        raise InvalidInput(f"{text!r}: the range ends before it starts")
+        raise InvalidArgument(f"{text!r}: the range ends before it starts")
     return begin, end

@@ -7,7 +7,7 @@ import asyncpg
 import typer
 
 from outdial.campaigns.create import NewOrganization, create_organization
-from outdial.cli.errors import InvalidInput, UnknownName
+from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
@@ -53,7 +53,7 @@ def create(
     try:
         organization_id = as_service(work)
     except asyncpg.CheckViolationError as error:
-        raise InvalidInput(_which(error)) from error
+        raise InvalidArgument(_which(error)) from error
     if as_json:
         print_json({"id": organization_id, "name": name, "credential": credential})
     else:

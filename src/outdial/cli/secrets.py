@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from outdial.cli.errors import InvalidInput
+from outdial.cli.errors import InvalidArgument
 from outdial.cli.management import Environment, Yes, manage
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 
@@ -26,7 +26,7 @@ def set_secrets(
         notes.print(f"Env name cannot start with {_RESERVED}, skipping: {name}", markup=False)
         del found[name]
     if not found:
-        raise InvalidInput("no secret to set: pass NAME=VALUE or --env-file")
+        raise InvalidArgument("no secret to set: pass NAME=VALUE or --env-file")
     manage(env, lambda client: client.set_secrets(found))
     console.print("Finished outdial secrets set.")
 
@@ -67,7 +67,7 @@ def reseal(env: Environment = "local") -> None:
 
 
 def read_env_file(text: str, where: str) -> dict[str, str]:
-    """Parse lines of NAME=VALUE, with optional quotes around the value. Raise InvalidInput, which quotes no value."""
+    """Parse lines of NAME=VALUE, with optional quotes around the value. Raise InvalidArgument, which quotes no value."""
     found = {}
     for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
         if line and not line.startswith("#"):
@@ -79,7 +79,7 @@ def read_env_file(text: str, where: str) -> dict[str, str]:
 def _read_pair(text: str, where: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise InvalidInput(f"{where} is not NAME=VALUE")
+        raise InvalidArgument(f"{where} is not NAME=VALUE")
     return name.strip(), value
 
 

@@ -9,7 +9,7 @@ import typer
 
 from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.signing import SigningKeys
-from outdial.cli.errors import ActionRefused, InvalidInput, UnknownName
+from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
@@ -40,7 +40,7 @@ def create(
     organization_id = None if organization is None else _organization(organization)
     made = _with_auth(lambda auth: auth.create_user(email, password))
     if isinstance(made, AuthRefusal):
-        raise InvalidInput(f"{email}: {made.message}")
+        raise InvalidArgument(f"{email}: {made.message}")
     if organization_id is not None:
         _join(organization_id, made.id, role)
     if as_json:
@@ -77,7 +77,7 @@ def passwd(email: Annotated[str, typer.Argument(help="Email address.")], passwor
     if changed is None:
         raise UnknownName(f"unknown user {email}: outdial users list shows all")
     if isinstance(changed, AuthRefusal):
-        raise InvalidInput(changed.message)
+        raise InvalidArgument(changed.message)
     console.print(f"Password of {changed.email} changed.", markup=False)
 
 
