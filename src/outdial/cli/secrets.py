@@ -67,7 +67,7 @@ def reseal(env: Environment = "local") -> None:
 
 
 def read_env_file(text: str, where: str) -> dict[str, str]:
-    """Parse lines of NAME=VALUE, with optional quotes around the value. Raise InvalidArgument, which quotes no value."""
+    """Parse lines of NAME=VALUE; values may be quoted. Raise InvalidArgument, which contains no value."""
     found = {}
     for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
         if line and not line.startswith("#"):
