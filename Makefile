@@ -26,6 +26,7 @@ lint: $(READY) ## check style, types, imports and migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	for function in supabase/functions/*/index.py; do $(BIN)/mypy "$$function" || exit 1; done
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/squawk --pg-version 15 --assume-in-transaction $(addprefix --exclude ,$(SQUAWK_EXCLUDES)) supabase/migrations/*.sql
 

@@ -1,8 +1,8 @@
-// Starts, pauses, resumes and cancels campaigns of Outdial by way of its function campaign-trigger.
-// One file without dependencies: copy it into a project, or build it as the package beside it.
+// A client for campaign-trigger, the function of Outdial that runs campaigns.
+// One file without dependencies: copy it into a project, or build it as a package.
 // SPDX-License-Identifier: MIT
 
-/** Where a campaign stands. A newer server may know more states than this file. */
+/** Status of a campaign. A newer server may have more statuses than this file. */
 export type CampaignStatus =
   | "draft"
   | "scheduled"
@@ -14,7 +14,7 @@ export type CampaignStatus =
   | "cancelled"
   | (string & {});
 
-/** How far a campaign has come, as counted when it was asked. */
+/** Counts of a campaign at the time of the response. */
 export interface Progress {
   total: number;
   finished: number;
@@ -30,7 +30,7 @@ export interface Progress {
   durationMs: number;
 }
 
-/** The campaign is in `status` now; `changed` tells whether it was not so before. */
+/** Status of the campaign after the action; `changed` is false if the campaign already had it. */
 export interface CampaignResult {
   action: string;
   campaignId: string;
@@ -39,40 +39,40 @@ export interface CampaignResult {
   progress: Progress;
 }
 
-/** The campaigns that were due and have been started. */
+/** Ids of the campaigns that were due and are now started. */
 export interface ScheduleResult {
   action: string;
   started: string[];
 }
 
-/** For one request: a signal that ends it, and how long it may take (Infinity: as long as it likes). */
+/** Options of one request: a signal that aborts it, and its timeout (Infinity for none). */
 export interface CallOptions {
   signal?: AbortSignal | undefined;
   timeoutMs?: number | undefined;
 }
 
 export interface CancelOptions extends CallOptions {
-  /** End the calls under way as well. */
+  /** Also end live calls. */
   hangUp?: boolean | undefined;
 }
 
-/** Every method rejects with a CampaignTriggerError and nothing else; asking twice does no harm. */
+/** Every method rejects with CampaignTriggerError only. Repeating an action is safe. */
 export interface CampaignTriggers {
   /** Start a draft or a scheduled campaign; a draft whose time has not come becomes scheduled. */
   startCampaign(campaignId: string, options?: CallOptions): Promise<CampaignResult>;
   /** Pause an active campaign: it reads pausing while requests are in flight, then paused. */
   pauseCampaign(campaignId: string, options?: CallOptions): Promise<CampaignResult>;
-  /** Let a paused campaign go on. */
+  /** Resume a paused campaign. */
   resumeCampaign(campaignId: string, options?: CallOptions): Promise<CampaignResult>;
-  /** Cancel a campaign for good. */
+  /** Cancel a campaign permanently. */
   cancelCampaign(campaignId: string, options?: CancelOptions): Promise<CampaignResult>;
-  /** Make an active campaign due at once, with `size` calls (1 to 1,000) in its next batch where given. */
+  /** Make an active campaign due now; `size` (1 to 1,000) sets the number of calls in its next batch. */
   processBatch(campaignId: string, size?: number, options?: CallOptions): Promise<CampaignResult>;
-  /** Start the scheduled campaigns whose time has come, of one organization or of all that the caller may run. */
+  /** Start the scheduled campaigns that are due: in one organization, or in all where the caller may. */
   checkScheduledCampaigns(organizationId?: string, options?: CallOptions): Promise<ScheduleResult>;
 }
 
-/** What this file uses of a supabase-js client. */
+/** The part of a supabase-js client that this file uses. */
 export interface SupabaseClientLike {
   functions: {
     invoke(
@@ -82,35 +82,35 @@ export interface SupabaseClientLike {
   };
 }
 
-/** Requests go through a supabase-js client, as the user who is signed in there. */
+/** Send requests through a supabase-js client, as its signed-in user. */
 export interface SupabaseOptions {
   supabase: SupabaseClientLike;
-  /** How long a request may take: 30 seconds unless told otherwise. */
+  /** Timeout of a request; 30 seconds by default. */
   timeoutMs?: number | undefined;
 }
 
-/** Requests go through fetch. A back end gives a secret key of the project as `apikey`, and no token. */
+/** Send requests with fetch. A back end passes a secret key of the project as `apikey`, and no token. */
 export interface FetchOptions {
-  /** The address of the project, such as https://abc.supabase.co */
+  /** URL of the project, such as https://abc.supabase.co */
   url: string;
   /** A user's access token. */
   token?: string | undefined;
-  /** Gives the access token for each request, where it changes. */
+  /** Returns the access token for each request, if it changes. */
   getToken?: (() => string | Promise<string>) | undefined;
   apikey?: string | undefined;
-  /** In place of the global fetch. */
+  /** Replaces the global fetch. */
   fetch?: typeof globalThis.fetch | undefined;
-  /** How long a request may take: 30 seconds unless told otherwise. */
+  /** Timeout of a request; 30 seconds by default. */
   timeoutMs?: number | undefined;
 }
 
 /**
- * What was asked for was not done, or nobody knows whether it was.
+ * The request failed, or its outcome is unknown.
  *
- * `status` is the HTTP status, null when no answer came. `code` is the server's, or one of this file's: NETWORK_ERROR,
- * TIMEOUT, ABORTED, UNREADABLE_ANSWER, TOKEN_UNAVAILABLE, INVALID_REQUEST, NOT_CONFIGURED, HTTP_<status>. `details`
- * are the other fields of the answer, as `status` of a campaign whose state does not allow it, and `retry_after` in
- * seconds where the server sent one. After NETWORK_ERROR, TIMEOUT and ABORTED it may have been done all the same.
+ * `status` is the HTTP status, null without a response. `code` is the server's, or one of this file's: NETWORK_ERROR,
+ * TIMEOUT, ABORTED, INVALID_RESPONSE, TOKEN_UNAVAILABLE, INVALID_REQUEST, NOT_CONFIGURED, HTTP_<status>. `details`
+ * are the other fields of the response, and `retry_after` in seconds if the server sent one. After NETWORK_ERROR,
+ * TIMEOUT and ABORTED, the action may have happened.
  */
 export class CampaignTriggerError extends Error {
   readonly status: number | null;
@@ -129,46 +129,46 @@ export class CampaignTriggerError extends Error {
   }
 }
 
-/** Return the methods over a supabase-js client, or over fetch; throws TypeError when the options do not suffice. */
+/** Create a client over supabase-js or fetch. Throws TypeError for unusable options. */
 export function createCampaignTriggers(options: SupabaseOptions | FetchOptions): CampaignTriggers {
   const send = "supabase" in options ? overSupabase(options.supabase) : overFetch(options);
-  const standing = options.timeoutMs ?? 30_000;
+  const defaultTimeoutMs = options.timeoutMs ?? 30_000;
 
-  async function ask<R>(order: Order, read: (body: unknown) => R | undefined, call: CallOptions = {}): Promise<R> {
-    const body = await bounded((signal) => send(order, signal), call.signal, call.timeoutMs ?? standing);
-    const result = read(body);
-    if (result === undefined) throw unreadable(200);
+  async function request<R>(body: RequestBody, read: (body: unknown) => R | undefined, call: CallOptions = {}): Promise<R> {
+    const response = await bounded((signal) => send(body, signal), call.signal, call.timeoutMs ?? defaultTimeoutMs);
+    const result = read(response);
+    if (result === undefined) throw invalidResponse(200);
     return result;
   }
-  const about = (action: string, campaign_id: string, call?: CallOptions, fields: object = {}) =>
-    ask({ action, campaign_id, ...fields }, readCampaign, call);
+  const campaignAction = (action: string, campaign_id: string, call?: CallOptions, fields: object = {}) =>
+    request({ action, campaign_id, ...fields }, readCampaign, call);
 
   return {
-    startCampaign: (id, call) => about("start_campaign", id, call),
-    pauseCampaign: (id, call) => about("pause_campaign", id, call),
-    resumeCampaign: (id, call) => about("resume_campaign", id, call),
-    cancelCampaign: (id, call) => about("cancel_campaign", id, call, { hang_up: call?.hangUp ?? false }),
+    startCampaign: (id, call) => campaignAction("start_campaign", id, call),
+    pauseCampaign: (id, call) => campaignAction("pause_campaign", id, call),
+    resumeCampaign: (id, call) => campaignAction("resume_campaign", id, call),
+    cancelCampaign: (id, call) => campaignAction("cancel_campaign", id, call, { hang_up: call?.hangUp ?? false }),
     processBatch: async (id, size, call) => {
-      // JSON has no such numbers: they would arrive as null, which asks for a batch of the campaign's own size.
+      // JSON has no such numbers: they would arrive as null, which means the campaign's own batch size.
       if (size !== undefined && !Number.isFinite(size)) {
         throw invalid(`The size of a batch must be from 1 to 1000, not ${size}`);
       }
-      return about("process_batch", id, call, { batch_size: size });
+      return campaignAction("process_batch", id, call, { batch_size: size });
     },
     checkScheduledCampaigns: (organization_id, call) =>
-      ask({ action: "schedule_check", organization_id }, readSchedule, call),
+      request({ action: "schedule_check", organization_id }, readSchedule, call),
   };
 }
 
 let configured: CampaignTriggers | undefined;
 
-/** Say once, where the application starts, how `campaignTriggers` reaches the server. */
+/** Configure `campaignTriggers`. Call it once, when the application starts. */
 export function configureCampaignTriggers(options: SupabaseOptions | FetchOptions): CampaignTriggers {
   configured = createCampaignTriggers(options);
   return configured;
 }
 
-/** The methods for everywhere in an application that has called `configureCampaignTriggers`. */
+/** A client for the whole application; call `configureCampaignTriggers` first. */
 export const campaignTriggers: CampaignTriggers = {
   startCampaign: async (...args) => current().startCampaign(...args),
   pauseCampaign: async (...args) => current().pauseCampaign(...args),
@@ -180,92 +180,92 @@ export const campaignTriggers: CampaignTriggers = {
 
 function current(): CampaignTriggers {
   if (configured !== undefined) return configured;
-  throw new CampaignTriggerError("Call configureCampaignTriggers({ supabase }) once before campaignTriggers is used", {
+  throw new CampaignTriggerError("Call configureCampaignTriggers({ supabase }) before using campaignTriggers", {
     code: "NOT_CONFIGURED",
   });
 }
 
-type Order = Record<string, unknown>;
+type RequestBody = Record<string, unknown>;
 
-/** Sends an order and gives the body of a good answer, parsed; throws CampaignTriggerError for all else. */
-type Send = (order: Order, signal: AbortSignal) => Promise<unknown>;
+/** Sends a request body and returns the parsed response; throws CampaignTriggerError otherwise. */
+type Send = (body: RequestBody, signal: AbortSignal) => Promise<unknown>;
 
 const SLUG = "campaign-trigger";
-// Whatever else a header may hold, keys and tokens consist of these. Fetch would print a bad one in its error.
+// Keys and tokens are printable ASCII without spaces. For other values, fetch would print the secret in its error.
 const SENDABLE = /^[\x21-\x7e]+$/;
 
 function overSupabase(supabase: SupabaseClientLike): Send {
   if (typeof supabase?.functions?.invoke !== "function") {
-    throw new TypeError("supabase must be a client of supabase-js: createClient(url, key)");
+    throw new TypeError("supabase must be a supabase-js client: createClient(url, key)");
   }
-  return async (order, signal) => {
-    const { data, error } = await orLost(() => supabase.functions.invoke(SLUG, { body: order, signal }));
+  return async (body, signal) => {
+    const { data, error } = await orNetworkError(() => supabase.functions.invoke(SLUG, { body, signal }));
     if (error === null || error === undefined) return data;
-    // The client keeps a refusal in `context`, where the reason is still to be read.
+    // supabase-js keeps an error response in `context`, with its body unread.
     const context: unknown = isRecord(error) ? error["context"] : undefined;
-    if (isAnswer(context)) throw await refusal(context);
-    if (error instanceof SyntaxError) throw unreadable(200, error);
-    throw lost(context ?? error);
+    if (isResponse(context)) throw await errorFrom(context);
+    if (error instanceof SyntaxError) throw invalidResponse(200, error);
+    throw networkError(context ?? error);
   };
 }
 
 function overFetch(options: FetchOptions): Send {
   const { token, getToken, apikey } = options;
-  const url = addressOf(options.url);
+  const url = functionUrl(options.url);
   if (token === undefined && getToken === undefined && apikey === undefined) {
     throw new TypeError("Give a token or getToken (a user's access token), or an apikey (a secret key of the project)");
   }
   for (const [name, value] of Object.entries({ token, apikey })) {
     if (value !== undefined && !SENDABLE.test(value)) {
-      throw new TypeError(`${name} is empty, or holds a space, a line break or another sign that cannot be sent`);
+      throw new TypeError(`${name} is empty or contains a character that cannot be sent in a header`);
     }
   }
-  return async (order, signal) => {
-    const bearer = getToken === undefined ? token : await given(getToken);
+  return async (body, signal) => {
+    const bearer = getToken === undefined ? token : await currentToken(getToken);
     const headers: Record<string, string> = { "Content-Type": "application/json", Accept: "application/json" };
     if (apikey !== undefined) headers["apikey"] = apikey;
     if (bearer !== undefined) headers["Authorization"] = `Bearer ${bearer}`;
     const fetch = options.fetch ?? globalThis.fetch;
-    // A token is for one server only: no redirect is followed.
-    const request: RequestInit = { method: "POST", headers, body: JSON.stringify(order), signal, redirect: "error" };
-    const response = await orLost(() => fetch(url, request));
-    if (!response.ok) throw await refusal(response);
-    const text = await orLost(() => response.text());
+    // Redirects are not followed, so no other server receives the token.
+    const request: RequestInit = { method: "POST", headers, body: JSON.stringify(body), signal, redirect: "error" };
+    const response = await orNetworkError(() => fetch(url, request));
+    if (!response.ok) throw await errorFrom(response);
+    const text = await orNetworkError(() => response.text());
     try {
       return JSON.parse(text) as unknown;
     } catch (error) {
-      throw unreadable(response.status, error);
+      throw invalidResponse(response.status, error);
     }
   };
 }
 
-function addressOf(project: string): string {
+function functionUrl(project: string): string {
   const base = String(project)
     .replace(/\/+$/, "")
     .replace(/\/functions\/v1$/, "");
   if (!/^https?:\/\/[^/@]+(\/|$)/.test(base)) {
-    throw new TypeError("url must be the address of the project, such as https://abc.supabase.co");
+    throw new TypeError("url must be the project's URL, such as https://abc.supabase.co");
   }
   return `${base}/functions/v1/${SLUG}`;
 }
 
-async function given(getToken: () => string | Promise<string>): Promise<string> {
+async function currentToken(getToken: () => string | Promise<string>): Promise<string> {
   let token: unknown;
   try {
     token = await getToken();
   } catch (cause) {
-    throw new CampaignTriggerError("No token to call campaign-trigger with: getToken failed", {
+    throw new CampaignTriggerError("No token for campaign-trigger: getToken failed", {
       code: "TOKEN_UNAVAILABLE",
       cause,
     });
   }
   if (typeof token === "string" && SENDABLE.test(token)) return token;
-  throw new CampaignTriggerError("No token to call campaign-trigger with: getToken gave none that can be sent", {
+  throw new CampaignTriggerError("No token for campaign-trigger: getToken returned no usable token", {
     code: "TOKEN_UNAVAILABLE",
   });
 }
 
-/** Let `run` take until the signal or the time ends it, even where it takes no notice of that. */
+/** Run until done, aborted or timed out, even if `run` ignores the signal. */
 async function bounded<T>(
   run: (signal: AbortSignal) => Promise<T>,
   signal: AbortSignal | undefined,
@@ -283,9 +283,9 @@ async function bounded<T>(
   };
   const onAbort = () => stop("The request was aborted", "ABORTED", signal?.reason);
   signal?.addEventListener("abort", onAbort, { once: true });
-  const late = () => stop(`No answer within ${timeoutMs} ms`, "TIMEOUT");
-  // A longer time than timers can count is no limit.
-  const timer = timeoutMs < 2 ** 31 ? setTimeout(late, timeoutMs) : undefined;
+  const onTimeout = () => stop(`No response within ${timeoutMs} ms`, "TIMEOUT");
+  // Timers cannot count longer: no limit.
+  const timer = timeoutMs < 2 ** 31 ? setTimeout(onTimeout, timeoutMs) : undefined;
   try {
     if (signal?.aborted) onAbort();
     return await Promise.race([ended, controller.signal.aborted ? ended : run(controller.signal)]);
@@ -295,58 +295,58 @@ async function bounded<T>(
   }
 }
 
-async function refusal(response: Answer): Promise<CampaignTriggerError> {
+async function errorFrom(response: ResponseLike): Promise<CampaignTriggerError> {
   const { status } = response;
   const read: unknown = await response
     .text()
     .then((text) => JSON.parse(text) as unknown)
     .catch(() => undefined);
   const { error, code, message, msg, ...details } = isRecord(read) ? read : {};
-  const said = [message, error, msg].find((text) => typeof text === "string");
+  const text = [message, error, msg].find((value) => typeof value === "string");
   const retryAfter = response.headers.get("retry-after");
   if (retryAfter !== null && /^\d+(\.\d+)?$/.test(retryAfter)) details["retry_after"] = Number(retryAfter);
-  return new CampaignTriggerError(String(said ?? `The server answered ${status} and did not say why`), {
+  return new CampaignTriggerError(String(text ?? `The server responded ${status} without a reason`), {
     code: String(code ?? response.headers.get("sb-error-code") ?? `HTTP_${status}`),
     status,
     details,
   });
 }
 
-async function orLost<T>(run: () => Promise<T>): Promise<T> {
+async function orNetworkError<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    throw lost(error);
+    throw networkError(error);
   }
 }
 
-function lost(cause: unknown): CampaignTriggerError {
-  // Node puts the reason that a person wants to read one level below "fetch failed".
+function networkError(cause: unknown): CampaignTriggerError {
+  // Node puts the useful message one level below "fetch failed".
   const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
-  const told = reason instanceof Error ? reason.message || reason.name : String(reason);
-  return new CampaignTriggerError(`No answer from the server: ${told}`, { code: "NETWORK_ERROR", cause });
+  const message = reason instanceof Error ? reason.message || reason.name : String(reason);
+  return new CampaignTriggerError(`No response from the server: ${message}`, { code: "NETWORK_ERROR", cause });
 }
 
 function invalid(message: string): CampaignTriggerError {
   return new CampaignTriggerError(message, { code: "INVALID_REQUEST" });
 }
 
-function unreadable(status: number, cause?: unknown): CampaignTriggerError {
-  return new CampaignTriggerError("The answer is not one of campaign-trigger: does the URL lead there?", {
-    code: "UNREADABLE_ANSWER",
+function invalidResponse(status: number, cause?: unknown): CampaignTriggerError {
+  return new CampaignTriggerError("The response is not from campaign-trigger; check the URL", {
+    code: "INVALID_RESPONSE",
     status,
     cause,
   });
 }
 
-/** What this file uses of a Response. */
-interface Answer {
+/** The part of a Response that this file uses. */
+interface ResponseLike {
   status: number;
   headers: { get(name: string): string | null };
   text(): Promise<string>;
 }
 
-function isAnswer(value: unknown): value is Answer {
+function isResponse(value: unknown): value is ResponseLike {
   return isRecord(value) && typeof value["status"] === "number" && typeof value["text"] === "function";
 }
 

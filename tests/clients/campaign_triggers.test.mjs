@@ -1,4 +1,4 @@
-// What only JavaScript can get wrong: signals, sessions, options, the object for a whole application.
+// Tests of what is specific to JavaScript: signals, sessions, options, the client for the whole application.
 //   CAMPAIGN_TRIGGERS=COMPILED.js node --test campaign_triggers.test.mjs
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -15,7 +15,7 @@ const progress = {
 };
 const started = { success: true, action: "start_campaign", campaign_id: "c", status: "active", changed: true, progress };
 
-function answering(body = started, requests = []) {
+function respondWith(body = started, requests = []) {
   return async (...request) => {
     requests.push(request);
     return new Response(JSON.stringify(body), { status: 200 });
@@ -33,9 +33,9 @@ async function rejected(promise, code) {
   return error;
 }
 
-test("a request carries the token, the key and the order, and nothing that was not given", async () => {
+test("a request carries the token, the key and the body, and nothing else", async () => {
   const requests = [];
-  const triggers = createCampaignTriggers({ url: `${url}/`, token: "t", apikey: "k", fetch: answering(started, requests) });
+  const triggers = createCampaignTriggers({ url: `${url}/`, token: "t", apikey: "k", fetch: respondWith(started, requests) });
   const result = await triggers.startCampaign("c");
   await triggers.processBatch("c");
   const [[address, init], [, batch]] = requests;
@@ -47,24 +47,24 @@ test("a request carries the token, the key and the order, and nothing that was n
   assert.deepEqual([result.campaignId, result.progress.costCents, result.progress.liveCalls], ["c", 0.5, 0]);
 });
 
-test("getToken is asked for each request", async () => {
+test("getToken is called for each request", async () => {
   const requests = [];
   let asked = 0;
   const getToken = async () => `token${++asked}`;
-  const triggers = createCampaignTriggers({ url, getToken, fetch: answering(started, requests) });
+  const triggers = createCampaignTriggers({ url, getToken, fetch: respondWith(started, requests) });
   await triggers.startCampaign("c");
   await triggers.startCampaign("c");
   assert.deepEqual(requests.map(([, init]) => init.headers.Authorization), ["Bearer token1", "Bearer token2"]);
 });
 
-test("a getToken that gives none is one of our errors, and tells no secret", async () => {
+test("a failing getToken is a CampaignTriggerError without the secret", async () => {
   const cause = new Error("s3cret");
-  const failing = { url, getToken: () => Promise.reject(cause), fetch: answering() };
+  const failing = { url, getToken: () => Promise.reject(cause), fetch: respondWith() };
   const error = await rejected(createCampaignTriggers(failing).startCampaign("c"), "TOKEN_UNAVAILABLE");
   assert.equal(error.cause, cause);
   assert.doesNotMatch(error.message, /s3cret/);
   for (const token of ["", "s3cret\n", null, undefined]) {
-    const triggers = createCampaignTriggers({ url, getToken: () => token, fetch: answering() });
+    const triggers = createCampaignTriggers({ url, getToken: () => token, fetch: respondWith() });
     assert.doesNotMatch((await rejected(triggers.startCampaign("c"), "TOKEN_UNAVAILABLE")).message, /s3cret/);
   }
 });
@@ -84,7 +84,7 @@ test("a signal ends a request before it and while it is under way, over both tra
 
 test("a signal that is aborted beforehand sends nothing", async () => {
   const requests = [];
-  const triggers = createCampaignTriggers({ url, token: "t", fetch: answering(started, requests) });
+  const triggers = createCampaignTriggers({ url, token: "t", fetch: respondWith(started, requests) });
   await rejected(triggers.startCampaign("c", { signal: AbortSignal.abort() }), "ABORTED");
   assert.deepEqual(requests, []);
 });
@@ -100,14 +100,14 @@ test("time runs out where the transport takes no notice of signals, and fetch is
 });
 
 test("without a limit a request takes as long as it likes", async () => {
-  const triggers = createCampaignTriggers({ url, token: "t", timeoutMs: Infinity, fetch: answering() });
+  const triggers = createCampaignTriggers({ url, token: "t", timeoutMs: Infinity, fetch: respondWith() });
   assert.equal((await triggers.startCampaign("c")).status, "active");
   await rejected(triggers.startCampaign("c", { timeoutMs: Number.NaN }), "INVALID_REQUEST");
 });
 
 test("a size that JSON cannot say is refused here, for it would arrive as none", async () => {
   const requests = [];
-  const triggers = createCampaignTriggers({ url, token: "t", fetch: answering(started, requests) });
+  const triggers = createCampaignTriggers({ url, token: "t", fetch: respondWith(started, requests) });
   for (const size of [Number.NaN, Infinity]) await rejected(triggers.processBatch("c", size), "INVALID_REQUEST");
   assert.deepEqual(requests, []);
 });
@@ -122,15 +122,15 @@ test("a transport that throws is an error of the network, whatever it throws", a
   }
 });
 
-test("options of which no client can be made are told at once, without secrets", () => {
+test("unusable options throw at once, without secrets", () => {
   const wrong = [
-    [{ url: "abc.supabase.co", token: "t" }, /address of the project/],
-    [{ url: "https://user:s3cret@abc.supabase.co", token: "t" }, /address of the project/],
+    [{ url: "abc.supabase.co", token: "t" }, /project's URL/],
+    [{ url: "https://user:s3cret@abc.supabase.co", token: "t" }, /project's URL/],
     [{ url }, /Give a token/],
     [{ url, token: "" }, /token is empty/],
-    [{ url, token: "s3cret\n" }, /token is empty, or holds/],
-    [{ url, apikey: "s3crét" }, /apikey is empty, or holds/],
-    [{ supabase: {} }, /client of supabase-js/],
+    [{ url, token: "s3cret\n" }, /token is empty or contains/],
+    [{ url, apikey: "s3crét" }, /apikey is empty or contains/],
+    [{ supabase: {} }, /supabase-js client/],
   ];
   for (const [options, says] of wrong) {
     assert.throws(
@@ -140,10 +140,10 @@ test("options of which no client can be made are told at once, without secrets",
   }
 });
 
-test("the object for a whole application says what it lacks, and then works", async () => {
+test("campaignTriggers requires configuration, and then works", async () => {
   await rejected(campaignTriggers.startCampaign("c"), "NOT_CONFIGURED");
   const requests = [];
-  configureCampaignTriggers({ url, token: "t", fetch: answering(started, requests) });
+  configureCampaignTriggers({ url, token: "t", fetch: respondWith(started, requests) });
   for (const method of ["startCampaign", "pauseCampaign", "resumeCampaign", "cancelCampaign", "processBatch"]) {
     await campaignTriggers[method]("c");
   }
@@ -151,6 +151,6 @@ test("the object for a whole application says what it lacks, and then works", as
     requests.map(([, init]) => JSON.parse(init.body).action),
     ["start_campaign", "pause_campaign", "resume_campaign", "cancel_campaign", "process_batch"],
   );
-  configureCampaignTriggers({ url, token: "t", fetch: answering({ success: true, action: "schedule_check", started: ["c"] }) });
+  configureCampaignTriggers({ url, token: "t", fetch: respondWith({ success: true, action: "schedule_check", started: ["c"] }) });
   assert.deepEqual(await campaignTriggers.checkScheduledCampaigns(), { action: "schedule_check", started: ["c"] });
 });

@@ -1,4 +1,4 @@
-"""campaign-trigger served for real on a free port, with the rows of every case; and a server that misbehaves."""
+"""campaign-trigger on a free port, the rows of every case, and a server with broken responses."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,8 +11,8 @@ from outdial.clock import VirtualClock
 from outdial.functions import Runtime
 from outdial.functions.loading import load_functions
 from outdial.functions.server import build_app, serving
-from tests.clients.misbehaving import Misbehaving, misbehaving
-from tests.clients.table import Arranged, arranged
+from tests.clients.broken_server import BrokenServer, broken_server
+from tests.clients.table import PreparedCase, prepare_cases
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
 
@@ -22,7 +22,7 @@ SLUG = "campaign-trigger"
 
 @pytest.fixture
 async def project_url(database: Scratch) -> AsyncIterator[str]:
-    """The address of a project whose one function is campaign-trigger."""
+    """URL of a project whose only function is campaign-trigger."""
     env = {
         "SUPABASE_URL": "http://127.0.0.1:54321",
         "SUPABASE_DB_URL": database.dsn,
@@ -36,13 +36,13 @@ async def project_url(database: Scratch) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def cases(connection: asyncpg.Connection, project_url: str) -> list[Arranged]:
-    """Every case of the table, ready to be run."""
-    return await arranged(connection, project_url)
+async def cases(connection: asyncpg.Connection, project_url: str) -> list[PreparedCase]:
+    """Every case of the table, with its rows in the database."""
+    return await prepare_cases(connection, project_url)
 
 
 @pytest.fixture
-async def faults() -> AsyncIterator[Misbehaving]:
-    """The server that misbehaves."""
-    async with misbehaving() as server:
+async def faults() -> AsyncIterator[BrokenServer]:
+    """The server with broken responses."""
+    async with broken_server() as server:
         yield server

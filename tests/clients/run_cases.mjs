@@ -1,4 +1,4 @@
-// Makes each attempt with campaign-triggers as it was compiled, and prints what came of it in Python's names.
+// Runs each attempt with the compiled campaign-triggers and prints the results with Python's names.
 //   node run_cases.mjs COMPILED.js fetch|supabase < [[attempt, ...], ...]
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -9,7 +9,7 @@ const { createCampaignTriggers, CampaignTriggerError } = await import(pathToFile
 
 function triggersOf({ url, apikey, token, timeout_ms: timeoutMs }) {
   if (transport === "fetch") return createCampaignTriggers({ url, apikey, token: token ?? undefined, timeoutMs });
-  const realtime = { transport: class {} }; // Node 20 has no WebSocket, and none is needed here
+  const realtime = { transport: class {} }; // Node 20 has no WebSocket, and this script needs none
   const accessToken = token === null ? undefined : async () => token;
   return createCampaignTriggers({ supabase: createClient(url, apikey, { realtime, accessToken }), timeoutMs });
 }
@@ -23,15 +23,15 @@ const METHODS = {
   check_scheduled_campaigns: (triggers, of) => triggers.checkScheduledCampaigns(of.organization_id),
 };
 
-function inPythonsNames({ campaignId: campaign_id, progress, ...rest }) {
+function withPythonNames({ campaignId: campaign_id, progress, ...rest }) {
   if (progress === undefined) return rest;
   const { liveCalls: live_calls, costCents: cost_cents, durationMs: duration_ms, ...counts } = progress;
   return { ...rest, campaign_id, progress: { ...counts, live_calls, cost_cents, duration_ms } };
 }
 
-async function told(attempt) {
+async function runAttempt(attempt) {
   try {
-    return { result: inPythonsNames(await METHODS[attempt.method](triggersOf(attempt), attempt.arguments)) };
+    return { result: withPythonNames(await METHODS[attempt.method](triggersOf(attempt), attempt.arguments)) };
   } catch (error) {
     if (!(error instanceof CampaignTriggerError)) throw error;
     const { status, code, message, details } = error;
@@ -42,7 +42,7 @@ async function told(attempt) {
 const all = [];
 for (const attempts of JSON.parse(readFileSync(0, "utf8"))) {
   const one = [];
-  for (const attempt of attempts) one.push(await told(attempt));
+  for (const attempt of attempts) one.push(await runAttempt(attempt));
   all.push(one);
 }
 console.log(JSON.stringify(all));

@@ -1,4 +1,4 @@
-"""clients/cases.json as both suites run it: arranged rows, ids in place of words, and what differs in the end."""
+"""Loads clients/cases.json for both suites: creates the rows, replaces placeholders with ids, and compares results."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ CASES: list[dict[str, Any]] = TABLE["cases"]
 FAULTS: list[dict[str, Any]] = TABLE["faults"]
 TIMEOUT_MS = 20_000
 
-# How many contacts there are, and the campaign's columns.
+# Number of contacts, and the columns of the campaign.
 STATES: dict[str, tuple[int, dict[str, object]]] = {
     "draft": (2, {"status": "draft", "next_batch_at": None}),
     "draft, empty": (0, {"status": "draft", "next_batch_at": None}),
@@ -43,7 +43,7 @@ STATES: dict[str, tuple[int, dict[str, object]]] = {
 
 @dataclass(frozen=True)
 class Caller:
-    """What somebody sends to say who they are."""
+    """Credentials of a request."""
 
     apikey: str = LOCAL_PUBLISHABLE_KEY
     token: str | None = None
@@ -51,7 +51,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One call of a method by a client that is made for it."""
+    """One method call, made by a new client."""
 
     url: str
     apikey: str
@@ -61,32 +61,32 @@ class Attempt:
     timeout_ms: int = TIMEOUT_MS
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the programs in other languages read it."""
+        """Return the attempt as JSON for runners in other languages."""
         return asdict(self)
 
 
-Told = Mapping[str, Any]
+Observed = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Arranged:
-    """A case whose rows are there: its attempts in their order, and what is expected of each."""
+class PreparedCase:
+    """A case with its rows in the database: the attempts in order, and the expected result of each."""
 
     name: str
     attempts: list[Attempt]
     expected: list[Mapping[str, Any]]
 
 
-async def arranged(connection: asyncpg.Connection, url: str) -> list[Arranged]:
-    """Create the rows of every case, each in organizations of its own."""
-    return [await _arrange(connection, url, number, case) for number, case in enumerate(CASES)]
+async def prepare_cases(connection: asyncpg.Connection, url: str) -> list[PreparedCase]:
+    """Create the rows of every case, each in its own organizations."""
+    return [await _prepare(connection, url, number, case) for number, case in enumerate(CASES)]
 
 
-def arranged_faults(url_of: Mapping[str, str]) -> list[Arranged]:
-    """Return the faults as cases, each at the server of its name."""
+def prepare_faults(url_of: Mapping[str, str]) -> list[PreparedCase]:
+    """Return the faults as cases, each against the broken server of its name."""
     start = {"campaign_id": "0190163d-8694-739b-aea5-966c26f8ad91"}
     return [
-        Arranged(
+        PreparedCase(
             fault["name"],
             [
                 Attempt(
@@ -104,29 +104,30 @@ def arranged_faults(url_of: Mapping[str, str]) -> list[Arranged]:
     ]
 
 
-def differences(cases: list[Arranged], told: list[list[Told]]) -> dict[str, list[str]]:
-    """Return what each case has that is not as expected; nothing of a case that is."""
+def differences(cases: list[PreparedCase], observed: list[list[Observed]]) -> dict[str, list[str]]:
+    """Return the differences per case; cases without differences are left out."""
     found: dict[str, list[str]] = {}
-    for case, answers in zip(cases, told, strict=True):
-        pairs = zip(case.attempts, case.expected, answers, strict=True)
-        wrong = [f"{attempt.method}: {found}" for attempt, wanted, answer in pairs for found in _wrong(wanted, answer)]
+    for case, results in zip(cases, observed, strict=True):
+        triples = zip(case.attempts, case.expected, results, strict=True)
+        wrong = [f"{attempt.method}: {text}" for attempt, wanted, result in triples for text in _wrong(wanted, result)]
         if wrong:
             found[case.name] = wrong
     return found
 
 
-def _wrong(wanted: Mapping[str, Any], told: Told) -> Iterator[str]:
-    if ("result" in wanted) != ("result" in told):
-        yield f"{told} in place of {dict(wanted)}"
-    elif "result" in wanted:
-        yield from _unlike(wanted["result"], told["result"])
+def _wrong(expected: Mapping[str, Any], found: Observed) -> Iterator[str]:
+    if ("result" in expected) != ("result" in found):
+        yield f"{found} instead of {dict(expected)}"
+    elif "result" in expected:
+        yield from _unlike(expected["result"], found["result"])
     else:
-        error = dict(wanted["error"])
-        says, details = error.pop("says", ""), error.pop("details", {})
-        yield from _unlike(error, told["error"])
-        yield from _unlike(details, told["error"]["details"])
-        if says not in told["error"]["message"]:
-            yield f"message {told['error']['message']!r} does not say {says!r}"
+        error = dict(expected["error"])
+        says = error.pop("says", "")
+        details = error.pop("details", {})
+        yield from _unlike(error, found["error"])
+        yield from _unlike(details, found["error"]["details"])
+        if says not in found["error"]["message"]:
+            yield f"message {found['error']['message']!r} does not contain {says!r}"
 
 
 def _unlike(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
@@ -137,7 +138,7 @@ def _unlike(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str
             yield f"{name} is {found.get(name)!r}, not {value!r}"
 
 
-async def _arrange(connection: asyncpg.Connection, url: str, number: int, case: dict[str, Any]) -> Arranged:
+async def _prepare(connection: asyncpg.Connection, url: str, number: int, case: dict[str, Any]) -> PreparedCase:
     tenant = await create_tenant(connection, credential=f"case_{number}")
     other = await create_tenant(connection, credential=f"beside_{number}")
     campaign = await _campaign(connection, case["campaign"], tenant)
@@ -155,7 +156,7 @@ async def _arrange(connection: asyncpg.Connection, url: str, number: int, case: 
         arguments = _in_ids(about | call.get("arguments", {}), words)
         attempts.append(Attempt(url, caller.apikey, caller.token, call["method"], arguments))
         expected.append(_in_ids({kind: call[kind] for kind in ("result", "error") if kind in call}, words))
-    return Arranged(case["name"], attempts, expected)
+    return PreparedCase(case["name"], attempts, expected)
 
 
 async def _campaign(connection: asyncpg.Connection, state: str, tenant: Any) -> Campaign:
@@ -172,7 +173,7 @@ async def _caller(connection: asyncpg.Connection, name: str, organization_id: UU
     match name:
         case "secret key":
             return Caller(apikey=LOCAL_SECRET_KEY)
-        case "nobody":
+        case "anonymous":
             return Caller()
         case "bad token":
             return Caller(token="not.a.token")

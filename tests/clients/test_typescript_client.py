@@ -1,4 +1,4 @@
-"""clients/typescript compiles strictly, and does over both transports what the table of cases says."""
+"""clients/typescript compiles in strict mode and passes the table of cases over both transports."""
 
 import asyncio
 import json
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from outdial.domain.campaign import CampaignStatus
-from tests.clients.misbehaving import Misbehaving
-from tests.clients.table import Arranged, Told, arranged_faults, differences
+from tests.clients.broken_server import BrokenServer
+from tests.clients.table import Observed, PreparedCase, differences, prepare_faults
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "clients" / "typescript"
@@ -30,7 +30,7 @@ transports = pytest.mark.parametrize("transport", ["fetch", "supabase"])
 
 
 async def run(*command: str | Path, cwd: Path = ROOT, stdin: str = "", env: dict[str, str] | None = None) -> str:
-    """Run a program to its end and return what it printed; it must succeed."""
+    """Run a program that must succeed, and return its output."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *command, cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe, env=os.environ | (env or {})
@@ -42,7 +42,7 @@ async def run(*command: str | Path, cwd: Path = ROOT, stdin: str = "", env: dict
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as `npm run build` makes it, outside the repository."""
+    """The package as built by `npm run build`, outside the repository."""
     directory = tmp_path_factory.mktemp("outdial")
     build = run("npm", "run", "build", "--silent", "--", "--outDir", directory / "dist", cwd=PACKAGE)
     asyncio.run(build)
@@ -50,35 +50,33 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-async def told(built: Path, transport: str, cases: list[Arranged]) -> list[list[Told]]:
+async def run_cases(built: Path, transport: str, cases: list[PreparedCase]) -> list[list[Observed]]:
     attempts = json.dumps([[attempt.as_json() for attempt in case.attempts] for case in cases])
     compiled = built / "dist" / "campaign-triggers.js"
-    answers: list[list[Told]] = json.loads(
+    results: list[list[Observed]] = json.loads(
         await run("node", HERE / "run_cases.mjs", compiled, transport, stdin=attempts)
     )
-    return answers
+    return results
 
 
 @transports
-async def test_every_case_comes_out_as_the_table_says(built: Path, cases: list[Arranged], transport: str) -> None:
-    assert differences(cases, await told(built, transport, cases)) == {}
+async def test_every_case_passes(built: Path, cases: list[PreparedCase], transport: str) -> None:
+    assert differences(cases, await run_cases(built, transport, cases)) == {}
 
 
 @transports
-async def test_every_fault_becomes_the_error_of_the_table(built: Path, faults: Misbehaving, transport: str) -> None:
-    cases = arranged_faults(faults.urls)
-    assert differences(cases, await told(built, transport, cases)) == {}
+async def test_every_fault_raises_its_error(built: Path, faults: BrokenServer, transport: str) -> None:
+    cases = prepare_faults(faults.urls)
+    assert differences(cases, await run_cases(built, transport, cases)) == {}
 
 
-async def test_what_only_javascript_can_get_wrong(built: Path) -> None:
+async def test_what_is_specific_to_javascript(built: Path) -> None:
     script = HERE / "campaign_triggers.test.mjs"
     report = await run("node", "--test", script, env={"CAMPAIGN_TRIGGERS": str(built / "dist/campaign-triggers.js")})
     assert re.search(r"pass (1[0-9])\b", report), report
 
 
-async def test_a_redirect_is_not_followed_so_that_no_other_server_sees_the_token(
-    built: Path, faults: Misbehaving
-) -> None:
+async def test_redirects_are_not_followed_so_no_other_server_sees_the_token(built: Path, faults: BrokenServer) -> None:
     program = (
         "const { createCampaignTriggers } = await import(process.argv[1]);"
         "const triggers = createCampaignTriggers({ url: process.argv[2], token: 't' });"
@@ -101,14 +99,14 @@ async def test_the_package_exports_what_it_has_built(built: Path) -> None:
     assert "dependencies" not in manifest
 
 
-async def test_the_document_is_well_typed_with_the_file_beside_it(tmp_path: Path) -> None:
+async def test_the_examples_in_the_documentation_are_well_typed(tmp_path: Path) -> None:
     examples = re.findall(r"```ts\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     assert len(examples) == 3
     for number, example in enumerate(examples):
         (tmp_path / f"example_{number}.ts").write_text(example)
     shutil.copy(SOURCE, tmp_path)
     options = json.loads((PACKAGE / "tsconfig.json").read_text())["compilerOptions"]
-    # As a bundler resolves it, which knows the file by its bare name; supabase-js has types that others check.
+    # Resolve like a bundler, which finds the file by its bare name. The types of supabase-js are not ours to check.
     options |= {"module": "ESNext", "moduleResolution": "Bundler", "noEmit": True, "skipLibCheck": True}
     options["paths"] = {"@supabase/*": [f"{ROOT}/node_modules/@supabase/*"]}
     (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "include": ["*.ts"]}))

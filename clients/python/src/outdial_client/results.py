@@ -1,15 +1,15 @@
-"""What campaign-trigger answers when it has done what it was asked for."""
+"""Results of campaign-trigger."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a campaign has come, as counted when it was asked.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressCounts:
+    """Counts of a campaign at the time of the response.
 
-    `contacts` and `calls` count by status, `outcomes` counts calls by outcome; cost in cents, talk time in
+    `contacts` and `calls` count by status, `outcomes` counts calls by outcome. The cost is in cents, the talk time in
     milliseconds.
     """
 
@@ -24,9 +24,9 @@ class Progress:
     duration_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignResult:
-    """The campaign is in `status` now; `changed` tells whether it was not so before.
+    """Status of the campaign after the action; `changed` is false if the campaign already had it.
 
     `status` is draft, scheduled, active, pausing, paused, completed, cancelling or cancelled.
     """
@@ -35,12 +35,12 @@ class CampaignResult:
     campaign_id: UUID
     status: str
     changed: bool
-    progress: Progress
+    progress: ProgressCounts
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleResult:
-    """The campaigns that were due and have been started."""
+    """Ids of the campaigns that were due and are now started."""
 
     action: str
     started: tuple[UUID, ...]
