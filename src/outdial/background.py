@@ -1,4 +1,4 @@
-"""A background duty: one class with `run_once`, which tests call, and a loop around it with `start` and `stop`."""
+"""Background tasks: a class with `run_once`, which tests call, and a loop that repeats it."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,40 +8,42 @@ from typing import Protocol
 
 from outdial.log import log
 
-AFTER_FAILURE = timedelta(seconds=1)
+RETRY_DELAY = timedelta(seconds=1)
 
 
-class Duty(Protocol):
-    """Something that is done again and again."""
+class BackgroundTask(Protocol):
+    """Work that is repeated."""
 
     async def run_once(self) -> int:
-        """Do all that is due; return how much was done."""
+        """Do everything that is due; return how much was done."""
         ...
 
 
-class Repeating:
-    """Runs a duty when woken, and after each `pause` in any case, because a signal may be lost."""
+class RepeatingTask:
+    """Runs a task when woken, and after each `pause` in any case, because a wake-up can get lost."""
 
-    def __init__(self, name: str, duty: Duty, pause: timedelta | Callable[[], timedelta]) -> None:
-        self._name, self._duty, self._pause = name, duty, pause
+    def __init__(self, name: str, task: BackgroundTask, pause: timedelta | Callable[[], timedelta]) -> None:
+        self._name = name
+        self._task = task
+        self._pause = pause
         self._woken = asyncio.Event()
         self._stopping = False
-        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
-        """Run the duty soon."""
+        """Run the task soon."""
         self._woken.set()
 
     def start(self) -> None:
-        """Begin to run the duty in the background."""
-        self._task = asyncio.create_task(self._run(), name=self._name)
+        """Start the loop."""
+        self._loop = asyncio.create_task(self._run(), name=self._name)
 
     async def stop(self) -> None:
-        """Let the run under way end, and start no other."""
+        """Let the current run finish, and start no other."""
         self._stopping = True
         self._woken.set()
-        if self._task is not None:
-            await self._task
+        if self._loop is not None:
+            await self._loop
 
     async def _run(self) -> None:
         while not self._stopping:
@@ -53,8 +55,8 @@ class Repeating:
 
     async def _run_once(self) -> timedelta:
         try:
-            await self._duty.run_once()
-        except Exception as error:  # the database may be away for a while: a later run tries again
+            await self._task.run_once()
+        except Exception as error:  # such as a lost database connection: the next run tries again
             log(f"{self._name}.failed", level="error", reason=str(error), error=error)
-            return AFTER_FAILURE
+            return RETRY_DELAY
         return self._pause if isinstance(self._pause, timedelta) else self._pause()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from outdial.background import Repeating
+from outdial.background import RepeatingTask
 from outdial.clock import Clock, SystemClock
 from outdial.db.listen import Listener
 from outdial.db.session import Database, assert_no_transaction
@@ -35,7 +35,7 @@ class DialerParts:
 class RescueTask:
     """Looks up silent calls, and wakes the applier when Retell reported on some."""
 
-    def __init__(self, rescuer: Rescuer, applier: Repeating) -> None:
+    def __init__(self, rescuer: Rescuer, applier: RepeatingTask) -> None:
         self._rescuer = rescuer
         self._applier = applier
 
@@ -100,10 +100,10 @@ async def _connected(settings: DialerProcessSettings, clock: Clock) -> AsyncIter
 
 async def _run_tasks(parts: DialerParts, settings: DialerProcessSettings, stop: asyncio.Event) -> None:
     dialer, interval = parts.dialer, settings.timing.poll_interval
-    claims = Repeating("dialer", dialer, dialer.pause)
-    applier = Repeating("applier", parts.applier, interval)
-    rescuer = Repeating("rescuer", RescueTask(dialer.rescuer, applier), interval)
-    scheduler = Repeating("scheduler", dialer.scheduler, interval)
+    claims = RepeatingTask("dialer", dialer, dialer.pause)
+    applier = RepeatingTask("applier", parts.applier, interval)
+    rescuer = RepeatingTask("rescuer", RescueTask(dialer.rescuer, applier), interval)
+    scheduler = RepeatingTask("scheduler", dialer.scheduler, interval)
     tasks = (claims, rescuer, scheduler, applier)
 
     def on_campaign(campaign_id: str) -> None:

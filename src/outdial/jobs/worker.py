@@ -13,7 +13,7 @@ from pgqueuer.domain.errors import PgqException, RetryRequested
 from pgqueuer.domain.models import Job
 from pgqueuer.domain.types import QueueExecutionMode
 
-from outdial.background import Repeating
+from outdial.background import RepeatingTask
 from outdial.clock import Clock
 from outdial.db import jobs as db
 from outdial.db.errors import QueueMissing
@@ -48,8 +48,8 @@ class Worker:
         self.sweeper = sweep.Sweeper(database, clock)
         self.retention = retention.Retention(database, clock)
         self._duties = (
-            Repeating("sweep", self.sweeper, sweep.EVERY),
-            Repeating("retention", self.retention, retention.EVERY),
+            RepeatingTask("sweep", self.sweeper, sweep.EVERY),
+            RepeatingTask("retention", self.retention, retention.EVERY),
         )
         self._manager: QueueManager | None = None
         self._task: asyncio.Task[None] | None = None

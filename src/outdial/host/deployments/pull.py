@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
-from outdial.background import Repeating
+from outdial.background import RepeatingTask
 from outdial.db.host_store import CHANNEL
 from outdial.db.listen import Listener
 from outdial.host.deployments.catalogue import FunctionCatalogue
@@ -81,7 +81,7 @@ class DeploymentListener:
     """Runs the sync on every notification of the database, after a lost connection, and every 30 seconds."""
 
     def __init__(self, sync: DeploymentSync, dsn: str, *, interval: timedelta = POLL_INTERVAL) -> None:
-        self._repeating = Repeating("deployments", sync, interval)
+        self._repeating = RepeatingTask("deployments", sync, interval)
         self._listener = Listener(dsn, {CHANNEL: lambda _: self.wake()}, on_reconnect=self.wake)
 
     def wake(self) -> None:

@@ -15,7 +15,7 @@ from uuid import uuid4
 from zlib import crc32
 
 from outdial.auth import KeyRing, TokenVerifier
-from outdial.background import Duty, Repeating
+from outdial.background import BackgroundTask, RepeatingTask
 from outdial.clock import Clock, SystemClock
 from outdial.db.session import Database
 from outdial.host.api.functions import FunctionRoutes
@@ -252,11 +252,11 @@ async def _check(env: Mapping[str, str], clock: Clock) -> AsyncIterator[JwtCheck
 
 
 @asynccontextmanager
-async def _repeating(name: str, duty: Duty | None, pause: timedelta) -> AsyncIterator[None]:
+async def _repeating(name: str, duty: BackgroundTask | None, pause: timedelta) -> AsyncIterator[None]:
     if duty is None:
         yield
         return
-    repeating = Repeating(name, duty, pause)
+    repeating = RepeatingTask(name, duty, pause)
     repeating.start()
     try:
         yield

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from outdial.background import Repeating
+from outdial.background import RepeatingTask
 from outdial.clock import Clock
 from outdial.db import host_logs as db
 from outdial.db.session import Database
@@ -37,7 +37,7 @@ class LogRetention:
 
     def __init__(self, database: Database, clock: Clock, keep: timedelta, *, rows_a_step: int = _ROWS_A_STEP) -> None:
         self._database, self._clock, self._keep, self._rows_a_step = database, clock, keep, rows_a_step
-        self._removals = Repeating("host.log_retention", self, _PAUSE)
+        self._removals = RepeatingTask("host.log_retention", self, _PAUSE)
 
     def start(self) -> None:
         """Begin to remove in the background."""

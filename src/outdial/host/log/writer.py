@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import asyncpg
 import msgspec
 
-from outdial.background import Repeating
+from outdial.background import RepeatingTask
 from outdial.clock import Clock
 from outdial.db import host_logs as db
 from outdial.db.session import Database
@@ -94,7 +94,7 @@ class LogWriter:
         self._allowances: dict[str, LogAllowance] = {}
         self.dropped: Counter[tuple[str, str]] = Counter()
         self._untold: Counter[tuple[str, str]] = Counter()
-        self._flushes = Repeating("host.log_writer", self, _PAUSE)
+        self._flushes = RepeatingTask("host.log_writer", self, _PAUSE)
         self.know_secrets(env)
 
     def know_secrets(self, env: Mapping[str, str], deployed: Iterable[str] = ()) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from outdial.host.wire.frames import Level
 from outdial.host.worker.capture import LONGEST_LINE, WorkerLog
-from outdial.log import JsonLines
+from outdial.log import JsonFormatter
 
 
 def redirect_output(journal: WorkerLog) -> None:
@@ -18,7 +18,7 @@ def redirect_output(journal: WorkerLog) -> None:
     root, own = logging.getLogger(), logging.getLogger("outdial")
     root.handlers[:] = [CapturingHandler(journal, logging.Formatter("%(name)s: %(message)s"))]
     root.setLevel(logging.INFO)
-    own.handlers[:] = [CapturingHandler(journal, JsonLines(), redacted=True)]
+    own.handlers[:] = [CapturingHandler(journal, JsonFormatter(), redacted=True)]
     own.setLevel(logging.INFO)
     own.propagate = False
 
