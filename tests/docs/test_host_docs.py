@@ -1,4 +1,4 @@
-"""The guides to the function host name every limit, every error and only commands that exist."""
+"""The guides to the function host cover every limit and error, and name only commands that exist."""
 
 import inspect
 import re
@@ -22,8 +22,8 @@ DEPLOYING = (ROOT / "docs" / "deploying.md").read_text()
 HOST = ROOT / "src" / "outdial" / "host"
 
 
-def shown(default: object) -> str:
-    """A default as config.toml would have it."""
+def toml_value(default: object) -> str:
+    """Return a default value as it would be written in config.toml."""
     match default:
         case bool():
             return str(default).lower()
@@ -45,7 +45,7 @@ def test_every_limit_is_documented_with_its_default() -> None:
     rows = table_rows(FUNCTIONS, "Limits")
 
     assert {name: row[1] for name, row in rows.items()} == {
-        field.name: f"`{shown(field.default)}`" for field in fields(FunctionConfig)
+        field.name: f"`{toml_value(field.default)}`" for field in fields(FunctionConfig)
     }
 
 
@@ -67,7 +67,7 @@ def commands_in(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [FUNCTIONS, DEPLOYING], ids=["functions", "deploying"])
-def test_every_command_exists_with_the_options_that_are_named(page: str) -> None:
+def test_every_command_and_option_exists(page: str) -> None:
     commands = commands_in(page)
     assert len(commands) > 5
     wrong = []
@@ -87,25 +87,25 @@ def test_every_secret_that_a_manifest_refers_to_is_documented() -> None:
     named: set[str] = set()
     for file in manifests(functions | verified, ClusterTarget("kubernetes", "outdial:1", with_studio=True)):
         for each in file.objects:
-            named |= referred(each)
+            named |= secret_names(each)
     section = DEPLOYING.split("## Cluster\n")[1].split("\n## ")[0]
 
     of_functions = {name for config in functions.values() for name in config.secrets}
     assert {name for name in named if f"`{name}`" not in section} <= of_functions
 
 
-def referred(made: Any) -> set[str]:
-    """The names and keys of all Secrets in an object."""
+def secret_names(made: Any) -> set[str]:
+    """Return the names and keys of all Secrets that an object refers to."""
     if isinstance(made, list):
-        return {name for each in made for name in referred(each)}
+        return {name for each in made for name in secret_names(each)}
     if not isinstance(made, dict):
         return set()
     own = [made[kind] for kind in ("secretKeyRef", "secretRef", "configMapRef") if kind in made]
     named = {reference[key] for reference in own for key in ("name", "key") if key in reference}
-    return named | {name for value in made.values() for name in referred(value)}
+    return named | {name for value in made.values() for name in secret_names(value)}
 
 
-def test_systemd_gives_processes_the_time_that_they_take_to_stop() -> None:
+def test_systemd_waits_long_enough_for_processes_to_stop() -> None:
     host, dialer = (int(seconds) for seconds in re.findall(r"^TimeoutStopSec=(\d+)$", DEPLOYING, re.MULTILINE))
 
     assert host > inspect.signature(GatewayLauncher.__init__).parameters["grace_s"].default

@@ -1,4 +1,4 @@
-"""The house rules that no linter knows. Each test lists what breaks its rule; the lists of exceptions only shrink."""
+"""House rules that no linter checks. Each test lists the violations of its rule; the exceptions may only shrink."""
 
 import ast
 import re
@@ -15,12 +15,12 @@ SOURCES = sorted(PACKAGE.rglob("*.py")) + sorted((ROOT / "supabase" / "functions
 QUERIES = sorted((PACKAGE / "db" / "queries").glob("*.sql"))
 TREES = {path: ast.parse(path.read_text()) for path in SOURCES}
 
-MOST_LINES_OF_A_FILE = 500
-MOST_LINES_OF_A_FUNCTION = 60
+MAX_FILE_LINES = 500
+MAX_FUNCTION_LINES = 60
 LONG_FUNCTIONS: set[str] = set()
-MOST_MODULES_OF_A_FOLDER = 25
-STILL_CROWDED = {"src/outdial/cli", "src/outdial/db"}
-STILL_SHARED = set(
+MAX_FOLDER_MODULES = 25
+LARGE_FOLDERS = {"src/outdial/cli", "src/outdial/db"}
+SHARED_CLASS_NAMES = set(
     [
         "Ambiguous",
         "Answer",
@@ -61,25 +61,25 @@ STILL_SHARED = set(
         "Zygote",
     ]
 )
-EMPTY_NAMES = {"utils", "helpers", "manager", "common", "misc"}
+VAGUE_NAMES = {"utils", "helpers", "manager", "common", "misc"}
 
-READS_THE_TIME = {
+CLOCK_FUNCTIONS = {
     "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns", "asyncio.sleep",
     "time.sleep",
 }  # fmt: skip
-MEASURES_A_SPAN = {"time.monotonic", "time.perf_counter"}
-# Where time is real: the clocks, the start of a server process, and the pause before a lost connection is made again.
+TIMER_FUNCTIONS = {"time.monotonic", "time.perf_counter"}
+# Where time is real: the clocks, starting a server process, and the pause before reconnecting.
 MAY_READ_THE_TIME = ("clock.py", "retell/simulator/", "db/embedded.py", "db/listen.py")
-# Durations for logs and metrics, never for a decision about a call.
+# Durations for logs and metrics, never for decisions about calls.
 MAY_MEASURE = (*MAY_READ_THE_TIME, "functions/", "cli/", "host/", "http/", "promises/", "stack/")
-# Besides the database's package, a temporary SQLite file of the import.
+# Besides `db/`, the temporary SQLite file of an import.
 MAY_HOLD_SQL = ("db/", "campaigns/importing/first_lines.py")
 
 SQL_TIME = re.compile(
     r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp)\s*\(|\b(current_timestamp|current_date|localtimestamp)\b",
     re.IGNORECASE,
 )
-OF_THIS_MACHINE = re.compile(
+MACHINE_PATH = re.compile(
     r"(?<![\w.:/])/(?:work|tmp|root|home/\w+|opt/pypi)(?:/|\b)|pypi\.org|pythonhosted\.org|registry\.npmjs\.org"
 )
 
@@ -101,7 +101,7 @@ def nodes(kind: type[ast.AST] | tuple[type[ast.AST], ...]) -> Iterator[tuple[Pat
 
 
 def references() -> Iterator[tuple[Path, ast.AST, str]]:
-    """Every `module.name` in the sources, whether written so or imported by name."""
+    """Yield every `module.name` in the sources, whether qualified or imported by name."""
     for path, node in nodes((ast.Attribute, ast.ImportFrom)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
             owner = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
@@ -111,7 +111,7 @@ def references() -> Iterator[tuple[Path, ast.AST, str]]:
 
 
 def only_yields(path: Path) -> set[ast.expr]:
-    """The `asyncio.sleep` of each `asyncio.sleep(0)`, which waits for no time to pass."""
+    """Return the `asyncio.sleep` of each `asyncio.sleep(0)`, which only yields to the loop."""
     calls = (node for node in ast.walk(TREES[path]) if isinstance(node, ast.Call))
     return {call.func for call in calls if [ast.unparse(argument) for argument in call.args] == ["0"]}
 
@@ -135,9 +135,9 @@ def blocks(path: Path) -> Iterator[tuple[str, list[str]]]:
         yield name, lines
 
 
-def test_files_are_short_enough_to_be_read_at_once() -> None:
+def test_files_are_short() -> None:
     lengths = {place(path): len(path.read_text().splitlines()) for path in SOURCES}
-    assert {path: length for path, length in lengths.items() if length > MOST_LINES_OF_A_FILE} == {}
+    assert {path: length for path, length in lengths.items() if length > MAX_FILE_LINES} == {}
 
 
 def test_functions_fit_on_a_screen() -> None:
@@ -146,19 +146,19 @@ def test_functions_fit_on_a_screen() -> None:
         for path, node in nodes((ast.FunctionDef, ast.AsyncFunctionDef))
         if isinstance(node, Function) and node.name not in LONG_FUNCTIONS
     }
-    assert {name: length for name, length in lengths.items() if length > MOST_LINES_OF_A_FUNCTION} == {}
+    assert {name: length for name, length in lengths.items() if length > MAX_FUNCTION_LINES} == {}
 
 
-def test_modules_are_named_after_what_they_hold() -> None:
-    assert [place(path) for path in SOURCES if EMPTY_NAMES & {path.stem, path.parent.name}] == []
+def test_modules_have_specific_names() -> None:
+    assert [place(path) for path in SOURCES if VAGUE_NAMES & {path.stem, path.parent.name}] == []
 
 
 def test_only_the_clocks_read_the_time() -> None:
     assert [
         f"{place(path, node)} {name}"
         for path, node, name in references()
-        if (name in READS_THE_TIME and not is_among(path, MAY_READ_THE_TIME) and node not in only_yields(path))
-        or (name in MEASURES_A_SPAN and not is_among(path, MAY_MEASURE))
+        if (name in CLOCK_FUNCTIONS and not is_among(path, MAY_READ_THE_TIME) and node not in only_yields(path))
+        or (name in TIMER_FUNCTIONS and not is_among(path, MAY_MEASURE))
     ] == []
 
 
@@ -173,7 +173,7 @@ def test_sql_outside_the_db_package_comes_from_files() -> None:
     ] == []
 
 
-def test_queries_are_told_the_time() -> None:
+def test_queries_get_the_time_as_a_parameter() -> None:
     assert [
         f"{place(path)}:{number} {line.strip()}"
         for path in QUERIES
@@ -182,7 +182,7 @@ def test_queries_are_told_the_time() -> None:
     ] == []
 
 
-def test_each_query_says_what_it_is_for() -> None:
+def test_each_query_has_a_description() -> None:
     assert QUERIES
     assert [
         f"{place(path)} {name}" for path in QUERIES for name, lines in blocks(path) if not lines[0].startswith("-- ")
@@ -197,7 +197,7 @@ def test_no_two_public_classes_share_a_name() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(place(path, node))
     twice = {name: where for name, where in places.items() if len(where) > 1}
-    assert {name: where for name, where in twice.items() if name not in STILL_SHARED} == {}
+    assert {name: where for name, where in twice.items() if name not in SHARED_CLASS_NAMES} == {}
 
 
 def test_folders_hold_few_modules() -> None:
@@ -205,11 +205,11 @@ def test_folders_hold_few_modules() -> None:
     assert {
         place(folder): count
         for folder, count in modules.items()
-        if count > MOST_MODULES_OF_A_FOLDER and place(folder) not in STILL_CROWDED
+        if count > MAX_FOLDER_MODULES and place(folder) not in LARGE_FOLDERS
     } == {}
 
 
-def test_modules_begin_with_a_sentence() -> None:
+def test_every_module_has_a_docstring() -> None:
     assert [place(path) for path, tree in TREES.items() if tree.body and not ast.get_docstring(tree)] == []
 
 
@@ -220,5 +220,5 @@ def test_no_file_names_a_path_of_one_machine_or_a_package_registry() -> None:
             lines = path.read_text().splitlines()
         except UnicodeDecodeError:
             continue
-        found += [f"{place(path)}:{n} {line[:100]}" for n, line in enumerate(lines, 1) if OF_THIS_MACHINE.search(line)]
+        found += [f"{place(path)}:{n} {line[:100]}" for n, line in enumerate(lines, 1) if MACHINE_PATH.search(line)]
     assert found == []

@@ -1,4 +1,4 @@
-"""The documentation names every setting that the code reads, and the states as the machines have them."""
+"""The docs list every setting that the code reads, and the states and outcomes as the code defines them."""
 
 import re
 from dataclasses import fields
@@ -36,7 +36,7 @@ def test_every_environment_name_in_the_code_is_documented() -> None:
 
 
 @pytest.mark.parametrize("machine", [CAMPAIGN, CONTACT, CALL, IMPORT, EXPORT], ids=lambda machine: machine.name)
-def test_the_charts_are_those_of_the_machines(machine: Machine[Any]) -> None:
+def test_the_state_charts_match_the_code(machine: Machine[Any]) -> None:
     assert machine.chart() in STATES
 
 

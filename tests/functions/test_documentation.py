@@ -1,4 +1,4 @@
-"""docs/EDGE_FUNCTIONS.md tells what is so: its first example loads, its codes are all the codes."""
+"""docs/EDGE_FUNCTIONS.md matches the code: its first example loads, and it lists every error code."""
 
 import ast
 import re
