@@ -85,7 +85,9 @@ def test_every_secret_that_a_manifest_refers_to_is_documented() -> None:
     functions = read_function_configs(tomllib.loads((ROOT / "supabase" / "config.toml").read_text()))
     verified = {"hello": FunctionConfig()}
     named: set[str] = set()
-    for file in manifests(functions | verified, ClusterTarget("kubernetes", "outdial:1", with_studio=True)):
+    for file in manifests(
+        functions | verified, ClusterTarget(target="kubernetes", image="outdial:1", with_studio=True)
+    ):
         for each in file.objects:
             named |= secret_names(each)
     section = DEPLOYING.split("## Cluster\n")[1].split("\n## ")[0]

@@ -91,7 +91,7 @@ def test_a_function_logs_into_the_database_as_its_own_role() -> None:
 
 
 def test_a_role_without_an_address_is_refused() -> None:
-    with pytest.raises(BadConfig, match=r"'outdial_dialer', only for: outdial_api, outdial_webhook"):
+    with pytest.raises(BadConfig, match=r"'outdial_dialer'; known roles: outdial_api, outdial_webhook"):
         env_of(role="outdial_dialer")
 
 

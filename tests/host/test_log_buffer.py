@@ -40,7 +40,7 @@ def test_what_was_put_back_is_the_oldest_again() -> None:
 
 
 def test_an_allowance_fills_up_again_to_its_bound() -> None:
-    allowance = LogAllowance(at_once=10, per_second=2, now=100.0)
+    allowance = LogAllowance(burst=10, per_second=2, now=100.0)
 
     assert [allowance.take(6, 100.0), allowance.take(6, 100.0), allowance.take(4, 100.0)] == [True, False, True]
     assert [allowance.take(3, 101.0), allowance.take(2, 101.0)] == [False, True]

@@ -30,7 +30,7 @@ async def host(database: Scratch) -> AsyncIterator[Database]:
 async def retention(database: Scratch, host: Database) -> LogRetention:
     """A duty that removes two rows a step, beside five invocations and three lines of NOW."""
     await write(database, invocations=[invocation()] * 5, lines={"hello": [line()] * 3})
-    return LogRetention(host, VirtualClock(NOW + 7 * DAY), 7 * DAY, rows_a_step=2)
+    return LogRetention(host, VirtualClock(NOW + 7 * DAY), 7 * DAY, rows_per_step=2)
 
 
 async def entries(connection: asyncpg.Connection) -> int:
@@ -46,7 +46,7 @@ async def test_entries_stay_until_their_time_is_over(retention: LogRetention, co
 async def test_all_that_is_older_goes_step_by_step(
     retention: LogRetention, host: Database, connection: asyncpg.Connection
 ) -> None:
-    later = LogRetention(host, VirtualClock(NOW + 7 * DAY + timedelta(seconds=1)), 7 * DAY, rows_a_step=2)
+    later = LogRetention(host, VirtualClock(NOW + 7 * DAY + timedelta(seconds=1)), 7 * DAY, rows_per_step=2)
 
     assert await later.run_once() == 8
     assert await entries(connection) == 0
@@ -57,7 +57,7 @@ async def test_while_one_host_is_at_it_another_leaves_it_alone(
 ) -> None:
     later = LogRetention(host, VirtualClock(NOW + 8 * DAY), 7 * DAY)
     async with host.transaction() as other:
-        assert (await db.ONLY_RETENTION.one(other, key=log_retention._LOCK)).taken
+        assert (await db.ONLY_RETENTION.one(other, key=log_retention._ADVISORY_LOCK_KEY)).taken
         assert await later.run_once() == 0
         assert await entries(connection) == 8
 

@@ -11,7 +11,7 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
-from outdial.host.log.writer import LOG_AT_ONCE, LOG_PER_SECOND, LONGEST_LINE, LONGEST_PATH, LogWriter
+from outdial.host.log.writer import LOG_BURST, LOG_PER_SECOND, LONGEST_LINE, LONGEST_PATH, LogWriter
 from outdial.host.wire.frames import LogLine
 from tests.support.factories import NOW
 from tests.support.function_log import WORKER, host_database, invocation, line, request_id
@@ -124,7 +124,7 @@ async def test_secrets_that_become_known_later_are_taken_out_from_then_on(
         writer.lines("hello", 3, WORKER, [line("new-secret-value")], 0)
         writer.invocation(invocation(path="/hello/new-secret-value"))
         await writer.run_once()
-        writer.know_secrets({"NEW_TOKEN": "new-secret-value"})
+        writer.redact_secrets({"NEW_TOKEN": "new-secret-value"})
 
     assert await lines_of(connection) == ["new-secret-value", "[secret]"]
     paths = await connection.fetch("select path from host.invocations order by id")
@@ -155,7 +155,7 @@ async def test_one_entry_that_cannot_be_stored_does_not_take_others_with_it_and_
     assert [row["path"] for row in paths] == [f"/hello/{number}" for number in (0, 1, 2, 4, 5, 6)]
     assert writer.dropped == {("hello", "invocations"): 2}
     assert await lines_of(connection, "slug, kind, text") == [
-        ("hello", "dropped", "2 invocations of the log were not kept")
+        ("hello", "dropped", "2 invocations of the log were dropped")
     ]
 
 
@@ -174,28 +174,28 @@ async def test_long_texts_are_cut(writer: LogWriter, connection: asyncpg.Connect
 async def test_a_function_that_logs_without_end_is_held_to_its_allowance_and_others_are_not(
     writer: LogWriter, connection: asyncpg.Connection, seconds: Seconds
 ) -> None:
-    flood = [line("z" * 9_900)] * (2 * LOG_AT_ONCE // 10_000)
+    flood = [line("z" * 9_900)] * (2 * LOG_BURST // 10_000)
     writer.lines("noisy", 1, WORKER, flood, 5)
     writer.lines("quiet", 1, WORKER, [line("heard")], 0)
-    kept = LOG_AT_ONCE // 10_000
+    kept = LOG_BURST // 10_000
     assert writer.dropped == {("noisy", "lines"): len(flood) - kept + 5}
 
     seconds.now += 1
     writer.lines("noisy", 1, WORKER, flood, 0)
-    kept += (LOG_AT_ONCE % 10_000 + LOG_PER_SECOND) // 10_000
+    kept += (LOG_BURST % 10_000 + LOG_PER_SECOND) // 10_000
     await writer.run_once()
 
     counts = await connection.fetch("select slug, kind, count(*) from host.log_lines group by 1, 2 order by 1, 2")
     assert [tuple(row) for row in counts] == [("noisy", "dropped", 1), ("noisy", "log", kept), ("quiet", "log", 1)]
     lost = 2 * len(flood) - kept + 5
     told = await connection.fetchrow("select text, level, details::text from host.log_lines where kind = 'dropped'")
-    assert tuple(told or ()) == (f"{lost} lines of the log were not kept", "warning", f'{{"lines": {lost}}}')
+    assert tuple(told or ()) == (f"{lost} lines of the log were dropped", "warning", f'{{"lines": {lost}}}')
 
 
 async def test_while_the_database_is_away_the_newest_are_kept_and_the_loss_is_told_when_it_is_back(
     database: Scratch, host: Database, connection: asyncpg.Connection, clock: VirtualClock
 ) -> None:
-    writer = LogWriter(host, clock, {}, most_waiting=10_000)
+    writer = LogWriter(host, clock, {}, max_buffered_bytes=10_000)
     await connection.execute("alter table host.invocations rename to away")
     for number in range(30):
         writer.invocation(invocation(path=f"/hello/{number}"))
@@ -224,7 +224,7 @@ async def test_a_loss_that_could_not_be_told_is_told_later_and_once(
     for _ in range(2):
         await writer.run_once()
 
-    assert await lines_of(connection) == ["4 lines of the log were not kept"]
+    assert await lines_of(connection) == ["4 lines of the log were dropped"]
 
 
 async def test_a_full_batch_is_written_without_waiting_and_the_rest_at_the_stop(
@@ -268,14 +268,14 @@ async def test_a_loss_while_a_loss_is_told_is_told_next(
     await writing
     await writer.run_once()
 
-    kept = "lines of the log were not kept"
+    kept = "lines of the log were dropped"
     assert await lines_of(connection) == [f"4 {kept}", f"2 {kept}"]
 
 
 async def test_the_stop_gives_up_on_a_database_that_does_not_answer(
     writer: LogWriter, database: Scratch, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("outdial.host.log.writer._PATIENCE_AT_STOP_S", 0.1)
+    monkeypatch.setattr("outdial.host.log.writer._STOP_TIMEOUT_S", 0.1)
     blocking = await asyncpg.connect(database.dsn)
     async with blocking.transaction():
         await blocking.execute("lock table host.invocations")

@@ -15,7 +15,7 @@ from outdial.functions import server
 from outdial.host.deployments.environment import worker_env
 from outdial.host.gateway.launcher import GatewayLauncher
 from outdial.host.manifests import ClusterTarget, ManifestTarget, manifests, to_yaml
-from outdial.host.manifests.components import ALONE_DRAIN_S, HOST_DRAIN_S
+from outdial.host.manifests.components import HOST_DRAIN_S, STANDALONE_DRAIN_S
 from outdial.host.manifests.references import secret_of
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BadConfig
@@ -47,7 +47,7 @@ ALLOWED_BY_KNATIVE = {
 
 
 def made(target: ManifestTarget, **options: Any) -> dict[str, list[Object]]:
-    files = manifests(FUNCTIONS, ClusterTarget(target, "registry.example.com/outdial:1.2.3", **options))
+    files = manifests(FUNCTIONS, ClusterTarget(target=target, image="registry.example.com/outdial:1.2.3", **options))
     return {file.name: list(file.objects) for file in files}
 
 
@@ -295,7 +295,7 @@ def test_a_dialer_has_its_own_logins_and_the_keys_of_retell(target: ManifestTarg
 
 
 def test_the_head_of_a_file_names_every_key_that_it_refers_to() -> None:
-    for file in manifests(FUNCTIONS, ClusterTarget("kubernetes", "outdial:1")):
+    for file in manifests(FUNCTIONS, ClusterTarget(target="kubernetes", image="outdial:1")):
         told = "\n".join(file.notes)
         for each in file.objects:
             if each["kind"] == "Deployment":
@@ -313,7 +313,7 @@ def test_a_pattern_has_a_secret_of_its_own() -> None:
 def test_a_pod_is_given_the_time_that_it_takes_to_stop() -> None:
     launcher = inspect.signature(GatewayLauncher.__init__).parameters["grace_s"].default
     assert launcher == HOST_DRAIN_S
-    assert ALONE_DRAIN_S == 2 * server._DRAIN_S
+    assert STANDALONE_DRAIN_S == 2 * server._DRAIN_S
     drains = {
         "outdial-gateway": HOST_DRAIN_S,
         "outdial-dialer": DialerSettings().request_timeout.total_seconds(),
@@ -321,7 +321,7 @@ def test_a_pod_is_given_the_time_that_it_takes_to_stop() -> None:
     }
     for name, spec in pod_specs("kubernetes"):
         [container] = spec["containers"]
-        drain = drains.get(name, ALONE_DRAIN_S)
+        drain = drains.get(name, STANDALONE_DRAIN_S)
         if name not in ("outdial-dialer", "outdial-jobs"):
             program, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
             assert program == "sleep"
@@ -335,9 +335,12 @@ def test_what_serves_requests_is_probed_and_what_does_not_says_why_not() -> None
         probes = {key for key in container if key.endswith("Probe")}
         serves = name not in ("outdial-dialer", "outdial-jobs")
         assert probes == ({"startupProbe", "readinessProbe", "livenessProbe"} if serves else set())
-    files = {file.name: file for file in manifests(FUNCTIONS, ClusterTarget("kubernetes", "x", with_studio=True))}
+    files = {
+        file.name: file
+        for file in manifests(FUNCTIONS, ClusterTarget(target="kubernetes", image="x", with_studio=True))
+    }
     for silent in (files["outdial-dialer"], files["outdial-jobs"]):
-        assert any("no probe" in note for note in silent.notes)
+        assert any("No probes" in note for note in silent.notes)
         assert only(list(silent.objects), "NetworkPolicy")["spec"]["ingress"] == []
 
 
@@ -348,7 +351,7 @@ def test_the_studio_is_asked_where_it_answers() -> None:
 
 def test_a_function_may_take_its_boot_timeout_before_it_is_given_up() -> None:
     slow = {"slow": FunctionConfig(boot_timeout_s=60)}
-    for file in manifests(slow, ClusterTarget("kubernetes", "x")):
+    for file in manifests(slow, ClusterTarget(target="kubernetes", image="x")):
         for each in file.objects:
             if each["kind"] == "Deployment" and file.name != "outdial-dialer":
                 probe = each["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
@@ -364,7 +367,7 @@ def test_every_object_is_in_the_namespace_and_labelled_with_its_environment(targ
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_yaml_reads_back_as_the_same_objects(target: ManifestTarget) -> None:
-    for file in manifests(FUNCTIONS, ClusterTarget(target, "outdial:1")):
+    for file in manifests(FUNCTIONS, ClusterTarget(target=target, image="outdial:1")):
         text = to_yaml(file.objects, ["Made by hand", *file.notes])
 
         assert text.startswith("# Made by hand\n")
@@ -375,7 +378,8 @@ def test_yaml_reads_back_as_the_same_objects(target: ManifestTarget) -> None:
 def test_the_same_settings_give_the_same_text_in_any_order() -> None:
     def text(functions: Mapping[str, FunctionConfig]) -> str:
         return "".join(
-            to_yaml(file.objects, file.notes) for file in manifests(functions, ClusterTarget("kubernetes", "x"))
+            to_yaml(file.objects, file.notes)
+            for file in manifests(functions, ClusterTarget(target="kubernetes", image="x"))
         )
 
     shuffled = list(FUNCTIONS.items())
@@ -386,15 +390,17 @@ def test_the_same_settings_give_the_same_text_in_any_order() -> None:
 @pytest.mark.parametrize("slug", ["ends-in-_", "x" * 49])
 def test_a_slug_that_makes_no_name_is_refused(slug: str) -> None:
     with pytest.raises(BadConfig, match="in a cluster a name has at most 48"):
-        manifests({slug: FunctionConfig()}, ClusterTarget("knative", "x"))
+        manifests({slug: FunctionConfig()}, ClusterTarget(target="knative", image="x"))
 
 
 @pytest.mark.parametrize("slugs", [("two_words", "two-words"), ("outdial-dialer",)])
 def test_two_parts_of_one_name_are_refused(slugs: tuple[str, ...]) -> None:
-    with pytest.raises(BadConfig, match="two parts would be named"):
-        manifests({slug: FunctionConfig() for slug in slugs}, ClusterTarget("knative", "x"))
+    with pytest.raises(BadConfig, match="two components would be named"):
+        manifests({slug: FunctionConfig() for slug in slugs}, ClusterTarget(target="knative", image="x"))
 
 
 def test_a_secret_that_no_worker_may_have_is_refused() -> None:
     with pytest.raises(BadConfig, match="cannot be given to a function"):
-        manifests({"greedy": FunctionConfig(secrets=("OUTDIAL_DIALER_DB_URL",))}, ClusterTarget("knative", "x"))
+        manifests(
+            {"greedy": FunctionConfig(secrets=("OUTDIAL_DIALER_DB_URL",))}, ClusterTarget(target="knative", image="x")
+        )

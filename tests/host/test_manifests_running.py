@@ -50,7 +50,11 @@ class Pods:
 def container_of(name: str) -> Object:
     source = read_source_tree(supabase_dir())
     functions = {slug: source.config(slug) for slug in source.bundles}
-    [file] = [file for file in manifests(functions, ClusterTarget("kubernetes", "outdial:1")) if file.name == name]
+    [file] = [
+        file
+        for file in manifests(functions, ClusterTarget(target="kubernetes", image="outdial:1"))
+        if file.name == name
+    ]
     [deployment] = [each for each in file.objects if each["kind"] == "Deployment"]
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     assert isinstance(container, dict)

@@ -46,7 +46,10 @@ def write_manifests(
     with_studio = find_spec("outdial.studio") is not None
     source = read_source_tree(supabase_dir())
     functions = {slug: source.config(slug) for slug in source.bundles}
-    files = manifests(functions, ClusterTarget(target, image, namespace, env, with_studio=with_studio))
+    files = manifests(
+        functions,
+        ClusterTarget(target=target, image=image, namespace=namespace, environment=env, with_studio=with_studio),
+    )
 
     options = ["--target", target, "--image", image, "--namespace", namespace, *(["--env", env] if env else [])]
     generated_by = shlex.join(["outdial", "functions", "manifests", *options])

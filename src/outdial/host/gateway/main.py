@@ -198,7 +198,7 @@ async def _deployments(
     env, place = settings.env, settings.place
     keys = SecretKeys.from_env(env, home=settings.home if settings.local else None)
     store = DeploymentStore(database, clock)
-    secrets = SecretStore(database, keys, lambda values: writer.know_secrets(env, values.values()))
+    secrets = SecretStore(database, keys, lambda values: writer.redact_secrets(env, values.values()))
     planner = ServingPlanner(
         store=store,
         secrets=secrets,

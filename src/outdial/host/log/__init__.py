@@ -1,1 +1,1 @@
-"""The log of functions: collected, buffered, written to Postgres and removed in time."""
+"""The log of functions: buffer entries, write them to Postgres, delete old ones."""

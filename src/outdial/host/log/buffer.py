@@ -1,4 +1,4 @@
-"""Bounds on what is kept of the log: how much waits for the database, and how much one function may add."""
+"""Bounds of the log: how much waits for the database, and how much one function may add."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -8,28 +8,29 @@ Record = TypeVar("Record")
 
 
 class RecordBuffer(Generic[Record]):
-    """Records in the order of their coming; when they weigh more than `most`, the oldest give way."""
+    """Queue of records with a limit on their total weight. Drops the oldest, and calls `on_loss`, to stay below it."""
 
-    def __init__(self, most: int, weigh: Callable[[Record], int], on_loss: Callable[[Record], None]) -> None:
+    def __init__(self, max_weight: int, weigh: Callable[[Record], int], on_loss: Callable[[Record], None]) -> None:
         self._records: deque[Record] = deque()
-        self._weight, self._most = 0, most
-        self._weigh, self._on_loss = weigh, on_loss
+        self._weight = 0
+        self._max_weight = max_weight
+        self._weigh = weigh
+        self._on_loss = on_loss
 
     def __len__(self) -> int:
         return len(self._records)
 
     def add(self, record: Record) -> None:
-        """Append a record."""
         self._records.append(record)
         self._weight += self._weigh(record)
-        if self._weight > self._most:
-            self._make_room()
+        if self._weight > self._max_weight:
+            self._drop_oldest()
 
-    def take(self, most: int, most_weight: int) -> list[Record]:
-        """Remove and return the oldest records: `most` of them, or about as many as weigh `most_weight`."""
+    def take(self, max_count: int, max_weight: int) -> list[Record]:
+        """Remove and return the oldest records: at most `max_count`, stopping once they reach `max_weight`."""
         taken: list[Record] = []
         weight = 0
-        while self._records and len(taken) < most and weight < most_weight:
+        while self._records and len(taken) < max_count and weight < max_weight:
             record = self._records.popleft()
             weight += self._weigh(record)
             taken.append(record)
@@ -37,30 +38,32 @@ class RecordBuffer(Generic[Record]):
         return taken
 
     def put_back(self, records: Sequence[Record]) -> None:
-        """Undo a `take`."""
+        """Return records of `take` to the head of the queue."""
         self._records.extendleft(reversed(records))
         self._weight += sum(map(self._weigh, records))
-        self._make_room()
+        self._drop_oldest()
 
-    def _make_room(self) -> None:
-        while self._weight > self._most:
+    def _drop_oldest(self) -> None:
+        while self._weight > self._max_weight:
             record = self._records.popleft()
             self._weight -= self._weigh(record)
             self._on_loss(record)
 
 
 class LogAllowance:
-    """How much may be taken: `at_once`, which fills up again with `per_second`; `now` is in seconds, of any origin."""
+    """Token bucket of `burst` tokens that refills with `per_second`. `now` is in seconds of any monotonic clock."""
 
-    __slots__ = ("_at", "_at_once", "_left", "_per_second")
+    __slots__ = ("_at", "_burst", "_left", "_per_second")
 
-    def __init__(self, at_once: float, per_second: float, now: float) -> None:
-        self._at_once, self._per_second = at_once, per_second
-        self._left, self._at = at_once, now
+    def __init__(self, burst: float, per_second: float, now: float) -> None:
+        self._burst = burst
+        self._per_second = per_second
+        self._left = burst
+        self._at = now
 
     def take(self, size: float, now: float) -> bool:
-        """Take `size` if that much is left, and tell whether it was."""
-        self._left = min(self._at_once, self._left + (now - self._at) * self._per_second)
+        """Take `size` tokens. Returns False, and takes none, if fewer are left."""
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
         self._at = now
         if self._left < size:
             return False

@@ -1,4 +1,4 @@
-"""Removes what is old from the log, a little at a time, on one host of the environment at a time."""
+"""Delete old log entries in small steps, on one host of the environment at a time."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -15,13 +15,13 @@ SETTING: Final = "OUTDIAL_LOG_RETENTION_DAYS"
 DEFAULT_DAYS: Final = 7.0
 
 _PAUSE = timedelta(minutes=5)
-_ROWS_A_STEP = 5_000
-# Any number will do, as long as every host uses the same one.
-_LOCK = 5_464_813_023
+_ROWS_PER_STEP = 5_000
+# Arbitrary, but the same on every host.
+_ADVISORY_LOCK_KEY = 5_464_813_023
 
 
 def retention_of(env: Mapping[str, str]) -> timedelta:
-    """Return how long the log is kept, as OUTDIAL_LOG_RETENTION_DAYS says; raise SettingError for what is no span."""
+    """Read OUTDIAL_LOG_RETENTION_DAYS. Raises SettingError for an invalid number."""
     raw = env.get(SETTING, "").strip()
     try:
         days = float(raw) if raw else DEFAULT_DAYS
@@ -33,32 +33,37 @@ def retention_of(env: Mapping[str, str]) -> timedelta:
 
 
 class LogRetention:
-    """The duty that removes entries older than `keep`; each step is a transaction that holds a lock of all hosts."""
+    """Background task that deletes entries older than `keep`. Each step holds an advisory lock that all hosts share."""
 
-    def __init__(self, database: Database, clock: Clock, keep: timedelta, *, rows_a_step: int = _ROWS_A_STEP) -> None:
-        self._database, self._clock, self._keep, self._rows_a_step = database, clock, keep, rows_a_step
-        self._removals = RepeatingTask("host.log_retention", self, _PAUSE)
+    def __init__(
+        self, database: Database, clock: Clock, keep: timedelta, *, rows_per_step: int = _ROWS_PER_STEP
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._keep = keep
+        self._rows_per_step = rows_per_step
+        self._repeating = RepeatingTask("host.log_retention", self, _PAUSE)
 
     def start(self) -> None:
-        """Begin to remove in the background."""
-        self._removals.start()
+        self._repeating.start()
 
     async def stop(self) -> None:
-        """Let the step under way end."""
-        await self._removals.stop()
+        """Finish the current step, then stop."""
+        await self._repeating.stop()
 
     async def run_once(self) -> int:
-        """Remove all that is too old, unless another host is at it; return how many entries went."""
-        removed = await self._remove_all(db.REMOVE_OLD_INVOCATIONS)
-        return removed + await self._remove_all(db.REMOVE_OLD_LINES)
+        """Delete all old entries and return their number. Does nothing while another host does it."""
+        removed = await self._delete_old(db.REMOVE_OLD_INVOCATIONS)
+        return removed + await self._delete_old(db.REMOVE_OLD_LINES)
 
-    async def _remove_all(self, statement: Statement[Any]) -> int:
-        before, total = self._clock.now() - self._keep, 0
+    async def _delete_old(self, statement: Statement[Any]) -> int:
+        before = self._clock.now() - self._keep
+        total = 0
         while True:
             async with self._database.transaction() as connection:
-                if not (await db.ONLY_RETENTION.one(connection, key=_LOCK)).taken:
+                if not (await db.ONLY_RETENTION.one(connection, key=_ADVISORY_LOCK_KEY)).taken:
                     return total
-                removed = await statement.run(connection, before=before, limit=self._rows_a_step)
+                removed = await statement.run(connection, before=before, limit=self._rows_per_step)
             total += removed
-            if removed < self._rows_a_step:
+            if removed < self._rows_per_step:
                 return total

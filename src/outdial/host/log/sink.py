@@ -1,4 +1,4 @@
-"""What the host tells of invocations, of the lines that functions log, and of workers that come and go."""
+"""Sinks receive what the host logs: invocations, lines of functions, and starts and ends of workers."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,12 +10,12 @@ EventKind = Literal["boot", "boot_failed", "shutdown"]
 
 
 class InvocationRecord(NamedTuple):
-    """One request and what became of it.
+    """One request and its response.
 
-    `at` is when it came, `ms` how long its answer took. `slug` is empty, and `version` 0, when its path names no
-    function; `path` begins with the slug, as sent, without the query. `execution_id` is empty when no worker had it,
-    `code` when the answer is the function's own. `cpu_us` is what the function used, `cold` tells that a worker was
-    started for it.
+    `at` is when the request arrived, `ms` the time until the response. If the path names no function, `slug` is empty
+    and `version` 0. `path` starts with the slug, as sent, without the query. `execution_id` is empty if the request
+    never reached a worker. `code` is empty if the response is the function's own. `cpu_us` is the function's CPU time;
+    `cold` means that a worker was started for the request.
     """
 
     at: datetime
@@ -36,51 +36,48 @@ class InvocationRecord(NamedTuple):
 
 
 class LogSink(Protocol):
-    """Takes what is to be logged; never blocks, never raises."""
+    """Receives log entries. Methods neither block nor raise."""
 
     def invocation(self, record: InvocationRecord) -> None:
-        """Keep that a request was answered."""
+        """Record a request and its response."""
         ...
 
     def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[LogLine], dropped: int) -> None:
-        """Keep what a worker logged or printed, and that `dropped` more lines were not kept by it."""
+        """Record what a worker logged or printed, and the number of lines that it dropped."""
         ...
 
     def event(self, slug: str, version: int, execution_id: str, kind: EventKind, fields: Mapping[str, object]) -> None:
-        """Keep that a worker started, failed to start, or ended; `fields` are anything that JSON can say."""
+        """Record that a worker started, failed to start, or ended. `fields` has values that JSON can encode."""
         ...
 
 
 class NullSink:
-    """Keeps nothing."""
+    """Discards everything."""
 
     def invocation(self, record: InvocationRecord) -> None:
-        """Do nothing."""
+        """Discard it."""
 
     def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[LogLine], dropped: int) -> None:
-        """Do nothing."""
+        """Discard it."""
 
     def event(self, slug: str, version: int, execution_id: str, kind: EventKind, fields: Mapping[str, object]) -> None:
-        """Do nothing."""
+        """Discard it."""
 
 
 class FanOutSink:
-    """Hands what it is told to several sinks."""
+    """Forwards everything to several sinks."""
 
     def __init__(self, *sinks: LogSink) -> None:
         self._sinks = sinks
 
     def invocation(self, record: InvocationRecord) -> None:
-        """Tell each sink."""
         for sink in self._sinks:
             sink.invocation(record)
 
     def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[LogLine], dropped: int) -> None:
-        """Tell each sink."""
         for sink in self._sinks:
             sink.lines(slug, version, execution_id, lines, dropped)
 
     def event(self, slug: str, version: int, execution_id: str, kind: EventKind, fields: Mapping[str, object]) -> None:
-        """Tell each sink."""
         for sink in self._sinks:
             sink.event(slug, version, execution_id, kind, fields)

@@ -1,4 +1,4 @@
-"""Writes what runs Outdial in a cluster: objects of Kubernetes, or of Knative for functions that scale to zero."""
+"""Manifests that run Outdial in a cluster: Kubernetes objects, or Knative Services, which scale to zero."""
 
 from outdial.host.manifests.cluster import ClusterTarget, ManifestTarget, manifests
 from outdial.host.manifests.render import to_yaml

@@ -1,4 +1,4 @@
-"""All files of a cluster, from the same config.toml that a single host reads."""
+"""All manifest files of a cluster, from the config.toml that a single host reads."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ ManifestTarget = Literal["knative", "kubernetes"]
 ACCOUNT = "outdial"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterTarget:
-    """Where it is to run: `target` decides what functions become, and `environment` is a label, for several of them."""
+    """Where to run. `target` selects Kubernetes or Knative for functions; `environment` labels every object."""
 
     target: ManifestTarget
     image: str
@@ -35,7 +35,7 @@ class ClusterTarget:
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:
-    """One file: its name without an ending, what its head says, and its objects in the order of applying."""
+    """One file: its name without extension, the comment lines at its top, and its objects in order."""
 
     name: str
     notes: tuple[str, ...]
@@ -43,37 +43,37 @@ class ManifestFile:
 
 
 def manifests(functions: Mapping[str, FunctionConfig], cluster: ClusterTarget) -> list[ManifestFile]:
-    """Return a file per part: the account, each enabled function, gateway, dialer and, where there is one, the studio
-    with its jobs.
+    """Return one file each for the service account, every enabled function, gateway and dialer, and with a studio also
+    for the studio and the job workers.
 
-    Raises BadConfig for a function whose name or settings no cluster can have.
+    Raises BadConfig for a function whose name or settings do not work in a cluster.
     """
     enabled = {slug: config for slug, config in sorted(functions.items()) if config.enabled}
-    parts = {slug: function_component(slug, config) for slug, config in enabled.items()}
+    components = {slug: function_component(slug, config) for slug, config in enabled.items()}
     others = [
         gateway_component(enabled),
         dialer_component(),
         *([studio_component(), jobs_component()] if cluster.with_studio else []),
     ]
-    _refuse_namesakes([*parts.values(), *others])
+    _reject_duplicates([*components.values(), *others])
 
     files = [ManifestFile("service-account", (), (_account(),))]
-    files += [_file(part, _function(part, enabled[slug], cluster)) for slug, part in parts.items()]
-    files += [_file(part, kubernetes.deployed(part, cluster.image, ACCOUNT)) for part in others]
+    files += [_file(component, _function(component, enabled[slug], cluster)) for slug, component in components.items()]
+    files += [_file(component, kubernetes.deployed(component, cluster.image, ACCOUNT)) for component in others]
     for file in files:
         for made in file.objects:
-            _place(made, cluster)
+            _label(made, cluster)
     return files
 
 
-def _function(part: ClusterComponent, config: FunctionConfig, cluster: ClusterTarget) -> list[Object]:
+def _function(component: ClusterComponent, config: FunctionConfig, cluster: ClusterTarget) -> list[Object]:
     if cluster.target == "knative":
-        return [knative.served(part, config, cluster.image, ACCOUNT)]
-    return kubernetes.deployed(part, cluster.image, ACCOUNT)
+        return [knative.served(component, config, cluster.image, ACCOUNT)]
+    return kubernetes.deployed(component, cluster.image, ACCOUNT)
 
 
-def _file(part: ClusterComponent, objects: list[Object]) -> ManifestFile:
-    return ManifestFile(part.name, (*part.references.told(), *part.notes), tuple(objects))
+def _file(component: ClusterComponent, objects: list[Object]) -> ManifestFile:
+    return ManifestFile(component.name, (*component.references.describe(), *component.notes), tuple(objects))
 
 
 def _account() -> Object:
@@ -83,19 +83,19 @@ def _account() -> Object:
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": metadata,
-        # Nothing of Outdial asks the cluster's API.
+        # No component calls the cluster's API.
         "automountServiceAccountToken": False,
     }
 
 
-def _place(made: Object, cluster: ClusterTarget) -> None:
+def _label(made: Object, cluster: ClusterTarget) -> None:
     metadata = made["metadata"]
     metadata["namespace"] = cluster.namespace
     if cluster.environment is not None:
         metadata["labels"] = {**metadata["labels"], "app.kubernetes.io/instance": cluster.environment}
 
 
-def _refuse_namesakes(parts: list[ClusterComponent]) -> None:
-    twice = [name for name, count in Counter(part.name for part in parts).items() if count > 1]
-    if twice:
-        raise BadConfig(f"two parts would be named {', '.join(twice)} in a cluster: rename a function")
+def _reject_duplicates(components: list[ClusterComponent]) -> None:
+    duplicates = [name for name, count in Counter(component.name for component in components).items() if count > 1]
+    if duplicates:
+        raise BadConfig(f"two components would be named {', '.join(duplicates)} in a cluster: rename a function")

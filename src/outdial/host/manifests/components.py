@@ -1,4 +1,4 @@
-"""The kinds of process that run in a cluster, and what each of them needs."""
+"""The components that run in a cluster, and the resources that each one needs."""
 
 import re
 from collections.abc import Mapping
@@ -13,33 +13,34 @@ from outdial.host.wire.errors import BadConfig
 from outdial.settings import DialerSettings
 
 PORT = 8080
-# What launcher, gateway and zygote take beside the workers: measured 125 MiB at rest.
+# Launcher, gateway and zygote without workers: measured 125 MiB when idle.
 HOST_MB = 192
-# What a function alone takes before it does anything: measured 46 MiB.
-ALONE_MB = 64
-# The launcher ends a gateway that has not drained by then.
+# A standalone function before its first request: measured 46 MiB.
+STANDALONE_MB = 64
+# After this, the launcher kills a gateway that has not drained.
 HOST_DRAIN_S = 30
-# Requests first, and then the work in the background.
-ALONE_DRAIN_S = 20
-# An import ends with the rows that it has at hand.
+# Requests, then background work.
+STANDALONE_DRAIN_S = 20
+# An import finishes its current batch of rows.
 JOBS_DRAIN_S = 30
 _LISTEN = ("--host", "0.0.0.0", "--port", str(PORT), "--behind-proxy")
-# A label of DNS (RFC 1035), short enough for what Knative and Kubernetes append to it.
+# A DNS label (RFC 1035), short enough for the suffixes of Knative and Kubernetes.
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,46}[a-z0-9])?\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterComponent:
-    """Pods of one kind: `command` as it is typed, `least` to `most` of them, each with `cores` to use at most.
+    """Pods that run one command: `min_pods` to `max_pods` of them, each limited to `cores`.
 
-    A part that `listens` answers at `health` while it is well; one that does not has no port, and nothing to probe.
+    A component that `listens` is probed at the path `health`. One that does not has no port and no probes. `notes` are
+    comment lines of its file.
     """
 
     name: str
     command: tuple[str, ...]
     references: SettingReferences
-    least: int
-    most: int
+    min_pods: int
+    max_pods: int
     cores: int
     memory_mb: int
     drain_s: int
@@ -50,24 +51,24 @@ class ClusterComponent:
 
 
 def function_component(slug: str, config: FunctionConfig) -> ClusterComponent:
-    """Return the pods of one function: what would be a worker on a host is a pod. Raises BadConfig."""
-    # What no worker may have is refused here as well.
+    """Return the component of one function: a pod takes the place of a worker. Raises BadConfig."""
+    # Applies the same rules as for workers on a host.
     worker_env(slug, config, {}, {config.database_role: "postgresql://"}, region="")
     return ClusterComponent(
         name=object_name(slug),
         command=("outdial", "functions", "serve", "--alone", slug, *_LISTEN),
         references=SettingReferences(config.database_role, secrets=(*config.secrets, *checks_of([config]))),
-        least=config.min_workers,
-        most=config.max_workers,
+        min_pods=config.min_workers,
+        max_pods=config.max_workers,
         cores=1,
-        memory_mb=ALONE_MB + config.memory_mb,
-        drain_s=ALONE_DRAIN_S,
+        memory_mb=STANDALONE_MB + config.memory_mb,
+        drain_s=STANDALONE_DRAIN_S,
         boot_s=config.boot_timeout_s,
     )
 
 
 def gateway_component(functions: Mapping[str, FunctionConfig]) -> ClusterComponent:
-    """Return the hosts that serve every function and take deployments, two for safety."""
+    """Return the hosts that serve all functions and accept deployments. Two of them, for availability."""
     configs = functions.values()
     secrets = [name for config in configs for name in config.secrets]
     return ClusterComponent(
@@ -78,8 +79,8 @@ def gateway_component(functions: Mapping[str, FunctionConfig]) -> ClusterCompone
             roles=tuple(sorted({config.database_role for config in configs})),
             secrets=(DEPLOYED_SECRETS_KEY, *secrets, *checks_of(configs)),
         ),
-        least=2,
-        most=2,
+        min_pods=2,
+        max_pods=2,
         cores=1 + sum(config.max_workers for config in configs),
         memory_mb=HOST_MB + sum(config.max_workers * config.memory_mb for config in configs),
         drain_s=HOST_DRAIN_S,
@@ -88,42 +89,42 @@ def gateway_component(functions: Mapping[str, FunctionConfig]) -> ClusterCompone
 
 
 def dialer_component() -> ClusterComponent:
-    """Return the dialers, two for safety; on a signal each waits for the requests that it has sent to Retell."""
+    """Return the dialers. Two of them, for availability; each one waits for its requests to Retell before it exits."""
     return ClusterComponent(
         name="outdial-dialer",
         command=("outdial", "dialer"),
         references=SettingReferences("outdial_dialer", roles=("outdial_webhook",), secrets=("RETELL_API_KEY*",)),
-        least=2,
-        most=2,
+        min_pods=2,
+        max_pods=2,
         cores=1,
         memory_mb=256,
         drain_s=round(DialerSettings().request_timeout.total_seconds()) + 10,
         listens=False,
         notes=(
-            "There is no probe: a dialer serves nothing that could be asked, ends when it cannot go on, and is then",
-            "started again. Work that a stuck one has claimed is found again by the others.",
+            "No probes: a dialer has no port. It exits when it cannot continue, and Kubernetes restarts it. The other",
+            "dialers rescue calls that a stuck one has claimed.",
         ),
     )
 
 
 def jobs_component() -> ClusterComponent:
-    """Return the workers of background jobs: imports, exports, and clearing away what is old."""
+    """Return the workers of background jobs: imports, exports, deletion of old data."""
     return ClusterComponent(
         name="outdial-jobs",
         command=("outdial", "jobs"),
         references=SettingReferences("outdial_jobs"),
-        least=1,
-        most=1,
+        min_pods=1,
+        max_pods=1,
         cores=1,
         memory_mb=256,
         drain_s=JOBS_DRAIN_S,
         listens=False,
-        notes=("There is no probe: what a worker has begun is begun anew by another when it falls silent.",),
+        notes=("No probes: a worker has no port. When its heartbeat stops, another worker restarts its job.",),
     )
 
 
 def studio_component() -> ClusterComponent:
-    """Return the studio's pods. On plain Postgres they sign people in as well, with the login of outdial_auth."""
+    """Return the studio. On plain Postgres it also signs users in, with the login of outdial_auth."""
     return ClusterComponent(
         name="outdial-studio",
         command=("outdial", "studio", *_LISTEN),
@@ -131,20 +132,20 @@ def studio_component() -> ClusterComponent:
             "outdial_api",
             secrets=(*CHECKS_TOKENS, "OUTDIAL_STUDIO_SECRET", "OUTDIAL_ACCESS_TOKEN", "OUTDIAL_AUTH_DB_URL"),
         ),
-        least=1,
-        most=1,
+        min_pods=1,
+        max_pods=1,
         cores=1,
         memory_mb=256,
-        drain_s=ALONE_DRAIN_S,
+        drain_s=STANDALONE_DRAIN_S,
         health="/health",
     )
 
 
 def object_name(slug: str) -> str:
-    """Return the name that a function's objects have; raise BadConfig for a slug that makes none."""
+    """Return the Kubernetes name for a function. Raises BadConfig if its slug does not yield one."""
     name = slug.lower().replace("_", "-")
     if not _NAME.match(name):
         raise BadConfig(
-            f"functions.{slug}: in a cluster a name has at most 48 letters, digits and -, and does not end in - or _"
+            f"functions.{slug}: in a cluster a name has at most 48 letters, digits and -, and does not end with - or _"
         )
     return name

@@ -1,7 +1,7 @@
-"""A function as a Service of Knative, which starts its pods by the requests that are under way, down to none.
+"""A function as a Knative Service, which scales pods with the number of requests, down to zero.
 
-Fields and annotations: Knative docs, "Serving API" and "Autoscaling"; what is left out here (a grace period, spreading
-over nodes) Knative either refuses or does itself.
+Fields and annotations: Knative docs, "Serving API" and "Autoscaling". Grace period and spread over nodes are
+missing: Knative rejects the one and does the other itself.
 """
 
 from math import ceil
@@ -11,11 +11,11 @@ from outdial.host.manifests.pod import Object, container, labels, volumes
 from outdial.host.wire.config import FunctionConfig
 
 
-def served(part: ClusterComponent, config: FunctionConfig, image: str, account: str) -> Object:
-    """Return the Service of a function; its pods get at most `config.concurrency` requests at a time each."""
+def served(component: ClusterComponent, config: FunctionConfig, image: str, account: str) -> Object:
+    """Return the Service of a function. Each pod gets at most `config.concurrency` requests at a time."""
     scaling = {
-        "min-scale": part.least,
-        "max-scale": part.most,
+        "min-scale": component.min_pods,
+        "max-scale": component.max_pods,
         "target": config.concurrency,
         "target-utilization-percentage": 70,
     }
@@ -23,16 +23,16 @@ def served(part: ClusterComponent, config: FunctionConfig, image: str, account: 
     return {
         "apiVersion": "serving.knative.dev/v1",
         "kind": "Service",
-        "metadata": {"name": part.name, "labels": labels(part)},
+        "metadata": {"name": component.name, "labels": labels(component)},
         "spec": {
             "template": {
-                "metadata": {"labels": labels(part), "annotations": annotations},
+                "metadata": {"labels": labels(component), "annotations": annotations},
                 "spec": {
                     "serviceAccountName": account,
                     "enableServiceLinks": False,
                     "containerConcurrency": config.concurrency,
                     "timeoutSeconds": ceil(config.wall_clock_s),
-                    "containers": [container(part, image)],
+                    "containers": [container(component, image)],
                     "volumes": volumes(),
                 },
             }

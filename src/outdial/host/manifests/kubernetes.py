@@ -1,57 +1,57 @@
-"""A part as objects of Kubernetes itself: pods that are replaced one by one, found, scaled and kept apart."""
+"""A component as Kubernetes objects: Deployment, Service, autoscaler, disruption budget and network policy."""
 
 from outdial.host.manifests.components import PORT, ClusterComponent
 from outdial.host.manifests.pod import Object, container, labels, volumes
 
-# Until every node knows that a pod takes no more requests, it goes on answering.
+# A stopping pod keeps serving until every node has removed it from the Service.
 _LEAVE_S = 5
 _MARGIN_S = 5
 _BUSY_PERCENT = 80
 
 
-def deployed(part: ClusterComponent, image: str, account: str) -> list[Object]:
-    """Return all objects of one part; a part that listens has a Service, one that may grow an autoscaler."""
-    objects = [_deployment(part, image, account)]
-    if part.listens:
-        objects.append(_service(part))
-    if part.most > _replicas(part):
-        objects.append(_autoscaler(part))
-    return [*objects, _disruption_budget(part), _network_policy(part)]
+def deployed(component: ClusterComponent, image: str, account: str) -> list[Object]:
+    """Return the objects of one component: with a Service if it listens, with an autoscaler if it can grow."""
+    objects = [_deployment(component, image, account)]
+    if component.listens:
+        objects.append(_service(component))
+    if component.max_pods > _replicas(component):
+        objects.append(_autoscaler(component))
+    return [*objects, _disruption_budget(component), _network_policy(component)]
 
 
-def _replicas(part: ClusterComponent) -> int:
-    # An autoscaler of Kubernetes starts no first pod.
-    return max(1, part.least)
+def _replicas(component: ClusterComponent) -> int:
+    # The autoscaler of Kubernetes does not scale up from zero.
+    return max(1, component.min_pods)
 
 
-def _deployment(part: ClusterComponent, image: str, account: str) -> Object:
+def _deployment(component: ClusterComponent, image: str, account: str) -> Object:
     spec: Object = {
-        "selector": {"matchLabels": labels(part)},
+        "selector": {"matchLabels": labels(component)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "template": {"metadata": {"labels": labels(part)}, "spec": _pod(part, image, account)},
+        "template": {"metadata": {"labels": labels(component)}, "spec": _pod(component, image, account)},
     }
-    if part.most == _replicas(part):
-        # Otherwise the number is the autoscaler's, and applying the file again must not undo it.
-        spec = {"replicas": part.most, **spec}
-    return _object("apps/v1", "Deployment", part, spec)
+    if component.max_pods == _replicas(component):
+        # With an autoscaler, leave the number to it: applying the file again must not reset it.
+        spec = {"replicas": component.max_pods, **spec}
+    return _object("apps/v1", "Deployment", component, spec)
 
 
-def _pod(part: ClusterComponent, image: str, account: str) -> Object:
-    made = container(part, image)
-    if part.listens:
+def _pod(component: ClusterComponent, image: str, account: str) -> Object:
+    made = container(component, image)
+    if component.listens:
         made["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", str(_LEAVE_S)]}}}
     return {
         "serviceAccountName": account,
         "automountServiceAccountToken": False,
-        # The variables of a Service named outdial-... would look like settings of ours.
+        # Kubernetes would set variables for Services named outdial-..., which look like our settings.
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": part.drain_s + _LEAVE_S + _MARGIN_S,
+        "terminationGracePeriodSeconds": component.drain_s + _LEAVE_S + _MARGIN_S,
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
                 "topologyKey": "kubernetes.io/hostname",
                 "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": labels(part)},
+                "labelSelector": {"matchLabels": labels(component)},
             }
         ],
         "containers": [made],
@@ -59,35 +59,40 @@ def _pod(part: ClusterComponent, image: str, account: str) -> Object:
     }
 
 
-def _service(part: ClusterComponent) -> Object:
+def _service(component: ClusterComponent) -> Object:
     port = {"name": "http", "port": 80, "targetPort": PORT}
-    return _object("v1", "Service", part, {"selector": labels(part), "ports": [port]})
+    return _object("v1", "Service", component, {"selector": labels(component), "ports": [port]})
 
 
-def _autoscaler(part: ClusterComponent) -> Object:
+def _autoscaler(component: ClusterComponent) -> Object:
     cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": _BUSY_PERCENT}}
     spec = {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": part.name},
-        "minReplicas": _replicas(part),
-        "maxReplicas": part.most,
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": component.name},
+        "minReplicas": _replicas(component),
+        "maxReplicas": component.max_pods,
         "metrics": [{"type": "Resource", "resource": cpu}],
     }
-    return _object("autoscaling/v2", "HorizontalPodAutoscaler", part, spec)
+    return _object("autoscaling/v2", "HorizontalPodAutoscaler", component, spec)
 
 
-def _disruption_budget(part: ClusterComponent) -> Object:
-    spec = {"maxUnavailable": 1, "selector": {"matchLabels": labels(part)}}
-    return _object("policy/v1", "PodDisruptionBudget", part, spec)
+def _disruption_budget(component: ClusterComponent) -> Object:
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": labels(component)}}
+    return _object("policy/v1", "PodDisruptionBudget", component, spec)
 
 
-def _network_policy(part: ClusterComponent) -> Object:
+def _network_policy(component: ClusterComponent) -> Object:
     spec = {
-        "podSelector": {"matchLabels": labels(part)},
+        "podSelector": {"matchLabels": labels(component)},
         "policyTypes": ["Ingress"],
-        "ingress": [{"ports": [{"port": PORT}]}] if part.listens else [],
+        "ingress": [{"ports": [{"port": PORT}]}] if component.listens else [],
     }
-    return _object("networking.k8s.io/v1", "NetworkPolicy", part, spec)
+    return _object("networking.k8s.io/v1", "NetworkPolicy", component, spec)
 
 
-def _object(version: str, kind: str, part: ClusterComponent, spec: Object) -> Object:
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": part.name, "labels": labels(part)}, "spec": spec}
+def _object(version: str, kind: str, component: ClusterComponent, spec: Object) -> Object:
+    return {
+        "apiVersion": version,
+        "kind": kind,
+        "metadata": {"name": component.name, "labels": labels(component)},
+        "spec": spec,
+    }

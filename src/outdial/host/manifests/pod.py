@@ -1,4 +1,4 @@
-"""The container that every part runs in, and what keeps it harmless."""
+"""The container of a component, with resources, probes and a restricted security context."""
 
 from math import ceil
 from typing import Any
@@ -9,33 +9,33 @@ Object = dict[str, Any]
 
 # The user of the Dockerfile.
 USER = 10001
-# Where the image has TMPDIR and OUTDIAL_HOME.
+# TMPDIR and OUTDIAL_HOME of the image.
 WRITABLE = "/var/tmp"
 
 
-def labels(part: ClusterComponent) -> dict[str, str]:
-    """Return the labels by which a part's pods are found (Kubernetes docs: Recommended Labels)."""
-    return {"app.kubernetes.io/name": "outdial", "app.kubernetes.io/component": part.name}
+def labels(component: ClusterComponent) -> dict[str, str]:
+    """Return the labels that select a component's pods (Kubernetes docs: Recommended Labels)."""
+    return {"app.kubernetes.io/name": "outdial", "app.kubernetes.io/component": component.name}
 
 
-def container(part: ClusterComponent, image: str) -> Object:
-    """Return a part's container, in the form that both Kubernetes and Knative take."""
-    made = {"name": part.name, "image": image, "command": list(part.command), **part.references.env()}
-    if part.listens:
-        made |= {"ports": [{"containerPort": PORT}], **_probes(part)}
+def container(component: ClusterComponent, image: str) -> Object:
+    """Return a component's container, for both Kubernetes and Knative."""
+    made = {"name": component.name, "image": image, "command": list(component.command), **component.references.env()}
+    if component.listens:
+        made |= {"ports": [{"containerPort": PORT}], **_probes(component)}
     return made | {
-        "resources": _resources(part),
+        "resources": _resources(component),
         "securityContext": _RESTRICTED,
         "volumeMounts": [{"name": "tmp", "mountPath": WRITABLE}],
     }
 
 
 def volumes() -> list[Object]:
-    """Return the one place that a container can write to."""
+    """Return the only writable volume of a container."""
     return [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
 
 
-# Pod Security Standards, "restricted" (Kubernetes docs), and a file system that nobody writes to.
+# Pod Security Standards, "restricted" (Kubernetes docs), plus a read-only root file system.
 _RESTRICTED: Object = {
     "runAsNonRoot": True,
     "runAsUser": USER,
@@ -47,18 +47,23 @@ _RESTRICTED: Object = {
 }
 
 
-def _resources(part: ClusterComponent) -> Object:
-    memory = f"{part.memory_mb}Mi"
+def _resources(component: ClusterComponent) -> Object:
+    memory = f"{component.memory_mb}Mi"
     return {
-        "requests": {"cpu": f"{250 * part.cores}m", "memory": memory},
-        "limits": {"cpu": f"{1000 * part.cores}m", "memory": memory},
+        "requests": {"cpu": f"{250 * component.cores}m", "memory": memory},
+        "limits": {"cpu": f"{1000 * component.cores}m", "memory": memory},
     }
 
 
-def _probes(part: ClusterComponent) -> Object:
-    ask = {"httpGet": {"path": part.health, "port": PORT}}
+def _probes(component: ClusterComponent) -> Object:
+    request = {"httpGet": {"path": component.health, "port": PORT}}
     return {
-        "startupProbe": {**ask, "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": ceil(part.boot_s) + 30},
-        "readinessProbe": {**ask, "periodSeconds": 5, "timeoutSeconds": 2, "failureThreshold": 2},
-        "livenessProbe": {**ask, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
+        "startupProbe": {
+            **request,
+            "periodSeconds": 1,
+            "timeoutSeconds": 2,
+            "failureThreshold": ceil(component.boot_s) + 30,
+        },
+        "readinessProbe": {**request, "periodSeconds": 5, "timeoutSeconds": 2, "failureThreshold": 2},
+        "livenessProbe": {**request, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
     }

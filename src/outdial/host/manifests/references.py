@@ -1,4 +1,4 @@
-"""Where a container's settings come from: the names of Secrets and of their keys, never a value."""
+"""Where a container's settings come from: names of Secrets and their keys, never values."""
 
 import re
 from collections.abc import Iterable
@@ -7,9 +7,9 @@ from typing import Any
 
 from outdial.host.wire.config import FunctionConfig
 
-# Holds secrets by the names of settings: kubectl create secret generic outdial --from-env-file=FILE
+# Secrets by setting name: kubectl create secret generic outdial --from-env-file=FILE
 SECRET = "outdial"
-# Holds the settings that everybody may see: SUPABASE_URL, the publishable keys, how patient the dialer is.
+# Settings that are not secret: SUPABASE_URL, publishable keys, timeouts of the dialer.
 SETTINGS = "outdial"
 
 CHECKS_TOKENS = ("SUPABASE_JWT_SECRET", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEYS")
@@ -17,11 +17,11 @@ CHECKS_TOKENS = ("SUPABASE_JWT_SECRET", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_S
 
 @dataclass(frozen=True, slots=True)
 class SettingReferences:
-    """What one container reads beside SETTINGS.
+    """What one container reads in addition to SETTINGS.
 
-    `role` is the login that it has as SUPABASE_DB_URL, `roles` are others, under the names that `outdial db
-    credentials` prints. `secrets` are names of single settings, each read where it is set; one that ends in `*` has a
-    Secret of its own, since Kubernetes cannot take keys by a pattern.
+    `role` is the database role whose login becomes SUPABASE_DB_URL. `roles` are further ones, whose variables have the
+    names that `outdial db credentials` prints. `secrets` are names of optional settings. A name that ends with `*` gets
+    a separate Secret, because Kubernetes cannot select keys by pattern.
     """
 
     role: str
@@ -29,7 +29,7 @@ class SettingReferences:
     secrets: tuple[str, ...] = ()
 
     def env(self) -> dict[str, Any]:
-        """Return `env` and `envFrom` of a container."""
+        """Return the fields `env` and `envFrom` of a container."""
         single = [(name, name, True) for name in self._single()]
         logins = [(login_of(role), login_of(role), False) for role in self.roles]
         keys = sorted([*single, *logins, ("SUPABASE_DB_URL", login_of(self.role), False)])
@@ -41,8 +41,8 @@ class SettingReferences:
             ],
         }
 
-    def told(self) -> list[str]:
-        """Return lines that say which Secrets must be there, with which keys."""
+    def describe(self) -> list[str]:
+        """Return comment lines that list the required Secrets and their keys."""
         needed = [login_of(role) for role in sorted({self.role, *self.roles})]
         lines = [f"ConfigMap {SETTINGS}: SUPABASE_URL and other settings", f"Secret {SECRET}: {', '.join(needed)}"]
         lines += [f"Secret {SECRET}, where set: {', '.join(names)}" for names in [self._single()] if names]
@@ -56,17 +56,17 @@ class SettingReferences:
 
 
 def checks_of(functions: Iterable[FunctionConfig]) -> tuple[str, ...]:
-    """Return the secrets with which `verify_jwt` of any of the functions is checked in front of them."""
+    """Return the secrets that `verify_jwt` needs, none if no function uses it."""
     return CHECKS_TOKENS if any(config.verify_jwt for config in functions) else ()
 
 
 def login_of(role: str) -> str:
-    """Return the setting that holds a role's own address of the database."""
+    """Return the name of the setting with a role's database URL."""
     return f"{role.upper()}_DB_URL"
 
 
 def secret_of(pattern: str) -> str:
-    """Return the name of the Secret for what `pattern` matches: outdial-retell-api-key for RETELL_API_KEY*."""
+    """Return the name of the Secret for a pattern, such as outdial-retell-api-key for RETELL_API_KEY*."""
     return "-".join([SECRET, *re.findall(r"[a-z0-9]+", pattern.lower())])
 
 
