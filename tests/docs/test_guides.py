@@ -17,11 +17,7 @@ PAGES = [*GUIDES, *sorted((ROOT / "docs").rglob("*.md"))]
 PATH = re.compile(r"`((?:[\w.<>-]+/)+(?:[\w<>-]+\.[a-z]+)?|[a-z_]+\.py|Makefile|pyproject\.toml|\.ci/run)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-# Named ahead of their commits; empty in a release.
-COMING_PATHS = {
-    "dialer/main.py", "stack/", "stack/dev.py", "promises/", "promises/demo.py", "promises/checks.py",
-    "studio/web/navigation.py",
-}  # fmt: skip
+# Named ahead of its commit; empty in a release.
 COMING_TARGETS = {"queries"}
 # The file names that every noun of the studio has.
 OF_EVERY_NOUN = {"service.py", "api.py", "pages.py"}
@@ -89,7 +85,7 @@ def problem_of_command_line(words: list[str]) -> str | None:
 def test_every_path_exists(page: Path) -> None:
     named = PATH.findall(page.read_text())
 
-    assert {path for path in named if not exists(path)} <= COMING_PATHS
+    assert [path for path in named if not exists(path)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=by_name(PAGES))
