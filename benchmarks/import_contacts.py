@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.report import report
 from benchmarks.stack import clone, make_template, postgres
-from outdial.campaigns.create import NewCampaign, NewOrganization, create_campaign, create_organization
+from outdial.campaigns.create import CampaignSettings, NewOrganization, create_campaign, create_organization
 from outdial.campaigns.importing.import_file import import_contacts
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import SystemClock
@@ -87,7 +87,7 @@ async def create_draft(connection: Connection) -> None:
     """Create the campaign to import into."""
     now = SystemClock().now()
     organization_id = await create_organization(connection, NewOrganization("Benchmark"), now)
-    campaign = NewCampaign(organization_id, "Import", retell_agent_id="agent_1", from_number="+12125550100")
+    campaign = CampaignSettings(organization_id, "Import", retell_agent_id="agent_1", from_number="+12125550100")
     await create_campaign(connection, campaign, now)
 
 

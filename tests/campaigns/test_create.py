@@ -9,10 +9,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from outdial.campaigns.create import NewCampaign, NewOrganization, create_campaign, create_organization
+from outdial.campaigns.create import CampaignSettings, NewOrganization, create_campaign, create_organization
 from outdial.campaigns.errors import AmbiguousAccount, CredentialTaken, InvalidCampaign, NoProviderAccount
 from outdial.db.session import Database
 from outdial.domain.errors import InvalidCallingHours, InvalidRetryPolicy
+from outdial.domain.limits import CAMPAIGN_LIMITS
 from tests.support.factories import NOW, create_member, create_provider_account, create_tenant
 from tests.support.postgres import Scratch
 
@@ -24,9 +25,9 @@ async def api(database: Scratch) -> AsyncIterator[Database]:
         yield opened
 
 
-def new(organization_id: UUID, **changes: Any) -> NewCampaign:
+def new(organization_id: UUID, **changes: Any) -> CampaignSettings:
     """Return a campaign that is in order but for `changes`."""
-    good = NewCampaign(organization_id, " Spring ", "agent_1", "+1 415-555-2671", dynamic_variables={"offer": "a"})
+    good = CampaignSettings(organization_id, " Spring ", "agent_1", "+1 415-555-2671", dynamic_variables={"offer": "a"})
     return replace(good, **changes)
 
 
@@ -59,10 +60,8 @@ async def test_a_credential_belongs_to_one_organization(api: Database, connectio
         ({"name": "x" * 201}, "name"),
         ({"retell_agent_id": " "}, "retell_agent_id"),
         ({"from_number": "12"}, "from_number"),
-        ({"batch_size": 0}, "batch_size"),
-        ({"batch_size": 1001}, "batch_size"),
-        ({"max_attempts": 51}, "max_attempts"),
-        ({"max_concurrency": 0}, "max_concurrency"),
+        *(({limit.name: limit.range.least - 1}, limit.name) for limit in CAMPAIGN_LIMITS),
+        *(({limit.name: limit.range.most + 1}, limit.name) for limit in CAMPAIGN_LIMITS),
         ({"scheduled_at": datetime(2026, 1, 1)}, "scheduled_at"),  # noqa: DTZ001
     ],
 )

@@ -19,7 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from outdial.campaigns import lifecycle
-from outdial.campaigns.create import NewCampaign, NewOrganization, create_campaign, create_organization
+from outdial.campaigns.create import CampaignSettings, NewOrganization, create_campaign, create_organization
 from outdial.campaigns.importing.import_file import import_contacts
 from outdial.clock import SystemClock
 from outdial.db.session import Database
@@ -238,7 +238,7 @@ async def start_campaign(
                 ),
                 clock.now(),
             )
-            new = NewCampaign(
+            new = CampaignSettings(
                 organization_id,
                 "Spring",
                 "agent_1",

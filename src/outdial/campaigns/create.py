@@ -1,4 +1,4 @@
-"""Creates organizations with their provider account, and campaigns whose settings are read before they are kept."""
+"""Creates organizations with their provider account, and campaigns with checked settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,13 +13,14 @@ from outdial.db.session import encode_json
 from outdial.db.statements import Connection
 from outdial.domain.calling_hours import parse_calling_hours
 from outdial.domain.ids import new_id
+from outdial.domain.limits import BATCH_SIZE, CAMPAIGN_LIMITS, LONGEST_NAME, MAX_ATTEMPTS, MAX_CONCURRENCY
 from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.domain.retry import parse_retry_policy
 
 
 @dataclass(frozen=True, slots=True)
 class NewOrganization:
-    """A tenant and its Retell workspace: `credential` names the secrets, as RETELL_API_KEY_<CREDENTIAL>."""
+    """A tenant and its Retell workspace; `credential` names its secrets, as in RETELL_API_KEY_<CREDENTIAL>."""
 
     name: str
     credential: str = "default"
@@ -30,17 +31,21 @@ class NewOrganization:
 
 
 @dataclass(frozen=True, slots=True)
-class NewCampaign:
-    """A draft. `calling_hours` and `retry_policy` are the JSON forms of the domain; empty ones mean the defaults."""
+class CampaignSettings:
+    """The settings of a new draft.
+
+    `calling_hours` and `retry_policy` are objects as `parse_calling_hours` and `parse_retry_policy` read them; empty
+    ones mean the defaults.
+    """
 
     organization_id: UUID
     name: str
     retell_agent_id: str
     from_number: str
     provider_account_id: UUID | None = None
-    batch_size: int = 10
-    max_concurrency: int | None = None
-    max_attempts: int = 3
+    batch_size: int = BATCH_SIZE.default
+    max_concurrency: int | None = MAX_CONCURRENCY.default
+    max_attempts: int = MAX_ATTEMPTS.default
     calling_hours: Mapping[str, object] = field(default_factory=dict)
     retry_policy: Mapping[str, object] = field(default_factory=dict)
     dynamic_variables: Mapping[str, str] = field(default_factory=dict)
@@ -48,7 +53,7 @@ class NewCampaign:
 
 
 async def create_organization(connection: Connection, new: NewOrganization, now: datetime) -> UUID:
-    """Create a tenant with one provider account; raises CredentialTaken when another one has the credential."""
+    """Create a tenant with one provider account; raises CredentialTaken when another tenant has the credential."""
     organization_id = new_id(now)
     await db.CREATE_ORGANIZATION.run(
         connection, id=organization_id, name=new.name, daily_call_cap=new.daily_call_cap, now=now
@@ -70,7 +75,7 @@ async def create_organization(connection: Connection, new: NewOrganization, now:
     return organization_id
 
 
-async def create_campaign(connection: Connection, new: NewCampaign, now: datetime) -> UUID:
+async def create_campaign(connection: Connection, new: CampaignSettings, now: datetime) -> UUID:
     """Create a draft; raises InvalidCampaign naming the field, InvalidCallingHours or InvalidRetryPolicy."""
     from_number = check_campaign(new)
     campaign_id = new_id(now)
@@ -94,19 +99,18 @@ async def create_campaign(connection: Connection, new: NewCampaign, now: datetim
     return campaign_id
 
 
-def check_campaign(new: NewCampaign) -> str:
-    """Return the caller number in E.164; raises as create_campaign does when a field is not in order."""
-    if not new.name.strip() or len(new.name) > 200:
-        raise InvalidCampaign("name", "give 1 to 200 characters")
+def check_campaign(new: CampaignSettings) -> str:
+    """Check the settings and return the caller number in E.164; raises as create_campaign does."""
+    if not new.name.strip() or len(new.name) > LONGEST_NAME:
+        raise InvalidCampaign("name", f"give 1 to {LONGEST_NAME} characters")
     if not new.retell_agent_id.strip():
         raise InvalidCampaign("retell_agent_id", "give the id of a Retell agent, such as agent_0123")
-    for name, value, least, most in (
-        ("batch_size", new.batch_size, 1, 1000),
-        ("max_attempts", new.max_attempts, 1, 50),
-        ("max_concurrency", new.max_concurrency, 1, 100_000),
-    ):
-        if value is not None and not least <= value <= most:
-            raise InvalidCampaign(name, f"give a whole number from {least} to {most}, not {value}")
+    for limit in CAMPAIGN_LIMITS:
+        value = getattr(new, limit.name)
+        if value is None and not limit.is_required:
+            continue
+        if value not in limit.range:
+            raise InvalidCampaign(limit.name, f"give a whole number {limit.range}, not {value}")
     if new.scheduled_at is not None and new.scheduled_at.tzinfo is None:
         raise InvalidCampaign("scheduled_at", "give a time with its zone, such as 2026-12-01T09:00:00Z")
     parse_calling_hours(new.calling_hours)

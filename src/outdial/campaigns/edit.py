@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.campaigns.create import NewCampaign, check_campaign
+from outdial.campaigns.create import CampaignSettings, check_campaign
 from outdial.campaigns.errors import InvalidCampaign
 from outdial.campaigns.lifecycle import Actor, Conflict
 from outdial.db import campaigns as db
@@ -28,7 +28,7 @@ class Edited:
 async def edit_campaign(
     connection: Connection,
     campaign_id: UUID,
-    new: NewCampaign,
+    new: CampaignSettings,
     changed: Collection[str],
     actor: Actor,
     now: datetime,

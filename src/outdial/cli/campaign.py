@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from outdial.campaigns import lifecycle
-from outdial.campaigns.create import NewCampaign, create_campaign
+from outdial.campaigns.create import CampaignSettings, create_campaign
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.cli.campaign_view import CampaignView, look
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
@@ -64,7 +64,7 @@ def create(
 
     async def work(database: Database) -> UUID:
         async with database.as_service() as connection:
-            new = NewCampaign(
+            new = CampaignSettings(
                 await find_organization(connection, organization),
                 name,
                 agent,

@@ -9,10 +9,10 @@ from types import MappingProxyType
 from typing import TypeAlias, assert_never
 
 from outdial.domain.errors import InvalidRetryPolicy
+from outdial.domain.limits import LONGEST_DELAY_DAYS, RETRY_ATTEMPTS
 from outdial.domain.outcomes import RETRYABLE, Outcome, RetryClass
 
-_LONGEST = timedelta(days=30)
-_MOST = 100
+_LONGEST = timedelta(days=LONGEST_DELAY_DAYS)
 _SETTINGS = frozenset({"jitter", "fault_delay", "fault_delay_max", "max_faults"})
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _UNITS = {
@@ -226,8 +226,8 @@ def _parse_duration(key: str, raw: object) -> timedelta:
 
 
 def _parse_count(key: str, raw: object) -> int:
-    if not isinstance(raw, int) or isinstance(raw, bool) or not 1 <= raw <= _MOST:
-        raise InvalidRetryPolicy(f"{key}: {raw!r} is not a whole number from 1 to {_MOST}")
+    if not isinstance(raw, int) or isinstance(raw, bool) or raw not in RETRY_ATTEMPTS:
+        raise InvalidRetryPolicy(f"{key}: {raw!r} is not a whole number {RETRY_ATTEMPTS}")
     return raw
 
 

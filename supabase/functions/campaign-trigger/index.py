@@ -9,6 +9,7 @@ from shared.answers import CONFLICT, FORBIDDEN, NOT_FOUND
 from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.progress import progress
+from outdial.domain.limits import BATCH_SIZE
 from outdial.functions import Context, HttpError, Request, Response, Runtime, with_supabase
 from outdial.settings import require
 
@@ -97,8 +98,8 @@ def _read(body: Any) -> Order:
 def _checked(order: Order) -> Order:
     if order.action != "schedule_check" and order.campaign_id is None:
         raise HttpError(400, "INVALID_REQUEST", f"campaign_id is missing: {order.action} needs the id of a campaign")
-    if order.batch_size is not None and not 1 <= order.batch_size <= 1000:
-        raise HttpError(400, "INVALID_REQUEST", f"batch_size must be from 1 to 1000, not {order.batch_size}")
+    if order.batch_size is not None and order.batch_size not in BATCH_SIZE.range:
+        raise HttpError(400, "INVALID_REQUEST", f"batch_size must be {BATCH_SIZE.range}, not {order.batch_size}")
     return order
 
 

@@ -181,7 +181,7 @@ async def create_campaign(connection: Connection, context: OrganizationContext, 
     now = context.studio.clock.now()
     try:
         campaign_id = await feature.create_campaign(
-            connection, feature.NewCampaign(organization_id=context.organization_id, **new.model_dump()), now
+            connection, feature.CampaignSettings(organization_id=context.organization_id, **new.model_dump()), now
         )
     except (errors.CampaignsError, DomainError) as error:
         raise refused(error) from error
@@ -219,7 +219,7 @@ async def change_campaign(
     changed = [name for name in _EDITABLE if before[name] != after[name]]
     if not changed:
         return campaign
-    new = feature.NewCampaign(organization_id=organization_id, **after)
+    new = feature.CampaignSettings(organization_id=organization_id, **after)
     try:
         result = await edit_campaign(connection, campaign_id, new, changed, context.actor, context.studio.clock.now())
     except (errors.CampaignsError, DomainError) as error:
