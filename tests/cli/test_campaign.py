@@ -84,7 +84,7 @@ def test_a_campaign_goes_through_its_life(acme: Outdial, campaign: str, tmp_path
     assert acme.json("campaign", "start", campaign) == {"id": campaign, "status": "active", "changed": True}
     assert acme.json("campaign", "start", campaign)["changed"] is False
     assert acme.json("campaign", "pause", campaign, "--reason=lunch")["status"] == "paused"
-    assert "it was paused: lunch" in acme("campaign", "show", campaign)
+    assert "not dialing: paused: lunch" in acme("campaign", "show", campaign)
     assert f"Campaign {campaign} is active." in acme("campaign", "resume", "Spring")
     assert acme.json("campaign", "cancel", campaign, "--hang-up")["status"] == "cancelling"
     assert "needs a campaign that is" in acme.error("campaign", "resume", campaign)

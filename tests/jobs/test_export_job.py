@@ -11,10 +11,10 @@ import pytest
 from outdial.clock import VirtualClock
 from outdial.db import jobs as db
 from outdial.db.statements import Connection
-from outdial.jobs.csv_cells import CsvText, PlainPhone, text_of
+from outdial.jobs.csv_cells import CsvBuffer, PlainPhone, format_cell
 from outdial.jobs.export_job import ExportJob
 from outdial.jobs.retention import KEYS_KEPT, REFUSALS_KEPT, UPLOADS_KEPT
-from outdial.jobs.worker import Worker
+from outdial.jobs.worker import JobWorker
 from tests.support.factories import NOW, Tenant, create_campaign, create_contact, create_tenant, insert
 from tests.support.jobs import export_row, exported, import_row, store_export, store_import, working
 from tests.support.postgres import Scratch
@@ -29,13 +29,13 @@ async def tenant(connection: asyncpg.Connection) -> Tenant:
 
 
 @pytest.fixture
-async def worker(database: Scratch) -> AsyncIterator[Worker]:
+async def worker(database: Scratch) -> AsyncIterator[JobWorker]:
     async with working(database) as found:
         yield found
 
 
-def exports_of(worker: Worker, piece: int) -> ExportJob:
-    return ExportJob(worker._database, VirtualClock(NOW), worker._stopping, piece=piece)
+def exports_of(worker: JobWorker, piece: int) -> ExportJob:
+    return ExportJob(worker._database, VirtualClock(NOW), worker._stopping, chunk_size=piece)
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,11 @@ def exports_of(worker: Worker, piece: int) -> ExportJob:
     ],
 )
 def test_a_cell_is_written_so_that_no_spreadsheet_runs_it(cell: Any, written: str) -> None:
-    assert text_of(cell) == written
+    assert format_cell(cell) == written
 
 
 def test_a_file_is_taken_piece_by_piece() -> None:
-    text = CsvText(["a", "b"])
+    text = CsvBuffer(["a", "b"])
     text.add(['x"y', "two\nlines"])
     first = text.take()
     text.add(["é", None])
@@ -74,7 +74,7 @@ def test_a_file_is_taken_piece_by_piece() -> None:
 
 
 async def test_a_run_after_one_that_died_writes_the_file_anew(
-    worker: Worker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_id = await store_export(connection, tenant.organization_id, "contacts")
     record = db.RECORD_EXPORT.maybe
@@ -100,7 +100,7 @@ async def test_a_run_after_one_that_died_writes_the_file_anew(
 
 
 async def test_an_export_that_is_cancelled_in_the_middle_leaves_nothing(
-    worker: Worker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_id = await store_export(connection, tenant.organization_id, "contacts")
     record = db.RECORD_EXPORT.maybe
@@ -121,7 +121,7 @@ async def test_an_export_that_is_cancelled_in_the_middle_leaves_nothing(
 
 
 async def test_an_export_that_is_cancelled_after_its_run_died_leaves_nothing(
-    worker: Worker, tenant: Tenant, connection: asyncpg.Connection
+    worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection
 ) -> None:
     export_id = await store_export(connection, tenant.organization_id, "contacts")
     await connection.execute("update exports set status = 'running', runs = 1, heartbeat_at = $1", NOW)
@@ -140,7 +140,7 @@ async def test_an_export_that_is_cancelled_after_its_run_died_leaves_nothing(
 
 
 async def test_a_run_that_was_taken_for_dead_leaves_the_file_of_its_successor_alone(
-    worker: Worker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_id = await store_export(connection, tenant.organization_id, "contacts")
     finish = db.FINISH_EXPORT.maybe
@@ -162,7 +162,7 @@ async def test_a_run_that_was_taken_for_dead_leaves_the_file_of_its_successor_al
 
 
 async def test_something_unforeseen_fails_the_export_in_the_end(
-    worker: Worker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_id = await store_export(connection, tenant.organization_id, "contacts")
 
@@ -175,7 +175,7 @@ async def test_something_unforeseen_fails_the_export_in_the_end(
 
     row = await export_row(connection, export_id)
     assert (row.status, row.expires_at) == ("failed", None)
-    assert row.error == "Something broke while the file was written (ValueError): export it again"
+    assert row.error == "The export failed (ValueError): export again"
 
 
 async def test_what_is_old_is_cleared_away_and_nothing_else(

@@ -13,7 +13,7 @@ import pytest
 from outdial.clock import VirtualClock
 from outdial.db import jobs as db
 from outdial.db.statements import Connection
-from outdial.jobs.import_job import KEPT_REFUSALS, SILENT_FOR
+from outdial.jobs.import_job import DEAD_AFTER, MAX_STORED_REFUSALS
 from outdial.jobs.sweep import LOST_AFTER
 from tests.support.factories import NOW, Campaign, create_campaign, create_member, create_tenant, insert
 from tests.support.jobs import import_row, store_import, working
@@ -162,7 +162,7 @@ async def test_a_run_after_one_that_died_ends_with_the_counts_of_a_run_that_noth
     async with working(database, clock, chunk_rows=2) as worker:
         await worker._imports.run(import_id, campaign.tenant.organization_id)
         assert (await import_row(connection, import_id)).status == "running", "the dead run was not silent for long"
-        clock.advance(SILENT_FOR + timedelta(seconds=1))
+        clock.advance(DEAD_AFTER + timedelta(seconds=1))
         await worker._imports.run(import_id, campaign.tenant.organization_id)
 
     row = await import_row(connection, import_id)
@@ -280,15 +280,15 @@ async def test_a_run_that_another_one_has_overtaken_writes_nothing_more(
 async def test_more_refused_rows_than_are_kept_are_counted(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign
 ) -> None:
-    content = "\n".join(["phone", *["nonsense"] * (KEPT_REFUSALS + 10)]).encode()
+    content = "\n".join(["phone", *["nonsense"] * (MAX_STORED_REFUSALS + 10)]).encode()
     import_id = await store_import(connection, campaign, content)
 
     async with working(database) as worker:
         await worker.run_once()
 
     row = await import_row(connection, import_id)
-    assert (row.status, row.refused) == ("completed", KEPT_REFUSALS + 10)
-    assert await connection.fetchval("select count(*) from import_refusals") == KEPT_REFUSALS
+    assert (row.status, row.refused) == ("completed", MAX_STORED_REFUSALS + 10)
+    assert await connection.fetchval("select count(*) from import_refusals") == MAX_STORED_REFUSALS
 
 
 async def test_something_unforeseen_is_tried_again_and_fails_the_import_in_the_end_without_telling_a_row(
@@ -302,7 +302,7 @@ async def test_something_unforeseen_is_tried_again_and_fails_the_import_in_the_e
 
     row = await import_row(connection, import_id)
     assert row.status == "failed"
-    assert row.error == "Something broke while the file was imported (Cut): import it again"
+    assert row.error == "The import failed (Cut): import the file again"
 
 
 async def test_a_job_of_an_import_that_is_gone_is_nothing_to_do(

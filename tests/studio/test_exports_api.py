@@ -13,7 +13,7 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.jobs.export_job import KEPT_FOR
-from outdial.jobs.worker import Worker
+from outdial.jobs.worker import JobWorker
 from tests.support.factories import NOW, create_contact
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
@@ -27,7 +27,7 @@ async def operator(two_organizations: World, client_for: ClientFor) -> httpx.Asy
 
 
 @pytest.fixture
-async def worker(database: Scratch) -> AsyncIterator[Worker]:
+async def worker(database: Scratch) -> AsyncIterator[JobWorker]:
     async with working(database) as found:
         yield found
 
@@ -36,7 +36,7 @@ def exports_of(world: World) -> str:
     return f"/api/v1/organizations/{world.own.tenant.organization_id}/exports"
 
 
-async def exported(client: httpx.AsyncClient, world: World, worker: Worker, **new: Any) -> list[dict[str, str]]:
+async def exported(client: httpx.AsyncClient, world: World, worker: JobWorker, **new: Any) -> list[dict[str, str]]:
     made = await client.post(exports_of(world), json=new)
     assert (made.status_code, made.json()["status"]) == (201, "queued"), made.text
     await worker.run_once()
@@ -53,7 +53,7 @@ async def exported(client: httpx.AsyncClient, world: World, worker: Worker, **ne
 
 
 async def test_contacts_are_exported_with_what_a_spreadsheet_would_run_made_harmless(
-    two_organizations: World, operator: httpx.AsyncClient, worker: Worker, connection: asyncpg.Connection
+    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     organization_id = two_organizations.own.tenant.organization_id
     await create_contact(
@@ -76,7 +76,7 @@ async def test_contacts_are_exported_with_what_a_spreadsheet_would_run_made_harm
 
 
 async def test_contacts_of_one_campaign_are_exported(
-    two_organizations: World, operator: httpx.AsyncClient, worker: Worker
+    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker
 ) -> None:
     spare = two_organizations.own.spare_entry
     filters = {"campaign_id": str(spare.campaign.id)}
@@ -87,7 +87,7 @@ async def test_contacts_of_one_campaign_are_exported(
 
 
 async def test_calls_are_exported_and_narrowed_by_time_and_outcome(
-    two_organizations: World, operator: httpx.AsyncClient, worker: Worker
+    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker
 ) -> None:
     rows = await exported(operator, two_organizations, worker, kind="calls")
     assert {row["status"] for row in rows} == {"placing", "ended"}
@@ -98,7 +98,7 @@ async def test_calls_are_exported_and_narrowed_by_time_and_outcome(
 
 
 async def test_the_do_not_call_list_is_exported(
-    two_organizations: World, operator: httpx.AsyncClient, worker: Worker
+    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker
 ) -> None:
     rows = await exported(operator, two_organizations, worker, kind="do_not_call")
 
@@ -106,7 +106,7 @@ async def test_the_do_not_call_list_is_exported(
 
 
 async def test_a_large_export_is_kept_in_pieces_and_sent_as_one_file(
-    two_organizations: World, operator: httpx.AsyncClient, worker: Worker, connection: asyncpg.Connection
+    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     for _ in range(300):
         await create_contact(connection, two_organizations.own.tenant.organization_id, notes="n" * 3_000)
@@ -130,7 +130,7 @@ async def test_a_filter_that_an_export_does_not_know_is_refused_and_so_is_a_camp
 
 
 async def test_an_export_that_waits_has_no_file_and_can_be_cancelled(
-    two_organizations: World, operator: httpx.AsyncClient, worker: Worker
+    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker
 ) -> None:
     made = (await operator.post(exports_of(two_organizations), json={"kind": "calls"})).json()
     url = f"{exports_of(two_organizations)}/{made['id']}"
@@ -168,7 +168,7 @@ async def test_a_file_is_gone_after_a_week(
 
 
 async def test_a_viewer_fetches_and_asks_for_nothing_and_a_stranger_sees_nothing(
-    two_organizations: World, operator: httpx.AsyncClient, worker: Worker, client_for: ClientFor
+    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker, client_for: ClientFor
 ) -> None:
     made = (await operator.post(exports_of(two_organizations), json={"kind": "calls"})).json()
     await worker.run_once()
@@ -188,7 +188,7 @@ async def test_a_viewer_fetches_and_asks_for_nothing_and_a_stranger_sees_nothing
 
 
 async def test_a_page_asks_for_an_export_and_links_its_file(
-    two_organizations: World, browser_for: BrowserFor, worker: Worker
+    two_organizations: World, browser_for: BrowserFor, worker: JobWorker
 ) -> None:
     home = f"/o/{two_organizations.own.tenant.organization_id}"
     browser = await browser_for(two_organizations.own.people["operator"])

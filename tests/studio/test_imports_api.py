@@ -8,7 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
-from outdial.jobs.worker import Worker
+from outdial.jobs.worker import JobWorker
 from outdial.studio.imports import service as resource
 from tests.support.factories import create_campaign
 from tests.support.jobs import working
@@ -31,7 +31,7 @@ async def operator(two_organizations: World, client_for: ClientFor) -> httpx.Asy
 
 
 @pytest.fixture
-async def worker(database: Scratch) -> AsyncIterator[Worker]:
+async def worker(database: Scratch) -> AsyncIterator[JobWorker]:
     async with working(database) as found:
         yield found
 
@@ -48,7 +48,7 @@ async def make(client: httpx.AsyncClient, world: World, **fields: Any) -> str:
 
 
 async def test_a_file_is_sent_previewed_imported_and_its_refused_rows_are_fetched(
-    two_organizations: World, operator: httpx.AsyncClient, worker: Worker, connection: asyncpg.Connection
+    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     contacts = await connection.fetchval("select count(*) from contacts")
     url = await make(operator, two_organizations, mapping=MAPPING)
@@ -182,7 +182,7 @@ async def test_a_number_on_the_do_not_call_list_is_told_in_the_preview(
 
 
 async def test_an_import_is_cancelled_before_it_begins_and_its_file_goes(
-    two_organizations: World, operator: httpx.AsyncClient, worker: Worker, connection: asyncpg.Connection
+    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     url = await make(operator, two_organizations, mapping=MAPPING)
     await operator.put(f"{url}/file", content=FILE)
@@ -272,7 +272,7 @@ async def test_imports_are_listed_by_pages_and_by_campaign(
 
 
 async def test_the_holder_of_the_secret_key_imports_in_the_name_of_the_service(
-    two_organizations: World, client_for: ClientFor, worker: Worker, connection: asyncpg.Connection
+    two_organizations: World, client_for: ClientFor, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     service = await client_for(None)
     url = await make(service, two_organizations, mapping=MAPPING)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from outdial.jobs.worker import Worker
+from outdial.jobs.worker import JobWorker
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
 from tests.support.studio import Browser, BrowserFor
@@ -20,7 +20,7 @@ async def operator(two_organizations: World, browser_for: BrowserFor) -> Browser
 
 
 @pytest.fixture
-async def worker(database: Scratch) -> AsyncIterator[Worker]:
+async def worker(database: Scratch) -> AsyncIterator[JobWorker]:
     async with working(database) as found:
         yield found
 
@@ -42,7 +42,7 @@ async def upload(browser: Browser, world: World, content: bytes = FILE) -> str:
 
 
 async def test_a_file_is_uploaded_mapped_started_and_reported(
-    two_organizations: World, operator: Browser, worker: Worker
+    two_organizations: World, operator: Browser, worker: JobWorker
 ) -> None:
     url = await upload(operator, two_organizations)
     unmapped = await operator.get(url)

@@ -10,7 +10,7 @@ from outdial.db.queue import enqueue
 from outdial.db.session import Database
 from outdial.db.statements import Connection
 from outdial.domain.ids import new_id
-from outdial.jobs.worker import POOL, Worker
+from outdial.jobs.worker import POOL_SIZE, JobWorker
 from tests.support.factories import NOW, Campaign
 from tests.support.postgres import Scratch
 
@@ -18,11 +18,13 @@ PIECE = 256 * 1024
 
 
 @asynccontextmanager
-async def working(database: Scratch, clock: Clock | None = None, *, chunk_rows: int = 2_000) -> AsyncIterator[Worker]:
+async def working(
+    database: Scratch, clock: Clock | None = None, *, chunk_rows: int = 2_000
+) -> AsyncIterator[JobWorker]:
     """Give a worker that logs in as outdial_jobs."""
-    pool = await Database.connect(database.dsn_for("outdial_jobs"), application_name="tests:jobs", max_size=POOL)
+    pool = await Database.connect(database.dsn_for("outdial_jobs"), application_name="tests:jobs", max_size=POOL_SIZE)
     async with pool:
-        yield Worker(pool, clock or VirtualClock(NOW), chunk_rows=chunk_rows)
+        yield JobWorker(pool, clock or VirtualClock(NOW), chunk_rows=chunk_rows)
 
 
 async def store_import(connection: Connection, campaign: Campaign, content: bytes, *, queued: bool = True) -> UUID:

@@ -8,22 +8,22 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-# What makes a spreadsheet take a cell for a formula (OWASP, CSV injection), with the full-width forms of the signs.
-_BEGINS_A_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Prefixes that make a spreadsheet run a cell as a formula (OWASP, CSV injection), with their full-width forms.
+_FORMULA_PREFIXES: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class PlainPhone(str):
-    """A number in E.164, which is written as it is: `+` and digits are a number at the worst, and can be imported.
+    """A phone number in E.164, written unchanged so that the file can be imported again.
 
-    The database holds nothing else in its columns of phones.
+    A leading `+` is harmless here: the database allows only `+` and digits in phone columns.
     """
 
 
-Cell = str | int | float | Decimal | datetime | UUID | None
+CsvCell = str | int | float | Decimal | datetime | UUID | None
 
 
-def text_of(cell: Cell) -> str:
-    """Return a cell as it is written; text that a spreadsheet would run as a formula gets an apostrophe in front."""
+def format_cell(cell: CsvCell) -> str:
+    """Format a cell. Text that a spreadsheet would run as a formula gets a leading apostrophe."""
     match cell:
         case None:
             return ""
@@ -31,13 +31,13 @@ def text_of(cell: Cell) -> str:
             return cell.isoformat()
         case PlainPhone():
             return cell
-        case str() if cell.lstrip(" ").startswith(_BEGINS_A_FORMULA):
+        case str() if cell.lstrip(" ").startswith(_FORMULA_PREFIXES):
             return f"'{cell}"
     return str(cell)
 
 
-class CsvText:
-    """Collects rows as the bytes of a file, which are taken from it piece by piece."""
+class CsvBuffer:
+    """A buffer of CSV rows, emptied chunk by chunk."""
 
     def __init__(self, header: Sequence[str]) -> None:
         self._text = io.StringIO(newline="")
@@ -46,15 +46,15 @@ class CsvText:
 
     @property
     def length(self) -> int:
-        """How many characters wait to be taken."""
+        """The number of buffered characters."""
         return self._text.tell()
 
-    def add(self, cells: Iterable[Cell]) -> None:
-        """Add a row."""
-        self._writer.writerow([text_of(cell) for cell in cells])
+    def add(self, cells: Iterable[CsvCell]) -> None:
+        """Append a row."""
+        self._writer.writerow([format_cell(cell) for cell in cells])
 
     def take(self) -> bytes:
-        """Return what has been collected since the last time."""
+        """Return the buffered rows as UTF-8, and empty the buffer."""
         content = self._text.getvalue().encode(errors="replace")
         self._text.seek(0)
         self._text.truncate()

@@ -1,4 +1,4 @@
-"""Writes calls, contacts or the do-not-call list as CSV: one snapshot, read with a cursor, kept in pieces."""
+"""Exports calls, contacts or the do-not-call list as CSV: one snapshot, read with a cursor, stored in chunks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -13,18 +13,18 @@ from outdial.clock import Clock
 from outdial.db import jobs as db
 from outdial.db.session import Database
 from outdial.db.statements import Connection, Statement
-from outdial.jobs.csv_cells import Cell, CsvText, PlainPhone
-from outdial.jobs.import_job import SILENT_FOR
-from outdial.jobs.outcomes import MOST_RUNS, Interrupted, Overtaken, RunEnd
+from outdial.jobs.csv_cells import CsvBuffer, CsvCell, PlainPhone
+from outdial.jobs.import_job import DEAD_AFTER
+from outdial.jobs.outcomes import MAX_RUNS, JobInterrupted, JobOvertaken, JobRunEnd
 from outdial.log import log
 
 KEPT_FOR: Final = timedelta(days=7)
-PIECE: Final = 256 * 1024
+CHUNK_CHARACTERS: Final = 256 * 1024
 _PHONES: Final = frozenset({"phone", "from_number"})
 
 
-class Filters(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What narrows an export; calls know all of them, contacts the campaign, the do-not-call list none."""
+class ExportFilters(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Filters of an export. Calls support all of them, contacts the campaign, the do-not-call list none."""
 
     campaign_id: UUID | None = None
     outcome: str | None = None
@@ -33,19 +33,21 @@ class Filters(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _ExportKind:
     statement: Statement[Any]
     row: type
-    narrowed: Callable[[Filters], Mapping[str, object]]
+    parameters: Callable[[ExportFilters], Mapping[str, object]]
 
     @property
     def columns(self) -> Sequence[str]:
         return [field.name for field in fields(self.row)]
 
 
-KINDS: Final[Mapping[str, _Kind]] = {
-    "contacts": _Kind(db.EXPORT_CONTACTS, db.ExportedContact, lambda filters: {"campaign_id": filters.campaign_id}),
-    "calls": _Kind(
+KINDS: Final[Mapping[str, _ExportKind]] = {
+    "contacts": _ExportKind(
+        db.EXPORT_CONTACTS, db.ExportedContact, lambda filters: {"campaign_id": filters.campaign_id}
+    ),
+    "calls": _ExportKind(
         db.EXPORT_CALLS,
         db.ExportedCall,
         lambda filters: {
@@ -55,77 +57,87 @@ KINDS: Final[Mapping[str, _Kind]] = {
             "until": filters.until,
         },
     ),
-    "do_not_call": _Kind(db.EXPORT_DO_NOT_CALL, db.ExportedNumber, lambda _: {}),
+    "do_not_call": _ExportKind(db.EXPORT_DO_NOT_CALL, db.ExportedNumber, lambda _: {}),
 }
 
 
 class ExportJob:
-    """Runs exports; `stopping` ends runs between two pieces of the file."""
+    """Runs exports. `stopping` ends runs between two chunks."""
 
-    def __init__(self, database: Database, clock: Clock, stopping: asyncio.Event, *, piece: int = PIECE) -> None:
-        self._database, self._clock, self._stopping, self._piece = database, clock, stopping, piece
+    def __init__(
+        self, database: Database, clock: Clock, stopping: asyncio.Event, *, chunk_size: int = CHUNK_CHARACTERS
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._stopping = stopping
+        self._chunk_size = chunk_size
 
-    async def run(self, export_id: UUID, organization_id: UUID) -> RunEnd:
-        """Write the file; does nothing for an export that is over or that another run has."""
+    async def run(self, export_id: UUID, organization_id: UUID) -> JobRunEnd:
+        """Write the file. Do nothing when the export has ended or another run has it."""
         now = self._clock.now()
         async with self._database.for_organization(organization_id) as connection:
-            taken = await db.BEGIN_EXPORT.maybe(connection, export_id=export_id, now=now, silent_since=now - SILENT_FOR)
+            taken = await db.BEGIN_EXPORT.maybe(connection, export_id=export_id, now=now, silent_since=now - DEAD_AFTER)
             if taken is None:
-                # It may have been cancelled after the run that wrote some of it had died.
-                await _forget_cancelled(connection, export_id, organization_id)
-                return RunEnd.DONE
+                # The export may have been cancelled after a run died that had written chunks.
+                await _delete_if_cancelled(connection, export_id, organization_id)
+                return JobRunEnd.DONE
             await db.DELETE_EXPORT_CHUNKS.run(connection, export_id=export_id)
             await db.NOTIFY_JOBS.run(connection, organization_id=organization_id)
-        return await _Run(self._database, self._clock, self._stopping, taken, self._piece).go()
+        return await _ExportRun(self._database, self._clock, self._stopping, taken, self._chunk_size).go()
 
 
-class _Run:
+class _ExportRun:
     def __init__(
-        self, database: Database, clock: Clock, stopping: asyncio.Event, taken: db.ExportRun, piece: int
+        self, database: Database, clock: Clock, stopping: asyncio.Event, taken: db.ExportRun, chunk_size: int
     ) -> None:
-        self._database, self._clock, self._stopping = database, clock, stopping
-        self._taken, self._piece = taken, piece
+        self._database = database
+        self._clock = clock
+        self._stopping = stopping
+        self._taken = taken
+        self._chunk_size = chunk_size
         self._kind = KINDS[taken.kind]
-        self._text = CsvText(self._kind.columns)
-        self._rows = self._size = self._pieces = 0
+        self._text = CsvBuffer(self._kind.columns)
+        self._rows = 0
+        self._size = 0
+        self._chunks = 0
 
-    async def go(self) -> RunEnd:
-        """Run to an end, and say which."""
+    async def go(self) -> JobRunEnd:
+        """Run until the job ends or is interrupted."""
         try:
             await self._write()
-        except Overtaken:
+        except JobOvertaken:
             async with self._database.for_organization(self._taken.organization_id) as connection:
-                await _forget_cancelled(connection, self._taken.id, self._taken.organization_id)
-        except Interrupted:
+                await _delete_if_cancelled(connection, self._taken.id, self._taken.organization_id)
+        except JobInterrupted:
             await self._release()
-            return RunEnd.INTERRUPTED
-        except Exception as error:  # what it says may hold a row: only its kind is told
+            return JobRunEnd.INTERRUPTED
+        except Exception as error:  # its message may quote a row: log the type only
             kind = type(error).__name__
             log("export.failed", level="error", export_id=str(self._taken.id), run=self._taken.runs, kind=kind)
-            if self._taken.runs < MOST_RUNS:
+            if self._taken.runs < MAX_RUNS:
                 await self._release()
-                return RunEnd.TROUBLE
-            await self._finish("failed", error=f"Something broke while the file was written ({kind}): export it again")
+                return JobRunEnd.RETRY
+            await self._finish("failed", error=f"The export failed ({kind}): export again")
         else:
             await self._finish("completed")
-        return RunEnd.DONE
+        return JobRunEnd.DONE
 
     async def _write(self) -> None:
         async with self._database.for_organization(self._taken.organization_id) as reading:
             async for row in self._read(reading):
                 self._text.add(self._cells(row))
                 self._rows += 1
-                if self._text.length >= self._piece:
+                if self._text.length >= self._chunk_size:
                     await self._store()
         await self._store()
 
     def _read(self, connection: Connection) -> AsyncIterator[Any]:
-        filters = msgspec.json.decode(self._taken.filters, type=Filters)
+        filters = msgspec.json.decode(self._taken.filters, type=ExportFilters)
         return self._kind.statement.stream(
-            connection, organization_id=self._taken.organization_id, **self._kind.narrowed(filters)
+            connection, organization_id=self._taken.organization_id, **self._kind.parameters(filters)
         )
 
-    def _cells(self, row: Any) -> list[Cell]:
+    def _cells(self, row: Any) -> list[CsvCell]:
         return [
             PlainPhone(value) if name in _PHONES else value
             for name, value in zip(self._kind.columns, astuple(row), strict=True)
@@ -133,7 +145,7 @@ class _Run:
 
     async def _store(self) -> None:
         if self._stopping.is_set():
-            raise Interrupted
+            raise JobInterrupted
         content = self._text.take()
         self._size += len(content)
         organization_id, export_id = self._taken.organization_id, self._taken.id
@@ -147,15 +159,15 @@ class _Run:
                 now=self._clock.now(),
             )
             if row is None:
-                raise Overtaken
+                raise JobOvertaken
             await db.STORE_EXPORT_CHUNK.run(
                 connection,
                 organization_id=organization_id,
                 export_id=export_id,
-                number=self._pieces,
+                number=self._chunks,
                 content=content,
             )
-        self._pieces += 1
+        self._chunks += 1
 
     async def _release(self) -> None:
         async with self._database.for_organization(self._taken.organization_id) as connection:
@@ -178,16 +190,16 @@ class _Run:
                 expires_at=now + KEPT_FOR if status == "completed" else None,
             )
             if finished is None:
-                # Another run has taken over, and the pieces are its own by now, or the export was cancelled.
-                await _forget_cancelled(connection, self._taken.id, self._taken.organization_id)
+                # Another run took over, and the chunks are its own, or the export was cancelled.
+                await _delete_if_cancelled(connection, self._taken.id, self._taken.organization_id)
                 return
             if status != "completed":
                 await db.DELETE_EXPORT_CHUNKS.run(connection, export_id=self._taken.id)
             await db.NOTIFY_JOBS.run(connection, organization_id=self._taken.organization_id)
 
 
-async def _forget_cancelled(connection: Connection, export_id: UUID, organization_id: UUID) -> None:
-    """Remove the pieces of an export that was cancelled; one that a run has, or that is completed, keeps them."""
+async def _delete_if_cancelled(connection: Connection, export_id: UUID, organization_id: UUID) -> None:
+    """Delete the chunks of the export if it was cancelled."""
     export = await db.SHOW_EXPORT.maybe(connection, export_id=export_id, organization_id=organization_id)
     if export is not None and export.status == "cancelled":
         await db.DELETE_EXPORT_CHUNKS.run(connection, export_id=export_id)

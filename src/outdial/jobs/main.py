@@ -2,7 +2,7 @@
 
 from outdial.clock import SystemClock
 from outdial.db.session import Database
-from outdial.jobs.worker import POOL, Worker
+from outdial.jobs.worker import POOL_SIZE, JobWorker
 from outdial.log import log
 from outdial.process import notify_ready, stop_event
 from outdial.settings import JobsSettings
@@ -12,8 +12,10 @@ async def run_jobs(settings: JobsSettings) -> None:
     """Run background jobs until SIGINT or SIGTERM; raises QueueMissing when the database has no queue."""
     stop, urls = stop_event(), settings.database
     role = urls.role("jobs")
-    async with await Database.connect(urls.jobs, application_name="outdial:jobs", max_size=POOL, role=role) as database:
-        worker = Worker(database, SystemClock(), role=role)
+    async with await Database.connect(
+        urls.jobs, application_name="outdial:jobs", max_size=POOL_SIZE, role=role
+    ) as database:
+        worker = JobWorker(database, SystemClock(), role=role)
         await worker.start()
         log("jobs.ready")
         notify_ready()

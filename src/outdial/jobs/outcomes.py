@@ -1,26 +1,26 @@
-"""What becomes of one run of a job, and what ends a run before it is through."""
+"""How a run of a job ends, and the exceptions that end it early."""
 
 from enum import Enum, auto
 from typing import Final
 
-MOST_RUNS: Final = 5
-"""From this run on an unforeseen error fails the job."""
+MAX_RUNS: Final = 5
+"""An unexpected error in this run, or a later one, fails the job."""
 
 
-class RunEnd(Enum):
-    """What is to happen to the entry in the queue."""
+class JobRunEnd(Enum):
+    """How a run ended, which decides about its entry in the queue."""
 
     DONE = auto()
-    """Nothing is left to do, by this run at least."""
+    """The job is finished, or another run has it."""
     INTERRUPTED = auto()
-    """The worker stops: another one goes on at once."""
-    TROUBLE = auto()
-    """Something broke: it is tried again after a while."""
+    """The worker is stopping: another one continues at once."""
+    RETRY = auto()
+    """An error occurred: try again later."""
 
 
-class Interrupted(Exception):
-    """The worker was told to stop."""
+class JobInterrupted(Exception):
+    """The worker is stopping."""
 
 
-class Overtaken(Exception):
-    """The job was cancelled, or another run has it."""
+class JobOvertaken(Exception):
+    """The job was cancelled, or another run took it over."""

@@ -1,4 +1,4 @@
-"""Clears away what is kept for a while only: exports, abandoned uploads, refused rows, keys, the queue's log."""
+"""Removes expired data: exports, abandoned uploads, refused rows, idempotency keys, the queue's log."""
 
 from datetime import timedelta
 from typing import Final
@@ -12,34 +12,35 @@ REFUSALS_KEPT: Final = timedelta(days=30)
 KEYS_KEPT: Final = timedelta(hours=24)
 LOG_KEPT: Final = timedelta(days=30)
 EVERY: Final = timedelta(minutes=10)
-_AT_ONCE: Final = 100
+_BATCH_SIZE: Final = 100
 
 
-class Retention:
-    """A background duty; any number of workers may have it."""
+class JobRetention:
+    """A background task; any number of workers may run it."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+        self._database = database
+        self._clock = clock
 
     async def run_once(self) -> int:
-        """Clear away what has been kept for long enough; return how many things that were."""
+        """Remove everything that has expired; return how many items that were."""
         now, done = self._clock.now(), 0
         async with self._database.transaction() as connection:
             done += int((await db.FORGET_OLD_KEYS.one(connection, before=now - KEYS_KEPT)).id)
             done += await db.FORGET_QUEUE_LOG.run(connection, before=now - LOG_KEPT)
         while True:
             async with self._database.transaction() as connection:
-                outdated = await db.OUTDATED_JOBS.all(
+                expired = await db.OUTDATED_JOBS.all(
                     connection,
                     now=now,
                     uploads_before=now - UPLOADS_KEPT,
                     refusals_before=now - REFUSALS_KEPT,
-                    limit=_AT_ONCE,
+                    limit=_BATCH_SIZE,
                 )
-            for job in outdated:
+            for job in expired:
                 await self._clear(job)
-            done += len(outdated)
-            if not outdated:
+            done += len(expired)
+            if not expired:
                 return done
 
     async def _clear(self, job: db.OutdatedJob) -> None:

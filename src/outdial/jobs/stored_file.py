@@ -1,39 +1,40 @@
-"""A file that lies in the database in pieces, read as if it were a file."""
+"""A file-like object over chunks that are stored in the database."""
 
 import asyncio
 import io
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-FetchPiece = Callable[[int], Awaitable[bytes | None]]
+FetchChunk = Callable[[int], Awaitable[bytes | None]]
 
 
 class StoredFile(io.RawIOBase):
-    """Reads pieces one after the other, from a thread, while the loop that fetches them goes on with its work."""
+    """Reads chunks in order, from a thread; the event loop `loop` fetches them."""
 
-    def __init__(self, fetch: FetchPiece, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, fetch: FetchChunk, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
-        self._fetch, self._loop = fetch, loop
+        self._fetch = fetch
+        self._loop = loop
         self._number = 0
-        self._piece = memoryview(b"")
+        self._chunk = memoryview(b"")
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` as far as the piece at hand goes; 0 at the end of the file."""
-        if not self._piece:
-            self._piece = memoryview(self._next() or b"")
-        length = min(len(buffer), len(self._piece))
-        buffer[:length] = self._piece[:length]
-        self._piece = self._piece[length:]
+        """Fill `buffer` from the current chunk; return the number of bytes, 0 at the end of the file."""
+        if not self._chunk:
+            self._chunk = memoryview(self._next() or b"")
+        length = min(len(buffer), len(self._chunk))
+        buffer[:length] = self._chunk[:length]
+        self._chunk = self._chunk[length:]
         return length
 
     def _next(self) -> bytes | None:
-        piece = asyncio.run_coroutine_threadsafe(self._fetch_next(), self._loop).result()
+        chunk = asyncio.run_coroutine_threadsafe(self._fetch_next(), self._loop).result()
         self._number += 1
-        return piece
+        return chunk
 
     async def _fetch_next(self) -> bytes | None:
         return await self._fetch(self._number)

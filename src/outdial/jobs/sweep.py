@@ -1,4 +1,4 @@
-"""Finds jobs that nobody is doing, and puts them into the queue again."""
+"""Finds lost jobs, which no run and no queue entry has, and queues them again."""
 
 from datetime import timedelta
 from typing import Final, cast
@@ -7,25 +7,26 @@ from outdial.clock import Clock
 from outdial.db import jobs as db
 from outdial.db.queue import JobKind, enqueue
 from outdial.db.session import Database
-from outdial.jobs.import_job import SILENT_FOR
+from outdial.jobs.import_job import DEAD_AFTER
 from outdial.log import log
 
-LOST_AFTER: Final = SILENT_FOR + timedelta(seconds=30)
+LOST_AFTER: Final = DEAD_AFTER + timedelta(seconds=30)
 EVERY: Final = timedelta(seconds=60)
-_AT_ONCE: Final = 100
+_BATCH_SIZE: Final = 100
 
 
-class Sweeper:
-    """A background duty. A job that only waits long is in the queue already, and is not put there twice."""
+class LostJobSweeper:
+    """A background task. A job that is already in the queue is not queued twice."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+        self._database = database
+        self._clock = clock
 
     async def run_once(self) -> int:
-        """Put every lost job into the queue; return how many looked lost."""
+        """Queue every job that looks lost; return how many."""
         before = self._clock.now() - LOST_AFTER
         async with self._database.transaction() as connection:
-            lost = await db.LOST_JOBS.all(connection, before=before, limit=_AT_ONCE)
+            lost = await db.LOST_JOBS.all(connection, before=before, limit=_BATCH_SIZE)
             for job in lost:
                 log("job.found", level="warning", kind=job.kind, job_id=str(job.id))
                 await enqueue(connection, cast("JobKind", job.kind), job.id)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from outdial.jobs.csv_cells import CsvText
+from outdial.jobs.csv_cells import CsvBuffer
 from outdial.studio.imports import service as resource
 from outdial.studio.imports.previews import ImportPreview, preview_import
 from outdial.studio.imports.service import Import, ImportOptions, NewImport, RefusedRow
@@ -119,7 +119,7 @@ async def refused_rows_response(context: OrganizationContext, import_id: UUID) -
 
 
 async def _refusals(context: OrganizationContext, import_id: UUID) -> AsyncIterator[bytes]:
-    text = CsvText(["line", "value", "kind", "reason"])
+    text = CsvBuffer(["line", "value", "kind", "reason"])
     async for row in resource.all_refusals(context, import_id):
         text.add([row.line, row.value, row.kind, row.reason])
         if text.length > 64 * 1024:
