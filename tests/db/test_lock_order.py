@@ -18,7 +18,7 @@ from outdial.dialer.place import CallResponse, PlacementResponse, TooLate
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.settle import Settler
 from outdial.domain.campaign import CampaignStatus
-from outdial.inbox.applier import Applier
+from outdial.inbox.applier import EventApplier
 from outdial.provider import CallPlaced, CallRefused, CallUncertain, RefusalKind
 from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
@@ -232,7 +232,7 @@ async def test_an_applier_holds_no_event_while_it_waits_for_a_call(scene: Scene)
         # As a flush does that counts a repeat of the event.
         await holder.execute("select from calls where id = $1 for update", call_id)
         applying = asyncio.create_task(
-            Applier(scene.webhook, RetellEventReader(), VirtualClock(NOW), check_after=CHECK_AFTER).run_once()
+            EventApplier(scene.webhook, RetellEventReader(), VirtualClock(NOW), check_after=CHECK_AFTER).run_once()
         )
         await until_one_waits(scene.look)
         await holder.execute("select from webhook_events for update nowait")

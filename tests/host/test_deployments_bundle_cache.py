@@ -14,7 +14,7 @@ from outdial.host.deployments.errors import InvalidUpload
 
 DIGEST = "0123456789abcdef" * 4
 INDEX = "supabase/functions/hello/index.py"
-FILES = {INDEX: b"fetch = 1", "supabase/functions/shared/answers.py": b"", "data.bin": bytes(range(256))}
+FILES = {INDEX: b"fetch = 1", "supabase/functions/shared/error_codes.py": b"", "data.bin": bytes(range(256))}
 
 
 async def test_a_bundle_is_unpacked_below_its_name_version_and_digest(tmp_path: Path) -> None:

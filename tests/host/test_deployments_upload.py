@@ -33,11 +33,11 @@ def read(*parts: FormPart, slug: str = "hello") -> FunctionUpload:
 
 
 def test_the_fields_may_come_in_any_order() -> None:
-    shared = file("supabase/functions/shared/answers.py")
+    shared = file("supabase/functions/shared/error_codes.py")
     first, last = read(metadata(), file(), shared), read(file(), shared, metadata())
 
     assert first == last
-    assert first.files.keys() == {INDEX, "supabase/functions/shared/answers.py"}
+    assert first.files.keys() == {INDEX, "supabase/functions/shared/error_codes.py"}
     assert (first.slug, first.name, first.entrypoint_path, first.verify_jwt) == ("hello", "hello", INDEX, False)
     assert first.config is None
 

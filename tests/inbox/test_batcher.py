@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from outdial.inbox.batcher import Batcher
+from outdial.inbox.batcher import EventBatcher
 
 
 class Slow:
@@ -25,7 +25,7 @@ class Slow:
 
 async def test_an_idle_batcher_flushes_the_first_arrival_at_once_and_collects_while_it_flushes() -> None:
     slow = Slow()
-    batcher = Batcher(slow.flush)
+    batcher = EventBatcher(slow.flush)
     first = asyncio.create_task(batcher.submit(1))
     await slow.begun.acquire()
     others = [asyncio.create_task(batcher.submit(n)) for n in (2, 3, 4)]
@@ -46,7 +46,7 @@ async def test_a_batch_has_no_more_than_its_most_items_and_keeps_their_order() -
         batches.append(items)
         return [item * 10 for item in items]
 
-    batcher = Batcher(flush, most=4)
+    batcher = EventBatcher(flush, max_batch=4)
     results = await asyncio.gather(*(batcher.submit(n) for n in range(10)))
     assert results == [n * 10 for n in range(10)]
     assert batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
@@ -54,7 +54,7 @@ async def test_a_batch_has_no_more_than_its_most_items_and_keeps_their_order() -
 
 async def test_a_second_flush_runs_beside_the_first_when_enough_waits_and_never_a_third() -> None:
     slow = Slow()
-    batcher = Batcher(slow.flush, most=2, beside=2)
+    batcher = EventBatcher(slow.flush, max_batch=2, concurrent_at=2)
     submitted = [asyncio.create_task(batcher.submit(1))]
     await slow.begun.acquire()
     submitted.append(asyncio.create_task(batcher.submit(2)))
@@ -73,7 +73,7 @@ async def test_a_second_flush_runs_beside_the_first_when_enough_waits_and_never_
 
 async def test_what_is_too_little_for_a_second_flush_is_taken_by_whichever_ends_last() -> None:
     slow = Slow()
-    batcher = Batcher(slow.flush, beside=2)
+    batcher = EventBatcher(slow.flush, concurrent_at=2)
     submitted = [asyncio.create_task(batcher.submit(1))]
     await slow.begun.acquire()
     submitted += [asyncio.create_task(batcher.submit(n)) for n in (2, 3)]
@@ -95,7 +95,7 @@ async def test_when_a_flush_raises_each_submitter_of_it_gets_the_exception_and_t
             raise RuntimeError("the disk is full")
         return items
 
-    batcher = Batcher(flush, most=2)
+    batcher = EventBatcher(flush, max_batch=2)
     results = await asyncio.gather(*(batcher.submit(n) for n in (1, 2, 3)), return_exceptions=True)
     assert [str(result) for result in results] == ["the disk is full", "the disk is full", "3"]
     assert await batcher.submit(4) == 4
@@ -103,7 +103,7 @@ async def test_when_a_flush_raises_each_submitter_of_it_gets_the_exception_and_t
 
 async def test_drain_returns_when_every_submitted_item_is_flushed() -> None:
     slow = Slow()
-    batcher = Batcher(slow.flush)
+    batcher = EventBatcher(slow.flush)
     tasks = [asyncio.create_task(batcher.submit(n)) for n in (1, 2)]
     await slow.begun.acquire()
     drained = asyncio.create_task(batcher.drain())
@@ -119,7 +119,7 @@ async def test_drain_returns_when_every_submitted_item_is_flushed() -> None:
 
 async def test_a_submitter_that_goes_away_takes_its_item_with_it_no_more_than_the_others() -> None:
     slow = Slow()
-    batcher = Batcher(slow.flush)
+    batcher = EventBatcher(slow.flush)
     gone, stays = (asyncio.create_task(batcher.submit(n)) for n in (1, 2))
     await slow.begun.acquire()
     gone.cancel()

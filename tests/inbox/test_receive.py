@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from outdial.inbox.errors import NotStored
-from outdial.inbox.receive import Receiver, Rejected, Stored
+from outdial.inbox.errors import EventNotStored
+from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
 from outdial.retell import signature
 from tests.support import postgres
 from tests.support.dialing import KEY, Stage, epoch_ms, event_body, life_of_call
@@ -21,7 +21,9 @@ def signed(stage: Stage, body: bytes, key: str = KEY, *, age: timedelta = timede
     return signature.sign(body, key, epoch_ms(stage.clock.now() - age))
 
 
-async def receive_together(receiver: Receiver, stage: Stage, *bodies: bytes) -> list[Stored | Rejected]:
+async def receive_together(
+    receiver: WebhookReceiver, stage: Stage, *bodies: bytes
+) -> list[StoredEvent | RejectedEvent]:
     """Receive the bodies at the same time, in one flush."""
     return await asyncio.gather(*(receiver.receive(body, signed(stage, body)) for body in bodies))
 
@@ -30,7 +32,7 @@ async def test_an_event_signed_with_any_of_the_live_keys_is_stored_with_its_raw_
     stage.keys["default"] = ["new_key", "old_key"]
     bodies = [event_body("call_started", f"call_{key}") + b"  " for key in stage.keys["default"]]
     for body, key in zip(bodies, stage.keys["default"], strict=True):
-        assert await stage.send(body, key=key) == [Stored("call_started", "unmatched")]
+        assert await stage.send(body, key=key) == [StoredEvent("call_started", "unmatched")]
     rows = await stage.rows("webhook_events")
     assert [bytes(row["body"]) for row in rows] == bodies
     assert [row["body_sha256"] for row in rows] == [hashlib.sha256(body).digest() for body in bodies]
@@ -39,21 +41,21 @@ async def test_an_event_signed_with_any_of_the_live_keys_is_stored_with_its_raw_
 
 @pytest.mark.parametrize("header", [None, "", KEY, "v=1,d=2", f"v=,d={'0' * 64}"])
 async def test_without_a_signature_nothing_is_stored(stage: Stage, header: str | None) -> None:
-    assert await stage.receiver().receive(event_body("call_started", "call_1"), header) == Rejected()
+    assert await stage.receiver().receive(event_body("call_started", "call_1"), header) == RejectedEvent()
     assert await stage.rows("webhook_events") == []
 
 
 @pytest.mark.parametrize("age", [timedelta(minutes=5, seconds=1), -timedelta(minutes=5, seconds=1)])
 async def test_a_stale_signature_stores_nothing(stage: Stage, age: timedelta) -> None:
     body = event_body("call_started", "call_1")
-    assert await stage.receiver().receive(body, signed(stage, body, age=age)) == Rejected()
+    assert await stage.receiver().receive(body, signed(stage, body, age=age)) == RejectedEvent()
     assert await stage.rows("webhook_events") == []
 
 
 async def test_a_signature_of_another_key_or_another_body_stores_nothing(stage: Stage) -> None:
     body, receiver = event_body("call_started", "call_1"), stage.receiver()
-    assert await receiver.receive(body, signed(stage, body, "another_key")) == Rejected()
-    assert await receiver.receive(body + b" ", signed(stage, body)) == Rejected()
+    assert await receiver.receive(body, signed(stage, body, "another_key")) == RejectedEvent()
+    assert await receiver.receive(body + b" ", signed(stage, body)) == RejectedEvent()
     assert await stage.rows("webhook_events") == []
 
 
@@ -66,7 +68,7 @@ async def test_an_event_signed_with_another_accounts_key_never_touches_the_call(
     before = await stage.row("calls", call_id), await stage.row("campaign_contacts", entry.id)
     results = await stage.send(*life_of_call("call_1", call_id).values(), key="key_b")
     results += await stage.send(*life_of_call("call_2", call_id).values(), key="key_b")
-    assert {result.status for result in results if isinstance(result, Stored)} == {"unmatched"}
+    assert {result.status for result in results if isinstance(result, StoredEvent)} == {"unmatched"}
     assert (await stage.row("calls", call_id), await stage.row("campaign_contacts", entry.id)) == before
     events = await stage.rows("webhook_events")
     assert [(row["credential"], row["organization_id"], row["call_id"]) for row in events] == [("b", None, None)] * 6
@@ -102,7 +104,7 @@ async def test_a_signed_body_that_cannot_be_read_is_kept_in_quarantine_with_the_
     stage: Stage, body: bytes
 ) -> None:
     [result] = await stage.send(body)
-    assert isinstance(result, Stored)
+    assert isinstance(result, StoredEvent)
     assert result.status == "quarantined"
     [row] = await stage.rows("webhook_events")
     assert (bytes(row["body"]), row["status"], bool(row["error"])) == (body, "quarantined", True)
@@ -110,10 +112,10 @@ async def test_a_signed_body_that_cannot_be_read_is_kept_in_quarantine_with_the_
 
 async def test_the_plain_form_is_accepted_only_where_it_is_allowed(stage: Stage) -> None:
     body = b'{"event_type": "call_started", "data": {"call_id": "test-123"}}'
-    assert await stage.receiver().receive(body, KEY) == Rejected()
-    assert await stage.receiver(accept_plain=True).receive(body, "wrong") == Rejected()
+    assert await stage.receiver().receive(body, KEY) == RejectedEvent()
+    assert await stage.receiver(accept_plain=True).receive(body, "wrong") == RejectedEvent()
     assert await stage.rows("webhook_events") == []
-    assert await stage.receiver(accept_plain=True).receive(body, KEY) == Stored("call_started", "unmatched")
+    assert await stage.receiver(accept_plain=True).receive(body, KEY) == StoredEvent("call_started", "unmatched")
     [row] = await stage.rows("webhook_events")
     assert (row["event"], row["retell_call_id"]) == ("call_started", "test-123")
 
@@ -122,7 +124,7 @@ async def test_the_plain_form_moves_a_call_as_the_signed_form_does(stage: Stage)
     campaign = await create_campaign(stage.look, await create_tenant(stage.look))
     _, call_id = await create_calling(stage.look, campaign)
     body = b'{"event_type":"call_started","data":{"call_id":"c","metadata":{"call_id":"%s"}}}' % str(call_id).encode()
-    assert await stage.receiver(accept_plain=True).receive(body, KEY) == Stored("call_started", "applied")
+    assert await stage.receiver(accept_plain=True).receive(body, KEY) == StoredEvent("call_started", "applied")
     assert (await stage.row("calls", call_id))["status"] == "ongoing"
 
 
@@ -134,7 +136,7 @@ async def test_a_duplicate_is_counted_as_a_repeat_and_changes_nothing_else(stage
     tables = ("calls", "campaign_contacts", "campaigns", "webhook_events")
     before = [await stage.rows(table) for table in tables]
     stage.clock.advance(timedelta(minutes=1))
-    assert {result.status for result in await stage.send(*bodies, bodies[2]) if isinstance(result, Stored)} == {
+    assert {result.status for result in await stage.send(*bodies, bodies[2]) if isinstance(result, StoredEvent)} == {
         "applied"
     }
     *others, events = [await stage.rows(table) for table in tables]
@@ -160,7 +162,7 @@ async def test_events_that_change_no_call_are_kept_with_their_call(stage: Stage,
     campaign = await create_campaign(stage.look, await create_tenant(stage.look))
     _, call_id = await create_calling(stage.look, campaign)
     before = await stage.row("calls", call_id)
-    assert await stage.send(event_body(event, "call_1", call_id)) == [Stored(event, "applied")]
+    assert await stage.send(event_body(event, "call_1", call_id)) == [StoredEvent(event, "applied")]
     assert await stage.row("calls", call_id) == before
     [row] = await stage.rows("webhook_events")
     assert (row["call_id"], row["organization_id"]) == (call_id, campaign.tenant.organization_id)
@@ -179,7 +181,7 @@ async def test_another_call_at_retell_with_the_same_metadata_is_kept_unmatched(s
     _, call_id = await create_calling(stage.look, campaign)
     first, second = (life_of_call(name, call_id)["call_started"] for name in ("call_1", "call_2"))
     results = await receive_together(stage.receiver(), stage, first, second)
-    assert results == [Stored("call_started", "applied"), Stored("call_started", "unmatched")]
+    assert results == [StoredEvent("call_started", "applied"), StoredEvent("call_started", "unmatched")]
     assert (await stage.row("calls", call_id))["retell_call_id"] == "call_1"
 
 
@@ -190,7 +192,11 @@ async def test_a_flush_that_fails_stores_each_event_alone_and_the_applier_applie
     _, good_id = await create_calling(stage.look, campaign)
     good = life_of_call("call_good", good_id)["call_ended"]
     results = await receive_together(stage.receiver(), stage, good, POISON, b"broken")
-    assert [result.status for result in results if isinstance(result, Stored)] == ["pending", "pending", "quarantined"]
+    assert [result.status for result in results if isinstance(result, StoredEvent)] == [
+        "pending",
+        "pending",
+        "quarantined",
+    ]
     assert (await stage.row("calls", good_id))["status"] == "placing"
     await stage.applier().run_once()
     assert (await stage.row("calls", good_id))["status"] == "ended"
@@ -206,10 +212,10 @@ async def test_while_the_database_is_away_an_event_is_not_stored_and_comes_in_wh
     body, receiver = event_body("call_started", "call_1"), stage.receiver()
     name = stage.scratch.name
     await postgres._administer(stage.scratch.server, f"alter database {name} allow_connections false")
-    with pytest.raises(NotStored):
+    with pytest.raises(EventNotStored):
         await receiver.receive(body, signed(stage, body))
     await postgres._administer(stage.scratch.server, f"alter database {name} allow_connections true")
-    assert await receiver.receive(body, signed(stage, body)) == Stored("call_started", "unmatched")
+    assert await receiver.receive(body, signed(stage, body)) == StoredEvent("call_started", "unmatched")
     assert len(await stage.rows("webhook_events")) == 1
 
 
@@ -223,9 +229,9 @@ async def test_a_connection_that_is_cut_between_two_flushes_loses_no_event(stage
     results = await asyncio.gather(
         *(receiver.receive(body, signed(stage, body)) for body in bodies[2:]), return_exceptions=True
     )
-    answered = 2 + sum(isinstance(result, Stored) for result in results)
+    answered = 2 + sum(isinstance(result, StoredEvent) for result in results)
     assert len(await stage.rows("webhook_events")) >= answered
-    assert [result for result in results if not isinstance(result, Stored | NotStored)] == []
+    assert [result for result in results if not isinstance(result, StoredEvent | EventNotStored)] == []
 
 
 async def test_stop_returns_when_every_taken_event_is_on_disk(stage: Stage) -> None:
@@ -246,7 +252,7 @@ async def test_two_processes_that_receive_the_same_unmatched_events_at_once_lose
         results = await asyncio.gather(
             receive_together(one, stage, *batch), receive_together(other, stage, *reversed(batch))
         )
-        assert all(isinstance(result, Stored) for group in results for result in group)
+        assert all(isinstance(result, StoredEvent) for group in results for result in group)
     rows = await stage.rows("webhook_events")
     assert len(rows) == 40 * 5
     assert sum(row["repeats"] for row in rows) == 40 * 5

@@ -111,7 +111,7 @@ async def project(database: Scratch, tmp_path: Path) -> AsyncIterator[Project]:
             f"name: outdial\napi_url: {url}\ndashboard_url: {url}\ndocs_url: {url}\nproject_host: localhost\n"
         )
         project = Project(directory, url, await make_token(database))
-        project.write("hello", "from .beside import WORD\nfrom shared.answers import NOT_FOUND\n" + saying("hi"))
+        project.write("hello", "from .beside import WORD\nfrom shared.error_codes import NOT_FOUND\n" + saying("hi"))
         (directory / "supabase/functions/hello/beside.py").write_text("WORD = 1\n")
         yield project
 
@@ -120,7 +120,7 @@ async def test_it_deploys_lists_downloads_and_deletes_functions(project: Project
     out = await project.run("functions", "deploy", "--use-api")
     assert "Deployed Functions on project outdiallocalprojects: campaign-trigger, hello, retell-webhook" in out
     # Of any function, its own modules and the shared ones.
-    for path in ("hello/index.py", "hello/beside.py", "shared/answers.py", "retell-webhook/index.py"):
+    for path in ("hello/index.py", "hello/beside.py", "shared/error_codes.py", "retell-webhook/index.py"):
         assert f"supabase/functions/{path}" in out
 
     assert {

@@ -17,8 +17,8 @@ from outdial.campaigns.lifecycle import Actor
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.dialer.worker import Dialer
-from outdial.inbox.applier import Applier
-from outdial.inbox.receive import Receiver
+from outdial.inbox.applier import EventApplier
+from outdial.inbox.receive import WebhookReceiver
 from outdial.retell.client import RetellClient
 from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
@@ -145,8 +145,8 @@ class Run:
     history: History
     worlds: dict[str, World]
     api: Database
-    receiver: Receiver
-    applier: Applier
+    receiver: WebhookReceiver
+    applier: EventApplier
     dialers: list[Dialer] = field(default_factory=list)
     campaigns: list[UUID] = field(default_factory=list)
     phones: list[tuple[UUID, str]] = field(default_factory=list)
@@ -358,8 +358,10 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
             History(observer),
             worlds,
             api=await connect("outdial_api"),
-            receiver=Receiver(webhook, webhooks, RetellEventReader(), clock, check_after=settings.reconcile_after),
-            applier=Applier(webhook, RetellEventReader(), clock, check_after=settings.reconcile_after),
+            receiver=WebhookReceiver(
+                webhook, webhooks, RetellEventReader(), clock, check_after=settings.reconcile_after
+            ),
+            applier=EventApplier(webhook, RetellEventReader(), clock, check_after=settings.reconcile_after),
         )
         provider = RetellProvider(
             {c: RetellClient(WatchedTransport(run, world, f"key_{c}")) for c, world in worlds.items()}

@@ -14,8 +14,8 @@ import asyncpg
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.dialer.worker import Dialer
-from outdial.inbox.applier import Applier
-from outdial.inbox.receive import Receiver, Rejected, Stored
+from outdial.inbox.applier import EventApplier
+from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
 from outdial.retell import signature
 from outdial.retell.client import RetellClient
 from outdial.retell.events import RetellEventReader
@@ -113,20 +113,20 @@ class Stage:
         """The provider over the clients of this stage."""
         return RetellProvider(self.clients)
 
-    def receiver(self, *, accept_plain: bool = False) -> Receiver:
+    def receiver(self, *, accept_plain: bool = False) -> WebhookReceiver:
         """Return a receiver as the webhook function builds it."""
         webhooks = RetellWebhooks(self.keys, accept_plain=accept_plain)
-        return Receiver(self.webhook, webhooks, RetellEventReader(), self.clock, check_after=CHECK_AFTER)
+        return WebhookReceiver(self.webhook, webhooks, RetellEventReader(), self.clock, check_after=CHECK_AFTER)
 
-    def applier(self) -> Applier:
+    def applier(self) -> EventApplier:
         """Return an applier."""
-        return Applier(self.webhook, RetellEventReader(), self.clock, check_after=CHECK_AFTER)
+        return EventApplier(self.webhook, RetellEventReader(), self.clock, check_after=CHECK_AFTER)
 
     def dialer(self) -> Dialer:
         """Return a dialer that calls through the simulator."""
         return Dialer(self.dialing, self.provider, self.clock, self.settings)
 
-    async def send(self, *bodies: bytes, key: str = KEY) -> list[Stored | Rejected]:
+    async def send(self, *bodies: bytes, key: str = KEY) -> list[StoredEvent | RejectedEvent]:
         """Receive the bodies one after the other, each signed now with `key`."""
         receiver = self.receiver()
         return [await receiver.receive(body, signature.sign(body, key, epoch_ms(self.clock.now()))) for body in bodies]

@@ -13,7 +13,7 @@ from outdial.clock import SystemClock
 from outdial.db import events as db
 from outdial.db.lookup import LAST_EVENT_ID
 from outdial.db.session import Database
-from outdial.inbox.applier import Applier
+from outdial.inbox.applier import EventApplier
 from outdial.inbox.replay import replay as send_through_apply
 from outdial.retell.events import RetellEventReader
 from outdial.settings import DatabaseUrls, DialerSettings
@@ -124,7 +124,9 @@ async def _replay(
         )
     # The applier of a dialer would apply them as well, but no dialer may be running.
     async with await Database.connect(urls.webhook, application_name="outdial:cli", role=urls.role("webhook")) as inbox:
-        applier = Applier(inbox, RetellEventReader(), clock, check_after=DialerSettings.from_env(env).reconcile_after)
+        applier = EventApplier(
+            inbox, RetellEventReader(), clock, check_after=DialerSettings.from_env(env).reconcile_after
+        )
         await applier.run_once()
     return marked
 

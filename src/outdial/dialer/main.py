@@ -11,7 +11,7 @@ from outdial.db.listen import Listener
 from outdial.db.session import Database, assert_no_transaction
 from outdial.dialer.rescue import Rescuer
 from outdial.dialer.worker import Dialer
-from outdial.inbox.applier import Applier
+from outdial.inbox.applier import EventApplier
 from outdial.log import log
 from outdial.process import notify_ready, stop_event
 from outdial.retell.client import RetellClient
@@ -29,7 +29,7 @@ class DialerParts:
     """The parts of a dialer process, connected."""
 
     dialer: Dialer
-    applier: Applier
+    applier: EventApplier
 
 
 class RescueTask:
@@ -94,7 +94,7 @@ async def _connected(settings: DialerProcessSettings, clock: Clock) -> AsyncIter
         )
         yield DialerParts(
             Dialer(database, RetellProvider(clients), clock, timing),
-            Applier(inbox, RetellEventReader(), clock, check_after=timing.reconcile_after),
+            EventApplier(inbox, RetellEventReader(), clock, check_after=timing.reconcile_after),
         )
 
 

@@ -1,1 +1,1 @@
-"""The way of an event: received, stored, applied to its call, and replayed at will."""
+"""The inbox: receives the provider's events, stores them, applies them to calls, and replays them."""

@@ -1,4 +1,4 @@
-"""Applies the stored events that wait: those whose flush failed, the reconciler's, and those sent through replay."""
+"""Applies pending stored events: those of failed flushes, of the reconciler and of replays."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -7,8 +7,8 @@ from outdial.clock import Clock
 from outdial.db import events as db
 from outdial.db.session import Database
 from outdial.db.statements import Connection
-from outdial.inbox.apply import Verdict, apply
-from outdial.inbox.deliveries import Delivery
+from outdial.inbox.apply import EventVerdict, apply
+from outdial.inbox.deliveries import EventDelivery
 from outdial.inbox.receive import pause_accounts
 from outdial.log import log
 from outdial.provider import EventReader
@@ -18,8 +18,8 @@ TRIES = 8
 FIRST_DELAY = timedelta(seconds=2)
 
 
-class Applier:
-    """A background duty: `run_once` applies what is due and returns how many events it took."""
+class EventApplier:
+    """A background task: `run_once` applies the due events and returns their number."""
 
     def __init__(self, database: Database, reader: EventReader, clock: Clock, *, check_after: timedelta) -> None:
         self._database = database
@@ -28,7 +28,7 @@ class Applier:
         self._check_after = check_after
 
     async def run_once(self) -> int:
-        """Apply every due event, a batch at a time; an event that fails alone waits, and in the end is quarantined."""
+        """Apply all due events in batches. An event that fails alone is retried later, and finally quarantined."""
         total = 0
         while taken := await self._apply_batch():
             total += taken
@@ -66,25 +66,25 @@ class Applier:
     async def _apply(self, connection: Connection, rows: list[db.PendingRow], now: datetime) -> dict[UUID, str]:
         if not rows:
             return {}
-        deliveries = [Delivery(row.credential, self._reader.read_event(row.body), row.body, now) for row in rows]
+        deliveries = [EventDelivery(row.credential, self._reader.read_event(row.body), row.body, now) for row in rows]
         applied = await apply(connection, self._reader, deliveries, now, self._check_after)
         await _mark(connection, rows, applied.verdicts, now)
         return applied.accounts
 
     async def _postpone(self, row: db.PendingRow, reason: str, now: datetime) -> None:
-        last = row.tries + 1 >= TRIES
-        log("applier.event_failed", level="error" if last else "warning", event_id=row.id, tries=row.tries + 1)
+        is_last = row.tries + 1 >= TRIES
+        log("applier.event_failed", level="error" if is_last else "warning", event_id=row.id, tries=row.tries + 1)
         async with self._database.transaction() as connection:
             await db.POSTPONE_EVENT.run(
                 connection,
                 id=row.id,
-                status="quarantined" if last else "pending",
+                status="quarantined" if is_last else "pending",
                 error=reason,
                 next_try_at=now + FIRST_DELAY * 2**row.tries,
             )
 
 
-async def _mark(connection: Connection, rows: list[db.PendingRow], verdicts: list[Verdict], now: datetime) -> None:
+async def _mark(connection: Connection, rows: list[db.PendingRow], verdicts: list[EventVerdict], now: datetime) -> None:
     await db.MARK_EVENTS.run(
         connection,
         now=now,

@@ -1,12 +1,12 @@
-"""Applies a batch of events to their calls: locks, decides in plain Python, and writes back with set-based statements.
+"""Applies a batch of events to their calls: locks the rows, merges in Python, writes with set-based statements.
 
-Applying is idempotent, whatever the order: the webhook, the applier, the reconciler and replay all come through here.
+Applying is idempotent and independent of the order. The webhook, the applier, the reconciler and replay all use it.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, assert_never
 from uuid import UUID
 
@@ -28,15 +28,15 @@ from outdial.domain.retry import (
     next_step,
     parse_retry_policy,
 )
-from outdial.inbox.deliveries import Delivery
+from outdial.inbox.deliveries import EventDelivery
 from outdial.provider import EventReader
 
 EventStatus = Literal["applied", "unmatched", "quarantined", "pending"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of one event."""
+class EventVerdict:
+    """The result of applying one event; stored with the event."""
 
     status: EventStatus
     organization_id: UUID | None = None
@@ -44,9 +44,9 @@ class Verdict:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContactChange:
-    """What the end of a call means for its contact."""
+    """The columns of a campaign contact after the end of a call."""
 
     id: UUID
     status: ContactStatus
@@ -57,81 +57,103 @@ class ContactChange:
     reason: str | None
 
 
-@dataclass(slots=True)
-class Changes:
-    """All that a batch writes."""
+@dataclass(frozen=True, slots=True)
+class CallChange:
+    """A locked call and its new state."""
 
-    calls: list[tuple[db.CalledRow, CallState]] = field(default_factory=list)
+    row: db.CalledRow
+    state: CallState
+
+
+@dataclass(frozen=True, slots=True)
+class DoNotCallPhone:
+    """A phone to add to the do-not-call list of an organization."""
+
+    organization_id: UUID
+    phone: str
+
+
+@dataclass(slots=True, kw_only=True)
+class BatchChanges:
+    """Everything that a batch writes. `accounts` maps provider accounts to pause to the reason."""
+
+    calls: list[CallChange] = field(default_factory=list)
     contacts: list[ContactChange] = field(default_factory=list)
-    do_not_call: list[tuple[UUID, str]] = field(default_factory=list)
+    do_not_call: list[DoNotCallPhone] = field(default_factory=list)
     campaigns: set[UUID] = field(default_factory=set)
     accounts: dict[UUID, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """The verdicts in the order of the deliveries, and the accounts that the provider refuses, with the reason."""
+class AppliedBatch:
+    """Verdicts in the order of the deliveries, and the provider accounts to pause, with the reason."""
 
-    verdicts: list[Verdict]
+    verdicts: list[EventVerdict]
     accounts: dict[UUID, str]
 
 
 async def apply(
-    connection: Connection, reader: EventReader, deliveries: Sequence[Delivery], now: datetime, check_after: timedelta
-) -> Applied:
-    """Apply `deliveries` inside the open transaction; a call that stays silent is asked about after `check_after`."""
-    rows = await _lock(connection, deliveries)
+    connection: Connection,
+    reader: EventReader,
+    deliveries: Sequence[EventDelivery],
+    now: datetime,
+    check_after: timedelta,
+) -> AppliedBatch:
+    """Apply `deliveries` in the open transaction.
+
+    The reconciler checks a call that receives no further event after `check_after`.
+    """
+    rows: list[db.CalledRow] = []
+    ids = {d.event.call_id for d in deliveries if d.event.call_id is not None}
+    retell_call_ids = {d.event.provider_call_id for d in deliveries if d.event.provider_call_id}
+    if ids or retell_call_ids:
+        rows = await db.LOCK_CALLED.all(connection, ids=list(ids), retell_call_ids=list(retell_call_ids))
     by_id = {row.id: row for row in rows}
     by_retell_id = {row.retell_call_id: row for row in rows if row.retell_call_id}
-    verdicts: list[Verdict] = []
+    verdicts: list[EventVerdict] = []
     reports: dict[UUID, list[CallReport]] = {}
     for delivery in deliveries:
         event = delivery.event
         row = by_retell_id.get(event.provider_call_id)
         if row is None and event.call_id is not None:
             row = by_id.get(event.call_id)
-        about_call = reports.get(row.id, []) if row is not None else []
-        verdict = _verdict(delivery, row, about_call[0].provider_call_id if about_call else None)
+        earlier = reports.get(row.id) if row is not None else None
+        verdict = _verdict(delivery, row, earlier[0].provider_call_id if earlier else None)
         verdicts.append(verdict)
         if verdict.status == "applied" and verdict.call_id is not None and event.report is not None:
             reports.setdefault(verdict.call_id, []).append(event.report)
-    changes = Changes()
+    changes = BatchChanges()
     for call_id, of_call in reports.items():
         decide(changes, reader, by_id[call_id], of_call, now)
     await _write(connection, changes, now, check_after)
-    return Applied(verdicts, changes.accounts)
+    return AppliedBatch(verdicts, changes.accounts)
 
 
-async def _lock(connection: Connection, deliveries: Sequence[Delivery]) -> list[db.CalledRow]:
-    ids = {d.event.call_id for d in deliveries if d.event.call_id is not None}
-    retell_call_ids = {d.event.provider_call_id for d in deliveries if d.event.provider_call_id}
-    if not ids and not retell_call_ids:
-        return []
-    return await db.LOCK_CALLED.all(connection, ids=list(ids), retell_call_ids=list(retell_call_ids))
-
-
-def _verdict(delivery: Delivery, row: db.CalledRow | None, found_as: str | None) -> Verdict:
+def _verdict(delivery: EventDelivery, row: db.CalledRow | None, batch_call_id: str | None) -> EventVerdict:
+    """Match a delivery with its call; `batch_call_id` is the provider's id that this batch already gave the call."""
     if delivery.event.malformed is not None:
-        return Verdict("quarantined", error=delivery.event.malformed)
+        return EventVerdict("quarantined", error=delivery.event.malformed)
     if row is None:
-        return Verdict("unmatched", error="no call of ours has this id")
+        return EventVerdict("unmatched", error="no call has this id")
     if row.credential != delivery.credential:
-        return Verdict("unmatched", error=f"signed for {delivery.credential!r}, but the call is of another account")
-    if (row.retell_call_id or found_as) not in (None, delivery.event.provider_call_id):
-        return Verdict("unmatched", error="another call at Retell carries the metadata of this one")
-    return Verdict("applied", row.organization_id, row.id)
+        return EventVerdict(
+            "unmatched", error=f"signed for {delivery.credential!r}, but the call belongs to another account"
+        )
+    if (row.retell_call_id or batch_call_id) not in (None, delivery.event.provider_call_id):
+        return EventVerdict("unmatched", error="another call at Retell has the metadata of this call")
+    return EventVerdict("applied", row.organization_id, row.id)
 
 
 def decide(
-    changes: Changes, reader: EventReader, row: db.CalledRow, reports: Iterable[CallReport], now: datetime
+    changes: BatchChanges, reader: EventReader, row: db.CalledRow, reports: Iterable[CallReport], now: datetime
 ) -> None:
-    """Add to `changes` what `reports` make of the call and of its contact."""
+    """Merge `reports` into a call, and add the changes of the call and its contact to `changes`."""
     before = after = _state(reader, row)
     for report in reports:
         after = merge(after, report)
     if after == before:
         return
-    changes.calls.append((row, after))
+    changes.calls.append(CallChange(row, after))
     if before.status in LIVE and after.status not in LIVE:
         changes.campaigns.add(row.campaign_id)
     outcome = after.outcome
@@ -139,12 +161,12 @@ def decide(
     if outcome is None or outcome == before.outcome:
         return
     if outcome.retry_class is RetryClass.DO_NOT_CALL:
-        changes.do_not_call.append((row.organization_id, row.phone))
+        changes.do_not_call.append(DoNotCallPhone(row.organization_id, row.phone))
     if outcome.retry_class is RetryClass.ACCOUNT:
         reason = after.details.disconnection_reason
         changes.accounts[row.provider_account_id] = f"Retell ended a call with {reason.code if reason else outcome}"
     if row.call_count == row.attempt_number and row.contact_status in OPEN | {ContactStatus.REVIEW}:
-        changes.contacts.append(_contact_after(_uncounted(row, before.outcome), outcome, now))
+        changes.contacts.append(_contact_change(_uncounted(row, before.outcome), outcome, now))
         changes.campaigns.add(row.campaign_id)
 
 
@@ -169,7 +191,7 @@ def _state(reader: EventReader, row: db.CalledRow) -> CallState:
 
 
 def _uncounted(row: db.CalledRow, corrected: Outcome | None) -> db.CalledRow:
-    """Return the row with the contact's counts as they were before Retell gave the reason that it now corrects."""
+    """Return the row with the contact's counts from before the outcome that is now corrected; unchanged if None."""
     match None if corrected is None else corrected.retry_class:
         case None:
             return row
@@ -179,7 +201,7 @@ def _uncounted(row: db.CalledRow, corrected: Outcome | None) -> db.CalledRow:
             return replace(row, attempts=max(0, row.attempts - 1))
 
 
-def _contact_after(row: db.CalledRow, outcome: Outcome, now: datetime) -> ContactChange:
+def _contact_change(row: db.CalledRow, outcome: Outcome, now: datetime) -> ContactChange:
     step = next_step(
         _policy(row.retry_policy),
         outcome,
@@ -189,29 +211,41 @@ def _contact_after(row: db.CalledRow, outcome: Outcome, now: datetime) -> Contac
         ended_at=now,
         seed=row.id.bytes,
     )
-    charged, again = row.attempts + 1, (row.attempts, row.faults + 1)
+    change = partial(ContactChange, id=row.campaign_contact_id, outcome=outcome)
+    charged = row.attempts + 1
     match step:
         case Complete():
-            return ContactChange(
-                row.campaign_contact_id, ContactStatus.COMPLETED, charged, row.faults, None, outcome, None
+            return change(
+                status=ContactStatus.COMPLETED, attempts=charged, faults=row.faults, next_attempt_at=None, reason=None
             )
         case Fail(reason):
-            return ContactChange(
-                row.campaign_contact_id, ContactStatus.FAILED, charged, row.faults, None, outcome, reason
+            return change(
+                status=ContactStatus.FAILED, attempts=charged, faults=row.faults, next_attempt_at=None, reason=reason
             )
         case Review(reason):
-            return ContactChange(row.campaign_contact_id, ContactStatus.REVIEW, *again, None, outcome, reason)
+            return change(
+                status=ContactStatus.REVIEW,
+                attempts=row.attempts,
+                faults=row.faults + 1,
+                next_attempt_at=None,
+                reason=reason,
+            )
         case RetryAt(at, uses_attempt):
-            attempts, faults = (charged, 0) if uses_attempt else again
-            status, why = _retry_status(row)
-            return ContactChange(row.campaign_contact_id, status, attempts, faults, at, outcome, why)
+            status, status_reason = _retry_status(row)
+            return change(
+                status=status,
+                attempts=charged if uses_attempt else row.attempts,
+                faults=0 if uses_attempt else row.faults + 1,
+                next_attempt_at=at,
+                reason=status_reason,
+            )
         case never:
             assert_never(never)
 
 
 def _retry_status(row: db.CalledRow) -> tuple[ContactStatus, str | None]:
     if row.contact_status == ContactStatus.REVIEW:
-        return ContactStatus.FAILED, "ended late, after a person was asked: not called again"
+        return ContactStatus.FAILED, "ended late, after review began: not called again"
     if row.campaign_status in ("cancelling", "cancelled"):
         return ContactStatus.CANCELLED, "campaign cancelled"
     return ContactStatus.PENDING, None
@@ -219,7 +253,7 @@ def _retry_status(row: db.CalledRow) -> tuple[ContactStatus, str | None]:
 
 @lru_cache(maxsize=1024)
 def _policy(raw: str) -> RetryPolicy:
-    # A policy is checked before it is stored; one that got in by another way must not stop the ledger.
+    # Policies are validated before they are stored. One that bypassed validation must not block the inbox.
     try:
         return parse_retry_policy(msgspec.json.decode(raw))
     except InvalidRetryPolicy:
@@ -232,33 +266,32 @@ def _next_check(state: CallState, now: datetime, check_after: timedelta) -> date
     return now + check_after
 
 
-async def _write(connection: Connection, changes: Changes, now: datetime, check_after: timedelta) -> None:
+async def _write(connection: Connection, changes: BatchChanges, now: datetime, check_after: timedelta) -> None:
     if not changes.calls:
         return
     await _write_calls(connection, changes.calls, now, check_after)
     if changes.contacts:
         await _write_contacts(connection, changes.contacts, now)
     if changes.do_not_call:
-        organization_ids, phones = zip(*changes.do_not_call, strict=True)
+        organization_ids = [each.organization_id for each in changes.do_not_call]
+        phones = [each.phone for each in changes.do_not_call]
         await db.ADD_DO_NOT_CALL.run(connection, now=now, organization_ids=organization_ids, phones=phones)
     if changes.campaigns:
-        accounts = {row.provider_account_id for row, _ in changes.calls}
+        accounts = {change.row.provider_account_id for change in changes.calls}
         await db.WAKE_CAMPAIGNS.run(
             connection, now=now, ids=sorted(changes.campaigns), provider_account_ids=sorted(accounts)
         )
         await db.NOTIFY_CAMPAIGNS.run(connection, ids=sorted(changes.campaigns))
 
 
-async def _write_calls(
-    connection: Connection, calls: list[tuple[db.CalledRow, CallState]], now: datetime, check_after: timedelta
-) -> None:
-    states = [state for _, state in calls]
+async def _write_calls(connection: Connection, calls: list[CallChange], now: datetime, check_after: timedelta) -> None:
+    states = [change.state for change in calls]
     details = [state.details for state in states]
     reasons = [each.disconnection_reason for each in details]
     await db.WRITE_CALLS.run(
         connection,
         now=now,
-        ids=[row.id for row, _ in calls],
+        ids=[change.row.id for change in calls],
         statuses=[state.status for state in states],
         retell_call_ids=[state.provider_call_id for state in states],
         outcomes=[state.outcome for state in states],

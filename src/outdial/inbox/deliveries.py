@@ -1,4 +1,4 @@
-"""Deliveries: the events of the provider as the inbox received them."""
+"""Events of the provider as the inbox received them."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from outdial.provider import ProviderEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class EventDelivery:
     """One received event. `credential` names the account whose key signed it, `body` holds its bytes unchanged."""
 
     credential: str

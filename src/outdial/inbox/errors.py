@@ -1,16 +1,16 @@
-"""What can go wrong in the inbox.
+"""Errors of the inbox.
 
 InboxError
-└── NotStored
+└── EventNotStored
 """
 
 
 class InboxError(Exception):
-    """Something in the inbox failed."""
+    """Base class of inbox errors."""
 
 
-class NotStored(InboxError):
-    """The event could not be written to the ledger: it must not be answered with 2xx, so that Retell sends it again."""
+class EventNotStored(InboxError):
+    """The event could not be stored. Respond with an error, so that Retell sends it again."""
 
     def __init__(self) -> None:
         super().__init__("the event could not be stored; send it again")

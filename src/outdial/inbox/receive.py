@@ -1,4 +1,4 @@
-"""Receives one event: verified over its raw bytes, stored and applied in one transaction, and only then answered."""
+"""Receives webhooks: verifies the raw bytes, then stores and applies the event in one transaction."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,29 +10,29 @@ from outdial.clock import Clock
 from outdial.db import events as db
 from outdial.db.session import Database
 from outdial.db.statements import Connection
-from outdial.inbox.apply import Verdict, apply
-from outdial.inbox.batcher import Batcher
-from outdial.inbox.deliveries import Delivery
-from outdial.inbox.errors import NotStored
+from outdial.inbox.apply import EventVerdict, apply
+from outdial.inbox.batcher import EventBatcher
+from outdial.inbox.deliveries import EventDelivery
+from outdial.inbox.errors import EventNotStored
 from outdial.log import log
 from outdial.provider import EventReader, WebhookAuthenticator
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """The event is on disk: `status` says what became of it so far."""
+class StoredEvent:
+    """The event is on disk. `status` is that of the stored event: applied, unmatched, quarantined or pending."""
 
     event: str
     status: str
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
-    """Nobody of ours has signed this; nothing is stored."""
+class RejectedEvent:
+    """The signature is not valid; nothing is stored."""
 
 
-class Receiver:
-    """The path of a webhook from its bytes to the disk."""
+class WebhookReceiver:
+    """Receives webhooks in batches: concurrent requests share one transaction."""
 
     def __init__(
         self,
@@ -48,27 +48,27 @@ class Receiver:
         self._reader = reader
         self._clock = clock
         self._check_after = check_after
-        self._batcher: Batcher[Delivery, Verdict | NotStored] = Batcher(self._flush)
+        self._batcher: EventBatcher[EventDelivery, EventVerdict | EventNotStored] = EventBatcher(self._flush)
 
-    async def receive(self, body: bytes, signature: str | None) -> Stored | Rejected:
-        """Store and apply one event. When this returns Stored, the event is on disk.
+    async def receive(self, body: bytes, signature: str | None) -> StoredEvent | RejectedEvent:
+        """Store and apply one event. When this returns StoredEvent, the event is on disk.
 
-        Raises NotStored if the event could not be stored.
+        Raises EventNotStored if the event could not be stored.
         """
         now = self._clock.now()
         signed = self._authenticator.authenticate(body, signature, now)
         if signed is None:
-            return Rejected()
-        verdict = await self._batcher.submit(Delivery(signed.credential, signed.event, body, now))
-        if isinstance(verdict, NotStored):
+            return RejectedEvent()
+        verdict = await self._batcher.submit(EventDelivery(signed.credential, signed.event, body, now))
+        if isinstance(verdict, EventNotStored):
             raise verdict
-        return Stored(signed.event.name, verdict.status)
+        return StoredEvent(signed.event.name, verdict.status)
 
     async def stop(self) -> None:
-        """Return when every event that was taken is on disk."""
+        """Wait until every accepted event is on disk."""
         await self._batcher.drain()
 
-    async def _flush(self, deliveries: list[Delivery]) -> Sequence[Verdict | NotStored]:
+    async def _flush(self, deliveries: list[EventDelivery]) -> Sequence[EventVerdict | EventNotStored]:
         now = self._clock.now()
         try:
             async with self._database.transaction() as connection:
@@ -76,46 +76,43 @@ class Receiver:
                 await store(connection, deliveries, applied.verdicts, now)
         except Exception as error:
             log("inbox.flush_failed", level="warning", events=len(deliveries), reason=repr(error))
-            return await self._store_unapplied(deliveries, now)
+            # Store each event alone, for the applier: one that cannot be applied must not affect others.
+            return [await self._store_unapplied(delivery, now) for delivery in deliveries]
         await pause_accounts(self._database, applied.accounts, now)
         return applied.verdicts
 
-    async def _store_unapplied(self, deliveries: list[Delivery], now: datetime) -> list[Verdict | NotStored]:
-        """Keep each event alone, for the applier: one that cannot be applied never takes others with it."""
-        return [await self._store_alone(delivery, now) for delivery in deliveries]
-
-    async def _store_alone(self, delivery: Delivery, now: datetime) -> Verdict | NotStored:
-        verdict = Verdict("quarantined" if delivery.event.malformed else "pending", error=delivery.event.malformed)
+    async def _store_unapplied(self, delivery: EventDelivery, now: datetime) -> EventVerdict | EventNotStored:
+        verdict = EventVerdict("quarantined" if delivery.event.malformed else "pending", error=delivery.event.malformed)
         try:
             async with self._database.transaction() as connection:
                 await store(connection, [delivery], [verdict], now)
         except Exception as error:
             log("inbox.store_failed", level="error", event_name=delivery.event.name, reason=repr(error))
-            return NotStored()
+            return EventNotStored()
         return verdict
 
 
 async def pause_accounts(database: Database, accounts: Mapping[UUID, str], now: datetime) -> None:
-    """Pause the campaigns of accounts that the provider refuses.
+    """Pause the campaigns of provider accounts that need their owner.
 
-    It is a transaction of its own: pausing waits for claims, which may wait for the calls that the flush has locked.
+    Runs in a separate transaction: pausing waits for claims, and claims may wait for calls that the flush has locked.
     """
     for provider_account_id, reason in accounts.items():
         try:
             async with database.transaction() as connection:
                 await db.PAUSE_ACCOUNT.run(connection, provider_account_id=provider_account_id, reason=reason, now=now)
-        except Exception as error:  # the events are on disk, and the next call that is refused pauses the account
+        except Exception as error:  # the events are on disk, and the next refused call pauses the account
             log("inbox.pause_failed", level="error", provider_account_id=str(provider_account_id), error=error)
             continue
         log("inbox.account_paused", provider_account_id=str(provider_account_id), reason=reason)
 
 
 async def store(
-    connection: Connection, deliveries: Sequence[Delivery], verdicts: Sequence[Verdict], now: datetime
+    connection: Connection, deliveries: Sequence[EventDelivery], verdicts: Sequence[EventVerdict], now: datetime
 ) -> None:
-    """Write the ledger rows of `deliveries`; one that it has already is counted as a repeat."""
+    """Store `deliveries` with their verdicts. An event that is already stored counts as a repeat."""
     unique = {_identity(d): (d, v) for d, v in zip(deliveries, verdicts, strict=True)}
-    # Events of one call are kept apart by its lock; the others go in one order, so that two flushes cannot deadlock.
+    # The lock of a call serializes its events. Other events are inserted in one order, so that flushes cannot deadlock.
     pairs = sorted(unique.values(), key=lambda pair: () if pair[1].call_id else _identity(pair[0]))
     stored = await db.STORE_EVENTS.all(
         connection,
@@ -147,5 +144,5 @@ async def store(
     )
 
 
-def _identity(delivery: Delivery) -> tuple[bytes, str, str]:
+def _identity(delivery: EventDelivery) -> tuple[bytes, str, str]:
     return delivery.body_sha256, delivery.event.name, delivery.credential

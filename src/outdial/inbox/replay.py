@@ -1,4 +1,4 @@
-"""Sends stored events through apply once more, by range; what has been applied already changes nothing."""
+"""Applies stored events again. Applying an event twice changes nothing."""
 
 from datetime import datetime
 from uuid import UUID
@@ -16,10 +16,10 @@ async def replay(
     status: str | None = None,
     organization_id: UUID | None = None,
 ) -> int:
-    """Mark the events from `first_id` to `last_id`, both included, as pending; return how many.
+    """Mark the events from `first_id` to `last_id` (inclusive) as pending; return their number.
 
-    `status` (applied, unmatched, quarantined) and `organization_id` narrow the range. The applier takes them from
-    there, so the caller's transaction must be committed first.
+    `status` (applied, unmatched, quarantined) and `organization_id` narrow the range. The applier picks the events up
+    after the caller's transaction is committed.
     """
     rows = await db.REPLAY_EVENTS.all(
         connection, first_id=first_id, last_id=last_id, now=now, status=status, organization_id=organization_id

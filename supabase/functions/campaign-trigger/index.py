@@ -4,7 +4,7 @@ from typing import Any, Literal, assert_never
 from uuid import UUID
 
 import msgspec
-from shared.answers import CONFLICT, FORBIDDEN, NOT_FOUND
+from shared.error_codes import CONFLICT, FORBIDDEN, NOT_FOUND
 
 from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged

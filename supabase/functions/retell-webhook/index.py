@@ -1,22 +1,20 @@
-"""retell-webhook: takes the signed events of Retell; an event that is answered 200 is on disk."""
+"""retell-webhook: receives Retell's signed events. A response of 200 means that the event is on disk."""
 
-from datetime import timedelta
-
-from shared.answers import UNAUTHORIZED
+from shared.error_codes import UNAUTHORIZED
 
 from outdial.functions import Context, HttpError, Request, Response, Runtime, with_supabase
-from outdial.inbox.errors import NotStored
-from outdial.inbox.receive import Receiver, Rejected
+from outdial.inbox.errors import EventNotStored
+from outdial.inbox.receive import RejectedEvent, WebhookReceiver
 from outdial.net import is_loopback_url
 from outdial.retell.events import RetellEventReader
 from outdial.retell.webhooks import RetellWebhooks
 from outdial.settings import DialerSettings, credentials, flag, require, secret_list
 
-receiver: Receiver
+receiver: WebhookReceiver
 
 
 async def start(runtime: Runtime) -> None:
-    """Build the receiver; a missing secret or database stops the start with one line that names it."""
+    """Build the receiver. A missing secret or database stops the start with an error that names it."""
     global receiver
     secrets = credentials(runtime.env, "RETELL_WEBHOOK_SECRET")
     if not secrets:
@@ -24,17 +22,17 @@ async def start(runtime: Runtime) -> None:
     local = is_loopback_url(require(runtime.env, "SUPABASE_URL", "the address of the project or of the local stack"))
     keys = {credential: secret_list(raw) for credential, raw in secrets.items()}
     accept_plain = flag(runtime.env, "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET", default=local)
-    receiver = Receiver(
+    receiver = WebhookReceiver(
         await runtime.database("webhook"),
         RetellWebhooks(keys, accept_plain=accept_plain),
         RetellEventReader(),
         runtime.clock,
-        check_after=_check_after(runtime),
+        check_after=DialerSettings.from_env(runtime.env).reconcile_after,
     )
 
 
 async def stop() -> None:
-    """Return when every event that was taken is on disk."""
+    """Wait until every accepted event is on disk."""
     await receiver.stop()
 
 
@@ -43,12 +41,8 @@ async def fetch(request: Request, ctx: Context) -> Response:
     """Store and apply one event."""
     try:
         stored = await receiver.receive(await request.body(), request.headers.get("x-retell-signature"))
-    except NotStored as error:
+    except EventNotStored as error:
         raise HttpError(503, "EVENT_NOT_STORED", str(error)) from error
-    if isinstance(stored, Rejected):
-        raise HttpError(401, UNAUTHORIZED, "The signature is missing, too old, or not made with a key of ours")
+    if isinstance(stored, RejectedEvent):
+        raise HttpError(401, UNAUTHORIZED, "The signature is missing, too old, or not made with one of our keys")
     return Response.json({"success": True, "event": stored.event or None})
-
-
-def _check_after(runtime: Runtime) -> timedelta:
-    return DialerSettings.from_env(runtime.env).reconcile_after

@@ -1,4 +1,4 @@
-"""The error codes that the functions share."""
+"""Error codes that several functions use."""
 
 NOT_FOUND = "CAMPAIGN_NOT_FOUND"
 FORBIDDEN = "FORBIDDEN"
