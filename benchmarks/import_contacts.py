@@ -21,8 +21,7 @@ from outdial.campaigns.importing.import_file import import_contacts
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import SystemClock
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.db.session import Database
-from outdial.db.statements import Connection
+from outdial.db.session import Connection, Database
 
 _SIZES = (100_000, 1_000_000)
 _AREA_CODES = ("202", "206", "212", "303", "305", "312", "404", "415", "512", "602", "617", "702")

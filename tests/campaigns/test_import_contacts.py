@@ -20,8 +20,7 @@ from outdial.campaigns.importing.import_file import ImportProgress, ImportReport
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import VirtualClock
-from outdial.db.session import Database
-from outdial.db.statements import Connection
+from outdial.db.session import Connection, Database
 from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
 from outdial.domain.ids import new_id
 from tests.support.factories import (

@@ -3,18 +3,20 @@
 import pytest
 
 from outdial.cli.demo_report import print_report
-from outdial.db.events import EventCount
-from outdial.db.evidence import LimitRow
+from outdial.db.queries.evidence import AccountLimits
+from outdial.db.queries.inbox import EventCount
 from outdial.promises.checks import PromiseCheck, ResolvedCalls, RunEvidence
 from outdial.promises.demo import DemoReport
 
-NOTHING = RunEvidence([], [], [], [], [], LimitRow("default", 1, 1.0))
+NOTHING = RunEvidence(
+    [], [], [], [], [], AccountLimits(credential="default", concurrency_limit=1, calls_per_second=1.0)
+)
 
 
 def report(*checks: PromiseCheck) -> DemoReport:
     events = [
-        EventCount("call_ended", "webhook", "applied", 5, 2),
-        EventCount("call_ended", "reconciler", "applied", 3, 0),
+        EventCount(event="call_ended", source="webhook", status="applied", events=5, repeats=2),
+        EventCount(event="call_ended", source="reconciler", status="applied", events=3, repeats=0),
     ]
     imported = {"refused": {"bad_phone": 4, "duplicate": 6}}
     return DemoReport(

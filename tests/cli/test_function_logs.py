@@ -15,7 +15,7 @@ import pytest
 from outdial.cli.errors import InvalidArgument
 from outdial.cli.function_logs import line_of, read_since
 from outdial.clock import SystemClock
-from outdial.db.host_logs import LogEntryRow
+from outdial.db.queries.host.function_logs import LogEntryRow
 from tests.cli.conftest import OURS, Outdial
 from tests.support.factories import NOW
 from tests.support.function_log import WORKER, as_uuid, invocation, line, request_id, write

@@ -7,9 +7,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from outdial.db import claims, events
-from outdial.db.session import Database
-from outdial.db.statements import Connection
+from outdial.db.queries import calls, campaign_status, events
+from outdial.db.session import Connection, Database
 from outdial.domain.call import LIVE, CallStatus
 from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.limits import BATCH_SIZE, CAMPAIGN_LIMITS, CONCURRENCY_LIMIT, DAILY_CALL_CAP, IntRange
@@ -72,7 +71,7 @@ async def test_two_organizations_may_call_one_phone_at_once(connection: asyncpg.
 
 async def insert_call(connection: Connection, entry: CampaignContact) -> list[UUID]:
     tenant = entry.campaign.tenant
-    rows = await claims.INSERT_CALLS.all(
+    rows = await calls.insert_calls(
         connection,
         now=NOW,
         organization_id=tenant.organization_id,
@@ -89,7 +88,7 @@ async def insert_call(connection: Connection, entry: CampaignContact) -> list[UU
         start_ats=[NOW],
         deadlines=[NOW + timedelta(seconds=35)],
     )
-    return [row.id for row in rows]
+    return rows
 
 
 @pytest.mark.parametrize("first_commits", [True, False])
@@ -146,9 +145,9 @@ async def test_a_campaign_is_not_completed_while_a_contact_waits_or_is_on_the_ph
 
     if status in OPEN:
         with pytest.raises(asyncpg.CheckViolationError, match="still has contacts to call"):
-            await claims.COMPLETE_CAMPAIGN.one(connection, campaign_id=campaign.id, now=NOW)
+            await campaign_status.complete_campaign(connection, campaign_id=campaign.id, now=NOW)
     else:
-        await claims.COMPLETE_CAMPAIGN.one(connection, campaign_id=campaign.id, now=NOW)
+        await campaign_status.complete_campaign(connection, campaign_id=campaign.id, now=NOW)
 
 
 @pytest.mark.parametrize("import_commits", [True, False])
@@ -175,7 +174,7 @@ async def test_a_campaign_does_not_complete_past_an_import_that_is_still_under_w
 async def complete(database: Scratch, campaign: Campaign) -> bool:
     connection = await asyncpg.connect(database.dsn)
     try:
-        await claims.COMPLETE_CAMPAIGN.one(connection, campaign_id=campaign.id, now=NOW)
+        await campaign_status.complete_campaign(connection, campaign_id=campaign.id, now=NOW)
     except asyncpg.CheckViolationError:
         return False
     finally:
@@ -233,7 +232,7 @@ async def test_an_organization_goes_with_all_that_it_has(connection: asyncpg.Con
 
 async def store(connection: Connection, *hashes: bytes, event: str = "call_ended", credential: str = "default") -> int:
     size = len(hashes)
-    rows = await events.STORE_EVENTS.all(
+    rows = await events.store_events(
         connection,
         now=NOW,
         credentials=[credential] * size,

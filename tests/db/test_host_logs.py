@@ -10,15 +10,15 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.db import host_logs as db
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.db.session import Database
-from outdial.db.statements import Connection, Statement
+from outdial.db.queries.host import function_logs
+from outdial.db.session import Connection, Database
 from tests.db.test_plans import explain, scans
 from tests.support import postgres
 from tests.support.factories import NOW
 from tests.support.function_log import invocation, line, request_id, write
 from tests.support.postgres import Scratch
+from tests.support.queries import QueryFunction, parameters_of, sql_of
 
 TABLES = ("invocations", "log_lines")
 ROLES = ("anon", "authenticated", "service_role", "outdial_api", "outdial_webhook", "outdial_dialer", "outdial_host")
@@ -38,10 +38,10 @@ async def hosts(database: Scratch) -> AsyncIterator[Connection]:
 
 async def newest(connection: Connection, **narrowing: Any) -> list[str]:
     named = {**EVERYTHING, "before_at": None, "before_id": None, "limit": 100, **narrowing}
-    return [told(row) for row in await db.LIST_LOG_ENTRIES.all(connection, **named)]
+    return [told(row) for row in await function_logs.list_log_entries(connection, **named)]
 
 
-def told(row: db.LogEntryRow) -> str:
+def told(row: function_logs.LogEntryRow) -> str:
     return row.text if row.text is not None else f"{row.path} {row.status}"
 
 
@@ -95,11 +95,15 @@ async def test_invocations_and_lines_come_in_one_order_page_by_page_in_both_dire
     async with hosts(database) as connection:
         forwards, backwards = [], []
         at, id = None, None
-        while rows := await db.LIST_LOG_ENTRIES_AFTER.all(connection, **EVERYTHING, after_at=at, after_id=id, limit=2):
+        while rows := await function_logs.list_log_entries_after(
+            connection, **EVERYTHING, after_at=at, after_id=id, limit=2
+        ):
             at, id = rows[-1].at, rows[-1].id
             forwards += [told(row) for row in rows]
         at, id = None, None
-        while rows := await db.LIST_LOG_ENTRIES.all(connection, **EVERYTHING, before_at=at, before_id=id, limit=2):
+        while rows := await function_logs.list_log_entries(
+            connection, **EVERYTHING, before_at=at, before_id=id, limit=2
+        ):
             at, id = rows[-1].at, rows[-1].id
             backwards += [told(row) for row in rows]
 
@@ -141,14 +145,16 @@ async def test_what_arrived_is_what_has_a_higher_id_and_was_not_seen(database: S
     unbounded = {name: value for name, value in EVERYTHING.items() if name not in ("since", "until")}
 
     async with hosts(database) as connection:
-        every = await db.LIST_ARRIVED_LOG_ENTRIES.all(connection, **unbounded, after_id=0, seen=[], limit=100)
+        every = await function_logs.list_arrived_log_entries(connection, **unbounded, after_id=0, seen=[], limit=100)
         ids = [row.id for row in every]
-        rows = await db.LIST_ARRIVED_LOG_ENTRIES.all(connection, **unbounded, after_id=ids[1], seen=[ids[3]], limit=100)
-        last = await db.LAST_LOG_ID.one(connection)
+        rows = await function_logs.list_arrived_log_entries(
+            connection, **unbounded, after_id=ids[1], seen=[ids[3]], limit=100
+        )
+        last = await function_logs.last_log_id(connection)
 
     assert [row.text for row in every] == ["0", "1", "2", "3", "4"]
     assert [row.text for row in rows] == ["2", "4"]
-    assert last.id == ids[-1]
+    assert last == ids[-1]
 
 
 async def test_statistics_are_those_of_each_function_and_span(database: Scratch) -> None:
@@ -167,8 +173,8 @@ async def test_statistics_are_those_of_each_function_and_span(database: Scratch)
 
     async with hosts(database) as connection:
         named = {"since": NOW, "until": NOW + timedelta(hours=1), "origin": NOW}
-        rows = await db.FUNCTION_STATS.all(connection, **named, slug=None, span=timedelta(minutes=1))
-        whole = await db.FUNCTION_STATS.all(connection, **named, slug="hello", span=timedelta(hours=1))
+        rows = await function_logs.function_stats(connection, **named, slug=None, span=timedelta(minutes=1))
+        whole = await function_logs.function_stats(connection, **named, slug="hello", span=timedelta(hours=1))
 
     assert [(row.slug, (row.starts_at - NOW).seconds) for row in rows] == [
         ("bye", 0),
@@ -197,8 +203,8 @@ async def test_the_oldest_entries_go_first_and_younger_ones_stay(
     )
     async with hosts(database) as host:
         before = NOW - timedelta(seconds=1)
-        assert await db.REMOVE_OLD_INVOCATIONS.run(host, before=before, limit=2) == 2
-        assert await db.REMOVE_OLD_LINES.run(host, before=before, limit=100) == 3
+        assert await function_logs.delete_old_invocations(host, before=before, limit=2) == 2
+        assert await function_logs.delete_old_lines(host, before=before, limit=100) == 3
 
     paths = await connection.fetch("select path from host.invocations order by id")
     texts = await connection.fetch("select text from host.log_lines order by id")
@@ -208,11 +214,11 @@ async def test_the_oldest_entries_go_first_and_younger_ones_stay(
 
 async def test_one_transaction_at_a_time_removes(database: Scratch) -> None:
     async with hosts(database) as one:
-        assert (await db.ONLY_RETENTION.one(one, key=1)).taken
+        assert await function_logs.lock_retention(one, key=1)
         async with hosts(database) as other:
-            assert not (await db.ONLY_RETENTION.one(other, key=1)).taken
+            assert not await function_logs.lock_retention(other, key=1)
     async with hosts(database) as other:
-        assert (await db.ONLY_RETENTION.one(other, key=1)).taken
+        assert await function_logs.lock_retention(other, key=1)
 
 
 # Plans.
@@ -266,7 +272,7 @@ class Case:
     """A statement with its arguments, the indexes that it is meant to use, and how many rows it may look at."""
 
     name: str
-    statement: Statement[Any]
+    statement: QueryFunction
     arguments: dict[str, Any]
     indexes: frozenset[str]
     rows: int
@@ -274,7 +280,7 @@ class Case:
 
 def listing(name: str, indexes: str, rows: int, **narrowing: Any) -> Case:
     named = {**EVERYTHING, "before_at": None, "before_id": None, "limit": 50, **narrowing}
-    return Case(name, db.LIST_LOG_ENTRIES, named, frozenset(f"{end}" for end in indexes.split()), rows)
+    return Case(name, function_logs.list_log_entries, named, frozenset(f"{end}" for end in indexes.split()), rows)
 
 
 CASES = [
@@ -296,34 +302,34 @@ CASES = [
     listing("errors of a function", "", 500, levels=["error"], slug="function-0"),
     listing("errors of a busy function", "invocations_failed log_lines_errors", 200, levels=["error"], slug="busy"),
     Case(
-        "after", db.LIST_LOG_ENTRIES_AFTER,
+        "after", function_logs.list_log_entries_after,
         {**EVERYTHING, "after_at": NOW + timedelta(seconds=9_000), "after_id": 0, "limit": 50},
         frozenset({"invocations_at", "log_lines_at"}), 100,
     ),
     Case(
-        "arrived", db.LIST_ARRIVED_LOG_ENTRIES,
+        "arrived", function_logs.list_arrived_log_entries,
         {name: value for name, value in EVERYTHING.items() if name not in ("since", "until")}
         | {"after_id": 2 * ROWS - 30, "seen": [2 * ROWS], "limit": 50},
         frozenset({"invocations_pkey", "log_lines_pkey"}), 30,
     ),
-    Case("last id", db.LAST_LOG_ID, {}, frozenset({"invocations_pkey", "log_lines_pkey"}), 2),
+    Case("last id", function_logs.last_log_id, {}, frozenset({"invocations_pkey", "log_lines_pkey"}), 2),
     Case(
-        "statistics of a time", db.FUNCTION_STATS,
+        "statistics of a time", function_logs.function_stats,
         {"since": END - timedelta(minutes=15), "until": END, "slug": None, "span": timedelta(minutes=1), "origin": NOW},
         frozenset({"invocations_at", "log_lines_at"}), 3_600,
     ),
     Case(
-        "statistics of a function", db.FUNCTION_STATS,
+        "statistics of a function", function_logs.function_stats,
         {"since": END - timedelta(hours=1), "until": END, "slug": "function-7", "span": timedelta(hours=1)}
         | {"origin": NOW},
         frozenset({"invocations_slug", "log_lines_slug"}), 20,
     ),
     Case(
-        "old invocations", db.REMOVE_OLD_INVOCATIONS, {"before": NOW + timedelta(hours=2), "limit": 500},
+        "old invocations", function_logs.delete_old_invocations, {"before": NOW + timedelta(hours=2), "limit": 500},
         frozenset({"invocations_at"}), 1_000,
     ),
     Case(
-        "old lines", db.REMOVE_OLD_LINES, {"before": NOW + timedelta(hours=2), "limit": 500},
+        "old lines", function_logs.delete_old_lines, {"before": NOW + timedelta(hours=2), "limit": 500},
         frozenset({"log_lines_at"}), 1_000,
     ),
 ]  # fmt: skip
@@ -331,11 +337,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_a_statement_looks_at_few_rows_through_the_index_for_what_is_given(filled: Scratch, case: Case) -> None:
-    arguments = [case.arguments[name] for name in case.statement.parameters]
+    arguments = [case.arguments[name] for name in parameters_of(case.statement)]
     connection = await asyncpg.connect(filled.dsn_for("outdial_host"))
     transaction = connection.transaction()
     await transaction.start()
-    found = list(scans(await explain(connection, case.statement.sql, arguments, generic=False)))
+    found = list(scans(await explain(connection, sql_of(case.statement), arguments, generic=False)))
     await transaction.rollback()
     await connection.close()
 
@@ -348,11 +354,11 @@ async def test_without_planning_for_the_values_a_reader_would_come_to_look_at_ev
     named = {**EVERYTHING, "before_at": None, "before_id": None, "limit": 50, "levels": ["error"]}
     connection = await asyncpg.connect(filled.dsn_for("outdial_host"))
     async with connection.transaction():
-        sql = db.LIST_LOG_ENTRIES.sql
-        arguments = [named[name] for name in db.LIST_LOG_ENTRIES.parameters]
+        sql = sql_of(function_logs.list_log_entries)
+        arguments = [named[name] for name in parameters_of(function_logs.list_log_entries)]
         generic = sum(scan.rows for scan in scans(await explain(connection, sql, arguments, generic=True)))
         await connection.execute("set local plan_cache_mode = auto")
-        await db.PLAN_FOR_VALUES.run(connection)
+        await function_logs.force_custom_plans(connection)
         mode = await connection.fetchval("select current_setting('plan_cache_mode')")
     await connection.close()
 

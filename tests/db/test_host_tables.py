@@ -8,9 +8,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from outdial.db import host_store as db
-from outdial.db.session import Database
-from outdial.db.statements import Connection
+from outdial.db.queries.host import deployments, secrets
+from outdial.db.session import Connection, Database
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
 
@@ -29,11 +28,11 @@ async def acting(database: Scratch) -> AsyncIterator[Connection]:
 
 async def deploy(connection: Connection, slug: str, *, active: bool = True) -> int:
     """Keep a version, and put it into service."""
-    opened = await db.OPEN_VERSION.one(connection, slug=slug, name=slug, now=NOW)
-    await db.ADD_VERSION.run(
+    opened = await deployments.open_version(connection, slug=slug, name=slug, now=NOW)
+    await deployments.add_version(
         connection,
         slug=slug,
-        version=opened.version,
+        version=opened,
         entrypoint_path=f"supabase/functions/{slug}/index.py",
         static_patterns=[],
         verify_jwt=False,
@@ -42,11 +41,11 @@ async def deploy(connection: Connection, slug: str, *, active: bool = True) -> i
         now=NOW,
         created_by="test",
     )
-    await db.ADD_FILES.run(connection, slug=slug, version=opened.version, paths=["a", "b"], contents=[b"1", b""])
+    await deployments.add_files(connection, slug=slug, version=opened, paths=["a", "b"], contents=[b"1", b""])
     if active:
-        await db.SUPERSEDE.run(connection, slugs=[slug])
-        await db.ACTIVATE.run(connection, slugs=[slug], versions=[opened.version])
-    return opened.version
+        await deployments.supersede_versions(connection, slugs=[slug])
+        await deployments.activate_versions(connection, slugs=[slug], versions=[opened])
+    return opened
 
 
 async def test_nobody_but_the_host_may_do_anything_with_what_it_serves(connection: asyncpg.Connection) -> None:
@@ -100,7 +99,7 @@ async def test_a_function_has_one_active_version_at_most(database: Scratch) -> N
     async with acting(database) as host:
         assert [await deploy(host, "hello"), await deploy(host, "hello", active=False)] == [1, 2]
         with pytest.raises(asyncpg.UniqueViolationError, match="function_versions_active"):
-            await db.ACTIVATE.run(host, slugs=["hello"], versions=[2])
+            await deployments.activate_versions(host, slugs=["hello"], versions=[2])
 
 
 async def test_what_is_served_is_the_active_version_and_nothing_of_a_deleted_function(database: Scratch) -> None:
@@ -109,11 +108,11 @@ async def test_what_is_served_is_the_active_version_and_nothing_of_a_deleted_fun
         await deploy(host, "hello")
         await deploy(host, "kept", active=False)
         await deploy(host, "gone")
-        await db.SUPERSEDE.run(host, slugs=["gone"])
-        await db.TOUCH_FUNCTIONS.run(host, slugs=["gone"], now=NOW, deleted=True)
+        await deployments.supersede_versions(host, slugs=["gone"])
+        await deployments.touch_functions(host, slugs=["gone"], now=NOW, deleted=True)
 
-        rows = await db.DEPLOYMENTS.all(host)
-        listed = await db.ACTIVE_FUNCTIONS.all(host, slug=None)
+        rows = await deployments.list_deployments(host)
+        listed = await deployments.active_functions(host, slug=None)
 
     assert [(row.slug, row.version) for row in rows] == [("gone", None), ("hello", 2)]
     assert [(row.slug, row.version) for row in listed] == [("hello", 2)]
@@ -126,8 +125,8 @@ async def test_old_versions_go_with_their_files_but_the_active_one_stays(
         await deploy(host, "hello")
         for _ in range(4):
             await deploy(host, "hello", active=False)
-        await db.FORGET_VERSIONS.run(host, slug="hello", keep=2)
-        kept = [row.version for row in await db.VERSIONS.all(host, slug="hello")]
+        await deployments.delete_old_versions(host, slug="hello", keep=2)
+        kept = [row.version for row in await deployments.list_versions(host, slug="hello")]
 
     files = await connection.fetch("select distinct version from host.function_files order by version")
     assert kept == [5, 4, 1]
@@ -140,8 +139,8 @@ async def test_a_version_that_served_before_is_not_marked_as_refused(database: S
         await deploy(host, "hello")
         await deploy(host, "hello", active=False)
         for version in (1, 2, 3):
-            await db.REFUSE.run(host, slug="hello", version=version, error="boom")
-        rows = await db.VERSIONS.all(host, slug="hello")
+            await deployments.refuse_version(host, slug="hello", version=version, error="boom")
+        rows = await deployments.list_versions(host, slug="hello")
 
     assert [(row.version, row.status, row.error) for row in rows] == [
         (3, "refused", "boom"),
@@ -154,16 +153,16 @@ async def test_a_version_that_served_before_is_not_marked_as_refused(database: S
 async def test_a_secret_with_a_name_that_no_environment_has_is_refused(database: Scratch, name: str) -> None:
     async with acting(database) as host:
         with pytest.raises(asyncpg.CheckViolationError):
-            await db.PUT_SECRETS.run(host, names=[name], nonces=[bytes(12)], ciphertexts=[b"x"], now=NOW)
+            await secrets.put_secrets(host, names=[name], nonces=[bytes(12)], ciphertexts=[b"x"], now=NOW)
 
 
 async def test_a_secret_that_was_set_anew_is_not_replaced_by_its_older_value(database: Scratch) -> None:
     async with acting(database) as host:
-        await db.PUT_SECRETS.run(host, names=["A"], nonces=[b"1" * 12], ciphertexts=[b"newer"], now=NOW)
-        touched = await db.RESEAL_SECRETS.run(
+        await secrets.put_secrets(host, names=["A"], nonces=[b"1" * 12], ciphertexts=[b"newer"], now=NOW)
+        touched = await secrets.reseal_secrets(
             host, names=["A"], old_nonces=[b"0" * 12], nonces=[b"2" * 12], ciphertexts=[b"older"]
         )
-        rows = await db.SECRETS.all(host)
+        rows = await secrets.list_secrets(host)
 
     assert touched == 0
     assert [row.ciphertext for row in rows] == [b"newer"]
@@ -172,9 +171,9 @@ async def test_a_secret_that_was_set_anew_is_not_replaced_by_its_older_value(dat
 async def test_a_revoked_token_is_not_found(database: Scratch) -> None:
     async with acting(database) as host:
         for name, sha256 in (("ci", b"1" * 32), ("ci", b"2" * 32), ("laptop", b"3" * 32)):
-            await db.ADD_TOKEN.run(host, id=uuid4(), name=name, token_sha256=sha256, now=NOW)
-        revoked = await db.REVOKE_TOKEN.all(host, given="ci", now=NOW)
-        found = [await db.FIND_TOKEN.maybe(host, token_sha256=digit * 32) for digit in (b"1", b"2", b"3")]
+            await secrets.add_token(host, id=uuid4(), name=name, token_sha256=sha256, now=NOW)
+        revoked = await secrets.revoke_tokens(host, given="ci", now=NOW)
+        found = [await secrets.find_token(host, token_sha256=digit * 32) for digit in (b"1", b"2", b"3")]
 
     assert [token.name for token in revoked] == ["ci", "ci"]
     assert [token and token.name for token in found] == [None, None, "laptop"]
@@ -183,9 +182,9 @@ async def test_a_revoked_token_is_not_found(database: Scratch) -> None:
 async def test_a_host_that_was_not_seen_lately_is_not_among_the_others(database: Scratch) -> None:
     async with acting(database) as host:
         for id, seen_at in (("me", NOW), ("here", NOW), ("gone", NOW - timedelta(minutes=1))):
-            await db.SEEN.run(host, id=id, region="eu", address=f"http://{id}", now=seen_at)
-        others = await db.OTHERS.all(host, id="me", since=NOW - timedelta(seconds=15))
-        await db.LEAVE.run(host, id="me", before=NOW - timedelta(seconds=30))
+            await deployments.record_heartbeat(host, id=id, region="eu", address=f"http://{id}", now=seen_at)
+        others = await deployments.list_other_hosts(host, id="me", since=NOW - timedelta(seconds=15))
+        await deployments.remove_hosts(host, id="me", before=NOW - timedelta(seconds=30))
         left = await host.fetch("select id from host.hosts")
 
     assert [other.id for other in others] == ["here"]

@@ -10,16 +10,16 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.db import jobs as db
 from outdial.db.migrate import push
+from outdial.db.queries import exports, imports
 from outdial.db.queue import enqueue
-from outdial.db.session import Database
-from outdial.db.statements import Connection, Statement
+from outdial.db.session import Connection, Database
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ExportStatus, ImportStatus
 from tests.support.factories import NOW, Tenant, create_campaign, create_member, create_tenant, insert
 from tests.support.jobs import store_import
 from tests.support.postgres import MIGRATIONS, Scratch
+from tests.support.queries import QueryFunction, parameters_of
 
 LATER = NOW + timedelta(minutes=10)
 LONG_AGO = NOW - timedelta(days=1)
@@ -29,35 +29,35 @@ LONG_AGO = NOW - timedelta(days=1)
 class Guard:
     """A statement, who runs it, and what it makes of a row in each state that it may leave."""
 
-    statement: Statement[Any]
+    statement: QueryFunction
     actor: Literal["operator", "jobs"]
     moves: Mapping[str, str]
 
 
 ON_IMPORTS = [
-    Guard(db.RESTART_UPLOAD, "operator", {"uploading": "uploading", "ready": "uploading"}),
-    Guard(db.ADVANCE_UPLOAD, "operator", {"uploading": "uploading"}),
-    Guard(db.FINISH_UPLOAD, "operator", {"uploading": "ready"}),
-    Guard(db.QUEUE_IMPORT, "operator", {"ready": "queued"}),
+    Guard(imports.restart_upload, "operator", {"uploading": "uploading", "ready": "uploading"}),
+    Guard(imports.advance_upload, "operator", {"uploading": "uploading"}),
+    Guard(imports.finish_upload, "operator", {"uploading": "ready"}),
+    Guard(imports.queue_import, "operator", {"ready": "queued"}),
     Guard(
-        db.CANCEL_IMPORT,
+        imports.cancel_import,
         "operator",
         {"uploading": "cancelled", "ready": "cancelled", "queued": "cancelled", "running": "cancelling"},
     ),
-    Guard(db.BEGIN_IMPORT, "jobs", {"queued": "running", "running": "running"}),
-    Guard(db.END_CANCELLED_IMPORT, "jobs", {"cancelling": "cancelled"}),
-    Guard(db.RECORD_IMPORT, "jobs", {"running": "running"}),
-    Guard(db.RELEASE_IMPORT, "jobs", {"running": "running", "cancelling": "cancelling"}),
-    Guard(db.FINISH_IMPORT, "jobs", {"running": "completed", "cancelling": "cancelled"}),
-    Guard(db.ABANDON_UPLOAD, "jobs", {"uploading": "cancelled", "ready": "cancelled"}),
+    Guard(imports.begin_import, "jobs", {"queued": "running", "running": "running"}),
+    Guard(imports.end_cancelled_import, "jobs", {"cancelling": "cancelled"}),
+    Guard(imports.record_import, "jobs", {"running": "running"}),
+    Guard(imports.release_import, "jobs", {"running": "running", "cancelling": "cancelling"}),
+    Guard(imports.finish_import, "jobs", {"running": "completed", "cancelling": "cancelled"}),
+    Guard(imports.abandon_upload, "jobs", {"uploading": "cancelled", "ready": "cancelled"}),
 ]
 ON_EXPORTS = [
-    Guard(db.CANCEL_EXPORT, "operator", {"queued": "cancelled", "running": "cancelled"}),
-    Guard(db.BEGIN_EXPORT, "jobs", {"queued": "running", "running": "running"}),
-    Guard(db.RECORD_EXPORT, "jobs", {"running": "running"}),
-    Guard(db.RELEASE_EXPORT, "jobs", {"running": "running"}),
-    Guard(db.FINISH_EXPORT, "jobs", {"running": "completed"}),
-    Guard(db.EXPIRE_EXPORT, "jobs", {"completed": "expired"}),
+    Guard(exports.cancel_export, "operator", {"queued": "cancelled", "running": "cancelled"}),
+    Guard(exports.begin_export, "jobs", {"queued": "running", "running": "running"}),
+    Guard(exports.record_export, "jobs", {"running": "running"}),
+    Guard(exports.release_export, "jobs", {"running": "running"}),
+    Guard(exports.finish_export, "jobs", {"running": "completed"}),
+    Guard(exports.expire_export, "jobs", {"completed": "expired"}),
 ]
 KNOWN: Mapping[str, object] = {
     "now": LATER,
@@ -93,7 +93,7 @@ async def acting(database: Scratch, actor: str, tenant: Tenant, user_id: UUID) -
                 yield connection
 
 
-@pytest.mark.parametrize("guard", ON_IMPORTS + ON_EXPORTS, ids=lambda guard: guard.statement.name)
+@pytest.mark.parametrize("guard", ON_IMPORTS + ON_EXPORTS, ids=lambda guard: guard.statement.__name__)
 async def test_a_guarded_statement_moves_only_from_the_states_that_it_names(
     database: Scratch, connection: asyncpg.Connection, guard: Guard
 ) -> None:
@@ -118,8 +118,8 @@ async def test_a_guarded_statement_moves_only_from_the_states_that_it_names(
         )
         known = {**KNOWN, "import_id": job_id, "export_id": job_id, "organization_id": tenant.organization_id}
         async with acting(database, guard.actor, tenant, user_id) as acting_connection:
-            named = {name: known[name] for name in guard.statement.parameters}
-            await guard.statement.run(acting_connection, **named)
+            named = {name: known[name] for name in parameters_of(guard.statement)}
+            await guard.statement(acting_connection, **named)
         select = f"select status, updated_at from {table} where id = $1"  # noqa: S608
         after = await connection.fetchrow(select, job_id)
         assert after is not None

@@ -11,7 +11,8 @@ import asyncpg
 import pytest
 
 from outdial.clock import VirtualClock
-from outdial.db import claims, events
+from outdial.db.queries import calls as call_queries
+from outdial.db.queries import campaign_status, due_contacts
 from outdial.db.session import Database
 from outdial.dialer.finish import Finisher
 from outdial.dialer.place import CallResponse, PlacementResponse, TooLate
@@ -112,7 +113,7 @@ async def settle(scene: Scene, answer_to: Callable[[UUID], PlacementResponse]) -
 
 async def flush(scene: Scene) -> None:
     async with scene.webhook.transaction() as connection:
-        await events.LOCK_CALLED.all(connection, ids=list(scene.calls), retell_call_ids=[])
+        await call_queries.lock_called(connection, ids=list(scene.calls), retell_call_ids=[])
 
 
 ANSWERS: dict[str, Callable[[UUID], PlacementResponse]] = {
@@ -164,7 +165,7 @@ async def test_pausing_an_account_locks_its_campaigns_in_the_order_of_ids(scene:
 
     async def pause() -> None:
         async with scene.webhook.transaction() as connection:
-            await events.PAUSE_ACCOUNT.run(
+            await campaign_status.pause_account_campaigns(
                 connection, provider_account_id=tenant.provider_account_id, reason="no credit", now=NOW
             )
 
@@ -190,7 +191,7 @@ async def test_a_claim_that_skips_a_zone_waits_for_no_contact(scene: Scene) -> N
         await holder.execute("select from campaign_contacts where id = $1 for update", held)
         async with scene.dialer.for_organization(scene.campaign.tenant.organization_id) as connection:
             zones = ["America/New_York"]
-            await claims.SKIP_ZONES.run(connection, campaign_id=scene.campaign.id, zones=zones, reason="r", now=NOW)
+            await due_contacts.skip_zones(connection, campaign_id=scene.campaign.id, zones=zones, reason="r", now=NOW)
     await holder.close()
 
     rows = await scene.look.fetch("select id from campaign_contacts where status = 'pending'")

@@ -17,10 +17,10 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.db import campaigns, claims, events
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.db.session import Database
-from outdial.db.statements import Connection, Statement
+from outdial.db.queries import accounts, campaign_status, due_contacts, events, inbox
+from outdial.db.queries import calls as call_queries
+from outdial.db.session import Connection, Database
 from tests.support import postgres
 from tests.support.factories import (
     NOW,
@@ -32,6 +32,7 @@ from tests.support.factories import (
     fill_campaign,
 )
 from tests.support.postgres import Scratch
+from tests.support.queries import QueryFunction, parameters_of, sql_of
 
 CONTACTS = 50_000
 ZONES = (
@@ -166,7 +167,7 @@ async def explain(connection: Connection, sql: str, arguments: list[Any], *, gen
 class Case:
     """A statement with its arguments, who runs it, the indexes that it is meant to use, and how much it may look at."""
 
-    statement: Statement[Any]
+    statement: QueryFunction
     role: str
     arguments: Callable[[Filled], dict[str, object]]
     indexes: frozenset[str]
@@ -195,28 +196,28 @@ def at_now(filled: Filled) -> dict[str, object]:
 
 CASES = [
     Case(
-        claims.DUE_CONTACTS,
+        due_contacts.due_contacts,
         "dialer",
         of_campaign,
         frozenset({"campaign_contacts_pending", "calls_live_phone", "calls_phone"}),
         400,
     ),
-    Case(claims.PENDING_ZONES, "dialer", of_campaign, frozenset({"campaign_contacts_pending"}), 10),
-    Case(claims.COUNT_LIVE, "dialer", of_campaign, frozenset({"calls_live_account"}), 1600),
-    Case(campaigns.FINISH_PAUSING, "dialer", of_campaign, frozenset({"calls_requesting"}), 5),
-    Case(claims.OPEN_CONTACTS, "dialer", of_campaign, frozenset({"campaign_contacts_pending"}), 2),
-    Case(events.LOCK_CALLED, "webhook", of_calls, frozenset({"calls_pkey", "calls_retell_call_id_key"}), 100),
-    Case(events.TAKE_PENDING_EVENTS, "webhook", at_now, frozenset({"webhook_events_pending"}), 60),
+    Case(due_contacts.pending_zones, "dialer", of_campaign, frozenset({"campaign_contacts_pending"}), 10),
+    Case(accounts.count_live, "dialer", of_campaign, frozenset({"calls_live_account"}), 1600),
+    Case(campaign_status.finish_pausing, "dialer", of_campaign, frozenset({"calls_requesting"}), 5),
+    Case(due_contacts.open_contacts, "dialer", of_campaign, frozenset({"campaign_contacts_pending"}), 2),
+    Case(call_queries.lock_called, "webhook", of_calls, frozenset({"calls_pkey", "calls_retell_call_id_key"}), 100),
+    Case(events.pending_events, "webhook", at_now, frozenset({"webhook_events_pending"}), 60),
 ]
 
 
 @pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.statement.name)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.statement.__name__)
 async def test_a_hot_statement_looks_at_few_rows_through_its_index(filled: Filled, case: Case, generic: bool) -> None:
     named = case.arguments(filled)
-    arguments = [named[name] for name in case.statement.parameters]
+    arguments = [named[name] for name in parameters_of(case.statement)]
     async with asking(filled, case.role) as connection:
-        found = list(scans(await explain(connection, case.statement.sql, arguments, generic=generic)))
+        found = list(scans(await explain(connection, sql_of(case.statement), arguments, generic=generic)))
 
     assert case.indexes <= {scan.index for scan in found}
     assert [scan for scan in found if scan.kind == "Seq Scan" and scan.table in BIG] == []
@@ -262,9 +263,9 @@ async def test_the_last_claim_of_a_campaign_does_not_look_for_pending_contacts_a
     async with asking(filled, "dialer") as connection:
         # The statistics still say that nearly all of them are pending.
         await connection.execute("update campaign_contacts set status = 'completed' where status = 'pending'")
-        for statement in (claims.PENDING_ZONES, claims.OPEN_CONTACTS):
-            plan = await explain(connection, statement.sql, [filled.campaign.id], generic=False)
-            assert sum(scan.rows for scan in scans(plan)) == 0, statement.name
+        for statement in (due_contacts.pending_zones, due_contacts.open_contacts):
+            plan = await explain(connection, sql_of(statement), [filled.campaign.id], generic=False)
+            assert sum(scan.rows for scan in scans(plan)) == 0, statement.__name__
 
 
 @pytest.mark.parametrize("table", ["campaign_contacts", "calls"])
@@ -299,15 +300,15 @@ async def test_a_page_of_the_ledger_is_read_through_the_index_of_what_it_is_narr
 ) -> None:
     narrowing, index, size = PAGES[page]
     organizations = {"small": filled.small_organization_id, "big": filled.tenant.organization_id}
-    named: dict[str, object] = {"status": None, "event": None, "organization_id": None, "limit": 50, **narrowing}
+    named: dict[str, Any] = {"status": None, "event": None, "organization_id": None, "limit": 50, **narrowing}
     named |= {"before_id": before_id, "organization_id": organizations.get(str(named["organization_id"]))}
-    arguments = [named[name] for name in events.LIST_EVENTS.parameters]
+    arguments = [named[name] for name in parameters_of(inbox.list_events)]
     async with asking(filled, "service") as connection:
         # A prepared statement gets the plan that it keeps at its sixth execution.
         for _ in range(7):
-            rows = await events.LIST_EVENTS.all(connection, **named)
+            rows = await inbox.list_events(connection, **named)
         assert await connection.fetchval("show plan_cache_mode") == "force_custom_plan"
-        found = list(scans(await explain(connection, events.LIST_EVENTS.sql, arguments, generic=False)))
+        found = list(scans(await explain(connection, sql_of(inbox.list_events), arguments, generic=False)))
 
     ids = [row.id for row in rows]
     assert len(ids) == size

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import asyncpg
 import pytest
 
-from outdial.db.statements import Connection
+from outdial.db.session import Connection
 from tests.support.factories import create_member, insert
 from tests.support.postgres import Scratch, until_one_waits
 from tests.support.two_organizations import ACTORS, MEMBERS, House, World, acting, create_world, new_row

@@ -11,9 +11,9 @@ import outdial
 from outdial.db import migrate
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.migrate import push, split_statements
-from outdial.db.statements import REGISTRY
-from tests.db.test_statements import DOMAIN_TIME
+from tests.db.test_queries import DOMAIN_TIME
 from tests.support.postgres import MIGRATIONS, Scratch, scratch_directory
+from tests.support.queries import QueryFunction, all_queries, parameters_of, sql_of
 from tests.support.two_organizations import World, acting, create_world
 
 FILES = sorted(MIGRATIONS.glob("*.sql"))
@@ -203,15 +203,22 @@ async def test_on_a_server_that_grants_everything_by_default_the_rights_are_the_
 
 # The statements as those who run them.
 
-CALLS_OF_STATEMENTS = re.compile(r"\b(?:db|events|claims|settlements|campaigns)\.([A-Z][A-Z_]+)\b")
+USES_OF_QUERIES = re.compile(r"\b(\w+)\.(\w+)\b")
 USERS = {"dialer": "dialer", "inbox": "webhook", "campaigns": "operator", "jobs": "jobs"}
 
 
-def statements_of(package: str) -> set[str]:
+def queries_of(package: str) -> list[QueryFunction]:
     text = "".join(
-        path.read_text() for path in (SOURCE / package).glob("*.py") if path.stem not in ("replay", "create")
+        path.read_text() for path in (SOURCE / package).rglob("*.py") if path.stem not in ("replay", "create")
     )
-    return {name.lower() for name in CALLS_OF_STATEMENTS.findall(text)} & set(REGISTRY)
+    uses = {(module.removesuffix("_queries"), name) for module, name in USES_OF_QUERIES.findall(text)}
+    return [
+        query
+        for query in all_queries()
+        if any(
+            query.__name__ == name and query.__module__.rpartition(".")[2].startswith(module) for module, name in uses
+        )
+    ]
 
 
 @pytest.mark.parametrize("package", USERS)
@@ -221,16 +228,15 @@ async def test_a_process_has_the_rights_that_its_statements_need(
     world: World = await create_world(database, connection)
     refused = {}
     async with acting(world, USERS[package]) as acting_connection:
-        for name in sorted(statements_of(package)):
-            statement = REGISTRY[name]
+        for query in queries_of(package):
             try:
                 # The rights are checked as the plan starts, before any row is looked for.
                 async with acting_connection.transaction():
-                    await acting_connection.fetch(f"explain {statement.sql}", *[None for _ in statement.parameters])
+                    await acting_connection.fetch(f"explain {sql_of(query)}", *[None for _ in parameters_of(query)])
             except asyncpg.InsufficientPrivilegeError as error:
-                refused[name] = str(error)
+                refused[query.__name__] = str(error)
 
-    assert len(statements_of(package)) >= 10
+    assert len(queries_of(package)) >= 10
     assert refused == {}
 
 
@@ -251,8 +257,8 @@ async def test_the_migrations_and_all_statements_work_on_postgres_15(postgres_15
     connection = await asyncpg.connect(postgres_15.dsn)
     try:
         assert connection.get_server_version().major == 15
-        for statement in REGISTRY.values():
-            await connection.prepare(statement.sql)
+        for query in all_queries():
+            await connection.prepare(sql_of(query))
     finally:
         await connection.close()
 

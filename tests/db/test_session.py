@@ -7,8 +7,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from outdial.db.session import SERVICE, Database, assert_no_transaction, encode_json
-from outdial.db.statements import Connection
+from outdial.db.session import SERVICE, Connection, Database, assert_no_transaction, encode_json
 from tests.support.postgres import Scratch
 
 IDENTITY = """select current_user::text, coalesce(current_setting('request.jwt.claims', true), ''),

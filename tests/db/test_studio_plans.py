@@ -6,19 +6,18 @@ Each is explained as a viewer, under row level security, with the plan for the v
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
-from outdial.db import studio_calls, studio_contacts, studio_reports
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.db.statements import Statement
+from outdial.db.queries import calls, campaign_contacts, inbox, reports
 from tests.db.test_plans import BIG, Filled, asking, explain, fill, scans
 from tests.support import postgres
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
+from tests.support.queries import QueryFunction, has_custom_plan, parameters_of, sql_of
 
 LIMIT = 51
 RARE = 20
@@ -60,7 +59,7 @@ class Case:
     """A statement with what it is asked, the index that it is meant to go through, and how much it may look at."""
 
     name: str
-    statement: Statement[Any]
+    statement: QueryFunction
     asked: dict[str, object]
     index: str
     rows: int = 2 * LIMIT + 4
@@ -77,10 +76,16 @@ CALLS: dict[str, object] = {
         "campaign_id", "status", "outcome", "since", "until", "first_phone", "last_phone", "before_at", "before_id",
     )
 }  # fmt: skip
-LISTED = studio_contacts.STUDIO_CAMPAIGN_CONTACTS
-BY_PHONE, BY_ENDING = studio_contacts.STUDIO_CONTACTS_BY_PHONE, studio_contacts.STUDIO_CONTACTS_BY_ENDING
-BY_NAME, BY_ID = studio_contacts.STUDIO_CONTACTS_BY_NAME, studio_contacts.STUDIO_CONTACTS_BY_EXTERNAL_ID
-NEXT, LIST_CALLS = studio_contacts.STUDIO_NEXT_CONTACTS, studio_calls.STUDIO_CALLS
+LISTED = campaign_contacts.list_campaign_contacts
+BY_PHONE, BY_ENDING = (
+    campaign_contacts.list_by_phone,
+    campaign_contacts.list_by_phone_ending,
+)
+BY_NAME, BY_ID = (
+    campaign_contacts.list_by_name,
+    campaign_contacts.list_by_external_id,
+)
+NEXT, LIST_CALLS = campaign_contacts.list_pending_contacts, calls.list_calls
 IN_ORDER = "campaign_contacts_campaign_id_contact_id_key"
 LAST = "\U0010ffff"
 
@@ -131,13 +136,13 @@ CASES = [
         "calls_organization",
         3 * LIMIT,
     ),
-    Case("the first and last call", studio_reports.STUDIO_CALL_SPAN, {}, "calls_campaign", 4),
+    Case("the first and last call", reports.call_span, {}, "calls_campaign", 4),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_a_page_is_read_through_the_index_of_what_it_is_narrowed_to(filled: Filled, case: Case) -> None:
-    assert case.statement.planned_anew or case.statement is studio_reports.STUDIO_CALL_SPAN
+    assert has_custom_plan(case.statement) or case.statement is reports.call_span
     named: dict[str, object] = {
         "campaign_id": filled.campaign.id,
         "organization_id": filled.tenant.organization_id,
@@ -153,9 +158,9 @@ async def test_a_page_is_read_through_the_index_of_what_it_is_narrowed_to(filled
             )
             first = phone[: case.prefix]
             named |= {"first": first, "last": first.ljust(17, "9")}
-        arguments = [named[name] for name in case.statement.parameters]
-        rows = await case.statement.all(connection, **{name: named[name] for name in case.statement.parameters})
-        found = list(scans(await explain(connection, case.statement.sql, arguments, generic=False)))
+        arguments = [named[name] for name in parameters_of(case.statement)]
+        rows = await case.statement(connection, **{name: named[name] for name in parameters_of(case.statement)})
+        found = list(scans(await explain(connection, sql_of(case.statement), arguments, generic=False)))
 
     assert rows
     assert not case.index or case.index in {scan.index for scan in found}, found
@@ -171,9 +176,9 @@ async def test_one_call_and_its_ledger_are_found_by_their_keys(filled: Filled, g
         "most_bytes": 100,
         "limit": LIMIT,
     }
-    for statement, rows in ((studio_calls.STUDIO_CALL, 6), (studio_calls.STUDIO_CALL_EVENTS, 4)):
-        arguments = [named[name] for name in statement.parameters]
+    for statement, rows in ((calls.show_call, 6), (inbox.call_events, 4)):
+        arguments = [named[name] for name in parameters_of(statement)]
         async with asking(filled, "viewer") as connection:
-            found = list(scans(await explain(connection, statement.sql, arguments, generic=generic)))
+            found = list(scans(await explain(connection, sql_of(statement), arguments, generic=generic)))
         assert [scan for scan in found if scan.kind == "Seq Scan" and scan.table in BIG] == []
         assert sum(scan.rows for scan in found if scan.table in BIG) <= rows, found

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from outdial.clock import VirtualClock
-from outdial.db.host_logs import LogEntryRow
+from outdial.db.queries.host.function_logs import LogEntryRow
 from outdial.db.session import Database
 from outdial.host.api.log_query import LogCursor, LogFilter, read_request_id
 from outdial.host.api.logs import LogReader

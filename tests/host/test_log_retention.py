@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from outdial.clock import VirtualClock
-from outdial.db import host_logs as db
+from outdial.db.queries.host import function_logs
 from outdial.db.session import Database
 from outdial.host.log import retention as log_retention
 from outdial.host.log.retention import LogRetention, retention_of
@@ -57,7 +57,7 @@ async def test_while_one_host_is_at_it_another_leaves_it_alone(
 ) -> None:
     later = LogRetention(host, VirtualClock(NOW + 8 * DAY), 7 * DAY)
     async with host.transaction() as other:
-        assert (await db.ONLY_RETENTION.one(other, key=log_retention._ADVISORY_LOCK_KEY)).taken
+        assert await function_logs.lock_retention(other, key=log_retention._ADVISORY_LOCK_KEY)
         assert await later.run_once() == 0
         assert await entries(connection) == 8
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from outdial.db.host_store import SecretRow
+from outdial.db.queries.host.secrets import SecretRow
 from outdial.db.session import Database
 from outdial.host.deployments.secrets import (
     LONGEST_VALUE,
@@ -30,7 +30,7 @@ OLD, NEW = new_key(), new_key()
 
 def sealed(keys: SecretKeys, name: str, value: str) -> SecretRow:
     row = keys.seal(name, value)
-    return SecretRow(row.name, row.nonce, row.ciphertext, NOW)
+    return SecretRow(name=row.name, nonce=row.nonce, ciphertext=row.ciphertext, updated_at=NOW)
 
 
 def test_what_is_encrypted_can_be_read_with_the_key_and_differs_each_time() -> None:
@@ -46,7 +46,7 @@ def test_a_secret_cannot_pass_for_one_of_another_name() -> None:
     keys = SecretKeys.from_text(NEW)
     row = sealed(keys, "RETELL_API_KEY", "key")
     with pytest.raises(SecretsUnreadable, match="HARMLESS"):
-        keys.open(SecretRow("HARMLESS", row.nonce, row.ciphertext, NOW))
+        keys.open(SecretRow(name="HARMLESS", nonce=row.nonce, ciphertext=row.ciphertext, updated_at=NOW))
 
 
 def test_one_changed_bit_is_noticed() -> None:
@@ -54,7 +54,7 @@ def test_one_changed_bit_is_noticed() -> None:
     row = sealed(keys, "A", "value")
     changed = bytes([row.ciphertext[0] ^ 1]) + row.ciphertext[1:]
     with pytest.raises(SecretsUnreadable):
-        keys.open(SecretRow("A", row.nonce, changed, NOW))
+        keys.open(SecretRow(name="A", nonce=row.nonce, ciphertext=changed, updated_at=NOW))
 
 
 def test_while_keys_are_exchanged_the_first_encrypts_and_all_decrypt() -> None:

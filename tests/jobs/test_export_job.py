@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from outdial.clock import VirtualClock
-from outdial.db import jobs as db
-from outdial.db.statements import Connection
+from outdial.db.queries import exports
+from outdial.db.session import Connection
 from outdial.jobs.csv_cells import CsvBuffer, PlainPhone, format_cell
 from outdial.jobs.export_job import ExportJob
 from outdial.jobs.retention import KEYS_KEPT, REFUSALS_KEPT, UPLOADS_KEPT
@@ -77,10 +77,10 @@ async def test_a_run_after_one_that_died_writes_the_file_anew(
     worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_id = await store_export(connection, tenant.organization_id, "contacts")
-    record = db.RECORD_EXPORT.maybe
+    record = exports.record_export
     calls = 0
 
-    async def maybe(recording: Connection, **named: Any) -> Any:
+    async def patched(recording: Connection, **named: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 3:
@@ -88,7 +88,7 @@ async def test_a_run_after_one_that_died_writes_the_file_anew(
         return await record(recording, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(db.RECORD_EXPORT, "maybe", maybe)
+        patch.setattr(exports, "record_export", patched)
         await exports_of(worker, 200).run(export_id, tenant.organization_id)
     assert await connection.fetchval("select count(*) from export_chunks") == 2
 
@@ -103,17 +103,17 @@ async def test_an_export_that_is_cancelled_in_the_middle_leaves_nothing(
     worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_id = await store_export(connection, tenant.organization_id, "contacts")
-    record = db.RECORD_EXPORT.maybe
+    record = exports.record_export
     calls = 0
 
-    async def maybe(recording: Connection, **named: Any) -> Any:
+    async def patched(recording: Connection, **named: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 3:
             await connection.execute("update exports set status = 'cancelled'")
         return await record(recording, **named)
 
-    monkeypatch.setattr(db.RECORD_EXPORT, "maybe", maybe)
+    monkeypatch.setattr(exports, "record_export", patched)
     await exports_of(worker, 200).run(export_id, tenant.organization_id)
 
     assert (await export_row(connection, export_id)).status == "cancelled"
@@ -143,10 +143,10 @@ async def test_a_run_that_was_taken_for_dead_leaves_the_file_of_its_successor_al
     worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_id = await store_export(connection, tenant.organization_id, "contacts")
-    finish = db.FINISH_EXPORT.maybe
+    finish = exports.finish_export
     has_stalled = False
 
-    async def maybe(finishing: Connection, **named: Any) -> Any:
+    async def patched(finishing: Connection, **named: Any) -> Any:
         nonlocal has_stalled
         if not has_stalled:
             has_stalled = True
@@ -154,7 +154,7 @@ async def test_a_run_that_was_taken_for_dead_leaves_the_file_of_its_successor_al
             await exports_of(worker, 200).run(export_id, tenant.organization_id)
         return await finish(finishing, **named)
 
-    monkeypatch.setattr(db.FINISH_EXPORT, "maybe", maybe)
+    monkeypatch.setattr(exports, "finish_export", patched)
     await exports_of(worker, 200).run(export_id, tenant.organization_id)
 
     assert (await export_row(connection, export_id)).status == "completed"
@@ -169,7 +169,7 @@ async def test_something_unforeseen_fails_the_export_in_the_end(
     async def broken(*_: object, **__: object) -> None:
         raise ValueError("+12125550100")
 
-    monkeypatch.setattr(db.RECORD_EXPORT, "maybe", broken)
+    monkeypatch.setattr(exports, "record_export", broken)
     for _ in range(5):
         await exports_of(worker, 200).run(export_id, tenant.organization_id)
 

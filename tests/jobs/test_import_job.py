@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from outdial.clock import VirtualClock
-from outdial.db import jobs as db
-from outdial.db.statements import Connection
+from outdial.db.queries import imports
+from outdial.db.session import Connection
 from outdial.jobs.import_job import DEAD_AFTER, MAX_STORED_REFUSALS
 from outdial.jobs.sweep import LOST_AFTER
 from tests.support.factories import NOW, Campaign, create_campaign, create_member, create_tenant, insert
@@ -49,9 +49,9 @@ def cut_after(
 ) -> list[dict[str, Any]]:
     """Let a run end, as if its process had been killed, when it has stored so many chunks; or call `then`."""
     told: list[dict[str, Any]] = []
-    record = db.RECORD_IMPORT.maybe
+    record = imports.record_import
 
-    async def maybe(connection: Connection, **named: Any) -> Any:
+    async def patched(connection: Connection, **named: Any) -> Any:
         told.append(named)
         if len(told) > chunks:
             if then is None:
@@ -59,7 +59,7 @@ def cut_after(
             then()
         return await record(connection, **named)
 
-    monkeypatch.setattr(db.RECORD_IMPORT, "maybe", maybe)
+    monkeypatch.setattr(imports, "record_import", patched)
     return told
 
 
@@ -152,7 +152,7 @@ async def test_a_run_after_one_that_died_ends_with_the_counts_of_a_run_that_noth
         with monkeypatch.context() as patch:
             cut_after(patch, 4)
             # A process that was killed neither gives its import back nor writes an end.
-            patch.setattr(db.RELEASE_IMPORT, "run", _nothing)
+            patch.setattr(imports, "release_import", _nothing)
             await worker._imports.run(import_id, campaign.tenant.organization_id)
 
     row = await import_row(connection, import_id)
@@ -200,17 +200,17 @@ async def test_an_import_that_is_cancelled_in_the_middle_ends_with_the_chunk_und
 ) -> None:
     import_id = await store_import(connection, campaign, people(20))
     other = await asyncpg.connect(database.dsn)
-    record = db.RECORD_IMPORT.maybe
+    record = imports.record_import
     seen = 0
 
-    async def maybe(recording: Connection, **named: Any) -> Any:
+    async def patched(recording: Connection, **named: Any) -> Any:
         nonlocal seen
         seen += 1
         if seen == 3:
             await other.execute("update imports set status = 'cancelling' where id = $1", import_id)
         return await record(recording, **named)
 
-    monkeypatch.setattr(db.RECORD_IMPORT, "maybe", maybe)
+    monkeypatch.setattr(imports, "record_import", patched)
     async with working(database, chunk_rows=2) as worker:
         await worker.run_once()
     await other.close()
@@ -261,15 +261,15 @@ async def test_a_run_that_another_one_has_overtaken_writes_nothing_more(
 ) -> None:
     import_id = await store_import(connection, campaign, people(20))
     told: list[UUID] = []
-    record = db.RECORD_IMPORT.maybe
+    record = imports.record_import
 
-    async def maybe(recording: Connection, **named: Any) -> Any:
+    async def patched(recording: Connection, **named: Any) -> Any:
         if not told:
             await connection.execute("update imports set runs = runs + 1 where id = $1", import_id)
         told.append(named["import_id"])
         return await record(recording, **named)
 
-    monkeypatch.setattr(db.RECORD_IMPORT, "maybe", maybe)
+    monkeypatch.setattr(imports, "record_import", patched)
     async with working(database, chunk_rows=2) as worker:
         await worker.run_once()
 

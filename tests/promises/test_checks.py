@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from outdial.db.evidence import CallRow, CampaignRow, ContactRow, LimitRow
+from outdial.db.queries.evidence import AccountLimits, CallEvidence, CampaignEvidence, ContactEvidence
 from outdial.promises.checks import LedgerRequest, ProviderCall, RunEvidence, audit, peak_in_window, peak_live, resolved
 
 START = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
@@ -51,8 +51,8 @@ def provider_call(number: int, **changes: object) -> ProviderCall:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def call(number: int, **changes: object) -> CallRow:
-    made = CallRow(
+def call(number: int, **changes: object) -> CallEvidence:
+    made = CallEvidence(
         id=call_id(number),
         campaign_id=CAMPAIGN,
         campaign_contact_id=contact_id(number),
@@ -70,8 +70,11 @@ def call(number: int, **changes: object) -> CallRow:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def contact(number: int, **changes: object) -> ContactRow:
-    return replace(ContactRow(contact_id(number), CAMPAIGN, "completed", 1, 1), **changes)  # type: ignore[arg-type]
+def contact(number: int, **changes: object) -> ContactEvidence:
+    return replace(
+        ContactEvidence(id=contact_id(number), campaign_id=CAMPAIGN, status="completed", attempts=1, call_count=1),
+        **changes,
+    )  # type: ignore[arg-type]
 
 
 def good_run() -> RunEvidence:
@@ -86,8 +89,8 @@ def good_run() -> RunEvidence:
         provider_calls=[provider_call(number) for number in range(3)],
         calls=[call(number) for number in range(3)],
         contacts=[contact(number) for number in range(3)],
-        campaigns=[CampaignRow(CAMPAIGN, "default", "completed")],
-        limits=LimitRow("default", 1, 1.0),
+        campaigns=[CampaignEvidence(id=CAMPAIGN, credential="default", status="completed")],
+        limits=AccountLimits(credential="default", concurrency_limit=1, calls_per_second=1.0),
     )
 
 
@@ -172,7 +175,10 @@ def test_requests_refused_for_arriving_too_close_together_are_no_breach() -> Non
 
 
 def test_an_open_contact_of_a_running_campaign_is_no_breach() -> None:
-    run = replace(with_contact(status="pending")(good_run()), campaigns=[CampaignRow(CAMPAIGN, "default", "active")])
+    run = replace(
+        with_contact(status="pending")(good_run()),
+        campaigns=[CampaignEvidence(id=CAMPAIGN, credential="default", status="active")],
+    )
     assert broken(run) == {}
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from outdial.db.host_store import CHANNEL
+from outdial.db.listen import DEPLOYMENTS_CHANNEL
 from outdial.db.passwords import ROLES, renew_passwords
 from outdial.host.deployments.logins import logins_of, require_logins
 from outdial.host.deployments.source import SourceTree
@@ -67,11 +67,11 @@ async def test_hosts_are_told_of_new_passwords(
     database: Scratch, connection: asyncpg.Connection, tmp_path: Path
 ) -> None:
     told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    await connection.add_listener(CHANNEL, lambda _c, _p, channel, _: told.set_result(channel))
+    await connection.add_listener(DEPLOYMENTS_CHANNEL, lambda _c, _p, channel, _: told.set_result(channel))
 
     addresses = await StackLogins(tmp_path, database.dsn).renew()
 
-    assert await asyncio.wait_for(told, 10) == CHANNEL
+    assert await asyncio.wait_for(told, 10) == DEPLOYMENTS_CHANNEL
     # They are kept by password: over whichever address the server is reached, they are the same.
     over_tcp = StackLogins(tmp_path, owner_of(database))
     assert {role: urlsplit(address).password for role, address in over_tcp.items()} == {

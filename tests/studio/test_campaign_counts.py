@@ -7,8 +7,7 @@ import asyncpg
 import pytest
 
 from outdial.clock import VirtualClock
-from outdial.db.session import Database
-from outdial.db.statements import Connection
+from outdial.db.session import Connection, Database
 from outdial.studio.campaigns import counts as campaign_counts
 from outdial.studio.campaigns.counts import CampaignCounter, CampaignCounts
 from tests.support.factories import NOW, create_calling, create_campaign, create_campaign_contact, create_member

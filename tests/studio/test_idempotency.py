@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from outdial.db.statements import Connection
+from outdial.db.session import Connection
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import ResourceConflict
 from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from uuid import UUID
 
-from outdial.db.statements import Connection
+from outdial.db.session import Connection
 from outdial.domain.ids import new_id
 
 # A Tuesday: 13:00 in New York, 10:00 in Los Angeles.

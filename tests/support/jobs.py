@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from outdial.clock import Clock, VirtualClock
-from outdial.db import jobs as db
+from outdial.db.queries import exports, imports
 from outdial.db.queue import enqueue
-from outdial.db.session import Database
-from outdial.db.statements import Connection
+from outdial.db.rows import required
+from outdial.db.session import Connection, Database
 from outdial.domain.ids import new_id
 from outdial.jobs.worker import POOL_SIZE, JobWorker
 from tests.support.factories import NOW, Campaign
@@ -31,9 +31,8 @@ async def store_import(connection: Connection, campaign: Campaign, content: byte
     """Store an import whose file is there, and which waits in the queue unless told otherwise."""
     import_id = new_id(NOW)
     organization_id = campaign.tenant.organization_id
-    known = {"import_id": import_id, "organization_id": organization_id, "now": NOW}
     async with connection.transaction():
-        await db.CREATE_IMPORT.run(
+        await imports.create_import(
             connection,
             id=import_id,
             organization_id=organization_id,
@@ -47,13 +46,24 @@ async def store_import(connection: Connection, campaign: Campaign, content: byte
         )
         for number, start in enumerate(range(0, len(content), PIECE)):
             piece = content[start : start + PIECE]
-            await db.ADVANCE_UPLOAD.one(connection, import_id=import_id, offset=start, length=len(piece), now=NOW)
-            await db.STORE_IMPORT_CHUNK.run(
+            required(
+                await imports.advance_upload(connection, import_id=import_id, offset=start, length=len(piece), now=NOW)
+            )
+            await imports.store_import_chunk(
                 connection, organization_id=organization_id, import_id=import_id, number=number, content=piece
             )
-        await db.FINISH_UPLOAD.one(connection, import_id=import_id, now=NOW)
+        required(await imports.finish_upload(connection, import_id=import_id, now=NOW))
         if queued:
-            await db.QUEUE_IMPORT.one(connection, **known, mapping="{}", default_region=None)
+            required(
+                await imports.queue_import(
+                    connection,
+                    import_id=import_id,
+                    organization_id=organization_id,
+                    mapping="{}",
+                    default_region=None,
+                    now=NOW,
+                )
+            )
             await enqueue(connection, "import", import_id)
     return import_id
 
@@ -62,7 +72,7 @@ async def store_export(connection: Connection, organization_id: UUID, kind: str,
     """Store an export that waits in the queue."""
     export_id = new_id(NOW)
     async with connection.transaction():
-        await db.CREATE_EXPORT.run(
+        await exports.create_export(
             connection,
             id=export_id,
             organization_id=organization_id,
@@ -75,16 +85,16 @@ async def store_export(connection: Connection, organization_id: UUID, kind: str,
     return export_id
 
 
-async def import_row(connection: Connection, import_id: UUID) -> db.ImportRow:
+async def import_row(connection: Connection, import_id: UUID) -> imports.ImportRow:
     """Return an import as it is now."""
     organization_id = await connection.fetchval("select organization_id from imports where id = $1", import_id)
-    return await db.SHOW_IMPORT.one(connection, import_id=import_id, organization_id=organization_id)
+    return required(await imports.show_import(connection, import_id=import_id, organization_id=organization_id))
 
 
-async def export_row(connection: Connection, export_id: UUID) -> db.ExportRow:
+async def export_row(connection: Connection, export_id: UUID) -> exports.ExportRow:
     """Return an export as it is now."""
     organization_id = await connection.fetchval("select organization_id from exports where id = $1", export_id)
-    return await db.SHOW_EXPORT.one(connection, export_id=export_id, organization_id=organization_id)
+    return required(await exports.show_export(connection, export_id=export_id, organization_id=organization_id))
 
 
 async def exported(connection: Connection, export_id: UUID) -> str:

@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 from uuid import UUID
 
-from outdial.db.statements import Connection
+from outdial.db.session import Connection
 from outdial.retell.dispositions import outcome_of
 from tests.support.factories import (
     NOW,

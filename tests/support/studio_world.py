@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from outdial.db.statements import Connection
+from outdial.db.session import Connection
 from outdial.domain.ids import new_id
 from tests.support.factories import NOW, create_campaign, create_campaign_contact, create_member, create_user, insert
 from tests.support.jobs import store_export, store_import

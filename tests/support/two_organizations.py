@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from itertools import count
 from uuid import UUID, uuid4
 
-from outdial.db.session import Database, Role
-from outdial.db.statements import Connection
+from outdial.db.session import Connection, Database, Role
 from tests.support.factories import (
     NOW,
     Campaign,

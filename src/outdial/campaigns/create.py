@@ -8,9 +8,9 @@ from uuid import UUID
 import asyncpg
 
 from outdial.campaigns.errors import AmbiguousAccount, CredentialTaken, InvalidCampaign, NoProviderAccount
-from outdial.db import campaigns as db
-from outdial.db.session import encode_json
-from outdial.db.statements import Connection
+from outdial.db.queries import accounts as account_queries
+from outdial.db.queries import campaigns, organizations
+from outdial.db.session import Connection, encode_json
 from outdial.domain.calling_hours import parse_calling_hours
 from outdial.domain.ids import new_id
 from outdial.domain.limits import BATCH_SIZE, CAMPAIGN_LIMITS, LONGEST_NAME, MAX_ATTEMPTS, MAX_CONCURRENCY
@@ -55,11 +55,11 @@ class CampaignSettings:
 async def create_organization(connection: Connection, new: NewOrganization, now: datetime) -> UUID:
     """Create a tenant with one provider account; raises CredentialTaken when another tenant has the credential."""
     organization_id = new_id(now)
-    await db.CREATE_ORGANIZATION.run(
+    await organizations.create_organization(
         connection, id=organization_id, name=new.name, daily_call_cap=new.daily_call_cap, now=now
     )
     try:
-        await db.CREATE_PROVIDER_ACCOUNT.run(
+        await account_queries.create_provider_account(
             connection,
             id=new_id(now),
             organization_id=organization_id,
@@ -79,7 +79,7 @@ async def create_campaign(connection: Connection, new: CampaignSettings, now: da
     """Create a draft; raises InvalidCampaign naming the field, InvalidCallingHours or InvalidRetryPolicy."""
     from_number = check_campaign(new)
     campaign_id = new_id(now)
-    await db.CREATE_CAMPAIGN.run(
+    await campaigns.create_campaign(
         connection,
         id=campaign_id,
         organization_id=new.organization_id,
@@ -122,7 +122,7 @@ def check_campaign(new: CampaignSettings) -> str:
 
 
 async def _only_account(connection: Connection, organization_id: UUID) -> UUID:
-    accounts = await db.FIND_PROVIDER_ACCOUNTS.all(connection, organization_id=organization_id)
+    accounts = await account_queries.list_accounts(connection, organization_id=organization_id)
     if not accounts:
         raise NoProviderAccount(organization_id)
     if len(accounts) > 1:

@@ -8,11 +8,9 @@ from uuid import UUID
 from outdial.campaigns.create import CampaignSettings, check_campaign
 from outdial.campaigns.errors import InvalidCampaign
 from outdial.campaigns.lifecycle import Actor, Conflict
-from outdial.db import campaigns as db
-from outdial.db import events
-from outdial.db.session import encode_json
-from outdial.db.statements import Connection
-from outdial.db.studio_campaigns import SAVE_SETTINGS
+from outdial.db.queries import audit, batches, campaign_status, campaigns
+from outdial.db.rows import required
+from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import CampaignStatus
 
 _S = CampaignStatus
@@ -38,10 +36,10 @@ async def edit_campaign(
     Raises as create_campaign does when one is not in order. The account of a campaign never changes.
     """
     from_number = check_campaign(new)
-    status = (await db.CAMPAIGN_STATUS.one(connection, campaign_id=campaign_id)).status
+    status = required(await campaign_status.campaign_status(connection, campaign_id=campaign_id)).status
     if status == _S.SCHEDULED and new.scheduled_at is None:
         raise InvalidCampaign("scheduled_at", "a scheduled campaign needs its time; to call at once, start it")
-    saved = await SAVE_SETTINGS.maybe(
+    saved = await campaigns.save_campaign_settings(
         connection,
         campaign_id=campaign_id,
         organization_id=new.organization_id,
@@ -62,7 +60,7 @@ async def edit_campaign(
         return Conflict(
             _S(status), f"the settings of a campaign that is {status} stay as they are; {_what_to_do(status)}"
         )
-    await db.RECORD_AUDIT.run(
+    await audit.record_audit(
         connection,
         organization_id=new.organization_id,
         now=now,
@@ -72,7 +70,7 @@ async def edit_campaign(
         subject_id=str(campaign_id),
         details=encode_json({"changed": sorted(changed)}),
     )
-    await events.NOTIFY_CAMPAIGNS.run(connection, ids=[campaign_id])
+    await batches.notify_campaigns(connection, ids=[campaign_id])
     return Edited()
 
 

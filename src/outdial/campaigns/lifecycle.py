@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db import campaigns as db
-from outdial.db import events
-from outdial.db.session import encode_json
-from outdial.db.statements import Connection, Statement, Touched
+from outdial.db.queries import audit, batches, campaign_contacts, campaign_status, campaigns, organizations
+from outdial.db.rows import required
+from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 
 _S = CampaignStatus
@@ -84,29 +83,40 @@ HANG_UP = replace(CANCEL, allowed_from=(*CANCEL.allowed_from, _S.CANCELLING))
 async def start(connection: Connection, campaign_id: UUID, actor: Actor, now: datetime) -> Result:
     """Start a draft or a scheduled campaign at once; a draft whose time has not come is scheduled instead."""
     campaign = await _find(connection, campaign_id, actor)
-    if not isinstance(campaign, db.CampaignStatusRow):
+    if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
     if campaign.status in START.already:
         return Unchanged(_S.ACTIVE)
-    if (
-        campaign.status in START.allowed_from
-        and not (await db.HAS_CONTACTS.one(connection, campaign_id=campaign_id)).id
+    if campaign.status in START.allowed_from and not await campaign_contacts.has_contacts(
+        connection, campaign_id=campaign_id
     ):
         return Conflict(CampaignStatus(campaign.status), "the campaign has no contacts: import some first")
-    detail = await db.SHOW_CAMPAIGN.one(connection, campaign_id=campaign_id)
+    detail = required(await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None))
     if campaign.status == _S.DRAFT and detail.scheduled_at is not None and detail.scheduled_at > now:
-        return await _change(
-            connection, campaign, actor, now, SCHEDULE, db.SCHEDULE_CAMPAIGN, scheduled_at=detail.scheduled_at
+        moved = await campaign_status.schedule_campaign(
+            connection,
+            campaign_id=campaign_id,
+            allowed_from=list(SCHEDULE.allowed_from),
+            scheduled_at=detail.scheduled_at,
+            now=now,
         )
-    return await _change(connection, campaign, actor, now, START, db.START_CAMPAIGN)
+        details = {"scheduled_at": detail.scheduled_at}
+        return await _finish_change(connection, campaign, actor, now, SCHEDULE, moved, details)
+    moved = await campaign_status.start_campaign(
+        connection, campaign_id=campaign_id, allowed_from=list(START.allowed_from), now=now
+    )
+    return await _finish_change(connection, campaign, actor, now, START, moved)
 
 
 async def resume(connection: Connection, campaign_id: UUID, actor: Actor, now: datetime) -> Result:
     """Let a paused campaign, or one that is pausing, go on."""
     campaign = await _find(connection, campaign_id, actor)
-    if not isinstance(campaign, db.CampaignStatusRow):
+    if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
-    return await _change(connection, campaign, actor, now, RESUME, db.START_CAMPAIGN)
+    moved = await campaign_status.start_campaign(
+        connection, campaign_id=campaign_id, allowed_from=list(RESUME.allowed_from), now=now
+    )
+    return await _finish_change(connection, campaign, actor, now, RESUME, moved)
 
 
 async def pause(
@@ -114,13 +124,16 @@ async def pause(
 ) -> Result:
     """Stop an active campaign: it is `paused` at once when no request is in flight, and `pausing` until then."""
     campaign = await _find(connection, campaign_id, actor)
-    if not isinstance(campaign, db.CampaignStatusRow):
+    if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
-    result = await _change(connection, campaign, actor, now, PAUSE, db.PAUSE_CAMPAIGN, reason=reason)
+    moved = await campaign_status.pause_campaign(
+        connection, campaign_id=campaign_id, allowed_from=list(PAUSE.allowed_from), reason=reason, now=now
+    )
+    result = await _finish_change(connection, campaign, actor, now, PAUSE, moved, {"reason": reason})
     if not isinstance(result, Changed):
         return result
     # A statement of its own sees the calls of the claim that the one before has waited for.
-    at_rest = await db.FINISH_PAUSING.maybe(connection, campaign_id=campaign_id, now=now)
+    at_rest = await campaign_status.finish_pausing(connection, campaign_id=campaign_id, now=now)
     return Changed(_S.PAUSING if at_rest is None else _S.PAUSED)
 
 
@@ -129,10 +142,13 @@ async def cancel(
 ) -> Result:
     """Cancel a campaign for good; calls under way end by themselves, or are ended with `hang_up`, then or later."""
     campaign = await _find(connection, campaign_id, actor)
-    if not isinstance(campaign, db.CampaignStatusRow):
+    if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
     change = HANG_UP if hang_up else CANCEL
-    return await _change(connection, campaign, actor, now, change, db.BEGIN_CANCELLING, hang_up=hang_up)
+    moved = await campaign_status.begin_cancelling(
+        connection, campaign_id=campaign_id, allowed_from=list(change.allowed_from), hang_up=hang_up, now=now
+    )
+    return await _finish_change(connection, campaign, actor, now, change, moved, {"hang_up": hang_up})
 
 
 async def ask_for_batch(
@@ -140,9 +156,9 @@ async def ask_for_batch(
 ) -> Result:
     """Make an active campaign due now, once with another batch size where one is given (1 to 1,000)."""
     campaign = await _find(connection, campaign_id, actor)
-    if not isinstance(campaign, db.CampaignStatusRow):
+    if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
-    asked = await db.ASK_FOR_BATCH.maybe(connection, campaign_id=campaign_id, batch_size=batch_size, now=now)
+    asked = await batches.request_batch(connection, campaign_id=campaign_id, batch_size=batch_size, now=now)
     if asked is None:
         return await _refusal(connection, campaign_id, "process_batch", (_S.ACTIVE,))
     await _tell(connection, campaign, actor, now, "process_batch", {"batch_size": batch_size})
@@ -154,43 +170,44 @@ async def start_scheduled(
 ) -> list[UUID] | NotFound:
     """Start the scheduled campaigns whose time has come, of one organization or of all that the caller may run."""
     if organization_id is not None:
-        found = await db.FIND_ORGANIZATION.maybe(connection, organization_id=organization_id)
+        found = await organizations.find_organization(connection, organization_id=organization_id)
         if found is None:
             return NotFound()
-    rows = await db.START_SCHEDULED.all(connection, now=now, organization_id=organization_id, campaign_id=None)
+    rows = await campaign_status.start_scheduled_campaigns(
+        connection, now=now, organization_id=organization_id, campaign_id=None
+    )
     for row in rows:
-        campaign = db.CampaignStatusRow(row.id, row.organization_id, _S.ACTIVE)
+        campaign = campaign_status.CampaignState(id=row.id, organization_id=row.organization_id, status=_S.ACTIVE)
         await _tell(connection, campaign, actor, now, START.action, {"by": "schedule_check"})
     return [row.id for row in rows]
 
 
-async def _find(connection: Connection, campaign_id: UUID, actor: Actor) -> db.CampaignStatusRow | NotFound | Forbidden:
-    campaign = await db.CAMPAIGN_STATUS.maybe(connection, campaign_id=campaign_id)
+async def _find(
+    connection: Connection, campaign_id: UUID, actor: Actor
+) -> campaign_status.CampaignState | NotFound | Forbidden:
+    campaign = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
     if campaign is None:
         return NotFound()
     if actor.user_id is not None:
-        allowed = await db.MAY_OPERATE.one(connection, organization_id=campaign.organization_id)
-        if not allowed.id:
+        allowed = await organizations.may_operate(connection, organization_id=campaign.organization_id)
+        if not allowed:
             return Forbidden()
     return campaign
 
 
-async def _change(
+async def _finish_change(
     connection: Connection,
-    campaign: db.CampaignStatusRow,
+    campaign: campaign_status.CampaignState,
     actor: Actor,
     now: datetime,
     change: Change,
-    statement: Statement[Touched],
-    **parameters: object,
+    moved: UUID | None,
+    details: Mapping[str, object] | None = None,
 ) -> Result:
-    moved = await statement.maybe(
-        connection, campaign_id=campaign.id, allowed_from=list(change.allowed_from), now=now, **parameters
-    )
     if moved is None:
         return await _refusal(connection, campaign.id, change.action, change.allowed_from, change.already)
-    await _tell(connection, campaign, actor, now, change.action, {"from": campaign.status, **parameters})
-    now_in = await db.CAMPAIGN_STATUS.one(connection, campaign_id=campaign.id)
+    await _tell(connection, campaign, actor, now, change.action, {"from": campaign.status, **(details or {})})
+    now_in = required(await campaign_status.campaign_status(connection, campaign_id=campaign.id))
     return Changed(CampaignStatus(now_in.status))
 
 
@@ -201,7 +218,7 @@ async def _refusal(
     allowed_from: Collection[CampaignStatus],
     already: Collection[CampaignStatus] = (),
 ) -> Result:
-    campaign = await db.CAMPAIGN_STATUS.maybe(connection, campaign_id=campaign_id)
+    campaign = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
     if campaign is None:
         return NotFound()
     status = CampaignStatus(campaign.status)
@@ -213,13 +230,13 @@ async def _refusal(
 
 async def _tell(
     connection: Connection,
-    campaign: db.CampaignStatusRow,
+    campaign: campaign_status.CampaignState,
     actor: Actor,
     now: datetime,
     action: str,
     details: Mapping[str, object],
 ) -> None:
-    await db.RECORD_AUDIT.run(
+    await audit.record_audit(
         connection,
         organization_id=campaign.organization_id,
         now=now,
@@ -229,4 +246,4 @@ async def _tell(
         subject_id=str(campaign.id),
         details=encode_json(details),
     )
-    await events.NOTIFY_CAMPAIGNS.run(connection, ids=[campaign.id])
+    await batches.notify_campaigns(connection, ids=[campaign.id])

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from outdial.db import campaigns as db
-from outdial.db.statements import Connection
+from outdial.db.queries import reports
+from outdial.db.session import Connection
 from outdial.domain.call import LIVE
 from outdial.domain.contact import OPEN, ContactStatus
 
@@ -54,8 +54,8 @@ class Progress:
 
 async def progress(connection: Connection, campaign_id: UUID) -> Progress:
     """Count the contacts and calls of a campaign as the caller may see them."""
-    contacts = await db.COUNT_CONTACTS.all(connection, campaign_id=campaign_id)
-    calls = await db.COUNT_CALLS.all(connection, campaign_id=campaign_id)
+    contacts = await reports.count_contacts(connection, campaign_id=campaign_id)
+    calls = await reports.count_calls(connection, campaign_id=campaign_id)
     by_status: dict[str, int] = {}
     outcomes: dict[str, int] = {}
     for row in calls:

@@ -19,9 +19,8 @@ from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import find_campaign, find_organization, maybe_organization, read_object, read_pairs
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
-from outdial.db import campaigns as db
-from outdial.db.session import Database
-from outdial.db.statements import Connection
+from outdial.db.queries import campaigns
+from outdial.db.session import Connection, Database
 from outdial.domain.campaign import CampaignStatus
 from outdial.stack.local import as_service
 
@@ -149,10 +148,18 @@ def list_campaigns(
 ) -> None:
     """List campaigns, newest first."""
 
-    async def work(database: Database) -> list[db.CampaignRow]:
+    async def work(database: Database) -> list[campaigns.CampaignRow]:
         async with database.as_service() as connection:
             organization_id = await maybe_organization(connection, organization)
-            return await db.LIST_CAMPAIGNS.all(connection, organization_id=organization_id, status=status, limit=limit)
+            return await campaigns.list_campaigns(
+                connection,
+                organization_id=organization_id,
+                status=status,
+                name=None,
+                before_at=None,
+                before_id=None,
+                limit=limit,
+            )
 
     rows = as_service(work)
     if as_json:

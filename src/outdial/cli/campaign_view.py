@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from outdial.campaigns.progress import Progress, progress
-from outdial.db import campaigns as db
+from outdial.db.queries import campaigns
+from outdial.db.rows import required
 from outdial.db.session import Database
 from outdial.dialer.admission import WaitReason
 from outdial.dialer.doctor import Diagnosis, examine
@@ -26,7 +27,7 @@ _STYLES = {"completed": "green", "failed": "red", "review": "yellow", "skipped":
 class CampaignView:
     """A campaign at one moment; `waiting` says why it is not dialing."""
 
-    campaign: db.CampaignDetail
+    campaign: campaigns.CampaignSettingsRow
     progress: Progress
     waiting: str | None
 
@@ -67,7 +68,7 @@ class CampaignView:
 async def look(database: Database, campaign_id: UUID, now: datetime) -> CampaignView:
     """Read a campaign, and why it is not dialing at `now`."""
     async with database.as_service() as connection:
-        campaign = await db.SHOW_CAMPAIGN.one(connection, campaign_id=campaign_id)
+        campaign = required(await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None))
         counts = await progress(connection, campaign_id)
         diagnosis = (await examine(connection, [campaign_id], now)).get(campaign_id)
     return CampaignView(campaign, counts, None if diagnosis is None else _in_words(diagnosis, campaign_id))

@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Protocol
 from uuid import UUID
 
 import typer
@@ -13,9 +14,8 @@ from outdial.cli.errors import InvalidArgument
 from outdial.cli.finding import find_organization, read_numbers
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db import campaigns as db
-from outdial.db.session import Database
-from outdial.db.statements import Statement, Touched
+from outdial.db.queries import do_not_call
+from outdial.db.session import Connection, Database
 from outdial.stack.local import as_service
 
 BATCH_SIZE = 5_000
@@ -47,15 +47,12 @@ def add(
     """
     source = "import" if file is not None else "manual"
     _change(
-        db.ADD_DNC,
+        partial(do_not_call.block_phones, source=source, reason=reason, now=clock.now()),
         numbers,
         file,
         region,
         organization,
         "Added {changed}; {unchanged} already listed.",
-        source=source,
-        reason=reason,
-        now=clock.now(),
     )
 
 
@@ -64,7 +61,9 @@ def remove(
     numbers: Numbers = None, file: File = None, region: Region = None, organization: Organization = None
 ) -> None:
     """Remove numbers from the list, so that they can be called again."""
-    _change(db.REMOVE_DNC, numbers, file, region, organization, "Removed {changed}; {unchanged} not listed.")
+    _change(
+        do_not_call.unblock_phones, numbers, file, region, organization, "Removed {changed}; {unchanged} not listed."
+    )
 
 
 @dnc.command("list")
@@ -75,10 +74,10 @@ def list_numbers(
 ) -> None:
     """Show the list, newest entries first."""
 
-    async def work(database: Database) -> list[db.DoNotCallRow]:
+    async def work(database: Database) -> list[do_not_call.BlockedPhone]:
         async with database.as_service() as connection:
             organization_id = await find_organization(connection, organization)
-            return await db.LIST_DNC.all(connection, organization_id=organization_id, limit=limit)
+            return await do_not_call.recently_blocked_phones(connection, organization_id=organization_id, limit=limit)
 
     rows = as_service(work)
     if as_json:
@@ -93,14 +92,19 @@ def list_numbers(
     print_rows(columns, rows, empty="The do-not-call list is empty.")
 
 
+class _ChangePhones(Protocol):
+    async def __call__(
+        self, connection: Connection, *, organization_id: UUID, phones: Sequence[str]
+    ) -> Sequence[str]: ...
+
+
 def _change(
-    statement: Statement[Touched],
+    change: _ChangePhones,
     numbers: Sequence[str] | None,
     file: Path | None,
     region: str | None,
     organization: str | None,
     message: str,
-    **parameters: Any,
 ) -> None:
     if not numbers and file is None:
         raise InvalidArgument("pass numbers, or a file with --file")
@@ -109,7 +113,7 @@ def _change(
     async def work(database: Database) -> int:
         async with database.as_service() as connection:
             organization_id = await find_organization(connection, organization)
-            return await _run(database, statement, organization_id, good, parameters)
+            return await _run(database, change, organization_id, good)
 
     changed = as_service(work) if good else 0
     console.print(message.format(changed=changed, unchanged=len(good) - changed))
@@ -119,16 +123,12 @@ def _change(
         raise typer.Exit(1)
 
 
-async def _run(
-    database: Database, statement: Statement[Touched], organization_id: UUID, good: Sequence[str], parameters: Any
-) -> int:
+async def _run(database: Database, change: _ChangePhones, organization_id: UUID, good: Sequence[str]) -> int:
     changed = 0
     for first in range(0, len(good), BATCH_SIZE):
         async with database.as_service() as connection:
             phones = list(good[first : first + BATCH_SIZE])
-            changed += len(
-                await statement.all(connection, organization_id=organization_id, phones=phones, **parameters)
-            )
+            changed += len(await change(connection, organization_id=organization_id, phones=phones))
     return changed
 
 

@@ -8,9 +8,8 @@ from uuid import UUID
 import msgspec
 
 from outdial.cli.errors import AmbiguousName, InvalidArgument, UnknownName
-from outdial.db import campaigns as db
-from outdial.db import lookup
-from outdial.db.statements import Connection
+from outdial.db.queries import campaigns, organizations
+from outdial.db.session import Connection
 from outdial.domain.phone import InvalidPhone, parse_phone
 
 SHORTEST_PREFIX = 4
@@ -18,7 +17,7 @@ SHORTEST_PREFIX = 4
 
 async def find_organization(connection: Connection, given: str | None) -> UUID:
     """Return the organization with this id or name; without one, the only organization."""
-    rows = await db.LIST_ORGANIZATIONS.all(connection)
+    rows = await organizations.list_organizations(connection)
     found = {row.id: row.name for row in rows if given is None or given in (str(row.id), row.name)}
     if len(found) == 1:
         return next(iter(found))
@@ -37,7 +36,7 @@ async def maybe_organization(connection: Connection, given: str | None) -> UUID 
 
 async def find_campaign(connection: Connection, given: str) -> UUID:
     """Return the campaign with this id or name, or the only one whose id starts with `given`."""
-    rows = await lookup.FIND_CAMPAIGNS.all(connection, given=given)
+    rows = await campaigns.find_campaigns(connection, given=given)
     by_id = [row for row in rows if str(row.id) == given.lower()]
     by_name = [row for row in rows if row.name == given]
     found = by_id or by_name or (rows if len(given) >= SHORTEST_PREFIX else [])

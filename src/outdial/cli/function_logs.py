@@ -13,7 +13,7 @@ from rich.text import Text
 from outdial.cli.errors import InvalidArgument
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db.host_logs import FunctionStats, LogEntryRow
+from outdial.db.queries.host.function_logs import FunctionStats, LogEntryRow
 from outdial.db.session import Database
 from outdial.stack.local import as_service
 

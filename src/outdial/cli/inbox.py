@@ -10,8 +10,7 @@ from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import maybe_organization
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
-from outdial.db import events as db
-from outdial.db.lookup import LAST_EVENT_ID
+from outdial.db.queries import inbox as inbox_queries
 from outdial.db.session import Database
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.replay import replay as send_through_apply
@@ -39,10 +38,10 @@ def list_events(
 ) -> None:
     """List events, newest first."""
 
-    async def work(database: Database) -> list[db.EventRow]:
+    async def work(database: Database) -> list[inbox_queries.EventRow]:
         async with database.as_service() as connection:
             organization_id = await maybe_organization(connection, organization)
-            return await db.LIST_EVENTS.all(
+            return await inbox_queries.list_events(
                 connection,
                 before_id=before,
                 status=status,
@@ -72,9 +71,9 @@ def list_events(
 def show(event_id: Annotated[int, typer.Argument(help="Id of the event.")], as_json: AsJson = False) -> None:
     """Show an event with its original body."""
 
-    async def work(database: Database) -> db.EventWithBody | None:
+    async def work(database: Database) -> inbox_queries.EventWithBody | None:
         async with database.as_service() as connection:
-            return await db.SHOW_EVENT.maybe(connection, id=event_id)
+            return await inbox_queries.show_event(connection, id=event_id)
 
     row = as_service(work)
     if row is None:
@@ -113,7 +112,7 @@ async def _replay(
     api = await Database.connect(urls.api, application_name="outdial:cli", role=urls.role("api"))
     async with api, api.as_service() as connection:
         organization_id = await maybe_organization(connection, organization)
-        newest = (await LAST_EVENT_ID.one(connection)).id
+        newest = await inbox_queries.last_event_id(connection)
         marked = await send_through_apply(
             connection,
             first_id=first,

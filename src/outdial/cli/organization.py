@@ -11,7 +11,7 @@ from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db import campaigns as db
+from outdial.db.queries import members, organizations
 from outdial.db.session import Database
 from outdial.stack.local import as_service
 
@@ -64,9 +64,9 @@ def create(
 def list_organizations(as_json: AsJson = False) -> None:
     """List the organizations with their limits."""
 
-    async def work(database: Database) -> list[db.OrganizationRow]:
+    async def work(database: Database) -> list[organizations.OrganizationRow]:
         async with database.as_service() as connection:
-            return await db.LIST_ORGANIZATIONS.all(connection)
+            return await organizations.list_organizations(connection)
 
     rows = as_service(work)
     if as_json:
@@ -97,7 +97,7 @@ def add_member(
     async def work(database: Database) -> None:
         async with database.as_service() as connection:
             organization_id = await find_organization(connection, organization)
-            await db.ADD_MEMBER.run(
+            await members.set_member(
                 connection, organization_id=organization_id, user_id=user_id, role=role, now=clock.now()
             )
 

@@ -13,8 +13,8 @@ from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db import campaigns as campaigns_db
-from outdial.db import local_auth as db
+from outdial.db.queries import members
+from outdial.db.queries.auth import users as user_queries
 from outdial.db.session import Database
 from outdial.settings import DatabaseUrls
 from outdial.stack.local import as_service, environment
@@ -69,7 +69,7 @@ def list_users(as_json: AsJson = False) -> None:
 def passwd(email: Annotated[str, typer.Argument(help="Email address.")], password: Password) -> None:
     """Set a user's password, and sign them out everywhere."""
 
-    async def work(auth: LocalAuth) -> db.UserRow | AuthRefusal | None:
+    async def work(auth: LocalAuth) -> user_queries.UserRow | AuthRefusal | None:
         found = next((row for row in await _all_users(auth) if row.email == email.strip().lower()), None)
         return None if found is None else await auth.change_user(found.id, password=password)
 
@@ -81,8 +81,8 @@ def passwd(email: Annotated[str, typer.Argument(help="Email address.")], passwor
     console.print(f"Password of {changed.email} changed.", markup=False)
 
 
-async def _all_users(auth: LocalAuth) -> list[db.UserRow]:
-    found: list[db.UserRow] = []
+async def _all_users(auth: LocalAuth) -> list[user_queries.UserRow]:
+    found: list[user_queries.UserRow] = []
     while portion := await auth.users(len(found) // 1000 + 1, 1000):
         found += portion
         if len(portion) < 1000:
@@ -101,7 +101,7 @@ def _organization(named: str) -> UUID:
 def _join(organization_id: UUID, user_id: UUID, role: Role) -> None:
     async def work(database: Database) -> None:
         async with database.as_service() as connection:
-            await campaigns_db.ADD_MEMBER.run(
+            await members.set_member(
                 connection, organization_id=organization_id, user_id=user_id, role=role, now=clock.now()
             )
 
@@ -117,7 +117,7 @@ async def _on(urls: DatabaseUrls, work: Callable[[LocalAuth], Awaitable[Result]]
     connecting = Database.connect(urls.auth, application_name="outdial:users", max_size=2, role=urls.role("auth"))
     async with await connecting as database:
         async with database.transaction() as connection:
-            ours = await db.IS_LOCAL_AUTH.one(connection)
-        if not ours.id:
+            ours = await user_queries.is_local_auth(connection)
+        if not ours:
             raise ActionRefused("Supabase's Auth manages the users of this database: use the dashboard of its project")
         return await work(LocalAuth(database, clock, SigningKeys(database, clock), ""))

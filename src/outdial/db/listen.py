@@ -8,6 +8,8 @@ import asyncpg
 
 from outdial.log import log
 
+# Every transaction that changes what hosts serve notifies this channel, without a payload.
+DEPLOYMENTS_CHANNEL = "host_deployments"
 RETRY_SECONDS = 1.0
 Handler = Callable[[str], None]
 

@@ -15,7 +15,7 @@ from pgqueuer.adapters.persistence.qb import (
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.domain.types import Channel
 
-from outdial.db.statements import Connection
+from outdial.db.session import Connection
 
 JobKind = Literal["import", "export"]
 SCHEMA: Final = "pgqueuer"

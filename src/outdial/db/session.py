@@ -9,8 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from outdial.db.statements import Connection
-
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Role = Literal["anon", "authenticated", "service_role"]
 ROLES: frozenset[str] = frozenset({"anon", "authenticated", "service_role"})
 SERVICE: Mapping[str, object] = {"role": "service_role"}

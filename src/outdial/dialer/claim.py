@@ -8,9 +8,9 @@ from typing import Final, assert_never
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db import claims as db
-from outdial.db.session import Database, encode_json
-from outdial.db.statements import Connection
+from outdial.db.queries import accounts, batches, campaign_status, due_contacts
+from outdial.db.queries import calls as call_queries
+from outdial.db.session import Connection, Database, encode_json
 from outdial.dialer.admission import (
     DAY,
     Admit,
@@ -81,9 +81,9 @@ Claim = Claimed | Completed | NotClaimable
 class ClaimLock:
     """A campaign with calls to start: its row and its account's row are locked until the transaction ends."""
 
-    campaign: db.LockedCampaign
-    account: db.LockedAccount
-    counts: db.LiveCounts
+    campaign: batches.LockedCampaign
+    account: accounts.LockedAccount
+    counts: accounts.LiveCounts
     limits: LimitFacts
     pace: Pace
     starts: Sequence[datetime]
@@ -110,16 +110,16 @@ class Claimer:
         """Claim one batch for a campaign; the calls are committed as `placing` when this returns."""
         now = self._clock.now()
         async with self._database.for_organization(organization_id) as connection:
-            campaign = await db.LOCK_CAMPAIGN.maybe(connection, campaign_id=campaign_id)
+            campaign = await batches.lock_campaign(connection, campaign_id=campaign_id)
             if campaign is None:
                 return NotClaimable()
-            pending = await db.PENDING_ZONES.all(connection, campaign_id=campaign_id)
+            pending = await due_contacts.pending_zones(connection, campaign_id=campaign_id)
             if not pending:
                 return await self._finish(connection, campaign_id, now)
             facts = [ZoneFacts(zone_key=zone.zone_key, first_due_at=zone.first_due_at) for zone in pending]
             zones = admit_zones(hours_of(campaign.calling_hours), facts, now)
             if zones.never_open:
-                await db.SKIP_ZONES.run(
+                await due_contacts.skip_zones(
                     connection,
                     campaign_id=campaign_id,
                     zones=zones.never_open,
@@ -135,26 +135,26 @@ class Claimer:
             return await self._take(connection, lock, zones.open, now)
 
     async def _finish(self, connection: Connection, campaign_id: UUID, now: datetime) -> Claim:
-        contacts = await db.OPEN_CONTACTS.one(connection, campaign_id=campaign_id)
+        contacts = await due_contacts.open_contacts(connection, campaign_id=campaign_id)
         if contacts.pending or contacts.calling:
             return await self._wait(connection, campaign_id, Wait(reason=WaitReason.CALLS_UNDER_WAY), now)
-        await db.COMPLETE_CAMPAIGN.one(connection, campaign_id=campaign_id, now=now)
+        await campaign_status.complete_campaign(connection, campaign_id=campaign_id, now=now)
         return Completed()
 
     async def _wait(self, connection: Connection, campaign_id: UUID, wait: Wait, now: datetime) -> Claimed:
         latest = now + self._settings.safety_interval
         until = latest if wait.until is None else min(wait.until, latest)
-        await db.SET_NEXT_BATCH.run(
+        await batches.set_next_batch(
             connection, campaign_id=campaign_id, next_batch_at=until, waiting_for=_WAITING_FOR[wait.reason]
         )
         return Claimed([], until)
 
     async def _lock_account(
-        self, connection: Connection, campaign: db.LockedCampaign, now: datetime
+        self, connection: Connection, campaign: batches.LockedCampaign, now: datetime
     ) -> ClaimLock | Wait:
         """Lock the account, count its live calls, and decide how many calls may start, and when."""
-        account = await db.LOCK_ACCOUNT.one(connection, provider_account_id=campaign.provider_account_id)
-        counts = await db.COUNT_LIVE.one(
+        account = await accounts.lock_account(connection, provider_account_id=campaign.provider_account_id)
+        counts = await accounts.count_live(
             connection,
             provider_account_id=account.id,
             campaign_id=campaign.id,
@@ -178,7 +178,7 @@ class Claimer:
 
     async def _take(self, connection: Connection, lock: ClaimLock, zones: list[str], now: datetime) -> Claimed:
         """Take due contacts, insert their calls, and spend the account's pace."""
-        due = await db.DUE_CONTACTS.all(
+        due = await due_contacts.due_contacts(
             connection,
             campaign_id=lock.campaign.id,
             organization_id=lock.campaign.organization_id,
@@ -191,11 +191,11 @@ class Claimer:
             due, max_attempts=lock.campaign.max_attempts, daily_call_cap=lock.counts.daily_call_cap, now=now
         )
         for reason, ids in contacts.skipped.items():
-            await db.SKIP_CONTACTS.run(connection, ids=ids, reason=reason, now=now)
+            await due_contacts.skip_contacts(connection, ids=ids, reason=reason, now=now)
         calls = await self._insert(connection, lock, contacts.callable, now) if contacts.callable else []
         await _defer(connection, contacts.deferred, now)
         next_start_at = after_slots(lock.pace, [call.start_at for call in calls])
-        await db.SPEND_PACE.run(
+        await accounts.spend_pace(
             connection,
             provider_account_id=lock.account.id,
             next_start_at=next_start_at,
@@ -207,13 +207,13 @@ class Claimer:
         )
         if not due:
             next_batch_at = max(next_batch_at, now + LOCKED_ELSEWHERE)
-        await db.SET_NEXT_BATCH.run(
+        await batches.set_next_batch(
             connection, campaign_id=lock.campaign.id, next_batch_at=next_batch_at, waiting_for=None
         )
         return Claimed(calls, next_batch_at)
 
     async def _insert(
-        self, connection: Connection, lock: ClaimLock, contacts: list[db.DueContact], now: datetime
+        self, connection: Connection, lock: ClaimLock, contacts: list[due_contacts.DueContact], now: datetime
     ) -> list[PlannedCall]:
         """Insert the calls of `contacts` and return those that were inserted."""
         campaign = lock.campaign
@@ -231,7 +231,7 @@ class Claimer:
             for contact, start_at in zip(contacts, lock.starts, strict=False)
         ]
         check_claim(calls, lock.limits, self._settings.request_timeout)
-        inserted = await db.INSERT_CALLS.all(
+        inserted = await call_queries.insert_calls(
             connection,
             now=now,
             organization_id=campaign.organization_id,
@@ -251,9 +251,9 @@ class Claimer:
             start_ats=[call.start_at for call in calls],
             deadlines=[call.deadline for call in calls],
         )
-        made = {row.id for row in inserted}
+        made = set(inserted)
         calling = [contact.id for contact, call in zip(contacts, calls, strict=True) if call.id in made]
-        await db.MARK_CALLING.run(connection, ids=calling, now=now)
+        await due_contacts.mark_calling(connection, ids=calling, now=now)
         # The unique index may know of a live call that this transaction could not see yet.
         refused = [contact.id for contact, call in zip(contacts, calls, strict=True) if call.id not in made]
         await _defer(connection, [live_elsewhere(contact_id, now) for contact_id in refused], now)
@@ -262,7 +262,7 @@ class Claimer:
 
 async def _defer(connection: Connection, deferred: Sequence[DeferredContact], now: datetime) -> None:
     if deferred:
-        await db.DEFER_CONTACTS.run(
+        await due_contacts.defer_contacts(
             connection,
             ids=[contact.id for contact in deferred],
             next_attempt_ats=[contact.until for contact in deferred],

@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Final, Literal, TypeAlias, assert_never
 from uuid import UUID
 
-from outdial.db.doctor import ADMISSION_FACTS, AdmissionFactsRow
-from outdial.db.statements import Connection
+from outdial.db.queries import batches
+from outdial.db.queries.batches import AdmissionFactsRow
+from outdial.db.session import Connection
 from outdial.dialer.admission import (
     Admit,
     CampaignFacts,
@@ -86,7 +87,7 @@ class Diagnosis:
 
 async def examine(connection: Connection, campaign_ids: Sequence[UUID], now: datetime) -> dict[UUID, Diagnosis | None]:
     """Return why each campaign is not dialing, None for those that are; leaves out those the caller may not see."""
-    rows = await ADMISSION_FACTS.all(connection, campaign_ids=list(campaign_ids))
+    rows = await batches.admission_facts(connection, campaign_ids=list(campaign_ids))
     return {row.campaign_id: diagnose(_facts(row), now) for row in rows}
 
 

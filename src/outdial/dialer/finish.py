@@ -5,8 +5,8 @@ from datetime import timedelta
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db import campaigns as db
-from outdial.db import settlements
+from outdial.db.queries import batches, campaign_status, due_contacts, settlements
+from outdial.db.queries import calls as call_queries
 from outdial.db.session import Database
 from outdial.domain.campaign import CampaignStatus
 from outdial.log import log
@@ -29,13 +29,14 @@ class Finisher:
             await self._cancel_contacts(organization_id, campaign_id)
             await self._hang_up(organization_id, campaign_id)
         now = self._clock.now()
-        last = db.FINISH_PAUSING if status == CampaignStatus.PAUSING else db.FINISH_CANCELLING
+        pausing = status == CampaignStatus.PAUSING
+        finish = campaign_status.finish_pausing if pausing else campaign_status.finish_cancelling
         async with self._database.for_organization(organization_id) as connection:
-            await settlements.END_OVERDUE_REQUESTS.run(connection, campaign_id=campaign_id, now=now)
+            await settlements.end_overdue_requests(connection, campaign_id=campaign_id, now=now)
         async with self._database.for_organization(organization_id) as connection:
-            if await last.maybe(connection, campaign_id=campaign_id, now=now) is not None:
+            if await finish(connection, campaign_id=campaign_id, now=now) is not None:
                 return True
-            await db.WAIT_FOR_CAMPAIGN.run(connection, campaign_id=campaign_id, next_batch_at=now + LOOK_AGAIN)
+            await batches.postpone_batch(connection, campaign_id=campaign_id, next_batch_at=now + LOOK_AGAIN)
         return False
 
     async def _cancel_contacts(self, organization_id: UUID, campaign_id: UUID) -> None:
@@ -43,16 +44,16 @@ class Finisher:
         cancelled = PORTION
         while cancelled == PORTION:
             async with self._database.for_organization(organization_id) as connection:
-                cancelled = await db.CANCEL_PENDING.run(
+                cancelled = await due_contacts.cancel_pending_contacts(
                     connection, campaign_id=campaign_id, limit=PORTION, now=self._clock.now()
                 )
 
     async def _hang_up(self, organization_id: UUID, campaign_id: UUID) -> None:
         async with self._database.for_organization(organization_id) as connection:
-            account = await settlements.ACCOUNT_OF_CAMPAIGN.one(connection, campaign_id=campaign_id)
+            account = await campaign_status.campaign_account(connection, campaign_id=campaign_id)
             if not account.hang_up:
                 return
-            calls = await settlements.LIVE_CALLS.all(
+            calls = await call_queries.live_calls(
                 connection, provider_account_id=account.id, campaign_id=campaign_id, limit=HANG_UP_AT_ONCE
             )
         if self._provider.has_account(account.credential):

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db import settlements as db
+from outdial.db.queries import accounts
 from outdial.db.session import Database
 from outdial.dialer.plan import PlannedCall
 from outdial.provider import AccountConcurrency, VoiceProvider
@@ -32,6 +32,6 @@ class LimitReader:
         answer = await self._provider.get_concurrency(call.credential)
         if isinstance(answer, AccountConcurrency):
             async with self._database.for_organization(call.organization_id) as connection:
-                await db.SET_PROVIDER_LIMIT.run(
+                await accounts.set_provider_limit(
                     connection, provider_account_id=call.provider_account_id, provider_limit=answer.limit
                 )

@@ -9,7 +9,9 @@ from uuid import UUID
 
 import msgspec
 
-from outdial.db.claims import DueContact, LiveCounts, LockedAccount, LockedCampaign
+from outdial.db.queries.accounts import LiveCounts, LockedAccount
+from outdial.db.queries.batches import LockedCampaign
+from outdial.db.queries.due_contacts import DueContact
 from outdial.dialer.admission import (
     LIVE_ELSEWHERE,
     Admit,

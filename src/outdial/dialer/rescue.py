@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from outdial.clock import Clock
-from outdial.db import claims
-from outdial.db import settlements as db
+from outdial.db.queries import accounts, campaign_status, events, settlements
 from outdial.db.session import Database
 from outdial.dialer.admission import hours_of, may_ring
 from outdial.dialer.claim import DEADLINE_MARGIN
@@ -58,10 +57,10 @@ class Rescuer:
         """Ask about the calls that are due, at most AT_ONCE at a time."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
-            due = await db.CALLS_TO_CHECK.all(connection, now=now, limit=BATCH)
+            due = await settlements.calls_to_check(connection, now=now, limit=BATCH)
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def check(silent: db.SilentCall) -> None:
+        async def check(silent: settlements.SilentCall) -> None:
             async with gate:
                 try:
                     await self._check(silent)
@@ -71,10 +70,10 @@ class Rescuer:
         await asyncio.gather(*(check(silent) for silent in due))
         return len(due)
 
-    async def _check(self, silent: db.SilentCall) -> None:
+    async def _check(self, silent: settlements.SilentCall) -> None:
         now = self._clock.now()
         async with self._database.for_organization(silent.organization_id) as connection:
-            call = await db.TAKE_CALL_TO_CHECK.maybe(
+            call = await settlements.take_call_to_check(
                 connection,
                 call_id=silent.call_id,
                 now=now,
@@ -92,7 +91,7 @@ class Rescuer:
 
     # An unknown call: does Retell have it?
 
-    async def _rescue(self, call: db.CheckedCall, now: datetime) -> None:
+    async def _rescue(self, call: settlements.CheckedCall, now: datetime) -> None:
         match await self._provider.find_calls(call.credential, call.id):
             case ProviderUnavailable(reason):
                 await self._review_when_old(call, now, f"Retell could not be asked: {reason}")
@@ -105,14 +104,14 @@ class Rescuer:
             case never:
                 assert_never(never)
 
-    async def _adopt(self, call: db.CheckedCall, retell_call_id: str) -> None:
+    async def _adopt(self, call: settlements.CheckedCall, retell_call_id: str) -> None:
         """Take the call over, and ask at once how it stands: its webhooks may be long gone."""
         now = self._clock.now()
         async with self._database.for_organization(call.organization_id) as connection:
             adoption = CallAdoption(call.id, retell_call_id)
             await self._settler.adopt(connection, call.credential, [adoption], now, check_at=now)
 
-    async def _resolve_unlisted(self, call: db.CheckedCall) -> None:
+    async def _resolve_unlisted(self, call: settlements.CheckedCall) -> None:
         now = self._clock.now()
         age = now - call.created_at
         if age < self._settings.resend_until and call.campaign_status == "active":
@@ -121,9 +120,9 @@ class Rescuer:
         cancelled = call.campaign_status in ("cancelling", "cancelled")
         if age >= (CANCELLED_RELEASE if cancelled else self._settings.release_after):
             async with self._database.for_organization(call.organization_id) as connection:
-                await db.RELEASE_CALL.run(connection, call_id=call.id, reason="Retell has no such call", now=now)
+                await settlements.release_call(connection, call_id=call.id, reason="Retell has no such call", now=now)
 
-    async def _resend(self, call: db.CheckedCall, now: datetime) -> None:
+    async def _resend(self, call: settlements.CheckedCall, now: datetime) -> None:
         planned = await self._admit_again(call, now)
         if planned is None:
             return
@@ -133,22 +132,22 @@ class Rescuer:
             else:
                 await self._note_uncertain(call, response)
 
-    async def _admit_again(self, call: db.CheckedCall, now: datetime) -> PlannedCall | None:
+    async def _admit_again(self, call: settlements.CheckedCall, now: datetime) -> PlannedCall | None:
         """Take a start slot for the same request, if campaign, hours and the do-not-call list still allow it."""
         if not may_ring(hours_of(call.calling_hours), call.zone_key, now):
             return None
         async with self._database.for_organization(call.organization_id) as connection:
-            if await db.SHARE_ACTIVE_CAMPAIGN.maybe(connection, campaign_id=call.campaign_id) is None:
+            if await campaign_status.share_active_campaign(connection, campaign_id=call.campaign_id) is None:
                 return None
-            account = await claims.LOCK_ACCOUNT.one(connection, provider_account_id=call.provider_account_id)
+            account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)
             pace = recovered(pace_of(account), now)
             slots = start_slots(pace, now, 1, self._settings.claim_horizon)
             if not slots:
                 return None
             deadline = slots[0] + self._settings.request_timeout + DEADLINE_MARGIN
-            if await db.BEGIN_RESEND.maybe(connection, call_id=call.id, deadline=deadline, now=now) is None:
+            if await settlements.begin_resend(connection, call_id=call.id, deadline=deadline, now=now) is None:
                 return None
-            await claims.SPEND_PACE.run(
+            await accounts.spend_pace(
                 connection,
                 provider_account_id=account.id,
                 next_start_at=after_slots(pace, slots),
@@ -169,10 +168,10 @@ class Rescuer:
             body=call.request.encode(),
         )
 
-    async def _note_uncertain(self, call: db.CheckedCall, response: CallResponse) -> None:
+    async def _note_uncertain(self, call: settlements.CheckedCall, response: CallResponse) -> None:
         now = self._clock.now()
         async with self._database.for_organization(call.organization_id) as connection:
-            await db.SETTLE_UNKNOWN.run(
+            await settlements.settle_unknown(
                 connection,
                 ids=[call.id],
                 deadlines=[response.call.deadline],
@@ -181,11 +180,11 @@ class Rescuer:
                 rescue_most=RESCUE_MOST,
                 now=now,
             )
-            await db.END_REQUESTS.run(connection, ids=[call.id], deadlines=[response.call.deadline])
+            await settlements.end_requests(connection, ids=[call.id], deadlines=[response.call.deadline])
 
     # A call that Retell has: how does it stand?
 
-    async def _reconcile(self, call: db.CheckedCall, retell_call_id: str, now: datetime) -> None:
+    async def _reconcile(self, call: settlements.CheckedCall, retell_call_id: str, now: datetime) -> None:
         match await self._provider.get_call(call.credential, retell_call_id):
             case CallFound() as found:
                 await self._report(call, retell_call_id, found)
@@ -197,7 +196,7 @@ class Rescuer:
             case never:
                 assert_never(never)
 
-    async def _report(self, call: db.CheckedCall, retell_call_id: str, found: CallFound) -> None:
+    async def _report(self, call: settlements.CheckedCall, retell_call_id: str, found: CallFound) -> None:
         """Put the answer into the ledger as the event that it amounts to; a call that only rings amounts to none."""
         if found.event is None or found.body is None:
             return
@@ -205,7 +204,7 @@ class Rescuer:
             await self._give_up(call, f"Retell never said why the call ended ({found.call_status})")
             return
         async with self._database.for_organization(call.organization_id) as connection:
-            await db.STORE_RECONCILED.run(
+            await events.store_reconciled_events(
                 connection,
                 credential=call.credential,
                 retell_call_id=retell_call_id,
@@ -217,19 +216,19 @@ class Rescuer:
                 now=self._clock.now(),
             )
 
-    async def _give_up(self, call: db.CheckedCall, reason: str) -> None:
+    async def _give_up(self, call: settlements.CheckedCall, reason: str) -> None:
         """Ask no more: what is not known by now goes to review, and what is known stays."""
         if call.outcome is None and call.status != CallStatus.RELEASED:
             await self._review(call, reason)
             return
         async with self._database.for_organization(call.organization_id) as connection:
-            await db.STOP_CHECKING.run(connection, call_id=call.id)
+            await settlements.stop_checking(connection, call_id=call.id)
 
-    async def _review_when_old(self, call: db.CheckedCall, now: datetime, reason: str) -> None:
+    async def _review_when_old(self, call: settlements.CheckedCall, now: datetime, reason: str) -> None:
         if now - call.created_at >= self._settings.review_after:
             await self._review(call, reason)
 
-    async def _review(self, call: db.CheckedCall, reason: str) -> None:
+    async def _review(self, call: settlements.CheckedCall, reason: str) -> None:
         async with self._database.for_organization(call.organization_id) as connection:
-            await db.REVIEW_CALL.run(connection, call_id=call.id, reason=reason, now=self._clock.now())
+            await settlements.review_call(connection, call_id=call.id, reason=reason, now=self._clock.now())
         log("rescue.review", level="warning", call_id=str(call.id), reason=reason)

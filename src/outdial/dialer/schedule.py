@@ -1,8 +1,7 @@
 """Starts scheduled campaigns when their time has come."""
 
 from outdial.clock import Clock
-from outdial.db import campaigns as db
-from outdial.db import events
+from outdial.db.queries import audit, batches, campaign_status
 from outdial.db.session import Database
 
 BATCH = 100
@@ -18,15 +17,15 @@ class Scheduler:
         """Start every scheduled campaign whose time has come."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
-            due = await db.SCHEDULED_CAMPAIGNS.all(connection, now=now, limit=BATCH)
+            due = await campaign_status.scheduled_campaigns(connection, now=now, limit=BATCH)
         started = 0
         for campaign in due:
             async with self._database.for_organization(campaign.organization_id) as connection:
-                rows = await db.START_SCHEDULED.all(
+                rows = await campaign_status.start_scheduled_campaigns(
                     connection, now=now, organization_id=campaign.organization_id, campaign_id=campaign.campaign_id
                 )
                 for row in rows:
-                    await db.RECORD_AUDIT.run(
+                    await audit.record_audit(
                         connection,
                         organization_id=row.organization_id,
                         now=now,
@@ -36,6 +35,6 @@ class Scheduler:
                         subject_id=str(row.id),
                         details='{"by": "schedule"}',
                     )
-                await events.NOTIFY_CAMPAIGNS.run(connection, ids=[row.id for row in rows])
+                await batches.notify_campaigns(connection, ids=[row.id for row in rows])
             started += len(rows)
         return started

@@ -7,10 +7,8 @@ from typing import assert_never
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db import campaigns, claims, events
-from outdial.db import settlements as db
-from outdial.db.session import Database
-from outdial.db.statements import Connection
+from outdial.db.queries import accounts, campaign_contacts, campaign_status, events, settlements
+from outdial.db.session import Connection, Database
 from outdial.dialer.place import CallResponse, TooLate
 from outdial.dialer.plan import PlannedCall, pace_of
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
@@ -97,16 +95,16 @@ class Settler:
     async def _write(
         self, connection: Connection, calls: list[PlannedCall], batch: SettlementBatch, now: datetime
     ) -> None:
-        await db.LOCK_CALLS.all(connection, ids=[call.id for call in calls])
+        await settlements.lock_calls(connection, ids=[call.id for call in calls])
         returned = [refused.call.id for refused in batch.refused] + [call.id for call in batch.unsent]
         if returned:
-            await db.LOCK_CONTACTS_OF_CALLS.all(connection, ids=returned)
+            await campaign_contacts.lock_contacts_of_calls(connection, ids=returned)
         if batch.placed:
             await self.adopt(connection, calls[0].credential, batch.placed, now)
         if batch.refused:
             await _write_refused(connection, batch.refused, now)
         if batch.unknown:
-            await db.SETTLE_UNKNOWN.run(
+            await settlements.settle_unknown(
                 connection,
                 ids=[unknown.call.id for unknown in batch.unknown],
                 deadlines=[unknown.call.deadline for unknown in batch.unknown],
@@ -116,8 +114,8 @@ class Settler:
                 now=now,
             )
         if batch.unsent:
-            await db.RELEASE_UNSENT.run(connection, ids=[call.id for call in batch.unsent], now=now)
-        await db.END_REQUESTS.run(
+            await settlements.release_unsent(connection, ids=[call.id for call in batch.unsent], now=now)
+        await settlements.end_requests(
             connection, ids=[call.id for call in calls], deadlines=[call.deadline for call in calls]
         )
 
@@ -135,7 +133,7 @@ class Settler:
         An adoption with a deadline also ends the request with that deadline; give one to all adoptions, or to none.
         """
         retell_call_ids = [adoption.retell_call_id for adoption in adoptions]
-        await db.SETTLE_PLACED.run(
+        await settlements.settle_placed(
             connection,
             ids=[adoption.call_id for adoption in adoptions],
             retell_call_ids=retell_call_ids,
@@ -143,7 +141,7 @@ class Settler:
             next_check_at=check_at or now + self._settings.reconcile_after,
             now=now,
         )
-        await db.REOPEN_UNMATCHED.run(connection, credential=credential, retell_call_ids=retell_call_ids, now=now)
+        await events.reopen_unmatched(connection, credential=credential, retell_call_ids=retell_call_ids, now=now)
 
     async def _react(self, call: PlannedCall, batch: SettlementBatch, now: datetime) -> None:
         """Slow down or pause, in separate transactions: claims hold locks on these rows."""
@@ -153,7 +151,7 @@ class Settler:
         if RefusalKind.account in kinds:
             reason = f"Retell refuses the account: {kinds[RefusalKind.account]}"
             async with self._database.for_organization(call.organization_id) as connection:
-                await events.PAUSE_ACCOUNT.run(
+                await campaign_status.pause_account_campaigns(
                     connection, provider_account_id=call.provider_account_id, reason=reason, now=now
                 )
             log("dialer.account_paused", level="warning", reason=reason)
@@ -165,9 +163,9 @@ class Settler:
 
     async def _slow_down(self, call: PlannedCall, now: datetime) -> None:
         async with self._database.for_organization(call.organization_id) as connection:
-            account = await claims.LOCK_ACCOUNT.one(connection, provider_account_id=call.provider_account_id)
+            account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)
             pace = after_capacity_refusal(pace_of(account), now, self._settings.capacity_hold)
-            await claims.SPEND_PACE.run(
+            await accounts.spend_pace(
                 connection,
                 provider_account_id=account.id,
                 next_start_at=pace.next_start_at,
@@ -178,7 +176,7 @@ class Settler:
 
     async def _pause(self, call: PlannedCall, reason: str, now: datetime) -> None:
         async with self._database.for_organization(call.organization_id) as connection:
-            await campaigns.PAUSE_CAMPAIGN.maybe(
+            await campaign_status.pause_campaign(
                 connection,
                 campaign_id=call.campaign_id,
                 reason=reason,
@@ -208,7 +206,7 @@ def _sort(responses: Sequence[CallResponse]) -> SettlementBatch:
 
 async def _write_refused(connection: Connection, refused: Sequence[RefusedCall], now: datetime) -> None:
     changes = [contact_change(item.refusal.kind, now) for item in refused]
-    await db.SETTLE_REFUSED.run(
+    await settlements.settle_refused(
         connection,
         ids=[item.call.id for item in refused],
         deadlines=[item.call.deadline for item in refused],

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db import claims as db
+from outdial.db.queries import batches
 from outdial.db.session import Database
 from outdial.dialer.claim import Claimed, Claimer
 from outdial.dialer.finish import Finisher
@@ -86,23 +86,23 @@ class Dialer:
         self._stopping = True
         await self.settled()
 
-    async def _due(self) -> list[db.DueCampaign]:
+    async def _due(self) -> list[batches.DueCampaign]:
         now, named = self._clock.now(), frozenset(self._named)
         async with self._database.transaction() as connection:
-            due = await db.DUE_CAMPAIGNS.all(connection, now=now, limit=DUE_AT_ONCE, named=list(named))
+            due = await batches.due_campaigns(connection, now=now, limit=DUE_AT_ONCE, named=list(named))
         self._named -= named
         # What is due now is looked at now, or another dialer has done so.
         self._looks = {campaign_id: at for campaign_id, at in self._looks.items() if at > now}
         return due
 
-    async def _try_step(self, due: db.DueCampaign) -> int:
+    async def _try_step(self, due: batches.DueCampaign) -> int:
         try:
             return await self._step(due)
         except Exception as error:  # one campaign that cannot be claimed for never keeps the others from calling
             log("dialer.campaign_failed", level="error", campaign_id=str(due.campaign_id), error=error)
             return 0
 
-    async def _step(self, due: db.DueCampaign) -> int:
+    async def _step(self, due: batches.DueCampaign) -> int:
         if due.status != CampaignStatus.ACTIVE:
             await self._finisher.finish(due.organization_id, due.campaign_id, due.status)
             return 0

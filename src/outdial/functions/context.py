@@ -10,7 +10,7 @@ import asyncpg
 
 from outdial.auth import Caller, User
 from outdial.auth.caller import ModeKind, Role
-from outdial.db.statements import Connection
+from outdial.db.session import Connection
 from outdial.functions.errors import HttpError
 from outdial.functions.log import Logger
 from outdial.functions.runtime import Env, Runtime

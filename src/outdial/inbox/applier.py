@@ -4,9 +4,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db import events as db
-from outdial.db.session import Database
-from outdial.db.statements import Connection
+from outdial.db.queries import events
+from outdial.db.session import Connection, Database
 from outdial.inbox.apply import EventVerdict, apply
 from outdial.inbox.deliveries import EventDelivery
 from outdial.inbox.receive import pause_accounts
@@ -36,11 +35,11 @@ class EventApplier:
 
     async def _apply_batch(self) -> int:
         now = self._clock.now()
-        rows: list[db.PendingRow] = []
+        rows: list[events.PendingEvent] = []
         try:
             async with self._database.transaction() as connection:
-                if (await db.BECOME_APPLIER.one(connection)).id:
-                    rows = await db.TAKE_PENDING_EVENTS.all(connection, now=now, limit=BATCH)
+                if await events.become_applier(connection):
+                    rows = await events.pending_events(connection, now=now, limit=BATCH)
                 accounts = await self._apply(connection, rows, now)
         except Exception as error:
             if not rows:
@@ -52,18 +51,18 @@ class EventApplier:
         await pause_accounts(self._database, accounts, now)
         return len(rows)
 
-    async def _apply_alone(self, row: db.PendingRow, now: datetime) -> None:
+    async def _apply_alone(self, row: events.PendingEvent, now: datetime) -> None:
         try:
             async with self._database.transaction() as connection:
-                alone = (await db.BECOME_APPLIER.one(connection)).id
-                taken = await db.TAKE_PENDING_EVENT.all(connection, id=row.id) if alone else []
+                alone = await events.become_applier(connection)
+                taken = await events.pending_event(connection, id=row.id) if alone else []
                 accounts = await self._apply(connection, taken, now)
         except Exception as error:
             await self._postpone(row, repr(error), now)
             return
         await pause_accounts(self._database, accounts, now)
 
-    async def _apply(self, connection: Connection, rows: list[db.PendingRow], now: datetime) -> dict[UUID, str]:
+    async def _apply(self, connection: Connection, rows: list[events.PendingEvent], now: datetime) -> dict[UUID, str]:
         if not rows:
             return {}
         deliveries = [EventDelivery(row.credential, self._reader.read_event(row.body), row.body, now) for row in rows]
@@ -71,11 +70,11 @@ class EventApplier:
         await _mark(connection, rows, applied.verdicts, now)
         return applied.accounts
 
-    async def _postpone(self, row: db.PendingRow, reason: str, now: datetime) -> None:
+    async def _postpone(self, row: events.PendingEvent, reason: str, now: datetime) -> None:
         is_last = row.tries + 1 >= TRIES
         log("applier.event_failed", level="error" if is_last else "warning", event_id=row.id, tries=row.tries + 1)
         async with self._database.transaction() as connection:
-            await db.POSTPONE_EVENT.run(
+            await events.postpone_event(
                 connection,
                 id=row.id,
                 status="quarantined" if is_last else "pending",
@@ -84,8 +83,10 @@ class EventApplier:
             )
 
 
-async def _mark(connection: Connection, rows: list[db.PendingRow], verdicts: list[EventVerdict], now: datetime) -> None:
-    await db.MARK_EVENTS.run(
+async def _mark(
+    connection: Connection, rows: list[events.PendingEvent], verdicts: list[EventVerdict], now: datetime
+) -> None:
+    await events.mark_events(
         connection,
         now=now,
         ids=[row.id for row in rows],

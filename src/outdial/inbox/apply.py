@@ -12,8 +12,10 @@ from uuid import UUID
 
 import msgspec
 
-from outdial.db import events as db
-from outdial.db.statements import Connection
+from outdial.db.queries import batches, campaign_contacts
+from outdial.db.queries import calls as call_queries
+from outdial.db.queries import do_not_call as do_not_call_queries
+from outdial.db.session import Connection
 from outdial.domain.call import LIVE, CallDetails, CallReport, CallState, CallStatus, canonical_json, merge
 from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.errors import InvalidRetryPolicy
@@ -61,7 +63,7 @@ class ContactChange:
 class CallChange:
     """A locked call and its new state."""
 
-    row: db.CalledRow
+    row: call_queries.CalledRow
     state: CallState
 
 
@@ -103,11 +105,11 @@ async def apply(
 
     The reconciler checks a call that receives no further event after `check_after`.
     """
-    rows: list[db.CalledRow] = []
+    rows: list[call_queries.CalledRow] = []
     ids = {d.event.call_id for d in deliveries if d.event.call_id is not None}
     retell_call_ids = {d.event.provider_call_id for d in deliveries if d.event.provider_call_id}
     if ids or retell_call_ids:
-        rows = await db.LOCK_CALLED.all(connection, ids=list(ids), retell_call_ids=list(retell_call_ids))
+        rows = await call_queries.lock_called(connection, ids=list(ids), retell_call_ids=list(retell_call_ids))
     by_id = {row.id: row for row in rows}
     by_retell_id = {row.retell_call_id: row for row in rows if row.retell_call_id}
     verdicts: list[EventVerdict] = []
@@ -129,7 +131,7 @@ async def apply(
     return AppliedBatch(verdicts, changes.accounts)
 
 
-def _verdict(delivery: EventDelivery, row: db.CalledRow | None, batch_call_id: str | None) -> EventVerdict:
+def _verdict(delivery: EventDelivery, row: call_queries.CalledRow | None, batch_call_id: str | None) -> EventVerdict:
     """Match a delivery with its call; `batch_call_id` is the provider's id that this batch already gave the call."""
     if delivery.event.malformed is not None:
         return EventVerdict("quarantined", error=delivery.event.malformed)
@@ -145,7 +147,11 @@ def _verdict(delivery: EventDelivery, row: db.CalledRow | None, batch_call_id: s
 
 
 def decide(
-    changes: BatchChanges, reader: EventReader, row: db.CalledRow, reports: Iterable[CallReport], now: datetime
+    changes: BatchChanges,
+    reader: EventReader,
+    row: call_queries.CalledRow,
+    reports: Iterable[CallReport],
+    now: datetime,
 ) -> None:
     """Merge `reports` into a call, and add the changes of the call and its contact to `changes`."""
     before = after = _state(reader, row)
@@ -170,7 +176,7 @@ def decide(
         changes.campaigns.add(row.campaign_id)
 
 
-def _state(reader: EventReader, row: db.CalledRow) -> CallState:
+def _state(reader: EventReader, row: call_queries.CalledRow) -> CallState:
     details = CallDetails(
         disconnection_reason=reader.read_reason(row.disconnection_reason),
         started_at=row.started_at,
@@ -190,7 +196,7 @@ def _state(reader: EventReader, row: db.CalledRow) -> CallState:
     )
 
 
-def _uncounted(row: db.CalledRow, corrected: Outcome | None) -> db.CalledRow:
+def _uncounted(row: call_queries.CalledRow, corrected: Outcome | None) -> call_queries.CalledRow:
     """Return the row with the contact's counts from before the outcome that is now corrected; unchanged if None."""
     match None if corrected is None else corrected.retry_class:
         case None:
@@ -201,7 +207,7 @@ def _uncounted(row: db.CalledRow, corrected: Outcome | None) -> db.CalledRow:
             return replace(row, attempts=max(0, row.attempts - 1))
 
 
-def _contact_change(row: db.CalledRow, outcome: Outcome, now: datetime) -> ContactChange:
+def _contact_change(row: call_queries.CalledRow, outcome: Outcome, now: datetime) -> ContactChange:
     step = next_step(
         _policy(row.retry_policy),
         outcome,
@@ -243,7 +249,7 @@ def _contact_change(row: db.CalledRow, outcome: Outcome, now: datetime) -> Conta
             assert_never(never)
 
 
-def _retry_status(row: db.CalledRow) -> tuple[ContactStatus, str | None]:
+def _retry_status(row: call_queries.CalledRow) -> tuple[ContactStatus, str | None]:
     if row.contact_status == ContactStatus.REVIEW:
         return ContactStatus.FAILED, "ended late, after review began: not called again"
     if row.campaign_status in ("cancelling", "cancelled"):
@@ -275,20 +281,22 @@ async def _write(connection: Connection, changes: BatchChanges, now: datetime, c
     if changes.do_not_call:
         organization_ids = [each.organization_id for each in changes.do_not_call]
         phones = [each.phone for each in changes.do_not_call]
-        await db.ADD_DO_NOT_CALL.run(connection, now=now, organization_ids=organization_ids, phones=phones)
+        await do_not_call_queries.block_phones_during_call(
+            connection, now=now, organization_ids=organization_ids, phones=phones
+        )
     if changes.campaigns:
         accounts = {change.row.provider_account_id for change in changes.calls}
-        await db.WAKE_CAMPAIGNS.run(
+        await batches.wake_campaigns(
             connection, now=now, ids=sorted(changes.campaigns), provider_account_ids=sorted(accounts)
         )
-        await db.NOTIFY_CAMPAIGNS.run(connection, ids=sorted(changes.campaigns))
+        await batches.notify_campaigns(connection, ids=sorted(changes.campaigns))
 
 
 async def _write_calls(connection: Connection, calls: list[CallChange], now: datetime, check_after: timedelta) -> None:
     states = [change.state for change in calls]
     details = [state.details for state in states]
     reasons = [each.disconnection_reason for each in details]
-    await db.WRITE_CALLS.run(
+    await call_queries.write_calls(
         connection,
         now=now,
         ids=[change.row.id for change in calls],
@@ -314,7 +322,7 @@ def _array(ranks: tuple[int, ...]) -> str:
 
 
 async def _write_contacts(connection: Connection, contacts: list[ContactChange], now: datetime) -> None:
-    await db.WRITE_CONTACTS.run(
+    await campaign_contacts.write_campaign_contacts(
         connection,
         now=now,
         ids=[c.id for c in contacts],

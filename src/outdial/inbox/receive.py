@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db import events as db
-from outdial.db.session import Database
-from outdial.db.statements import Connection
+from outdial.db.queries import campaign_status, events
+from outdial.db.session import Connection, Database
 from outdial.inbox.apply import EventVerdict, apply
 from outdial.inbox.batcher import EventBatcher
 from outdial.inbox.deliveries import EventDelivery
@@ -100,7 +99,9 @@ async def pause_accounts(database: Database, accounts: Mapping[UUID, str], now: 
     for provider_account_id, reason in accounts.items():
         try:
             async with database.transaction() as connection:
-                await db.PAUSE_ACCOUNT.run(connection, provider_account_id=provider_account_id, reason=reason, now=now)
+                await campaign_status.pause_account_campaigns(
+                    connection, provider_account_id=provider_account_id, reason=reason, now=now
+                )
         except Exception as error:  # the events are on disk, and the next refused call pauses the account
             log("inbox.pause_failed", level="error", provider_account_id=str(provider_account_id), error=error)
             continue
@@ -114,7 +115,7 @@ async def store(
     unique = {_identity(d): (d, v) for d, v in zip(deliveries, verdicts, strict=True)}
     # The lock of a call serializes its events. Other events are inserted in one order, so that flushes cannot deadlock.
     pairs = sorted(unique.values(), key=lambda pair: () if pair[1].call_id else _identity(pair[0]))
-    stored = await db.STORE_EVENTS.all(
+    stored = await events.store_events(
         connection,
         now=now,
         credentials=[d.credential for d, _ in pairs],
@@ -134,7 +135,7 @@ async def store(
     for row in stored:
         repeats[row.body_sha256, row.event, row.credential] -= 1
     again = [(unique[key][0], times) for key, times in repeats.items() if times > 0]
-    await db.COUNT_REPEATS.run(
+    await events.count_repeats(
         connection,
         retell_call_ids=[d.event.provider_call_id for d, _ in again],
         events=[d.event.name for d, _ in again],

@@ -3,8 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db import events as db
-from outdial.db.statements import Connection
+from outdial.db.queries import events
+from outdial.db.session import Connection
 
 
 async def replay(
@@ -21,7 +21,7 @@ async def replay(
     `status` (applied, unmatched, quarantined) and `organization_id` narrow the range. The applier picks the events up
     after the caller's transaction is committed.
     """
-    rows = await db.REPLAY_EVENTS.all(
+    rows = await events.replay_events(
         connection, first_id=first_id, last_id=last_id, now=now, status=status, organization_id=organization_id
     )
     return len(rows)

@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from outdial.clock import Clock
-from outdial.db import jobs as db
-from outdial.db.session import Database
-from outdial.db.statements import Connection, Statement
+from outdial.db.queries import calls, contacts, do_not_call, exports, jobs
+from outdial.db.session import Connection, Database
 from outdial.jobs.csv_cells import CsvBuffer, CsvCell, PlainPhone
 from outdial.jobs.import_job import DEAD_AFTER
 from outdial.jobs.outcomes import MAX_RUNS, JobInterrupted, JobOvertaken, JobRunEnd
@@ -32,11 +31,13 @@ class ExportFilters(msgspec.Struct, frozen=True, omit_defaults=True):
     until: datetime | None = None
 
 
+ExportedRow = contacts.ExportedContact | calls.ExportedCall | do_not_call.BlockedPhone
+
+
 @dataclass(frozen=True, slots=True)
 class _ExportKind:
-    statement: Statement[Any]
-    row: type
-    parameters: Callable[[ExportFilters], Mapping[str, object]]
+    row: type[ExportedRow]
+    read: Callable[[Connection, UUID, ExportFilters], AsyncIterator[ExportedRow]]
 
     @property
     def columns(self) -> Sequence[str]:
@@ -45,19 +46,28 @@ class _ExportKind:
 
 KINDS: Final[Mapping[str, _ExportKind]] = {
     "contacts": _ExportKind(
-        db.EXPORT_CONTACTS, db.ExportedContact, lambda filters: {"campaign_id": filters.campaign_id}
+        contacts.ExportedContact,
+        lambda connection, organization_id, filters: contacts.export_contacts(
+            connection, organization_id=organization_id, campaign_id=filters.campaign_id
+        ),
     ),
     "calls": _ExportKind(
-        db.EXPORT_CALLS,
-        db.ExportedCall,
-        lambda filters: {
-            "campaign_id": filters.campaign_id,
-            "outcome": filters.outcome,
-            "since": filters.since,
-            "until": filters.until,
-        },
+        calls.ExportedCall,
+        lambda connection, organization_id, filters: calls.export_calls(
+            connection,
+            organization_id=organization_id,
+            campaign_id=filters.campaign_id,
+            outcome=filters.outcome,
+            since=filters.since,
+            until=filters.until,
+        ),
     ),
-    "do_not_call": _ExportKind(db.EXPORT_DO_NOT_CALL, db.ExportedNumber, lambda _: {}),
+    "do_not_call": _ExportKind(
+        do_not_call.BlockedPhone,
+        lambda connection, organization_id, _: do_not_call.export_blocked_phones(
+            connection, organization_id=organization_id
+        ),
+    ),
 }
 
 
@@ -76,19 +86,19 @@ class ExportJob:
         """Write the file. Do nothing when the export has ended or another run has it."""
         now = self._clock.now()
         async with self._database.for_organization(organization_id) as connection:
-            taken = await db.BEGIN_EXPORT.maybe(connection, export_id=export_id, now=now, silent_since=now - DEAD_AFTER)
+            taken = await exports.begin_export(connection, export_id=export_id, now=now, silent_since=now - DEAD_AFTER)
             if taken is None:
                 # The export may have been cancelled after a run died that had written chunks.
                 await _delete_if_cancelled(connection, export_id, organization_id)
                 return JobRunEnd.DONE
-            await db.DELETE_EXPORT_CHUNKS.run(connection, export_id=export_id)
-            await db.NOTIFY_JOBS.run(connection, organization_id=organization_id)
+            await exports.delete_export_chunks(connection, export_id=export_id)
+            await jobs.notify_jobs(connection, organization_id=organization_id)
         return await _ExportRun(self._database, self._clock, self._stopping, taken, self._chunk_size).go()
 
 
 class _ExportRun:
     def __init__(
-        self, database: Database, clock: Clock, stopping: asyncio.Event, taken: db.ExportRun, chunk_size: int
+        self, database: Database, clock: Clock, stopping: asyncio.Event, taken: exports.ExportRun, chunk_size: int
     ) -> None:
         self._database = database
         self._clock = clock
@@ -131,13 +141,11 @@ class _ExportRun:
                     await self._store()
         await self._store()
 
-    def _read(self, connection: Connection) -> AsyncIterator[Any]:
+    def _read(self, connection: Connection) -> AsyncIterator[ExportedRow]:
         filters = msgspec.json.decode(self._taken.filters, type=ExportFilters)
-        return self._kind.statement.stream(
-            connection, organization_id=self._taken.organization_id, **self._kind.parameters(filters)
-        )
+        return self._kind.read(connection, self._taken.organization_id, filters)
 
-    def _cells(self, row: Any) -> list[CsvCell]:
+    def _cells(self, row: ExportedRow) -> list[CsvCell]:
         return [
             PlainPhone(value) if name in _PHONES else value
             for name, value in zip(self._kind.columns, astuple(row), strict=True)
@@ -150,7 +158,7 @@ class _ExportRun:
         self._size += len(content)
         organization_id, export_id = self._taken.organization_id, self._taken.id
         async with self._database.for_organization(organization_id) as connection:
-            row = await db.RECORD_EXPORT.maybe(
+            row = await exports.record_export(
                 connection,
                 export_id=export_id,
                 run=self._taken.runs,
@@ -160,7 +168,7 @@ class _ExportRun:
             )
             if row is None:
                 raise JobOvertaken
-            await db.STORE_EXPORT_CHUNK.run(
+            await exports.store_export_chunk(
                 connection,
                 organization_id=organization_id,
                 export_id=export_id,
@@ -171,14 +179,14 @@ class _ExportRun:
 
     async def _release(self) -> None:
         async with self._database.for_organization(self._taken.organization_id) as connection:
-            await db.RELEASE_EXPORT.run(
+            await exports.release_export(
                 connection, export_id=self._taken.id, run=self._taken.runs, now=self._clock.now()
             )
 
     async def _finish(self, status: str, *, error: str | None = None) -> None:
         now = self._clock.now()
         async with self._database.for_organization(self._taken.organization_id) as connection:
-            finished = await db.FINISH_EXPORT.maybe(
+            finished = await exports.finish_export(
                 connection,
                 export_id=self._taken.id,
                 run=self._taken.runs,
@@ -194,12 +202,12 @@ class _ExportRun:
                 await _delete_if_cancelled(connection, self._taken.id, self._taken.organization_id)
                 return
             if status != "completed":
-                await db.DELETE_EXPORT_CHUNKS.run(connection, export_id=self._taken.id)
-            await db.NOTIFY_JOBS.run(connection, organization_id=self._taken.organization_id)
+                await exports.delete_export_chunks(connection, export_id=self._taken.id)
+            await jobs.notify_jobs(connection, organization_id=self._taken.organization_id)
 
 
 async def _delete_if_cancelled(connection: Connection, export_id: UUID, organization_id: UUID) -> None:
     """Delete the chunks of the export if it was cancelled."""
-    export = await db.SHOW_EXPORT.maybe(connection, export_id=export_id, organization_id=organization_id)
+    export = await exports.show_export(connection, export_id=export_id, organization_id=organization_id)
     if export is not None and export.status == "cancelled":
-        await db.DELETE_EXPORT_CHUNKS.run(connection, export_id=export_id)
+        await exports.delete_export_chunks(connection, export_id=export_id)

@@ -19,10 +19,8 @@ from outdial.campaigns.importing.import_file import ImportProgress, import_conta
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
-from outdial.db import events
-from outdial.db import jobs as db
-from outdial.db.session import Database, encode_json
-from outdial.db.statements import Connection
+from outdial.db.queries import batches, imports, jobs
+from outdial.db.session import Connection, Database, encode_json
 from outdial.jobs.outcomes import MAX_RUNS, JobInterrupted, JobOvertaken, JobRunEnd
 from outdial.jobs.stored_file import StoredFile
 from outdial.log import log
@@ -48,27 +46,27 @@ class ImportJob:
         now = self._clock.now()
         async with self._database.for_organization(organization_id) as connection:
             silent_since = now - DEAD_AFTER
-            taken = await db.BEGIN_IMPORT.maybe(connection, import_id=import_id, now=now, silent_since=silent_since)
+            taken = await imports.begin_import(connection, import_id=import_id, now=now, silent_since=silent_since)
             if taken is None:
                 await self._end_cancelled(connection, import_id, organization_id)
                 return JobRunEnd.DONE
-            await db.FORGET_REFUSALS.run(connection, import_id=import_id)
-            await db.NOTIFY_JOBS.run(connection, organization_id=organization_id)
+            await imports.delete_refusals(connection, import_id=import_id)
+            await jobs.notify_jobs(connection, organization_id=organization_id)
         return await _ImportRun(self._database, self._clock, self._stopping, taken, self._chunk_rows).go()
 
     async def _end_cancelled(self, connection: Connection, import_id: UUID, organization_id: UUID) -> None:
         now = self._clock.now()
-        ended = await db.END_CANCELLED_IMPORT.maybe(
+        ended = await imports.end_cancelled_import(
             connection, import_id=import_id, now=now, silent_since=now - DEAD_AFTER
         )
         if ended is not None:
-            await db.DELETE_IMPORT_CHUNKS.run(connection, import_id=import_id)
-            await db.NOTIFY_JOBS.run(connection, organization_id=organization_id)
+            await imports.delete_import_chunks(connection, import_id=import_id)
+            await jobs.notify_jobs(connection, organization_id=organization_id)
 
 
 class _ImportRun:
     def __init__(
-        self, database: Database, clock: Clock, stopping: asyncio.Event, taken: db.ImportRun, chunk_rows: int
+        self, database: Database, clock: Clock, stopping: asyncio.Event, taken: imports.ImportRun, chunk_rows: int
     ) -> None:
         self._database = database
         self._clock = clock
@@ -125,8 +123,7 @@ class _ImportRun:
 
     async def _chunk(self, number: int) -> bytes | None:
         async with self._transaction() as connection:
-            row = await db.IMPORT_CHUNK.maybe(connection, import_id=self._taken.id, number=number)
-        return None if row is None else row.id
+            return await imports.import_chunk(connection, import_id=self._taken.id, number=number)
 
     def _on_progress(self, progress: ImportProgress) -> None:
         self._progress = progress
@@ -140,7 +137,7 @@ class _ImportRun:
         if self._stopping.is_set():
             raise JobInterrupted
         now, progress = self._clock.now(), self._progress
-        row = await db.RECORD_IMPORT.maybe(
+        row = await imports.record_import(
             connection,
             import_id=self._taken.id,
             run=self._taken.runs,
@@ -162,7 +159,7 @@ class _ImportRun:
         if not rows:
             return
         self._stored += len(rows)
-        await db.KEEP_REFUSALS.run(
+        await imports.insert_refusals(
             connection,
             organization_id=self._taken.organization_id,
             import_id=self._taken.id,
@@ -174,18 +171,18 @@ class _ImportRun:
         )
 
     async def _notify(self, connection: Connection) -> None:
-        await events.NOTIFY_CAMPAIGNS.run(connection, ids=[self._taken.campaign_id])
-        await db.NOTIFY_JOBS.run(connection, organization_id=self._taken.organization_id)
+        await batches.notify_campaigns(connection, ids=[self._taken.campaign_id])
+        await jobs.notify_jobs(connection, organization_id=self._taken.organization_id)
 
     async def _release(self) -> None:
         async with self._transaction() as connection:
-            await db.RELEASE_IMPORT.run(
+            await imports.release_import(
                 connection, import_id=self._taken.id, run=self._taken.runs, now=self._clock.now()
             )
 
     async def _finish(self, status: str, *, error: str | None = None, notices: tuple[str, ...] = ()) -> None:
         async with self._transaction() as connection:
-            finished = await db.FINISH_IMPORT.maybe(
+            finished = await imports.finish_import(
                 connection,
                 import_id=self._taken.id,
                 run=self._taken.runs,
@@ -201,7 +198,7 @@ class _ImportRun:
             if finished is None:
                 return
             await self._store_refusals(connection)
-            await db.DELETE_IMPORT_CHUNKS.run(connection, import_id=self._taken.id)
+            await imports.delete_import_chunks(connection, import_id=self._taken.id)
             await self._notify(connection)
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from outdial.clock import Clock
-from outdial.db import jobs as db
+from outdial.db.queries import exports, imports, jobs
 from outdial.db.session import Database
 
 UPLOADS_KEPT: Final = timedelta(days=2)
@@ -26,11 +26,11 @@ class JobRetention:
         """Remove everything that has expired; return how many items that were."""
         now, done = self._clock.now(), 0
         async with self._database.transaction() as connection:
-            done += int((await db.FORGET_OLD_KEYS.one(connection, before=now - KEYS_KEPT)).id)
-            done += await db.FORGET_QUEUE_LOG.run(connection, before=now - LOG_KEPT)
+            done += await jobs.delete_old_idempotency_keys(connection, before=now - KEYS_KEPT)
+            done += await jobs.delete_queue_log(connection, before=now - LOG_KEPT)
         while True:
             async with self._database.transaction() as connection:
-                expired = await db.OUTDATED_JOBS.all(
+                expired = await jobs.outdated_jobs(
                     connection,
                     now=now,
                     uploads_before=now - UPLOADS_KEPT,
@@ -43,17 +43,17 @@ class JobRetention:
             if not expired:
                 return done
 
-    async def _clear(self, job: db.OutdatedJob) -> None:
+    async def _clear(self, job: jobs.OutdatedJob) -> None:
         now = self._clock.now()
         async with self._database.for_organization(job.organization_id) as connection:
             match job.kind:
                 case "export":
-                    await db.EXPIRE_EXPORT.run(connection, export_id=job.id, now=now)
-                    await db.DELETE_EXPORT_CHUNKS.run(connection, export_id=job.id)
+                    await exports.expire_export(connection, export_id=job.id, now=now)
+                    await exports.delete_export_chunks(connection, export_id=job.id)
                 case "upload":
                     before = now - UPLOADS_KEPT
-                    if await db.ABANDON_UPLOAD.maybe(connection, import_id=job.id, now=now, before=before):
-                        await db.DELETE_IMPORT_CHUNKS.run(connection, import_id=job.id)
+                    if await imports.abandon_upload(connection, import_id=job.id, now=now, before=before):
+                        await imports.delete_import_chunks(connection, import_id=job.id)
                 case _:
-                    await db.FORGET_REFUSALS.run(connection, import_id=job.id)
-            await db.NOTIFY_JOBS.run(connection, organization_id=job.organization_id)
+                    await imports.delete_refusals(connection, import_id=job.id)
+            await jobs.notify_jobs(connection, organization_id=job.organization_id)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Final, cast
 
 from outdial.clock import Clock
-from outdial.db import jobs as db
+from outdial.db.queries import jobs
 from outdial.db.queue import JobKind, enqueue
 from outdial.db.session import Database
 from outdial.jobs.import_job import DEAD_AFTER
@@ -26,7 +26,7 @@ class LostJobSweeper:
         """Queue every job that looks lost; return how many."""
         before = self._clock.now() - LOST_AFTER
         async with self._database.transaction() as connection:
-            lost = await db.LOST_JOBS.all(connection, before=before, limit=_BATCH_SIZE)
+            lost = await jobs.lost_jobs(connection, before=before, limit=_BATCH_SIZE)
             for job in lost:
                 log("job.found", level="warning", kind=job.kind, job_id=str(job.id))
                 await enqueue(connection, cast("JobKind", job.kind), job.id)

@@ -15,8 +15,8 @@ from pgqueuer.domain.types import QueueExecutionMode
 
 from outdial.background import RepeatingTask
 from outdial.clock import Clock
-from outdial.db import jobs as db
 from outdial.db.errors import QueueMissing
+from outdial.db.queries import jobs
 from outdial.db.queue import CHANNEL, queue_of
 from outdial.db.session import Database
 from outdial.jobs import retention, sweep
@@ -130,8 +130,8 @@ class JobWorker:
         job_id = UUID((job.payload or b"").decode())
         try:
             async with self._database.transaction() as connection:
-                owner = await db.JOB_ORGANIZATION.one(connection, kind=kind, job_id=job_id)
-            end = JobRunEnd.DONE if owner.id is None else await runner.run(job_id, owner.id)
+                owner = await jobs.job_organization(connection, kind=kind, job_id=job_id)
+            end = JobRunEnd.DONE if owner is None else await runner.run(job_id, owner)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             # The database is unavailable. The entry stays in the queue, or the sweeper adds another one.
             log("job.failed", level="error", kind=kind, job_id=str(job_id), reason=type(error).__name__)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from outdial.db.evidence import CallRow, CampaignRow, ContactRow, LimitRow
+from outdial.db.queries.evidence import AccountLimits, CallEvidence, CampaignEvidence, ContactEvidence
 from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.outcomes import RetryClass
 from outdial.retell.dispositions import outcome_of
@@ -60,10 +60,10 @@ class RunEvidence:
 
     requests: Sequence[LedgerRequest]
     provider_calls: Sequence[ProviderCall]
-    calls: Sequence[CallRow]
-    contacts: Sequence[ContactRow]
-    campaigns: Sequence[CampaignRow]
-    limits: LimitRow
+    calls: Sequence[CallEvidence]
+    contacts: Sequence[ContactEvidence]
+    campaigns: Sequence[CampaignEvidence]
+    limits: AccountLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ def _wrong_counts(evidence: RunEvidence) -> Iterator[str]:
             yield f"contact {contact.id} was charged {contact.attempts} attempts, but {charged[contact.id]} calls count"
 
 
-def _is_charged(call: CallRow) -> bool:
+def _is_charged(call: CallEvidence) -> bool:
     reason = call.disconnection_reason
     return reason is not None and outcome_of(reason).retry_class in CHARGED
 
@@ -219,7 +219,7 @@ def _mismatches(evidence: RunEvidence) -> Iterator[str]:
     yield from (f"{call_id} is in the database but not at the provider" for call_id in rows.keys() - known)
 
 
-def _differences(row: CallRow, call: ProviderCall) -> Iterator[str]:
+def _differences(row: CallEvidence, call: ProviderCall) -> Iterator[str]:
     expected: Mapping[str, tuple[object, object]] = {
         "status": (row.status, "ended"),
         "phone": (row.phone, call.to_number),
@@ -254,11 +254,11 @@ def _placed(evidence: RunEvidence) -> list[int]:
     return sorted(request.arrived_ms for request in evidence.requests if request.result == "accepted")
 
 
-def _per_window(limits: LimitRow) -> int:
+def _per_window(limits: AccountLimits) -> int:
     return max(1, int(limits.calls_per_second))
 
 
-def _window_ms(limits: LimitRow) -> int:
+def _window_ms(limits: AccountLimits) -> int:
     # Below one call per second, the window grows: 0.5 is one start in two seconds.
     return round(1000 * _per_window(limits) / limits.calls_per_second)
 

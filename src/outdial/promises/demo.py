@@ -21,8 +21,9 @@ from uuid import UUID
 import aiohttp
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
-from outdial.db.events import COUNT_EVENTS, EventCount
-from outdial.db.evidence import COUNT_UNSETTLED
+from outdial.db.queries import evidence as evidence_queries
+from outdial.db.queries import inbox
+from outdial.db.queries.inbox import EventCount
 from outdial.db.session import Database
 from outdial.process import wait_for_event
 from outdial.promises.checks import PromiseCheck, ResolvedCalls, RunEvidence, audit, resolved
@@ -274,7 +275,7 @@ async def _until_settled(database: Database, simulator: SimulatorClient) -> None
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     while time.monotonic() < deadline:
         async with database.as_service() as connection:
-            left = await COUNT_UNSETTLED.one(connection)
+            left = await evidence_queries.count_unsettled(connection)
         state = await simulator.state()
         if not (left.calls or left.events or state["still_to_happen"] or state["delivery"]["waiting"]):
             return
@@ -285,7 +286,7 @@ async def _until_settled(database: Database, simulator: SimulatorClient) -> None
 async def _report(database: Database, simulator: SimulatorClient, imported: DemoImport, file: DemoFile) -> DemoReport:
     evidence = await gather_evidence(simulator, database)
     async with database.as_service() as connection:
-        events = await COUNT_EVENTS.all(connection, organization_id=None)
+        events = await inbox.count_events(connection, organization_id=None)
     return DemoReport(
         evidence=evidence,
         imported=imported.report,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from outdial.db import evidence as db
+from outdial.db.queries import evidence
 from outdial.db.session import Database
 from outdial.domain.call import canonical_json
 from outdial.promises.checks import LedgerRequest, ProviderCall, RunEvidence
@@ -80,10 +80,10 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
     created = {entry["call_id"]: entry["at_ms"] for entry in entries if entry["result"] == "accepted"}
     described = await asyncio.gather(*(simulator.call(call_id) for call_id in created))
     async with database.as_service() as connection:
-        calls = [row for row in await db.EVIDENCE_CALLS.all(connection) if row.credential == credential]
-        campaigns = [row for row in await db.EVIDENCE_CAMPAIGNS.all(connection) if row.credential == credential]
-        contacts = await db.EVIDENCE_CONTACTS.all(connection)
-        limits = await db.EVIDENCE_LIMITS.all(connection)
+        calls = [row for row in await evidence.all_calls(connection) if row.credential == credential]
+        campaigns = [row for row in await evidence.all_campaigns(connection) if row.credential == credential]
+        contacts = await evidence.all_campaign_contacts(connection)
+        limits = await evidence.all_account_limits(connection)
     ours = {campaign.id for campaign in campaigns}
     return RunEvidence(
         requests=[_request(entry) for entry in entries],
@@ -122,7 +122,7 @@ def _provider_call(call: Mapping[str, Any], created_ms: int) -> ProviderCall:
     )
 
 
-def _with_canonical_analysis(row: db.CallRow) -> db.CallRow:
+def _with_canonical_analysis(row: evidence.CallEvidence) -> evidence.CallEvidence:
     return row if row.analysis is None else replace(row, analysis=canonical_json(row.analysis))
 
 

@@ -10,9 +10,9 @@ from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.campaigns.create import NewOrganization, create_organization
 from outdial.clock import Clock
-from outdial.db import campaigns, local_auth, studio, studio_operations
-from outdial.db.session import Database
-from outdial.db.statements import Connection
+from outdial.db.queries import accounts, members, organizations
+from outdial.db.queries.auth import users
+from outdial.db.session import Connection, Database
 from outdial.domain.ids import new_id
 from outdial.settings import DatabaseUrls
 from outdial.stack.errors import LoginFailed
@@ -38,9 +38,9 @@ async def make_first_login(urls: DatabaseUrls, home: Path, new: NewOrganization,
     connecting = Database.connect(urls.auth, application_name="outdial:dev", max_size=2, role=urls.role("auth"))
     async with await connecting as database:
         async with database.transaction() as connection:
-            if not (await local_auth.IS_LOCAL_AUTH.one(connection)).id:
+            if not await users.is_local_auth(connection):
                 return None
-            user = await local_auth.USER_BY_EMAIL.maybe(connection, email=EMAIL)
+            user = await users.user_by_email(connection, email=EMAIL)
         auth, (password, is_new) = LocalAuth(database, clock, SigningKeys(database, clock), ""), _password_in(home)
         if user is None:
             made = await auth.create_user(EMAIL, password)
@@ -57,21 +57,21 @@ async def make_first_login(urls: DatabaseUrls, home: Path, new: NewOrganization,
 
 async def _make_organization(connection: Connection, new: NewOrganization, user_id: UUID, clock: Clock) -> None:
     now = clock.now()
-    if not await campaigns.LIST_ORGANIZATIONS.all(connection):
+    if not await organizations.list_organizations(connection):
         organization_id = await create_organization(connection, new, now)
-        account = await studio.DEFAULT_ACCOUNT.one(connection, organization_id=organization_id)
-        await studio_operations.ADD_NUMBER.maybe(
+        account = await accounts.default_account(connection, organization_id=organization_id)
+        await accounts.add_number(
             connection,
             id=new_id(now),
             organization_id=organization_id,
-            provider_account_id=account.id,
+            provider_account_id=account,
             phone=_PHONE,
             nickname="Demo line",
             retell_agent_id=_AGENT,
             country="US",
             now=now,
         )
-    await studio.ADOPT_ORGANIZATIONS.run(connection, user_id=user_id, now=now)
+    await members.adopt_organizations(connection, user_id=user_id, now=now)
 
 
 def _password_in(home: Path) -> tuple[str, bool]:

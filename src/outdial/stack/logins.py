@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from outdial.db.host_store import NOTIFY_DEPLOYMENTS
 from outdial.db.passwords import ROLES, address_of, renew_passwords
+from outdial.db.queries.host import deployments
 
 
 class StackLogins(Mapping[str, str]):
@@ -46,7 +46,7 @@ class StackLogins(Mapping[str, str]):
         draft.replace(self._path)
         connection = await asyncpg.connect(self._owner)
         try:
-            await NOTIFY_DEPLOYMENTS.run(connection)
+            await deployments.notify_deployments(connection)
         finally:
             await connection.close()
         return addresses

@@ -21,7 +21,7 @@ from outdial.auth.local.passwords import PasswordHashing
 from outdial.auth.local.service import LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.clock import VirtualClock
-from outdial.db.local_auth import UserRow
+from outdial.db.queries.auth.users import UserRow
 from outdial.db.session import Database
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch

@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import JSONResponse, Response
 
 from outdial.auth.local.service import AuthRefusal, AuthSession
-from outdial.db.local_auth import UserRow
+from outdial.db.queries.auth.users import UserRow
 
 API_VERSION: Final = "2024-01-01"
 CORS: Final[Mapping[str, str]] = {

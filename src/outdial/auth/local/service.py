@@ -15,9 +15,10 @@ from outdial.auth.local.passwords import LONGEST, SHORTEST, PasswordHashing
 from outdial.auth.local.signing import SigningKeys
 from outdial.auth.local.throttle import SignInThrottle
 from outdial.clock import Clock
-from outdial.db import local_auth as db
-from outdial.db.session import Database, encode_json
-from outdial.db.statements import Connection
+from outdial.db.queries.auth import sessions
+from outdial.db.queries.auth import users as user_queries
+from outdial.db.rows import required
+from outdial.db.session import Connection, Database, encode_json
 from outdial.domain.ids import new_id
 
 ACCESS_LIVES: Final = timedelta(hours=1)
@@ -34,7 +35,7 @@ class AuthSession:
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     expires_at: datetime
-    user: db.UserRow
+    user: user_queries.UserRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class LocalAuth:
         if wait is not None:
             return AuthRefusal("over_request_rate_limit", "Request rate limit reached", wait)
         async with self._database.transaction() as connection:
-            user = await db.USER_BY_EMAIL.maybe(connection, email=email)
+            user = await user_queries.user_by_email(connection, email=email)
         kept = None if user is None else user.encrypted_password
         checked = await self._passwords.check(kept, password)
         if user is None or not checked.fits:
@@ -89,7 +90,7 @@ class LocalAuth:
         await self._throttle.forgive(email)
         if checked.better is not None:
             async with self._database.transaction() as connection:
-                await db.REHASH_PASSWORD.run(
+                await user_queries.rehash_password(
                     connection, id=user.id, encrypted_password=checked.better, former=user.encrypted_password
                 )
         return await self.begin(user.id)
@@ -99,12 +100,12 @@ class LocalAuth:
         now = self._clock.now()
         session_id = new_id(now)
         async with self._database.transaction() as connection:
-            await db.NOTE_SIGN_IN.run(connection, id=user_id, now=now)
-            user = await db.USER_BY_ID.maybe(connection, id=user_id)
+            await user_queries.record_sign_in(connection, id=user_id, now=now)
+            user = await user_queries.user_by_id(connection, id=user_id)
             if user is None:
                 return BAD_CREDENTIALS
-            await db.BEGIN_SESSION.run(connection, id=session_id, user_id=user_id, now=now)
-            await db.FORGET_SESSIONS.run(connection, before=now - SESSION_LIVES, limit=_FORGET_AT_ONCE)
+            await sessions.create_session(connection, id=session_id, user_id=user_id, now=now)
+            await sessions.delete_old_sessions(connection, before=now - SESSION_LIVES, limit=_FORGET_AT_ONCE)
             refresh_token = await _add_token(connection, session_id, now)
         return await self._session(user, session_id, refresh_token, now)
 
@@ -112,36 +113,36 @@ class LocalAuth:
         """Give a refresh token for new ones; one that comes again after its window ends the session."""
         now, digest = self._clock.now(), _digest(refresh_token)
         async with self._database.transaction() as connection:
-            found = await db.LOCK_REFRESH_TOKEN.maybe(connection, token_sha256=digest)
+            found = await sessions.lock_refresh_token(connection, token_sha256=digest)
             if found is None or found.ended_at is not None or now - found.refreshed_at > SESSION_LIVES:
                 return NO_SUCH_TOKEN
             if found.used_at is not None and now - found.used_at > REUSE_WINDOW:
                 # Somebody has a token that was replaced long ago: a thief, or the owner whose token a thief has used.
-                await db.END_SESSIONS.run(connection, user_id=found.user_id, only=found.session_id, but=None, now=now)
+                await sessions.end_sessions(connection, user_id=found.user_id, only=found.session_id, but=None, now=now)
                 return USED_TOKEN
-            await db.USE_REFRESH_TOKEN.run(connection, token_sha256=digest, now=now)
-            await db.REFRESH_SESSION.run(connection, id=found.session_id, now=now)
+            await sessions.use_refresh_token(connection, token_sha256=digest, now=now)
+            await sessions.refresh_session(connection, id=found.session_id, now=now)
             successor = await _add_token(connection, found.session_id, now)
-            user = await db.USER_BY_ID.one(connection, id=found.user_id)
+            user = required(await user_queries.user_by_id(connection, id=found.user_id))
         return await self._session(user, found.session_id, successor, now)
 
-    async def user_of(self, claims: Mapping[str, Any]) -> db.UserRow | None:
+    async def user_of(self, claims: Mapping[str, Any]) -> user_queries.UserRow | None:
         """Return the user of verified `claims`; None when the user is gone or the session has ended."""
         try:
             user_id, session_id = UUID(claims.get("sub")), UUID(claims.get("session_id"))
         except (TypeError, ValueError, AttributeError):
             return None
         async with self._database.transaction() as connection:
-            if await db.SESSION.maybe(connection, id=session_id, user_id=user_id) is None:
+            if await sessions.find_session(connection, id=session_id, user_id=user_id) is None:
                 return None
-            return await db.USER_BY_ID.maybe(connection, id=user_id)
+            return await user_queries.user_by_id(connection, id=user_id)
 
     async def sign_out(self, claims: Mapping[str, Any], scope: str) -> None:
         """End the session of verified `claims` (local), all others of the user (others), or all of them (global)."""
         session_id = UUID(claims["session_id"])
         only, but = {"local": (session_id, None), "others": (None, session_id)}.get(scope, (None, None))
         async with self._database.transaction() as connection:
-            await db.END_SESSIONS.run(
+            await sessions.end_sessions(
                 connection, user_id=UUID(claims["sub"]), only=only, but=but, now=self._clock.now()
             )
 
@@ -152,7 +153,7 @@ class LocalAuth:
         *,
         app_metadata: Mapping[str, Any] | None = None,
         user_metadata: Mapping[str, Any] | None = None,
-    ) -> db.UserRow | AuthRefusal:
+    ) -> user_queries.UserRow | AuthRefusal:
         """Create a user whose address counts as confirmed."""
         email = email.strip().lower()
         if (refused := _email_objection(email) or _password_objection(password)) is not None:
@@ -160,7 +161,7 @@ class LocalAuth:
         now, hashed = self._clock.now(), await self._passwords.hash(password)
         provider = {"provider": "email", "providers": ["email"]}
         async with self._database.transaction() as connection:
-            made = await db.CREATE_USER.maybe(
+            made = await user_queries.create_user(
                 connection,
                 id=new_id(now),
                 email=email,
@@ -169,7 +170,7 @@ class LocalAuth:
                 user_metadata=encode_json(user_metadata or {}),
                 now=now,
             )
-            return EMAIL_EXISTS if made is None else await db.USER_BY_ID.one(connection, id=made.id)
+            return EMAIL_EXISTS if made is None else required(await user_queries.user_by_id(connection, id=made))
 
     async def change_user(
         self,
@@ -180,7 +181,7 @@ class LocalAuth:
         app_metadata: Mapping[str, Any] | None = None,
         user_metadata: Mapping[str, Any] | None = None,
         keep_session: UUID | None = None,
-    ) -> db.UserRow | AuthRefusal | None:
+    ) -> user_queries.UserRow | AuthRefusal | None:
         """Change what is given; a new password ends the user's sessions but `keep_session`. None: no such user."""
         email = None if email is None else email.strip().lower()
         refused = (None if email is None else _email_objection(email)) or _password_objection(password)
@@ -189,10 +190,10 @@ class LocalAuth:
         now = self._clock.now()
         hashed = None if password is None else await self._passwords.hash(password)
         async with self._database.transaction() as connection:
-            taken = None if email is None else await db.USER_BY_EMAIL.maybe(connection, email=email)
+            taken = None if email is None else await user_queries.user_by_email(connection, email=email)
             if taken is not None and taken.id != user_id:
                 return EMAIL_EXISTS
-            changed = await db.CHANGE_USER.maybe(
+            changed = await user_queries.change_user(
                 connection,
                 id=user_id,
                 email=email,
@@ -204,28 +205,30 @@ class LocalAuth:
             if changed is None:
                 return None
             if hashed is not None:
-                await db.END_SESSIONS.run(connection, user_id=user_id, only=None, but=keep_session, now=now)
-            return await db.USER_BY_ID.one(connection, id=user_id)
+                await sessions.end_sessions(connection, user_id=user_id, only=None, but=keep_session, now=now)
+            return required(await user_queries.user_by_id(connection, id=user_id))
 
-    async def find_user(self, user_id: UUID) -> db.UserRow | None:
+    async def find_user(self, user_id: UUID) -> user_queries.UserRow | None:
         """Return a user by id."""
         async with self._database.transaction() as connection:
-            return await db.USER_BY_ID.maybe(connection, id=user_id)
+            return await user_queries.user_by_id(connection, id=user_id)
 
-    async def users(self, page: int, per_page: int) -> list[db.UserRow]:
+    async def users(self, page: int, per_page: int) -> list[user_queries.UserRow]:
         """Return a page of users, the first page being 1."""
         async with self._database.transaction() as connection:
-            return await db.USERS.all(connection, limit=per_page, skip=(page - 1) * per_page)
+            return await user_queries.list_users(connection, limit=per_page, skip=(page - 1) * per_page)
 
     async def delete_user(self, user_id: UUID) -> bool | AuthRefusal:
         """Delete a user; tell whether there was one. The last owner of an organization stays."""
         try:
             async with self._database.transaction() as connection:
-                return await db.DELETE_USER.maybe(connection, id=user_id) is not None
+                return await user_queries.delete_user(connection, id=user_id) is not None
         except asyncpg.IntegrityConstraintViolationError as error:
             return AuthRefusal("conflict", str(error))
 
-    async def _session(self, user: db.UserRow, session_id: UUID, refresh_token: str, now: datetime) -> AuthSession:
+    async def _session(
+        self, user: user_queries.UserRow, session_id: UUID, refresh_token: str, now: datetime
+    ) -> AuthSession:
         expires = now + ACCESS_LIVES
         claims = {
             "iss": self._issuer,
@@ -259,7 +262,7 @@ def _password_objection(password: str | None) -> AuthRefusal | None:
 
 async def _add_token(connection: Connection, session_id: UUID, now: datetime) -> str:
     token = secrets.token_urlsafe(32)
-    await db.ADD_REFRESH_TOKEN.run(connection, token_sha256=_digest(token), session_id=session_id, now=now)
+    await sessions.add_refresh_token(connection, token_sha256=_digest(token), session_id=session_id, now=now)
     return token
 
 

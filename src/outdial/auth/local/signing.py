@@ -14,7 +14,7 @@ from jwt.algorithms import ECAlgorithm
 
 from outdial.auth.jwks import JwksUnavailable, PublicKey
 from outdial.clock import Clock
-from outdial.db import local_auth as db
+from outdial.db.queries.auth import sessions
 from outdial.db.session import Database
 
 # Another process may have made a key; a token that names one that is not known is looked up at once, but not often.
@@ -56,9 +56,9 @@ class SigningKeys:
         """Make a key that signs from now on, and return its kid; the former verifies until its tokens have expired."""
         now, kid, pem = self._clock.now(), uuid4(), _new_pem()
         async with self._database.transaction() as connection:
-            await db.LOCK_SIGNING_KEYS.one(connection)
-            await db.FORGET_SIGNING_KEYS.run(connection, before=now - _RETIRES_AFTER)
-            await db.ADD_SIGNING_KEY.run(connection, kid=kid, private_key=pem, now=now)
+            await sessions.lock_signing_keys(connection)
+            await sessions.delete_old_signing_keys(connection, before=now - _RETIRES_AFTER)
+            await sessions.add_signing_key(connection, kid=kid, private_key=pem, now=now)
         self._read_at = None
         return str(kid)
 
@@ -85,14 +85,14 @@ class SigningKeys:
 
     async def _read(self, now: datetime) -> list[SigningKey]:
         async with self._database.transaction() as connection:
-            rows = await db.SIGNING_KEYS.all(connection)
+            rows = await sessions.list_signing_keys(connection)
             if not rows:
-                await db.LOCK_SIGNING_KEYS.one(connection)
+                await sessions.lock_signing_keys(connection)
                 # Another process may have made one while this one waited.
-                rows = await db.SIGNING_KEYS.all(connection)
+                rows = await sessions.list_signing_keys(connection)
             if not rows:
                 kid, pem = uuid4(), _new_pem()
-                await db.ADD_SIGNING_KEY.run(connection, kid=kid, private_key=pem, now=now)
+                await sessions.add_signing_key(connection, kid=kid, private_key=pem, now=now)
                 return [_read_key(kid, pem)]
         return [_read_key(row.kid, row.private_key) for row in rows]
 

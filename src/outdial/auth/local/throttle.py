@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Final
 
 from outdial.clock import Clock
-from outdial.db import local_auth as db
+from outdial.db.queries.auth import sessions
 from outdial.db.session import Database
 
 WINDOW: Final = timedelta(minutes=15)
@@ -40,7 +40,9 @@ class SignInThrottle:
             rows = [
                 (
                     subject,
-                    await db.COUNT_ATTEMPT.one(connection, subject_sha256=subject.digest, now=now, before=now - WINDOW),
+                    await sessions.count_attempt(
+                        connection, subject_sha256=subject.digest, now=now, before=now - WINDOW
+                    ),
                 )
                 for subject in sorted(subjects, key=lambda subject: subject.digest)
             ]
@@ -50,7 +52,7 @@ class SignInThrottle:
         """Forget the attempts of somebody who has signed in, and those that are of no use any more."""
         subject, now = _subject(f"email:{email}", MOST_FOR_EMAIL), self._clock.now()
         async with self._database.transaction() as connection:
-            await db.FORGET_ATTEMPTS.run(
+            await sessions.delete_attempts(
                 connection, subject_sha256=subject.digest, before=now - WINDOW, limit=_FORGET_AT_ONCE
             )
 

@@ -13,10 +13,9 @@ from outdial.campaigns.importing.contact_rows import NewContact
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
-from outdial.db import campaigns as db
-from outdial.db import events
-from outdial.db.session import encode_json
-from outdial.db.statements import Connection
+from outdial.db.queries import audit, batches, campaign_contacts, campaign_status, do_not_call
+from outdial.db.queries import contacts as contact_queries
+from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
 from outdial.domain.ids import new_id
 
@@ -58,10 +57,10 @@ class ContactStore:
     async def record(self, actor: Actor, details: Mapping[str, object]) -> None:
         """Tell the audit log what an import came to."""
         async with self._transaction() as connection:
-            campaign = await db.CAMPAIGN_STATUS.maybe(connection, campaign_id=self._campaign_id)
+            campaign = await campaign_status.campaign_status(connection, campaign_id=self._campaign_id)
             if campaign is None:
                 return
-            await db.RECORD_AUDIT.run(
+            await audit.record_audit(
                 connection,
                 organization_id=campaign.organization_id,
                 now=self._clock.now(),
@@ -110,8 +109,8 @@ class ContactStore:
         ]
         return Stored(added, len(allowed) - added, refused)
 
-    async def _lock(self, connection: Connection) -> db.CampaignStatusRow:
-        campaign = await db.LOCK_CAMPAIGN_FOR_IMPORT.maybe(connection, campaign_id=self._campaign_id)
+    async def _lock(self, connection: Connection) -> campaign_status.CampaignState:
+        campaign = await campaign_status.lock_campaign_for_import(connection, campaign_id=self._campaign_id)
         if campaign is None:
             raise CampaignNotFound(self._campaign_id)
         if campaign.status not in OPEN_TO_IMPORT:
@@ -120,11 +119,11 @@ class ContactStore:
 
     async def _upsert(
         self, connection: Connection, organization_id: UUID, contacts: Sequence[NewContact]
-    ) -> Mapping[str, db.UpsertedContact]:
+    ) -> Mapping[str, contact_queries.UpsertedContact]:
         # In the order of their phones, so that two imports of the same people wait for each other and do not deadlock.
         contacts = sorted(contacts, key=lambda contact: contact.phone)
         now = self._clock.now()
-        people = await db.UPSERT_CONTACTS.all(
+        people = await contact_queries.upsert_contacts(
             connection,
             organization_id=organization_id,
             now=now,
@@ -146,7 +145,7 @@ class ContactStore:
         connection: Connection,
         organization_id: UUID,
         contacts: Sequence[NewContact],
-        people: Mapping[str, db.UpsertedContact],
+        people: Mapping[str, contact_queries.UpsertedContact],
     ) -> int:
         now = self._clock.now()
         parameters: dict[str, Any] = {
@@ -156,11 +155,11 @@ class ContactStore:
             "zone_keys": [people[contact.phone].zone_key for contact in contacts],
             "variables": [contact.variables for contact in contacts],
         }
-        added = await db.ADD_CAMPAIGN_CONTACTS.run(
+        added = await campaign_contacts.add_campaign_contacts(
             connection, organization_id=organization_id, campaign_id=self._campaign_id, now=now, **parameters
         )
         if added < len(contacts):
-            await db.REFRESH_VARIABLES.run(
+            await campaign_contacts.refresh_variables(
                 connection,
                 campaign_id=self._campaign_id,
                 contact_ids=parameters["contact_ids"],
@@ -172,16 +171,16 @@ class ContactStore:
     async def _wake(self) -> None:
         # Apart from the chunk: two imports that both share the campaign's row would deadlock if each then changed it.
         async with self._transaction() as connection:
-            await db.WAKE_CAMPAIGN.run(connection, campaign_id=self._campaign_id, now=self._clock.now())
-            await events.NOTIFY_CAMPAIGNS.run(connection, ids=[self._campaign_id])
+            await batches.wake_campaign(connection, campaign_id=self._campaign_id, now=self._clock.now())
+            await batches.notify_campaigns(connection, ids=[self._campaign_id])
 
 
 async def _on_do_not_call_list(
     connection: Connection, organization_id: UUID, contacts: Sequence[NewContact]
 ) -> frozenset[str]:
     phones = [contact.phone for contact in contacts]
-    blocked = await db.BLOCKED_PHONES.all(connection, organization_id=organization_id, phones=phones)
-    return frozenset(row.id for row in blocked)
+    blocked = await do_not_call.blocked_phones(connection, organization_id=organization_id, phones=phones)
+    return frozenset(blocked)
 
 
 def _refuse(contact: NewContact, kind: Refusal, reason: str) -> RefusedRow:

@@ -1,31 +1,7 @@
--- name: create_organization!
--- A tenant.
-insert into organizations (id, name, daily_call_cap, created_at) values (:id, :name, :daily_call_cap, :now);
-
--- name: list_organizations
--- Tenants with their account's limits, by name.
-select o.id, o.name, o.daily_call_cap, a.credential, a.concurrency_limit, a.calls_per_second, o.created_at
-from organizations o left join provider_accounts a on a.organization_id = o.id
-order by o.name, o.id;
-
--- name: add_member!
--- A person who works for the organization.
-insert into organization_members (organization_id, user_id, role, created_at)
-values (:organization_id, :user_id, :role, :now)
-on conflict (organization_id, user_id) do update set role = excluded.role;
-
--- name: create_provider_account!
--- A Retell workspace with its limits.
-insert into provider_accounts (id, organization_id, name, credential, concurrency_limit, reserved_inbound,
-  calls_per_second, created_at)
-values (:id, :organization_id, :name, :credential, :concurrency_limit, :reserved_inbound, :calls_per_second, :now);
-
--- name: find_provider_accounts
--- The accounts of an organization.
-select id, organization_id, name, credential from provider_accounts
-where organization_id = :organization_id order by created_at, id;
+-- Campaigns: creating, finding, listing, showing and editing them.
 
 -- name: create_campaign!
+-- null: :max_concurrency, :scheduled_at
 -- A draft.
 insert into campaigns (id, organization_id, provider_account_id, name, retell_agent_id, from_number, batch_size,
   max_concurrency, calling_hours, retry_policy, max_attempts, dynamic_variables, scheduled_at, created_at, updated_at)
@@ -34,119 +10,83 @@ values (:id, :organization_id, :provider_account_id, :name, :retell_agent_id, :f
   :dynamic_variables::text::jsonb, :scheduled_at, :now, :now);
 
 -- name: list_campaigns
--- The newest campaigns first.
-select id, organization_id, name, status, retell_agent_id, from_number, scheduled_at, started_at, finished_at,
-  created_at
+-- returns: list[CampaignRow]
+-- null: scheduled_at, paused_reason, started_at, finished_at, :organization_id, :status, :name, :before_at,
+-- null: :before_id
+-- plan: custom
+-- List campaigns, newest first. `before_at` and `before_id` are those of the last campaign on the previous page.
+select id, organization_id, name, status, retell_agent_id, from_number, scheduled_at, paused_reason, started_at,
+  finished_at, created_at
 from campaigns
 where (:organization_id::uuid is null or organization_id = :organization_id)
   and (:status::text is null or status = :status)
+  and (:name::text is null or position(lower(:name) in lower(name)) > 0)
+  and (:before_at::timestamptz is null or (created_at, id) < (:before_at, :before_id::uuid))
 order by created_at desc, id desc
 limit :limit;
 
 -- name: show_campaign
--- One campaign with its settings.
+-- returns: CampaignSettingsRow | None
+-- null: max_concurrency, scheduled_at, next_batch_at, waiting_for, paused_reason, started_at, finished_at,
+-- null: :organization_id
+-- Read a campaign with all its settings, of `organization_id` if that is given.
 select id, organization_id, provider_account_id, name, status, retell_agent_id, from_number, batch_size,
   max_concurrency, calling_hours::text as calling_hours, retry_policy::text as retry_policy, max_attempts,
   dynamic_variables::text as dynamic_variables, scheduled_at, next_batch_at, waiting_for, paused_reason, started_at,
-  finished_at, created_at
+  finished_at, created_at, updated_at
 from campaigns
-where id = :campaign_id;
+where id = :campaign_id and (:organization_id::uuid is null or organization_id = :organization_id);
 
--- name: count_contacts
--- Contacts of a campaign by status, counted from their rows.
-select status, count(*) as contacts, coalesce(sum(attempts), 0)::bigint as attempts
-from campaign_contacts
-where campaign_id = :campaign_id
-group by status;
+-- name: read_campaign
+-- returns: CampaignHeaderRow | None
+-- null: started_at, finished_at
+-- A campaign of the organization, with what a page about its contacts, calls or charts says of it.
+select id, organization_id, name, status, max_attempts, calling_hours::text as calling_hours, started_at, finished_at,
+  created_at
+from campaigns
+where id = :campaign_id and organization_id = :organization_id;
 
--- name: count_calls
--- Calls of a campaign by status and outcome, counted from their rows.
-select status, outcome, count(*) as calls, coalesce(sum(cost_cents), 0) as cost_cents,
-  coalesce(sum(duration_ms), 0)::bigint as duration_ms
-from calls
-where campaign_id = :campaign_id
-group by status, outcome;
+-- name: find_campaigns
+-- returns: list[FoundCampaign]
+-- Campaigns by id, by the beginning of one, or by their whole name; the newest first, a few at most.
+select id, organization_id, name, status
+from campaigns
+where starts_with(id::text, lower(:given)) or name = :given
+order by created_at desc, id desc
+limit 10;
 
--- name: lock_campaign_for_import
--- Contacts are added while the campaign is open to them; it cannot complete until the transaction ends.
-select id, organization_id, status from campaigns where id = :campaign_id for share;
+-- name: visible_campaigns
+-- returns: list[UUID]
+-- Those of the given campaigns that the caller may see in an organization.
+select id from campaigns where organization_id = :organization_id and id = any (:ids::uuid[]);
 
--- name: upsert_contacts
--- People by phone. What the file says wins over what was known; what it leaves empty stays.
-insert into contacts (id, organization_id, phone, name, email, company, notes, external_id, timezone, zone_key,
-  zone_source, created_at, updated_at)
-select u.id, :organization_id, u.phone, u.name, u.email, u.company, u.notes, u.external_id, u.timezone, u.zone_key,
-  u.zone_source, :now, :now
-from unnest(:ids::uuid[], :phones::text[], :names::text[], :emails::text[], :companies::text[], :notes::text[],
-  :external_ids::text[], :timezones::text[], :zone_keys::text[], :zone_sources::text[])
-  as u (id, phone, name, email, company, notes, external_id, timezone, zone_key, zone_source)
-on conflict (organization_id, phone) do update
-set name = coalesce(excluded.name, contacts.name), email = coalesce(excluded.email, contacts.email),
-  company = coalesce(excluded.company, contacts.company), notes = coalesce(excluded.notes, contacts.notes),
-  external_id = coalesce(excluded.external_id, contacts.external_id),
-  timezone = coalesce(excluded.timezone, contacts.timezone),
-  zone_key = case when excluded.timezone is null and contacts.timezone is not null then contacts.zone_key
-    else excluded.zone_key end,
-  zone_source = case when excluded.timezone is null and contacts.timezone is not null then contacts.zone_source
-    else excluded.zone_source end,
-  updated_at = excluded.updated_at
-returning id, phone, zone_key;
+-- name: campaign_organization
+-- returns: UUID | None
+-- The organization of a campaign.
+select organization_id as id from campaigns where id = :campaign_id;
 
--- name: add_campaign_contacts
--- Contacts enter the campaign; one that is in it already brings no row back.
-insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, next_attempt_at,
-  variables, created_at, updated_at)
-select u.id, :organization_id, :campaign_id, u.contact_id, u.phone, u.zone_key, :now, u.variables::jsonb, :now, :now
-from unnest(:ids::uuid[], :contact_ids::uuid[], :phones::text[], :zone_keys::text[], :variables::text[])
-  as u (id, contact_id, phone, zone_key, variables)
-on conflict (campaign_id, contact_id) do nothing
-returning contact_id as id;
+-- name: lock_campaign_settings
+-- returns: UUID | None
+-- Of two who save at once, the second waits, and then sees what the first has made of it.
+select id from campaigns where id = :campaign_id and organization_id = :organization_id for no key update;
 
--- name: refresh_variables!
--- What the file says of contacts that are in the campaign already and wait: it wins, and what it leaves empty stays.
-update campaign_contacts cc
-set variables = cc.variables || u.variables::jsonb, updated_at = :now
-from unnest(:contact_ids::uuid[], :variables::text[]) as u (contact_id, variables)
-where cc.contact_id = u.contact_id and cc.variables || u.variables::jsonb <> cc.variables and cc.id in (
-  select id from campaign_contacts
-  where campaign_id = :campaign_id and contact_id = any (:contact_ids::uuid[]) and status = 'pending'
-  order by id
-  for update
-);
+-- name: save_campaign_settings
+-- returns: UUID | None
+-- null: :max_concurrency, :scheduled_at
+-- What a person may change of a campaign that is not at work.
+update campaigns
+set name = :name, retell_agent_id = :retell_agent_id, from_number = :from_number, batch_size = :batch_size,
+  max_concurrency = :max_concurrency, max_attempts = :max_attempts, calling_hours = :calling_hours::text::jsonb,
+  retry_policy = :retry_policy::text::jsonb, dynamic_variables = :dynamic_variables::text::jsonb,
+  scheduled_at = :scheduled_at, updated_at = :now
+where id = :campaign_id and organization_id = :organization_id and status = any (:allowed_from::text[])
+returning id;
 
--- name: blocked_phones
--- Which of these phones are on the do-not-call list.
-select phone as id from do_not_call where organization_id = :organization_id and phone = any (:phones::text[]);
-
--- name: wake_campaign!
--- New contacts: a running campaign looks again now.
-update campaigns set next_batch_at = :now where id = :campaign_id and status = 'active' and next_batch_at > :now;
-
--- name: add_dnc
--- Numbers that nobody may call any more; one that is listed already brings no row back.
-insert into do_not_call (organization_id, phone, source, reason, created_at)
-select :organization_id, u.phone, :source, :reason, :now from unnest(:phones::text[]) as u (phone)
-order by u.phone
-on conflict do nothing
-returning phone as id;
-
--- name: remove_dnc
--- Numbers that may be called again.
-delete from do_not_call where organization_id = :organization_id and phone = any (:phones::text[])
-returning phone as id;
-
--- name: list_dnc
--- The do-not-call list, the newest first.
-select phone, source, reason, created_at from do_not_call
+-- name: recent_callers
+-- returns: list[RecentCaller]
+-- Who talked and from which number in the newest campaigns of an organization, for the form of the next one.
+select retell_agent_id, from_number
+from campaigns
 where organization_id = :organization_id
-order by created_at desc, phone
-limit :limit;
-
--- name: list_campaign_contacts
--- Contacts of a campaign with where each stands.
-select cc.id, cc.phone, k.name, cc.status, cc.attempts, cc.last_outcome, cc.status_reason, cc.next_attempt_at,
-  cc.zone_key
-from campaign_contacts cc join contacts k on k.id = cc.contact_id
-where cc.campaign_id = :campaign_id and (:status::text is null or cc.status = :status)
-order by cc.id
-limit :limit;
+order by created_at desc, id desc
+limit 50;

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from outdial.db.host_store import ActiveFunction
+from outdial.db.queries.host.deployments import ActiveFunction
 from outdial.host.api.management import ApiError, ApiRequest, ApiRoute, empty_response, json_response
 from outdial.host.deployments.deployer import Deployer
 from outdial.host.deployments.multipart import FormPart, read_form, write_form
@@ -73,14 +73,14 @@ class FunctionRoutes:
             return json_response(_shown(await self.store.function(upload.slug)), 201)
         version, now = await self.store.add(upload, call.token.name), self.store.clock.now()
         kept = ActiveFunction(
-            upload.slug,
-            upload.name,
-            version.number,
-            version.verify_jwt,
-            version.entrypoint_path,
-            version.sha256,
-            now,
-            now,
+            slug=upload.slug,
+            name=upload.name,
+            version=version.number,
+            verify_jwt=version.verify_jwt,
+            entrypoint_path=version.entrypoint_path,
+            sha256=version.sha256,
+            created_at=now,
+            updated_at=now,
         )
         return json_response(_shown(kept), 201)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from outdial.db.host_logs import FunctionStats, LogEntryRow
+from outdial.db.queries.host.function_logs import FunctionStats, LogEntryRow
 from outdial.functions.paths import PREFIX
 
 _SOURCE: Final = {True: "function_edge_logs", False: "function_logs"}

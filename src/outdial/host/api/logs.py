@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final, TypedDict
+from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db import host_logs as db
-from outdial.db.host_logs import FunctionStats, LogEntryRow
-from outdial.db.statements import Connection
+from outdial.db.queries.host import function_logs
+from outdial.db.queries.host.function_logs import FunctionStats, LogEntryRow
+from outdial.db.session import Connection
 from outdial.host.api.log_query import BadRequest, LogCursor, LogFilter, LogQuery, read_moment
 from outdial.host.api.log_rows import stats_row, table_row, whole_row
 from outdial.host.api.management import ApiError, json_response
@@ -48,22 +49,34 @@ class LogReader:
         """Return up to `limit` entries, the newest first, of those before a place."""
         at, id = before or (None, None)
         async with self._reading() as connection:
-            return await db.LIST_LOG_ENTRIES.all(
-                connection, **_filters(wanted), **_bounds(wanted), before_at=at, before_id=id, limit=limit
+            return await function_logs.list_log_entries(
+                connection,
+                **_filters(wanted),
+                since=wanted.since,
+                until=wanted.until,
+                before_at=at,
+                before_id=id,
+                limit=limit,
             )
 
     async def after(self, wanted: LogFilter, limit: int, place: LogCursor | None = None) -> list[LogEntryRow]:
         """Return up to `limit` entries, the oldest first, of those after a place."""
         at, id = place or (None, None)
         async with self._reading() as connection:
-            return await db.LIST_LOG_ENTRIES_AFTER.all(
-                connection, **_filters(wanted), **_bounds(wanted), after_at=at, after_id=id, limit=limit
+            return await function_logs.list_log_entries_after(
+                connection,
+                **_filters(wanted),
+                since=wanted.since,
+                until=wanted.until,
+                after_at=at,
+                after_id=id,
+                limit=limit,
             )
 
     async def last_id(self) -> int:
         """Return the id of the entry that was written last, 0 when there is none."""
         async with self._reading() as connection:
-            return int((await db.LAST_LOG_ID.one(connection)).id)
+            return await function_logs.last_log_id(connection)
 
     async def follow(self, wanted: LogFilter, after_id: int) -> AsyncIterator[list[LogEntryRow]]:
         """Yield what is written after the entry `after_id`, each entry once, second by second, without end.
@@ -87,7 +100,7 @@ class LogReader:
         """Return what each function was asked from `since` to `until`: in all, or for each `span` with entries."""
         origin = since if span is None else _EPOCH
         async with self._reading() as connection:
-            return await db.FUNCTION_STATS.all(
+            return await function_logs.function_stats(
                 connection, since=since, until=until, slug=slug, span=span or until - since, origin=origin
             )
 
@@ -133,14 +146,14 @@ class LogReader:
 
     async def _arrived(self, wanted: LogFilter, after_id: int, seen: set[int]) -> Sequence[LogEntryRow]:
         async with self._reading() as connection:
-            return await db.LIST_ARRIVED_LOG_ENTRIES.all(
+            return await function_logs.list_arrived_log_entries(
                 connection, **_filters(wanted), after_id=after_id, seen=list(seen), limit=_MOST_ARRIVED
             )
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Connection]:
         async with self._transaction() as connection:
-            await db.PLAN_FOR_VALUES.run(connection)
+            await function_logs.force_custom_plans(connection)
             yield connection
 
 
@@ -150,7 +163,17 @@ def _parse(sql: str) -> LogQuery:
     return read_query(sql)
 
 
-def _filters(wanted: LogFilter) -> dict[str, Any]:
+class _LogFilters(TypedDict):
+    slug: str | None
+    levels: Sequence[str] | None
+    first_request: UUID | None
+    last_request: UUID | None
+    search: str | None
+    invocations: bool
+    lines: bool
+
+
+def _filters(wanted: LogFilter) -> _LogFilters:
     first, last = wanted.requests or (None, None)
     return {
         "slug": wanted.slug,
@@ -161,7 +184,3 @@ def _filters(wanted: LogFilter) -> dict[str, Any]:
         "invocations": wanted.invocations,
         "lines": wanted.lines,
     }
-
-
-def _bounds(wanted: LogFilter) -> dict[str, Any]:
-    return {"since": wanted.since, "until": wanted.until}

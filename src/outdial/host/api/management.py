@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 import asyncpg
 import msgspec
 
-from outdial.db.host_store import FoundToken
+from outdial.db.queries.host.secrets import FoundToken
 from outdial.host.api.tokens import TOKEN, AccessTokens, hash_of
 from outdial.host.deployments.errors import DeploymentError, FunctionNotFound, NoEarlierVersion, VersionsRefused
 from outdial.host.deployments.multipart import InvalidForm

@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from outdial.clock import Clock
-from outdial.db import host_store as db
-from outdial.db.host_store import FoundToken, RevokedToken, TokenRow
+from outdial.db.queries.host import secrets as secret_queries
+from outdial.db.queries.host.secrets import AccessTokenRow, FoundToken, RevokedToken
 from outdial.db.session import Database
 from outdial.domain.ids import new_id
 from outdial.host.deployments.secrets import read_or_create
@@ -59,22 +59,22 @@ class AccessTokens:
             return None
         now = self.clock.now()
         async with self.database.transaction() as connection:
-            found = await db.FIND_TOKEN.maybe(connection, token_sha256=hash_of(token))
+            found = await secret_queries.find_token(connection, token_sha256=hash_of(token))
             if found is not None and (found.last_used_at is None or now - found.last_used_at > _USE_NOTED_EVERY):
-                await db.USE_TOKEN.run(connection, id=found.id, now=now)
+                await secret_queries.record_token_use(connection, id=found.id, now=now)
         return found
 
-    async def all(self) -> list[TokenRow]:
+    async def all(self) -> list[AccessTokenRow]:
         """Return every token that was made, the newest first."""
         async with self.database.transaction() as connection:
-            return await db.TOKENS.all(connection)
+            return await secret_queries.list_tokens(connection)
 
     async def revoke(self, given: str) -> list[RevokedToken]:
         """Revoke the token with this id, or all with this name; return which were."""
         async with self.database.transaction() as connection:
-            return await db.REVOKE_TOKEN.all(connection, given=given, now=self.clock.now())
+            return await secret_queries.revoke_tokens(connection, given=given, now=self.clock.now())
 
     async def _add(self, name: str, token: str) -> None:
         now = self.clock.now()
         async with self.database.transaction() as connection:
-            await db.ADD_TOKEN.run(connection, id=new_id(now), name=name, token_sha256=hash_of(token), now=now)
+            await secret_queries.add_token(connection, id=new_id(now), name=name, token_sha256=hash_of(token), now=now)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from outdial.db.host_store import VersionRow
+from outdial.db.queries.host.deployments import VersionRow
 from outdial.host.deployments.errors import FunctionNotFound, NoEarlierVersion, VersionsRefused
 from outdial.host.deployments.plan import FunctionSpec, ServingPlanner
 from outdial.host.deployments.pull import DeploymentSync

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from outdial.background import RepeatingTask
-from outdial.db.host_store import CHANNEL
-from outdial.db.listen import Listener
+from outdial.db.listen import DEPLOYMENTS_CHANNEL, Listener
 from outdial.host.deployments.catalogue import FunctionCatalogue
 from outdial.host.deployments.plan import FunctionSpec, ServingPlanner
 from outdial.host.wire.errors import BootFailed
@@ -82,7 +81,7 @@ class DeploymentListener:
 
     def __init__(self, sync: DeploymentSync, dsn: str, *, interval: timedelta = POLL_INTERVAL) -> None:
         self._repeating = RepeatingTask("deployments", sync, interval)
-        self._listener = Listener(dsn, {CHANNEL: lambda _: self.wake()}, on_reconnect=self.wake)
+        self._listener = Listener(dsn, {DEPLOYMENTS_CHANNEL: lambda _: self.wake()}, on_reconnect=self.wake)
 
     def wake(self) -> None:
         self._repeating.wake()

@@ -4,19 +4,20 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from outdial.db import host_store as db
-from outdial.db.host_store import SecretRow
+from outdial.db.queries.host import deployments
+from outdial.db.queries.host import secrets as secret_queries
+from outdial.db.queries.host.secrets import SecretRow
 from outdial.db.session import Database
 from outdial.host.wire.errors import HostError
 from outdial.settings import MissingSetting, SettingError, secret_list
@@ -124,7 +125,7 @@ class SecretStore:
     async def values(self) -> dict[str, str]:
         """Return all secrets by name. Raises SecretsUnreadable."""
         async with self.database.transaction() as connection:
-            rows = await db.SECRETS.all(connection)
+            rows = await secret_queries.list_secrets(connection)
         values = {row.name: self.keys.open(row) for row in rows}
         self.on_read(values)
         return values
@@ -132,7 +133,7 @@ class SecretStore:
     async def digests(self) -> list[SecretDigest]:
         """Return the digests of all secrets, sorted by name. Raises SecretsUnreadable."""
         async with self.database.transaction() as connection:
-            rows = await db.SECRETS.all(connection)
+            rows = await secret_queries.list_secrets(connection)
         return [SecretDigest(row.name, digest_of(self.keys.open(row)), row.updated_at) for row in rows]
 
     async def put(self, secrets: Mapping[str, str], now: datetime) -> None:
@@ -141,21 +142,33 @@ class SecretStore:
             check_secret(name, value)
         sealed = [self.keys.seal(name, value) for name, value in secrets.items()]
         async with self.database.transaction() as connection:
-            await db.PUT_SECRETS.run(connection, **_columns(sealed), now=now)
-            await db.NOTIFY_DEPLOYMENTS.run(connection)
+            await secret_queries.put_secrets(
+                connection,
+                names=[secret.name for secret in sealed],
+                nonces=[secret.nonce for secret in sealed],
+                ciphertexts=[secret.ciphertext for secret in sealed],
+                now=now,
+            )
+            await deployments.notify_deployments(connection)
 
     async def reseal(self) -> int:
         """Re-encrypt with the first key what other keys encrypted, and return the number of secrets changed."""
         async with self.database.transaction() as connection:
-            old = [row for row in await db.SECRETS.all(connection) if not self.keys.opens_first(row)]
+            old = [row for row in await secret_queries.list_secrets(connection) if not self.keys.opens_first(row)]
             sealed = [self.keys.seal(row.name, self.keys.open(row)) for row in old]
-            return await db.RESEAL_SECRETS.run(connection, **_columns(sealed), old_nonces=[row.nonce for row in old])
+            return await secret_queries.reseal_secrets(
+                connection,
+                names=[secret.name for secret in sealed],
+                nonces=[secret.nonce for secret in sealed],
+                ciphertexts=[secret.ciphertext for secret in sealed],
+                old_nonces=[row.nonce for row in old],
+            )
 
     async def unset(self, names: Iterable[str]) -> None:
         """Delete secrets, ignoring names that are not set, and notify the hosts."""
         async with self.database.transaction() as connection:
-            await db.DROP_SECRETS.run(connection, names=list(names))
-            await db.NOTIFY_DEPLOYMENTS.run(connection)
+            await secret_queries.delete_secrets(connection, names=list(names))
+            await deployments.notify_deployments(connection)
 
 
 def check_secret(name: str, value: str) -> None:
@@ -172,14 +185,6 @@ def check_secret(name: str, value: str) -> None:
         raise InvalidSecret(f"{name}: the value has {len(value)} characters, more than {LONGEST_VALUE}")
     if "\0" in value:
         raise InvalidSecret(f"{name}: the value has a zero byte, which an environment variable cannot have")
-
-
-def _columns(sealed: Sequence[SealedSecret]) -> dict[str, list[Any]]:
-    return {
-        "names": [secret.name for secret in sealed],
-        "nonces": [secret.nonce for secret in sealed],
-        "ciphertexts": [secret.ciphertext for secret in sealed],
-    }
 
 
 def _decrypt(cipher: AESGCM, row: SecretRow) -> str | None:

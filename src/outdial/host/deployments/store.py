@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import msgspec
 
 from outdial.clock import Clock
-from outdial.db import host_store as db
-from outdial.db.host_store import ActiveFunction, VersionRow
-from outdial.db.session import Database
-from outdial.db.statements import Connection
+from outdial.db.queries.host import deployments
+from outdial.db.queries.host.deployments import ActiveFunction, VersionRow
+from outdial.db.session import Connection, Database
 from outdial.host.deployments.errors import FunctionNotFound
 from outdial.host.deployments.upload import FunctionUpload, check_webhook
 
@@ -43,27 +42,27 @@ class DeploymentTransaction:
         Raises FunctionNotFound if a version is no longer stored.
         """
         chosen = {slug: number for slug, number in versions.items() if number > 0}
-        await db.SUPERSEDE.run(self.connection, slugs=list(versions))
-        found = await db.ACTIVATE.run(self.connection, slugs=list(chosen), versions=list(chosen.values()))
+        await deployments.supersede_versions(self.connection, slugs=list(versions))
+        found = await deployments.activate_versions(self.connection, slugs=list(chosen), versions=list(chosen.values()))
         if found < len(chosen):
             raise FunctionNotFound("Version not found")
         await self._notify(versions, deleted=False)
 
     async def delete(self, slug: str) -> None:
         """Take a function out of service on every host. Raises FunctionNotFound if it is not deployed."""
-        if not await db.SUPERSEDE.run(self.connection, slugs=[slug]):
+        if not await deployments.supersede_versions(self.connection, slugs=[slug]):
             raise FunctionNotFound("Function not found")
         await self._notify([slug], deleted=True)
 
     async def set_verify_jwt(self, slug: str, verify_jwt: bool) -> None:
         """Set `verify_jwt` of the active version. Raises FunctionNotFound if there is none."""
-        if not await db.SET_VERIFY_JWT.run(self.connection, slug=slug, verify_jwt=verify_jwt):
+        if not await deployments.set_verify_jwt(self.connection, slug=slug, verify_jwt=verify_jwt):
             raise FunctionNotFound("Function not found")
         await self._notify([slug], deleted=False)
 
     async def _notify(self, slugs: Collection[str], *, deleted: bool) -> None:
-        await db.TOUCH_FUNCTIONS.run(self.connection, slugs=list(slugs), now=self.clock.now(), deleted=deleted)
-        await db.NOTIFY_DEPLOYMENTS.run(self.connection)
+        await deployments.touch_functions(self.connection, slugs=list(slugs), now=self.clock.now(), deleted=deleted)
+        await deployments.notify_deployments(self.connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +77,15 @@ class DeploymentStore:
         now = self.clock.now()
         config = None if upload.config is None else msgspec.json.encode(upload.config).decode()
         async with self.database.transaction() as connection:
-            opened = await db.OPEN_VERSION.one(connection, slug=upload.slug, name=upload.name, now=now)
-            active = await db.ACTIVE_FUNCTIONS.maybe(connection, slug=upload.slug)
+            version = await deployments.open_version(connection, slug=upload.slug, name=upload.name, now=now)
+            active = await deployments.active_functions(connection, slug=upload.slug)
             # An upload without the setting keeps the current one: a webhook must not start to reject its sender.
-            verify_jwt = (active is None or active.verify_jwt) if upload.verify_jwt is None else upload.verify_jwt
+            verify_jwt = all(row.verify_jwt for row in active) if upload.verify_jwt is None else upload.verify_jwt
             check_webhook(upload.slug, verify_jwt)
-            await db.ADD_VERSION.run(
+            await deployments.add_version(
                 connection,
                 slug=upload.slug,
-                version=opened.version,
+                version=version,
                 entrypoint_path=upload.entrypoint_path,
                 static_patterns=upload.static_patterns,
                 verify_jwt=verify_jwt,
@@ -95,17 +94,17 @@ class DeploymentStore:
                 now=now,
                 created_by=created_by,
             )
-            await db.ADD_FILES.run(
+            await deployments.add_files(
                 connection,
                 slug=upload.slug,
-                version=opened.version,
+                version=version,
                 paths=list(upload.files),
                 contents=list(upload.files.values()),
             )
-            await db.FORGET_VERSIONS.run(connection, slug=upload.slug, keep=KEPT_VERSIONS)
+            await deployments.delete_old_versions(connection, slug=upload.slug, keep=KEPT_VERSIONS)
         return DeployedVersion(
             slug=upload.slug,
-            number=opened.version,
+            number=version,
             entrypoint_path=upload.entrypoint_path,
             verify_jwt=verify_jwt,
             config=config,
@@ -115,26 +114,26 @@ class DeploymentStore:
     async def functions(self) -> list[ActiveFunction]:
         """Return all deployed functions, sorted by slug."""
         async with self.database.transaction() as connection:
-            return await db.ACTIVE_FUNCTIONS.all(connection, slug=None)
+            return await deployments.active_functions(connection, slug=None)
 
     async def function(self, slug: str) -> ActiveFunction:
         """Return a deployed function. Raises FunctionNotFound."""
         async with self.database.transaction() as connection:
-            found = await db.ACTIVE_FUNCTIONS.maybe(connection, slug=slug)
-        if found is None:
+            found = await deployments.active_functions(connection, slug=slug)
+        if not found:
             raise FunctionNotFound("Function not found")
-        return found
+        return found[0]
 
     async def active(self) -> dict[str, DeployedVersion | None]:
         """Return the active version of every function ever deployed; None for a deleted one."""
         async with self.database.transaction() as connection:
-            rows = await db.DEPLOYMENTS.all(connection)
+            rows = await deployments.list_deployments(connection)
         return {row.slug: _version(row) for row in rows}
 
     async def versions(self, slug: str) -> list[VersionRow]:
         """Return the stored versions of a function, newest first. Raises FunctionNotFound if there are none."""
         async with self.database.transaction() as connection:
-            rows = await db.VERSIONS.all(connection, slug=slug)
+            rows = await deployments.list_versions(connection, slug=slug)
         if not rows:
             raise FunctionNotFound("Function not found")
         return rows
@@ -142,24 +141,26 @@ class DeploymentStore:
     async def files(self, slug: str, number: int) -> dict[str, bytes]:
         """Return the files of a version by path."""
         async with self.database.transaction() as connection:
-            return {row.path: row.content for row in await db.FILES.all(connection, slug=slug, version=number)}
+            return {
+                row.path: row.content for row in await deployments.version_files(connection, slug=slug, version=number)
+            }
 
     async def refuse(self, slug: str, number: int, reason: str) -> None:
         """Record why a version was not activated."""
         async with self.database.transaction() as connection:
-            await db.REFUSE.run(connection, slug=slug, version=number, error=reason.replace("\0", ""))
+            await deployments.refuse_version(connection, slug=slug, version=number, error=reason.replace("\0", ""))
 
     @asynccontextmanager
     async def switching(self, slugs: Collection[str]) -> AsyncIterator[DeploymentTransaction]:
         """Open a transaction that locks these functions. Raises FunctionNotFound."""
         async with self.database.transaction() as connection:
-            locked = {row.slug for row in await db.LOCK_FUNCTIONS.all(connection, slugs=list(slugs))}
+            locked = set(await deployments.lock_functions(connection, slugs=list(slugs)))
             if missing := sorted(set(slugs) - locked):
                 raise FunctionNotFound(f"Function not found: {', '.join(missing)}")
             yield DeploymentTransaction(connection, self.clock)
 
 
-def _version(row: db.DeploymentRow) -> DeployedVersion | None:
+def _version(row: deployments.DeploymentRow) -> DeployedVersion | None:
     if row.version is None or row.entrypoint_path is None or row.verify_jwt is None or row.sha256 is None:
         return None
     return DeployedVersion(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from outdial.clock import Clock
-from outdial.db import host_store as db
+from outdial.db.queries.host import deployments
 from outdial.db.session import Database
 from outdial.host.gateway.regions import PeerHost
 
@@ -26,12 +26,12 @@ class Heartbeat:
         """Say so once; return how many others there are."""
         now, me = self._clock.now(), self._me
         async with self._database.transaction() as connection:
-            await db.SEEN.run(connection, id=me.id, region=me.region, address=me.address, now=now)
-            others = await db.OTHERS.all(connection, id=me.id, since=now - _GONE_AFTER)
+            await deployments.record_heartbeat(connection, id=me.id, region=me.region, address=me.address, now=now)
+            others = await deployments.list_other_hosts(connection, id=me.id, since=now - _GONE_AFTER)
         self._renew([PeerHost(other.id, other.region, other.address) for other in others])
         return len(others)
 
     async def leave(self) -> None:
         """Say that this host goes."""
         async with self._database.transaction() as connection:
-            await db.LEAVE.run(connection, id=self._me.id, before=self._clock.now() - _FORGOTTEN_AFTER)
+            await deployments.remove_hosts(connection, id=self._me.id, before=self._clock.now() - _FORGOTTEN_AFTER)

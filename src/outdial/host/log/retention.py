@@ -1,14 +1,13 @@
 """Delete old log entries in small steps, on one host of the environment at a time."""
 
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
 from outdial.background import RepeatingTask
 from outdial.clock import Clock
-from outdial.db import host_logs as db
-from outdial.db.session import Database
-from outdial.db.statements import Statement
+from outdial.db.queries.host import function_logs
+from outdial.db.session import Connection, Database
 from outdial.settings import SettingError
 
 SETTING: Final = "OUTDIAL_LOG_RETENTION_DAYS"
@@ -32,6 +31,10 @@ def retention_of(env: Mapping[str, str]) -> timedelta:
     raise SettingError(f"{SETTING} must be a number of days above 0, not {raw!r}")
 
 
+class _Delete(Protocol):
+    async def __call__(self, connection: Connection, *, before: datetime, limit: int) -> int: ...
+
+
 class LogRetention:
     """Background task that deletes entries older than `keep`. Each step holds an advisory lock that all hosts share."""
 
@@ -53,17 +56,17 @@ class LogRetention:
 
     async def run_once(self) -> int:
         """Delete all old entries and return their number. Does nothing while another host does it."""
-        removed = await self._delete_old(db.REMOVE_OLD_INVOCATIONS)
-        return removed + await self._delete_old(db.REMOVE_OLD_LINES)
+        removed = await self._delete_old(function_logs.delete_old_invocations)
+        return removed + await self._delete_old(function_logs.delete_old_lines)
 
-    async def _delete_old(self, statement: Statement[Any]) -> int:
+    async def _delete_old(self, delete: _Delete) -> int:
         before = self._clock.now() - self._keep
         total = 0
         while True:
             async with self._database.transaction() as connection:
-                if not (await db.ONLY_RETENTION.one(connection, key=_ADVISORY_LOCK_KEY)).taken:
+                if not await function_logs.lock_retention(connection, key=_ADVISORY_LOCK_KEY):
                     return total
-                removed = await statement.run(connection, before=before, limit=self._rows_per_step)
+                removed = await delete(connection, before=before, limit=self._rows_per_step)
             total += removed
             if removed < self._rows_per_step:
                 return total

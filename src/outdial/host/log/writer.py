@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache
 from time import monotonic
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote
 
 import asyncpg
@@ -15,9 +15,8 @@ import msgspec
 
 from outdial.background import RepeatingTask
 from outdial.clock import Clock
-from outdial.db import host_logs as db
-from outdial.db.session import Database
-from outdial.db.statements import Statement
+from outdial.db.queries.host import function_logs
+from outdial.db.session import Connection, Database
 from outdial.functions.log import Redactor
 from outdial.host.log.buffer import LogAllowance, RecordBuffer
 from outdial.host.log.sink import EventKind, InvocationRecord
@@ -49,6 +48,11 @@ _INVALID_RECORD = (
     UnicodeEncodeError,
     OverflowError,
 )
+
+
+class _Insert(Protocol):
+    async def __call__(self, connection: Connection, *, rows: str) -> int: ...
+
 
 LostKind = Literal["invocations", "lines"]
 
@@ -160,13 +164,13 @@ class LogWriter:
         """Report losses, write what is buffered, and return the number of entries written."""
         written = await self._report_losses()
         written += await self._flush(
-            self._invocations, db.INSERT_INVOCATIONS, self._encode_invocations, MAX_BUFFERED_BYTES
+            self._invocations, function_logs.insert_invocations, self._encode_invocations, MAX_BUFFERED_BYTES
         )
-        return written + await self._flush(self._lines, db.INSERT_LOG_LINES, self._encode_lines, _TEXT_PER_STEP)
+        return written + await self._flush(
+            self._lines, function_logs.insert_log_lines, self._encode_lines, _TEXT_PER_STEP
+        )
 
-    async def _flush(
-        self, buffer: RecordBuffer[Record], insert: Statement[Any], encode: Encode[Record], weight: int
-    ) -> int:
+    async def _flush(self, buffer: RecordBuffer[Record], insert: _Insert, encode: Encode[Record], weight: int) -> int:
         written = 0
         waiting = len(buffer)
         # Stop at the initial length: while new entries arrive, batches would only get smaller.
@@ -182,13 +186,13 @@ class LogWriter:
             written += len(records)
         return written
 
-    async def _store(self, insert: Statement[Any], records: Sequence[Record], encode: Encode[Record]) -> list[Record]:
+    async def _store(self, insert: _Insert, records: Sequence[Record], encode: Encode[Record]) -> list[Record]:
         """Store records and return the invalid ones. If the batch fails, store its halves separately."""
         try:
             rows = encode(records).decode()
             async with self._database.transaction() as connection:
-                await db.COMMIT_LOOSELY.run(connection)
-                await insert.run(connection, rows=rows)
+                await function_logs.commit_without_flush(connection)
+                await insert(connection, rows=rows)
         except _INVALID_RECORD:
             if len(records) == 1:
                 return list(records)
@@ -207,7 +211,7 @@ class LogWriter:
             for slug, lost in by_slug.items()
         ]
         if records:
-            await self._store(db.INSERT_LOG_LINES, records, self._encode_lines)
+            await self._store(function_logs.insert_log_lines, records, self._encode_lines)
             self._unreported -= unreported
         return len(records)
 

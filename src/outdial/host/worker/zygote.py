@@ -29,8 +29,8 @@ _IMPORTS = (
         "outdial.functions",
         "outdial.functions.loading",
         "outdial.db.session",
-        "outdial.db.events",
-        "outdial.db.campaigns",
+        "outdial.db.queries.events",
+        "outdial.db.queries.campaigns",
     ),
     *("outdial.domain.call", "outdial.domain.campaign", "outdial.domain.contact", "outdial.domain.retry"),
 )

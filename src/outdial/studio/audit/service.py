@@ -10,8 +10,8 @@ import msgspec
 from fastapi import Depends, Query
 from pydantic import AwareDatetime, BaseModel
 
-from outdial.db import studio_operations as db
-from outdial.db.statements import Connection
+from outdial.db.queries import audit, members
+from outdial.db.session import Connection
 from outdial.studio.web.dates import moment_of
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
@@ -64,7 +64,7 @@ async def list_entries(
 ) -> Page[AuditEntry]:
     """List entries, the newest first."""
     key = page.key(tuple[int])
-    rows = await db.LIST_AUDIT.all(
+    rows = await audit.list_audit(
         connection,
         organization_id=organization_id,
         before_id=None if key is None else key[0],
@@ -76,13 +76,13 @@ async def list_entries(
         until=filters.until,
         limit=page.limit + 1,
     )
-    people = await db.LIST_MEMBERS.all(connection, organization_id=organization_id)
+    people = await members.list_members(connection, organization_id=organization_id)
     emails = {str(person.user_id): person.email for person in people}
     kept, following = paginate(rows, page.limit, lambda row: (row.id,))
     return Page(items=[_entry(row, emails) for row in kept], next=following)
 
 
-def _entry(row: db.AuditRow, emails: Mapping[str, str | None]) -> AuditEntry:
+def _entry(row: audit.AuditRow, emails: Mapping[str, str | None]) -> AuditEntry:
     details = msgspec.json.decode(row.details)
     return AuditEntry(
         id=row.id,

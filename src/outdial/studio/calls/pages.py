@@ -12,8 +12,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from markupsafe import escape
 
-from outdial.db import campaigns as db
-from outdial.db.statements import Connection
+from outdial.db.queries import campaigns as campaign_queries
+from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
 from outdial.domain.outcomes import Outcome
 from outdial.studio.calls.service import (
@@ -63,8 +63,14 @@ async def list_calls_page(request: Request, context: CurrentOrganization) -> HTM
     form = {name: query.get(name, "").strip()[:100] for name in names}
     async with context.transaction() as connection:
         listed = await _listed(connection, context, form, query.get("cursor") or None, request.url.path)
-        campaigns = await db.LIST_CAMPAIGNS.all(
-            connection, organization_id=context.organization_id, status=None, limit=_CAMPAIGNS
+        campaigns = await campaign_queries.list_campaigns(
+            connection,
+            organization_id=context.organization_id,
+            status=None,
+            name=None,
+            before_at=None,
+            before_id=None,
+            limit=_CAMPAIGNS,
         )
     return page(
         request,

@@ -9,8 +9,8 @@ from uuid import UUID
 from fastapi import Depends, Query
 from pydantic import AwareDatetime, BaseModel
 
-from outdial.db import studio_calls as db
-from outdial.db.statements import Connection
+from outdial.db.queries import calls, inbox
+from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
 from outdial.domain.outcomes import Outcome
 from outdial.studio.calls.transcript import Turn, turns_of
@@ -146,7 +146,7 @@ async def list_calls(
         await find_campaign(connection, organization_id, filters.campaign_id)
     before = page.key(tuple[Moment, UUID]) or (None, None)
     first = None if filters.phone is None else f"+{filters.phone}"
-    rows = await db.STUDIO_CALLS.all(
+    rows = await calls.list_calls(
         connection,
         organization_id=organization_id,
         campaign_id=filters.campaign_id,
@@ -164,7 +164,7 @@ async def list_calls(
     return Page(items=[_summary(row) for row in shown], next=following)
 
 
-def _summary(row: db.ListedCall) -> CallSummary:
+def _summary(row: calls.CallRow) -> CallSummary:
     return CallSummary(
         id=row.id,
         campaign_id=row.campaign_id,
@@ -188,13 +188,13 @@ def _summary(row: db.ListedCall) -> CallSummary:
 
 async def show_call(connection: Connection, organization_id: UUID, call_id: UUID) -> CallDetail:
     """Return one call of the organization; raises NotFound."""
-    row = await db.STUDIO_CALL.maybe(connection, call_id=call_id, organization_id=organization_id)
+    row = await calls.show_call(connection, call_id=call_id, organization_id=organization_id)
     if row is None:
         raise ResourceNotFound("There is no such call in this organization")
     return _detail(row)
 
 
-def _detail(row: db.ShownCall) -> CallDetail:
+def _detail(row: calls.CallDetailRow) -> CallDetail:
     decision = object_of(row.decision)
     turns = turns_of(row.transcript or "")[:_MOST_TURNS]
     return CallDetail(
@@ -250,9 +250,9 @@ def https_only(url: str | None) -> str | None:
 
 async def list_call_events(connection: Connection, organization_id: UUID, call_id: UUID) -> list[CallEvent]:
     """Return the events of a call in the order of their arrival, at most MOST_EVENTS; raises NotFound."""
-    if await db.STUDIO_CALL.maybe(connection, call_id=call_id, organization_id=organization_id) is None:
+    if await calls.show_call(connection, call_id=call_id, organization_id=organization_id) is None:
         raise ResourceNotFound("There is no such call in this organization")
-    rows = await db.STUDIO_CALL_EVENTS.all(
+    rows = await inbox.call_events(
         connection,
         call_id=call_id,
         organization_id=organization_id,
@@ -262,7 +262,7 @@ async def list_call_events(connection: Connection, organization_id: UUID, call_i
     return [_event(row) for row in rows]
 
 
-def _event(row: db.CallEventRow) -> CallEvent:
+def _event(row: inbox.CallEventRow) -> CallEvent:
     return CallEvent(
         id=row.id,
         source=row.source,

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
 
-from outdial.db.statements import Connection
+from outdial.db.session import Connection
 from outdial.domain.contact import ContactStatus
 from outdial.domain.outcomes import Outcome
 from outdial.studio.campaign_contacts.service import (

@@ -4,15 +4,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypedDict
 from uuid import UUID
 
 import msgspec
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
-from outdial.db import studio_contacts as db
-from outdial.db.statements import Connection
+from outdial.db.queries import audit as audit_queries
+from outdial.db.queries import calls as call_queries
+from outdial.db.queries import campaign_contacts, campaigns
+from outdial.db.session import Connection
 from outdial.dialer.admission import (
     Admission,
     Admit,
@@ -196,70 +198,84 @@ def digits_of(field: str, value: str | None) -> str | None:
     return digits
 
 
-async def find_campaign(connection: Connection, organization_id: UUID, campaign_id: UUID) -> db.StudioCampaign:
+async def find_campaign(
+    connection: Connection, organization_id: UUID, campaign_id: UUID
+) -> campaigns.CampaignHeaderRow:
     """Return a campaign of the organization; raises NotFound."""
-    campaign = await db.STUDIO_CAMPAIGN.maybe(connection, campaign_id=campaign_id, organization_id=organization_id)
+    campaign = await campaigns.read_campaign(connection, campaign_id=campaign_id, organization_id=organization_id)
     if campaign is None:
         raise ResourceNotFound("There is no such campaign in this organization")
     return campaign
+
+
+class _ContactQuery(TypedDict):
+    campaign_id: UUID
+    last_outcome: str | None
+    limit: int
+
+
+class _ContactSearch(_ContactQuery):
+    organization_id: UUID
+    status: str | None
 
 
 async def list_contacts(
     connection: Connection, campaign_id: UUID, page: PageRequest, filters: ContactFilters
 ) -> Page[CampaignContact]:
     """Return a page of the contacts of a campaign that the caller may see; raises InvalidInput for a bad cursor."""
-    narrowed = {
+    narrowed: _ContactQuery = {
         "campaign_id": campaign_id,
         "last_outcome": filters.outcome,
         "limit": page.limit + 1,
     }
     if filters.searches:
-        owner = await db.STUDIO_CAMPAIGN_OWNER.maybe(connection, campaign_id=campaign_id)
+        owner = await campaigns.campaign_organization(connection, campaign_id=campaign_id)
         if owner is None:
             return Page(items=[], next=None)
-        rows = await _search(
-            connection, page, filters, {**narrowed, "status": filters.status, "organization_id": owner.id}
-        )
+        search: _ContactSearch = {**narrowed, "status": filters.status, "organization_id": owner}
+        rows = await _search(connection, page, filters, search)
     elif filters.order == "next_attempt":
         after = page.key(tuple[Moment, UUID]) or (None, None)
-        rows = await db.STUDIO_NEXT_CONTACTS.all(connection, after_at=after[0], after_id=after[1], **narrowed)
+        rows = await campaign_contacts.list_pending_contacts(
+            connection, after_at=after[0], after_id=after[1], **narrowed
+        )
     else:
         key = page.key(tuple[UUID])
-        rows = await db.STUDIO_CAMPAIGN_CONTACTS.all(
-            connection, after_id=key and key[0], status=filters.status, **narrowed
+        rows = await campaign_contacts.list_campaign_contacts(
+            connection, after_id=None if key is None else key[0], status=filters.status, **narrowed
         )
     shown, following = paginate(rows, page.limit, lambda row: _place(filters, row))
     return Page(items=[_listed(row) for row in shown], next=following)
 
 
 async def _search(
-    connection: Connection, page: PageRequest, filters: ContactFilters, narrowed: dict[str, Any]
-) -> list[db.ListedContact]:
+    connection: Connection, page: PageRequest, filters: ContactFilters, narrowed: _ContactSearch
+) -> list[campaign_contacts.CampaignContactRow]:
     if filters.name is not None:
         after = page.key(tuple[Clean, UUID]) or (None, None)
-        return await db.STUDIO_CONTACTS_BY_NAME.all(
+        return await campaign_contacts.list_by_name(
             connection, first=filters.name, last=_LAST, after=after[0], after_id=after[1], **narrowed
         )
     if filters.external_id is not None:
         known = page.key(tuple[UUID])
-        return await db.STUDIO_CONTACTS_BY_EXTERNAL_ID.all(
-            connection, external_id=filters.external_id, after_id=known and known[0], **narrowed
+        return await campaign_contacts.list_by_external_id(
+            connection, external_id=filters.external_id, after_id=None if known is None else known[0], **narrowed
         )
     key = page.key(tuple[Clean])
-    place = key and key[0]
+    place = None if key is None else key[0]
     if filters.phone is not None:
         first = f"+{filters.phone}"
         # No number has more than 15 digits, and none is greater than nines.
-        return await db.STUDIO_CONTACTS_BY_PHONE.all(
+        return await campaign_contacts.list_by_phone(
             connection, first=first, last=first.ljust(17, "9"), after=place, **narrowed
         )
     ending = (filters.phone_ends or "")[::-1]
-    return await db.STUDIO_CONTACTS_BY_ENDING.all(
+    return await campaign_contacts.list_by_phone_ending(
         connection, first=ending, last=ending + _LAST, after=place, **narrowed
     )
 
 
-def _place(filters: ContactFilters, row: db.ListedContact) -> list[object]:
+def _place(filters: ContactFilters, row: campaign_contacts.CampaignContactRow) -> list[object]:
     if filters.name is not None:
         return [row.place, row.contact_id]
     if not filters.searches and filters.order == "next_attempt":
@@ -267,7 +283,7 @@ def _place(filters: ContactFilters, row: db.ListedContact) -> list[object]:
     return [row.place]
 
 
-def _listed(row: db.ListedContact | db.ShownContact) -> CampaignContact:
+def _listed(row: campaign_contacts.CampaignContactRow | campaign_contacts.CampaignContactDetail) -> CampaignContact:
     waits = row.status == ContactStatus.PENDING
     return CampaignContact(
         id=row.id,
@@ -289,7 +305,7 @@ async def show_contact(
     connection: Connection, organization_id: UUID, campaign_id: UUID, campaign_contact_id: UUID, now: datetime
 ) -> ContactTimeline:
     """Return one contact of a campaign with its history, the newest first; raises NotFound."""
-    row = await db.STUDIO_CAMPAIGN_CONTACT.maybe(
+    row = await campaign_contacts.show_campaign_contact(
         connection,
         campaign_contact_id=campaign_contact_id,
         campaign_id=campaign_id,
@@ -297,9 +313,9 @@ async def show_contact(
     )
     if row is None:
         raise ResourceNotFound("There is no such contact in this campaign")
-    calls = await db.STUDIO_ATTEMPTS.all(connection, campaign_contact_id=row.id, limit=MOST_ATTEMPTS)
+    calls = await call_queries.list_attempts(connection, campaign_contact_id=row.id, limit=MOST_ATTEMPTS)
     subjects = [str(row.id), str(row.contact_id), row.phone, str(row.campaign_id)]
-    audit = await db.STUDIO_SUBJECT_AUDIT.all(
+    audit = await audit_queries.subject_audit(
         connection, organization_id=organization_id, subject_ids=subjects, limit=MOST_AUDIT
     )
     return ContactTimeline(
@@ -326,7 +342,7 @@ def object_of(text: str | None) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"value": value}
 
 
-def _attempt(row: db.AttemptRow) -> CallAttempt:
+def _attempt(row: call_queries.AttemptRow) -> CallAttempt:
     decision = object_of(row.decision)
     return CallAttempt(
         call_id=row.id,
@@ -347,7 +363,7 @@ def _attempt(row: db.AttemptRow) -> CallAttempt:
     )
 
 
-def _audit_entry(row: db.SubjectAudit) -> ContactAuditEntry:
+def _audit_entry(row: audit_queries.AuditRow) -> ContactAuditEntry:
     return ContactAuditEntry(
         id=row.id,
         at=row.at,
@@ -371,7 +387,7 @@ _AT_REST: Final[Mapping[WaitReason | SkipReason, str]] = {
 }
 
 
-def _planned(row: db.ShownContact, now: datetime) -> NextCall:
+def _planned(row: campaign_contacts.CampaignContactDetail, now: datetime) -> NextCall:
     if row.status == ContactStatus.CALLING:
         return NextCall(at=None, reason="A call is in progress.")
     if row.status != ContactStatus.PENDING:
@@ -391,7 +407,7 @@ def _planned(row: db.ShownContact, now: datetime) -> NextCall:
     return NextCall(at=due_at, reason=f"As soon as the account has a free slot from then on. {attempts}")
 
 
-def _admit_zone(row: db.ShownContact, now: datetime) -> Admission:
+def _admit_zone(row: campaign_contacts.CampaignContactDetail, now: datetime) -> Admission:
     try:
         hours = hours_of(row.calling_hours)
     except InvalidCallingHours:

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Changed, Result, Unchanged
-from outdial.db.statements import Connection
+from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.web.context import OrganizationContext

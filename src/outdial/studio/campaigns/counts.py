@@ -10,8 +10,8 @@ from uuid import UUID
 from fastapi import Depends, Request
 
 from outdial.clock import Clock
-from outdial.db import studio_campaigns as db
-from outdial.db.statements import Connection
+from outdial.db.queries import reports
+from outdial.db.session import Connection
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.domain.contact import OPEN
 from outdial.studio.reports.service import CampaignCharts, campaign_charts
@@ -123,10 +123,10 @@ Counter = Annotated[CampaignCounter, Depends(counter_of)]
 
 async def _count(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, CampaignCounts]:
     contacts: dict[UUID, dict[str, int]] = {id: {} for id in ids}
-    for counted in await db.COUNT_CAMPAIGN_CONTACTS.all(connection, campaign_ids=list(ids)):
+    for counted in await reports.count_contacts_by_status(connection, campaign_ids=list(ids)):
         contacts[counted.campaign_id][counted.status] = counted.contacts
-    calls: dict[UUID, list[db.CountedCalls]] = {id: [] for id in ids}
-    for row in await db.COUNT_ENDED_CALLS.all(connection, campaign_ids=list(ids)):
+    calls: dict[UUID, list[reports.OutcomeCount]] = {id: [] for id in ids}
+    for row in await reports.count_ended_calls(connection, campaign_ids=list(ids)):
         calls[row.campaign_id].append(row)
     return {
         id: CampaignCounts(

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from outdial.campaigns.edit import EDITABLE
-from outdial.db import campaigns as campaigns_db
-from outdial.db import studio_campaigns as db
-from outdial.db.statements import Connection
+from outdial.db.queries import accounts as account_queries
+from outdial.db.queries import campaigns
+from outdial.db.session import Connection
 from outdial.domain.calling_hours import WEEKDAYS
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.ids import new_id
@@ -226,9 +226,9 @@ def _url_of(context: OrganizationContext, campaign_id: UUID) -> str:
 
 async def _choices(connection: Connection, organization_id: UUID) -> dict[str, Any]:
     """Return what the form offers: accounts, numbers and agents, and what the newest campaign had."""
-    accounts = await campaigns_db.FIND_PROVIDER_ACCOUNTS.all(connection, organization_id=organization_id)
-    callers = await db.LIST_CALLERS.all(connection, organization_id=organization_id)
-    recent = await db.RECENT_CALLERS.all(connection, organization_id=organization_id)
+    accounts = await account_queries.list_accounts(connection, organization_id=organization_id)
+    callers = await account_queries.list_caller_numbers(connection, organization_id=organization_id)
+    recent = await campaigns.recent_callers(connection, organization_id=organization_id)
     numbers = {caller.phone: caller.nickname or "" for caller in callers}
     numbers |= {row.from_number: "" for row in recent if row.from_number not in numbers}
     agents = [row.retell_agent_id for row in recent] + [caller.retell_agent_id for caller in callers]

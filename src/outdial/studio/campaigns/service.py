@@ -13,9 +13,8 @@ from outdial.campaigns import create as feature
 from outdial.campaigns import errors
 from outdial.campaigns.edit import edit_campaign
 from outdial.campaigns.lifecycle import Conflict as NotAllowed
-from outdial.db import events
-from outdial.db import studio_campaigns as db
-from outdial.db.statements import Connection
+from outdial.db.queries import batches, campaigns, reports
+from outdial.db.session import Connection
 from outdial.dialer.doctor import Diagnosis, examine
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallingHours
@@ -158,7 +157,7 @@ async def list_campaigns(
 ) -> Page[CampaignSummary]:
     """Return campaigns of an organization, the newest first, each with how far it is."""
     key = page.key(tuple[datetime, UUID])
-    rows = await db.PAGE_OF_CAMPAIGNS.all(
+    rows = await campaigns.list_campaigns(
         connection,
         organization_id=organization_id,
         status=status,
@@ -186,13 +185,13 @@ async def create_campaign(connection: Connection, context: OrganizationContext, 
     except (errors.CampaignsError, DomainError) as error:
         raise refused(error) from error
     await record(connection, context, "create_campaign", "campaign", campaign_id, {"name": new.name.strip()})
-    await events.NOTIFY_CAMPAIGNS.run(connection, ids=[campaign_id])
+    await batches.notify_campaigns(connection, ids=[campaign_id])
     return await find_campaign(connection, context.organization_id, campaign_id)
 
 
 async def find_campaign(connection: Connection, organization_id: UUID, campaign_id: UUID) -> Campaign:
     """Return a campaign of the organization; raises NotFound."""
-    row = await db.SHOW_SETTINGS.maybe(connection, campaign_id=campaign_id, organization_id=organization_id)
+    row = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=organization_id)
     if row is None:
         raise ResourceNotFound("There is no such campaign, or it is not yours")
     return Campaign(**(asdict(row) | {name: msgspec.json.decode(getattr(row, name)) for name in _JSON}))
@@ -211,7 +210,7 @@ async def change_campaign(
     InvalidInput naming the field.
     """
     organization_id = context.organization_id
-    await db.LOCK_SETTINGS.maybe(connection, campaign_id=campaign_id, organization_id=organization_id)
+    await campaigns.lock_campaign_settings(connection, campaign_id=campaign_id, organization_id=organization_id)
     campaign = await find_campaign(connection, organization_id, campaign_id)
     check_if_match(if_match, campaign.etag)
     before = {name: getattr(campaign, name) for name in _EDITABLE}
@@ -233,7 +232,7 @@ async def campaign_progress(
     connection: Connection, counter: CampaignCounter, campaign: Campaign, now: datetime
 ) -> CampaignProgress:
     """Return how far a campaign is, and why it is not dialing."""
-    row = db.ListedCampaign(**campaign.model_dump(include=set(db.ListedCampaign.__dataclass_fields__)))
+    row = campaigns.CampaignRow(**campaign.model_dump(include=set(campaigns.CampaignRow.__dataclass_fields__)))
     return (await _progress_of_all(connection, counter, [row], now))[campaign.id]
 
 
@@ -258,14 +257,14 @@ def refused(error: Exception) -> InvalidInput | ResourceConflict:
 
 
 async def _progress_of_all(
-    connection: Connection, counter: CampaignCounter, rows: Sequence[db.ListedCampaign], now: datetime
+    connection: Connection, counter: CampaignCounter, rows: Sequence[campaigns.CampaignRow], now: datetime
 ) -> dict[UUID, CampaignProgress]:
     ids = [row.id for row in rows]
     if not ids:
         return {}
     counts = await counter.count(connection, {row.id: row.status for row in rows})
-    live = await db.COUNT_LIVE_CALLS.all(connection, campaign_ids=ids)
-    recent = await db.COUNT_RECENT_CALLS.all(connection, campaign_ids=ids, since=now - RATE_WINDOW)
+    live = await reports.count_live_calls(connection, campaign_ids=ids)
+    recent = await reports.count_recent_calls(connection, campaign_ids=ids, since=now - RATE_WINDOW)
     diagnoses = await examine(connection, ids, now)
     live_of = {row.campaign_id: row.calls for row in live}
     recent_of = {row.campaign_id: row.calls for row in recent}
@@ -294,7 +293,7 @@ def _waiting(diagnosis: Diagnosis | None) -> WaitingReason | None:
     return WaitingReason(code=diagnosis.reason, sentence=diagnosis.sentence(iso), at=diagnosis.at)
 
 
-def _rate(row: db.ListedCampaign, recent: int, now: datetime) -> float:
+def _rate(row: campaigns.CampaignRow, recent: int, now: datetime) -> float:
     """Calls per minute; of a campaign that has only begun over the time since, so that it does not look slow."""
     since = now - RATE_WINDOW if row.started_at is None else max(row.started_at, now - RATE_WINDOW)
     return recent / max(1.0, (now - since) / timedelta(minutes=1))

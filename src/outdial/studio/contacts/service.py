@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict
 from uuid import UUID
 
 import msgspec
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from outdial.db import people as db
-from outdial.db.statements import Connection
+from outdial.db.queries import contacts
+from outdial.db.session import Connection
 from outdial.domain.phone import NoZone, Phone, zone_of
 from outdial.studio.campaign_contacts.service import digits_of
 from outdial.studio.web.audit import record
@@ -140,7 +140,19 @@ def _text(field: str, value: str | None) -> str | None:
     return (value or "").strip() or None
 
 
-def numbers_that_begin(digits: str | None) -> dict[str, str]:
+class PhoneRange(TypedDict):
+    """The first and the last number of a range of phone numbers."""
+
+    first: str
+    last: str
+
+
+class _PageOfOrganization(TypedDict):
+    organization_id: UUID
+    limit: int
+
+
+def numbers_that_begin(digits: str | None) -> PhoneRange:
     """Return the first and the last number that begin so: no number has more than 15 digits."""
     first = f"+{digits or ''}"
     return {"first": first, "last": first.ljust(17, "9")}
@@ -150,22 +162,22 @@ async def list_contacts(
     connection: Connection, context: OrganizationContext, page: PageRequest, filters: ContactSearch
 ) -> Page[ContactSummary]:
     """Return a page of the contacts of the organization, by phone, or by name where one is looked for."""
-    known = {"organization_id": context.organization_id, "limit": page.limit + 1}
+    known: _PageOfOrganization = {"organization_id": context.organization_id, "limit": page.limit + 1}
     if filters.name is not None:
         after = page.key(tuple[Clean, UUID]) or (None, None)
-        rows = await db.LIST_PEOPLE_BY_NAME.all(
+        rows = await contacts.list_contacts_by_name(
             connection, first=filters.name, last=_LAST, after=after[0], after_id=after[1], **known
         )
         shown, following = paginate(rows, page.limit, lambda row: [row.place, row.id])
     else:
         key = page.key(tuple[Clean])
-        place = key and key[0]
+        place = None if key is None else key[0]
         if filters.external_id is not None:
-            rows = await db.LIST_PEOPLE_BY_EXTERNAL_ID.all(
+            rows = await contacts.list_contacts_by_external_id(
                 connection, external_id=filters.external_id, after=place, **known
             )
         else:
-            rows = await db.LIST_PEOPLE.all(connection, after=place, **numbers_that_begin(filters.phone), **known)
+            rows = await contacts.list_contacts(connection, after=place, **numbers_that_begin(filters.phone), **known)
         shown, following = paginate(rows, page.limit, lambda row: [row.place])
     return Page(items=[_summary(row) for row in shown], next=following)
 
@@ -173,8 +185,8 @@ async def list_contacts(
 async def find_contact(connection: Connection, context: OrganizationContext, contact_id: UUID) -> Contact:
     """Return a contact with their campaigns and calls; raises NotFound."""
     row = await _find(connection, context, contact_id)
-    campaigns = await db.PERSON_CAMPAIGNS.all(connection, contact_id=contact_id, limit=MOST_CAMPAIGNS)
-    calls = await db.PERSON_CALLS.all(
+    campaigns = await contacts.contact_campaigns(connection, contact_id=contact_id, limit=MOST_CAMPAIGNS)
+    calls = await contacts.contact_calls(
         connection, organization_id=context.organization_id, phone=row.phone, limit=MOST_CALLS
     )
     return Contact(
@@ -200,7 +212,7 @@ async def change_contact(
     zone = zone_of(Phone(found.phone, None), changed["timezone"])
     if isinstance(zone, NoZone):
         raise InvalidInput("This time zone cannot be used", {"timezone": zone.reason})
-    touched = await db.CHANGE_PERSON.maybe(
+    touched = await contacts.change_contact(
         connection,
         contact_id=contact_id,
         organization_id=context.organization_id,
@@ -217,18 +229,18 @@ async def change_contact(
     return await find_contact(connection, context, contact_id)
 
 
-async def _find(connection: Connection, context: OrganizationContext, contact_id: UUID) -> db.PersonDetail:
-    row = await db.SHOW_PERSON.maybe(connection, contact_id=contact_id, organization_id=context.organization_id)
+async def _find(connection: Connection, context: OrganizationContext, contact_id: UUID) -> contacts.ContactDetail:
+    row = await contacts.show_contact(connection, contact_id=contact_id, organization_id=context.organization_id)
     if row is None:
         raise ResourceNotFound("There is no such contact in this organization")
     return row
 
 
-def _summary(row: db.PersonRow | db.PersonDetail) -> ContactSummary:
+def _summary(row: contacts.ContactRow | contacts.ContactDetail) -> ContactSummary:
     kept: dict[str, Any] = {name: getattr(row, name) for name in ContactSummary.model_fields}
     return ContactSummary(**kept)
 
 
-def _in_campaign(row: db.PersonCampaign) -> ContactCampaign:
+def _in_campaign(row: contacts.ContactCampaign) -> ContactCampaign:
     kept: dict[str, Any] = {name: getattr(row, name) for name in ContactCampaign.model_fields}
     return ContactCampaign(**kept | {"next_attempt_at": row.next_attempt_at if row.status == "pending" else None})

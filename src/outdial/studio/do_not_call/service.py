@@ -13,9 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing.columns import find_columns
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
-from outdial.db import campaigns as campaigns_db
-from outdial.db import people as db
-from outdial.db.statements import Connection
+from outdial.db.queries import do_not_call
+from outdial.db.session import Connection
 from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.studio.campaign_contacts.service import digits_of
 from outdial.studio.contacts.service import numbers_that_begin
@@ -96,10 +95,10 @@ async def list_blocked(
 ) -> Page[BlockedNumber]:
     """Return a page of the list by number; `phone` is how the numbers begin."""
     key = page.key(tuple[Clean])
-    rows = await db.LIST_DO_NOT_CALL.all(
+    rows = await do_not_call.list_blocked_phones(
         connection,
         organization_id=context.organization_id,
-        after=key and key[0],
+        after=None if key is None else key[0],
         limit=page.limit + 1,
         **numbers_that_begin(digits_of("phone", phone)),
     )
@@ -134,7 +133,7 @@ async def unblock_numbers(
 ) -> UnblockResult:
     """Take numbers off the list; they are in E.164, as the list shows them."""
     read = _read(enumerate(numbers, start=1), None)
-    removed = await campaigns_db.REMOVE_DNC.all(
+    removed = await do_not_call.unblock_phones(
         connection, organization_id=context.organization_id, phones=list(read.good)
     )
     await _record(connection, context, "remove_do_not_call", {"removed": len(removed)}, read.good)
@@ -150,7 +149,7 @@ async def _add(
 ) -> BlockResult:
     added = 0
     for first in range(0, len(read.good), _PORTION):
-        rows = await campaigns_db.ADD_DNC.all(
+        rows = await do_not_call.block_phones(
             connection,
             organization_id=context.organization_id,
             phones=list(read.good[first : first + _PORTION]),

@@ -8,10 +8,9 @@ from uuid import UUID
 import msgspec
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from outdial.db import jobs as db
+from outdial.db.queries import exports, jobs
 from outdial.db.queue import enqueue
-from outdial.db.session import encode_json
-from outdial.db.statements import Connection
+from outdial.db.session import Connection, encode_json
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ExportStatus
 from outdial.domain.outcomes import Outcome
@@ -83,7 +82,7 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
         await find_campaign(connection, context.organization_id, new.filters.campaign_id)
     now = context.studio.clock.now()
     export_id = new_id(now)
-    await db.CREATE_EXPORT.run(
+    await exports.create_export(
         connection,
         id=export_id,
         organization_id=context.organization_id,
@@ -94,13 +93,13 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
     )
     await enqueue(connection, "export", export_id)
     await record(connection, context, "create_export", "export", export_id, {"kind": new.kind, "filters": given})
-    await db.NOTIFY_JOBS.run(connection, organization_id=context.organization_id)
+    await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return await find_export(connection, context, export_id)
 
 
 async def find_export(connection: Connection, context: OrganizationContext, export_id: UUID) -> Export:
     """Return an export of the organization; raises NotFound."""
-    row = await db.SHOW_EXPORT.maybe(connection, export_id=export_id, organization_id=context.organization_id)
+    row = await exports.show_export(connection, export_id=export_id, organization_id=context.organization_id)
     if row is None:
         raise ResourceNotFound("There is no such export in this organization")
     return _export(row)
@@ -109,7 +108,7 @@ async def find_export(connection: Connection, context: OrganizationContext, expo
 async def list_exports(connection: Connection, context: OrganizationContext, page: PageRequest) -> Page[Export]:
     """Return a page of exports, the newest first."""
     after = page.key(tuple[Moment, UUID]) or (None, None)
-    rows = await db.LIST_EXPORTS.all(
+    rows = await exports.list_exports(
         connection,
         organization_id=context.organization_id,
         after_at=after[0],
@@ -125,12 +124,12 @@ async def cancel_export(connection: Connection, context: OrganizationContext, ex
     found = await find_export(connection, context, export_id)
     if found.status == ExportStatus.CANCELLED:
         return found
-    cancelled = await db.CANCEL_EXPORT.maybe(
+    cancelled = await exports.cancel_export(
         connection, export_id=export_id, organization_id=context.organization_id, now=context.studio.clock.now()
     )
     if cancelled is None:
         raise ResourceConflict(f"The export is {found.status} already", status=found.status)
-    await db.NOTIFY_JOBS.run(connection, organization_id=context.organization_id)
+    await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return await find_export(connection, context, export_id)
 
 
@@ -149,13 +148,13 @@ async def _pieces(context: OrganizationContext, export_id: UUID) -> AsyncIterato
     number = 0
     while True:
         async with context.transaction() as connection:
-            piece = await db.EXPORT_CHUNK.maybe(connection, export_id=export_id, number=number)
+            piece = await exports.export_chunk(connection, export_id=export_id, number=number)
         if piece is None:
             return
-        yield piece.id
+        yield piece
         number += 1
 
 
-def _export(row: db.ExportRow) -> Export:
+def _export(row: exports.ExportRow) -> Export:
     kept: dict[str, Any] = {name: getattr(row, name) for name in Export.model_fields if name != "filters"}
     return Export(**kept, filters=msgspec.json.decode(row.filters))

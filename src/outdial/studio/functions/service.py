@@ -10,9 +10,8 @@ import aiohttp
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from outdial.db import host_logs as logs_db
-from outdial.db import studio_operations as db
-from outdial.db.statements import Connection
+from outdial.db.queries.host import deployments, function_logs
+from outdial.db.session import Connection
 from outdial.studio.functions.operators import require_platform_operator
 from outdial.studio.web.audit import record
 from outdial.studio.web.context import OrganizationContext
@@ -139,7 +138,7 @@ async def spans(context: OrganizationContext, span: str, slug: str | None = None
     back, width = SPANS[span]
     now = context.studio.clock.now()
     async with context.studio.database.as_service() as connection:
-        rows = await logs_db.FUNCTION_STATS.all(
+        rows = await function_logs.function_stats(
             connection, span=width, origin=_ORIGIN, since=now - back, until=now, slug=slug
         )
     return [FunctionStats.model_validate(row, from_attributes=True) for row in rows if row.slug]
@@ -149,7 +148,7 @@ async def versions(context: OrganizationContext, slug: str | None = None) -> lis
     """Return the deployed versions, the newest first; functions of the source tree alone have none."""
     require_platform_operator(context)
     async with context.studio.database.as_service() as connection:
-        rows = await db.LIST_FUNCTION_VERSIONS.all(connection, slug=slug, limit=_MOST_VERSIONS)
+        rows = await deployments.list_functions_with_versions(connection, slug=slug, limit=_MOST_VERSIONS)
     return [FunctionVersion.model_validate(row, from_attributes=True) for row in rows]
 
 
@@ -178,7 +177,7 @@ async def list_log(context: OrganizationContext, page: PageRequest, filters: Log
     require_platform_operator(context)
     key = page.key(tuple[datetime, int])
     async with context.studio.database.as_service() as connection:
-        await logs_db.PLAN_FOR_VALUES.run(connection)
+        await function_logs.force_custom_plans(connection)
         rows = await _entries(connection, key, page.limit + 1, filters)
     kept, following = paginate(rows, page.limit, lambda row: (row.at, row.id))
     return Page(items=[FunctionLogEntry.model_validate(row, from_attributes=True) for row in kept], next=following)
@@ -186,8 +185,8 @@ async def list_log(context: OrganizationContext, page: PageRequest, filters: Log
 
 async def _entries(
     connection: Connection, key: tuple[datetime, int] | None, limit: int, filters: LogFilters
-) -> list[logs_db.LogEntryRow]:
-    return await logs_db.LIST_LOG_ENTRIES.all(
+) -> list[function_logs.LogEntryRow]:
+    return await function_logs.list_log_entries(
         connection,
         invocations=True,
         lines=True,

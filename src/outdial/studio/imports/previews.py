@@ -9,9 +9,8 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
-from outdial.db import campaigns as campaigns_db
-from outdial.db import jobs as db
-from outdial.db.statements import Connection
+from outdial.db.queries import do_not_call, imports
+from outdial.db.session import Connection
 from outdial.studio.imports.service import Import, RefusedRow, find_import
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
@@ -71,8 +70,8 @@ async def preview_import(
         found = await find_import(connection, context, import_id)
         if found.status != "ready":
             raise ResourceConflict(f"The import is {found.status}: there is no file to look into", status=found.status)
-        pieces = await db.FIRST_IMPORT_CHUNKS.all(connection, import_id=import_id, chunks=_CHUNKS)
-    beginning = b"".join(piece.id for piece in pieces)
+        pieces = await imports.first_import_chunks(connection, import_id=import_id, chunks=_CHUNKS)
+    beginning = b"".join(pieces)
     region = default_region.upper() if default_region else found.default_region
     # Reading a thousand rows takes some tens of milliseconds, in which others need not wait.
     read = await asyncio.to_thread(
@@ -89,8 +88,8 @@ async def preview_import(
 
 async def _blocked(connection: Connection, context: OrganizationContext, read: Preview) -> frozenset[str]:
     phones = [contact.phone for contact in read.contacts]
-    rows = await campaigns_db.BLOCKED_PHONES.all(connection, organization_id=context.organization_id, phones=phones)
-    return frozenset(row.id for row in rows)
+    blocked = await do_not_call.blocked_phones(connection, organization_id=context.organization_id, phones=phones)
+    return frozenset(blocked)
 
 
 def _shown(found: Import, read: Preview, blocked: frozenset[str], *, is_whole: bool) -> ImportPreview:

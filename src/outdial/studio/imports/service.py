@@ -9,11 +9,9 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from outdial.db import campaigns as campaigns_db
-from outdial.db import jobs as db
+from outdial.db.queries import campaign_status, imports, jobs
 from outdial.db.queue import enqueue
-from outdial.db.session import encode_json
-from outdial.db.statements import Connection
+from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ImportStatus
@@ -95,7 +93,7 @@ async def create_import(connection: Connection, context: OrganizationContext, ne
     await check_campaign(connection, context, new.campaign_id)
     now = context.studio.clock.now()
     import_id = new_id(now)
-    await db.CREATE_IMPORT.run(
+    await imports.create_import(
         connection,
         id=import_id,
         organization_id=context.organization_id,
@@ -112,9 +110,9 @@ async def create_import(connection: Connection, context: OrganizationContext, ne
 
 async def check_campaign(
     connection: Connection, context: OrganizationContext, campaign_id: UUID
-) -> campaigns_db.CampaignStatusRow:
+) -> campaign_status.CampaignState:
     """Return the campaign; raises NotFound, and Conflict when it takes no contacts any more."""
-    campaign = await campaigns_db.CAMPAIGN_STATUS.maybe(connection, campaign_id=campaign_id)
+    campaign = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
     if campaign is None or campaign.organization_id != context.organization_id:
         raise ResourceNotFound("There is no such campaign in this organization")
     if campaign.status not in OPEN_TO_IMPORT:
@@ -124,7 +122,7 @@ async def check_campaign(
 
 async def find_import(connection: Connection, context: OrganizationContext, import_id: UUID) -> Import:
     """Return an import of the organization; raises NotFound."""
-    row = await db.SHOW_IMPORT.maybe(connection, import_id=import_id, organization_id=context.organization_id)
+    row = await imports.show_import(connection, import_id=import_id, organization_id=context.organization_id)
     if row is None:
         raise ResourceNotFound("There is no such import in this organization")
     return _import(row)
@@ -135,7 +133,7 @@ async def list_imports(
 ) -> Page[Import]:
     """Return a page of imports, the newest first."""
     after = page.key(tuple[Moment, UUID]) or (None, None)
-    rows = await db.LIST_IMPORTS.all(
+    rows = await imports.list_imports(
         connection,
         organization_id=context.organization_id,
         campaign_id=campaign_id,
@@ -176,12 +174,12 @@ async def receive_file(
         if offset == 0:
             raise InvalidInput("The file is empty", {"file": "choose a CSV file with a header row"})
         if total is None or offset >= total:
-            await db.FINISH_UPLOAD.maybe(connection, import_id=import_id, now=context.studio.clock.now())
+            await imports.finish_upload(connection, import_id=import_id, now=context.studio.clock.now())
         return await find_import(connection, context, import_id)
 
 
 async def _restart(connection: Connection, context: OrganizationContext, found: Import, total: int | None) -> Import:
-    restarted = await db.RESTART_UPLOAD.maybe(
+    restarted = await imports.restart_upload(
         connection,
         import_id=found.id,
         organization_id=context.organization_id,
@@ -190,7 +188,7 @@ async def _restart(connection: Connection, context: OrganizationContext, found: 
     )
     if restarted is None:
         raise ResourceConflict(f"The import is {found.status}: make another one for another file", status=found.status)
-    await db.DELETE_IMPORT_CHUNKS.run(connection, import_id=found.id)
+    await imports.delete_import_chunks(connection, import_id=found.id)
     return await find_import(connection, context, found.id)
 
 
@@ -218,16 +216,16 @@ async def _store(context: OrganizationContext, import_id: UUID, offset: int, pie
     if offset + len(piece) > LARGEST_FILE:
         raise _too_large()
     async with context.transaction() as connection:
-        chunks = await db.ADVANCE_UPLOAD.maybe(
+        chunks = await imports.advance_upload(
             connection, import_id=import_id, offset=offset, length=len(piece), now=context.studio.clock.now()
         )
         if chunks is None:
             raise ResourceConflict("Somebody else is sending this file, or has cancelled the import")
-        await db.STORE_IMPORT_CHUNK.run(
+        await imports.store_import_chunk(
             connection,
             organization_id=context.organization_id,
             import_id=import_id,
-            number=chunks.id - 1,
+            number=chunks - 1,
             content=piece,
         )
 
@@ -243,7 +241,7 @@ async def start_import(
     found = await find_import(connection, context, import_id)
     await check_campaign(connection, context, found.campaign_id)
     mapping = found.mapping if how.mapping is None else how.mapping
-    queued = await db.QUEUE_IMPORT.maybe(
+    queued = await imports.queue_import(
         connection,
         import_id=import_id,
         organization_id=context.organization_id,
@@ -254,7 +252,7 @@ async def start_import(
     if queued is None:
         raise ResourceConflict(f"The import is {found.status}, and starts when its file is there", status=found.status)
     await enqueue(connection, "import", import_id)
-    await db.NOTIFY_JOBS.run(connection, organization_id=context.organization_id)
+    await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return await find_import(connection, context, import_id)
 
 
@@ -263,17 +261,17 @@ async def cancel_import(connection: Connection, context: OrganizationContext, im
     found = await find_import(connection, context, import_id)
     if found.status in (ImportStatus.CANCELLING, ImportStatus.CANCELLED):
         return found
-    cancelled = await db.CANCEL_IMPORT.maybe(
+    cancelled = await imports.cancel_import(
         connection, import_id=import_id, organization_id=context.organization_id, now=context.studio.clock.now()
     )
     if cancelled is None:
         raise ResourceConflict(f"The import is {found.status} already", status=found.status)
     found = await find_import(connection, context, import_id)
     if found.status == ImportStatus.CANCELLED:
-        await db.DELETE_IMPORT_CHUNKS.run(connection, import_id=import_id)
+        await imports.delete_import_chunks(connection, import_id=import_id)
     details = {"import_id": import_id, "added": found.added}
     await record(connection, context, "cancel_import", "campaign", found.campaign_id, details)
-    await db.NOTIFY_JOBS.run(connection, organization_id=context.organization_id)
+    await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return found
 
 
@@ -288,7 +286,7 @@ async def list_refusals(
     return Page(items=[_refusal(row) for row in shown], next=following)
 
 
-async def all_refusals(context: OrganizationContext, import_id: UUID) -> AsyncIterator[db.RefusalRow]:
+async def all_refusals(context: OrganizationContext, import_id: UUID) -> AsyncIterator[imports.RefusalRow]:
     """Give every refused row that is kept, some at a time."""
     line = 0
     while True:
@@ -303,13 +301,13 @@ async def all_refusals(context: OrganizationContext, import_id: UUID) -> AsyncIt
 
 async def _refusals(
     connection: Connection, context: OrganizationContext, import_id: UUID, after_line: int, limit: int
-) -> list[db.RefusalRow]:
-    return await db.LIST_REFUSALS.all(
+) -> list[imports.RefusalRow]:
+    return await imports.list_refusals(
         connection, import_id=import_id, organization_id=context.organization_id, after_line=after_line, limit=limit
     )
 
 
-def _refusal(row: db.RefusalRow) -> RefusedRow:
+def _refusal(row: imports.RefusalRow) -> RefusedRow:
     return RefusedRow(line=row.line, value=row.value, kind=row.kind, reason=row.reason)
 
 
@@ -317,7 +315,7 @@ def _region(region: str | None) -> str | None:
     return region.upper() if region else None
 
 
-def _import(row: db.ImportRow) -> Import:
+def _import(row: imports.ImportRow) -> Import:
     kept: Mapping[str, Any] = {name: getattr(row, name) for name in Import.model_fields if name not in _JSON}
     return Import(**kept, **{name: msgspec.json.decode(getattr(row, name)) for name in _JSON})
 

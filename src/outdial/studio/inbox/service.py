@@ -8,8 +8,8 @@ from uuid import UUID
 from fastapi import Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from outdial.db import studio_operations as db
-from outdial.db.statements import Connection
+from outdial.db.queries import events, inbox
+from outdial.db.session import Connection
 from outdial.studio.view.payloads import readable_body
 from outdial.studio.web.audit import record
 from outdial.studio.web.context import OrganizationContext
@@ -120,7 +120,7 @@ async def list_events(
 ) -> Page[LedgerEvent]:
     """List events, the newest first."""
     key = page.key(tuple[int])
-    rows = await db.LIST_LEDGER.all(
+    rows = await inbox.list_organization_events(
         connection,
         organization_id=organization_id,
         before_id=None if key is None else key[0],
@@ -139,7 +139,9 @@ async def list_events(
 
 async def show_event(connection: Connection, organization_id: UUID, event_id: int) -> LedgerEventDetail:
     """Return one event with its body; raises NotFound."""
-    row = await db.SHOW_LEDGER_EVENT.maybe(connection, id=event_id, organization_id=organization_id, most=LONGEST_BODY)
+    row = await inbox.show_organization_event(
+        connection, id=event_id, organization_id=organization_id, most=LONGEST_BODY
+    )
     if row is None:
         raise ResourceNotFound("There is no such event, or it is not yours")
     seen = {name: getattr(row, name) for name in LedgerEvent.model_fields if name != "bytes"}
@@ -148,7 +150,7 @@ async def show_event(connection: Connection, organization_id: UUID, event_id: in
 
 async def count_events_to_review(connection: Connection, organization_id: UUID) -> EventsToReview:
     """Count the events that wait for a person."""
-    row = await db.COUNT_ODD_EVENTS.one(connection, organization_id=organization_id)
+    row = await inbox.count_odd_events(connection, organization_id=organization_id)
     return EventsToReview(unmatched=row.unmatched, quarantined=row.quarantined, last_event_at=row.last_at)
 
 
@@ -157,7 +159,7 @@ async def replay(connection: Connection, context: OrganizationContext, asked: Re
     context.require("operator")
     done = 0
     for first_id, last_id in asked.ranges:
-        rows = await db.REPLAY_LEDGER.all(
+        rows = await events.replay_organization_events(
             connection,
             organization_id=context.organization_id,
             first_id=first_id,

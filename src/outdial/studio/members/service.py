@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
 
-from outdial.db import studio_operations as db
-from outdial.db.statements import Connection
+from outdial.db.queries import members
+from outdial.db.session import Connection
 from outdial.studio.web.audit import record
 from outdial.studio.web.context import MemberRole, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict, ResourceNotFound
@@ -42,22 +42,22 @@ class RoleChange(BaseModel):
 
 async def list_members(connection: Connection, context: OrganizationContext) -> list[OrganizationMember]:
     """List who works for the organization, by address."""
-    rows = await db.LIST_MEMBERS.all(connection, organization_id=context.organization_id)
+    rows = await members.list_members(connection, organization_id=context.organization_id)
     return [OrganizationMember.model_validate(row, from_attributes=True) for row in rows]
 
 
 async def add_member(connection: Connection, context: OrganizationContext, new: NewMember) -> OrganizationMember:
     """Take an existing user into the organization; raises InvalidInput, Conflict or Forbidden."""
     context.require("admin")
-    found = await db.FIND_USER_TO_ADD.one(connection, organization_id=context.organization_id, email=new.email)
-    if found.id is None:
+    user_id = await members.find_user_to_add(connection, organization_id=context.organization_id, email=new.email)
+    if user_id is None:
         how = f"there is no user {new.email}: they have to sign up first, or be made with: outdial users create"
         raise InvalidInput("Nobody has this e-mail address", {"email": how})
     try:
-        added = await db.ADD_PERSON.maybe(
+        added = await members.add_member(
             connection,
             organization_id=context.organization_id,
-            user_id=found.id,
+            user_id=user_id,
             role=new.role,
             now=context.studio.clock.now(),
         )
@@ -65,8 +65,8 @@ async def add_member(connection: Connection, context: OrganizationContext, new: 
         raise PermissionDenied(_OWNERS) from None
     if added is None:
         raise ResourceConflict(f"{new.email} works here already: change their role instead")
-    await record(connection, context, "add_member", "member", found.id, {"role": new.role})
-    return await _find(connection, context, found.id)
+    await record(connection, context, "add_member", "member", user_id, {"role": new.role})
+    return await _find(connection, context, user_id)
 
 
 async def change_role(
@@ -76,7 +76,7 @@ async def change_role(
     context.require("admin")
     person = await _find(connection, context, user_id)
     try:
-        changed = await db.CHANGE_ROLE.maybe(
+        changed = await members.change_role(
             connection, organization_id=context.organization_id, user_id=user_id, role=role
         )
     except asyncpg.InsufficientPrivilegeError:
@@ -102,7 +102,7 @@ async def remove_member(connection: Connection, context: OrganizationContext, us
     if context.may("operator"):
         await record(connection, context, "remove_member", "member", user_id, {"role": person.role})
     try:
-        removed = await db.REMOVE_PERSON.maybe(connection, organization_id=context.organization_id, user_id=user_id)
+        removed = await members.remove_member(connection, organization_id=context.organization_id, user_id=user_id)
     except asyncpg.CheckViolationError:
         raise ResourceConflict(
             "The organization would be left without an owner: make somebody else one first"

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from outdial.db import studio as db
+from outdial.db.queries import organizations
 from outdial.studio.web.context import CurrentCaller, CurrentOrganization
 from outdial.studio.web.rendering import page
 
@@ -14,9 +14,9 @@ router = APIRouter()
 async def begin(request: Request, caller: CurrentCaller) -> Response:
     """Go to the caller's first organization, or say what to do when there is none."""
     async with caller.transaction() as connection:
-        first = await db.LIST_WORKPLACES.maybe(connection, user_id=caller.user_id, limit=1)
-    if first is not None:
-        return RedirectResponse(f"/o/{first.id}/campaigns", 303)
+        first = await organizations.list_workplaces(connection, user_id=caller.user_id, limit=1)
+    if first:
+        return RedirectResponse(f"/o/{first[0].id}/campaigns", 303)
     return page(request, "organizations/empty.html", email=caller.email)
 
 

@@ -7,9 +7,9 @@ from uuid import UUID
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
 
-from outdial.db import studio as workplaces_db
-from outdial.db import studio_operations as db
-from outdial.db.statements import Connection
+from outdial.db.queries import accounts as account_queries
+from outdial.db.queries import organizations
+from outdial.db.session import Connection
 from outdial.domain.ids import new_id
 from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.studio.web.audit import record
@@ -102,13 +102,13 @@ class PhoneNumberChanges(BaseModel):
 
 async def list_memberships(connection: Connection, caller: StudioCaller) -> list[OrganizationMembership]:
     """List the organizations that the caller works for, by name."""
-    rows = await workplaces_db.LIST_WORKPLACES.all(connection, user_id=caller.user_id, limit=MOST_WORKPLACES)
+    rows = await organizations.list_workplaces(connection, user_id=caller.user_id, limit=MOST_WORKPLACES)
     return [OrganizationMembership(id=row.id, name=row.name, role=row.role) for row in rows]
 
 
 async def show_organization(connection: Connection, context: OrganizationContext) -> Organization:
     """Return the organization with what can be set."""
-    row = await db.SHOW_ORGANIZATION.maybe(connection, organization_id=context.organization_id)
+    row = await organizations.show_organization(connection, organization_id=context.organization_id)
     if row is None:
         raise ResourceNotFound("There is no such organization, or you do not work for it")
     etag = etag_of(row.id, row.name, row.daily_call_cap)
@@ -125,7 +125,7 @@ async def change_organization(
     former = await show_organization(connection, context)
     check_if_match(if_match, former.etag)
     wanted = changes.model_dump(exclude_none=True)
-    done = await db.CHANGE_ORGANIZATION.maybe(
+    done = await organizations.change_organization(
         connection,
         organization_id=context.organization_id,
         name=(wanted.get("name") or former.name).strip(),
@@ -141,7 +141,7 @@ async def change_organization(
 
 async def list_accounts(connection: Connection, context: OrganizationContext) -> list[ProviderAccount]:
     """List the Retell workspaces."""
-    rows = await db.LIST_ACCOUNTS.all(connection, organization_id=context.organization_id)
+    rows = await account_queries.list_accounts(connection, organization_id=context.organization_id)
     return [ProviderAccount.model_validate(row, from_attributes=True) for row in rows]
 
 
@@ -153,14 +153,14 @@ async def change_account(
     former = await _account(connection, context, account_id)
     wanted = changes.model_dump(exclude_none=True)
     limits = {name: wanted.get(name, getattr(former, name)) for name in ProviderAccountChanges.model_fields}
-    await db.CHANGE_ACCOUNT.one(connection, id=account_id, organization_id=context.organization_id, **limits)
+    await account_queries.change_account(connection, id=account_id, organization_id=context.organization_id, **limits)
     await record(connection, context, "change_account", "provider_account", account_id, wanted)
     return await _account(connection, context, account_id)
 
 
 async def list_numbers(connection: Connection, context: OrganizationContext) -> list[PhoneNumber]:
     """List the numbers that the organization calls from."""
-    rows = await db.LIST_NUMBERS.all(connection, organization_id=context.organization_id)
+    rows = await account_queries.list_numbers(connection, organization_id=context.organization_id)
     return [PhoneNumber.model_validate(row, from_attributes=True) for row in rows]
 
 
@@ -174,7 +174,7 @@ async def add_number(connection: Connection, context: OrganizationContext, new: 
     account_id = new.provider_account_id or await _only_account(connection, context)
     number_id = new_id(context.studio.clock.now())
     try:
-        added = await db.ADD_NUMBER.maybe(
+        added = await account_queries.add_number(
             connection,
             id=number_id,
             organization_id=context.organization_id,
@@ -200,7 +200,7 @@ async def change_number(
     context.require("admin")
     former = await _number(connection, context, number_id)
     given: dict[str, Any] = changes.model_dump(exclude_unset=True)
-    await db.CHANGE_NUMBER.one(
+    await account_queries.change_number(
         connection,
         id=number_id,
         organization_id=context.organization_id,
@@ -215,7 +215,7 @@ async def remove_number(connection: Connection, context: OrganizationContext, nu
     """Call from a number no more: running campaigns keep theirs. Raises NotFound."""
     context.require("admin")
     await _number(connection, context, number_id)
-    await db.REMOVE_NUMBER.one(connection, id=number_id, organization_id=context.organization_id)
+    await account_queries.remove_number(connection, id=number_id, organization_id=context.organization_id)
     await record(connection, context, "remove_number", "phone_number", number_id)
 
 

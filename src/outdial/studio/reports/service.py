@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as midnight
 from decimal import Decimal
-from typing import Annotated, Final
+from typing import Annotated, Final, TypedDict
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -13,8 +13,8 @@ from fastapi import Depends, Query
 from pydantic import BaseModel
 
 from outdial.clock import Clock
-from outdial.db import studio_reports as db
-from outdial.db.statements import Connection
+from outdial.db.queries import reports
+from outdial.db.session import Connection
 from outdial.domain.calling_hours import is_zone_name
 from outdial.studio.view.badges import badge_for_outcome, humanize
 from outdial.studio.view.charts import Chart, ChartSeries, row_bars, stacked_bars
@@ -121,12 +121,12 @@ ReportQuery = Annotated[ReportPeriod, Depends(report_period)]
 
 async def campaign_charts(connection: Connection, campaign_id: UUID, now: datetime) -> CampaignCharts:
     """Count the calls of a campaign over time, in stretches of a width that fits the span up to its last call."""
-    span = await db.STUDIO_CALL_SPAN.maybe(connection, campaign_id=campaign_id)
+    span = await reports.call_span(connection, campaign_id=campaign_id)
     if span is None:
         return CampaignCharts(width_s=int(_WIDTHS[0].total_seconds()), buckets=[], outcomes={})
     width = width_for(span.last_at - span.first_at)
     origin = _floor(span.first_at, width)
-    rows = await db.STUDIO_CALL_BUCKETS.all(connection, width=width, origin=origin, campaign_id=campaign_id)
+    rows = await reports.call_buckets(connection, width=width, origin=origin, campaign_id=campaign_id)
     buckets: dict[datetime, dict[str, int]] = {}
     start = origin
     while start <= min(span.last_at, max(now, span.first_at)):
@@ -216,6 +216,13 @@ def _width_text(width: timedelta) -> str:
     return "hour" if minutes == 60 else f"{minutes // 60} hours"
 
 
+class _ReportFilters(TypedDict):
+    organization_id: UUID
+    since: datetime
+    until: datetime
+    reached: Sequence[str]
+
+
 async def organization_report(
     connection: Connection, organization_id: UUID, span: ReportPeriod, clock: Clock
 ) -> OrganizationReport:
@@ -224,9 +231,14 @@ async def organization_report(
     zone, length = ZoneInfo(span.zone), (until - since).days + 1
     # Python's midnights: Postgres may know another edition of the time zones.
     starts = [datetime.combine(since + timedelta(days=n), midnight(), zone) for n in range(length + 1)]
-    asked = {"organization_id": organization_id, "since": starts[0], "until": starts[-1], "reached": REACHED}
-    days = await db.STUDIO_REPORT_BY_DAY.all(connection, starts=starts[:-1], **asked)
-    campaigns = await db.STUDIO_REPORT_BY_CAMPAIGN.all(connection, limit=MOST_CAMPAIGNS, **asked)
+    filters: _ReportFilters = {
+        "organization_id": organization_id,
+        "since": starts[0],
+        "until": starts[-1],
+        "reached": REACHED,
+    }
+    days = await reports.report_by_day(connection, starts=starts[:-1], **filters)
+    campaigns = await reports.report_by_campaign(connection, limit=MOST_CAMPAIGNS, **filters)
     return OrganizationReport(
         since=since,
         until=until,
@@ -261,7 +273,7 @@ def _days(span: ReportPeriod, now: datetime) -> tuple[date, date]:
     return since, until
 
 
-def _total(days: Sequence[db.DayOfCalls]) -> CallTotals:
+def _total(days: Sequence[reports.DayReport]) -> CallTotals:
     return _figures(
         sum(day.calls for day in days),
         sum(day.finished for day in days),

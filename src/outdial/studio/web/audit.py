@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from outdial.db import campaigns as db
-from outdial.db.session import encode_json
-from outdial.db.statements import Connection
+from outdial.db.queries import audit
+from outdial.db.session import Connection, encode_json
 from outdial.studio.web.context import OrganizationContext
 
 
@@ -17,7 +16,7 @@ async def record(
     details: Mapping[str, object] | None = None,
 ) -> None:
     """Add an entry in the caller's name."""
-    await db.RECORD_AUDIT.run(
+    await audit.record_audit(
         connection,
         organization_id=context.organization_id,
         now=context.studio.clock.now(),

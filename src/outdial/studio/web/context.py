@@ -12,9 +12,8 @@ from outdial.auth import AccessDenied, Caller, KeyRing, TokenVerifier, identify,
 from outdial.auth.client import AuthUnavailable, SignedOut, SignInResult
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
-from outdial.db import studio as db
-from outdial.db.session import Database
-from outdial.db.statements import Connection
+from outdial.db.queries import organizations
+from outdial.db.session import Connection, Database
 from outdial.studio.web.change_hub import ChangeHub
 from outdial.studio.web.errors import NotSignedIn, PermissionDenied, ResourceNotFound, ServiceUnavailable
 from outdial.studio.web.sessions import CookieSealer, RenewSession
@@ -95,7 +94,7 @@ class OrganizationContext:
     name: str
     role: MemberRole
     caller: StudioCaller = field(repr=False)
-    others: Sequence[db.WorkplaceRow] = field(default=(), repr=False)
+    others: Sequence[organizations.WorkplaceRow] = field(default=(), repr=False)
     """For pages: the organizations that the caller may go to, this one among them."""
 
     @property
@@ -150,11 +149,11 @@ CurrentCaller = Annotated[StudioCaller, Depends(current_caller)]
 
 async def current_organization(organization_id: UUID, caller: CurrentCaller, request: Request) -> OrganizationContext:
     """Return the organization in the path as the caller works there; raises NotFound when they do not."""
-    others: Sequence[db.WorkplaceRow] = ()
+    others: Sequence[organizations.WorkplaceRow] = ()
     async with caller.transaction() as connection:
-        row = await db.FIND_WORKPLACE.maybe(connection, organization_id=organization_id, user_id=caller.user_id)
+        row = await organizations.find_workplace(connection, organization_id=organization_id, user_id=caller.user_id)
         if row is not None and request.url.path.startswith("/o/"):
-            others = await db.LIST_WORKPLACES.all(connection, user_id=caller.user_id, limit=_MOST_OTHERS)
+            others = await organizations.list_workplaces(connection, user_id=caller.user_id, limit=_MOST_OTHERS)
     if row is None:
         raise ResourceNotFound("There is no such organization, or you do not work for it")
     return OrganizationContext(

@@ -11,7 +11,8 @@ import msgspec
 from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
-from outdial.db import studio as db
+from outdial.db.queries import campaigns as campaign_queries
+from outdial.db.queries import organizations
 from outdial.studio.web.change_hub import ChangeSubscription
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 
@@ -63,7 +64,7 @@ def _ends_at(context: OrganizationContext) -> datetime:
 
 async def _still_works_there(context: OrganizationContext) -> bool:
     async with context.transaction() as connection:
-        row = await db.FIND_WORKPLACE.maybe(
+        row = await organizations.find_workplace(
             connection, organization_id=context.organization_id, user_id=context.caller.user_id
         )
     return row is not None
@@ -74,8 +75,9 @@ async def _visible(context: OrganizationContext, campaigns: list[UUID]) -> list[
     if not campaigns:
         return []
     async with context.transaction() as connection:
-        rows = await db.VISIBLE_CAMPAIGNS.all(connection, organization_id=context.organization_id, ids=campaigns)
-    return [row.id for row in rows]
+        return await campaign_queries.visible_campaigns(
+            connection, organization_id=context.organization_id, ids=campaigns
+        )
 
 
 def _event(name: str, data: object = None) -> bytes:

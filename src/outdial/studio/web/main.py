@@ -14,7 +14,7 @@ from outdial.auth.local.app import create_auth
 from outdial.auth.local.service import LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.clock import Clock, SystemClock
-from outdial.db.local_auth import IS_LOCAL_AUTH
+from outdial.db.queries.auth import users
 from outdial.db.session import Database
 from outdial.http import listen
 from outdial.process import notify_ready, stop_event
@@ -71,7 +71,7 @@ async def open_studio(
             await Database.connect(urls.api, application_name="outdial:studio", max_size=POOL, role=urls.role("api"))
         )
         async with database.transaction() as connection:
-            has_auth = bool((await IS_LOCAL_AUTH.one(connection)).id)
+            has_auth = await users.is_local_auth(connection)
         verifier, local = TokenVerifier.from_keys(keyring, clock), None
         if has_auth:
             local = await stack.enter_async_context(_local_auth(urls, clock))

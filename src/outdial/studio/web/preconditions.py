@@ -4,16 +4,16 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict
+from uuid import UUID
 
 import msgspec
 from fastapi import Header, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from outdial.db import studio as db
-from outdial.db.session import encode_json
-from outdial.db.statements import Connection
+from outdial.db.queries import idempotency_keys
+from outdial.db.session import Connection, encode_json
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import PreconditionFailed, ResourceConflict
 
@@ -84,6 +84,12 @@ async def idempotent_response(
     return JSONResponse(created.body, created.status, headers)
 
 
+class _IdempotencyKey(TypedDict):
+    organization_id: UUID
+    caller: str
+    key: str
+
+
 async def run_idempotent(
     context: OrganizationContext,
     key: str | None,
@@ -96,22 +102,24 @@ async def run_idempotent(
     async with context.transaction() as connection:
         if key is None:
             return IdempotentResult(status, (await create(connection)).model_dump(mode="json"), is_repeat=False)
-        mine = {
+        now = context.studio.clock.now()
+        mine: _IdempotencyKey = {
             "organization_id": context.organization_id,
             "caller": str(context.caller.user_id or "service"),
+            "key": key,
         }
-        now = context.studio.clock.now()
-        await db.FORGET_IDEMPOTENCY_KEYS.run(connection, **mine, before=now - KEPT_FOR)
-        mine["key"] = key
-        taken = await db.TAKE_IDEMPOTENCY_KEY.maybe(connection, **mine, request_sha256=request_sha256, now=now)
+        await idempotency_keys.delete_idempotency_keys(
+            connection, organization_id=mine["organization_id"], caller=mine["caller"], before=now - KEPT_FOR
+        )
+        taken = await idempotency_keys.take_idempotency_key(connection, **mine, request_sha256=request_sha256, now=now)
         if taken is None:
-            return _repeated(await db.READ_IDEMPOTENCY_KEY.one(connection, **mine), request_sha256)
+            return _repeated(await idempotency_keys.read_idempotency_key(connection, **mine), request_sha256)
         body = (await create(connection)).model_dump(mode="json")
-        await db.KEEP_ANSWER.run(connection, **mine, status=status, body=encode_json(body))
+        await idempotency_keys.keep_response(connection, **mine, status=status, body=encode_json(body))
         return IdempotentResult(status, body, is_repeat=False)
 
 
-def _repeated(used: db.KeyUsed, request_sha256: bytes) -> IdempotentResult:
+def _repeated(used: idempotency_keys.UsedKey, request_sha256: bytes) -> IdempotentResult:
     if used.request_sha256 != request_sha256 or used.status is None or used.body is None:
         raise ResourceConflict("This idempotency key came with another request before: use a new one")
     return IdempotentResult(used.status, msgspec.json.decode(used.body), is_repeat=True)

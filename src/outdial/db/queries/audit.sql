@@ -1,0 +1,33 @@
+-- The audit log.
+
+-- name: record_audit!
+-- Who did what.
+insert into audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
+values (:organization_id, :now, :actor, :action, :subject_type, :subject_id, :details::text::jsonb);
+
+-- name: list_audit
+-- returns: list[AuditRow]
+-- null: :before_id, :action, :actor, :subject_type, :since, :until, :subject_id
+-- plan: custom
+-- The audit log of an organization, the newest entries first.
+select id, at, actor, action, subject_type, subject_id, details::text as details
+from audit_log
+where organization_id = :organization_id
+  and (:before_id::bigint is null or id < :before_id)
+  and (:action::text is null or action = :action)
+  and (:actor::text is null or actor = :actor)
+  and (:subject_type::text is null or subject_type = :subject_type)
+  and (:since::timestamptz is null or at >= :since)
+  and (:until::timestamptz is null or at < :until)
+  and (:subject_id::text is null or subject_id = :subject_id)
+order by id desc
+limit :limit;
+
+-- name: subject_audit
+-- returns: list[AuditRow]
+-- What people and processes did to the subjects with these ids, the newest first.
+select id, at, actor, action, subject_type, subject_id, details::text as details
+from audit_log
+where organization_id = :organization_id and subject_id = any (:subject_ids::text[])
+order by id desc
+limit :limit;

@@ -1,0 +1,1 @@
+"""Queries over the schema `auth`, which Outdial makes on plain Postgres only."""

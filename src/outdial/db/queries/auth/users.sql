@@ -1,0 +1,72 @@
+-- Users of local Auth.
+
+-- name: user_by_email
+-- returns: UserRow | None
+-- secret: encrypted_password
+-- null: encrypted_password, email_confirmed_at, last_sign_in_at, created_at, updated_at
+-- The user with this e-mail address, which is kept in lower case.
+select id, email, encrypted_password, email_confirmed_at, last_sign_in_at,
+  coalesce(raw_app_meta_data, '{}')::text as app_metadata, coalesce(raw_user_meta_data, '{}')::text as user_metadata,
+  created_at, updated_at
+from auth.users where email = :email;
+
+-- name: user_by_id
+-- returns: UserRow | None
+-- secret: encrypted_password
+-- null: encrypted_password, email_confirmed_at, last_sign_in_at, created_at, updated_at
+-- One user.
+select id, email, encrypted_password, email_confirmed_at, last_sign_in_at,
+  coalesce(raw_app_meta_data, '{}')::text as app_metadata, coalesce(raw_user_meta_data, '{}')::text as user_metadata,
+  created_at, updated_at
+from auth.users where id = :id;
+
+-- name: list_users
+-- returns: list[UserRow]
+-- secret: encrypted_password
+-- null: encrypted_password, email_confirmed_at, last_sign_in_at, created_at, updated_at
+-- A page of users, in the order of their ids.
+select id, email, encrypted_password, email_confirmed_at, last_sign_in_at,
+  coalesce(raw_app_meta_data, '{}')::text as app_metadata, coalesce(raw_user_meta_data, '{}')::text as user_metadata,
+  created_at, updated_at
+from auth.users order by id limit :limit offset :skip;
+
+-- name: create_user
+-- returns: UUID | None
+-- A user; no row when the e-mail address has one already.
+insert into auth.users (id, aud, role, email, encrypted_password, email_confirmed_at, raw_app_meta_data,
+  raw_user_meta_data, created_at, updated_at)
+values (:id, 'authenticated', 'authenticated', :email, :encrypted_password, :now, :app_metadata::text::jsonb,
+  :user_metadata::text::jsonb, :now, :now)
+on conflict (email) do nothing
+returning id;
+
+-- name: change_user
+-- returns: UUID | None
+-- null: :email, :encrypted_password, :app_metadata, :user_metadata
+-- What is given is changed, what is null stays; no row when there is no such user. The address must be free.
+update auth.users
+set email = coalesce(:email, email), encrypted_password = coalesce(:encrypted_password, encrypted_password),
+  raw_app_meta_data = coalesce(raw_app_meta_data, '{}') || coalesce(:app_metadata::text::jsonb, '{}'),
+  raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || coalesce(:user_metadata::text::jsonb, '{}'),
+  updated_at = :now
+where id = :id
+returning id;
+
+-- name: rehash_password!
+-- null: :former
+-- The same password under today's parameters, unless it was changed meanwhile.
+update auth.users set encrypted_password = :encrypted_password where id = :id and encrypted_password = :former;
+
+-- name: delete_user
+-- returns: UUID | None
+-- A user with all that hangs on it.
+delete from auth.users where id = :id returning id;
+
+-- name: record_sign_in!
+-- When a user came last.
+update auth.users set last_sign_in_at = :now where id = :id;
+
+-- name: is_local_auth
+-- returns: bool
+-- Whether the schema auth is ours to serve: on a Supabase project it is not.
+select coalesce(obj_description(to_regnamespace('auth'), 'pg_namespace') = 'made by outdial', false) as id;

@@ -1,0 +1,109 @@
+-- Batches: which campaign is due, who claims for it, and when its next batch is.
+
+-- name: due_campaigns
+-- returns: list[DueCampaign]
+-- Campaigns of every organization that have something to do, and those that a notification has named.
+select organization_id, campaign_id, status from private.due_campaigns(:now, :limit, :named::uuid[]);
+
+-- name: admission_facts
+-- returns: list[AdmissionFactsRow]
+-- null: scheduled_at, paused_reason, next_batch_at, waiting_for, max_concurrency, backoff_until
+-- row: What decides whether a campaign may call now. Each list has one element per zone key with pending contacts.
+-- What decides whether each of these campaigns may call now: its status and settings, its zones with pending contacts,
+-- and the limits and live calls of its account. Zones are read for active campaigns only.
+select m.id as campaign_id, m.status, m.scheduled_at, m.paused_reason, m.next_batch_at, m.waiting_for,
+  m.calling_hours::text as calling_hours, coalesce(m.next_batch_size, m.batch_size) as batch_size, m.max_concurrency,
+  least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
+  a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, live.account_live,
+  live.campaign_live,
+  (select count(*) from campaigns s where s.provider_account_id = a.id and s.status = 'active'
+    and (s.id = m.id or coalesce(s.waiting_for, 'pacing') in ('concurrency', 'pacing'))) as sharers,
+  pending.zone_keys, pending.first_due_ats, pending.first_reasons
+from campaigns m
+join provider_accounts a on a.id = m.provider_account_id
+cross join lateral (
+  select count(*) as account_live, count(*) filter (where c.campaign_id = m.id) as campaign_live
+  from (
+    select campaign_id from calls
+    where provider_account_id = a.id and status in ('placing', 'placed', 'ongoing', 'unknown')
+    union all
+    select campaign_id from calls
+    where provider_account_id = a.id and status in ('released', 'review') and next_check_at is not null
+  ) c
+) live
+cross join lateral (
+  with recursive zones as (
+    (select cc.zone_key, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
+      where cc.campaign_id = m.id and cc.status = 'pending' and m.status = 'active'
+      order by cc.zone_key, cc.next_attempt_at limit 1)
+    union all
+    select n.zone_key, n.next_attempt_at, n.status_reason
+    from zones z
+    cross join lateral (
+      select cc.zone_key, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
+      where cc.campaign_id = m.id and cc.status = 'pending' and cc.zone_key > z.zone_key
+      order by cc.zone_key, cc.next_attempt_at limit 1
+    ) n
+  )
+  select coalesce(array_agg(zone_key), '{}') as zone_keys, coalesce(array_agg(next_attempt_at), '{}') as first_due_ats,
+    coalesce(array_agg(coalesce(status_reason, '')), '{}') as first_reasons
+  from zones
+) pending
+where m.id = any (:campaign_ids::uuid[]);
+
+-- name: lock_campaign
+-- returns: LockedCampaign | None
+-- null: max_concurrency
+-- The claim begins here: until it ends nobody else claims for this campaign, and a pause waits.
+select id, organization_id, provider_account_id, status, retell_agent_id, from_number,
+  coalesce(next_batch_size, batch_size) as batch_size, max_concurrency, calling_hours::text as calling_hours,
+  max_attempts, dynamic_variables::text as dynamic_variables
+from campaigns
+where id = :campaign_id and status = 'active'
+for update skip locked;
+
+-- name: set_next_batch!
+-- null: :waiting_for
+-- When to look at the campaign again, and why not now.
+update campaigns
+set next_batch_at = :next_batch_at, waiting_for = :waiting_for, next_batch_size = null
+where id = :campaign_id;
+
+-- name: postpone_batch!
+-- Look again soon at a campaign that is still pausing or cancelling.
+update campaigns
+set next_batch_at = :next_batch_at
+where id = :campaign_id and status in ('pausing', 'cancelling');
+
+-- name: request_batch
+-- returns: UUID | None
+-- null: :batch_size
+-- process_batch: the campaign is due now, once with another batch size where one is given.
+update campaigns
+set next_batch_at = :now, next_batch_size = coalesce(:batch_size, next_batch_size), updated_at = :now
+where id = :campaign_id and status = 'active'
+returning id;
+
+-- name: wake_campaign!
+-- New contacts: a running campaign looks again now.
+update campaigns set next_batch_at = :now where id = :campaign_id and status = 'active' and next_batch_at > :now;
+
+-- name: wake_campaigns!
+-- An ended call frees a slot: its campaign is due now, and so are those that wait for a slot of the same account. A
+-- campaign that a claim holds is passed over, for waiting here could deadlock with it; the notification reaches its
+-- dialer anyway.
+update campaigns
+set next_batch_at = :now
+where id in (
+  select id from campaigns
+  where (id = any (:ids::uuid[]) and status in ('active', 'pausing', 'cancelling')
+      or provider_account_id = any (:provider_account_ids::uuid[]) and status = 'active'
+        and waiting_for = 'concurrency')
+    and next_batch_at > :now
+  for update skip locked
+);
+
+-- name: notify_campaigns
+-- returns: None
+-- Tells dialers, when the transaction commits, that these campaigns have something to do.
+select pg_notify('outdial_campaigns', u.id::text) from unnest(:ids::uuid[]) as u (id);

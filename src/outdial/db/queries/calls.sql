@@ -1,0 +1,139 @@
+-- Calls: one row per attempt.
+
+-- name: insert_calls
+-- returns: list[UUID]
+-- The intent, committed before any request leaves. A phone that is live elsewhere brings no row back. The order of
+-- phones keeps two accounts of an organization from waiting for each other.
+insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
+  attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at, created_at,
+  updated_at)
+select u.id, :organization_id, :campaign_id, u.campaign_contact_id, u.contact_id, :provider_account_id,
+  u.attempt_number, u.phone, :from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
+  :now, :now
+from unnest(:ids::uuid[], :campaign_contact_ids::uuid[], :contact_ids::uuid[], :attempt_numbers::integer[],
+  :phones::text[], :requests::text[], :decisions::text[], :start_ats::timestamptz[], :deadlines::timestamptz[])
+  as u (id, campaign_contact_id, contact_id, attempt_number, phone, request, decision, start_at, deadline)
+order by u.phone
+on conflict do nothing
+returning id;
+
+-- name: lock_called
+-- returns: list[CalledRow]
+-- null: retell_call_id, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, transcript,
+-- null: recording_url, public_log_url, analysis
+-- The calls that a batch of events speaks of, with all that deciding needs: first all calls are locked, then all their
+-- contacts, each in the order of ids, so that two batches never wait for each other. Events touch only calls of the
+-- account whose key had signed them: the caller compares.
+with c as materialized (
+  select * from calls
+  where id = any (:ids::uuid[]) or retell_call_id = any (:retell_call_ids::text[])
+  order by id
+  for update
+)
+select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c.status, c.retell_call_id,
+  c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
+  c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
+  cc.status as contact_status, cc.attempts, cc.faults, cc.call_count,
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts,
+  m.provider_account_id, a.credential
+from c
+join campaign_contacts cc on cc.id = c.campaign_contact_id
+join campaigns m on m.id = c.campaign_id
+join provider_accounts a on a.id = c.provider_account_id
+order by cc.id
+for update of cc;
+
+-- name: write_calls!
+-- null: :analyses[], :costs_cents[], :disconnection_reasons[], :durations_ms[], :ended_ats[], :next_check_ats[],
+-- null: :outcomes[], :public_log_urls[], :recording_urls[], :retell_call_ids[], :started_ats[], :transcripts[]
+-- What events made of their calls, decided under the locks of lock_called.
+update calls c
+set status = u.status, retell_call_id = u.retell_call_id, outcome = coalesce(u.outcome, c.outcome),
+  detail_ranks = u.detail_ranks::smallint[], disconnection_reason = u.disconnection_reason,
+  started_at = u.started_at, ended_at = u.ended_at, duration_ms = u.duration_ms, cost_cents = u.cost_cents,
+  transcript = u.transcript, recording_url = u.recording_url, public_log_url = u.public_log_url,
+  analysis = u.analysis::jsonb, next_check_at = u.next_check_at, checks = 0,
+  placed_at = coalesce(c.placed_at, :now), updated_at = :now
+from unnest(:ids::uuid[], :statuses::text[], :retell_call_ids::text[], :outcomes::text[], :detail_ranks::text[],
+  :disconnection_reasons::text[], :started_ats::timestamptz[], :ended_ats::timestamptz[], :durations_ms::bigint[],
+  :costs_cents::numeric[], :transcripts::text[], :recording_urls::text[], :public_log_urls::text[],
+  :analyses::text[], :next_check_ats::timestamptz[])
+  as u (id, status, retell_call_id, outcome, detail_ranks, disconnection_reason, started_at, ended_at, duration_ms,
+    cost_cents, transcript, recording_url, public_log_url, analysis, next_check_at)
+where c.id = u.id;
+
+-- name: list_calls
+-- returns: list[CallRow]
+-- null: name, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, :campaign_id, :status,
+-- null: :outcome, :since, :until, :first_phone, :before_at, :before_id, :last_phone
+-- plan: custom
+-- Calls of an organization, the newest first, before the last one of the page before.
+select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, c.phone, k.name, c.attempt_number, c.status,
+  c.outcome, c.disconnection_reason, c.created_at, c.started_at, c.ended_at, c.duration_ms, c.cost_cents,
+  c.transcript is not null as has_transcript, c.recording_url is not null as has_recording
+from calls c
+join campaigns m on m.id = c.campaign_id
+join contacts k on k.id = c.contact_id
+where c.organization_id = :organization_id
+  and (:campaign_id::uuid is null or c.campaign_id = :campaign_id)
+  and (:status::text is null or c.status = :status)
+  and (:outcome::text is null or c.outcome = :outcome)
+  and (:since::timestamptz is null or c.created_at >= :since)
+  and (:until::timestamptz is null or c.created_at < :until)
+  and (:first_phone::text is null or c.phone >= :first_phone and c.phone <= :last_phone)
+  and (:before_at::timestamptz is null or (c.created_at, c.id) < (:before_at, :before_id::uuid))
+order by c.created_at desc, c.id desc
+limit :limit;
+
+-- name: show_call
+-- returns: CallDetailRow | None
+-- null: name, outcome, disconnection_reason, error, retell_call_id, placed_at, started_at, ended_at, duration_ms,
+-- null: cost_cents, transcript, recording_url, public_log_url, analysis
+-- One call of the organization with all that is known of it.
+select c.id, c.organization_id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, c.contact_id, k.name,
+  c.phone, c.from_number, cc.zone_key, c.attempt_number, c.status, c.outcome, c.disconnection_reason, c.error,
+  c.retell_call_id, c.requests, c.decision::text as decision, c.requested_at, c.placed_at, c.started_at, c.ended_at,
+  c.duration_ms, c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
+  c.created_at, c.updated_at
+from calls c
+join campaigns m on m.id = c.campaign_id
+join campaign_contacts cc on cc.id = c.campaign_contact_id
+join contacts k on k.id = c.contact_id
+where c.id = :call_id and c.organization_id = :organization_id;
+
+-- name: list_attempts
+-- returns: list[AttemptRow]
+-- null: outcome, disconnection_reason, error, placed_at, started_at, ended_at, duration_ms, cost_cents
+-- Every call of one contact of a campaign, the newest first.
+select id, attempt_number, status, outcome, disconnection_reason, error, decision::text as decision, requested_at,
+  placed_at, started_at, ended_at, duration_ms, cost_cents
+from calls
+where campaign_contact_id = :campaign_contact_id
+order by attempt_number desc
+limit :limit;
+
+-- name: live_calls
+-- returns: list[LiveCall]
+-- Calls of a campaign that can be hung up.
+select c.id, c.retell_call_id
+from calls c
+where c.provider_account_id = :provider_account_id and c.campaign_id = :campaign_id
+  and c.status in ('placed', 'ongoing') and c.retell_call_id is not null
+limit :limit;
+
+-- name: export_calls
+-- returns: AsyncIterator[ExportedCall]
+-- null: name, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, recording_url,
+-- null: retell_call_id, :campaign_id, :outcome, :since, :until
+-- plan: custom
+-- Calls of the organization, or of one campaign, that were asked for in a span of time, the newest first.
+select c.id, m.name as campaign, k.name, c.phone, c.from_number, c.attempt_number, c.status, c.outcome,
+  c.disconnection_reason, c.requested_at, c.started_at, c.ended_at, c.duration_ms, c.cost_cents, c.recording_url,
+  c.retell_call_id
+from calls c join campaigns m on m.id = c.campaign_id join contacts k on k.id = c.contact_id
+where c.organization_id = :organization_id
+  and (:campaign_id::uuid is null or c.campaign_id = :campaign_id)
+  and (:outcome::text is null or c.outcome = :outcome)
+  and (:since::timestamptz is null or c.created_at >= :since)
+  and (:until::timestamptz is null or c.created_at < :until)
+order by c.created_at desc, c.id desc;

@@ -1,0 +1,151 @@
+-- Contacts of campaigns.
+
+-- name: add_campaign_contacts!
+-- Contacts enter the campaign; one that is in it already brings no row back.
+insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, next_attempt_at,
+  variables, created_at, updated_at)
+select u.id, :organization_id, :campaign_id, u.contact_id, u.phone, u.zone_key, :now, u.variables::jsonb, :now, :now
+from unnest(:ids::uuid[], :contact_ids::uuid[], :phones::text[], :zone_keys::text[], :variables::text[])
+  as u (id, contact_id, phone, zone_key, variables)
+on conflict (campaign_id, contact_id) do nothing;
+
+-- name: refresh_variables!
+-- What the file says of contacts that are in the campaign already and wait: it wins, and what it leaves empty stays.
+update campaign_contacts cc
+set variables = cc.variables || u.variables::jsonb, updated_at = :now
+from unnest(:contact_ids::uuid[], :variables::text[]) as u (contact_id, variables)
+where cc.contact_id = u.contact_id and cc.variables || u.variables::jsonb <> cc.variables and cc.id in (
+  select id from campaign_contacts
+  where campaign_id = :campaign_id and contact_id = any (:contact_ids::uuid[]) and status = 'pending'
+  order by id
+  for update
+);
+
+-- name: has_contacts
+-- returns: bool
+-- Whether a campaign has anybody to call.
+select exists (select from campaign_contacts cc where cc.campaign_id = :campaign_id) as id;
+
+-- name: list_campaign_contacts
+-- returns: list[CampaignContactRow]
+-- null: name, external_id, last_outcome, status_reason, :status, :last_outcome, :after_id
+-- plan: custom
+-- Contacts of a campaign in the order in which they became known, after the last one of the page before; that is said
+-- of both tables, for a join that merges them would read one of them from its beginning.
+select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
+  cc.last_outcome, cc.status_reason, cc.next_attempt_at, cc.contact_id::text as place
+from campaign_contacts cc join contacts k on k.id = cc.contact_id
+where cc.campaign_id = :campaign_id
+  and (:status::text is null or cc.status = :status)
+  and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+  and (:after_id::uuid is null or cc.contact_id > :after_id and k.id > :after_id)
+order by cc.contact_id
+limit :limit;
+
+-- name: list_pending_contacts
+-- returns: list[CampaignContactRow]
+-- null: name, external_id, last_outcome, status_reason, :last_outcome, :after_at, :after_id
+-- plan: custom
+-- Contacts of a campaign that wait for a call, the one that is due first before the others.
+select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
+  cc.last_outcome, cc.status_reason, cc.next_attempt_at, cc.id::text as place
+from campaign_contacts cc join contacts k on k.id = cc.contact_id
+where cc.campaign_id = :campaign_id and cc.status = 'pending'
+  and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+  and (:after_at::timestamptz is null or (cc.next_attempt_at, cc.id) > (:after_at, :after_id::uuid))
+order by cc.next_attempt_at, cc.id
+limit :limit;
+
+-- name: list_by_phone
+-- returns: list[CampaignContactRow]
+-- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome
+-- plan: custom
+-- Contacts of a campaign whose number begins so, in the order of their numbers: those between two numbers.
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
+  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
+from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
+where k.organization_id = :organization_id and k.phone >= :first and k.phone <= :last
+  and (:after::text is null or k.phone > :after)
+  and (:status::text is null or cc.status = :status)
+  and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+order by k.phone
+limit :limit;
+
+-- name: list_by_phone_ending
+-- returns: list[CampaignContactRow]
+-- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome
+-- plan: custom
+-- Contacts of a campaign whose number ends so, by their numbers read backwards.
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
+  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone_reversed as place
+from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
+where k.organization_id = :organization_id and k.phone_reversed >= :first and k.phone_reversed < :last
+  and (:after::text is null or k.phone_reversed > :after)
+  and (:status::text is null or cc.status = :status)
+  and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+order by k.phone_reversed
+limit :limit;
+
+-- name: list_by_name
+-- returns: list[CampaignContactRow]
+-- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome, :after_id
+-- plan: custom
+-- Contacts of a campaign whose name begins so, in any case, by name.
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
+  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.name_key as place
+from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
+where k.organization_id = :organization_id and k.name_key >= lower(:first) and k.name_key < lower(:first) || :last
+  and (:after::text is null or (k.name_key, k.id) > (:after, :after_id::uuid))
+  and (:status::text is null or cc.status = :status)
+  and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+order by k.name_key, k.id
+limit :limit;
+
+-- name: list_by_external_id
+-- returns: list[CampaignContactRow]
+-- null: name, external_id, last_outcome, status_reason, :status, :last_outcome, :after_id
+-- plan: custom
+-- Contacts of a campaign that another system knows by this id.
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
+  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.id::text as place
+from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
+where k.organization_id = :organization_id and k.external_id = :external_id
+  and (:status::text is null or cc.status = :status)
+  and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+  and (:after_id::uuid is null or k.id > :after_id)
+order by k.id
+limit :limit;
+
+-- name: show_campaign_contact
+-- returns: CampaignContactDetail | None
+-- null: name, email, company, notes, external_id, status_reason, last_outcome
+-- One contact of a campaign of the organization, with the person, and whether their number may be called at all.
+select cc.id, cc.organization_id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status,
+  m.max_attempts, m.calling_hours::text as calling_hours, cc.contact_id, cc.phone, k.name, k.email, k.company, k.notes,
+  k.external_id, cc.zone_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults, cc.call_count,
+  cc.last_outcome, cc.next_attempt_at, cc.variables::text as variables, cc.created_at, cc.updated_at,
+  exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone)
+    as do_not_call
+from campaign_contacts cc
+join contacts k on k.id = cc.contact_id
+join campaigns m on m.id = cc.campaign_id
+where cc.id = :campaign_contact_id and cc.campaign_id = :campaign_id and cc.organization_id = :organization_id;
+
+-- name: lock_contacts_of_calls
+-- returns: list[UUID]
+-- After lock_calls, where contacts change as well: in the order of their ids.
+select cc.id from campaign_contacts cc
+where cc.id in (select c.campaign_contact_id from calls c where c.id = any (:ids::uuid[]))
+order by cc.id for update;
+
+-- name: write_campaign_contacts!
+-- null: :last_outcomes[], :next_attempt_ats[], :status_reasons[]
+-- What the end of a call means for its contact, decided under the locks of lock_called.
+update campaign_contacts cc
+set status = u.status, attempts = u.attempts, faults = u.faults,
+  next_attempt_at = coalesce(u.next_attempt_at, cc.next_attempt_at), last_outcome = u.last_outcome,
+  status_reason = u.status_reason, updated_at = :now
+from unnest(:ids::uuid[], :statuses::text[], :attempts::integer[], :faults::integer[],
+  :next_attempt_ats::timestamptz[], :last_outcomes::text[], :status_reasons::text[])
+  as u (id, status, attempts, faults, next_attempt_at, last_outcome, status_reason)
+where cc.id = u.id;

@@ -1,0 +1,115 @@
+-- Contacts of organizations.
+
+-- name: upsert_contacts
+-- returns: list[UpsertedContact]
+-- null: :companies[], :emails[], :external_ids[], :names[], :notes[], :timezones[]
+-- People by phone. What the file says wins over what was known; what it leaves empty stays.
+insert into contacts (id, organization_id, phone, name, email, company, notes, external_id, timezone, zone_key,
+  zone_source, created_at, updated_at)
+select u.id, :organization_id, u.phone, u.name, u.email, u.company, u.notes, u.external_id, u.timezone, u.zone_key,
+  u.zone_source, :now, :now
+from unnest(:ids::uuid[], :phones::text[], :names::text[], :emails::text[], :companies::text[], :notes::text[],
+  :external_ids::text[], :timezones::text[], :zone_keys::text[], :zone_sources::text[])
+  as u (id, phone, name, email, company, notes, external_id, timezone, zone_key, zone_source)
+on conflict (organization_id, phone) do update
+set name = coalesce(excluded.name, contacts.name), email = coalesce(excluded.email, contacts.email),
+  company = coalesce(excluded.company, contacts.company), notes = coalesce(excluded.notes, contacts.notes),
+  external_id = coalesce(excluded.external_id, contacts.external_id),
+  timezone = coalesce(excluded.timezone, contacts.timezone),
+  zone_key = case when excluded.timezone is null and contacts.timezone is not null then contacts.zone_key
+    else excluded.zone_key end,
+  zone_source = case when excluded.timezone is null and contacts.timezone is not null then contacts.zone_source
+    else excluded.zone_source end,
+  updated_at = excluded.updated_at
+returning id, phone, zone_key;
+
+-- name: list_contacts
+-- returns: list[ContactRow]
+-- null: name, email, company, external_id, timezone, :after
+-- plan: custom
+-- Contacts of an organization by phone: those between two numbers, after the last one of the page before.
+select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
+  phone as place
+from contacts
+where organization_id = :organization_id and phone >= :first and phone <= :last
+  and (:after::text is null or phone > :after)
+order by phone
+limit :limit;
+
+-- name: list_contacts_by_name
+-- returns: list[ContactRow]
+-- null: name, email, company, external_id, timezone, :after, :after_id
+-- plan: custom
+-- Contacts of an organization whose name begins so, in any case, by name.
+select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
+  name_key as place
+from contacts
+where organization_id = :organization_id and name_key >= lower(:first) and name_key < lower(:first) || :last
+  and (:after::text is null or (name_key, id) > (:after, :after_id::uuid))
+order by name_key, id
+limit :limit;
+
+-- name: list_contacts_by_external_id
+-- returns: list[ContactRow]
+-- null: name, email, company, external_id, timezone, :after
+-- plan: custom
+-- Contacts of an organization that another system knows by this id.
+select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
+  phone as place
+from contacts
+where organization_id = :organization_id and external_id = :external_id and (:after::text is null or phone > :after)
+order by phone
+limit :limit;
+
+-- name: show_contact
+-- returns: ContactDetail | None
+-- null: name, email, company, notes, external_id, timezone
+-- One contact of an organization with all that is known of them.
+select k.id, k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.zone_key, k.zone_source,
+  k.created_at, k.updated_at,
+  exists (select from do_not_call d where d.organization_id = k.organization_id and d.phone = k.phone) as do_not_call
+from contacts k
+where k.id = :contact_id and k.organization_id = :organization_id;
+
+-- name: change_contact
+-- returns: UUID | None
+-- What is known of a contact, unless somebody has changed it since it was looked at.
+update contacts
+set name = :name, email = :email, company = :company, notes = :notes, external_id = :external_id, timezone = :timezone,
+  zone_key = :zone_key, zone_source = :zone_source, updated_at = :now
+where id = :contact_id and organization_id = :organization_id and updated_at = :seen_at
+returning id;
+
+-- name: contact_campaigns
+-- returns: list[ContactCampaign]
+-- null: last_outcome, status_reason
+-- The campaigns that a contact is in, the newest first.
+select cc.id, cc.campaign_id, c.name as campaign_name, c.status as campaign_status, cc.status, cc.attempts,
+  cc.last_outcome, cc.status_reason, cc.next_attempt_at
+from campaign_contacts cc join campaigns c on c.id = cc.campaign_id
+where cc.contact_id = :contact_id
+order by cc.created_at desc, cc.id desc
+limit :limit;
+
+-- name: contact_calls
+-- returns: list[ContactCall]
+-- null: outcome, ended_at, duration_ms
+-- The calls to a number of an organization, the newest first.
+select c.id, c.campaign_id, m.name as campaign_name, c.attempt_number, c.status, c.outcome, c.requested_at, c.ended_at,
+  c.duration_ms
+from calls c join campaigns m on m.id = c.campaign_id
+where c.organization_id = :organization_id and c.phone = :phone
+order by c.requested_at desc
+limit :limit;
+
+-- name: export_contacts
+-- returns: AsyncIterator[ExportedContact]
+-- null: name, email, company, notes, external_id, timezone, :campaign_id
+-- plan: custom
+-- People of the organization, or those of one campaign, by phone.
+select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.zone_key, k.created_at
+from contacts k
+where k.organization_id = :organization_id
+  and (:campaign_id::uuid is null or exists (
+    select from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.contact_id = k.id))
+order by k.phone;

@@ -1,0 +1,101 @@
+-- Pending contacts of one campaign: which are due, and what a claim makes of them.
+
+-- name: pending_zones
+-- returns: list[PendingZone]
+-- The zone keys of the pending contacts, each with its first due time: one index probe per zone, not a scan of all.
+with recursive zones as (
+  (select cc.zone_key, cc.next_attempt_at from campaign_contacts cc
+    where cc.campaign_id = :campaign_id and cc.status = 'pending'
+    order by cc.zone_key, cc.next_attempt_at limit 1)
+  union all
+  select n.zone_key, n.next_attempt_at
+  from zones z
+  cross join lateral (
+    select cc.zone_key, cc.next_attempt_at from campaign_contacts cc
+    where cc.campaign_id = :campaign_id and cc.status = 'pending' and cc.zone_key > z.zone_key
+    order by cc.zone_key, cc.next_attempt_at limit 1
+  ) n
+)
+select zone_key, next_attempt_at as first_due_at from zones;
+
+-- name: due_contacts
+-- returns: list[DueContact]
+-- null: name, email, company, external_id
+-- Due contacts in open zones, the longest due first, with what decides whether each may be called now. The limits of 1
+-- make a probe per contact, where `exists` may read all live calls of the organization, or its whole do-not-call list.
+with candidates as (
+  select d.id
+  from unnest(:zones::text[]) as z (zone_key)
+  cross join lateral (
+    select cc.id, cc.next_attempt_at from campaign_contacts cc
+    where cc.campaign_id = :campaign_id and cc.status = 'pending' and cc.zone_key = z.zone_key
+      and cc.next_attempt_at <= :now
+    order by cc.next_attempt_at
+    limit :limit
+  ) d
+  order by d.next_attempt_at
+  limit :limit
+)
+select cc.id, cc.contact_id, cc.phone, cc.zone_key, k.zone_source, cc.attempts, cc.call_count,
+  cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
+  (select true from do_not_call d where d.organization_id = :organization_id and d.phone = cc.phone limit 1)
+    is not null as do_not_call,
+  (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone
+    and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
+  or (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone
+    and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
+  array(select c.requested_at from calls c where c.organization_id = :organization_id and c.phone = cc.phone
+    and c.requested_at > :day_ago and c.status not in ('refused', 'released')
+    order by c.requested_at desc limit 100) as calls_of_the_day
+from campaign_contacts cc
+join contacts k on k.id = cc.contact_id
+where cc.id in (select id from candidates) and cc.status = 'pending'
+for update of cc skip locked;
+
+-- name: mark_calling!
+-- The contacts whose calls were inserted.
+update campaign_contacts
+set status = 'calling', call_count = call_count + 1, status_reason = null, updated_at = :now
+where id = any (:ids::uuid[]) and status = 'pending';
+
+-- name: skip_contacts!
+-- Contacts that must not be called at all.
+update campaign_contacts
+set status = 'skipped', status_reason = :reason, updated_at = :now
+where id = any (:ids::uuid[]) and status = 'pending';
+
+-- name: skip_zones!
+-- Contacts whose zones are never open together within the campaign's calling hours; one that an event holds is skipped
+-- at the next look.
+update campaign_contacts
+set status = 'skipped', status_reason = :reason, updated_at = :now
+where id in (
+  select id from campaign_contacts
+  where campaign_id = :campaign_id and zone_key = any (:zones::text[]) and status = 'pending'
+  for update skip locked
+);
+
+-- name: defer_contacts!
+-- Contacts that may be called later only: over the daily cap, or on the phone for another campaign.
+update campaign_contacts cc
+set next_attempt_at = u.next_attempt_at, status_reason = u.reason, updated_at = :now
+from unnest(:ids::uuid[], :next_attempt_ats::timestamptz[], :reasons::text[]) as u (id, next_attempt_at, reason)
+where cc.id = u.id and cc.status = 'pending';
+
+-- name: cancel_pending_contacts!
+-- One portion of the pending contacts of a campaign that is being cancelled.
+update campaign_contacts
+set status = 'cancelled', status_reason = 'campaign cancelled', updated_at = :now
+where id in (
+  select id from campaign_contacts where campaign_id = :campaign_id and status = 'pending' limit :limit
+  for update skip locked
+);
+
+-- name: open_contacts
+-- returns: OpenContacts
+-- Whether a campaign still has contacts to call, or on the phone. The order makes it one probe of the index, where
+-- statistics from the campaign's beginning would have all contacts read.
+select
+  (select true from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.status = 'pending'
+    order by cc.zone_key, cc.next_attempt_at limit 1) is not null as pending,
+  exists (select from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.status = 'calling') as calling;

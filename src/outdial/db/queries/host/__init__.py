@@ -1,0 +1,1 @@
+"""Queries over the schema `host`: what the function host stores."""

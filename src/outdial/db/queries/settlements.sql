@@ -1,0 +1,142 @@
+-- Settling calls: what the responses to their requests, or the lack of one, make of them.
+
+-- name: lock_calls
+-- returns: list[UUID]
+-- The calls of a batch in the order of their ids, as a flush of events locks them.
+select id from calls where id = any (:ids::uuid[]) order by id for update;
+
+-- name: settle_placed!
+-- Retell has taken the calls. A call that an event has already moved on is left alone. A deadline names the request
+-- that is over with this answer: left to end_requests, a second version of each row took longer than all the rest.
+update calls c
+set status = 'placed', retell_call_id = u.retell_call_id, placed_at = :now, error = null,
+  request_deadline = case when c.request_deadline = u.deadline then null else c.request_deadline end,
+  next_check_at = :next_check_at, checks = 0, updated_at = :now
+from unnest(:ids::uuid[], :retell_call_ids::text[], :deadlines::timestamptz[]) as u (id, retell_call_id, deadline)
+where c.id = u.id and c.status in ('placing', 'unknown');
+
+-- name: settle_refused!
+-- No call was made. The contact fails, or waits for its next attempt with none used up. An answer that came so late
+-- that the request has been repeated since settles nothing: the repeated one does.
+with refused as (
+  update calls c
+  set status = 'refused', error = u.error, next_check_at = null, updated_at = :now
+  from unnest(:ids::uuid[], :deadlines::timestamptz[], :errors::text[], :contact_statuses::text[],
+    :next_attempt_ats::timestamptz[]) as u (id, deadline, error, contact_status, next_attempt_at)
+  where c.id = u.id and c.request_deadline = u.deadline and c.status in ('placing', 'unknown')
+  returning c.campaign_contact_id, c.campaign_id, c.attempt_number, u.error, u.contact_status, u.next_attempt_at
+)
+update campaign_contacts cc
+set status = case when r.contact_status = 'pending' and m.status in ('cancelling', 'cancelled') then 'cancelled'
+    else r.contact_status end,
+  next_attempt_at = r.next_attempt_at, last_outcome = 'refused', status_reason = r.error, updated_at = :now
+from refused r join campaigns m on m.id = r.campaign_id
+where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status = 'calling';
+
+-- name: settle_unknown!
+-- The answer says nothing certain: the call may or may not exist, and nobody dials again on a guess. Each such answer
+-- doubles the wait for the next question.
+update calls c
+set status = 'unknown', error = u.error, updated_at = :now::timestamptz,
+  next_check_at = :now::timestamptz
+    + least(:rescue_after::interval * power(2, least(c.checks, 10)), :rescue_most::interval)
+from unnest(:ids::uuid[], :deadlines::timestamptz[], :errors::text[]) as u (id, deadline, error)
+where c.id = u.id and c.request_deadline = u.deadline and c.status in ('placing', 'unknown');
+
+-- name: end_requests!
+-- These requests are over, whatever events have made of their calls meanwhile; one that was repeated since is not.
+update calls c
+set request_deadline = null
+from unnest(:ids::uuid[], :deadlines::timestamptz[]) as u (id, deadline)
+where c.id = u.id and c.request_deadline = u.deadline;
+
+-- name: end_overdue_requests!
+-- Requests of a campaign whose senders must have given up, or died: nobody knows what became of them.
+update calls
+set request_deadline = null, status = case when status = 'placing' then 'unknown' else status end, updated_at = :now
+where id in (
+  select id from calls where campaign_id = :campaign_id and request_deadline <= :now order by id for update skip locked
+);
+
+-- name: release_unsent!
+-- The sender had come too late to send anything, so no call was made.
+with released as (
+  update calls c
+  set status = 'released', error = 'not sent in time', request_deadline = null, next_check_at = null, updated_at = :now
+  where c.id = any (:ids::uuid[]) and c.status = 'placing' and c.requests = 1
+  returning c.campaign_contact_id, c.campaign_id, c.attempt_number
+)
+update campaign_contacts cc
+set status = case when m.status in ('cancelling', 'cancelled') then 'cancelled' else 'pending' end,
+  next_attempt_at = :now, last_outcome = 'released', status_reason = null, updated_at = :now
+from released r join campaigns m on m.id = r.campaign_id
+where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status = 'calling';
+
+-- name: calls_to_check
+-- returns: list[SilentCall]
+-- Calls of every organization that have been silent for too long.
+select organization_id, call_id from private.calls_to_check(:now, :limit);
+
+-- name: take_call_to_check
+-- returns: CheckedCall | None
+-- null: retell_call_id, placed_at, ended_at, request_deadline, outcome
+-- One silent call; asking about it is ours until next_check_at, which comes less and less often.
+update calls c
+set next_check_at = :now + case when c.status in ('placing', 'unknown')
+    then least(:rescue_after::interval * power(2, least(c.checks, 10)), :rescue_most::interval)
+    else least(:reconcile_after::interval * power(2, least(c.checks, 10)), :reconcile_most::interval) end,
+  checks = c.checks + 1,
+  status = case when c.status = 'placing' and c.request_deadline <= :now then 'unknown' else c.status end,
+  updated_at = :now
+from campaigns m, provider_accounts a, campaign_contacts cc
+where c.id = :call_id and c.next_check_at <= :now and m.id = c.campaign_id and a.id = c.provider_account_id
+  and cc.id = c.campaign_contact_id
+returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provider_account_id, a.credential, c.phone,
+  c.status, c.retell_call_id, c.checks, c.created_at, c.placed_at, c.ended_at, c.request_deadline,
+  c.request::text as request, c.outcome, c.analysis is not null as analyzed,
+  coalesce(c.duration_ms, 0) as duration_ms, m.status as campaign_status,
+  m.calling_hours::text as calling_hours, cc.zone_key;
+
+-- name: begin_resend
+-- returns: UUID | None
+-- The same request with the same key leaves once more, and no other does until its deadline.
+update calls c
+set request_deadline = :deadline, next_check_at = :deadline, requests = c.requests + 1, updated_at = :now
+where c.id = :call_id and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= :now)
+  and not exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone)
+returning c.id;
+
+-- name: release_call!
+-- Retell has no such call, and the key is too old to be honoured: the contact goes back with no attempt used up. One
+-- that a person was asked about fails: its campaign may have been completed since.
+with released as (
+  update calls c
+  set status = 'released', error = :reason, request_deadline = null, next_check_at = null, updated_at = :now
+  where c.id = :call_id and c.status in ('unknown', 'review')
+  returning c.campaign_contact_id, c.campaign_id, c.attempt_number
+)
+update campaign_contacts cc
+set status = case when cc.status = 'review' then 'failed' when m.status in ('cancelling', 'cancelled') then 'cancelled'
+    else 'pending' end,
+  next_attempt_at = :now, last_outcome = 'released', status_reason = :reason, updated_at = :now
+from released r join campaigns m on m.id = r.campaign_id
+where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status in ('calling', 'review');
+
+-- name: review_call!
+-- Nobody could tell what became of the call: a person has to, and the contact is not called meanwhile.
+with reviewed as (
+  update calls c
+  set status = case when c.status = 'unknown' then 'review' else 'ended' end,
+    outcome = coalesce(c.outcome, 'unknown'), ended_at = coalesce(c.ended_at, :now), error = :reason,
+    request_deadline = null, next_check_at = null, updated_at = :now
+  where c.id = :call_id and (c.status in ('unknown', 'placed', 'ongoing') or (c.status = 'ended' and c.outcome is null))
+  returning c.campaign_contact_id, c.attempt_number
+)
+update campaign_contacts cc
+set status = 'review', last_outcome = 'unknown', status_reason = :reason, updated_at = :now
+from reviewed r
+where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status = 'calling';
+
+-- name: stop_checking!
+-- There is nothing left to ask about this call.
+update calls set next_check_at = null where id = :call_id and status in ('ended', 'released', 'review');
