@@ -3,7 +3,7 @@
 import pytest
 
 from outdial.campaigns.errors import UnusableFile
-from outdial.campaigns.importing.columns import NAMES, find_columns
+from outdial.campaigns.importing.columns import HEADERS, find_columns
 
 
 @pytest.mark.parametrize(
@@ -62,5 +62,5 @@ def test_headers_that_leave_a_doubt_are_refused(header: list[str], mapping: dict
 
 
 def test_no_name_stands_for_two_fields() -> None:
-    names = [name for known in NAMES.values() for name in known]
+    names = [name for known in HEADERS.values() for name in known]
     assert len(names) == len(set(names))

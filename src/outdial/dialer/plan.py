@@ -26,6 +26,7 @@ from outdial.dialer.admission import (
 from outdial.domain.calling_hours import local_times
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
+from outdial.domain.contact_fields import AGENT_VARIABLES
 from outdial.domain.pacing import Pace
 from outdial.provider import CallRequest
 
@@ -167,12 +168,7 @@ def dynamic_variables(campaign: LockedCampaign, contact: DueContact, at: datetim
 
     Retell takes text only, so a number becomes its text and a null is left out.
     """
-    fields = {
-        "name": contact.name,
-        "email": contact.email,
-        "company": contact.company,
-        "external_id": contact.external_id,
-    }
+    fields = {name: getattr(contact, name) for name in AGENT_VARIABLES}
     local = datetime.fromisoformat(next(iter(local_times(contact.zone_key, at).values())))
     layers: list[Mapping[str, Any]] = [
         _object(campaign.dynamic_variables),

@@ -1,50 +1,44 @@
-"""Which column of a file means what."""
+"""Matches the columns of a CSV file with the fields of a contact."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final
 
 from outdial.campaigns.errors import UnusableFile
+from outdial.domain.contact_fields import CONTACT_FIELDS
 
-Field = Literal[
-    "phone", "name", "first_name", "last_name", "email", "company", "notes", "external_id", "timezone"
-]  # fmt: skip
-
-NAMES: Final[Mapping[Field, tuple[str, ...]]] = {
-    "phone": (
-        "phone", "phone_number", "mobile", "mobile_phone", "mobile_number", "cell", "cell_phone", "cellphone", "tel",
-        "telephone", "telephone_number", "number", "to_number", "contact_number",
-    ),
-    "name": ("name", "full_name", "contact_name"),
+PHONE_HEADERS: Final = (
+    "phone", "phone_number", "mobile", "mobile_phone", "mobile_number", "cell", "cell_phone", "cellphone", "tel",
+    "telephone", "telephone_number", "number", "to_number", "contact_number",
+)  # fmt: skip
+# An import also reads a name in two parts, which stay agent variables as well.
+NAME_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "first_name": ("first_name", "firstname", "given_name"),
     "last_name": ("last_name", "lastname", "surname", "family_name"),
-    "email": ("email", "e_mail", "email_address"),
-    "company": ("company", "company_name"),
-    "notes": ("notes", "note"),
-    "external_id": ("external_id",),
-    "timezone": ("timezone", "time_zone", "tz"),
-}  # fmt: skip
-"""Names by which a column is known, the likeliest first: the first that a file has counts."""
-
-# Parts of the name that an agent is also told by themselves.
-_TOLD: Final[frozenset[str]] = frozenset({"first_name", "last_name"})
+}
+HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "phone": PHONE_HEADERS,
+    **NAME_PARTS,
+    **{field.name: field.headers for field in CONTACT_FIELDS},
+}
+"""The fields of an import, each with the columns that hold it, the likeliest first: the first in the file counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where each known field stands in a row, and every other column, which is a dynamic variable by its name."""
+    """The index of each known field in a row, and every other column as an agent variable with its name."""
 
-    fields: Mapping[Field, int]
+    fields: Mapping[str, int]
     variables: tuple[tuple[str, int], ...]
 
-    def cell(self, cells: Sequence[str], field: Field) -> str | None:
-        """Return what the row says of `field`; None when it says nothing."""
+    def cell(self, cells: Sequence[str], field: str) -> str | None:
+        """Return the trimmed value of `field` in a row; None when it is empty."""
         index = self.fields.get(field)
         return None if index is None else cells[index].strip() or None
 
     def name(self, cells: Sequence[str]) -> str | None:
-        """Return the person's name, whole or put together."""
+        """Return the contact's name, whole or joined from its parts."""
         parts = (self.cell(cells, "first_name"), self.cell(cells, "last_name"))
         return self.cell(cells, "name") or " ".join(filter(None, parts)) or None
 
@@ -55,19 +49,19 @@ def normalise(name: str) -> str:
 
 
 def find_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None) -> Columns:
-    """Return what the columns of `header` mean; `mapping` names the column of a field that is called otherwise.
+    """Match the columns of `header` with fields; `mapping` names the column of a field that has another header.
 
-    Raises UnusableFile for columns without a name or with the same one, a mapping that does not fit, and no phone.
+    Raises UnusableFile for columns without a name or with the same name, a wrong mapping, and a missing phone.
     """
     indices = _indices(header)
     fields = _mapped(indices, mapping or {})
-    for field, names in NAMES.items():
+    for field, names in HEADERS.items():
         known = next((name for name in names if name in indices and indices[name] not in fields.values()), None)
         if field not in fields and known is not None:
             fields[field] = indices[known]
     if "phone" not in fields:
         raise UnusableFile(f"no column holds the phone number among {', '.join(indices)}; name it phone, or map it")
-    taken = {index for field, index in fields.items() if field not in _TOLD}
+    taken = {index for field, index in fields.items() if field not in NAME_PARTS}
     return Columns(fields, tuple((name, index) for name, index in indices.items() if index not in taken))
 
 
@@ -82,9 +76,9 @@ def _indices(header: Sequence[str]) -> dict[str, int]:
     return indices
 
 
-def _mapped(indices: Mapping[str, int], mapping: Mapping[str, str]) -> dict[Field, int]:
-    fields: dict[Field, int] = {}
-    for field in get_args(Field):
+def _mapped(indices: Mapping[str, int], mapping: Mapping[str, str]) -> dict[str, int]:
+    fields: dict[str, int] = {}
+    for field in HEADERS:
         if (column := mapping.get(field)) is None:
             continue
         index = indices.get(normalise(column))
@@ -93,6 +87,6 @@ def _mapped(indices: Mapping[str, int], mapping: Mapping[str, str]) -> dict[Fiel
         if other := next((other for other, taken in fields.items() if taken == index), None):
             raise UnusableFile(f"{other} and {field} are both mapped to {column!r}")
         fields[field] = index
-    if unknown := mapping.keys() - set(get_args(Field)):
-        raise UnusableFile(f"{min(unknown)!r} is no field to map a column to; there are {', '.join(get_args(Field))}")
+    if unknown := mapping.keys() - HEADERS.keys():
+        raise UnusableFile(f"{min(unknown)!r} is not a field; map columns to {', '.join(HEADERS)}")
     return fields

@@ -5,17 +5,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, get_args
+from typing import Final
 
 from outdial.campaigns.errors import UnknownRegion, UnusableFile
-from outdial.campaigns.importing.columns import Columns, Field, find_columns
+from outdial.campaigns.importing.columns import HEADERS, Columns, find_columns
 from outdial.campaigns.importing.contact_rows import ContactReader, NewContact
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.domain.phone import InvalidPhone, parse_phone
 
 MOST_ROWS: Final = 1_000
-FIELDS: Final[Sequence[str]] = get_args(Field)
+FIELDS: Final[Sequence[str]] = tuple(HEADERS)
 _ANY_NUMBER: Final = "+14155552671"
 
 
