@@ -205,7 +205,7 @@ async def test_a_bad_token_and_an_address_where_nobody_answers_are_told_in_one_l
 
     nowhere = {**named, "OUTDIAL_STAGING_URL": "http://127.0.0.1:1"}
     told = await asyncio.to_thread(outdial.error, "functions", "list", "--env=staging", env=nowhere)
-    assert told.startswith("no answer from http://127.0.0.1:1")
+    assert told.startswith("no response from http://127.0.0.1:1")
 
 
 async def test_a_function_that_is_not_here_is_told_with_those_that_are(staging: Staging) -> None:

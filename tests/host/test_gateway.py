@@ -271,7 +271,7 @@ class Api:
     async def handle(self, head: RequestHead, body: bytes) -> HttpResponse:
         return HttpResponse(201, b"", head.path.encode() + body)
 
-    async def knows(self, token: str) -> bool:
+    async def is_valid_token(self, token: str) -> bool:
         return token == "sbp_good"
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
-from outdial.host.api.management import BURST, LARGEST_BODY, LARGEST_DEPLOYMENT, STRANGERS_BURST, ApiError
+from outdial.host.api.management import BURST, LARGEST_BODY, LARGEST_DEPLOYMENT, UNKNOWN_BURST, ApiError
 from outdial.host.api.tokens import new_token
 from outdial.host.deployments.multipart import read_form
 from outdial.host.gateway.operations import OperatorRoutes
@@ -62,11 +62,11 @@ async def test_a_token_is_refused_from_the_moment_at_which_it_was_revoked(
     host: Host, connection: asyncpg.Connection
 ) -> None:
     await host.json("GET", "/v1/projects")
-    assert await host.api.knows(host.token)
+    assert await host.api.is_valid_token(host.token)
     await connection.execute("update host.access_tokens set revoked_at = now()")
 
     assert (await host.ask("GET", "/v1/projects")).status == 401
-    assert not await host.api.knows(host.token)
+    assert not await host.api.is_valid_token(host.token)
 
 
 async def test_bodies_are_bounded_and_those_of_deployments_are_larger(host: Host) -> None:
@@ -93,13 +93,13 @@ async def test_guessing_tokens_is_slowed_down_and_does_not_lock_out_who_is_known
     good = host.token
     await host.json("GET", "/v1/projects")
     statuses = []
-    for _ in range(int(STRANGERS_BURST) + 20):
+    for _ in range(int(UNKNOWN_BURST) + 20):
         host.token = new_token()
         statuses.append((await host.ask("GET", "/v1/projects")).status)
     host.token = good
 
     assert set(statuses) == {401, 429}
-    assert statuses[: int(STRANGERS_BURST) - 1].count(429) == 0
+    assert statuses[: int(UNKNOWN_BURST) - 1].count(429) == 0
     await host.json("GET", "/v1/projects")
 
 
@@ -161,7 +161,7 @@ async def test_no_page_in_a_browser_may_read_an_answer(host: Host) -> None:
     answers = [
         await host.ask("GET", "/v1/projects"),
         await host.ask("OPTIONS", "/v1/projects"),
-        ApiError(1, "", "").answer(),
+        ApiError(1, "", "").to_http(),
     ]
 
     assert not any(b"access-control" in answer.headers.lower() for answer in answers)

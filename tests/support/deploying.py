@@ -171,7 +171,9 @@ async def _host(
     await watch.start()
     stack.push_async_callback(watch.stop)
     functions = FunctionRoutes(store, Deployer(store, planner, pull))
-    project = ProjectRoutes(REF, "local", KeyRing.from_env(settings), secrets, NoLogs(), clock)
+    project = ProjectRoutes(
+        ref=REF, region="local", keyring=KeyRing.from_env(settings), secrets=secrets, logs=NoLogs(), clock=clock
+    )
     tokens = AccessTokens(database, clock)
     api = ManagementApi(REF, tokens, [*functions.routes, *project.routes])
     return Host(api, pull, catalogue, await tokens.create("tests"))

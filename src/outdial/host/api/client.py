@@ -1,4 +1,4 @@
-"""Speaks to the management API of an environment, as Supabase's command line does."""
+"""Client of the management API, which sends what Supabase's CLI sends."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from outdial.host.deployments.multipart import read_form, write_form
 from outdial.host.deployments.upload import check_path
 from outdial.host.wire.errors import HostError
 
-# A deployment is answered when its functions have started.
+# The response to a deployment comes when its functions have started.
 _TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=10)
 
 
@@ -21,19 +21,20 @@ Decoded = TypeVar("Decoded")
 
 
 class RequestRefused(HostError):
-    """The environment refused a request; the text is its own."""
+    """The environment rejected a request. The message is the environment's own."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
-        self.status, self.message = status, message
+        self.status = status
+        self.message = message
 
 
 class EnvironmentUnreachable(HostError):
-    """The environment's management API does not answer."""
+    """The environment's management API cannot be reached."""
 
 
 class DeployedFunction(msgspec.Struct):
-    """A function as it is listed; the times are Unix times in ms."""
+    """A deployed function. Times are Unix times in ms."""
 
     slug: str
     version: int
@@ -44,7 +45,7 @@ class DeployedFunction(msgspec.Struct):
 
 
 class StoredVersion(msgspec.Struct):
-    """A version of a function that the environment keeps; `error` tells why it was refused."""
+    """A stored version of a function. `error` is the reason why it was refused."""
 
     version: int
     status: str
@@ -55,7 +56,7 @@ class StoredVersion(msgspec.Struct):
 
 
 class ListedSecret(msgspec.Struct):
-    """A secret; `value` is the SHA-256 of its value."""
+    """A secret. `value` is the SHA-256 of its value."""
 
     name: str
     value: str
@@ -75,111 +76,114 @@ class _Resealed(msgspec.Struct):
 
 
 class ManagementClient:
-    """Deploys functions to the one project of an environment, and sets its secrets. Methods raise RequestRefused."""
+    """Deploys functions and sets secrets of an environment's one project.
+
+    All methods raise RequestRefused and EnvironmentUnreachable.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, url: str, ref: str) -> None:
-        self._session, self._url, self.ref = session, url, ref
+        self._session = session
+        self._url = url
+        self.ref = ref
 
     @classmethod
     @asynccontextmanager
     async def connected(cls, url: str, access_token: str) -> AsyncIterator[Self]:
-        """Open a client for the environment at `url`, and ask it for the name of its project."""
+        """Open a client for the environment at `url`. Reads the name of its project."""
         headers = {"authorization": f"Bearer {access_token}"}
         async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as session:
             base = f"{url.rstrip('/')}/v1/projects"
-            projects = _read(list[_Project], await _ask(session, "GET", base))
+            projects = _read(list[_Project], await _request(session, "GET", base))
             if not projects:
                 raise RequestRefused(404, f"{url} has no project")
             yield cls(session, f"{base}/{projects[0].ref}", projects[0].ref)
 
     async def deploy(self, function: LocalFunction, *, bundle_only: bool = False) -> DeployedFunction:
-        """Send a function, and put it into service unless `bundle_only`; return it as it is listed."""
+        """Upload a function, and activate it unless `bundle_only`."""
         content_type, body = write_form(function.parts())
         query = {"slug": function.slug} | ({"bundleOnly": "true"} if bundle_only else {})
-        answer = await self._ask("POST", "/functions/deploy", params=query, data=body, headers=_typed(content_type))
-        return _read(DeployedFunction, answer)
+        headers = {"content-type": content_type}
+        content = await self._request("POST", "/functions/deploy", params=query, data=body, headers=headers)
+        return _read(DeployedFunction, content)
 
-    async def activate(self, kept: Iterable[DeployedFunction]) -> None:
-        """Put functions that were sent with `bundle_only` into service, all or none."""
-        await self._send("PUT", "/functions", list(kept))
+    async def activate(self, uploaded: Iterable[DeployedFunction]) -> None:
+        """Activate functions that were uploaded with `bundle_only`, all or none."""
+        await self._send("PUT", "/functions", list(uploaded))
 
     async def functions(self) -> list[DeployedFunction]:
-        """Return every function that is deployed."""
-        return _read(list[DeployedFunction], await self._ask("GET", "/functions"))
+        """Return all deployed functions."""
+        return _read(list[DeployedFunction], await self._request("GET", "/functions"))
 
     async def versions(self, slug: str) -> list[StoredVersion]:
-        """Return the versions of a function, the newest first."""
-        return _read(list[StoredVersion], await self._ask("GET", f"/functions/{slug}/versions"))
+        """Return the versions of a function, newest first."""
+        return _read(list[StoredVersion], await self._request("GET", f"/functions/{slug}/versions"))
 
     async def download(self, slug: str) -> dict[str, bytes]:
-        """Return the files of the version that is served, by path; raise BadUpload for a path that leads elsewhere."""
+        """Return the files of the active version by path. Raises InvalidUpload for a path outside the project."""
         accept = {"accept": "multipart/form-data"}
-        async with _answer(self._session, "GET", f"{self._url}/functions/{slug}/body", headers=accept) as response:
+        async with _open(self._session, "GET", f"{self._url}/functions/{slug}/body", headers=accept) as response:
             parts = read_form(response.headers.get("content-type", ""), await response.read())
         return {check_path(part.filename): part.content for part in parts if part.filename is not None}
 
     async def delete(self, slug: str) -> None:
         """Take a function out of service."""
-        await self._ask("DELETE", f"/functions/{slug}")
+        await self._request("DELETE", f"/functions/{slug}")
 
     async def roll_back(self, slug: str, to: int | None) -> int:
-        """Put an earlier version into service, the one before without a number; return which."""
+        """Activate an earlier version (default: the previous one) and return its number."""
         return _read(_RolledBack, await self._send("POST", f"/functions/{slug}/rollback", {"version": to})).version
 
     async def secrets(self) -> list[ListedSecret]:
-        """Return the secrets with their digests."""
-        return _read(list[ListedSecret], await self._ask("GET", "/secrets"))
+        """Return all secrets with their digests."""
+        return _read(list[ListedSecret], await self._request("GET", "/secrets"))
 
     async def set_secrets(self, secrets: Mapping[str, str]) -> None:
         """Set secrets, all or none."""
         await self._send("POST", "/secrets", [{"name": name, "value": value} for name, value in secrets.items()])
 
     async def unset_secrets(self, names: Iterable[str]) -> None:
-        """Drop secrets."""
+        """Delete secrets."""
         await self._send("DELETE", "/secrets", list(names))
 
     async def reseal_secrets(self) -> int:
-        """Encrypt every secret with the first key; return how many were encrypted with another one."""
-        return _read(_Resealed, await self._ask("POST", "/secrets/reseal")).resealed
+        """Re-encrypt all secrets with the first key, and return the number of secrets changed."""
+        return _read(_Resealed, await self._request("POST", "/secrets/reseal")).resealed
 
     async def _send(self, method: str, path: str, value: object) -> bytes:
-        return await self._ask(method, path, data=msgspec.json.encode(value), headers=_typed("application/json"))
+        headers = {"content-type": "application/json"}
+        return await self._request(method, path, data=msgspec.json.encode(value), headers=headers)
 
-    async def _ask(self, method: str, path: str, **options: Any) -> bytes:
-        return await _ask(self._session, method, self._url + path, **options)
-
-
-def _typed(content_type: str) -> dict[str, str]:
-    return {"content-type": content_type}
+    async def _request(self, method: str, path: str, **options: Any) -> bytes:
+        return await _request(self._session, method, self._url + path, **options)
 
 
-async def _ask(session: aiohttp.ClientSession, method: str, url: str, **options: Any) -> bytes:
-    async with _answer(session, method, url, **options) as response:
+async def _request(session: aiohttp.ClientSession, method: str, url: str, **options: Any) -> bytes:
+    async with _open(session, method, url, **options) as response:
         return await response.read()
 
 
 @asynccontextmanager
-async def _answer(
+async def _open(
     session: aiohttp.ClientSession, method: str, url: str, **options: Any
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Give a good answer; a redirect is none, for the token is meant for this address only."""
+    """Send a request and yield its response. Redirects are errors: the token must not reach another server."""
     try:
         async with session.request(method, url, allow_redirects=False, **options) as response:
             if response.status >= 300:
-                raise RequestRefused(response.status, _message(response.status, await response.read()))
+                raise RequestRefused(response.status, _error_message(response.status, await response.read()))
             yield response
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise EnvironmentUnreachable(f"no answer from {url}: {str(error) or type(error).__name__}") from error
+        raise EnvironmentUnreachable(f"no response from {url}: {str(error) or type(error).__name__}") from error
 
 
 def _read(kind: type[Decoded], body: bytes) -> Decoded:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise EnvironmentUnreachable(f"what answers there is no management API of Outdial: {error}") from error
+        raise EnvironmentUnreachable(f"the server there is not a management API of Outdial: {error}") from error
 
 
-def _message(status: int, body: bytes) -> str:
+def _error_message(status: int, body: bytes) -> str:
     try:
         return str(msgspec.json.decode(body, type=dict[str, Any])["message"])
     except (msgspec.MsgspecError, KeyError):

@@ -1,4 +1,4 @@
-"""The routes of the Management API that deploy functions."""
+"""Management API routes that deploy functions."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,40 +17,39 @@ from outdial.http import HttpResponse
 
 _BASE = "/v1/projects/{ref}/functions"
 _NO_ESZIP = (
-    "Functions are deployed here from their files, and not from a bundle that Docker has made of them: "
+    "This host deploys functions from their files, not from a bundle made with Docker: "
     "run supabase functions with --use-api"
 )
 
 
 class VersionChoice(msgspec.Struct):
-    """One function of a bulk update: the version that was kept before, the newest without a number."""
+    """One function of a bulk update and its version, None for the newest one."""
 
     slug: str
     version: int | None = None
 
 
 class FunctionPatch(msgspec.Struct):
-    """What may be changed of a function without a deployment."""
+    """What a client can change without a deployment."""
 
     verify_jwt: bool
 
 
 class RollbackRequest(msgspec.Struct):
-    """Where a rollback goes, to the version before without a number."""
+    """The version to roll back to, None for the previous one."""
 
     version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionRoutes:
-    """Deploys, lists, changes, downloads, rolls back and deletes functions."""
+    """Routes that deploy, list, change, download, roll back and delete functions."""
 
     store: DeploymentStore
     deployer: Deployer
 
     @property
     def routes(self) -> list[ApiRoute]:
-        """What is answered, and by what."""
         one = _BASE + "/{slug}"
         return [
             ApiRoute("POST", f"{_BASE}/deploy", self.deploy),
@@ -66,13 +65,14 @@ class FunctionRoutes:
         ]
 
     async def deploy(self, call: ApiRequest) -> HttpResponse:
-        """Keep what the form holds, and unless `bundleOnly` put it into service."""
+        """Store the uploaded function, and activate it unless `bundleOnly` is set."""
         upload = read_upload(call.query.get("slug", ""), read_form(call.header("content-type"), call.body))
         if call.query.get("bundleOnly") != "true":
             await self.deployer.deploy(upload, call.token.name)
-            return json_response(_shown(await self.store.function(upload.slug)), 201)
-        version, now = await self.store.add(upload, call.token.name), self.store.clock.now()
-        kept = ActiveFunction(
+            return json_response(_view(await self.store.function(upload.slug)), 201)
+        version = await self.store.add(upload, call.token.name)
+        now = self.store.clock.now()
+        stored = ActiveFunction(
             slug=upload.slug,
             name=upload.name,
             version=version.number,
@@ -82,25 +82,25 @@ class FunctionRoutes:
             created_at=now,
             updated_at=now,
         )
-        return json_response(_shown(kept), 201)
+        return json_response(_view(stored), 201)
 
     async def activate(self, call: ApiRequest) -> HttpResponse:
-        """Put several versions that were kept into service, all or none."""
-        wanted = call.read(list[VersionChoice])
-        versions = {one.slug: one.version or await self._newest(one.slug) for one in wanted}
+        """Activate several stored versions, all or none."""
+        versions = {
+            choice.slug: choice.version or (await self.store.versions(choice.slug))[0].version
+            for choice in call.read(list[VersionChoice])
+        }
         await self.deployer.activate(versions)
-        return json_response({"functions": [_shown(await self.store.function(slug)) for slug in versions]})
+        return json_response({"functions": [_view(await self.store.function(slug)) for slug in versions]})
 
     async def list(self, call: ApiRequest) -> HttpResponse:
-        """Tell of every function that is deployed."""
-        return json_response([_shown(function) for function in await self.store.functions()])
+        return json_response([_view(function) for function in await self.store.functions()])
 
     async def show(self, call: ApiRequest) -> HttpResponse:
-        """Tell of one function."""
-        return json_response(_shown(await self.store.function(call.names["slug"])))
+        return json_response(_view(await self.store.function(call.names["slug"])))
 
     async def change(self, call: ApiRequest) -> HttpResponse:
-        """Change `verify_jwt`."""
+        """Set `verify_jwt`."""
         slug = call.names["slug"]
         if "eszip" in call.header("content-type"):
             raise ApiError(400, "ESZIP_UNSUPPORTED", _NO_ESZIP)
@@ -113,11 +113,11 @@ class FunctionRoutes:
         return empty_response()
 
     async def refuse_eszip(self, call: ApiRequest) -> HttpResponse:
-        """Say how to deploy instead of with Docker."""
+        """Reject bundles made with Docker, and name the option that avoids them."""
         raise ApiError(400, "ESZIP_UNSUPPORTED", _NO_ESZIP)
 
     async def download(self, call: ApiRequest) -> HttpResponse:
-        """Send the files of the version that is served, as a form."""
+        """Return the files of the active version as a form."""
         if "multipart/form-data" not in call.header("accept"):
             raise ApiError(406, "ESZIP_UNSUPPORTED", _NO_ESZIP)
         function = await self.store.function(call.names["slug"])
@@ -126,24 +126,22 @@ class FunctionRoutes:
         return HttpResponse(200, f"content-type: {content_type}\r\n".encode(), body)
 
     async def versions(self, call: ApiRequest) -> HttpResponse:
-        """Tell of every version of a function that is kept, the newest first."""
+        """List the stored versions of a function, newest first."""
         rows = await self.store.versions(call.names["slug"])
         return json_response(
             [{**asdict(row), "config": row.config and msgspec.json.decode(row.config)} for row in rows]
         )
 
     async def roll_back(self, call: ApiRequest) -> HttpResponse:
-        """Put an earlier version into service."""
-        slug, target = call.names["slug"], call.read(RollbackRequest) if call.body else RollbackRequest()
+        """Activate an earlier version."""
+        slug = call.names["slug"]
+        target = call.read(RollbackRequest) if call.body else RollbackRequest()
         number = await self.deployer.roll_back(slug, target.version)
         return json_response({"slug": slug, "version": number})
 
-    async def _newest(self, slug: str) -> int:
-        return (await self.store.versions(slug))[0].version
 
-
-def _shown(function: ActiveFunction) -> dict[str, Any]:
-    """Return a function as Supabase's clients read it (supabase/cli, FunctionResponse); times in ms."""
+def _view(function: ActiveFunction) -> dict[str, Any]:
+    """Return a function in the format of Supabase's clients (supabase/cli, FunctionResponse). Times are in ms."""
     return {
         "id": function.slug,
         "slug": function.slug,

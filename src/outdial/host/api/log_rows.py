@@ -1,7 +1,7 @@
-"""How the log endpoints of the management API show entries and statistics: Supabase's columns.
+"""Log entries and statistics in the columns of Supabase's log endpoints.
 
-The rows of `logs` are those that `supabase logs` 3.1 reads; those of `function_edge_logs` and `function_logs` have the
-fields that the documentation unnests (docs: Logging, Querying with the logs explorer) at the top as well.
+`supabase logs` 3.1 reads the rows of `logs`. Rows of `function_edge_logs` and `function_logs` also have the fields that
+the documentation unnests (docs: Logging, Querying with the logs explorer) as columns.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from outdial.functions.paths import PREFIX
 _SOURCE: Final = {True: "function_edge_logs", False: "function_logs"}
 _EVENT_TYPE: Final = {"boot": "Boot", "boot_failed": "BootFailure", "shutdown": "Shutdown"}
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
-# The paths of records begin with a slash themselves.
+# Paths of records start with a slash.
 _PREFIX: Final = PREFIX.removesuffix("/")
 
 
 def whole_row(entry: LogEntryRow, project_ref: str) -> dict[str, object]:
-    """Return `entry` as a row of the table `logs`."""
+    """Return an entry as a row of the table `logs`."""
     fields = _fields(entry, project_ref)
     return {
         "id": entry_id(entry),
@@ -35,7 +35,7 @@ def whole_row(entry: LogEntryRow, project_ref: str) -> dict[str, object]:
 
 
 def table_row(entry: LogEntryRow, project_ref: str) -> dict[str, object]:
-    """Return `entry` as a row of `function_edge_logs` or `function_logs`."""
+    """Return an entry as a row of `function_edge_logs` or `function_logs`."""
     fields = _fields(entry, project_ref)
     metadata: dict[str, Any] = {}
     for name, value in fields.items():
@@ -54,7 +54,7 @@ def table_row(entry: LogEntryRow, project_ref: str) -> dict[str, object]:
 
 
 def stats_row(stats: FunctionStats) -> dict[str, object]:
-    """Return a row of `functions.combined-stats`; memory is not measured per request."""
+    """Return a row of `functions.combined-stats`. Memory is None because it is not measured per request."""
     invocations = stats.invocations or 1
     return {
         "timestamp": stats.starts_at.isoformat(),
@@ -76,19 +76,19 @@ def stats_row(stats: FunctionStats) -> dict[str, object]:
 
 
 def entry_id(entry: LogEntryRow) -> str:
-    """Return an id that sorts as text in the order of the log."""
+    """Return the id in hexadecimal, which sorts as text in the order of the log."""
     return f"{entry.id:016x}"
 
 
 def event_message(entry: LogEntryRow) -> str:
-    """Return what Supabase shows of an entry first."""
+    """Return the text that Supabase shows for an entry."""
     if entry.kind == "invocation":
         return f"{entry.method} | {entry.status} | {_PREFIX}{entry.path}"
     return entry.text or ""
 
 
 def _fields(entry: LogEntryRow, project_ref: str) -> dict[str, object]:
-    told: dict[str, object] = {
+    common: dict[str, object] = {
         "function_id": entry.slug,
         "version": str(entry.version),
         "deployment_id": f"{project_ref}_{entry.slug}_{entry.version}",
@@ -97,7 +97,7 @@ def _fields(entry: LogEntryRow, project_ref: str) -> dict[str, object]:
         "level": _level(entry),
     }
     if entry.kind == "invocation":
-        return told | {
+        return common | {
             "execution_time_ms": entry.ms,
             "cpu_time_used": (entry.cpu_us or 0) / 1000,
             "cold": entry.cold,
@@ -110,7 +110,7 @@ def _fields(entry: LogEntryRow, project_ref: str) -> dict[str, object]:
             "response.content_length": entry.response_bytes,
         }
     details: Mapping[str, object] = msgspec.json.decode(entry.details) if entry.details else {}
-    return {**details, **told, "event_type": _EVENT_TYPE.get(entry.kind, "Log")}
+    return {**details, **common, "event_type": _EVENT_TYPE.get(entry.kind, "Log")}
 
 
 def _level(entry: LogEntryRow) -> str:

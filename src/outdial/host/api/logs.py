@@ -1,4 +1,4 @@
-"""Reads the log of functions: pages, what comes in, statistics, and the endpoints of the Management API."""
+"""Read the function log: pages, new entries, statistics, and the log endpoints of the Management API."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -18,13 +18,13 @@ from outdial.host.api.management import ApiError, json_response
 from outdial.http import HttpResponse
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
-_LOOK_AGAIN: Final = timedelta(seconds=1)
-_MOST_ARRIVED: Final = 5_000
-# Another host may have taken its ids before what was read last and commit after it: for so many rounds it is seen.
-_ROUNDS: Final = 3
-# Supabase answers for a day at most (docs: Management API, Get project logs).
+_POLL_INTERVAL: Final = timedelta(seconds=1)
+_MAX_BATCH: Final = 5_000
+# Another host can commit entries after ours that have lower ids. Read each id range this many times to see them.
+_OVERLAPPING_POLLS: Final = 3
+# Supabase's limit is a day (docs: Management API, Get project logs).
 _WINDOW: Final = timedelta(hours=24)
-# What an interval covers, and the span of each row (as the self-hosted studio has it).
+# The time that an interval covers, and the span of each row (as in the self-hosted studio).
 _INTERVALS: Final = {
     "15min": (timedelta(minutes=15), timedelta(minutes=1)),
     "1hr": (timedelta(hours=1), timedelta(minutes=1)),
@@ -34,7 +34,7 @@ _INTERVALS: Final = {
 
 
 class LogReader:
-    """Reads in the transactions that `transaction` opens, as outdial_host or service_role."""
+    """Reads the log in transactions that `transaction` opens, as outdial_host or service_role."""
 
     def __init__(
         self,
@@ -43,61 +43,67 @@ class LogReader:
         *,
         project_ref: str = "local",
     ) -> None:
-        self._transaction, self._clock, self._project_ref = transaction, clock, project_ref
+        self._transaction = transaction
+        self._clock = clock
+        self._project_ref = project_ref
 
-    async def newest(self, wanted: LogFilter, limit: int, before: LogCursor | None = None) -> list[LogEntryRow]:
-        """Return up to `limit` entries, the newest first, of those before a place."""
+    async def newest(self, filter: LogFilter, limit: int, before: LogCursor | None = None) -> list[LogEntryRow]:
+        """Return up to `limit` entries before `before`, newest first."""
         at, id = before or (None, None)
         async with self._reading() as connection:
             return await function_logs.list_log_entries(
                 connection,
-                **_filters(wanted),
-                since=wanted.since,
-                until=wanted.until,
+                **_filters(filter),
+                since=filter.since,
+                until=filter.until,
                 before_at=at,
                 before_id=id,
                 limit=limit,
             )
 
-    async def after(self, wanted: LogFilter, limit: int, place: LogCursor | None = None) -> list[LogEntryRow]:
-        """Return up to `limit` entries, the oldest first, of those after a place."""
-        at, id = place or (None, None)
+    async def after(self, filter: LogFilter, limit: int, cursor: LogCursor | None = None) -> list[LogEntryRow]:
+        """Return up to `limit` entries after `cursor`, oldest first."""
+        at, id = cursor or (None, None)
         async with self._reading() as connection:
             return await function_logs.list_log_entries_after(
                 connection,
-                **_filters(wanted),
-                since=wanted.since,
-                until=wanted.until,
+                **_filters(filter),
+                since=filter.since,
+                until=filter.until,
                 after_at=at,
                 after_id=id,
                 limit=limit,
             )
 
     async def last_id(self) -> int:
-        """Return the id of the entry that was written last, 0 when there is none."""
+        """Return the id of the last entry written, 0 for an empty log."""
         async with self._reading() as connection:
             return await function_logs.last_log_id(connection)
 
-    async def follow(self, wanted: LogFilter, after_id: int) -> AsyncIterator[list[LogEntryRow]]:
-        """Yield what is written after the entry `after_id`, each entry once, second by second, without end.
+    async def follow(self, filter: LogFilter, after_id: int) -> AsyncIterator[list[LogEntryRow]]:
+        """Yield new entries after the entry `after_id`, each one once. Polls every second and never ends.
 
-        It comes as hosts write it, so that a batch is in the order of time and the whole need not be. The bounds of
-        `wanted` in time are not looked at.
+        Entries come in the order in which hosts write them: each batch is sorted by time, the whole need not be.
+        Ignores the time bounds of `filter`.
         """
-        tops, seen = [after_id] * _ROUNDS, set[int]()
+        tops = [after_id] * _OVERLAPPING_POLLS
+        seen: set[int] = set()
         while True:
-            entries = await self._arrived(wanted, tops[0], seen)
+            async with self._reading() as connection:
+                entries = await function_logs.list_arrived_log_entries(
+                    connection, **_filters(filter), after_id=tops[0], seen=list(seen), limit=_MAX_BATCH
+                )
             tops = [*tops[1:], max(tops[-1], *(entry.id for entry in entries), 0)]
             seen = {id for id in (*seen, *(entry.id for entry in entries)) if id > tops[0]}
             if entries:
                 yield sorted(entries, key=lambda entry: (entry.at, entry.id))
-            if len(entries) < _MOST_ARRIVED:
-                await self._clock.sleep_until(self._clock.now() + _LOOK_AGAIN)
+            if len(entries) < _MAX_BATCH:
+                await self._clock.sleep_until(self._clock.now() + _POLL_INTERVAL)
 
     async def stats(
         self, since: datetime, until: datetime, *, slug: str | None = None, span: timedelta | None = None
     ) -> list[FunctionStats]:
-        """Return what each function was asked from `since` to `until`: in all, or for each `span` with entries."""
+        """Return the statistics of each function from `since` to `until`: in total, or per `span` that has entries."""
         origin = since if span is None else _EPOCH
         async with self._reading() as connection:
             return await function_logs.function_stats(
@@ -105,10 +111,11 @@ class LogReader:
             )
 
     async def endpoint(self, name: str, query: Mapping[str, str]) -> HttpResponse:
-        """Answer `GET /v1/projects/{ref}/analytics/endpoints/{name}`: 400 for what is not understood, 404 for others.
+        """Serve `GET /v1/projects/{ref}/analytics/endpoints/{name}`.
 
-        `logs` and `logs.all` take `sql`, `iso_timestamp_start` and `iso_timestamp_end` (a day until now without them);
-        `functions.combined-stats` takes `interval` and `function_id`.
+        `logs` and `logs.all` take `sql`, `iso_timestamp_start` and `iso_timestamp_end` (default: the last day).
+        `functions.combined-stats` takes `interval` and `function_id`. Responds 400 for unsupported parameters, 404 for
+        other endpoints.
         """
         try:
             match name:
@@ -117,9 +124,9 @@ class LogReader:
                 case "functions.combined-stats":
                     rows = await self._combined_stats(query)
                 case _:
-                    return ApiError(404, "NOT_FOUND", f"there is no endpoint {name}").answer()
+                    return ApiError(404, "NOT_FOUND", f"there is no endpoint {name}").to_http()
         except BadRequest as error:
-            return ApiError(400, "BAD_REQUEST", str(error)).answer()
+            return ApiError(400, "BAD_REQUEST", str(error)).to_http()
         return json_response({"result": rows})
 
     async def _logs(self, query: Mapping[str, str]) -> list[dict[str, object]]:
@@ -127,28 +134,23 @@ class LogReader:
         asked = await asyncio.to_thread(_parse, query.get("sql", ""))
         until = read_moment(query["iso_timestamp_end"]) if "iso_timestamp_end" in query else self._clock.now()
         since = read_moment(query["iso_timestamp_start"]) if "iso_timestamp_start" in query else until - _WINDOW
-        wanted = asked.filter
-        wanted = replace(wanted, since=max(since, wanted.since or since), until=min(until, wanted.until or until))
+        filter = asked.filter
+        filter = replace(filter, since=max(since, filter.since or since), until=min(until, filter.until or until))
         if asked.newest_first:
-            entries = await self.newest(wanted, asked.limit)
+            entries = await self.newest(filter, asked.limit)
         else:
-            entries = await self.after(wanted, asked.limit, asked.after)
-        show = whole_row if asked.is_whole else table_row
-        return [show(entry, self._project_ref) for entry in entries]
+            entries = await self.after(filter, asked.limit, asked.after)
+        to_row = whole_row if asked.is_whole else table_row
+        return [to_row(entry, self._project_ref) for entry in entries]
 
     async def _combined_stats(self, query: Mapping[str, str]) -> list[dict[str, object]]:
-        slug, interval = query.get("function_id", ""), query.get("interval", "")
+        slug = query.get("function_id", "")
+        interval = query.get("interval", "")
         if not slug or interval not in _INTERVALS:
             raise BadRequest(f"function_id and interval are required, interval one of {', '.join(_INTERVALS)}")
         length, span = _INTERVALS[interval]
         now = self._clock.now()
         return [stats_row(stats) for stats in await self.stats(now - length, now, slug=slug, span=span)]
-
-    async def _arrived(self, wanted: LogFilter, after_id: int, seen: set[int]) -> Sequence[LogEntryRow]:
-        async with self._reading() as connection:
-            return await function_logs.list_arrived_log_entries(
-                connection, **_filters(wanted), after_id=after_id, seen=list(seen), limit=_MOST_ARRIVED
-            )
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Connection]:
@@ -173,14 +175,14 @@ class _LogFilters(TypedDict):
     lines: bool
 
 
-def _filters(wanted: LogFilter) -> _LogFilters:
-    first, last = wanted.requests or (None, None)
+def _filters(filter: LogFilter) -> _LogFilters:
+    first, last = filter.requests or (None, None)
     return {
-        "slug": wanted.slug,
-        "levels": None if wanted.levels is None else sorted(wanted.levels),
+        "slug": filter.slug,
+        "levels": None if filter.levels is None else sorted(filter.levels),
         "first_request": first,
         "last_request": last,
-        "search": wanted.search,
-        "invocations": wanted.invocations,
-        "lines": wanted.lines,
+        "search": filter.search,
+        "invocations": filter.invocations,
+        "lines": filter.lines,
     }

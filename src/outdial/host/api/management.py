@@ -1,4 +1,4 @@
-"""The part of Supabase's Management API with which its stock command line deploys here, and what Outdial adds to it."""
+"""The subset of Supabase's Management API that its CLI deploys with, plus routes of Outdial."""
 
 import asyncio
 import re
@@ -25,34 +25,40 @@ from outdial.http import HttpResponse, RequestHead
 from outdial.log import log
 from outdial.settings import SettingError
 
-LARGEST_DEPLOYMENT, LARGEST_BODY = 25 * MIB, 4 * MIB
-# Per access token; a deployment of many functions is one request for each, and one more.
-RATE, BURST = 10.0, 120.0
-# Tokens that are not known yet cost the database a look, whoever sends them.
-STRANGERS_RATE, STRANGERS_BURST = 5.0, 30.0
-_MOST_KNOWN = 1_000
-_DEPLOY = "/functions/deploy"
+LARGEST_DEPLOYMENT = 25 * MIB
+LARGEST_BODY = 4 * MIB
+# Limit per access token. A deployment takes one request per function, and one more.
+RATE = 10.0
+BURST = 120.0
+# Limit for all unknown tokens together, because each one costs a database query.
+UNKNOWN_RATE = 5.0
+UNKNOWN_BURST = 30.0
+_MAX_KNOWN_TOKENS = 1_000
+_DEPLOY_PATH = "/functions/deploy"
 _JSON: Final = {"content-type": "application/json"}
 
 Body = TypeVar("Body")
 
 
 class ApiError(HostError):
-    """A request that is not carried out, and the status and code that say why."""
+    """An error response with a status and a code."""
 
     def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status, self.code, self.message, self.headers = status, code, message, headers or {}
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = headers or {}
 
-    def answer(self) -> HttpResponse:
-        """Return it as Supabase's clients expect it, with `code` and, in one line, `error` as elsewhere here."""
+    def to_http(self) -> HttpResponse:
+        """Return the response in the format of Supabase's clients, with `code` and a one-line `error` in addition."""
         body = {"message": self.message, "error": self.message.partition("\n")[0], "code": self.code}
         return json_response(body, self.status, {"sb-error-code": self.code, **self.headers})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest:
-    """One request: what its path holds by name, its query, its headers, its body, and whose token it came with."""
+    """One request: names from its path, query, head, body, and the access token that it came with."""
 
     names: Mapping[str, str]
     query: Mapping[str, str]
@@ -61,15 +67,15 @@ class ApiRequest:
     token: FoundToken
 
     def header(self, name: str) -> str:
-        """Return the value of a header, empty without it."""
+        """Return the value of a header, empty if it is missing."""
         return header_value(self.head.headers, name.encode())
 
     def read(self, kind: type[Body]) -> Body:
-        """Return the JSON body as `kind`; raise ApiError when it is something else."""
+        """Decode the JSON body as `kind`. Raises ApiError."""
         try:
             return msgspec.json.decode(self.body, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ApiError(400, "INVALID_BODY", f"The body cannot be read: {error}") from error
+            raise ApiError(400, "INVALID_BODY", f"The body is not valid: {error}") from error
 
 
 RouteHandler = Callable[[ApiRequest], Awaitable[HttpResponse]]
@@ -77,72 +83,74 @@ RouteHandler = Callable[[ApiRequest], Awaitable[HttpResponse]]
 
 @dataclass(frozen=True, slots=True)
 class ApiRoute:
-    """A method and a path, in which {name} stands for one step of it."""
+    """A method and a path; {name} in the path matches one segment."""
 
     method: str
     path: str
     handler: RouteHandler
 
     def matches(self, path: str) -> dict[str, str] | None:
-        """Return what stands at the names of the path, None when it is another path."""
+        """Return the segments of `path` by name, None if the route does not match."""
         pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path))
-        found = re.fullmatch(pattern, path)
-        return None if found is None else {name: unquote(value) for name, value in found.groupdict().items()}
+        match = re.fullmatch(pattern, path)
+        return None if match is None else {name: unquote(value) for name, value in match.groupdict().items()}
 
 
 class ManagementApi:
-    """Answers under /v1 whoever has an access token; `ref` is the only project there is."""
+    """Serves /v1 to clients with an access token. `ref` is the only project."""
 
     def __init__(self, ref: str, tokens: AccessTokens, routes: Iterable[ApiRoute]) -> None:
-        self._ref, self._tokens, self._routes = ref, tokens, tuple(routes)
+        self._ref = ref
+        self._tokens = tokens
+        self._routes = tuple(routes)
         self._now = asyncio.get_running_loop().time
-        self._strangers = TokenBucket(STRANGERS_RATE, STRANGERS_BURST)
+        self._unknown = TokenBucket(UNKNOWN_RATE, UNKNOWN_BURST)
         self._known: dict[bytes, TokenBucket] = {}
 
     def admit(self, head: RequestHead) -> int | HttpResponse:
-        """Return the most bytes that the body may have, or the answer when no token came that could be one."""
+        """Return the maximum body size in bytes, or an error response for a malformed token."""
         if not TOKEN.match(_token_of(head)):
-            return _UNAUTHORIZED.answer()
-        return LARGEST_DEPLOYMENT if head.path.endswith(_DEPLOY) else LARGEST_BODY
+            return _UNAUTHORIZED.to_http()
+        return LARGEST_DEPLOYMENT if head.path.endswith(_DEPLOY_PATH) else LARGEST_BODY
 
-    async def knows(self, token: str) -> bool:
-        """Tell whether `token` is an access token that is good now."""
+    async def is_valid_token(self, token: str) -> bool:
+        """Return whether `token` is an access token that was not revoked."""
         return await self._tokens.find(token) is not None
 
     async def handle(self, head: RequestHead, body: bytes) -> HttpResponse:
-        """Return the answer to a request of /v1."""
+        """Respond to a request of /v1."""
         try:
-            token = await self._admitted(_token_of(head))
-            answer = await self._answer(head, body, token)
+            token = await self._authorize(_token_of(head))
+            response = await self._dispatch(head, body, token)
         except Exception as error:
-            found = _error_of(error)
-            if found is None:
+            api_error = _api_error(error)
+            if api_error is None:
                 raise
-            if found.status != 429:  # who asks too often would fill the log as well
-                log("management.refused", level="warning", method=head.method, path=head.path, code=found.code)
-            return found.answer()
+            if api_error.status != 429:  # too many requests must not become too many log lines
+                log("management.refused", level="warning", method=head.method, path=head.path, code=api_error.code)
+            return api_error.to_http()
         if head.method != "GET":
             log("management.done", method=head.method, path=head.path, token=token.name)
-        return answer
+        return response
 
-    async def _admitted(self, token: str) -> FoundToken:
+    async def _authorize(self, token: str) -> FoundToken:
         key = hash_of(token)
         bucket = self._known.get(key)
-        if (wait_s := (bucket or self._strangers).take(self._now())) > 0:
-            after = {"retry-after": str(int(wait_s) + 1)}
-            raise ApiError(429, "RATE_LIMIT_EXCEEDED", "Too many requests: try again in a moment", after)
+        if (wait_s := (bucket or self._unknown).take(self._now())) > 0:
+            retry_after = {"retry-after": str(int(wait_s) + 1)}
+            raise ApiError(429, "RATE_LIMIT_EXCEEDED", "Too many requests: try again in a moment", retry_after)
         found = await self._tokens.find(token)
         if found is None:
             self._known.pop(key, None)
             raise _UNAUTHORIZED
         if bucket is None:
-            if len(self._known) >= _MOST_KNOWN:
+            if len(self._known) >= _MAX_KNOWN_TOKENS:
                 self._known.clear()
             self._known[key] = TokenBucket(RATE, BURST)
         return found
 
-    async def _answer(self, head: RequestHead, body: bytes, token: FoundToken) -> HttpResponse:
-        elsewhere = []
+    async def _dispatch(self, head: RequestHead, body: bytes, token: FoundToken) -> HttpResponse:
+        other_methods = []
         for route in self._routes:
             names = route.matches(head.path)
             if names is None:
@@ -150,12 +158,13 @@ class ManagementApi:
             if names.get("ref", self._ref) != self._ref:
                 raise ApiError(404, "NOT_FOUND", f"Project not found: this host serves {self._ref} only")
             if route.method == head.method:
-                return await route.handler(ApiRequest(names, dict(parse_qsl(head.query)), head, body, token))
-            elsewhere.append(route.method)
-        if elsewhere:
-            allow = {"allow": ", ".join(elsewhere)}
-            raise ApiError(405, "METHOD_NOT_ALLOWED", f"{head.method} is not answered here", allow)
-        raise ApiError(404, "NOT_FOUND", "This part of the Management API does not exist here")
+                query = dict(parse_qsl(head.query))
+                return await route.handler(ApiRequest(names=names, query=query, head=head, body=body, token=token))
+            other_methods.append(route.method)
+        if other_methods:
+            allow = {"allow": ", ".join(other_methods)}
+            raise ApiError(405, "METHOD_NOT_ALLOWED", f"{head.method} is not supported at this path", allow)
+        raise ApiError(404, "NOT_FOUND", "This host does not have this part of the Management API")
 
 
 _UNAUTHORIZED: Final = ApiError(
@@ -164,12 +173,12 @@ _UNAUTHORIZED: Final = ApiError(
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """Return `value` as JSON. No browser has business here, so nothing allows one to read it (no CORS headers)."""
+    """Return `value` as JSON. Without CORS headers: browsers have no access to this API."""
     return HttpResponse(status, header_lines({**_JSON, **(headers or {})}), msgspec.json.encode(value, enc_hook=str))
 
 
 def empty_response(status: int = 200) -> HttpResponse:
-    """Return an answer without a body."""
+    """Return a response without a body."""
     return HttpResponse(status, b"")
 
 
@@ -178,8 +187,8 @@ def _token_of(head: RequestHead) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def _error_of(error: Exception) -> ApiError | None:
-    """Return what a foreseeable error is answered with, None for a surprise."""
+def _api_error(error: Exception) -> ApiError | None:
+    """Return the response to an expected error, None for any other."""
     match error:
         case ApiError():
             return error

@@ -1,4 +1,4 @@
-"""The routes of the Management API about the project: itself, its keys, its secrets and its logs."""
+"""Management API routes of the project: its metadata, API keys, secrets and logs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from outdial.host.api.management import ApiRequest, ApiRoute, empty_response, js
 from outdial.host.deployments.secrets import SecretStore
 from outdial.http import HttpResponse
 
-_ONE = "/v1/projects/{ref}"
-_SECRETS = f"{_ONE}/secrets"
-_SHOWN_OF_A_SECRET_KEY = 14
+_PROJECT = "/v1/projects/{ref}"
+_SECRETS = f"{_PROJECT}/secrets"
+_VISIBLE_PREFIX = 14
 _LEGACY_NAMES = {"publishable": "anon", "secret": "service_role"}
 
 
@@ -29,16 +29,16 @@ class SecretValue(msgspec.Struct):
 
 
 class LogEndpoints(Protocol):
-    """Answers questions about the log."""
+    """Serves the log endpoints (LogReader)."""
 
     async def endpoint(self, name: str, query: Mapping[str, str]) -> HttpResponse:
-        """Return the answer of `analytics/endpoints/<name>`."""
+        """Respond to `analytics/endpoints/<name>`."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectRoutes:
-    """Tells of the one project that a host serves, and keeps its secrets."""
+    """Routes of the one project that a host serves."""
 
     ref: str
     region: str
@@ -49,51 +49,50 @@ class ProjectRoutes:
 
     @property
     def routes(self) -> list[ApiRoute]:
-        """What is answered, and by what."""
         return [
             ApiRoute("GET", "/v1/projects", self.list),
-            ApiRoute("GET", _ONE, self.show),
-            ApiRoute("GET", f"{_ONE}/api-keys", self.api_keys),
+            ApiRoute("GET", _PROJECT, self.show),
+            ApiRoute("GET", f"{_PROJECT}/api-keys", self.api_keys),
             ApiRoute("GET", _SECRETS, self.list_secrets),
             ApiRoute("POST", _SECRETS, self.set_secrets),
             ApiRoute("DELETE", _SECRETS, self.unset_secrets),
             ApiRoute("POST", f"{_SECRETS}/reseal", self.reseal),
-            ApiRoute("GET", f"{_ONE}/analytics/endpoints/{{name}}", self.read_log),
+            ApiRoute("GET", f"{_PROJECT}/analytics/endpoints/{{name}}", self.read_log),
         ]
 
     async def list(self, call: ApiRequest) -> HttpResponse:
-        """Tell of every project: of the one that is here."""
+        """List the projects: this one."""
         return json_response([await self._project()])
 
     async def show(self, call: ApiRequest) -> HttpResponse:
-        """Tell of the project."""
         return json_response(await self._project())
 
     async def api_keys(self, call: ApiRequest) -> HttpResponse:
-        """Tell of the API keys. Those that open everything are never shown whole."""
-        return json_response([_shown_key(key) for key in self.keyring.keys])
+        """List the API keys. Secret keys are masked."""
+        return json_response([_key_view(key) for key in self.keyring.keys])
 
     async def list_secrets(self, call: ApiRequest) -> HttpResponse:
-        """Tell of every secret by its digest."""
-        found = await self.secrets.digests()
-        return json_response([{"name": one.name, "value": one.digest, "updated_at": one.updated_at} for one in found])
+        """List the secrets with their digests."""
+        secrets = await self.secrets.digests()
+        return json_response(
+            [{"name": secret.name, "value": secret.digest, "updated_at": secret.updated_at} for secret in secrets]
+        )
 
     async def set_secrets(self, call: ApiRequest) -> HttpResponse:
-        """Set secrets; functions that name them are started anew with them, without a deployment."""
-        await self.secrets.put({one.name: one.value for one in call.read(list[SecretValue])}, self.clock.now())
+        """Set secrets. Functions that use them restart, without a deployment."""
+        await self.secrets.put({secret.name: secret.value for secret in call.read(list[SecretValue])}, self.clock.now())
         return empty_response(201)
 
     async def unset_secrets(self, call: ApiRequest) -> HttpResponse:
-        """Drop secrets by name."""
+        """Delete secrets by name."""
         await self.secrets.unset(call.read(list[str]))
         return empty_response()
 
     async def reseal(self, call: ApiRequest) -> HttpResponse:
-        """Encrypt every secret with the first key, so that the others can go."""
+        """Re-encrypt all secrets with the first key, so that the other keys can be removed."""
         return json_response({"resealed": await self.secrets.reseal()})
 
     async def read_log(self, call: ApiRequest) -> HttpResponse:
-        """Ask the log."""
         return await self.logs.endpoint(call.names["name"], call.query)
 
     async def _project(self) -> dict[str, Any]:
@@ -108,17 +107,17 @@ class ProjectRoutes:
             "region": self.region,
             "status": "ACTIVE_HEALTHY",
             "created_at": "2026-01-01T00:00:00Z",
-            # Supabase's command line links to nothing without; the database's address is not the clients' to know.
+            # Supabase's CLI cannot link a project without these. Clients do not get the database's address.
             "database": {"host": "", "version": version, "postgres_engine": version, "release_channel": "ga"},
         }
 
 
-def _shown_key(key: ApiKey) -> dict[str, Any]:
+def _key_view(key: ApiKey) -> dict[str, Any]:
     legacy = key.name == LEGACY_NAME
     hidden = key.kind == "secret"
     return {
         "id": f"{key.kind}:{key.name}",
         "name": _LEGACY_NAMES[key.kind] if legacy else key.name,
         "type": "legacy" if legacy else key.kind,
-        "api_key": None if hidden and legacy else (key.value[:_SHOWN_OF_A_SECRET_KEY] + "···" if hidden else key.value),
+        "api_key": None if hidden and legacy else (key.value[:_VISIBLE_PREFIX] + "···" if hidden else key.value),
     }

@@ -215,8 +215,14 @@ async def _deployments(
         async with _repeating("host.reload", reloading, watch.SCAN_INTERVAL):
             functions = FunctionRoutes(store, Deployer(store, planner, pull))
             reader = LogReader(database.transaction, clock, project_ref=place.project_ref)
-            keyring = KeyRing.from_env(env)
-            project = ProjectRoutes(place.project_ref, place.region, keyring, secrets, reader, clock)
+            project = ProjectRoutes(
+                ref=place.project_ref,
+                region=place.region,
+                keyring=KeyRing.from_env(env),
+                secrets=secrets,
+                logs=reader,
+                clock=clock,
+            )
             tokens = AccessTokens(database, clock)
             yield ManagementApi(place.project_ref, tokens, [*functions.routes, *project.routes])
     finally:

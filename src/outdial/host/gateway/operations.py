@@ -38,7 +38,7 @@ class ManagementHandler(Protocol):
         """Return the answer to a request of /v1."""
         ...
 
-    async def knows(self, token: str) -> bool:
+    async def is_valid_token(self, token: str) -> bool:
         """Tell whether `token` is an access token that is good now."""
         ...
 
@@ -94,4 +94,4 @@ class OperatorRoutes:
         scheme, _, token = header_value(head.headers, b"authorization").partition(" ")
         if scheme.lower() != "bearer" or self.management is None:
             return False
-        return await self.management.knows(token.strip())
+        return await self.management.is_valid_token(token.strip())
