@@ -1,6 +1,6 @@
 # `make` without a target lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint bench lock
+.PHONY: help setup demo dev test lint queries bench lock
 
 # Python 3.11 or newer. Choose one with `make setup PYTHON=/path/to/python3`.
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
@@ -32,6 +32,9 @@ lint: $(READY) ## check style, types, imports and migrations
 
 # The migration runner sets the lock timeout and wraps every file in a transaction. Small numbers may be smallint.
 SQUAWK_EXCLUDES := require-lock-timeout require-statement-timeout prefer-bigint-over-int prefer-bigint-over-smallint
+
+queries: $(READY) ## write the typed functions of the SQL files
+	$(BIN)/python -m outdial.db.generate
 
 bench: $(READY) ## run every benchmark
 	$(BIN)/python -m benchmarks all

@@ -17,8 +17,6 @@ PAGES = [*GUIDES, *sorted((ROOT / "docs").rglob("*.md"))]
 PATH = re.compile(r"`((?:[\w.<>-]+/)+(?:[\w<>-]+\.[a-z]+)?|[a-z_]+\.py|Makefile|pyproject\.toml|\.ci/run)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-# Named ahead of its commit; empty in a release.
-COMING_TARGETS = {"queries"}
 # The file names that every noun of the studio has.
 OF_EVERY_NOUN = {"service.py", "api.py", "pages.py"}
 
@@ -54,7 +52,7 @@ def problem_of(words: list[str]) -> str | None:
     program, rest = words[0].removeprefix(".venv/bin/"), words[1:]
     match program:
         case "make":
-            return None if set(rest) <= TARGETS | COMING_TARGETS else f"make has no target {rest}"
+            return None if set(rest) <= TARGETS else f"make has no target {rest}"
         case "pytest":
             missing = [each for each in rest if each.startswith("tests/") and not exists(each.partition("::")[0])]
             return f"there is no {missing}" if missing else None
