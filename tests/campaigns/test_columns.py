@@ -52,7 +52,7 @@ def test_a_mapping_wins_over_names() -> None:
         (["phone", "Plan", " plan "], {}, "columns 2 and 3 are both named plan"),
         (["phone", "", "plan"], {}, "column 2 has no name"),
         (["phone"], {"phone": "handy"}, "phone is mapped to 'handy', but the file has phone"),
-        (["phone"], {"telefon": "phone"}, "'telefon' is no field"),
+        (["phone"], {"telefon": "phone"}, "'telefon' is not a field"),
         (["phone", "plan"], {"name": "phone", "phone": "phone"}, "phone and name are both mapped to 'phone'"),
     ],
 )
