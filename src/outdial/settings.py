@@ -1,16 +1,19 @@
 """Settings of the processes, read from the environment once at start. Their `repr` hides secrets.
 
 Each process has one class of settings, read by one call of its `from_env`: DialerProcessSettings and JobsSettings here,
-StudioSettings in `outdial.studio.web.settings`, HostSettings in `outdial.host.gateway.main`. The settings of a function
-are its `ctx.env`.
+StudioSettings in `outdial.studio.web.settings`, HostSettings in `outdial.host.gateway.main`. EmbeddedSettings is about
+the embedded server, which several processes share. The settings of a function are its `ctx.env`.
 """
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+import platformdirs
 
 
 class SettingError(ValueError):
@@ -125,6 +128,30 @@ class DatabaseUrls:
         if not self.assume_roles or getattr(self, kind) != self.owner:
             return None
         return f"outdial_{kind}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedSettings:
+    """Settings of the embedded Postgres: its home directory, other binaries, and the user it runs as under root."""
+
+    home: Path
+    binaries: Path | None = None
+    user: str | None = None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Read OUTDIAL_HOME, OUTDIAL_PG_BIN and OUTDIAL_PG_USER.
+
+        The default home is the user's data directory, and /var/lib/outdial for root.
+        """
+        home = env.get("OUTDIAL_HOME")
+        binaries = env.get("OUTDIAL_PG_BIN")
+        default = Path("/var/lib/outdial") if os.geteuid() == 0 else platformdirs.user_data_path("outdial")
+        return cls(
+            home=Path(home) if home else default,
+            binaries=Path(binaries) if binaries else None,
+            user=env.get("OUTDIAL_PG_USER") or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,9 +65,10 @@ class ChildProcess:
         self._process = process
         self._ready_pipe = ready_pipe
         self._started_at = asyncio.get_running_loop().time()
+        self._exited_at: float | None = None
         self._reading: asyncio.Task[None] | None = None
         self.last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        self.exited = asyncio.create_task(process.wait())
+        self.exited = asyncio.create_task(self._wait_for_exit())
 
     @classmethod
     async def start(
@@ -94,9 +95,9 @@ class ChildProcess:
         """The process id."""
         return self._process.pid
 
-    def running_for_s(self) -> float:
-        """Return the seconds since the start."""
-        return asyncio.get_running_loop().time() - self._started_at
+    def ran_for_s(self) -> float:
+        """Return the seconds from the start to the exit, or to now."""
+        return (self._exited_at or asyncio.get_running_loop().time()) - self._started_at
 
     async def ready(self) -> bool:
         """Wait until the child reports readiness. Return False when it ends first. Call it once."""
@@ -121,6 +122,11 @@ class ChildProcess:
     def _send(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
+
+    async def _wait_for_exit(self) -> int:
+        status = await self._process.wait()
+        self._exited_at = asyncio.get_running_loop().time()
+        return status
 
     async def _read_lines(self, on_line: Callable[[str], None]) -> None:
         assert self._process.stdout is not None
@@ -178,7 +184,7 @@ class Supervisor:
         while True:
             _, child = self._children[spec.name]
             status = await child.wait()
-            pause_s = backoff.pause_after(child.running_for_s())
+            pause_s = backoff.pause_after(child.ran_for_s())
             self._on_line(spec.name, f"ended with {describe_status(status)}; restarting in {pause_s:g} s")
             await _pause(pause_s)
             child = await self._launch(spec)

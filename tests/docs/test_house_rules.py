@@ -72,6 +72,8 @@ TIMER_FUNCTIONS = {"time.monotonic", "time.perf_counter"}
 MAY_READ_THE_TIME = ("clock.py", "retell/simulator/", "db/embedded.py", "db/listen.py")
 # Durations for logs and metrics, never for decisions about calls.
 MAY_MEASURE = (*MAY_READ_THE_TIME, "functions/", "cli/", "host/", "http/", "promises/", "stack/")
+# Settings; a file descriptor from the parent process; and a worker, which replaces its whole environment.
+MAY_READ_THE_ENVIRONMENT = ("settings.py", "process.py", "host/worker/main.py")
 # Besides `db/`, the temporary SQLite file of an import.
 MAY_HOLD_SQL = ("db/", "campaigns/importing/first_lines.py")
 
@@ -159,6 +161,14 @@ def test_only_the_clocks_read_the_time() -> None:
         for path, node, name in references()
         if (name in CLOCK_FUNCTIONS and not is_among(path, MAY_READ_THE_TIME) and node not in only_yields(path))
         or (name in TIMER_FUNCTIONS and not is_among(path, MAY_MEASURE))
+    ] == []
+
+
+def test_settings_are_read_in_one_place() -> None:
+    assert [
+        place(path, node)
+        for path, node, name in references()
+        if name in {"os.environ", "os.getenv"} and not is_among(path, MAY_READ_THE_ENVIRONMENT)
     ] == []
 
 

@@ -232,11 +232,11 @@ async def test_a_stop_during_the_start_ends_it(listener: socket.socket) -> None:
 async def test_the_gateway_ends_with_its_launcher(listener: socket.socket) -> None:
     source = (
         "import asyncio, os, sys\n"
-        "from outdial.host.gateway.launcher import Launcher\n"
+        "from outdial.host.gateway.launcher import GatewayLauncher\n"
         "from outdial.http import listen\n"
         "async def main():\n"
         "    command = [sys.executable, '-m', 'tests.support.small_gateway', 'serve']\n"
-        "    launcher = Launcher(command, listen('127.0.0.1', 0))\n"
+        "    launcher = GatewayLauncher(command, listen('127.0.0.1', 0), os.environ)\n"
         "    tell = lambda: print(launcher.pid, flush=True)\n"
         "    await launcher.run(asyncio.Event(), asyncio.Event(), tell)\n"
         "asyncio.run(main())\n"

@@ -141,7 +141,7 @@ async def test_a_dialer_says_that_it_cannot_reach_its_database(database: Scratch
         dialer = launch.dialer(RETELL_API_KEY=SIMULATOR_KEY, SUPABASE_DB_URL=nowhere)
         assert await dialer.ended() == 1
         [line] = dialer.output().splitlines()
-        assert line.startswith("Error: no connection to the database")
+        assert line.startswith("Error: cannot connect to the database")
 
 
 async def test_a_dialer_says_what_an_empty_database_needs(empty_database: Scratch, tmp_path: Path, port: int) -> None:

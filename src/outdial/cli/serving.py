@@ -76,7 +76,7 @@ def serve(
         options = [f"--region={region}", f"--address={address or default_address(url)}"]
         options += ["--behind-proxy"] if behind_proxy else []
         options += [f"--cert={certificate.chain}", f"--key={certificate.key}"] if certificate is not None else []
-        launcher = GatewayLauncher([sys.executable, "-m", "outdial.cli", "gateway", *options], listener)
+        launcher = GatewayLauncher([sys.executable, "-m", "outdial.cli", "gateway", *options], listener, env)
 
         def on_ready() -> None:
             console.print(f"Serving functions on {url}/functions/v1/<function-name>", markup=False)

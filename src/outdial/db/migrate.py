@@ -1,7 +1,6 @@
 """Applies `supabase/migrations` and keeps the Supabase CLI's own history, so that either tool can go on."""
 
 import hashlib
-import os
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from outdial.db.errors import (
     UnknownRemoteMigrations,
 )
 from outdial.net import is_loopback
+from outdial.settings import read_environment
 
 _PACKAGE = Path(__file__).parents[1]
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
@@ -141,7 +141,7 @@ def refuse_remote(dsn: str) -> None:
     in_address = parts.netloc.rpartition("@")[2]
     hosts = [_without_port(host) for host in in_address.split(",") if host]
     hosts += [host for value in query.get("host", []) for host in value.split(",")]
-    for host in hosts or os.environ.get("PGHOST", "").split(","):
+    for host in hosts or read_environment().get("PGHOST", "").split(","):
         if not _is_this_machine(host):
             raise RemoteDatabaseRefused(host)
 

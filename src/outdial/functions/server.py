@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import signal
 import socket
 import sys
@@ -25,7 +24,7 @@ from outdial.functions.response import PREFLIGHT, Response
 from outdial.functions.runtime import Runtime, tune_gc
 from outdial.http import CannotListen, HttpResponse, RequestHead
 from outdial.net import is_loopback
-from outdial.settings import SettingError
+from outdial.settings import SettingError, read_environment
 
 DEFAULT_PORT = 54321
 _PREFIX_LENGTH = len(PREFIX)
@@ -153,7 +152,7 @@ async def serve(
 
 def run(
     directory: Path,
-    env: Mapping[str, str] = os.environ,
+    env: Mapping[str, str] | None = None,
     *,
     entrypoints: Mapping[str, Path] = MappingProxyType({}),
     host: str = "127.0.0.1",
@@ -167,7 +166,7 @@ def run(
     """
 
     async def main() -> None:
-        runtime = Runtime.from_env(env, SystemClock())
+        runtime = Runtime.from_env(read_environment() if env is None else env, SystemClock())
         app = build_app(load_functions(directory, entrypoints), runtime)
         gc.collect()
         tune_gc()

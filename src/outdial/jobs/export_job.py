@@ -22,7 +22,7 @@ CHUNK_CHARACTERS: Final = 256 * 1024
 _PHONES: Final = frozenset({"phone", "from_number"})
 
 
-class ExportFilters(msgspec.Struct, frozen=True, omit_defaults=True):
+class StoredExportFilters(msgspec.Struct, frozen=True, omit_defaults=True):
     """Filters of an export. Calls support all of them, contacts the campaign, the do-not-call list none."""
 
     campaign_id: UUID | None = None
@@ -37,7 +37,7 @@ ExportedRow = contacts.ExportedContact | calls.ExportedCall | do_not_call.Blocke
 @dataclass(frozen=True, slots=True)
 class _ExportKind:
     row: type[ExportedRow]
-    read: Callable[[Connection, UUID, ExportFilters], AsyncIterator[ExportedRow]]
+    read: Callable[[Connection, UUID, StoredExportFilters], AsyncIterator[ExportedRow]]
 
     @property
     def columns(self) -> Sequence[str]:
@@ -142,7 +142,7 @@ class _ExportRun:
         await self._store()
 
     def _read(self, connection: Connection) -> AsyncIterator[ExportedRow]:
-        filters = msgspec.json.decode(self._taken.filters, type=ExportFilters)
+        filters = msgspec.json.decode(self._taken.filters, type=StoredExportFilters)
         return self._kind.read(connection, self._taken.organization_id, filters)
 
     def _cells(self, row: ExportedRow) -> list[CsvCell]:

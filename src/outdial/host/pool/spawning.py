@@ -20,6 +20,7 @@ from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import HostError, ZygoteLost
 from outdial.log import log
+from outdial.settings import read_environment
 
 __all__ = ["CannotSpawn", "ProcessExit", "WorkerProcess", "WorkerSpec", "ZygoteProcess"]
 
@@ -233,7 +234,7 @@ class ZygoteProcess:
 def _start(control: socket.socket) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "outdial.host.worker.zygote", str(control.fileno())],
-        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+        env={name: value for name, value in read_environment().items() if name in _ENVIRONMENT},
         pass_fds=(control.fileno(),),
         stdin=subprocess.DEVNULL,
         # Of its own session, for a Ctrl-C is the gateway's to answer.
