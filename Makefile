@@ -34,7 +34,7 @@ lint: $(READY) ## check style, types, imports and migrations
 SQUAWK_EXCLUDES := require-lock-timeout require-statement-timeout prefer-bigint-over-int prefer-bigint-over-smallint
 
 queries: $(READY) ## write the typed functions of the SQL files
-	$(BIN)/python -m outdial.db.generate
+	$(BIN)/python -m tools.generate_queries
 
 bench: $(READY) ## run every benchmark
 	$(BIN)/python -m benchmarks all

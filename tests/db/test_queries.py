@@ -14,7 +14,6 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.db import generate
 from outdial.db.queries import batches, campaign_status, events, reports, settlements
 from outdial.db.rows import required
 from outdial.db.session import Database
@@ -22,6 +21,7 @@ from outdial.domain.campaign import CampaignStatus
 from tests.support.factories import NOW, create_calling, create_campaign, create_tenant
 from tests.support.postgres import Scratch
 from tests.support.queries import QueryFunction, all_queries, parameters_of, sql_of
+from tools import generate_queries as generate
 
 SOURCE = generate.QUERIES.parents[1]
 # What asyncpg makes of a column; JSON is always read as text.
@@ -37,6 +37,19 @@ PYTHON_TYPES: dict[str, type] = {
     "text": str,
     "timestamptz": datetime,
     "uuid": UUID,
+}
+# Columns that are nullable in a table of the query, and why they are not null in its rows.
+NEVER_NULL = {
+    ("call_buckets", "outcome"): "coalesced",
+    ("count_calls", "cost_cents"): "coalesced",
+    ("count_calls", "duration_ms"): "coalesced",
+    ("list_users", "email"): "local Auth stores every user with an email address",
+    ("live_calls", "retell_call_id"): "the query selects calls that have one",
+    ("report_by_campaign", "cost_cents"): "coalesced",
+    ("report_by_day", "cost_cents"): "coalesced",
+    ("take_call_to_check", "duration_ms"): "coalesced",
+    ("user_by_email", "email"): "local Auth stores every user with an email address",
+    ("user_by_id", "email"): "local Auth stores every user with an email address",
 }
 DOMAIN_TIME = re.compile(
     r"\b(now\s*\(|current_(time|date|timestamp)|localtime|(clock|statement|transaction)_timestamp)"
@@ -115,6 +128,33 @@ async def test_every_parameter_has_the_type_that_postgres_expects(connection: as
             found[query.__name__] = (wanted, described)
 
     assert found == {}
+
+
+NULLABLE_COLUMNS = """
+select c.relname as table_name, a.attname as column_name
+from pg_attribute a
+join pg_class c on c.oid = a.attrelid
+join pg_namespace n on n.oid = c.relnamespace
+where n.nspname in ('public', 'host', 'auth') and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
+  and not a.attnotnull
+"""
+
+
+async def test_a_column_that_may_be_null_is_marked(connection: asyncpg.Connection) -> None:
+    nullable: dict[str, set[str]] = {}
+    for record in await connection.fetch(NULLABLE_COLUMNS):
+        nullable.setdefault(record["table_name"], set()).add(record["column_name"])
+    found = set()
+    for query in all_queries():
+        row = row_type(query)
+        if row is None or not is_dataclass(row):
+            continue
+        tables = set(re.findall(r"\b(?:from|join|update|into)\s+(?:only\s+)?(?:\w+\.)?(\w+)", sql_of(query)))
+        hints = get_type_hints(row)
+        columns = {column for table in tables & set(nullable) for column in nullable[table]}
+        found |= {(query.__name__, name) for name in columns & set(hints) if NoneType not in get_args(hints[name])}
+
+    assert found == set(NEVER_NULL)
 
 
 async def test_the_comparison_notices_a_wrong_name_type_and_order(connection: asyncpg.Connection) -> None:

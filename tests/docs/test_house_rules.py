@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "outdial"
 SOURCES = sorted(PACKAGE.rglob("*.py")) + sorted((ROOT / "supabase" / "functions").rglob("*.py"))
-QUERIES = sorted((PACKAGE / "db" / "queries").glob("*.sql"))
+QUERIES = sorted((PACKAGE / "db" / "queries").rglob("*.sql"))
 TREES = {path: ast.parse(path.read_text()) for path in SOURCES}
 
 MAX_FILE_LINES = 500

@@ -1,4 +1,4 @@
-"""Writes a typed module next to each SQL file of `queries/`: one function per query, and the classes of its rows.
+"""Write a typed module next to each SQL file of `outdial.db.queries`: one function per query, and its row classes.
 
 `make queries` runs it on an embedded Postgres with all migrations. Postgres reports the type of every parameter and
 column. The comments above a query state what Postgres cannot report (see `docs/decisions/0006-sql-in-files.md`):
@@ -24,10 +24,11 @@ import aiosql
 import asyncpg
 from aiosql.adapters.asyncpg import AsyncPGAdapter
 
+import outdial.db.queries
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.migrate import push, supabase_dir
 
-QUERIES: Final = Path(__file__).parent / "queries"
+QUERIES: Final = Path(outdial.db.queries.__file__).parent
 
 # The Python type that asyncpg reads or takes for a type of Postgres. JSON is always selected and sent as text.
 PYTHON_TYPES: Final = {
