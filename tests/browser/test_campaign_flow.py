@@ -114,10 +114,10 @@ async def test_from_a_file_to_the_last_call(running: Running, page: Page, tmp_pa
 async def sign_in(page: Page, running: Running) -> None:
     await page.goto("/")
     await expect(page).to_have_url(re.compile("/sign-in"))
-    await page.get_by_label("E-mail address").fill(EMAIL)
+    await page.get_by_label("Email").fill(EMAIL)
     await page.get_by_label("Password").fill("not the password")
     await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    await expect(page.get_by_role("alert")).to_contain_text("Wrong email or password")
     await page.get_by_label("Password").fill(running.password)
     await page.get_by_role("button", name="Sign in").click()
     await expect(page).to_have_url(re.compile("/campaigns$"))
@@ -127,7 +127,7 @@ async def create_campaign(page: Page) -> None:
     await page.get_by_role("link", name="New campaign").first.click()
     await page.get_by_label("Name", exact=True).fill("Spring renewals")
     await page.get_by_role("button", name="Around the clock").click()
-    await page.get_by_role("button", name="Create, and add contacts").click()
+    await page.get_by_role("button", name="Create and add contacts").click()
     await expect(page).to_have_url(re.compile("/import$"))
 
 
@@ -138,13 +138,13 @@ async def import_contacts(page: Page, directory: Path) -> None:
     await page.get_by_role("button", name="Upload and preview").click()
     # The column of the phones has a name that nobody can guess.
     await page.get_by_label("Phone").select_option(label="Handy")
-    await page.get_by_role("button", name="Show again").click()
-    await expect(page.get_by_text(f"{CONTACTS} would go into")).to_be_visible()
+    await page.get_by_role("button", name="Update preview").click()
+    await expect(page.get_by_text(f"{CONTACTS} would be added to")).to_be_visible()
     await expect(page.get_by_role("region", name="Refused").first).to_contain_text("nobody")
     await expect(page.get_by_role("region", name="First rows").first).to_contain_text("America/New York")
     await page.get_by_role("button", name="Start the import").click()
     # Nobody loads this page again: it says by itself that the import is done.
-    await page.get_by_role("link", name="Go to the campaign").click()
+    await page.get_by_role("link", name="Go to campaign").click()
     await expect(page.get_by_role("heading", name="Spring renewals")).to_be_visible()
 
 
@@ -169,7 +169,7 @@ async def run_campaign(page: Page, running: Running, screenshots: Path) -> None:
     running.kill("studio")
     await expect(status(page)).to_contain_text("Completed")
     assert loads == []
-    await expect(page.get_by_text(f"{CONTACTS} of {CONTACTS} contacts are done")).to_be_visible()
+    await expect(page.get_by_text(f"{CONTACTS} of {CONTACTS} contacts finished")).to_be_visible()
     await page.screenshot(path=screenshots / "flow-completed.png", full_page=True)
 
 
@@ -189,13 +189,13 @@ async def look_at_a_call(page: Page, screenshots: Path) -> None:
     await page.get_by_label("Outcome").select_option(label="Answered")
     await page.get_by_role("button", name="Show").click()
     await page.get_by_role("main").get_by_role("rowheader").get_by_role("link").first.click()
-    await expect(page.get_by_role("heading", name="Conversation")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Transcript")).to_be_visible()
     await expect(page.locator("ol.conversation li.agent").first).to_be_visible()
     await page.screenshot(path=screenshots / "flow-call.png", full_page=True)
 
 
 async def replay_an_event(page: Page) -> None:
-    await page.get_by_role("link", name="Inbox").click()
+    await page.get_by_role("link", name="Webhook events").click()
     await page.get_by_role("main").get_by_role("rowheader").get_by_role("link").first.click()
     await page.get_by_role("button", name="Replay").click()
     await expect(page.get_by_role("status").filter(has_text=re.compile("event"))).to_be_visible()
@@ -208,8 +208,8 @@ async def roll_a_function_back(page: Page, running: Running, screenshots: Path) 
     await page.get_by_role("link", name="campaign-trigger").click()
     versions = page.get_by_role("region", name="Versions")
     await expect(versions.get_by_role("row", name=re.compile("^2 ")).filter(has_text="Active")).to_be_visible()
-    await page.get_by_role("button", name="Serve this one…").click()
-    await page.get_by_role("button", name="Serve this one", exact=True).click()
+    await page.get_by_role("button", name="Roll back…").click()
+    await page.get_by_role("button", name="Roll back", exact=True).click()
     await expect(versions.get_by_role("row", name=re.compile("^1 ")).filter(has_text="Active")).to_be_visible()
     await page.screenshot(path=screenshots / "flow-functions.png", full_page=True)
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from outdial.retell.dispositions import DISPOSITIONS
-from outdial.studio.calls.service import MOST_BODY_BYTES, https_only
-from outdial.studio.calls.transcript import Turn, turns_of
+from outdial.studio.calls.service import MAX_BODY_BYTES, https_only
+from outdial.studio.calls.transcript import TranscriptTurn, parse_transcript
 from outdial.studio.view.decisions import explain_decision, explain_reason
 from tests.support.factories import (
     NOW,
@@ -135,7 +135,7 @@ async def test_the_ledger_of_a_call_comes_as_it_came_indented_and_bounded(
     connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
 ) -> None:
     call_id = await ended(connection, campaign)
-    bodies = [b'{"event":"call_ended"}', b"\xff not json", b"[" + b"1," * MOST_BODY_BYTES]
+    bodies = [b'{"event":"call_ended"}', b"\xff not json", b"[" + b"1," * MAX_BODY_BYTES]
     for number, body in enumerate(bodies):
         await insert(
             connection,
@@ -159,7 +159,7 @@ async def test_the_ledger_of_a_call_comes_as_it_came_indented_and_bounded(
     assert json.loads(events[0]["body"]) == {"event": "call_ended"}
     assert "\n" in events[0]["body"]
     assert events[1]["body"] == "� not json"
-    assert len(events[2]["body"]) == MOST_BODY_BYTES
+    assert len(events[2]["body"]) == MAX_BODY_BYTES
 
 
 @pytest.mark.parametrize(
@@ -202,15 +202,15 @@ async def test_a_recording_at_a_dangerous_address_is_not_given_out(
     [
         ("", []),
         ("\n \n", []),
-        ("Hello", [Turn("other", "Hello")]),
-        ("Agent: a\nAgent: b", [Turn("agent", "a"), Turn("agent", "b")]),
-        ("User: Agent: is a word", [Turn("user", "Agent: is a word")]),
-        ("Agent:\nUser: x", [Turn("user", "x")]),
-        ("Transfer Target: hi", [Turn("other", "hi")]),
+        ("Hello", [TranscriptTurn(speaker="other", text="Hello")]),
+        ("Agent: a\nAgent: b", [TranscriptTurn(speaker="agent", text="a"), TranscriptTurn(speaker="agent", text="b")]),
+        ("User: Agent: is a word", [TranscriptTurn(speaker="user", text="Agent: is a word")]),
+        ("Agent:\nUser: x", [TranscriptTurn(speaker="user", text="x")]),
+        ("Transfer Target: hi", [TranscriptTurn(speaker="other", text="hi")]),
     ],
 )
-def test_a_transcript_is_read_turn_by_turn(transcript: str, turns: list[Turn]) -> None:
-    assert turns_of(transcript) == turns
+def test_a_transcript_is_read_turn_by_turn(transcript: str, turns: list[TranscriptTurn]) -> None:
+    assert parse_transcript(transcript) == turns
 
 
 @pytest.mark.parametrize("reason", DISPOSITIONS)
@@ -223,7 +223,7 @@ def test_every_reason_that_retell_gives_is_explained_with_what_follows(reason: s
 
 def test_a_reason_that_is_not_known_yet_is_said_to_be_so() -> None:
     assert explain_reason("brand_new")[1:] == explain_reason("no_concurrency_fallback")
-    assert explain_reason(None) == ["Retell has not said yet why the call ended."]
+    assert explain_reason(None) == ["Retell has not reported why the call ended."]
 
 
 @pytest.mark.parametrize("decision", [{}, {"local_times": "x"}, {"zone_key": 1}, {"local_times": {"UTC": None}}])

@@ -174,7 +174,7 @@ async def test_a_long_call_stays_a_small_page(
 
     response = await (await browser_for(viewer)).get(f"{home(campaign)}/calls/{call_id}")
 
-    assert "This is the beginning of a long conversation" in response.text
+    assert "Long transcript: only the beginning is shown" in response.text
     assert len(response.content) < MOST_BYTES
 
 
@@ -215,12 +215,12 @@ async def test_the_list_of_calls_keeps_its_filters_from_page_to_page(
     ("query", "status", "says"),
     [
         ("", 200, "No calls yet"),
-        ("?outcome=busy", 200, "No call fits"),
-        ("?outcome=nonsense", 400, "choose from the lists"),
-        ("?from=soon", 400, "write it as 2026-12-24"),
-        ("?to=0001-01-01", 400, "from 1970 on"),
+        ("?outcome=busy", 200, "No matching calls"),
+        ("?outcome=nonsense", 400, "choose one from the list"),
+        ("?from=soon", 400, "use the format 2026-12-24"),
+        ("?to=0001-01-01", 400, "must be 1970 or later"),
         ("?campaign=00000000-0000-0000-0000-000000000000", 400, "There is no such campaign"),
-        ("?cursor=x", 400, "begin without one"),
+        ("?cursor=x", 400, "start again without one"),
     ],
 )
 async def test_an_empty_list_of_calls_says_what_to_do(
@@ -262,7 +262,7 @@ async def test_one_box_searches_names_and_numbers(
 
     assert response.status_code == 200
     assert ("+16465550199" in response.text) is found
-    assert ("No contact fits" in response.text) is not found
+    assert ("No matching contacts" in response.text) is not found
 
 
 async def test_a_search_that_cannot_be_made_says_why(browser_for: BrowserFor, campaign: Campaign, viewer: UUID) -> None:
@@ -292,9 +292,7 @@ async def test_a_timeline_shows_attempts_and_what_people_did_by_time_with_the_zo
 
     text = (await (await browser_for(viewer)).get(f"{contacts_of(campaign)}/{entry.id}")).text
 
-    places = [
-        text.index(part) for part in ("14:00 in New York", "Pause campaign", "Call 1</a>", "Came into the campaign")
-    ]
+    places = [text.index(part) for part in ("14:00 in New York", "Pause campaign", "Call 1</a>", "Added to campaign")]
     assert places == sorted(places)
     assert re.search(r"by you, campaign", text)
     assert "Tuesday, 13:00" in text

@@ -264,7 +264,7 @@ PLANS = [
     ({"status": "calling"}, {}, None, "A call is in progress."),
     ({"status": "failed"}, {}, None, "No further call is planned."),
     ({}, {"status": "paused"}, None, "paused"),
-    ({}, {"calling_hours": '{"monday": [["09:00", "10:00"]]}'}, "2026-03-16T13:00:00Z", "calling hours open"),
+    ({}, {"calling_hours": '{"monday": [["09:00", "10:00"]]}'}, "2026-03-16T13:00:00Z", "calling hours to open"),
     ({}, {}, "2026-03-10T17:00:00Z", "free slot"),
     ({"attempts": 3, "call_count": 3}, {}, None, "All attempts have been used"),
 ]

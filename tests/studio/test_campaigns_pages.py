@@ -88,9 +88,9 @@ async def test_a_list_without_campaigns_says_what_to_do(
 ) -> None:
     await connection.execute("delete from campaigns")
 
-    assert "Make one, import its contacts" in main_of((await operator.get(base)).text)
-    assert "Somebody who may run campaigns" in main_of((await viewer.get(base)).text)
-    assert "No campaign fits" in main_of((await viewer.get(base, params={"name": "x", "status": "nonsense"})).text)
+    assert "Create one, import contacts" in main_of((await operator.get(base)).text)
+    assert "An operator of this organization" in main_of((await viewer.get(base)).text)
+    assert "No matching campaigns" in main_of((await viewer.get(base, params={"name": "x", "status": "nonsense"})).text)
 
 
 async def test_the_form_begins_with_the_defaults_and_the_agent_and_number_of_the_campaign_before(
@@ -157,27 +157,27 @@ async def test_a_schedule_is_read_in_the_zone_that_was_chosen(
 @pytest.mark.parametrize(
     ("fields", "named", "words"),
     [
-        ({"name": ""}, "name", "Give the campaign a name"),
+        ({"name": ""}, "name", "Enter a name"),
         ({"from_number": "123"}, "from_number", "give E.164"),
         ({"batch_size": "many"}, "batch_size", "whole number"),
         ({"batch_size": "1001"}, "batch_size", "from 1 to 1000"),
         ({"max_attempts": ""}, "max_attempts", "whole number"),
         ({"max_concurrency": "-1"}, "max_concurrency", "whole number"),
-        ({"schedule": "at", "scheduled_local": "soon"}, "scheduled_local", "Give a day and a time"),
+        ({"schedule": "at", "scheduled_local": "soon"}, "scheduled_local", "Enter a date and time"),
         # The clocks of Paris go forward at two.
         (
             {"schedule": "at", "scheduled_local": "2026-03-29T02:30"},
             "scheduled_local",
-            "that the clocks of the zone show",
+            "that exists in this time zone",
         ),
         ({"schedule": "at", "scheduled_local": "2026-07-01T09:00", "zone": "Mars"}, "zone", "from the list"),
-        ({"monday_from": ["09:00"], "monday_to": [""]}, "calling_hours", "both the beginning and the end"),
+        ({"monday_from": ["09:00"], "monday_to": [""]}, "calling_hours", "both a start and an end time"),
         ({"monday_from": ["12:00"], "monday_to": ["09:00"]}, "calling_hours", "must end after it starts"),
         ({"monday_from": [], "monday_to": []}, "calling_hours", "Open at least"),
         ({"excluded_dates": "Christmas"}, "calling_hours", "is not a date"),
         ({"retry_busy_delay": ["soon"]}, "retry_policy", "is not a duration"),
         ({"variables": "offer"}, "variables", "name = value"),
-        ({"provider_account_id": "none"}, "provider_account_id", "Choose an account"),
+        ({"provider_account_id": "none"}, "provider_account_id", "Select an account"),
     ],
 )
 async def test_a_form_with_a_mistake_is_shown_again_with_what_was_typed(
@@ -243,7 +243,7 @@ async def test_an_edit_that_somebody_else_has_overtaken_is_shown_again_and_can_b
     saved = await operator.post_form(url, FORM | {"seen": unescape(seen[1])})
 
     assert overtaken.status_code == 412
-    assert "Somebody else has changed these settings" in main_of(overtaken.text)
+    assert "Someone else has changed these settings" in main_of(overtaken.text)
     assert 'value="agent_7"' in overtaken.text
     assert saved.status_code == 303
 
@@ -287,7 +287,7 @@ async def test_the_page_of_a_campaign_shows_its_counters_and_what_may_be_done(
     assert "Talk time 3:00" in text
     assert "Calls a minute 4.0" in text
     assert "Busy 2" in text
-    assert "Dialing now." in text
+    assert "Dialing." in text
     assert "1 contact that waits is not called any more" in text
     assert "1 call is ended in the middle" in text
     assert "<script>" not in running[running.index("<main") :]
@@ -301,7 +301,7 @@ async def test_the_page_of_a_campaign_shows_its_counters_and_what_may_be_done(
     [
         ("draft", ["Import contacts", "Edit", "Start", "Cancel"]),
         ("scheduled", ["Import contacts", "Edit", "Start now", "Cancel"]),
-        ("active", ["Import contacts", "Look again now", "Pause", "Cancel"]),
+        ("active", ["Import contacts", "Process next batch now", "Pause", "Cancel"]),
         ("paused", ["Import contacts", "Edit", "Resume", "Cancel"]),
         ("completed", []),
         ("cancelled", []),

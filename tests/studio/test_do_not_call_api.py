@@ -155,12 +155,12 @@ async def test_pages_offer_to_a_role_what_it_may_do(two_organizations: World, br
         for role in ("viewer", "operator", "admin")
     }
 
-    assert {role: "Add to the list" in text for role, text in shown.items()} == {
+    assert {role: "Add numbers" in text for role, text in shown.items()} == {
         "viewer": False,
         "operator": True,
         "admin": True,
     }
-    assert {role: "may then be called again" in text for role, text in shown.items()} == {
+    assert {role: "Campaigns may call" in text for role, text in shown.items()} == {
         "viewer": False,
         "operator": False,
         "admin": True,
@@ -183,6 +183,6 @@ async def test_a_form_that_is_refused_keeps_what_was_typed_and_says_what_is_wron
     assert (many.status_code, none.status_code) == (400, 400)
     assert "Too many numbers for this form" in many.text
     assert 'value="US"' in many.text
-    assert "No numbers were given" in none.text
+    assert "No numbers entered" in none.text
     for shown in (many, none):
         assert 'value="they asked"' in shown.text

@@ -19,7 +19,9 @@ from tests.support.factories import NOW
 from tests.support.studio import BrowserFor, ClientFor, Served
 from tests.support.two_organizations import House, World
 
-REMOTE = StudioSettings("https://project.example.com", "sb_publishable_test", ("x" * 32,), secure=True)
+REMOTE = StudioSettings(
+    supabase_url="https://project.example.com", publishable_key="sb_publishable_test", secrets=("x" * 32,), secure=True
+)
 
 
 def base(house: House) -> str:
@@ -84,9 +86,9 @@ async def test_owners_of_a_local_stack_see_numbers_versions_and_log(
     assert [(one["kind"], one["status"]) for one in errors] == [("log", None), ("invocation", 500)]
     assert "hello" in listed.text
     assert "&lt;script&gt;" in shown.text
-    assert "Serve this one" in shown.text
+    assert "Roll back" in shown.text
     assert "sbp_secret" not in shown.text
-    assert ("Serve this one" in without_token.text, "OUTDIAL_ACCESS_TOKEN" in without_token.text) == (False, True)
+    assert ("Roll back" in without_token.text, "OUTDIAL_ACCESS_TOKEN" in without_token.text) == (False, True)
     assert (await browser.get(f"{page}/nothing")).status_code == 404
 
 

@@ -135,7 +135,7 @@ async def test_an_empty_file_and_one_that_is_too_large_are_refused(
 
     assert (await operator.put(f"{url}/file", content=b"")).status_code == 400
     assert (await operator.post(f"{url}/start")).status_code == 409
-    monkeypatch.setattr(resource, "LARGEST_FILE", 10)
+    monkeypatch.setattr(resource, "MAX_FILE_BYTES", 10)
     assert (await operator.put(f"{url}/file", content=FILE)).status_code == 413
 
 

@@ -56,7 +56,7 @@ async def test_a_file_is_uploaded_mapped_started_and_reported(
 
     started = await operator.post_form(f"{url}/start", {"map_phone": "Handy", "map_name": "name"}, page=mapped)
     assert (started.status_code, started.headers["location"]) == (303, url)
-    assert "Waits for a worker" in (await operator.get(url)).text
+    assert "Waiting to start" in (await operator.get(url)).text
     await worker.run_once()
 
     report = await operator.get(url)
@@ -85,7 +85,7 @@ async def test_a_form_without_a_file_says_what_to_do(two_organizations: World, o
     )
 
     assert response.status_code == 400
-    assert "choose a CSV file" in response.text
+    assert "select a CSV file" in response.text
 
 
 async def test_a_file_whose_name_is_blank_counts_as_none(two_organizations: World, operator: Browser) -> None:
@@ -97,7 +97,7 @@ async def test_a_file_whose_name_is_blank_counts_as_none(two_organizations: Worl
     )
 
     assert response.status_code == 400
-    assert "choose a CSV file" in response.text
+    assert "select a CSV file" in response.text
 
 
 async def test_a_form_without_the_token_stores_nothing(
@@ -122,9 +122,9 @@ async def test_a_viewer_sees_imports_and_no_buttons(
 
     shown = await viewer.get(url)
     assert shown.status_code == 200
-    assert "Cancel the import" not in shown.text
+    assert "Cancel import" not in shown.text
     choose = await viewer.get(f"{home_of(two_organizations)}/campaigns/{two_organizations.own.fresh.id}/import")
-    assert "takes an operator" in choose.text
+    assert "need the Operator role" in choose.text
     for path in ("start", "cancel"):
         assert (await viewer.post_form(f"{url}/{path}")).status_code == 403
 

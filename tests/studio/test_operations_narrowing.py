@@ -84,7 +84,7 @@ async def test_a_time_that_is_none_is_said_to_be_wrong(
         response = await client.get(api(own, name), params={"since": since})
         assert (response.status_code, list(response.json()["fields"])) == (400, ["since"]), since
     shown = await browser.get(f"{page(own, name)}?from=yesterday")
-    assert (shown.status_code, "write it as 2026-12-24" in shown.text) == (400, True)
+    assert (shown.status_code, "use the format 2026-12-24" in shown.text) == (400, True)
 
 
 async def test_chosen_events_are_replayed_and_no_others(
@@ -122,7 +122,7 @@ async def test_a_form_without_a_chosen_event_replays_nothing(
     statuses = [(await client.post(f"{api(own, 'inbox')}/replay", json=body)).status_code for body in wrong]
 
     assert (posted.status_code, statuses) == (303, [400] * 4)
-    assert "tick some first" in (await browser.get(posted.headers["location"])).text
+    assert "No events selected" in (await browser.get(posted.headers["location"])).text
     assert await connection.fetchval("select status from webhook_events where id = $1", event_id) == "quarantined"
 
 

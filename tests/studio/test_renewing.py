@@ -17,7 +17,7 @@ from outdial.studio.web.sessions import (
     SessionRenewal,
     StudioSession,
 )
-from outdial.studio.web.token_refresh import EARLY, TokenRefresher
+from outdial.studio.web.token_refresh import RENEW_BEFORE, TokenRefresher
 from tests.support.factories import NOW
 from tests.support.studio import BrowserFor, Served
 from tests.support.two_organizations import World
@@ -76,7 +76,7 @@ async def test_a_request_that_is_given_up_does_not_spoil_it_for_the_others() -> 
 
 
 async def test_a_token_that_is_good_for_a_while_is_left_alone() -> None:
-    auth, fresh = Auth(NEW), session(lives=EARLY + timedelta(seconds=1))
+    auth, fresh = Auth(NEW), session(lives=RENEW_BEFORE + timedelta(seconds=1))
     assert await TokenRefresher(auth, VirtualClock(NOW)).current(fresh) is fresh
     assert auth.asked == []
 

@@ -189,14 +189,14 @@ async def test_the_page_draws_the_report_with_a_text_alternative(
     assert f'<title id="{drawing[1]}">{name}</title>' in drawing[3]
     assert f'<desc id="{drawing[2]}">20 in' in drawing[3]
     assert " style=" not in response.text
-    assert "<summary>The numbers</summary>" in response.text
+    assert "<summary>Show data</summary>" in response.text
     assert f'<a href="/o/{campaign.tenant.organization_id}/campaigns/{campaign.id}">Spring</a>' in response.text
     assert len(response.content) < 60_000
 
 
 @pytest.mark.parametrize(
     ("query", "status", "says"),
-    [("", 200, "No calls in these days"), ("?since=x", 400, "write it as"), ("?zone=x", 400, "America/New_York")],
+    [("", 200, "No calls in this period"), ("?since=x", 400, "write it as"), ("?zone=x", 400, "America/New_York")],
 )
 async def test_an_empty_report_says_what_to_do(
     browser_for: BrowserFor, campaign: Campaign, viewer: UUID, query: str, status: int, says: str

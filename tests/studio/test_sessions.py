@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
-from outdial.studio.sign_in.pages import VISITOR_COOKIE, own_path
+from outdial.studio.sign_in.pages import CSRF_COOKIE, own_path
 from outdial.studio.web.sessions import COOKIE, CookieSealer, StudioSession
 from tests.support.studio import CSRF, Browser, BrowserFor, FakeAuth, Served
 from tests.support.two_organizations import World
@@ -111,9 +111,9 @@ async def test_two_sessions_of_one_user_have_nothing_in_common(
 @pytest.mark.parametrize(
     ("answer", "status", "said"),
     [
-        (BadCredentials(), 401, "do not belong together"),
-        (TooManyAttempts(120), 429, "wait 2 minutes"),
-        (AuthUnavailable("refused"), 503, "not possible now"),
+        (BadCredentials(), 401, "Wrong email or password"),
+        (TooManyAttempts(120), 429, "Try again in 2 minutes"),
+        (AuthUnavailable("refused"), 503, "temporarily unavailable"),
     ],
 )
 async def test_who_is_not_let_in_is_told_why_and_gets_no_session(
@@ -161,8 +161,8 @@ async def test_the_token_of_another_visitor_is_refused(
 async def test_a_sealed_value_serves_one_purpose(studio_app: Served, browser_for: BrowserFor) -> None:
     browser = await browser_for(None)
     await browser.get("/sign-in")
-    visitor = browser.client.cookies[VISITOR_COOKIE]
-    assert studio_app.studio.sealer.open(VISITOR_COOKIE, visitor, str)
+    visitor = browser.client.cookies[CSRF_COOKIE]
+    assert studio_app.studio.sealer.open(CSRF_COOKIE, visitor, str)
     assert studio_app.studio.sealer.open(COOKIE, visitor, str) is None
 
 

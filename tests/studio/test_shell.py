@@ -186,4 +186,4 @@ async def test_who_works_nowhere_is_told_what_to_do(browser_for: BrowserFor, two
     browser = await browser_for(two_organizations.own.people["outsider"])
     response = await browser.get("/")
     assert response.status_code == 200
-    assert "You do not work for an organization yet" in response.text
+    assert "You are not a member of an organization" in response.text

@@ -142,7 +142,9 @@ async def serve_studio(database: Scratch, renew: RenewSession, app: FastAPI | No
     async with AsyncExitStack() as exits:
         pool = await Database.connect(database.dsn_for("outdial_api"), application_name="studio", max_size=5)
         await exits.enter_async_context(pool)
-        settings = StudioSettings("http://127.0.0.1:54321", "sb_publishable_test", (LOCAL_SECRET,))
+        settings = StudioSettings(
+            supabase_url="http://127.0.0.1:54321", publishable_key="sb_publishable_test", secrets=(LOCAL_SECRET,)
+        )
         studio = StudioState(
             database=pool,
             clock=clock,

@@ -50,7 +50,9 @@ def routes_of(app: FastAPI) -> list[StudioRoute]:
 def app_without_database() -> FastAPI:
     """Return the studio for looking at its routes, and for serving databases by and by."""
     clock = VirtualClock(NOW)
-    settings = StudioSettings("http://127.0.0.1:54321", "sb_publishable_test", (LOCAL_SECRET,))
+    settings = StudioSettings(
+        supabase_url="http://127.0.0.1:54321", publishable_key="sb_publishable_test", secrets=(LOCAL_SECRET,)
+    )
     nothing = cast("Any", None)
     verifier = TokenVerifier.from_keys(KEYRING, clock)
     studio = StudioState(

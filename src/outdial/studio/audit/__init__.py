@@ -1,1 +1,1 @@
-"""Audit: the service, its JSON routes and its pages."""
+"""The audit log: who did what, and when."""

@@ -1,4 +1,4 @@
-"""Routes of the API for the audit log."""
+"""API routes for the audit log."""
 
 from fastapi import APIRouter
 
@@ -12,6 +12,6 @@ router = APIRouter(tags=["audit log"])
 
 @router.get("/organizations/{organization_id}/audit")
 async def list_entries(context: CurrentOrganization, page: PageQuery, filters: AuditQuery) -> Page[AuditEntry]:
-    """List entries, the newest first."""
+    """List audit entries, newest first."""
     async with context.transaction() as connection:
         return await audit.list_entries(connection, context.organization_id, page, filters)

@@ -1,9 +1,7 @@
-"""The page of the audit log."""
+"""The audit log page."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Final
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -11,9 +9,9 @@ from fastapi.responses import HTMLResponse
 from outdial.studio.audit.service import AuditEntry, AuditFilters, list_entries
 from outdial.studio.members.service import list_members
 from outdial.studio.web.context import CurrentOrganization
-from outdial.studio.web.dates import day_of
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.paging import Page, PageRequest
+from outdial.studio.web.filters import parse_day, parse_last_day, query_values
+from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
@@ -22,23 +20,21 @@ LIMIT: Final = 50
 
 @router.get("/o/{organization_id}/audit")
 async def list_entries_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
-    """Show who did what."""
+    """Show the audit log with its filters."""
     query, url = request.query_params, request.url.path
-    names = ("action", "actor", "subject_type", "subject_id", "from", "to")
-    form = {name: query.get(name, "").replace("\x00", "").strip()[:200] for name in names}
-    kept = {name: value for name, value in form.items() if value}
+    form = query_values(query, ("action", "actor", "subject_type", "subject_id", "from", "to"))
+    page_request = PageRequest(query.get("cursor") or None, LIMIT)
     found, problem = Page[AuditEntry](items=[]), None
     async with context.transaction() as connection:
-        people = await list_members(connection, context)
+        members = await list_members(connection, context)
         try:
-            asked = PageRequest(query.get("cursor") or None, LIMIT)
-            found = await list_entries(connection, context.organization_id, asked, _filters(form))
+            found = await list_entries(connection, context.organization_id, page_request, _filters(form))
         except InvalidInput as error:
-            problem = f"{error.message}: {'; '.join(error.fields.values())}"
-    names_of = {str(one.user_id): one.email or str(one.user_id) for one in people}
+            problem = error.summary
+    actors = {str(member.user_id): member.email or str(member.user_id) for member in members}
     if form["actor"]:
-        # A process, or somebody who works there no more.
-        names_of.setdefault(form["actor"], form["actor"])
+        # A process or a former member.
+        actors.setdefault(form["actor"], form["actor"])
     return page(
         request,
         "audit/list.html",
@@ -46,23 +42,21 @@ async def list_entries_page(request: Request, context: CurrentOrganization) -> H
         status=400 if problem else 200,
         url=url,
         problem=problem,
-        people=[("", "Anybody"), *names_of.items()],
+        actors=[("", "Anyone"), *actors.items()],
         form=form,
-        is_narrowed=bool(kept),
+        is_narrowed=any(form.values()),
         entries=found.items,
-        next_url=f"{url}?{urlencode({**kept, 'cursor': found.next})}" if found.next else None,
-        first_url=f"{url}?{urlencode(kept)}" if "cursor" in query else None,
+        **page_links(url, form, page_request, found.next),
     )
 
 
 def _filters(form: Mapping[str, str]) -> AuditFilters:
-    until = day_of("to", form["to"])
     return AuditFilters(
-        # As people read it on the page: "Pause campaign".
-        form["action"].lower().replace(" ", "_") or None,
-        form["actor"] or None,
-        form["subject_id"] or None,
-        form["subject_type"].lower().replace(" ", "_") or None,
-        since=day_of("from", form["from"]),
-        until=None if until is None else until + timedelta(days=1),
+        # The page shows "Pause campaign", the log stores pause_campaign.
+        action=form["action"].lower().replace(" ", "_") or None,
+        actor=form["actor"] or None,
+        subject_id=form["subject_id"] or None,
+        subject_type=form["subject_type"].lower().replace(" ", "_") or None,
+        since=parse_day("from", form["from"]),
+        until=parse_last_day("to", form["to"]),
     )

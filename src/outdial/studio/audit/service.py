@@ -7,19 +7,17 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from fastapi import Depends, Query
-from pydantic import AwareDatetime, BaseModel
+from fastapi import Depends
+from pydantic import BaseModel
 
 from outdial.db.queries import audit, members
 from outdial.db.session import Connection
-from outdial.studio.web.dates import moment_of
+from outdial.studio.web.filters import SinceQuery, TextQuery, UntilQuery, check_time
 from outdial.studio.web.paging import Page, PageRequest, paginate
-
-Text = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
 class AuditEntry(BaseModel):
-    """One entry; `actor` is a user's id or the name of a process, `actor_email` is known of present members."""
+    """An audit entry. `actor` is a user id or a process name; `actor_email` is set for current members."""
 
     id: int
     at: datetime
@@ -31,9 +29,9 @@ class AuditEntry(BaseModel):
     details: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilters:
-    """What the log is narrowed to; `until` is excluded."""
+    """Filters of the audit log; `until` is exclusive."""
 
     action: str | None = None
     actor: str | None = None
@@ -44,16 +42,22 @@ class AuditFilters:
 
 
 def audit_filters(
-    action: Text = None,
-    actor: Text = None,
-    subject_id: Text = None,
-    subject_type: Text = None,
-    since: Annotated[AwareDatetime | None, Query(description="Entries from this moment on")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Entries before this moment")] = None,
+    action: TextQuery = None,
+    actor: TextQuery = None,
+    subject_id: TextQuery = None,
+    subject_type: TextQuery = None,
+    since: SinceQuery = None,
+    until: UntilQuery = None,
 ) -> AuditFilters:
-    """Read what a request narrows the log to."""
-    times = moment_of("since", since), moment_of("until", until)
-    return AuditFilters(action or None, actor or None, subject_id or None, subject_type or None, *times)
+    """Return the filters of a request; raises InvalidInput."""
+    return AuditFilters(
+        action=action or None,
+        actor=actor or None,
+        subject_id=subject_id or None,
+        subject_type=subject_type or None,
+        since=check_time("since", since),
+        until=check_time("until", until),
+    )
 
 
 AuditQuery = Annotated[AuditFilters, Depends(audit_filters)]
@@ -62,7 +66,7 @@ AuditQuery = Annotated[AuditFilters, Depends(audit_filters)]
 async def list_entries(
     connection: Connection, organization_id: UUID, page: PageRequest, filters: AuditFilters
 ) -> Page[AuditEntry]:
-    """List entries, the newest first."""
+    """Return a page of audit entries, newest first."""
     key = page.key(tuple[int])
     rows = await audit.list_audit(
         connection,
@@ -76,8 +80,10 @@ async def list_entries(
         until=filters.until,
         limit=page.limit + 1,
     )
-    people = await members.list_members(connection, organization_id=organization_id)
-    emails = {str(person.user_id): person.email for person in people}
+    emails = {
+        str(member.user_id): member.email
+        for member in await members.list_members(connection, organization_id=organization_id)
+    }
     kept, following = paginate(rows, page.limit, lambda row: (row.id,))
     return Page(items=[_entry(row, emails) for row in kept], next=following)
 

@@ -1,1 +1,1 @@
-"""Calls: the service, its JSON routes and its pages."""
+"""Calls and their transcripts."""

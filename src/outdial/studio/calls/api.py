@@ -1,4 +1,4 @@
-"""Routes of the API for calls."""
+"""API routes for calls."""
 
 from uuid import UUID
 
@@ -14,20 +14,20 @@ router = APIRouter(tags=["calls"])
 
 @router.get("/organizations/{organization_id}/calls")
 async def list_calls(context: CurrentOrganization, page: PageQuery, filters: CallQuery) -> Page[CallSummary]:
-    """List calls, the newest first."""
+    """List calls, newest first."""
     async with context.transaction() as connection:
         return await calls.list_calls(connection, context.organization_id, page, filters)
 
 
 @router.get("/organizations/{organization_id}/calls/{call_id}")
 async def show_call(call_id: UUID, context: CurrentOrganization) -> CallDetail:
-    """Show a call with its transcript, its analysis, and the decision behind it."""
+    """Return a call with its transcript, its analysis and the decision behind it."""
     async with context.transaction() as connection:
         return await calls.show_call(connection, context.organization_id, call_id)
 
 
 @router.get("/organizations/{organization_id}/calls/{call_id}/events")
 async def list_call_events(call_id: UUID, context: CurrentOrganization) -> list[CallEvent]:
-    """List the webhook events of a call as they came."""
+    """List the webhook events of a call, oldest first."""
     async with context.transaction() as connection:
         return await calls.list_call_events(connection, context.organization_id, call_id)

@@ -1,11 +1,8 @@
-"""Pages about calls."""
+"""Pages for calls."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -13,7 +10,6 @@ from fastapi.responses import HTMLResponse
 from markupsafe import escape
 
 from outdial.db.queries import campaigns as campaign_queries
-from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
 from outdial.domain.outcomes import Outcome
 from outdial.studio.calls.service import (
@@ -21,48 +17,49 @@ from outdial.studio.calls.service import (
     CallEvent,
     CallFilters,
     CallSummary,
-    TranscriptTurn,
     list_call_events,
     list_calls,
     show_call,
 )
+from outdial.studio.calls.transcript import TranscriptTurn
 from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
-from outdial.studio.campaign_contacts.service import digits_of
 from outdial.studio.view.badges import humanize
-from outdial.studio.web.context import CurrentOrganization, OrganizationContext
-from outdial.studio.web.dates import day_of
+from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput, ResourceNotFound
-from outdial.studio.web.paging import PageRequest
+from outdial.studio.web.filters import parse_day, parse_last_day, phone_digits, query_values
+from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
 
 LIMIT: Final = 50
-_CAMPAIGNS: Final = 100
-# What a page shows of them, so that it stays small: characters as they are sent, turns with what surrounds each.
-_TALK, _TURN, _EVENTS, _BODIES, _BODY, _FIELDS, _VALUE = 24_000, 70, 12, 16_000, 5_000, 60, 1_000
-SPEAKERS: Final = {"agent": "Agent", "user": "Contact", "other": "Somebody else"}
+_MAX_CAMPAIGNS: Final = 100
+# Limits that keep the page small, in escaped characters; each turn adds about 70 characters of markup.
+_MAX_TRANSCRIPT_CHARS: Final = 24_000
+_TURN_MARKUP_CHARS: Final = 70
+_MAX_EVENTS: Final = 12
+_MAX_EVENT_CHARS: Final = 16_000
+_MAX_BODY_CHARS: Final = 5_000
+_MAX_ANALYSIS_FIELDS: Final = 60
+_MAX_VALUE_CHARS: Final = 1_000
+SPEAKERS: Final = {"agent": "Agent", "user": "Contact", "other": "Other"}
 STATUSES: Final[Options] = [("", "Any"), *((status.value, humanize(status)) for status in CallStatus)]
-
-
-@dataclass(frozen=True, slots=True)
-class CallList:
-    """What the list shows besides its form."""
-
-    calls: list[CallSummary] = field(default_factory=list)
-    next_url: str | None = None
-    first_url: str | None = None
-    problem: str | None = None
 
 
 @router.get("/o/{organization_id}/calls")
 async def list_calls_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show the calls of an organization with filters."""
-    query = request.query_params
-    names = ("campaign", "outcome", "status", "phone", "from", "to")
-    form = {name: query.get(name, "").strip()[:100] for name in names}
+    query, url = request.query_params, request.url.path
+    form = query_values(query, ("campaign", "outcome", "status", "phone", "from", "to"), max_length=100)
+    page_request = PageRequest(query.get("cursor") or None, LIMIT)
+    found, problem = Page[CallSummary](items=[]), None
     async with context.transaction() as connection:
-        listed = await _listed(connection, context, form, query.get("cursor") or None, request.url.path)
+        try:
+            found = await list_calls(connection, context.organization_id, page_request, _filters(form))
+        except InvalidInput as error:
+            problem = error.summary
+        except ResourceNotFound as error:
+            problem = error.message
         campaigns = await campaign_queries.list_campaigns(
             connection,
             organization_id=context.organization_id,
@@ -70,65 +67,45 @@ async def list_calls_page(request: Request, context: CurrentOrganization) -> HTM
             name=None,
             before_at=None,
             before_id=None,
-            limit=_CAMPAIGNS,
+            limit=_MAX_CAMPAIGNS,
         )
     return page(
         request,
         "calls/list.html",
         context,
-        status=400 if listed.problem else 200,
-        url=request.url.path,
+        status=400 if problem else 200,
+        url=url,
         form=form,
         is_narrowed=any(form.values()),
         campaigns=[("", "All"), *((str(campaign.id), campaign.name) for campaign in campaigns)],
         outcomes=OUTCOMES,
         statuses=STATUSES,
-        calls=listed.calls,
-        next_url=listed.next_url,
-        first_url=listed.first_url,
-        problem=listed.problem,
-    )
-
-
-async def _listed(
-    connection: Connection, context: OrganizationContext, form: Mapping[str, str], cursor: str | None, url: str
-) -> CallList:
-    try:
-        found = await list_calls(connection, context.organization_id, PageRequest(cursor, LIMIT), _filters(form))
-    except InvalidInput as error:
-        details = "; ".join(error.fields.values())
-        return CallList(problem=f"{error.message}: {details}." if details else error.message)
-    except ResourceNotFound as error:
-        return CallList(problem=error.message)
-    kept = {name: value for name, value in form.items() if value}
-    return CallList(
-        found.items,
-        f"{url}?{urlencode({**kept, 'cursor': found.next})}" if found.next else None,
-        f"{url}?{urlencode(kept)}" if cursor else None,
+        calls=found.items,
+        problem=problem,
+        **page_links(url, form, page_request, found.next),
     )
 
 
 def _filters(form: Mapping[str, str]) -> CallFilters:
     try:
-        filters = CallFilters(
-            campaign_id=UUID(form["campaign"]) if form["campaign"] else None,
-            status=CallStatus(form["status"]) if form["status"] else None,
-            outcome=Outcome(form["outcome"]) if form["outcome"] else None,
-        )
+        campaign_id = UUID(form["campaign"]) if form["campaign"] else None
+        status = CallStatus(form["status"]) if form["status"] else None
+        outcome = Outcome(form["outcome"]) if form["outcome"] else None
     except ValueError:
-        raise InvalidInput("These filters cannot be used", {"status": "choose from the lists"}) from None
-    until = day_of("to", form["to"])
-    return replace(
-        filters,
-        phone=digits_of("phone", form["phone"]),
-        since=day_of("from", form["from"]),
-        until=None if until is None else until + timedelta(days=1),
+        raise InvalidInput("Unknown campaign, status or outcome", {"status": "choose one from the list"}) from None
+    return CallFilters(
+        campaign_id=campaign_id,
+        status=status,
+        outcome=outcome,
+        phone=phone_digits("phone", form["phone"]),
+        since=parse_day("from", form["from"]),
+        until=parse_last_day("to", form["to"]),
     )
 
 
 @router.get("/o/{organization_id}/calls/{call_id}")
 async def show_call_page(request: Request, call_id: UUID, context: CurrentOrganization) -> HTMLResponse:
-    """Show a call: the conversation, the recording, the analysis, the decision and the events."""
+    """Show a call: transcript, recording, analysis, decision and events."""
     async with context.transaction() as connection:
         call = await show_call(connection, context.organization_id, call_id)
         events = await list_call_events(connection, context.organization_id, call_id)
@@ -143,40 +120,40 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
         speakers=SPEAKERS,
         analysis=analysis_fields(call.analysis or {}),
         events=list(_shown_events(events)),
-        events_left=len(events[_EVENTS:]),
+        events_left=len(events[_MAX_EVENTS:]),
     )
 
 
 def _shown_turns(call: CallDetail) -> Iterator[TranscriptTurn]:
-    room = _TALK
+    room = _MAX_TRANSCRIPT_CHARS
     for turn in call.turns:
         if room <= 0:
             return
         text = turn.text[:room]
         yield turn.model_copy(update={"text": text})
-        room -= len(escape(text)) + _TURN
+        room -= len(escape(text)) + _TURN_MARKUP_CHARS
 
 
 def _shown_events(events: Sequence[CallEvent]) -> Iterator[CallEvent]:
-    room = _BODIES
-    for event in events[:_EVENTS]:
-        body = event.body[: min(_BODY, room // 2)]
+    room = _MAX_EVENT_CHARS
+    for event in events[:_MAX_EVENTS]:
+        body = event.body[: min(_MAX_BODY_CHARS, room // 2)]
         yield event.model_copy(update={"body": body, "is_cut": event.is_cut or len(body) < len(event.body)})
         room = max(0, room - len(escape(body)))
 
 
 def analysis_fields(analysis: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the fields of an analysis as pairs of a label and text, those of objects inside it one by one."""
-    return list(_flat(analysis))[:_FIELDS]
+    """Return an analysis as pairs of label and text; nested objects are flattened."""
+    return list(_flatten(analysis))[:_MAX_ANALYSIS_FIELDS]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in values.items():
         label = f"{prefix}{humanize(name)}"
         if isinstance(value, Mapping) and not prefix:
-            yield from _flat(value, "" if name == "custom_analysis_data" else f"{label}: ")
+            yield from _flatten(value, "" if name == "custom_analysis_data" else f"{label}: ")
         else:
-            yield label, _value_text(value)[:_VALUE]
+            yield label, _value_text(value)[:_MAX_VALUE_CHARS]
 
 
 def _value_text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Calls: found by what they came to, and each one with its conversation, its decision and its ledger."""
+"""Calls: list, and each call with its transcript, decision and webhook events."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,24 +6,32 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from fastapi import Depends, Query
-from pydantic import AwareDatetime, BaseModel
+from fastapi import Depends
+from pydantic import BaseModel
 
 from outdial.db.queries import calls, inbox
 from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
 from outdial.domain.outcomes import Outcome
-from outdial.studio.calls.transcript import Turn, turns_of
-from outdial.studio.campaign_contacts.service import Moment, digits_of, find_campaign, object_of
+from outdial.studio.calls.transcript import TranscriptTurn, parse_transcript
+from outdial.studio.campaign_contacts.service import decode_object, find_campaign
 from outdial.studio.view.decisions import explain_decision, explain_reason
 from outdial.studio.view.payloads import readable_body
-from outdial.studio.web.dates import moment_of
 from outdial.studio.web.errors import ResourceNotFound
+from outdial.studio.web.filters import (
+    CursorTime,
+    PhoneQuery,
+    SinceQuery,
+    UntilQuery,
+    check_time,
+    phone_digits,
+    phone_range,
+)
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
-MOST_EVENTS: Final = 100
-MOST_BODY_BYTES: Final = 100_000
-_MOST_TURNS: Final = 2_000
+MAX_EVENTS: Final = 100
+MAX_BODY_BYTES: Final = 100_000
+_MAX_TURNS: Final = 2_000
 
 
 class CallSummary(BaseModel):
@@ -48,15 +56,8 @@ class CallSummary(BaseModel):
     has_recording: bool
 
 
-class TranscriptTurn(BaseModel):
-    """What the agent, the user or somebody else said without a break."""
-
-    speaker: str
-    text: str
-
-
 class CallDetail(BaseModel):
-    """A call with all that is known of it; `recording_url` is null unless it is an https address."""
+    """A call in full. `recording_url` and `public_log_url` are null unless they are https URLs."""
 
     id: UUID
     campaign_id: UUID
@@ -93,7 +94,7 @@ class CallDetail(BaseModel):
 
 
 class CallEvent(BaseModel):
-    """One event of a call as it came: `body` is text, indented when it is JSON, and cut when it is long."""
+    """A webhook event of a call. `body` is text, JSON is indented, and long bodies are truncated (`is_cut`)."""
 
     id: int
     source: str
@@ -109,9 +110,9 @@ class CallEvent(BaseModel):
     is_cut: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilters:
-    """What narrows a list of calls; the times are those of the claim, `until` is excluded."""
+    """Filters of the call list. Times compare with the claim of the call; `until` is exclusive."""
 
     campaign_id: UUID | None = None
     status: CallStatus | None = None
@@ -125,13 +126,18 @@ def call_filters(
     campaign_id: UUID | None = None,
     status: CallStatus | None = None,
     outcome: Outcome | None = None,
-    since: Annotated[AwareDatetime | None, Query(description="Calls from this moment on")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Calls before this moment")] = None,
-    phone: Annotated[str | None, Query(max_length=40, description="How the number begins, as +1212")] = None,
+    since: SinceQuery = None,
+    until: UntilQuery = None,
+    phone: PhoneQuery = None,
 ) -> CallFilters:
-    """Read what narrows a list of calls; raises InvalidInput."""
+    """Return the filters of a request; raises InvalidInput."""
     return CallFilters(
-        campaign_id, status, outcome, moment_of("since", since), moment_of("until", until), digits_of("phone", phone)
+        campaign_id=campaign_id,
+        status=status,
+        outcome=outcome,
+        since=check_time("since", since),
+        until=check_time("until", until),
+        phone=phone_digits("phone", phone),
     )
 
 
@@ -141,11 +147,11 @@ CallQuery = Annotated[CallFilters, Depends(call_filters)]
 async def list_calls(
     connection: Connection, organization_id: UUID, page: PageRequest, filters: CallFilters
 ) -> Page[CallSummary]:
-    """Return a page of calls, the newest first; raises NotFound for a campaign of others, and InvalidInput."""
+    """Return a page of calls, newest first; raises ResourceNotFound for an unknown campaign, and InvalidInput."""
     if filters.campaign_id is not None:
         await find_campaign(connection, organization_id, filters.campaign_id)
-    before = page.key(tuple[Moment, UUID]) or (None, None)
-    first = None if filters.phone is None else f"+{filters.phone}"
+    before = page.key(tuple[CursorTime, UUID]) or (None, None)
+    phones = None if filters.phone is None else phone_range(filters.phone)
     rows = await calls.list_calls(
         connection,
         organization_id=organization_id,
@@ -154,8 +160,8 @@ async def list_calls(
         outcome=filters.outcome,
         since=filters.since,
         until=filters.until,
-        first_phone=first,
-        last_phone=None if first is None else first.ljust(17, "9"),
+        first_phone=None if phones is None else phones["first"],
+        last_phone=None if phones is None else phones["last"],
         before_at=before[0],
         before_id=before[1],
         limit=page.limit + 1,
@@ -187,16 +193,16 @@ def _summary(row: calls.CallRow) -> CallSummary:
 
 
 async def show_call(connection: Connection, organization_id: UUID, call_id: UUID) -> CallDetail:
-    """Return one call of the organization; raises NotFound."""
+    """Return a call of the organization; raises ResourceNotFound."""
     row = await calls.show_call(connection, call_id=call_id, organization_id=organization_id)
     if row is None:
-        raise ResourceNotFound("There is no such call in this organization")
+        raise ResourceNotFound("Call not found")
     return _detail(row)
 
 
 def _detail(row: calls.CallDetailRow) -> CallDetail:
-    decision = object_of(row.decision)
-    turns = turns_of(row.transcript or "")[:_MOST_TURNS]
+    decision = decode_object(row.decision)
+    turns = parse_transcript(row.transcript or "")[:_MAX_TURNS]
     return CallDetail(
         id=row.id,
         campaign_id=row.campaign_id,
@@ -222,10 +228,10 @@ def _detail(row: calls.CallDetailRow) -> CallDetail:
         duration_ms=row.duration_ms,
         cost_cents=None if row.cost_cents is None else float(row.cost_cents),
         transcript=row.transcript,
-        turns=[_turn(turn) for turn in turns],
+        turns=turns,
         recording_url=https_only(row.recording_url),
         public_log_url=https_only(row.public_log_url),
-        analysis=None if row.analysis is None else object_of(row.analysis),
+        analysis=None if row.analysis is None else decode_object(row.analysis),
         decision=decision,
         decision_in_words=explain_decision(decision),
         created_at=row.created_at,
@@ -233,12 +239,8 @@ def _detail(row: calls.CallDetailRow) -> CallDetail:
     )
 
 
-def _turn(turn: Turn) -> TranscriptTurn:
-    return TranscriptTurn(speaker=turn.speaker, text=turn.text)
-
-
 def https_only(url: str | None) -> str | None:
-    """Return an address that a browser may open, and None for any other: what an event holds is not to be trusted."""
+    """Return an https URL a browser may open, else None: URLs in webhook events are untrusted."""
     if url is None or any(character.isspace() or not character.isprintable() for character in url):
         return None
     try:
@@ -249,15 +251,15 @@ def https_only(url: str | None) -> str | None:
 
 
 async def list_call_events(connection: Connection, organization_id: UUID, call_id: UUID) -> list[CallEvent]:
-    """Return the events of a call in the order of their arrival, at most MOST_EVENTS; raises NotFound."""
+    """Return the events of a call, oldest first, at most MAX_EVENTS; raises ResourceNotFound."""
     if await calls.show_call(connection, call_id=call_id, organization_id=organization_id) is None:
-        raise ResourceNotFound("There is no such call in this organization")
+        raise ResourceNotFound("Call not found")
     rows = await inbox.call_events(
         connection,
         call_id=call_id,
         organization_id=organization_id,
-        most_bytes=MOST_BODY_BYTES,
-        limit=MOST_EVENTS,
+        most_bytes=MAX_BODY_BYTES,
+        limit=MAX_EVENTS,
     )
     return [_event(row) for row in rows]
 

@@ -1,8 +1,9 @@
-"""Retell's transcript, a text of lines such as "Agent: Hello", as the turns of a conversation."""
+"""Parses Retell's transcript, a text of lines such as "Agent: Hello", into the turns of a conversation."""
 
 import re
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from pydantic import BaseModel
 
 Speaker = Literal["agent", "user", "other"]
 
@@ -10,23 +11,22 @@ _TURN: Final = re.compile(r"(Agent|User|Transfer Target|Transfer_Target): ?(.*)"
 _SPEAKERS: Final[dict[str, Speaker]] = {"Agent": "agent", "User": "user"}
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What one side said without a break."""
+class TranscriptTurn(BaseModel):
+    """What one speaker said without interruption: the agent, the contact (user), or a transfer target (other)."""
 
     speaker: Speaker
     text: str
 
 
-def turns_of(transcript: str) -> list[Turn]:
-    """Return the turns; a line that names nobody goes on with the turn before it."""
+def parse_transcript(transcript: str) -> list[TranscriptTurn]:
+    """Split a transcript into turns; a line without a speaker continues the turn before it."""
     turns: list[tuple[Speaker, list[str]]] = []
     for line in transcript.splitlines():
-        if begun := _TURN.fullmatch(line):
-            turns.append((_SPEAKERS.get(begun[1], "other"), [begun[2]]))
+        if match := _TURN.fullmatch(line):
+            turns.append((_SPEAKERS.get(match[1], "other"), [match[2]]))
         elif turns:
             turns[-1][1].append(line)
         elif line.strip():
             turns.append(("other", [line]))
     joined = ((speaker, "\n".join(lines).strip()) for speaker, lines in turns)
-    return [Turn(speaker, text) for speaker, text in joined if text]
+    return [TranscriptTurn(speaker=speaker, text=text) for speaker, text in joined if text]

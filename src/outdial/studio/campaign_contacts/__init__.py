@@ -1,1 +1,1 @@
-"""Campaign contacts: the service, its JSON routes and its pages."""
+"""Contacts of a campaign."""

@@ -1,4 +1,4 @@
-"""Routes of the API for the contacts of a campaign."""
+"""API routes for the contacts of a campaign."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ router = APIRouter(tags=["campaign contacts"])
 async def list_campaign_contacts(
     campaign_id: UUID, context: CurrentOrganization, page: PageQuery, filters: ContactQuery
 ) -> Page[CampaignContact]:
-    """List the contacts of a campaign; `phone`, `phone_ends`, `name` and `external_id` search, one at a time."""
+    """List the contacts of a campaign. Search by one of `phone`, `phone_ends`, `name` and `external_id`."""
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
         return await list_contacts(connection, campaign.id, page, filters)
@@ -32,7 +32,7 @@ async def list_campaign_contacts(
 async def show_campaign_contact(
     campaign_id: UUID, campaign_contact_id: UUID, context: CurrentOrganization
 ) -> ContactTimeline:
-    """Show a contact of a campaign with every attempt, the decision behind it, and what is planned."""
+    """Return a campaign contact with every call attempt, the decision behind each, and the next call."""
     async with context.transaction() as connection:
         now = context.studio.clock.now()
         return await show_contact(connection, context.organization_id, campaign_id, campaign_contact_id, now)

@@ -1,4 +1,4 @@
-"""Pages about the contacts of a campaign."""
+"""Pages for the contacts of a campaign."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One thing that happened: a call, or what somebody did."""
+    """A timeline entry: a call attempt or an audit entry."""
 
     at: datetime
     attempt: CallAttempt | None = None
@@ -48,7 +48,7 @@ async def list_campaign_contacts(request: Request, campaign_id: UUID, context: C
 async def show_campaign_contact(
     request: Request, campaign_id: UUID, campaign_contact_id: UUID, context: CurrentOrganization
 ) -> HTMLResponse:
-    """Show a contact's timeline."""
+    """Show the timeline of a campaign contact."""
     now = context.studio.clock.now()
     async with context.transaction() as connection:
         timeline = await show_contact(connection, context.organization_id, campaign_id, campaign_contact_id, now)
@@ -58,20 +58,20 @@ async def show_campaign_contact(
         context,
         campaign_id=campaign_id,
         timeline=timeline,
-        entries=entries_of(timeline),
-        clocks=clocks_of(timeline.contact.zone_key, now),
+        entries=timeline_entries(timeline),
+        clocks=local_clocks(timeline.contact.zone_key, now),
     )
 
 
-def entries_of(timeline: ContactTimeline) -> list[TimelineEntry]:
-    """Return all that happened, the newest first; of one moment, what somebody did comes after the calls."""
+def timeline_entries(timeline: ContactTimeline) -> list[TimelineEntry]:
+    """Return calls and audit entries, newest first; calls first at the same time."""
     entries = [TimelineEntry(attempt.requested_at, attempt=attempt) for attempt in timeline.attempts]
     entries += [TimelineEntry(entry.at, audit=entry) for entry in timeline.audit]
     return sorted(entries, key=lambda entry: entry.at, reverse=True)
 
 
-def clocks_of(zone_key: str, now: datetime) -> list[tuple[str, str]]:
-    """Return the zones of a key with what time it is there."""
+def local_clocks(zone_key: str, now: datetime) -> list[tuple[str, str]]:
+    """Return each time zone of a zone key with its local time."""
     try:
         times = local_times(zone_key, now)
     except UnknownZone:

@@ -1,10 +1,9 @@
-"""The list of a campaign's contacts with its search, as a part of any page (`campaign_contacts/panel.html`)."""
+"""The contact list of a campaign with its search, for `campaign_contacts/panel.html`."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import urlencode
 from uuid import UUID
 
 from outdial.db.session import Connection
@@ -19,11 +18,12 @@ from outdial.studio.campaign_contacts.service import (
 )
 from outdial.studio.view.badges import badge_for_outcome, humanize
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.paging import PageRequest
+from outdial.studio.web.filters import query_values
+from outdial.studio.web.paging import PageRequest, page_links
 
 LIMIT: Final = 50
-# Where the list is one part of a page among others.
-_LIMIT_WITHIN: Final = 20
+# On the campaign page, where the list is one section of many.
+_LIMIT_EMBEDDED: Final = 20
 _NUMBER: Final = re.compile(r"\+?[0-9\s()./-]+")
 
 Options = list[tuple[str, str]]
@@ -32,79 +32,73 @@ OUTCOMES: Final[Options] = [("", "Any"), *((outcome.value, badge_for_outcome(out
 CHOICES: Final[Mapping[str, Options]] = {
     "status": STATUSES,
     "outcome": OUTCOMES,
-    "order": [("contact", "As they came in"), ("next_attempt", "Next call first")],
+    "order": [("contact", "Default"), ("next_attempt", "Next call first")],
     "by": [
         ("", "Name or number"),
-        ("name", "Name begins"),
-        ("phone", "Number begins"),
-        ("phone_ends", "Number ends"),
-        ("external_id", "External id"),
+        ("name", "Name starts with"),
+        ("phone", "Number starts with"),
+        ("phone_ends", "Number ends with"),
+        ("external_id", "External ID"),
     ],
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContactPanel:
-    """What the template shows: the form as it was sent, and either contacts or what is wrong with it."""
+    """Values of the template: the submitted filters and either the contacts or the problem with the filters."""
 
     url: str
     contact_url: str
     form: Mapping[str, str]
-    contacts: list[CampaignContact]
-    next_url: str | None
-    first_url: str | None
+    contacts: list[CampaignContact] = field(default_factory=list)
+    next_url: str | None = None
+    first_url: str | None = None
     problem: str | None = None
 
     @property
     def choices(self) -> Mapping[str, Options]:
-        """What each list of the form offers."""
+        """The options of each select."""
         return CHOICES
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether something is looked for, so that an empty list means that nothing fits."""
+        """Whether filters are set, so that an empty list means no match."""
         return any(self.form[name] for name in ("q", "status", "outcome"))
 
 
 async def contact_panel(
     connection: Connection, organization_id: UUID, campaign_id: UUID, query: Mapping[str, str], url: str
 ) -> ContactPanel:
-    """Return the panel for a request's `query`; `url` is the page that it is part of, without a query."""
-    form = {name: query.get(name, "").strip()[:200] for name in ("q", "by", "status", "outcome", "order")}
+    """Return the panel for a request's `query`; `url` is the page that shows it, without a query."""
+    form = query_values(query, ("q", "by", "status", "outcome", "order"))
     base = f"/o/{organization_id}/campaigns/{campaign_id}/contacts"
-    panel = ContactPanel(url, base, form, [], None, None)
-    cursor, limit = query.get("cursor") or None, LIMIT if url == base else _LIMIT_WITHIN
+    panel = ContactPanel(url=url, contact_url=base, form=form)
+    page_request = PageRequest(query.get("cursor") or None, LIMIT if url == base else _LIMIT_EMBEDDED)
     try:
-        page = await list_contacts(connection, campaign_id, PageRequest(cursor, limit), _filters(form))
+        page = await list_contacts(connection, campaign_id, page_request, _filters(form))
     except InvalidInput as error:
-        details = "; ".join(error.fields.values())
-        return replace(panel, problem=f"{error.message}: {details}." if details else error.message)
-    kept = {name: value for name, value in form.items() if value}
-    return replace(
-        panel,
-        contacts=page.items,
-        next_url=f"{url}?{urlencode({**kept, 'cursor': page.next})}" if page.next else None,
-        first_url=f"{url}?{urlencode(kept)}" if cursor else None,
-    )
+        return replace(panel, problem=error.summary)
+    links = page_links(url, form, page_request, page.next)
+    return replace(panel, contacts=page.items, next_url=links["next_url"], first_url=links["first_url"])
 
 
 def _filters(form: Mapping[str, str]) -> ContactFilters:
-    by = form["by"] or _guess(form["q"])
+    by = form["by"] or _default_search(form["q"])
     if by not in dict(CHOICES["by"]):
-        raise InvalidInput("This cannot be searched by", {"by": "choose from the list"})
-    searched = {by: form["q"]} if form["q"] else {}
+        raise InvalidInput("Unknown search field", {"by": "choose one from the list"})
+    search = {by: form["q"]} if form["q"] else {}
     try:
         status = ContactStatus(form["status"]) if form["status"] else None
         outcome = Outcome(form["outcome"]) if form["outcome"] else None
     except ValueError:
-        raise InvalidInput("There is no such status or outcome", {"status": "choose from the list"}) from None
-    waiting = form["order"] == "next_attempt" and not searched and status in (None, ContactStatus.PENDING)
-    order: ContactOrder = "next_attempt" if waiting else "contact"
-    return check_filters(ContactFilters(status=status, outcome=outcome, order=order, **searched))
+        raise InvalidInput("Unknown status or outcome", {"status": "choose one from the list"}) from None
+    by_due_time = form["order"] == "next_attempt" and not search and status in (None, ContactStatus.PENDING)
+    order: ContactOrder = "next_attempt" if by_due_time else "contact"
+    return check_filters(ContactFilters(status=status, outcome=outcome, order=order, **search))
 
 
-def _guess(text: str) -> str:
-    """A number with its + is known from its beginning; digits alone are most often its end."""
+def _default_search(text: str) -> str:
+    """A number with + is search from its start, bare digits from the end, anything else as a name."""
     if _NUMBER.fullmatch(text) is None:
         return "name"
     return "phone" if text.startswith("+") else "phone_ends"

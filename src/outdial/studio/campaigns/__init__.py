@@ -1,1 +1,1 @@
-"""Campaigns: the service, its JSON routes and its pages."""
+"""Campaigns."""

@@ -1,4 +1,4 @@
-"""Starts, pauses, resumes and cancels campaigns for the studio, with the code of `campaign-trigger`."""
+"""Campaign actions: start, pause, resume, cancel and process batch, shared with `campaign-trigger`."""
 
 from typing import Final, Literal, assert_never
 from uuid import UUID
@@ -16,7 +16,7 @@ from outdial.studio.web.errors import PermissionDenied, ResourceConflict, Resour
 CampaignAction = Literal["start", "pause", "resume", "cancel", "process-batch"]
 
 _S = CampaignStatus
-_STEPS: Final[dict[CampaignStatus, tuple[CampaignAction, ...]]] = {
+_ACTIONS_BY_STATUS: Final[dict[CampaignStatus, tuple[CampaignAction, ...]]] = {
     _S.DRAFT: ("start", "cancel"),
     _S.SCHEDULED: ("start", "cancel"),
     _S.ACTIVE: ("pause", "cancel"),
@@ -29,7 +29,7 @@ _STEPS: Final[dict[CampaignStatus, tuple[CampaignAction, ...]]] = {
 
 
 class CampaignActionResult(BaseModel):
-    """Where the campaign stands after what was asked for; `changed` is false when it stood there already."""
+    """The campaign's status after an action. `changed` is false when it already had that status."""
 
     id: UUID
     status: CampaignStatus
@@ -37,24 +37,25 @@ class CampaignActionResult(BaseModel):
 
 
 def allowed_actions(status: CampaignStatus) -> tuple[CampaignAction, ...]:
-    """Return what a person may do with a campaign in `status`."""
-    return _STEPS[status]
+    """Return the actions available in `status`."""
+    return _ACTIONS_BY_STATUS[status]
 
 
 async def run_action(
     connection: Connection,
     context: OrganizationContext,
     campaign_id: UUID,
-    step: CampaignAction,
+    action: CampaignAction,
     *,
     hang_up: bool = False,
     batch_size: int | None = None,
 ) -> CampaignActionResult:
-    """Carry out one step; raises NotFound, Forbidden, or Conflict with the status that does not allow it."""
-    # The feature knows campaigns by their id alone; the address names the organization too.
+    """Run an action; raises ResourceNotFound, PermissionDenied, or ResourceConflict with the current status."""
+    # `lifecycle` finds campaigns by id alone: check that this one belongs to the organization in the URL.
     await find_campaign(connection, context.organization_id, campaign_id)
-    actor, now = context.actor, context.studio.clock.now()
-    match step:
+    actor = context.actor
+    now = context.studio.clock.now()
+    match action:
         case "start":
             result = await lifecycle.start(connection, campaign_id, actor, now)
         case "pause":
@@ -67,18 +68,18 @@ async def run_action(
             result = await lifecycle.ask_for_batch(connection, campaign_id, actor, now, batch_size)
         case never:
             assert_never(never)
-    return _stepped(campaign_id, result)
+    return _action_result(campaign_id, result)
 
 
-def _stepped(campaign_id: UUID, result: Result) -> CampaignActionResult:
+def _action_result(campaign_id: UUID, result: Result) -> CampaignActionResult:
     match result:
         case Changed(status) | Unchanged(status):
             return CampaignActionResult(id=campaign_id, status=status, changed=isinstance(result, Changed))
         case lifecycle.Conflict(status, reason):
             raise ResourceConflict(f"{reason[:1].upper()}{reason[1:]}", status=status)
         case lifecycle.NotFound():
-            raise ResourceNotFound("There is no such campaign, or it is not yours")
+            raise ResourceNotFound("Campaign not found")
         case lifecycle.Forbidden():
-            raise PermissionDenied("Viewers may look at campaigns; running one takes an operator")
+            raise PermissionDenied("You need the Operator role to do this")
         case never:
             assert_never(never)

@@ -1,4 +1,4 @@
-"""How far campaigns are: counted from their rows, and for very large ones counted no more often than it pays."""
+"""Progress counts of campaigns, with a cache for campaigns that are slow to count."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,19 +17,19 @@ from outdial.domain.contact import OPEN
 from outdial.studio.reports.service import CampaignCharts, campaign_charts
 from outdial.studio.web.context import studio_state
 
-WORTH_KEEPING: Final = timedelta(milliseconds=20)
-_MOST_KEPT: Final = 10_000
-# A count is used again for this many times as long as it took: a page that is looked at all day costs a bounded part of
-# the database's time, and small campaigns are counted at each look. What is at rest changes by late evidence alone.
-_REUSE_RUNNING: Final = 5
-_REUSE_AT_REST: Final = 500
+MIN_COST_TO_CACHE: Final = timedelta(milliseconds=20)
+_MAX_ENTRIES: Final = 10_000
+# A count is reused for this many times as long as it took, so that a page left open all day costs a bounded share of
+# database time. Counts below MIN_COST_TO_CACHE are not cached. Finished campaigns change only by late events.
+_REUSE_FACTOR_RUNNING: Final = 5
+_REUSE_FACTOR_FINISHED: Final = 500
 _COUNTS: Final = "counts"
 _CHARTS: Final = "charts"
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignCounts:
-    """Contacts by status, and the calls that have ended by outcome, with what they cost and how long they were."""
+    """Contacts by status; ended calls by outcome, with their cost in cents and talk time in ms."""
 
     contacts: Mapping[str, int] = field(default_factory=dict)
     outcomes: Mapping[str, int] = field(default_factory=dict)
@@ -39,17 +39,14 @@ class CampaignCounts:
 
     @property
     def total(self) -> int:
-        """All contacts."""
         return sum(self.contacts.values())
 
     @property
     def open(self) -> int:
-        """Contacts without a final status."""
         return sum(self.contacts.get(status, 0) for status in OPEN)
 
     @property
     def finished(self) -> int:
-        """Contacts with a final status."""
         return self.total - self.open
 
 
@@ -61,55 +58,55 @@ class _CacheEntry:
 
 
 class CampaignCounter:
-    """Counts campaigns, and knows for a while what it has counted; one for each application.
+    """Counts campaigns and caches slow counts; one per application.
 
-    It is asked only about campaigns that a query has shown to the caller.
+    Callers must have checked that the caller may see the campaigns: the cache does not.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._kept: dict[tuple[str, UUID], _CacheEntry] = {}
+        self._cache: dict[tuple[str, UUID], _CacheEntry] = {}
 
     async def count(self, connection: Connection, statuses: Mapping[UUID, str]) -> dict[UUID, CampaignCounts]:
-        """Return the counts of the campaigns, which are given with the status that they are in."""
-        known = {id: kept.value for id, status in statuses.items() if (kept := self._find(_COUNTS, id, status))}
-        unknown = [id for id in statuses if id not in known]
-        if not unknown:
-            return known
-        begun = self._clock.now()
-        counted = await _count(connection, unknown)
+        """Return the counts of campaigns, given as a mapping of id to current status."""
+        cached = {id: entry.value for id, status in statuses.items() if (entry := self._find(_COUNTS, id, status))}
+        missing = [id for id in statuses if id not in cached]
+        if not missing:
+            return cached
+        started_at = self._clock.now()
+        counted = await _count(connection, missing)
         for id, counts in counted.items():
-            self._keep(_COUNTS, id, statuses[id], counts, begun)
-        return known | counted
+            self._store(_COUNTS, id, statuses[id], counts, started_at)
+        return cached | counted
 
     async def charts(self, connection: Connection, campaign_id: UUID, status: str) -> CampaignCharts:
-        """Return the charts of a campaign that is in `status`."""
-        kept = self._find(_CHARTS, campaign_id, status)
-        if kept is not None:
-            charts: CampaignCharts = kept.value
+        """Return the charts of a campaign whose current status is `status`."""
+        entry = self._find(_CHARTS, campaign_id, status)
+        if entry is not None:
+            charts: CampaignCharts = entry.value
             return charts
-        begun = self._clock.now()
-        charts = await campaign_charts(connection, campaign_id, begun)
-        self._keep(_CHARTS, campaign_id, status, charts, begun)
+        started_at = self._clock.now()
+        charts = await campaign_charts(connection, campaign_id, started_at)
+        self._store(_CHARTS, campaign_id, status, charts, started_at)
         return charts
 
     def _find(self, kind: str, id: UUID, status: str) -> _CacheEntry | None:
-        kept = self._kept.get((kind, id))
-        return kept if kept is not None and kept.status == status and kept.until > self._clock.now() else None
+        entry = self._cache.get((kind, id))
+        return entry if entry is not None and entry.status == status and entry.until > self._clock.now() else None
 
-    def _keep(self, kind: str, id: UUID, status: str, value: Any, begun: datetime) -> None:
+    def _store(self, kind: str, id: UUID, status: str, value: Any, started_at: datetime) -> None:
         now = self._clock.now()
-        if now - begun < WORTH_KEEPING:
+        if now - started_at < MIN_COST_TO_CACHE:
             return
-        times = _REUSE_AT_REST if CampaignStatus(status) in CAMPAIGN.final else _REUSE_RUNNING
-        self._kept.pop((kind, id), None)
-        self._kept[kind, id] = _CacheEntry(status, now + times * (now - begun), value)
-        while len(self._kept) > _MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
+        times = _REUSE_FACTOR_FINISHED if CampaignStatus(status) in CAMPAIGN.final else _REUSE_FACTOR_RUNNING
+        self._cache.pop((kind, id), None)
+        self._cache[kind, id] = _CacheEntry(status, now + times * (now - started_at), value)
+        while len(self._cache) > _MAX_ENTRIES:
+            del self._cache[next(iter(self._cache))]
 
 
-def counter_of(request: Request) -> CampaignCounter:
-    """Return the counter that all requests share."""
+def shared_counter(request: Request) -> CampaignCounter:
+    """Return the counter shared by all requests."""
     state = request.app.state
     if not hasattr(state, "campaign_counter"):
         state.campaign_counter = CampaignCounter(studio_state(request).clock)
@@ -117,8 +114,8 @@ def counter_of(request: Request) -> CampaignCounter:
     return counter
 
 
-Counter = Annotated[CampaignCounter, Depends(counter_of)]
-"""The parameter of a route that shows how far campaigns are."""
+Counter = Annotated[CampaignCounter, Depends(shared_counter)]
+"""Parameter of routes that show campaign progress."""
 
 
 async def _count(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, CampaignCounts]:

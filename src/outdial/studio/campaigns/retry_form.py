@@ -1,4 +1,4 @@
-"""The retry policy in words: for each outcome when to try again, and how often; the domain's form and back."""
+"""The retry section of the campaign form, converted from and to the domain's retry policy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,74 +10,74 @@ from starlette.datastructures import FormData
 from outdial.domain.outcomes import Outcome
 from outdial.domain.retry import DEFAULT_POLICY, RetryRule, parse_retry_policy
 
-_LEAST_DELAYS: Final = 3
-_MOST_DELAYS: Final = 20
+_MIN_DELAYS: Final = 3
+_MAX_DELAYS: Final = 20
 _UNITS: Final = (("d", "day", 86_400), ("h", "hour", 3600), ("m", "minute", 60), ("s", "second", 1))
 _DELAYS: Final = ("5m", "10m", "15m", "30m", "1h", "2h", "4h", "8h", "1d", "2d", "3d", "7d")
-_MOST_ATTEMPTS: Final = 10
+_MAX_ATTEMPTS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class RetryRuleForm:
-    """What is chosen for one outcome: delays such as 30m, an empty one being the same as before; attempts, or all."""
+    """Form values of one outcome: delays such as 30m (empty repeats the last), and attempts (empty: no limit)."""
 
     delays: Sequence[str]
     attempts: str = ""
 
 
-def rules_of_policy(policy: Mapping[str, Any]) -> dict[str, RetryRuleForm]:
-    """Return the rules of a stored policy as the form has them."""
-    return {str(outcome): _text_of(rule) for outcome, rule in parse_retry_policy(policy).rules.items()}
+def rules_from_policy(policy: Mapping[str, Any]) -> dict[str, RetryRuleForm]:
+    """Return the form values of a stored policy."""
+    return {str(outcome): _rule_form(rule) for outcome, rule in parse_retry_policy(policy).rules.items()}
 
 
-def rules_of_form(form: FormData) -> dict[str, RetryRuleForm]:
-    """Return what was chosen; an outcome that the form does not have keeps its default."""
-    rules = rules_of_policy({})
+def rules_from_form(form: FormData) -> dict[str, RetryRuleForm]:
+    """Return the submitted form values; outcomes missing from the form keep their defaults."""
+    rules = rules_from_policy({})
     for outcome in rules:
-        delays = [str(value).strip() for value in form.getlist(f"retry_{outcome}_delay")][:_MOST_DELAYS]
+        delays = [str(value).strip() for value in form.getlist(f"retry_{outcome}_delay")][:_MAX_DELAYS]
         if any(delays):
             rules[outcome] = RetryRuleForm(_padded(delays), str(form.get(f"retry_{outcome}_attempts") or "").strip())
     return rules
 
 
-def policy_of(rules: Mapping[str, RetryRuleForm], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the policy that the rules mean, in the domain's form; what of `stored` is no rule stays.
+def policy_from_rules(rules: Mapping[str, RetryRuleForm], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert form values to the domain's JSON form; entries of `stored` that are not rules are kept.
 
-    Rules that are the default are left out. What cannot be read is left as it is, for the domain to refuse.
+    Default rules are omitted. Unparseable values pass through, for the domain to reject.
     """
     policy = {key: value for key, value in stored.items() if key not in rules}
-    defaults = rules_of_policy({})
+    defaults = rules_from_policy({})
     for outcome, rule in rules.items():
         if rule == defaults.get(outcome):
             continue
-        chosen: dict[str, Any] = {"delays": _filled(rule.delays)}
+        selected: dict[str, Any] = {"delays": _filled(rule.delays)}
         if rule.attempts:
-            chosen["max_attempts"] = int(rule.attempts) if rule.attempts.isdecimal() else rule.attempts
+            selected["max_attempts"] = int(rule.attempts) if rule.attempts.isdecimal() else rule.attempts
         elif DEFAULT_POLICY.rules[Outcome(outcome)].max_attempts is not None:
-            # Left out, it would be the default's: the campaign's own cap is always smaller than this.
-            chosen["max_attempts"] = 100
-        policy[outcome] = chosen
+            # Omitting it would restore the default's cap; 100 exceeds every campaign's own limit.
+            selected["max_attempts"] = 100
+        policy[outcome] = selected
     return policy
 
 
-def delay_options(chosen: Sequence[str], place: int) -> list[tuple[str, str]]:
-    """Return what the select at a place offers, with what is chosen there when it is something else."""
+def delay_options(selected: Sequence[str], place: int) -> list[tuple[str, str]]:
+    """Return the options of the select at position `place`, including its current value when it is not a usual one."""
     delays = [*_DELAYS]
-    if chosen[place] and chosen[place] not in delays:
-        delays.append(chosen[place])
-    options = [(delay, duration_words(delay)) for delay in delays]
-    return options if place == 0 else [("", "the same"), *options]
+    if selected[place] and selected[place] not in delays:
+        delays.append(selected[place])
+    options = [(delay, delay_text(delay)) for delay in delays]
+    return options if place == 0 else [("", "same delay"), *options]
 
 
-def attempt_options(chosen: str) -> list[tuple[str, str]]:
-    """Return how many attempts there may be in all."""
-    numbers = [str(number) for number in range(2, _MOST_ATTEMPTS + 1)]
-    if chosen and chosen not in ("1", *numbers):
-        numbers.append(chosen)
-    return [("", "all attempts"), ("1", "1 attempt")] + [(number, f"{number} attempts") for number in numbers]
+def attempt_options(selected: str) -> list[tuple[str, str]]:
+    """Return the options for the maximum number of attempts."""
+    numbers = [str(number) for number in range(2, _MAX_ATTEMPTS + 1)]
+    if selected and selected not in ("1", *numbers):
+        numbers.append(selected)
+    return [("", "no limit"), ("1", "1 attempt")] + [(number, f"{number} attempts") for number in numbers]
 
 
-def duration_words(delay: str) -> str:
+def delay_text(delay: str) -> str:
     """Return `30m` as 30 minutes."""
     for suffix, unit, _ in _UNITS:
         if delay.endswith(suffix):
@@ -87,7 +87,7 @@ def duration_words(delay: str) -> str:
 
 
 def _filled(delays: Sequence[str]) -> list[str]:
-    """Write out what is the same again, but for the end: the last delay repeats by itself."""
+    """Fill in repeated delays, then drop trailing repeats: the last delay repeats automatically."""
     filled: list[str] = []
     for delay in delays:
         filled.append(delay or (filled[-1] if filled else ""))
@@ -96,13 +96,13 @@ def _filled(delays: Sequence[str]) -> list[str]:
     return filled
 
 
-def _text_of(rule: RetryRule) -> RetryRuleForm:
+def _rule_form(rule: RetryRule) -> RetryRuleForm:
     attempts = "" if rule.max_attempts is None or rule.max_attempts >= 100 else str(rule.max_attempts)
     return RetryRuleForm(_padded([_short(delay) for delay in rule.delays]), attempts)
 
 
 def _padded(delays: Sequence[str]) -> list[str]:
-    return [*delays, *[""] * (_LEAST_DELAYS - len(delays))]
+    return [*delays, *[""] * (_MIN_DELAYS - len(delays))]
 
 
 def _short(delay: timedelta) -> str:

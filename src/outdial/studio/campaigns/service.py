@@ -1,4 +1,4 @@
-"""Campaigns as the API and the pages have them: listed, created, edited, and how far each is."""
+"""Campaigns: list, create, edit, and progress."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,14 +20,14 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallingHours
 from outdial.studio.campaigns.counts import CampaignCounter, CampaignCounts
 from outdial.studio.view.format import iso
-from outdial.studio.web.audit import record
+from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
 from outdial.studio.web.paging import Page, PageRequest, paginate
 from outdial.studio.web.preconditions import check_if_match, etag_of
 
 RATE_WINDOW: Final = timedelta(minutes=5)
-"""The rate is that of the calls that were begun within this time."""
+"""Calls per minute are averaged over this time."""
 
 _JSON: Final = ("calling_hours", "retry_policy", "dynamic_variables")
 _EDITABLE: Final = (
@@ -42,7 +42,7 @@ class _Settings(BaseModel):
 
 
 class CampaignDraft(_Settings):
-    """A draft to be made; what is left out gets its default."""
+    """A draft to create; omitted fields get their defaults."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     retell_agent_id: Annotated[str, Field(min_length=1, max_length=200, examples=["agent_0123"])]
@@ -58,9 +58,9 @@ class CampaignDraft(_Settings):
 
 
 class CampaignChanges(_Settings):
-    """What shall be different; what is left out stays."""
+    """Settings to change; omitted fields keep their value."""
 
-    # Made by factories, so that the document shows no default: what is left out stays.
+    # default_factory keeps defaults out of the OpenAPI document: omitted fields keep their value.
     name: Annotated[str, Field(min_length=1, max_length=200, default_factory=str)]
     retell_agent_id: Annotated[str, Field(min_length=1, max_length=200, default_factory=str)]
     from_number: Annotated[str, Field(max_length=40, default_factory=str)]
@@ -73,12 +73,12 @@ class CampaignChanges(_Settings):
     scheduled_at: Annotated[AwareDatetime | None, Field(default_factory=lambda: None)]
 
     def changes(self) -> dict[str, Any]:
-        """Return the fields that were sent."""
+        """Return the fields in the request."""
         return self.model_dump(exclude_unset=True)
 
 
 class Campaign(BaseModel):
-    """A campaign with its settings; how far it is, its progress tells."""
+    """A campaign with its settings. Progress is a separate resource."""
 
     id: UUID
     organization_id: UUID
@@ -102,12 +102,11 @@ class Campaign(BaseModel):
 
     @property
     def etag(self) -> str:
-        """What tells this state from every other."""
         return etag_of(self.model_dump_json())
 
 
 class WaitingReason(BaseModel):
-    """Why a campaign places no call right now: a word for programs, a sentence for people, and the moment in it."""
+    """Why a campaign is not dialing: a code for programs, a sentence for people, and the time in that sentence."""
 
     code: str
     sentence: str
@@ -115,7 +114,7 @@ class WaitingReason(BaseModel):
 
 
 class CampaignProgress(BaseModel):
-    """How far a campaign is. `waiting` is null while it dials; `ms_left` of dialing is null while nobody can tell."""
+    """Progress of a campaign. `waiting` is null while it dials; `ms_left` is null when it cannot be estimated."""
 
     total: int
     finished: int
@@ -155,7 +154,7 @@ async def list_campaigns(
     status: CampaignStatus | None = None,
     name: str | None = None,
 ) -> Page[CampaignSummary]:
-    """Return campaigns of an organization, the newest first, each with how far it is."""
+    """Return a page of campaigns, newest first, with their progress."""
     key = page.key(tuple[datetime, UUID])
     rows = await campaigns.list_campaigns(
         connection,
@@ -176,24 +175,24 @@ async def list_campaigns(
 
 
 async def create_campaign(connection: Connection, context: OrganizationContext, new: CampaignDraft) -> Campaign:
-    """Create a draft; raises InvalidInput naming the field, or Conflict where there is no account to call through."""
+    """Create a draft; raises InvalidInput naming the field, or ResourceConflict without a provider account."""
     now = context.studio.clock.now()
     try:
         campaign_id = await feature.create_campaign(
             connection, feature.CampaignSettings(organization_id=context.organization_id, **new.model_dump()), now
         )
     except (errors.CampaignsError, DomainError) as error:
-        raise refused(error) from error
-    await record(connection, context, "create_campaign", "campaign", campaign_id, {"name": new.name.strip()})
+        raise as_studio_error(error) from error
+    await record_audit(connection, context, "create_campaign", "campaign", campaign_id, {"name": new.name.strip()})
     await batches.notify_campaigns(connection, ids=[campaign_id])
     return await find_campaign(connection, context.organization_id, campaign_id)
 
 
 async def find_campaign(connection: Connection, organization_id: UUID, campaign_id: UUID) -> Campaign:
-    """Return a campaign of the organization; raises NotFound."""
+    """Return a campaign of the organization; raises ResourceNotFound."""
     row = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=organization_id)
     if row is None:
-        raise ResourceNotFound("There is no such campaign, or it is not yours")
+        raise ResourceNotFound("Campaign not found")
     return Campaign(**(asdict(row) | {name: msgspec.json.decode(getattr(row, name)) for name in _JSON}))
 
 
@@ -204,10 +203,10 @@ async def change_campaign(
     changes: Mapping[str, Any],
     if_match: str | None,
 ) -> Campaign:
-    """Change settings of a campaign that is not at work.
+    """Change the settings of a draft, scheduled or paused campaign.
 
-    Raises NotFound, Outdated when it is not what `if_match` says, Conflict when its state does not allow it, and
-    InvalidInput naming the field.
+    Raises ResourceNotFound, PreconditionFailed when `if_match` is outdated, ResourceConflict when the status does not
+    allow it, and InvalidInput naming the field.
     """
     organization_id = context.organization_id
     await campaigns.lock_campaign_settings(connection, campaign_id=campaign_id, organization_id=organization_id)
@@ -222,7 +221,7 @@ async def change_campaign(
     try:
         result = await edit_campaign(connection, campaign_id, new, changed, context.actor, context.studio.clock.now())
     except (errors.CampaignsError, DomainError) as error:
-        raise refused(error) from error
+        raise as_studio_error(error) from error
     if isinstance(result, NotAllowed):
         raise ResourceConflict(_as_sentence(result.reason), status=result.status)
     return await find_campaign(connection, organization_id, campaign_id)
@@ -231,29 +230,25 @@ async def change_campaign(
 async def campaign_progress(
     connection: Connection, counter: CampaignCounter, campaign: Campaign, now: datetime
 ) -> CampaignProgress:
-    """Return how far a campaign is, and why it is not dialing."""
+    """Return the progress of a campaign, and why it is not dialing."""
     row = campaigns.CampaignRow(**campaign.model_dump(include=set(campaigns.CampaignRow.__dataclass_fields__)))
     return (await _progress_of_all(connection, counter, [row], now))[campaign.id]
 
 
-def refused(error: Exception) -> InvalidInput | ResourceConflict:
-    """Return what the studio answers to settings that the feature has refused."""
+def as_studio_error(error: Exception) -> InvalidInput | ResourceConflict:
+    """Convert a rejection by `campaigns` into the studio's error."""
     match error:
         case errors.InvalidCampaign(field=field):
             reason = str(error).removeprefix(f"{field}: ")
-            return InvalidInput(
-                f"The {field.replace('_', ' ')} cannot be used: {reason}", {field: _as_sentence(reason)}
-            )
+            return InvalidInput(f"Invalid {field.replace('_', ' ')}: {reason}", {field: _as_sentence(reason)})
         case errors.AmbiguousAccount():
             return InvalidInput(_as_sentence(str(error)), {"provider_account_id": _as_sentence(str(error))})
         case errors.CampaignsError():
             return ResourceConflict(_as_sentence(str(error)))
         case InvalidCallingHours():
-            return InvalidInput(
-                f"The calling hours cannot be used: {error}", {"calling_hours": _as_sentence(str(error))}
-            )
+            return InvalidInput(f"Invalid calling hours: {error}", {"calling_hours": _as_sentence(str(error))})
         case _:
-            return InvalidInput(f"The retry policy cannot be used: {error}", {"retry_policy": _as_sentence(str(error))})
+            return InvalidInput(f"Invalid retry policy: {error}", {"retry_policy": _as_sentence(str(error))})
 
 
 async def _progress_of_all(
@@ -294,13 +289,13 @@ def _waiting(diagnosis: Diagnosis | None) -> WaitingReason | None:
 
 
 def _rate(row: campaigns.CampaignRow, recent: int, now: datetime) -> float:
-    """Calls per minute; of a campaign that has only begun over the time since, so that it does not look slow."""
+    """Calls per minute. For a campaign younger than RATE_WINDOW, averaged over the time since its start."""
     since = now - RATE_WINDOW if row.started_at is None else max(row.started_at, now - RATE_WINDOW)
     return recent / max(1.0, (now - since) / timedelta(minutes=1))
 
 
 def _ms_left(counts: CampaignCounts, calls_per_minute: float) -> int | None:
-    """How long it dials yet at this rate, if each contact takes as many calls as those before."""
+    """Estimate the remaining time at this rate, assuming as many calls per contact as so far."""
     if not calls_per_minute or not counts.open:
         return None
     each = max(1.0, counts.ended_calls / counts.finished) if counts.finished >= 20 else 1.0

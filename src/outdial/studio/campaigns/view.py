@@ -1,4 +1,4 @@
-"""How far a campaign is, as its pages draw it: bars of an SVG, words, and the sentence with its moment cut out."""
+"""Template filters that render campaign progress: bars, estimates, and the reason for not dialing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from outdial.studio.campaigns.service import CampaignProgress, WaitingReason
 from outdial.studio.view.badges import Tone, badge_for_outcome, humanize
 from outdial.studio.view.format import duration, iso
 
-# From what went well to what did not, then what is under way; who waits is the rest of the bar.
+# From completed to failed, then calls in progress; pending contacts are the rest of the bar.
 _CONTACT_TONES: Final[Mapping[str, Tone]] = {
     "completed": "good",
     "review": "warn",
@@ -22,7 +22,7 @@ _TONES: Final[Sequence[Tone]] = ("good", "info", "live", "warn", "bad", "neutral
 
 @dataclass(frozen=True, slots=True)
 class BarSegment:
-    """A part of a bar that is 100 wide."""
+    """A segment of a bar with a total width of 100."""
 
     x: float
     width: float
@@ -32,7 +32,7 @@ class BarSegment:
 
 @dataclass(frozen=True, slots=True)
 class ProgressBar:
-    """A bar, and what it says in words for those who do not see it."""
+    """A stacked bar with its text alternative."""
 
     segments: Sequence[BarSegment]
     label: str
@@ -40,7 +40,7 @@ class ProgressBar:
 
 @dataclass(frozen=True, slots=True)
 class WaitingText:
-    """The sentence of why a campaign is not dialing, before and after the moment in it."""
+    """Why a campaign is not dialing: the sentence, split around the time in it."""
 
     before: str
     after: str
@@ -48,26 +48,26 @@ class WaitingText:
 
 
 def contacts_bar(progress: CampaignProgress) -> ProgressBar:
-    """Draw the contacts by status; the whole is all of them."""
+    """Render the contacts by status."""
     parts = [(tone, humanize(status), progress.contacts.get(status, 0)) for status, tone in _CONTACT_TONES.items()]
-    return _bar(parts, progress.total, f"{progress.finished:,} of {progress.total:,} contacts are done")
+    return _bar(parts, progress.total, f"{progress.finished:,} of {progress.total:,} contacts finished")
 
 
 def outcomes_bar(progress: CampaignProgress) -> ProgressBar:
-    """Draw the outcomes of the calls; the whole is all that have one."""
-    looks = [(badge_for_outcome(outcome), calls) for outcome, calls in progress.outcomes.items()]
-    parts = [(look.tone, look.label, calls) for look, calls in looks]
+    """Render the finished calls by outcome."""
+    badges = [(badge_for_outcome(outcome), calls) for outcome, calls in progress.outcomes.items()]
+    parts = [(badge.tone, badge.label, calls) for badge, calls in badges]
     parts.sort(key=lambda part: (_TONES.index(part[0]), -part[2]))
     return _bar(parts, sum(progress.outcomes.values()), "Outcomes")
 
 
-def by_number(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Return names with their numbers, the largest first."""
+def sorted_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return names and counts, largest first."""
     return sorted(((name, count) for name, count in counts.items() if count), key=lambda item: (-item[1], item[0]))
 
 
-def why(progress: CampaignProgress) -> WaitingText | None:
-    """Return the sentence with its moment cut out, so that a page shows that in the viewer's zone."""
+def waiting_text(progress: CampaignProgress) -> WaitingText | None:
+    """Split the sentence around its time, so that the page shows the time in the viewer's time zone."""
     waiting = progress.waiting
     if waiting is None:
         return None
@@ -76,12 +76,12 @@ def why(progress: CampaignProgress) -> WaitingText | None:
 
 
 def time_left(progress: CampaignProgress) -> str | None:
-    """Return about how long it dials yet; no more exact than it can be."""
+    """Return the estimated time left, rounded."""
     if progress.ms_left is None:
         return None
     minutes = progress.ms_left / 60_000
     if minutes < 1:
-        return "under a minute"
+        return "less than a minute"
     if minutes < 90:
         return f"about {minutes:.0f} min"
     return f"about {duration(round(minutes / 5) * 5 * 60_000)}"
@@ -94,5 +94,5 @@ def _bar(parts: Sequence[tuple[Tone, str, int]], whole: int, label: str) -> Prog
             width = 100 * count / whole
             segments.append(BarSegment(round(x, 3), round(width, 3), tone, f"{name}: {count:,}"))
             x += width
-    said = ", ".join(segment.title for segment in segments)
-    return ProgressBar(segments, f"{label}. {said}" if said else label)
+    text = ", ".join(segment.title for segment in segments)
+    return ProgressBar(segments, f"{label}. {text}" if text else label)

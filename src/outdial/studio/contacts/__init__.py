@@ -1,1 +1,1 @@
-"""Contacts: the service, its JSON routes and its pages."""
+"""Contacts of an organization."""

@@ -1,10 +1,10 @@
-"""Routes of the API for contacts."""
+"""API routes for contacts."""
 
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from outdial.studio.contacts import service as resource
+from outdial.studio.contacts import service as contacts
 from outdial.studio.contacts.service import Contact, ContactChanges, ContactSearchQuery, ContactSummary
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.paging import Page, PageQuery
@@ -15,18 +15,18 @@ router = APIRouter(prefix="/organizations/{organization_id}/contacts", tags=["co
 
 @router.get("")
 async def list_contacts(
-    context: CurrentOrganization, page: PageQuery, filters: ContactSearchQuery
+    context: CurrentOrganization, page: PageQuery, search: ContactSearchQuery
 ) -> Page[ContactSummary]:
-    """List the people of the organization, by phone; by name where one is looked for."""
+    """List contacts, ordered by phone number, or by name when searching by name."""
     async with context.transaction() as connection:
-        return await resource.list_contacts(connection, context, page, filters)
+        return await contacts.list_contacts(connection, context, page, search)
 
 
 @router.get("/{contact_id}")
 async def get_contact(context: CurrentOrganization, contact_id: UUID, response: Response) -> Contact:
-    """Return a contact with their campaigns and calls; the ETag is what a change may name in If-Match."""
+    """Return a contact with campaigns and calls. Send its ETag as If-Match when changing it."""
     async with context.transaction() as connection:
-        contact = await resource.find_contact(connection, context, contact_id)
+        contact = await contacts.find_contact(connection, context, contact_id)
     response.headers["etag"] = contact.etag
     return contact
 
@@ -39,9 +39,9 @@ async def change_contact(
     response: Response,
     if_match: IfMatch = None,
 ) -> Contact:
-    """Correct a contact; a corrected time zone holds in all campaigns that the contact waits in."""
+    """Change a contact. A new time zone applies in every campaign with the contact still pending."""
     context.require("operator")
     async with context.transaction() as connection:
-        contact = await resource.change_contact(connection, context, contact_id, changes.changes(), if_match)
+        contact = await contacts.change_contact(connection, context, contact_id, changes.changes(), if_match)
     response.headers["etag"] = contact.etag
     return contact

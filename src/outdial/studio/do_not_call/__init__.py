@@ -1,1 +1,1 @@
-"""Do not call: the service, its JSON routes and its pages."""
+"""The do-not-call list."""

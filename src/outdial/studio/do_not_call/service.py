@@ -1,4 +1,4 @@
-"""The numbers that nobody may call: listed, added one by one or from a file, and removed."""
+"""Blocked phone numbers: listed, added singly or from a file, removed."""
 
 import asyncio
 import io
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.errors import UnusableFile
@@ -16,26 +15,23 @@ from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.db.queries import do_not_call
 from outdial.db.session import Connection
 from outdial.domain.phone import InvalidPhone, parse_phone
-from outdial.studio.campaign_contacts.service import digits_of
-from outdial.studio.contacts.service import numbers_that_begin
-from outdial.studio.web.audit import record
+from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput
+from outdial.studio.web.filters import CursorText, Region, phone_digits, phone_range
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
-LARGEST_FILE: Final = 16 << 20
-MOST_NUMBERS: Final = 100_000
-SHOWN_REFUSALS: Final = 100
-_PORTION: Final = 5_000
-Clean = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", max_length=40)]
+MAX_FILE_BYTES: Final = 16 << 20
+MAX_NUMBERS: Final = 100_000
+MAX_REJECTED_SHOWN: Final = 100
+_BATCH_SIZE: Final = 5_000
 Numbers = Annotated[
     list[Annotated[str, Field(max_length=100)]], Field(min_length=1, max_length=10_000, examples=[["+14155550100"]])
 ]
-Region = Annotated[str | None, Field(pattern=r"^[A-Za-z]{2}$", description="Country of numbers without one, as US")]
 
 
 class BlockedNumber(BaseModel):
-    """A number that nobody may call, and how it came to be listed."""
+    """A number on the do-not-call list; `source` is manual, import or call."""
 
     phone: str
     source: str
@@ -44,7 +40,7 @@ class BlockedNumber(BaseModel):
 
 
 class NewBlockedNumbers(BaseModel):
-    """Numbers that nobody may call any more."""
+    """Numbers to block."""
 
     model_config = ConfigDict(extra="forbid")
     numbers: Numbers
@@ -53,14 +49,14 @@ class NewBlockedNumbers(BaseModel):
 
 
 class NumbersToUnblock(BaseModel):
-    """Numbers that may be called again."""
+    """Numbers to unblock."""
 
     model_config = ConfigDict(extra="forbid")
     numbers: Numbers
 
 
 class RejectedNumber(BaseModel):
-    """What is no number: its line, as it was written, and why."""
+    """An invalid number: its line, its text and the reason."""
 
     line: int
     value: str
@@ -68,7 +64,7 @@ class RejectedNumber(BaseModel):
 
 
 class BlockResult(BaseModel):
-    """What came of adding numbers: the good ones are in, whatever the bad ones are; the first bad ones are shown."""
+    """Result of adding numbers. Valid ones are added even when others are not; `bad` lists the first invalid ones."""
 
     added: int
     already_listed: int
@@ -77,7 +73,7 @@ class BlockResult(BaseModel):
 
 
 class UnblockResult(BaseModel):
-    """What came of removing numbers."""
+    """Result of removing numbers."""
 
     removed: int
     not_listed: int
@@ -86,21 +82,21 @@ class UnblockResult(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _ParsedNumbers:
-    good: Sequence[str]
-    bad: Sequence[RejectedNumber]
+    valid: Sequence[str]
+    rejected: Sequence[RejectedNumber]
 
 
 async def list_blocked(
     connection: Connection, context: OrganizationContext, page: PageRequest, phone: str | None = None
 ) -> Page[BlockedNumber]:
-    """Return a page of the list by number; `phone` is how the numbers begin."""
-    key = page.key(tuple[Clean])
+    """Return a page of blocked numbers, ordered by number; `phone` filters by prefix."""
+    key = page.key(tuple[CursorText])
     rows = await do_not_call.list_blocked_phones(
         connection,
         organization_id=context.organization_id,
         after=None if key is None else key[0],
         limit=page.limit + 1,
-        **numbers_that_begin(digits_of("phone", phone)),
+        **phone_range(phone_digits("phone", phone)),
     )
     shown, following = paginate(rows, page.limit, lambda row: [row.phone])
     items = [
@@ -110,9 +106,9 @@ async def list_blocked(
 
 
 async def block_numbers(connection: Connection, context: OrganizationContext, new: NewBlockedNumbers) -> BlockResult:
-    """Put numbers on the list; what is no number is told with its line and keeps no other from going in."""
-    read = _read(enumerate(new.numbers, start=1), _region(new.default_region))
-    return await _add(connection, context, read, "manual", new.reason)
+    """Block numbers. An invalid number is reported by line and does not stop the others."""
+    parsed = _parse(enumerate(new.numbers, start=1), _check_region(new.default_region))
+    return await _add(connection, context, parsed, "manual", new.reason)
 
 
 async def block_file(
@@ -122,48 +118,48 @@ async def block_file(
     default_region: str | None,
     reason: str | None = None,
 ) -> BlockResult:
-    """Put the numbers of a file on the list: a CSV file with a column of phones, or a number in each line."""
-    region = _region(default_region)
-    read = await asyncio.to_thread(lambda: _read(_lines_of(content), region))
-    return await _add(connection, context, read, "import", reason)
+    """Block the numbers of a CSV file with a phone column, or of a text file with one number per line."""
+    region = _check_region(default_region)
+    parsed = await asyncio.to_thread(lambda: _parse(_lines_of(content), region))
+    return await _add(connection, context, parsed, "import", reason)
 
 
 async def unblock_numbers(
     connection: Connection, context: OrganizationContext, numbers: Sequence[str]
 ) -> UnblockResult:
-    """Take numbers off the list; they are in E.164, as the list shows them."""
-    read = _read(enumerate(numbers, start=1), None)
+    """Unblock numbers given in E.164."""
+    parsed = _parse(enumerate(numbers, start=1), None)
     removed = await do_not_call.unblock_phones(
-        connection, organization_id=context.organization_id, phones=list(read.good)
+        connection, organization_id=context.organization_id, phones=list(parsed.valid)
     )
-    await _record(connection, context, "remove_do_not_call", {"removed": len(removed)}, read.good)
-    return UnblockResult(removed=len(removed), not_listed=len(read.good) - len(removed), bad=list(read.bad))
+    await _record(connection, context, "remove_do_not_call", {"removed": len(removed)}, parsed.valid)
+    return UnblockResult(removed=len(removed), not_listed=len(parsed.valid) - len(removed), bad=list(parsed.rejected))
 
 
 async def _add(
     connection: Connection,
     context: OrganizationContext,
-    read: _ParsedNumbers,
+    parsed: _ParsedNumbers,
     source: Literal["manual", "import"],
     reason: str | None,
 ) -> BlockResult:
     added = 0
-    for first in range(0, len(read.good), _PORTION):
+    for first in range(0, len(parsed.valid), _BATCH_SIZE):
         rows = await do_not_call.block_phones(
             connection,
             organization_id=context.organization_id,
-            phones=list(read.good[first : first + _PORTION]),
+            phones=list(parsed.valid[first : first + _BATCH_SIZE]),
             source=source,
             reason=(reason or "").strip() or None,
             now=context.studio.clock.now(),
         )
         added += len(rows)
-    await _record(connection, context, "add_do_not_call", {"added": added, "source": source}, read.good)
+    await _record(connection, context, "add_do_not_call", {"added": added, "source": source}, parsed.valid)
     return BlockResult(
         added=added,
-        already_listed=len(read.good) - added,
-        refused=len(read.bad),
-        bad=list(read.bad[:SHOWN_REFUSALS]),
+        already_listed=len(parsed.valid) - added,
+        refused=len(parsed.rejected),
+        bad=list(parsed.rejected[:MAX_REJECTED_SHOWN]),
     )
 
 
@@ -176,13 +172,13 @@ async def _record(
 ) -> None:
     if not phones:
         return
-    # One number is found again by itself, as the page of its contact does; of many their count has to do.
+    # A single number is the subject, so that its contact page finds the entry; for many, only the count is recorded.
     subject_id = phones[0] if len(phones) == 1 else f"{len(phones)} numbers"
-    await record(connection, context, action, "do_not_call", subject_id, details)
+    await record_audit(connection, context, action, "do_not_call", subject_id, details)
 
 
 def _lines_of(content: bytes) -> Iterable[tuple[int, str]]:
-    """Give the numbers of a file with their lines: of the phone column, or of the first one where none is named so."""
+    """Yield line and text of each number: from the phone column, or the first column when none is named so."""
     try:
         rows = CsvRows(io.BytesIO(content))
     except UnusableFile as error:
@@ -190,30 +186,32 @@ def _lines_of(content: bytes) -> Iterable[tuple[int, str]]:
     try:
         index = find_columns(rows.header).fields["phone"]
     except UnusableFile:
-        # A list without a header: its first line is a number like the others.
+        # A list without a header: the first line is a number too.
         index = 0
         if any(character.isdigit() for character in rows.header[0]):
             yield 1, rows.header[0]
     for count, row in enumerate(rows):
-        if count >= MOST_NUMBERS:
-            raise InvalidInput(f"A file may have {MOST_NUMBERS:,} numbers: split it", {"file": "has too many rows"})
+        if count >= MAX_NUMBERS:
+            raise InvalidInput(
+                f"Files may have at most {MAX_NUMBERS:,} numbers: split the file", {"file": "too many rows"}
+            )
         yield (row.line, row.cells[index] if isinstance(row, Row) else row.value)
 
 
-def _read(numbers: Iterable[tuple[int, str]], region: str | None) -> _ParsedNumbers:
-    good: dict[str, None] = {}
-    bad: list[RejectedNumber] = []
+def _parse(numbers: Iterable[tuple[int, str]], region: str | None) -> _ParsedNumbers:
+    valid: dict[str, None] = {}
+    rejected: list[RejectedNumber] = []
     for line, written in numbers:
         phone = parse_phone(written, region)
         if isinstance(phone, InvalidPhone):
-            bad.append(RejectedNumber(line=line, value=written[:80].replace("\0", "\ufffd"), reason=phone.reason))
+            rejected.append(RejectedNumber(line=line, value=written[:80].replace("\0", "\ufffd"), reason=phone.reason))
         else:
-            good[phone.e164] = None
-    return _ParsedNumbers(list(good), bad)
+            valid[phone.e164] = None
+    return _ParsedNumbers(list(valid), rejected)
 
 
-def _region(region: str | None) -> str | None:
+def _check_region(region: str | None) -> str | None:
     known: Any = parse_phone("+14155552671", region)
     if isinstance(known, InvalidPhone):
-        raise InvalidInput("This country is not known", {"default_region": known.reason})
+        raise InvalidInput("Unknown country", {"default_region": known.reason})
     return region.upper() if region else None

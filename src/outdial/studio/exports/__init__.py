@@ -1,1 +1,1 @@
-"""Exports: the service, its JSON routes and its pages."""
+"""Exports to CSV files."""

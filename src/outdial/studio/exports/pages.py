@@ -1,6 +1,5 @@
-"""Pages for jobs: what is imported and exported, and the files of exports."""
+"""The page of imports and exports, and the downloads of exports."""
 
-from datetime import timedelta
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -11,14 +10,14 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData
 
 from outdial.domain.outcomes import Outcome
-from outdial.studio.exports import service as resource
+from outdial.studio.exports import service as exports_service
 from outdial.studio.exports.api import export_file_response
 from outdial.studio.exports.service import NewExport
 from outdial.studio.imports.service import list_imports
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization
-from outdial.studio.web.dates import day_of
 from outdial.studio.web.errors import InvalidInput
+from outdial.studio.web.filters import parse_day, parse_last_day
 from outdial.studio.web.forms import Form, redirect, text
 from outdial.studio.web.paging import PageRequest
 from outdial.studio.web.rendering import page
@@ -31,12 +30,12 @@ _KINDS: Final = (("calls", "Calls"), ("contacts", "Contacts"), ("do_not_call", "
 
 @router.get("/jobs")
 async def jobs_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
-    """Show imports and exports, those under way with how far they are."""
+    """Show imports and exports with their progress."""
     query, url = request.query_params, request.url.path
     cursors = {name: query.get(name) or None for name in ("imports", "exports")}
     async with context.transaction() as connection:
         imports = await list_imports(connection, context, PageRequest(cursors["imports"], LIMIT))
-        exports = await resource.list_exports(connection, context, PageRequest(cursors["exports"], LIMIT))
+        exports = await exports_service.list_exports(connection, context, PageRequest(cursors["exports"], LIMIT))
     return page(
         request,
         "exports/list.html",
@@ -53,26 +52,26 @@ async def jobs_page(request: Request, context: CurrentOrganization) -> HTMLRespo
 
 @router.post("/exports")
 async def create(context: CurrentOrganization, form: Form) -> Response:
-    """Let a file be written in the background."""
+    """Start an export in the background."""
     context.require("operator")
     new = _new_export(form)
     async with context.transaction() as connection:
-        await resource.create_export(connection, context, new)
-    return redirect(f"/o/{context.organization_id}/jobs", "The export is on its way: its file can be fetched here.")
+        await exports_service.create_export(connection, context, new)
+    return redirect(f"/o/{context.organization_id}/jobs", "Export started. The file will appear here when it is ready.")
 
 
 @router.post("/exports/{export_id}/cancel")
 async def cancel(context: CurrentOrganization, export_id: UUID, form: Form) -> Response:
-    """End an export."""
+    """Cancel an export."""
     context.require("operator")
     async with context.transaction() as connection:
-        await resource.cancel_export(connection, context, export_id)
-    return redirect(f"/o/{context.organization_id}/jobs", "The export is cancelled.", "info")
+        await exports_service.cancel_export(connection, context, export_id)
+    return redirect(f"/o/{context.organization_id}/jobs", "Export cancelled.", "info")
 
 
 @router.get("/exports/{export_id}/file")
-async def fetch(context: CurrentOrganization, export_id: UUID) -> Response:
-    """Send the file of an export."""
+async def download(context: CurrentOrganization, export_id: UUID) -> Response:
+    """Download the file of an export."""
     return await export_file_response(context, export_id)
 
 
@@ -80,11 +79,10 @@ def _new_export(form: FormData) -> NewExport:
     kind = text(form, "kind")
     given: dict[str, object] = {"campaign_id": text(form, "campaign_id")}
     if kind == "calls":
-        until = day_of("until", text(form, "until"))
         given |= {
             "outcome": text(form, "outcome"),
-            "since": day_of("since", text(form, "since")),
-            "until": None if until is None else until + timedelta(days=1),
+            "since": parse_day("since", text(form, "since")),
+            "until": parse_last_day("until", text(form, "until")),
         }
     try:
         return NewExport.model_validate(
@@ -92,4 +90,4 @@ def _new_export(form: FormData) -> NewExport:
         )
     except ValidationError as error:
         fields = {str(problem["loc"][-1]): str(problem["msg"]) for problem in error.errors()}
-        raise InvalidInput("This cannot be exported", fields) from None
+        raise InvalidInput("Invalid export", fields) from None

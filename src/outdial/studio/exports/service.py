@@ -1,4 +1,4 @@
-"""Exports as the API and the pages have them: asked for, followed, fetched."""
+"""Exports: created, followed and downloaded."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -15,15 +15,14 @@ from outdial.domain.ids import new_id
 from outdial.domain.jobs import ExportStatus
 from outdial.domain.outcomes import Outcome
 from outdial.studio.campaign_contacts.service import find_campaign
-from outdial.studio.web.audit import record
+from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
-from outdial.studio.web.dates import moment_of
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
+from outdial.studio.web.filters import CursorTime, check_time
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
 ExportKind = Literal["calls", "contacts", "do_not_call"]
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-_KNOWS: Final[dict[str, frozenset[str]]] = {
+_FILTERS_BY_KIND: Final[dict[str, frozenset[str]]] = {
     "calls": frozenset({"campaign_id", "outcome", "since", "until"}),
     "contacts": frozenset({"campaign_id"}),
     "do_not_call": frozenset(),
@@ -31,7 +30,7 @@ _KNOWS: Final[dict[str, frozenset[str]]] = {
 
 
 class ExportFilters(BaseModel):
-    """What narrows an export: of calls all of these, of contacts the campaign, of the do-not-call list nothing."""
+    """Filters of an export. Calls take all of them, contacts only `campaign_id`, the do-not-call list none."""
 
     model_config = ConfigDict(extra="forbid")
     campaign_id: UUID | None = None
@@ -41,7 +40,7 @@ class ExportFilters(BaseModel):
 
 
 class NewExport(BaseModel):
-    """An export to be made."""
+    """An export to create."""
 
     model_config = ConfigDict(extra="forbid")
     kind: ExportKind
@@ -49,7 +48,7 @@ class NewExport(BaseModel):
 
 
 class Export(BaseModel):
-    """An export; its file can be fetched while it is completed, until `expires_at`."""
+    """An export. Once completed, its file can be downloaded until `expires_at`."""
 
     id: UUID
     kind: ExportKind
@@ -64,20 +63,20 @@ class Export(BaseModel):
 
     @property
     def file_name(self) -> str:
-        """The name under which a browser keeps the file."""
+        """File name of the download."""
         return f"outdial-{self.kind.replace('_', '-')}-{self.created_at:%Y-%m-%d-%H%M}.csv"
 
 
 async def create_export(connection: Connection, context: OrganizationContext, new: NewExport) -> Export:
-    """Put an export into the queue; raises InvalidInput for a filter that its kind does not know, and NotFound."""
+    """Queue an export; raises InvalidInput for a filter its kind does not support, and ResourceNotFound."""
     given = new.filters.model_dump(mode="json", exclude_none=True)
-    if unknown := sorted(given.keys() - _KNOWS[new.kind]):
+    if unknown := sorted(given.keys() - _FILTERS_BY_KIND[new.kind]):
         raise InvalidInput(
-            f"An export of {new.kind.replace('_', ' ')} cannot be narrowed so",
-            {f"filters.{name}": "leave it out" for name in unknown},
+            f"Exports of {new.kind.replace('_', ' ')} do not support these filters",
+            {f"filters.{name}": "not supported" for name in unknown},
         )
-    moment_of("filters.since", new.filters.since)
-    moment_of("filters.until", new.filters.until)
+    check_time("filters.since", new.filters.since)
+    check_time("filters.until", new.filters.until)
     if new.filters.campaign_id is not None:
         await find_campaign(connection, context.organization_id, new.filters.campaign_id)
     now = context.studio.clock.now()
@@ -92,22 +91,22 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
         now=now,
     )
     await enqueue(connection, "export", export_id)
-    await record(connection, context, "create_export", "export", export_id, {"kind": new.kind, "filters": given})
+    await record_audit(connection, context, "create_export", "export", export_id, {"kind": new.kind, "filters": given})
     await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return await find_export(connection, context, export_id)
 
 
 async def find_export(connection: Connection, context: OrganizationContext, export_id: UUID) -> Export:
-    """Return an export of the organization; raises NotFound."""
+    """Return an export of the organization; raises ResourceNotFound."""
     row = await exports.show_export(connection, export_id=export_id, organization_id=context.organization_id)
     if row is None:
-        raise ResourceNotFound("There is no such export in this organization")
+        raise ResourceNotFound("Export not found")
     return _export(row)
 
 
 async def list_exports(connection: Connection, context: OrganizationContext, page: PageRequest) -> Page[Export]:
-    """Return a page of exports, the newest first."""
-    after = page.key(tuple[Moment, UUID]) or (None, None)
+    """Return a page of exports, newest first."""
+    after = page.key(tuple[CursorTime, UUID]) or (None, None)
     rows = await exports.list_exports(
         connection,
         organization_id=context.organization_id,
@@ -120,7 +119,7 @@ async def list_exports(connection: Connection, context: OrganizationContext, pag
 
 
 async def cancel_export(connection: Connection, context: OrganizationContext, export_id: UUID) -> Export:
-    """End an export that is not over; raises NotFound and Conflict."""
+    """Cancel an unfinished export; raises ResourceNotFound and ResourceConflict."""
     found = await find_export(connection, context, export_id)
     if found.status == ExportStatus.CANCELLED:
         return found
@@ -128,30 +127,30 @@ async def cancel_export(connection: Connection, context: OrganizationContext, ex
         connection, export_id=export_id, organization_id=context.organization_id, now=context.studio.clock.now()
     )
     if cancelled is None:
-        raise ResourceConflict(f"The export is {found.status} already", status=found.status)
+        raise ResourceConflict(f"The export is already {found.status}", status=found.status)
     await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return await find_export(connection, context, export_id)
 
 
 async def export_file(context: OrganizationContext, export_id: UUID) -> tuple[Export, AsyncIterator[bytes]]:
-    """Return an export with the pieces of its file; raises NotFound, and Conflict when there is none."""
+    """Return an export and the chunks of its file; raises ResourceNotFound, and ResourceConflict without a file."""
     async with context.transaction() as connection:
         found = await find_export(connection, context, export_id)
     is_kept = found.expires_at is not None and found.expires_at > context.studio.clock.now()
     if found.status != ExportStatus.COMPLETED or not is_kept:
         status = found.status if found.status != ExportStatus.COMPLETED else ExportStatus.EXPIRED
-        raise ResourceConflict(f"The export is {status}: there is no file to fetch", status=status)
-    return found, _pieces(context, export_id)
+        raise ResourceConflict(f"The export is {status}: there is no file to download", status=status)
+    return found, _chunks(context, export_id)
 
 
-async def _pieces(context: OrganizationContext, export_id: UUID) -> AsyncIterator[bytes]:
+async def _chunks(context: OrganizationContext, export_id: UUID) -> AsyncIterator[bytes]:
     number = 0
     while True:
         async with context.transaction() as connection:
-            piece = await exports.export_chunk(connection, export_id=export_id, number=number)
-        if piece is None:
+            chunk = await exports.export_chunk(connection, export_id=export_id, number=number)
+        if chunk is None:
             return
-        yield piece
+        yield chunk
         number += 1
 
 

@@ -1,1 +1,1 @@
-"""Functions: the service, its JSON routes and its pages."""
+"""Functions of the environment, for platform operators."""

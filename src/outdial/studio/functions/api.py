@@ -1,4 +1,4 @@
-"""Routes of the API for functions: for those who look after the environment."""
+"""API routes for functions, for platform operators."""
 
 from fastapi import APIRouter
 
@@ -22,29 +22,29 @@ router = APIRouter(prefix="/organizations/{organization_id}/functions", tags=["f
 
 @router.get("")
 async def list_functions(context: CurrentOrganization, span: StatsPeriod = "24h") -> list[FunctionSummary]:
-    """List the functions with their numbers over the last hour, day or week."""
-    return await functions.summaries(context, span)
+    """List the functions with their statistics of the last hour, day or week."""
+    return await functions.list_summaries(context, span)
 
 
 @router.get("/log")
 async def list_log(context: CurrentOrganization, page: PageQuery, filters: LogQuery) -> Page[FunctionLogEntry]:
-    """List invocations and what functions have logged, the newest first."""
+    """List invocations and log lines, newest first."""
     return await functions.list_log(context, page, filters)
 
 
 @router.get("/{slug}/stats")
 async def function_stats(context: CurrentOrganization, slug: Slug, span: StatsPeriod = "24h") -> list[FunctionStats]:
-    """Return a function's numbers over time."""
-    return await functions.spans(context, span, slug)
+    """Return a function's statistics over time."""
+    return await functions.list_stats(context, span, slug)
 
 
 @router.get("/{slug}/versions")
 async def list_versions(context: CurrentOrganization, slug: Slug) -> list[FunctionVersion]:
-    """List the deployed versions of a function, the newest first."""
-    return await functions.versions(context, slug)
+    """List the deployed versions of a function, newest first."""
+    return await functions.list_versions(context, slug)
 
 
 @router.post("/{slug}/rollback")
-async def roll_back(context: CurrentOrganization, slug: Slug, asked: RollbackRequest | None = None) -> RollbackResult:
-    """Let an earlier version be served again."""
-    return await functions.roll_back(context, slug, None if asked is None else asked.version)
+async def roll_back(context: CurrentOrganization, slug: Slug, request: RollbackRequest | None = None) -> RollbackResult:
+    """Serve an earlier version again."""
+    return await functions.roll_back(context, slug, None if request is None else request.version)

@@ -1,15 +1,15 @@
-"""Who may look after the functions of the whole environment, which belong to no organization."""
+"""Platform operators: they manage functions, which belong to the whole environment."""
 
 from outdial.studio.web.context import OrganizationContext, StudioCaller
 from outdial.studio.web.errors import PermissionDenied
 
 
 def is_platform_operator(caller: StudioCaller, role: str | None = None) -> bool:
-    """Tell whether a caller looks after the environment.
+    """Return whether a caller is a platform operator.
 
-    That is a holder of the secret key, a user whose app_metadata at Auth says `{"role": "platform"}`, which only the
-    service can write, or one whose e-mail address or id OUTDIAL_STUDIO_OPERATORS names. On a local stack every owner of
-    an organization counts (`role` is the caller's role where they are).
+    Platform operators are callers with the secret key, users whose app_metadata at Auth is `{"role": "platform"}`
+    (only the service can write it), and users listed by email address or id in OUTDIAL_STUDIO_OPERATORS. On a local
+    stack, every owner of an organization is one too; `role` is the caller's role in the organization.
     """
     user = caller.identity.user
     if user is None:
@@ -23,9 +23,9 @@ def is_platform_operator(caller: StudioCaller, role: str | None = None) -> bool:
 
 
 def require_platform_operator(context: OrganizationContext) -> None:
-    """Raise Forbidden unless the caller looks after the environment."""
+    """Raise PermissionDenied unless the caller is a platform operator."""
     if not is_platform_operator(context.caller, context.role):
         raise PermissionDenied(
-            "Functions belong to the whole environment: this takes somebody whom OUTDIAL_STUDIO_OPERATORS names, or "
-            "whose app_metadata at Auth has the role platform"
+            "Only platform operators can manage functions: add the user to OUTDIAL_STUDIO_OPERATORS, or set the role "
+            "platform in their app_metadata at Auth"
         )

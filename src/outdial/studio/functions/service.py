@@ -1,4 +1,4 @@
-"""The functions of the environment: what they were asked, what they logged, their versions, and going back to one."""
+"""Functions of the environment: statistics, logs, deployed versions and rollback."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,8 @@ from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries.host import deployments, function_logs
-from outdial.db.session import Connection
 from outdial.studio.functions.operators import require_platform_operator
-from outdial.studio.web.audit import record
+from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound, ServiceUnavailable
 from outdial.studio.web.paging import Page, PageRequest, paginate
@@ -28,12 +27,12 @@ SPANS: Final[Mapping[str, tuple[timedelta, timedelta]]] = {
     "7d": (timedelta(days=7), timedelta(hours=6)),
 }
 _ORIGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
-_MOST_VERSIONS: Final = 500
+_MAX_VERSIONS: Final = 500
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
 
 
 class FunctionStats(BaseModel):
-    """What a function was asked in a span of time; `refused` counts 4xx, `failed` 5xx; times in ms."""
+    """Statistics of a function in one time bucket; `refused` counts 4xx responses, `failed` 5xx. Latencies in ms."""
 
     slug: str
     starts_at: datetime
@@ -50,7 +49,7 @@ class FunctionStats(BaseModel):
 
 
 class FunctionSummary(BaseModel):
-    """A function over the whole of what was asked for."""
+    """Statistics of a function over the whole period."""
 
     slug: str
     invocations: int
@@ -62,7 +61,7 @@ class FunctionSummary(BaseModel):
 
 
 class FunctionVersion(BaseModel):
-    """A deployed version; `error` is why it was refused."""
+    """A deployed version; `error` is set when its deployment failed."""
 
     slug: str
     version: int
@@ -73,7 +72,7 @@ class FunctionVersion(BaseModel):
 
 
 class FunctionLogEntry(BaseModel):
-    """An invocation, or a line that a function has logged."""
+    """An invocation, or a line logged by a function."""
 
     at: datetime
     id: int
@@ -92,14 +91,14 @@ class FunctionLogEntry(BaseModel):
 
 
 class RollbackRequest(BaseModel):
-    """Which version to go back to: 0 is what hosts have in their source tree; the one before without it."""
+    """The version to serve; 0 is the host's source tree. Default: the previous version."""
 
     model_config = ConfigDict(extra="forbid")
     version: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
 
 
 class RollbackResult(BaseModel):
-    """The version that is served now; 0 is the source tree."""
+    """The version served now; 0 is the source tree."""
 
     slug: str
     version: int
@@ -107,7 +106,7 @@ class RollbackResult(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class LogFilters:
-    """What the log is narrowed to; `levels` None means all."""
+    """Filters of the log; `levels` None means all."""
 
     slug: str | None = None
     levels: list[str] | None = None
@@ -116,48 +115,49 @@ class LogFilters:
 
 def log_filters(
     slug: Annotated[str | None, Query(max_length=128, pattern=r"^[^\x00]*$")] = None,
-    level: Annotated[Level | None, Query(description="This level and what is worse")] = None,
+    level: Annotated[Level | None, Query(description="This level and above")] = None,
     search: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
 ) -> LogFilters:
-    """Read what a request narrows the log to."""
-    return LogFilters(slug or None, at_least(level), search or None)
+    """Return the filters of a request."""
+    return LogFilters(slug=slug or None, levels=at_least(level), search=search or None)
 
 
 def at_least(level: str | None) -> list[str] | None:
-    """Return `level` and what is worse; None for all."""
+    """Return `level` and all levels above it; None for None."""
     return None if level is None else list(LEVELS[LEVELS.index(level) :])
 
 
 LogQuery = Annotated[LogFilters, Depends(log_filters)]
-StatsPeriod = Annotated[Literal["1h", "24h", "7d"], Query(description="How far to look back")]
+StatsPeriod = Annotated[Literal["1h", "24h", "7d"], Query(description="Period to show")]
 
 
-async def spans(context: OrganizationContext, span: str, slug: str | None = None) -> list[FunctionStats]:
-    """Return what each function was asked in each part of the last hour, day or week."""
+async def list_stats(context: OrganizationContext, span: str, slug: str | None = None) -> list[FunctionStats]:
+    """Return the statistics of each function per bucket of the last hour, day or week."""
     require_platform_operator(context)
-    back, width = SPANS[span]
+    period, width = SPANS[span]
     now = context.studio.clock.now()
     async with context.studio.database.as_service() as connection:
         rows = await function_logs.function_stats(
-            connection, span=width, origin=_ORIGIN, since=now - back, until=now, slug=slug
+            connection, span=width, origin=_ORIGIN, since=now - period, until=now, slug=slug
         )
     return [FunctionStats.model_validate(row, from_attributes=True) for row in rows if row.slug]
 
 
-async def versions(context: OrganizationContext, slug: str | None = None) -> list[FunctionVersion]:
-    """Return the deployed versions, the newest first; functions of the source tree alone have none."""
+async def list_versions(context: OrganizationContext, slug: str | None = None) -> list[FunctionVersion]:
+    """Return the deployed versions, newest first. Functions served from the source tree have none."""
     require_platform_operator(context)
     async with context.studio.database.as_service() as connection:
-        rows = await deployments.list_functions_with_versions(connection, slug=slug, limit=_MOST_VERSIONS)
+        rows = await deployments.list_functions_with_versions(connection, slug=slug, limit=_MAX_VERSIONS)
     return [FunctionVersion.model_validate(row, from_attributes=True) for row in rows]
 
 
-async def summaries(context: OrganizationContext, span: str) -> list[FunctionSummary]:
-    """Return each function with its numbers and the version that is served."""
-    parts, deployed = await spans(context, span), await versions(context)
+async def list_summaries(context: OrganizationContext, span: str) -> list[FunctionSummary]:
+    """Return each function with its statistics and the version served."""
+    stats = await list_stats(context, span)
+    deployed = await list_versions(context)
     active = {one.slug: one.version for one in deployed if one.status == "active"}
-    slugs = sorted({part.slug for part in parts} | {one.slug for one in deployed})
-    return [_summary(slug, [part for part in parts if part.slug == slug], active.get(slug)) for slug in slugs]
+    slugs = sorted({part.slug for part in stats} | {one.slug for one in deployed})
+    return [_summary(slug, [part for part in stats if part.slug == slug], active.get(slug)) for slug in slugs]
 
 
 def _summary(slug: str, parts: Sequence[FunctionStats], version: int | None) -> FunctionSummary:
@@ -173,55 +173,49 @@ def _summary(slug: str, parts: Sequence[FunctionStats], version: int | None) -> 
 
 
 async def list_log(context: OrganizationContext, page: PageRequest, filters: LogFilters) -> Page[FunctionLogEntry]:
-    """List invocations and lines, the newest first."""
+    """Return a page of invocations and log lines, newest first."""
     require_platform_operator(context)
     key = page.key(tuple[datetime, int])
     async with context.studio.database.as_service() as connection:
         await function_logs.force_custom_plans(connection)
-        rows = await _entries(connection, key, page.limit + 1, filters)
+        rows = await function_logs.list_log_entries(
+            connection,
+            invocations=True,
+            lines=True,
+            slug=filters.slug,
+            first_request=None,
+            last_request=None,
+            since=None,
+            until=None,
+            before_at=None if key is None else key[0],
+            before_id=None if key is None else key[1],
+            levels=filters.levels,
+            search=filters.search,
+            limit=page.limit + 1,
+        )
     kept, following = paginate(rows, page.limit, lambda row: (row.at, row.id))
     return Page(items=[FunctionLogEntry.model_validate(row, from_attributes=True) for row in kept], next=following)
 
 
-async def _entries(
-    connection: Connection, key: tuple[datetime, int] | None, limit: int, filters: LogFilters
-) -> list[function_logs.LogEntryRow]:
-    return await function_logs.list_log_entries(
-        connection,
-        invocations=True,
-        lines=True,
-        slug=filters.slug,
-        first_request=None,
-        last_request=None,
-        since=None,
-        until=None,
-        before_at=None if key is None else key[0],
-        before_id=None if key is None else key[1],
-        levels=filters.levels,
-        search=filters.search,
-        limit=limit,
-    )
-
-
 async def roll_back(context: OrganizationContext, slug: str, version: int | None) -> RollbackResult:
-    """Let an earlier version be served again, through the host's own API.
+    """Serve an earlier version again, through the host's management API.
 
-    Raises Unavailable when the studio has no access token or the host does not answer, and what the host says.
+    Raises ServiceUnavailable when the studio has no access token or the host is unreachable, and the host's errors.
     """
     require_platform_operator(context)
     settings = context.studio.settings
     if not settings.access_token:
         raise ServiceUnavailable(
-            "The studio may not change functions: make a token with outdial tokens create, and set OUTDIAL_ACCESS_TOKEN"
+            "The studio has no access token: create one with outdial tokens create and set OUTDIAL_ACCESS_TOKEN"
         )
-    served = await _ask(settings, slug, version)
-    # As the service: whoever looks after the environment may be a viewer here, who writes no entries.
+    served = await _request_rollback(settings, slug, version)
+    # As the service role: a platform operator may be a viewer here, and viewers cannot write audit entries.
     async with context.studio.database.as_service() as connection:
-        await record(connection, context, "roll_back_function", "function", slug, {"version": served})
+        await record_audit(connection, context, "roll_back_function", "function", slug, {"version": served})
     return RollbackResult(slug=slug, version=served)
 
 
-async def _ask(settings: StudioSettings, slug: str, version: int | None) -> int:
+async def _request_rollback(settings: StudioSettings, slug: str, version: int | None) -> int:
     url = f"{settings.host_url}/v1/projects/{settings.project_ref}/functions/{slug}/rollback"
     headers = {"authorization": f"Bearer {settings.access_token}"}
     try:
@@ -229,21 +223,21 @@ async def _ask(settings: StudioSettings, slug: str, version: int | None) -> int:
             aiohttp.ClientSession(timeout=_TIMEOUT) as session,
             session.post(url, json={"version": version}, headers=headers, allow_redirects=False) as response,
         ):
-            answer: Any = await response.json(content_type=None)
+            body: Any = await response.json(content_type=None)
             status = response.status
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
         raise ServiceUnavailable(
-            "The function host does not answer: is OUTDIAL_HOST_URL right, and does it run?"
+            "The function host is unreachable: check OUTDIAL_HOST_URL and that the host is running"
         ) from None
-    message = str(answer.get("message", "")) if isinstance(answer, dict) else ""
+    message = str(body.get("message", "")) if isinstance(body, dict) else ""
     match status:
-        case 200 | 201 if isinstance(answer, dict) and isinstance(answer.get("version"), int):
-            return int(answer["version"])
+        case 200 | 201 if isinstance(body, dict) and isinstance(body.get("version"), int):
+            return int(body["version"])
         case 404:
-            raise ResourceNotFound(message or f"There is no function {slug}, or no such version")
+            raise ResourceNotFound(message or f"Function {slug} or the version was not found")
         case 400:
-            raise InvalidInput(message or "The host cannot go back to that version")
+            raise InvalidInput(message or "The host cannot serve that version")
         case 409 | 422:
-            raise ResourceConflict(message or "The host refused that version")
+            raise ResourceConflict(message or "The host rejected that version")
         case _:
-            raise ServiceUnavailable(f"The function host answered {status}: {message}"[:500])
+            raise ServiceUnavailable(f"The function host returned {status}: {message}"[:500])

@@ -1,1 +1,1 @@
-"""Imports: the service, its JSON routes and its pages."""
+"""Imports of contacts from CSV files."""

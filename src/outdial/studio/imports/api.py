@@ -1,4 +1,4 @@
-"""Routes of the API for imports."""
+"""API routes for imports."""
 
 import re
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from outdial.jobs.csv_cells import CsvBuffer
-from outdial.studio.imports import service as resource
+from outdial.studio.imports import service as imports
 from outdial.studio.imports.previews import ImportPreview, preview_import
 from outdial.studio.imports.service import Import, ImportOptions, NewImport, RefusedRow
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
@@ -30,115 +30,115 @@ CSV_RESPONSE: Final[dict[int | str, dict[str, Any]]] = {
 async def list_imports(
     context: CurrentOrganization,
     page: PageQuery,
-    campaign_id: Annotated[UUID | None, Query(description="Only imports into this campaign")] = None,
+    campaign_id: Annotated[UUID | None, Query(description="Filter by campaign")] = None,
 ) -> Page[Import]:
-    """List imports, the newest first."""
+    """List imports, newest first."""
     async with context.transaction() as connection:
-        return await resource.list_imports(connection, context, page, campaign_id)
+        return await imports.list_imports(connection, context, page, campaign_id)
 
 
 @router.post("", status_code=201, response_model=Import)
 async def create_import(
     context: CurrentOrganization, request: Request, new: NewImport, key: IdempotencyKey = None
 ) -> Response:
-    """Make an import. Send its file next, look at the preview, then start it."""
+    """Create an import. Then upload its file, check the preview and start it."""
     context.require("operator")
-    return await idempotent_response(context, request, key, lambda c: resource.create_import(c, context, new))
+    return await idempotent_response(context, request, key, lambda c: imports.create_import(c, context, new))
 
 
 @router.get("/{import_id}")
 async def get_import(context: CurrentOrganization, import_id: UUID) -> Import:
-    """Return an import: how it stands and how far it is."""
+    """Return an import with its status and progress."""
     async with context.transaction() as connection:
-        return await resource.find_import(connection, context, import_id)
+        return await imports.find_import(connection, context, import_id)
 
 
 @router.put("/{import_id}/file", openapi_extra={"requestBody": _FILE})
-async def send_file(
+async def upload_file(
     context: CurrentOrganization,
     import_id: UUID,
     request: Request,
     content_range: Annotated[
         str | None,
         Header(
-            description="`bytes 0-1048575/5000000`: a part of the file, which begins where the one before ended: "
-            "`bytes_stored` of the import tells. Without this header the body is the whole file.",
+            description="For uploads in parts, such as `bytes 0-1048575/5000000`. Each part starts at the import's "
+            "`bytes_stored`. Without this header, the body is the whole file.",
             max_length=100,
         ),
     ] = None,
 ) -> Import:
-    """Send the CSV file, in one go or in parts; what has arrived of a broken request stays."""
+    """Upload the CSV file, whole or in parts. An interrupted upload resumes at `bytes_stored`."""
     context.require("operator")
-    first, total = _range(content_range)
-    return await resource.receive_file(context, import_id, _body(request), offset=first, total=total)
+    first, total = _parse_range(content_range)
+    return await imports.receive_file(context, import_id, _body(request), offset=first, total=total)
 
 
 @router.post("/{import_id}/preview")
-async def preview(context: CurrentOrganization, import_id: UUID, how: ImportOptions | None = None) -> ImportPreview:
-    """Tell what an import of the file would do, from its first thousand rows, without storing anything."""
+async def preview(context: CurrentOrganization, import_id: UUID, options: ImportOptions | None = None) -> ImportPreview:
+    """Preview the import from the first thousand rows of the file. Stores nothing."""
     context.require("operator")
-    how = how or ImportOptions()
-    return await preview_import(context, import_id, how.mapping, how.default_region)
+    options = options or ImportOptions()
+    return await preview_import(context, import_id, options.mapping, options.default_region)
 
 
 @router.post("/{import_id}/start")
-async def start_import(context: CurrentOrganization, import_id: UUID, how: ImportOptions | None = None) -> Import:
-    """Let the import begin in the background."""
+async def start_import(context: CurrentOrganization, import_id: UUID, options: ImportOptions | None = None) -> Import:
+    """Start the import in the background."""
     context.require("operator")
     async with context.transaction() as connection:
-        return await resource.start_import(connection, context, import_id, how or ImportOptions())
+        return await imports.start_import(connection, context, import_id, options or ImportOptions())
 
 
 @router.post("/{import_id}/cancel")
 async def cancel_import(context: CurrentOrganization, import_id: UUID) -> Import:
-    """End an import; contacts that have gone in stay."""
+    """Cancel an import. Contacts added so far stay in the campaign."""
     context.require("operator")
     async with context.transaction() as connection:
-        return await resource.cancel_import(connection, context, import_id)
+        return await imports.cancel_import(connection, context, import_id)
 
 
 @router.get("/{import_id}/refusals")
-async def list_refusals(context: CurrentOrganization, import_id: UUID, page: PageQuery) -> Page[RefusedRow]:
-    """List the rows that were refused, in the order of the file."""
+async def list_refused_rows(context: CurrentOrganization, import_id: UUID, page: PageQuery) -> Page[RefusedRow]:
+    """List the refused rows, in file order."""
     async with context.transaction() as connection:
-        return await resource.list_refusals(connection, context, import_id, page)
+        return await imports.list_refused_rows(connection, context, import_id, page)
 
 
 @router.get("/{import_id}/refusals.csv", response_class=StreamingResponse, responses=CSV_RESPONSE)
-async def refusals_file(context: CurrentOrganization, import_id: UUID) -> Response:
-    """Return the refused rows as a CSV file."""
+async def download_refused_rows(context: CurrentOrganization, import_id: UUID) -> Response:
+    """Download the refused rows as a CSV file."""
     return await refused_rows_response(context, import_id)
 
 
 async def refused_rows_response(context: OrganizationContext, import_id: UUID) -> Response:
-    """Return the answer that sends the refused rows as a file; raises NotFound."""
+    """Return the response that downloads the refused rows; raises ResourceNotFound."""
     async with context.transaction() as connection:
-        await resource.find_import(connection, context, import_id)
+        await imports.find_import(connection, context, import_id)
     headers = {"content-disposition": f'attachment; filename="refused-{import_id}.csv"', "cache-control": "no-store"}
-    return StreamingResponse(_refusals(context, import_id), media_type="text/csv", headers=headers)
+    return StreamingResponse(_refused_rows_csv(context, import_id), media_type="text/csv", headers=headers)
 
 
-async def _refusals(context: OrganizationContext, import_id: UUID) -> AsyncIterator[bytes]:
+async def _refused_rows_csv(context: OrganizationContext, import_id: UUID) -> AsyncIterator[bytes]:
     text = CsvBuffer(["line", "value", "kind", "reason"])
-    async for row in resource.all_refusals(context, import_id):
+    async for row in imports.iterate_refused_rows(context, import_id):
         text.add([row.line, row.value, row.kind, row.reason])
         if text.length > 64 * 1024:
             yield text.take()
     yield text.take()
 
 
-def _range(header: str | None) -> tuple[int, int | None]:
+def _parse_range(header: str | None) -> tuple[int, int | None]:
     if header is None:
         return 0, None
     found = _RANGE.fullmatch(header.strip())
     if found is None or not int(found[1]) <= int(found[2]) < int(found[3]):
-        raise InvalidInput("Content-Range cannot be read", {"content-range": "as bytes 0-1048575/5000000"})
+        raise InvalidInput("Invalid Content-Range", {"content-range": "use the format bytes 0-1048575/5000000"})
     return int(found[1]), int(found[3])
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:
     try:
-        async for received in request.stream():
-            yield received
+        async for chunk in request.stream():
+            yield chunk
     except ClientDisconnect:
-        raise InvalidInput("The file did not arrive in full: go on where bytes_stored says") from None
+        raise InvalidInput("The upload was interrupted: resume at bytes_stored") from None

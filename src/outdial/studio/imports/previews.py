@@ -1,4 +1,4 @@
-"""What an import would make of its file, before it is started."""
+"""Previews of imports: what the first rows of the file would become."""
 
 import asyncio
 from collections import Counter
@@ -10,19 +10,18 @@ from pydantic import BaseModel
 
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
 from outdial.db.queries import do_not_call, imports
-from outdial.db.session import Connection
 from outdial.studio.imports.service import Import, RefusedRow, find_import
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
 
-SHOWN_ROWS: Final = 20
-SHOWN_REFUSALS: Final = 100
-# 2 MiB: more than a thousand rows of what people export.
+MAX_ROWS_SHOWN: Final = 20
+MAX_REFUSED_SHOWN: Final = 100
+# 2 MiB: more than a thousand rows of typical exports.
 _CHUNKS: Final = 8
 
 
 class PreviewRow(BaseModel):
-    """A good row as it would go in."""
+    """A valid row as it would be imported."""
 
     line: int
     phone: str
@@ -34,7 +33,7 @@ class PreviewRow(BaseModel):
 
 
 class ZoneCount(BaseModel):
-    """How many of the rows are in a zone, or in one of several."""
+    """Number of rows per time zone, or per set of possible time zones."""
 
     zone_key: str
     rows: int
@@ -43,8 +42,8 @@ class ZoneCount(BaseModel):
 class ImportPreview(BaseModel):
     """The first rows of a file as they would be imported.
 
-    `problem` says why nothing can be. `mapping` names the column of each field; the other columns are variables for the
-    agent. `checked_rows` were read, of which `good_rows` would go in; `rows` and `refused` show the first of each.
+    `problem` is set when the file cannot be imported at all. `mapping` is the column of each field; all other columns
+    become agent variables. Of `checked_rows`, `good_rows` would be imported; `rows` and `refused` list the first ones.
     """
 
     problem: str | None
@@ -65,15 +64,15 @@ class ImportPreview(BaseModel):
 async def preview_import(
     context: OrganizationContext, import_id: UUID, mapping: Mapping[str, str] | None, default_region: str | None
 ) -> ImportPreview:
-    """Read the first rows of the file; raises NotFound, and Conflict while the file is not there or no longer."""
+    """Read the first rows of the file; raises ResourceNotFound, and ResourceConflict unless the file is stored."""
     async with context.transaction() as connection:
         found = await find_import(connection, context, import_id)
         if found.status != "ready":
-            raise ResourceConflict(f"The import is {found.status}: there is no file to look into", status=found.status)
-        pieces = await imports.first_import_chunks(connection, import_id=import_id, chunks=_CHUNKS)
-    beginning = b"".join(pieces)
+            raise ResourceConflict(f"The import is {found.status}: there is no file to preview", status=found.status)
+        chunks = await imports.first_import_chunks(connection, import_id=import_id, chunks=_CHUNKS)
+    beginning = b"".join(chunks)
     region = default_region.upper() if default_region else found.default_region
-    # Reading a thousand rows takes some tens of milliseconds, in which others need not wait.
+    # Parsing a thousand rows takes tens of milliseconds: run it off the event loop.
     read = await asyncio.to_thread(
         preview,
         beginning,
@@ -82,17 +81,16 @@ async def preview_import(
         default_region=region,
     )
     async with context.transaction() as connection:
-        blocked = await _blocked(connection, context, read)
-    return _shown(found, read, blocked, is_whole=len(beginning) == found.bytes_stored)
+        rows = await do_not_call.blocked_phones(
+            connection,
+            organization_id=context.organization_id,
+            phones=[contact.phone for contact in read.contacts],
+        )
+    blocked = frozenset(rows)
+    return _import_preview(found, read, blocked, is_whole=len(beginning) == found.bytes_stored)
 
 
-async def _blocked(connection: Connection, context: OrganizationContext, read: Preview) -> frozenset[str]:
-    phones = [contact.phone for contact in read.contacts]
-    blocked = await do_not_call.blocked_phones(connection, organization_id=context.organization_id, phones=phones)
-    return frozenset(blocked)
-
-
-def _shown(found: Import, read: Preview, blocked: frozenset[str], *, is_whole: bool) -> ImportPreview:
+def _import_preview(found: Import, read: Preview, blocked: frozenset[str], *, is_whole: bool) -> ImportPreview:
     good = [contact for contact in read.contacts if contact.phone not in blocked]
     refused = [
         *(RefusedRow(line=row.line, value=row.value, kind=row.kind.value, reason=row.reason) for row in read.refused),
@@ -126,9 +124,9 @@ def _shown(found: Import, read: Preview, blocked: frozenset[str], *, is_whole: b
                 external_id=contact.external_id,
                 zone_key=contact.zone_key,
             )
-            for contact in good[:SHOWN_ROWS]
+            for contact in good[:MAX_ROWS_SHOWN]
         ],
-        refused=refused[:SHOWN_REFUSALS],
+        refused=refused[:MAX_REFUSED_SHOWN],
         zones=[ZoneCount(zone_key=key, rows=count) for key, count in zones.most_common()],
         notices=list(read.notices),
     )

@@ -1,4 +1,4 @@
-"""Imports as the API and the pages have them: created, filled with a file, previewed, started, followed."""
+"""Imports: created, uploaded, started and followed."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
@@ -15,42 +15,44 @@ from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ImportStatus
-from outdial.studio.web.audit import record
+from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
-from outdial.studio.web.errors import InvalidInput, RequestTooLarge, ResourceConflict, ResourceNotFound
+from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
+from outdial.studio.web.filters import CursorTime, Region
+from outdial.studio.web.forms import file_too_large
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
-LARGEST_FILE: Final = 1 << 30
-PIECE: Final = 256 * 1024
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-Region = Annotated[str | None, Field(pattern=r"^[A-Za-z]{2}$", description="Country of numbers without one, as US")]
-Mapped = Annotated[
+MAX_FILE_BYTES: Final = 1 << 30
+CHUNK_BYTES: Final = 256 * 1024
+ColumnMapping = Annotated[
     dict[str, Annotated[str, Field(max_length=200)]],
-    Field(max_length=20, description="Column of a field that is called otherwise", examples=[{"phone": "Handy"}]),
+    Field(
+        max_length=20, description="Column name by field, for columns with other names", examples=[{"phone": "Mobile"}]
+    ),
 ]
 
 
 class NewImport(BaseModel):
-    """An import to be made; its file is sent afterwards."""
+    """An import to create; upload its file afterwards."""
 
     model_config = ConfigDict(extra="forbid")
     campaign_id: UUID
     file_name: Annotated[str, Field(min_length=1, max_length=300, pattern=r"\S", examples=["people.csv"])]
-    size: Annotated[int | None, Field(ge=1, le=LARGEST_FILE, description="Bytes of the file, where known")] = None
-    mapping: Mapped = {}
+    size: Annotated[int | None, Field(ge=1, le=MAX_FILE_BYTES, description="File size in bytes, if known")] = None
+    mapping: ColumnMapping = {}
     default_region: Region = None
 
 
 class ImportOptions(BaseModel):
-    """How the file is to be read; what is left out is as the import was created with."""
+    """How to read the file; omitted fields keep the values the import was created with."""
 
     model_config = ConfigDict(extra="forbid")
-    mapping: Mapped | None = None
+    mapping: ColumnMapping | None = None
     default_region: Region = None
 
 
 class Import(BaseModel):
-    """An import: `rows` are added, already there, or refused; `bytes_read` of `size` tells how far it is."""
+    """An import. Each of `rows` was added, already there or refused; progress is `bytes_read` of `size`."""
 
     id: UUID
     campaign_id: UUID
@@ -74,13 +76,13 @@ class Import(BaseModel):
     finished_at: datetime | None
 
     @property
-    def is_over(self) -> bool:
-        """Whether nothing more happens to it."""
+    def is_finished(self) -> bool:
+        """Whether it has completed, failed or been cancelled."""
         return self.finished_at is not None
 
 
 class RefusedRow(BaseModel):
-    """A row that did not go in: its line in the file, the phone as written or how the row begins, and why."""
+    """A refused row: its line in the file, its phone cell (or the start of the row) and the reason."""
 
     line: int
     value: str
@@ -89,7 +91,7 @@ class RefusedRow(BaseModel):
 
 
 async def create_import(connection: Connection, context: OrganizationContext, new: NewImport) -> Import:
-    """Make an import that waits for its file; raises NotFound or Conflict for a campaign that takes no contacts."""
+    """Create an import; raises ResourceNotFound, or ResourceConflict when the campaign accepts no contacts."""
     await check_campaign(connection, context, new.campaign_id)
     now = context.studio.clock.now()
     import_id = new_id(now)
@@ -111,28 +113,30 @@ async def create_import(connection: Connection, context: OrganizationContext, ne
 async def check_campaign(
     connection: Connection, context: OrganizationContext, campaign_id: UUID
 ) -> campaign_status.CampaignState:
-    """Return the campaign; raises NotFound, and Conflict when it takes no contacts any more."""
+    """Return the campaign; raises ResourceNotFound, and ResourceConflict when it accepts no more contacts."""
     campaign = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
     if campaign is None or campaign.organization_id != context.organization_id:
-        raise ResourceNotFound("There is no such campaign in this organization")
+        raise ResourceNotFound("Campaign not found")
     if campaign.status not in OPEN_TO_IMPORT:
-        raise ResourceConflict(f"The campaign is {campaign.status} and takes no more contacts", status=campaign.status)
+        raise ResourceConflict(
+            f"This campaign is {campaign.status} and accepts no more contacts", status=campaign.status
+        )
     return campaign
 
 
 async def find_import(connection: Connection, context: OrganizationContext, import_id: UUID) -> Import:
-    """Return an import of the organization; raises NotFound."""
+    """Return an import of the organization; raises ResourceNotFound."""
     row = await imports.show_import(connection, import_id=import_id, organization_id=context.organization_id)
     if row is None:
-        raise ResourceNotFound("There is no such import in this organization")
+        raise ResourceNotFound("Import not found")
     return _import(row)
 
 
 async def list_imports(
     connection: Connection, context: OrganizationContext, page: PageRequest, campaign_id: UUID | None = None
 ) -> Page[Import]:
-    """Return a page of imports, the newest first."""
-    after = page.key(tuple[Moment, UUID]) or (None, None)
+    """Return a page of imports, newest first."""
+    after = page.key(tuple[CursorTime, UUID]) or (None, None)
     rows = await imports.list_imports(
         connection,
         organization_id=context.organization_id,
@@ -153,26 +157,26 @@ async def receive_file(
     offset: int = 0,
     total: int | None = None,
 ) -> Import:
-    """Store a file, or the part of it that begins at `offset`, in pieces; the import is ready when `total` is there.
+    """Store a file, or the part of it that starts at `offset`; the import is ready once `total` bytes are stored.
 
-    Without `total` the body is the whole file. Each piece is a transaction, so that what has arrived stays when the
-    connection breaks: `bytes_stored` says where to go on. Raises Conflict for a part that does not begin there, and for
-    an import that has been started; InvalidInput for an empty file; TooLarge.
+    Without `total` the body is the whole file. Each chunk is stored in its own transaction, so an interrupted upload
+    resumes at `bytes_stored`. Raises ResourceConflict for a part that does not start there and for a started import,
+    InvalidInput for an empty file, and RequestTooLarge.
     """
-    if total is not None and total > LARGEST_FILE:
-        raise _too_large()
+    if total is not None and total > MAX_FILE_BYTES:
+        raise file_too_large(MAX_FILE_BYTES)
     async with context.transaction() as connection:
         found = await find_import(connection, context, import_id)
         if offset == 0:
             found = await _restart(connection, context, found, total)
         _check_offset(found, offset)
-    async with aclosing(_pieces(body)) as pieces:  # type: ignore[type-var]  # an async generator
-        async for piece in pieces:
-            await _store(context, import_id, offset, piece)
-            offset += len(piece)
+    async with aclosing(_chunks(body)) as chunks:  # type: ignore[type-var]  # an async generator
+        async for chunk in chunks:
+            await _store(context, import_id, offset, chunk)
+            offset += len(chunk)
     async with context.transaction() as connection:
         if offset == 0:
-            raise InvalidInput("The file is empty", {"file": "choose a CSV file with a header row"})
+            raise InvalidInput("The file is empty", {"file": "select a CSV file with a header row"})
         if total is None or offset >= total:
             await imports.finish_upload(connection, import_id=import_id, now=context.studio.clock.now())
         return await find_import(connection, context, import_id)
@@ -187,7 +191,7 @@ async def _restart(connection: Connection, context: OrganizationContext, found: 
         now=context.studio.clock.now(),
     )
     if restarted is None:
-        raise ResourceConflict(f"The import is {found.status}: make another one for another file", status=found.status)
+        raise ResourceConflict(f"The import is {found.status}: create a new one for another file", status=found.status)
     await imports.delete_import_chunks(connection, import_id=found.id)
     return await find_import(connection, context, found.id)
 
@@ -195,49 +199,45 @@ async def _restart(connection: Connection, context: OrganizationContext, found: 
 def _check_offset(found: Import, offset: int) -> None:
     if found.status != ImportStatus.UPLOADING or found.bytes_stored != offset:
         raise ResourceConflict(
-            f"{found.bytes_stored:,} bytes are there and the import is {found.status}: go on from there",
+            f"The import is {found.status} with {found.bytes_stored:,} bytes stored: resume from there",
             status=found.status,
             bytes_stored=found.bytes_stored,
         )
 
 
-async def _pieces(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    waiting = bytearray()
+async def _chunks(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    buffer = bytearray()
     async for received in body:
-        waiting += received
-        while len(waiting) >= PIECE:
-            yield bytes(waiting[:PIECE])
-            del waiting[:PIECE]
-    if waiting:
-        yield bytes(waiting)
+        buffer += received
+        while len(buffer) >= CHUNK_BYTES:
+            yield bytes(buffer[:CHUNK_BYTES])
+            del buffer[:CHUNK_BYTES]
+    if buffer:
+        yield bytes(buffer)
 
 
-async def _store(context: OrganizationContext, import_id: UUID, offset: int, piece: bytes) -> None:
-    if offset + len(piece) > LARGEST_FILE:
-        raise _too_large()
+async def _store(context: OrganizationContext, import_id: UUID, offset: int, chunk: bytes) -> None:
+    if offset + len(chunk) > MAX_FILE_BYTES:
+        raise file_too_large(MAX_FILE_BYTES)
     async with context.transaction() as connection:
         chunks = await imports.advance_upload(
-            connection, import_id=import_id, offset=offset, length=len(piece), now=context.studio.clock.now()
+            connection, import_id=import_id, offset=offset, length=len(chunk), now=context.studio.clock.now()
         )
         if chunks is None:
-            raise ResourceConflict("Somebody else is sending this file, or has cancelled the import")
+            raise ResourceConflict("Another upload of this file is in progress, or the import was cancelled")
         await imports.store_import_chunk(
             connection,
             organization_id=context.organization_id,
             import_id=import_id,
             number=chunks - 1,
-            content=piece,
+            content=chunk,
         )
-
-
-def _too_large() -> RequestTooLarge:
-    return RequestTooLarge(f"A file may have {LARGEST_FILE >> 20:,} MiB: split it, each part with the header row")
 
 
 async def start_import(
     connection: Connection, context: OrganizationContext, import_id: UUID, how: ImportOptions
 ) -> Import:
-    """Put the import into the queue; raises Conflict when its file is not there, or it has been started before."""
+    """Queue the import; raises ResourceConflict when its file is not uploaded or it has already been started."""
     found = await find_import(connection, context, import_id)
     await check_campaign(connection, context, found.campaign_id)
     mapping = found.mapping if how.mapping is None else how.mapping
@@ -250,14 +250,16 @@ async def start_import(
         now=context.studio.clock.now(),
     )
     if queued is None:
-        raise ResourceConflict(f"The import is {found.status}, and starts when its file is there", status=found.status)
+        raise ResourceConflict(
+            f"The import is {found.status}. It can be started once its file is uploaded", status=found.status
+        )
     await enqueue(connection, "import", import_id)
     await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return await find_import(connection, context, import_id)
 
 
 async def cancel_import(connection: Connection, context: OrganizationContext, import_id: UUID) -> Import:
-    """End an import; one that runs ends with the rows under way, and what has gone in stays. Raises Conflict."""
+    """Cancel an import. Contacts added so far stay in the campaign. Raises ResourceConflict when it has finished."""
     found = await find_import(connection, context, import_id)
     if found.status in (ImportStatus.CANCELLING, ImportStatus.CANCELLED):
         return found
@@ -265,33 +267,33 @@ async def cancel_import(connection: Connection, context: OrganizationContext, im
         connection, import_id=import_id, organization_id=context.organization_id, now=context.studio.clock.now()
     )
     if cancelled is None:
-        raise ResourceConflict(f"The import is {found.status} already", status=found.status)
+        raise ResourceConflict(f"The import is already {found.status}", status=found.status)
     found = await find_import(connection, context, import_id)
     if found.status == ImportStatus.CANCELLED:
         await imports.delete_import_chunks(connection, import_id=import_id)
     details = {"import_id": import_id, "added": found.added}
-    await record(connection, context, "cancel_import", "campaign", found.campaign_id, details)
+    await record_audit(connection, context, "cancel_import", "campaign", found.campaign_id, details)
     await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return found
 
 
-async def list_refusals(
+async def list_refused_rows(
     connection: Connection, context: OrganizationContext, import_id: UUID, page: PageRequest
 ) -> Page[RefusedRow]:
-    """Return a page of the rows that were refused, in the order of the file; the first ten thousand are kept."""
+    """Return a page of the refused rows, in file order. Only the first ten thousand are kept."""
     await find_import(connection, context, import_id)
     key = page.key(tuple[int])
-    rows = await _refusals(connection, context, import_id, key[0] if key else 0, page.limit + 1)
+    rows = await _read_refused_rows(connection, context, import_id, key[0] if key else 0, page.limit + 1)
     shown, following = paginate(rows, page.limit, lambda row: [row.line])
-    return Page(items=[_refusal(row) for row in shown], next=following)
+    return Page(items=[_refused_row(row) for row in shown], next=following)
 
 
-async def all_refusals(context: OrganizationContext, import_id: UUID) -> AsyncIterator[imports.RefusalRow]:
-    """Give every refused row that is kept, some at a time."""
+async def iterate_refused_rows(context: OrganizationContext, import_id: UUID) -> AsyncIterator[imports.RefusalRow]:
+    """Yield every stored refused row, reading 1,000 at a time."""
     line = 0
     while True:
         async with context.transaction() as connection:
-            rows = await _refusals(connection, context, import_id, line, 1_000)
+            rows = await _read_refused_rows(connection, context, import_id, line, 1_000)
         for row in rows:
             yield row
         if len(rows) < 1_000:
@@ -299,7 +301,7 @@ async def all_refusals(context: OrganizationContext, import_id: UUID) -> AsyncIt
         line = rows[-1].line
 
 
-async def _refusals(
+async def _read_refused_rows(
     connection: Connection, context: OrganizationContext, import_id: UUID, after_line: int, limit: int
 ) -> list[imports.RefusalRow]:
     return await imports.list_refusals(
@@ -307,7 +309,7 @@ async def _refusals(
     )
 
 
-def _refusal(row: imports.RefusalRow) -> RefusedRow:
+def _refused_row(row: imports.RefusalRow) -> RefusedRow:
     return RefusedRow(line=row.line, value=row.value, kind=row.kind, reason=row.reason)
 
 

@@ -1,1 +1,1 @@
-"""Inbox: the service, its JSON routes and its pages."""
+"""The ledger of webhook events."""

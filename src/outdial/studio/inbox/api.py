@@ -1,4 +1,4 @@
-"""Routes of the API for the inbox."""
+"""API routes for webhook events."""
 
 from typing import Annotated
 
@@ -22,28 +22,28 @@ EventId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 @router.get("")
 async def list_events(context: CurrentOrganization, page: PageQuery, filters: EventQuery) -> Page[LedgerEvent]:
-    """List events, the newest first; those that found no call are shown to admins."""
+    """List webhook events, newest first. Events that match no call are visible to admins only."""
     async with context.transaction() as connection:
         return await inbox.list_events(connection, context.organization_id, page, filters)
 
 
 @router.get("/odd")
 async def count_events_to_review(context: CurrentOrganization) -> EventsToReview:
-    """Count the events that wait for a person: unmatched and quarantined."""
+    """Count the events that need review: unmatched and quarantined."""
     async with context.transaction() as connection:
         return await inbox.count_events_to_review(connection, context.organization_id)
 
 
 @router.post("/replay")
-async def replay_events(context: CurrentOrganization, asked: ReplayRequest) -> ReplayResult:
-    """Send events through apply once more; what has been applied changes nothing the second time."""
+async def replay_events(context: CurrentOrganization, replay: ReplayRequest) -> ReplayResult:
+    """Apply events again. Replaying an applied event changes nothing."""
     context.require("operator")
     async with context.transaction() as connection:
-        return await inbox.replay(connection, context, asked)
+        return await inbox.replay_events(connection, context, replay)
 
 
 @router.get("/{event_id}")
 async def show_event(context: CurrentOrganization, event_id: EventId) -> LedgerEventDetail:
-    """Show one event with its body."""
+    """Return an event with its body."""
     async with context.transaction() as connection:
         return await inbox.show_event(connection, context.organization_id, event_id)

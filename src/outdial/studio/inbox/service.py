@@ -1,32 +1,31 @@
-"""The ledger of webhook events: what came in, what became of it, and sending it through apply once more."""
+"""Webhook events: list, detail and replay."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
-from fastapi import Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from fastapi import Depends
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from outdial.db.queries import events, inbox
 from outdial.db.session import Connection
 from outdial.studio.view.payloads import readable_body
-from outdial.studio.web.audit import record
+from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
-from outdial.studio.web.dates import moment_of
 from outdial.studio.web.errors import ResourceNotFound
+from outdial.studio.web.filters import SinceQuery, TextQuery, UntilQuery, check_time
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
 EventStatus = Literal["pending", "applied", "unmatched", "quarantined"]
 EventSource = Literal["webhook", "reconciler"]
-LONGEST_BODY: Final = 64 * 1024
-MOST_REPLAYED: Final = 10_000
+MAX_BODY_BYTES: Final = 64 * 1024
+MAX_REPLAYED: Final = 10_000
 _LAST_ID: Final = 2**63 - 1
-Text = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
 class LedgerEvent(BaseModel):
-    """One delivery of Retell, or one answer that was got by asking (`source` reconciler)."""
+    """A webhook delivery from Retell (source "webhook") or a polled call state (source "reconciler")."""
 
     id: int
     event: str
@@ -43,14 +42,14 @@ class LedgerEvent(BaseModel):
 
 
 class LedgerEventDetail(LedgerEvent):
-    """An event with its body as it came, up to 64 KiB; what is not UTF-8 in it is replaced."""
+    """An event with its body, truncated to 64 KiB; bytes that are not UTF-8 are replaced."""
 
     body: str
     is_cut: bool
 
 
 class EventsToReview(BaseModel):
-    """How many events wait for a person, and when the last one came in."""
+    """Number of events that need review, and the time of the last event."""
 
     unmatched: int
     quarantined: int
@@ -58,7 +57,7 @@ class EventsToReview(BaseModel):
 
 
 class ReplayRequest(BaseModel):
-    """Which events to send through apply once more: a range of ids, or those in `ids`, narrowed by what they are."""
+    """Events to replay: a range of ids or a list of `ids`, optionally filtered by status and event type."""
 
     model_config = ConfigDict(extra="forbid")
     first_id: Annotated[int, Field(ge=0, le=_LAST_ID)] = 0
@@ -68,26 +67,26 @@ class ReplayRequest(BaseModel):
     ids: Annotated[list[Annotated[int, Field(ge=0, le=_LAST_ID)]] | None, Field(min_length=1, max_length=200)] = None
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
+    def _range_or_ids(self) -> Self:
         if self.ids is not None and (self.first_id, self.last_id) != (0, _LAST_ID):
-            raise ValueError("give a range or ids, not both")
+            raise ValueError("use a range or ids, not both")
         return self
 
     @property
     def ranges(self) -> list[tuple[int, int]]:
-        """The ranges of ids that are meant, from the lowest."""
+        """The id ranges to replay, lowest first."""
         return [(self.first_id, self.last_id)] if self.ids is None else [(id, id) for id in sorted(set(self.ids))]
 
 
 class ReplayResult(BaseModel):
-    """How many events were sent through apply; at most 10,000 at once, the oldest first."""
+    """Number of events replayed. A request replays at most 10,000 events, oldest first."""
 
     replayed: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilters:
-    """What a list of events is narrowed to; the times are those of receiving, `until` is excluded."""
+    """Filters of the event list. Times compare with the time of receipt; `until` is exclusive."""
 
     status: EventStatus | None = None
     event: str | None = None
@@ -100,16 +99,23 @@ class EventFilters:
 
 def event_filters(
     status: EventStatus | None = None,
-    event: Text = None,
-    retell_call_id: Text = None,
+    event: TextQuery = None,
+    retell_call_id: TextQuery = None,
     source: EventSource | None = None,
     call_id: UUID | None = None,
-    since: Annotated[AwareDatetime | None, Query(description="Events from this moment on")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Events before this moment")] = None,
+    since: SinceQuery = None,
+    until: UntilQuery = None,
 ) -> EventFilters:
-    """Read what a request narrows the list to."""
-    times = moment_of("since", since), moment_of("until", until)
-    return EventFilters(status, event or None, retell_call_id or None, source, call_id, *times)
+    """Return the filters of a request; raises InvalidInput."""
+    return EventFilters(
+        status=status,
+        event=event or None,
+        retell_call_id=retell_call_id or None,
+        source=source,
+        call_id=call_id,
+        since=check_time("since", since),
+        until=check_time("until", until),
+    )
 
 
 EventQuery = Annotated[EventFilters, Depends(event_filters)]
@@ -118,7 +124,7 @@ EventQuery = Annotated[EventFilters, Depends(event_filters)]
 async def list_events(
     connection: Connection, organization_id: UUID, page: PageRequest, filters: EventFilters
 ) -> Page[LedgerEvent]:
-    """List events, the newest first."""
+    """Return a page of events, newest first."""
     key = page.key(tuple[int])
     rows = await inbox.list_organization_events(
         connection,
@@ -138,38 +144,38 @@ async def list_events(
 
 
 async def show_event(connection: Connection, organization_id: UUID, event_id: int) -> LedgerEventDetail:
-    """Return one event with its body; raises NotFound."""
+    """Return an event with its body; raises ResourceNotFound."""
     row = await inbox.show_organization_event(
-        connection, id=event_id, organization_id=organization_id, most=LONGEST_BODY
+        connection, id=event_id, organization_id=organization_id, most=MAX_BODY_BYTES
     )
     if row is None:
-        raise ResourceNotFound("There is no such event, or it is not yours")
-    seen = {name: getattr(row, name) for name in LedgerEvent.model_fields if name != "bytes"}
-    return LedgerEventDetail(**seen, bytes=row.size, body=readable_body(row.body), is_cut=row.size > len(row.body))
+        raise ResourceNotFound("Event not found")
+    fields = {name: getattr(row, name) for name in LedgerEvent.model_fields if name != "bytes"}
+    return LedgerEventDetail(**fields, bytes=row.size, body=readable_body(row.body), is_cut=row.size > len(row.body))
 
 
 async def count_events_to_review(connection: Connection, organization_id: UUID) -> EventsToReview:
-    """Count the events that wait for a person."""
+    """Count the events that need review."""
     row = await inbox.count_odd_events(connection, organization_id=organization_id)
     return EventsToReview(unmatched=row.unmatched, quarantined=row.quarantined, last_event_at=row.last_at)
 
 
-async def replay(connection: Connection, context: OrganizationContext, asked: ReplayRequest) -> ReplayResult:
-    """Mark events as pending, so that the applier takes them; raises Forbidden below operator."""
+async def replay_events(connection: Connection, context: OrganizationContext, request: ReplayRequest) -> ReplayResult:
+    """Set events back to pending for the applier; raises PermissionDenied below operator."""
     context.require("operator")
-    done = 0
-    for first_id, last_id in asked.ranges:
+    replayed = 0
+    for first_id, last_id in request.ranges:
         rows = await events.replay_organization_events(
             connection,
             organization_id=context.organization_id,
             first_id=first_id,
             last_id=last_id,
-            status=asked.status,
-            event=asked.event,
-            limit=MOST_REPLAYED,
+            status=request.status,
+            event=request.event,
+            limit=MAX_REPLAYED,
             now=context.studio.clock.now(),
         )
-        done += len(rows)
-    details = asked.model_dump(exclude_defaults=True) | {"replayed": done}
-    await record(connection, context, "replay_events", "webhook_events", asked.ranges[0][0], details)
-    return ReplayResult(replayed=done)
+        replayed += len(rows)
+    details = request.model_dump(exclude_defaults=True) | {"replayed": replayed}
+    await record_audit(connection, context, "replay_events", "webhook_events", request.ranges[0][0], details)
+    return ReplayResult(replayed=replayed)

@@ -1,1 +1,1 @@
-"""Members: the service, its JSON routes and its pages."""
+"""Members of an organization and their roles."""

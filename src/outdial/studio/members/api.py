@@ -1,4 +1,4 @@
-"""Routes of the API for members."""
+"""API routes for members."""
 
 from uuid import UUID
 
@@ -13,14 +13,14 @@ router = APIRouter(prefix="/organizations/{organization_id}/members", tags=["mem
 
 @router.get("")
 async def list_members(context: CurrentOrganization) -> list[OrganizationMember]:
-    """List who works for the organization."""
+    """List the members of the organization."""
     async with context.transaction() as connection:
         return await members.list_members(connection, context)
 
 
 @router.post("", status_code=201)
 async def add_member(context: CurrentOrganization, new: NewMember) -> OrganizationMember:
-    """Take a user into the organization. Repeating it changes nothing: somebody who works here already gets 409."""
+    """Add an existing user as a member. Returns 409 when the user is already a member."""
     context.require("admin")
     async with context.transaction() as connection:
         return await members.add_member(connection, context, new)
@@ -28,7 +28,7 @@ async def add_member(context: CurrentOrganization, new: NewMember) -> Organizati
 
 @router.patch("/{user_id}")
 async def change_role(context: CurrentOrganization, user_id: UUID, new: RoleChange) -> OrganizationMember:
-    """Give somebody another role."""
+    """Change a member's role."""
     context.require("admin")
     async with context.transaction() as connection:
         return await members.change_role(connection, context, user_id, new.role)
@@ -36,7 +36,7 @@ async def change_role(context: CurrentOrganization, user_id: UUID, new: RoleChan
 
 @router.delete("/{user_id}", status_code=204)
 async def remove_member(context: CurrentOrganization, user_id: UUID) -> Response:
-    """Let somebody go; everybody may leave by themselves."""
+    """Remove a member. Every member may remove themselves."""
     async with context.transaction() as connection:
         await members.remove_member(connection, context, user_id)
     return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""The people of an organization and what they may do; the database guards who may change whom."""
+"""Members and their roles; database policies decide who may change whom."""
 
 from datetime import datetime
 from typing import Annotated
@@ -9,15 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries import members
 from outdial.db.session import Connection
-from outdial.studio.web.audit import record
+from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import MemberRole, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict, ResourceNotFound
 
-_OWNERS = "Owners are made and unmade by owners alone"
+_OWNERS_ONLY = "Only owners can add, change or remove owners"
+_LAST_OWNER = "An organization needs an owner: make another member an owner first"
 
 
 class OrganizationMember(BaseModel):
-    """Somebody who works for the organization."""
+    """A user with a role in the organization."""
 
     user_id: UUID
     email: str | None
@@ -26,7 +27,7 @@ class OrganizationMember(BaseModel):
 
 
 class NewMember(BaseModel):
-    """A user, by their e-mail address, and what they may do."""
+    """An existing user's email address and their role."""
 
     model_config = ConfigDict(extra="forbid")
     email: Annotated[str, Field(min_length=3, max_length=320, pattern=r"^[^\x00\s]+@[^\x00\s]+$")]
@@ -34,25 +35,25 @@ class NewMember(BaseModel):
 
 
 class RoleChange(BaseModel):
-    """What somebody may do from now on."""
+    """A member's new role."""
 
     model_config = ConfigDict(extra="forbid")
     role: MemberRole
 
 
 async def list_members(connection: Connection, context: OrganizationContext) -> list[OrganizationMember]:
-    """List who works for the organization, by address."""
+    """Return the members, ordered by email address."""
     rows = await members.list_members(connection, organization_id=context.organization_id)
     return [OrganizationMember.model_validate(row, from_attributes=True) for row in rows]
 
 
 async def add_member(connection: Connection, context: OrganizationContext, new: NewMember) -> OrganizationMember:
-    """Take an existing user into the organization; raises InvalidInput, Conflict or Forbidden."""
+    """Add an existing user; raises InvalidInput, ResourceConflict or PermissionDenied."""
     context.require("admin")
     user_id = await members.find_user_to_add(connection, organization_id=context.organization_id, email=new.email)
     if user_id is None:
-        how = f"there is no user {new.email}: they have to sign up first, or be made with: outdial users create"
-        raise InvalidInput("Nobody has this e-mail address", {"email": how})
+        reason = f"{new.email} has no account yet; create one with: outdial users create"
+        raise InvalidInput("No user with this email address", {"email": reason})
     try:
         added = await members.add_member(
             connection,
@@ -62,57 +63,53 @@ async def add_member(connection: Connection, context: OrganizationContext, new: 
             now=context.studio.clock.now(),
         )
     except asyncpg.InsufficientPrivilegeError:
-        raise PermissionDenied(_OWNERS) from None
+        raise PermissionDenied(_OWNERS_ONLY) from None
     if added is None:
-        raise ResourceConflict(f"{new.email} works here already: change their role instead")
-    await record(connection, context, "add_member", "member", user_id, {"role": new.role})
+        raise ResourceConflict(f"{new.email} is already a member: change their role instead")
+    await record_audit(connection, context, "add_member", "member", user_id, {"role": new.role})
     return await _find(connection, context, user_id)
 
 
 async def change_role(
     connection: Connection, context: OrganizationContext, user_id: UUID, role: MemberRole
 ) -> OrganizationMember:
-    """Give somebody another role; raises NotFound, Forbidden, or Conflict for the last owner."""
+    """Change a member's role; raises ResourceNotFound, PermissionDenied, or ResourceConflict for the last owner."""
     context.require("admin")
-    person = await _find(connection, context, user_id)
+    member = await _find(connection, context, user_id)
     try:
         changed = await members.change_role(
             connection, organization_id=context.organization_id, user_id=user_id, role=role
         )
     except asyncpg.InsufficientPrivilegeError:
-        raise PermissionDenied(_OWNERS) from None
+        raise PermissionDenied(_OWNERS_ONLY) from None
     except asyncpg.CheckViolationError:
-        raise ResourceConflict(
-            "The organization would be left without an owner: make somebody else one first"
-        ) from None
+        raise ResourceConflict(_LAST_OWNER) from None
     if changed is None:
-        raise PermissionDenied(_OWNERS)
-    if person.role != role:
-        await record(connection, context, "change_role", "member", user_id, {"from": person.role, "to": role})
+        raise PermissionDenied(_OWNERS_ONLY)
+    if member.role != role:
+        await record_audit(connection, context, "change_role", "member", user_id, {"from": member.role, "to": role})
     return await _find(connection, context, user_id)
 
 
 async def remove_member(connection: Connection, context: OrganizationContext, user_id: UUID) -> None:
-    """Let somebody go, which everybody may do for themselves; raises as `change_role` does."""
+    """Remove a member; raises like `change_role`. Every member may remove themselves."""
     is_own = user_id == context.caller.user_id
     if not is_own:
         context.require("admin")
-    person = await _find(connection, context, user_id)
-    # Written first: who has left may write nothing more. Viewers may write nothing at all, and their going is seen.
+    member = await _find(connection, context, user_id)
+    # Written first: a removed member cannot write any more. Viewers can never write, so their leaving is not audited.
     if context.may("operator"):
-        await record(connection, context, "remove_member", "member", user_id, {"role": person.role})
+        await record_audit(connection, context, "remove_member", "member", user_id, {"role": member.role})
     try:
         removed = await members.remove_member(connection, organization_id=context.organization_id, user_id=user_id)
     except asyncpg.CheckViolationError:
-        raise ResourceConflict(
-            "The organization would be left without an owner: make somebody else one first"
-        ) from None
+        raise ResourceConflict(_LAST_OWNER) from None
     if removed is None:
-        raise PermissionDenied(_OWNERS)
+        raise PermissionDenied(_OWNERS_ONLY)
 
 
 async def _find(connection: Connection, context: OrganizationContext, user_id: UUID) -> OrganizationMember:
-    for person in await list_members(connection, context):
-        if person.user_id == user_id:
-            return person
-    raise ResourceNotFound("Nobody with this id works here")
+    for member in await list_members(connection, context):
+        if member.user_id == user_id:
+            return member
+    raise ResourceNotFound("Member not found")

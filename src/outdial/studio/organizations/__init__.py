@@ -1,1 +1,1 @@
-"""Organizations: the service, its JSON routes and its pages."""
+"""Organizations and their settings."""

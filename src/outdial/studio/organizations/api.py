@@ -1,10 +1,10 @@
-"""Routes of the API for organizations and their settings."""
+"""API routes for organizations and their settings."""
 
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from outdial.studio.organizations import service as resource
+from outdial.studio.organizations import service as organizations
 from outdial.studio.organizations.service import (
     NewPhoneNumber,
     Organization,
@@ -23,16 +23,16 @@ router = APIRouter(prefix="/organizations", tags=["organizations"])
 
 @router.get("")
 async def list_organizations(caller: CurrentCaller) -> list[OrganizationMembership]:
-    """List the organizations that the caller works for."""
+    """List the organizations the caller is a member of."""
     async with caller.transaction() as connection:
-        return await resource.list_memberships(connection, caller)
+        return await organizations.list_memberships(connection, caller)
 
 
 @router.get("/{organization_id}")
 async def get_organization(context: CurrentOrganization, response: Response) -> Organization:
-    """Return an organization; the ETag is what a change of it may name in If-Match."""
+    """Return an organization. Send its ETag as If-Match when changing it."""
     async with context.transaction() as connection:
-        found = await resource.show_organization(connection, context)
+        found = await organizations.show_organization(connection, context)
     response.headers["etag"] = found.etag
     return found
 
@@ -41,19 +41,19 @@ async def get_organization(context: CurrentOrganization, response: Response) -> 
 async def change_organization(
     context: CurrentOrganization, changes: OrganizationChanges, response: Response, if_match: IfMatch = None
 ) -> Organization:
-    """Change the name or the daily cap."""
+    """Change the name or the daily call cap."""
     context.require("admin")
     async with context.transaction() as connection:
-        changed = await resource.change_organization(connection, context, changes, if_match)
+        changed = await organizations.change_organization(connection, context, changes, if_match)
     response.headers["etag"] = changed.etag
     return changed
 
 
 @router.get("/{organization_id}/accounts")
 async def list_accounts(context: CurrentOrganization) -> list[ProviderAccount]:
-    """List the Retell workspaces with their limits."""
+    """List the Retell workspaces and their limits."""
     async with context.transaction() as connection:
-        return await resource.list_accounts(connection, context)
+        return await organizations.list_accounts(connection, context)
 
 
 @router.patch("/{organization_id}/accounts/{account_id}")
@@ -63,37 +63,37 @@ async def change_account(
     """Change the limits of a Retell workspace."""
     context.require("admin")
     async with context.transaction() as connection:
-        return await resource.change_account(connection, context, account_id, changes)
+        return await organizations.change_account(connection, context, account_id, changes)
 
 
 @router.get("/{organization_id}/numbers")
 async def list_numbers(context: CurrentOrganization) -> list[PhoneNumber]:
-    """List the numbers that the organization calls from."""
+    """List the caller numbers."""
     async with context.transaction() as connection:
-        return await resource.list_numbers(connection, context)
+        return await organizations.list_numbers(connection, context)
 
 
 @router.post("/{organization_id}/numbers", status_code=201, response_model=PhoneNumber)
 async def add_number(
     context: CurrentOrganization, request: Request, new: NewPhoneNumber, key: IdempotencyKey = None
 ) -> Response:
-    """Add a number to call from."""
+    """Add a caller number."""
     context.require("admin")
-    return await idempotent_response(context, request, key, lambda c: resource.add_number(c, context, new))
+    return await idempotent_response(context, request, key, lambda c: organizations.add_number(c, context, new))
 
 
 @router.patch("/{organization_id}/numbers/{number_id}")
 async def change_number(context: CurrentOrganization, number_id: UUID, changes: PhoneNumberChanges) -> PhoneNumber:
-    """Rename a number, or give it another agent."""
+    """Change the nickname or the agent of a caller number."""
     context.require("admin")
     async with context.transaction() as connection:
-        return await resource.change_number(connection, context, number_id, changes)
+        return await organizations.change_number(connection, context, number_id, changes)
 
 
 @router.delete("/{organization_id}/numbers/{number_id}", status_code=204)
 async def remove_number(context: CurrentOrganization, number_id: UUID) -> Response:
-    """Call from a number no more."""
+    """Remove a caller number."""
     context.require("admin")
     async with context.transaction() as connection:
-        await resource.remove_number(connection, context, number_id)
+        await organizations.remove_number(connection, context, number_id)
     return Response(status_code=204)

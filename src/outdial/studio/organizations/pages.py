@@ -1,16 +1,17 @@
-"""The pages of organizations: those of the caller, and the settings of one."""
+"""Pages for organizations: start page, list, and settings."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData
 
+from outdial.db.queries import organizations as organization_queries
 from outdial.studio.inbox import service as inbox
-from outdial.studio.organizations import service as resource
+from outdial.studio.organizations import service as organizations
 from outdial.studio.organizations.service import NewPhoneNumber, OrganizationChanges, ProviderAccountChanges
 from outdial.studio.web import forms
 from outdial.studio.web.context import CurrentCaller, CurrentOrganization, OrganizationContext
@@ -22,31 +23,47 @@ router = APIRouter()
 Model = TypeVar("Model", bound=BaseModel)
 
 
+@router.get("/")
+async def start_page(request: Request, caller: CurrentCaller) -> Response:
+    """Redirect to the caller's first organization, or explain how to get one."""
+    async with caller.transaction() as connection:
+        first = await organization_queries.list_workplaces(connection, user_id=caller.user_id, limit=1)
+    if first:
+        return RedirectResponse(f"/o/{first[0].id}/campaigns", 303)
+    return page(request, "organizations/empty.html", email=caller.email)
+
+
+@router.get("/o/{organization_id}")
+async def organization_page(context: CurrentOrganization) -> Response:
+    """Redirect to the organization's campaigns."""
+    return RedirectResponse(f"/o/{context.organization_id}/campaigns", 303)
+
+
 @router.get("/organizations")
 async def list_organizations_page(request: Request, caller: CurrentCaller) -> HTMLResponse:
-    """Show the organizations that the caller works for."""
+    """Show the caller's organizations."""
     async with caller.transaction() as connection:
-        mine = await resource.list_memberships(connection, caller)
-    return page(request, "organizations/list.html", organizations=mine)
+        memberships = await organizations.list_memberships(connection, caller)
+    return page(request, "organizations/list.html", organizations=memberships)
 
 
 @router.get("/o/{organization_id}/settings")
 async def settings_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
-    """Show the settings, and the address to paste into Retell."""
+    """Show the settings and the webhook URL for Retell."""
     return await _show(request, context)
 
 
 @router.post("/o/{organization_id}/settings")
 async def change_organization_page(request: Request, context: CurrentOrganization, form: Form) -> Response:
-    """Change the name or the daily cap."""
+    """Change the name or the daily call cap."""
     context.require("admin")
     try:
         changes = _read(OrganizationChanges, form, ("name", "daily_call_cap"))
     except InvalidInput as error:
         return await _show(request, context, error.fields, form)
     async with context.transaction() as connection:
-        await resource.change_organization(connection, context, changes, forms.text(form, "etag") or None)
-    return forms.redirect(request.url.path, "Saved")
+        await organizations.change_organization(connection, context, changes, forms.text(form, "etag") or None)
+    return forms.redirect(request.url.path, "Settings saved.")
 
 
 @router.post("/o/{organization_id}/settings/accounts/{account_id}")
@@ -61,31 +78,31 @@ async def change_account_page(request: Request, context: CurrentOrganization, ac
             request, context, {f"{account_id}-{name}": text for name, text in error.fields.items()}, form
         )
     async with context.transaction() as connection:
-        await resource.change_account(connection, context, account_id, changes)
-    return forms.redirect(_url(context), "The limits hold from now on")
+        await organizations.change_account(connection, context, account_id, changes)
+    return forms.redirect(_url(context), "Limits saved.")
 
 
 @router.post("/o/{organization_id}/settings/numbers")
 async def add_number_page(request: Request, context: CurrentOrganization, form: Form) -> Response:
-    """Add a number to call from."""
+    """Add a caller number."""
     context.require("admin")
     try:
         new = _read(NewPhoneNumber, form, ("phone", "nickname", "retell_agent_id", "provider_account_id"))
         async with context.transaction() as connection:
-            added = await resource.add_number(connection, context, new)
+            added = await organizations.add_number(connection, context, new)
     except InvalidInput as error:
         return await _show(request, context, error.fields, form)
     except ResourceConflict as error:
         return await _show(request, context, {"phone": error.message}, form)
-    return forms.redirect(_url(context), f"{added.phone} can be called from now")
+    return forms.redirect(_url(context), f"{added.phone} added.")
 
 
 @router.post("/o/{organization_id}/settings/numbers/{number_id}/remove")
 async def remove_number_page(context: CurrentOrganization, number_id: UUID, form: Form) -> Response:
-    """Call from a number no more."""
+    """Remove a caller number."""
     async with context.transaction() as connection:
-        await resource.remove_number(connection, context, number_id)
-    return forms.redirect(_url(context), "The number is removed")
+        await organizations.remove_number(connection, context, number_id)
+    return forms.redirect(_url(context), "Number removed.")
 
 
 async def _show(
@@ -95,10 +112,10 @@ async def _show(
     form: FormData | None = None,
 ) -> HTMLResponse:
     async with context.transaction() as connection:
-        organization = await resource.show_organization(connection, context)
-        accounts = await resource.list_accounts(connection, context)
-        numbers = await resource.list_numbers(connection, context)
-        odd = await inbox.count_events_to_review(connection, context.organization_id)
+        organization = await organizations.show_organization(connection, context)
+        accounts = await organizations.list_accounts(connection, context)
+        numbers = await organizations.list_numbers(connection, context)
+        events = await inbox.count_events_to_review(connection, context.organization_id)
     given = {} if form is None else {name: forms.text(form, name) for name in form}
     return page(
         request,
@@ -109,7 +126,7 @@ async def _show(
         organization=organization,
         accounts=accounts,
         numbers=numbers,
-        last_event_at=odd.last_event_at,
+        last_event_at=events.last_event_at,
         settings=context.studio.settings,
         errors=errors or {},
         given=given,
@@ -122,7 +139,7 @@ def _read(model: type[Model], form: FormData, names: tuple[str, ...]) -> Model:
         return model.model_validate(given)
     except ValidationError as error:
         wrong = {str(one["loc"][0]): one["msg"] for one in error.errors()}
-        raise InvalidInput("Something in this form cannot be used", wrong) from None
+        raise InvalidInput("Some fields are invalid", wrong) from None
 
 
 def _url(context: OrganizationContext) -> str:

@@ -1,7 +1,7 @@
-"""An organization and its settings: its name and cap, the limits of its Retell workspaces, its numbers."""
+"""Organization settings: name, daily call cap, limits of its Retell workspaces, caller numbers."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -12,18 +12,19 @@ from outdial.db.queries import organizations
 from outdial.db.session import Connection
 from outdial.domain.ids import new_id
 from outdial.domain.phone import InvalidPhone, parse_phone
-from outdial.studio.web.audit import record
+from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext, StudioCaller
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, ResourceNotFound
-from outdial.studio.web.preconditions import check_if_match, etag_of
+from outdial.studio.web.preconditions import STALE, check_if_match, etag_of
 
-MOST_WORKPLACES = 1000
+MAX_MEMBERSHIPS: Final = 1000
+_CHOOSE_WORKSPACE: Final = "choose one of your workspaces"
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*\S[^\x00]*$")]
-Optional = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
+OptionalText = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
 
 
 class OrganizationMembership(BaseModel):
-    """An organization that the caller works for."""
+    """An organization the caller is a member of."""
 
     id: UUID
     name: str
@@ -31,7 +32,7 @@ class OrganizationMembership(BaseModel):
 
 
 class Organization(BaseModel):
-    """An organization; `daily_call_cap` is how many calls one phone may get in 24 hours."""
+    """An organization; `daily_call_cap` limits the calls to one phone number in 24 hours."""
 
     id: UUID
     name: str
@@ -41,7 +42,7 @@ class Organization(BaseModel):
 
 
 class OrganizationChanges(BaseModel):
-    """What is to be different; what is left out stays."""
+    """Fields to change; omitted fields keep their value."""
 
     model_config = ConfigDict(extra="forbid")
     name: Name | None = None
@@ -49,7 +50,7 @@ class OrganizationChanges(BaseModel):
 
 
 class ProviderAccount(BaseModel):
-    """A Retell workspace: `provider_limit` is what Retell last said, and the smaller limit counts."""
+    """A Retell workspace. `provider_limit` is the limit Retell last reported; the smaller one applies."""
 
     id: UUID
     name: str
@@ -62,7 +63,7 @@ class ProviderAccount(BaseModel):
 
 
 class ProviderAccountChanges(BaseModel):
-    """Limits that are to be different; what is left out stays."""
+    """Limits to change; omitted fields keep their value."""
 
     model_config = ConfigDict(extra="forbid")
     name: Name | None = None
@@ -72,7 +73,7 @@ class ProviderAccountChanges(BaseModel):
 
 
 class PhoneNumber(BaseModel):
-    """A number to call from."""
+    """A caller number."""
 
     id: UUID
     provider_account_id: UUID
@@ -83,34 +84,34 @@ class PhoneNumber(BaseModel):
 
 
 class NewPhoneNumber(BaseModel):
-    """A number of a Retell workspace; the only one when none is named."""
+    """A caller number to add. `provider_account_id` is optional when there is one workspace."""
 
     model_config = ConfigDict(extra="forbid")
     phone: Annotated[str, Field(max_length=40)]
-    nickname: Optional = None
-    retell_agent_id: Optional = None
+    nickname: OptionalText = None
+    retell_agent_id: OptionalText = None
     provider_account_id: UUID | None = None
 
 
 class PhoneNumberChanges(BaseModel):
-    """What a number is called, and which agent speaks there unless a campaign names another."""
+    """Nickname of a caller number, and the default agent of campaigns that call from it."""
 
     model_config = ConfigDict(extra="forbid")
-    nickname: Optional = None
-    retell_agent_id: Optional = None
+    nickname: OptionalText = None
+    retell_agent_id: OptionalText = None
 
 
 async def list_memberships(connection: Connection, caller: StudioCaller) -> list[OrganizationMembership]:
-    """List the organizations that the caller works for, by name."""
-    rows = await organizations.list_workplaces(connection, user_id=caller.user_id, limit=MOST_WORKPLACES)
+    """Return the caller's organizations, ordered by name."""
+    rows = await organizations.list_workplaces(connection, user_id=caller.user_id, limit=MAX_MEMBERSHIPS)
     return [OrganizationMembership(id=row.id, name=row.name, role=row.role) for row in rows]
 
 
 async def show_organization(connection: Connection, context: OrganizationContext) -> Organization:
-    """Return the organization with what can be set."""
+    """Return the organization and its settings."""
     row = await organizations.show_organization(connection, organization_id=context.organization_id)
     if row is None:
-        raise ResourceNotFound("There is no such organization, or you do not work for it")
+        raise ResourceNotFound("Organization not found, or you are not a member")
     etag = etag_of(row.id, row.name, row.daily_call_cap)
     return Organization(
         id=row.id, name=row.name, daily_call_cap=row.daily_call_cap, created_at=row.created_at, etag=etag
@@ -120,27 +121,27 @@ async def show_organization(connection: Connection, context: OrganizationContext
 async def change_organization(
     connection: Connection, context: OrganizationContext, changes: OrganizationChanges, if_match: str | None
 ) -> Organization:
-    """Change the name or the cap; raises Outdated when somebody else did so meanwhile."""
+    """Change the name or the cap; raises PreconditionFailed when someone else changed them first."""
     context.require("admin")
     former = await show_organization(connection, context)
     check_if_match(if_match, former.etag)
-    wanted = changes.model_dump(exclude_none=True)
+    changed = changes.model_dump(exclude_none=True)
     done = await organizations.change_organization(
         connection,
         organization_id=context.organization_id,
-        name=(wanted.get("name") or former.name).strip(),
-        daily_call_cap=wanted.get("daily_call_cap", former.daily_call_cap),
+        name=(changed.get("name") or former.name).strip(),
+        daily_call_cap=changed.get("daily_call_cap", former.daily_call_cap),
         former_name=former.name,
         former_cap=former.daily_call_cap,
     )
     if done is None:
-        raise PreconditionFailed("Somebody has changed it meanwhile: load it again, and repeat your change")
-    await record(connection, context, "change_organization", "organization", context.organization_id, wanted)
+        raise PreconditionFailed(STALE)
+    await record_audit(connection, context, "change_organization", "organization", context.organization_id, changed)
     return await show_organization(connection, context)
 
 
 async def list_accounts(connection: Connection, context: OrganizationContext) -> list[ProviderAccount]:
-    """List the Retell workspaces."""
+    """Return the Retell workspaces."""
     rows = await account_queries.list_accounts(connection, organization_id=context.organization_id)
     return [ProviderAccount.model_validate(row, from_attributes=True) for row in rows]
 
@@ -148,29 +149,29 @@ async def list_accounts(connection: Connection, context: OrganizationContext) ->
 async def change_account(
     connection: Connection, context: OrganizationContext, account_id: UUID, changes: ProviderAccountChanges
 ) -> ProviderAccount:
-    """Change the limits of a workspace; raises NotFound."""
+    """Change the limits of a workspace; raises ResourceNotFound."""
     context.require("admin")
-    former = await _account(connection, context, account_id)
-    wanted = changes.model_dump(exclude_none=True)
-    limits = {name: wanted.get(name, getattr(former, name)) for name in ProviderAccountChanges.model_fields}
+    former = await _find_account(connection, context, account_id)
+    changed = changes.model_dump(exclude_none=True)
+    limits = {name: changed.get(name, getattr(former, name)) for name in ProviderAccountChanges.model_fields}
     await account_queries.change_account(connection, id=account_id, organization_id=context.organization_id, **limits)
-    await record(connection, context, "change_account", "provider_account", account_id, wanted)
-    return await _account(connection, context, account_id)
+    await record_audit(connection, context, "change_account", "provider_account", account_id, changed)
+    return await _find_account(connection, context, account_id)
 
 
 async def list_numbers(connection: Connection, context: OrganizationContext) -> list[PhoneNumber]:
-    """List the numbers that the organization calls from."""
+    """Return the caller numbers."""
     rows = await account_queries.list_numbers(connection, organization_id=context.organization_id)
     return [PhoneNumber.model_validate(row, from_attributes=True) for row in rows]
 
 
 async def add_number(connection: Connection, context: OrganizationContext, new: NewPhoneNumber) -> PhoneNumber:
-    """Add a number to call from; raises InvalidInput or Conflict."""
+    """Add a caller number; raises InvalidInput or ResourceConflict."""
     context.require("admin")
     phone = parse_phone(new.phone, None)
     if isinstance(phone, InvalidPhone):
-        reason = f"{phone.reason}; give it with its country, such as +14155550100"
-        raise InvalidInput("This number cannot be used", {"phone": reason})
+        reason = f"{phone.reason}; include the country code, such as +14155550100"
+        raise InvalidInput("Invalid phone number", {"phone": reason})
     account_id = new.provider_account_id or await _only_account(connection, context)
     number_id = new_id(context.studio.clock.now())
     try:
@@ -180,65 +181,65 @@ async def add_number(connection: Connection, context: OrganizationContext, new: 
             organization_id=context.organization_id,
             provider_account_id=account_id,
             phone=phone.e164,
-            nickname=_clean(new.nickname),
-            retell_agent_id=_clean(new.retell_agent_id),
+            nickname=_none_if_blank(new.nickname),
+            retell_agent_id=_none_if_blank(new.retell_agent_id),
             country=None,
             now=context.studio.clock.now(),
         )
     except asyncpg.ForeignKeyViolationError:
-        raise InvalidInput("There is no such workspace", {"provider_account_id": "name one of yours"}) from None
+        raise InvalidInput("Unknown Retell workspace", {"provider_account_id": _CHOOSE_WORKSPACE}) from None
     if added is None:
-        raise ResourceConflict(f"{phone.e164} is there already")
-    await record(connection, context, "add_number", "phone_number", number_id)
-    return await _number(connection, context, number_id)
+        raise ResourceConflict(f"{phone.e164} has already been added")
+    await record_audit(connection, context, "add_number", "phone_number", number_id)
+    return await _find_number(connection, context, number_id)
 
 
 async def change_number(
     connection: Connection, context: OrganizationContext, number_id: UUID, changes: PhoneNumberChanges
 ) -> PhoneNumber:
-    """Rename a number or give it another agent; raises NotFound."""
+    """Change the nickname or the agent of a number; raises ResourceNotFound."""
     context.require("admin")
-    former = await _number(connection, context, number_id)
+    former = await _find_number(connection, context, number_id)
     given: dict[str, Any] = changes.model_dump(exclude_unset=True)
     await account_queries.change_number(
         connection,
         id=number_id,
         organization_id=context.organization_id,
-        nickname=_clean(given.get("nickname", former.nickname)),
-        retell_agent_id=_clean(given.get("retell_agent_id", former.retell_agent_id)),
+        nickname=_none_if_blank(given.get("nickname", former.nickname)),
+        retell_agent_id=_none_if_blank(given.get("retell_agent_id", former.retell_agent_id)),
     )
-    await record(connection, context, "change_number", "phone_number", number_id, given)
-    return await _number(connection, context, number_id)
+    await record_audit(connection, context, "change_number", "phone_number", number_id, given)
+    return await _find_number(connection, context, number_id)
 
 
 async def remove_number(connection: Connection, context: OrganizationContext, number_id: UUID) -> None:
-    """Call from a number no more: running campaigns keep theirs. Raises NotFound."""
+    """Remove a caller number. Existing campaigns keep calling from it. Raises ResourceNotFound."""
     context.require("admin")
-    await _number(connection, context, number_id)
+    await _find_number(connection, context, number_id)
     await account_queries.remove_number(connection, id=number_id, organization_id=context.organization_id)
-    await record(connection, context, "remove_number", "phone_number", number_id)
+    await record_audit(connection, context, "remove_number", "phone_number", number_id)
 
 
-async def _account(connection: Connection, context: OrganizationContext, account_id: UUID) -> ProviderAccount:
+async def _find_account(connection: Connection, context: OrganizationContext, account_id: UUID) -> ProviderAccount:
     for account in await list_accounts(connection, context):
         if account.id == account_id:
             return account
-    raise ResourceNotFound("There is no such Retell workspace here")
+    raise ResourceNotFound("Retell workspace not found")
 
 
 async def _only_account(connection: Connection, context: OrganizationContext) -> UUID:
     accounts = await list_accounts(connection, context)
     if len(accounts) != 1:
-        raise InvalidInput("Say of which Retell workspace it is", {"provider_account_id": "name one of yours"})
+        raise InvalidInput("Choose a Retell workspace", {"provider_account_id": _CHOOSE_WORKSPACE})
     return accounts[0].id
 
 
-async def _number(connection: Connection, context: OrganizationContext, number_id: UUID) -> PhoneNumber:
+async def _find_number(connection: Connection, context: OrganizationContext, number_id: UUID) -> PhoneNumber:
     for number in await list_numbers(connection, context):
         if number.id == number_id:
             return number
-    raise ResourceNotFound("There is no such number here")
+    raise ResourceNotFound("Number not found")
 
 
-def _clean(text: str | None) -> str | None:
+def _none_if_blank(text: str | None) -> str | None:
     return (text or "").strip() or None

@@ -1,1 +1,1 @@
-"""Reports: the service, its JSON routes and its pages."""
+"""Reports and charts of calls."""

@@ -1,4 +1,4 @@
-"""Routes of the API for reports."""
+"""API routes for reports."""
 
 from uuid import UUID
 
@@ -13,15 +13,15 @@ router = APIRouter(tags=["reports"])
 
 
 @router.get("/organizations/{organization_id}/reports")
-async def organization_report(context: CurrentOrganization, span: ReportQuery) -> OrganizationReport:
-    """Report calls, answered rate, talk time and cost, by day and by campaign."""
+async def organization_report(context: CurrentOrganization, period: ReportQuery) -> OrganizationReport:
+    """Return calls, answer rate, talk time and cost, by day and by campaign."""
     async with context.transaction() as connection:
-        return await reports.organization_report(connection, context.organization_id, span, context.studio.clock)
+        return await reports.organization_report(connection, context.organization_id, period, context.studio.clock)
 
 
 @router.get("/organizations/{organization_id}/campaigns/{campaign_id}/charts")
 async def campaign_charts(campaign_id: UUID, context: CurrentOrganization) -> CampaignCharts:
-    """Count the calls of a campaign over time and by outcome."""
+    """Return the number of calls of a campaign over time and by outcome."""
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
         return await reports.campaign_charts(connection, campaign.id, context.studio.clock.now())

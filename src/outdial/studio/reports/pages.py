@@ -1,20 +1,17 @@
-"""Pages with reports."""
-
-from collections.abc import Mapping
-from datetime import date
+"""The reports page."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from outdial.studio.reports.service import (
     OrganizationReport,
-    ReportPeriod,
     organization_report,
     report_chart,
     report_period,
 )
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
+from outdial.studio.web.filters import parse_date, query_values
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
@@ -22,17 +19,20 @@ router = APIRouter()
 
 @router.get("/o/{organization_id}/reports")
 async def show_report(request: Request, context: CurrentOrganization) -> HTMLResponse:
-    """Show calls, answered rate, talk time and cost, by day and by campaign."""
-    form = {name: request.query_params.get(name, "").strip()[:60] for name in ("since", "until", "zone")}
+    """Show calls, answer rate, talk time and cost, by day and by campaign."""
+    form = query_values(request.query_params, ("since", "until", "zone"), max_length=60)
     report: OrganizationReport | None = None
     problem: str | None = None
     try:
-        span = _span(form)
+        period = report_period(
+            since=parse_date("since", form["since"]),
+            until=parse_date("until", form["until"]),
+            zone=form["zone"] or "UTC",
+        )
         async with context.transaction() as connection:
-            report = await organization_report(connection, context.organization_id, span, context.studio.clock)
+            report = await organization_report(connection, context.organization_id, period, context.studio.clock)
     except InvalidInput as error:
-        details = "; ".join(error.fields.values())
-        problem = f"{error.message}: {details}." if details else error.message
+        problem = error.summary
     if report is not None:
         form = {"since": report.since.isoformat(), "until": report.until.isoformat(), "zone": report.zone}
     return page(
@@ -45,14 +45,3 @@ async def show_report(request: Request, context: CurrentOrganization) -> HTMLRes
         calls_chart=None if report is None else report_chart(report),
         problem=problem,
     )
-
-
-def _span(form: Mapping[str, str]) -> ReportPeriod:
-    return report_period(_date("since", form["since"]), _date("until", form["until"]), form["zone"] or "UTC")
-
-
-def _date(name: str, text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise InvalidInput("This is no date", {name: "write it as 2026-12-24"}) from None

@@ -1,4 +1,4 @@
-"""What calls came to: over time and by outcome for a campaign, by day and by campaign for an organization."""
+"""Call statistics: over time and by outcome per campaign, by day and by campaign per organization."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ from outdial.studio.view.charts import Chart, ChartSeries, row_bars, stacked_bar
 from outdial.studio.view.decisions import REACHED
 from outdial.studio.web.errors import InvalidInput
 
-LONGEST: Final = timedelta(days=366)
+MAX_PERIOD: Final = timedelta(days=366)
 DEFAULT_DAYS: Final = 30
-MOST_CAMPAIGNS: Final = 100
-_MOST_BUCKETS: Final = 30
-_MOST_DAYS: Final = 45
-# What a person reads easily; a span of calls gets the first that needs few enough bars.
-_WIDTHS: Final = tuple(
+MAX_CAMPAIGNS: Final = 100
+_MAX_BUCKETS: Final = 30
+_MAX_DAILY_BARS: Final = 45
+# Readable bar widths; a chart uses the first that needs few enough bars.
+_BUCKET_WIDTHS: Final = tuple(
     timedelta(minutes=minutes) for minutes in (1, 5, 15, 30, 60, 3 * 60, 6 * 60, 12 * 60, 24 * 60, 7 * 24 * 60)
 )
-# From what was reached to what went wrong, so that each stack has the same order.
-_KINDS: Final = {
+# From reached to failed, so that every stack has the same order.
+_SERIES: Final = {
     "reached": ChartSeries("good", "Answered"),
     "machine": ChartSeries("info", "Machine"),
     "missed": ChartSeries("warn", "Not answered"),
@@ -43,14 +43,14 @@ _MISSED: Final = frozenset({"no_answer", "busy", "declined"})
 
 
 class ChartBucket(BaseModel):
-    """The calls that began in one stretch of time, by outcome; an empty outcome is not known yet."""
+    """The calls of one time bucket by outcome; the empty outcome counts calls without one yet."""
 
     starts_at: datetime
     outcomes: dict[str, int]
 
 
 class CampaignCharts(BaseModel):
-    """The calls of a campaign over time, in stretches of `width_s` seconds, and all of them by outcome."""
+    """The calls of a campaign in time buckets of `width_s` seconds, and in total by outcome."""
 
     width_s: int
     buckets: list[ChartBucket]
@@ -58,7 +58,7 @@ class CampaignCharts(BaseModel):
 
 
 class CallTotals(BaseModel):
-    """Calls made, those with an outcome, and those in which somebody was reached; what they took and cost."""
+    """Call totals: calls made, calls with an outcome (finished), calls that reached a person, talk time and cost."""
 
     calls: int
     finished: int
@@ -69,13 +69,13 @@ class CallTotals(BaseModel):
 
 
 class DayTotals(CallTotals):
-    """The figures of one local day."""
+    """The totals of one local day."""
 
     day: date
 
 
 class CampaignTotals(CallTotals):
-    """The figures of one campaign."""
+    """The totals of one campaign."""
 
     campaign_id: UUID
     name: str
@@ -83,7 +83,7 @@ class CampaignTotals(CallTotals):
 
 
 class OrganizationReport(BaseModel):
-    """What the calls of an organization came to, from the day `since` to the day `until`, both included."""
+    """The call totals of an organization from `since` to `until`, both inclusive, as days in `zone`."""
 
     since: date
     until: date
@@ -95,7 +95,7 @@ class OrganizationReport(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ReportPeriod:
-    """The local days that a report is about, both included."""
+    """The local days of a report, both inclusive."""
 
     since: date | None = None
     until: date | None = None
@@ -103,16 +103,16 @@ class ReportPeriod:
 
 
 def report_period(
-    since: Annotated[date | None, Query(description="The first day; 30 days ago without one")] = None,
-    until: Annotated[date | None, Query(description="The last day; today without one")] = None,
-    zone: Annotated[str, Query(max_length=60, description="Whose days: an IANA zone such as America/New_York")] = "UTC",
+    since: Annotated[date | None, Query(description="First day. Default: 30 days ago")] = None,
+    until: Annotated[date | None, Query(description="Last day. Default: today")] = None,
+    zone: Annotated[str, Query(max_length=60, description="IANA time zone, such as America/New_York")] = "UTC",
 ) -> ReportPeriod:
-    """Read what a report is about; raises InvalidInput."""
+    """Return the period of a request; raises InvalidInput."""
     if not is_zone_name(zone):
-        raise InvalidInput("This time zone is not known", {"zone": "use a name such as America/New_York"})
+        raise InvalidInput("Unknown time zone", {"zone": "use an IANA name such as America/New_York"})
     for field, day in (("since", since), ("until", until)):
         if day is not None and not 1970 <= day.year < 9999:
-            raise InvalidInput("There are no calls at that time", {field: "from 1970 on"})
+            raise InvalidInput("This date is out of range", {field: "must be 1970 or later"})
     return ReportPeriod(since, until, zone)
 
 
@@ -120,10 +120,10 @@ ReportQuery = Annotated[ReportPeriod, Depends(report_period)]
 
 
 async def campaign_charts(connection: Connection, campaign_id: UUID, now: datetime) -> CampaignCharts:
-    """Count the calls of a campaign over time, in stretches of a width that fits the span up to its last call."""
+    """Count the calls of a campaign over time, in buckets whose width fits the span from first to last call."""
     span = await reports.call_span(connection, campaign_id=campaign_id)
     if span is None:
-        return CampaignCharts(width_s=int(_WIDTHS[0].total_seconds()), buckets=[], outcomes={})
+        return CampaignCharts(width_s=int(_BUCKET_WIDTHS[0].total_seconds()), buckets=[], outcomes={})
     width = width_for(span.last_at - span.first_at)
     origin = _floor(span.first_at, width)
     rows = await reports.call_buckets(connection, width=width, origin=origin, campaign_id=campaign_id)
@@ -144,23 +144,22 @@ async def campaign_charts(connection: Connection, campaign_id: UUID, now: dateti
 
 
 def width_for(span: timedelta) -> timedelta:
-    """Return how much time a bar stands for, so that few enough of them cover the span."""
-    return next((width for width in _WIDTHS if span < width * (_MOST_BUCKETS - 1)), _floor_days(span))
+    """Return the bucket width that covers the span with few enough bars."""
+    return next(
+        (width for width in _BUCKET_WIDTHS if span < width * (_MAX_BUCKETS - 1)),
+        timedelta(days=7 * (span // (timedelta(days=7) * (_MAX_BUCKETS - 1)) + 1)),
+    )
 
 
-def _floor_days(span: timedelta) -> timedelta:
-    return timedelta(days=7 * (span // (timedelta(days=7) * (_MOST_BUCKETS - 1)) + 1))
-
-
-def _floor(moment: datetime, width: timedelta) -> datetime:
-    # A Monday, so that weeks begin as weeks do.
+def _floor(time: datetime, width: timedelta) -> datetime:
+    # A Monday, so that weekly buckets start on Mondays.
     epoch = datetime(2024, 1, 1, tzinfo=UTC)
-    return epoch + (moment - epoch) // width * width
+    return epoch + (time - epoch) // width * width
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedCharts:
-    """What `reports/campaign_charts.html` shows, as `charts`."""
+    """The variable `charts` of `reports/campaign_charts.html`."""
 
     calls: int
     over_time: Chart
@@ -168,29 +167,29 @@ class RenderedCharts:
 
 
 def render_charts(charts: CampaignCharts) -> RenderedCharts:
-    """Draw the calls over time and the outcomes of a campaign."""
+    """Render the calls over time and the outcomes of a campaign."""
     width = timedelta(seconds=charts.width_s)
-    columns = [(_moment_text(bucket.starts_at, width), kinds_of(bucket.outcomes)) for bucket in charts.buckets]
-    over_time = stacked_bars(f"Calls per {_width_text(width)}, UTC", columns, _KINDS, first_head="From")
+    columns = [(_time_text(bucket.starts_at, width), group_by_series(bucket.outcomes)) for bucket in charts.buckets]
+    over_time = stacked_bars(f"Calls per {_width_text(width)} (UTC)", columns, _SERIES, first_head="From")
     ordered = sorted(charts.outcomes.items(), key=lambda item: (-item[1], item[0]))
     rows = [
         (humanize(outcome), badge_for_outcome(outcome).tone, calls) if outcome else ("No outcome yet", "neutral", calls)
         for outcome, calls in ordered
     ]
-    outcomes = row_bars("Outcomes of all calls", rows, first_head="Outcome")
+    outcomes = row_bars("Calls by outcome", rows, first_head="Outcome")
     return RenderedCharts(sum(charts.outcomes.values()), over_time, outcomes)
 
 
-def kinds_of(outcomes: dict[str, int]) -> dict[str, int]:
-    """Return how many calls are of each kind that a chart tells apart."""
-    kinds: dict[str, int] = {}
+def group_by_series(outcomes: dict[str, int]) -> dict[str, int]:
+    """Group call counts by outcome into the series of a chart."""
+    counts: dict[str, int] = {}
     for outcome, calls in outcomes.items():
-        kind = _kind(outcome)
-        kinds[kind] = kinds.get(kind, 0) + calls
-    return kinds
+        series = _series_of(outcome)
+        counts[series] = counts.get(series, 0) + calls
+    return counts
 
 
-def _kind(outcome: str) -> str:
+def _series_of(outcome: str) -> str:
     if not outcome:
         return "open"
     if outcome in REACHED:
@@ -200,8 +199,8 @@ def _kind(outcome: str) -> str:
     return "missed" if outcome in _MISSED else "wrong"
 
 
-def _moment_text(moment: datetime, width: timedelta) -> str:
-    return f"{moment:%d %b}" if width >= timedelta(days=1) else f"{moment:%d %b %H:%M}"
+def _time_text(time: datetime, width: timedelta) -> str:
+    return f"{time:%d %b}" if width >= timedelta(days=1) else f"{time:%d %b %H:%M}"
 
 
 def _width_text(width: timedelta) -> str:
@@ -224,12 +223,12 @@ class _ReportFilters(TypedDict):
 
 
 async def organization_report(
-    connection: Connection, organization_id: UUID, span: ReportPeriod, clock: Clock
+    connection: Connection, organization_id: UUID, period: ReportPeriod, clock: Clock
 ) -> OrganizationReport:
-    """Return what the calls of an organization came to, by local day and by campaign; raises InvalidInput."""
-    since, until = _days(span, clock.now())
-    zone, length = ZoneInfo(span.zone), (until - since).days + 1
-    # Python's midnights: Postgres may know another edition of the time zones.
+    """Return the call totals of an organization by local day and by campaign; raises InvalidInput."""
+    since, until = _resolve_days(period, clock.now())
+    zone, length = ZoneInfo(period.zone), (until - since).days + 1
+    # Midnights are computed here: Postgres may have another version of the time zone database.
     starts = [datetime.combine(since + timedelta(days=n), midnight(), zone) for n in range(length + 1)]
     filters: _ReportFilters = {
         "organization_id": organization_id,
@@ -238,16 +237,16 @@ async def organization_report(
         "reached": REACHED,
     }
     days = await reports.report_by_day(connection, starts=starts[:-1], **filters)
-    campaigns = await reports.report_by_campaign(connection, limit=MOST_CAMPAIGNS, **filters)
+    campaigns = await reports.report_by_campaign(connection, limit=MAX_CAMPAIGNS, **filters)
     return OrganizationReport(
         since=since,
         until=until,
-        zone=span.zone,
-        total=_total(days),
+        zone=period.zone,
+        total=_sum_days(days),
         days=[
             DayTotals(
                 day=since + timedelta(days=row.day - 1),
-                **_figures(row.calls, row.finished, row.reached, row.talk_ms, row.cost_cents).model_dump(),
+                **_totals(row.calls, row.finished, row.reached, row.talk_ms, row.cost_cents).model_dump(),
             )
             for row in days
         ],
@@ -256,25 +255,25 @@ async def organization_report(
                 campaign_id=row.campaign_id,
                 name=row.name,
                 status=row.status,
-                **_figures(row.calls, row.finished, row.reached, row.talk_ms, row.cost_cents).model_dump(),
+                **_totals(row.calls, row.finished, row.reached, row.talk_ms, row.cost_cents).model_dump(),
             )
             for row in campaigns
         ],
     )
 
 
-def _days(span: ReportPeriod, now: datetime) -> tuple[date, date]:
-    until = span.until or now.astimezone(ZoneInfo(span.zone)).date()
-    since = span.since or until - timedelta(days=DEFAULT_DAYS - 1)
+def _resolve_days(period: ReportPeriod, now: datetime) -> tuple[date, date]:
+    until = period.until or now.astimezone(ZoneInfo(period.zone)).date()
+    since = period.since or until - timedelta(days=DEFAULT_DAYS - 1)
     if since > until:
-        raise InvalidInput("The first day is after the last one", {"since": "must not be after the last day"})
-    if until - since >= LONGEST:
-        raise InvalidInput("A report covers a year at the most", {"since": f"at most {LONGEST.days} days"})
+        raise InvalidInput("The first day is after the last day", {"since": "must not be after the last day"})
+    if until - since >= MAX_PERIOD:
+        raise InvalidInput("A report covers at most one year", {"since": f"at most {MAX_PERIOD.days} days"})
     return since, until
 
 
-def _total(days: Sequence[reports.DayReport]) -> CallTotals:
-    return _figures(
+def _sum_days(days: Sequence[reports.DayReport]) -> CallTotals:
+    return _totals(
         sum(day.calls for day in days),
         sum(day.finished for day in days),
         sum(day.reached for day in days),
@@ -283,7 +282,7 @@ def _total(days: Sequence[reports.DayReport]) -> CallTotals:
     )
 
 
-def _figures(calls: int, finished: int, reached: int, talk_ms: int, cost_cents: Decimal) -> CallTotals:
+def _totals(calls: int, finished: int, reached: int, talk_ms: int, cost_cents: Decimal) -> CallTotals:
     return CallTotals(
         calls=calls,
         finished=finished,
@@ -295,9 +294,9 @@ def _figures(calls: int, finished: int, reached: int, talk_ms: int, cost_cents: 
 
 
 def report_chart(report: OrganizationReport) -> Chart:
-    """Draw the calls of each day of a report, or of each week of a long one, those without calls too."""
+    """Render a report as a bar per day, or per week for a long period."""
     by_day = {day.day: day for day in report.days}
-    step = 1 if (report.until - report.since).days < _MOST_DAYS else 7
+    step = 1 if (report.until - report.since).days < _MAX_DAILY_BARS else 7
     columns = []
     first = report.since
     while first <= report.until:
@@ -310,7 +309,7 @@ def report_chart(report: OrganizationReport) -> Chart:
         "open": ChartSeries("neutral", "No outcome yet"),
     }
     name = "Calls per day" if step == 1 else "Calls per week"
-    return stacked_bars(name, columns, series, first_head="Day" if step == 1 else "Week from")
+    return stacked_bars(name, columns, series, first_head="Day" if step == 1 else "Week starting")
 
 
 def _parts(days: Sequence[DayTotals]) -> dict[str, int]:

@@ -1,25 +1,25 @@
-// The form of a campaign: the viewer's own time zone is chosen for them, and the calling hours are drawn as a week.
+// The campaign form: selects the viewer's time zone and adds the calling hours grid.
 
 import { drawWeek } from "./hours.js";
 
 for (const form of document.querySelectorAll("[data-campaign-form]")) {
-  chooseZone(form.querySelector("select[data-guess]"), form.querySelector("[data-moment]"));
+  chooseZone(form.querySelector("select[data-detect]"), form.querySelector("[data-moment]"));
   chooseSchedule(form);
   for (const fieldset of form.querySelectorAll("[data-hours]")) drawWeek(fieldset);
 }
 
-// A stored moment is shown as the clocks of the viewer's zone show it.
+// Show a stored start time in the viewer's time zone.
 function chooseZone(select, input) {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (!select || ![...select.options].some((option) => option.value === zone)) return;
   select.value = zone;
-  const moment = input?.dataset.moment ? new Date(input.dataset.moment) : null;
-  if (!moment || Number.isNaN(moment.getTime())) return;
-  const local = new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000);
+  const start = input?.dataset.moment ? new Date(input.dataset.moment) : null;
+  if (!start || Number.isNaN(start.getTime())) return;
+  const local = new Date(start.getTime() - start.getTimezoneOffset() * 60_000);
   input.value = local.toISOString().slice(0, 16);
 }
 
-// Whoever gives a time wants it to be used.
+// Entering a time selects "Schedule for later".
 function chooseSchedule(form) {
   const at = form.querySelector("#schedule-at");
   form.querySelector("[name=scheduled_local]")?.addEventListener("input", () => { if (at) at.checked = true; });

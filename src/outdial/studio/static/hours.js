@@ -1,11 +1,11 @@
-// Draws a week of half hours that is painted with a pointer or with the keyboard. The times of each day stay the truth:
-// what is painted is written into their inputs, and what is typed there is drawn.
+// Adds a week grid of half hours that can be painted with pointer or keyboard. The time inputs stay the source of truth:
+// painting writes to them, and typing into them updates the grid.
 
 const SLOTS = 48;
 const MINUTES = 30;
 const PRESETS = [
-  ["Weekdays, 9 to 20", (day) => (day < 5 ? [[540, 1200]] : [])],
-  ["Every day, 9 to 20", () => [[540, 1200]]],
+  ["Weekdays 9:00–20:00", (day) => (day < 5 ? [[540, 1200]] : [])],
+  ["Every day 9:00–20:00", () => [[540, 1200]]],
   ["Around the clock", () => [[0, 1440]]],
   ["Clear", () => []],
 ];
@@ -17,7 +17,7 @@ export function drawWeek(fieldset) {
   if (!place || !days.length) return;
   new Week(place, days).show();
   place.hidden = false;
-  // On a small screen half an hour is too small for a finger.
+  // Half an hour is too small for a finger on a small screen.
   times.open = fieldset.hasAttribute("aria-invalid") || matchMedia("(max-width: 40rem)").matches;
 }
 
@@ -43,7 +43,7 @@ class Week {
       const windows = windowsOf(row);
       this.#cells[day].forEach((element, slot) => press(element, stateOf(windows, slot)));
     });
-    this.#tell();
+    this.#showTotal();
   }
 
   #build() {
@@ -59,7 +59,7 @@ class Week {
     const grid = element("div", { className: "week" });
     grid.setAttribute("role", "grid");
     grid.setAttribute("aria-multiselectable", "true");
-    grid.setAttribute("aria-label", "Calling hours. Arrows move, space opens or closes half an hour, with shift they paint");
+    grid.setAttribute("aria-label", "Calling hours. Use the arrow keys to move, Space to open or close half an hour, and Shift with the arrow keys to paint.");
     grid.append(hoursRow());
     this.#cells.forEach((row, day) => {
       const line = element("div", { className: "week-day" });
@@ -71,7 +71,7 @@ class Week {
     });
     this.#status = element("p", { className: "note" });
     this.#status.setAttribute("role", "status");
-    const hint = element("p", { className: "note", textContent: "Paint with the pointer, or with the arrow keys and space." });
+    const hint = element("p", { className: "note", textContent: "Drag to paint, or use the arrow keys and Space." });
     const scroll = element("div", { className: "week-scroll" });
     scroll.append(grid);
     this.#place.append(buttons, scroll, hint, this.#status);
@@ -85,7 +85,7 @@ class Week {
       if (!at || event.button !== 0) return;
       event.preventDefault();
       this.#paint = { from: at, open: !isOpen(this.#cells[at.day][at.slot]), before: this.#states() };
-      // A finger that paints leaves the cell that it began on.
+      // Lets a painting finger leave the cell it started on.
       event.target.releasePointerCapture?.(event.pointerId);
       this.#stretch(at);
       this.#focus(at);
@@ -124,7 +124,7 @@ class Week {
     this.#focus(to);
   }
 
-  // The rectangle between where the painting began and where it is; outside of it everything is as it was.
+  // Paints the rectangle from the start cell to the current one; cells outside keep their previous state.
   #stretch(to) {
     const { from, open, before } = this.#paint;
     const [top, bottom] = [Math.min(from.day, to.day), Math.max(from.day, to.day)];
@@ -139,7 +139,7 @@ class Week {
     return this.#cells.map((row) => row.map((element) => element.dataset.state));
   }
 
-  // Only days that were painted are written: a typed 09:15 stays on the others.
+  // Writes painted days only, so that a typed 09:15 on another day is kept.
   #write() {
     this.#days.forEach((row, day) => {
       const typed = windowsOf(row);
@@ -157,11 +157,11 @@ class Week {
     target.focus();
   }
 
-  #tell() {
+  #showTotal() {
     const open = this.#days.map((row) => windowsOf(row).reduce((sum, [from, to]) => sum + Math.max(0, to - from), 0));
     const hours = open.reduce((sum, minutes) => sum + minutes, 0) / 60;
     const days = open.filter((minutes) => minutes > 0).length;
-    const text = hours ? `${hours} hours a week, on ${days === 1 ? "1 day" : `${days} days`}.` : "Nobody can be called: open at least half an hour.";
+    const text = hours ? `${hours} ${hours === 1 ? "hour" : "hours"} per week on ${days === 1 ? "1 day" : `${days} days`}.` : "No calling hours. Open at least half an hour.";
     if (this.#status.textContent !== text) this.#status.textContent = text;
   }
 }
@@ -200,7 +200,7 @@ function positionOf(target) {
   return { day, slot };
 }
 
-// "mixed" is a half hour of which a typed time opens a part.
+// "mixed" is a half hour that a typed time opens only partly.
 function stateOf(windows, slot) {
   const [from, to] = [slot * MINUTES, (slot + 1) * MINUTES];
   const open = windows.reduce((sum, [begin, end]) => sum + Math.max(0, Math.min(end, to) - Math.max(begin, from)), 0);
@@ -211,7 +211,7 @@ function press(element, state) {
   if (element.dataset.state === state) return;
   element.dataset.state = state;
   element.setAttribute("aria-selected", String(state === "true"));
-  element.setAttribute("aria-label", `${element.dataset.name}${state === "mixed" ? ", a part of it" : ""}`);
+  element.setAttribute("aria-label", `${element.dataset.name}${state === "mixed" ? ", partly open" : ""}`);
 }
 
 function isOpen(element) {

@@ -1,8 +1,8 @@
-// Uploads a file in parts, shows how far it is, and goes on where it stopped when the connection breaks. Without this
-// script the form sends the file by itself, in one go.
+// Uploads a file in parts with progress, and resumes after connection failures. Without this script, the form sends the
+// whole file in one request.
 
 const PART_BYTES = 4 * 1024 * 1024;
-const MOST_FAILURES = 6;
+const MAX_FAILURES = 6;
 const FIRST_PAUSE_MS = 500;
 
 for (const form of document.querySelectorAll("form[data-upload]")) {
@@ -14,7 +14,7 @@ for (const form of document.querySelectorAll("form[data-upload]")) {
   });
 }
 
-class Refused extends Error {}
+class Rejected extends Error {}
 
 class Upload {
   #form;
@@ -29,18 +29,18 @@ class Upload {
   async run() {
     this.#show(true);
     try {
-      const made = await this.#make();
-      await this.#sendAll(made);
-      location.assign(this.#form.dataset.then + made.id);
+      const created = await this.#create();
+      await this.#sendAll(created);
+      location.assign(this.#form.dataset.then + created.id);
     } catch (error) {
       this.#show(false);
-      this.#say(error.name === "AbortError" ? "The upload was stopped." : `The upload failed: ${error.message}`);
+      this.#report(error.name === "AbortError" ? "Upload stopped." : `Upload failed: ${error.message}`);
     }
   }
 
-  async #make() {
+  async #create() {
     const { campaign_id: campaign, region } = this.#form.elements;
-    return this.#ask(this.#form.dataset.upload, "POST", JSON.stringify({
+    return this.#request(this.#form.dataset.upload, "POST", JSON.stringify({
       campaign_id: campaign.value,
       file_name: this.#file.name.slice(-300),
       size: this.#file.size,
@@ -48,39 +48,39 @@ class Upload {
     }), { "content-type": "application/json" });
   }
 
-  async #sendAll(made) {
-    const address = `${this.#form.dataset.upload}/${made.id}`;
+  async #sendAll(created) {
+    const address = `${this.#form.dataset.upload}/${created.id}`;
     let offset = 0;
     let failures = 0;
     while (offset < this.#file.size) {
       const part = this.#file.slice(offset, offset + PART_BYTES);
       const range = `bytes ${offset}-${offset + part.size - 1}/${this.#file.size}`;
       try {
-        const state = await this.#ask(`${address}/file`, "PUT", part, { "content-range": range, "content-type": "text/csv" });
+        const state = await this.#request(`${address}/file`, "PUT", part, { "content-range": range, "content-type": "text/csv" });
         offset = state.bytes_stored;
         failures = 0;
       } catch (error) {
-        if (error.name === "AbortError" || error instanceof Refused || (failures += 1) > MOST_FAILURES) throw error;
-        this.#say("The connection broke: going on in a moment.");
+        if (error.name === "AbortError" || error instanceof Rejected || (failures += 1) > MAX_FAILURES) throw error;
+        this.#report("Connection lost. Resuming…");
         await pause(FIRST_PAUSE_MS * 2 ** failures);
-        offset = (await this.#ask(address, "GET").catch(() => ({ bytes_stored: offset }))).bytes_stored;
+        offset = (await this.#request(address, "GET").catch(() => ({ bytes_stored: offset }))).bytes_stored;
       }
       this.#progress(offset);
     }
   }
 
-  async #ask(address, method, body, headers = {}) {
-    const answer = await fetch(address, {
+  async #request(address, method, body, headers = {}) {
+    const response = await fetch(address, {
       method,
       body,
       headers: { ...headers, "x-csrf-token": this.#form.elements.csrf_token.value },
       signal: this.#stopping.signal,
     });
-    const said = await answer.json();
-    if (answer.ok) return said;
-    // A part that was there already is no failure: the next look tells where to go on.
-    const failure = answer.status >= 500 || said.bytes_stored !== undefined ? Error : Refused;
-    throw new failure(said.message);
+    const content = await response.json();
+    if (response.ok) return content;
+    // A part that is already stored is no failure: the next status says where to resume.
+    const failure = response.status >= 500 || content.bytes_stored !== undefined ? Error : Rejected;
+    throw new failure(content.message);
   }
 
   #show(isRunning) {
@@ -95,10 +95,10 @@ class Upload {
   #progress(bytes) {
     const percent = Math.floor((100 * bytes) / this.#file.size);
     this.#form.querySelector("progress").value = percent;
-    this.#say(`${percent} % of ${this.#file.name}`);
+    this.#report(`${percent}% of ${this.#file.name}`);
   }
 
-  #say(text) {
+  #report(text) {
     this.#form.querySelector("[data-said]").textContent = text;
   }
 }

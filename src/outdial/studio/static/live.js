@@ -1,10 +1,10 @@
-// Keeps a page up to date. Elements with `data-live` and an id are replaced by what the server renders now, whenever the
-// stream says that something has changed, when it comes back after a loss, and when a hidden tab is shown again; an
-// element with `data-live-every="5"` also has the page fetched every five seconds, for what the stream knows nothing of.
+// Keeps a page up to date. Elements with `data-live` and an id are replaced with the server's current rendering when the
+// stream reports a change, after a reconnect, and when a hidden tab is shown again. `data-live-every="5"` also refreshes
+// the page every five seconds, for data the stream does not cover.
 
-const LEAST_PAUSE_MS = 700;
+const MIN_INTERVAL_MS = 700;
 const FIRST_RETRY_MS = 1000;
-const LONGEST_RETRY_MS = 30000;
+const MAX_RETRY_MS = 30000;
 
 export function watchPage() {
   const address = document.body.dataset.stream;
@@ -27,13 +27,13 @@ class Watch {
   }
 
   begin() {
-    document.addEventListener("visibilitychange", () => (document.hidden ? this.#rest() : this.#connect()));
-    window.addEventListener("pagehide", () => this.#rest());
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.#disconnect() : this.#connect()));
+    window.addEventListener("pagehide", () => this.#disconnect());
     window.addEventListener("pageshow", (event) => { if (event.persisted) this.#connect(); });
     window.addEventListener("online", () => this.#connect());
     if (!document.hidden) this.#connect();
     const every = Number(document.querySelector("[data-live-every]")?.dataset.liveEvery);
-    if (every) setInterval(() => { if (!document.hidden) this.#wantRefresh(); }, every * 1000);
+    if (every) setInterval(() => { if (!document.hidden) this.#scheduleRefresh(); }, every * 1000);
   }
 
   #connect() {
@@ -41,20 +41,20 @@ class Watch {
     if (this.#source) return;
     const source = new EventSource(this.#address);
     this.#source = source;
-    // The server says `hello` when it listens: what changed before that is fetched now.
+    // `hello` means the server is listening now: fetch what changed before.
     source.addEventListener("hello", () => {
       this.#retryMs = FIRST_RETRY_MS;
-      say("");
-      this.#wantRefresh();
+      showStatus("");
+      this.#scheduleRefresh();
     });
-    source.addEventListener("changed", () => this.#wantRefresh());
-    // The session is renewed by the next request; who no longer works here is told so by the page.
-    source.addEventListener("renew", () => { this.#rest(); this.#connect(); });
+    source.addEventListener("changed", () => this.#scheduleRefresh());
+    // Reconnecting renews the session. A removed member gets an error page after the reload.
+    source.addEventListener("renew", () => { this.#disconnect(); this.#connect(); });
     source.addEventListener("gone", () => location.reload());
-    source.addEventListener("error", () => this.#lost());
+    source.addEventListener("error", () => this.#reconnectLater());
   }
 
-  #rest() {
+  #disconnect() {
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#refreshTimer);
     this.#refreshTimer = 0;
@@ -62,23 +62,23 @@ class Watch {
     this.#source = null;
   }
 
-  // The browser's own retry gives up on some answers, so the page does it itself, less and less often.
-  #lost() {
-    this.#rest();
+  // EventSource stops retrying after some responses, so the page reconnects itself, with backoff.
+  #reconnectLater() {
+    this.#disconnect();
     if (document.hidden) return;
-    say("Connection lost. Trying again…");
+    showStatus("Connection lost. Reconnecting…");
     this.#retryTimer = setTimeout(() => {
-      // A session that has ended answers the stream with a page: the fetch finds that out.
-      this.#wantRefresh();
+      // An expired session returns a page instead of a stream; the fetch detects that.
+      this.#scheduleRefresh();
       this.#connect();
     }, this.#retryMs * (0.75 + Math.random() / 2));
-    this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
+    this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
   }
 
-  #wantRefresh() {
+  #scheduleRefresh() {
     if (this.#isRefreshing) { this.#isStale = true; return; }
     if (this.#refreshTimer) return;
-    const wait = Math.max(0, this.#refreshedAt + LEAST_PAUSE_MS - performance.now());
+    const wait = Math.max(0, this.#refreshedAt + MIN_INTERVAL_MS - performance.now());
     this.#refreshTimer = setTimeout(() => this.#refresh(), wait);
   }
 
@@ -88,31 +88,31 @@ class Watch {
     this.#isStale = false;
     this.#refreshedAt = performance.now();
     try {
-      const answer = await fetch(location.href, { headers: { "x-live": "1" }, redirect: "manual", cache: "no-store" });
-      if (answer.type === "opaqueredirect" || answer.status === 401) { location.reload(); return; }
-      if (answer.ok) replaceLive(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      const response = await fetch(location.href, { headers: { "x-live": "1" }, redirect: "manual", cache: "no-store" });
+      if (response.type === "opaqueredirect" || response.status === 401) { location.reload(); return; }
+      if (response.ok) replaceLive(new DOMParser().parseFromString(await response.text(), "text/html"));
     } catch {
       this.#isStale = false;
     } finally {
       this.#isRefreshing = false;
     }
-    if (this.#isStale) this.#wantRefresh();
+    if (this.#isStale) this.#scheduleRefresh();
   }
 }
 
-// What the server sent last, by id: the page's own scripts have changed the elements since.
-const sent = new Map();
+// The server's last rendering by id: scripts modify the elements after that.
+const rendered = new Map();
 
 export function replaceLive(fresh) {
   for (const old of document.querySelectorAll("[data-live][id]")) {
     const next = fresh.getElementById(old.id);
-    if (!next || isInUse(old) || sent.get(old.id) === next.outerHTML) continue;
+    if (!next || isInUse(old) || rendered.get(old.id) === next.outerHTML) continue;
     const text = next.outerHTML;
-    if (replace(old, document.importNode(next, true))) sent.set(old.id, text);
+    if (replace(old, document.importNode(next, true))) rendered.set(old.id, text);
   }
 }
 
-// What somebody types, or an open dialog, is never taken away from under their hands.
+// Never replace an element with an open dialog or a focused input.
 function isInUse(element) {
   if (element.querySelector("dialog[open], :popover-open")) return true;
   const active = document.activeElement;
@@ -157,7 +157,7 @@ function keepInputs(old, next) {
   }
 }
 
-// An element is known again by its id, else by its place among its like.
+// Identifies an element by its id, else by its index among elements of its kind.
 function keyOf(root, element) {
   if (element === root) return ":root";
   if (element.id) return `#${CSS.escape(element.id)}`;
@@ -187,7 +187,7 @@ function scrollsOf(root) {
     .map((element) => ({ key: keyOf(root, element), top: element.scrollTop, left: element.scrollLeft }));
 }
 
-function say(text) {
+function showStatus(text) {
   const region = document.getElementById("connection");
   if (!region || region.textContent === text) return;
   region.textContent = text;

@@ -1,4 +1,4 @@
-// What every page does: shows times in the viewer's zone, closes menus, and keeps itself up to date.
+// Runs on every page: local times, menus, copy buttons and live updates.
 
 import { watchPage } from "./live.js";
 import { showTimes } from "./time.js";
@@ -17,7 +17,7 @@ for (const menu of document.querySelectorAll("details[data-menu]")) {
   });
 }
 
-// Copies what a button names: <button data-copy="#id-of-the-text">.
+// Copies the text a button names: <button data-copy="#id-of-the-text">.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;

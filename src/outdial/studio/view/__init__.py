@@ -1,1 +1,1 @@
-"""How values look on a page: badges, charts and formats."""
+"""Presentation of values: badges, charts and formats."""

@@ -1,4 +1,4 @@
-"""How states and outcomes look: each has a tone and a mark, so that no difference rests on colour alone."""
+"""Badges for statuses and outcomes. Each has a tone and a mark, so that none depends on colour alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ Tone = Literal["neutral", "info", "live", "good", "warn", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """A badge: the colours of its tone, a mark, and words."""
+    """A badge: the tone that sets its colours, a mark, and a label."""
 
     tone: Tone
     mark: str
@@ -25,7 +25,7 @@ _MARKS: Final[Mapping[Tone, str]] = {
     "bad": "✕",
 }
 
-# Of campaigns, contacts, calls, jobs, events, deployments and lines of a log: a word means the same for all of them.
+# Shared by campaigns, contacts, calls, jobs, events, deployments and log levels.
 _STATUSES: Final[Mapping[str, tuple[Tone, str | None]]] = {
     "draft": ("neutral", "✎"),
     "scheduled": ("info", None),
@@ -85,13 +85,13 @@ _OUTCOMES: Final[Mapping[str, tuple[Tone, str | None]]] = {
 
 
 def badge_for_status(status: str) -> Badge:
-    """Return how a state is shown; one that is not known here is shown plainly."""
-    return _look(_STATUSES, status)
+    """Return the badge of a status; unknown statuses get a neutral badge."""
+    return _badge(_STATUSES, status)
 
 
 def badge_for_outcome(outcome: str) -> Badge:
-    """Return how the outcome of a call is shown."""
-    return _look(_OUTCOMES, outcome)
+    """Return the badge of a call outcome."""
+    return _badge(_OUTCOMES, outcome)
 
 
 def humanize(name: str) -> str:
@@ -100,6 +100,6 @@ def humanize(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _look(known: Mapping[str, tuple[Tone, str | None]], name: str) -> Badge:
-    tone, mark = known.get(str(name), ("neutral", None))
+def _badge(badges: Mapping[str, tuple[Tone, str | None]], name: str) -> Badge:
+    tone, mark = badges.get(str(name), ("neutral", None))
     return Badge(tone, mark or _MARKS[tone], "IVR" if name == "ivr" else humanize(name))

@@ -1,4 +1,4 @@
-"""Charts as the server draws them: where each bar stands, in the units of an SVG's view box."""
+"""Chart layout: positions of bars and labels in the units of an SVG view box."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ HEIGHT: Final = 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 8, 24
 _ROW: Final = 26
 _ROW_LEFT, _ROW_RIGHT = 150, 90
-_MOST_LABELS: Final = 6
-# A few bars are no wall.
-_WIDEST: Final = 48.0
+_MAX_LABELS: Final = 6
+# Keeps a few bars from filling the whole chart.
+_MAX_BAR_WIDTH: Final = 48.0
 
 
 @dataclass(frozen=True, slots=True)
 class ChartBar:
-    """A rectangle, or a part of a stacked bar; `tone` names its colour, `title` is read out and shown on hover."""
+    """A bar or a segment of a stacked bar. `tone` sets its colour; `title` is its tooltip and text alternative."""
 
     x: float
     y: float
@@ -29,7 +29,7 @@ class ChartBar:
 
 @dataclass(frozen=True, slots=True)
 class ChartLabel:
-    """Text at a place; a number at the end of a gridline, or a name below a bar."""
+    """Positioned text: the value of a gridline, or the name of a bar."""
 
     x: float
     y: float
@@ -38,7 +38,7 @@ class ChartLabel:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing with its size, and what it says, as rows of a table: text for those who cannot see it."""
+    """A laid-out chart, and its data as table rows for readers who cannot see it."""
 
     title: str
     description: str
@@ -55,7 +55,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class ChartSeries:
-    """One part of each stacked bar: a tone for its colour, and its name."""
+    """A series of stacked bars: the tone that sets its colour, and its label."""
 
     tone: str
     label: str
@@ -64,12 +64,12 @@ class ChartSeries:
 def stacked_bars(
     title: str, columns: Sequence[tuple[str, Mapping[str, int]]], series: Mapping[str, ChartSeries], *, first_head: str
 ) -> Chart:
-    """Draw one bar per column, each stacked of the series in their order; columns are pairs of a name and its parts."""
+    """Lay out one stacked bar per column; columns are pairs of a name and its value per series."""
     totals = [sum(parts.get(key, 0) for key in series) for _, parts in columns]
     top = nice_ceiling(max(totals, default=0))
     step = (WIDTH - _LEFT - _RIGHT) / max(1, len(columns))
     bars = [bar for place, (name, parts) in enumerate(columns) for bar in _stack(place, step, top, name, parts, series)]
-    every = ceil(len(columns) / _MOST_LABELS) if columns else 1
+    every = ceil(len(columns) / _MAX_LABELS) if columns else 1
     used = [key for key in series if any(parts.get(key) for _, parts in columns)]
     return Chart(
         title=title,
@@ -83,7 +83,7 @@ def stacked_bars(
             for place, (name, _) in enumerate(columns)
             if place % every == 0
         ],
-        head=[first_head, *(series[key].label for key in used), "All"],
+        head=[first_head, *(series[key].label for key in used), "Total"],
         rows=[
             [name, *(f"{parts.get(key, 0):,}" for key in used), f"{total:,}"]
             for (name, parts), total in zip(columns, totals, strict=True)
@@ -94,14 +94,14 @@ def stacked_bars(
 
 
 def row_bars(title: str, rows: Sequence[tuple[str, str, int]], *, first_head: str) -> Chart:
-    """Draw one lying bar per row; rows are a name, a tone and a number."""
+    """Lay out one horizontal bar per row; rows are a name, a tone and a value."""
     whole, most = sum(value for *_, value in rows), max((value for *_, value in rows), default=0)
     room = WIDTH - _ROW_LEFT - _ROW_RIGHT
     height = max(1, len(rows)) * _ROW
     shares = [_share(value, whole) for *_, value in rows]
     return Chart(
         title=title,
-        description=f"{whole:,} in {len(rows)} rows.",
+        description=f"{whole:,} in total across {len(rows)} rows.",
         width=WIDTH,
         height=height,
         bars=[
@@ -114,14 +114,14 @@ def row_bars(title: str, rows: Sequence[tuple[str, str, int]], *, first_head: st
             ChartLabel(round(_ROW_LEFT + room * value / max(1, most) + 8, 1), place * _ROW + 18, f"{value:,} ({share})")
             for place, ((_, _, value), share) in enumerate(zip(rows, shares, strict=True))
         ],
-        head=[first_head, "Number", "Share"],
+        head=[first_head, "Count", "Share"],
         rows=[[name, f"{value:,}", share] for (name, _, value), share in zip(rows, shares, strict=True)],
         is_upright=False,
     )
 
 
 def nice_ceiling(value: int) -> int:
-    """Return the next number that a scale may end with: 1, 2, 5, 10, 20, 50, ..., and never 0."""
+    """Round up to the next scale maximum: 1, 2, 5, 10, 20, 50, ...; never 0."""
     if value <= 1:
         return 1
     power: int = 10 ** int(log10(value))
@@ -132,14 +132,14 @@ def _stack(
     place: int, step: float, top: int, name: str, parts: Mapping[str, int], series: Mapping[str, ChartSeries]
 ) -> list[ChartBar]:
     gap = min(4.0, step * 0.2)
-    width = round(min(_WIDEST, max(0.5, step - gap)), 2)
+    width = round(min(_MAX_BAR_WIDTH, max(0.5, step - gap)), 2)
     x = round(_LEFT + (place + 0.5) * step - width / 2, 2)
     bars, below = [], 0
-    for key, look in series.items():
+    for key, part in series.items():
         if value := parts.get(key, 0):
             upper, lower = _height_of(below + value, top), _height_of(below, top)
             bars.append(
-                ChartBar(x, upper, width, round(lower - upper, 2), look.tone, f"{name}, {look.label}: {value:,}")
+                ChartBar(x, upper, width, round(lower - upper, 2), part.tone, f"{name}, {part.label}: {value:,}")
             )
             below += value
     return bars

@@ -1,4 +1,4 @@
-"""Numbers, money, durations and times as people read them: filters of the templates."""
+"""Template filters that format numbers, money, durations and times."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -8,12 +8,12 @@ NOTHING = "–"
 
 
 def number(value: float | Decimal | None, digits: int = 0) -> str:
-    """Return a number with its thousands apart."""
+    """Format a number with thousands separators."""
     return NOTHING if value is None else f"{value:,.{digits}f}"
 
 
 def percent(part: float, whole: float) -> str:
-    """Return what share of `whole` the `part` is; a share that is neither all nor nothing never looks like it."""
+    """Format a share of `whole`. Only exact 0 and 100 % are shown as such; near values are <1 % and >99 %."""
     if not whole:
         return NOTHING
     share = 100 * part / whole
@@ -25,7 +25,7 @@ def percent(part: float, whole: float) -> str:
 
 
 def duration(ms: float | None) -> str:
-    """Return a length of time, such as 0:07, 12:40, 3 h 05 min or 2 d 4 h; below a second in milliseconds."""
+    """Format a duration, such as 0:07, 12:40, 3 h 05 min or 2 d 4 h; milliseconds below one second."""
     if ms is None:
         return NOTHING
     if 0 < ms < 1000:
@@ -39,7 +39,7 @@ def duration(ms: float | None) -> str:
 
 
 def money(cents: float | Decimal | None) -> str:
-    """Return an amount of cents in dollars; what is less than a cent is not lost."""
+    """Format cents as dollars, with four decimals below one cent."""
     if cents is None:
         return NOTHING
     dollars = Decimal(str(cents)) / 100
@@ -47,17 +47,17 @@ def money(cents: float | Decimal | None) -> str:
 
 
 def iso(value: datetime) -> str:
-    """Return a time as programs read it."""
+    """Format a time as ISO 8601 in UTC, with milliseconds."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def utc(value: datetime) -> str:
-    """Return a time in UTC, as a person reads it who has no JavaScript."""
+    """Format a time in UTC, for readers without JavaScript."""
     return f"{value.astimezone(UTC):%d %b %Y, %H:%M} UTC"
 
 
 def in_zone(value: datetime, zone: str) -> str:
-    """Return the time of day at a place: "13:05 in New York"; a zone that is not one place is only named."""
+    """Format the time of day in a time zone, such as "13:05 in New York"; unknown zones are only named."""
     try:
         local = value.astimezone(ZoneInfo(zone))
     except (ZoneInfoNotFoundError, ValueError, OSError):

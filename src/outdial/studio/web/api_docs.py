@@ -1,4 +1,4 @@
-"""The page of the API: its OpenAPI document as a person reads it, without a script or a file of anybody else."""
+"""The API reference page: the OpenAPI document rendered without scripts or third-party files."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,58 +10,64 @@ from outdial.studio.web.errors import ERROR_RESPONSES
 from outdial.studio.web.rendering import page
 
 router = APIRouter(include_in_schema=False)
-_EVERYWHERE = ("organization_id", "cursor", "limit")
-_VERBS = ("get", "post", "put", "patch", "delete")
+_COMMON = ("organization_id", "cursor", "limit")
+_METHODS = ("get", "post", "put", "patch", "delete")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiParameter:
-    """One thing that a request carries beside its body."""
+    """A path, query or header parameter."""
 
     name: str
-    place: str
+    location: str
     kind: str
     required: bool
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiOperation:
-    """One method of one address; what is sent and answered names shapes at the end of the page."""
+    """One method of one path. `body` and `responses` name schemas listed at the end of the page."""
 
-    verb: str
+    method: str
     path: str
     title: str
     text: str
     parameters: list[ApiParameter]
     body: str | None
-    answers: list[tuple[str, str | None]]
+    responses: list[tuple[str, str | None]]
 
 
 @router.get("/docs")
 async def show_docs(request: Request) -> Response:
-    """Show every route of the API; the document itself is beside it, for programs."""
+    """Show every API route, with a link to the OpenAPI document."""
     document = request.app.openapi()
     groups: dict[str, list[ApiOperation]] = {}
     for operation in _operations(document):
         groups.setdefault(_group_of(operation.path), []).append(operation)
-    shapes = {name: _shape(schema) for name, schema in sorted(document["components"]["schemas"].items())}
-    errors = [(code, said["description"]) for code, said in ERROR_RESPONSES.items()]
-    return page(request, "web/api_docs.html", groups=groups, shapes=shapes, errors=errors, url=request.app.openapi_url)
+    schemas = {name: _schema_text(schema) for name, schema in sorted(document["components"]["schemas"].items())}
+    errors = [(code, response["description"]) for code, response in ERROR_RESPONSES.items()]
+    return page(
+        request, "web/api_docs.html", groups=groups, schemas=schemas, errors=errors, url=request.app.openapi_url
+    )
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[ApiOperation]:
-    for path, verbs in sorted(document["paths"].items()):
-        for verb in _VERBS:
-            if (found := verbs.get(verb)) is not None:
+    for path, methods in sorted(document["paths"].items()):
+        for method in _METHODS:
+            if (found := methods.get(method)) is not None:
                 yield ApiOperation(
-                    verb.upper(),
-                    path,
-                    found.get("summary", ""),
-                    found.get("description", ""),
-                    [_parameter(each) for each in found.get("parameters", []) if each["name"] not in _EVERYWHERE],
-                    _schema_in(found.get("requestBody", {})),
-                    [(code, _schema_in(each)) for code, each in found["responses"].items() if int(code) < 400],
+                    method=method.upper(),
+                    path=path,
+                    title=found.get("summary", ""),
+                    text=found.get("description", ""),
+                    parameters=[
+                        _parameter(each) for each in found.get("parameters", []) if each["name"] not in _COMMON
+                    ],
+                    body=_schema_in(found.get("requestBody", {})),
+                    responses=[
+                        (code, _schema_in(each)) for code, each in found["responses"].items() if int(code) < 400
+                    ],
                 )
 
 
@@ -70,18 +76,24 @@ def _group_of(path: str) -> str:
     return parts[1] if len(parts) > 1 else parts[0]
 
 
-def _shape(schema: Mapping[str, Any]) -> str:
-    """Return a shape as lines of `name: kind`, with a question mark after what may be left out."""
-    needed = schema.get("required", [])
+def _schema_text(schema: Mapping[str, Any]) -> str:
+    """Return a schema as lines of `name: type`, with a question mark after optional names."""
+    required = schema.get("required", [])
     lines = [
-        f"{name}{'' if name in needed else '?'}: {_kind(told)}" for name, told in schema.get("properties", {}).items()
+        f"{name}{'' if name in required else '?'}: {_kind(field)}"
+        for name, field in schema.get("properties", {}).items()
     ]
     return "\n".join(lines) or _kind(schema)
 
 
-def _parameter(told: Mapping[str, Any]) -> ApiParameter:
-    required = bool(told.get("required"))
-    return ApiParameter(told["name"], told["in"], _kind(told["schema"]), required, told.get("description", ""))
+def _parameter(parameter: Mapping[str, Any]) -> ApiParameter:
+    return ApiParameter(
+        name=parameter["name"],
+        location=parameter["in"],
+        kind=_kind(parameter["schema"]),
+        required=bool(parameter.get("required")),
+        text=parameter.get("description", ""),
+    )
 
 
 def _schema_in(part: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""The application: its routers, and how it answers what goes wrong."""
+"""The FastAPI application: routers, error handlers and middleware."""
 
 from importlib import import_module
 from typing import Any, Final
@@ -17,31 +17,37 @@ API: Final = (
     "do_not_call.api", "members.api", "inbox.api", "functions.api", "audit.api", "organizations.api", "web.api_docs",
 )  # fmt: skip
 PAGES: Final = (
-    "sign_in.pages", "organizations.home", "campaigns.pages", "campaign_contacts.pages", "calls.pages", "reports.pages",
+    "sign_in.pages", "campaigns.pages", "campaign_contacts.pages", "calls.pages", "reports.pages",
     "contacts.pages", "imports.pages", "exports.pages", "do_not_call.pages", "members.pages", "inbox.pages",
     "functions.pages", "audit.pages", "organizations.pages",
 )  # fmt: skip
 
 
 def create_app(studio: StudioState) -> FastAPI:
-    """Create the application; `studio` is what all requests share."""
+    """Create the application around the state its requests share."""
     app = FastAPI(title="Outdial", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     app.state.studio = studio
     for router in (assets.router, live.router):
         app.include_router(router, include_in_schema=False)
+    app.add_api_route("/health", health, include_in_schema=False)
     for name in API:
         app.include_router(_router(name), prefix="/api/v1", responses=ERROR_RESPONSES)
     for name in PAGES:
         app.include_router(_router(name), include_in_schema=False)
     add_handlers(app)
-    _describe(app)
+    _document_validation_errors(app)
     settings = studio.settings
-    # The last one added is the outermost.
+    # The middleware added last is the outermost.
     app.add_middleware(SessionMiddleware)
     app.add_middleware(
         SecurityMiddleware, clock=studio.clock, hosts=settings.hosts, secure=settings.secure, media=settings.recordings
     )
     return app
+
+
+async def health() -> dict[str, str]:
+    """Report that this process is running."""
+    return {"message": "ok"}
 
 
 def _router(name: str) -> APIRouter:
@@ -50,12 +56,12 @@ def _router(name: str) -> APIRouter:
     return router
 
 
-def _describe(app: FastAPI) -> None:
-    """Let the OpenAPI document say what we do: a request that cannot be used is answered with 400, never 422."""
-    make = app.openapi
+def _document_validation_errors(app: FastAPI) -> None:
+    """Remove 422 from the OpenAPI document: invalid requests get 400."""
+    generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        document = make()
+        document = generate()
         for operations in document["paths"].values():
             for operation in operations.values():
                 operation["responses"].pop("422", None)

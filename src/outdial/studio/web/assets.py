@@ -1,4 +1,4 @@
-"""The files of `static/`: served from memory, under an address that changes with their content."""
+"""Static files: served from memory, under URLs that change with their content."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class StaticAsset:
-    """One file, as it is sent."""
+    """A static file with its response headers."""
 
     body: bytes
     media_type: str
@@ -30,29 +30,29 @@ class StaticAsset:
 
 @cache
 def assets() -> dict[str, StaticAsset]:
-    """Return the files by name: a name that is not among them leads nowhere, whatever dots and slashes it has."""
+    """Return all files by name. Only these names are served, so a crafted path cannot leave the directory."""
     return {path.name: _read(path) for path in sorted(STATIC.iterdir()) if path.is_file() and path.suffix in _TYPES}
 
 
 @cache
 def version() -> str:
-    """Return a digest of all files: modules import each other by relative address, so they change theirs together."""
+    """Return a digest of all files. Modules import each other by relative URL, so all of them share one version."""
     return hashlib.sha256("".join(f"{name}{asset.etag}" for name, asset in assets().items()).encode()).hexdigest()[:16]
 
 
 def static_url(name: str) -> str:
-    """Return the address of a file of `static/`, such as "studio.css"; raises KeyError when it is not there."""
+    """Return the URL of a static file such as "studio.css"; raises KeyError for an unknown name."""
     assets()[name]
     return f"/static/{version()}/{name}"
 
 
-@router.get("/static/{asked_version}/{name}")
-async def read_asset(asked_version: str, name: str, request: Request) -> Response:
-    """Send a file; one that is asked for by its current address is kept by the browser for good."""
+@router.get("/static/{requested_version}/{name}")
+async def read_asset(requested_version: str, name: str, request: Request) -> Response:
+    """Send a file. Browsers cache the current version forever and revalidate any other."""
     asset = assets().get(name)
     if asset is None:
-        raise ResourceNotFound("There is no such file")
-    is_current = asked_version == version()
+        raise ResourceNotFound("File not found")
+    is_current = requested_version == version()
     headers = {
         "etag": asset.etag,
         "cache-control": "public, max-age=31536000, immutable" if is_current else "no-cache",

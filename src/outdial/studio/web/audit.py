@@ -1,4 +1,4 @@
-"""Writes what somebody did through the studio into the audit log, in the transaction that did it."""
+"""Audit entries of the studio, written in the transaction of the audited change."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from outdial.db.session import Connection, encode_json
 from outdial.studio.web.context import OrganizationContext
 
 
-async def record(
+async def record_audit(
     connection: Connection,
     context: OrganizationContext,
     action: str,
@@ -15,7 +15,7 @@ async def record(
     subject_id: object,
     details: Mapping[str, object] | None = None,
 ) -> None:
-    """Add an entry in the caller's name."""
+    """Add an audit entry with the caller as its actor."""
     await audit.record_audit(
         connection,
         organization_id=context.organization_id,

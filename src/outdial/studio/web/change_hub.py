@@ -1,4 +1,4 @@
-"""One ear per process for what changes in the database, and one mouth per page that is open."""
+"""Fans out database notifications: one listening connection per process, one subscription per open page."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,84 +9,88 @@ from uuid import UUID
 
 from outdial.db.listen import Listener
 
-# More than this between two looks is told as "everything".
-_MOST_NAMED: Final = 200
+# Above this many campaigns between two reads, the page just refreshes everything.
+_MAX_CAMPAIGNS: Final = 200
 
 
 @dataclass(slots=True, eq=False)
 class ChangeSubscription:
-    """What has changed for one page since it has looked last; however much it is, it takes no more room."""
+    """Changes since one page last read them. Memory stays bounded however many arrive."""
 
     organization_id: UUID
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     campaigns: set[UUID] = field(default_factory=set)
     everything: bool = False
-    is_over: bool = False
+    is_closed: bool = False
 
     def add(self, campaign_id: UUID) -> None:
-        """Note that a campaign has changed."""
+        """Record a changed campaign."""
         self.campaigns.add(campaign_id)
-        if len(self.campaigns) > _MOST_NAMED:
+        if len(self.campaigns) > _MAX_CAMPAIGNS:
             self.add_everything()
         self.wake.set()
 
     def add_everything(self) -> None:
-        """Note that anything may have changed."""
+        """Record that anything may have changed."""
         self.campaigns.clear()
         self.everything = True
         self.wake.set()
 
     def take(self) -> tuple[list[UUID], bool]:
-        """Return the campaigns that have changed, and whether anything may have; both are forgotten."""
+        """Return the changed campaigns and whether anything may have changed, and reset both."""
         taken = sorted(self.campaigns), self.everything
         self.campaigns.clear()
         self.everything = False
         self.wake.clear()
         return taken
 
-    def end(self) -> None:
-        """Let the page's stream end."""
-        self.is_over = True
+    def close(self) -> None:
+        """End the page's stream."""
+        self.is_closed = True
         self.wake.set()
 
 
 class ChangeHub:
-    """Hears on one connection which campaigns and jobs change, and tells the pages of their organization."""
+    """Listens for changed campaigns and jobs, and notifies the open pages of their organization."""
 
     def __init__(self, dsn: str) -> None:
         self._subscriptions: set[ChangeSubscription] = set()
-        # The second channel names campaigns whose contacts have changed, without their organization.
-        handlers = {"outdial_changes": self.hear, "outdial_campaigns": self._hear_campaign, "outdial_jobs": self.hear}
-        self._listener = Listener(dsn, handlers, on_reconnect=self._hear_everything)
-        self._is_over = False
+        # outdial_campaigns carries campaign ids only, without the organization.
+        handlers = {
+            "outdial_changes": self.publish,
+            "outdial_campaigns": self._publish_campaign,
+            "outdial_jobs": self.publish,
+        }
+        self._listener = Listener(dsn, handlers, on_reconnect=self._publish_everything)
+        self._is_closed = False
 
     async def start(self) -> None:
-        """Listen from now on."""
+        """Start listening."""
         await self._listener.start()
 
     async def stop(self) -> None:
-        """End every stream, and listen no more."""
+        """End every stream and stop listening."""
         self.end_streams()
         await self._listener.stop()
 
     def end_streams(self) -> None:
-        """End every stream, and each that begins from now on: a server that stops waits for none of them."""
-        self._is_over = True
+        """End every stream, including those that start from now on, so that the server can shut down."""
+        self._is_closed = True
         for subscription in self._subscriptions:
-            subscription.end()
+            subscription.close()
 
     @contextmanager
     def subscribe(self, organization_id: UUID) -> Iterator[ChangeSubscription]:
-        """Hear of changes in an organization for the length of the block."""
-        subscription = ChangeSubscription(organization_id, is_over=self._is_over)
+        """Receive the changes of an organization for the duration of the block."""
+        subscription = ChangeSubscription(organization_id, is_closed=self._is_closed)
         self._subscriptions.add(subscription)
         try:
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
 
-    def hear(self, payload: str) -> None:
-        """Tell the pages of an organization: the payload is its id, and that of a campaign where it is about one."""
+    def publish(self, payload: str) -> None:
+        """Notify the pages of an organization. `payload` is its id, followed by a campaign id when one changed."""
         organization, _, campaign = payload.partition(" ")
         for subscription in self._subscriptions:
             if str(subscription.organization_id) != organization:
@@ -96,10 +100,10 @@ class ChangeHub:
             else:
                 subscription.add_everything()
 
-    def _hear_campaign(self, payload: str) -> None:
+    def _publish_campaign(self, payload: str) -> None:
         for subscription in self._subscriptions:
             subscription.add(UUID(payload))
 
-    def _hear_everything(self) -> None:
+    def _publish_everything(self) -> None:
         for subscription in self._subscriptions:
             subscription.add_everything()

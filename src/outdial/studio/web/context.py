@@ -1,4 +1,4 @@
-"""Who asks, and for which organization: what a route takes as its parameters."""
+"""Route dependencies: the caller, and the organization they act in."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -21,30 +21,30 @@ from outdial.studio.web.settings import StudioSettings
 
 MemberRole = Literal["viewer", "operator", "admin", "owner"]
 RANKS: Mapping[str, int] = {"viewer": 0, "operator": 1, "admin": 2, "owner": 3}
-_NEEDS: Mapping[str, str] = {
-    "operator": "Viewers may look; this takes an operator",
-    "admin": "This takes an admin of the organization",
-    "owner": "This takes an owner of the organization",
+_ROLE_REQUIRED: Mapping[str, str] = {
+    "operator": "You need the Operator role to do this",
+    "admin": "You need the Admin role to do this",
+    "owner": "You need the Owner role to do this",
 }
-_MOST_OTHERS = 20
-_MODES = [parse_mode("user"), parse_mode("secret")]
+_MAX_SWITCHER_ENTRIES = 20
+_AUTH_MODES = [parse_mode("user"), parse_mode("secret")]
 
 
-class Auth(Protocol):
-    """The part of `outdial.auth.client.AuthClient` that pages use."""
+class AuthBackend(Protocol):
+    """The part of `outdial.auth.client.AuthClient` the studio uses."""
 
     async def sign_in(self, email: str, password: str, *, address: str = "") -> SignInResult:
-        """Sign in with a password; `address` is that of the person's browser."""
+        """Sign in with a password; `address` is the browser's IP address."""
         ...
 
     async def sign_out(self, access_token: str) -> SignedOut | AuthUnavailable:
-        """End the session that the token belongs to."""
+        """Revoke the session of an access token."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudioState:
-    """What all requests share; `database` logs in as outdial_api."""
+    """Application state shared by all requests. `database` connects as outdial_api."""
 
     database: Database
     clock: Clock
@@ -54,88 +54,85 @@ class StudioState:
     sealer: CookieSealer = field(repr=False)
     renew: RenewSession = field(repr=False)
     hub: ChangeHub = field(repr=False)
-    auth: Auth = field(repr=False)
+    auth: AuthBackend = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class StudioCaller:
-    """A caller: a signed-in user, or a back end with the secret key, whose `user_id` is None."""
+    """An authenticated caller: a user, or a back end with the secret key (its `user_id` is None)."""
 
     studio: StudioState = field(repr=False)
     identity: Caller = field(repr=False)
 
     @property
     def user_id(self) -> UUID | None:
-        """The user's id."""
         return None if self.identity.user is None else self.identity.user.id
 
     @property
     def email(self) -> str | None:
-        """The user's e-mail address."""
         return None if self.identity.user is None else self.identity.user.email
 
     @property
     def actor(self) -> Actor:
-        """The caller as the audit log names it."""
+        """The caller as recorded in the audit log."""
         return Actor(self.user_id)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Open a transaction as the caller, under row level security."""
+        """Open a transaction as the caller; row level security applies."""
         async with self.studio.database.as_caller(self.identity.role, dict(self.identity.claims)) as connection:
             yield connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrganizationContext:
-    """One organization, as a member of it works there."""
+    """The organization of a request and the caller's role in it."""
 
     organization_id: UUID
     name: str
     role: MemberRole
     caller: StudioCaller = field(repr=False)
     others: Sequence[organizations.WorkplaceRow] = field(default=(), repr=False)
-    """For pages: the organizations that the caller may go to, this one among them."""
+    """The caller's organizations, this one included, for the switcher. Empty for API requests."""
 
     @property
     def studio(self) -> StudioState:
-        """What all requests share."""
         return self.caller.studio
 
     @property
     def actor(self) -> Actor:
-        """The caller as the audit log names it."""
+        """The caller as recorded in the audit log."""
         return self.caller.actor
 
     def may(self, minimum: MemberRole) -> bool:
-        """Tell whether the caller's role is at least `minimum`."""
+        """Return whether the caller's role is `minimum` or higher."""
         return RANKS[self.role] >= RANKS[minimum]
 
     def require(self, minimum: MemberRole) -> None:
-        """Raise Forbidden when the caller's role is less than `minimum`."""
+        """Raise PermissionDenied unless the caller's role is `minimum` or higher."""
         if not self.may(minimum):
-            raise PermissionDenied(_NEEDS[minimum], role=self.role)
+            raise PermissionDenied(_ROLE_REQUIRED[minimum], role=self.role)
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
-        """Open a transaction as the caller, under row level security: `async with context.transaction() as c`."""
+        """Open a transaction as the caller: `async with context.transaction() as connection`."""
         return self.caller.transaction()
 
 
 def studio_state(request: Request) -> StudioState:
-    """Return what the application was created with."""
+    """Return the state the application was created with."""
     return cast("StudioState", request.app.state.studio)
 
 
 async def current_caller(request: Request) -> StudioCaller:
-    """Return the caller by the bearer token, the key, or the session cookie that the middleware has read.
+    """Authenticate by bearer token, secret key, or the session cookie the middleware has read.
 
-    Raises NotSignedIn, and Unavailable when it cannot be found out now.
+    Raises NotSignedIn, and ServiceUnavailable when Auth cannot be reached.
     """
     studio = studio_state(request)
-    if request.scope.get("outdial_undecided"):
-        raise ServiceUnavailable("Signing in is not possible now: try again in a moment")
+    if request.scope.get("outdial_auth_unavailable"):
+        raise ServiceUnavailable("Sign-in is temporarily unavailable: try again in a moment")
     found = await identify(
-        request.scope.get("outdial_headers", request.headers), _MODES, studio.keyring, studio.verifier
+        request.scope.get("outdial_headers", request.headers), _AUTH_MODES, studio.keyring, studio.verifier
     )
     if isinstance(found, AccessDenied):
         if found.status >= 500:
@@ -148,18 +145,20 @@ CurrentCaller = Annotated[StudioCaller, Depends(current_caller)]
 
 
 async def current_organization(organization_id: UUID, caller: CurrentCaller, request: Request) -> OrganizationContext:
-    """Return the organization in the path as the caller works there; raises NotFound when they do not."""
+    """Return the organization in the path; raises ResourceNotFound unless the caller is a member."""
     others: Sequence[organizations.WorkplaceRow] = ()
     async with caller.transaction() as connection:
         row = await organizations.find_workplace(connection, organization_id=organization_id, user_id=caller.user_id)
         if row is not None and request.url.path.startswith("/o/"):
-            others = await organizations.list_workplaces(connection, user_id=caller.user_id, limit=_MOST_OTHERS)
+            others = await organizations.list_workplaces(
+                connection, user_id=caller.user_id, limit=_MAX_SWITCHER_ENTRIES
+            )
     if row is None:
-        raise ResourceNotFound("There is no such organization, or you do not work for it")
+        raise ResourceNotFound("Organization not found, or you are not a member")
     return OrganizationContext(
         organization_id=row.id, name=row.name, role=cast("MemberRole", row.role), caller=caller, others=others
     )
 
 
 CurrentOrganization = Annotated[OrganizationContext, Depends(current_organization)]
-"""The parameter of a route below /organizations/{organization_id} (API) or /o/{organization_id} (pages)."""
+"""Parameter of routes below /api/v1/organizations/{organization_id} and /o/{organization_id}."""

@@ -1,4 +1,4 @@
-"""How what goes wrong is answered: one shape of JSON below /api, a page for people everywhere else."""
+"""Turns exceptions into error responses: JSON below /api, a page everywhere else."""
 
 from http import HTTPStatus
 from typing import Final
@@ -27,14 +27,16 @@ from outdial.studio.web.rendering import page
 
 API_PREFIX: Final = "/api/"
 _TITLES: Final = {
+    400: "Invalid request",
     403: "Not allowed",
-    404: "Not found",
-    409: "Not possible now",
-    412: "Changed meanwhile",
-    500: "Something broke",
-    503: "Not available now",
+    404: "Page not found",
+    409: "Not possible right now",
+    412: "Changed by someone else",
+    413: "File too large",
+    500: "Something went wrong",
+    503: "Temporarily unavailable",
 }
-_TROUBLE_WITH_DATABASE: Final = (
+_DATABASE_UNAVAILABLE: Final = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -46,7 +48,7 @@ _TROUBLE_WITH_DATABASE: Final = (
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Let `app` answer each kind of trouble; what is unforeseen is left to the shell around it."""
+    """Register handlers for every expected exception; SecurityMiddleware catches the unexpected ones."""
 
     async def handle(request: Request, error: Exception) -> Response:
         return error_response(request, to_studio_error(error))
@@ -65,95 +67,95 @@ def add_handlers(app: FastAPI) -> None:
 
 
 def to_studio_error(error: Exception) -> StudioError:
-    """Return what an error is to the caller; raises it again when it is unforeseen."""
+    """Return the error response for an exception; raises the exception again when it is unexpected."""
     match error:
         case StudioError():
             return error
         case RequestValidationError():
-            return _invalid(error)
+            return _from_validation(error)
         case HTTPException():
-            # FastAPI hides what was raised while it read the body.
-            return error.__cause__ if isinstance(error.__cause__, StudioError) else _of_http(error)
+            # FastAPI wraps exceptions raised while it reads the body.
+            return error.__cause__ if isinstance(error.__cause__, StudioError) else _from_http(error)
         case CampaignNotFound():
-            return ResourceNotFound("There is no such campaign, or you may not change it")
+            return ResourceNotFound("Campaign not found, or your role does not allow changing it")
         case CampaignClosed():
             return ResourceConflict(_sentence(error), status=error.status)
         case CampaignsError() | DomainError():
             field = getattr(error, "field", None)
             return InvalidInput(_sentence(error), {field: str(error).removeprefix(f"{field}: ")} if field else None)
         case asyncpg.PostgresError() | asyncpg.InterfaceError() | OSError():
-            return _of_database(error)
+            return _from_database(error)
     raise error
 
 
-def _of_database(error: Exception) -> StudioError:
+def _from_database(error: Exception) -> StudioError:
     match error:
         case asyncpg.InsufficientPrivilegeError():
-            return PermissionDenied("Your role in the organization does not allow it")
+            return PermissionDenied("Your role does not allow this")
         case asyncpg.UniqueViolationError():
-            return ResourceConflict("It is there already")
+            return ResourceConflict("It already exists")
         case asyncpg.ForeignKeyViolationError():
-            return ResourceConflict("It refers to something that is not there, or something still refers to it")
+            return ResourceConflict("It refers to something that does not exist, or it is still in use")
         case asyncpg.CheckViolationError() | asyncpg.DataError() | ValueError():
-            return InvalidInput("A value is out of its range, or has characters that cannot be kept")
+            return InvalidInput("A value is out of range or contains characters that cannot be stored")
         case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError():
-            return ServiceUnavailable("Others are changing the same thing: try again")
-        case _ if isinstance(error, _TROUBLE_WITH_DATABASE):
-            return ServiceUnavailable("The database does not answer now: try again in a moment")
+            return ServiceUnavailable("Someone else is changing this right now: try again")
+        case _ if isinstance(error, _DATABASE_UNAVAILABLE):
+            return ServiceUnavailable("The database is unavailable: try again in a moment")
     raise error
 
 
 def error_response(request: Request, error: StudioError) -> Response:
-    """Return the answer to a request that went wrong."""
+    """Return the response for an error. A page request that is not signed in is redirected to /sign-in."""
     if request.url.path.startswith(API_PREFIX):
         return JSONResponse(error.body(), error.status, headers=dict(error.headers))
     if isinstance(error, NotSignedIn):
-        return RedirectResponse(f"/sign-in?next={quote(_back_to(request), safe='/')}", 303)
-    title = _TITLES.get(error.status, "That did not work")
-    response = page(request, "web/error.html", status=error.status, error=error, title=title, home=home_of(request))
+        return RedirectResponse(f"/sign-in?next={quote(_return_url(request), safe='/')}", 303)
+    title = _TITLES.get(error.status, "Something went wrong")
+    response = page(request, "web/error.html", status=error.status, error=error, title=title, home=home_url(request))
     response.headers.update(error.headers)
     return response
 
 
 def internal_error_response(request: Request, request_id: str) -> Response:
-    """Return the answer to a request in which something broke; `request_id` finds its line in the log."""
+    """Return the 500 response; `request_id` identifies the log line with the cause."""
     return error_response(
-        request, InternalError("Something broke here, and has been written down", request_id=request_id)
+        request, InternalError("Something went wrong on our side. The error has been logged", request_id=request_id)
     )
 
 
-def home_of(request: Request) -> str:
-    """Return where the reader of an error page may go on: the organization in its address, else the first."""
+def home_url(request: Request) -> str:
+    """Return the link of an error page: the organization in the URL, else the start page."""
     parts = request.url.path.split("/")
     return f"/o/{quote(parts[2])}/campaigns" if len(parts) > 3 and parts[1] == "o" else "/"
 
 
-def _back_to(request: Request) -> str:
-    """Return the page to come back to after signing in: this one, or for a form the page of an organization."""
+def _return_url(request: Request) -> str:
+    """Return the URL to open after sign-in: this page, or the organization's start page for a form submission."""
     if request.method not in ("GET", "HEAD"):
-        return home_of(request)
+        return home_url(request)
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
-def _invalid(error: RequestValidationError) -> InvalidInput:
+def _from_validation(error: RequestValidationError) -> InvalidInput:
     fields: dict[str, str] = {}
     for problem in error.errors():
         where = [str(part) for part in problem["loc"]]
-        name = ".".join(where[1:] if len(where) > 1 and where[0] in _PLACES else where)
+        name = ".".join(where[1:] if len(where) > 1 and where[0] in _LOCATIONS else where)
         fields.setdefault(name or "body", str(problem["msg"]).removeprefix("Value error, "))
     first, reason = next(iter(fields.items()))
     return InvalidInput(f"{first}: {reason}", fields)
 
 
-_PLACES: Final = frozenset({"body", "query", "path", "header", "cookie"})
+_LOCATIONS: Final = frozenset({"body", "query", "path", "header", "cookie"})
 
 
-def _of_http(error: HTTPException) -> StudioError:
+def _from_http(error: HTTPException) -> StudioError:
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
-            return ResourceNotFound("There is nothing here")
+            return ResourceNotFound("This page does not exist")
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            return MethodNotAllowed("This address does not take that method", headers=error.headers)
+            return MethodNotAllowed("This URL does not support that method", headers=error.headers)
         case HTTPStatus.FORBIDDEN:
             return PermissionDenied(error.detail)
     return InvalidInput(error.detail)

@@ -1,16 +1,16 @@
-"""What the studio refuses, in one shape for the API, and as a page for people.
+"""Errors the studio returns: JSON below /api, a page everywhere else.
 
 StudioError
-├── InvalidInput      400
-├── NotSignedIn       401
-├── Forbidden         403
-├── NotFound          404
-├── UnexpectedMethod  405
-├── Conflict          409
-├── Outdated          412
-├── TooLarge          413
-├── Internal          500
-└── Unavailable       503
+├── InvalidInput        400
+├── NotSignedIn         401
+├── PermissionDenied    403
+├── ResourceNotFound    404
+├── MethodNotAllowed    405
+├── ResourceConflict    409
+├── PreconditionFailed  412
+├── RequestTooLarge     413
+├── InternalError       500
+└── ServiceUnavailable  503
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 
 class StudioError(Exception):
-    """A request that is answered with an error; the message says what to do."""
+    """An error response. The message tells the reader what to do; `details` become further keys of the JSON body."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL"
@@ -32,33 +32,33 @@ class StudioError(Exception):
         self.details: Mapping[str, Any] = details
 
     def body(self) -> dict[str, Any]:
-        """Return the body that the API answers with."""
+        """Return the JSON body."""
         return {"error": self.message, "code": self.code, "message": self.message, **self.details}
 
 
 class NotSignedIn(StudioError):
-    """Nobody is signed in, or no longer."""
+    """The request carries no valid credentials."""
 
     status = 401
     code = "NOT_SIGNED_IN"
 
 
 class PermissionDenied(StudioError):
-    """The caller belongs to the organization, and their role does not allow it."""
+    """The caller's role does not allow this request."""
 
     status = 403
     code = "FORBIDDEN"
 
 
 class ResourceNotFound(StudioError):
-    """It is not there, or it is another organization's."""
+    """The resource does not exist, or it belongs to another organization."""
 
     status = 404
     code = "NOT_FOUND"
 
 
 class InvalidInput(StudioError):
-    """What was sent cannot be used; `fields` says by name what is wrong with which field."""
+    """The request is invalid; `fields` maps the name of each invalid field to the reason."""
 
     status = 400
     code = "INVALID_REQUEST"
@@ -67,70 +67,76 @@ class InvalidInput(StudioError):
         super().__init__(message, fields=dict(fields or {}))
         self.fields = dict(fields or {})
 
+    @property
+    def summary(self) -> str:
+        """The message and the reasons in one line, for pages that show no error beside the field."""
+        reasons = "; ".join(self.fields.values())
+        return f"{self.message}: {reasons}" if reasons else self.message
+
 
 class ResourceConflict(StudioError):
-    """The state of the thing does not allow it."""
+    """The current state of the resource does not allow this request."""
 
     status = 409
     code = "CONFLICT"
 
 
 class PreconditionFailed(StudioError):
-    """Somebody else has changed it since the caller looked."""
+    """The resource has changed since the caller loaded it."""
 
     status = 412
     code = "OUTDATED"
 
 
 class MethodNotAllowed(StudioError):
-    """The address is right, and the method is not."""
+    """The route exists, but not for this method."""
 
     status = 405
     code = "METHOD_NOT_ALLOWED"
 
 
 class RequestTooLarge(StudioError):
-    """More was sent than is read."""
+    """The request body exceeds the limit of the route."""
 
     status = 413
     code = "TOO_LARGE"
 
 
 class InternalError(StudioError):
-    """Something is wrong here; the log has it under the request's id."""
+    """An unexpected error; the log holds the cause under the request's id."""
 
     status = 500
     code = "INTERNAL"
 
 
 class ServiceUnavailable(StudioError):
-    """Something that is needed for it does not answer now."""
+    """The database, Auth or the function host cannot be reached."""
 
     status = 503
     code = "UNAVAILABLE"
 
 
 class ErrorBody(BaseModel):
-    """How each error looks: `error` and `message` are the same sentence, `code` is for programs."""
+    """The body of every error response. `error` and `message` hold the same sentence; `code` is for programs."""
 
     error: str
     code: str
     message: str
     fields: dict[str, str] | None = None
-    """By the name of each field that cannot be used: why."""
+    """The reason for each invalid field, by name."""
 
 
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": meaning}
     for status, meaning in {
-        400: "What was sent cannot be used",
-        401: "Nobody is signed in",
-        403: "The caller's role does not allow it",
-        404: "It is not there, or it is another organization's",
-        409: "The state does not allow it",
-        412: "Somebody else has changed it meanwhile",
-        413: "More was sent than is read",
-        503: "The database does not answer",
+        400: "The request is invalid",
+        401: "Not signed in",
+        403: "The caller's role does not allow this request",
+        404: "Not found, or it belongs to another organization",
+        409: "The current state does not allow this request",
+        412: "Changed since it was loaded",
+        413: "The request is too large",
+        503: "The database is unavailable",
     }.items()
 }
-"""The answers that each route of the API may give besides its own."""
+"""Error responses that every API route may return, as the OpenAPI document lists them."""

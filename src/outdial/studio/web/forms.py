@@ -1,68 +1,131 @@
-"""What the forms of pages send: checked for having come from a page of ours, bounded, and answered with a redirect."""
+"""Forms of the pages: read within bounds, checked against CSRF, answered with a redirect and a flash message."""
 
+import base64
+import binascii
 import hmac
-from typing import Annotated, Final
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import Depends, Request
+import msgspec
+from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from outdial.studio.web.errors import InvalidInput, PermissionDenied
-from outdial.studio.web.flash import FlashKind, FlashMessage, set_flash
+from outdial.studio.web.errors import InvalidInput, PermissionDenied, RequestTooLarge
 
 CSRF_FIELD: Final = "csrf_token"
-MOST_FIELDS: Final = 1000
-LONGEST_FIELD: Final = 256 * 1024
+MAX_FIELDS: Final = 1000
+MAX_FIELD_BYTES: Final = 256 * 1024
+_FIELDS_BESIDE_FILE_BYTES: Final = 64 * 1024
+FLASH_COOKIE: Final = "outdial_flash"
+
+FlashKind = Literal["good", "warn", "bad", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class FlashMessage:
+    """A message shown once, above the content of the next page."""
+
+    message: str
+    kind: FlashKind = "good"
 
 
 async def checked_form(request: Request) -> FormData:
-    """Return the form that a page of this session has sent; a dependency of every POST of a page.
+    """Return the submitted form after checking its CSRF token; the dependency of every page's POST.
 
-    Raises Forbidden when it carries no token, or another session's, and InvalidInput when it cannot be read.
+    Raises PermissionDenied for a missing or foreign token, and InvalidInput for an unreadable form.
     """
     form = await read_form(request)
     check_csrf(request, form.get(CSRF_FIELD))
     return form
 
 
+Form = Annotated[FormData, Depends(checked_form)]
+"""Parameter of a page's POST: `form: Form`."""
+
+
 async def read_form(request: Request) -> FormData:
-    """Return a form whose token is checked by the caller; raises InvalidInput when it cannot be read."""
+    """Return the submitted form without checking its token; raises InvalidInput for an unreadable form."""
     try:
-        return await request.form(max_files=10, max_fields=MOST_FIELDS, max_part_size=LONGEST_FIELD)
+        return await request.form(max_files=10, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
     except ClientDisconnect:
-        raise InvalidInput("The form did not arrive in full") from None
+        raise InvalidInput("The upload was interrupted") from None
     except HTTPException as error:
         raise InvalidInput(f"The form cannot be read: {error.detail}") from None
 
 
-Form = Annotated[FormData, Depends(checked_form)]
-"""The parameter of a page's POST: `form: Form`."""
+@asynccontextmanager
+async def limited_form(request: Request, max_file_bytes: int) -> AsyncIterator[FormData]:
+    """Yield a checked form whose file has at most `max_file_bytes`; Starlette spools the file to disk first."""
+    declared = request.headers.get("content-length", "")
+    if not declared.isdigit():
+        raise InvalidInput("Send the form with a Content-Length header")
+    if int(declared) > max_file_bytes + _FIELDS_BESIDE_FILE_BYTES:
+        raise file_too_large(max_file_bytes)
+    try:
+        yield await checked_form(request)
+    finally:
+        # Deletes the spooled file, also when the form is rejected.
+        await request.close()
+
+
+def file_too_large(max_file_bytes: int) -> RequestTooLarge:
+    """Return the error for a CSV file above the limit."""
+    return RequestTooLarge(
+        f"Files may have at most {max_file_bytes >> 20:,} MiB: split the file and repeat the header row in each part"
+    )
 
 
 def check_csrf(request: Request, token: object) -> None:
-    """Raise Forbidden unless `token` is the one of the session that the request belongs to."""
+    """Raise PermissionDenied unless `token` is the CSRF token of the request's session."""
     if not is_same_token(token, request.scope.get("outdial_csrf")):
-        raise PermissionDenied(
-            "This form is too old, or does not come from here: go back, load the page again, and repeat it"
-        )
+        raise PermissionDenied("This form has expired: go back, reload the page and try again")
 
 
 def is_same_token(token: object, expected: str | None) -> bool:
-    """Tell whether a form carries the token that was expected, in the same time wherever they differ."""
+    """Compare a form's token with the expected one in constant time."""
     return bool(expected) and isinstance(token, str) and hmac.compare_digest(token.encode(), str(expected).encode())
 
 
 def text(form: FormData, name: str, default: str = "") -> str:
-    """Return a field of a form, without space around it; `default` when it is empty, absent or a file."""
+    """Return a form field without surrounding space; `default` when it is empty, absent or a file."""
     value = form.get(name)
     return default if value is None or isinstance(value, UploadFile) else value.strip() or default
 
 
+def region_of(values: Mapping[str, Any]) -> str | None:
+    """Return the country code in the field `region`, None when empty; raises InvalidInput."""
+    region = str(values.get("region") or "").strip().upper()
+    if region and not (len(region) == 2 and region.isascii() and region.isalpha()):
+        raise InvalidInput("Invalid country", {"region": "use two letters, such as US"})
+    return region or None
+
+
 def redirect(url: str, message: str | None = None, kind: FlashKind = "good") -> RedirectResponse:
-    """Return the answer to a form that has done its work: go to `url`, which shows `message` once."""
+    """Return a 303 to `url`, which shows `message` once."""
     response = RedirectResponse(url, 303)
     if message is not None:
-        set_flash(response, FlashMessage(message, kind))
+        cookie = base64.urlsafe_b64encode(msgspec.json.encode([kind, message[:500]])).decode()
+        response.set_cookie(FLASH_COOKIE, cookie, max_age=60, httponly=True, samesite="lax")
     return response
+
+
+def pending_flash(request: Request) -> FlashMessage | None:
+    """Return the message to show on this page; None without a readable cookie, and for live updates."""
+    raw = request.cookies.get(FLASH_COOKIE)
+    if raw is None or request.headers.get("x-live"):
+        return None
+    try:
+        kind, message = msgspec.json.decode(base64.urlsafe_b64decode(raw), type=tuple[FlashKind, str])
+    except (ValueError, binascii.Error, msgspec.MsgspecError):
+        return None
+    return FlashMessage(message, kind)
+
+
+def clear_flash(response: Response) -> None:
+    """Delete the flash cookie once its message has been shown."""
+    response.delete_cookie(FLASH_COOKIE, httponly=True, samesite="lax")

@@ -1,4 +1,4 @@
-"""The stream that keeps a page up to date: it says which campaigns have changed, and the page fetches itself again."""
+"""Server-sent events for open pages: each event names the changed campaigns, and the page fetches itself again."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,18 +13,17 @@ from starlette.responses import StreamingResponse
 
 from outdial.db.queries import campaigns as campaign_queries
 from outdial.db.queries import organizations
-from outdial.studio.web.change_hub import ChangeSubscription
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 
 HEARTBEAT: Final = timedelta(seconds=15)
-LEAST_PAUSE: Final = timedelta(seconds=0.5)
+MIN_INTERVAL: Final = timedelta(seconds=0.5)
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 router = APIRouter()
 
 
 @router.get("/o/{organization_id}/live")
 async def stream(context: CurrentOrganization) -> StreamingResponse:
-    """Tell what changes in the organization, for as long as the caller works there and their token is good."""
+    """Stream the organization's changes until the caller leaves it or their access token expires."""
     return StreamingResponse(_events(context), media_type="text/event-stream", headers=_HEADERS)
 
 
@@ -32,37 +31,37 @@ async def _events(context: OrganizationContext) -> AsyncIterator[bytes]:
     clock = context.studio.clock
     with context.studio.hub.subscribe(context.organization_id) as subscription:
         yield _event("hello")
-        looked = checked = clock.now()
-        while not subscription.is_over:
-            await _change(subscription, HEARTBEAT)
-            if _ends_at(context) <= clock.now():
+        read_at = checked_at = clock.now()
+        while not subscription.is_closed:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(subscription.wake.wait(), HEARTBEAT.total_seconds())
+            if _token_expires_at(context) <= clock.now():
                 yield _event("renew")
                 return
-            await clock.sleep_until(looked + LEAST_PAUSE)
-            looked = clock.now()
-            if looked >= checked + HEARTBEAT:
-                if not await _still_works_there(context):
+            await clock.sleep_until(read_at + MIN_INTERVAL)
+            read_at = clock.now()
+            if read_at >= checked_at + HEARTBEAT:
+                if not await _is_still_member(context):
                     yield _event("gone")
                     return
-                checked = looked
+                checked_at = read_at
             campaigns, everything = subscription.take()
-            seen = await _visible(context, campaigns)
-            yield _event("changed", {"campaigns": seen, "everything": everything}) if seen or everything else b": .\n\n"
+            visible = await _visible_campaigns(context, campaigns)
+            yield (
+                _event("changed", {"campaigns": visible, "everything": everything})
+                if visible or everything
+                else b": .\n\n"
+            )
 
 
-async def _change(subscription: ChangeSubscription, longest: timedelta) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(subscription.wake.wait(), longest.total_seconds())
-
-
-def _ends_at(context: OrganizationContext) -> datetime:
+def _token_expires_at(context: OrganizationContext) -> datetime:
     expires = context.caller.identity.claims.get("exp")
     return (
         datetime.fromtimestamp(expires, UTC) if isinstance(expires, int | float) else datetime.max.replace(tzinfo=UTC)
     )
 
 
-async def _still_works_there(context: OrganizationContext) -> bool:
+async def _is_still_member(context: OrganizationContext) -> bool:
     async with context.transaction() as connection:
         row = await organizations.find_workplace(
             connection, organization_id=context.organization_id, user_id=context.caller.user_id
@@ -70,8 +69,8 @@ async def _still_works_there(context: OrganizationContext) -> bool:
     return row is not None
 
 
-async def _visible(context: OrganizationContext, campaigns: list[UUID]) -> list[UUID]:
-    """Return those that the caller may see: a notification names campaigns of everybody."""
+async def _visible_campaigns(context: OrganizationContext, campaigns: list[UUID]) -> list[UUID]:
+    """Return the campaigns the caller may see: `outdial_campaigns` notifies about every organization."""
     if not campaigns:
         return []
     async with context.transaction() as connection:

@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -26,81 +27,76 @@ from outdial.studio.web.sessions import CookieSealer
 from outdial.studio.web.settings import StudioSettings
 from outdial.studio.web.token_refresh import TokenRefresher
 
-POOL = 10
-AUTH_PREFIX = "/auth/v1"
-DRAIN_S = 10
+POOL_SIZE: Final = 10
+AUTH_POOL_SIZE: Final = 4
+AUTH_PREFIX: Final = "/auth/v1"
+DRAIN_S: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class RunningStudio:
-    """A studio that is ready to be served; `hub` ends the streams when it is to stop."""
+    """A studio ready to serve. Call `hub.end_streams` before stopping the server; `has_auth` means it serves Auth."""
 
     app: FastAPI
     hub: ChangeHub
     has_auth: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Local:
-    database: Database
-    keys: SigningKeys
-
-
-@asynccontextmanager
-async def _local_auth(urls: DatabaseUrls, clock: Clock) -> AsyncIterator[_Local]:
-    pool = Database.connect(urls.auth, application_name="outdial:auth", max_size=4, role=urls.role("auth"))
-    async with await pool as database:
-        yield _Local(database, SigningKeys(database, clock))
-
-
 @asynccontextmanager
 async def open_studio(
     env: Mapping[str, str], clock: Clock, *, own_url: str, secure: bool, behind_proxy: bool = False
 ) -> AsyncIterator[RunningStudio]:
-    """Open what a studio needs for the length of the block; `own_url` is where this process reaches itself.
+    """Open a studio for the duration of the block; `own_url` is where this process reaches itself.
 
-    Raises SettingError naming a setting that is missing or cannot be used.
+    Raises SettingError naming a missing or invalid setting.
     """
-    settings, keyring, urls = (
-        StudioSettings.from_env(env, secure=secure),
-        KeyRing.from_env(env),
-        DatabaseUrls.from_env(env),
-    )
+    settings = StudioSettings.from_env(env, secure=secure)
+    keyring = KeyRing.from_env(env)
+    urls = DatabaseUrls.from_env(env)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
-            await Database.connect(urls.api, application_name="outdial:studio", max_size=POOL, role=urls.role("api"))
+            await Database.connect(
+                urls.api, application_name="outdial:studio", max_size=POOL_SIZE, role=urls.role("api")
+            )
         )
         async with database.transaction() as connection:
             has_auth = await users.is_local_auth(connection)
-        verifier, local = TokenVerifier.from_keys(keyring, clock), None
+        signing_keys = auth_database = None
+        verifier = TokenVerifier.from_keys(keyring, clock)
         if has_auth:
-            local = await stack.enter_async_context(_local_auth(urls, clock))
-            verifier = TokenVerifier(jwt_secret=keyring.jwt_secret, jwks=local.keys, clock=clock)
+            auth_database = await stack.enter_async_context(
+                await Database.connect(
+                    urls.auth, application_name="outdial:auth", max_size=AUTH_POOL_SIZE, role=urls.role("auth")
+                )
+            )
+            signing_keys = SigningKeys(auth_database, clock)
+            verifier = TokenVerifier(jwt_secret=keyring.jwt_secret, jwks=signing_keys, clock=clock)
         stack.push_async_callback(verifier.close)
         auth_url = f"{own_url}{AUTH_PREFIX}" if has_auth else settings.auth_url
         auth = await stack.enter_async_context(AuthClient(auth_url, settings.publishable_key))
         hub = ChangeHub(urls.api)
         await hub.start()
         stack.push_async_callback(hub.stop)
-        studio = StudioState(
-            database=database,
-            clock=clock,
-            keyring=keyring,
-            verifier=verifier,
-            settings=settings,
-            sealer=CookieSealer(settings.secrets),
-            renew=TokenRefresher(auth, clock).current,
-            hub=hub,
-            auth=auth,
+        app = create_app(
+            StudioState(
+                database=database,
+                clock=clock,
+                keyring=keyring,
+                verifier=verifier,
+                settings=settings,
+                sealer=CookieSealer(settings.secrets),
+                renew=TokenRefresher(auth, clock).current,
+                hub=hub,
+                auth=auth,
+            )
         )
-        app = create_app(studio)
-        if local is not None:
+        if auth_database is not None and signing_keys is not None:
             issuer = f"{settings.supabase_url}{AUTH_PREFIX}"
             app.mount(
                 AUTH_PREFIX,
                 create_auth(
-                    LocalAuth(local.database, clock, local.keys, issuer),
-                    local.keys,
+                    LocalAuth(auth_database, clock, signing_keys, issuer),
+                    signing_keys,
                     keyring,
                     clock,
                     allow_sign_up=flag(env, "OUTDIAL_ALLOW_SIGN_UP", default=False),

@@ -1,4 +1,4 @@
-"""The pages of an organization, in the order of the menu."""
+"""The navigation menu of an organization."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -12,7 +12,7 @@ _ENTRIES: Final = (
     ("contacts", "Contacts"),
     ("calls", "Calls"),
     ("do-not-call", "Do not call"),
-    ("inbox", "Inbox"),
+    ("inbox", "Webhook events"),
     ("functions", "Functions"),
     ("jobs", "Imports and exports"),
     ("reports", "Reports"),
@@ -24,7 +24,7 @@ _ENTRIES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class MenuEntry:
-    """One line of the menu; `current` is what aria-current says: this page, or that it is below this one."""
+    """A menu entry. `current` is its aria-current value: "page" for this page, "true" for a page below it."""
 
     label: str
     url: str
@@ -32,7 +32,7 @@ class MenuEntry:
 
 
 def navigation(context: OrganizationContext, request: Request) -> list[MenuEntry]:
-    """Return the menu of an organization as it looks from the page that is asked for."""
+    """Return the menu, with the entry of the requested page marked as current."""
     path = request.url.path
     base = f"/o/{context.organization_id}"
     return [MenuEntry(label, f"{base}/{name}", _current(f"{base}/{name}", path)) for name, label in _ENTRIES]

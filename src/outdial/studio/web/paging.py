@@ -1,10 +1,11 @@
-"""Keyset pagination: a page ends with a cursor that says where the next begins, however many rows come meanwhile."""
+"""Keyset pagination: each page ends with a cursor for the next, which stays valid while rows are added."""
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypedDict, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from fastapi import Depends, Query
@@ -18,7 +19,7 @@ Key = TypeVar("Key")
 
 
 class Page(BaseModel, Generic[Item]):
-    """Some of many: `next` is the cursor of the page after this one, null on the last."""
+    """One page of a list. `next` is the cursor of the next page, null on the last."""
 
     items: list[Item]
     next: str | None = None
@@ -26,15 +27,15 @@ class Page(BaseModel, Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which page is asked for: at most `limit` items after `cursor`."""
+    """The requested page: at most `limit` items after `cursor`."""
 
     cursor: str | None
     limit: int
 
     def key(self, kind: type[Key]) -> Key | None:
-        """Return the key behind which the page begins, such as tuple[datetime, UUID]; None for the first page.
+        """Decode the cursor into the sort key to continue after, None for the first page.
 
-        Raises InvalidInput for a cursor that none of our pages has given out.
+        `kind` is the key's type, such as tuple[datetime, UUID]. Raises InvalidInput for an invalid cursor.
         """
         if self.cursor is None:
             return None
@@ -42,27 +43,41 @@ class PageRequest:
             padded = self.cursor + "=" * (-len(self.cursor) % 4)
             return msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=kind)
         except (ValueError, binascii.Error, msgspec.MsgspecError):
-            raise InvalidInput("This cursor was not given out here: begin without one", {"cursor": "unknown"}) from None
+            raise InvalidInput("Invalid cursor: start again without one", {"cursor": "invalid"}) from None
 
 
-def asked(
-    cursor: Annotated[
-        str | None, Query(description="Where to go on: `next` of the page before", max_length=500)
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=200, description="How many items at the most")] = 50,
+def page_request(
+    cursor: Annotated[str | None, Query(description="`next` of the previous page", max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Items per page")] = 50,
 ) -> PageRequest:
-    """Read what page a request asks for."""
+    """Return the page a request asks for."""
     return PageRequest(cursor, limit)
 
 
-PageQuery = Annotated[PageRequest, Depends(asked)]
+PageQuery = Annotated[PageRequest, Depends(page_request)]
 
 
 def paginate(
     rows: Sequence[Row], limit: int, key_of: Callable[[Row], Sequence[Any]]
 ) -> tuple[Sequence[Row], str | None]:
-    """Return at most `limit` of `rows`, which were asked for with `limit + 1`, and the cursor of the next page."""
+    """Split `rows`, queried with `limit + 1`, into one page and the cursor of the next (None on the last page)."""
     if len(rows) <= limit:
         return rows, None
     key = msgspec.json.encode(list(key_of(rows[limit - 1])))
     return rows[:limit], base64.urlsafe_b64encode(key).decode().rstrip("=")
+
+
+class PageLinks(TypedDict):
+    """The template variables of a pager."""
+
+    next_url: str | None
+    first_url: str | None
+
+
+def page_links(url: str, form: Mapping[str, str], page_request: PageRequest, next_cursor: str | None) -> PageLinks:
+    """Return the links of the pager below a list; they keep the filters of `form`."""
+    filters = {name: value for name, value in form.items() if value}
+    return {
+        "next_url": f"{url}?{urlencode({**filters, 'cursor': next_cursor})}" if next_cursor else None,
+        "first_url": f"{url}?{urlencode(filters)}" if page_request.cursor else None,
+    }

@@ -1,4 +1,4 @@
-"""ETags where two people may edit, and keys that make a repeated creation harmless."""
+"""ETags against lost updates, and idempotency keys against duplicate creation."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -17,10 +17,12 @@ from outdial.db.session import Connection, encode_json
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import PreconditionFailed, ResourceConflict
 
-KEPT_FOR: Final = timedelta(hours=24)
+STALE: Final = "Someone else has changed this since you loaded it: reload and try again"
+KEY_LIFETIME: Final = timedelta(hours=24)
 
 IfMatch = Annotated[
-    str | None, Header(alias="If-Match", description="The ETag of what you have seen; without it, the last one wins")
+    str | None,
+    Header(alias="If-Match", description="The ETag of the version you loaded. Without it, the last write wins."),
 ]
 IdempotencyKey = Annotated[
     str | None,
@@ -28,29 +30,27 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=200,
-        description="Any text of your own, such as a UUID. The same request with the same key within 24 hours creates "
-        "nothing again, and gets the first answer; another request with it gets 409.",
+        description="A unique text, such as a UUID. Repeating a request with the same key within 24 hours creates "
+        "nothing and returns the first response. A different request with the same key returns 409.",
     ),
 ]
-"""The parameter of a route that creates: `key: IdempotencyKey = None`."""
+"""Parameter of routes that create: `key: IdempotencyKey = None`."""
 
 
 def etag_of(*parts: object) -> str:
-    """Return an ETag for the state that `parts` describe, such as an id and updated_at."""
+    """Return an ETag computed from `parts`, such as an id and updated_at."""
     return f'"{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}"'
 
 
 def check_if_match(if_match: str | None, current: str) -> None:
-    """Raise Outdated when the caller has seen another state than `current`."""
+    """Raise PreconditionFailed unless `if_match` is absent, `*` or contains the `current` ETag."""
     if if_match is not None and if_match != "*" and current not in [tag.strip() for tag in if_match.split(",")]:
-        raise PreconditionFailed(
-            "Somebody has changed it meanwhile: load it again, and repeat your change", etag=current
-        )
+        raise PreconditionFailed(STALE, etag=current)
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotentResult:
-    """The answer to a creation, as JSON; `is_repeat` when it had been given before."""
+    """The response to a creation; `is_repeat` when it was stored by an earlier request with the same key."""
 
     status: int
     body: Any
@@ -65,21 +65,24 @@ async def idempotent_response(
     *,
     status: int = 201,
 ) -> JSONResponse:
-    """Run `create` in a transaction as the caller, once per key, and return its result as the route's answer.
+    """Run `create` at most once per key, in a transaction as the caller, and return the route's response.
 
-    For a POST route that creates something::
+    Usage::
 
         @router.post("/organizations/{organization_id}/campaigns", status_code=201, response_model=Campaign)
-        async def create(at: AtWork, request: Request, new: NewCampaign, key: IdempotencyKey = None) -> Response:
-            at.require("operator")
-            return await created_once(at, request, key, lambda c: create_campaign(c, at, new))
+        async def create(
+            context: CurrentOrganization, request: Request, new: CampaignDraft, key: IdempotencyKey = None
+        ) -> Response:
+            context.require("operator")
+            return await idempotent_response(context, request, key, lambda c: create_campaign(c, context, new))
 
-    The key's row is inserted in the transaction that creates, so of two requests at the same time the second waits for
-    the first and gets its answer; when `create` raises, nothing is kept, and the key is free again. A repeat is marked
-    with the header `idempotency-replayed: true`. Raises Conflict for a key that came with another request.
+    The key's row is inserted in the same transaction, so a concurrent second request waits for the first and gets its
+    response. When `create` raises, nothing is stored and the key is free again. Repeats carry the header
+    `idempotency-replayed: true`. Raises ResourceConflict when the key was used by a different request.
     """
-    digest = await _digest_of(request)
-    created = await run_idempotent(context, key, digest, create, status=status)
+    digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
+    digest.update(await request.body())
+    created = await run_idempotent(context, key, digest.digest(), create, status=status)
     headers = {"idempotency-replayed": "true"} if created.is_repeat else None
     return JSONResponse(created.body, created.status, headers)
 
@@ -98,34 +101,28 @@ async def run_idempotent(
     *,
     status: int = 201,
 ) -> IdempotentResult:
-    """Do what `created_once` does for a request of any form; `request_sha256` tells it from others."""
+    """Run `create` at most once per key; `request_sha256` identifies the request. See `idempotent_response`."""
     async with context.transaction() as connection:
         if key is None:
             return IdempotentResult(status, (await create(connection)).model_dump(mode="json"), is_repeat=False)
         now = context.studio.clock.now()
-        mine: _IdempotencyKey = {
+        scope: _IdempotencyKey = {
             "organization_id": context.organization_id,
             "caller": str(context.caller.user_id or "service"),
             "key": key,
         }
         await idempotency_keys.delete_idempotency_keys(
-            connection, organization_id=mine["organization_id"], caller=mine["caller"], before=now - KEPT_FOR
+            connection, organization_id=scope["organization_id"], caller=scope["caller"], before=now - KEY_LIFETIME
         )
-        taken = await idempotency_keys.take_idempotency_key(connection, **mine, request_sha256=request_sha256, now=now)
+        taken = await idempotency_keys.take_idempotency_key(connection, **scope, request_sha256=request_sha256, now=now)
         if taken is None:
-            return _repeated(await idempotency_keys.read_idempotency_key(connection, **mine), request_sha256)
+            return _stored_result(await idempotency_keys.read_idempotency_key(connection, **scope), request_sha256)
         body = (await create(connection)).model_dump(mode="json")
-        await idempotency_keys.keep_response(connection, **mine, status=status, body=encode_json(body))
+        await idempotency_keys.keep_response(connection, **scope, status=status, body=encode_json(body))
         return IdempotentResult(status, body, is_repeat=False)
 
 
-def _repeated(used: idempotency_keys.UsedKey, request_sha256: bytes) -> IdempotentResult:
+def _stored_result(used: idempotency_keys.UsedKey, request_sha256: bytes) -> IdempotentResult:
     if used.request_sha256 != request_sha256 or used.status is None or used.body is None:
-        raise ResourceConflict("This idempotency key came with another request before: use a new one")
+        raise ResourceConflict("This idempotency key was used for a different request: use a new key")
     return IdempotentResult(used.status, msgspec.json.decode(used.body), is_repeat=True)
-
-
-async def _digest_of(request: Request) -> bytes:
-    digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
-    digest.update(await request.body())
-    return digest.digest()

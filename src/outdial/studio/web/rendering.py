@@ -1,4 +1,4 @@
-"""Turns templates into pages: autoescaped, strict about what is missing, each with what its layout needs."""
+"""Renders Jinja templates into pages, autoescaped and strict about undefined names."""
 
 import hashlib
 from pathlib import Path
@@ -8,18 +8,18 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from outdial.studio.view import format as figures
+from outdial.studio.view import format as formats
 from outdial.studio.view.badges import badge_for_outcome, badge_for_status, humanize
 from outdial.studio.web.assets import static_url
 from outdial.studio.web.context import OrganizationContext
-from outdial.studio.web.flash import clear_flash, flash_of
+from outdial.studio.web.forms import clear_flash, pending_flash
 from outdial.studio.web.navigation import navigation
 
 TEMPLATES = Path(__file__).parents[1]
 
 
 def element_id(*parts: object) -> str:
-    """Return an id for an element, the same whenever the page is rendered again."""
+    """Return an element id that stays the same across renders."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
@@ -34,13 +34,13 @@ environment.globals |= {
     "element_id": element_id,
 }
 environment.filters |= {
-    "number": figures.number,
-    "percent": figures.percent,
-    "duration": figures.duration,
-    "money": figures.money,
-    "iso": figures.iso,
-    "utc": figures.utc,
-    "in_zone": figures.in_zone,
+    "number": formats.number,
+    "percent": formats.percent,
+    "duration": formats.duration,
+    "money": formats.money,
+    "iso": formats.iso,
+    "utc": formats.utc,
+    "in_zone": formats.in_zone,
     "humanize": humanize,
 }
 
@@ -48,12 +48,12 @@ environment.filters |= {
 def page(
     request: Request, template: str, context: OrganizationContext | None = None, *, status: int = 200, **values: Any
 ) -> HTMLResponse:
-    """Return `template` (such as "campaigns/list.html") filled with `values` and with what the layout needs.
+    """Render `template` (such as "campaigns/list.html") into a page.
 
     Besides `values`, templates see `request`, `context` (None outside an organization), `csrf_token`, `viewer` (the
-    e-mail address of who is signed in) and `flash` (the message of the form that led here).
+    signed-in user's email address) and `flash` (the message of the form that led here).
     """
-    flash = flash_of(request)
+    flash = pending_flash(request)
     html = environment.get_template(template).render(
         request=request,
         context=context,

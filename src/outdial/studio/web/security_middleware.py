@@ -1,4 +1,4 @@
-"""What surrounds every request: security headers, the host's name, a bound on what is read, and the last catch."""
+"""Security headers, host check, request body limit, and the handler of unexpected errors."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -33,20 +33,22 @@ _ALWAYS: Final[Mapping[str, str]] = {
     "cross-origin-resource-policy": "same-origin",
 }
 _HSTS: Final = "max-age=31536000"
-_MOST_BYTES: Final = 1 << 20
-# Where files are uploaded, the route reads the body as it comes, and bounds it itself.
-_STREAMS: Final = re.compile(
+_MAX_BODY_BYTES: Final = 1 << 20
+# Upload routes read the body as a stream and enforce their own limit.
+_UPLOAD_PATHS: Final = re.compile(
     r"/api/v1/organizations/[^/]+/(imports/[^/]+/file|do-not-call/import)|/o/[^/]+/(imports|do-not-call/import)"
 )
-# Asked by other names than a browser's: our own Auth through a gateway, and the health check of a container.
-_ANY_HOST: Final = ("/auth/v1/", "/health")
+# Called under internal host names: our own Auth behind a gateway, and container health checks.
+_ANY_HOST_PATHS: Final = ("/auth/v1/", "/health")
 
 
 class SecurityMiddleware:
-    """The outermost layer: nothing that leaves is without its headers, and no error shows what caused it."""
+    """Outermost middleware: adds security headers to every response and hides the cause of unexpected errors."""
 
     def __init__(self, app: ASGIApp, *, clock: Clock, hosts: Sequence[str], secure: bool, media: str = "") -> None:
-        self._app, self._clock, self._hosts, self._secure = app, clock, frozenset(hosts), secure
+        self._app = app
+        self._clock = clock
+        self._hosts = frozenset(hosts)
         self._headers = dict(_ALWAYS)
         if secure:
             self._headers["strict-transport-security"] = _HSTS
@@ -54,7 +56,6 @@ class SecurityMiddleware:
             self._headers["content-security-policy"] = f"{POLICY} {media}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -62,7 +63,7 @@ class SecurityMiddleware:
         request = Request(scope)
         try:
             self._check_host(scope)
-            await self._app(scope, _bounded(scope, receive), outgoing)
+            await self._app(scope, _limited(scope, receive), outgoing)
         except (InvalidInput, RequestTooLarge) as error:
             if outgoing.has_started:
                 raise
@@ -74,19 +75,21 @@ class SecurityMiddleware:
             await internal_error_response(request, outgoing.request_id)(scope, receive, outgoing)
 
     def _check_host(self, scope: Scope) -> None:
-        """Refuse a name that is not ours: a stranger's page could have its own name lead to this machine."""
+        """Refuse unknown host names: DNS rebinding points a hostile domain at this machine."""
         host = Headers(scope=scope).get("host", "").lower()
-        if scope["path"].startswith(_ANY_HOST):
+        if scope["path"].startswith(_ANY_HOST_PATHS):
             return
         if "*" not in self._hosts and re.sub(r":\d+$", "", host) not in self._hosts:
-            raise InvalidInput("The studio is not reached under this name: add it to OUTDIAL_STUDIO_HOSTS")
+            raise InvalidInput("Unknown host name: add it to OUTDIAL_STUDIO_HOSTS")
 
 
 class _HeaderSender:
-    """Sends a response with our headers; one that the route has set itself stays."""
+    """Adds our headers to a response without replacing those the route has set."""
 
     def __init__(self, send: Send, headers: Mapping[str, str], request_id: str) -> None:
-        self._send, self._headers, self.request_id = send, headers, request_id
+        self._send = send
+        self._headers = headers
+        self.request_id = request_id
         self.has_started = False
 
     async def __call__(self, message: Message) -> None:
@@ -100,20 +103,20 @@ class _HeaderSender:
         await self._send(message)
 
 
-def _bounded(scope: Scope, receive: Receive) -> Receive:
-    if _STREAMS.fullmatch(scope["path"]):
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    if _UPLOAD_PATHS.fullmatch(scope["path"]):
         return receive
-    announced = Headers(scope=scope).get("content-length", "0")
-    if not announced.isdigit() or int(announced) > _MOST_BYTES:
-        raise RequestTooLarge(f"Send no more than {_MOST_BYTES:,} bytes")
+    declared = Headers(scope=scope).get("content-length", "0")
+    if not declared.isdigit() or int(declared) > _MAX_BODY_BYTES:
+        raise RequestTooLarge(f"The request may have at most {_MAX_BODY_BYTES:,} bytes")
     read = 0
 
-    async def receive_bounded() -> Message:
+    async def receive_limited() -> Message:
         nonlocal read
         message = await receive()
         read += len(message.get("body", b""))
-        if read > _MOST_BYTES:
-            raise RequestTooLarge(f"Send no more than {_MOST_BYTES:,} bytes")
+        if read > _MAX_BODY_BYTES:
+            raise RequestTooLarge(f"The request may have at most {_MAX_BODY_BYTES:,} bytes")
         return message
 
-    return receive_bounded
+    return receive_limited

@@ -1,4 +1,4 @@
-"""Reads the session cookie of each request, renews it when its time has come, and refuses forged requests."""
+"""Reads and renews the session cookie of each request, and rejects forged requests (CSRF)."""
 
 import hmac
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ from outdial.studio.web.sessions import (
     SessionEnded,
     SessionTooLarge,
     StudioSession,
-    cookie_of,
-    no_cookie,
+    expired_session_cookie,
+    session_cookie,
 )
 
-_WITHOUT_SESSION: Final = ("/static/", "/auth/v1/", "/health")
+_PATHS_WITHOUT_SESSION: Final = ("/static/", "/auth/v1/", "/health")
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -32,64 +32,64 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class _SessionLookup:
     session: StudioSession | None
     set_cookie: str | None = None
-    is_undecided: bool = False
+    is_auth_unavailable: bool = False
 
 
 class SessionMiddleware:
-    """Puts into the scope who is signed in at the browser.
+    """Puts the browser's session into the ASGI scope.
 
-    `outdial_session` is the session, `outdial_headers` are the request's headers with the access token among them,
-    `outdial_csrf` is the token for forms and `outdial_viewer` the e-mail address. A request that carries a credential
-    of its own is left as it is.
+    Sets `outdial_session`, `outdial_headers` (the request's headers plus the access token), `outdial_csrf` (the token
+    for forms), `outdial_viewer` (the email address), and `outdial_auth_unavailable` when the session could not be
+    renewed. Requests with credentials of their own pass through unchanged.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http" or scope["path"].startswith(_WITHOUT_SESSION):
+        if scope["type"] != "http" or scope["path"].startswith(_PATHS_WITHOUT_SESSION):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if not _brings_credential(headers):
-            visit = await _visit(scope["app"].state.studio, _cookie(headers, COOKIE))
-            if visit.session is not None:
-                if is_forged(scope["method"], scope["path"], headers, visit.session.csrf):
-                    refusal = PermissionDenied("This request does not come from a page of the studio")
+        if "authorization" not in headers and "apikey" not in headers:
+            found = await _find_session(scope["app"].state.studio, headers)
+            if found.session is not None:
+                if is_forged(scope["method"], scope["path"], headers, found.session.csrf):
+                    refusal = PermissionDenied("This request does not come from the studio's own pages")
                     await error_response(Request(scope), refusal)(scope, receive, send)
                     return
-                _enter(scope, headers, visit.session)
-            scope["outdial_undecided"] = visit.is_undecided
-            send = _with_cookie(send, visit.set_cookie)
+                _add_to_scope(scope, headers, found.session)
+            scope["outdial_auth_unavailable"] = found.is_auth_unavailable
+            send = _with_cookie(send, found.set_cookie)
         await self._app(scope, receive, send)
 
 
-async def _visit(studio: StudioState, cookie: str | None) -> _SessionLookup:
+async def _find_session(studio: StudioState, headers: Headers) -> _SessionLookup:
+    cookie = cookie_parser(headers["cookie"]).get(COOKIE) if "cookie" in headers else None
     session = None if cookie is None else studio.sealer.open(COOKIE, cookie, StudioSession)
-    leaving = no_cookie(secure=studio.settings.secure)
+    expired_cookie = expired_session_cookie(secure=studio.settings.secure)
     if session is None:
-        # One that cannot be read will never be: another one was there, or the secret has been replaced.
-        return _SessionLookup(None, leaving if cookie else None)
+        # An unreadable cookie stays unreadable: it is malformed, or the secret has been replaced.
+        return _SessionLookup(None, expired_cookie if cookie else None)
     renewal = await studio.renew(session)
     match renewal:
         case SessionEnded():
-            return _SessionLookup(None, leaving)
+            return _SessionLookup(None, expired_cookie)
         case RenewalUnavailable():
-            return _SessionLookup(None, is_undecided=True)
+            return _SessionLookup(None, is_auth_unavailable=True)
     if renewal is session:
         return _SessionLookup(session)
     try:
-        return _SessionLookup(renewal, cookie_of(studio.sealer, renewal, secure=studio.settings.secure))
+        return _SessionLookup(renewal, session_cookie(studio.sealer, renewal, secure=studio.settings.secure))
     except SessionTooLarge:
-        return _SessionLookup(None, leaving)
+        return _SessionLookup(None, expired_cookie)
 
 
 def is_forged(method: str, path: str, headers: Mapping[str, str], csrf: str) -> bool:
-    """Tell whether a request that a cookie lets in may have been made by another site's page.
+    """Return whether a cookie-authenticated request may come from another site's page.
 
-    What the browser says of itself (Sec-Fetch-Site, Origin) must not speak against it. Requests to the API must also be
-    shown to be ours, by one of these or by the token in `x-csrf-token`; forms of pages carry the token in a field.
+    Sec-Fetch-Site and Origin must not name another site. API requests must also prove their origin, by one of these
+    headers or by the token in `x-csrf-token`; page forms carry the token in a field instead.
     """
     if method in SAFE_METHODS:
         return False
@@ -101,15 +101,7 @@ def is_forged(method: str, path: str, headers: Mapping[str, str], csrf: str) -> 
     return path.startswith(API_PREFIX) and not is_same and not hmac.compare_digest(token.encode(), csrf.encode())
 
 
-def _brings_credential(headers: Headers) -> bool:
-    return "authorization" in headers or "apikey" in headers
-
-
-def _cookie(headers: Headers, name: str) -> str | None:
-    return cookie_parser(headers["cookie"]).get(name) if "cookie" in headers else None
-
-
-def _enter(scope: Scope, headers: Headers, session: StudioSession) -> None:
+def _add_to_scope(scope: Scope, headers: Headers, session: StudioSession) -> None:
     scope["outdial_session"] = session
     scope["outdial_headers"] = {**headers, "authorization": f"Bearer {session.access_token}"}
     scope["outdial_csrf"] = session.csrf
@@ -123,7 +115,7 @@ def _with_cookie(send: Send, cookie: str | None) -> Send:
     async def send_with_cookie(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            # Signing in and out set their own, which is the newer one.
+            # Sign-in and sign-out set a newer cookie of their own.
             if not any(value.startswith(f"{COOKIE}=") for value in headers.getlist("set-cookie")):
                 headers.append("set-cookie", cookie)
         await send(message)

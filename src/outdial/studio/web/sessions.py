@@ -1,4 +1,4 @@
-"""Who is signed in at a browser: kept in an encrypted cookie, so that any process of the studio can read it."""
+"""Browser sessions, kept in an encrypted cookie so that any studio process can read them."""
 
 import base64
 import binascii
@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Response
 
 COOKIE: Final = "outdial_session"
-KEPT_FOR: Final = timedelta(days=7)
+SESSION_LIFETIME: Final = timedelta(days=7)
 _NONCE_BYTES: Final = 12
-# A browser keeps 4096 bytes of name, value and attributes.
-_LONGEST_COOKIE: Final = 3900
+# Browsers limit name, value and attributes of a cookie to 4096 bytes in total.
+_MAX_COOKIE_CHARS: Final = 3900
 
 Content = TypeVar("Content")
 
@@ -41,22 +41,22 @@ class StudioSession:
     csrf: str = field(default_factory=new_token, repr=False)
 
     def renewed(self, *, access_token: str, refresh_token: str, expires_at: int) -> "StudioSession":
-        """Return the session with fresh tokens: forms that are open now remain good."""
+        """Return the session with new tokens. The CSRF token stays, so open forms remain valid."""
         return replace(self, access_token=access_token, refresh_token=refresh_token, expires_at=expires_at)
 
-    def expires_before(self, moment: datetime) -> bool:
-        """Tell whether the access token is no longer good at `moment`."""
-        return datetime.fromtimestamp(self.expires_at, UTC) <= moment
+    def expires_before(self, time: datetime) -> bool:
+        """Return whether the access token has expired at `time`."""
+        return datetime.fromtimestamp(self.expires_at, UTC) <= time
 
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """The session cannot be renewed: its user must sign in again."""
+    """The session cannot be renewed: the user must sign in again."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenewalUnavailable:
-    """Auth does not answer now: nobody knows whether the session goes on."""
+    """Auth cannot be reached: the session may or may not still be valid."""
 
 
 SessionRenewal = StudioSession | SessionEnded | RenewalUnavailable
@@ -64,27 +64,27 @@ RenewSession = Callable[[StudioSession], Awaitable[SessionRenewal]]
 
 
 class SessionTooLarge(Exception):
-    """The tokens do not fit into a cookie: the user's metadata, which Auth puts into them, is too long."""
+    """The tokens do not fit into a cookie: Auth includes the user's metadata, which is too long."""
 
 
 class CookieSealer:
-    """Encrypts and authenticates values for a browser to keep (AES-256-GCM), and reads them again.
+    """Encrypts and authenticates cookie values (AES-256-GCM).
 
-    The first secret seals, all of them open: to replace one, put the new one in front, and take the old one away after
-    the longest life of a cookie.
+    The first secret seals, every secret opens. To rotate, put the new secret first and remove the old one after the
+    longest cookie lifetime.
     """
 
     def __init__(self, secrets_: Sequence[str]) -> None:
         self._ciphers = [AESGCM(sha256(b"outdial studio cookies\0" + secret.encode()).digest()) for secret in secrets_]
 
     def seal(self, purpose: str, value: object) -> str:
-        """Return `value` as text that only this studio can read, and only for the same purpose."""
+        """Encrypt `value` as text. Only the same secrets and the same `purpose` open it."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._ciphers[0].encrypt(nonce, msgspec.json.encode(value), purpose.encode())
         return base64.urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
 
     def open(self, purpose: str, text: str, kind: type[Content]) -> Content | None:
-        """Return what was sealed for `purpose`; None for anything else."""
+        """Decrypt a value sealed for `purpose`; None when it is not one."""
         try:
             raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
@@ -98,16 +98,16 @@ class CookieSealer:
         return None
 
 
-def cookie_of(sealer: CookieSealer, session: StudioSession, *, secure: bool) -> str:
-    """Return the value of a Set-Cookie header that keeps `session`; raises SessionTooLarge."""
+def session_cookie(sealer: CookieSealer, session: StudioSession, *, secure: bool) -> str:
+    """Return the Set-Cookie value that stores `session`; raises SessionTooLarge."""
     sealed = sealer.seal(COOKIE, session)
-    if len(sealed) > _LONGEST_COOKIE:
+    if len(sealed) > _MAX_COOKIE_CHARS:
         raise SessionTooLarge
-    return _set_cookie(COOKIE, sealed, KEPT_FOR, secure=secure)
+    return _set_cookie(COOKIE, sealed, SESSION_LIFETIME, secure=secure)
 
 
-def no_cookie(*, secure: bool) -> str:
-    """Return the value of a Set-Cookie header that ends the session at the browser."""
+def expired_session_cookie(*, secure: bool) -> str:
+    """Return the Set-Cookie value that deletes the session from the browser."""
     return _set_cookie(COOKIE, "", timedelta(0), secure=secure)
 
 

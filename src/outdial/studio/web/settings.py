@@ -1,4 +1,4 @@
-"""The settings of the studio, read once from the environment."""
+"""Settings of the studio, read once from the environment."""
 
 import re
 from collections.abc import Mapping
@@ -9,19 +9,19 @@ from outdial.auth import KeyRing
 from outdial.net import is_loopback_url
 from outdial.settings import MissingSetting, SettingError, credentials, require, secret_list
 
-# Guards nothing but a local stack, whose sign-in has a public signing key as well.
+# For local stacks only, whose JWT signing key is public as well.
 LOCAL_SECRET: Final = "outdial-local-studio-secret-of-a-stack-that-only-this-machine-reaches"
-_SHORTEST_SECRET: Final = 32
+_MIN_SECRET_LENGTH: Final = 32
 _ORIGIN: Final = re.compile(r"http://[\w.:\[\]-]+")
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudioSettings:
-    """What the studio is told.
+    """Settings of the studio.
 
-    `supabase_url` is where functions and Auth are reached; the webhook URL to paste into Retell is made from it.
-    `secrets` encrypt the session cookie: the first one seals, all of them open, so that one can be replaced by another.
+    `supabase_url` is the base URL of functions and Auth, and of the webhook URL to paste into Retell.
+    `secrets` encrypt the session cookie: the first seals, every one opens, so that secrets can be rotated.
     """
 
     supabase_url: str
@@ -36,32 +36,31 @@ class StudioSettings:
     project_ref: str = "outdiallocalprojects"
     has_webhook_secret: bool = False
     recordings: str = ""
-    """Where recordings come from besides https: the simulator of a local stack."""
+    """Origin of recordings besides https: the simulator of a local stack."""
 
     @property
     def is_local(self) -> bool:
-        """Whether everything is on this machine."""
+        """Whether this is a local stack."""
         return is_loopback_url(self.supabase_url) and not self.secure
 
     @property
     def webhook_url(self) -> str:
-        """The address that Retell is to send its events to."""
+        """The webhook URL to configure at Retell."""
         return f"{self.supabase_url}/functions/v1/retell-webhook"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], *, secure: bool) -> Self:
-        """Read the settings; raises SettingError naming the one that is missing or cannot be used.
+        """Read the settings; raises SettingError naming a missing or invalid one.
 
-        SUPABASE_URL, SUPABASE_PUBLISHABLE_KEYS or SUPABASE_ANON_KEY, OUTDIAL_STUDIO_SECRET (not needed while
-        everything is on this machine), and OUTDIAL_STUDIO_HOSTS, the host names under which browsers come here. For the
-        functions' page: OUTDIAL_STUDIO_OPERATORS (e-mail addresses or ids of users), OUTDIAL_HOST_URL (SUPABASE_URL
-        without it), OUTDIAL_ACCESS_TOKEN and OUTDIAL_PROJECT_REF.
+        SUPABASE_URL, SUPABASE_PUBLISHABLE_KEYS or SUPABASE_ANON_KEY, OUTDIAL_STUDIO_SECRET (optional on a local stack)
+        and OUTDIAL_STUDIO_HOSTS (host names browsers use). For the Functions page: OUTDIAL_STUDIO_OPERATORS (email
+        addresses or user ids), OUTDIAL_HOST_URL (default: SUPABASE_URL), OUTDIAL_ACCESS_TOKEN and OUTDIAL_PROJECT_REF.
         """
-        url = require(env, "SUPABASE_URL", "the address of the project, https://<project>.supabase.co").rstrip("/")
+        url = require(env, "SUPABASE_URL", "the URL of the project, https://<project>.supabase.co").rstrip("/")
         return cls(
             supabase_url=url,
             publishable_key=_publishable_key(env),
-            secrets=_secrets(env, is_here=is_loopback_url(url) and not secure),
+            secrets=_secrets(env, is_local_stack=is_loopback_url(url) and not secure),
             auth_url=env.get("OUTDIAL_STUDIO_AUTH_URL", "").strip().rstrip("/") or f"{url}/auth/v1",
             hosts=(*LOOPBACK_HOSTS, *secret_list(env.get("OUTDIAL_STUDIO_HOSTS", "").lower())),
             secure=secure,
@@ -70,28 +69,30 @@ class StudioSettings:
             access_token=env.get("OUTDIAL_ACCESS_TOKEN", "").strip(),
             project_ref=env.get("OUTDIAL_PROJECT_REF", "").strip() or "outdiallocalprojects",
             has_webhook_secret=bool(credentials(env, "RETELL_WEBHOOK_SECRET")),
-            recordings=_simulator(env),
+            recordings=_simulator_origin(env),
         )
 
 
-def _simulator(env: Mapping[str, str]) -> str:
+def _simulator_origin(env: Mapping[str, str]) -> str:
     url = env.get("RETELL_BASE_URL", "").strip().rstrip("/")
     return url if is_loopback_url(url) and _ORIGIN.fullmatch(url) else ""
 
 
-def _secrets(env: Mapping[str, str], *, is_here: bool) -> tuple[str, ...]:
+def _secrets(env: Mapping[str, str], *, is_local_stack: bool) -> tuple[str, ...]:
     secrets = secret_list(env.get("OUTDIAL_STUDIO_SECRET", ""))
-    if not secrets and is_here:
+    if not secrets and is_local_stack:
         return (LOCAL_SECRET,)
     if not secrets:
-        raise MissingSetting("OUTDIAL_STUDIO_SECRET", "it encrypts the cookies of people who sign in; 32 random bytes")
-    if any(len(secret) < _SHORTEST_SECRET for secret in secrets):
-        raise SettingError(f"OUTDIAL_STUDIO_SECRET needs at least {_SHORTEST_SECRET} characters: openssl rand -hex 32")
+        raise MissingSetting("OUTDIAL_STUDIO_SECRET", "it encrypts session cookies; use 32 random bytes")
+    if any(len(secret) < _MIN_SECRET_LENGTH for secret in secrets):
+        raise SettingError(
+            f"OUTDIAL_STUDIO_SECRET needs at least {_MIN_SECRET_LENGTH} characters: openssl rand -hex 32"
+        )
     return secrets
 
 
 def _publishable_key(env: Mapping[str, str]) -> str:
     keys = [key.value for key in KeyRing.from_env(env).keys if key.kind == "publishable"]
     if not keys:
-        raise MissingSetting("SUPABASE_PUBLISHABLE_KEYS", "signing in through Auth takes a publishable key")
+        raise MissingSetting("SUPABASE_PUBLISHABLE_KEYS", "sign-in through Auth needs a publishable key")
     return keys[0]

@@ -1,4 +1,4 @@
-"""Renews sessions whose access token is about to expire: once for all the requests that come with the same one."""
+"""Renews sessions whose access token is about to expire, once for all concurrent requests."""
 
 import asyncio
 from dataclasses import dataclass
@@ -10,57 +10,58 @@ from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooMa
 from outdial.clock import Clock
 from outdial.studio.web.sessions import RenewalUnavailable, SessionEnded, SessionRenewal, StudioSession
 
-# Requests that were sent with the old cookie may come for a while; Auth itself takes a used token for ten seconds.
-_KEPT_FOR: Final = timedelta(seconds=30)
-EARLY: Final = timedelta(seconds=60)
+# Requests with the old cookie may still arrive; Auth itself accepts a used refresh token for ten seconds.
+_REUSE_FOR: Final = timedelta(seconds=30)
+RENEW_BEFORE: Final = timedelta(seconds=60)
 
 
 class RefreshClient(Protocol):
-    """The part of Auth that renews."""
+    """The part of Auth that refreshes tokens."""
 
     async def refresh(self, refresh_token: str) -> SignedIn | BadCredentials | TooManyAttempts | AuthUnavailable:
-        """Return new tokens, or why there are none."""
+        """Return new tokens, or the reason there are none."""
         ...
 
 
 @dataclass(slots=True)
 class _PendingRefresh:
-    at: datetime
+    started_at: datetime
     task: asyncio.Task[SessionRenewal]
 
 
 class TokenRefresher:
-    """Renews each refresh token once, however many requests ask for it at the same time."""
+    """Uses each refresh token once, however many requests need it at the same time."""
 
     def __init__(self, auth: RefreshClient, clock: Clock) -> None:
-        self._auth, self._clock = auth, clock
-        self._known: dict[bytes, _PendingRefresh] = {}
+        self._auth = auth
+        self._clock = clock
+        self._pending: dict[bytes, _PendingRefresh] = {}
 
     async def current(self, session: StudioSession) -> SessionRenewal:
-        """Return the session with tokens that are good for a while."""
-        if not session.expires_before(self._clock.now() + EARLY):
+        """Return the session, renewed when its access token expires within RENEW_BEFORE."""
+        if not session.expires_before(self._clock.now() + RENEW_BEFORE):
             return session
         self._forget_old()
         key = sha256(session.refresh_token.encode()).digest()
-        known = self._known.get(key)
-        if known is None:
-            # A task of its own: it goes on when the request that began it is given up.
-            known = _PendingRefresh(self._clock.now(), asyncio.create_task(self._renew(session)))
-            self._known[key] = known
-        renewal = await asyncio.shield(known.task)
+        pending = self._pending.get(key)
+        if pending is None:
+            # A separate task: it continues when the request that started it is cancelled.
+            pending = _PendingRefresh(self._clock.now(), asyncio.create_task(self._renew(session)))
+            self._pending[key] = pending
+        renewal = await asyncio.shield(pending.task)
         if isinstance(renewal, RenewalUnavailable):
-            self._known.pop(key, None)
+            self._pending.pop(key, None)
             return session if not session.expires_before(self._clock.now()) else renewal
         return renewal
 
     async def _renew(self, session: StudioSession) -> SessionRenewal:
-        answer = await self._auth.refresh(session.refresh_token)
-        match answer:
+        response = await self._auth.refresh(session.refresh_token)
+        match response:
             case SignedIn():
                 return session.renewed(
-                    access_token=answer.access_token,
-                    refresh_token=answer.refresh_token,
-                    expires_at=int(answer.expires_at.timestamp()),
+                    access_token=response.access_token,
+                    refresh_token=response.refresh_token,
+                    expires_at=int(response.expires_at.timestamp()),
                 )
             case BadCredentials():
                 return SessionEnded()
@@ -68,6 +69,8 @@ class TokenRefresher:
                 return RenewalUnavailable()
 
     def _forget_old(self) -> None:
-        oldest = self._clock.now() - _KEPT_FOR
-        for key in [key for key, known in self._known.items() if known.at < oldest and known.task.done()]:
-            del self._known[key]
+        oldest = self._clock.now() - _REUSE_FOR
+        for key in [
+            key for key, pending in self._pending.items() if pending.started_at < oldest and pending.task.done()
+        ]:
+            del self._pending[key]

@@ -1,0 +1,101 @@
+"""Query filters shared by lists and exports: dates, phone numbers and search terms."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Final, TypedDict
+
+import msgspec
+from fastapi import Query
+from pydantic import AwareDatetime, Field
+
+from outdial.studio.web.errors import InvalidInput
+
+MAX_PHONE_DIGITS: Final = 15
+LAST_TEXT: Final = "\U0010ffff"
+"""Sorts after every text that begins with the same characters."""
+
+_SEPARATORS: Final = re.compile(r"[\s()./-]")
+_DIGITS: Final = re.compile(rf"[0-9]{{1,{MAX_PHONE_DIGITS}}}")
+
+CursorTime = Annotated[datetime, msgspec.Meta(tz=True)]
+CursorText = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", max_length=400)]
+
+Region = Annotated[
+    str | None,
+    Field(pattern=r"^[A-Za-z]{2}$", description="Country of numbers without a country code, such as US"),
+]
+TextQuery = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
+PhoneQuery = Annotated[str | None, Query(max_length=40, description="First digits of the number, such as +1212")]
+SinceQuery = Annotated[AwareDatetime | None, Query(description="From this time, inclusive")]
+UntilQuery = Annotated[AwareDatetime | None, Query(description="To this time, exclusive")]
+
+
+def query_values(query: Mapping[str, str], names: Iterable[str], max_length: int = 200) -> dict[str, str]:
+    """Return the named query parameters as trimmed text, empty when absent."""
+    return {name: query.get(name, "").replace("\0", "").strip()[:max_length] for name in names}
+
+
+def check_time(field: str, value: datetime | None) -> datetime | None:
+    """Return a time Postgres can store; raises InvalidInput for years before 1970 or after 9998."""
+    if value is not None and not 1970 <= value.year < 9999:
+        raise InvalidInput("This date is out of range", {field: "must be 1970 or later"})
+    return value
+
+
+def parse_date(field: str, text: str) -> date | None:
+    """Parse a date such as 2026-12-24, None when empty; raises InvalidInput."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise InvalidInput("Invalid date", {field: "use the format 2026-12-24"}) from None
+
+
+def parse_day(field: str, text: str) -> datetime | None:
+    """Return the start of a day in UTC, None when empty; raises InvalidInput."""
+    day = parse_date(field, text)
+    return None if day is None else check_time(field, datetime.combine(day, time(), UTC))
+
+
+def parse_last_day(field: str, text: str) -> datetime | None:
+    """Return the end of a day in UTC as an exclusive bound, None when empty; raises InvalidInput."""
+    start = parse_day(field, text)
+    return None if start is None else start + timedelta(days=1)
+
+
+def phone_digits(field: str, value: str | None) -> str | None:
+    """Return the digits of a partial phone number, None when there are none; raises InvalidInput."""
+    digits = _SEPARATORS.sub("", value or "").removeprefix("+")
+    if not digits:
+        return None
+    if not digits.isascii() or _DIGITS.fullmatch(digits) is None:
+        reason = f"up to {MAX_PHONE_DIGITS} digits, such as +1 212 or 0134"
+        raise InvalidInput("This is not part of a phone number", {field: reason})
+    return digits
+
+
+class PhoneRange(TypedDict):
+    """The lowest and highest phone number of a range, inclusive."""
+
+    first: str
+    last: str
+
+
+def phone_range(digits: str | None) -> PhoneRange:
+    """Return the lowest and highest E.164 number that starts with `digits`, as the parameters `first` and `last`."""
+    first = f"+{digits or ''}"
+    return {"first": first, "last": first.ljust(MAX_PHONE_DIGITS + 2, "9")}
+
+
+def search_text(field: str, value: str | None) -> str | None:
+    """Return a trimmed search term, None when empty; raises InvalidInput."""
+    if "\0" in (value or ""):
+        raise InvalidInput("This text cannot be searched", {field: "contains a NUL character"})
+    return (value or "").strip() or None
+
+
+def check_single_search(terms: Mapping[str, str | None]) -> None:
+    """Raise InvalidInput when more than one search term is given."""
+    given = [name for name, value in terms.items() if value is not None]
+    if len(given) > 1:
+        raise InvalidInput("Search by one field at a time", dict.fromkeys(given, "use only one of these"))
