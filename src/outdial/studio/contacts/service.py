@@ -49,7 +49,7 @@ class ContactSummary(BaseModel):
     updated_at: datetime
 
 
-class ContactCampaign(BaseModel):
+class ContactCampaignSummary(BaseModel):
     """A contact's entry in a campaign; `id` is the campaign contact's id."""
 
     id: UUID
@@ -63,7 +63,7 @@ class ContactCampaign(BaseModel):
     next_attempt_at: datetime | None
 
 
-class ContactCall(BaseModel):
+class ContactCallSummary(BaseModel):
     """A call to a contact."""
 
     id: UUID
@@ -82,8 +82,8 @@ class Contact(ContactSummary):
 
     notes: str | None
     do_not_call: bool
-    campaigns: list[ContactCampaign]
-    calls: list[ContactCall]
+    campaigns: list[ContactCampaignSummary]
+    calls: list[ContactCallSummary]
 
     @property
     def etag(self) -> str:
@@ -177,7 +177,10 @@ async def find_contact(connection: Connection, context: OrganizationContext, con
         notes=row.notes,
         do_not_call=row.do_not_call,
         campaigns=[_in_campaign(entry) for entry in campaigns],
-        calls=[ContactCall(**{name: getattr(call, name) for name in ContactCall.model_fields}) for call in calls],
+        calls=[
+            ContactCallSummary(**{name: getattr(call, name) for name in ContactCallSummary.model_fields})
+            for call in calls
+        ],
     )
 
 
@@ -227,6 +230,8 @@ def _summary(row: contacts.ContactRow | contacts.ContactDetail) -> ContactSummar
     return ContactSummary(**kept)
 
 
-def _in_campaign(row: contacts.ContactCampaign) -> ContactCampaign:
-    kept: dict[str, Any] = {name: getattr(row, name) for name in ContactCampaign.model_fields}
-    return ContactCampaign(**kept | {"next_attempt_at": row.next_attempt_at if row.status == "pending" else None})
+def _in_campaign(row: contacts.ContactCampaign) -> ContactCampaignSummary:
+    kept: dict[str, Any] = {name: getattr(row, name) for name in ContactCampaignSummary.model_fields}
+    return ContactCampaignSummary(
+        **kept | {"next_attempt_at": row.next_attempt_at if row.status == "pending" else None}
+    )

@@ -29,7 +29,7 @@ _FILTERS_BY_KIND: Final[dict[str, frozenset[str]]] = {
 }
 
 
-class ExportFilters(BaseModel):
+class ExportCriteria(BaseModel):
     """Filters of an export. Calls take all of them, contacts only `campaign_id`, the do-not-call list none."""
 
     model_config = ConfigDict(extra="forbid")
@@ -44,7 +44,7 @@ class NewExport(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     kind: ExportKind
-    filters: Annotated[ExportFilters, Field(default_factory=ExportFilters)]
+    filters: Annotated[ExportCriteria, Field(default_factory=ExportCriteria)]
 
 
 class Export(BaseModel):

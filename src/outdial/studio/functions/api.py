@@ -5,12 +5,12 @@ from fastapi import APIRouter
 from outdial.studio.functions import service as functions
 from outdial.studio.functions.service import (
     FunctionLogEntry,
-    FunctionStats,
+    FunctionRollback,
+    FunctionRollbackResult,
+    FunctionStatsBucket,
     FunctionSummary,
     FunctionVersion,
     LogQuery,
-    RollbackRequest,
-    RollbackResult,
     Slug,
     StatsPeriod,
 )
@@ -33,7 +33,9 @@ async def list_log(context: CurrentOrganization, page: PageQuery, filters: LogQu
 
 
 @router.get("/{slug}/stats")
-async def function_stats(context: CurrentOrganization, slug: Slug, span: StatsPeriod = "24h") -> list[FunctionStats]:
+async def function_stats(
+    context: CurrentOrganization, slug: Slug, span: StatsPeriod = "24h"
+) -> list[FunctionStatsBucket]:
     """Return a function's statistics over time."""
     return await functions.list_stats(context, span, slug)
 
@@ -45,6 +47,8 @@ async def list_versions(context: CurrentOrganization, slug: Slug) -> list[Functi
 
 
 @router.post("/{slug}/rollback")
-async def roll_back(context: CurrentOrganization, slug: Slug, request: RollbackRequest | None = None) -> RollbackResult:
+async def roll_back(
+    context: CurrentOrganization, slug: Slug, request: FunctionRollback | None = None
+) -> FunctionRollbackResult:
     """Serve an earlier version again."""
     return await functions.roll_back(context, slug, None if request is None else request.version)

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 
 from outdial.studio.functions import service as functions
 from outdial.studio.functions.operators import is_platform_operator
-from outdial.studio.functions.service import SPANS, FunctionStats, LogFilters, Slug, at_least
+from outdial.studio.functions.service import SPANS, FunctionStatsBucket, LogFilters, Slug, at_least
 from outdial.studio.view.charts import Chart, ChartSeries, stacked_bars
 from outdial.studio.web import forms
 from outdial.studio.web.context import CurrentOrganization
@@ -85,7 +85,7 @@ def _span(request: Request) -> str:
     return span if span in SPANS else "24h"
 
 
-def _chart(stats: Sequence[FunctionStats]) -> Chart:
+def _chart(stats: Sequence[FunctionStatsBucket]) -> Chart:
     columns = [
         (
             f"{part.starts_at:%d %b %H:%M}",

@@ -31,7 +31,7 @@ _MAX_VERSIONS: Final = 500
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
 
 
-class FunctionStats(BaseModel):
+class FunctionStatsBucket(BaseModel):
     """Statistics of a function in one time bucket; `refused` counts 4xx responses, `failed` 5xx. Latencies in ms."""
 
     slug: str
@@ -90,14 +90,14 @@ class FunctionLogEntry(BaseModel):
     request_id: UUID | None
 
 
-class RollbackRequest(BaseModel):
+class FunctionRollback(BaseModel):
     """The version to serve; 0 is the host's source tree. Default: the previous version."""
 
     model_config = ConfigDict(extra="forbid")
     version: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
 
 
-class RollbackResult(BaseModel):
+class FunctionRollbackResult(BaseModel):
     """The version served now; 0 is the source tree."""
 
     slug: str
@@ -131,7 +131,7 @@ LogQuery = Annotated[LogFilters, Depends(log_filters)]
 StatsPeriod = Annotated[Literal["1h", "24h", "7d"], Query(description="Period to show")]
 
 
-async def list_stats(context: OrganizationContext, span: str, slug: str | None = None) -> list[FunctionStats]:
+async def list_stats(context: OrganizationContext, span: str, slug: str | None = None) -> list[FunctionStatsBucket]:
     """Return the statistics of each function per bucket of the last hour, day or week."""
     require_platform_operator(context)
     period, width = SPANS[span]
@@ -140,7 +140,7 @@ async def list_stats(context: OrganizationContext, span: str, slug: str | None =
         rows = await function_logs.function_stats(
             connection, span=width, origin=_ORIGIN, since=now - period, until=now, slug=slug
         )
-    return [FunctionStats.model_validate(row, from_attributes=True) for row in rows if row.slug]
+    return [FunctionStatsBucket.model_validate(row, from_attributes=True) for row in rows if row.slug]
 
 
 async def list_versions(context: OrganizationContext, slug: str | None = None) -> list[FunctionVersion]:
@@ -160,7 +160,7 @@ async def list_summaries(context: OrganizationContext, span: str) -> list[Functi
     return [_summary(slug, [part for part in stats if part.slug == slug], active.get(slug)) for slug in slugs]
 
 
-def _summary(slug: str, parts: Sequence[FunctionStats], version: int | None) -> FunctionSummary:
+def _summary(slug: str, parts: Sequence[FunctionStatsBucket], version: int | None) -> FunctionSummary:
     return FunctionSummary(
         slug=slug,
         invocations=sum(part.invocations for part in parts),
@@ -197,7 +197,7 @@ async def list_log(context: OrganizationContext, page: PageRequest, filters: Log
     return Page(items=[FunctionLogEntry.model_validate(row, from_attributes=True) for row in kept], next=following)
 
 
-async def roll_back(context: OrganizationContext, slug: str, version: int | None) -> RollbackResult:
+async def roll_back(context: OrganizationContext, slug: str, version: int | None) -> FunctionRollbackResult:
     """Serve an earlier version again, through the host's management API.
 
     Raises ServiceUnavailable when the studio has no access token or the host is unreachable, and the host's errors.
@@ -212,7 +212,7 @@ async def roll_back(context: OrganizationContext, slug: str, version: int | None
     # As the service role: a platform operator may be a viewer here, and viewers cannot write audit entries.
     async with context.studio.database.as_service() as connection:
         await record_audit(connection, context, "roll_back_function", "function", slug, {"version": served})
-    return RollbackResult(slug=slug, version=served)
+    return FunctionRollbackResult(slug=slug, version=served)
 
 
 async def _request_rollback(settings: StudioSettings, slug: str, version: int | None) -> int:

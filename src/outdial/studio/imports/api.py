@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from outdial.jobs.csv_cells import CsvBuffer
 from outdial.studio.imports import service as imports
 from outdial.studio.imports.previews import ImportPreview, preview_import
-from outdial.studio.imports.service import Import, ImportOptions, NewImport, RefusedRow
+from outdial.studio.imports.service import Import, ImportOptions, NewImport, RefusedImportRow
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.paging import Page, PageQuery
@@ -98,7 +98,7 @@ async def cancel_import(context: CurrentOrganization, import_id: UUID) -> Import
 
 
 @router.get("/{import_id}/refusals")
-async def list_refused_rows(context: CurrentOrganization, import_id: UUID, page: PageQuery) -> Page[RefusedRow]:
+async def list_refused_rows(context: CurrentOrganization, import_id: UUID, page: PageQuery) -> Page[RefusedImportRow]:
     """List the refused rows, in file order."""
     async with context.transaction() as connection:
         return await imports.list_refused_rows(connection, context, import_id, page)

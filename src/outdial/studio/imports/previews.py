@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
 from outdial.db.queries import do_not_call, imports
-from outdial.studio.imports.service import Import, RefusedRow, find_import
+from outdial.studio.imports.service import Import, RefusedImportRow, find_import
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
 
@@ -56,7 +56,7 @@ class ImportPreview(BaseModel):
     refused_rows: int
     refused_by_kind: dict[str, int]
     rows: list[PreviewRow]
-    refused: list[RefusedRow]
+    refused: list[RefusedImportRow]
     zones: list[ZoneCount]
     notices: list[str]
 
@@ -93,9 +93,12 @@ async def preview_import(
 def _import_preview(found: Import, read: Preview, blocked: frozenset[str], *, is_whole: bool) -> ImportPreview:
     good = [contact for contact in read.contacts if contact.phone not in blocked]
     refused = [
-        *(RefusedRow(line=row.line, value=row.value, kind=row.kind.value, reason=row.reason) for row in read.refused),
         *(
-            RefusedRow(
+            RefusedImportRow(line=row.line, value=row.value, kind=row.kind.value, reason=row.reason)
+            for row in read.refused
+        ),
+        *(
+            RefusedImportRow(
                 line=contact.line, value=contact.written, kind="do_not_call", reason="is on the do-not-call list"
             )
             for contact in read.contacts

@@ -81,7 +81,7 @@ class Import(BaseModel):
         return self.finished_at is not None
 
 
-class RefusedRow(BaseModel):
+class RefusedImportRow(BaseModel):
     """A refused row: its line in the file, its phone cell (or the start of the row) and the reason."""
 
     line: int
@@ -279,7 +279,7 @@ async def cancel_import(connection: Connection, context: OrganizationContext, im
 
 async def list_refused_rows(
     connection: Connection, context: OrganizationContext, import_id: UUID, page: PageRequest
-) -> Page[RefusedRow]:
+) -> Page[RefusedImportRow]:
     """Return a page of the refused rows, in file order. Only the first ten thousand are kept."""
     await find_import(connection, context, import_id)
     key = page.key(tuple[int])
@@ -309,8 +309,8 @@ async def _read_refused_rows(
     )
 
 
-def _refused_row(row: imports.RefusalRow) -> RefusedRow:
-    return RefusedRow(line=row.line, value=row.value, kind=row.kind, reason=row.reason)
+def _refused_row(row: imports.RefusalRow) -> RefusedImportRow:
+    return RefusedImportRow(line=row.line, value=row.value, kind=row.kind, reason=row.reason)
 
 
 def _region(region: str | None) -> str | None:
