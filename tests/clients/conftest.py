@@ -10,7 +10,7 @@ from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SEC
 from outdial.clock import VirtualClock
 from outdial.functions import Runtime
 from outdial.functions.loading import load_functions
-from outdial.functions.server import build_app, serving
+from outdial.functions.server import FunctionApp, serving
 from tests.clients.broken_server import BrokenServer, broken_server
 from tests.clients.table import PreparedCase, prepare_cases
 from tests.support.factories import NOW
@@ -30,7 +30,7 @@ async def project_url(database: Scratch) -> AsyncIterator[str]:
         "SUPABASE_ANON_KEY": LOCAL_PUBLISHABLE_KEY,
         "SUPABASE_SERVICE_ROLE_KEY": LOCAL_SECRET_KEY,
     }
-    app = build_app({SLUG: load_functions(FUNCTIONS)[SLUG]}, Runtime.from_env(env, VirtualClock(NOW)))
+    app = FunctionApp({SLUG: load_functions(FUNCTIONS)[SLUG]}, Runtime.from_env(env, VirtualClock(NOW)))
     async with serving(app) as url:
         yield url
 

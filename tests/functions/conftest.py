@@ -11,7 +11,7 @@ from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SEC
 from outdial.clock import SystemClock
 from outdial.functions import Endpoint, Runtime
 from outdial.functions.loading import LoadedFunction
-from outdial.functions.server import build_app, serving
+from outdial.functions.server import FunctionApp, serving
 
 ENV = {
     "SUPABASE_JWT_SECRET": LOCAL_JWT_SECRET,
@@ -25,7 +25,7 @@ Serve = Callable[..., AbstractAsyncContextManager[aiohttp.ClientSession]]
 @asynccontextmanager
 async def _serve(*functions: LoadedFunction, env: dict[str, str] = ENV, **endpoints: Endpoint) -> AsyncIterator[Any]:
     every = [*functions, *(LoadedFunction(slug, endpoint) for slug, endpoint in endpoints.items())]
-    app = build_app({function.slug: function for function in every}, Runtime.from_env(env, SystemClock()))
+    app = FunctionApp({function.slug: function for function in every}, Runtime.from_env(env, SystemClock()))
     async with serving(app) as url, aiohttp.ClientSession(f"{url}/functions/v1/") as session:
         yield session
 

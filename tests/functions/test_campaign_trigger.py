@@ -17,7 +17,7 @@ from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SEC
 from outdial.clock import VirtualClock
 from outdial.functions import Runtime
 from outdial.functions.loading import load_functions
-from outdial.functions.server import build_app, serving
+from outdial.functions.server import FunctionApp, serving
 from outdial.settings import MissingSetting
 from tests.support.factories import (
     NOW,
@@ -112,7 +112,7 @@ async def trigger(database: Scratch, connection: asyncpg.Connection) -> AsyncIte
     }
     clock = VirtualClock(NOW)
     function = load_functions(FUNCTIONS)[SLUG]
-    app = build_app({SLUG: function}, Runtime.from_env(env_of(database), clock))
+    app = FunctionApp({SLUG: function}, Runtime.from_env(env_of(database), clock))
     async with serving(app) as url, aiohttp.ClientSession(f"{url}/functions/v1/") as session:
         yield Trigger(session, connection, clock, campaign, people)
 
@@ -335,7 +335,7 @@ async def test_cancelling_with_hang_up_is_noted_even_when_the_cancelling_has_beg
 @pytest.mark.parametrize("name", ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_DB_URL"])
 async def test_a_missing_setting_stops_the_start_with_one_line_that_names_it(database: Scratch, name: str) -> None:
     env = {key: value for key, value in env_of(database).items() if key != name}
-    app = build_app({SLUG: load_functions(FUNCTIONS)[SLUG]}, Runtime.from_env(env, VirtualClock(NOW)))
+    app = FunctionApp({SLUG: load_functions(FUNCTIONS)[SLUG]}, Runtime.from_env(env, VirtualClock(NOW)))
     with pytest.raises(MissingSetting, match=name) as raised:
         async with serving(app):
             pass

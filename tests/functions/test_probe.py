@@ -12,7 +12,7 @@ from outdial.clock import SystemClock
 from outdial.functions import Context, Endpoint, HttpError, Request, Response, Runtime, with_supabase
 from outdial.functions.loading import LoadedFunction
 from outdial.functions.probe import ProbeResult, probe
-from outdial.functions.server import build_app, serving
+from outdial.functions.server import FunctionApp, serving
 
 
 def sign(body: bytes) -> str:
@@ -42,7 +42,7 @@ def stack(webhook: Endpoint, trigger: Endpoint) -> AbstractAsyncContextManager[s
     functions = {"retell-webhook": webhook, "campaign-trigger": trigger}
     env = {"SUPABASE_JWT_SECRET": LOCAL_JWT_SECRET, "SUPABASE_SERVICE_ROLE_KEY": LOCAL_SECRET_KEY}
     runtime = Runtime.from_env(env, SystemClock())
-    return serving(build_app({slug: LoadedFunction(slug, endpoint) for slug, endpoint in functions.items()}, runtime))
+    return serving(FunctionApp({slug: LoadedFunction(slug, endpoint) for slug, endpoint in functions.items()}, runtime))
 
 
 @pytest.mark.parametrize("key", [LOCAL_SECRET_KEY, local_service_role_jwt()])
@@ -53,7 +53,7 @@ async def test_a_good_stack_passes_every_check(key: str) -> None:
     assert [result for result in results if not result.ok] == []
     assert [result.name for result in results] == [
         "health",
-        "health, asked by HEAD",
+        "health by HEAD",
         "preflight",
         "preflight of an unknown function",
         "unknown function",
@@ -92,4 +92,4 @@ async def test_a_stack_that_is_away_gives_no_answers() -> None:
 
     assert all(result.got is None and not result.ok for result in results)
     assert isinstance(results[0], ProbeResult)
-    assert results[0].detail.startswith("no answer: ClientConnectorError")
+    assert results[0].detail.startswith("no response: ClientConnectorError")

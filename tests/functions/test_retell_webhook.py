@@ -13,7 +13,7 @@ import pytest
 from outdial.clock import VirtualClock
 from outdial.functions import Runtime
 from outdial.functions.loading import load_functions
-from outdial.functions.server import build_app, serving
+from outdial.functions.server import FunctionApp, serving
 from outdial.retell import signature
 from outdial.settings import MissingSetting
 from tests.support import postgres
@@ -39,7 +39,7 @@ def env_of(database: Scratch, **changes: str | None) -> dict[str, str]:
 @asynccontextmanager
 async def served(env: dict[str, str]) -> AsyncIterator[aiohttp.ClientSession]:
     """Serve the function under `env`."""
-    app = build_app({SLUG: load_functions(FUNCTIONS)[SLUG]}, Runtime.from_env(env, VirtualClock(NOW)))
+    app = FunctionApp({SLUG: load_functions(FUNCTIONS)[SLUG]}, Runtime.from_env(env, VirtualClock(NOW)))
     async with serving(app) as url, aiohttp.ClientSession(f"{url}/functions/v1/") as session:
         yield session
 

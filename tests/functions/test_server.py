@@ -16,7 +16,7 @@ import pytest
 from outdial.clock import SystemClock
 from outdial.functions import Context, Env, Request, Response, Runtime, with_supabase
 from outdial.functions.loading import LoadedFunction
-from outdial.functions.server import build_app, serve, serving
+from outdial.functions.server import FunctionApp, serve, serving
 from outdial.http import CannotListen
 from outdial.settings import MissingSetting
 
@@ -82,12 +82,12 @@ async def test_an_answer_is_not_held_back_for_an_acknowledgement(serve: Serve) -
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1"])
 async def test_the_network_is_not_listened_to_without_a_proxy(host: str) -> None:
     with pytest.raises(CannotListen, match="open to the network"):
-        async with serving(build_app({}, runtime()), host=host):
+        async with serving(FunctionApp({}, runtime()), host=host):
             pass
 
 
 async def test_behind_a_proxy_the_network_is_listened_to() -> None:
-    async with serving(build_app({}, runtime()), host="0.0.0.0", behind_proxy=True) as url:
+    async with serving(FunctionApp({}, runtime()), host="0.0.0.0", behind_proxy=True) as url:
         assert url.startswith("http://0.0.0.0:")
 
 
@@ -95,7 +95,7 @@ async def test_an_address_that_is_taken_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(CannotListen, match=f"127.0.0.1:{port}"):
-            async with serving(build_app({}, runtime()), port=port):
+            async with serving(FunctionApp({}, runtime()), port=port):
                 pass
 
 
@@ -108,7 +108,7 @@ async def test_a_request_under_way_is_answered_before_the_stop() -> None:
         await go_on.wait()
         return Response("done")
 
-    app = build_app({"slow": LoadedFunction("slow", slow)}, runtime())
+    app = FunctionApp({"slow": LoadedFunction("slow", slow)}, runtime())
     server = asyncio.create_task(serve(app, port=0, stop=stop, on_ready=ready.put_nowait))
     async with aiohttp.ClientSession(await ready.get()) as client:
         answer = asyncio.create_task(client.get("/functions/v1/slow"))
@@ -160,7 +160,7 @@ async def test_work_in_the_background_and_what_it_starts_ends_before_the_stop_ho
     async def stop() -> None:
         told.append("stopped")
 
-    app = build_app({"hello": LoadedFunction("hello", hello, stop=stop)}, held)
+    app = FunctionApp({"hello": LoadedFunction("hello", hello, stop=stop)}, held)
     await app.start()
     held.run_in_background(first(), held.log)
     stopping = asyncio.create_task(app.stop())
@@ -217,7 +217,7 @@ async def test_hooks_run_in_order_and_what_was_started_is_stopped_when_one_fails
 
     functions = [function("a"), function("b"), function("c", MissingSetting("X", "c needs it")), function("d")]
     with pytest.raises(MissingSetting):
-        async with serving(build_app({f.slug: f for f in functions}, runtime())):
+        async with serving(FunctionApp({f.slug: f for f in functions}, runtime())):
             pass
 
     assert told == ["start a", "start b", "stop b", "stop a"]
@@ -235,7 +235,7 @@ async def test_a_function_that_could_let_nobody_in_does_not_start(mode: str, set
     guarded = with_supabase(auth=mode)(hello.handler)
 
     with pytest.raises(MissingSetting, match=setting):
-        await build_app({"guarded": LoadedFunction("guarded", guarded)}, runtime()).start()
+        await FunctionApp({"guarded": LoadedFunction("guarded", guarded)}, runtime()).start()
 
 
 async def run_process(directory: Path) -> asyncio.subprocess.Process:

@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_function_that_config_toml_says_nothing_of_has_supabases_limits() -> None:
-    config = FunctionConfig.read("hello", {})
+    config = FunctionConfig.from_table("hello", {})
 
     assert (config.memory_mb, config.cpu_ms, config.wall_clock_s, config.verify_jwt) == (256, 2_000, 300.0, True)
-    assert (config.rate_limit, config.bucket) == (100.0, 100.0)
+    assert (config.rate_limit, config.burst_size) == (100.0, 100.0)
 
 
 def test_every_key_can_be_set_and_keys_of_other_tools_are_passed_over() -> None:
@@ -38,7 +38,7 @@ def test_every_key_can_be_set_and_keys_of_other_tools_are_passed_over() -> None:
         idle_timeout_s=5.0,
         rate_limit=0.5,
     )
-    assert config.bucket == 1.0
+    assert config.burst_size == 1.0
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_every_key_can_be_set_and_keys_of_other_tools_are_passed_over() -> None:
         ("verify_jwt = 1", "functions.hello.verify_jwt must be true or false"),
         ("database_role = 1", "functions.hello.database_role must be text"),
         ('secrets = "A"', "functions.hello.secrets must be a list of names"),
-        ('secrets = ["*"]', "functions.hello.secrets: '\\*' is no name"),
-        ('secrets = ["A*B"]', "functions.hello.secrets: 'A\\*B' is no name"),
+        ('secrets = ["*"]', "functions.hello.secrets: '\\*' is not a name"),
+        ('secrets = ["A*B"]', "functions.hello.secrets: 'A\\*B' is not a name"),
         ("min_workers = 3", "functions.hello: min_workers is 3, more than max_workers"),
         ("max_body = 100000000", "functions.hello.max_body is 100000000, more than 66060288"),
     ],
@@ -78,4 +78,4 @@ def test_the_repositorys_own_config_can_be_read() -> None:
 
 
 def test_what_may_be_under_way_counts_the_queue() -> None:
-    assert FunctionConfig(max_workers=3, concurrency=10, queue=5).most_at_once == 35
+    assert FunctionConfig(max_workers=3, concurrency=10, queue=5).max_in_flight == 35

@@ -34,7 +34,7 @@ lines = st.builds(LogLine, numbers, st.sampled_from(["debug", "info", "warning",
 reports = st.one_of(
     st.builds(ReadyFrame, st.floats(0, 1e6), st.lists(st.text(), max_size=3)),
     st.builds(BootFailedFrame, st.text(), st.text()),
-    st.builds(ResponseFrame, numbers, st.integers(100, 599), st.binary(), st.binary(max_size=2000), numbers),
+    st.builds(ResponseFrame, numbers, st.integers(100, 599), headers, st.binary(max_size=2000), numbers),
     st.builds(LimitFrame, numbers, st.sampled_from(["cpu", "memory"]), numbers, numbers),
     st.builds(LogFrame, st.lists(lines, max_size=5), numbers),
 )
@@ -72,7 +72,7 @@ def test_frames_come_through_byte_by_byte() -> None:
 
 def test_a_large_frame_takes_time_in_proportion_to_its_length() -> None:
     reader = frames.gateway_frame_reader()
-    size = frames.LARGEST - 1024
+    size = frames.MAX_FRAME - 1024
     stream = frames.encode(InvokeFrame(1, Invocation("r", "POST", "/hello", "", [], bytes(size))))
     parts = [stream[at : at + 16_384] for at in range(0, len(stream), 16_384)]
     began = time.perf_counter()
@@ -86,7 +86,7 @@ def test_a_large_frame_takes_time_in_proportion_to_its_length() -> None:
 
 def test_a_frame_that_is_too_long_is_refused_before_it_has_come() -> None:
     with pytest.raises(BadFrame, match="longer than"):
-        frames.worker_frame_reader().feed((frames.LARGEST + 1).to_bytes(4, "big"))
+        frames.worker_frame_reader().feed((frames.MAX_FRAME + 1).to_bytes(4, "big"))
 
 
 @pytest.mark.parametrize("content", [b"\xc1", b"\x93\x05", b"\x91\x63", b"\x92\x05\xa1x"])

@@ -17,13 +17,13 @@ from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import (
     BootFailure,
     InvocationCompleted,
+    InvocationFailure,
     InvocationOutcome,
     InvocationTimedOut,
     LimitExceeded,
     PoolOverloaded,
     WorkerCrashed,
 )
-from outdial.host.wire.responses import Failure
 from outdial.http import HttpResponse, RequestHead
 from tests.support.gateway import EXECUTION_ID, Stand, answered, asking, headers_of, make_stand
 
@@ -70,13 +70,13 @@ async def test_an_answer_says_where_it_comes_from(stand: Stand) -> None:
     assert headers["x-deno-execution-id"] == headers["sb-execution-id"] == EXECUTION_ID
     assert headers["content-type"] == "application/json"
     # Nothing is there twice, though worker and gateway both write it.
-    names = [line.partition(b":")[0] for line in answer.headers.split(b"\r\n")]
+    names = [name for name, _ in answer.headers]
     assert len(names) == len(set(names))
 
 
 async def test_an_error_of_the_function_passes_as_it_is(stand: Stand) -> None:
     error = HttpError(409, "CAMPAIGN_STATE", "The campaign is paused", status="paused")
-    stand.shelf.put("conflict", says(answered(Response.of(error))))
+    stand.shelf.put("conflict", says(answered(Response.from_error(error))))
 
     answer = await stand.ask(asking("/functions/v1/conflict"))
 
@@ -108,12 +108,12 @@ async def test_each_request_is_recorded_with_what_it_took(stand: Stand) -> None:
         (PoolOverloaded(4, 128), 503, ""),
         (BootFailure("SyntaxError"), 503, ""),
         (WorkerCrashed("exit", EXECUTION_ID), 500, EXECUTION_ID),
-        (LimitExceeded("memory", 256, 300, EXECUTION_ID), 546, EXECUTION_ID),
+        (LimitExceeded(resource="memory", limit=256, used=300, execution_id=EXECUTION_ID), 546, EXECUTION_ID),
         (InvocationTimedOut(300.0, EXECUTION_ID), 504, EXECUTION_ID),
     ],
 )
 async def test_a_failure_is_answered_and_recorded(
-    stand: Stand, failure: Failure, status: int, execution_id: str
+    stand: Stand, failure: InvocationFailure, status: int, execution_id: str
 ) -> None:
     stand.shelf.put("bad", says(failure))
 
@@ -213,16 +213,23 @@ async def test_a_version_that_takes_over_during_the_check_gets_the_request(stand
 @pytest.mark.parametrize(
     ("status", "headers", "code"),
     [
-        (200, b"a: b\r\n\r\nHTTP/1.1 200 OK\r\n", "INVALID_RESPONSE_HEADERS"),
-        (200, b"a: b", "INVALID_RESPONSE_HEADERS"),
-        (101, b"", "INVALID_RESPONSE_STATUS_CODE"),
-        (99999, b"", "INVALID_RESPONSE_STATUS_CODE"),
+        (200, [(b"a", b"b\r\n\r\nHTTP/1.1 200 OK\r\n")], "INVALID_RESPONSE_HEADERS"),
+        (200, [(b"a:", b"b")], "INVALID_RESPONSE_HEADERS"),
+        (101, [], "INVALID_RESPONSE_STATUS_CODE"),
+        (99999, [], "INVALID_RESPONSE_STATUS_CODE"),
     ],
 )
 async def test_an_answer_that_http_does_not_allow_is_not_sent(
-    stand: Stand, status: int, headers: bytes, code: str
+    stand: Stand, status: int, headers: list[tuple[bytes, bytes]], code: str
 ) -> None:
-    stand.shelf.put("odd", says(InvocationCompleted(status, headers, b"secret", 1, EXECUTION_ID, False)))
+    stand.shelf.put(
+        "odd",
+        says(
+            InvocationCompleted(
+                status=status, headers=headers, body=b"secret", cpu_us=1, execution_id=EXECUTION_ID, cold=False
+            )
+        ),
+    )
 
     answer = await stand.ask(asking("/functions/v1/odd"))
 
@@ -248,7 +255,7 @@ async def test_behind_a_proxy_plain_http_is_no_way_in() -> None:
     refused = await stand.ask(asking(x_forwarded_proto="http"))
     assert (refused.status, body_of(refused)["code"]) == (403, "HTTPS_REQUIRED")
     sent_on = await stand.ask(asking(method="GET", x_forwarded_proto="http", x_forwarded_host="api.example.com"))
-    assert (sent_on.status, sent_on.headers) == (308, b"location: https://api.example.com/functions/v1/hello\r\n")
+    assert (sent_on.status, sent_on.headers) == (308, [(b"location", b"https://api.example.com/functions/v1/hello")])
     assert (await stand.ask(asking(x_forwarded_proto="https"))).status == 200
     assert [record.status for record in stand.sink.invocations] == [403, 308, 200]
 
@@ -269,7 +276,7 @@ class Api:
         return 5
 
     async def handle(self, head: RequestHead, body: bytes) -> HttpResponse:
-        return HttpResponse(201, b"", head.path.encode() + body)
+        return HttpResponse(201, [], head.path.encode() + body)
 
     async def is_valid_token(self, token: str) -> bool:
         return token == "sbp_good"

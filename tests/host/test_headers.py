@@ -1,37 +1,43 @@
-"""A worker cannot break out of its headers, and a client cannot say in a proxy's name who it is."""
+"""A worker cannot break out of its headers, and a client cannot forge forwarding headers."""
 
 import pytest
 
-from outdial.host.wire.headers import ResponseHeaders, clean_lines, headers_for_function
+from outdial.host.wire.headers import Headers, WorkerHeaderFilter, headers_for_function
 
 
-def test_well_formed_lines_pass_as_they_are() -> None:
-    lines = b"Content-Type: text/html; charset=utf-8\r\nset-cookie: a=b\r\nset-cookie: c=d\r\nx-empty:\r\n"
-    assert clean_lines(lines) == lines
+def test_well_formed_headers_pass_unchanged() -> None:
+    headers = [
+        (b"Content-Type", b"text/html; charset=utf-8"),
+        (b"set-cookie", b"a=b"),
+        (b"set-cookie", b"c=d"),
+        (b"x-empty", b""),
+    ]
+    assert WorkerHeaderFilter().filter(headers) == headers
 
 
-def test_an_answer_without_headers_has_none() -> None:
-    assert clean_lines(b"") == b""
+def test_a_response_without_headers_has_none() -> None:
+    assert WorkerHeaderFilter().filter([]) == []
 
 
 @pytest.mark.parametrize(
-    "lines",
+    "pair",
     [
-        b"\r\n",
-        b"a: b\r\n\r\n<html>",
-        b"\r\nHTTP/1.1 200 OK\r\n",
-        b"a: b",
-        b"a: b\n\r\n",
-        b"a: b\rset-cookie: x\r\n",
-        b"a: \x00\r\n",
-        b"no colon\r\n",
-        b": empty name\r\n",
-        b"a b: c\r\n",
-        b" folded: c\r\n",
+        (b"", b""),
+        (b"a", b"b\r\n\r\n<html>"),
+        (b"\r\nHTTP/1.1 200 OK\r\n", b""),
+        (b"a: b\r\nc", b"d"),
+        (b"a", b"b\n"),
+        (b"a", b"b\rset-cookie: x"),
+        (b"a", b"\x00"),
+        (b"no colon\r\n", b""),
+        (b"", b"empty name"),
+        (b"a b", b"c"),
+        (b" folded", b"c"),
     ],
 )
-def test_what_is_no_header_is_refused(lines: bytes) -> None:
-    assert clean_lines(lines) is None
+def test_malformed_headers_are_rejected(pair: tuple[bytes, bytes]) -> None:
+    assert WorkerHeaderFilter().filter([pair]) is None
+    assert WorkerHeaderFilter().filter([(b"a", b"b"), pair]) is None
 
 
 @pytest.mark.parametrize(
@@ -41,17 +47,20 @@ def test_what_is_no_header_is_refused(lines: bytes) -> None:
         "X-Deno-Execution-Id", "sb-execution-id", "x-sb-edge-region", "sb-project-ref", "sb-gateway-version",
     ],
 )  # fmt: skip
-def test_what_the_host_writes_itself_is_left_out(name: str) -> None:
-    assert clean_lines(f"a: b\r\n{name}: 5\r\nc: d\r\n".encode()) == b"a: b\r\nc: d\r\n"
+def test_headers_that_only_the_host_sets_are_dropped(name: str) -> None:
+    headers = [(b"a", b"b"), (name.encode(), b"5"), (b"c", b"d")]
+    assert WorkerHeaderFilter().filter(headers) == [(b"a", b"b"), (b"c", b"d")]
 
 
-def test_what_was_seen_is_remembered_within_bounds() -> None:
-    cleaner = ResponseHeaders()
+def test_the_cache_is_bounded() -> None:
+    header_filter = WorkerHeaderFilter()
     for number in range(2_000):
-        assert cleaner.clean(b"x-number: %d\r\n" % number) == b"x-number: %d\r\n" % number
-    assert cleaner.clean(b"bad") is None
-    assert cleaner.clean(b"bad") is None
-    assert len(cleaner._seen) <= 512
+        headers: Headers = [(b"x-number", b"%d" % number)]
+        assert header_filter.filter(headers) == headers
+        assert header_filter.filter(headers) == headers
+    assert header_filter.filter([(b"bad name", b"")]) is None
+    assert header_filter.filter([(b"bad name", b"")]) is None
+    assert len(header_filter._accepted) <= 512
 
 
 SENT = [
@@ -67,10 +76,10 @@ SENT = [
 ]
 
 
-def test_without_a_proxy_a_function_is_told_of_the_connection() -> None:
-    told = headers_for_function(SENT, "192.0.2.7", secure=False, behind_proxy=False)
+def test_without_a_proxy_a_function_gets_the_address_of_the_connection() -> None:
+    headers = headers_for_function(SENT, "192.0.2.7", secure=False, behind_proxy=False)
 
-    assert told == [
+    assert headers == [
         (b"host", b"api.example.com"),
         (b"apikey", b"sb_publishable_x"),
         (b"x-forwarded-for", b"192.0.2.7"),
@@ -78,9 +87,9 @@ def test_without_a_proxy_a_function_is_told_of_the_connection() -> None:
     ]
 
 
-def test_behind_a_proxy_a_function_is_told_what_the_proxy_says() -> None:
-    told = dict(headers_for_function(SENT, "172.16.0.2", secure=False, behind_proxy=True))
+def test_behind_a_proxy_a_function_gets_the_forwarding_headers_of_the_proxy() -> None:
+    headers = dict(headers_for_function(SENT, "172.16.0.2", secure=False, behind_proxy=True))
 
-    assert told[b"x-forwarded-for"] == b"10.0.0.1"
-    assert told[b"x-forwarded-proto"] == b"https"
-    assert not told.keys() & {b"sb-api-key", b"x-outdial-hop", b"transfer-encoding"}
+    assert headers[b"x-forwarded-for"] == b"10.0.0.1"
+    assert headers[b"x-forwarded-proto"] == b"https"
+    assert not headers.keys() & {b"sb-api-key", b"x-outdial-hop", b"transfer-encoding"}

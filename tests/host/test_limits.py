@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not kernel.IS_LINUX, reason="the fences are Linu
 FENCE = """
     import json, os, resource, sys
     from pathlib import Path
-    from outdial.host import limits
+    from outdial.host.worker import limits
     from outdial.host.wire.config import FunctionConfig
     from outdial.host.worker.sandbox import landlock, privileges, seccomp
 
@@ -28,9 +28,10 @@ FENCE = """
 
     def fence(uid=None, readable=(), **config):
         readable = (*limits.python_paths(), *readable)
-        return limits.apply(
-            limits.Fence(FunctionConfig(**config), readable, Path(sys.argv[1]), uid), lambda: None
+        policy = limits.SandboxPolicy(
+            config=FunctionConfig(**config), readable=readable, temporary=Path(sys.argv[1]), uid=uid
         )
+        return limits.apply_sandbox(policy, lambda: None)
 
     def outcome(act):
         try:

@@ -48,7 +48,7 @@ async def test_without_what_could_be_a_token_nobody_sends_a_body(host: Host, aut
         assert isinstance(answer, HttpResponse)
         assert answer.status == 401
         assert "outdial tokens create" in told(answer)["message"]
-        assert b"sb-error-code: UNAUTHORIZED\r\n" in answer.headers
+        assert (b"sb-error-code", b"UNAUTHORIZED") in answer.headers
 
 
 async def test_a_token_that_was_never_given_out_is_refused_everywhere(host: Host) -> None:
@@ -85,7 +85,7 @@ async def test_many_requests_with_one_token_are_slowed_down(host: Host) -> None:
     refused = next(answer for answer in answers if answer.status == 429)
     assert set(statuses) == {200, 429}
     assert statuses.count(200) >= BURST
-    assert b"retry-after: " in refused.headers
+    assert b"retry-after" in dict(refused.headers)
     assert told(refused)["code"] == "RATE_LIMIT_EXCEEDED"
 
 
@@ -148,7 +148,7 @@ async def test_what_is_not_there_is_told_as_json(host: Host) -> None:
     assert (await host.json("GET", f"{FUNCTIONS}/nope", status=404))["message"] == "Function not found"
     answer = await host.ask("PUT", SECRETS)
     assert answer.status == 405
-    assert b"allow: GET, POST, DELETE\r\n" in answer.headers
+    assert (b"allow", b"GET, POST, DELETE") in answer.headers
 
 
 async def test_errors_have_the_message_under_each_name_that_clients_look_for(host: Host) -> None:
@@ -164,7 +164,7 @@ async def test_no_page_in_a_browser_may_read_an_answer(host: Host) -> None:
         ApiError(1, "", "").to_http(),
     ]
 
-    assert not any(b"access-control" in answer.headers.lower() for answer in answers)
+    assert not any(b"access-control" in name.lower() for answer in answers for name, _ in answer.headers)
 
 
 async def test_questions_about_the_log_go_to_the_log(host: Host) -> None:
@@ -222,7 +222,7 @@ async def test_what_was_deployed_can_be_downloaded_byte_for_byte(host: Host) -> 
     await host.deploy("hello", source, {**odd, "supabase/config.toml": b"[functions.hello]\nmemory_mb = 64"})
     answer = await host.ask("GET", f"{FUNCTIONS}/hello/body", accept="multipart/form-data")
 
-    content_type = answer.headers.decode().partition(": ")[2].strip()
+    content_type = dict(answer.headers)[b"content-type"].decode()
     metadata, *files = read_form(content_type, answer.body)
     assert msgspec.json.decode(metadata.content) == {"deno2_entrypoint_path": "supabase/functions/hello/index.py"}
     assert {part.filename: part.content for part in files} == {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from outdial.host.pool.pool import PoolStats, WorkerPool
-from outdial.host.pool.spawning import ProcessExit
+from outdial.host.pool.process import ProcessExit
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BootFailed, ZygoteLost
@@ -66,7 +66,12 @@ async def open_stage() -> AsyncIterator[Open]:
         shop, clock, kept = shop or Workshop(), HandClock(), Kept()
         shops.add(shop)
         pool = WorkerPool(
-            Bundle("hello", 1, Path("code"), "index.py"), FunctionConfig(**limits), ENV, shop, kept, clock=clock
+            Bundle("hello", 1, Path("code"), "index.py"),
+            FunctionConfig(**limits),
+            ENV,
+            spawner=shop,
+            sink=kept,
+            clock=clock,
         )
         stages.append(Stage(pool, shop, clock, kept))
         return stages[-1]
@@ -209,7 +214,9 @@ async def test_without_a_least_number_the_last_idle_worker_ends_too(open_stage: 
     stage.after(0.1)
     stage.after(60.1)
 
-    assert await stage.settle(lambda stats: stats.workers == 0) == PoolStats(0, 0, 0, 0, 0, started=1, killed=0)
+    assert await stage.settle(lambda stats: stats.workers == 0) == PoolStats(
+        workers=0, idle=0, busy=0, under_way=0, waiting=0, started=1, killed=0
+    )
     assert isinstance(await stage.pool.invoke(request()), InvocationCompleted)
 
 
@@ -224,7 +231,7 @@ async def test_a_worn_worker_ends_only_when_its_successor_is_ready(open_stage: O
     await stage.settle(lambda stats: len(stage.shop.workmen) == 2)
     stage.after(0.1)
     assert await stage.pool.invoke(request()) == InvocationCompleted(
-        200, b"", b"/hello", 7, old.order.execution_id, False
+        status=200, headers=[], body=b"/hello", cpu_us=7, execution_id=old.order.execution_id, cold=False
     )
     assert not old.retired.is_set()
 
@@ -320,7 +327,7 @@ async def test_a_function_that_crashes_on_every_request_is_given_a_pause(open_st
     outcomes = [await stage.pool.invoke(request()) for _ in range(4)]
 
     assert [type(outcome) for outcome in outcomes] == [WorkerCrashed, WorkerCrashed, WorkerCrashed, BootFailure]
-    assert outcomes[3] == BootFailure("the process ended with status 1")
+    assert outcomes[3] == BootFailure("the process exited with status 1")
     assert len(stage.shop.workmen) == 3
 
 
@@ -404,7 +411,7 @@ async def test_a_version_that_boots_and_answers_options_is_proved(open_stage: Op
         workman.answer(received, status=405)
 
     stage = open_stage(Workshop(note))
-    await stage.pool.prove()
+    await stage.pool.probe()
 
     assert asked == [("OPTIONS", "/hello")]
     assert stage.pool.stats().idle == 1
@@ -414,21 +421,21 @@ async def test_a_version_that_does_not_boot_is_refused_with_its_traceback(open_s
     stage = open_stage(Workshop(on_start=lambda workman: workman.fail("E", "Traceback: E")))
 
     with pytest.raises(BootFailed, match=r"^Traceback: E$"):
-        await stage.pool.prove()
+        await stage.pool.probe()
 
 
 async def test_a_version_whose_probe_fails_is_refused_with_what_it_said(open_stage: Open) -> None:
     stage = open_stage(Workshop(lambda workman, received: workman.answer(received, 500, b"no keys")))
-    with pytest.raises(BootFailed, match="it answered OPTIONS with 500: no keys"):
-        await stage.pool.prove()
+    with pytest.raises(BootFailed, match="it responded to OPTIONS with 500: no keys"):
+        await stage.pool.probe()
 
     stage = open_stage(Workshop(lambda workman, received: workman.end(ProcessExit(1, 0, 0.1))))
-    with pytest.raises(BootFailed, match=r"it did not answer OPTIONS: .*ended with status 1"):
-        await stage.pool.prove()
+    with pytest.raises(BootFailed, match=r"it did not respond to OPTIONS: .*exited with status 1"):
+        await stage.pool.probe()
 
     stage = open_stage(Workshop(keep), boot_timeout_s=0.01)
-    with pytest.raises(BootFailed, match=r"it did not answer OPTIONS within 0\.01 s"):
-        await stage.pool.prove()
+    with pytest.raises(BootFailed, match=r"it did not respond to OPTIONS within 0\.01 s"):
+        await stage.pool.probe()
 
 
 async def test_draining_answers_what_is_under_way_and_what_waits(open_stage: Open) -> None:

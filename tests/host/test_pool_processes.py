@@ -87,7 +87,7 @@ class Pools:
         self._open: list[WorkerPool] = []
 
     def open(self, bundle: Bundle, **limits: Any) -> WorkerPool:
-        self._open.append(WorkerPool(bundle, FunctionConfig(**limits), KEYS, self.zygote, self.kept))
+        self._open.append(WorkerPool(bundle, FunctionConfig(**limits), KEYS, spawner=self.zygote, sink=self.kept))
         return self._open[-1]
 
     def pids(self) -> list[int]:
@@ -153,7 +153,7 @@ async def test_killing_a_worker_under_load_costs_only_what_it_had(pools: Pools, 
     crashed = [outcome for outcome in outcomes if isinstance(outcome, WorkerCrashed)]
     answered = [outcome for outcome in outcomes if isinstance(outcome, InvocationCompleted)]
     assert 1 <= len(crashed) <= 8
-    assert {outcome.reason for outcome in crashed} == {"the process was ended by SIGKILL"}
+    assert {outcome.reason for outcome in crashed} == {"the process was killed by SIGKILL"}
     assert len(answered) + len(crashed) == 100
     assert isinstance(await ask(pool), InvocationCompleted)
 
@@ -242,7 +242,7 @@ async def test_a_function_that_never_answers_times_out_and_makes_room(pools: Poo
 
 @pytest.mark.parametrize(
     ("mode", "reason"),
-    [("", "the process ended with status 2"), ("/hard", "the process ended with status 3"), ("/crash", "SIGSEGV")],
+    [("", "the process exited with status 2"), ("/hard", "the process exited with status 3"), ("/crash", "SIGSEGV")],
 )
 async def test_a_function_that_exits_crashes_its_own_requests_only(pools: Pools, mode: str, reason: str) -> None:
     pool = pools.open(misbehaving("exits"))
@@ -258,13 +258,13 @@ async def test_a_function_that_fails_at_import_says_where(pools: Pools) -> None:
     pool = pools.open(misbehaving("fails-at-import"))
 
     with pytest.raises(BootFailed, match=r"Traceback[\s\S]*in prepare[\s\S]*LookupError: no table for nobody"):
-        await pool.prove()
+        await pool.probe()
     assert isinstance(await ask(pool), BootFailure)
 
 
 async def test_a_version_is_proved_by_a_worker_that_then_serves(pools: Pools, tmp_path: Path) -> None:
     pool = pools.open(make_bundle(tmp_path))
-    await pool.prove()
+    await pool.probe()
 
     outcome = await ask(pool)
 

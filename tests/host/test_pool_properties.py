@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outdial.host.pool.pool import WorkerPool
-from outdial.host.pool.spawning import ProcessExit
+from outdial.host.pool.process import ProcessExit
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.frames import InvokeFrame
@@ -43,7 +43,7 @@ class World:
     def __post_init__(self) -> None:
         self.shop = Workshop(self.receive, self.starting.append)
         self.pool = WorkerPool(
-            Bundle("hello", 1, Path("code"), "index.py"), CONFIG, {}, self.shop, Kept(), clock=self.clock
+            Bundle("hello", 1, Path("code"), "index.py"), CONFIG, {}, spawner=self.shop, sink=Kept(), clock=self.clock
         )
 
     def receive(self, workman: Workman, received: InvokeFrame) -> None:
@@ -82,7 +82,7 @@ class World:
         stats = self.pool.stats()
         # One more while a worn worker waits for the one that takes its place.
         assert stats.idle + stats.busy <= CONFIG.max_workers + 1
-        assert stats.waiting <= CONFIG.most_at_once
+        assert stats.waiting <= CONFIG.max_in_flight
 
     async def end(self) -> None:
         """Let everything boot and answer from now on, and take the pool out of service."""

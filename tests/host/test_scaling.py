@@ -7,44 +7,48 @@ CONFIG = FunctionConfig(max_workers=4, concurrency=10, queue=5)
 
 
 @pytest.mark.parametrize(
-    ("load", "at_least", "started"),
+    ("load", "minimum", "started"),
     [
-        (PoolLoad(ready=0, booting=0, under_way=0, waiting=0), 0, 0),
-        (PoolLoad(ready=0, booting=0, under_way=0, waiting=0), 2, 2),
-        (PoolLoad(ready=0, booting=0, under_way=0, waiting=1), 0, 1),
-        (PoolLoad(ready=0, booting=1, under_way=0, waiting=10), 0, 0),
-        (PoolLoad(ready=0, booting=1, under_way=0, waiting=11), 0, 1),
-        (PoolLoad(ready=1, booting=0, under_way=10, waiting=25), 0, 3),
-        (PoolLoad(ready=4, booting=0, under_way=40, waiting=5), 0, 0),
-        (PoolLoad(ready=5, booting=0, under_way=40, waiting=5), 0, 0),
+        (PoolLoad(ready=0, booting=0, in_flight=0, queued=0), 0, 0),
+        (PoolLoad(ready=0, booting=0, in_flight=0, queued=0), 2, 2),
+        (PoolLoad(ready=0, booting=0, in_flight=0, queued=1), 0, 1),
+        (PoolLoad(ready=0, booting=1, in_flight=0, queued=10), 0, 0),
+        (PoolLoad(ready=0, booting=1, in_flight=0, queued=11), 0, 1),
+        (PoolLoad(ready=1, booting=0, in_flight=10, queued=25), 0, 3),
+        (PoolLoad(ready=4, booting=0, in_flight=40, queued=5), 0, 0),
+        (PoolLoad(ready=5, booting=0, in_flight=40, queued=5), 0, 0),
     ],
 )
-def test_as_many_are_started_as_those_that_wait_need(load: PoolLoad, at_least: int, started: int) -> None:
-    assert workers_to_start(CONFIG, load, at_least) == started
+def test_as_many_are_started_as_those_that_wait_need(load: PoolLoad, minimum: int, started: int) -> None:
+    assert workers_to_start(CONFIG, load, minimum) == started
 
 
 def test_requests_may_wait_for_workers_that_are_not_started_yet_beyond_the_queue() -> None:
-    assert not is_at_capacity(CONFIG, PoolLoad(ready=0, booting=4, under_way=0, waiting=44))
-    assert is_at_capacity(CONFIG, PoolLoad(ready=4, booting=0, under_way=40, waiting=5))
+    assert not is_at_capacity(CONFIG, PoolLoad(ready=0, booting=4, in_flight=0, queued=44))
+    assert is_at_capacity(CONFIG, PoolLoad(ready=4, booting=0, in_flight=40, queued=5))
 
 
 def test_workers_are_crowded_only_when_they_are_for_a_while() -> None:
-    crowding, busy, calm = SaturationDetector(CONFIG), PoolLoad(2, 0, 16, 0), PoolLoad(2, 0, 14, 0)
+    saturation, busy, calm = (
+        SaturationDetector(CONFIG),
+        PoolLoad(ready=2, booting=0, in_flight=16, queued=0),
+        PoolLoad(ready=2, booting=0, in_flight=14, queued=0),
+    )
 
-    assert not crowding.lasts(busy, 10.0)
-    assert not crowding.lasts(calm, 10.9)
-    assert not crowding.lasts(busy, 11.5)
-    assert not crowding.lasts(busy, 12.4)
-    assert crowding.lasts(busy, 12.5)
-    assert not crowding.lasts(busy, 12.6)
+    assert not saturation.is_sustained(busy, 10.0)
+    assert not saturation.is_sustained(calm, 10.9)
+    assert not saturation.is_sustained(busy, 11.5)
+    assert not saturation.is_sustained(busy, 12.4)
+    assert saturation.is_sustained(busy, 12.5)
+    assert not saturation.is_sustained(busy, 12.6)
 
 
 def test_the_pause_after_a_failed_boot_doubles_up_to_half_a_minute() -> None:
     backoff, now, pauses = BootBackoff(), 0.0, []
     for _ in range(7):
-        backoff.boot_failed("broken", now)
+        backoff.on_boot_failed("broken", now)
         began = now
-        while backoff.blocks(now):
+        while backoff.is_paused(now):
             now += 0.5
         pauses.append(now - began)
 
@@ -55,23 +59,23 @@ def test_the_pause_after_a_failed_boot_doubles_up_to_half_a_minute() -> None:
 def test_the_third_crash_before_any_answer_begins_a_pause() -> None:
     backoff = BootBackoff()
 
-    backoff.crashed("gone", 0.0)
-    backoff.crashed("gone", 1.0)
-    assert not backoff.blocks(1.0)
-    backoff.crashed("gone", 2.0)
-    assert backoff.blocks(2.9)
-    assert not backoff.blocks(3.0)
+    backoff.on_crash("gone", 0.0)
+    backoff.on_crash("gone", 1.0)
+    assert not backoff.is_paused(1.0)
+    backoff.on_crash("gone", 2.0)
+    assert backoff.is_paused(2.9)
+    assert not backoff.is_paused(3.0)
 
 
 def test_an_answer_of_a_worker_that_came_after_the_failure_ends_the_doubling() -> None:
     backoff = BootBackoff()
     for moment in (0.0, 10.0, 20.0):
-        backoff.boot_failed("broken", moment)
+        backoff.on_boot_failed("broken", moment)
 
-    backoff.answered(ready_at=5.0)
-    backoff.boot_failed("broken", 30.0)
-    assert backoff.blocks(37.9)
+    backoff.on_response(ready_at=5.0)
+    backoff.on_boot_failed("broken", 30.0)
+    assert backoff.is_paused(37.9)
 
-    backoff.answered(ready_at=40.0)
-    backoff.boot_failed("broken", 50.0)
-    assert not backoff.blocks(51.0)
+    backoff.on_response(ready_at=40.0)
+    backoff.on_boot_failed("broken", 50.0)
+    assert not backoff.is_paused(51.0)

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import pytest
 
+from outdial.host.pool.process import ProcessExit
 from outdial.host.pool.scratch import ScratchDirectory
-from outdial.host.pool.spawning import CannotSpawn, ProcessExit, WorkerSpec, ZygoteProcess
+from outdial.host.pool.spawning import CannotSpawn, WorkerSpec, ZygoteProcess
 from outdial.host.wire import frames
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import ZygoteLost
@@ -64,7 +65,7 @@ async def test_the_directory_of_a_worker_goes_with_it(tmp_path: Path) -> None:
         assert home.stat().st_mode & 0o777 == 0o700
         talk.process.kill()
         await talk.ended()
-        await asyncio.gather(*zygote._endings)
+        await asyncio.gather(*zygote._cleanups)
         assert not home.exists()
 
 
@@ -75,9 +76,9 @@ async def test_what_a_killed_gateway_left_behind_is_removed_and_no_others(
     left, strange = tmp_path / "outdial-workers-left", tmp_path / "outdial-workers-strange"
     (left / "7").mkdir(parents=True)
     strange.symlink_to(tmp_path)
-    first = ScratchDirectory.make()
+    first = ScratchDirectory.create()
     assert not left.exists()
-    second = ScratchDirectory.make()
+    second = ScratchDirectory.create()
     assert first.path.is_dir()
     assert strange.is_symlink()
     for scratch in (first, second):
@@ -94,7 +95,7 @@ async def test_a_lost_zygote_takes_its_workers_along_and_is_noticed(tmp_path: Pa
         async with asyncio.timeout(20):
             await zygote.lost.wait()
         assert (await talk.ended()).signal == signal.SIGKILL
-        assert await talk.process.ended == await talk.ended()
+        assert await talk.process.exited == await talk.ended()
         with pytest.raises(ZygoteLost):
             await Talk.begin(zygote, bundle)
         talk.process.kill()
@@ -131,7 +132,9 @@ async def test_more_orders_than_the_socket_holds_are_all_carried_out(tmp_path: P
 
 async def test_a_worker_that_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> None:
     ended: asyncio.Future[ProcessExit] = asyncio.get_running_loop().create_future()
-    order = WorkerSpec("hello", str(uuid4()), make_bundle(tmp_path), KEYS, FunctionConfig())
+    order = WorkerSpec(
+        slug="hello", execution_id=str(uuid4()), bundle=make_bundle(tmp_path), env=KEYS, config=FunctionConfig()
+    )
     async with ZygoteProcess.running() as zygote:
         task = asyncio.create_task(zygote.spawn(order, lambda frame: None, ended.set_result))
         await asyncio.sleep(0)
@@ -170,7 +173,13 @@ def out_of_descriptors() -> tuple[int, int]:
 
 
 async def test_an_order_does_not_print_its_secrets(tmp_path: Path) -> None:
-    order = WorkerSpec("hello", "e", make_bundle(tmp_path), {"OWN_SECRET": "hunter2"}, FunctionConfig())
+    order = WorkerSpec(
+        slug="hello",
+        execution_id="e",
+        bundle=make_bundle(tmp_path),
+        env={"OWN_SECRET": "hunter2"},
+        config=FunctionConfig(),
+    )
     assert "hunter2" not in repr(order)
 
 
@@ -186,5 +195,5 @@ async def test_fences_that_are_missing_are_told_once(tmp_path: Path, caplog: pyt
     async with ZygoteProcess.running() as zygote:
         with caplog.at_level("WARNING", logger="outdial"):
             for _ in range(2):
-                zygote.heard(frames.ReadyFrame(1.0, ["landlock: Function not implemented"]))
+                zygote.on_worker_ready(frames.ReadyFrame(1.0, ["landlock: Function not implemented"]))
     assert [record.getMessage() for record in caplog.records] == ["host.fences_missing"]

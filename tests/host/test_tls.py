@@ -138,7 +138,7 @@ def test_what_came_over_https_passes(protocol: str | None) -> None:
 def test_a_page_over_plain_http_is_sent_to_https() -> None:
     answer = plain_http_answer(asked("GET", "http", query="a=1"))
     assert isinstance(answer, HttpResponse)
-    assert (answer.status, answer.headers) == (308, b"location: https://api.example.com/functions/v1/hello?a=1\r\n")
+    assert (answer.status, answer.headers) == (308, [(b"location", b"https://api.example.com/functions/v1/hello?a=1")])
 
 
 def test_a_call_over_plain_http_is_refused_with_the_reason() -> None:

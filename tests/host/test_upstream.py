@@ -26,7 +26,7 @@ class Behind:
     async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         self.heads.append(head)
         self.bodies.append(body)
-        return HttpResponse(403, b"x-sb-error-code: bad_jwt\r\naccess-control-allow-origin: *\r\n", b"{}")
+        return HttpResponse(403, [(b"x-sb-error-code", b"bad_jwt"), (b"access-control-allow-origin", b"*")], b"{}")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def behind() -> AsyncIterator[tuple[Behind, str]]:
 
 async def ask(stand: Stand, method: str, path: str, **options: object) -> tuple[int, dict[str, str], bytes]:
     listener = listen("127.0.0.1", 0)
-    async with serving(stand.gateway, listener, errors=server_error), aiohttp.ClientSession() as session:
+    async with serving(stand.gateway, listener, error_response=server_error), aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}{path}"
         async with session.request(method, url, **options) as response:  # type: ignore[arg-type]
             headers = {name.lower(): value for name, value in response.headers.items()}

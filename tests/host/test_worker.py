@@ -81,7 +81,7 @@ async def test_a_request_is_answered(zygote: ZygoteProcess, tmp_path: Path) -> N
     talk = await worker(zygote, tmp_path, ECHO)
     reply = await talk.ask("/hello/caf%C3%A9", b"?")
     assert reply.status == 200
-    assert b"sb-request-id: request-1\r\n" in reply.headers
+    assert (b"sb-request-id", b"request-1") in reply.headers
     assert json.loads(reply.body) == {"method": "POST", "path": "/hello/café", "query": {}, "id": "request-1"}
     assert 0 < reply.cpu_us < 1_000_000
     talk.process.kill()
@@ -105,7 +105,7 @@ async def test_an_answer_that_cannot_be_sent_is_an_error_of_the_function(zygote:
     )
     talk = await worker(zygote, tmp_path, source)
     assert (await talk.ask()).status == 500
-    assert "more than can be sent" in (await talk.line("the answer has")).text
+    assert "more than can be sent" in (await talk.line("the response has")).text
     talk.process.kill()
 
 
@@ -261,7 +261,7 @@ async def test_whatever_a_handler_raises_is_an_answer(zygote: ZygoteProcess, tmp
     talk = await worker(zygote, tmp_path, source)
     for path in ("/odd", "/cancelled", "/key"):
         reply = await talk.ask(path)
-        assert (reply.status, b"sb-error-code: EDGE_FUNCTION_ERROR\r\n" in reply.headers) == (500, True)
+        assert (reply.status, (b"sb-error-code", b"EDGE_FUNCTION_ERROR") in reply.headers) == (500, True)
         assert "strange" in talk.texts[-1]
         assert talk.lines[-1].level == "error"
     talk.process.kill()

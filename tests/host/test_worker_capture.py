@@ -14,9 +14,9 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.functions.log import Redactor
-from outdial.host.wire.frames import LogFrame, LogLine
+from outdial.host.wire.frames import MAX_LINE, LogFrame, LogLine
 from outdial.host.worker import capture as capture_module
-from outdial.host.worker.capture import LONGEST_LINE, MOST_CHARACTERS, MOST_LINES, WorkerLog, current_request
+from outdial.host.worker.capture import MAX_CHARACTERS, MAX_LINES, WorkerLog, current_request
 from outdial.host.worker.streams import CapturedStream, CapturingHandler, redirect_output
 from outdial.log import log
 
@@ -116,24 +116,24 @@ async def test_a_line_names_its_request(gateway: Gateway, journal: WorkerLog) ->
 
 
 async def test_more_lines_than_a_second_may_have_are_counted(gateway: Gateway, journal: WorkerLog) -> None:
-    for number in range(3 * MOST_LINES):
+    for number in range(3 * MAX_LINES):
         journal.add("info", str(number))
-    await gateway.until(lambda: len(gateway.lines) + gateway.dropped == 3 * MOST_LINES)
-    assert gateway.texts == list(map(str, range(MOST_LINES)))
+    await gateway.until(lambda: len(gateway.lines) + gateway.dropped == 3 * MAX_LINES)
+    assert gateway.texts == list(map(str, range(MAX_LINES)))
 
 
 async def test_more_characters_than_a_second_may_have_are_counted(gateway: Gateway, journal: WorkerLog) -> None:
     for _ in range(300):
-        journal.add("info", "x" * LONGEST_LINE)
+        journal.add("info", "x" * MAX_LINE)
     await gateway.until(lambda: len(gateway.lines) + gateway.dropped == 300)
-    assert MOST_CHARACTERS <= sum(map(len, gateway.texts)) <= MOST_CHARACTERS + LONGEST_LINE
+    assert MAX_CHARACTERS <= sum(map(len, gateway.texts)) <= MAX_CHARACTERS + MAX_LINE
 
 
 async def test_the_next_second_has_room_again(
     gateway: Gateway, journal: WorkerLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capture_module, "_WINDOW_S", 0.0)
-    for number in range(MOST_LINES):
+    for number in range(MAX_LINES):
         journal.add("info", str(number))
     assert journal.has_room()
 
@@ -143,17 +143,17 @@ async def test_lines_wait_while_the_gateway_is_slow_and_are_bounded(
 ) -> None:
     monkeypatch.setattr(capture_module, "_WINDOW_S", 0.0)
     gateway.is_slow = True
-    for number in range(5 * MOST_LINES):
+    for number in range(5 * MAX_LINES):
         journal.add("info", str(number))
     gateway.is_slow = False
-    await gateway.until(lambda: len(gateway.lines) + gateway.dropped == 5 * MOST_LINES)
-    assert gateway.texts == list(map(str, range(MOST_LINES)))
+    await gateway.until(lambda: len(gateway.lines) + gateway.dropped == 5 * MAX_LINES)
+    assert gateway.texts == list(map(str, range(MAX_LINES)))
 
 
 async def test_a_long_line_is_cut(gateway: Gateway, journal: WorkerLog) -> None:
     journal.add("info", "begin " + "x" * 50_000 + " end")
     (text,) = gateway.texts
-    assert LONGEST_LINE - 100 < len(text) <= LONGEST_LINE
+    assert MAX_LINE - 100 < len(text) <= MAX_LINE
     assert text.startswith("begin ")
     assert text.endswith(" end")
     assert " characters cut " in text
@@ -199,7 +199,7 @@ async def test_a_record_that_cannot_be_written_is_told_of(gateway: Gateway, jour
     logger.propagate = False
     logger.addHandler(CapturingHandler(journal, logging.Formatter()))
     logger.warning("%d", "no number")
-    assert "could not be written" in gateway.texts[0]
+    assert "could not be formatted" in gateway.texts[0]
 
 
 async def test_printing_without_end_of_line_does_not_pile_up(gateway: Gateway, journal: WorkerLog) -> None:
@@ -209,15 +209,15 @@ async def test_printing_without_end_of_line_does_not_pile_up(gateway: Gateway, j
     stream.write("\n")
     journal.flush()
     (text,) = gateway.texts
-    assert len(text) <= LONGEST_LINE
+    assert len(text) <= MAX_LINE
 
 
 async def test_lines_for_which_there_is_no_room_are_not_even_made(gateway: Gateway, journal: WorkerLog) -> None:
     stream = CapturedStream(journal, "info", 1)
     stream.write("line\n" * 1_000_000)
     journal.flush()
-    assert len(gateway.lines) == MOST_LINES
-    assert gateway.dropped == 1_000_000 - MOST_LINES
+    assert len(gateway.lines) == MAX_LINES
+    assert gateway.dropped == 1_000_000 - MAX_LINES
 
 
 async def test_threads_may_print(gateway: Gateway, journal: WorkerLog) -> None:

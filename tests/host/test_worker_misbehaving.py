@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from outdial.host.pool.spawning import ProcessExit, ZygoteProcess
+from outdial.host.pool.process import ProcessExit
+from outdial.host.pool.spawning import ZygoteProcess
 from outdial.host.wire import frames
 from outdial.host.wire.frames import LimitFrame, ResponseFrame
-from outdial.host.worker.capture import MOST_CHARACTERS
+from outdial.host.worker.capture import MAX_CHARACTERS
 from tests.support.hosting import KEYS, MISBEHAVING, Talk, misbehaving
 
 OWN_UID = 61_997
@@ -78,7 +79,7 @@ async def test_eating_memory_ends_the_request_with_the_limit(zygote: ZygoteProce
     assert isinstance(exceeded, LimitFrame)
     assert (exceeded.resource, exceeded.limit) == ("memory", 64)
     assert 48 <= exceeded.used <= 66 or mode
-    assert "the limit is 64 MiB" in (await talk.line("no more memory")).text
+    assert "the limit is 64 MiB" in (await talk.line("out of memory")).text
     assert await is_well(talk, "eats-memory")
     assert talk.process.memory_mb() < 32
     talk.retire()
@@ -91,7 +92,7 @@ async def test_a_worker_that_has_no_memory_left_to_read_a_request_ends(zygote: Z
     ended = await talk.ask("/eats-memory/well", bytes(3 << 20))
     assert isinstance(ended, ProcessExit)
     assert (ended.status, ended.signal) == (1, 0)
-    assert "not even to read a request" in talk.texts[-1]
+    assert "out of memory while reading a request" in talk.texts[-1]
 
 
 async def test_memory_that_no_limit_counts_is_seen_from_outside(zygote: ZygoteProcess, uid: int | None) -> None:
@@ -138,7 +139,7 @@ async def test_failing_at_import_comes_back_as_traceback_without_secrets(
 @pytest.mark.parametrize(
     ("mode", "status", "by", "words"),
     [
-        ("", 2, 0, "the function called sys.exit(2), so its worker ends"),
+        ("", 2, 0, "the function called sys.exit(2), so its worker exits"),
         ("/hard", 3, 0, "about to exit"),
         ("/crash", 0, signal.SIGSEGV, "Fatal Python error: Segmentation fault"),
     ],
@@ -160,7 +161,7 @@ async def test_exiting_in_the_background_ends_the_worker_after_the_answer(
     talk = await worker(zygote, "exits", uid)
     assert (await talk.ask("/exits/later")).status == 200
     assert (await talk.ended()).status == 4
-    assert "the function called sys.exit(4), so its worker ends" in talk.texts
+    assert "the function called sys.exit(4), so its worker exits" in talk.texts
 
 
 async def test_one_that_never_answers_holds_up_nobody(zygote: ZygoteProcess, uid: int | None) -> None:
@@ -180,7 +181,7 @@ async def test_printing_a_gigabyte_costs_little_and_is_counted(zygote: ZygotePro
     talk.retire()
     await talk.ended()
     assert len(talk.lines) + talk.dropped == 1024
-    assert sum(map(len, talk.texts)) < 4 * MOST_CHARACTERS
+    assert sum(map(len, talk.texts)) < 4 * MAX_CHARACTERS
 
 
 async def test_printing_past_python_is_refused_when_nobody_can_keep_up(zygote: ZygoteProcess, uid: int | None) -> None:

@@ -119,27 +119,40 @@ async def test_workers_that_end_are_reaped(zygote: ZygoteProcess, tmp_path: Path
 
 
 async def test_a_system_that_refuses_a_process_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, theirs = orders.pair()
+    ours, theirs = orders.socket_pair()
 
     def refused() -> int:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(os, "fork", refused)
     with ours, theirs:
-        ours.send(orders.encode(orders.SpawnOrder(7, "hello", 0, "/", "index.py", FunctionConfig(), "/", None)))
-        assert zygote_module.ForkServer(theirs)._obey()
-        report = orders.decode_report(ours.recv(orders.LARGEST))
+        ours.send(
+            orders.encode(
+                orders.SpawnOrder(
+                    number=7,
+                    slug="hello",
+                    version=0,
+                    root="/",
+                    entrypoint="index.py",
+                    config=FunctionConfig(),
+                    temporary="/",
+                    uid=None,
+                )
+            )
+        )
+        assert zygote_module.ForkServer(theirs)._execute_order()
+        report = orders.decode_report(ours.recv(orders.MAX_PACKET))
     assert isinstance(report, orders.ForkFailed)
     assert (report.number, "temporarily unavailable" in report.reason) == (7, True)
 
 
 GATEWAY = """
     import asyncio, os
-    from outdial.host.pool.spawning import Zygote
+    from outdial.host.pool.spawning import ZygoteProcess
     from tests.support.hosting import Talk, misbehaving
 
     async def main():
-        async with Zygote.running() as zygote:
+        async with ZygoteProcess.running() as zygote:
             others = 61996 if os.geteuid() == 0 else None
             talks = [await Talk.begin(zygote, misbehaving("spins"), uid=uid) for uid in (None, others)]
             for talk in talks:

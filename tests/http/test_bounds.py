@@ -23,7 +23,7 @@ EXPECTING = "expect: 100-continue"
     ids=["a long one", "many", "a long target", "unfinished", "too many lines"],
 )
 async def test_headers_over_the_bound_are_431(sent: bytes) -> None:
-    async with served(bounds=SMALL) as here:
+    async with served(limits=SMALL) as here:
         wire = await here.connect()
         reply = await wire.ask(sent)
         assert (reply.status, reply.headers["connection"]) == (431, "close")
@@ -32,7 +32,7 @@ async def test_headers_over_the_bound_are_431(sent: bytes) -> None:
 
 
 async def test_a_long_body_does_not_count_as_headers() -> None:
-    async with served(App(admitted=5000), bounds=SMALL) as here:
+    async with served(App(admitted=5000), limits=SMALL) as here:
         assert (await (await here.connect()).ask(post(b"x" * 5000))).status == 200
 
 
@@ -42,18 +42,18 @@ async def test_a_body_just_over_the_bound_is_413_and_the_connection_goes_on(is_c
     sent = post(body)
     if is_chunked:
         sent = b"POST / HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n65\r\n%b\r\n0\r\n\r\n" % body
-    async with served(App(admitted=100), bounds=SMALL) as here:
+    async with served(App(admitted=100), limits=SMALL) as here:
         wire = await here.connect()
         reply = await wire.ask(sent)
         assert reply.status == 413
-        assert b"100 bytes at most" in reply.body
+        assert b"at most 100 bytes" in reply.body
         assert "connection" not in reply.headers
         assert (await wire.ask(get())).status == 200
     assert len(here.app.asked) == 1
 
 
 async def test_a_body_far_over_the_bound_is_413_at_once_and_the_client_can_still_read_it() -> None:
-    async with served(App(admitted=100), bounds=SMALL) as here:
+    async with served(App(admitted=100), limits=SMALL) as here:
         wire = await here.connect()
         wire.send(post(length=50_000_000))
         reply = await wire.reply()
@@ -65,7 +65,7 @@ async def test_a_body_far_over_the_bound_is_413_at_once_and_the_client_can_still
 
 
 async def test_chunks_without_an_end_are_413() -> None:
-    async with served(App(admitted=100), bounds=SMALL) as here:
+    async with served(App(admitted=100), limits=SMALL) as here:
         wire = await here.connect()
         wire.send(b"POST / HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n")
         reply = asyncio.create_task(wire.reply())
@@ -76,7 +76,7 @@ async def test_chunks_without_an_end_are_413() -> None:
 
 
 async def test_a_body_that_is_mostly_frame_is_refused() -> None:
-    async with served(App(admitted=100_000), bounds=SMALL) as here:
+    async with served(App(admitted=100_000), limits=SMALL) as here:
         wire = await here.connect()
         wire.send(b"POST / HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n")
         reply = asyncio.create_task(wire.reply())
@@ -87,7 +87,7 @@ async def test_a_body_that_is_mostly_frame_is_refused() -> None:
 
 
 async def test_a_request_that_is_not_admitted_is_answered_without_its_body() -> None:
-    async with served(App(admitted=HttpResponse(429, b"retry-after: 1\r\n", b"later")), bounds=SMALL) as here:
+    async with served(App(admitted=HttpResponse(429, [(b"retry-after", b"1")], b"later")), limits=SMALL) as here:
         wire = await here.connect()
         assert (await wire.ask(post(b"x" * 1000))).status == 429
         reply = await wire.ask(get())
@@ -107,7 +107,7 @@ async def test_who_asks_before_sending_a_body_is_told_to_go_on() -> None:
 
 
 async def test_who_asks_before_sending_a_body_that_is_too_large_is_told_so() -> None:
-    async with served(App(admitted=4), bounds=SMALL) as here:
+    async with served(App(admitted=4), limits=SMALL) as here:
         wire = await here.connect()
         reply = await wire.ask(post(b"", EXPECTING, length=5))
         assert (reply.status, reply.headers["connection"]) == (413, "close")

@@ -26,7 +26,7 @@ class Gate:
         await self.arrived.put(head.path)
         await self.let_go.acquire()
         self.answered.append(head.path)
-        return HttpResponse(200, b"", head.path.encode())
+        return HttpResponse(200, [], head.path.encode())
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -79,7 +79,7 @@ async def test_requests_sent_ahead_are_carried_out_one_after_the_other_and_answe
 
 
 async def test_too_many_requests_sent_ahead_end_the_connection_after_those_that_were_taken() -> None:
-    async with served(bounds=replace(QUICK, pipelined=3)) as here:
+    async with served(limits=replace(QUICK, pipelined=3)) as here:
         wire = await here.connect()
         wire.send(get() * 10)
         assert (await wire.rest()).count(b"HTTP/1.1 200 OK") == 4
@@ -97,9 +97,9 @@ async def test_a_request_whose_client_has_gone_is_carried_out(how: str) -> None:
             wire.tear_off()
             await until(lambda: not here.server.connections)
         await wire.close()
-        assert here.server.under_way == 1
+        assert here.server.in_flight == 1
         gate.let_go.release()
-        await until(lambda: not here.server.connections and not here.server.under_way)
+        await until(lambda: not here.server.connections and not here.server.in_flight)
     assert gate.answered == ["/1"]
 
 
@@ -117,7 +117,7 @@ async def test_a_client_that_has_nothing_more_to_say_gets_its_answers() -> None:
 
 
 async def test_an_idle_connection_is_closed() -> None:
-    async with served(bounds=replace(QUICK, idle_s=0.2)) as here:
+    async with served(limits=replace(QUICK, idle_s=0.2)) as here:
         silent, used = await here.connect(), await here.connect()
         await used.ask(get())
         assert await silent.rest() == b""
@@ -126,7 +126,7 @@ async def test_an_idle_connection_is_closed() -> None:
 
 @pytest.mark.parametrize("begun", [b"P", b"POST / HTTP/1.1\r\nhost:", post(b"x" * 9)[:-12]])
 async def test_headers_that_do_not_come_to_an_end_are_408(begun: bytes) -> None:
-    async with served(bounds=replace(QUICK, header_s=0.2)) as here:
+    async with served(limits=replace(QUICK, header_s=0.2)) as here:
         wire = await here.connect()
         reply = await wire.ask(begun)
         assert (reply.status, reply.headers["connection"]) == (408, "close")
@@ -134,7 +134,7 @@ async def test_headers_that_do_not_come_to_an_end_are_408(begun: bytes) -> None:
 
 
 async def test_headers_are_timed_from_their_first_byte_and_not_from_the_last() -> None:
-    async with served(bounds=replace(QUICK, header_s=0.3)) as here:
+    async with served(limits=replace(QUICK, header_s=0.3)) as here:
         wire = await here.connect()
         reply = asyncio.create_task(wire.reply())
         wire.send(b"GET / HTTP/1.1\r\nhost: ")
@@ -145,7 +145,7 @@ async def test_headers_are_timed_from_their_first_byte_and_not_from_the_last() -
 
 
 async def test_a_body_that_stops_is_408() -> None:
-    async with served(bounds=replace(QUICK, body_s=0.2)) as here:
+    async with served(limits=replace(QUICK, body_s=0.2)) as here:
         wire = await here.connect()
         assert (await wire.ask(post(b"hell", length=5))).status == 408
         assert await wire.rest() == b""
@@ -153,7 +153,7 @@ async def test_a_body_that_stops_is_408() -> None:
 
 
 async def test_a_body_that_trickles_is_408() -> None:
-    async with served(bounds=replace(QUICK, body_s=0.3, body_rate=1e6)) as here:
+    async with served(limits=replace(QUICK, body_s=0.3, body_rate=1e6)) as here:
         wire = await here.connect()
         wire.send(post(length=1000))
         reply = asyncio.create_task(wire.reply())
@@ -165,9 +165,9 @@ async def test_a_body_that_trickles_is_408() -> None:
 
 async def test_a_client_that_does_not_read_is_cut() -> None:
     async def respond(head: RequestHead, body: bytes) -> HttpResponse:
-        return HttpResponse(200, b"", b"x" * 20_000_000)
+        return HttpResponse(200, [], b"x" * 20_000_000)
 
-    async with served(App(respond), bounds=replace(QUICK, unread_s=0.3)) as here:
+    async with served(App(respond), limits=replace(QUICK, unread_s=0.3)) as here:
         wire = await here.connect(limit=1000)
         wire.send(get() + get())
         assert await wire.read_line() == b"HTTP/1.1 200 OK\r\n"
@@ -177,7 +177,7 @@ async def test_a_client_that_does_not_read_is_cut() -> None:
 
 async def test_a_slow_reader_gets_everything() -> None:
     async def respond(head: RequestHead, body: bytes) -> HttpResponse:
-        return HttpResponse(200, b"", head.path.encode() * 2_000_000)
+        return HttpResponse(200, [], head.path.encode() * 2_000_000)
 
     async with served(App(respond)) as here:
         wire = await here.connect(limit=1000)
@@ -187,7 +187,7 @@ async def test_a_slow_reader_gets_everything() -> None:
 
 
 async def test_beyond_the_bound_the_connection_that_is_idle_for_longest_goes() -> None:
-    async with served(bounds=replace(QUICK, connections=2)) as here:
+    async with served(limits=replace(QUICK, connections=2)) as here:
         first, second = await here.connect(), await here.connect()
         now = asyncio.get_running_loop().time
         for wire in (first, second, first):
@@ -202,7 +202,7 @@ async def test_beyond_the_bound_the_connection_that_is_idle_for_longest_goes() -
 
 async def test_beyond_the_bound_and_with_all_busy_a_new_connection_is_told_so() -> None:
     gate = Gate()
-    async with served(App(gate.respond), bounds=replace(QUICK, connections=1)) as here:
+    async with served(App(gate.respond), limits=replace(QUICK, connections=1)) as here:
         busy = await here.connect()
         busy.send(get(path="/1"))
         await gate.arrived.get()
@@ -223,7 +223,7 @@ async def test_draining_answers_what_is_under_way_and_closes_the_rest() -> None:
         assert await idle.rest() == b""
         with pytest.raises(ConnectionRefusedError):
             await here.connect()
-        assert here.server.under_way == 1
+        assert here.server.in_flight == 1
         gate.let_go.release()
         reply = await busy.reply()
         assert (reply.body, reply.headers["connection"]) == (b"/1", "close")
@@ -244,7 +244,7 @@ async def test_draining_answers_a_request_that_had_only_begun_to_come() -> None:
 
 
 async def test_draining_with_grace_answers_those_who_did_not_know() -> None:
-    async with served(bounds=QUICK) as here:
+    async with served(limits=QUICK) as here:
         wire = await here.connect()
         await wire.ask(get())
         draining = asyncio.create_task(here.server.drain(OUT_OF_REACH, grace_s=0.3))
@@ -262,5 +262,5 @@ async def test_draining_ends_in_time_and_tells_how_many_requests_are_left() -> N
         assert await here.server.drain(0.05) == 1
         assert await wire.rest() == b""
         gate.let_go.release()
-        await until(lambda: not here.server.under_way)
+        await until(lambda: not here.server.in_flight)
     assert gate.answered == ["/1"], "it is cut off, but carried out"

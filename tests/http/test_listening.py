@@ -72,8 +72,8 @@ async def test_tls_is_spoken_and_the_application_knows(contexts: tuple[ssl.SSLCo
 
 
 async def test_a_refused_body_is_told_through_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    bounds = ServerLimits(discard=1000, linger_s=0.2, sweep_s=0.05)
-    async with served(App(admitted=100), tls=contexts[0], bounds=bounds) as here:
+    limits = ServerLimits(discard=1000, linger_s=0.2, sweep_s=0.05)
+    async with served(App(admitted=100), tls=contexts[0], limits=limits) as here:
         wire = await here.connect(ssl=contexts[1], server_hostname="localhost")
         assert (await wire.ask(post(length=1_000_000))).status == 413
         assert await wire.rest() == b""

@@ -66,7 +66,7 @@ async def test_a_status_that_has_no_name_is_sent_all_the_same() -> None:
 @pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])
 async def test_bodies_of_any_size_go_both_ways(size: int) -> None:
     async def respond(head: RequestHead, body: bytes) -> HttpResponse:
-        return HttpResponse(200, b"", body)
+        return HttpResponse(200, [], body)
 
     async with served(App(respond, admitted=4_000_000)) as here:
         wire = await here.connect()

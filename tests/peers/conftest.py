@@ -25,7 +25,11 @@ FAILURES: dict[str, tuple[InvocationOutcome, int, str]] = {
     "crashes": (WorkerCrashed("exit status 1", EXECUTION_ID), 500, "WORKER_ERROR"),
     "does-not-start": (BootFailure("SyntaxError"), 503, "BOOT_ERROR"),
     "is-busy": (PoolOverloaded(2, 128), 503, "WORKER_OVERLOADED"),
-    "spins": (LimitExceeded("cpu", 2000, 2100, EXECUTION_ID), 546, "WORKER_RESOURCE_LIMIT"),
+    "spins": (
+        LimitExceeded(resource="cpu", limit=2000, used=2100, execution_id=EXECUTION_ID),
+        546,
+        "WORKER_RESOURCE_LIMIT",
+    ),
     "sleeps": (InvocationTimedOut(300.0, EXECUTION_ID), 504, "IDLE_TIMEOUT"),
 }
 
@@ -43,12 +47,12 @@ async def url() -> AsyncIterator[str]:
     for slug, (outcome, _, _) in FAILURES.items():
         stand.shelf.put(slug, says(outcome))
     paused = HttpError(409, "CAMPAIGN_STATE", "The campaign is paused", status="paused")
-    stand.shelf.put("conflict", says(answered(Response.of(paused))))
+    stand.shelf.put("conflict", says(answered(Response.from_error(paused))))
     stand.shelf.put("text", says(answered(Response("as text"))))
     stand.shelf.put("guarded", verify_jwt=True)
     stand.shelf.put("limited", rate_limit=0.001)
     listener = listen("127.0.0.1", 0)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with serving(stand.gateway, listener, errors=server_error):
+    async with serving(stand.gateway, listener, error_response=server_error):
         yield address
     await regions.close()

@@ -51,7 +51,7 @@ async def url(database: Scratch) -> AsyncIterator[str]:
         stand = make_stand()
         stand.operations.auth = upstream
         listener = listen("127.0.0.1", 0)
-        async with serving(stand.gateway, listener, errors=server_error):
+        async with serving(stand.gateway, listener, error_response=server_error):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         await upstream.close()
         server.should_exit = True

@@ -26,9 +26,9 @@ Handler = Callable[[Invocation], InvocationOutcome]
 
 def answered(response: Response, request_id: str = "", **changes: Any) -> InvocationCompleted:
     """Return what a worker says when its function returns `response`."""
-    answer = response.answer(request_id)
+    answer = response.to_http(request_id)
     given = {"cpu_us": 250, "execution_id": EXECUTION_ID, "cold": False, **changes}
-    return InvocationCompleted(answer.status, answer.headers, answer.body, **given)
+    return InvocationCompleted(status=answer.status, headers=answer.headers, body=answer.body, **given)
 
 
 def hello(invocation: Invocation) -> InvocationOutcome:
@@ -86,7 +86,7 @@ class Shelf:
         """Serve `handler` under `slug`."""
         settings = FunctionConfig(**{"verify_jwt": False, **config})
         pool = StandInPool(handler)
-        bucket = TokenBucket(settings.rate_limit, settings.bucket)
+        bucket = TokenBucket(settings.rate_limit, settings.burst_size)
         self.functions[slug] = StandIn(slug, version, settings, pool, bucket)
         return pool
 
@@ -151,5 +151,4 @@ def asking(
 
 def headers_of(answer: HttpResponse) -> dict[str, str]:
     """Return the headers of an answer."""
-    lines = answer.headers.decode().removesuffix("\r\n").split("\r\n")
-    return dict(line.split(": ", 1) for line in lines)
+    return {name.decode(): value.decode() for name, value in answer.headers}

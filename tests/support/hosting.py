@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
 from outdial.host.log.sink import EventKind, InvocationRecord
-from outdial.host.pool.spawning import ProcessExit, WorkerProcess, WorkerSpec, ZygoteProcess
+from outdial.host.pool.process import ProcessExit, WorkerProcess
+from outdial.host.pool.spawning import WorkerSpec, ZygoteProcess
 from outdial.host.wire import frames
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
@@ -97,7 +98,12 @@ class Talk:
         """Start a worker of `bundle` with `config` as FunctionConfig has it; do not wait until it is ready."""
         talk = cls()
         order = WorkerSpec(
-            bundle.slug, str(uuid4()), bundle, KEYS if env is None else env, FunctionConfig(**config), uid
+            slug=bundle.slug,
+            execution_id=str(uuid4()),
+            bundle=bundle,
+            env=KEYS if env is None else env,
+            config=FunctionConfig(**config),
+            uid=uid,
         )
         talk.process = await zygote.spawn(order, talk._hear, talk._hear_end)
         return talk

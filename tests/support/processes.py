@@ -1,11 +1,9 @@
 """Real processes for tests: the commands themselves, each in a session of its own, ended by id whatever happens."""
 
 import asyncio
-import ctypes
 import io
 import json
 import os
-import platform
 import signal
 import socket
 import subprocess
@@ -23,7 +21,7 @@ from outdial.campaigns.create import CampaignSettings, NewOrganization, create_c
 from outdial.campaigns.importing.import_file import import_contacts
 from outdial.clock import SystemClock
 from outdial.db.session import Database
-from outdial.process import READY_FD
+from outdial.process import READY_FD, die_with_parent
 from outdial.stack.local import SIMULATOR_KEY, LocalStack, local_settings
 from tests.support.postgres import Scratch
 
@@ -47,7 +45,6 @@ QUICK = {
 }
 OF_FUNCTIONS = ("outdial_api", "outdial_webhook")
 _OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
-_PR_SET_PDEATHSIG = 1
 
 
 class Process:
@@ -136,7 +133,7 @@ class Launcher:
                 stderr=output,
                 pass_fds=(writing,),
                 start_new_session=True,
-                preexec_fn=_end_with_parent(),  # noqa: PLW1509 - one system call
+                preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - one system call
             )
         os.close(writing)
         process = Process(name, popen, log, reading)
@@ -185,13 +182,6 @@ def launcher(directory: Path, database: Scratch, *, port: int, simulator_url: st
     finally:
         for process in running.started:
             process.end_for_good()
-
-
-def _end_with_parent() -> Callable[[], object] | None:
-    if platform.system() != "Linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 @contextmanager

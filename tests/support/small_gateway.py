@@ -29,7 +29,7 @@ class Application:
         if head.path == "/slow":
             await asyncio.sleep(0.5)
         await asyncio.sleep(0.002)
-        return HttpResponse(200, b"content-type: text/plain\r\n", str(os.getpid()).encode())
+        return HttpResponse(200, [(b"content-type", b"text/plain")], str(os.getpid()).encode())
 
 
 async def serve(mode: str) -> None:

@@ -25,7 +25,7 @@ class Reply:
 async def echo(head: RequestHead, body: bytes) -> HttpResponse:
     """Answer with what was asked."""
     said = f"{head.method} {head.path} {head.query} ".encode() + body
-    return HttpResponse(200, b"content-type: text/plain\r\n", said)
+    return HttpResponse(200, [(b"content-type", b"text/plain")], said)
 
 
 @dataclass(slots=True)

@@ -5,7 +5,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from outdial.host.pool.spawning import ProcessExit, WorkerSpec
+from outdial.host.pool.process import ProcessExit
+from outdial.host.pool.spawning import WorkerSpec
 from outdial.host.wire import frames
 from outdial.host.wire.channel import Channel
 from outdial.host.wire.errors import HostError
@@ -47,7 +48,7 @@ class Workman:
         shop: "Workshop",
         order: WorkerSpec,
         on_frame: Callable[[Any], None],
-        on_end: Callable[[ProcessExit], None],
+        on_exit: Callable[[ProcessExit], None],
     ) -> None:
         self.shop, self.order = shop, order
         self.pid = 100_000 + len(shop.workmen)
@@ -55,7 +56,7 @@ class Workman:
         self.requests: asyncio.Queue[InvokeFrame] = asyncio.Queue()
         self.retired, self.is_over = asyncio.Event(), False
         self._open: set[int] = set()
-        self._on_end = on_end
+        self._on_exit = on_exit
         theirs, ours = socket.socketpair()
         self._reader, self._heard = frames.gateway_frame_reader(), frames.worker_frame_reader()
         self._on_frame = on_frame
@@ -97,7 +98,7 @@ class Workman:
 
     def answer(self, request: InvokeFrame, status: int = 200, body: bytes = b"") -> None:
         self._open.discard(request.number)
-        self.tell(ResponseFrame(request.number, status, b"", body or request.invocation.path.encode(), 7))
+        self.tell(ResponseFrame(request.number, status, [], body or request.invocation.path.encode(), 7))
         self._end_when_done()
 
     def say(self, *texts: str) -> None:
@@ -115,7 +116,7 @@ class Workman:
             self._on_frame(frame)
 
     def _end_now(self) -> None:
-        asyncio.get_running_loop().call_soon(self._on_end, self._ended)
+        asyncio.get_running_loop().call_soon(self._on_exit, self._ended)
 
     def _hear(self, data: bytes) -> None:
         for frame in self._reader.feed(data):
@@ -154,11 +155,11 @@ class Workshop:
         self._started: asyncio.Queue[Workman] = asyncio.Queue()
 
     async def spawn(
-        self, order: WorkerSpec, on_frame: Callable[[Any], None], on_end: Callable[[ProcessExit], None]
+        self, order: WorkerSpec, on_frame: Callable[[Any], None], on_exit: Callable[[ProcessExit], None]
     ) -> Workman:
         if self.refusal is not None:
             raise self.refusal
-        workman = Workman(self, order, on_frame, on_end)
+        workman = Workman(self, order, on_frame, on_exit)
         self.workmen.append(workman)
         self._started.put_nowait(workman)
         self.on_start(workman)

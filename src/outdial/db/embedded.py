@@ -1,7 +1,6 @@
 """A Postgres server without an installation, shared by all processes of a user and left behind by none."""
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import platform
@@ -10,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 from outdial.db.binaries import Binaries, ServerUser
 from outdial.db.errors import EmbeddedPostgresFailed, SocketPathTooLong
+from outdial.process import die_with_parent
 from outdial.settings import EmbeddedSettings, read_environment
 
 SUPERUSER = "postgres"
@@ -32,7 +32,6 @@ _LOG_LINES = 8
 # sockaddr_un.sun_path with its closing zero: 108 bytes on Linux, 104 on macOS.
 _LONGEST_SOCKET_PATH = 103
 _LINUX = platform.system() == "Linux"
-_PR_SET_PDEATHSIG = 1
 
 _DEFAULTS: Mapping[str, str] = {
     "max_connections": "200",
@@ -223,7 +222,8 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent(),  # noqa: PLW1509 - one system call
+                # Where this is None (macOS), the next owner stops a server that was left behind.
+                preexec_fn=die_with_parent(signal.SIGINT),  # noqa: PLW1509 - one system call
                 **self._user.process_options(),
             )
         self._server = _wait_until_ready(self._process, data, deadline)
@@ -301,14 +301,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
             return
-
-
-def _end_with_parent() -> Callable[[], object] | None:
-    # macOS has no such call: there the next owner stops a server that was left behind.
-    if not _LINUX:
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
 
 
 def _pid_is_taken(pid: int) -> bool:

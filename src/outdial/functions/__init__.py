@@ -1,4 +1,4 @@
-"""What the author of a function imports."""
+"""The public API for authors of functions."""
 
 from outdial.functions.context import Context
 from outdial.functions.endpoint import Endpoint, with_supabase

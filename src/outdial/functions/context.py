@@ -1,4 +1,4 @@
-"""What a function is given beside the request: the caller, the database as the caller, the log, the clock."""
+"""The context of one invocation: caller, database, log, clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -15,7 +15,7 @@ from outdial.functions.errors import HttpError
 from outdial.functions.log import Logger
 from outdial.functions.runtime import Env, Runtime
 
-# As @supabase/server: how long a request waits for a connection.
+# How long a request waits for a connection, as in @supabase/server.
 _CHECKOUT_S = 10
 _UNREACHABLE = (
     OSError,
@@ -40,49 +40,49 @@ class Context:
 
     @property
     def user(self) -> User | None:
-        """The signed-in person; None in every mode but `user`."""
+        """The signed-in user; None in every mode but `user`."""
         return self.caller.user
 
     @property
     def auth_mode(self) -> ModeKind:
-        """The mode by which the caller was let in."""
+        """The auth mode that admitted the caller."""
         return self.caller.mode
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """The claims that the database sees: the user's JWT, or the role alone."""
+        """The claims that row level security sees: those of the user's JWT, or only the role."""
         return self.caller.claims
 
     @property
     def env(self) -> Env:
-        """The settings of the process, to read only."""
+        """The environment, read-only."""
         return self._runtime.env
 
     @property
     def log(self) -> Logger:
-        """A log whose lines name this function and this request."""
+        """A logger that adds the function and the request id to every line."""
         if self._log is None:
             self._log = self._runtime.log.bind(function=self.slug, request_id=self.request_id)
         return self._log
 
     def now(self) -> datetime:
-        """Return the time, aware, in UTC, from the clock that the process was started with."""
+        """Return the current time, aware, in UTC, from the clock of the process."""
         return self._runtime.clock.now()
 
     def db(self) -> AbstractAsyncContextManager[Connection]:
         """Open a transaction as the caller, under row level security; it commits unless the block raises.
 
-        Out of the block, what Postgres forbids the caller is HttpError 403 FORBIDDEN, and a database that cannot be
-        reached 503 DATABASE_UNREACHABLE.
+        The block's exit turns a permission error of Postgres into HttpError 403 FORBIDDEN. An unreachable database
+        raises HttpError 503 DATABASE_UNREACHABLE.
         """
         return self._transaction(self.caller.role, self.caller.claims)
 
     def admin_db(self) -> AbstractAsyncContextManager[Connection]:
-        """Open a transaction as `service_role`, which row level security does not hold back."""
+        """Open a transaction as `service_role`, which bypasses row level security."""
         return self._transaction("service_role", {"role": "service_role"})
 
     def wait_until(self, awaitable: Awaitable[object]) -> None:
-        """Let `awaitable` go on after the answer; the process does not stop before it has ended, within bounds."""
+        """Run `awaitable` in the background. The process waits for it before it stops, up to a time limit."""
         self._runtime.run_in_background(awaitable, self.log)
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""`with_supabase`: what stands between the wire and a function, so that the function is only its own matter."""
+"""`with_supabase`: methods, authentication, body limit and error responses around a function's handler."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -13,11 +13,10 @@ from outdial.settings import MissingSetting
 
 Handler = Callable[[Request, Context], Awaitable[Response]]
 
-# Supabase answers 405 to all others.
+# Supabase responds 405 to all others.
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_FAILED = "Request failed due to an internal server error"
 
-_NEEDS = {
+_REQUIRED_SETTINGS = {
     "user": ("SUPABASE_JWT_SECRET", "functions verify users' tokens with it (or with the keys of SUPABASE_URL)"),
     "publishable": ("SUPABASE_ANON_KEY", "a function accepts publishable keys (or set SUPABASE_PUBLISHABLE_KEYS)"),
     "secret": ("SUPABASE_SERVICE_ROLE_KEY", "a function accepts secret keys (or set SUPABASE_SECRET_KEYS)"),
@@ -25,7 +24,7 @@ _NEEDS = {
 
 
 class Endpoint:
-    """A function with its auth modes and bounds: what `with_supabase` makes of a handler."""
+    """A handler with its auth modes, methods and body limit. `with_supabase` makes it."""
 
     def __init__(self, handler: Handler, auth: Sequence[str], methods: Sequence[str], max_body: int) -> None:
         self.handler = handler
@@ -33,35 +32,35 @@ class Endpoint:
         self.methods = frozenset(method.upper() for method in methods)
         self.max_body = max_body
         if not self.modes:
-            raise ValueError("a function needs an auth mode; with_supabase(auth='none') lets everybody in")
+            raise ValueError("a function needs an auth mode; with_supabase(auth='none') accepts every caller")
         self._is_open = self.modes[0].kind == "none"
 
     def check_settings(self, runtime: Runtime) -> None:
-        """Raise MissingSetting when a mode of this function could never let anybody in."""
+        """Raise MissingSetting when a mode of this function can admit no caller with the current settings."""
         for mode in self.modes:
             if mode.kind != "none" and not runtime.keyring.can_check(mode.kind):
-                raise MissingSetting(*_NEEDS[mode.kind])
+                raise MissingSetting(*_REQUIRED_SETTINGS[mode.kind])
 
-    async def answer(self, request: Request, runtime: Runtime, slug: str, request_id: str) -> Response:
-        """Return the answer to `request`, whatever the handler does; only a MemoryError is raised."""
+    async def respond(self, request: Request, runtime: Runtime, slug: str, request_id: str) -> Response:
+        """Run the handler and return its response, or an error response. Raise nothing but MemoryError."""
         try:
             if request.method not in self.methods:
-                return PREFLIGHT if request.method == "OPTIONS" else self._wrong_method(request)
-            caller = ANONYMOUS if self._is_open else await self._identify(request, runtime)
+                return PREFLIGHT if request.method == "OPTIONS" else self._method_not_allowed(request)
+            caller = ANONYMOUS if self._is_open else await self._authenticate(request, runtime)
             request.max_body = self.max_body
             response = await self.handler(request, Context(runtime, caller, slug, request_id))
             if not isinstance(response, Response):
                 raise TypeError(f"the function returned {type(response).__name__}, not a Response")
             return response
         except HttpError as error:
-            return Response.of(error)
+            return Response.from_error(error)
         except MemoryError:
             raise
         except Exception as error:
             runtime.log.exception("functions.failed", error, function=slug, request_id=request_id)
             return internal_error(request_id)
 
-    async def _identify(self, request: Request, runtime: Runtime) -> Caller:
+    async def _authenticate(self, request: Request, runtime: Runtime) -> Caller:
         caller = await identify(request.headers, self.modes, runtime.keyring, runtime.verifier)
         if isinstance(caller, AccessDenied):
             if caller.status >= 500:
@@ -69,15 +68,16 @@ class Endpoint:
             raise HttpError(caller.status, caller.code, caller.message)
         return caller
 
-    def _wrong_method(self, request: Request) -> Response:
+    def _method_not_allowed(self, request: Request) -> Response:
         allowed = ", ".join([*sorted(self.methods), "OPTIONS"])
-        message = f"{request.method} is not answered here: use {allowed}"
-        return Response.of(HttpError(405, "METHOD_NOT_ALLOWED", message), headers={"allow": allowed})
+        message = f"{request.method} is not allowed here: use {allowed}"
+        return Response.from_error(HttpError(405, "METHOD_NOT_ALLOWED", message), headers={"allow": allowed})
 
 
 def internal_error(request_id: str) -> Response:
-    """Return what a caller is told of a function that failed: nothing of the cause, and how to name its lines."""
-    return Response.of(HttpError(500, "EDGE_FUNCTION_ERROR", _FAILED, request_id=request_id))
+    """Return the 500 of a failed function: no cause, only the id that finds its log lines."""
+    message = "Request failed due to an internal server error"
+    return Response.from_error(HttpError(500, "EDGE_FUNCTION_ERROR", message, request_id=request_id))
 
 
 def with_supabase(
@@ -85,9 +85,9 @@ def with_supabase(
 ) -> Callable[[Handler], Endpoint]:
     """Make an endpoint of `async def fetch(request, ctx) -> Response`.
 
-    `auth` names the accepted modes, the first that fits wins: user, publishable[:name|:*], secret[:name|:*], none.
-    `methods` are those it answers besides OPTIONS; `max_body` bounds the body, in bytes. Raises ValueError on an
-    unknown mode.
+    `auth` lists the accepted modes; the first that matches wins: user, publishable[:name|:*], secret[:name|:*], none.
+    `methods` lists the accepted methods besides OPTIONS. `max_body` limits the body, in bytes. Raises ValueError on
+    an unknown mode.
     """
     modes = [auth] if isinstance(auth, str) else list(auth)
 

@@ -1,11 +1,11 @@
-"""What can go wrong between a request and its function."""
+"""Errors of functions: those a handler raises, and those of loading one."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-# The codes of what the HTTP server answers by itself, by status.
-CODES: Final[Mapping[int, str]] = {
+# Error codes of responses that the HTTP server makes before a function sees the request.
+SERVER_ERROR_CODES: Final[Mapping[int, str]] = {
     400: "BAD_REQUEST",
     408: "REQUEST_TIMEOUT",
     413: "BODY_TOO_LARGE",
@@ -18,14 +18,14 @@ CODES: Final[Mapping[int, str]] = {
 
 
 class FunctionsError(Exception):
-    """The functions cannot do what was asked."""
+    """A function cannot be loaded or cannot respond."""
 
     def __str__(self) -> str:
         return super().__str__() or (type(self).__doc__ or "").partition("\n")[0]
 
 
 class HttpError(FunctionsError):
-    """An answer that is an error: raise it anywhere in a function.
+    """An error response. Raise it anywhere in a function.
 
     The body is `{"error": message, "code": code, "message": message, **fields}`, and the header `sb-error-code` holds
     the code, as on Supabase.
@@ -33,11 +33,14 @@ class HttpError(FunctionsError):
 
     def __init__(self, status: int, code: str, message: str, /, **fields: object) -> None:
         super().__init__(message)
-        self.status, self.code, self.message, self.fields = status, code, message, fields
+        self.status = status
+        self.code = code
+        self.message = message
+        self.fields = fields
 
 
 class FunctionNotLoaded(FunctionsError):
-    """A function's directory cannot be loaded; `traceback` is that of the import, empty when it did not fail."""
+    """A function could not be loaded. `traceback` is that of its import, empty when the import succeeded."""
 
     def __init__(self, path: Path, reason: str, traceback: str = "") -> None:
         super().__init__(f"{path}: {reason}")

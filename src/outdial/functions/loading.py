@@ -1,4 +1,4 @@
-"""Finds the functions of a directory and imports each from its path."""
+"""Finds functions in a directory and imports them by path."""
 
 import importlib.util
 import re
@@ -15,7 +15,7 @@ from outdial.functions.endpoint import Endpoint
 from outdial.functions.errors import FunctionNotLoaded
 from outdial.functions.runtime import Runtime
 
-# Supabase's rule for slugs; `shared` is the one directory that is none.
+# Supabase's rule for slugs. The directory `shared` is reserved.
 _SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
 SHARED = "shared"
 
@@ -25,7 +25,7 @@ StopHook = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class LoadedFunction:
-    """A function as loaded; `start` runs before the first request, `stop` after the last."""
+    """An imported function with its hooks: `start` runs before the first request, `stop` after the last."""
 
     slug: str
     endpoint: Endpoint
@@ -36,31 +36,33 @@ class LoadedFunction:
 def load_functions(
     directory: Path, entrypoints: Mapping[str, Path] = MappingProxyType({})
 ) -> dict[str, LoadedFunction]:
-    """Import `<slug>/index.py` of each subdirectory, `shared/` being importable as `shared`.
+    """Import `<slug>/index.py` of each subdirectory and make `shared/` importable as `shared`.
 
-    `entrypoints` are the files of functions that lie elsewhere. Raises FunctionNotLoaded, naming the file, for the
-    first that cannot be imported or exposes no endpoint `fetch`.
+    `entrypoints` maps slugs to files outside `directory`. Raises FunctionNotLoaded for the first file that cannot be
+    imported or exposes no endpoint `fetch`.
     """
     if not directory.is_dir():
         raise FunctionNotLoaded(directory, "there is no such directory")
     found = {index.parent.name: index for index in directory.glob("*/index.py")} | dict(entrypoints)
-    _offer_shared(directory / SHARED)
+    _make_shared_importable(directory / SHARED)
     return {slug: _load(slug, found[slug]) for slug in sorted(found) if slug != SHARED and _SLUG.match(slug)}
 
 
 def load_function(slug: str, index: Path, shared: Path | None) -> LoadedFunction:
-    """Import one function from its file, the directory `shared` (where given) being importable as `shared`.
+    """Import one function from the file `index`; make the directory `shared`, if given, importable as `shared`.
 
-    Raises FunctionNotLoaded, naming the file, when it cannot be imported or exposes no endpoint `fetch`.
+    Raises FunctionNotLoaded when the file cannot be imported or exposes no endpoint `fetch`.
     """
     if shared is not None:
-        _offer_shared(shared)
+        _make_shared_importable(shared)
     return _load(slug, index)
 
 
 def _load(slug: str, index: Path) -> LoadedFunction:
     try:
-        module = _import(_module_name(slug, index), index)
+        # The path is part of the name, because functions of two directories may have the same slug.
+        location = sha256(str(index.resolve()).encode()).hexdigest()[:8]
+        module = _import(f"outdial_function_{slug.replace('-', '_')}_{location}", index)
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
@@ -72,14 +74,8 @@ def _load(slug: str, index: Path) -> LoadedFunction:
     return LoadedFunction(slug, fetch, getattr(module, "start", None), getattr(module, "stop", None))
 
 
-def _module_name(slug: str, index: Path) -> str:
-    # The path is part of the name: the same slug of two directories must not meet in sys.modules.
-    where = sha256(str(index.resolve()).encode()).hexdigest()[:8]
-    return f"outdial_function_{slug.replace('-', '_')}_{where}"
-
-
 def _import(name: str, path: Path) -> ModuleType:
-    # A package, so that a function can import the files beside it: `from .store import save`.
+    # Import it as a package, so that it can import files beside it: `from .store import save`.
     spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[str(path.parent)])
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
@@ -93,7 +89,7 @@ def _import(name: str, path: Path) -> ModuleType:
     return module
 
 
-def _offer_shared(directory: Path) -> None:
+def _make_shared_importable(directory: Path) -> None:
     for name in [name for name in sys.modules if name == SHARED or name.startswith(f"{SHARED}.")]:
         del sys.modules[name]
     if not directory.is_dir():

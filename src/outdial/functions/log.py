@@ -1,4 +1,4 @@
-"""The log of a function: each line names function and request, and none holds a secret of the environment."""
+"""The logger of a function. It redacts secrets of the environment and phone numbers."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from outdial import log as observe
+from outdial import log as outdial_log
 from outdial.log import Level
 
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|JWT|DSN|(^|_)(DB|DATABASE)_URL$")
@@ -17,16 +17,16 @@ _RESERVED = frozenset({"event", "level", "error", "at"})
 
 
 class Redactor:
-    """Takes the secrets of an environment, those in `also`, and the digits of phone numbers out of text."""
+    """Redacts the secrets of an environment, those in `also`, and phone numbers."""
 
     def __init__(self, env: Mapping[str, str], also: Iterable[str] = ()) -> None:
-        # The longest first, so that a secret inside another does not leave the rest of it behind.
+        # Longest first: a secret that is part of a longer one must not leave the rest of it behind.
         long_enough = (value for each in also for value in _parts(each) if len(value) >= _SHORTEST_SECRET)
         secrets = sorted({*_secrets(env), *long_enough}, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, secrets))) if secrets else None
 
     def __call__(self, text: str) -> str:
-        """Return `text` with each secret as [secret], and phone numbers like +49***67."""
+        """Return `text` with secrets replaced by [secret] and phone numbers masked like +49***67."""
         if self._secrets is not None:
             text = self._secrets.sub("[secret]", text)
         return _PHONE.sub(lambda match: f"{match[0][:3]}***{match[0][-2:]}", text)
@@ -56,7 +56,7 @@ def _parts(value: str) -> Iterator[str]:
 
 
 class Logger:
-    """Writes one line per call; fields are anything that JSON can say."""
+    """Writes one JSON line per call; fields may be any JSON value."""
 
     __slots__ = ("_fields", "_redact")
 
@@ -65,37 +65,37 @@ class Logger:
         self._fields = dict(fields or {})
 
     def bind(self, **fields: object) -> Self:
-        """Return a logger that adds `fields` to each of its lines."""
+        """Return a logger that adds `fields` to every line."""
         return type(self)(self._redact, {**self._fields, **fields})
 
     def debug(self, event: str, /, **fields: object) -> None:
-        """Tell what only matters while looking for a fault."""
+        """Log a detail for debugging."""
         self._write("debug", event, fields)
 
     def info(self, event: str, /, **fields: object) -> None:
-        """Tell what has happened."""
+        """Log an event."""
         self._write("info", event, fields)
 
     def warning(self, event: str, /, **fields: object) -> None:
-        """Tell what somebody should look at some day."""
+        """Log a problem that needs attention eventually."""
         self._write("warning", event, fields)
 
     def error(self, event: str, /, **fields: object) -> None:
-        """Tell what somebody should look at now."""
+        """Log a problem that needs attention now."""
         self._write("error", event, fields)
 
     def exception(self, event: str, error: BaseException, /, **fields: object) -> None:
-        """Tell of a surprise, with its traceback."""
+        """Log an unexpected exception with its traceback."""
         trace = "".join(traceback.format_exception(error))
         self._write("error", event, {**fields, "traceback": trace})
 
     def _write(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
         cleaned = {
-            # These are words of the line itself: a field may not take their place.
+            # The line has these keys itself, so a field of the same name gets an underscore.
             f"{name}_" if name in _RESERVED else name: self._clean(value)
             for name, value in {**self._fields, **fields}.items()
         }
-        observe.log(self._redact(event), level=level, error=None, **cleaned)
+        outdial_log.log(self._redact(event), level=level, error=None, **cleaned)
 
     def _clean(self, value: object) -> object:
         if value is None or isinstance(value, bool | int | float):

@@ -1,4 +1,4 @@
-"""Where functions are found, as on Supabase."""
+"""URL paths of functions, as on Supabase."""
 
 from typing import Final
 

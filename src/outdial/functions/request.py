@@ -1,4 +1,4 @@
-"""A request as a function sees it: nothing is parsed before it is asked for."""
+"""The request of a function. It parses query and body on demand."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, overload
@@ -16,7 +16,7 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
 class Headers(Mapping[str, str]):
-    """The headers of a request, found by name in any case; one sent several times is joined by commas."""
+    """Request headers by case-insensitive name. Repeated headers are joined by commas."""
 
     __slots__ = ("_raw",)
 
@@ -24,7 +24,7 @@ class Headers(Mapping[str, str]):
         self._raw = raw
 
     def __getitem__(self, name: str) -> str:
-        # A function asks for one header or two: going through the list costs less than a dictionary of all.
+        # A function reads one or two headers: scanning the list costs less than building a dictionary.
         wanted = name.lower().encode("latin-1", "replace")
         values = [value for key, value in self._raw if key == wanted]
         if not values:
@@ -39,10 +39,10 @@ class Headers(Mapping[str, str]):
 
 
 class Request:
-    """One HTTP request, whose body has come in whole.
+    """One HTTP request with its complete body.
 
-    `path` begins with the slug, as on Supabase: `/hello/world` for /functions/v1/hello/world. It is percent-decoded,
-    and the `query` that a request is made of is not; the names in `headers` are in lower case there.
+    `path` begins with the slug, as on Supabase: `/hello/world` for /functions/v1/hello/world. It is percent-decoded.
+    The constructor takes `query` percent-encoded and header names in lower case.
     """
 
     __slots__ = ("_body", "_query", "_raw_headers", "max_body", "method", "path")
@@ -57,18 +57,18 @@ class Request:
 
     @property
     def headers(self) -> Headers:
-        """The headers, by name in any case."""
+        """The headers by case-insensitive name."""
         return Headers(self._raw_headers)
 
     @property
     def query(self) -> dict[str, str]:
-        """The query parameters; of one given several times, the last."""
+        """The query parameters. The last value of a repeated parameter wins."""
         return dict(parse_qsl(self._query, keep_blank_values=True))
 
     async def body(self) -> bytes:
-        """Return the raw body, as often as it is asked for; HttpError 413 when it exceeds the function's bound."""
+        """Return the raw body. Raise HttpError 413 when it exceeds the function's `max_body`."""
         if len(self._body) > self.max_body:
-            raise HttpError(413, "BODY_TOO_LARGE", f"The body may have {self.max_body} bytes at most")
+            raise HttpError(413, "BODY_TOO_LARGE", f"The body may have at most {self.max_body} bytes")
         return self._body
 
     @overload
@@ -78,15 +78,15 @@ class Request:
     async def json(self, type: type[T]) -> T: ...
 
     async def json(self, type: Any = Any) -> Any:
-        """Return the body parsed, and with `type` (a msgspec struct, a dataclass, ...) checked and converted.
+        """Return the parsed body, validated against `type` (a msgspec struct, a dataclass, ...) when given.
 
-        HttpError 400 INVALID_JSON when it is no JSON, 400 INVALID_BODY when it does not fit `type`.
+        Raises HttpError 400 INVALID_JSON when it is not JSON, and 400 INVALID_BODY when it does not match `type`.
         """
         body = await self.body()
         try:
             return msgspec.json.decode(body, type=type)
         except msgspec.ValidationError as error:
-            raise HttpError(400, "INVALID_BODY", f"The body does not fit: {error}") from error
+            raise HttpError(400, "INVALID_BODY", f"The body does not match: {error}") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             reason = f"it does not parse ({error})" if body else "it is empty"
             raise HttpError(400, "INVALID_JSON", f"Send a JSON document as the body: {reason}") from error

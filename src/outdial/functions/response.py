@@ -1,4 +1,4 @@
-"""An answer of a function, and the headers that every answer carries."""
+"""The response of a function, and the default headers of every response."""
 
 import re
 from collections.abc import Mapping
@@ -6,8 +6,9 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from outdial.errors_http import error_body
 from outdial.functions.errors import HttpError
-from outdial.http import HttpResponse
+from outdial.http import HttpResponse, header_pairs
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
@@ -15,9 +16,9 @@ _BYTES = "application/octet-stream"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # A token of RFC 9110, 5.6.2.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_WITHOUT_TYPE = frozenset({204, 304})
+_BODILESS = frozenset({204, 304})
 
-# As in @supabase/supabase-js/cors. They are on errors too: a browser hides the status of an answer without them.
+# As in @supabase/supabase-js/cors. Errors carry them too: without them a browser hides the status.
 CORS_HEADERS: Final[Mapping[str, str]] = {
     "access-control-allow-origin": "*",
     "access-control-allow-headers": (
@@ -26,24 +27,23 @@ CORS_HEADERS: Final[Mapping[str, str]] = {
     "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
     "access-control-expose-headers": "sb-error-code, sb-request-id, retry-after, x-relay-error",
 }
-_STANDING: Final[Mapping[str, str]] = {**CORS_HEADERS, "x-served-by": "outdial-functions"}
-_STANDING_LINES: Final = "".join(f"{name}: {value}\r\n" for name, value in _STANDING.items()).encode()
-# These belong to the connection, of which a function knows nothing.
-_OF_THE_SERVER = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"})
+_DEFAULTS: Final[Mapping[str, str]] = {**CORS_HEADERS, "x-served-by": "outdial-functions"}
+_DEFAULT_PAIRS: Final = header_pairs(_DEFAULTS)
+# The HTTP server writes these.
+_SERVER_HEADERS = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"})
 
 
 class Response:
-    """A status, headers and a body. Text is sent as UTF-8; a header given here replaces the standing one.
+    """Status, headers and body. Text is sent as UTF-8; `headers` replace default headers of the same name.
 
-    Raises ValueError for a header that could not be sent. What belongs to the connection (`content-length`, `date`,
-    ...) is left to the server: such headers are passed over.
+    Raises ValueError for an invalid header. Headers that the server writes (`content-length`, `date`, ...) are ignored.
     """
 
     __slots__ = ("_headers", "body", "content_type", "status")
 
     def __init__(
         self,
-        body: bytes | str = b"",
+        body: str | bytes = b"",
         *,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
@@ -58,44 +58,40 @@ class Response:
 
     @classmethod
     def json(cls, value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Self:
-        """Return `value` as JSON; UUIDs, datetimes, dataclasses and msgspec structs are written as one expects."""
+        """Return `value` as JSON. Supports UUIDs, datetimes, dataclasses and msgspec structs."""
         return cls(msgspec.json.encode(value), status=status, headers=headers, content_type=_JSON)
 
     @classmethod
-    def of(cls, error: HttpError, *, headers: Mapping[str, str] | None = None) -> Self:
-        """Return an error as Supabase's clients read it: `error` for the Python one, `code` and `message` for all."""
-        body = {"error": error.message, "code": error.code, "message": error.message, **error.fields}
-        text = msgspec.json.encode(body, enc_hook=str)
-        own = {"sb-error-code": error.code, **(headers or {})}
-        return cls(text, status=error.status, headers=own, content_type=_JSON)
+    def from_error(cls, error: HttpError, *, headers: Mapping[str, str] | None = None) -> Self:
+        """Return `error` as JSON, with its code in the header `sb-error-code`."""
+        body = msgspec.json.encode(error_body(error.code, error.message, error.fields), enc_hook=str)
+        headers = {"sb-error-code": error.code, **(headers or {})}
+        return cls(body, status=error.status, headers=headers, content_type=_JSON)
 
-    def answer(self, request_id: str) -> HttpResponse:
-        """Return what goes over the wire, with the headers that every answer carries."""
-        if self._headers is not None:
-            return HttpResponse(self.status, self._lines(self._headers, request_id), self.body)
-        # A header block that says no more than this is most of them; it costs one formatting.
-        if self.status in _WITHOUT_TYPE:
-            return HttpResponse(self.status, b"%bsb-request-id: %b\r\n" % (_STANDING_LINES, request_id.encode()))
-        lines = f"sb-request-id: {request_id}\r\ncontent-type: {self.content_type}\r\n"
-        return HttpResponse(self.status, _STANDING_LINES + lines.encode("latin-1"), self.body)
-
-    def _lines(self, own: Mapping[str, str], request_id: str) -> bytes:
-        headers = {**_STANDING, "sb-request-id": request_id}
-        if self.status not in _WITHOUT_TYPE:
+    def to_http(self, request_id: str) -> HttpResponse:
+        """Return the response for the HTTP server, with default headers and `sb-request-id`."""
+        if self._headers is None:
+            pairs = [*_DEFAULT_PAIRS, (b"sb-request-id", request_id.encode())]
+            if self.status in _BODILESS:
+                return HttpResponse(self.status, pairs)
+            pairs.append((b"content-type", self.content_type.encode("latin-1")))
+            return HttpResponse(self.status, pairs, self.body)
+        headers = {**_DEFAULTS, "sb-request-id": request_id}
+        if self.status not in _BODILESS:
             headers["content-type"] = self.content_type
-        return "".join(f"{name}: {value}\r\n" for name, value in {**headers, **own}.items()).encode("latin-1")
+        return HttpResponse(self.status, header_pairs({**headers, **self._headers}), self.body)
 
 
 def _checked(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         _check(name, value)
     named = {name.lower(): value for name, value in headers.items()}
-    return {name: value for name, value in named.items() if name not in _OF_THE_SERVER}
+    return {name: value for name, value in named.items() if name not in _SERVER_HEADERS}
 
 
 def _check(name: str, value: str) -> None:
     if not _NAME.fullmatch(name) or _CONTROL.search(value):
-        raise ValueError(f"the header {name!r} holds a character that no header may hold")
+        raise ValueError(f"the header {name!r} contains an invalid character")
     value.encode("latin-1")  # UnicodeEncodeError is a ValueError
 
 

@@ -1,4 +1,4 @@
-"""What the functions of one process share: settings, clock, keys, database pools and work in the background."""
+"""State shared by the functions of one process: settings, clock, keys, database pools, background tasks."""
 
 import asyncio
 import contextvars
@@ -16,7 +16,7 @@ DatabaseKind = Literal["api", "webhook"]
 
 
 class Env(Mapping[str, str]):
-    """The environment, to read only; `repr` tells how many settings there are and none of them."""
+    """The environment, read-only. `repr` shows the number of settings, never their values."""
 
     __slots__ = ("_values",)
 
@@ -37,7 +37,7 @@ class Env(Mapping[str, str]):
 
 
 class Runtime:
-    """Shared by the functions of a process; a function's `start` hook is given it."""
+    """State shared by the functions of a process. `start` hooks receive it."""
 
     def __init__(self, env: Mapping[str, str], clock: Clock, keyring: KeyRing, verifier: TokenVerifier) -> None:
         self.env = Env(env)
@@ -51,12 +51,12 @@ class Runtime:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], clock: Clock) -> Self:
-        """Read the keys from `env`; raise SettingError naming the setting that cannot be read. Connects to nothing."""
+        """Read the keys from `env`. Raise SettingError on an invalid setting. Does not connect to anything."""
         keyring = KeyRing.from_env(env)
         return cls(env, clock, keyring, TokenVerifier.from_keys(keyring, clock))
 
     async def database(self, kind: DatabaseKind = "api") -> Database:
-        """Return the pool that logs in as outdial_api or outdial_webhook; the first call opens it.
+        """Return the pool that logs in as outdial_api or outdial_webhook. The first call opens it.
 
         Raises MissingSetting when SUPABASE_DB_URL is not set.
         """
@@ -73,14 +73,21 @@ class Runtime:
         return self._databases[kind]
 
     def run_in_background(self, awaitable: Awaitable[object], log: Logger) -> None:
-        """Run `awaitable` to its end beside the requests; a failure is logged, and `drain` waits for it."""
-        # A context of its own: the work must not pass for part of the transaction that it was started in.
-        task = asyncio.create_task(_run(awaitable, log), context=contextvars.Context())
+        """Run `awaitable` in a background task. Log its failure; `drain` waits for it."""
+
+        async def run() -> None:
+            try:
+                await awaitable
+            except Exception as error:
+                log.exception("functions.background_work_failed", error)
+
+        # A fresh context, so that the task does not appear to run inside the caller's transaction.
+        task = asyncio.create_task(run(), context=contextvars.Context())
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait for the work in the background, and what it starts itself; cancel what is left after `timeout_s`."""
+        """Wait for background tasks, including those they start. Cancel what is left after `timeout_s`."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         while self._background and (left := deadline - asyncio.get_running_loop().time()) > 0:
             await asyncio.wait(set(self._background), timeout=left)
@@ -99,18 +106,11 @@ class Runtime:
         await self.verifier.close()
 
 
-async def _run(awaitable: Awaitable[object], log: Logger) -> None:
-    try:
-        await awaitable
-    except Exception as error:
-        log.exception("functions.background_work_failed", error)
-
-
 def tune_gc() -> None:
-    """Let Python's collector pass over what is loaded by now, and look for cycles less often.
+    """Exclude loaded objects from garbage collection and collect less often.
 
-    What is loaded stays, and requests make few cycles: at the defaults the collector took 4 to 6 % of the events per
-    second at 128 connections, and a fifth of the p99.
+    Loaded modules stay alive and requests create few cycles. With the default settings the collector cost 4 to 6 % of
+    the events per second at 128 connections, and a fifth of the p99.
     """
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

@@ -1,4 +1,4 @@
-"""Serves functions in one process, under the URLs of Supabase."""
+"""Serves functions in one process, under the same URLs as Supabase."""
 
 import asyncio
 import gc
@@ -16,7 +16,7 @@ import uvloop
 from outdial import http
 from outdial.clock import SystemClock
 from outdial.domain.ids import new_id
-from outdial.functions.errors import CODES, FunctionsError, HttpError
+from outdial.functions.errors import SERVER_ERROR_CODES, FunctionsError, HttpError
 from outdial.functions.loading import LoadedFunction, load_functions
 from outdial.functions.paths import HEALTH, PREFIX
 from outdial.functions.request import Request
@@ -30,12 +30,12 @@ DEFAULT_PORT = 54321
 _PREFIX_LENGTH = len(PREFIX)
 _DRAIN_S = 10.0
 
-_NOT_FOUND = Response.of(HttpError(404, "NOT_FOUND", "Requested function was not found"))
+_NOT_FOUND = Response.from_error(HttpError(404, "NOT_FOUND", "Requested function was not found"))
 HEALTHY = Response.json({"message": "ok"})
 
 
 class FunctionApp:
-    """Answers requests with the functions of this process; routing is one dict."""
+    """Routes requests to the functions of this process."""
 
     def __init__(self, functions: Mapping[str, LoadedFunction], runtime: Runtime) -> None:
         self.functions = dict(functions)
@@ -43,7 +43,7 @@ class FunctionApp:
         self._started: list[LoadedFunction] = []
 
     async def start(self) -> None:
-        """Check the settings and run the functions' start hooks; when one raises, what was started is stopped."""
+        """Check settings and run the start hooks. When one raises, stop the functions already started."""
         try:
             for function in self.functions.values():
                 function.endpoint.check_settings(self.runtime)
@@ -56,7 +56,7 @@ class FunctionApp:
             raise
 
     async def stop(self) -> None:
-        """Let work in the background end, run the stop hooks, and close the pools."""
+        """Wait for background tasks, run the stop hooks, and close the database pools."""
         await self.runtime.drain(_DRAIN_S)
         while self._started:
             function = self._started.pop()
@@ -68,33 +68,33 @@ class FunctionApp:
         await self.runtime.close()
 
     def admit(self, head: RequestHead) -> int | HttpResponse:
-        """Return how long the body may be for the function that `head` asks for, or the answer when there is none."""
+        """Return the body limit of the requested function, or the response when there is no such function."""
         function = self._function(head.path)
         if function is not None:
             return function.endpoint.max_body
-        return self._answer_without_function(head).answer(self._new_id())
+        return self._respond_without_function(head).to_http(self._new_id())
 
     async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
-        """Return the function's answer."""
+        """Return the function's response."""
         request_id = self._new_id()
         function = self._function(head.path)
         if function is None:
-            return self._answer_without_function(head).answer(request_id)
+            return self._respond_without_function(head).to_http(request_id)
         path = unquote(head.path[_PREFIX_LENGTH - 1 :])
         request = Request(head.method, path, head.query, head.headers, body)
-        response = await function.endpoint.answer(request, self.runtime, function.slug, request_id)
-        return response.answer(request_id)
+        response = await function.endpoint.respond(request, self.runtime, function.slug, request_id)
+        return response.to_http(request_id)
 
     def error(self, status: int, message: str) -> HttpResponse:
-        """Return the answer to a request that no function has seen."""
-        return Response.of(HttpError(status, CODES[status], message)).answer(self._new_id())
+        """Return an error response of the HTTP server itself."""
+        return Response.from_error(HttpError(status, SERVER_ERROR_CODES[status], message)).to_http(self._new_id())
 
     def _function(self, path: str) -> LoadedFunction | None:
         if not path.startswith(PREFIX):
             return None
         return self.functions.get(unquote(path[_PREFIX_LENGTH:]).partition("/")[0])
 
-    def _answer_without_function(self, head: RequestHead) -> Response:
+    def _respond_without_function(self, head: RequestHead) -> Response:
         if head.method == "OPTIONS":
             return PREFLIGHT
         return HEALTHY if head.path == HEALTH and head.method in ("GET", "HEAD") else _NOT_FOUND
@@ -103,19 +103,14 @@ class FunctionApp:
         return str(new_id(self.runtime.clock.now()))
 
 
-def build_app(functions: Mapping[str, LoadedFunction], runtime: Runtime) -> FunctionApp:
-    """Return the application that answers /functions/v1/<slug> and below."""
-    return FunctionApp(functions, runtime)
-
-
 @asynccontextmanager
 async def serving(
     app: FunctionApp, *, host: str = "127.0.0.1", port: int = 0, behind_proxy: bool = False
 ) -> AsyncIterator[str]:
-    """Serve `app` while the block runs, and give its base URL; port 0 takes a free one.
+    """Serve `app` while the block runs and yield its base URL; port 0 picks a free one.
 
-    On leaving, requests under way are answered first. Raises CannotListen when the address is taken, or when it is
-    open to the network and nothing says that a proxy ends TLS in front (`behind_proxy`).
+    Leaving the block finishes requests in flight. Raises CannotListen when the address is taken, or when it is open
+    to the network without `behind_proxy`, which states that a proxy terminates TLS.
     """
     listener = _listen(host, port, behind_proxy)
     try:
@@ -125,7 +120,7 @@ async def serving(
         raise
     try:
         url = http.url_of(listener)
-        async with http.serving(app, listener, errors=app.error, drain_s=_DRAIN_S):
+        async with http.serving(app, listener, error_response=app.error, drain_s=_DRAIN_S):
             yield url
     finally:
         await app.stop()
@@ -140,7 +135,7 @@ async def serve(
     stop: asyncio.Event | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve `app` until `stop` is set, by default by SIGINT or SIGTERM; `on_ready` is told the base URL."""
+    """Serve `app` until `stop` is set (default: by SIGINT or SIGTERM); `on_ready` receives the base URL."""
     if stop is None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -160,14 +155,14 @@ def run(
     behind_proxy: bool = False,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> int:
-    """Serve the functions of `directory`, and `entrypoints`, until a signal comes; return the exit status.
+    """Serve the functions of `directory` and `entrypoints` until a signal arrives; return the exit status.
 
-    1, after one line on standard error that names the cause, when a setting, a function or the address is wrong.
+    On an invalid setting, function or address, writes one line to standard error and returns 1.
     """
 
     async def main() -> None:
         runtime = Runtime.from_env(read_environment() if env is None else env, SystemClock())
-        app = build_app(load_functions(directory, entrypoints), runtime)
+        app = FunctionApp(load_functions(directory, entrypoints), runtime)
         gc.collect()
         tune_gc()
         await serve(app, host=host, port=port, behind_proxy=behind_proxy, on_ready=on_ready)
@@ -183,6 +178,6 @@ def run(
 def _listen(host: str, port: int, behind_proxy: bool) -> socket.socket:
     if not behind_proxy and not is_loopback(host):
         raise CannotListen(
-            f"{host or 'every address'} is open to the network without TLS: put a proxy in front and say so"
+            f"{host or 'every address'} is open to the network without TLS: put a TLS proxy in front and say so"
         )
     return http.listen(host, port)

@@ -1,12 +1,12 @@
-"""What can go wrong before a server runs; what a client does wrong is an answer."""
+"""Errors of starting a server. A client's mistake is a response, not an exception."""
 
 
 class HttpServerError(Exception):
-    """The server cannot do what was asked."""
+    """The HTTP server cannot start."""
 
     def __str__(self) -> str:
         return super().__str__() or (type(self).__doc__ or "").partition("\n")[0]
 
 
 class CannotListen(HttpServerError):
-    """The address cannot be listened on."""
+    """The server cannot listen on the address."""

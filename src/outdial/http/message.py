@@ -1,16 +1,18 @@
-"""What passes between the wire and an application: the head of a request, its body, and an answer."""
+"""Requests and responses as they pass between the HTTP server and an application."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+HeaderPairs = Sequence[tuple[bytes, bytes]]
 
 
 @dataclass(slots=True)
 class RequestHead:
-    """The request line and the headers; names are in lower case, values as sent.
+    """Request line and headers; header names are in lower case, values as sent.
 
-    `path` is the target's path as sent (percent-encoded), `query` what follows its question mark; `client` is the
-    address of the other end, and `secure` tells that the connection itself is TLS.
+    `path` and `query` are percent-encoded, as sent. `client` is the peer's address. `secure` is true on a TLS
+    connection.
     """
 
     method: str
@@ -23,27 +25,38 @@ class RequestHead:
 
 @dataclass(slots=True)
 class HttpResponse:
-    """A status, header lines that each end with CRLF, and a body.
+    """Status, headers and body.
 
-    The server adds `date`, `content-length` and `connection`; they must not be among `headers`.
+    The server adds `date`, `content-length` and `connection`, so `headers` must not contain them. It renders the pairs
+    unchecked: names and values must be free of CR and LF.
     """
 
     status: int
-    headers: bytes
+    headers: HeaderPairs = ()
     body: bytes = b""
 
 
-# Makes the answer to what no application sees, of a status and a sentence: 400, 408, 413, 431, 500, 501, 503, 505.
+# Makes the response to a request that no application sees. Arguments: the status (400, 408, 413, 431, 500, 501, 503 or
+# 505) and a message.
 ErrorResponder = Callable[[int, str], HttpResponse]
 
 
 class Application(Protocol):
-    """What a server asks for each request."""
+    """What the server calls for each request."""
 
-    def admit(self, head: RequestHead) -> "int | HttpResponse":
-        """Return the most bytes that the body may have, or an answer that needs no body; called before it is read."""
+    def admit(self, head: RequestHead) -> int | HttpResponse:
+        """Return the largest body to accept, in bytes, or a response that needs no body. Called before the body."""
         ...
 
     async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
-        """Return the answer; it is never cancelled, and an exception becomes a bare 500."""
+        """Return the response. The server never cancels this call; an exception becomes a 500."""
         ...
+
+
+def header_pairs(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return `headers` encoded in latin-1. Raise ValueError when one contains CR or LF."""
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    for pair in pairs:
+        if any(b"\r" in part or b"\n" in part for part in pair):
+            raise ValueError(f"the header {pair[0]!r} contains a line break")
+    return pairs

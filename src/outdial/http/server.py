@@ -1,4 +1,4 @@
-"""A server: the connections of one listening socket, their time-outs, and an end that leaves no request unanswered."""
+"""HTTP server on one listening socket: connections, timeouts and graceful shutdown."""
 
 import asyncio
 import resource
@@ -8,56 +8,59 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 
-from outdial.http.bounds import ServerLimits
 from outdial.http.encoding import plain_error
+from outdial.http.limits import ServerLimits
 from outdial.http.listening import BACKLOG
 from outdial.http.message import Application, ErrorResponder, HttpResponse
 from outdial.http.protocol import ConnectionPhase, HttpConnection
 
 DRAIN_S = 10.0
-# File descriptors that a process needs for other things than connections.
+# File descriptors reserved for everything but connections.
 _SPARE_FILES = 128
-# Connections beyond the bound that are told so; further ones are cut without a word.
-_TOLD = 64
+# Excess connections that get a 503. Further ones are aborted without a response.
+_EXCESS_ANSWERED = 64
 
 
 class HttpServer:
-    """Serves `app` on one socket. Made by `serving`."""
+    """Serves `app` on one socket. Create it with `serving`."""
 
-    def __init__(self, app: Application, bounds: ServerLimits, errors: ErrorResponder) -> None:
-        self.app, self.bounds, self.errors = app, bounds, errors
-        self.draining, self._idle_until = False, 0.0
-        # Tasks of requests under way: the event loop alone would not keep them.
+    def __init__(self, app: Application, limits: ServerLimits, error_response: ErrorResponder) -> None:
+        self.app = app
+        self.limits = limits
+        self.error_response = error_response
+        self.draining = False
+        self._idle_until = 0.0
+        # Tasks of requests in flight. The event loop keeps only weak references to them.
         self.tasks: set[asyncio.Task[None] | None] = set()
         self.connections: set[HttpConnection] = set()
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._most = bounds.connections
+        self._max_connections = limits.connections
         if files != resource.RLIM_INFINITY:
-            self._most = max(1, min(bounds.connections, files - _SPARE_FILES))
-        self._all_gone = asyncio.Event()
+            self._max_connections = max(1, min(limits.connections, files - _SPARE_FILES))
+        self._all_closed = asyncio.Event()
         self._listening: asyncio.Server | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self.date = _date_line()
 
     @property
-    def under_way(self) -> int:
-        """How many requests the application has not answered yet."""
+    def in_flight(self) -> int:
+        """Requests whose response the application has not returned yet."""
         return len(self.tasks)
 
     async def start(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-        """Accept connections on `listener`, which is the server's from now on."""
+        """Accept connections on `listener`; the server closes it when it drains."""
         loop = asyncio.get_running_loop()
-        handshake_s = None if tls is None else self.bounds.handshake_s
+        handshake_s = None if tls is None else self.limits.handshake_s
         self._listening = await loop.create_server(
             lambda: HttpConnection(self), sock=listener, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake_s
         )
         self._sweep()
 
     async def drain(self, timeout_s: float = DRAIN_S, *, grace_s: float = 0.0) -> int:
-        """Accept nothing more, answer what is under way, close, and return how many requests are left unanswered.
+        """Stop accepting, finish requests in flight, close, and return the number of unfinished requests.
 
-        An idle connection is closed after `grace_s`: a request that comes on it before that is answered, with
-        `connection: close`. After `timeout_s` the connections are cut; their requests are still carried out.
+        Idle connections stay open for `grace_s`: a request that arrives until then gets its response with
+        `connection: close`. After `timeout_s` all connections are aborted; their requests still run to the end.
         """
         deadline = asyncio.get_running_loop().time() + timeout_s
         self.draining = True
@@ -68,58 +71,58 @@ class HttpServer:
             connection.expires = min(connection.expires, self._idle_until)
             if not grace_s:
                 connection.close()
-        await self._wait(deadline)
+        await self._wait_until_closed(deadline)
         for connection in list(self.connections):
             connection.abort()
         if self._sweeping is not None:
             self._sweeping.cancel()
         return len(self.tasks)
 
-    async def _wait(self, deadline: float) -> None:
+    async def _wait_until_closed(self, deadline: float) -> None:
         now = asyncio.get_running_loop().time
         if self.connections:
             try:
-                await asyncio.wait_for(self._all_gone.wait(), deadline - now())
+                await asyncio.wait_for(self._all_closed.wait(), deadline - now())
             except TimeoutError:
                 return
         while (tasks := {task for task in self.tasks if task is not None}) and deadline > now():
             await asyncio.wait(tasks, timeout=deadline - now())
 
-    def take(self, connection: HttpConnection) -> bool:
-        """Add a new connection; where there are too many the one that is idle for longest goes, or else this one."""
+    def add_connection(self, connection: HttpConnection) -> bool:
+        """Add a connection. Over the limit, close the longest idle one, or return False when none is idle."""
         self.connections.add(connection)
-        if self.draining:  # it was accepted just before, and its first request may be on its way
+        if self.draining:  # accepted just before the drain: its first request may be on its way
             connection.expires = self._idle_until
-        excess = len(self.connections) - self._most
+        excess = len(self.connections) - self._max_connections
         if excess <= 0:
             return True
         idle = [one for one in self.connections if one.phase is ConnectionPhase.IDLE and one is not connection]
         if idle:
             min(idle, key=lambda one: one.expires).close()
-        elif excess > _TOLD:
+        elif excess > _EXCESS_ANSWERED:
             connection.abort()
         return bool(idle)
 
-    def lose(self, connection: HttpConnection) -> None:
-        """Forget a connection that has ended."""
+    def remove_connection(self, connection: HttpConnection) -> None:
+        """Remove a closed connection."""
         self.connections.discard(connection)
         if self.draining and not self.connections:
-            self._all_gone.set()
+            self._all_closed.set()
 
-    def failed(self, error: Exception) -> HttpResponse:
-        """Tell the event loop's exception handler what the application did not handle; return the answer to give."""
-        context = {"message": "the application failed to answer a request", "exception": error}
+    def application_failed(self, error: Exception) -> HttpResponse:
+        """Report an exception of the application to the event loop's exception handler; return a 500."""
+        context = {"message": "the application failed to respond to a request", "exception": error}
         asyncio.get_running_loop().call_exception_handler(context)
-        return self.errors(500, "The request failed due to an internal error")
+        return self.error_response(500, "The request failed due to an internal error")
 
     def _sweep(self) -> None:
-        # One timer for all: setting one per request costs more than looking at every connection once a second.
+        # One timer for all: setting one per request costs more than checking every connection once a second.
         loop = asyncio.get_running_loop()
         now = loop.time()
         self.date = _date_line()
         for connection in [one for one in self.connections if one.expires <= now]:
             connection.expire(now)
-        self._sweeping = loop.call_later(self.bounds.sweep_s, self._sweep)
+        self._sweeping = loop.call_later(self.limits.sweep_s, self._sweep)
 
 
 @asynccontextmanager
@@ -128,15 +131,15 @@ async def serving(
     listener: socket.socket,
     *,
     tls: ssl.SSLContext | None = None,
-    bounds: ServerLimits = ServerLimits(),
-    errors: ErrorResponder = plain_error,
+    limits: ServerLimits = ServerLimits(),
+    error_response: ErrorResponder = plain_error,
     drain_s: float = DRAIN_S,
 ) -> AsyncIterator[HttpServer]:
-    """Serve `app` on `listener` while the block runs; `errors` makes the answers that the application does not.
+    """Serve `app` on `listener` while the block runs; `error_response` handles requests the application never sees.
 
-    On leaving, unless it was done before, requests under way are answered first, for `drain_s` at most.
+    Leaving the block drains the server for up to `drain_s`, unless the caller has drained it already.
     """
-    server = HttpServer(app, bounds, errors)
+    server = HttpServer(app, limits, error_response)
     await server.start(listener, tls)
     try:
         yield server

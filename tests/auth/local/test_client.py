@@ -69,8 +69,10 @@ async def test_the_address_of_the_browser_is_the_one_that_is_counted(client: Aut
 class Says:
     """Answers everything alike."""
 
-    def __init__(self, status: int, body: bytes, headers: bytes = b"content-type: application/json\r\n") -> None:
-        self.answer = HttpResponse(status, headers, body)
+    def __init__(
+        self, status: int, body: bytes, header: tuple[bytes, bytes] = (b"content-type", b"application/json")
+    ) -> None:
+        self.answer = HttpResponse(status, [header], body)
 
     def admit(self, head: RequestHead) -> int | HttpResponse:
         return 1 << 16
@@ -90,7 +92,7 @@ USER = {"id": "018f3b5e-0000-7000-8000-000000000001", "email": None}
         (Says(200, b"{"), AuthUnavailable),
         (Says(200, b"[]"), AuthUnavailable),
         (Says(200, b'{"access_token": "a", "refresh_token": "b", "expires_in": 1}'), AuthUnavailable),
-        (Says(302, b"", b"location: https://example.com/\r\n"), AuthUnavailable),
+        (Says(302, b"", (b"location", b"https://example.com/")), AuthUnavailable),
         (Says(429, b"{}"), TooManyAttempts),
         (Says(400, b"{}"), BadCredentials),
         (

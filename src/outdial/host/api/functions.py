@@ -123,7 +123,7 @@ class FunctionRoutes:
         function = await self.store.function(call.names["slug"])
         files = await self.store.files(function.slug, function.version)
         content_type, body = write_form(_parts(function, files))
-        return HttpResponse(200, f"content-type: {content_type}\r\n".encode(), body)
+        return HttpResponse(200, [(b"content-type", content_type.encode())], body)
 
     async def versions(self, call: ApiRequest) -> HttpResponse:
         """List the stored versions of a function, newest first."""

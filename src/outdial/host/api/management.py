@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from outdial.db.queries.host.secrets import FoundToken
+from outdial.errors_http import error_body
 from outdial.host.api.tokens import TOKEN, AccessTokens, hash_of
 from outdial.host.deployments.errors import DeploymentError, FunctionNotFound, NoEarlierVersion, VersionsRefused
 from outdial.host.deployments.multipart import InvalidForm
@@ -20,8 +21,7 @@ from outdial.host.pool.token_bucket import TokenBucket
 from outdial.host.wire.config import MIB
 from outdial.host.wire.errors import BadConfig, HostError
 from outdial.host.wire.headers import header_value
-from outdial.host.wire.responses import header_lines
-from outdial.http import HttpResponse, RequestHead
+from outdial.http import HttpResponse, RequestHead, header_pairs
 from outdial.log import log
 from outdial.settings import SettingError
 
@@ -52,7 +52,7 @@ class ApiError(HostError):
 
     def to_http(self) -> HttpResponse:
         """Return the response in the format of Supabase's clients, with `code` and a one-line `error` in addition."""
-        body = {"message": self.message, "error": self.message.partition("\n")[0], "code": self.code}
+        body = error_body(self.code, self.message, {"error": self.message.partition("\n")[0]})
         return json_response(body, self.status, {"sb-error-code": self.code, **self.headers})
 
 
@@ -174,12 +174,12 @@ _UNAUTHORIZED: Final = ApiError(
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """Return `value` as JSON. Without CORS headers: browsers have no access to this API."""
-    return HttpResponse(status, header_lines({**_JSON, **(headers or {})}), msgspec.json.encode(value, enc_hook=str))
+    return HttpResponse(status, header_pairs({**_JSON, **(headers or {})}), msgspec.json.encode(value, enc_hook=str))
 
 
 def empty_response(status: int = 200) -> HttpResponse:
     """Return a response without a body."""
-    return HttpResponse(status, b"")
+    return HttpResponse(status)
 
 
 def _token_of(head: RequestHead) -> str:

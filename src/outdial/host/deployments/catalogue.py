@@ -125,8 +125,8 @@ class FunctionCatalogue:
             spec.bundle,
             spec.config,
             spec.env,
-            self._spawner,
-            self._sink,
+            spawner=self._spawner,
+            sink=self._sink,
             uid=self._uid_of(spec.slug),
             clock=self._clock,
         )
@@ -143,7 +143,7 @@ class FunctionCatalogue:
     async def _prove(self, pools: Mapping[str, WorkerPool]) -> None:
         async def prove(pool: WorkerPool) -> None:
             async with self._probes:
-                await pool.prove()
+                await pool.probe()
 
         results = await asyncio.gather(*map(prove, pools.values()), return_exceptions=True)
         failures = {slug: error for slug, error in zip(pools, results, strict=True) if error is not None}
@@ -158,6 +158,6 @@ class FunctionCatalogue:
 
 def _bucket(config: FunctionConfig, old: ServedFunction | None) -> TokenBucket:
     # Keep the bucket, so that a deployment does not reset the rate limit.
-    if old is not None and (old.bucket.rate, old.bucket.burst) == (config.rate_limit, config.bucket):
+    if old is not None and (old.bucket.rate, old.bucket.burst) == (config.rate_limit, config.burst_size):
         return old.bucket
-    return TokenBucket(config.rate_limit, config.bucket)
+    return TokenBucket(config.rate_limit, config.burst_size)

@@ -4,18 +4,16 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.config import EXECUTION_ID, FunctionConfig
 from outdial.host.wire.errors import BadConfig
 
 # Supabase sets these for every function (docs: Edge Functions, Environment variables), along with secret keys.
 _ALWAYS = ("SUPABASE_URL", "SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEYS", "SUPABASE_JWKS")
 _PROCESS_DEFAULTS = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"}
-_SET_BY_THE_HOST = {"SUPABASE_DB_URL", "SUPABASE_FUNCTION_SLUG", "SB_REGION", "SB_EXECUTION_ID"}
+_SET_BY_THE_HOST = {"SUPABASE_DB_URL", "SUPABASE_FUNCTION_SLUG", "SB_REGION", EXECUTION_ID}
 
 # This role can read the keys that sign users' tokens.
 _FORBIDDEN_ROLE = "outdial_auth"
-
-EXECUTION_ID = "SB_EXECUTION_ID"
 
 # Prefixes of the platform and the host. A wildcard never matches them.
 _RESERVED = ("SUPABASE_", "OUTDIAL_", "SB_")

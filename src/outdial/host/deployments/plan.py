@@ -112,7 +112,7 @@ class ServingPlanner:
         if version.config is None:
             config = source.config(version.slug)
         else:
-            config = FunctionConfig.read(version.slug, msgspec.json.decode(version.config))
+            config = FunctionConfig.from_table(version.slug, msgspec.json.decode(version.config))
         return FunctionSpec(
             bundle=await self._bundle(version),
             verify_jwt=version.verify_jwt,

@@ -160,6 +160,6 @@ def _validate(upload: FunctionUpload) -> None:
     for path in upload.files:
         if blocked := next((str(p) for p in PurePosixPath(path).parents if str(p) in upload.files), None):
             raise InvalidUpload(f"{blocked} is both a file and the directory of {path}")
-    FunctionConfig.read(upload.slug, upload.config or {})
+    FunctionConfig.from_table(upload.slug, upload.config or {})
     if upload.verify_jwt is not None and not isinstance(upload.verify_jwt, bool):
         raise InvalidUpload("verify_jwt must be true or false")

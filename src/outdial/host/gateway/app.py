@@ -17,11 +17,11 @@ from outdial.host.gateway.tls import plain_http_answer
 from outdial.host.gateway.verify import JwtCheck
 from outdial.host.log.sink import InvocationRecord, LogSink
 from outdial.host.wire import responses as answers
-from outdial.host.wire.headers import ResponseHeaders, header_value, headers_for_function
+from outdial.host.wire.headers import WorkerHeaderFilter, header_value, headers_for_function
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import BootFailure, InvocationCompleted, PoolOverloaded
-from outdial.host.wire.responses import PREFLIGHT, ErrorResponse, header_lines
-from outdial.http import HttpResponse, RequestHead
+from outdial.host.wire.responses import PREFLIGHT, ErrorResponse
+from outdial.http import HttpResponse, RequestHead, header_pairs
 from outdial.log import log
 
 SERVED_BY: Final = "outdial-functions"
@@ -50,9 +50,9 @@ class HostIdentity:
     project_ref: str = "local"
 
     @property
-    def lines(self) -> bytes:
-        """The header lines that are on every answer."""
-        return header_lines(
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The response headers that name this host."""
+        return header_pairs(
             {
                 "x-served-by": SERVED_BY,
                 "x-sb-edge-region": self.region,
@@ -95,7 +95,8 @@ class Gateway:
         self._operations, self._place, self._regions = operations, place, regions
         self._behind_proxy = behind_proxy
         self._monotonic: Callable[[], float] = asyncio.get_running_loop().time
-        self._standing, self._cleaner = place.lines, ResponseHeaders()
+        self._host_headers = place.headers
+        self._header_filter = WorkerHeaderFilter()
 
     def admit(self, head: RequestHead) -> int | HttpResponse:
         """Return the most bytes that the request's body may have, or what it is answered without it."""
@@ -119,7 +120,7 @@ class Gateway:
         self, answer: HttpResponse | ErrorResponse, head: RequestHead, is_ours: bool
     ) -> HttpResponse:
         if is_ours:
-            return answer.answer() if isinstance(answer, ErrorResponse) else answer
+            return answer.to_http() if isinstance(answer, ErrorResponse) else answer
         arrival = self._note(head, 0)
         if isinstance(answer, ErrorResponse):
             return self._refuse(answer, arrival, None)
@@ -179,28 +180,29 @@ class Gateway:
         return answer or self._refuse(answers.region_unreachable(region), arrival, served)
 
     def _pass_on(self, answered: InvocationCompleted, arrival: _Arrival, served: ServedFunction) -> HttpResponse:
-        request_line, execution_id = f"sb-request-id: {arrival.id}\r\n".encode("latin-1"), answered.execution_id
-        lines = self._cleaner.clean(answered.headers, request_line)
-        if lines is None:
+        execution_id = answered.execution_id
+        headers = self._header_filter.filter(answered.headers)
+        if headers is None:
             return self._refuse(answers.INVALID_HEADERS, arrival, served, execution_id)
         if not 200 <= answered.status <= 599:
             return self._refuse(answers.INVALID_STATUS, arrival, served, execution_id)
-        answer = HttpResponse(answered.status, lines + self._lines_of(arrival.id, execution_id), answered.body)
+        answer = HttpResponse(answered.status, [*headers, *self._headers_of(arrival.id, execution_id)], answered.body)
         self._tell(arrival, served, answer, "", execution_id, answered.cpu_us, answered.cold)
         return answer
 
     def _refuse(
         self, refusal: ErrorResponse, arrival: _Arrival, served: ServedFunction | None, execution_id: str = ""
     ) -> HttpResponse:
-        answer = refusal.answer(self._lines_of(arrival.id, execution_id))
+        answer = refusal.to_http(self._headers_of(arrival.id, execution_id))
         self._tell(arrival, served, answer, refusal.code, execution_id, 0, False)
         return answer
 
-    def _lines_of(self, request_id: str, execution_id: str) -> bytes:
-        own = f"sb-request-id: {request_id}\r\n"
+    def _headers_of(self, request_id: str, execution_id: str) -> list[tuple[bytes, bytes]]:
+        headers = [*self._host_headers, (b"sb-request-id", request_id.encode("latin-1"))]
         if execution_id:
-            own += f"x-deno-execution-id: {execution_id}\r\nsb-execution-id: {execution_id}\r\n"
-        return self._standing + own.encode("latin-1")
+            value = execution_id.encode("latin-1")
+            headers += ((b"x-deno-execution-id", value), (b"sb-execution-id", value))
+        return headers
 
     def _note(self, head: RequestHead, size: int) -> _Arrival:
         at = self._clock.now()

@@ -125,12 +125,12 @@ async def run_gateway(
         gateway = Gateway(
             catalogue, check, sink, clock, operations, place=place, regions=regions, behind_proxy=behind_proxy
         )
-        server = await stack.enter_async_context(serving(gateway, listener, tls=tls, errors=server_error))
+        server = await stack.enter_async_context(serving(gateway, listener, tls=tls, error_response=server_error))
         async with _present(settings, database, regions, clock):
             log("host.ready", functions=len(tuple(catalogue)))
             on_ready(sorted(one.slug for one in catalogue))
             deadline.at = await stop + loop.time()
-        log("host.stopping", under_way=server.under_way)
+        log("host.stopping", in_flight=server.in_flight)
         left = await server.drain(max(0.0, deadline.left() - _TIDY_S), grace_s=_IDLE_S)
         if left:
             log("host.requests_cut", level="error", requests=left)

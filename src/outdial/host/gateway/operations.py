@@ -15,10 +15,9 @@ from outdial.host.wire.responses import (
     METRICS_UNAUTHORIZED,
     NO_SUCH_ROUTE,
     PREFLIGHT,
-    header_lines,
     json_response,
 )
-from outdial.http import HttpResponse, RequestHead
+from outdial.http import HttpResponse, RequestHead, header_pairs
 from outdial.net import is_loopback
 
 METRIC: Final = PREFIX + "_internal/metric"
@@ -62,7 +61,7 @@ class OperatorRoutes:
         if head.path.startswith(MANAGEMENT) and self.management is not None:
             # Refused and never sent on to https: the token was readable on its way here.
             if self.behind_proxy and plain_http_answer(head) is not None:
-                return HTTPS_REQUIRED.answer()
+                return HTTPS_REQUIRED.to_http()
             return self.management.admit(head)
         if self.auth is not None and head.path.startswith(AUTH):
             return MOST_BYTES
@@ -72,7 +71,7 @@ class OperatorRoutes:
             return PREFLIGHT
         if head.path in (METRIC, METRICS) and head.method == "GET":
             return 0
-        return NO_SUCH_ROUTE.answer()
+        return NO_SUCH_ROUTE.to_http()
 
     async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Return the answer to a request that was admitted."""
@@ -81,12 +80,12 @@ class OperatorRoutes:
         if self.auth is not None and head.path.startswith(AUTH):
             return await self.auth.respond(head, body)
         if not await self._may_look(head):
-            return METRICS_UNAUTHORIZED.answer()
+            return METRICS_UNAUTHORIZED.to_http()
         if head.path == METRICS:
             page, content_type = self.metrics()
-            return HttpResponse(200, header_lines({"content-type": content_type}), page)
+            return HttpResponse(200, header_pairs({"content-type": content_type}), page)
         numbers = json_response(self.numbers())
-        return HttpResponse(200, JSON, numbers.body)
+        return HttpResponse(200, [JSON], numbers.body)
 
     async def _may_look(self, head: RequestHead) -> bool:
         if not self.behind_proxy and is_loopback(head.client):

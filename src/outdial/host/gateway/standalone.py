@@ -22,7 +22,7 @@ class StandaloneApp(FunctionApp):
     def __init__(self, function: LoadedFunction, config: FunctionConfig, runtime: Runtime) -> None:
         super().__init__({function.slug: function}, runtime)
         self._config = config
-        self._bucket = TokenBucket(config.rate_limit, config.bucket)
+        self._bucket = TokenBucket(config.rate_limit, config.burst_size)
         self._check = JwtCheck(runtime.keyring, runtime.verifier) if config.verify_jwt else None
 
     def admit(self, head: RequestHead) -> int | HttpResponse:
@@ -48,4 +48,4 @@ class StandaloneApp(FunctionApp):
             return self._refuse(error_for(InvocationTimedOut(self._config.wall_clock_s, execution_id="")))
 
     def _refuse(self, refusal: ErrorResponse) -> HttpResponse:
-        return refusal.answer(f"sb-request-id: {self._new_id()}\r\n".encode("latin-1"))
+        return refusal.to_http([(b"sb-request-id", self._new_id().encode("latin-1"))])

@@ -78,7 +78,7 @@ def plain_http_answer(head: RequestHead) -> HttpResponse | ErrorResponse | None:
     target = f"{head.path}?{head.query}" if head.query else head.path
     if head.method not in ("GET", "HEAD") or not _AUTHORITY.fullmatch(authority) or _CONTROL.search(target):
         return HTTPS_REQUIRED
-    return HttpResponse(308, f"location: https://{authority}{target}\r\n".encode("latin-1"))
+    return HttpResponse(308, [(b"location", f"https://{authority}{target}".encode("latin-1"))])
 
 
 def _first(headers: Headers, name: bytes) -> str:

@@ -41,7 +41,7 @@ class AuthUpstream:
             return await self._relay.ask(self.address, head, headers, body, _PATIENCE_S)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log("upstream.auth_unreachable", level="error", reason=repr(error))
-            return auth_unreachable().answer()
+            return auth_unreachable().to_http()
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,1 +1,1 @@
-"""The worker processes of each function, as the gateway holds and scales them."""
+"""The worker processes of each function, as the gateway starts, monitors and scales them."""

@@ -1,12 +1,14 @@
-"""One worker as the gateway sees it: requests go in by number, answers come out, and limits are watched."""
+"""One worker as the gateway sees it: sends invocations, receives responses, enforces limits."""
 
 import asyncio
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from outdial.host.log.sink import EventKind, LogSink
-from outdial.host.pool.spawning import ProcessExit, WorkerSpec
+from outdial.host.pool.process import OnExit, OnFrame, ProcessExit
+from outdial.host.pool.spawning import WorkerSpec
 from outdial.host.pool.stats import LimitBreach, ProcessMonitor, ProcessUsage
 from outdial.host.wire.errors import HostError
 from outdial.host.wire.frames import (
@@ -31,9 +33,9 @@ from outdial.host.wire.outcomes import (
 
 WorkerState = Literal["booting", "ready", "retiring", "killed", "ended"]
 
-# Between requests a worker is looked at this often.
-_LOOK_IDLE_S = 1.0
-# Memory that stays near the limit for this long, requests or not, is growth and no peak.
+# How often an idle worker is checked.
+_CHECK_IDLE_S = 1.0
+# Memory near the limit for this long is a leak, not a peak.
 _HEAVY_FOR_S = 10.0
 _HEAVY_WHEN_IDLE_S = 1.0
 
@@ -43,84 +45,92 @@ class ProcessControl(ProcessUsage, Protocol):
 
     @property
     def pid(self) -> int:
-        """The system's number of the process."""
+        """The process id."""
         ...
 
     def send(self, frame: bytes) -> None:
-        """Write a frame soon; nothing happens when the process has ended."""
+        """Send a frame soon. No-op when the process has ended."""
         ...
 
     def kill(self) -> None:
-        """End the process at once; nothing happens when it has ended."""
+        """Kill the process. No-op when it has ended."""
         ...
 
 
 class WorkerSpawner(Protocol):
-    """Starts processes of workers."""
+    """Starts worker processes."""
 
-    async def spawn(
-        self, order: WorkerSpec, on_frame: Callable[[ToGateway], None], on_end: Callable[[ProcessExit], None]
-    ) -> ProcessControl:
-        """Start a worker; raise HostError or OSError. The callbacks may be called before this returns."""
+    async def spawn(self, spec: WorkerSpec, on_frame: OnFrame, on_exit: OnExit) -> ProcessControl:
+        """Start a worker. Raise HostError or OSError. The callbacks may be called before this returns."""
         ...
 
 
 class WorkerOwner(Protocol):
-    """Whom a worker belongs to."""
+    """The owner of a worker, such as its pool."""
 
-    def freed(self) -> None:
-        """A worker has room for one more request; called for each answer, so it must be quick."""
+    def on_capacity(self) -> None:
+        """A worker can take one more request. Called after every response, so it must be fast."""
         ...
 
-    def changed(self, worker: "WorkerHandle") -> None:
-        """The state of `worker` is another."""
+    def on_state_change(self, worker: "WorkerHandle") -> None:
+        """The state of `worker` has changed."""
         ...
 
 
-_Pending = tuple[asyncio.Future[InvocationOutcome], float, bool]
+@dataclass(slots=True)
+class _PendingInvocation:
+    future: asyncio.Future[InvocationOutcome]
+    deadline: float
+    cold: bool
 
 
 class WorkerHandle:
-    """Starts one worker and talks to it. Its states only go forward: booting, ready, retiring, killed, ended.
+    """Starts one worker and communicates with it. Its states only advance: booting, ready, retiring, killed, ended.
 
-    `pending` are the requests under way by number, in the order of their deadlines; `served` counts the answers;
-    `stuck` tells that it spins, so that a new request would only wait; `active_at` is when it last had requests;
-    `failure` tells why it did not start, `crashed` that it ended unbidden, and `reason` why it was to end or has ended.
+    `pending` holds requests in flight by number, ordered by deadline. `served` counts responses. `spinning` means that
+    a new request would only wait. `active_at` is when the worker last had requests. `failure` is why it did not start.
+    `crashed` means that it ended on its own. `reason` is why it ends or has ended.
     """
 
     def __init__(
-        self, order: WorkerSpec, spawner: WorkerSpawner, sink: LogSink, owner: WorkerOwner, clock: Callable[[], float]
+        self, spec: WorkerSpec, *, spawner: WorkerSpawner, sink: LogSink, owner: WorkerOwner, clock: Callable[[], float]
     ) -> None:
-        self.execution_id = order.execution_id
+        loop, now = asyncio.get_running_loop(), clock()
+        self.execution_id = spec.execution_id
         self.state: WorkerState = "booting"
-        self.pending: dict[int, _Pending] = {}
+        self.pending: dict[int, _PendingInvocation] = {}
         self.served = 0
         self.failure = ""
-        self.crashed = self.stuck = False
-        self.ready_at = self.active_at = self._started_at = clock()
-        self.booted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._order, self._config = order, order.config
-        self._spawner, self._sink, self._owner, self._clock = spawner, sink, owner, clock
-        self._create_future = asyncio.get_running_loop().create_future
+        self.reason = ""
+        self.crashed = False
+        self.spinning = False
+        self.ready_at = now
+        self.active_at = now
+        self.booted: asyncio.Future[None] = loop.create_future()
+        self._spec = spec
+        self._config = spec.config
+        self._spawner = spawner
+        self._sink = sink
+        self._owner = owner
+        self._clock = clock
+        self._create_future = loop.create_future
         self._process: ProcessControl | None = None
-        self._vitals: ProcessMonitor | None = None
-        self._number = self._signs = self._served_before = 0
-        self._looked_at = self._light_at = self._started_at
-        self._wall_clock_s = order.config.wall_clock_s
+        self._monitor: ProcessMonitor | None = None
+        self._last_number = 0
+        self._heartbeats = 0
+        self._served_before = 0
+        self._started_at = now
+        self._checked_at = now
+        self._light_at = now
+        self._wall_clock_s = spec.config.wall_clock_s
         self._kill_at = float("inf")
         self._ready_frame: ReadyFrame | None = None
-        self.reason = ""
-        self._abandoned = False
-
-    @property
-    def busy(self) -> int:
-        """The number of requests under way."""
-        return len(self.pending)
+        self._has_timed_out = False
 
     async def boot(self) -> None:
-        """Start the process; `booted` is done when it is ready or has failed, which `failure` tells. Never raises."""
+        """Start the process. `booted` is done when it is ready or has failed with `failure`. Never raises."""
         try:
-            process = await self._spawner.spawn(self._order, self._on_frame, self._on_end)
+            process = await self._spawner.spawn(self._spec, self._on_frame, self._on_exit)
         except (HostError, OSError) as error:
             if self.state == "booting":
                 self._fail_boot(str(error))
@@ -128,205 +138,219 @@ class WorkerHandle:
         if self.state != "booting":
             process.kill()
             return
-        self._process, self._vitals = process, ProcessMonitor(process, self._config)
+        self._process = process
+        self._monitor = ProcessMonitor(process, self._config)
         if self._ready_frame is not None:
-            self._become_ready(process, self._ready_frame)
+            self._on_ready(process, self._ready_frame)
 
     def invoke(
-        self, request: Invocation, future: asyncio.Future[InvocationOutcome] | None = None, *, cold: bool = False
+        self, invocation: Invocation, future: asyncio.Future[InvocationOutcome] | None = None, *, cold: bool = False
     ) -> asyncio.Future[InvocationOutcome]:
-        """Send a request and return where its outcome will be, `future` when given. Only for a worker that is ready."""
+        """Send a request to a ready worker. Return the future of its outcome, `future` if given."""
         assert self._process is not None
-        self._number = number = self._number + 1
-        frame = encode(InvokeFrame(number, request))
+        self._last_number = number = self._last_number + 1
+        frame = encode(InvokeFrame(number, invocation))
         if future is None:
             future = self._create_future()
-        self.pending[number] = (future, self._clock() + self._wall_clock_s, cold)
+        self.pending[number] = _PendingInvocation(future, self._clock() + self._wall_clock_s, cold)
         self._process.send(frame)
         return future
 
     def retire(self, reason: str, grace_s: float | None = None) -> None:
-        """Send no more requests; it ends when all are answered and its background work is done, or is killed.
+        """Send no more requests. The worker exits after its requests and background tasks, or is killed.
 
-        `grace_s` defaults to the wall clock. A worker that is not ready yet is killed at once.
+        `grace_s` defaults to the wall clock limit. A booting worker is killed at once.
         """
         if self.state == "booting":
-            self.stop(reason)
+            self.kill(reason)
         elif self.state == "ready":
             assert self._process is not None
             self.reason = reason
             self._kill_at = self._clock() + (self._config.wall_clock_s if grace_s is None else grace_s)
             self._process.send(encode(RetireFrame()))
-            self._enter("retiring")
+            self._set_state("retiring")
 
-    def stop(self, reason: str) -> None:
-        """Kill it; what is under way has crashed."""
+    def kill(self, reason: str) -> None:
+        """Kill the worker. Its requests in flight have crashed."""
         if self.state not in ("killed", "ended"):
             self._kill(reason, WorkerCrashed(reason, self.execution_id))
 
     def tick(self, now: float) -> None:
-        """Look after deadlines and limits; `now` is of the clock."""
+        """Enforce deadlines and limits; `now` is the clock's time."""
         if self.state in ("killed", "ended"):
             return
         if self.pending or self.served != self._served_before:
-            self._served_before, self.active_at = self.served, now
-        self._expire(now)
+            self._served_before = self.served
+            self.active_at = now
+        self._time_out_requests(now)
         if self.state == "booting" and now - self._started_at > self._config.boot_timeout_s:
             self._fail_boot(f"it was not ready within {self._config.boot_timeout_s:g} s")
-        elif self._abandoned and not self.pending:
-            self.stop(self.reason)
+        elif self._has_timed_out and not self.pending:
+            self.kill(self.reason)
         elif now >= self._kill_at:
-            self.stop(f"{self.reason}, and it was not done in time")
-        elif self.pending or now - self._looked_at >= _LOOK_IDLE_S:
-            self._look(now)
+            self.kill(f"{self.reason}, and it did not finish in time")
+        elif self.pending or now - self._checked_at >= _CHECK_IDLE_S:
+            self._check_limits(now)
 
-    def worn(self, now: float) -> str:
-        """Return why it should be replaced, or an empty text."""
+    def replacement_reason(self, now: float) -> str:
+        """Return why the worker should be replaced, or an empty string."""
         if self.served >= self._config.max_requests:
-            return f"it has answered {self.served} requests"
+            return f"it has served {self.served} requests"
         heavy_for = _HEAVY_WHEN_IDLE_S if now - self.active_at >= _HEAVY_WHEN_IDLE_S else _HEAVY_FOR_S
-        if self._vitals is not None and now - self._light_at >= heavy_for and self._vitals.heavy:
-            return f"its memory has grown to {self._vitals.memory_mb:.0f} MiB of {self._config.memory_mb} MiB"
+        if self._monitor is not None and now - self._light_at >= heavy_for and self._monitor.is_heavy:
+            return f"its memory has grown to {self._monitor.memory_mb:.0f} MiB of {self._config.memory_mb} MiB"
         return ""
 
-    def _look(self, now: float) -> None:
-        if self._vitals is None:
+    def _check_limits(self, now: float) -> None:
+        if self._monitor is None:
             return
-        self._looked_at = now
-        excess = self._vitals.memory()
-        if not self._vitals.heavy:
+        self._checked_at = now
+        breach = self._monitor.check_memory()
+        if not self._monitor.is_heavy:
             self._light_at = now
-        if excess is None and self.state != "booting":
-            excess = self._vitals.cpu(now, self._signs, busy=bool(self.pending))
-            self.stuck = self._vitals.stuck
-        if excess is not None:
-            self._over_limit(excess)
+        if breach is None and self.state != "booting":
+            breach = self._monitor.check_cpu(now, self._heartbeats, busy=bool(self.pending))
+            self.spinning = self._monitor.spinning
+        if breach is not None:
+            self._on_breach(breach)
 
-    def _over_limit(self, excess: LimitBreach) -> None:
-        unit = "ms of CPU time" if excess.resource == "cpu" else "MiB of memory"
-        reason = f"it used {excess.used} {unit}, and the limit is {excess.limit}"
+    def _on_breach(self, breach: LimitBreach) -> None:
+        unit = "ms of CPU time" if breach.resource == "cpu" else "MiB of memory"
+        reason = f"it used {breach.used} {unit}, and the limit is {breach.limit}"
         if self.state == "booting":
             self._fail_boot(reason)
-        else:
-            self._kill(reason, LimitExceeded(excess.resource, excess.limit, excess.used, self.execution_id))
+            return
+        outcome = LimitExceeded(
+            resource=breach.resource, limit=breach.limit, used=breach.used, execution_id=self.execution_id
+        )
+        self._kill(reason, outcome)
 
-    def _expire(self, now: float) -> None:
+    def _time_out_requests(self, now: float) -> None:
         expired = []
-        for number, (_, deadline, _) in self.pending.items():
-            if deadline > now:
+        for number, pending in self.pending.items():
+            if pending.deadline > now:
                 break
             expired.append(number)
         for number in expired:
-            _settle(self.pending.pop(number)[0], InvocationTimedOut(self._config.wall_clock_s, self.execution_id))
+            _set_outcome(
+                self.pending.pop(number).future, InvocationTimedOut(self._config.wall_clock_s, self.execution_id)
+            )
         if expired:
-            # What hangs cannot be ended from here without the rest, so the worker takes no more and ends after it.
-            self._abandoned = True
-            self.retire(f"a request was not answered within {self._config.wall_clock_s:g} s")
+            # A hanging request can only be ended with its worker, which therefore ends after its other requests.
+            self._has_timed_out = True
+            self.retire(f"a request got no response within {self._config.wall_clock_s:g} s")
 
     def _kill(self, reason: str, outcome: InvocationOutcome) -> None:
         self.reason = reason
         if self._process is not None:
             self._process.kill()
-        self._settle_all(outcome)
-        self._enter("ended" if self._process is None else "killed")
+        self._set_all_outcomes(outcome)
+        self._set_state("ended" if self._process is None else "killed")
 
     def _fail_boot(self, reason: str, traceback: str = "") -> None:
         self.failure = traceback or reason
-        self._tell("boot_failed", reason=reason, traceback=traceback)
+        self._log_event("boot_failed", reason=reason, traceback=traceback)
         self._kill(reason, WorkerCrashed(reason, self.execution_id))
 
-    def _settle_all(self, outcome: InvocationOutcome) -> None:
-        pending, self.pending = self.pending, {}
-        for future, _, _ in pending.values():
-            _settle(future, outcome)
+    def _set_all_outcomes(self, outcome: InvocationOutcome) -> None:
+        all_pending, self.pending = self.pending, {}
+        for pending in all_pending.values():
+            _set_outcome(pending.future, outcome)
 
     def _on_frame(self, frame: ToGateway) -> None:
+        # By frequency.
         if type(frame) is ResponseFrame:
-            self._on_reply(frame)
+            self._on_response(frame)
         elif type(frame) is LogFrame:
-            self._on_lines(frame)
+            self._on_log(frame)
         elif type(frame) is LimitFrame:
-            self._on_exceeded(frame)
+            self._on_limit(frame)
         elif self.state == "booting":
-            self._on_boot(frame)
+            if isinstance(frame, BootFailedFrame):
+                self._fail_boot(frame.message, frame.traceback)
+            elif isinstance(frame, ReadyFrame):
+                self._ready_frame = frame
+                if self._process is not None:
+                    self._on_ready(self._process, frame)
 
-    def _on_lines(self, frame: LogFrame) -> None:
+    def _on_log(self, frame: LogFrame) -> None:
         if frame.lines or frame.dropped:
-            # No sign of life: a function that prints in an endless loop has them sent from within it.
-            order = self._order
-            self._sink.lines(order.slug, order.bundle.version, self.execution_id, frame.lines, frame.dropped)
+            # Lines are no heartbeat: a function that prints in an endless loop sends them too.
+            spec = self._spec
+            self._sink.lines(spec.slug, spec.bundle.version, self.execution_id, frame.lines, frame.dropped)
         else:
-            self._signs += 1
+            self._heartbeats += 1
 
-    def _on_reply(self, frame: ResponseFrame) -> None:
-        self._signs += 1
+    def _on_response(self, frame: ResponseFrame) -> None:
+        self._heartbeats += 1
         pending = self.pending.pop(frame.number, None)
         if pending is None:  # timed out
             return
-        future, _, cold = pending
         self.served += 1
-        if not future.done():
-            execution_id = self.execution_id
-            future.set_result(
-                InvocationCompleted(frame.status, frame.headers, frame.body, frame.cpu_us, execution_id, cold)
+        if not pending.future.done():
+            outcome = InvocationCompleted(
+                status=frame.status,
+                headers=frame.headers,
+                body=frame.body,
+                cpu_us=frame.cpu_us,
+                execution_id=self.execution_id,
+                cold=pending.cold,
             )
-        self._owner.freed()
+            pending.future.set_result(outcome)
+        self._owner.on_capacity()
 
-    def _on_exceeded(self, frame: LimitFrame) -> None:
-        self._signs += 1
+    def _on_limit(self, frame: LimitFrame) -> None:
+        self._heartbeats += 1
         pending = self.pending.pop(frame.number, None)
         if pending is not None:
             self.served += 1
-            _settle(pending[0], LimitExceeded(frame.resource, frame.limit, frame.used, self.execution_id))
+            outcome = LimitExceeded(
+                resource=frame.resource, limit=frame.limit, used=frame.used, execution_id=self.execution_id
+            )
+            _set_outcome(pending.future, outcome)
             if frame.resource == "memory":
-                self.retire(f"a request met the memory limit of {frame.limit} MiB")
-            self._owner.freed()
+                self.retire(f"a request exceeded the memory limit of {frame.limit} MiB")
+            self._owner.on_capacity()
 
-    def _on_boot(self, frame: ToGateway) -> None:
-        if isinstance(frame, BootFailedFrame):
-            self._fail_boot(frame.message, frame.traceback)
-        elif isinstance(frame, ReadyFrame):
-            self._ready_frame = frame
-            if self._process is not None:
-                self._become_ready(self._process, frame)
+    def _on_ready(self, process: ProcessControl, ready: ReadyFrame) -> None:
+        now = self._clock()
+        self.ready_at = now
+        self.active_at = now
+        self._light_at = now
+        self._log_event("boot", boot_ms=ready.boot_ms, pid=process.pid, missing=ready.missing)
+        self._set_state("ready")
 
-    def _become_ready(self, process: ProcessControl, ready: ReadyFrame) -> None:
-        self.ready_at = self.active_at = self._light_at = self._clock()
-        self._tell("boot", boot_ms=ready.boot_ms, pid=process.pid, missing=ready.missing)
-        self._enter("ready")
-
-    def _on_end(self, ended: ProcessExit) -> None:
+    def _on_exit(self, result: ProcessExit) -> None:
         if self.state == "ended":
             return
-        how = _describe(ended)
+        how = _describe(result)
         if self.state == "booting":
             self._process = None
             self._fail_boot(f"it ended before it was ready: {how}")
             return
         self.crashed = self.state == "ready"
         if self.crashed or self.pending:
-            self.reason = how if self.crashed else f"{how}, while it was to end since {self.reason}"
-        self._settle_all(WorkerCrashed(self.reason, self.execution_id))
-        self._tell("shutdown", reason=self.reason, ended=how, cpu_s=ended.cpu_s, served=self.served)
-        self._enter("ended")
+            self.reason = how if self.crashed else f"{how}, while it was retiring: {self.reason}"
+        self._set_all_outcomes(WorkerCrashed(self.reason, self.execution_id))
+        self._log_event("shutdown", reason=self.reason, ended=how, cpu_s=result.cpu_s, served=self.served)
+        self._set_state("ended")
 
-    def _tell(self, kind: EventKind, **fields: object) -> None:
-        self._sink.event(self._order.slug, self._order.bundle.version, self.execution_id, kind, fields)
+    def _log_event(self, kind: EventKind, **fields: object) -> None:
+        self._sink.event(self._spec.slug, self._spec.bundle.version, self.execution_id, kind, fields)
 
-    def _enter(self, state: WorkerState) -> None:
+    def _set_state(self, state: WorkerState) -> None:
         self.state = state
         if not self.booted.done():
             self.booted.set_result(None)
-        self._owner.changed(self)
+        self._owner.on_state_change(self)
 
 
-def _settle(future: asyncio.Future[InvocationOutcome], outcome: InvocationOutcome) -> None:
+def _set_outcome(future: asyncio.Future[InvocationOutcome], outcome: InvocationOutcome) -> None:
     if not future.done():
         future.set_result(outcome)
 
 
-def _describe(ended: ProcessExit) -> str:
-    if not ended.signal:
-        return f"the process ended with status {ended.status}"
-    name = signal.Signals(ended.signal).name
-    return f"the process was ended by {name}"
+def _describe(result: ProcessExit) -> str:
+    if not result.signal:
+        return f"the process exited with status {result.status}"
+    return f"the process was killed by {signal.Signals(result.signal).name}"

@@ -1,4 +1,4 @@
-"""The process of one worker as the gateway holds it: its socket, its output, and what the system tells of it."""
+"""The gateway's end of one worker process: its socket, its output, and its resource usage."""
 
 import asyncio
 import os
@@ -17,14 +17,14 @@ from outdial.host.wire.channel import Channel
 from outdial.host.wire.errors import BadFrame
 from outdial.log import log
 
-# The ends that a worker holds close with it, unless it was allowed to pass them on.
-_CLOSES_S = 1.0
+# A worker's ends of socket and pipes close with it, unless it passed them to a child.
+_CLOSE_S = 1.0
 _CLOCK = SystemClock()
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessExit:
-    """How a process ended: its exit status, or the signal that ended it (else 0), and the CPU time that it used."""
+    """How a process ended: its exit status, or the signal that killed it (else 0), and its CPU time."""
 
     status: int
     signal: int
@@ -36,127 +36,131 @@ OnExit = Callable[[ProcessExit], None]
 
 
 class ZygoteControl(Protocol):
-    """The zygote, as far as its workers need it."""
+    """What a worker process needs of its zygote."""
 
     memory_mb: float
 
     def kill(self, number: int) -> None:
-        """End a worker at once, unless it has ended."""
+        """Kill a worker, unless it has ended."""
         ...
 
-    def heard(self, ready: frames.ReadyFrame) -> None:
-        """Learn that a worker is ready."""
+    def on_worker_ready(self, ready: frames.ReadyFrame) -> None:
+        """Handle the ready frame of a worker."""
         ...
 
 
 class WorkerProcess:
-    """One worker. `ended` is done when it has ended and all that it said has been handed on."""
+    """One worker process. `exited` is done when it has ended and all its output has been passed on."""
 
     def __init__(
-        self, parent: ZygoteControl, number: int, env: Mapping[str, str], on_frame: OnFrame, on_end: OnExit
+        self, zygote: ZygoteControl, *, number: int, env: Mapping[str, str], on_frame: OnFrame, on_exit: OnExit
     ) -> None:
         self.pid = 0
-        self.ended: asyncio.Future[ProcessExit] = asyncio.get_running_loop().create_future()
-        self._parent, self._number, self._env, self._on_frame, self._on_end = parent, number, env, on_frame, on_end
+        self.exited: asyncio.Future[ProcessExit] = asyncio.get_running_loop().create_future()
+        self._zygote = zygote
+        self._number = number
+        self._env = env
+        self._on_frame = on_frame
+        self._on_exit = on_exit
         self._reader = frames.worker_frame_reader()
-        self._open = 0
-        self._is_heard_out = asyncio.Event()
+        self._open_streams = 0
+        self._streams_closed = asyncio.Event()
         self._cpu_ms = 0.0
         self._redact: Redactor | None = None
 
     def connect(self) -> tuple[int, int, int]:
-        """Open this side, send the environment ahead, and return the other side's descriptors, the caller's to close.
+        """Open socket and pipes and send the environment. Return the worker's descriptors, which the caller closes.
 
-        They are the socket of frames, standard output and standard error. Raises OSError when there are no more.
+        They are the frame socket, standard output and standard error. Raises OSError when descriptors run out.
         """
         with ExitStack() as undo:
             ours, theirs = (undo.enter_context(end) for end in socket.socketpair())
             output, their_output = _pipe(undo)
             errors, their_errors = _pipe(undo)
             undo.pop_all()
-        self._channel = Channel(ours, self._read, self._close_one)
+        self._channel = Channel(ours, self._on_data, self._stream_closed)
         self._channel.start_reading()
         self._channel.send(frames.encode(frames.EnvironmentFrame(dict(self._env))))
-        self._outputs = (self._raw(output, "info"), self._raw(errors, "error"))
-        self._open = 1 + len(self._outputs)
+        self._outputs = (self._read_output(output, "info"), self._read_output(errors, "error"))
+        self._open_streams = 1 + len(self._outputs)
         return theirs.detach(), their_output, their_errors
 
     def send(self, frame: bytes) -> None:
-        """Write a frame at the end of this turn of the loop; nothing happens when the process has ended."""
+        """Send a frame at the end of this turn of the loop. No-op when the process has ended."""
         self._channel.send(frame)
 
     def kill(self) -> None:
-        """End the process at once; nothing happens when it has ended."""
-        if not self.ended.done():
-            self._parent.kill(self._number)
+        """Kill the process. No-op when it has ended."""
+        if not self.exited.done():
+            self._zygote.kill(self._number)
 
     def cpu_ms(self) -> float:
         """Return the CPU time used so far, in ms."""
-        # The clock of another process (man 3 clock_getcpuclockid); /proc would tell it in steps of 10 ms.
+        # The CPU clock of another process (man 3 clock_getcpuclockid); /proc has a resolution of 10 ms.
         with suppress(OSError):
             self._cpu_ms = time.clock_gettime_ns((~self.pid << 3) | 2) / 1e6
         return self._cpu_ms
 
     def memory_mb(self) -> float:
-        """Return the memory that it has come to use beside what the zygote had, in MiB; 0 when it has ended."""
-        return max(0.0, memory_mb(self.pid) - self._parent.memory_mb)
+        """Return the memory used beyond the zygote's, in MiB; 0 when the process has ended."""
+        return max(0.0, memory_mb(self.pid) - self._zygote.memory_mb)
 
     def disconnect(self) -> None:
-        """Let go of what is open."""
+        """Close socket and pipes."""
         for output in self._outputs:
             output.finish()
         self._channel.close()
 
-    async def end(self, ended: ProcessExit) -> None:
-        """Hand on what it has left to say, then that it ended."""
+    async def finish(self, result: ProcessExit) -> None:
+        """Pass on the remaining output of the ended process, then call `on_exit`."""
         for output in self._outputs:
             output.finish()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSES_S):
-                await self._is_heard_out.wait()
+            async with asyncio.timeout(_CLOSE_S):
+                await self._streams_closed.wait()
         self.disconnect()
-        if not self.ended.done():
-            self.ended.set_result(ended)
-        self._on_end(ended)
+        if not self.exited.done():
+            self.exited.set_result(result)
+        self._on_exit(result)
 
-    def _read(self, data: bytes) -> None:
+    def _on_data(self, data: bytes) -> None:
         try:
             for frame in self._reader.feed(data):
                 if type(frame) is frames.ReadyFrame:
-                    self._parent.heard(frame)
+                    self._zygote.on_worker_ready(frame)
                 self._on_frame(frame)
         except BadFrame as error:
             log("host.bad_frame", level="error", pid=self.pid, reason=str(error))
             self._channel.close()
             self.kill()
 
-    def _raw(self, descriptor: int, level: frames.Level) -> RawOutput:
-        return RawOutput(descriptor, lambda lines, dropped: self._keep(level, lines, dropped), self._close_one)
+    def _read_output(self, descriptor: int, level: frames.Level) -> RawOutput:
+        def on_lines(texts: list[str], dropped: int) -> None:
+            if self._redact is None:
+                self._redact = Redactor(self._env)
+            at_ms = int(_CLOCK.now().timestamp() * 1000)
+            lines = [frames.LogLine(at_ms, level, "", self._redact(text)) for text in texts]
+            self._on_frame(frames.LogFrame(lines, dropped))
 
-    def _keep(self, level: frames.Level, texts: list[str], dropped: int) -> None:
-        if self._redact is None:
-            self._redact = Redactor(self._env)
-        at_ms = int(_CLOCK.now().timestamp() * 1000)
-        lines = [frames.LogLine(at_ms, level, "", self._redact(text)) for text in texts]
-        self._on_frame(frames.LogFrame(lines, dropped))
+        return RawOutput(descriptor, on_lines, self._stream_closed)
 
-    def _close_one(self) -> None:
-        self._open -= 1
-        if self._open == 0:
-            self._is_heard_out.set()
+    def _stream_closed(self) -> None:
+        self._open_streams -= 1
+        if self._open_streams == 0:
+            self._streams_closed.set()
 
 
 def _pipe(undo: ExitStack) -> tuple[int, int]:
     reading, writing = os.pipe()
     undo.callback(os.close, reading)
     undo.callback(os.close, writing)
-    # A full pipe must not hold up who prints: it fails, as on a full disk.
+    # A full pipe must not block the function: writes fail instead, as on a full disk.
     os.set_blocking(writing, False)
     return reading, writing
 
 
 def memory_mb(pid: int) -> float:
-    """Return the memory of a process that no file stands behind, in MiB; 0 when it has ended."""
+    """Return the anonymous and shared memory of a process, in MiB; 0 when it has ended."""
     try:
         with open(f"/proc/{pid}/status", "rb") as status:
             text = status.read()

@@ -1,4 +1,4 @@
-"""Where workers write: a directory that goes with its gateway, or with the next gateway when that one was killed."""
+"""Writable directories of workers. They are removed with their gateway, or by the next gateway if it was killed."""
 
 import fcntl
 import os
@@ -12,52 +12,49 @@ _PREFIX = "outdial-workers-"
 
 
 class ScratchDirectory:
-    """A directory that is locked as long as this process lives."""
+    """A directory that is locked while this process lives."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
-        self.path, self._descriptor = path, descriptor
+        self.path = path
+        self._descriptor = descriptor
 
     @classmethod
-    def make(cls) -> Self:
-        """Make one, and remove those whose processes were killed; raise OSError."""
-        _sweep(Path(tempfile.gettempdir()))
+    def create(cls) -> Self:
+        """Create a directory, and remove those of killed processes. Raise OSError."""
+        for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            descriptor = _lock(path)
+            if descriptor is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                os.close(descriptor)
         while True:
             path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-            # Workers of other users pass through it to their own.
+            # Workers of other users must pass through it to their own directories.
             path.chmod(0o711)
             descriptor = _lock(path)
-            # Another process may have swept it away before it was locked.
+            # Another process may have removed it before it was locked.
             if descriptor is not None and path.is_dir():
                 return cls(path, descriptor)
 
-    def make_one(self, name: str, uid: int | None) -> Path:
-        """Make a directory for one worker, of the user `uid` where given; raise OSError."""
+    def create_for_worker(self, name: str, uid: int | None) -> Path:
+        """Create the directory of one worker, owned by the user `uid` if given. Raise OSError."""
         path = self.path / name
         path.mkdir(0o700)
         if uid is not None:
             os.chown(path, uid, uid)
         return path
 
-    def remove_one(self, name: str) -> None:
-        """Remove the directory of one worker with what is in it."""
+    def remove_for_worker(self, name: str) -> None:
+        """Remove the directory of one worker and its contents."""
         shutil.rmtree(self.path / name, ignore_errors=True)
 
     def remove(self) -> None:
-        """Remove the whole."""
+        """Remove the whole directory."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._descriptor)
 
 
-def _sweep(parent: Path) -> None:
-    for path in parent.glob(f"{_PREFIX}*"):
-        descriptor = _lock(path)
-        if descriptor is not None:
-            shutil.rmtree(path, ignore_errors=True)
-            os.close(descriptor)
-
-
 def _lock(path: Path) -> int | None:
-    """Lock a directory of this user; None when it is another's, or gone."""
+    """Lock a directory of this user; return None when another user owns it, another process locks it, or it is gone."""
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:

@@ -1,4 +1,4 @@
-"""The gateway's side of the zygote: starts it, orders workers of it, and hands on what each of them says."""
+"""The gateway's side of the zygote: starts it and orders workers from it."""
 
 import asyncio
 import itertools
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, assert_never
 
 from outdial.host.pool.process import OnExit, OnFrame, ProcessExit, WorkerProcess, memory_mb
 from outdial.host.pool.scratch import ScratchDirectory
@@ -22,21 +22,19 @@ from outdial.host.wire.errors import HostError, ZygoteLost
 from outdial.log import log
 from outdial.settings import read_environment
 
-__all__ = ["CannotSpawn", "ProcessExit", "WorkerProcess", "WorkerSpec", "ZygoteProcess"]
-
-# What the interpreter itself needs; all else would be in every worker's memory.
+# What the interpreter itself needs. Any other variable would be in every worker's memory.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
-_AWAKE_S = 60.0
-_GONE_S = 10.0
+_START_TIMEOUT_S = 60.0
+_EXIT_TIMEOUT_S = 10.0
 
 
 class CannotSpawn(HostError):
-    """The system has no room for another process."""
+    """The system refused to start another process."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSpec:
-    """What to start. `uid` is the user that the worker becomes; None where the host is not root."""
+    """The worker to start. `uid` is its user; None when the host does not run as root."""
 
     slug: str
     execution_id: str
@@ -47,33 +45,35 @@ class WorkerSpec:
 
 
 class ZygoteProcess:
-    """The process that workers are forked from. When it is lost, so are they; another one can be started."""
+    """The process that forks workers. When it is lost, its workers are lost too, and a new one can be started."""
 
     def __init__(self, control: socket.socket, popen: "subprocess.Popen[bytes]", scratch: ScratchDirectory) -> None:
         self.lost = asyncio.Event()
         self.memory_mb = 0.0
-        self._control, self._popen, self._scratch = control, popen, scratch
+        self._control = control
+        self._popen = popen
+        self._scratch = scratch
         self._loop = asyncio.get_running_loop()
-        self._awake: asyncio.Future[None] = self._loop.create_future()
+        self._ready: asyncio.Future[None] = self._loop.create_future()
         self._numbers = itertools.count(1)
         self._workers: dict[int, WorkerProcess] = {}
         self._forking: dict[int, asyncio.Future[None]] = {}
         self._packets: deque[tuple[bytes, tuple[int, ...]]] = deque()
-        self._endings: set[asyncio.Task[None]] = set()
+        self._cleanups: set[asyncio.Task[None]] = set()
         self._missing: list[str] | None = None
         control.setblocking(False)
-        self._loop.add_reader(control, self._listen)
+        self._loop.add_reader(control, self._read)
 
     @classmethod
     @asynccontextmanager
     async def running(cls) -> AsyncIterator[Self]:
-        """Start a zygote for the length of the block; it and its workers end with it. Raises ZygoteLost."""
-        scratch = await asyncio.to_thread(ScratchDirectory.make)
-        ours, theirs = orders.pair()
+        """Run a zygote while the block runs; its workers end with it. Raise ZygoteLost when it does not start."""
+        scratch = await asyncio.to_thread(ScratchDirectory.create)
+        ours, theirs = orders.socket_pair()
         with theirs:
             zygote = cls(ours, _start(theirs), scratch)
         try:
-            await zygote._waken()
+            await zygote._wait_until_ready()
             zygote.memory_mb = memory_mb(zygote.pid)
             yield zygote
         finally:
@@ -81,62 +81,60 @@ class ZygoteProcess:
 
     @property
     def pid(self) -> int:
-        """The system's number of the process."""
+        """The pid of the zygote."""
         return self._popen.pid
 
-    async def spawn(self, order: WorkerSpec, on_frame: OnFrame, on_end: OnExit) -> WorkerProcess:
-        """Start a worker; `on_frame` is given all that it says, `on_end` is called once, after that.
+    async def spawn(self, spec: WorkerSpec, on_frame: OnFrame, on_exit: OnExit) -> WorkerProcess:
+        """Start a worker. `on_frame` receives its frames; `on_exit` is called once, after the last frame.
 
         Both may be called before this returns. Raises CannotSpawn or ZygoteLost.
         """
         if self.lost.is_set():
             raise ZygoteLost
         number = next(self._numbers)
-        worker = WorkerProcess(self, number, order.env, on_frame, on_end)
+        worker = WorkerProcess(self, number=number, env=spec.env, on_frame=on_frame, on_exit=on_exit)
         try:
-            temporary = self._scratch.make_one(str(number), order.uid)
+            temporary = self._scratch.create_for_worker(str(number), spec.uid)
             descriptors = worker.connect()
         except OSError as error:
-            await self._tidy(number)
+            await self._remove_scratch(number)
             raise CannotSpawn(str(error)) from error
         forked = self._forking[number] = self._loop.create_future()
         self._workers[number] = worker
-        bundle = order.bundle
-        self._post(
-            orders.SpawnOrder(
-                number,
-                order.slug,
-                bundle.version,
-                str(bundle.root),
-                bundle.entrypoint,
-                order.config,
-                str(temporary),
-                order.uid,
-            ),
-            descriptors,
+        bundle = spec.bundle
+        order = orders.SpawnOrder(
+            number=number,
+            slug=spec.slug,
+            version=bundle.version,
+            root=str(bundle.root),
+            entrypoint=bundle.entrypoint,
+            config=spec.config,
+            temporary=str(temporary),
+            uid=spec.uid,
         )
+        self._send(order, descriptors)
         await forked
         return worker
 
     def kill(self, number: int) -> None:
-        """End a worker at once, unless it has ended."""
-        self._post(orders.KillOrder(number))
+        """Kill a worker, unless it has ended."""
+        self._send(orders.KillOrder(number))
 
-    def heard(self, ready: frames.ReadyFrame) -> None:
-        """Tell, once, which fences this machine's workers do without."""
+    def on_worker_ready(self, ready: frames.ReadyFrame) -> None:
+        """Log, once, the sandbox layers that this machine lacks."""
         if self._missing is None:
             self._missing = ready.missing
             if ready.missing:
                 log("host.fences_missing", level="warning", missing=ready.missing)
 
-    async def _waken(self) -> None:
+    async def _wait_until_ready(self) -> None:
         try:
-            async with asyncio.timeout(_AWAKE_S):
-                await self._awake
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                await self._ready
         except TimeoutError:
-            raise ZygoteLost(f"the zygote was not ready within {_AWAKE_S:g} s") from None
+            raise ZygoteLost(f"the zygote was not ready within {_START_TIMEOUT_S:g} s") from None
 
-    def _post(self, order: orders.ToZygote, descriptors: tuple[int, ...] = ()) -> None:
+    def _send(self, order: orders.ToZygote, descriptors: tuple[int, ...] = ()) -> None:
         self._packets.append((orders.encode(order), descriptors))
         self._send_packets()
 
@@ -150,29 +148,29 @@ class ZygoteProcess:
                 self._loop.add_writer(self._control, self._send_packets)
                 return
             except OSError:
-                pass  # it is gone, as the next look at the socket tells
+                pass  # the zygote is gone; the next read reports it
             self._packets.popleft()
             for descriptor in descriptors:
                 os.close(descriptor)
         if not self.lost.is_set():
             self._loop.remove_writer(self._control)
 
-    def _listen(self) -> None:
+    def _read(self) -> None:
         try:
-            packet = self._control.recv(orders.LARGEST)
+            packet = self._control.recv(orders.MAX_PACKET)
         except BlockingIOError:
             return
         except OSError:
             packet = b""
         if packet:
-            self._take(orders.decode_report(packet))
+            self._on_report(orders.decode_report(packet))
         else:
-            self._lose()
+            self._on_lost()
 
-    def _take(self, report: orders.FromZygote) -> None:
+    def _on_report(self, report: orders.FromZygote) -> None:
         match report:
             case orders.ZygoteReady():
-                self._awake.set_result(None)
+                self._ready.set_result(None)
             case orders.WorkerForked(number, pid):
                 worker, forked = self._workers[number], self._forking.pop(number)
                 worker.pid = pid
@@ -181,28 +179,29 @@ class ZygoteProcess:
                 else:
                     forked.set_result(None)
             case orders.ForkFailed(number, reason):
-                self._fail(number, CannotSpawn(reason))
+                self._fork_failed(number, CannotSpawn(reason))
             case orders.WorkerExited(number, wait_status, cpu_s):
-                self._end(number, _ended(wait_status, cpu_s))
+                code = os.waitstatus_to_exitcode(wait_status)
+                result = ProcessExit(code, 0, cpu_s) if code >= 0 else ProcessExit(0, -code, cpu_s)
+                self._start_cleanup(self._finish_worker(number, self._workers.pop(number), result))
+            case _:
+                assert_never(report)
 
-    def _fail(self, number: int, error: HostError) -> None:
+    def _fork_failed(self, number: int, error: HostError) -> None:
         forked = self._forking.pop(number)
         self._workers.pop(number).disconnect()
         if not forked.done():
             forked.set_exception(error)
-        self._later(self._tidy(number))
+        self._start_cleanup(self._remove_scratch(number))
 
-    def _end(self, number: int, ended: ProcessExit) -> None:
-        self._later(self._bury(number, self._workers.pop(number), ended))
+    async def _finish_worker(self, number: int, worker: WorkerProcess, result: ProcessExit) -> None:
+        await worker.finish(result)
+        await self._remove_scratch(number)
 
-    async def _bury(self, number: int, worker: WorkerProcess, ended: ProcessExit) -> None:
-        await worker.end(ended)
-        await self._tidy(number)
+    async def _remove_scratch(self, number: int) -> None:
+        await asyncio.to_thread(self._scratch.remove_for_worker, str(number))
 
-    async def _tidy(self, number: int) -> None:
-        await asyncio.to_thread(self._scratch.remove_one, str(number))
-
-    def _lose(self) -> None:
+    def _on_lost(self) -> None:
         if self.lost.is_set():
             return
         self.lost.set()
@@ -210,24 +209,25 @@ class ZygoteProcess:
         self._loop.remove_writer(self._control)
         self._control.close()
         self._send_packets()
-        if not self._awake.done():
-            self._awake.set_exception(ZygoteLost("the zygote ended while it started: see standard error"))
+        if not self._ready.done():
+            self._ready.set_exception(ZygoteLost("the zygote ended while it started: see standard error"))
         for number in tuple(self._forking):
-            self._fail(number, ZygoteLost())
+            self._fork_failed(number, ZygoteLost())
         for number in tuple(self._workers):
-            # The kernel has ended them with it.
-            self._end(number, ProcessExit(0, signal.SIGKILL, 0.0))
+            # The kernel has killed them with the zygote.
+            result = ProcessExit(0, signal.SIGKILL, 0.0)
+            self._start_cleanup(self._finish_worker(number, self._workers.pop(number), result))
 
-    def _later(self, ending: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(ending)
-        self._endings.add(task)
-        task.add_done_callback(self._endings.discard)
+    def _start_cleanup(self, cleanup: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(cleanup)
+        self._cleanups.add(task)
+        task.add_done_callback(self._cleanups.discard)
 
     async def _close(self) -> None:
-        self._lose()
-        if self._endings:
-            await asyncio.wait(self._endings)
-        await asyncio.to_thread(_wait_for, self._popen)
+        self._on_lost()
+        if self._cleanups:
+            await asyncio.wait(self._cleanups)
+        await asyncio.to_thread(_wait_for_exit, self._popen)
         await asyncio.to_thread(self._scratch.remove)
 
 
@@ -237,19 +237,14 @@ def _start(control: socket.socket) -> "subprocess.Popen[bytes]":
         env={name: value for name, value in read_environment().items() if name in _ENVIRONMENT},
         pass_fds=(control.fileno(),),
         stdin=subprocess.DEVNULL,
-        # Of its own session, for a Ctrl-C is the gateway's to answer.
+        # Ctrl-C must reach only the gateway.
         start_new_session=True,
     )
 
 
-def _wait_for(popen: "subprocess.Popen[bytes]") -> None:
+def _wait_for_exit(popen: "subprocess.Popen[bytes]") -> None:
     with suppress(subprocess.TimeoutExpired):
-        popen.wait(_GONE_S)
+        popen.wait(_EXIT_TIMEOUT_S)
         return
     popen.kill()
     popen.wait()
-
-
-def _ended(wait_status: int, cpu_s: float) -> ProcessExit:
-    code = os.waitstatus_to_exitcode(wait_status)
-    return ProcessExit(code, 0, cpu_s) if code >= 0 else ProcessExit(0, -code, cpu_s)

@@ -1,4 +1,4 @@
-"""What a worker uses of the machine, read from outside: a function that spins or leaks cannot be asked."""
+"""Measures CPU time and memory of a worker from outside: a function that spins or leaks cannot report them."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -7,16 +7,16 @@ from typing import Protocol
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.frames import Resource
 
-# A worker is looked at closely when it has said nothing for this long.
+# A busy worker without a heartbeat for this long is checked.
 _SILENT_S = 0.25
-# A silent worker that used so much CPU meanwhile is busy with itself, and gets no new requests.
-_STUCK_MS = 150.0
-# Nearer to the limit than this, a worker is replaced before it meets it.
+# A silent worker that used this much CPU time is spinning, and gets no new requests.
+_SPINNING_MS = 150.0
+# A worker above this share of its memory limit is replaced before it exceeds it.
 _HEAVY = 0.8
 
 
 class ProcessUsage(Protocol):
-    """What the system tells of a process."""
+    """Resource usage of a process, as the system reports it."""
 
     def cpu_ms(self) -> float:
         """Return the CPU time used so far, in ms."""
@@ -29,7 +29,7 @@ class ProcessUsage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LimitBreach:
-    """A limit that was passed: ms for cpu, MiB for memory; `used` is rounded up, so that it is always above `limit`."""
+    """An exceeded limit: ms for cpu, MiB for memory. `used` is rounded up, so that it is always above `limit`."""
 
     resource: Resource
     limit: int
@@ -37,40 +37,45 @@ class LimitBreach:
 
 
 class ProcessMonitor:
-    """Watches one worker; `stuck` tells that it spins, `memory_mb` is what it had when it was looked at last."""
+    """Monitors one worker. `spinning` and `memory_mb` are as of the last check."""
 
-    __slots__ = ("_cpu_ms", "_limits", "_process", "_signs", "_since", "memory_mb", "stuck")
+    __slots__ = ("_cpu_ms", "_heartbeats", "_limits", "_process", "_since", "memory_mb", "spinning")
 
     def __init__(self, process: ProcessUsage, limits: FunctionConfig) -> None:
-        self._process, self._limits = process, limits
+        self._process = process
+        self._limits = limits
         self.memory_mb = 0.0
-        self.stuck = False
-        self._signs = -1
-        self._since = self._cpu_ms = 0.0
+        self.spinning = False
+        self._heartbeats = -1
+        self._since = 0.0
+        self._cpu_ms = 0.0
 
     @property
-    def heavy(self) -> bool:
-        """Tell whether the memory limit is near."""
+    def is_heavy(self) -> bool:
+        """Whether memory is near the limit."""
         return self.memory_mb > _HEAVY * self._limits.memory_mb
 
-    def memory(self) -> LimitBreach | None:
-        """Look at the memory."""
+    def check_memory(self) -> LimitBreach | None:
+        """Measure the memory; return the breach of its limit, if any."""
         self.memory_mb = self._process.memory_mb()
         limit = self._limits.memory_mb
         return LimitBreach("memory", limit, ceil(self.memory_mb)) if self.memory_mb > limit else None
 
-    def cpu(self, now: float, signs: int, *, busy: bool) -> LimitBreach | None:
-        """Look at the CPU time used since the last of the `signs` of life, `busy` telling of requests under way.
+    def check_cpu(self, now: float, heartbeats: int, *, busy: bool) -> LimitBreach | None:
+        """Measure the CPU time since the last of `heartbeats`; `busy` is true while requests are in flight.
 
-        A worker that waits for others is silent too, but uses none. One without requests may do a little from time to
-        time, so its account begins anew unless it was at it for half of the time.
+        A worker that waits for a database is silent too, but uses no CPU. A worker without requests may do a little
+        background work, so its count restarts unless it used more than half of the time.
         """
-        silent = signs == self._signs
+        silent = heartbeats == self._heartbeats
         if silent and busy and now - self._since < _SILENT_S:
             return None
         used = self._process.cpu_ms() - self._cpu_ms
         if not silent or (not busy and used < (now - self._since) * 500):
-            self._signs, self._since, self._cpu_ms, self.stuck = signs, now, self._cpu_ms + used, False
+            self._heartbeats = heartbeats
+            self._since = now
+            self._cpu_ms += used
+            self.spinning = False
             return None
-        self.stuck = used > _STUCK_MS
+        self.spinning = used > _SPINNING_MS
         return LimitBreach("cpu", self._limits.cpu_ms, ceil(used)) if used > self._limits.cpu_ms else None

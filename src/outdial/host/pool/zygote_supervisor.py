@@ -1,4 +1,4 @@
-"""Keeps a zygote alive: workers are ordered from the one at work, and another takes its place when it has ended."""
+"""Keeps a zygote running and starts a new one when it is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,29 +11,30 @@ from outdial.log import log
 
 
 class ZygoteSupervisor:
-    """Where workers come from (`outdial.host.pool.handle.WorkerSpawner`)."""
+    """Spawns workers from the current zygote (an `outdial.host.pool.handle.WorkerSpawner`)."""
 
     def __init__(self, stack: AsyncExitStack, zygote: ZygoteProcess) -> None:
-        self._stack, self._zygote = stack, zygote
-        self._renewing = asyncio.Lock()
+        self._stack = stack
+        self._zygote = zygote
+        self._restarting = asyncio.Lock()
 
     @classmethod
     @asynccontextmanager
     async def running(cls) -> AsyncIterator[Self]:
-        """Start a zygote, and keep one for the length of the block; raises ZygoteLost when the first does not start."""
+        """Keep a zygote running while the block runs. Raise ZygoteLost when the first one does not start."""
         async with AsyncExitStack() as stack:
             yield cls(stack, await stack.enter_async_context(ZygoteProcess.running()))
 
     @property
     def pid(self) -> int:
-        """The number of the zygote's process."""
+        """The pid of the zygote."""
         return self._zygote.pid
 
-    async def spawn(self, order: WorkerSpec, on_frame: OnFrame, on_end: OnExit) -> WorkerProcess:
-        """Start a worker; raises CannotSpawn, or ZygoteLost when no zygote could be started either."""
+    async def spawn(self, spec: WorkerSpec, on_frame: OnFrame, on_exit: OnExit) -> WorkerProcess:
+        """Start a worker. Raise CannotSpawn, or ZygoteLost when a new zygote does not start either."""
         if self._zygote.lost.is_set():
-            async with self._renewing:
+            async with self._restarting:
                 if self._zygote.lost.is_set():
                     log("host.zygote_lost", level="error", pid=self._zygote.pid)
                     self._zygote = await self._stack.enter_async_context(ZygoteProcess.running())
-        return await self._zygote.spawn(order, on_frame, on_end)
+        return await self._zygote.spawn(spec, on_frame, on_exit)

@@ -1,1 +1,1 @@
-"""What gateway and worker share: frames, orders, configuration, outcomes and responses."""
+"""The protocol between gateway and worker: frames, orders, configuration, outcomes and responses."""

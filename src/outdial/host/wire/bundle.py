@@ -1,4 +1,4 @@
-"""One version of a function's code on this machine's disk."""
+"""The code of one version of a function on this machine's disk."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What a worker imports: `entrypoint` is relative to `root`, and `shared` lies beside the entrypoint's directory.
+    """What a worker imports. `entrypoint` is relative to `root`.
 
-    `version` is 0 for a function that is served from a source tree and was never deployed.
+    `version` is 0 for a function served from a source tree instead of a deployment.
     """
 
     slug: str
@@ -23,5 +23,5 @@ class Bundle:
 
     @property
     def shared(self) -> Path:
-        """The directory that all functions may import from as `shared`."""
+        """The directory that every function can import as `shared`; it lies beside the entrypoint's directory."""
         return self.index.parent.parent / "shared"

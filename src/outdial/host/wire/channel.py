@@ -1,4 +1,4 @@
-"""One end of the socket between gateway and worker: reads what comes, and writes once per turn of the loop."""
+"""A socket between gateway and worker that batches writes: one send per turn of the event loop."""
 
 import asyncio
 import socket
@@ -6,42 +6,46 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-# Larger pieces would make malloc ask the kernel for each.
-_PIECE = 1 << 16
-# As much as one send takes without a copy being felt.
-_SMALL = 1 << 17
+# malloc would ask the kernel for memory on every larger read.
+_READ_SIZE = 1 << 16
+# Larger pieces are sent on their own, because joining them would cost a noticeable copy.
+_JOIN_BELOW = 1 << 17
 
 
 class Channel:
-    """A non-blocking stream socket on the running loop; nothing is read before `start_reading`.
+    """A non-blocking stream socket on the running loop. It reads nothing before `start_reading`.
 
-    `on_data` is given what has come, `on_end` is called once, when the other end is gone or `close` was called.
+    `on_data` receives what arrives. `on_end` is called once, when the peer is gone or after `close`.
     """
 
     def __init__(self, end: socket.socket, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         end.setblocking(False)
-        self._socket, self._on_data, self._on_end = end, on_data, on_end
+        self._socket = end
+        self._on_data = on_data
+        self._on_end = on_end
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[bytes | memoryview] = deque()
-        self._is_scheduled = self._is_full = self._is_closed = False
+        self._unsent: deque[bytes | memoryview] = deque()
+        self._is_scheduled = False
+        self._is_full = False
+        self._is_closed = False
 
     @property
     def backlog(self) -> int:
-        """Bytes that the other end has not taken yet, this turn's left out."""
-        return sum(map(len, self._waiting)) if self._is_full else 0
+        """Bytes that the socket did not accept; 0 while only this turn's data is unsent."""
+        return sum(map(len, self._unsent)) if self._is_full else 0
 
     def send(self, data: bytes) -> None:
-        """Write `data` at the end of this turn of the loop, with all else of this turn."""
+        """Queue `data` for the end of this turn of the loop."""
         if self._is_closed:
             return
-        self._waiting.append(data)
+        self._unsent.append(data)
         if not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon(self._flush_turn)
 
     def flush(self) -> None:
-        """Write now what the socket takes."""
-        while self._waiting and not self._is_closed:
+        """Write what the socket accepts now."""
+        while self._unsent and not self._is_closed:
             piece = self._next_piece()
             try:
                 sent = self._socket.send(piece)
@@ -51,42 +55,44 @@ class Channel:
                 self.close()
                 return
             if sent < len(piece):
-                self._waiting.appendleft(memoryview(piece)[sent:])
-                self._wait_for_room()
+                self._unsent.appendleft(memoryview(piece)[sent:])
+                if not self._is_full:
+                    self._is_full = True
+                    self._loop.add_writer(self._socket, self.flush)
                 return
         if self._is_full:
             self._is_full = False
             self._loop.remove_writer(self._socket)
 
     def start_reading(self) -> None:
-        """Take what the other end sends."""
+        """Start passing received data to `on_data`."""
         self._loop.add_reader(self._socket, self._read)
 
     def stop_reading(self) -> None:
-        """Take nothing more from the other end."""
+        """Stop reading."""
         if not self._is_closed:
             self._loop.remove_reader(self._socket)
 
     def close(self) -> None:
-        """Let go of the socket; what is not written is lost."""
+        """Close the socket and drop unsent data."""
         if not self._is_closed:
-            self._let_go()
+            self._release()
             self._on_end()
 
     def finish(self, timeout_s: float) -> None:
-        """Write all there is, waiting for room, and let go without a call of `on_end`: for a process about to end."""
+        """Write all unsent data, blocking, and close without calling `on_end`; for a process about to exit."""
         if not self._is_closed:
             self._socket.settimeout(timeout_s)
             with suppress(OSError):
-                self._socket.sendall(b"".join(self._waiting))
-            self._let_go()
+                self._socket.sendall(b"".join(self._unsent))
+            self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._is_closed = True
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
-        self._waiting.clear()
+        self._unsent.clear()
 
     def _flush_turn(self) -> None:
         self._is_scheduled = False
@@ -94,20 +100,15 @@ class Channel:
             self.flush()
 
     def _next_piece(self) -> bytes | memoryview:
-        if len(self._waiting) == 1 or len(self._waiting[0]) >= _SMALL:
-            return self._waiting.popleft()
-        whole = b"".join(self._waiting)
-        self._waiting.clear()
-        return whole
-
-    def _wait_for_room(self) -> None:
-        if not self._is_full:
-            self._is_full = True
-            self._loop.add_writer(self._socket, self.flush)
+        if len(self._unsent) == 1 or len(self._unsent[0]) >= _JOIN_BELOW:
+            return self._unsent.popleft()
+        joined = b"".join(self._unsent)
+        self._unsent.clear()
+        return joined
 
     def _read(self) -> None:
         try:
-            data = self._socket.recv(_PIECE)
+            data = self._socket.recv(_READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:

@@ -1,4 +1,4 @@
-"""What config.toml says of each function: Supabase's keys, and ours for secrets, processes and limits."""
+"""Function settings of config.toml: Supabase's keys, and ours for secrets, processes and limits."""
 
 import math
 import re
@@ -7,11 +7,13 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from outdial.host.wire.errors import BadConfig
-from outdial.host.wire.frames import LARGEST
+from outdial.host.wire.frames import MAX_FRAME
 
 MIB = 1 << 20
-# A frame holds a request's headers beside its body.
-_LARGEST_BODY = LARGEST - MIB
+# The environment variable that holds the id of the worker, as on Supabase.
+EXECUTION_ID = "SB_EXECUTION_ID"
+# A frame holds the headers besides the body.
+_LARGEST_BODY = MAX_FRAME - MIB
 # Supabase's rule for slugs.
 SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
 _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?\Z")
@@ -19,12 +21,11 @@ _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?\Z")
 
 @dataclass(frozen=True, slots=True)
 class FunctionConfig:
-    """`[functions.<slug>]`. Times are in seconds unless the name says otherwise.
+    """`[functions.<slug>]`. Times are in seconds unless the name has another unit.
 
-    `secrets` names the only secrets that the function sees; `database_role` is the login that it is given;
-    `concurrency` is the number of requests that one worker gets at a time, `queue` how many may wait beyond what the
-    workers can have, and `queue_timeout_s` for how long.
-    Limits follow Supabase's (docs: Edge Functions, Limits), but for `wall_clock_s` and `rate_limit`, which are ours.
+    `secrets` lists the only secrets the function receives, and `database_role` is its database login. `concurrency` is
+    the number of concurrent requests per worker. Up to `queue` more requests wait, for at most `queue_timeout_s`.
+    Defaults follow Supabase (docs: Edge Functions, Limits), except `wall_clock_s` and `rate_limit`, which are ours.
     """
 
     enabled: bool = True
@@ -50,20 +51,20 @@ class FunctionConfig:
     max_requests: int = 100_000
 
     @property
-    def most_at_once(self) -> int:
-        """The requests that may be under way at a time, those that wait included."""
+    def max_in_flight(self) -> int:
+        """The largest number of requests in flight, including queued ones."""
         return self.max_workers * self.concurrency + self.queue
 
     @property
-    def bucket(self) -> float:
-        """How many requests may come at once: `burst`, or a second's worth of the rate."""
+    def burst_size(self) -> float:
+        """Requests allowed at once: `burst`, or one second's worth of the rate."""
         return float(self.burst or max(1.0, self.rate_limit))
 
     @classmethod
-    def read(cls, slug: str, table: Mapping[str, Any]) -> Self:
-        """Return what `[functions.<slug>]` says; raise BadConfig naming the key that cannot be used.
+    def from_table(cls, slug: str, table: Mapping[str, Any]) -> Self:
+        """Read the table `[functions.<slug>]`. Raise BadConfig naming the invalid key.
 
-        Keys of Supabase's that mean nothing for Python (`import_map`) and those of other tools are passed over.
+        Keys that mean nothing for Python (`import_map`) and keys of other tools are ignored.
         """
         if not isinstance(table, Mapping):
             raise BadConfig(f"functions.{slug} must be a table")
@@ -83,9 +84,7 @@ class FunctionConfig:
 def _check_secrets(slug: str, names: tuple[str, ...]) -> None:
     for name in names:
         if not _SECRET.match(name):
-            raise BadConfig(
-                f"functions.{slug}.secrets: {name!r} is no name; one that ends with a star needs something before it"
-            )
+            raise BadConfig(f"functions.{slug}.secrets: {name!r} is not a name; a star needs a prefix before it")
 
 
 def _read(slug: str, name: str, value: Any, default: Any) -> Any:
@@ -111,11 +110,11 @@ _MAY_BE_ZERO = {"min_workers", "queue", "processes", "burst"}
 
 
 def read_function_configs(config: Mapping[str, Any]) -> dict[str, FunctionConfig]:
-    """Return what a parsed config.toml says of each function that it names; raise BadConfig."""
+    """Return the settings of each function in a parsed config.toml. Raise BadConfig."""
     tables = config.get("functions", {})
     if not isinstance(tables, Mapping):
         raise BadConfig("functions must be a table")
     for slug in tables:
         if not SLUG.match(slug):
-            raise BadConfig(f"functions.{slug}: a name begins with a letter and has letters, digits, _ and - only")
-    return {slug: FunctionConfig.read(slug, table) for slug, table in tables.items()}
+            raise BadConfig(f"functions.{slug}: a name starts with a letter and contains only letters, digits, _ and -")
+    return {slug: FunctionConfig.from_table(slug, table) for slug, table in tables.items()}

@@ -1,27 +1,27 @@
-"""What can go wrong with the host itself; what a request meets is an outcome, not an exception."""
+"""Errors of the host itself. What happens to a request is an outcome, not an exception."""
 
 
 class HostError(Exception):
-    """The host cannot do what was asked."""
+    """The host cannot do what was requested."""
 
     def __str__(self) -> str:
         return super().__str__() or (type(self).__doc__ or "").partition("\n")[0]
 
 
 class BadConfig(HostError):
-    """A setting in config.toml cannot be used."""
+    """A setting in config.toml is invalid."""
 
 
 class BootFailed(HostError):
-    """A function did not start; the text is its traceback or the limit that it met."""
+    """A function did not start. The message is its traceback or the limit that it exceeded."""
 
 
 class ZygoteLost(HostError):
-    """The process that workers are forked from has ended."""
+    """The zygote process has ended."""
 
 
 class BadFrame(HostError):
-    """What came over a worker's socket is no frame."""
+    """A worker sent invalid data on its socket."""
 
 
 class GatewayFailed(HostError):

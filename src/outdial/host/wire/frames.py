@@ -1,4 +1,4 @@
-"""What gateway and worker say to each other: msgpack, each frame behind its length in four bytes, big-endian."""
+"""Frames between gateway and worker: msgpack, each frame after its length in four bytes, big-endian."""
 
 from typing import Generic, Literal, TypeVar
 
@@ -7,61 +7,64 @@ import msgspec
 from outdial.host.wire.errors import BadFrame
 from outdial.host.wire.invocation import Invocation
 
-LARGEST = 64 << 20
+MAX_FRAME = 64 << 20
 _LENGTH = 4
+# Supabase's limit for a log line (docs: Edge Functions, Limits).
+MAX_LINE = 10_000
+_HALF_LINE = MAX_LINE // 2 - 50
 
 Level = Literal["debug", "info", "warning", "error"]
 Resource = Literal["cpu", "memory"]
 
 
 class InvokeFrame(msgspec.Struct, array_like=True, tag=1, gc=False):
-    """Gateway to worker: answer this request; `number` is unique on this socket."""
+    """Gateway to worker: run this invocation; `number` is unique on the socket."""
 
     number: int
     invocation: Invocation
 
 
 class RetireFrame(msgspec.Struct, array_like=True, tag=2, gc=False):
-    """Gateway to worker: finish what is under way, the work in the background included, and exit."""
+    """Gateway to worker: finish requests in flight and background tasks, then exit."""
 
 
 class EnvironmentFrame(msgspec.Struct, array_like=True, tag=8, gc=False):
-    """Gateway to worker, before all else: the environment, which so never passes through the zygote."""
+    """Gateway to worker, first of all: the environment. It must not pass through the zygote."""
 
     env: dict[str, str]
 
     def __repr__(self) -> str:
-        return f"Begin({len(self.env)} settings)"
+        return f"EnvironmentFrame({len(self.env)} settings)"
 
 
 class ReadyFrame(msgspec.Struct, array_like=True, tag=3, gc=False):
-    """Worker to gateway: the function is imported and started; `missing` names the fences this kernel has not."""
+    """Worker to gateway: the function has started; `missing` lists sandbox layers that this kernel lacks."""
 
     boot_ms: float
     missing: list[str] = []
 
 
 class BootFailedFrame(msgspec.Struct, array_like=True, tag=4, gc=False):
-    """Worker to gateway: the function did not start, for the reason told in `message` and `traceback`."""
+    """Worker to gateway: the function did not start."""
 
     message: str
     traceback: str
 
 
 class ResponseFrame(msgspec.Struct, array_like=True, tag=5, gc=False):
-    """Worker to gateway: the answer; `headers` are lines that end with CRLF, `cpu_us` what the request itself used."""
+    """Worker to gateway: the function's response; `cpu_us` is the CPU time of this request alone."""
 
     number: int
     status: int
-    headers: bytes
+    headers: list[tuple[bytes, bytes]]
     body: bytes
     cpu_us: int
 
 
 class LimitFrame(msgspec.Struct, array_like=True, tag=6, gc=False):
-    """Worker to gateway: the request was ended, since it met a limit; ms for cpu, MiB for memory.
+    """Worker to gateway: the request exceeded a limit and was aborted; ms for cpu, MiB for memory.
 
-    After `memory` the worker is not to be trusted with more: the gateway retires it, and may send what it had begun to.
+    After `memory` the worker may be damaged: the gateway retires it.
     """
 
     number: int
@@ -71,7 +74,7 @@ class LimitFrame(msgspec.Struct, array_like=True, tag=6, gc=False):
 
 
 class LogLine(msgspec.Struct, array_like=True, gc=False):
-    """What a function logged or printed; `request_id` is empty outside a request, `at_ms` is Unix time."""
+    """A line that a function logged or printed. `request_id` is empty outside a request; `at_ms` is Unix time."""
 
     at_ms: int
     level: Level
@@ -80,9 +83,9 @@ class LogLine(msgspec.Struct, array_like=True, gc=False):
 
 
 class LogFrame(msgspec.Struct, array_like=True, tag=7, gc=False):
-    """Worker to gateway: lines of the log, and how many more there were that were not kept.
+    """Worker to gateway: log lines, and the number of lines that were dropped.
 
-    Without either it is a sign of life: a step of a request is over that took a while.
+    An empty frame is a heartbeat: one long step of a request is over.
     """
 
     lines: list[LogLine]
@@ -97,53 +100,62 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def encode(frame: ToWorker | ToGateway) -> bytes:
-    """Return `frame` as it goes over the socket."""
+    """Return `frame` with its length prefix."""
     content = _encode(frame)
     return len(content).to_bytes(_LENGTH, "big") + content
 
 
+def shorten_line(text: str) -> str:
+    """Return `text`, cut in the middle to MAX_LINE characters: a traceback ends with the cause."""
+    if len(text) <= MAX_LINE:
+        return text
+    return f"{text[:_HALF_LINE]} ... {len(text) - 2 * _HALF_LINE} characters cut ... {text[-_HALF_LINE:]}"
+
+
 def gateway_frame_reader() -> "FrameReader[ToWorker]":
-    """Return a reader of what a worker is told."""
+    """Return a reader of frames from the gateway."""
     return FrameReader(msgspec.msgpack.Decoder(ToWorker))
 
 
 def worker_frame_reader() -> "FrameReader[ToGateway]":
-    """Return a reader of what a worker tells."""
+    """Return a reader of frames from a worker."""
     return FrameReader(msgspec.msgpack.Decoder(ToGateway))
 
 
 class FrameReader(Generic[Frame]):
-    """Cuts what comes over a socket into frames, in time linear to its length however it comes in pieces."""
+    """Splits a byte stream into frames, in linear time however the stream is fragmented."""
 
     def __init__(self, decoder: msgspec.msgpack.Decoder[Frame]) -> None:
         self._decode = decoder.decode
         self._pieces: list[bytes] = []
-        self._waiting = self._needed = 0
+        self._buffered = 0
+        self._needed = 0
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Return the frames that `data` completes; raise BadFrame for what is none."""
-        if self._waiting:
+        """Return the frames that `data` completes. Raise BadFrame on invalid data."""
+        if self._buffered:
             self._pieces.append(data)
-            self._waiting += len(data)
-            if self._waiting < self._needed:
+            self._buffered += len(data)
+            if self._buffered < self._needed:
                 return []
             data = b"".join(self._pieces)
             self._pieces.clear()
-            self._waiting = 0
+            self._buffered = 0
         frames: list[Frame] = []
-        rest = self._cut(memoryview(data), frames)
+        rest = self._split(memoryview(data), frames)
         if rest < len(data):
             self._pieces.append(data[rest:])
-            self._waiting = len(data) - rest
+            self._buffered = len(data) - rest
         return frames
 
-    def _cut(self, data: memoryview, frames: list[Frame]) -> int:
+    def _split(self, data: memoryview, frames: list[Frame]) -> int:
+        """Append the complete frames of `data` to `frames`; return where the incomplete rest begins."""
         start, end = 0, len(data)
         self._needed = _LENGTH
         while end - start >= _LENGTH:
             length = int.from_bytes(data[start : start + _LENGTH], "big")
-            if length > LARGEST:
-                raise BadFrame(f"a frame of {length} bytes is longer than {LARGEST}")
+            if length > MAX_FRAME:
+                raise BadFrame(f"a frame of {length} bytes is longer than {MAX_FRAME}")
             following = start + _LENGTH + length
             if following > end:
                 self._needed = following - start

@@ -1,15 +1,18 @@
-"""The headers that pass through the host: what a function's answer may carry, and what a function is told."""
+"""Filters the headers that pass through the host, in both directions."""
 
 import re
 from collections.abc import Iterable
 from typing import Final
 
+from outdial.http import HeaderPairs
+
 Headers = list[tuple[bytes, bytes]]
 
-# RFC 9110, 5.1 and 5.5: a token, a colon, and a value without control characters.
-_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t\x20-\x7e\x80-\xff]*")
-# They belong to a connection (RFC 9110, 7.6.1), and our server writes its own.
-_OF_A_CONNECTION: Final = frozenset(
+# RFC 9110, 5.1 and 5.5: a token, and a value without control characters.
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+# Hop-by-hop headers (RFC 9110, 7.6.1). Our server writes its own.
+_HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"keep-alive",
@@ -22,8 +25,8 @@ _OF_A_CONNECTION: Final = frozenset(
         b"upgrade",
     }
 )
-# What tells how an answer came about is for the host to say.
-_OF_THE_HOST: Final = frozenset(
+# Only the host may set these.
+_HOST_HEADERS: Final = frozenset(
     {
         b"sb-execution-id",
         b"sb-gateway-version",
@@ -34,67 +37,53 @@ _OF_THE_HOST: Final = frozenset(
         b"x-served-by",
     }
 )
-_WRITTEN_BY_THE_SERVER: Final = _OF_A_CONNECTION | {b"content-length", b"date"}
-_NOT_IN_ANSWERS: Final = _WRITTEN_BY_THE_SERVER | _OF_THE_HOST
+_SERVER_HEADERS: Final = _HOP_BY_HOP | {b"content-length", b"date"}
+_NOT_FROM_WORKERS: Final = _SERVER_HEADERS | _HOST_HEADERS
 HOP: Final = b"x-outdial-hop"
-# `sb-api-key` is Supabase's own word between its gateway and its workers.
-_NOT_FOR_FUNCTIONS: Final = _OF_A_CONNECTION | {HOP, b"expect", b"sb-api-key"}
+# Supabase's gateway passes `sb-api-key` to its workers, so a client must not set it.
+_NOT_FOR_FUNCTIONS: Final = _HOP_BY_HOP | {HOP, b"expect", b"sb-api-key"}
 _NOT_FOR_PEERS: Final = _NOT_FOR_FUNCTIONS | {b"content-length"}
-_BY_A_PROXY: Final = frozenset(
+_FORWARDED: Final = frozenset(
     {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"x-real-ip"}
 )
-_NOT_FROM_CLIENTS: Final = _NOT_FOR_FUNCTIONS | _BY_A_PROXY
+_NOT_FROM_CLIENTS: Final = _NOT_FOR_FUNCTIONS | _FORWARDED
 
-_MOST_KEPT = 512
-_LONGEST_KEPT = 4096
+_MAX_CACHED = 512
+_MAX_CACHED_VALUE = 1024
 
 
-class ResponseHeaders:
-    """Makes the header lines of a worker fit to be sent; a function uses few, so that what was seen is remembered."""
+class WorkerHeaderFilter:
+    """Filters the response headers of a worker. Caches accepted pairs, because a function sends the same few."""
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, bytes | None] = {}
+        self._accepted: set[tuple[bytes, bytes]] = set()
 
-    def clean(self, lines: bytes, request_line: bytes = b"") -> bytes | None:
-        """Return `lines` without those that are the host's to write; None when they are not well-formed.
+    def filter(self, headers: HeaderPairs) -> Headers | None:
+        """Return `headers` without those that only the host may set, or None when one is malformed.
 
-        `request_line` is the one that names the request, and so differs each time.
+        A worker runs untrusted code: a line break in a header would start the body, and a second content-length or a
+        transfer-encoding would forge the response to another request.
         """
-        lines = lines.replace(request_line, b"", 1)
-        try:
-            return self._seen[lines]
-        except KeyError:
-            cleaned = clean_lines(lines)
-        if len(lines) <= _LONGEST_KEPT:
-            if len(self._seen) >= _MOST_KEPT:
-                self._seen.clear()
-            self._seen[lines] = cleaned
-        return cleaned
-
-
-def clean_lines(lines: bytes) -> bytes | None:
-    """Return the header lines without those that are the host's to write; None when one of them is no header line.
-
-    A worker runs code that is not ours: an empty line in here would begin a body, and a second content-length or a
-    transfer-encoding an answer to somebody else's request.
-    """
-    *found, rest = lines.split(b"\r\n")
-    if rest:
-        return None
-    kept = []
-    for line in found:
-        match = _LINE.fullmatch(line)
-        if match is None:
-            return None
-        if match[1].lower() not in _NOT_IN_ANSWERS:
-            kept.append(line + b"\r\n")
-    return b"".join(kept)
+        kept = []
+        for pair in headers:
+            if pair not in self._accepted:
+                name, value = pair
+                if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+                    return None
+                if name.lower() in _NOT_FROM_WORKERS:
+                    continue
+                if len(value) <= _MAX_CACHED_VALUE:
+                    if len(self._accepted) >= _MAX_CACHED:
+                        self._accepted.clear()
+                    self._accepted.add(pair)
+            kept.append(pair)
+        return kept
 
 
 def headers_for_function(headers: Headers, client: str, *, secure: bool, behind_proxy: bool) -> Headers:
-    """Return what a function is told of the request's `headers`.
+    """Return the request headers that a function receives.
 
-    What a proxy says of the client is believed `behind_proxy` only; otherwise it is said anew, from the connection.
+    Forwarding headers are trusted only `behind_proxy`. Otherwise they are replaced with the connection's own data.
     """
     if behind_proxy:
         return [pair for pair in headers if pair[0] not in _NOT_FOR_FUNCTIONS]
@@ -105,19 +94,17 @@ def headers_for_function(headers: Headers, client: str, *, secure: bool, behind_
 
 
 def headers_for_peer(headers: Headers) -> Headers:
-    """Return what another host is sent of a request's headers."""
+    """Return the request headers to send to another host."""
     return [pair for pair in headers if pair[0] not in _NOT_FOR_PEERS]
 
 
-def headers_from_peer(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return the lines of another host's answer; what the host itself writes is that host's."""
-    return b"".join(
-        b"%s: %s\r\n" % (name, value) for name, value in headers if name.lower() not in _WRITTEN_BY_THE_SERVER
-    )
+def headers_from_peer(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Return the response headers of another host, including those that only a host may set."""
+    return [pair for pair in headers if pair[0].lower() not in _SERVER_HEADERS]
 
 
 def header_value(headers: Headers, name: bytes) -> str:
-    """Return the first value of the header `name`, given in lower case; empty when it was not sent."""
+    """Return the first value of the header `name` (in lower case), or an empty string."""
     for found, value in headers:
         if found == name:
             return value.decode("latin-1").strip()

@@ -1,12 +1,12 @@
-"""A request on its way to a function."""
+"""A request on its way to a worker."""
 
 import msgspec
 
 
 class Invocation(msgspec.Struct, array_like=True, gc=False):
-    """What a worker is told of a request; `path` begins with the slug, as Supabase's gateway leaves it.
+    """One request for a function. `path` begins with the slug, as behind Supabase's gateway.
 
-    `path` and `query` are as sent (percent-encoded), header names are in lower case.
+    `path` and `query` are percent-encoded, as sent. Header names are in lower case.
     """
 
     request_id: str

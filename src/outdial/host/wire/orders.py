@@ -1,4 +1,4 @@
-"""What gateway and zygote say to each other: one msgpack message per packet, descriptors beside an order."""
+"""Messages between gateway and zygote: one msgpack message per packet, with file descriptors beside a spawn order."""
 
 import socket
 from pathlib import Path
@@ -8,14 +8,14 @@ import msgspec
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 
-# The largest packet, by far: a path or two and numbers. Environments do not pass here.
-LARGEST = 64 << 10
-# The socket of frames, and the pipes that become standard output and standard error.
+# Far more than the largest packet: one or two paths and some numbers. Environments are not sent here.
+MAX_PACKET = 64 << 10
+# The frame socket, and the pipes that become standard output and standard error.
 DESCRIPTORS = 3
 
 
-class SpawnOrder(msgspec.Struct, array_like=True, tag=1):
-    """Gateway to zygote: fork a worker; `number` is the gateway's name for it."""
+class SpawnOrder(msgspec.Struct, array_like=True, tag=1, kw_only=True):
+    """Gateway to zygote: fork a worker; `number` is the gateway's id for it."""
 
     number: int
     slug: str
@@ -28,36 +28,36 @@ class SpawnOrder(msgspec.Struct, array_like=True, tag=1):
 
     @property
     def bundle(self) -> Bundle:
-        """What the worker is to import."""
+        """The code that the worker imports."""
         return Bundle(self.slug, self.version, Path(self.root), self.entrypoint)
 
 
 class KillOrder(msgspec.Struct, array_like=True, tag=2):
-    """Gateway to zygote: end a worker at once; the zygote knows whether its pid is still its own."""
+    """Gateway to zygote: kill a worker. Only the zygote knows whether its pid still belongs to the worker."""
 
     number: int
 
 
 class ZygoteReady(msgspec.Struct, array_like=True, tag=3):
-    """Zygote to gateway: orders are taken from now on."""
+    """Zygote to gateway: the zygote accepts orders."""
 
 
 class WorkerForked(msgspec.Struct, array_like=True, tag=4):
-    """Zygote to gateway: the worker lives."""
+    """Zygote to gateway: the worker process runs."""
 
     number: int
     pid: int
 
 
 class ForkFailed(msgspec.Struct, array_like=True, tag=5):
-    """Zygote to gateway: the system refused another process."""
+    """Zygote to gateway: the system refused to fork."""
 
     number: int
     reason: str
 
 
 class WorkerExited(msgspec.Struct, array_like=True, tag=6):
-    """Zygote to gateway: the worker ended; `wait_status` as wait(2) gives it, `cpu_s` all that it used."""
+    """Zygote to gateway: the worker exited. `wait_status` is that of wait(2), `cpu_s` its total CPU time."""
 
     number: int
     wait_status: int
@@ -72,6 +72,6 @@ decode_order = msgspec.msgpack.Decoder(ToZygote).decode
 decode_report = msgspec.msgpack.Decoder(FromZygote).decode
 
 
-def pair() -> tuple[socket.socket, socket.socket]:
-    """Return both ends of a connection that keeps packets apart, and tells when the other end is gone."""
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Return the two ends of a connection that preserves packet boundaries and reports when the peer is gone."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -1,15 +1,17 @@
-"""How an invocation can end, as the pool tells the gateway: a closed set."""
+"""Outcomes of an invocation, from the pool to the gateway."""
 
 from dataclasses import dataclass
-from typing import Literal
+
+from outdial.host.wire.frames import Resource
+from outdial.http import HeaderPairs
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class InvocationCompleted:
-    """The function answered; `cold` tells that a worker was started for it."""
+    """The function responded. `cold` is true when a worker was started for the request."""
 
     status: int
-    headers: bytes
+    headers: HeaderPairs
     body: bytes
     cpu_us: int
     execution_id: str
@@ -18,10 +20,7 @@ class InvocationCompleted:
 
 @dataclass(slots=True)
 class PoolOverloaded:
-    """Every worker is busy and the `limit` places of the queue are taken: 503.
-
-    Or the request had a place, but no worker in `waited_s`.
-    """
+    """No worker was free: 503. Either the queue of `limit` requests is full, or the request waited `waited_s` in it."""
 
     workers: int
     limit: int
@@ -30,24 +29,24 @@ class PoolOverloaded:
 
 @dataclass(slots=True)
 class BootFailure:
-    """No worker could be started: 503. `reason` is for the log."""
+    """No worker could start: 503. `reason` is for the log."""
 
     reason: str
 
 
 @dataclass(slots=True)
 class WorkerCrashed:
-    """The worker ended before it answered: 500."""
+    """The worker ended before it responded: 500."""
 
     reason: str
     execution_id: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class LimitExceeded:
-    """The function met a limit: 546. CPU in ms, memory in MiB."""
+    """The function exceeded a limit: 546. CPU in ms, memory in MiB."""
 
-    resource: Literal["cpu", "memory"]
+    resource: Resource
     limit: int
     used: int
     execution_id: str
@@ -55,12 +54,11 @@ class LimitExceeded:
 
 @dataclass(slots=True)
 class InvocationTimedOut:
-    """The function did not answer within the wall clock: 504."""
+    """The function did not respond within its wall clock limit: 504."""
 
     limit_s: float
     execution_id: str
 
 
-InvocationOutcome = (
-    InvocationCompleted | PoolOverloaded | BootFailure | WorkerCrashed | LimitExceeded | InvocationTimedOut
-)
+InvocationFailure = PoolOverloaded | BootFailure | WorkerCrashed | LimitExceeded | InvocationTimedOut
+InvocationOutcome = InvocationCompleted | InvocationFailure

@@ -1,1 +1,1 @@
-"""The process that runs a function: forked by the zygote, fenced, and serving requests over a socket."""
+"""The worker process: forked by the zygote, sandboxed, and serving one function over a socket."""

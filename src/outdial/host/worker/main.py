@@ -1,4 +1,4 @@
-"""A worker: one forked process that fences itself in, imports one function, answers its requests, and ends."""
+"""The main function of a worker process: sandbox, import one function, serve requests, exit."""
 
 import asyncio
 import faulthandler
@@ -24,75 +24,88 @@ from outdial.host.worker import limits
 from outdial.host.worker.sandbox import kernel
 from outdial.host.worker.serve import FunctionServer
 
-# What a thread reserves for its stack counts as used; with less than 3 MiB, endless recursion is a crash, not an error.
+# A thread's stack counts against the memory limit. Below 3 MiB, endless recursion is a crash instead of an error.
 _STACK = 4 << 20
-_FRAMES, _MOST_DESCRIPTORS = 3, 1 << 20
+_FRAMES_FD = 3
+_MAX_DESCRIPTORS = 1 << 20
 
-_decode_begin = msgspec.msgpack.Decoder(frames.EnvironmentFrame).decode
+_decode_environment = msgspec.msgpack.Decoder(frames.EnvironmentFrame).decode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForkContext:
-    """What a worker has from the zygote: descriptors, Python's directories, and when its order came (perf_counter)."""
+    """What a worker inherits from the zygote: file descriptors, Python's directories, and the order's time.
+
+    `began` is the perf_counter() when the order arrived.
+    """
 
     frames: int
     output: int
     errors: int
-    python: tuple[Path, ...]
-    end_with_zygote: Callable[[], None]
+    python_paths: tuple[Path, ...]
+    set_death_signal: Callable[[], None]
     began: float
 
 
-def run_worker(order: SpawnOrder, birth: ForkContext) -> int:
-    """Be the worker of `order`, in a process just forked; return its exit status."""
-    end = _keep_own_descriptors(birth)
+def run_worker(order: SpawnOrder, context: ForkContext) -> int:
+    """Run the worker of `order` in a process just forked; return its exit status."""
+    end = _keep_own_descriptors(context)
     os.setsid()
     kernel.set_name(f"od:{order.slug}")
+    # The environment arrives before any code of the function runs.
     env = _receive_environment(end)
-    if env is None:
+    if env is None:  # the gateway is gone
         return 0
     bundle = order.bundle
-    fence = limits.SandboxPolicy(order.config, (*birth.python, *_of_bundle(bundle)), Path(order.temporary), order.uid)
-    applied = limits.apply_sandbox(fence, birth.end_with_zygote)
-    _furnish(bundle, env, order.temporary)
+    # A source tree holds other functions and files with secrets. A deployed bundle holds only the function.
+    readable = (bundle.root,) if bundle.version else (bundle.index.parent, bundle.shared)
+    policy = limits.SandboxPolicy(
+        config=order.config,
+        readable=(*context.python_paths, *readable),
+        temporary=Path(order.temporary),
+        uid=order.uid,
+    )
+    report = limits.apply_sandbox(policy, context.set_death_signal)
+    _set_up_interpreter(bundle, env, order.temporary)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    answering = loop.run_until_complete(_begin(end, order, env, applied))
+    server = loop.run_until_complete(_create_server(end, order, env, report))
     try:
-        status = loop.run_until_complete(answering.live(birth.began))
+        status = loop.run_until_complete(server.serve(context.began))
     except (SystemExit, KeyboardInterrupt) as error:
-        answering.leave(error)
-    answering.end()
+        server.exit(error)
+    server.flush()
     return status
 
 
-async def _begin(
-    end: socket.socket, order: SpawnOrder, env: Mapping[str, str], applied: limits.SandboxReport
+async def _create_server(
+    end: socket.socket, order: SpawnOrder, env: Mapping[str, str], report: limits.SandboxReport
 ) -> FunctionServer:
-    # libuv's threads reserve a stack each, which would count as the function's: they are started before that counts.
+    # libuv's threads each reserve a stack. Start them before memory is limited, so that they do not count.
     await asyncio.get_running_loop().getnameinfo(("127.0.0.1", 0), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
     limits.limit_memory(order.config.memory_mb)
-    return FunctionServer(end, order.bundle, order.config, env, applied.missing)
+    return FunctionServer(end, bundle=order.bundle, config=order.config, env=env, missing=report.missing)
 
 
-def _keep_own_descriptors(birth: ForkContext) -> socket.socket:
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (birth.output, 1), (birth.errors, 2)):
+def _keep_own_descriptors(context: ForkContext) -> socket.socket:
+    """Move the inherited descriptors to 0 to 3 and close all others."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (context.output, 1), (context.errors, 2)):
         os.dup2(source, target)
-    os.dup2(birth.frames, _FRAMES, inheritable=False)
-    os.closerange(_FRAMES + 1, _MOST_DESCRIPTORS)
-    return socket.socket(fileno=_FRAMES)
+    os.dup2(context.frames, _FRAMES_FD, inheritable=False)
+    os.closerange(_FRAMES_FD + 1, _MAX_DESCRIPTORS)
+    return socket.socket(fileno=_FRAMES_FD)
 
 
 def _receive_environment(end: socket.socket) -> dict[str, str] | None:
-    """Return what the first frame says, None when the gateway is gone; it comes before any code of the function."""
     with end.makefile("rb", buffering=0) as stream:
-        head = _read(stream.read, 4)
-        content = _read(stream.read, struct.unpack(">I", head)[0]) if len(head) == 4 else b""
-    return _decode_begin(content).env if content else None
+        length = _read(stream.read, 4)
+        content = _read(stream.read, struct.unpack(">I", length)[0]) if len(length) == 4 else b""
+    return _decode_environment(content).env if content else None
 
 
 def _read(read: Callable[[int], bytes | None], length: int) -> bytes:
+    """Return exactly `length` bytes, or none at the end of the stream."""
     pieces = []
     while length and (piece := read(length)):
         pieces.append(piece)
@@ -100,21 +113,14 @@ def _read(read: Callable[[int], bytes | None], length: int) -> bytes:
     return b"".join(pieces) if not length else b""
 
 
-def _of_bundle(bundle: Bundle) -> tuple[Path, ...]:
-    # A source tree holds other functions, and files with secrets; a deployed bundle is the function's own.
-    if bundle.version:
-        return (bundle.root,)
-    return (bundle.index.parent, bundle.shared)
-
-
-def _furnish(bundle: Bundle, env: Mapping[str, str], temporary: str) -> None:
-    """Make this process the function's: environment, directory, and what the zygote had switched off."""
+def _set_up_interpreter(bundle: Bundle, env: Mapping[str, str], temporary: str) -> None:
+    """Set environment and working directory for the function, and re-enable what the zygote had disabled."""
     os.environ.clear()
     os.environ.update({"HOME": temporary, "TMPDIR": temporary, **env})
     sys.argv[:] = [str(bundle.index)]
     sys.dont_write_bytecode = True
     threading.stack_size(_STACK)
-    with suppress(OSError):  # the import will say so
+    with suppress(OSError):  # the import will report it
         os.chdir(bundle.index.parent)
     time.tzset()
     faulthandler.enable(2)

@@ -1,4 +1,4 @@
-"""What a request uses of the processor, added up step by step while its coroutine is driven."""
+"""Measures the CPU time of each request, step by step as its coroutine runs."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
@@ -7,39 +7,40 @@ from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
 
-# The clock of the thread costs a system call (280 ns here), the monotonic one does not (60 ns). A step that is over
-# sooner than this can hardly have been interrupted, so its span is what it used; for a longer one, the thread's clock
-# tells, which was last looked at within the other time or right before the request.
+# The thread's CPU clock costs a system call (280 ns here), the monotonic clock does not (60 ns). A step shorter than
+# the first bound was hardly preempted, so its duration is its CPU time. A longer step reads the CPU clock, and compares
+# it with a reading no older than the second bound.
 _SHORT_NS = 500_000
-_LOOK_AGAIN_NS = 10_000_000
+_REFRESH_NS = 10_000_000
 
 
 class CpuMeter:
-    """The processor time of one thread, read as rarely as will do; `on_long_step` is told when one is over."""
+    """The CPU time of one thread, read as rarely as possible. `on_long_step` is called after each long step."""
 
-    __slots__ = ("_on_long_step", "_used_ns", "look_at_ns")
+    __slots__ = ("_on_long_step", "_used_ns", "refresh_at_ns")
 
     def __init__(self, on_long_step: Callable[[int], None] = lambda now_ns: None) -> None:
-        self._used_ns = self.look_at_ns = 0
+        self._used_ns = 0
+        self.refresh_at_ns = 0
         self._on_long_step = on_long_step
 
-    def look(self, now_ns: int) -> None:
-        """Remember where the thread's clock stands at `now_ns` of the monotonic one."""
-        self.look_at_ns = now_ns + _LOOK_AGAIN_NS
+    def refresh(self, now_ns: int) -> None:
+        """Read the thread's CPU clock; `now_ns` is the monotonic time."""
+        self.refresh_at_ns = now_ns + _REFRESH_NS
         self._used_ns = thread_time_ns()
 
-    def of_long_step(self, span_ns: int) -> int:
-        """Return what a step used at most, which is over now and took `span_ns`."""
+    def measure_long_step(self, span_ns: int) -> int:
+        """Return the CPU time of a step that took `span_ns` and has just ended."""
         before, now_ns = self._used_ns, perf_counter_ns()
-        self.look(now_ns)
+        self.refresh(now_ns)
         self._on_long_step(now_ns)
         return min(span_ns, self._used_ns - before)
 
 
 class MeteredCoroutine(Generic[Result]):
-    """Runs a coroutine, for a task to await; beyond `limit_ns` the task is cancelled, beyond twice that it is closed.
+    """Runs a coroutine for a task. Above `limit_ns` it cancels the task; above twice that, it closes the coroutine.
 
-    `used_ns` is what it used when it is over, and `exceeded` whether it was cancelled for that.
+    After the run, `used_ns` is the CPU time and `exceeded` tells whether the task was cancelled.
     """
 
     used_ns = 0
@@ -54,13 +55,13 @@ class MeteredCoroutine(Generic[Result]):
         meter, limit, send, clock, used = self._meter, self._limit_ns, self._coroutine.send, perf_counter_ns, 0
         error: BaseException | None = None
         began = clock()
-        if began > meter.look_at_ns:
-            meter.look(began)
+        if began > meter.refresh_at_ns:
+            meter.refresh(began)
         try:
             while True:
                 awaited = send(None) if error is None else self._coroutine.throw(error)
                 span = clock() - began
-                used += span if span < _SHORT_NS else meter.of_long_step(span)
+                used += span if span < _SHORT_NS else meter.measure_long_step(span)
                 if used > limit:
                     began = clock()
                     self._exceed(used)
@@ -75,7 +76,7 @@ class MeteredCoroutine(Generic[Result]):
             return result
         finally:
             span = clock() - began
-            self.used_ns = used + (span if span < _SHORT_NS else meter.of_long_step(span))
+            self.used_ns = used + (span if span < _SHORT_NS else meter.measure_long_step(span))
 
     def _exceed(self, used_ns: int) -> None:
         if not self.exceeded:

@@ -1,4 +1,4 @@
-"""What a worker does between its birth and its end: import the function, answer its requests, finish what it began."""
+"""Serves one function in a worker: imports it, runs invocations, finishes background tasks before exit."""
 
 import asyncio
 import mmap
@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from outdial.clock import SystemClock
 from outdial.functions.endpoint import internal_error
 from outdial.functions.errors import FunctionNotLoaded
-from outdial.functions.loading import LoadedFunction, load_function
+from outdial.functions.loading import load_function
 from outdial.functions.log import Redactor
 from outdial.functions.request import Request
 from outdial.functions.response import Response
@@ -30,48 +30,57 @@ from outdial.host.worker.metering import CpuMeter, MeteredCoroutine
 from outdial.host.worker.streams import redirect_output
 from outdial.settings import SettingError
 
-# Bytes that the gateway has not taken, beyond which lines wait.
-_BACKLOG = 4 << 20
-# Reserved, and let go of when there is no more memory, so that there is some to say so.
-_BALLAST = 1 << 20
-_ALIVE = frames.encode(frames.LogFrame([], 0))
-_SHOW_LIFE_NS = 50_000_000
+# Log lines wait while the gateway has more unread bytes than this.
+_MAX_BACKLOG = 4 << 20
+# Memory released on a MemoryError, so that there is enough to report it.
+_RESERVE = 1 << 20
+_HEARTBEAT = frames.encode(frames.LogFrame([], 0))
+_HEARTBEAT_NS = 50_000_000
 _STOP_S = 10.0
 _CLOSE_S = 3.0
-_LAST_WORDS_S = 5.0
+_LAST_FLUSH_S = 5.0
 
 
 class FunctionServer:
-    """One function at work on the socket `end`; made in a running loop. `missing` names fences that are not up.
+    """Serves one function on the socket `end`. Create it in a running loop. `missing` lists absent sandbox layers.
 
-    The process ends when the gateway is gone: nobody is left to answer.
+    The process exits when the gateway closes the socket.
     """
 
     def __init__(
-        self, end: socket.socket, bundle: Bundle, config: FunctionConfig, env: Mapping[str, str], missing: Iterable[str]
+        self,
+        end: socket.socket,
+        *,
+        bundle: Bundle,
+        config: FunctionConfig,
+        env: Mapping[str, str],
+        missing: Iterable[str],
     ) -> None:
-        self._bundle, self._config, self._env, self._missing = bundle, config, env, list(missing)
-        self._channel = Channel(end, self._take, lambda: os._exit(0))
+        self._bundle = bundle
+        self._config = config
+        self._env = env
+        self._missing = list(missing)
+        self._channel = Channel(end, self._on_data, lambda: os._exit(0))
         self._clock = SystemClock()
         self._redact = Redactor(env)
-        self._journal = WorkerLog(self._send_lines, self._clock, self._redact)
+        self._log = WorkerLog(self._send_log, self._clock, self._redact)
         self._reader = frames.gateway_frame_reader()
         self._tasks: set[asyncio.Task[None]] = set()
         self._retired = asyncio.Event()
-        self._meter = CpuMeter(self._show_life)
-        self._life_shown_ns = 0
+        self._meter = CpuMeter(self._send_heartbeat)
+        self._heartbeat_ns = 0
         self._limit_ns = config.cpu_ms * 1_000_000
-        self._ballast = mmap.mmap(-1, _BALLAST, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self._rss_at_birth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self._reserve = mmap.mmap(-1, _RESERVE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._initial_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    async def live(self, began: float) -> int:
-        """Start the function, answer until retired, and return the exit status; `began` is when it was ordered."""
-        redirect_output(self._journal)
-        asyncio.get_running_loop().set_exception_handler(self._on_error_of_loop)
+    async def serve(self, began: float) -> int:
+        """Start the function and serve until retired; return the exit status. `began` is when it was ordered."""
+        redirect_output(self._log)
+        asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
         try:
             await self._boot()
-        except BaseException as error:  # sys.exit among them, which is no reason to go without a word
-            self._channel.send(frames.encode(self._failed(error)))
+        except BaseException as error:  # including SystemExit, which must be reported too
+            self._channel.send(frames.encode(self._boot_failed(error)))
             return 1
         self._channel.send(frames.encode(frames.ReadyFrame((time.perf_counter() - began) * 1000, self._missing)))
         self._channel.start_reading()
@@ -79,24 +88,25 @@ class FunctionServer:
         await self._finish()
         return 0
 
-    def leave(self, reason: SystemExit | KeyboardInterrupt) -> NoReturn:
-        """End the process, as the function has asked for."""
-        self._journal.add("error", _say(reason))
-        self.end()
+    def exit(self, reason: SystemExit | KeyboardInterrupt) -> NoReturn:
+        """Exit the process as the function requested."""
+        self._log.add("error", _describe(reason))
+        self.flush()
         code = reason.code if isinstance(reason, SystemExit) else 1
         os._exit((code or 0) & 0xFF if isinstance(code, int | None) else 1)
 
-    def end(self) -> None:
-        """Send what is left to send."""
-        self._journal.flush()
-        self._channel.finish(_LAST_WORDS_S)
+    def flush(self) -> None:
+        """Send everything that is still unsent, blocking."""
+        self._log.flush()
+        self._channel.finish(_LAST_FLUSH_S)
 
-    def _take(self, data: bytes) -> None:
-        """Do what the gateway says."""
+    def _on_data(self, data: bytes) -> None:
         try:
             for frame in self._reader.feed(data):
                 if isinstance(frame, frames.InvokeFrame):
-                    self._begin(frame)
+                    task = asyncio.create_task(self._run(frame))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
                 elif isinstance(frame, frames.RetireFrame):
                     self._channel.stop_reading()
                     self._retired.set()
@@ -111,122 +121,116 @@ class FunctionServer:
         function.endpoint.check_settings(runtime)
         if function.start is not None:
             await function.start(runtime)
-        self._runtime, self._function = runtime, function
+        self._runtime = runtime
+        self._function = function
         tune_gc()
 
-    def _failed(self, error: BaseException) -> frames.BootFailedFrame:
+    def _boot_failed(self, error: BaseException) -> frames.BootFailedFrame:
         text = ""
         if isinstance(error, FunctionNotLoaded):
             text = error.traceback
         elif not isinstance(error, SettingError):
             text = "".join(traceback.format_exception(error))
-        message = str(error) if isinstance(error, FunctionNotLoaded | SettingError) else _say(error)
+        message = str(error) if isinstance(error, FunctionNotLoaded | SettingError) else _describe(error)
         return frames.BootFailedFrame(self._redact(message), self._redact(text))
 
-    def _begin(self, invoke: frames.InvokeFrame) -> None:
-        task = asyncio.create_task(self._answer(invoke))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _answer(self, invoke: frames.InvokeFrame) -> None:
-        asked = invoke.invocation
-        current_request.set(asked.request_id)
-        path = unquote(asked.path) if "%" in asked.path else asked.path
-        request = Request(asked.method, path, asked.query, asked.headers, asked.body)
+    async def _run(self, frame: frames.InvokeFrame) -> None:
+        invocation = frame.invocation
+        request_id = invocation.request_id
+        current_request.set(request_id)
+        path = unquote(invocation.path) if "%" in invocation.path else invocation.path
+        request = Request(invocation.method, path, invocation.query, invocation.headers, invocation.body)
         endpoint = self._function.endpoint
-        run = MeteredCoroutine(
-            endpoint.answer(request, self._runtime, self._bundle.slug, asked.request_id), self._limit_ns, self._meter
+        metered = MeteredCoroutine(
+            endpoint.respond(request, self._runtime, self._bundle.slug, request_id), self._limit_ns, self._meter
         )
         try:
-            response = await run
-            if not run.exceeded:
-                self._reply(invoke, response, run.used_ns)
+            response = await metered
+            if not metered.exceeded:
+                self._send_response(frame, response, metered.used_ns)
         except (SystemExit, KeyboardInterrupt) as error:
-            self.leave(error)
+            self.exit(error)
         except MemoryError as error:
-            self._out_of_memory(invoke, error)
+            self._on_memory_error(frame, error)
         except BaseException as error:
-            if not run.exceeded:
-                self._report(error)
-                self._reply(invoke, internal_error(invoke.invocation.request_id), run.used_ns)
-        if run.exceeded:
-            self._tell_exceeded(invoke.number, "cpu", self._config.cpu_ms, run.used_ns // 1_000_000)
+            if not metered.exceeded:
+                self._log_exception(error)
+                self._send_response(frame, internal_error(request_id), metered.used_ns)
+        if metered.exceeded:
+            self._send_limit(frame.number, "cpu", self._config.cpu_ms, metered.used_ns // 1_000_000)
 
-    def _reply(self, invoke: frames.InvokeFrame, response: Response, used_ns: int) -> None:
-        answer = response.answer(invoke.invocation.request_id)
-        if len(answer.body) + len(answer.headers) > frames.LARGEST - 1024:
-            self._journal.add("error", f"the answer has {len(answer.body)} bytes, more than can be sent")
-            answer = internal_error(invoke.invocation.request_id).answer(invoke.invocation.request_id)
-        self._journal.flush()
+    def _send_response(self, frame: frames.InvokeFrame, response: Response, used_ns: int) -> None:
+        request_id = frame.invocation.request_id
+        sent = response.to_http(request_id)
+        if len(sent.body) + sum(len(name) + len(value) + 10 for name, value in sent.headers) > frames.MAX_FRAME - 1024:
+            self._log.add("error", f"the response has {len(sent.body)} bytes, more than can be sent")
+            sent = internal_error(request_id).to_http(request_id)
+        cpu_us = (used_ns + 500) // 1000
+        self._log.flush()
         self._channel.send(
-            frames.encode(
-                frames.ResponseFrame(invoke.number, answer.status, answer.headers, answer.body, (used_ns + 500) // 1000)
-            )
+            frames.encode(frames.ResponseFrame(frame.number, sent.status, list(sent.headers), sent.body, cpu_us))
         )
 
-    def _out_of_memory(self, invoke: frames.InvokeFrame, error: MemoryError) -> None:
-        self._ballast.close()
+    def _on_memory_error(self, frame: frames.InvokeFrame, error: MemoryError) -> None:
+        self._reserve.close()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        used = max(0, peak - self._rss_at_birth) >> 10
-        # The frames of the traceback hold what the function had.
+        used = max(0, peak - self._initial_rss) >> 10
+        # The frames of the traceback keep the function's data alive.
         traceback.clear_frames(error.__traceback__)
         error.__traceback__ = None
         limit = self._config.memory_mb
-        self._journal.add("error", f"no more memory: {used} MiB were in use, and the limit is {limit} MiB")
-        self._tell_exceeded(invoke.number, "memory", limit, used)
+        self._log.add("error", f"out of memory: {used} MiB were in use, and the limit is {limit} MiB")
+        self._send_limit(frame.number, "memory", limit, used)
 
-    def _on_error_of_loop(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if isinstance(context.get("exception"), MemoryError) and "handle" in context:
-            # What was used up was kept, so that not even a request can be read: it would be tried for ever.
-            self._ballast.close()
-            self._journal.add("error", "no more memory, not even to read a request: the worker ends")
-            self.end()
+            # Too little memory is left even to read a request; the loop would retry for ever.
+            self._reserve.close()
+            self._log.add("error", "out of memory while reading a request: the worker exits")
+            self.flush()
             os._exit(1)
         loop.default_exception_handler(context)
 
-    def _tell_exceeded(self, number: int, resource_name: frames.Resource, limit: int, used: int) -> None:
-        self._journal.flush()
+    def _send_limit(self, number: int, resource_name: frames.Resource, limit: int, used: int) -> None:
+        self._log.flush()
         self._channel.send(frames.encode(frames.LimitFrame(number, resource_name, limit, used)))
 
-    def _report(self, error: BaseException) -> None:
-        self._journal.add("error", "".join(traceback.format_exception(error)).rstrip())
+    def _log_exception(self, error: BaseException) -> None:
+        self._log.add("error", "".join(traceback.format_exception(error)).rstrip())
 
-    def _send_lines(self, lines: frames.LogFrame) -> bool:
-        if self._channel.backlog > _BACKLOG:
+    def _send_log(self, batch: frames.LogFrame) -> bool:
+        if self._channel.backlog > _MAX_BACKLOG:
             return False
-        self._channel.send(frames.encode(lines))
-        # At once: the function may be about to spin or to crash.
+        self._channel.send(frames.encode(batch))
+        # Flush at once: the function may be about to spin or to crash.
         self._channel.flush()
         return True
 
-    def _show_life(self, now_ns: int) -> None:
-        # Requests that take turns may keep the loop for long together, which must not pass for one that spins.
-        if now_ns - self._life_shown_ns > _SHOW_LIFE_NS:
-            self._life_shown_ns = now_ns
-            self._channel.send(_ALIVE)
+    def _send_heartbeat(self, now_ns: int) -> None:
+        # Many requests in turn may keep the loop busy for long; the gateway must not take that for one that spins.
+        if now_ns - self._heartbeat_ns > _HEARTBEAT_NS:
+            self._heartbeat_ns = now_ns
+            self._channel.send(_HEARTBEAT)
             self._channel.flush()
 
     async def _finish(self) -> None:
+        """Wait for requests and background tasks within the wall clock limit, then run the stop hook."""
         deadline = asyncio.get_running_loop().time() + self._config.wall_clock_s
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=self._config.wall_clock_s)
         await self._runtime.drain(max(0.0, deadline - asyncio.get_running_loop().time()))
-        await self._stop(self._function)
+        if self._function.stop is not None:
+            try:
+                async with asyncio.timeout(_STOP_S):
+                    await self._function.stop()
+            except Exception as error:
+                self._log_exception(error)
         with suppress(Exception):
             async with asyncio.timeout(_CLOSE_S):
                 await self._runtime.close()
 
-    async def _stop(self, function: LoadedFunction) -> None:
-        if function.stop is None:
-            return
-        try:
-            async with asyncio.timeout(_STOP_S):
-                await function.stop()
-        except Exception as error:
-            self._report(error)
 
-
-def _say(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     if isinstance(error, SystemExit):
-        return f"the function called sys.exit({error.code!r}), so its worker ends"
+        return f"the function called sys.exit({error.code!r}), so its worker exits"
     return f"{type(error).__name__}: {error}"

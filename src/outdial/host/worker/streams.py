@@ -1,4 +1,4 @@
-"""Leads what a function prints, and what it and its libraries log, into the journal of its worker."""
+"""Redirects what a function and its libraries print and log to the worker's log."""
 
 import io
 import logging
@@ -6,110 +6,110 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from outdial.host.wire.frames import Level
-from outdial.host.worker.capture import LONGEST_LINE, WorkerLog
+from outdial.host.wire.frames import MAX_LINE, Level
+from outdial.host.worker.capture import WorkerLog
 from outdial.log import JsonFormatter
 
 
-def redirect_output(journal: WorkerLog) -> None:
-    """Put the journal in the place of the standard streams and of every handler of logging, from info on."""
-    sys.stdout = sys.__stdout__ = CapturedStream(journal, "info", 1)  # type: ignore[assignment,misc]
-    sys.stderr = sys.__stderr__ = CapturedStream(journal, "error", 2)  # type: ignore[assignment,misc]
+def redirect_output(worker_log: WorkerLog) -> None:
+    """Replace the standard streams and all logging handlers; log from level info."""
+    sys.stdout = sys.__stdout__ = CapturedStream(worker_log, "info", 1)  # type: ignore[assignment,misc]
+    sys.stderr = sys.__stderr__ = CapturedStream(worker_log, "error", 2)  # type: ignore[assignment,misc]
     root, own = logging.getLogger(), logging.getLogger("outdial")
-    root.handlers[:] = [CapturingHandler(journal, logging.Formatter("%(name)s: %(message)s"))]
+    root.handlers[:] = [CapturingHandler(worker_log, logging.Formatter("%(name)s: %(message)s"))]
     root.setLevel(logging.INFO)
-    own.handlers[:] = [CapturingHandler(journal, JsonFormatter(), redacted=True)]
+    own.handlers[:] = [CapturingHandler(worker_log, JsonFormatter(), redacted=True)]
     own.setLevel(logging.INFO)
     own.propagate = False
 
 
 class CapturedStream(io.TextIOBase):
-    """A text stream whose lines are lines of the journal."""
+    """A text stream that adds its lines to the worker's log."""
 
     encoding = "utf-8"
     errors = "replace"
 
-    def __init__(self, journal: WorkerLog, level: Level, descriptor: int) -> None:
+    def __init__(self, worker_log: WorkerLog, level: Level, descriptor: int) -> None:
         super().__init__()
-        self._journal, self._level, self._descriptor = journal, level, descriptor
-        self._begun = ""
-        self.buffer = _Bytes(self)
+        self._worker_log = worker_log
+        self._level = level
+        self._descriptor = descriptor
+        self._partial = ""
+        self.buffer = _BinaryBuffer(self)
 
     def write(self, text: str, /) -> int:
-        """Keep the lines that `text` completes."""
+        """Add the lines that `text` completes."""
         if text == "\n":
-            begun, self._begun = self._begun, ""
-            self._journal.add(self._level, begun)
+            line, self._partial = self._partial, ""
+            self._worker_log.add(self._level, line)
         elif "\n" in text:
             self._write_lines(text)
         else:
-            self._begin(text)
+            self._extend_line(text)
         return len(text)
 
     def flush(self) -> None:
-        """Make a line of what was printed without an end of line."""
-        if self._begun:
-            begun, self._begun = self._begun, ""
-            self._journal.add(self._level, begun)
+        """Add the unfinished line."""
+        if self._partial:
+            line, self._partial = self._partial, ""
+            self._worker_log.add(self._level, line)
 
     def writelines(self, lines: Iterable[str], /) -> None:  # type: ignore[override]
-        """Write one after another."""
         for line in lines:
             self.write(line)
 
     def writable(self) -> bool:
-        """It is."""
         return True
 
     def isatty(self) -> bool:
-        """It is not."""
         return False
 
     def fileno(self) -> int:
-        """Return the descriptor that C code writes to, whose bytes come to the journal another way."""
+        """Return the file descriptor. C code writes to it; the gateway reads those bytes from a pipe."""
         return self._descriptor
 
     def _write_lines(self, text: str) -> None:
         start = 0
         while (end := text.find("\n", start)) >= 0:
-            if not self._journal.has_room():
-                self._begun = ""
-                self._journal.drop(text.count("\n", start))
+            if not self._worker_log.has_room():
+                self._partial = ""
+                self._worker_log.drop(text.count("\n", start))
                 start = text.rfind("\n") + 1
                 break
-            begun, self._begun = self._begun, ""
-            self._journal.add(self._level, begun + text[start:end] if begun else text[start:end])
+            partial, self._partial = self._partial, ""
+            self._worker_log.add(self._level, partial + text[start:end] if partial else text[start:end])
             start = end + 1
         if start < len(text):
-            self._begin(text[start:])
+            self._extend_line(text[start:])
 
-    def _begin(self, text: str) -> None:
-        # One line more than is kept, so that the journal can say that it was cut.
-        if len(self._begun) <= LONGEST_LINE:
-            self._begun += text[: LONGEST_LINE + 1]
+    def _extend_line(self, text: str) -> None:
+        # One character more than is kept, so that the log cuts the line visibly.
+        if len(self._partial) <= MAX_LINE:
+            self._partial += text[: MAX_LINE + 1]
 
 
 class CapturingHandler(logging.Handler):
-    """Keeps the records of logging."""
+    """Adds logging records to the worker's log."""
 
-    def __init__(self, journal: WorkerLog, formatter: logging.Formatter, *, redacted: bool = False) -> None:
+    def __init__(self, worker_log: WorkerLog, formatter: logging.Formatter, *, redacted: bool = False) -> None:
         super().__init__()
         self.setFormatter(formatter)
-        self._journal, self._redacted = journal, redacted
+        self._worker_log = worker_log
+        self._redacted = redacted
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one record as one line, whatever it holds."""
-        if not self._journal.has_room():
-            self._journal.drop(1)
+        """Add `record` as one line, even when it cannot be formatted."""
+        if not self._worker_log.has_room():
+            self._worker_log.drop(1)
             return
         try:
             text = self.format(record)
         except Exception as error:
-            text = f"{record.name}: {record.msg!r} could not be written: {error!r}"
-        self._journal.add(_level(record.levelno), text, redacted=self._redacted)
+            text = f"{record.name}: {record.msg!r} could not be formatted: {error!r}"
+        self._worker_log.add(_level(record.levelno), text, redacted=self._redacted)
 
 
-class _Bytes(io.RawIOBase):
+class _BinaryBuffer(io.RawIOBase):
     def __init__(self, text: CapturedStream) -> None:
         super().__init__()
         self._text = text

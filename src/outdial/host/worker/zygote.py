@@ -1,6 +1,6 @@
-"""The process that workers are forked from: it has imported what they all need, and does nothing else.
+"""The zygote: a process that imports what all workers need, and forks them.
 
-It has one thread and no event loop, since neither survives a fork, and it never sees a secret: those reach a worker
+It has one thread and no event loop, because neither survives a fork. It never sees a secret: those reach a worker
 over the worker's own socket. Run as `python -P -m outdial.host.worker.zygote <descriptor>` by
 outdial.host.pool.spawning.
 """
@@ -21,7 +21,7 @@ from outdial.host.worker import limits
 from outdial.host.worker.main import ForkContext, run_worker
 from outdial.process import die_with_parent
 
-# What functions use, and what those modules would import on first use; none of it is a feature's code.
+# Modules that functions use, and what those import lazily. No code of a feature.
 _IMPORTS = (
     *("asyncpg", "jwt", "uvloop", "zoneinfo", "encodings.idna", "http.cookies", "email.message", "tempfile", "uuid"),
     *("cryptography.hazmat.primitives.asymmetric.ec", "cryptography.hazmat.primitives.asymmetric.rsa"),
@@ -37,35 +37,35 @@ _IMPORTS = (
 
 
 class ForkServer:
-    """Forks workers as ordered over `control`, and tells of those that ended."""
+    """Forks and kills workers on orders from `control`, and reports their exits."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._workers: dict[int, int] = {}
-        self._python = limits.python_paths()
-        self._end_with_zygote = die_with_parent(signal.SIGKILL) or (lambda: None)
+        self._python_paths = limits.python_paths()
+        self._set_death_signal = die_with_parent(signal.SIGKILL) or (lambda: None)
 
     def serve(self) -> None:
-        """Take orders until the gateway is gone."""
-        self._signalled, self._signals = socket.socketpair()
-        for end in (self._signalled, self._signals):
+        """Execute orders until the gateway closes the socket."""
+        self._signal_reader, self._signal_writer = socket.socketpair()
+        for end in (self._signal_reader, self._signal_writer):
             end.setblocking(False)
-        signal.set_wakeup_fd(self._signals.fileno(), warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._signal_writer.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         poll = select.poll()
-        for end in (self._control, self._signalled):
+        for end in (self._control, self._signal_reader):
             poll.register(end, select.POLLIN)
-        self._tell(orders.ZygoteReady())
+        self._report(orders.ZygoteReady())
         while True:
             ready = {descriptor for descriptor, _ in poll.poll()}
-            if self._signalled.fileno() in ready:
-                self._signalled.recv(4096)
+            if self._signal_reader.fileno() in ready:
+                self._signal_reader.recv(4096)
                 self._reap()
-            if self._control.fileno() in ready and not self._obey():
+            if self._control.fileno() in ready and not self._execute_order():
                 return
 
-    def _obey(self) -> bool:
-        packet, descriptors, _, _ = socket.recv_fds(self._control, orders.LARGEST, orders.DESCRIPTORS)
+    def _execute_order(self) -> bool:
+        packet, descriptors, _, _ = socket.recv_fds(self._control, orders.MAX_PACKET, orders.DESCRIPTORS)
         if not packet:
             return False
         try:
@@ -73,7 +73,9 @@ class ForkServer:
             if isinstance(order, orders.SpawnOrder):
                 self._fork(order, descriptors)
             else:
-                self._kill(order.number)
+                for pid, number in self._workers.items():
+                    if number == order.number:
+                        os.kill(pid, signal.SIGKILL)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -84,12 +86,12 @@ class ForkServer:
         try:
             pid = os.fork()
         except OSError as error:
-            self._tell(orders.ForkFailed(order.number, str(error)))
+            self._report(orders.ForkFailed(order.number, str(error)))
             return
         if pid == 0:
             self._become_worker(order, descriptors, began)
         self._workers[pid] = order.number
-        self._tell(orders.WorkerForked(order.number, pid))
+        self._report(orders.WorkerForked(order.number, pid))
 
     def _become_worker(self, order: orders.SpawnOrder, descriptors: list[int], began: float) -> None:
         status = 1
@@ -97,21 +99,24 @@ class ForkServer:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
-            # Their numbers are about to be closed, and may be given out again.
-            for end in (self._control, self._signalled, self._signals):
+            # These descriptors are closed soon, and their numbers may be reused.
+            for end in (self._control, self._signal_reader, self._signal_writer):
                 end.detach()
             frames, output, errors = descriptors
-            status = run_worker(order, ForkContext(frames, output, errors, self._python, self._end_with_zygote, began))
+            context = ForkContext(
+                frames=frames,
+                output=output,
+                errors=errors,
+                python_paths=self._python_paths,
+                set_death_signal=self._set_death_signal,
+                began=began,
+            )
+            status = run_worker(order, context)
         except BaseException:
             os.write(2, traceback.format_exc().encode())
             raise
         finally:
             os._exit(status)
-
-    def _kill(self, number: int) -> None:
-        for pid, worker in self._workers.items():
-            if worker == number:
-                os.kill(pid, signal.SIGKILL)
 
     def _reap(self) -> None:
         with suppress(ChildProcessError):
@@ -119,29 +124,29 @@ class ForkServer:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
                 if pid == 0:
                     return
-                # What it may have started itself; nothing, for most are not allowed to.
+                # Kill the worker's own children. Most workers may not have any.
                 with suppress(OSError):
                     os.killpg(pid, signal.SIGKILL)
-                self._tell(orders.WorkerExited(self._workers.pop(pid), status, usage.ru_utime + usage.ru_stime))
+                self._report(orders.WorkerExited(self._workers.pop(pid), status, usage.ru_utime + usage.ru_stime))
 
-    def _tell(self, report: orders.FromZygote) -> None:
-        with suppress(OSError):  # the gateway is gone: the next look at the socket ends this process
+    def _report(self, report: orders.FromZygote) -> None:
+        with suppress(OSError):  # the gateway is gone: the next poll ends this process
             self._control.send(orders.encode(report))
 
 
 def main() -> None:
-    """Import, freeze, and serve the socket whose descriptor is the one argument."""
-    # First, for a process that is hidden may not write this any more; of equals, the kernel ends the largest.
+    """Import modules, then serve the socket whose descriptor is the only argument."""
+    # Before hide_memory, which makes this file unwritable. Among equal scores the kernel kills the largest process.
     limits.prefer_oom_kill()
     limits.hide_memory()
     for name in _IMPORTS:
         importlib.import_module(name)
-    zygote = ForkServer(socket.socket(fileno=int(sys.argv[1])))
-    # Objects that no collection touches stay shared with the workers.
+    server = ForkServer(socket.socket(fileno=int(sys.argv[1])))
+    # Frozen objects are never touched by a collection, so their pages stay shared with the workers.
     gc.disable()
     gc.collect()
     gc.freeze()
-    zygote.serve()
+    server.serve()
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What the Linux kernel offers to fence a process in, reached by ctypes: system calls, files, and privileges."""
+"""Linux sandboxing through ctypes: system calls, files, and privileges."""

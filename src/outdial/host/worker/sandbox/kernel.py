@@ -1,11 +1,11 @@
-"""The system calls that Python has no function for. Each raises OSError with the kernel's own errno."""
+"""System calls that Python does not wrap. Each raises OSError with the kernel's errno."""
 
 import ctypes
 import errno
 import os
 import platform
 
-# The machines whose numbers of system calls we know, by each of their names.
+# Machines whose system call numbers we know, by each of their names.
 _NAMES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 MACHINE = _NAMES.get(platform.machine().lower())
 IS_LINUX = platform.system() == "Linux"
@@ -19,20 +19,20 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def prctl(option: int, argument: int = 0) -> int:
-    """Change something about this process (man 2 prctl)."""
+    """Call prctl(2) on this process."""
     if not IS_LINUX:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     return _checked(_libc.prctl(option, *map(ctypes.c_ulong, (argument, 0, 0, 0))))
 
 
 def set_name(name: str) -> None:
-    """Give this process the name that `top` shows, of which the kernel keeps 15 bytes."""
+    """Set the process name that `top` shows; the kernel keeps 15 bytes of it."""
     buffer = ctypes.create_string_buffer(name.encode()[:15])
     prctl(PR_SET_NAME, ctypes.addressof(buffer))
 
 
 def syscall(number: int, *arguments: int | ctypes.c_void_p) -> int:
-    """Make a system call by its number."""
+    """Make the system call `number`."""
     if not IS_LINUX:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     words = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
@@ -40,7 +40,7 @@ def syscall(number: int, *arguments: int | ctypes.c_void_p) -> int:
 
 
 def address(buffer: ctypes.Array[ctypes.c_char]) -> ctypes.c_void_p:
-    """Return where `buffer` lies; keep it alive during the call."""
+    """Return the address of `buffer`. The caller keeps the buffer alive during the call."""
     return ctypes.c_void_p(ctypes.addressof(buffer))
 
 

@@ -1,4 +1,4 @@
-"""Landlock: a process that sees only the files it is told (kernel documentation: userspace-api/landlock)."""
+"""Landlock: restricts a process to listed files (kernel documentation: userspace-api/landlock)."""
 
 import ctypes
 import os
@@ -21,15 +21,15 @@ _READ = _READ_FILE | _READ_DIR
 _WRITE = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _MAKE_SYM | _REFER | _TRUNCATE
 _OF_FILES = _WRITE_FILE | _READ_FILE | _TRUNCATE
 
-# What each version of the interface can refuse: 13 rights of files, then renaming out of a directory, truncating, and
-# device controls; from 4 on TCP, and from 6 on abstract sockets and signals of others.
+# The number of file rights that each version can deny: 13, then also renaming out of a directory, truncating, and
+# device ioctls. Version 4 adds TCP, version 6 abstract sockets and signals to processes outside.
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _BIND_TCP = 1
 _FOREIGN_SOCKETS, _FOREIGN_SIGNALS = 1, 2
 
 
 def version() -> int:
-    """Return the version of the kernel's interface; 0 where there is none, or where it is switched off."""
+    """Return the version of the kernel's interface; 0 when Landlock is missing or disabled."""
     try:
         return kernel.syscall(_CREATE, 0, 0, _VERSION)
     except OSError:
@@ -37,11 +37,10 @@ def version() -> int:
 
 
 def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> int:
-    """Keep this process to these files and what lies beneath; return the version of the interface.
+    """Restrict this process to these files and directory trees; return the version of the interface.
 
-    Programs cannot be run from any of them, no TCP port can be listened on, and no process outside can be signalled
-    or traced, as far as the version knows of it. A path that does not exist is passed over. `no_new_privs` must be
-    set. Raises OSError where the kernel has no Landlock.
+    The process can also execute nothing, listen on no TCP port, and signal or trace no outside process, as far as the
+    version supports it. Missing paths are ignored. Requires `no_new_privs`. Raises OSError without Landlock.
     """
     newest = kernel.syscall(_CREATE, 0, 0, _VERSION)
     handled = (1 << _FILE_RIGHTS[min(newest, max(_FILE_RIGHTS))]) - 1

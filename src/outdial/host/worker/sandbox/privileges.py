@@ -1,4 +1,4 @@
-"""Who a process is: gives up root's identity and every capability but those named."""
+"""Drops root privileges and capabilities."""
 
 import ctypes
 import os
@@ -16,7 +16,7 @@ _OTHERS_MAY_ENTER, _OTHERS_MAY_READ = 0o001, 0o004
 
 
 def become(uid: int, *, keep: frozenset[int] = frozenset()) -> None:
-    """Become an ordinary user without groups; only root can. Raises OSError."""
+    """Switch to an ordinary user without groups. Requires root. Raises OSError."""
     kernel.prctl(kernel.PR_SET_KEEPCAPS, 1 if keep else 0)
     os.setgroups([])
     os.setresgid(uid, uid, uid)
@@ -25,7 +25,7 @@ def become(uid: int, *, keep: frozenset[int] = frozenset()) -> None:
 
 
 def drop_capabilities(*, keep: frozenset[int] = frozenset()) -> None:
-    """Give up every capability but `keep`, for good. Raises OSError."""
+    """Drop every capability except `keep` irreversibly. Raises OSError."""
     if kernel.MACHINE is None:
         raise OSError("the system calls of this machine are not known")
     bits = sum(1 << number for number in keep)
@@ -36,7 +36,7 @@ def drop_capabilities(*, keep: frozenset[int] = frozenset()) -> None:
 
 
 def closed_to_others(paths: Iterable[Path]) -> Path | None:
-    """Return the first directory on the way to `paths` that an ordinary user cannot enter or read, if any."""
+    """Return the first directory on the path to `paths` that an ordinary user cannot enter or read, if any."""
     seen: set[Path] = set()
     for path in paths:
         for directory in (path, *path.parents):

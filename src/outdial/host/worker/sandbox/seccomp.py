@@ -1,7 +1,7 @@
-"""A seccomp filter: the system calls that a function has no business with fail with EPERM, for good.
+"""A seccomp filter: system calls that a function must not make fail with EPERM, irreversibly.
 
-It is a list of what is refused, not of what is allowed: Python, its C libraries and the next kernel need more calls
-than anybody can list, and Landlock, limits and a user of its own stand behind it.
+It is a denylist: Python, its C libraries and the next kernel need more calls than an allowlist could hold. Landlock,
+resource limits and a separate user back it up.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from outdial.host.worker.sandbox import kernel
 
-# Name: number on x86-64 and on aarch64; None where there is no such call.
+# Name: number on x86-64 and on aarch64, None where the call does not exist.
 _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "fork": (57, None),
     "vfork": (58, None),
@@ -83,14 +83,15 @@ _OTHERS = (  # other processes: their memory, descriptors, signals, and their sh
     *("pidfd_send_signal", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
     *("setpriority", "ioprio_set", "migrate_pages", "move_pages"),
 )
-_MEMORY = ("memfd_create", "memfd_secret", "shmget", "msgget", "semget", "mq_open")  # that no limit of ours counts
+# Memory that no resource limit counts.
+_MEMORY = ("memfd_create", "memfd_secret", "shmget", "msgget", "semget", "mq_open")
 _KERNEL = (
     *("unshare", "setns", "mount", "umount2", "move_mount", "open_tree", "fsopen", "fspick", "mount_setattr"),
     *("pivot_root", "chroot", "name_to_handle_at", "open_by_handle_at", "bpf", "perf_event_open", "userfaultfd"),
     *("keyctl", "add_key", "request_key", "fanotify_init", "personality", "quotactl", "syslog"),
 )
-# Whoever calls these has another way and takes it when told that they do not exist: a filter cannot look into the
-# structures that they are given, and io_uring opens sockets and files past every filter.
+# These fail with ENOSYS, so that callers fall back to other calls. A filter cannot inspect their argument structures,
+# and io_uring opens sockets and files without passing the filter.
 _ABSENT = ("io_uring_setup", "io_uring_enter", "io_uring_register")
 _OF_ITSELF_ONLY = ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
 _SIGNALS = ("kill", "tgkill")
@@ -114,9 +115,9 @@ Instruction = tuple[int, int, int, int]
 
 
 def install(*, processes: bool) -> None:
-    """Hold this process, and all of its threads to come, to the filter; `processes` leaves fork and exec alone.
+    """Apply the filter to this process and its future threads. `processes` allows fork and exec.
 
-    `no_new_privs` must be set. Raises OSError where the kernel has no seccomp, or where we do not know the machine.
+    Requires `no_new_privs`. Raises OSError without seccomp, or on an unknown machine.
     """
     if kernel.MACHINE is None:
         raise OSError(errno.ENOSYS, "the system calls of this machine are not known")
@@ -125,7 +126,7 @@ def install(*, processes: bool) -> None:
     fprog = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(filters))
     argument = ctypes.create_string_buffer(fprog, len(fprog))
     try:
-        # Without this flag, kernels before 5.16 slow the process down against Spectre.
+        # Without this flag, kernels before 5.16 enable Spectre mitigations that slow the process down.
         kernel.syscall(_SECCOMP[kernel.MACHINE], _SET_MODE_FILTER, _SPEC_ALLOW, kernel.address(argument))
     except OSError as error:
         if error.errno != errno.EINVAL:
@@ -142,10 +143,10 @@ def program(machine: str, pid: int, *, processes: bool) -> list[Instruction]:
 
     denied = (*_OTHERS, *_MEMORY, *_KERNEL, *(() if processes else _PROCESSES))
     steps = _of_machine(machine)
-    steps += [step for number in numbers(denied) for step in _answer(number, _DENY)]
-    # pthread_create falls back to clone, whose flags can be looked at.
+    steps += [step for number in numbers(denied) for step in _return_for(number, _DENY)]
+    # pthread_create falls back to clone, whose flags the filter can inspect.
     absent = _ABSENT if processes else (*_ABSENT, "clone3")
-    steps += [step for number in numbers(absent) for step in _answer(number, _NO_SUCH_CALL)]
+    steps += [step for number in numbers(absent) for step in _return_for(number, _NO_SUCH_CALL)]
     for number in numbers(() if processes else ("clone",)):
         steps += _block(number, [(_LOAD, 0, 0, _argument(0)), (_HAS_BITS, 0, 1, _CLONE_THREAD), *_ALLOW_ELSE_DENY])
     for number in numbers(_SIGNALS):
@@ -155,7 +156,7 @@ def program(machine: str, pid: int, *, processes: bool) -> list[Instruction]:
     for number in numbers(("socket",)):
         steps += _block(number, _argument_is_among(0, [_AF_INET, _AF_INET6, _AF_NETLINK]))
     for number in numbers(("socketpair",)):
-        # One of datagrams could be connected to somebody else's address afterwards; one of streams cannot.
+        # A datagram pair could later connect to any address; a stream pair cannot.
         stream = [(_LOAD, 0, 0, _argument(1)), (_AND, 0, 0, _SOCK_TYPE), (_EQUAL, 0, 1, _SOCK_STREAM)]
         steps += _block(number, [*stream, *_ALLOW_ELSE_DENY])
     return [*steps, (_RETURN, 0, 0, _ALLOW)]
@@ -172,12 +173,12 @@ def _of_machine(machine: str) -> list[Instruction]:
     return steps
 
 
-def _answer(number: int, action: int) -> list[Instruction]:
+def _return_for(number: int, action: int) -> list[Instruction]:
     return [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, action)]
 
 
 def _block(number: int, body: list[Instruction]) -> list[Instruction]:
-    """Run `body`, which returns in any case, for one system call."""
+    """Run `body`, which always returns, for one system call."""
     return [(_EQUAL, 0, len(body), number), *body]
 
 
@@ -189,5 +190,5 @@ def _argument_is_among(index: int, values: list[int]) -> list[Instruction]:
 
 
 def _argument(index: int) -> int:
-    # The lower half, on machines that keep it first, as both of ours do: pids, families and flags are ints.
+    # The lower half, which both machines store first: pids, families and flags are ints.
     return _ARGUMENTS_AT + 8 * index

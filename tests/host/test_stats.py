@@ -20,75 +20,75 @@ class Process:
 
 def test_memory_beyond_the_limit_is_told_with_limit_and_use() -> None:
     process = Process(memory=80.0)
-    vitals = ProcessMonitor(process, LIMITS)
+    monitor = ProcessMonitor(process, LIMITS)
 
-    assert vitals.memory() is None
-    assert not vitals.heavy
+    assert monitor.check_memory() is None
+    assert not monitor.is_heavy
     process.memory = 130.2
-    assert vitals.memory() == LimitBreach("memory", 100, 131)
+    assert monitor.check_memory() == LimitBreach("memory", 100, 131)
 
 
 def test_a_worker_is_heavy_when_the_limit_is_near() -> None:
-    vitals = ProcessMonitor(Process(memory=81.0), LIMITS)
+    monitor = ProcessMonitor(Process(memory=81.0), LIMITS)
 
-    assert vitals.memory() is None
-    assert vitals.heavy
+    assert monitor.check_memory() is None
+    assert monitor.is_heavy
 
 
 def test_a_silent_busy_worker_is_stuck_when_it_computes_and_exceeds_when_it_goes_on() -> None:
     process = Process()
-    vitals = ProcessMonitor(process, LIMITS)
-    assert vitals.cpu(0.0, 1, busy=True) is None
+    monitor = ProcessMonitor(process, LIMITS)
+    assert monitor.check_cpu(0.0, 1, busy=True) is None
 
     process.cpu += 300
-    assert vitals.cpu(0.3, 1, busy=True) is None
-    assert vitals.stuck
+    assert monitor.check_cpu(0.3, 1, busy=True) is None
+    assert monitor.spinning
     process.cpu += 1_600
-    assert vitals.cpu(2.0, 1, busy=True) is None
+    assert monitor.check_cpu(2.0, 1, busy=True) is None
     process.cpu += 150
-    assert vitals.cpu(2.1, 1, busy=True) == LimitBreach("cpu", 2_000, 2_050)
+    assert monitor.check_cpu(2.1, 1, busy=True) == LimitBreach("cpu", 2_000, 2_050)
 
 
 def test_a_sign_of_life_begins_the_account_anew() -> None:
     process = Process()
-    vitals = ProcessMonitor(process, LIMITS)
-    vitals.cpu(0.0, 1, busy=True)
+    monitor = ProcessMonitor(process, LIMITS)
+    monitor.check_cpu(0.0, 1, busy=True)
     process.cpu += 1_900
-    vitals.cpu(1.9, 1, busy=True)
+    monitor.check_cpu(1.9, 1, busy=True)
 
     process.cpu += 200
-    assert vitals.cpu(2.1, 2, busy=True) is None
-    assert not vitals.stuck
+    assert monitor.check_cpu(2.1, 2, busy=True) is None
+    assert not monitor.spinning
     process.cpu += 1_900
-    assert vitals.cpu(4.0, 2, busy=True) is None
+    assert monitor.check_cpu(4.0, 2, busy=True) is None
 
 
 def test_a_worker_that_waits_for_others_is_silent_and_not_stuck() -> None:
     process = Process()
-    vitals = ProcessMonitor(process, LIMITS)
-    vitals.cpu(0.0, 1, busy=True)
+    monitor = ProcessMonitor(process, LIMITS)
+    monitor.check_cpu(0.0, 1, busy=True)
 
     process.cpu += 20
-    assert vitals.cpu(60.0, 1, busy=True) is None
-    assert not vitals.stuck
+    assert monitor.check_cpu(60.0, 1, busy=True) is None
+    assert not monitor.spinning
 
 
 def test_what_an_idle_worker_uses_now_and_then_does_not_add_up() -> None:
     process = Process()
-    vitals = ProcessMonitor(process, LIMITS)
+    monitor = ProcessMonitor(process, LIMITS)
     for second in range(100):
         process.cpu += 100
-        assert vitals.cpu(float(second), 1, busy=False) is None
+        assert monitor.check_cpu(float(second), 1, busy=False) is None
 
 
 def test_work_in_the_background_that_spins_meets_the_limit_too() -> None:
     process = Process()
-    vitals = ProcessMonitor(process, LIMITS)
-    vitals.cpu(0.0, 1, busy=False)
+    monitor = ProcessMonitor(process, LIMITS)
+    monitor.check_cpu(0.0, 1, busy=False)
 
     found = None
     for second in (1.0, 2.0, 3.0):
         process.cpu += 900
-        found = vitals.cpu(second, 1, busy=False)
+        found = monitor.check_cpu(second, 1, busy=False)
 
     assert found == LimitBreach("cpu", 2_000, 2_700)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from outdial.host.pool.handle import WorkerHandle
-from outdial.host.pool.spawning import ProcessExit, WorkerSpec
+from outdial.host.pool.process import ProcessExit
+from outdial.host.pool.spawning import WorkerSpec
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import ZygoteLost
@@ -24,10 +25,10 @@ class Owner:
         self.room, self.states = 0, list[str]()
         self.over = asyncio.Event()
 
-    def freed(self) -> None:
+    def on_capacity(self) -> None:
         self.room += 1
 
-    def changed(self, worker: WorkerHandle) -> None:
+    def on_state_change(self, worker: WorkerHandle) -> None:
         self.states.append(worker.state)
         if worker.state == "ended":
             self.over.set()
@@ -38,8 +39,14 @@ class Bench:
 
     def __init__(self, shop: Workshop, config: FunctionConfig = CONFIG) -> None:
         self.shop, self.clock, self.kept, self.owner = shop, HandClock(), Kept(), Owner()
-        order = WorkerSpec("hello", "execution", Bundle("hello", 3, Path("code"), "index.py"), {}, config)
-        self.worker = WorkerHandle(order, shop, self.kept, self.owner, self.clock)
+        order = WorkerSpec(
+            slug="hello",
+            execution_id="execution",
+            bundle=Bundle("hello", 3, Path("code"), "index.py"),
+            env={},
+            config=config,
+        )
+        self.worker = WorkerHandle(order, spawner=shop, sink=self.kept, owner=self.owner, clock=self.clock)
 
     async def boot(self) -> Workman:
         await self.worker.boot()
@@ -76,8 +83,10 @@ async def test_a_request_reaches_the_worker_as_it_is_and_its_answer_comes_back(s
         [(b"accept", b"*/*")],
         b"body",
     )
-    assert await future == InvocationCompleted(201, b"", b"done", 7, "execution", True)
-    assert (bench.worker.busy, bench.worker.served, bench.owner.room) == (0, 1, 1)
+    assert await future == InvocationCompleted(
+        status=201, headers=[], body=b"done", cpu_us=7, execution_id="execution", cold=True
+    )
+    assert (len(bench.worker.pending), bench.worker.served, bench.owner.room) == (0, 1, 1)
 
 
 async def test_answers_find_their_requests_in_any_order(shops: Shops) -> None:
@@ -109,7 +118,7 @@ async def test_a_process_that_ends_while_it_starts_has_not_booted(shops: Shops) 
     bench = Bench(shops(on_start=lambda workman: workman.end(ProcessExit(3, 0, 0.1))))
     await bench.boot()
 
-    assert bench.worker.failure == "it ended before it was ready: the process ended with status 3"
+    assert bench.worker.failure == "it ended before it was ready: the process exited with status 3"
     assert bench.owner.states == ["ended"]
 
 
@@ -162,13 +171,13 @@ async def test_a_crash_answers_each_request_under_way_with_what_happened(shops: 
 
     workman.end(ProcessExit(0, 11, 0.5))
 
-    assert await asyncio.gather(*futures) == [WorkerCrashed("the process was ended by SIGSEGV", "execution")] * 3
+    assert await asyncio.gather(*futures) == [WorkerCrashed("the process was killed by SIGSEGV", "execution")] * 3
     await bench.owner.over.wait()
     assert bench.worker.crashed
     assert bench.kept.events[-1] == (
         "hello",
         "shutdown",
-        {"reason": "the process was ended by SIGSEGV", "ended": "the process was ended by SIGSEGV", "cpu_s": 0.5}
+        {"reason": "the process was killed by SIGSEGV", "ended": "the process was killed by SIGSEGV", "cpu_s": 0.5}
         | {"served": 0},
     )
 
@@ -230,12 +239,15 @@ async def test_a_spinning_worker_is_killed_and_says_limit_and_use(shops: Shops) 
 
     workman.cpu = 1_500
     bench.after(1.5)
-    assert bench.worker.stuck
+    assert bench.worker.spinning
     workman.say("a line from within the loop")
     workman.cpu = 2_050
     bench.after(0.6)
 
-    assert await asyncio.gather(*futures) == [LimitExceeded("cpu", 2_000, 2_050, "execution")] * 2
+    assert (
+        await asyncio.gather(*futures)
+        == [LimitExceeded(resource="cpu", limit=2_000, used=2_050, execution_id="execution")] * 2
+    )
     await bench.owner.over.wait()
     assert bench.kept.events[-1][2]["reason"] == "it used 2050 ms of CPU time, and the limit is 2000"
 
@@ -265,7 +277,7 @@ async def test_memory_beyond_the_limit_kills_the_worker(shops: Shops) -> None:
     workman.memory = 120
     bench.after(0.1)
 
-    assert await future == LimitExceeded("memory", 100, 120, "execution")
+    assert await future == LimitExceeded(resource="memory", limit=100, used=120, execution_id="execution")
     assert workman.is_over
 
 
@@ -285,11 +297,11 @@ async def test_a_request_that_the_worker_ended_itself_names_its_limit(shops: Sho
     futures = [bench.worker.invoke(request()) for _ in range(2)]
 
     workman.tell(LimitFrame((await workman.requests.get()).number, "cpu", 2_000, 2_010))
-    assert await futures[0] == LimitExceeded("cpu", 2_000, 2_010, "execution")
+    assert await futures[0] == LimitExceeded(resource="cpu", limit=2_000, used=2_010, execution_id="execution")
     assert bench.owner.states == ["ready"]
 
     workman.tell(LimitFrame((await workman.requests.get()).number, "memory", 100, 99))
-    assert await futures[1] == LimitExceeded("memory", 100, 99, "execution")
+    assert await futures[1] == LimitExceeded(resource="memory", limit=100, used=99, execution_id="execution")
     assert bench.owner.states == ["ready", "retiring"]
 
 
@@ -300,16 +312,16 @@ async def test_growth_of_memory_wears_a_worker_out_sooner_when_it_is_at_rest(sho
     workman.memory = 90
     for _ in range(99):
         bench.after(0.1)
-    assert bench.worker.worn(bench.clock()) == ""
+    assert bench.worker.replacement_reason(bench.clock()) == ""
     bench.after(0.2)
-    assert bench.worker.worn(bench.clock()) == "its memory has grown to 90 MiB of 100 MiB"
+    assert bench.worker.replacement_reason(bench.clock()) == "its memory has grown to 90 MiB of 100 MiB"
 
     workman.memory = 50
     bench.after(0.1)
-    assert bench.worker.worn(bench.clock()) == ""
+    assert bench.worker.replacement_reason(bench.clock()) == ""
     workman.memory = 90
     bench.after(9.9)
-    assert bench.worker.worn(bench.clock()) == ""
+    assert bench.worker.replacement_reason(bench.clock()) == ""
     workman.memory = 50
     bench.after(0.1)
     workman.answer(await workman.requests.get())
@@ -318,17 +330,17 @@ async def test_growth_of_memory_wears_a_worker_out_sooner_when_it_is_at_rest(sho
     bench.after(0.1)
     bench.after(1.1)
     bench.after(1.1)
-    assert bench.worker.worn(bench.clock()) != ""
+    assert bench.worker.replacement_reason(bench.clock()) != ""
 
 
 async def test_a_worker_is_worn_after_its_number_of_requests(shops: Shops) -> None:
     bench = Bench(shops(), replace(CONFIG, max_requests=2))
     await bench.boot()
     for _ in range(2):
-        assert bench.worker.worn(bench.clock()) == ""
+        assert bench.worker.replacement_reason(bench.clock()) == ""
         await bench.worker.invoke(request())
 
-    assert bench.worker.worn(bench.clock()) == "it has answered 2 requests"
+    assert bench.worker.replacement_reason(bench.clock()) == "it has served 2 requests"
 
 
 async def test_a_retired_worker_finishes_what_it_has_and_is_killed_when_its_grace_ends(shops: Shops) -> None:
@@ -342,7 +354,7 @@ async def test_a_retired_worker_finishes_what_it_has_and_is_killed_when_its_grac
     assert not future.done()
     bench.after(0.2)
 
-    assert await future == WorkerCrashed("idle, and it was not done in time", "execution")
+    assert await future == WorkerCrashed("idle, and it did not finish in time", "execution")
 
 
 async def test_what_a_function_says_goes_to_the_log_and_each_life_has_its_events(shops: Shops) -> None:
@@ -359,7 +371,7 @@ async def test_what_a_function_says_goes_to_the_log_and_each_life_has_its_events
         (
             "hello",
             "shutdown",
-            {"reason": "idle", "ended": "the process ended with status 0", "cpu_s": 0.1, "served": 1},
+            {"reason": "idle", "ended": "the process exited with status 0", "cpu_s": 0.1, "served": 1},
         ),
     ]
 
@@ -375,4 +387,4 @@ async def test_a_caller_that_gave_up_does_no_harm(shops: Shops) -> None:
         workman.answer(await workman.requests.get())
 
     assert isinstance(await other, InvocationCompleted)
-    assert bench.worker.busy == 0
+    assert len(bench.worker.pending) == 0

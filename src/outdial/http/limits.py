@@ -1,0 +1,31 @@
+"""Size and time limits of the HTTP server."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """Limits per connection. Times are in seconds and enforced within `sweep_s`; sizes are in bytes."""
+
+    # The request line and all header lines together, and the number of header lines.
+    header_bytes: int = 64 * 1024
+    header_lines: int = 200
+    # From the first byte of a request to the end of its headers.
+    header_s: float = 10.0
+    # 408 after this long without a byte of the body, or when the body is slower overall than `body_rate` bytes/s.
+    body_s: float = 30.0
+    body_rate: float = 4096.0
+    # A connection without a request.
+    idle_s: float = 75.0
+    # A client that does not read its response.
+    unread_s: float = 30.0
+    # How much of a rejected body is read to keep the connection usable. A longer body closes the connection.
+    discard: int = 256 * 1024
+    # How long, and for how many bytes, a client may keep sending after the response that closes its connection.
+    linger_s: float = 5.0
+    linger_bytes: int = 64 * 1024 * 1024
+    # Requests pipelined in one connection.
+    pipelined: int = 64
+    connections: int = 10_000
+    handshake_s: float = 10.0
+    sweep_s: float = 1.0
