@@ -139,7 +139,7 @@ async def test_a_version_that_served_before_is_not_marked_as_refused(database: S
         await deploy(host, "hello")
         await deploy(host, "hello", active=False)
         for version in (1, 2, 3):
-            await deployments.refuse_version(host, slug="hello", version=version, error="boom")
+            await deployments.reject_version(host, slug="hello", version=version, error="boom")
         rows = await deployments.list_versions(host, slug="hello")
 
     assert [(row.version, row.status, row.error) for row in rows] == [
@@ -153,13 +153,13 @@ async def test_a_version_that_served_before_is_not_marked_as_refused(database: S
 async def test_a_secret_with_a_name_that_no_environment_has_is_refused(database: Scratch, name: str) -> None:
     async with acting(database) as host:
         with pytest.raises(asyncpg.CheckViolationError):
-            await secrets.put_secrets(host, names=[name], nonces=[bytes(12)], ciphertexts=[b"x"], now=NOW)
+            await secrets.set_secrets(host, names=[name], nonces=[bytes(12)], ciphertexts=[b"x"], now=NOW)
 
 
 async def test_a_secret_that_was_set_anew_is_not_replaced_by_its_older_value(database: Scratch) -> None:
     async with acting(database) as host:
-        await secrets.put_secrets(host, names=["A"], nonces=[b"1" * 12], ciphertexts=[b"newer"], now=NOW)
-        touched = await secrets.reseal_secrets(
+        await secrets.set_secrets(host, names=["A"], nonces=[b"1" * 12], ciphertexts=[b"newer"], now=NOW)
+        touched = await secrets.reencrypt_secrets(
             host, names=["A"], old_nonces=[b"0" * 12], nonces=[b"2" * 12], ciphertexts=[b"older"]
         )
         rows = await secrets.list_secrets(host)

@@ -113,7 +113,7 @@ async def settle(scene: Scene, answer_to: Callable[[UUID], PlacementResponse]) -
 
 async def flush(scene: Scene) -> None:
     async with scene.webhook.transaction() as connection:
-        await call_queries.lock_called(connection, ids=list(scene.calls), retell_call_ids=[])
+        await call_queries.lock_reported_calls(connection, ids=list(scene.calls), retell_call_ids=[])
 
 
 ANSWERS: dict[str, Callable[[UUID], PlacementResponse]] = {

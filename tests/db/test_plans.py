@@ -205,8 +205,14 @@ CASES = [
     Case(due_contacts.pending_zones, "dialer", of_campaign, frozenset({"campaign_contacts_pending"}), 10),
     Case(accounts.count_live, "dialer", of_campaign, frozenset({"calls_live_account"}), 1600),
     Case(campaign_status.finish_pausing, "dialer", of_campaign, frozenset({"calls_requesting"}), 5),
-    Case(due_contacts.open_contacts, "dialer", of_campaign, frozenset({"campaign_contacts_pending"}), 2),
-    Case(call_queries.lock_called, "webhook", of_calls, frozenset({"calls_pkey", "calls_retell_call_id_key"}), 100),
+    Case(due_contacts.remaining_contacts, "dialer", of_campaign, frozenset({"campaign_contacts_pending"}), 2),
+    Case(
+        call_queries.lock_reported_calls,
+        "webhook",
+        of_calls,
+        frozenset({"calls_pkey", "calls_retell_call_id_key"}),
+        100,
+    ),
     Case(events.pending_events, "webhook", at_now, frozenset({"webhook_events_pending"}), 60),
 ]
 
@@ -263,7 +269,7 @@ async def test_the_last_claim_of_a_campaign_does_not_look_for_pending_contacts_a
     async with asking(filled, "dialer") as connection:
         # The statistics still say that nearly all of them are pending.
         await connection.execute("update campaign_contacts set status = 'completed' where status = 'pending'")
-        for statement in (due_contacts.pending_zones, due_contacts.open_contacts):
+        for statement in (due_contacts.pending_zones, due_contacts.remaining_contacts):
             plan = await explain(connection, sql_of(statement), [filled.campaign.id], generic=False)
             assert sum(scan.rows for scan in scans(plan)) == 0, statement.__name__
 

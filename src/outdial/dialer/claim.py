@@ -135,7 +135,7 @@ class Claimer:
             return await self._take(connection, lock, zones.open, now)
 
     async def _finish(self, connection: Connection, campaign_id: UUID, now: datetime) -> Claim:
-        contacts = await due_contacts.open_contacts(connection, campaign_id=campaign_id)
+        contacts = await due_contacts.remaining_contacts(connection, campaign_id=campaign_id)
         if contacts.pending or contacts.calling:
             return await self._wait(connection, campaign_id, Wait(reason=WaitReason.CALLS_UNDER_WAY), now)
         await campaign_status.complete_campaign(connection, campaign_id=campaign_id, now=now)
@@ -195,7 +195,7 @@ class Claimer:
         calls = await self._insert(connection, lock, contacts.callable, now) if contacts.callable else []
         await _defer(connection, contacts.deferred, now)
         next_start_at = after_slots(lock.pace, [call.start_at for call in calls])
-        await accounts.spend_pace(
+        await accounts.update_pace(
             connection,
             provider_account_id=lock.account.id,
             next_start_at=next_start_at,

@@ -147,7 +147,7 @@ class Rescuer:
             deadline = slots[0] + self._settings.request_timeout + DEADLINE_MARGIN
             if await settlements.begin_resend(connection, call_id=call.id, deadline=deadline, now=now) is None:
                 return None
-            await accounts.spend_pace(
+            await accounts.update_pace(
                 connection,
                 provider_account_id=account.id,
                 next_start_at=after_slots(pace, slots),

@@ -165,7 +165,7 @@ class Settler:
         async with self._database.for_organization(call.organization_id) as connection:
             account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)
             pace = after_capacity_refusal(pace_of(account), now, self._settings.capacity_hold)
-            await accounts.spend_pace(
+            await accounts.update_pace(
                 connection,
                 provider_account_id=account.id,
                 next_start_at=pace.next_start_at,

@@ -63,7 +63,7 @@ class ContactChange:
 class CallChange:
     """A locked call and its new state."""
 
-    row: call_queries.CalledRow
+    row: call_queries.ReportedCall
     state: CallState
 
 
@@ -105,11 +105,11 @@ async def apply(
 
     The reconciler checks a call that receives no further event after `check_after`.
     """
-    rows: list[call_queries.CalledRow] = []
+    rows: list[call_queries.ReportedCall] = []
     ids = {d.event.call_id for d in deliveries if d.event.call_id is not None}
     retell_call_ids = {d.event.provider_call_id for d in deliveries if d.event.provider_call_id}
     if ids or retell_call_ids:
-        rows = await call_queries.lock_called(connection, ids=list(ids), retell_call_ids=list(retell_call_ids))
+        rows = await call_queries.lock_reported_calls(connection, ids=list(ids), retell_call_ids=list(retell_call_ids))
     by_id = {row.id: row for row in rows}
     by_retell_id = {row.retell_call_id: row for row in rows if row.retell_call_id}
     verdicts: list[EventVerdict] = []
@@ -131,7 +131,7 @@ async def apply(
     return AppliedBatch(verdicts, changes.accounts)
 
 
-def _verdict(delivery: EventDelivery, row: call_queries.CalledRow | None, batch_call_id: str | None) -> EventVerdict:
+def _verdict(delivery: EventDelivery, row: call_queries.ReportedCall | None, batch_call_id: str | None) -> EventVerdict:
     """Match a delivery with its call; `batch_call_id` is the provider's id that this batch already gave the call."""
     if delivery.event.malformed is not None:
         return EventVerdict("quarantined", error=delivery.event.malformed)
@@ -149,7 +149,7 @@ def _verdict(delivery: EventDelivery, row: call_queries.CalledRow | None, batch_
 def decide(
     changes: BatchChanges,
     reader: EventReader,
-    row: call_queries.CalledRow,
+    row: call_queries.ReportedCall,
     reports: Iterable[CallReport],
     now: datetime,
 ) -> None:
@@ -176,7 +176,7 @@ def decide(
         changes.campaigns.add(row.campaign_id)
 
 
-def _state(reader: EventReader, row: call_queries.CalledRow) -> CallState:
+def _state(reader: EventReader, row: call_queries.ReportedCall) -> CallState:
     details = CallDetails(
         disconnection_reason=reader.read_reason(row.disconnection_reason),
         started_at=row.started_at,
@@ -196,7 +196,7 @@ def _state(reader: EventReader, row: call_queries.CalledRow) -> CallState:
     )
 
 
-def _uncounted(row: call_queries.CalledRow, corrected: Outcome | None) -> call_queries.CalledRow:
+def _uncounted(row: call_queries.ReportedCall, corrected: Outcome | None) -> call_queries.ReportedCall:
     """Return the row with the contact's counts from before the outcome that is now corrected; unchanged if None."""
     match None if corrected is None else corrected.retry_class:
         case None:
@@ -207,7 +207,7 @@ def _uncounted(row: call_queries.CalledRow, corrected: Outcome | None) -> call_q
             return replace(row, attempts=max(0, row.attempts - 1))
 
 
-def _contact_change(row: call_queries.CalledRow, outcome: Outcome, now: datetime) -> ContactChange:
+def _contact_change(row: call_queries.ReportedCall, outcome: Outcome, now: datetime) -> ContactChange:
     step = next_step(
         _policy(row.retry_policy),
         outcome,
@@ -249,7 +249,7 @@ def _contact_change(row: call_queries.CalledRow, outcome: Outcome, now: datetime
             assert_never(never)
 
 
-def _retry_status(row: call_queries.CalledRow) -> tuple[ContactStatus, str | None]:
+def _retry_status(row: call_queries.ReportedCall) -> tuple[ContactStatus, str | None]:
     if row.contact_status == ContactStatus.REVIEW:
         return ContactStatus.FAILED, "ended late, after review began: not called again"
     if row.campaign_status in ("cancelling", "cancelled"):

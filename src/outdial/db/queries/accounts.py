@@ -13,7 +13,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRow:
-    """A row of `list_accounts`."""
+    """A Retell workspace with its limits."""
 
     id: UUID
     organization_id: UUID
@@ -31,7 +31,7 @@ _account_row = row_builder(AccountRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedAccount:
-    """A row of `lock_account`."""
+    """An account, locked, with the limits of its calls."""
 
     id: UUID
     credential: str
@@ -48,7 +48,7 @@ _locked_account = row_builder(LockedAccount)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveCounts:
-    """A row of `count_live`."""
+    """Live calls of an account and a campaign, campaigns that share the slots, and the daily cap per phone."""
 
     account_live: int
     campaign_live: int
@@ -61,7 +61,7 @@ _live_counts = row_builder(LiveCounts)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneNumberRow:
-    """A row of `list_caller_numbers`, `list_numbers`."""
+    """A number to call from."""
 
     id: UUID
     provider_account_id: UUID
@@ -92,7 +92,7 @@ async def create_provider_account(
     calls_per_second: float,
     now: datetime,
 ) -> int:
-    """A Retell workspace with its limits."""
+    """Insert a Retell workspace with its limits."""
     return rows_touched(
         await connection.execute(
             _CREATE_PROVIDER_ACCOUNT,
@@ -116,7 +116,7 @@ from provider_accounts where organization_id = $1 order by created_at, id;
 
 
 async def list_accounts(connection: Connection, *, organization_id: UUID) -> list[AccountRow]:
-    """The Retell workspaces of an organization."""
+    """List the Retell workspaces of an organization, oldest first."""
     return [_account_row(record) for record in await connection.fetch(_LIST_ACCOUNTS, organization_id)]
 
 
@@ -126,7 +126,7 @@ select id from provider_accounts where organization_id = $1 order by created_at,
 
 
 async def default_account(connection: Connection, *, organization_id: UUID) -> UUID:
-    """The workspace that an organization calls through first."""
+    """Return the oldest workspace of an organization."""
     value: UUID = required(await connection.fetchval(_DEFAULT_ACCOUNT, organization_id), "default_account")
     return value
 
@@ -150,7 +150,7 @@ async def change_account(
     id: UUID,
     organization_id: UUID,
 ) -> UUID:
-    """The limits of a workspace."""
+    """Change the name and the limits of a workspace."""
     value: UUID = required(
         await connection.fetchval(
             _CHANGE_ACCOUNT, name, concurrency_limit, reserved_inbound, calls_per_second, id, organization_id
@@ -170,7 +170,7 @@ for update;
 
 
 async def lock_account(connection: Connection, *, provider_account_id: UUID) -> LockedAccount:
-    """The row that owns the limits: everything counted against them is counted under this lock."""
+    """Lock the row that owns the limits. Everything that counts against them is counted under this lock."""
     return _locked_account(required(await connection.fetchrow(_LOCK_ACCOUNT, provider_account_id), "lock_account"))
 
 
@@ -195,9 +195,9 @@ from (
 async def count_live(
     connection: Connection, *, provider_account_id: UUID, campaign_id: UUID, organization_id: UUID
 ) -> LiveCounts:
-    """Live calls of the account and of the campaign, how many campaigns want its slots, and the cap per phone.
+    """Count the live calls of an account and a campaign, and the campaigns that share the slots.
 
-    A call that was given up is still asked about when evidence of it came late: it takes a slot as well.
+    A released call that is still checked, because evidence of it came late, takes a slot too.
     """
     return _live_counts(
         required(
@@ -206,14 +206,14 @@ async def count_live(
     )
 
 
-_SPEND_PACE = """\
+_UPDATE_PACE = """\
 update provider_accounts
 set next_start_at = $1, rate_factor = $2, backoff_until = $3
 where id = $4;
 """
 
 
-async def spend_pace(
+async def update_pace(
     connection: Connection,
     *,
     next_start_at: datetime,
@@ -221,9 +221,9 @@ async def spend_pace(
     backoff_until: datetime | None,
     provider_account_id: UUID,
 ) -> int:
-    """The account's pacing after a claim, a refusal for capacity, or a recovery; under lock_account."""
+    """Store the pace of an account after a claim, a capacity error or a recovery. Needs lock_account."""
     return rows_touched(
-        await connection.execute(_SPEND_PACE, next_start_at, rate_factor, backoff_until, provider_account_id)
+        await connection.execute(_UPDATE_PACE, next_start_at, rate_factor, backoff_until, provider_account_id)
     )
 
 
@@ -233,7 +233,7 @@ update provider_accounts set provider_limit = $1 where id = $2;
 
 
 async def set_provider_limit(connection: Connection, *, provider_limit: int, provider_account_id: UUID) -> int:
-    """What get-concurrency reported."""
+    """Store the concurrency limit that Retell reports."""
     return rows_touched(await connection.execute(_SET_PROVIDER_LIMIT, provider_limit, provider_account_id))
 
 
@@ -247,7 +247,7 @@ limit 200;
 
 
 async def list_caller_numbers(connection: Connection, *, organization_id: UUID) -> list[PhoneNumberRow]:
-    """What campaigns of an organization call from: its numbers, and the account of each."""
+    """List the numbers that a campaign form offers, named ones first, with their accounts."""
     return [_phone_number_row(record) for record in await connection.fetch(_LIST_CALLER_NUMBERS, organization_id)]
 
 
@@ -258,7 +258,7 @@ from phone_numbers where organization_id = $1 order by phone;
 
 
 async def list_numbers(connection: Connection, *, organization_id: UUID) -> list[PhoneNumberRow]:
-    """The numbers that an organization calls from."""
+    """List the numbers that an organization calls from."""
     return [_phone_number_row(record) for record in await connection.fetch(_LIST_NUMBERS, organization_id)]
 
 
@@ -283,7 +283,7 @@ async def add_number(
     country: str | None,
     now: datetime,
 ) -> UUID | None:
-    """A number to call from; no row when it is there already."""
+    """Insert a number to call from. Returns None when the organization has it already."""
     value: UUID | None = await connection.fetchval(
         _ADD_NUMBER, id, organization_id, provider_account_id, phone, nickname, retell_agent_id, country, now
     )
@@ -300,7 +300,7 @@ returning id;
 async def change_number(
     connection: Connection, *, nickname: str | None, retell_agent_id: str | None, id: UUID, organization_id: UUID
 ) -> UUID:
-    """What a number is called, and which agent speaks there."""
+    """Change the nickname and the agent of a number."""
     value: UUID = required(
         await connection.fetchval(_CHANGE_NUMBER, nickname, retell_agent_id, id, organization_id), "change_number"
     )
@@ -313,6 +313,6 @@ delete from phone_numbers where id = $1 and organization_id = $2 returning id;
 
 
 async def remove_number(connection: Connection, *, id: UUID, organization_id: UUID) -> UUID:
-    """A number that is called from no more."""
+    """Delete a number."""
     value: UUID = required(await connection.fetchval(_REMOVE_NUMBER, id, organization_id), "remove_number")
     return value

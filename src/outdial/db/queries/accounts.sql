@@ -1,27 +1,28 @@
 -- Provider accounts, their limits, and the numbers they call from.
 
 -- name: create_provider_account!
--- A Retell workspace with its limits.
+-- Insert a Retell workspace with its limits.
 insert into provider_accounts (id, organization_id, name, credential, concurrency_limit, reserved_inbound,
   calls_per_second, created_at)
 values (:id, :organization_id, :name, :credential, :concurrency_limit, :reserved_inbound, :calls_per_second, :now);
 
 -- name: list_accounts
 -- returns: list[AccountRow]
+-- row: A Retell workspace with its limits.
 -- null: provider_limit, backoff_until
--- The Retell workspaces of an organization.
+-- List the Retell workspaces of an organization, oldest first.
 select id, organization_id, name, credential, concurrency_limit, reserved_inbound, calls_per_second, provider_limit,
   backoff_until
 from provider_accounts where organization_id = :organization_id order by created_at, id;
 
 -- name: default_account
 -- returns: UUID
--- The workspace that an organization calls through first.
+-- Return the oldest workspace of an organization.
 select id from provider_accounts where organization_id = :organization_id order by created_at, id limit 1;
 
 -- name: change_account
 -- returns: UUID
--- The limits of a workspace.
+-- Change the name and the limits of a workspace.
 update provider_accounts
 set name = :name, concurrency_limit = :concurrency_limit, reserved_inbound = :reserved_inbound,
   calls_per_second = :calls_per_second
@@ -30,8 +31,9 @@ returning id;
 
 -- name: lock_account
 -- returns: LockedAccount
+-- row: An account, locked, with the limits of its calls.
 -- null: backoff_until
--- The row that owns the limits: everything counted against them is counted under this lock.
+-- Lock the row that owns the limits. Everything that counts against them is counted under this lock.
 select id, credential, least(concurrency_limit, coalesce(provider_limit, concurrency_limit)) as concurrency_limit,
   reserved_inbound, calls_per_second, rate_factor, next_start_at, backoff_until
 from provider_accounts
@@ -40,8 +42,9 @@ for update;
 
 -- name: count_live
 -- returns: LiveCounts
--- Live calls of the account and of the campaign, how many campaigns want its slots, and the cap per phone. A call that
--- was given up is still asked about when evidence of it came late: it takes a slot as well.
+-- row: Live calls of an account and a campaign, campaigns that share the slots, and the daily cap per phone.
+-- Count the live calls of an account and a campaign, and the campaigns that share the slots. A released call that is
+-- still checked, because evidence of it came late, takes a slot too.
 select live.of_account as account_live, live.of_campaign as campaign_live,
   (select count(*) from campaigns m where m.provider_account_id = :provider_account_id and m.status = 'active'
     and (m.id = :campaign_id or coalesce(m.waiting_for, 'pacing') in ('concurrency', 'pacing'))) as sharers,
@@ -57,21 +60,22 @@ from (
   ) c
 ) live;
 
--- name: spend_pace!
+-- name: update_pace!
 -- null: :backoff_until
--- The account's pacing after a claim, a refusal for capacity, or a recovery; under lock_account.
+-- Store the pace of an account after a claim, a capacity error or a recovery. Needs lock_account.
 update provider_accounts
 set next_start_at = :next_start_at, rate_factor = :rate_factor, backoff_until = :backoff_until
 where id = :provider_account_id;
 
 -- name: set_provider_limit!
--- What get-concurrency reported.
+-- Store the concurrency limit that Retell reports.
 update provider_accounts set provider_limit = :provider_limit where id = :provider_account_id;
 
 -- name: list_caller_numbers
 -- returns: list[PhoneNumberRow]
+-- row: A number to call from.
 -- null: nickname, retell_agent_id, country
--- What campaigns of an organization call from: its numbers, and the account of each.
+-- List the numbers that a campaign form offers, named ones first, with their accounts.
 select n.id, n.provider_account_id, n.phone, n.nickname, n.retell_agent_id, n.country
 from phone_numbers n
 where n.organization_id = :organization_id
@@ -81,14 +85,14 @@ limit 200;
 -- name: list_numbers
 -- returns: list[PhoneNumberRow]
 -- null: nickname, retell_agent_id, country
--- The numbers that an organization calls from.
+-- List the numbers that an organization calls from.
 select id, provider_account_id, phone, nickname, retell_agent_id, country
 from phone_numbers where organization_id = :organization_id order by phone;
 
 -- name: add_number
 -- returns: UUID | None
 -- null: :country, :nickname, :retell_agent_id
--- A number to call from; no row when it is there already.
+-- Insert a number to call from. Returns None when the organization has it already.
 insert into phone_numbers (id, organization_id, provider_account_id, phone, nickname, retell_agent_id, country,
   created_at)
 values (:id, :organization_id, :provider_account_id, :phone, :nickname, :retell_agent_id, :country, :now)
@@ -98,12 +102,12 @@ returning id;
 -- name: change_number
 -- returns: UUID
 -- null: :nickname, :retell_agent_id
--- What a number is called, and which agent speaks there.
+-- Change the nickname and the agent of a number.
 update phone_numbers set nickname = :nickname, retell_agent_id = :retell_agent_id
 where id = :id and organization_id = :organization_id
 returning id;
 
 -- name: remove_number
 -- returns: UUID
--- A number that is called from no more.
+-- Delete a number.
 delete from phone_numbers where id = :id and organization_id = :organization_id returning id;

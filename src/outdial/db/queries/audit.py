@@ -14,7 +14,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRow:
-    """A row of `list_audit`, `subject_audit`."""
+    """An entry of the audit log. `details` is JSON text."""
 
     id: int
     at: datetime
@@ -44,7 +44,7 @@ async def record_audit(
     subject_id: str,
     details: str,
 ) -> int:
-    """Who did what."""
+    """Insert an entry of the audit log."""
     return rows_touched(
         await connection.execute(_RECORD_AUDIT, organization_id, now, actor, action, subject_type, subject_id, details)
     )
@@ -79,7 +79,7 @@ async def list_audit(
     subject_id: str | None,
     limit: int,
 ) -> list[AuditRow]:
-    """The audit log of an organization, the newest entries first."""
+    """List the audit log of an organization, newest first."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _audit_row(record)
@@ -101,7 +101,7 @@ limit $3;
 async def subject_audit(
     connection: Connection, *, organization_id: UUID, subject_ids: Sequence[str], limit: int
 ) -> list[AuditRow]:
-    """What people and processes did to the subjects with these ids, the newest first."""
+    """List the audit entries about these subjects, newest first."""
     return [
         _audit_row(record) for record in await connection.fetch(_SUBJECT_AUDIT, organization_id, subject_ids, limit)
     ]

@@ -1,15 +1,16 @@
 -- The audit log.
 
 -- name: record_audit!
--- Who did what.
+-- Insert an entry of the audit log.
 insert into audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
 values (:organization_id, :now, :actor, :action, :subject_type, :subject_id, :details::text::jsonb);
 
 -- name: list_audit
 -- returns: list[AuditRow]
+-- row: An entry of the audit log. `details` is JSON text.
 -- null: :before_id, :action, :actor, :subject_type, :since, :until, :subject_id
 -- plan: custom
--- The audit log of an organization, the newest entries first.
+-- List the audit log of an organization, newest first.
 select id, at, actor, action, subject_type, subject_id, details::text as details
 from audit_log
 where organization_id = :organization_id
@@ -25,7 +26,7 @@ limit :limit;
 
 -- name: subject_audit
 -- returns: list[AuditRow]
--- What people and processes did to the subjects with these ids, the newest first.
+-- List the audit entries about these subjects, newest first.
 select id, at, actor, action, subject_type, subject_id, details::text as details
 from audit_log
 where organization_id = :organization_id and subject_id = any (:subject_ids::text[])

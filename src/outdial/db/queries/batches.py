@@ -26,7 +26,7 @@ _due_campaign = row_builder(DueCampaign)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionFactsRow:
-    """What decides whether a campaign may call now. Each list has one element per zone key with pending contacts."""
+    """A row of `admission_facts`."""
 
     campaign_id: UUID
     status: str
@@ -56,7 +56,7 @@ _admission_facts_row = row_builder(AdmissionFactsRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedCampaign:
-    """A row of `lock_campaign`."""
+    """An active campaign, locked for a claim. Calling hours and variables are JSON text."""
 
     id: UUID
     organization_id: UUID
@@ -81,7 +81,7 @@ select organization_id, campaign_id, status from private.due_campaigns($1, $2, $
 async def due_campaigns(
     connection: Connection, *, now: datetime, limit: int, named: Sequence[UUID]
 ) -> list[DueCampaign]:
-    """Campaigns of every organization that have something to do, and those that a notification has named."""
+    """List the campaigns of all organizations that are due, and those that a notification has named."""
     return [_due_campaign(record) for record in await connection.fetch(_DUE_CAMPAIGNS, now, limit, named)]
 
 
@@ -129,9 +129,9 @@ where m.id = any ($1::uuid[]);
 
 
 async def admission_facts(connection: Connection, *, campaign_ids: Sequence[UUID]) -> list[AdmissionFactsRow]:
-    """What decides whether each of these campaigns may call now: its status and settings, its zones with pending
-    contacts, and the limits and live calls of its account.
+    """Read what decides whether each of these campaigns may call now.
 
+    That is its status and settings, its zones with pending contacts, and the limits and live calls of its account.
     Zones are read for active campaigns only.
     """
     return [_admission_facts_row(record) for record in await connection.fetch(_ADMISSION_FACTS, campaign_ids)]
@@ -148,7 +148,10 @@ for update skip locked;
 
 
 async def lock_campaign(connection: Connection, *, campaign_id: UUID) -> LockedCampaign | None:
-    """The claim begins here: until it ends nobody else claims for this campaign, and a pause waits."""
+    """Lock an active campaign and begin the claim.
+
+    Until the transaction ends, no one else claims for it and a pause waits.
+    """
     record = await connection.fetchrow(_LOCK_CAMPAIGN, campaign_id)
     return None if record is None else _locked_campaign(record)
 
@@ -163,7 +166,7 @@ where id = $3;
 async def set_next_batch(
     connection: Connection, *, next_batch_at: datetime, waiting_for: str | None, campaign_id: UUID
 ) -> int:
-    """When to look at the campaign again, and why not now."""
+    """Store when to look at the campaign again, and why not now."""
     return rows_touched(await connection.execute(_SET_NEXT_BATCH, next_batch_at, waiting_for, campaign_id))
 
 
@@ -175,7 +178,7 @@ where id = $2 and status in ('pausing', 'cancelling');
 
 
 async def postpone_batch(connection: Connection, *, next_batch_at: datetime, campaign_id: UUID) -> int:
-    """Look again soon at a campaign that is still pausing or cancelling."""
+    """Schedule the next look at a campaign that is pausing or cancelling."""
     return rows_touched(await connection.execute(_POSTPONE_BATCH, next_batch_at, campaign_id))
 
 
@@ -190,7 +193,7 @@ returning id;
 async def request_batch(
     connection: Connection, *, now: datetime, batch_size: int | None, campaign_id: UUID
 ) -> UUID | None:
-    """process_batch: the campaign is due now, once with another batch size where one is given."""
+    """Make an active campaign due now, once with another batch size if one is given."""
     value: UUID | None = await connection.fetchval(_REQUEST_BATCH, now, batch_size, campaign_id)
     return value
 
@@ -201,7 +204,7 @@ update campaigns set next_batch_at = $1 where id = $2 and status = 'active' and 
 
 
 async def wake_campaign(connection: Connection, *, now: datetime, campaign_id: UUID) -> int:
-    """New contacts: a running campaign looks again now."""
+    """Make an active campaign due now, because it has new contacts."""
     return rows_touched(await connection.execute(_WAKE_CAMPAIGN, now, campaign_id))
 
 
@@ -222,11 +225,10 @@ where id in (
 async def wake_campaigns(
     connection: Connection, *, now: datetime, ids: Sequence[UUID], provider_account_ids: Sequence[UUID]
 ) -> int:
-    """An ended call frees a slot: its campaign is due now, and so are those that wait for a slot of the same
-    account.
+    """Make campaigns due now, because a call ended and freed a slot.
 
-    A campaign that a claim holds is passed over, for waiting here could deadlock with it; the notification reaches its
-    dialer anyway.
+    That includes campaigns of the same account that wait for a slot. A campaign that a claim has locked is skipped,
+    because waiting for it could deadlock. Its dialer gets the notification anyway.
     """
     return rows_touched(await connection.execute(_WAKE_CAMPAIGNS, now, ids, provider_account_ids))
 
@@ -237,5 +239,5 @@ select pg_notify('outdial_campaigns', u.id::text) from unnest($1::uuid[]) as u (
 
 
 async def notify_campaigns(connection: Connection, *, ids: Sequence[UUID]) -> None:
-    """Tells dialers, when the transaction commits, that these campaigns have something to do."""
+    """Notify dialers, on commit, that these campaigns are due."""
     await connection.execute(_NOTIFY_CAMPAIGNS, ids)

@@ -2,15 +2,14 @@
 
 -- name: due_campaigns
 -- returns: list[DueCampaign]
--- Campaigns of every organization that have something to do, and those that a notification has named.
+-- List the campaigns of all organizations that are due, and those that a notification has named.
 select organization_id, campaign_id, status from private.due_campaigns(:now, :limit, :named::uuid[]);
 
 -- name: admission_facts
 -- returns: list[AdmissionFactsRow]
 -- null: scheduled_at, paused_reason, next_batch_at, waiting_for, max_concurrency, backoff_until
--- row: What decides whether a campaign may call now. Each list has one element per zone key with pending contacts.
--- What decides whether each of these campaigns may call now: its status and settings, its zones with pending contacts,
--- and the limits and live calls of its account. Zones are read for active campaigns only.
+-- Read what decides whether each of these campaigns may call now. That is its status and settings, its zones with
+-- pending contacts, and the limits and live calls of its account. Zones are read for active campaigns only.
 select m.id as campaign_id, m.status, m.scheduled_at, m.paused_reason, m.next_batch_at, m.waiting_for,
   m.calling_hours::text as calling_hours, coalesce(m.next_batch_size, m.batch_size) as batch_size, m.max_concurrency,
   least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
@@ -53,8 +52,9 @@ where m.id = any (:campaign_ids::uuid[]);
 
 -- name: lock_campaign
 -- returns: LockedCampaign | None
+-- row: An active campaign, locked for a claim. Calling hours and variables are JSON text.
 -- null: max_concurrency
--- The claim begins here: until it ends nobody else claims for this campaign, and a pause waits.
+-- Lock an active campaign and begin the claim. Until the transaction ends, no one else claims for it and a pause waits.
 select id, organization_id, provider_account_id, status, retell_agent_id, from_number,
   coalesce(next_batch_size, batch_size) as batch_size, max_concurrency, calling_hours::text as calling_hours,
   max_attempts, dynamic_variables::text as dynamic_variables
@@ -64,13 +64,13 @@ for update skip locked;
 
 -- name: set_next_batch!
 -- null: :waiting_for
--- When to look at the campaign again, and why not now.
+-- Store when to look at the campaign again, and why not now.
 update campaigns
 set next_batch_at = :next_batch_at, waiting_for = :waiting_for, next_batch_size = null
 where id = :campaign_id;
 
 -- name: postpone_batch!
--- Look again soon at a campaign that is still pausing or cancelling.
+-- Schedule the next look at a campaign that is pausing or cancelling.
 update campaigns
 set next_batch_at = :next_batch_at
 where id = :campaign_id and status in ('pausing', 'cancelling');
@@ -78,20 +78,20 @@ where id = :campaign_id and status in ('pausing', 'cancelling');
 -- name: request_batch
 -- returns: UUID | None
 -- null: :batch_size
--- process_batch: the campaign is due now, once with another batch size where one is given.
+-- Make an active campaign due now, once with another batch size if one is given.
 update campaigns
 set next_batch_at = :now, next_batch_size = coalesce(:batch_size, next_batch_size), updated_at = :now
 where id = :campaign_id and status = 'active'
 returning id;
 
 -- name: wake_campaign!
--- New contacts: a running campaign looks again now.
+-- Make an active campaign due now, because it has new contacts.
 update campaigns set next_batch_at = :now where id = :campaign_id and status = 'active' and next_batch_at > :now;
 
 -- name: wake_campaigns!
--- An ended call frees a slot: its campaign is due now, and so are those that wait for a slot of the same account. A
--- campaign that a claim holds is passed over, for waiting here could deadlock with it; the notification reaches its
--- dialer anyway.
+-- Make campaigns due now, because a call ended and freed a slot. That includes campaigns of the same account that wait
+-- for a slot. A campaign that a claim has locked is skipped, because waiting for it could deadlock. Its dialer gets the
+-- notification anyway.
 update campaigns
 set next_batch_at = :now
 where id in (
@@ -105,5 +105,5 @@ where id in (
 
 -- name: notify_campaigns
 -- returns: None
--- Tells dialers, when the transaction commits, that these campaigns have something to do.
+-- Notify dialers, on commit, that these campaigns are due.
 select pg_notify('outdial_campaigns', u.id::text) from unnest(:ids::uuid[]) as u (id);

@@ -14,8 +14,8 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CalledRow:
-    """A row of `lock_called`."""
+class ReportedCall:
+    """A call that events report on, locked, with its contact and the retry policy of its campaign as JSON text."""
 
     id: UUID
     organization_id: UUID
@@ -47,12 +47,12 @@ class CalledRow:
     credential: str
 
 
-_called_row = row_builder(CalledRow)
+_reported_call = row_builder(ReportedCall)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRow:
-    """A row of `list_calls`."""
+    """A call in a list."""
 
     id: UUID
     campaign_id: UUID
@@ -78,7 +78,7 @@ _call_row = row_builder(CallRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallDetailRow:
-    """A row of `show_call`."""
+    """A call with all its details. Decision and analysis are JSON text."""
 
     id: UUID
     organization_id: UUID
@@ -117,7 +117,7 @@ _call_detail_row = row_builder(CallDetailRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRow:
-    """A row of `list_attempts`."""
+    """A call of a campaign contact. The decision is JSON text."""
 
     id: UUID
     attempt_number: int
@@ -150,7 +150,7 @@ _live_call = row_builder(LiveCall)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedCall:
-    """A row of `export_calls`."""
+    """A call in the columns of an export."""
 
     id: UUID
     campaign: str
@@ -206,10 +206,10 @@ async def insert_calls(
     start_ats: Sequence[datetime],
     deadlines: Sequence[datetime],
 ) -> list[UUID]:
-    """The intent, committed before any request leaves.
+    """Insert the calls before any request leaves.
 
-    A phone that is live elsewhere brings no row back. The order of phones keeps two accounts of an organization from
-    waiting for each other.
+    A phone with a live call elsewhere returns no row. The order by phone keeps two accounts of an organization from
+    deadlocking.
     """
     return [
         record[0]
@@ -233,7 +233,7 @@ async def insert_calls(
     ]
 
 
-_LOCK_CALLED = """\
+_LOCK_REPORTED_CALLS = """\
 with c as materialized (
   select * from calls
   where id = any ($1::uuid[]) or retell_call_id = any ($2::text[])
@@ -255,15 +255,15 @@ for update of cc;
 """
 
 
-async def lock_called(
+async def lock_reported_calls(
     connection: Connection, *, ids: Sequence[UUID], retell_call_ids: Sequence[str]
-) -> list[CalledRow]:
-    """The calls that a batch of events speaks of, with all that deciding needs: first all calls are locked, then all
-    their contacts, each in the order of ids, so that two batches never wait for each other.
+) -> list[ReportedCall]:
+    """Lock the calls that a batch of events reports on, with everything that the decision needs.
 
-    Events touch only calls of the account whose key had signed them: the caller compares.
+    It locks all calls first and then all their contacts, each in the order of ids, so that two batches never deadlock.
+    Events may only change calls of the account whose key signed them: the caller compares credentials.
     """
-    return [_called_row(record) for record in await connection.fetch(_LOCK_CALLED, ids, retell_call_ids)]
+    return [_reported_call(record) for record in await connection.fetch(_LOCK_REPORTED_CALLS, ids, retell_call_ids)]
 
 
 _WRITE_CALLS = """\
@@ -304,7 +304,7 @@ async def write_calls(
     analyses: Sequence[str | None],
     next_check_ats: Sequence[datetime | None],
 ) -> int:
-    """What events made of their calls, decided under the locks of lock_called."""
+    """Write what a batch of events changes about calls. Needs lock_reported_calls."""
     return rows_touched(
         await connection.execute(
             _WRITE_CALLS,
@@ -363,7 +363,10 @@ async def list_calls(
     before_id: UUID | None,
     limit: int,
 ) -> list[CallRow]:
-    """Calls of an organization, the newest first, before the last one of the page before."""
+    """List calls of an organization, newest first.
+
+    `before_at` and `before_id` are those of the last call on the previous page.
+    """
     await connection.execute(CUSTOM_PLAN)
     return [
         _call_row(record)
@@ -399,7 +402,7 @@ where c.id = $1 and c.organization_id = $2;
 
 
 async def show_call(connection: Connection, *, call_id: UUID, organization_id: UUID) -> CallDetailRow | None:
-    """One call of the organization with all that is known of it."""
+    """Read a call of an organization with all its details."""
     record = await connection.fetchrow(_SHOW_CALL, call_id, organization_id)
     return None if record is None else _call_detail_row(record)
 
@@ -415,7 +418,7 @@ limit $2;
 
 
 async def list_attempts(connection: Connection, *, campaign_contact_id: UUID, limit: int) -> list[AttemptRow]:
-    """Every call of one contact of a campaign, the newest first."""
+    """List the calls of a campaign contact, newest first."""
     return [_attempt_row(record) for record in await connection.fetch(_LIST_ATTEMPTS, campaign_contact_id, limit)]
 
 
@@ -431,7 +434,7 @@ limit $3;
 async def live_calls(
     connection: Connection, *, provider_account_id: UUID, campaign_id: UUID, limit: int
 ) -> list[LiveCall]:
-    """Calls of a campaign that can be hung up."""
+    """List calls of a campaign that can be ended."""
     return [
         _live_call(record) for record in await connection.fetch(_LIVE_CALLS, provider_account_id, campaign_id, limit)
     ]
@@ -460,7 +463,7 @@ async def export_calls(
     since: datetime | None,
     until: datetime | None,
 ) -> AsyncIterator[ExportedCall]:
-    """Calls of the organization, or of one campaign, that were asked for in a span of time, the newest first."""
+    """Stream calls of an organization or a campaign within a time range, newest first."""
     await connection.execute(CUSTOM_PLAN)
     async for record in connection.cursor(
         _EXPORT_CALLS, organization_id, campaign_id, outcome, since, until, prefetch=PREFETCH

@@ -2,8 +2,8 @@
 
 -- name: insert_calls
 -- returns: list[UUID]
--- The intent, committed before any request leaves. A phone that is live elsewhere brings no row back. The order of
--- phones keeps two accounts of an organization from waiting for each other.
+-- Insert the calls before any request leaves. A phone with a live call elsewhere returns no row. The order by phone
+-- keeps two accounts of an organization from deadlocking.
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
   attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at, created_at,
   updated_at)
@@ -17,13 +17,14 @@ order by u.phone
 on conflict do nothing
 returning id;
 
--- name: lock_called
--- returns: list[CalledRow]
+-- name: lock_reported_calls
+-- returns: list[ReportedCall]
+-- row: A call that events report on, locked, with its contact and the retry policy of its campaign as JSON text.
 -- null: retell_call_id, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, transcript,
 -- null: recording_url, public_log_url, analysis
--- The calls that a batch of events speaks of, with all that deciding needs: first all calls are locked, then all their
--- contacts, each in the order of ids, so that two batches never wait for each other. Events touch only calls of the
--- account whose key had signed them: the caller compares.
+-- Lock the calls that a batch of events reports on, with everything that the decision needs. It locks all calls first
+-- and then all their contacts, each in the order of ids, so that two batches never deadlock. Events may only change
+-- calls of the account whose key signed them: the caller compares credentials.
 with c as materialized (
   select * from calls
   where id = any (:ids::uuid[]) or retell_call_id = any (:retell_call_ids::text[])
@@ -46,7 +47,7 @@ for update of cc;
 -- name: write_calls!
 -- null: :analyses[], :costs_cents[], :disconnection_reasons[], :durations_ms[], :ended_ats[], :next_check_ats[],
 -- null: :outcomes[], :public_log_urls[], :recording_urls[], :retell_call_ids[], :started_ats[], :transcripts[]
--- What events made of their calls, decided under the locks of lock_called.
+-- Write what a batch of events changes about calls. Needs lock_reported_calls.
 update calls c
 set status = u.status, retell_call_id = u.retell_call_id, outcome = coalesce(u.outcome, c.outcome),
   detail_ranks = u.detail_ranks::smallint[], disconnection_reason = u.disconnection_reason,
@@ -64,10 +65,12 @@ where c.id = u.id;
 
 -- name: list_calls
 -- returns: list[CallRow]
+-- row: A call in a list.
 -- null: name, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, :campaign_id, :status,
 -- null: :outcome, :since, :until, :first_phone, :before_at, :before_id, :last_phone
 -- plan: custom
--- Calls of an organization, the newest first, before the last one of the page before.
+-- List calls of an organization, newest first. `before_at` and `before_id` are those of the last call on the previous
+-- page.
 select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, c.phone, k.name, c.attempt_number, c.status,
   c.outcome, c.disconnection_reason, c.created_at, c.started_at, c.ended_at, c.duration_ms, c.cost_cents,
   c.transcript is not null as has_transcript, c.recording_url is not null as has_recording
@@ -87,9 +90,10 @@ limit :limit;
 
 -- name: show_call
 -- returns: CallDetailRow | None
+-- row: A call with all its details. Decision and analysis are JSON text.
 -- null: name, outcome, disconnection_reason, error, retell_call_id, placed_at, started_at, ended_at, duration_ms,
 -- null: cost_cents, transcript, recording_url, public_log_url, analysis
--- One call of the organization with all that is known of it.
+-- Read a call of an organization with all its details.
 select c.id, c.organization_id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, c.contact_id, k.name,
   c.phone, c.from_number, cc.zone_key, c.attempt_number, c.status, c.outcome, c.disconnection_reason, c.error,
   c.retell_call_id, c.requests, c.decision::text as decision, c.requested_at, c.placed_at, c.started_at, c.ended_at,
@@ -103,8 +107,9 @@ where c.id = :call_id and c.organization_id = :organization_id;
 
 -- name: list_attempts
 -- returns: list[AttemptRow]
+-- row: A call of a campaign contact. The decision is JSON text.
 -- null: outcome, disconnection_reason, error, placed_at, started_at, ended_at, duration_ms, cost_cents
--- Every call of one contact of a campaign, the newest first.
+-- List the calls of a campaign contact, newest first.
 select id, attempt_number, status, outcome, disconnection_reason, error, decision::text as decision, requested_at,
   placed_at, started_at, ended_at, duration_ms, cost_cents
 from calls
@@ -114,7 +119,7 @@ limit :limit;
 
 -- name: live_calls
 -- returns: list[LiveCall]
--- Calls of a campaign that can be hung up.
+-- List calls of a campaign that can be ended.
 select c.id, c.retell_call_id
 from calls c
 where c.provider_account_id = :provider_account_id and c.campaign_id = :campaign_id
@@ -123,10 +128,11 @@ limit :limit;
 
 -- name: export_calls
 -- returns: AsyncIterator[ExportedCall]
+-- row: A call in the columns of an export.
 -- null: name, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, recording_url,
 -- null: retell_call_id, :campaign_id, :outcome, :since, :until
 -- plan: custom
--- Calls of the organization, or of one campaign, that were asked for in a span of time, the newest first.
+-- Stream calls of an organization or a campaign within a time range, newest first.
 select c.id, m.name as campaign, k.name, c.phone, c.from_number, c.attempt_number, c.status, c.outcome,
   c.disconnection_reason, c.requested_at, c.started_at, c.ended_at, c.duration_ms, c.cost_cents, c.recording_url,
   c.retell_call_id

@@ -14,9 +14,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignContactRow:
-    """A row of `list_campaign_contacts`, `list_pending_contacts`, `list_by_phone`, `list_by_phone_ending`,
-    `list_by_name`, `list_by_external_id`.
-    """
+    """A contact of a campaign in a list. `place` is its position in the order of that list."""
 
     id: UUID
     contact_id: UUID
@@ -38,7 +36,7 @@ _campaign_contact_row = row_builder(CampaignContactRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignContactDetail:
-    """A row of `show_campaign_contact`."""
+    """A contact of a campaign with its details. Calling hours and variables are JSON text."""
 
     id: UUID
     organization_id: UUID
@@ -93,7 +91,7 @@ async def add_campaign_contacts(
     zone_keys: Sequence[str],
     variables: Sequence[str],
 ) -> int:
-    """Contacts enter the campaign; one that is in it already brings no row back."""
+    """Add contacts to a campaign. Contacts that are in it already are not counted."""
     return rows_touched(
         await connection.execute(
             _ADD_CAMPAIGN_CONTACTS, organization_id, campaign_id, now, ids, contact_ids, phones, zone_keys, variables
@@ -117,9 +115,7 @@ where cc.contact_id = u.contact_id and cc.variables || u.variables::jsonb <> cc.
 async def refresh_variables(
     connection: Connection, *, now: datetime, contact_ids: Sequence[UUID], variables: Sequence[str], campaign_id: UUID
 ) -> int:
-    """What the file says of contacts that are in the campaign already and wait: it wins, and what it leaves empty
-    stays.
-    """
+    """Merge imported variables into pending contacts. Values of the file win, and those that it leaves empty stay."""
     return rows_touched(await connection.execute(_REFRESH_VARIABLES, now, contact_ids, variables, campaign_id))
 
 
@@ -129,7 +125,7 @@ select exists (select from campaign_contacts cc where cc.campaign_id = $1) as id
 
 
 async def has_contacts(connection: Connection, *, campaign_id: UUID) -> bool:
-    """Whether a campaign has anybody to call."""
+    """Return whether a campaign has contacts."""
     value: bool = required(await connection.fetchval(_HAS_CONTACTS, campaign_id), "has_contacts")
     return value
 
@@ -156,8 +152,9 @@ async def list_campaign_contacts(
     after_id: UUID | None,
     limit: int,
 ) -> list[CampaignContactRow]:
-    """Contacts of a campaign in the order in which they became known, after the last one of the page before; that is
-    said of both tables, for a join that merges them would read one of them from its beginning.
+    """List contacts of a campaign by contact id, which is the order of creation.
+
+    The cursor is applied to both tables: a merge join would read one of them from its beginning otherwise.
     """
     await connection.execute(CUSTOM_PLAN)
     return [
@@ -189,7 +186,7 @@ async def list_pending_contacts(
     after_id: UUID | None,
     limit: int,
 ) -> list[CampaignContactRow]:
-    """Contacts of a campaign that wait for a call, the one that is due first before the others."""
+    """List pending contacts of a campaign, the one due first on top."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _campaign_contact_row(record)
@@ -224,7 +221,7 @@ async def list_by_phone(
     last_outcome: str | None,
     limit: int,
 ) -> list[CampaignContactRow]:
-    """Contacts of a campaign whose number begins so, in the order of their numbers: those between two numbers."""
+    """List contacts of a campaign whose phone is between two numbers, ordered by phone."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _campaign_contact_row(record)
@@ -259,7 +256,7 @@ async def list_by_phone_ending(
     last_outcome: str | None,
     limit: int,
 ) -> list[CampaignContactRow]:
-    """Contacts of a campaign whose number ends so, by their numbers read backwards."""
+    """List contacts of a campaign by the end of their phone, ordered by the reversed phone."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _campaign_contact_row(record)
@@ -295,7 +292,7 @@ async def list_by_name(
     last_outcome: str | None,
     limit: int,
 ) -> list[CampaignContactRow]:
-    """Contacts of a campaign whose name begins so, in any case, by name."""
+    """List contacts of a campaign whose name has a prefix, ignoring case, ordered by name."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _campaign_contact_row(record)
@@ -329,7 +326,7 @@ async def list_by_external_id(
     after_id: UUID | None,
     limit: int,
 ) -> list[CampaignContactRow]:
-    """Contacts of a campaign that another system knows by this id."""
+    """List contacts of a campaign with an external id."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _campaign_contact_row(record)
@@ -356,7 +353,7 @@ where cc.id = $1 and cc.campaign_id = $2 and cc.organization_id = $3;
 async def show_campaign_contact(
     connection: Connection, *, campaign_contact_id: UUID, campaign_id: UUID, organization_id: UUID
 ) -> CampaignContactDetail | None:
-    """One contact of a campaign of the organization, with the person, and whether their number may be called at all."""
+    """Read a contact of a campaign with the contact's details, and whether its phone is on the do-not-call list."""
     record = await connection.fetchrow(_SHOW_CAMPAIGN_CONTACT, campaign_contact_id, campaign_id, organization_id)
     return None if record is None else _campaign_contact_detail(record)
 
@@ -369,7 +366,7 @@ order by cc.id for update;
 
 
 async def lock_contacts_of_calls(connection: Connection, *, ids: Sequence[UUID]) -> list[UUID]:
-    """After lock_calls, where contacts change as well: in the order of their ids."""
+    """Lock the contacts of calls in the order of their ids. Needs lock_calls."""
     return [record[0] for record in await connection.fetch(_LOCK_CONTACTS_OF_CALLS, ids)]
 
 
@@ -397,7 +394,7 @@ async def write_campaign_contacts(
     last_outcomes: Sequence[str | None],
     status_reasons: Sequence[str | None],
 ) -> int:
-    """What the end of a call means for its contact, decided under the locks of lock_called."""
+    """Write what the end of a call changes about its contact. Needs lock_reported_calls."""
     return rows_touched(
         await connection.execute(
             _WRITE_CAMPAIGN_CONTACTS,

@@ -1,7 +1,7 @@
 -- Contacts of campaigns.
 
 -- name: add_campaign_contacts!
--- Contacts enter the campaign; one that is in it already brings no row back.
+-- Add contacts to a campaign. Contacts that are in it already are not counted.
 insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, next_attempt_at,
   variables, created_at, updated_at)
 select u.id, :organization_id, :campaign_id, u.contact_id, u.phone, u.zone_key, :now, u.variables::jsonb, :now, :now
@@ -10,7 +10,7 @@ from unnest(:ids::uuid[], :contact_ids::uuid[], :phones::text[], :zone_keys::tex
 on conflict (campaign_id, contact_id) do nothing;
 
 -- name: refresh_variables!
--- What the file says of contacts that are in the campaign already and wait: it wins, and what it leaves empty stays.
+-- Merge imported variables into pending contacts. Values of the file win, and those that it leaves empty stay.
 update campaign_contacts cc
 set variables = cc.variables || u.variables::jsonb, updated_at = :now
 from unnest(:contact_ids::uuid[], :variables::text[]) as u (contact_id, variables)
@@ -23,15 +23,16 @@ where cc.contact_id = u.contact_id and cc.variables || u.variables::jsonb <> cc.
 
 -- name: has_contacts
 -- returns: bool
--- Whether a campaign has anybody to call.
+-- Return whether a campaign has contacts.
 select exists (select from campaign_contacts cc where cc.campaign_id = :campaign_id) as id;
 
 -- name: list_campaign_contacts
 -- returns: list[CampaignContactRow]
+-- row: A contact of a campaign in a list. `place` is its position in the order of that list.
 -- null: name, external_id, last_outcome, status_reason, :status, :last_outcome, :after_id
 -- plan: custom
--- Contacts of a campaign in the order in which they became known, after the last one of the page before; that is said
--- of both tables, for a join that merges them would read one of them from its beginning.
+-- List contacts of a campaign by contact id, which is the order of creation. The cursor is applied to both tables: a
+-- merge join would read one of them from its beginning otherwise.
 select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
   cc.last_outcome, cc.status_reason, cc.next_attempt_at, cc.contact_id::text as place
 from campaign_contacts cc join contacts k on k.id = cc.contact_id
@@ -46,7 +47,7 @@ limit :limit;
 -- returns: list[CampaignContactRow]
 -- null: name, external_id, last_outcome, status_reason, :last_outcome, :after_at, :after_id
 -- plan: custom
--- Contacts of a campaign that wait for a call, the one that is due first before the others.
+-- List pending contacts of a campaign, the one due first on top.
 select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
   cc.last_outcome, cc.status_reason, cc.next_attempt_at, cc.id::text as place
 from campaign_contacts cc join contacts k on k.id = cc.contact_id
@@ -60,7 +61,7 @@ limit :limit;
 -- returns: list[CampaignContactRow]
 -- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome
 -- plan: custom
--- Contacts of a campaign whose number begins so, in the order of their numbers: those between two numbers.
+-- List contacts of a campaign whose phone is between two numbers, ordered by phone.
 select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
   cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
@@ -75,7 +76,7 @@ limit :limit;
 -- returns: list[CampaignContactRow]
 -- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome
 -- plan: custom
--- Contacts of a campaign whose number ends so, by their numbers read backwards.
+-- List contacts of a campaign by the end of their phone, ordered by the reversed phone.
 select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
   cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone_reversed as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
@@ -90,7 +91,7 @@ limit :limit;
 -- returns: list[CampaignContactRow]
 -- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome, :after_id
 -- plan: custom
--- Contacts of a campaign whose name begins so, in any case, by name.
+-- List contacts of a campaign whose name has a prefix, ignoring case, ordered by name.
 select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
   cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.name_key as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
@@ -105,7 +106,7 @@ limit :limit;
 -- returns: list[CampaignContactRow]
 -- null: name, external_id, last_outcome, status_reason, :status, :last_outcome, :after_id
 -- plan: custom
--- Contacts of a campaign that another system knows by this id.
+-- List contacts of a campaign with an external id.
 select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
   cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.id::text as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
@@ -118,8 +119,9 @@ limit :limit;
 
 -- name: show_campaign_contact
 -- returns: CampaignContactDetail | None
+-- row: A contact of a campaign with its details. Calling hours and variables are JSON text.
 -- null: name, email, company, notes, external_id, status_reason, last_outcome
--- One contact of a campaign of the organization, with the person, and whether their number may be called at all.
+-- Read a contact of a campaign with the contact's details, and whether its phone is on the do-not-call list.
 select cc.id, cc.organization_id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status,
   m.max_attempts, m.calling_hours::text as calling_hours, cc.contact_id, cc.phone, k.name, k.email, k.company, k.notes,
   k.external_id, cc.zone_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults, cc.call_count,
@@ -133,14 +135,14 @@ where cc.id = :campaign_contact_id and cc.campaign_id = :campaign_id and cc.orga
 
 -- name: lock_contacts_of_calls
 -- returns: list[UUID]
--- After lock_calls, where contacts change as well: in the order of their ids.
+-- Lock the contacts of calls in the order of their ids. Needs lock_calls.
 select cc.id from campaign_contacts cc
 where cc.id in (select c.campaign_contact_id from calls c where c.id = any (:ids::uuid[]))
 order by cc.id for update;
 
 -- name: write_campaign_contacts!
 -- null: :last_outcomes[], :next_attempt_ats[], :status_reasons[]
--- What the end of a call means for its contact, decided under the locks of lock_called.
+-- Write what the end of a call changes about its contact. Needs lock_reported_calls.
 update campaign_contacts cc
 set status = u.status, attempts = u.attempts, faults = u.faults,
   next_attempt_at = coalesce(u.next_attempt_at, cc.next_attempt_at), last_outcome = u.last_outcome,

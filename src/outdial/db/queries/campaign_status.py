@@ -14,7 +14,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignState:
-    """A row of `campaign_status`, `lock_campaign_for_import`."""
+    """A campaign with its status."""
 
     id: UUID
     organization_id: UUID
@@ -48,7 +48,7 @@ _started_campaign = row_builder(StartedCampaign)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignAccount:
-    """A row of `campaign_account`."""
+    """The account of a campaign, and whether its calls are to be ended."""
 
     id: UUID
     credential: str
@@ -63,7 +63,7 @@ select id, organization_id, status from campaigns where id = $1;
 
 
 async def campaign_status(connection: Connection, *, campaign_id: UUID) -> CampaignState | None:
-    """The campaign as the caller may see it; no row when it is not there or not the caller's."""
+    """Read the status of a campaign. Returns None when it does not exist or the caller may not see it."""
     record = await connection.fetchrow(_CAMPAIGN_STATUS, campaign_id)
     return None if record is None else _campaign_state(record)
 
@@ -74,7 +74,7 @@ select id, organization_id, status from campaigns where id = $1 for share;
 
 
 async def lock_campaign_for_import(connection: Connection, *, campaign_id: UUID) -> CampaignState | None:
-    """Contacts are added while the campaign is open to them; it cannot complete until the transaction ends."""
+    """Lock a campaign against completion until the transaction ends, while contacts are added."""
     record = await connection.fetchrow(_LOCK_CAMPAIGN_FOR_IMPORT, campaign_id)
     return None if record is None else _campaign_state(record)
 
@@ -91,7 +91,7 @@ returning id;
 async def start_campaign(
     connection: Connection, *, now: datetime, campaign_id: UUID, allowed_from: Sequence[str]
 ) -> UUID | None:
-    """Draft and scheduled campaigns start; :allowed_from comes from the machine."""
+    """Start or resume a campaign."""
     value: UUID | None = await connection.fetchval(_START_CAMPAIGN, now, campaign_id, allowed_from)
     return value
 
@@ -107,7 +107,7 @@ returning id;
 async def schedule_campaign(
     connection: Connection, *, scheduled_at: datetime, now: datetime, campaign_id: UUID, allowed_from: Sequence[str]
 ) -> UUID | None:
-    """A draft waits for its time."""
+    """Schedule a draft."""
     value: UUID | None = await connection.fetchval(_SCHEDULE_CAMPAIGN, scheduled_at, now, campaign_id, allowed_from)
     return value
 
@@ -118,7 +118,7 @@ select organization_id, campaign_id from private.scheduled_campaigns($1, $2);
 
 
 async def scheduled_campaigns(connection: Connection, *, now: datetime, limit: int) -> list[ScheduledCampaign]:
-    """Campaigns of every organization whose time has come."""
+    """List scheduled campaigns of all organizations whose time has come."""
     return [_scheduled_campaign(record) for record in await connection.fetch(_SCHEDULED_CAMPAIGNS, now, limit)]
 
 
@@ -139,7 +139,7 @@ returning id, organization_id;
 async def start_scheduled_campaigns(
     connection: Connection, *, now: datetime, organization_id: UUID | None, campaign_id: UUID | None
 ) -> list[StartedCampaign]:
-    """Scheduled campaigns whose time has come, among those that the caller may change."""
+    """Start the scheduled campaigns whose time has come and that the caller may change."""
     return [
         _started_campaign(record)
         for record in await connection.fetch(_START_SCHEDULED_CAMPAIGNS, now, organization_id, campaign_id)
@@ -157,7 +157,7 @@ returning id;
 async def pause_campaign(
     connection: Connection, *, reason: str, now: datetime, campaign_id: UUID, allowed_from: Sequence[str]
 ) -> UUID | None:
-    """From this moment no claim begins; requests in flight come home first."""
+    """Begin to pause a campaign. No claim begins after this, and requests in flight finish first."""
     value: UUID | None = await connection.fetchval(_PAUSE_CAMPAIGN, reason, now, campaign_id, allowed_from)
     return value
 
@@ -174,7 +174,7 @@ where id in (
 async def pause_account_campaigns(
     connection: Connection, *, reason: str, now: datetime, provider_account_id: UUID
 ) -> int:
-    """The provider refuses the whole account: its campaigns stop, with the reason for a person to read."""
+    """Begin to pause all active campaigns of an account that the provider rejects."""
     return rows_touched(await connection.execute(_PAUSE_ACCOUNT_CAMPAIGNS, reason, now, provider_account_id))
 
 
@@ -188,7 +188,7 @@ returning m.id;
 
 
 async def finish_pausing(connection: Connection, *, now: datetime, campaign_id: UUID) -> UUID | None:
-    """Paused is said only when no request is in flight: each is answered, or given up by end_overdue_requests."""
+    """Pause a campaign when no request is in flight. Requests end with a response, or with end_overdue_requests."""
     value: UUID | None = await connection.fetchval(_FINISH_PAUSING, now, campaign_id)
     return value
 
@@ -204,9 +204,9 @@ returning id;
 async def begin_cancelling(
     connection: Connection, *, hang_up: bool, now: datetime, campaign_id: UUID, allowed_from: Sequence[str]
 ) -> UUID | None:
-    """No claim begins any more; the dialer cancels the pending contacts and says when it is done.
+    """Begin to cancel a campaign.
 
-    One that is being cancelled already may still be told to hang up.
+    The dialer cancels the pending contacts and finishes it. `hang_up` can still be set while it is being cancelled.
     """
     value: UUID | None = await connection.fetchval(_BEGIN_CANCELLING, hang_up, now, campaign_id, allowed_from)
     return value
@@ -220,7 +220,7 @@ where m.id = $1;
 
 
 async def campaign_account(connection: Connection, *, campaign_id: UUID) -> CampaignAccount:
-    """The account that a campaign calls through, and whether its calls are to be hung up."""
+    """Read the account of a campaign, and whether its calls are to be ended."""
     return _campaign_account(required(await connection.fetchrow(_CAMPAIGN_ACCOUNT, campaign_id), "campaign_account"))
 
 
@@ -235,7 +235,7 @@ returning m.id;
 
 
 async def finish_cancelling(connection: Connection, *, now: datetime, campaign_id: UUID) -> UUID | None:
-    """Cancelled is said when each contact has a final status: nobody waits, and the calls under way have come home."""
+    """Cancel a campaign when every contact has a final status."""
     value: UUID | None = await connection.fetchval(_FINISH_CANCELLING, now, campaign_id)
     return value
 
@@ -249,7 +249,7 @@ returning id;
 
 
 async def complete_campaign(connection: Connection, *, now: datetime, campaign_id: UUID) -> UUID:
-    """Only under lock_campaign, and only when each contact has a final status: a trigger refuses anything else."""
+    """Complete a campaign. Needs lock_campaign. A trigger refuses it while a contact has no final status."""
     value: UUID = required(await connection.fetchval(_COMPLETE_CAMPAIGN, now, campaign_id), "complete_campaign")
     return value
 
@@ -260,6 +260,6 @@ select id from campaigns where id = $1 and status = 'active' for share;
 
 
 async def share_active_campaign(connection: Connection, *, campaign_id: UUID) -> UUID | None:
-    """Whether the campaign may send requests; a pause waits until the transaction ends."""
+    """Take a shared lock on an active campaign, so that a pause waits until the transaction ends."""
     value: UUID | None = await connection.fetchval(_SHARE_ACTIVE_CAMPAIGN, campaign_id)
     return value

@@ -2,17 +2,18 @@
 
 -- name: campaign_status
 -- returns: CampaignState | None
--- The campaign as the caller may see it; no row when it is not there or not the caller's.
+-- row: A campaign with its status.
+-- Read the status of a campaign. Returns None when it does not exist or the caller may not see it.
 select id, organization_id, status from campaigns where id = :campaign_id;
 
 -- name: lock_campaign_for_import
 -- returns: CampaignState | None
--- Contacts are added while the campaign is open to them; it cannot complete until the transaction ends.
+-- Lock a campaign against completion until the transaction ends, while contacts are added.
 select id, organization_id, status from campaigns where id = :campaign_id for share;
 
 -- name: start_campaign
 -- returns: UUID | None
--- Draft and scheduled campaigns start; :allowed_from comes from the machine.
+-- Start or resume a campaign.
 update campaigns
 set status = 'active', next_batch_at = :now, paused_reason = null, waiting_for = null,
   started_at = coalesce(started_at, :now), updated_at = :now
@@ -21,7 +22,7 @@ returning id;
 
 -- name: schedule_campaign
 -- returns: UUID | None
--- A draft waits for its time.
+-- Schedule a draft.
 update campaigns
 set status = 'scheduled', scheduled_at = :scheduled_at, updated_at = :now
 where id = :campaign_id and status = any (:allowed_from::text[])
@@ -29,13 +30,13 @@ returning id;
 
 -- name: scheduled_campaigns
 -- returns: list[ScheduledCampaign]
--- Campaigns of every organization whose time has come.
+-- List scheduled campaigns of all organizations whose time has come.
 select organization_id, campaign_id from private.scheduled_campaigns(:now, :limit);
 
 -- name: start_scheduled_campaigns
 -- returns: list[StartedCampaign]
 -- null: :organization_id, :campaign_id
--- Scheduled campaigns whose time has come, among those that the caller may change.
+-- Start the scheduled campaigns whose time has come and that the caller may change.
 update campaigns
 set status = 'active', next_batch_at = :now, started_at = coalesce(started_at, :now), updated_at = :now
 where id in (
@@ -49,14 +50,14 @@ returning id, organization_id;
 
 -- name: pause_campaign
 -- returns: UUID | None
--- From this moment no claim begins; requests in flight come home first.
+-- Begin to pause a campaign. No claim begins after this, and requests in flight finish first.
 update campaigns
 set status = 'pausing', paused_reason = :reason, next_batch_at = :now, updated_at = :now
 where id = :campaign_id and status = any (:allowed_from::text[])
 returning id;
 
 -- name: pause_account_campaigns!
--- The provider refuses the whole account: its campaigns stop, with the reason for a person to read.
+-- Begin to pause all active campaigns of an account that the provider rejects.
 update campaigns
 set status = 'pausing', paused_reason = :reason, next_batch_at = :now, updated_at = :now
 where id in (
@@ -65,7 +66,7 @@ where id in (
 
 -- name: finish_pausing
 -- returns: UUID | None
--- Paused is said only when no request is in flight: each is answered, or given up by end_overdue_requests.
+-- Pause a campaign when no request is in flight. Requests end with a response, or with end_overdue_requests.
 update campaigns m
 set status = 'paused', next_batch_at = null, waiting_for = null, updated_at = :now
 where m.id = :campaign_id and m.status = 'pausing'
@@ -74,8 +75,8 @@ returning m.id;
 
 -- name: begin_cancelling
 -- returns: UUID | None
--- No claim begins any more; the dialer cancels the pending contacts and says when it is done. One that is being
--- cancelled already may still be told to hang up.
+-- Begin to cancel a campaign. The dialer cancels the pending contacts and finishes it. `hang_up` can still be set while
+-- it is being cancelled.
 update campaigns
 set status = 'cancelling', hang_up = :hang_up, next_batch_at = :now, paused_reason = null, updated_at = :now
 where id = :campaign_id and status = any (:allowed_from::text[]) and not (status = 'cancelling' and hang_up)
@@ -83,14 +84,15 @@ returning id;
 
 -- name: campaign_account
 -- returns: CampaignAccount
--- The account that a campaign calls through, and whether its calls are to be hung up.
+-- row: The account of a campaign, and whether its calls are to be ended.
+-- Read the account of a campaign, and whether its calls are to be ended.
 select a.id, a.credential, m.hang_up
 from campaigns m join provider_accounts a on a.id = m.provider_account_id
 where m.id = :campaign_id;
 
 -- name: finish_cancelling
 -- returns: UUID | None
--- Cancelled is said when each contact has a final status: nobody waits, and the calls under way have come home.
+-- Cancel a campaign when every contact has a final status.
 update campaigns m
 set status = 'cancelled', next_batch_at = null, waiting_for = null, finished_at = :now, updated_at = :now
 where m.id = :campaign_id and m.status = 'cancelling'
@@ -100,7 +102,7 @@ returning m.id;
 
 -- name: complete_campaign
 -- returns: UUID
--- Only under lock_campaign, and only when each contact has a final status: a trigger refuses anything else.
+-- Complete a campaign. Needs lock_campaign. A trigger refuses it while a contact has no final status.
 update campaigns
 set status = 'completed', finished_at = :now, next_batch_at = null, waiting_for = null, updated_at = :now
 where id = :campaign_id and status = 'active'
@@ -108,5 +110,5 @@ returning id;
 
 -- name: share_active_campaign
 -- returns: UUID | None
--- Whether the campaign may send requests; a pause waits until the transaction ends.
+-- Take a shared lock on an active campaign, so that a pause waits until the transaction ends.
 select id from campaigns where id = :campaign_id and status = 'active' for share;

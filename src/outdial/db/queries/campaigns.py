@@ -14,7 +14,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignRow:
-    """A row of `list_campaigns`."""
+    """A campaign in a list."""
 
     id: UUID
     organization_id: UUID
@@ -34,7 +34,7 @@ _campaign_row = row_builder(CampaignRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignSettingsRow:
-    """A row of `show_campaign`."""
+    """A campaign with all its settings. Calling hours, retry policy and variables are JSON text."""
 
     id: UUID
     organization_id: UUID
@@ -64,7 +64,7 @@ _campaign_settings_row = row_builder(CampaignSettingsRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignHeaderRow:
-    """A row of `read_campaign`."""
+    """A campaign as the header of other pages shows it. Calling hours are JSON text."""
 
     id: UUID
     organization_id: UUID
@@ -95,7 +95,7 @@ _found_campaign = row_builder(FoundCampaign)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecentCaller:
-    """A row of `recent_callers`."""
+    """An agent and a number that a recent campaign used."""
 
     retell_agent_id: str
     from_number: str
@@ -130,7 +130,7 @@ async def create_campaign(
     scheduled_at: datetime | None,
     now: datetime,
 ) -> int:
-    """A draft."""
+    """Insert a draft."""
     return rows_touched(
         await connection.execute(
             _CREATE_CAMPAIGN,
@@ -214,7 +214,7 @@ where id = $1 and organization_id = $2;
 async def read_campaign(
     connection: Connection, *, campaign_id: UUID, organization_id: UUID
 ) -> CampaignHeaderRow | None:
-    """A campaign of the organization, with what a page about its contacts, calls or charts says of it."""
+    """Read what pages about contacts, calls and charts show of their campaign."""
     record = await connection.fetchrow(_READ_CAMPAIGN, campaign_id, organization_id)
     return None if record is None else _campaign_header_row(record)
 
@@ -229,7 +229,7 @@ limit 10;
 
 
 async def find_campaigns(connection: Connection, *, given: str) -> list[FoundCampaign]:
-    """Campaigns by id, by the beginning of one, or by their whole name; the newest first, a few at most."""
+    """Find up to 10 campaigns by id, by the beginning of an id, or by name, newest first."""
     return [_found_campaign(record) for record in await connection.fetch(_FIND_CAMPAIGNS, given)]
 
 
@@ -239,7 +239,7 @@ select id from campaigns where organization_id = $1 and id = any ($2::uuid[]);
 
 
 async def visible_campaigns(connection: Connection, *, organization_id: UUID, ids: Sequence[UUID]) -> list[UUID]:
-    """Those of the given campaigns that the caller may see in an organization."""
+    """Return those of the given campaigns that the caller may see."""
     return [record[0] for record in await connection.fetch(_VISIBLE_CAMPAIGNS, organization_id, ids)]
 
 
@@ -249,7 +249,7 @@ select organization_id as id from campaigns where id = $1;
 
 
 async def campaign_organization(connection: Connection, *, campaign_id: UUID) -> UUID | None:
-    """The organization of a campaign."""
+    """Return the organization of a campaign."""
     value: UUID | None = await connection.fetchval(_CAMPAIGN_ORGANIZATION, campaign_id)
     return value
 
@@ -260,7 +260,10 @@ select id from campaigns where id = $1 and organization_id = $2 for no key updat
 
 
 async def lock_campaign_settings(connection: Connection, *, campaign_id: UUID, organization_id: UUID) -> UUID | None:
-    """Of two who save at once, the second waits, and then sees what the first has made of it."""
+    """Lock the settings of a campaign.
+
+    Of two who save at once, the second waits and then sees the change of the first.
+    """
     value: UUID | None = await connection.fetchval(_LOCK_CAMPAIGN_SETTINGS, campaign_id, organization_id)
     return value
 
@@ -294,7 +297,7 @@ async def save_campaign_settings(
     organization_id: UUID,
     allowed_from: Sequence[str],
 ) -> UUID | None:
-    """What a person may change of a campaign that is not at work."""
+    """Save the settings of a campaign."""
     value: UUID | None = await connection.fetchval(
         _SAVE_CAMPAIGN_SETTINGS,
         name,
@@ -325,5 +328,5 @@ limit 50;
 
 
 async def recent_callers(connection: Connection, *, organization_id: UUID) -> list[RecentCaller]:
-    """Who talked and from which number in the newest campaigns of an organization, for the form of the next one."""
+    """List agents and numbers of the 50 newest campaigns, to suggest them for the next one."""
     return [_recent_caller(record) for record in await connection.fetch(_RECENT_CALLERS, organization_id)]

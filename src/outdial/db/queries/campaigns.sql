@@ -2,7 +2,7 @@
 
 -- name: create_campaign!
 -- null: :max_concurrency, :scheduled_at
--- A draft.
+-- Insert a draft.
 insert into campaigns (id, organization_id, provider_account_id, name, retell_agent_id, from_number, batch_size,
   max_concurrency, calling_hours, retry_policy, max_attempts, dynamic_variables, scheduled_at, created_at, updated_at)
 values (:id, :organization_id, :provider_account_id, :name, :retell_agent_id, :from_number, :batch_size,
@@ -11,6 +11,7 @@ values (:id, :organization_id, :provider_account_id, :name, :retell_agent_id, :f
 
 -- name: list_campaigns
 -- returns: list[CampaignRow]
+-- row: A campaign in a list.
 -- null: scheduled_at, paused_reason, started_at, finished_at, :organization_id, :status, :name, :before_at,
 -- null: :before_id
 -- plan: custom
@@ -27,6 +28,7 @@ limit :limit;
 
 -- name: show_campaign
 -- returns: CampaignSettingsRow | None
+-- row: A campaign with all its settings. Calling hours, retry policy and variables are JSON text.
 -- null: max_concurrency, scheduled_at, next_batch_at, waiting_for, paused_reason, started_at, finished_at,
 -- null: :organization_id
 -- Read a campaign with all its settings, of `organization_id` if that is given.
@@ -39,8 +41,9 @@ where id = :campaign_id and (:organization_id::uuid is null or organization_id =
 
 -- name: read_campaign
 -- returns: CampaignHeaderRow | None
+-- row: A campaign as the header of other pages shows it. Calling hours are JSON text.
 -- null: started_at, finished_at
--- A campaign of the organization, with what a page about its contacts, calls or charts says of it.
+-- Read what pages about contacts, calls and charts show of their campaign.
 select id, organization_id, name, status, max_attempts, calling_hours::text as calling_hours, started_at, finished_at,
   created_at
 from campaigns
@@ -48,7 +51,7 @@ where id = :campaign_id and organization_id = :organization_id;
 
 -- name: find_campaigns
 -- returns: list[FoundCampaign]
--- Campaigns by id, by the beginning of one, or by their whole name; the newest first, a few at most.
+-- Find up to 10 campaigns by id, by the beginning of an id, or by name, newest first.
 select id, organization_id, name, status
 from campaigns
 where starts_with(id::text, lower(:given)) or name = :given
@@ -57,23 +60,23 @@ limit 10;
 
 -- name: visible_campaigns
 -- returns: list[UUID]
--- Those of the given campaigns that the caller may see in an organization.
+-- Return those of the given campaigns that the caller may see.
 select id from campaigns where organization_id = :organization_id and id = any (:ids::uuid[]);
 
 -- name: campaign_organization
 -- returns: UUID | None
--- The organization of a campaign.
+-- Return the organization of a campaign.
 select organization_id as id from campaigns where id = :campaign_id;
 
 -- name: lock_campaign_settings
 -- returns: UUID | None
--- Of two who save at once, the second waits, and then sees what the first has made of it.
+-- Lock the settings of a campaign. Of two who save at once, the second waits and then sees the change of the first.
 select id from campaigns where id = :campaign_id and organization_id = :organization_id for no key update;
 
 -- name: save_campaign_settings
 -- returns: UUID | None
 -- null: :max_concurrency, :scheduled_at
--- What a person may change of a campaign that is not at work.
+-- Save the settings of a campaign.
 update campaigns
 set name = :name, retell_agent_id = :retell_agent_id, from_number = :from_number, batch_size = :batch_size,
   max_concurrency = :max_concurrency, max_attempts = :max_attempts, calling_hours = :calling_hours::text::jsonb,
@@ -84,7 +87,8 @@ returning id;
 
 -- name: recent_callers
 -- returns: list[RecentCaller]
--- Who talked and from which number in the newest campaigns of an organization, for the form of the next one.
+-- row: An agent and a number that a recent campaign used.
+-- List agents and numbers of the 50 newest campaigns, to suggest them for the next one.
 select retell_agent_id, from_number
 from campaigns
 where organization_id = :organization_id

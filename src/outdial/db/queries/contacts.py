@@ -26,7 +26,7 @@ _upserted_contact = row_builder(UpsertedContact)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactRow:
-    """A row of `list_contacts`, `list_contacts_by_name`, `list_contacts_by_external_id`."""
+    """A contact in a list. `place` is its position in the order of that list."""
 
     id: UUID
     phone: str
@@ -105,7 +105,7 @@ _contact_call = row_builder(ContactCall)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedContact:
-    """A row of `export_contacts`."""
+    """A contact in the columns of an export."""
 
     phone: str
     name: str | None
@@ -158,7 +158,7 @@ async def upsert_contacts(
     zone_keys: Sequence[str],
     zone_sources: Sequence[str],
 ) -> list[UpsertedContact]:
-    """People by phone. What the file says wins over what was known; what it leaves empty stays."""
+    """Insert or update contacts by phone. Values of the file win, and those that it leaves empty stay."""
     return [
         _upserted_contact(record)
         for record in await connection.fetch(
@@ -193,7 +193,7 @@ limit $5;
 async def list_contacts(
     connection: Connection, *, organization_id: UUID, first: str, last: str, after: str | None, limit: int
 ) -> list[ContactRow]:
-    """Contacts of an organization by phone: those between two numbers, after the last one of the page before."""
+    """List contacts of an organization whose phone is between two numbers, ordered by phone."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _contact_row(record)
@@ -222,7 +222,7 @@ async def list_contacts_by_name(
     after_id: UUID | None,
     limit: int,
 ) -> list[ContactRow]:
-    """Contacts of an organization whose name begins so, in any case, by name."""
+    """List contacts of an organization whose name has a prefix, ignoring case, ordered by name."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _contact_row(record)
@@ -245,7 +245,7 @@ limit $4;
 async def list_contacts_by_external_id(
     connection: Connection, *, organization_id: UUID, external_id: str, after: str | None, limit: int
 ) -> list[ContactRow]:
-    """Contacts of an organization that another system knows by this id."""
+    """List contacts of an organization with an external id."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _contact_row(record)
@@ -263,7 +263,7 @@ where k.id = $1 and k.organization_id = $2;
 
 
 async def show_contact(connection: Connection, *, contact_id: UUID, organization_id: UUID) -> ContactDetail | None:
-    """One contact of an organization with all that is known of them."""
+    """Read a contact of an organization, and whether its phone is on the do-not-call list."""
     record = await connection.fetchrow(_SHOW_CONTACT, contact_id, organization_id)
     return None if record is None else _contact_detail(record)
 
@@ -293,7 +293,7 @@ async def change_contact(
     organization_id: UUID,
     seen_at: datetime,
 ) -> UUID | None:
-    """What is known of a contact, unless somebody has changed it since it was looked at."""
+    """Change a contact, unless someone has changed it since `seen_at`."""
     value: UUID | None = await connection.fetchval(
         _CHANGE_CONTACT,
         name,
@@ -323,7 +323,7 @@ limit $2;
 
 
 async def contact_campaigns(connection: Connection, *, contact_id: UUID, limit: int) -> list[ContactCampaign]:
-    """The campaigns that a contact is in, the newest first."""
+    """List the campaigns of a contact, newest first."""
     return [_contact_campaign(record) for record in await connection.fetch(_CONTACT_CAMPAIGNS, contact_id, limit)]
 
 
@@ -338,7 +338,7 @@ limit $3;
 
 
 async def contact_calls(connection: Connection, *, organization_id: UUID, phone: str, limit: int) -> list[ContactCall]:
-    """The calls to a number of an organization, the newest first."""
+    """List the calls to a phone of an organization, newest first."""
     return [_contact_call(record) for record in await connection.fetch(_CONTACT_CALLS, organization_id, phone, limit)]
 
 
@@ -355,7 +355,7 @@ order by k.phone;
 async def export_contacts(
     connection: Connection, *, organization_id: UUID, campaign_id: UUID | None
 ) -> AsyncIterator[ExportedContact]:
-    """People of the organization, or those of one campaign, by phone."""
+    """Stream contacts of an organization or a campaign, ordered by phone."""
     await connection.execute(CUSTOM_PLAN)
     async for record in connection.cursor(_EXPORT_CONTACTS, organization_id, campaign_id, prefetch=PREFETCH):
         yield _exported_contact(record)

@@ -3,7 +3,7 @@
 -- name: upsert_contacts
 -- returns: list[UpsertedContact]
 -- null: :companies[], :emails[], :external_ids[], :names[], :notes[], :timezones[]
--- People by phone. What the file says wins over what was known; what it leaves empty stays.
+-- Insert or update contacts by phone. Values of the file win, and those that it leaves empty stay.
 insert into contacts (id, organization_id, phone, name, email, company, notes, external_id, timezone, zone_key,
   zone_source, created_at, updated_at)
 select u.id, :organization_id, u.phone, u.name, u.email, u.company, u.notes, u.external_id, u.timezone, u.zone_key,
@@ -25,9 +25,10 @@ returning id, phone, zone_key;
 
 -- name: list_contacts
 -- returns: list[ContactRow]
+-- row: A contact in a list. `place` is its position in the order of that list.
 -- null: name, email, company, external_id, timezone, :after
 -- plan: custom
--- Contacts of an organization by phone: those between two numbers, after the last one of the page before.
+-- List contacts of an organization whose phone is between two numbers, ordered by phone.
 select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
   phone as place
 from contacts
@@ -40,7 +41,7 @@ limit :limit;
 -- returns: list[ContactRow]
 -- null: name, email, company, external_id, timezone, :after, :after_id
 -- plan: custom
--- Contacts of an organization whose name begins so, in any case, by name.
+-- List contacts of an organization whose name has a prefix, ignoring case, ordered by name.
 select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
   name_key as place
 from contacts
@@ -53,7 +54,7 @@ limit :limit;
 -- returns: list[ContactRow]
 -- null: name, email, company, external_id, timezone, :after
 -- plan: custom
--- Contacts of an organization that another system knows by this id.
+-- List contacts of an organization with an external id.
 select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
   phone as place
 from contacts
@@ -64,7 +65,7 @@ limit :limit;
 -- name: show_contact
 -- returns: ContactDetail | None
 -- null: name, email, company, notes, external_id, timezone
--- One contact of an organization with all that is known of them.
+-- Read a contact of an organization, and whether its phone is on the do-not-call list.
 select k.id, k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.zone_key, k.zone_source,
   k.created_at, k.updated_at,
   exists (select from do_not_call d where d.organization_id = k.organization_id and d.phone = k.phone) as do_not_call
@@ -73,7 +74,7 @@ where k.id = :contact_id and k.organization_id = :organization_id;
 
 -- name: change_contact
 -- returns: UUID | None
--- What is known of a contact, unless somebody has changed it since it was looked at.
+-- Change a contact, unless someone has changed it since `seen_at`.
 update contacts
 set name = :name, email = :email, company = :company, notes = :notes, external_id = :external_id, timezone = :timezone,
   zone_key = :zone_key, zone_source = :zone_source, updated_at = :now
@@ -83,7 +84,7 @@ returning id;
 -- name: contact_campaigns
 -- returns: list[ContactCampaign]
 -- null: last_outcome, status_reason
--- The campaigns that a contact is in, the newest first.
+-- List the campaigns of a contact, newest first.
 select cc.id, cc.campaign_id, c.name as campaign_name, c.status as campaign_status, cc.status, cc.attempts,
   cc.last_outcome, cc.status_reason, cc.next_attempt_at
 from campaign_contacts cc join campaigns c on c.id = cc.campaign_id
@@ -94,7 +95,7 @@ limit :limit;
 -- name: contact_calls
 -- returns: list[ContactCall]
 -- null: outcome, ended_at, duration_ms
--- The calls to a number of an organization, the newest first.
+-- List the calls to a phone of an organization, newest first.
 select c.id, c.campaign_id, m.name as campaign_name, c.attempt_number, c.status, c.outcome, c.requested_at, c.ended_at,
   c.duration_ms
 from calls c join campaigns m on m.id = c.campaign_id
@@ -104,9 +105,10 @@ limit :limit;
 
 -- name: export_contacts
 -- returns: AsyncIterator[ExportedContact]
+-- row: A contact in the columns of an export.
 -- null: name, email, company, notes, external_id, timezone, :campaign_id
 -- plan: custom
--- People of the organization, or those of one campaign, by phone.
+-- Stream contacts of an organization or a campaign, ordered by phone.
 select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.zone_key, k.created_at
 from contacts k
 where k.organization_id = :organization_id

@@ -14,7 +14,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockedPhone:
-    """A row of `recently_blocked_phones`, `list_blocked_phones`, `export_blocked_phones`."""
+    """An entry of the do-not-call list."""
 
     phone: str
     source: str
@@ -30,7 +30,7 @@ select phone as id from do_not_call where organization_id = $1 and phone = any (
 
 
 async def blocked_phones(connection: Connection, *, organization_id: UUID, phones: Sequence[str]) -> list[str]:
-    """Which of these phones are on the do-not-call list."""
+    """Return those of the given phones that are on the do-not-call list."""
     return [record[0] for record in await connection.fetch(_BLOCKED_PHONES, organization_id, phones)]
 
 
@@ -52,7 +52,7 @@ async def block_phones(
     now: datetime,
     phones: Sequence[str],
 ) -> list[str]:
-    """Numbers that nobody may call any more; one that is listed already brings no row back."""
+    """Add phones to the do-not-call list. Returns those that were not on it."""
     return [record[0] for record in await connection.fetch(_BLOCK_PHONES, organization_id, source, reason, now, phones)]
 
 
@@ -63,7 +63,7 @@ returning phone as id;
 
 
 async def unblock_phones(connection: Connection, *, organization_id: UUID, phones: Sequence[str]) -> list[str]:
-    """Numbers that may be called again."""
+    """Remove phones from the do-not-call list. Returns those that were on it."""
     return [record[0] for record in await connection.fetch(_UNBLOCK_PHONES, organization_id, phones)]
 
 
@@ -79,7 +79,7 @@ on conflict do nothing;
 async def block_phones_during_call(
     connection: Connection, *, now: datetime, organization_ids: Sequence[UUID], phones: Sequence[str]
 ) -> int:
-    """People who asked during a call not to be called again."""
+    """Add phones to the do-not-call list whose owners asked for it during a call."""
     return rows_touched(await connection.execute(_BLOCK_PHONES_DURING_CALL, now, organization_ids, phones))
 
 
@@ -92,7 +92,7 @@ limit $2;
 
 
 async def recently_blocked_phones(connection: Connection, *, organization_id: UUID, limit: int) -> list[BlockedPhone]:
-    """The do-not-call list, the newest first."""
+    """List the do-not-call list, newest first."""
     return [
         _blocked_phone(record) for record in await connection.fetch(_RECENTLY_BLOCKED_PHONES, organization_id, limit)
     ]
@@ -110,7 +110,7 @@ limit $5;
 async def list_blocked_phones(
     connection: Connection, *, organization_id: UUID, first: str, last: str, after: str | None, limit: int
 ) -> list[BlockedPhone]:
-    """Numbers that nobody may call, by number: those between two numbers, after the last one of the page before."""
+    """List entries of the do-not-call list between two numbers, ordered by phone."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _blocked_phone(record)
@@ -124,6 +124,6 @@ select phone, source, reason, created_at from do_not_call where organization_id 
 
 
 async def export_blocked_phones(connection: Connection, *, organization_id: UUID) -> AsyncIterator[BlockedPhone]:
-    """Numbers that nobody may call, by number."""
+    """Stream the do-not-call list, ordered by phone."""
     async for record in connection.cursor(_EXPORT_BLOCKED_PHONES, organization_id, prefetch=PREFETCH):
         yield _blocked_phone(record)

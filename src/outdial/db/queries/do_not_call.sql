@@ -2,13 +2,13 @@
 
 -- name: blocked_phones
 -- returns: list[str]
--- Which of these phones are on the do-not-call list.
+-- Return those of the given phones that are on the do-not-call list.
 select phone as id from do_not_call where organization_id = :organization_id and phone = any (:phones::text[]);
 
 -- name: block_phones
 -- returns: list[str]
 -- null: :reason
--- Numbers that nobody may call any more; one that is listed already brings no row back.
+-- Add phones to the do-not-call list. Returns those that were not on it.
 insert into do_not_call (organization_id, phone, source, reason, created_at)
 select :organization_id, u.phone, :source, :reason, :now from unnest(:phones::text[]) as u (phone)
 order by u.phone
@@ -17,12 +17,12 @@ returning phone as id;
 
 -- name: unblock_phones
 -- returns: list[str]
--- Numbers that may be called again.
+-- Remove phones from the do-not-call list. Returns those that were on it.
 delete from do_not_call where organization_id = :organization_id and phone = any (:phones::text[])
 returning phone as id;
 
 -- name: block_phones_during_call!
--- People who asked during a call not to be called again.
+-- Add phones to the do-not-call list whose owners asked for it during a call.
 insert into do_not_call (organization_id, phone, source, reason, created_at)
 select u.organization_id, u.phone, 'call', 'asked during a call', :now
 from unnest(:organization_ids::uuid[], :phones::text[]) as u (organization_id, phone)
@@ -31,8 +31,9 @@ on conflict do nothing;
 
 -- name: recently_blocked_phones
 -- returns: list[BlockedPhone]
+-- row: An entry of the do-not-call list.
 -- null: reason
--- The do-not-call list, the newest first.
+-- List the do-not-call list, newest first.
 select phone, source, reason, created_at from do_not_call
 where organization_id = :organization_id
 order by created_at desc, phone
@@ -42,7 +43,7 @@ limit :limit;
 -- returns: list[BlockedPhone]
 -- null: reason, :after
 -- plan: custom
--- Numbers that nobody may call, by number: those between two numbers, after the last one of the page before.
+-- List entries of the do-not-call list between two numbers, ordered by phone.
 select phone, source, reason, created_at from do_not_call
 where organization_id = :organization_id and phone >= :first and phone <= :last
   and (:after::text is null or phone > :after)
@@ -52,5 +53,5 @@ limit :limit;
 -- name: export_blocked_phones
 -- returns: AsyncIterator[BlockedPhone]
 -- null: reason
--- Numbers that nobody may call, by number.
+-- Stream the do-not-call list, ordered by phone.
 select phone, source, reason, created_at from do_not_call where organization_id = :organization_id order by phone;

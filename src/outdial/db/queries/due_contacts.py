@@ -14,7 +14,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingZone:
-    """A row of `pending_zones`."""
+    """A zone key with pending contacts, and when the first of them is due."""
 
     zone_key: str
     first_due_at: datetime
@@ -25,7 +25,7 @@ _pending_zone = row_builder(PendingZone)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueContact:
-    """A row of `due_contacts`."""
+    """A due contact, locked, with what decides whether it may be called. Variables and attributes are JSON text."""
 
     id: UUID
     contact_id: UUID
@@ -49,14 +49,14 @@ _due_contact = row_builder(DueContact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenContacts:
-    """A row of `open_contacts`."""
+class RemainingContacts:
+    """Whether a campaign has pending contacts, and contacts in a call."""
 
     pending: bool
     calling: bool
 
 
-_open_contacts = row_builder(OpenContacts)
+_remaining_contacts = row_builder(RemainingContacts)
 
 _PENDING_ZONES = """\
 with recursive zones as (
@@ -77,8 +77,9 @@ select zone_key, next_attempt_at as first_due_at from zones;
 
 
 async def pending_zones(connection: Connection, *, campaign_id: UUID) -> list[PendingZone]:
-    """The zone keys of the pending contacts, each with its first due time: one index probe per zone, not a scan of
-    all.
+    """List the zone keys of pending contacts with their first due time.
+
+    It takes one index probe per zone, not a scan of all contacts.
     """
     return [_pending_zone(record) for record in await connection.fetch(_PENDING_ZONES, campaign_id)]
 
@@ -125,10 +126,10 @@ async def due_contacts(
     organization_id: UUID,
     day_ago: datetime,
 ) -> list[DueContact]:
-    """Due contacts in open zones, the longest due first, with what decides whether each may be called now.
+    """Lock due contacts in open zones, longest due first, with what decides whether each may be called now.
 
-    The limits of 1 make a probe per contact, where `exists` may read all live calls of the organization, or its whole
-    do-not-call list.
+    The limits of 1 make one probe per contact. `exists` could read all live calls of the organization, or its whole do-
+    not-call list.
     """
     return [
         _due_contact(record)
@@ -144,7 +145,7 @@ where id = any ($2::uuid[]) and status = 'pending';
 
 
 async def mark_calling(connection: Connection, *, now: datetime, ids: Sequence[UUID]) -> int:
-    """The contacts whose calls were inserted."""
+    """Mark the contacts whose calls were inserted."""
     return rows_touched(await connection.execute(_MARK_CALLING, now, ids))
 
 
@@ -156,7 +157,7 @@ where id = any ($3::uuid[]) and status = 'pending';
 
 
 async def skip_contacts(connection: Connection, *, reason: str, now: datetime, ids: Sequence[UUID]) -> int:
-    """Contacts that must not be called at all."""
+    """Skip contacts that must not be called."""
     return rows_touched(await connection.execute(_SKIP_CONTACTS, reason, now, ids))
 
 
@@ -174,8 +175,9 @@ where id in (
 async def skip_zones(
     connection: Connection, *, reason: str, now: datetime, campaign_id: UUID, zones: Sequence[str]
 ) -> int:
-    """Contacts whose zones are never open together within the campaign's calling hours; one that an event holds is
-    skipped at the next look.
+    """Skip contacts whose zones are never open within the calling hours of the campaign.
+
+    Contacts that an event has locked are skipped next time.
     """
     return rows_touched(await connection.execute(_SKIP_ZONES, reason, now, campaign_id, zones))
 
@@ -196,7 +198,7 @@ async def defer_contacts(
     next_attempt_ats: Sequence[datetime],
     reasons: Sequence[str],
 ) -> int:
-    """Contacts that may be called later only: over the daily cap, or on the phone for another campaign."""
+    """Defer contacts that are over the daily cap or in a call of another campaign."""
     return rows_touched(await connection.execute(_DEFER_CONTACTS, now, ids, next_attempt_ats, reasons))
 
 
@@ -211,11 +213,11 @@ where id in (
 
 
 async def cancel_pending_contacts(connection: Connection, *, now: datetime, campaign_id: UUID, limit: int) -> int:
-    """One portion of the pending contacts of a campaign that is being cancelled."""
+    """Cancel a portion of the pending contacts of a campaign that is being cancelled."""
     return rows_touched(await connection.execute(_CANCEL_PENDING_CONTACTS, now, campaign_id, limit))
 
 
-_OPEN_CONTACTS = """\
+_REMAINING_CONTACTS = """\
 select
   (select true from campaign_contacts cc where cc.campaign_id = $1 and cc.status = 'pending'
     order by cc.zone_key, cc.next_attempt_at limit 1) is not null as pending,
@@ -223,10 +225,11 @@ select
 """
 
 
-async def open_contacts(connection: Connection, *, campaign_id: UUID) -> OpenContacts:
-    """Whether a campaign still has contacts to call, or on the phone.
+async def remaining_contacts(connection: Connection, *, campaign_id: UUID) -> RemainingContacts:
+    """Return whether a campaign has contacts that are pending, and contacts in a call.
 
-    The order makes it one probe of the index, where statistics from the campaign's beginning would have all contacts
-    read.
+    The order makes it one index probe. Old statistics would make Postgres read all contacts otherwise.
     """
-    return _open_contacts(required(await connection.fetchrow(_OPEN_CONTACTS, campaign_id), "open_contacts"))
+    return _remaining_contacts(
+        required(await connection.fetchrow(_REMAINING_CONTACTS, campaign_id), "remaining_contacts")
+    )

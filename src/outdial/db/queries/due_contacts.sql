@@ -2,7 +2,9 @@
 
 -- name: pending_zones
 -- returns: list[PendingZone]
--- The zone keys of the pending contacts, each with its first due time: one index probe per zone, not a scan of all.
+-- row: A zone key with pending contacts, and when the first of them is due.
+-- List the zone keys of pending contacts with their first due time. It takes one index probe per zone, not a scan of
+-- all contacts.
 with recursive zones as (
   (select cc.zone_key, cc.next_attempt_at from campaign_contacts cc
     where cc.campaign_id = :campaign_id and cc.status = 'pending'
@@ -20,9 +22,10 @@ select zone_key, next_attempt_at as first_due_at from zones;
 
 -- name: due_contacts
 -- returns: list[DueContact]
+-- row: A due contact, locked, with what decides whether it may be called. Variables and attributes are JSON text.
 -- null: name, email, company, external_id
--- Due contacts in open zones, the longest due first, with what decides whether each may be called now. The limits of 1
--- make a probe per contact, where `exists` may read all live calls of the organization, or its whole do-not-call list.
+-- Lock due contacts in open zones, longest due first, with what decides whether each may be called now. The limits of 1
+-- make one probe per contact. `exists` could read all live calls of the organization, or its whole do-not-call list.
 with candidates as (
   select d.id
   from unnest(:zones::text[]) as z (zone_key)
@@ -53,20 +56,20 @@ where cc.id in (select id from candidates) and cc.status = 'pending'
 for update of cc skip locked;
 
 -- name: mark_calling!
--- The contacts whose calls were inserted.
+-- Mark the contacts whose calls were inserted.
 update campaign_contacts
 set status = 'calling', call_count = call_count + 1, status_reason = null, updated_at = :now
 where id = any (:ids::uuid[]) and status = 'pending';
 
 -- name: skip_contacts!
--- Contacts that must not be called at all.
+-- Skip contacts that must not be called.
 update campaign_contacts
 set status = 'skipped', status_reason = :reason, updated_at = :now
 where id = any (:ids::uuid[]) and status = 'pending';
 
 -- name: skip_zones!
--- Contacts whose zones are never open together within the campaign's calling hours; one that an event holds is skipped
--- at the next look.
+-- Skip contacts whose zones are never open within the calling hours of the campaign. Contacts that an event has locked
+-- are skipped next time.
 update campaign_contacts
 set status = 'skipped', status_reason = :reason, updated_at = :now
 where id in (
@@ -76,14 +79,14 @@ where id in (
 );
 
 -- name: defer_contacts!
--- Contacts that may be called later only: over the daily cap, or on the phone for another campaign.
+-- Defer contacts that are over the daily cap or in a call of another campaign.
 update campaign_contacts cc
 set next_attempt_at = u.next_attempt_at, status_reason = u.reason, updated_at = :now
 from unnest(:ids::uuid[], :next_attempt_ats::timestamptz[], :reasons::text[]) as u (id, next_attempt_at, reason)
 where cc.id = u.id and cc.status = 'pending';
 
 -- name: cancel_pending_contacts!
--- One portion of the pending contacts of a campaign that is being cancelled.
+-- Cancel a portion of the pending contacts of a campaign that is being cancelled.
 update campaign_contacts
 set status = 'cancelled', status_reason = 'campaign cancelled', updated_at = :now
 where id in (
@@ -91,10 +94,11 @@ where id in (
   for update skip locked
 );
 
--- name: open_contacts
--- returns: OpenContacts
--- Whether a campaign still has contacts to call, or on the phone. The order makes it one probe of the index, where
--- statistics from the campaign's beginning would have all contacts read.
+-- name: remaining_contacts
+-- returns: RemainingContacts
+-- row: Whether a campaign has pending contacts, and contacts in a call.
+-- Return whether a campaign has contacts that are pending, and contacts in a call. The order makes it one index probe.
+-- Old statistics would make Postgres read all contacts otherwise.
 select
   (select true from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.status = 'pending'
     order by cc.zone_key, cc.next_attempt_at limit 1) is not null as pending,

@@ -14,7 +14,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDelivery:
-    """A row of `store_events`."""
+    """A delivery that was new to the ledger."""
 
     body_sha256: bytes
     event: str
@@ -26,7 +26,7 @@ _stored_delivery = row_builder(StoredDelivery)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingEvent:
-    """A row of `pending_events`, `pending_event`."""
+    """A stored event that is due to be applied."""
 
     id: int
     credential: str
@@ -66,7 +66,7 @@ async def store_events(
     call_ids: Sequence[UUID | None],
     errors: Sequence[str | None],
 ) -> list[StoredDelivery]:
-    """The ledger. A delivery that came before brings no row back."""
+    """Store deliveries in the ledger. One that is there already returns no row."""
     return [
         _stored_delivery(record)
         for record in await connection.fetch(
@@ -107,9 +107,7 @@ async def store_reconciled_events(
     bodies: Sequence[bytes],
     hashes: Sequence[bytes],
 ) -> int:
-    """What Retell answered about a call, in the ledger as an event of the reconciler; the applier takes it from
-    there.
-    """
+    """Store what Retell returned about a call as events of the reconciler. The applier applies them."""
     return rows_touched(
         await connection.execute(
             _STORE_RECONCILED_EVENTS, credential, retell_call_id, now, organization_id, call_id, events, bodies, hashes
@@ -140,7 +138,7 @@ async def count_repeats(
     credentials: Sequence[str],
     times: Sequence[int],
 ) -> int:
-    """Deliveries that came again, in the order of ids."""
+    """Count deliveries that came again, in the order of ids."""
     return rows_touched(await connection.execute(_COUNT_REPEATS, retell_call_ids, events, hashes, credentials, times))
 
 
@@ -150,9 +148,9 @@ select pg_try_advisory_xact_lock(5464813023) as id;
 
 
 async def become_applier(connection: Connection) -> bool:
-    """Whether this transaction may apply stored events: one at a time does.
+    """Return whether this transaction may apply stored events, which one at a time may.
 
-    It takes no lock of the ledger's rows, for a flush that holds the calls of these events may be counting a repeat of
+    It locks no rows of the ledger, because a flush that holds the calls of these events may be counting a repeat of
     them.
     """
     value: bool = required(await connection.fetchval(_BECOME_APPLIER), "become_applier")
@@ -169,7 +167,7 @@ limit $2;
 
 
 async def pending_events(connection: Connection, *, now: datetime, limit: int) -> list[PendingEvent]:
-    """Stored events that wait to be applied."""
+    """List stored events that are due to be applied."""
     return [_pending_event(record) for record in await connection.fetch(_PENDING_EVENTS, now, limit)]
 
 
@@ -181,7 +179,7 @@ where id = $1 and status = 'pending';
 
 
 async def pending_event(connection: Connection, *, id: int) -> list[PendingEvent]:
-    """One stored event that waits to be applied, alone in its transaction after its batch failed."""
+    """Read one pending event, to apply it alone after its batch failed."""
     return [_pending_event(record) for record in await connection.fetch(_PENDING_EVENT, id)]
 
 
@@ -208,7 +206,7 @@ async def mark_events(
     call_ids: Sequence[UUID | None],
     errors: Sequence[str | None],
 ) -> int:
-    """What became of stored events."""
+    """Store the results of applying events."""
     return rows_touched(await connection.execute(_MARK_EVENTS, now, ids, statuses, organization_ids, call_ids, errors))
 
 
@@ -220,7 +218,7 @@ where id = $4 and status = 'pending';
 
 
 async def postpone_event(connection: Connection, *, status: str, error: str, next_try_at: datetime, id: int) -> int:
-    """An event that could not be applied waits for its next try, or is set aside for a person."""
+    """Store the failure of an event: it is retried later, or quarantined."""
     return rows_touched(await connection.execute(_POSTPONE_EVENT, status, error, next_try_at, id))
 
 
@@ -232,7 +230,7 @@ select private.reopen_unmatched($1, $2::text[], $3) as id;
 async def reopen_unmatched(
     connection: Connection, *, credential: str, retell_call_ids: Sequence[str], now: datetime
 ) -> int:
-    """Events that had come before we knew the id of their call."""
+    """Reopen events that arrived before the id of their call was known. Returns how many."""
     value: int = required(
         await connection.fetchval(_REOPEN_UNMATCHED, credential, retell_call_ids, now), "reopen_unmatched"
     )
@@ -263,9 +261,7 @@ async def replay_events(
     status: str | None,
     organization_id: UUID | None,
 ) -> list[int]:
-    """Sends events of a range through apply once more; what they say is merged, so nothing changes that has been
-    applied.
-    """
+    """Apply events of a range again. Their contents are merged, so nothing changes that was applied already."""
     return [
         record[0] for record in await connection.fetch(_REPLAY_EVENTS, now, first_id, last_id, status, organization_id)
     ]
@@ -287,7 +283,7 @@ async def replay_organization_events(
     limit: int,
     now: datetime,
 ) -> list[int]:
-    """Events that are to go through apply once more."""
+    """Apply events of an organization again."""
     return [
         record[0]
         for record in await connection.fetch(

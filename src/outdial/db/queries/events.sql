@@ -2,8 +2,9 @@
 
 -- name: store_events
 -- returns: list[StoredDelivery]
+-- row: A delivery that was new to the ledger.
 -- null: :call_ids[], :errors[], :organization_ids[]
--- The ledger. A delivery that came before brings no row back.
+-- Store deliveries in the ledger. One that is there already returns no row.
 insert into webhook_events (source, credential, retell_call_id, event, body, body_sha256, status, received_at,
   applied_at, next_try_at, organization_id, call_id, error)
 select 'webhook', u.credential, u.retell_call_id, u.event, u.body, u.body_sha256, u.status, u.received_at,
@@ -15,7 +16,7 @@ on conflict (retell_call_id, event, body_sha256, credential) do nothing
 returning body_sha256, event, credential;
 
 -- name: store_reconciled_events!
--- What Retell answered about a call, in the ledger as an event of the reconciler; the applier takes it from there.
+-- Store what Retell returned about a call as events of the reconciler. The applier applies them.
 insert into webhook_events (source, credential, retell_call_id, event, body, body_sha256, received_at, next_try_at,
   organization_id, call_id)
 select 'reconciler', :credential, :retell_call_id, u.event, u.body, u.body_sha256, :now, :now, :organization_id, :call_id
@@ -23,7 +24,7 @@ from unnest(:events::text[], :bodies::bytea[], :hashes::bytea[]) as u (event, bo
 on conflict (retell_call_id, event, body_sha256, credential) do nothing;
 
 -- name: count_repeats!
--- Deliveries that came again, in the order of ids.
+-- Count deliveries that came again, in the order of ids.
 with again as materialized (
   select e.id, u.times
   from unnest(:retell_call_ids::text[], :events::text[], :hashes::bytea[], :credentials::text[], :times::integer[])
@@ -37,13 +38,14 @@ update webhook_events e set repeats = e.repeats + again.times from again where e
 
 -- name: become_applier
 -- returns: bool
--- Whether this transaction may apply stored events: one at a time does. It takes no lock of the ledger's rows, for a
--- flush that holds the calls of these events may be counting a repeat of them.
+-- Return whether this transaction may apply stored events, which one at a time may. It locks no rows of the ledger,
+-- because a flush that holds the calls of these events may be counting a repeat of them.
 select pg_try_advisory_xact_lock(5464813023) as id;
 
 -- name: pending_events
 -- returns: list[PendingEvent]
--- Stored events that wait to be applied.
+-- row: A stored event that is due to be applied.
+-- List stored events that are due to be applied.
 select id, credential, retell_call_id, event, body, tries
 from webhook_events
 where status = 'pending' and next_try_at <= :now
@@ -52,14 +54,14 @@ limit :limit;
 
 -- name: pending_event
 -- returns: list[PendingEvent]
--- One stored event that waits to be applied, alone in its transaction after its batch failed.
+-- Read one pending event, to apply it alone after its batch failed.
 select id, credential, retell_call_id, event, body, tries
 from webhook_events
 where id = :id and status = 'pending';
 
 -- name: mark_events!
 -- null: :call_ids[], :errors[], :organization_ids[]
--- What became of stored events.
+-- Store the results of applying events.
 update webhook_events e
 set status = u.status, applied_at = case when u.status = 'applied' then :now::timestamptz else e.applied_at end,
   organization_id = coalesce(u.organization_id, e.organization_id), call_id = coalesce(u.call_id, e.call_id),
@@ -71,20 +73,20 @@ where e.id = u.id and e.id in (
 );
 
 -- name: postpone_event!
--- An event that could not be applied waits for its next try, or is set aside for a person.
+-- Store the failure of an event: it is retried later, or quarantined.
 update webhook_events
 set status = :status, error = :error, tries = tries + 1, next_try_at = :next_try_at
 where id = :id and status = 'pending';
 
 -- name: reopen_unmatched
 -- returns: int
--- Events that had come before we knew the id of their call.
+-- Reopen events that arrived before the id of their call was known. Returns how many.
 select private.reopen_unmatched(:credential, :retell_call_ids::text[], :now) as id;
 
 -- name: replay_events
 -- returns: list[int]
 -- null: :status, :organization_id
--- Sends events of a range through apply once more; what they say is merged, so nothing changes that has been applied.
+-- Apply events of a range again. Their contents are merged, so nothing changes that was applied already.
 update webhook_events
 set status = 'pending', next_try_at = :now, tries = 0, error = null
 where id in (
@@ -100,5 +102,5 @@ returning id;
 -- name: replay_organization_events
 -- returns: list[int]
 -- null: :event, :status
--- Events that are to go through apply once more.
+-- Apply events of an organization again.
 select private.replay_events(:organization_id, :first_id, :last_id, :status, :event, :limit, :now) as id;

@@ -25,7 +25,7 @@ _campaign_evidence = row_builder(CampaignEvidence)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactEvidence:
-    """A row of `all_campaign_contacts`."""
+    """A campaign contact. `attempts` counts towards the cap, `call_count` counts all calls."""
 
     id: UUID
     campaign_id: UUID
@@ -39,7 +39,7 @@ _contact_evidence = row_builder(ContactEvidence)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEvidence:
-    """A row of `all_calls`."""
+    """A call. The analysis is JSON text."""
 
     id: UUID
     campaign_id: UUID
@@ -61,7 +61,7 @@ _call_evidence = row_builder(CallEvidence)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnsettledCount:
-    """A row of `count_unsettled`."""
+    """Calls to check and events to apply."""
 
     calls: int
     events: int
@@ -72,7 +72,7 @@ _unsettled_count = row_builder(UnsettledCount)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountLimits:
-    """A row of `all_account_limits`."""
+    """Concurrent outbound calls and starts per second of an account."""
 
     credential: str
     concurrency_limit: int
@@ -89,7 +89,7 @@ order by m.id;
 
 
 async def all_campaigns(connection: Connection) -> list[CampaignEvidence]:
-    """Every campaign with its account and where it stands."""
+    """List every campaign with its account and status."""
     return [_campaign_evidence(record) for record in await connection.fetch(_ALL_CAMPAIGNS)]
 
 
@@ -99,7 +99,7 @@ select id, campaign_id, status, attempts, call_count from campaign_contacts orde
 
 
 async def all_campaign_contacts(connection: Connection) -> list[ContactEvidence]:
-    """Every contact of every campaign with its counts."""
+    """List every campaign contact with its counts."""
     return [_contact_evidence(record) for record in await connection.fetch(_ALL_CAMPAIGN_CONTACTS)]
 
 
@@ -112,7 +112,7 @@ order by c.id;
 
 
 async def all_calls(connection: Connection) -> list[CallEvidence]:
-    """Every call as it stands, with what is to be compared with the provider's own account of it."""
+    """List every call with what is compared with the ledger of the provider."""
     return [_call_evidence(record) for record in await connection.fetch(_ALL_CALLS)]
 
 
@@ -123,7 +123,7 @@ select (select count(*) from calls where next_check_at is not null) as calls,
 
 
 async def count_unsettled(connection: Connection) -> UnsettledCount:
-    """Calls of which something is still to come: an answer, an end, an analysis; and events that wait to be applied."""
+    """Count the calls that are still to be checked, and the events that are still to be applied."""
     return _unsettled_count(required(await connection.fetchrow(_COUNT_UNSETTLED), "count_unsettled"))
 
 
@@ -136,5 +136,5 @@ order by credential;
 
 
 async def all_account_limits(connection: Connection) -> list[AccountLimits]:
-    """The limits of every account."""
+    """List the limits of every account."""
     return [_account_limits(record) for record in await connection.fetch(_ALL_ACCOUNT_LIMITS)]

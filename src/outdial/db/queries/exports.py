@@ -13,7 +13,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRow:
-    """A row of `show_export`, `list_exports`."""
+    """An export. The filters are JSON text."""
 
     id: UUID
     organization_id: UUID
@@ -35,7 +35,7 @@ _export_row = row_builder(ExportRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRun:
-    """A row of `begin_export`."""
+    """An export that a run has taken. The filters are JSON text."""
 
     id: UUID
     organization_id: UUID
@@ -62,7 +62,7 @@ async def create_export(
     created_by: UUID | None,
     now: datetime,
 ) -> int:
-    """An export that waits; whoever adds it also puts it into the queue, in the same transaction."""
+    """Insert a queued export. The caller enqueues its job in the same transaction."""
     return rows_touched(await connection.execute(_CREATE_EXPORT, id, organization_id, kind, filters, created_by, now))
 
 
@@ -74,7 +74,7 @@ from exports where id = $1 and organization_id = $2;
 
 
 async def show_export(connection: Connection, *, export_id: UUID, organization_id: UUID) -> ExportRow | None:
-    """One export of the organization."""
+    """Read an export of an organization."""
     record = await connection.fetchrow(_SHOW_EXPORT, export_id, organization_id)
     return None if record is None else _export_row(record)
 
@@ -93,7 +93,10 @@ limit $4;
 async def list_exports(
     connection: Connection, *, organization_id: UUID, after_at: datetime | None, after_id: UUID | None, limit: int
 ) -> list[ExportRow]:
-    """Exports of the organization, the newest first, after the last one of the page before."""
+    """List exports of an organization, newest first.
+
+    `after_at` and `after_id` are those of the last export on the previous page.
+    """
     await connection.execute(CUSTOM_PLAN)
     return [
         _export_row(record)
@@ -111,7 +114,7 @@ returning id;
 async def cancel_export(
     connection: Connection, *, now: datetime, export_id: UUID, organization_id: UUID
 ) -> UUID | None:
-    """An export that nobody wants any more: its run finds out at its next chunk."""
+    """Cancel an export. Its run notices at the next chunk."""
     value: UUID | None = await connection.fetchval(_CANCEL_EXPORT, now, export_id, organization_id)
     return value
 
@@ -127,7 +130,7 @@ returning id, organization_id, kind, filters::text as filters, runs;
 async def begin_export(
     connection: Connection, *, now: datetime, export_id: UUID, silent_since: datetime
 ) -> ExportRun | None:
-    """A run takes an export that waits, or one whose run has been silent for too long or has given it back."""
+    """Begin a run of an export that is queued, was released, or whose run has been silent since `silent_since`."""
     record = await connection.fetchrow(_BEGIN_EXPORT, now, export_id, silent_since)
     return None if record is None else _export_run(record)
 
@@ -142,7 +145,7 @@ returning id;
 async def record_export(
     connection: Connection, *, rows: int, size: int, now: datetime, export_id: UUID, run: int
 ) -> UUID | None:
-    """How far a run has come; no row for one that may not go on."""
+    """Store the progress of a run. Returns None when the run may not continue."""
     value: UUID | None = await connection.fetchval(_RECORD_EXPORT, rows, size, now, export_id, run)
     return value
 
@@ -154,7 +157,7 @@ where id = $2 and runs = $3 and status = 'running';
 
 
 async def release_export(connection: Connection, *, now: datetime, export_id: UUID, run: int) -> int:
-    """A run that has to stop lets the next one begin at once."""
+    """Release an export, so that the next run can begin at once."""
     return rows_touched(await connection.execute(_RELEASE_EXPORT, now, export_id, run))
 
 
@@ -179,7 +182,7 @@ async def finish_export(
     export_id: UUID,
     run: int,
 ) -> UUID | None:
-    """What the export came to."""
+    """Store the result of an export."""
     value: UUID | None = await connection.fetchval(
         _FINISH_EXPORT, status, rows, size, error, now, expires_at, export_id, run
     )
@@ -193,7 +196,7 @@ where id = $2 and status = 'completed' and expires_at <= $1;
 
 
 async def expire_export(connection: Connection, *, now: datetime, export_id: UUID) -> int:
-    """The file of an export is no longer kept."""
+    """Mark an export whose file is deleted."""
     return rows_touched(await connection.execute(_EXPIRE_EXPORT, now, export_id))
 
 
@@ -206,7 +209,7 @@ values ($1, $2, $3, $4);
 async def store_export_chunk(
     connection: Connection, *, organization_id: UUID, export_id: UUID, number: int, content: bytes
 ) -> int:
-    """Bytes of the file."""
+    """Insert a chunk of the file."""
     return rows_touched(await connection.execute(_STORE_EXPORT_CHUNK, organization_id, export_id, number, content))
 
 
@@ -216,7 +219,7 @@ select content as id from export_chunks where export_id = $1 and number = $2;
 
 
 async def export_chunk(connection: Connection, *, export_id: UUID, number: int) -> bytes | None:
-    """The bytes at one place of the file."""
+    """Read a chunk of the file."""
     value: bytes | None = await connection.fetchval(_EXPORT_CHUNK, export_id, number)
     return value
 
@@ -227,5 +230,5 @@ delete from export_chunks where export_id = $1;
 
 
 async def delete_export_chunks(connection: Connection, *, export_id: UUID) -> int:
-    """The bytes of a file that nobody may fetch any more, or of a run that did not end."""
+    """Delete the file."""
     return rows_touched(await connection.execute(_DELETE_EXPORT_CHUNKS, export_id))

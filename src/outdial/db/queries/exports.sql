@@ -2,14 +2,15 @@
 
 -- name: create_export!
 -- null: :created_by
--- An export that waits; whoever adds it also puts it into the queue, in the same transaction.
+-- Insert a queued export. The caller enqueues its job in the same transaction.
 insert into exports (id, organization_id, kind, filters, created_by, created_at, updated_at)
 values (:id, :organization_id, :kind, :filters::text::jsonb, :created_by, :now, :now);
 
 -- name: show_export
 -- returns: ExportRow | None
+-- row: An export. The filters are JSON text.
 -- null: error, created_by, finished_at, expires_at
--- One export of the organization.
+-- Read an export of an organization.
 select id, organization_id, kind, filters::text as filters, status, rows, size, error, created_by, created_at,
   updated_at, finished_at, expires_at
 from exports where id = :export_id and organization_id = :organization_id;
@@ -18,7 +19,8 @@ from exports where id = :export_id and organization_id = :organization_id;
 -- returns: list[ExportRow]
 -- null: error, created_by, finished_at, expires_at, :after_at, :after_id
 -- plan: custom
--- Exports of the organization, the newest first, after the last one of the page before.
+-- List exports of an organization, newest first. `after_at` and `after_id` are those of the last export on the previous
+-- page.
 select id, organization_id, kind, filters::text as filters, status, rows, size, error, created_by, created_at,
   updated_at, finished_at, expires_at
 from exports
@@ -29,14 +31,15 @@ limit :limit;
 
 -- name: cancel_export
 -- returns: UUID | None
--- An export that nobody wants any more: its run finds out at its next chunk.
+-- Cancel an export. Its run notices at the next chunk.
 update exports set status = 'cancelled', finished_at = :now, updated_at = :now
 where id = :export_id and organization_id = :organization_id and status in ('queued', 'running')
 returning id;
 
 -- name: begin_export
 -- returns: ExportRun | None
--- A run takes an export that waits, or one whose run has been silent for too long or has given it back.
+-- row: An export that a run has taken. The filters are JSON text.
+-- Begin a run of an export that is queued, was released, or whose run has been silent since `silent_since`.
 update exports set status = 'running', runs = runs + 1, rows = 0, size = 0, heartbeat_at = :now, updated_at = :now
 where id = :export_id
   and (status = 'queued' or (status = 'running' and (heartbeat_at is null or heartbeat_at < :silent_since)))
@@ -44,20 +47,20 @@ returning id, organization_id, kind, filters::text as filters, runs;
 
 -- name: record_export
 -- returns: UUID | None
--- How far a run has come; no row for one that may not go on.
+-- Store the progress of a run. Returns None when the run may not continue.
 update exports set rows = :rows, size = :size, heartbeat_at = :now, updated_at = :now
 where id = :export_id and runs = :run and status = 'running'
 returning id;
 
 -- name: release_export!
--- A run that has to stop lets the next one begin at once.
+-- Release an export, so that the next run can begin at once.
 update exports set heartbeat_at = null, updated_at = :now
 where id = :export_id and runs = :run and status = 'running';
 
 -- name: finish_export
 -- returns: UUID | None
 -- null: :error, :expires_at
--- What the export came to.
+-- Store the result of an export.
 update exports
 set status = :status, rows = :rows, size = :size, error = :error, heartbeat_at = null, finished_at = :now,
   updated_at = :now, expires_at = :expires_at
@@ -65,20 +68,20 @@ where id = :export_id and runs = :run and status = 'running'
 returning id;
 
 -- name: expire_export!
--- The file of an export is no longer kept.
+-- Mark an export whose file is deleted.
 update exports set status = 'expired', updated_at = :now
 where id = :export_id and status = 'completed' and expires_at <= :now;
 
 -- name: store_export_chunk!
--- Bytes of the file.
+-- Insert a chunk of the file.
 insert into export_chunks (organization_id, export_id, number, content)
 values (:organization_id, :export_id, :number, :content);
 
 -- name: export_chunk
 -- returns: bytes | None
--- The bytes at one place of the file.
+-- Read a chunk of the file.
 select content as id from export_chunks where export_id = :export_id and number = :number;
 
 -- name: delete_export_chunks!
--- The bytes of a file that nobody may fetch any more, or of a run that did not end.
+-- Delete the file.
 delete from export_chunks where export_id = :export_id;

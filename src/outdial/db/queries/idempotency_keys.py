@@ -13,7 +13,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsedKey:
-    """A row of `read_idempotency_key`."""
+    """The request that an idempotency key was used for, and its response. `body` is JSON text."""
 
     request_sha256: bytes
     status: int | None
@@ -33,7 +33,7 @@ returning key as id;
 async def take_idempotency_key(
     connection: Connection, *, organization_id: UUID, caller: str, key: str, request_sha256: bytes, now: datetime
 ) -> str | None:
-    """Take a key for a request; no row when the caller has used it, for which a request under way is waited."""
+    """Take a key for a request. Waits for a request under way with the same key. Returns None when the key was used."""
     value: str | None = await connection.fetchval(
         _TAKE_IDEMPOTENCY_KEY, organization_id, caller, key, request_sha256, now
     )
@@ -48,7 +48,7 @@ where organization_id = $1 and caller = $2 and key = $3;
 
 
 async def read_idempotency_key(connection: Connection, *, organization_id: UUID, caller: str, key: str) -> UsedKey:
-    """What a key was used for, and how that was answered."""
+    """Read the request that a key was used for, and its response."""
     return _used_key(
         required(await connection.fetchrow(_READ_IDEMPOTENCY_KEY, organization_id, caller, key), "read_idempotency_key")
     )
@@ -63,7 +63,7 @@ where organization_id = $3 and caller = $4 and key = $5 and answer_status is nul
 async def keep_response(
     connection: Connection, *, status: int, body: str, organization_id: UUID, caller: str, key: str
 ) -> int:
-    """Keep the answer to the request that took a key."""
+    """Store the response to the request that took a key."""
     return rows_touched(await connection.execute(_KEEP_RESPONSE, status, body, organization_id, caller, key))
 
 
@@ -76,5 +76,5 @@ where organization_id = $1 and caller = $2 and created_at < $3;
 async def delete_idempotency_keys(
     connection: Connection, *, organization_id: UUID, caller: str, before: datetime
 ) -> int:
-    """Remove a caller's keys that nobody will send again."""
+    """Delete old keys of a caller."""
     return rows_touched(await connection.execute(_DELETE_IDEMPOTENCY_KEYS, organization_id, caller, before))

@@ -14,7 +14,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRow:
-    """A row of `show_import`, `list_imports`."""
+    """An import with the name of its campaign. Mapping, counts by kind and notices are JSON text."""
 
     id: UUID
     organization_id: UUID
@@ -47,7 +47,7 @@ _import_row = row_builder(ImportRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRun:
-    """A row of `begin_import`."""
+    """An import that a run has taken. `added` counts the contacts that earlier runs added."""
 
     id: UUID
     organization_id: UUID
@@ -65,7 +65,7 @@ _import_run = row_builder(ImportRun)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalRow:
-    """A row of `list_refusals`."""
+    """A row of the file that was refused."""
 
     line: int
     value: str
@@ -96,7 +96,7 @@ async def create_import(
     created_by: UUID | None,
     now: datetime,
 ) -> int:
-    """An import that waits for its file."""
+    """Insert an import that waits for its file."""
     return rows_touched(
         await connection.execute(
             _CREATE_IMPORT, id, organization_id, campaign_id, file_name, size, mapping, default_region, created_by, now
@@ -115,7 +115,7 @@ where i.id = $1 and i.organization_id = $2;
 
 
 async def show_import(connection: Connection, *, import_id: UUID, organization_id: UUID) -> ImportRow | None:
-    """One import of the organization with all that is known of it."""
+    """Read an import of an organization."""
     record = await connection.fetchrow(_SHOW_IMPORT, import_id, organization_id)
     return None if record is None else _import_row(record)
 
@@ -143,7 +143,10 @@ async def list_imports(
     after_id: UUID | None,
     limit: int,
 ) -> list[ImportRow]:
-    """Imports of the organization, the newest first, after the last one of the page before."""
+    """List imports of an organization, newest first.
+
+    `after_at` and `after_id` are those of the last import on the previous page.
+    """
     await connection.execute(CUSTOM_PLAN)
     return [
         _import_row(record)
@@ -161,7 +164,7 @@ returning id;
 async def restart_upload(
     connection: Connection, *, size: int | None, now: datetime, import_id: UUID, organization_id: UUID
 ) -> UUID | None:
-    """A file is sent from its beginning: what was stored of an earlier one does not count."""
+    """Restart an upload from the beginning."""
     value: UUID | None = await connection.fetchval(_RESTART_UPLOAD, size, now, import_id, organization_id)
     return value
 
@@ -176,7 +179,10 @@ returning chunks as id;
 async def advance_upload(
     connection: Connection, *, length: int, now: datetime, import_id: UUID, offset: int
 ) -> int | None:
-    """A chunk is taken as the next one only by whoever knows how much is there: of two senders one goes on."""
+    """Reserve the next chunk of an upload, if `offset` is where it ends.
+
+    Of two senders only one succeeds. Returns the number of chunks.
+    """
     value: int | None = await connection.fetchval(_ADVANCE_UPLOAD, length, now, import_id, offset)
     return value
 
@@ -190,7 +196,7 @@ values ($1, $2, $3, $4);
 async def store_import_chunk(
     connection: Connection, *, organization_id: UUID, import_id: UUID, number: int, content: bytes
 ) -> int:
-    """Bytes of the file."""
+    """Insert a chunk of the file."""
     return rows_touched(await connection.execute(_STORE_IMPORT_CHUNK, organization_id, import_id, number, content))
 
 
@@ -202,7 +208,7 @@ returning id;
 
 
 async def finish_upload(connection: Connection, *, now: datetime, import_id: UUID) -> UUID | None:
-    """The file is there in full."""
+    """Mark the file as complete."""
     value: UUID | None = await connection.fetchval(_FINISH_UPLOAD, now, import_id)
     return value
 
@@ -215,7 +221,7 @@ returning id;
 
 
 async def abandon_upload(connection: Connection, *, now: datetime, import_id: UUID, before: datetime) -> UUID | None:
-    """An upload that nobody has gone on with."""
+    """Cancel an upload that has not continued."""
     value: UUID | None = await connection.fetchval(_ABANDON_UPLOAD, now, import_id, before)
     return value
 
@@ -237,7 +243,7 @@ async def queue_import(
     import_id: UUID,
     organization_id: UUID,
 ) -> UUID | None:
-    """The import may begin; whoever changes it thus also puts it into the queue, in the same transaction."""
+    """Queue an import. The caller enqueues its job in the same transaction."""
     value: UUID | None = await connection.fetchval(
         _QUEUE_IMPORT, mapping, default_region, now, import_id, organization_id
     )
@@ -256,7 +262,7 @@ returning id;
 async def cancel_import(
     connection: Connection, *, now: datetime, import_id: UUID, organization_id: UUID
 ) -> UUID | None:
-    """An import that has not begun ends here; one that runs ends with the chunk of rows under way."""
+    """Cancel an import. One that runs ends after the current chunk of rows."""
     value: UUID | None = await connection.fetchval(_CANCEL_IMPORT, now, import_id, organization_id)
     return value
 
@@ -267,7 +273,7 @@ select content as id from import_chunks where import_id = $1 and number = $2;
 
 
 async def import_chunk(connection: Connection, *, import_id: UUID, number: int) -> bytes | None:
-    """The bytes at one place of the file."""
+    """Read a chunk of the file."""
     value: bytes | None = await connection.fetchval(_IMPORT_CHUNK, import_id, number)
     return value
 
@@ -278,7 +284,7 @@ select content as id from import_chunks where import_id = $1 and number < $2 ord
 
 
 async def first_import_chunks(connection: Connection, *, import_id: UUID, chunks: int) -> list[bytes]:
-    """The beginning of the file."""
+    """Read the first chunks of the file."""
     return [record[0] for record in await connection.fetch(_FIRST_IMPORT_CHUNKS, import_id, chunks)]
 
 
@@ -288,7 +294,7 @@ delete from import_chunks where import_id = $1;
 
 
 async def delete_import_chunks(connection: Connection, *, import_id: UUID) -> int:
-    """The bytes of a file that nobody needs any more."""
+    """Delete the file."""
     return rows_touched(await connection.execute(_DELETE_IMPORT_CHUNKS, import_id))
 
 
@@ -304,7 +310,7 @@ returning id, organization_id, campaign_id, mapping::text as mapping, default_re
 async def begin_import(
     connection: Connection, *, now: datetime, import_id: UUID, silent_since: datetime
 ) -> ImportRun | None:
-    """A run takes an import that waits, or one whose run has been silent for too long or has given it back."""
+    """Begin a run of an import that is queued, was released, or whose run has been silent since `silent_since`."""
     record = await connection.fetchrow(_BEGIN_IMPORT, now, import_id, silent_since)
     return None if record is None else _import_run(record)
 
@@ -319,7 +325,7 @@ returning id;
 async def end_cancelled_import(
     connection: Connection, *, now: datetime, import_id: UUID, silent_since: datetime
 ) -> UUID | None:
-    """An import that was cancelled while nobody was at work on it."""
+    """End an import that was cancelled while no run was active."""
     value: UUID | None = await connection.fetchval(_END_CANCELLED_IMPORT, now, import_id, silent_since)
     return value
 
@@ -345,7 +351,7 @@ async def record_import(
     import_id: UUID,
     run: int,
 ) -> UUID | None:
-    """How far a run has come, written with the contacts that it has added; no row for one that may not go on."""
+    """Store the progress of a run together with the contacts it added. Returns None when the run may not continue."""
     value: UUID | None = await connection.fetchval(
         _RECORD_IMPORT, added, rows, refused, bytes_read, now, import_id, run
     )
@@ -359,7 +365,7 @@ where id = $2 and runs = $3 and status in ('running', 'cancelling');
 
 
 async def release_import(connection: Connection, *, now: datetime, import_id: UUID, run: int) -> int:
-    """A run that has to stop lets the next one begin at once."""
+    """Release an import, so that the next run can begin at once."""
     return rows_touched(await connection.execute(_RELEASE_IMPORT, now, import_id, run))
 
 
@@ -388,9 +394,7 @@ async def finish_import(
     import_id: UUID,
     run: int,
 ) -> UUID | None:
-    """What the import came to; one that somebody wanted to stop is called cancelled, wherever its last run had got
-    to.
-    """
+    """Store the result of an import. One that is being cancelled becomes cancelled, however far its run got."""
     value: UUID | None = await connection.fetchval(
         _FINISH_IMPORT, status, rows, refused, bytes_read, refused_by_kind, notices, error, now, import_id, run
     )
@@ -415,7 +419,7 @@ async def insert_refusals(
     kinds: Sequence[str],
     reasons: Sequence[str],
 ) -> int:
-    """Rows that did not go in."""
+    """Insert rows of the file that were refused."""
     return rows_touched(
         await connection.execute(_INSERT_REFUSALS, organization_id, import_id, lines, values, kinds, reasons)
     )
@@ -432,7 +436,7 @@ limit $4;
 async def list_refusals(
     connection: Connection, *, import_id: UUID, organization_id: UUID, after_line: int, limit: int
 ) -> list[RefusalRow]:
-    """Refused rows of an import, in the order of the file."""
+    """List refused rows of an import in the order of the file."""
     return [
         _refusal_row(record)
         for record in await connection.fetch(_LIST_REFUSALS, import_id, organization_id, after_line, limit)
@@ -445,5 +449,5 @@ delete from import_refusals where import_id = $1;
 
 
 async def delete_refusals(connection: Connection, *, import_id: UUID) -> int:
-    """The refused rows of an import: of an earlier run, or kept for long enough."""
+    """Delete the refused rows of an import."""
     return rows_touched(await connection.execute(_DELETE_REFUSALS, import_id))

@@ -2,7 +2,7 @@
 
 -- name: create_import!
 -- null: :created_by, :default_region, :size
--- An import that waits for its file.
+-- Insert an import that waits for its file.
 insert into imports (id, organization_id, campaign_id, file_name, size, mapping, default_region, created_by, created_at,
   updated_at)
 values (:id, :organization_id, :campaign_id, :file_name, :size, :mapping::text::jsonb, :default_region, :created_by,
@@ -10,8 +10,9 @@ values (:id, :organization_id, :campaign_id, :file_name, :size, :mapping::text::
 
 -- name: show_import
 -- returns: ImportRow | None
+-- row: An import with the name of its campaign. Mapping, counts by kind and notices are JSON text.
 -- null: size, default_region, error, created_by, started_at, finished_at
--- One import of the organization with all that is known of it.
+-- Read an import of an organization.
 select i.id, i.organization_id, i.campaign_id, c.name as campaign_name, i.file_name, i.size, i.bytes_stored, i.chunks,
   i.mapping::text as mapping, i.default_region, i.status, i.added, i.already_there, i.refused, i.rows, i.bytes_read,
   i.refused_by_kind::text as refused_by_kind, i.notices::text as notices, i.error, i.created_by, i.created_at,
@@ -23,7 +24,8 @@ where i.id = :import_id and i.organization_id = :organization_id;
 -- returns: list[ImportRow]
 -- null: size, default_region, error, created_by, started_at, finished_at, :campaign_id, :after_at, :after_id
 -- plan: custom
--- Imports of the organization, the newest first, after the last one of the page before.
+-- List imports of an organization, newest first. `after_at` and `after_id` are those of the last import on the previous
+-- page.
 select i.id, i.organization_id, i.campaign_id, c.name as campaign_name, i.file_name, i.size, i.bytes_stored, i.chunks,
   i.mapping::text as mapping, i.default_region, i.status, i.added, i.already_there, i.refused, i.rows, i.bytes_read,
   i.refused_by_kind::text as refused_by_kind, i.notices::text as notices, i.error, i.created_by, i.created_at,
@@ -38,33 +40,34 @@ limit :limit;
 -- name: restart_upload
 -- returns: UUID | None
 -- null: :size
--- A file is sent from its beginning: what was stored of an earlier one does not count.
+-- Restart an upload from the beginning.
 update imports set status = 'uploading', bytes_stored = 0, chunks = 0, size = :size, updated_at = :now
 where id = :import_id and organization_id = :organization_id and status in ('uploading', 'ready')
 returning id;
 
 -- name: advance_upload
 -- returns: int | None
--- A chunk is taken as the next one only by whoever knows how much is there: of two senders one goes on.
+-- Reserve the next chunk of an upload, if `offset` is where it ends. Of two senders only one succeeds. Returns the
+-- number of chunks.
 update imports set bytes_stored = bytes_stored + :length, chunks = chunks + 1, updated_at = :now
 where id = :import_id and status = 'uploading' and bytes_stored = :offset
 returning chunks as id;
 
 -- name: store_import_chunk!
--- Bytes of the file.
+-- Insert a chunk of the file.
 insert into import_chunks (organization_id, import_id, number, content)
 values (:organization_id, :import_id, :number, :content);
 
 -- name: finish_upload
 -- returns: UUID | None
--- The file is there in full.
+-- Mark the file as complete.
 update imports set status = 'ready', size = bytes_stored, updated_at = :now
 where id = :import_id and status = 'uploading' and bytes_stored > 0
 returning id;
 
 -- name: abandon_upload
 -- returns: UUID | None
--- An upload that nobody has gone on with.
+-- Cancel an upload that has not continued.
 update imports set status = 'cancelled', finished_at = :now, updated_at = :now
 where id = :import_id and status in ('uploading', 'ready') and updated_at < :before
 returning id;
@@ -72,7 +75,7 @@ returning id;
 -- name: queue_import
 -- returns: UUID | None
 -- null: :default_region
--- The import may begin; whoever changes it thus also puts it into the queue, in the same transaction.
+-- Queue an import. The caller enqueues its job in the same transaction.
 update imports set status = 'queued', mapping = :mapping::text::jsonb, default_region = :default_region,
   queued_at = :now, updated_at = :now
 where id = :import_id and organization_id = :organization_id and status = 'ready'
@@ -80,7 +83,7 @@ returning id;
 
 -- name: cancel_import
 -- returns: UUID | None
--- An import that has not begun ends here; one that runs ends with the chunk of rows under way.
+-- Cancel an import. One that runs ends after the current chunk of rows.
 update imports
 set status = case when status = 'running' then 'cancelling' else 'cancelled' end,
   finished_at = case when status = 'running' then null else :now::timestamptz end, updated_at = :now
@@ -89,22 +92,23 @@ returning id;
 
 -- name: import_chunk
 -- returns: bytes | None
--- The bytes at one place of the file.
+-- Read a chunk of the file.
 select content as id from import_chunks where import_id = :import_id and number = :number;
 
 -- name: first_import_chunks
 -- returns: list[bytes]
--- The beginning of the file.
+-- Read the first chunks of the file.
 select content as id from import_chunks where import_id = :import_id and number < :chunks order by number;
 
 -- name: delete_import_chunks!
--- The bytes of a file that nobody needs any more.
+-- Delete the file.
 delete from import_chunks where import_id = :import_id;
 
 -- name: begin_import
 -- returns: ImportRun | None
+-- row: An import that a run has taken. `added` counts the contacts that earlier runs added.
 -- null: default_region, created_by
--- A run takes an import that waits, or one whose run has been silent for too long or has given it back.
+-- Begin a run of an import that is queued, was released, or whose run has been silent since `silent_since`.
 update imports
 set status = 'running', runs = runs + 1, heartbeat_at = :now, started_at = coalesce(started_at, :now), updated_at = :now
 where id = :import_id
@@ -113,14 +117,14 @@ returning id, organization_id, campaign_id, mapping::text as mapping, default_re
 
 -- name: end_cancelled_import
 -- returns: UUID | None
--- An import that was cancelled while nobody was at work on it.
+-- End an import that was cancelled while no run was active.
 update imports set status = 'cancelled', finished_at = :now, heartbeat_at = null, updated_at = :now
 where id = :import_id and status = 'cancelling' and (heartbeat_at is null or heartbeat_at < :silent_since)
 returning id;
 
 -- name: record_import
 -- returns: UUID | None
--- How far a run has come, written with the contacts that it has added; no row for one that may not go on.
+-- Store the progress of a run together with the contacts it added. Returns None when the run may not continue.
 update imports
 set added = added + :added, rows = :rows, refused = :refused, bytes_read = greatest(bytes_read, :bytes_read),
   already_there = greatest(0, :rows::bigint - :refused::bigint - added - :added::bigint), heartbeat_at = :now,
@@ -129,14 +133,14 @@ where id = :import_id and runs = :run and status = 'running'
 returning id;
 
 -- name: release_import!
--- A run that has to stop lets the next one begin at once.
+-- Release an import, so that the next run can begin at once.
 update imports set heartbeat_at = null, updated_at = :now
 where id = :import_id and runs = :run and status in ('running', 'cancelling');
 
 -- name: finish_import
 -- returns: UUID | None
 -- null: :error
--- What the import came to; one that somebody wanted to stop is called cancelled, wherever its last run had got to.
+-- Store the result of an import. One that is being cancelled becomes cancelled, however far its run got.
 update imports
 set status = case status when 'cancelling' then 'cancelled' else :status::text end, rows = :rows, refused = :refused,
   bytes_read = greatest(bytes_read, :bytes_read),
@@ -146,7 +150,7 @@ where id = :import_id and runs = :run and status in ('running', 'cancelling')
 returning id;
 
 -- name: insert_refusals!
--- Rows that did not go in.
+-- Insert rows of the file that were refused.
 insert into import_refusals (organization_id, import_id, line, value, kind, reason)
 select :organization_id, :import_id, u.line, u.value, u.kind, u.reason
 from unnest(:lines::bigint[], :values::text[], :kinds::text[], :reasons::text[]) as u (line, value, kind, reason)
@@ -154,12 +158,13 @@ on conflict do nothing;
 
 -- name: list_refusals
 -- returns: list[RefusalRow]
--- Refused rows of an import, in the order of the file.
+-- row: A row of the file that was refused.
+-- List refused rows of an import in the order of the file.
 select line, value, kind, reason from import_refusals
 where import_id = :import_id and organization_id = :organization_id and line > :after_line
 order by line
 limit :limit;
 
 -- name: delete_refusals!
--- The refused rows of an import: of an earlier run, or kept for long enough.
+-- Delete the refused rows of an import.
 delete from import_refusals where import_id = :import_id;

@@ -13,7 +13,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRow:
-    """A row of `list_events`, `list_organization_events`."""
+    """An event of the ledger without its body."""
 
     id: int
     organization_id: UUID | None
@@ -36,7 +36,7 @@ _event_row = row_builder(EventRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEventRow:
-    """A row of `call_events`."""
+    """An event of a call. `body` may be the beginning of `size` bytes."""
 
     id: int
     source: str
@@ -56,7 +56,7 @@ _call_event_row = row_builder(CallEventRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventWithBody:
-    """A row of `show_event`."""
+    """An event with its raw body."""
 
     id: int
     organization_id: UUID | None
@@ -79,7 +79,7 @@ _event_with_body = row_builder(EventWithBody)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventExcerpt:
-    """A row of `show_organization_event`."""
+    """An event with the beginning of its body, which has `size` bytes."""
 
     id: int
     call_id: UUID | None
@@ -116,7 +116,7 @@ _event_count = row_builder(EventCount)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OddEventCount:
-    """A row of `count_odd_events`."""
+    """Unmatched and quarantined events, and when the last event arrived."""
 
     unmatched: int
     quarantined: int
@@ -147,9 +147,9 @@ async def list_events(
     organization_id: UUID | None,
     limit: int,
 ) -> list[EventRow]:
-    """The newest events first, before an id for the next page.
+    """List events, newest first, before an id.
 
-    Planned anew each time: which index serves depends on what the page is narrowed to.
+    Postgres plans each call anew, because the index to use depends on the filters.
     """
     await connection.execute(CUSTOM_PLAN)
     return [
@@ -192,7 +192,7 @@ async def list_organization_events(
     until: datetime | None,
     limit: int,
 ) -> list[EventRow]:
-    """Events of an organization, and those without one that its account's key had signed, the newest first."""
+    """List events of an organization, and unmatched ones that its account's key signed, newest first."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _event_row(record)
@@ -225,7 +225,7 @@ limit $4;
 async def call_events(
     connection: Connection, *, most_bytes: int, call_id: UUID, organization_id: UUID, limit: int
 ) -> list[CallEventRow]:
-    """The ledger of one call in the order of arrival, each body up to a size."""
+    """List the events of a call in order of arrival, each body up to `most_bytes`."""
     return [
         _call_event_row(record)
         for record in await connection.fetch(_CALL_EVENTS, most_bytes, call_id, organization_id, limit)
@@ -241,7 +241,7 @@ where id = $1;
 
 
 async def show_event(connection: Connection, *, id: int) -> EventWithBody | None:
-    """One event with its raw body."""
+    """Read an event with its raw body."""
     record = await connection.fetchrow(_SHOW_EVENT, id)
     return None if record is None else _event_with_body(record)
 
@@ -260,7 +260,7 @@ where e.id = $2
 async def show_organization_event(
     connection: Connection, *, most: int, id: int, organization_id: UUID
 ) -> EventExcerpt | None:
-    """One event with the beginning of its body."""
+    """Read an event with the first `most` bytes of its body."""
     record = await connection.fetchrow(_SHOW_ORGANIZATION_EVENT, most, id, organization_id)
     return None if record is None else _event_excerpt(record)
 
@@ -275,7 +275,7 @@ order by event, source, status;
 
 
 async def count_events(connection: Connection, *, organization_id: UUID | None) -> list[EventCount]:
-    """How many events stand where, for one organization or for all."""
+    """Count events by kind, source and status, of one organization or of all."""
     return [_event_count(record) for record in await connection.fetch(_COUNT_EVENTS, organization_id)]
 
 
@@ -293,7 +293,7 @@ select
 
 
 async def count_odd_events(connection: Connection, *, organization_id: UUID) -> OddEventCount:
-    """How many events wait for a person, and when the last one came in."""
+    """Count unmatched and quarantined events, and read when the last event arrived."""
     return _odd_event_count(required(await connection.fetchrow(_COUNT_ODD_EVENTS, organization_id), "count_odd_events"))
 
 
@@ -303,6 +303,6 @@ select coalesce(max(id), 0) as id from webhook_events;
 
 
 async def last_event_id(connection: Connection) -> int:
-    """The newest event of the ledger, for a range without an end."""
+    """Return the highest event id, 0 when the ledger is empty."""
     value: int = required(await connection.fetchval(_LAST_EVENT_ID), "last_event_id")
     return value

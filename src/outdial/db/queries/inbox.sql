@@ -2,10 +2,11 @@
 
 -- name: list_events
 -- returns: list[EventRow]
+-- row: An event of the ledger without its body.
 -- null: organization_id, call_id, applied_at, error, :before_id, :status, :event, :organization_id
 -- plan: custom
--- The newest events first, before an id for the next page. Planned anew each time: which index serves depends on what
--- the page is narrowed to.
+-- List events, newest first, before an id. Postgres plans each call anew, because the index to use depends on the
+-- filters.
 select id, organization_id, call_id, source, credential, retell_call_id, event, status, received_at, applied_at,
   tries, error, repeats, octet_length(body) as bytes
 from webhook_events
@@ -21,7 +22,7 @@ limit :limit;
 -- null: organization_id, call_id, applied_at, error, :before_id, :status, :event, :source, :retell_call_id,
 -- null: :call_id, :since, :until
 -- plan: custom
--- Events of an organization, and those without one that its account's key had signed, the newest first.
+-- List events of an organization, and unmatched ones that its account's key signed, newest first.
 select e.id, e.organization_id, e.call_id, e.source, e.credential, e.retell_call_id, e.event, e.status, e.received_at,
   e.applied_at, e.tries, e.error, e.repeats, octet_length(e.body) as bytes
 from webhook_events e
@@ -41,8 +42,9 @@ limit :limit;
 
 -- name: call_events
 -- returns: list[CallEventRow]
+-- row: An event of a call. `body` may be the beginning of `size` bytes.
 -- null: applied_at, error
--- The ledger of one call in the order of arrival, each body up to a size.
+-- List the events of a call in order of arrival, each body up to `most_bytes`.
 select id, source, event, status, received_at, applied_at, error, tries, repeats, octet_length(body) as size,
   substring(body for :most_bytes::integer) as body
 from webhook_events
@@ -52,8 +54,9 @@ limit :limit;
 
 -- name: show_event
 -- returns: EventWithBody | None
+-- row: An event with its raw body.
 -- null: organization_id, call_id, applied_at, error
--- One event with its raw body.
+-- Read an event with its raw body.
 select id, organization_id, call_id, source, credential, retell_call_id, event, status, received_at, applied_at,
   tries, error, repeats, body
 from webhook_events
@@ -61,8 +64,9 @@ where id = :id;
 
 -- name: show_organization_event
 -- returns: EventExcerpt | None
+-- row: An event with the beginning of its body, which has `size` bytes.
 -- null: call_id, applied_at, error
--- One event with the beginning of its body.
+-- Read an event with the first `most` bytes of its body.
 select e.id, e.call_id, e.source, e.credential, e.retell_call_id, e.event, e.status, e.received_at, e.applied_at,
   e.tries, e.error, e.repeats, octet_length(e.body) as size, substring(e.body from 1 for :most) as body
 from webhook_events e
@@ -74,7 +78,7 @@ where e.id = :id
 -- name: count_events
 -- returns: list[EventCount]
 -- null: :organization_id
--- How many events stand where, for one organization or for all.
+-- Count events by kind, source and status, of one organization or of all.
 select event, source, status, count(*) as events, coalesce(sum(repeats), 0)::bigint as repeats
 from webhook_events
 where :organization_id::uuid is null or organization_id = :organization_id
@@ -83,8 +87,9 @@ order by event, source, status;
 
 -- name: count_odd_events
 -- returns: OddEventCount
+-- row: Unmatched and quarantined events, and when the last event arrived.
 -- null: last_at
--- How many events wait for a person, and when the last one came in.
+-- Count unmatched and quarantined events, and read when the last event arrived.
 select
   (select count(*) from webhook_events e where e.status = 'unmatched' and (e.organization_id = :organization_id
     or e.organization_id is null and e.credential in (
@@ -97,5 +102,5 @@ select
 
 -- name: last_event_id
 -- returns: int
--- The newest event of the ledger, for a range without an end.
+-- Return the highest event id, 0 when the ledger is empty.
 select coalesce(max(id), 0) as id from webhook_events;

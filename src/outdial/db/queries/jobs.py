@@ -13,7 +13,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostJob:
-    """A row of `lost_jobs`."""
+    """An unfinished job that is not running."""
 
     kind: str
     id: UUID
@@ -24,7 +24,7 @@ _lost_job = row_builder(LostJob)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutdatedJob:
-    """A row of `outdated_jobs`."""
+    """An import or export whose data may be deleted."""
 
     kind: str
     organization_id: UUID
@@ -39,7 +39,7 @@ select private.job_organization($1, $2) as id;
 
 
 async def job_organization(connection: Connection, *, kind: str, job_id: UUID) -> UUID | None:
-    """Whose job it is; null when it is gone."""
+    """Return the organization of a job, None when the job is gone."""
     value: UUID | None = await connection.fetchval(_JOB_ORGANIZATION, kind, job_id)
     return value
 
@@ -50,7 +50,7 @@ select kind, id from private.lost_jobs($1, $2);
 
 
 async def lost_jobs(connection: Connection, *, before: datetime, limit: int) -> list[LostJob]:
-    """Jobs of all organizations that nobody seems to be doing."""
+    """List unfinished jobs of all organizations that are not running."""
     return [_lost_job(record) for record in await connection.fetch(_LOST_JOBS, before, limit)]
 
 
@@ -63,7 +63,7 @@ from private.outdated_jobs($1, $2, $3, $4);
 async def outdated_jobs(
     connection: Connection, *, now: datetime, uploads_before: datetime, refusals_before: datetime, limit: int
 ) -> list[OutdatedJob]:
-    """What has been kept for long enough, of all organizations."""
+    """List imports and exports of all organizations whose data may be deleted."""
     return [
         _outdated_job(record)
         for record in await connection.fetch(_OUTDATED_JOBS, now, uploads_before, refusals_before, limit)
@@ -76,7 +76,7 @@ select private.forget_old_keys($1) as id;
 
 
 async def delete_old_idempotency_keys(connection: Connection, *, before: datetime) -> int:
-    """How many idempotency keys, of all organizations, have been forgotten."""
+    """Delete old idempotency keys of all organizations. Returns how many."""
     value: int = required(
         await connection.fetchval(_DELETE_OLD_IDEMPOTENCY_KEYS, before), "delete_old_idempotency_keys"
     )
@@ -89,7 +89,7 @@ delete from pgqueuer.pgqueuer_log where aggregated and created < $1;
 
 
 async def delete_queue_log(connection: Connection, *, before: datetime) -> int:
-    """What PgQueuer has written of jobs that are long over, and has counted."""
+    """Delete old entries of PgQueuer's log that it has aggregated."""
     return rows_touched(await connection.execute(_DELETE_QUEUE_LOG, before))
 
 
@@ -99,5 +99,5 @@ select pg_notify('outdial_jobs', $1::uuid::text);
 
 
 async def notify_jobs(connection: Connection, *, organization_id: UUID) -> None:
-    """Tells pages, when the transaction commits, that imports or exports of the organization have moved."""
+    """Notify pages, on commit, that imports or exports of an organization have changed."""
     await connection.execute(_NOTIFY_JOBS, organization_id)

@@ -13,7 +13,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberRow:
-    """A row of `list_members`."""
+    """A member of an organization."""
 
     user_id: UUID
     email: str | None
@@ -31,7 +31,7 @@ on conflict (organization_id, user_id) do update set role = excluded.role;
 
 
 async def set_member(connection: Connection, *, organization_id: UUID, user_id: UUID, role: str, now: datetime) -> int:
-    """A person who works for the organization."""
+    """Add a user to an organization, or change the role."""
     return rows_touched(await connection.execute(_SET_MEMBER, organization_id, user_id, role, now))
 
 
@@ -41,7 +41,7 @@ select user_id, email, role, created_at from private.people_of($1) order by emai
 
 
 async def list_members(connection: Connection, *, organization_id: UUID) -> list[MemberRow]:
-    """Who works for an organization, by address."""
+    """List the members of an organization, ordered by email address."""
     return [_member_row(record) for record in await connection.fetch(_LIST_MEMBERS, organization_id)]
 
 
@@ -51,7 +51,7 @@ select private.user_to_add($1, $2) as id;
 
 
 async def find_user_to_add(connection: Connection, *, organization_id: UUID, email: str) -> UUID | None:
-    """The user with an e-mail address."""
+    """Find a user by email address."""
     value: UUID | None = await connection.fetchval(_FIND_USER_TO_ADD, organization_id, email)
     return value
 
@@ -67,7 +67,7 @@ returning user_id as id;
 async def add_member(
     connection: Connection, *, organization_id: UUID, user_id: UUID, role: str, now: datetime
 ) -> UUID | None:
-    """A new member; no row when the user is one already."""
+    """Add a user to an organization. Returns None when the user is a member already."""
     value: UUID | None = await connection.fetchval(_ADD_MEMBER, organization_id, user_id, role, now)
     return value
 
@@ -80,7 +80,7 @@ returning user_id as id;
 
 
 async def change_role(connection: Connection, *, role: str, organization_id: UUID, user_id: UUID) -> UUID | None:
-    """Another role, where the caller may give it."""
+    """Change the role of a member."""
     value: UUID | None = await connection.fetchval(_CHANGE_ROLE, role, organization_id, user_id)
     return value
 
@@ -92,7 +92,7 @@ returning user_id as id;
 
 
 async def remove_member(connection: Connection, *, organization_id: UUID, user_id: UUID) -> UUID | None:
-    """Somebody works here no more."""
+    """Remove a member."""
     value: UUID | None = await connection.fetchval(_REMOVE_MEMBER, organization_id, user_id)
     return value
 
@@ -107,5 +107,8 @@ on conflict do nothing;
 
 
 async def adopt_organizations(connection: Connection, *, user_id: UUID, now: datetime) -> int:
-    """Let a user own the organizations for which nobody works yet: on a local stack, the command line makes such."""
+    """Make a user the owner of all organizations without members.
+
+    On a local stack the command line creates such organizations.
+    """
     return rows_touched(await connection.execute(_ADOPT_ORGANIZATIONS, user_id, now))

@@ -13,7 +13,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrganizationRow:
-    """A row of `list_organizations`."""
+    """An organization with the limits of its account."""
 
     id: UUID
     name: str
@@ -29,7 +29,7 @@ _organization_row = row_builder(OrganizationRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrganizationDetail:
-    """A row of `show_organization`."""
+    """An organization with its settings."""
 
     id: UUID
     name: str
@@ -41,15 +41,15 @@ _organization_detail = row_builder(OrganizationDetail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkplaceRow:
-    """A row of `find_workplace`, `list_workplaces`."""
+class MembershipRow:
+    """An organization with the caller's role."""
 
     id: UUID
     name: str
     role: str
 
 
-_workplace_row = row_builder(WorkplaceRow)
+_membership_row = row_builder(MembershipRow)
 
 _CREATE_ORGANIZATION = """\
 insert into organizations (id, name, daily_call_cap, created_at) values ($1, $2, $3, $4);
@@ -59,7 +59,7 @@ insert into organizations (id, name, daily_call_cap, created_at) values ($1, $2,
 async def create_organization(
     connection: Connection, *, id: UUID, name: str, daily_call_cap: int, now: datetime
 ) -> int:
-    """A tenant."""
+    """Insert an organization."""
     return rows_touched(await connection.execute(_CREATE_ORGANIZATION, id, name, daily_call_cap, now))
 
 
@@ -71,7 +71,7 @@ order by o.name, o.id;
 
 
 async def list_organizations(connection: Connection) -> list[OrganizationRow]:
-    """Tenants with their account's limits, by name."""
+    """List organizations with the limits of their accounts, ordered by name."""
     return [_organization_row(record) for record in await connection.fetch(_LIST_ORGANIZATIONS)]
 
 
@@ -81,7 +81,7 @@ select id from organizations where id = $1;
 
 
 async def find_organization(connection: Connection, *, organization_id: UUID) -> UUID | None:
-    """The organization as the caller may see it."""
+    """Find an organization that the caller may see."""
     value: UUID | None = await connection.fetchval(_FIND_ORGANIZATION, organization_id)
     return value
 
@@ -92,7 +92,7 @@ select id, name, daily_call_cap, created_at from organizations where id = $1;
 
 
 async def show_organization(connection: Connection, *, organization_id: UUID) -> OrganizationDetail | None:
-    """An organization with what can be set."""
+    """Read an organization with its settings."""
     record = await connection.fetchrow(_SHOW_ORGANIZATION, organization_id)
     return None if record is None else _organization_detail(record)
 
@@ -107,7 +107,7 @@ returning id;
 async def change_organization(
     connection: Connection, *, name: str, daily_call_cap: int, organization_id: UUID, former_name: str, former_cap: int
 ) -> UUID | None:
-    """Its name and its cap, unless somebody else has changed them since they were read."""
+    """Change the name and the daily cap, unless someone has changed them since they were read."""
     value: UUID | None = await connection.fetchval(
         _CHANGE_ORGANIZATION, name, daily_call_cap, organization_id, former_name, former_cap
     )
@@ -120,12 +120,12 @@ select $1 = any (array(select private.my_organizations('operator'))) as id;
 
 
 async def may_operate(connection: Connection, *, organization_id: UUID) -> bool:
-    """Whether the signed-in caller may run campaigns of the organization."""
+    """Return whether the signed-in caller may run campaigns of the organization."""
     value: bool = required(await connection.fetchval(_MAY_OPERATE, organization_id), "may_operate")
     return value
 
 
-_FIND_WORKPLACE = """\
+_FIND_MEMBERSHIP = """\
 select o.id, o.name, coalesce(m.role, 'owner') as role
 from organizations o
 left join organization_members m on m.organization_id = o.id and m.user_id = $1
@@ -133,13 +133,15 @@ where o.id = $2 and ($1::uuid is null or m.user_id is not null);
 """
 
 
-async def find_workplace(connection: Connection, *, user_id: UUID | None, organization_id: UUID) -> WorkplaceRow | None:
-    """An organization with the caller's role in it: the holder of the secret key counts as an owner."""
-    record = await connection.fetchrow(_FIND_WORKPLACE, user_id, organization_id)
-    return None if record is None else _workplace_row(record)
+async def find_membership(
+    connection: Connection, *, user_id: UUID | None, organization_id: UUID
+) -> MembershipRow | None:
+    """Read an organization with the caller's role. The holder of the secret key counts as an owner."""
+    record = await connection.fetchrow(_FIND_MEMBERSHIP, user_id, organization_id)
+    return None if record is None else _membership_row(record)
 
 
-_LIST_WORKPLACES = """\
+_LIST_MEMBERSHIPS = """\
 select o.id, o.name, coalesce(m.role, 'owner') as role
 from organizations o
 left join organization_members m on m.organization_id = o.id and m.user_id = $1
@@ -149,6 +151,6 @@ limit $2;
 """
 
 
-async def list_workplaces(connection: Connection, *, user_id: UUID | None, limit: int) -> list[WorkplaceRow]:
-    """The organizations that the caller works for, by name."""
-    return [_workplace_row(record) for record in await connection.fetch(_LIST_WORKPLACES, user_id, limit)]
+async def list_memberships(connection: Connection, *, user_id: UUID | None, limit: int) -> list[MembershipRow]:
+    """List the organizations of the caller, ordered by name."""
+    return [_membership_row(record) for record in await connection.fetch(_LIST_MEMBERSHIPS, user_id, limit)]

@@ -15,7 +15,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactCount:
-    """A row of `count_contacts`."""
+    """Contacts of a campaign with one status, and their attempts."""
 
     status: str
     contacts: int
@@ -27,7 +27,7 @@ _contact_count = row_builder(ContactCount)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallCount:
-    """A row of `count_calls`."""
+    """Calls of a campaign with one status and outcome."""
 
     status: str
     outcome: str | None
@@ -41,7 +41,7 @@ _call_count = row_builder(CallCount)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusCount:
-    """A row of `count_contacts_by_status`."""
+    """Contacts of a campaign with one status."""
 
     campaign_id: UUID
     status: str
@@ -53,7 +53,7 @@ _status_count = row_builder(StatusCount)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeCount:
-    """A row of `count_ended_calls`."""
+    """Ended calls of a campaign with one outcome."""
 
     campaign_id: UUID
     outcome: str | None
@@ -67,7 +67,7 @@ _outcome_count = row_builder(OutcomeCount)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignCallCount:
-    """A row of `count_live_calls`, `count_recent_calls`."""
+    """Calls of a campaign."""
 
     campaign_id: UUID
     calls: int
@@ -89,7 +89,7 @@ _call_span = row_builder(CallSpan)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallBucket:
-    """A row of `call_buckets`."""
+    """Calls of one outcome that began in one time bucket."""
 
     starts_at: datetime
     outcome: str
@@ -101,7 +101,7 @@ _call_bucket = row_builder(CallBucket)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayReport:
-    """A row of `report_by_day`."""
+    """The calls of one local day. The first day is number 1."""
 
     day: int
     calls: int
@@ -116,7 +116,7 @@ _day_report = row_builder(DayReport)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignReport:
-    """A row of `report_by_campaign`."""
+    """The calls of one campaign."""
 
     campaign_id: UUID
     name: str
@@ -139,7 +139,7 @@ group by status;
 
 
 async def count_contacts(connection: Connection, *, campaign_id: UUID) -> list[ContactCount]:
-    """Contacts of a campaign by status, counted from their rows."""
+    """Count the contacts of a campaign by status, from their rows."""
     return [_contact_count(record) for record in await connection.fetch(_COUNT_CONTACTS, campaign_id)]
 
 
@@ -153,7 +153,7 @@ group by status, outcome;
 
 
 async def count_calls(connection: Connection, *, campaign_id: UUID) -> list[CallCount]:
-    """Calls of a campaign by status and outcome, counted from their rows."""
+    """Count the calls of a campaign by status and outcome, from their rows."""
     return [_call_count(record) for record in await connection.fetch(_COUNT_CALLS, campaign_id)]
 
 
@@ -163,7 +163,7 @@ select campaign_id, status, contacts from private.count_campaign_contacts($1::uu
 
 
 async def count_contacts_by_status(connection: Connection, *, campaign_ids: Sequence[UUID]) -> list[StatusCount]:
-    """Contacts of the campaigns that the caller may see, by status, from an index alone."""
+    """Count contacts of campaigns that the caller may see by status, from an index alone."""
     return [_status_count(record) for record in await connection.fetch(_COUNT_CONTACTS_BY_STATUS, campaign_ids)]
 
 
@@ -173,7 +173,7 @@ select campaign_id, outcome, calls, cost_cents, duration_ms from private.count_e
 
 
 async def count_ended_calls(connection: Connection, *, campaign_ids: Sequence[UUID]) -> list[OutcomeCount]:
-    """Calls of the campaigns that have ended, by outcome, from an index alone."""
+    """Count ended calls of campaigns by outcome, from an index alone."""
     return [_outcome_count(record) for record in await connection.fetch(_COUNT_ENDED_CALLS, campaign_ids)]
 
 
@@ -187,7 +187,7 @@ group by campaign_id;
 
 
 async def count_live_calls(connection: Connection, *, campaign_ids: Sequence[UUID]) -> list[CampaignCallCount]:
-    """Calls of the campaigns that ring or talk, or may do so; through the account, whose live calls are few."""
+    """Count live calls of campaigns. It goes through the account, which has few live calls."""
     return [_campaign_call_count(record) for record in await connection.fetch(_COUNT_LIVE_CALLS, campaign_ids)]
 
 
@@ -202,7 +202,7 @@ group by campaign_id;
 async def count_recent_calls(
     connection: Connection, *, campaign_ids: Sequence[UUID], since: datetime
 ) -> list[CampaignCallCount]:
-    """Calls of the campaigns that were claimed since a moment."""
+    """Count calls of campaigns that were claimed after a time."""
     return [_campaign_call_count(record) for record in await connection.fetch(_COUNT_RECENT_CALLS, campaign_ids, since)]
 
 
@@ -218,7 +218,7 @@ where first_at is not null;
 
 
 async def call_span(connection: Connection, *, campaign_id: UUID) -> CallSpan | None:
-    """When the first and the last call of a campaign were made; no row without calls."""
+    """Return when the first and the last call of a campaign were made. Returns None without calls."""
     record = await connection.fetchrow(_CALL_SPAN, campaign_id)
     return None if record is None else _call_span(record)
 
@@ -235,7 +235,7 @@ order by 1, 2;
 async def call_buckets(
     connection: Connection, *, width: timedelta, origin: datetime, campaign_id: UUID
 ) -> list[CallBucket]:
-    """Calls of a campaign by time and outcome; an empty outcome is not known yet."""
+    """Count calls of a campaign by time and outcome. The outcome is empty while it is unknown."""
     return [_call_bucket(record) for record in await connection.fetch(_CALL_BUCKETS, width, origin, campaign_id)]
 
 
@@ -259,9 +259,7 @@ async def report_by_day(
     since: datetime,
     until: datetime,
 ) -> list[DayReport]:
-    """Calls of an organization by day, numbered from 1 on, of which each begins at one of the moments given: all,
-    those that came to an outcome, and those in which somebody was reached.
-    """
+    """Count calls of an organization by day. Days are numbered from 1, and each begins at one of `starts`."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _day_report(record)
@@ -294,7 +292,7 @@ async def report_by_campaign(
     until: datetime,
     limit: int,
 ) -> list[CampaignReport]:
-    """The same by campaign, the one with most calls first."""
+    """Count calls of an organization by campaign, the one with the most calls first."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _campaign_report(record)

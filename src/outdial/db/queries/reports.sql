@@ -2,7 +2,8 @@
 
 -- name: count_contacts
 -- returns: list[ContactCount]
--- Contacts of a campaign by status, counted from their rows.
+-- row: Contacts of a campaign with one status, and their attempts.
+-- Count the contacts of a campaign by status, from their rows.
 select status, count(*) as contacts, coalesce(sum(attempts), 0)::bigint as attempts
 from campaign_contacts
 where campaign_id = :campaign_id
@@ -10,8 +11,9 @@ group by status;
 
 -- name: count_calls
 -- returns: list[CallCount]
+-- row: Calls of a campaign with one status and outcome.
 -- null: outcome
--- Calls of a campaign by status and outcome, counted from their rows.
+-- Count the calls of a campaign by status and outcome, from their rows.
 select status, outcome, count(*) as calls, coalesce(sum(cost_cents), 0) as cost_cents,
   coalesce(sum(duration_ms), 0)::bigint as duration_ms
 from calls
@@ -20,18 +22,21 @@ group by status, outcome;
 
 -- name: count_contacts_by_status
 -- returns: list[StatusCount]
--- Contacts of the campaigns that the caller may see, by status, from an index alone.
+-- row: Contacts of a campaign with one status.
+-- Count contacts of campaigns that the caller may see by status, from an index alone.
 select campaign_id, status, contacts from private.count_campaign_contacts(:campaign_ids::uuid[]);
 
 -- name: count_ended_calls
 -- returns: list[OutcomeCount]
+-- row: Ended calls of a campaign with one outcome.
 -- null: outcome
--- Calls of the campaigns that have ended, by outcome, from an index alone.
+-- Count ended calls of campaigns by outcome, from an index alone.
 select campaign_id, outcome, calls, cost_cents, duration_ms from private.count_ended_calls(:campaign_ids::uuid[]);
 
 -- name: count_live_calls
 -- returns: list[CampaignCallCount]
--- Calls of the campaigns that ring or talk, or may do so; through the account, whose live calls are few.
+-- row: Calls of a campaign.
+-- Count live calls of campaigns. It goes through the account, which has few live calls.
 select campaign_id, count(*) as calls
 from calls
 where provider_account_id in (select provider_account_id from campaigns where id = any (:campaign_ids::uuid[]))
@@ -40,7 +45,7 @@ group by campaign_id;
 
 -- name: count_recent_calls
 -- returns: list[CampaignCallCount]
--- Calls of the campaigns that were claimed since a moment.
+-- Count calls of campaigns that were claimed after a time.
 select campaign_id, count(*) as calls
 from calls
 where campaign_id = any (:campaign_ids::uuid[]) and created_at > :since
@@ -48,7 +53,7 @@ group by campaign_id;
 
 -- name: call_span
 -- returns: CallSpan | None
--- When the first and the last call of a campaign were made; no row without calls.
+-- Return when the first and the last call of a campaign were made. Returns None without calls.
 select first_at, last_at
 from (
   select min(created_at) as first_at, max(created_at) as last_at
@@ -59,7 +64,8 @@ where first_at is not null;
 
 -- name: call_buckets
 -- returns: list[CallBucket]
--- Calls of a campaign by time and outcome; an empty outcome is not known yet.
+-- row: Calls of one outcome that began in one time bucket.
+-- Count calls of a campaign by time and outcome. The outcome is empty while it is unknown.
 select date_bin(:width, created_at, :origin) as starts_at, coalesce(outcome, '') as outcome, count(*) as calls
 from calls
 where campaign_id = :campaign_id and created_at >= :origin
@@ -68,9 +74,9 @@ order by 1, 2;
 
 -- name: report_by_day
 -- returns: list[DayReport]
+-- row: The calls of one local day. The first day is number 1.
 -- plan: custom
--- Calls of an organization by day, numbered from 1 on, of which each begins at one of the moments given: all, those that
--- came to an outcome, and those in which somebody was reached.
+-- Count calls of an organization by day. Days are numbered from 1, and each begins at one of `starts`.
 select width_bucket(created_at, :starts::timestamptz[]) as day, count(*) as calls, count(outcome) as finished,
   count(*) filter (where outcome = any (:reached::text[])) as reached,
   coalesce(sum(duration_ms), 0)::bigint as talk_ms, coalesce(sum(cost_cents), 0) as cost_cents
@@ -81,8 +87,9 @@ order by 1;
 
 -- name: report_by_campaign
 -- returns: list[CampaignReport]
+-- row: The calls of one campaign.
 -- plan: custom
--- The same by campaign, the one with most calls first.
+-- Count calls of an organization by campaign, the one with the most calls first.
 select m.id as campaign_id, m.name, m.status, f.calls, f.finished, f.reached, f.talk_ms, f.cost_cents
 from (
   select campaign_id, count(*) as calls, count(outcome) as finished,

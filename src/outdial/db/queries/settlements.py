@@ -25,7 +25,7 @@ _silent_call = row_builder(SilentCall)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedCall:
-    """A row of `take_call_to_check`."""
+    """A silent call that this transaction checks. Request and calling hours are JSON text."""
 
     id: UUID
     organization_id: UUID
@@ -58,7 +58,7 @@ select id from calls where id = any ($1::uuid[]) order by id for update;
 
 
 async def lock_calls(connection: Connection, *, ids: Sequence[UUID]) -> list[UUID]:
-    """The calls of a batch in the order of their ids, as a flush of events locks them."""
+    """Lock calls in the order of their ids, as a flush of events does."""
     return [record[0] for record in await connection.fetch(_LOCK_CALLS, ids)]
 
 
@@ -81,10 +81,10 @@ async def settle_placed(
     retell_call_ids: Sequence[str],
     deadlines: Sequence[datetime],
 ) -> int:
-    """Retell has taken the calls.
+    """Mark calls that Retell has accepted.
 
-    A call that an event has already moved on is left alone. A deadline names the request that is over with this answer:
-    left to end_requests, a second version of each row took longer than all the rest.
+    A call that an event has moved on already stays as it is. A deadline identifies the request that this response ends:
+    clearing it in end_requests would write each row twice, which took longer than all the rest.
     """
     return rows_touched(await connection.execute(_SETTLE_PLACED, now, next_check_at, ids, retell_call_ids, deadlines))
 
@@ -117,10 +117,9 @@ async def settle_refused(
     contact_statuses: Sequence[str],
     next_attempt_ats: Sequence[datetime],
 ) -> int:
-    """No call was made.
+    """Mark calls that Retell refused, and let their contacts fail or wait without using an attempt.
 
-    The contact fails, or waits for its next attempt with none used up. An answer that came so late that the request has
-    been repeated since settles nothing: the repeated one does.
+    A response to a request that has been repeated in the meantime settles nothing.
     """
     return rows_touched(
         await connection.execute(_SETTLE_REFUSED, now, ids, deadlines, errors, contact_statuses, next_attempt_ats)
@@ -147,9 +146,9 @@ async def settle_unknown(
     deadlines: Sequence[datetime],
     errors: Sequence[str],
 ) -> int:
-    """The answer says nothing certain: the call may or may not exist, and nobody dials again on a guess.
+    """Mark calls whose response leaves open whether the call exists.
 
-    Each such answer doubles the wait for the next question.
+    No one dials again on a guess. Each such response doubles the wait before the next check.
     """
     return rows_touched(
         await connection.execute(_SETTLE_UNKNOWN, now, rescue_after, rescue_most, ids, deadlines, errors)
@@ -165,8 +164,9 @@ where c.id = u.id and c.request_deadline = u.deadline;
 
 
 async def end_requests(connection: Connection, *, ids: Sequence[UUID], deadlines: Sequence[datetime]) -> int:
-    """These requests are over, whatever events have made of their calls meanwhile; one that was repeated since is
-    not.
+    """End requests, whatever events have made of their calls.
+
+    A request that has been repeated in the meantime stays open.
     """
     return rows_touched(await connection.execute(_END_REQUESTS, ids, deadlines))
 
@@ -181,7 +181,7 @@ where id in (
 
 
 async def end_overdue_requests(connection: Connection, *, now: datetime, campaign_id: UUID) -> int:
-    """Requests of a campaign whose senders must have given up, or died: nobody knows what became of them."""
+    """End requests of a campaign whose sender must have given up or died."""
     return rows_touched(await connection.execute(_END_OVERDUE_REQUESTS, now, campaign_id))
 
 
@@ -201,7 +201,7 @@ where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.
 
 
 async def release_unsent(connection: Connection, *, now: datetime, ids: Sequence[UUID]) -> int:
-    """The sender had come too late to send anything, so no call was made."""
+    """Release calls whose request was too late to be sent. No call was made."""
     return rows_touched(await connection.execute(_RELEASE_UNSENT, now, ids))
 
 
@@ -211,7 +211,7 @@ select organization_id, call_id from private.calls_to_check($1, $2);
 
 
 async def calls_to_check(connection: Connection, *, now: datetime, limit: int) -> list[SilentCall]:
-    """Calls of every organization that have been silent for too long."""
+    """List calls of all organizations that have been silent for too long."""
     return [_silent_call(record) for record in await connection.fetch(_CALLS_TO_CHECK, now, limit)]
 
 
@@ -244,7 +244,7 @@ async def take_call_to_check(
     reconcile_most: timedelta,
     call_id: UUID,
 ) -> CheckedCall | None:
-    """One silent call; asking about it is ours until next_check_at, which comes less and less often."""
+    """Take a silent call for a check until next_check_at. The interval doubles with each check."""
     record = await connection.fetchrow(
         _TAKE_CALL_TO_CHECK, now, rescue_after, rescue_most, reconcile_after, reconcile_most, call_id
     )
@@ -261,7 +261,7 @@ returning c.id;
 
 
 async def begin_resend(connection: Connection, *, deadline: datetime, now: datetime, call_id: UUID) -> UUID | None:
-    """The same request with the same key leaves once more, and no other does until its deadline."""
+    """Begin to send the same request with the same key again. No one else does until `deadline`."""
     value: UUID | None = await connection.fetchval(_BEGIN_RESEND, deadline, now, call_id)
     return value
 
@@ -283,9 +283,9 @@ where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.
 
 
 async def release_call(connection: Connection, *, reason: str, now: datetime, call_id: UUID) -> int:
-    """Retell has no such call, and the key is too old to be honoured: the contact goes back with no attempt used up.
+    """Release a call that Retell does not have, and return the contact without using an attempt.
 
-    One that a person was asked about fails: its campaign may have been completed since.
+    The key is too old to be honored. A contact under review fails, because its campaign may be completed.
     """
     return rows_touched(await connection.execute(_RELEASE_CALL, reason, now, call_id))
 
@@ -307,7 +307,10 @@ where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.
 
 
 async def review_call(connection: Connection, *, now: datetime, reason: str, call_id: UUID) -> int:
-    """Nobody could tell what became of the call: a person has to, and the contact is not called meanwhile."""
+    """Mark a call for review, because no one could determine what happened to it.
+
+    Its contact is not called meanwhile.
+    """
     return rows_touched(await connection.execute(_REVIEW_CALL, now, reason, call_id))
 
 
@@ -317,5 +320,5 @@ update calls set next_check_at = null where id = $1 and status in ('ended', 'rel
 
 
 async def stop_checking(connection: Connection, *, call_id: UUID) -> int:
-    """There is nothing left to ask about this call."""
+    """Stop checking a call that has nothing left to check."""
     return rows_touched(await connection.execute(_STOP_CHECKING, call_id))

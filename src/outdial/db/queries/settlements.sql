@@ -2,12 +2,13 @@
 
 -- name: lock_calls
 -- returns: list[UUID]
--- The calls of a batch in the order of their ids, as a flush of events locks them.
+-- Lock calls in the order of their ids, as a flush of events does.
 select id from calls where id = any (:ids::uuid[]) order by id for update;
 
 -- name: settle_placed!
--- Retell has taken the calls. A call that an event has already moved on is left alone. A deadline names the request
--- that is over with this answer: left to end_requests, a second version of each row took longer than all the rest.
+-- Mark calls that Retell has accepted. A call that an event has moved on already stays as it is. A deadline identifies
+-- the request that this response ends: clearing it in end_requests would write each row twice, which took longer than
+-- all the rest.
 update calls c
 set status = 'placed', retell_call_id = u.retell_call_id, placed_at = :now, error = null,
   request_deadline = case when c.request_deadline = u.deadline then null else c.request_deadline end,
@@ -16,8 +17,8 @@ from unnest(:ids::uuid[], :retell_call_ids::text[], :deadlines::timestamptz[]) a
 where c.id = u.id and c.status in ('placing', 'unknown');
 
 -- name: settle_refused!
--- No call was made. The contact fails, or waits for its next attempt with none used up. An answer that came so late
--- that the request has been repeated since settles nothing: the repeated one does.
+-- Mark calls that Retell refused, and let their contacts fail or wait without using an attempt. A response to a request
+-- that has been repeated in the meantime settles nothing.
 with refused as (
   update calls c
   set status = 'refused', error = u.error, next_check_at = null, updated_at = :now
@@ -34,8 +35,8 @@ from refused r join campaigns m on m.id = r.campaign_id
 where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status = 'calling';
 
 -- name: settle_unknown!
--- The answer says nothing certain: the call may or may not exist, and nobody dials again on a guess. Each such answer
--- doubles the wait for the next question.
+-- Mark calls whose response leaves open whether the call exists. No one dials again on a guess. Each such response
+-- doubles the wait before the next check.
 update calls c
 set status = 'unknown', error = u.error, updated_at = :now::timestamptz,
   next_check_at = :now::timestamptz
@@ -44,14 +45,14 @@ from unnest(:ids::uuid[], :deadlines::timestamptz[], :errors::text[]) as u (id, 
 where c.id = u.id and c.request_deadline = u.deadline and c.status in ('placing', 'unknown');
 
 -- name: end_requests!
--- These requests are over, whatever events have made of their calls meanwhile; one that was repeated since is not.
+-- End requests, whatever events have made of their calls. A request that has been repeated in the meantime stays open.
 update calls c
 set request_deadline = null
 from unnest(:ids::uuid[], :deadlines::timestamptz[]) as u (id, deadline)
 where c.id = u.id and c.request_deadline = u.deadline;
 
 -- name: end_overdue_requests!
--- Requests of a campaign whose senders must have given up, or died: nobody knows what became of them.
+-- End requests of a campaign whose sender must have given up or died.
 update calls
 set request_deadline = null, status = case when status = 'placing' then 'unknown' else status end, updated_at = :now
 where id in (
@@ -59,7 +60,7 @@ where id in (
 );
 
 -- name: release_unsent!
--- The sender had come too late to send anything, so no call was made.
+-- Release calls whose request was too late to be sent. No call was made.
 with released as (
   update calls c
   set status = 'released', error = 'not sent in time', request_deadline = null, next_check_at = null, updated_at = :now
@@ -74,13 +75,14 @@ where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.
 
 -- name: calls_to_check
 -- returns: list[SilentCall]
--- Calls of every organization that have been silent for too long.
+-- List calls of all organizations that have been silent for too long.
 select organization_id, call_id from private.calls_to_check(:now, :limit);
 
 -- name: take_call_to_check
 -- returns: CheckedCall | None
+-- row: A silent call that this transaction checks. Request and calling hours are JSON text.
 -- null: retell_call_id, placed_at, ended_at, request_deadline, outcome
--- One silent call; asking about it is ours until next_check_at, which comes less and less often.
+-- Take a silent call for a check until next_check_at. The interval doubles with each check.
 update calls c
 set next_check_at = :now + case when c.status in ('placing', 'unknown')
     then least(:rescue_after::interval * power(2, least(c.checks, 10)), :rescue_most::interval)
@@ -99,7 +101,7 @@ returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provi
 
 -- name: begin_resend
 -- returns: UUID | None
--- The same request with the same key leaves once more, and no other does until its deadline.
+-- Begin to send the same request with the same key again. No one else does until `deadline`.
 update calls c
 set request_deadline = :deadline, next_check_at = :deadline, requests = c.requests + 1, updated_at = :now
 where c.id = :call_id and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= :now)
@@ -107,8 +109,8 @@ where c.id = :call_id and c.status = 'unknown' and (c.request_deadline is null o
 returning c.id;
 
 -- name: release_call!
--- Retell has no such call, and the key is too old to be honoured: the contact goes back with no attempt used up. One
--- that a person was asked about fails: its campaign may have been completed since.
+-- Release a call that Retell does not have, and return the contact without using an attempt. The key is too old to be
+-- honored. A contact under review fails, because its campaign may be completed.
 with released as (
   update calls c
   set status = 'released', error = :reason, request_deadline = null, next_check_at = null, updated_at = :now
@@ -123,7 +125,7 @@ from released r join campaigns m on m.id = r.campaign_id
 where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status in ('calling', 'review');
 
 -- name: review_call!
--- Nobody could tell what became of the call: a person has to, and the contact is not called meanwhile.
+-- Mark a call for review, because no one could determine what happened to it. Its contact is not called meanwhile.
 with reviewed as (
   update calls c
   set status = case when c.status = 'unknown' then 'review' else 'ended' end,
@@ -138,5 +140,5 @@ from reviewed r
 where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status = 'calling';
 
 -- name: stop_checking!
--- There is nothing left to ask about this call.
+-- Stop checking a call that has nothing left to check.
 update calls set next_check_at = null where id = :call_id and status in ('ended', 'released', 'review');

@@ -142,7 +142,7 @@ class SecretStore:
             check_secret(name, value)
         sealed = [self.keys.seal(name, value) for name, value in secrets.items()]
         async with self.database.transaction() as connection:
-            await secret_queries.put_secrets(
+            await secret_queries.set_secrets(
                 connection,
                 names=[secret.name for secret in sealed],
                 nonces=[secret.nonce for secret in sealed],
@@ -156,7 +156,7 @@ class SecretStore:
         async with self.database.transaction() as connection:
             old = [row for row in await secret_queries.list_secrets(connection) if not self.keys.opens_first(row)]
             sealed = [self.keys.seal(row.name, self.keys.open(row)) for row in old]
-            return await secret_queries.reseal_secrets(
+            return await secret_queries.reencrypt_secrets(
                 connection,
                 names=[secret.name for secret in sealed],
                 nonces=[secret.nonce for secret in sealed],

@@ -148,7 +148,7 @@ class DeploymentStore:
     async def refuse(self, slug: str, number: int, reason: str) -> None:
         """Record why a version was not activated."""
         async with self.database.transaction() as connection:
-            await deployments.refuse_version(connection, slug=slug, version=number, error=reason.replace("\0", ""))
+            await deployments.reject_version(connection, slug=slug, version=number, error=reason.replace("\0", ""))
 
     @asynccontextmanager
     async def switching(self, slugs: Collection[str]) -> AsyncIterator[DeploymentTransaction]:

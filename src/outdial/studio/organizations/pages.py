@@ -27,7 +27,7 @@ Model = TypeVar("Model", bound=BaseModel)
 async def start_page(request: Request, caller: CurrentCaller) -> Response:
     """Redirect to the caller's first organization, or explain how to get one."""
     async with caller.transaction() as connection:
-        first = await organization_queries.list_workplaces(connection, user_id=caller.user_id, limit=1)
+        first = await organization_queries.list_memberships(connection, user_id=caller.user_id, limit=1)
     if first:
         return RedirectResponse(f"/o/{first[0].id}/campaigns", 303)
     return page(request, "organizations/empty.html", email=caller.email)

@@ -103,7 +103,7 @@ class PhoneNumberChanges(BaseModel):
 
 async def list_memberships(connection: Connection, caller: StudioCaller) -> list[OrganizationMembership]:
     """Return the caller's organizations, ordered by name."""
-    rows = await organizations.list_workplaces(connection, user_id=caller.user_id, limit=MAX_MEMBERSHIPS)
+    rows = await organizations.list_memberships(connection, user_id=caller.user_id, limit=MAX_MEMBERSHIPS)
     return [OrganizationMembership(id=row.id, name=row.name, role=row.role) for row in rows]
 
 

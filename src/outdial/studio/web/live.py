@@ -63,7 +63,7 @@ def _token_expires_at(context: OrganizationContext) -> datetime:
 
 async def _is_still_member(context: OrganizationContext) -> bool:
     async with context.transaction() as connection:
-        row = await organizations.find_workplace(
+        row = await organizations.find_membership(
             connection, organization_id=context.organization_id, user_id=context.caller.user_id
         )
     return row is not None

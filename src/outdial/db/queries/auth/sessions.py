@@ -13,7 +13,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshTokenRow:
-    """A row of `lock_refresh_token`."""
+    """A refresh token with its session."""
 
     session_id: UUID
     user_id: UUID
@@ -27,7 +27,7 @@ _refresh_token_row = row_builder(RefreshTokenRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKeyRow:
-    """A row of `list_signing_keys`."""
+    """A signing key. `private_key` is PEM."""
 
     kid: UUID
     private_key: str = field(repr=False)
@@ -39,7 +39,7 @@ _signing_key_row = row_builder(SigningKeyRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptCount:
-    """A row of `count_attempt`."""
+    """The number of attempts since `began_at`."""
 
     count: int
     began_at: datetime
@@ -53,7 +53,7 @@ insert into auth.sessions (id, user_id, created_at, refreshed_at) values ($1, $2
 
 
 async def create_session(connection: Connection, *, id: UUID, user_id: UUID, now: datetime) -> int:
-    """A session."""
+    """Insert a session."""
     return rows_touched(await connection.execute(_CREATE_SESSION, id, user_id, now))
 
 
@@ -63,7 +63,7 @@ select id from auth.sessions where id = $1 and user_id = $2 and ended_at is null
 
 
 async def find_session(connection: Connection, *, id: UUID, user_id: UUID) -> UUID | None:
-    """A session that has not ended, of this user."""
+    """Find a session of this user that has not ended."""
     value: UUID | None = await connection.fetchval(_FIND_SESSION, id, user_id)
     return value
 
@@ -74,7 +74,7 @@ update auth.sessions set refreshed_at = $1 where id = $2 and ended_at is null;
 
 
 async def refresh_session(connection: Connection, *, now: datetime, id: UUID) -> int:
-    """A session that goes on."""
+    """Record that a session was refreshed."""
     return rows_touched(await connection.execute(_REFRESH_SESSION, now, id))
 
 
@@ -89,7 +89,7 @@ where user_id = $2 and ended_at is null
 async def end_sessions(
     connection: Connection, *, now: datetime, user_id: UUID, only: UUID | None, but: UUID | None
 ) -> int:
-    """Sessions of a user: this one, all others, or all of them."""
+    """End sessions of a user: only `only`, all except `but`, or all of them."""
     return rows_touched(await connection.execute(_END_SESSIONS, now, user_id, only, but))
 
 
@@ -102,7 +102,7 @@ delete from auth.sessions where id in (
 
 
 async def delete_old_sessions(connection: Connection, *, before: datetime, limit: int) -> int:
-    """Sessions that ended, or that nobody has refreshed for so long."""
+    """Delete sessions that ended, or were last refreshed, before a time."""
     return rows_touched(await connection.execute(_DELETE_OLD_SESSIONS, before, limit))
 
 
@@ -112,7 +112,7 @@ insert into auth.refresh_tokens (token_sha256, session_id, created_at) values ($
 
 
 async def add_refresh_token(connection: Connection, *, token_sha256: bytes, session_id: UUID, now: datetime) -> int:
-    """A refresh token that is good from now on."""
+    """Insert a refresh token."""
     return rows_touched(await connection.execute(_ADD_REFRESH_TOKEN, token_sha256, session_id, now))
 
 
@@ -125,9 +125,7 @@ for update of s, t;
 
 
 async def lock_refresh_token(connection: Connection, *, token_sha256: bytes) -> RefreshTokenRow | None:
-    """A refresh token with its session, locked, so that of two who come with one token the second sees what the
-    first did.
-    """
+    """Lock a refresh token and its session. Of two requests with one token, the second sees what the first did."""
     record = await connection.fetchrow(_LOCK_REFRESH_TOKEN, token_sha256)
     return None if record is None else _refresh_token_row(record)
 
@@ -138,7 +136,7 @@ update auth.refresh_tokens set used_at = $1 where token_sha256 = $2 and used_at 
 
 
 async def use_refresh_token(connection: Connection, *, now: datetime, token_sha256: bytes) -> int:
-    """A token is used once; this is when."""
+    """Mark a refresh token as used. A token can be used once."""
     return rows_touched(await connection.execute(_USE_REFRESH_TOKEN, now, token_sha256))
 
 
@@ -148,7 +146,7 @@ select kid, private_key, created_at from auth.signing_keys order by created_at d
 
 
 async def list_signing_keys(connection: Connection) -> list[SigningKeyRow]:
-    """The keys that sign tokens: the newest signs, all of them verify."""
+    """List the keys that sign tokens. The newest key signs, and all of them verify."""
     return [_signing_key_row(record) for record in await connection.fetch(_LIST_SIGNING_KEYS)]
 
 
@@ -158,7 +156,7 @@ select pg_advisory_xact_lock(5464813024);
 
 
 async def lock_signing_keys(connection: Connection) -> None:
-    """Only one process makes the first key."""
+    """Wait for the lock under which one process at a time creates a key."""
     await connection.execute(_LOCK_SIGNING_KEYS)
 
 
@@ -168,7 +166,7 @@ insert into auth.signing_keys (kid, private_key, created_at) values ($1, $2, $3)
 
 
 async def add_signing_key(connection: Connection, *, kid: UUID, private_key: str, now: datetime) -> int:
-    """A key that signs from now on."""
+    """Insert a signing key. It signs from now on."""
     return rows_touched(await connection.execute(_ADD_SIGNING_KEY, kid, private_key, now))
 
 
@@ -181,7 +179,7 @@ where exists (
 
 
 async def delete_old_signing_keys(connection: Connection, *, before: datetime) -> int:
-    """Keys whose tokens have all expired; the newest stays."""
+    """Delete keys whose tokens have all expired. The newest key stays."""
     return rows_touched(await connection.execute(_DELETE_OLD_SIGNING_KEYS, before))
 
 
@@ -197,7 +195,7 @@ returning count, began_at;
 async def count_attempt(
     connection: Connection, *, subject_sha256: bytes, now: datetime, before: datetime
 ) -> AttemptCount:
-    """One more attempt of a subject; the count begins anew when the former one is older than :before."""
+    """Count an attempt of a subject. The count restarts when it began before `before`."""
     return _attempt_count(
         required(await connection.fetchrow(_COUNT_ATTEMPT, subject_sha256, now, before), "count_attempt")
     )
@@ -212,5 +210,8 @@ delete from auth.attempts where subject_sha256 in (
 
 
 async def delete_attempts(connection: Connection, *, subject_sha256: bytes, before: datetime, limit: int) -> int:
-    """Attempts of a subject that has signed in, and some of those before a moment; whoever counts one now keeps it."""
+    """Delete the attempts of a subject that signed in, and some of those before a time.
+
+    Rows that another transaction is counting stay.
+    """
     return rows_touched(await connection.execute(_DELETE_ATTEMPTS, subject_sha256, before, limit))

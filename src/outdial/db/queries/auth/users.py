@@ -13,7 +13,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserRow:
-    """A row of `user_by_email`, `user_by_id`, `list_users`."""
+    """A user. The metadata is JSON text."""
 
     id: UUID
     email: str
@@ -37,7 +37,7 @@ from auth.users where email = $1;
 
 
 async def user_by_email(connection: Connection, *, email: str) -> UserRow | None:
-    """The user with this e-mail address, which is kept in lower case."""
+    """Find a user by email address. Addresses are stored in lower case."""
     record = await connection.fetchrow(_USER_BY_EMAIL, email)
     return None if record is None else _user_row(record)
 
@@ -51,7 +51,7 @@ from auth.users where id = $1;
 
 
 async def user_by_id(connection: Connection, *, id: UUID) -> UserRow | None:
-    """One user."""
+    """Find a user by id."""
     record = await connection.fetchrow(_USER_BY_ID, id)
     return None if record is None else _user_row(record)
 
@@ -65,7 +65,7 @@ from auth.users order by id limit $1 offset $2;
 
 
 async def list_users(connection: Connection, *, limit: int, skip: int) -> list[UserRow]:
-    """A page of users, in the order of their ids."""
+    """List a page of users, ordered by id."""
     return [_user_row(record) for record in await connection.fetch(_LIST_USERS, limit, skip)]
 
 
@@ -89,7 +89,7 @@ async def create_user(
     app_metadata: str,
     user_metadata: str,
 ) -> UUID | None:
-    """A user; no row when the e-mail address has one already."""
+    """Insert a user. Returns None when the email address is taken."""
     value: UUID | None = await connection.fetchval(
         _CREATE_USER, id, email, encrypted_password, now, app_metadata, user_metadata
     )
@@ -117,7 +117,7 @@ async def change_user(
     now: datetime,
     id: UUID,
 ) -> UUID | None:
-    """What is given is changed, what is null stays; no row when there is no such user. The address must be free."""
+    """Change the values that are not null. Returns None when there is no such user. The email address must be free."""
     value: UUID | None = await connection.fetchval(
         _CHANGE_USER, email, encrypted_password, app_metadata, user_metadata, now, id
     )
@@ -130,7 +130,7 @@ update auth.users set encrypted_password = $1 where id = $2 and encrypted_passwo
 
 
 async def rehash_password(connection: Connection, *, encrypted_password: str, id: UUID, former: str | None) -> int:
-    """The same password under today's parameters, unless it was changed meanwhile."""
+    """Store the same password under current parameters, unless it has changed in the meantime."""
     return rows_touched(await connection.execute(_REHASH_PASSWORD, encrypted_password, id, former))
 
 
@@ -140,7 +140,7 @@ delete from auth.users where id = $1 returning id;
 
 
 async def delete_user(connection: Connection, *, id: UUID) -> UUID | None:
-    """A user with all that hangs on it."""
+    """Delete a user and everything that belongs to it."""
     value: UUID | None = await connection.fetchval(_DELETE_USER, id)
     return value
 
@@ -151,7 +151,7 @@ update auth.users set last_sign_in_at = $1 where id = $2;
 
 
 async def record_sign_in(connection: Connection, *, now: datetime, id: UUID) -> int:
-    """When a user came last."""
+    """Store the time of the last sign-in."""
     return rows_touched(await connection.execute(_RECORD_SIGN_IN, now, id))
 
 
@@ -161,6 +161,6 @@ select coalesce(obj_description(to_regnamespace('auth'), 'pg_namespace') = 'made
 
 
 async def is_local_auth(connection: Connection) -> bool:
-    """Whether the schema auth is ours to serve: on a Supabase project it is not."""
+    """Return whether Outdial made the schema `auth`. On a Supabase project it did not."""
     value: bool = required(await connection.fetchval(_IS_LOCAL_AUTH), "is_local_auth")
     return value

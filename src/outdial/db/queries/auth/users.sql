@@ -2,9 +2,10 @@
 
 -- name: user_by_email
 -- returns: UserRow | None
+-- row: A user. The metadata is JSON text.
 -- secret: encrypted_password
 -- null: encrypted_password, email_confirmed_at, last_sign_in_at, created_at, updated_at
--- The user with this e-mail address, which is kept in lower case.
+-- Find a user by email address. Addresses are stored in lower case.
 select id, email, encrypted_password, email_confirmed_at, last_sign_in_at,
   coalesce(raw_app_meta_data, '{}')::text as app_metadata, coalesce(raw_user_meta_data, '{}')::text as user_metadata,
   created_at, updated_at
@@ -14,7 +15,7 @@ from auth.users where email = :email;
 -- returns: UserRow | None
 -- secret: encrypted_password
 -- null: encrypted_password, email_confirmed_at, last_sign_in_at, created_at, updated_at
--- One user.
+-- Find a user by id.
 select id, email, encrypted_password, email_confirmed_at, last_sign_in_at,
   coalesce(raw_app_meta_data, '{}')::text as app_metadata, coalesce(raw_user_meta_data, '{}')::text as user_metadata,
   created_at, updated_at
@@ -24,7 +25,7 @@ from auth.users where id = :id;
 -- returns: list[UserRow]
 -- secret: encrypted_password
 -- null: encrypted_password, email_confirmed_at, last_sign_in_at, created_at, updated_at
--- A page of users, in the order of their ids.
+-- List a page of users, ordered by id.
 select id, email, encrypted_password, email_confirmed_at, last_sign_in_at,
   coalesce(raw_app_meta_data, '{}')::text as app_metadata, coalesce(raw_user_meta_data, '{}')::text as user_metadata,
   created_at, updated_at
@@ -32,7 +33,7 @@ from auth.users order by id limit :limit offset :skip;
 
 -- name: create_user
 -- returns: UUID | None
--- A user; no row when the e-mail address has one already.
+-- Insert a user. Returns None when the email address is taken.
 insert into auth.users (id, aud, role, email, encrypted_password, email_confirmed_at, raw_app_meta_data,
   raw_user_meta_data, created_at, updated_at)
 values (:id, 'authenticated', 'authenticated', :email, :encrypted_password, :now, :app_metadata::text::jsonb,
@@ -43,7 +44,7 @@ returning id;
 -- name: change_user
 -- returns: UUID | None
 -- null: :email, :encrypted_password, :app_metadata, :user_metadata
--- What is given is changed, what is null stays; no row when there is no such user. The address must be free.
+-- Change the values that are not null. Returns None when there is no such user. The email address must be free.
 update auth.users
 set email = coalesce(:email, email), encrypted_password = coalesce(:encrypted_password, encrypted_password),
   raw_app_meta_data = coalesce(raw_app_meta_data, '{}') || coalesce(:app_metadata::text::jsonb, '{}'),
@@ -54,19 +55,19 @@ returning id;
 
 -- name: rehash_password!
 -- null: :former
--- The same password under today's parameters, unless it was changed meanwhile.
+-- Store the same password under current parameters, unless it has changed in the meantime.
 update auth.users set encrypted_password = :encrypted_password where id = :id and encrypted_password = :former;
 
 -- name: delete_user
 -- returns: UUID | None
--- A user with all that hangs on it.
+-- Delete a user and everything that belongs to it.
 delete from auth.users where id = :id returning id;
 
 -- name: record_sign_in!
--- When a user came last.
+-- Store the time of the last sign-in.
 update auth.users set last_sign_in_at = :now where id = :id;
 
 -- name: is_local_auth
 -- returns: bool
--- Whether the schema auth is ours to serve: on a Supabase project it is not.
+-- Return whether Outdial made the schema `auth`. On a Supabase project it did not.
 select coalesce(obj_description(to_regnamespace('auth'), 'pg_namespace') = 'made by outdial', false) as id;

@@ -13,7 +13,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveFunction:
-    """A row of `active_functions`."""
+    """A deployed function with its active version."""
 
     slug: str
     name: str
@@ -30,7 +30,7 @@ _active_function = row_builder(ActiveFunction)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentRow:
-    """A row of `list_deployments`."""
+    """What hosts serve of a function. Without a version, nothing. `config` is JSON text."""
 
     slug: str
     version: int | None
@@ -45,7 +45,7 @@ _deployment_row = row_builder(DeploymentRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRow:
-    """A row of `list_versions`."""
+    """A version of a function. `config` is JSON text, `created_by` the name of the access token."""
 
     version: int
     name: str
@@ -80,7 +80,7 @@ _function_version_row = row_builder(FunctionVersionRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionFile:
-    """A row of `version_files`."""
+    """A file of a version. The path is relative to the project root, with slashes."""
 
     path: str
     content: bytes
@@ -109,7 +109,7 @@ returning last_version as version;
 
 
 async def open_version(connection: Connection, *, slug: str, name: str, now: datetime) -> int:
-    """Gives a function its next version number, and makes the function known; its row stays locked."""
+    """Reserve the next version number of a function, and create the function if it is new. Its row stays locked."""
     value: int = required(await connection.fetchval(_OPEN_VERSION, slug, name, now), "open_version")
     return value
 
@@ -135,7 +135,7 @@ async def add_version(
     now: datetime,
     created_by: str,
 ) -> int:
-    """Keeps a version that was sent; nothing of it is served yet."""
+    """Insert a version that is not active yet."""
     return rows_touched(
         await connection.execute(
             _ADD_VERSION, slug, version, entrypoint_path, static_patterns, verify_jwt, config, sha256, now, created_by
@@ -152,7 +152,7 @@ select $1::text, $2::integer, path, content from unnest($3::text[], $4::bytea[])
 async def add_files(
     connection: Connection, *, slug: str, version: int, paths: Sequence[str], contents: Sequence[bytes]
 ) -> int:
-    """Keeps the files of a version."""
+    """Insert the files of a version."""
     return rows_touched(await connection.execute(_ADD_FILES, slug, version, paths, contents))
 
 
@@ -165,9 +165,7 @@ where slug = $1 and status <> 'active' and version <= (
 
 
 async def delete_old_versions(connection: Connection, *, slug: str, keep: int) -> int:
-    """Drops the versions of a function that came before its newest ones, but for the active one; their files go with
-    them.
-    """
+    """Delete all versions of a function except the active one and the newest `keep`, with their files."""
     return rows_touched(await connection.execute(_DELETE_OLD_VERSIONS, slug, keep))
 
 
@@ -177,7 +175,7 @@ select slug from host.functions where slug = any ($1::text[]) order by slug for 
 
 
 async def lock_functions(connection: Connection, *, slugs: Sequence[str]) -> list[str]:
-    """Keeps other deployments of these functions waiting until the transaction ends."""
+    """Lock functions against other deployments until the transaction ends. Returns those that exist."""
     return [record[0] for record in await connection.fetch(_LOCK_FUNCTIONS, slugs)]
 
 
@@ -191,7 +189,7 @@ order by f.slug;
 
 
 async def active_functions(connection: Connection, *, slug: str | None) -> list[ActiveFunction]:
-    """The functions that are served from here, all of them or one, for people to read."""
+    """List the active functions, or the one named `slug`."""
     return [_active_function(record) for record in await connection.fetch(_ACTIVE_FUNCTIONS, slug)]
 
 
@@ -205,7 +203,7 @@ order by f.slug;
 
 
 async def list_deployments(connection: Connection) -> list[DeploymentRow]:
-    """What is to be served of each function: its active version, or nothing at all when it was deleted."""
+    """List what hosts serve of each function: its active version, or nothing when it was deleted."""
     return [_deployment_row(record) for record in await connection.fetch(_LIST_DEPLOYMENTS)]
 
 
@@ -220,7 +218,7 @@ order by version desc;
 
 
 async def list_versions(connection: Connection, *, slug: str) -> list[VersionRow]:
-    """The versions of a function, the newest first."""
+    """List the versions of a function, newest first."""
     return [_version_row(record) for record in await connection.fetch(_LIST_VERSIONS, slug)]
 
 
@@ -236,7 +234,7 @@ limit $2;
 async def list_functions_with_versions(
     connection: Connection, *, slug: str | None, limit: int
 ) -> list[FunctionVersionRow]:
-    """Deployed functions with their versions, the newest first."""
+    """List deployed functions with their versions, newest version first."""
     return [
         _function_version_row(record) for record in await connection.fetch(_LIST_FUNCTIONS_WITH_VERSIONS, slug, limit)
     ]
@@ -248,7 +246,7 @@ select path, content from host.function_files where slug = $1 and version = $2 o
 
 
 async def version_files(connection: Connection, *, slug: str, version: int) -> list[FunctionFile]:
-    """The files of a version."""
+    """Read the files of a version."""
     return [_function_file(record) for record in await connection.fetch(_VERSION_FILES, slug, version)]
 
 
@@ -258,7 +256,7 @@ update host.function_versions set status = 'superseded' where slug = any ($1::te
 
 
 async def supersede_versions(connection: Connection, *, slugs: Sequence[str]) -> int:
-    """Takes the active versions of these functions out of service."""
+    """Deactivate the active versions of functions."""
     return rows_touched(await connection.execute(_SUPERSEDE_VERSIONS, slugs))
 
 
@@ -271,7 +269,7 @@ where v.slug = chosen.slug and v.version = chosen.version;
 
 
 async def activate_versions(connection: Connection, *, slugs: Sequence[str], versions: Sequence[int]) -> int:
-    """Puts versions into service, one for each function, whose active one was taken out before."""
+    """Activate one version of each function. The active one was superseded before."""
     return rows_touched(await connection.execute(_ACTIVATE_VERSIONS, slugs, versions))
 
 
@@ -283,20 +281,20 @@ where slug = any ($3::text[]);
 
 
 async def touch_functions(connection: Connection, *, now: datetime, deleted: bool, slugs: Sequence[str]) -> int:
-    """Notes that what is served of these functions has changed, and whether they are deleted now."""
+    """Record that functions changed, and whether they are deleted now."""
     return rows_touched(await connection.execute(_TOUCH_FUNCTIONS, now, deleted, slugs))
 
 
-_REFUSE_VERSION = """\
+_REJECT_VERSION = """\
 update host.function_versions
 set status = case when status = 'bundled' then 'refused' else status end, error = $1
 where slug = $2 and version = $3 and status <> 'active';
 """
 
 
-async def refuse_version(connection: Connection, *, error: str, slug: str, version: int) -> int:
-    """Notes why a version was not put into service; one that has served before stays what it was."""
-    return rows_touched(await connection.execute(_REFUSE_VERSION, error, slug, version))
+async def reject_version(connection: Connection, *, error: str, slug: str, version: int) -> int:
+    """Record why a version was not activated. A version that was active before keeps its status."""
+    return rows_touched(await connection.execute(_REJECT_VERSION, error, slug, version))
 
 
 _SET_VERIFY_JWT = """\
@@ -305,7 +303,7 @@ update host.function_versions set verify_jwt = $1 where slug = $2 and status = '
 
 
 async def set_verify_jwt(connection: Connection, *, verify_jwt: bool, slug: str) -> int:
-    """Changes whether the active version leaves the check of tokens to the gateway."""
+    """Change whether the gateway verifies tokens for the active version."""
     return rows_touched(await connection.execute(_SET_VERIFY_JWT, verify_jwt, slug))
 
 
@@ -315,7 +313,7 @@ select pg_notify('host_deployments', '');
 
 
 async def notify_deployments(connection: Connection) -> None:
-    """Tells the hosts, when the transaction commits, that something else is to be served."""
+    """Notify hosts, on commit, that deployments have changed."""
     await connection.execute(_NOTIFY_DEPLOYMENTS)
 
 
@@ -326,7 +324,7 @@ on conflict (id) do update set region = excluded.region, address = excluded.addr
 
 
 async def record_heartbeat(connection: Connection, *, id: str, region: str, address: str, now: datetime) -> int:
-    """Notes that a host is there, and where."""
+    """Record that a host is alive, and its address."""
     return rows_touched(await connection.execute(_RECORD_HEARTBEAT, id, region, address, now))
 
 
@@ -336,7 +334,7 @@ delete from host.hosts where id = $1 or seen_at < $2;
 
 
 async def remove_hosts(connection: Connection, *, id: str, before: datetime) -> int:
-    """Forgets a host that stops, and those that were not seen for long."""
+    """Delete a host that stops, and hosts without a heartbeat since `before`."""
     return rows_touched(await connection.execute(_REMOVE_HOSTS, id, before))
 
 
@@ -346,5 +344,5 @@ select id, region, address from host.hosts where id <> $1 and seen_at >= $2 orde
 
 
 async def list_other_hosts(connection: Connection, *, id: str, since: datetime) -> list[HostRow]:
-    """The hosts that were seen lately, but for this one."""
+    """List the other hosts with a recent heartbeat."""
     return [_host_row(record) for record in await connection.fetch(_LIST_OTHER_HOSTS, id, since)]

@@ -14,7 +14,11 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntryRow:
-    """A row of `list_log_entries`, `list_log_entries_after`, `list_arrived_log_entries`."""
+    """An invocation or a line.
+
+    `kind` is invocation, log, boot, boot_failed, shutdown or dropped. Invocations have the fields from `method` on,
+    lines have `text` and `details`, which is JSON text.
+    """
 
     at: datetime
     id: int
@@ -43,7 +47,11 @@ _log_entry_row = row_builder(LogEntryRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionStats:
-    """A row of `function_stats`."""
+    """Invocations and lines of a function in a time span.
+
+    `refused` counts 4xx, `failed` 5xx. `infos`, `warnings` and `errors` count lines and events of workers.
+    `dropped_...` counts what the log lacks. Times in ms are None without invocations.
+    """
 
     slug: str
     starts_at: datetime
@@ -78,7 +86,7 @@ set local synchronous_commit = off;
 
 
 async def commit_without_flush(connection: Connection) -> None:
-    """For this transaction: do not wait for the disk. A crash of the server may lose the last lines of the log."""
+    """Do not wait for the disk in this transaction. A crash of the server may lose the last lines of the log."""
     await connection.execute(_COMMIT_WITHOUT_FLUSH)
 
 
@@ -88,9 +96,7 @@ set local plan_cache_mode = force_custom_plan;
 
 
 async def force_custom_plans(connection: Connection) -> None:
-    """For this transaction: plan each statement for the filters at hand; which index fits depends on which are
-    given.
-    """
+    """Plan the queries of this transaction for their values. Which index fits depends on the filters."""
     await connection.execute(_FORCE_CUSTOM_PLANS)
 
 
@@ -105,7 +111,10 @@ from jsonb_array_elements($1::text::jsonb) as r;
 
 
 async def insert_invocations(connection: Connection, *, rows: str) -> int:
-    """Add a JSON array of invocations, each an array: 1 µs a row of the host's time, where arrays of columns take 6."""
+    """Insert a JSON array of invocations, each an array.
+
+    That takes 1 µs per row of the host's time, where arrays of columns take 6 µs.
+    """
     return rows_touched(await connection.execute(_INSERT_INVOCATIONS, rows))
 
 
@@ -118,7 +127,7 @@ from jsonb_array_elements($1::text::jsonb) as r;
 
 
 async def insert_log_lines(connection: Connection, *, rows: str) -> int:
-    """Add a JSON array of lines, each an array; the first item is Unix time in ms."""
+    """Insert a JSON array of lines, each an array. The first item is Unix time in ms."""
     return rows_touched(await connection.execute(_INSERT_LOG_LINES, rows))
 
 
@@ -128,7 +137,7 @@ select pg_try_advisory_xact_lock($1) as taken;
 
 
 async def lock_retention(connection: Connection, *, key: int) -> bool:
-    """Whether this transaction is the only one, on all hosts, that removes old rows."""
+    """Return whether this transaction is the only one on all hosts that deletes old rows."""
     value: bool = required(await connection.fetchval(_LOCK_RETENTION, key), "lock_retention")
     return value
 
@@ -140,7 +149,7 @@ where ctid = any (array(select ctid from host.invocations where at < $1 order by
 
 
 async def delete_old_invocations(connection: Connection, *, before: datetime, limit: int) -> int:
-    """Remove some of the invocations before a time, the oldest first."""
+    """Delete up to `limit` invocations before a time, oldest first."""
     return rows_touched(await connection.execute(_DELETE_OLD_INVOCATIONS, before, limit))
 
 
@@ -151,7 +160,7 @@ where ctid = any (array(select ctid from host.log_lines where at < $1 order by a
 
 
 async def delete_old_lines(connection: Connection, *, before: datetime, limit: int) -> int:
-    """Remove some of the lines before a time, the oldest first."""
+    """Delete up to `limit` lines before a time, oldest first."""
     return rows_touched(await connection.execute(_DELETE_OLD_LINES, before, limit))
 
 
@@ -209,7 +218,7 @@ async def list_log_entries(
     limit: int,
     lines: bool,
 ) -> list[LogEntryRow]:
-    """Invocations and lines, the newest first, before a place for the next page."""
+    """List invocations and lines, newest first, before a position."""
     return [
         _log_entry_row(record)
         for record in await connection.fetch(
@@ -284,7 +293,7 @@ async def list_log_entries_after(
     limit: int,
     lines: bool,
 ) -> list[LogEntryRow]:
-    """Invocations and lines, the oldest first, after a place for the next page."""
+    """List invocations and lines, oldest first, after a position."""
     return [
         _log_entry_row(record)
         for record in await connection.fetch(
@@ -355,7 +364,7 @@ async def list_arrived_log_entries(
     limit: int,
     lines: bool,
 ) -> list[LogEntryRow]:
-    """Invocations and lines whose ids are above one, without those that were seen: hosts commit out of order."""
+    """List invocations and lines with ids above `after_id`, except those seen already. Hosts commit out of order."""
     return [
         _log_entry_row(record)
         for record in await connection.fetch(
@@ -382,7 +391,7 @@ select greatest(
 
 
 async def last_log_id(connection: Connection) -> int:
-    """The highest id of the log, 0 without any."""
+    """Return the highest id of the log, 0 when it is empty."""
     value: int = required(await connection.fetchval(_LAST_LOG_ID), "last_log_id")
     return value
 
@@ -431,7 +440,7 @@ order by slug, starts_at;
 async def function_stats(
     connection: Connection, *, span: timedelta, origin: datetime, since: datetime, until: datetime, slug: str | None
 ) -> list[FunctionStats]:
-    """What each function was asked and what it logged in each span of `span`, counted from `origin`."""
+    """Count invocations and lines of each function per `span`, counted from `origin`."""
     return [
         _function_stats(record) for record in await connection.fetch(_FUNCTION_STATS, span, origin, since, until, slug)
     ]

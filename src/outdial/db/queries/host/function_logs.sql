@@ -2,16 +2,17 @@
 
 -- name: commit_without_flush!
 -- returns: None
--- For this transaction: do not wait for the disk. A crash of the server may lose the last lines of the log.
+-- Do not wait for the disk in this transaction. A crash of the server may lose the last lines of the log.
 set local synchronous_commit = off;
 
 -- name: force_custom_plans!
 -- returns: None
--- For this transaction: plan each statement for the filters at hand; which index fits depends on which are given.
+-- Plan the queries of this transaction for their values. Which index fits depends on the filters.
 set local plan_cache_mode = force_custom_plan;
 
 -- name: insert_invocations!
--- Add a JSON array of invocations, each an array: 1 µs a row of the host's time, where arrays of columns take 6.
+-- Insert a JSON array of invocations, each an array. That takes 1 µs per row of the host's time, where arrays of
+-- columns take 6 µs.
 insert into host.invocations (at, request_id, slug, version, execution_id, method, path, status, code, ms, cpu_us,
   cold, request_bytes, response_bytes, region)
 select (r ->> 0)::timestamptz, (r ->> 1)::uuid, r ->> 2, (r ->> 3)::integer, nullif(r ->> 4, '')::uuid, r ->> 5,
@@ -20,7 +21,7 @@ select (r ->> 0)::timestamptz, (r ->> 1)::uuid, r ->> 2, (r ->> 3)::integer, nul
 from jsonb_array_elements(:rows::text::jsonb) as r;
 
 -- name: insert_log_lines!
--- Add a JSON array of lines, each an array; the first item is Unix time in ms.
+-- Insert a JSON array of lines, each an array. The first item is Unix time in ms.
 insert into host.log_lines (at, slug, version, execution_id, request_id, level, kind, text, details)
 select timestamptz 'epoch' + (r ->> 0)::bigint * interval '1 millisecond', r ->> 1, (r ->> 2)::integer,
   nullif(r ->> 3, '')::uuid, nullif(r ->> 4, '')::uuid, r ->> 5, r ->> 6, r ->> 7, nullif(r -> 8, 'null')
@@ -28,25 +29,27 @@ from jsonb_array_elements(:rows::text::jsonb) as r;
 
 -- name: lock_retention
 -- returns: bool
--- Whether this transaction is the only one, on all hosts, that removes old rows.
+-- Return whether this transaction is the only one on all hosts that deletes old rows.
 select pg_try_advisory_xact_lock(:key) as taken;
 
 -- name: delete_old_invocations!
--- Remove some of the invocations before a time, the oldest first.
+-- Delete up to `limit` invocations before a time, oldest first.
 delete from host.invocations
 where ctid = any (array(select ctid from host.invocations where at < :before order by at, id limit :limit));
 
 -- name: delete_old_lines!
--- Remove some of the lines before a time, the oldest first.
+-- Delete up to `limit` lines before a time, oldest first.
 delete from host.log_lines
 where ctid = any (array(select ctid from host.log_lines where at < :before order by at, id limit :limit));
 
 -- name: list_log_entries
 -- returns: list[LogEntryRow]
+-- row: An invocation or a line. `kind` is invocation, log, boot, boot_failed, shutdown or dropped. Invocations have the
+-- row: fields from `method` on, lines have `text` and `details`, which is JSON text.
 -- null: execution_id, request_id, text, details, method, path, status, code, ms, cpu_us, cold, request_bytes,
 -- null: response_bytes, region, :slug, :first_request, :since, :until, :before_at, :search, :before_id,
 -- null: :last_request, :levels
--- Invocations and lines, the newest first, before a place for the next page.
+-- List invocations and lines, newest first, before a position.
 (select i.at, i.id, i.slug, i.version, i.execution_id, i.request_id,
   case when i.status >= 500 then 'error' when i.status >= 400 then 'warning' else 'info' end as level,
   'invocation' as kind, null as text, null as details, i.method, i.path, i.status, i.code, i.ms, i.cpu_us, i.cold,
@@ -87,7 +90,7 @@ limit :limit;
 -- null: execution_id, request_id, text, details, method, path, status, code, ms, cpu_us, cold, request_bytes,
 -- null: response_bytes, region, :slug, :first_request, :since, :until, :after_at, :search, :after_id, :last_request,
 -- null: :levels
--- Invocations and lines, the oldest first, after a place for the next page.
+-- List invocations and lines, oldest first, after a position.
 (select i.at, i.id, i.slug, i.version, i.execution_id, i.request_id,
   case when i.status >= 500 then 'error' when i.status >= 400 then 'warning' else 'info' end as level,
   'invocation' as kind, null as text, null as details, i.method, i.path, i.status, i.code, i.ms, i.cpu_us, i.cold,
@@ -127,7 +130,7 @@ limit :limit;
 -- returns: list[LogEntryRow]
 -- null: execution_id, request_id, text, details, method, path, status, code, ms, cpu_us, cold, request_bytes,
 -- null: response_bytes, region, :slug, :first_request, :search, :last_request, :levels
--- Invocations and lines whose ids are above one, without those that were seen: hosts commit out of order.
+-- List invocations and lines with ids above `after_id`, except those seen already. Hosts commit out of order.
 (select i.at, i.id, i.slug, i.version, i.execution_id, i.request_id,
   case when i.status >= 500 then 'error' when i.status >= 400 then 'warning' else 'info' end as level,
   'invocation' as kind, null as text, null as details, i.method, i.path, i.status, i.code, i.ms, i.cpu_us, i.cold,
@@ -163,15 +166,18 @@ limit :limit;
 
 -- name: last_log_id
 -- returns: int
--- The highest id of the log, 0 without any.
+-- Return the highest id of the log, 0 when it is empty.
 select greatest(
   coalesce((select max(id) from host.invocations), 0), coalesce((select max(id) from host.log_lines), 0)
 ) as id;
 
 -- name: function_stats
 -- returns: list[FunctionStats]
+-- row: Invocations and lines of a function in a time span. `refused` counts 4xx, `failed` 5xx. `infos`, `warnings` and
+-- row: `errors` count lines and events of workers. `dropped_...` counts what the log lacks. Times in ms are None
+-- row: without invocations.
 -- null: p50_ms, p95_ms, p99_ms, mean_ms, most_ms, most_cpu_us, :slug
--- What each function was asked and what it logged in each span of `span`, counted from `origin`.
+-- Count invocations and lines of each function per `span`, counted from `origin`.
 with asked as (
   select slug, date_bin(:span::interval, at, :origin) as starts_at,
     count(*) as invocations,

@@ -14,7 +14,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretRow:
-    """A row of `list_secrets`."""
+    """A secret, encrypted."""
 
     name: str
     nonce: bytes
@@ -27,7 +27,7 @@ _secret_row = row_builder(SecretRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessTokenRow:
-    """A row of `list_tokens`."""
+    """An access token. Only its hash is stored."""
 
     id: UUID
     name: str
@@ -67,11 +67,11 @@ select name, nonce, ciphertext, updated_at from host.secrets order by name;
 
 
 async def list_secrets(connection: Connection) -> list[SecretRow]:
-    """Every secret, encrypted."""
+    """List all secrets, encrypted."""
     return [_secret_row(record) for record in await connection.fetch(_LIST_SECRETS)]
 
 
-_PUT_SECRETS = """\
+_SET_SECRETS = """\
 insert into host.secrets (name, nonce, ciphertext, updated_at)
 select name, nonce, ciphertext, $1 from unnest($2::text[], $3::bytea[], $4::bytea[])
   as s (name, nonce, ciphertext)
@@ -80,7 +80,7 @@ set nonce = excluded.nonce, ciphertext = excluded.ciphertext, updated_at = exclu
 """
 
 
-async def put_secrets(
+async def set_secrets(
     connection: Connection,
     *,
     now: datetime,
@@ -88,11 +88,11 @@ async def put_secrets(
     nonces: Sequence[bytes],
     ciphertexts: Sequence[bytes],
 ) -> int:
-    """Sets secrets, encrypted."""
-    return rows_touched(await connection.execute(_PUT_SECRETS, now, names, nonces, ciphertexts))
+    """Insert or update encrypted secrets."""
+    return rows_touched(await connection.execute(_SET_SECRETS, now, names, nonces, ciphertexts))
 
 
-_RESEAL_SECRETS = """\
+_REENCRYPT_SECRETS = """\
 update host.secrets s
 set nonce = fresh.nonce, ciphertext = fresh.ciphertext
 from unnest($1::text[], $2::bytea[], $3::bytea[], $4::bytea[])
@@ -101,7 +101,7 @@ where s.name = fresh.name and s.nonce = fresh.old_nonce;
 """
 
 
-async def reseal_secrets(
+async def reencrypt_secrets(
     connection: Connection,
     *,
     names: Sequence[str],
@@ -109,8 +109,8 @@ async def reseal_secrets(
     nonces: Sequence[bytes],
     ciphertexts: Sequence[bytes],
 ) -> int:
-    """Replaces the encryption of secrets whose values stay as they are, unless they were set anew in between."""
-    return rows_touched(await connection.execute(_RESEAL_SECRETS, names, old_nonces, nonces, ciphertexts))
+    """Replace the encryption of secrets, unless their values have changed in the meantime."""
+    return rows_touched(await connection.execute(_REENCRYPT_SECRETS, names, old_nonces, nonces, ciphertexts))
 
 
 _DELETE_SECRETS = """\
@@ -119,7 +119,7 @@ delete from host.secrets where name = any ($1::text[]);
 
 
 async def delete_secrets(connection: Connection, *, names: Sequence[str]) -> int:
-    """Drops secrets."""
+    """Delete secrets."""
     return rows_touched(await connection.execute(_DELETE_SECRETS, names))
 
 
@@ -131,7 +131,7 @@ on conflict (token_sha256) do nothing;
 
 
 async def add_token(connection: Connection, *, id: UUID, name: str, token_sha256: bytes, now: datetime) -> int:
-    """Keeps the hash of an access token; one that is there already stays as it is."""
+    """Insert the hash of an access token, unless it exists."""
     return rows_touched(await connection.execute(_ADD_TOKEN, id, name, token_sha256, now))
 
 
@@ -141,7 +141,7 @@ select id, name, created_at, last_used_at, revoked_at from host.access_tokens or
 
 
 async def list_tokens(connection: Connection) -> list[AccessTokenRow]:
-    """Every access token, the newest first."""
+    """List all access tokens, newest first."""
     return [_access_token_row(record) for record in await connection.fetch(_LIST_TOKENS)]
 
 
@@ -151,7 +151,7 @@ select id, name, last_used_at from host.access_tokens where token_sha256 = $1 an
 
 
 async def find_token(connection: Connection, *, token_sha256: bytes) -> FoundToken | None:
-    """The access token with this hash, unless it was revoked."""
+    """Find the access token with this hash, unless it is revoked."""
     record = await connection.fetchrow(_FIND_TOKEN, token_sha256)
     return None if record is None else _found_token(record)
 
@@ -162,7 +162,7 @@ update host.access_tokens set last_used_at = $1 where id = $2;
 
 
 async def record_token_use(connection: Connection, *, now: datetime, id: UUID) -> int:
-    """Notes that an access token was used."""
+    """Record that an access token was used."""
     return rows_touched(await connection.execute(_RECORD_TOKEN_USE, now, id))
 
 
@@ -174,5 +174,5 @@ returning id, name;
 
 
 async def revoke_tokens(connection: Connection, *, now: datetime, given: str) -> list[RevokedToken]:
-    """Revokes the access token with this id, or those with this name."""
+    """Revoke the access tokens with this id or name."""
     return [_revoked_token(record) for record in await connection.fetch(_REVOKE_TOKENS, now, given)]

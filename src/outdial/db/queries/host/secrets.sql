@@ -2,19 +2,20 @@
 
 -- name: list_secrets
 -- returns: list[SecretRow]
--- Every secret, encrypted.
+-- row: A secret, encrypted.
+-- List all secrets, encrypted.
 select name, nonce, ciphertext, updated_at from host.secrets order by name;
 
--- name: put_secrets!
--- Sets secrets, encrypted.
+-- name: set_secrets!
+-- Insert or update encrypted secrets.
 insert into host.secrets (name, nonce, ciphertext, updated_at)
 select name, nonce, ciphertext, :now from unnest(:names::text[], :nonces::bytea[], :ciphertexts::bytea[])
   as s (name, nonce, ciphertext)
 on conflict (name) do update
 set nonce = excluded.nonce, ciphertext = excluded.ciphertext, updated_at = excluded.updated_at;
 
--- name: reseal_secrets!
--- Replaces the encryption of secrets whose values stay as they are, unless they were set anew in between.
+-- name: reencrypt_secrets!
+-- Replace the encryption of secrets, unless their values have changed in the meantime.
 update host.secrets s
 set nonce = fresh.nonce, ciphertext = fresh.ciphertext
 from unnest(:names::text[], :old_nonces::bytea[], :nonces::bytea[], :ciphertexts::bytea[])
@@ -22,34 +23,35 @@ from unnest(:names::text[], :old_nonces::bytea[], :nonces::bytea[], :ciphertexts
 where s.name = fresh.name and s.nonce = fresh.old_nonce;
 
 -- name: delete_secrets!
--- Drops secrets.
+-- Delete secrets.
 delete from host.secrets where name = any (:names::text[]);
 
 -- name: add_token!
--- Keeps the hash of an access token; one that is there already stays as it is.
+-- Insert the hash of an access token, unless it exists.
 insert into host.access_tokens (id, name, token_sha256, created_at)
 values (:id, :name, :token_sha256, :now)
 on conflict (token_sha256) do nothing;
 
 -- name: list_tokens
 -- returns: list[AccessTokenRow]
+-- row: An access token. Only its hash is stored.
 -- null: last_used_at, revoked_at
--- Every access token, the newest first.
+-- List all access tokens, newest first.
 select id, name, created_at, last_used_at, revoked_at from host.access_tokens order by created_at desc, id desc;
 
 -- name: find_token
 -- returns: FoundToken | None
 -- null: last_used_at
--- The access token with this hash, unless it was revoked.
+-- Find the access token with this hash, unless it is revoked.
 select id, name, last_used_at from host.access_tokens where token_sha256 = :token_sha256 and revoked_at is null;
 
 -- name: record_token_use!
--- Notes that an access token was used.
+-- Record that an access token was used.
 update host.access_tokens set last_used_at = :now where id = :id;
 
 -- name: revoke_tokens
 -- returns: list[RevokedToken]
--- Revokes the access token with this id, or those with this name.
+-- Revoke the access tokens with this id or name.
 update host.access_tokens set revoked_at = :now
 where (id::text = :given or name = :given) and revoked_at is null
 returning id, name;
