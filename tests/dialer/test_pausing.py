@@ -90,7 +90,7 @@ async def test_a_request_whose_answer_was_lost_holds_no_pause_up_and_is_not_repe
     stage: Stage, kind: FaultKind
 ) -> None:
     campaign, dialer = await running(stage, 1), stage.dialer()
-    stage.world.faults.replace([Fault(kind=kind, times=1)])
+    stage.workspace.faults.replace([Fault(kind=kind, times=1)])
     await dialer.run_once()
     await dialer.settled()
     assert await act(stage, "pause", campaign) == Changed(CampaignStatus.PAUSED)
@@ -129,7 +129,7 @@ async def test_a_pause_that_comes_during_a_claim_waits_for_it_and_sees_its_calls
 
 async def test_a_repeated_request_that_is_admitted_leaves_before_the_campaign_reads_paused(stage: Stage) -> None:
     campaign, dialer = await running(stage, 1), stage.dialer()
-    stage.world.faults.replace([Fault(kind=FaultKind.drop_request, times=1)])
+    stage.workspace.faults.replace([Fault(kind=FaultKind.drop_request, times=1)])
     await dialer.run_once()
     await dialer.settled()
     stage.gate.shut()
@@ -262,4 +262,4 @@ async def test_the_late_answer_of_a_stalled_sender_does_not_speak_for_the_repeat
     await dialer.settled()
     await dialer.run_once()
     assert await status(stage, campaign) == "paused"
-    assert len(stage.world.calls) == 1
+    assert len(stage.workspace.calls) == 1

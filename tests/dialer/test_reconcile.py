@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from outdial.retell.simulator.faults import Fault, FaultKind
-from outdial.retell.simulator.script import Step
+from outdial.retell.simulator.script import ScriptStep
 from tests.support.dialing import Stage, event_body
 from tests.support.factories import (
     Campaign,
@@ -26,8 +26,8 @@ async def placed(stage: Stage, *lost: str, reason: str = "user_hangup") -> Campa
         stage.look, await create_tenant(stage.look), retry_policy='{"jitter": 0}', next_batch_at=stage.clock.now()
     )
     entry = await create_campaign_contact(stage.look, campaign, next_attempt_at=stage.clock.now())
-    stage.world.script(entry.contact.phone, [Step(reason, ring_s=5, talk_s=20)])
-    stage.world.faults.replace([Fault(kind=FaultKind.drop_webhook, event=event) for event in lost])
+    stage.workspace.script(entry.contact.phone, [ScriptStep(reason, ring_s=5, talk_s=20)])
+    stage.workspace.faults.replace([Fault(kind=FaultKind.drop_webhook, event=event) for event in lost])
     dialer = stage.dialer()
     await dialer.run_once()
     await dialer.settled()
@@ -82,7 +82,7 @@ async def test_a_recovered_call_reads_as_one_that_was_told(stage: Stage) -> None
 
 async def test_a_call_that_is_still_going_on_is_asked_about_less_and_less_often(stage: Stage) -> None:
     await placed(stage, *EVENTS)
-    stage.world._happenings.clear()  # it rings for ever
+    stage.workspace._transitions.clear()  # it rings for ever
     asked_at = []
     for _ in range(4000):
         stage.clock.advance(timedelta(seconds=1))
@@ -111,7 +111,7 @@ async def test_an_analysis_that_never_comes_is_given_up(stage: Stage) -> None:
     await placed(stage, "call_analyzed")
     stage.clock.advance(timedelta(seconds=25))
     await stage.deliver()
-    stage.world._happenings.clear()
+    stage.workspace._transitions.clear()
     for _ in range(20):
         [call] = await stage.rows("calls")
         if call["next_check_at"] is None:

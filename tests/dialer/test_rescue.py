@@ -24,7 +24,7 @@ async def unknown(stage: Stage, fault: Fault, **columns: Any) -> tuple[Campaign,
     """Place one call whose answer is lost by `fault`."""
     campaign = await create_campaign(stage.look, await create_tenant(stage.look), **columns)
     await create_campaign_contact(stage.look, campaign)
-    stage.world.faults.replace([fault])
+    stage.workspace.faults.replace([fault])
     dialer = stage.dialer()
     await dialer.run_once()
     await dialer.settled()
@@ -45,7 +45,7 @@ async def rescue(stage: Stage, after: timedelta = timedelta(seconds=10)) -> None
 
 async def test_a_call_that_stays_unknown_is_asked_for_less_and_less_often(stage: Stage) -> None:
     await unknown(stage, LOST_REQUEST)
-    stage.world.faults.replace([Fault(kind=FaultKind.refuse, status=500)])
+    stage.workspace.faults.replace([Fault(kind=FaultKind.refuse, status=500)])
     before, waits = stage.clock.now(), list[float]()
     while stage.clock.now() - NOW < stage.settings.resend_until:
         asked = len(stage.asked())
@@ -80,13 +80,13 @@ async def test_a_call_that_retell_has_not_is_asked_for_again_with_the_same_key_a
     assert (call["status"], call["requests"], call["request"]) == ("placed", 2, request)
     [made] = [entry for entry in stage.asked() if entry.result == "accepted"]
     assert made.idempotency_key == str(call_id)
-    assert len(stage.world.calls) == 1
+    assert len(stage.workspace.calls) == 1
 
 
 @pytest.mark.parametrize("status", [429, 400, 500, 401])
 async def test_a_second_answer_that_is_not_the_call_leaves_it_unknown(stage: Stage, status: int) -> None:
     _, call_id = await unknown(stage, LOST_REQUEST)
-    stage.world.faults.replace([Fault(kind=FaultKind.refuse, status=status)])
+    stage.workspace.faults.replace([Fault(kind=FaultKind.refuse, status=status)])
     await rescue(stage)
     call = await stage.row("calls", call_id)
     assert (call["status"], call["requests"]) == ("unknown", 2)
@@ -164,7 +164,7 @@ async def test_a_cancelled_campaign_gives_its_unknown_calls_back_sooner(stage: S
 
 async def test_a_call_that_nobody_could_ask_about_for_a_day_goes_to_review(stage: Stage) -> None:
     _, call_id = await unknown(stage, LOST_REQUEST)
-    stage.world.faults.replace([Fault(kind=FaultKind.refuse, operation=None)])
+    stage.workspace.faults.replace([Fault(kind=FaultKind.refuse, operation=None)])
     await rescue(stage, timedelta(hours=23))
     assert (await stage.row("calls", call_id))["status"] == "unknown"
     await rescue(stage, timedelta(hours=1))
@@ -195,7 +195,7 @@ async def test_a_call_that_two_dialers_look_at_at_once_is_asked_for_once(stage: 
     await one.rescuer.run_once()
     await other.rescuer.run_once()
     assert len(stage.asked()) == before + 1
-    assert len(stage.world.calls) == 1
+    assert len(stage.workspace.calls) == 1
 
 
 async def test_an_account_without_a_key_is_passed_over(stage: Stage) -> None:
@@ -208,7 +208,7 @@ async def test_an_account_without_a_key_is_passed_over(stage: Stage) -> None:
 async def test_one_call_that_cannot_be_adopted_keeps_no_other_from_it(stage: Stage) -> None:
     campaign, first = await unknown(stage, LOST_REPLY)
     await create_campaign_contact(stage.look, campaign)
-    stage.world.faults.replace([LOST_REPLY])
+    stage.workspace.faults.replace([LOST_REPLY])
     stage.clock.advance(timedelta(seconds=1))
     dialer = stage.dialer()
     dialer.wake_for(str(campaign.id))

@@ -188,7 +188,7 @@ async def test_a_request_that_never_left_slows_down_and_places_nothing(stage: St
             raise NotSent("no route")
 
     _, calls = await claimed(stage)
-    stage.clients["default"] = RetellClient(Unplugged(stage.world, stage.clock.now, "key"))
+    stage.clients["default"] = RetellClient(Unplugged(stage.workspace, stage.clock.now, "key"))
     await settle(stage, *await placer(stage).place(calls))
     assert (await contact_of(stage, calls[0].id))["status"] == "pending"
     assert (await stage.rows("provider_accounts"))[0]["rate_factor"] == 0.5
@@ -213,7 +213,7 @@ async def test_an_answer_that_says_nothing_certain_makes_the_call_unknown_and_th
     stage: Stage, kind: FaultKind
 ) -> None:
     _, calls = await claimed(stage)
-    stage.world.faults.replace([Fault(kind=kind)])
+    stage.workspace.faults.replace([Fault(kind=kind)])
     await settle(stage, *await placer(stage).place(calls))
     call = await stage.row("calls", calls[0].id)
     assert (call["status"], bool(call["error"])) == ("unknown", True)

@@ -8,7 +8,7 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.dialer.worker import Dialer
-from outdial.retell.simulator.script import Step
+from outdial.retell.simulator.script import ScriptStep
 from tests.support.dialing import Stage
 from tests.support.factories import (
     NOW,
@@ -56,8 +56,8 @@ async def test_a_campaign_runs_from_its_first_call_to_completed(stage: Stage) ->
     assert (await stage.row("campaigns", campaign.id))["status"] == "completed"
     assert {row["status"] for row in await stage.rows("campaign_contacts")} == {"completed"}
     assert len(stage.asked()) == 12
-    assert stage.world.peak_live <= 4
-    assert stage.world.starts.peak <= 2
+    assert stage.workspace.peak_live <= 4
+    assert stage.workspace.starts.peak <= 2
 
 
 async def test_a_contact_that_does_not_answer_is_called_again_up_to_the_cap(stage: Stage) -> None:
@@ -65,7 +65,7 @@ async def test_a_contact_that_does_not_answer_is_called_again_up_to_the_cap(stag
         stage, 1, {"daily_call_cap": 9}, max_attempts=3, retry_policy='{"no_answer": {"delays": ["1m"]}, "jitter": 0}'
     )
     [contact] = await stage.rows("campaign_contacts")
-    stage.world.script(contact["phone"], [Step("dial_no_answer")])
+    stage.workspace.script(contact["phone"], [ScriptStep("dial_no_answer")])
     await play(stage, stage.dialer(), minutes=15)
     [contact] = await stage.rows("campaign_contacts")
     assert (contact["status"], contact["attempts"], contact["call_count"]) == ("failed", 3, 3)

@@ -46,7 +46,7 @@ async def calling(
 
 
 def asked(simulator: Simulator) -> int:
-    return sum(entry.operation == "create-phone-call" for entry in simulator.world.ledger.read())
+    return sum(entry.operation == "create-phone-call" for entry in simulator.workspace.ledger.read())
 
 
 async def statuses(connection: asyncpg.Connection, table: str) -> dict[str, int]:
@@ -98,10 +98,10 @@ async def test_another_dialer_resolves_the_calls_of_one_that_was_killed(
         await until(all_are_known, lambda: statuses(connection, "calls"))
         assert await heir.terminate() == 0
         accepted = [
-            entry.idempotency_key for entry in simulator.world.ledger.read(result="accepted") if entry.to_number
+            entry.idempotency_key for entry in simulator.workspace.ledger.read(result="accepted") if entry.to_number
         ]
         assert len(accepted) == len(set(accepted)) == 100
-        assert len(simulator.world.calls) == 100
+        assert len(simulator.workspace.calls) == 100
 
 
 async def test_two_dialers_share_the_limits_of_one_account(
@@ -120,7 +120,7 @@ async def test_two_dialers_share_the_limits_of_one_account(
         await until(is_completed, lambda: statuses(connection, "campaign_contacts"))
         assert [await process.terminate() for process in (*dialers, functions)] == [0, 0, 0]
 
-        assert simulator.world.peak_live == 6, "the limit was never reached, or it was exceeded"
+        assert simulator.workspace.peak_live == 6, "the limit was never reached, or it was exceeded"
         starts = [row["requested_at"] for row in await connection.fetch("select requested_at from calls order by 1")]
         apart = spacing(Pace(40, 1.0, NOW, None))
         assert len(starts) == 200
@@ -170,7 +170,7 @@ async def test_dialer_and_functions_outlast_a_restart_of_the_database(
         await start_campaign(database, 150, calls_per_second=40)
 
         async def some_have_ended() -> bool:
-            return simulator.world.webhook_counts["call_ended"] > 30
+            return simulator.workspace.webhook_counts["call_ended"] > 30
 
         await until(some_have_ended, "30 ended calls")
         private_server.stop()
@@ -186,7 +186,7 @@ async def test_dialer_and_functions_outlast_a_restart_of_the_database(
                 return bool(await connection.fetchval("select status = 'completed' from campaigns"))
 
             await until(is_completed, lambda: statuses(connection, "campaign_contacts"))
-            assert await statuses(connection, "calls") == {"ended": len(simulator.world.calls)}
+            assert await statuses(connection, "calls") == {"ended": len(simulator.workspace.calls)}
         finally:
             await connection.close()
         assert [await dialer.terminate(), await functions.terminate()] == [0, 0]

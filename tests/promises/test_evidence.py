@@ -77,9 +77,9 @@ async def run(database: Scratch, connection: asyncpg.Connection) -> AsyncIterato
         await simulator_client.set_faults([{"kind": "garble_reply", "times": 1}])
         await made.ask(call_id)
         assert await made.ask(call_id) == 201
-        while simulator.world.next_due() is not None:  # noqa: ASYNC110 - a few milliseconds at this speed
+        while simulator.workspace.next_due() is not None:  # noqa: ASYNC110 - a few milliseconds at this speed
             await asyncio.sleep(0)
-        [retell_call_id] = simulator.world.calls
+        [retell_call_id] = simulator.workspace.calls
         told = await simulator_client.call(retell_call_id)
         await connection.execute(
             "update calls set status = 'ended', retell_call_id = $2, outcome = 'answered', transcript = $3,"

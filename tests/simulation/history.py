@@ -14,7 +14,7 @@ import msgspec
 
 from outdial.domain.outcomes import RetryClass
 from outdial.retell.dispositions import outcome_of
-from outdial.retell.simulator import World
+from outdial.retell.simulator import SimulatedWorkspace
 
 CHARGED = {RetryClass.DONE, RetryClass.RETRY, RetryClass.FINAL, RetryClass.DO_NOT_CALL}
 
@@ -74,43 +74,43 @@ class History:
         for row in await self.observer.fetch(_FALSELY_COMPLETED):
             self.note(5, f"campaign {row['id']} is {row['status']} with {row['open']} open contacts")
 
-    async def at_the_end(self, worlds: Mapping[str, World]) -> None:
+    async def at_the_end(self, workspaces: Mapping[str, SimulatedWorkspace]) -> None:
         """Check the whole run against the simulators' ledgers, after every loose end was given time to be tied up."""
         await self.at_rest()
-        for credential, world in worlds.items():
-            self._check_ledger(world)
-            await self._check_calls(credential, world)
+        for credential, workspace in workspaces.items():
+            self._check_ledger(workspace)
+            await self._check_calls(credential, workspace)
         for row in await self.observer.fetch(_OPEN_ENDS):
             self.note(10, f"{row['what']} {row['id']} is left {row['status']}: {row['why']}")
         await self._check_attempts()
 
-    def _check_ledger(self, world: World) -> None:
-        accepted = Counter(e.idempotency_key for e in world.ledger.read(result="accepted"))
+    def _check_ledger(self, workspace: SimulatedWorkspace) -> None:
+        accepted = Counter(e.idempotency_key for e in workspace.ledger.read(result="accepted"))
         for key, times in accepted.items():
             if times > 1:
                 self.note(1, f"Retell was asked for {times} calls with the key {key}")
-        limits = [e for e in world.ledger.read(result="refused") if e.reason in ("concurrency", "calls_per_second")]
+        limits = [e for e in workspace.ledger.read(result="refused") if e.reason in ("concurrency", "calls_per_second")]
         if limits:
             self.note(7, f"{len(limits)} requests went over a limit, first: {limits[0]}")
-        if world.peak_live > world.config.concurrency_limit:
-            self.note(7, f"{world.peak_live} calls lived at once")
+        if workspace.peak_live > workspace.config.concurrency_limit:
+            self.note(7, f"{workspace.peak_live} calls lived at once")
         spans: dict[str, list[tuple[int, int]]] = {}
-        for call in world.calls.values():
+        for call in workspace.calls.values():
             spans.setdefault(call.request.to_number, []).append((call.created_ms, call.end_ms or 2**62))
         for phone, calls in spans.items():
             calls.sort()
             if any(later[0] < earlier[1] for earlier, later in pairwise(calls)):
                 self.note(3, f"two calls to {phone} overlapped: {calls}")
 
-    async def _check_calls(self, credential: str, world: World) -> None:
+    async def _check_calls(self, credential: str, workspace: SimulatedWorkspace) -> None:
         rows = {r["retell_call_id"]: r for r in await self.observer.fetch(_CALLS, credential)}
-        for call_id, call in world.calls.items():
+        for call_id, call in workspace.calls.items():
             row: Mapping[str, Any] | None = rows.get(call_id)
             if row is None:
                 self.note(6, f"Retell made {call_id} for {call.request.idempotency_key}, and no row knows it")
             elif row["status"] != "ended" or row["disconnection_reason"] != call.reason or not row["analyzed"]:
                 self.note(6, f"{call_id} ended with {call.reason} at Retell, here it is {dict(row)}")
-        for call_id in rows.keys() - world.calls.keys():
+        for call_id in rows.keys() - workspace.calls.keys():
             self.note(6, f"{call_id} is in the database and not at Retell")
 
     async def _check_attempts(self) -> None:

@@ -22,7 +22,7 @@ from outdial.inbox.receive import WebhookReceiver
 from outdial.retell.client import RetellClient
 from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
-from outdial.retell.simulator import SimulatorConfig, SimulatorTransport, Webhook, World
+from outdial.retell.simulator import DueWebhook, SimulatedWorkspace, SimulatorConfig, SimulatorTransport
 from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.webhooks import RetellWebhooks
 from outdial.retell.wire import RetellResponse
@@ -104,8 +104,8 @@ class TurnClock(VirtualClock):
 class WatchedTransport:
     """The simulator's transport, with the witness looking on and crashes of the dialer on either side of a request."""
 
-    def __init__(self, run: "Run", world: World, key: str) -> None:
-        self._run, self._inner = run, SimulatorTransport(world, run.clock.now, key)
+    def __init__(self, run: "Run", workspace: SimulatedWorkspace, key: str) -> None:
+        self._run, self._inner = run, SimulatorTransport(workspace, run.clock.now, key)
 
     async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
         """Pass the request on; while it is under way, an operator may pause a campaign."""
@@ -143,7 +143,7 @@ class Run:
     chance: random.Random
     clock: TurnClock
     history: History
-    worlds: dict[str, World]
+    workspaces: dict[str, SimulatedWorkspace]
     api: Database
     receiver: WebhookReceiver
     applier: EventApplier
@@ -151,7 +151,7 @@ class Run:
     campaigns: list[UUID] = field(default_factory=list)
     phones: list[tuple[UUID, str]] = field(default_factory=list)
     crash_rate: float = 0.02
-    late_webhooks: list[tuple[str, Webhook]] = field(default_factory=list)
+    late_webhooks: list[tuple[str, DueWebhook]] = field(default_factory=list)
     steps: int = 0
 
     def crashes(self) -> bool:
@@ -165,18 +165,18 @@ class Run:
         self.heal()
         while self.steps < MOST_STEPS and not await self._at_rest():
             await self._step()
-        await self.history.at_the_end(self.worlds)
+        await self.history.at_the_end(self.workspaces)
 
     def summary(self) -> str:
         """Return what happened in numbers."""
-        totals = [world.ledger.totals().get("create-phone-call") for world in self.worlds.values()]
+        totals = [workspace.ledger.totals().get("create-phone-call") for workspace in self.workspaces.values()]
         return f"seed {self.seed}: {self.steps} steps to {self.clock.now():%a %d %H:%M}, creates {totals}"
 
     def heal(self) -> None:
         """No more faults, no more crashes; paused campaigns are resumed by the steps that follow."""
         self.crash_rate = 0
-        for world in self.worlds.values():
-            world.faults.replace([])
+        for workspace in self.workspaces.values():
+            workspace.faults.replace([])
 
     @property
     def _healed(self) -> bool:
@@ -204,7 +204,9 @@ class Run:
 
     async def _deliver(self) -> None:
         due = [
-            (credential, hook) for credential, world in self.worlds.items() for hook in world.advance(self.clock.now())
+            (credential, hook)
+            for credential, workspace in self.workspaces.items()
+            for hook in workspace.advance(self.clock.now())
         ]
         due += self.late_webhooks
         self.late_webhooks = []
@@ -214,8 +216,8 @@ class Run:
                 # The receiver dies before its commit: Retell delivers again.
                 self.late_webhooks.append((credential, webhook))
                 continue
-            world = self.worlds[credential]
-            headers = webhook.headers(world.config.webhook_key, self.clock.now())
+            workspace = self.workspaces[credential]
+            headers = webhook.headers(workspace.config.webhook_key, self.clock.now())
             await self.receiver.receive(webhook.body, headers["x-retell-signature"])
 
     def listing_lags(self) -> bool:
@@ -261,7 +263,7 @@ class Run:
         if self.chance.random() < 0.3:
             self.clock.advance(timedelta(seconds=self.chance.uniform(0.05, 3)))
             return
-        moments = [m for world in self.worlds.values() if (m := world.next_due()) is not None]
+        moments = [m for workspace in self.workspaces.values() if (m := workspace.next_due()) is not None]
         row = await self.history.observer.fetchrow(
             "select least((select min(next_batch_at) from campaigns where next_batch_at > $1),"
             " (select min(next_check_at) from calls where next_check_at > $1)) as next",
@@ -291,7 +293,7 @@ class Run:
         checks = await self.history.observer.fetchval(
             "select exists (select from calls where next_check_at is not null)"
         )
-        coming = any(world.next_due() is not None for world in self.worlds.values())
+        coming = any(workspace.next_due() is not None for workspace in self.workspaces.values())
         return await self._all_done() and not checks and not coming and not self.late_webhooks
 
 
@@ -337,8 +339,8 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
         observer = await asyncpg.connect(database.dsn)
         stack.push_async_callback(observer.close)
         webhook = await connect("outdial_webhook")
-        worlds = {
-            credential: World(
+        workspaces = {
+            credential: SimulatedWorkspace(
                 SimulatorConfig(
                     api_keys=(f"key_{credential}",),
                     webhook_key=f"hook_{credential}",
@@ -350,13 +352,15 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
             )
             for index, credential in enumerate(("default", "acme"))
         }
-        webhooks = RetellWebhooks({credential: [world.config.webhook_key] for credential, world in worlds.items()})
+        webhooks = RetellWebhooks(
+            {credential: [workspace.config.webhook_key] for credential, workspace in workspaces.items()}
+        )
         run = Run(
             seed,
             chance,
             clock,
             History(observer),
-            worlds,
+            workspaces,
             api=await connect("outdial_api"),
             receiver=WebhookReceiver(
                 webhook, webhooks, RetellEventReader(), clock, check_after=settings.reconcile_after
@@ -364,7 +368,7 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
             applier=EventApplier(webhook, RetellEventReader(), clock, check_after=settings.reconcile_after),
         )
         provider = RetellProvider(
-            {c: RetellClient(WatchedTransport(run, world, f"key_{c}")) for c, world in worlds.items()}
+            {c: RetellClient(WatchedTransport(run, workspace, f"key_{c}")) for c, workspace in workspaces.items()}
         )
         ids = random.Random(seed)
 
@@ -374,20 +378,20 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
 
         run.dialers = [Dialer(await connect("outdial_dialer"), provider, clock, settings, make_id) for _ in range(2)]
         await _populate(run)
-        for world in worlds.values():
-            world.faults.replace(faults(chance))
+        for workspace in workspaces.values():
+            workspace.faults.replace(faults(chance))
         yield run
 
 
 async def _populate(run: Run) -> None:
-    for credential, world in run.worlds.items():
+    for credential, workspace in run.workspaces.items():
         tenant = await factories.create_tenant(
             run.history.observer,
             credential=credential,
             name=credential,
             daily_call_cap=run.chance.choice((2, 4)),
-            concurrency_limit=world.config.concurrency_limit,
-            calls_per_second=world.config.calls_per_second,
+            concurrency_limit=workspace.config.concurrency_limit,
+            calls_per_second=workspace.config.calls_per_second,
         )
         people = [
             await factories.create_contact(

@@ -24,5 +24,5 @@ async def test_no_fault_schedule_breaks_a_promise(
 
         assert not run.history.broken, f"OUTDIAL_SEED={seed} reproduces: " + "\n".join(run.history.broken[:10])
         logging.getLogger("outdial.simulation").info(run.summary())
-        calls = sum(len(world.calls) for world in run.worlds.values())
+        calls = sum(len(workspace.calls) for workspace in run.workspaces.values())
         assert calls > 10, f"seed {seed} made {calls} calls, which tests nothing"

@@ -22,8 +22,8 @@ from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.in_process import SimulatorTransport
-from outdial.retell.simulator.ledger import Entry
-from outdial.retell.simulator.world import Webhook, World
+from outdial.retell.simulator.ledger import LedgerEntry
+from outdial.retell.simulator.workspace import DueWebhook, SimulatedWorkspace
 from outdial.retell.webhooks import RetellWebhooks
 from outdial.retell.wire import RetellResponse
 from outdial.settings import DialerSettings
@@ -71,8 +71,8 @@ def life_of_call(retell_call_id: str, call_id: UUID | None, reason: str = "user_
 class Gate(SimulatorTransport):
     """A transport that can hold create-call requests between the wire and the simulator."""
 
-    def __init__(self, world: World, clock: VirtualClock) -> None:
-        super().__init__(world, clock.now, KEY)
+    def __init__(self, workspace: SimulatedWorkspace, clock: VirtualClock) -> None:
+        super().__init__(workspace, clock.now, KEY)
         self.held = 0
         self.arrived = asyncio.Event()
         self.opened = asyncio.Event()
@@ -100,7 +100,7 @@ class Stage:
     scratch: Scratch
     look: asyncpg.Connection
     clock: VirtualClock
-    world: World
+    workspace: SimulatedWorkspace
     gate: Gate
     webhook: Database
     dialing: Database
@@ -131,9 +131,9 @@ class Stage:
         receiver = self.receiver()
         return [await receiver.receive(body, signature.sign(body, key, epoch_ms(self.clock.now()))) for body in bodies]
 
-    async def deliver(self) -> list[Webhook]:
+    async def deliver(self) -> list[DueWebhook]:
         """Let the simulator's calls go on until now, and receive the webhooks that come of it."""
-        webhooks = self.world.advance(self.clock.now())
+        webhooks = self.workspace.advance(self.clock.now())
         await self.send(*(webhook.body for webhook in webhooks))
         return webhooks
 
@@ -155,9 +155,9 @@ class Stage:
             await self.look.execute("set local session_replication_role = replica")
             await self.look.execute(f"update {table} set {names} where id = $1", id, *columns.values())  # noqa: S608
 
-    def asked(self, operation: str = "create-phone-call") -> list[Entry]:
+    def asked(self, operation: str = "create-phone-call") -> list[LedgerEntry]:
         """Return the simulator's entries of an operation: the witness."""
-        return [entry for entry in self.world.ledger.read() if entry.operation == operation]
+        return [entry for entry in self.workspace.ledger.read() if entry.operation == operation]
 
 
 @asynccontextmanager
@@ -166,8 +166,8 @@ async def open_stage(
 ) -> AsyncIterator[Stage]:
     """Open the pools of a stage; every call is answered, and the simulator has no limits, unless `config` says so."""
     defaults = {"concurrency_limit": 1000, "calls_per_second": None, "outcome_mix": ANSWERED}
-    world, clock = World(SimulatorConfig(**(defaults | config))), VirtualClock(NOW)
-    gate = Gate(world, clock)
+    workspace, clock = SimulatedWorkspace(SimulatorConfig(**(defaults | config))), VirtualClock(NOW)
+    gate = Gate(workspace, clock)
     async with AsyncExitStack() as stack:
         webhook, dialing = [
             await stack.enter_async_context(
@@ -175,6 +175,6 @@ async def open_stage(
             )
             for role in ("outdial_webhook", "outdial_dialer")
         ]
-        stage = Stage(scratch, look, clock, world, gate, webhook, dialing, settings or DialerSettings())
+        stage = Stage(scratch, look, clock, workspace, gate, webhook, dialing, settings or DialerSettings())
         stage.clients["default"] = RetellClient(gate)
         yield stage

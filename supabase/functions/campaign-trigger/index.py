@@ -1,4 +1,4 @@
-"""campaign-trigger: starts, pauses, resumes and cancels campaigns, and asks for the next batch or for due schedules."""
+"""campaign-trigger: starts, pauses, resumes and cancels campaigns; requests the next batch; starts due schedules."""
 
 from typing import Any, Literal, assert_never
 from uuid import UUID
@@ -18,7 +18,7 @@ Action = Literal[
 ]
 
 
-class Order(msgspec.Struct, forbid_unknown_fields=True):
+class TriggerRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request."""
 
     action: Action
@@ -29,7 +29,7 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def start(runtime: Runtime) -> None:
-    """Open the pool; a missing setting stops the start with one line that names it."""
+    """Open the connection pool. A missing setting stops the start with an error that names it."""
     require(runtime.env, "SUPABASE_URL", "the address of the project or of the local stack")
     if not runtime.env.get("SUPABASE_SECRET_KEYS", "").strip():
         require(runtime.env, "SUPABASE_SERVICE_ROLE_KEY", "back ends call campaign-trigger with it")
@@ -38,22 +38,22 @@ async def start(runtime: Runtime) -> None:
 
 @with_supabase(auth=["user", "secret"], methods=["POST"])
 async def fetch(request: Request, ctx: Context) -> Response:
-    """Carry out one action as the caller; asking for the same thing twice does no harm."""
-    order = _checked(_read(await request.json()))
+    """Perform one action as the caller. Repeating an action is safe."""
+    body = _checked(_parse(await request.json()))
     actor = Actor(None if ctx.user is None else ctx.user.id)
-    if order.action == "schedule_check":
-        return await _schedule_check(ctx, order, actor)
-    assert order.campaign_id is not None
+    if body.action == "schedule_check":
+        return await _schedule_check(ctx, body, actor)
+    assert body.campaign_id is not None
     async with ctx.db() as connection:
-        result = await _carry_out(connection, order, order.campaign_id, actor, ctx.now())
+        result = await _carry_out(connection, body, body.campaign_id, actor, ctx.now())
         if not isinstance(result, Changed | Unchanged):
-            raise _error(result, order.action)
-        counts = await progress(connection, order.campaign_id)
+            raise _error_of(result, body.action)
+        counts = await progress(connection, body.campaign_id)
     return Response.json(
         {
             "success": True,
-            "action": order.action,
-            "campaign_id": order.campaign_id,
+            "action": body.action,
+            "campaign_id": body.campaign_id,
             "status": result.status,
             "changed": isinstance(result, Changed),
             "progress": counts.as_dict(),
@@ -61,8 +61,8 @@ async def fetch(request: Request, ctx: Context) -> Response:
     )
 
 
-async def _carry_out(connection: Any, order: Order, campaign_id: UUID, actor: Actor, now: Any) -> Result:
-    match order.action:
+async def _carry_out(connection: Any, body: TriggerRequest, campaign_id: UUID, actor: Actor, now: Any) -> Result:
+    match body.action:
         case "start_campaign":
             return await lifecycle.start(connection, campaign_id, actor, now)
         case "resume_campaign":
@@ -70,40 +70,40 @@ async def _carry_out(connection: Any, order: Order, campaign_id: UUID, actor: Ac
         case "pause_campaign":
             return await lifecycle.pause(connection, campaign_id, actor, now)
         case "cancel_campaign":
-            return await lifecycle.cancel(connection, campaign_id, actor, now, hang_up=order.hang_up)
+            return await lifecycle.cancel(connection, campaign_id, actor, now, hang_up=body.hang_up)
         case "process_batch":
-            return await lifecycle.ask_for_batch(connection, campaign_id, actor, now, order.batch_size)
+            return await lifecycle.ask_for_batch(connection, campaign_id, actor, now, body.batch_size)
         case "schedule_check":
-            raise AssertionError("answered before")
+            raise AssertionError("handled by the caller")
         case never:
             assert_never(never)
 
 
-async def _schedule_check(ctx: Context, order: Order, actor: Actor) -> Response:
+async def _schedule_check(ctx: Context, body: TriggerRequest, actor: Actor) -> Response:
     async with ctx.db() as connection:
-        started = await lifecycle.start_scheduled(connection, actor, ctx.now(), order.organization_id)
+        started = await lifecycle.start_scheduled(connection, actor, ctx.now(), body.organization_id)
     if isinstance(started, NotFound):
         raise HttpError(404, NOT_FOUND, "There is no such organization, or it is not yours")
-    return Response.json({"success": True, "action": order.action, "started": started})
+    return Response.json({"success": True, "action": body.action, "started": started})
 
 
-def _read(body: Any) -> Order:
+def _parse(raw: Any) -> TriggerRequest:
     try:
-        return msgspec.convert(body, Order)
+        return msgspec.convert(raw, TriggerRequest)
     except msgspec.ValidationError as error:
         actions = ", ".join(Action.__args__)  # type: ignore[attr-defined]
         raise HttpError(400, "INVALID_REQUEST", f"{error}; the actions are {actions}") from error
 
 
-def _checked(order: Order) -> Order:
-    if order.action != "schedule_check" and order.campaign_id is None:
-        raise HttpError(400, "INVALID_REQUEST", f"campaign_id is missing: {order.action} needs the id of a campaign")
-    if order.batch_size is not None and order.batch_size not in BATCH_SIZE.range:
-        raise HttpError(400, "INVALID_REQUEST", f"batch_size must be {BATCH_SIZE.range}, not {order.batch_size}")
-    return order
+def _checked(body: TriggerRequest) -> TriggerRequest:
+    if body.action != "schedule_check" and body.campaign_id is None:
+        raise HttpError(400, "INVALID_REQUEST", f"campaign_id is missing: {body.action} needs the id of a campaign")
+    if body.batch_size is not None and body.batch_size not in BATCH_SIZE.range:
+        raise HttpError(400, "INVALID_REQUEST", f"batch_size must be {BATCH_SIZE.range}, not {body.batch_size}")
+    return body
 
 
-def _error(result: Conflict | NotFound | Forbidden, action: str) -> HttpError:
+def _error_of(result: Conflict | NotFound | Forbidden, action: str) -> HttpError:
     match result:
         case Conflict(status, reason):
             return HttpError(409, CONFLICT, reason, status=status, action=action)

@@ -20,7 +20,7 @@ from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.runtime import Simulator
 from outdial.retell.simulator.script import MAGIC
 from outdial.retell.simulator.server import running, serve
-from tests.retell.simulator.asking import until
+from tests.retell.simulator.requests import until
 
 FAST = SimulatorConfig(calls_per_second=None, speed=10_000.0, webhook_backoff_s=0.01)
 
@@ -92,7 +92,7 @@ async def test_signed_webhooks_arrive_over_kept_connections() -> None:
         assert all(good for _, good in received)
         assert sum(b'"event":"call_analyzed"' in body for body, _ in received) == 5
         assert len(receiver.connections) == 1
-        assert simulator.world.state()["webhooks"]["due"] == 15
+        assert simulator.workspace.state()["webhooks"]["due"] == 15
 
 
 async def test_a_webhook_is_tried_again_and_then_given_up() -> None:
@@ -125,13 +125,13 @@ async def test_a_lost_reply_leaves_a_call_behind(digits: str) -> None:
         assert isinstance(await client.create_phone_call(body), CallUncertain)
         placed = await client.create_phone_call(body)
         assert isinstance(placed, CallPlaced)
-        assert list(simulator.world.calls) == [placed.provider_call_id]
+        assert list(simulator.workspace.calls) == [placed.provider_call_id]
 
 
 async def test_a_reply_that_never_comes_times_out() -> None:
     async with client_of(FAST, timeout=0.1) as (client, simulator):
         assert await client.create_phone_call(body_for("+14155559952")) == CallUncertain("no answer within 0.1 s")
-        assert len(simulator.world.calls) == 1
+        assert len(simulator.workspace.calls) == 1
 
 
 async def test_stopping_does_not_wait_for_replies_that_never_come() -> None:
@@ -139,7 +139,7 @@ async def test_stopping_does_not_wait_for_replies_that_never_come() -> None:
     base_url, simulator = await server.__aenter__()
     client = RetellClient.connect("key_simulator", base_url, timeout=timedelta(seconds=60))
     waiting = asyncio.create_task(client.create_phone_call(body_for("+14155559952")))
-    await until(lambda: bool(simulator.world.calls))
+    await until(lambda: bool(simulator.workspace.calls))
     async with asyncio.timeout(3):  # the server's own patience is 5 s
         await server.__aexit__(None, None, None)
     assert isinstance(await waiting, CallUncertain)
@@ -151,7 +151,7 @@ async def test_a_dropped_request_makes_no_call() -> None:
         assert await client.create_phone_call(body_for("+14155559955")) == CallUncertain(
             "connection lost: ServerDisconnectedError"
         )
-        assert not simulator.world.calls
+        assert not simulator.workspace.calls
 
 
 async def test_the_controls_show_and_set() -> None:
@@ -234,7 +234,7 @@ async def test_a_reply_may_take_its_time_while_the_call_already_rings() -> None:
 async def test_the_rate_is_kept_in_real_time_whatever_the_speed() -> None:
     async with client_of(replace(FAST, calls_per_second=1.0)) as (client, simulator):
         await asyncio.gather(*(client.create_phone_call(body_for("+14155550142")) for _ in range(5)))
-        assert len(simulator.world.calls) == 1
+        assert len(simulator.workspace.calls) == 1
 
 
 async def test_serve_reports_its_address_and_ends_without_leftovers() -> None:

@@ -1,4 +1,4 @@
-"""Retell's API over a world: what is checked, what is found, what is refused."""
+"""Retell's API over a workspace: what is checked, what is found, what is refused."""
 
 import json
 from datetime import timedelta
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from outdial.retell.simulator.world import World
-from tests.retell.simulator.asking import CONFIG, LATER, PLAIN, START, asked, asking, created
+from outdial.retell.simulator.workspace import SimulatedWorkspace
+from tests.retell.simulator.requests import CONFIG, LATER, PLAIN, START, asked, asking, created
 
 
 @pytest.mark.parametrize(
@@ -28,84 +28,88 @@ from tests.retell.simulator.asking import CONFIG, LATER, PLAIN, START, asked, as
     ],
 )
 def test_a_body_that_retell_would_not_take_is_refused(fields: dict[str, Any]) -> None:
-    world = World(CONFIG)
+    workspace = SimulatedWorkspace(CONFIG)
     body = {"from_number": "+14155550100", "to_number": PLAIN, **fields}
-    status, error = asked(world, "POST", "/v2/create-phone-call", body)
+    status, error = asked(workspace, "POST", "/v2/create-phone-call", body)
     assert (status, error["status"]) == (400, "error")
     assert error["message"].startswith("Invalid request format")
-    assert [entry.reason for entry in world.ledger.read()] == ["invalid"]
+    assert [entry.reason for entry in workspace.ledger.read()] == ["invalid"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"to_number":"+14155550142"}'])
 def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
-    assert asked(World(CONFIG), "POST", "/v2/create-phone-call", body)[0] == 400
-    assert asked(World(CONFIG), "POST", "/v3/list-calls", body or b"x")[0] == 400
+    assert asked(SimulatedWorkspace(CONFIG), "POST", "/v2/create-phone-call", body)[0] == 400
+    assert asked(SimulatedWorkspace(CONFIG), "POST", "/v3/list-calls", body or b"x")[0] == 400
 
 
 def test_e164_may_be_ignored_for_the_target_only() -> None:
-    world = World(CONFIG)
-    created(world, "sip-user-5", ignore_e164_validation=True)
-    assert asking(world, from_number="x", ignore_e164_validation=True).status == 400
+    workspace = SimulatedWorkspace(CONFIG)
+    created(workspace, "sip-user-5", ignore_e164_validation=True)
+    assert asking(workspace, from_number="x", ignore_e164_validation=True).status == 400
 
 
 @pytest.mark.parametrize("key", [None, "", "other", "key_simulator "])
 def test_a_wrong_key_is_refused_everywhere(key: str | None) -> None:
-    given = asking(World(CONFIG), key=key)
+    given = asking(SimulatedWorkspace(CONFIG), key=key)
     assert given.status == 401
     assert json.loads(given.body) == {"status": "error", "message": "API key is missing or invalid."}
 
 
 def test_what_does_not_exist_is_refused() -> None:
-    world = World(CONFIG)
-    assert asked(world, "GET", "/v2/get-call/call_none")[0] == 422
-    assert asked(world, "POST", "/v2/stop-call/call_none")[0] == 422
+    workspace = SimulatedWorkspace(CONFIG)
+    assert asked(workspace, "GET", "/v2/get-call/call_none")[0] == 422
+    assert asked(workspace, "POST", "/v2/stop-call/call_none")[0] == 422
     for path in ("/", "/v2/get-call/", "/v2/get-call/a/b", "/v2/create-phone-calls"):
-        assert asked(world, "GET", path)[0] == 404
-    assert asked(world, "GET", "/v2/create-phone-call")[0] == 405
+        assert asked(workspace, "GET", path)[0] == 404
+    assert asked(workspace, "GET", "/v2/create-phone-call")[0] == 405
 
 
 def test_a_live_call_is_stopped_once() -> None:
-    world = World(CONFIG)
-    call = created(world, "+14155559910")
-    world.advance(START + timedelta(minutes=1))
+    workspace = SimulatedWorkspace(CONFIG)
+    call = created(workspace, "+14155559910")
+    workspace.advance(START + timedelta(minutes=1))
     path = f"/v2/stop-call/{call['call_id']}"
-    assert asked(world, "POST", path, at=START + timedelta(minutes=2)) == (204, None)
-    assert asked(world, "POST", path, at=START + timedelta(minutes=3))[0] == 422
-    events = [webhook.event for webhook in world.advance(LATER)]
+    assert asked(workspace, "POST", path, at=START + timedelta(minutes=2)) == (204, None)
+    assert asked(workspace, "POST", path, at=START + timedelta(minutes=3))[0] == 422
+    events = [webhook.event for webhook in workspace.advance(LATER)]
     assert events == ["call_ended", "call_analyzed"]
-    found = asked(world, "GET", f"/v2/get-call/{call['call_id']}")[1]
+    found = asked(workspace, "GET", f"/v2/get-call/{call['call_id']}")[1]
     assert found["disconnection_reason"] == "manual_stopped"
     assert found["end_timestamp"] == (START + timedelta(minutes=2)).timestamp() * 1000
 
 
 def test_a_ringing_call_can_be_stopped_too() -> None:
-    world = World(CONFIG)
-    call = created(world, "+14155559912")
-    assert asked(world, "POST", f"/v2/stop-call/{call['call_id']}")[0] == 204
-    assert [webhook.event for webhook in world.advance(LATER)] == ["call_ended", "call_analyzed"]
+    workspace = SimulatedWorkspace(CONFIG)
+    call = created(workspace, "+14155559912")
+    assert asked(workspace, "POST", f"/v2/stop-call/{call['call_id']}")[0] == 204
+    assert [webhook.event for webhook in workspace.advance(LATER)] == ["call_ended", "call_analyzed"]
 
 
 def test_the_key_can_be_probed() -> None:
-    assert set(asked(World(CONFIG), "GET", "/get-api-key-info")[1]) == {"org_id", "org_name", "api_key_name"}
+    assert set(asked(SimulatedWorkspace(CONFIG), "GET", "/get-api-key-info")[1]) == {
+        "org_id",
+        "org_name",
+        "api_key_name",
+    }
 
 
 @pytest.fixture
-def populated() -> World:
-    world = World(CONFIG)
+def populated() -> SimulatedWorkspace:
+    workspace = SimulatedWorkspace(CONFIG)
     for line, digits in enumerate(["9901", "9911", "9903", "9910", "9911"]):
         created(
-            world,
+            workspace,
             f"+1415555{digits}",
             at=START + timedelta(seconds=line),
             metadata={"line": str(line), "group": "even" if line % 2 == 0 else "odd"},
             retell_llm_dynamic_variables={"first_name": f"Name {line}"},
         )
-    world.advance(START + timedelta(hours=1))
-    return world
+    workspace.advance(START + timedelta(hours=1))
+    return workspace
 
 
-def lines(world: World, **criteria: Any) -> list[str]:
-    status, page = asked(world, "POST", "/v3/list-calls", {"filter_criteria": criteria})
+def lines(workspace: SimulatedWorkspace, **criteria: Any) -> list[str]:
+    status, page = asked(workspace, "POST", "/v3/list-calls", {"filter_criteria": criteria})
     assert status == 200, page
     return [item["metadata"]["line"] for item in page["items"]]
 
@@ -114,7 +118,7 @@ def text(op: str, value: str, **more: str) -> dict[str, Any]:
     return {"type": "string", "op": op, "value": value, **more}
 
 
-def test_calls_are_found_by_each_filter(populated: World) -> None:
+def test_calls_are_found_by_each_filter(populated: SimulatedWorkspace) -> None:
     ids = list(populated.calls)
     assert lines(populated) == ["4", "3", "2", "1", "0"]
     assert lines(populated, metadata=[text("eq", "3", key="line")]) == ["3"]
@@ -152,11 +156,11 @@ def test_calls_are_found_by_each_filter(populated: World) -> None:
         {"unknown": 1},
     ],
 )
-def test_a_question_that_is_not_understood_is_not_answered(body: dict[str, Any], populated: World) -> None:
+def test_a_question_that_is_not_understood_is_not_answered(body: dict[str, Any], populated: SimulatedWorkspace) -> None:
     assert asked(populated, "POST", "/v3/list-calls", body)[0] == 400
 
 
-def test_pages_follow_each_other_without_gap_or_overlap(populated: World) -> None:
+def test_pages_follow_each_other_without_gap_or_overlap(populated: SimulatedWorkspace) -> None:
     seen: list[str] = []
     body: dict[str, Any] = {"limit": 2, "sort_order": "ascending", "include_total": True}
     while True:
@@ -171,7 +175,7 @@ def test_pages_follow_each_other_without_gap_or_overlap(populated: World) -> Non
     assert ([item["metadata"]["line"] for item in page["items"]], page["has_more"]) == (["0"], False)
 
 
-def test_listed_calls_carry_no_transcript(populated: World) -> None:
+def test_listed_calls_carry_no_transcript(populated: SimulatedWorkspace) -> None:
     items = asked(populated, "POST", "/v3/list-calls", {})[1]["items"]
     assert not any({"transcript", "transcript_object"} & set(item) for item in items)
     full = asked(populated, "GET", f"/v2/get-call/{items[-1]['call_id']}")[1]

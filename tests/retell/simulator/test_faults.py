@@ -5,39 +5,41 @@ from datetime import timedelta
 import pytest
 
 from outdial.retell.simulator.faults import MAX_FAULTS, Fault, FaultKind
-from outdial.retell.simulator.ledger import Result
-from outdial.retell.simulator.world import World
-from tests.retell.simulator.asking import CONFIG, LATER, START, asked, asking, created, events
+from outdial.retell.simulator.ledger import LedgerResult
+from outdial.retell.simulator.workspace import SimulatedWorkspace
+from tests.retell.simulator.requests import CONFIG, LATER, START, asked, asking, created, events
 
 ANSWERS = "+14155559901"
 
 
-def world_with(*faults: Fault) -> World:
-    world = World(CONFIG)
-    world.faults.replace(faults)
-    return world
+def world_with(*faults: Fault) -> SimulatedWorkspace:
+    workspace = SimulatedWorkspace(CONFIG)
+    workspace.faults.replace(faults)
+    return workspace
 
 
 @pytest.mark.parametrize(
     ("kind", "status", "lost", "result"),
     [
-        (FaultKind.refuse, 503, None, Result.refused),
-        (FaultKind.drop_request, 503, "drop", Result.refused),
-        (FaultKind.drop_reply, 201, "drop", Result.accepted),
-        (FaultKind.hang_reply, 201, "hang", Result.accepted),
-        (FaultKind.fail_reply, 500, None, Result.accepted),
-        (FaultKind.garble_reply, 201, None, Result.accepted),
+        (FaultKind.refuse, 503, None, LedgerResult.refused),
+        (FaultKind.drop_request, 503, "drop", LedgerResult.refused),
+        (FaultKind.drop_reply, 201, "drop", LedgerResult.accepted),
+        (FaultKind.hang_reply, 201, "hang", LedgerResult.accepted),
+        (FaultKind.fail_reply, 500, None, LedgerResult.accepted),
+        (FaultKind.garble_reply, 201, None, LedgerResult.accepted),
     ],
 )
-def test_a_fault_strikes_as_often_as_it_is_told(kind: FaultKind, status: int, lost: str | None, result: Result) -> None:
-    world = world_with(Fault(kind=kind, times=2))
+def test_a_fault_strikes_as_often_as_it_is_told(
+    kind: FaultKind, status: int, lost: str | None, result: LedgerResult
+) -> None:
+    workspace = world_with(Fault(kind=kind, times=2))
     for _ in range(2):
-        given = asking(world, ANSWERS)
+        given = asking(workspace, ANSWERS)
         assert (given.status, given.lost) == (status, lost)
-        assert world.ledger.read()[-1].result is result
-    assert asking(world, ANSWERS).lost is None
-    assert world.faults.report()[0]["struck"] == 2
-    assert len(world.calls) == (3 if result is Result.accepted else 1)
+        assert workspace.ledger.read()[-1].result is result
+    assert asking(workspace, ANSWERS).lost is None
+    assert workspace.faults.report()[0]["struck"] == 2
+    assert len(workspace.calls) == (3 if result is LedgerResult.accepted else 1)
 
 
 def test_a_garbled_reply_is_html() -> None:
@@ -51,42 +53,42 @@ def test_a_refusal_may_say_when_to_come_back() -> None:
 
 
 def test_a_lost_reply_is_not_spent_on_a_refused_call() -> None:
-    world = world_with(Fault(kind=FaultKind.drop_reply, times=1))
-    assert asking(world, "+14155559941").lost is None
-    assert asking(world).lost == "drop"
+    workspace = world_with(Fault(kind=FaultKind.drop_reply, times=1))
+    assert asking(workspace, "+14155559941").lost is None
+    assert asking(workspace).lost == "drop"
 
 
 def test_a_fault_keeps_to_its_operation() -> None:
-    world = world_with(Fault(kind=FaultKind.refuse, operation="list-calls"))
-    created(world)
-    assert asked(world, "POST", "/v3/list-calls", {})[0] == 503
-    world.faults.replace([Fault(kind=FaultKind.refuse, operation=None, status=500)])
-    assert asked(world, "GET", "/get-concurrency")[0] == 500
+    workspace = world_with(Fault(kind=FaultKind.refuse, operation="list-calls"))
+    created(workspace)
+    assert asked(workspace, "POST", "/v3/list-calls", {})[0] == 503
+    workspace.faults.replace([Fault(kind=FaultKind.refuse, operation=None, status=500)])
+    assert asked(workspace, "GET", "/get-concurrency")[0] == 500
 
 
 def test_a_likely_fault_strikes_in_proportion() -> None:
-    world = world_with(Fault(kind=FaultKind.refuse, probability=0.3))
-    refused = sum(asking(world).status == 503 for _ in range(1000))
+    workspace = world_with(Fault(kind=FaultKind.refuse, probability=0.3))
+    refused = sum(asking(workspace).status == 503 for _ in range(1000))
     assert 240 < refused < 360
 
 
 def test_webhooks_are_dropped_by_name() -> None:
-    world = world_with(Fault(kind=FaultKind.drop_webhook, event="call_ended"))
-    created(world, ANSWERS)
-    assert events(world.advance(LATER)) == ["call_started", "call_analyzed"]
-    assert world.state()["webhooks"]["dropped"] == 1
+    workspace = world_with(Fault(kind=FaultKind.drop_webhook, event="call_ended"))
+    created(workspace, ANSWERS)
+    assert events(workspace.advance(LATER)) == ["call_started", "call_analyzed"]
+    assert workspace.state()["webhooks"]["dropped"] == 1
 
 
 def test_webhooks_are_repeated() -> None:
-    world = world_with(Fault(kind=FaultKind.repeat_webhook, event="call_started", copies=2, delay_s=0))
-    created(world, ANSWERS)
-    webhooks = world.advance(LATER)
+    workspace = world_with(Fault(kind=FaultKind.repeat_webhook, event="call_started", copies=2, delay_s=0))
+    created(workspace, ANSWERS)
+    webhooks = workspace.advance(LATER)
     assert events(webhooks) == ["call_started"] * 3 + ["call_ended", "call_analyzed"]
     assert len({webhook.body for webhook in webhooks}) == 3
 
 
 def test_webhooks_are_delayed() -> None:
-    healthy, late = World(CONFIG), world_with(Fault(kind=FaultKind.delay_webhook, delay_s=90))
+    healthy, late = SimulatedWorkspace(CONFIG), world_with(Fault(kind=FaultKind.delay_webhook, delay_s=90))
     created(healthy, ANSWERS)
     created(late, ANSWERS)
     pairs = zip(healthy.advance(LATER), late.advance(LATER), strict=True)
@@ -94,10 +96,10 @@ def test_webhooks_are_delayed() -> None:
 
 
 def test_webhooks_change_places() -> None:
-    world = world_with(Fault(kind=FaultKind.reorder_webhook, delay_s=600))
+    workspace = world_with(Fault(kind=FaultKind.reorder_webhook, delay_s=600))
     for line in range(20):
-        created(world, f"+1415{line:03}9901", at=START)
-    webhooks = world.advance(LATER)
+        created(workspace, f"+1415{line:03}9901", at=START)
+    webhooks = workspace.advance(LATER)
     order: dict[str, list[str]] = {}
     for webhook in webhooks:
         order.setdefault(webhook.call_id, []).append(webhook.event)

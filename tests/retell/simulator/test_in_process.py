@@ -15,10 +15,10 @@ from outdial.provider import (
     RefusalKind,
 )
 from outdial.retell.client import CallRetrieved, CallsListed, RetellClient, create_call_body
-from outdial.retell.simulator import SimulatorTransport, World
+from outdial.retell.simulator import SimulatedWorkspace, SimulatorTransport
 from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.wire import WebhookPayload, metadata_call_id, parse_webhook
-from tests.retell.simulator.asking import CONFIG, START
+from tests.retell.simulator.requests import CONFIG, START
 
 CALL_ID = UUID(int=7)
 
@@ -35,12 +35,12 @@ def body_for(to_number: str) -> bytes:
 
 
 class Bench:
-    """A client, its world and their clock."""
+    """A client, its workspace and their clock."""
 
     def __init__(self, key: str = "key_simulator") -> None:
-        self.world = World(CONFIG)
+        self.workspace = SimulatedWorkspace(CONFIG)
         self.clock = VirtualClock(START)
-        self.client = RetellClient(SimulatorTransport(self.world, self.clock.now, key))
+        self.client = RetellClient(SimulatorTransport(self.workspace, self.clock.now, key))
 
 
 async def test_a_call_is_placed_watched_and_reported_on() -> None:
@@ -51,7 +51,7 @@ async def test_a_call_is_placed_watched_and_reported_on() -> None:
         current=1, limit=1000, reserved_inbound=0, burst_limit=0
     )
     bench.clock.advance(timedelta(minutes=1))
-    (started,) = bench.world.advance(bench.clock.now())
+    (started,) = bench.workspace.advance(bench.clock.now())
     payload = parse_webhook(started.body)
     assert isinstance(payload, WebhookPayload)
     assert metadata_call_id(payload.call) == str(CALL_ID)
@@ -67,14 +67,14 @@ async def test_a_call_is_placed_watched_and_reported_on() -> None:
 async def test_a_lost_reply_is_found_by_metadata_and_by_its_key() -> None:
     bench = Bench()
     for digits in ("9951", "9952", "9953", "9954"):
-        bench.world.reset(0)
+        bench.workspace.reset(0)
         body = body_for(f"+1415555{digits}")
         assert isinstance(await bench.client.create_phone_call(body), CallUncertain)
         listed = await bench.client.list_calls(metadata_key="call_id", metadata_value=str(CALL_ID))
         assert isinstance(listed, CallsListed)
         placed = await bench.client.create_phone_call(body)
         assert isinstance(placed, CallPlaced)
-        assert [call.call_id for call in listed.calls] == [placed.provider_call_id] == list(bench.world.calls)
+        assert [call.call_id for call in listed.calls] == [placed.provider_call_id] == list(bench.workspace.calls)
 
 
 async def test_refusals_are_of_the_right_kind() -> None:
@@ -100,6 +100,6 @@ async def test_a_wrong_key_is_the_accounts_trouble() -> None:
 
 async def test_questions_meet_faults_too() -> None:
     bench = Bench()
-    bench.world.faults.replace([Fault(kind=FaultKind.drop_reply, operation=None)])
+    bench.workspace.faults.replace([Fault(kind=FaultKind.drop_reply, operation=None)])
     assert isinstance(await bench.client.get_concurrency(), ProviderUnavailable)
     assert isinstance(await bench.client.list_calls(metadata_key="a", metadata_value="b"), ProviderUnavailable)

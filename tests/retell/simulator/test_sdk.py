@@ -17,7 +17,7 @@ from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.runtime import Simulator
 from outdial.retell.simulator.script import ERRORS_BEFORE_CONNECTING, ERRORS_WHILE_TALKING, NOT_CONNECTED
 from outdial.retell.simulator.server import running
-from tests.retell.simulator.asking import until
+from tests.retell.simulator.requests import until
 
 KEY = "key_simulator"
 FAST = SimulatorConfig(calls_per_second=None, speed=1000.0)
@@ -52,7 +52,7 @@ async def test_the_sdk_places_finds_lists_and_stops_calls() -> None:
         assert (await sdk.concurrency.retrieve()).current_concurrency == 1
         stopped = await sdk.call.retrieve(call.call_id)
         assert stopped.disconnection_reason == "manual_stopped"
-        assert simulator.world.ledger.totals()["create-phone-call"] == {"accepted": 2, "replayed": 1}
+        assert simulator.workspace.ledger.totals()["create-phone-call"] == {"accepted": 2, "replayed": 1}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ async def test_the_sdk_accepts_the_webhooks() -> None:
 async def test_an_ended_call_fits_the_sdks_model_of_it() -> None:
     async with sdk_of(FAST) as (sdk, simulator):
         created = await sdk.call.create_phone_call(**NUMBERS)
-        await until(lambda: simulator.world.calls[created.call_id].analyzed)
+        await until(lambda: simulator.workspace.calls[created.call_id].analyzed)
         call = await sdk.call.retrieve(created.call_id)
         assert isinstance(call, PhoneCallResponse)
         strict = PhoneCallResponse.model_validate(call.model_dump(exclude_unset=True), strict=True)

@@ -1,7 +1,7 @@
-"""A Retell of our own: speaks its API, sends its webhooks, keeps a ledger, and fails on demand."""
+"""A simulator of Retell: serves its API, sends its webhooks, logs every request, and fails on demand."""
 
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.in_process import SimulatorTransport
-from outdial.retell.simulator.world import Webhook, World
+from outdial.retell.simulator.workspace import DueWebhook, SimulatedWorkspace
 
-__all__ = ["SimulatorConfig", "SimulatorTransport", "Webhook", "World"]
+__all__ = ["DueWebhook", "SimulatedWorkspace", "SimulatorConfig", "SimulatorTransport"]

@@ -1,4 +1,4 @@
-"""The simulator as an ASGI application: Retell's API, and its own controls under /_sim."""
+"""The simulator as an ASGI application: Retell's API, and the controls under /_sim."""
 
 import asyncio
 import contextlib
@@ -10,18 +10,18 @@ from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
 from outdial.retell.simulator.config import SimulatorConfig
-from outdial.retell.simulator.controls import Controls
-from outdial.retell.simulator.endpoints import MAX_BODY_BYTES, Answer, refuse
+from outdial.retell.simulator.controls import SimulatorControls
+from outdial.retell.simulator.endpoints import MAX_BODY_BYTES, ApiResponse, error_response
 from outdial.retell.simulator.runtime import Simulator
 
 ABORT: Final = "outdial.abort"
 
 
 def build_app(config: SimulatorConfig) -> Starlette:
-    """Return the application; `app.state.simulator` is its Simulator, which runs during its lifespan.
+    """Return the application. Its Simulator is `app.state.simulator` and runs during the lifespan.
 
-    Losing a reply needs a server that offers the ASGI extension ABORT, as `server.running` does; on any other
-    server a lost reply is a cut one.
+    To drop a response, the server must offer the ASGI extension ABORT, as `server.running` does. On other servers, a
+    dropped response is a truncated one.
     """
     simulator = Simulator(config)
 
@@ -30,7 +30,7 @@ def build_app(config: SimulatorConfig) -> Starlette:
         async with simulator.running():
             yield
 
-    routes = [Mount("/_sim", routes=Controls(simulator).routes()), Mount("/", app=_Api(simulator))]
+    routes = [Mount("/_sim", routes=SimulatorControls(simulator).routes()), Mount("/", app=_Api(simulator))]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.simulator = simulator
     return app
@@ -45,20 +45,20 @@ class _Api:
             return
         body = await _read(receive)
         if body is None:
-            given = refuse(413)
+            response = error_response(413)
         else:
-            given = self._simulator.answer(scope["method"], scope["path"], body, _authorization(scope))
+            response = self._simulator.handle(scope["method"], scope["path"], body, _authorization(scope))
         if self._simulator.config.create_latency_s and scope["path"] == "/v2/create-phone-call":
             await asyncio.sleep(self._simulator.config.create_latency_s)
-        if given.lost == "hang":
-            await self._wait_for_end(receive)
-        if given.lost:
+        if response.lost == "hang":
+            await self._wait_for_disconnect(receive)
+        if response.lost:
             await _abort(scope, receive, send)
         else:
-            await _respond(send, given)
+            await _respond(send, response)
 
-    async def _wait_for_end(self, receive: Receive) -> None:
-        leaving = asyncio.create_task(_left(receive))
+    async def _wait_for_disconnect(self, receive: Receive) -> None:
+        leaving = asyncio.create_task(_disconnected(receive))
         stopping = asyncio.create_task(self._simulator.stopping.wait())
         try:
             await asyncio.wait({leaving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -77,8 +77,8 @@ def _authorization(scope: Scope) -> str | None:
 async def _read(receive: Receive) -> bytes | None:
     message = await receive()
     if not message.get("more_body"):
-        whole: bytes = message.get("body", b"")
-        return whole if len(whole) <= MAX_BODY_BYTES else None
+        body: bytes = message.get("body", b"")
+        return body if len(body) <= MAX_BODY_BYTES else None
     parts = bytearray(message["body"])
     while message.get("more_body"):
         message = await receive()
@@ -88,7 +88,7 @@ async def _read(receive: Receive) -> bytes | None:
     return bytes(parts)
 
 
-async def _left(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -100,17 +100,17 @@ async def _abort(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": b"{", "more_body": True})
         return
     abort()
-    await _left(receive)
+    await _disconnected(receive)
 
 
-async def _respond(send: Send, given: Answer) -> None:
-    headers = [(b"content-length", str(len(given.body)).encode())]
-    if given.body:
-        headers.append((b"content-type", given.content_type.encode()))
-    if given.retry_after_s is not None:
-        headers.append((b"retry-after", f"{given.retry_after_s:g}".encode()))
-    await send(_start(given.status, headers))
-    await send({"type": "http.response.body", "body": given.body})
+async def _respond(send: Send, response: ApiResponse) -> None:
+    headers = [(b"content-length", str(len(response.body)).encode())]
+    if response.body:
+        headers.append((b"content-type", response.content_type.encode()))
+    if response.retry_after_s is not None:
+        headers.append((b"retry-after", f"{response.retry_after_s:g}".encode()))
+    await send(_start(response.status, headers))
+    await send({"type": "http.response.body", "body": response.body})
 
 
 def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:

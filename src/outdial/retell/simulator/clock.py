@@ -1,4 +1,4 @@
-"""The simulator's own clock, which may run faster than the real one."""
+"""The clock of the simulator, which can run faster than real time."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -15,12 +15,12 @@ def from_epoch_ms(moment_ms: int) -> datetime:
 
 
 def wall_now() -> datetime:
-    """Return the real time, in UTC: what requests arrive at and what signatures carry."""
+    """Return the real time in UTC, which applies to arriving requests and to signatures."""
     return datetime.now(UTC)
 
 
 class SimulatorClock:
-    """Begins at `start` (the real time by default) and runs `speed` times as fast as the real clock."""
+    """Starts at `start` (now by default) and runs `speed` times as fast as real time."""
 
     def __init__(self, start: datetime | None = None, speed: float = 1.0) -> None:
         self._start = start or wall_now()
@@ -28,9 +28,9 @@ class SimulatorClock:
         self._origin = time.monotonic()
 
     def now(self) -> datetime:
-        """Return the simulated moment, aware, in UTC."""
+        """Return the simulated time, aware, in UTC."""
         return self._start + timedelta(seconds=(time.monotonic() - self._origin) * self._speed)
 
     def seconds_until(self, moment: datetime) -> float:
-        """Return the real seconds until the simulated `moment`, 0 when it has passed."""
+        """Return the real seconds until the simulated `moment`; 0 if it has passed."""
         return max(0.0, (moment - self.now()).total_seconds() / self._speed)

@@ -1,4 +1,4 @@
-"""What can be set about a simulated Retell workspace."""
+"""Settings of a simulated Retell workspace."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,49 +26,51 @@ DEFAULT_MIX: Final[Mapping[str, float]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorConfig:
-    """One workspace: its keys, its limits and how the people who are called behave.
+    """Keys and limits of the workspace, and the behavior of the people it calls.
 
     `outcome_mix` gives a weight to each disconnection reason. Seconds are simulated time except
-    `create_latency_s` and the webhook times, which are real. `calls_per_second` None means no limit.
+    `create_latency_s` and the webhook times, which are real. `calls_per_second` of None means no limit.
     """
 
     api_keys: tuple[str, ...] = ("key_simulator",)
     webhook_url: str | None = None
     webhook_key: str = "key_simulator"
     seed: int = 0
-    start: datetime | None = None  # of the simulated clock; None is the moment it is made
-    speed: float = 1.0  # simulated seconds in a real one
+    start: datetime | None = None  # of the simulated clock; None for now
+    speed: float = 1.0  # simulated seconds per real second
 
     concurrency_limit: int = 20
     calls_per_second: float | None = 1.0
-    rate_tolerance_s: float = 0.05  # how much closer two starts may arrive than the rate says
-    over_concurrency: Literal["reject", "record"] = "reject"  # 429, or a call that ends with the reason
+    rate_tolerance_s: float = 0.05  # tolerance of the rate for jitter: starts may arrive this much closer together
+    over_concurrency: Literal["reject", "record"] = (
+        "reject"  # respond 429, or create a call that ends with concurrency_limit_reached
+    )
 
     outcome_mix: Mapping[str, float] = field(default_factory=lambda: DEFAULT_MIX)
     magic_numbers: bool = True
     ring_s: float = 8.0
     mean_talk_s: float = 60.0
     analysis_s: float = 3.0
-    create_latency_s: float = 0.0  # between accepting a call and answering
+    create_latency_s: float = 0.0  # between accepting a call and responding
 
-    silent: bool = False  # no webhooks, no lifecycle: for measuring the caller
-    hold_s: float | None = 0.0  # how long a silent call stays live; None is for ever
+    silent: bool = False  # no webhooks, no lifecycle: to benchmark the caller
+    hold_s: float | None = 0.0  # duration of a silent call; None for unlimited
 
     webhook_timeout_s: float = 10.0
     webhook_retries: int = 3
-    webhook_backoff_s: float = 1.0  # doubled for each further retry
+    webhook_backoff_s: float = 1.0  # doubled for each retry
     webhook_concurrency: int = 64
 
-    keep_calls: int = 200_000  # finished calls beyond this are forgotten, oldest first
-    keep_requests: int = 200_000  # entries of the ledger
+    keep_calls: int = 200_000  # limit of finished calls; the oldest are dropped
+    keep_requests: int = 200_000  # limit of ledger entries
 
     def __post_init__(self) -> None:
         if not all(self.api_keys) or not self.api_keys or not self.webhook_key:
-            raise ValueError("the simulator needs an API key and a webhook key, none of them empty")
+            raise ValueError("the simulator needs an API key and a webhook key, and none may be empty")
         if self.speed <= 0 or self.concurrency_limit < 0 or min(self.keep_calls, self.keep_requests) < 1:
             raise ValueError("speed and sizes must be positive")
         if self.calls_per_second is not None and self.calls_per_second <= 0:
             raise ValueError("calls_per_second must be positive, or None for no limit")
         weights = self.outcome_mix.values()
         if min(weights, default=-1) < 0 or not any(weights):
-            raise ValueError("the outcome mix needs a positive weight and no negative one")
+            raise ValueError("the outcome mix needs at least one positive weight and no negative weights")

@@ -1,4 +1,4 @@
-"""The simulator's own controls under /_sim: ledger, state, faults, scripts, magic numbers, reset."""
+"""The simulator's controls under /_sim: ledger, state, faults, scripts, magic numbers, reset."""
 
 from typing import Annotated, Any, Final
 
@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from outdial.retell.simulator.faults import Fault
-from outdial.retell.simulator.ledger import Result
+from outdial.retell.simulator.ledger import LedgerResult
 from outdial.retell.simulator.runtime import Simulator
-from outdial.retell.simulator.script import EVENTS, MAGIC, Magic, Step
+from outdial.retell.simulator.script import EVENTS, MAGIC, MagicNumber, ScriptStep
 
 MAX_ENTRIES: Final = 10_000
 MAX_CONTROL_BYTES: Final = 4 * 1024 * 1024
@@ -23,7 +23,7 @@ class _Faults(Struct, forbid_unknown_fields=True):
 
 class _Script(Struct, forbid_unknown_fields=True):
     to_number: str
-    steps: Annotated[list[Step | str], Meta(max_length=100)]
+    steps: Annotated[list[ScriptStep | str], Meta(max_length=100)]
 
 
 class _Reset(Struct, forbid_unknown_fields=True):
@@ -33,11 +33,11 @@ class _Reset(Struct, forbid_unknown_fields=True):
 class _LedgerQuery(Struct, forbid_unknown_fields=True):
     after: Annotated[int, Meta(ge=0)] = 0
     limit: Annotated[int, Meta(ge=1, le=MAX_ENTRIES)] = 1000
-    result: Result | None = None
+    result: LedgerResult | None = None
 
 
-class Controls:
-    """Handlers over one simulator; anything not understood is answered 400 with the reason."""
+class SimulatorControls:
+    """Handlers for one simulator. Invalid requests get a 400 with the reason."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -55,12 +55,12 @@ class Controls:
         ]
 
     async def ledger(self, request: Request) -> Response:
-        """Return entries numbered above `after`, at most `limit`, of one `result` if named, and totals."""
+        """Return at most `limit` entries numbered above `after`, optionally of one `result`, and totals."""
         try:
             query = msgspec.convert(dict(request.query_params), _LedgerQuery, strict=False)
         except msgspec.ValidationError as error:
-            return _refused(error)
-        ledger = self._simulator.world.ledger
+            return _invalid(error)
+        ledger = self._simulator.workspace.ledger
         entries = ledger.read(query.after, query.limit, query.result)
         return _json(
             {
@@ -80,49 +80,49 @@ class Controls:
             {
                 "now": simulator.clock.now(),
                 "speed": simulator.config.speed,
-                **simulator.world.state(),
+                **simulator.workspace.state(),
                 "delivery": delivery,
             }
         )
 
     async def show_faults(self, request: Request) -> Response:
-        """Return the faults in force and how often each struck."""
-        return _json({"faults": self._simulator.world.faults.report()})
+        """Return the active faults and how often each occurred."""
+        return _json({"faults": self._simulator.workspace.faults.report()})
 
     async def set_faults(self, request: Request) -> Response:
-        """Put the given faults in force in place of all others."""
+        """Replace all active faults."""
         try:
-            asked = msgspec.json.decode(await _body(request), type=_Faults)
-            self._simulator.world.faults.replace(asked.faults)
+            command = msgspec.json.decode(await _body(request), type=_Faults)
+            self._simulator.workspace.faults.replace(command.faults)
         except ValueError as error:
-            return _refused(error)
+            return _invalid(error)
         return await self.show_faults(request)
 
     async def script(self, request: Request) -> Response:
         """Set the outcomes of the next calls to one number."""
         try:
-            asked = msgspec.json.decode(await _body(request), type=_Script)
-            steps = [Step(step) if isinstance(step, str) else step for step in asked.steps]
-            self._simulator.world.script(asked.to_number, steps)
+            command = msgspec.json.decode(await _body(request), type=_Script)
+            steps = [ScriptStep(step) if isinstance(step, str) else step for step in command.steps]
+            self._simulator.workspace.script(command.to_number, steps)
         except ValueError as error:
-            return _refused(error)
-        return _json({"to_number": asked.to_number, "steps": steps})
+            return _invalid(error)
+        return _json({"to_number": command.to_number, "steps": steps})
 
     async def reset(self, request: Request) -> Response:
-        """Forget all calls, faults, scripts and the ledger."""
+        """Delete all calls, faults and scripts, and the ledger."""
         try:
-            asked = msgspec.json.decode(await _body(request) or b"{}", type=_Reset)
+            command = msgspec.json.decode(await _body(request) or b"{}", type=_Reset)
         except ValueError as error:
-            return _refused(error)
-        self._simulator.reset(asked.seed)
-        return _json({"seed": self._simulator.world.seed})
+            return _invalid(error)
+        self._simulator.reset(command.seed)
+        return _json({"seed": self._simulator.workspace.seed})
 
     async def magic(self, request: Request) -> Response:
         """Return the table of magic numbers."""
         return _json({"magic": [_row(digits, magic) for digits, magic in MAGIC.items()]})
 
 
-def _row(digits: str, magic: Magic) -> dict[str, Any]:
+def _row(digits: str, magic: MagicNumber) -> dict[str, Any]:
     return {
         "digits": digits,
         "does": magic.does,
@@ -146,5 +146,5 @@ def _json(value: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
-def _refused(error: Exception) -> Response:
+def _invalid(error: Exception) -> Response:
     return _json({"status": "error", "message": str(error)}, 400)

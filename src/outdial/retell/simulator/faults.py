@@ -1,4 +1,4 @@
-"""Faults on demand: requests refused, replies lost, webhooks dropped, delayed, repeated and reordered."""
+"""Faults on demand: refused requests, lost responses, and dropped, delayed, repeated or reordered webhooks."""
 
 import random
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ MAX_FAULTS: Final = 100
 
 
 class FaultKind(StrEnum):
-    """What goes wrong. The first two strike before a call is made, the next four after."""
+    """Kind of a fault. The first two occur before a call is created, the next four after."""
 
-    refuse = "refuse"  # answered with `status`, and `retry_after_s` if set
-    drop_request = "drop_request"  # the connection ends
-    drop_reply = "drop_reply"  # the connection ends
-    hang_reply = "hang_reply"  # no answer comes
-    fail_reply = "fail_reply"  # answered 500
-    garble_reply = "garble_reply"  # answered with the right status and a page of HTML
+    refuse = "refuse"  # respond with `status`, and `retry_after_s` if set
+    drop_request = "drop_request"  # drop the connection
+    drop_reply = "drop_reply"  # drop the connection
+    hang_reply = "hang_reply"  # never respond
+    fail_reply = "fail_reply"  # respond 500
+    garble_reply = "garble_reply"  # respond with the right status and an HTML page
     drop_webhook = "drop_webhook"
     delay_webhook = "delay_webhook"  # by `delay_s`
     repeat_webhook = "repeat_webhook"  # `copies` more, spread over `delay_s`
@@ -31,10 +31,10 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One fault: how likely at each chance, how many times at most, and at which operation or event.
+    """One fault: its probability, the maximum number of occurrences, and the operation or event it affects.
 
     `operation` is one of create-phone-call, get-call, list-calls, get-concurrency, stop-call (None: any);
-    `event` the name of a webhook event (None: any). Times are seconds of simulated time.
+    `event` is the name of a webhook event (None: any). Times are simulated seconds.
     """
 
     kind: FaultKind
@@ -48,51 +48,51 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     copies: Annotated[int, Meta(ge=1, le=10)] = 1
 
 
-class _Armed:
+class _ActiveFault:
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
-        self.struck = 0
+        self.occurred = 0
 
-    def strikes(self, chance: random.Random) -> bool:
-        spent = self.fault.times is not None and self.struck >= self.fault.times
+    def occurs(self, chance: random.Random) -> bool:
+        spent = self.fault.times is not None and self.occurred >= self.fault.times
         if spent or chance.random() >= self.fault.probability:
             return False
-        self.struck += 1
+        self.occurred += 1
         return True
 
 
-class Faults:
-    """The faults in force, asked in the order they were given; random ones come from the seed."""
+class FaultSet:
+    """The active faults, checked in order. Random choices come from the seed."""
 
     def __init__(self, seed: int) -> None:
         self._requests = random.Random(f"{seed}/requests")
         self._webhooks = random.Random(f"{seed}/webhooks")
-        self._armed: list[_Armed] = []
+        self._active: list[_ActiveFault] = []
 
     def replace(self, faults: Iterable[Fault]) -> None:
-        """Put these in force in place of all others; none at all is a healthy provider."""
-        armed = [_Armed(fault) for fault in faults]
-        if len(armed) > MAX_FAULTS:
+        """Replace all active faults; an empty list makes the provider healthy."""
+        active = [_ActiveFault(fault) for fault in faults]
+        if len(active) > MAX_FAULTS:
             raise ValueError(f"more than {MAX_FAULTS} faults")
-        self._armed = armed
+        self._active = active
 
     def on_request(self, operation: str, kinds: frozenset[FaultKind]) -> Fault | None:
-        """Return the first fault of `kinds` that strikes this request."""
-        for armed in self._armed:
-            fault = armed.fault
+        """Return the first fault of `kinds` that occurs on this request."""
+        for active in self._active:
+            fault = active.fault
             fits = fault.kind in kinds and fault.operation in (None, operation)
-            if fits and armed.strikes(self._requests):
+            if fits and active.occurs(self._requests):
                 return fault
         return None
 
     def on_webhook(self, event: str) -> list[float]:
         """Return the delay in seconds of each delivery of this webhook; an empty list drops it."""
         late, delays = 0.0, [0.0]
-        for armed in self._armed:
-            fault = armed.fault
+        for active in self._active:
+            fault = active.fault
             if fault.kind in BEFORE or fault.kind in AFTER or fault.event not in (None, event):
                 continue
-            if not armed.strikes(self._webhooks):
+            if not active.occurs(self._webhooks):
                 continue
             match fault.kind:
                 case FaultKind.drop_webhook:
@@ -106,5 +106,5 @@ class Faults:
         return [late + delay for delay in delays]
 
     def report(self) -> list[dict[str, Any]]:
-        """Return each fault in force with the number of times it struck."""
-        return [{**structs.asdict(armed.fault), "struck": armed.struck} for armed in self._armed]
+        """Return each active fault with the number of its occurrences."""
+        return [{**structs.asdict(active.fault), "struck": active.occurred} for active in self._active]

@@ -1,4 +1,4 @@
-"""The filters of list-calls, version 3: those on fields that simulated calls have."""
+"""Filters of list-calls, version 3, for the fields that simulated calls have."""
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
@@ -41,20 +41,20 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, Callable[[Any, Any], bool]]]] = {
     "present": {"pr": lambda have, _: have is not None, "np": lambda have, _: have is None},
 }
 
-Test = Callable[[CallObject | CreateCall], bool]
+CallPredicate = Callable[[CallObject | CreateCall], bool]
 
 
 class BadFilter(ValueError):
-    """A filter that the simulator does not know; to ignore it would be to answer another question."""
+    """A filter that the simulator does not support. Ignoring it would return wrong calls."""
 
 
-def compile_criteria(criteria: Mapping[str, Any]) -> Test:
-    """Return the test that a call must pass: all filters together. Raises BadFilter."""
-    tests = list(_tests(criteria))
-    return lambda call: all(test(call) for test in tests)
+def compile_criteria(criteria: Mapping[str, Any]) -> CallPredicate:
+    """Return a predicate that combines all filters. Raises BadFilter."""
+    predicates = list(_predicates(criteria))
+    return lambda call: all(predicate(call) for predicate in predicates)
 
 
-def _tests(criteria: Mapping[str, Any]) -> Iterable[Test]:
+def _predicates(criteria: Mapping[str, Any]) -> Iterable[CallPredicate]:
     for name, value in criteria.items():
         if name in PLAIN:
             if name == "call_status" and not STATUSES.issuperset(_mapping(value).get("value", ())):
@@ -67,16 +67,16 @@ def _tests(criteria: Mapping[str, Any]) -> Iterable[Test]:
             raise BadFilter(f"unknown filter {name!r}")
 
 
-def _plain(name: str, compare: Callable[[Any], bool]) -> Test:
+def _plain(name: str, compare: Callable[[Any], bool]) -> CallPredicate:
     return lambda call: compare(getattr(call, name))
 
 
-def _keyed(name: str, key: str, compare: Callable[[Any], bool]) -> Test:
-    def test(call: CallObject | CreateCall) -> bool:
+def _keyed(name: str, key: str, compare: Callable[[Any], bool]) -> CallPredicate:
+    def predicate(call: CallObject | CreateCall) -> bool:
         values = getattr(call, name)
         return compare(values.get(key) if isinstance(values, dict) else None)
 
-    return test
+    return predicate
 
 
 def _comparison(value: Any) -> Callable[[Any], bool]:

@@ -1,4 +1,4 @@
-"""The witness: what was asked of the simulator, and whether a call came of it."""
+"""The log of all requests to the simulator, and whether each created a call."""
 
 from collections import Counter, deque
 from enum import StrEnum
@@ -8,19 +8,19 @@ from typing import Any
 from msgspec import Struct
 
 
-class Result(StrEnum):
-    """What became of a request."""
+class LedgerResult(StrEnum):
+    """Result of a request."""
 
-    accepted = "accepted"  # a new call exists, whether or not the reply got through
-    replayed = "replayed"  # the call that this idempotency key made before
-    answered = "answered"  # a question, or an order to stop
-    refused = "refused"  # nothing happened
+    accepted = "accepted"  # created a call, whether or not the caller received the response
+    replayed = "replayed"  # returned the call that this idempotency key created before
+    answered = "answered"  # a read, or a stop-call
+    refused = "refused"  # changed nothing
 
 
-class Entry(Struct, kw_only=True, frozen=True):
-    """One request. `at_ms` is simulated time, `arrived_ms` the caller's; both Unix milliseconds.
+class LedgerEntry(Struct, kw_only=True, frozen=True):
+    """One request. `at_ms` is simulated time, `arrived_ms` real time; both in Unix milliseconds.
 
-    `reason` says why it was refused; `lost` how the reply was kept from the caller.
+    `reason` is the cause of a refusal; `lost` is how the response was withheld from the caller.
     """
 
     number: int
@@ -28,7 +28,7 @@ class Entry(Struct, kw_only=True, frozen=True):
     arrived_ms: int
     operation: str
     status: int
-    result: Result
+    result: LedgerResult
     reason: str | None = None
     lost: str | None = None
     call_id: str | None = None
@@ -38,23 +38,23 @@ class Entry(Struct, kw_only=True, frozen=True):
     metadata: Any = None
 
 
-class Ledger:
-    """The last `keep` requests in order of arrival, and totals over all of them."""
+class RequestLedger:
+    """The last `keep` requests in order of arrival, and totals of all requests."""
 
     def __init__(self, keep: int) -> None:
-        self._entries: deque[Entry] = deque(maxlen=keep)
+        self._entries: deque[LedgerEntry] = deque(maxlen=keep)
         self._totals: Counter[tuple[str, str]] = Counter()
         self.written = 0
 
-    def write(self, operation: str, result: Result, **details: Any) -> None:
-        """Add one request; `details` are the other fields of Entry."""
+    def write(self, operation: str, result: LedgerResult, **details: Any) -> None:
+        """Add one request; `details` are the other fields of LedgerEntry."""
         self.written += 1
         self._totals[operation, result] += 1
-        self._entries.append(Entry(number=self.written, operation=operation, result=result, **details))
+        self._entries.append(LedgerEntry(number=self.written, operation=operation, result=result, **details))
 
-    def read(self, after: int = 0, limit: int | None = None, result: str | None = None) -> list[Entry]:
-        """Return entries numbered above `after`, oldest first, at most `limit`, of one result if named."""
-        # Entries are numbered without gaps, so the place of the first one is known.
+    def read(self, after: int = 0, limit: int | None = None, result: str | None = None) -> list[LedgerEntry]:
+        """Return at most `limit` entries numbered above `after`, oldest first, optionally of one result."""
+        # Entries are numbered without gaps, so the position of the first one is known.
         first = max(0, after - self.forgotten)
         later = islice(self._entries, first, None)
         wanted = later if result is None else (entry for entry in later if entry.result == result)
@@ -62,7 +62,7 @@ class Ledger:
 
     @property
     def forgotten(self) -> int:
-        """How many of the oldest entries are gone; a witness with gaps says so."""
+        """Number of dropped entries. Checks must not rely on a ledger with gaps."""
         return self.written - len(self._entries)
 
     def totals(self) -> dict[str, dict[str, int]]:

@@ -1,12 +1,12 @@
-"""Calls per second, over a sliding window."""
+"""A limit of calls per second over a sliding window."""
 
 from collections import deque
 
 
 class StartLimit:
-    """Admits at most `per_second` starts in any second, less a tolerance for the jitter of a network.
+    """Admits at most `per_second` starts in any second, with a tolerance for network jitter.
 
-    Below 1 the window grows: 0.5 is one start in two seconds. None admits everything.
+    Below 1, the window grows: 0.5 is one start in two seconds. None admits all.
     """
 
     def __init__(self, per_second: float | None, tolerance_s: float) -> None:
@@ -14,10 +14,10 @@ class StartLimit:
         self._window_ms = 1000.0 if per_second is None else 1000.0 * max(1, int(per_second)) / per_second
         self._tolerance_ms = tolerance_s * 1000
         self._starts: deque[int] = deque()
-        self.peak = 0  # the most starts that any one second, without tolerance, has seen
+        self.peak = 0  # most starts in any one second, without tolerance
 
     def admit(self, at_ms: int) -> bool:
-        """Count a start at this moment, unless it would be one too many."""
+        """Count a start at this time and return true, or return false if it exceeds the limit."""
         starts = self._starts
         if self._allowance is not None and len(starts) >= self._allowance:
             since = at_ms - starts[-self._allowance]

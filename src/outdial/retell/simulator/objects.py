@@ -1,4 +1,4 @@
-"""Calls as the simulator keeps them, and as Retell's JSON shows them (PhoneCallResponse of its API)."""
+"""Simulated calls, and their JSON in Retell's API (PhoneCallResponse)."""
 
 import random
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from outdial.retell.simulator.script import Habit, Step, connects
+from outdial.retell.simulator.script import ScriptStep, WebhookHabit, connects
 
 _LINES: Final = (
     "Yes, that works for me.",
@@ -27,25 +27,25 @@ class SimulatedCall:
     call_id: str
     request: "CreateCall"
     created_ms: int
-    step: Step
+    step: ScriptStep
     talk_ms: int = 0
-    habit: Habit = field(default_factory=Habit)
+    habit: WebhookHabit = field(default_factory=WebhookHabit)
     status: str = "registered"
     reason: str | None = None
     start_ms: int | None = None
     end_ms: int | None = None
     analyzed: bool = False
-    takes_place: bool = True  # in the concurrency limit, while live
+    counts_as_live: bool = True  # towards the concurrency limit
     held_back: list["tuple[str, bytes]"] = field(default_factory=list)
 
     @property
     def live(self) -> bool:
-        """Whether the call is ringing or being held."""
+        """Whether the call is ringing or connected."""
         return self.status in ("registered", "ongoing")
 
 
 class CreateCall(Struct, kw_only=True):
-    """The body of create-phone-call, as far as it is checked (Retell API, create-phone-call)."""
+    """The validated part of the body of create-phone-call (Retell API)."""
 
     from_number: str
     to_number: str
@@ -59,7 +59,7 @@ class CreateCall(Struct, kw_only=True):
 
 
 class CallObject(Struct, kw_only=True, omit_defaults=True):
-    """A call in Retell's JSON; what is not known yet is left out, as Retell does."""
+    """A call in Retell's JSON. Unknown fields are left out, as Retell does."""
 
     call_id: str
     call_type: str
@@ -93,9 +93,9 @@ class CallObject(Struct, kw_only=True, omit_defaults=True):
 
 
 def describe(call: SimulatedCall, *, with_transcript: bool = True) -> CallObject:
-    """Return the call as it stands; the same call always reads the same."""
+    """Return the call's JSON object. The same state always gives the same object."""
     request = call.request
-    shown = CallObject(
+    described = CallObject(
         call_id=call.call_id,
         call_type="phone_call",
         agent_id=request.override_agent_id or "agent_simulator",
@@ -116,29 +116,29 @@ def describe(call: SimulatedCall, *, with_transcript: bool = True) -> CallObject
         disconnection_reason=call.reason,
     )
     if call.reason is not None:
-        _describe_end(call, shown, with_transcript)
-    return shown
+        _describe_end(call, described, with_transcript)
+    return described
 
 
-def _describe_end(call: SimulatedCall, shown: CallObject, with_transcript: bool) -> None:
+def _describe_end(call: SimulatedCall, described: CallObject, with_transcript: bool) -> None:
     chance = random.Random(call.call_id)
     files = f"https://simulator.invalid/{call.call_id}"
-    shown.public_log_url = f"{files}/public.log"
-    shown.collected_dynamic_variables = {}
+    described.public_log_url = f"{files}/public.log"
+    described.collected_dynamic_variables = {}
     if call.start_ms is not None and call.end_ms is not None:
-        shown.duration_ms = call.end_ms - call.start_ms
-        shown.recording_url = f"{files}/recording.wav"
-        shown.latency = _latency(chance)
-        shown.llm_token_usage = {"average": 412, "num_requests": 3, "values": [380, 410, 446]}
-        shown.call_cost = _cost(shown.duration_ms / 1000)
-        spoken = _utterances(chance, shown.duration_ms / 1000)
+        described.duration_ms = call.end_ms - call.start_ms
+        described.recording_url = f"{files}/recording.wav"
+        described.latency = _latency(chance)
+        described.llm_token_usage = {"average": 412, "num_requests": 3, "values": [380, 410, 446]}
+        described.call_cost = _cost(described.duration_ms / 1000)
+        spoken = _utterances(chance, described.duration_ms / 1000)
         if with_transcript:
-            shown.transcript_object = spoken
-            shown.transcript = "".join(f"{part['role'].capitalize()}: {part['content']}\n" for part in spoken)
+            described.transcript_object = spoken
+            described.transcript = "".join(f"{part['role'].capitalize()}: {part['content']}\n" for part in spoken)
     if call.reason == "call_transfer":
-        shown.transfer_destination = "+14155550100"
+        described.transfer_destination = "+14155550100"
     if call.analyzed:
-        shown.call_analysis = _analysis(call)
+        described.call_analysis = _analysis(call)
 
 
 def _utterances(chance: random.Random, seconds: float) -> list[dict[str, Any]]:
@@ -146,11 +146,11 @@ def _utterances(chance: random.Random, seconds: float) -> list[dict[str, Any]]:
     lines += chance.sample(_LINES, k=max(1, min(5, int(seconds / 10))))
     return [
         {
-            "role": "user" if place % 2 else "agent",
+            "role": "user" if index % 2 else "agent",
             "content": line,
-            "words": [{"word": line.split()[0], "start": place * 4.0, "end": place * 4.0 + 0.4}],
+            "words": [{"word": line.split()[0], "start": index * 4.0, "end": index * 4.0 + 0.4}],
         }
-        for place, line in enumerate(lines)
+        for index, line in enumerate(lines)
     ]
 
 

@@ -1,7 +1,7 @@
-"""How a call goes: by a script for its number, by a magic number, or by the mix of outcomes.
+"""The course of a call: from a script for its number, from a magic number, or from the outcome mix.
 
-A number whose last four digits are in this table forces what happens, whatever the rest of it is
-(`GET /_sim/magic` returns the same as JSON; a script for the number goes before it):
+The last four digits of a number select a row of this table, whatever the other digits are
+(`GET /_sim/magic` returns it as JSON). A script for the number takes precedence.
 
     9901 user_hangup                    9911 dial_busy              9921 concurrency_limit_reached
     9902 agent_hangup                   9912 dial_no_answer         9922 no_valid_payment
@@ -12,21 +12,21 @@ A number whose last four digits are in this table forces what happens, whatever 
     9907 max_duration_reached           9917 ..._unavailable        9927 error_no_audio_received
     9908 user_requested_dnc             9918 sip_routing_error      9928 error_retell
     9909 user_requested_callback        9919 marked_as_spam         9929 registered_call_timeout
-    9910 stays on the line for hours    9920 network_blocked        9930 a reason nobody knows yet
+    9910 stays on the line for hours    9920 network_blocked        9930 an unknown reason
 
     9931 busy twice, then answers       9941 400                    9951 accepted, connection dropped
-    9932 no answer, then answers        9942 401                    9952 accepted, never answered
-    9933 voicemail, then answers        9943 402                    9953 accepted, answered 500
-    9934 platform error, then answers   9944 403                    9954 accepted, answered 201 with HTML
+    9932 no answer, then answers        9942 401                    9952 accepted, no response
+    9933 voicemail, then answers        9943 402                    9953 accepted, responds 500
+    9934 platform error, then answers   9944 403                    9954 accepted, responds 201 with HTML
                                         9945 422                    9955 not accepted, connection dropped
-    9961 without call_started           9946 429                    9956 not accepted, answered 500
+    9961 without call_started           9946 429                    9956 not accepted, responds 500
     9962 without call_ended
     9963 without call_analyzed          9966 webhooks in reverse order
     9964 without any webhook            9967 webhooks 30 seconds late
     9965 each webhook twice
 
-9951 to 9954 strike only when a call is made: the same request with the same idempotency key is answered.
-9955 and 9956 strike each number once.
+9951 to 9954 fail only the request that creates the call: repeating it with the same idempotency key works.
+9955 and 9956 fail once per number.
 """
 
 import random
@@ -94,7 +94,7 @@ MAX_TALK_S: Final = 7200.0
 
 
 def connects(reason: str) -> bool:
-    """Say whether a call that ends for this reason was ever answered."""
+    """Return whether a call that ends with this reason was answered."""
     return reason not in NOT_CONNECTED and reason not in ERRORS_BEFORE_CONNECTING
 
 
@@ -105,8 +105,8 @@ def status_of(reason: str) -> str:
     return "error" if reason in ERRORS_BEFORE_CONNECTING | ERRORS_WHILE_TALKING else "ended"
 
 
-class Step(Struct, frozen=True, forbid_unknown_fields=True):
-    """One attempt of a script: how it ends, and after how many seconds of ringing and of talk."""
+class ScriptStep(Struct, frozen=True, forbid_unknown_fields=True):
+    """One attempt of a script: its disconnection reason, and the seconds of ringing and talk."""
 
     reason: str
     ring_s: float | None = None
@@ -114,8 +114,8 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Habit:
-    """How the webhooks of one call misbehave."""
+class WebhookHabit:
+    """Faults of the webhooks of one call."""
 
     withheld: frozenset[str] = frozenset()
     copies: int = 1
@@ -124,32 +124,32 @@ class Habit:
 
 
 @dataclass(frozen=True, slots=True)
-class Magic:
-    """What a magic number does. `refuses` is a status; `strikes` a fault of the reply or the request."""
+class MagicNumber:
+    """The effect of a magic number. `refuses` is an HTTP status, `strikes` a fault of the request or response."""
 
     does: str
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ScriptStep, ...] = ()
     refuses: int | None = None
     strikes: FaultKind | None = None
-    habit: Habit = field(default_factory=Habit)
+    habit: WebhookHabit = field(default_factory=WebhookHabit)
 
 
-def _ends(*reasons: str, then: str = "") -> Magic:
-    return Magic(then or f"ends with {reasons[0]}", tuple(Step(reason) for reason in reasons))
+def _ends(*reasons: str, then: str = "") -> MagicNumber:
+    return MagicNumber(then or f"ends with {reasons[0]}", tuple(ScriptStep(reason) for reason in reasons))
 
 
-def _hides(*events: str, does: str) -> Magic:
-    return Magic(does, (Step("user_hangup"),), habit=Habit(withheld=frozenset(events)))
+def _hides(*events: str, does: str) -> MagicNumber:
+    return MagicNumber(does, (ScriptStep("user_hangup"),), habit=WebhookHabit(withheld=frozenset(events)))
 
 
-def _first_digits(first: int, rows: Sequence[Magic]) -> dict[str, Magic]:
-    return {str(first + place): magic for place, magic in enumerate(rows)}
+def _first_digits(first: int, rows: Sequence[MagicNumber]) -> dict[str, MagicNumber]:
+    return {str(first + index): magic for index, magic in enumerate(rows)}
 
 
 _CONVERSATIONS: Final = [
     *map(_ends, ("user_hangup", "agent_hangup", "voicemail_reached", "ivr_reached", "call_transfer")),
     *map(_ends, ("inactivity", "max_duration_reached", "user_requested_dnc", "user_requested_callback")),
-    Magic("stays on the line for hours", (Step("user_hangup", talk_s=MAX_TALK_S),)),
+    MagicNumber("stays on the line for hours", (ScriptStep("user_hangup", talk_s=MAX_TALK_S),)),
 ]
 _FAILURES: Final = [
     *map(_ends, ("dial_busy", "dial_no_answer", "dial_failed", "user_declined", "invalid_destination")),
@@ -158,7 +158,7 @@ _FAILURES: Final = [
     *map(_ends, ("no_valid_payment", "credit_exhausted", "budget_reached", "scam_detected")),
     *map(_ends, ("error_llm_websocket_open", "error_no_audio_received", "error_retell")),
     _ends("registered_call_timeout"),
-    _ends("reason_of_tomorrow", then="ends with a reason nobody knows yet"),
+    _ends("reason_of_tomorrow", then="ends with an unknown reason"),
 ]
 _SEQUENCES: Final = [
     _ends("dial_busy", "dial_busy", "user_hangup", then="busy twice, then answers"),
@@ -167,40 +167,42 @@ _SEQUENCES: Final = [
     _ends("error_retell", "user_hangup", then="platform error once, then answers"),
 ]
 _LOSSES: Final = [
-    Magic("accepted, then the connection drops", strikes=FaultKind.drop_reply),
-    Magic("accepted, never answered", strikes=FaultKind.hang_reply),
-    Magic("accepted, answered 500", strikes=FaultKind.fail_reply),
-    Magic("accepted, answered 201 with HTML", strikes=FaultKind.garble_reply),
-    Magic("not accepted the first time: the connection drops", strikes=FaultKind.drop_request),
-    Magic("not accepted the first time: answered 500", strikes=FaultKind.refuse),
+    MagicNumber("accepted, then the connection drops", strikes=FaultKind.drop_reply),
+    MagicNumber("accepted, no response", strikes=FaultKind.hang_reply),
+    MagicNumber("accepted, responds 500", strikes=FaultKind.fail_reply),
+    MagicNumber("accepted, responds 201 with HTML", strikes=FaultKind.garble_reply),
+    MagicNumber("not accepted the first time: the connection drops", strikes=FaultKind.drop_request),
+    MagicNumber("not accepted the first time: responds 500", strikes=FaultKind.refuse),
 ]
 _WEBHOOKS: Final = [
     *(_hides(event, does=f"without {event}") for event in EVENTS),
     _hides(*EVENTS, does="without any webhook"),
-    Magic("each webhook twice", (Step("user_hangup"),), habit=Habit(copies=2)),
-    Magic("webhooks in reverse order", (Step("user_hangup"),), habit=Habit(reversed=True)),
-    Magic("webhooks 30 seconds late", (Step("user_hangup"),), habit=Habit(late_s=30.0)),
+    MagicNumber("each webhook twice", (ScriptStep("user_hangup"),), habit=WebhookHabit(copies=2)),
+    MagicNumber("webhooks in reverse order", (ScriptStep("user_hangup"),), habit=WebhookHabit(reversed=True)),
+    MagicNumber("webhooks 30 seconds late", (ScriptStep("user_hangup"),), habit=WebhookHabit(late_s=30.0)),
 ]
 
-MAGIC: Final[Mapping[str, Magic]] = {
+MAGIC: Final[Mapping[str, MagicNumber]] = {
     **_first_digits(9901, _CONVERSATIONS),
     **_first_digits(9911, _FAILURES),
     **_first_digits(9931, _SEQUENCES),
-    **_first_digits(9941, [Magic(f"refused with {code}", refuses=code) for code in (400, 401, 402, 403, 422, 429)]),
+    **_first_digits(
+        9941, [MagicNumber(f"refused with {code}", refuses=code) for code in (400, 401, 402, 403, 422, 429)]
+    ),
     **_first_digits(9951, _LOSSES),
     **_first_digits(9961, _WEBHOOKS),
 }
 
 
-def choose(attempt: int, steps: Sequence[Step], mix: Mapping[str, float], chance: random.Random) -> Step:
-    """Return how attempt number `attempt` (from 1) goes: by its step, the last one repeating, or by the mix."""
+def choose(attempt: int, steps: Sequence[ScriptStep], mix: Mapping[str, float], chance: random.Random) -> ScriptStep:
+    """Return the step of attempt number `attempt` (from 1), repeating the last step, or a random one from the mix."""
     if steps:
         return steps[min(attempt, len(steps)) - 1]
-    return Step(chance.choices(list(mix), list(mix.values()))[0])
+    return ScriptStep(chance.choices(list(mix), list(mix.values()))[0])
 
 
-def ring_s(step: Step, usual: float, chance: random.Random) -> float:
-    """Return the seconds from the request to the answer, or to giving up."""
+def ring_s(step: ScriptStep, usual: float, chance: random.Random) -> float:
+    """Return the seconds from the request until the call is answered or given up."""
     if step.ring_s is not None:
         return step.ring_s
     if not connects(step.reason):
@@ -208,8 +210,8 @@ def ring_s(step: Step, usual: float, chance: random.Random) -> float:
     return usual * chance.uniform(0.5, 1.5)
 
 
-def talk_s(step: Step, mean: float, chance: random.Random) -> float:
-    """Return the seconds of conversation, exponentially distributed unless the reason sets them."""
+def talk_s(step: ScriptStep, mean: float, chance: random.Random) -> float:
+    """Return the seconds of talk: exponentially distributed, unless the reason determines them."""
     if step.talk_s is not None:
         return step.talk_s
     if step.reason in ERRORS_WHILE_TALKING:

@@ -1,4 +1,4 @@
-"""Runs the simulator under uvicorn, inside whatever event loop there is."""
+"""Runs the simulator under uvicorn in the current event loop."""
 
 import asyncio
 import contextlib
@@ -14,14 +14,14 @@ from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.runtime import Simulator
 
 DEFAULT_PORT: Final = 54330
-KEEP_ALIVE_S: Final = 75  # longer than any client's, so that the client is the one to close
+KEEP_ALIVE_S: Final = 75  # longer than any client's, so that the client closes first
 
 
 class AbortableProtocol(HttpToolsProtocol):
-    """HTTP/1.1 that lets the application drop the connection without a byte of reply."""
+    """HTTP/1.1 that lets the application drop the connection without a response."""
 
     def on_message_begin(self) -> None:
-        """Begin a request whose scope carries the extension ABORT."""
+        """Add the extension ABORT to the scope of the request."""
         super().on_message_begin()
         self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
 

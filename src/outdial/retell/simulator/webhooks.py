@@ -1,4 +1,4 @@
-"""Delivers webhooks over HTTP as Retell does: signed, in time, retried, many at once."""
+"""Sends webhooks over HTTP as Retell does: signed, retried and concurrent."""
 
 import asyncio
 from collections import Counter
@@ -8,38 +8,38 @@ import aiohttp
 
 from outdial.retell.simulator.clock import wall_now
 from outdial.retell.simulator.config import SimulatorConfig
-from outdial.retell.simulator.world import Webhook
+from outdial.retell.simulator.workspace import DueWebhook
 
 MAX_WAITING: Final = 10_000
 
 
-class Deliverer:
-    """Sends what is put into it to the configured address; any 2xx is success, else up to three retries.
+class WebhookSender:
+    """Sends queued webhooks to the configured URL. Any 2xx is a success; other results are retried up to three times.
 
-    Each delivery is signed anew at the real time. When more than MAX_WAITING wait, `put` waits too.
+    Each delivery is signed with the real time. When MAX_WAITING webhooks wait, `put` waits too.
     """
 
     def __init__(self, config: SimulatorConfig) -> None:
         self._config = config
-        self._waiting: asyncio.Queue[Webhook] = asyncio.Queue(MAX_WAITING)
+        self._waiting: asyncio.Queue[DueWebhook] = asyncio.Queue(MAX_WAITING)
         self.counts: Counter[str] = Counter()
 
-    async def put(self, webhook: Webhook) -> None:
-        """Queue one webhook; without an address it is only counted."""
+    async def put(self, webhook: DueWebhook) -> None:
+        """Queue one webhook. Without a URL, only count it."""
         if self._config.webhook_url is None:
             self.counts["no_address"] += 1
         else:
             await self._waiting.put(webhook)
 
     def clear(self) -> None:
-        """Forget what waits and the counts; what is being sent is still sent."""
+        """Drop queued webhooks and reset the counts. Deliveries in progress continue."""
         while not self._waiting.empty():
             self._waiting.get_nowait()
         self.counts.clear()
 
     @property
     def waiting(self) -> int:
-        """How many webhooks are queued."""
+        """Number of queued webhooks."""
         return self._waiting.qsize()
 
     async def run(self) -> None:
@@ -68,7 +68,7 @@ class Deliverer:
             else:
                 self.counts["given_up"] += 1
 
-    async def _deliver(self, session: aiohttp.ClientSession, webhook: Webhook) -> bool:
+    async def _deliver(self, session: aiohttp.ClientSession, webhook: DueWebhook) -> bool:
         headers = webhook.headers(self._config.webhook_key, wall_now())
         assert self._config.webhook_url is not None
         try:

@@ -1,4 +1,4 @@
-"""The simulated workspace: its calls, what is still to happen to them, and the webhooks that come of it."""
+"""The simulated workspace: its calls, their future transitions, and the webhooks they cause."""
 
 import heapq
 import random
@@ -16,16 +16,16 @@ import msgspec
 from outdial.retell import signature
 from outdial.retell.simulator.clock import epoch_ms, from_epoch_ms
 from outdial.retell.simulator.config import SimulatorConfig
-from outdial.retell.simulator.faults import Faults
-from outdial.retell.simulator.ledger import Ledger
+from outdial.retell.simulator.faults import FaultSet
+from outdial.retell.simulator.ledger import RequestLedger
 from outdial.retell.simulator.limits import StartLimit
 from outdial.retell.simulator.objects import CreateCall, SimulatedCall, describe
 from outdial.retell.simulator.script import (
     EVENTS,
     MAGIC,
-    Habit,
-    Magic,
-    Step,
+    MagicNumber,
+    ScriptStep,
+    WebhookHabit,
     choose,
     connects,
     ring_s,
@@ -38,8 +38,8 @@ MAX_SCRIPTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Webhook:
-    """A webhook that is due: its body is fixed when the event happens, its signature when it is sent."""
+class DueWebhook:
+    """A webhook to send at `due`. Its body is from the time of the event; it is signed when sent."""
 
     call_id: str
     event: str
@@ -54,26 +54,26 @@ class Webhook:
         }
 
 
-class Refusal(StrEnum):
-    """Why a call that is well asked for is not made."""
+class LimitReached(StrEnum):
+    """The limit that a valid request exceeds."""
 
     concurrency = "concurrency"
     calls_per_second = "calls_per_second"
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """The call of this request; `new` is False when the idempotency key had made it before."""
+class CallCreated:
+    """The call of a request; `new` is false if the idempotency key created it before."""
 
     call: SimulatedCall
     new: bool
 
 
-class World:
-    """One workspace. It reads no clock: every method that needs the time is given it.
+class SimulatedWorkspace:
+    """One workspace. It reads no clock: methods that need the time take it as an argument.
 
-    The same configuration, calls and moments lead to the same call ids, bodies and webhooks. How a call goes
-    and what its id is depends on the seed, the number and how often it was called, not on the order of calls.
+    The same configuration, calls and times give the same call ids, bodies and webhooks. The course and the id of a call
+    depend on the seed, the number and the number of its earlier calls, not on the order of calls to other numbers.
     """
 
     def __init__(self, config: SimulatorConfig) -> None:
@@ -81,26 +81,26 @@ class World:
         self.reset(config.seed)
 
     def reset(self, seed: int) -> None:
-        """Forget everything, and begin again with this seed."""
+        """Start again from an empty workspace with this seed."""
         self.seed = seed
         self.calls: dict[str, SimulatedCall] = {}
-        self.faults = Faults(seed)
-        self.ledger = Ledger(self.config.keep_requests)
+        self.faults = FaultSet(seed)
+        self.ledger = RequestLedger(self.config.keep_requests)
         self.starts = StartLimit(self.config.calls_per_second, self.config.rate_tolerance_s)
         self.live = 0
         self.peak_live = 0
         self.webhook_counts: Counter[str] = Counter()
         self.struck_numbers: set[str] = set()
-        self._scripts: dict[str, tuple[int, tuple[Step, ...]]] = {}  # attempts made before the script
+        self._scripts: dict[str, tuple[int, tuple[ScriptStep, ...]]] = {}  # attempts made before the script
         self._attempts: Counter[str] = Counter()
         self._keys: dict[str, tuple[int, str]] = {}
         self._finished: deque[str] = deque()
         self._order = count()
-        self._happenings: list[tuple[int, int, str, SimulatedCall]] = []
-        self._outbox: list[tuple[int, int, Webhook]] = []
+        self._transitions: list[tuple[int, int, str, SimulatedCall]] = []
+        self._outbox: list[tuple[int, int, DueWebhook]] = []
 
-    def script(self, to_number: str, steps: Iterable[Step]) -> None:
-        """Make the next calls to this number go by `steps`, the last one repeating; no steps removes it."""
+    def script(self, to_number: str, steps: Iterable[ScriptStep]) -> None:
+        """Use `steps` for the next calls to this number, repeating the last one. No steps removes the script."""
         steps = tuple(steps)
         if not steps:
             self._scripts.pop(to_number, None)
@@ -109,60 +109,62 @@ class World:
         else:
             raise ValueError(f"more than {MAX_SCRIPTS} scripts")
 
-    def magic(self, to_number: str) -> Magic | None:
-        """Return what the last four digits force, unless the number has a script or magic is off."""
+    def magic(self, to_number: str) -> MagicNumber | None:
+        """Return the magic number of the last four digits, unless the number has a script or magic is off."""
         if not self.config.magic_numbers or to_number in self._scripts:
             return None
         return MAGIC.get(to_number[-4:])
 
     def replay(self, key: str | None, arrived: datetime) -> SimulatedCall | None:
-        """Return the call that this idempotency key made within the last hour."""
+        """Return the call that this idempotency key created within the last hour."""
         made = self._keys.get(key) if key is not None else None
         if made is None or epoch_ms(arrived) - made[0] >= IDEMPOTENCY_MS:
             return None
         return self.calls.get(made[1])
 
-    def create_call(self, now: datetime, request: CreateCall, arrived: datetime | None = None) -> Made | Refusal:
-        """Make the call, or say which limit forbids it.
+    def create_call(
+        self, now: datetime, request: CreateCall, arrived: datetime | None = None
+    ) -> CallCreated | LimitReached:
+        """Create the call, or return the limit it exceeds.
 
-        `now` is simulated time, for what will happen; `arrived` the caller's, for its rate and its keys.
+        `now` is simulated time, for the course of the call; `arrived` is real time, for the rate and idempotency keys.
         """
         arrived = arrived or now
         earlier = self.replay(request.idempotency_key, arrived)
         if earlier is not None:
-            return Made(earlier, new=False)
+            return CallCreated(earlier, new=False)
         full = self.live >= self.config.concurrency_limit
         if full and self.config.over_concurrency == "reject":
-            return Refusal.concurrency
+            return LimitReached.concurrency
         if not self.starts.admit(epoch_ms(arrived)):
-            return Refusal.calls_per_second
+            return LimitReached.calls_per_second
         call = self._new_call(epoch_ms(now), request, crowded=full)
         self._remember(call, epoch_ms(arrived))
-        return Made(call, new=True)
+        return CallCreated(call, new=True)
 
     def stop_call(self, now: datetime, call_id: str) -> bool:
-        """End a live call as `manual_stopped`; False when there is no such live call."""
+        """End a live call with `manual_stopped`; return false if there is no such live call."""
         call = self.calls.get(call_id)
         if call is None or not call.live:
             return False
         self._end(call, epoch_ms(now), "manual_stopped")
         return True
 
-    def advance(self, now: datetime) -> list[Webhook]:
-        """Let everything happen that is due by `now`; return the webhooks due by then, faults applied, in order."""
+    def advance(self, now: datetime) -> list[DueWebhook]:
+        """Perform all transitions due by `now`, and return the webhooks due by then in order, with faults applied."""
         limit = epoch_ms(now)
-        while self._happenings and self._happenings[0][0] <= limit:
-            due_ms, _, what, call = heapq.heappop(self._happenings)
-            self._happen(what, call, due_ms)
-        ready: list[Webhook] = []
+        while self._transitions and self._transitions[0][0] <= limit:
+            due_ms, _, what, call = heapq.heappop(self._transitions)
+            self._perform(what, call, due_ms)
+        ready: list[DueWebhook] = []
         while self._outbox and self._outbox[0][0] <= limit:
             ready.append(heapq.heappop(self._outbox)[2])
         self.webhook_counts["due"] += len(ready)
         return ready
 
     def next_due(self) -> datetime | None:
-        """Return when `advance` will next have something to do, None if nothing is to come."""
-        heads = [heap[0][0] for heap in (self._happenings, self._outbox) if heap]
+        """Return the time of the next transition or webhook; None if there is none."""
+        heads = [heap[0][0] for heap in (self._transitions, self._outbox) if heap]
         return from_epoch_ms(min(heads)) if heads else None
 
     def state(self) -> dict[str, Any]:
@@ -177,7 +179,7 @@ class World:
             "peak_starts_in_a_second": self.starts.peak,
             "requests": self.ledger.totals(),
             "webhooks": dict(self.webhook_counts),
-            "still_to_happen": len(self._happenings) + len(self._outbox),
+            "still_to_happen": len(self._transitions) + len(self._outbox),
             "scripts": len(self._scripts),
         }
 
@@ -190,7 +192,7 @@ class World:
         chance = random.Random(name)
         step, habit = self._choose(number, chance)
         if crowded:
-            step = Step("concurrency_limit_reached", ring_s=0.0)
+            step = ScriptStep("concurrency_limit_reached", ring_s=0.0)
         call = SimulatedCall(
             call_id=_call_id(name),
             request=request,
@@ -198,23 +200,23 @@ class World:
             step=step,
             talk_ms=int(talk_s(step, self.config.mean_talk_s, chance) * 1000),
             habit=habit,
-            takes_place=not crowded,
+            counts_as_live=not crowded,
         )
         answered_ms = now_ms + int(ring_s(step, self.config.ring_s, chance) * 1000)
         self._schedule(answered_ms, "connect" if connects(step.reason) else "give_up", call)
         self._count_live(call, 1)
         return call
 
-    def _choose(self, number: str, chance: random.Random) -> tuple[Step, Habit]:
+    def _choose(self, number: str, chance: random.Random) -> tuple[ScriptStep, WebhookHabit]:
         before, steps = self._scripts.get(number, (0, ()))
-        habit = Habit()
+        habit = WebhookHabit()
         magic = self.magic(number)
         if magic is not None:
             steps, habit = magic.steps, magic.habit
         return choose(self._attempts[number] - before, steps, self.config.outcome_mix, chance), habit
 
     def _silent_call(self, now_ms: int, request: CreateCall) -> SimulatedCall:
-        call = SimulatedCall(_call_id(f"{self.seed}/{next(self._order)}"), request, now_ms, Step("user_hangup"))
+        call = SimulatedCall(_call_id(f"{self.seed}/{next(self._order)}"), request, now_ms, ScriptStep("user_hangup"))
         if self.config.hold_s == 0:
             call.status, call.reason, call.end_ms = "ended", "user_hangup", now_ms
             self._finish(call)
@@ -225,7 +227,7 @@ class World:
         return call
 
     def _count_live(self, call: SimulatedCall, change: int) -> None:
-        self.live += change * call.takes_place
+        self.live += change * call.counts_as_live
         self.peak_live = max(self.peak_live, self.live)
 
     def _remember(self, call: SimulatedCall, arrived_ms: int) -> None:
@@ -245,14 +247,14 @@ class World:
             self.calls.pop(self._finished.popleft(), None)
 
     def _schedule(self, due_ms: int, what: str, call: SimulatedCall) -> None:
-        heapq.heappush(self._happenings, (due_ms, next(self._order), what, call))
+        heapq.heappush(self._transitions, (due_ms, next(self._order), what, call))
 
-    def _happen(self, what: str, call: SimulatedCall, at_ms: int) -> None:
+    def _perform(self, what: str, call: SimulatedCall, at_ms: int) -> None:
         if what == "analyze":
             call.analyzed = True
             self._emit(call, "call_analyzed", at_ms)
-            for place, (event, body) in enumerate(reversed(call.held_back), start=1):
-                self._send(call, event, body, at_ms + 1000 * place)
+            for index, (event, body) in enumerate(reversed(call.held_back), start=1):
+                self._send(call, event, body, at_ms + 1000 * index)
             call.held_back.clear()
         elif call.live and what == "connect":
             call.status, call.start_ms = "ongoing", at_ms
@@ -287,7 +289,7 @@ class World:
         self.webhook_counts["repeated"] += max(0, len(delays) - 1)
         for delay in delays:
             due_ms = at_ms + int((delay + call.habit.late_s) * 1000)
-            webhook = Webhook(call.call_id, event, body, from_epoch_ms(due_ms))
+            webhook = DueWebhook(call.call_id, event, body, from_epoch_ms(due_ms))
             heapq.heappush(self._outbox, (due_ms, next(self._order), webhook))
 
 

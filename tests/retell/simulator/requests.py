@@ -1,4 +1,4 @@
-"""How tests speak to a World directly: one request at one moment."""
+"""How tests speak to a SimulatedWorkspace directly: one request at one moment."""
 
 import asyncio
 import json
@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from outdial.retell.simulator.config import SimulatorConfig
-from outdial.retell.simulator.endpoints import Answer, Request, answer
-from outdial.retell.simulator.world import Webhook, World
+from outdial.retell.simulator.endpoints import ApiRequest, ApiResponse, handle
+from outdial.retell.simulator.workspace import DueWebhook, SimulatedWorkspace
 
 START = datetime(2026, 5, 4, 15, 0, tzinfo=UTC)
 LATER = START + timedelta(hours=3)
@@ -19,36 +19,43 @@ PLAIN = "+14155550142"
 
 
 def asking(
-    world: World, to: str = PLAIN, *, at: datetime = START, key: str | None = "key_simulator", **fields: Any
-) -> Answer:
+    workspace: SimulatedWorkspace,
+    to: str = PLAIN,
+    *,
+    at: datetime = START,
+    key: str | None = "key_simulator",
+    **fields: Any,
+) -> ApiResponse:
     """Ask for a call and return whatever comes."""
     body = {"from_number": "+14155550100", "to_number": to, **fields}
     authorization = None if key is None else f"Bearer {key}"
-    request = Request("POST", "/v2/create-phone-call", msgspec.json.encode(body), authorization, at, at)
-    return answer(world, request)
+    request = ApiRequest("POST", "/v2/create-phone-call", msgspec.json.encode(body), authorization, at, at)
+    return handle(workspace, request)
 
 
-def created(world: World, to: str = PLAIN, *, at: datetime = START, **fields: Any) -> dict[str, Any]:
+def created(workspace: SimulatedWorkspace, to: str = PLAIN, *, at: datetime = START, **fields: Any) -> dict[str, Any]:
     """Ask for a call that must be made, and return it."""
-    given = asking(world, to, at=at, **fields)
+    given = asking(workspace, to, at=at, **fields)
     assert given.status == 201, given
     call: dict[str, Any] = json.loads(given.body)
     return call
 
 
-def asked(world: World, method: str, path: str, body: Any = None, *, at: datetime = START) -> tuple[int, Any]:
+def asked(
+    workspace: SimulatedWorkspace, method: str, path: str, body: Any = None, *, at: datetime = START
+) -> tuple[int, Any]:
     """Send any request and return the status and the decoded body."""
     raw = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
-    given = answer(world, Request(method, path, raw, "Bearer key_simulator", at, at))
+    given = handle(workspace, ApiRequest(method, path, raw, "Bearer key_simulator", at, at))
     return given.status, json.loads(given.body or b"null")
 
 
-def events(webhooks: list[Webhook]) -> list[str]:
+def events(webhooks: list[DueWebhook]) -> list[str]:
     """Return the names of the events in order."""
     return [webhook.event for webhook in webhooks]
 
 
-def call_in(webhook: Webhook) -> dict[str, Any]:
+def call_in(webhook: DueWebhook) -> dict[str, Any]:
     """Return the call that a webhook carries."""
     payload = json.loads(webhook.body)
     assert payload["event"] == webhook.event
