@@ -11,7 +11,7 @@ def test_a_listener_open_to_the_network_is_refused(outdial: Outdial) -> None:
 
 
 def test_a_certificate_needs_its_key(outdial: Outdial, tmp_path: Path) -> None:
-    assert "give --cert and --key together" in outdial.error("serve", f"--cert={tmp_path / 'chain.pem'}")
+    assert "pass both --cert and --key" in outdial.error("serve", f"--cert={tmp_path / 'chain.pem'}")
 
 
 def test_a_certificate_that_is_not_there_is_named(outdial: Outdial, tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ async def test_code_is_started_anew_from_a_source_tree_only(catalogue: FunctionC
     before = {served.slug: served.pool for served in catalogue}
     shop.on_start = broken("b")
 
-    results = await catalogue.renew(["a", "b", "c", "unknown"])
+    results = await catalogue.reload(["a", "b", "c", "unknown"])
 
     assert list(results) == ["a", "b"]
     assert results["a"] is None
@@ -215,7 +215,7 @@ async def test_code_that_is_started_anew_does_not_undo_a_deployment_that_came_be
     before = len(shop.workmen)
 
     deploying = asyncio.create_task(catalogue.swap({"a": wanted("a", 3)}, proved=False))
-    renewing = asyncio.create_task(catalogue.renew(["a"]))
+    renewing = asyncio.create_task(catalogue.reload(["a"]))
     await until(lambda: len(shop.workmen) > before)
     shop.workmen[-1].be_ready()
     await deploying

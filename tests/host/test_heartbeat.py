@@ -7,7 +7,7 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
-from outdial.host.gateway.heartbeat import EVERY, Heartbeat
+from outdial.host.gateway.heartbeat import INTERVAL, Heartbeat
 from outdial.host.gateway.regions import PeerHost
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
@@ -27,11 +27,11 @@ class Seen:
     def __init__(self, pool: Database, me: PeerHost) -> None:
         self.clock = VirtualClock(NOW)
         self.peers: list[PeerHost] = []
-        self.presence = Heartbeat(pool, self.clock, me, self._renew)
+        self.heartbeat = Heartbeat(pool, self.clock, me, self._renew)
 
     async def at(self, seconds: float) -> list[PeerHost]:
         self.clock.set(NOW + timedelta(seconds=seconds))
-        assert await self.presence.run_once() == len(self.peers)
+        assert await self.heartbeat.run_once() == len(self.peers)
         return self.peers
 
     def _renew(self, peers: Sequence[PeerHost]) -> None:
@@ -49,7 +49,7 @@ async def test_hosts_see_each_other_and_never_themselves(pool: Database) -> None
 async def test_a_host_that_has_gone_silent_is_forgotten_after_three_turns(pool: Database) -> None:
     ireland, ohio = Seen(pool, IRELAND), Seen(pool, OHIO)
     await ohio.at(0)
-    turn = EVERY.total_seconds()
+    turn = INTERVAL.total_seconds()
 
     assert await ireland.at(3 * turn) == [OHIO]
     assert await ireland.at(3 * turn + 1) == []
@@ -60,7 +60,7 @@ async def test_a_host_that_has_gone_silent_is_forgotten_after_three_turns(pool: 
 async def test_a_host_that_leaves_is_gone_at_once_and_may_move(pool: Database) -> None:
     ireland, ohio = Seen(pool, IRELAND), Seen(pool, OHIO)
     await ohio.at(0)
-    await ohio.presence.leave()
+    await ohio.heartbeat.leave()
     assert await ireland.at(1) == []
 
     moved = PeerHost("b", "us-west-1", "http://127.0.0.1:3")

@@ -1,4 +1,4 @@
-"""The listening socket outlives each run of the gateway: a restart loses no request, and a death keeps the backlog."""
+"""The listening socket outlives the gateway: a restart loses no request, a crash keeps the backlog."""
 
 import asyncio
 import os
@@ -21,13 +21,13 @@ from outdial.host.wire.errors import GatewayFailed
 from outdial.http import listen
 
 ROOT = Path(__file__).parents[2]
-AT_ONCE = 16
+CONNECTIONS = 16
 WITHIN_S = 30.0
 
 
 @dataclass
 class Running:
-    """A launcher at work."""
+    """A running launcher."""
 
     launcher: GatewayLauncher
     listener: socket.socket
@@ -36,12 +36,12 @@ class Running:
 
     @property
     def url(self) -> str:
-        """Where the gateways answer."""
+        """URL of the gateways."""
         return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
 
     @property
     def pid(self) -> int:
-        """The process that serves now."""
+        """Process id of the gateway that serves now."""
         assert self.launcher.pid is not None
         return self.launcher.pid
 
@@ -58,8 +58,8 @@ def make(listener: socket.socket, *mode: str, **options: float) -> Running:
 
 
 @asynccontextmanager
-async def at_work(running: Running) -> AsyncIterator[Running]:
-    """Run a launcher in the block, which begins when it serves."""
+async def running_launcher(running: Running) -> AsyncIterator[Running]:
+    """Run a launcher for the length of the block, which starts when a gateway serves."""
     ready = asyncio.Event()
     task = asyncio.create_task(running.launcher.run(running.stop, running.restart, ready.set))
     try:
@@ -88,7 +88,7 @@ def is_replaced(running: Running, former: int) -> bool:
     return running.pid != former
 
 
-def is_gone(pid: int) -> bool:
+def has_exited(pid: int) -> bool:
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -97,29 +97,29 @@ def is_gone(pid: int) -> bool:
 
 @dataclass
 class Load:
-    """Closed-loop senders, each on a connection that it keeps; what broke is counted, what was answered is kept."""
+    """Closed-loop clients on keep-alive connections. Counts responses per process, and collects errors."""
 
     session: aiohttp.ClientSession
-    answers: Counter[int] = field(default_factory=Counter)
+    responses: Counter[int] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     ended: bool = False
 
     async def send(self) -> None:
         while not self.ended:
             try:
-                # A POST is not sent again by the client itself when its connection breaks.
+                # aiohttp does not retry a POST when its connection breaks.
                 async with self.session.post("/", data=b"x") as response:
-                    self.answers[int(await response.text())] += 1
+                    self.responses[int(await response.text())] += 1
             except (aiohttp.ClientError, OSError) as error:
                 self.broken.append(repr(error))
 
 
 @asynccontextmanager
 async def under_load(running: Running) -> AsyncIterator[Load]:
-    connector = aiohttp.TCPConnector(limit=AT_ONCE)
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
     async with aiohttp.ClientSession(running.url, connector=connector) as session:
         load = Load(session)
-        senders = [asyncio.create_task(load.send()) for _ in range(AT_ONCE)]
+        senders = [asyncio.create_task(load.send()) for _ in range(CONNECTIONS)]
         try:
             yield load
         finally:
@@ -128,43 +128,43 @@ async def under_load(running: Running) -> AsyncIterator[Load]:
 
 
 async def test_a_restart_under_load_loses_no_request(listener: socket.socket) -> None:
-    async with at_work(make(listener)) as running, under_load(running) as load:
+    async with running_launcher(make(listener)) as running, under_load(running) as load:
         for _ in range(3):
-            await until(lambda: load.answers[running.pid] > 100, "the gateway does not answer")
+            await until(lambda: load.responses[running.pid] > 100, "the gateway does not respond")
             former = running.pid
             running.restart.set()
             await until(partial(is_replaced, running, former), "there is no new gateway")
-            await until(lambda: load.answers[running.pid] > 100, "the new gateway does not answer")
-            await until(partial(is_gone, former), "the old gateway does not end")
+            await until(lambda: load.responses[running.pid] > 100, "the new gateway does not respond")
+            await until(partial(has_exited, former), "the old gateway does not exit")
 
     assert load.broken == []
-    assert len(load.answers) == 4
+    assert len(load.responses) == 4
 
 
-async def test_a_killed_gateway_is_replaced_and_the_backlog_is_served(listener: socket.socket) -> None:
-    async with at_work(make(listener)) as running:
+async def test_replaces_a_killed_gateway_and_serves_the_backlog(listener: socket.socket) -> None:
+    async with running_launcher(make(listener)) as running:
         first = running.pid
         os.kill(first, signal.SIGKILL)
-        # The kernel takes the connection although nobody accepts it yet.
+        # The kernel accepts the connection into the backlog, before any gateway does.
         async with aiohttp.ClientSession(running.url) as session, session.post("/", data=b"x") as response:
             assert int(await response.text()) == running.pid != first
 
 
 async def test_only_the_connections_of_a_killed_gateway_break(listener: socket.socket) -> None:
-    async with at_work(make(listener)) as running, under_load(running) as load:
+    async with running_launcher(make(listener)) as running, under_load(running) as load:
         first = running.pid
-        await until(lambda: load.answers[first] > 100, "the gateway does not answer")
+        await until(lambda: load.responses[first] > 100, "the gateway does not respond")
         os.kill(first, signal.SIGKILL)
-        await until(lambda: load.answers[running.pid] > 100 and running.pid != first, "no new gateway answers")
+        await until(lambda: load.responses[running.pid] > 100 and running.pid != first, "no new gateway responds")
 
-    assert len(load.broken) <= AT_ONCE
+    assert len(load.broken) <= CONNECTIONS
 
 
-async def test_a_gateway_that_dies_again_and_again_is_started_less_and_less_often(
+async def test_the_pause_grows_while_a_gateway_keeps_dying(
     listener: socket.socket, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = tmp_path / "broken"
-    async with at_work(make(listener, "broken-if", str(broken))) as running:
+    async with running_launcher(make(listener, "broken-if", str(broken))) as running:
         first = running.pid
         broken.touch()
         os.kill(first, signal.SIGKILL)
@@ -173,23 +173,23 @@ async def test_a_gateway_that_dies_again_and_again_is_started_less_and_less_ofte
             fields = [getattr(r, "fields", {}) for r in caplog.records if r.message == "launcher.gateway_died"]
             return [record["again_in_s"] for record in fields]
 
-        await until(lambda: len(pauses()) >= 3, "it is not started again")
+        await until(lambda: len(pauses()) >= 3, "it is not restarted")
         assert pauses()[:3] == [0.0, 0.1, 0.2]
         broken.unlink()
-        await until(lambda: running.pid != first, "it is not started again")
+        await until(lambda: running.pid != first, "it is not restarted")
 
 
-async def test_a_new_gateway_that_does_not_start_leaves_the_old_one_serving(
+async def test_the_old_gateway_keeps_serving_if_a_new_one_does_not_start(
     listener: socket.socket, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken"
-    async with at_work(make(listener, "broken-if", str(broken))) as running, under_load(running) as load:
+    async with running_launcher(make(listener, "broken-if", str(broken))) as running, under_load(running) as load:
         first = running.pid
         broken.touch()
         running.restart.set()
-        await until(lambda: not running.restart.is_set(), "the restart was not begun")
-        before = load.answers[first]
-        await until(lambda: load.answers[first] > before + 500, "the gateway does not answer")
+        await until(lambda: not running.restart.is_set(), "the restart did not start")
+        before = load.responses[first]
+        await until(lambda: load.responses[first] > before + 500, "the gateway does not respond")
         assert running.pid == first
         broken.unlink()
         running.restart.set()
@@ -198,8 +198,8 @@ async def test_a_new_gateway_that_does_not_start_leaves_the_old_one_serving(
     assert load.broken == []
 
 
-async def test_a_stop_answers_what_is_under_way(listener: socket.socket) -> None:
-    async with at_work(make(listener)) as running, aiohttp.ClientSession(running.url) as session:
+async def test_a_stop_finishes_requests_in_progress(listener: socket.socket) -> None:
+    async with running_launcher(make(listener)) as running, aiohttp.ClientSession(running.url) as session:
         pid = running.pid
         slow = asyncio.create_task(session.post("/slow", data=b"x"))
         connection = psutil.Process(pid)
@@ -210,15 +210,15 @@ async def test_a_stop_answers_what_is_under_way(listener: socket.socket) -> None
     assert not psutil.pid_exists(pid)
 
 
-async def test_a_gateway_that_does_not_end_is_killed(listener: socket.socket) -> None:
-    async with at_work(make(listener, "stubborn", grace_s=0.2)) as running:
+async def test_kills_a_gateway_that_does_not_exit(listener: socket.socket) -> None:
+    async with running_launcher(make(listener, "stubborn", grace_s=0.2)) as running:
         pid = running.pid
     assert not psutil.pid_exists(pid)
 
 
-async def test_a_first_gateway_that_does_not_start_is_told(listener: socket.socket) -> None:
+async def test_raises_if_the_first_gateway_does_not_start(listener: socket.socket) -> None:
     with pytest.raises(GatewayFailed):
-        async with at_work(make(listener, "broken")):
+        async with running_launcher(make(listener, "broken")):
             pass
 
 
@@ -237,8 +237,8 @@ async def test_the_gateway_ends_with_its_launcher(listener: socket.socket) -> No
         "async def main():\n"
         "    command = [sys.executable, '-m', 'tests.support.small_gateway', 'serve']\n"
         "    launcher = GatewayLauncher(command, listen('127.0.0.1', 0), os.environ)\n"
-        "    tell = lambda: print(launcher.pid, flush=True)\n"
-        "    await launcher.run(asyncio.Event(), asyncio.Event(), tell)\n"
+        "    on_ready = lambda: print(launcher.pid, flush=True)\n"
+        "    await launcher.run(asyncio.Event(), asyncio.Event(), on_ready)\n"
         "asyncio.run(main())\n"
     )
     process = await asyncio.create_subprocess_exec(
@@ -249,4 +249,4 @@ async def test_the_gateway_ends_with_its_launcher(listener: socket.socket) -> No
     process.kill()
     await process.communicate()
 
-    await until(partial(is_gone, gateway), "the gateway lives on")
+    await until(partial(has_exited, gateway), "the gateway still runs")

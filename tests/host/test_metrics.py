@@ -103,7 +103,7 @@ async def test_the_lag_of_the_event_loop_is_measured_again_and_again(monkeypatch
                 self.stop()
                 measured.set()
 
-    monkeypatch.setattr("outdial.host.gateway.metrics._LOOK_S", 0.001)
+    monkeypatch.setattr("outdial.host.gateway.metrics._LAG_INTERVAL_S", 0.001)
     metrics = Noticed()
     metrics.start()
     async with asyncio.timeout(10):

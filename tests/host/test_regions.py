@@ -51,8 +51,8 @@ def clock() -> VirtualClock:
 async def hosts(clock: VirtualClock) -> AsyncIterator[tuple[Host, Host]]:
     """One in Ireland and one in Virginia, that know each other."""
     async with Host("eu-west-1", clock, KEY).running() as here, Host("us-east-1", clock, KEY).running() as there:
-        here.regions.renew([there.peer])
-        there.regions.renew([here.peer])
+        here.regions.set_peers([there.peer])
+        there.regions.set_peers([here.peer])
         yield here, there
 
 
@@ -130,9 +130,9 @@ async def test_a_forged_mark_is_believed_in_nothing_but_that_the_request_stays_h
     assert there.stand.sink.invocations == []
 
 
-async def test_a_mark_is_good_for_a_minute(hosts: tuple[Host, Host], clock: VirtualClock) -> None:
+async def test_a_hop_header_is_valid_for_a_minute(hosts: tuple[Host, Host], clock: VirtualClock) -> None:
     here, there = hosts
-    mark = here.regions._mark("id-1", "203.0.113.9").decode()
+    mark = here.regions._hop("id-1", "203.0.113.9").decode()
     head = asking(x_outdial_hop=mark)
     origin = there.regions.origin(head)
     assert origin is not None
@@ -147,8 +147,10 @@ async def test_hosts_without_a_common_secret_still_serve_each_other(
 ) -> None:
     async with Host("eu-west-1", clock, b"one").running() as here, Host("us-east-1", clock, b"").running() as there:
         # Each takes the other for the place to ask: without the mark this would go round for ever.
-        here.regions.renew([there.peer])
-        there.regions.renew([PeerHost("confused", "us-east-1-b", here.url), PeerHost("mirror", "us-east-1", here.url)])
+        here.regions.set_peers([there.peer])
+        there.regions.set_peers(
+            [PeerHost("confused", "us-east-1-b", here.url), PeerHost("mirror", "us-east-1", here.url)]
+        )
         response = await ask(session, here, x_region="us-east-1")
     assert (response.status, response.headers["x-sb-edge-region"]) == (200, "us-east-1")
 
@@ -157,7 +159,7 @@ async def test_the_next_host_of_a_region_is_asked_when_one_cannot_be_reached(
     session: aiohttp.ClientSession, hosts: tuple[Host, Host]
 ) -> None:
     here, there = hosts
-    here.regions.renew([PeerHost("gone", "us-east-1", "http://127.0.0.1:1"), there.peer])
+    here.regions.set_peers([PeerHost("gone", "us-east-1", "http://127.0.0.1:1"), there.peer])
     for _ in range(4):
         assert (await ask(session, here, x_region="us-east-1")).status == 200
 
@@ -166,7 +168,7 @@ async def test_a_region_that_cannot_be_reached_is_a_failure_of_the_relay(
     session: aiohttp.ClientSession, hosts: tuple[Host, Host]
 ) -> None:
     here, _ = hosts
-    here.regions.renew([PeerHost("gone", "us-east-1", "http://127.0.0.1:1")])
+    here.regions.set_peers([PeerHost("gone", "us-east-1", "http://127.0.0.1:1")])
 
     response = await ask(session, here, x_region="us-east-1")
 

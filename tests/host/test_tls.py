@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from outdial.host.gateway.tls import TlsCertificate, certificate_of, open_listener, plain_http_answer
+from outdial.host.gateway.tls import TlsCertificate, certificate_of, open_listener, plain_http_response
 from outdial.host.wire.errors import BadConfig
 from outdial.host.wire.responses import ErrorResponse
 from outdial.http import HttpResponse, RequestHead, url_of
@@ -132,17 +132,17 @@ def asked(method: str, protocol: str | None, *, host: str = "api.example.com", q
 
 @pytest.mark.parametrize("protocol", ["https", "HTTPS", "https, http", None])
 def test_what_came_over_https_passes(protocol: str | None) -> None:
-    assert plain_http_answer(asked("POST", protocol)) is None
+    assert plain_http_response(asked("POST", protocol)) is None
 
 
 def test_a_page_over_plain_http_is_sent_to_https() -> None:
-    answer = plain_http_answer(asked("GET", "http", query="a=1"))
+    answer = plain_http_response(asked("GET", "http", query="a=1"))
     assert isinstance(answer, HttpResponse)
     assert (answer.status, answer.headers) == (308, [(b"location", b"https://api.example.com/functions/v1/hello?a=1")])
 
 
 def test_a_call_over_plain_http_is_refused_with_the_reason() -> None:
-    refusal = plain_http_answer(asked("POST", "http"))
+    refusal = plain_http_response(asked("POST", "http"))
     assert isinstance(refusal, ErrorResponse)
     assert (refusal.status, refusal.code) == (403, "HTTPS_REQUIRED")
     assert "plain HTTP" in refusal.message
@@ -150,4 +150,4 @@ def test_a_call_over_plain_http_is_refused_with_the_reason() -> None:
 
 @pytest.mark.parametrize("host", ["", "a b", "example.com/..", "user@example.com", "example.com\\"])
 def test_nobody_is_sent_to_an_address_that_is_none(host: str) -> None:
-    assert isinstance(plain_http_answer(asked("GET", "http", host=host)), ErrorResponse)
+    assert isinstance(plain_http_response(asked("GET", "http", host=host)), ErrorResponse)

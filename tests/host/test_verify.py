@@ -51,7 +51,7 @@ async def check(jwks: JwksServer) -> AsyncIterator[JwtCheck]:
 
 async def code(check: JwtCheck, **headers: str) -> str | None:
     """Return the code of the refusal, None when the request passes."""
-    refusal = await check.refusal([(name.encode(), value.encode()) for name, value in headers.items()])
+    refusal = await check.check([(name.encode(), value.encode()) for name, value in headers.items()])
     assert refusal is None or refusal.status == 401
     return refusal.code if refusal is not None else None
 
@@ -117,6 +117,6 @@ async def test_another_scheme_is_no_token(check: JwtCheck) -> None:
 
 async def test_keys_that_cannot_be_fetched_are_our_fault(check: JwtCheck, jwks: JwksServer) -> None:
     jwks.status = 500
-    refusal = await check.refusal([(b"authorization", f"Bearer {EC.sign(claims())}".encode())])
+    refusal = await check.check([(b"authorization", f"Bearer {EC.sign(claims())}".encode())])
     assert refusal is not None
     assert (refusal.status, refusal.code) == (500, "JWKS_FETCH_FAILED")

@@ -130,12 +130,12 @@ def test_a_directory_that_is_not_there_has_no_functions(tmp_path: Path) -> None:
 
 
 class Catalogue:
-    """What Reload is told to renew; `b` never starts, and only `a` and `b` are served."""
+    """The functions that HotReload restarts. `b` never starts, and only `a` and `b` are in service."""
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
 
-    async def renew(self, slugs: Collection[str]) -> Mapping[str, BootFailed | None]:
+    async def reload(self, slugs: Collection[str]) -> Mapping[str, BootFailed | None]:
         self.asked.append(list(slugs))
         return {slug: BootFailed("Traceback: SyntaxError") if slug == "b" else None for slug in slugs if slug in "ab"}
 

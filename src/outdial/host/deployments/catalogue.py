@@ -85,7 +85,7 @@ class FunctionCatalogue:
             fresh = await self._swap(changes, proved=proved)
         await asyncio.gather(*(pool.start() for pool in fresh))
 
-    async def renew(self, slugs: Iterable[str]) -> dict[str, BootFailed | None]:
+    async def reload(self, slugs: Iterable[str]) -> dict[str, BootFailed | None]:
         """Restart functions of the source tree from their current files; deployed ones are skipped.
 
         Returns an entry per function: None if it was restarted, or why its old code stays in service.

@@ -67,7 +67,7 @@ class SourceScanner:
 class ReloadableFunctions(Protocol):
     """The functions in service (FunctionCatalogue)."""
 
-    async def renew(self, slugs: Collection[str]) -> Mapping[str, BootFailed | None]:
+    async def reload(self, slugs: Collection[str]) -> Mapping[str, BootFailed | None]:
         """Restart functions; return an entry per function, None or the reason why its old code stays in service."""
         ...
 
@@ -96,7 +96,7 @@ class HotReload:
                 log("functions.listing_not_read", level="error", reason=str(error))
         if not changes.functions:
             return 0
-        results = await self._catalogue.renew(sorted(changes.functions))
+        results = await self._catalogue.reload(sorted(changes.functions))
         for slug, failure in results.items():
             if failure is None:
                 log("functions.reloaded", function=slug)

@@ -1,1 +1,1 @@
-"""The gateway process: HTTP in front of the functions."""
+"""The gateway process: the HTTP server in front of the workers."""

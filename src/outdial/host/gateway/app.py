@@ -13,7 +13,7 @@ from outdial.functions.paths import HEALTH, PREFIX
 from outdial.host.deployments.catalogue import ServedFunction
 from outdial.host.gateway.operations import OperatorRoutes
 from outdial.host.gateway.regions import RegionRouter
-from outdial.host.gateway.tls import plain_http_answer
+from outdial.host.gateway.tls import plain_http_response
 from outdial.host.gateway.verify import JwtCheck
 from outdial.host.log.sink import InvocationRecord, LogSink
 from outdial.host.wire import responses as answers
@@ -102,7 +102,7 @@ class Gateway:
         """Return the most bytes that the request's body may have, or what it is answered without it."""
         path = head.path
         is_ours = not path.startswith(PREFIX) or path.startswith(_OWN)
-        if self._behind_proxy and path != HEALTH and (answer := plain_http_answer(head)) is not None:
+        if self._behind_proxy and path != HEALTH and (answer := plain_http_response(head)) is not None:
             return self._answer_plain_http(answer, head, is_ours)
         if is_ours:
             return self._operations.admit(head)
@@ -145,7 +145,7 @@ class Gateway:
             return await self._operations.respond(head, body)
         arrival, client = self._note(head, len(body)), head.client
         if self._regions is not None:
-            if (region := self._regions.wanted(head)) is not None:
+            if (region := self._regions.target_region(head)) is not None:
                 return await self._relay(self._regions, region, head, body, arrival)
             if (origin := self._regions.origin(head)) is not None:
                 arrival.id, client = origin.request_id, origin.client
@@ -153,7 +153,7 @@ class Gateway:
         if served is None:
             return self._refuse(answers.NOT_FOUND, arrival, None)
         if served.verify_jwt and head.method != "OPTIONS":
-            refusal = await self._check.refusal(head.headers)
+            refusal = await self._check.check(head.headers)
             if refusal is not None:
                 return self._refuse(refusal, arrival, served)
             # Another version may have taken over meanwhile, and the pool of the former one takes nothing more.

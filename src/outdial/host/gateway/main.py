@@ -33,7 +33,7 @@ from outdial.host.deployments.secrets import SETTING as SECRETS_KEY
 from outdial.host.deployments.secrets import SecretKeys, SecretStore
 from outdial.host.deployments.store import DeploymentStore
 from outdial.host.deployments.watch import HotReload, SourceScanner
-from outdial.host.gateway import heartbeat as presence
+from outdial.host.gateway import heartbeat
 from outdial.host.gateway.app import Gateway, HostIdentity
 from outdial.host.gateway.heartbeat import Heartbeat
 from outdial.host.gateway.metrics import HostMetrics
@@ -238,8 +238,8 @@ async def _present(
         yield
         return
     me = PeerHost(str(uuid4()), settings.place.region, settings.address)
-    present = Heartbeat(database, clock, me, regions.renew)
-    async with _repeating("host.presence", present, presence.EVERY):
+    present = Heartbeat(database, clock, me, regions.set_peers)
+    async with _repeating("host.presence", present, heartbeat.INTERVAL):
         yield
     try:
         await present.leave()

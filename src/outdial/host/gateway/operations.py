@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from outdial.functions.paths import HEALTH, PREFIX
-from outdial.host.gateway.tls import plain_http_answer
+from outdial.host.gateway.tls import plain_http_response
 from outdial.host.gateway.upstream import MOST_BYTES, AuthUpstream
 from outdial.host.gateway.upstream import PREFIX as AUTH
 from outdial.host.wire.headers import header_value
@@ -60,7 +60,7 @@ class OperatorRoutes:
         """Return the most bytes that the body may have, or the answer itself."""
         if head.path.startswith(MANAGEMENT) and self.management is not None:
             # Refused and never sent on to https: the token was readable on its way here.
-            if self.behind_proxy and plain_http_answer(head) is not None:
+            if self.behind_proxy and plain_http_response(head) is not None:
                 return HTTPS_REQUIRED.to_http()
             return self.management.admit(head)
         if self.auth is not None and head.path.startswith(AUTH):

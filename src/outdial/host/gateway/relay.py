@@ -1,4 +1,4 @@
-"""Sends a request on to another server over HTTP, bytes for bytes, and reads its answer."""
+"""Forward a request to another server over HTTP, byte for byte."""
 
 from io import BytesIO
 from typing import Final
@@ -10,22 +10,22 @@ from outdial.host.wire.headers import Headers, headers_from_peer
 from outdial.http import HttpResponse, RequestHead
 
 _CONNECT_S: Final = 3.0
-_CLIENT_SETS: Final = ("accept", "accept-encoding", "content-type", "user-agent")
+_SKIPPED_AUTO_HEADERS: Final = ("accept", "accept-encoding", "content-type", "user-agent")
 
 
 class HttpRelay:
-    """Connections to other servers, opened when they are needed."""
+    """A pool of connections to other servers, opened on first use."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
 
-    async def ask(
+    async def forward(
         self, address: str, head: RequestHead, headers: Headers, body: bytes, timeout_s: float
     ) -> HttpResponse:
-        """Return what the server at `address` answers to the request with `headers`.
+        """Send the request with `headers` to the server at `address` and return its response.
 
-        Raises aiohttp.ClientConnectorError when nothing of it has left, and another ClientError, TimeoutError or
-        OSError when the answer was lost.
+        Raises aiohttp.ClientConnectorError if nothing was sent, and another ClientError, TimeoutError or OSError if the
+        response was lost.
         """
         if self._session is None:
             self._session = aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0))
@@ -35,14 +35,13 @@ class HttpRelay:
             URL(address.rstrip("/") + target, encoded=True),
             headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers],
             data=BytesIO(body) if body else None,
-            skip_auto_headers=_CLIENT_SETS,
+            skip_auto_headers=_SKIPPED_AUTO_HEADERS,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S),
         ) as response:
             return HttpResponse(response.status, headers_from_peer(response.raw_headers), await response.read())
 
     async def close(self) -> None:
-        """Close the connections."""
         if self._session is not None:
             await self._session.close()
             self._session = None

@@ -38,7 +38,7 @@ class StandaloneApp(FunctionApp):
     async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Return the function's answer, or why there is none."""
         if self._check is not None and head.method != "OPTIONS":
-            refusal = await self._check.refusal(head.headers)
+            refusal = await self._check.check(head.headers)
             if refusal is not None:
                 return self._refuse(refusal)
         try:

@@ -1,4 +1,4 @@
-"""How the wire is kept private: by TLS of our own, or by that of a proxy in front."""
+"""TLS of our own, and the rules for TLS that a proxy terminates."""
 
 import re
 import socket
@@ -14,25 +14,25 @@ from outdial.http import HttpResponse, RequestHead
 from outdial.http.listening import listen
 from outdial.net import is_loopback
 
-# The host and port of an authority (RFC 3986, 3.2.2): what may stand in a Location that others will follow.
+# Host and port of an authority (RFC 3986, 3.2.2) that is safe to use in a Location header.
 _AUTHORITY: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class TlsCertificate:
-    """The files of a certificate chain and of its private key, both PEM."""
+    """Files of a certificate chain and its private key, both PEM."""
 
     chain: Path
     key: Path
 
     def context(self) -> ssl.SSLContext:
-        """Return what a listener needs; raise BadConfig when the files cannot be used. TLS 1.2 is the least."""
+        """Return the SSL context for a listener, with TLS 1.2 or later. Raises BadConfig for invalid files."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
         try:
-            # An encrypted key would ask at the terminal, which nobody watches.
+            # With an encrypted key, OpenSSL would prompt on the terminal.
             context.load_cert_chain(self.chain, self.key, password=_no_password)
         except (OSError, ssl.SSLError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -45,31 +45,32 @@ def _no_password() -> str:
 
 
 def certificate_of(chain: Path | None, key: Path | None) -> TlsCertificate | None:
-    """Return the certificate that the two options name, None when neither is given; raise BadConfig for one alone."""
+    """Return the certificate of two options, None if neither is set. Raises BadConfig for only one of them."""
     if chain is None and key is None:
         return None
     if chain is None or key is None:
-        raise BadConfig("a certificate needs its key and a key its certificate: give --cert and --key together")
+        raise BadConfig("a certificate needs its key and a key needs its certificate: pass both --cert and --key")
     return TlsCertificate(chain, key)
 
 
 def open_listener(host: str, port: int, *, tls: bool = False, behind_proxy: bool = False) -> socket.socket:
-    """Return a listener at the address; port 0 takes a free one.
+    """Open a listener; port 0 picks a free port.
 
-    Raises BadConfig when keys would come over a network in the clear, CannotListen when the address is taken.
+    Raises BadConfig if secrets would travel over a network unencrypted, CannotListen if the address is in use.
     """
     if not (tls or behind_proxy or is_loopback(host)):
         raise BadConfig(
-            f"{host or 'every address'} is open to the network without TLS: give --cert and --key, "
-            "or --behind-proxy when a proxy ends TLS in front"
+            f"{host or 'every address'} is open to the network without TLS: pass --cert and --key, "
+            "or --behind-proxy if a proxy terminates TLS"
         )
     return listen(host, port)
 
 
-def plain_http_answer(head: RequestHead) -> HttpResponse | ErrorResponse | None:
-    """Return what a request gets whose proxy was asked over plain HTTP (`x-forwarded-proto`); None when it was not.
+def plain_http_response(head: RequestHead) -> HttpResponse | ErrorResponse | None:
+    """Return the response to a request that reached the proxy over plain HTTP (`x-forwarded-proto`), None for HTTPS.
 
-    GET and HEAD are sent to https. All others are refused: they would come again after what they carry was read.
+    Redirects GET and HEAD to https. Rejects other methods: after a redirect the client would repeat a body that was
+    already readable.
     """
     protocol = _first(head.headers, b"x-forwarded-proto").lower()
     if not protocol or protocol == "https":
@@ -82,5 +83,5 @@ def plain_http_answer(head: RequestHead) -> HttpResponse | ErrorResponse | None:
 
 
 def _first(headers: Headers, name: bytes) -> str:
-    """Return the first of the values that a chain of proxies has set: the one of the client's own connection."""
+    """Return the first value that a chain of proxies has set: the one of the client's own connection."""
     return header_value(headers, name).partition(",")[0].strip()

@@ -1,4 +1,4 @@
-"""The Auth behind this host: requests of /auth/v1 go to the server that answers them, so that clients know one URL."""
+"""Forward /auth/v1 to the Auth server, so that clients need only one URL."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,13 +16,13 @@ from outdial.settings import SettingError
 PREFIX: Final = "/auth/v1/"
 SETTING: Final = "OUTDIAL_AUTH_UPSTREAM"
 MOST_BYTES: Final = 64 * 1024
-# Checking a password takes its time, and there is a queue for it.
-_PATIENCE_S: Final = 20.0
+# Hashing a password is slow, and attempts queue for it.
+_TIMEOUT_S: Final = 20.0
 
 
 @dataclass(slots=True)
 class AuthUpstream:
-    """The server at `address`, such as http://127.0.0.1:54323, which answers below /auth/v1."""
+    """The Auth server at `address`, such as http://127.0.0.1:54323."""
 
     address: str
     behind_proxy: bool = False
@@ -33,16 +33,15 @@ class AuthUpstream:
             raise SettingError(f"{SETTING} must be a URL such as http://127.0.0.1:54323, not {self.address!r}")
 
     async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
-        """Return its answer; it is told the client's address in x-forwarded-for."""
+        """Return the server's response. It gets the client's address in x-forwarded-for."""
         headers = headers_for_peer(
             headers_for_function(head.headers, head.client, secure=head.secure, behind_proxy=self.behind_proxy)
         )
         try:
-            return await self._relay.ask(self.address, head, headers, body, _PATIENCE_S)
+            return await self._relay.forward(self.address, head, headers, body, _TIMEOUT_S)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log("upstream.auth_unreachable", level="error", reason=repr(error))
             return auth_unreachable().to_http()
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._relay.close()
