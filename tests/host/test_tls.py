@@ -98,7 +98,7 @@ def test_an_encrypted_key_is_refused_and_not_asked_for(tmp_path: Path) -> None:
 
 def test_a_certificate_needs_its_key(tmp_path: Path) -> None:
     assert certificate_of(None, None) is None
-    with pytest.raises(BadConfig, match="--cert and --key together"):
+    with pytest.raises(BadConfig, match="both --cert and --key"):
         certificate_of(tmp_path / "chain.pem", None)
 
 

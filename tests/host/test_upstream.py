@@ -96,7 +96,7 @@ def test_an_address_that_is_none_stops_the_start(address: str) -> None:
 
 
 async def test_a_server_that_does_not_answer_in_time_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream_module, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(upstream_module, "_TIMEOUT_S", 0.05)
     silent = listen("127.0.0.1", 0)
     stand = make_stand()
     stand.operations.auth = upstream = AuthUpstream(f"http://127.0.0.1:{silent.getsockname()[1]}")
