@@ -28,15 +28,15 @@ def test_the_likeliest_of_several_phone_columns_counts_and_the_others_are_variab
 def test_a_name_in_parts_is_put_together_and_its_parts_are_told_too() -> None:
     columns = find_columns(["phone", "First Name", "Last Name"])
     assert columns.variables == (("first_name", 1), ("last_name", 2))
-    assert columns.name(["1", " Ada ", "Lovelace"]) == "Ada Lovelace"
-    assert columns.name(["1", "", "Lovelace"]) == "Lovelace"
-    assert columns.name(["1", "", " "]) is None
+    assert columns.details(["1", " Ada ", "Lovelace"])["name"] == "Ada Lovelace"
+    assert columns.details(["1", "", "Lovelace"])["name"] == "Lovelace"
+    assert columns.details(["1", "", " "])["name"] is None
 
 
 def test_a_whole_name_wins_over_its_parts() -> None:
     columns = find_columns(["phone", "first_name", "name"])
-    assert columns.name(["1", "Ada", "Countess Lovelace"]) == "Countess Lovelace"
-    assert columns.name(["1", "Ada", ""]) == "Ada"
+    assert columns.details(["1", "Ada", "Countess Lovelace"])["name"] == "Countess Lovelace"
+    assert columns.details(["1", "Ada", ""])["name"] == "Ada"
 
 
 def test_a_mapping_wins_over_names() -> None:

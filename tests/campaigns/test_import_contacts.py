@@ -22,6 +22,7 @@ from outdial.campaigns.lifecycle import Actor
 from outdial.clock import VirtualClock
 from outdial.db.session import Connection, Database
 from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
+from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
 from outdial.domain.ids import new_id
 from tests.support.factories import (
     NOW,
@@ -394,10 +395,16 @@ async def test_operators_import_and_viewers_and_strangers_do_not(
 
 
 def new_contacts(numbers: Iterable[int]) -> list[NewContact]:
-    zone = {"timezone": None, "zone_key": "America/New_York", "zone_source": "number"}
-    rest = {"name": None, "email": None, "company": None, "notes": None, "external_id": None, "variables": "{}"}
     return [
-        NewContact(line=number, written="", phone=phone(number), **zone, **rest)  # type: ignore[arg-type]
+        NewContact(
+            line=number,
+            written="",
+            phone=phone(number),
+            details=dict.fromkeys(CONTACT_FIELD_NAMES),
+            zone_key="America/New_York",
+            zone_source="number",
+            variables="{}",
+        )
         for number in numbers
     ]
 

@@ -21,7 +21,7 @@ def test_rows_are_sorted_into_good_and_refused_with_their_lines_zones_and_column
     assert found.problem is None
     assert found.mapping == {"phone": "Phone", "first_name": "First Name", "last_name": "Last Name"}
     assert found.variables == ["first_name", "last_name", "plan"]
-    assert [(contact.line, contact.name) for contact in found.contacts] == [(2, "Ada Lovelace"), (5, "Cyd")]
+    assert [(contact.line, contact.details["name"]) for contact in found.contacts] == [(2, "Ada Lovelace"), (5, "Cyd")]
     assert [(row.line, row.kind) for row in found.refused] == [(3, "bad_phone"), (4, "duplicate")]
     assert found.zones == {"America/New_York": 1, "Europe/Berlin": 1}
     assert found.rows == 4

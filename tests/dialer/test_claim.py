@@ -12,6 +12,7 @@ import pytest
 
 from outdial.db.session import Database
 from outdial.dialer.claim import Claim, Claimed, Claimer, Completed, NotClaimable
+from outdial.domain.contact_fields import AGENT_VARIABLES
 from tests.support.dialing import Stage, life_of_call
 from tests.support.factories import (
     NOW,
@@ -338,8 +339,8 @@ async def test_the_request_carries_the_key_the_metadata_and_the_nearest_variable
     contact = await create_contact(
         stage.look,
         campaign.tenant.organization_id,
-        name="Grace",
-        company="Navy",
+        **{name: f"{name} of Grace" for name in AGENT_VARIABLES},
+        notes="never sent to the agent",
         zone_key="America/Los_Angeles",
         attributes='{"tier": 2, "plan": "a"}',
     )
@@ -359,8 +360,7 @@ async def test_the_request_carries_the_key_the_metadata_and_the_nearest_variable
             "metadata": {"call_id": str(call["id"]), "campaign_id": str(campaign.id)},
             "retell_llm_dynamic_variables": {
                 "offer": "spring",
-                "name": "Grace",
-                "company": "Navy",
+                **{name: f"{name} of Grace" for name in AGENT_VARIABLES},
                 "tier": "2",
                 "plan": "b",
                 "current_date": "2026-03-10",

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -50,11 +51,7 @@ async def hostile_call(connection: asyncpg.Connection, campaign: Campaign) -> tu
     contact = await create_contact(
         connection,
         campaign.tenant.organization_id,
-        name=HOSTILE,
-        email=HOSTILE,
-        company=HOSTILE,
-        notes=HOSTILE,
-        external_id=HOSTILE,
+        **{name: HOSTILE for name in CONTACT_FIELD_NAMES if name != "timezone"},
     )
     entry = await create_campaign_contact(
         connection, campaign, contact, status_reason=HOSTILE, variables=json.dumps({HOSTILE: HOSTILE})

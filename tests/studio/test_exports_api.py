@@ -61,7 +61,7 @@ async def test_contacts_are_exported_with_what_a_spreadsheet_would_run_made_harm
         organization_id,
         phone="+12129990000",
         name='=HYPERLINK("http://x","y")',
-        company='Ein, "zwei"\ndrei',
+        external_id='Ein, "zwei"\ndrei',
         notes=" @SUM(A1)",
     )
 
@@ -72,7 +72,7 @@ async def test_contacts_are_exported_with_what_a_spreadsheet_would_run_made_harm
     )
     row = next(row for row in rows if row["phone"] == "+12129990000")
     assert row["name"] == '\'=HYPERLINK("http://x","y")'
-    assert (row["company"], row["notes"]) == ('Ein, "zwei"\ndrei', "' @SUM(A1)")
+    assert (row["external_id"], row["notes"]) == ('Ein, "zwei"\ndrei', "' @SUM(A1)")
 
 
 async def test_contacts_of_one_campaign_are_exported(

@@ -56,7 +56,7 @@ async def _contact(connection: Connection, campaign: Campaign, n: int) -> UUID |
         connection,
         campaign.tenant.organization_id,
         name=f"{_NAMES[n % len(_NAMES)]}",
-        company="Analytical Engines" if n % 3 else None,
+        notes="Analytical Engines" if n % 3 else None,
         zone_key=_ZONES[n % len(_ZONES)],
     )
     if n % 4 == 3:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from outdial.campaigns.errors import UnusableFile
-from outdial.domain.contact_fields import CONTACT_FIELDS
+from outdial.domain.contact_fields import CONTACT_FIELD_NAMES, CONTACT_FIELDS
 
 PHONE_HEADERS: Final = (
     "phone", "phone_number", "mobile", "mobile_phone", "mobile_number", "cell", "cell_phone", "cellphone", "tel",
@@ -37,10 +37,11 @@ class Columns:
         index = self.fields.get(field)
         return None if index is None else cells[index].strip() or None
 
-    def name(self, cells: Sequence[str]) -> str | None:
-        """Return the contact's name, whole or joined from its parts."""
-        parts = (self.cell(cells, "first_name"), self.cell(cells, "last_name"))
-        return self.cell(cells, "name") or " ".join(filter(None, parts)) or None
+    def details(self, cells: Sequence[str]) -> dict[str, str | None]:
+        """Return the values of CONTACT_FIELDS in a row; without a whole name, it is joined from its parts."""
+        details = {name: self.cell(cells, name) for name in CONTACT_FIELD_NAMES}
+        parts = (self.cell(cells, part) for part in NAME_PARTS)
+        return details | {"name": details["name"] or " ".join(filter(None, parts)) or None}
 
 
 def normalise(name: str) -> str:

@@ -1,6 +1,6 @@
 """From the rows of a file to contacts, in chunks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -14,19 +14,17 @@ from outdial.domain.phone import InvalidPhone, NoZone, parse_phone, zone_of
 _CHUNK_BYTES = 4 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewContact:
-    """A row that may go in; `variables` is a JSON object, `written` the phone as the file has it."""
+    """A good row of a file.
+
+    `written` is the phone as the file has it, `details` the values by CONTACT_FIELDS, `variables` a JSON object.
+    """
 
     line: int
     written: str
     phone: str
-    name: str | None
-    email: str | None
-    company: str | None
-    notes: str | None
-    external_id: str | None
-    timezone: str | None
+    details: Mapping[str, str | None]
     zone_key: str
     zone_source: str
     variables: str
@@ -60,31 +58,25 @@ class ContactReader:
         """Return the contact of one row, or why it is refused."""
         columns, cells = self._columns, row.cells
         written = columns.cell(cells, "phone") or ""
-        timezone = columns.cell(cells, "timezone")
         phone = parse_phone(written, self._default_region)
         if isinstance(phone, InvalidPhone):
             return RefusedRow(row.line, written, Refusal.BAD_PHONE, phone.reason)
-        zone = zone_of(phone, timezone)
+        zone = zone_of(phone, columns.cell(cells, "timezone"))
         if isinstance(zone, NoZone):
             return RefusedRow(row.line, written, Refusal.NO_TIME_ZONE, zone.reason)
         return NewContact(
             line=row.line,
             written=written,
             phone=phone.e164,
-            name=columns.name(cells),
-            email=columns.cell(cells, "email"),
-            company=columns.cell(cells, "company"),
-            notes=columns.cell(cells, "notes"),
-            external_id=columns.cell(cells, "external_id"),
-            timezone=timezone,
+            details=columns.details(cells),
             zone_key=zone.key,
             zone_source=zone.source,
             variables=self._variables(cells),
         )
 
     def _variables(self, cells: list[str]) -> str:
-        told = ((name, cells[index].strip()) for name, index in self._columns.variables)
-        return encode_json({name: value for name, value in told if value})
+        variables = ((name, cells[index].strip()) for name, index in self._columns.variables)
+        return encode_json({name: value for name, value in variables if value})
 
 
 def read_chunks(rows: CsvRows, reader: ContactReader, first_lines: FirstLines, chunk_rows: int) -> Iterator[Chunk]:

@@ -96,8 +96,8 @@ class ContactStore:
             campaign = await self._lock(connection)
             blocked = await _on_do_not_call_list(connection, campaign.organization_id, contacts)
             allowed = [contact for contact in contacts if contact.phone not in blocked]
-            people = await self._upsert(connection, campaign.organization_id, allowed)
-            added = await self._add(connection, campaign.organization_id, allowed, people)
+            upserted = await self._upsert(connection, campaign.organization_id, allowed)
+            added = await self._add(connection, campaign.organization_id, allowed, upserted)
             if self._on_added is not None:
                 await self._on_added(connection, added)
         if added and campaign.status == CampaignStatus.ACTIVE:
@@ -120,39 +120,41 @@ class ContactStore:
     async def _upsert(
         self, connection: Connection, organization_id: UUID, contacts: Sequence[NewContact]
     ) -> Mapping[str, contact_queries.UpsertedContact]:
-        # In the order of their phones, so that two imports of the same people wait for each other and do not deadlock.
+        # Sorted by phone, so that two imports of the same contacts wait for each other and do not deadlock.
         contacts = sorted(contacts, key=lambda contact: contact.phone)
         now = self._clock.now()
-        people = await contact_queries.upsert_contacts(
+        upserted = await contact_queries.upsert_contacts(
             connection,
             organization_id=organization_id,
             now=now,
-            ids=[new_id(now) for _ in contacts],
-            phones=[contact.phone for contact in contacts],
-            names=[contact.name for contact in contacts],
-            emails=[contact.email for contact in contacts],
-            companies=[contact.company for contact in contacts],
-            notes=[contact.notes for contact in contacts],
-            external_ids=[contact.external_id for contact in contacts],
-            timezones=[contact.timezone for contact in contacts],
-            zone_keys=[contact.zone_key for contact in contacts],
-            zone_sources=[contact.zone_source for contact in contacts],
+            contacts=encode_json(
+                [
+                    {
+                        "id": new_id(now),
+                        "phone": contact.phone,
+                        "zone_key": contact.zone_key,
+                        "zone_source": contact.zone_source,
+                        **contact.details,
+                    }
+                    for contact in contacts
+                ]
+            ),
         )
-        return {person.phone: person for person in people}
+        return {contact.phone: contact for contact in upserted}
 
     async def _add(
         self,
         connection: Connection,
         organization_id: UUID,
         contacts: Sequence[NewContact],
-        people: Mapping[str, contact_queries.UpsertedContact],
+        upserted: Mapping[str, contact_queries.UpsertedContact],
     ) -> int:
         now = self._clock.now()
         parameters: dict[str, Any] = {
             "ids": [new_id(now) for _ in contacts],
-            "contact_ids": [people[contact.phone].id for contact in contacts],
+            "contact_ids": [upserted[contact.phone].id for contact in contacts],
             "phones": [contact.phone for contact in contacts],
-            "zone_keys": [people[contact.phone].zone_key for contact in contacts],
+            "zone_keys": [upserted[contact.phone].zone_key for contact in contacts],
             "variables": [contact.variables for contact in contacts],
         }
         added = await campaign_contacts.add_campaign_contacts(

@@ -3,7 +3,7 @@
 Contacts of organizations.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -125,9 +125,8 @@ insert into contacts (id, organization_id, phone, name, email, company, notes, e
   zone_source, created_at, updated_at)
 select u.id, $1, u.phone, u.name, u.email, u.company, u.notes, u.external_id, u.timezone, u.zone_key,
   u.zone_source, $2, $2
-from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-  $9::text[], $10::text[], $11::text[], $12::text[])
-  as u (id, phone, name, email, company, notes, external_id, timezone, zone_key, zone_source)
+from jsonb_to_recordset($3::text::jsonb) as u (id uuid, phone text, name text, email text, company text,
+  notes text, external_id text, timezone text, zone_key text, zone_source text)
 on conflict (organization_id, phone) do update
 set name = coalesce(excluded.name, contacts.name), email = coalesce(excluded.email, contacts.email),
   company = coalesce(excluded.company, contacts.company), notes = coalesce(excluded.notes, contacts.notes),
@@ -143,39 +142,14 @@ returning id, phone, zone_key;
 
 
 async def upsert_contacts(
-    connection: Connection,
-    *,
-    organization_id: UUID,
-    now: datetime,
-    ids: Sequence[UUID],
-    phones: Sequence[str],
-    names: Sequence[str | None],
-    emails: Sequence[str | None],
-    companies: Sequence[str | None],
-    notes: Sequence[str | None],
-    external_ids: Sequence[str | None],
-    timezones: Sequence[str | None],
-    zone_keys: Sequence[str],
-    zone_sources: Sequence[str],
+    connection: Connection, *, organization_id: UUID, now: datetime, contacts: str
 ) -> list[UpsertedContact]:
-    """Insert or update contacts by phone. Values of the file win, and those that it leaves empty stay."""
+    """Insert or update contacts by phone, from a JSON array of objects with the columns of `u`.
+
+    Values of the file win, and those that it leaves empty stay.
+    """
     return [
-        _upserted_contact(record)
-        for record in await connection.fetch(
-            _UPSERT_CONTACTS,
-            organization_id,
-            now,
-            ids,
-            phones,
-            names,
-            emails,
-            companies,
-            notes,
-            external_ids,
-            timezones,
-            zone_keys,
-            zone_sources,
-        )
+        _upserted_contact(record) for record in await connection.fetch(_UPSERT_CONTACTS, organization_id, now, contacts)
     ]
 
 

@@ -2,15 +2,14 @@
 
 -- name: upsert_contacts
 -- returns: list[UpsertedContact]
--- null: :companies[], :emails[], :external_ids[], :names[], :notes[], :timezones[]
--- Insert or update contacts by phone. Values of the file win, and those that it leaves empty stay.
+-- Insert or update contacts by phone, from a JSON array of objects with the columns of `u`. Values of the file win,
+-- and those that it leaves empty stay.
 insert into contacts (id, organization_id, phone, name, email, company, notes, external_id, timezone, zone_key,
   zone_source, created_at, updated_at)
 select u.id, :organization_id, u.phone, u.name, u.email, u.company, u.notes, u.external_id, u.timezone, u.zone_key,
   u.zone_source, :now, :now
-from unnest(:ids::uuid[], :phones::text[], :names::text[], :emails::text[], :companies::text[], :notes::text[],
-  :external_ids::text[], :timezones::text[], :zone_keys::text[], :zone_sources::text[])
-  as u (id, phone, name, email, company, notes, external_id, timezone, zone_key, zone_source)
+from jsonb_to_recordset(:contacts::text::jsonb) as u (id uuid, phone text, name text, email text, company text,
+  notes text, external_id text, timezone text, zone_key text, zone_source text)
 on conflict (organization_id, phone) do update
 set name = coalesce(excluded.name, contacts.name), email = coalesce(excluded.email, contacts.email),
   company = coalesce(excluded.company, contacts.company), notes = coalesce(excluded.notes, contacts.notes),

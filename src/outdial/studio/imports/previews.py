@@ -121,10 +121,7 @@ def _import_preview(found: Import, read: Preview, blocked: frozenset[str], *, is
             PreviewRow(
                 line=contact.line,
                 phone=contact.phone,
-                name=contact.name,
-                email=contact.email,
-                company=contact.company,
-                external_id=contact.external_id,
+                **{name: contact.details[name] for name in PreviewRow.model_fields if name in contact.details},
                 zone_key=contact.zone_key,
             )
             for contact in good[:MAX_ROWS_SHOWN]
