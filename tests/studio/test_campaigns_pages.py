@@ -281,7 +281,7 @@ async def test_the_page_of_a_campaign_shows_its_counters_and_what_may_be_done(
     looked_at = (await viewer.get(f"{base}/{campaign.id}")).text
 
     text = main_of(running)
-    assert "0 of 5 contacts are done" in text
+    assert "0 of 5 contacts finished" in text
     assert "Live calls 1" in text
     assert "Cost $1.50" in text
     assert "Talk time 3:00" in text

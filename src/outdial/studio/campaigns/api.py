@@ -4,13 +4,14 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from outdial.domain.campaign import CampaignStatus
 from outdial.studio.campaigns import service as campaigns
 from outdial.studio.campaigns.actions import CampaignAction, CampaignActionResult, run_action
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.service import (
+    BatchSize,
     Campaign,
     CampaignChanges,
     CampaignDraft,
@@ -35,7 +36,7 @@ class BatchRequest(BaseModel):
     """Size of the next batch. Default: the campaign's batch size."""
 
     model_config = ConfigDict(extra="forbid")
-    batch_size: Annotated[int | None, Field(ge=1, le=1000)] = None
+    batch_size: BatchSize | None = None
 
 
 @router.get("")

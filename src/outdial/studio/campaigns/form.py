@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from starlette.datastructures import FormData
 
 from outdial.domain.calling_hours import WEEKDAYS, CallingHours, is_zone_name, parse_calling_hours
+from outdial.domain.limits import CAMPAIGN_LIMITS, CampaignLimit
 from outdial.studio.campaigns.retry_form import RetryRuleForm, policy_from_rules, rules_from_form, rules_from_policy
 from outdial.studio.campaigns.service import Campaign
 from outdial.studio.web.errors import InvalidInput
@@ -21,22 +22,22 @@ from outdial.studio.web.forms import text
 
 _LOCAL_FORMAT: Final = "%Y-%m-%dT%H:%M"
 _MIN_WINDOWS: Final = 2
-_NUMBER_FIELDS: Final = (("batch_size", "calls"), ("max_attempts", "attempts"), ("max_concurrency", "calls"))
 
 Windows = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignForm:
-    """All fields as text. `hours` maps weekdays to pairs of start and end, where "00:00" as an end is midnight."""
+    """All fields as text. `limits` has the CAMPAIGN_LIMITS by name.
+
+    `hours` maps weekdays to pairs of start and end, where "00:00" as an end is midnight.
+    """
 
     name: str = ""
     retell_agent_id: str = ""
     from_number: str = ""
     provider_account_id: str = ""
-    batch_size: str = "10"
-    max_attempts: str = "3"
-    max_concurrency: str = ""
+    limits: Mapping[str, str] = field(default_factory=dict)
     is_scheduled: bool = False
     scheduled_local: str = ""
     zone: str = "UTC"
@@ -60,7 +61,11 @@ def empty_form(retell_agent_id: str = "", from_number: str = "") -> CampaignForm
     """Return the form of a new campaign with default values."""
     hours = _windows_by_day(parse_calling_hours({}))
     return CampaignForm(
-        retell_agent_id=retell_agent_id, from_number=from_number, hours=hours, rules=rules_from_policy({})
+        retell_agent_id=retell_agent_id,
+        from_number=from_number,
+        limits={limit.name: _limit_text(limit.default) for limit in CAMPAIGN_LIMITS},
+        hours=hours,
+        rules=rules_from_policy({}),
     )
 
 
@@ -72,9 +77,7 @@ def form_from_campaign(campaign: Campaign) -> CampaignForm:
         retell_agent_id=campaign.retell_agent_id,
         from_number=campaign.from_number,
         provider_account_id=str(campaign.provider_account_id),
-        batch_size=str(campaign.batch_size),
-        max_attempts=str(campaign.max_attempts),
-        max_concurrency="" if campaign.max_concurrency is None else str(campaign.max_concurrency),
+        limits={limit.name: _limit_text(getattr(campaign, limit.name)) for limit in CAMPAIGN_LIMITS},
         is_scheduled=campaign.scheduled_at is not None,
         scheduled_local=""
         if campaign.scheduled_at is None
@@ -93,9 +96,7 @@ def form_from_request(form: FormData) -> CampaignForm:
         retell_agent_id=text(form, "retell_agent_id"),
         from_number=text(form, "from_number"),
         provider_account_id=text(form, "provider_account_id"),
-        batch_size=text(form, "batch_size"),
-        max_attempts=text(form, "max_attempts"),
-        max_concurrency=text(form, "max_concurrency"),
+        limits={limit.name: text(form, limit.name) for limit in CAMPAIGN_LIMITS},
         is_scheduled=text(form, "schedule") == "at",
         scheduled_local=text(form, "scheduled_local"),
         zone=text(form, "zone", "UTC"),
@@ -119,8 +120,8 @@ def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None =
         fields["retell_agent_id"] = "Enter a Retell agent ID, such as agent_0123"
     if not form.from_number:
         fields["from_number"] = "Enter a caller number, such as +14155550100"
-    for name, unit in _NUMBER_FIELDS:
-        settings[name] = _parse_number(fields, name, unit, getattr(form, name), required=name != "max_concurrency")
+    for limit in CAMPAIGN_LIMITS:
+        settings[limit.name] = _parse_limit(fields, limit, form.limits.get(limit.name, ""))
     settings["scheduled_at"] = _parse_schedule(fields, form)
     settings["calling_hours"] = _parse_hours(fields, form)
     settings["retry_policy"] = policy_from_rules(form.rules, stored_policy or {})
@@ -161,12 +162,16 @@ def _typed_windows(form: FormData, day: str) -> Windows:
     return [(begin, end) for begin, end in zip(begins, ends, strict=False) if begin or end]
 
 
-def _parse_number(fields: dict[str, str], name: str, unit: str, typed: str, *, required: bool) -> int | None:
-    if not typed and not required:
+def _limit_text(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _parse_limit(fields: dict[str, str], limit: CampaignLimit[Any], typed: str) -> int | None:
+    if not typed and not limit.is_required:
         return None
     # More than 9 digits exceed every limit and Postgres's integer.
     if not typed.isdecimal() or not typed.isascii() or len(typed) > 9:
-        fields[name] = f"Enter a whole number of {unit}"
+        fields[limit.name] = f"Enter a whole number of {limit.unit}"
         return 0
     return int(typed)
 

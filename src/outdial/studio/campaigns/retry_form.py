@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from starlette.datastructures import FormData
 
+from outdial.domain.limits import RETRY_ATTEMPTS
 from outdial.domain.outcomes import Outcome
 from outdial.domain.retry import DEFAULT_POLICY, RetryRule, parse_retry_policy
 
@@ -54,8 +55,8 @@ def policy_from_rules(rules: Mapping[str, RetryRuleForm], stored: Mapping[str, A
         if rule.attempts:
             selected["max_attempts"] = int(rule.attempts) if rule.attempts.isdecimal() else rule.attempts
         elif DEFAULT_POLICY.rules[Outcome(outcome)].max_attempts is not None:
-            # Omitting it would restore the default's cap; 100 exceeds every campaign's own limit.
-            selected["max_attempts"] = 100
+            # Omitting it would restore the default's cap; this exceeds every campaign's own limit.
+            selected["max_attempts"] = RETRY_ATTEMPTS.most
         policy[outcome] = selected
     return policy
 
@@ -97,7 +98,7 @@ def _filled(delays: Sequence[str]) -> list[str]:
 
 
 def _rule_form(rule: RetryRule) -> RetryRuleForm:
-    attempts = "" if rule.max_attempts is None or rule.max_attempts >= 100 else str(rule.max_attempts)
+    attempts = "" if rule.max_attempts is None or rule.max_attempts >= RETRY_ATTEMPTS.most else str(rule.max_attempts)
     return RetryRuleForm(_padded([_short(delay) for delay in rule.delays]), attempts)
 
 

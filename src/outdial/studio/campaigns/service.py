@@ -16,6 +16,7 @@ from outdial.campaigns.lifecycle import Conflict as NotAllowed
 from outdial.db.queries import batches, campaigns, reports
 from outdial.db.session import Connection
 from outdial.dialer.doctor import Diagnosis, examine
+from outdial.domain import limits
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallingHours
 from outdial.studio.campaigns.counts import CampaignCounter, CampaignCounts
@@ -30,11 +31,17 @@ RATE_WINDOW: Final = timedelta(minutes=5)
 """Calls per minute are averaged over this time."""
 
 _JSON: Final = ("calling_hours", "retry_policy", "dynamic_variables")
-_EDITABLE: Final = (
-    "name", "retell_agent_id", "from_number", "batch_size", "max_concurrency", "max_attempts", "scheduled_at", *_JSON,
-)  # fmt: skip
 _EXAMPLE_HOURS: Final = {"weekdays": [["09:00", "20:00"]], "excluded_dates": ["2026-12-25"]}
 _EXAMPLE_POLICY: Final = {"no_answer": {"delays": ["30m", "2h"], "max_attempts": 3}}
+
+
+Name = Annotated[str, Field(min_length=1, max_length=limits.LONGEST_NAME)]
+CallerNumber = Annotated[str, Field(max_length=limits.LONGEST_PHONE_INPUT)]
+BatchSize = Annotated[int, Field(ge=limits.BATCH_SIZE.range.least, le=limits.BATCH_SIZE.range.most)]
+MaxConcurrency = Annotated[
+    int | None, Field(ge=limits.MAX_CONCURRENCY.range.least, le=limits.MAX_CONCURRENCY.range.most)
+]
+MaxAttempts = Annotated[int, Field(ge=limits.MAX_ATTEMPTS.range.least, le=limits.MAX_ATTEMPTS.range.most)]
 
 
 class _Settings(BaseModel):
@@ -44,13 +51,13 @@ class _Settings(BaseModel):
 class CampaignDraft(_Settings):
     """A draft to create; omitted fields get their defaults."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    retell_agent_id: Annotated[str, Field(min_length=1, max_length=200, examples=["agent_0123"])]
-    from_number: Annotated[str, Field(max_length=40, description="E.164", examples=["+14155550100"])]
+    name: Name
+    retell_agent_id: Annotated[Name, Field(examples=["agent_0123"])]
+    from_number: Annotated[CallerNumber, Field(description="E.164", examples=["+14155550100"])]
     provider_account_id: UUID | None = None
-    batch_size: Annotated[int, Field(ge=1, le=1000)] = 10
-    max_concurrency: Annotated[int | None, Field(ge=1, le=100_000)] = None
-    max_attempts: Annotated[int, Field(ge=1, le=50)] = 3
+    batch_size: BatchSize = limits.BATCH_SIZE.default
+    max_concurrency: MaxConcurrency = limits.MAX_CONCURRENCY.default
+    max_attempts: MaxAttempts = limits.MAX_ATTEMPTS.default
     calling_hours: Annotated[dict[str, Any], Field(examples=[_EXAMPLE_HOURS])] = {}
     retry_policy: Annotated[dict[str, Any], Field(examples=[_EXAMPLE_POLICY])] = {}
     dynamic_variables: Annotated[dict[str, str], Field(examples=[{"offer": "spring"}])] = {}
@@ -58,15 +65,15 @@ class CampaignDraft(_Settings):
 
 
 class CampaignChanges(_Settings):
-    """Settings to change; omitted fields keep their value."""
+    """Settings to change; omitted fields keep their value. Its fields are the list of editable settings."""
 
     # default_factory keeps defaults out of the OpenAPI document: omitted fields keep their value.
-    name: Annotated[str, Field(min_length=1, max_length=200, default_factory=str)]
-    retell_agent_id: Annotated[str, Field(min_length=1, max_length=200, default_factory=str)]
-    from_number: Annotated[str, Field(max_length=40, default_factory=str)]
-    batch_size: Annotated[int, Field(ge=1, le=1000, default_factory=int)]
-    max_concurrency: Annotated[int | None, Field(ge=1, le=100_000, default_factory=int)]
-    max_attempts: Annotated[int, Field(ge=1, le=50, default_factory=int)]
+    name: Annotated[Name, Field(default_factory=str)]
+    retell_agent_id: Annotated[Name, Field(default_factory=str)]
+    from_number: Annotated[CallerNumber, Field(default_factory=str)]
+    batch_size: Annotated[BatchSize, Field(default_factory=int)]
+    max_concurrency: Annotated[MaxConcurrency, Field(default_factory=int)]
+    max_attempts: Annotated[MaxAttempts, Field(default_factory=int)]
     calling_hours: Annotated[dict[str, Any], Field(default_factory=dict)]
     retry_policy: Annotated[dict[str, Any], Field(default_factory=dict)]
     dynamic_variables: Annotated[dict[str, str], Field(default_factory=dict)]
@@ -212,9 +219,9 @@ async def change_campaign(
     await campaigns.lock_campaign_settings(connection, campaign_id=campaign_id, organization_id=organization_id)
     campaign = await find_campaign(connection, organization_id, campaign_id)
     check_if_match(if_match, campaign.etag)
-    before = {name: getattr(campaign, name) for name in _EDITABLE}
+    before = {name: getattr(campaign, name) for name in CampaignChanges.model_fields}
     after = before | dict(changes)
-    changed = [name for name in _EDITABLE if before[name] != after[name]]
+    changed = [name for name in CampaignChanges.model_fields if before[name] != after[name]]
     if not changed:
         return campaign
     new = feature.CampaignSettings(organization_id=organization_id, **after)

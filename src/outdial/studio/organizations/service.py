@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.db.queries import accounts as account_queries
 from outdial.db.queries import organizations
 from outdial.db.session import Connection
+from outdial.domain import limits
 from outdial.domain.ids import new_id
 from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.studio.web.audit import record_audit
@@ -19,8 +20,9 @@ from outdial.studio.web.preconditions import STALE, check_if_match, etag_of
 
 MAX_MEMBERSHIPS: Final = 1000
 _CHOOSE_WORKSPACE: Final = "choose one of your workspaces"
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*\S[^\x00]*$")]
-OptionalText = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
+Name = Annotated[str, Field(min_length=1, max_length=limits.LONGEST_NAME, pattern=r"^[^\x00]*\S[^\x00]*$")]
+Lines = Annotated[int | None, Field(ge=limits.CONCURRENCY_LIMIT.least, le=limits.CONCURRENCY_LIMIT.most)]
+OptionalText = Annotated[str | None, Field(max_length=limits.LONGEST_NAME, pattern=r"^[^\x00]*$")]
 
 
 class OrganizationMembership(BaseModel):
@@ -46,7 +48,7 @@ class OrganizationChanges(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     name: Name | None = None
-    daily_call_cap: Annotated[int | None, Field(ge=1, le=100)] = None
+    daily_call_cap: Annotated[int | None, Field(ge=limits.DAILY_CALL_CAP.least, le=limits.DAILY_CALL_CAP.most)] = None
 
 
 class ProviderAccount(BaseModel):
@@ -67,9 +69,9 @@ class ProviderAccountChanges(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     name: Name | None = None
-    concurrency_limit: Annotated[int | None, Field(ge=0, le=100_000)] = None
-    reserved_inbound: Annotated[int | None, Field(ge=0, le=100_000)] = None
-    calls_per_second: Annotated[float | None, Field(gt=0, le=1000, allow_inf_nan=False)] = None
+    concurrency_limit: Lines = None
+    reserved_inbound: Lines = None
+    calls_per_second: Annotated[float | None, Field(gt=0, le=limits.MOST_CALLS_PER_SECOND, allow_inf_nan=False)] = None
 
 
 class PhoneNumber(BaseModel):
@@ -87,7 +89,7 @@ class NewPhoneNumber(BaseModel):
     """A caller number to add. `provider_account_id` is optional when there is one workspace."""
 
     model_config = ConfigDict(extra="forbid")
-    phone: Annotated[str, Field(max_length=40)]
+    phone: Annotated[str, Field(max_length=limits.LONGEST_PHONE_INPUT)]
     nickname: OptionalText = None
     retell_agent_id: OptionalText = None
     provider_account_id: UUID | None = None
@@ -153,8 +155,8 @@ async def change_account(
     context.require("admin")
     former = await _find_account(connection, context, account_id)
     changed = changes.model_dump(exclude_none=True)
-    limits = {name: changed.get(name, getattr(former, name)) for name in ProviderAccountChanges.model_fields}
-    await account_queries.change_account(connection, id=account_id, organization_id=context.organization_id, **limits)
+    values = {name: changed.get(name, getattr(former, name)) for name in ProviderAccountChanges.model_fields}
+    await account_queries.change_account(connection, id=account_id, organization_id=context.organization_id, **values)
     await record_audit(connection, context, "change_account", "provider_account", account_id, changed)
     return await _find_account(connection, context, account_id)
 

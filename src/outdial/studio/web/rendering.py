@@ -8,6 +8,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from outdial.domain import limits
 from outdial.studio.view import format as formats
 from outdial.studio.view.badges import badge_for_outcome, badge_for_status, humanize
 from outdial.studio.web.assets import static_url
@@ -32,6 +33,7 @@ environment.globals |= {
     "badge_for_status": badge_for_status,
     "badge_for_outcome": badge_for_outcome,
     "element_id": element_id,
+    "limits": limits,
 }
 environment.filters |= {
     "number": formats.number,
