@@ -74,7 +74,7 @@ def list_numbers(
 ) -> None:
     """Show the list, newest entries first."""
 
-    async def work(database: Database) -> list[do_not_call.BlockedPhone]:
+    async def work(database: Database) -> list[do_not_call.BlockedNumber]:
         async with database.as_service() as connection:
             organization_id = await find_organization(connection, organization)
             return await do_not_call.recently_blocked_phones(connection, organization_id=organization_id, limit=limit)

@@ -31,7 +31,7 @@ class StoredExportFilters(msgspec.Struct, frozen=True, omit_defaults=True):
     until: datetime | None = None
 
 
-ExportedRow = contacts.ExportedContact | calls.ExportedCall | do_not_call.BlockedPhone
+ExportedRow = contacts.ExportedContact | calls.ExportedCall | do_not_call.BlockedNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ KINDS: Final[Mapping[str, _ExportKind]] = {
         ),
     ),
     "do_not_call": _ExportKind(
-        do_not_call.BlockedPhone,
+        do_not_call.BlockedNumber,
         lambda connection, organization_id, _: do_not_call.export_blocked_phones(
             connection, organization_id=organization_id
         ),

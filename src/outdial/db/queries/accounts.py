@@ -60,8 +60,8 @@ _live_counts = row_builder(LiveCounts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PhoneNumberRow:
-    """A number to call from."""
+class PhoneNumber:
+    """A caller number."""
 
     id: UUID
     provider_account_id: UUID
@@ -71,7 +71,7 @@ class PhoneNumberRow:
     country: str | None
 
 
-_phone_number_row = row_builder(PhoneNumberRow)
+_phone_number = row_builder(PhoneNumber)
 
 _CREATE_PROVIDER_ACCOUNT = """\
 insert into provider_accounts (id, organization_id, name, credential, concurrency_limit, reserved_inbound,
@@ -246,9 +246,9 @@ limit 200;
 """
 
 
-async def list_caller_numbers(connection: Connection, *, organization_id: UUID) -> list[PhoneNumberRow]:
+async def list_caller_numbers(connection: Connection, *, organization_id: UUID) -> list[PhoneNumber]:
     """List the numbers that a campaign form offers, named ones first, with their accounts."""
-    return [_phone_number_row(record) for record in await connection.fetch(_LIST_CALLER_NUMBERS, organization_id)]
+    return [_phone_number(record) for record in await connection.fetch(_LIST_CALLER_NUMBERS, organization_id)]
 
 
 _LIST_NUMBERS = """\
@@ -257,9 +257,9 @@ from phone_numbers where organization_id = $1 order by phone;
 """
 
 
-async def list_numbers(connection: Connection, *, organization_id: UUID) -> list[PhoneNumberRow]:
+async def list_numbers(connection: Connection, *, organization_id: UUID) -> list[PhoneNumber]:
     """List the numbers that an organization calls from."""
-    return [_phone_number_row(record) for record in await connection.fetch(_LIST_NUMBERS, organization_id)]
+    return [_phone_number(record) for record in await connection.fetch(_LIST_NUMBERS, organization_id)]
 
 
 _ADD_NUMBER = """\

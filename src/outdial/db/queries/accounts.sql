@@ -72,8 +72,8 @@ where id = :provider_account_id;
 update provider_accounts set provider_limit = :provider_limit where id = :provider_account_id;
 
 -- name: list_caller_numbers
--- returns: list[PhoneNumberRow]
--- row: A number to call from.
+-- returns: list[PhoneNumber]
+-- row: A caller number.
 -- null: nickname, retell_agent_id, country
 -- List the numbers that a campaign form offers, named ones first, with their accounts.
 select n.id, n.provider_account_id, n.phone, n.nickname, n.retell_agent_id, n.country
@@ -83,7 +83,7 @@ order by n.nickname nulls last, n.phone
 limit 200;
 
 -- name: list_numbers
--- returns: list[PhoneNumberRow]
+-- returns: list[PhoneNumber]
 -- null: nickname, retell_agent_id, country
 -- List the numbers that an organization calls from.
 select id, provider_account_id, phone, nickname, retell_agent_id, country

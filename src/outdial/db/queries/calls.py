@@ -51,7 +51,7 @@ _reported_call = row_builder(ReportedCall)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallRow:
+class CallSummary:
     """A call in a list."""
 
     id: UUID
@@ -68,12 +68,12 @@ class CallRow:
     started_at: datetime | None
     ended_at: datetime | None
     duration_ms: int | None
-    cost_cents: Decimal | None
+    cost_cents: float | None
     has_transcript: bool
     has_recording: bool
 
 
-_call_row = row_builder(CallRow)
+_call_summary = row_builder(CallSummary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,8 +330,9 @@ async def write_calls(
 
 _LIST_CALLS = """\
 select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, c.phone, k.name, c.attempt_number, c.status,
-  c.outcome, c.disconnection_reason, c.created_at, c.started_at, c.ended_at, c.duration_ms, c.cost_cents,
-  c.transcript is not null as has_transcript, c.recording_url is not null as has_recording
+  c.outcome, c.disconnection_reason, c.created_at, c.started_at, c.ended_at, c.duration_ms,
+  c.cost_cents::float8 as cost_cents, c.transcript is not null as has_transcript,
+  c.recording_url is not null as has_recording
 from calls c
 join campaigns m on m.id = c.campaign_id
 join contacts k on k.id = c.contact_id
@@ -362,14 +363,14 @@ async def list_calls(
     before_at: datetime | None,
     before_id: UUID | None,
     limit: int,
-) -> list[CallRow]:
+) -> list[CallSummary]:
     """List calls of an organization, newest first.
 
     `before_at` and `before_id` are those of the last call on the previous page.
     """
     await connection.execute(CUSTOM_PLAN)
     return [
-        _call_row(record)
+        _call_summary(record)
         for record in await connection.fetch(
             _LIST_CALLS,
             organization_id,

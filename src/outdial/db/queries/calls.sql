@@ -64,7 +64,7 @@ from unnest(:ids::uuid[], :statuses::text[], :retell_call_ids::text[], :outcomes
 where c.id = u.id;
 
 -- name: list_calls
--- returns: list[CallRow]
+-- returns: list[CallSummary]
 -- row: A call in a list.
 -- null: name, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, :campaign_id, :status,
 -- null: :outcome, :since, :until, :first_phone, :before_at, :before_id, :last_phone
@@ -72,8 +72,9 @@ where c.id = u.id;
 -- List calls of an organization, newest first. `before_at` and `before_id` are those of the last call on the previous
 -- page.
 select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, c.phone, k.name, c.attempt_number, c.status,
-  c.outcome, c.disconnection_reason, c.created_at, c.started_at, c.ended_at, c.duration_ms, c.cost_cents,
-  c.transcript is not null as has_transcript, c.recording_url is not null as has_recording
+  c.outcome, c.disconnection_reason, c.created_at, c.started_at, c.ended_at, c.duration_ms,
+  c.cost_cents::float8 as cost_cents, c.transcript is not null as has_transcript,
+  c.recording_url is not null as has_recording
 from calls c
 join campaigns m on m.id = c.campaign_id
 join contacts k on k.id = c.contact_id

@@ -68,8 +68,8 @@ _contact_detail = row_builder(ContactDetail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContactCampaign:
-    """A row of `contact_campaigns`."""
+class ContactCampaignSummary:
+    """A contact's entry in a campaign; `id` is the campaign contact's id."""
 
     id: UUID
     campaign_id: UUID
@@ -79,15 +79,15 @@ class ContactCampaign:
     attempts: int
     last_outcome: str | None
     status_reason: str | None
-    next_attempt_at: datetime
+    next_attempt_at: datetime | None
 
 
-_contact_campaign = row_builder(ContactCampaign)
+_contact_campaign_summary = row_builder(ContactCampaignSummary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContactCall:
-    """A row of `contact_calls`."""
+class ContactCallSummary:
+    """A call to a contact."""
 
     id: UUID
     campaign_id: UUID
@@ -100,7 +100,7 @@ class ContactCall:
     duration_ms: int | None
 
 
-_contact_call = row_builder(ContactCall)
+_contact_call_summary = row_builder(ContactCallSummary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,12 +254,12 @@ returning id;
 async def change_contact(
     connection: Connection,
     *,
-    name: str,
-    email: str,
-    company: str,
-    notes: str,
-    external_id: str,
-    timezone: str,
+    name: str | None,
+    email: str | None,
+    company: str | None,
+    notes: str | None,
+    external_id: str | None,
+    timezone: str | None,
     zone_key: str,
     zone_source: str,
     now: datetime,
@@ -288,7 +288,7 @@ async def change_contact(
 
 _CONTACT_CAMPAIGNS = """\
 select cc.id, cc.campaign_id, c.name as campaign_name, c.status as campaign_status, cc.status, cc.attempts,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at
+  cc.last_outcome, cc.status_reason, case when cc.status = 'pending' then cc.next_attempt_at end as next_attempt_at
 from campaign_contacts cc join campaigns c on c.id = cc.campaign_id
 where cc.contact_id = $1
 order by cc.created_at desc, cc.id desc
@@ -296,9 +296,11 @@ limit $2;
 """
 
 
-async def contact_campaigns(connection: Connection, *, contact_id: UUID, limit: int) -> list[ContactCampaign]:
+async def contact_campaigns(connection: Connection, *, contact_id: UUID, limit: int) -> list[ContactCampaignSummary]:
     """List the campaigns of a contact, newest first."""
-    return [_contact_campaign(record) for record in await connection.fetch(_CONTACT_CAMPAIGNS, contact_id, limit)]
+    return [
+        _contact_campaign_summary(record) for record in await connection.fetch(_CONTACT_CAMPAIGNS, contact_id, limit)
+    ]
 
 
 _CONTACT_CALLS = """\
@@ -311,9 +313,14 @@ limit $3;
 """
 
 
-async def contact_calls(connection: Connection, *, organization_id: UUID, phone: str, limit: int) -> list[ContactCall]:
+async def contact_calls(
+    connection: Connection, *, organization_id: UUID, phone: str, limit: int
+) -> list[ContactCallSummary]:
     """List the calls to a phone of an organization, newest first."""
-    return [_contact_call(record) for record in await connection.fetch(_CONTACT_CALLS, organization_id, phone, limit)]
+    return [
+        _contact_call_summary(record)
+        for record in await connection.fetch(_CONTACT_CALLS, organization_id, phone, limit)
+    ]
 
 
 _EXPORT_CONTACTS = """\

@@ -73,6 +73,7 @@ where k.id = :contact_id and k.organization_id = :organization_id;
 
 -- name: change_contact
 -- returns: UUID | None
+-- null: :name, :email, :company, :notes, :external_id, :timezone
 -- Change a contact, unless someone has changed it since `seen_at`.
 update contacts
 set name = :name, email = :email, company = :company, notes = :notes, external_id = :external_id, timezone = :timezone,
@@ -81,18 +82,20 @@ where id = :contact_id and organization_id = :organization_id and updated_at = :
 returning id;
 
 -- name: contact_campaigns
--- returns: list[ContactCampaign]
--- null: last_outcome, status_reason
+-- returns: list[ContactCampaignSummary]
+-- row: A contact's entry in a campaign; `id` is the campaign contact's id.
+-- null: last_outcome, status_reason, next_attempt_at
 -- List the campaigns of a contact, newest first.
 select cc.id, cc.campaign_id, c.name as campaign_name, c.status as campaign_status, cc.status, cc.attempts,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at
+  cc.last_outcome, cc.status_reason, case when cc.status = 'pending' then cc.next_attempt_at end as next_attempt_at
 from campaign_contacts cc join campaigns c on c.id = cc.campaign_id
 where cc.contact_id = :contact_id
 order by cc.created_at desc, cc.id desc
 limit :limit;
 
 -- name: contact_calls
--- returns: list[ContactCall]
+-- returns: list[ContactCallSummary]
+-- row: A call to a contact.
 -- null: outcome, ended_at, duration_ms
 -- List the calls to a phone of an organization, newest first.
 select c.id, c.campaign_id, m.name as campaign_name, c.attempt_number, c.status, c.outcome, c.requested_at, c.ended_at,

@@ -13,8 +13,8 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BlockedPhone:
-    """An entry of the do-not-call list."""
+class BlockedNumber:
+    """A number on the do-not-call list; `source` is manual, import or call."""
 
     phone: str
     source: str
@@ -22,7 +22,7 @@ class BlockedPhone:
     created_at: datetime
 
 
-_blocked_phone = row_builder(BlockedPhone)
+_blocked_number = row_builder(BlockedNumber)
 
 _BLOCKED_PHONES = """\
 select phone as id from do_not_call where organization_id = $1 and phone = any ($2::text[]);
@@ -91,10 +91,10 @@ limit $2;
 """
 
 
-async def recently_blocked_phones(connection: Connection, *, organization_id: UUID, limit: int) -> list[BlockedPhone]:
+async def recently_blocked_phones(connection: Connection, *, organization_id: UUID, limit: int) -> list[BlockedNumber]:
     """List the do-not-call list, newest first."""
     return [
-        _blocked_phone(record) for record in await connection.fetch(_RECENTLY_BLOCKED_PHONES, organization_id, limit)
+        _blocked_number(record) for record in await connection.fetch(_RECENTLY_BLOCKED_PHONES, organization_id, limit)
     ]
 
 
@@ -109,11 +109,11 @@ limit $5;
 
 async def list_blocked_phones(
     connection: Connection, *, organization_id: UUID, first: str, last: str, after: str | None, limit: int
-) -> list[BlockedPhone]:
+) -> list[BlockedNumber]:
     """List entries of the do-not-call list between two numbers, ordered by phone."""
     await connection.execute(CUSTOM_PLAN)
     return [
-        _blocked_phone(record)
+        _blocked_number(record)
         for record in await connection.fetch(_LIST_BLOCKED_PHONES, organization_id, first, last, after, limit)
     ]
 
@@ -123,7 +123,7 @@ select phone, source, reason, created_at from do_not_call where organization_id 
 """
 
 
-async def export_blocked_phones(connection: Connection, *, organization_id: UUID) -> AsyncIterator[BlockedPhone]:
+async def export_blocked_phones(connection: Connection, *, organization_id: UUID) -> AsyncIterator[BlockedNumber]:
     """Stream the do-not-call list, ordered by phone."""
     async for record in connection.cursor(_EXPORT_BLOCKED_PHONES, organization_id, prefetch=PREFETCH):
-        yield _blocked_phone(record)
+        yield _blocked_number(record)

@@ -30,8 +30,8 @@ order by u.organization_id, u.phone
 on conflict do nothing;
 
 -- name: recently_blocked_phones
--- returns: list[BlockedPhone]
--- row: An entry of the do-not-call list.
+-- returns: list[BlockedNumber]
+-- row: A number on the do-not-call list; `source` is manual, import or call.
 -- null: reason
 -- List the do-not-call list, newest first.
 select phone, source, reason, created_at from do_not_call
@@ -40,7 +40,7 @@ order by created_at desc, phone
 limit :limit;
 
 -- name: list_blocked_phones
--- returns: list[BlockedPhone]
+-- returns: list[BlockedNumber]
 -- null: reason, :after
 -- plan: custom
 -- List entries of the do-not-call list between two numbers, ordered by phone.
@@ -51,7 +51,7 @@ order by phone
 limit :limit;
 
 -- name: export_blocked_phones
--- returns: AsyncIterator[BlockedPhone]
+-- returns: AsyncIterator[BlockedNumber]
 -- null: reason
 -- Stream the do-not-call list, ordered by phone.
 select phone, source, reason, created_at from do_not_call where organization_id = :organization_id order by phone;

@@ -64,8 +64,8 @@ _import_run = row_builder(ImportRun)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefusalRow:
-    """A row of the file that was refused."""
+class RefusedImportRow:
+    """A refused row: its line in the file, its phone cell (or the start of the row) and the reason."""
 
     line: int
     value: str
@@ -73,7 +73,7 @@ class RefusalRow:
     reason: str
 
 
-_refusal_row = row_builder(RefusalRow)
+_refused_import_row = row_builder(RefusedImportRow)
 
 _CREATE_IMPORT = """\
 insert into imports (id, organization_id, campaign_id, file_name, size, mapping, default_region, created_by, created_at,
@@ -435,10 +435,10 @@ limit $4;
 
 async def list_refusals(
     connection: Connection, *, import_id: UUID, organization_id: UUID, after_line: int, limit: int
-) -> list[RefusalRow]:
+) -> list[RefusedImportRow]:
     """List refused rows of an import in the order of the file."""
     return [
-        _refusal_row(record)
+        _refused_import_row(record)
         for record in await connection.fetch(_LIST_REFUSALS, import_id, organization_id, after_line, limit)
     ]
 

@@ -157,8 +157,8 @@ from unnest(:lines::bigint[], :values::text[], :kinds::text[], :reasons::text[])
 on conflict do nothing;
 
 -- name: list_refusals
--- returns: list[RefusalRow]
--- row: A row of the file that was refused.
+-- returns: list[RefusedImportRow]
+-- row: A refused row: its line in the file, its phone cell (or the start of the row) and the reason.
 -- List refused rows of an import in the order of the file.
 select line, value, kind, reason from import_refusals
 where import_id = :import_id and organization_id = :organization_id and line > :after_line

@@ -12,8 +12,8 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemberRow:
-    """A member of an organization."""
+class OrganizationMember:
+    """A user with a role in the organization."""
 
     user_id: UUID
     email: str | None
@@ -21,7 +21,7 @@ class MemberRow:
     created_at: datetime
 
 
-_member_row = row_builder(MemberRow)
+_organization_member = row_builder(OrganizationMember)
 
 _SET_MEMBER = """\
 insert into organization_members (organization_id, user_id, role, created_at)
@@ -40,9 +40,9 @@ select user_id, email, role, created_at from private.people_of($1) order by emai
 """
 
 
-async def list_members(connection: Connection, *, organization_id: UUID) -> list[MemberRow]:
+async def list_members(connection: Connection, *, organization_id: UUID) -> list[OrganizationMember]:
     """List the members of an organization, ordered by email address."""
-    return [_member_row(record) for record in await connection.fetch(_LIST_MEMBERS, organization_id)]
+    return [_organization_member(record) for record in await connection.fetch(_LIST_MEMBERS, organization_id)]
 
 
 _FIND_USER_TO_ADD = """\

@@ -7,8 +7,8 @@ values (:organization_id, :user_id, :role, :now)
 on conflict (organization_id, user_id) do update set role = excluded.role;
 
 -- name: list_members
--- returns: list[MemberRow]
--- row: A member of an organization.
+-- returns: list[OrganizationMember]
+-- row: A user with a role in the organization.
 -- null: email
 -- List the members of an organization, ordered by email address.
 select user_id, email, role, created_at from private.people_of(:organization_id) order by email, user_id;

@@ -41,15 +41,15 @@ _organization_detail = row_builder(OrganizationDetail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MembershipRow:
-    """An organization with the caller's role."""
+class OrganizationMembership:
+    """An organization the caller is a member of."""
 
     id: UUID
     name: str
     role: str
 
 
-_membership_row = row_builder(MembershipRow)
+_organization_membership = row_builder(OrganizationMembership)
 
 _CREATE_ORGANIZATION = """\
 insert into organizations (id, name, daily_call_cap, created_at) values ($1, $2, $3, $4);
@@ -135,10 +135,10 @@ where o.id = $2 and ($1::uuid is null or m.user_id is not null);
 
 async def find_membership(
     connection: Connection, *, user_id: UUID | None, organization_id: UUID
-) -> MembershipRow | None:
+) -> OrganizationMembership | None:
     """Read an organization with the caller's role. The holder of the secret key counts as an owner."""
     record = await connection.fetchrow(_FIND_MEMBERSHIP, user_id, organization_id)
-    return None if record is None else _membership_row(record)
+    return None if record is None else _organization_membership(record)
 
 
 _LIST_MEMBERSHIPS = """\
@@ -151,6 +151,6 @@ limit $2;
 """
 
 
-async def list_memberships(connection: Connection, *, user_id: UUID | None, limit: int) -> list[MembershipRow]:
+async def list_memberships(connection: Connection, *, user_id: UUID | None, limit: int) -> list[OrganizationMembership]:
     """List the organizations of the caller, ordered by name."""
-    return [_membership_row(record) for record in await connection.fetch(_LIST_MEMBERSHIPS, user_id, limit)]
+    return [_organization_membership(record) for record in await connection.fetch(_LIST_MEMBERSHIPS, user_id, limit)]

@@ -37,8 +37,8 @@ returning id;
 select :organization_id = any (array(select private.my_organizations('operator'))) as id;
 
 -- name: find_membership
--- returns: MembershipRow | None
--- row: An organization with the caller's role.
+-- returns: OrganizationMembership | None
+-- row: An organization the caller is a member of.
 -- null: :user_id
 -- Read an organization with the caller's role. The holder of the secret key counts as an owner.
 select o.id, o.name, coalesce(m.role, 'owner') as role
@@ -47,7 +47,7 @@ left join organization_members m on m.organization_id = o.id and m.user_id = :us
 where o.id = :organization_id and (:user_id::uuid is null or m.user_id is not null);
 
 -- name: list_memberships
--- returns: list[MembershipRow]
+-- returns: list[OrganizationMembership]
 -- null: :user_id
 -- List the organizations of the caller, ordered by name.
 select o.id, o.name, coalesce(m.role, 'owner') as role

@@ -4,8 +4,9 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
+from outdial.db.queries.calls import CallSummary
 from outdial.studio.calls import service as calls
-from outdial.studio.calls.service import CallDetail, CallEvent, CallQuery, CallSummary
+from outdial.studio.calls.service import CallDetail, CallEvent, CallQuery
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.paging import Page, PageQuery
 

@@ -10,17 +10,10 @@ from fastapi.responses import HTMLResponse
 from markupsafe import escape
 
 from outdial.db.queries import campaigns as campaign_queries
+from outdial.db.queries.calls import CallSummary
 from outdial.domain.call import CallStatus
 from outdial.domain.outcomes import Outcome
-from outdial.studio.calls.service import (
-    CallDetail,
-    CallEvent,
-    CallFilters,
-    CallSummary,
-    list_call_events,
-    list_calls,
-    show_call,
-)
+from outdial.studio.calls.service import CallDetail, CallEvent, CallFilters, list_call_events, list_calls, show_call
 from outdial.studio.calls.transcript import TranscriptTurn
 from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
 from outdial.studio.view.badges import humanize

@@ -10,6 +10,7 @@ from fastapi import Depends
 from pydantic import BaseModel
 
 from outdial.db.queries import calls, inbox
+from outdial.db.queries.calls import CallSummary
 from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
 from outdial.domain.outcomes import Outcome
@@ -32,28 +33,6 @@ from outdial.studio.web.paging import Page, PageRequest, paginate
 MAX_EVENTS: Final = 100
 MAX_BODY_BYTES: Final = 100_000
 _MAX_TURNS: Final = 2_000
-
-
-class CallSummary(BaseModel):
-    """A call in a list."""
-
-    id: UUID
-    campaign_id: UUID
-    campaign_name: str
-    campaign_contact_id: UUID
-    phone: str
-    name: str | None
-    attempt_number: int
-    status: str
-    outcome: str | None
-    disconnection_reason: str | None
-    created_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
-    duration_ms: int | None
-    cost_cents: float | None
-    has_transcript: bool
-    has_recording: bool
 
 
 class CallDetail(BaseModel):
@@ -167,29 +146,7 @@ async def list_calls(
         limit=page.limit + 1,
     )
     shown, following = paginate(rows, page.limit, lambda row: (row.created_at, row.id))
-    return Page(items=[_summary(row) for row in shown], next=following)
-
-
-def _summary(row: calls.CallRow) -> CallSummary:
-    return CallSummary(
-        id=row.id,
-        campaign_id=row.campaign_id,
-        campaign_name=row.campaign_name,
-        campaign_contact_id=row.campaign_contact_id,
-        phone=row.phone,
-        name=row.name,
-        attempt_number=row.attempt_number,
-        status=row.status,
-        outcome=row.outcome,
-        disconnection_reason=row.disconnection_reason,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        duration_ms=row.duration_ms,
-        cost_cents=None if row.cost_cents is None else float(row.cost_cents),
-        has_transcript=row.has_transcript,
-        has_recording=row.has_recording,
-    )
+    return Page(items=list(shown), next=following)
 
 
 async def show_call(connection: Connection, organization_id: UUID, call_id: UUID) -> CallDetail:

@@ -10,6 +10,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries import contacts
+from outdial.db.queries.contacts import ContactCallSummary, ContactCampaignSummary
 from outdial.db.session import Connection
 from outdial.domain.phone import NoZone, Phone, zone_of
 from outdial.studio.web.audit import record_audit
@@ -47,34 +48,6 @@ class ContactSummary(BaseModel):
     zone_source: str
     created_at: datetime
     updated_at: datetime
-
-
-class ContactCampaignSummary(BaseModel):
-    """A contact's entry in a campaign; `id` is the campaign contact's id."""
-
-    id: UUID
-    campaign_id: UUID
-    campaign_name: str
-    campaign_status: str
-    status: str
-    attempts: int
-    last_outcome: str | None
-    status_reason: str | None
-    next_attempt_at: datetime | None
-
-
-class ContactCallSummary(BaseModel):
-    """A call to a contact."""
-
-    id: UUID
-    campaign_id: UUID
-    campaign_name: str
-    attempt_number: int
-    status: str
-    outcome: str | None
-    requested_at: datetime
-    ended_at: datetime | None
-    duration_ms: int | None
 
 
 class Contact(ContactSummary):
@@ -176,11 +149,8 @@ async def find_contact(connection: Connection, context: OrganizationContext, con
         **_summary(row).model_dump(),
         notes=row.notes,
         do_not_call=row.do_not_call,
-        campaigns=[_in_campaign(entry) for entry in campaigns],
-        calls=[
-            ContactCallSummary(**{name: getattr(call, name) for name in ContactCallSummary.model_fields})
-            for call in calls
-        ],
+        campaigns=campaigns,
+        calls=calls,
     )
 
 
@@ -197,7 +167,7 @@ async def change_contact(
     """
     found = await find_contact(connection, context, contact_id)
     check_if_match(if_match, found.etag)
-    changed = {name: getattr(found, name) for name in _EDITABLE} | dict(changes)
+    changed: dict[str, str | None] = {name: getattr(found, name) for name in _EDITABLE} | dict(changes)
     zone = zone_of(Phone(found.phone, None), changed["timezone"])
     if isinstance(zone, NoZone):
         raise InvalidInput("Invalid time zone", {"timezone": zone.reason})
@@ -228,10 +198,3 @@ async def _find(connection: Connection, context: OrganizationContext, contact_id
 def _summary(row: contacts.ContactRow | contacts.ContactDetail) -> ContactSummary:
     kept: dict[str, Any] = {name: getattr(row, name) for name in ContactSummary.model_fields}
     return ContactSummary(**kept)
-
-
-def _in_campaign(row: contacts.ContactCampaign) -> ContactCampaignSummary:
-    kept: dict[str, Any] = {name: getattr(row, name) for name in ContactCampaignSummary.model_fields}
-    return ContactCampaignSummary(
-        **kept | {"next_attempt_at": row.next_attempt_at if row.status == "pending" else None}
-    )

@@ -5,10 +5,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
 
+from outdial.db.queries.do_not_call import BlockedNumber
 from outdial.studio.do_not_call import service as do_not_call
 from outdial.studio.do_not_call.service import (
     MAX_FILE_BYTES,
-    BlockedNumber,
     BlockResult,
     NewBlockedNumbers,
     NumbersToUnblock,

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import FormData, UploadFile
 
+from outdial.db.queries.do_not_call import BlockedNumber
 from outdial.studio.do_not_call import service as do_not_call
-from outdial.studio.do_not_call.service import MAX_FILE_BYTES, BlockedNumber, BlockResult, NewBlockedNumbers
+from outdial.studio.do_not_call.service import MAX_FILE_BYTES, BlockResult, NewBlockedNumbers
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, StudioError
 from outdial.studio.web.forms import Form, limited_form, redirect, region_of, text

@@ -4,7 +4,6 @@ import asyncio
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +12,7 @@ from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing.columns import find_columns
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.db.queries import do_not_call
+from outdial.db.queries.do_not_call import BlockedNumber
 from outdial.db.session import Connection
 from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.studio.web.audit import record_audit
@@ -28,15 +28,6 @@ _BATCH_SIZE: Final = 5_000
 Numbers = Annotated[
     list[Annotated[str, Field(max_length=100)]], Field(min_length=1, max_length=10_000, examples=[["+14155550100"]])
 ]
-
-
-class BlockedNumber(BaseModel):
-    """A number on the do-not-call list; `source` is manual, import or call."""
-
-    phone: str
-    source: str
-    reason: str | None
-    created_at: datetime
 
 
 class NewBlockedNumbers(BaseModel):
@@ -99,10 +90,7 @@ async def list_blocked(
         **phone_range(phone_digits("phone", phone)),
     )
     shown, following = paginate(rows, page.limit, lambda row: [row.phone])
-    items = [
-        BlockedNumber(phone=row.phone, source=row.source, reason=row.reason, created_at=row.created_at) for row in shown
-    ]
-    return Page(items=items, next=following)
+    return Page(items=list(shown), next=following)
 
 
 async def block_numbers(connection: Connection, context: OrganizationContext, new: NewBlockedNumbers) -> BlockResult:

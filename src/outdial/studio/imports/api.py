@@ -9,10 +9,11 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
+from outdial.db.queries.imports import RefusedImportRow
 from outdial.jobs.csv_cells import CsvBuffer
 from outdial.studio.imports import service as imports
 from outdial.studio.imports.previews import ImportPreview, preview_import
-from outdial.studio.imports.service import Import, ImportOptions, NewImport, RefusedImportRow
+from outdial.studio.imports.service import Import, ImportOptions, NewImport
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.paging import Page, PageQuery

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
 from outdial.db.queries import do_not_call, imports
-from outdial.studio.imports.service import Import, RefusedImportRow, find_import
+from outdial.db.queries.imports import RefusedImportRow
+from outdial.studio.imports.service import Import, find_import
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
 

@@ -10,6 +10,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries import campaign_status, imports, jobs
+from outdial.db.queries.imports import RefusedImportRow
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
@@ -79,15 +80,6 @@ class Import(BaseModel):
     def is_finished(self) -> bool:
         """Whether it has completed, failed or been cancelled."""
         return self.finished_at is not None
-
-
-class RefusedImportRow(BaseModel):
-    """A refused row: its line in the file, its phone cell (or the start of the row) and the reason."""
-
-    line: int
-    value: str
-    kind: str
-    reason: str
 
 
 async def create_import(connection: Connection, context: OrganizationContext, new: NewImport) -> Import:
@@ -285,10 +277,10 @@ async def list_refused_rows(
     key = page.key(tuple[int])
     rows = await _read_refused_rows(connection, context, import_id, key[0] if key else 0, page.limit + 1)
     shown, following = paginate(rows, page.limit, lambda row: [row.line])
-    return Page(items=[_refused_row(row) for row in shown], next=following)
+    return Page(items=list(shown), next=following)
 
 
-async def iterate_refused_rows(context: OrganizationContext, import_id: UUID) -> AsyncIterator[imports.RefusalRow]:
+async def iterate_refused_rows(context: OrganizationContext, import_id: UUID) -> AsyncIterator[RefusedImportRow]:
     """Yield every stored refused row, reading 1,000 at a time."""
     line = 0
     while True:
@@ -303,14 +295,10 @@ async def iterate_refused_rows(context: OrganizationContext, import_id: UUID) ->
 
 async def _read_refused_rows(
     connection: Connection, context: OrganizationContext, import_id: UUID, after_line: int, limit: int
-) -> list[imports.RefusalRow]:
+) -> list[RefusedImportRow]:
     return await imports.list_refusals(
         connection, import_id=import_id, organization_id=context.organization_id, after_line=after_line, limit=limit
     )
-
-
-def _refused_row(row: imports.RefusalRow) -> RefusedImportRow:
-    return RefusedImportRow(line=row.line, value=row.value, kind=row.kind, reason=row.reason)
 
 
 def _region(region: str | None) -> str | None:

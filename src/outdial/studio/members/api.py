@@ -4,8 +4,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from outdial.db.queries.members import OrganizationMember
 from outdial.studio.members import service as members
-from outdial.studio.members.service import NewMember, OrganizationMember, RoleChange
+from outdial.studio.members.service import NewMember, RoleChange
 from outdial.studio.web.context import CurrentOrganization
 
 router = APIRouter(prefix="/organizations/{organization_id}/members", tags=["members"])

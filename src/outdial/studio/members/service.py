@@ -1,6 +1,5 @@
 """Members and their roles; database policies decide who may change whom."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -8,6 +7,7 @@ import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries import members
+from outdial.db.queries.members import OrganizationMember
 from outdial.db.session import Connection
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import MemberRole, OrganizationContext
@@ -15,15 +15,6 @@ from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceCo
 
 _OWNERS_ONLY = "Only owners can add, change or remove owners"
 _LAST_OWNER = "An organization needs an owner: make another member an owner first"
-
-
-class OrganizationMember(BaseModel):
-    """A user with a role in the organization."""
-
-    user_id: UUID
-    email: str | None
-    role: str
-    created_at: datetime
 
 
 class NewMember(BaseModel):
@@ -43,8 +34,7 @@ class RoleChange(BaseModel):
 
 async def list_members(connection: Connection, context: OrganizationContext) -> list[OrganizationMember]:
     """Return the members, ordered by email address."""
-    rows = await members.list_members(connection, organization_id=context.organization_id)
-    return [OrganizationMember.model_validate(row, from_attributes=True) for row in rows]
+    return await members.list_members(connection, organization_id=context.organization_id)
 
 
 async def add_member(connection: Connection, context: OrganizationContext, new: NewMember) -> OrganizationMember:

@@ -4,13 +4,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from outdial.db.queries.accounts import PhoneNumber
+from outdial.db.queries.organizations import OrganizationMembership
 from outdial.studio.organizations import service as organizations
 from outdial.studio.organizations.service import (
     NewPhoneNumber,
     Organization,
     OrganizationChanges,
-    OrganizationMembership,
-    PhoneNumber,
     PhoneNumberChanges,
     ProviderAccount,
     ProviderAccountChanges,

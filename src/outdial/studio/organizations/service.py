@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries import accounts as account_queries
 from outdial.db.queries import organizations
+from outdial.db.queries.accounts import PhoneNumber
+from outdial.db.queries.organizations import OrganizationMembership
 from outdial.db.session import Connection
 from outdial.domain import limits
 from outdial.domain.ids import new_id
@@ -23,14 +25,6 @@ _CHOOSE_WORKSPACE: Final = "choose one of your workspaces"
 Name = Annotated[str, Field(min_length=1, max_length=limits.LONGEST_NAME, pattern=r"^[^\x00]*\S[^\x00]*$")]
 Lines = Annotated[int | None, Field(ge=limits.CONCURRENCY_LIMIT.least, le=limits.CONCURRENCY_LIMIT.most)]
 OptionalText = Annotated[str | None, Field(max_length=limits.LONGEST_NAME, pattern=r"^[^\x00]*$")]
-
-
-class OrganizationMembership(BaseModel):
-    """An organization the caller is a member of."""
-
-    id: UUID
-    name: str
-    role: str
 
 
 class Organization(BaseModel):
@@ -74,17 +68,6 @@ class ProviderAccountChanges(BaseModel):
     calls_per_second: Annotated[float | None, Field(gt=0, le=limits.MOST_CALLS_PER_SECOND, allow_inf_nan=False)] = None
 
 
-class PhoneNumber(BaseModel):
-    """A caller number."""
-
-    id: UUID
-    provider_account_id: UUID
-    phone: str
-    nickname: str | None
-    retell_agent_id: str | None
-    country: str | None
-
-
 class NewPhoneNumber(BaseModel):
     """A caller number to add. `provider_account_id` is optional when there is one workspace."""
 
@@ -105,8 +88,7 @@ class PhoneNumberChanges(BaseModel):
 
 async def list_memberships(connection: Connection, caller: StudioCaller) -> list[OrganizationMembership]:
     """Return the caller's organizations, ordered by name."""
-    rows = await organizations.list_memberships(connection, user_id=caller.user_id, limit=MAX_MEMBERSHIPS)
-    return [OrganizationMembership(id=row.id, name=row.name, role=row.role) for row in rows]
+    return await organizations.list_memberships(connection, user_id=caller.user_id, limit=MAX_MEMBERSHIPS)
 
 
 async def show_organization(connection: Connection, context: OrganizationContext) -> Organization:
@@ -163,8 +145,7 @@ async def change_account(
 
 async def list_numbers(connection: Connection, context: OrganizationContext) -> list[PhoneNumber]:
     """Return the caller numbers."""
-    rows = await account_queries.list_numbers(connection, organization_id=context.organization_id)
-    return [PhoneNumber.model_validate(row, from_attributes=True) for row in rows]
+    return await account_queries.list_numbers(connection, organization_id=context.organization_id)
 
 
 async def add_number(connection: Connection, context: OrganizationContext, new: NewPhoneNumber) -> PhoneNumber:

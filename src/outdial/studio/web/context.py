@@ -92,7 +92,7 @@ class OrganizationContext:
     name: str
     role: MemberRole
     caller: StudioCaller = field(repr=False)
-    others: Sequence[organizations.MembershipRow] = field(default=(), repr=False)
+    others: Sequence[organizations.OrganizationMembership] = field(default=(), repr=False)
     """The caller's organizations, this one included, for the switcher. Empty for API requests."""
 
     @property
@@ -146,7 +146,7 @@ CurrentCaller = Annotated[StudioCaller, Depends(current_caller)]
 
 async def current_organization(organization_id: UUID, caller: CurrentCaller, request: Request) -> OrganizationContext:
     """Return the organization in the path; raises ResourceNotFound unless the caller is a member."""
-    others: Sequence[organizations.MembershipRow] = ()
+    others: Sequence[organizations.OrganizationMembership] = ()
     async with caller.transaction() as connection:
         row = await organizations.find_membership(connection, organization_id=organization_id, user_id=caller.user_id)
         if row is not None and request.url.path.startswith("/o/"):

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from fastapi import Header, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from outdial.db.queries import idempotency_keys
 from outdial.db.session import Connection, encode_json
@@ -61,7 +61,7 @@ async def idempotent_response(
     context: OrganizationContext,
     request: Request,
     key: str | None,
-    create: Callable[[Connection], Awaitable[BaseModel]],
+    create: Callable[[Connection], Awaitable[object]],
     *,
     status: int = 201,
 ) -> JSONResponse:
@@ -97,14 +97,14 @@ async def run_idempotent(
     context: OrganizationContext,
     key: str | None,
     request_sha256: bytes,
-    create: Callable[[Connection], Awaitable[BaseModel]],
+    create: Callable[[Connection], Awaitable[object]],
     *,
     status: int = 201,
 ) -> IdempotentResult:
     """Run `create` at most once per key; `request_sha256` identifies the request. See `idempotent_response`."""
     async with context.transaction() as connection:
         if key is None:
-            return IdempotentResult(status, (await create(connection)).model_dump(mode="json"), is_repeat=False)
+            return IdempotentResult(status, to_jsonable_python(await create(connection)), is_repeat=False)
         now = context.studio.clock.now()
         scope: _IdempotencyKey = {
             "organization_id": context.organization_id,
@@ -117,7 +117,7 @@ async def run_idempotent(
         taken = await idempotency_keys.take_idempotency_key(connection, **scope, request_sha256=request_sha256, now=now)
         if taken is None:
             return _stored_result(await idempotency_keys.read_idempotency_key(connection, **scope), request_sha256)
-        body = (await create(connection)).model_dump(mode="json")
+        body = to_jsonable_python(await create(connection))
         await idempotency_keys.keep_response(connection, **scope, status=status, body=encode_json(body))
         return IdempotentResult(status, body, is_repeat=False)
 
