@@ -1,4 +1,4 @@
-"""Fixtures that every package's tests share."""
+"""Fixtures shared by all tests."""
 
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -9,17 +9,17 @@ import pytest
 
 from outdial.db.embedded import EmbeddedPostgres
 from tests.support import postgres
-from tests.support.logged import Lines
+from tests.support.logged import LogLines
 from tests.support.postgres import TEMPLATE, Scratch
 
-# A deadline per example would measure the neighbours on a busy machine.
+# On a busy machine, a deadline per example would measure other processes.
 hypothesis.settings.register_profile("outdial", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("outdial")
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
-    """One server for each test process: with pytest-xdist there is one per worker, and nothing to agree upon."""
+    """One server per test process. With pytest-xdist, every worker has its own and needs no coordination."""
     with postgres.server() as running:
         yield running
 
@@ -31,7 +31,7 @@ def _templates() -> set[str]:
 
 @pytest.fixture
 async def template(postgres_server: EmbeddedPostgres, _templates: set[str]) -> str:
-    """The name of a database with every migration applied, made by the first test that asks."""
+    """The name of a database with all migrations, created by the first test that needs it."""
     if TEMPLATE not in _templates:
         await postgres.make_template(postgres_server)
         _templates.add(TEMPLATE)
@@ -40,30 +40,30 @@ async def template(postgres_server: EmbeddedPostgres, _templates: set[str]) -> s
 
 @pytest.fixture
 async def database(postgres_server: EmbeddedPostgres, template: str) -> AsyncIterator[Scratch]:
-    """A database with every migration applied and no rows."""
+    """A database with all migrations and no rows."""
     async with postgres.scratch(postgres_server, template=template) as clone:
         yield clone
 
 
 @pytest.fixture
 async def empty_database(postgres_server: EmbeddedPostgres) -> AsyncIterator[Scratch]:
-    """A database as Postgres makes it: without a schema auth, and without migrations."""
+    """A fresh Postgres database: no schema auth, no migrations."""
     async with postgres.scratch(postgres_server, template="template0") as clone:
         yield clone
 
 
 @pytest.fixture
 async def connection(database: Scratch) -> AsyncIterator[asyncpg.Connection]:
-    """A superuser's connection to `database`: for arranging and looking, never for what is under test."""
+    """A superuser's connection to `database`, to arrange and inspect rows. Code under test never uses it."""
     opened = await asyncpg.connect(database.dsn)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-def lines() -> Iterator[Lines]:
-    """What is logged during the test, from debug on."""
-    logger, kept = logging.getLogger("outdial"), Lines()
+def lines() -> Iterator[LogLines]:
+    """Everything logged during the test, from level debug."""
+    logger, kept = logging.getLogger("outdial"), LogLines()
     level = logger.level
     logger.addHandler(kept)
     logger.setLevel(logging.DEBUG)

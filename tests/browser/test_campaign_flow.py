@@ -17,7 +17,7 @@ from outdial.stack.first_login import EMAIL, PASSWORD_FILE
 from outdial.stack.local import LocalStack
 from tests.browser.conftest import CHROMIUM
 from tests.support.postgres import scratch_directory
-from tests.support.processes import PATIENCE_S, Launcher, inherited
+from tests.support.processes import TIMEOUT_S, Launcher, inherited
 
 # Long enough for two busy processors.
 WITHIN_MS = 90_000
@@ -49,7 +49,7 @@ class Running:
             env=env,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -83,7 +83,7 @@ async def running() -> AsyncIterator[Running]:
         finally:
             if process.running:
                 sys.stderr.write(process.output()[-5000:])
-            process.end_for_good()
+            process.kill_session()
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from playwright.async_api import Browser, BrowserContext, Page
 from outdial.studio.web.sessions import COOKIE
 from tests.browser.conftest import ROOT
 from tests.support.postgres import Scratch
-from tests.support.studio import Served, serve_studio, unchanged
+from tests.support.studio import StudioServer, serve_studio, unchanged
 from tests.support.studio_history import create_history
 from tests.support.studio_routes import app_without_database, routes_of
-from tests.support.studio_world import create_rooms
+from tests.support.studio_world import create_route_rows
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 LARGEST_PAGE = 60_000
@@ -50,7 +50,7 @@ class Site:
     """The studio at an address of its own."""
 
     url: str
-    served: Served
+    served: StudioServer
     user_id: UUID
     rows: dict[str, str]
 
@@ -67,13 +67,13 @@ class Site:
 
 @pytest.fixture
 async def site(database: Scratch, connection: asyncpg.Connection) -> AsyncIterator[Site]:
-    rooms = await create_rooms(database, connection)
-    campaign, call_id = await create_history(connection, rooms.world.own.tenant)
-    rows = {**rooms.own, "campaign_id": str(campaign.id), "call_id": str(call_id)}
+    route_rows = await create_route_rows(database, connection)
+    campaign, call_id = await create_history(connection, route_rows.world.own.tenant)
+    rows = {**route_rows.own, "campaign_id": str(campaign.id), "call_id": str(call_id)}
     for name in ("campaign_contact_id", "contact_id"):
         rows[name] = str(await connection.fetchval(f"select {name} from calls where id = $1", call_id))  # noqa: S608
     async with serve_studio(database, unchanged) as served, listening(served.app) as url:
-        yield Site(url, served, rooms.world.own.people["owner"], rows)
+        yield Site(url, served, route_rows.world.own.users["owner"], rows)
         served.studio.hub.end_streams()
 
 

@@ -10,7 +10,14 @@ from outdial.db.queries import events, members
 from outdial.db.session import Connection
 from tests.support.factories import NOW, insert
 from tests.support.postgres import Scratch
-from tests.support.two_organizations import CALLERS, MEMBERS, House, World, acting, create_world
+from tests.support.two_organizations import (
+    CALLERS,
+    MEMBERS,
+    FilledOrganization,
+    TwoOrganizations,
+    acting,
+    create_two_organizations,
+)
 
 ADMINS = ("admin", "owner")
 OPERATORS = ("operator", *ADMINS)
@@ -18,11 +25,11 @@ EVERYTHING: Mapping[str, Any] = {"first_id": 0, "last_id": 2**63 - 1, "status": 
 
 
 @pytest.fixture
-async def world(database: Scratch, connection: asyncpg.Connection) -> World:
-    return await create_world(database, connection)
+async def world(database: Scratch, connection: asyncpg.Connection) -> TwoOrganizations:
+    return await create_two_organizations(database, connection)
 
 
-async def add_event(connection: Connection, house: House, name: str, **columns: Any) -> str:
+async def add_event(connection: Connection, house: FilledOrganization, name: str, **columns: Any) -> str:
     """Add an event of the account of `house`, known again by `name`; return it."""
     row: dict[str, Any] = {
         "organization_id": house.tenant.organization_id,
@@ -42,7 +49,7 @@ async def add_event(connection: Connection, house: House, name: str, **columns: 
     return name
 
 
-async def add_events(connection: Connection, world: World) -> None:
+async def add_events(connection: Connection, world: TwoOrganizations) -> None:
     """Add events that were set aside, and some that have found no call, of both organizations and of nobody."""
     lost = {"organization_id": None, "status": "unmatched"}
     for name, house in (("own", world.own), ("other", world.other)):
@@ -52,7 +59,7 @@ async def add_events(connection: Connection, world: World) -> None:
     await add_event(connection, world.own, "waits", status="pending")
 
 
-async def replay(connection: Connection, house: House, **narrowed: Any) -> int:
+async def replay(connection: Connection, house: FilledOrganization, **narrowed: Any) -> int:
     """Replay all events of an organization that are there."""
     asked = {**EVERYTHING, **narrowed, "organization_id": house.tenant.organization_id, "now": NOW}
     return len(await events.replay_organization_events(connection, **asked))
@@ -64,7 +71,7 @@ async def seen(connection: Connection, what: str) -> set[str]:
 
 
 @pytest.mark.parametrize("actor", [*MEMBERS, "outsider", "nobody", "service"])
-async def test_addresses_are_read_by_those_who_work_there(world: World, actor: str) -> None:
+async def test_addresses_are_read_by_those_who_work_there(world: TwoOrganizations, actor: str) -> None:
     async with acting(world, actor) as connection:
         own, other = [
             await members.list_members(connection, organization_id=house.tenant.organization_id)
@@ -78,7 +85,7 @@ async def test_addresses_are_read_by_those_who_work_there(world: World, actor: s
 
 @pytest.mark.parametrize("actor", [*MEMBERS, "outsider", "nobody", "service"])
 async def test_a_user_is_looked_up_by_those_who_may_add_them(
-    world: World, connection: asyncpg.Connection, actor: str
+    world: TwoOrganizations, connection: asyncpg.Connection, actor: str
 ) -> None:
     email = await connection.fetchval("select email from auth.users where id = $1", world.own.spare_user)
     async with acting(world, actor) as caller:
@@ -93,7 +100,7 @@ async def test_a_user_is_looked_up_by_those_who_may_add_them(
 
 @pytest.mark.parametrize("actor", [*MEMBERS, "outsider"])
 async def test_an_event_that_found_no_call_is_read_by_the_admins_of_its_account(
-    world: World, connection: asyncpg.Connection, actor: str
+    world: TwoOrganizations, connection: asyncpg.Connection, actor: str
 ) -> None:
     await add_events(connection, world)
 
@@ -104,7 +111,7 @@ async def test_an_event_that_found_no_call_is_read_by_the_admins_of_its_account(
 
 
 async def test_an_event_is_hidden_from_admins_again_once_their_account_is_another_ones(
-    world: World, connection: asyncpg.Connection
+    world: TwoOrganizations, connection: asyncpg.Connection
 ) -> None:
     await add_events(connection, world)
     await connection.execute("update provider_accounts set credential = 'moved' where credential = 'default'")
@@ -115,7 +122,7 @@ async def test_an_event_is_hidden_from_admins_again_once_their_account_is_anothe
 
 @pytest.mark.parametrize("actor", [*OPERATORS, "service"])
 async def test_replay_reaches_the_events_of_one_organization_and_for_admins_what_its_account_got(
-    world: World, connection: asyncpg.Connection, actor: str
+    world: TwoOrganizations, connection: asyncpg.Connection, actor: str
 ) -> None:
     await add_events(connection, world)
     before = await seen(connection, "status = 'pending'")
@@ -132,7 +139,9 @@ async def test_replay_reaches_the_events_of_one_organization_and_for_admins_what
 
 
 @pytest.mark.parametrize("actor", ["viewer", "outsider", "nobody", "anon"])
-async def test_below_operator_nothing_is_replayed(world: World, connection: asyncpg.Connection, actor: str) -> None:
+async def test_below_operator_nothing_is_replayed(
+    world: TwoOrganizations, connection: asyncpg.Connection, actor: str
+) -> None:
     await add_events(connection, world)
     for house in (world.own, world.other):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -144,7 +153,7 @@ async def test_below_operator_nothing_is_replayed(world: World, connection: asyn
 
 @pytest.mark.parametrize("actor", OPERATORS)
 async def test_nobody_replays_for_an_organization_where_they_do_not_work(
-    world: World, connection: asyncpg.Connection, actor: str
+    world: TwoOrganizations, connection: asyncpg.Connection, actor: str
 ) -> None:
     await add_events(connection, world)
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="operator of the organization"):
@@ -154,7 +163,9 @@ async def test_nobody_replays_for_an_organization_where_they_do_not_work(
     assert await seen(connection, "retell_call_id like 'other%' and status = 'pending'") == set()
 
 
-async def test_replay_is_narrowed_and_bounded_the_oldest_first(world: World, connection: asyncpg.Connection) -> None:
+async def test_replay_is_narrowed_and_bounded_the_oldest_first(
+    world: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
     for n in range(3):
         await add_event(connection, world.own, f"event {n}")
     await add_event(connection, world.own, "other kind", event="call_started")
@@ -170,7 +181,9 @@ async def test_replay_is_narrowed_and_bounded_the_oldest_first(world: World, con
 
 
 @pytest.mark.parametrize("actor", [role for role in MEMBERS if role != "owner"])
-async def test_whoever_leaves_takes_nobody_along(world: World, connection: asyncpg.Connection, actor: str) -> None:
+async def test_whoever_leaves_takes_nobody_along(
+    world: TwoOrganizations, connection: asyncpg.Connection, actor: str
+) -> None:
     async with acting(world, actor) as caller:
         await caller.execute("delete from organization_members where user_id = auth.uid()")
 
@@ -180,7 +193,7 @@ async def test_whoever_leaves_takes_nobody_along(world: World, connection: async
     assert {row["role"] for row in left} == set(MEMBERS) - {actor}
 
 
-async def test_each_statement_is_refused_to_those_who_are_not_signed_in(world: World) -> None:
+async def test_each_statement_is_refused_to_those_who_are_not_signed_in(world: TwoOrganizations) -> None:
     assert CALLERS["anon"] == "anon"
     for call in ("people_of($1)", "user_to_add($1, 'x@example.com')"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -10,7 +10,15 @@ import pytest
 from outdial.db.session import Connection
 from tests.support.factories import create_member, insert
 from tests.support.postgres import Scratch, until_one_waits
-from tests.support.two_organizations import ACTORS, MEMBERS, House, World, acting, create_world, new_row
+from tests.support.two_organizations import (
+    ACTORS,
+    MEMBERS,
+    FilledOrganization,
+    TwoOrganizations,
+    acting,
+    create_two_organizations,
+    new_row,
+)
 
 LOGINS = ("outdial_api", "outdial_webhook", "outdial_dialer", "outdial_jobs", "outdial_auth")
 Verb = Literal["read", "insert", "update", "delete"]
@@ -64,8 +72,8 @@ class Answer(StrEnum):
 
 
 @pytest.fixture
-async def world(database: Scratch, connection: asyncpg.Connection) -> World:
-    return await create_world(database, connection)
+async def world(database: Scratch, connection: asyncpg.Connection) -> TwoOrganizations:
+    return await create_two_organizations(database, connection)
 
 
 COLUMNS_TO_UPDATE = {
@@ -107,7 +115,9 @@ def expected(actor: str, table: str, verb: Verb, own: bool) -> Answer:
     return Answer.DONE if actor in ("webhook", "service") or (actor in ("dialer", "jobs") and own) else unseen
 
 
-async def attempt(connection: Connection, table: str, verb: Verb, house: House, actor: str, own: House) -> Answer:
+async def attempt(
+    connection: Connection, table: str, verb: Verb, house: FilledOrganization, actor: str, own: FilledOrganization
+) -> Answer:
     """Try the verb on the rows of `house`, undo it, and tell what became of it."""
     key = "id" if table == "organizations" else "organization_id"
     column = column_to_update(table, actor.split()[-1])
@@ -120,7 +130,7 @@ async def attempt(connection: Connection, table: str, verb: Verb, house: House, 
     await undone.start()
     try:
         if verb == "insert":
-            user_id = own.people.get(actor)
+            user_id = own.users.get(actor)
             await insert(connection, table, **new_row(table, house, actor=actor.split()[-1], user_id=user_id))
             return Answer.DONE
         tag = await connection.execute(statements[verb], house.tenant.organization_id)
@@ -134,7 +144,9 @@ async def attempt(connection: Connection, table: str, verb: Verb, house: House, 
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-async def test_an_actor_may_do_with_each_table_what_the_matrix_says_and_no_more(world: World, actor: str) -> None:
+async def test_an_actor_may_do_with_each_table_what_the_matrix_says_and_no_more(
+    world: TwoOrganizations, actor: str
+) -> None:
     found, wanted = {}, {}
     async with acting(world, actor) as connection:
         for table in MATRIX:
@@ -148,7 +160,9 @@ async def test_an_actor_may_do_with_each_table_what_the_matrix_says_and_no_more(
 
 
 @pytest.mark.parametrize("actor", [*MEMBERS, "dialer", "jobs"])
-async def test_without_a_condition_only_rows_of_the_own_organization_are_seen(world: World, actor: str) -> None:
+async def test_without_a_condition_only_rows_of_the_own_organization_are_seen(
+    world: TwoOrganizations, actor: str
+) -> None:
     async with acting(world, actor) as connection:
         for table in MATRIX:
             if expected(actor, table, "read", own=True) is Answer.DONE:
@@ -185,7 +199,7 @@ async def test_no_policy_lets_callers_or_the_dialer_see_everything(connection: a
             assert any(name in condition for name in own)
 
 
-async def test_the_receiver_reads_of_an_account_only_what_tells_whose_event_it_is(world: World) -> None:
+async def test_the_receiver_reads_of_an_account_only_what_tells_whose_event_it_is(world: TwoOrganizations) -> None:
     async with acting(world, "webhook") as connection:
         rows = await connection.fetch("select id, organization_id, credential from provider_accounts")
         assert len(rows) == 2
@@ -246,7 +260,7 @@ async def test_callers_do_not_set_what_the_dialer_and_the_events_own(connection:
     ],
 )
 async def test_an_operator_makes_drafts_and_contacts_that_nobody_has_called(
-    world: World, table: str, column: str, value: object
+    world: TwoOrganizations, table: str, column: str, value: object
 ) -> None:
     row = new_row(table, world.own, actor="operator") | {column: value}
     async with acting(world, "operator") as connection:
@@ -259,7 +273,7 @@ async def test_an_operator_makes_drafts_and_contacts_that_nobody_has_called(
     ("status", "at_rest"), [("pausing", "paused"), ("cancelling", "cancelled"), ("active", "completed")]
 )
 async def test_nobody_writes_that_a_campaign_is_at_rest_while_it_is_not(
-    world: World, connection: asyncpg.Connection, actor: str, status: str, at_rest: str
+    world: TwoOrganizations, connection: asyncpg.Connection, actor: str, status: str, at_rest: str
 ) -> None:
     await connection.execute("update campaigns set status = $1 where status <> $1", status)
     campaign_id = world.own.spare_entry.campaign.id
@@ -269,7 +283,7 @@ async def test_nobody_writes_that_a_campaign_is_at_rest_while_it_is_not(
             await acting_connection.execute(f"update campaigns set status = '{at_rest}' where id = $1", campaign_id)  # noqa: S608
 
 
-async def test_a_running_campaign_cannot_be_hidden_from_the_dialers(world: World) -> None:
+async def test_a_running_campaign_cannot_be_hidden_from_the_dialers(world: TwoOrganizations) -> None:
     for change in ("next_batch_at = null", "status = 'pausing', next_batch_at = null"):
         async with acting(world, "operator") as connection:
             with pytest.raises(asyncpg.CheckViolationError, match="campaigns_looked_at"):
@@ -279,7 +293,7 @@ async def test_a_running_campaign_cannot_be_hidden_from_the_dialers(world: World
 # People.
 
 
-async def change_members(world: World, actor: str, statement: str, *arguments: object) -> int:
+async def change_members(world: TwoOrganizations, actor: str, statement: str, *arguments: object) -> int:
     async with acting(world, actor) as connection:
         tag = await connection.execute(statement, *arguments, world.own.tenant.organization_id)
         return int(tag.rpartition(" ")[2])
@@ -290,31 +304,31 @@ PROMOTE = "update organization_members set role = $2 where user_id = $1 and orga
 REMOVE = "delete from organization_members where user_id = $1 and organization_id = $2"
 
 
-async def test_an_admin_neither_makes_nor_unmakes_owners(world: World) -> None:
-    people = world.own.people
-    for user_id in (people["admin"], people["viewer"]):
+async def test_an_admin_neither_makes_nor_unmakes_owners(world: TwoOrganizations) -> None:
+    users = world.own.users
+    for user_id in (users["admin"], users["viewer"]):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
             await change_members(world, "admin", PROMOTE, user_id, "owner")
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
         await change_members(world, "admin", ADD, world.own.spare_user, "owner")
 
-    assert await change_members(world, "admin", PROMOTE, people["owner"], "viewer") == 0
-    assert await change_members(world, "admin", REMOVE, people["owner"]) == 0
+    assert await change_members(world, "admin", PROMOTE, users["owner"], "viewer") == 0
+    assert await change_members(world, "admin", REMOVE, users["owner"]) == 0
 
 
-async def test_an_admin_manages_everybody_else_and_an_owner_all(world: World) -> None:
-    people = world.own.people
+async def test_an_admin_manages_everybody_else_and_an_owner_all(world: TwoOrganizations) -> None:
+    users = world.own.users
 
     assert await change_members(world, "admin", ADD, world.own.spare_user, "admin") == 1
-    assert await change_members(world, "admin", PROMOTE, people["viewer"], "operator") == 1
-    assert await change_members(world, "admin", REMOVE, people["viewer"]) == 1
-    assert await change_members(world, "owner", PROMOTE, people["admin"], "owner") == 1
-    assert await change_members(world, "owner", PROMOTE, people["owner"], "viewer") == 1
+    assert await change_members(world, "admin", PROMOTE, users["viewer"], "operator") == 1
+    assert await change_members(world, "admin", REMOVE, users["viewer"]) == 1
+    assert await change_members(world, "owner", PROMOTE, users["admin"], "owner") == 1
+    assert await change_members(world, "owner", PROMOTE, users["owner"], "viewer") == 1
 
 
 @pytest.mark.parametrize("actor", ["owner", "service"])
-async def test_the_last_owner_neither_leaves_nor_steps_down_nor_is_removed(world: World, actor: str) -> None:
-    owner, admin = world.own.people["owner"], world.own.people["admin"]
+async def test_the_last_owner_neither_leaves_nor_steps_down_nor_is_removed(world: TwoOrganizations, actor: str) -> None:
+    owner, admin = world.own.users["owner"], world.own.users["admin"]
     for statement, arguments in ((PROMOTE, (owner, "admin")), (REMOVE, (owner,))):
         with pytest.raises(asyncpg.CheckViolationError, match="would be left without an owner"):
             await change_members(world, actor, statement, *arguments)
@@ -324,8 +338,10 @@ async def test_the_last_owner_neither_leaves_nor_steps_down_nor_is_removed(world
     assert await change_members(world, actor, REMOVE, owner) == 1
 
 
-async def test_of_two_owners_who_leave_at_once_one_stays(world: World, connection: asyncpg.Connection) -> None:
-    owner, admin = world.own.people["owner"], world.own.people["admin"]
+async def test_of_two_owners_who_leave_at_once_one_stays(
+    world: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    owner, admin = world.own.users["owner"], world.own.users["admin"]
     await change_members(world, "service", PROMOTE, admin, "owner")
     async with acting(world, "owner") as first:
         await first.execute(REMOVE, owner, world.own.tenant.organization_id)
@@ -335,30 +351,32 @@ async def test_of_two_owners_who_leave_at_once_one_stays(world: World, connectio
         await second
 
 
-async def test_the_last_owner_goes_with_the_organization(world: World, connection: asyncpg.Connection) -> None:
+async def test_the_last_owner_goes_with_the_organization(
+    world: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
     await connection.execute("delete from organizations where id = $1", world.own.tenant.organization_id)
 
     assert await connection.fetchval("select count(distinct organization_id) from organization_members") == 1
 
 
-async def test_nobody_lets_themselves_in(world: World) -> None:
+async def test_nobody_lets_themselves_in(world: TwoOrganizations) -> None:
     for actor in ("outsider", "viewer", "operator"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
-            await change_members(world, actor, ADD, world.own.people["outsider"], "viewer")
-        assert await change_members(world, actor, PROMOTE, world.own.people["viewer"], "admin") == 0
+            await change_members(world, actor, ADD, world.own.users["outsider"], "viewer")
+        assert await change_members(world, actor, PROMOTE, world.own.users["viewer"], "admin") == 0
 
 
-async def test_rights_end_with_the_membership(world: World, connection: asyncpg.Connection) -> None:
-    await connection.execute("delete from organization_members where user_id = $1", world.own.people["viewer"])
+async def test_rights_end_with_the_membership(world: TwoOrganizations, connection: asyncpg.Connection) -> None:
+    await connection.execute("delete from organization_members where user_id = $1", world.own.users["viewer"])
 
     async with acting(world, "viewer") as viewing:
         assert await viewing.fetch("select id from calls") == []
 
 
 async def test_a_caller_of_two_organizations_sees_both_with_the_role_of_each(
-    world: World, connection: asyncpg.Connection
+    world: TwoOrganizations, connection: asyncpg.Connection
 ) -> None:
-    await create_member(connection, world.other.tenant.organization_id, "viewer", user_id=world.own.people["admin"])
+    await create_member(connection, world.other.tenant.organization_id, "viewer", user_id=world.own.users["admin"])
 
     async with acting(world, "admin") as acting_connection:
         assert len(await acting_connection.fetch("select id from organizations")) == 2
@@ -370,29 +388,29 @@ async def test_a_caller_of_two_organizations_sees_both_with_the_role_of_each(
             )
 
 
-async def test_an_audit_entry_names_the_one_who_wrote_it(world: World) -> None:
-    forged = new_row("audit_log", world.own, actor="operator", user_id=world.own.people["owner"])
+async def test_an_audit_entry_names_the_one_who_wrote_it(world: TwoOrganizations) -> None:
+    forged = new_row("audit_log", world.own, actor="operator", user_id=world.own.users["owner"])
     for actor in ("operator", "dialer", "webhook"):
         async with acting(world, actor) as connection:
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
                 await insert(connection, "audit_log", **forged)
 
 
-async def test_the_dialer_writes_into_the_ledger_as_the_reconciler_only(world: World) -> None:
+async def test_the_dialer_writes_into_the_ledger_as_the_reconciler_only(world: TwoOrganizations) -> None:
     forged = new_row("webhook_events", world.own, actor="webhook")
     async with acting(world, "dialer") as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
             await insert(connection, "webhook_events", **forged)
 
 
-async def test_an_event_lists_a_phone_only_as_one_that_asked_during_a_call(world: World) -> None:
+async def test_an_event_lists_a_phone_only_as_one_that_asked_during_a_call(world: TwoOrganizations) -> None:
     row = new_row("do_not_call", world.own, actor="webhook") | {"source": "manual"}
     async with acting(world, "webhook") as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
             await insert(connection, "do_not_call", **row)
 
 
-async def test_the_dialer_cannot_hang_a_call_on_another_organizations_rows(world: World) -> None:
+async def test_the_dialer_cannot_hang_a_call_on_another_organizations_rows(world: TwoOrganizations) -> None:
     row = new_row("calls", world.other, actor="dialer")
     mine = {"organization_id": world.own.tenant.organization_id, "retell_call_id": None}
     async with acting(world, "dialer") as connection:
@@ -438,11 +456,11 @@ async def test_no_role_of_ours_is_above_the_rules(connection: asyncpg.Connection
 
 
 async def test_a_callers_claims_mean_nothing_to_the_dialer_and_its_declaration_nothing_to_a_caller(
-    world: World,
+    world: TwoOrganizations,
 ) -> None:
     theirs = world.other.tenant.organization_id
     async with acting(world, "undeclared dialer") as connection:
-        claims = f'{{"sub": "{world.other.people["owner"]}", "role": "service_role"}}'
+        claims = f'{{"sub": "{world.other.users["owner"]}", "role": "service_role"}}'
         await connection.execute("select set_config('request.jwt.claims', $1, true)", claims)
         assert await connection.fetch("select id from campaigns") == []
     async with acting(world, "viewer") as connection:
@@ -451,7 +469,7 @@ async def test_a_callers_claims_mean_nothing_to_the_dialer_and_its_declaration_n
 
 
 @pytest.mark.parametrize("actor", ["owner", "anon", "dialer", "webhook", "api"])
-async def test_row_security_cannot_be_turned_off_nor_can_triggers(world: World, actor: str) -> None:
+async def test_row_security_cannot_be_turned_off_nor_can_triggers(world: TwoOrganizations, actor: str) -> None:
     async with acting(world, actor) as connection:
         await connection.execute("set local row_security = off")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -477,7 +495,9 @@ async def test_row_security_cannot_be_turned_off_nor_can_triggers(world: World, 
         "copy (select 1) to program 'true'",
     ],
 )
-async def test_what_no_process_has_any_business_with_is_refused(world: World, actor: str, statement: str) -> None:
+async def test_what_no_process_has_any_business_with_is_refused(
+    world: TwoOrganizations, actor: str, statement: str
+) -> None:
     async with acting(world, actor) as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(statement)

@@ -14,7 +14,7 @@ from outdial.db.migrate import push, split_statements
 from tests.db.test_queries import DOMAIN_TIME
 from tests.support.postgres import MIGRATIONS, Scratch, scratch_directory
 from tests.support.queries import QueryFunction, all_queries, parameters_of, sql_of
-from tests.support.two_organizations import World, acting, create_world
+from tests.support.two_organizations import TwoOrganizations, acting, create_two_organizations
 
 FILES = sorted(MIGRATIONS.glob("*.sql"))
 LOGINS = ("outdial_api", "outdial_webhook", "outdial_dialer", "outdial_host", "outdial_jobs", "outdial_auth")
@@ -225,7 +225,7 @@ def queries_of(package: str) -> list[QueryFunction]:
 async def test_a_process_has_the_rights_that_its_statements_need(
     database: Scratch, connection: asyncpg.Connection, package: str
 ) -> None:
-    world: World = await create_world(database, connection)
+    world: TwoOrganizations = await create_two_organizations(database, connection)
     refused = {}
     async with acting(world, USERS[package]) as acting_connection:
         for query in queries_of(package):

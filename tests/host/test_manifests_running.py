@@ -69,7 +69,7 @@ def pods(tmp_path: Path, database: Scratch) -> Iterator[Pods]:
             yield Pods(launcher, database, port)
         finally:
             for process in launcher.started:
-                process.end_for_good()
+                process.kill_session()
 
 
 async def test_the_webhook_takes_events_in_its_own_pod(pods: Pods) -> None:
@@ -103,4 +103,4 @@ async def test_a_dialer_dials_from_its_own_pod(pods: Pods) -> None:
     process = await pods.start("outdial-dialer")
 
     assert await process.terminate() == 0
-    assert process.told("dialer.stopped")
+    assert process.log_lines("dialer.stopped")

@@ -6,7 +6,7 @@ import pytest
 
 from outdial.host.deployments.watch import HotReload, SourceChanges, SourceScanner
 from outdial.host.wire.errors import BadConfig, BootFailed
-from tests.support.logged import Lines
+from tests.support.logged import LogLines
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ class Catalogue:
         return {slug: BootFailed("Traceback: SyntaxError") if slug == "b" else None for slug in slugs if slug in "ab"}
 
 
-async def test_what_has_changed_is_started_anew_and_what_fails_is_told(project: Path, lines: Lines) -> None:
+async def test_what_has_changed_is_started_anew_and_what_fails_is_told(project: Path, lines: LogLines) -> None:
     catalogue, listings = Catalogue(), list[str]()
 
     async def read_listing() -> None:

@@ -20,8 +20,8 @@ def answers(request: pytest.FixtureRequest) -> dict[str, dict[str, object]]:
     python = ordinary_user.readable_python()
     assert python is not None
     if request.param == "root's host":
-        return ordinary_user.answers_as(None, python, workers_uid=WORKERS)
-    return ordinary_user.answers_as(NOBODY, python)
+        return ordinary_user.responses_as(None, python, workers_uid=WORKERS)
+    return ordinary_user.responses_as(NOBODY, python)
 
 
 def test_no_fence_is_missing(answers: dict[str, dict[str, object]]) -> None:

@@ -17,7 +17,7 @@ from outdial.host.deployments.multipart import FormPart, write_form
 from outdial.host.gateway.main import LOCAL_REF
 from tests.support.deploying import BROKEN, make_token, saying, served
 from tests.support.postgres import Scratch
-from tests.support.processes import PATIENCE_S, until
+from tests.support.processes import TIMEOUT_S, until
 
 ROOT = Path(__file__).parents[2]
 # The binary that the npm package `supabase` starts. Its packages for other machines cannot be had everywhere, and
@@ -71,7 +71,7 @@ class Project:
             stderr=asyncio.subprocess.STDOUT,
         )
         try:
-            out, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+            out, _ = await asyncio.wait_for(process.communicate(), TIMEOUT_S)
         finally:
             if process.returncode is None:
                 process.kill()

@@ -152,7 +152,7 @@ async def scene(database: Scratch, look: asyncpg.Connection, directory: Path, co
             port, speed=SPEED, seed=SEED, concurrency=CONCURRENCY, calls_per_second=2 * CALLS_PER_SECOND
         )
         fleet = Fleet(launch, port)
-        async with SimulatorClient(await launch.calls_go_to(simulator), SIMULATOR_KEY) as witness:
+        async with SimulatorClient(await launch.use_simulator(simulator), SIMULATOR_KEY) as witness:
             for name in ("functions", "dialer 1", "dialer 2"):
                 fleet.start(name)
             await witness.set_faults(FAULTS)

@@ -22,7 +22,7 @@ import pytest
 
 from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY
 from tests.support.postgres import scratch_directory
-from tests.support.processes import PATIENCE_S, Launcher, Process, until
+from tests.support.processes import TIMEOUT_S, Launcher, Process, until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -55,7 +55,7 @@ class Stack:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
             check=False,
         )
 
@@ -113,7 +113,7 @@ def start_stack() -> Iterator[Callable[[Path], Stack]]:
             yield start
         finally:
             for process in launcher.started:
-                process.end_for_good()
+                process.kill_session()
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def new_home() -> Iterator[Path]:
 def test_the_line_from_the_notes_works_on_a_local_stack(stack: Stack) -> None:
     command = shlex.split(CURL.replace("http://127.0.0.1:54321", stack.addresses["api_url"]))
 
-    answer = subprocess.run([*command, "-sS", "--fail"], capture_output=True, check=True, timeout=PATIENCE_S)
+    answer = subprocess.run([*command, "-sS", "--fail"], capture_output=True, check=True, timeout=TIMEOUT_S)
 
     assert json.loads(answer.stdout) == {"success": True, "event": "call_started"}
     events = json.loads(stack.outdial("inbox", "list", "--json").stdout)
@@ -197,13 +197,13 @@ def test_the_gateway_hands_signing_in_to_the_studio(stack: Stack) -> None:
     body = {"email": "demo@example.com", "password": (stack.home / "studio-password").read_text().strip()}
     url = f"{stack.addresses['api_url']}/auth/v1/token"
     headers = {"apikey": LOCAL_PUBLISHABLE_KEY}
-    answer = httpx.post(url, params={"grant_type": "password"}, json=body, headers=headers, timeout=PATIENCE_S)
+    answer = httpx.post(url, params={"grant_type": "password"}, json=body, headers=headers, timeout=TIMEOUT_S)
     assert answer.status_code == 200, answer.text
     called = httpx.post(
         f"{stack.addresses['api_url']}/functions/v1/campaign-trigger",
         json={"action": "schedule_check"},
         headers={**headers, "authorization": f"Bearer {answer.json()['access_token']}"},
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
     )
     assert called.status_code == 200, called.text
 

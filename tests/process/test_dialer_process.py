@@ -72,7 +72,7 @@ async def test_a_dialer_that_is_told_to_stop_lets_its_requests_come_home(
         assert set(calls) == {"placed"}
         # What was claimed was sent, and nothing more was claimed.
         assert calls["placed"] == asked(simulator) < 300
-        assert dialer.told("dialer.stopped")
+        assert dialer.log_lines("dialer.stopped")
 
 
 async def test_another_dialer_resolves_the_calls_of_one_that_was_killed(
@@ -191,4 +191,4 @@ async def test_dialer_and_functions_outlast_a_restart_of_the_database(
             await connection.close()
         assert [await dialer.terminate(), await functions.terminate()] == [0, 0]
         # It noticed, and waited for the database rather than asking without a pause.
-        assert 0 < len(dialer.told("dialer.failed")) + len(dialer.told("dialer.settle_failed")) < 50
+        assert 0 < len(dialer.log_lines("dialer.failed")) + len(dialer.log_lines("dialer.settle_failed")) < 50

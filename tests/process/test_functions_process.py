@@ -183,7 +183,7 @@ async def test_a_function_names_the_setting_that_it_lacks(launch: Launcher, port
     async with sender(port) as sending:
         await sending.send(0, 1)
     assert set(sending.answered.values()) == {503}
-    assert any(missing in json.dumps(told) for told in functions.told("functions.boot_failed"))
+    assert any(missing in json.dumps(told) for told in functions.log_lines("functions.boot_failed"))
 
 
 @pytest.mark.parametrize("missing", ["RETELL_WEBHOOK_SECRET", "SUPABASE_URL"])

@@ -42,7 +42,7 @@ async def test_an_import_of_a_killed_worker_is_ended_by_the_next_with_the_right_
         second = await launch.start("jobs", "jobs").ready()
         await until(is_over, "the import's end")
         assert await second.terminate() == 0
-        assert second.told("jobs.stopped")
+        assert second.log_lines("jobs.stopped")
 
     row = await import_row(connection, import_id)
     assert (row.rows, row.added, row.already_there, row.refused) == (ROWS + 1, ROWS, 0, 1)

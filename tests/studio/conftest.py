@@ -7,8 +7,8 @@ import pytest
 
 from outdial.studio.web.sessions import RenewSession
 from tests.support.postgres import Scratch
-from tests.support.studio import BrowserFor, ClientFor, Served, serve_studio, unchanged
-from tests.support.two_organizations import World, create_world
+from tests.support.studio import BrowserFor, ClientFor, StudioServer, serve_studio, unchanged
+from tests.support.two_organizations import TwoOrganizations, create_two_organizations
 
 
 @pytest.fixture
@@ -18,25 +18,25 @@ def renew() -> RenewSession:
 
 
 @pytest.fixture
-async def studio_app(database: Scratch, renew: RenewSession) -> AsyncIterator[Served]:
+async def studio_app(database: Scratch, renew: RenewSession) -> AsyncIterator[StudioServer]:
     """The studio on a cloned database, logged in as outdial_api."""
     async with serve_studio(database, renew) as served:
         yield served
 
 
 @pytest.fixture
-def client_for(studio_app: Served) -> ClientFor:
+def client_for(studio_app: StudioServer) -> ClientFor:
     """Make an API client of a user: `await client_for(user_id)`; None is a back end with the secret key."""
     return studio_app.client_of
 
 
 @pytest.fixture
-def browser_for(studio_app: Served) -> BrowserFor:
+def browser_for(studio_app: StudioServer) -> BrowserFor:
     """Make a browser in which a user is signed in: `await browser_for(user_id)`; None is somebody who is not."""
     return studio_app.browser_of
 
 
 @pytest.fixture
-async def two_organizations(database: Scratch, connection: asyncpg.Connection) -> World:
+async def two_organizations(database: Scratch, connection: asyncpg.Connection) -> TwoOrganizations:
     """Two organizations with people of every role and a row in every table; tests act in `own`."""
-    return await create_world(database, connection)
+    return await create_two_organizations(database, connection)

@@ -4,14 +4,14 @@ import asyncpg
 
 from tests.support.factories import NOW, insert
 from tests.support.studio import BrowserFor, ClientFor
-from tests.support.two_organizations import World
+from tests.support.two_organizations import TwoOrganizations
 
 
 async def test_entries_are_listed_narrowed_and_shown(
-    two_organizations: World, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
-    owner, organization_id = own.people["owner"], own.tenant.organization_id
+    owner, organization_id = own.users["owner"], own.tenant.organization_id
     for n in range(3):
         await insert(
             connection,
@@ -25,11 +25,11 @@ async def test_entries_are_listed_narrowed_and_shown(
             details=f'{{"reason": "<b>{n}</b>"}}',
         )
     url = f"/api/v1/organizations/{organization_id}/audit"
-    client = await client_for(own.people["viewer"])
+    client = await client_for(own.users["viewer"])
 
     first = (await client.get(url, params={"action": "pause_campaign", "limit": 2})).json()
     rest = (await client.get(url, params={"action": "pause_campaign", "cursor": first["next"]})).json()
-    shown = await (await browser_for(own.people["viewer"])).get(f"/o/{organization_id}/audit?actor={owner}")
+    shown = await (await browser_for(own.users["viewer"])).get(f"/o/{organization_id}/audit?actor={owner}")
 
     assert [entry["details"]["reason"] for entry in first["items"]] == ["<b>2</b>", "<b>1</b>"]
     assert [entry["actor_email"] for entry in rest["items"]] == [f"{owner.hex}@example.com"]

@@ -24,7 +24,7 @@ from tests.support.factories import (
     insert,
 )
 from tests.support.studio import ClientFor
-from tests.support.two_organizations import World
+from tests.support.two_organizations import TwoOrganizations
 
 
 @pytest.fixture
@@ -231,9 +231,11 @@ def test_a_decision_of_another_form_is_explained_as_far_as_it_goes(decision: dic
     assert all(sentence.endswith(".") for sentence in explain_decision(decision))
 
 
-async def test_nothing_of_another_organization_is_there(two_organizations: World, client_for: ClientFor) -> None:
+async def test_nothing_of_another_organization_is_there(
+    two_organizations: TwoOrganizations, client_for: ClientFor
+) -> None:
     own, other = two_organizations.own, two_organizations.other
-    client = await client_for(own.people["owner"])
+    client = await client_for(own.users["owner"])
     mine, theirs = own.tenant.organization_id, other.tenant.organization_id
     service = await client_for(None)
     their_call = (await service.get(f"/api/v1/organizations/{theirs}/calls")).json()["items"][0]["id"]

@@ -23,7 +23,7 @@ from tests.support.factories import (
     insert,
 )
 from tests.support.studio import BrowserFor
-from tests.support.two_organizations import World
+from tests.support.two_organizations import TwoOrganizations
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 MOST_BYTES = 60_000
@@ -295,9 +295,11 @@ async def test_a_timeline_shows_attempts_and_what_people_did_by_time_with_the_zo
     assert "Tuesday, 13:00" in text
 
 
-async def test_pages_of_another_organization_are_not_there(browser_for: BrowserFor, two_organizations: World) -> None:
+async def test_pages_of_another_organization_are_not_there(
+    browser_for: BrowserFor, two_organizations: TwoOrganizations
+) -> None:
     own, other = two_organizations.own, two_organizations.other
-    browser = await browser_for(own.people["owner"])
+    browser = await browser_for(own.users["owner"])
     mine, theirs = own.tenant.organization_id, other.tenant.organization_id
     my_campaign, their_campaign = own.spare_entry.campaign.id, other.spare_entry.campaign.id
     paths = [

@@ -24,7 +24,7 @@ from tests.support.factories import (
     insert,
 )
 from tests.support.studio import ClientFor
-from tests.support.two_organizations import World
+from tests.support.two_organizations import TwoOrganizations
 
 DECISION = {
     "zone_key": "America/New_York",
@@ -312,10 +312,10 @@ async def test_a_number_on_the_do_not_call_list_will_be_skipped(
 
 
 async def test_nothing_of_another_organization_is_there_not_even_below_a_parent_of_ones_own(
-    connection: asyncpg.Connection, client_for: ClientFor, two_organizations: World
+    connection: asyncpg.Connection, client_for: ClientFor, two_organizations: TwoOrganizations
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
-    client = await client_for(own.people["owner"])
+    client = await client_for(own.users["owner"])
     mine, theirs = own.tenant.organization_id, other.tenant.organization_id
     my_campaign, their_campaign = own.spare_entry.campaign.id, other.spare_entry.campaign.id
     paths = [

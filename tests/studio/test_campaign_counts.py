@@ -12,7 +12,7 @@ from outdial.studio.campaigns import counts as campaign_counts
 from outdial.studio.campaigns.counts import CampaignCounter, CampaignCounts
 from tests.support.factories import NOW, create_calling, create_campaign, create_campaign_contact, create_member
 from tests.support.postgres import Scratch
-from tests.support.two_organizations import World
+from tests.support.two_organizations import TwoOrganizations
 
 ID = UUID(int=1)
 
@@ -69,7 +69,7 @@ async def test_a_campaign_that_has_gone_on_is_counted_anew(monkeypatch: pytest.M
 
 
 async def test_the_counts_of_another_organization_are_empty_whatever_is_asked(
-    database: Scratch, connection: asyncpg.Connection, two_organizations: World
+    database: Scratch, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     own, other = [
         await create_campaign(connection, house.tenant) for house in (two_organizations.own, two_organizations.other)

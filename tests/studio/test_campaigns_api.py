@@ -14,25 +14,25 @@ from tests.support.factories import (
     create_campaign,
     create_campaign_contact,
 )
-from tests.support.two_organizations import World
+from tests.support.two_organizations import TwoOrganizations
 
 ClientFor = Callable[[UUID | None], Any]
 NEW = {"name": "Spring", "retell_agent_id": "agent_1", "from_number": "+12125550123"}
 
 
 @pytest.fixture
-def base(two_organizations: World) -> str:
+def base(two_organizations: TwoOrganizations) -> str:
     return f"/api/v1/organizations/{two_organizations.own.tenant.organization_id}/campaigns"
 
 
 @pytest.fixture
-async def operator(two_organizations: World, client_for: ClientFor) -> Any:
-    return await client_for(two_organizations.own.people["operator"])
+async def operator(two_organizations: TwoOrganizations, client_for: ClientFor) -> Any:
+    return await client_for(two_organizations.own.users["operator"])
 
 
 @pytest.fixture
-async def viewer(two_organizations: World, client_for: ClientFor) -> Any:
-    return await client_for(two_organizations.own.people["viewer"])
+async def viewer(two_organizations: TwoOrganizations, client_for: ClientFor) -> Any:
+    return await client_for(two_organizations.own.users["viewer"])
 
 
 async def test_a_campaign_is_created_as_a_draft_with_the_defaults_and_written_down(
@@ -84,7 +84,7 @@ async def test_what_cannot_be_used_is_named(
 
 
 async def test_the_account_must_be_named_where_there_are_two(
-    operator: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+    operator: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     await connection.execute(
         "insert into provider_accounts (organization_id, name, credential) values ($1, 'Second', 'second')",
@@ -140,7 +140,7 @@ async def test_a_change_that_cannot_be_used_leaves_everything_as_it_is(operator:
 
 
 async def test_a_campaign_at_work_keeps_its_settings(
-    operator: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+    operator: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant)
 
@@ -151,7 +151,7 @@ async def test_a_campaign_at_work_keeps_its_settings(
 
 
 async def test_a_scheduled_campaign_keeps_a_time(
-    operator: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+    operator: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     later = NOW + timedelta(days=1)
     campaign = await create_campaign(
@@ -166,7 +166,7 @@ async def test_a_scheduled_campaign_keeps_a_time(
 
 
 async def test_the_list_is_paged_from_the_newest_and_filtered_by_status_and_name(
-    viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+    viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     tenant = two_organizations.own.tenant
     for number, status in enumerate(["draft", "draft", "paused"]):
@@ -189,7 +189,7 @@ async def test_the_list_is_paged_from_the_newest_and_filtered_by_status_and_name
 
 
 async def test_progress_is_counted_with_its_rate_and_what_is_left(
-    viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+    viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     tenant = two_organizations.own.tenant
     campaign = await create_campaign(connection, tenant, started_at=NOW - timedelta(minutes=2))
@@ -221,7 +221,7 @@ async def test_progress_is_counted_with_its_rate_and_what_is_left(
 
 
 async def test_a_resting_campaign_says_why(
-    viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+    viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     later = NOW + timedelta(days=1)
     campaign = await create_campaign(
@@ -285,7 +285,7 @@ async def test_a_campaign_is_started_paused_resumed_and_cancelled(
 
 
 async def test_a_viewer_looks_and_changes_nothing(
-    viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: World
+    viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant)
     url = f"{base}/{campaign.id}"
@@ -303,11 +303,11 @@ async def test_a_viewer_looks_and_changes_nothing(
 
 
 async def test_another_organizations_campaigns_are_not_there(
-    operator: Any, base: str, client_for: ClientFor, connection: asyncpg.Connection, two_organizations: World
+    operator: Any, base: str, client_for: ClientFor, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     theirs = await create_campaign(connection, two_organizations.other.tenant)
     organization_id = two_organizations.other.tenant.organization_id
-    outsider = await client_for(two_organizations.own.people["outsider"])
+    outsider = await client_for(two_organizations.own.users["outsider"])
     service = await client_for(None)
 
     for url in (

@@ -19,7 +19,7 @@ from tests.support.factories import (
     insert,
 )
 from tests.support.studio import Browser
-from tests.support.two_organizations import World
+from tests.support.two_organizations import TwoOrganizations
 
 BrowserFor = Callable[[UUID | None], Any]
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -40,18 +40,18 @@ FORM: dict[str, Any] = {
 
 
 @pytest.fixture
-def base(two_organizations: World) -> str:
+def base(two_organizations: TwoOrganizations) -> str:
     return f"/o/{two_organizations.own.tenant.organization_id}/campaigns"
 
 
 @pytest.fixture
-async def operator(two_organizations: World, browser_for: BrowserFor) -> Any:
-    return await browser_for(two_organizations.own.people["operator"])
+async def operator(two_organizations: TwoOrganizations, browser_for: BrowserFor) -> Any:
+    return await browser_for(two_organizations.own.users["operator"])
 
 
 @pytest.fixture
-async def viewer(two_organizations: World, browser_for: BrowserFor) -> Any:
-    return await browser_for(two_organizations.own.people["viewer"])
+async def viewer(two_organizations: TwoOrganizations, browser_for: BrowserFor) -> Any:
+    return await browser_for(two_organizations.own.users["viewer"])
 
 
 def main_of(html: str) -> str:
@@ -61,7 +61,7 @@ def main_of(html: str) -> str:
 
 
 async def test_the_list_shows_how_far_each_campaign_is_and_why_it_waits(
-    viewer: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+    viewer: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     tenant = two_organizations.own.tenant
     campaign = await create_campaign(
@@ -94,7 +94,7 @@ async def test_a_list_without_campaigns_says_what_to_do(
 
 
 async def test_the_form_begins_with_the_defaults_and_the_agent_and_number_of_the_campaign_before(
-    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     await insert(
         connection,
@@ -198,7 +198,7 @@ async def test_a_form_with_a_mistake_is_shown_again_with_what_was_typed(
 
 
 async def test_an_edit_shows_what_is_stored_and_keeps_what_it_does_not_show(
-    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(
         connection,
@@ -232,7 +232,7 @@ async def test_an_edit_shows_what_is_stored_and_keeps_what_it_does_not_show(
 
 
 async def test_an_edit_that_somebody_else_has_overtaken_is_shown_again_and_can_be_saved_then(
-    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant, status="draft", next_batch_at=None)
     url = f"{base}/{campaign.id}/edit"
@@ -249,7 +249,7 @@ async def test_an_edit_that_somebody_else_has_overtaken_is_shown_again_and_can_b
 
 
 async def test_a_campaign_at_work_is_not_edited(
-    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant)
 
@@ -262,7 +262,7 @@ async def test_a_campaign_at_work_is_not_edited(
 
 
 async def test_the_page_of_a_campaign_shows_its_counters_and_what_may_be_done(
-    operator: Browser, viewer: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+    operator: Browser, viewer: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(
         connection,
@@ -311,7 +311,7 @@ async def test_each_state_offers_what_it_allows(
     operator: Browser,
     base: str,
     connection: asyncpg.Connection,
-    two_organizations: World,
+    two_organizations: TwoOrganizations,
     status: str,
     labels: list[str],
 ) -> None:
@@ -333,7 +333,7 @@ async def test_each_state_offers_what_it_allows(
 
 
 async def test_the_buttons_start_pause_resume_and_cancel(
-    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant, status="draft", next_batch_at=None)
     url = f"{base}/{campaign.id}"
@@ -353,7 +353,7 @@ async def test_the_buttons_start_pause_resume_and_cancel(
 
 
 async def test_a_step_that_the_state_does_not_allow_is_told_on_the_page(
-    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant, status="draft", next_batch_at=None)
 
@@ -364,7 +364,7 @@ async def test_a_step_that_the_state_does_not_allow_is_told_on_the_page(
 
 
 async def test_forms_without_the_token_of_the_session_do_nothing(
-    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: World
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant)
 
@@ -384,11 +384,11 @@ async def test_viewers_change_nothing_and_strangers_find_nothing(
     base: str,
     browser_for: BrowserFor,
     connection: asyncpg.Connection,
-    two_organizations: World,
+    two_organizations: TwoOrganizations,
 ) -> None:
     own = await create_campaign(connection, two_organizations.own.tenant)
     theirs = await create_campaign(connection, two_organizations.other.tenant)
-    outsider = await browser_for(two_organizations.own.people["outsider"])
+    outsider = await browser_for(two_organizations.own.users["outsider"])
 
     refused = [
         await viewer.get(f"{base}/new"),

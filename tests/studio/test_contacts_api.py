@@ -6,19 +6,19 @@ import pytest
 
 from tests.support.factories import create_campaign_contact, create_contact
 from tests.support.studio import BrowserFor, ClientFor
-from tests.support.two_organizations import World
+from tests.support.two_organizations import TwoOrganizations
 
 
 @pytest.fixture
-async def operator(two_organizations: World, client_for: ClientFor) -> httpx.AsyncClient:
-    return await client_for(two_organizations.own.people["operator"])
+async def operator(two_organizations: TwoOrganizations, client_for: ClientFor) -> httpx.AsyncClient:
+    return await client_for(two_organizations.own.users["operator"])
 
 
-def contacts_of(world: World) -> str:
+def contacts_of(world: TwoOrganizations) -> str:
     return f"/api/v1/organizations/{world.own.tenant.organization_id}/contacts"
 
 
-async def people(connection: asyncpg.Connection, world: World) -> None:
+async def people(connection: asyncpg.Connection, world: TwoOrganizations) -> None:
     for phone, name, external_id in [
         ("+4930123450001", "Zoe Lovelace", "a-1"),
         ("+4930123450002", "zoeth", "a-2"),
@@ -46,7 +46,7 @@ async def people(connection: asyncpg.Connection, world: World) -> None:
     ],
 )
 async def test_people_are_found_by_what_is_known_of_them(
-    two_organizations: World,
+    two_organizations: TwoOrganizations,
     operator: httpx.AsyncClient,
     connection: asyncpg.Connection,
     search: dict[str, str],
@@ -62,7 +62,10 @@ async def test_people_are_found_by_what_is_known_of_them(
 
 @pytest.mark.parametrize("search", [{}, {"name": "a"}, {"phone": "+"}])
 async def test_pages_of_people_have_everybody_once(
-    two_organizations: World, operator: httpx.AsyncClient, connection: asyncpg.Connection, search: dict[str, str]
+    two_organizations: TwoOrganizations,
+    operator: httpx.AsyncClient,
+    connection: asyncpg.Connection,
+    search: dict[str, str],
 ) -> None:
     await people(connection, two_organizations)
     everybody = (await operator.get(contacts_of(two_organizations), params=search)).json()["items"]
@@ -81,14 +84,16 @@ async def test_pages_of_people_have_everybody_once(
 
 @pytest.mark.parametrize("search", [{"phone": "+1x"}, {"phone": "1", "name": "a"}, {"cursor": "W10"}, {"name": "\0"}])
 async def test_a_search_that_cannot_be_used_is_refused(
-    two_organizations: World, operator: httpx.AsyncClient, search: dict[str, str]
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, search: dict[str, str]
 ) -> None:
     response = await operator.get(contacts_of(two_organizations), params=search)
 
     assert response.status_code == 400, response.text
 
 
-async def test_a_contact_has_their_campaigns_and_calls(two_organizations: World, operator: httpx.AsyncClient) -> None:
+async def test_a_contact_has_their_campaigns_and_calls(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
+) -> None:
     spare = two_organizations.own.spare_entry
 
     contact = (await operator.get(f"{contacts_of(two_organizations)}/{spare.contact.id}")).json()
@@ -99,7 +104,7 @@ async def test_a_contact_has_their_campaigns_and_calls(two_organizations: World,
 
 
 async def test_a_corrected_zone_holds_in_the_campaigns_and_an_emptied_one_is_told_from_the_number(
-    two_organizations: World, operator: httpx.AsyncClient, connection: asyncpg.Connection
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
 ) -> None:
     entry = await create_campaign_contact(connection, two_organizations.own.fresh)
     url = f"{contacts_of(two_organizations)}/{entry.contact.id}"
@@ -130,7 +135,7 @@ async def test_a_corrected_zone_holds_in_the_campaigns_and_an_emptied_one_is_tol
     "changes", [{"timezone": "Mars/Base"}, {"phone": "+12125550100"}, {"name": "a\0"}, {"notes": "n" * 10_001}]
 )
 async def test_what_cannot_be_kept_is_refused_and_changes_nothing(
-    two_organizations: World, operator: httpx.AsyncClient, changes: dict[str, str]
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, changes: dict[str, str]
 ) -> None:
     url = f"{contacts_of(two_organizations)}/{two_organizations.own.spare_entry.contact.id}"
     before = (await operator.get(url)).json()
@@ -142,7 +147,7 @@ async def test_what_cannot_be_kept_is_refused_and_changes_nothing(
 
 
 async def test_a_change_of_a_contact_that_has_changed_meanwhile_is_refused(
-    two_organizations: World, operator: httpx.AsyncClient
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:
     url = f"{contacts_of(two_organizations)}/{two_organizations.own.spare_entry.contact.id}"
     etag = (await operator.get(url)).headers["etag"]
@@ -154,10 +159,12 @@ async def test_a_change_of_a_contact_that_has_changed_meanwhile_is_refused(
     assert [answer.status_code for answer in (first, second, third)] == [200, 412, 200]
 
 
-async def test_a_viewer_reads_and_a_stranger_finds_nobody(two_organizations: World, client_for: ClientFor) -> None:
+async def test_a_viewer_reads_and_a_stranger_finds_nobody(
+    two_organizations: TwoOrganizations, client_for: ClientFor
+) -> None:
     own, other = two_organizations.own, two_organizations.other
     url = f"{contacts_of(two_organizations)}/{own.spare_entry.contact.id}"
-    viewer, stranger = await client_for(own.people["viewer"]), await client_for(other.people["owner"])
+    viewer, stranger = await client_for(own.users["viewer"]), await client_for(other.users["owner"])
     theirs = url.replace(str(own.tenant.organization_id), str(other.tenant.organization_id))
 
     assert (await viewer.get(url)).status_code == 200
@@ -168,11 +175,11 @@ async def test_a_viewer_reads_and_a_stranger_finds_nobody(two_organizations: Wor
 
 
 async def test_pages_find_show_and_correct_a_contact(
-    two_organizations: World, browser_for: BrowserFor, connection: asyncpg.Connection
+    two_organizations: TwoOrganizations, browser_for: BrowserFor, connection: asyncpg.Connection
 ) -> None:
     await people(connection, two_organizations)
     home = f"/o/{two_organizations.own.tenant.organization_id}/contacts"
-    browser = await browser_for(two_organizations.own.people["operator"])
+    browser = await browser_for(two_organizations.own.users["operator"])
 
     found = await browser.get(home, params={"by": "name", "q": "zoe l"})
     assert "Zoe Lovelace" in found.text
@@ -193,6 +200,6 @@ async def test_pages_find_show_and_correct_a_contact(
     assert (await browser.post_form(url, form, page=url)).status_code == 412
     shown = await browser.get(url)
     assert 'value="America/Chicago"' in shown.text
-    viewer = await browser_for(two_organizations.own.people["viewer"])
+    viewer = await browser_for(two_organizations.own.users["viewer"])
     assert '<form class="form"' not in (await viewer.get(url)).text
     assert (await viewer.post_form(url, form)).status_code == 403

@@ -5,25 +5,27 @@ import httpx
 import pytest
 
 from tests.support.studio import BrowserFor, ClientFor
-from tests.support.two_organizations import World
+from tests.support.two_organizations import TwoOrganizations
 
 
 @pytest.fixture
-async def operator(two_organizations: World, client_for: ClientFor) -> httpx.AsyncClient:
-    return await client_for(two_organizations.own.people["operator"])
+async def operator(two_organizations: TwoOrganizations, client_for: ClientFor) -> httpx.AsyncClient:
+    return await client_for(two_organizations.own.users["operator"])
 
 
-def list_of(world: World) -> str:
+def list_of(world: TwoOrganizations) -> str:
     return f"/api/v1/organizations/{world.own.tenant.organization_id}/do-not-call"
 
 
-async def numbers(client: httpx.AsyncClient, world: World, **search: str) -> list[tuple[str, str, str | None]]:
+async def numbers(
+    client: httpx.AsyncClient, world: TwoOrganizations, **search: str
+) -> list[tuple[str, str, str | None]]:
     items = (await client.get(list_of(world), params=search)).json()["items"]
     return [(item["phone"], item["source"], item["reason"]) for item in items if item["source"] != "call"]
 
 
 async def test_good_numbers_go_in_and_bad_ones_are_told_by_line(
-    two_organizations: World, operator: httpx.AsyncClient, connection: asyncpg.Connection
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
 ) -> None:
     sent = {
         "numbers": ["+12122000001", "nonsense", "212 200 0002", "+1 212-200-0001"],
@@ -41,7 +43,7 @@ async def test_good_numbers_go_in_and_bad_ones_are_told_by_line(
         ("+12122000002", "manual", "asked"),
     ]
     entries = await connection.fetch("select subject_id, actor from audit_log where action = 'add_do_not_call'")
-    operator_id = str(two_organizations.own.people["operator"])
+    operator_id = str(two_organizations.own.users["operator"])
     assert [tuple(entry) for entry in entries] == [("2 numbers", operator_id)] * 2
 
 
@@ -53,7 +55,9 @@ async def test_good_numbers_go_in_and_bad_ones_are_told_by_line(
         "Phone;name\r\n+12122000001;Ada\r\n+12122000002;Bob\r\nnone;Cyd\r\n".encode("utf-8-sig"),
     ],
 )
-async def test_a_file_of_numbers_goes_in(two_organizations: World, operator: httpx.AsyncClient, content: bytes) -> None:
+async def test_a_file_of_numbers_goes_in(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, content: bytes
+) -> None:
     result = (await operator.post(f"{list_of(two_organizations)}/import", content=content)).json()
 
     assert (result["added"], result["refused"]) == (2, 1)
@@ -65,12 +69,14 @@ async def test_a_file_of_numbers_goes_in(two_organizations: World, operator: htt
 
 @pytest.mark.parametrize("content", [b"", b'"never closed'])
 async def test_a_file_that_cannot_be_read_is_refused(
-    two_organizations: World, operator: httpx.AsyncClient, content: bytes
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, content: bytes
 ) -> None:
     assert (await operator.post(f"{list_of(two_organizations)}/import", content=content)).status_code == 400
 
 
-async def test_a_country_that_is_not_known_is_refused(two_organizations: World, operator: httpx.AsyncClient) -> None:
+async def test_a_country_that_is_not_known_is_refused(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
+) -> None:
     sent = {"numbers": ["2122000001"], "default_region": "QQ"}
 
     response = await operator.post(list_of(two_organizations), json=sent)
@@ -78,7 +84,9 @@ async def test_a_country_that_is_not_known_is_refused(two_organizations: World, 
     assert (response.status_code, list(response.json()["fields"])) == (400, ["default_region"])
 
 
-async def test_the_list_is_searched_and_read_by_pages(two_organizations: World, operator: httpx.AsyncClient) -> None:
+async def test_the_list_is_searched_and_read_by_pages(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
+) -> None:
     sent = {"numbers": [f"+1212200{number:04}" for number in range(5)] + ["+4930123450001"]}
     await operator.post(list_of(two_organizations), json=sent)
 
@@ -92,11 +100,11 @@ async def test_the_list_is_searched_and_read_by_pages(two_organizations: World, 
 
 
 async def test_only_an_admin_takes_numbers_off(
-    two_organizations: World, operator: httpx.AsyncClient, client_for: ClientFor
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, client_for: ClientFor
 ) -> None:
     await operator.post(list_of(two_organizations), json={"numbers": ["+12122000001"]})
     removed = {"numbers": ["+12122000001", "+12122000009", "x"]}
-    admin = await client_for(two_organizations.own.people["admin"])
+    admin = await client_for(two_organizations.own.users["admin"])
 
     assert (await operator.post(f"{list_of(two_organizations)}/remove", json=removed)).status_code == 403
     result = (await admin.post(f"{list_of(two_organizations)}/remove", json=removed)).json()
@@ -105,9 +113,11 @@ async def test_only_an_admin_takes_numbers_off(
     assert await numbers(operator, two_organizations) == []
 
 
-async def test_a_viewer_reads_the_list_and_a_stranger_does_not(two_organizations: World, client_for: ClientFor) -> None:
-    viewer = await client_for(two_organizations.own.people["viewer"])
-    stranger = await client_for(two_organizations.other.people["owner"])
+async def test_a_viewer_reads_the_list_and_a_stranger_does_not(
+    two_organizations: TwoOrganizations, client_for: ClientFor
+) -> None:
+    viewer = await client_for(two_organizations.own.users["viewer"])
+    stranger = await client_for(two_organizations.other.users["owner"])
     url, sent = list_of(two_organizations), {"numbers": ["+12122000001"]}
 
     assert (await viewer.get(url)).status_code == 200
@@ -118,10 +128,10 @@ async def test_a_viewer_reads_the_list_and_a_stranger_does_not(two_organizations
 
 
 async def test_pages_add_import_search_and_remove(
-    two_organizations: World, browser_for: BrowserFor, operator: httpx.AsyncClient
+    two_organizations: TwoOrganizations, browser_for: BrowserFor, operator: httpx.AsyncClient
 ) -> None:
     url = f"/o/{two_organizations.own.tenant.organization_id}/do-not-call"
-    browser = await browser_for(two_organizations.own.people["admin"])
+    browser = await browser_for(two_organizations.own.users["admin"])
 
     added = await browser.post_form(url, {"numbers": "+12122000001\n\n+12122000002"}, page=url)
     assert added.status_code == 303
@@ -148,10 +158,12 @@ async def test_pages_add_import_search_and_remove(
     ]
 
 
-async def test_pages_offer_to_a_role_what_it_may_do(two_organizations: World, browser_for: BrowserFor) -> None:
+async def test_pages_offer_to_a_role_what_it_may_do(
+    two_organizations: TwoOrganizations, browser_for: BrowserFor
+) -> None:
     url = f"/o/{two_organizations.own.tenant.organization_id}/do-not-call"
     shown = {
-        role: (await (await browser_for(two_organizations.own.people[role])).get(url)).text
+        role: (await (await browser_for(two_organizations.own.users[role])).get(url)).text
         for role in ("viewer", "operator", "admin")
     }
 
@@ -165,16 +177,16 @@ async def test_pages_offer_to_a_role_what_it_may_do(two_organizations: World, br
         "operator": False,
         "admin": True,
     }
-    viewer = await browser_for(two_organizations.own.people["viewer"])
+    viewer = await browser_for(two_organizations.own.users["viewer"])
     assert (await viewer.post_form(url, {"numbers": "+12122000001"})).status_code == 403
     assert (await viewer.post_form(f"{url}/remove", {"phone": "+12122000001"})).status_code == 403
 
 
 async def test_a_form_that_is_refused_keeps_what_was_typed_and_says_what_is_wrong(
-    two_organizations: World, browser_for: BrowserFor
+    two_organizations: TwoOrganizations, browser_for: BrowserFor
 ) -> None:
     url = f"/o/{two_organizations.own.tenant.organization_id}/do-not-call"
-    browser = await browser_for(two_organizations.own.people["operator"])
+    browser = await browser_for(two_organizations.own.users["operator"])
     numbers = "\n".join(f"+1212{5_000_000 + n}" for n in range(10_001))
 
     many = await browser.post_form(url, {"numbers": numbers, "region": "US", "reason": "they asked"})

@@ -9,10 +9,10 @@ from jinja2 import FileSystemLoader
 
 from outdial.studio.web.rendering import TEMPLATES, environment
 from tests.support.factories import create_member, create_tenant
-from tests.support.studio import Browser, Served
+from tests.support.studio import Browser, StudioServer
 from tests.support.studio_history import create_history
 from tests.support.studio_routes import app_without_database, routes_of
-from tests.support.studio_world import Rooms, create_rooms
+from tests.support.studio_world import RouteRows, create_route_rows
 
 LARGEST_PAGE = 60_000
 NO_PAGES = ("/live", "/file", ".csv")
@@ -45,8 +45,8 @@ def loader() -> Iterator[Watching]:
 
 
 @pytest.fixture
-async def rooms(studio_app: Served, connection: asyncpg.Connection) -> Rooms:
-    return await create_rooms(studio_app.database, connection)
+async def route_rows(studio_app: StudioServer, connection: asyncpg.Connection) -> RouteRows:
+    return await create_route_rows(studio_app.database, connection)
 
 
 def address(path: str, rows: dict[str, str]) -> str:
@@ -54,48 +54,48 @@ def address(path: str, rows: dict[str, str]) -> str:
 
 
 async def test_every_template_is_rendered_and_every_page_is_small(
-    studio_app: Served, rooms: Rooms, connection: asyncpg.Connection, loader: Watching
+    studio_app: StudioServer, route_rows: RouteRows, connection: asyncpg.Connection, loader: Watching
 ) -> None:
-    people = rooms.world.own.people
-    campaign, call_id = await create_history(connection, rooms.world.own.tenant)
+    people = route_rows.world.own.users
+    campaign, call_id = await create_history(connection, route_rows.world.own.tenant)
     owner = await studio_app.browser_of(people["owner"])
-    rows = {**rooms.own, "campaign_id": str(campaign.id), "call_id": str(call_id)}
+    rows = {**route_rows.own, "campaign_id": str(campaign.id), "call_id": str(call_id)}
     entry = await connection.fetchval("select campaign_contact_id from calls where id = $1", call_id)
     sizes = {}
     for path in SHOWN:
         wanted = rows | {"campaign_contact_id": str(entry)}
         if path.endswith("/edit"):
-            wanted["campaign_id"] = rooms.own["draft"]
+            wanted["campaign_id"] = route_rows.own["draft"]
         answer = await owner.get(address(path, wanted))
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[-500:]}"
         sizes[path] = len(answer.content)
     assert {path: size for path, size in sizes.items() if size > LARGEST_PAGE} == {}
 
-    await look_at_what_is_left(studio_app, rooms, connection, owner)
+    await look_at_what_is_left(studio_app, route_rows, connection, owner)
     everything = {path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html")}
     assert everything - loader.seen == set()
 
 
 async def look_at_what_is_left(
-    studio_app: Served, rooms: Rooms, connection: asyncpg.Connection, owner: Browser
+    studio_app: StudioServer, route_rows: RouteRows, connection: asyncpg.Connection, owner: Browser
 ) -> None:
     """Look at the pages for which something has to be otherwise."""
-    viewer = await studio_app.browser_of(rooms.world.own.people["viewer"])
-    assert (await viewer.get(address("/o/{organization_id}/functions", dict(rooms.own)))).status_code == 403
-    outsider = await studio_app.browser_of(rooms.world.own.people["outsider"])
+    viewer = await studio_app.browser_of(route_rows.world.own.users["viewer"])
+    assert (await viewer.get(address("/o/{organization_id}/functions", dict(route_rows.own)))).status_code == 403
+    outsider = await studio_app.browser_of(route_rows.world.own.users["outsider"])
     assert (await outsider.get("/")).status_code == 200
     assert (await owner.get("/organizations")).status_code == 200
     assert (await owner.get("/nowhere")).status_code == 404
     assert (await owner.get("/api/v1/docs")).status_code == 200
     assert (await (await studio_app.browser_of(None)).get("/sign-in")).status_code == 200
-    import_url = address("/o/{organization_id}/imports/{import_id}", dict(rooms.own))
+    import_url = address("/o/{organization_id}/imports/{import_id}", dict(route_rows.own))
     assert (await owner.post_form(f"{import_url}/cancel")).status_code == 303
     assert (await owner.get(import_url)).status_code == 200
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "owner"])
 async def test_an_organization_that_has_nothing_yet_is_told_what_to_do(
-    role: str, studio_app: Served, connection: asyncpg.Connection
+    role: str, studio_app: StudioServer, connection: asyncpg.Connection
 ) -> None:
     tenant = await create_tenant(connection)
     browser = await studio_app.browser_of(await create_member(connection, tenant.organization_id, role))

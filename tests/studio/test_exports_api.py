@@ -17,13 +17,13 @@ from outdial.jobs.worker import JobWorker
 from tests.support.factories import NOW, create_contact
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
-from tests.support.studio import BrowserFor, ClientFor, Served
-from tests.support.two_organizations import World
+from tests.support.studio import BrowserFor, ClientFor, StudioServer
+from tests.support.two_organizations import TwoOrganizations
 
 
 @pytest.fixture
-async def operator(two_organizations: World, client_for: ClientFor) -> httpx.AsyncClient:
-    return await client_for(two_organizations.own.people["operator"])
+async def operator(two_organizations: TwoOrganizations, client_for: ClientFor) -> httpx.AsyncClient:
+    return await client_for(two_organizations.own.users["operator"])
 
 
 @pytest.fixture
@@ -32,11 +32,13 @@ async def worker(database: Scratch) -> AsyncIterator[JobWorker]:
         yield found
 
 
-def exports_of(world: World) -> str:
+def exports_of(world: TwoOrganizations) -> str:
     return f"/api/v1/organizations/{world.own.tenant.organization_id}/exports"
 
 
-async def exported(client: httpx.AsyncClient, world: World, worker: JobWorker, **new: Any) -> list[dict[str, str]]:
+async def exported(
+    client: httpx.AsyncClient, world: TwoOrganizations, worker: JobWorker, **new: Any
+) -> list[dict[str, str]]:
     made = await client.post(exports_of(world), json=new)
     assert (made.status_code, made.json()["status"]) == (201, "queued"), made.text
     await worker.run_once()
@@ -53,7 +55,7 @@ async def exported(client: httpx.AsyncClient, world: World, worker: JobWorker, *
 
 
 async def test_contacts_are_exported_with_what_a_spreadsheet_would_run_made_harmless(
-    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     organization_id = two_organizations.own.tenant.organization_id
     await create_contact(
@@ -76,7 +78,7 @@ async def test_contacts_are_exported_with_what_a_spreadsheet_would_run_made_harm
 
 
 async def test_contacts_of_one_campaign_are_exported(
-    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker
 ) -> None:
     spare = two_organizations.own.spare_entry
     filters = {"campaign_id": str(spare.campaign.id)}
@@ -87,7 +89,7 @@ async def test_contacts_of_one_campaign_are_exported(
 
 
 async def test_calls_are_exported_and_narrowed_by_time_and_outcome(
-    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker
 ) -> None:
     rows = await exported(operator, two_organizations, worker, kind="calls")
     assert {row["status"] for row in rows} == {"placing", "ended"}
@@ -98,7 +100,7 @@ async def test_calls_are_exported_and_narrowed_by_time_and_outcome(
 
 
 async def test_the_do_not_call_list_is_exported(
-    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker
 ) -> None:
     rows = await exported(operator, two_organizations, worker, kind="do_not_call")
 
@@ -106,7 +108,7 @@ async def test_the_do_not_call_list_is_exported(
 
 
 async def test_a_large_export_is_kept_in_pieces_and_sent_as_one_file(
-    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     for _ in range(300):
         await create_contact(connection, two_organizations.own.tenant.organization_id, notes="n" * 3_000)
@@ -118,7 +120,7 @@ async def test_a_large_export_is_kept_in_pieces_and_sent_as_one_file(
 
 
 async def test_a_filter_that_an_export_does_not_know_is_refused_and_so_is_a_campaign_of_others(
-    two_organizations: World, operator: httpx.AsyncClient
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:
     url = exports_of(two_organizations)
     theirs = {"campaign_id": str(two_organizations.other.fresh.id)}
@@ -130,7 +132,7 @@ async def test_a_filter_that_an_export_does_not_know_is_refused_and_so_is_a_camp
 
 
 async def test_an_export_that_waits_has_no_file_and_can_be_cancelled(
-    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker
 ) -> None:
     made = (await operator.post(exports_of(two_organizations), json={"kind": "calls"})).json()
     url = f"{exports_of(two_organizations)}/{made['id']}"
@@ -143,10 +145,10 @@ async def test_an_export_that_waits_has_no_file_and_can_be_cancelled(
 
 
 async def test_a_file_is_gone_after_a_week(
-    two_organizations: World,
+    two_organizations: TwoOrganizations,
     operator: httpx.AsyncClient,
     client_for: ClientFor,
-    studio_app: Served,
+    studio_app: StudioServer,
     database: Scratch,
     connection: asyncpg.Connection,
 ) -> None:
@@ -158,7 +160,7 @@ async def test_a_file_is_gone_after_a_week(
         assert (await operator.get(f"{url}/file")).status_code == 200
         clock.advance(KEPT_FOR)
         studio_app.clock.advance(KEPT_FOR)
-        later = await client_for(two_organizations.own.people["operator"])
+        later = await client_for(two_organizations.own.users["operator"])
         assert (await later.get(f"{url}/file")).status_code == 409, "before anybody has cleared it away"
         assert await worker.retention.run_once() > 0
 
@@ -168,13 +170,13 @@ async def test_a_file_is_gone_after_a_week(
 
 
 async def test_a_viewer_fetches_and_asks_for_nothing_and_a_stranger_sees_nothing(
-    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker, client_for: ClientFor
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker, client_for: ClientFor
 ) -> None:
     made = (await operator.post(exports_of(two_organizations), json={"kind": "calls"})).json()
     await worker.run_once()
     url = f"{exports_of(two_organizations)}/{made['id']}"
-    viewer = await client_for(two_organizations.own.people["viewer"])
-    stranger = await client_for(two_organizations.other.people["owner"])
+    viewer = await client_for(two_organizations.own.users["viewer"])
+    stranger = await client_for(two_organizations.other.users["owner"])
     theirs = url.replace(
         str(two_organizations.own.tenant.organization_id), str(two_organizations.other.tenant.organization_id)
     )
@@ -188,10 +190,10 @@ async def test_a_viewer_fetches_and_asks_for_nothing_and_a_stranger_sees_nothing
 
 
 async def test_a_page_asks_for_an_export_and_links_its_file(
-    two_organizations: World, browser_for: BrowserFor, worker: JobWorker
+    two_organizations: TwoOrganizations, browser_for: BrowserFor, worker: JobWorker
 ) -> None:
     home = f"/o/{two_organizations.own.tenant.organization_id}"
-    browser = await browser_for(two_organizations.own.people["operator"])
+    browser = await browser_for(two_organizations.own.users["operator"])
     fields = {"kind": "calls", "since": "2026-03-01", "until": "2026-03-31", "outcome": ""}
 
     made = await browser.post_form(f"{home}/exports", fields, page=f"{home}/jobs")
@@ -209,10 +211,10 @@ async def test_a_page_asks_for_an_export_and_links_its_file(
 
 @pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "tomorrow"])
 async def test_a_day_that_no_call_can_have_is_refused_by_page_and_api(
-    two_organizations: World, browser_for: BrowserFor, client_for: ClientFor, day: str
+    two_organizations: TwoOrganizations, browser_for: BrowserFor, client_for: ClientFor, day: str
 ) -> None:
     own = two_organizations.own
-    browser, client = await browser_for(own.people["operator"]), await client_for(own.people["operator"])
+    browser, client = await browser_for(own.users["operator"]), await client_for(own.users["operator"])
 
     page = await browser.post_form(f"/o/{own.tenant.organization_id}/exports", {"kind": "calls", "until": day})
     api = await client.post(

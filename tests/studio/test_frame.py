@@ -13,7 +13,7 @@ from outdial.studio.view import format as figures
 from outdial.studio.view.badges import badge_for_outcome, badge_for_status
 from outdial.studio.web.rendering import environment
 from tests.support.studio import BrowserFor, ClientFor
-from tests.support.two_organizations import World
+from tests.support.two_organizations import TwoOrganizations
 
 NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 
@@ -97,9 +97,9 @@ def test_figures_are_shown_as_people_read_them(shown: str, expected: str) -> Non
     assert shown == expected
 
 
-async def test_the_menu_knows_where_one_is(browser_for: BrowserFor, two_organizations: World) -> None:
+async def test_the_menu_knows_where_one_is(browser_for: BrowserFor, two_organizations: TwoOrganizations) -> None:
     own, other = two_organizations.own.tenant, two_organizations.other.tenant
-    browser = await browser_for(two_organizations.own.people["viewer"])
+    browser = await browser_for(two_organizations.own.users["viewer"])
     html = (await browser.get(f"/o/{own.organization_id}/campaigns")).text
     assert f'href="/o/{own.organization_id}/campaigns" aria-current="page"' in html
     assert html.count('aria-current="page"') == 1

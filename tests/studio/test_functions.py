@@ -16,15 +16,15 @@ from outdial.studio.functions.operators import is_platform_operator
 from outdial.studio.web.context import StudioCaller
 from outdial.studio.web.settings import StudioSettings
 from tests.support.factories import NOW
-from tests.support.studio import BrowserFor, ClientFor, Served
-from tests.support.two_organizations import House, World
+from tests.support.studio import BrowserFor, ClientFor, StudioServer
+from tests.support.two_organizations import FilledOrganization, TwoOrganizations
 
 REMOTE = StudioSettings(
     supabase_url="https://project.example.com", publishable_key="sb_publishable_test", secrets=("x" * 32,), secure=True
 )
 
 
-def base(house: House) -> str:
+def base(house: FilledOrganization) -> str:
     return f"/api/v1/organizations/{house.tenant.organization_id}/functions"
 
 
@@ -60,15 +60,15 @@ async def add_invocations(connection: asyncpg.Connection) -> None:
 
 
 async def test_owners_of_a_local_stack_see_numbers_versions_and_log(
-    two_organizations: World,
+    two_organizations: TwoOrganizations,
     connection: asyncpg.Connection,
-    studio_app: Served,
+    studio_app: StudioServer,
     client_for: ClientFor,
     browser_for: BrowserFor,
 ) -> None:
     own = two_organizations.own
     await add_invocations(connection)
-    client, browser = await client_for(own.people["owner"]), await browser_for(own.people["owner"])
+    client, browser = await client_for(own.users["owner"]), await browser_for(own.users["owner"])
 
     [hello] = (await client.get(base(own))).json()
     spans = (await client.get(f"{base(own)}/hello/stats", params={"span": "1h"})).json()
@@ -94,14 +94,14 @@ async def test_owners_of_a_local_stack_see_numbers_versions_and_log(
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
 async def test_others_do_not_even_on_a_local_stack(
-    two_organizations: World, client_for: ClientFor, browser_for: BrowserFor, role: str
+    two_organizations: TwoOrganizations, client_for: ClientFor, browser_for: BrowserFor, role: str
 ) -> None:
     own = two_organizations.own
-    client = await client_for(own.people[role])
+    client = await client_for(own.users[role])
     for path in ("", "/log", "/hello/stats", "/hello/versions"):
         assert (await client.get(f"{base(own)}{path}")).status_code == 403
     assert (await client.post(f"{base(own)}/hello/rollback")).status_code == 403
-    shown = await (await browser_for(own.people[role])).get(f"/o/{own.tenant.organization_id}/functions")
+    shown = await (await browser_for(own.users[role])).get(f"/o/{own.tenant.organization_id}/functions")
     assert (shown.status_code, "whole environment" in shown.text) == (403, True)
 
 
@@ -115,7 +115,7 @@ async def test_others_do_not_even_on_a_local_stack(
     ],
 )
 async def test_elsewhere_an_owner_needs_to_be_named(
-    studio_app: Served, app_metadata: dict[str, str], operators: tuple[str, ...], expected: bool
+    studio_app: StudioServer, app_metadata: dict[str, str], operators: tuple[str, ...], expected: bool
 ) -> None:
     studio = replace(studio_app.studio, settings=replace(REMOTE, operators=operators))
     user = User(uuid4(), "Ada@example.com", "authenticated", app_metadata, {"role": "platform"})
@@ -153,14 +153,19 @@ async def host() -> AsyncIterator[Host]:
     ("status", "expected"), [(200, 200), (404, 404), (400, 400), (409, 409), (401, 503), (500, 503)]
 )
 async def test_an_earlier_version_is_asked_for_at_the_host(
-    two_organizations: World, studio_app: Served, client_for: ClientFor, host: Host, status: int, expected: int
+    two_organizations: TwoOrganizations,
+    studio_app: StudioServer,
+    client_for: ClientFor,
+    host: Host,
+    status: int,
+    expected: int,
 ) -> None:
     own = two_organizations.own
     settings = replace(studio_app.studio.settings, host_url=host.url, access_token="sbp_secret")
     studio_app.app.state.studio = replace(studio_app.studio, settings=settings)
     host.status = status
 
-    response = await (await client_for(own.people["owner"])).post(f"{base(own)}/hello/rollback", json={"version": 1})
+    response = await (await client_for(own.users["owner"])).post(f"{base(own)}/hello/rollback", json={"version": 1})
 
     assert response.status_code == expected
     assert host.asked == [
@@ -170,13 +175,13 @@ async def test_an_earlier_version_is_asked_for_at_the_host(
 
 
 async def test_whoever_looks_after_the_environment_may_be_a_viewer_and_the_entry_names_them(
-    two_organizations: World,
+    two_organizations: TwoOrganizations,
     connection: asyncpg.Connection,
-    studio_app: Served,
+    studio_app: StudioServer,
     browser_for: BrowserFor,
     host: Host,
 ) -> None:
-    viewer, organization_id = two_organizations.own.people["viewer"], two_organizations.own.tenant.organization_id
+    viewer, organization_id = two_organizations.own.users["viewer"], two_organizations.own.tenant.organization_id
     settings = replace(
         studio_app.studio.settings, host_url=host.url, access_token="sbp_secret", operators=(str(viewer),)
     )
@@ -194,10 +199,10 @@ async def test_whoever_looks_after_the_environment_may_be_a_viewer_and_the_entry
 
 
 async def test_without_a_token_or_a_host_it_is_said_what_to_do(
-    two_organizations: World, studio_app: Served, client_for: ClientFor
+    two_organizations: TwoOrganizations, studio_app: StudioServer, client_for: ClientFor
 ) -> None:
     own = two_organizations.own
-    client = await client_for(own.people["owner"])
+    client = await client_for(own.users["owner"])
     without = await client.post(f"{base(own)}/hello/rollback")
     settings = replace(studio_app.studio.settings, host_url="http://127.0.0.1:1", access_token="sbp_secret")
     studio_app.app.state.studio = replace(studio_app.studio, settings=settings)

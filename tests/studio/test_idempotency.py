@@ -12,8 +12,8 @@ from outdial.db.session import Connection
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import ResourceConflict
 from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response
-from tests.support.studio import ClientFor, Served
-from tests.support.two_organizations import World
+from tests.support.studio import ClientFor, StudioServer
+from tests.support.two_organizations import TwoOrganizations
 
 
 class NewThing(BaseModel):
@@ -37,7 +37,7 @@ class Things:
 
 
 @pytest.fixture
-def things(studio_app: Served) -> Things:
+def things(studio_app: StudioServer) -> Things:
     things, router = Things(), APIRouter()
 
     @router.post("/api/v1/organizations/{organization_id}/things", status_code=201)
@@ -57,13 +57,13 @@ def things(studio_app: Served) -> Things:
 
 
 @pytest.fixture
-def url(two_organizations: World) -> str:
+def url(two_organizations: TwoOrganizations) -> str:
     return f"/api/v1/organizations/{two_organizations.own.tenant.organization_id}/things"
 
 
 @pytest.fixture
-def operator(two_organizations: World) -> UUID:
-    return two_organizations.own.people["operator"]
+def operator(two_organizations: TwoOrganizations) -> UUID:
+    return two_organizations.own.users["operator"]
 
 
 async def test_a_repeat_gets_the_first_answer_and_creates_nothing(
@@ -125,14 +125,14 @@ async def test_a_creation_that_fails_leaves_the_key_free(
 
 
 async def test_a_key_belongs_to_its_caller_and_its_organization(
-    client_for: ClientFor, things: Things, url: str, two_organizations: World
+    client_for: ClientFor, things: Things, url: str, two_organizations: TwoOrganizations
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
     callers = [
-        (own.people["operator"], url),
-        (own.people["admin"], url),
+        (own.users["operator"], url),
+        (own.users["admin"], url),
         (None, url),
-        (other.people["operator"], url.replace(str(own.tenant.organization_id), str(other.tenant.organization_id))),
+        (other.users["operator"], url.replace(str(own.tenant.organization_id), str(other.tenant.organization_id))),
     ]
     for user_id, address in callers:
         client = await client_for(user_id)
@@ -143,7 +143,7 @@ async def test_a_key_belongs_to_its_caller_and_its_organization(
 
 
 async def test_a_key_is_forgotten_after_a_day(
-    client_for: ClientFor, studio_app: Served, things: Things, url: str, operator: UUID
+    client_for: ClientFor, studio_app: StudioServer, things: Things, url: str, operator: UUID
 ) -> None:
     client = await client_for(operator)
     await client.post(url, json={"name": "a"}, headers={"idempotency-key": "k"})

@@ -14,7 +14,7 @@ from tests.support.factories import create_campaign
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
 from tests.support.studio import ClientFor
-from tests.support.two_organizations import World, job_of
+from tests.support.two_organizations import TwoOrganizations, job_of
 
 FILE = b"Handy,name,plan\n+12122000001,Ada,gold\nnonsense,Bob,\n+12122000002,Cyd,\n+12122000001,Twin,\n"
 MAPPING = {"phone": "Handy"}
@@ -26,8 +26,8 @@ async def pieces_of(connection: asyncpg.Connection, url: str) -> list[bytes]:
 
 
 @pytest.fixture
-async def operator(two_organizations: World, client_for: ClientFor) -> httpx.AsyncClient:
-    return await client_for(two_organizations.own.people["operator"])
+async def operator(two_organizations: TwoOrganizations, client_for: ClientFor) -> httpx.AsyncClient:
+    return await client_for(two_organizations.own.users["operator"])
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ async def worker(database: Scratch) -> AsyncIterator[JobWorker]:
         yield found
 
 
-def imports_of(world: World) -> str:
+def imports_of(world: TwoOrganizations) -> str:
     return f"/api/v1/organizations/{world.own.tenant.organization_id}/imports"
 
 
-async def make(client: httpx.AsyncClient, world: World, **fields: Any) -> str:
+async def make(client: httpx.AsyncClient, world: TwoOrganizations, **fields: Any) -> str:
     new = {"campaign_id": str(world.own.fresh.id), "file_name": "people.csv", **fields}
     response = await client.post(imports_of(world), json=new)
     assert response.status_code == 201, response.text
@@ -48,7 +48,7 @@ async def make(client: httpx.AsyncClient, world: World, **fields: Any) -> str:
 
 
 async def test_a_file_is_sent_previewed_imported_and_its_refused_rows_are_fetched(
-    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     contacts = await connection.fetchval("select count(*) from contacts")
     url = await make(operator, two_organizations, mapping=MAPPING)
@@ -88,7 +88,7 @@ async def test_a_file_is_sent_previewed_imported_and_its_refused_rows_are_fetche
 
 
 async def test_a_file_is_sent_in_parts_and_goes_on_where_it_has_stopped(
-    two_organizations: World, operator: httpx.AsyncClient, connection: asyncpg.Connection
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
 ) -> None:
     url = await make(operator, two_organizations)
     size = len(FILE)
@@ -108,7 +108,7 @@ async def test_a_file_is_sent_in_parts_and_goes_on_where_it_has_stopped(
 
 
 async def test_a_file_that_is_sent_again_replaces_the_first(
-    two_organizations: World, operator: httpx.AsyncClient, connection: asyncpg.Connection
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
 ) -> None:
     url = await make(operator, two_organizations)
     for content in (b"phone\n+12122000009\n", FILE):
@@ -119,7 +119,7 @@ async def test_a_file_that_is_sent_again_replaces_the_first(
 
 @pytest.mark.parametrize("header", ["30", "bytes 5-2/10", "bytes 0-10/5", "lines 0-1/2"])
 async def test_a_range_that_makes_no_sense_is_refused(
-    two_organizations: World, operator: httpx.AsyncClient, header: str
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, header: str
 ) -> None:
     url = await make(operator, two_organizations)
 
@@ -129,7 +129,7 @@ async def test_a_range_that_makes_no_sense_is_refused(
 
 
 async def test_an_empty_file_and_one_that_is_too_large_are_refused(
-    two_organizations: World, operator: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = await make(operator, two_organizations)
 
@@ -140,7 +140,7 @@ async def test_an_empty_file_and_one_that_is_too_large_are_refused(
 
 
 async def test_a_preview_says_what_is_wrong_with_a_file_and_takes_another_mapping(
-    two_organizations: World, operator: httpx.AsyncClient
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:
     url = await make(operator, two_organizations)
     await operator.put(f"{url}/file", content=b"Number 1,name\n212 200 0001,Ada\n")
@@ -155,7 +155,7 @@ async def test_a_preview_says_what_is_wrong_with_a_file_and_takes_another_mappin
 
 
 async def test_a_preview_of_a_large_file_reads_its_beginning_only(
-    two_organizations: World, operator: httpx.AsyncClient
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:
     url = await make(operator, two_organizations)
     rows = [f"+1212{2_000_000 + number},Contact {number}" for number in range(3_000)]
@@ -168,7 +168,7 @@ async def test_a_preview_of_a_large_file_reads_its_beginning_only(
 
 
 async def test_a_number_on_the_do_not_call_list_is_told_in_the_preview(
-    two_organizations: World, operator: httpx.AsyncClient, connection: asyncpg.Connection
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
 ) -> None:
     phone = await connection.fetchval(
         "select phone from do_not_call where organization_id = $1", two_organizations.own.tenant.organization_id
@@ -182,7 +182,7 @@ async def test_a_number_on_the_do_not_call_list_is_told_in_the_preview(
 
 
 async def test_an_import_is_cancelled_before_it_begins_and_its_file_goes(
-    two_organizations: World, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     url = await make(operator, two_organizations, mapping=MAPPING)
     await operator.put(f"{url}/file", content=FILE)
@@ -196,7 +196,9 @@ async def test_an_import_is_cancelled_before_it_begins_and_its_file_goes(
     assert await pieces_of(connection, url) == []
 
 
-async def test_a_key_makes_the_same_import_once(two_organizations: World, operator: httpx.AsyncClient) -> None:
+async def test_a_key_makes_the_same_import_once(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
+) -> None:
     new = {"campaign_id": str(two_organizations.own.fresh.id), "file_name": "people.csv"}
     headers = {"idempotency-key": "once"}
 
@@ -210,7 +212,7 @@ async def test_a_key_makes_the_same_import_once(two_organizations: World, operat
 
 @pytest.mark.parametrize("status", ["completed", "cancelled"])
 async def test_a_campaign_that_is_over_takes_no_import(
-    two_organizations: World, operator: httpx.AsyncClient, connection: asyncpg.Connection, status: str
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection, status: str
 ) -> None:
     over = await create_campaign(connection, two_organizations.own.tenant, status=status)
 
@@ -222,10 +224,10 @@ async def test_a_campaign_that_is_over_takes_no_import(
 
 
 async def test_a_viewer_reads_imports_and_changes_none(
-    two_organizations: World, operator: httpx.AsyncClient, client_for: ClientFor
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, client_for: ClientFor
 ) -> None:
     url = await make(operator, two_organizations)
-    viewer = await client_for(two_organizations.own.people["viewer"])
+    viewer = await client_for(two_organizations.own.users["viewer"])
 
     assert (await viewer.get(url)).status_code == 200
     new = {"campaign_id": str(two_organizations.own.fresh.id), "file_name": "people.csv"}
@@ -240,11 +242,11 @@ async def test_a_viewer_reads_imports_and_changes_none(
 
 
 async def test_another_organizations_imports_and_campaigns_are_not_there(
-    two_organizations: World, operator: httpx.AsyncClient, client_for: ClientFor
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, client_for: ClientFor
 ) -> None:
     url = await make(operator, two_organizations)
     other = two_organizations.other
-    stranger = await client_for(other.people["owner"])
+    stranger = await client_for(other.users["owner"])
     theirs = url.replace(str(two_organizations.own.tenant.organization_id), str(other.tenant.organization_id))
 
     for path in (url, theirs, f"{theirs}/refusals", f"{theirs}/refusals.csv"):
@@ -257,7 +259,7 @@ async def test_another_organizations_imports_and_campaigns_are_not_there(
 
 
 async def test_imports_are_listed_by_pages_and_by_campaign(
-    two_organizations: World, operator: httpx.AsyncClient
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:
     made = {(await make(operator, two_organizations)).rpartition("/")[2] for _ in range(3)}
     made.add(str(job_of(two_organizations.own)))
@@ -272,7 +274,7 @@ async def test_imports_are_listed_by_pages_and_by_campaign(
 
 
 async def test_the_holder_of_the_secret_key_imports_in_the_name_of_the_service(
-    two_organizations: World, client_for: ClientFor, worker: JobWorker, connection: asyncpg.Connection
+    two_organizations: TwoOrganizations, client_for: ClientFor, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     service = await client_for(None)
     url = await make(service, two_organizations, mapping=MAPPING)

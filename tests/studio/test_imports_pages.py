@@ -9,14 +9,14 @@ from outdial.jobs.worker import JobWorker
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
 from tests.support.studio import Browser, BrowserFor
-from tests.support.two_organizations import World
+from tests.support.two_organizations import TwoOrganizations
 
 FILE = b"Handy,name\n+12122000001,Ada <b>\nnonsense,Bob\n+12122000002,Cyd\n"
 
 
 @pytest.fixture
-async def operator(two_organizations: World, browser_for: BrowserFor) -> Browser:
-    return await browser_for(two_organizations.own.people["operator"])
+async def operator(two_organizations: TwoOrganizations, browser_for: BrowserFor) -> Browser:
+    return await browser_for(two_organizations.own.users["operator"])
 
 
 @pytest.fixture
@@ -25,11 +25,11 @@ async def worker(database: Scratch) -> AsyncIterator[JobWorker]:
         yield found
 
 
-def home_of(world: World) -> str:
+def home_of(world: TwoOrganizations) -> str:
     return f"/o/{world.own.tenant.organization_id}"
 
 
-async def upload(browser: Browser, world: World, content: bytes = FILE) -> str:
+async def upload(browser: Browser, world: TwoOrganizations, content: bytes = FILE) -> str:
     campaign_id = world.own.fresh.id
     response = await browser.post_form(
         f"{home_of(world)}/imports",
@@ -42,7 +42,7 @@ async def upload(browser: Browser, world: World, content: bytes = FILE) -> str:
 
 
 async def test_a_file_is_uploaded_mapped_started_and_reported(
-    two_organizations: World, operator: Browser, worker: JobWorker
+    two_organizations: TwoOrganizations, operator: Browser, worker: JobWorker
 ) -> None:
     url = await upload(operator, two_organizations)
     unmapped = await operator.get(url)
@@ -67,7 +67,7 @@ async def test_a_file_is_uploaded_mapped_started_and_reported(
     assert "people.csv" in jobs.text
 
 
-async def test_an_upload_is_discarded_from_its_preview(two_organizations: World, operator: Browser) -> None:
+async def test_an_upload_is_discarded_from_its_preview(two_organizations: TwoOrganizations, operator: Browser) -> None:
     url = await upload(operator, two_organizations)
 
     cancelled = await operator.post_form(f"{url}/cancel", page=url)
@@ -76,7 +76,7 @@ async def test_an_upload_is_discarded_from_its_preview(two_organizations: World,
     assert "Cancelled" in (await operator.get(url)).text
 
 
-async def test_a_form_without_a_file_says_what_to_do(two_organizations: World, operator: Browser) -> None:
+async def test_a_form_without_a_file_says_what_to_do(two_organizations: TwoOrganizations, operator: Browser) -> None:
     response = await operator.post_form(
         f"{home_of(two_organizations)}/imports",
         {"campaign_id": str(two_organizations.own.fresh.id)},
@@ -88,7 +88,9 @@ async def test_a_form_without_a_file_says_what_to_do(two_organizations: World, o
     assert "select a CSV file" in response.text
 
 
-async def test_a_file_whose_name_is_blank_counts_as_none(two_organizations: World, operator: Browser) -> None:
+async def test_a_file_whose_name_is_blank_counts_as_none(
+    two_organizations: TwoOrganizations, operator: Browser
+) -> None:
     response = await operator.post_form(
         f"{home_of(two_organizations)}/imports",
         {"campaign_id": str(two_organizations.own.fresh.id)},
@@ -101,7 +103,7 @@ async def test_a_file_whose_name_is_blank_counts_as_none(two_organizations: Worl
 
 
 async def test_a_form_without_the_token_stores_nothing(
-    two_organizations: World, operator: Browser, connection: asyncpg.Connection
+    two_organizations: TwoOrganizations, operator: Browser, connection: asyncpg.Connection
 ) -> None:
     before = await connection.fetchval("select count(*) from imports")
     response = await operator.client.post(
@@ -115,10 +117,10 @@ async def test_a_form_without_the_token_stores_nothing(
 
 
 async def test_a_viewer_sees_imports_and_no_buttons(
-    two_organizations: World, operator: Browser, browser_for: BrowserFor
+    two_organizations: TwoOrganizations, operator: Browser, browser_for: BrowserFor
 ) -> None:
     url = await upload(operator, two_organizations)
-    viewer = await browser_for(two_organizations.own.people["viewer"])
+    viewer = await browser_for(two_organizations.own.users["viewer"])
 
     shown = await viewer.get(url)
     assert shown.status_code == 200
@@ -130,10 +132,10 @@ async def test_a_viewer_sees_imports_and_no_buttons(
 
 
 async def test_pages_of_another_organization_are_not_there(
-    two_organizations: World, operator: Browser, browser_for: BrowserFor
+    two_organizations: TwoOrganizations, operator: Browser, browser_for: BrowserFor
 ) -> None:
     url = await upload(operator, two_organizations)
-    stranger = await browser_for(two_organizations.other.people["owner"])
+    stranger = await browser_for(two_organizations.other.users["owner"])
     theirs = url.replace(
         str(two_organizations.own.tenant.organization_id), str(two_organizations.other.tenant.organization_id)
     )
@@ -145,7 +147,7 @@ async def test_pages_of_another_organization_are_not_there(
 
 
 async def test_empty_pages_say_what_to_do(
-    two_organizations: World, operator: Browser, connection: asyncpg.Connection
+    two_organizations: TwoOrganizations, operator: Browser, connection: asyncpg.Connection
 ) -> None:
     for table in ("imports", "exports"):
         await connection.execute(f"delete from {table}")  # noqa: S608
@@ -156,7 +158,7 @@ async def test_empty_pages_say_what_to_do(
 
 
 async def test_the_script_sends_a_file_in_parts_with_the_session_and_its_token(
-    two_organizations: World, operator: Browser
+    two_organizations: TwoOrganizations, operator: Browser
 ) -> None:
     page = f"{home_of(two_organizations)}/campaigns/{two_organizations.own.fresh.id}/import"
     text = (await operator.get(page)).text

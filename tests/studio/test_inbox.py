@@ -7,18 +7,18 @@ import pytest
 
 from tests.support.factories import NOW, insert
 from tests.support.studio import BrowserFor, ClientFor
-from tests.support.two_organizations import House, World
+from tests.support.two_organizations import FilledOrganization, TwoOrganizations
 
 
-def base(house: House) -> str:
+def base(house: FilledOrganization) -> str:
     return f"/api/v1/organizations/{house.tenant.organization_id}/inbox"
 
 
-def page_of(house: House) -> str:
+def page_of(house: FilledOrganization) -> str:
     return f"/o/{house.tenant.organization_id}/inbox"
 
 
-async def add_event(connection: asyncpg.Connection, house: House, **columns: Any) -> int:
+async def add_event(connection: asyncpg.Connection, house: FilledOrganization, **columns: Any) -> int:
     """Add an event of the house's account; return its id."""
     row = {
         "organization_id": house.tenant.organization_id,
@@ -41,11 +41,11 @@ async def status_of(connection: asyncpg.Connection, event_id: int) -> str:
 
 
 async def test_events_are_listed_by_page_and_narrowed(
-    two_organizations: World, connection: asyncpg.Connection, client_for: ClientFor
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor
 ) -> None:
     own = two_organizations.own
     odd = await add_event(connection, own, status="quarantined", error="no JSON", event="call_started")
-    client = await client_for(own.people["viewer"])
+    client = await client_for(own.users["viewer"])
 
     first = (await client.get(base(own), params={"limit": 1})).json()
     second = (await client.get(base(own), params={"limit": 1, "cursor": first["next"]})).json()
@@ -62,13 +62,13 @@ async def test_events_are_listed_by_page_and_narrowed(
 
 
 async def test_an_event_is_shown_as_it_came(
-    two_organizations: World, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own
     event_id = await add_event(connection, own, body=b"\xff not JSON <script>alert(1)</script>")
 
-    told = (await (await client_for(own.people["viewer"])).get(f"{base(own)}/{event_id}")).json()
-    shown = await (await browser_for(own.people["viewer"])).get(f"{page_of(own)}/{event_id}")
+    told = (await (await client_for(own.users["viewer"])).get(f"{base(own)}/{event_id}")).json()
+    shown = await (await browser_for(own.users["viewer"])).get(f"{page_of(own)}/{event_id}")
 
     assert told["body"] == "\ufffd not JSON <script>alert(1)</script>"
     assert shown.status_code == 200
@@ -79,12 +79,12 @@ async def test_an_event_is_shown_as_it_came(
 
 @pytest.mark.parametrize(("role", "sees"), [("viewer", False), ("operator", False), ("admin", True), ("owner", True)])
 async def test_events_that_found_no_call_are_shown_to_admins_of_their_account(
-    two_organizations: World, connection: asyncpg.Connection, client_for: ClientFor, role: str, sees: bool
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, role: str, sees: bool
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
     lost = await add_event(connection, own, organization_id=None, status="unmatched")
     theirs = await add_event(connection, other, organization_id=None, status="unmatched", retell_call_id="theirs")
-    client = await client_for(own.people[role])
+    client = await client_for(own.users[role])
 
     ids = [event["id"] for event in (await client.get(base(own))).json()["items"]]
 
@@ -95,12 +95,12 @@ async def test_events_that_found_no_call_are_shown_to_admins_of_their_account(
 
 
 async def test_replay_sends_the_events_of_a_range_through_apply_and_is_written_down(
-    two_organizations: World, connection: asyncpg.Connection, client_for: ClientFor
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor
 ) -> None:
     own = two_organizations.own
     wanted = await add_event(connection, own, status="quarantined", tries=9)
     spared = await add_event(connection, own, status="applied", retell_call_id="call_y")
-    client = await client_for(own.people["operator"])
+    client = await client_for(own.users["operator"])
 
     done = await client.post(f"{base(own)}/replay", json={"first_id": wanted, "status": "quarantined"})
 
@@ -108,16 +108,16 @@ async def test_replay_sends_the_events_of_a_range_through_apply_and_is_written_d
     assert await status_of(connection, wanted) == "pending"
     assert await status_of(connection, spared) == "applied"
     entry = await connection.fetchrow("select actor, action from audit_log order by id desc limit 1")
-    assert dict(entry or {}) == {"actor": str(own.people["operator"]), "action": "replay_events"}
+    assert dict(entry or {}) == {"actor": str(own.users["operator"]), "action": "replay_events"}
 
 
 async def test_replay_reaches_nobody_elses_events(
-    two_organizations: World, connection: asyncpg.Connection, client_for: ClientFor
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
     theirs = await add_event(connection, other, status="quarantined")
     unowned = await add_event(connection, other, organization_id=None, status="unmatched", retell_call_id="theirs")
-    client = await client_for(own.people["owner"])
+    client = await client_for(own.users["owner"])
 
     await client.post(f"{base(own)}/replay", json={})
     elsewhere = await client.post(f"{base(other)}/replay", json={})
@@ -128,11 +128,11 @@ async def test_replay_reaches_nobody_elses_events(
 
 
 async def test_a_viewer_replays_nothing_not_even_past_the_api(
-    two_organizations: World, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
     event_id = await add_event(connection, own, status="quarantined")
-    viewer = own.people["viewer"]
+    viewer = own.users["viewer"]
 
     assert (await (await client_for(viewer)).post(f"{base(own)}/replay", json={})).status_code == 403
     browser = await browser_for(viewer)
@@ -153,11 +153,11 @@ async def test_a_viewer_replays_nothing_not_even_past_the_api(
 
 
 async def test_the_page_replays_one_event_and_shows_it(
-    two_organizations: World, connection: asyncpg.Connection, browser_for: BrowserFor
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own
     event_id = await add_event(connection, own, status="quarantined", error="no call")
-    browser = await browser_for(own.people["operator"])
+    browser = await browser_for(own.users["operator"])
 
     listed = await browser.get(page_of(own))
     done = await browser.post_form(

@@ -13,8 +13,8 @@ from starlette.types import Message
 
 from outdial.studio.web.live import HEARTBEAT
 from tests.support.factories import create_calling, create_campaign
-from tests.support.studio import Served
-from tests.support.two_organizations import House, World
+from tests.support.studio import StudioServer
+from tests.support.two_organizations import FilledOrganization, TwoOrganizations
 
 PATIENCE_S = 10.0
 
@@ -52,7 +52,7 @@ class Stream:
 
 
 @asynccontextmanager
-async def listening(served: Served, house: House, user_id: UUID) -> AsyncIterator[Stream]:
+async def listening(served: StudioServer, house: FilledOrganization, user_id: UUID) -> AsyncIterator[Stream]:
     """Read the stream of an organization as a user, from its first word on."""
     stream = Stream()
     scope = {
@@ -71,17 +71,17 @@ async def listening(served: Served, house: House, user_id: UUID) -> AsyncIterato
 
 
 @pytest.fixture
-async def live_app(studio_app: Served) -> AsyncIterator[Served]:
+async def live_app(studio_app: StudioServer) -> AsyncIterator[StudioServer]:
     await studio_app.studio.hub.start()
     yield studio_app
     await studio_app.studio.hub.stop()
 
 
 async def test_what_changes_in_ones_own_organization_is_told_and_nothing_else(
-    live_app: Served, two_organizations: World, connection: asyncpg.Connection
+    live_app: StudioServer, two_organizations: TwoOrganizations, connection: asyncpg.Connection
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
-    async with listening(live_app, own, own.people["viewer"]) as stream:
+    async with listening(live_app, own, own.users["viewer"]) as stream:
         foreign = await create_campaign(connection, other.tenant)
         await create_calling(connection, foreign)
         # The older channel names campaigns of everybody, without their organization.
@@ -95,9 +95,11 @@ async def test_what_changes_in_ones_own_organization_is_told_and_nothing_else(
         )  # fmt: skip
 
 
-async def test_very_many_changes_take_no_more_room_than_one(live_app: Served, two_organizations: World) -> None:
+async def test_very_many_changes_take_no_more_room_than_one(
+    live_app: StudioServer, two_organizations: TwoOrganizations
+) -> None:
     own = two_organizations.own
-    async with listening(live_app, own, own.people["viewer"]) as stream:
+    async with listening(live_app, own, own.users["viewer"]) as stream:
         for number in range(300):
             live_app.studio.hub.hear(f"{own.tenant.organization_id} {UUID(int=number)}")
         name, data = await stream.next() or ("", {})
@@ -105,10 +107,10 @@ async def test_very_many_changes_take_no_more_room_than_one(live_app: Served, tw
 
 
 async def test_a_lost_connection_is_made_again_and_what_was_missed_is_looked_for(
-    live_app: Served, two_organizations: World, connection: asyncpg.Connection
+    live_app: StudioServer, two_organizations: TwoOrganizations, connection: asyncpg.Connection
 ) -> None:
     own = two_organizations.own
-    async with listening(live_app, own, own.people["viewer"]) as stream:
+    async with listening(live_app, own, own.users["viewer"]) as stream:
         killed = await connection.fetchval(
             "select count(pg_terminate_backend(pid)) from pg_stat_activity"
             " where application_name = 'outdial-listener' and datname = current_database()"
@@ -119,9 +121,9 @@ async def test_a_lost_connection_is_made_again_and_what_was_missed_is_looked_for
         assert await stream.next() == ("changed", {"campaigns": [str(own.fresh.id)], "everything": False})
 
 
-async def test_a_stream_ends_with_the_token(live_app: Served, two_organizations: World) -> None:
+async def test_a_stream_ends_with_the_token(live_app: StudioServer, two_organizations: TwoOrganizations) -> None:
     own = two_organizations.own
-    async with listening(live_app, own, own.people["viewer"]) as stream:
+    async with listening(live_app, own, own.users["viewer"]) as stream:
         live_app.clock.advance(timedelta(hours=2))
         live_app.studio.hub.hear(str(own.tenant.organization_id))
         assert await stream.next() == ("renew", {})
@@ -129,26 +131,28 @@ async def test_a_stream_ends_with_the_token(live_app: Served, two_organizations:
 
 
 async def test_who_works_there_no_more_hears_no_more(
-    live_app: Served, two_organizations: World, connection: asyncpg.Connection
+    live_app: StudioServer, two_organizations: TwoOrganizations, connection: asyncpg.Connection
 ) -> None:
     own = two_organizations.own
-    async with listening(live_app, own, own.people["viewer"]) as stream:
-        await connection.execute("delete from organization_members where user_id = $1", own.people["viewer"])
+    async with listening(live_app, own, own.users["viewer"]) as stream:
+        await connection.execute("delete from organization_members where user_id = $1", own.users["viewer"])
         live_app.clock.advance(HEARTBEAT)
         live_app.studio.hub.hear(f"{own.tenant.organization_id} {own.fresh.id}")
         assert await stream.next() == ("gone", {})
         assert await stream.next() is None
 
 
-async def test_streams_end_when_the_process_is_to_stop(live_app: Served, two_organizations: World) -> None:
+async def test_streams_end_when_the_process_is_to_stop(
+    live_app: StudioServer, two_organizations: TwoOrganizations
+) -> None:
     own = two_organizations.own
-    async with listening(live_app, own, own.people["viewer"]) as stream:
+    async with listening(live_app, own, own.users["viewer"]) as stream:
         live_app.studio.hub.end_streams()
         while await stream.next() is not None:
             pass
 
 
-async def test_a_stranger_gets_no_stream(live_app: Served, two_organizations: World) -> None:
-    client = await live_app.client_of(two_organizations.own.people["outsider"])
+async def test_a_stranger_gets_no_stream(live_app: StudioServer, two_organizations: TwoOrganizations) -> None:
+    client = await live_app.client_of(two_organizations.own.users["outsider"])
     response = await client.get(f"/o/{two_organizations.own.tenant.organization_id}/live")
     assert response.status_code == 404

@@ -29,7 +29,7 @@ from outdial.studio.web.context import RANKS
 from tests.support.postgres import Scratch, scratch_for_module
 from tests.support.studio import BASE, serve_studio, unchanged
 from tests.support.studio_routes import app_without_database
-from tests.support.studio_world import Rooms, create_rooms
+from tests.support.studio_world import RouteRows, create_route_rows
 
 APP = app_without_database()
 DOCUMENT = APP.openapi()
@@ -54,7 +54,7 @@ class Stand:
     """The studio with its rows, and what runs coroutines beside the tests, which Hypothesis wants to be synchronous."""
 
     runner: asyncio.Runner
-    rooms: Rooms
+    route_rows: RouteRows
     clients: dict[str, httpx.AsyncClient]
 
     def send(self, case: Case[Any], role: str) -> httpx.Response:
@@ -69,30 +69,30 @@ class Stand:
 def stand(postgres_server: EmbeddedPostgres, _templates: set[str]) -> Iterator[Stand]:
     with scratch_for_module(postgres_server, _templates) as (runner, database):
         served = serving(database)
-        rooms, clients = runner.run(served.__aenter__())
+        route_rows, clients = runner.run(served.__aenter__())
         try:
-            yield Stand(runner, rooms, clients)
+            yield Stand(runner, route_rows, clients)
         finally:
             runner.run(served.__aexit__(None, None, None))
 
 
 @asynccontextmanager
-async def serving(database: Scratch) -> AsyncIterator[tuple[Rooms, dict[str, httpx.AsyncClient]]]:
+async def serving(database: Scratch) -> AsyncIterator[tuple[RouteRows, dict[str, httpx.AsyncClient]]]:
     """Serve the studio on two organizations, and give a client for each role."""
     connection = await asyncpg.connect(database.dsn)
     try:
-        rooms = await create_rooms(database, connection)
+        route_rows = await create_route_rows(database, connection)
     finally:
         await connection.close()
     async with serve_studio(database, unchanged, APP) as served:
-        yield rooms, {role: await served.client_of(rooms.world.own.people[role]) for role in RANKS}
+        yield route_rows, {role: await served.client_of(route_rows.world.own.users[role]) for role in RANKS}
 
 
 @pytest.mark.parametrize("role", RANKS)
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_every_answer_is_one_of_those_that_the_document_names(label: str, role: str, stand: Stand) -> None:
     operation = OPERATIONS[label]
-    known = {parameter.name: stand.rooms.own[parameter.name] for parameter in operation.path_parameters}
+    known = {parameter.name: stand.route_rows.own[parameter.name] for parameter in operation.path_parameters}
     usable = operation.as_strategy(path_parameters=known)
     home = {name: known[name] for name in known if name == "organization_id"}
     unusable = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE, path_parameters=home)

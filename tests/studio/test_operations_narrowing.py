@@ -9,18 +9,18 @@ import pytest
 from outdial.studio.view.payloads import readable_body
 from tests.support.factories import NOW, insert
 from tests.support.studio import BrowserFor, ClientFor
-from tests.support.two_organizations import House, World
+from tests.support.two_organizations import FilledOrganization, TwoOrganizations
 
 
-def api(house: House, name: str) -> str:
+def api(house: FilledOrganization, name: str) -> str:
     return f"/api/v1/organizations/{house.tenant.organization_id}/{name}"
 
 
-def page(house: House, name: str) -> str:
+def page(house: FilledOrganization, name: str) -> str:
     return f"/o/{house.tenant.organization_id}/{name}"
 
 
-async def add_event(connection: asyncpg.Connection, house: House, name: str, **columns: Any) -> int:
+async def add_event(connection: asyncpg.Connection, house: FilledOrganization, name: str, **columns: Any) -> int:
     """Add an event that has been applied; return its id."""
     row = {
         "organization_id": house.tenant.organization_id,
@@ -48,7 +48,7 @@ async def pending(connection: asyncpg.Connection) -> set[str]:
 
 
 async def test_events_are_narrowed_by_source_call_and_time(
-    two_organizations: World, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own
     call_id = await connection.fetchval(
@@ -56,7 +56,7 @@ async def test_events_are_narrowed_by_source_call_and_time(
     )
     asked = await add_event(connection, own, "my asked", source="reconciler", call_id=call_id)
     old = await add_event(connection, own, "my old", received_at=NOW - timedelta(days=3))
-    client = await client_for(own.people["viewer"])
+    client = await client_for(own.users["viewer"])
 
     async def ids(**params: str) -> list[int]:
         response = await client.get(api(own, "inbox"), params=params)
@@ -69,16 +69,16 @@ async def test_events_are_narrowed_by_source_call_and_time(
     assert await ids(until=before) == [old]
     assert old not in await ids(since=before)
     day = f"{NOW - timedelta(days=3):%Y-%m-%d}"
-    shown = await (await browser_for(own.people["viewer"])).get(f"{page(own, 'inbox')}?from={day}&to={day}")
+    shown = await (await browser_for(own.users["viewer"])).get(f"{page(own, 'inbox')}?from={day}&to={day}")
     assert (shown.status_code, "my old" in shown.text, "my asked" in shown.text) == (200, True, False)
 
 
 @pytest.mark.parametrize("name", ["inbox", "audit"])
 async def test_a_time_that_is_none_is_said_to_be_wrong(
-    two_organizations: World, client_for: ClientFor, browser_for: BrowserFor, name: str
+    two_organizations: TwoOrganizations, client_for: ClientFor, browser_for: BrowserFor, name: str
 ) -> None:
     own = two_organizations.own
-    client, browser = await client_for(own.people["viewer"]), await browser_for(own.people["viewer"])
+    client, browser = await client_for(own.users["viewer"]), await browser_for(own.users["viewer"])
 
     for since in ("2026-01-01T00:00:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-10:00", "yesterday"):
         response = await client.get(api(own, name), params={"since": since})
@@ -88,12 +88,12 @@ async def test_a_time_that_is_none_is_said_to_be_wrong(
 
 
 async def test_chosen_events_are_replayed_and_no_others(
-    two_organizations: World, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
     one, two, three = [await add_event(connection, own, f"my {name}") for name in ("one", "two", "three")]
     theirs = await add_event(connection, other, "my neighbour's")
-    client, browser = await client_for(own.people["operator"]), await browser_for(own.people["operator"])
+    client, browser = await client_for(own.users["operator"]), await browser_for(own.users["operator"])
 
     done = await client.post(f"{api(own, 'inbox')}/replay", json={"ids": [three, one, one, theirs, 2**62]})
     assert done.json() == {"replayed": 2}
@@ -111,11 +111,11 @@ async def test_chosen_events_are_replayed_and_no_others(
 
 
 async def test_a_form_without_a_chosen_event_replays_nothing(
-    two_organizations: World, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own
     event_id = await add_event(connection, own, "my one")
-    client, browser = await client_for(own.people["operator"]), await browser_for(own.people["operator"])
+    client, browser = await client_for(own.users["operator"]), await browser_for(own.users["operator"])
 
     posted = await browser.post_form(f"{page(own, 'inbox')}/replay", {"selected": "yes"})
     wrong = [{"ids": []}, {"ids": [1], "first_id": 1}, {"ids": ["x"]}, {"ids": list(range(201))}]
@@ -126,9 +126,9 @@ async def test_a_form_without_a_chosen_event_replays_nothing(
     assert await connection.fetchval("select status from webhook_events where id = $1", event_id) == "quarantined"
 
 
-async def test_viewers_have_nothing_to_tick(two_organizations: World, browser_for: BrowserFor) -> None:
+async def test_viewers_have_nothing_to_tick(two_organizations: TwoOrganizations, browser_for: BrowserFor) -> None:
     own = two_organizations.own
-    shown = await (await browser_for(own.people["viewer"])).get(page(own, "inbox"))
+    shown = await (await browser_for(own.users["viewer"])).get(page(own, "inbox"))
     assert (shown.status_code, 'name="ids"' in shown.text) == (200, False)
 
 
@@ -155,20 +155,20 @@ def test_a_body_that_is_all_nesting_is_shown_as_it_came() -> None:
 
 
 async def test_half_a_character_in_a_body_breaks_neither_page_nor_answer(
-    two_organizations: World, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own
     event_id = await add_event(connection, own, "my odd", body=b'{"text": "\\ud83d"}')
 
-    told = await (await client_for(own.people["viewer"])).get(f"{api(own, 'inbox')}/{event_id}")
-    shown = await (await browser_for(own.people["viewer"])).get(f"{page(own, 'inbox')}/{event_id}")
+    told = await (await client_for(own.users["viewer"])).get(f"{api(own, 'inbox')}/{event_id}")
+    shown = await (await browser_for(own.users["viewer"])).get(f"{page(own, 'inbox')}/{event_id}")
 
     assert (told.status_code, shown.status_code) == (200, 200)
     assert "\\ud83d" in told.json()["body"]
 
 
 async def test_the_audit_log_is_narrowed_by_kind_and_time(
-    two_organizations: World, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own
     for action, days in (("pause_campaign", 3), ("change_settings", 0)):
@@ -182,7 +182,7 @@ async def test_the_audit_log_is_narrowed_by_kind_and_time(
             subject_type=action.partition("_")[2],
             subject_id="1",
         )
-    client, browser = await client_for(own.people["viewer"]), await browser_for(own.people["viewer"])
+    client, browser = await client_for(own.users["viewer"]), await browser_for(own.users["viewer"])
     before = (NOW - timedelta(days=2)).isoformat()
 
     old = (await client.get(api(own, "audit"), params={"until": before})).json()["items"]

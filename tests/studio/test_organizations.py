@@ -6,26 +6,28 @@ import asyncpg
 import pytest
 
 from tests.support.studio import BrowserFor, ClientFor
-from tests.support.two_organizations import House, World
+from tests.support.two_organizations import FilledOrganization, TwoOrganizations
 
 
-def base(house: House) -> str:
+def base(house: FilledOrganization) -> str:
     return f"/api/v1/organizations/{house.tenant.organization_id}"
 
 
-async def test_everybody_sees_where_they_work(two_organizations: World, client_for: ClientFor) -> None:
+async def test_everybody_sees_where_they_work(two_organizations: TwoOrganizations, client_for: ClientFor) -> None:
     own = two_organizations.own
-    client = await client_for(own.people["viewer"])
+    client = await client_for(own.users["viewer"])
     mine = (await client.get("/api/v1/organizations")).json()
 
     assert [(one["id"], one["role"]) for one in mine] == [(str(own.tenant.organization_id), "viewer")]
     assert len((await (await client_for(None)).get("/api/v1/organizations")).json()) == 2
-    assert (await (await client_for(own.people["outsider"])).get("/api/v1/organizations")).json() == []
+    assert (await (await client_for(own.users["outsider"])).get("/api/v1/organizations")).json() == []
 
 
-async def test_two_admins_do_not_overwrite_each_other(two_organizations: World, client_for: ClientFor) -> None:
+async def test_two_admins_do_not_overwrite_each_other(
+    two_organizations: TwoOrganizations, client_for: ClientFor
+) -> None:
     own = two_organizations.own
-    client = await client_for(own.people["admin"])
+    client = await client_for(own.users["admin"])
     etag = (await client.get(base(own))).headers["etag"]
 
     first = await client.patch(base(own), json={"daily_call_cap": 5}, headers={"if-match": etag})
@@ -38,11 +40,11 @@ async def test_two_admins_do_not_overwrite_each_other(two_organizations: World, 
 
 
 async def test_limits_of_a_workspace_are_changed_by_admins_alone(
-    two_organizations: World, client_for: ClientFor
+    two_organizations: TwoOrganizations, client_for: ClientFor
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
     path, theirs = (f"{base(own)}/accounts/{house.tenant.provider_account_id}" for house in (own, other))
-    admin, operator = await client_for(own.people["admin"]), await client_for(own.people["operator"])
+    admin, operator = await client_for(own.users["admin"]), await client_for(own.users["operator"])
 
     changed = await admin.patch(path, json={"calls_per_second": 2.5, "reserved_inbound": 3})
     assert (changed.json()["calls_per_second"], changed.json()["concurrency_limit"]) == (2.5, 20)
@@ -54,9 +56,9 @@ async def test_limits_of_a_workspace_are_changed_by_admins_alone(
     ]
 
 
-async def test_numbers_come_and_go(two_organizations: World, client_for: ClientFor) -> None:
+async def test_numbers_come_and_go(two_organizations: TwoOrganizations, client_for: ClientFor) -> None:
     own = two_organizations.own
-    client = await client_for(own.people["admin"])
+    client = await client_for(own.users["admin"])
     key = {"idempotency-key": "once"}
     new = {"phone": "(415) 555-0100", "nickname": "Main"}
 
@@ -79,11 +81,11 @@ async def test_numbers_come_and_go(two_organizations: World, client_for: ClientF
 
 
 async def test_the_page_has_the_address_for_retell_and_takes_changes(
-    two_organizations: World, connection: asyncpg.Connection, browser_for: BrowserFor
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own
     url = f"/o/{own.tenant.organization_id}/settings"
-    browser = await browser_for(own.people["admin"])
+    browser = await browser_for(own.users["admin"])
 
     shown = await browser.get(url)
     saved = await browser.post_form(url, {"name": "Acme & Sons", "daily_call_cap": "4"})
@@ -101,9 +103,11 @@ async def test_the_page_has_the_address_for_retell_and_takes_changes(
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])
-async def test_others_read_the_settings(two_organizations: World, browser_for: BrowserFor, role: str) -> None:
+async def test_others_read_the_settings(
+    two_organizations: TwoOrganizations, browser_for: BrowserFor, role: str
+) -> None:
     own = two_organizations.own
-    browser = await browser_for(own.people[role])
+    browser = await browser_for(own.users[role])
     url = f"/o/{own.tenant.organization_id}/settings"
     shown = await browser.get(url)
 

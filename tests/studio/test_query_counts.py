@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 
 from tests.support.factories import create_calling, create_campaign, create_campaign_contact
-from tests.support.studio import BrowserFor, Served
+from tests.support.studio import BrowserFor, StudioServer
 from tests.support.studio_routes import app_without_database, routes_of
-from tests.support.two_organizations import World
+from tests.support.two_organizations import TwoOrganizations
 
 MOST_STATEMENTS = 20
 """Statements of a page with its session and its caller; the list of campaigns takes 11."""
@@ -24,7 +24,7 @@ PAGES = [
 
 
 @pytest.fixture
-def statements(studio_app: Served, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def statements(studio_app: StudioServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that receives every statement the studio sends."""
     sent: list[str] = []
     database = studio_app.studio.database
@@ -45,11 +45,11 @@ async def test_a_page_takes_as_many_statements_for_25_active_campaigns_as_for_on
     path: str,
     statements: list[str],
     browser_for: BrowserFor,
-    two_organizations: World,
+    two_organizations: TwoOrganizations,
     connection: asyncpg.Connection,
 ) -> None:
     own = two_organizations.own
-    admin = await browser_for(own.people["admin"])
+    admin = await browser_for(own.users["admin"])
 
     async def count() -> int:
         statements.clear()

@@ -19,8 +19,8 @@ from outdial.studio.web.sessions import (
 )
 from outdial.studio.web.token_refresh import RENEW_BEFORE, TokenRefresher
 from tests.support.factories import NOW
-from tests.support.studio import BrowserFor, Served
-from tests.support.two_organizations import World
+from tests.support.studio import BrowserFor, StudioServer
+from tests.support.two_organizations import TwoOrganizations
 
 
 @dataclass
@@ -120,9 +120,9 @@ def renew() -> RenewSession:
 
 
 async def test_a_renewed_session_is_sent_to_the_browser(
-    studio_app: Served, browser_for: BrowserFor, two_organizations: World
+    studio_app: StudioServer, browser_for: BrowserFor, two_organizations: TwoOrganizations
 ) -> None:
-    browser = await browser_for(two_organizations.own.people["operator"])
+    browser = await browser_for(two_organizations.own.users["operator"])
     assert browser.session is not None
     assert isinstance(studio_app.studio.renew, Renewing)
     renewed = browser.session.renewed(access_token=browser.session.access_token, refresh_token="r2", expires_at=2**31)
@@ -140,10 +140,10 @@ async def test_a_renewed_session_is_sent_to_the_browser(
 
 
 async def test_an_ended_session_leads_to_signing_in_and_an_undecided_one_does_not(
-    studio_app: Served, browser_for: BrowserFor, two_organizations: World
+    studio_app: StudioServer, browser_for: BrowserFor, two_organizations: TwoOrganizations
 ) -> None:
     assert isinstance(studio_app.studio.renew, Renewing)
-    browser = await browser_for(two_organizations.own.people["operator"])
+    browser = await browser_for(two_organizations.own.users["operator"])
     studio_app.studio.renew.answer = RenewalUnavailable()
     assert (await browser.get("/")).status_code == 503
     assert COOKIE in browser.client.cookies

@@ -21,7 +21,7 @@ from tests.support.factories import (
     create_tenant,
 )
 from tests.support.studio import BrowserFor, ClientFor
-from tests.support.two_organizations import World
+from tests.support.two_organizations import TwoOrganizations
 
 SERIES = {"a": ChartSeries("good", "A"), "b": ChartSeries("bad", "B")}
 
@@ -122,10 +122,10 @@ async def test_a_campaign_without_calls_has_empty_charts(
 
 
 async def test_the_charts_of_another_organizations_campaign_are_not_there(
-    client_for: ClientFor, two_organizations: World
+    client_for: ClientFor, two_organizations: TwoOrganizations
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
-    client = await client_for(own.people["owner"])
+    client = await client_for(own.users["owner"])
 
     for organization, campaign in [(own, other), (other, other), (other, own)]:
         url = f"/api/v1/organizations/{organization.tenant.organization_id}/campaigns/{campaign.fresh.id}/charts"

@@ -15,9 +15,9 @@ from outdial.studio.web.assets import version
 from outdial.studio.web.context import RANKS
 from tests.studio.rights import ELSEWHERE, RULES, Rule
 from tests.support.postgres import Scratch, scratch, scratch_for_module
-from tests.support.studio import Served, serve_studio, unchanged
+from tests.support.studio import StudioServer, serve_studio, unchanged
 from tests.support.studio_routes import StudioRoute, app_without_database, routes_of
-from tests.support.studio_world import Rooms, create_rooms
+from tests.support.studio_world import RouteRows, create_route_rows
 
 PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 APP = app_without_database()
@@ -26,31 +26,31 @@ OTHERS = [route for route in routes_of(APP) if "{organization_id}" not in route.
 
 
 @pytest.fixture(scope="module")
-def rooms(postgres_server: EmbeddedPostgres, _templates: set[str]) -> Iterator[Rooms]:
+def route_rows(postgres_server: EmbeddedPostgres, _templates: set[str]) -> Iterator[RouteRows]:
     """Two organizations with everything that an address may name, to be cloned: nobody stays connected."""
     with scratch_for_module(postgres_server, _templates) as (runner, database):
         yield runner.run(_create_rooms(database))
 
 
-async def _create_rooms(database: Scratch) -> Rooms:
+async def _create_rooms(database: Scratch) -> RouteRows:
     connection = await asyncpg.connect(database.dsn)
     try:
-        return await create_rooms(database, connection)
+        return await create_route_rows(database, connection)
     finally:
         await connection.close()
 
 
 @asynccontextmanager
-async def serving(database: Scratch) -> AsyncIterator[Served]:
+async def serving(database: Scratch) -> AsyncIterator[StudioServer]:
     """Serve the studio on `database`."""
     async with serve_studio(database, unchanged, APP) as served:
         yield served
 
 
 @asynccontextmanager
-async def serving_a_copy(rooms: Rooms) -> AsyncIterator[Served]:
-    """Serve the studio on rooms that nobody has touched: what one has done must not be in the way of the next."""
-    origin = rooms.world.database
+async def serving_a_copy(route_rows: RouteRows) -> AsyncIterator[StudioServer]:
+    """Serve the studio on route_rows that nobody has touched: what one has done must not be in the way of the next."""
+    origin = route_rows.world.database
     async with scratch(origin.server, template=origin.name) as database, serving(database) as served:
         yield served
 
@@ -61,18 +61,18 @@ def test_every_route_has_its_rule() -> None:
 
 
 @pytest.mark.parametrize("route", OF_AN_ORGANIZATION, ids=str)
-async def test_each_role_may_what_the_table_says(route: StudioRoute, rooms: Rooms) -> None:
-    rule, people = RULES[str(route)], rooms.world.own.people
-    address = Address(route, rule, rooms.own)
+async def test_each_role_may_what_the_table_says(route: StudioRoute, route_rows: RouteRows) -> None:
+    rule, people = RULES[str(route)], route_rows.world.own.users
+    address = Address(route, rule, route_rows.own)
     allowed = [role for role in RANKS if RANKS[role] >= RANKS[rule.needs]]
     seen = {}
-    async with serving(rooms.world.database) as served:
+    async with serving(route_rows.world.database) as served:
         for who in ("nobody", "outsider", *(role for role in RANKS if role not in allowed)):
             seen[who] = await address.ask(served, people.get(who))
         if route.method == "GET":
             seen |= {role: await address.ask(served, people[role]) for role in allowed}
     for role in () if route.method == "GET" else allowed:
-        async with serving_a_copy(rooms) as served:
+        async with serving_a_copy(route_rows) as served:
             seen[role] = await address.ask(served, people[role])
 
     expected = {"nobody": 401 if route.is_api else 303, "outsider": 404}
@@ -83,12 +83,12 @@ async def test_each_role_may_what_the_table_says(route: StudioRoute, rooms: Room
 
 
 @pytest.mark.parametrize("route", OF_AN_ORGANIZATION, ids=str)
-async def test_what_another_organization_has_is_not_there(route: StudioRoute, rooms: Rooms) -> None:
-    rule, people = RULES[str(route)], rooms.world.own.people
-    theirs = Address(route, rule, rooms.other)
-    their_row = Address(route, rule, {**rooms.other, "organization_id": rooms.own["organization_id"]})
+async def test_what_another_organization_has_is_not_there(route: StudioRoute, route_rows: RouteRows) -> None:
+    rule, people = RULES[str(route)], route_rows.world.own.users
+    theirs = Address(route, rule, route_rows.other)
+    their_row = Address(route, rule, {**route_rows.other, "organization_id": route_rows.own["organization_id"]})
     seen, expected = {}, {}
-    async with serving(rooms.world.database) as served:
+    async with serving(route_rows.world.database) as served:
         for role in RANKS:
             seen[role] = await theirs.ask(served, people[role])
             expected[role] = 404
@@ -101,11 +101,11 @@ async def test_what_another_organization_has_is_not_there(route: StudioRoute, ro
 
 
 @pytest.mark.parametrize("route", OTHERS, ids=str)
-async def test_what_belongs_to_no_organization(route: StudioRoute, rooms: Rooms) -> None:
-    async with serving(rooms.world.database) as served:
+async def test_what_belongs_to_no_organization(route: StudioRoute, route_rows: RouteRows) -> None:
+    async with serving(route_rows.world.database) as served:
         seen = {}
         for who in ELSEWHERE[str(route)]:
-            browser = await served.browser_of(rooms.world.own.people.get(who))
+            browser = await served.browser_of(route_rows.world.own.users.get(who))
             url = route.path.format(asked_version=version(), name="studio.css")
             asking = browser.client
             if route.is_api and browser.session is not None:
@@ -131,7 +131,7 @@ class Address:
         # Functions belong to no organization.
         self.names_a_row = bool(named - {"organization_id", "slug"})
 
-    async def ask(self, served: Served, user_id: UUID | None) -> httpx.Response:
+    async def ask(self, served: StudioServer, user_id: UUID | None) -> httpx.Response:
         """Send the request as a user; None is nobody."""
         # A stream of changes ends at once, as when the studio stops.
         served.studio.hub.end_streams()

@@ -10,16 +10,16 @@ import pytest
 from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
 from outdial.studio.sign_in.pages import CSRF_COOKIE, own_path
 from outdial.studio.web.sessions import COOKIE, CookieSealer, StudioSession
-from tests.support.studio import CSRF, Browser, BrowserFor, FakeAuth, Served
-from tests.support.two_organizations import World
+from tests.support.studio import CSRF, Browser, BrowserFor, FakeAuth, StudioServer
+from tests.support.two_organizations import TwoOrganizations
 
 
-def auth_of(served: Served) -> FakeAuth:
+def auth_of(served: StudioServer) -> FakeAuth:
     assert isinstance(served.studio.auth, FakeAuth)
     return served.studio.auth
 
 
-def signed_in(served: Served, user_id: UUID) -> SignedIn:
+def signed_in(served: StudioServer, user_id: UUID) -> SignedIn:
     return SignedIn(
         served.token(user_id), "refresh", served.clock.now() + timedelta(hours=1), user_id, "ada@example.com"
     )
@@ -41,12 +41,12 @@ async def fill_in(browser: Browser, **fields: str) -> httpx.Response:
 
 
 @pytest.fixture
-def user_id(two_organizations: World) -> UUID:
-    return two_organizations.own.people["operator"]
+def user_id(two_organizations: TwoOrganizations) -> UUID:
+    return two_organizations.own.users["operator"]
 
 
 async def test_a_password_that_fits_begins_a_session_and_leads_on(
-    studio_app: Served, browser_for: BrowserFor, user_id: UUID
+    studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID
 ) -> None:
     auth_of(studio_app).answer = signed_in(studio_app, user_id)
     browser = await browser_for(None)
@@ -59,7 +59,7 @@ async def test_a_password_that_fits_begins_a_session_and_leads_on(
 
 
 async def test_the_cookie_is_closed_to_scripts_and_other_sites_and_tells_nothing(
-    studio_app: Served, browser_for: BrowserFor, user_id: UUID
+    studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID
 ) -> None:
     auth_of(studio_app).answer = signed_in(studio_app, user_id)
 
@@ -77,24 +77,24 @@ async def test_the_cookie_is_closed_to_scripts_and_other_sites_and_tells_nothing
 
 
 async def test_signing_in_keeps_nothing_of_the_session_that_the_browser_came_with(
-    studio_app: Served, browser_for: BrowserFor, two_organizations: World
+    studio_app: StudioServer, browser_for: BrowserFor, two_organizations: TwoOrganizations
 ) -> None:
-    planted = two_organizations.own.people["viewer"]
+    planted = two_organizations.own.users["viewer"]
     browser = await browser_for(planted)
     assert browser.session is not None
-    auth_of(studio_app).answer = signed_in(studio_app, two_organizations.own.people["owner"])
+    auth_of(studio_app).answer = signed_in(studio_app, two_organizations.own.users["owner"])
 
     cookie = cookie_in(await fill_in(browser), COOKIE)
 
     opened = studio_app.studio.sealer.open(COOKIE, cookie.value, StudioSession)
     assert opened is not None
-    assert opened.user_id == str(two_organizations.own.people["owner"])
+    assert opened.user_id == str(two_organizations.own.users["owner"])
     assert opened.csrf != browser.session.csrf
     assert opened.access_token != browser.session.access_token
 
 
 async def test_two_sessions_of_one_user_have_nothing_in_common(
-    studio_app: Served, browser_for: BrowserFor, user_id: UUID
+    studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID
 ) -> None:
     auth_of(studio_app).answer = signed_in(studio_app, user_id)
     opened = [
@@ -117,7 +117,7 @@ async def test_two_sessions_of_one_user_have_nothing_in_common(
     ],
 )
 async def test_who_is_not_let_in_is_told_why_and_gets_no_session(
-    studio_app: Served, browser_for: BrowserFor, answer: BadCredentials, status: int, said: str
+    studio_app: StudioServer, browser_for: BrowserFor, answer: BadCredentials, status: int, said: str
 ) -> None:
     auth_of(studio_app).answer = answer
     browser = await browser_for(None)
@@ -133,7 +133,7 @@ async def test_who_is_not_let_in_is_told_why_and_gets_no_session(
 
 @pytest.mark.parametrize("token", ["", "guessed"])
 async def test_a_sign_in_that_another_site_sends_is_refused(
-    studio_app: Served, browser_for: BrowserFor, user_id: UUID, token: str
+    studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID, token: str
 ) -> None:
     auth_of(studio_app).answer = signed_in(studio_app, user_id)
     browser = await browser_for(None)
@@ -148,7 +148,7 @@ async def test_a_sign_in_that_another_site_sends_is_refused(
 
 
 async def test_the_token_of_another_visitor_is_refused(
-    studio_app: Served, browser_for: BrowserFor, user_id: UUID
+    studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID
 ) -> None:
     auth_of(studio_app).answer = signed_in(studio_app, user_id)
     theirs = await (await browser_for(None)).token_on("/sign-in")
@@ -158,7 +158,7 @@ async def test_the_token_of_another_visitor_is_refused(
     assert (await browser.client.post("/sign-in", data=data)).status_code == 403
 
 
-async def test_a_sealed_value_serves_one_purpose(studio_app: Served, browser_for: BrowserFor) -> None:
+async def test_a_sealed_value_serves_one_purpose(studio_app: StudioServer, browser_for: BrowserFor) -> None:
     browser = await browser_for(None)
     await browser.get("/sign-in")
     visitor = browser.client.cookies[CSRF_COOKIE]
@@ -171,7 +171,9 @@ async def test_a_sealed_value_serves_one_purpose(studio_app: Served, browser_for
     ["//evil.example", "/\\evil.example", "https://evil.example", "\\/evil.example", "/%0d/\r\nset-cookie: a=b",
      "javascript:alert(1)", "/\t/evil.example", "", "evil", "/sign-out", "/api/v1/organizations", "/" + "a" * 3000],
 )  # fmt: skip
-async def test_nobody_is_led_elsewhere(studio_app: Served, browser_for: BrowserFor, user_id: UUID, url: str) -> None:
+async def test_nobody_is_led_elsewhere(
+    studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID, url: str
+) -> None:
     auth_of(studio_app).answer = signed_in(studio_app, user_id)
     response = await fill_in(await browser_for(None), next=url)
     assert (response.status_code, response.headers["location"]) == (303, "/")
@@ -179,7 +181,7 @@ async def test_nobody_is_led_elsewhere(studio_app: Served, browser_for: BrowserF
 
 
 async def test_signing_out_ends_the_session_here_and_at_auth(
-    studio_app: Served, browser_for: BrowserFor, user_id: UUID
+    studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID
 ) -> None:
     browser = await browser_for(user_id)
 
@@ -193,11 +195,11 @@ async def test_signing_out_ends_the_session_here_and_at_auth(
 
 
 async def test_signing_out_takes_the_token_of_the_session(
-    studio_app: Served, browser_for: BrowserFor, two_organizations: World
+    studio_app: StudioServer, browser_for: BrowserFor, two_organizations: TwoOrganizations
 ) -> None:
-    other = await browser_for(two_organizations.own.people["viewer"])
+    other = await browser_for(two_organizations.own.users["viewer"])
     assert other.session is not None
-    browser = await browser_for(two_organizations.own.people["operator"])
+    browser = await browser_for(two_organizations.own.users["operator"])
     for token in ("", "guessed", other.session.csrf):
         response = await browser.client.post("/sign-out", data={"csrf_token": token})
         assert response.status_code == 403
@@ -205,7 +207,7 @@ async def test_signing_out_takes_the_token_of_the_session(
 
 
 async def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(
-    browser_for: BrowserFor, two_organizations: World
+    browser_for: BrowserFor, two_organizations: TwoOrganizations
 ) -> None:
     browser = await browser_for(None)
     url = f"/o/{two_organizations.own.tenant.organization_id}/campaigns"
@@ -216,7 +218,7 @@ async def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(
     assert (api.status_code, api.json()["code"]) == (401, "NOT_SIGNED_IN")
 
 
-async def test_a_cookie_that_cannot_be_read_is_taken_away(studio_app: Served, browser_for: BrowserFor) -> None:
+async def test_a_cookie_that_cannot_be_read_is_taken_away(studio_app: StudioServer, browser_for: BrowserFor) -> None:
     browser = await browser_for(None)
     browser.client.cookies.set(COOKIE, "x" * 200, domain="127.0.0.1")
     response = await browser.get("/")

@@ -14,13 +14,13 @@ from outdial.studio.web.error_responses import to_studio_error
 from outdial.studio.web.errors import StudioError
 from outdial.studio.web.forms import redirect
 from outdial.studio.web.security_middleware import POLICY
-from tests.support.logged import Lines
-from tests.support.studio import BrowserFor, ClientFor, Served
-from tests.support.two_organizations import World
+from tests.support.logged import LogLines
+from tests.support.studio import BrowserFor, ClientFor, StudioServer
+from tests.support.two_organizations import TwoOrganizations
 
 
 @pytest.fixture
-def app(studio_app: Served) -> FastAPI:
+def app(studio_app: StudioServer) -> FastAPI:
     """The application with routes that break."""
 
     async def break_down() -> None:
@@ -61,7 +61,7 @@ async def test_every_answer_has_its_headers(browser_for: BrowserFor, path: str, 
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("prefix", ["/test", "/api/v1/test"])
 async def test_an_error_tells_its_reader_nothing_of_its_cause(
-    browser_for: BrowserFor, lines: Lines, prefix: str
+    browser_for: BrowserFor, lines: LogLines, prefix: str
 ) -> None:
     browser = await browser_for(None)
     broken = await browser.get(f"{prefix}/broken")
@@ -95,9 +95,9 @@ def test_errors_of_the_features_become_answers(error: Exception, status: int, fi
 
 
 async def test_what_cannot_be_read_is_answered_with_the_fields_that_are_wrong(
-    client_for: ClientFor, two_organizations: World
+    client_for: ClientFor, two_organizations: TwoOrganizations
 ) -> None:
-    client = await client_for(two_organizations.own.people["operator"])
+    client = await client_for(two_organizations.own.users["operator"])
     url = f"/api/v1/organizations/{two_organizations.own.tenant.organization_id}/campaigns"
     response = await client.get(url, params={"limit": "many"})
     assert (response.status_code, response.json()["code"]) == (400, "INVALID_REQUEST")
@@ -131,8 +131,8 @@ async def test_files_are_kept_by_browsers_under_an_address_of_their_content(brow
     assert (again.status_code, again.content) == (304, b"")
 
 
-async def test_more_than_a_bound_is_not_read(client_for: ClientFor, two_organizations: World) -> None:
-    client = await client_for(two_organizations.own.people["operator"])
+async def test_more_than_a_bound_is_not_read(client_for: ClientFor, two_organizations: TwoOrganizations) -> None:
+    client = await client_for(two_organizations.own.users["operator"])
     url = f"/api/v1/organizations/{two_organizations.own.tenant.organization_id}/campaigns"
 
     async def unannounced() -> AsyncIterator[bytes]:
@@ -145,9 +145,9 @@ async def test_more_than_a_bound_is_not_read(client_for: ClientFor, two_organiza
 
 
 async def test_a_cookie_alone_changes_nothing_through_the_api(
-    browser_for: BrowserFor, two_organizations: World
+    browser_for: BrowserFor, two_organizations: TwoOrganizations
 ) -> None:
-    browser = await browser_for(two_organizations.own.people["operator"])
+    browser = await browser_for(two_organizations.own.users["operator"])
     assert browser.session is not None
     url = f"/api/v1/organizations/{two_organizations.own.tenant.organization_id}/campaigns"
     assert (await browser.get(url)).status_code == 200
@@ -174,7 +174,7 @@ async def test_a_cookie_alone_changes_nothing_through_the_api(
         assert (await browser.client.post(url, json={}, headers=headers)).status_code == 400, headers
 
 
-async def test_a_form_says_once_that_it_has_done_its_work(browser_for: BrowserFor, studio_app: Served) -> None:
+async def test_a_form_says_once_that_it_has_done_its_work(browser_for: BrowserFor, studio_app: StudioServer) -> None:
     studio_app.app.add_api_route("/test/done", lambda: redirect("/sign-in", "Saved <b>it</b>"), methods=["GET"])
     browser = await browser_for(None)
     assert (await browser.get("/test/done")).status_code == 303
@@ -182,8 +182,10 @@ async def test_a_form_says_once_that_it_has_done_its_work(browser_for: BrowserFo
     assert "Saved" not in (await browser.get("/sign-in")).text
 
 
-async def test_who_works_nowhere_is_told_what_to_do(browser_for: BrowserFor, two_organizations: World) -> None:
-    browser = await browser_for(two_organizations.own.people["outsider"])
+async def test_who_works_nowhere_is_told_what_to_do(
+    browser_for: BrowserFor, two_organizations: TwoOrganizations
+) -> None:
+    browser = await browser_for(two_organizations.own.users["outsider"])
     response = await browser.get("/")
     assert response.status_code == 200
     assert "You are not a member of an organization" in response.text

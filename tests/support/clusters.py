@@ -1,4 +1,4 @@
-"""What a cluster makes of a manifest, as far as tests can be a cluster."""
+"""Resolves a manifest as a cluster would, as far as tests need it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ Object = dict[str, Any]
 def environment_in_cluster(
     container: Object, secrets: Mapping[str, Mapping[str, str]], settings: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return a container's environment where the Secrets are `secrets`, by name, and the ConfigMap has `settings`."""
+    """Return a container's environment, given the cluster's Secrets by name and the ConfigMap's settings."""
     found: dict[str, str] = {}
     for source in container["envFrom"]:
         found |= settings if "configMapRef" in source else secrets.get(source["secretRef"]["name"], {})

@@ -1,4 +1,4 @@
-"""Rows for tests to start from, written as the superuser; what a test does not name gets a sensible value."""
+"""Factories for rows, inserted as the superuser. Columns that a test does not set get defaults."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A person of an organization."""
+    """A contact of an organization."""
 
     id: UUID
     organization_id: UUID
@@ -44,7 +44,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class CampaignContact:
-    """A contact inside a campaign."""
+    """A contact in a campaign."""
 
     id: UUID
     campaign: Campaign
@@ -59,7 +59,7 @@ async def insert(connection: Connection, table: str, **columns: object) -> None:
 
 
 def new_phone() -> str:
-    """Return a phone number that no other call has returned."""
+    """Return a new phone number on every call."""
     return f"+1212{5_550_100 + next(_numbers):07}"
 
 
@@ -75,7 +75,7 @@ async def create_user(connection: Connection, *, email: str | None = None) -> UU
 async def create_member(
     connection: Connection, organization_id: UUID, role: str = "operator", *, user_id: UUID | None = None
 ) -> UUID:
-    """Give a user, a new one unless named, a role in the organization; return the user's id."""
+    """Add a user to the organization, a new one by default. Return the user's id."""
     user_id = user_id or await create_user(connection)
     await insert(connection, "organization_members", organization_id=organization_id, user_id=user_id, role=role)
     return user_id
@@ -89,7 +89,7 @@ async def create_tenant(
     daily_call_cap: int = 3,
     **account: object,
 ) -> Tenant:
-    """Create an organization with one provider account; a second tenant needs a credential of its own."""
+    """Create an organization with one provider account. A second tenant needs another credential."""
     tenant = Tenant(new_id(NOW), new_id(NOW), credential)
     await insert(
         connection,
@@ -106,7 +106,7 @@ async def create_tenant(
 
 
 async def create_provider_account(connection: Connection, organization_id: UUID, **columns: object) -> UUID:
-    """Create a provider account, 20 calls at once and 100 per second unless told otherwise; return its id."""
+    """Create a provider account, by default with 20 concurrent calls and 100 per second. Return its id."""
     account_id = new_id(NOW)
     defaults = {
         "id": account_id,
@@ -124,7 +124,7 @@ async def create_provider_account(connection: Connection, organization_id: UUID,
 
 
 async def create_campaign(connection: Connection, tenant: Tenant, **columns: object) -> Campaign:
-    """Create a campaign: active, due now, and open around the clock, unless `columns` say otherwise."""
+    """Create a campaign, by default active, due now, and open around the clock."""
     campaign = Campaign(new_id(NOW), tenant)
     defaults = {
         "id": campaign.id,
@@ -144,7 +144,7 @@ async def create_campaign(connection: Connection, tenant: Tenant, **columns: obj
 
 
 async def create_contact(connection: Connection, organization_id: UUID, **columns: object) -> Contact:
-    """Create a person with a phone of their own, in New York."""
+    """Create a contact with a new phone number, by default in New York."""
     defaults = {
         "id": new_id(NOW),
         "organization_id": organization_id,
@@ -164,7 +164,7 @@ async def create_contact(connection: Connection, organization_id: UUID, **column
 async def create_campaign_contact(
     connection: Connection, campaign: Campaign, contact: Contact | None = None, **columns: object
 ) -> CampaignContact:
-    """Put a contact, a new one unless named, into the campaign: pending and due now."""
+    """Add a contact to the campaign, a new one by default: pending and due now."""
     contact = contact or await create_contact(connection, campaign.tenant.organization_id)
     entry = CampaignContact(new_id(NOW), campaign, contact)
     defaults = {
@@ -183,7 +183,7 @@ async def create_campaign_contact(
 
 
 async def create_call(connection: Connection, entry: CampaignContact, **columns: object) -> UUID:
-    """Create a call as a claim leaves it, `placing` and the first attempt; the contact's row is not touched."""
+    """Create a call as a claim does: `placing`, first attempt. The contact's row is not changed."""
     call_id = new_id(NOW)
     tenant = entry.campaign.tenant
     defaults = {
@@ -213,7 +213,7 @@ async def create_call(connection: Connection, entry: CampaignContact, **columns:
 async def create_calling(
     connection: Connection, campaign: Campaign, contact: Contact | None = None, **call: object
 ) -> tuple[CampaignContact, UUID]:
-    """Put a contact into the campaign that is on its first call; return it with the call's id."""
+    """Add a contact that is on its first call. Return it with the call's id."""
     entry = await create_campaign_contact(connection, campaign, contact, status="calling", call_count=1)
     return entry, await create_call(connection, entry, **call)
 
@@ -221,7 +221,7 @@ async def create_calling(
 async def fill_campaign(
     connection: Connection, campaign: Campaign, size: int, *, zones: tuple[str, ...] = ("America/New_York",)
 ) -> None:
-    """Put `size` new contacts into the campaign with two statements, spread over `zones`, a second apart from NOW."""
+    """Add `size` new contacts with two statements, spread over `zones` and due one second apart from NOW."""
     tenant = campaign.tenant
     first = next(_numbers)
     await connection.execute(

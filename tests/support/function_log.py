@@ -1,4 +1,4 @@
-"""Invocations and lines of functions, for tests of their log."""
+"""Invocation records and log lines for tests of the function log."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,12 +18,12 @@ WORKER = "6f2b1c9e-0b1d-4c58-9d0a-2f5c6a7b8c9d"
 
 
 def request_id(at: datetime = NOW) -> str:
-    """Return a new id of a request that came `at`."""
+    """Return a new request id for a request at `at`."""
     return str(new_id(at))
 
 
 def invocation(slug: str = "hello", *, after_s: float = 0.0, **fields: Any) -> InvocationRecord:
-    """Return an invocation that came `after_s` after NOW and was answered 200."""
+    """Return a record of an invocation `after_s` after NOW with status 200."""
     at = NOW + timedelta(seconds=after_s)
     usual: dict[str, Any] = {
         "at": at,
@@ -46,7 +46,7 @@ def invocation(slug: str = "hello", *, after_s: float = 0.0, **fields: Any) -> I
 
 
 def line(text: str = "hi", *, after_s: float = 0.0, level: Level = "info", request_id: str = "") -> LogLine:
-    """Return a line that was logged `after_s` after NOW."""
+    """Return a line logged `after_s` after NOW."""
     return LogLine(int((NOW + timedelta(seconds=after_s)).timestamp() * 1000), level, request_id, text)
 
 
@@ -62,7 +62,7 @@ async def write(
     lines: Mapping[str, Sequence[LogLine]] | None = None,
     now: datetime = NOW,
 ) -> None:
-    """Write invocations, and lines by slug, as a host does."""
+    """Write invocation records, and lines by slug, as a host does."""
     async with await host_database(database) as host:
         writer = LogWriter(host, VirtualClock(now), {})
         for record in invocations:
@@ -73,5 +73,5 @@ async def write(
 
 
 def as_uuid(text: str) -> UUID:
-    """Return the UUID that `text` is."""
+    """Parse a UUID."""
     return UUID(text)

@@ -1,4 +1,4 @@
-"""Imports and exports for tests: as the studio leaves them, and the workers that do them."""
+"""Imports and exports as the studio creates them, and workers that run them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,14 +21,14 @@ PIECE = 256 * 1024
 async def working(
     database: Scratch, clock: Clock | None = None, *, chunk_rows: int = 2_000
 ) -> AsyncIterator[JobWorker]:
-    """Give a worker that logs in as outdial_jobs."""
+    """Yield a worker that is logged in as outdial_jobs."""
     pool = await Database.connect(database.dsn_for("outdial_jobs"), application_name="tests:jobs", max_size=POOL_SIZE)
     async with pool:
         yield JobWorker(pool, clock or VirtualClock(NOW), chunk_rows=chunk_rows)
 
 
 async def store_import(connection: Connection, campaign: Campaign, content: bytes, *, queued: bool = True) -> UUID:
-    """Store an import whose file is there, and which waits in the queue unless told otherwise."""
+    """Create an import with its file, queued by default."""
     import_id = new_id(NOW)
     organization_id = campaign.tenant.organization_id
     async with connection.transaction():
@@ -37,7 +37,7 @@ async def store_import(connection: Connection, campaign: Campaign, content: byte
             id=import_id,
             organization_id=organization_id,
             campaign_id=campaign.id,
-            file_name="people.csv",
+            file_name="contacts.csv",
             size=None,
             mapping="{}",
             default_region=None,
@@ -69,7 +69,7 @@ async def store_import(connection: Connection, campaign: Campaign, content: byte
 
 
 async def store_export(connection: Connection, organization_id: UUID, kind: str, filters: str = "{}") -> UUID:
-    """Store an export that waits in the queue."""
+    """Create a queued export."""
     export_id = new_id(NOW)
     async with connection.transaction():
         await exports.create_export(
@@ -86,18 +86,18 @@ async def store_export(connection: Connection, organization_id: UUID, kind: str,
 
 
 async def import_row(connection: Connection, import_id: UUID) -> imports.ImportRow:
-    """Return an import as it is now."""
+    """Return the current row of an import."""
     organization_id = await connection.fetchval("select organization_id from imports where id = $1", import_id)
     return required(await imports.show_import(connection, import_id=import_id, organization_id=organization_id))
 
 
 async def export_row(connection: Connection, export_id: UUID) -> exports.ExportRow:
-    """Return an export as it is now."""
+    """Return the current row of an export."""
     organization_id = await connection.fetchval("select organization_id from exports where id = $1", export_id)
     return required(await exports.show_export(connection, export_id=export_id, organization_id=organization_id))
 
 
 async def exported(connection: Connection, export_id: UUID) -> str:
-    """Return the file of an export."""
+    """Return the content of an export's file."""
     rows = await connection.fetch("select content from export_chunks where export_id = $1 order by number", export_id)
     return b"".join(row["content"] for row in rows).decode()

@@ -1,7 +1,6 @@
-"""Asks the misbehaving functions what they can do, and prints their answers as JSON: run as a program of its own.
+"""Runs the misbehaving functions and prints their responses as JSON, as a separate program.
 
-So that it can run as another user, and under a Python that this user may read: the argument is the uid that workers
-become, or nothing.
+It can run as another user, with a Python that this user can read. The optional argument is the uid of the workers.
 """
 
 import asyncio
@@ -29,7 +28,7 @@ ASKED = ("gains-privileges", "reads-secrets", "meddles", "opens-sockets", "forks
 
 
 def readable_python() -> str | None:
-    """Return a Python of this version that any user may run, with the tree readable too; None where there is none."""
+    """Return a Python of this version that any user can run, if the source tree is readable too; otherwise None."""
     if closed_to_others([ROOT, Path(sysconfig.get_path("purelib"))]):
         return None
     name = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -40,8 +39,8 @@ def readable_python() -> str | None:
     return None
 
 
-def answers_as(uid: int | None, python: str, *, workers_uid: int | None = None) -> dict[str, Any]:
-    """Run this module as the user `uid`, and return the answers by slug."""
+def responses_as(uid: int | None, python: str, *, workers_uid: int | None = None) -> dict[str, Any]:
+    """Run this module as the user `uid`. Return the responses by slug."""
     paths = [str(ROOT), str(ROOT / "src"), *site.getsitepackages()]
     done = subprocess.run(
         [python, "-m", "tests.support.ordinary_user", *([str(workers_uid)] if workers_uid else [])],
@@ -55,23 +54,23 @@ def answers_as(uid: int | None, python: str, *, workers_uid: int | None = None) 
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
-    answers: dict[str, Any] = json.loads(done.stdout)
-    return answers
+    responses: dict[str, Any] = json.loads(done.stdout)
+    return responses
 
 
 async def main(uid: int | None) -> None:
-    """Print what each function answers, beside another worker whose secret it would like to have."""
-    answers: dict[str, Any] = {}
+    """Print the response of each function. Another worker with a secret runs at the same time."""
+    responses: dict[str, Any] = {}
     async with ZygoteProcess.running() as zygote:
         other = await Talk.begin(zygote, misbehaving("never-answers"), {**KEYS, "OTHER_SECRET": "hunter2"}, uid=uid)
         await other.ready()
         for slug in ASKED:
-            answers[slug] = await ask(zygote, slug, uid, {"pids": [os.getpid(), zygote.pid, other.process.pid]})
-    sys.stdout.write(json.dumps(answers))
+            responses[slug] = await ask(zygote, slug, uid, {"pids": [os.getpid(), zygote.pid, other.process.pid]})
+    sys.stdout.write(json.dumps(responses))
 
 
 async def ask(zygote: ZygoteProcess, slug: str, uid: int | None, pids: Mapping[str, Any]) -> Any:
-    """Return the answer of one function, with what its worker said of missing fences."""
+    """Return the response of one function, with the missing sandbox features that its worker reports."""
     talk = await Talk.begin(zygote, misbehaving(slug), uid=uid)
     ready = await talk.ready()
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)

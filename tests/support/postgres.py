@@ -1,4 +1,4 @@
-"""A throwaway Postgres for one test process, and a database of its own for each test."""
+"""A throwaway Postgres server per test process, and a separate database per test."""
 
 import asyncio
 import fcntl
@@ -20,35 +20,35 @@ from outdial.db.passwords import renew_passwords
 MIGRATIONS = Path(__file__).parents[2] / "supabase" / "migrations"
 TEMPLATE = "outdial_template"
 _PREFIX = "outdial-tests-"
-# An autovacuum worker in the template would hold up every clone.
+# An autovacuum worker in the template would delay every clone.
 _SETTINGS = {"autovacuum": "off", "shared_buffers": "128MB", "max_wal_size": "1GB"}
 
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """A database that a test may do anything to; it is dropped afterwards."""
+    """A database for one test, dropped afterwards."""
 
     server: EmbeddedPostgres
     name: str
 
     @property
     def dsn(self) -> str:
-        """The address as the superuser: for arranging and looking, never for what is under test."""
+        """The superuser's URL, to arrange and inspect rows. Code under test never uses it."""
         return self.server.dsn_for("postgres", self.name)
 
     def dsn_for(self, role: str) -> str:
-        """Return the address as `role`."""
+        """Return the URL for `role`."""
         return self.server.dsn_for(role, self.name)
 
     async def logins(self) -> dict[str, str]:
-        """Give the roles passwords; return each role's address over TCP, for processes that may not use the socket."""
+        """Set passwords for the roles. Return each role's TCP URL, for processes that may not use the socket."""
         assert self.server.tcp_dsn is not None
         return await renew_passwords(f"{self.server.tcp_dsn.rpartition('/')[0]}/{self.name}")
 
 
 @contextmanager
 def scratch_directory() -> Iterator[Path]:
-    """Create a directory with a short path, through which the server's user may pass when the tests run as root."""
+    """Create a directory with a short path that the server's user can enter when the tests run as root."""
     remove_abandoned()
     path = Path(tempfile.mkdtemp(prefix=_PREFIX))
     path.chmod(0o711)
@@ -63,11 +63,11 @@ def scratch_directory() -> Iterator[Path]:
 
 
 def remove_abandoned() -> None:
-    """Remove the directories of test runs that were killed: the kernel has freed their locks."""
+    """Remove the directories of killed test runs: the kernel has released their locks."""
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/in-use"):
         with suppress(OSError), path.open("r+") as mark:
             fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # While a server is still shutting down this fails; then the mark stays for the next run.
+            # This fails while a server is still shutting down. The mark then stays for the next run.
             for home in path.parent.glob("home"):
                 shutil.rmtree(home)
             shutil.rmtree(path.parent)
@@ -75,7 +75,7 @@ def remove_abandoned() -> None:
 
 @contextmanager
 def server() -> Iterator[EmbeddedPostgres]:
-    """Run a server that is fast and forgets."""
+    """Run a fast server without durability."""
     with (
         scratch_directory() as path,
         EmbeddedPostgres(path / "home", durable=False, listen_port=_free_port(), settings=_SETTINGS) as running,
@@ -89,7 +89,7 @@ def _free_port() -> int:
 
 
 async def make_template(server: EmbeddedPostgres) -> None:
-    """Make the template anew from the repository's migrations, and let nobody connect to it: then it can be cloned."""
+    """Recreate the template from the migrations, and forbid connections to it so that it can be cloned."""
     await _administer(server, f"drop database if exists {TEMPLATE}")
     await _administer(server, f"create database {TEMPLATE}")
     await push(server.dsn_for("postgres", TEMPLATE), MIGRATIONS)
@@ -98,7 +98,7 @@ async def make_template(server: EmbeddedPostgres) -> None:
 
 @asynccontextmanager
 async def scratch(server: EmbeddedPostgres, *, template: str) -> AsyncIterator[Scratch]:
-    """Clone `template`, 27 ms for a schema like ours, and end every connection to the clone before it is dropped."""
+    """Clone `template`, which takes 27 ms. Drop the clone afterwards, with all connections to it."""
     name = f"test_{uuid4().hex[:12]}"
     await _administer(server, f"create database {name} template {template} strategy file_copy")
     try:
@@ -109,7 +109,7 @@ async def scratch(server: EmbeddedPostgres, *, template: str) -> AsyncIterator[S
 
 @contextmanager
 def scratch_for_module(server: EmbeddedPostgres, templates: set[str]) -> Iterator[tuple[asyncio.Runner, Scratch]]:
-    """Clone the template outside any test's loop, and give what runs coroutines there; `templates` are those made."""
+    """Clone the template outside a test's event loop, with a runner for coroutines. `templates` lists existing ones."""
     with asyncio.Runner() as runner:
         if TEMPLATE not in templates:
             runner.run(make_template(server))
@@ -123,7 +123,7 @@ def scratch_for_module(server: EmbeddedPostgres, templates: set[str]) -> Iterato
 
 
 async def until_one_waits(connection: asyncpg.Connection) -> None:
-    """Return when a backend of this connection's database waits for a lock."""
+    """Wait until a backend in this connection's database waits for a lock."""
     waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     while not await connection.fetchval(waiting):  # noqa: ASYNC110 - no signal tells that a backend waits for a lock
         await asyncio.sleep(0)

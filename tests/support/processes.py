@@ -1,4 +1,4 @@
-"""Real processes for tests: the commands themselves, each in a session of its own, ended by id whatever happens."""
+"""Runs the real commands as processes. Each has its own session and is always killed at the end."""
 
 import asyncio
 import io
@@ -25,15 +25,15 @@ from outdial.process import READY_FD, die_with_parent
 from outdial.stack.local import SIMULATOR_KEY, LocalStack, local_settings
 from tests.support.postgres import Scratch
 
-# Generous: other tests may have the processors.
-PATIENCE_S = 90.0
+# Generous, because other tests may use the CPU.
+TIMEOUT_S = 90.0
 ALL_DAY = {"every_day": [["00:00", "24:00"]]}
 QUICK_RETRIES = {
     **{outcome: {"delays": ["1s"]} for outcome in ("no_answer", "busy", "voicemail", "declined")},
     "fault_delay": "1s",
     "fault_delay_max": "2s",
 }
-# A dialer that gives up, asks and looks again within seconds.
+# Settings of a dialer that times out, rescues and polls within seconds.
 QUICK = {
     "OUTDIAL_REQUEST_TIMEOUT": "2",
     "OUTDIAL_POLL_INTERVAL": "0.5",
@@ -43,12 +43,12 @@ QUICK = {
     "OUTDIAL_RECONCILE_MOST": "5",
     "OUTDIAL_CAPACITY_HOLD": "1",
 }
-OF_FUNCTIONS = ("outdial_api", "outdial_webhook")
+FUNCTION_ROLES = ("outdial_api", "outdial_webhook")
 _OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
 
 
 class Process:
-    """One running command; what it writes goes to `log`."""
+    """A running command. Its output goes to `log`."""
 
     def __init__(self, name: str, popen: subprocess.Popen[bytes], log: Path, ready_fd: int) -> None:
         self.name, self.log = name, log
@@ -56,52 +56,52 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The process id."""
         return self._popen.pid
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process is still running."""
         return self._popen.poll() is None
 
     def output(self) -> str:
-        """Return what it has written so far, to standard output and to standard error."""
+        """Return its output so far, standard output and standard error."""
         return self.log.read_text(errors="replace")
 
-    def told(self, event: str) -> list[dict[str, Any]]:
-        """Return the lines of its log that tell of `event`."""
+    def log_lines(self, event: str) -> list[dict[str, Any]]:
+        """Return its log lines with `event`."""
         lines = [json.loads(line) for line in self.output().splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == event]
 
     async def ready(self) -> "Process":
-        """Return when it does its work; fails with its last words when it ends instead."""
-        said = await asyncio.wait_for(self._first_word(), PATIENCE_S)
-        assert said == b"ready\n", f"{self.name} did not start:\n{self.output()[-2000:]}"
+        """Wait until it reports readiness. Fail with the end of its output if it exits instead."""
+        line = await asyncio.wait_for(self._first_line(), TIMEOUT_S)
+        assert line == b"ready\n", f"{self.name} did not start:\n{self.output()[-2000:]}"
         return self
 
     async def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill it with SIGKILL."""
         self._popen.send_signal(signal.SIGKILL)
         await self.ended()
 
     async def terminate(self) -> int:
-        """Ask it to stop; return its exit status."""
+        """Send SIGTERM and return its exit status."""
         self._popen.send_signal(signal.SIGTERM)
         return await self.ended()
 
     async def ended(self) -> int:
-        """Return its exit status once it has ended."""
-        return await asyncio.to_thread(self._popen.wait, PATIENCE_S)
+        """Wait for it to exit and return its status."""
+        return await asyncio.to_thread(self._popen.wait, TIMEOUT_S)
 
-    def end_for_good(self) -> None:
-        """Kill its whole session, and let go of what it held."""
+    def kill_session(self) -> None:
+        """Kill its whole session and close its pipe."""
         if self.running:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
-        self._popen.wait(PATIENCE_S)
+        self._popen.wait(TIMEOUT_S)
         os.close(self._ready_fd)
 
-    async def _first_word(self) -> bytes:
+    async def _first_line(self) -> bytes:
         loop, readable = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._ready_fd, readable.set)
         try:
@@ -113,14 +113,14 @@ class Process:
 
 @dataclass
 class Launcher:
-    """Starts `outdial` commands with one environment."""
+    """Starts `outdial` commands in a common environment."""
 
     directory: Path
     env: Mapping[str, str]
     started: list[Process] = field(default_factory=list)
 
     def start(self, name: str, *arguments: str, **env: str) -> Process:
-        """Start a command; `env` goes over the environment that all have, and an empty value removes a variable."""
+        """Start a command. `env` overrides the common environment; an empty value removes a variable."""
         reading, writing = os.pipe()
         log = self.directory / f"{len(self.started):02}-{name}.log"
         settings = {k: v for k, v in ({**self.env, **env, READY_FD: str(writing)}).items() if v}
@@ -149,13 +149,13 @@ class Launcher:
         return self.start("dialer", "dialer", **env)
 
     def simulator(self, port: int, **options: float) -> Process:
-        """Start a simulator that sends its webhooks to the functions on `port`."""
+        """Start a simulator that sends webhooks to the functions on `port`."""
         webhook = f"--webhook-url=http://127.0.0.1:{port}/functions/v1/retell-webhook"
         named = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         return self.start("simulator", "simulator", "--port=0", webhook, *named)
 
-    async def calls_go_to(self, simulator: Process) -> str:
-        """Let what is started from now on call through `simulator`; return its address."""
+    async def use_simulator(self, simulator: Process) -> str:
+        """Make processes started from now on use `simulator`. Return its URL."""
         await simulator.ready()
         url = simulator.output().split()[-1]
         self.env = {**self.env, "RETELL_API_KEY": SIMULATOR_KEY, "RETELL_BASE_URL": url}
@@ -163,30 +163,30 @@ class Launcher:
 
 
 def inherited() -> dict[str, str]:
-    """Return the environment of the tests without what names a stack of somebody's own."""
+    """Return the environment without variables that configure an existing stack."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
 
 
 @contextmanager
 def launcher(directory: Path, database: Scratch, *, port: int, simulator_url: str | None = None) -> Iterator[Launcher]:
-    """Start processes on `database` in the block, with the functions' address on `port`; none outlives it."""
+    """Yield a launcher for processes on `database`, with functions on `port`. All of them end with the block."""
     stack = LocalStack(f"http://127.0.0.1:{port}", database.dsn, simulator_url)
-    # Functions may not use the server's socket. A thread, because the test's own loop may be running.
+    # Functions may not use the server's socket. In a thread, because the test's event loop may be running.
     with ThreadPoolExecutor(1) as thread:
         logins = thread.submit(asyncio.run, database.logins()).result()
-    given = {f"{role.upper()}_DB_URL": address for role, address in logins.items() if role in OF_FUNCTIONS}
+    given = {f"{role.upper()}_DB_URL": address for role, address in logins.items() if role in FUNCTION_ROLES}
     settings = local_settings(stack, {**inherited(), **QUICK, **given, "OUTDIAL_HOME": str(directory)})
     running = Launcher(directory, settings)
     try:
         yield running
     finally:
         for process in running.started:
-            process.end_for_good()
+            process.kill_session()
 
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """Hold a port that nobody else is given, and that one process after another may listen on."""
+    """Reserve a port on which several processes can listen one after another."""
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", 0))
@@ -194,12 +194,12 @@ def reserved_port() -> Iterator[int]:
 
 
 async def until(
-    holds: Callable[[], Awaitable[object]], what: Callable[[], Awaitable[object]] | str, within_s: float = PATIENCE_S
+    holds: Callable[[], Awaitable[object]], what: Callable[[], Awaitable[object]] | str, within_s: float = TIMEOUT_S
 ) -> None:
-    """Look again and again until the condition holds; fails with `what`, or what it returns, after `within_s`."""
+    """Poll until the condition holds. After `within_s`, fail with `what` or its result."""
     try:
         async with asyncio.timeout(within_s):
-            while not await holds():  # noqa: ASYNC110 - other processes bring it about
+            while not await holds():  # noqa: ASYNC110 - the condition depends on other processes
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"in {within_s:g} s: {what if isinstance(what, str) else await what()}") from None
@@ -213,7 +213,7 @@ async def start_campaign(
     calls_per_second: float = 100,
     batch_size: int = 50,
 ) -> UUID:
-    """Create an organization with a running campaign, open all day, through the interfaces that users have."""
+    """Create an organization with an active campaign, open around the clock, through the public functions."""
     clock = SystemClock()
     rows = "phone,name\n" + "".join(f"+1212{2_000_000 + n},Contact {n}\n" for n in range(contacts))
     async with await Database.connect(database.dsn_for("outdial_api"), application_name="tests:api") as api:

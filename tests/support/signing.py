@@ -1,4 +1,4 @@
-"""Keys that sign tokens, and a real server of their public halves."""
+"""Keys that sign tokens, and an HTTP server for their public keys."""
 
 import json
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from aiohttp import web
 
 @dataclass
 class SigningKey:
-    """A private key with the JWK that its public half is listed as."""
+    """A private key and the JWK of its public key."""
 
     kid: str
     algorithm: str
@@ -20,27 +20,27 @@ class SigningKey:
 
     @property
     def jwk(self) -> dict[str, Any]:
-        """The public half."""
+        """The public key as a JWK."""
         maker: Any = jwt.get_algorithm_by_name(self.algorithm)
         document = json.loads(maker.to_jwk(self.private.public_key()))
         return {**document, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
 
     def sign(self, claims: dict[str, Any], **header: Any) -> str:
-        """Return a token that names this key."""
+        """Return a token signed with this key, with its `kid` in the header."""
         return jwt.encode(claims, self.private, self.algorithm, headers={"kid": self.kid, **header})
 
 
 @dataclass
 class JwksServer:
-    """Serves `keys` over HTTP, counts the requests, and can be made to fail."""
+    """Serves `keys` over HTTP with `status`, and counts requests."""
 
     url: str = ""
     keys: list[dict[str, Any]] = field(default_factory=list)
     status: int = 200
     requests: int = 0
 
-    async def answer(self, _: web.Request) -> web.Response:
-        """Answer with the set, or with the failure that was asked for."""
+    async def respond(self, _: web.Request) -> web.Response:
+        """Respond with the keys."""
         self.requests += 1
         return web.json_response({"keys": self.keys}, status=self.status)
 
@@ -50,7 +50,7 @@ async def run_jwks_server() -> AsyncIterator[JwksServer]:
     """Run a server on a free port."""
     server = JwksServer()
     app = web.Application()
-    app.router.add_get("/auth/v1/.well-known/jwks.json", server.answer)
+    app.router.add_get("/auth/v1/.well-known/jwks.json", server.respond)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

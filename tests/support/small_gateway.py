@@ -1,7 +1,7 @@
-"""A gateway process without functions, for tests of what starts and ends it: each answer is its process id.
+"""A gateway process without functions, for tests of the launcher. Every response is its process id.
 
-`python -m tests.support.small_gateway MODE` with MODE one of: serve; stubborn, which does not end when it is told to;
-broken, which ends before it is ready; `broken-if PATH`, which does so when the file is there.
+Run `python -m tests.support.small_gateway MODE` with one of these modes: `serve`; `stubborn`, which ignores signals;
+`broken`, which exits before it is ready; `broken-if PATH`, which does so if the file exists.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ _GRACE_S = 1.0
 
 
 class Application:
-    """Answers a moment after it was asked, as a function would."""
+    """Responds after a short delay, as a function would."""
 
     def admit(self, head: RequestHead) -> int | HttpResponse:
-        """Take a small body."""
+        """Accept a small body."""
         return 1024
 
     async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
-        """Tell which process this is."""
+        """Respond with the process id."""
         if head.path == "/slow":
             await asyncio.sleep(0.5)
         await asyncio.sleep(0.002)

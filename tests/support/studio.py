@@ -1,4 +1,4 @@
-"""The studio as tests have it: served in process, asked by programs with a token and by browsers with a session."""
+"""The studio in process, with API clients that send a token and browsers that have a session."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -31,8 +31,8 @@ KEYRING = KeyRing(keys=(ApiKey("secret", "default", LOCAL_SECRET_KEY),), jwt_sec
 
 
 @dataclass(slots=True)
-class Served:
-    """The studio as a test has it: `clock` is moved by hand, and stands at NOW."""
+class StudioServer:
+    """The studio under test. Its clock starts at NOW and moves only when a test advances it."""
 
     app: FastAPI
     studio: StudioState
@@ -41,13 +41,13 @@ class Served:
     exits: AsyncExitStack = field(repr=False)
 
     def token(self, user_id: UUID, *, lives: timedelta = timedelta(hours=1), **claims: object) -> str:
-        """Return an access token of a user, as Auth would make it now."""
+        """Return an access token for a user, as Auth would issue it now."""
         expires = int((self.clock.now() + lives).timestamp())
-        told = {"sub": str(user_id), "role": "authenticated", "aud": "authenticated", "exp": expires}
-        return mint_jwt(LOCAL_JWT_SECRET, {**told, "email": f"{user_id.hex}@example.com", **claims})
+        standard = {"sub": str(user_id), "role": "authenticated", "aud": "authenticated", "exp": expires}
+        return mint_jwt(LOCAL_JWT_SECRET, {**standard, "email": f"{user_id.hex}@example.com", **claims})
 
     def session(self, user_id: UUID, *, lives: timedelta = timedelta(hours=1)) -> StudioSession:
-        """Return a session as signing in begins it."""
+        """Return the session that signing in would create."""
         return StudioSession(
             access_token=self.token(user_id, lives=lives),
             refresh_token=f"refresh-{user_id.hex}",
@@ -57,7 +57,7 @@ class Served:
         )
 
     async def client(self, **headers: str) -> httpx.AsyncClient:
-        """Return a client without credentials but those in `headers`; names use underscores for hyphens."""
+        """Return a client that sends only `headers`; their names use underscores for hyphens."""
         client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app),
             base_url=BASE,
@@ -66,13 +66,13 @@ class Served:
         return await self.exits.enter_async_context(client)
 
     async def client_of(self, user_id: UUID | None) -> httpx.AsyncClient:
-        """Return a client with a user's token; None is a back end with the secret key."""
+        """Return a client with a user's token, or with the secret key for None."""
         if user_id is None:
             return await self.client(apikey=LOCAL_SECRET_KEY)
         return await self.client(authorization=f"Bearer {self.token(user_id)}")
 
     async def browser_of(self, user_id: UUID | None) -> "Browser":
-        """Return a browser in which a user is signed in; None is somebody who is not."""
+        """Return a browser in which the user is signed in, or no one for None."""
         client = await self.client()
         if user_id is None:
             return Browser(client, None)
@@ -83,7 +83,7 @@ class Served:
 
 @dataclass(slots=True)
 class Browser:
-    """A browser in which somebody is signed in; it follows no redirect by itself."""
+    """A browser session. It does not follow redirects."""
 
     client: httpx.AsyncClient
     session: StudioSession | None
@@ -100,12 +100,12 @@ class Browser:
         page: str | None = None,
         files: Any = None,
     ) -> httpx.Response:
-        """Send a form with the token that stands on `page`; without one, the token of the session."""
+        """Submit a form with the CSRF token of `page`, by default that of the session."""
         token = await self.token_on(page) if page is not None else self.session.csrf if self.session else ""
         return await self.client.post(url, data={"csrf_token": token, **(data or {})}, files=files)
 
     async def token_on(self, page: str) -> str:
-        """Return the token that the forms of `page` carry."""
+        """Return the CSRF token in the forms of `page`."""
         response = await self.client.get(page)
         assert response.status_code == 200, response.text
         found = CSRF.search(response.text)
@@ -115,28 +115,30 @@ class Browser:
 
 @dataclass(slots=True)
 class FakeAuth:
-    """An Auth that answers what a test says, and notes what it is asked."""
+    """A fake Auth client: returns `answer` and records its calls."""
 
     answer: SignInResult = field(default_factory=BadCredentials)
     asked: list[tuple[str, str]] = field(default_factory=list)
     signed_out: list[str] = field(default_factory=list)
 
     async def sign_in(self, email: str, password: str, *, address: str = "") -> SignInResult:
-        """Give the answer."""
+        """Record the attempt and return `answer`."""
         self.asked.append((email, password))
         return self.answer
 
     async def sign_out(self, access_token: str) -> SignedOut | AuthUnavailable:
-        """Note whose session ends."""
+        """Record the sign-out."""
         self.signed_out.append(access_token)
         return SignedOut()
 
 
 @asynccontextmanager
-async def serve_studio(database: Scratch, renew: RenewSession, app: FastAPI | None = None) -> AsyncIterator[Served]:
+async def serve_studio(
+    database: Scratch, renew: RenewSession, app: FastAPI | None = None
+) -> AsyncIterator[StudioServer]:
     """Serve the studio in process on `database`, logged in as outdial_api.
 
-    To build the application takes longer than most requests: one that served another database may serve this one too.
+    Building the application takes longer than most requests, so an existing one can be reused for another database.
     """
     clock = VirtualClock(NOW)
     async with AsyncExitStack() as exits:
@@ -159,11 +161,11 @@ async def serve_studio(database: Scratch, renew: RenewSession, app: FastAPI | No
         if app is None:
             app = create_app(studio)
         app.state.studio = studio
-        yield Served(app, studio, clock, database, exits)
+        yield StudioServer(app, studio, clock, database, exits)
 
 
 async def unchanged(session: StudioSession) -> SessionRenewal:
-    """Renew nothing: the sessions of most tests do not come of age."""
+    """Renew nothing: sessions do not expire in most tests."""
     return session
 
 

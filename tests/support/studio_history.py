@@ -1,4 +1,4 @@
-"""A campaign that has run for some hours, so that pages have something to show."""
+"""A campaign that has run for some hours, so that pages have content."""
 
 import json
 from datetime import timedelta
@@ -45,7 +45,7 @@ _DECISION = {
 
 
 async def create_history(connection: Connection, tenant: Tenant) -> tuple[Campaign, UUID]:
-    """Make the campaign, with contacts and calls in each state; return it and a call that was answered."""
+    """Create the campaign with contacts and calls in every status. Return it and an answered call."""
     campaign = await create_campaign(connection, tenant, name="Spring renewals, first wave")
     answered = [found for n in range(CONTACTS) if (found := await _contact(connection, campaign, n)) is not None]
     return campaign, answered[0]

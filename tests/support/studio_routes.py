@@ -1,4 +1,4 @@
-"""Every route that the studio has, found in the application itself: one that is added cannot be forgotten."""
+"""All routes of the studio, read from the application, so that tests cover new routes without a list."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _IMPLIED = frozenset({"HEAD", "OPTIONS"})
 
 @dataclass(frozen=True, slots=True, order=True)
 class StudioRoute:
-    """One method of one address, such as GET /o/{organization_id}/campaigns."""
+    """A method and path, such as GET /o/{organization_id}/campaigns."""
 
     path: str
     method: str
@@ -31,24 +31,24 @@ class StudioRoute:
 
     @property
     def is_api(self) -> bool:
-        """Whether it answers programs."""
+        """Whether it belongs to the JSON API."""
         return self.path.startswith("/api/")
 
     @property
     def is_page(self) -> bool:
-        """Whether it shows a page of an organization."""
+        """Whether it renders a page of an organization."""
         return self.method == "GET" and self.path.startswith("/o/")
 
 
 def routes_of(app: FastAPI) -> list[StudioRoute]:
-    """Return the routes of `app` in the order of their addresses."""
+    """Return the routes of `app`, sorted by path."""
     return sorted(
         StudioRoute(path, method) for path, route in _walk(app.routes) for method in (route.methods or set()) - _IMPLIED
     )
 
 
 def app_without_database() -> FastAPI:
-    """Return the studio for looking at its routes, and for serving databases by and by."""
+    """Return the studio without a database, to inspect its routes or to attach a database later."""
     clock = VirtualClock(NOW)
     settings = StudioSettings(
         supabase_url="http://127.0.0.1:54321", publishable_key="sb_publishable_test", secrets=(LOCAL_SECRET,)
@@ -73,9 +73,9 @@ def _walk(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple[str, 
     for route in routes:
         inner = getattr(route, "original_router", None)
         if isinstance(inner, APIRouter):
-            # FastAPI keeps a router that is included as it is, and its prefix beside it.
+            # FastAPI keeps an included router unchanged, and its prefix in the include context.
             yield from _walk(inner.routes, prefix + route.include_context.prefix)  # type: ignore[attr-defined]
         elif isinstance(route, Route):
             yield prefix + route.path, route
         else:
-            raise TypeError(f"a kind of route that the tests do not know: {route!r}")
+            raise TypeError(f"unknown kind of route: {route!r}")

@@ -1,4 +1,4 @@
-"""Two organizations with a row for each parameter that an address of the studio may have."""
+"""Two organizations with a row for each path parameter of the studio's routes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from outdial.domain.ids import new_id
 from tests.support.factories import NOW, create_campaign, create_campaign_contact, create_member, create_user, insert
 from tests.support.jobs import store_export, store_import
 from tests.support.postgres import Scratch
-from tests.support.two_organizations import House, World, create_world, new_row
+from tests.support.two_organizations import FilledOrganization, TwoOrganizations, create_two_organizations, new_row
 
-# By the name of the parameter, or of a row that a rule names instead: how the organization's own is found.
+# Queries that find the organization's own row, by path parameter or by the name that a rule uses.
 _ROWS: Mapping[str, str] = {
     "campaign_id": "select campaign_id from campaign_contacts where id = $1",
     "campaign_contact_id": "select id from campaign_contacts where id = $1",
@@ -31,37 +31,37 @@ _ROWS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rooms:
-    """The world, and by the name of each parameter: the row of the own organization, and of the other one."""
+class RouteRows:
+    """Two organizations, and the row for each path parameter: the own organization's and the other one's."""
 
-    world: World
+    world: TwoOrganizations
     own: Mapping[str, str]
     other: Mapping[str, str]
 
 
-async def create_rooms(database: Scratch, connection: Connection) -> Rooms:
-    """Create two organizations, each with all that an address of the studio may name."""
-    world = await create_world(database, connection)
-    for house in (world.own, world.other):
-        await _fill(connection, house)
+async def create_route_rows(database: Scratch, connection: Connection) -> RouteRows:
+    """Create two organizations, each with a row for every path parameter."""
+    world = await create_two_organizations(database, connection)
+    for filled in (world.own, world.other):
+        await _fill(connection, filled)
     await create_user(connection, email="newcomer@example.com")
     await _deploy(connection)
-    return Rooms(world, await _rows_of(connection, world.own), await _rows_of(connection, world.other))
+    return RouteRows(world, await _rows_of(connection, world.own), await _rows_of(connection, world.other))
 
 
-async def _fill(connection: Connection, house: House) -> None:
-    organization_id = house.tenant.organization_id
+async def _fill(connection: Connection, filled: FilledOrganization) -> None:
+    organization_id = filled.tenant.organization_id
     for status in ("draft", "paused"):
-        campaign = await create_campaign(connection, house.tenant, status=status)
+        campaign = await create_campaign(connection, filled.tenant, status=status)
         await create_campaign_contact(connection, campaign)
     await create_member(
         connection,
         organization_id,
         "viewer",
-        user_id=await create_user(connection, email=f"colleague.{house.tenant.credential}@example.com"),
+        user_id=await create_user(connection, email=f"colleague.{filled.tenant.credential}@example.com"),
     )
-    call_id = await connection.fetchval("select id from calls where campaign_contact_id = $1", house.spare_entry.id)
-    event = new_row("webhook_events", house, actor="webhook")
+    call_id = await connection.fetchval("select id from calls where campaign_contact_id = $1", filled.spare_entry.id)
+    event = new_row("webhook_events", filled, actor="webhook")
     await insert(connection, "webhook_events", **event, call_id=call_id, status="applied", applied_at=NOW)
     await store_import(connection, campaign, b"phone\n+12127009901\n", queued=False)
     await store_export(connection, organization_id, "calls")
@@ -123,10 +123,10 @@ async def _deploy(connection: Connection) -> None:
     )
 
 
-async def _rows_of(connection: Connection, house: House) -> Mapping[str, str]:
-    organization_id = house.tenant.organization_id
+async def _rows_of(connection: Connection, filled: FilledOrganization) -> Mapping[str, str]:
+    organization_id = filled.tenant.organization_id
     found = {"organization_id": str(organization_id), "slug": "hello"}
     for name, query in _ROWS.items():
-        about = organization_id if "organization_id = $1" in query else house.spare_entry.id
+        about = organization_id if "organization_id = $1" in query else filled.spare_entry.id
         found[name] = str(await connection.fetchval(query, about))
     return found

@@ -1,4 +1,4 @@
-"""Two organizations that must not see each other, and everybody who acts in them as the role they really have."""
+"""Two organizations that must not see each other, and connections as every user and role that acts in them."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -27,57 +27,59 @@ MEMBERS = ("viewer", "operator", "admin", "owner")
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """An organization with a row in every table, its people by role, and somebody who belongs to none."""
+class FilledOrganization:
+    """An organization with a row in every table, its users by role, and a user who belongs to no organization."""
 
     tenant: Tenant
-    people: Mapping[str, UUID]
+    users: Mapping[str, UUID]
     fresh: Campaign
     spare_user: UUID
     spare_entry: CampaignContact
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """Two organizations that must not see each other; what is tried is tried as `own`."""
+class TwoOrganizations:
+    """Two organizations that must not see each other. Tests act in `own`."""
 
     database: Scratch
-    own: House
-    other: House
+    own: FilledOrganization
+    other: FilledOrganization
 
 
-async def create_world(database: Scratch, connection: Connection) -> World:
-    """Create two organizations with people of every role and a row in every table."""
-    return World(database, await _build(connection, "default"), await _build(connection, "acme"))
+async def create_two_organizations(database: Scratch, connection: Connection) -> TwoOrganizations:
+    """Create two organizations with a user of every role and a row in every table."""
+    return TwoOrganizations(database, await _build(connection, "default"), await _build(connection, "acme"))
 
 
-async def _build(connection: Connection, credential: str) -> House:
+async def _build(connection: Connection, credential: str) -> FilledOrganization:
     tenant = await create_tenant(connection, credential=credential)
-    people = {role: await create_member(connection, tenant.organization_id, role) for role in MEMBERS}
+    users = {role: await create_member(connection, tenant.organization_id, role) for role in MEMBERS}
     campaign = await create_campaign(connection, tenant)
     await create_calling(connection, campaign, retell_call_id=f"call_{credential}")
     spare, _ = await create_calling(connection, campaign, status="ended")
-    people["outsider"] = await create_user(connection)
-    house = House(tenant, people, await create_campaign(connection, tenant), await create_user(connection), spare)
+    users["outsider"] = await create_user(connection)
+    filled = FilledOrganization(
+        tenant, users, await create_campaign(connection, tenant), await create_user(connection), spare
+    )
     for table in ("phone_numbers", "do_not_call", "webhook_events", "audit_log"):
-        await insert(connection, table, **new_row(table, house, actor="webhook"))
-    await insert(connection, "imports", **new_row("imports", house, actor="") | {"id": job_of(house)})
-    await insert(connection, "exports", **new_row("exports", house, actor="") | {"id": job_of(house)})
+        await insert(connection, table, **new_row(table, filled, actor="webhook"))
+    await insert(connection, "imports", **new_row("imports", filled, actor="") | {"id": job_of(filled)})
+    await insert(connection, "exports", **new_row("exports", filled, actor="") | {"id": job_of(filled)})
     for table in ("import_chunks", "import_refusals", "export_chunks"):
-        await insert(connection, table, **new_row(table, house, actor=""))
-    for user_id in people.values():
-        await insert(connection, "idempotency_keys", **new_row("idempotency_keys", house, actor="", user_id=user_id))
-    return house
+        await insert(connection, table, **new_row(table, filled, actor=""))
+    for user_id in users.values():
+        await insert(connection, "idempotency_keys", **new_row("idempotency_keys", filled, actor="", user_id=user_id))
+    return filled
 
 
-def job_of(house: House) -> UUID:
-    """Return the id of the import, and of the export, that a house has."""
-    return UUID(int=house.tenant.organization_id.int ^ 1)
+def job_of(filled: FilledOrganization) -> UUID:
+    """Return the id of the organization's import, which is also the id of its export."""
+    return UUID(int=filled.tenant.organization_id.int ^ 1)
 
 
-def new_row(table: str, house: House, *, actor: str, user_id: UUID | None = None) -> dict[str, object]:
-    """Return a row of `house` that `actor` could add, if anybody can."""
-    tenant, entry = house.tenant, house.spare_entry
+def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID | None = None) -> dict[str, object]:
+    """Return a row of the organization that `actor` could insert, if anyone can."""
+    tenant, entry = filled.tenant, filled.spare_entry
     account: dict[str, object] = {"provider_account_id": tenant.provider_account_id}
     caller: dict[str, object] = {"from_number": "+12125550000"}
     contact: dict[str, object] = {
@@ -89,13 +91,13 @@ def new_row(table: str, house: House, *, actor: str, user_id: UUID | None = None
     event = {"credential": tenant.credential, "retell_call_id": uuid4().hex, "event": "call_ended", "body": b"{}"}
     rows: dict[str, dict[str, object]] = {
         "organizations": {"id": uuid4(), "name": "New"},
-        "organization_members": {"user_id": house.spare_user, "role": "viewer"},
+        "organization_members": {"user_id": filled.spare_user, "role": "viewer"},
         "provider_accounts": {"name": "New", "credential": f"new_{uuid4().hex}"},
         "phone_numbers": account | {"phone": new_phone()},
         "contacts": {"phone": new_phone(), "zone_key": "Europe/Berlin", "zone_source": "number"},
         "do_not_call": {"phone": new_phone(), "source": "call"},
         "campaigns": account | caller | {"name": "New", "retell_agent_id": "agent_1"},
-        "campaign_contacts": contact | {"campaign_id": house.fresh.id, "zone_key": "UTC", "next_attempt_at": NOW},
+        "campaign_contacts": contact | {"campaign_id": filled.fresh.id, "zone_key": "UTC", "next_attempt_at": NOW},
         "calls": account
         | caller
         | contact
@@ -106,12 +108,12 @@ def new_row(table: str, house: House, *, actor: str, user_id: UUID | None = None
         | {"received_at": NOW, "next_try_at": NOW},
         "audit_log": {"actor": str(user_id or actor), "at": NOW}
         | {"action": "start_campaign", "subject_type": "campaign", "subject_id": "1"},
-        "imports": {"id": uuid4(), "campaign_id": house.fresh.id, "file_name": "people.csv", "created_by": user_id}
+        "imports": {"id": uuid4(), "campaign_id": filled.fresh.id, "file_name": "contacts.csv", "created_by": user_id}
         | {"created_at": NOW, "updated_at": NOW},
-        "import_chunks": {"import_id": job_of(house), "number": next(_numbers), "content": b"1"},
-        "import_refusals": {"import_id": job_of(house), "line": next(_numbers), "value": "", "kind": "", "reason": ""},
+        "import_chunks": {"import_id": job_of(filled), "number": next(_numbers), "content": b"1"},
+        "import_refusals": {"import_id": job_of(filled), "line": next(_numbers), "value": "", "kind": "", "reason": ""},
         "exports": {"id": uuid4(), "kind": "calls", "created_by": user_id, "created_at": NOW, "updated_at": NOW},
-        "export_chunks": {"export_id": job_of(house), "number": next(_numbers), "content": b"1"},
+        "export_chunks": {"export_id": job_of(filled), "number": next(_numbers), "content": b"1"},
         "idempotency_keys": {"caller": str(user_id or actor), "key": uuid4().hex}
         | {"request_sha256": b"1" * 32, "created_at": NOW},
     }
@@ -127,13 +129,13 @@ ACTORS = [*CALLERS, "api", "webhook", "dialer", "undeclared dialer", "jobs", "un
 
 
 @asynccontextmanager
-async def acting(world: World, actor: str) -> AsyncIterator[Connection]:
-    """Open a transaction as the actor, of the own organization where that means something."""
+async def acting(world: TwoOrganizations, actor: str) -> AsyncIterator[Connection]:
+    """Open a transaction as the actor, in the own organization where the actor has one."""
     login = "outdial_api" if actor in CALLERS else f"outdial_{actor.split()[-1]}"
     pool = await Database.connect(world.database.dsn_for(login), application_name="test", max_size=1)
     async with pool:
         if actor in CALLERS:
-            user_id = world.own.people.get(actor)
+            user_id = world.own.users.get(actor)
             claims = {"role": CALLERS[actor]} | ({"sub": str(user_id)} if user_id else {})
             async with pool.as_caller(CALLERS[actor], claims) as connection:
                 yield connection
