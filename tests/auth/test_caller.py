@@ -194,5 +194,5 @@ async def test_a_caller_cannot_be_changed_afterwards(user_jwt: str, clock: Virtu
 
 @pytest.mark.parametrize("text", ["", "admin", "user:ada", "none:", "secret:", "USER", "secret :x"])
 def test_an_unknown_mode_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no auth mode"):
+    with pytest.raises(ValueError, match="is not an auth mode"):
         parse_mode(text)

@@ -220,5 +220,5 @@ async def test_a_surprise_tells_the_caller_nothing_and_the_log_everything(
 def test_a_function_must_say_who_may_call_it() -> None:
     with pytest.raises(ValueError, match="needs an auth mode"):
         with_supabase(auth=[])(echo.handler)
-    with pytest.raises(ValueError, match="is no auth mode"):
+    with pytest.raises(ValueError, match="is not an auth mode"):
         with_supabase(auth="everybody")(echo.handler)

@@ -1,4 +1,4 @@
-"""Who is calling: API keys, JWTs, and the one role that a request may act as."""
+"""Authentication: API keys, JWTs, and the Postgres role of a request."""
 
 from outdial.auth.caller import AccessDenied, AuthMode, Caller, User, identify, parse_mode
 from outdial.auth.keys import ApiKey, KeyRing, local_anon_jwt, local_service_role_jwt, mint_jwt

@@ -1,4 +1,4 @@
-"""Decides who is calling from the request's headers, by the modes that a function accepts."""
+"""Authenticates a request from its headers, by the auth modes that a function accepts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +19,13 @@ _ROLE_OF_KEY: Mapping[KeyKind, Role] = {"publishable": "anon", "secret": "servic
 
 @dataclass(frozen=True, slots=True)
 class AuthMode:
-    """One way of being let in; `key` narrows publishable and secret to a name, `*` to any."""
+    """One accepted kind of credential. `key` restricts publishable and secret keys to a name; `*` accepts any name."""
 
     kind: ModeKind
     key: str | None = None
 
     def admits(self, key: ApiKey) -> bool:
-        """Tell whether `key` opens this mode; without a name, the default and the legacy key do."""
+        """Return whether this mode accepts `key`. A mode without a name accepts the default and the legacy key."""
         if key.kind != self.kind:
             return False
         if self.key is None:
@@ -41,13 +41,13 @@ def parse_mode(text: str) -> AuthMode:
     kind, colon, key = text.partition(":")
     has_key_kind = kind in ("publishable", "secret")
     if not (has_key_kind or kind in ("user", "none")) or (colon and not (has_key_kind and key)):
-        raise ValueError(f"{text!r} is no auth mode: use user, none, publishable[:name] or secret[:name]")
+        raise ValueError(f"{text!r} is not an auth mode: use user, none, publishable[:name] or secret[:name]")
     return AuthMode(cast("ModeKind", kind), key or None)
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A signed-in person, as the token tells. `user_metadata` is theirs to write: never authorise on it."""
+    """A signed-in user, from the token. Users write `user_metadata` themselves: never authorize on it."""
 
     id: UUID
     email: str | None
@@ -58,7 +58,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request acts as: the Postgres role, and the claims that row level security sees."""
+    """The authenticated caller: its Postgres role, and the claims that row level security sees."""
 
     mode: ModeKind
     role: Role
@@ -69,7 +69,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class AccessDenied:
-    """The request is not let in; `status` is 401, or 500 when the fault is ours."""
+    """The request is rejected. `status` is 401, or 500 when the server is misconfigured."""
 
     status: int
     code: str
@@ -80,7 +80,7 @@ ANONYMOUS = Caller("none", "anon", MappingProxyType({"role": "anon"}))
 
 
 @dataclass(slots=True)
-class _Presented:
+class _Credentials:
     keys: list[ApiKey] = field(default_factory=list)
     has_api_key: bool = False
     claims: Mapping[str, Any] | None = None
@@ -89,40 +89,42 @@ class _Presented:
 async def identify(
     headers: Mapping[str, str], modes: Sequence[AuthMode], keyring: KeyRing, verifier: TokenVerifier
 ) -> Caller | AccessDenied:
-    """Return the caller by the first of `modes` that fits; `headers` are looked up in lower case.
+    """Return the caller by the first of `modes` that matches. Header names are in lower case.
 
-    A credential that is absent, or an API key that is unknown, leaves the next mode its chance. A JWT that is present
-    but bad denies at once, unless `none` comes first: a caller is never silently taken for less than it claims.
+    After a missing credential or an unknown API key, the next mode is tried. An invalid JWT is rejected at once, unless
+    `none` comes first: a caller never silently gets fewer rights than it claims.
     """
     strict = list(takewhile(lambda mode: mode.kind != "none", modes))
     if not strict:
         return ANONYMOUS
-    presented = await _present(headers, keyring, verifier)
-    if isinstance(presented, AccessDenied):
-        return presented
+    credentials = await _read_credentials(headers, keyring, verifier)
+    if isinstance(credentials, AccessDenied):
+        return credentials
     for mode in strict:
-        caller = _admit_user(presented) if mode.kind == "user" else _admit_key(mode, presented)
+        caller = _admit_user(credentials) if mode.kind == "user" else _admit_key(mode, credentials)
         if caller is not None:
             return caller
-    return ANONYMOUS if len(strict) < len(modes) else _denial(presented, strict, keyring)
+    return ANONYMOUS if len(strict) < len(modes) else _denial(credentials, strict, keyring)
 
 
-async def _present(headers: Mapping[str, str], keyring: KeyRing, verifier: TokenVerifier) -> _Presented | AccessDenied:
-    presented = _Presented()
+async def _read_credentials(
+    headers: Mapping[str, str], keyring: KeyRing, verifier: TokenVerifier
+) -> _Credentials | AccessDenied:
+    credentials = _Credentials()
     api_key, token = headers.get("apikey", "").strip(), _bearer(headers)
     if token and ((keys := keyring.matching(token)) or token.startswith("sb_")):
-        _add_key(presented, keys)
+        _add_key(credentials, keys)
     elif token:
         verdict = await verifier.verify(token)
         if not isinstance(verdict, VerifiedToken):
             return AccessDenied(
                 500 if isinstance(verdict, VerifierMisconfigured) else 401, verdict.code, verdict.message
             )
-        if (denied := _take_claims(presented, verdict.claims)) is not None:
+        if (denied := _take_claims(credentials, verdict.claims)) is not None:
             return denied
     if api_key:
-        _add_key(presented, keyring.matching(api_key) or await _keys_of_jwt(api_key, verifier))
-    return presented
+        _add_key(credentials, keyring.matching(api_key) or await _keys_of_jwt(api_key, verifier))
+    return credentials
 
 
 def _bearer(headers: Mapping[str, str]) -> str:
@@ -130,24 +132,24 @@ def _bearer(headers: Mapping[str, str]) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def _add_key(presented: _Presented, keys: Iterable[ApiKey]) -> None:
-    presented.has_api_key = True
-    presented.keys.extend(keys)
+def _add_key(credentials: _Credentials, keys: Iterable[ApiKey]) -> None:
+    credentials.has_api_key = True
+    credentials.keys.extend(keys)
 
 
-def _take_claims(presented: _Presented, claims: Mapping[str, Any]) -> AccessDenied | None:
+def _take_claims(credentials: _Credentials, claims: Mapping[str, Any]) -> AccessDenied | None:
     role = claims.get("role")
     if role == "authenticated":
-        presented.claims = claims
+        credentials.claims = claims
     elif isinstance(role, str) and role in _KEY_OF_ROLE:
-        _add_key(presented, [ApiKey(_KEY_OF_ROLE[role], LEGACY_NAME, "")])
+        _add_key(credentials, [ApiKey(_KEY_OF_ROLE[role], LEGACY_NAME, "")])
     else:
-        return AccessDenied(500, "UNSUPPORTED_ROLE", "The token asks for a role that functions may not assume")
+        return AccessDenied(500, "UNSUPPORTED_ROLE", "The token has a role that functions may not assume")
     return None
 
 
 async def _keys_of_jwt(api_key: str, verifier: TokenVerifier) -> list[ApiKey]:
-    """Accept any anon or service_role JWT of the project, as Supabase's own gateway does with its legacy keys."""
+    """Accept any anon or service_role JWT of the project as a key, as Supabase's gateway does."""
     if api_key.count(".") != 2:
         return []
     verdict = await verifier.verify(api_key)
@@ -155,8 +157,8 @@ async def _keys_of_jwt(api_key: str, verifier: TokenVerifier) -> list[ApiKey]:
     return [ApiKey(kind, LEGACY_NAME, "")] if kind is not None else []
 
 
-def _admit_user(presented: _Presented) -> Caller | AccessDenied | None:
-    claims = presented.claims
+def _admit_user(credentials: _Credentials) -> Caller | AccessDenied | None:
+    claims = credentials.claims
     if claims is None:
         return None
     try:
@@ -178,21 +180,21 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return MappingProxyType(value if isinstance(value, dict) else {})
 
 
-def _admit_key(mode: AuthMode, presented: _Presented) -> Caller | None:
-    for key in presented.keys:
+def _admit_key(mode: AuthMode, credentials: _Credentials) -> Caller | None:
+    for key in credentials.keys:
         if mode.admits(key):
             role = _ROLE_OF_KEY[key.kind]
             return Caller(mode.kind, role, MappingProxyType({"role": role}), key_name=key.name)
     return None
 
 
-def _denial(presented: _Presented, modes: Sequence[AuthMode], keyring: KeyRing) -> AccessDenied:
+def _denial(credentials: _Credentials, modes: Sequence[AuthMode], keyring: KeyRing) -> AccessDenied:
     accepted = ", ".join(str(mode) for mode in modes)
-    if presented.keys or presented.claims is not None:
+    if credentials.keys or credentials.claims is not None:
         return AccessDenied(
             401, "INVALID_CREDENTIALS", f"These credentials are not accepted here; accepted: {accepted}"
         )
-    if not presented.has_api_key:
+    if not credentials.has_api_key:
         return AccessDenied(401, "MISSING_CREDENTIALS", f"Send an apikey or a bearer token; accepted: {accepted}")
     wanted = [mode.kind for mode in modes if mode.kind in ("publishable", "secret")]
     if wanted and not any(keyring.can_check(kind) for kind in wanted):

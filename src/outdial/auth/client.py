@@ -1,4 +1,4 @@
-"""Signs people in through Supabase Auth, or through our subset of it: both answer under <SUPABASE_URL>/auth/v1."""
+"""Client of Supabase Auth, or of our subset of it, at <SUPABASE_URL>/auth/v1."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ _DEFAULT_WAIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Tokens of a user; `expires_at` is that of the access token."""
+    """The tokens of a signed-in user. `expires_at` is when the access token expires."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -25,33 +25,33 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class BadCredentials:
-    """The password, or the refresh token, is not good (any more)."""
+    """The password or refresh token is invalid or expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class TooManyAttempts:
-    """Auth wants to be left alone for a while, in seconds."""
+    """Auth rejects further attempts for `retry_after_s` seconds."""
 
     retry_after_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class AuthUnavailable:
-    """Auth could not be asked, or has no answer; `reason` is for the log."""
+    """Auth is unreachable or failed. `reason` is for the log."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class SignedOut:
-    """The session has ended, or had before."""
+    """The session has ended, now or earlier."""
 
 
 SignInResult = SignedIn | BadCredentials | TooManyAttempts | AuthUnavailable
 
 
 class AuthClient:
-    """A client of the Auth at `base_url`, such as https://<project>.supabase.co/auth/v1."""
+    """Client of the Auth server at `base_url`, such as https://<project>.supabase.co/auth/v1."""
 
     def __init__(self, base_url: str, publishable_key: str) -> None:
         self._base = base_url.rstrip("/")
@@ -71,11 +71,11 @@ class AuthClient:
             self._session = None
 
     async def sign_in(self, email: str, password: str, *, address: str = "") -> SignInResult:
-        """Sign in with a password; `address` is that of the person's browser, whose attempts are counted."""
+        """Sign in with a password. `address` is the browser's; Auth counts attempts per address."""
         return await self._token("password", {"email": email, "password": password}, address)
 
     async def refresh(self, refresh_token: str) -> SignInResult:
-        """Give a refresh token, which is good once, for new tokens."""
+        """Exchange a refresh token, which is valid once, for new tokens."""
         return await self._token("refresh_token", {"refresh_token": refresh_token}, "")
 
     async def sign_out(self, access_token: str) -> SignedOut | AuthUnavailable:
@@ -85,47 +85,47 @@ class AuthClient:
             status, _, _ = await self._post("logout?scope=local", None, headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return AuthUnavailable(repr(error))
-        # 401 and 403 say that the token or its session is good no more.
+        # 401 and 403 mean that the token or its session is already invalid.
         return SignedOut() if status < 500 else AuthUnavailable(f"HTTP {status}")
 
     async def _token(self, grant: str, body: dict[str, str], address: str) -> SignInResult:
         headers = {"x-forwarded-for": address} if address else {}
         try:
-            status, answer, retry_after = await self._post(f"token?grant_type={grant}", body, headers)
+            status, content, retry_after = await self._post(f"token?grant_type={grant}", body, headers)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return AuthUnavailable(repr(error))
         if status == 200:
-            return _signed_in(answer)
+            return _signed_in(content)
         if status == 429:
             return TooManyAttempts(float(retry_after) if retry_after.isdecimal() else _DEFAULT_WAIT_S)
-        # A key that is not accepted is our fault, and the person must not be told of a wrong password.
+        # A rejected API key is our fault: the user must not be told that the password is wrong.
         return BadCredentials() if status in (400, 403, 422) else AuthUnavailable(f"HTTP {status}")
 
     async def _post(self, path: str, body: object, headers: dict[str, str]) -> tuple[int, Any, str]:
         if self._session is None:
-            # One client signs many people in: a cookie that comes with one answer is not for the next.
+            # One client signs in many users: the cookie of one must not go to the next.
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
         url, sent = f"{self._base}/{path}", {**self._headers, **headers}
         async with self._session.post(url, json=body, headers=sent, allow_redirects=False) as response:
             is_json = response.content_type == "application/json"
-            answer = await response.json() if is_json else None
-            return response.status, answer, response.headers.get("retry-after", "")
+            content = await response.json() if is_json else None
+            return response.status, content, response.headers.get("retry-after", "")
 
 
-def _signed_in(answer: Any) -> SignedIn | AuthUnavailable:
+def _signed_in(content: Any) -> SignedIn | AuthUnavailable:
     try:
-        user = answer["user"]
-        lives = timedelta(seconds=int(answer["expires_in"]))
-        expires = answer.get("expires_at")
+        user = content["user"]
+        lives = timedelta(seconds=int(content["expires_in"]))
+        expires = content.get("expires_at")
         return SignedIn(
-            answer["access_token"],
-            answer["refresh_token"],
+            content["access_token"],
+            content["refresh_token"],
             datetime.fromtimestamp(expires, UTC) if expires else _now() + lives,
             UUID(user["id"]),
             user.get("email"),
         )
     except (KeyError, TypeError, ValueError) as error:
-        return AuthUnavailable(f"an answer that cannot be read: {error!r}")
+        return AuthUnavailable(f"unreadable response: {error!r}")
 
 
 def _now() -> datetime:

@@ -1,4 +1,4 @@
-"""The public keys that a project's tokens are signed with, held fast or fetched and kept for a while."""
+"""Public keys (JWK set) of a project, from a setting or fetched and cached."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _PAUSE_AFTER_FETCH = timedelta(seconds=30)
 _PAUSE_AFTER_FAILURE = timedelta(seconds=5)
 _FETCH_TIMEOUT = aiohttp.ClientTimeout(total=5)
 _MOST_BYTES = 1 << 20
-# Symmetric keys ("oct") are left out: a set is public, so a secret in it is none.
+# Symmetric keys ("oct") are ignored: the set is public, so its keys are no secrets.
 _ALGORITHMS: Mapping[tuple[object, object], Literal["ES256", "RS256"]] = {
     ("EC", "P-256"): "ES256",
     ("RSA", None): "RS256",
@@ -27,7 +27,7 @@ _ALGORITHMS: Mapping[tuple[object, object], Literal["ES256", "RS256"]] = {
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key and the only algorithm it may be used with."""
+    """A public key and the only algorithm allowed for it."""
 
     algorithm: Literal["ES256", "RS256"]
     key: Any
@@ -35,25 +35,25 @@ class PublicKey:
 
 @dataclass(frozen=True, slots=True)
 class JwksUnavailable:
-    """The set could not be fetched, so nothing can be said about the token."""
+    """The JWK set could not be fetched, so the token cannot be checked."""
 
     reason: str
 
 
 class JwksSource(Protocol):
-    """Where public keys come from."""
+    """A source of public keys."""
 
     async def find(self, kid: str) -> PublicKey | JwksUnavailable | None:
-        """Return the key named `kid`; None when the set does not hold it."""
+        """Return the key named `kid`, None when the set does not contain it."""
         ...
 
     async def close(self) -> None:
-        """Release what the source holds."""
+        """Close connections."""
         ...
 
 
 def read_jwks(document: object) -> dict[str, PublicKey]:
-    """Return the usable keys of a JWK set (RFC 7517) by `kid`; one that is of no use to us is left out."""
+    """Return the supported keys of a JWK set (RFC 7517) by `kid`. Ignore unsupported ones."""
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise ValueError('a JWK set is an object with a list "keys"')
@@ -75,7 +75,7 @@ def _read_key(entry: dict[str, Any]) -> PublicKey | None:
 
 
 class StaticJwks:
-    """A set given once, in a setting."""
+    """A JWK set from a setting."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._keys = read_jwks(dict(document))
@@ -85,13 +85,13 @@ class StaticJwks:
         return self._keys.get(kid)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no connection."""
 
 
 class RemoteJwks:
-    """The set at a URL: kept for ten minutes, asked again for an unknown key, the old one used while it is away.
+    """A JWK set at a URL, cached for ten minutes. The cached set stays in use while the URL is unreachable.
 
-    Tokens are made by strangers, so an unknown key causes at most one request in 30 seconds.
+    An unknown key triggers a new fetch, at most every 30 seconds, because anyone can make up tokens.
     """
 
     def __init__(self, url: str, clock: Clock) -> None:
@@ -105,7 +105,7 @@ class RemoteJwks:
         self._session: aiohttp.ClientSession | None = None
 
     async def find(self, kid: str) -> PublicKey | JwksUnavailable | None:
-        """Return the key named `kid`, fetching the set when that could help."""
+        """Return the key named `kid`. Fetch the set when it is stale or lacks the key."""
         if not self._is_current(kid):
             async with self._lock:
                 if not self._is_current(kid) and self._may_fetch():
@@ -144,7 +144,7 @@ class RemoteJwks:
         async with self._session.get(self._url, raise_for_status=True, allow_redirects=False) as response:
             if response.status != 200:
                 raise ValueError(f"HTTP {response.status}")
-            # read(n) may return less than n bytes; one chunk more than the bound is enough to refuse.
+            # read(n) may return fewer bytes than n, so count the chunks.
             document = bytearray()
             async for chunk in response.content.iter_any():
                 document += chunk

@@ -1,4 +1,4 @@
-"""The API keys and the JWT secret of a project, and the public ones that every local stack shares."""
+"""API keys and JWT secret of a project, and the well-known ones of local stacks."""
 
 import hmac
 import json
@@ -16,7 +16,7 @@ KeyKind = Literal["publishable", "secret"]
 DEFAULT_NAME = "default"
 LEGACY_NAME = "legacy"
 
-# Supabase ships these with every local stack. They are public, and guard nothing.
+# Supabase ships these with every local stack. They are public and protect nothing.
 LOCAL_JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
 LOCAL_PUBLISHABLE_KEY = "sb_publishable_ACJWlzQHlZjBrEguHvfOxg_3BJgxAaH"
 LOCAL_SECRET_KEY = "sb_secret_N7UND0UgjKTVK-Uodkm0Hg_xSvEMPvz"
@@ -44,7 +44,7 @@ def _local_jwt(role: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """One key of a project. Those of the older settings, one per kind, are named `legacy`."""
+    """One API key. The keys of the older settings, one per kind, are named `legacy`."""
 
     kind: KeyKind
     name: str
@@ -53,9 +53,9 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """All that a process needs to tell its callers apart; `repr` shows names, never values.
+    """Keys and secrets to authenticate callers. `repr` shows names, never values.
 
-    `jwks` is a JWK set held fast (`{"keys": [...]}`); without it, the one at `jwks_url` is asked.
+    `jwks` is a fixed JWK set (`{"keys": [...]}`). Without it, the set at `jwks_url` is fetched.
     """
 
     keys: tuple[ApiKey, ...] = ()
@@ -65,7 +65,7 @@ class KeyRing:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Read Supabase's settings; raise SettingError naming the one that cannot be read.
+        """Read Supabase's settings. Raise SettingError naming an invalid one.
 
         SUPABASE_PUBLISHABLE_KEYS and SUPABASE_SECRET_KEYS are JSON objects from name to key; SUPABASE_ANON_KEY and
         SUPABASE_SERVICE_ROLE_KEY hold one key each, of either form; SUPABASE_JWT_SECRET verifies HS256; SUPABASE_JWKS
@@ -80,16 +80,16 @@ class KeyRing:
         )
 
     def matching(self, candidate: str) -> tuple[ApiKey, ...]:
-        """Return the keys whose value is `candidate`: the same one may be set under several names.
+        """Return the keys whose value is `candidate`; one value may have several names.
 
-        Takes the same time wherever and whether it matches.
+        Compares in constant time.
         """
         digest = sha256(candidate.encode()).digest()
         matches = [hmac.compare_digest(digest, sha256(key.value.encode()).digest()) for key in self.keys]
         return tuple(key for key, is_match in zip(self.keys, matches, strict=True) if is_match)
 
     def can_check(self, kind: KeyKind | Literal["user"]) -> bool:
-        """Tell whether a caller of `kind` could ever be let in with what is configured."""
+        """Return whether the configuration allows any caller of `kind`."""
         if kind == "user":
             return bool(self.jwt_secret or self.jwks or self.jwks_url)
         return bool(self.jwt_secret) or any(key.kind == kind for key in self.keys)

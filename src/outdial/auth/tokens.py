@@ -1,4 +1,4 @@
-"""Checks a JWT: the signature with the key that its algorithm calls for, then the times and the audience."""
+"""Verifies JWTs: the signature, then expiry, not-before and audience."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ LEEWAY = timedelta(seconds=10)
 AUDIENCE = "authenticated"
 _LONGEST_TOKEN = 16 * 1024
 
-# PyJWT reads the system's clock, so the claims about time are checked here against ours.
+# PyJWT reads the system clock, so we check the time claims ourselves, against our clock.
 _SIGNATURE_ONLY: Options = {
     "verify_signature": True,
     "verify_exp": False,
@@ -32,14 +32,14 @@ _SIGNATURE_ONLY: Options = {
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """The token is genuine and valid now."""
+    """The token is genuine and currently valid."""
 
     claims: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class BadToken:
-    """The token is not to be believed; `code` is one of Supabase's."""
+    """The token is invalid. `code` is one of Supabase's."""
 
     code: str
     message: str
@@ -47,7 +47,7 @@ class BadToken:
 
 @dataclass(frozen=True, slots=True)
 class VerifierMisconfigured:
-    """We could not check the token, which is our fault and not the caller's."""
+    """The token could not be checked because of our configuration."""
 
     code: str
     message: str
@@ -63,7 +63,7 @@ def _invalid(message: str) -> BadToken:
 
 
 def algorithm_of(token: str) -> str | None:
-    """Return the algorithm that `token` says it is signed with, unchecked; None when it is no JWT."""
+    """Return the algorithm in the header of `token`, unverified; None when it is not a JWT."""
     header = _unverified_header(token) or {}
     return header["alg"] if isinstance(header.get("alg"), str) else None
 
@@ -88,7 +88,7 @@ class TokenVerifier:
 
     @classmethod
     def from_keys(cls, keyring: KeyRing, clock: Clock) -> Self:
-        """Return a verifier for what the key ring holds; raise SettingError when its JWK set is not one."""
+        """Return a verifier for the key ring. Raise SettingError when its JWK set is invalid."""
         jwks: JwksSource | None = None
         if keyring.jwks is not None:
             try:
@@ -100,7 +100,7 @@ class TokenVerifier:
         return cls(jwt_secret=keyring.jwt_secret, jwks=jwks, clock=clock)
 
     async def verify(self, token: str) -> TokenVerdict:
-        """Return what the token says, or why it is not believed."""
+        """Return the verified claims, or why the token is rejected."""
         if len(token) > _LONGEST_TOKEN or token.count(".") != 2:
             return _MALFORMED
         header = _unverified_header(token)
@@ -115,7 +115,7 @@ class TokenVerifier:
                 return _unsupported(other)
 
     async def close(self) -> None:
-        """Release the connection to the JWK set."""
+        """Close the connection to the JWK set."""
         if self._jwks is not None:
             await self._jwks.close()
 
@@ -134,12 +134,12 @@ class TokenVerifier:
         found = await self._jwks.find(kid)
         match found:
             case PublicKey():
-                # The key decides, never the token: RS256 with an EC key must not even be tried.
+                # The key determines the algorithm, never the token: RS256 must not be tried with an EC key.
                 if found.algorithm != algorithm:
-                    return _invalid("The token's algorithm is not that of its key")
+                    return _invalid("The token's algorithm does not match its key")
                 return self._verify_with(token, found.key, found.algorithm)
             case JwksUnavailable():
-                return VerifierMisconfigured("JWKS_FETCH_FAILED", "The keys that verify tokens cannot be fetched now")
+                return VerifierMisconfigured("JWKS_FETCH_FAILED", "The keys that verify tokens cannot be fetched")
             case None:
                 return _invalid("The token is signed with an unknown key")
             case _:
@@ -152,9 +152,9 @@ class TokenVerifier:
             return _invalid("The token's signature does not match")
         except (jwt.PyJWTError, ValueError):
             return _MALFORMED
-        return self._objection(claims) or VerifiedToken(claims)
+        return self._check_claims(claims) or VerifiedToken(claims)
 
-    def _objection(self, claims: Mapping[str, Any]) -> BadToken | None:
+    def _check_claims(self, claims: Mapping[str, Any]) -> BadToken | None:
         now = self._clock.now().timestamp()
         expires, begins = claims.get("exp"), claims.get("nbf")
         if not _is_time(expires) or not _is_time(begins):

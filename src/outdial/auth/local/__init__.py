@@ -1,4 +1,4 @@
-"""The part of Supabase Auth that signing in takes, for plain Postgres; a Supabase project has its own.
+"""The subset of Supabase Auth that signing in needs, for plain Postgres. A Supabase project has its own Auth.
 
-It gathers nothing: commands that make users need no web framework, which would take 15 ms of every command's start.
+This package imports nothing, so that commands that manage users start without Starlette, which takes 15 ms to import.
 """

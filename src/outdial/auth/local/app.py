@@ -1,4 +1,4 @@
-"""The routes of /auth/v1 that Supabase's clients use to sign in (Supabase Auth 2.19x, reference of its endpoints)."""
+"""The endpoints of /auth/v1 that Supabase's clients use to sign in (reference: Supabase Auth 2.19x)."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from outdial.auth.caller import AccessDenied, Caller, identify, parse_mode
 from outdial.auth.keys import KeyRing
-from outdial.auth.local.bodies import CORS, AuthError, answer, error_body, refuse, session_body, user_body
+from outdial.auth.local.bodies import CORS, AuthError, error_response, json_response, refuse, session_body, user_body
 from outdial.auth.local.service import AuthRefusal, AuthSession, LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.auth.tokens import TokenVerifier, VerifiedToken
@@ -46,11 +46,13 @@ class _Routes:
         match request.query_params.get("grant_type"):
             case "password":
                 email, password = _text(body, "email"), _text(body, "password")
-                return self._begun(await self.auth.sign_in(email, password, self._client(request)))
+                return self._session_response(await self.auth.sign_in(email, password, self._client(request)))
             case "refresh_token":
-                return self._begun(await self.auth.refresh(_text(body, "refresh_token")))
+                return self._session_response(await self.auth.refresh(_text(body, "refresh_token")))
             case other:
-                raise refuse("validation_failed", f"grant_type {other!r} is not offered: password, refresh_token")
+                raise refuse(
+                    "validation_failed", f"grant_type {other!r} is not supported: use password or refresh_token"
+                )
 
     async def sign_up(self, request: Request) -> Response:
         await self._require_key(request)
@@ -58,7 +60,7 @@ class _Routes:
             raise refuse("signup_disabled", "Signups not allowed for this instance")
         body = await _body(request)
         email, password, data = _text(body, "email"), _text(body, "password"), _object(body, "data")
-        return self._begun(await self.auth.sign_up(email, password, self._client(request), data))
+        return self._session_response(await self.auth.sign_up(email, password, self._client(request), data))
 
     async def user(self, request: Request) -> Response:
         claims = await self._claims(request)
@@ -68,15 +70,17 @@ class _Routes:
         if request.method == "PUT":
             body = await _body(request)
             if _optional_text(body, "email") not in (None, user.email):
-                raise refuse("validation_failed", "An administrator changes e-mail addresses: no letters are sent here")
+                raise refuse(
+                    "validation_failed", "Only an administrator can change email addresses: this server sends no email"
+                )
             changed = await self.auth.change_user(
                 user.id,
                 password=_optional_text(body, "password"),
                 user_metadata=_object(body, "data"),
                 keep_session=UUID(claims["session_id"]),
             )
-            return _user_answer(changed)
-        return answer(user_body(user))
+            return _user_response(changed)
+        return json_response(user_body(user))
 
     async def sign_out(self, request: Request) -> Response:
         claims = await self._claims(request)
@@ -98,21 +102,21 @@ class _Routes:
                 app_metadata=_object(body, "app_metadata"),
                 user_metadata=_object(body, "user_metadata"),
             )
-            return _user_answer(made)
+            return _user_response(made)
         page, per_page = _number(request, "page", 1, 1 << 31), _number(request, "per_page", 50, _MOST_USERS)
         found = await self.auth.users(page, per_page)
-        return answer({"users": [user_body(user) for user in found], "aud": "authenticated"})
+        return json_response({"users": [user_body(user) for user in found], "aud": "authenticated"})
 
     async def one_user(self, request: Request) -> Response:
         await self._require_secret(request)
         try:
             user_id = UUID(request.path_params["user_id"])
         except ValueError:
-            raise refuse("validation_failed", "user_id must be an UUID") from None
+            raise refuse("validation_failed", "user_id must be a UUID") from None
         if request.method == "DELETE":
-            return _deleted(await self.auth.delete_user(user_id))
+            return _deletion_response(await self.auth.delete_user(user_id))
         if request.method == "GET":
-            return _user_answer(await self.auth.find_user(user_id))
+            return _user_response(await self.auth.find_user(user_id))
         body = await _body(request)
         changed = await self.auth.change_user(
             user_id,
@@ -121,12 +125,12 @@ class _Routes:
             app_metadata=_object(body, "app_metadata"),
             user_metadata=_object(body, "user_metadata"),
         )
-        return _user_answer(changed)
+        return _user_response(changed)
 
     async def settings(self, request: Request) -> Response:
         await self._require_key(request)
         external = {"email": True, "phone": False, "anonymous_users": False}
-        return answer(
+        return json_response(
             {
                 "external": external,
                 "disable_signup": not self.allow_sign_up,
@@ -136,17 +140,19 @@ class _Routes:
         )
 
     async def health(self, _: Request) -> Response:
-        return answer({"name": "outdial-auth", "description": "The part of Supabase Auth that Outdial offers"})
+        return json_response(
+            {"name": "outdial-auth", "description": "The subset of Supabase Auth that Outdial provides"}
+        )
 
     async def jwks(self, _: Request) -> Response:
-        response = answer(await self.keys.jwks())
+        response = json_response(await self.keys.jwks())
         response.headers["cache-control"] = "public, max-age=600"
         return response
 
-    def _begun(self, begun: AuthSession | AuthRefusal) -> Response:
-        if isinstance(begun, AuthRefusal):
-            raise AuthError(begun)
-        return answer(session_body(begun, self.clock.now()))
+    def _session_response(self, result: AuthSession | AuthRefusal) -> Response:
+        if isinstance(result, AuthRefusal):
+            raise AuthError(result)
+        return json_response(session_body(result, self.clock.now()))
 
     def _client(self, request: Request) -> str:
         peer = request.client.host if request.client is not None else ""
@@ -162,7 +168,7 @@ class _Routes:
     async def _require_secret(self, request: Request) -> None:
         found = await self._identify(request, _SECRET)
         if isinstance(found, AccessDenied):
-            raise refuse("not_admin", "This takes the service role or a secret key")
+            raise refuse("not_admin", "This endpoint requires the service role or a secret key")
 
     async def _identify(self, request: Request, modes: Any) -> Caller | AccessDenied:
         return await identify(request.headers, modes, self.keyring, self.verifier)
@@ -189,10 +195,10 @@ def create_auth(
     allow_sign_up: bool = False,
     trust_forwarded: bool = False,
 ) -> Starlette:
-    """Create the application that answers below /auth/v1, whose requests bear one of the keys of `keyring`.
+    """Create the application for /auth/v1. Requests must carry one of the keys of `keyring`.
 
-    Attempts are counted by the address of the client. A proxy on this machine is believed what it says of that in
-    `x-forwarded-for`, any other with `trust_forwarded`: only where all requests come through a proxy that sets it.
+    Attempts are counted per client address. `x-forwarded-for` is trusted from a proxy on this machine, and with
+    `trust_forwarded` from any peer: set that only when every request passes a proxy that sets the header.
     """
     verifier = TokenVerifier(jwt_secret=keyring.jwt_secret, jwks=keys, clock=clock)
     routes = _Routes(auth, keys, keyring, verifier, clock, allow_sign_up, trust_forwarded)
@@ -214,11 +220,11 @@ def create_auth(
 
 
 async def _no_such_route(_: Request, __: Exception) -> Response:
-    return error_body(AuthRefusal("not_found", "This part of Supabase Auth is not offered here"))
+    return error_response(AuthRefusal("not_found", "This endpoint of Supabase Auth is not supported here"))
 
 
 async def _wrong_method(request: Request, _: Exception) -> Response:
-    return error_body(AuthRefusal("method_not_allowed", f"{request.method} is not offered here"))
+    return error_response(AuthRefusal("method_not_allowed", f"{request.method} is not allowed here"))
 
 
 def _guarded(handler: Handler) -> Handler:
@@ -228,13 +234,13 @@ def _guarded(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except AuthError as error:
-            return error_body(error.refused)
+            return error_response(error.refused)
         except asyncpg.DataError:
-            # What JSON can say and a column cannot hold: the character NUL.
-            return error_body(AuthRefusal("validation_failed", "The body holds text that cannot be stored"))
+            # JSON can contain NUL, which Postgres cannot store.
+            return error_response(AuthRefusal("validation_failed", "The body contains text that cannot be stored"))
         except Exception as error:
             log("auth.failed", level="error", error=error, path=request.url.path)
-            return answer({"code": "unexpected_failure", "message": "Auth could not answer: try again"}, 500)
+            return json_response({"code": "unexpected_failure", "message": "Auth failed: try again"}, 500)
 
     return guarded
 
@@ -244,7 +250,7 @@ async def _body(request: Request) -> dict[str, Any]:
     async for chunk in request.stream():
         content += chunk
         if len(content) > _LONGEST_BODY:
-            raise refuse("validation_failed", f"The body has more than {_LONGEST_BODY} bytes")
+            raise refuse("validation_failed", f"The body may have at most {_LONGEST_BODY} bytes")
     try:
         return msgspec.json.decode(bytes(content), type=dict[str, Any]) if content else {}
     except msgspec.MsgspecError:
@@ -254,7 +260,7 @@ async def _body(request: Request) -> dict[str, Any]:
 def _text(body: Mapping[str, Any], name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str) or not value or "\x00" in value:
-        raise refuse("validation_failed", f"{name} is missing: give it as text")
+        raise refuse("validation_failed", f"{name} is missing or not text")
     return value
 
 
@@ -274,17 +280,17 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
     return min(max(int(raw), 1), most) if raw.isascii() and raw.isdecimal() and len(raw) < 10 else default
 
 
-def _deleted(deleted: bool | AuthRefusal) -> Response:
+def _deletion_response(deleted: bool | AuthRefusal) -> Response:
     if isinstance(deleted, AuthRefusal):
         raise AuthError(deleted)
     if not deleted:
         raise refuse("user_not_found", "User not found")
-    return answer({})
+    return json_response({})
 
 
-def _user_answer(user: Any) -> Response:
+def _user_response(user: Any) -> Response:
     if user is None:
         raise refuse("user_not_found", "User not found")
     if isinstance(user, AuthRefusal):
         raise AuthError(user)
-    return answer(user_body(user))
+    return json_response(user_body(user))

@@ -1,4 +1,4 @@
-"""What our Auth answers, as Supabase's clients read it."""
+"""Response bodies of Auth, in the format of Supabase's clients."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -42,7 +42,7 @@ _STATUS: Final[Mapping[str, int]] = {
 
 
 class AuthError(Exception):
-    """A request that is refused."""
+    """A refused request."""
 
     def __init__(self, refused: AuthRefusal) -> None:
         super().__init__(refused.message)
@@ -50,12 +50,15 @@ class AuthError(Exception):
 
 
 def refuse(code: str, message: str) -> AuthError:
-    """Return the error with one of Supabase's codes."""
+    """Return an error with one of Supabase's codes."""
     return AuthError(AuthRefusal(code, message))
 
 
-def error_body(refused: AuthRefusal) -> Response:
-    """Return the answer to what is refused (API version 2024-01-01)."""
+def error_response(refused: AuthRefusal) -> Response:
+    """Return the response to a refused request.
+
+    API version 2024-01-01 has only `code` and `message`, so this does not use `outdial.errors_http`.
+    """
     headers = {**CORS, "x-sb-error-code": refused.code}
     body: dict[str, Any] = {"code": refused.code, "message": refused.message}
     if refused.retry_after is not None:
@@ -65,13 +68,13 @@ def error_body(refused: AuthRefusal) -> Response:
     return JSONResponse(body, _STATUS.get(refused.code, 400), headers)
 
 
-def answer(body: object, status: int = 200) -> Response:
+def json_response(body: object, status: int = 200) -> Response:
     """Return `body` as JSON."""
     return JSONResponse(body, status, dict(CORS))
 
 
 def session_body(session: AuthSession, now: datetime) -> dict[str, Any]:
-    """Return a session as `token` answers it."""
+    """Return a session in the format of the `token` endpoint."""
     return {
         "access_token": session.access_token,
         "token_type": "bearer",
@@ -83,7 +86,7 @@ def session_body(session: AuthSession, now: datetime) -> dict[str, Any]:
 
 
 def user_body(user: UserRow) -> dict[str, Any]:
-    """Return a user as Supabase shows them."""
+    """Return a user in Supabase's format."""
     confirmed = _time(user.email_confirmed_at)
     identity = {
         "id": str(user.id),
@@ -114,5 +117,5 @@ def user_body(user: UserRow) -> dict[str, Any]:
     }
 
 
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Signs people in and keeps their sessions, as Supabase Auth does; what comes of it is a value."""
+"""Sign-in, sessions and users, as in Supabase Auth. Methods return a refusal instead of raising."""
 
 import secrets
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from outdial.db.session import Connection, Database, encode_json
 from outdial.domain.ids import new_id
 
 ACCESS_LIVES: Final = timedelta(hours=1)
-# Two requests of one browser may come with the same refresh token: Supabase's own window.
+# Two requests of one browser may send the same refresh token. Supabase uses the same window.
 REUSE_WINDOW: Final = timedelta(seconds=10)
 SESSION_LIVES: Final = timedelta(days=30)
 _FORGET_AT_ONCE: Final = 100
@@ -30,7 +30,7 @@ _FORGET_AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class AuthSession:
-    """What somebody gets who has signed in; `expires_at` is that of the access token."""
+    """The tokens of a session. `expires_at` is when the access token expires."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -40,7 +40,7 @@ class AuthSession:
 
 @dataclass(frozen=True, slots=True)
 class AuthRefusal:
-    """Why not, in Supabase's words; `retry_after` with over_request_rate_limit."""
+    """Why a request is refused, with Supabase's code and message; `retry_after` comes with over_request_rate_limit."""
 
     code: str
     message: str
@@ -51,12 +51,12 @@ BAD_CREDENTIALS: Final = AuthRefusal("invalid_credentials", "Invalid login crede
 NO_SUCH_TOKEN: Final = AuthRefusal("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
 USED_TOKEN: Final = AuthRefusal("refresh_token_already_used", "Invalid Refresh Token: Already Used")
 EMAIL_EXISTS: Final = AuthRefusal("email_exists", "A user with this email address has already been registered")
-BAD_EMAIL: Final = AuthRefusal("email_address_invalid", "Give an e-mail address, such as ada@example.com")
+BAD_EMAIL: Final = AuthRefusal("email_address_invalid", "Give an email address, such as ada@example.com")
 WEAK_PASSWORD: Final = AuthRefusal("weak_password", f"Password should have {SHORTEST} to {LONGEST} characters")
 
 
 class LocalAuth:
-    """Users, their passwords and their sessions; `issuer` is the address of Auth, which tokens name."""
+    """Users, passwords and sessions. `issuer` is the URL of Auth, for the `iss` claim."""
 
     def __init__(
         self, database: Database, clock: Clock, keys: SigningKeys, issuer: str, passwords: PasswordHashing | None = None
@@ -68,7 +68,7 @@ class LocalAuth:
     async def sign_up(
         self, email: str, password: str, client: str, user_metadata: Mapping[str, Any] | None = None
     ) -> AuthSession | AuthRefusal:
-        """Create a user who asks for it, and begin their session; attempts are counted as those to sign in."""
+        """Create a user on their own request and begin a session. Attempts count like sign-in attempts."""
         wait = await self._throttle.wait_for(email.strip().lower(), client)
         if wait is not None:
             return AuthRefusal("over_request_rate_limit", "Request rate limit reached", wait)
@@ -76,27 +76,27 @@ class LocalAuth:
         return made if isinstance(made, AuthRefusal) else await self.begin(made.id)
 
     async def sign_in(self, email: str, password: str, client: str) -> AuthSession | AuthRefusal:
-        """Begin a session; `client` is the address that the attempt comes from."""
+        """Check the password and begin a session. `client` is the address to count the attempt for."""
         email = email.strip().lower()
         wait = await self._throttle.wait_for(email, client)
         if wait is not None:
             return AuthRefusal("over_request_rate_limit", "Request rate limit reached", wait)
         async with self._database.transaction() as connection:
             user = await user_queries.user_by_email(connection, email=email)
-        kept = None if user is None else user.encrypted_password
-        checked = await self._passwords.check(kept, password)
-        if user is None or not checked.fits:
+        stored = None if user is None else user.encrypted_password
+        checked = await self._passwords.check(stored, password)
+        if user is None or not checked.matches:
             return BAD_CREDENTIALS
         await self._throttle.forgive(email)
-        if checked.better is not None:
+        if checked.new_hash is not None:
             async with self._database.transaction() as connection:
                 await user_queries.rehash_password(
-                    connection, id=user.id, encrypted_password=checked.better, former=user.encrypted_password
+                    connection, id=user.id, encrypted_password=checked.new_hash, former=user.encrypted_password
                 )
         return await self.begin(user.id)
 
     async def begin(self, user_id: UUID) -> AuthSession | AuthRefusal:
-        """Begin a session of a user who has proved who they are."""
+        """Begin a session of an authenticated user."""
         now = self._clock.now()
         session_id = new_id(now)
         async with self._database.transaction() as connection:
@@ -117,7 +117,7 @@ class LocalAuth:
             if found is None or found.ended_at is not None or now - found.refreshed_at > SESSION_LIVES:
                 return NO_SUCH_TOKEN
             if found.used_at is not None and now - found.used_at > REUSE_WINDOW:
-                # Somebody has a token that was replaced long ago: a thief, or the owner whose token a thief has used.
+                # A token that was replaced long ago is in use: it was stolen, or the thief has used it already.
                 await sessions.end_sessions(connection, user_id=found.user_id, only=found.session_id, but=None, now=now)
                 return USED_TOKEN
             await sessions.use_refresh_token(connection, token_sha256=digest, now=now)
@@ -127,7 +127,7 @@ class LocalAuth:
         return await self._session(user, found.session_id, successor, now)
 
     async def user_of(self, claims: Mapping[str, Any]) -> user_queries.UserRow | None:
-        """Return the user of verified `claims`; None when the user is gone or the session has ended."""
+        """Return the user of verified `claims`, None when the user is deleted or the session has ended."""
         try:
             user_id, session_id = UUID(claims.get("sub")), UUID(claims.get("session_id"))
         except (TypeError, ValueError, AttributeError):
@@ -138,7 +138,7 @@ class LocalAuth:
             return await user_queries.user_by_id(connection, id=user_id)
 
     async def sign_out(self, claims: Mapping[str, Any], scope: str) -> None:
-        """End the session of verified `claims` (local), all others of the user (others), or all of them (global)."""
+        """End the session of verified `claims` (local), the user's other sessions (others), or all (global)."""
         session_id = UUID(claims["session_id"])
         only, but = {"local": (session_id, None), "others": (None, session_id)}.get(scope, (None, None))
         async with self._database.transaction() as connection:
@@ -154,9 +154,9 @@ class LocalAuth:
         app_metadata: Mapping[str, Any] | None = None,
         user_metadata: Mapping[str, Any] | None = None,
     ) -> user_queries.UserRow | AuthRefusal:
-        """Create a user whose address counts as confirmed."""
+        """Create a user with a confirmed email address."""
         email = email.strip().lower()
-        if (refused := _email_objection(email) or _password_objection(password)) is not None:
+        if (refused := _check_email(email) or _check_password(password)) is not None:
             return refused
         now, hashed = self._clock.now(), await self._passwords.hash(password)
         provider = {"provider": "email", "providers": ["email"]}
@@ -182,9 +182,9 @@ class LocalAuth:
         user_metadata: Mapping[str, Any] | None = None,
         keep_session: UUID | None = None,
     ) -> user_queries.UserRow | AuthRefusal | None:
-        """Change what is given; a new password ends the user's sessions but `keep_session`. None: no such user."""
+        """Update the given fields; None: unknown user. A new password ends all sessions but `keep_session`."""
         email = None if email is None else email.strip().lower()
-        refused = (None if email is None else _email_objection(email)) or _password_objection(password)
+        refused = (None if email is None else _check_email(email)) or _check_password(password)
         if refused is not None:
             return refused
         now = self._clock.now()
@@ -214,12 +214,12 @@ class LocalAuth:
             return await user_queries.user_by_id(connection, id=user_id)
 
     async def users(self, page: int, per_page: int) -> list[user_queries.UserRow]:
-        """Return a page of users, the first page being 1."""
+        """Return a page of users; pages start at 1."""
         async with self._database.transaction() as connection:
             return await user_queries.list_users(connection, limit=per_page, skip=(page - 1) * per_page)
 
     async def delete_user(self, user_id: UUID) -> bool | AuthRefusal:
-        """Delete a user; tell whether there was one. The last owner of an organization stays."""
+        """Delete a user; return False when there is none. The last owner of an organization cannot be deleted."""
         try:
             async with self._database.transaction() as connection:
                 return await user_queries.delete_user(connection, id=user_id) is not None
@@ -249,14 +249,14 @@ class LocalAuth:
         return AuthSession(await self._keys.sign(claims), refresh_token, expires, user)
 
 
-def _email_objection(email: str) -> AuthRefusal | None:
+def _check_email(email: str) -> AuthRefusal | None:
     name, at, domain = email.partition("@")
     if not (name and at and "." in domain) or len(email) > 320 or any(c.isspace() or c == "\x00" for c in email):
         return BAD_EMAIL
     return None
 
 
-def _password_objection(password: str | None) -> AuthRefusal | None:
+def _check_password(password: str | None) -> AuthRefusal | None:
     return None if password is None or SHORTEST <= len(password) <= LONGEST else WEAK_PASSWORD
 
 

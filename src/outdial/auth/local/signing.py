@@ -1,4 +1,4 @@
-"""The keys that sign access tokens: ES256, made on first use, the newest signs and all verify."""
+"""The ES256 keys that sign access tokens. The first use creates one; the newest signs and all verify."""
 
 import asyncio
 from collections.abc import Mapping
@@ -17,29 +17,29 @@ from outdial.clock import Clock
 from outdial.db.queries.auth import sessions
 from outdial.db.session import Database
 
-# Another process may have made a key; a token that names one that is not known is looked up at once, but not often.
+# Another process may have created a key. An unknown key id triggers a new read, but not often.
 _FRESH_FOR: Final = timedelta(minutes=5)
 _PAUSE: Final = timedelta(seconds=5)
-# How long a key that has been replaced verifies: longer than its last token lives, and than anybody keeps the set.
+# How long a replaced key verifies: longer than its last token lives and than clients cache the JWK set.
 _RETIRES_AFTER: Final = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """One key."""
+    """A private key and its id."""
 
     kid: str
     private: ec.EllipticCurvePrivateKey = field(repr=False)
 
     @property
     def public_jwk(self) -> dict[str, Any]:
-        """The public half as a JWK (RFC 7517)."""
+        """The public key as a JWK (RFC 7517)."""
         jwk = ECAlgorithm.to_jwk(self.private.public_key(), as_dict=True)
         return {**jwk, "kid": self.kid, "alg": "ES256", "use": "sig", "key_ops": ["verify"]}
 
 
 class SigningKeys:
-    """The keys in the database, also as a source of public keys for `outdial.auth.TokenVerifier`."""
+    """The signing keys in the database. Also a source of public keys for `outdial.auth.TokenVerifier`."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
@@ -53,7 +53,7 @@ class SigningKeys:
         return jwt.encode(dict(claims), key.private, algorithm="ES256", headers={"kid": key.kid})
 
     async def rotate(self) -> str:
-        """Make a key that signs from now on, and return its kid; the former verifies until its tokens have expired."""
+        """Create a key that signs from now on; return its kid. The old key verifies until its tokens have expired."""
         now, kid, pem = self._clock.now(), uuid4(), _new_pem()
         async with self._database.transaction() as connection:
             await sessions.lock_signing_keys(connection)
@@ -67,14 +67,14 @@ class SigningKeys:
         return {"keys": [key.public_jwk for key in await self._current(_FRESH_FOR)]}
 
     async def find(self, kid: str) -> PublicKey | JwksUnavailable | None:
-        """Return the public key named `kid`; None when there is none."""
+        """Return the public key named `kid`, or None."""
         keys = await self._current(_FRESH_FOR)
         if not any(key.kid == kid for key in keys):
             keys = await self._current(_PAUSE)
         return next((PublicKey("ES256", key.private.public_key()) for key in keys if key.kid == kid), None)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no connection."""
 
     async def _current(self, at_most: timedelta) -> list[SigningKey]:
         async with self._lock:
@@ -88,7 +88,7 @@ class SigningKeys:
             rows = await sessions.list_signing_keys(connection)
             if not rows:
                 await sessions.lock_signing_keys(connection)
-                # Another process may have made one while this one waited.
+                # Another process may have created one while this one waited for the lock.
                 rows = await sessions.list_signing_keys(connection)
             if not rows:
                 kid, pem = uuid4(), _new_pem()

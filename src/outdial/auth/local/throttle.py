@@ -1,4 +1,4 @@
-"""Bounds how often a password may be tried: for one e-mail address, and from one client, over all processes."""
+"""Limits sign-in attempts per email address and per client, across all processes."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,26 +17,26 @@ _FORGET_AT_ONCE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class ThrottleSubject:
-    """What attempts are counted for."""
+    """An email address or a client, hashed, and its limit."""
 
     digest: bytes
     most: int
 
 
 class SignInThrottle:
-    """Counts attempts before they are made, so that many at once are not let through together."""
+    """Counts attempts before the password check, so that parallel attempts cannot exceed the limit."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
 
     async def wait_for(self, email: str, client: str) -> timedelta | None:
-        """Count one attempt; return how long to wait when there were too many, and None when it may be made."""
+        """Count an attempt. Return how long to wait when there were too many, else None."""
         now = self._clock.now()
         subjects = [_subject(f"email:{email}", MOST_FOR_EMAIL)]
         if client:
             subjects.append(_subject(f"client:{client}", MOST_FOR_CLIENT))
         async with self._database.transaction() as connection:
-            # In one order, so that two attempts never wait for each other.
+            # In a fixed order, so that two attempts cannot deadlock.
             rows = [
                 (
                     subject,
@@ -49,7 +49,7 @@ class SignInThrottle:
         return max((_left(row.began_at, now) for subject, row in rows if row.count > subject.most), default=None)
 
     async def forgive(self, email: str) -> None:
-        """Forget the attempts of somebody who has signed in, and those that are of no use any more."""
+        """Delete the attempts of a user who has signed in, and expired ones."""
         subject, now = _subject(f"email:{email}", MOST_FOR_EMAIL), self._clock.now()
         async with self._database.transaction() as connection:
             await sessions.delete_attempts(
