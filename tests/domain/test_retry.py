@@ -18,7 +18,6 @@ from outdial.domain.retry import (
     RetryPolicy,
     RetryRule,
     Review,
-    describe_retry_policy,
     next_step,
     parse_retry_policy,
 )
@@ -222,14 +221,3 @@ def test_what_a_policy_leaves_out_stays_as_in_the_default() -> None:
 def test_a_policy_that_is_not_valid_names_the_key(raw: dict[str, Any], key: str) -> None:
     with pytest.raises(InvalidRetryPolicy, match=rf"^(unknown key '{key}';|{key}:) "):
         parse_retry_policy(raw)
-
-
-def test_a_policy_reads_in_words() -> None:
-    lines = describe_retry_policy(DEFAULT_POLICY).splitlines()
-
-    assert lines[0] == "no_answer: again after 30m, 2h, 1d"
-    assert "declined: again after 1d, at most 2 attempts" in lines
-    assert lines[-2:] == [
-        "faults: after 1m, doubling up to 1h; review at fault 10",
-        "jitter: up to 10% later",
-    ]

@@ -1,4 +1,4 @@
-"""The stage that these tests play on."""
+"""Fixtures of the inbox tests."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Stored events are applied later, the poisonous ones set aside, and replay changes nothing."""
+"""Stored events are applied later, poisonous ones are quarantined, and replay changes nothing."""
 
 import asyncio
 from datetime import timedelta
@@ -15,7 +15,7 @@ TABLES = ("calls", "campaign_contacts", "campaigns", "do_not_call", "provider_ac
 
 
 async def waiting(stage: Stage, body: bytes, event: str, retell_call_id: str, number: int = 0) -> None:
-    """Store an event as a flush that failed has left it."""
+    """Store an event as a failed flush leaves it."""
     await insert(
         stage.look,
         "webhook_events",
@@ -30,7 +30,7 @@ async def waiting(stage: Stage, body: bytes, event: str, retell_call_id: str, nu
     )
 
 
-async def test_a_poisonous_event_ends_in_quarantine_after_its_tries_and_stops_no_other(stage: Stage) -> None:
+async def test_a_poisonous_event_is_quarantined_after_its_tries_and_blocks_no_other(stage: Stage) -> None:
     campaign = await create_campaign(stage.look, await create_tenant(stage.look))
     _, spoilt = await create_calling(stage.look, campaign)
     _, good = await create_calling(stage.look, campaign)
@@ -98,7 +98,7 @@ async def test_a_webhook_and_an_applier_on_the_same_calls_at_once_count_each_cal
 
 
 async def play_a_campaign(stage: Stage) -> list[UUID]:
-    """Let calls of several outcomes go by, with events that find no call and some that cannot be read."""
+    """Run calls with several outcomes, plus unmatched and unreadable events."""
     campaign = await create_campaign(stage.look, await create_tenant(stage.look), retry_policy='{"jitter": 0}')
     calls = []
     for number, reason in enumerate(
@@ -130,7 +130,7 @@ async def test_a_replay_of_everything_twice_changes_no_row(stage: Stage) -> None
         assert [row["status"] for row in await stage.rows("webhook_events")] == statuses
 
 
-async def test_a_replay_brings_back_what_was_lost_after_the_event_was_stored(stage: Stage) -> None:
+async def test_a_replay_restores_changes_lost_after_the_event_was_stored(stage: Stage) -> None:
     campaign = await create_campaign(stage.look, await create_tenant(stage.look))
     entry, call_id = await create_calling(stage.look, campaign)
     await stage.send(*life_of_call("lost", None).values())
@@ -141,7 +141,7 @@ async def test_a_replay_brings_back_what_was_lost_after_the_event_was_stored(sta
     assert (await stage.row("campaign_contacts", entry.id))["status"] == "completed"
 
 
-async def test_a_replay_takes_only_the_range_it_was_given(stage: Stage) -> None:
+async def test_a_replay_affects_only_its_range(stage: Stage) -> None:
     await stage.send(*(event_body("call_started", f"c{number}") for number in range(4)))
     ids = [row["id"] for row in await stage.rows("webhook_events")]
     async with stage.webhook.transaction() as connection:

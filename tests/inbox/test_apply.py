@@ -1,4 +1,4 @@
-"""Any order, repetition and loss of events leads to the same call and the same contact; each outcome to its effect."""
+"""Any order, repetition and loss of events gives the same call and contact, and each outcome has its effect."""
 
 import asyncio
 from datetime import timedelta
@@ -33,7 +33,7 @@ async def prepare(stage: Stage, **columns: Any) -> Campaign:
 
 
 async def end(stage: Stage, campaign: Campaign, reason: str | None, **contact: Any) -> tuple[UUID, UUID]:
-    """End a call of a contact that stands as `contact` says; return the ids of the contact and of the call."""
+    """End a call of a contact with the columns `contact`; return the ids of the contact and the call."""
     entry, call_id = await create_calling(stage.look, campaign, attempt_number=9)
     await stage.change("campaign_contacts", entry.id, **({"call_count": 9} | contact))
     body = event_body("call_ended", f"call_{call_id.hex}", call_id, disconnection_reason=reason)
@@ -42,7 +42,7 @@ async def end(stage: Stage, campaign: Campaign, reason: str | None, **contact: A
 
 
 async def settled(stage: Stage, campaign: Campaign, names: tuple[str, ...], reason: str, together: bool) -> Any:
-    """Let the events of a new call come in this order; return what call and contact are then, less their identity."""
+    """Receive the events of a new call in this order; return the call and contact without their ids."""
     entry, call_id = await create_calling(stage.look, campaign)
     bodies = life_of_call(f"call_{call_id.hex}", call_id, reason)
     if together:
@@ -107,7 +107,7 @@ async def test_when_the_end_and_the_analysis_contradict_each_other_call_and_cont
 
 
 @pytest.mark.parametrize("lost", [("call_started",), ("call_ended",), ("call_started", "call_ended")])
-async def test_an_analysis_stands_for_the_lifecycle_events_that_were_lost(stage: Stage, lost: tuple[str, ...]) -> None:
+async def test_an_analysis_replaces_lost_lifecycle_events(stage: Stage, lost: tuple[str, ...]) -> None:
     campaign = await prepare(stage)
     expected = await settled(stage, campaign, EVENTS, "dial_busy", together=False)
     left = [name for name in EVENTS if name not in lost]
@@ -116,7 +116,7 @@ async def test_an_analysis_stands_for_the_lifecycle_events_that_were_lost(stage:
 
 
 @pytest.mark.parametrize("names", [("call_started", "call_ended"), ("call_started",), ("call_ended",)])
-async def test_without_an_analysis_the_order_makes_no_difference_and_the_call_is_asked_about_later(
+async def test_without_an_analysis_the_order_does_not_matter_and_the_call_is_checked_later(
     stage: Stage, names: tuple[str, ...]
 ) -> None:
     campaign = await prepare(stage)
@@ -128,7 +128,7 @@ async def test_without_an_analysis_the_order_makes_no_difference_and_the_call_is
     assert results[0][0]["status"] == ("ended" if "call_ended" in names else "ongoing")
 
 
-async def test_a_finished_call_carries_all_that_retell_said_and_is_never_asked_about_again(stage: Stage) -> None:
+async def test_a_finished_call_has_all_details_and_is_never_checked_again(stage: Stage) -> None:
     campaign = await prepare(stage)
     [call, contact] = await settled(stage, campaign, EVENTS, "user_hangup", together=False)
     assert call["started_at"] == NOW
@@ -179,7 +179,7 @@ async def test_the_last_attempt_fails_the_contact_and_the_last_fault_sends_it_to
     assert (await stage.row("campaign_contacts", contact_id))["status"] == "review"
 
 
-async def test_who_asked_not_to_be_called_again_is_on_the_list(stage: Stage) -> None:
+async def test_a_contact_who_asked_not_to_be_called_is_on_the_list(stage: Stage) -> None:
     campaign = await prepare(stage)
     contact_id, _ = await end(stage, campaign, "user_requested_dnc")
     [listed] = await stage.rows("do_not_call")
@@ -190,7 +190,7 @@ async def test_who_asked_not_to_be_called_again_is_on_the_list(stage: Stage) -> 
     )
 
 
-async def test_account_trouble_pauses_every_active_campaign_of_the_account_and_no_other(stage: Stage) -> None:
+async def test_an_account_fault_pauses_all_active_campaigns_of_the_account_only(stage: Stage) -> None:
     campaign = await prepare(stage)
     same = await create_campaign(stage.look, campaign.tenant)
     draft = await create_campaign(stage.look, campaign.tenant, status="draft", next_batch_at=None)
@@ -202,7 +202,7 @@ async def test_account_trouble_pauses_every_active_campaign_of_the_account_and_n
     assert reason == "Retell ended a call with no_valid_payment"
 
 
-async def test_account_trouble_waits_for_a_claim_without_holding_the_calls_that_it_has_ended(stage: Stage) -> None:
+async def test_an_account_fault_waits_for_a_claim_without_locking_ended_calls(stage: Stage) -> None:
     campaign = await prepare(stage)
     entry, call_id = await create_calling(stage.look, campaign)
     claim = await asyncpg.connect(stage.scratch.dsn)
@@ -234,7 +234,7 @@ async def test_the_end_without_a_reason_waits_for_the_reason(stage: Stage) -> No
     assert (contact["status"], contact["attempts"]) == ("pending", 1)
 
 
-async def test_an_analysis_without_a_reason_lands_and_ends_nothing(stage: Stage) -> None:
+async def test_an_analysis_without_a_reason_is_stored_and_ends_nothing(stage: Stage) -> None:
     campaign = await prepare(stage)
     entry, call_id = await create_calling(stage.look, campaign)
     await stage.send(event_body("call_analyzed", "call_1", call_id, call_analysis={"in_voicemail": False}))
@@ -243,7 +243,7 @@ async def test_an_analysis_without_a_reason_lands_and_ends_nothing(stage: Stage)
     assert (await stage.row("campaign_contacts", entry.id))["status"] == "calling"
 
 
-async def test_a_call_that_was_given_back_ends_late_and_its_waiting_contact_is_not_called_again(stage: Stage) -> None:
+async def test_a_released_call_that_ends_late_completes_its_pending_contact(stage: Stage) -> None:
     campaign = await prepare(stage)
     entry, call_id = await create_calling(stage.look, campaign)
     await stage.change("calls", call_id, status="released")
@@ -271,7 +271,7 @@ async def test_a_late_end_moves_no_contact_that_is_on_its_next_call(stage: Stage
 )
 @pytest.mark.parametrize("call_status", ["review", "ended"], ids=["never found", "lost after it was placed"])
 @pytest.mark.parametrize("names", [EVENTS, EVENTS[1:], EVENTS[2:], tuple(reversed(EVENTS))])
-async def test_late_evidence_settles_a_contact_that_waits_for_a_person(
+async def test_a_late_end_settles_a_contact_in_review(
     stage: Stage, reason: str, status: str, call_status: str, names: tuple[str, ...]
 ) -> None:
     campaign = await prepare(stage)
@@ -295,7 +295,7 @@ async def test_a_contact_with_a_final_status_is_never_moved(stage: Stage, status
 
 
 @pytest.mark.parametrize("status", ["cancelling", "cancelled"])
-async def test_a_contact_of_a_cancelled_campaign_is_cancelled_instead_of_tried_again(stage: Stage, status: str) -> None:
+async def test_a_contact_of_a_cancelled_campaign_is_cancelled_instead_of_retried(stage: Stage, status: str) -> None:
     campaign = await prepare(stage)
     calls = [await create_calling(stage.look, campaign) for _ in range(2)]
     await stage.change("campaigns", campaign.id, status=status)
@@ -330,7 +330,7 @@ async def test_an_end_does_not_wait_for_a_claim_that_holds_its_campaign(stage: S
     assert (await stage.row("campaign_contacts", entry.id))["status"] == "completed"
 
 
-async def test_a_spoilt_retry_policy_does_not_stop_the_ledger(stage: Stage) -> None:
+async def test_an_invalid_stored_retry_policy_does_not_block_the_inbox(stage: Stage) -> None:
     campaign = await prepare(stage)
     await stage.change("campaigns", campaign.id, retry_policy='{"no_answer": 7}')
     contact_id, _ = await end(stage, campaign, "dial_no_answer")

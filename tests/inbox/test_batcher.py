@@ -1,4 +1,4 @@
-"""Batches follow the load: what arrives during a flush waits for the next one."""
+"""Batches follow the load: items that arrive during a flush wait for the next one."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from outdial.inbox.batcher import EventBatcher
 
 
 class Slow:
-    """A flush that waits until it is let go, and remembers its batches."""
+    """A flush that blocks until released, and records its batches."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -16,14 +16,14 @@ class Slow:
         self.go = asyncio.Semaphore(0)
 
     async def flush(self, items: list[int]) -> list[str]:
-        """Answer each item with its text."""
+        """Return a text for each item."""
         self.batches.append(items)
         self.begun.release()
         await self.go.acquire()
         return [f"result {item}" for item in items]
 
 
-async def test_an_idle_batcher_flushes_the_first_arrival_at_once_and_collects_while_it_flushes() -> None:
+async def test_an_idle_batcher_flushes_the_first_item_at_once_and_collects_meanwhile() -> None:
     slow = Slow()
     batcher = EventBatcher(slow.flush)
     first = asyncio.create_task(batcher.submit(1))
@@ -39,7 +39,7 @@ async def test_an_idle_batcher_flushes_the_first_arrival_at_once_and_collects_wh
     assert await asyncio.gather(*others) == ["result 2", "result 3", "result 4"]
 
 
-async def test_a_batch_has_no_more_than_its_most_items_and_keeps_their_order() -> None:
+async def test_a_batch_has_at_most_max_batch_items_in_order() -> None:
     batches: list[list[int]] = []
 
     async def flush(items: list[int]) -> list[int]:
@@ -52,7 +52,7 @@ async def test_a_batch_has_no_more_than_its_most_items_and_keeps_their_order() -
     assert batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
-async def test_a_second_flush_runs_beside_the_first_when_enough_waits_and_never_a_third() -> None:
+async def test_a_second_flush_runs_concurrently_when_enough_items_wait_and_never_a_third() -> None:
     slow = Slow()
     batcher = EventBatcher(slow.flush, max_batch=2, concurrent_at=2)
     submitted = [asyncio.create_task(batcher.submit(1))]
@@ -71,7 +71,7 @@ async def test_a_second_flush_runs_beside_the_first_when_enough_waits_and_never_
     assert slow.batches == [[1], [2, 3], [4, 5], [6]]
 
 
-async def test_what_is_too_little_for_a_second_flush_is_taken_by_whichever_ends_last() -> None:
+async def test_items_too_few_for_a_second_flush_are_taken_by_the_last_to_finish() -> None:
     slow = Slow()
     batcher = EventBatcher(slow.flush, concurrent_at=2)
     submitted = [asyncio.create_task(batcher.submit(1))]
@@ -89,7 +89,7 @@ async def test_what_is_too_little_for_a_second_flush_is_taken_by_whichever_ends_
     assert slow.batches == [[1], [2, 3], [4]]
 
 
-async def test_when_a_flush_raises_each_submitter_of_it_gets_the_exception_and_the_next_flush_runs() -> None:
+async def test_when_a_flush_raises_its_submitters_get_the_exception_and_the_next_flush_runs() -> None:
     async def flush(items: list[int]) -> list[int]:
         if 1 in items:
             raise RuntimeError("the disk is full")
@@ -117,7 +117,7 @@ async def test_drain_returns_when_every_submitted_item_is_flushed() -> None:
     await batcher.drain()
 
 
-async def test_a_submitter_that_goes_away_takes_its_item_with_it_no_more_than_the_others() -> None:
+async def test_cancelling_a_submitter_affects_no_item() -> None:
     slow = Slow()
     batcher = EventBatcher(slow.flush)
     gone, stays = (asyncio.create_task(batcher.submit(n)) for n in (1, 2))

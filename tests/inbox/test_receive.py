@@ -1,4 +1,4 @@
-"""An event that is answered is on disk; one that nobody of ours has signed is not."""
+"""An accepted event is on disk; an event without a valid signature is not."""
 
 import asyncio
 import hashlib
@@ -100,9 +100,7 @@ async def test_the_same_body_under_two_accounts_is_two_deliveries(stage: Stage) 
     ],
     ids=["empty", "text", "list", "no event", "number", "no utf-8", "plain form", "number out of range"],
 )
-async def test_a_signed_body_that_cannot_be_read_is_kept_in_quarantine_with_the_reason(
-    stage: Stage, body: bytes
-) -> None:
+async def test_an_unreadable_signed_body_is_quarantined_with_the_reason(stage: Stage, body: bytes) -> None:
     [result] = await stage.send(body)
     assert isinstance(result, StoredEvent)
     assert result.status == "quarantined"
@@ -110,7 +108,7 @@ async def test_a_signed_body_that_cannot_be_read_is_kept_in_quarantine_with_the_
     assert (bytes(row["body"]), row["status"], bool(row["error"])) == (body, "quarantined", True)
 
 
-async def test_the_plain_form_is_accepted_only_where_it_is_allowed(stage: Stage) -> None:
+async def test_the_plain_key_is_accepted_only_if_allowed(stage: Stage) -> None:
     body = b'{"event_type": "call_started", "data": {"call_id": "test-123"}}'
     assert await stage.receiver().receive(body, KEY) == RejectedEvent()
     assert await stage.receiver(accept_plain=True).receive(body, "wrong") == RejectedEvent()
@@ -120,7 +118,7 @@ async def test_the_plain_form_is_accepted_only_where_it_is_allowed(stage: Stage)
     assert (row["event"], row["retell_call_id"]) == ("call_started", "test-123")
 
 
-async def test_the_plain_form_moves_a_call_as_the_signed_form_does(stage: Stage) -> None:
+async def test_a_webhook_with_the_plain_key_updates_its_call(stage: Stage) -> None:
     campaign = await create_campaign(stage.look, await create_tenant(stage.look))
     _, call_id = await create_calling(stage.look, campaign)
     body = b'{"event_type":"call_started","data":{"call_id":"c","metadata":{"call_id":"%s"}}}' % str(call_id).encode()
@@ -168,7 +166,7 @@ async def test_events_that_change_no_call_are_kept_with_their_call(stage: Stage,
     assert (row["call_id"], row["organization_id"]) == (call_id, campaign.tenant.organization_id)
 
 
-async def test_an_event_that_comes_before_the_reply_of_create_call_finds_its_call_by_metadata(stage: Stage) -> None:
+async def test_an_event_before_the_response_of_create_call_finds_its_call_by_metadata(stage: Stage) -> None:
     campaign = await create_campaign(stage.look, await create_tenant(stage.look))
     _, call_id = await create_calling(stage.look, campaign)
     await stage.send(life_of_call("call_1", call_id)["call_started"])
@@ -185,7 +183,7 @@ async def test_another_call_at_retell_with_the_same_metadata_is_kept_unmatched(s
     assert (await stage.row("calls", call_id))["retell_call_id"] == "call_1"
 
 
-async def test_a_flush_that_fails_stores_each_event_alone_and_the_applier_applies_the_good_ones(stage: Stage) -> None:
+async def test_a_failed_flush_stores_each_event_alone_and_the_applier_applies_the_good_ones(stage: Stage) -> None:
     campaign = await create_campaign(stage.look, await create_tenant(stage.look))
     _, call_id = await create_calling(stage.look, campaign)
     await stage.change("calls", call_id, retell_call_id="call_p")
@@ -206,7 +204,7 @@ async def test_a_flush_that_fails_stores_each_event_alone_and_the_applier_applie
     assert "NumericValueOutOfRange" in by_id["call_p"]["error"]
 
 
-async def test_while_the_database_is_away_an_event_is_not_stored_and_comes_in_when_it_is_sent_again(
+async def test_without_a_database_an_event_is_not_stored_and_is_stored_when_sent_again(
     stage: Stage,
 ) -> None:
     body, receiver = event_body("call_started", "call_1"), stage.receiver()
@@ -219,7 +217,7 @@ async def test_while_the_database_is_away_an_event_is_not_stored_and_comes_in_wh
     assert len(await stage.rows("webhook_events")) == 1
 
 
-async def test_a_connection_that_is_cut_between_two_flushes_loses_no_event(stage: Stage) -> None:
+async def test_a_connection_lost_between_two_flushes_loses_no_event(stage: Stage) -> None:
     receiver, bodies = stage.receiver(), [event_body("call_started", f"call_{n}") for n in range(5)]
     await receive_together(receiver, stage, *bodies[:2])
     await stage.look.execute(
@@ -234,7 +232,7 @@ async def test_a_connection_that_is_cut_between_two_flushes_loses_no_event(stage
     assert [result for result in results if not isinstance(result, StoredEvent | EventNotStored)] == []
 
 
-async def test_stop_returns_when_every_taken_event_is_on_disk(stage: Stage) -> None:
+async def test_stop_returns_when_every_accepted_event_is_on_disk(stage: Stage) -> None:
     receiver = stage.receiver()
     bodies = [event_body("call_started", f"call_{n}") for n in range(3)]
     tasks = [asyncio.create_task(receiver.receive(body, signed(stage, body))) for body in bodies]

@@ -1,4 +1,4 @@
-"""What the client makes of each answer, over real sockets."""
+"""How the client reads each response, over real sockets."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ KEY = "key_secret_5309"
 
 
 class Peer:
-    """A server that gives the same answer to every request, and remembers the requests."""
+    """A server that sends the same response to every request, and records the requests."""
 
     def __init__(self, answer: bytes | None, *, hangs: bool = False, cuts: bool = False) -> None:
         self.requests: list[bytes] = []
@@ -105,19 +105,19 @@ async def test_a_created_call_is_placed() -> None:
         (429, RefusalKind.capacity),
     ],
 )
-async def test_a_refusal_names_what_is_to_blame(status: int, kind: RefusalKind) -> None:
+async def test_a_refusal_has_a_kind(status: int, kind: RefusalKind) -> None:
     refused = await placing(http(status, b'{"status":"error","message":"No."}'))
     assert refused == CallRefused(kind, status, "No.")
 
 
 @pytest.mark.parametrize("status", [302, 408, 409, 500, 502, 503, 529])
-async def test_an_answer_that_leaves_the_outcome_open_is_ambiguous(status: int) -> None:
+async def test_an_inconclusive_response_is_uncertain(status: int) -> None:
     answer = await placing(http(status, b"oops", "location: /elsewhere\r\n"))
     assert answer == CallUncertain(f"HTTP {status}: oops")
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"{}", b'{"call_id":7}', b'"call_1"', b'{"call_id":""}'])
-async def test_a_201_without_a_call_is_ambiguous(body: bytes) -> None:
+async def test_a_201_without_a_call_is_uncertain(body: bytes) -> None:
     assert await placing(http(201, body)) == CallUncertain("HTTP 201 without a call in it")
 
 
@@ -132,19 +132,19 @@ async def test_a_201_without_a_call_is_ambiguous(body: bytes) -> None:
         ("retry-after: Wed, 21 Oct 2026 07:28:00 GMT", None),
     ],
 )
-async def test_the_wait_that_a_refusal_asks_for_is_read(header: str, seconds: float | None) -> None:
+async def test_retry_after_of_a_refusal_is_read(header: str, seconds: float | None) -> None:
     refused = await placing(http(429, b"", header + "\r\n"))
     assert refused == CallRefused(RefusalKind.capacity, 429, "no message", seconds)
 
 
-async def test_a_dropped_connection_is_ambiguous_and_is_not_tried_again() -> None:
+async def test_a_dropped_connection_is_uncertain_and_not_retried() -> None:
     peer = Peer(None)
     async with client_of(peer) as client:
         assert isinstance(await client.create_phone_call(b"{}"), CallUncertain)
     assert len(peer.requests) == 1
 
 
-async def test_a_dropped_kept_connection_is_not_tried_again_either() -> None:
+async def test_a_dropped_keep_alive_connection_is_not_retried() -> None:
     peer = Peer(http(201, b'{"call_id":"call_1"}'))
     async with client_of(peer) as client:
         await client.create_phone_call(b"{}")
@@ -153,15 +153,15 @@ async def test_a_dropped_kept_connection_is_not_tried_again_either() -> None:
     assert len(peer.requests) == 2
 
 
-async def test_a_cut_answer_is_ambiguous() -> None:
+async def test_a_truncated_response_is_uncertain() -> None:
     async with client_of(Peer(b"HTTP/1.1 201 X\r\ncontent-length: 100\r\n\r\n{", cuts=True)) as client:
         assert await client.create_phone_call(b"{}") == CallUncertain("connection lost: ClientPayloadError")
 
 
-async def test_no_answer_in_time_is_ambiguous() -> None:
+async def test_a_timeout_is_uncertain() -> None:
     peer = Peer(None, hangs=True)
     async with client_of(peer, timeout=0.05) as client:
-        assert await client.create_phone_call(b"{}") == CallUncertain("no answer within 0.05 s")
+        assert await client.create_phone_call(b"{}") == CallUncertain("no response within 0.05 s")
     assert len(peer.requests) == 1
 
 
@@ -184,7 +184,7 @@ async def test_an_unknown_host_creates_nothing() -> None:
     await client.close()
 
 
-async def test_the_guard_stops_a_request_before_it_leaves() -> None:
+async def test_the_guard_stops_a_request_before_it_is_sent() -> None:
     def guard() -> None:
         raise RuntimeError("a transaction is open")
 
@@ -194,7 +194,7 @@ async def test_the_guard_stops_a_request_before_it_leaves() -> None:
     await transport.close()
 
 
-async def test_the_key_shows_up_nowhere() -> None:
+async def test_the_key_never_appears_in_errors_or_reprs() -> None:
     refused = await placing(http(401, json.dumps({"message": f"Bad key {KEY}!"}).encode()))
     assert refused == CallRefused(RefusalKind.account, 401, "Bad key [key]!")
     client = RetellClient.connect(KEY)
@@ -208,7 +208,7 @@ async def test_a_message_is_one_short_printable_line() -> None:
     assert refused.message == "a b " + "c" * 496
 
 
-async def test_a_call_is_found_missing_or_out_of_reach() -> None:
+async def test_a_call_is_found_missing_or_unavailable() -> None:
     body = b'{"call_id":"call/1","call_status":"ongoing"}'
     async with client_of(peer := Peer(http(200, body))) as client:
         found = await client.get_call("call/1")
@@ -257,7 +257,7 @@ async def test_calls_are_listed_by_their_metadata() -> None:
         b'{"items":[{"metadata":{"call_id":"x"}}]}',
     ],
 )
-async def test_a_list_that_cannot_be_trusted_is_no_proof_of_absence(body: bytes) -> None:
+async def test_a_list_with_other_calls_does_not_prove_absence(body: bytes) -> None:
     assert isinstance(await listed(body), ProviderUnavailable)
 
 
@@ -282,7 +282,7 @@ async def test_a_call_is_stopped_or_missing() -> None:
 
 
 @pytest.mark.parametrize(("key", "base_url"), [("", "https://x.invalid"), ("k", "ftp://x.invalid"), ("k", "x.invalid")])
-async def test_a_client_that_cannot_work_is_not_made(key: str, base_url: str) -> None:
+async def test_unusable_arguments_raise(key: str, base_url: str) -> None:
     with pytest.raises(ValueError):
         RetellClient.connect(key, base_url)
 
@@ -317,6 +317,6 @@ def test_the_same_call_gives_the_same_bytes() -> None:
     assert body_with(a="1", b="2") == body_with(b="2", a="1")
 
 
-def test_a_value_that_is_not_text_is_not_sent() -> None:
+def test_a_value_that_is_not_text_raises() -> None:
     with pytest.raises(TypeError, match="'age' must be text, not int"):
         body_with(age=5)  # type: ignore[arg-type]

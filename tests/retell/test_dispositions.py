@@ -44,7 +44,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("reason", sorted(EXPECTED))
-def test_a_reason_has_its_meaning(reason: str) -> None:
+def test_a_reason_has_its_outcome(reason: str) -> None:
     outcome = outcome_of(reason)
     read = read_reason(reason)
 

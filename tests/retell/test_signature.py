@@ -30,7 +30,7 @@ VECTORS = [
 
 
 @pytest.mark.parametrize(("key", "body", "at", "digest"), VECTORS)
-def test_the_published_vectors_hold(key: str, body: bytes, at: int, digest: str) -> None:
+def test_the_published_vectors_verify(key: str, body: bytes, at: int, digest: str) -> None:
     header = f"v={at},d={digest}"
     assert sign(body, key, at) == header
     assert verify(body, header, [key], at) == 0
@@ -42,14 +42,14 @@ def test_the_published_vectors_hold(key: str, body: bytes, at: int, digest: str)
     assert verify(body, header, [key + "x"], at) is None
 
 
-def test_the_key_that_fits_is_named_while_keys_rotate() -> None:
+def test_the_matching_key_is_returned_during_rotation() -> None:
     header = sign(b"{}", "old", 1000)
     assert verify(b"{}", header, ["new", "old"], 1000) == 1
     assert verify(b"{}", header, ["new", "newer"], 1000) is None
     assert verify(b"{}", header, [], 1000) is None
 
 
-def test_an_empty_key_fits_nothing() -> None:
+def test_an_empty_key_never_matches() -> None:
     assert verify(b"{}", sign(b"{}", "", 1000), ["", "other"], 1000) is None
 
 
@@ -74,7 +74,7 @@ GOOD = sign(b"{}", KEY, 1700000000000)
         "\ud800" + GOOD,
     ],
 )
-def test_a_malformed_header_is_no_signature(header: str | None) -> None:
+def test_a_malformed_header_is_invalid(header: str | None) -> None:
     assert verify(b"{}", GOOD, [KEY], 1700000000000) == 0
     assert verify(b"{}", header, [KEY], 1700000000000) is None
 
@@ -89,7 +89,7 @@ headers = st.one_of(
 
 @given(body=st.text(), key=st.text(min_size=1), at=st.integers(0, 10**16 - 1), drift=st.integers(-400_000, 400_000))
 @example(body="", key="k", at=1, drift=TOLERANCE_MS)
-def test_what_either_side_signs_both_judge_alike(body: str, key: str, at: int, drift: int) -> None:
+def test_our_check_and_the_sdks_agree_on_signatures_of_both(body: str, key: str, at: int, drift: int) -> None:
     header = symmetric["sign"](body, key, at)
     assert sign(body.encode(), key, at) == header
     theirs = symmetric["verify"](body, key, header, {"timestamp": at + drift})
@@ -97,9 +97,7 @@ def test_what_either_side_signs_both_judge_alike(body: str, key: str, at: int, d
 
 
 @given(body=st.text(), key=st.text(), header=headers, now=st.integers())
-def test_any_header_is_judged_as_the_sdk_does_or_refused_where_it_raises(
-    body: str, key: str, header: str | None, now: int
-) -> None:
+def test_our_check_and_the_sdks_agree_on_any_header(body: str, key: str, header: str | None, now: int) -> None:
     try:
         theirs = symmetric["verify"](body, key, header, {"timestamp": now})
     except (TypeError, ValueError):
@@ -108,12 +106,12 @@ def test_any_header_is_judged_as_the_sdk_does_or_refused_where_it_raises(
 
 
 @given(zeros=st.integers(0, 3))
-def test_leading_zeros_do_not_change_what_was_signed(zeros: int) -> None:
+def test_leading_zeros_of_the_timestamp_do_not_matter(zeros: int) -> None:
     header = GOOD.replace("v=", "v=" + "0" * zeros)
     assert verify(b"{}", header, [KEY], 1700000000000) == 0
     assert symmetric["verify"]("{}", KEY, header, {"timestamp": 1700000000000})
 
 
 @given(body=st.binary(max_size=200), header=st.text(), keys=st.lists(st.text()), now=st.integers())
-def test_nothing_makes_it_raise(body: bytes, header: str, keys: list[str], now: int) -> None:
+def test_verify_never_raises(body: bytes, header: str, keys: list[str], now: int) -> None:
     assert verify(body, header, keys, now) is None

@@ -1,4 +1,4 @@
-"""Webhook bodies: well-formed ones in full, the others as far as they can be read."""
+"""Webhook bodies: well-formed ones are read in full, others as far as possible."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from outdial.retell.wire import (
     CallPayload,
-    Malformed,
+    MalformedPayload,
     WebhookPayload,
     metadata_call_id,
     parse_call,
@@ -83,7 +83,7 @@ def test_a_well_formed_event_is_read_in_full() -> None:
         ("to_number", {}, None),
     ],
 )
-def test_a_bad_field_reads_as_nothing_and_spares_the_others(field: str, value: Any, read: Any) -> None:
+def test_an_invalid_field_is_none_and_does_not_affect_others(field: str, value: Any, read: Any) -> None:
     call = parsed(**{field: value})
     assert getattr(call, field) == read
     assert call.disconnection_reason == "user_hangup"
@@ -91,7 +91,7 @@ def test_a_bad_field_reads_as_nothing_and_spares_the_others(field: str, value: A
 
 
 @pytest.mark.parametrize("analysis", [None, 5, "text", [1], True])
-def test_an_analysis_that_is_no_object_is_none_at_all(analysis: Any) -> None:
+def test_an_analysis_that_is_not_an_object_is_none(analysis: Any) -> None:
     assert parsed(call_analysis=analysis).call_analysis is None
 
 
@@ -126,9 +126,9 @@ def test_bytes_that_are_not_utf8_are_replaced() -> None:
         b"9" * 5000,
     ],
 )
-def test_a_body_that_is_no_event_is_malformed(body: bytes) -> None:
-    assert isinstance(parse_webhook(body), Malformed)
-    assert isinstance(parse_legacy_webhook(body), Malformed)
+def test_a_body_that_is_not_an_event_is_malformed(body: bytes) -> None:
+    assert isinstance(parse_webhook(body), MalformedPayload)
+    assert isinstance(parse_legacy_webhook(body), MalformedPayload)
 
 
 def test_an_event_without_a_call_is_still_an_event() -> None:
@@ -136,15 +136,15 @@ def test_an_event_without_a_call_is_still_an_event() -> None:
         assert parse_webhook(body) == WebhookPayload("chat_started", CallPayload())
 
 
-def test_the_form_of_the_original_system_is_read_too() -> None:
+def test_the_legacy_format_is_read() -> None:
     payload = parse_legacy_webhook(b'{"event_type": "call_started", "data": {"call_id": "test-123"}}')
     assert payload == WebhookPayload("call_started", CallPayload(call_id="test-123"))
     payload = parse_legacy_webhook(b'{"event_type": "call_ended", "data": {"call_id": "t", "duration_ms": "x"}}')
     assert payload == WebhookPayload("call_ended", CallPayload(call_id="t"))
-    assert isinstance(parse_legacy_webhook(b'{"event": "call_started", "call": {}}'), Malformed)
+    assert isinstance(parse_legacy_webhook(b'{"event": "call_started", "call": {}}'), MalformedPayload)
 
 
-def test_our_call_id_is_found_in_the_metadata_only_as_a_uuid() -> None:
+def test_our_call_id_in_the_metadata_must_be_a_uuid() -> None:
     assert metadata_call_id(parsed()) == "0190163d-8694-739b-aea5-966c26f8ad91"
     assert metadata_call_id(parsed(metadata={"call_id": "someone else's"})) is None
     assert metadata_call_id(parsed(metadata={"call_id": 5})) is None
@@ -159,7 +159,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(sorted(CALL)), json_values))
-def test_no_field_makes_an_event_unreadable_or_unstorable(fields: dict[str, Any]) -> None:
+def test_any_field_values_give_a_readable_and_storable_event(fields: dict[str, Any]) -> None:
     payload = parse_webhook(json.dumps({"event": "call_ended", "call": fields}).encode())
     assert isinstance(payload, WebhookPayload)
     call = payload.call
@@ -172,13 +172,13 @@ def test_no_field_makes_an_event_unreadable_or_unstorable(fields: dict[str, Any]
 
 
 @given(st.binary())
-def test_no_bytes_make_it_raise(body: bytes) -> None:
+def test_parsing_never_raises(body: bytes) -> None:
     for parse in (parse_webhook, parse_legacy_webhook, parse_call):
-        assert isinstance(parse(body), WebhookPayload | Malformed | CallPayload)
+        assert isinstance(parse(body), WebhookPayload | MalformedPayload | CallPayload)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(CALL)), json_values))
-def test_the_fast_and_the_lenient_reading_agree(fields: dict[str, Any]) -> None:
+def test_fast_and_lenient_parsing_agree(fields: dict[str, Any]) -> None:
     body = json.dumps({"event": "x", "call": {**fields, "transcript": "plain"}}).encode()
     slow = json.dumps({"event": "x", "call": {**fields, "transcript": "\x00"}}).encode()
     fast_payload, slow_payload = parse_webhook(body), parse_webhook(slow)

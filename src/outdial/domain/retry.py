@@ -160,15 +160,6 @@ def parse_retry_policy(raw: Mapping[str, object]) -> RetryPolicy:
     )
 
 
-def describe_retry_policy(policy: RetryPolicy) -> str:
-    """Return the policy in words, a line for each rule."""
-    lines = [f"{outcome}: {_describe_rule(rule)}" for outcome, rule in policy.rules.items()]
-    first, longest = _duration_text(policy.fault_delay), _duration_text(policy.fault_delay_max)
-    lines.append(f"faults: after {first}, doubling up to {longest}; review at fault {policy.max_faults}")
-    lines.append(f"jitter: up to {policy.jitter:.0%} later")
-    return "\n".join(lines)
-
-
 def _after_attempt(
     policy: RetryPolicy, outcome: Outcome, made: int, cap: int, ended_at: datetime, stretch: float
 ) -> ContactStep:
@@ -235,14 +226,3 @@ def _parse_jitter(raw: object) -> float:
     if not isinstance(raw, int | float) or isinstance(raw, bool) or not 0 <= raw <= 1:
         raise InvalidRetryPolicy(f"jitter: {raw!r} is not a number from 0 to 1")
     return float(raw)
-
-
-def _describe_rule(rule: RetryRule) -> str:
-    delays = ", ".join(_duration_text(delay) for delay in rule.delays)
-    cap = "" if rule.max_attempts is None else f", at most {rule.max_attempts} attempts"
-    return f"again after {delays}{cap}"
-
-
-def _duration_text(duration: timedelta) -> str:
-    unit = next(name for name, size in _UNITS.items() if duration % size == timedelta() or name == "s")
-    return f"{duration // _UNITS[unit]}{unit}"

@@ -1,1 +1,1 @@
-"""Retell AI: the client of its API, the shape of its webhooks and their signature, and a simulator of it."""
+"""Retell AI: the provider and its API client, webhooks and their signatures, and a simulator."""

@@ -21,7 +21,7 @@ from outdial.provider import (
 )
 from outdial.retell.errors import NotSent, TransportFailed
 from outdial.retell.transport import BASE_URL, HttpTransport, Transport
-from outdial.retell.wire import CallPayload, Malformed, RetellResponse, parse_call
+from outdial.retell.wire import CallPayload, MalformedPayload, RetellResponse, parse_call
 
 MAX_MESSAGE: Final = 500
 
@@ -105,7 +105,7 @@ class RetellClient:
         if isinstance(response, ProviderUnavailable):
             return CallMissing() if response.status in _MISSING else response
         call = parse_call(response.body)
-        if isinstance(call, Malformed) or call.call_id != retell_call_id:
+        if isinstance(call, MalformedPayload) or call.call_id != retell_call_id:
             return ProviderUnavailable("the response is not the requested call", response.status)
         return CallRetrieved(call, response.body)
 
@@ -200,7 +200,7 @@ def create_call_body(
 def _read_placement(response: RetellResponse) -> CallPlaced | CallRefused | CallUncertain:
     if 200 <= response.status < 300:
         call = parse_call(response.body)
-        if isinstance(call, Malformed) or call.call_id is None:
+        if isinstance(call, MalformedPayload) or call.call_id is None:
             return CallUncertain(f"HTTP {response.status} without a call in it")
         return CallPlaced(call.call_id, call.call_status)
     if not 400 <= response.status < 500 or response.status in _AMBIGUOUS:

@@ -40,7 +40,7 @@ class RetellEventReader:
 def parse_event(body: bytes, *, legacy: bool = False) -> ProviderEvent:
     """Parse `{"event", "call"}`, or `{"event_type", "data"}` of the original system when `legacy`. Never raises."""
     payload = wire.parse_legacy_webhook(body) if legacy else wire.parse_webhook(body)
-    if isinstance(payload, wire.Malformed):
+    if isinstance(payload, wire.MalformedPayload):
         return ProviderEvent(name="", provider_call_id="", call_id=None, report=None, malformed=payload.reason)
     provider_call_id = payload.call.call_id or ""
     call_id = wire.metadata_call_id(payload.call)

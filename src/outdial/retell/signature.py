@@ -1,4 +1,4 @@
-"""The signature of Retell's webhooks: HMAC-SHA256 over the raw body followed by the time of sending."""
+"""Signatures of Retell's webhooks: HMAC-SHA256 over the raw body followed by the time of sending."""
 
 import hmac
 import re
@@ -16,10 +16,10 @@ def sign(body: bytes, key: str, timestamp_ms: int) -> str:
 
 
 def verify(body: bytes, header: str | None, keys: Sequence[str], now_ms: int) -> int | None:
-    """Return the index of the key that signed `body`, or None for anything that is not a good signature.
+    """Return the index of the key that signed `body`, or None if the signature is not valid.
 
-    The time in the header may differ from `now_ms` (Unix milliseconds) by five minutes either way, both ends
-    included. An empty key never fits. Every key is tried in constant time. Never raises.
+    The time in the header may differ from `now_ms` (Unix milliseconds) by at most TOLERANCE_MS. Empty keys never match.
+    Every key is compared in constant time. Never raises.
     """
     match = _FORM.fullmatch(header or "")
     if match is None:
@@ -28,12 +28,12 @@ def verify(body: bytes, header: str | None, keys: Sequence[str], now_ms: int) ->
     timestamp_ms = int(match[1])
     if abs(now_ms - timestamp_ms) > TOLERANCE_MS:
         return None
-    fitting = [
+    matching = [
         index
         for index, key in enumerate(keys)
         if hmac.compare_digest(_digest(body, key, timestamp_ms), match[2]) and key
     ]
-    return fitting[0] if fitting else None
+    return matching[0] if matching else None
 
 
 def _digest(body: bytes, key: str, timestamp_ms: int) -> str:

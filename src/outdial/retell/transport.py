@@ -1,4 +1,4 @@
-"""How requests reach Retell: the port that the client speaks through, and HTTP as its real form."""
+"""Transports of the Retell client: the protocol, and its HTTP implementation."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,30 +11,30 @@ from outdial.retell.errors import NotSent, TransportFailed
 from outdial.retell.wire import RetellResponse
 
 BASE_URL: Final = "https://api.retellai.com"
-MAX_REPLY_BYTES: Final = 16 * 1024 * 1024
+MAX_RESPONSE_BYTES: Final = 16 * 1024 * 1024
 MAX_RETRY_AFTER_S: Final = 3600.0
 
 
 class Transport(Protocol):
-    """Sends one request and returns the one answer; never repeats a request that may create something."""
+    """Sends one request and returns its response. Never retries a request that may create something."""
 
     async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
-        """Return the answer, whatever its status.
+        """Return the response, whatever its status.
 
-        Raises NotSent when the request surely never left, TransportFailed when its fate is unknown.
+        Raises NotSent if the request was certainly not sent, TransportFailed if it may have been.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         ...
 
 
 class HttpTransport:
-    """Requests over one aiohttp session: no redirects, no repeats of POST, bearer key in each request.
+    """Sends requests over one aiohttp session: no redirects, no retries of POST, the API key in each request.
 
-    To be made inside a running event loop. `guard` runs before each request; it raises when the caller holds
-    what must not be held during a request, such as an open transaction.
+    Create it inside a running event loop. `guard` runs before each request and raises if the caller holds something
+    that it must not hold during a request, such as an open transaction.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class HttpTransport:
         if not api_key:
             raise ValueError("the Retell API key is empty")
         if urlsplit(base_url).scheme not in {"http", "https"}:
-            raise ValueError(f"not an http(s) address: {base_url!r}")
+            raise ValueError(f"not an http(s) URL: {base_url!r}")
         self._api_key = api_key
         self._base_url = base_url.rstrip("/")
         self._connect_timeout_s = connect_timeout_s
@@ -61,7 +61,7 @@ class HttpTransport:
         )
 
     async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
-        """Send one request; `timeout_s` bounds all of it, from waiting for a connection to the last byte read."""
+        """Send one request. `timeout_s` limits all of it, from waiting for a connection to the last byte."""
         if self._guard is not None:
             self._guard()
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, self._connect_timeout_s))
@@ -73,12 +73,12 @@ class HttpTransport:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSent(f"no connection: {type(error).__name__}") from error
         except TimeoutError as error:
-            raise TransportFailed(f"no answer within {timeout_s:g} s") from error
+            raise TransportFailed(f"no response within {timeout_s:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise TransportFailed(f"connection lost: {type(error).__name__}") from error
 
     async def close(self) -> None:
-        """Close the session and let its connections end."""
+        """Close the session and its connections."""
         await self._session.close()
         await asyncio.sleep(0)
 
@@ -92,10 +92,10 @@ class HttpTransport:
         parts = bytearray()
         async for part in response.content.iter_any():
             parts += part
-            if len(parts) > MAX_REPLY_BYTES:
-                raise TransportFailed(f"the answer is longer than {MAX_REPLY_BYTES} bytes")
+            if len(parts) > MAX_RESPONSE_BYTES:
+                raise TransportFailed(f"the response is longer than {MAX_RESPONSE_BYTES} bytes")
         body = bytes(parts)
-        # An error message that quotes our key back must not carry it into logs or tables.
+        # An error message may quote our key: keep it out of logs and tables.
         return body if response.status < 400 else body.replace(self._api_key.encode(), b"[key]")
 
 

@@ -1,4 +1,4 @@
-"""The parts of Retell's payloads that Outdial reads, decoded fast when well formed and leniently when not."""
+"""The parts of Retell's payloads that Outdial reads: decoded fast if well formed, leniently otherwise."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-_LAST_MOMENT_MS: Final = 253_402_300_799_999  # the end of the year 9999, the last that datetime can hold
+_LAST_MOMENT_MS: Final = 253_402_300_799_999  # end of the year 9999, the limit of datetime
 
 Name = Annotated[str, Meta(min_length=1)]
 EpochMs = Annotated[int, Meta(ge=0, le=_LAST_MOMENT_MS)]
@@ -19,16 +19,16 @@ Cents = Annotated[float, Meta(ge=-1e12, le=1e12)]
 
 
 class CallCost(Struct, frozen=True):
-    """`call_cost`: what the call cost, in cents (a float)."""
+    """`call_cost`: the cost of the call, in cents (a float)."""
 
     combined_cost: Cents | None = None
 
 
 class CallPayload(Struct, kw_only=True):
-    """A call as Retell describes it, less the fields that Outdial does not use (Retell API, get-call).
+    """A call in Retell's API, with the fields that Outdial uses (Retell API, get-call).
 
-    Every field may be missing. Times are Unix milliseconds. The list of values of `call_status` and
-    `disconnection_reason` grows, so both are plain text.
+    Every field may be missing. Times are Unix milliseconds. Retell adds values to `call_status` and
+    `disconnection_reason`, so both are plain text.
     """
 
     call_id: Name | None = None
@@ -49,12 +49,12 @@ class CallPayload(Struct, kw_only=True):
 
     @property
     def call_analysis(self) -> Raw | None:
-        """The analysis as the JSON object that was sent (`bytes()` of it gives the text), None without one."""
+        """The analysis as its original JSON object (`bytes()` returns the text); None without one."""
         return None if self.raw_analysis is UNSET else self.raw_analysis
 
 
 class WebhookPayload(Struct):
-    """One webhook: the name of the event and the call it is about (empty for an event without a call)."""
+    """One webhook: the name of the event, and its call (empty for an event without a call)."""
 
     event: Name
     call: CallPayload = msgspec.field(default_factory=CallPayload)
@@ -66,8 +66,8 @@ class _LegacyPayload(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Malformed:
-    """A body that is no event at all: not JSON, not an object, or without the event's name."""
+class MalformedPayload:
+    """A body that is not an event: not JSON, not an object, or without an event name."""
 
     reason: str
 
@@ -81,10 +81,10 @@ class RetellResponse:
     retry_after_s: float | None = None
 
 
-def parse_webhook(body: bytes) -> WebhookPayload | Malformed:
-    """Decode `{"event": ..., "call": {...}}`; a field of the wrong type or range reads as None.
+def parse_webhook(body: bytes) -> WebhookPayload | MalformedPayload:
+    """Decode `{"event": ..., "call": {...}}`. A field of the wrong type or range becomes None.
 
-    Strings come free of NUL characters and lone surrogates, which Postgres cannot store.
+    NUL characters and lone surrogates in strings, which Postgres cannot store, are replaced.
     """
     try:
         payload = _webhook_decoder.decode(body)
@@ -95,8 +95,8 @@ def parse_webhook(body: bytes) -> WebhookPayload | Malformed:
     return _parse_leniently(body, "event", "call")
 
 
-def parse_legacy_webhook(body: bytes) -> WebhookPayload | Malformed:
-    """Decode `{"event_type": ..., "data": {...}}`, the form of the original system, as `parse_webhook` does."""
+def parse_legacy_webhook(body: bytes) -> WebhookPayload | MalformedPayload:
+    """Decode `{"event_type": ..., "data": {...}}`, the format of the original system, like `parse_webhook`."""
     try:
         payload = _legacy_decoder.decode(body)
         if _is_clean(body, payload.data):
@@ -106,8 +106,8 @@ def parse_legacy_webhook(body: bytes) -> WebhookPayload | Malformed:
     return _parse_leniently(body, "event_type", "data")
 
 
-def parse_call(body: bytes) -> CallPayload | Malformed:
-    """Decode a call object, as get-call answers it, with the same leniency as `parse_webhook`."""
+def parse_call(body: bytes) -> CallPayload | MalformedPayload:
+    """Decode a call object of get-call, as leniently as `parse_webhook`."""
     try:
         call = _call_decoder.decode(body)
         if _is_clean(body, call):
@@ -115,11 +115,11 @@ def parse_call(body: bytes) -> CallPayload | Malformed:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     value = _loads(body)
-    return value if isinstance(value, Malformed) else _lenient_call(value)
+    return value if isinstance(value, MalformedPayload) else _lenient_call(value)
 
 
 def metadata_call_id(call: CallPayload) -> str | None:
-    """Return our own call id from `metadata.call_id` in canonical form, None when it is not a UUID."""
+    """Return our call id from `metadata.call_id` in canonical form; None if it is not a UUID."""
     value = (call.metadata or {}).get("call_id")
     if not isinstance(value, str):
         return None
@@ -145,27 +145,27 @@ def _is_clean(body: bytes, call: CallPayload) -> bool:
     if text == b"null":
         call.raw_analysis = UNSET
         return True
-    text.decode()  # skipped fields are not checked for UTF-8 by the decoder
+    text.decode()  # the decoder does not check skipped fields for UTF-8
     return text.startswith(b"{")
 
 
-def _parse_leniently(body: bytes, event_key: str, call_key: str) -> WebhookPayload | Malformed:
+def _parse_leniently(body: bytes, event_key: str, call_key: str) -> WebhookPayload | MalformedPayload:
     value = _loads(body)
-    if isinstance(value, Malformed):
+    if isinstance(value, MalformedPayload):
         return value
     event = value.get(event_key)
     if not isinstance(event, str) or not event:
-        return Malformed(f"no text in {event_key!r}")
+        return MalformedPayload(f"no text in {event_key!r}")
     call = value.get(call_key)
     return WebhookPayload(event, _lenient_call(call if isinstance(call, dict) else {}))
 
 
-def _loads(body: bytes) -> dict[str, Any] | Malformed:
+def _loads(body: bytes) -> dict[str, Any] | MalformedPayload:
     try:
         value = _storable(json.loads(body.decode("utf-8-sig", "replace"), parse_constant=lambda _: None))
     except (ValueError, RecursionError) as error:
-        return Malformed(f"not JSON: {type(error).__name__}")
-    return value if isinstance(value, dict) else Malformed("not a JSON object")
+        return MalformedPayload(f"not JSON: {type(error).__name__}")
+    return value if isinstance(value, dict) else MalformedPayload("not a JSON object")
 
 
 def _storable(value: Any) -> Any:

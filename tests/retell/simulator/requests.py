@@ -1,4 +1,4 @@
-"""How tests speak to a SimulatedWorkspace directly: one request at one moment."""
+"""Helpers that send single requests to a simulated workspace."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from outdial.retell.simulator.config import SimulatorConfig
-from outdial.retell.simulator.endpoints import ApiRequest, ApiResponse, handle
+from outdial.retell.simulator.endpoints import SimulatedRequest, SimulatedResponse, handle
 from outdial.retell.simulator.workspace import DueWebhook, SimulatedWorkspace
 
 START = datetime(2026, 5, 4, 15, 0, tzinfo=UTC)
@@ -25,16 +25,16 @@ def asking(
     at: datetime = START,
     key: str | None = "key_simulator",
     **fields: Any,
-) -> ApiResponse:
-    """Ask for a call and return whatever comes."""
+) -> SimulatedResponse:
+    """Send create-phone-call and return the response."""
     body = {"from_number": "+14155550100", "to_number": to, **fields}
     authorization = None if key is None else f"Bearer {key}"
-    request = ApiRequest("POST", "/v2/create-phone-call", msgspec.json.encode(body), authorization, at, at)
+    request = SimulatedRequest("POST", "/v2/create-phone-call", msgspec.json.encode(body), authorization, at, at)
     return handle(workspace, request)
 
 
 def created(workspace: SimulatedWorkspace, to: str = PLAIN, *, at: datetime = START, **fields: Any) -> dict[str, Any]:
-    """Ask for a call that must be made, and return it."""
+    """Create a call and return it."""
     given = asking(workspace, to, at=at, **fields)
     assert given.status == 201, given
     call: dict[str, Any] = json.loads(given.body)
@@ -46,7 +46,7 @@ def asked(
 ) -> tuple[int, Any]:
     """Send any request and return the status and the decoded body."""
     raw = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
-    given = handle(workspace, ApiRequest(method, path, raw, "Bearer key_simulator", at, at))
+    given = handle(workspace, SimulatedRequest(method, path, raw, "Bearer key_simulator", at, at))
     return given.status, json.loads(given.body or b"null")
 
 
@@ -64,7 +64,7 @@ def call_in(webhook: DueWebhook) -> dict[str, Any]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Return once the condition holds; the test's own time limit bounds the wait."""
+    """Wait until the condition holds, at most until the timeout of the test."""
     while True:
         if condition():
             return

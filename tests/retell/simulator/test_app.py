@@ -1,4 +1,4 @@
-"""The simulator over HTTP: its controls, lost replies, webhooks, and a clean end."""
+"""The simulator over HTTP: controls, lost responses, webhooks, and a clean stop."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ FAST = SimulatorConfig(calls_per_second=None, speed=10_000.0, webhook_backoff_s=
 
 
 class Receiver:
-    """Takes webhooks; answers the first `failures` of them with 500."""
+    """Receives webhooks; responds 500 to the first `failures`."""
 
     def __init__(self, failures: int = 0) -> None:
         self.received: asyncio.Queue[tuple[bytes, bool]] = asyncio.Queue()
@@ -95,7 +95,7 @@ async def test_signed_webhooks_arrive_over_kept_connections() -> None:
         assert simulator.workspace.state()["webhooks"]["due"] == 15
 
 
-async def test_a_webhook_is_tried_again_and_then_given_up() -> None:
+async def test_a_webhook_is_retried_and_then_given_up() -> None:
     receiver = Receiver(failures=3)
     async with receiver.listening() as hook, client_of(replace(FAST, webhook_url=hook)) as (client, simulator):
         await client.create_phone_call(body_for("+14155559901"))
@@ -111,7 +111,7 @@ async def test_a_webhook_is_tried_again_and_then_given_up() -> None:
         assert simulator.deliverer.counts["retried"] == 9
 
 
-async def test_nobody_listening_is_survived() -> None:
+async def test_an_unreachable_receiver_is_tolerated() -> None:
     config = replace(FAST, webhook_url="http://127.0.0.1:1/hook", webhook_retries=0)
     async with client_of(config) as (client, simulator):
         await client.create_phone_call(body_for("+14155559901"))
@@ -119,7 +119,7 @@ async def test_nobody_listening_is_survived() -> None:
 
 
 @pytest.mark.parametrize("digits", ["9951", "9953", "9954"])
-async def test_a_lost_reply_leaves_a_call_behind(digits: str) -> None:
+async def test_a_lost_response_still_creates_a_call(digits: str) -> None:
     async with client_of(FAST) as (client, simulator):
         body = body_for(f"+1415555{digits}")
         assert isinstance(await client.create_phone_call(body), CallUncertain)
@@ -128,13 +128,13 @@ async def test_a_lost_reply_leaves_a_call_behind(digits: str) -> None:
         assert list(simulator.workspace.calls) == [placed.provider_call_id]
 
 
-async def test_a_reply_that_never_comes_times_out() -> None:
+async def test_a_missing_response_times_out() -> None:
     async with client_of(FAST, timeout=0.1) as (client, simulator):
-        assert await client.create_phone_call(body_for("+14155559952")) == CallUncertain("no answer within 0.1 s")
+        assert await client.create_phone_call(body_for("+14155559952")) == CallUncertain("no response within 0.1 s")
         assert len(simulator.workspace.calls) == 1
 
 
-async def test_stopping_does_not_wait_for_replies_that_never_come() -> None:
+async def test_stopping_does_not_wait_for_hanging_responses() -> None:
     server = running(FAST)
     base_url, simulator = await server.__aenter__()
     client = RetellClient.connect("key_simulator", base_url, timeout=timedelta(seconds=60))
@@ -146,7 +146,7 @@ async def test_stopping_does_not_wait_for_replies_that_never_come() -> None:
     await client.close()
 
 
-async def test_a_dropped_request_makes_no_call() -> None:
+async def test_a_dropped_request_creates_no_call() -> None:
     async with client_of(FAST) as (client, simulator):
         assert await client.create_phone_call(body_for("+14155559955")) == CallUncertain(
             "connection lost: ServerDisconnectedError"
@@ -207,7 +207,7 @@ async def test_the_controls_show_and_set() -> None:
             assert response.status == 400
 
 
-async def test_a_request_of_many_parts_is_read_and_an_endless_one_is_refused() -> None:
+async def test_a_chunked_request_is_read_and_an_endless_one_is_rejected() -> None:
     async def parts(count: int) -> AsyncIterator[bytes]:
         for _ in range(count):
             yield b" " * 100_000
@@ -220,7 +220,7 @@ async def test_a_request_of_many_parts_is_read_and_an_endless_one_is_refused() -
             assert response.status == 413
 
 
-async def test_a_reply_may_take_its_time_while_the_call_already_rings() -> None:
+async def test_the_call_rings_before_a_slow_response_arrives() -> None:
     receiver = Receiver()
     async with receiver.listening() as hook:
         config = replace(FAST, webhook_url=hook, create_latency_s=0.2)
@@ -237,7 +237,7 @@ async def test_the_rate_is_kept_in_real_time_whatever_the_speed() -> None:
         assert len(simulator.workspace.calls) == 1
 
 
-async def test_serve_reports_its_address_and_ends_without_leftovers() -> None:
+async def test_serve_returns_its_url_and_stops_cleanly() -> None:
     before = asyncio.all_tasks()
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(FAST, port=0, on_started=address.set_result))

@@ -1,4 +1,4 @@
-"""Retell's API over a workspace: what is checked, what is found, what is refused."""
+"""Retell's API over a simulated workspace: validation, filters and errors."""
 
 import json
 from datetime import timedelta
@@ -27,7 +27,7 @@ from tests.retell.simulator.requests import CONFIG, LATER, PLAIN, START, asked, 
         {"idempotency_key": 5},
     ],
 )
-def test_a_body_that_retell_would_not_take_is_refused(fields: dict[str, Any]) -> None:
+def test_a_body_that_retell_would_reject_is_refused(fields: dict[str, Any]) -> None:
     workspace = SimulatedWorkspace(CONFIG)
     body = {"from_number": "+14155550100", "to_number": PLAIN, **fields}
     status, error = asked(workspace, "POST", "/v2/create-phone-call", body)
@@ -37,7 +37,7 @@ def test_a_body_that_retell_would_not_take_is_refused(fields: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"to_number":"+14155550142"}'])
-def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
+def test_a_body_that_is_not_a_request_is_refused(body: bytes) -> None:
     assert asked(SimulatedWorkspace(CONFIG), "POST", "/v2/create-phone-call", body)[0] == 400
     assert asked(SimulatedWorkspace(CONFIG), "POST", "/v3/list-calls", body or b"x")[0] == 400
 
@@ -55,7 +55,7 @@ def test_a_wrong_key_is_refused_everywhere(key: str | None) -> None:
     assert json.loads(given.body) == {"status": "error", "message": "API key is missing or invalid."}
 
 
-def test_what_does_not_exist_is_refused() -> None:
+def test_unknown_paths_and_calls_are_refused() -> None:
     workspace = SimulatedWorkspace(CONFIG)
     assert asked(workspace, "GET", "/v2/get-call/call_none")[0] == 422
     assert asked(workspace, "POST", "/v2/stop-call/call_none")[0] == 422
@@ -156,7 +156,7 @@ def test_calls_are_found_by_each_filter(populated: SimulatedWorkspace) -> None:
         {"unknown": 1},
     ],
 )
-def test_a_question_that_is_not_understood_is_not_answered(body: dict[str, Any], populated: SimulatedWorkspace) -> None:
+def test_an_unknown_filter_is_refused(body: dict[str, Any], populated: SimulatedWorkspace) -> None:
     assert asked(populated, "POST", "/v3/list-calls", body)[0] == 400
 
 

@@ -29,7 +29,7 @@ def world_with(*faults: Fault) -> SimulatedWorkspace:
         (FaultKind.garble_reply, 201, None, LedgerResult.accepted),
     ],
 )
-def test_a_fault_strikes_as_often_as_it_is_told(
+def test_a_fault_occurs_the_given_number_of_times(
     kind: FaultKind, status: int, lost: str | None, result: LedgerResult
 ) -> None:
     workspace = world_with(Fault(kind=kind, times=2))
@@ -42,23 +42,23 @@ def test_a_fault_strikes_as_often_as_it_is_told(
     assert len(workspace.calls) == (3 if result is LedgerResult.accepted else 1)
 
 
-def test_a_garbled_reply_is_html() -> None:
+def test_a_garbled_response_is_html() -> None:
     given = asking(world_with(Fault(kind=FaultKind.garble_reply)))
     assert (given.content_type, given.body[:9]) == ("text/html", b"<!doctype")
 
 
-def test_a_refusal_may_say_when_to_come_back() -> None:
+def test_a_refusal_may_have_retry_after() -> None:
     given = asking(world_with(Fault(kind=FaultKind.refuse, status=429, retry_after_s=3)))
     assert (given.status, given.retry_after_s) == (429, 3)
 
 
-def test_a_lost_reply_is_not_spent_on_a_refused_call() -> None:
+def test_a_lost_response_does_not_apply_to_a_refused_call() -> None:
     workspace = world_with(Fault(kind=FaultKind.drop_reply, times=1))
     assert asking(workspace, "+14155559941").lost is None
     assert asking(workspace).lost == "drop"
 
 
-def test_a_fault_keeps_to_its_operation() -> None:
+def test_a_fault_affects_only_its_operation() -> None:
     workspace = world_with(Fault(kind=FaultKind.refuse, operation="list-calls"))
     created(workspace)
     assert asked(workspace, "POST", "/v3/list-calls", {})[0] == 503
@@ -66,7 +66,7 @@ def test_a_fault_keeps_to_its_operation() -> None:
     assert asked(workspace, "GET", "/get-concurrency")[0] == 500
 
 
-def test_a_likely_fault_strikes_in_proportion() -> None:
+def test_a_fault_occurs_with_its_probability() -> None:
     workspace = world_with(Fault(kind=FaultKind.refuse, probability=0.3))
     refused = sum(asking(workspace).status == 503 for _ in range(1000))
     assert 240 < refused < 360
@@ -95,7 +95,7 @@ def test_webhooks_are_delayed() -> None:
     assert all(slow.due - quick.due == timedelta(seconds=90) and slow.body == quick.body for quick, slow in pairs)
 
 
-def test_webhooks_change_places() -> None:
+def test_webhooks_are_reordered() -> None:
     workspace = world_with(Fault(kind=FaultKind.reorder_webhook, delay_s=600))
     for line in range(20):
         created(workspace, f"+1415{line:03}9901", at=START)

@@ -43,7 +43,7 @@ class Bench:
         self.client = RetellClient(SimulatorTransport(self.workspace, self.clock.now, key))
 
 
-async def test_a_call_is_placed_watched_and_reported_on() -> None:
+async def test_a_call_is_placed_observed_and_stopped() -> None:
     bench = Bench()
     placed = await bench.client.create_phone_call(body_for("+14155559910"))
     assert isinstance(placed, CallPlaced)
@@ -64,7 +64,7 @@ async def test_a_call_is_placed_watched_and_reported_on() -> None:
     await bench.client.close()
 
 
-async def test_a_lost_reply_is_found_by_metadata_and_by_its_key() -> None:
+async def test_a_call_with_a_lost_response_is_found_by_metadata_and_by_key() -> None:
     bench = Bench()
     for digits in ("9951", "9952", "9953", "9954"):
         bench.workspace.reset(0)
@@ -77,7 +77,7 @@ async def test_a_lost_reply_is_found_by_metadata_and_by_its_key() -> None:
         assert [call.call_id for call in listed.calls] == [placed.provider_call_id] == list(bench.workspace.calls)
 
 
-async def test_refusals_are_of_the_right_kind() -> None:
+async def test_refusals_have_the_right_kind() -> None:
     expected = {
         "9941": RefusalKind.contact,
         "9942": RefusalKind.account,
@@ -92,13 +92,13 @@ async def test_refusals_are_of_the_right_kind() -> None:
         assert refused.kind is kind
 
 
-async def test_a_wrong_key_is_the_accounts_trouble() -> None:
+async def test_a_wrong_key_refuses_the_account() -> None:
     refused = await Bench("wrong").client.create_phone_call(body_for("+14155559901"))
     assert isinstance(refused, CallRefused)
     assert (refused.kind, refused.message) == (RefusalKind.account, "API key is missing or invalid.")
 
 
-async def test_questions_meet_faults_too() -> None:
+async def test_faults_affect_reads() -> None:
     bench = Bench()
     bench.workspace.faults.replace([Fault(kind=FaultKind.drop_reply, operation=None)])
     assert isinstance(await bench.client.get_concurrency(), ProviderUnavailable)

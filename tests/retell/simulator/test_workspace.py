@@ -17,7 +17,7 @@ from outdial.retell.simulator.workspace import DueWebhook, SimulatedWorkspace
 from tests.retell.simulator.requests import CONFIG, LATER, PLAIN, START, asked, asking, call_in, created, events
 
 
-def test_an_answered_call_lives_through_three_webhooks() -> None:
+def test_an_answered_call_sends_three_webhooks() -> None:
     workspace = SimulatedWorkspace(CONFIG)
     call = created(
         workspace, "+14155559901", metadata={"call_id": "x"}, retell_llm_dynamic_variables={"first_name": "Ann"}
@@ -106,7 +106,7 @@ def test_the_same_seed_gives_the_same_ledger_and_bodies() -> None:
     assert whole_run(7)[1] != whole_run(8)[1]
 
 
-def test_how_a_call_goes_does_not_depend_on_the_order_of_calls() -> None:
+def test_the_course_of_a_call_does_not_depend_on_the_order_of_calls() -> None:
     numbers = [f"+1415555{line:04}" for line in range(30)]
     one, other = SimulatedWorkspace(CONFIG), SimulatedWorkspace(CONFIG)
     calls = {created(one, number)["call_id"] for number in numbers}
@@ -114,7 +114,7 @@ def test_how_a_call_goes_does_not_depend_on_the_order_of_calls() -> None:
     assert {webhook.body for webhook in one.advance(LATER)} == {webhook.body for webhook in other.advance(LATER)}
 
 
-def test_the_mix_of_outcomes_is_what_was_asked_for() -> None:
+def test_the_outcomes_follow_the_mix() -> None:
     mix = {"dial_busy": 1.0, "user_hangup": 3.0, "dial_failed": 0.0}
     workspace = SimulatedWorkspace(replace(CONFIG, outcome_mix=mix, magic_numbers=False))
     for line in range(1000):
@@ -126,7 +126,7 @@ def test_the_mix_of_outcomes_is_what_was_asked_for() -> None:
     assert 650 < reasons["user_hangup"] < 850
 
 
-def test_the_same_key_makes_one_call_within_an_hour_and_another_after_it() -> None:
+def test_a_key_creates_one_call_per_hour() -> None:
     workspace = SimulatedWorkspace(CONFIG)
     first = created(workspace, idempotency_key="k")
     almost = START + timedelta(minutes=59, seconds=59)
@@ -137,7 +137,7 @@ def test_the_same_key_makes_one_call_within_an_hour_and_another_after_it() -> No
     assert results == [LedgerResult.accepted, LedgerResult.replayed, LedgerResult.accepted, LedgerResult.accepted]
 
 
-def test_a_repeated_key_is_answered_even_when_no_call_more_is_allowed() -> None:
+def test_a_repeated_key_returns_its_call_above_the_limit() -> None:
     workspace = SimulatedWorkspace(replace(CONFIG, concurrency_limit=1, calls_per_second=1))
     first = created(workspace, idempotency_key="k")
     assert created(workspace, idempotency_key="k")["call_id"] == first["call_id"]
@@ -184,7 +184,7 @@ def test_starts_never_exceed_the_rate(per_second: float | None, offsets_ms: list
     assert workspace.starts.peak <= max(1.0, per_second or 3.0)
 
 
-def test_the_rate_forgives_the_jitter_of_a_network_and_counts_it() -> None:
+def test_the_rate_tolerates_jitter_and_counts_it() -> None:
     workspace = SimulatedWorkspace(replace(CONFIG, calls_per_second=1.0, rate_tolerance_s=0.05))
     assert asking(workspace).status == 201
     assert asking(workspace, at=START + timedelta(milliseconds=949)).status == 429
@@ -209,7 +209,7 @@ def test_a_script_is_followed_and_its_last_step_repeats() -> None:
     assert (last.start_ms, last.end_ms) == (last.created_ms + 1000, last.created_ms + 3500)
 
 
-def test_a_script_goes_before_magic_and_can_be_removed() -> None:
+def test_a_script_takes_precedence_over_magic_and_can_be_removed() -> None:
     workspace = SimulatedWorkspace(CONFIG)
     number = "+14155559941"
     workspace.script(number, [ScriptStep("dial_busy")])
@@ -237,7 +237,7 @@ def test_a_magic_number_forces_its_outcome(digits: str) -> None:
         ("9934", ["error_retell", "user_hangup"]),
     ],
 )
-def test_a_magic_number_may_change_its_mind(digits: str, reasons: list[str]) -> None:
+def test_a_magic_number_may_have_several_steps(digits: str, reasons: list[str]) -> None:
     workspace = SimulatedWorkspace(CONFIG)
     for _ in reasons:
         created(workspace, f"+1415555{digits}")
@@ -265,7 +265,7 @@ def test_a_magic_number_may_refuse(digits: str) -> None:
         ("9956", 500, None, False),
     ],
 )
-def test_a_magic_number_may_lose_the_reply_once(digits: str, status: int, lost: str | None, accepted: bool) -> None:
+def test_a_magic_number_may_lose_the_response_once(digits: str, status: int, lost: str | None, accepted: bool) -> None:
     workspace = SimulatedWorkspace(CONFIG)
     number = f"+1415555{digits}"
     first = asking(workspace, number, idempotency_key="k")
@@ -290,7 +290,7 @@ def test_a_magic_number_may_lose_the_reply_once(digits: str, status: int, lost: 
         ("9967", ["call_started", "call_ended", "call_analyzed"]),
     ],
 )
-def test_a_magic_number_may_spoil_its_webhooks(digits: str, expected: list[str]) -> None:
+def test_a_magic_number_may_disturb_its_webhooks(digits: str, expected: list[str]) -> None:
     workspace = SimulatedWorkspace(CONFIG)
     created(workspace, f"+1415555{digits}")
     webhooks = workspace.advance(LATER)
@@ -313,7 +313,7 @@ def test_silent_calls_end_at_once_later_or_never() -> None:
         assert workspace.live == live_later
 
 
-def test_old_calls_and_entries_are_forgotten_and_the_ledger_says_so() -> None:
+def test_old_calls_and_entries_are_dropped_and_counted() -> None:
     workspace = SimulatedWorkspace(replace(CONFIG, silent=True, keep_calls=10, keep_requests=5))
     for line in range(30):
         created(workspace, idempotency_key=str(line))
@@ -323,7 +323,7 @@ def test_old_calls_and_entries_are_forgotten_and_the_ledger_says_so() -> None:
     assert [entry.number for entry in workspace.ledger.read(limit=2)] == [26, 27]
 
 
-def test_reset_forgets_everything_and_begins_again() -> None:
+def test_reset_empties_the_workspace() -> None:
     workspace = SimulatedWorkspace(CONFIG)
     first = created(workspace, idempotency_key="k")
     workspace.faults.replace([Fault(kind=FaultKind.drop_webhook)])
@@ -352,6 +352,6 @@ def test_reset_forgets_everything_and_begins_again() -> None:
         {"keep_calls": 0},
     ],
 )
-def test_a_configuration_that_makes_no_sense_is_refused(bad: dict[str, Any]) -> None:
+def test_an_invalid_configuration_raises(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         SimulatorConfig(**bad)

@@ -5,7 +5,6 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Final
 from urllib.parse import parse_qs
 
 import aiohttp
@@ -16,7 +15,6 @@ from outdial.host.wire.headers import HOP, header_value, headers_for_peer
 from outdial.http import HttpResponse, RequestHead
 from outdial.log import log
 
-ANY: Final = "any"
 _HOP_VALID_MS = 60_000
 
 

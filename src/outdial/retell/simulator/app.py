@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.controls import SimulatorControls
-from outdial.retell.simulator.endpoints import MAX_BODY_BYTES, ApiResponse, error_response
+from outdial.retell.simulator.endpoints import MAX_BODY_BYTES, SimulatedResponse, error_response
 from outdial.retell.simulator.runtime import Simulator
 
 ABORT: Final = "outdial.abort"
@@ -103,7 +103,7 @@ async def _abort(scope: Scope, receive: Receive, send: Send) -> None:
     await _disconnected(receive)
 
 
-async def _respond(send: Send, response: ApiResponse) -> None:
+async def _respond(send: Send, response: SimulatedResponse) -> None:
     headers = [(b"content-length", str(len(response.body)).encode())]
     if response.body:
         headers.append((b"content-type", response.content_type.encode()))

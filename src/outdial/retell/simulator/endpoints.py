@@ -34,7 +34,7 @@ _HTML = b"<!doctype html><title>Welcome</title><p>This is not the page you are l
 
 
 @dataclass(frozen=True, slots=True)
-class ApiRequest:
+class SimulatedRequest:
     """A request to the API. `arrived` is real time, `now` is simulated time."""
 
     method: str
@@ -46,7 +46,7 @@ class ApiRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiResponse:
+class SimulatedResponse:
     """A response. If `lost` is set, the caller must not receive it: drop the connection, or send nothing."""
 
     status: int
@@ -79,7 +79,7 @@ _list_decoder = msgspec.json.Decoder(_ListCalls)
 _encoder = msgspec.json.Encoder()
 
 
-def handle(workspace: SimulatedWorkspace, request: ApiRequest) -> ApiResponse:
+def handle(workspace: SimulatedWorkspace, request: SimulatedRequest) -> SimulatedResponse:
     """Handle one request like Retell, apply active faults, and write it to the ledger."""
     route = _route(request.path)
     if route is None:
@@ -106,7 +106,7 @@ def handle(workspace: SimulatedWorkspace, request: ApiRequest) -> ApiResponse:
     return response
 
 
-_Handler = Callable[[SimulatedWorkspace, ApiRequest, _LedgerNote], ApiResponse]
+_Handler = Callable[[SimulatedWorkspace, SimulatedRequest, _LedgerNote], SimulatedResponse]
 
 
 def _route(path: str) -> tuple[str, str, _Handler] | None:
@@ -118,8 +118,8 @@ def _route(path: str) -> tuple[str, str, _Handler] | None:
 
 
 def _handle_route(
-    workspace: SimulatedWorkspace, request: ApiRequest, operation: str, handler: _Handler
-) -> tuple[ApiResponse, _LedgerNote]:
+    workspace: SimulatedWorkspace, request: SimulatedRequest, operation: str, handler: _Handler
+) -> tuple[SimulatedResponse, _LedgerNote]:
     note = _LedgerNote()
     if not _authorized(workspace, request.authorization):
         return _refuse(note, 401, "key"), note
@@ -137,7 +137,7 @@ def _authorized(workspace: SimulatedWorkspace, authorization: str | None) -> boo
     return authorization is not None and authorization.removeprefix("Bearer ") in workspace.config.api_keys
 
 
-def _create(workspace: SimulatedWorkspace, request: ApiRequest, note: _LedgerNote) -> ApiResponse:
+def _create(workspace: SimulatedWorkspace, request: SimulatedRequest, note: _LedgerNote) -> SimulatedResponse:
     try:
         request_body = _create_decoder.decode(request.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -157,7 +157,7 @@ def _create(workspace: SimulatedWorkspace, request: ApiRequest, note: _LedgerNot
             return _refuse(note, 429, refusal.value)
         case CallCreated(call=call, new=new):
             note.result, note.call_id = LedgerResult.accepted if new else LedgerResult.replayed, call.call_id
-            response = ApiResponse(201, _encoder.encode(describe(call)))
+            response = SimulatedResponse(201, _encoder.encode(describe(call)))
             return _fail_after(note, response, strikes) if new and strikes in AFTER else response
         case _ as never:
             assert_never(never)
@@ -168,23 +168,23 @@ def _dialable(request_body: CreateCall) -> bool:
     return valid_target and _E164.fullmatch(request_body.from_number) is not None
 
 
-def _get(workspace: SimulatedWorkspace, request: ApiRequest, note: _LedgerNote) -> ApiResponse:
+def _get(workspace: SimulatedWorkspace, request: SimulatedRequest, note: _LedgerNote) -> SimulatedResponse:
     call = workspace.calls.get(request.path.rpartition("/")[2])
     if call is None:
         return _refuse(note, 422, "unknown")
     note.call_id = call.call_id
-    return ApiResponse(200, _encoder.encode(describe(call)))
+    return SimulatedResponse(200, _encoder.encode(describe(call)))
 
 
-def _stop(workspace: SimulatedWorkspace, request: ApiRequest, note: _LedgerNote) -> ApiResponse:
+def _stop(workspace: SimulatedWorkspace, request: SimulatedRequest, note: _LedgerNote) -> SimulatedResponse:
     call_id = request.path.rpartition("/")[2]
     if not workspace.stop_call(request.now, call_id):
         return _refuse(note, 422, "unknown")
     note.call_id = call_id
-    return ApiResponse(204, b"")
+    return SimulatedResponse(204, b"")
 
 
-def _list(workspace: SimulatedWorkspace, request: ApiRequest, note: _LedgerNote) -> ApiResponse:
+def _list(workspace: SimulatedWorkspace, request: SimulatedRequest, note: _LedgerNote) -> SimulatedResponse:
     try:
         request_body = _list_decoder.decode(request.body or b"{}")
         # Filter on the request body first: describing every call takes ten times as long.
@@ -203,7 +203,7 @@ def _list(workspace: SimulatedWorkspace, request: ApiRequest, note: _LedgerNote)
     if request_body.sort_order == "descending":
         found.reverse()
     page = _page(found, request_body)
-    return ApiResponse(200, _encoder.encode(page))
+    return SimulatedResponse(200, _encoder.encode(page))
 
 
 def _page(found: list[CallObject], request_body: _ListCalls) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def _page(found: list[CallObject], request_body: _ListCalls) -> dict[str, Any]:
     return page
 
 
-def _concurrency(workspace: SimulatedWorkspace, request: ApiRequest, note: _LedgerNote) -> ApiResponse:
+def _concurrency(workspace: SimulatedWorkspace, request: SimulatedRequest, note: _LedgerNote) -> SimulatedResponse:
     limit = workspace.config.concurrency_limit
     body = {
         "current_concurrency": workspace.live,
@@ -235,22 +235,22 @@ def _concurrency(workspace: SimulatedWorkspace, request: ApiRequest, note: _Ledg
         "concurrency_burst_limit": 0,
         "reserved_inbound_concurrency": 0,
     }
-    return ApiResponse(200, _encoder.encode(body))
+    return SimulatedResponse(200, _encoder.encode(body))
 
 
-def _key_info(workspace: SimulatedWorkspace, request: ApiRequest, note: _LedgerNote) -> ApiResponse:
+def _key_info(workspace: SimulatedWorkspace, request: SimulatedRequest, note: _LedgerNote) -> SimulatedResponse:
     body = {"org_id": "org_simulator", "org_name": "Simulator", "api_key_name": "simulator"}
-    return ApiResponse(200, _encoder.encode(body))
+    return SimulatedResponse(200, _encoder.encode(body))
 
 
-def _fail_before(note: _LedgerNote, fault: Fault) -> ApiResponse:
+def _fail_before(note: _LedgerNote, fault: Fault) -> SimulatedResponse:
     response = _refuse(note, fault.status, "fault")
     if fault.kind is FaultKind.drop_request:
         return replace(response, lost="drop")
     return replace(response, retry_after_s=fault.retry_after_s)
 
 
-def _fail_after(note: _LedgerNote, response: ApiResponse, kind: FaultKind | None) -> ApiResponse:
+def _fail_after(note: _LedgerNote, response: SimulatedResponse, kind: FaultKind | None) -> SimulatedResponse:
     note.reason = kind
     match kind:
         case FaultKind.drop_reply:
@@ -258,21 +258,21 @@ def _fail_after(note: _LedgerNote, response: ApiResponse, kind: FaultKind | None
         case FaultKind.hang_reply:
             return replace(response, lost="hang")
         case FaultKind.garble_reply:
-            return ApiResponse(response.status, _HTML, content_type="text/html")
+            return SimulatedResponse(response.status, _HTML, content_type="text/html")
         case _:
             return error_response(500)
 
 
-def _refuse(note: _LedgerNote, status: int, reason: str, detail: str | None = None) -> ApiResponse:
+def _refuse(note: _LedgerNote, status: int, reason: str, detail: str | None = None) -> SimulatedResponse:
     note.result, note.reason = LedgerResult.refused, reason
     return error_response(status, detail)
 
 
-def error_response(status: int, detail: str | None = None) -> ApiResponse:
+def error_response(status: int, detail: str | None = None) -> SimulatedResponse:
     """Return Retell's error response for this status, with the exact cause if known."""
     message = _MESSAGES.get(status, "An unexpected server error occurred.")
     text = f"{message} {detail}" if detail else message
-    return ApiResponse(status, _encoder.encode({"status": "error", "message": text}))
+    return SimulatedResponse(status, _encoder.encode({"status": "error", "message": text}))
 
 
 _EXACT: Final[dict[str, tuple[str, str, _Handler]]] = {

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from outdial.retell.errors import TransportFailed
-from outdial.retell.simulator.endpoints import ApiRequest, handle
+from outdial.retell.simulator.endpoints import SimulatedRequest, handle
 from outdial.retell.simulator.workspace import SimulatedWorkspace
 from outdial.retell.wire import RetellResponse
 
@@ -22,7 +22,7 @@ class SimulatorTransport:
         """Return the response after other tasks have run once."""
         await asyncio.sleep(0)
         now = self._now()
-        request = ApiRequest(method, path, body or b"", self._authorization, now=now, arrived=now)
+        request = SimulatedRequest(method, path, body or b"", self._authorization, now=now, arrived=now)
         response = handle(self._workspace, request)
         await asyncio.sleep(0)
         match response.lost:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from outdial.retell.simulator.clock import SimulatorClock, wall_now
 from outdial.retell.simulator.config import SimulatorConfig
-from outdial.retell.simulator.endpoints import ApiRequest, ApiResponse, handle
+from outdial.retell.simulator.endpoints import SimulatedRequest, SimulatedResponse, handle
 from outdial.retell.simulator.webhooks import WebhookSender
 from outdial.retell.simulator.workspace import SimulatedWorkspace
 
@@ -26,9 +26,9 @@ class Simulator:
         self._changed = asyncio.Event()
         self._asleep_until = self.workspace.next_due()
 
-    def handle(self, method: str, path: str, body: bytes, authorization: str | None) -> ApiResponse:
+    def handle(self, method: str, path: str, body: bytes, authorization: str | None) -> SimulatedResponse:
         """Handle one API request now."""
-        request = ApiRequest(method, path, body, authorization, now=self.clock.now(), arrived=wall_now())
+        request = SimulatedRequest(method, path, body, authorization, now=self.clock.now(), arrived=wall_now())
         response = handle(self.workspace, request)
         due = self.workspace.next_due()
         if due is not None and (self._asleep_until is None or due < self._asleep_until):
