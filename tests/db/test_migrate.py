@@ -19,7 +19,7 @@ from outdial.db.errors import (
     RemoteDatabaseRefused,
     UnknownRemoteMigrations,
 )
-from outdial.db.migrate import Applied, MigrationState, push, reset, split_statements, status
+from outdial.db.migrate import AppliedFile, MigrationState, push, reset, split_statements, status
 from tests.support.postgres import MIGRATIONS, Scratch
 
 ONE, TWO, THREE = "20260101000000_one.sql", "20260102000000_two.sql", "20260103000000_three.sql"
@@ -60,7 +60,7 @@ async def test_an_empty_database_gets_every_file_in_order_and_its_history(
 
     applied = await push(empty_database.dsn, folder)
 
-    assert applied == [Applied(ONE, 2), Applied(TWO, 1)]
+    assert applied == [AppliedFile(ONE, 2), AppliedFile(TWO, 1)]
     assert await fetch(empty_database.dsn, HISTORY) == [
         ("20260101000000", "one", ["-- Things.\ncreate table things (id int)", "create index on things (id)"]),
         ("20260102000000", "two", ["insert into things values (1)"]),
@@ -76,7 +76,7 @@ async def test_a_second_push_does_nothing_and_a_third_applies_the_new_file_only(
     assert await push(empty_database.dsn, folder) == []
 
     (folder / TWO).write_text("insert into things values (1);")
-    assert await push(empty_database.dsn, folder) == [Applied(TWO, 1)]
+    assert await push(empty_database.dsn, folder) == [AppliedFile(TWO, 1)]
     assert await fetch(empty_database.dsn, "select id from things") == [(1,)]
 
 
@@ -213,7 +213,7 @@ async def test_a_seed_runs_once_and_its_later_changes_are_only_noted(
     (folder / ONE).write_text("create table things (id int);")
     seed.write_text("insert into things values (1);")
 
-    assert await push(empty_database.dsn, folder, seed=seed) == [Applied(ONE, 1), Applied("seed.sql", 1)]
+    assert await push(empty_database.dsn, folder, seed=seed) == [AppliedFile(ONE, 1), AppliedFile("seed.sql", 1)]
     assert await push(empty_database.dsn, folder, seed=seed) == []
     seed.write_text("insert into things values (2);")
     assert await push(empty_database.dsn, folder, seed=seed) == []
@@ -234,7 +234,7 @@ async def test_a_reset_starts_again_from_nothing(empty_database: Scratch, folder
 
     applied = await reset(empty_database.dsn, folder, seed)
 
-    assert applied == [Applied(ONE, 2), Applied("seed.sql", 1)]
+    assert applied == [AppliedFile(ONE, 2), AppliedFile("seed.sql", 1)]
     assert await fetch(empty_database.dsn, "select to_regclass('leftover')::text, count(*) from auth.users") == [
         (None, 0)
     ]

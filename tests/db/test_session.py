@@ -94,7 +94,7 @@ async def test_claims_are_data_and_never_sql(api: Database) -> None:
 async def test_a_role_that_no_caller_may_assume_is_refused_before_the_database_hears_of_it(
     api: Database, role: str
 ) -> None:
-    with pytest.raises(ValueError, match="no caller may assume the role"):
+    with pytest.raises(ValueError, match="callers may not assume the role"):
         async with api.as_caller(role, {}):  # type: ignore[arg-type]
             pass
 

@@ -81,7 +81,7 @@ def keep(port: Annotated[int, typer.Option(help="TCP port on 127.0.0.1.")]) -> N
     raise typer.Exit(keep_postgres(port))
 
 
-def print_applied(applied: Sequence[migrate.Applied]) -> None:
+def print_applied(applied: Sequence[migrate.AppliedFile]) -> None:
     """Print the files that a run applied."""
     for file in applied:
         verb = "Seeding data from" if file.file == "seed.sql" else "Applying migration"

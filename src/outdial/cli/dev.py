@@ -8,7 +8,7 @@ from rich.text import Text
 
 from outdial.cli.database import print_applied
 from outdial.cli.output import console, print_pairs
-from outdial.db.migrate import Applied
+from outdial.db.migrate import AppliedFile
 
 COLORS = {
     "database": "blue",
@@ -35,7 +35,7 @@ class TerminalConsole:
         with contextlib.suppress(OSError):
             console.print(text, soft_wrap=True, markup=False)
 
-    def migrated(self, applied: Sequence[Applied]) -> None:
+    def migrated(self, applied: Sequence[AppliedFile]) -> None:
         """Print the migrations that were applied."""
         print_applied(applied)
 

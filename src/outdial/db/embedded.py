@@ -1,4 +1,4 @@
-"""A Postgres server without an installation, shared by all processes of a user and left behind by none."""
+"""A Postgres server that needs no installation. All processes of a user share it, and it ends with its owner."""
 
 import contextlib
 import fcntl
@@ -21,7 +21,7 @@ from outdial.process import die_with_parent
 from outdial.settings import EmbeddedSettings, read_environment
 
 SUPERUSER = "postgres"
-# What Supabase's local stack uses. It opens nothing by itself: TCP is off unless `listen_port` is given.
+# The password of Supabase's local stack. TCP is off unless `listen_port` is given.
 LOCAL_PASSWORD = "postgres"
 
 _DEFAULT_PORT = 5432
@@ -29,7 +29,7 @@ _BOOT_SECONDS = 120.0
 _POLL_SECONDS = 0.005
 _LOG_BYTES = 16 * 2**20
 _LOG_LINES = 8
-# sockaddr_un.sun_path with its closing zero: 108 bytes on Linux, 104 on macOS.
+# sockaddr_un.sun_path with its terminating zero has 108 bytes on Linux and 104 on macOS.
 _LONGEST_SOCKET_PATH = 103
 _LINUX = platform.system() == "Linux"
 
@@ -45,15 +45,15 @@ _NOT_DURABLE: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", 
 
 
 class EmbeddedPostgres:
-    """One server per home directory, owned by the process that started it and shared by all the others.
+    """One server per home directory. The process that starts it owns it, and all others share it.
 
-    `home` is OUTDIAL_HOME, else the user's data folder, else for root /var/lib/outdial. The owner holds a lock that the
-    kernel frees when it dies, and its server dies with it. As root the server runs as the first of OUTDIAL_PG_USER,
-    `postgres` and `nobody` that exists, because Postgres refuses to run as root.
+    `home` defaults to OUTDIAL_HOME, to /var/lib/outdial for root, or to the user's data directory. The owner holds a
+    lock that the kernel releases when the owner dies, and the server ends with its owner. For root the server runs as
+    the first of OUTDIAL_PG_USER, `postgres` and `nobody` that exists, because Postgres refuses to run as root.
 
-    The socket trusts every role, since its directory lets nobody else in. `listen_port` also opens 127.0.0.1, with
-    passwords. `durable=False` gives up crash safety for speed: for tests only. `settings` are added to the server's
-    command line. The last three count for the owner only.
+    The socket trusts every role, because only this user may enter its directory. `listen_port` also opens 127.0.0.1,
+    with passwords. `durable=False` trades crash safety for speed, for tests only. `settings` are added to the command
+    line of the server. Only the owner uses the last three.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class EmbeddedPostgres:
         self._server: _PidFile | None = None
 
     def start(self) -> bool:
-        """Make sure that a server runs: True when this process owns it, False when another does.
+        """Start a server unless one runs. Returns whether this process owns it.
 
-        Call it again after a lost connection: any process may have to become the owner. Only the main thread may call
-        it, because Linux ends the server with the thread that started it. Raises EmbeddedPostgresFailed with the
-        server's last words, or EmbeddedPostgresMissing.
+        Call it again after a lost connection, because any process may have to become the owner. Only the main thread
+        may call it: Linux ends the server with the thread that started it. Raises EmbeddedPostgresFailed with the last
+        lines of the log, or EmbeddedPostgresMissing.
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("the embedded Postgres must be started from the main thread")
@@ -101,11 +101,11 @@ class EmbeddedPostgres:
                 raise self._failure("another process has the lock but no Postgres")
             time.sleep(_POLL_SECONDS)
         if self._process is None or self._process.poll() is not None:
-            self._boot_or_let_go(deadline)
+            self._boot_or_release(deadline)
         return True
 
     def stop(self) -> None:
-        """Stop the server if this process owns it: cleanly within 30 s, else so that the next start recovers."""
+        """Stop the server if this process owns it. If it takes longer than 30 s, the next start recovers."""
         if self._process is not None:
             _end(self._process)
             self._process = None
@@ -122,17 +122,17 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """The address over the socket, as the superuser."""
+        """The URL over the socket, as the superuser."""
         return self.dsn_for(SUPERUSER)
 
     def dsn_for(self, role: str, database: str = "postgres") -> str:
-        """Return the address of `database` over the socket, as `role`, who needs no password there."""
+        """Return the URL of a database over the socket, as `role`. The socket needs no password."""
         port = self._server.port if self._server else self._port
         return f"postgresql://{role}@/{database}?host={quote(str(self._run))}&port={port}"
 
     @property
     def tcp_dsn(self) -> str | None:
-        """The address over TCP, as the superuser; None when the running server has no TCP port."""
+        """The URL over TCP, as the superuser. None if the running server has no TCP port."""
         if self._server is None or not self._server.listens:
             return None
         return f"postgresql://{SUPERUSER}:{LOCAL_PASSWORD}@127.0.0.1:{self._server.port}/postgres"
@@ -140,7 +140,7 @@ class EmbeddedPostgres:
     def _check_socket_path(self) -> None:
         socket = self._run / f".s.PGSQL.{self._port}"
         if len(os.fsencode(socket)) > _LONGEST_SOCKET_PATH:
-            raise SocketPathTooLong(f"{socket} is too long for a socket: set OUTDIAL_HOME to a shorter directory")
+            raise SocketPathTooLong(f"{socket} is too long for a socket: set OUTDIAL_HOME to a shorter path")
 
     def _take_lock(self) -> bool:
         if self._lock is not None:
@@ -154,7 +154,7 @@ class EmbeddedPostgres:
         self._lock = lock
         return True
 
-    def _boot_or_let_go(self, deadline: float) -> None:
+    def _boot_or_release(self, deadline: float) -> None:
         try:
             self._boot(deadline)
         except BaseException:
@@ -178,27 +178,28 @@ class EmbeddedPostgres:
         self._log.touch(mode=0o600)
 
     def _create_cluster(self, binaries: Binaries, data: Path) -> None:
-        """Create the cluster aside and move it in place whole, so that a killed start leaves no half of one."""
-        staging, password = self.home / "initdb.new", self._run / "password"
+        """Create the cluster in a temporary directory and rename it, so that a killed start leaves no partial one."""
+        staging = self.home / "initdb.new"
+        password = self._run / "password"
         shutil.rmtree(staging, ignore_errors=True)
         self._user.make_private(staging)
         password.write_text(LOCAL_PASSWORD)
-        # A collation that needs no locale of the machine; the built-in provider came with 17.
+        # A collation that needs no locale on this machine. Postgres 17 added the built-in provider.
         builtin = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         locale = builtin if binaries.major >= 17 else ["--locale=C.UTF-8"]
         auth = ["--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={password}"]
         sync = ["--no-sync"] if self._settings.get("fsync") == "off" else []
-        initdb, where = str(binaries.directory / "initdb"), str(staging)
-        command = [initdb, "-D", where, "-U", SUPERUSER, "-E", "UTF8", *locale, *auth, *sync]
+        initdb = str(binaries.directory / "initdb")
+        command = [initdb, "-D", str(staging), "-U", SUPERUSER, "-E", "UTF8", *locale, *auth, *sync]
         with self._log.open("ab") as log:
             done = subprocess.run(command, stdout=log, stderr=log, check=False, **self._user.process_options())
         password.unlink()
         if done.returncode:
-            raise self._failure("Postgres could not create its data")
+            raise self._failure("Postgres could not create its data directory")
         staging.rename(data)
 
     def _end_predecessor(self, deadline: float) -> None:
-        """Wait for the server of a dead owner, and remove what would keep a new one from starting."""
+        """Wait for the server of a dead owner, and remove files that would stop a new one from starting."""
         for old in self._pid_files():
             while old.is_alive():
                 if time.monotonic() > deadline:
@@ -206,14 +207,14 @@ class EmbeddedPostgres:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(old.pid, signal.SIGINT)
                 time.sleep(_POLL_SECONDS)
-            # The number is another process's by now, or a zombie's: Postgres would take that for its server.
+            # The pid now belongs to another process or a zombie. Postgres would take it for its server.
             if _pid_is_taken(old.pid):
                 old.path.unlink(missing_ok=True)
         for leftover in self._run.glob(".s.PGSQL.*"):
             leftover.unlink(missing_ok=True)
 
     def _launch(self, binaries: Binaries, data: Path, deadline: float) -> bool:
-        """Start the server: True when it is ready, False when it may be once the backends of a killed one are gone."""
+        """Start the server. Returns False if it has to wait for the backends of a killed server."""
         beginning = self._log.stat().st_size
         options = [f"--{name}={value}" for name, value in self._settings.items()]
         with self._log.open("ab") as log:
@@ -222,7 +223,7 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                # Where this is None (macOS), the next owner stops a server that was left behind.
+                # On macOS this is None, and the next owner stops a server that was left running.
                 preexec_fn=die_with_parent(signal.SIGINT),  # noqa: PLW1509 - one system call
                 **self._user.process_options(),
             )
@@ -230,7 +231,7 @@ class EmbeddedPostgres:
         if self._server is not None:
             return True
         _end(self._process)
-        # Busy backends still hold the shared memory of a killed server; Postgres refuses to start beside them.
+        # Busy backends still hold the shared memory of a killed server, and Postgres refuses to start next to them.
         if "pre-existing shared memory block" in self._log_since(beginning) and time.monotonic() < deadline:
             return False
         raise self._failure("Postgres did not start")
@@ -255,7 +256,7 @@ def default_home() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _PidFile:
-    """What a server writes to postmaster.pid in its data directory, line by line as it starts."""
+    """The contents of postmaster.pid, which the server writes line by line while it starts."""
 
     path: Path
     pid: int
@@ -265,7 +266,7 @@ class _PidFile:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Return what the file says so far; None when it is gone or does not name a process."""
+        """Return the contents so far. None if the file is missing or has no pid yet."""
         try:
             lines = path.read_text().split("\n") + [""] * 8
             pid, _, _, port, _, address, _, status = lines[:8]
@@ -274,7 +275,7 @@ class _PidFile:
             return None
 
     def is_alive(self) -> bool:
-        """Tell whether the process is this server, and not one that got its number later, nor a zombie."""
+        """Return whether the process is this server, and not a zombie or a process that reuses its pid."""
         data = self.path.parent
         if _LINUX:
             try:
@@ -295,7 +296,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], data: Path, deadline: fl
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # First a fast shutdown, then an immediate one. Never SIGKILL: it leaves backends behind.
+    # A fast shutdown first, then an immediate one. Never SIGKILL, which leaves backends running.
     for signal_number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 10)):
         process.send_signal(signal_number)
         with contextlib.suppress(subprocess.TimeoutExpired):

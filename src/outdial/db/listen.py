@@ -1,4 +1,4 @@
-"""Listens to notifications on a connection of its own, and comes back when the connection is lost."""
+"""Listens to notifications on a dedicated connection, and reconnects when the connection is lost."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,15 +15,20 @@ Handler = Callable[[str], None]
 
 
 class Listener:
-    """Calls a handler with the payload of each notification on its channel, and all of them after a reconnection."""
+    """Calls the handler of a channel with the payload of each notification.
+
+    `on_reconnect` is called after every connection, because notifications in between are lost.
+    """
 
     def __init__(self, dsn: str, handlers: Mapping[str, Handler], *, on_reconnect: Callable[[], None]) -> None:
-        self._dsn, self._handlers, self._on_reconnect = dsn, handlers, on_reconnect
+        self._dsn = dsn
+        self._handlers = handlers
+        self._on_reconnect = on_reconnect
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
     async def start(self) -> None:
-        """Listen from now on; returns when the first connection listens."""
+        """Start listening. Returns once the first connection listens."""
         self._task = asyncio.create_task(self._run(), name="listener")
         await self._ready.wait()
 
@@ -50,7 +55,7 @@ class Listener:
             for channel, handler in self._handlers.items():
                 await connection.add_listener(channel, lambda _c, _p, _ch, payload, call=handler: call(str(payload)))
             self._ready.set()
-            # What was notified while nobody listened is lost: everything may be due.
+            # Notifications that arrived while disconnected are lost, so everything may be due.
             self._on_reconnect()
             await lost.wait()
         finally:

@@ -1,4 +1,4 @@
-"""Applies `supabase/migrations` and keeps the Supabase CLI's own history, so that either tool can go on."""
+"""Applies `supabase/migrations`. It writes the same history as the Supabase CLI, so that both tools can be used."""
 
 import hashlib
 import re
@@ -24,7 +24,7 @@ from outdial.settings import read_environment
 _PACKAGE = Path(__file__).parents[1]
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
 _FILE_NAME = re.compile(r"(\d{14})_(.+)\.sql", re.ASCII)
-# Any number will do, as long as every runner uses the same one.
+# An arbitrary number that all runners share.
 _RUNNERS = 5_464_813_022
 
 _HISTORY = """
@@ -34,7 +34,7 @@ alter table supabase_migrations.schema_migrations add column if not exists state
 alter table supabase_migrations.schema_migrations add column if not exists name text;
 create table if not exists supabase_migrations.seed_files (path text not null primary key, hash text not null);
 """
-# Where the schema auth is ours, another version's bootstrap may have made it.
+# If the schema auth is ours, an older version of bootstrap.sql may have created it.
 _LACKS_AUTH = """
 select to_regprocedure('auth.uid()') is null
   or coalesce(obj_description(to_regnamespace('auth'), 'pg_namespace') = 'made by outdial', false)
@@ -48,7 +48,7 @@ grant usage on schema public to public;
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement of a SQL file, without its semicolon, and the line on which it begins."""
+    """A statement of a SQL file without its semicolon, and its first line."""
 
     sql: str
     line: int
@@ -56,7 +56,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Migration:
-    """A migration file: its version is the 14 digits in front."""
+    """A migration file. The version is the 14 digits of its name."""
 
     version: str
     name: str
@@ -64,8 +64,8 @@ class Migration:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """A file that a run brought to the database, and how many statements it held."""
+class AppliedFile:
+    """A file that was applied, and its number of statements."""
 
     file: str
     statements: int
@@ -73,7 +73,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class MigrationState:
-    """Where a migration is known: in the local directory, in the database, or in both."""
+    """Whether a migration is in the local directory, in the database, or in both."""
 
     version: str
     name: str
@@ -82,29 +82,29 @@ class MigrationState:
 
 
 def supabase_dir() -> Path:
-    """Return the directory of migrations and functions: ./supabase, else the installed one, else the repository's."""
+    """Return the directory of migrations and functions: ./supabase, the installed one, or that of the repository."""
     candidates = (Path.cwd() / "supabase", _PACKAGE / "_supabase", _PACKAGE.parents[1] / "supabase")
     found = next((path for path in candidates if path.is_dir()), None)
     if found is None:
-        raise FileNotFoundError("there is no supabase directory here, and none was installed with outdial")
+        raise FileNotFoundError("no supabase directory found here or in the installed package")
     return found
 
 
-async def push(dsn: str, migrations: Path, *, seed: Path | None = None) -> list[Applied]:
-    """Apply what `migrations` has and the database lacks, oldest first, then `seed` if it never ran; return what ran.
+async def push(dsn: str, migrations: Path, *, seed: Path | None = None) -> list[AppliedFile]:
+    """Apply pending migrations, oldest first, then `seed` if it never ran. Returns the applied files.
 
-    Each file is one transaction with its row of history. Runners wait for each other, so any number may start at once.
-    Plain Postgres is first given what Supabase has. As with the Supabase CLI, a seed that changed after it ran is
-    only marked as such. Raises MigrationError before anything is applied when the two sides do not fit together, and
-    MigrationFailed for a statement that the database refused; the files before it stay applied.
-    OwnerBoundByPolicies refuses a login that the policies would bind.
+    Each file and its row of history are one transaction. Runners wait for each other, so several may start at once.
+    Plain Postgres first gets the schemas and roles that Supabase has. As with the Supabase CLI, a seed that has changed
+    since it ran is recorded but not run again. Raises MigrationError before anything is applied if the migrations do
+    not match the database, OwnerBoundByPolicies if the policies would apply to the login, and MigrationFailed for a
+    failing statement. Earlier files stay applied.
     """
     async with _runner(dsn) as connection:
         return await _push(connection, read_migrations(migrations), seed)
 
 
 async def status(dsn: str, migrations: Path) -> list[MigrationState]:
-    """Return every migration that either side knows, oldest first, without changing the database."""
+    """Return all local and applied migrations, oldest first, without changing the database."""
     local = {migration.version: migration.name for migration in read_migrations(migrations)}
     connection = await asyncpg.connect(dsn)
     try:
@@ -117,10 +117,10 @@ async def status(dsn: str, migrations: Path) -> list[MigrationState]:
     ]
 
 
-async def reset(dsn: str, migrations: Path, seed: Path | None = None) -> list[Applied]:
-    """Destroy the schemas public, private, host, pgqueuer, supabase_migrations, and auth where we made it; then push.
+async def reset(dsn: str, migrations: Path, seed: Path | None = None) -> list[AppliedFile]:
+    """Drop the schemas public, private, host, pgqueuer, supabase_migrations, and auth if it is ours. Then push.
 
-    Raises RemoteDatabaseRefused, before connecting, unless `dsn` names this machine or a Unix socket.
+    Raises RemoteDatabaseRefused before connecting, unless `dsn` names this machine or a Unix socket.
     """
     refuse_remote(dsn)
     local = read_migrations(migrations)
@@ -134,12 +134,13 @@ async def reset(dsn: str, migrations: Path, seed: Path | None = None) -> list[Ap
 
 
 def refuse_remote(dsn: str) -> None:
-    """Raise RemoteDatabaseRefused unless every host that `dsn` may lead to is this machine."""
-    parts, query = urlsplit(dsn), parse_qs(urlsplit(dsn).query)
+    """Raise RemoteDatabaseRefused unless every host in `dsn` is this machine."""
+    parts = urlsplit(dsn)
+    query = parse_qs(parts.query)
     if "service" in query:
         raise RemoteDatabaseRefused(f"service {query['service'][0]}")
-    in_address = parts.netloc.rpartition("@")[2]
-    hosts = [_without_port(host) for host in in_address.split(",") if host]
+    host_list = parts.netloc.rpartition("@")[2]
+    hosts = [_without_port(host) for host in host_list.split(",") if host]
     hosts += [host for value in query.get("host", []) for host in value.split(",")]
     for host in hosts or read_environment().get("PGHOST", "").split(","):
         if not _is_this_machine(host):
@@ -147,8 +148,9 @@ def refuse_remote(dsn: str) -> None:
 
 
 def read_migrations(directory: Path) -> list[Migration]:
-    """Return the migrations of `directory`, oldest first; raises MisnamedMigration for any other .sql file."""
-    found, misnamed = {}, []
+    """Return the migrations of a directory, oldest first. Raises MisnamedMigration for any other .sql file."""
+    found: dict[str, Migration] = {}
+    misnamed = []
     for path in sorted(directory.iterdir()):
         match = _FILE_NAME.fullmatch(path.name)
         if match and match[1] not in found:
@@ -171,17 +173,17 @@ async def _runner(dsn: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-async def _push(connection: asyncpg.Connection, local: Sequence[Migration], seed: Path | None) -> list[Applied]:
+async def _push(connection: asyncpg.Connection, local: Sequence[Migration], seed: Path | None) -> list[AppliedFile]:
     await _check_owner(connection)
     await _prepare(connection)
     done = [await _apply(connection, migration) for migration in _pending(local, await _applied(connection))]
     await _install_queue(connection)
-    seeded = await _sow(connection, seed) if seed is not None and seed.exists() else None
+    seeded = await _run_seed(connection, seed) if seed is not None and seed.exists() else None
     return [*done, seeded] if seeded else done
 
 
 async def _install_queue(connection: asyncpg.Connection) -> None:
-    # PgQueuer takes half a second to import, which a command that migrates nothing need not spend.
+    # Importing PgQueuer takes half a second. Only commands that migrate need it.
     from outdial.db.queue import install_queue
 
     await install_queue(connection)
@@ -222,9 +224,9 @@ def _pending(local: Sequence[Migration], applied: Iterable[str]) -> list[Migrati
     return pending
 
 
-async def _apply(connection: asyncpg.Connection, migration: Migration) -> Applied:
+async def _apply(connection: asyncpg.Connection, migration: Migration) -> AppliedFile:
     statements = split_statements(migration.path.read_text())
-    # A file may have changed a setting of the session, such as search_path.
+    # An earlier file may have changed a session setting, such as search_path.
     await connection.execute("reset all")
     async with connection.transaction():
         await _execute_all(connection, migration.path.name, statements)
@@ -234,10 +236,10 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> Applie
             migration.name,
             [statement.sql for statement in statements],
         )
-    return Applied(migration.path.name, len(statements))
+    return AppliedFile(migration.path.name, len(statements))
 
 
-async def _sow(connection: asyncpg.Connection, seed: Path) -> Applied | None:
+async def _run_seed(connection: asyncpg.Connection, seed: Path) -> AppliedFile | None:
     path, text = f"supabase/{seed.name}", seed.read_text()
     digest = hashlib.sha256(text.encode()).hexdigest()
     ran = await connection.fetchval("select hash from supabase_migrations.seed_files where path = $1", path)
@@ -253,7 +255,7 @@ async def _sow(connection: asyncpg.Connection, seed: Path) -> Applied | None:
             path,
             digest,
         )
-    return Applied(seed.name, len(statements)) if statements else None
+    return AppliedFile(seed.name, len(statements)) if statements else None
 
 
 async def _execute_all(connection: asyncpg.Connection, file: str, statements: Sequence[Statement]) -> None:
@@ -281,12 +283,12 @@ def _without_port(host: str) -> str:
 
 
 def _is_this_machine(host: str) -> bool:
-    # Without a host, or with a path, libpq connects to a Unix socket.
+    # libpq connects to a Unix socket if there is no host, or if it is a path.
     return not host or host.startswith(("/", "@")) or is_loopback(host)
 
 
-# Where a semicolon ends no statement: quotes, comments, parentheses, and the bodies of standard SQL functions. What
-# is not closed runs to the end of the text, as it does in Postgres.
+# Where a semicolon does not end a statement: quotes, comments, parentheses and bodies of standard SQL functions.
+# Anything unclosed runs to the end of the text, as in Postgres.
 _TOKEN = re.compile(
     r"""
     --[^\n]* | (?<![\w$])[eE]'(?:[^'\\]|\\.|'')*+'? | '(?:[^']|'')*+'? | "(?:[^"]|"")*+"?
@@ -301,11 +303,12 @@ _CLOSES = {")": "(", "end": "body"}
 
 
 def split_statements(sql: str) -> list[Statement]:
-    """Split a SQL text at the semicolons that end statements; a comment stays with the statement that follows it.
+    """Split SQL into statements. A comment belongs to the statement that follows it.
 
-    Knows quotes, dollar quotes, nested comments, parentheses and `begin atomic` bodies.
+    Handles quotes, dollar quotes, nested comments, parentheses and `begin atomic` bodies.
     """
-    statements, start = [], 0
+    statements = []
+    start = 0
     for end in [*_ends(sql), len(sql)]:
         text = sql[start:end].rstrip(";").rstrip()
         if body := text.lstrip():
@@ -316,7 +319,8 @@ def split_statements(sql: str) -> list[Statement]:
 
 
 def _ends(sql: str) -> Iterator[int]:
-    position, still_open = 0, list[str]()
+    position = 0
+    still_open: list[str] = []
     while match := _TOKEN.search(sql, position):
         position = _comment_end(sql, match.end()) if match["comment"] else match.end()
         mark = (match["mark"] or "").lower()

@@ -1,4 +1,4 @@
-"""Gives the login roles of Outdial fresh passwords, of which the server and its logs see the verifier only."""
+"""Sets new passwords for the login roles. The server and its logs only see the SCRAM verifier."""
 
 import base64
 import hashlib
@@ -9,13 +9,13 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 ROLES = ("outdial_api", "outdial_webhook", "outdial_dialer", "outdial_host", "outdial_jobs", "outdial_auth")
-_ITERATIONS = 4096  # what Postgres itself takes
+_ITERATIONS = 4096  # the default of Postgres
 
 
 async def renew_passwords(dsn: str) -> dict[str, str]:
-    """Set a random password for each of ROLES at `dsn`, the owner's address; return each role's own address.
+    """Set a random password for each of ROLES, and return the URL of each role. `dsn` is the owner's URL.
 
-    The addresses that were given out before stop working for new connections.
+    Earlier URLs stop working for new connections.
     """
     passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
     connection = await asyncpg.connect(dsn)
@@ -29,7 +29,7 @@ async def renew_passwords(dsn: str) -> dict[str, str]:
 
 
 def verifier(password: str, salt: bytes) -> str:
-    """Return what Postgres stores of an ASCII password under SCRAM-SHA-256 (RFC 5802, RFC 7677)."""
+    """Return the SCRAM-SHA-256 verifier of an ASCII password (RFC 5802, RFC 7677)."""
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, _ITERATIONS)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server = hmac.digest(salted, b"Server Key", "sha256")
@@ -41,6 +41,6 @@ def address_of(dsn: str, role: str, password: str) -> str:
     """Return `dsn` with another login."""
     parts = urlsplit(dsn)
     login, _, host = parts.netloc.rpartition("@")
-    # Supabase's pooler wants the project behind the role: postgres.<project>.
+    # Supabase's pooler expects the project after the role: postgres.<project>.
     _, dot, project = login.partition(":")[0].partition(".")
     return urlunsplit(parts._replace(netloc=f"{role}{dot}{project}:{password}@{host}"))

@@ -1,4 +1,4 @@
-"""The queue of background jobs: PgQueuer's tables, in a schema of their own, and how a job gets into them."""
+"""The queue of background jobs: PgQueuer's tables in a separate schema."""
 
 from typing import Final, Literal
 from uuid import UUID
@@ -20,7 +20,7 @@ from outdial.db.session import Connection
 JobKind = Literal["import", "export"]
 SCHEMA: Final = "pgqueuer"
 
-# Every name is given: PgQueuer would take those that are not from environment variables as plain as CHANNEL.
+# Every name is set, because PgQueuer reads missing ones from environment variables with names like CHANNEL.
 _SETTINGS: Final = DBSettings(
     prefix="",
     db_schema=SCHEMA,
@@ -50,7 +50,7 @@ _CALLERS: Final = frozenset({"authenticated", "service_role"})
 
 
 def queue_of(connection: Connection) -> Queries:
-    """Return PgQueuer's queries over one connection."""
+    """Return PgQueuer's queries on a connection."""
     return Queries(
         AsyncpgDriver(connection),  # type: ignore[arg-type]  # it only runs queries, and a pool's connection does too
         qbe=QueryBuilderEnvironment(_SETTINGS),
@@ -60,9 +60,9 @@ def queue_of(connection: Connection) -> Queries:
 
 
 async def install_queue(connection: asyncpg.Connection) -> None:
-    """Bring PgQueuer's tables to what the installed version wants, as the owner; does nothing the second time.
+    """Create or upgrade PgQueuer's tables for the installed version, as the owner.
 
-    A database without our tables of jobs gets none of its either.
+    Does nothing in a database without Outdial's job tables.
     """
     if not await connection.fetchval(_IS_WANTED):
         return
@@ -75,11 +75,11 @@ async def install_queue(connection: asyncpg.Connection) -> None:
 
 
 async def enqueue(connection: Connection, kind: JobKind, job_id: UUID) -> None:
-    """Put a job into the queue; one that waits there already, or is being done, is not put there twice.
+    """Enqueue a job, unless the same job is waiting or running.
 
-    It becomes visible with the transaction of `connection`: the change of the row that asks for the job and the job
-    itself are there together or not at all. A caller has no rights on the queue, whose jobs belong to all
-    organizations: for this one statement the transaction acts as service_role, which the login outdial_api may assume.
+    The job becomes visible when the transaction of `connection` commits, together with the row that requests it.
+    Callers have no rights on the queue, because it holds jobs of all organizations. For this statement the transaction
+    acts as service_role, which the login outdial_api may assume.
     """
     role = await connection.fetchval(_ROLE)
     if role in _CALLERS:

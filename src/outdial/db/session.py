@@ -1,4 +1,4 @@
-"""Pools that connect as one login role, and transactions that carry an identity for their own length only."""
+"""Connection pools that log in as one role, and transactions that act as a caller."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,8 +16,8 @@ SERVICE: Mapping[str, object] = {"role": "service_role"}
 
 _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
 
-# As PostgREST does it: the settings end with the transaction. The older ones, which auth.uid() prefers, are emptied,
-# for a function may have set one for the length of its session, which the pool hands on.
+# Like PostgREST, these settings end with the transaction. auth.uid() prefers the older settings below. They are
+# cleared, because a function may have set one for its session, and the pool reuses sessions.
 _ASSUME = """
 select set_config('request.jwt.claims', $1, true), set_config('role', $2, true),
   set_config('request.jwt.claim', '', true), set_config('request.jwt.claim.sub', '', true),
@@ -27,13 +27,13 @@ _DECLARE = "select set_config('outdial.organization_id', $1, true)"
 
 
 def assert_no_transaction() -> None:
-    """Raise when the current task has a transaction open: no request to Retell is awaited inside one."""
+    """Raise RuntimeError when the current task has a transaction open. No request to Retell is sent inside one."""
     if _open_transactions.get():
-        raise RuntimeError("a request to the provider was about to leave while a transaction is open")
+        raise RuntimeError("a request to the provider would be sent while a transaction is open")
 
 
 async def _keep_session(connection: asyncpg.Connection) -> None:
-    """Replace the pool's reset, a round trip per use: every setting we make is local to its transaction."""
+    """Replace the pool's reset, which costs a round trip per use. All our settings are local to a transaction."""
 
 
 class Database:
@@ -47,7 +47,7 @@ class Database:
     async def connect(
         cls, dsn: str, *, application_name: str, min_size: int = 0, max_size: int = 10, role: str | None = None
     ) -> Self:
-        """Open a pool at `dsn`; `role`, where the login may assume it, becomes the role of every connection."""
+        """Open a pool. Every connection assumes `role` if it is given and the login may."""
         settings = {"application_name": application_name, "timezone": "UTC"}
         if role is not None:
             settings["role"] = role
@@ -57,7 +57,7 @@ class Database:
         return cls(pool, dsn)
 
     async def close(self) -> None:
-        """Close every connection, after the work under way has ended."""
+        """Wait for connections in use, then close all of them."""
         await self.pool.close()
 
     async def __aenter__(self) -> Self:
@@ -78,22 +78,22 @@ class Database:
 
     @asynccontextmanager
     async def as_caller(self, role: Role, claims: Mapping[str, object]) -> AsyncIterator[Connection]:
-        """Open a transaction as `role` with the JWT's `claims`, so that row level security sees the caller."""
+        """Open a transaction as `role` with the claims of a JWT, which row level security reads."""
         if role not in ROLES:
-            raise ValueError(f"no caller may assume the role {role!r}")
+            raise ValueError(f"callers may not assume the role {role!r}")
         async with self.transaction() as connection:
             await connection.execute(_ASSUME, msgspec.json.encode(claims).decode(), role)
             yield connection
 
     @asynccontextmanager
     async def as_service(self) -> AsyncIterator[Connection]:
-        """Open a transaction as `service_role`, which sees every organization: for operators' own tools."""
+        """Open a transaction as `service_role`, which sees every organization. For tools of operators."""
         async with self.as_caller("service_role", SERVICE) as connection:
             yield connection
 
     @asynccontextmanager
     async def for_organization(self, organization_id: UUID) -> AsyncIterator[Connection]:
-        """Open a transaction that sees the rows of one organization, as the dialer does."""
+        """Open a transaction that sees the rows of one organization. For the dialer and background jobs."""
         async with self.transaction() as connection:
             await connection.execute(_DECLARE, str(organization_id))
             yield connection

@@ -13,7 +13,7 @@ from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SEC
 from outdial.campaigns.create import NewOrganization
 from outdial.clock import SystemClock
 from outdial.db.embedded import LOCAL_PASSWORD, SUPERUSER, EmbeddedPostgres, default_home
-from outdial.db.migrate import Applied, push, refuse_remote, supabase_dir
+from outdial.db.migrate import AppliedFile, push, refuse_remote, supabase_dir
 from outdial.db.session import Database
 from outdial.host.api.tokens import AccessTokens
 from outdial.process import notify_ready, stop_event
@@ -43,7 +43,7 @@ class StackConsole(Protocol):
     def say(self, text: str) -> None:
         """Print a line of the stack itself."""
 
-    def migrated(self, applied: Sequence[Applied]) -> None:
+    def migrated(self, applied: Sequence[AppliedFile]) -> None:
         """Print the migrations that were applied."""
 
     def pairs(self, pairs: Mapping[str, object]) -> None:
