@@ -39,7 +39,7 @@ ON_EVERY_ANSWER = {
 
 @pytest.fixture
 async def stand() -> Stand:
-    return make_stand(clock=VirtualClock(NOW), place=HostIdentity("eu-west-1", "abcdefghijklmnopqrst"))
+    return make_stand(clock=VirtualClock(NOW), identity=HostIdentity("eu-west-1", "abcdefghijklmnopqrst"))
 
 
 def says(outcome: InvocationOutcome) -> Callable[[Invocation], InvocationOutcome]:
@@ -198,13 +198,13 @@ async def test_a_token_is_asked_for_where_the_function_wants_it(stand: Stand) ->
 async def test_a_version_that_takes_over_during_the_check_gets_the_request(stand: Stand) -> None:
     former = stand.shelf.put("guarded", verify_jwt=True)
     taking_over = stand.gateway.respond(asking("/functions/v1/guarded", apikey=LOCAL_PUBLISHABLE_KEY), b"")
-    check = stand.gateway._check.check
+    check = stand.gateway._jwt_check.check
 
     async def swap_then_check(headers: Any) -> Any:
         stand.shelf.put("guarded", version=4, verify_jwt=True)
         return await check(headers)
 
-    stand.gateway._check.check = swap_then_check  # type: ignore[method-assign]
+    stand.gateway._jwt_check.check = swap_then_check  # type: ignore[method-assign]
     assert (await taking_over).status == 200
     assert former.invocations == []
     assert [record.version for record in stand.sink.invocations] == [4]

@@ -109,7 +109,9 @@ async def test_guessing_tokens_is_slowed_down_and_does_not_lock_out_who_is_known
 async def test_behind_a_proxy_a_token_that_was_readable_on_its_way_is_refused(
     host: Host, behind_proxy: bool, protocol: str, status: int
 ) -> None:
-    operations = OperatorRoutes(lambda: (b"", ""), dict, host.api, behind_proxy=behind_proxy)
+    operations = OperatorRoutes(
+        metrics=lambda: (b"", ""), worker_counts=dict, management=host.api, behind_proxy=behind_proxy
+    )
     token = (b"authorization", f"Bearer {host.token}".encode())
     answer = operations.admit(
         RequestHead("GET", "/v1/projects", "", [token, (b"x-forwarded-proto", protocol.encode())])

@@ -26,7 +26,7 @@ class Host:
 
     def __init__(self, region: str, clock: VirtualClock, key: bytes) -> None:
         self.regions = RegionRouter(region, clock, key)
-        self.stand: Stand = make_stand(clock=clock, place=HostIdentity(region), regions=self.regions)
+        self.stand: Stand = make_stand(clock=clock, identity=HostIdentity(region), regions=self.regions)
         self.url = ""
 
     @property
@@ -112,7 +112,7 @@ async def test_the_function_there_learns_of_the_client_and_the_id_stays(
     assert told[b"x-forwarded-for"] == b"203.0.113.9"
     assert told[b"apikey"] == b"sb_publishable_x"
     assert b"x-outdial-hop" not in told
-    assert f"sb-request-id: {invocation.request_id}\r\n".encode() in answer.headers
+    assert (b"sb-request-id", invocation.request_id.encode()) in answer.headers
 
 
 @pytest.mark.parametrize("mark", ["1", "unsigned", "1763899200000,0,10.0.0.1,{}".format("0" * 64), ",,,", "é"])
@@ -187,5 +187,5 @@ async def test_a_compressed_answer_comes_over_as_it_is(
     answer = await here.stand.gateway.respond(asking(x_region="us-east-1", accept_encoding="gzip"), b"")
 
     assert answer.body == b"\x1f\x8b not really"
-    assert b"content-encoding: gzip\r\n" in answer.headers
-    assert b"content-length" not in answer.headers.lower()
+    assert (b"content-encoding", b"gzip") in answer.headers
+    assert b"content-length" not in {name.lower() for name, _ in answer.headers}

@@ -131,7 +131,8 @@ async def hosts(tmp_path: Path, database: Scratch) -> Hosts:
     }
     directory = tmp_path / "supabase"
     directory.mkdir()
-    return Hosts(directory, HostSettings(directory, tmp_path / "home", env, await database.logins()))
+    settings = HostSettings(directory=directory, home=tmp_path / "home", env=env, database_urls=await database.logins())
+    return Hosts(directory, settings)
 
 
 async def until(holds: Callable[[], Awaitable[object]], what: str) -> None:
@@ -146,7 +147,7 @@ async def until(holds: Callable[[], Awaitable[object]], what: str) -> None:
 async def test_functions_are_served_logged_and_counted(hosts: Hosts, connection: asyncpg.Connection) -> None:
     hosts.write("hello", HELLO)
     hosts.write("slow", SLOW)
-    async with hosts.running(place=HostIdentity("eu-west-1")) as host:
+    async with hosts.running(identity=HostIdentity("eu-west-1")) as host:
         assert host.slugs == ["hello", "slow"]
         status, headers, body = await host.ask("/functions/v1/hello/below")
         assert (status, json.loads(body)) == (200, {"hello": "/hello/below"})
@@ -279,8 +280,8 @@ async def test_a_local_host_starts_changed_code_anew(hosts: Hosts) -> None:
 async def test_hosts_hand_requests_to_the_region_that_is_asked_for(hosts: Hosts) -> None:
     hosts.write("hello", HELLO)
     async with (
-        hosts.running(place=HostIdentity("us-east-1"), reachable=True) as there,
-        hosts.running(place=HostIdentity("eu-west-1"), reachable=True) as here,
+        hosts.running(identity=HostIdentity("us-east-1"), reachable=True) as there,
+        hosts.running(identity=HostIdentity("eu-west-1"), reachable=True) as here,
     ):
 
         async def region() -> str:

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from outdial.host.gateway import upstream as upstream_module
-from outdial.host.gateway.upstream import MOST_BYTES, SETTING, AuthUpstream
+from outdial.host.gateway.upstream import MAX_BODY_BYTES, SETTING, AuthUpstream
 from outdial.host.wire.responses import server_error
 from outdial.http import HttpResponse, RequestHead, listen, serving
 from outdial.settings import SettingError
@@ -21,7 +21,7 @@ class Behind:
         self.bodies: list[bytes] = []
 
     def admit(self, head: RequestHead) -> int | HttpResponse:
-        return MOST_BYTES
+        return MAX_BODY_BYTES
 
     async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         self.heads.append(head)
@@ -84,7 +84,7 @@ async def test_a_long_body_is_refused_before_it_is_read(behind: tuple[Behind, st
     app, address = behind
     stand = make_stand()
     stand.operations.auth = upstream = AuthUpstream(address)
-    status, _, _ = await ask(stand, "POST", "/auth/v1/token", data=b"x" * (MOST_BYTES + 1))
+    status, _, _ = await ask(stand, "POST", "/auth/v1/token", data=b"x" * (MAX_BODY_BYTES + 1))
     await upstream.close()
     assert (status, app.heads) == (413, [])
 

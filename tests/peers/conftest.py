@@ -43,7 +43,7 @@ async def url() -> AsyncIterator[str]:
     """The address of a host in Ireland, whose only other region does not answer."""
     regions = RegionRouter("eu-west-1", SystemClock())
     regions.set_peers([PeerHost("gone", "us-east-1", "http://127.0.0.1:1")])
-    stand = make_stand(place=HostIdentity("eu-west-1"), regions=regions)
+    stand = make_stand(identity=HostIdentity("eu-west-1"), regions=regions)
     for slug, (outcome, _, _) in FAILURES.items():
         stand.shelf.put(slug, says(outcome))
     paused = HttpError(409, "CAMPAIGN_STATE", "The campaign is paused", status="paused")

@@ -187,7 +187,7 @@ async def served(database: Scratch, home: Path, directory: Path) -> AsyncIterato
     logins = {role: database.dsn_for(role) for role in ("outdial_api", "outdial_webhook")}
     env = local_settings(LocalStack(url, database.dsn, None), {})
     stop, ready = asyncio.get_running_loop().create_future(), asyncio.Event()
-    settings = HostSettings(directory, home, env, logins, local=True)
+    settings = HostSettings(directory=directory, home=home, env=env, database_urls=logins, local=True)
     async with asyncio.TaskGroup() as tasks:
         host = tasks.create_task(run_gateway(settings, listener, stop, lambda _: ready.set()))
         host.add_done_callback(lambda _: ready.set())

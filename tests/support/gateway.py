@@ -109,7 +109,7 @@ class Stand:
 def make_stand(
     *,
     clock: Clock | None = None,
-    place: HostIdentity = HostIdentity(),
+    identity: HostIdentity = HostIdentity(),
     regions: RegionRouter | None = None,
     behind_proxy: bool = False,
     management: ManagementHandler | None = None,
@@ -121,7 +121,10 @@ def make_stand(
     shelf, sink = Shelf(), Kept()
     shelf.put("hello")
     operations = OperatorRoutes(
-        lambda: (b"outdial_up 1\n", "text/plain"), lambda: {"workers": 0}, management, behind_proxy
+        metrics=lambda: (b"outdial_up 1\n", "text/plain"),
+        worker_counts=lambda: {"workers": 0},
+        management=management,
+        behind_proxy=behind_proxy,
     )
     gateway = Gateway(
         shelf,
@@ -129,7 +132,7 @@ def make_stand(
         sink,
         clock,
         operations,
-        place=place,
+        identity=identity,
         regions=regions,
         behind_proxy=behind_proxy,
     )

@@ -1,4 +1,4 @@
-"""Takes each request from the wire to a worker of its function and back, and sees that it ends in one record."""
+"""The gateway: pass each request to a worker of its function, and record it in the log."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from outdial.host.gateway.regions import RegionRouter
 from outdial.host.gateway.tls import plain_http_response
 from outdial.host.gateway.verify import JwtCheck
 from outdial.host.log.sink import InvocationRecord, LogSink
-from outdial.host.wire import responses as answers
+from outdial.host.wire import responses
 from outdial.host.wire.headers import WorkerHeaderFilter, header_value, headers_for_function
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import BootFailure, InvocationCompleted, PoolOverloaded
@@ -25,26 +25,26 @@ from outdial.http import HttpResponse, RequestHead, header_pairs
 from outdial.log import log
 
 SERVED_BY: Final = "outdial-functions"
-# The function sees its own path, with the slash before the slug.
-_CUT: Final = len(PREFIX) - 1
-# Routes of the gateway's own begin so, and slugs with a letter.
-_OWN: Final = PREFIX + "_"
-# What a request to another host may take beyond the function's wall clock, so that its own answer comes first.
-_HOP_S: Final = 15.0
+# A function sees its own path, starting with the slash before the slug.
+_FUNCTION_PATH_START: Final = len(PREFIX) - 1
+# The gateway's own routes start with an underscore, slugs with a letter.
+_INTERNAL_PREFIX: Final = PREFIX + "_"
+# Added to the function's wall clock for a request to another host, so that the other host times out first.
+_FORWARD_MARGIN_S: Final = 15.0
 _LONGEST_PATH: Final = 1024
 
 
 class FunctionDirectory(Protocol):
-    """Which functions are served now."""
+    """The functions in service (FunctionCatalogue)."""
 
     def get(self, slug: str) -> ServedFunction | None:
-        """Return the function of that name, None when there is none."""
+        """Return the function in service under `slug`, None if there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class HostIdentity:
-    """Where this host is: what its answers tell of it."""
+    """The region and project of this host, which its responses name."""
 
     region: str = "local"
     project_ref: str = "local"
@@ -62,184 +62,205 @@ class HostIdentity:
         )
 
 
-@dataclass(slots=True)
-class _Arrival:
+@dataclass(slots=True, kw_only=True)
+class _ReceivedRequest:
+    """The fields of a request that end up in its InvocationRecord."""
+
     id: str
     at: datetime
-    began: float
+    started_at: float
     method: str
     path: str
     size: int
 
 
 class Gateway:
-    """The application behind the listener (`outdial.http.Application`).
+    """The application that the HTTP server calls (`outdial.http.Application`).
 
-    Each request of a function is told to `sink` once, whatever becomes of it; one that no worker had has no execution
-    id. What another host answers is told there.
+    Records every request of a function once in `sink`, with an empty execution id if it did not reach a worker. A
+    request that is forwarded to another host is recorded there.
     """
 
     def __init__(
         self,
         catalogue: FunctionDirectory,
-        check: JwtCheck,
+        jwt_check: JwtCheck,
         sink: LogSink,
         clock: Clock,
-        operations: OperatorRoutes,
+        operator_routes: OperatorRoutes,
         *,
-        place: HostIdentity = HostIdentity(),
+        identity: HostIdentity = HostIdentity(),
         regions: RegionRouter | None = None,
         behind_proxy: bool = False,
     ) -> None:
-        self._catalogue, self._check, self._sink, self._clock = catalogue, check, sink, clock
-        self._operations, self._place, self._regions = operations, place, regions
+        self._catalogue = catalogue
+        self._jwt_check = jwt_check
+        self._sink = sink
+        self._clock = clock
+        self._operator_routes = operator_routes
+        self._identity = identity
+        self._regions = regions
         self._behind_proxy = behind_proxy
         self._monotonic: Callable[[], float] = asyncio.get_running_loop().time
-        self._host_headers = place.headers
+        self._host_headers = identity.headers
         self._header_filter = WorkerHeaderFilter()
 
     def admit(self, head: RequestHead) -> int | HttpResponse:
-        """Return the most bytes that the request's body may have, or what it is answered without it."""
+        """Return the maximum body size in bytes, or a response that needs no body."""
         path = head.path
-        is_ours = not path.startswith(PREFIX) or path.startswith(_OWN)
-        if self._behind_proxy and path != HEALTH and (answer := plain_http_response(head)) is not None:
-            return self._answer_plain_http(answer, head, is_ours)
-        if is_ours:
-            return self._operations.admit(head)
-        served, method = self._catalogue.get(_slug(path)), head.method
-        if method == "OPTIONS":
-            # A browser hides the answer to a request whose preflight was refused, so that none is.
+        is_internal = not path.startswith(PREFIX) or path.startswith(_INTERNAL_PREFIX)
+        if self._behind_proxy and path != HEALTH and (response := plain_http_response(head)) is not None:
+            return self._respond_to_plain_http(response, head, is_internal)
+        if is_internal:
+            return self._operator_routes.admit(head)
+        served = self._catalogue.get(_slug(path))
+        if head.method == "OPTIONS":
+            # Never reject a preflight: a browser would hide the response to the actual request.
             passes = served is not None and not served.bucket.take(self._monotonic())
             return served.config.max_body if served is not None and passes else PREFLIGHT
-        refusal = self._objection(head, served)
-        if refusal is not None or served is None:
-            return self._refuse(refusal or answers.NOT_FOUND, self._note(head, 0), served)
+        error = self._check_limits(head, served)
+        if error is not None or served is None:
+            return self._reject(error or responses.NOT_FOUND, self._receive(head, 0), served)
         return served.config.max_body
 
-    def _answer_plain_http(
-        self, answer: HttpResponse | ErrorResponse, head: RequestHead, is_ours: bool
+    def _respond_to_plain_http(
+        self, response: HttpResponse | ErrorResponse, head: RequestHead, is_internal: bool
     ) -> HttpResponse:
-        if is_ours:
-            return answer.to_http() if isinstance(answer, ErrorResponse) else answer
-        arrival = self._note(head, 0)
-        if isinstance(answer, ErrorResponse):
-            return self._refuse(answer, arrival, None)
-        self._tell(arrival, None, answer, "", "", 0, False)
-        return answer
+        if is_internal:
+            return response.to_http() if isinstance(response, ErrorResponse) else response
+        request = self._receive(head, 0)
+        if isinstance(response, ErrorResponse):
+            return self._reject(response, request, None)
+        self._record(request, None, response)
+        return response
 
-    def _objection(self, head: RequestHead, served: ServedFunction | None) -> ErrorResponse | None:
+    def _check_limits(self, head: RequestHead, served: ServedFunction | None) -> ErrorResponse | None:
         if served is None:
-            return answers.NOT_FOUND
-        if head.method not in answers.METHODS:
-            return answers.method_not_allowed(head.method)
+            return responses.NOT_FOUND
+        if head.method not in responses.METHODS:
+            return responses.method_not_allowed(head.method)
         wait_s = served.bucket.take(self._monotonic())
         if wait_s > 0:
-            return answers.rate_limited(served.bucket.rate, wait_s)
-        limit, length = served.config.max_body, header_value(head.headers, b"content-length")
-        return answers.body_too_large(limit, int(length)) if length.isdecimal() and int(length) > limit else None
+            return responses.rate_limited(served.bucket.rate, wait_s)
+        limit = served.config.max_body
+        length = header_value(head.headers, b"content-length")
+        return responses.body_too_large(limit, int(length)) if length.isdecimal() and int(length) > limit else None
 
     async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
-        """Return the answer to a request that was admitted."""
+        """Respond to a request that `admit` let pass."""
         path = head.path
-        if not path.startswith(PREFIX) or path.startswith(_OWN):
-            return await self._operations.respond(head, body)
-        arrival, client = self._note(head, len(body)), head.client
+        if not path.startswith(PREFIX) or path.startswith(_INTERNAL_PREFIX):
+            return await self._operator_routes.respond(head, body)
+        request = self._receive(head, len(body))
+        client = head.client
         if self._regions is not None:
             if (region := self._regions.target_region(head)) is not None:
-                return await self._relay(self._regions, region, head, body, arrival)
+                return await self._forward(self._regions, region, head, body, request)
             if (origin := self._regions.origin(head)) is not None:
-                arrival.id, client = origin.request_id, origin.client
+                request.id = origin.request_id
+                client = origin.client
         served = self._catalogue.get(_slug(path))
         if served is None:
-            return self._refuse(answers.NOT_FOUND, arrival, None)
+            return self._reject(responses.NOT_FOUND, request, None)
         if served.verify_jwt and head.method != "OPTIONS":
-            refusal = await self._check.check(head.headers)
-            if refusal is not None:
-                return self._refuse(refusal, arrival, served)
-            # Another version may have taken over meanwhile, and the pool of the former one takes nothing more.
+            error = await self._jwt_check.check(head.headers)
+            if error is not None:
+                return self._reject(error, request, served)
+            # During the check a new version may have replaced this one, whose pool then accepts nothing.
             served = self._catalogue.get(_slug(path)) or served
         headers = headers_for_function(head.headers, client, secure=head.secure, behind_proxy=self._behind_proxy)
-        invocation = Invocation(arrival.id, head.method, path[_CUT:], head.query, headers, body)
+        invocation = Invocation(request.id, head.method, path[_FUNCTION_PATH_START:], head.query, headers, body)
         try:
             outcome = await served.pool.invoke(invocation)
         except Exception as error:
-            log("gateway.invocation_failed", level="error", error=error, function=served.slug, request_id=arrival.id)
-            return self._refuse(answers.INTERNAL_ERROR, arrival, served)
+            log("gateway.invocation_failed", level="error", error=error, function=served.slug, request_id=request.id)
+            return self._reject(responses.INTERNAL_ERROR, request, served)
         if isinstance(outcome, InvocationCompleted):
-            return self._pass_on(outcome, arrival, served)
+            return self._complete(outcome, request, served)
         execution_id = "" if isinstance(outcome, PoolOverloaded | BootFailure) else outcome.execution_id
-        return self._refuse(answers.error_for(outcome), arrival, served, execution_id)
+        return self._reject(responses.error_for(outcome), request, served, execution_id)
 
-    async def _relay(
-        self, regions: RegionRouter, region: str, head: RequestHead, body: bytes, arrival: _Arrival
+    async def _forward(
+        self, regions: RegionRouter, region: str, head: RequestHead, body: bytes, request: _ReceivedRequest
     ) -> HttpResponse:
         served = self._catalogue.get(_slug(head.path))
-        patience_s = _HOP_S + (served.config.wall_clock_s if served is not None else 0.0)
-        answer = await regions.forward(region, head, body, arrival.id, patience_s)
-        # The host that answered has told its own sink of it.
-        return answer or self._refuse(answers.region_unreachable(region), arrival, served)
+        timeout_s = _FORWARD_MARGIN_S + (served.config.wall_clock_s if served is not None else 0.0)
+        response = await regions.forward(region, head, body, request_id=request.id, timeout_s=timeout_s)
+        return response or self._reject(responses.region_unreachable(region), request, served)
 
-    def _pass_on(self, answered: InvocationCompleted, arrival: _Arrival, served: ServedFunction) -> HttpResponse:
-        execution_id = answered.execution_id
-        headers = self._header_filter.filter(answered.headers)
-        if headers is None:
-            return self._refuse(answers.INVALID_HEADERS, arrival, served, execution_id)
-        if not 200 <= answered.status <= 599:
-            return self._refuse(answers.INVALID_STATUS, arrival, served, execution_id)
-        answer = HttpResponse(answered.status, [*headers, *self._headers_of(arrival.id, execution_id)], answered.body)
-        self._tell(arrival, served, answer, "", execution_id, answered.cpu_us, answered.cold)
-        return answer
-
-    def _refuse(
-        self, refusal: ErrorResponse, arrival: _Arrival, served: ServedFunction | None, execution_id: str = ""
+    def _complete(
+        self, completed: InvocationCompleted, request: _ReceivedRequest, served: ServedFunction
     ) -> HttpResponse:
-        answer = refusal.to_http(self._headers_of(arrival.id, execution_id))
-        self._tell(arrival, served, answer, refusal.code, execution_id, 0, False)
-        return answer
+        execution_id = completed.execution_id
+        headers = self._header_filter.filter(completed.headers)
+        if headers is None:
+            return self._reject(responses.INVALID_HEADERS, request, served, execution_id)
+        if not 200 <= completed.status <= 599:
+            return self._reject(responses.INVALID_STATUS, request, served, execution_id)
+        own_headers = self._own_headers(request.id, execution_id)
+        response = HttpResponse(completed.status, [*headers, *own_headers], completed.body)
+        self._record(request, served, response, execution_id=execution_id, cpu_us=completed.cpu_us, cold=completed.cold)
+        return response
 
-    def _headers_of(self, request_id: str, execution_id: str) -> list[tuple[bytes, bytes]]:
+    def _reject(
+        self, error: ErrorResponse, request: _ReceivedRequest, served: ServedFunction | None, execution_id: str = ""
+    ) -> HttpResponse:
+        response = error.to_http(self._own_headers(request.id, execution_id))
+        self._record(request, served, response, code=error.code, execution_id=execution_id)
+        return response
+
+    def _own_headers(self, request_id: str, execution_id: str) -> list[tuple[bytes, bytes]]:
         headers = [*self._host_headers, (b"sb-request-id", request_id.encode("latin-1"))]
         if execution_id:
             value = execution_id.encode("latin-1")
             headers += ((b"x-deno-execution-id", value), (b"sb-execution-id", value))
         return headers
 
-    def _note(self, head: RequestHead, size: int) -> _Arrival:
+    def _receive(self, head: RequestHead, size: int) -> _ReceivedRequest:
         at = self._clock.now()
-        return _Arrival(str(new_id(at)), at, perf_counter(), head.method, head.path[_CUT:], size)
+        return _ReceivedRequest(
+            id=str(new_id(at)),
+            at=at,
+            started_at=perf_counter(),
+            method=head.method,
+            path=head.path[_FUNCTION_PATH_START:],
+            size=size,
+        )
 
-    def _tell(
+    def _record(
         self,
-        arrival: _Arrival,
+        request: _ReceivedRequest,
         served: ServedFunction | None,
-        answer: HttpResponse,
-        code: str,
-        execution_id: str,
-        cpu_us: int,
-        cold: bool,
+        response: HttpResponse,
+        *,
+        code: str = "",
+        execution_id: str = "",
+        cpu_us: int = 0,
+        cold: bool = False,
     ) -> None:
         self._sink.invocation(
             InvocationRecord(
-                arrival.at,
-                arrival.id,
-                # What callers make up is not to become a name in our numbers.
-                "" if served is None else served.slug,
-                0 if served is None else served.version,
-                execution_id,
-                arrival.method,
-                arrival.path[:_LONGEST_PATH],
-                answer.status,
-                code,
-                (perf_counter() - arrival.began) * 1000,
-                cpu_us,
-                cold,
-                arrival.size,
-                len(answer.body),
-                self._place.region,
+                at=request.at,
+                request_id=request.id,
+                # Names that clients make up must not become metric labels.
+                slug="" if served is None else served.slug,
+                version=0 if served is None else served.version,
+                execution_id=execution_id,
+                method=request.method,
+                path=request.path[:_LONGEST_PATH],
+                status=response.status,
+                code=code,
+                ms=(perf_counter() - request.started_at) * 1000,
+                cpu_us=cpu_us,
+                cold=cold,
+                request_bytes=request.size,
+                response_bytes=len(response.body),
+                region=self._identity.region,
             )
         )
 
 
 def _slug(path: str) -> str:
-    end = path.find("/", _CUT + 1)
-    return path[_CUT + 1 :] if end < 0 else path[_CUT + 1 : end]
+    start = _FUNCTION_PATH_START + 1
+    end = path.find("/", start)
+    return path[start:] if end < 0 else path[start:end]

@@ -1,4 +1,4 @@
-"""How a host is started: gateways under a launcher for production, or one gateway in this process."""
+"""Start a host: gateways under a launcher for production, or one gateway in this process."""
 
 import asyncio
 import signal
@@ -47,7 +47,7 @@ def host_settings(
         home=default_home(),
         env=env,
         database_urls=logins,
-        place=HostIdentity(region, env.get(PROJECT_REF, "").strip() or LOCAL_REF),
+        identity=HostIdentity(region, env.get(PROJECT_REF, "").strip() or LOCAL_REF),
         address=address,
         certificate=certificate,
         behind_proxy=behind_proxy,

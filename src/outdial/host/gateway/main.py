@@ -1,4 +1,4 @@
-"""The gateway process: puts its parts together, serves, and takes them apart in order when it is told to stop."""
+"""Compose the gateway process: start its parts in order, serve, and stop them in reverse."""
 
 import asyncio
 import hmac
@@ -54,33 +54,33 @@ from outdial.http import serving
 from outdial.log import log
 from outdial.settings import DatabaseUrls, secret_list
 
-# Supabase's clients take nothing but twenty small letters for the name of a project.
+# Supabase's clients accept only 20 lower-case letters as a project ref.
 LOCAL_REF: Final = "outdiallocalprojects"
-# An idle connection is kept for so long when the host stops: a request may be on its way already.
-_IDLE_S: Final = 1.0
-# What stopping takes beside the requests under way.
-_TIDY_S: Final = 5.0
-# When a start fails half-way, nobody has said how long stopping may take.
-_LONGEST_CLOSE_S: Final = 300.0
-# Users whom no account belongs to, by custom: above those of people, and below those that systemd gives out.
+# When stopping, keep idle connections open this long: a request may already be on its way.
+_IDLE_GRACE_S: Final = 1.0
+# Time reserved for everything that stops after the last request.
+_CLEANUP_S: Final = 5.0
+# Applies if the start fails, when no deadline is set.
+_MAX_CLOSE_S: Final = 300.0
+# By convention unused: above the uids of human users, below those that systemd allocates.
 _WORKER_UIDS: Final = range(50_000, 60_000)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostSettings:
-    """What one host serves, and how.
+    """Settings of one host.
 
-    `directory` is one like `supabase`, `home` where this machine keeps bundles, `env` the host's own settings;
-    `database_urls` gives the login of each role that functions may have. `address` is where other hosts reach this one;
-    without it they do not know of it. A `local` stack makes up what is only worth a secret elsewhere, and starts code
-    anew when its files change.
+    `directory` is a source tree like `supabase`, `home` is where this machine caches bundles, `env` holds the host's
+    own settings, and `database_urls` the login of each role that functions may use. Other hosts reach this one at
+    `address`; they ignore it if that is empty. A `local` stack generates the keys that it lacks and restarts functions
+    when their files change.
     """
 
     directory: Path
     home: Path
     env: Mapping[str, str] = field(repr=False)
     database_urls: Mapping[str, str] = field(repr=False)
-    place: HostIdentity = field(default_factory=lambda: HostIdentity("local", LOCAL_REF))
+    identity: HostIdentity = field(default_factory=lambda: HostIdentity("local", LOCAL_REF))
     address: str = ""
     certificate: TlsCertificate | None = None
     behind_proxy: bool = False
@@ -94,64 +94,65 @@ async def run_gateway(
     on_ready: Callable[[list[str]], None] = lambda slugs: None,
     clock: Clock | None = None,
 ) -> None:
-    """Serve on `listener` until `stop` is done, whose result is the seconds that stopping may take.
+    """Serve on `listener` until `stop` has a result, which is the number of seconds that stopping may take.
 
-    Then what was taken is answered, and nothing is left behind. `on_ready` is told the names of the functions. Raises
-    SettingError, HostError or what the database says when the host cannot start; a function that cannot does not keep
-    the others from being served.
+    On stop, it finishes requests in progress and leaves no process behind. `on_ready` receives the slugs of the
+    functions. Raises SettingError, HostError or a database error if the host cannot start. A function that cannot start
+    does not affect the others.
     """
     clock = clock or SystemClock()
-    loop, deadline = asyncio.get_running_loop(), _Deadline()
+    loop = asyncio.get_running_loop()
+    deadline = _Deadline()
     async with AsyncExitStack() as stack:
         stack.callback(listener.close)
         tls = settings.certificate.context() if settings.certificate is not None else None
-        database = await stack.enter_async_context(_connected(settings.env))
-        writer = await stack.enter_async_context(_writing(settings.env, database, clock))
+        database = await stack.enter_async_context(_connect(settings.env))
+        writer = await stack.enter_async_context(_log_writer(settings.env, database, clock))
         metrics = HostMetrics(
-            lambda: stats_of(catalogue),
-            lambda: {(slug, str(what)): lost for (slug, what), lost in writer.dropped.items()},
+            lambda: pool_stats(catalogue),
+            lambda: {(slug, str(kind)): count for (slug, kind), count in writer.dropped.items()},
         )
         metrics.start()
         stack.callback(metrics.stop)
         sink = FanOutSink(writer, metrics, *([TerminalSink(sys.stderr.write)] if settings.local else []))
         catalogue = await stack.enter_async_context(_catalogue(sink, deadline))
         management = await stack.enter_async_context(_deployments(settings, database, catalogue, writer, clock))
-        regions = RegionRouter(settings.place.region, clock, _hop_key(settings.env))
+        regions = RegionRouter(settings.identity.region, clock, _hop_key(settings.env))
         stack.push_async_callback(regions.close)
-        check = await stack.enter_async_context(_check(settings.env, clock))
-        place, behind_proxy = settings.place, settings.behind_proxy
-        auth = await stack.enter_async_context(_auth(settings))
-        operations = OperatorRoutes(metrics.render, lambda: numbers_of(catalogue), management, behind_proxy, auth)
+        keyring = KeyRing.from_env(settings.env)
+        verifier = TokenVerifier.from_keys(keyring, clock)
+        stack.push_async_callback(verifier.close)
         gateway = Gateway(
-            catalogue, check, sink, clock, operations, place=place, regions=regions, behind_proxy=behind_proxy
+            catalogue,
+            JwtCheck(keyring, verifier),
+            sink,
+            clock,
+            OperatorRoutes(
+                metrics=metrics.render,
+                worker_counts=lambda: worker_counts(catalogue),
+                management=management,
+                behind_proxy=settings.behind_proxy,
+                auth=await stack.enter_async_context(_auth_upstream(settings)),
+            ),
+            identity=settings.identity,
+            regions=regions,
+            behind_proxy=settings.behind_proxy,
         )
         server = await stack.enter_async_context(serving(gateway, listener, tls=tls, error_response=server_error))
-        async with _present(settings, database, regions, clock):
-            log("host.ready", functions=len(tuple(catalogue)))
-            on_ready(sorted(one.slug for one in catalogue))
+        async with _heartbeat(settings, database, regions, clock):
+            slugs = sorted(served.slug for served in catalogue)
+            log("host.ready", functions=len(slugs))
+            on_ready(slugs)
             deadline.at = await stop + loop.time()
         log("host.stopping", in_flight=server.in_flight)
-        left = await server.drain(max(0.0, deadline.left() - _TIDY_S), grace_s=_IDLE_S)
-        if left:
-            log("host.requests_cut", level="error", requests=left)
-
-
-@asynccontextmanager
-async def _auth(settings: HostSettings) -> AsyncIterator[AuthUpstream | None]:
-    address = settings.env.get(AUTH_UPSTREAM, "").strip()
-    if not address:
-        yield None
-        return
-    upstream = AuthUpstream(address, settings.behind_proxy)
-    try:
-        yield upstream
-    finally:
-        await upstream.close()
+        aborted = await server.drain(max(0.0, deadline.left() - _CLEANUP_S), grace_s=_IDLE_GRACE_S)
+        if aborted:
+            log("host.requests_aborted", level="error", requests=aborted)
 
 
 @dataclass(slots=True)
 class _Deadline:
-    """When stopping must be over, by the loop's time; until that is known, there is none."""
+    """When stopping has to be complete, in the loop's time. Infinite until stopping begins."""
 
     at: float = float("inf")
 
@@ -160,7 +161,7 @@ class _Deadline:
 
 
 @asynccontextmanager
-async def _connected(env: Mapping[str, str]) -> AsyncIterator[Database]:
+async def _connect(env: Mapping[str, str]) -> AsyncIterator[Database]:
     urls = DatabaseUrls.from_env(env)
     connecting = Database.connect(urls.host, application_name="outdial:host", max_size=4, role=urls.role("host"))
     async with await connecting as database:
@@ -168,8 +169,9 @@ async def _connected(env: Mapping[str, str]) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
-async def _writing(env: Mapping[str, str], database: Database, clock: Clock) -> AsyncIterator[LogWriter]:
-    writer, retention = LogWriter(database, clock, env), LogRetention(database, clock, retention_of(env))
+async def _log_writer(env: Mapping[str, str], database: Database, clock: Clock) -> AsyncIterator[LogWriter]:
+    writer = LogWriter(database, clock, env)
+    retention = LogRetention(database, clock, retention_of(env))
     writer.start()
     retention.start()
     try:
@@ -181,21 +183,22 @@ async def _writing(env: Mapping[str, str], database: Database, clock: Clock) -> 
 
 @asynccontextmanager
 async def _catalogue(sink: LogSink, deadline: _Deadline) -> AsyncIterator[FunctionCatalogue]:
-    as_root = os.geteuid() == 0
-    async with ZygoteSupervisor.running() as nursery:
-        catalogue = FunctionCatalogue(nursery, sink, uid_of=uid_of if as_root else lambda slug: None)
+    is_root = os.geteuid() == 0
+    async with ZygoteSupervisor.running() as zygotes:
+        catalogue = FunctionCatalogue(zygotes, sink, uid_of=worker_uid if is_root else lambda slug: None)
         try:
             yield catalogue
         finally:
-            await catalogue.close(min(_LONGEST_CLOSE_S, deadline.left()))
+            await catalogue.close(min(_MAX_CLOSE_S, deadline.left()))
 
 
 @asynccontextmanager
 async def _deployments(
     settings: HostSettings, database: Database, catalogue: FunctionCatalogue, writer: LogWriter, clock: Clock
 ) -> AsyncIterator[ManagementApi]:
-    """Serve what is to be served while the block runs, and give the API that changes it."""
-    env, place = settings.env, settings.place
+    """Keep the catalogue in sync with deployments and files, and yield the API that deploys."""
+    env = settings.env
+    identity = settings.identity
     keys = SecretKeys.from_env(env, home=settings.home if settings.local else None)
     store = DeploymentStore(database, clock)
     secrets = SecretStore(database, keys, lambda values: writer.redact_secrets(env, values.values()))
@@ -204,65 +207,67 @@ async def _deployments(
         secrets=secrets,
         bundles=BundleCache(settings.home / "bundles"),
         directory=settings.directory,
-        environment=HostEnvironment(env, settings.database_urls, place.region),
+        environment=HostEnvironment(env, settings.database_urls, identity.region),
     )
-    pull = DeploymentSync(planner, catalogue)
-    await pull.start()
-    watching = DeploymentListener(pull, DatabaseUrls.from_env(env).host)
-    await watching.start()
-    reloading = HotReload(SourceScanner(settings.directory), catalogue, pull.run_once) if settings.local else None
+    sync = DeploymentSync(planner, catalogue)
+    await sync.start()
+    listener = DeploymentListener(sync, DatabaseUrls.from_env(env).host)
+    await listener.start()
+    hot_reload = HotReload(SourceScanner(settings.directory), catalogue, sync.run_once) if settings.local else None
     try:
-        async with _repeating("host.reload", reloading, watch.SCAN_INTERVAL):
-            functions = FunctionRoutes(store, Deployer(store, planner, pull))
-            reader = LogReader(database.transaction, clock, project_ref=place.project_ref)
+        async with _repeating("host.reload", hot_reload, watch.SCAN_INTERVAL):
+            functions = FunctionRoutes(store, Deployer(store, planner, sync))
             project = ProjectRoutes(
-                ref=place.project_ref,
-                region=place.region,
+                ref=identity.project_ref,
+                region=identity.region,
                 keyring=KeyRing.from_env(env),
                 secrets=secrets,
-                logs=reader,
+                logs=LogReader(database.transaction, clock, project_ref=identity.project_ref),
                 clock=clock,
             )
             tokens = AccessTokens(database, clock)
-            yield ManagementApi(place.project_ref, tokens, [*functions.routes, *project.routes])
+            yield ManagementApi(identity.project_ref, tokens, [*functions.routes, *project.routes])
     finally:
-        await watching.stop()
+        await listener.stop()
 
 
 @asynccontextmanager
-async def _present(
+async def _auth_upstream(settings: HostSettings) -> AsyncIterator[AuthUpstream | None]:
+    address = settings.env.get(AUTH_UPSTREAM, "").strip()
+    if not address:
+        yield None
+        return
+    upstream = AuthUpstream(address, settings.behind_proxy)
+    try:
+        yield upstream
+    finally:
+        await upstream.close()
+
+
+@asynccontextmanager
+async def _heartbeat(
     settings: HostSettings, database: Database, regions: RegionRouter, clock: Clock
 ) -> AsyncIterator[None]:
-    """Let the other hosts know of this one while the block runs, and learn of them."""
+    """Announce this host to the others while the block runs, unless it has no address."""
     if not settings.address:
         yield
         return
-    me = PeerHost(str(uuid4()), settings.place.region, settings.address)
-    present = Heartbeat(database, clock, me, regions.set_peers)
-    async with _repeating("host.presence", present, heartbeat.INTERVAL):
+    me = PeerHost(str(uuid4()), settings.identity.region, settings.address)
+    beat = Heartbeat(database, clock, me, regions.set_peers)
+    async with _repeating("host.heartbeat", beat, heartbeat.INTERVAL):
         yield
     try:
-        await present.leave()
-    except Exception as error:  # they forget it in a while anyway
-        log("host.not_signed_off", level="warning", reason=str(error))
+        await beat.leave()
+    except Exception as error:  # the other hosts drop this one after a few missed heartbeats anyway
+        log("host.leave_failed", level="warning", reason=str(error))
 
 
 @asynccontextmanager
-async def _check(env: Mapping[str, str], clock: Clock) -> AsyncIterator[JwtCheck]:
-    keyring = KeyRing.from_env(env)
-    verifier = TokenVerifier.from_keys(keyring, clock)
-    try:
-        yield JwtCheck(keyring, verifier)
-    finally:
-        await verifier.close()
-
-
-@asynccontextmanager
-async def _repeating(name: str, duty: BackgroundTask | None, pause: timedelta) -> AsyncIterator[None]:
-    if duty is None:
+async def _repeating(name: str, task: BackgroundTask | None, pause: timedelta) -> AsyncIterator[None]:
+    if task is None:
         yield
         return
-    repeating = RepeatingTask(name, duty, pause)
+    repeating = RepeatingTask(name, task, pause)
     repeating.start()
     try:
         yield
@@ -270,23 +275,23 @@ async def _repeating(name: str, duty: BackgroundTask | None, pause: timedelta) -
         await repeating.stop()
 
 
-def stats_of(catalogue: FunctionCatalogue) -> dict[str, PoolStats]:
-    """Return what the pool of each function has."""
+def pool_stats(catalogue: FunctionCatalogue) -> dict[str, PoolStats]:
+    """Return the statistics of each function's pool, by slug."""
     return {served.slug: served.pool.stats() for served in catalogue}
 
 
-def numbers_of(catalogue: FunctionCatalogue) -> dict[str, object]:
-    """Return how many workers and requests there are; the first two names are Supabase's (edge-runtime, metrics)."""
-    stats = stats_of(catalogue)
+def worker_counts(catalogue: FunctionCatalogue) -> dict[str, object]:
+    """Return counts of workers and requests. The first two names are Supabase's (edge-runtime, metrics)."""
+    stats = pool_stats(catalogue)
     return {
-        "active_user_workers_count": sum(one.workers for one in stats.values()),
-        "retired_user_workers_count": sum(one.started - one.workers for one in stats.values()),
+        "active_user_workers_count": sum(pool.workers for pool in stats.values()),
+        "retired_user_workers_count": sum(pool.started - pool.workers for pool in stats.values()),
         "functions": stats,
     }
 
 
-def uid_of(slug: str) -> int:
-    """Return the system user that a function's workers run as where the host is root: its own, the same everywhere."""
+def worker_uid(slug: str) -> int:
+    """Return the system user of a function's workers on a host that runs as root, the same on every host."""
     return _WORKER_UIDS[crc32(slug.encode()) % len(_WORKER_UIDS)]
 
 

@@ -1,4 +1,4 @@
-"""What the gateway answers beside functions: its health, its numbers, the management API, and Auth behind it."""
+"""Routes of the gateway besides functions: health, metrics, the management API, and Auth."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from outdial.functions.paths import HEALTH, PREFIX
 from outdial.host.gateway.tls import plain_http_response
-from outdial.host.gateway.upstream import MOST_BYTES, AuthUpstream
+from outdial.host.gateway.upstream import MAX_BODY_BYTES, AuthUpstream
 from outdial.host.gateway.upstream import PREFIX as AUTH
 from outdial.host.wire.headers import header_value
 from outdial.host.wire.responses import (
@@ -27,44 +27,44 @@ _HEALTHY: Final = json_response({"message": "ok"})
 
 
 class ManagementHandler(Protocol):
-    """The management API under /v1, and the access tokens that open it."""
+    """The management API under /v1 and its access tokens (ManagementApi)."""
 
     def admit(self, head: RequestHead) -> int | HttpResponse:
-        """Return the most bytes that the body may have, or an answer that needs no body."""
+        """Return the maximum body size in bytes, or a response that needs no body."""
         ...
 
     async def handle(self, head: RequestHead, body: bytes) -> HttpResponse:
-        """Return the answer to a request of /v1."""
+        """Respond to a request of /v1."""
         ...
 
     async def is_valid_token(self, token: str) -> bool:
-        """Tell whether `token` is an access token that is good now."""
+        """Return whether `token` is an access token that was not revoked."""
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class OperatorRoutes:
-    """Routes for operators. Numbers are for this machine, and for bearers of an access token.
+    """Routes for operators. Metrics require a request from this machine, or an access token.
 
-    Behind a proxy every request seems to come from this machine, so that the token alone counts there. They carry no
-    CORS headers: a page in a browser on this machine has no business with them.
+    Behind a proxy all requests come from this machine, so there only the token counts. Responses with metrics have no
+    CORS headers, so that web pages in a browser on this machine cannot read them.
     """
 
     metrics: Callable[[], tuple[bytes, str]]
-    numbers: Callable[[], dict[str, object]]
+    worker_counts: Callable[[], dict[str, object]]
     management: ManagementHandler | None = None
     behind_proxy: bool = False
     auth: AuthUpstream | None = None
 
     def admit(self, head: RequestHead) -> int | HttpResponse:
-        """Return the most bytes that the body may have, or the answer itself."""
+        """Return the maximum body size in bytes, or a response that needs no body."""
         if head.path.startswith(MANAGEMENT) and self.management is not None:
-            # Refused and never sent on to https: the token was readable on its way here.
+            # An error instead of a redirect: the token has already been readable on its way here.
             if self.behind_proxy and plain_http_response(head) is not None:
                 return HTTPS_REQUIRED.to_http()
             return self.management.admit(head)
         if self.auth is not None and head.path.startswith(AUTH):
-            return MOST_BYTES
+            return MAX_BODY_BYTES
         if head.path == HEALTH and head.method in ("GET", "HEAD"):
             return _HEALTHY
         if head.method == "OPTIONS":
@@ -74,20 +74,19 @@ class OperatorRoutes:
         return NO_SUCH_ROUTE.to_http()
 
     async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
-        """Return the answer to a request that was admitted."""
+        """Respond to a request that `admit` let pass."""
         if self.management is not None and head.path.startswith(MANAGEMENT):
             return await self.management.handle(head, body)
         if self.auth is not None and head.path.startswith(AUTH):
             return await self.auth.respond(head, body)
-        if not await self._may_look(head):
+        if not await self._may_read_metrics(head):
             return METRICS_UNAUTHORIZED.to_http()
         if head.path == METRICS:
             page, content_type = self.metrics()
             return HttpResponse(200, header_pairs({"content-type": content_type}), page)
-        numbers = json_response(self.numbers())
-        return HttpResponse(200, [JSON], numbers.body)
+        return HttpResponse(200, [JSON], json_response(self.worker_counts()).body)
 
-    async def _may_look(self, head: RequestHead) -> bool:
+    async def _may_read_metrics(self, head: RequestHead) -> bool:
         if not self.behind_proxy and is_loopback(head.client):
             return True
         scheme, _, token = header_value(head.headers, b"authorization").partition(" ")

@@ -81,7 +81,7 @@ class RegionRouter:
         return RequestOrigin(request_id, client) if abs(age) < _HOP_VALID_MS else None
 
     async def forward(
-        self, region: str, head: RequestHead, body: bytes, request_id: str, timeout_s: float
+        self, region: str, head: RequestHead, body: bytes, *, request_id: str, timeout_s: float
     ) -> HttpResponse | None:
         """Return the response of a host of `region`, None if none can be reached or the response is lost.
 

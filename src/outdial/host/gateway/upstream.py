@@ -15,7 +15,7 @@ from outdial.settings import SettingError
 
 PREFIX: Final = "/auth/v1/"
 SETTING: Final = "OUTDIAL_AUTH_UPSTREAM"
-MOST_BYTES: Final = 64 * 1024
+MAX_BODY_BYTES: Final = 64 * 1024
 # Hashing a password is slow, and attempts queue for it.
 _TIMEOUT_S: Final = 20.0
 
