@@ -132,7 +132,7 @@ async def test_the_key_and_not_the_token_decides_on_the_algorithm(
 
     verdict = await verifier.verify(ec_key.sign(claims(), kid=rsa_key.kid))
 
-    assert verdict == BadToken("INVALID_JWT", "The token's algorithm is not that of its key")
+    assert verdict == BadToken("INVALID_JWT", "The token's algorithm does not match its key")
 
 
 async def test_a_secret_in_a_jwk_set_is_never_used(
