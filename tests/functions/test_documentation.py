@@ -15,7 +15,7 @@ SOURCES = [
     *(ROOT / "src" / "outdial" / "functions").glob("*.py"),
     *(ROOT / "supabase" / "functions").rglob("*.py"),
 ]
-CARRIES_A_CODE = {"HttpError", "Denied", "BadToken", "Misconfigured"}
+CARRIES_A_CODE = {"HttpError", "AccessDenied", "BadToken", "VerifierMisconfigured"}
 
 
 def codes_of(path: Path) -> set[str]:
