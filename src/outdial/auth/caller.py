@@ -111,7 +111,9 @@ async def _read_credentials(
     headers: Mapping[str, str], keyring: KeyRing, verifier: TokenVerifier
 ) -> _Credentials | AccessDenied:
     credentials = _Credentials()
-    api_key, token = headers.get("apikey", "").strip(), _bearer(headers)
+    api_key = headers.get("apikey", "").strip()
+    scheme, _, token = headers.get("authorization", "").strip().partition(" ")
+    token = token.strip() if scheme.lower() == "bearer" else ""
     if token and ((keys := keyring.matching(token)) or token.startswith("sb_")):
         _add_key(credentials, keys)
     elif token:
@@ -125,11 +127,6 @@ async def _read_credentials(
     if api_key:
         _add_key(credentials, keyring.matching(api_key) or await _keys_of_jwt(api_key, verifier))
     return credentials
-
-
-def _bearer(headers: Mapping[str, str]) -> str:
-    scheme, _, token = headers.get("authorization", "").strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _add_key(credentials: _Credentials, keys: Iterable[ApiKey]) -> None:

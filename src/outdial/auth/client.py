@@ -7,6 +7,8 @@ from uuid import UUID
 
 import aiohttp
 
+from outdial.clock import SystemClock
+
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 _API_VERSION = "2024-01-01"
 _DEFAULT_WAIT_S = 60.0
@@ -120,15 +122,9 @@ def _signed_in(content: Any) -> SignedIn | AuthUnavailable:
         return SignedIn(
             content["access_token"],
             content["refresh_token"],
-            datetime.fromtimestamp(expires, UTC) if expires else _now() + lives,
+            datetime.fromtimestamp(expires, UTC) if expires else SystemClock().now() + lives,
             UUID(user["id"]),
             user.get("email"),
         )
     except (KeyError, TypeError, ValueError) as error:
         return AuthUnavailable(f"unreadable response: {error!r}")
-
-
-def _now() -> datetime:
-    from outdial.clock import SystemClock
-
-    return SystemClock().now()

@@ -108,7 +108,7 @@ class RemoteJwks:
         """Return the key named `kid`. Fetch the set when it is stale or lacks the key."""
         if not self._is_current(kid):
             async with self._lock:
-                if not self._is_current(kid) and self._may_fetch():
+                if not self._is_current(kid) and (self._not_before is None or self._clock.now() >= self._not_before):
                     await self._fetch()
         key = self._keys.get(kid)
         if key is None and self._failure is not None:
@@ -123,9 +123,6 @@ class RemoteJwks:
 
     def _is_current(self, kid: str) -> bool:
         return kid in self._keys and self._stale_at is not None and self._clock.now() < self._stale_at
-
-    def _may_fetch(self) -> bool:
-        return self._not_before is None or self._clock.now() >= self._not_before
 
     async def _fetch(self) -> None:
         try:

@@ -50,7 +50,12 @@ class Response:
         content_type: str | None = None,
     ) -> None:
         self.status = status
-        self._headers = _checked(headers) if headers else None
+        self._headers: dict[str, str] | None = None
+        if headers:
+            for name, value in headers.items():
+                _check(name, value)
+            own = {name.lower(): value for name, value in headers.items()}
+            self._headers = {name: value for name, value in own.items() if name not in _SERVER_HEADERS}
         if content_type is not None:
             _check("content-type", content_type)
         self.content_type = content_type or (_TEXT if isinstance(body, str) else _BYTES)
@@ -80,13 +85,6 @@ class Response:
         if self.status not in _BODILESS:
             headers["content-type"] = self.content_type
         return HttpResponse(self.status, header_pairs({**headers, **self._headers}), self.body)
-
-
-def _checked(headers: Mapping[str, str]) -> dict[str, str]:
-    for name, value in headers.items():
-        _check(name, value)
-    named = {name.lower(): value for name, value in headers.items()}
-    return {name: value for name, value in named.items() if name not in _SERVER_HEADERS}
 
 
 def _check(name: str, value: str) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -112,7 +111,11 @@ async def serving(
     Leaving the block finishes requests in flight. Raises CannotListen when the address is taken, or when it is open
     to the network without `behind_proxy`, which states that a proxy terminates TLS.
     """
-    listener = _listen(host, port, behind_proxy)
+    if not behind_proxy and not is_loopback(host):
+        raise CannotListen(
+            f"{host or 'every address'} is open to the network without TLS: put a TLS proxy in front and say so"
+        )
+    listener = http.listen(host, port)
     try:
         await app.start()
     except BaseException:
@@ -173,11 +176,3 @@ def run(
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
-
-
-def _listen(host: str, port: int, behind_proxy: bool) -> socket.socket:
-    if not behind_proxy and not is_loopback(host):
-        raise CannotListen(
-            f"{host or 'every address'} is open to the network without TLS: put a TLS proxy in front and say so"
-        )
-    return http.listen(host, port)

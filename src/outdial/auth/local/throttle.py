@@ -1,7 +1,7 @@
 """Limits sign-in attempts per email address and per client, across all processes."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from typing import Final
 
@@ -20,7 +20,7 @@ class ThrottleSubject:
     """An email address or a client, hashed, and its limit."""
 
     digest: bytes
-    most: int
+    limit: int
 
 
 class SignInThrottle:
@@ -46,7 +46,8 @@ class SignInThrottle:
                 )
                 for subject in sorted(subjects, key=lambda subject: subject.digest)
             ]
-        return max((_left(row.began_at, now) for subject, row in rows if row.count > subject.most), default=None)
+        waits = [row.began_at + WINDOW - now for subject, row in rows if row.count > subject.limit]
+        return max(timedelta(seconds=1), *waits) if waits else None
 
     async def forgive(self, email: str) -> None:
         """Delete the attempts of a user who has signed in, and expired ones."""
@@ -57,9 +58,5 @@ class SignInThrottle:
             )
 
 
-def _subject(name: str, most: int) -> ThrottleSubject:
-    return ThrottleSubject(sha256(name.encode()).digest(), most)
-
-
-def _left(began_at: datetime, now: datetime) -> timedelta:
-    return max(timedelta(seconds=1), began_at + WINDOW - now)
+def _subject(name: str, limit: int) -> ThrottleSubject:
+    return ThrottleSubject(sha256(name.encode()).digest(), limit)

@@ -77,14 +77,10 @@ class FunctionConfig:
             raise BadConfig(f"functions.{slug}: min_workers is {config.min_workers}, more than max_workers")
         if config.max_body > _LARGEST_BODY:
             raise BadConfig(f"functions.{slug}.max_body is {config.max_body}, more than {_LARGEST_BODY}")
-        _check_secrets(slug, config.secrets)
+        for name in config.secrets:
+            if not _SECRET.match(name):
+                raise BadConfig(f"functions.{slug}.secrets: {name!r} is not a name; a star needs a prefix before it")
         return config
-
-
-def _check_secrets(slug: str, names: tuple[str, ...]) -> None:
-    for name in names:
-        if not _SECRET.match(name):
-            raise BadConfig(f"functions.{slug}.secrets: {name!r} is not a name; a star needs a prefix before it")
 
 
 def _read(slug: str, name: str, value: Any, default: Any) -> Any:

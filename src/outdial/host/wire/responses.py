@@ -98,7 +98,7 @@ def rate_limited(limit: float, wait_s: float) -> ErrorResponse:
     seconds = max(1, math.ceil(wait_s))
     message = f"The function's rate limit is {limit:g} requests per second: try again in {seconds} s"
     fields = {"limit_per_second": limit, "retry_after_ms": math.ceil(wait_s * 1000)}
-    return ErrorResponse(429, "RATE_LIMIT_EXCEEDED", message, fields, {"retry-after": str(seconds)})
+    return ErrorResponse(429, "RATE_LIMIT_EXCEEDED", message, fields, headers={"retry-after": str(seconds)})
 
 
 def region_unreachable(region: str) -> ErrorResponse:
@@ -107,7 +107,7 @@ def region_unreachable(region: str) -> ErrorResponse:
     Supabase does not fail over to another region either. Its clients recognize a failed relay by `x-relay-error`.
     """
     message = f"The host of the requested region {region} does not respond"
-    return ErrorResponse(502, "REGION_UNREACHABLE", message, {"region": region}, {"x-relay-error": "true"})
+    return ErrorResponse(502, "REGION_UNREACHABLE", message, {"region": region}, headers={"x-relay-error": "true"})
 
 
 def auth_unreachable() -> ErrorResponse:
@@ -118,8 +118,11 @@ def auth_unreachable() -> ErrorResponse:
 def error_for(failure: InvocationFailure) -> ErrorResponse:
     """Return the error for a failed invocation (supabase.com docs: Edge Functions, Error codes)."""
     match failure:
-        case PoolOverloaded():
-            return _overloaded(failure)
+        case PoolOverloaded(workers, limit, waited_s):
+            reason = f"the request waited {waited_s:.1f} s for one" if waited_s else f"the queue of {limit} is full"
+            message = f"All {workers} workers are busy, and {reason}: try again"
+            fields = {"workers": workers, "limit_waiting": limit}
+            return ErrorResponse(503, "WORKER_OVERLOADED", message, fields, headers={"retry-after": "1"})
         case BootFailure():
             return ErrorResponse(503, "BOOT_ERROR", "Function failed to start (please check logs)")
         case WorkerCrashed():
@@ -131,17 +134,6 @@ def error_for(failure: InvocationFailure) -> ErrorResponse:
             return ErrorResponse(504, "IDLE_TIMEOUT", message, {"limit_s": limit_s})
         case _:
             assert_never(failure)
-
-
-def _overloaded(failure: PoolOverloaded) -> ErrorResponse:
-    reason = (
-        f"the request waited {failure.waited_s:.1f} s for one"
-        if failure.waited_s
-        else f"the queue of {failure.limit} requests is full"
-    )
-    message = f"All {failure.workers} workers are busy, and {reason}: try again"
-    fields = {"workers": failure.workers, "limit_waiting": failure.limit}
-    return ErrorResponse(503, "WORKER_OVERLOADED", message, fields, {"retry-after": "1"})
 
 
 def _limit_exceeded(failure: LimitExceeded) -> ErrorResponse:
