@@ -1,4 +1,4 @@
-"""Changes the settings of a campaign that is not at work: one guarded statement, and what comes of it a value."""
+"""Changes the settings of a campaign that is not running, with one guarded statement."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from outdial.domain.campaign import CampaignStatus
 
 _S = CampaignStatus
 EDITABLE = (_S.DRAFT, _S.SCHEDULED, _S.PAUSED)
-"""A claim reads the settings anew, so that a change between two would split a campaign: it is paused first."""
+"""Every claim reads the settings, so changing them while a campaign runs would split it. Pause it first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ async def edit_campaign(
     actor: Actor,
     now: datetime,
 ) -> Edited | Conflict:
-    """Give a campaign, which the caller may run, the settings of `new`; `changed` names those that differ.
+    """Save the settings in `new`; `changed` names those that differ. The caller must be allowed to run the campaign.
 
-    Raises as create_campaign does when one is not in order. The account of a campaign never changes.
+    Raises the same errors as create_campaign. The account of a campaign never changes.
     """
     from_number = check_campaign(new)
     status = required(await campaign_status.campaign_status(connection, campaign_id=campaign_id)).status

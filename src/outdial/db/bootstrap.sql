@@ -1,9 +1,9 @@
--- Gives plain Postgres what Supabase already has: three roles, and the schema auth with the functions that policies
--- ask for the caller (GoTrue migrations 20220224000811 and 20220531120530). Changes nothing that is there already.
+-- Gives plain Postgres what Supabase already has: three roles, and the schema auth with the functions that policies use
+-- to identify the caller (GoTrue migrations 20220224000811 and 20220531120530). Changes nothing that exists.
 
 do $$
 begin
-  -- Roles belong to the server, so another database's run may be making them at this moment.
+  -- Roles are global to the server: another database may be creating them right now.
   begin
     if not exists (select from pg_roles where rolname = 'anon') then
       create role anon nologin noinherit;
@@ -48,8 +48,8 @@ create table if not exists auth.users (
   updated_at timestamptz
 );
 
--- What our subset of Supabase Auth keeps (outdial.auth.local). On a Supabase project Auth has tables of its own, and
--- nothing is made here.
+-- Tables of our subset of Supabase Auth (outdial.auth.local). On a Supabase project, Auth has its own tables and nothing
+-- is created here.
 do $$
 begin
   if obj_description(to_regnamespace('auth'), 'pg_namespace') is distinct from 'made by outdial' then
@@ -63,7 +63,7 @@ begin
     ended_at timestamptz
   );
   create index if not exists sessions_user on auth.sessions (user_id);
-  -- Only hashes: whoever reads this table cannot sign in with it.
+  -- Only hashes, so that reading this table is not enough to sign in.
   create table if not exists auth.refresh_tokens (
     token_sha256 bytea primary key check (octet_length(token_sha256) = 32),
     session_id uuid not null references auth.sessions (id) on delete cascade,
@@ -76,7 +76,7 @@ begin
     private_key text not null,
     created_at timestamptz not null
   );
-  -- Attempts to sign in, by the hash of an e-mail address or of a client's address.
+  -- Sign-in attempts, by the hash of an email address or of a client's IP address.
   create table if not exists auth.attempts (
     subject_sha256 bytea primary key check (octet_length(subject_sha256) = 32),
     count integer not null,

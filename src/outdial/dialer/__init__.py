@@ -1,1 +1,1 @@
-"""The dialer: claims due contacts, places their calls, settles the answers, and asks about what stays silent."""
+"""The dialer: claims due contacts, places their calls, settles the responses, and asks about calls without events."""

@@ -57,7 +57,7 @@ class Finisher:
                 connection, provider_account_id=account.id, campaign_id=campaign_id, limit=HANG_UP_AT_ONCE
             )
         if self._provider.has_account(account.credential):
-            answers = await asyncio.gather(
+            results = await asyncio.gather(
                 *(self._provider.end_call(account.credential, call.retell_call_id) for call in calls)
             )
-            log("dialer.hung_up", campaign_id=str(campaign_id), answers=[type(answer).__name__ for answer in answers])
+            log("dialer.hung_up", campaign_id=str(campaign_id), results=[type(result).__name__ for result in results])

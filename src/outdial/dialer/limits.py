@@ -20,7 +20,7 @@ class LimitReader:
         self._next_at: dict[UUID, datetime] = {}
 
     def is_due(self, call: PlannedCall) -> bool:
-        """Tell whether to ask about the account that `call` goes through; once told so, not again for EVERY."""
+        """Return whether to refresh the limits of the account that `call` uses: at most once per EVERY."""
         now = self._clock.now()
         due = self._next_at.get(call.provider_account_id, now) <= now
         if due:
@@ -29,9 +29,9 @@ class LimitReader:
 
     async def refresh(self, call: PlannedCall) -> None:
         """Note the limit of the account that `call` goes through."""
-        answer = await self._provider.get_concurrency(call.credential)
-        if isinstance(answer, AccountConcurrency):
+        limits = await self._provider.get_concurrency(call.credential)
+        if isinstance(limits, AccountConcurrency):
             async with self._database.for_organization(call.organization_id) as connection:
                 await accounts.set_provider_limit(
-                    connection, provider_account_id=call.provider_account_id, provider_limit=answer.limit
+                    connection, provider_account_id=call.provider_account_id, provider_limit=limits.limit
                 )

@@ -1,8 +1,8 @@
-"""Asks Retell about calls that have been silent for too long, and never dials again on a guess.
+"""Asks the provider about calls that have had no event for too long, and never dials again on a guess.
 
-An `unknown` call is looked for by its metadata; one that Retell does not list is asked for again with the same key,
-while the key is honoured, and given back when it is not. Of a call that Retell has, the answer goes into the ledger,
-from where the applier takes it as it takes a webhook.
+An `unknown` call is looked up by its metadata. If the provider does not list it, the same request is sent again with
+the same key while the provider honours the key, and the call is released afterwards. If the provider has the call, its
+state goes into the ledger, where the applier takes it like a webhook.
 """
 
 import asyncio
@@ -197,7 +197,7 @@ class Rescuer:
                 assert_never(never)
 
     async def _report(self, call: settlements.CheckedCall, retell_call_id: str, found: CallFound) -> None:
-        """Put the answer into the ledger as the event that it amounts to; a call that only rings amounts to none."""
+        """Store the call's state in the ledger as the equivalent event. A call that only rings has none."""
         if found.event is None or found.body is None:
             return
         if call.status == CallStatus.ENDED and call.checks >= ANALYSIS_CHECKS and not found.is_analyzed:

@@ -77,7 +77,7 @@ class Dialer:
         return total
 
     async def settled(self) -> None:
-        """Return when no request of this dialer is under way, and every answer is settled."""
+        """Wait until no request of this dialer is in flight and every response is settled."""
         while self._requests:
             await asyncio.wait(set(self._requests))
 

@@ -66,7 +66,7 @@ def parse_calling_hours(raw: Mapping[str, object]) -> CallingHours:
     if unknown:
         raise InvalidCallingHours(f"unknown key {min(unknown)!r}; use days such as 'monday' or 'weekdays'")
     if days and not any(days.values()):
-        raise InvalidCallingHours("no day has a window, so nobody could ever be called; open at least one day")
+        raise InvalidCallingHours("no day has a window, so no contact could ever be called; open at least one day")
     week = tuple(days.get(day, ()) for day in WEEKDAYS) if days else DEFAULT_HOURS.week
     return CallingHours(week, _parse_dates(raw.get("excluded_dates", [])))
 

@@ -36,9 +36,9 @@ CONTACT: Final = Machine(
     },
 )
 
-# A campaign completes when no contact is in one of these. `review` is not among them: it waits for a person, who is
-# told so, and not for a call.
+# A campaign completes when no contact is in one of these. `review` is not among them: it waits for a user, not for a
+# call.
 OPEN: Final = frozenset({_S.PENDING, _S.CALLING})
 
-# How the status_reason of a contact ends that waits because its phone has had the calls of a day.
+# The end of the status_reason of a contact that waits because its phone has reached the daily cap.
 OVER_DAILY_CAP: Final = "calls in 24 hours, the organization's cap"

@@ -50,7 +50,7 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class NoZone:
-    """No zone can be told, and why, in words."""
+    """The zone is unknown; `reason` says why."""
 
     reason: str
 

@@ -12,7 +12,7 @@ PHONE_HEADERS: Final = (
     "phone", "phone_number", "mobile", "mobile_phone", "mobile_number", "cell", "cell_phone", "cellphone", "tel",
     "telephone", "telephone_number", "number", "to_number", "contact_number",
 )  # fmt: skip
-# An import also reads a name in two parts, which stay agent variables as well.
+# An import also reads names in two parts, which remain agent variables too.
 NAME_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "first_name": ("first_name", "firstname", "given_name"),
     "last_name": ("last_name", "lastname", "surname", "family_name"),
@@ -22,23 +22,23 @@ HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     **NAME_PARTS,
     **{field.name: field.headers for field in CONTACT_FIELDS},
 }
-"""The fields of an import, each with the columns that hold it, the likeliest first: the first in the file counts."""
+"""The fields of an import, each with its recognized headers, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The index of each known field in a row, and every other column as an agent variable with its name."""
+    """The column index of each known field, and every other column as an agent variable with its name."""
 
     fields: Mapping[str, int]
     variables: tuple[tuple[str, int], ...]
 
     def cell(self, cells: Sequence[str], field: str) -> str | None:
-        """Return the trimmed value of `field` in a row; None when it is empty."""
+        """Return the trimmed value of `field` in a row, or None if it is empty."""
         index = self.fields.get(field)
         return None if index is None else cells[index].strip() or None
 
     def details(self, cells: Sequence[str]) -> dict[str, str | None]:
-        """Return the values of CONTACT_FIELDS in a row; without a whole name, it is joined from its parts."""
+        """Return the values of CONTACT_FIELDS in a row. Without a full name, it is joined from its parts."""
         details = {name: self.cell(cells, name) for name in CONTACT_FIELD_NAMES}
         parts = (self.cell(cells, part) for part in NAME_PARTS)
         return details | {"name": details["name"] or " ".join(filter(None, parts)) or None}

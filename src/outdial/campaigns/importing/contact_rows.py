@@ -1,4 +1,4 @@
-"""From the rows of a file to contacts, in chunks."""
+"""Reads contacts from the rows of a file, in chunks."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows that go in together, those of the same stretch that do not, and how much of the file was read by then."""
+    """Rows that are stored together, the refused rows among them, and the number of bytes read so far."""
 
     contacts: list[NewContact]
     repeated: list[Repeated]
@@ -49,13 +49,13 @@ class Chunk:
 
 
 class ContactReader:
-    """Reads contacts of rows; numbers without a country code are of `default_region`."""
+    """Reads contacts from rows. Numbers without a country code belong to `default_region`."""
 
     def __init__(self, columns: Columns, default_region: str | None) -> None:
         self._columns, self._default_region = columns, default_region
 
     def read(self, row: Row) -> NewContact | RefusedRow:
-        """Return the contact of one row, or why it is refused."""
+        """Return the contact in a row, or why the row is refused."""
         columns, cells = self._columns, row.cells
         written = columns.cell(cells, "phone") or ""
         phone = parse_phone(written, self._default_region)
@@ -80,7 +80,7 @@ class ContactReader:
 
 
 def read_chunks(rows: CsvRows, reader: ContactReader, first_lines: FirstLines, chunk_rows: int) -> Iterator[Chunk]:
-    """Read chunks of at most `chunk_rows` rows, and of few bytes where rows are long; a phone comes up only once."""
+    """Yield chunks of at most `chunk_rows` rows, fewer if rows are long. Each phone is in `contacts` only once."""
     remaining = iter(rows)
     while True:
         contacts, refused = _read_portion(rows, islice(remaining, chunk_rows), reader)

@@ -1,4 +1,4 @@
-"""Puts chunks of contacts into a campaign, a transaction each; an odd row is told and does not stop the others."""
+"""Adds chunks of contacts to a campaign, one transaction each. A row that fails is reported and stops no other row."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -21,15 +21,15 @@ from outdial.domain.ids import new_id
 
 Transaction = Callable[[], AbstractAsyncContextManager[Connection]]
 OnAdded = Callable[[Connection, int], Awaitable[None]]
-"""Is told how many contacts a transaction has added, within that transaction: what it writes is there with them."""
+"""Called inside each transaction with the number of contacts it added. Its writes commit together with them."""
 
-# What Postgres answers when a row, and not the state of the server, is the trouble.
-_ODD_ROW = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
+# Errors that Postgres raises because of a row, not because of the state of the server.
+_ROW_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of the contacts of a chunk."""
+    """The result of storing a chunk."""
 
     added: int
     already_there: int
@@ -40,7 +40,7 @@ class Stored:
 
 
 class ContactStore:
-    """The way into one campaign; `transaction` opens a transaction with the caller's rights."""
+    """Adds contacts to one campaign. `transaction` opens a transaction with the caller's rights."""
 
     def __init__(
         self, transaction: Transaction, campaign_id: UUID, clock: Clock, on_added: OnAdded | None = None
@@ -50,12 +50,12 @@ class ContactStore:
         self._added = 0
 
     async def check(self) -> None:
-        """Raise CampaignNotFound or CampaignClosed when the campaign takes no contacts."""
+        """Raise CampaignNotFound or CampaignClosed if the campaign accepts no contacts."""
         async with self._transaction() as connection:
             await self._lock(connection)
 
     async def record(self, actor: Actor, details: Mapping[str, object]) -> None:
-        """Tell the audit log what an import came to."""
+        """Record the result of an import in the audit log."""
         async with self._transaction() as connection:
             campaign = await campaign_status.campaign_status(connection, campaign_id=self._campaign_id)
             if campaign is None:
@@ -72,18 +72,18 @@ class ContactStore:
             )
 
     async def store(self, contacts: Sequence[NewContact]) -> Stored:
-        """Put `contacts`, each with a phone of its own, into the campaign, and wake it if it runs.
+        """Add `contacts`, all with different phones, to the campaign, and wake it if it is active.
 
-        Raises CampaignNotFound or CampaignClosed when the campaign has changed meanwhile.
+        Raises CampaignNotFound or CampaignClosed if the campaign has changed in the meantime.
         """
         try:
             stored = await self._store_together(contacts)
-        except _ODD_ROW as error:
-            return await self._store_apart(contacts, error)
+        except _ROW_ERRORS as error:
+            return await self._store_in_halves(contacts, error)
         self._added += stored.added
         return stored
 
-    async def _store_apart(self, contacts: Sequence[NewContact], error: asyncpg.PostgresError) -> Stored:
+    async def _store_in_halves(self, contacts: Sequence[NewContact], error: asyncpg.PostgresError) -> Stored:
         if len(contacts) == 1:
             reason = f"the database refused it: {error}"
             return Stored(0, 0, [_refuse(contacts[0], Refusal.DATABASE, reason)])
@@ -171,7 +171,8 @@ class ContactStore:
         return added
 
     async def _wake(self) -> None:
-        # Apart from the chunk: two imports that both share the campaign's row would deadlock if each then changed it.
+        # Not in the chunk's transaction: two imports that hold a share lock on the campaign would deadlock if each
+        # updated it.
         async with self._transaction() as connection:
             await batches.wake_campaign(connection, campaign_id=self._campaign_id, now=self._clock.now())
             await batches.notify_campaigns(connection, ids=[self._campaign_id])

@@ -1,4 +1,4 @@
-"""From the bytes of a text file to its physical lines, in bounded memory, whichever program wrote it."""
+"""Splits the bytes of a text file into physical lines, in bounded memory."""
 
 import codecs
 import io
@@ -10,10 +10,11 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class TextLines:
-    """The lines of a file with their ends (LF, CRLF or CR): UTF-8, UTF-16 with a BOM, or Windows-1252.
+    """The lines of a file with their line ends (LF, CRLF or CR): UTF-8, UTF-16 with a BOM, or Windows-1252.
 
-    Windows-1252 is told line by line: a line that is not UTF-8 is read so, and a notice says where that began. A line
-    that is neither keeps a lone surrogate. A line of more than `longest` characters may be cut, but stays too long.
+    Windows-1252 is detected per line: a line that is not UTF-8 is read as Windows-1252, and a notice gives the first
+    one. A line that is neither keeps a lone surrogate. A line of more than `longest` characters may be cut, but to a
+    length that is still too long.
     """
 
     def __init__(self, file: BinaryIO, longest: int) -> None:
@@ -50,12 +51,12 @@ class TextLines:
         except UnicodeError:
             return line
         if not self.notices:
-            self.notices.append(f"line {number} is not UTF-8: it and others like it were read as Windows-1252")
+            self.notices.append(f"line {number} is not UTF-8: it and similar lines were read as Windows-1252")
         return text
 
 
 def is_readable(text: str) -> bool:
-    """Tell whether `text` is free of lone surrogates, which stand for bytes that nobody could decode."""
+    """Return whether `text` has no lone surrogates, which stand for bytes that could not be decoded."""
     if text.isascii():
         return True
     try:
@@ -69,5 +70,5 @@ def _last_text(decoder: io.IncrementalNewlineDecoder) -> str:
     try:
         return decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        # UTF-16 that ends within a character.
+        # UTF-16 that ends in the middle of a character.
         return "\udcff"

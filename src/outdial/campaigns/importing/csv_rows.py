@@ -1,4 +1,4 @@
-"""From the lines of a CSV file to its rows; a row that is broken is told and never takes the next one with it."""
+"""Parses the lines of a CSV file into rows. A broken row is reported and does not affect the next one."""
 
 import csv
 import re
@@ -12,28 +12,28 @@ from outdial.campaigns.importing.csv_lines import TextLines, is_readable
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 
 LONGEST_ROW = 64 * 1024
-"""Characters of the longest row that is read, with its quotes and line ends."""
+"""Maximum characters of a row, including quotes and line ends."""
 
 _DELIMITERS = ",;\t|"
 _EXCERPT = 80
-# What Excel writes and reads in front of the header where lists are not separated by commas.
+# The line that Excel writes before the header in locales whose list separator is not a comma.
 _DIRECTIVE = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"?')
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The cells of one row, as many as the header has, and the physical line on which it begins."""
+    """The cells of a row, as many as the header has, and the physical line on which the row starts."""
 
     line: int
     cells: list[str]
 
 
 class CsvRows:
-    """The rows of a CSV file with a header; raises UnusableFile at once when the header cannot be read.
+    """The rows of a CSV file with a header. The constructor raises UnusableFile if the header cannot be read.
 
-    The delimiter is the one of `,` `;` tab and `|` that the header has most of. Blank rows are counted in `blank` and
-    left out; empty cells beyond the header's last column do not matter.
+    The delimiter is the most frequent of `,` `;` tab and `|` in the header. Blank rows are skipped and counted in
+    `blank`. Empty cells beyond the header's last column are ignored.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -49,12 +49,12 @@ class CsvRows:
 
     @property
     def bytes_read(self) -> int:
-        """Return how much of the file has been read."""
+        """The number of bytes read so far."""
         return self._lines.bytes_read
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Return what the reader should know about how the file was read so far."""
+        """Remarks about how the file was read so far."""
         return tuple(self._lines.notices)
 
     def __iter__(self) -> Iterator[Row | RefusedRow]:
@@ -68,7 +68,7 @@ class CsvRows:
             if directive := _DIRECTIVE.fullmatch(line):
                 return directive[1]
             if line.strip():
-                self._feed.again(0)
+                self._feed.rewind(0)
                 names = _QUOTED.sub("", line)
                 return max(_DELIMITERS, key=names.count)
             self._feed.begin()
@@ -94,9 +94,9 @@ class CsvRows:
             except StopIteration:
                 return None
             except (csv.Error, _TooLong) as error:
-                # The quote that was never closed may have swallowed good rows: they are read again.
+                # The unclosed quote may have swallowed good rows: read them again.
                 several = len(self._feed.taken) > 1
-                self._feed.again(1)
+                self._feed.rewind(1)
                 return self._refuse(line, *_broken(error, several))
             if flaw := _flaw(self._feed.taken):
                 return self._refuse(line, Refusal.UNREADABLE, flaw)
@@ -118,11 +118,11 @@ class CsvRows:
 
 
 class _TooLong(Exception):
-    """The row goes on for longer than any row may."""
+    """The row exceeds LONGEST_ROW."""
 
 
 class _Feed:
-    # What the parser pulls lines from. It keeps those of the row at hand, to read them again when the row is broken.
+    # Feeds lines to the parser. It keeps the lines of the current row, to read them again if the row is broken.
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
         self._waiting: deque[str] = deque()
@@ -146,7 +146,7 @@ class _Feed:
         self.taken.clear()
         self._length = 0
 
-    def again(self, keep: int) -> None:
+    def rewind(self, keep: int) -> None:
         self._waiting.extendleft(reversed(self.taken[keep:]))
         self.number -= len(self.taken) - keep
         del self.taken[keep:]

@@ -1,4 +1,4 @@
-"""Tells numbers that a file repeats."""
+"""Finds phone numbers that a file repeats."""
 
 import json
 import sqlite3
@@ -20,10 +20,10 @@ select value ->> 1, line from json_each(?) join first_lines on phone = value ->>
 
 
 class FirstLines:
-    """The line on which each phone of a file came first.
+    """The line on which each phone of a file occurs first.
 
-    It lives in a temporary file of SQLite's, which nobody else sees and which ends with the process: a million phones
-    take 16 MB there and a fixed 2 MB of memory. One thread at a time may use it.
+    It uses a private temporary SQLite file that disappears with the process. A million phones take 16 MB on disk and a
+    fixed 2 MB of memory. Only one thread at a time may use it.
     """
 
     def __init__(self) -> None:
@@ -31,14 +31,14 @@ class FirstLines:
         self._database.executescript(_CREATE)
 
     def claim(self, phones: Sequence[tuple[str, int]]) -> Mapping[int, int]:
-        """Remember each E.164 number with its line, unless an earlier line has it: return these lines, by the later.
+        """Store each E.164 number with its line, unless an earlier line has it; return those earlier lines by line.
 
-        It takes many at once: SQLite lets other threads run at each statement, which cost 40% of the speed row by row.
+        Pass many at once: SQLite releases the GIL at each statement, which made row by row 40 % slower.
         """
         claims = json.dumps([(int(e164), line) for e164, line in phones])
         self._database.execute(_CLAIM, (claims,))
         return dict(self._database.execute(_REPEATED, (claims,)).fetchall())
 
     def close(self) -> None:
-        """Give the temporary file back."""
+        """Delete the temporary file."""
         self._database.close()

@@ -1,4 +1,4 @@
-"""Imports a CSV file of contacts into a campaign: streamed, so that memory does not grow with the file."""
+"""Imports a CSV file of contacts into a campaign. It streams the file, so memory does not grow with its size."""
 
 import asyncio
 from collections import Counter
@@ -20,14 +20,14 @@ from outdial.clock import Clock
 from outdial.domain.phone import InvalidPhone, parse_phone
 
 KEPT_REFUSALS = 1_000
-"""Refused rows that a report holds; `on_refused` is told of each."""
+"""Maximum refused rows in a report. `on_refused` receives all of them."""
 
 _ANY_NUMBER = "+14155552671"
 
 
 @dataclass(frozen=True, slots=True)
 class ImportProgress:
-    """How far an import has come; every row so far is added, already there, or refused."""
+    """Progress of an import. Every row so far was added, already there, or refused."""
 
     added: int
     already_there: int
@@ -36,13 +36,13 @@ class ImportProgress:
 
     @property
     def rows(self) -> int:
-        """Rows with anything in them, without the header."""
+        """The number of non-blank rows, without the header."""
         return self.added + self.already_there + self.refused
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import came to: `refused` counts by kind, `first_refused` are the first KEPT_REFUSALS in file order."""
+    """The result of an import. `refused` counts by kind; `first_refused` has the first KEPT_REFUSALS in file order."""
 
     added: int
     already_there: int
@@ -54,12 +54,12 @@ class ImportReport:
 
     @property
     def rows(self) -> int:
-        """Rows with anything in them, without the header."""
+        """The number of non-blank rows, without the header."""
         return self.added + self.already_there + self.refused_rows
 
     @property
     def refused_rows(self) -> int:
-        """All rows that were refused."""
+        """The number of refused rows."""
         return sum(self.refused.values())
 
 
@@ -77,17 +77,17 @@ async def import_contacts(
     on_added: OnAdded | None = None,
     chunk_rows: int = 2_000,
 ) -> ImportReport:
-    """Put the contacts of a CSV `file` into a campaign, a chunk per transaction, and report on every row.
+    """Add the contacts of a CSV `file` to a campaign, one chunk per transaction, and report on every row.
 
-    `transaction` opens a transaction with the rights of `actor`, in whose name the audit log gets one entry. Numbers
-    without a country code are of `default_region` (ISO 3166, as US). `mapping` names the column of a known field, as
-    {"phone": "Handy"}. The file is read once, from where it stands, in a thread while the chunk before is stored; it is
-    neither sought nor closed. `on_refused` and `on_progress` are called after each chunk, `on_added` within its
-    transaction: what it raises ends the import, and nothing of that chunk has gone in.
+    `transaction` opens a transaction with the rights of `actor`, and the audit log gets one entry for `actor`. Numbers
+    without a country code belong to `default_region` (ISO 3166, such as US). `mapping` gives the column of a field,
+    such as {"phone": "Handy"}. The file is read once from its current position, in a thread while the previous chunk is
+    stored; it needs no seeking and is not closed. `on_refused` and `on_progress` are called after each chunk.
+    `on_added` is called within its transaction: if it raises, the chunk is rolled back and the import ends.
 
-    Importing a file again adds nobody twice, and refreshes the variables of contacts that still wait. Raises
-    UnusableFile, UnknownRegion and CampaignNotFound before anything is stored; CampaignClosed also later, when the
-    campaign is cancelled meanwhile: what had gone in stays.
+    Importing a file again adds no contact twice and refreshes the variables of pending contacts. Raises UnusableFile,
+    UnknownRegion and CampaignNotFound before anything is stored. Raises CampaignClosed also later, if the campaign is
+    cancelled in the meantime; contacts added so far stay.
     """
     _check_region(default_region)
     rows = await asyncio.to_thread(CsvRows, file)
@@ -109,7 +109,7 @@ async def import_contacts(
 
 
 async def _read_ahead(chunks: Iterator[Chunk]) -> AsyncGenerator[Chunk, None]:
-    # Reading is our work and storing is Postgres's: overlapped, they take as long as the longer one.
+    # Reading uses our CPU and storing uses Postgres's: overlapped, they take as long as the slower one.
     reading = asyncio.ensure_future(asyncio.to_thread(next, chunks, None))
     try:
         while (chunk := await asyncio.shield(reading)) is not None:
@@ -120,11 +120,11 @@ async def _read_ahead(chunks: Iterator[Chunk]) -> AsyncGenerator[Chunk, None]:
 
 
 class _Places:
-    """Stores chunks; a row that the database refuses gives its number to the next row that has it."""
+    """Stores chunks. If the database rejects a row, the next row with the same number takes its place."""
 
     def __init__(self, store: ContactStore) -> None:
         self._store = store
-        # The line of each such row, with the line that has taken its place.
+        # The line of each rejected row, with the line that took its place.
         self._taken_by: dict[int, int | None] = {}
 
     async def fill(self, chunk: Chunk) -> Stored:
@@ -188,5 +188,5 @@ class _Tally:
 
 
 def _check_region(default_region: str | None) -> None:
-    if isinstance(answer := parse_phone(_ANY_NUMBER, default_region), InvalidPhone):
-        raise UnknownRegion(answer.reason)
+    if isinstance(parsed := parse_phone(_ANY_NUMBER, default_region), InvalidPhone):
+        raise UnknownRegion(parsed.reason)

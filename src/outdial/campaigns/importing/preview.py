@@ -1,4 +1,4 @@
-"""What an import would make of a file, told from its beginning, before anything is stored."""
+"""Previews an import from the beginning of a file, without storing anything."""
 
 import io
 from collections import Counter
@@ -23,8 +23,8 @@ _ANY_NUMBER: Final = "+14155552671"
 class Preview:
     """The beginning of a file as it would be imported.
 
-    `problem` says why nothing of it can be: then there are no rows, and the header is empty when it cannot be read
-    either. `mapping` names for each field the column that it would be read from; `contacts` are the good rows.
+    `problem` says why the file cannot be imported. There are no rows then, and the header is empty if it cannot be
+    read. `mapping` has the column of each field; `contacts` are the good rows.
     """
 
     header: Sequence[str]
@@ -41,9 +41,9 @@ class Preview:
 def preview(
     beginning: bytes, *, is_whole: bool, mapping: Mapping[str, str] | None, default_region: str | None
 ) -> Preview:
-    """Read at most MOST_ROWS rows of `beginning`, the bytes with which a file begins, by the rules of an import.
+    """Read at most MOST_ROWS rows of `beginning`, the first bytes of a file, by the rules of an import.
 
-    Unless it is the whole file, its last row may be cut off and is left out.
+    Unless `beginning` is the whole file, its last row may be cut off and is skipped.
     """
     header: Sequence[str] = ()
     try:
@@ -91,5 +91,5 @@ def _mapping(header: Sequence[str], columns: Columns) -> dict[str, str]:
 
 
 def _check_region(default_region: str | None) -> None:
-    if isinstance(answer := parse_phone(_ANY_NUMBER, default_region), InvalidPhone):
-        raise UnknownRegion(answer.reason)
+    if isinstance(parsed := parse_phone(_ANY_NUMBER, default_region), InvalidPhone):
+        raise UnknownRegion(parsed.reason)

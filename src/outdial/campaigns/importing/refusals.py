@@ -1,11 +1,11 @@
-"""Rows of a file that do not go in: where, what and why."""
+"""Rows of a file that are refused, and why."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Refusal(StrEnum):
-    """Why a row was refused, in one word that counts are kept by."""
+    """Why a row was refused, in one word. Counts are kept by it."""
 
     UNREADABLE = "unreadable"
     TOO_LONG = "too_long"
@@ -20,9 +20,9 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """One refused row: the physical line on which it begins, the phone (or the row's beginning) as written, the reason.
+    """A refused row: the physical line on which it starts, the phone or start of the row as written, and the reason.
 
-    The phone is not masked: whoever imports must find the row. Keep it out of logs.
+    The phone is not masked, so that users can find the row in their file. Keep it out of logs.
     """
 
     line: int
