@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -150,22 +149,25 @@ class ContactStore:
         upserted: Mapping[str, contact_queries.UpsertedContact],
     ) -> int:
         now = self._clock.now()
-        parameters: dict[str, Any] = {
-            "ids": [new_id(now) for _ in contacts],
-            "contact_ids": [upserted[contact.phone].id for contact in contacts],
-            "phones": [contact.phone for contact in contacts],
-            "zone_keys": [upserted[contact.phone].zone_key for contact in contacts],
-            "variables": [contact.variables for contact in contacts],
-        }
+        contact_ids = [upserted[contact.phone].id for contact in contacts]
+        variables = [contact.variables for contact in contacts]
         added = await campaign_contacts.add_campaign_contacts(
-            connection, organization_id=organization_id, campaign_id=self._campaign_id, now=now, **parameters
+            connection,
+            organization_id=organization_id,
+            campaign_id=self._campaign_id,
+            ids=[new_id(now) for _ in contacts],
+            contact_ids=contact_ids,
+            phones=[contact.phone for contact in contacts],
+            zone_keys=[upserted[contact.phone].zone_key for contact in contacts],
+            variables=variables,
+            now=now,
         )
         if added < len(contacts):
             await campaign_contacts.refresh_variables(
                 connection,
                 campaign_id=self._campaign_id,
-                contact_ids=parameters["contact_ids"],
-                variables=parameters["variables"],
+                contact_ids=contact_ids,
+                variables=variables,
                 now=now,
             )
         return added

@@ -12,11 +12,10 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountRow:
-    """A Retell workspace with its limits."""
+class ProviderAccount:
+    """A Retell workspace. `provider_limit` is the limit Retell last reported; the smaller one applies."""
 
     id: UUID
-    organization_id: UUID
     name: str
     credential: str
     concurrency_limit: int
@@ -26,7 +25,7 @@ class AccountRow:
     backoff_until: datetime | None
 
 
-_account_row = row_builder(AccountRow)
+_provider_account = row_builder(ProviderAccount)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,15 +108,14 @@ async def create_provider_account(
 
 
 _LIST_ACCOUNTS = """\
-select id, organization_id, name, credential, concurrency_limit, reserved_inbound, calls_per_second, provider_limit,
-  backoff_until
+select id, name, credential, concurrency_limit, reserved_inbound, calls_per_second, provider_limit, backoff_until
 from provider_accounts where organization_id = $1 order by created_at, id;
 """
 
 
-async def list_accounts(connection: Connection, *, organization_id: UUID) -> list[AccountRow]:
+async def list_accounts(connection: Connection, *, organization_id: UUID) -> list[ProviderAccount]:
     """List the Retell workspaces of an organization, oldest first."""
-    return [_account_row(record) for record in await connection.fetch(_LIST_ACCOUNTS, organization_id)]
+    return [_provider_account(record) for record in await connection.fetch(_LIST_ACCOUNTS, organization_id)]
 
 
 _DEFAULT_ACCOUNT = """\

@@ -7,12 +7,11 @@ insert into provider_accounts (id, organization_id, name, credential, concurrenc
 values (:id, :organization_id, :name, :credential, :concurrency_limit, :reserved_inbound, :calls_per_second, :now);
 
 -- name: list_accounts
--- returns: list[AccountRow]
--- row: A Retell workspace with its limits.
+-- returns: list[ProviderAccount]
+-- row: A Retell workspace. `provider_limit` is the limit Retell last reported; the smaller one applies.
 -- null: provider_limit, backoff_until
 -- List the Retell workspaces of an organization, oldest first.
-select id, organization_id, name, credential, concurrency_limit, reserved_inbound, calls_per_second, provider_limit,
-  backoff_until
+select id, name, credential, concurrency_limit, reserved_inbound, calls_per_second, provider_limit, backoff_until
 from provider_accounts where organization_id = :organization_id order by created_at, id;
 
 -- name: default_account

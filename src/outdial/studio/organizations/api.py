@@ -4,7 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from outdial.db.queries.accounts import PhoneNumber
+from outdial.db.queries.accounts import PhoneNumber, ProviderAccount
 from outdial.db.queries.organizations import OrganizationMembership
 from outdial.studio.organizations import service as organizations
 from outdial.studio.organizations.service import (
@@ -12,7 +12,6 @@ from outdial.studio.organizations.service import (
     Organization,
     OrganizationChanges,
     PhoneNumberChanges,
-    ProviderAccount,
     ProviderAccountChanges,
 )
 from outdial.studio.web.context import CurrentCaller, CurrentOrganization

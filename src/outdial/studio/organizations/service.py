@@ -1,5 +1,6 @@
 """Organization settings: name, daily call cap, limits of its Retell workspaces, caller numbers."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries import accounts as account_queries
 from outdial.db.queries import organizations
-from outdial.db.queries.accounts import PhoneNumber
+from outdial.db.queries.accounts import PhoneNumber, ProviderAccount
 from outdial.db.queries.organizations import OrganizationMembership
 from outdial.db.session import Connection
 from outdial.domain import limits
@@ -43,19 +44,6 @@ class OrganizationChanges(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: Name | None = None
     daily_call_cap: Annotated[int | None, Field(ge=limits.DAILY_CALL_CAP.least, le=limits.DAILY_CALL_CAP.most)] = None
-
-
-class ProviderAccount(BaseModel):
-    """A Retell workspace. `provider_limit` is the limit Retell last reported; the smaller one applies."""
-
-    id: UUID
-    name: str
-    credential: str
-    concurrency_limit: int
-    reserved_inbound: int
-    calls_per_second: float
-    provider_limit: int | None
-    backoff_until: datetime | None
 
 
 class ProviderAccountChanges(BaseModel):
@@ -126,8 +114,7 @@ async def change_organization(
 
 async def list_accounts(connection: Connection, context: OrganizationContext) -> list[ProviderAccount]:
     """Return the Retell workspaces."""
-    rows = await account_queries.list_accounts(connection, organization_id=context.organization_id)
-    return [ProviderAccount.model_validate(row, from_attributes=True) for row in rows]
+    return await account_queries.list_accounts(connection, organization_id=context.organization_id)
 
 
 async def change_account(
@@ -137,8 +124,16 @@ async def change_account(
     context.require("admin")
     former = await _find_account(connection, context, account_id)
     changed = changes.model_dump(exclude_none=True)
-    values = {name: changed.get(name, getattr(former, name)) for name in ProviderAccountChanges.model_fields}
-    await account_queries.change_account(connection, id=account_id, organization_id=context.organization_id, **values)
+    wanted = replace(former, **changed)
+    await account_queries.change_account(
+        connection,
+        id=account_id,
+        organization_id=context.organization_id,
+        name=wanted.name,
+        concurrency_limit=wanted.concurrency_limit,
+        reserved_inbound=wanted.reserved_inbound,
+        calls_per_second=wanted.calls_per_second,
+    )
     await record_audit(connection, context, "change_account", "provider_account", account_id, changed)
     return await _find_account(connection, context, account_id)
 
