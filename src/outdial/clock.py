@@ -30,7 +30,7 @@ class SystemClock:
 
 
 class VirtualClock:
-    """A clock that moves only when told to. Sleeping moves it, so nothing really waits."""
+    """A clock that moves only by its methods. Sleeping moves it, so nothing really waits."""
 
     def __init__(self, start: datetime) -> None:
         self._now = start.astimezone(UTC)

@@ -14,7 +14,7 @@ from rich.live import Live
 from outdial.campaigns import lifecycle
 from outdial.campaigns.create import CampaignSettings, create_campaign
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
-from outdial.cli.campaign_view import CampaignView, look
+from outdial.cli.campaign_view import CampaignView, read_campaign
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import find_campaign, find_organization, maybe_organization, read_object, read_pairs
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
@@ -59,7 +59,7 @@ def create(
 ) -> None:
     """Create a campaign as a draft."""
     calling_hours, retry_policy = read_object("--hours", hours), read_object("--retry", retry)
-    variables, scheduled_at = read_pairs("--var", var or ()), _moment(schedule)
+    variables, scheduled_at = read_pairs("--var", var or ()), _parse_time(schedule)
 
     async def work(database: Database) -> UUID:
         async with database.as_service() as connection:
@@ -103,8 +103,8 @@ def import_(
     """
     from outdial.cli.importing import run_import
 
-    good = run_import(campaign, file, region, read_pairs("--map", map_ or ()), refused, as_json=as_json)
-    raise typer.Exit(0 if good else 1)
+    any_valid = run_import(campaign, file, region, read_pairs("--map", map_ or ()), refused, as_json=as_json)
+    raise typer.Exit(0 if any_valid else 1)
 
 
 @app.command()
@@ -181,7 +181,7 @@ def show(campaign: CampaignName, as_json: AsJson = False) -> None:
     """Show a campaign: settings, progress, and why it is not dialing."""
 
     async def work(database: Database) -> CampaignView:
-        return await look(database, await _id_of(database, campaign), clock.now())
+        return await read_campaign(database, await _campaign_id(database, campaign), clock.now())
 
     view = as_service(work)
     if as_json:
@@ -200,7 +200,7 @@ def watch(campaign: CampaignName, as_json: AsJson = False) -> None:
     """
 
     async def work(database: Database) -> None:
-        campaign_id = await _id_of(database, campaign)
+        campaign_id = await _campaign_id(database, campaign)
         if console.is_terminal and not as_json:
             await follow_live(database, campaign_id)
         else:
@@ -211,11 +211,11 @@ def watch(campaign: CampaignName, as_json: AsJson = False) -> None:
 
 async def follow_live(database: Database, campaign_id: UUID, *, console: Console = console) -> CampaignView:
     """Show a campaign, refreshed in place, until it stops."""
-    view = await look(database, campaign_id, clock.now())
+    view = await read_campaign(database, campaign_id, clock.now())
     with Live(view.panel(), console=console, refresh_per_second=8) as live:
         while view.campaign.status not in STOPPED:
             await clock.sleep_until(clock.now() + REFRESH_EVERY)
-            view = await look(database, campaign_id, clock.now())
+            view = await read_campaign(database, campaign_id, clock.now())
             live.update(view.panel())
     return view
 
@@ -231,7 +231,7 @@ async def follow_in_lines(
     """Print a line on each change of a campaign until it stops."""
     printed = ""
     while True:
-        view = await look(database, campaign_id, clock.now())
+        view = await read_campaign(database, campaign_id, clock.now())
         line = view.line()
         if line != printed and as_json:
             print_json_line(view)
@@ -281,12 +281,12 @@ def _status_after(campaign: str, result: Result) -> tuple[CampaignStatus, bool]:
             assert_never(never)
 
 
-async def _id_of(database: Database, campaign: str) -> UUID:
+async def _campaign_id(database: Database, campaign: str) -> UUID:
     async with database.as_service() as connection:
         return await find_campaign(connection, campaign)
 
 
-def _moment(text: str | None) -> datetime | None:
+def _parse_time(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:

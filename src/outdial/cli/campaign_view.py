@@ -65,7 +65,7 @@ class CampaignView:
         return Text(f"not dialing: {self.waiting}" if self.waiting else "dialing", style="dim")
 
 
-async def look(database: Database, campaign_id: UUID, now: datetime) -> CampaignView:
+async def read_campaign(database: Database, campaign_id: UUID, now: datetime) -> CampaignView:
     """Read a campaign, and why it is not dialing at `now`."""
     async with database.as_service() as connection:
         campaign = required(await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None))

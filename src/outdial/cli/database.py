@@ -65,11 +65,11 @@ def credentials() -> None:
 
     Put the lines into the environment of the processes. Earlier passwords stop working.
     """
-    given = read_environment().get("SUPABASE_DB_URL", "").strip()
-    addresses = _on_database(renew_passwords if given else lambda dsn: StackLogins(default_home(), dsn).renew())[1]
+    url = read_environment().get("SUPABASE_DB_URL", "").strip()
+    addresses = _on_database(renew_passwords if url else lambda dsn: StackLogins(default_home(), dsn).renew())[1]
     for role, address in addresses.items():
         console.print(f"{role.upper()}_DB_URL={address}", markup=False, soft_wrap=True)
-    if not given and LocalStack.running(default_home()) is not None:
+    if not url and LocalStack.running(default_home()) is not None:
         notes.print("The running local stack needs none of them: its functions reload their own.")
 
 

@@ -1,4 +1,4 @@
-"""How `outdial dev` prints: the lines of each process, with its name in a color of its own."""
+"""Prints the output of `outdial dev`: each line after the name of its process, in color."""
 
 import contextlib
 from collections.abc import Mapping, Sequence

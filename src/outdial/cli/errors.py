@@ -28,11 +28,11 @@ class CliError(Exception):
 
 
 class UnknownName(CliError):
-    """Nothing has the id or name that was given."""
+    """No such id or name."""
 
 
 class AmbiguousName(CliError):
-    """Several things have the name that was given."""
+    """The name matches more than one."""
 
 
 class ActionRefused(CliError):

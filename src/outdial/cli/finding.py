@@ -15,37 +15,37 @@ from outdial.domain.phone import InvalidPhone, parse_phone
 SHORTEST_PREFIX = 4
 
 
-async def find_organization(connection: Connection, given: str | None) -> UUID:
+async def find_organization(connection: Connection, reference: str | None) -> UUID:
     """Return the organization with this id or name; without one, the only organization."""
     rows = await organizations.list_organizations(connection)
-    found = {row.id: row.name for row in rows if given is None or given in (str(row.id), row.name)}
+    found = {row.id: row.name for row in rows if reference is None or reference in (str(row.id), row.name)}
     if len(found) == 1:
         return next(iter(found))
     if found:
         names = ", ".join(f"{name} ({id})" for id, name in found.items())
         raise AmbiguousName(f"choose an organization with --organization: {names}")
-    if given is None:
+    if reference is None:
         raise UnknownName("there is no organization yet: run outdial organization create NAME")
-    raise UnknownName(f"unknown organization {given!r}: outdial organization list shows all")
+    raise UnknownName(f"unknown organization {reference!r}: outdial organization list shows all")
 
 
-async def maybe_organization(connection: Connection, given: str | None) -> UUID | None:
+async def maybe_organization(connection: Connection, reference: str | None) -> UUID | None:
     """Return the organization with this id or name; None, for all, when none is given."""
-    return None if given is None else await find_organization(connection, given)
+    return None if reference is None else await find_organization(connection, reference)
 
 
-async def find_campaign(connection: Connection, given: str) -> UUID:
-    """Return the campaign with this id or name, or the only one whose id starts with `given`."""
-    rows = await campaigns.find_campaigns(connection, given=given)
-    by_id = [row for row in rows if str(row.id) == given.lower()]
-    by_name = [row for row in rows if row.name == given]
-    found = by_id or by_name or (rows if len(given) >= SHORTEST_PREFIX else [])
+async def find_campaign(connection: Connection, reference: str) -> UUID:
+    """Return the campaign with this id or name, or the only one whose id starts with `reference`."""
+    rows = await campaigns.find_campaigns(connection, given=reference)
+    by_id = [row for row in rows if str(row.id) == reference.lower()]
+    by_name = [row for row in rows if row.name == reference]
+    found = by_id or by_name or (rows if len(reference) >= SHORTEST_PREFIX else [])
     if len(found) == 1:
         return found[0].id
     if found:
         several = ", ".join(f"{row.name} ({row.id}, {row.status})" for row in found)
-        raise AmbiguousName(f"{given!r} matches several campaigns: {several}")
-    raise UnknownName(f"unknown campaign {given!r}: outdial campaign list shows all")
+        raise AmbiguousName(f"{reference!r} matches several campaigns: {several}")
+    raise UnknownName(f"unknown campaign {reference!r}: outdial campaign list shows all")
 
 
 def read_numbers(raw: Iterable[str], region: str | None) -> tuple[list[str], list[InvalidPhone]]:

@@ -67,14 +67,14 @@ def logs(
     except BadRequest as error:
         raise InvalidArgument(f"--request-id: {error}") from error
     least = "error" if errors else level
-    wanted = LogFilter(
+    log_filter = LogFilter(
         slug=slug,
         levels=None if least is None else frozenset(_LEVELS[_LEVELS.index(least) :]),
         since=None if since is None else read_since("--since", since, clock.now()),
         requests=requests,
     )
     try:
-        as_service(lambda database: _show(database, wanted, limit, follow=follow, as_json=as_json))
+        as_service(lambda database: _show(database, log_filter, limit, follow=follow, as_json=as_json))
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
@@ -91,10 +91,10 @@ def stats(
     from outdial.host.api.logs import LogReader
 
     now = clock.now()
-    begin = read_since("--since", since, now)
-    if begin >= now:
+    start = read_since("--since", since, now)
+    if start >= now:
         raise InvalidArgument(f"--since: {since} is in the future")
-    rows = as_service(lambda database: LogReader(database.as_service, clock).stats(begin, now, slug=slug))
+    rows = as_service(lambda database: LogReader(database.as_service, clock).stats(start, now, slug=slug))
     if as_json:
         print_json(rows)
         return
@@ -114,19 +114,19 @@ def read_since(option: str, text: str, now: datetime) -> datetime:
         ) from None
 
 
-async def _show(database: Database, wanted: "LogFilter", limit: int, *, follow: bool, as_json: bool) -> None:
+async def _show(database: Database, log_filter: "LogFilter", limit: int, *, follow: bool, as_json: bool) -> None:
     from outdial.host.api.logs import LogReader
 
     reader = LogReader(database.as_service, clock)
     last_id = await reader.last_id()
-    entries = await reader.newest(wanted, limit)
+    entries = await reader.newest(log_filter, limit)
     _print(reversed(entries), as_json)
     if not follow:
         if not entries and not as_json:
             notes.print("No matching log entries.")
         return
     shown = {entry.id for entry in entries}
-    async for arrived in reader.follow(wanted, last_id):
+    async for arrived in reader.follow(log_filter, last_id):
         _print((entry for entry in arrived if entry.id not in shown), as_json)
 
 

@@ -133,10 +133,10 @@ async def _replay(
 def _range(text: str) -> tuple[int, int | None]:
     first, dash, last = text.partition("-")
     try:
-        begin = int(first)
-        end = begin if not dash else int(last) if last else None
+        start = int(first)
+        end = start if not dash else int(last) if last else None
     except ValueError:
         raise InvalidArgument(f"{text!r} is neither an id nor a range such as 100-200") from None
-    if end is not None and end < begin:
+    if end is not None and end < start:
         raise InvalidArgument(f"{text!r}: the range ends before it starts")
-    return begin, end
+    return start, end

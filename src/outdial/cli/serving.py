@@ -102,9 +102,9 @@ def gateway(
     from outdial.host.gateway.launch import host_settings, run_host
 
     log_to_stderr()
-    given = read_environment()
-    listener = adopt(int(require(given, LISTENER_FD, "the listening socket, which outdial serve passes on")))
-    env = {name: value for name, value in given.items() if name != LISTENER_FD}
+    inherited = read_environment()
+    listener = adopt(int(require(inherited, LISTENER_FD, "the listening socket, which outdial serve passes on")))
+    env = {name: value for name, value in inherited.items() if name != LISTENER_FD}
     settings = host_settings(
         env,
         logins_of(env),

@@ -42,10 +42,10 @@ def list_tokens(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def revoke(given: Annotated[str, typer.Argument(metavar="TOKEN", help="Id or name of the token.")]) -> None:
+def revoke(token: Annotated[str, typer.Argument(metavar="TOKEN", help="Id or name of the token.")]) -> None:
     """Revoke a token."""
-    revoked = with_tokens(lambda tokens: tokens.revoke(given))
+    revoked = with_tokens(lambda tokens: tokens.revoke(token))
     if not revoked:
-        raise UnknownName(f"unknown access token {given!r}: outdial tokens list shows all")
-    for token in revoked:
-        console.print(f"Revoked {token.name} ({token.id}).", markup=False)
+        raise UnknownName(f"unknown access token {token!r}: outdial tokens list shows all")
+    for row in revoked:
+        console.print(f"Revoked {row.name} ({row.id}).", markup=False)

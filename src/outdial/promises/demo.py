@@ -1,6 +1,6 @@
 """The demo: a campaign from draft to completed against a provider that injects faults, and a check of the promises.
 
-The demo drives the command line in a directory of its own, as a user would.
+The demo drives the command line in a temporary directory, as a user would.
 """
 
 import asyncio

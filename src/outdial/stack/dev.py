@@ -103,10 +103,10 @@ async def run_stack(options: StackOptions, console: StackConsole) -> int:
     return 0
 
 
-def _plan(options: StackOptions, given: Mapping[str, str], home: Path) -> StackPlan:
-    simulated = options.with_simulator and not calls_retell(given)
+def _plan(options: StackOptions, environ: Mapping[str, str], home: Path) -> StackPlan:
+    simulated = options.with_simulator and not calls_retell(environ)
     ports = _free_ports() if options.any_ports else local_ports()
-    external = given.get("SUPABASE_DB_URL", "").strip()
+    external = environ.get("SUPABASE_DB_URL", "").strip()
     if external:
         refuse_remote(external)
     _check_ports(ports, embedded=not external, simulated=simulated, studio=options.with_studio)
@@ -116,7 +116,7 @@ def _plan(options: StackOptions, given: Mapping[str, str], home: Path) -> StackP
         simulator_url=f"http://127.0.0.1:{ports.simulator}" if simulated else None,
         studio_url=f"http://127.0.0.1:{ports.studio}" if options.with_studio else None,
     )
-    env = {**local_settings(stack, given), "OUTDIAL_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    env = {**local_settings(stack, environ), "OUTDIAL_HOME": str(home), "PYTHONUNBUFFERED": "1"}
     processes = [] if external else [_process("database", env, 45.0, "db", "keep", f"--port={ports.database}")]
     # With the embedded server, the host creates the logins of its functions itself; it takes SUPABASE_DB_URL as a
     # sign that they are in the environment.
@@ -131,7 +131,7 @@ def _plan(options: StackOptions, given: Mapping[str, str], home: Path) -> StackP
         webhook_url = f"{stack.api_url}/functions/v1/retell-webhook"
         arguments = [f"--port={ports.simulator}", f"--webhook-url={webhook_url}", *options.simulator_options]
         processes.append(_process("simulator", env, 10.0, "simulator", *arguments))
-    if simulated or calls_retell(given):
+    if simulated or calls_retell(environ):
         names = ["dialer"] if options.dialers == 1 else [f"dialer {n + 1}" for n in range(options.dialers)]
         processes += [_process(name, env, DIALER_GRACE_S, "dialer") for name in names]
     return StackPlan(
@@ -176,13 +176,13 @@ async def _with_access_token(process: ProcessSpec, plan: StackPlan) -> ProcessSp
 
 
 def _check_ports(ports: StackPorts, *, embedded: bool, simulated: bool, studio: bool) -> None:
-    wanted = {
+    required = {
         "functions": ports.api,
         "database": ports.database if embedded else None,
         "simulator": ports.simulator if simulated else None,
         "studio": ports.studio if studio else None,
     }
-    for what, port in wanted.items():
+    for what, port in required.items():
         if port is not None and not _is_free(port):
             raise PortTaken(port, what, "use free ports with --ports auto")
 

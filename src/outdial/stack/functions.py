@@ -30,9 +30,9 @@ def local_host_settings(listener: socket.socket, *, behind_proxy: bool) -> Itera
 @contextmanager
 def _database(url: str) -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]:
     """Yield the environment of the host, and the logins of its functions."""
-    given = read_environment()
-    if given.get("SUPABASE_DB_URL", "").strip():
-        yield given, logins_of(given)
+    environ = read_environment()
+    if environ.get("SUPABASE_DB_URL", "").strip():
+        yield environ, logins_of(environ)
         return
     home = default_home()
     with EmbeddedPostgres(home, listen_port=local_ports().database) as server:
@@ -43,4 +43,4 @@ def _database(url: str) -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]
             )
         logins = StackLogins(home, server.tcp_dsn)
         asyncio.run(logins.ensure())
-        yield local_settings(LocalStack.running(home) or LocalStack(url, server.dsn, None), given), logins
+        yield local_settings(LocalStack.running(home) or LocalStack(url, server.dsn, None), environ), logins

@@ -90,10 +90,10 @@ def local_ports() -> StackPorts:
     return ports_of(read_config(supabase_dir()))
 
 
-def local_settings(stack: LocalStack, given: Mapping[str, str]) -> dict[str, str]:
+def local_settings(stack: LocalStack, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a process of the stack: its addresses and Supabase's public local keys.
 
-    Variables that are set in `given` win.
+    Variables that are set in `environ` win.
     """
     settings = {
         "SUPABASE_URL": stack.api_url,
@@ -107,7 +107,7 @@ def local_settings(stack: LocalStack, given: Mapping[str, str]) -> dict[str, str
     }
     if stack.simulator_url is not None:
         settings |= {"RETELL_API_KEY": SIMULATOR_KEY, "RETELL_BASE_URL": stack.simulator_url}
-    return settings | {name: value for name, value in given.items() if value.strip()}
+    return settings | {name: value for name, value in environ.items() if value.strip()}
 
 
 @contextmanager
@@ -120,24 +120,24 @@ def environment(*, for_calls: bool = False) -> Iterator[Mapping[str, str]]:
 
     Raises MissingSetting when `for_calls` is set, calls would go to Retell itself, and no database is named.
     """
-    given = read_environment()
-    if given.get("SUPABASE_DB_URL", "").strip():
-        yield given
+    environ = read_environment()
+    if environ.get("SUPABASE_DB_URL", "").strip():
+        yield environ
         return
     home = default_home()
     running = LocalStack.running(home)
     if running is not None:
-        yield local_settings(running, given)
+        yield local_settings(running, environ)
         return
-    if for_calls and calls_retell(given):
-        require(given, "SUPABASE_DB_URL", "the database whose campaigns are called through Retell")
+    if for_calls and calls_retell(environ):
+        require(environ, "SUPABASE_DB_URL", "the database whose campaigns are called through Retell")
     with EmbeddedPostgres(home) as server:
-        yield local_settings(LocalStack(f"http://127.0.0.1:{local_ports().api}", server.dsn, None), given)
+        yield local_settings(LocalStack(f"http://127.0.0.1:{local_ports().api}", server.dsn, None), environ)
 
 
-def calls_retell(given: Mapping[str, str]) -> bool:
+def calls_retell(environ: Mapping[str, str]) -> bool:
     """Return whether a Retell API key is set, so that calls are real."""
-    return bool(credentials(given, "RETELL_API_KEY"))
+    return bool(credentials(environ, "RETELL_API_KEY"))
 
 
 def as_service(work: Callable[[Database], Awaitable[Result]]) -> Result:
