@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from outdial.process import start_child_process, wait_ready
+from outdial.process import start_child_process, wait_for_event, wait_ready
 
 _MAX_LINE_BYTES = 1024 * 1024
 _KEPT_LINES = 20
@@ -181,21 +181,16 @@ class Supervisor:
 
     async def _restart(self, spec: ProcessSpec) -> None:
         backoff = RestartBackoff(initial_s=0.5, longest_s=15.0)
+        never = asyncio.Event()
         while True:
             _, child = self._children[spec.name]
             status = await child.wait()
             pause_s = backoff.pause_after(child.ran_for_s())
             self._on_line(spec.name, f"ended with {describe_status(status)}; restarting in {pause_s:g} s")
-            await _pause(pause_s)
+            await wait_for_event(never, pause_s)
             child = await self._launch(spec)
             if await child.ready():
                 self._on_line(spec.name, "running again")
-
-
-async def _pause(seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.get_running_loop().create_future()
 
 
 def describe_status(status: int) -> str:

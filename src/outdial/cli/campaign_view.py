@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from outdial.campaigns.progress import Progress, progress
+from outdial.cli.output import cell
 from outdial.db.queries import campaigns
 from outdial.db.rows import required
 from outdial.db.session import Database
 from outdial.dialer.admission import WaitReason
-from outdial.dialer.doctor import Diagnosis, examine
+from outdial.dialer.doctor import examine
 
 _JSON_COLUMNS = ("calling_hours", "retry_policy", "dynamic_variables")
 _STYLES = {"completed": "green", "failed": "red", "review": "yellow", "skipped": "dim", "cancelled": "dim"}
@@ -59,10 +60,8 @@ class CampaignView:
             Text(f"{counts.finished}/{counts.total} contacts"),
             Text(f"{counts.live} live", style="magenta"),
         )
-        return Group(head, _counts("contacts", counts.contacts), _counts("outcomes", counts.outcomes), self._why())
-
-    def _why(self) -> Text:
-        return Text(f"not dialing: {self.waiting}" if self.waiting else "dialing", style="dim")
+        state = Text(f"not dialing: {self.waiting}" if self.waiting else "dialing", style="dim")
+        return Group(head, _counts("contacts", counts.contacts), _counts("outcomes", counts.outcomes), state)
 
 
 async def read_campaign(database: Database, campaign_id: UUID, now: datetime) -> CampaignView:
@@ -71,17 +70,11 @@ async def read_campaign(database: Database, campaign_id: UUID, now: datetime) ->
         campaign = required(await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None))
         counts = await progress(connection, campaign_id)
         diagnosis = (await examine(connection, [campaign_id], now)).get(campaign_id)
-    return CampaignView(campaign, counts, None if diagnosis is None else _in_words(diagnosis, campaign_id))
-
-
-def _in_words(diagnosis: Diagnosis, campaign_id: UUID) -> str:
-    text = diagnosis.sentence(_local)
+    if diagnosis is None:
+        return CampaignView(campaign, counts, None)
+    text = diagnosis.sentence(lambda moment: str(cell(moment)))
     hint = f": outdial campaign start {campaign_id}" if diagnosis.reason is WaitReason.DRAFT else ""
-    return f"{text[:1].lower()}{text[1:]}{hint}"
-
-
-def _local(moment: datetime) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+    return CampaignView(campaign, counts, f"{text[:1].lower()}{text[1:]}{hint}")
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> Text:

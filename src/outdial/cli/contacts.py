@@ -113,7 +113,12 @@ def _change(
     async def work(database: Database) -> int:
         async with database.as_service() as connection:
             organization_id = await find_organization(connection, organization)
-            return await _run(database, change, organization_id, good)
+        changed = 0
+        for first in range(0, len(good), BATCH_SIZE):
+            async with database.as_service() as connection:
+                phones = good[first : first + BATCH_SIZE]
+                changed += len(await change(connection, organization_id=organization_id, phones=phones))
+        return changed
 
     changed = as_service(work) if good else 0
     console.print(message.format(changed=changed, unchanged=len(good) - changed))
@@ -121,15 +126,6 @@ def _change(
         notes.print(f"{phone.raw!r}: {phone.reason}", markup=False)
     if bad:
         raise typer.Exit(1)
-
-
-async def _run(database: Database, change: _ChangePhones, organization_id: UUID, good: Sequence[str]) -> int:
-    changed = 0
-    for first in range(0, len(good), BATCH_SIZE):
-        async with database.as_service() as connection:
-            phones = list(good[first : first + BATCH_SIZE])
-            changed += len(await change(connection, organization_id=organization_id, phones=phones))
-    return changed
 
 
 def _lines(file: Path | None) -> Iterator[str]:

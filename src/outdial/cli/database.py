@@ -99,18 +99,14 @@ def _seed() -> Path:
 def _on_database(work: Callable[[str], Awaitable[Result]]) -> tuple[str, Result]:
     with environment() as env:
         dsn = require(env, "SUPABASE_DB_URL", "the database URL")
-        where = "Local" if _is_local(dsn) else "Remote"
+        where = "Local"
+        try:
+            migrate.refuse_remote(dsn)
+        except RemoteDatabaseRefused:
+            where = "Remote"
         notes.print(f"Target: {where.lower()} database")
-        return where, asyncio.run(_await(work(dsn)))
 
+        async def run() -> Result:
+            return await work(dsn)
 
-def _is_local(dsn: str) -> bool:
-    try:
-        migrate.refuse_remote(dsn)
-    except RemoteDatabaseRefused:
-        return False
-    return True
-
-
-async def _await(awaitable: Awaitable[Result]) -> Result:
-    return await awaitable
+        return where, asyncio.run(run())

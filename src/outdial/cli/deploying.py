@@ -13,12 +13,12 @@ from outdial.cli.errors import InvalidArgument
 from outdial.cli.management import Environment, Yes, manage
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.db.migrate import supabase_dir
-from outdial.host.api.client import DeployedFunction, ManagementClient, StoredVersion
+from outdial.host.api.client import DeployedFunction, ManagementClient
 from outdial.host.deployments.local_function import LocalFunction, local_functions
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="Name of the function.")]
 _FUNCTIONS = "supabase/functions/"
-_FIRST_LINES = 3
+_STYLES = {"active": "green", "refused": "red"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -100,11 +100,11 @@ def versions(slug: Slug, env: Environment = "local", as_json: AsJson = False) ->
         return
     columns = {
         "VERSION": lambda row: row.version,
-        "STATUS": lambda row: _colored(row.status),
+        "STATUS": lambda row: Text(row.status, _STYLES.get(row.status, "default")),
         "VERIFY JWT": lambda row: "yes" if row.verify_jwt else "no",
         "CREATED": lambda row: row.created_at,
         "BY": lambda row: row.created_by,
-        "ERROR": _last_of_error,
+        "ERROR": lambda row: "" if row.error is None else row.error.strip().splitlines()[-1],
     }
     print_rows(columns, rows, empty="")
 
@@ -160,11 +160,3 @@ def _target(path: str) -> Path:
     if not path.startswith(_FUNCTIONS):
         raise InvalidArgument(f"the function has a file outside {_FUNCTIONS}: {path}")
     return supabase_dir() / "functions" / path.removeprefix(_FUNCTIONS)
-
-
-def _colored(status: str) -> Text:
-    return Text(status, {"active": "green", "refused": "red"}.get(status, "default"))
-
-
-def _last_of_error(row: StoredVersion) -> str:
-    return "" if row.error is None else row.error.strip().splitlines()[-1]

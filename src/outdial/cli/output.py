@@ -38,7 +38,9 @@ def print_rows(columns: Mapping[str, Callable[[Any], Any]], rows: Sequence[Any],
     for heading in columns:
         table.add_column(heading, overflow="fold", no_wrap=heading == "ID")
     for row in rows:
-        table.add_row(*(_as_text(cell(show(row))) for show in columns.values()))
+        cells = [cell(show(row)) for show in columns.values()]
+        # As Text, because a string is parsed for markup.
+        table.add_row(*(shown if isinstance(shown, Text) else Text(shown) for shown in cells))
     console.print(table)
 
 
@@ -64,10 +66,6 @@ def cell(value: Any) -> str | Text:
 def fail(message: str) -> None:
     """Print an error message to standard error."""
     sys.stderr.write(f"Error: {message}\n")
-
-
-def _as_text(shown: str | Text) -> Text:
-    return shown if isinstance(shown, Text) else Text(shown)
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ import msgspec
 from outdial.clock import Clock
 from outdial.db.queries import calls, contacts, do_not_call, exports, jobs
 from outdial.db.session import Connection, Database
-from outdial.jobs.csv_cells import CsvBuffer, CsvCell, PlainPhone
+from outdial.jobs.csv_cells import CsvBuffer, PlainPhone
 from outdial.jobs.import_job import DEAD_AFTER
 from outdial.jobs.outcomes import MAX_RUNS, JobInterrupted, JobOvertaken, JobRunEnd
 from outdial.log import log
@@ -133,23 +133,17 @@ class _ExportRun:
         return JobRunEnd.DONE
 
     async def _write(self) -> None:
+        filters = msgspec.json.decode(self._taken.filters, type=StoredExportFilters)
         async with self._database.for_organization(self._taken.organization_id) as reading:
-            async for row in self._read(reading):
-                self._text.add(self._cells(row))
+            async for row in self._kind.read(reading, self._taken.organization_id, filters):
+                self._text.add(
+                    PlainPhone(value) if name in _PHONES else value
+                    for name, value in zip(self._kind.columns, astuple(row), strict=True)
+                )
                 self._rows += 1
                 if self._text.length >= self._chunk_size:
                     await self._store()
         await self._store()
-
-    def _read(self, connection: Connection) -> AsyncIterator[ExportedRow]:
-        filters = msgspec.json.decode(self._taken.filters, type=StoredExportFilters)
-        return self._kind.read(connection, self._taken.organization_id, filters)
-
-    def _cells(self, row: ExportedRow) -> list[CsvCell]:
-        return [
-            PlainPhone(value) if name in _PHONES else value
-            for name, value in zip(self._kind.columns, astuple(row), strict=True)
-        ]
 
     async def _store(self) -> None:
         if self._stopping.is_set():

@@ -2,10 +2,10 @@
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-FetchChunk = Callable[[int], Awaitable[bytes | None]]
+FetchChunk = Callable[[int], Coroutine[Any, Any, bytes | None]]
 
 
 class StoredFile(io.RawIOBase):
@@ -32,9 +32,6 @@ class StoredFile(io.RawIOBase):
         return length
 
     def _next(self) -> bytes | None:
-        chunk = asyncio.run_coroutine_threadsafe(self._fetch_next(), self._loop).result()
+        chunk = asyncio.run_coroutine_threadsafe(self._fetch(self._number), self._loop).result()
         self._number += 1
         return chunk
-
-    async def _fetch_next(self) -> bytes | None:
-        return await self._fetch(self._number)

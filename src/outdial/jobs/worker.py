@@ -24,6 +24,7 @@ from outdial.jobs.export_job import ExportJob
 from outdial.jobs.import_job import ImportJob
 from outdial.jobs.outcomes import JobRunEnd
 from outdial.log import log
+from outdial.process import wait_for_event
 
 MAX_CONCURRENT_JOBS: Final = 4
 POOL_SIZE: Final = 3 * MAX_CONCURRENT_JOBS
@@ -87,26 +88,16 @@ class JobWorker:
             try:
                 async with self._queue_manager() as self._manager:
                     if not self._stopping.is_set():
-                        await self._serve(self._manager)
+                        await self._manager.run(
+                            dequeue_timeout=_POLL_INTERVAL,
+                            batch_size=1,
+                            max_concurrent_tasks=MAX_CONCURRENT_JOBS,
+                            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                            shutdown_on_listener_failure=True,
+                        )
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, PgqException) as error:
                 log("jobs.lost_queue", level="warning", reason=type(error).__name__)
-                await self._pause()
-
-    async def _serve(self, manager: QueueManager) -> None:
-        await manager.run(
-            dequeue_timeout=_POLL_INTERVAL,
-            batch_size=1,
-            max_concurrent_tasks=MAX_CONCURRENT_JOBS,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
-            shutdown_on_listener_failure=True,
-        )
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(_RECONNECT_DELAY_S):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
+                await wait_for_event(self._stopping, _RECONNECT_DELAY_S)
 
     @asynccontextmanager
     async def _queue_manager(self) -> AsyncIterator[QueueManager]:
@@ -114,17 +105,18 @@ class JobWorker:
         connection = await asyncpg.connect(self._database.dsn, server_settings=settings)
         try:
             manager = QueueManager(queue_of(connection), channel=CHANNEL)
-            manager.entrypoint("import")(self._run_import)
-            manager.entrypoint("export")(self._run_export)
+
+            @manager.entrypoint("import")
+            async def run_import(job: Job) -> None:
+                await self._run_job(job, "import", self._imports)
+
+            @manager.entrypoint("export")
+            async def run_export(job: Job) -> None:
+                await self._run_job(job, "export", self._exports)
+
             yield manager
         finally:
             connection.terminate()
-
-    async def _run_import(self, job: Job) -> None:
-        await self._run_job(job, "import", self._imports)
-
-    async def _run_export(self, job: Job) -> None:
-        await self._run_job(job, "export", self._exports)
 
     async def _run_job(self, job: Job, kind: str, runner: ImportJob | ExportJob) -> None:
         job_id = UUID((job.payload or b"").decode())

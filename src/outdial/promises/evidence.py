@@ -88,7 +88,7 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
     return RunEvidence(
         requests=[_request(entry) for entry in entries],
         provider_calls=[_provider_call(call, created[call["call_id"]]) for call in described],
-        calls=[_with_canonical_analysis(call) for call in calls],
+        calls=[replace(call, analysis=call.analysis and canonical_json(call.analysis)) for call in calls],
         contacts=[contact for contact in contacts if contact.campaign_id in ours],
         campaigns=campaigns,
         limits=next(row for row in limits if row.credential == credential),
@@ -111,6 +111,7 @@ def _request(entry: Mapping[str, Any]) -> LedgerRequest:
 
 
 def _provider_call(call: Mapping[str, Any], created_ms: int) -> ProviderCall:
+    analysis = call.get("call_analysis")
     return ProviderCall(
         call_id=call["call_id"],
         to_number=call["to_number"],
@@ -118,13 +119,5 @@ def _provider_call(call: Mapping[str, Any], created_ms: int) -> ProviderCall:
         ended_ms=call.get("end_timestamp"),
         disconnection_reason=call.get("disconnection_reason"),
         transcript=call.get("transcript"),
-        analysis=_canonical(call.get("call_analysis")),
+        analysis=None if analysis is None else canonical_json(msgspec.json.encode(analysis).decode()),
     )
-
-
-def _with_canonical_analysis(row: evidence.CallEvidence) -> evidence.CallEvidence:
-    return row if row.analysis is None else replace(row, analysis=canonical_json(row.analysis))
-
-
-def _canonical(analysis: object) -> str | None:
-    return None if analysis is None else canonical_json(msgspec.json.encode(analysis).decode())
