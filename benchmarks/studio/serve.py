@@ -10,12 +10,14 @@ from outdial.clock import SystemClock
 from outdial.http import listen, url_of
 from outdial.log import log_to_stderr
 from outdial.studio.web.main import open_studio
+from outdial.studio.web.settings import StudioProcessSettings
 
 
 async def serve(listener: socket.socket) -> None:
     """Serve until SIGTERM, as `outdial studio` does."""
     url = url_of(listener)
-    async with open_studio(os.environ, SystemClock(), own_url=url, secure=False) as opened:
+    settings = StudioProcessSettings.from_env(os.environ, secure=False)
+    async with open_studio(settings, SystemClock(), own_url=url) as opened:
         config = uvicorn.Config(
             opened.app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False
         )

@@ -1,7 +1,6 @@
 """Compose the gateway process: start its parts in order, serve, and stop them in reverse."""
 
 import asyncio
-import hmac
 import os
 import socket
 import sys
@@ -14,7 +13,7 @@ from typing import Final
 from uuid import uuid4
 from zlib import crc32
 
-from outdial.auth import KeyRing, TokenVerifier
+from outdial.auth import TokenVerifier
 from outdial.background import BackgroundTask, RepeatingTask
 from outdial.clock import Clock, SystemClock
 from outdial.db.session import Database
@@ -29,8 +28,7 @@ from outdial.host.deployments.catalogue import FunctionCatalogue
 from outdial.host.deployments.deployer import Deployer
 from outdial.host.deployments.plan import HostEnvironment, ServingPlanner
 from outdial.host.deployments.pull import DeploymentListener, DeploymentSync
-from outdial.host.deployments.secrets import SETTING as SECRETS_KEY
-from outdial.host.deployments.secrets import SecretKeys, SecretStore
+from outdial.host.deployments.secrets import SecretStore
 from outdial.host.deployments.store import DeploymentStore
 from outdial.host.deployments.watch import HotReload, SourceScanner
 from outdial.host.gateway import heartbeat
@@ -39,11 +37,11 @@ from outdial.host.gateway.heartbeat import Heartbeat
 from outdial.host.gateway.metrics import HostMetrics
 from outdial.host.gateway.operations import OperatorRoutes
 from outdial.host.gateway.regions import PeerHost, RegionRouter
+from outdial.host.gateway.settings import GatewaySettings
 from outdial.host.gateway.tls import TlsCertificate
-from outdial.host.gateway.upstream import SETTING as AUTH_UPSTREAM
 from outdial.host.gateway.upstream import AuthUpstream
 from outdial.host.gateway.verify import JwtCheck
-from outdial.host.log.retention import LogRetention, retention_of
+from outdial.host.log.retention import LogRetention
 from outdial.host.log.sink import FanOutSink, LogSink
 from outdial.host.log.terminal import TerminalSink
 from outdial.host.log.writer import LogWriter
@@ -52,7 +50,7 @@ from outdial.host.pool.zygote_supervisor import ZygoteSupervisor
 from outdial.host.wire.responses import server_error
 from outdial.http import serving
 from outdial.log import log
-from outdial.settings import DatabaseUrls, secret_list
+from outdial.settings import DatabaseUrls
 
 # Supabase's clients accept only 20 lower-case letters as a project ref.
 LOCAL_REF: Final = "outdiallocalprojects"
@@ -105,9 +103,10 @@ async def run_gateway(
     deadline = _Deadline()
     async with AsyncExitStack() as stack:
         stack.callback(listener.close)
+        config = GatewaySettings.from_env(settings.env, home=settings.home if settings.local else None)
         tls = settings.certificate.context() if settings.certificate is not None else None
-        database = await stack.enter_async_context(_connect(settings.env))
-        writer = await stack.enter_async_context(_log_writer(settings.env, database, clock))
+        database = await stack.enter_async_context(_connect(config.database))
+        writer = await stack.enter_async_context(_log_writer(settings.env, config, database, clock))
         metrics = HostMetrics(
             lambda: pool_stats(catalogue),
             lambda: {(slug, str(kind)): count for (slug, kind), count in writer.dropped.items()},
@@ -116,15 +115,14 @@ async def run_gateway(
         stack.callback(metrics.stop)
         sink = FanOutSink(writer, metrics, *([TerminalSink(sys.stderr.write)] if settings.local else []))
         catalogue = await stack.enter_async_context(_catalogue(sink, deadline))
-        management = await stack.enter_async_context(_deployments(settings, database, catalogue, writer, clock))
-        regions = RegionRouter(settings.identity.region, clock, _hop_key(settings.env))
+        management = await stack.enter_async_context(_deployments(settings, config, database, catalogue, writer, clock))
+        regions = RegionRouter(settings.identity.region, clock, config.hop_key)
         stack.push_async_callback(regions.close)
-        keyring = KeyRing.from_env(settings.env)
-        verifier = TokenVerifier.from_keys(keyring, clock)
+        verifier = TokenVerifier.from_keys(config.keyring, clock)
         stack.push_async_callback(verifier.close)
         gateway = Gateway(
             catalogue,
-            JwtCheck(keyring, verifier),
+            JwtCheck(config.keyring, verifier),
             sink,
             clock,
             OperatorRoutes(
@@ -132,7 +130,7 @@ async def run_gateway(
                 worker_counts=lambda: worker_counts(catalogue),
                 management=management,
                 behind_proxy=settings.behind_proxy,
-                auth=await stack.enter_async_context(_auth_upstream(settings)),
+                auth=await stack.enter_async_context(_auth_upstream(config.auth_upstream, settings.behind_proxy)),
             ),
             identity=settings.identity,
             regions=regions,
@@ -161,17 +159,18 @@ class _Deadline:
 
 
 @asynccontextmanager
-async def _connect(env: Mapping[str, str]) -> AsyncIterator[Database]:
-    urls = DatabaseUrls.from_env(env)
+async def _connect(urls: DatabaseUrls) -> AsyncIterator[Database]:
     connecting = Database.connect(urls.host, application_name="outdial:host", max_size=4, role=urls.role("host"))
     async with await connecting as database:
         yield database
 
 
 @asynccontextmanager
-async def _log_writer(env: Mapping[str, str], database: Database, clock: Clock) -> AsyncIterator[LogWriter]:
+async def _log_writer(
+    env: Mapping[str, str], config: GatewaySettings, database: Database, clock: Clock
+) -> AsyncIterator[LogWriter]:
     writer = LogWriter(database, clock, env)
-    retention = LogRetention(database, clock, retention_of(env))
+    retention = LogRetention(database, clock, config.log_retention)
     writer.start()
     retention.start()
     try:
@@ -194,14 +193,18 @@ async def _catalogue(sink: LogSink, deadline: _Deadline) -> AsyncIterator[Functi
 
 @asynccontextmanager
 async def _deployments(
-    settings: HostSettings, database: Database, catalogue: FunctionCatalogue, writer: LogWriter, clock: Clock
+    settings: HostSettings,
+    config: GatewaySettings,
+    database: Database,
+    catalogue: FunctionCatalogue,
+    writer: LogWriter,
+    clock: Clock,
 ) -> AsyncIterator[ManagementApi]:
     """Keep the catalogue in sync with deployments and files, and yield the API that deploys."""
     env = settings.env
     identity = settings.identity
-    keys = SecretKeys.from_env(env, home=settings.home if settings.local else None)
     store = DeploymentStore(database, clock)
-    secrets = SecretStore(database, keys, lambda values: writer.redact_secrets(env, values.values()))
+    secrets = SecretStore(database, config.secret_keys, lambda values: writer.redact_secrets(env, values.values()))
     planner = ServingPlanner(
         store=store,
         secrets=secrets,
@@ -211,7 +214,7 @@ async def _deployments(
     )
     sync = DeploymentSync(planner, catalogue)
     await sync.start()
-    listener = DeploymentListener(sync, DatabaseUrls.from_env(env).host)
+    listener = DeploymentListener(sync, config.database.host)
     await listener.start()
     hot_reload = HotReload(SourceScanner(settings.directory), catalogue, sync.run_once) if settings.local else None
     try:
@@ -220,7 +223,7 @@ async def _deployments(
             project = ProjectRoutes(
                 ref=identity.project_ref,
                 region=identity.region,
-                keyring=KeyRing.from_env(env),
+                keyring=config.keyring,
                 secrets=secrets,
                 logs=LogReader(database.transaction, clock, project_ref=identity.project_ref),
                 clock=clock,
@@ -232,12 +235,11 @@ async def _deployments(
 
 
 @asynccontextmanager
-async def _auth_upstream(settings: HostSettings) -> AsyncIterator[AuthUpstream | None]:
-    address = settings.env.get(AUTH_UPSTREAM, "").strip()
+async def _auth_upstream(address: str, behind_proxy: bool) -> AsyncIterator[AuthUpstream | None]:
     if not address:
         yield None
         return
-    upstream = AuthUpstream(address, settings.behind_proxy)
+    upstream = AuthUpstream(address, behind_proxy)
     try:
         yield upstream
     finally:
@@ -293,8 +295,3 @@ def worker_counts(catalogue: FunctionCatalogue) -> dict[str, object]:
 def worker_uid(slug: str) -> int:
     """Return the system user of a function's workers on a host that runs as root, the same on every host."""
     return _WORKER_UIDS[crc32(slug.encode()) % len(_WORKER_UIDS)]
-
-
-def _hop_key(env: Mapping[str, str]) -> bytes:
-    keys = secret_list(env.get(SECRETS_KEY, ""))
-    return hmac.digest(keys[0].encode(), b"outdial hop", "sha256") if keys else b""

@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from outdial import uvicorn_server
-from outdial.auth import KeyRing, TokenVerifier
+from outdial.auth import TokenVerifier
 from outdial.auth.client import AuthClient
 from outdial.auth.local.app import create_auth
 from outdial.auth.local.service import LocalAuth
@@ -19,12 +19,11 @@ from outdial.db.queries.auth import users
 from outdial.db.session import Database
 from outdial.http import listen
 from outdial.process import notify_ready, stop_event
-from outdial.settings import DatabaseUrls, flag
 from outdial.studio.web.app import create_app
 from outdial.studio.web.change_hub import ChangeHub
 from outdial.studio.web.context import StudioState
 from outdial.studio.web.sessions import CookieSealer
-from outdial.studio.web.settings import StudioSettings
+from outdial.studio.web.settings import StudioProcessSettings
 from outdial.studio.web.token_refresh import TokenRefresher
 
 POOL_SIZE: Final = 10
@@ -44,36 +43,27 @@ class RunningStudio:
 
 @asynccontextmanager
 async def open_studio(
-    env: Mapping[str, str], clock: Clock, *, own_url: str, secure: bool, behind_proxy: bool = False
+    settings: StudioProcessSettings, clock: Clock, *, own_url: str, behind_proxy: bool = False
 ) -> AsyncIterator[RunningStudio]:
-    """Open a studio for the duration of the block; `own_url` is where this process reaches itself.
-
-    Raises SettingError naming a missing or invalid setting.
-    """
-    settings = StudioSettings.from_env(env, secure=secure)
-    keyring = KeyRing.from_env(env)
-    urls = DatabaseUrls.from_env(env)
+    """Open a studio for the duration of the block; `own_url` is where this process reaches itself."""
+    keyring, urls = settings.keyring, settings.database
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(
-            await Database.connect(
-                urls.api, application_name="outdial:studio", max_size=POOL_SIZE, role=urls.role("api")
-            )
-        )
+        pool = Database.connect(urls.api, application_name="outdial:studio", max_size=POOL_SIZE, role=urls.role("api"))
+        database = await stack.enter_async_context(await pool)
         async with database.transaction() as connection:
             has_auth = await users.is_local_auth(connection)
         signing_keys = auth_database = None
         verifier = TokenVerifier.from_keys(keyring, clock)
         if has_auth:
-            auth_database = await stack.enter_async_context(
-                await Database.connect(
-                    urls.auth, application_name="outdial:auth", max_size=AUTH_POOL_SIZE, role=urls.role("auth")
-                )
+            pool = Database.connect(
+                urls.auth, application_name="outdial:auth", max_size=AUTH_POOL_SIZE, role=urls.role("auth")
             )
+            auth_database = await stack.enter_async_context(await pool)
             signing_keys = SigningKeys(auth_database, clock)
             verifier = TokenVerifier(jwt_secret=keyring.jwt_secret, jwks=signing_keys, clock=clock)
         stack.push_async_callback(verifier.close)
-        auth_url = f"{own_url}{AUTH_PREFIX}" if has_auth else settings.auth_url
-        auth = await stack.enter_async_context(AuthClient(auth_url, settings.publishable_key))
+        auth_url = f"{own_url}{AUTH_PREFIX}" if has_auth else settings.studio.auth_url
+        auth = await stack.enter_async_context(AuthClient(auth_url, settings.studio.publishable_key))
         hub = ChangeHub(urls.api)
         await hub.start()
         stack.push_async_callback(hub.stop)
@@ -83,15 +73,15 @@ async def open_studio(
                 clock=clock,
                 keyring=keyring,
                 verifier=verifier,
-                settings=settings,
-                sealer=CookieSealer(settings.secrets),
+                settings=settings.studio,
+                sealer=CookieSealer(settings.studio.secrets),
                 renew=TokenRefresher(auth, clock).current,
                 hub=hub,
                 auth=auth,
             )
         )
         if auth_database is not None and signing_keys is not None:
-            issuer = f"{settings.supabase_url}{AUTH_PREFIX}"
+            issuer = f"{settings.studio.supabase_url}{AUTH_PREFIX}"
             app.mount(
                 AUTH_PREFIX,
                 create_auth(
@@ -99,7 +89,7 @@ async def open_studio(
                     signing_keys,
                     keyring,
                     clock,
-                    allow_sign_up=flag(env, "OUTDIAL_ALLOW_SIGN_UP", default=False),
+                    allow_sign_up=settings.allow_sign_up,
                     trust_forwarded=behind_proxy,
                 ),
             )
@@ -119,13 +109,14 @@ async def run_studio(
     `tls_files` are uvicorn's `ssl_certfile` and `ssl_keyfile`, or empty. Raises SettingError, which names the missing
     or invalid setting.
     """
-    stop, secure = stop_event(), bool(tls_files) or behind_proxy
+    stop = stop_event()
+    settings = StudioProcessSettings.from_env(env, secure=bool(tls_files) or behind_proxy)
     async with AsyncExitStack() as stack:
         # A certificate seldom covers 127.0.0.1, so with TLS the studio reaches its own Auth on a listener without it.
         inner = stack.enter_context(listen("127.0.0.1", 0)) if tls_files else listener
         own_url = f"http://127.0.0.1:{inner.getsockname()[1]}"
         studio = await stack.enter_async_context(
-            open_studio(env, SystemClock(), own_url=own_url, secure=secure, behind_proxy=behind_proxy)
+            open_studio(settings, SystemClock(), own_url=own_url, behind_proxy=behind_proxy)
         )
         if inner is not listener and studio.has_auth:
             await stack.enter_async_context(_serving(studio.app, inner, {}, behind_proxy=False))

@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from outdial.auth import KeyRing
 from outdial.net import is_loopback_url
-from outdial.settings import MissingSetting, SettingError, credentials, require, secret_list
+from outdial.settings import DatabaseUrls, MissingSetting, SettingError, credentials, flag, require, secret_list
 
 # For local stacks only, whose JWT signing key is public as well.
 LOCAL_SECRET: Final = "outdial-local-studio-secret-of-a-stack-that-only-this-machine-reaches"
@@ -70,6 +70,26 @@ class StudioSettings:
             project_ref=env.get("OUTDIAL_PROJECT_REF", "").strip() or "outdiallocalprojects",
             has_webhook_secret=bool(credentials(env, "RETELL_WEBHOOK_SECRET")),
             recordings=_simulator_origin(env),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudioProcessSettings:
+    """All settings of `outdial studio`; `allow_sign_up` is for the Auth that it serves on plain Postgres."""
+
+    studio: StudioSettings
+    database: DatabaseUrls
+    keyring: KeyRing
+    allow_sign_up: bool = False
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], *, secure: bool) -> Self:
+        """Read the settings; raises SettingError, which names the missing or invalid one."""
+        return cls(
+            studio=StudioSettings.from_env(env, secure=secure),
+            database=DatabaseUrls.from_env(env),
+            keyring=KeyRing.from_env(env),
+            allow_sign_up=flag(env, "OUTDIAL_ALLOW_SIGN_UP", default=False),
         )
 
 
