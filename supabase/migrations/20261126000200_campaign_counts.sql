@@ -1,4 +1,4 @@
--- Indexes that answer a campaign's progress with index-only scans.
+-- Indexes that let a campaign's progress be counted with index-only scans.
 -- A migration runs in one transaction, so nothing here can be built concurrently. With a million calls, the table is
 -- locked for some seconds.
 -- squawk-ignore-file require-concurrent-index-creation

@@ -132,7 +132,7 @@ async def pause(
     result = await _finish_change(connection, campaign, actor, now, PAUSE, moved, {"reason": reason})
     if not isinstance(result, Changed):
         return result
-    # A statement of its own sees the calls of the claim that the one before has waited for.
+    # A separate statement, so that it sees the calls of the claim that the previous statement waited for.
     at_rest = await campaign_status.finish_pausing(connection, campaign_id=campaign_id, now=now)
     return Changed(_S.PAUSING if at_rest is None else _S.PAUSED)
 

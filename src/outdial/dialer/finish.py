@@ -1,4 +1,4 @@
-"""Brings pausing and cancelling campaigns to rest, and says so only when it is true."""
+"""Brings pausing and cancelling campaigns to rest: they read paused or cancelled only when it is true."""
 
 import asyncio
 from datetime import timedelta

@@ -52,7 +52,7 @@ class UnknownCall:
 
 
 @dataclass(frozen=True, slots=True)
-class ContactChange:
+class ContactAfterRefusal:
     """The status a contact gets after a refused request, and when it is due next."""
 
     status: ContactStatus
@@ -205,7 +205,7 @@ def _sort(responses: Sequence[CallResponse]) -> SettlementBatch:
 
 
 async def _write_refused(connection: Connection, refused: Sequence[RefusedCall], now: datetime) -> None:
-    changes = [contact_change(item.refusal.kind, now) for item in refused]
+    changes = [contact_after_refusal(item.refusal.kind, now) for item in refused]
     await settlements.settle_refused(
         connection,
         ids=[item.call.id for item in refused],
@@ -217,14 +217,14 @@ async def _write_refused(connection: Connection, refused: Sequence[RefusedCall],
     )
 
 
-def contact_change(kind: RefusalKind, now: datetime) -> ContactChange:
+def contact_after_refusal(kind: RefusalKind, now: datetime) -> ContactAfterRefusal:
     """Return what a refusal of `kind` makes of the contact: a bad number fails it, everything else returns it."""
     match kind:
         case RefusalKind.contact:
-            return ContactChange(ContactStatus.FAILED, now)
+            return ContactAfterRefusal(ContactStatus.FAILED, now)
         case RefusalKind.configuration | RefusalKind.account:
-            return ContactChange(ContactStatus.PENDING, now)
+            return ContactAfterRefusal(ContactStatus.PENDING, now)
         case RefusalKind.capacity | RefusalKind.unreachable:
-            return ContactChange(ContactStatus.PENDING, now + CAPACITY_RETRY)
+            return ContactAfterRefusal(ContactStatus.PENDING, now + CAPACITY_RETRY)
         case never:
             assert_never(never)

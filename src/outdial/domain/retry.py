@@ -88,7 +88,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """The contact is due again at a moment; `charged` tells whether the call used up an attempt."""
+    """The contact is due again at a time. `charged` is True if the call used an attempt."""
 
     at: datetime
     charged: bool

@@ -73,7 +73,7 @@ def _database_url(slug: str, role: str, settings: Mapping[str, str], database_ur
     owner = settings.get("SUPABASE_DB_URL", "")
     if owner and _login(dsn) == _login(owner):
         raise BadConfig(
-            f"{where}: {role} would log in as the database's owner: set {role.upper()}_DB_URL to a login of its own"
+            f"{where}: {role} would log in as the database's owner: set {role.upper()}_DB_URL to a separate login"
         )
     return dsn
 

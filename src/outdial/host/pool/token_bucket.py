@@ -1,6 +1,6 @@
 """Token bucket for a function's rate limit."""
 
-# Tolerates float rounding: a caller that waits as long as told must get through.
+# Tolerates float rounding: a caller that waits exactly as long as requested must get through.
 _SLACK_S = 1e-6
 
 

@@ -40,7 +40,7 @@ class CpuMeter:
 class MeteredCoroutine(Generic[Result]):
     """Runs a coroutine for a task. Above `limit_ns` it cancels the task; above twice that, it closes the coroutine.
 
-    After the run, `used_ns` is the CPU time and `exceeded` tells whether the task was cancelled.
+    After the run, `used_ns` is the CPU time and `exceeded` is True if the task was cancelled.
     """
 
     used_ns = 0

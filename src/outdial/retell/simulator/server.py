@@ -59,7 +59,7 @@ async def serve(
     *,
     on_started: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until cancelled; `on_started` is told the base address."""
+    """Serve until cancelled; `on_started` receives the base URL."""
     async with running(config, host, port) as (base_url, _):
         if on_started is not None:
             on_started(base_url)

@@ -1,4 +1,4 @@
-"""Members and their roles; database policies decide who may change whom."""
+"""Members and their roles; database policies decide who may change which member."""
 
 from typing import Annotated
 from uuid import UUID

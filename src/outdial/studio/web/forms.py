@@ -1,4 +1,4 @@
-"""Forms of the pages: read within bounds, checked against CSRF, answered with a redirect and a flash message."""
+"""Forms of the pages: reads them within limits, checks the CSRF token, and redirects with a flash message."""
 
 import base64
 import binascii
