@@ -1,1 +1,1 @@
-"""What Outdial does per second and in how much memory, on this machine and beside others."""
+"""Benchmarks of Outdial: throughput, latency and memory, compared with other servers on the same machine."""

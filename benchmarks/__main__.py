@@ -1,4 +1,4 @@
-"""`python -m benchmarks all [options]`: every benchmark, one after the other; a name runs that one."""
+"""`python -m benchmarks all [options]` runs all benchmarks in turn; a name runs one."""
 
 import signal
 import subprocess
@@ -8,7 +8,7 @@ NAMES = ("webhook", "dial", "import_contacts", "host", "studio")
 
 
 def main() -> int:
-    """Run what the first argument names; return the highest exit status."""
+    """Run the benchmarks named by the first argument; return the highest exit status."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else "all"
     if wanted != "all" and wanted not in NAMES:
         print(f"no benchmark {wanted!r}: use all, {', '.join(NAMES)}", file=sys.stderr)
@@ -18,18 +18,18 @@ def main() -> int:
 
 
 def _run(command: list[str]) -> int:
-    """Run one benchmark; it is told of a SIGTERM, cleans up, and is the last."""
-    told = False
+    """Run one benchmark. A SIGTERM is passed on, so that it cleans up, and no further benchmark runs."""
+    terminated = False
 
     def pass_on(*_: object) -> None:
-        nonlocal told
-        told = True
+        nonlocal terminated
+        terminated = True
         running.terminate()
 
     with subprocess.Popen(command) as running:
         signal.signal(signal.SIGTERM, pass_on)
         status = running.wait()
-    if told:
+    if terminated:
         sys.exit(status)
     return status
 

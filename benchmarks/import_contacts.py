@@ -1,4 +1,4 @@
-"""Rows per second and peak memory of the CSV import, each size in a process and a database of its own."""
+"""Rows per second and peak memory of the CSV import; each size in a new process and database."""
 
 import argparse
 import asyncio
@@ -30,7 +30,7 @@ _CITIES = ("New York", "London", "Berlin", "Zürich, Altstadt")
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One import: seconds by the wall clock, and the most memory that its process ever had."""
+    """One import: wall-clock seconds, and the peak memory of its process."""
 
     rows: int
     seconds: float
@@ -40,7 +40,7 @@ class Measured:
 
 
 def main() -> None:
-    """Measure every size that the command line asks for."""
+    """Measure every size given on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rows", type=int, nargs="+", default=_SIZES, help="sizes; the others are held to the first")
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def hold(each: Measured, first: Measured) -> dict[str, float]:
-    """Return the rate and the memory of `each`, divided by those of the first size."""
+    """Return the rate and memory of `each` relative to the first size."""
     return {
         "rows": each.rows,
         f"rate_against_{first.rows}": each.rows_per_second / first.rows_per_second,
@@ -91,13 +91,13 @@ async def create_draft(connection: Connection) -> None:
 
 
 def write_file(path: Path, rows: int) -> None:
-    """Write a CSV file with `rows` rows, streamed."""
+    """Stream a CSV file with `rows` rows to disk."""
     with path.open("w", encoding="utf-8") as file:
         file.writelines(islice(lines(), rows + 1))
 
 
 def lines() -> Iterator[str]:
-    """Return a header, then rows with distinct valid numbers of the US, the UK and Germany, without an end."""
+    """Yield a header, then endless rows with distinct valid numbers of the US, the UK and Germany."""
     yield "phone,name,email,company,city,balance\n"
     number = 0
     while True:
@@ -111,7 +111,7 @@ def lines() -> Iterator[str]:
 
 
 async def import_file(dsn: str, path: Path) -> Measured:
-    """Import the file in this process, which should be fresh; fails unless every row went in."""
+    """Import the file in this (new) process; fail unless every row is imported."""
     async with await Database.connect(dsn, application_name="benchmark") as database:
         async with database.as_service() as connection:
             campaign_id = await connection.fetchval("select id from campaigns")

@@ -1,4 +1,4 @@
-"""Sends prebuilt HTTP requests over keep-alive connections, each connection waiting for its answer (a closed loop)."""
+"""A closed-loop load generator: sends prebuilt HTTP requests over keep-alive connections."""
 
 import asyncio
 import time
@@ -10,19 +10,19 @@ from urllib.parse import urlsplit
 
 
 class LoadFailed(Exception):
-    """An answer was not 200, a connection broke, or the run took too long."""
+    """A response was not 200, a connection broke, or the run took too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a run measured: `latencies_s` holds one number per request, in the order of the answers."""
+    """Results of a run. `latencies_s` has one number per request, in the order of the responses."""
 
     elapsed_s: float
     latencies_s: "array[float]"
 
     @property
     def per_second(self) -> float:
-        """Answers per second."""
+        """Responses per second."""
         return len(self.latencies_s) / self.elapsed_s
 
     def __add__(self, other: "Load") -> "Load":
@@ -48,7 +48,7 @@ def request(url: str, body: bytes, headers: dict[str, str]) -> bytes:
 
 
 async def drive(url: str, requests: Sequence[bytes], *, connections: int, limit_s: float) -> Load:
-    """Send every request once over `connections` connections; raise LoadFailed on anything but 200 answers in time."""
+    """Send every request once over `connections` connections; raise LoadFailed unless all get a 200 in time."""
     host, _, port = urlsplit(url).netloc.partition(":")
     run = _Run(requests)
     loop = asyncio.get_running_loop()
@@ -59,7 +59,7 @@ async def drive(url: str, requests: Sequence[bytes], *, connections: int, limit_
     try:
         await asyncio.wait_for(run.done, limit_s)
     except TimeoutError:
-        raise LoadFailed(f"{len(run.latencies_s)} of {len(requests)} answers after {limit_s:.0f} s") from None
+        raise LoadFailed(f"{len(run.latencies_s)} of {len(requests)} responses after {limit_s:.0f} s") from None
     finally:
         for transport, _ in opened:
             transport.close()
@@ -73,7 +73,7 @@ class _Run:
         self.latencies_s = array("d")
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def answered(self, latency_s: float) -> None:
+    def count_response(self, latency_s: float) -> None:
         self.latencies_s.append(latency_s)
         if len(self.latencies_s) == self.total and not self.done.done():
             self.done.set_result(None)
@@ -112,12 +112,12 @@ class _Connection(asyncio.Protocol):
             self._run.fail(buffer[:500].decode(errors="replace"))
             return
         self._buffer = b""
-        self._run.answered(time.perf_counter() - self._sent_at)
+        self._run.count_response(time.perf_counter() - self._sent_at)
         self.send_next()
 
 
 def _content_length(head: bytes) -> int:
-    # An answer without the header would be chunked; nothing that is measured here sends such.
+    # A response without the header would be chunked; no server here sends one.
     start = head.lower().index(b"content-length:") + 15
     end = head.find(b"\r", start)
     return int(head[start : end if end >= 0 else len(head)])

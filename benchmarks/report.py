@@ -1,4 +1,4 @@
-"""How every benchmark tells its results: a table for people, or one JSON object."""
+"""Prints benchmark results as a table or as one JSON object."""
 
 import json
 import platform
@@ -12,9 +12,9 @@ Row = Mapping[str, object]
 
 
 def report(title: str, rows: Sequence[Row], ratios: Sequence[Row], *, as_json: bool) -> None:
-    """Print `rows`, which all have the same keys, and `ratios`, ours divided by what each is held against.
+    """Print `rows`, which have the same keys, and `ratios`: our figures divided by those of the reference.
 
-    With `as_json` it is one object with the lists `rows` and `ratios`, and the machine they were measured on.
+    With `as_json`, print one object with `rows`, `ratios` and a description of the machine.
     """
     if as_json:
         print(json.dumps({"benchmark": title, "machine": _machine(), "rows": rows, "ratios": ratios}))

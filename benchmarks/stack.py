@@ -1,4 +1,4 @@
-"""What a benchmark runs on: a throwaway Postgres that syncs to disk, a cloned database per run, and processes."""
+"""The environment of a benchmark: a temporary durable Postgres, a cloned database per run, and processes."""
 
 import asyncio
 import contextlib
@@ -30,19 +30,19 @@ _TEMPLATE = "bench_template"
 
 @dataclass(frozen=True, slots=True)
 class Clone:
-    """A database that one run has to itself."""
+    """The database of one run."""
 
     server: EmbeddedPostgres
     name: str
 
     def dsn(self, role: str = "postgres") -> str:
-        """Return the address as `role`, over the server's Unix socket."""
+        """Return the DSN of `role` over the server's Unix socket."""
         return self.server.dsn_for(role, self.name)
 
     async def logins(self) -> dict[str, str]:
-        """Give the roles passwords; return the settings that tell a host each role's address, over TCP.
+        """Set passwords for the roles; return the host's settings with each role's DSN over TCP.
 
-        Functions on the host may not use the Unix socket, which asks for no password.
+        Functions on the host may not use the Unix socket, which requires no password.
         """
         assert self.server.tcp_dsn is not None
         addresses = await renew_passwords(f"{self.server.tcp_dsn.rpartition('/')[0]}/{self.name}")
@@ -51,9 +51,9 @@ class Clone:
 
 @contextmanager
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """Run a Postgres that syncs to disk before a commit returns, in a directory that is removed after the block.
+    """Run a Postgres that syncs to disk on commit, in a directory that is removed after the block.
 
-    The block ends on SIGTERM as it does on Ctrl-C, so that nothing is left behind. Main thread only.
+    SIGTERM ends the block like Ctrl-C, so that everything is cleaned up. Main thread only.
     """
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     home = Path(tempfile.mkdtemp(prefix="outdial-bench-"))
@@ -76,7 +76,7 @@ def _free_port() -> int:
 async def make_template(
     server: EmbeddedPostgres, seed: Callable[[asyncpg.Connection], Awaitable[None]], *, name: str = _TEMPLATE
 ) -> None:
-    """Make a database that runs are cloned from: migrations, then `seed`, then statistics."""
+    """Create the template database: migrations, then `seed`, then statistics."""
     await _administer(server, f"create database {name}")
     await push(server.dsn_for("postgres", name), MIGRATIONS)
     connection = await asyncpg.connect(server.dsn_for("postgres", name))
@@ -90,7 +90,7 @@ async def make_template(
 
 @asynccontextmanager
 async def clone(server: EmbeddedPostgres, name: str, *, template: str = _TEMPLATE) -> AsyncIterator[Clone]:
-    """Clone a template, write it to disk so that each run begins alike, and drop it after the block."""
+    """Clone a template, flush it to disk so that all runs start alike, and drop it after the block."""
     await _administer(server, f"create database {name} template {template} strategy file_copy", "checkpoint")
     try:
         yield Clone(server, name)
@@ -108,14 +108,14 @@ async def _administer(server: EmbeddedPostgres, *statements: str) -> None:
 
 
 class NotReady(Exception):
-    """A process ended, or said nothing, before it was ready."""
+    """A process ended or timed out before it was ready."""
 
 
 @asynccontextmanager
 async def process(command: Sequence[str | Path], env: Mapping[str, str]) -> AsyncIterator[tuple[str, psutil.Process]]:
-    """Run `command` while the block runs; give the first line that it prints, its URL, and the process.
+    """Run `command` during the block; yield its first output line (its URL) and the process.
 
-    Its standard error is ours. It is ended with SIGTERM, and killed when it does not stop. Raises NotReady.
+    Its standard error is inherited. It is stopped with SIGTERM, then SIGKILL. Raises NotReady.
     """
     running = await asyncio.create_subprocess_exec(
         *map(str, command), stdout=asyncio.subprocess.PIPE, env={**os.environ, **env}, cwd=ROOT

@@ -1,1 +1,1 @@
-"""How many contacts per second the dialer claims, places and settles, and what a larger campaign costs it."""
+"""Calls per second that the dialer claims, places and settles, and the cost of larger campaigns."""

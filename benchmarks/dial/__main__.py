@@ -1,4 +1,4 @@
-"""`python -m benchmarks.dial`: real dialers against a provider that costs nothing, by size of the campaign."""
+"""`python -m benchmarks.dial`: real dialers against a simulator without delays, by campaign size."""
 
 import argparse
 import asyncio
@@ -29,14 +29,14 @@ _LOOK_EVERY_S = 0.05
 
 
 class CallsLost(Exception):
-    """The database and the provider's ledger do not tell of the same calls."""
+    """The database and the provider's ledger disagree about the calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """Calls settled, and the seconds from the first claim to the last settlement; `claims` are those of MEASURED.
 
-    `others` is the share of the machine's CPU time that went to processes of nobody here.
+    `others` is the share of the machine's CPU time that went to processes outside the benchmark.
     """
 
     calls: int
@@ -47,7 +47,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Repeated runs; the claims of the first `compared` calls count, as many calls at every size."""
+    """Repeated runs. Only the claims of the first `compared` calls count, the same number at every size."""
 
     contacts: int
     processes: int
@@ -61,7 +61,7 @@ class Measured:
 
     @property
     def calmest(self) -> Run:
-        """The run in which other processes of the machine took the least CPU time."""
+        """The run in which other processes used the least CPU time."""
         return min(self.runs, key=lambda run: run.others)
 
     def claim_ms(self, percent: float) -> float:
@@ -71,7 +71,7 @@ class Measured:
 
 
 def main() -> None:
-    """Run what the command line asks for; fails when a call is in the ledger alone, or in the database alone."""
+    """Run the benchmark; fail if a call is only in the ledger or only in the database."""
     asked = _arguments()
     with postgres() as server:
         measured = uvloop.run(_measure(server, asked))
@@ -91,7 +91,7 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _measure(server: EmbeddedPostgres, asked: argparse.Namespace) -> list[Measured]:
-    """Run each kind once per round: what else the machine does in a round slows every kind, and not one of them."""
+    """Run each kind once per round, so that other load on the machine affects all kinds alike."""
     for size in asked.sizes:
         fill = partial(seed, contacts=size, batch_size=asked.batch_size)
         await make_template(server, fill, name=_template(size))
@@ -102,8 +102,8 @@ async def _measure(server: EmbeddedPostgres, asked: argparse.Namespace) -> list[
             async with clone(server, "run", template=_template(size)) as database:
                 run = await _run(database, processes, min(asked.calls, size))
             runs[size, processes].append(run)
-            told = f"{run.calls / run.seconds:,.0f} calls/s, {run.others:.0%} of the CPU taken by others"
-            print(f"{size:,} contacts, {processes} processes: {told}", file=sys.stderr, flush=True)
+            summary = f"{run.calls / run.seconds:,.0f} calls/s, {run.others:.0%} of the CPU used by others"
+            print(f"{size:,} contacts, {processes} processes: {summary}", file=sys.stderr, flush=True)
     compared = min(asked.calls, *asked.sizes)
     return [Measured(*kind, runs[kind], compared) for kind in kinds]
 
@@ -144,7 +144,7 @@ async def _run(database: Clone, processes: int, calls: int) -> Run:
 
 
 async def _dial(observer: asyncpg.Connection, campaigns: Sequence[UUID], calls: int) -> None:
-    """Start campaigns, and return when so many of their calls are settled, or a few more."""
+    """Start campaigns, and return when at least this many of their calls are settled."""
     await activate(observer, campaigns)
     async with asyncio.timeout(LIMIT_S):
         while True:
@@ -157,7 +157,7 @@ async def _dial(observer: asyncpg.Connection, campaigns: Sequence[UUID], calls: 
 
 
 async def _check(observer: asyncpg.Connection, url: str) -> None:
-    """Raise CallsLost unless the provider took each settled call once, and nothing else was claimed or asked for."""
+    """Raise CallsLost unless the provider accepted each settled call exactly once, and no other calls exist."""
     async with aiohttp.ClientSession() as session, session.get(f"{url}/_sim/state") as reply:
         requests = (await reply.json())["requests"]["create-phone-call"]
     found = await observer.fetch("select status, count(*) from calls group by status")
@@ -167,7 +167,7 @@ async def _check(observer: asyncpg.Connection, url: str) -> None:
 
 
 def _cpu_s() -> tuple[float, float, float]:
-    """Return the CPU seconds since boot that passed, those that were used, and those used by our processes."""
+    """Return the CPU seconds since boot: elapsed, used, and used by our processes."""
     machine, ours = psutil.cpu_times(), 0.0
     for process_ in (psutil.Process(), *psutil.Process().children(recursive=True)):
         with suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""The campaigns of the benchmark, as an import leaves them: contacts in the order of their rows, a chunk at a time."""
+"""Campaigns of the benchmark, in the row order that an import produces: chunk by chunk."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -23,7 +23,7 @@ _ZONES = (
 
 
 async def seed(connection: asyncpg.Connection, contacts: int, batch_size: int) -> None:
-    """Write draft campaigns, those to warm up with and one of `contacts`; no limit of their account ever binds."""
+    """Insert draft campaigns: the warm-up campaigns and one with `contacts`. The account limits never apply."""
     await connection.execute("insert into organizations (id, name) values ($1, 'Harbor Dental')", _ORGANIZATION)
     await connection.execute(
         "insert into provider_accounts (id, organization_id, name, concurrency_limit, calls_per_second)"
@@ -48,7 +48,7 @@ async def seed(connection: asyncpg.Connection, contacts: int, batch_size: int) -
 
 
 async def activate(connection: asyncpg.Connection, campaigns: Sequence[UUID]) -> None:
-    """Start campaigns, and tell the dialers."""
+    """Start campaigns, and notify the dialers."""
     await connection.execute(
         "update campaigns set status = 'active', next_batch_at = clock_timestamp(), started_at = clock_timestamp()"
         " where id = any ($1)",

@@ -1,4 +1,4 @@
-"""The real `outdial dialer` until SIGTERM, with a watch on its claims, whose times it then writes to a file."""
+"""Runs the real `outdial dialer` until SIGTERM, then writes the durations of its claims to a file."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ from outdial.settings import DialerProcessSettings
 
 
 class TimedClaim(msgspec.Struct):
-    """A claim that brought calls: when it ended (Unix seconds), how long it took, and for which campaign."""
+    """A claim that returned calls: its end (Unix seconds), duration and campaign."""
 
     ended_at: float
     seconds: float
@@ -28,7 +28,7 @@ class TimedClaim(msgspec.Struct):
 def timed(
     claim: Callable[[Claimer, UUID, UUID], Awaitable[Claim]], claims: list[TimedClaim]
 ) -> Callable[[Claimer, UUID, UUID], Awaitable[Claim]]:
-    """Return `claim` such that it notes in `claims` how long it took."""
+    """Wrap `claim` so that it appends its duration to `claims`."""
 
     async def watched(claimer: Claimer, organization_id: UUID, campaign_id: UUID) -> Claim:
         began = time.perf_counter()
@@ -41,7 +41,7 @@ def timed(
 
 
 def main(file: Path) -> None:
-    """Dial with the settings of the environment; the first line printed says that this process listens."""
+    """Dial with the settings of the environment. The first printed line means that the process is ready."""
     os.environ[children.READY_FD] = str(os.dup(sys.stdout.fileno()))
     claims: list[TimedClaim] = []
     setattr(Claimer, "claim", timed(Claimer.claim, claims))  # noqa: B010

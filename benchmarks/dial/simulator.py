@@ -1,4 +1,4 @@
-"""A provider that answers at once, limits nothing and sends no webhooks; its address is the first line printed."""
+"""A simulator that responds at once, has no limits and sends no webhooks. It prints its URL first."""
 
 import asyncio
 import contextlib

@@ -1,1 +1,1 @@
-"""The function host beside Deno and beside uvicorn: cold start, warm latency, and requests per second."""
+"""The function host compared with Deno and uvicorn: cold start, warm latency and requests per second."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.host`: cold and warm answers and requests per second, ours and the peers', in one run."""
+"""`python -m benchmarks.host`: cold starts, warm latency and requests per second of our host and its peers."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ import uvloop
 
 from benchmarks.host.project import WARM, cold_names, project
 from benchmarks.load import Load, drive, request
-from benchmarks.peers.deno import NotHere, deno
+from benchmarks.peers.deno import PeerUnavailable, deno
 from benchmarks.report import report
 from benchmarks.stack import ROOT, clone, make_template, postgres, process
 from outdial.db.embedded import EmbeddedPostgres
@@ -37,7 +37,7 @@ class Measured:
 
 
 def main() -> None:
-    """Run what the command line asks for; exit with 1 when an answer was not 200 or late."""
+    """Run the benchmark; exit with 1 if a response was late or not 200."""
     asked = _arguments()
     with project(asked.cold) as supabase, postgres() as server:
         measured = uvloop.run(_measure(asked, supabase, server))
@@ -62,7 +62,7 @@ async def _measure(asked: argparse.Namespace, supabase: Path, server: EmbeddedPo
 
 
 async def _nothing(connection: asyncpg.Connection) -> None:
-    """Fill the database with nothing: only the host itself uses it."""
+    """Leave the database empty: only the host itself uses it."""
 
 
 async def _measure_all(asked: argparse.Namespace, supabase: Path, env: Mapping[str, str]) -> list[Measured]:
@@ -74,7 +74,7 @@ async def _measure_all(asked: argparse.Namespace, supabase: Path, env: Mapping[s
     try:
         servers["deno"] = (deno(), "run", "--no-prompt", "--no-lock", "--allow-net", _SCRIPT)
         _keep(runs, Measured("deno", "cold", 0, await _cold_processes(servers["deno"], asked.cold)))
-    except NotHere as reason:
+    except PeerUnavailable as reason:
         print(f"deno is skipped: {reason}", file=sys.stderr)
     for name, command in servers.items():
         async with process(command, env if name == "outdial" else {}) as (base, _):
@@ -102,7 +102,7 @@ async def _cold_functions(base: str, count: int) -> Load:
 
 
 async def _cold_processes(command: Command, count: int) -> Load:
-    """Start a process for each call, and count from its start to the answer."""
+    """Start a process for each call, and measure from its start to the response."""
     latencies = array("d")
     for _ in range(count):
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The project that is served: one small function under as many names as there are cold starts to measure."""
+"""The project under test: one small function, under one name per cold start."""
 
 import shutil
 import tempfile
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # The wrapper's whole work is part of it: CORS, method, body, JSON in and out.
-FUNCTION = '''"""hello: greets whoever is named in the body."""
+FUNCTION = '''"""hello: greets the name in the body."""
 
 from outdial.functions import Context, Request, Response, with_supabase
 
@@ -22,13 +22,13 @@ WARM = "hello"
 
 
 def cold_names(count: int) -> list[str]:
-    """Return the names of the functions that are each called once, with no worker running."""
+    """Return the names of the functions for cold starts; each is called once."""
     return [f"cold-{number}" for number in range(count)]
 
 
 @contextmanager
 def project(count: int) -> Iterator[Path]:
-    """Give a directory with config.toml and functions, as Supabase lays them out; it is removed after the block."""
+    """Yield a directory with config.toml and functions in Supabase's layout; remove it after the block."""
     root = Path(tempfile.mkdtemp(prefix="outdial-bench-"))
     # Workers that have given up root must pass through.
     root.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Serves a directory like `supabase` on the function host, on a free port: the URL is the first line printed."""
+"""Serves a `supabase` directory on the function host on a free port, and prints the URL first."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Finds Deno, and installs it with npm when it is not there yet."""
+"""Finds Deno, and installs it with npm if it is missing."""
 
 import shutil
 import subprocess
@@ -14,15 +14,15 @@ _DENO = _BENCHMARKS / "node_modules" / "@deno" / "linux-x64-glibc" / "deno"
 _INSTALL_S = 300
 
 
-class NotHere(Exception):
-    """A peer cannot be run on this machine; the message says why in one line."""
+class PeerUnavailable(Exception):
+    """A peer cannot run on this machine; the message is the reason."""
 
 
 def deno() -> Path:
-    """Return Deno's binary; raises NotHere."""
+    """Return the path of Deno. Raises PeerUnavailable."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
-        raise NotHere("Node is not installed")
+        raise PeerUnavailable("Node is not installed")
     if not _DENO.exists():
         _install(npm)
     return _DENO
@@ -34,6 +34,6 @@ def _install(npm: str) -> None:
     done = subprocess.run(command, cwd=_BENCHMARKS, capture_output=True, text=True, timeout=_INSTALL_S, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise NotHere(f"npm ci failed: {last}")
+        raise PeerUnavailable(f"npm ci failed: {last}")
     if not _DENO.exists():
-        raise NotHere("npm has no Deno 2.9.6 for this machine: it is pinned for x86-64 Linux")
+        raise PeerUnavailable("npm has no Deno 2.9.6 for this machine: it is pinned for x86-64 Linux")

@@ -1,4 +1,4 @@
-"""The webhook as people write it with FastAPI and SQLAlchemy: one transaction per event, uvicorn with one worker."""
+"""The webhook in the usual style of FastAPI and SQLAlchemy: one transaction per event, uvicorn with one worker."""
 
 import hashlib
 import hmac
@@ -48,7 +48,7 @@ metadata = MetaData()
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Read the tables from the database, and close the pool in the end."""
+    """Reflect the tables, and close the pool at the end."""
     names = ["webhook_events", "calls", "campaign_contacts", "campaigns"]
     async with engine.connect() as connection:
         await connection.run_sync(lambda sync: metadata.reflect(sync, only=names, resolve_fks=False))
@@ -60,7 +60,7 @@ app = FastAPI(lifespan=lifespan)
 
 
 def is_signed(body: bytes, header: str) -> bool:
-    """Tell whether our key signed `body` within five minutes of now."""
+    """Return whether our key signed `body` within five minutes of now."""
     match = SIGNATURE.fullmatch(header)
     if match is None or abs(datetime.now(UTC).timestamp() * 1000 - int(match[1])) > TOLERANCE_MS:
         return False
@@ -81,7 +81,7 @@ async def webhook(request: Request) -> dict[str, Any]:
 
 
 async def handle(connection: AsyncConnection, event: str, call: Mapping[str, Any], body: bytes) -> None:
-    """Write the ledger row and, when it is new, the call, its contact and its campaign."""
+    """Insert the ledger row and, if it is new, update the call, its contact and its campaign."""
     now = datetime.now(UTC)
     row = await _lock(connection, call)
     ledger = metadata.tables["webhook_events"]

@@ -1,4 +1,4 @@
-"""The same function as benchmarks/host/project.py has, on uvicorn with nothing around it: the URL is the first line."""
+"""The function of benchmarks/host/project.py on bare uvicorn; prints its URL first."""
 
 import socket
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ CORS = [
 async def app(
     scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[dict[str, Any]], Awaitable[None]]
 ) -> None:
-    """Greet whoever is named in the body."""
+    """Greet the name in the body."""
     body = b""
     while True:
         message = await receive()
@@ -26,10 +26,10 @@ async def app(
         if not message.get("more_body"):
             break
     name = msgspec.json.decode(body)["name"]
-    answer = msgspec.json.encode({"message": f"Hello {name}!"})
-    headers = [*CORS, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
+    greeting = msgspec.json.encode({"message": f"Hello {name}!"})
+    headers = [*CORS, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(greeting))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": answer})
+    await send({"type": "http.response.body", "body": greeting})
 
 
 async def main() -> None:

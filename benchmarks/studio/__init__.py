@@ -1,1 +1,1 @@
-"""The studio against campaigns of any size: `python -m benchmarks.studio`."""
+"""The studio with campaigns of different sizes: `python -m benchmarks.studio`."""

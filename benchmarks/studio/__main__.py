@@ -1,4 +1,4 @@
-"""`python -m benchmarks.studio`: how long the studio's pages take, by the number of contacts of a campaign."""
+"""`python -m benchmarks.studio`: latency of the studio's pages, by the number of contacts of a campaign."""
 
 import argparse
 import statistics
@@ -15,7 +15,7 @@ import uvloop
 
 from benchmarks.report import report
 from benchmarks.stack import Clone, clone, make_template, postgres, process
-from benchmarks.studio.world import CAMPAIGN, cookie, seed, settings
+from benchmarks.studio.campaign import CAMPAIGN, cookie, seed, settings
 from outdial.db.embedded import EmbeddedPostgres
 
 _WARM_UPS = 5
@@ -24,12 +24,12 @@ _TEMPLATE = "contacts_{}"
 
 
 class PageFailed(Exception):
-    """A page was not answered with 200."""
+    """A page did not respond with 200."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """How long one page took each time, in ms, and how large it is."""
+    """Latencies of one page in ms, and its size."""
 
     contacts: int
     page: str
@@ -38,17 +38,17 @@ class Measured:
 
     @property
     def median_ms(self) -> float:
-        """The time that half of the requests did not exceed."""
+        """Median latency in ms."""
         return statistics.median(self.times_ms)
 
     @property
     def p95_ms(self) -> float:
-        """The time that 95 of 100 requests did not exceed (nearest rank)."""
+        """95th percentile of the latency in ms (nearest rank)."""
         return sorted(self.times_ms)[min(len(self.times_ms) - 1, int(len(self.times_ms) * 0.95))]
 
 
 def main() -> None:
-    """Measure every page at every size that the command line asks for; fails when a page is not answered with 200."""
+    """Measure every page at every size given on the command line; fail if a page does not respond with 200."""
     asked = _arguments()
     with postgres() as server:
         measured = uvloop.run(_measure(server, asked))
@@ -67,7 +67,7 @@ def _arguments() -> argparse.Namespace:
 async def _measure(server: EmbeddedPostgres, asked: argparse.Namespace) -> list[Measured]:
     measured: list[Measured] = []
     for size in asked.sizes:
-        _tell(f"{size:,} contacts: filling")
+        _print_progress(f"{size:,} contacts: filling")
         await make_template(server, partial(seed, contacts=size), name=_TEMPLATE.format(size))
         async with clone(server, "run", template=_TEMPLATE.format(size)) as database:
             measured += await _pages(database, size, asked.requests)
@@ -82,7 +82,7 @@ async def _pages(database: Clone, size: int, requests: int) -> list[Measured]:
     ):
         for page, path in _paths(await _organization(database)).items():
             measured.append(await _page(client, url + path, page, size, requests))
-            _tell(f"{size:,} contacts, {page}: {measured[-1].median_ms:.1f} ms")
+            _print_progress(f"{size:,} contacts, {page}: {measured[-1].median_ms:.1f} ms")
     return measured
 
 
@@ -121,12 +121,12 @@ async def _page(client: aiohttp.ClientSession, url: str, page: str, size: int, r
     length = 0
     for _ in range(_WARM_UPS + requests):
         started = time.perf_counter()
-        async with client.get(url, allow_redirects=False) as answer:
-            body = await answer.read()
+        async with client.get(url, allow_redirects=False) as response:
+            body = await response.read()
         times.append(1000 * (time.perf_counter() - started))
         length = len(body)
-        if answer.status != 200:
-            raise PageFailed(f"{page}: {answer.status} {body[:300].decode(errors='replace')}")
+        if response.status != 200:
+            raise PageFailed(f"{page}: {response.status} {body[:300].decode(errors='replace')}")
     return Measured(size, page, times[_WARM_UPS:], length)
 
 
@@ -154,7 +154,7 @@ def _ratios(measured: Sequence[Measured]) -> list[dict[str, object]]:
     ]
 
 
-def _tell(line: str) -> None:
+def _print_progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Serves the studio of the settings in the environment on a free port: the URL is the first line printed."""
+"""Serves the studio with the environment's settings on a free port, and prints the URL first."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from outdial.studio.web.settings import StudioProcessSettings
 
 
 async def serve(listener: socket.socket) -> None:
-    """Serve until SIGTERM, as `outdial studio` does."""
+    """Serve until SIGTERM, like `outdial studio`."""
     url = url_of(listener)
     settings = StudioProcessSettings.from_env(os.environ, secure=False)
     async with open_studio(settings, SystemClock(), own_url=url) as opened:

@@ -1,1 +1,1 @@
-"""How many signed events per second the webhook function takes, beside a Deno and a FastAPI function."""
+"""Signed events per second of the webhook function, compared with a Deno and a FastAPI function."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.webhook`: signed events over real HTTP, ours and the peers in turn, on one Postgres."""
+"""`python -m benchmarks.webhook`: signed events over HTTP to our function and its peers, on one Postgres."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ import asyncpg
 import uvloop
 
 from benchmarks.load import Load, drive
-from benchmarks.peers.deno import NotHere
+from benchmarks.peers.deno import PeerUnavailable
 from benchmarks.report import report
 from benchmarks.stack import Clone, clone, make_template, postgres, process
 from benchmarks.webhook.cpu import Cpu
@@ -27,12 +27,12 @@ _WARM_UP_SHARE = 20
 
 
 class WorkLost(Exception):
-    """The database does not hold what was answered with 200."""
+    """The database lacks events that got a 200."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run, and who used the processors during it."""
+    """One run, and its CPU usage."""
 
     subject: str
     connections: int
@@ -41,14 +41,14 @@ class Measured:
 
 
 def main() -> None:
-    """Run what the command line asks for; exit with 1 when an answer was not 200, late, or not true."""
+    """Run the benchmark; exit with 1 if a response was late, not 200, or not backed by the database."""
     asked = _arguments()
     subjects = [OURS, GATEWAY]
     for name in asked.peers:
         try:
             subjects.append(peer(name))
-        except NotHere as reason:
-            _tell(f"{name} is skipped: {reason}")
+        except PeerUnavailable as reason:
+            _print_progress(f"{name} is skipped: {reason}")
     calls = max(1, asked.events // EVENTS_PER_CALL)
     with postgres() as server:
         runs = uvloop.run(_measure(server, subjects, calls, asked.connections))
@@ -79,7 +79,7 @@ async def _measure(
             async with clone(server, f"run_{len(runs)}") as database:
                 runs.append(await _run(subject, database, *events, count))
                 await _check(database, len(seeded))
-            _tell("  ".join(f"{name} {value}" for name, value in _row(runs[-1]).items()))
+            _print_progress("  ".join(f"{name} {value}" for name, value in _row(runs[-1]).items()))
     return runs
 
 
@@ -103,7 +103,7 @@ async def _send(url: str, events: Sequence[bytes], connections: int) -> Load:
 
 
 async def _check(database: Clone, calls: int) -> None:
-    """Raise WorkLost unless each event is in the ledger, applied, and each call and its contact has got to its end."""
+    """Raise WorkLost unless each event is stored and applied, and each call and its contact has ended."""
     connection = await asyncpg.connect(database.dsn())
     try:
         found = await connection.fetchrow(
@@ -138,7 +138,7 @@ def _row(run: Measured) -> dict[str, object]:
     }
 
 
-def _tell(line: str) -> None:
+def _print_progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Who used the processors while the clock ran."""
+"""CPU usage during a run."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """CPU seconds: those that passed on the machine, those used by all, by this benchmark, and by two parts of it."""
+    """CPU seconds: elapsed on the machine, used by all processes, by this benchmark, and by two of its parts."""
 
     passed: float
     used: float
@@ -19,7 +19,7 @@ class Cpu:
 
     @classmethod
     def now(cls, server: psutil.Process) -> Self:
-        """Return the seconds since each process began; those of `server` with what it started, and of our Postgres."""
+        """Return the CPU seconds so far, including those of `server` with its children and of our Postgres."""
         machine = psutil.cpu_times()
         passed = sum(machine)
         ours = postgres = below = 0.0

@@ -1,4 +1,4 @@
-"""The calls of the benchmark's campaign, and what Retell tells of each: started, ended, analyzed."""
+"""The calls of the benchmark's campaign, and their events: started, ended, analyzed."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ _TALK = (
 
 @dataclass(frozen=True, slots=True)
 class SeededCall:
-    """A call that Retell has accepted and that has told nothing of itself yet."""
+    """A placed call without events."""
 
     id: UUID
     campaign_contact_id: UUID
@@ -47,13 +47,13 @@ class SeededCall:
 
     @classmethod
     def number(cls, n: int) -> "SeededCall":
-        """Return the nth call; ids are spread as version 7 ids made one after the other are."""
+        """Return the nth call. Its ids are spread like consecutive version 7 ids."""
         call, entry, contact = (UUID(int=(n << 8 | kind) << 80 | 0x7 << 76 | 0b10 << 62 | n) for kind in (1, 2, 3))
         return cls(call, entry, contact, f"+1212{n:07}", f"call_{random.Random(n).getrandbits(128):032x}")
 
 
 async def seed(connection: asyncpg.Connection, calls: Sequence[SeededCall], now: datetime) -> None:
-    """Write one organization and one active campaign whose contacts are all on a call, `placed`."""
+    """Insert one organization and one active campaign whose contacts all have a `placed` call."""
     await connection.execute("insert into organizations (id, name) values ($1, 'Harbor Dental')", _ORGANIZATION)
     await connection.execute(
         "insert into provider_accounts (id, organization_id, name) values ($1, $2, 'Retell')", _ACCOUNT, _ORGANIZATION
@@ -90,7 +90,7 @@ async def seed(connection: asyncpg.Connection, calls: Sequence[SeededCall], now:
 
 
 def bodies(calls: Sequence[SeededCall], now: datetime) -> list[bytes]:
-    """Return the three events of each call, in the order in which some hundred calls at once would send them."""
+    """Return the three events of each call, interleaved like those of about a hundred concurrent calls."""
     choose = random.Random(len(calls))
     timed: list[tuple[float, bytes]] = []
     for n, call in enumerate(calls):
@@ -101,7 +101,7 @@ def bodies(calls: Sequence[SeededCall], now: datetime) -> list[bytes]:
 
 
 def signed_requests(url: str, events: Sequence[bytes]) -> list[bytes]:
-    """Return each body as a request signed now: the signature holds for five minutes."""
+    """Return each body as a request signed now; signatures are valid for five minutes."""
     now_ms = round(datetime.now(UTC).timestamp() * 1000)
     return [request(url, body, {signature.HEADER: signature.sign(body, KEY, now_ms)}) for body in events]
 
@@ -125,18 +125,18 @@ def _events(call: SeededCall, choose: random.Random, now: datetime) -> Iterator[
     }
     settings = {"data_storage_setting": "everything", "opt_in_signed_url": False}
     yield {"event": "call_started", "call": {**about, **settings, "call_status": "ongoing"}}
-    told = _details(call, choose, started_ms, duration_ms)
-    yield {"event": "call_ended", "call": {**about, **settings, **told, "call_status": "ended"}}
+    details = _details(call, choose, started_ms, duration_ms)
+    yield {"event": "call_ended", "call": {**about, **settings, **details, "call_status": "ended"}}
     analysis = {
         "call_summary": "The appointment was moved to Thursday at half past eleven, and the contact confirmed it.",
-        "in_voicemail": told["disconnection_reason"] == "voicemail_reached",
+        "in_voicemail": details["disconnection_reason"] == "voicemail_reached",
         "user_sentiment": "Positive",
         "call_successful": True,
         "custom_analysis_data": {"appointment": "2026-11-26T11:30:00-05:00", "wants_reminder": True},
     }
     yield {
         "event": "call_analyzed",
-        "call": {**about, **settings, **told, "call_status": "ended", "call_analysis": analysis},
+        "call": {**about, **settings, **details, "call_status": "ended", "call_analysis": analysis},
     }
 
 

@@ -1,4 +1,4 @@
-"""Serves the real functions as `outdial functions serve` does, on a free port: the URL is the first line printed."""
+"""Serves the real functions like `outdial functions serve` on a free port, and prints the URL first."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The functions that are measured: how each is started, and how it is told where its database is."""
+"""The servers under test: how to start each, and how to configure its database."""
 
 import sys
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _DENO_SCRIPT = ROOT / "benchmarks" / "peers" / "deno_webhook.ts"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A server that takes webhooks at `path` below the URL that it announces."""
+    """A server that receives webhooks at `path` below the URL it prints."""
 
     name: str
     command: tuple[str | Path, ...]
@@ -29,7 +29,7 @@ class Subject:
     async def environment(self, database: Clone) -> dict[str, str]:
         """Return the environment that points the server at `database`.
 
-        Each is over the Unix socket, but for functions on the host, which have a password and go over TCP.
+        All use the Unix socket except functions on the host, which use a password over TCP.
         """
         where = parse_qs(urlsplit(database.dsn()).query)
         return {
@@ -66,7 +66,7 @@ GATEWAY = replace(
 
 
 def peer(name: str) -> Subject:
-    """Return one of PEERS, installed if need be; raises NotHere."""
+    """Return one of PEERS, installing it if necessary. Raises PeerUnavailable."""
     if name == "fastapi":
         return Subject(name, (sys.executable, "-m", "benchmarks.peers.fastapi_webhook"))
     options = ("--no-prompt", "--no-lock", "--allow-net", "--allow-env", "--allow-read", "--allow-write")

@@ -1,4 +1,4 @@
-"""What the pages show: the campaign of the dial benchmark, a tenth of it called, and somebody who looks at it."""
+"""Data for the pages: the campaign of the dial benchmark with a tenth of its contacts called, and a viewer."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -13,7 +13,7 @@ from outdial.studio.web.sessions import COOKIE, CookieSealer, StudioSession
 from outdial.studio.web.settings import LOCAL_SECRET
 
 CAMPAIGN: Final = campaign.MEASURED
-# Of ten contacts, one has been called.
+# One of ten contacts has been called.
 CALLED: Final = 10
 _USER: Final = UUID(int=0x7 << 76 | 0b10 << 62 | 20)
 _BATCH_SIZE: Final = 100
@@ -21,7 +21,7 @@ _LIFE: Final = timedelta(hours=12)
 
 
 async def seed(connection: asyncpg.Connection, contacts: int) -> None:
-    """Write a campaign of so many contacts with its calls, as it looks on its third day."""
+    """Insert a campaign with `contacts` contacts and its calls, as on its third day."""
     await campaign.seed(connection, contacts, _BATCH_SIZE)
     await connection.execute("update contacts set external_id = 'crm-' || phone where phone like '%7'")
     await connection.execute(CONTACTS, CAMPAIGN, CALLED)
@@ -39,7 +39,7 @@ async def seed(connection: asyncpg.Connection, contacts: int) -> None:
 
 
 def settings(dsn: str) -> dict[str, str]:
-    """Return what the studio is told: a database, and keys that are everybody's."""
+    """Return the studio's settings: the database, and the public local keys."""
     return {
         "SUPABASE_DB_URL": dsn,
         "SUPABASE_URL": "http://127.0.0.1:54321",
