@@ -94,9 +94,8 @@ async def run_gateway(
 ) -> None:
     """Serve on `listener` until `stop` has a result, which is the number of seconds that stopping may take.
 
-    On stop, it finishes requests in progress and leaves no process behind. `on_ready` receives the slugs of the
-    functions. Raises SettingError, HostError or a database error if the host cannot start. A function that cannot start
-    does not affect the others.
+    On stop, it finishes requests in progress and leaves no process behind. `on_ready` receives the functions' slugs.
+    Raises SettingError, HostError or a database error if the host cannot start. A failing function affects no other.
     """
     clock = clock or SystemClock()
     loop = asyncio.get_running_loop()

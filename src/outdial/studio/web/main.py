@@ -81,11 +81,10 @@ async def open_studio(
             )
         )
         if auth_database is not None and signing_keys is not None:
-            issuer = f"{settings.studio.supabase_url}{AUTH_PREFIX}"
             app.mount(
                 AUTH_PREFIX,
                 create_auth(
-                    LocalAuth(auth_database, clock, signing_keys, issuer),
+                    LocalAuth(auth_database, clock, signing_keys, f"{settings.studio.supabase_url}{AUTH_PREFIX}"),
                     signing_keys,
                     keyring,
                     clock,
