@@ -1,6 +1,5 @@
 """Management API routes that deploy functions."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -122,7 +121,12 @@ class FunctionRoutes:
             raise ApiError(406, "ESZIP_UNSUPPORTED", _NO_ESZIP)
         function = await self.store.function(call.names["slug"])
         files = await self.store.files(function.slug, function.version)
-        content_type, body = write_form(_parts(function, files))
+        metadata = msgspec.json.encode({"deno2_entrypoint_path": function.entrypoint_path})
+        parts = [FormPart(name="metadata", content=metadata, headers={"Content-Type": "application/json"})]
+        for path, content in files.items():
+            headers = {"Content-Type": "application/octet-stream", "Supabase-Path": path}
+            parts.append(FormPart(name="file", content=content, filename=path, headers=headers))
+        content_type, body = write_form(parts)
         return HttpResponse(200, [(b"content-type", content_type.encode())], body)
 
     async def versions(self, call: ApiRequest) -> HttpResponse:
@@ -159,15 +163,3 @@ def _view(function: ActiveFunction) -> dict[str, Any]:
 
 def _ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
-
-
-def _parts(function: ActiveFunction, files: Mapping[str, bytes]) -> list[FormPart]:
-    metadata = msgspec.json.encode({"deno2_entrypoint_path": function.entrypoint_path})
-    binary = {"Content-Type": "application/octet-stream"}
-    return [
-        FormPart(name="metadata", content=metadata, headers={"Content-Type": "application/json"}),
-        *(
-            FormPart(name="file", content=content, filename=path, headers={**binary, "Supabase-Path": path})
-            for path, content in files.items()
-        ),
-    ]

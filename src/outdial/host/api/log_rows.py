@@ -30,7 +30,11 @@ def whole_row(entry: LogEntryRow, project_ref: str) -> dict[str, object]:
         "severity_text": "",
         "level": _level(entry),
         "event_message": event_message(entry),
-        "log_attributes": {name: _text(value) for name, value in fields.items() if value is not None},
+        "log_attributes": {
+            name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            for name, value in fields.items()
+            if value is not None
+        },
     }
 
 
@@ -120,7 +124,3 @@ def _level(entry: LogEntryRow) -> str:
 def _microseconds(entry: LogEntryRow) -> int:
     span = entry.at - _EPOCH
     return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

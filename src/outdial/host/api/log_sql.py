@@ -92,7 +92,9 @@ def _parse(sql: str) -> exp.Select:
         statements = sqlglot.parse(sql, dialect=_DIALECT)
         clauses = [token.token_type for token in sqlglot.tokenize(sql, _DIALECT) if token.token_type in _CLAUSE_ORDER]
     except SqlglotError as error:
-        raise BadQuery(f"the query cannot be parsed: {_reason(error)}") from error
+        details = getattr(error, "errors", None)
+        reason = str(details[0]["description"] if details else error).partition("\n")[0]
+        raise BadQuery(f"the query cannot be parsed: {reason}") from error
     if len(statements) != 1 or not isinstance(select := statements[0], exp.Select):
         raise BadQuery("the query is not SELECT ... FROM ...")
     if not select.expressions or not select.args.get("from_"):
@@ -103,11 +105,6 @@ def _parse(sql: str) -> exp.Select:
         # The parser takes them in any order, ClickHouse does not.
         raise BadQuery("the clauses are not in the order SELECT, FROM, WHERE, ORDER BY, LIMIT")
     return select
-
-
-def _reason(error: SqlglotError) -> str:
-    details = getattr(error, "errors", None)
-    return str(details[0]["description"] if details else error).partition("\n")[0]
 
 
 def _arguments(node: exp.Expr) -> set[str]:

@@ -51,7 +51,8 @@ def local_functions(directory: Path, slugs: list[str]) -> list[LocalFunction]:
         if slug not in source.bundles:
             known = ", ".join(source.bundles) or "none"
             raise NoSuchFunction(f"there is no function {slug!r} in {directory / 'functions'}; there are: {known}")
-    tables = _tables(directory)
+    config = directory / "config.toml"
+    tables = tomllib.loads(config.read_text()).get("functions", {}) if config.is_file() else {}
     found = []
     for slug in dict.fromkeys(slugs or source.bundles):
         bundle = source.bundles[slug]
@@ -80,11 +81,3 @@ def _files(directory: Path) -> Iterator[Path]:
         steps = path.relative_to(directory).parts
         if path.is_file() and not any(step == "__pycache__" or step.startswith(".") for step in steps):
             yield path
-
-
-def _tables(directory: Path) -> Mapping[str, Any]:
-    try:
-        tables: Mapping[str, Any] = tomllib.loads((directory / "config.toml").read_text()).get("functions", {})
-    except FileNotFoundError:
-        return {}
-    return tables

@@ -58,7 +58,13 @@ class SourceScanner:
             return SourceChanges()
         (config, before), (new_config, after) = self._known, now
         self._known = now
-        return SourceChanges(_difference(before, after), config != new_config or before.keys() != after.keys())
+        changed = {_top(path) for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+        if changed & _SHARED:
+            changed |= {_top(path) for path in after}
+        return SourceChanges(
+            functions=frozenset(changed - _SHARED),
+            listing=config != new_config or before.keys() != after.keys(),
+        )
 
     def _scan(self) -> tuple[_Mark | None, _Files]:
         return _mark(self._config), dict(_files(self._functions, (), _NO_PARENTS))
@@ -139,13 +145,6 @@ def _is_watched(name: str) -> bool:
     if name in _IGNORED or name.endswith(("~", ".pyc")):
         return False
     return not name.startswith(".") or name == ".env"
-
-
-def _difference(before: _Files, after: _Files) -> frozenset[str]:
-    changed = {_top(path) for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    if changed & _SHARED:
-        changed |= {_top(path) for path in after}
-    return frozenset(changed - _SHARED)
 
 
 def _top(path: str) -> str:

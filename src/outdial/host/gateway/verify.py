@@ -51,14 +51,11 @@ class JwtCheck:
             case VerifiedToken():
                 return None
             case BadToken("INVALID_JWT", reason):
-                return ErrorResponse(401, _error_code(token), f"Invalid JWT: {reason}")
+                code = "LEGACY" if algorithm_of(token) == "HS256" else "ASYMMETRIC"
+                return ErrorResponse(401, f"UNAUTHORIZED_{code}_JWT", f"Invalid JWT: {reason}")
             case BadToken(code, reason):
                 return ErrorResponse(401, code, reason)
             case VerifierMisconfigured(code, reason):
                 return ErrorResponse(500, code, reason)
             case _:
                 assert_never(verdict)
-
-
-def _error_code(token: str) -> str:
-    return "UNAUTHORIZED_LEGACY_JWT" if algorithm_of(token) == "HS256" else "UNAUTHORIZED_ASYMMETRIC_JWT"

@@ -96,8 +96,12 @@ class LogWriter:
         self._database = database
         self._clock = clock
         self._seconds = seconds
-        self._invocations = RecordBuffer[InvocationRecord](max_buffered_bytes, _invocation_weight, self._count_lost)
-        self._lines = RecordBuffer[LineRecord](max_buffered_bytes, _line_weight, self._count_lost)
+        self._invocations = RecordBuffer[InvocationRecord](
+            max_buffered_bytes, lambda record: 700 + len(record.path), self._count_lost
+        )
+        self._lines = RecordBuffer[LineRecord](
+            max_buffered_bytes, lambda record: 400 + len(record.text), self._count_lost
+        )
         self._allowances: dict[str, LogAllowance] = {}
         self.dropped: Counter[tuple[str, str]] = Counter()
         self._unreported: Counter[tuple[str, str]] = Counter()
@@ -147,7 +151,18 @@ class LogWriter:
                 break
             at_ms = line.at_ms if _OLDEST_MS < line.at_ms - now_ms < _NEWEST_MS else now_ms
             request_id = line.request_id if _UUID.fullmatch(line.request_id) else ""
-            self._lines.add(LineRecord(at_ms, slug, version, execution_id, request_id, line.level, "log", text))
+            self._lines.add(
+                LineRecord(
+                    at_ms=at_ms,
+                    slug=slug,
+                    version=version,
+                    execution_id=execution_id,
+                    request_id=request_id,
+                    level=line.level,
+                    kind="log",
+                    text=text,
+                )
+            )
         if dropped > 0:
             self._count_loss(slug, "lines", dropped)
 
@@ -155,8 +170,24 @@ class LogWriter:
         """Buffer the start or end of a worker."""
         level: Level = "error" if kind == "boot_failed" else "info"
         text = event_text(kind, fields)[:LONGEST_LINE]
-        details = {name: self._clean_field(value) for name, value in fields.items() if name not in _TEXT_FIELDS}
-        self._lines.add(LineRecord(self._now_ms(), slug, version, execution_id, "", level, kind, text, details or None))
+        details = {
+            name: value if value is None or isinstance(value, bool | int | float) else self._clean(str(value))
+            for name, value in fields.items()
+            if name not in _TEXT_FIELDS
+        }
+        self._lines.add(
+            LineRecord(
+                at_ms=self._now_ms(),
+                slug=slug,
+                version=version,
+                execution_id=execution_id,
+                request_id="",
+                level=level,
+                kind=kind,
+                text=text,
+                details=details or None,
+            )
+        )
 
     # Background task.
 
@@ -207,7 +238,18 @@ class LogWriter:
         for (slug, what), count in unreported.items():
             by_slug.setdefault(slug, {})[what] = count
         records = [
-            LineRecord(self._now_ms(), slug, 0, "", "", "warning", "dropped", _loss_text(lost), lost)
+            LineRecord(
+                at_ms=self._now_ms(),
+                slug=slug,
+                version=0,
+                execution_id="",
+                request_id="",
+                level="warning",
+                kind="dropped",
+                text=" and ".join(f"{count} {kind}" for kind, count in sorted(lost.items()))
+                + " of the log were dropped",
+                details=lost,
+            )
             for slug, lost in by_slug.items()
         ]
         if records:
@@ -237,9 +279,6 @@ class LogWriter:
         # Postgres rejects text with a zero byte.
         return self._redact(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
-    def _clean_field(self, value: object) -> object:
-        return value if value is None or isinstance(value, bool | int | float) else self._clean(str(value))
-
     def _count_lost(self, record: InvocationRecord | LineRecord) -> None:
         self._count_loss(record.slug, "invocations" if isinstance(record, InvocationRecord) else "lines", 1)
 
@@ -258,15 +297,3 @@ def event_text(kind: EventKind, fields: Mapping[str, object]) -> str:
     what = "failed to boot" if kind == "boot_failed" else "shut down"
     reason, *rest = [str(fields[name]) for name in ("reason", *_TEXT_FIELDS) if fields.get(name)] or [""]
     return "\n".join([f"{what}: {reason}" if reason else what, *rest])
-
-
-def _loss_text(lost: Mapping[str, object]) -> str:
-    return " and ".join(f"{count} {what}" for what, count in sorted(lost.items())) + " of the log were dropped"
-
-
-def _invocation_weight(record: InvocationRecord) -> int:
-    return 700 + len(record.path)
-
-
-def _line_weight(record: LineRecord) -> int:
-    return 400 + len(record.text)

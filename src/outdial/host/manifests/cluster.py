@@ -20,6 +20,13 @@ from outdial.host.wire.errors import BadConfig
 
 ManifestTarget = Literal["knative", "kubernetes"]
 ACCOUNT = "outdial"
+_SERVICE_ACCOUNT: Object = {
+    "apiVersion": "v1",
+    "kind": "ServiceAccount",
+    "metadata": {"name": ACCOUNT, "labels": {"app.kubernetes.io/name": "outdial"}},
+    # No component calls the cluster's API.
+    "automountServiceAccountToken": False,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,47 +62,25 @@ def manifests(functions: Mapping[str, FunctionConfig], cluster: ClusterTarget) -
         dialer_component(),
         *([studio_component(), jobs_component()] if cluster.with_studio else []),
     ]
-    _reject_duplicates([*components.values(), *others])
+    names = Counter(component.name for component in [*components.values(), *others])
+    if duplicates := [name for name, count in names.items() if count > 1]:
+        raise BadConfig(f"two components would be named {', '.join(duplicates)} in a cluster: rename a function")
 
-    files = [ManifestFile("service-account", (), (_account(),))]
-    files += [_file(component, _function(component, enabled[slug], cluster)) for slug, component in components.items()]
+    files = [ManifestFile("service-account", (), (dict(_SERVICE_ACCOUNT),))]
+    for slug, component in components.items():
+        if cluster.target == "knative":
+            files.append(_file(component, [knative.served(component, enabled[slug], cluster.image, ACCOUNT)]))
+        else:
+            files.append(_file(component, kubernetes.deployed(component, cluster.image, ACCOUNT)))
     files += [_file(component, kubernetes.deployed(component, cluster.image, ACCOUNT)) for component in others]
     for file in files:
         for made in file.objects:
-            _label(made, cluster)
+            made["metadata"] = {**made["metadata"], "namespace": cluster.namespace}
+            if cluster.environment is not None:
+                instance = {"app.kubernetes.io/instance": cluster.environment}
+                made["metadata"]["labels"] = {**made["metadata"]["labels"], **instance}
     return files
-
-
-def _function(component: ClusterComponent, config: FunctionConfig, cluster: ClusterTarget) -> list[Object]:
-    if cluster.target == "knative":
-        return [knative.served(component, config, cluster.image, ACCOUNT)]
-    return kubernetes.deployed(component, cluster.image, ACCOUNT)
 
 
 def _file(component: ClusterComponent, objects: list[Object]) -> ManifestFile:
     return ManifestFile(component.name, (*component.references.describe(), *component.notes), tuple(objects))
-
-
-def _account() -> Object:
-    labels = {"app.kubernetes.io/name": "outdial"}
-    metadata = {"name": ACCOUNT, "labels": labels}
-    return {
-        "apiVersion": "v1",
-        "kind": "ServiceAccount",
-        "metadata": metadata,
-        # No component calls the cluster's API.
-        "automountServiceAccountToken": False,
-    }
-
-
-def _label(made: Object, cluster: ClusterTarget) -> None:
-    metadata = made["metadata"]
-    metadata["namespace"] = cluster.namespace
-    if cluster.environment is not None:
-        metadata["labels"] = {**metadata["labels"], "app.kubernetes.io/instance": cluster.environment}
-
-
-def _reject_duplicates(components: list[ClusterComponent]) -> None:
-    duplicates = [name for name, count in Counter(component.name for component in components).items() if count > 1]
-    if duplicates:
-        raise BadConfig(f"two components would be named {', '.join(duplicates)} in a cluster: rename a function")

@@ -13,10 +13,13 @@ def deployed(component: ClusterComponent, image: str, account: str) -> list[Obje
     """Return the objects of one component: with a Service if it listens, with an autoscaler if it can grow."""
     objects = [_deployment(component, image, account)]
     if component.listens:
-        objects.append(_service(component))
+        port = {"name": "http", "port": 80, "targetPort": PORT}
+        objects.append(_object("v1", "Service", component, {"selector": labels(component), "ports": [port]}))
     if component.max_pods > _replicas(component):
         objects.append(_autoscaler(component))
-    return [*objects, _disruption_budget(component), _network_policy(component)]
+    budget = {"maxUnavailable": 1, "selector": {"matchLabels": labels(component)}}
+    objects.append(_object("policy/v1", "PodDisruptionBudget", component, budget))
+    return [*objects, _network_policy(component)]
 
 
 def _replicas(component: ClusterComponent) -> int:
@@ -59,11 +62,6 @@ def _pod(component: ClusterComponent, image: str, account: str) -> Object:
     }
 
 
-def _service(component: ClusterComponent) -> Object:
-    port = {"name": "http", "port": 80, "targetPort": PORT}
-    return _object("v1", "Service", component, {"selector": labels(component), "ports": [port]})
-
-
 def _autoscaler(component: ClusterComponent) -> Object:
     cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": _BUSY_PERCENT}}
     spec = {
@@ -73,11 +71,6 @@ def _autoscaler(component: ClusterComponent) -> Object:
         "metrics": [{"type": "Resource", "resource": cpu}],
     }
     return _object("autoscaling/v2", "HorizontalPodAutoscaler", component, spec)
-
-
-def _disruption_budget(component: ClusterComponent) -> Object:
-    spec = {"maxUnavailable": 1, "selector": {"matchLabels": labels(component)}}
-    return _object("policy/v1", "PodDisruptionBudget", component, spec)
 
 
 def _network_policy(component: ClusterComponent) -> Object:

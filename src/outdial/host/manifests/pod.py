@@ -23,8 +23,12 @@ def container(component: ClusterComponent, image: str) -> Object:
     made = {"name": component.name, "image": image, "command": list(component.command), **component.references.env()}
     if component.listens:
         made |= {"ports": [{"containerPort": PORT}], **_probes(component)}
+    memory = f"{component.memory_mb}Mi"
     return made | {
-        "resources": _resources(component),
+        "resources": {
+            "requests": {"cpu": f"{250 * component.cores}m", "memory": memory},
+            "limits": {"cpu": f"{1000 * component.cores}m", "memory": memory},
+        },
         "securityContext": _RESTRICTED,
         "volumeMounts": [{"name": "tmp", "mountPath": WRITABLE}],
     }
@@ -45,14 +49,6 @@ _RESTRICTED: Object = {
     "capabilities": {"drop": ["ALL"]},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-
-
-def _resources(component: ClusterComponent) -> Object:
-    memory = f"{component.memory_mb}Mi"
-    return {
-        "requests": {"cpu": f"{250 * component.cores}m", "memory": memory},
-        "limits": {"cpu": f"{1000 * component.cores}m", "memory": memory},
-    }
 
 
 def _probes(component: ClusterComponent) -> Object:
