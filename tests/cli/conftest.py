@@ -18,27 +18,27 @@ OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
 
 @dataclass
 class Outdial:
-    """Runs commands with an environment that holds nothing of ours but `env`."""
+    """Runs commands with `env` and none of the settings of the test process."""
 
     env: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Result:
-        """Run a command, whatever comes of it."""
+        """Run a command and return its result."""
         others: dict[str, str | None] = {name: None for name in os.environ if name.startswith(OURS)}
         return CliRunner().invoke(app, arguments, env={**others, **self.env, **(env or {})}, input=stdin)
 
     def __call__(self, *arguments: str, **options: Any) -> str:
-        """Run a command that succeeds, and return what it prints."""
+        """Run a command that must succeed; return its output."""
         result = self.run(*arguments, **options)
         assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
         return result.stdout
 
     def json(self, *arguments: str, **options: Any) -> Any:
-        """Run a command with --json, and return what it prints."""
+        """Run a command with --json; return its decoded output."""
         return json.loads(self(*arguments, "--json", **options))
 
     def error(self, *arguments: str, **options: Any) -> str:
-        """Run a command that fails with status 1, and return its one line on standard error."""
+        """Run a command that must exit with status 1; return its error line."""
         result = self.run(*arguments, **options)
         assert result.exit_code == 1, result.output
         lines = [line for line in result.stderr.splitlines() if not line.startswith("Target: ")]
@@ -62,6 +62,6 @@ def acme(outdial: Outdial) -> Outdial:
 
 @pytest.fixture
 def campaign(acme: Outdial) -> str:
-    """The id of a draft of that organization, named Spring."""
+    """The id of a draft in that organization, named Spring."""
     created = acme.json("campaign", "create", "--name=Spring", "--agent=agent_1", "--from=+12125550100")
     return str(created["id"])

@@ -1,4 +1,4 @@
-"""Campaigns from the command line: created, named in several ways, changed, and shown with why they wait."""
+"""Campaigns from the command line: creating, finding, changing and showing them."""
 
 import json
 from pathlib import Path
@@ -50,12 +50,12 @@ def test_a_campaign_is_created_with_its_settings(acme: Outdial, tmp_path: Path) 
         ("--organization=Globex", "unknown organization 'Globex'"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_told_in_one_line(acme: Outdial, option: str, said: str) -> None:
+def test_an_invalid_setting_is_reported_in_one_line(acme: Outdial, option: str, said: str) -> None:
     error = acme.error("campaign", "create", "--name=x", "--agent=agent_1", "--from=+12125550100", option)
     assert said in error
 
 
-def test_the_organization_may_be_left_out_only_where_there_is_one(acme: Outdial) -> None:
+def test_the_organization_is_optional_only_when_there_is_one(acme: Outdial) -> None:
     acme("organization", "create", "Globex", "--credential=globex")
     new = ("campaign", "create", "--name=x", "--agent=agent_1", "--from=+12125550100")
 
@@ -63,12 +63,12 @@ def test_the_organization_may_be_left_out_only_where_there_is_one(acme: Outdial)
     acme(*new, "--organization=Globex")
 
 
-def test_a_campaign_is_named_by_id_prefix_or_name(acme: Outdial, campaign: str) -> None:
+def test_a_campaign_is_found_by_id_prefix_or_name(acme: Outdial, campaign: str) -> None:
     for given in (campaign, campaign.upper(), campaign[:30], "Spring"):
         assert acme.json("campaign", "show", given)["id"] == campaign
 
 
-def test_a_name_that_fits_nothing_or_several_is_told(acme: Outdial, campaign: str) -> None:
+def test_an_unknown_or_ambiguous_name_is_reported(acme: Outdial, campaign: str) -> None:
     acme("campaign", "create", "--name=Spring", "--agent=agent_1", "--from=+12125550100")
 
     assert "matches several campaigns" in acme.error("campaign", "show", "Spring")
@@ -77,7 +77,7 @@ def test_a_name_that_fits_nothing_or_several_is_told(acme: Outdial, campaign: st
         assert "unknown campaign" in acme.error("campaign", "show", given)
 
 
-def test_a_campaign_goes_through_its_life(acme: Outdial, campaign: str, tmp_path: Path) -> None:
+def test_a_campaign_goes_through_its_life_cycle(acme: Outdial, campaign: str, tmp_path: Path) -> None:
     assert "has no contacts" in acme.error("campaign", "start", campaign)
     import_two(acme, campaign, tmp_path)
 
@@ -97,14 +97,14 @@ def test_campaigns_are_listed_and_filtered(acme: Outdial, campaign: str) -> None
     assert campaign in acme("campaign", "list")
 
 
-def test_watching_a_campaign_at_rest_says_how_it_stands_and_ends(acme: Outdial, campaign: str, tmp_path: Path) -> None:
+def test_watching_a_stopped_campaign_prints_its_state_and_ends(acme: Outdial, campaign: str, tmp_path: Path) -> None:
     import_two(acme, campaign, tmp_path)
 
     assert acme("campaign", "watch", campaign) == "draft: 0/2 contacts done, 0 calls live\n"
     assert json.loads(acme("campaign", "watch", campaign, "--json"))["progress"]["total"] == 2
 
 
-def test_what_is_shown_may_hold_square_brackets(acme: Outdial) -> None:
+def test_output_may_contain_square_brackets(acme: Outdial) -> None:
     acme("campaign", "create", "--name=[bold] it", "--agent=agent_1", "--from=+12125550100")
 
     assert "[bold] it" in acme("campaign", "list")

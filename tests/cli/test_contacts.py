@@ -33,7 +33,7 @@ def test_numbers_come_from_a_file_or_from_standard_input(acme: Outdial, tmp_path
     assert len(acme.json("contacts", "dnc", "list")) == 3
 
 
-def test_a_number_that_is_none_is_told_and_the_others_go_in(acme: Outdial) -> None:
+def test_an_invalid_number_is_reported_and_the_others_are_added(acme: Outdial) -> None:
     result = acme.run("contacts", "dnc", "add", "+12125550123", "12")
 
     assert result.exit_code == 1
@@ -41,5 +41,5 @@ def test_a_number_that_is_none_is_told_and_the_others_go_in(acme: Outdial) -> No
     assert len(acme.json("contacts", "dnc", "list")) == 1
 
 
-def test_numbers_must_be_given(acme: Outdial) -> None:
+def test_numbers_are_required(acme: Outdial) -> None:
     assert "pass numbers" in acme.error("contacts", "dnc", "add")

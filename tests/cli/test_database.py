@@ -1,4 +1,4 @@
-"""`outdial db`: migrations in Supabase's words, and passwords that work."""
+"""`outdial db`: migrations with Supabase's output, and passwords."""
 
 import asyncio
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_migrations_are_pushed_once(empty_database: Scratch, tmp_path: Path) -> 
     assert "20261101000000" in outdial("db", "status")
 
 
-def test_a_reset_asks_and_destroys(acme: Outdial) -> None:
+def test_a_reset_asks_for_confirmation_and_drops_everything(acme: Outdial) -> None:
     assert acme.run("db", "reset", stdin="n\n").exit_code == 1
     assert len(acme.json("organization", "list")) == 1
 
@@ -47,7 +47,7 @@ def test_a_remote_database_is_never_reset(outdial: Outdial) -> None:
     assert "secret" not in error
 
 
-async def test_fresh_passwords_are_printed_once_and_are_set(
+async def test_new_passwords_are_set_and_printed_once(
     outdial: Outdial, connection: asyncpg.Connection, database: Scratch
 ) -> None:
     lines = (await asyncio.to_thread(outdial, "db", "credentials")).splitlines()

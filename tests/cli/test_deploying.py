@@ -1,4 +1,4 @@
-"""`outdial functions deploy`, `secrets` and `tokens` against a host that runs."""
+"""`outdial functions deploy`, `secrets` and `tokens` against a running host."""
 
 import asyncio
 import hashlib
@@ -27,7 +27,7 @@ verify_jwt = false
 
 
 class Staging:
-    """The command line in a project's directory, with an environment `staging` that one host serves."""
+    """The command line in a project directory, with one host as the environment `staging`."""
 
     def __init__(self, outdial: Outdial, directory: Path, url: str) -> None:
         self.outdial, self.directory, self.url = outdial, directory, url
@@ -39,7 +39,7 @@ class Staging:
         return await asyncio.to_thread(self.outdial.json, *arguments, "--env=staging")
 
     async def fails(self, *arguments: str) -> str:
-        """Run a command that fails with status 1, and return what it says of that."""
+        """Run a command that must exit with status 1; return its error."""
         result = await asyncio.to_thread(self.outdial.run, *arguments, "--env=staging")
         assert result.exit_code == 1, result.output
         return result.stderr.partition("Error: ")[2]
@@ -78,7 +78,7 @@ async def staging(
         yield staging
 
 
-async def test_functions_are_deployed_together_listed_and_answer(staging: Staging) -> None:
+async def test_functions_are_deployed_together_listed_and_served(staging: Staging) -> None:
     result = await asyncio.to_thread(staging.outdial.run, "functions", "deploy", "--env=staging")
 
     assert result.stdout == "Deployed Functions on staging: hello, other\n"
@@ -100,7 +100,7 @@ async def test_functions_are_deployed_together_listed_and_answer(staging: Stagin
     assert (await staging.ask("hello"), await staging.ask("other")) == ((200, "hi"), (200, "other"))
 
 
-async def test_one_that_does_not_start_keeps_all_from_being_deployed(staging: Staging) -> None:
+async def test_a_function_that_does_not_start_prevents_the_whole_deployment(staging: Staging) -> None:
     await staging("functions", "deploy", "other")
     staging.write("other/index.py", BROKEN)
 
@@ -129,7 +129,7 @@ async def test_a_rollback_serves_an_earlier_version(staging: Staging) -> None:
     assert "never served a version before 1" in await staging.fails("functions", "rollback", "other")
 
 
-async def test_what_is_deployed_is_downloaded_and_overwrites_nothing_unasked(staging: Staging) -> None:
+async def test_a_download_overwrites_no_file_without_confirmation(staging: Staging) -> None:
     await staging("functions", "deploy", "hello")
     index = staging.directory / "supabase/functions/hello/index.py"
     deployed = index.read_text()
@@ -143,7 +143,7 @@ async def test_what_is_deployed_is_downloaded_and_overwrites_nothing_unasked(sta
     assert (staging.directory / "supabase/functions/hello/beside.py").read_text() == "WORD = 1"
 
 
-async def test_a_deleted_function_is_gone_and_pruning_deletes_what_is_not_here(staging: Staging) -> None:
+async def test_deleting_and_pruning_remove_functions(staging: Staging) -> None:
     await staging("functions", "deploy")
     assert await staging("functions", "delete", "hello", "--yes") == "Deleted Function hello from staging.\n"
     assert (await staging.ask("hello"))[0] == 404
@@ -154,16 +154,14 @@ async def test_a_deleted_function_is_gone_and_pruning_deletes_what_is_not_here(s
     assert [row["slug"] for row in await staging.json("functions", "list")] == ["hello"]
 
 
-async def test_nothing_is_deleted_unless_somebody_says_so(staging: Staging) -> None:
+async def test_nothing_is_deleted_without_confirmation(staging: Staging) -> None:
     await staging("functions", "deploy", "hello")
 
     await staging.fails("functions", "delete", "hello")
     assert await staging.ask("hello") == (200, "hi")
 
 
-async def test_secrets_are_set_from_arguments_and_files_and_told_by_their_digest(
-    staging: Staging, tmp_path: Path
-) -> None:
+async def test_secrets_are_set_from_arguments_and_files_and_listed_by_digest(staging: Staging, tmp_path: Path) -> None:
     file = tmp_path / "secrets.env"
     file.write_text("# what functions need\nexport GREETING=', Ada'\n\nPLAIN=a=b # a note\nSUPABASE_URL=x\n")
     result = await asyncio.to_thread(
@@ -184,7 +182,7 @@ async def test_secrets_are_set_from_arguments_and_files_and_told_by_their_digest
     assert await staging("secrets", "reseal") == "Encrypted 0 secrets.\n"
 
 
-async def test_what_cannot_be_set_is_told_without_its_value(staging: Staging, tmp_path: Path) -> None:
+async def test_an_invalid_secret_is_reported_without_its_value(staging: Staging, tmp_path: Path) -> None:
     file = tmp_path / "secrets.env"
     file.write_text("GOOD=1\ns3cret\n")
 
@@ -196,9 +194,7 @@ async def test_what_cannot_be_set_is_told_without_its_value(staging: Staging, tm
     assert await staging.json("secrets", "list") == []
 
 
-async def test_a_bad_token_and_an_address_where_nobody_answers_are_told_in_one_line(
-    staging: Staging, outdial: Outdial
-) -> None:
+async def test_a_bad_token_and_an_unreachable_host_are_reported_in_one_line(staging: Staging, outdial: Outdial) -> None:
     named = {"OUTDIAL_STAGING_URL": staging.url, "OUTDIAL_STAGING_ACCESS_TOKEN": "sbp_" + "0" * 40}
     told = await asyncio.to_thread(outdial.error, "functions", "list", "--env=staging", env=named)
     assert told.startswith("Unauthorized: send an access token of this host")
@@ -208,12 +204,12 @@ async def test_a_bad_token_and_an_address_where_nobody_answers_are_told_in_one_l
     assert told.startswith("no response from http://127.0.0.1:1")
 
 
-async def test_a_function_that_is_not_here_is_told_with_those_that_are(staging: Staging) -> None:
+async def test_an_unknown_function_is_reported_with_the_known_ones(staging: Staging) -> None:
     assert "there is no function 'nope'" in await staging.fails("functions", "deploy", "nope")
     assert "hello, other" in await staging.fails("functions", "deploy", "nope")
 
 
-def test_a_token_never_goes_over_plain_http_to_another_machine() -> None:
+def test_a_token_is_never_sent_unencrypted_to_another_machine() -> None:
     env = {"OUTDIAL_STAGING_URL": "http://staging.example.com", "OUTDIAL_STAGING_ACCESS_TOKEN": "sbp_token"}
     with pytest.raises(InvalidConfig, match="not an https URL"):
         management_target({"environments": {"staging": {}}}, "staging", env)
@@ -223,12 +219,12 @@ def test_a_token_never_goes_over_plain_http_to_another_machine() -> None:
     assert "sbp_token" not in repr(host)
 
 
-def test_without_a_local_stack_the_command_says_how_to_start_one(outdial: Outdial) -> None:
+def test_without_a_local_stack_the_error_says_how_to_start_one(outdial: Outdial) -> None:
     assert "outdial dev" in outdial.error("functions", "list", "--env=local")
     assert "outdial dev" in outdial.error("secrets", "list")
 
 
-def test_tokens_are_made_listed_and_revoked(outdial: Outdial) -> None:
+def test_tokens_are_created_listed_and_revoked(outdial: Outdial) -> None:
     token = outdial("tokens", "create", "ci").strip()
     outdial("tokens", "create", "laptop")
 
@@ -245,5 +241,5 @@ def test_tokens_are_made_listed_and_revoked(outdial: Outdial) -> None:
     ("line", "value"),
     [("A=1", "1"), ("A = 1 ", "1"), ("A='a # b'", "a # b"), ('A="x"', "x"), ("A=", ""), ("A=a'b", "a'b"), ("A='", "'")],
 )
-def test_a_line_of_a_file_gives_a_value(line: str, value: str) -> None:
+def test_lines_of_an_env_file_are_parsed(line: str, value: str) -> None:
     assert read_env_file(f"\n# note\n  {line}\n", "file") == {"A": value}

@@ -1,4 +1,4 @@
-"""`outdial functions logs` and `stats`: what people and programs are shown of the log."""
+"""`outdial functions logs` and `stats`: output for people and for programs."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ def entry(**fields: Any) -> LogEntryRow:
 
 
 @pytest.mark.usefixtures("written")
-async def test_invocations_and_lines_are_shown_in_the_order_of_time(outdial: Outdial) -> None:
+async def test_invocations_and_log_lines_are_shown_oldest_first(outdial: Outdial) -> None:
     output = await asyncio.to_thread(outdial, "functions", "logs")
 
     lines = [text.split(maxsplit=4) for text in output.splitlines()]
@@ -74,7 +74,7 @@ async def test_invocations_and_lines_are_shown_in_the_order_of_time(outdial: Out
     ],
     ids=["slug", "errors", "warnings", "slug and level", "request", "part of a request", "limit", "since", "later"],
 )
-async def test_what_is_shown_is_narrowed(outdial: Outdial, options: list[str], found: list[str]) -> None:
+async def test_log_entries_are_filtered(outdial: Outdial, options: list[str], found: list[str]) -> None:
     output = await asyncio.to_thread(outdial, "functions", "logs", "--json", *options)
 
     entries = [json.loads(text) for text in output.splitlines()]
@@ -82,7 +82,7 @@ async def test_what_is_shown_is_narrowed(outdial: Outdial, options: list[str], f
 
 
 @pytest.mark.usefixtures("written")
-async def test_json_has_an_object_a_line_with_all_that_is_known(outdial: Outdial) -> None:
+async def test_json_has_one_object_a_line_with_every_field(outdial: Outdial) -> None:
     output = await asyncio.to_thread(outdial, "functions", "logs", "hello", "--json", "--limit=2")
 
     first, second = (json.loads(text) for text in output.splitlines())
@@ -92,7 +92,7 @@ async def test_json_has_an_object_a_line_with_all_that_is_known(outdial: Outdial
     assert "status" not in second
 
 
-def test_an_empty_log_says_so(outdial: Outdial) -> None:
+def test_an_empty_log_is_reported(outdial: Outdial) -> None:
     result = outdial.run("functions", "logs")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No matching log entries.\n")
     assert outdial("functions", "logs", "--json") == ""
@@ -107,12 +107,12 @@ def test_an_empty_log_says_so(outdial: Outdial) -> None:
         (["stats", "--since=2999-01-01"], "--since: 2999-01-01 is in the future"),
     ],
 )
-def test_what_cannot_be_read_is_told(outdial: Outdial, options: list[str], reason: str) -> None:
+def test_invalid_options_are_reported(outdial: Outdial, options: list[str], reason: str) -> None:
     assert reason in outdial.error("functions", *options)
 
 
 @pytest.mark.usefixtures("written")
-async def test_statistics_have_a_line_for_each_function(outdial: Outdial) -> None:
+async def test_statistics_have_one_row_for_each_function(outdial: Outdial) -> None:
     rows = await asyncio.to_thread(outdial.json, "functions", "stats", f"--since={NOW.isoformat()}")
     table = await asyncio.to_thread(outdial, "functions", "stats", "bye", f"--since={NOW.isoformat()}")
 
@@ -137,12 +137,12 @@ async def test_statistics_have_a_line_for_each_function(outdial: Outdial) -> Non
         ("2026-03-10T16:00Z", datetime(2026, 3, 10, 16, tzinfo=UTC)),
     ],
 )
-def test_a_time_is_a_span_or_a_moment(text: str, since: datetime) -> None:
+def test_a_start_is_a_duration_or_a_time(text: str, since: datetime) -> None:
     assert read_since("--since", text, NOW) == since
 
 
 @pytest.mark.parametrize("text", ["", "m", "10", "10y", "-5m", "99999999999w", "now"])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_an_invalid_time_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument, match="--since"):
         read_since("--since", text, NOW)
 
@@ -150,12 +150,12 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 # Lines.
 
 
-def test_a_text_of_several_lines_is_indented_so_that_it_looks_like_no_other_entry() -> None:
+def test_continuation_lines_are_indented() -> None:
     shown = line_of(entry(text="Traceback\n2026-03-10 17:00:00.000  info")).plain
     assert shown.endswith("Traceback\n    2026-03-10 17:00:00.000  info")
 
 
-def test_what_a_terminal_would_obey_is_made_visible() -> None:
+def test_control_characters_are_escaped() -> None:
     shown = line_of(entry(text="\x1b[2Jgone\x07\r\x9b31m")).plain
     assert shown.endswith(r"\x1b[2Jgone\x07\x0d\x9b31m")
     shown = line_of(entry(kind="invocation", text=None, method="GET", path="/\x1b[2J", status=200, ms=1.0)).plain
@@ -173,11 +173,11 @@ def test_what_a_terminal_would_obey_is_made_visible() -> None:
         ("[1]", "[1]"),
     ],
 )
-def test_a_line_of_the_log_reads_as_its_event_and_fields_and_any_other_as_it_is(text: str, shown: str) -> None:
+def test_log_lines_are_formatted_and_other_lines_are_unchanged(text: str, shown: str) -> None:
     assert line_of(entry(text=text)).plain.endswith(f"  {shown}")
 
 
-def test_the_request_is_shown_by_what_finds_it_again() -> None:
+def test_the_shown_request_id_can_be_searched_for() -> None:
     assert f"  {REQUEST[:13]}  " in line_of(entry(request_id=as_uuid(REQUEST))).plain
 
 
@@ -186,7 +186,7 @@ def test_the_request_is_shown_by_what_finds_it_again() -> None:
 
 @asynccontextmanager
 async def following(outdial: Outdial, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`outdial functions logs --follow` in a process of its own; it is killed when the block ends."""
+    """Run `outdial functions logs --follow` in another process, killed at the end of the block."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     command = (sys.executable, "-m", "outdial.cli", "functions", "logs", "--follow", "--json", *options)
     process = await asyncio.create_subprocess_exec(
@@ -208,9 +208,7 @@ async def text_of_next(process: asyncio.subprocess.Process) -> str:
 
 
 @pytest.mark.usefixtures("written")
-async def test_following_goes_on_with_what_comes_in_until_it_is_interrupted(
-    outdial: Outdial, database: Scratch
-) -> None:
+async def test_following_prints_new_entries_until_interrupted(outdial: Outdial, database: Scratch) -> None:
     async with following(outdial, "hello", "--level=warning", "--limit=1") as process:
         assert await text_of_next(process) == "careful"
         now = SystemClock().now()

@@ -1,4 +1,4 @@
-"""`outdial functions`: what is listed, and where `test` asks."""
+"""`outdial functions list` and `test`."""
 
 import socket
 
@@ -24,7 +24,7 @@ def test_functions_are_listed_with_their_configuration(outdial: Outdial) -> None
     assert "campaign-trigger" in outdial("functions", "list")
 
 
-def test_a_stack_that_does_not_answer_fails_each_question(outdial: Outdial) -> None:
+def test_an_unreachable_stack_fails_every_request_of_the_probe(outdial: Outdial) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
     result = outdial.run("functions", "test", "--env=staging", env={**STAGING, "OUTDIAL_STAGING_URL": address})
@@ -64,7 +64,7 @@ def test_a_secret_in_the_file_itself_is_refused() -> None:
     assert "sb_secret_open" not in str(caught.value)
 
 
-def test_what_is_not_there_is_told() -> None:
+def test_missing_configuration_is_reported() -> None:
     with pytest.raises(UnknownEnvironment, match="defines local"):
         probe_target({}, "staging", STAGING)
     with pytest.raises(MissingSetting, match="OUTDIAL_STAGING_URL"):

@@ -22,7 +22,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_good_rows_go_in_and_the_others_are_reported(acme: Outdial, campaign: str, file: Path) -> None:
+def test_valid_rows_are_imported_and_the_others_reported(acme: Outdial, campaign: str, file: Path) -> None:
     report = acme.json("campaign", "import", campaign, str(file), "--region=US", "--map=phone=Mobile")
 
     assert (report["added"], report["refused_rows"]) == (2, 2)
@@ -30,7 +30,7 @@ def test_good_rows_go_in_and_the_others_are_reported(acme: Outdial, campaign: st
     assert acme.json("campaign", "show", campaign)["progress"]["contacts"] == {"pending": 2}
 
 
-def test_refused_rows_are_shown_with_line_and_reason_and_kept_in_a_file(
+def test_refused_rows_are_shown_with_line_and_reason_and_written_to_a_file(
     acme: Outdial, campaign: str, file: Path
 ) -> None:
     shown = acme("campaign", "import", "Spring", str(file), "--region=US")
@@ -43,7 +43,7 @@ def test_refused_rows_are_shown_with_line_and_reason_and_kept_in_a_file(
     assert all(row["reason"] for row in rows)
 
 
-def test_the_table_shows_the_first_rows_and_the_file_has_all(acme: Outdial, campaign: str, tmp_path: Path) -> None:
+def test_the_table_shows_the_first_refused_rows_and_the_file_all(acme: Outdial, campaign: str, tmp_path: Path) -> None:
     file, refused = tmp_path / "many.csv", tmp_path / "elsewhere.csv"
     file.write_text("phone\n+12125550123\n" + "".join(f"bad {n}\n" for n in range(50)))
 
@@ -66,12 +66,12 @@ def test_an_import_without_refused_rows_leaves_no_file_of_an_earlier_one(
     assert not (file.parent / "people.csv.refused.csv").exists()
 
 
-def test_the_status_is_1_when_no_row_was_good(acme: Outdial, campaign: str, file: Path) -> None:
+def test_the_status_is_1_when_no_row_is_valid(acme: Outdial, campaign: str, file: Path) -> None:
     file.write_text("phone\nn/a\n")
     assert acme.run("campaign", "import", campaign, str(file)).exit_code == 1
 
 
-def test_importing_again_is_no_failure(acme: Outdial, campaign: str, file: Path) -> None:
+def test_importing_again_succeeds(acme: Outdial, campaign: str, file: Path) -> None:
     acme("campaign", "import", campaign, str(file), "--region=US")
     assert acme.json("campaign", "import", campaign, str(file), "--region=US")["already_there"] == 2
 
@@ -84,12 +84,12 @@ def test_importing_again_is_no_failure(acme: Outdial, campaign: str, file: Path)
         (("--map=phone",), "--map: 'phone' is not NAME=VALUE"),
     ],
 )
-def test_what_cannot_be_imported_at_all_is_told_in_one_line(
+def test_an_unusable_file_is_reported_in_one_line(
     acme: Outdial, campaign: str, file: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     assert said in acme.error("campaign", "import", campaign, str(file), *arguments)
 
 
-def test_a_missing_file_is_told_in_one_line(acme: Outdial, campaign: str, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_in_one_line(acme: Outdial, campaign: str, tmp_path: Path) -> None:
     error = acme.error("campaign", "import", campaign, str(tmp_path / "nowhere.csv"))
     assert error.endswith("nowhere.csv: No such file or directory")

@@ -1,4 +1,4 @@
-"""The inbox from the command line: listed, shown, and sent through apply once more."""
+"""The inbox from the command line: listing, showing and replaying events."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ async def events(connection: asyncpg.Connection) -> list[int]:
     return [row["id"] for row in await connection.fetch("select id from webhook_events order by id")]
 
 
-def test_events_are_listed_the_newest_first_and_filtered(outdial: Outdial, events: list[int]) -> None:
+def test_events_are_listed_newest_first_and_filtered(outdial: Outdial, events: list[int]) -> None:
     assert [row["id"] for row in outdial.json("inbox", "list")] == events[::-1]
     assert [row["id"] for row in outdial.json("inbox", "list", f"--before={events[1]}")] == events[:1]
     assert outdial.json("inbox", "list", "--status=applied") == []
@@ -61,5 +61,5 @@ async def test_replayed_events_are_applied_at_once(
 
 
 @pytest.mark.parametrize("given", ["x", "1-x", "9-3", "-3"])
-def test_a_range_that_is_none_is_told(outdial: Outdial, given: str) -> None:
+def test_an_invalid_range_is_reported(outdial: Outdial, given: str) -> None:
     assert "range" in outdial.error("inbox", "replay", "--", given) or given == "9-3"

@@ -27,7 +27,7 @@ def test_a_credential_belongs_to_one_organization(acme: Outdial) -> None:
     assert "belongs to another organization" in acme.error("organization", "create", "Globex")
 
 
-def test_a_credential_that_cannot_name_a_variable_is_refused(outdial: Outdial) -> None:
+def test_a_credential_that_is_no_variable_name_is_refused(outdial: Outdial) -> None:
     assert outdial.error("organization", "create", "Acme", "--credential=Not One").startswith("--credential: ")
 
 
@@ -43,5 +43,5 @@ def test_a_member_must_be_a_user(acme: Outdial) -> None:
     assert "unknown user" in acme.error("organization", "add-member", "Acme", str(uuid4()))
 
 
-def test_an_unknown_organization_is_told(acme: Outdial) -> None:
+def test_an_unknown_organization_is_reported(acme: Outdial) -> None:
     assert "unknown organization 'Globex'" in acme.error("organization", "add-member", "Globex", str(uuid4()))

@@ -1,4 +1,4 @@
-"""The commands that run processes say in one line what they lack."""
+"""The commands that run processes report in one line what is missing."""
 
 import socket
 from pathlib import Path
@@ -12,7 +12,7 @@ def test_a_dialer_without_a_key_names_the_setting(outdial: Outdial) -> None:
     assert outdial.error("dialer").startswith("RETELL_API_KEY is not set: ")
 
 
-def test_a_dialer_with_a_setting_that_cannot_be_read_names_it(outdial: Outdial) -> None:
+def test_a_dialer_with_an_invalid_setting_names_it(outdial: Outdial) -> None:
     env = {"RETELL_API_KEY": "key", "OUTDIAL_POLL_INTERVAL": "soon"}
     assert outdial.error("dialer", "--once", env=env).startswith("OUTDIAL_POLL_INTERVAL must be")
 
@@ -22,7 +22,7 @@ def test_a_dialer_calls_through_retell_only_from_a_named_database(outdial: Outdi
     assert outdial.error("dialer", env=env).startswith("SUPABASE_DB_URL is not set: ")
 
 
-def test_a_dialer_does_once_what_is_due(outdial: Outdial) -> None:
+def test_a_dialer_runs_once(outdial: Outdial) -> None:
     done = outdial.json("dialer", "--once", env={"RETELL_API_KEY": "key"})
     assert done == {"started": 0, "claimed": 0, "asked": 0, "applied": 0}
 
@@ -41,7 +41,7 @@ def test_a_stack_is_never_run_on_a_remote_database(outdial: Outdial) -> None:
     assert "Traceback" not in result.output
 
 
-def test_a_port_that_is_taken_is_told_before_anything_starts(
+def test_a_taken_port_is_reported_before_anything_starts(
     outdial: Outdial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "supabase").mkdir()
@@ -55,7 +55,7 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(
     assert "--ports auto" in result.stderr
 
 
-def test_a_simulator_on_a_taken_port_says_so(outdial: Outdial) -> None:
+def test_a_simulator_reports_a_taken_port(outdial: Outdial) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         error = outdial.error("simulator", f"--port={taken.getsockname()[1]}")
     assert "for the simulator, is taken by another process" in error

@@ -1,4 +1,4 @@
-"""People who sign in are made, listed and given new passwords."""
+"""Users are created, listed and given new passwords."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from tests.cli.conftest import Outdial
 EMAIL = "Ada@example.com"
 
 
-async def test_a_user_is_made_who_works_for_an_organization(acme: Outdial, connection: asyncpg.Connection) -> None:
+async def test_a_user_is_created_as_a_member_of_an_organization(acme: Outdial, connection: asyncpg.Connection) -> None:
     options = ("--organization=Acme", "--role=admin")
     made = await asyncio.to_thread(acme.json, "users", "create", EMAIL, "--password=long enough", *options)
 
@@ -26,13 +26,13 @@ async def test_a_user_is_made_who_works_for_an_organization(acme: Outdial, conne
     assert listed == {"id": made["id"], "email": "ada@example.com", "last_sign_in_at": None}
 
 
-def test_the_password_is_asked_for_and_never_shown(outdial: Outdial) -> None:
+def test_the_password_is_prompted_for_and_never_printed(outdial: Outdial) -> None:
     told = outdial("users", "create", EMAIL, stdin="asked for\n")
     assert "Created user ada@example.com" in told
     assert "asked for" not in told
 
 
-async def test_a_new_password_ends_what_the_former_began(outdial: Outdial, connection: asyncpg.Connection) -> None:
+async def test_a_new_password_ends_all_sessions(outdial: Outdial, connection: asyncpg.Connection) -> None:
     await asyncio.to_thread(outdial, "users", "create", EMAIL, "--password=long enough")
     await connection.execute(
         "insert into auth.sessions (id, user_id, created_at, refreshed_at)"
@@ -47,7 +47,7 @@ async def test_a_new_password_ends_what_the_former_began(outdial: Outdial, conne
     assert await connection.fetchval("select count(*) from auth.sessions where ended_at is null") == 0
 
 
-def test_what_cannot_be_done_is_told(outdial: Outdial) -> None:
+def test_errors_are_reported(outdial: Outdial) -> None:
     assert "unknown organization 'Acme'" in outdial.error(
         "users", "create", EMAIL, "--password=long enough", "--organization=Acme"
     )
@@ -59,7 +59,7 @@ def test_what_cannot_be_done_is_told(outdial: Outdial) -> None:
     assert "unknown user" in outdial.error("users", "passwd", "grace@example.com", "--password=long enough")
 
 
-async def test_a_supabase_project_makes_its_own_users(outdial: Outdial, connection: asyncpg.Connection) -> None:
+async def test_users_of_a_supabase_project_are_refused(outdial: Outdial, connection: asyncpg.Connection) -> None:
     await connection.execute("comment on schema auth is null")
     error = await asyncio.to_thread(outdial.error, "users", "create", EMAIL, "--password=long enough")
     assert "use the dashboard" in error

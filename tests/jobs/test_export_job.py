@@ -1,4 +1,4 @@
-"""Exports: cut off, cancelled and cleared away; and cells that a spreadsheet must not run."""
+"""Exports: interrupted, cancelled and removed; and cells that a spreadsheet must not run."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -58,11 +58,11 @@ def exports_of(worker: JobWorker, piece: int) -> ExportJob:
         (PlainPhone("+12125550100"), "+12125550100"),
     ],
 )
-def test_a_cell_is_written_so_that_no_spreadsheet_runs_it(cell: Any, written: str) -> None:
+def test_no_spreadsheet_runs_a_cell_as_a_formula(cell: Any, written: str) -> None:
     assert format_cell(cell) == written
 
 
-def test_a_file_is_taken_piece_by_piece() -> None:
+def test_a_csv_buffer_is_emptied_chunk_by_chunk() -> None:
     text = CsvBuffer(["a", "b"])
     text.add(['x"y', "two\nlines"])
     first = text.take()
@@ -73,7 +73,7 @@ def test_a_file_is_taken_piece_by_piece() -> None:
     assert text.length == 0
 
 
-async def test_a_run_after_one_that_died_writes_the_file_anew(
+async def test_a_run_after_a_dead_one_writes_the_file_again(
     worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_id = await store_export(connection, tenant.organization_id, "contacts")
@@ -99,7 +99,7 @@ async def test_a_run_after_one_that_died_writes_the_file_anew(
     assert len(text.splitlines()) == 21
 
 
-async def test_an_export_that_is_cancelled_in_the_middle_leaves_nothing(
+async def test_an_export_cancelled_during_its_run_leaves_no_file(
     worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_id = await store_export(connection, tenant.organization_id, "contacts")
@@ -120,7 +120,7 @@ async def test_an_export_that_is_cancelled_in_the_middle_leaves_nothing(
     assert await connection.fetchval("select count(*) from export_chunks") == 0
 
 
-async def test_an_export_that_is_cancelled_after_its_run_died_leaves_nothing(
+async def test_an_export_cancelled_after_its_run_died_leaves_no_file(
     worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection
 ) -> None:
     export_id = await store_export(connection, tenant.organization_id, "contacts")
@@ -139,7 +139,7 @@ async def test_an_export_that_is_cancelled_after_its_run_died_leaves_nothing(
     assert await connection.fetchval("select count(*) from export_chunks") == 0
 
 
-async def test_a_run_that_was_taken_for_dead_leaves_the_file_of_its_successor_alone(
+async def test_a_run_presumed_dead_does_not_touch_the_file_of_its_successor(
     worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_id = await store_export(connection, tenant.organization_id, "contacts")
@@ -161,7 +161,7 @@ async def test_a_run_that_was_taken_for_dead_leaves_the_file_of_its_successor_al
     assert (await exported(connection, export_id)).count("\r\n") == 21
 
 
-async def test_something_unforeseen_fails_the_export_in_the_end(
+async def test_an_unexpected_error_finally_fails_the_export(
     worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_id = await store_export(connection, tenant.organization_id, "contacts")
@@ -178,9 +178,7 @@ async def test_something_unforeseen_fails_the_export_in_the_end(
     assert row.error == "The export failed (ValueError): export again"
 
 
-async def test_what_is_old_is_cleared_away_and_nothing_else(
-    database: Scratch, tenant: Tenant, connection: asyncpg.Connection
-) -> None:
+async def test_only_expired_data_is_removed(database: Scratch, tenant: Tenant, connection: asyncpg.Connection) -> None:
     campaign = await create_campaign(connection, tenant, status="draft", next_batch_at=None)
     upload = await store_import(connection, campaign, b"phone\n+12122000001\n", queued=False)
     done = await store_import(connection, campaign, b"phone\nnonsense\n")

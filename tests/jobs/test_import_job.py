@@ -1,4 +1,4 @@
-"""Imports: what goes in, what is told of the rest, and what a run that was cut off leaves to the next one."""
+"""Imports: added contacts, refused rows, and what an interrupted run leaves to the next one."""
 
 import asyncio
 from collections.abc import Callable
@@ -41,13 +41,13 @@ async def queue(connection: Connection) -> list[tuple[str, str]]:
 
 
 class Cut(Exception):
-    """The process is gone."""
+    """The process was killed."""
 
 
 def cut_after(
     monkeypatch: pytest.MonkeyPatch, chunks: int, *, then: Callable[[], None] | None = None
 ) -> list[dict[str, Any]]:
-    """Let a run end, as if its process had been killed, when it has stored so many chunks; or call `then`."""
+    """End a run, as if its process had been killed, after this many stored chunks; or call `then` instead."""
     told: list[dict[str, Any]] = []
     record = imports.record_import
 
@@ -63,7 +63,7 @@ def cut_after(
     return told
 
 
-async def test_an_import_brings_its_contacts_in_and_tells_which_rows_it_refused_and_why(
+async def test_an_import_adds_contacts_and_reports_refused_rows_with_reasons(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign
 ) -> None:
     import_id = await store_import(connection, campaign, people(5, "nonsense,Ada", "+12122000001,Twin"))
@@ -84,7 +84,7 @@ async def test_an_import_brings_its_contacts_in_and_tells_which_rows_it_refused_
     assert await queue(connection) == []
 
 
-async def test_a_file_in_many_pieces_is_read_as_one(
+async def test_a_file_in_many_chunks_is_read_as_one(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign
 ) -> None:
     long_names = [f"+1212{2_000_000 + number},{'é' * 1_000}" for number in range(400)]
@@ -99,7 +99,7 @@ async def test_a_file_in_many_pieces_is_read_as_one(
     assert (row.status, row.added, row.refused, row.bytes_read) == ("completed", 400, 0, len(content))
 
 
-async def test_the_audit_log_names_who_asked_for_the_import(
+async def test_the_audit_log_names_the_user_of_the_import(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign
 ) -> None:
     user_id = await create_member(connection, campaign.tenant.organization_id)
@@ -120,7 +120,7 @@ async def test_the_audit_log_names_who_asked_for_the_import(
         (b"phone,phone\n+12122000000,\n", "are both named phone"),
     ],
 )
-async def test_a_file_that_cannot_be_used_fails_the_import_with_the_reason(
+async def test_an_unusable_file_fails_the_import_with_the_reason(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign, content: bytes, error: str
 ) -> None:
     import_id = await store_import(connection, campaign, content)
@@ -134,7 +134,7 @@ async def test_a_file_that_cannot_be_used_fails_the_import_with_the_reason(
     assert row.finished_at is not None
 
 
-async def test_a_run_after_one_that_died_ends_with_the_counts_of_a_run_that_nothing_has_happened_to(
+async def test_a_run_after_a_dead_one_ends_with_the_counts_of_an_undisturbed_run(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await insert(
@@ -151,7 +151,7 @@ async def test_a_run_after_one_that_died_ends_with_the_counts_of_a_run_that_noth
         await worker._imports.run(known, campaign.tenant.organization_id)
         with monkeypatch.context() as patch:
             cut_after(patch, 4)
-            # A process that was killed neither gives its import back nor writes an end.
+            # A killed process neither releases its import nor records an end.
             patch.setattr(imports, "release_import", _nothing)
             await worker._imports.run(import_id, campaign.tenant.organization_id)
 
@@ -175,7 +175,7 @@ async def _nothing(*_: object, **__: object) -> int:
     return 0
 
 
-async def test_a_lost_import_is_found_and_put_into_the_queue_again_once(
+async def test_a_lost_import_is_queued_again_once(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign
 ) -> None:
     import_id = await store_import(connection, campaign, people(3))
@@ -195,7 +195,7 @@ async def test_a_lost_import_is_found_and_put_into_the_queue_again_once(
         assert (await import_row(connection, job_id)).status == "completed"
 
 
-async def test_an_import_that_is_cancelled_in_the_middle_ends_with_the_chunk_under_way(
+async def test_an_import_cancelled_during_its_run_ends_after_the_current_chunk(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import_id = await store_import(connection, campaign, people(20))
@@ -220,7 +220,7 @@ async def test_an_import_that_is_cancelled_in_the_middle_ends_with_the_chunk_und
     assert await connection.fetchval("select count(*) from import_chunks") == 0
 
 
-async def test_an_import_that_is_cancelled_while_nobody_works_on_it_ends_when_it_is_looked_at(
+async def test_an_import_cancelled_without_a_run_ends_with_the_next_sweep(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign
 ) -> None:
     import_id = await store_import(connection, campaign, people(3))
@@ -233,7 +233,7 @@ async def test_an_import_that_is_cancelled_while_nobody_works_on_it_ends_when_it
     assert (await import_row(connection, import_id)).status == "cancelled"
 
 
-async def test_a_worker_that_stops_leaves_its_import_to_the_next_one_at_once(
+async def test_a_stopping_worker_hands_its_import_over_at_once(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import_id = await store_import(connection, campaign, people(20))
@@ -242,7 +242,7 @@ async def test_a_worker_that_stops_leaves_its_import_to_the_next_one_at_once(
         with monkeypatch.context() as patch:
             cut_after(patch, 2, then=lambda: stopping.append(asyncio.create_task(worker.stop())))
             await worker.start()
-            while not stopping:  # noqa: ASYNC110 - the worker brings it about
+            while not stopping:  # noqa: ASYNC110 - the worker stops it
                 await asyncio.sleep(0)
             await asyncio.gather(*stopping)
 
@@ -256,7 +256,7 @@ async def test_a_worker_that_stops_leaves_its_import_to_the_next_one_at_once(
     assert (row.status, row.added, row.already_there) == ("completed", 20, 0)
 
 
-async def test_a_run_that_another_one_has_overtaken_writes_nothing_more(
+async def test_an_overtaken_run_writes_nothing_more(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import_id = await store_import(connection, campaign, people(20))
@@ -277,7 +277,7 @@ async def test_a_run_that_another_one_has_overtaken_writes_nothing_more(
     assert (row.status, row.added, await contacts_in(connection, campaign)) == ("running", 0, 0)
 
 
-async def test_more_refused_rows_than_are_kept_are_counted(
+async def test_refused_rows_beyond_the_stored_ones_are_counted(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign
 ) -> None:
     content = "\n".join(["phone", *["nonsense"] * (MAX_STORED_REFUSALS + 10)]).encode()
@@ -291,7 +291,7 @@ async def test_more_refused_rows_than_are_kept_are_counted(
     assert await connection.fetchval("select count(*) from import_refusals") == MAX_STORED_REFUSALS
 
 
-async def test_something_unforeseen_is_tried_again_and_fails_the_import_in_the_end_without_telling_a_row(
+async def test_an_unexpected_error_is_retried_and_finally_fails_the_import_without_quoting_a_row(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import_id = await store_import(connection, campaign, people(3))
@@ -305,7 +305,7 @@ async def test_something_unforeseen_is_tried_again_and_fails_the_import_in_the_e
     assert row.error == "The import failed (Cut): import the file again"
 
 
-async def test_a_job_of_an_import_that_is_gone_is_nothing_to_do(
+async def test_a_job_of_a_deleted_import_is_finished(
     database: Scratch, connection: asyncpg.Connection, campaign: Campaign
 ) -> None:
     await store_import(connection, campaign, people(3))

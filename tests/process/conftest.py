@@ -1,4 +1,4 @@
-"""What the tests of processes share: a port, and what starts commands on a database of their own."""
+"""Fixtures of the process tests: a port, and a launcher of commands on a database of their own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +11,13 @@ from tests.support.processes import Launcher, launcher, reserved_port
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port that nobody else is given."""
+    """A reserved port."""
     with reserved_port() as reserved:
         yield reserved
 
 
 @pytest.fixture
 def launch(tmp_path: Path, database: Scratch, port: int) -> Iterator[Launcher]:
-    """Start commands whose functions are at `port`; none outlives the test."""
+    """A launcher whose functions listen on `port`; no process outlives the test."""
     with launcher(tmp_path, database, port=port) as running:
         yield running

@@ -1,4 +1,4 @@
-"""A benchmark that is told to end leaves nothing behind."""
+"""A terminated benchmark leaves nothing behind."""
 
 import json
 import os
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("command", [["benchmarks.import_contacts"], ["benchmarks", "import_contacts"]])
-def test_a_benchmark_that_is_terminated_removes_its_directories(command: list[str]) -> None:
+def test_a_terminated_benchmark_removes_its_directories(command: list[str]) -> None:
     # The path of a socket must be short.
     with scratch_directory() as directory:
         temporary = directory / "t"
@@ -37,7 +37,7 @@ def test_a_benchmark_that_is_terminated_removes_its_directories(command: list[st
             running.kill()
 
 
-def test_the_benchmark_of_the_studio_asks_for_every_page_at_every_size() -> None:
+def test_the_studio_benchmark_requests_every_page_at_every_size() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.studio", "--json", "--sizes", "30", "300", "--requests", "1"],
         cwd=ROOT,

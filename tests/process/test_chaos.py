@@ -1,4 +1,4 @@
-"""Dialers and functions are killed at random while a campaign runs, and nothing is lost, doubled or made up."""
+"""Dialers and functions are killed at random while a campaign runs; no call or event is lost, repeated or invented."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ from tests.support.processes import Launcher, Process, launcher, reserved_port, 
 SEED = int(os.environ.get("OUTDIAL_SEED", "1"))
 CONCURRENCY, CALLS_PER_SECOND = 50, 120
 SPEED = 100  # a call of a minute takes half a second
-# Delays are of simulated time: 100 seconds are one.
+# Delays are in simulated time: 100 seconds take one.
 FAULTS: list[Mapping[str, Any]] = [
     {"kind": "drop_webhook", "probability": 0.03},
     {"kind": "repeat_webhook", "probability": 0.05, "delay_s": 100},
@@ -47,7 +47,7 @@ log = logging.getLogger("outdial.chaos")
 
 @dataclass
 class Fleet:
-    """What is killed and started again: two dialers, and the functions, always on one port."""
+    """The processes that are killed and restarted: two dialers, and the functions, on a fixed port."""
 
     launch: Launcher
     port: int
@@ -64,7 +64,7 @@ class Fleet:
         self.start(name)
 
     async def stop(self) -> dict[str, int]:
-        """End all as an operator does, the dialers first; return their exit statuses."""
+        """Stop all processes, the dialers first; return their exit statuses."""
         dialers = [name for name in self.running if name != "functions"]
         statuses = await asyncio.gather(*(self.running[name].terminate() for name in dialers))
         return {**dict(zip(dialers, statuses, strict=True)), "functions": await self.running["functions"].terminate()}
@@ -72,7 +72,7 @@ class Fleet:
 
 @dataclass
 class Scene:
-    """A campaign under way, its database, and the simulator that knows better."""
+    """A running campaign, its database, and the simulator, whose records are authoritative."""
 
     fleet: Fleet
     simulator: Process
@@ -80,19 +80,19 @@ class Scene:
     look: asyncpg.Connection
 
     async def kill_at_random(self, chance: random.Random, contacts: int, kills: int) -> None:
-        """Kill one process after the other, each at some point between a start and most contacts being final."""
+        """Kill one process after the other, at random points before most contacts are final."""
         for share in sorted(chance.uniform(0.02, 0.85) for _ in range(kills)):
             await until(partial(self._is_final, share * contacts), self.standing)
             await asyncio.sleep(chance.uniform(0, 0.3))
             await self.fleet.replace(chance.choice(("functions", "dialer 1", "dialer 2")))
 
     async def come_to_rest(self) -> None:
-        """Wait until the campaign reads completed, and nothing is left to ask, to deliver or to apply."""
+        """Wait until the campaign is completed and no look-up, delivery or event is pending."""
         await until(self._is_completed, self.standing, within_s=240)
         await until(self._is_quiet, self.standing, within_s=120)
 
     async def standing(self) -> dict[str, Any]:
-        """Return how far everything has come."""
+        """Return the progress of every part."""
         contacts = await self.look.fetch("select status, count(*) from campaign_contacts group by 1")
         calls = await self.look.fetch("select status, count(*) from calls group by 1")
         campaign = await self.look.fetchrow("select status, waiting_for, paused_reason, next_batch_at from campaigns")
@@ -146,7 +146,7 @@ async def test_ledger_and_database_agree_after_any_of_the_processes_was_killed(
 
 @asynccontextmanager
 async def scene(database: Scratch, look: asyncpg.Connection, directory: Path, contacts: int) -> AsyncIterator[Scene]:
-    """Start everything, the faults and the campaign; every process is gone after the block."""
+    """Start the processes, the faults and the campaign; stop every process at the end of the block."""
     with reserved_port() as port, launcher(directory, database, port=port) as launch:
         simulator = launch.simulator(
             port, speed=SPEED, seed=SEED, concurrency=CONCURRENCY, calls_per_second=2 * CALLS_PER_SECOND
@@ -162,7 +162,7 @@ async def scene(database: Scratch, look: asyncpg.Connection, directory: Path, co
 
 @dataclass(frozen=True)
 class Aftermath:
-    """What is left when all is over, beside the evidence of the audit."""
+    """The state after the run, besides the evidence of the audit."""
 
     state: dict[str, Any]
     evidence: RunEvidence
@@ -171,7 +171,7 @@ class Aftermath:
 
     @classmethod
     async def of(cls, scene: Scene, api: Database) -> "Aftermath":
-        """Read both sides."""
+        """Read the simulator and the database."""
         return cls(
             await scene.witness.state(),
             await gather_evidence(scene.witness, api),
@@ -180,14 +180,14 @@ class Aftermath:
         )
 
     def breaches(self) -> list[str]:
-        """Return, in words, what breaks a promise."""
-        # Requests that a stalled process sends bunched are no breach here: the limits are checked where they are kept.
+        """Return a description of each breach."""
+        # A stalled process may send requests close together. That is no breach: the limits are checked at the claim.
         checks = [check for check in audit(self.evidence) if check.promise != 7]
         found = [f"promise {check.promise}: {breach}" for check in checks for breach in check.breaches]
         return (found + self._loose_ends() + self._limits() + self._lost_events())[:20]
 
     def summary(self) -> str:
-        """Return the run in numbers."""
+        """Return the numbers of the run."""
         unknown, requests = resolved(self.evidence), self.state["requests"]
         counts = {
             "calls": len(self.evidence.provider_calls),
@@ -211,7 +211,7 @@ class Aftermath:
         breaches = [f"refused for {r.reason}" for r in self.evidence.requests if r.reason in LIMITS]
         if self.state["peak_live"] > CONCURRENCY:
             breaches.append(f"{self.state['peak_live']} calls were live at once")
-        # Whichever dialer claimed them, starts are a spacing apart, and no request leaves before its start.
+        # Starts keep their spacing across dialers, and no request leaves before its start.
         apart = spacing(Pace(CALLS_PER_SECOND, 1.0, NOW, None))
         starts = {str(call["id"]): call["requested_at"] for call in self.calls}
         breaches += [f"starts at {one} and {two}" for one, two in pairwise(starts.values()) if two - one < apart]
@@ -223,7 +223,7 @@ class Aftermath:
         ]
 
     def _lost_events(self) -> list[str]:
-        """Each delivery that was answered 2xx has a row of its own, or is counted as a repeat of one."""
+        """Return a breach unless every delivery with a 2xx response has a row or counts as a repeat of one."""
         stored = sum((event["source"] == "webhook") + event["repeats"] for event in self.events)
         delivered = self.state["delivery"]["delivered"]
         return [] if stored >= delivered else [f"{delivered} deliveries were answered 2xx, {stored} are in the ledger"]

@@ -1,4 +1,4 @@
-"""The demo runs a campaign to its end among faults, and its exit status says whether every promise was kept."""
+"""The demo completes a campaign despite faults, and its exit status says whether every promise holds."""
 
 import json
 import os
@@ -8,13 +8,13 @@ import sys
 import pytest
 
 OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
-# Longer than two minutes, because other tests may have the processors.
+# Generous, because other tests may use the CPU.
 PATIENCE_S = 400
 
 
 @pytest.mark.timeout(PATIENCE_S + 20)
-def test_the_demo_keeps_every_promise_and_leaves_nothing_of_the_users_own() -> None:
-    # A key of the user's own, or a database, must not be touched: neither would let anybody in.
+def test_the_demo_keeps_every_promise_and_ignores_the_users_settings() -> None:
+    # The demo must not use the user's key or database; these would not work.
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith(OURS)},
         "RETELL_API_KEY": "key_of_the_user",

@@ -1,4 +1,4 @@
-"""`outdial dev` as its users have it: one command starts everything, one signal ends everything."""
+"""`outdial dev` from the outside: one command starts everything, and one signal stops it."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ from tests.support.processes import TIMEOUT_S, Launcher, Process, until
 pytestmark = pytest.mark.timeout(300)
 
 OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
-# What users of the original system have in their notes, word for word.
+# A command from the documentation of the original system, verbatim.
 CURL = (
     "curl -X POST http://127.0.0.1:54321/functions/v1/retell-webhook -H 'Content-Type: application/json' "
     "-H 'x-retell-signature: your-webhook-secret' "
@@ -37,7 +37,7 @@ CURL = (
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack that runs in `home`."""
+    """A running stack with its home directory."""
 
     home: Path
     process: Process
@@ -45,11 +45,11 @@ class Stack:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """What the stack tells other commands."""
+        """The address file that the stack writes for other commands."""
         return dict(json.loads((self.home / "stack.json").read_text()))
 
     def outdial(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as in another terminal: nothing but the directory is known."""
+        """Run a command as in another terminal, which knows only the directory."""
         return subprocess.run(
             [sys.executable, "-m", "outdial.cli", *arguments],
             env=self.env,
@@ -61,7 +61,7 @@ class Stack:
 
 
 def own_processes(home: Path) -> list[psutil.Process]:
-    """Return every process that works for the stack in `home`."""
+    """Return every process of the stack in `home`."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -74,7 +74,7 @@ def own_processes(home: Path) -> list[psutil.Process]:
 
 
 def part_of(home: Path, name: str) -> psutil.Process:
-    """Return the process of one part; others, such as a database's, may end while it is looked for."""
+    """Return the process that runs this command. Others may end during the search."""
     found = []
     for process in own_processes(home):
         with suppress(psutil.NoSuchProcess):
@@ -85,7 +85,7 @@ def part_of(home: Path, name: str) -> psutil.Process:
 
 
 async def nothing_left(home: Path) -> None:
-    """Return when no process of the stack is left; fails when some stay."""
+    """Wait until no process of the stack is left; fail when some stay."""
 
     async def gone() -> bool:
         return not own_processes(home)
@@ -98,7 +98,7 @@ async def nothing_left(home: Path) -> None:
 
 @pytest.fixture(scope="module")
 def start_stack() -> Iterator[Callable[[Path], Stack]]:
-    """Starts stacks, and ends them whatever the tests do."""
+    """Start stacks, and stop them after the test."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     with scratch_directory() as directory:
         launcher = Launcher(directory, inherited)
@@ -118,20 +118,20 @@ def start_stack() -> Iterator[Callable[[Path], Stack]]:
 
 @pytest.fixture(scope="module")
 def stack(start_stack: Callable[[Path], Stack]) -> Iterator[Stack]:
-    """A stack that the tests of this module share."""
+    """A stack shared by the tests of this module."""
     with scratch_directory() as directory:
         yield start_stack(directory / "home")
 
 
 @pytest.fixture
 def new_home() -> Iterator[Path]:
-    """A directory for a stack of one test."""
+    """A home directory for the stack of one test."""
     with scratch_directory() as directory:
         yield directory / "home"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_line_from_the_notes_works_on_a_local_stack(stack: Stack) -> None:
+def test_the_documented_curl_command_works_on_a_local_stack(stack: Stack) -> None:
     command = shlex.split(CURL.replace("http://127.0.0.1:54321", stack.addresses["api_url"]))
 
     answer = subprocess.run([*command, "-sS", "--fail"], capture_output=True, check=True, timeout=TIMEOUT_S)
@@ -141,7 +141,7 @@ def test_the_line_from_the_notes_works_on_a_local_stack(stack: Stack) -> None:
     assert "test-123" in [event["retell_call_id"] for event in events]
 
 
-def test_every_question_of_the_probe_is_answered_well(stack: Stack) -> None:
+def test_every_request_of_the_probe_succeeds(stack: Stack) -> None:
     tested = stack.outdial("functions", "test")
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
@@ -159,7 +159,7 @@ def test_the_stack_prints_its_addresses_and_the_public_keys(stack: Stack) -> Non
         assert word in said
 
 
-def test_a_campaign_runs_with_commands_of_another_terminal(stack: Stack, tmp_path: Path) -> None:
+def test_a_campaign_runs_with_commands_from_another_terminal(stack: Stack, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
     file.write_text("phone\n+12127009901\n+12127009902\n")
     for command in (
@@ -176,7 +176,7 @@ def test_a_campaign_runs_with_commands_of_another_terminal(stack: Stack, tmp_pat
     assert watched.stdout.splitlines()[-1] == "completed: 2/2 contacts done, 0 calls live (2 answered)", watched.stderr
 
 
-def test_the_login_that_is_printed_opens_the_studio(stack: Stack) -> None:
+def test_the_printed_login_opens_the_studio(stack: Stack) -> None:
     printed = re.search(r"demo@example\.com, password (\S+)", stack.process.output())
     assert printed is not None
     assert (stack.home / "studio-password").read_text().strip() == printed[1]
@@ -189,11 +189,11 @@ def test_the_login_that_is_printed_opens_the_studio(stack: Stack) -> None:
         assert browser.post("/sign-in", data=data).headers["location"] == "/"
         home = browser.get("/").headers["location"]
         assert "demo@example.com" in browser.get(home).text
-        # The number that calls are made from is filled in.
+        # The form is prefilled with the caller number.
         assert "+14155550100" in browser.get(f"{home}/new").text
 
 
-def test_the_gateway_hands_signing_in_to_the_studio(stack: Stack) -> None:
+def test_the_gateway_forwards_sign_in_to_the_studio(stack: Stack) -> None:
     body = {"email": "demo@example.com", "password": (stack.home / "studio-password").read_text().strip()}
     url = f"{stack.addresses['api_url']}/auth/v1/token"
     headers = {"apikey": LOCAL_PUBLISHABLE_KEY}
@@ -208,14 +208,14 @@ def test_the_gateway_hands_signing_in_to_the_studio(stack: Stack) -> None:
     assert called.status_code == 200, called.text
 
 
-async def test_the_addresses_of_fresh_credentials_let_each_role_in(stack: Stack) -> None:
+async def test_each_role_can_log_in_with_new_credentials(stack: Stack) -> None:
     lines = (await asyncio.to_thread(stack.outdial, "db", "credentials")).stdout.splitlines()
 
     assert len(lines) == 6
     for line in lines:
         address = urlsplit(line.partition("=")[2])
         port = stack.process.output().partition("postgres@127.0.0.1:")[2].partition("/")[0]
-        # Over TCP, where a password is asked for.
+        # Over TCP, which requires a password.
         connection = await asyncpg.connect(
             host="127.0.0.1", port=int(port), user=address.username, password=address.password, database="postgres"
         )
@@ -228,7 +228,7 @@ async def test_the_addresses_of_fresh_credentials_let_each_role_in(stack: Stack)
     await until(functions_have_theirs, "the functions cannot log in any more")
 
 
-async def test_a_part_that_dies_is_started_again(stack: Stack) -> None:
+async def test_a_process_that_dies_is_restarted(stack: Stack) -> None:
     for part in ("dialer", "functions", "simulator", "studio", "jobs"):
         part_of(stack.home, part).kill()
 
@@ -261,7 +261,7 @@ async def test_an_interrupt_stops_everything_in_order(start_stack: Callable[[Pat
     assert not (new_home / "stack.json").exists()
 
 
-async def test_a_killed_stack_leaves_nothing_behind_and_starts_again(
+async def test_a_killed_stack_leaves_nothing_behind_and_can_be_restarted(
     start_stack: Callable[[Path], Stack], new_home: Path
 ) -> None:
     killed = await asyncio.to_thread(start_stack, new_home)

@@ -1,4 +1,4 @@
-"""Dialers as processes: how they stop, die, share an account's limits, and outlast their database."""
+"""Dialer processes: stopping, dying, sharing an account's limits, and surviving a restart of the database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.timeout(300)
 async def calling(
     directory: Path, database: Scratch, port: int, **config: object
 ) -> AsyncIterator[tuple[Launcher, Simulator]]:
-    """Run a simulator in this process, with nothing in the way, and give what starts the others."""
+    """Run a simulator without limits in this process, and yield a launcher for the others."""
     defaults = {
         "api_keys": (SIMULATOR_KEY,),
         "webhook_key": LOCAL_WEBHOOK_SECRET,
@@ -54,7 +54,7 @@ async def statuses(connection: asyncpg.Connection, table: str) -> dict[str, int]
     return {row["status"]: row["count"] for row in rows}
 
 
-async def test_a_dialer_that_is_told_to_stop_lets_its_requests_come_home(
+async def test_a_stopping_dialer_finishes_its_requests(
     database: Scratch, connection: asyncpg.Connection, tmp_path: Path, port: int
 ) -> None:
     async with calling(tmp_path, database, port, create_latency_s=1.0) as (launch, simulator):
@@ -70,12 +70,12 @@ async def test_a_dialer_that_is_told_to_stop_lets_its_requests_come_home(
 
         calls = await statuses(connection, "calls")
         assert set(calls) == {"placed"}
-        # What was claimed was sent, and nothing more was claimed.
+        # The claimed calls were sent, and nothing more was claimed.
         assert calls["placed"] == asked(simulator) < 300
         assert dialer.log_lines("dialer.stopped")
 
 
-async def test_another_dialer_resolves_the_calls_of_one_that_was_killed(
+async def test_another_dialer_resolves_the_calls_of_a_killed_one(
     database: Scratch, connection: asyncpg.Connection, tmp_path: Path, port: int
 ) -> None:
     async with calling(tmp_path, database, port, create_latency_s=1.0) as (launch, simulator):
@@ -127,7 +127,7 @@ async def test_two_dialers_share_the_limits_of_one_account(
         assert min(later - earlier for earlier, later in pairwise(starts)) >= apart
 
 
-async def test_a_dialer_names_the_key_that_it_lacks(database: Scratch, tmp_path: Path, port: int) -> None:
+async def test_a_dialer_names_the_missing_key(database: Scratch, tmp_path: Path, port: int) -> None:
     with launcher(tmp_path, database, port=port) as launch:
         dialer = launch.dialer()
         assert await dialer.ended() == 1
@@ -135,7 +135,7 @@ async def test_a_dialer_names_the_key_that_it_lacks(database: Scratch, tmp_path:
         assert line.startswith("Error: RETELL_API_KEY is not set")
 
 
-async def test_a_dialer_says_that_it_cannot_reach_its_database(database: Scratch, tmp_path: Path, port: int) -> None:
+async def test_a_dialer_reports_an_unreachable_database(database: Scratch, tmp_path: Path, port: int) -> None:
     nowhere = f"postgresql://postgres@/postgres?host={tmp_path}"
     with launcher(tmp_path, database, port=port) as launch:
         dialer = launch.dialer(RETELL_API_KEY=SIMULATOR_KEY, SUPABASE_DB_URL=nowhere)
@@ -144,7 +144,9 @@ async def test_a_dialer_says_that_it_cannot_reach_its_database(database: Scratch
         assert line.startswith("Error: cannot connect to the database")
 
 
-async def test_a_dialer_says_what_an_empty_database_needs(empty_database: Scratch, tmp_path: Path, port: int) -> None:
+async def test_a_dialer_reports_a_database_without_migrations(
+    empty_database: Scratch, tmp_path: Path, port: int
+) -> None:
     with launcher(tmp_path, empty_database, port=port) as launch:
         dialer = launch.dialer(RETELL_API_KEY=SIMULATOR_KEY)
         assert await dialer.ended() == 1
@@ -158,7 +160,7 @@ def private_server() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
-async def test_dialer_and_functions_outlast_a_restart_of_the_database(
+async def test_dialer_and_functions_survive_a_restart_of_the_database(
     private_server: EmbeddedPostgres, tmp_path: Path, port: int
 ) -> None:
     await postgres.make_template(private_server)
@@ -176,7 +178,7 @@ async def test_dialer_and_functions_outlast_a_restart_of_the_database(
         private_server.stop()
         assert functions.running
         assert dialer.running
-        await asyncio.sleep(0.5)  # an outage that requests, answers and events fall into
+        await asyncio.sleep(0.5)  # an outage that affects requests, responses and events
         private_server.start()
 
         connection = await asyncpg.connect(database.dsn)
@@ -190,5 +192,5 @@ async def test_dialer_and_functions_outlast_a_restart_of_the_database(
         finally:
             await connection.close()
         assert [await dialer.terminate(), await functions.terminate()] == [0, 0]
-        # It noticed, and waited for the database rather than asking without a pause.
+        # It noticed, and paused between its attempts to reconnect.
         assert 0 < len(dialer.log_lines("dialer.failed")) + len(dialer.log_lines("dialer.settle_failed")) < 50

@@ -1,4 +1,4 @@
-"""The functions as a process: what was answered 2xx is on disk, however the process ends, and nothing piles up."""
+"""The functions process: an event with a 2xx response is on disk however the process ends, and memory does not grow."""
 
 import asyncio
 import json
@@ -27,20 +27,20 @@ pytestmark = pytest.mark.timeout(300)
 
 @dataclass
 class Sender:
-    """Sends distinct events as Retell does, many at once, and keeps what each was answered."""
+    """Sends distinct events concurrently, as Retell does, and records the status of each response."""
 
     session: aiohttp.ClientSession
     answered: dict[bytes, int] = field(default_factory=dict)  # by the hash of the body
     cut: int = 0
 
     async def send(self, first: int, count: int) -> None:
-        """Send `count` events, numbered from `first`; each of the senders ends when its connection breaks."""
+        """Send `count` events, numbered from `first`. A sender ends when its connection breaks."""
         numbers = iter(range(first, first + count))
         await asyncio.gather(*(self._send_each(numbers) for _ in range(AT_ONCE)))
 
     @property
     def accepted(self) -> set[bytes]:
-        """The events that were answered 2xx."""
+        """The events with a 2xx response."""
         return {digest for digest, status in self.answered.items() if 200 <= status < 300}
 
     async def _send_each(self, numbers: Iterator[int]) -> None:
@@ -83,17 +83,17 @@ async def is_under_way(sending: Sender, answers: int) -> None:
 
 
 def all_processes(process: Process) -> list[psutil.Process]:
-    """The host, the process that its workers are forked from, and the workers."""
+    """Return the host, its zygote and its workers."""
     host = psutil.Process(process.pid)
     return [host, *host.children(recursive=True)]
 
 
 def memory(process: Process) -> int:
-    """Return what is the processes' own: what they share is there once."""
+    """Return the private memory of the processes; shared memory counts once."""
     return sum(found.memory_full_info().uss for found in all_processes(process))
 
 
-async def test_events_that_were_taken_are_on_disk_after_a_stop(
+async def test_accepted_events_are_on_disk_after_a_stop(
     launch: Launcher, port: int, connection: asyncpg.Connection
 ) -> None:
     functions = await launch.functions(port).ready()
@@ -103,13 +103,13 @@ async def test_events_that_were_taken_are_on_disk_after_a_stop(
         assert await functions.terminate() == 0
         await under_way
 
-    # Every request that was read was answered, and those that came later found nobody.
+    # Every accepted request got a response, and later ones found no listener.
     assert sending.cut > 0, "the process stopped after the last event"
     assert set(sending.answered.values()) == {200}
     assert await ledger(connection) == sending.accepted
 
 
-async def test_a_kill_loses_no_event_that_was_answered(
+async def test_a_kill_loses_no_event_that_got_a_2xx_response(
     launch: Launcher, port: int, connection: asyncpg.Connection
 ) -> None:
     async with sender(port) as sending:
@@ -138,7 +138,7 @@ async def test_memory_does_not_grow_with_the_events(
         grown = memory(functions) - before
 
     assert len(sending.accepted) == 24_000
-    # 20,000 events of 1 kB that were all kept would be more.
+    # Keeping 20,000 events of 1 kB would exceed this.
     assert grown < 16 * MIB, f"{grown / MIB:.1f} MiB"
     assert await functions.terminate() == 0
 
@@ -164,7 +164,7 @@ async def test_a_stopped_process_leaves_no_child_and_no_connection(
     await until(nobody_is_connected, "connections are left")
 
 
-async def test_a_killed_host_takes_its_workers_with_it(launch: Launcher, port: int) -> None:
+async def test_the_workers_of_a_killed_host_end(launch: Launcher, port: int) -> None:
     functions = await launch.functions(port).ready()
     async with sender(port) as sending:
         await sending.send(0, 10)
@@ -178,7 +178,7 @@ async def test_a_killed_host_takes_its_workers_with_it(launch: Launcher, port: i
 
 
 @pytest.mark.parametrize("missing", ["RETELL_WEBHOOK_SECRET", "SUPABASE_URL"])
-async def test_a_function_names_the_setting_that_it_lacks(launch: Launcher, port: int, missing: str) -> None:
+async def test_a_function_names_its_missing_setting(launch: Launcher, port: int, missing: str) -> None:
     functions = await launch.start("functions", "functions", "serve", f"--port={port}", **{missing: ""}).ready()
     async with sender(port) as sending:
         await sending.send(0, 1)
@@ -187,7 +187,7 @@ async def test_a_function_names_the_setting_that_it_lacks(launch: Launcher, port
 
 
 @pytest.mark.parametrize("missing", ["RETELL_WEBHOOK_SECRET", "SUPABASE_URL"])
-async def test_alone_it_does_not_start_without(launch: Launcher, missing: str) -> None:
+async def test_standalone_it_does_not_start_without_its_setting(launch: Launcher, missing: str) -> None:
     arguments = ("functions", "serve", "--port=0", "--alone=retell-webhook")
     functions = launch.start("functions", *arguments, **{missing: ""})
     assert await functions.ended() == 1
@@ -195,14 +195,14 @@ async def test_alone_it_does_not_start_without(launch: Launcher, missing: str) -
     assert missing in line
 
 
-async def test_a_login_that_no_function_was_given_stops_the_start(launch: Launcher) -> None:
+async def test_a_missing_login_prevents_the_start(launch: Launcher) -> None:
     functions = launch.start("functions", "functions", "serve", "--port=0", OUTDIAL_WEBHOOK_DB_URL="")
     assert await functions.ended() == 1
     [line] = functions.output().splitlines()
     assert line.startswith("Error: OUTDIAL_WEBHOOK_DB_URL is not set: retell-webhook logs in as outdial_webhook")
 
 
-async def test_one_function_is_served_alone(launch: Launcher, port: int, connection: asyncpg.Connection) -> None:
+async def test_one_function_is_served_standalone(launch: Launcher, port: int, connection: asyncpg.Connection) -> None:
     arguments = ("functions", "serve", f"--port={port}", "--alone=retell-webhook")
     functions = await launch.start("functions", *arguments).ready()
     async with sender(port) as sending:

@@ -1,4 +1,4 @@
-"""Workers as processes: one that is killed in the middle of an import is followed by another, and nothing is lost."""
+"""Jobs processes: another one finishes the import of a killed one, and nothing is lost."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ ROWS = 60_000
 pytestmark = pytest.mark.timeout(300)
 
 
-async def test_an_import_of_a_killed_worker_is_ended_by_the_next_with_the_right_counts(
+async def test_the_next_worker_finishes_the_import_of_a_killed_one_with_the_right_counts(
     database: Scratch, connection: asyncpg.Connection, tmp_path: Path, port: int
 ) -> None:
     campaign = await create_campaign(connection, await create_tenant(connection), status="draft", next_batch_at=None)
@@ -35,7 +35,7 @@ async def test_an_import_of_a_killed_worker_is_ended_by_the_next_with_the_right_
         cut_off = await import_row(connection, import_id)
         assert (cut_off.status, 0 < cut_off.added < ROWS) == ("running", True)
         assert await connection.fetchval("select count(*) from campaign_contacts") == cut_off.added
-        # A dead worker is told by its silence, which the test does not wait for.
+        # A dead worker is detected by its silence, which the test does not wait for.
         await connection.execute("update imports set heartbeat_at = '2026-01-01'")
         await connection.execute("update pgqueuer.pgqueuer set heartbeat = '2026-01-01'")
 
@@ -50,7 +50,7 @@ async def test_an_import_of_a_killed_worker_is_ended_by_the_next_with_the_right_
     assert await connection.fetchval("select count(*) from pgqueuer.pgqueuer") == 0
 
 
-async def test_a_worker_that_runs_does_what_is_asked_for_at_once_and_stops_when_it_is_told_to(
+async def test_a_running_worker_starts_jobs_at_once_and_stops_on_a_signal(
     database: Scratch, connection: asyncpg.Connection, tmp_path: Path, port: int
 ) -> None:
     tenant = await create_tenant(connection)
@@ -66,7 +66,7 @@ async def test_a_worker_that_runs_does_what_is_asked_for_at_once_and_stops_when_
         assert await worker.terminate() == 0
 
 
-async def test_without_a_queue_it_says_what_to_do(
+async def test_without_a_queue_the_error_says_what_to_do(
     database: Scratch, connection: asyncpg.Connection, tmp_path: Path, port: int
 ) -> None:
     await connection.execute("drop schema pgqueuer cascade")

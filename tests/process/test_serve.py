@@ -1,4 +1,4 @@
-"""`outdial serve` under a load that does not pause: restarts lose nothing, and a dead gateway is soon another."""
+"""`outdial serve` under constant load: restarts lose no request, and a dead gateway is replaced."""
 
 import asyncio
 import json
@@ -30,17 +30,17 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def gateway_of(host: Process) -> int:
-    """The process that serves, while two do the younger one; 0 while none does."""
+    """The serving process: the younger one of two, or 0 without one."""
     gateways = []
     for child in psutil.Process(host.pid).children():
-        with suppress(psutil.NoSuchProcess):  # or one that has ended, and not been waited for yet
+        with suppress(psutil.NoSuchProcess):  # or a zombie
             if "gateway" in child.cmdline():
                 gateways.append((child.create_time(), child.pid))
     return max(gateways)[1] if gateways else 0
 
 
 async def ended(processes: list[psutil.Process]) -> bool:
-    """Whether none of them runs; one that nobody has waited for yet does not."""
+    """Whether none of them is running; a zombie is not."""
     with suppress(psutil.NoSuchProcess):
         return all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in processes)
     return False
@@ -48,7 +48,7 @@ async def ended(processes: list[psutil.Process]) -> bool:
 
 @dataclass
 class Load:
-    """Senders in a closed loop, each on a connection that it keeps."""
+    """Senders in a closed loop, each on a persistent connection."""
 
     session: aiohttp.ClientSession
     accepted: set[bytes] = field(default_factory=set)
@@ -75,7 +75,7 @@ class Load:
                 self.refused.append(response.status)
 
     async def goes_on(self) -> None:
-        """Return when some hundred more events were taken."""
+        """Wait until some hundred more events are accepted."""
         enough = len(self.accepted) + 300
 
         async def holds() -> bool:
@@ -100,7 +100,7 @@ async def under_load(port: int) -> AsyncIterator[Load]:
 
 
 async def replaced(host: Process, former: int) -> None:
-    """Return when another gateway serves, and the former one has ended."""
+    """Wait until another gateway serves and the previous one has ended."""
 
     async def holds() -> bool:
         return gateway_of(host) not in (0, former) and not psutil.pid_exists(former)
@@ -128,7 +128,7 @@ async def test_a_restart_under_load_loses_no_webhook(
     assert await host.terminate() == 0
 
 
-async def test_a_killed_gateway_breaks_its_connections_and_nothing_else(
+async def test_a_killed_gateway_breaks_only_its_connections(
     launch: Launcher, port: int, connection: asyncpg.Connection
 ) -> None:
     host = await launch.start("serve", "serve", f"--port={port}").ready()
@@ -154,9 +154,7 @@ async def test_a_stop_leaves_no_process(launch: Launcher, port: int) -> None:
     assert [process for process in started if process.is_running()] == []
 
 
-async def test_tls_is_spoken_and_a_restart_takes_up_a_new_certificate(
-    launch: Launcher, port: int, tmp_path: Path
-) -> None:
+async def test_a_restart_loads_a_new_certificate(launch: Launcher, port: int, tmp_path: Path) -> None:
     first = make_certificate(tmp_path)
     options = (f"--port={port}", f"--cert={first.chain}", f"--key={first.key}")
     host = await launch.start("serve", "serve", *options).ready()
@@ -177,7 +175,7 @@ async def test_tls_is_spoken_and_a_restart_takes_up_a_new_certificate(
     assert await host.terminate() == 0
 
 
-async def test_a_host_that_cannot_start_says_why_once(launch: Launcher, port: int) -> None:
+async def test_a_host_that_cannot_start_reports_the_reason_once(launch: Launcher, port: int) -> None:
     host = launch.start("serve", "serve", f"--port={port}", OUTDIAL_SECRETS_KEY="short")
     assert await host.ended() == 1
     errors = [line for line in host.output().splitlines() if line.startswith("Error: ")]

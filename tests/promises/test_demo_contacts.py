@@ -1,4 +1,4 @@
-"""The demo's contact file is what it says: so many good rows, so many bad ones, the same for the same seed."""
+"""The demo's contact file has the stated numbers of rows, and depends only on the seed."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from outdial.promises.demo_contacts import PHONE_COLUMN, make_contacts
 
 
 @pytest.mark.parametrize(("rows", "seed"), [(100, 1), (300, 7), (1000, 2)])
-def test_the_file_holds_as_many_good_and_bad_rows_as_it_says(rows: int, seed: int) -> None:
+def test_the_file_has_the_stated_number_of_good_and_bad_rows(rows: int, seed: int) -> None:
     file = make_contacts(rows, seed)
     lines = list(csv.DictReader(io.StringIO(file.text)))
 

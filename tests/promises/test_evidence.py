@@ -1,4 +1,4 @@
-"""What is gathered of a good run agrees, and no longer when the ledger or the database is doctored."""
+"""The evidence of a good run shows no breach; changing the ledger or the database does."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ PHONE = "+12127009901"
 
 @dataclass(frozen=True)
 class Run:
-    """One call that was made, ended, and is in the database as the simulator tells it."""
+    """One finished call, in the database exactly as in the simulator."""
 
     call_id: UUID
     url: str
@@ -35,7 +35,7 @@ class Run:
     database: Database
 
     async def ask(self, key: UUID) -> int:
-        """Ask for the call, and return the status of the answer."""
+        """Request the call; return the status of the response."""
         body = {
             "from_number": "+12125550100",
             "to_number": PHONE,
@@ -50,7 +50,7 @@ class Run:
             return response.status
 
     async def broken(self) -> list[int]:
-        """Return the promises that the evidence shows broken."""
+        """Return the promises with breaches."""
         return [
             check.promise
             for check in audit(await gather_evidence(self.simulator_client, self.database))

@@ -1,4 +1,4 @@
-"""A local stack keeps the passwords of its roles, makes them when they do not work, and tells its host of new ones."""
+"""A local stack stores the passwords of its roles, renews those that fail, and notifies its host of new ones."""
 
 import asyncio
 import stat
@@ -20,7 +20,7 @@ from tests.support.postgres import Scratch
 
 
 def owner_of(database: Scratch) -> str:
-    """The superuser's address over TCP."""
+    """Return the superuser's URL over TCP."""
     assert database.server.tcp_dsn is not None
     return f"{database.server.tcp_dsn.rpartition('/')[0]}/{database.name}"
 
@@ -43,7 +43,7 @@ async def test_each_role_gets_a_login_that_works(database: Scratch, tmp_path: Pa
     assert stat.S_IMODE((tmp_path / "logins.json").stat().st_mode) == 0o600
 
 
-async def test_passwords_that_work_are_kept_and_others_are_made_anew(database: Scratch, tmp_path: Path) -> None:
+async def test_working_passwords_are_kept_and_others_renewed(database: Scratch, tmp_path: Path) -> None:
     logins = StackLogins(tmp_path, owner_of(database))
     await logins.ensure()
     before = dict(logins)
@@ -56,14 +56,14 @@ async def test_passwords_that_work_are_kept_and_others_are_made_anew(database: S
     assert await user(logins["outdial_api"]) == "outdial_api"
 
 
-async def test_a_file_that_cannot_be_read_is_made_anew(database: Scratch, tmp_path: Path) -> None:
+async def test_an_unreadable_file_is_replaced(database: Scratch, tmp_path: Path) -> None:
     (tmp_path / "logins.json").write_text("{")
     logins = StackLogins(tmp_path, owner_of(database))
     await logins.ensure()
     assert logins.keys() == set(ROLES)
 
 
-async def test_hosts_are_told_of_new_passwords(
+async def test_hosts_are_notified_of_new_passwords(
     database: Scratch, connection: asyncpg.Connection, tmp_path: Path
 ) -> None:
     told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -72,7 +72,7 @@ async def test_hosts_are_told_of_new_passwords(
     addresses = await StackLogins(tmp_path, database.dsn).renew()
 
     assert await asyncio.wait_for(told, 10) == DEPLOYMENTS_CHANNEL
-    # They are kept by password: over whichever address the server is reached, they are the same.
+    # Only passwords are stored, so the logins work over any address of the server.
     over_tcp = StackLogins(tmp_path, owner_of(database))
     assert {role: urlsplit(address).password for role, address in over_tcp.items()} == {
         role: urlsplit(address).password for role, address in addresses.items()
