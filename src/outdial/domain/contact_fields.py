@@ -3,34 +3,52 @@
 from dataclasses import dataclass
 from typing import Final
 
+LONGEST_TEXT: Final = 500
+LONGEST_NOTES: Final = 10_000
+LONGEST_ZONE_NAME: Final = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactField:
     """One text column of a contact.
 
     `headers` are the CSV columns that hold it, the likeliest first. `longest` is in characters. Agent variables are
-    sent to Retell with each call.
+    sent to Retell with each call; listed fields are columns of the pages' tables.
     """
 
     name: str
     label: str
     headers: tuple[str, ...]
-    longest: int = 500
+    longest: int = LONGEST_TEXT
     is_agent_variable: bool = True
+    is_listed: bool = True
+
+    @property
+    def is_multiline(self) -> bool:
+        """Whether the text has several lines."""
+        return self.longest > LONGEST_TEXT
 
 
 CONTACT_FIELDS: Final = (
     ContactField(name="name", label="Name", headers=("name", "full_name", "contact_name")),
     ContactField(name="email", label="Email", headers=("email", "e_mail", "email_address")),
     ContactField(name="company", label="Company", headers=("company", "company_name")),
-    ContactField(name="notes", label="Notes", headers=("notes", "note"), longest=10_000, is_agent_variable=False),
+    ContactField(
+        name="notes",
+        label="Notes",
+        headers=("notes", "note"),
+        longest=LONGEST_NOTES,
+        is_agent_variable=False,
+        is_listed=False,
+    ),
     ContactField(name="external_id", label="External ID", headers=("external_id",)),
     ContactField(
         name="timezone",
         label="Time zone",
         headers=("timezone", "time_zone", "tz"),
-        longest=100,
+        longest=LONGEST_ZONE_NAME,
         is_agent_variable=False,
+        is_listed=False,
     ),
 )
 CONTACT_FIELD_NAMES: Final = tuple(field.name for field in CONTACT_FIELDS)

@@ -32,6 +32,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.outcomes import Outcome
+from outdial.studio.contacts.service import ContactColumns
 from outdial.studio.view.decisions import explain_decision, explain_reason
 from outdial.studio.web.errors import InvalidInput, ResourceNotFound
 from outdial.studio.web.filters import (
@@ -108,13 +109,11 @@ class NextCall(BaseModel):
     reason: str
 
 
-class ContactTimeline(BaseModel):
+class ContactTimeline(ContactColumns):
     """A campaign contact with its call attempts, audit entries and next call."""
 
     contact: CampaignContact
     campaign_name: str
-    email: str | None
-    company: str | None
     notes: str | None
     zone_source: str
     do_not_call: bool
@@ -317,8 +316,7 @@ async def show_contact(
     return ContactTimeline(
         contact=_campaign_contact(row),
         campaign_name=row.campaign_name,
-        email=row.email,
-        company=row.company,
+        **{name: getattr(row, name) for name in ContactColumns.model_fields},
         notes=row.notes,
         zone_source=row.zone_source,
         do_not_call=row.do_not_call,

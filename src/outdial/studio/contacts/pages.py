@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
+from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
 from outdial.studio.contacts import service as contacts
 from outdial.studio.contacts.service import Contact, ContactChanges, ContactSummary, contact_search
 from outdial.studio.web.context import CurrentOrganization
@@ -18,7 +19,6 @@ from outdial.studio.web.rendering import page
 router = APIRouter(prefix="/o/{organization_id}/contacts")
 
 LIMIT: Final = 50
-FIELDS: Final = ("name", "email", "company", "external_id", "timezone", "notes")
 _SEARCHES: Final = (("phone", "Number starts with"), ("name", "Name starts with"), ("external_id", "External ID"))
 
 
@@ -64,7 +64,7 @@ async def show_page(request: Request, context: CurrentOrganization, contact_id: 
 async def change(request: Request, context: CurrentOrganization, contact_id: UUID, form: Form) -> Response:
     """Save a contact, unless it has changed since the form was loaded."""
     context.require("operator")
-    typed = {name: text(form, name) for name in FIELDS}
+    typed = {name: text(form, name) for name in CONTACT_FIELD_NAMES}
     try:
         changes = ContactChanges.model_validate(typed).changes()
         async with context.transaction() as connection:
@@ -103,7 +103,7 @@ def _show(
         context,
         status=200 if error is None else error.status,
         contact=contact,
-        values=typed or {name: getattr(contact, name) or "" for name in FIELDS},
+        values=typed or {name: getattr(contact, name) or "" for name in CONTACT_FIELD_NAMES},
         problem=None if error is None else error.message,
         errors=error.fields if isinstance(error, InvalidInput) else {},
     )

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.db.queries import contacts
 from outdial.db.queries.contacts import ContactCallSummary, ContactCampaignSummary
 from outdial.db.session import Connection
+from outdial.domain.contact_fields import CONTACT_FIELD_NAMES, LONGEST_NOTES, LONGEST_TEXT, LONGEST_ZONE_NAME
 from outdial.domain.phone import NoZone, Phone, zone_of
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
@@ -30,18 +31,22 @@ from outdial.studio.web.preconditions import STALE, check_if_match, etag_of
 
 MAX_CAMPAIGNS: Final = 50
 MAX_CALLS: Final = 50
-_EDITABLE: Final = ("name", "email", "company", "notes", "external_id", "timezone")
-TextField = Annotated[str | None, Field(max_length=500, pattern=r"^[^\x00]*$")]
+TextField = Annotated[str | None, Field(max_length=LONGEST_TEXT, pattern=r"^[^\x00]*$")]
 
 
-class ContactSummary(BaseModel):
+class ContactColumns(BaseModel):
+    """The columns of a contact that every view of it shows."""
+
+    email: str | None
+    company: str | None
+
+
+class ContactSummary(ContactColumns):
     """A contact in a list."""
 
     id: UUID
     phone: str
     name: str | None
-    email: str | None
-    company: str | None
     external_id: str | None
     timezone: str | None
     zone_key: str
@@ -60,7 +65,7 @@ class Contact(ContactSummary):
 
     @property
     def etag(self) -> str:
-        return etag_of(self.id, self.updated_at, *(getattr(self, name) for name in _EDITABLE))
+        return etag_of(self.id, self.updated_at, *(getattr(self, name) for name in CONTACT_FIELD_NAMES))
 
 
 class ContactChanges(BaseModel):
@@ -73,9 +78,11 @@ class ContactChanges(BaseModel):
     name: Annotated[TextField, Field(default_factory=lambda: None)]
     email: Annotated[TextField, Field(default_factory=lambda: None)]
     company: Annotated[TextField, Field(default_factory=lambda: None)]
-    notes: Annotated[str | None, Field(max_length=10_000, pattern=r"^[^\x00]*$", default_factory=lambda: None)]
+    notes: Annotated[str | None, Field(max_length=LONGEST_NOTES, pattern=r"^[^\x00]*$", default_factory=lambda: None)]
     external_id: Annotated[TextField, Field(default_factory=lambda: None)]
-    timezone: Annotated[str | None, Field(max_length=100, examples=["Europe/Berlin"], default_factory=lambda: None)]
+    timezone: Annotated[
+        str | None, Field(max_length=LONGEST_ZONE_NAME, examples=["Europe/Berlin"], default_factory=lambda: None)
+    ]
 
     def changes(self) -> dict[str, str | None]:
         """Return the fields in the request, blank ones as None."""
@@ -167,7 +174,7 @@ async def change_contact(
     """
     found = await find_contact(connection, context, contact_id)
     check_if_match(if_match, found.etag)
-    changed: dict[str, str | None] = {name: getattr(found, name) for name in _EDITABLE} | dict(changes)
+    changed: dict[str, str | None] = {name: getattr(found, name) for name in CONTACT_FIELD_NAMES} | dict(changes)
     zone = zone_of(Phone(found.phone, None), changed["timezone"])
     if isinstance(zone, NoZone):
         raise InvalidInput("Invalid time zone", {"timezone": zone.reason})

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
 from outdial.db.queries import do_not_call, imports
 from outdial.db.queries.imports import RefusedImportRow
+from outdial.studio.contacts.service import ContactColumns
 from outdial.studio.imports.service import Import, find_import
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
@@ -21,14 +22,12 @@ MAX_REFUSED_SHOWN: Final = 100
 _CHUNKS: Final = 8
 
 
-class PreviewRow(BaseModel):
+class PreviewRow(ContactColumns):
     """A valid row as it would be imported."""
 
     line: int
     phone: str
     name: str | None
-    email: str | None
-    company: str | None
     external_id: str | None
     zone_key: str
 

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from outdial.domain import limits
+from outdial.domain.contact_fields import CONTACT_FIELDS
 from outdial.studio.view import format as formats
 from outdial.studio.view.badges import badge_for_outcome, badge_for_status, humanize
 from outdial.studio.web.assets import static_url
@@ -34,6 +35,7 @@ environment.globals |= {
     "badge_for_outcome": badge_for_outcome,
     "element_id": element_id,
     "limits": limits,
+    "contact_fields": CONTACT_FIELDS,
 }
 environment.filters |= {
     "number": formats.number,
