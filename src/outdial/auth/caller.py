@@ -164,11 +164,11 @@ def _admit_user(credentials: _Credentials) -> Caller | AccessDenied | None:
         return AccessDenied(401, "INVALID_JWT", "The token names no user (sub must be a UUID)")
     email = claims.get("email")
     user = User(
-        user_id,
-        email if isinstance(email, str) and email else None,
-        "authenticated",
-        _mapping(claims.get("app_metadata")),
-        _mapping(claims.get("user_metadata")),
+        id=user_id,
+        email=email if isinstance(email, str) and email else None,
+        role="authenticated",
+        app_metadata=_mapping(claims.get("app_metadata")),
+        user_metadata=_mapping(claims.get("user_metadata")),
     )
     return Caller("user", "authenticated", MappingProxyType(dict(claims)), user)
 

@@ -120,11 +120,11 @@ def _signed_in(content: Any) -> SignedIn | AuthUnavailable:
         lives = timedelta(seconds=int(content["expires_in"]))
         expires = content.get("expires_at")
         return SignedIn(
-            content["access_token"],
-            content["refresh_token"],
-            datetime.fromtimestamp(expires, UTC) if expires else SystemClock().now() + lives,
-            UUID(user["id"]),
-            user.get("email"),
+            access_token=content["access_token"],
+            refresh_token=content["refresh_token"],
+            expires_at=datetime.fromtimestamp(expires, UTC) if expires else SystemClock().now() + lives,
+            user_id=UUID(user["id"]),
+            email=user.get("email"),
         )
     except (KeyError, TypeError, ValueError) as error:
         return AuthUnavailable(f"unreadable response: {error!r}")

@@ -101,11 +101,13 @@ async def start(connection: Connection, campaign_id: UUID, actor: Actor, now: da
             now=now,
         )
         details = {"scheduled_at": detail.scheduled_at}
-        return await _finish_change(connection, campaign, actor, now, SCHEDULE, moved, details)
+        return await _finish_change(
+            connection, campaign=campaign, actor=actor, now=now, change=SCHEDULE, moved=moved, details=details
+        )
     moved = await campaign_status.start_campaign(
         connection, campaign_id=campaign_id, allowed_from=list(START.allowed_from), now=now
     )
-    return await _finish_change(connection, campaign, actor, now, START, moved)
+    return await _finish_change(connection, campaign=campaign, actor=actor, now=now, change=START, moved=moved)
 
 
 async def resume(connection: Connection, campaign_id: UUID, actor: Actor, now: datetime) -> Result:
@@ -116,7 +118,7 @@ async def resume(connection: Connection, campaign_id: UUID, actor: Actor, now: d
     moved = await campaign_status.start_campaign(
         connection, campaign_id=campaign_id, allowed_from=list(RESUME.allowed_from), now=now
     )
-    return await _finish_change(connection, campaign, actor, now, RESUME, moved)
+    return await _finish_change(connection, campaign=campaign, actor=actor, now=now, change=RESUME, moved=moved)
 
 
 async def pause(
@@ -129,7 +131,9 @@ async def pause(
     moved = await campaign_status.pause_campaign(
         connection, campaign_id=campaign_id, allowed_from=list(PAUSE.allowed_from), reason=reason, now=now
     )
-    result = await _finish_change(connection, campaign, actor, now, PAUSE, moved, {"reason": reason})
+    result = await _finish_change(
+        connection, campaign=campaign, actor=actor, now=now, change=PAUSE, moved=moved, details={"reason": reason}
+    )
     if not isinstance(result, Changed):
         return result
     # A separate statement, so that it sees the calls of the claim that the previous statement waited for.
@@ -148,7 +152,9 @@ async def cancel(
     moved = await campaign_status.begin_cancelling(
         connection, campaign_id=campaign_id, allowed_from=list(change.allowed_from), hang_up=hang_up, now=now
     )
-    return await _finish_change(connection, campaign, actor, now, change, moved, {"hang_up": hang_up})
+    return await _finish_change(
+        connection, campaign=campaign, actor=actor, now=now, change=change, moved=moved, details={"hang_up": hang_up}
+    )
 
 
 async def ask_for_batch(
@@ -161,7 +167,9 @@ async def ask_for_batch(
     asked = await batches.request_batch(connection, campaign_id=campaign_id, batch_size=batch_size, now=now)
     if asked is None:
         return await _refusal(connection, campaign_id, "process_batch", (_S.ACTIVE,))
-    await _tell(connection, campaign, actor, now, "process_batch", {"batch_size": batch_size})
+    await _tell(
+        connection, campaign=campaign, actor=actor, now=now, action="process_batch", details={"batch_size": batch_size}
+    )
     return Changed(_S.ACTIVE)
 
 
@@ -178,7 +186,9 @@ async def start_scheduled(
     )
     for row in rows:
         campaign = campaign_status.CampaignState(id=row.id, organization_id=row.organization_id, status=_S.ACTIVE)
-        await _tell(connection, campaign, actor, now, START.action, {"by": "schedule_check"})
+        await _tell(
+            connection, campaign=campaign, actor=actor, now=now, action=START.action, details={"by": "schedule_check"}
+        )
     return [row.id for row in rows]
 
 
@@ -205,8 +215,21 @@ async def _finish_change(
     details: Mapping[str, object] | None = None,
 ) -> Result:
     if moved is None:
-        return await _refusal(connection, campaign.id, change.action, change.allowed_from, change.already)
-    await _tell(connection, campaign, actor, now, change.action, {"from": campaign.status, **(details or {})})
+        return await _refusal(
+            connection,
+            campaign_id=campaign.id,
+            action=change.action,
+            allowed_from=change.allowed_from,
+            already=change.already,
+        )
+    await _tell(
+        connection,
+        campaign=campaign,
+        actor=actor,
+        now=now,
+        action=change.action,
+        details={"from": campaign.status, **(details or {})},
+    )
     now_in = required(await campaign_status.campaign_status(connection, campaign_id=campaign.id))
     return Changed(CampaignStatus(now_in.status))
 

@@ -103,7 +103,9 @@ def import_(
     """
     from outdial.cli.importing import run_import
 
-    any_valid = run_import(campaign, file, region, read_pairs("--map", map_ or ()), refused, as_json=as_json)
+    any_valid = run_import(
+        campaign, file=file, region=region, mapping=read_pairs("--map", map_ or ()), refused=refused, as_json=as_json
+    )
     raise typer.Exit(0 if any_valid else 1)
 
 

@@ -48,11 +48,11 @@ def add(
     source = "import" if file is not None else "manual"
     _change(
         partial(do_not_call.block_phones, source=source, reason=reason, now=clock.now()),
-        numbers,
-        file,
-        region,
-        organization,
-        "Added {changed}; {unchanged} already listed.",
+        numbers=numbers,
+        file=file,
+        region=region,
+        organization=organization,
+        message="Added {changed}; {unchanged} already listed.",
     )
 
 
@@ -62,7 +62,12 @@ def remove(
 ) -> None:
     """Remove numbers from the list, so that they can be called again."""
     _change(
-        do_not_call.unblock_phones, numbers, file, region, organization, "Removed {changed}; {unchanged} not listed."
+        do_not_call.unblock_phones,
+        numbers=numbers,
+        file=file,
+        region=region,
+        organization=organization,
+        message="Removed {changed}; {unchanged} not listed.",
     )
 
 

@@ -96,7 +96,11 @@ def replay(
     """Apply stored events again. Events that were already applied change nothing."""
     first, last = _range(events)
     with environment() as env:
-        marked = asyncio.run(_replay(DatabaseUrls.from_env(env), env, first, last, status, organization))
+        marked = asyncio.run(
+            _replay(
+                DatabaseUrls.from_env(env), env=env, first=first, last=last, status=status, organization=organization
+            )
+        )
     console.print(f"Applied {marked} event{'' if marked == 1 else 's'} again.")
 
 

@@ -245,7 +245,11 @@ class Claimer:
             phones=[contact.phone for contact in contacts],
             requests=[call.body.decode() for call in calls],
             decisions=[
-                encode_json(decision(campaign, lock.account, lock.counts, contact, call.start_at))
+                encode_json(
+                    decision(
+                        campaign, account=lock.account, counts=lock.counts, contact=contact, start_at=call.start_at
+                    )
+                )
                 for contact, call in zip(contacts, calls, strict=True)
             ],
             start_ats=[call.start_at for call in calls],

@@ -43,12 +43,19 @@ class Dialer:
         make_id: Callable[[datetime], UUID] = new_id,
     ) -> None:
         self._database, self._clock, self._settings = database, clock, settings
-        self._claimer = Claimer(database, provider, clock, settings, make_id)
+        self._claimer = Claimer(database=database, provider=provider, clock=clock, settings=settings, make_id=make_id)
         self._placer = Placer(provider, clock, settings)
         self._settler = Settler(database, clock, settings)
         self._finisher = Finisher(database, provider, clock)
         self._limits = LimitReader(database, provider, clock)
-        self.rescuer = Rescuer(database, provider, self._placer, self._settler, clock, settings)
+        self.rescuer = Rescuer(
+            database=database,
+            provider=provider,
+            placer=self._placer,
+            settler=self._settler,
+            clock=clock,
+            settings=settings,
+        )
         self.scheduler = Scheduler(database, clock)
         self._named: set[UUID] = set()
         self._looks: dict[UUID, datetime] = {}

@@ -117,9 +117,11 @@ def next_step(
         case RetryClass.DONE:
             return Complete()
         case RetryClass.RETRY:
-            return _after_attempt(policy, outcome, attempts + 1, max_attempts, ended_at, stretch)
+            return _after_attempt(
+                policy, outcome=outcome, made=attempts + 1, cap=max_attempts, ended_at=ended_at, stretch=stretch
+            )
         case RetryClass.FAULT:
-            return _after_fault(policy, outcome, faults + 1, ended_at, stretch)
+            return _after_fault(policy, outcome=outcome, met=faults + 1, ended_at=ended_at, stretch=stretch)
         case RetryClass.ACCOUNT:
             return RetryAt(ended_at + policy.fault_delay * stretch, charged=False)
         case RetryClass.FINAL | RetryClass.DO_NOT_CALL:

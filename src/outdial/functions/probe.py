@@ -71,8 +71,14 @@ def _host_requests(local: bool) -> list[_ProbeRequest]:
     requests = [
         _ProbeRequest("health", 200, HEALTH, "GET"),
         _ProbeRequest("health by HEAD", 200, HEALTH, "HEAD"),
-        _ProbeRequest("preflight", 204, PREFIX + TRIGGER, "OPTIONS", origin),
-        _ProbeRequest("preflight of an unknown function", 204, PREFIX + _ABSENT, "OPTIONS", origin),
+        _ProbeRequest(name="preflight", expected=204, path=PREFIX + TRIGGER, method="OPTIONS", headers=origin),
+        _ProbeRequest(
+            name="preflight of an unknown function",
+            expected=204,
+            path=PREFIX + _ABSENT,
+            method="OPTIONS",
+            headers=origin,
+        ),
         _ProbeRequest("unknown function", 404, PREFIX + _ABSENT, body=b"{}", code="NOT_FOUND"),
     ]
     if local:
@@ -89,7 +95,15 @@ def _webhook_requests(sign: Callable[[bytes], str]) -> list[_ProbeRequest]:
     ) -> _ProbeRequest:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         body = PROBE_EVENT if method == "POST" else None
-        return _ProbeRequest(name, expected, PREFIX + WEBHOOK, method, {**_JSON, **named}, body, code)
+        return _ProbeRequest(
+            name=name,
+            expected=expected,
+            path=PREFIX + WEBHOOK,
+            method=method,
+            headers={**_JSON, **named},
+            body=body,
+            code=code,
+        )
 
     return [
         request("good signature", 200, x_retell_signature=good),
@@ -133,10 +147,14 @@ async def _check(session: aiohttp.ClientSession, base_url: str, request: _ProbeR
             content = await response.read()
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         detail = f"no response: {type(error).__name__}: {error}".rstrip(": ")
-        return ProbeResult(request.name, request.expected, None, False, _ms_since(began), detail)
+        return ProbeResult(
+            name=request.name, expected=request.expected, got=None, ok=False, ms=_ms_since(began), detail=detail
+        )
     took = _ms_since(began)
     detail = _find_problem(request, response, content)
-    return ProbeResult(request.name, request.expected, response.status, not detail, took, detail)
+    return ProbeResult(
+        name=request.name, expected=request.expected, got=response.status, ok=not detail, ms=took, detail=detail
+    )
 
 
 def _ms_since(began: float) -> float:

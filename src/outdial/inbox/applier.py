@@ -66,7 +66,9 @@ class EventApplier:
         if not rows:
             return {}
         deliveries = [EventDelivery(row.credential, self._reader.read_event(row.body), row.body, now) for row in rows]
-        applied = await apply(connection, self._reader, deliveries, now, self._check_after)
+        applied = await apply(
+            connection, reader=self._reader, deliveries=deliveries, now=now, check_after=self._check_after
+        )
         await _mark(connection, rows, applied.verdicts, now)
         return applied.accounts
 

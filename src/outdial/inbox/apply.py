@@ -126,7 +126,7 @@ async def apply(
             reports.setdefault(verdict.call_id, []).append(event.report)
     changes = BatchChanges()
     for call_id, of_call in reports.items():
-        decide(changes, reader, by_id[call_id], of_call, now)
+        decide(changes, reader=reader, row=by_id[call_id], reports=of_call, now=now)
     await _write(connection, changes, now, check_after)
     return AppliedBatch(verdicts, changes.accounts)
 

@@ -71,7 +71,9 @@ class WebhookReceiver:
         now = self._clock.now()
         try:
             async with self._database.transaction() as connection:
-                applied = await apply(connection, self._reader, deliveries, now, self._check_after)
+                applied = await apply(
+                    connection, reader=self._reader, deliveries=deliveries, now=now, check_after=self._check_after
+                )
                 await store(connection, deliveries, applied.verdicts, now)
         except Exception as error:
             log("inbox.flush_failed", level="warning", events=len(deliveries), reason=repr(error))

@@ -93,7 +93,13 @@ class ExportJob:
                 return JobRunEnd.DONE
             await exports.delete_export_chunks(connection, export_id=export_id)
             await jobs.notify_jobs(connection, organization_id=organization_id)
-        return await _ExportRun(self._database, self._clock, self._stopping, taken, self._chunk_size).go()
+        return await _ExportRun(
+            database=self._database,
+            clock=self._clock,
+            stopping=self._stopping,
+            taken=taken,
+            chunk_size=self._chunk_size,
+        ).go()
 
 
 class _ExportRun:

@@ -52,7 +52,13 @@ class ImportJob:
                 return JobRunEnd.DONE
             await imports.delete_refusals(connection, import_id=import_id)
             await jobs.notify_jobs(connection, organization_id=organization_id)
-        return await _ImportRun(self._database, self._clock, self._stopping, taken, self._chunk_rows).go()
+        return await _ImportRun(
+            database=self._database,
+            clock=self._clock,
+            stopping=self._stopping,
+            taken=taken,
+            chunk_rows=self._chunk_rows,
+        ).go()
 
     async def _end_cancelled(self, connection: Connection, import_id: UUID, organization_id: UUID) -> None:
         now = self._clock.now()

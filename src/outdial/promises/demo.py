@@ -141,7 +141,13 @@ async def run_demo(rows: int, seed: int, console: DemoConsole) -> DemoReport | i
         log = DemoLog(directory / "stack.log")
         supervisor = Supervisor(log.add)
         try:
-            return await _run(DemoCommand(directory), supervisor, make_contacts(rows, seed), seed, console)
+            return await _run(
+                DemoCommand(directory),
+                supervisor=supervisor,
+                file=make_contacts(rows, seed),
+                seed=seed,
+                console=console,
+            )
         except asyncio.CancelledError:
             return 130
         except Exception as error:

@@ -201,7 +201,15 @@ def create_auth(
     `trust_forwarded` from any peer: set that only when every request passes a proxy that sets the header.
     """
     verifier = TokenVerifier(jwt_secret=keyring.jwt_secret, jwks=keys, clock=clock)
-    routes = _Routes(auth, keys, keyring, verifier, clock, allow_sign_up, trust_forwarded)
+    routes = _Routes(
+        auth=auth,
+        keys=keys,
+        keyring=keyring,
+        verifier=verifier,
+        clock=clock,
+        allow_sign_up=allow_sign_up,
+        trust_forwarded=trust_forwarded,
+    )
     table: list[tuple[str, Handler, list[str]]] = [
         ("/token", routes.token, ["POST"]),
         ("/signup", routes.sign_up, ["POST"]),

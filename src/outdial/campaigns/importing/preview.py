@@ -52,21 +52,31 @@ def preview(
         columns = find_columns(rows.header, mapping)
         _check_region(default_region)
     except (UnusableFile, UnknownRegion) as error:
-        return Preview(header, {}, (), 0, (), (), {}, (), str(error))
+        return Preview(
+            header=header,
+            mapping={},
+            variables=(),
+            rows=0,
+            contacts=(),
+            refused=(),
+            zones={},
+            notices=(),
+            problem=str(error),
+        )
     read = list(islice(rows, MOST_ROWS + 1))
     if len(read) > MOST_ROWS or not is_whole:
         read = read[: min(MOST_ROWS, len(read) - 1)]
     contacts, refused = _sort(read, ContactReader(columns, default_region))
     return Preview(
-        header,
-        _mapping(header, columns),
-        [name for name, _ in columns.variables],
-        len(read),
-        contacts,
-        refused,
-        dict(Counter(contact.zone_key for contact in contacts).most_common()),
-        rows.notices,
-        None,
+        header=header,
+        mapping=_mapping(header, columns),
+        variables=[name for name, _ in columns.variables],
+        rows=len(read),
+        contacts=contacts,
+        refused=refused,
+        zones=dict(Counter(contact.zone_key for contact in contacts).most_common()),
+        notices=rows.notices,
+        problem=None,
     )
 
 
