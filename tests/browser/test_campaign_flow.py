@@ -140,9 +140,9 @@ async def import_contacts(page: Page, directory: Path) -> None:
     await page.get_by_label("Phone").select_option(label="Handy")
     await page.get_by_role("button", name="Update preview").click()
     await expect(page.get_by_text(f"{CONTACTS} would be added to")).to_be_visible()
-    await expect(page.get_by_role("region", name="Refused").first).to_contain_text("nobody")
+    await expect(page.get_by_role("region", name="Skipped rows").first).to_contain_text("nobody")
     await expect(page.get_by_role("region", name="First rows").first).to_contain_text("America/New York")
-    await page.get_by_role("button", name="Start the import").click()
+    await page.get_by_role("button", name="Start import").click()
     # Nobody loads this page again: it says by itself that the import is done.
     await page.get_by_role("link", name="Go to campaign").click()
     await expect(page.get_by_role("heading", name="Spring renewals")).to_be_visible()
@@ -176,10 +176,10 @@ async def run_campaign(page: Page, running: Running, screenshots: Path) -> None:
 async def calls_ended(page: Page, *, at_least: int) -> int:
     """Return how many calls the page says have ended, once there are so many, without loading it again."""
     await page.wait_for_function(
-        """least => Number(/Calls ended\\s*([\\d,]+)/.exec(document.querySelector("main").innerText)?.[1]) >= least""",
+        """least => Number(/Finished calls\\s*([\\d,]+)/.exec(document.querySelector("main").innerText)?.[1]) >= least""",
         arg=at_least,
     )
-    found = re.search(r"Calls ended\s*([\d,]+)", await page.locator("main").inner_text())
+    found = re.search(r"Finished calls\s*([\d,]+)", await page.locator("main").inner_text())
     assert found is not None
     return int(found[1].replace(",", ""))
 
@@ -187,7 +187,7 @@ async def calls_ended(page: Page, *, at_least: int) -> int:
 async def look_at_a_call(page: Page, screenshots: Path) -> None:
     await page.get_by_role("link", name="Calls", exact=True).click()
     await page.get_by_label("Outcome").select_option(label="Answered")
-    await page.get_by_role("button", name="Show").click()
+    await page.get_by_role("button", name="Filter").click()
     await page.get_by_role("main").get_by_role("rowheader").get_by_role("link").first.click()
     await expect(page.get_by_role("heading", name="Transcript")).to_be_visible()
     await expect(page.locator("ol.conversation li.agent").first).to_be_visible()

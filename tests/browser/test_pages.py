@@ -90,16 +90,16 @@ async def listening(app: Any) -> AsyncIterator[str]:
         await serving
 
 
-@pytest.mark.parametrize("schema", SHAPES)
+@pytest.mark.parametrize("shape", SHAPES)
 async def test_every_page_is_shown_and_can_be_used(
-    schema: str, site: Site, chromium: Browser, screenshots: Path
+    shape: str, site: Site, chromium: Browser, screenshots: Path
 ) -> None:
-    scheme, width = SHAPES[schema]
+    scheme, width = SHAPES[shape]
     faults: list[str] = []
     context = await chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
     await site.sign_in(context)
     for path in PAGES:
-        found = await look_at(context, site.address(path), screenshots / name_of(path, schema))
+        found = await look_at(context, site.address(path), screenshots / name_of(path, shape))
         faults += [f"{path}: {fault}" for fault in found]
     await context.close()
 
@@ -117,10 +117,10 @@ async def test_axe_finds_what_is_wrong(site: Site, chromium: Browser) -> None:
     assert {fault.split()[0] for fault in await what_axe_says(page)} >= {"button-name", "image-alt", "html-has-lang"}
 
 
-def name_of(path: str, schema: str) -> str:
+def name_of(path: str, shape: str) -> str:
     """Return the name of the picture of a page."""
     name = path.removeprefix("/o/{organization_id}/").strip("/").replace("/", "-")
-    return f"{re.sub('[{}]', '', name)}.{schema}.png"
+    return f"{re.sub('[{}]', '', name)}.{shape}.png"
 
 
 async def look_at(context: BrowserContext, url: str, picture: Path) -> list[str]:

@@ -285,11 +285,11 @@ async def test_the_page_of_a_campaign_shows_its_counters_and_what_may_be_done(
     assert "Live calls 1" in text
     assert "Cost $1.50" in text
     assert "Talk time 3:00" in text
-    assert "Calls a minute 4.0" in text
+    assert "Calls per minute 4.0" in text
     assert "Busy 2" in text
     assert "Dialing." in text
-    assert "1 contact that waits is not called any more" in text
-    assert "1 call is ended in the middle" in text
+    assert "1 pending contact will not be called" in text
+    assert "1 call in progress will be hung up" in text
     assert "<script>" not in running[running.index("<main") :]
     assert f'action="{base}/{campaign.id}/pause"' in running
     assert "action=" not in looked_at[looked_at.index("<main") :].replace('action="' + f'{base}/{campaign.id}"', "")

@@ -98,7 +98,7 @@ def _filters(form: Mapping[str, str]) -> ContactFilters:
 
 
 def _default_search(text: str) -> str:
-    """A number with + is search from its start, bare digits from the end, anything else as a name."""
+    """A number with + is searched from its start, bare digits from the end, anything else as a name."""
     if _NUMBER.fullmatch(text) is None:
         return "name"
     return "phone" if text.startswith("+") else "phone_ends"

@@ -1,6 +1,6 @@
 """The campaign form: from a request to settings, and from stored settings to a form.
 
-Form values stay text, so that an invalid form is local_time again exactly as it was sent.
+Form values stay text, so that an invalid form is shown again exactly as it was sent.
 """
 
 from collections.abc import Mapping, Sequence

@@ -213,7 +213,7 @@ def _action_message(action: CampaignAction, status: CampaignStatus, *, changed: 
         case "start", CampaignStatus.SCHEDULED:
             return "Campaign scheduled."
         case "pause", CampaignStatus.PAUSING:
-            return "Pausing. Calls already requested will still be placed."
+            return "Pausing. Calls that are being placed right now will continue."
         case "cancel", CampaignStatus.CANCELLING:
             return "Cancelling campaign."
     return f"Campaign {_DONE[action]}." if changed else f"The campaign is already {status}."

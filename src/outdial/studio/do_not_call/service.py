@@ -1,4 +1,4 @@
-"""Blocked phone numbers: listed, added singly or from a file, removed."""
+"""The do-not-call list: list, add and remove numbers."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""Exports: created, followed and downloaded."""
+"""Exports: create, status, cancel and download."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Imports: created, uploaded, started and followed."""
+"""Imports: create, upload, start, status and cancel."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing

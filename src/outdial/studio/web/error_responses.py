@@ -32,7 +32,7 @@ _TITLES: Final = {
     404: "Page not found",
     409: "Not possible right now",
     412: "Changed by someone else",
-    413: "File too large",
+    413: "Request too large",
     500: "Something went wrong",
     503: "Temporarily unavailable",
 }

@@ -1,8 +1,9 @@
-"""Renders Jinja templates into pages, autoescaped and strict about undefined names."""
+"""Renders Jinja templates into pages with the menu, autoescaped and strict about undefined names."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -15,9 +16,43 @@ from outdial.studio.view.badges import badge_for_outcome, badge_for_status, huma
 from outdial.studio.web.assets import static_url
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.forms import clear_flash, pending_flash
-from outdial.studio.web.navigation import navigation
 
 TEMPLATES = Path(__file__).parents[1]
+_MENU: Final = (
+    ("campaigns", "Campaigns"),
+    ("contacts", "Contacts"),
+    ("calls", "Calls"),
+    ("do-not-call", "Do not call"),
+    ("inbox", "Webhook events"),
+    ("functions", "Functions"),
+    ("jobs", "Imports and exports"),
+    ("reports", "Reports"),
+    ("members", "Members"),
+    ("audit", "Audit log"),
+    ("settings", "Settings"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MenuEntry:
+    """A menu entry. `current` is its aria-current value: "page" for this page, "true" for a page below it."""
+
+    label: str
+    url: str
+    current: Literal["page", "true"] | None
+
+
+def navigation(context: OrganizationContext, request: Request) -> list[MenuEntry]:
+    """Return the menu, with the entry of the requested page marked as current."""
+    path = request.url.path
+    base = f"/o/{context.organization_id}"
+    return [MenuEntry(label, f"{base}/{name}", _current(f"{base}/{name}", path)) for name, label in _MENU]
+
+
+def _current(url: str, path: str) -> Literal["page", "true"] | None:
+    if path == url:
+        return "page"
+    return "true" if path.startswith(f"{url}/") else None
 
 
 def element_id(*parts: object) -> str:
