@@ -1,17 +1,16 @@
 """The audit log: who did what, and when."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-import msgspec
 from fastapi import Depends
 from pydantic import BaseModel
 
 from outdial.db.queries import audit, members
 from outdial.db.session import Connection
+from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.filters import SinceQuery, TextQuery, UntilQuery, check_time
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
@@ -85,18 +84,17 @@ async def list_entries(
         for member in await members.list_members(connection, organization_id=organization_id)
     }
     kept, following = paginate(rows, page.limit, lambda row: (row.id,))
-    return Page(items=[_entry(row, emails) for row in kept], next=following)
-
-
-def _entry(row: audit.AuditRow, emails: Mapping[str, str | None]) -> AuditEntry:
-    details = msgspec.json.decode(row.details)
-    return AuditEntry(
-        id=row.id,
-        at=row.at,
-        actor=row.actor,
-        actor_email=emails.get(row.actor),
-        action=row.action,
-        subject_type=row.subject_type,
-        subject_id=row.subject_id,
-        details=details if isinstance(details, dict) else {"value": details},
-    )
+    items = [
+        AuditEntry(
+            id=row.id,
+            at=row.at,
+            actor=row.actor,
+            actor_email=emails.get(row.actor),
+            action=row.action,
+            subject_type=row.subject_type,
+            subject_id=row.subject_id,
+            details=decode_object(row.details),
+        )
+        for row in kept
+    ]
+    return Page(items=items, next=following)

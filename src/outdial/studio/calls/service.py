@@ -15,9 +15,9 @@ from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
 from outdial.domain.outcomes import Outcome
 from outdial.studio.calls.transcript import TranscriptTurn, parse_transcript
-from outdial.studio.campaign_contacts.service import decode_object, find_campaign
+from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.view.decisions import explain_decision, explain_reason
-from outdial.studio.view.payloads import readable_body
+from outdial.studio.view.payloads import decode_object, readable_body
 from outdial.studio.web.errors import ResourceNotFound
 from outdial.studio.web.filters import (
     CursorTime,
@@ -154,10 +154,6 @@ async def show_call(connection: Connection, organization_id: UUID, call_id: UUID
     row = await calls.show_call(connection, call_id=call_id, organization_id=organization_id)
     if row is None:
         raise ResourceNotFound("Call not found")
-    return _detail(row)
-
-
-def _detail(row: calls.CallDetailRow) -> CallDetail:
     decision = decode_object(row.decision)
     turns = parse_transcript(row.transcript or "")[:_MAX_TURNS]
     return CallDetail(
@@ -218,21 +214,20 @@ async def list_call_events(connection: Connection, organization_id: UUID, call_i
         most_bytes=MAX_BODY_BYTES,
         limit=MAX_EVENTS,
     )
-    return [_event(row) for row in rows]
-
-
-def _event(row: inbox.CallEventRow) -> CallEvent:
-    return CallEvent(
-        id=row.id,
-        source=row.source,
-        event=row.event,
-        status=row.status,
-        received_at=row.received_at,
-        applied_at=row.applied_at,
-        error=row.error,
-        tries=row.tries,
-        repeats=row.repeats,
-        size=row.size,
-        body=readable_body(row.body),
-        is_cut=row.size > len(row.body),
-    )
+    return [
+        CallEvent(
+            id=row.id,
+            source=row.source,
+            event=row.event,
+            status=row.status,
+            received_at=row.received_at,
+            applied_at=row.applied_at,
+            error=row.error,
+            tries=row.tries,
+            repeats=row.repeats,
+            size=row.size,
+            body=readable_body(row.body),
+            is_cut=row.size > len(row.body),
+        )
+        for row in rows
+    ]

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypedDict
 from uuid import UUID
 
-import msgspec
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
@@ -34,6 +33,7 @@ from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.outcomes import Outcome
 from outdial.studio.contacts.service import ContactColumns
 from outdial.studio.view.decisions import explain_decision, explain_reason
+from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.errors import InvalidInput, ResourceNotFound
 from outdial.studio.web.filters import (
     LAST_TEXT,
@@ -326,14 +326,19 @@ async def show_contact(
         entered_at=row.created_at,
         planned=_planned(row, now),
         attempts=[_attempt(call) for call in calls],
-        audit=[_audit_entry(entry) for entry in audit],
+        audit=[
+            ContactAuditEntry(
+                id=entry.id,
+                at=entry.at,
+                actor=entry.actor,
+                action=entry.action,
+                subject_type=entry.subject_type,
+                subject_id=entry.subject_id,
+                details=decode_object(entry.details),
+            )
+            for entry in audit
+        ],
     )
-
-
-def decode_object(text: str | None) -> dict[str, Any]:
-    """Decode a JSON column into an object; other values are wrapped as {"value": ...}."""
-    value = msgspec.json.decode(text) if text else {}
-    return value if isinstance(value, dict) else {"value": value}
 
 
 def _attempt(row: call_queries.AttemptRow) -> CallAttempt:
@@ -354,18 +359,6 @@ def _attempt(row: call_queries.AttemptRow) -> CallAttempt:
         cost_cents=None if row.cost_cents is None else float(row.cost_cents),
         decision=decision,
         decision_in_words=explain_decision(decision),
-    )
-
-
-def _audit_entry(row: audit_queries.AuditRow) -> ContactAuditEntry:
-    return ContactAuditEntry(
-        id=row.id,
-        at=row.at,
-        actor=row.actor,
-        action=row.action,
-        subject_type=row.subject_type,
-        subject_id=row.subject_id,
-        details=decode_object(row.details),
     )
 
 

@@ -6,10 +6,11 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from outdial.campaigns import lifecycle
-from outdial.campaigns.lifecycle import Changed, Result, Unchanged
+from outdial.campaigns.lifecycle import Changed, Unchanged
 from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.studio.campaigns.service import find_campaign
+from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound
 
@@ -66,17 +67,13 @@ async def run_action(
             result = await lifecycle.cancel(connection, campaign_id, actor, now, hang_up=hang_up)
         case "process-batch":
             result = await lifecycle.ask_for_batch(connection, campaign_id, actor, now, batch_size)
-        case never:
-            assert_never(never)
-    return _action_result(campaign_id, result)
-
-
-def _action_result(campaign_id: UUID, result: Result) -> CampaignActionResult:
+        case _:
+            assert_never(action)
     match result:
         case Changed(status) | Unchanged(status):
             return CampaignActionResult(id=campaign_id, status=status, changed=isinstance(result, Changed))
         case lifecycle.Conflict(status, reason):
-            raise ResourceConflict(f"{reason[:1].upper()}{reason[1:]}", status=status)
+            raise ResourceConflict(sentence_case(reason), status=status)
         case lifecycle.NotFound():
             raise ResourceNotFound("Campaign not found")
         case lifecycle.Forbidden():

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
 from starlette.datastructures import FormData
@@ -99,14 +98,13 @@ def _filled(delays: Sequence[str]) -> list[str]:
 
 def _rule_form(rule: RetryRule) -> RetryRuleForm:
     attempts = "" if rule.max_attempts is None or rule.max_attempts >= RETRY_ATTEMPTS.most else str(rule.max_attempts)
-    return RetryRuleForm(_padded([_short(delay) for delay in rule.delays]), attempts)
+    delays = []
+    for delay in rule.delays:
+        seconds = int(delay.total_seconds())
+        suffix, size = next((suffix, size) for suffix, _, size in _UNITS if seconds % size == 0)
+        delays.append(f"{seconds // size}{suffix}")
+    return RetryRuleForm(_padded(delays), attempts)
 
 
 def _padded(delays: Sequence[str]) -> list[str]:
     return [*delays, *[""] * (_MIN_DELAYS - len(delays))]
-
-
-def _short(delay: timedelta) -> str:
-    seconds = int(delay.total_seconds())
-    suffix, size = next((suffix, size) for suffix, _, size in _UNITS if seconds % size == 0)
-    return f"{seconds // size}{suffix}"

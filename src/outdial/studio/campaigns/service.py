@@ -15,12 +15,12 @@ from outdial.campaigns.edit import edit_campaign
 from outdial.campaigns.lifecycle import Conflict as NotAllowed
 from outdial.db.queries import batches, campaigns, reports
 from outdial.db.session import Connection
-from outdial.dialer.doctor import Diagnosis, examine
+from outdial.dialer.doctor import examine
 from outdial.domain import limits
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallingHours
 from outdial.studio.campaigns.counts import CampaignCounter, CampaignCounts
-from outdial.studio.view.format import iso
+from outdial.studio.view.format import iso, sentence_case
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
@@ -230,7 +230,7 @@ async def change_campaign(
     except (errors.CampaignsError, DomainError) as error:
         raise as_studio_error(error) from error
     if isinstance(result, NotAllowed):
-        raise ResourceConflict(_as_sentence(result.reason), status=result.status)
+        raise ResourceConflict(sentence_case(result.reason), status=result.status)
     return await find_campaign(connection, organization_id, campaign_id)
 
 
@@ -247,15 +247,15 @@ def as_studio_error(error: Exception) -> InvalidInput | ResourceConflict:
     match error:
         case errors.InvalidCampaign(field=field):
             reason = str(error).removeprefix(f"{field}: ")
-            return InvalidInput(f"Invalid {field.replace('_', ' ')}: {reason}", {field: _as_sentence(reason)})
+            return InvalidInput(f"Invalid {field.replace('_', ' ')}: {reason}", {field: sentence_case(reason)})
         case errors.AmbiguousAccount():
-            return InvalidInput(_as_sentence(str(error)), {"provider_account_id": _as_sentence(str(error))})
+            return InvalidInput(sentence_case(str(error)), {"provider_account_id": sentence_case(str(error))})
         case errors.CampaignsError():
-            return ResourceConflict(_as_sentence(str(error)))
+            return ResourceConflict(sentence_case(str(error)))
         case InvalidCallingHours():
-            return InvalidInput(f"Invalid calling hours: {error}", {"calling_hours": _as_sentence(str(error))})
+            return InvalidInput(f"Invalid calling hours: {error}", {"calling_hours": sentence_case(str(error))})
         case _:
-            return InvalidInput(f"Invalid retry policy: {error}", {"retry_policy": _as_sentence(str(error))})
+            return InvalidInput(f"Invalid retry policy: {error}", {"retry_policy": sentence_case(str(error))})
 
 
 async def _progress_of_all(
@@ -272,7 +272,9 @@ async def _progress_of_all(
     recent_of = {row.campaign_id: row.calls for row in recent}
     progress = {}
     for row in rows:
-        counted, rate = counts[row.id], _rate(row, recent_of.get(row.id, 0), now)
+        counted = counts[row.id]
+        rate = _rate(row, recent_of.get(row.id, 0), now)
+        diagnosis = diagnoses.get(row.id)
         progress[row.id] = CampaignProgress(
             total=counted.total,
             finished=counted.finished,
@@ -284,15 +286,11 @@ async def _progress_of_all(
             talk_ms=counted.talk_ms,
             calls_per_minute=rate,
             ms_left=_ms_left(counted, rate) if row.status == CampaignStatus.ACTIVE else None,
-            waiting=_waiting(diagnoses.get(row.id)),
+            waiting=None
+            if diagnosis is None
+            else WaitingReason(code=diagnosis.reason, sentence=diagnosis.sentence(iso), at=diagnosis.at),
         )
     return progress
-
-
-def _waiting(diagnosis: Diagnosis | None) -> WaitingReason | None:
-    if diagnosis is None:
-        return None
-    return WaitingReason(code=diagnosis.reason, sentence=diagnosis.sentence(iso), at=diagnosis.at)
 
 
 def _rate(row: campaigns.CampaignRow, recent: int, now: datetime) -> float:
@@ -307,7 +305,3 @@ def _ms_left(counts: CampaignCounts, calls_per_minute: float) -> int | None:
         return None
     each = max(1.0, counts.ended_calls / counts.finished) if counts.finished >= 20 else 1.0
     return round(counts.open * each / calls_per_minute * 60_000)
-
-
-def _as_sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final, TypedDict
+from typing import Annotated, Final, TypedDict
 from uuid import UUID
 
 from fastapi import Depends, Query
@@ -142,7 +142,7 @@ async def list_contacts(
         else:
             rows = await contacts.list_contacts(connection, after=place, **phone_range(search.phone), **known)
         shown, following = paginate(rows, page.limit, lambda row: [row.place])
-    return Page(items=[_summary(row) for row in shown], next=following)
+    return Page(items=[ContactSummary.model_validate(row, from_attributes=True) for row in shown], next=following)
 
 
 async def find_contact(connection: Connection, context: OrganizationContext, contact_id: UUID) -> Contact:
@@ -153,7 +153,7 @@ async def find_contact(connection: Connection, context: OrganizationContext, con
         connection, organization_id=context.organization_id, phone=row.phone, limit=MAX_CALLS
     )
     return Contact(
-        **_summary(row).model_dump(),
+        **ContactSummary.model_validate(row, from_attributes=True).model_dump(),
         notes=row.notes,
         do_not_call=row.do_not_call,
         campaigns=campaigns,
@@ -200,8 +200,3 @@ async def _find(connection: Connection, context: OrganizationContext, contact_id
     if row is None:
         raise ResourceNotFound("Contact not found")
     return row
-
-
-def _summary(row: contacts.ContactRow | contacts.ContactDetail) -> ContactSummary:
-    kept: dict[str, Any] = {name: getattr(row, name) for name in ContactSummary.model_fields}
-    return ContactSummary(**kept)

@@ -13,6 +13,7 @@ from outdial.db.queries import do_not_call, imports
 from outdial.db.queries.imports import RefusedImportRow
 from outdial.studio.contacts.service import ContactColumns
 from outdial.studio.imports.service import Import, find_import
+from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
 
@@ -108,7 +109,7 @@ def _import_preview(found: Import, read: Preview, blocked: frozenset[str], *, is
     refused.sort(key=lambda row: row.line)
     zones = Counter(contact.zone_key for contact in good)
     return ImportPreview(
-        problem=_sentence(read.problem),
+        problem=None if read.problem is None else sentence_case(read.problem),
         header=list(read.header),
         mapping=dict(read.mapping),
         variables=list(read.variables),
@@ -130,7 +131,3 @@ def _import_preview(found: Import, read: Preview, blocked: frozenset[str], *, is
         zones=[ZoneCount(zone_key=key, rows=count) for key, count in zones.most_common()],
         notices=list(read.notices),
     )
-
-
-def _sentence(problem: str | None) -> str | None:
-    return None if problem is None else problem[:1].upper() + problem[1:]

@@ -161,7 +161,12 @@ async def receive_file(
         found = await find_import(connection, context, import_id)
         if offset == 0:
             found = await _restart(connection, context, found, total)
-        _check_offset(found, offset)
+        if found.status != ImportStatus.UPLOADING or found.bytes_stored != offset:
+            raise ResourceConflict(
+                f"The import is {found.status} with {found.bytes_stored:,} bytes stored: resume from there",
+                status=found.status,
+                bytes_stored=found.bytes_stored,
+            )
     async with aclosing(_chunks(body)) as chunks:  # type: ignore[type-var]  # an async generator
         async for chunk in chunks:
             await _store(context, import_id, offset, chunk)
@@ -186,15 +191,6 @@ async def _restart(connection: Connection, context: OrganizationContext, found: 
         raise ResourceConflict(f"The import is {found.status}: create a new one for another file", status=found.status)
     await imports.delete_import_chunks(connection, import_id=found.id)
     return await find_import(connection, context, found.id)
-
-
-def _check_offset(found: Import, offset: int) -> None:
-    if found.status != ImportStatus.UPLOADING or found.bytes_stored != offset:
-        raise ResourceConflict(
-            f"The import is {found.status} with {found.bytes_stored:,} bytes stored: resume from there",
-            status=found.status,
-            bytes_stored=found.bytes_stored,
-        )
 
 
 async def _chunks(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

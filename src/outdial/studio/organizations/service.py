@@ -150,7 +150,12 @@ async def add_number(connection: Connection, context: OrganizationContext, new: 
     if isinstance(phone, InvalidPhone):
         reason = f"{phone.reason}; include the country code, such as +14155550100"
         raise InvalidInput("Invalid phone number", {"phone": reason})
-    account_id = new.provider_account_id or await _only_account(connection, context)
+    account_id = new.provider_account_id
+    if account_id is None:
+        accounts = await list_accounts(connection, context)
+        if len(accounts) != 1:
+            raise InvalidInput("Choose a Retell workspace", {"provider_account_id": _CHOOSE_WORKSPACE})
+        account_id = accounts[0].id
     number_id = new_id(context.studio.clock.now())
     try:
         added = await account_queries.add_number(
@@ -203,13 +208,6 @@ async def _find_account(connection: Connection, context: OrganizationContext, ac
         if account.id == account_id:
             return account
     raise ResourceNotFound("Retell workspace not found")
-
-
-async def _only_account(connection: Connection, context: OrganizationContext) -> UUID:
-    accounts = await list_accounts(connection, context)
-    if len(accounts) != 1:
-        raise InvalidInput("Choose a Retell workspace", {"provider_account_id": _CHOOSE_WORKSPACE})
-    return accounts[0].id
 
 
 async def _find_number(connection: Connection, context: OrganizationContext, number_id: UUID) -> PhoneNumber:

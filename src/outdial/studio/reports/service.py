@@ -38,6 +38,8 @@ _SERIES: Final = {
     "wrong": ChartSeries("bad", "Failed or unclear"),
     "open": ChartSeries("neutral", "No outcome yet"),
 }
+# A Monday, so that weekly buckets start on Mondays.
+_EPOCH: Final = datetime(2024, 1, 1, tzinfo=UTC)
 _MACHINES: Final = frozenset({"voicemail", "ivr"})
 _MISSED: Final = frozenset({"no_answer", "busy", "declined"})
 
@@ -125,7 +127,7 @@ async def campaign_charts(connection: Connection, campaign_id: UUID, now: dateti
     if span is None:
         return CampaignCharts(width_s=int(_BUCKET_WIDTHS[0].total_seconds()), buckets=[], outcomes={})
     width = width_for(span.last_at - span.first_at)
-    origin = _floor(span.first_at, width)
+    origin = _EPOCH + (span.first_at - _EPOCH) // width * width
     rows = await reports.call_buckets(connection, width=width, origin=origin, campaign_id=campaign_id)
     buckets: dict[datetime, dict[str, int]] = {}
     start = origin
@@ -151,12 +153,6 @@ def width_for(span: timedelta) -> timedelta:
     )
 
 
-def _floor(time: datetime, width: timedelta) -> datetime:
-    # A Monday, so that weekly buckets start on Mondays.
-    epoch = datetime(2024, 1, 1, tzinfo=UTC)
-    return epoch + (time - epoch) // width * width
-
-
 @dataclass(frozen=True, slots=True)
 class RenderedCharts:
     """The variable `charts` of `reports/campaign_charts.html`."""
@@ -169,7 +165,8 @@ class RenderedCharts:
 def render_charts(charts: CampaignCharts) -> RenderedCharts:
     """Render the calls over time and the outcomes of a campaign."""
     width = timedelta(seconds=charts.width_s)
-    columns = [(_time_text(bucket.starts_at, width), group_by_series(bucket.outcomes)) for bucket in charts.buckets]
+    time_format = "%d %b" if width >= timedelta(days=1) else "%d %b %H:%M"
+    columns = [(f"{bucket.starts_at:{time_format}}", group_by_series(bucket.outcomes)) for bucket in charts.buckets]
     over_time = stacked_bars(f"Calls per {_width_text(width)} (UTC)", columns, _SERIES, first_head="From")
     ordered = sorted(charts.outcomes.items(), key=lambda item: (-item[1], item[0]))
     rows = [
@@ -197,10 +194,6 @@ def _series_of(outcome: str) -> str:
     if outcome in _MACHINES:
         return "machine"
     return "missed" if outcome in _MISSED else "wrong"
-
-
-def _time_text(time: datetime, width: timedelta) -> str:
-    return f"{time:%d %b}" if width >= timedelta(days=1) else f"{time:%d %b %H:%M}"
 
 
 def _width_text(width: timedelta) -> str:
@@ -242,11 +235,23 @@ async def organization_report(
         since=since,
         until=until,
         zone=period.zone,
-        total=_sum_days(days),
+        total=_totals(
+            calls=sum(day.calls for day in days),
+            finished=sum(day.finished for day in days),
+            reached=sum(day.reached for day in days),
+            talk_ms=sum(day.talk_ms for day in days),
+            cost_cents=sum((day.cost_cents for day in days), Decimal()),
+        ),
         days=[
             DayTotals(
                 day=since + timedelta(days=row.day - 1),
-                **_totals(row.calls, row.finished, row.reached, row.talk_ms, row.cost_cents).model_dump(),
+                **_totals(
+                    calls=row.calls,
+                    finished=row.finished,
+                    reached=row.reached,
+                    talk_ms=row.talk_ms,
+                    cost_cents=row.cost_cents,
+                ).model_dump(),
             )
             for row in days
         ],
@@ -255,7 +260,13 @@ async def organization_report(
                 campaign_id=row.campaign_id,
                 name=row.name,
                 status=row.status,
-                **_totals(row.calls, row.finished, row.reached, row.talk_ms, row.cost_cents).model_dump(),
+                **_totals(
+                    calls=row.calls,
+                    finished=row.finished,
+                    reached=row.reached,
+                    talk_ms=row.talk_ms,
+                    cost_cents=row.cost_cents,
+                ).model_dump(),
             )
             for row in campaigns
         ],
@@ -272,17 +283,7 @@ def _resolve_days(period: ReportPeriod, now: datetime) -> tuple[date, date]:
     return since, until
 
 
-def _sum_days(days: Sequence[reports.DayReport]) -> CallTotals:
-    return _totals(
-        sum(day.calls for day in days),
-        sum(day.finished for day in days),
-        sum(day.reached for day in days),
-        sum(day.talk_ms for day in days),
-        sum((day.cost_cents for day in days), Decimal()),
-    )
-
-
-def _totals(calls: int, finished: int, reached: int, talk_ms: int, cost_cents: Decimal) -> CallTotals:
+def _totals(*, calls: int, finished: int, reached: int, talk_ms: int, cost_cents: Decimal) -> CallTotals:
     return CallTotals(
         calls=calls,
         finished=finished,
@@ -301,7 +302,11 @@ def report_chart(report: OrganizationReport) -> Chart:
     first = report.since
     while first <= report.until:
         days = [by_day[day] for n in range(step) if (day := first + timedelta(days=n)) in by_day]
-        columns.append((f"{first:%d %b}", _parts(days)))
+        calls = sum(day.calls for day in days)
+        finished = sum(day.finished for day in days)
+        reached = sum(day.reached for day in days)
+        parts = {"reached": reached, "finished": finished - reached, "open": calls - finished}
+        columns.append((f"{first:%d %b}", parts))
         first += timedelta(days=step)
     series = {
         "reached": ChartSeries("good", "Answered"),
@@ -310,8 +315,3 @@ def report_chart(report: OrganizationReport) -> Chart:
     }
     name = "Calls per day" if step == 1 else "Calls per week"
     return stacked_bars(name, columns, series, first_head="Day" if step == 1 else "Week starting")
-
-
-def _parts(days: Sequence[DayTotals]) -> dict[str, int]:
-    calls, finished, reached = (sum(getattr(day, name) for day in days) for name in ("calls", "finished", "reached"))
-    return {"reached": reached, "finished": finished - reached, "open": calls - finished}

@@ -98,7 +98,7 @@ def row_bars(title: str, rows: Sequence[tuple[str, str, int]], *, first_head: st
     whole, most = sum(value for *_, value in rows), max((value for *_, value in rows), default=0)
     room = WIDTH - _ROW_LEFT - _ROW_RIGHT
     height = max(1, len(rows)) * _ROW
-    shares = [_share(value, whole) for *_, value in rows]
+    shares = [f"{100 * value / whole:.0f} %" if whole else "0 %" for *_, value in rows]
     return Chart(
         title=title,
         description=f"{whole:,} in total across {len(rows)} rows.",
@@ -147,7 +147,3 @@ def _stack(
 
 def _height_of(value: int, top: int) -> float:
     return round(HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * value / top, 2)
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.0f} %" if whole else "0 %"

@@ -46,6 +46,11 @@ def money(cents: float | Decimal | None) -> str:
     return f"${dollars:,.4f}" if 0 < dollars < Decimal("0.01") else f"${dollars:,.2f}"
 
 
+def sentence_case(text: str) -> str:
+    """Return text with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
 def iso(value: datetime) -> str:
     """Format a time as ISO 8601 in UTC, with milliseconds."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,7 +1,9 @@
 """Readable text of untrusted payloads: indented JSON, with bounded growth."""
 
 import json
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 _MAX_GROWTH: Final = 8
 
@@ -19,3 +21,9 @@ def readable_body(body: bytes) -> str:
     except (ValueError, RecursionError):
         return text
     return "".join(chunks).encode("utf-8", "backslashreplace").decode()
+
+
+def decode_object(text: str | None) -> dict[str, Any]:
+    """Decode a JSON column into an object; other values are wrapped as {"value": ...}."""
+    value = msgspec.json.decode(text) if text else {}
+    return value if isinstance(value, dict) else {"value": value}

@@ -44,7 +44,8 @@ async def show_docs(request: Request) -> Response:
     document = request.app.openapi()
     groups: dict[str, list[ApiOperation]] = {}
     for operation in _operations(document):
-        groups.setdefault(_group_of(operation.path), []).append(operation)
+        parts = [part for part in operation.path.removeprefix("/api/v1/").split("/") if not part.startswith("{")]
+        groups.setdefault(parts[1] if len(parts) > 1 else parts[0], []).append(operation)
     schemas = {name: _schema_text(schema) for name, schema in sorted(document["components"]["schemas"].items())}
     errors = [(code, response["description"]) for code, response in ERROR_RESPONSES.items()]
     return page(
@@ -69,11 +70,6 @@ def _operations(document: Mapping[str, Any]) -> Iterator[ApiOperation]:
                         (code, _schema_in(each)) for code, each in found["responses"].items() if int(code) < 400
                     ],
                 )
-
-
-def _group_of(path: str) -> str:
-    parts = [part for part in path.removeprefix("/api/v1/").split("/") if not part.startswith("{")]
-    return parts[1] if len(parts) > 1 else parts[0]
 
 
 def _schema_text(schema: Mapping[str, Any]) -> str:

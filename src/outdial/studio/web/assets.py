@@ -31,7 +31,13 @@ class StaticAsset:
 @cache
 def assets() -> dict[str, StaticAsset]:
     """Return all files by name. Only these names are served, so a crafted path cannot leave the directory."""
-    return {path.name: _read(path) for path in sorted(STATIC.iterdir()) if path.is_file() and path.suffix in _TYPES}
+    found = {}
+    for path in sorted(STATIC.iterdir()):
+        if path.is_file() and path.suffix in _TYPES:
+            body = path.read_bytes()
+            etag = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
+            found[path.name] = StaticAsset(body, _TYPES[path.suffix], etag)
+    return found
 
 
 @cache
@@ -60,8 +66,3 @@ async def read_asset(requested_version: str, name: str, request: Request) -> Res
     if asset.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(asset.body, media_type=asset.media_type, headers=headers)
-
-
-def _read(path: Path) -> StaticAsset:
-    body = path.read_bytes()
-    return StaticAsset(body, _TYPES[path.suffix], f'"{hashlib.sha256(body).hexdigest()[:24]}"')

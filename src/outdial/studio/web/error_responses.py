@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from outdial.campaigns.errors import CampaignClosed, CampaignNotFound, CampaignsError
 from outdial.domain.errors import DomainError
+from outdial.studio.view.format import sentence_case
 from outdial.studio.web.errors import (
     InternalError,
     InvalidInput,
@@ -79,10 +80,12 @@ def to_studio_error(error: Exception) -> StudioError:
         case CampaignNotFound():
             return ResourceNotFound("Campaign not found, or your role does not allow changing it")
         case CampaignClosed():
-            return ResourceConflict(_sentence(error), status=error.status)
+            return ResourceConflict(sentence_case(str(error)), status=error.status)
         case CampaignsError() | DomainError():
             field = getattr(error, "field", None)
-            return InvalidInput(_sentence(error), {field: str(error).removeprefix(f"{field}: ")} if field else None)
+            return InvalidInput(
+                sentence_case(str(error)), {field: str(error).removeprefix(f"{field}: ")} if field else None
+            )
         case asyncpg.PostgresError() | asyncpg.InterfaceError() | OSError():
             return _from_database(error)
     raise error
@@ -110,7 +113,10 @@ def error_response(request: Request, error: StudioError) -> Response:
     if request.url.path.startswith(API_PREFIX):
         return JSONResponse(error.body(), error.status, headers=dict(error.headers))
     if isinstance(error, NotSignedIn):
-        return RedirectResponse(f"/sign-in?next={quote(_return_url(request), safe='/')}", 303)
+        # Back to this page after sign-in; a form's URL cannot be opened, so its organization's start page instead.
+        query = f"?{request.url.query}" if request.url.query else ""
+        target = f"{request.url.path}{query}" if request.method in ("GET", "HEAD") else home_url(request)
+        return RedirectResponse(f"/sign-in?next={quote(target, safe='/')}", 303)
     title = _TITLES.get(error.status, "Something went wrong")
     response = page(request, "web/error.html", status=error.status, error=error, title=title, home=home_url(request))
     response.headers.update(error.headers)
@@ -128,13 +134,6 @@ def home_url(request: Request) -> str:
     """Return the link of an error page: the organization in the URL, else the start page."""
     parts = request.url.path.split("/")
     return f"/o/{quote(parts[2])}/campaigns" if len(parts) > 3 and parts[1] == "o" else "/"
-
-
-def _return_url(request: Request) -> str:
-    """Return the URL to open after sign-in: this page, or the organization's start page for a form submission."""
-    if request.method not in ("GET", "HEAD"):
-        return home_url(request)
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _from_validation(error: RequestValidationError) -> InvalidInput:
@@ -159,8 +158,3 @@ def _from_http(error: HTTPException) -> StudioError:
         case HTTPStatus.FORBIDDEN:
             return PermissionDenied(error.detail)
     return InvalidInput(error.detail)
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return text[:1].upper() + text[1:]

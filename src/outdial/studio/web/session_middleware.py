@@ -58,7 +58,10 @@ class SessionMiddleware:
                     refusal = PermissionDenied("This request does not come from the studio's own pages")
                     await error_response(Request(scope), refusal)(scope, receive, send)
                     return
-                _add_to_scope(scope, headers, found.session)
+                scope["outdial_session"] = found.session
+                scope["outdial_headers"] = {**headers, "authorization": f"Bearer {found.session.access_token}"}
+                scope["outdial_csrf"] = found.session.csrf
+                scope["outdial_viewer"] = found.session.email
             scope["outdial_auth_unavailable"] = found.is_auth_unavailable
             send = _with_cookie(send, found.set_cookie)
         await self._app(scope, receive, send)
@@ -99,13 +102,6 @@ def is_forged(method: str, path: str, headers: Mapping[str, str], csrf: str) -> 
         return True
     token = headers.get("x-csrf-token", "")
     return path.startswith(API_PREFIX) and not is_same and not hmac.compare_digest(token.encode(), csrf.encode())
-
-
-def _add_to_scope(scope: Scope, headers: Headers, session: StudioSession) -> None:
-    scope["outdial_session"] = session
-    scope["outdial_headers"] = {**headers, "authorization": f"Bearer {session.access_token}"}
-    scope["outdial_csrf"] = session.csrf
-    scope["outdial_viewer"] = session.email
 
 
 def _with_cookie(send: Send, cookie: str | None) -> Send:

@@ -57,9 +57,14 @@ class StudioSettings:
         addresses or user ids), OUTDIAL_HOST_URL (default: SUPABASE_URL), OUTDIAL_ACCESS_TOKEN and OUTDIAL_PROJECT_REF.
         """
         url = require(env, "SUPABASE_URL", "the URL of the project, https://<project>.supabase.co").rstrip("/")
+        publishable_keys = [key.value for key in KeyRing.from_env(env).keys if key.kind == "publishable"]
+        if not publishable_keys:
+            raise MissingSetting("SUPABASE_PUBLISHABLE_KEYS", "sign-in through Auth needs a publishable key")
+        simulator = env.get("RETELL_BASE_URL", "").strip().rstrip("/")
+        is_simulated = is_loopback_url(simulator) and _ORIGIN.fullmatch(simulator)
         return cls(
             supabase_url=url,
-            publishable_key=_publishable_key(env),
+            publishable_key=publishable_keys[0],
             secrets=_secrets(env, is_local_stack=is_loopback_url(url) and not secure),
             auth_url=env.get("OUTDIAL_STUDIO_AUTH_URL", "").strip().rstrip("/") or f"{url}/auth/v1",
             hosts=(*LOOPBACK_HOSTS, *secret_list(env.get("OUTDIAL_STUDIO_HOSTS", "").lower())),
@@ -69,7 +74,7 @@ class StudioSettings:
             access_token=env.get("OUTDIAL_ACCESS_TOKEN", "").strip(),
             project_ref=env.get("OUTDIAL_PROJECT_REF", "").strip() or "outdiallocalprojects",
             has_webhook_secret=bool(credentials(env, "RETELL_WEBHOOK_SECRET")),
-            recordings=_simulator_origin(env),
+            recordings=simulator if is_simulated else "",
         )
 
 
@@ -93,11 +98,6 @@ class StudioProcessSettings:
         )
 
 
-def _simulator_origin(env: Mapping[str, str]) -> str:
-    url = env.get("RETELL_BASE_URL", "").strip().rstrip("/")
-    return url if is_loopback_url(url) and _ORIGIN.fullmatch(url) else ""
-
-
 def _secrets(env: Mapping[str, str], *, is_local_stack: bool) -> tuple[str, ...]:
     secrets = secret_list(env.get("OUTDIAL_STUDIO_SECRET", ""))
     if not secrets and is_local_stack:
@@ -109,10 +109,3 @@ def _secrets(env: Mapping[str, str], *, is_local_stack: bool) -> tuple[str, ...]
             f"OUTDIAL_STUDIO_SECRET needs at least {_MIN_SECRET_LENGTH} characters: openssl rand -hex 32"
         )
     return secrets
-
-
-def _publishable_key(env: Mapping[str, str]) -> str:
-    keys = [key.value for key in KeyRing.from_env(env).keys if key.kind == "publishable"]
-    if not keys:
-        raise MissingSetting("SUPABASE_PUBLISHABLE_KEYS", "sign-in through Auth needs a publishable key")
-    return keys[0]

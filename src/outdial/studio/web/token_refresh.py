@@ -41,7 +41,12 @@ class TokenRefresher:
         """Return the session, renewed when its access token expires within RENEW_BEFORE."""
         if not session.expires_before(self._clock.now() + RENEW_BEFORE):
             return session
-        self._forget_old()
+        oldest = self._clock.now() - _REUSE_FOR
+        self._pending = {
+            key: refresh
+            for key, refresh in self._pending.items()
+            if refresh.started_at >= oldest or not refresh.task.done()
+        }
         key = sha256(session.refresh_token.encode()).digest()
         pending = self._pending.get(key)
         if pending is None:
@@ -67,10 +72,3 @@ class TokenRefresher:
                 return SessionEnded()
             case TooManyAttempts() | AuthUnavailable():
                 return RenewalUnavailable()
-
-    def _forget_old(self) -> None:
-        oldest = self._clock.now() - _REUSE_FOR
-        for key in [
-            key for key, pending in self._pending.items() if pending.started_at < oldest and pending.task.done()
-        ]:
-            del self._pending[key]
