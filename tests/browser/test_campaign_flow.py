@@ -1,4 +1,4 @@
-"""What somebody does who never opens a terminal, on the stack of `outdial dev`: from a file to the last call."""
+"""The whole workflow in a browser on the stack of `outdial dev`: from a CSV file to the last call."""
 
 import asyncio
 import re
@@ -100,7 +100,9 @@ async def page(running: Running, chromium: Browser) -> AsyncIterator[Page]:
     assert errors == []
 
 
-async def test_from_a_file_to_the_last_call(running: Running, page: Page, tmp_path: Path, screenshots: Path) -> None:
+async def test_a_campaign_from_import_to_the_last_call(
+    running: Running, page: Page, tmp_path: Path, screenshots: Path
+) -> None:
     await sign_in(page, running)
     await create_campaign(page)
     await import_contacts(page, tmp_path)
@@ -176,7 +178,7 @@ async def run_campaign(page: Page, running: Running, screenshots: Path) -> None:
 async def calls_ended(page: Page, *, at_least: int) -> int:
     """Return how many calls the page says have ended, once there are so many, without loading it again."""
     await page.wait_for_function(
-        """least => Number(/Finished calls\\s*([\\d,]+)/.exec(document.querySelector("main").innerText)?.[1]) >= least""",
+        """least => Number(/Finished calls\\s*([\\d,]+)/.exec(document.body.innerText)?.[1]) >= least""",
         arg=at_least,
     )
     found = re.search(r"Finished calls\s*([\d,]+)", await page.locator("main").inner_text())

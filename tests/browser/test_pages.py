@@ -1,4 +1,4 @@
-"""Every page in a real browser: in light, dark and on a phone, without errors, small, and usable by everybody."""
+"""Every page in a real browser, light, dark and on a phone: no errors, small, and accessible."""
 
 import asyncio
 import re
@@ -91,7 +91,7 @@ async def listening(app: Any) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-async def test_every_page_is_shown_and_can_be_used(
+async def test_every_page_renders_and_is_accessible(
     shape: str, site: Site, chromium: Browser, screenshots: Path
 ) -> None:
     scheme, width = SHAPES[shape]
@@ -108,7 +108,7 @@ async def test_every_page_is_shown_and_can_be_used(
         pytest.skip("npm ci has not been run: axe was not asked")
 
 
-async def test_axe_finds_what_is_wrong(site: Site, chromium: Browser) -> None:
+async def test_axe_detects_violations(site: Site, chromium: Browser) -> None:
     if not AXE.exists():
         pytest.skip("npm ci has not been run")
     page = await chromium.new_page()
