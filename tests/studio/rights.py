@@ -166,6 +166,6 @@ ELSEWHERE: Final[Mapping[str, Mapping[str, int]]] = {
     "GET /sign-in": {"nobody": 200, "outsider": 200, "viewer": 200},
     "POST /sign-in": {"nobody": 403, "outsider": 403, "viewer": 403},
     "POST /sign-out": {"nobody": 303},
-    "GET /static/{asked_version}/{name}": {"nobody": 200, "outsider": 200, "viewer": 200},
+    "GET /static/{requested_version}/{name}": {"nobody": 200, "outsider": 200, "viewer": 200},
 }
 """The routes of no organization: by who asks, the answer. A form of signing in counts by its own token alone."""

@@ -140,7 +140,7 @@ async def test_a_call_page_has_the_conversation_the_recording_the_analysis_the_d
     assert "<dt>Call successful</dt><dd>Yes</dd>" in text
     assert "<dt>Wants visit</dt><dd>Tuesday</dd>" in text
     assert "A person answered." in text
-    assert "the contact&#39;s own entry says so" in text
+    assert "from the contact&#39;s details" in text
     assert "1:01" in text
     assert "$0.12" in text
     assert "13:00 in New York" in text
@@ -216,7 +216,7 @@ async def test_the_list_of_calls_keeps_its_filters_from_page_to_page(
         ("?outcome=nonsense", 400, "choose one from the list"),
         ("?from=soon", 400, "use the format 2026-12-24"),
         ("?to=0001-01-01", 400, "must be 1970 or later"),
-        ("?campaign=00000000-0000-0000-0000-000000000000", 400, "There is no such campaign"),
+        ("?campaign=00000000-0000-0000-0000-000000000000", 400, "Campaign not found"),
         ("?cursor=x", 400, "start again without one"),
     ],
 )
@@ -289,7 +289,9 @@ async def test_a_timeline_shows_attempts_and_what_people_did_by_time_with_the_zo
 
     text = (await (await browser_for(viewer)).get(f"{contacts_of(campaign)}/{entry.id}")).text
 
-    places = [text.index(part) for part in ("14:00 in New York", "Pause campaign", "Call 1</a>", "Added to campaign")]
+    places = [
+        text.index(part) for part in ("14:00 in New York", "Pause campaign", "Attempt 1</a>", "Added to campaign")
+    ]
     assert places == sorted(places)
     assert re.search(r"by you, campaign", text)
     assert "Tuesday, 13:00" in text

@@ -251,12 +251,12 @@ async def test_a_timeline_tells_each_attempt_the_decision_behind_it_and_what_is_
     assert attempt["reason_in_words"][0] == "The line was busy."
     assert attempt["decision"] == DECISION
     assert attempt["decision_in_words"] == [
-        "The contact is in America/New York: the phone number lies there.",
-        "It was Tuesday 13:00 in America/New York, within the campaign's calling hours.",
+        "Time zone: America/New York (from the phone number).",
+        "Local time: Tuesday 13:00 in America/New York, within calling hours.",
         "The number was not on the do-not-call list.",
-        "0 of at most 3 attempts had been made.",
-        "The number had had 1 call in 24 hours; the organization allows 3.",
-        "The account had 2 of 20 calls under way, 5 of them kept for inbound calls.",
+        "0 of 3 attempts had been made.",
+        "The number had received 1 call in 24 hours; the limit is 3.",
+        "The account was using 2 of 20 lines (5 reserved for inbound calls).",
     ]
 
 
@@ -265,7 +265,7 @@ PLANS = [
     ({"status": "failed"}, {}, None, "No further call is planned."),
     ({}, {"status": "paused"}, None, "paused"),
     ({}, {"calling_hours": '{"monday": [["09:00", "10:00"]]}'}, "2026-03-16T13:00:00Z", "calling hours to open"),
-    ({}, {}, "2026-03-10T17:00:00Z", "free slot"),
+    ({}, {}, "2026-03-10T17:00:00Z", "line is free"),
     ({"attempts": 3, "call_count": 3}, {}, None, "All attempts have been used"),
 ]
 
@@ -307,7 +307,7 @@ async def test_a_number_on_the_do_not_call_list_will_be_skipped(
     assert timeline["do_not_call"] is True
     assert timeline["planned"] == {
         "at": None,
-        "reason": "The number is on the do-not-call list: the contact will be skipped.",
+        "reason": "The number is on the do-not-call list. The contact will be skipped.",
     }
 
 

@@ -136,7 +136,7 @@ async def test_pages_add_import_search_and_remove(
     added = await browser.post_form(url, {"numbers": "+12122000001\n\n+12122000002"}, page=url)
     assert added.status_code == 303
     odd = await browser.post_form(url, {"numbers": "+12122000003\n<b>x</b>"}, page=url)
-    assert "line 2: &lt;b&gt;x&lt;/b&gt;" in odd.text
+    assert "Line 2: &lt;b&gt;x&lt;/b&gt;" in odd.text
     assert (await browser.post_form(url, {"numbers": " "}, page=url)).status_code == 400
     bad_region = await browser.post_form(url, {"numbers": "212", "region": "1"}, page=url)
     assert bad_region.status_code == 400

@@ -126,7 +126,7 @@ async def test_a_filter_that_an_export_does_not_know_is_refused_and_so_is_a_camp
     theirs = {"campaign_id": str(two_organizations.other.fresh.id)}
 
     unknown = await operator.post(url, json={"kind": "contacts", "filters": {"outcome": "busy"}})
-    assert (unknown.status_code, unknown.json()["fields"]) == (400, {"filters.outcome": "leave it out"})
+    assert (unknown.status_code, unknown.json()["fields"]) == (400, {"filters.outcome": "not supported"})
     assert (await operator.post(url, json={"kind": "everything"})).status_code == 400
     assert (await operator.post(url, json={"kind": "calls", "filters": theirs})).status_code == 404
 

@@ -60,7 +60,7 @@ async def test_a_file_is_uploaded_mapped_started_and_reported(
     await worker.run_once()
 
     report = await operator.get(url)
-    assert "Download the refused rows" in report.text
+    assert "Download skipped rows" in report.text
     refused = await operator.get(f"{url}/refusals.csv")
     assert refused.text.splitlines()[1] == "3,nonsense,bad_phone,not a phone number"
     jobs = await operator.get(f"{home_of(two_organizations)}/jobs")

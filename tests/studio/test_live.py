@@ -101,7 +101,7 @@ async def test_very_many_changes_take_no_more_room_than_one(
     own = two_organizations.own
     async with listening(live_app, own, own.users["viewer"]) as stream:
         for number in range(300):
-            live_app.studio.hub.hear(f"{own.tenant.organization_id} {UUID(int=number)}")
+            live_app.studio.hub.publish(f"{own.tenant.organization_id} {UUID(int=number)}")
         name, data = await stream.next() or ("", {})
         assert (name, data["everything"], data["campaigns"]) == ("changed", True, [])
 
@@ -125,7 +125,7 @@ async def test_a_stream_ends_with_the_token(live_app: StudioServer, two_organiza
     own = two_organizations.own
     async with listening(live_app, own, own.users["viewer"]) as stream:
         live_app.clock.advance(timedelta(hours=2))
-        live_app.studio.hub.hear(str(own.tenant.organization_id))
+        live_app.studio.hub.publish(str(own.tenant.organization_id))
         assert await stream.next() == ("renew", {})
         assert await stream.next() is None
 
@@ -137,7 +137,7 @@ async def test_who_works_there_no_more_hears_no_more(
     async with listening(live_app, own, own.users["viewer"]) as stream:
         await connection.execute("delete from organization_members where user_id = $1", own.users["viewer"])
         live_app.clock.advance(HEARTBEAT)
-        live_app.studio.hub.hear(f"{own.tenant.organization_id} {own.fresh.id}")
+        live_app.studio.hub.publish(f"{own.tenant.organization_id} {own.fresh.id}")
         assert await stream.next() == ("gone", {})
         assert await stream.next() is None
 

@@ -150,7 +150,7 @@ def test_bars_stand_on_each_other_within_the_drawing_and_the_table_says_the_same
     assert first.height == pytest.approx(3 * second.height, abs=0.1)
     assert all(bar.x >= 0 and bar.x + bar.width <= chart.width for bar in chart.bars)
     assert all(bar.y >= 0 and bar.y + bar.height <= chart.height for bar in chart.bars)
-    assert chart.head == ["Day", "A", "B", "All"]
+    assert chart.head == ["Day", "A", "B", "Total"]
     assert chart.rows == [["Mon", "3", "1", "4"], ["Wed", "0", "2", "2"]]
     assert chart.legend == [("good", "A"), ("bad", "B")]
 
@@ -196,7 +196,7 @@ async def test_the_page_draws_the_report_with_a_text_alternative(
 
 @pytest.mark.parametrize(
     ("query", "status", "says"),
-    [("", 200, "No calls in this period"), ("?since=x", 400, "write it as"), ("?zone=x", 400, "America/New_York")],
+    [("", 200, "No calls in this period"), ("?since=x", 400, "use the format"), ("?zone=x", 400, "America/New_York")],
 )
 async def test_an_empty_report_says_what_to_do(
     browser_for: BrowserFor, campaign: Campaign, viewer: UUID, query: str, status: int, says: str

@@ -106,7 +106,7 @@ async def test_what_belongs_to_no_organization(route: StudioRoute, route_rows: R
         seen = {}
         for who in ELSEWHERE[str(route)]:
             browser = await served.browser_of(route_rows.world.own.users.get(who))
-            url = route.path.format(asked_version=version(), name="studio.css")
+            url = route.path.format(requested_version=version(), name="studio.css")
             asking = browser.client
             if route.is_api and browser.session is not None:
                 asking = await served.client_of(UUID(browser.session.user_id))

@@ -10,7 +10,7 @@ from outdial.studio.audit.service import AuditEntry, AuditFilters, list_entries
 from outdial.studio.members.service import list_members
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.filters import parse_day, parse_last_day, query_values
+from outdial.studio.web.filters import parse_day, parse_last_day, text_values
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
@@ -22,7 +22,7 @@ LIMIT: Final = 50
 async def list_entries_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show the audit log with its filters."""
     query, url = request.query_params, request.url.path
-    form = query_values(query, ("action", "actor", "subject_type", "subject_id", "from", "to"))
+    form = text_values(query, ("action", "actor", "subject_type", "subject_id", "from", "to"))
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
     found, problem = Page[AuditEntry](items=[]), None
     async with context.transaction() as connection:

@@ -12,7 +12,7 @@ from outdial.studio.inbox.service import EventFilters, EventSource, EventStatus,
 from outdial.studio.web import forms
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.filters import parse_day, parse_last_day, query_values
+from outdial.studio.web.filters import parse_day, parse_last_day, text_values
 from outdial.studio.web.forms import Form
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
@@ -34,7 +34,7 @@ EventId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 async def list_events_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show the ledger and the events that need review."""
     query, url = request.query_params, request.url.path
-    form = query_values(query, ("status", "event", "retell_call_id", "source", "from", "to"))
+    form = text_values(query, ("status", "event", "retell_call_id", "source", "from", "to"))
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
     found, problem = Page[LedgerEvent](items=[]), None
     async with context.transaction() as connection:

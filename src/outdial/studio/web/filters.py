@@ -33,7 +33,12 @@ UntilQuery = Annotated[AwareDatetime | None, Query(description="To this time, ex
 
 def query_values(query: Mapping[str, str], names: Iterable[str], max_length: int = 200) -> dict[str, str]:
     """Return the named query parameters as trimmed text, empty when absent."""
-    return {name: query.get(name, "").replace("\0", "").strip()[:max_length] for name in names}
+    return {name: query.get(name, "").strip()[:max_length] for name in names}
+
+
+def text_values(query: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Return the named query parameters like `query_values`, without NUL characters, which Postgres rejects."""
+    return {name: value.replace("\0", "") for name, value in query_values(query, names).items()}
 
 
 def check_time(field: str, value: datetime | None) -> datetime | None:
