@@ -1,4 +1,4 @@
-"""The audit log: an organization's own, with names where they are known."""
+"""The audit log: entries of one organization, with email addresses where known."""
 
 import asyncpg
 
@@ -7,7 +7,7 @@ from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
 
 
-async def test_entries_are_listed_narrowed_and_shown(
+async def test_entries_are_listed_and_filtered(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own, other = two_organizations.own, two_organizations.other

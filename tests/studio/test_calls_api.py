@@ -1,4 +1,4 @@
-"""Calls over the API: filtered, page by page, and each with its conversation, its decision and its ledger."""
+"""Calls over the API: filters, paging, transcript, decision and webhook events."""
 
 import json
 from datetime import timedelta
@@ -53,7 +53,7 @@ async def ids(client: httpx.AsyncClient, campaign: Campaign, **query: Any) -> li
     return [item["id"] for item in response.json()["items"]]
 
 
-async def test_calls_come_newest_first_and_narrowed_by_what_is_asked(
+async def test_calls_are_listed_newest_first_and_filtered(
     connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
 ) -> None:
     second = await create_campaign(connection, campaign.tenant)
@@ -73,7 +73,7 @@ async def test_calls_come_newest_first_and_narrowed_by_what_is_asked(
     assert await ids(client, campaign, phone="+44") == []
 
 
-async def test_pages_of_calls_of_one_moment_come_to_each_once(
+async def test_paging_returns_calls_with_equal_times_once(
     connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
 ) -> None:
     wanted = [str(await ended(connection, campaign)) for _ in range(5)]
@@ -97,7 +97,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("query", BAD, ids=str)
-async def test_what_no_call_can_fit_is_refused(
+async def test_invalid_call_filters_are_rejected(
     client_for: ClientFor, campaign: Campaign, viewer: UUID, query: dict[str, str]
 ) -> None:
     response = await (await client_for(viewer)).get(address(campaign), params=query)
@@ -106,7 +106,7 @@ async def test_what_no_call_can_fit_is_refused(
     assert response.json()["fields"]
 
 
-async def test_a_call_tells_what_was_said_what_it_came_to_and_what_it_cost(
+async def test_a_call_has_transcript_outcome_and_cost(
     connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
 ) -> None:
     call_id = await ended(
@@ -131,7 +131,7 @@ async def test_a_call_tells_what_was_said_what_it_came_to_and_what_it_cost(
     assert call["analysis"] == {"call_summary": "A talk"}
 
 
-async def test_the_ledger_of_a_call_comes_as_it_came_indented_and_bounded(
+async def test_events_of_a_call_are_ordered_indented_and_truncated(
     connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
 ) -> None:
     call_id = await ended(connection, campaign)
@@ -180,11 +180,11 @@ async def test_the_ledger_of_a_call_comes_as_it_came_indented_and_bounded(
         None,
     ],
 )
-async def test_an_address_that_a_browser_should_not_open_is_none(url: str | None) -> None:
+async def test_unsafe_urls_become_none(url: str | None) -> None:
     assert https_only(url) is None
 
 
-async def test_a_recording_at_a_dangerous_address_is_not_given_out(
+async def test_an_unsafe_recording_url_is_not_returned(
     connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
 ) -> None:
     call_id = await ended(
@@ -209,29 +209,29 @@ async def test_a_recording_at_a_dangerous_address_is_not_given_out(
         ("Transfer Target: hi", [TranscriptTurn(speaker="other", text="hi")]),
     ],
 )
-def test_a_transcript_is_read_turn_by_turn(transcript: str, turns: list[TranscriptTurn]) -> None:
+def test_a_transcript_is_split_into_turns(transcript: str, turns: list[TranscriptTurn]) -> None:
     assert parse_transcript(transcript) == turns
 
 
 @pytest.mark.parametrize("reason", DISPOSITIONS)
-def test_every_reason_that_retell_gives_is_explained_with_what_follows(reason: str) -> None:
+def test_every_disconnection_reason_is_explained_with_its_consequence(reason: str) -> None:
     meaning, follows = explain_reason(reason)
 
     assert meaning.endswith(".")
     assert follows.endswith(".")
 
 
-def test_a_reason_that_is_not_known_yet_is_said_to_be_so() -> None:
+def test_an_unknown_disconnection_reason_is_reported_as_unknown() -> None:
     assert explain_reason("brand_new")[1:] == explain_reason("no_concurrency_fallback")
     assert explain_reason(None) == ["Retell has not reported why the call ended."]
 
 
 @pytest.mark.parametrize("decision", [{}, {"local_times": "x"}, {"zone_key": 1}, {"local_times": {"UTC": None}}])
-def test_a_decision_of_another_form_is_explained_as_far_as_it_goes(decision: dict[str, Any]) -> None:
+def test_an_incomplete_decision_is_explained_partly(decision: dict[str, Any]) -> None:
     assert all(sentence.endswith(".") for sentence in explain_decision(decision))
 
 
-async def test_nothing_of_another_organization_is_there(
+async def test_calls_of_another_organization_are_not_found(
     two_organizations: TwoOrganizations, client_for: ClientFor
 ) -> None:
     own, other = two_organizations.own, two_organizations.other

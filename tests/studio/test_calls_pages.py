@@ -1,4 +1,4 @@
-"""Pages about calls and about the contacts of a campaign: what they show, and that all of it is shown as text."""
+"""Pages of calls and campaign contacts: their content, and that all of it is escaped."""
 
 import json
 import re
@@ -89,7 +89,7 @@ async def hostile_call(connection: asyncpg.Connection, campaign: Campaign) -> tu
     return entry, call_id
 
 
-async def test_what_contacts_and_retell_say_is_shown_as_text_on_every_page(
+async def test_text_from_contacts_and_retell_is_escaped_on_every_page(
     connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
 ) -> None:
     entry, call_id = await hostile_call(connection, campaign)
@@ -112,7 +112,7 @@ async def test_what_contacts_and_retell_say_is_shown_as_text_on_every_page(
         assert re.search(r"\sstyle=|\son\w+=\"", response.text) is None, url
 
 
-async def test_a_call_page_has_the_conversation_the_recording_the_analysis_the_decision_and_the_events(
+async def test_a_call_page_shows_transcript_recording_analysis_decision_and_events(
     connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
 ) -> None:
     entry = await create_campaign_contact(connection, campaign, status="completed")
@@ -146,7 +146,7 @@ async def test_a_call_page_has_the_conversation_the_recording_the_analysis_the_d
     assert "13:00 in New York" in text
 
 
-async def test_a_long_call_stays_a_small_page(
+async def test_the_page_of_a_long_call_stays_small(
     connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
 ) -> None:
     entry = await create_campaign_contact(connection, campaign)
@@ -175,7 +175,7 @@ async def test_a_long_call_stays_a_small_page(
     assert len(response.content) < MOST_BYTES
 
 
-async def test_a_full_list_of_calls_and_of_contacts_stays_a_small_page(
+async def test_full_lists_of_calls_and_contacts_stay_small(
     connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
 ) -> None:
     for number in range(55):
@@ -190,7 +190,7 @@ async def test_a_full_list_of_calls_and_of_contacts_stays_a_small_page(
         assert len(response.content) < MOST_BYTES, url
 
 
-async def test_the_list_of_calls_keeps_its_filters_from_page_to_page(
+async def test_paging_the_call_list_keeps_its_filters(
     connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
 ) -> None:
     for _ in range(52):
@@ -220,7 +220,7 @@ async def test_the_list_of_calls_keeps_its_filters_from_page_to_page(
         ("?cursor=x", 400, "start again without one"),
     ],
 )
-async def test_an_empty_list_of_calls_says_what_to_do(
+async def test_an_empty_call_list_explains_the_next_step(
     browser_for: BrowserFor, campaign: Campaign, viewer: UUID, query: str, status: int, says: str
 ) -> None:
     response = await (await browser_for(viewer)).get(f"{home(campaign)}/calls{query}")
@@ -242,7 +242,7 @@ async def test_an_empty_list_of_calls_says_what_to_do(
         ({"status": "failed", "order": "next_attempt"}, False),
     ],
 )
-async def test_one_box_searches_names_and_numbers(
+async def test_one_search_field_finds_names_and_numbers(
     connection: asyncpg.Connection,
     browser_for: BrowserFor,
     campaign: Campaign,
@@ -262,7 +262,9 @@ async def test_one_box_searches_names_and_numbers(
     assert ("No matching contacts" in response.text) is not found
 
 
-async def test_a_search_that_cannot_be_made_says_why(browser_for: BrowserFor, campaign: Campaign, viewer: UUID) -> None:
+async def test_an_invalid_search_explains_the_problem(
+    browser_for: BrowserFor, campaign: Campaign, viewer: UUID
+) -> None:
     browser = await browser_for(viewer)
 
     for query in ({"q": "x", "by": "phone"}, {"q": "x", "by": "nonsense"}, {"status": "nonsense"}, {"q": "\x00"}):
@@ -271,7 +273,7 @@ async def test_a_search_that_cannot_be_made_says_why(browser_for: BrowserFor, ca
         assert 'role="alert"' in response.text
 
 
-async def test_a_timeline_shows_attempts_and_what_people_did_by_time_with_the_zone_of_the_contact(
+async def test_a_timeline_orders_attempts_and_audit_entries_by_time_in_the_contacts_zone(
     connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
 ) -> None:
     entry = await create_campaign_contact(connection, campaign, next_attempt_at=NOW + timedelta(hours=1))
@@ -297,7 +299,7 @@ async def test_a_timeline_shows_attempts_and_what_people_did_by_time_with_the_zo
     assert "Tuesday, 13:00" in text
 
 
-async def test_pages_of_another_organization_are_not_there(
+async def test_pages_of_another_organization_are_not_found(
     browser_for: BrowserFor, two_organizations: TwoOrganizations
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
@@ -319,7 +321,7 @@ async def test_pages_of_another_organization_are_not_there(
     assert found == dict.fromkeys(paths, 404)
 
 
-async def test_somebody_who_is_not_signed_in_sees_no_page(browser_for: BrowserFor, campaign: Campaign) -> None:
+async def test_pages_require_sign_in(browser_for: BrowserFor, campaign: Campaign) -> None:
     browser: Any = await browser_for(None)
 
     for path in (f"{home(campaign)}/calls", contacts_of(campaign), f"{home(campaign)}/reports"):

@@ -1,4 +1,4 @@
-"""The contacts of a campaign over the API: filtered, searched, page by page, and each with its history."""
+"""Campaign contacts over the API: filters, search, paging and timeline."""
 
 import json
 from collections.abc import Mapping
@@ -96,7 +96,7 @@ SEARCHES: list[tuple[Mapping[str, str], list[str | None]]] = [
 
 
 @pytest.mark.parametrize(("query", "found"), SEARCHES, ids=str)
-async def test_a_search_finds_a_beginning_of_a_name_either_end_of_a_number_and_a_whole_external_id(
+async def test_search_matches_name_prefix_number_prefix_or_suffix_and_exact_external_id(
     connection: asyncpg.Connection,
     client_for: ClientFor,
     campaign: Campaign,
@@ -117,7 +117,7 @@ async def test_a_search_finds_a_beginning_of_a_name_either_end_of_a_number_and_a
     assert sorted(await names(await client_for(viewer), campaign, **query), key=str) == sorted(found, key=str)
 
 
-async def test_filters_narrow_by_status_and_by_last_outcome(
+async def test_contacts_are_filtered_by_status_and_last_outcome(
     connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
 ) -> None:
     entries = await people(connection, campaign)
@@ -139,7 +139,7 @@ async def test_filters_narrow_by_status_and_by_last_outcome(
     assert failed["next_attempt_at"] is None
 
 
-async def test_those_that_wait_come_by_when_they_are_due(
+async def test_pending_contacts_are_ordered_by_due_time(
     connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
 ) -> None:
     entries = await people(connection, campaign)
@@ -158,7 +158,7 @@ async def test_those_that_wait_come_by_when_they_are_due(
     "query",
     [{}, {"order": "next_attempt"}, {"name": "same"}, {"phone": "+1212"}, {"phone_ends": "5"}, {"status": "pending"}],
 )
-async def test_pages_of_any_order_come_to_each_contact_once(
+async def test_paging_in_any_order_returns_each_contact_once(
     connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID, query: dict[str, str]
 ) -> None:
     wanted = set()
@@ -195,7 +195,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("query", BAD, ids=str)
-async def test_what_cannot_be_looked_for_is_refused_with_what_to_do(
+async def test_invalid_searches_are_rejected_with_a_reason(
     client_for: ClientFor, campaign: Campaign, viewer: UUID, query: dict[str, str]
 ) -> None:
     response = await (await client_for(viewer)).get(address(campaign), params=query)
@@ -205,7 +205,7 @@ async def test_what_cannot_be_looked_for_is_refused_with_what_to_do(
     assert response.json()["fields"]
 
 
-async def test_a_timeline_tells_each_attempt_the_decision_behind_it_and_what_is_planned(
+async def test_a_timeline_has_attempts_decisions_and_the_next_call(
     connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
 ) -> None:
     entry = await create_campaign_contact(
@@ -271,7 +271,7 @@ PLANS = [
 
 
 @pytest.mark.parametrize(("contact", "of_campaign", "at", "reason"), PLANS)
-async def test_what_is_planned_is_said_with_its_reason(
+async def test_the_next_call_has_a_reason(
     connection: asyncpg.Connection,
     client_for: ClientFor,
     contact: dict[str, Any],
@@ -311,7 +311,7 @@ async def test_a_number_on_the_do_not_call_list_will_be_skipped(
     }
 
 
-async def test_nothing_of_another_organization_is_there_not_even_below_a_parent_of_ones_own(
+async def test_contacts_of_another_organization_are_not_found_even_below_an_own_campaign(
     connection: asyncpg.Connection, client_for: ClientFor, two_organizations: TwoOrganizations
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
@@ -334,7 +334,7 @@ async def test_nothing_of_another_organization_is_there_not_even_below_a_parent_
     assert (await client.get(address(own.spare_entry.campaign, own.spare_entry))).status_code == 200
 
 
-async def test_a_secret_key_sees_all_and_nobody_without_credentials_sees_anything(
+async def test_a_secret_key_sees_everything_and_a_request_without_credentials_nothing(
     connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign
 ) -> None:
     await people(connection, campaign)

@@ -1,4 +1,4 @@
-"""Counts come from the rows; what took long is used again for a while, and never for another status."""
+"""Campaign counts: taken from rows, cached when slow, and never reused for another status."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -39,7 +39,7 @@ class Slow:
         ("completed", 100, 50_001, 2),
     ],
 )
-async def test_a_count_is_used_again_for_some_times_as_long_as_it_took(
+async def test_a_slow_count_is_cached_for_a_multiple_of_its_duration(
     monkeypatch: pytest.MonkeyPatch, status: str, takes_ms: int, after_ms: int, done: int
 ) -> None:
     clock = VirtualClock(NOW)
@@ -55,7 +55,7 @@ async def test_a_count_is_used_again_for_some_times_as_long_as_it_took(
     assert counts[ID].total == done
 
 
-async def test_a_campaign_that_has_gone_on_is_counted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_changed_status_invalidates_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = VirtualClock(NOW)
     slow = Slow(clock, timedelta(seconds=1))
     monkeypatch.setattr(campaign_counts, "_count", slow)
@@ -68,7 +68,7 @@ async def test_a_campaign_that_has_gone_on_is_counted_anew(monkeypatch: pytest.M
     assert len(both) == 2
 
 
-async def test_the_counts_of_another_organization_are_empty_whatever_is_asked(
+async def test_counts_of_another_organization_are_empty(
     database: Scratch, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     own, other = [

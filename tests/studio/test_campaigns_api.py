@@ -1,4 +1,4 @@
-"""Campaigns over the API: listed, created once, edited by one at a time, run by who may, and told how far they are."""
+"""Campaigns over the API: list, create, edit, actions, rights and progress."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -35,7 +35,7 @@ async def viewer(two_organizations: TwoOrganizations, client_for: ClientFor) -> 
     return await client_for(two_organizations.own.users["viewer"])
 
 
-async def test_a_campaign_is_created_as_a_draft_with_the_defaults_and_written_down(
+async def test_a_campaign_is_created_as_an_audited_draft_with_defaults(
     operator: Any, base: str, connection: asyncpg.Connection
 ) -> None:
     created = await operator.post(base, json=NEW)
@@ -52,7 +52,9 @@ async def test_a_campaign_is_created_as_a_draft_with_the_defaults_and_written_do
     assert tuple(audit) == ("create_campaign", '{"name": "Spring"}')
 
 
-async def test_the_same_key_creates_one_campaign(operator: Any, base: str, connection: asyncpg.Connection) -> None:
+async def test_one_idempotency_key_creates_one_campaign(
+    operator: Any, base: str, connection: asyncpg.Connection
+) -> None:
     answers = [await operator.post(base, json=NEW, headers={"idempotency-key": "once"}) for _ in range(2)]
 
     assert answers[0].json() == answers[1].json()
@@ -74,7 +76,7 @@ async def test_the_same_key_creates_one_campaign(operator: Any, base: str, conne
         ({"provider_account_id": None, "max_attempts": 51}, "max_attempts", "50"),
     ],
 )
-async def test_what_cannot_be_used_is_named(
+async def test_invalid_fields_are_named(
     operator: Any, base: str, fields: dict[str, Any], named: str, words: str
 ) -> None:
     refused = await operator.post(base, json=NEW | fields)
@@ -83,7 +85,7 @@ async def test_what_cannot_be_used_is_named(
     assert words in refused.json()["fields"][named]
 
 
-async def test_the_account_must_be_named_where_there_are_two(
+async def test_the_account_is_required_when_there_are_two(
     operator: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     await connection.execute(
@@ -102,7 +104,7 @@ async def test_the_account_must_be_named_where_there_are_two(
     assert others.status_code == 409
 
 
-async def test_a_change_keeps_the_rest_and_an_outdated_one_is_refused(
+async def test_a_change_keeps_other_settings_and_an_outdated_one_is_rejected(
     operator: Any, base: str, connection: asyncpg.Connection
 ) -> None:
     campaign = (await operator.post(base, json=NEW)).json()
@@ -124,7 +126,7 @@ async def test_a_change_keeps_the_rest_and_an_outdated_one_is_refused(
     assert [row["details"] for row in audit] == ['{"changed": ["name"]}', '{"changed": ["batch_size"]}']
 
 
-async def test_a_change_that_cannot_be_used_leaves_everything_as_it_is(operator: Any, base: str) -> None:
+async def test_an_invalid_change_changes_nothing(operator: Any, base: str) -> None:
     campaign = (await operator.post(base, json=NEW)).json()
     url = f"{base}/{campaign['id']}"
 
@@ -139,7 +141,7 @@ async def test_a_change_that_cannot_be_used_leaves_everything_as_it_is(operator:
     assert (await operator.get(url)).json() == campaign
 
 
-async def test_a_campaign_at_work_keeps_its_settings(
+async def test_an_active_campaign_cannot_be_edited(
     operator: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant)
@@ -150,7 +152,7 @@ async def test_a_campaign_at_work_keeps_its_settings(
     assert "pause it first" in refused.json()["message"]
 
 
-async def test_a_scheduled_campaign_keeps_a_time(
+async def test_a_scheduled_campaign_requires_a_start_time(
     operator: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     later = NOW + timedelta(days=1)
@@ -165,7 +167,7 @@ async def test_a_scheduled_campaign_keeps_a_time(
     assert list(removed.json()["fields"]) == ["scheduled_at"]
 
 
-async def test_the_list_is_paged_from_the_newest_and_filtered_by_status_and_name(
+async def test_campaigns_are_listed_newest_first_and_filtered_by_status_and_name(
     viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     tenant = two_organizations.own.tenant
@@ -188,7 +190,7 @@ async def test_the_list_is_paged_from_the_newest_and_filtered_by_status_and_name
     assert (await viewer.get(base, params={"cursor": "nonsense"})).status_code == 400
 
 
-async def test_progress_is_counted_with_its_rate_and_what_is_left(
+async def test_progress_has_counts_rate_and_time_left(
     viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     tenant = two_organizations.own.tenant
@@ -220,7 +222,7 @@ async def test_progress_is_counted_with_its_rate_and_what_is_left(
     assert listed[str(campaign.id)]["progress"] == progress
 
 
-async def test_a_resting_campaign_says_why(
+async def test_a_campaign_that_is_not_dialing_explains_why(
     viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     later = NOW + timedelta(days=1)
@@ -284,7 +286,7 @@ async def test_a_campaign_is_started_paused_resumed_and_cancelled(
     assert (await operator.post(f"{url}/process-batch", json={"batch_size": 1001})).status_code == 400
 
 
-async def test_a_viewer_looks_and_changes_nothing(
+async def test_a_viewer_reads_campaigns_and_changes_none(
     viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant)
@@ -302,7 +304,7 @@ async def test_a_viewer_looks_and_changes_nothing(
     assert await connection.fetchval("select status from campaigns where id = $1", campaign.id) == "active"
 
 
-async def test_another_organizations_campaigns_are_not_there(
+async def test_campaigns_of_another_organization_are_not_found(
     operator: Any, base: str, client_for: ClientFor, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     theirs = await create_campaign(connection, two_organizations.other.tenant)

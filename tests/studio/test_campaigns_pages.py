@@ -1,4 +1,4 @@
-"""The pages of campaigns: what they show to whom, the form with what was typed into it, and what its buttons do."""
+"""The pages of campaigns: list, form, actions and rights."""
 
 import re
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def main_of(html: str) -> str:
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", content)))
 
 
-async def test_the_list_shows_how_far_each_campaign_is_and_why_it_waits(
+async def test_the_list_shows_progress_and_why_campaigns_are_not_dialing(
     viewer: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     tenant = two_organizations.own.tenant
@@ -83,7 +83,7 @@ async def test_the_list_shows_how_far_each_campaign_is_and_why_it_waits(
     assert len(page.content) < 60_000
 
 
-async def test_a_list_without_campaigns_says_what_to_do(
+async def test_an_empty_campaign_list_explains_the_next_step(
     operator: Browser, viewer: Browser, base: str, connection: asyncpg.Connection
 ) -> None:
     await connection.execute("delete from campaigns")
@@ -93,7 +93,7 @@ async def test_a_list_without_campaigns_says_what_to_do(
     assert "No matching campaigns" in main_of((await viewer.get(base, params={"name": "x", "status": "nonsense"})).text)
 
 
-async def test_the_form_begins_with_the_defaults_and_the_agent_and_number_of_the_campaign_before(
+async def test_the_form_starts_with_defaults_and_the_last_agent_and_number(
     operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     await insert(
@@ -119,7 +119,7 @@ async def test_the_form_begins_with_the_defaults_and_the_agent_and_number_of_the
     assert not re.search(r"<script[^>]*>(?!</script>)", page)
 
 
-async def test_a_form_makes_a_draft_once_and_goes_on_to_its_contacts(
+async def test_a_form_sent_twice_creates_one_draft_and_redirects_to_the_import(
     operator: Browser, base: str, connection: asyncpg.Connection
 ) -> None:
     chosen = {"retry_busy_delay": ["15m", "", "1d"], "retry_busy_attempts": "2", "retry_ivr_delay": ["1d", "", ""]}
@@ -145,7 +145,7 @@ async def test_a_form_makes_a_draft_once_and_goes_on_to_its_contacts(
     assert variables == {"offer": "spring = 20 %", "agent_name": "Ada"}
 
 
-async def test_a_schedule_is_read_in_the_zone_that_was_chosen(
+async def test_a_start_time_is_read_in_the_selected_time_zone(
     operator: Browser, base: str, connection: asyncpg.Connection
 ) -> None:
     await operator.post_form(base, FORM | {"schedule": "at", "scheduled_local": "2026-07-01T09:00"})
@@ -180,7 +180,7 @@ async def test_a_schedule_is_read_in_the_zone_that_was_chosen(
         ({"provider_account_id": "none"}, "provider_account_id", "Select an account"),
     ],
 )
-async def test_a_form_with_a_mistake_is_shown_again_with_what_was_typed(
+async def test_an_invalid_form_is_shown_again_with_its_input(
     operator: Browser, base: str, connection: asyncpg.Connection, fields: dict[str, Any], named: str, words: str
 ) -> None:
     page = await operator.post_form(base, FORM | fields)
@@ -197,7 +197,7 @@ async def test_a_form_with_a_mistake_is_shown_again_with_what_was_typed(
     assert await connection.fetchval("select count(*) from campaigns where retell_agent_id = 'agent_7'") == 0
 
 
-async def test_an_edit_shows_what_is_stored_and_keeps_what_it_does_not_show(
+async def test_the_edit_form_keeps_settings_it_does_not_show(
     operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(
@@ -231,7 +231,7 @@ async def test_an_edit_shows_what_is_stored_and_keeps_what_it_does_not_show(
     }
 
 
-async def test_an_edit_that_somebody_else_has_overtaken_is_shown_again_and_can_be_saved_then(
+async def test_an_outdated_edit_is_shown_again_and_can_be_saved_then(
     operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant, status="draft", next_batch_at=None)
@@ -248,7 +248,7 @@ async def test_an_edit_that_somebody_else_has_overtaken_is_shown_again_and_can_b
     assert saved.status_code == 303
 
 
-async def test_a_campaign_at_work_is_not_edited(
+async def test_an_active_campaign_has_no_edit_form(
     operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant)
@@ -261,7 +261,7 @@ async def test_a_campaign_at_work_is_not_edited(
     assert "pause it first" in main_of(tried.text)
 
 
-async def test_the_page_of_a_campaign_shows_its_counters_and_what_may_be_done(
+async def test_the_campaign_page_shows_progress_and_actions(
     operator: Browser, viewer: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(
@@ -307,7 +307,7 @@ async def test_the_page_of_a_campaign_shows_its_counters_and_what_may_be_done(
         ("cancelled", []),
     ],
 )
-async def test_each_state_offers_what_it_allows(
+async def test_each_status_offers_its_actions(
     operator: Browser,
     base: str,
     connection: asyncpg.Connection,
@@ -352,7 +352,7 @@ async def test_the_buttons_start_pause_resume_and_cancel(
     assert await connection.fetchval("select hang_up from campaigns where id = $1", campaign.id)
 
 
-async def test_a_step_that_the_state_does_not_allow_is_told_on_the_page(
+async def test_an_action_that_the_status_does_not_allow_is_explained(
     operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant, status="draft", next_batch_at=None)
@@ -363,7 +363,7 @@ async def test_a_step_that_the_state_does_not_allow_is_told_on_the_page(
     assert "has no contacts" in main_of(page.text)
 
 
-async def test_forms_without_the_token_of_the_session_do_nothing(
+async def test_forms_without_the_csrf_token_are_rejected(
     operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant)
@@ -378,7 +378,7 @@ async def test_forms_without_the_token_of_the_session_do_nothing(
     assert await connection.fetchval("select status from campaigns where id = $1", campaign.id) == "active"
 
 
-async def test_viewers_change_nothing_and_strangers_find_nothing(
+async def test_viewers_change_nothing_and_outsiders_find_nothing(
     viewer: Browser,
     operator: Browser,
     base: str,

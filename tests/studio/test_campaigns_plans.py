@@ -1,4 +1,4 @@
-"""At 50,000 contacts and calls, counting a campaign reads an index and nothing of the tables."""
+"""At 50,000 contacts and calls, counting a campaign reads an index and no table."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Contacts by the API: found by number, name and id of another system, looked at and corrected."""
+"""Contacts over the API: search, detail and edit."""
 
 import asyncpg
 import httpx
@@ -45,7 +45,7 @@ async def people(connection: asyncpg.Connection, world: TwoOrganizations) -> Non
         ({"phone": "+4999"}, []),
     ],
 )
-async def test_people_are_found_by_what_is_known_of_them(
+async def test_contacts_are_found_by_number_name_and_external_id(
     two_organizations: TwoOrganizations,
     operator: httpx.AsyncClient,
     connection: asyncpg.Connection,
@@ -61,7 +61,7 @@ async def test_people_are_found_by_what_is_known_of_them(
 
 
 @pytest.mark.parametrize("search", [{}, {"name": "a"}, {"phone": "+"}])
-async def test_pages_of_people_have_everybody_once(
+async def test_paging_returns_each_contact_once(
     two_organizations: TwoOrganizations,
     operator: httpx.AsyncClient,
     connection: asyncpg.Connection,
@@ -83,7 +83,7 @@ async def test_pages_of_people_have_everybody_once(
 
 
 @pytest.mark.parametrize("search", [{"phone": "+1x"}, {"phone": "1", "name": "a"}, {"cursor": "W10"}, {"name": "\0"}])
-async def test_a_search_that_cannot_be_used_is_refused(
+async def test_an_invalid_search_is_rejected(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, search: dict[str, str]
 ) -> None:
     response = await operator.get(contacts_of(two_organizations), params=search)
@@ -91,7 +91,7 @@ async def test_a_search_that_cannot_be_used_is_refused(
     assert response.status_code == 400, response.text
 
 
-async def test_a_contact_has_their_campaigns_and_calls(
+async def test_a_contact_has_campaigns_and_calls(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:
     spare = two_organizations.own.spare_entry
@@ -103,7 +103,7 @@ async def test_a_contact_has_their_campaigns_and_calls(
     assert contact["do_not_call"] is False
 
 
-async def test_a_corrected_zone_holds_in_the_campaigns_and_an_emptied_one_is_told_from_the_number(
+async def test_a_changed_time_zone_applies_in_campaigns_and_a_cleared_one_follows_the_number(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
 ) -> None:
     entry = await create_campaign_contact(connection, two_organizations.own.fresh)
@@ -134,7 +134,7 @@ async def test_a_corrected_zone_holds_in_the_campaigns_and_an_emptied_one_is_tol
 @pytest.mark.parametrize(
     "changes", [{"timezone": "Mars/Base"}, {"phone": "+12125550100"}, {"name": "a\0"}, {"notes": "n" * 10_001}]
 )
-async def test_what_cannot_be_kept_is_refused_and_changes_nothing(
+async def test_invalid_values_are_rejected_and_change_nothing(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, changes: dict[str, str]
 ) -> None:
     url = f"{contacts_of(two_organizations)}/{two_organizations.own.spare_entry.contact.id}"
@@ -146,7 +146,7 @@ async def test_what_cannot_be_kept_is_refused_and_changes_nothing(
     assert (await operator.get(url)).json() == before
 
 
-async def test_a_change_of_a_contact_that_has_changed_meanwhile_is_refused(
+async def test_an_outdated_change_of_a_contact_is_rejected(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:
     url = f"{contacts_of(two_organizations)}/{two_organizations.own.spare_entry.contact.id}"
@@ -159,7 +159,7 @@ async def test_a_change_of_a_contact_that_has_changed_meanwhile_is_refused(
     assert [answer.status_code for answer in (first, second, third)] == [200, 412, 200]
 
 
-async def test_a_viewer_reads_and_a_stranger_finds_nobody(
+async def test_a_viewer_reads_contacts_and_an_outsider_finds_none(
     two_organizations: TwoOrganizations, client_for: ClientFor
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
@@ -174,7 +174,7 @@ async def test_a_viewer_reads_and_a_stranger_finds_nobody(
         assert (await stranger.patch(path, json={"name": "Ada"})).status_code == 404
 
 
-async def test_pages_find_show_and_correct_a_contact(
+async def test_pages_find_show_and_edit_a_contact(
     two_organizations: TwoOrganizations, browser_for: BrowserFor, connection: asyncpg.Connection
 ) -> None:
     await people(connection, two_organizations)

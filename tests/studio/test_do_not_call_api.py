@@ -1,4 +1,4 @@
-"""The do-not-call list by the API and in pages."""
+"""The do-not-call list over the API and in pages."""
 
 import asyncpg
 import httpx
@@ -24,7 +24,7 @@ async def numbers(
     return [(item["phone"], item["source"], item["reason"]) for item in items if item["source"] != "call"]
 
 
-async def test_good_numbers_go_in_and_bad_ones_are_told_by_line(
+async def test_valid_numbers_are_added_and_invalid_ones_reported_by_line(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
 ) -> None:
     sent = {
@@ -55,7 +55,7 @@ async def test_good_numbers_go_in_and_bad_ones_are_told_by_line(
         "Phone;name\r\n+12122000001;Ada\r\n+12122000002;Bob\r\nnone;Cyd\r\n".encode("utf-8-sig"),
     ],
 )
-async def test_a_file_of_numbers_goes_in(
+async def test_a_file_of_numbers_is_added(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, content: bytes
 ) -> None:
     result = (await operator.post(f"{list_of(two_organizations)}/import", content=content)).json()
@@ -68,15 +68,13 @@ async def test_a_file_of_numbers_goes_in(
 
 
 @pytest.mark.parametrize("content", [b"", b'"never closed'])
-async def test_a_file_that_cannot_be_read_is_refused(
+async def test_an_unreadable_file_is_rejected(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, content: bytes
 ) -> None:
     assert (await operator.post(f"{list_of(two_organizations)}/import", content=content)).status_code == 400
 
 
-async def test_a_country_that_is_not_known_is_refused(
-    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
-) -> None:
+async def test_an_unknown_country_is_rejected(two_organizations: TwoOrganizations, operator: httpx.AsyncClient) -> None:
     sent = {"numbers": ["2122000001"], "default_region": "QQ"}
 
     response = await operator.post(list_of(two_organizations), json=sent)
@@ -84,9 +82,7 @@ async def test_a_country_that_is_not_known_is_refused(
     assert (response.status_code, list(response.json()["fields"])) == (400, ["default_region"])
 
 
-async def test_the_list_is_searched_and_read_by_pages(
-    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
-) -> None:
+async def test_the_list_is_searched_and_paged(two_organizations: TwoOrganizations, operator: httpx.AsyncClient) -> None:
     sent = {"numbers": [f"+1212200{number:04}" for number in range(5)] + ["+4930123450001"]}
     await operator.post(list_of(two_organizations), json=sent)
 
@@ -99,7 +95,7 @@ async def test_the_list_is_searched_and_read_by_pages(
     assert (await operator.get(list_of(two_organizations), params={"phone": "x"})).status_code == 400
 
 
-async def test_only_an_admin_takes_numbers_off(
+async def test_only_an_admin_removes_numbers(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, client_for: ClientFor
 ) -> None:
     await operator.post(list_of(two_organizations), json={"numbers": ["+12122000001"]})
@@ -113,7 +109,7 @@ async def test_only_an_admin_takes_numbers_off(
     assert await numbers(operator, two_organizations) == []
 
 
-async def test_a_viewer_reads_the_list_and_a_stranger_does_not(
+async def test_a_viewer_reads_the_list_and_an_outsider_does_not(
     two_organizations: TwoOrganizations, client_for: ClientFor
 ) -> None:
     viewer = await client_for(two_organizations.own.users["viewer"])
@@ -158,7 +154,7 @@ async def test_pages_add_import_search_and_remove(
     ]
 
 
-async def test_pages_offer_to_a_role_what_it_may_do(
+async def test_pages_offer_the_actions_of_each_role(
     two_organizations: TwoOrganizations, browser_for: BrowserFor
 ) -> None:
     url = f"/o/{two_organizations.own.tenant.organization_id}/do-not-call"
@@ -182,7 +178,7 @@ async def test_pages_offer_to_a_role_what_it_may_do(
     assert (await viewer.post_form(f"{url}/remove", {"phone": "+12122000001"})).status_code == 403
 
 
-async def test_a_form_that_is_refused_keeps_what_was_typed_and_says_what_is_wrong(
+async def test_a_rejected_form_keeps_its_input_and_explains_the_problem(
     two_organizations: TwoOrganizations, browser_for: BrowserFor
 ) -> None:
     url = f"/o/{two_organizations.own.tenant.organization_id}/do-not-call"

@@ -1,4 +1,4 @@
-"""Every page and every template: rendered with rows and without, and small."""
+"""Every page and template: rendered with and without rows, and small."""
 
 import re
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def address(path: str, rows: dict[str, str]) -> str:
     return re.sub(r"{(\w+)}", lambda found: rows[found[1]], path)
 
 
-async def test_every_template_is_rendered_and_every_page_is_small(
+async def test_every_template_renders_and_every_page_is_small(
     studio_app: StudioServer, route_rows: RouteRows, connection: asyncpg.Connection, loader: Watching
 ) -> None:
     people = route_rows.world.own.users
@@ -94,7 +94,7 @@ async def look_at_what_is_left(
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "owner"])
-async def test_an_organization_that_has_nothing_yet_is_told_what_to_do(
+async def test_empty_pages_explain_the_next_step_for_a_new_organization(
     role: str, studio_app: StudioServer, connection: asyncpg.Connection
 ) -> None:
     tenant = await create_tenant(connection)

@@ -1,4 +1,4 @@
-"""Exports: asked for, written in the background, fetched, and gone after a week."""
+"""Exports: created, written in the background, downloaded, and expired after a week."""
 
 import csv
 import io
@@ -54,7 +54,7 @@ async def exported(
     return rows
 
 
-async def test_contacts_are_exported_with_what_a_spreadsheet_would_run_made_harmless(
+async def test_contacts_are_exported_with_formulas_escaped(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     organization_id = two_organizations.own.tenant.organization_id
@@ -88,7 +88,7 @@ async def test_contacts_of_one_campaign_are_exported(
     assert await exported(operator, two_organizations, worker, kind="contacts", filters=fresh) == []
 
 
-async def test_calls_are_exported_and_narrowed_by_time_and_outcome(
+async def test_calls_are_exported_and_filtered_by_time_and_outcome(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker
 ) -> None:
     rows = await exported(operator, two_organizations, worker, kind="calls")
@@ -107,7 +107,7 @@ async def test_the_do_not_call_list_is_exported(
     assert [row["source"] for row in rows] == ["call"]
 
 
-async def test_a_large_export_is_kept_in_pieces_and_sent_as_one_file(
+async def test_a_large_export_is_stored_in_chunks_and_downloaded_as_one_file(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     for _ in range(300):
@@ -119,7 +119,7 @@ async def test_a_large_export_is_kept_in_pieces_and_sent_as_one_file(
     assert await connection.fetchval("select count(*) from export_chunks") > 3
 
 
-async def test_a_filter_that_an_export_does_not_know_is_refused_and_so_is_a_campaign_of_others(
+async def test_unsupported_filters_and_foreign_campaigns_are_rejected(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:
     url = exports_of(two_organizations)
@@ -131,7 +131,7 @@ async def test_a_filter_that_an_export_does_not_know_is_refused_and_so_is_a_camp
     assert (await operator.post(url, json={"kind": "calls", "filters": theirs})).status_code == 404
 
 
-async def test_an_export_that_waits_has_no_file_and_can_be_cancelled(
+async def test_a_queued_export_has_no_file_and_can_be_cancelled(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker
 ) -> None:
     made = (await operator.post(exports_of(two_organizations), json={"kind": "calls"})).json()
@@ -144,7 +144,7 @@ async def test_an_export_that_waits_has_no_file_and_can_be_cancelled(
     assert (await operator.post(f"{url}/cancel")).status_code == 200
 
 
-async def test_a_file_is_gone_after_a_week(
+async def test_a_file_expires_after_a_week(
     two_organizations: TwoOrganizations,
     operator: httpx.AsyncClient,
     client_for: ClientFor,
@@ -169,7 +169,7 @@ async def test_a_file_is_gone_after_a_week(
     assert await connection.fetchval(chunks, UUID(made["id"])) == 0
 
 
-async def test_a_viewer_fetches_and_asks_for_nothing_and_a_stranger_sees_nothing(
+async def test_a_viewer_downloads_but_creates_no_export_and_an_outsider_sees_none(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker, client_for: ClientFor
 ) -> None:
     made = (await operator.post(exports_of(two_organizations), json={"kind": "calls"})).json()
@@ -189,7 +189,7 @@ async def test_a_viewer_fetches_and_asks_for_nothing_and_a_stranger_sees_nothing
     assert (await stranger.post(f"{theirs}/cancel")).status_code == 404
 
 
-async def test_a_page_asks_for_an_export_and_links_its_file(
+async def test_the_page_creates_an_export_and_links_its_file(
     two_organizations: TwoOrganizations, browser_for: BrowserFor, worker: JobWorker
 ) -> None:
     home = f"/o/{two_organizations.own.tenant.organization_id}"
@@ -210,7 +210,7 @@ async def test_a_page_asks_for_an_export_and_links_its_file(
 
 
 @pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "tomorrow"])
-async def test_a_day_that_no_call_can_have_is_refused_by_page_and_api(
+async def test_an_out_of_range_date_is_rejected_by_page_and_api(
     two_organizations: TwoOrganizations, browser_for: BrowserFor, client_for: ClientFor, day: str
 ) -> None:
     own = two_organizations.own

@@ -1,4 +1,4 @@
-"""Functions belong to the environment: who may look, what they see, and going back to an earlier version."""
+"""Functions belong to the environment: who sees them, statistics, and rollback."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -59,7 +59,7 @@ async def add_invocations(connection: asyncpg.Connection) -> None:
         )
 
 
-async def test_owners_of_a_local_stack_see_numbers_versions_and_log(
+async def test_owners_of_a_local_stack_see_statistics_versions_and_log(
     two_organizations: TwoOrganizations,
     connection: asyncpg.Connection,
     studio_app: StudioServer,
@@ -93,7 +93,7 @@ async def test_owners_of_a_local_stack_see_numbers_versions_and_log(
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
-async def test_others_do_not_even_on_a_local_stack(
+async def test_other_roles_see_no_functions_even_on_a_local_stack(
     two_organizations: TwoOrganizations, client_for: ClientFor, browser_for: BrowserFor, role: str
 ) -> None:
     own = two_organizations.own
@@ -114,7 +114,7 @@ async def test_others_do_not_even_on_a_local_stack(
         ({"role": "x"}, ("b",), False),
     ],
 )
-async def test_elsewhere_an_owner_needs_to_be_named(
+async def test_on_a_remote_stack_an_owner_must_be_a_platform_operator(
     studio_app: StudioServer, app_metadata: dict[str, str], operators: tuple[str, ...], expected: bool
 ) -> None:
     studio = replace(studio_app.studio, settings=replace(REMOTE, operators=operators))
@@ -152,7 +152,7 @@ async def host() -> AsyncIterator[Host]:
 @pytest.mark.parametrize(
     ("status", "expected"), [(200, 200), (404, 404), (400, 400), (409, 409), (401, 503), (500, 503)]
 )
-async def test_an_earlier_version_is_asked_for_at_the_host(
+async def test_a_rollback_is_requested_from_the_host(
     two_organizations: TwoOrganizations,
     studio_app: StudioServer,
     client_for: ClientFor,
@@ -174,7 +174,7 @@ async def test_an_earlier_version_is_asked_for_at_the_host(
     assert "sbp_secret" not in response.text
 
 
-async def test_whoever_looks_after_the_environment_may_be_a_viewer_and_the_entry_names_them(
+async def test_a_platform_operator_may_be_a_viewer_and_is_audited(
     two_organizations: TwoOrganizations,
     connection: asyncpg.Connection,
     studio_app: StudioServer,
@@ -198,7 +198,7 @@ async def test_whoever_looks_after_the_environment_may_be_a_viewer_and_the_entry
     assert tuple(entry) == (organization_id, str(viewer), "roll_back_function")
 
 
-async def test_without_a_token_or_a_host_it_is_said_what_to_do(
+async def test_a_missing_token_or_host_is_explained(
     two_organizations: TwoOrganizations, studio_app: StudioServer, client_for: ClientFor
 ) -> None:
     own = two_organizations.own

@@ -1,4 +1,4 @@
-"""A creation that is sent again under its key creates nothing again, also at the same time."""
+"""A request repeated with its idempotency key creates nothing again, also concurrently."""
 
 import asyncio
 from datetime import timedelta
@@ -66,7 +66,7 @@ def operator(two_organizations: TwoOrganizations) -> UUID:
     return two_organizations.own.users["operator"]
 
 
-async def test_a_repeat_gets_the_first_answer_and_creates_nothing(
+async def test_a_repeat_returns_the_first_response_and_creates_nothing(
     client_for: ClientFor, things: Things, url: str, operator: UUID
 ) -> None:
     client = await client_for(operator)
@@ -88,7 +88,7 @@ async def test_without_a_key_each_request_creates(
     assert things.made == ["a", "a"]
 
 
-async def test_a_key_that_comes_with_another_body_is_refused(
+async def test_a_key_with_another_body_is_rejected(
     client_for: ClientFor, things: Things, url: str, operator: UUID
 ) -> None:
     client = await client_for(operator)
@@ -98,7 +98,7 @@ async def test_a_key_that_comes_with_another_body_is_refused(
     assert things.made == ["a"]
 
 
-async def test_two_at_the_same_time_create_one_thing(
+async def test_concurrent_requests_with_one_key_create_once(
     client_for: ClientFor, things: Things, url: str, operator: UUID
 ) -> None:
     client = await client_for(operator)
@@ -114,7 +114,7 @@ async def test_two_at_the_same_time_create_one_thing(
     assert things.made == ["a"]
 
 
-async def test_a_creation_that_fails_leaves_the_key_free(
+async def test_a_failed_creation_leaves_the_key_free(
     client_for: ClientFor, things: Things, url: str, operator: UUID
 ) -> None:
     client = await client_for(operator)
@@ -142,7 +142,7 @@ async def test_a_key_belongs_to_its_caller_and_its_organization(
     assert len(things.made) == 4
 
 
-async def test_a_key_is_forgotten_after_a_day(
+async def test_a_key_expires_after_a_day(
     client_for: ClientFor, studio_app: StudioServer, things: Things, url: str, operator: UUID
 ) -> None:
     client = await client_for(operator)

@@ -1,4 +1,4 @@
-"""Imports by the API: a file sent in one go or in parts, a preview that stores nothing, and a run in the background."""
+"""Imports over the API: upload whole or in parts, preview, and background import."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -47,7 +47,7 @@ async def make(client: httpx.AsyncClient, world: TwoOrganizations, **fields: Any
     return f"{imports_of(world)}/{response.json()['id']}"
 
 
-async def test_a_file_is_sent_previewed_imported_and_its_refused_rows_are_fetched(
+async def test_a_file_is_uploaded_previewed_and_imported_and_its_refused_rows_downloaded(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     contacts = await connection.fetchval("select count(*) from contacts")
@@ -87,7 +87,7 @@ async def test_a_file_is_sent_previewed_imported_and_its_refused_rows_are_fetche
     ]
 
 
-async def test_a_file_is_sent_in_parts_and_goes_on_where_it_has_stopped(
+async def test_an_upload_in_parts_resumes_where_it_stopped(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
 ) -> None:
     url = await make(operator, two_organizations)
@@ -107,7 +107,7 @@ async def test_a_file_is_sent_in_parts_and_goes_on_where_it_has_stopped(
     assert b"".join(pieces) == FILE
 
 
-async def test_a_file_that_is_sent_again_replaces_the_first(
+async def test_a_second_upload_replaces_the_first(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
 ) -> None:
     url = await make(operator, two_organizations)
@@ -118,7 +118,7 @@ async def test_a_file_that_is_sent_again_replaces_the_first(
 
 
 @pytest.mark.parametrize("header", ["30", "bytes 5-2/10", "bytes 0-10/5", "lines 0-1/2"])
-async def test_a_range_that_makes_no_sense_is_refused(
+async def test_an_invalid_content_range_is_rejected(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, header: str
 ) -> None:
     url = await make(operator, two_organizations)
@@ -128,7 +128,7 @@ async def test_a_range_that_makes_no_sense_is_refused(
     assert response.status_code == 400
 
 
-async def test_an_empty_file_and_one_that_is_too_large_are_refused(
+async def test_empty_and_too_large_files_are_rejected(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = await make(operator, two_organizations)
@@ -139,7 +139,7 @@ async def test_an_empty_file_and_one_that_is_too_large_are_refused(
     assert (await operator.put(f"{url}/file", content=FILE)).status_code == 413
 
 
-async def test_a_preview_says_what_is_wrong_with_a_file_and_takes_another_mapping(
+async def test_a_preview_explains_problems_and_accepts_another_mapping(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:
     url = await make(operator, two_organizations)
@@ -154,7 +154,7 @@ async def test_a_preview_says_what_is_wrong_with_a_file_and_takes_another_mappin
     assert [row["phone"] for row in good.json()["rows"]] == ["+12122000001"]
 
 
-async def test_a_preview_of_a_large_file_reads_its_beginning_only(
+async def test_a_preview_reads_only_the_start_of_a_large_file(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:
     url = await make(operator, two_organizations)
@@ -167,7 +167,7 @@ async def test_a_preview_of_a_large_file_reads_its_beginning_only(
     assert not preview["is_whole_file"]
 
 
-async def test_a_number_on_the_do_not_call_list_is_told_in_the_preview(
+async def test_the_preview_reports_numbers_on_the_do_not_call_list(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
 ) -> None:
     phone = await connection.fetchval(
@@ -181,7 +181,7 @@ async def test_a_number_on_the_do_not_call_list_is_told_in_the_preview(
     assert (preview["good_rows"], preview["refused_by_kind"]) == (0, {"do_not_call": 1})
 
 
-async def test_an_import_is_cancelled_before_it_begins_and_its_file_goes(
+async def test_cancelling_a_queued_import_deletes_its_file(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     url = await make(operator, two_organizations, mapping=MAPPING)
@@ -196,7 +196,7 @@ async def test_an_import_is_cancelled_before_it_begins_and_its_file_goes(
     assert await pieces_of(connection, url) == []
 
 
-async def test_a_key_makes_the_same_import_once(
+async def test_one_idempotency_key_creates_one_import(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:
     new = {"campaign_id": str(two_organizations.own.fresh.id), "file_name": "people.csv"}
@@ -211,7 +211,7 @@ async def test_a_key_makes_the_same_import_once(
 
 
 @pytest.mark.parametrize("status", ["completed", "cancelled"])
-async def test_a_campaign_that_is_over_takes_no_import(
+async def test_a_finished_campaign_accepts_no_import(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection, status: str
 ) -> None:
     over = await create_campaign(connection, two_organizations.own.tenant, status=status)
@@ -241,7 +241,7 @@ async def test_a_viewer_reads_imports_and_changes_none(
     assert [answer.status_code for answer in answers] == [403] * 5
 
 
-async def test_another_organizations_imports_and_campaigns_are_not_there(
+async def test_imports_and_campaigns_of_another_organization_are_not_found(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, client_for: ClientFor
 ) -> None:
     url = await make(operator, two_organizations)
@@ -258,7 +258,7 @@ async def test_another_organizations_imports_and_campaigns_are_not_there(
     assert (await operator.post(imports_of(two_organizations), json=new)).status_code == 404
 
 
-async def test_imports_are_listed_by_pages_and_by_campaign(
+async def test_imports_are_paged_and_filtered_by_campaign(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:
     made = {(await make(operator, two_organizations)).rpartition("/")[2] for _ in range(3)}
@@ -273,7 +273,7 @@ async def test_imports_are_listed_by_pages_and_by_campaign(
     assert (await operator.get(imports_of(two_organizations), params=other)).json()["items"] == []
 
 
-async def test_the_holder_of_the_secret_key_imports_in_the_name_of_the_service(
+async def test_an_import_with_the_secret_key_belongs_to_the_service(
     two_organizations: TwoOrganizations, client_for: ClientFor, worker: JobWorker, connection: asyncpg.Connection
 ) -> None:
     service = await client_for(None)

@@ -1,4 +1,4 @@
-"""Pages for imports, as a browser without JavaScript has them."""
+"""Pages for imports, as a browser without JavaScript uses them."""
 
 from collections.abc import AsyncIterator
 
@@ -41,7 +41,7 @@ async def upload(browser: Browser, world: TwoOrganizations, content: bytes = FIL
     return str(response.headers["location"])
 
 
-async def test_a_file_is_uploaded_mapped_started_and_reported(
+async def test_a_file_is_uploaded_mapped_and_imported(
     two_organizations: TwoOrganizations, operator: Browser, worker: JobWorker
 ) -> None:
     url = await upload(operator, two_organizations)
@@ -76,7 +76,9 @@ async def test_an_upload_is_discarded_from_its_preview(two_organizations: TwoOrg
     assert "Cancelled" in (await operator.get(url)).text
 
 
-async def test_a_form_without_a_file_says_what_to_do(two_organizations: TwoOrganizations, operator: Browser) -> None:
+async def test_a_form_without_a_file_explains_the_problem(
+    two_organizations: TwoOrganizations, operator: Browser
+) -> None:
     response = await operator.post_form(
         f"{home_of(two_organizations)}/imports",
         {"campaign_id": str(two_organizations.own.fresh.id)},
@@ -88,7 +90,7 @@ async def test_a_form_without_a_file_says_what_to_do(two_organizations: TwoOrgan
     assert "select a CSV file" in response.text
 
 
-async def test_a_file_whose_name_is_blank_counts_as_none(
+async def test_a_file_with_a_blank_name_counts_as_missing(
     two_organizations: TwoOrganizations, operator: Browser
 ) -> None:
     response = await operator.post_form(
@@ -102,7 +104,7 @@ async def test_a_file_whose_name_is_blank_counts_as_none(
     assert "select a CSV file" in response.text
 
 
-async def test_a_form_without_the_token_stores_nothing(
+async def test_a_form_without_the_csrf_token_stores_nothing(
     two_organizations: TwoOrganizations, operator: Browser, connection: asyncpg.Connection
 ) -> None:
     before = await connection.fetchval("select count(*) from imports")
@@ -116,7 +118,7 @@ async def test_a_form_without_the_token_stores_nothing(
     assert await connection.fetchval("select count(*) from imports") == before
 
 
-async def test_a_viewer_sees_imports_and_no_buttons(
+async def test_a_viewer_sees_imports_without_buttons(
     two_organizations: TwoOrganizations, operator: Browser, browser_for: BrowserFor
 ) -> None:
     url = await upload(operator, two_organizations)
@@ -131,7 +133,7 @@ async def test_a_viewer_sees_imports_and_no_buttons(
         assert (await viewer.post_form(f"{url}/{path}")).status_code == 403
 
 
-async def test_pages_of_another_organization_are_not_there(
+async def test_pages_of_another_organization_are_not_found(
     two_organizations: TwoOrganizations, operator: Browser, browser_for: BrowserFor
 ) -> None:
     url = await upload(operator, two_organizations)
@@ -146,7 +148,7 @@ async def test_pages_of_another_organization_are_not_there(
     assert (await stranger.get(campaign)).status_code == 404
 
 
-async def test_empty_pages_say_what_to_do(
+async def test_empty_pages_explain_the_next_step(
     two_organizations: TwoOrganizations, operator: Browser, connection: asyncpg.Connection
 ) -> None:
     for table in ("imports", "exports"):
@@ -157,7 +159,7 @@ async def test_empty_pages_say_what_to_do(
     assert "No exports yet" in page.text
 
 
-async def test_the_script_sends_a_file_in_parts_with_the_session_and_its_token(
+async def test_the_script_uploads_in_parts_with_session_and_csrf_token(
     two_organizations: TwoOrganizations, operator: Browser
 ) -> None:
     page = f"{home_of(two_organizations)}/campaigns/{two_organizations.own.fresh.id}/import"

@@ -1,4 +1,4 @@
-"""The inbox: an organization's own events, the unmatched ones for its admins, and replay that reaches no further."""
+"""Webhook events: those of one organization, unmatched ones for admins, and replay."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ async def status_of(connection: asyncpg.Connection, event_id: int) -> str:
     return str(await connection.fetchval("select status from webhook_events where id = $1", event_id))
 
 
-async def test_events_are_listed_by_page_and_narrowed(
+async def test_events_are_paged_and_filtered(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor
 ) -> None:
     own = two_organizations.own
@@ -61,7 +61,7 @@ async def test_events_are_listed_by_page_and_narrowed(
     assert (counted["quarantined"], counted["unmatched"]) == (1, 0)
 
 
-async def test_an_event_is_shown_as_it_came(
+async def test_an_event_is_shown_with_its_body(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own
@@ -78,7 +78,7 @@ async def test_an_event_is_shown_as_it_came(
 
 
 @pytest.mark.parametrize(("role", "sees"), [("viewer", False), ("operator", False), ("admin", True), ("owner", True)])
-async def test_events_that_found_no_call_are_shown_to_admins_of_their_account(
+async def test_unmatched_events_are_visible_to_admins_of_their_account(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, role: str, sees: bool
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
@@ -94,7 +94,7 @@ async def test_events_that_found_no_call_are_shown_to_admins_of_their_account(
     assert (await client.get(f"{base(own)}/{theirs}")).status_code == 404
 
 
-async def test_replay_sends_the_events_of_a_range_through_apply_and_is_written_down(
+async def test_replay_resets_a_range_of_events_and_is_audited(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor
 ) -> None:
     own = two_organizations.own
@@ -111,7 +111,7 @@ async def test_replay_sends_the_events_of_a_range_through_apply_and_is_written_d
     assert dict(entry or {}) == {"actor": str(own.users["operator"]), "action": "replay_events"}
 
 
-async def test_replay_reaches_nobody_elses_events(
+async def test_replay_leaves_events_of_other_organizations_alone(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
@@ -127,7 +127,7 @@ async def test_replay_reaches_nobody_elses_events(
     assert await status_of(connection, unowned) == "unmatched"
 
 
-async def test_a_viewer_replays_nothing_not_even_past_the_api(
+async def test_a_viewer_cannot_replay_not_even_by_sql(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own, other = two_organizations.own, two_organizations.other

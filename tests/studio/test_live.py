@@ -1,4 +1,4 @@
-"""The stream of a page: it tells of one's own campaigns only, outlives a lost connection, and ends when it must."""
+"""Live updates: events of one organization only, across lost connections, until the stream must end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -77,7 +77,7 @@ async def live_app(studio_app: StudioServer) -> AsyncIterator[StudioServer]:
     await studio_app.studio.hub.stop()
 
 
-async def test_what_changes_in_ones_own_organization_is_told_and_nothing_else(
+async def test_a_stream_reports_changes_of_its_organization_only(
     live_app: StudioServer, two_organizations: TwoOrganizations, connection: asyncpg.Connection
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
@@ -95,9 +95,7 @@ async def test_what_changes_in_ones_own_organization_is_told_and_nothing_else(
         )  # fmt: skip
 
 
-async def test_very_many_changes_take_no_more_room_than_one(
-    live_app: StudioServer, two_organizations: TwoOrganizations
-) -> None:
+async def test_a_subscription_stays_bounded(live_app: StudioServer, two_organizations: TwoOrganizations) -> None:
     own = two_organizations.own
     async with listening(live_app, own, own.users["viewer"]) as stream:
         for number in range(300):
@@ -106,7 +104,7 @@ async def test_very_many_changes_take_no_more_room_than_one(
         assert (name, data["everything"], data["campaigns"]) == ("changed", True, [])
 
 
-async def test_a_lost_connection_is_made_again_and_what_was_missed_is_looked_for(
+async def test_a_lost_connection_is_reopened_and_everything_refreshed(
     live_app: StudioServer, two_organizations: TwoOrganizations, connection: asyncpg.Connection
 ) -> None:
     own = two_organizations.own
@@ -121,7 +119,9 @@ async def test_a_lost_connection_is_made_again_and_what_was_missed_is_looked_for
         assert await stream.next() == ("changed", {"campaigns": [str(own.fresh.id)], "everything": False})
 
 
-async def test_a_stream_ends_with_the_token(live_app: StudioServer, two_organizations: TwoOrganizations) -> None:
+async def test_a_stream_ends_when_the_token_expires(
+    live_app: StudioServer, two_organizations: TwoOrganizations
+) -> None:
     own = two_organizations.own
     async with listening(live_app, own, own.users["viewer"]) as stream:
         live_app.clock.advance(timedelta(hours=2))
@@ -130,7 +130,7 @@ async def test_a_stream_ends_with_the_token(live_app: StudioServer, two_organiza
         assert await stream.next() is None
 
 
-async def test_who_works_there_no_more_hears_no_more(
+async def test_a_stream_ends_for_a_removed_member(
     live_app: StudioServer, two_organizations: TwoOrganizations, connection: asyncpg.Connection
 ) -> None:
     own = two_organizations.own
@@ -142,9 +142,7 @@ async def test_who_works_there_no_more_hears_no_more(
         assert await stream.next() is None
 
 
-async def test_streams_end_when_the_process_is_to_stop(
-    live_app: StudioServer, two_organizations: TwoOrganizations
-) -> None:
+async def test_streams_end_on_shutdown(live_app: StudioServer, two_organizations: TwoOrganizations) -> None:
     own = two_organizations.own
     async with listening(live_app, own, own.users["viewer"]) as stream:
         live_app.studio.hub.end_streams()
@@ -152,7 +150,7 @@ async def test_streams_end_when_the_process_is_to_stop(
             pass
 
 
-async def test_a_stranger_gets_no_stream(live_app: StudioServer, two_organizations: TwoOrganizations) -> None:
+async def test_an_outsider_gets_no_stream(live_app: StudioServer, two_organizations: TwoOrganizations) -> None:
     client = await live_app.client_of(two_organizations.own.users["outsider"])
     response = await client.get(f"/o/{two_organizations.own.tenant.organization_id}/live")
     assert response.status_code == 404

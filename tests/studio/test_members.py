@@ -1,4 +1,4 @@
-"""Members and roles: admins manage everybody but owners, and an owner stays."""
+"""Members and roles: admins manage everyone but owners, and one owner always remains."""
 
 import asyncpg
 import pytest
@@ -12,7 +12,7 @@ def base(house: FilledOrganization) -> str:
     return f"/api/v1/organizations/{house.tenant.organization_id}/members"
 
 
-async def test_members_are_listed_with_their_addresses(
+async def test_members_are_listed_with_their_email_addresses(
     two_organizations: TwoOrganizations, client_for: ClientFor
 ) -> None:
     own = two_organizations.own
@@ -23,7 +23,7 @@ async def test_members_are_listed_with_their_addresses(
     assert (await (await client_for(two_organizations.other.users["owner"])).get(base(own))).status_code == 404
 
 
-async def test_addresses_of_others_are_told_to_nobody(
+async def test_email_addresses_of_other_users_stay_private(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
@@ -37,7 +37,7 @@ async def test_addresses_of_others_are_told_to_nobody(
         assert await connection.fetchval("select private.user_to_add($1, $2)", theirs, email) is None
 
 
-async def test_an_admin_takes_a_user_in_changes_their_role_and_lets_them_go(
+async def test_an_admin_adds_a_member_changes_their_role_and_removes_them(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor
 ) -> None:
     own = two_organizations.own
@@ -58,7 +58,7 @@ async def test_an_admin_takes_a_user_in_changes_their_role_and_lets_them_go(
     assert [row["action"] for row in actions] == ["remove_member", "change_role", "add_member"]
 
 
-async def test_somebody_who_has_no_user_is_told_of_with_what_to_do(
+async def test_an_unknown_user_is_reported_with_the_command_to_create_one(
     two_organizations: TwoOrganizations, client_for: ClientFor
 ) -> None:
     own = two_organizations.own
@@ -67,7 +67,9 @@ async def test_somebody_who_has_no_user_is_told_of_with_what_to_do(
     assert "outdial users create" in response.json()["fields"]["email"]
 
 
-async def test_an_admin_makes_and_unmakes_no_owner(two_organizations: TwoOrganizations, client_for: ClientFor) -> None:
+async def test_an_admin_cannot_add_change_or_remove_owners(
+    two_organizations: TwoOrganizations, client_for: ClientFor
+) -> None:
     own = two_organizations.own
     client = await client_for(own.users["admin"])
     for response in (
@@ -79,7 +81,7 @@ async def test_an_admin_makes_and_unmakes_no_owner(two_organizations: TwoOrganiz
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])
-async def test_below_admin_nobody_manages_others_but_everybody_may_leave(
+async def test_members_below_admin_may_only_leave(
     two_organizations: TwoOrganizations, client_for: ClientFor, role: str
 ) -> None:
     own = two_organizations.own
@@ -101,7 +103,7 @@ async def test_the_last_owner_stays(two_organizations: TwoOrganizations, client_
     assert (left.status_code, demoted.status_code) == (409, 409)
 
 
-async def test_the_page_shows_what_the_role_allows(
+async def test_the_page_shows_the_actions_of_the_role(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own

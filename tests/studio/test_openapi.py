@@ -1,4 +1,4 @@
-"""The document of the API keeps its word: whatever is sent, by whomever, is answered as it says, and never with 5xx."""
+"""Every response conforms to the OpenAPI document, for every role, and none is a 5xx."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -90,7 +90,7 @@ async def serving(database: Scratch) -> AsyncIterator[tuple[RouteRows, dict[str,
 
 @pytest.mark.parametrize("role", RANKS)
 @pytest.mark.parametrize("label", OPERATIONS)
-def test_every_answer_is_one_of_those_that_the_document_names(label: str, role: str, stand: Stand) -> None:
+def test_every_response_conforms_to_the_document(label: str, role: str, stand: Stand) -> None:
     operation = OPERATIONS[label]
     known = {parameter.name: stand.route_rows.own[parameter.name] for parameter in operation.path_parameters}
     usable = operation.as_strategy(path_parameters=known)
@@ -108,7 +108,7 @@ def test_every_answer_is_one_of_those_that_the_document_names(label: str, role: 
     ask()
 
 
-def test_the_document_is_that_of_the_api_and_says_how_each_request_may_end() -> None:
+def test_the_document_covers_the_api_with_its_error_responses() -> None:
     assert {path.split("/")[1] for path in DOCUMENT["paths"]} == {"api"}
     assert len(OPERATIONS) == sum(map(len, DOCUMENT["paths"].values()))
     for path, operations in DOCUMENT["paths"].items():

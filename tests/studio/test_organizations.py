@@ -1,4 +1,4 @@
-"""Settings: the organization, the limits of its workspaces, and its numbers."""
+"""Settings: the organization, limits of its workspaces, and caller numbers."""
 
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ def base(house: FilledOrganization) -> str:
     return f"/api/v1/organizations/{house.tenant.organization_id}"
 
 
-async def test_everybody_sees_where_they_work(two_organizations: TwoOrganizations, client_for: ClientFor) -> None:
+async def test_callers_see_their_organizations(two_organizations: TwoOrganizations, client_for: ClientFor) -> None:
     own = two_organizations.own
     client = await client_for(own.users["viewer"])
     mine = (await client.get("/api/v1/organizations")).json()
@@ -39,7 +39,7 @@ async def test_two_admins_do_not_overwrite_each_other(
     assert (await client.patch(base(own), json={"daily_call_cap": 0})).json()["fields"].keys() == {"daily_call_cap"}
 
 
-async def test_limits_of_a_workspace_are_changed_by_admins_alone(
+async def test_only_admins_change_the_limits_of_a_workspace(
     two_organizations: TwoOrganizations, client_for: ClientFor
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
@@ -56,7 +56,7 @@ async def test_limits_of_a_workspace_are_changed_by_admins_alone(
     ]
 
 
-async def test_numbers_come_and_go(two_organizations: TwoOrganizations, client_for: ClientFor) -> None:
+async def test_caller_numbers_are_added_and_removed(two_organizations: TwoOrganizations, client_for: ClientFor) -> None:
     own = two_organizations.own
     client = await client_for(own.users["admin"])
     key = {"idempotency-key": "once"}
@@ -80,7 +80,7 @@ async def test_numbers_come_and_go(two_organizations: TwoOrganizations, client_f
     assert (await client.post(f"{base(own)}/numbers", json=stranger)).status_code == 400
 
 
-async def test_the_page_has_the_address_for_retell_and_takes_changes(
+async def test_the_settings_page_shows_the_webhook_url_and_saves_changes(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own
@@ -103,7 +103,7 @@ async def test_the_page_has_the_address_for_retell_and_takes_changes(
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])
-async def test_others_read_the_settings(
+async def test_other_roles_read_the_settings(
     two_organizations: TwoOrganizations, browser_for: BrowserFor, role: str
 ) -> None:
     own = two_organizations.own

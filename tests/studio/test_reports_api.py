@@ -1,4 +1,4 @@
-"""Reports: what calls came to, by day, by campaign, over time and by outcome."""
+"""Reports: calls by day, by campaign, over time and by outcome."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -48,7 +48,7 @@ def address(campaign: Campaign) -> str:
     return f"/api/v1/organizations/{campaign.tenant.organization_id}"
 
 
-async def test_a_report_counts_by_the_days_of_the_zone_that_is_asked_for(
+async def test_a_report_counts_by_days_of_the_requested_time_zone(
     connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
 ) -> None:
     second = await create_campaign(connection, campaign.tenant, name="Second")
@@ -87,7 +87,7 @@ async def test_a_report_counts_by_the_days_of_the_zone_that_is_asked_for(
     ],
     ids=str,
 )
-async def test_a_report_over_impossible_days_is_refused(
+async def test_a_report_with_an_invalid_period_is_rejected(
     client_for: ClientFor, campaign: Campaign, viewer: UUID, query: dict[str, str]
 ) -> None:
     response = await (await client_for(viewer)).get(f"{address(campaign)}/reports", params=query)
@@ -96,7 +96,7 @@ async def test_a_report_over_impossible_days_is_refused(
     assert response.json()["fields"]
 
 
-async def test_the_charts_of_a_campaign_count_every_call_once_in_stretches_that_follow_each_other(
+async def test_charts_count_every_call_once_in_consecutive_buckets(
     connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, viewer: UUID
 ) -> None:
     for minutes, outcome in [(0, "answered"), (1, "busy"), (200, "busy"), (200, None)]:
@@ -121,7 +121,7 @@ async def test_a_campaign_without_calls_has_empty_charts(
     assert render_charts(CampaignCharts(**charts)).calls == 0
 
 
-async def test_the_charts_of_another_organizations_campaign_are_not_there(
+async def test_charts_of_another_organization_are_not_found(
     client_for: ClientFor, two_organizations: TwoOrganizations
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
@@ -133,7 +133,7 @@ async def test_the_charts_of_another_organizations_campaign_are_not_there(
 
 
 @pytest.mark.parametrize("days", [0, 0.01, 0.5, 3, 40, 400, 4000])
-def test_a_span_of_any_length_is_covered_by_few_bars(days: float) -> None:
+def test_any_period_is_covered_by_few_bars(days: float) -> None:
     span = timedelta(days=days)
     assert span / width_for(span) <= 30
 
@@ -141,7 +141,7 @@ def test_a_span_of_any_length_is_covered_by_few_bars(days: float) -> None:
 # What is drawn.
 
 
-def test_bars_stand_on_each_other_within_the_drawing_and_the_table_says_the_same() -> None:
+def test_bars_are_stacked_within_the_chart_and_match_the_table() -> None:
     chart = stacked_bars("Calls", [("Mon", {"a": 3, "b": 1}), ("Tue", {}), ("Wed", {"b": 2})], SERIES, first_head="Day")
 
     first, second, third = chart.bars
@@ -155,7 +155,7 @@ def test_bars_stand_on_each_other_within_the_drawing_and_the_table_says_the_same
     assert chart.legend == [("good", "A"), ("bad", "B")]
 
 
-def test_nothing_is_drawn_of_nothing() -> None:
+def test_empty_data_has_no_bars() -> None:
     assert stacked_bars("Calls", [], SERIES, first_head="Day").bars == []
     assert row_bars("Outcomes", [], first_head="Outcome").bars == []
     assert row_bars("Outcomes", [("A", "good", 0)], first_head="Outcome").rows == [["A", "0", "0 %"]]
@@ -167,7 +167,7 @@ def test_a_scale_ends_with_a_round_number(value: int, top: int) -> None:
 
 
 @pytest.mark.parametrize(("since", "name"), [(date(2026, 3, 1), "Calls per day"), (date(2025, 6, 1), "Calls per week")])
-async def test_the_page_draws_the_report_with_a_text_alternative(
+async def test_the_report_page_has_a_chart_with_a_text_alternative(
     connection: asyncpg.Connection,
     browser_for: BrowserFor,
     campaign: Campaign,
@@ -198,7 +198,7 @@ async def test_the_page_draws_the_report_with_a_text_alternative(
     ("query", "status", "says"),
     [("", 200, "No calls in this period"), ("?since=x", 400, "use the format"), ("?zone=x", 400, "America/New_York")],
 )
-async def test_an_empty_report_says_what_to_do(
+async def test_an_empty_report_explains_the_next_step(
     browser_for: BrowserFor, campaign: Campaign, viewer: UUID, query: str, status: int, says: str
 ) -> None:
     response = await (await browser_for(viewer)).get(f"/o/{campaign.tenant.organization_id}/reports{query}")

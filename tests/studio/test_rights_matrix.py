@@ -1,4 +1,4 @@
-"""Who may do what: every route that there is, for every role, for strangers and for nobody, and with foreign ids."""
+"""Rights: every route, for every role, for outsiders, without credentials, and with foreign ids."""
 
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -61,7 +61,7 @@ def test_every_route_has_its_rule() -> None:
 
 
 @pytest.mark.parametrize("route", OF_AN_ORGANIZATION, ids=str)
-async def test_each_role_may_what_the_table_says(route: StudioRoute, route_rows: RouteRows) -> None:
+async def test_each_role_has_exactly_the_rights_in_the_table(route: StudioRoute, route_rows: RouteRows) -> None:
     rule, people = RULES[str(route)], route_rows.world.own.users
     address = Address(route, rule, route_rows.own)
     allowed = [role for role in RANKS if RANKS[role] >= RANKS[rule.needs]]
@@ -83,7 +83,7 @@ async def test_each_role_may_what_the_table_says(route: StudioRoute, route_rows:
 
 
 @pytest.mark.parametrize("route", OF_AN_ORGANIZATION, ids=str)
-async def test_what_another_organization_has_is_not_there(route: StudioRoute, route_rows: RouteRows) -> None:
+async def test_resources_of_another_organization_are_not_found(route: StudioRoute, route_rows: RouteRows) -> None:
     rule, people = RULES[str(route)], route_rows.world.own.users
     theirs = Address(route, rule, route_rows.other)
     their_row = Address(route, rule, {**route_rows.other, "organization_id": route_rows.own["organization_id"]})
@@ -101,7 +101,7 @@ async def test_what_another_organization_has_is_not_there(route: StudioRoute, ro
 
 
 @pytest.mark.parametrize("route", OTHERS, ids=str)
-async def test_what_belongs_to_no_organization(route: StudioRoute, route_rows: RouteRows) -> None:
+async def test_routes_outside_organizations(route: StudioRoute, route_rows: RouteRows) -> None:
     async with serving(route_rows.world.database) as served:
         seen = {}
         for who in ELSEWHERE[str(route)]:

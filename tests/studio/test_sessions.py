@@ -1,4 +1,4 @@
-"""Signing in and out: what the cookie is like, whom a form is believed, and where nobody is led."""
+"""Sign-in and sign-out: the cookie, CSRF protection, and safe redirects."""
 
 from datetime import timedelta
 from http.cookies import Morsel, SimpleCookie
@@ -45,7 +45,7 @@ def user_id(two_organizations: TwoOrganizations) -> UUID:
     return two_organizations.own.users["operator"]
 
 
-async def test_a_password_that_fits_begins_a_session_and_leads_on(
+async def test_a_correct_password_starts_a_session_and_redirects(
     studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID
 ) -> None:
     auth_of(studio_app).answer = signed_in(studio_app, user_id)
@@ -58,7 +58,7 @@ async def test_a_password_that_fits_begins_a_session_and_leads_on(
     assert (await browser.get("/")).headers["location"].endswith("/campaigns")
 
 
-async def test_the_cookie_is_closed_to_scripts_and_other_sites_and_tells_nothing(
+async def test_the_cookie_is_encrypted_http_only_and_same_site(
     studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID
 ) -> None:
     auth_of(studio_app).answer = signed_in(studio_app, user_id)
@@ -76,7 +76,7 @@ async def test_the_cookie_is_closed_to_scripts_and_other_sites_and_tells_nothing
     assert opened.user_id == str(user_id)
 
 
-async def test_signing_in_keeps_nothing_of_the_session_that_the_browser_came_with(
+async def test_sign_in_replaces_an_existing_session(
     studio_app: StudioServer, browser_for: BrowserFor, two_organizations: TwoOrganizations
 ) -> None:
     planted = two_organizations.own.users["viewer"]
@@ -93,7 +93,7 @@ async def test_signing_in_keeps_nothing_of_the_session_that_the_browser_came_wit
     assert opened.access_token != browser.session.access_token
 
 
-async def test_two_sessions_of_one_user_have_nothing_in_common(
+async def test_two_sessions_of_one_user_share_no_tokens(
     studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID
 ) -> None:
     auth_of(studio_app).answer = signed_in(studio_app, user_id)
@@ -116,7 +116,7 @@ async def test_two_sessions_of_one_user_have_nothing_in_common(
         (AuthUnavailable("refused"), 503, "temporarily unavailable"),
     ],
 )
-async def test_who_is_not_let_in_is_told_why_and_gets_no_session(
+async def test_a_failed_sign_in_is_explained_and_starts_no_session(
     studio_app: StudioServer, browser_for: BrowserFor, answer: BadCredentials, status: int, said: str
 ) -> None:
     auth_of(studio_app).answer = answer
@@ -132,7 +132,7 @@ async def test_who_is_not_let_in_is_told_why_and_gets_no_session(
 
 
 @pytest.mark.parametrize("token", ["", "guessed"])
-async def test_a_sign_in_that_another_site_sends_is_refused(
+async def test_a_cross_site_sign_in_is_rejected(
     studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID, token: str
 ) -> None:
     auth_of(studio_app).answer = signed_in(studio_app, user_id)
@@ -147,7 +147,7 @@ async def test_a_sign_in_that_another_site_sends_is_refused(
     assert COOKIE not in browser.client.cookies
 
 
-async def test_the_token_of_another_visitor_is_refused(
+async def test_the_csrf_token_of_another_visitor_is_rejected(
     studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID
 ) -> None:
     auth_of(studio_app).answer = signed_in(studio_app, user_id)
@@ -171,7 +171,7 @@ async def test_a_sealed_value_serves_one_purpose(studio_app: StudioServer, brows
     ["//evil.example", "/\\evil.example", "https://evil.example", "\\/evil.example", "/%0d/\r\nset-cookie: a=b",
      "javascript:alert(1)", "/\t/evil.example", "", "evil", "/sign-out", "/api/v1/organizations", "/" + "a" * 3000],
 )  # fmt: skip
-async def test_nobody_is_led_elsewhere(
+async def test_sign_in_never_redirects_to_another_site(
     studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID, url: str
 ) -> None:
     auth_of(studio_app).answer = signed_in(studio_app, user_id)
@@ -180,7 +180,7 @@ async def test_nobody_is_led_elsewhere(
     assert own_path(url) == "/"
 
 
-async def test_signing_out_ends_the_session_here_and_at_auth(
+async def test_sign_out_ends_the_session_in_the_browser_and_at_auth(
     studio_app: StudioServer, browser_for: BrowserFor, user_id: UUID
 ) -> None:
     browser = await browser_for(user_id)
@@ -194,7 +194,7 @@ async def test_signing_out_ends_the_session_here_and_at_auth(
     assert (await browser.get("/")).headers["location"] == "/sign-in?next=/"
 
 
-async def test_signing_out_takes_the_token_of_the_session(
+async def test_sign_out_requires_the_csrf_token(
     studio_app: StudioServer, browser_for: BrowserFor, two_organizations: TwoOrganizations
 ) -> None:
     other = await browser_for(two_organizations.own.users["viewer"])
@@ -206,7 +206,7 @@ async def test_signing_out_takes_the_token_of_the_session(
     assert auth_of(studio_app).signed_out == []
 
 
-async def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(
+async def test_visitors_are_redirected_to_sign_in_and_back(
     browser_for: BrowserFor, two_organizations: TwoOrganizations
 ) -> None:
     browser = await browser_for(None)
@@ -218,7 +218,7 @@ async def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(
     assert (api.status_code, api.json()["code"]) == (401, "NOT_SIGNED_IN")
 
 
-async def test_a_cookie_that_cannot_be_read_is_taken_away(studio_app: StudioServer, browser_for: BrowserFor) -> None:
+async def test_an_unreadable_cookie_is_deleted(studio_app: StudioServer, browser_for: BrowserFor) -> None:
     browser = await browser_for(None)
     browser.client.cookies.set(COOKIE, "x" * 200, domain="127.0.0.1")
     response = await browser.get("/")
@@ -226,7 +226,7 @@ async def test_a_cookie_that_cannot_be_read_is_taken_away(studio_app: StudioServ
     assert cookie_in(response, COOKIE)["max-age"] == "0"
 
 
-def test_a_secret_is_replaced_without_signing_anybody_out() -> None:
+def test_rotating_the_secret_signs_no_one_out() -> None:
     old, both = (
         CookieSealer(["the old secret, which is long enough"]),
         CookieSealer(["the new one", "the old secret, which is long enough"]),
@@ -236,7 +236,7 @@ def test_a_secret_is_replaced_without_signing_anybody_out() -> None:
     assert old.open(COOKIE, both.seal(COOKIE, "value"), str) is None
 
 
-def test_a_changed_cookie_is_no_cookie() -> None:
+def test_a_tampered_cookie_is_rejected() -> None:
     sealer = CookieSealer(["a secret that is long enough for this"])
     sealed = sealer.seal(COOKIE, "value")
     for index in range(0, len(sealed) - 1, 7):

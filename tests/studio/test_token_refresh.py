@@ -1,4 +1,4 @@
-"""A session outlives its access token: it is renewed once, whoever asks, and ends when Auth says so."""
+"""Token refresh: a session is renewed once for all requests, and ends when Auth ends it."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ def session(*, lives: timedelta) -> StudioSession:
     )
 
 
-async def test_many_requests_at_once_renew_a_session_once() -> None:
+async def test_concurrent_requests_renew_a_session_once() -> None:
     auth, old = Auth(NEW), session(lives=timedelta(seconds=5))
     refresher = TokenRefresher(auth, VirtualClock(NOW))
     waiting = [asyncio.create_task(refresher.current(old)) for _ in range(5)]
@@ -65,7 +65,7 @@ async def test_many_requests_at_once_renew_a_session_once() -> None:
     assert renewed[0].csrf == old.csrf
 
 
-async def test_a_request_that_is_given_up_does_not_spoil_it_for_the_others() -> None:
+async def test_a_cancelled_request_does_not_cancel_the_renewal() -> None:
     auth, old = Auth(NEW), session(lives=timedelta(0))
     refresher = TokenRefresher(auth, VirtualClock(NOW))
     first, second = (asyncio.create_task(refresher.current(old)) for _ in range(2))
@@ -75,7 +75,7 @@ async def test_a_request_that_is_given_up_does_not_spoil_it_for_the_others() -> 
     assert isinstance(await second, StudioSession)
 
 
-async def test_a_token_that_is_good_for_a_while_is_left_alone() -> None:
+async def test_a_fresh_token_is_not_renewed() -> None:
     auth, fresh = Auth(NEW), session(lives=RENEW_BEFORE + timedelta(seconds=1))
     assert await TokenRefresher(auth, VirtualClock(NOW)).current(fresh) is fresh
     assert auth.asked == []
@@ -88,13 +88,13 @@ async def test_a_token_that_is_good_for_a_while_is_left_alone() -> None:
         (AuthUnavailable("away"), timedelta(0), RenewalUnavailable()),
     ],
 )
-async def test_what_auth_says_decides(answer: SignInResult, lives: timedelta, expected: SessionRenewal) -> None:
+async def test_the_response_of_auth_decides(answer: SignInResult, lives: timedelta, expected: SessionRenewal) -> None:
     auth = Auth(answer)
     auth.may_answer.set()
     assert await TokenRefresher(auth, VirtualClock(NOW)).current(session(lives=lives)) == expected
 
 
-async def test_while_auth_is_away_a_token_is_used_to_its_end_and_auth_asked_again() -> None:
+async def test_while_auth_is_down_a_token_is_used_until_it_expires() -> None:
     auth, old = Auth(AuthUnavailable("away")), session(lives=timedelta(seconds=30))
     auth.may_answer.set()
     refresher = TokenRefresher(auth, VirtualClock(NOW))
@@ -139,7 +139,7 @@ async def test_a_renewed_session_is_sent_to_the_browser(
     assert COOKIE not in browser.client.cookies
 
 
-async def test_an_ended_session_leads_to_signing_in_and_an_undecided_one_does_not(
+async def test_an_ended_session_redirects_to_sign_in_and_an_unreachable_auth_does_not(
     studio_app: StudioServer, browser_for: BrowserFor, two_organizations: TwoOrganizations
 ) -> None:
     assert isinstance(studio_app.studio.renew, Renewing)

@@ -1,4 +1,4 @@
-"""The frame of every page: the menu, the small parts, figures, and the page of the API."""
+"""Rendering: the menu, macros, formats, and the API reference page."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,7 +23,7 @@ def render(source: str, **values: object) -> str:
     return environment.from_string(f'{{% from "view/ui.html" import {parts} %}}{source}').render(**values)
 
 
-def test_every_status_and_outcome_looks_different_without_its_colour() -> None:
+def test_badges_differ_without_colour() -> None:
     for kind in (CampaignStatus, ContactStatus, CallStatus):
         looks = [badge_for_status(status) for status in kind]
         assert len({look.label for look in looks}) == len(looks)
@@ -33,7 +33,7 @@ def test_every_status_and_outcome_looks_different_without_its_colour() -> None:
     assert badge_for_status("never_heard_of").label == "Never heard of"
 
 
-def test_what_is_shown_is_escaped_wherever_it_comes_from() -> None:
+def test_macros_escape_their_arguments() -> None:
     evil = "\"><script>alert(1)</script>'"
     for source in (
         "{{ status_badge(evil) }}",
@@ -48,7 +48,7 @@ def test_what_is_shown_is_escaped_wherever_it_comes_from() -> None:
         assert "<script" not in render(source, evil=evil, moment=NOON), source
 
 
-def test_a_field_is_bound_to_its_label_and_to_what_is_wrong_with_it() -> None:
+def test_a_field_is_linked_to_its_label_and_error() -> None:
     html = render("{{ field('name', 'Name', error='too long', hint='short', required=True) }}")
     assert 'for="field-name"' in html
     assert 'id="field-name"' in html
@@ -56,11 +56,11 @@ def test_a_field_is_bound_to_its_label_and_to_what_is_wrong_with_it() -> None:
     assert 'id="field-name-note"' in html
 
 
-def test_a_password_is_never_put_back_into_a_page() -> None:
+def test_a_password_is_never_rendered() -> None:
     assert "hunter2" not in render("{{ field('password', 'Password', 'hunter2', type='password') }}")
 
 
-def test_what_destroys_says_so_before_it_does_and_works_without_a_script() -> None:
+def test_dangerous_actions_ask_first_and_work_without_javascript() -> None:
     html = render("{{ action_button('/x/cancel', 'Cancel', 't', confirm='Nobody is called again.', kind='danger') }}")
     before, _, dialog = html.partition("<dialog")
     assert "<form" not in before
@@ -93,11 +93,11 @@ def test_what_destroys_says_so_before_it_does_and_works_without_a_script() -> No
         (figures.in_zone(NOON, "../../etc/passwd"), "in ../../etc/passwd"),
     ],
 )
-def test_figures_are_shown_as_people_read_them(shown: str, expected: str) -> None:
+def test_values_are_formatted(shown: str, expected: str) -> None:
     assert shown == expected
 
 
-async def test_the_menu_knows_where_one_is(browser_for: BrowserFor, two_organizations: TwoOrganizations) -> None:
+async def test_the_menu_marks_the_current_page(browser_for: BrowserFor, two_organizations: TwoOrganizations) -> None:
     own, other = two_organizations.own.tenant, two_organizations.other.tenant
     browser = await browser_for(two_organizations.own.users["viewer"])
     html = (await browser.get(f"/o/{own.organization_id}/campaigns")).text
@@ -108,7 +108,7 @@ async def test_the_menu_knows_where_one_is(browser_for: BrowserFor, two_organiza
     assert '<main id="main"' in html
 
 
-async def test_the_page_of_the_api_tells_of_every_route_within_bounds(client_for: ClientFor) -> None:
+async def test_the_api_reference_lists_every_route_and_stays_small(client_for: ClientFor) -> None:
     client = await client_for(None)
     document = (await client.get("/api/v1/openapi.json")).json()
     page = await client.get("/api/v1/docs")

@@ -1,4 +1,4 @@
-"""Inbox and audit log narrowed by source, call and time; replay of chosen events; bodies that are hard to show."""
+"""Filters of webhook events and the audit log, replay of selected events, and bodies that are hard to show."""
 
 from datetime import timedelta
 from typing import Any
@@ -47,7 +47,7 @@ async def pending(connection: asyncpg.Connection) -> set[str]:
     return {row["retell_call_id"] for row in rows}
 
 
-async def test_events_are_narrowed_by_source_call_and_time(
+async def test_events_are_filtered_by_source_call_and_time(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own
@@ -74,7 +74,7 @@ async def test_events_are_narrowed_by_source_call_and_time(
 
 
 @pytest.mark.parametrize("name", ["inbox", "audit"])
-async def test_a_time_that_is_none_is_said_to_be_wrong(
+async def test_an_invalid_date_is_explained(
     two_organizations: TwoOrganizations, client_for: ClientFor, browser_for: BrowserFor, name: str
 ) -> None:
     own = two_organizations.own
@@ -87,7 +87,7 @@ async def test_a_time_that_is_none_is_said_to_be_wrong(
     assert (shown.status_code, "use the format 2026-12-24" in shown.text) == (400, True)
 
 
-async def test_chosen_events_are_replayed_and_no_others(
+async def test_selected_events_are_replayed_and_no_others(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own, other = two_organizations.own, two_organizations.other
@@ -110,7 +110,7 @@ async def test_chosen_events_are_replayed_and_no_others(
     assert details == "1"
 
 
-async def test_a_form_without_a_chosen_event_replays_nothing(
+async def test_a_form_without_selected_events_replays_nothing(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own
@@ -126,7 +126,7 @@ async def test_a_form_without_a_chosen_event_replays_nothing(
     assert await connection.fetchval("select status from webhook_events where id = $1", event_id) == "quarantined"
 
 
-async def test_viewers_have_nothing_to_tick(two_organizations: TwoOrganizations, browser_for: BrowserFor) -> None:
+async def test_viewers_cannot_select_events(two_organizations: TwoOrganizations, browser_for: BrowserFor) -> None:
     own = two_organizations.own
     shown = await (await browser_for(own.users["viewer"])).get(page(own, "inbox"))
     assert (shown.status_code, 'name="ids"' in shown.text) == (200, False)
@@ -143,18 +143,18 @@ async def test_viewers_have_nothing_to_tick(two_organizations: TwoOrganizations,
         (b"", ""),
     ],
 )
-def test_a_body_becomes_text_that_can_be_sent(body: bytes, expected: str) -> None:
+def test_a_body_becomes_valid_text(body: bytes, expected: str) -> None:
     readable = readable_body(body)
     assert readable == expected
     assert readable.encode().decode() == expected
 
 
-def test_a_body_that_is_all_nesting_is_shown_as_it_came() -> None:
+def test_a_deeply_nested_body_is_not_indented() -> None:
     body = b"[" * 200 + b"1," * 5000 + b"1" + b"]" * 200
     assert readable_body(body) == body.decode()
 
 
-async def test_half_a_character_in_a_body_breaks_neither_page_nor_answer(
+async def test_a_lone_surrogate_in_a_body_breaks_neither_page_nor_response(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own
@@ -167,7 +167,7 @@ async def test_half_a_character_in_a_body_breaks_neither_page_nor_answer(
     assert "\\ud83d" in told.json()["body"]
 
 
-async def test_the_audit_log_is_narrowed_by_kind_and_time(
+async def test_the_audit_log_is_filtered_by_object_type_and_time(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor
 ) -> None:
     own = two_organizations.own

@@ -1,4 +1,4 @@
-"""What surrounds each request: headers on each answer, names, bounds, forged requests, errors that tell nothing."""
+"""Middleware: security headers, host names, body limits, forged requests, and error responses without causes."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -46,7 +46,7 @@ def app(studio_app: StudioServer) -> FastAPI:
      ("/api/v1/nowhere", 404), ("/static/x/studio.css", 200), ("/static/x/nothing.css", 404), ("/o/x/campaigns", 303),
      ("/api/v1/docs", 200), ("/api/v1/openapi.json", 200), ("/health", 200), ("/test/lost", 503)],
 )  # fmt: skip
-async def test_every_answer_has_its_headers(browser_for: BrowserFor, path: str, status: int) -> None:
+async def test_every_response_has_security_headers(browser_for: BrowserFor, path: str, status: int) -> None:
     response = await (await browser_for(None)).get(path)
     assert response.status_code == status
     assert response.headers["content-security-policy"] == POLICY
@@ -60,9 +60,7 @@ async def test_every_answer_has_its_headers(browser_for: BrowserFor, path: str, 
 
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("prefix", ["/test", "/api/v1/test"])
-async def test_an_error_tells_its_reader_nothing_of_its_cause(
-    browser_for: BrowserFor, lines: LogLines, prefix: str
-) -> None:
+async def test_an_error_response_hides_its_cause(browser_for: BrowserFor, lines: LogLines, prefix: str) -> None:
     browser = await browser_for(None)
     broken = await browser.get(f"{prefix}/broken")
     assert "secret" not in broken.text
@@ -87,14 +85,14 @@ async def test_an_error_tells_its_reader_nothing_of_its_cause(
         (asyncpg.CharacterNotInRepertoireError("x"), 400, None),
     ],
 )
-def test_errors_of_the_features_become_answers(error: Exception, status: int, field: str | None) -> None:
+def test_exceptions_become_error_responses(error: Exception, status: int, field: str | None) -> None:
     told = to_studio_error(error)
     assert isinstance(told, StudioError)
     assert told.status == status
     assert list(told.details.get("fields", {})) == ([field] if field else [])
 
 
-async def test_what_cannot_be_read_is_answered_with_the_fields_that_are_wrong(
+async def test_an_invalid_request_names_its_invalid_fields(
     client_for: ClientFor, two_organizations: TwoOrganizations
 ) -> None:
     client = await client_for(two_organizations.own.users["operator"])
@@ -107,7 +105,7 @@ async def test_what_cannot_be_read_is_answered_with_the_fields_that_are_wrong(
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:54323", "127.0.0.1.evil.example", ""])
-async def test_a_strangers_name_that_leads_to_this_machine_is_refused(browser_for: BrowserFor, host: str) -> None:
+async def test_unknown_host_names_are_rejected(browser_for: BrowserFor, host: str) -> None:
     response = await (await browser_for(None)).get("/sign-in", headers={"host": host})
     assert response.status_code == 400
 
@@ -117,13 +115,13 @@ async def test_a_strangers_name_that_leads_to_this_machine_is_refused(browser_fo
     ["/static/x/..%2f..%2fsettings.py", "/static/x/../../settings.py", "/static/x/%2e%2e/settings.py",
      "/static/x/layout.html", "/static/%2e%2e/studio.css", "/static/x//etc/passwd", "/static/x/studio.css%00"],
 )  # fmt: skip
-async def test_nothing_but_the_files_of_one_directory_is_served(browser_for: BrowserFor, path: str) -> None:
+async def test_only_static_files_are_served(browser_for: BrowserFor, path: str) -> None:
     response = await (await browser_for(None)).get(path)
     assert response.status_code == (404 if "studio.css" not in path or "%00" in path else 200)
     assert "import" not in response.text or response.headers["content-type"].startswith("text/css")
 
 
-async def test_files_are_kept_by_browsers_under_an_address_of_their_content(browser_for: BrowserFor) -> None:
+async def test_static_files_are_cached_under_versioned_urls(browser_for: BrowserFor) -> None:
     browser = await browser_for(None)
     first = await browser.get(static_url("studio.css"))
     assert first.headers["cache-control"] == "public, max-age=31536000, immutable"
@@ -131,7 +129,7 @@ async def test_files_are_kept_by_browsers_under_an_address_of_their_content(brow
     assert (again.status_code, again.content) == (304, b"")
 
 
-async def test_more_than_a_bound_is_not_read(client_for: ClientFor, two_organizations: TwoOrganizations) -> None:
+async def test_oversized_bodies_are_rejected(client_for: ClientFor, two_organizations: TwoOrganizations) -> None:
     client = await client_for(two_organizations.own.users["operator"])
     url = f"/api/v1/organizations/{two_organizations.own.tenant.organization_id}/campaigns"
 
@@ -144,7 +142,7 @@ async def test_more_than_a_bound_is_not_read(client_for: ClientFor, two_organiza
         assert (response.status_code, response.json()["code"]) == (413, "TOO_LARGE")
 
 
-async def test_a_cookie_alone_changes_nothing_through_the_api(
+async def test_a_cookie_alone_cannot_change_anything_through_the_api(
     browser_for: BrowserFor, two_organizations: TwoOrganizations
 ) -> None:
     browser = await browser_for(two_organizations.own.users["operator"])
@@ -174,7 +172,7 @@ async def test_a_cookie_alone_changes_nothing_through_the_api(
         assert (await browser.client.post(url, json={}, headers=headers)).status_code == 400, headers
 
 
-async def test_a_form_says_once_that_it_has_done_its_work(browser_for: BrowserFor, studio_app: StudioServer) -> None:
+async def test_a_flash_message_is_shown_once(browser_for: BrowserFor, studio_app: StudioServer) -> None:
     studio_app.app.add_api_route("/test/done", lambda: redirect("/sign-in", "Saved <b>it</b>"), methods=["GET"])
     browser = await browser_for(None)
     assert (await browser.get("/test/done")).status_code == 303
@@ -182,7 +180,7 @@ async def test_a_form_says_once_that_it_has_done_its_work(browser_for: BrowserFo
     assert "Saved" not in (await browser.get("/sign-in")).text
 
 
-async def test_who_works_nowhere_is_told_what_to_do(
+async def test_a_user_without_organizations_gets_an_explanation(
     browser_for: BrowserFor, two_organizations: TwoOrganizations
 ) -> None:
     browser = await browser_for(two_organizations.own.users["outsider"])
