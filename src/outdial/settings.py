@@ -1,8 +1,9 @@
 """Settings of the processes, read from the environment once at start. Their `repr` hides secrets.
 
 Each process has one class of settings, read by one call of its `from_env`: DialerProcessSettings and JobsSettings here,
-StudioSettings in `outdial.studio.web.settings`, HostSettings in `outdial.host.gateway.main`. EmbeddedSettings is about
-the embedded server, which several processes share. The settings of a function are its `ctx.env`.
+StudioProcessSettings in `outdial.studio.web.settings`, GatewaySettings in `outdial.host.gateway.settings`.
+EmbeddedSettings is about the embedded server, which several processes share. The settings of a function are its
+`ctx.env`.
 """
 
 import os

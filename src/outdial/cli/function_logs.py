@@ -53,7 +53,9 @@ def logs(
     ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Errors only; same as --level error.")] = False,
     request_id: Annotated[str | None, typer.Option(help="A request id, or its start as listed.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of entries, newest first.")] = 100,
+    limit: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Maximum number of entries; the newest are shown.")
+    ] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """Show invocations, and what functions logged or printed, oldest first.

@@ -81,7 +81,8 @@ def serve(
 @app.command("list")
 def list_functions(
     env: Annotated[
-        str | None, typer.Option(help="List what is deployed to local, or to an environment in supabase/config.toml.")
+        str | None,
+        typer.Option(help="Environment whose deployed functions to list: local, or one in supabase/config.toml."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
