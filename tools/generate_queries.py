@@ -4,9 +4,9 @@
 column. The comments above a query state what Postgres cannot report (see `docs/decisions/0006-sql-in-files.md`):
 
     -- name: lock_account
-    -- returns: LockedAccount | None
+    -- returns: LockedAccount
     -- null: backoff_until, :reason, :names[]
-    -- Lock the account, so that its limits hold.
+    -- Lock the account. Everything that counts against its limits is counted under this lock.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ _NAME: Final = re.compile(r"^-- name: (\w+)", re.MULTILINE)
 
 
 class QueryError(Exception):
-    """The comments of a query do not fit what Postgres says of it."""
+    """The comments of a query contradict what Postgres reports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Query:
 
     @property
     def returns(self) -> str:
-        """The return type of the function; a query without rows returns how many it touched."""
+        """The return type of the function. A query without rows returns the number of rows it touched."""
         return " ".join(self.notes.get("returns", ["int"]))
 
     @property
@@ -83,13 +83,13 @@ class Query:
         """The type of one row: a class, or the type of the only column."""
         match = _RESULT.fullmatch(self.returns)
         if match is None:
-            raise QueryError(f"{self.name} returns {self.returns}, which is no type of a result")
+            raise QueryError(f"{self.name} returns {self.returns}, which is not a valid result")
         return match[2] or match[3]
 
 
 @dataclass(slots=True)
 class Module:
-    """The SQL file and the queries in it."""
+    """A SQL file and its queries."""
 
     path: Path
     doc: str
@@ -111,7 +111,7 @@ async def _read_module(connection: asyncpg.Connection, path: Path) -> Module:
         block = getattr(blocks, name)
         notes, doc = _read_comments(block.__doc__ or "")
         if not doc:
-            raise QueryError(f"{name} has no comment that says what it does")
+            raise QueryError(f"{name} has no description")
         prepared = await connection.prepare(block.sql)
         nullable = notes.pop("null", [])
         parameters = tuple(
@@ -146,7 +146,7 @@ def _read_comments(comments: str) -> tuple[dict[str, list[str]], str]:
 
 
 def _value(name: str, postgres: str, nullable: list[str]) -> Value:
-    """Return the column, or the parameter with a colon, and strike it off the list of those that may be null."""
+    """Return a column or a parameter, whose name starts with a colon, and remove it from the list of nullable names."""
     is_array = postgres.endswith("[]")
     element = PYTHON_TYPES.get(postgres.removesuffix("[]"))
     if element is None:
@@ -165,7 +165,7 @@ def _value(name: str, postgres: str, nullable: list[str]) -> Value:
 def _check_result(query: Query) -> None:
     if query.row == "None" or "returns" not in query.notes:
         if query.columns:
-            raise QueryError(f"{query.name} brings columns and does not say what it returns")
+            raise QueryError(f"{query.name} selects columns but has no `returns`")
     elif query.row in PYTHON_TYPES.values():
         if [column.type for column in query.columns] != [query.row]:
             raise QueryError(f"{query.name} returns {query.row} and selects {query.columns}")

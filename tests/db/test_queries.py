@@ -1,4 +1,4 @@
-"""Every query has a generated function that is up to date, and brings back what its types say."""
+"""Every query has a generated function that is up to date and correctly typed."""
 
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -106,7 +106,7 @@ async def test_the_generated_modules_are_up_to_date(connection: asyncpg.Connecti
     assert stale == [], "run `make queries`"
 
 
-async def test_every_query_brings_the_columns_of_its_row_type_in_order(connection: asyncpg.Connection) -> None:
+async def test_every_query_returns_the_columns_of_its_row_type_in_order(connection: asyncpg.Connection) -> None:
     found = {}
     for query in all_queries():
         described = columns_of(await connection.prepare(sql_of(query)))
@@ -197,13 +197,13 @@ def test_every_query_is_used() -> None:
 @pytest.mark.parametrize(
     ("block", "message"),
     [
-        ("-- name: a\n-- returns: int\nselect 1", "a has no comment"),
+        ("-- name: a\n-- returns: int\nselect 1", "a has no description"),
         ("-- name: a\n-- returns: str\n-- Read it.\nselect 1 as n", "a returns str and selects"),
-        ("-- name: a\n-- returns: list[str\n-- Read it.\nselect 'x' as n", "no type of a result"),
+        ("-- name: a\n-- returns: list[str\n-- Read it.\nselect 'x' as n", "not a valid result"),
         ("-- name: a\n-- returns: int\n-- null: b\n-- Read it.\nselect 1 as n", "a has no column or parameter b"),
         ("-- name: a\n-- returns: int\n-- null: :n[]\n-- Read it.\nselect :n::int as n", "no column or parameter"),
         ("-- name: a\n-- returns: RowOfA\n-- Read it.\nselect '{}'::jsonb as b", "b has the type jsonb"),
-        ("-- name: a!\n-- Read it.\nselect 1 as n", "a brings columns"),
+        ("-- name: a!\n-- Read it.\nselect 1 as n", "a selects columns"),
         ("-- name: a\n-- returns: RowOfA\n-- Read it.\nselect pg_notify('a', '')", "selects nothing"),
         (
             "-- name: a\n-- returns: RowOfA\n-- Read it.\nselect 1 as n;\n\n"
