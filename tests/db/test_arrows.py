@@ -235,8 +235,8 @@ ON_CAMPAIGNS = [
     Guard(
         campaign_status_queries.schedule_campaign, "operator", moves(CAMPAIGN, _S.SCHEDULED), allowed_from(_S.SCHEDULED)
     ),
-    Guard(campaign_status_queries.pause_campaign, "operator", moves(CAMPAIGN, _S.PAUSING), allowed_from(_S.PAUSING)),
-    Guard(campaign_status_queries.pause_campaign, "dialer", moves(CAMPAIGN, _S.PAUSING), allowed_from(_S.PAUSING)),
+    Guard(campaign_status_queries.begin_pausing, "operator", moves(CAMPAIGN, _S.PAUSING), allowed_from(_S.PAUSING)),
+    Guard(campaign_status_queries.begin_pausing, "dialer", moves(CAMPAIGN, _S.PAUSING), allowed_from(_S.PAUSING)),
     Guard(
         campaign_status_queries.begin_cancelling,
         "operator",

@@ -11,7 +11,14 @@ from outdial.db.queries import calls, campaign_status, events
 from outdial.db.session import Connection, Database
 from outdial.domain.call import LIVE, CallStatus
 from outdial.domain.contact import OPEN, ContactStatus
-from outdial.domain.limits import BATCH_SIZE, CAMPAIGN_LIMITS, CONCURRENCY_LIMIT, DAILY_CALL_CAP, IntRange
+from outdial.domain.limits import (
+    BATCH_SIZE,
+    CAMPAIGN_LIMITS,
+    CONCURRENCY_LIMIT,
+    DAILY_CALL_CAP,
+    MAX_CONCURRENCY,
+    IntRange,
+)
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -292,7 +299,7 @@ async def test_a_value_out_of_bounds_is_refused(
 
 
 # The schema leaves these open upwards: the features check the upper bound.
-OPEN_UPWARDS = {("provider_accounts", "concurrency_limit"), ("campaigns", "max_concurrency")}
+OPEN_UPWARDS = {("provider_accounts", "concurrency_limit"), ("campaigns", MAX_CONCURRENCY.name)}
 RANGES = [
     ("organizations", "daily_call_cap", DAILY_CALL_CAP),
     ("provider_accounts", "concurrency_limit", CONCURRENCY_LIMIT),

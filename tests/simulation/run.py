@@ -17,6 +17,7 @@ from outdial.campaigns.lifecycle import Actor
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.dialer.worker import Dialer
+from outdial.domain.limits import MAX_CONCURRENCY
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.receive import WebhookReceiver
 from outdial.retell.client import RetellClient
@@ -406,7 +407,7 @@ async def _populate(run: Run) -> None:
                 tenant,
                 calling_hours=OFFICE_HOURS,
                 retry_policy=QUICK_RETRIES,
-                max_concurrency=run.chance.choice((None, 1, 3)),
+                **{MAX_CONCURRENCY.name: run.chance.choice((None, 1, 3))},
                 batch_size=run.chance.choice((2, 10)),
                 next_batch_at=START,
             )

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from outdial.domain.limits import MAX_CONCURRENCY
 from tests.support.factories import (
     NOW,
     create_calling,
@@ -113,7 +114,7 @@ async def test_a_change_keeps_other_settings_and_an_outdated_one_is_rejected(
 
     changed = await operator.patch(url, json={"name": "Summer"}, headers={"if-match": seen})
     late = await operator.patch(url, json={"batch_size": 5}, headers={"if-match": seen})
-    unconditional = await operator.patch(url, json={"batch_size": 5, "max_concurrency": None})
+    unconditional = await operator.patch(url, json={"batch_size": 5, MAX_CONCURRENCY.name: None})
 
     assert changed.json() == campaign | {"name": "Summer"}
     assert changed.headers["etag"] != seen

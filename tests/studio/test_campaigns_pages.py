@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from outdial.domain.limits import MAX_CONCURRENCY
 from tests.support.factories import (
     NOW,
     create_calling,
@@ -29,7 +30,7 @@ FORM: dict[str, Any] = {
     "from_number": "+12125550123",
     "batch_size": "20",
     "max_attempts": "4",
-    "max_concurrency": "",
+    MAX_CONCURRENCY.name: "",
     "schedule": "now",
     "zone": "Europe/Paris",
     "monday_from": ["09:00", "14:00"],
@@ -128,7 +129,7 @@ async def test_a_form_sent_twice_creates_one_draft_and_redirects_to_the_import(
     answers = [await operator.post_form(base, sent, page=f"{base}/new") for _ in range(2)]
 
     row = await connection.fetchrow(
-        "select id, name, status, batch_size, max_attempts, max_concurrency, scheduled_at, calling_hours::text,"
+        f"select id, name, status, batch_size, max_attempts, {MAX_CONCURRENCY.name}, scheduled_at, calling_hours::text,"  # noqa: S608
         " retry_policy::text, dynamic_variables::text from campaigns where retell_agent_id = 'agent_7'"
     )
     assert [answer.headers["location"] for answer in answers] == [f"{base}/{row['id']}/import"] * 2
@@ -162,7 +163,7 @@ async def test_a_start_time_is_read_in_the_selected_time_zone(
         ({"batch_size": "many"}, "batch_size", "whole number"),
         ({"batch_size": "1001"}, "batch_size", "from 1 to 1000"),
         ({"max_attempts": ""}, "max_attempts", "whole number"),
-        ({"max_concurrency": "-1"}, "max_concurrency", "whole number"),
+        ({MAX_CONCURRENCY.name: "-1"}, MAX_CONCURRENCY.name, "whole number"),
         ({"schedule": "at", "scheduled_local": "soon"}, "scheduled_local", "Enter a date and time"),
         # The clocks of Paris go forward at two.
         (

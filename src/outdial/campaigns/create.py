@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypedDict
 from uuid import UUID
 
 import asyncpg
@@ -52,6 +53,21 @@ class CampaignSettings:
     scheduled_at: datetime | None = None
 
 
+class SettingsColumns(TypedDict):
+    """The editable columns of `campaigns`, as the database takes them; JSON columns as text."""
+
+    name: str
+    retell_agent_id: str
+    from_number: str
+    batch_size: int
+    max_concurrency: int | None
+    max_attempts: int
+    calling_hours: str
+    retry_policy: str
+    dynamic_variables: str
+    scheduled_at: datetime | None
+
+
 async def create_organization(connection: Connection, new: NewOrganization, now: datetime) -> UUID:
     """Create a tenant with one provider account; raises CredentialTaken when another tenant has the credential."""
     organization_id = new_id(now)
@@ -77,30 +93,20 @@ async def create_organization(connection: Connection, new: NewOrganization, now:
 
 async def create_campaign(connection: Connection, new: CampaignSettings, now: datetime) -> UUID:
     """Create a draft; raises InvalidCampaign naming the field, InvalidCallingHours or InvalidRetryPolicy."""
-    from_number = check_campaign(new)
     campaign_id = new_id(now)
     await campaigns.create_campaign(
         connection,
         id=campaign_id,
         organization_id=new.organization_id,
         provider_account_id=new.provider_account_id or await _only_account(connection, new.organization_id),
-        name=new.name.strip(),
-        retell_agent_id=new.retell_agent_id.strip(),
-        from_number=from_number,
-        batch_size=new.batch_size,
-        max_concurrency=new.max_concurrency,
-        calling_hours=encode_json(new.calling_hours),
-        retry_policy=encode_json(new.retry_policy),
-        max_attempts=new.max_attempts,
-        dynamic_variables=encode_json(new.dynamic_variables),
-        scheduled_at=new.scheduled_at,
         now=now,
+        **check_settings(new),
     )
     return campaign_id
 
 
-def check_campaign(new: CampaignSettings) -> str:
-    """Check the settings and return the caller number in E.164; raises as create_campaign does."""
+def check_settings(new: CampaignSettings) -> SettingsColumns:
+    """Check the settings and return them as columns; raises as create_campaign does."""
     if not new.name.strip() or len(new.name) > LONGEST_NAME:
         raise InvalidCampaign("name", f"give 1 to {LONGEST_NAME} characters")
     if not new.retell_agent_id.strip():
@@ -118,7 +124,18 @@ def check_campaign(new: CampaignSettings) -> str:
     phone = parse_phone(new.from_number, None)
     if isinstance(phone, InvalidPhone):
         raise InvalidCampaign("from_number", f"{new.from_number!r}: {phone.reason}; give E.164, such as +14155550100")
-    return phone.e164
+    return {
+        "name": new.name.strip(),
+        "retell_agent_id": new.retell_agent_id.strip(),
+        "from_number": phone.e164,
+        "batch_size": new.batch_size,
+        "max_concurrency": new.max_concurrency,
+        "max_attempts": new.max_attempts,
+        "calling_hours": encode_json(new.calling_hours),
+        "retry_policy": encode_json(new.retry_policy),
+        "dynamic_variables": encode_json(new.dynamic_variables),
+        "scheduled_at": new.scheduled_at,
+    }
 
 
 async def _only_account(connection: Connection, organization_id: UUID) -> UUID:

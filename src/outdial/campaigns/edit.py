@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.campaigns.create import CampaignSettings, check_campaign
+from outdial.campaigns.create import CampaignSettings, check_settings
 from outdial.campaigns.errors import InvalidCampaign
 from outdial.campaigns.lifecycle import Actor, Conflict
 from outdial.db.queries import audit, batches, campaign_status, campaigns
@@ -35,7 +35,7 @@ async def edit_campaign(
 
     Raises the same errors as create_campaign. The account of a campaign never changes.
     """
-    from_number = check_campaign(new)
+    columns = check_settings(new)
     status = required(await campaign_status.campaign_status(connection, campaign_id=campaign_id)).status
     if status == _S.SCHEDULED and new.scheduled_at is None:
         raise InvalidCampaign("scheduled_at", "a scheduled campaign needs its time; to call at once, start it")
@@ -43,18 +43,9 @@ async def edit_campaign(
         connection,
         campaign_id=campaign_id,
         organization_id=new.organization_id,
-        name=new.name.strip(),
-        retell_agent_id=new.retell_agent_id.strip(),
-        from_number=from_number,
-        batch_size=new.batch_size,
-        max_concurrency=new.max_concurrency,
-        max_attempts=new.max_attempts,
-        calling_hours=encode_json(new.calling_hours),
-        retry_policy=encode_json(new.retry_policy),
-        dynamic_variables=encode_json(new.dynamic_variables),
-        scheduled_at=new.scheduled_at,
         allowed_from=list(EDITABLE),
         now=now,
+        **columns,
     )
     if saved is None:
         return Conflict(

@@ -128,7 +128,7 @@ async def pause(
     campaign = await _find(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
-    moved = await campaign_status.pause_campaign(
+    moved = await campaign_status.begin_pausing(
         connection, campaign_id=campaign_id, allowed_from=list(PAUSE.allowed_from), reason=reason, now=now
     )
     result = await _finish_change(

@@ -130,7 +130,7 @@ def _facts(row: AdmissionFactsRow) -> DialingFacts:
             concurrency_limit=row.concurrency_limit,
             reserved_inbound=row.reserved_inbound,
             account_live=row.account_live,
-            campaign_limit=row.max_concurrency,
+            campaign_limit=row.campaign_limit,
             campaign_live=row.campaign_live,
             batch_size=row.batch_size,
             sharers=row.sharers,

@@ -120,7 +120,7 @@ def limits_of(campaign: LockedCampaign, account: LockedAccount, counts: LiveCoun
         concurrency_limit=account.concurrency_limit,
         reserved_inbound=account.reserved_inbound,
         account_live=counts.account_live,
-        campaign_limit=campaign.max_concurrency,
+        campaign_limit=campaign.campaign_limit,
         campaign_live=counts.campaign_live,
         batch_size=campaign.batch_size,
         sharers=counts.sharers,

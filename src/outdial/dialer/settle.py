@@ -176,7 +176,7 @@ class Settler:
 
     async def _pause(self, call: PlannedCall, reason: str, now: datetime) -> None:
         async with self._database.for_organization(call.organization_id) as connection:
-            await campaign_status.pause_campaign(
+            await campaign_status.begin_pausing(
                 connection,
                 campaign_id=call.campaign_id,
                 reason=reason,

@@ -36,7 +36,7 @@ class AdmissionFactsRow:
     waiting_for: str | None
     calling_hours: str
     batch_size: int
-    max_concurrency: int | None
+    campaign_limit: int | None
     concurrency_limit: int
     reserved_inbound: int
     calls_per_second: float
@@ -65,7 +65,7 @@ class LockedCampaign:
     retell_agent_id: str
     from_number: str
     batch_size: int
-    max_concurrency: int | None
+    campaign_limit: int | None
     calling_hours: str
     max_attempts: int
     dynamic_variables: str
@@ -87,7 +87,8 @@ async def due_campaigns(
 
 _ADMISSION_FACTS = """\
 select m.id as campaign_id, m.status, m.scheduled_at, m.paused_reason, m.next_batch_at, m.waiting_for,
-  m.calling_hours::text as calling_hours, coalesce(m.next_batch_size, m.batch_size) as batch_size, m.max_concurrency,
+  m.calling_hours::text as calling_hours, coalesce(m.next_batch_size, m.batch_size) as batch_size,
+  m.max_concurrency as campaign_limit,
   least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
   a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, live.account_live,
   live.campaign_live,
@@ -139,7 +140,8 @@ async def admission_facts(connection: Connection, *, campaign_ids: Sequence[UUID
 
 _LOCK_CAMPAIGN = """\
 select id, organization_id, provider_account_id, status, retell_agent_id, from_number,
-  coalesce(next_batch_size, batch_size) as batch_size, max_concurrency, calling_hours::text as calling_hours,
+  coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
+  calling_hours::text as calling_hours,
   max_attempts, dynamic_variables::text as dynamic_variables
 from campaigns
 where id = $1 and status = 'active'

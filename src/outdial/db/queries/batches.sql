@@ -7,11 +7,12 @@ select organization_id, campaign_id, status from private.due_campaigns(:now, :li
 
 -- name: admission_facts
 -- returns: list[AdmissionFactsRow]
--- null: scheduled_at, paused_reason, next_batch_at, waiting_for, max_concurrency, backoff_until
+-- null: scheduled_at, paused_reason, next_batch_at, waiting_for, campaign_limit, backoff_until
 -- Read what decides whether each of these campaigns may call now. That is its status and settings, its zones with
 -- pending contacts, and the limits and live calls of its account. Zones are read for active campaigns only.
 select m.id as campaign_id, m.status, m.scheduled_at, m.paused_reason, m.next_batch_at, m.waiting_for,
-  m.calling_hours::text as calling_hours, coalesce(m.next_batch_size, m.batch_size) as batch_size, m.max_concurrency,
+  m.calling_hours::text as calling_hours, coalesce(m.next_batch_size, m.batch_size) as batch_size,
+  m.max_concurrency as campaign_limit,
   least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
   a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, live.account_live,
   live.campaign_live,
@@ -53,10 +54,11 @@ where m.id = any (:campaign_ids::uuid[]);
 -- name: lock_campaign
 -- returns: LockedCampaign | None
 -- row: An active campaign, locked for a claim. Calling hours and variables are JSON text.
--- null: max_concurrency
+-- null: campaign_limit
 -- Lock an active campaign and begin the claim. Until the transaction ends, no one else claims for it and a pause waits.
 select id, organization_id, provider_account_id, status, retell_agent_id, from_number,
-  coalesce(next_batch_size, batch_size) as batch_size, max_concurrency, calling_hours::text as calling_hours,
+  coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
+  calling_hours::text as calling_hours,
   max_attempts, dynamic_variables::text as dynamic_variables
 from campaigns
 where id = :campaign_id and status = 'active'

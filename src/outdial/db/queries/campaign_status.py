@@ -146,7 +146,7 @@ async def start_scheduled_campaigns(
     ]
 
 
-_PAUSE_CAMPAIGN = """\
+_BEGIN_PAUSING = """\
 update campaigns
 set status = 'pausing', paused_reason = $1, next_batch_at = $2, updated_at = $2
 where id = $3 and status = any ($4::text[])
@@ -154,11 +154,11 @@ returning id;
 """
 
 
-async def pause_campaign(
+async def begin_pausing(
     connection: Connection, *, reason: str, now: datetime, campaign_id: UUID, allowed_from: Sequence[str]
 ) -> UUID | None:
     """Begin to pause a campaign. No claim begins after this, and requests in flight finish first."""
-    value: UUID | None = await connection.fetchval(_PAUSE_CAMPAIGN, reason, now, campaign_id, allowed_from)
+    value: UUID | None = await connection.fetchval(_BEGIN_PAUSING, reason, now, campaign_id, allowed_from)
     return value
 
 

@@ -48,7 +48,7 @@ where id in (
 )
 returning id, organization_id;
 
--- name: pause_campaign
+-- name: begin_pausing
 -- returns: UUID | None
 -- Begin to pause a campaign. No claim begins after this, and requests in flight finish first.
 update campaigns

@@ -52,7 +52,7 @@ async def list_entries_page(request: Request, context: CurrentOrganization) -> H
 
 def _filters(form: Mapping[str, str]) -> AuditFilters:
     return AuditFilters(
-        # The page shows "Pause campaign", the log stores pause_campaign.
+        # The page shows "Start campaign", the log stores start_campaign.
         action=form["action"].lower().replace(" ", "_") or None,
         actor=form["actor"] or None,
         subject_id=form["subject_id"] or None,
