@@ -64,7 +64,7 @@ async def version_of(catalogue: FunctionCatalogue, slug: str) -> str:
     return outcome.body.decode()
 
 
-async def test_what_was_put_in_is_served_and_what_was_taken_out_is_not(catalogue: FunctionCatalogue) -> None:
+async def test_serves_added_functions_and_not_removed_ones(catalogue: FunctionCatalogue) -> None:
     assert catalogue.get("a") is None
     await catalogue.swap({"a": wanted("a", 3), "b": wanted("b", 1)}, proved=False)
 
@@ -78,7 +78,7 @@ async def test_what_was_put_in_is_served_and_what_was_taken_out_is_not(catalogue
     assert [served.slug for served in catalogue] == ["b"]
 
 
-async def test_a_version_is_proved_before_it_serves(catalogue: FunctionCatalogue, shop: Workshop) -> None:
+async def test_probes_a_version_before_it_serves(catalogue: FunctionCatalogue, shop: Workshop) -> None:
     await catalogue.swap({"a": wanted("a", 1)}, proved=False)
     shop.on_start = lambda workman: None
     before = len(shop.workmen)
@@ -92,7 +92,7 @@ async def test_a_version_is_proved_before_it_serves(catalogue: FunctionCatalogue
     assert await version_of(catalogue, "a") == "2"
 
 
-async def test_one_that_does_not_boot_leaves_all_as_they_were_and_nothing_behind(
+async def test_a_failed_boot_changes_nothing_and_leaves_nothing_behind(
     catalogue: FunctionCatalogue, shop: Workshop
 ) -> None:
     await catalogue.swap({"a": wanted("a", 1), "b": wanted("b", 1)}, proved=False)
@@ -107,7 +107,7 @@ async def test_one_that_does_not_boot_leaves_all_as_they_were_and_nothing_behind
     assert shop.alive == alive
 
 
-async def test_old_workers_finish_what_they_have_while_new_requests_go_to_the_new_ones(
+async def test_old_workers_finish_their_requests_while_new_ones_take_over(
     catalogue: FunctionCatalogue, shop: Workshop
 ) -> None:
     await catalogue.swap({"a": wanted("a", 1)}, proved=False)
@@ -127,7 +127,7 @@ async def test_old_workers_finish_what_they_have_while_new_requests_go_to_the_ne
     assert await old == "1"
 
 
-async def test_a_request_that_was_on_its_way_to_the_old_version_reaches_the_new_one(
+async def test_a_request_queued_for_the_old_version_reaches_the_new_one(
     catalogue: FunctionCatalogue, shop: Workshop
 ) -> None:
     await catalogue.swap({"a": wanted("a", 1)}, proved=False)
@@ -161,7 +161,7 @@ async def test_no_request_is_lost_while_versions_change(catalogue: FunctionCatal
     assert answered == sorted(answered, key=int)
 
 
-async def test_other_settings_alone_make_new_workers(catalogue: FunctionCatalogue, shop: Workshop) -> None:
+async def test_changed_settings_alone_replace_the_workers(catalogue: FunctionCatalogue, shop: Workshop) -> None:
     first = wanted("a", 1)
     await catalogue.swap({"a": first}, proved=False)
     await catalogue.swap({"a": replace(first, env={"STRIPE_KEY": "other"})}, proved=False)
@@ -170,7 +170,7 @@ async def test_other_settings_alone_make_new_workers(catalogue: FunctionCatalogu
     assert shop.workmen[-1].order.env["STRIPE_KEY"] == "other"
 
 
-async def test_a_deployment_is_no_way_around_the_rate_limit(catalogue: FunctionCatalogue) -> None:
+async def test_a_deployment_does_not_reset_the_rate_limit(catalogue: FunctionCatalogue) -> None:
     await catalogue.swap({"a": wanted("a", 1, rate_limit=5)}, proved=False)
     one = catalogue.get("a")
     await catalogue.swap({"a": wanted("a", 2, rate_limit=5)}, proved=False)
@@ -185,14 +185,14 @@ async def test_a_deployment_is_no_way_around_the_rate_limit(catalogue: FunctionC
     assert three.bucket.rate == 50
 
 
-async def test_what_is_said_to_be_proved_is_served_as_it_is(catalogue: FunctionCatalogue, shop: Workshop) -> None:
+async def test_a_proved_function_is_not_probed_again(catalogue: FunctionCatalogue, shop: Workshop) -> None:
     shop.on_start = broken("a")
     await catalogue.swap({"a": wanted("a", min_workers=1)}, proved=True)
 
     assert await ask(catalogue, "a") == BootFailure("Traceback of a")
 
 
-async def test_code_is_started_anew_from_a_source_tree_only(catalogue: FunctionCatalogue, shop: Workshop) -> None:
+async def test_reloads_only_functions_of_the_source_tree(catalogue: FunctionCatalogue, shop: Workshop) -> None:
     await catalogue.swap(
         {slug: wanted(slug, version) for slug, version in (("a", 0), ("b", 0), ("c", 4))}, proved=False
     )
@@ -207,9 +207,7 @@ async def test_code_is_started_anew_from_a_source_tree_only(catalogue: FunctionC
     assert [served.slug for served in catalogue if served.pool is not before[served.slug]] == ["a"]
 
 
-async def test_code_that_is_started_anew_does_not_undo_a_deployment_that_came_before(
-    catalogue: FunctionCatalogue, shop: Workshop
-) -> None:
+async def test_a_reload_does_not_undo_an_earlier_deployment(catalogue: FunctionCatalogue, shop: Workshop) -> None:
     await catalogue.swap({"a": wanted("a", 0)}, proved=False)
     shop.on_start = lambda workman: None
     before = len(shop.workmen)
@@ -224,7 +222,7 @@ async def test_code_that_is_started_anew_does_not_undo_a_deployment_that_came_be
     assert await version_of(catalogue, "a") == "3"
 
 
-async def test_each_functions_workers_run_as_the_user_it_was_given(shop: Workshop) -> None:
+async def test_workers_run_as_the_user_of_their_function(shop: Workshop) -> None:
     catalogue = FunctionCatalogue(shop, Kept(), uid_of={"a": 20_001}.get)
     await catalogue.swap({"a": wanted("a"), "b": wanted("b")}, proved=False)
     await catalogue.close(1)
@@ -232,7 +230,7 @@ async def test_each_functions_workers_run_as_the_user_it_was_given(shop: Worksho
     assert {workman.order.slug: workman.order.uid for workman in shop.workmen} == {"a": 20_001, "b": None}
 
 
-async def test_closing_waits_for_the_workers_of_old_versions_too(shop: Workshop) -> None:
+async def test_closing_waits_for_workers_of_old_versions(shop: Workshop) -> None:
     catalogue = FunctionCatalogue(shop, Kept())
     for version in range(3):
         await catalogue.swap({"a": wanted("a", version)}, proved=False)
@@ -242,7 +240,7 @@ async def test_closing_waits_for_the_workers_of_old_versions_too(shop: Workshop)
     assert catalogue.get("a") is None
 
 
-async def test_closing_waits_for_old_versions_no_longer_than_for_the_others(shop: Workshop) -> None:
+async def test_closing_applies_its_timeout_to_old_versions(shop: Workshop) -> None:
     catalogue = FunctionCatalogue(shop, Kept())
     await catalogue.swap({"a": wanted("a", 1)}, proved=False)
     shop.on_request = keep

@@ -41,7 +41,7 @@ def says(hosts: list[Host], slug: str, text: str | None) -> Callable[[], Awaitab
 # One function.
 
 
-async def test_a_function_is_served_as_soon_as_its_deployment_is_answered(host: Host) -> None:
+async def test_a_function_is_in_service_when_its_deployment_returns(host: Host) -> None:
     shared = {"supabase/functions/shared/words.py": b"WORD = 'shared'"}
     source = "from shared.words import WORD\nfrom .beside import BESIDE\n" + saying("one")
     beside = {"supabase/functions/hello/beside.py": b"BESIDE = 1"}
@@ -55,7 +55,7 @@ async def test_a_function_is_served_as_soon_as_its_deployment_is_answered(host: 
     assert await host.json("GET", f"{FUNCTIONS}/hello") == answer
 
 
-async def test_each_deployment_is_another_version(host: Host) -> None:
+async def test_each_deployment_creates_a_version(host: Host) -> None:
     first = await host.deploy("hello", saying("one"))
     second = await host.deploy("hello", saying("two"))
 
@@ -80,7 +80,7 @@ async def test_each_deployment_is_another_version(host: Host) -> None:
         (NEEDING.format(source=saying("x"), name="NEVER_SET"), "NEVER_SET is not set"),
     ],
 )
-async def test_a_version_that_does_not_start_is_refused_with_its_traceback_and_the_old_one_goes_on(
+async def test_a_version_that_does_not_start_is_refused_and_the_old_one_stays(
     host: Host, source: str, told: str
 ) -> None:
     await host.deploy("hello", saying("one"))
@@ -97,7 +97,7 @@ async def test_a_version_that_does_not_start_is_refused_with_its_traceback_and_t
     assert told in versions[0]["error"]
 
 
-async def test_a_first_version_that_does_not_start_is_not_served(host: Host) -> None:
+async def test_a_first_version_that_does_not_start_is_not_in_service(host: Host) -> None:
     await host.deploy("hello", BROKEN, status=400)
 
     assert await host.say("hello") is None
@@ -105,7 +105,7 @@ async def test_a_first_version_that_does_not_start_is_not_served(host: Host) -> 
     assert (await host.json("GET", f"{FUNCTIONS}/hello", status=404))["message"] == "Function not found"
 
 
-async def test_no_request_is_lost_while_versions_take_over(host: Host) -> None:
+async def test_loses_no_request_while_versions_change(host: Host) -> None:
     await host.deploy("hello", saying("0"))
     heard: list[str | None] = []
     done = asyncio.Event()
@@ -125,7 +125,7 @@ async def test_no_request_is_lost_while_versions_take_over(host: Host) -> None:
     assert len(heard) > 20
 
 
-async def test_deployments_of_one_function_at_once_are_all_numbered_and_one_is_served(host: Host) -> None:
+async def test_concurrent_deployments_get_distinct_numbers(host: Host) -> None:
     answers = await asyncio.gather(*(host.deploy("hello", saying(str(number))) for number in range(6)))
 
     active = await host.json("GET", f"{FUNCTIONS}/hello")
@@ -135,7 +135,7 @@ async def test_deployments_of_one_function_at_once_are_all_numbered_and_one_is_s
     assert await host.say("hello") == str(served)
 
 
-async def test_limits_and_secrets_of_a_deployed_function_are_those_that_came_with_it(host: Host) -> None:
+async def test_a_deployment_carries_its_limits_and_secrets(host: Host) -> None:
     config = b'[functions.hello]\nmemory_mb = 77\nsecrets = ["GREETING"]\n[functions.other]\nmemory_mb = 1\n'
     await host.json("POST", f"{PROJECT}/secrets", [{"name": "GREETING", "value": "!"}], status=201)
     await host.deploy("hello", saying("hi"), {"supabase/config.toml": config})
@@ -146,7 +146,7 @@ async def test_limits_and_secrets_of_a_deployed_function_are_those_that_came_wit
     assert await host.say("hello") == "hi!"
 
 
-async def test_a_limit_that_this_host_cannot_use_is_refused(host: Host) -> None:
+async def test_rejects_an_invalid_limit(host: Host) -> None:
     refused = await host.deploy("hello", saying("x"), status=400, config={"database_role": "postgres"})
 
     assert "functions.hello.database_role" in refused["message"]
@@ -156,7 +156,7 @@ async def test_a_limit_that_this_host_cannot_use_is_refused(host: Host) -> None:
 # Webhooks.
 
 
-async def test_a_webhook_whose_sender_would_be_refused_is_refused_with_an_explanation(host: Host) -> None:
+async def test_explains_why_a_webhook_needs_verify_jwt_off(host: Host) -> None:
     refused = await host.deploy("retell-webhook", saying("x"), status=400, verify_jwt=True)
     assert "verify_jwt = false under [functions.retell-webhook]" in refused["message"]
 
@@ -166,7 +166,7 @@ async def test_a_webhook_whose_sender_would_be_refused_is_refused_with_an_explan
     assert (await host.json("GET", f"{FUNCTIONS}/retell-webhook"))["verify_jwt"] is False
 
 
-async def test_a_deployment_that_says_nothing_of_verify_jwt_leaves_it_as_it_is(host: Host) -> None:
+async def test_a_deployment_without_verify_jwt_keeps_the_current_value(host: Host) -> None:
     first = await host.deploy("hello", saying("1"), verify_jwt=None)
     changed = await host.json("PATCH", f"{FUNCTIONS}/hello", {"verify_jwt": False})
     served = host.catalogue.get("hello")
@@ -184,7 +184,7 @@ async def bundle(host: Host, **sources: str) -> list[dict[str, object]]:
     return [await host.deploy(slug, source, bundle_only=True) for slug, source in sources.items()]
 
 
-async def test_what_is_only_bundled_is_not_served(host: Host) -> None:
+async def test_a_stored_version_is_not_in_service(host: Host) -> None:
     await host.deploy("a", saying("1"))
     kept = await bundle(host, a=saying("2"), b=saying("2"))
 
@@ -192,14 +192,14 @@ async def test_what_is_only_bundled_is_not_served(host: Host) -> None:
     assert (await host.say("a"), await host.say("b")) == ("1", None)
 
 
-async def test_several_functions_are_put_into_service_together(host: Host) -> None:
+async def test_activates_several_functions_together(host: Host) -> None:
     answer = await host.json("PUT", FUNCTIONS, await bundle(host, a=saying("1"), b=saying("1")))
 
     assert [(one["slug"], one["version"]) for one in answer["functions"]] == [("a", 1), ("b", 1)]
     assert (await host.say("a"), await host.say("b")) == ("1", "1")
 
 
-async def test_one_of_several_that_does_not_start_keeps_all_from_being_served(host: Host) -> None:
+async def test_one_failure_activates_none(host: Host) -> None:
     await host.json("PUT", FUNCTIONS, await bundle(host, a=saying("1"), b=saying("1")))
     kept = await bundle(host, a=saying("2"), b=BROKEN, c=saying("2"))
 
@@ -212,7 +212,7 @@ async def test_one_of_several_that_does_not_start_keeps_all_from_being_served(ho
     assert [one["version"] for one in await host.json("GET", FUNCTIONS)] == [1, 1]
 
 
-async def test_asking_twice_for_the_same_versions_changes_nothing(host: Host) -> None:
+async def test_activating_the_same_versions_twice_changes_nothing(host: Host) -> None:
     kept = await bundle(host, a=saying("1"), b=saying("1"))
     await host.json("PUT", FUNCTIONS, kept)
     pools = [one.pool for one in host.catalogue]
@@ -221,7 +221,7 @@ async def test_asking_twice_for_the_same_versions_changes_nothing(host: Host) ->
     assert [one.pool for one in host.catalogue] == pools
 
 
-async def test_without_a_number_the_newest_version_is_meant(host: Host) -> None:
+async def test_the_newest_version_is_the_default(host: Host) -> None:
     await bundle(host, a=saying("1"))
     await bundle(host, a=saying("2"))
     await host.json("PUT", FUNCTIONS, [{"slug": "a"}])
@@ -229,7 +229,7 @@ async def test_without_a_number_the_newest_version_is_meant(host: Host) -> None:
     assert await host.say("a") == "2"
 
 
-async def test_a_version_that_is_not_kept_cannot_be_served(host: Host) -> None:
+async def test_an_unknown_version_cannot_be_activated(host: Host) -> None:
     await host.deploy("a", saying("1"))
     for wanted in ([{"slug": "a", "version": 7}], [{"slug": "nope", "version": 1}], [{"slug": "nope"}]):
         await host.json("PUT", FUNCTIONS, wanted, status=404)
@@ -245,7 +245,7 @@ async def roll_back(host: Host, slug: str, to: int | None = None, *, status: int
     return found
 
 
-async def test_a_rollback_goes_to_the_version_that_served_before(host: Host) -> None:
+async def test_a_rollback_activates_the_previous_version(host: Host) -> None:
     await host.deploy("hello", saying("1"))
     await host.deploy("hello", saying("2"))
     await host.deploy("hello", BROKEN, status=400)
@@ -259,7 +259,7 @@ async def test_a_rollback_goes_to_the_version_that_served_before(host: Host) -> 
     assert await host.say("hello") == "4"
 
 
-async def test_a_rollback_to_what_does_not_start_changes_nothing(host: Host) -> None:
+async def test_a_rollback_to_a_broken_version_changes_nothing(host: Host) -> None:
     config = {"secrets": ["GREETING"]}
     await host.json("POST", f"{PROJECT}/secrets", [{"name": "GREETING", "value": "!"}], status=201)
     needing = NEEDING.format(source=saying("1"), name="GREETING")
@@ -273,7 +273,7 @@ async def test_a_rollback_to_what_does_not_start_changes_nothing(host: Host) -> 
     assert statuses == ["active", "superseded"]
 
 
-async def test_a_deleted_function_is_served_no_more_until_it_is_deployed_again(host: Host) -> None:
+async def test_a_deleted_function_is_gone_until_its_next_deployment(host: Host) -> None:
     await host.deploy("hello", saying("1"))
     await host.json("DELETE", f"{FUNCTIONS}/hello")
 
@@ -284,7 +284,7 @@ async def test_a_deleted_function_is_served_no_more_until_it_is_deployed_again(h
     assert await host.say("hello") == "2"
 
 
-async def test_a_deleted_function_can_be_brought_back(host: Host) -> None:
+async def test_a_rollback_restores_a_deleted_function(host: Host) -> None:
     await host.deploy("hello", saying("1"))
     await host.json("DELETE", f"{FUNCTIONS}/hello")
 
@@ -309,15 +309,13 @@ def tree(tmp_path: Path) -> Path:
     return supabase
 
 
-async def test_what_was_never_deployed_is_served_from_the_source_tree(tree: Path, host: Host) -> None:
+async def test_a_function_that_was_never_deployed_comes_from_the_source_tree(tree: Path, host: Host) -> None:
     assert [(one.slug, one.version, one.config.memory_mb) for one in host.catalogue] == [("hello", 0, 99)]
     assert await host.say("hello") == "from the tree"
     assert await host.json("GET", FUNCTIONS) == []
 
 
-async def test_what_was_deployed_goes_before_the_tree_and_what_was_deleted_does_not_fall_back(
-    tree: Path, host: Host
-) -> None:
+async def test_deployments_override_the_tree_and_deletions_do_not_fall_back(tree: Path, host: Host) -> None:
     await host.deploy("hello", saying("deployed"))
     assert await host.say("hello") == "deployed"
     await host.json("DELETE", f"{FUNCTIONS}/hello")
@@ -325,7 +323,7 @@ async def test_what_was_deployed_goes_before_the_tree_and_what_was_deleted_does_
     assert await host.say("hello") is None
 
 
-async def test_a_deployment_without_a_config_has_the_hosts_own(tree: Path, host: Host) -> None:
+async def test_a_deployment_without_a_config_uses_the_hosts_own(tree: Path, host: Host) -> None:
     await host.deploy("hello", saying("x"), verify_jwt=True)
 
     served = host.catalogue.get("hello")
@@ -343,7 +341,7 @@ async def test_version_0_is_the_tree(tree: Path, host: Host) -> None:
     assert await host.say("other") == "deployed"
 
 
-async def test_a_function_of_the_tree_that_does_not_start_keeps_no_other_from_being_served(
+async def test_a_broken_function_of_the_tree_does_not_affect_others(
     database: Scratch, tree: Path, tmp_path: Path
 ) -> None:
     (tree / "functions" / "broken").mkdir()
@@ -360,7 +358,7 @@ async def test_a_function_of_the_tree_that_does_not_start_keeps_no_other_from_be
 # Several hosts.
 
 
-async def test_every_host_serves_what_one_was_sent(two: list[Host]) -> None:
+async def test_every_host_serves_a_deployment_to_one_of_them(two: list[Host]) -> None:
     await two[0].deploy("hello", saying("1"))
     await until(says(two, "hello", "1"), "both say 1")
     await two[1].deploy("hello", saying("2"))
@@ -371,7 +369,7 @@ async def test_every_host_serves_what_one_was_sent(two: list[Host]) -> None:
     await until(says(two, "hello", None), "nobody says anything")
 
 
-async def test_deployments_through_two_hosts_at_once_end_in_the_same_version_everywhere(two: list[Host]) -> None:
+async def test_concurrent_deployments_through_two_hosts_converge(two: list[Host]) -> None:
     answers = await asyncio.gather(*(two[n % 2].deploy("hello", saying(str(n))) for n in range(6)))
 
     assert sorted(answer["version"] for answer in answers) == [1, 2, 3, 4, 5, 6]
@@ -380,16 +378,14 @@ async def test_deployments_through_two_hosts_at_once_end_in_the_same_version_eve
     await until(says(two, "hello", text), f"both say {text}")
 
 
-async def test_a_host_that_starts_later_serves_what_was_deployed_before(database: Scratch, tmp_path: Path) -> None:
+async def test_a_new_host_serves_earlier_deployments(database: Scratch, tmp_path: Path) -> None:
     async with hosting(database, tmp_path) as (host,):
         await host.deploy("hello", saying("1"))
     async with hosting(database, tmp_path) as (host,):
         assert await host.say("hello") == "1"
 
 
-async def test_what_was_notified_while_the_connection_was_lost_is_pulled_afterwards(
-    two: list[Host], connection: asyncpg.Connection
-) -> None:
+async def test_a_lost_connection_loses_no_deployment(two: list[Host], connection: asyncpg.Connection) -> None:
     await two[0].deploy("hello", saying("1"))
     await until(says(two, "hello", "1"), "both say 1")
     await connection.execute(
@@ -400,7 +396,7 @@ async def test_what_was_notified_while_the_connection_was_lost_is_pulled_afterwa
     await until(says(two, "hello", "2"), "both say 2")
 
 
-async def test_a_secret_reaches_running_functions_that_name_it_without_a_deployment(two: list[Host]) -> None:
+async def test_a_new_secret_reaches_running_functions(two: list[Host]) -> None:
     await two[0].deploy("hello", saying("hi"), config={"secrets": ["GREETING"]})
     await two[0].deploy("other", saying("hi"))
     others = [host.catalogue.get("other") for host in two]
@@ -413,9 +409,7 @@ async def test_a_secret_reaches_running_functions_that_name_it_without_a_deploym
     assert others[0] is two[0].catalogue.get("other")
 
 
-async def test_a_host_on_which_a_version_does_not_start_goes_on_with_the_old_one(
-    database: Scratch, tmp_path: Path
-) -> None:
+async def test_a_host_where_a_version_fails_keeps_the_old_one(database: Scratch, tmp_path: Path) -> None:
     needing = NEEDING.format(source=saying("2"), name="ONLY_HERE")
     async with (
         hosting(database, tmp_path, settings={"ONLY_HERE": "1"}) as (able,),

@@ -17,7 +17,7 @@ INDEX = "supabase/functions/hello/index.py"
 FILES = {INDEX: b"fetch = 1", "supabase/functions/shared/error_codes.py": b"", "data.bin": bytes(range(256))}
 
 
-async def test_a_bundle_is_unpacked_below_its_name_version_and_digest(tmp_path: Path) -> None:
+async def test_unpacks_a_bundle_below_its_slug_version_and_digest(tmp_path: Path) -> None:
     shelf = BundleCache(tmp_path / "bundles")
     assert shelf.find("hello", 3, DIGEST, INDEX) is None
 
@@ -31,7 +31,7 @@ async def test_a_bundle_is_unpacked_below_its_name_version_and_digest(tmp_path: 
     assert [path.name for path in (tmp_path / "bundles" / "hello").iterdir()] == ["3-0123456789abcdef"]
 
 
-async def test_everybody_may_read_a_bundle_and_nobody_write_it(tmp_path: Path) -> None:
+async def test_a_bundle_is_readable_by_all_users_and_read_only(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
         bundle = await BundleCache(tmp_path / "bundles").put("hello", 1, DIGEST, INDEX, FILES)
@@ -45,7 +45,7 @@ async def test_everybody_may_read_a_bundle_and_nobody_write_it(tmp_path: Path) -
     assert {mode for path, mode in modes.items() if path.is_file()} == {0o444}
 
 
-async def test_many_that_unpack_at_once_leave_one_bundle(tmp_path: Path) -> None:
+async def test_concurrent_unpacking_leaves_one_bundle(tmp_path: Path) -> None:
     shelf = BundleCache(tmp_path)
     bundles = await asyncio.gather(*(shelf.put("hello", 1, DIGEST, INDEX, FILES) for _ in range(8)))
 
@@ -53,7 +53,7 @@ async def test_many_that_unpack_at_once_leave_one_bundle(tmp_path: Path) -> None
     assert len(list((tmp_path / "hello").iterdir())) == 1
 
 
-async def test_a_bundle_that_cannot_be_unpacked_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_failed_unpacking_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InvalidUpload):
         await BundleCache(tmp_path).put("hello", 1, DIGEST, INDEX, {**FILES, "../outside.py": b""})
 
@@ -61,7 +61,7 @@ async def test_a_bundle_that_cannot_be_unpacked_leaves_nothing(tmp_path: Path) -
     assert not (tmp_path / "hello").with_name("outside.py").exists()
 
 
-async def test_old_bundles_are_cleared_but_not_what_is_served_or_was_just_put_there(tmp_path: Path) -> None:
+async def test_clears_old_bundles_except_those_in_service(tmp_path: Path) -> None:
     shelf, now = BundleCache(tmp_path), SystemClock().now()
     served, old, fresh = [await shelf.put("hello", number, DIGEST, INDEX, FILES) for number in (1, 2, 3)]
     long_ago = (now - timedelta(hours=2)).timestamp()

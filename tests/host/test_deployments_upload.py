@@ -32,7 +32,7 @@ def read(*parts: FormPart, slug: str = "hello") -> FunctionUpload:
     return read_upload(slug, parts)
 
 
-def test_the_fields_may_come_in_any_order() -> None:
+def test_accepts_form_fields_in_any_order() -> None:
     shared = file("supabase/functions/shared/error_codes.py")
     first, last = read(metadata(), file(), shared), read(file(), shared, metadata())
 
@@ -42,7 +42,7 @@ def test_the_fields_may_come_in_any_order() -> None:
     assert first.config is None
 
 
-def test_a_file_that_is_sent_twice_counts_once_and_must_be_the_same() -> None:
+def test_a_file_sent_twice_has_to_be_identical() -> None:
     # supabase/cli, pkg/function/deploy.go, sends an entrypoint that static_files match twice.
     assert read(metadata(), file(), file()) == read(metadata(), file())
     with pytest.raises(InvalidUpload, match="different content"):
@@ -56,7 +56,7 @@ def test_a_file_that_is_sent_twice_counts_once_and_must_be_the_same() -> None:
         "a/" + "x" * 256, "/".join("abc" * 100) + "/" + "y" * 250 + "/" + "z" * 250,
     ],
 )  # fmt: skip
-def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
+def test_rejects_paths_outside_the_project(path: str) -> None:
     with pytest.raises(InvalidUpload, match="not a path below"):
         read(metadata(), file(), file(path))
     with pytest.raises(InvalidUpload):
@@ -64,12 +64,12 @@ def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
 
 
 @pytest.mark.parametrize("slug", ["", "1a", "a b", "a/b", "..", "shared", "_shared", "a" * 129, "é"])
-def test_a_name_that_is_no_slug_is_refused(slug: str) -> None:
+def test_rejects_invalid_slugs(slug: str) -> None:
     with pytest.raises(InvalidUpload, match="Invalid Function name"):
         read(metadata(), file(), slug=slug)
 
 
-def test_what_is_missing_is_told() -> None:
+def test_names_what_is_missing() -> None:
     with pytest.raises(InvalidUpload, match="metadata is missing"):
         read(file())
     with pytest.raises(InvalidUpload, match="not among the uploaded files"):
@@ -78,23 +78,23 @@ def test_what_is_missing_is_told() -> None:
         read(FormPart(name="metadata", content=b"{}"), file())
 
 
-def test_a_function_that_is_no_python_is_told_how_to_name_its_entrypoint() -> None:
+def test_explains_how_to_set_a_python_entrypoint() -> None:
     # What the stock command line assumes of a function without a table in config.toml.
     with pytest.raises(InvalidUpload, match=r'\[functions.hello\].*entrypoint = "./functions/hello/index.py"'):
         read(metadata(entrypoint_path="supabase/functions/hello/index.ts"))
 
 
-def test_an_entrypoint_has_a_directory() -> None:
+def test_an_entrypoint_needs_its_own_directory() -> None:
     with pytest.raises(InvalidUpload, match="has to be in its own directory"):
         read(metadata(entrypoint_path="index.py"), file("index.py"))
 
 
-def test_a_file_is_no_directory_of_another() -> None:
+def test_rejects_a_path_that_is_both_file_and_directory() -> None:
     with pytest.raises(InvalidUpload, match="both a file and the directory"):
         read(metadata(), file(), file("supabase/functions/hello"))
 
 
-def test_a_bundle_is_bounded_in_bytes_and_files() -> None:
+def test_limits_bytes_and_files_of_a_bundle() -> None:
     big = b"x" * (LARGEST // 2)
     with pytest.raises(InvalidUpload, match=str(LARGEST)):
         read(metadata(), file(), file("a/1", big), file("a/2", big))
@@ -102,7 +102,7 @@ def test_a_bundle_is_bounded_in_bytes_and_files() -> None:
         read(metadata(), file(), *(file(f"a/{number}") for number in range(MOST_FILES)))
 
 
-def test_compiled_code_is_left_out() -> None:
+def test_omits_compiled_files() -> None:
     upload = read(metadata(), file(), file("supabase/functions/hello/__pycache__/index.cpython-311.pyc"))
 
     assert upload.files.keys() == {INDEX}
@@ -111,7 +111,7 @@ def test_compiled_code_is_left_out() -> None:
 CONFIG = b'[functions.hello]\nverify_jwt = true\nsecrets = ["STRIPE_*"]\nmemory_mb = 64\nstatic_files = ["x"]\n[api]\n'
 
 
-def test_a_config_that_is_sent_along_is_the_functions_and_no_file_of_it() -> None:
+def test_an_uploaded_config_toml_configures_the_function_and_is_not_stored() -> None:
     upload = read(metadata(), file(), file("supabase/config.toml", CONFIG + b"port = 1"))
 
     assert upload.files.keys() == {INDEX}
@@ -120,7 +120,7 @@ def test_a_config_that_is_sent_along_is_the_functions_and_no_file_of_it() -> Non
     assert read(metadata(verify_jwt=None), file(), file("supabase/config.toml", CONFIG)).verify_jwt is True
 
 
-def test_what_our_own_client_says_of_the_config_goes_first() -> None:
+def test_the_config_of_our_own_client_takes_precedence() -> None:
     upload = read(metadata(config={"memory_mb": 32}), file(), file("supabase/config.toml", CONFIG))
 
     assert upload.config == {"memory_mb": 32}
@@ -128,12 +128,12 @@ def test_what_our_own_client_says_of_the_config_goes_first() -> None:
 
 
 @pytest.mark.parametrize("config", [b"[functions.hello", b"\xff", b"functions = 1", b"functions.hello = 1"])
-def test_a_config_that_cannot_be_read_is_refused(config: bytes) -> None:
+def test_rejects_an_invalid_config_toml(config: bytes) -> None:
     with pytest.raises(InvalidUpload, match=r"config\.toml"):
         read(metadata(), file(), file("supabase/config.toml", config))
 
 
-def test_a_limit_that_cannot_be_used_is_refused_by_name() -> None:
+def test_names_an_invalid_limit() -> None:
     with pytest.raises(BadConfig, match=r"functions\.hello\.memory_mb"):
         read(metadata(config={"memory_mb": -1}), file())
     with pytest.raises(InvalidUpload, match="verify_jwt"):
@@ -153,7 +153,7 @@ def test_the_digest_tells_versions_apart() -> None:
     assert len(digests) == 4
 
 
-def test_a_webhook_that_would_refuse_its_sender_is_refused_with_the_remedy() -> None:
+def test_rejects_a_webhook_that_would_reject_its_sender() -> None:
     check_webhook("retell-webhook", False)
     check_webhook("webhook-report", True)
     with pytest.raises(

@@ -45,31 +45,31 @@ def test_a_function_that_names_no_secret_sees_none() -> None:
     }
 
 
-def test_no_function_logs_in_as_auth() -> None:
+def test_no_function_gets_the_login_of_auth() -> None:
     with pytest.raises(BadConfig, match="outdial_auth cannot be given to a function"):
         env_of(role="outdial_auth", urls={**URLS, "outdial_auth": "postgresql://outdial_auth:x@db.example/postgres"})
 
 
-def test_a_named_secret_is_given_and_one_that_is_not_set_is_left_out() -> None:
+def test_passes_named_secrets_and_omits_unset_ones() -> None:
     env = env_of("RETELL_API_KEY", "SUPABASE_SERVICE_ROLE_KEY", "OUTDIAL_RECONCILE_AFTER", "NOT_SET")
 
     added = env.keys() - env_of().keys()
     assert added == {"RETELL_API_KEY", "SUPABASE_SERVICE_ROLE_KEY", "OUTDIAL_RECONCILE_AFTER"}
 
 
-def test_a_star_gives_all_that_begin_so() -> None:
+def test_a_wildcard_matches_by_prefix() -> None:
     env = env_of("RETELL_WEBHOOK_SECRET*")
 
     assert env.keys() - env_of().keys() == {"RETELL_WEBHOOK_SECRET", "RETELL_WEBHOOK_SECRET_ACME"}
 
 
 @pytest.mark.parametrize("pattern", ["S*", "O*", "P*", "L*", "H*"])
-def test_a_star_reaches_neither_reserved_names_nor_what_changes_the_process(pattern: str) -> None:
+def test_a_wildcard_matches_no_reserved_or_process_variables(pattern: str) -> None:
     assert env_of(pattern) == env_of()
 
 
 @pytest.mark.parametrize("pattern", ["SUPABASE_*", "OUTDIAL_*", "SUPABASE_SECRET*"])
-def test_reserved_names_are_given_in_full_only(pattern: str) -> None:
+def test_reserved_names_need_to_be_given_in_full(pattern: str) -> None:
     with pytest.raises(BadConfig, match="prefix in full"):
         env_of(pattern)
 
@@ -81,7 +81,7 @@ def test_reserved_names_are_given_in_full_only(pattern: str) -> None:
         *("OUTDIAL_PRODUCTION_ACCESS_TOKEN", "LD_PRELOAD", "PYTHONPATH", "PGPASSWORD", "HOME"),
     ],
 )
-def test_some_names_are_never_given(name: str) -> None:
+def test_some_variables_are_never_passed(name: str) -> None:
     with pytest.raises(BadConfig, match=f"{name} cannot be given"):
         env_of(name)
 
@@ -90,7 +90,7 @@ def test_a_function_logs_into_the_database_as_its_own_role() -> None:
     assert env_of(role="outdial_webhook")["SUPABASE_DB_URL"] == URLS["outdial_webhook"]
 
 
-def test_a_role_without_an_address_is_refused() -> None:
+def test_rejects_a_role_without_a_database_url() -> None:
     with pytest.raises(BadConfig, match=r"'outdial_dialer'; known roles: outdial_api, outdial_webhook"):
         env_of(role="outdial_dialer")
 

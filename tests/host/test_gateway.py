@@ -61,7 +61,7 @@ async def test_a_function_sees_its_own_path_and_what_was_sent(stand: Stand) -> N
     assert told["headers"]["x-forwarded-for"] == "192.0.2.7"
 
 
-async def test_an_answer_says_where_it_comes_from(stand: Stand) -> None:
+async def test_responses_name_the_host(stand: Stand) -> None:
     answer = await stand.ask(asking())
 
     headers = headers_of(answer)
@@ -74,7 +74,7 @@ async def test_an_answer_says_where_it_comes_from(stand: Stand) -> None:
     assert len(names) == len(set(names))
 
 
-async def test_an_error_of_the_function_passes_as_it_is(stand: Stand) -> None:
+async def test_an_error_of_the_function_passes_unchanged(stand: Stand) -> None:
     error = HttpError(409, "CAMPAIGN_STATE", "The campaign is paused", status="paused")
     stand.shelf.put("conflict", says(answered(Response.from_error(error))))
 
@@ -87,7 +87,7 @@ async def test_an_error_of_the_function_passes_as_it_is(stand: Stand) -> None:
     assert [(record.status, record.code) for record in stand.sink.invocations] == [(409, "")]
 
 
-async def test_each_request_is_recorded_with_what_it_took(stand: Stand) -> None:
+async def test_records_each_request_with_its_cost(stand: Stand) -> None:
     stand.shelf.put("cold", says(answered(Response.json({"ok": True}), cold=True, cpu_us=1234)), version=7)
 
     answer = await stand.ask(asking("/functions/v1/cold/x", query="token=secret"), b"12345")
@@ -112,7 +112,7 @@ async def test_each_request_is_recorded_with_what_it_took(stand: Stand) -> None:
         (InvocationTimedOut(300.0, EXECUTION_ID), 504, EXECUTION_ID),
     ],
 )
-async def test_a_failure_is_answered_and_recorded(
+async def test_a_failure_gets_an_error_response_and_a_record(
     stand: Stand, failure: InvocationFailure, status: int, execution_id: str
 ) -> None:
     stand.shelf.put("bad", says(failure))
@@ -139,7 +139,7 @@ async def test_a_failure_is_answered_and_recorded(
         (asking(content_length="8388609"), 413, "BODY_TOO_LARGE", "hello"),
     ],
 )
-async def test_what_no_function_sees_is_refused_without_its_body(
+async def test_rejects_unroutable_requests_before_reading_the_body(
     stand: Stand, head: RequestHead, status: int, code: str, slug: str
 ) -> None:
     answer = stand.gateway.admit(head)
@@ -151,13 +151,13 @@ async def test_what_no_function_sees_is_refused_without_its_body(
     assert (record.slug, record.execution_id, record.status, record.code) == (slug, "", status, code)
 
 
-async def test_the_body_is_bounded_by_the_function(stand: Stand) -> None:
+async def test_the_function_limits_the_body(stand: Stand) -> None:
     stand.shelf.put("small", max_body=10)
     assert stand.gateway.admit(asking("/functions/v1/small", content_length="10")) == 10
     assert stand.gateway.admit(asking("/functions/v1/small", transfer_encoding="chunked")) == 10
 
 
-async def test_a_rate_is_kept_before_bodies_are_read(stand: Stand) -> None:
+async def test_applies_the_rate_limit_before_reading_the_body(stand: Stand) -> None:
     stand.shelf.put("slow", rate_limit=5.0)
 
     admitted = [stand.gateway.admit(asking("/functions/v1/slow")) for _ in range(8)]
@@ -169,7 +169,7 @@ async def test_a_rate_is_kept_before_bodies_are_read(stand: Stand) -> None:
     assert [record.code for record in stand.sink.invocations] == ["RATE_LIMIT_EXCEEDED"] * 3
 
 
-async def test_preflights_reach_the_function_and_are_never_refused(stand: Stand) -> None:
+async def test_preflights_reach_the_function_and_are_never_rejected(stand: Stand) -> None:
     pool = stand.shelf.put("guarded", says(answered(Response(status=204))), verify_jwt=True, rate_limit=2.0)
 
     for _ in range(5):
@@ -182,7 +182,7 @@ async def test_preflights_reach_the_function_and_are_never_refused(stand: Stand)
     assert unknown.status == 204
 
 
-async def test_a_token_is_asked_for_where_the_function_wants_it(stand: Stand) -> None:
+async def test_requires_a_token_if_the_function_does(stand: Stand) -> None:
     pool = stand.shelf.put("guarded", verify_jwt=True)
 
     refused = await stand.ask(asking("/functions/v1/guarded"))
@@ -195,7 +195,7 @@ async def test_a_token_is_asked_for_where_the_function_wants_it(stand: Stand) ->
     assert (await stand.ask(asking("/functions/v1/guarded", apikey=LOCAL_PUBLISHABLE_KEY))).status == 200
 
 
-async def test_a_version_that_takes_over_during_the_check_gets_the_request(stand: Stand) -> None:
+async def test_a_version_deployed_during_the_check_gets_the_request(stand: Stand) -> None:
     former = stand.shelf.put("guarded", verify_jwt=True)
     taking_over = stand.gateway.respond(asking("/functions/v1/guarded", apikey=LOCAL_PUBLISHABLE_KEY), b"")
     check = stand.gateway._jwt_check.check
@@ -219,7 +219,7 @@ async def test_a_version_that_takes_over_during_the_check_gets_the_request(stand
         (99999, [], "INVALID_RESPONSE_STATUS_CODE"),
     ],
 )
-async def test_an_answer_that_http_does_not_allow_is_not_sent(
+async def test_does_not_send_a_response_that_violates_http(
     stand: Stand, status: int, headers: list[tuple[bytes, bytes]], code: str
 ) -> None:
     stand.shelf.put(
@@ -237,7 +237,7 @@ async def test_an_answer_that_http_does_not_allow_is_not_sent(
     assert b"secret" not in answer.body
 
 
-async def test_a_surprise_in_the_pool_is_answered_like_any_error(stand: Stand) -> None:
+async def test_an_exception_in_the_pool_becomes_a_500(stand: Stand) -> None:
     def surprise(_: Invocation) -> InvocationOutcome:
         raise RuntimeError("of the test")
 
@@ -249,7 +249,7 @@ async def test_a_surprise_in_the_pool_is_answered_like_any_error(stand: Stand) -
     assert [record.status for record in stand.sink.invocations] == [500]
 
 
-async def test_behind_a_proxy_plain_http_is_no_way_in() -> None:
+async def test_rejects_plain_http_behind_a_proxy() -> None:
     stand = make_stand(behind_proxy=True)
 
     refused = await stand.ask(asking(x_forwarded_proto="http"))
@@ -260,7 +260,7 @@ async def test_behind_a_proxy_plain_http_is_no_way_in() -> None:
     assert [record.status for record in stand.sink.invocations] == [403, 308, 200]
 
 
-async def test_an_access_token_does_not_come_over_plain_http_either_but_probes_may() -> None:
+async def test_rejects_access_tokens_over_plain_http_but_not_probes() -> None:
     stand = make_stand(behind_proxy=True, management=Api())
 
     assert (await stand.ask(asking("/v1/projects", x_forwarded_proto="http"))).status == 403
@@ -282,7 +282,7 @@ class Api:
         return token == "sbp_good"
 
 
-async def test_the_health_is_told_to_everybody(stand: Stand) -> None:
+async def test_health_is_public(stand: Stand) -> None:
     for method in ("GET", "HEAD"):
         answer = await stand.ask(asking("/functions/v1/_internal/health", method))
         assert (answer.status, answer.body) == (200, b'{"message":"ok"}')
@@ -290,7 +290,7 @@ async def test_the_health_is_told_to_everybody(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/functions/v1/_internal/metric"])
-async def test_numbers_are_for_this_machine_and_for_bearers_of_a_token(path: str) -> None:
+async def test_metrics_require_this_machine_or_an_access_token(path: str) -> None:
     stand = make_stand(management=Api())
 
     async def status(client: str, token: str = "") -> int:
@@ -304,19 +304,19 @@ async def test_numbers_are_for_this_machine_and_for_bearers_of_a_token(path: str
     assert b"access-control" not in answer.headers
 
 
-async def test_behind_a_proxy_nobody_is_taken_for_this_machine() -> None:
+async def test_behind_a_proxy_no_request_counts_as_local() -> None:
     stand = make_stand(behind_proxy=True)
     assert (await stand.ask(asking("/metrics", "GET", client="127.0.0.1"))).status == 401
 
 
-async def test_the_management_api_answers_below_v1() -> None:
+async def test_serves_the_management_api_under_v1() -> None:
     stand = make_stand(management=Api())
 
     assert stand.gateway.admit(asking("/v1/projects")) == 5
     assert (await stand.ask(asking("/v1/projects"), b"!")).body == b"/v1/projects!"
 
 
-async def test_without_a_management_api_there_is_nothing_below_v1(stand: Stand) -> None:
+async def test_without_a_management_api_v1_is_not_found(stand: Stand) -> None:
     for path in ("/v1/projects", "/", "/functions/v2/hello", "/functions/v1/_internal/other", "/rest/v1/x"):
         answer = await stand.ask(asking(path, "GET"))
         assert (answer.status, headers_of(answer)["access-control-allow-origin"]) == (404, "*")

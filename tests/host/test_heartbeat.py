@@ -46,7 +46,7 @@ async def test_hosts_see_each_other_and_never_themselves(pool: Database) -> None
     assert await ireland.at(2) == [OHIO]
 
 
-async def test_a_host_that_has_gone_silent_is_forgotten_after_three_turns(pool: Database) -> None:
+async def test_a_silent_host_is_dropped_after_three_missed_heartbeats(pool: Database) -> None:
     ireland, ohio = Seen(pool, IRELAND), Seen(pool, OHIO)
     await ohio.at(0)
     turn = INTERVAL.total_seconds()
@@ -57,7 +57,7 @@ async def test_a_host_that_has_gone_silent_is_forgotten_after_three_turns(pool: 
     assert await ireland.at(4 * turn) == [OHIO]
 
 
-async def test_a_host_that_leaves_is_gone_at_once_and_may_move(pool: Database) -> None:
+async def test_a_host_that_leaves_is_gone_at_once_and_can_come_back_elsewhere(pool: Database) -> None:
     ireland, ohio = Seen(pool, IRELAND), Seen(pool, OHIO)
     await ohio.at(0)
     await ohio.heartbeat.leave()

@@ -3,7 +3,7 @@
 from outdial.host.log.buffer import LogAllowance, RecordBuffer
 
 
-def test_records_come_out_in_the_order_of_their_coming_in_steps_of_a_number_and_a_weight() -> None:
+def test_takes_records_in_order_up_to_a_count_and_a_weight() -> None:
     buffer = RecordBuffer[str](100, len, lambda _: None)
     for record in ("aaa", "bb", "c", "dddd"):
         buffer.add(record)
@@ -14,7 +14,7 @@ def test_records_come_out_in_the_order_of_their_coming_in_steps_of_a_number_and_
     assert buffer.take(10, 100) == []
 
 
-def test_over_the_bound_the_oldest_go_and_are_told_of() -> None:
+def test_drops_and_reports_the_oldest_records_over_the_limit() -> None:
     lost: list[str] = []
     buffer = RecordBuffer[str](5, len, lost.append)
     for record in ("aa", "bb", "cc", "ddddd"):
@@ -24,7 +24,7 @@ def test_over_the_bound_the_oldest_go_and_are_told_of() -> None:
     assert buffer.take(10, 100) == ["ddddd"]
 
 
-def test_what_was_put_back_is_the_oldest_again() -> None:
+def test_records_put_back_are_the_oldest_again() -> None:
     lost: list[str] = []
     buffer = RecordBuffer[str](6, len, lost.append)
     for record in ("aa", "bb"):
@@ -39,7 +39,7 @@ def test_what_was_put_back_is_the_oldest_again() -> None:
     assert lost == ["aa"], "the weights add up"
 
 
-def test_an_allowance_fills_up_again_to_its_bound() -> None:
+def test_an_allowance_refills_up_to_its_limit() -> None:
     allowance = LogAllowance(burst=10, per_second=2, now=100.0)
 
     assert [allowance.take(6, 100.0), allowance.take(6, 100.0), allowance.take(4, 100.0)] == [True, False, True]

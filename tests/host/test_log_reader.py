@@ -66,7 +66,7 @@ async def test_pages_follow_each_other_in_both_directions(database: Scratch, rea
     assert told([*first, *second]) == ["/hello/0", "1", "/hello/2", "3"]
 
 
-async def test_entries_are_narrowed(database: Scratch, reader: LogReader) -> None:
+async def test_filters_entries(database: Scratch, reader: LogReader) -> None:
     id = request_id()
     await write(
         database,
@@ -81,7 +81,7 @@ async def test_entries_are_narrowed(database: Scratch, reader: LogReader) -> Non
     assert told(await reader.after(LogFilter(until=NOW + timedelta(seconds=2), search="MIN"), 9)) == ["mine"]
 
 
-async def test_what_comes_in_is_told_once_even_when_it_was_committed_late(
+async def test_yields_new_entries_once_even_if_committed_late(
     database: Scratch, host: Database, connection: asyncpg.Connection
 ) -> None:
     clock = TurningClock(NOW)
@@ -116,7 +116,7 @@ async def test_what_comes_in_is_told_once_even_when_it_was_committed_late(
     assert found == [["first", "second"], ["late"]]
 
 
-async def test_statistics_cover_a_time_as_a_whole_or_in_spans(database: Scratch, reader: LogReader) -> None:
+async def test_statistics_cover_a_period_in_total_or_in_spans(database: Scratch, reader: LogReader) -> None:
     await write(database, invocations=[invocation(), invocation(after_s=90), invocation("bye", after_s=700)])
 
     whole = await reader.stats(NOW, LATER)
@@ -135,9 +135,7 @@ async def ask(reader: LogReader, name: str, **query: str) -> Any:
     return json.loads(answer.body)["result"]
 
 
-async def test_the_rows_of_the_cli_have_its_columns_and_texts_only_in_the_attributes(
-    database: Scratch, reader: LogReader
-) -> None:
+async def test_rows_of_logs_have_the_columns_of_the_cli(database: Scratch, reader: LogReader) -> None:
     id = request_id()
     await write(
         database,
@@ -169,7 +167,7 @@ async def test_the_rows_of_the_cli_have_its_columns_and_texts_only_in_the_attrib
     assert logged["log_attributes"]["event_type"] == "Log"
 
 
-async def test_the_rows_of_a_table_have_its_fields_at_the_top_and_nested(database: Scratch, reader: LogReader) -> None:
+async def test_rows_of_a_table_have_their_fields_flat_and_nested(database: Scratch, reader: LogReader) -> None:
     await write(database, invocations=[invocation(status=500)])
 
     [row] = await ask(reader, "logs.all", sql="select id, timestamp, event_message from function_edge_logs limit 5")
@@ -182,7 +180,7 @@ async def test_the_rows_of_a_table_have_its_fields_at_the_top_and_nested(databas
     assert (metadata["function_id"], metadata["version"]) == ("hello", "3")
 
 
-async def test_what_happened_to_workers_is_among_the_function_logs(host: Database, reader: LogReader) -> None:
+async def test_worker_events_are_function_logs(host: Database, reader: LogReader) -> None:
     writer = LogWriter(host, VirtualClock(NOW), {})
     writer.event("hello", 3, WORKER, "boot", {"boot_ms": 31.0})
     writer.event("hello", 3, WORKER, "boot_failed", {"reason": "ImportError"})
@@ -196,9 +194,7 @@ async def test_what_happened_to_workers_is_among_the_function_logs(host: Databas
     assert (rows[2]["cpu_s"], rows[2]["function_id"]) == (0.5, "hello")
 
 
-async def test_a_query_is_bounded_by_its_parameters_and_without_them_by_a_day(
-    database: Scratch, reader: LogReader
-) -> None:
+async def test_a_query_covers_its_time_range_or_one_day(database: Scratch, reader: LogReader) -> None:
     ages = {"now": 0, "an hour ago": -3600, "two days ago": -2 * 86_400}
     await write(database, invocations=[invocation(path=f"/{name}", after_s=age) for name, age in ages.items()])
     sql = "select * from function_edge_logs"
@@ -214,7 +210,7 @@ async def test_a_query_is_bounded_by_its_parameters_and_without_them_by_a_day(
     ) == ["two days ago"]
 
 
-async def test_combined_statistics_are_those_of_a_function_in_an_interval(database: Scratch, reader: LogReader) -> None:
+async def test_combined_statistics_cover_one_function_and_interval(database: Scratch, reader: LogReader) -> None:
     await write(
         database,
         invocations=[
@@ -250,7 +246,7 @@ async def test_combined_statistics_are_those_of_a_function_in_an_interval(databa
         ("functions.combined-stats", {"interval": "2min", "function_id": "hello"}, "one of 15min, 1hr, 3hr, 1day"),
     ],
 )
-async def test_what_is_not_understood_is_answered_400_with_the_reason(
+async def test_unsupported_parameters_get_a_400_with_the_reason(
     reader: LogReader, name: str, query: dict[str, str], reason: str
 ) -> None:
     answer = await reader.endpoint(name, query)
@@ -259,5 +255,5 @@ async def test_what_is_not_understood_is_answered_400_with_the_reason(
     assert reason in json.loads(answer.body)["message"]
 
 
-async def test_an_endpoint_that_is_not_there_is_answered_404(reader: LogReader) -> None:
+async def test_unknown_endpoints_get_a_404(reader: LogReader) -> None:
     assert (await reader.endpoint("usage.api-counts", {})).status == 404

@@ -38,12 +38,12 @@ async def entries(connection: asyncpg.Connection) -> int:
     return int(await connection.fetchval(query))
 
 
-async def test_entries_stay_until_their_time_is_over(retention: LogRetention, connection: asyncpg.Connection) -> None:
+async def test_keeps_entries_until_they_expire(retention: LogRetention, connection: asyncpg.Connection) -> None:
     assert await retention.run_once() == 0
     assert await entries(connection) == 8
 
 
-async def test_all_that_is_older_goes_step_by_step(
+async def test_deletes_older_entries_in_steps(
     retention: LogRetention, host: Database, connection: asyncpg.Connection
 ) -> None:
     later = LogRetention(host, VirtualClock(NOW + 7 * DAY + timedelta(seconds=1)), 7 * DAY, rows_per_step=2)
@@ -52,7 +52,7 @@ async def test_all_that_is_older_goes_step_by_step(
     assert await entries(connection) == 0
 
 
-async def test_while_one_host_is_at_it_another_leaves_it_alone(
+async def test_only_one_host_deletes_at_a_time(
     retention: LogRetention, host: Database, connection: asyncpg.Connection
 ) -> None:
     later = LogRetention(host, VirtualClock(NOW + 8 * DAY), 7 * DAY)
@@ -64,9 +64,7 @@ async def test_while_one_host_is_at_it_another_leaves_it_alone(
     assert await later.run_once() == 8
 
 
-async def test_it_runs_in_the_background_from_the_start(
-    retention: LogRetention, host: Database, connection: asyncpg.Connection
-) -> None:
+async def test_runs_in_the_background(retention: LogRetention, host: Database, connection: asyncpg.Connection) -> None:
     await connection.execute(
         "create function tell() returns trigger language plpgsql as"
         " $$ begin perform pg_notify('removed', ''); return null; end $$;"
@@ -90,6 +88,6 @@ def test_the_setting_is_a_number_of_days(text: str, kept: timedelta) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "a week", "nan", "1e99"])
-def test_what_is_no_span_is_refused(text: str) -> None:
+def test_rejects_invalid_settings(text: str) -> None:
     with pytest.raises(SettingError, match=r"OUTDIAL_LOG_RETENTION_DAYS must be a number of days above 0"):
         retention_of({"OUTDIAL_LOG_RETENTION_DAYS": text})

@@ -12,7 +12,7 @@ def lines(*texts: str) -> list[LogLine]:
     return [LogLine(0, "info", "", text) for text in texts]
 
 
-def test_lines_are_shown_with_the_function_that_says_them() -> None:
+def test_prints_lines_with_their_function() -> None:
     shown: list[str] = []
     TerminalSink(shown.append).lines(
         "hello", 3, "e-1", lines("printed", '{"event":"hello.done","function":"hello"}'), 0
@@ -20,7 +20,7 @@ def test_lines_are_shown_with_the_function_that_says_them() -> None:
     assert shown == ["[hello] printed\n", '{"event":"hello.done","function":"hello"}\n']
 
 
-def test_a_failed_start_is_shown_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+def test_prints_the_reason_of_a_failed_start(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "outdial"):
         TerminalSink(lambda _: None).event("hello", 3, "e-1", "boot_failed", {"reason": "SyntaxError", "event": "odd"})
     [record] = caplog.records
@@ -28,7 +28,7 @@ def test_a_failed_start_is_shown_with_its_reason(caplog: pytest.LogCaptureFixtur
     assert getattr(record, "fields", {}) == {"reason": "SyntaxError", "event_": "odd", "function": "hello"}
 
 
-def test_a_terminal_that_is_gone_stops_nothing() -> None:
+def test_a_closed_terminal_is_ignored() -> None:
     def gone(_: str) -> None:
         raise BrokenPipeError
 

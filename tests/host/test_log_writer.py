@@ -55,7 +55,7 @@ async def lines_of(connection: asyncpg.Connection, columns: str = "text") -> lis
     return [row[0] if len(row) == 1 else tuple(row) for row in rows]
 
 
-async def test_an_invocation_is_stored_as_it_was_told(writer: LogWriter, connection: asyncpg.Connection) -> None:
+async def test_stores_an_invocation(writer: LogWriter, connection: asyncpg.Connection) -> None:
     record = invocation(status=546, code="WORKER_RESOURCE_LIMIT", cold=True, ms=12.25)
     writer.invocation(record)
 
@@ -66,9 +66,7 @@ async def test_an_invocation_is_stored_as_it_was_told(writer: LogWriter, connect
     assert await writer.run_once() == 0
 
 
-async def test_lines_are_stored_with_the_request_and_the_worker_that_they_belong_to(
-    writer: LogWriter, connection: asyncpg.Connection
-) -> None:
+async def test_stores_lines_with_their_request_and_worker(writer: LogWriter, connection: asyncpg.Connection) -> None:
     id = request_id()
     writer.lines("hello", 3, WORKER, [line("one", level="debug", request_id=id), line("two", after_s=0.25)], 0)
     writer.lines("other", 0, "", [line("three", level="error")], 0)
@@ -82,9 +80,7 @@ async def test_lines_are_stored_with_the_request_and_the_worker_that_they_belong
     ]
 
 
-async def test_what_happens_to_workers_is_stored_with_what_is_known_of_it(
-    writer: LogWriter, connection: asyncpg.Connection
-) -> None:
+async def test_stores_worker_events_with_their_details(writer: LogWriter, connection: asyncpg.Connection) -> None:
     writer.event("hello", 3, WORKER, "boot", {"boot_ms": 34.6, "pid": 7})
     writer.event("hello", 3, WORKER, "shutdown", {"reason": "idle", "cpu_s": 1.5})
     writer.event(
@@ -101,9 +97,7 @@ async def test_what_happens_to_workers_is_stored_with_what_is_known_of_it(
     assert details == [{"boot_ms": 34.6, "pid": 7}, {"cpu_s": 1.5, "reason": "idle"}, {"reason": "ImportError"}]
 
 
-async def test_secrets_and_phone_numbers_are_taken_out_of_lines_events_and_paths(
-    writer: LogWriter, connection: asyncpg.Connection
-) -> None:
+async def test_redacts_secrets_and_phone_numbers(writer: LogWriter, connection: asyncpg.Connection) -> None:
     writer.lines("hello", 3, WORKER, [line("key sk_live_123456 for +12125550123"), line("hunter2secret")], 0)
     writer.event("hello", 3, WORKER, "shutdown", {"reason": "sk_live_123456", "more": ["hunter2secret"]})
     for path in ("/hello/%2B12125550123", "/hello/sk_live%5F123456", "/hello/a%20b"):
@@ -117,9 +111,7 @@ async def test_secrets_and_phone_numbers_are_taken_out_of_lines_events_and_paths
     assert [row["path"] for row in paths] == ["/hello/+12***23", "/hello/[secret]", "/hello/a%20b"]
 
 
-async def test_secrets_that_become_known_later_are_taken_out_from_then_on(
-    writer: LogWriter, connection: asyncpg.Connection
-) -> None:
+async def test_redacts_secrets_that_are_added_later(writer: LogWriter, connection: asyncpg.Connection) -> None:
     for _ in range(2):
         writer.lines("hello", 3, WORKER, [line("new-secret-value")], 0)
         writer.invocation(invocation(path="/hello/new-secret-value"))
@@ -132,7 +124,7 @@ async def test_secrets_that_become_known_later_are_taken_out_from_then_on(
 
 
 @pytest.mark.parametrize("at_ms", [0, -1, 1 << 62])
-async def test_a_worker_that_tells_a_wrong_time_and_no_request_does_not_get_its_way(
+async def test_ignores_implausible_times_and_request_ids_of_a_worker(
     writer: LogWriter, connection: asyncpg.Connection, at_ms: int
 ) -> None:
     writer.lines("hello", 3, WORKER, [LogLine(at_ms, "info", "'; drop table", "nul \0 here")], 0)
@@ -142,7 +134,7 @@ async def test_a_worker_that_tells_a_wrong_time_and_no_request_does_not_get_its_
     assert await lines_of(connection, columns) == [(NOW, None, "nul \N{REPLACEMENT CHARACTER} here")]
 
 
-async def test_one_entry_that_cannot_be_stored_does_not_take_others_with_it_and_is_told(
+async def test_one_invalid_entry_does_not_affect_others_and_is_reported(
     writer: LogWriter, connection: asyncpg.Connection
 ) -> None:
     for number in range(7):
@@ -159,7 +151,7 @@ async def test_one_entry_that_cannot_be_stored_does_not_take_others_with_it_and_
     ]
 
 
-async def test_long_texts_are_cut(writer: LogWriter, connection: asyncpg.Connection) -> None:
+async def test_truncates_long_texts(writer: LogWriter, connection: asyncpg.Connection) -> None:
     writer.invocation(invocation(path="/" + "x" * 5_000))
     writer.lines("hello", 3, WORKER, [line("y" * 20_000)], 0)
     await writer.run_once()
@@ -171,7 +163,7 @@ async def test_long_texts_are_cut(writer: LogWriter, connection: asyncpg.Connect
 # Bounds.
 
 
-async def test_a_function_that_logs_without_end_is_held_to_its_allowance_and_others_are_not(
+async def test_a_flooding_function_is_limited_and_others_are_not(
     writer: LogWriter, connection: asyncpg.Connection, seconds: Seconds
 ) -> None:
     flood = [line("z" * 9_900)] * (2 * LOG_BURST // 10_000)
@@ -192,7 +184,7 @@ async def test_a_function_that_logs_without_end_is_held_to_its_allowance_and_oth
     assert tuple(told or ()) == (f"{lost} lines of the log were dropped", "warning", f'{{"lines": {lost}}}')
 
 
-async def test_while_the_database_is_away_the_newest_are_kept_and_the_loss_is_told_when_it_is_back(
+async def test_keeps_the_newest_entries_during_an_outage_and_reports_losses(
     database: Scratch, host: Database, connection: asyncpg.Connection, clock: VirtualClock
 ) -> None:
     writer = LogWriter(host, clock, {}, max_buffered_bytes=10_000)
@@ -213,9 +205,7 @@ async def test_while_the_database_is_away_the_newest_are_kept_and_the_loss_is_to
     assert sum(one["invocations"] for one in told) == 16
 
 
-async def test_a_loss_that_could_not_be_told_is_told_later_and_once(
-    writer: LogWriter, connection: asyncpg.Connection
-) -> None:
+async def test_reports_a_loss_later_and_only_once(writer: LogWriter, connection: asyncpg.Connection) -> None:
     writer.lines("hello", 3, WORKER, [], 4)
     await connection.execute("alter table host.log_lines rename to away")
     with pytest.raises(asyncpg.UndefinedTableError):
@@ -227,7 +217,7 @@ async def test_a_loss_that_could_not_be_told_is_told_later_and_once(
     assert await lines_of(connection) == ["4 lines of the log were dropped"]
 
 
-async def test_a_full_batch_is_written_without_waiting_and_the_rest_at_the_stop(
+async def test_writes_full_batches_at_once_and_the_rest_on_stop(
     host: Database, clock: VirtualClock, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await connection.execute(
@@ -252,7 +242,7 @@ async def test_a_full_batch_is_written_without_waiting_and_the_rest_at_the_stop(
     assert await connection.fetchval("select count(*) from host.invocations") == 502
 
 
-async def test_a_loss_while_a_loss_is_told_is_told_next(
+async def test_reports_losses_that_happen_during_a_report(
     writer: LogWriter, database: Scratch, connection: asyncpg.Connection
 ) -> None:
     writer.lines("hello", 3, WORKER, [], 4)
@@ -272,7 +262,7 @@ async def test_a_loss_while_a_loss_is_told_is_told_next(
     assert await lines_of(connection) == [f"4 {kept}", f"2 {kept}"]
 
 
-async def test_the_stop_gives_up_on_a_database_that_does_not_answer(
+async def test_stopping_gives_up_on_an_unresponsive_database(
     writer: LogWriter, database: Scratch, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("outdial.host.log.writer._STOP_TIMEOUT_S", 0.1)
@@ -287,7 +277,7 @@ async def test_the_stop_gives_up_on_a_database_that_does_not_answer(
     assert await connection.fetchval("select count(*) from host.invocations") == 0
 
 
-async def test_only_the_transactions_of_the_log_do_not_wait_for_the_disk(
+async def test_only_log_transactions_commit_asynchronously(
     writer: LogWriter, host: Database, database: Scratch, connection: asyncpg.Connection
 ) -> None:
     await connection.execute(

@@ -23,7 +23,7 @@ class Kept:
         self.told.append((slug, version, execution_id, kind, fields))
 
 
-def test_everywhere_tells_each_sink_the_same() -> None:
+def test_fans_out_to_every_sink() -> None:
     one, other = Kept(), Kept()
     sink: LogSink = FanOutSink(one, NullSink(), other)
     record, said = invocation(), [line()]

@@ -40,7 +40,7 @@ def told(answer: HttpResponse) -> dict[str, str]:
     "authorization",
     ["", "Bearer", "Bearer sbp_short", f"Bearer {LOCAL_SECRET_KEY}", f"Basic sbp_{'a' * 40}", f"Bearer sbp_{'A' * 40}"],
 )
-async def test_without_what_could_be_a_token_nobody_sends_a_body(host: Host, authorization: str) -> None:
+async def test_rejects_malformed_tokens_before_reading_the_body(host: Host, authorization: str) -> None:
     for path in ("/v1/projects", SECRETS, f"{FUNCTIONS}/deploy"):
         head = RequestHead("POST", path, "", [(b"authorization", authorization.encode())] if authorization else [])
         answer = host.api.admit(head)
@@ -51,16 +51,14 @@ async def test_without_what_could_be_a_token_nobody_sends_a_body(host: Host, aut
         assert (b"sb-error-code", b"UNAUTHORIZED") in answer.headers
 
 
-async def test_a_token_that_was_never_given_out_is_refused_everywhere(host: Host) -> None:
+async def test_rejects_an_unknown_token_on_every_route(host: Host) -> None:
     host.token = new_token()
     for method, path in (("GET", "/v1/projects"), ("POST", f"{FUNCTIONS}/deploy"), ("GET", "/v1/nowhere")):
         answer = await host.ask(method, path)
         assert (answer.status, told(answer)["code"]) == (401, "UNAUTHORIZED")
 
 
-async def test_a_token_is_refused_from_the_moment_at_which_it_was_revoked(
-    host: Host, connection: asyncpg.Connection
-) -> None:
+async def test_rejects_a_token_once_it_is_revoked(host: Host, connection: asyncpg.Connection) -> None:
     await host.json("GET", "/v1/projects")
     assert await host.api.is_valid_token(host.token)
     await connection.execute("update host.access_tokens set revoked_at = now()")
@@ -69,7 +67,7 @@ async def test_a_token_is_refused_from_the_moment_at_which_it_was_revoked(
     assert not await host.api.is_valid_token(host.token)
 
 
-async def test_bodies_are_bounded_and_those_of_deployments_are_larger(host: Host) -> None:
+async def test_limits_bodies_with_a_larger_limit_for_deployments(host: Host) -> None:
     def admitted(path: str) -> int | HttpResponse:
         return host.api.admit(RequestHead("POST", path, "", [(b"authorization", f"Bearer {host.token}".encode())]))
 
@@ -77,7 +75,7 @@ async def test_bodies_are_bounded_and_those_of_deployments_are_larger(host: Host
     assert admitted(SECRETS) == LARGEST_BODY
 
 
-async def test_many_requests_with_one_token_are_slowed_down(host: Host) -> None:
+async def test_limits_the_rate_per_token(host: Host) -> None:
     await host.json("GET", "/v1/projects")
     answers = await asyncio.gather(*(host.ask("GET", "/v1/projects") for _ in range(int(BURST) + 60)))
 
@@ -89,7 +87,7 @@ async def test_many_requests_with_one_token_are_slowed_down(host: Host) -> None:
     assert told(refused)["code"] == "RATE_LIMIT_EXCEEDED"
 
 
-async def test_guessing_tokens_is_slowed_down_and_does_not_lock_out_who_is_known(host: Host) -> None:
+async def test_limits_guesses_without_locking_out_known_tokens(host: Host) -> None:
     good = host.token
     await host.json("GET", "/v1/projects")
     statuses = []
@@ -106,7 +104,7 @@ async def test_guessing_tokens_is_slowed_down_and_does_not_lock_out_who_is_known
 @pytest.mark.parametrize(
     ("behind_proxy", "protocol", "status"), [(True, "http", 403), (True, "https", 0), (False, "http", 0)]
 )
-async def test_behind_a_proxy_a_token_that_was_readable_on_its_way_is_refused(
+async def test_rejects_a_token_sent_over_plain_http_to_the_proxy(
     host: Host, behind_proxy: bool, protocol: str, status: int
 ) -> None:
     operations = OperatorRoutes(
@@ -123,7 +121,7 @@ async def test_behind_a_proxy_a_token_that_was_readable_on_its_way_is_refused(
 # What is told.
 
 
-async def test_the_project_is_the_only_one(host: Host) -> None:
+async def test_lists_one_project(host: Host) -> None:
     (project,) = await host.json("GET", "/v1/projects")
 
     assert project == await host.json("GET", PROJECT)
@@ -135,7 +133,7 @@ async def test_the_project_is_the_only_one(host: Host) -> None:
         assert REF in (await host.json("GET", path, status=404))["message"]
 
 
-async def test_keys_that_open_everything_are_not_shown_whole(host: Host) -> None:
+async def test_masks_secret_keys(host: Host) -> None:
     answer = await host.ask("GET", f"{PROJECT}/api-keys?reveal=true")
     keys = {(key["type"], key["name"]): key["api_key"] for key in msgspec.json.decode(answer.body)}
 
@@ -145,7 +143,7 @@ async def test_keys_that_open_everything_are_not_shown_whole(host: Host) -> None
     assert LOCAL_JWT_SECRET.encode() not in answer.body
 
 
-async def test_what_is_not_there_is_told_as_json(host: Host) -> None:
+async def test_unknown_paths_get_a_json_error(host: Host) -> None:
     assert (await host.json("GET", "/v1/nowhere", status=404))["code"] == "NOT_FOUND"
     assert (await host.json("GET", f"{FUNCTIONS}/nope", status=404))["message"] == "Function not found"
     answer = await host.ask("PUT", SECRETS)
@@ -153,13 +151,13 @@ async def test_what_is_not_there_is_told_as_json(host: Host) -> None:
     assert (b"allow", b"GET, POST, DELETE") in answer.headers
 
 
-async def test_errors_have_the_message_under_each_name_that_clients_look_for(host: Host) -> None:
+async def test_errors_have_the_message_in_every_field_that_clients_read(host: Host) -> None:
     answer = await host.json("GET", f"{FUNCTIONS}/nope", status=404)
 
     assert answer == {"message": "Function not found", "error": "Function not found", "code": "NOT_FOUND"}
 
 
-async def test_no_page_in_a_browser_may_read_an_answer(host: Host) -> None:
+async def test_responses_have_no_cors_headers(host: Host) -> None:
     answers = [
         await host.ask("GET", "/v1/projects"),
         await host.ask("OPTIONS", "/v1/projects"),
@@ -169,13 +167,13 @@ async def test_no_page_in_a_browser_may_read_an_answer(host: Host) -> None:
     assert not any(b"access-control" in name.lower() for answer in answers for name, _ in answer.headers)
 
 
-async def test_questions_about_the_log_go_to_the_log(host: Host) -> None:
+async def test_log_endpoints_go_to_the_log_reader(host: Host) -> None:
     answer = await host.json("GET", f"{PROJECT}/analytics/endpoints/logs.all?sql=select%201&limit=5")
 
     assert answer == {"asked": "logs.all", "sql": "select 1", "limit": "5"}
 
 
-async def test_a_database_that_is_away_is_told(host: Host, database: Scratch, connection: asyncpg.Connection) -> None:
+async def test_an_unreachable_database_is_a_503(host: Host, database: Scratch, connection: asyncpg.Connection) -> None:
     await connection.execute("revoke usage on schema host from outdial_host")
 
     assert (await host.json("GET", "/v1/projects", status=503))["code"] == "DATABASE_UNREACHABLE"
@@ -184,7 +182,7 @@ async def test_a_database_that_is_away_is_told(host: Host, database: Scratch, co
 # Functions.
 
 
-async def test_what_docker_has_bundled_is_refused_with_the_remedy(host: Host) -> None:
+async def test_rejects_docker_bundles_and_names_the_option(host: Host) -> None:
     eszip = "application/vnd.denoland.eszip"
     await host.deploy("hello", saying("1"))
     answers = [
@@ -207,15 +205,13 @@ async def test_what_docker_has_bundled_is_refused_with_the_remedy(host: Host) ->
         ("", "multipart/form-data; boundary=b", b"--b--"),
     ],
 )
-async def test_a_deployment_that_cannot_be_read_is_refused(
-    host: Host, query: str, content_type: str, body: bytes
-) -> None:
+async def test_rejects_an_invalid_deployment(host: Host, query: str, content_type: str, body: bytes) -> None:
     answer = await host.ask("POST", f"{FUNCTIONS}/deploy?{query}", body, content_type)
 
     assert (answer.status, told(answer)["code"]) == (400, "INVALID_REQUEST")
 
 
-async def test_what_was_deployed_can_be_downloaded_byte_for_byte(host: Host) -> None:
+async def test_downloads_files_byte_for_byte(host: Host) -> None:
     odd = {
         "supabase/functions/hello/ünï cödé.bin": bytes(range(256)) + b"\r\n--",
         "supabase/functions/hello/empty": b"",
@@ -237,7 +233,7 @@ async def test_what_was_deployed_can_be_downloaded_byte_for_byte(host: Host) -> 
 # Secrets.
 
 
-async def test_secrets_are_listed_by_their_digest_and_never_told(host: Host) -> None:
+async def test_lists_secrets_by_digest_and_never_by_value(host: Host) -> None:
     answer = await host.ask("POST", SECRETS, msgspec.json.encode([{"name": "A", "value": "s3cret"}]))
     assert (answer.status, answer.body) == (201, b"")
 
@@ -256,7 +252,7 @@ async def test_secrets_are_listed_by_their_digest_and_never_told(host: Host) -> 
         b'[{"name": "A", "value": 5, "note": "s3cret"}]', b's3cret', b'[{"name": "A", "value": "s3cret\\u0000"}]',
     ],
 )  # fmt: skip
-async def test_a_secret_that_cannot_be_set_is_refused_without_being_quoted(host: Host, body: bytes) -> None:
+async def test_rejects_an_invalid_secret_without_quoting_it(host: Host, body: bytes) -> None:
     answer = await host.ask("POST", SECRETS, body)
 
     assert answer.status == 400
@@ -264,7 +260,7 @@ async def test_a_secret_that_cannot_be_set_is_refused_without_being_quoted(host:
     assert await host.json("GET", SECRETS) == []
 
 
-async def test_a_host_whose_key_is_another_one_says_so(database: Scratch, tmp_path: Path, host: Host) -> None:
+async def test_a_host_with_a_different_key_reports_it(database: Scratch, tmp_path: Path, host: Host) -> None:
     await host.json("POST", SECRETS, [{"name": "A", "value": "1"}], status=201)
     (tmp_path / "secrets.key").unlink()
     with pytest.raises(Exception, match="the secret A was encrypted with a key that OUTDIAL_SECRETS_KEY does not have"):

@@ -88,7 +88,7 @@ def check_knative(service: Object) -> None:
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_object_is_what_the_published_schemas_describe(target: ManifestTarget, version: str) -> None:
+def test_every_object_matches_the_published_schemas(target: ManifestTarget, version: str) -> None:
     for each in every(target, environment="staging", with_studio=True):
         if each["apiVersion"] == "serving.knative.dev/v1":
             check_knative(each)
@@ -96,7 +96,7 @@ def test_every_object_is_what_the_published_schemas_describe(target: ManifestTar
             kubernetes_validate.validate(each, version, strict=True)
 
 
-def test_the_schemas_refuse_what_they_do_not_know() -> None:
+def test_the_schemas_reject_unknown_fields() -> None:
     deployment = only(made("kubernetes")["outdial-dialer"], "Deployment")
     deployment["spec"]["template"]["spec"]["containers"][0]["securityContext"]["runAsNobody"] = True
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -125,7 +125,7 @@ def test_each_enabled_function_and_each_process_has_a_file() -> None:
         assert list(made(target, with_studio=True)) == [*names, "outdial-studio", "outdial-jobs"]
 
 
-def test_a_function_becomes_a_service_of_knative_with_its_own_limits() -> None:
+def test_a_function_becomes_a_knative_service_with_its_limits() -> None:
     [service] = made("knative")["retell-webhook"]
     template = service["spec"]["template"]
 
@@ -161,7 +161,7 @@ def test_a_function_of_one_worker_has_no_autoscaler() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_container_has_the_memory_of_its_workers_and_of_the_host_beside_them(target: ManifestTarget) -> None:
+def test_a_container_has_memory_for_its_workers_and_the_host(target: ManifestTarget) -> None:
     small, large = container_of("hello-world", target), container_of("campaign-trigger", target)
 
     difference = mebibytes(large["resources"]["limits"]["memory"]) - mebibytes(small["resources"]["limits"]["memory"])
@@ -177,7 +177,7 @@ def mebibytes(quantity: str) -> int:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_selectors_find_the_pods_of_their_own_part_only(target: ManifestTarget) -> None:
+def test_selectors_match_only_their_own_component(target: ManifestTarget) -> None:
     for each in every(target):
         spec = each.get("spec", {})
         selector = spec.get("selector", spec.get("podSelector"))
@@ -189,7 +189,7 @@ def test_selectors_find_the_pods_of_their_own_part_only(target: ManifestTarget) 
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_no_container_may_do_more_than_the_strictest_standard_allows(target: ManifestTarget) -> None:
+def test_containers_meet_the_restricted_pod_security_standard(target: ManifestTarget) -> None:
     for name, spec in pod_specs(target):
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
         assert all(set(volume) == {"name", "emptyDir"} for volume in spec["volumes"])
@@ -205,7 +205,7 @@ def test_no_container_may_do_more_than_the_strictest_standard_allows(target: Man
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_nobody_gets_a_token_of_the_cluster(target: ManifestTarget) -> None:
+def test_no_pod_gets_a_cluster_token(target: ManifestTarget) -> None:
     [account] = made(target)["service-account"]
 
     assert account["automountServiceAccountToken"] is False
@@ -214,7 +214,7 @@ def test_nobody_gets_a_token_of_the_cluster(target: ManifestTarget) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_settings_are_referred_to_and_never_written(target: ManifestTarget) -> None:
+def test_manifests_reference_settings_and_never_contain_values(target: ManifestTarget) -> None:
     for _, spec in pod_specs(target):
         for container in spec["containers"]:
             assert all(variable.keys() == {"name", "valueFrom"} for variable in container["env"])
@@ -257,7 +257,7 @@ NOT_OF_A_POD = {"PATH", "LANG", "TZ", "SB_REGION", "SUPABASE_FUNCTION_SLUG"}
 
 @pytest.mark.parametrize("slug", ["retell-webhook", "campaign-trigger"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_function_has_in_its_pod_what_a_worker_has_on_a_host(slug: str, target: ManifestTarget) -> None:
+def test_a_function_has_the_same_environment_in_a_pod_as_on_a_host(slug: str, target: ManifestTarget) -> None:
     on_a_host = worker_env_in(slug, EVERYTHING)
 
     in_its_pod = environment_of(container_of(slug, target))
@@ -266,7 +266,7 @@ def test_a_function_has_in_its_pod_what_a_worker_has_on_a_host(slug: str, target
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_pod_that_checks_tokens_itself_has_the_keys_for_it(target: ManifestTarget) -> None:
+def test_a_pod_that_checks_tokens_has_the_keys(target: ManifestTarget) -> None:
     found = environment_of(container_of("hello-world", target))
 
     assert found.keys() - worker_env_in("Hello_World", EVERYTHING).keys() == {
@@ -276,7 +276,7 @@ def test_a_pod_that_checks_tokens_itself_has_the_keys_for_it(target: ManifestTar
 
 @pytest.mark.parametrize("slug", ["retell-webhook", "campaign-trigger", "Hello_World"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_gateway_in_a_cluster_gives_its_workers_what_any_host_does(slug: str, target: ManifestTarget) -> None:
+def test_a_gateway_in_a_cluster_passes_the_same_environment_to_workers(slug: str, target: ManifestTarget) -> None:
     settings = environment_of(container_of("outdial-gateway", target))
 
     assert worker_env_in(slug, settings) == worker_env_in(slug, EVERYTHING)
@@ -294,7 +294,7 @@ def test_a_dialer_has_its_own_logins_and_the_keys_of_retell(target: ManifestTarg
     }
 
 
-def test_the_head_of_a_file_names_every_key_that_it_refers_to() -> None:
+def test_the_comments_of_a_file_list_every_key_it_references() -> None:
     for file in manifests(FUNCTIONS, ClusterTarget(target="kubernetes", image="outdial:1")):
         told = "\n".join(file.notes)
         for each in file.objects:
@@ -305,12 +305,12 @@ def test_the_head_of_a_file_names_every_key_that_it_refers_to() -> None:
                 assert {name for name in keys | secrets if name not in told} == set()
 
 
-def test_a_pattern_has_a_secret_of_its_own() -> None:
+def test_a_pattern_gets_its_own_secret() -> None:
     assert secret_of("RETELL_WEBHOOK_SECRET*") == "outdial-retell-webhook-secret"
     assert secret_of("STRIPE_*") == "outdial-stripe"
 
 
-def test_a_pod_is_given_the_time_that_it_takes_to_stop() -> None:
+def test_the_grace_period_covers_the_drain() -> None:
     launcher = inspect.signature(GatewayLauncher.__init__).parameters["grace_s"].default
     assert launcher == HOST_DRAIN_S
     assert STANDALONE_DRAIN_S == 2 * server._DRAIN_S
@@ -329,7 +329,7 @@ def test_a_pod_is_given_the_time_that_it_takes_to_stop() -> None:
         assert spec["terminationGracePeriodSeconds"] > drain
 
 
-def test_what_serves_requests_is_probed_and_what_does_not_says_why_not() -> None:
+def test_components_that_listen_have_probes() -> None:
     for name, spec in pod_specs("kubernetes"):
         [container] = spec["containers"]
         probes = {key for key in container if key.endswith("Probe")}
@@ -344,12 +344,12 @@ def test_what_serves_requests_is_probed_and_what_does_not_says_why_not() -> None
         assert only(list(silent.objects), "NetworkPolicy")["spec"]["ingress"] == []
 
 
-def test_the_studio_is_asked_where_it_answers() -> None:
+def test_the_studio_is_probed_at_its_health_path() -> None:
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container_of("outdial-studio", "kubernetes")[probe]["httpGet"]["path"] == "/health"
 
 
-def test_a_function_may_take_its_boot_timeout_before_it_is_given_up() -> None:
+def test_the_startup_probe_allows_the_boot_timeout() -> None:
     slow = {"slow": FunctionConfig(boot_timeout_s=60)}
     for file in manifests(slow, ClusterTarget(target="kubernetes", image="x")):
         for each in file.objects:
@@ -359,7 +359,7 @@ def test_a_function_may_take_its_boot_timeout_before_it_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_object_is_in_the_namespace_and_labelled_with_its_environment(target: ManifestTarget) -> None:
+def test_every_object_has_the_namespace_and_environment_label(target: ManifestTarget) -> None:
     for each in every(target, namespace="voice", environment="staging"):
         assert each["metadata"]["namespace"] == "voice"
         assert each["metadata"]["labels"]["app.kubernetes.io/instance"] == "staging"
@@ -388,18 +388,18 @@ def test_the_same_settings_give_the_same_text_in_any_order() -> None:
 
 
 @pytest.mark.parametrize("slug", ["ends-in-_", "x" * 49])
-def test_a_slug_that_makes_no_name_is_refused(slug: str) -> None:
+def test_rejects_slugs_that_yield_no_kubernetes_name(slug: str) -> None:
     with pytest.raises(BadConfig, match="in a cluster a name has at most 48"):
         manifests({slug: FunctionConfig()}, ClusterTarget(target="knative", image="x"))
 
 
 @pytest.mark.parametrize("slugs", [("two_words", "two-words"), ("outdial-dialer",)])
-def test_two_parts_of_one_name_are_refused(slugs: tuple[str, ...]) -> None:
+def test_rejects_two_components_with_one_name(slugs: tuple[str, ...]) -> None:
     with pytest.raises(BadConfig, match="two components would be named"):
         manifests({slug: FunctionConfig() for slug in slugs}, ClusterTarget(target="knative", image="x"))
 
 
-def test_a_secret_that_no_worker_may_have_is_refused() -> None:
+def test_rejects_secrets_that_no_worker_may_have() -> None:
     with pytest.raises(BadConfig, match="cannot be given to a function"):
         manifests(
             {"greedy": FunctionConfig(secrets=("OUTDIAL_DIALER_DB_URL",))}, ClusterTarget(target="knative", image="x")

@@ -29,7 +29,7 @@ def containers(target: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("target", ["knative", "kubernetes"])
-def test_each_command_can_be_typed_as_it_is_written(target: str) -> None:
+def test_every_command_in_a_manifest_parses(target: str) -> None:
     commands = [container["command"] for container in containers(target)]
 
     assert ["outdial", "dialer"] in commands
@@ -45,7 +45,7 @@ def test_each_command_can_be_typed_as_it_is_written(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["knative", "kubernetes"])
-def test_each_part_of_this_repository_has_the_login_of_its_own(target: str) -> None:
+def test_each_component_has_its_own_login(target: str) -> None:
     logins = {
         container["name"]: variable["valueFrom"]["secretKeyRef"]["key"]
         for container in containers(target)
@@ -64,7 +64,7 @@ def test_each_part_of_this_repository_has_the_login_of_its_own(target: str) -> N
     )
 
 
-def test_a_directory_gets_a_file_per_part_that_says_how_it_was_made(tmp_path: Path) -> None:
+def test_writes_a_file_per_component_that_names_the_command(tmp_path: Path) -> None:
     result = run("--target", "knative", "--out", str(tmp_path / "k8s"), "--image", "registry.example.com/outdial:7")
 
     assert result.exit_code == 0, result.output
@@ -79,7 +79,7 @@ def test_a_directory_gets_a_file_per_part_that_says_how_it_was_made(tmp_path: Pa
     assert "image: registry.example.com/outdial:7\n" in text
 
 
-def test_an_environment_names_the_namespace_unless_one_is_given() -> None:
+def test_the_environment_is_the_default_namespace() -> None:
     def namespaces(*arguments: str) -> set[str]:
         return {each["metadata"]["namespace"] for each in objects("--target", "kubernetes", *arguments)}
 
@@ -88,16 +88,14 @@ def test_an_environment_names_the_namespace_unless_one_is_given() -> None:
     assert namespaces("--env", "staging", "--namespace", "voice") == {"voice"}
 
 
-def test_an_environment_that_is_not_configured_is_refused() -> None:
+def test_rejects_an_environment_that_is_not_configured() -> None:
     result = run("--target", "knative", "--env", "moon")
 
     assert result.exit_code == 1
     assert "there is no environment 'moon'" in result.stderr
 
 
-def test_a_function_of_ones_own_is_served_with_what_config_toml_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_users_own_function_uses_its_config_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = tmp_path / "supabase"
     (project / "functions" / "hello").mkdir(parents=True)
     (project / "functions" / "hello" / "index.py").touch()
@@ -115,7 +113,7 @@ def test_a_function_of_ones_own_is_served_with_what_config_toml_says(
     assert "GREETING" in {variable["name"] for variable in template["spec"]["containers"][0]["env"]}
 
 
-def test_a_setting_that_cannot_be_used_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_an_invalid_setting_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "supabase" / "functions" / "hello").mkdir(parents=True)
     (tmp_path / "supabase" / "functions" / "hello" / "index.py").touch()
     (tmp_path / "supabase" / "config.toml").write_text("[functions.hello]\nmax_workers = -1\n")

@@ -72,7 +72,7 @@ def pods(tmp_path: Path, database: Scratch) -> Iterator[Pods]:
                 process.kill_session()
 
 
-async def test_the_webhook_takes_events_in_its_own_pod(pods: Pods) -> None:
+async def test_the_webhook_receives_events_in_its_pod(pods: Pods) -> None:
     process = await pods.start("retell-webhook")
 
     async with aiohttp.ClientSession(pods.url) as client:
@@ -87,7 +87,7 @@ async def test_the_webhook_takes_events_in_its_own_pod(pods: Pods) -> None:
     assert await process.terminate() == 0
 
 
-async def test_campaigns_are_run_from_their_own_pod(pods: Pods) -> None:
+async def test_campaign_trigger_works_in_its_pod(pods: Pods) -> None:
     process = await pods.start("campaign-trigger")
 
     path, key = "/functions/v1/campaign-trigger", {"apikey": LOCAL_SECRET_KEY}
@@ -99,7 +99,7 @@ async def test_campaigns_are_run_from_their_own_pod(pods: Pods) -> None:
     assert await process.terminate() == 0
 
 
-async def test_a_dialer_dials_from_its_own_pod(pods: Pods) -> None:
+async def test_the_dialer_works_in_its_pod(pods: Pods) -> None:
     process = await pods.start("outdial-dialer")
 
     assert await process.terminate() == 0

@@ -24,7 +24,7 @@ def samples(metrics: HostMetrics) -> dict[str, float]:
     return found
 
 
-def test_invocations_are_counted_by_function_class_of_status_and_code() -> None:
+def test_counts_invocations_by_function_status_and_code() -> None:
     metrics = HostMetrics()
     for status in (200, 201, 404):
         metrics.invocation(invocation(status=status))
@@ -42,7 +42,7 @@ def test_invocations_are_counted_by_function_class_of_status_and_code() -> None:
     }
 
 
-def test_durations_are_those_of_requests_that_a_worker_had() -> None:
+def test_durations_cover_only_requests_that_reached_a_worker() -> None:
     metrics = HostMetrics()
     for ms in (1.0, 1.5, 400_000.0):
         metrics.invocation(invocation(ms=ms, cpu_us=500_000, cold=ms > 2))
@@ -59,7 +59,7 @@ def test_durations_are_those_of_requests_that_a_worker_had() -> None:
     assert found["outdial_function_response_bytes_total{function=hello}"] == 160
 
 
-def test_starts_of_workers_lines_and_what_the_log_lost_are_counted() -> None:
+def test_counts_worker_starts_lines_and_dropped_entries() -> None:
     metrics = HostMetrics(dropped=lambda: {("hello", "lines"): 3})
     metrics.event("hello", 3, WORKER, "boot", {"boot_ms": 31.0})
     metrics.event("hello", 3, WORKER, "boot_failed", {"reason": "ImportError"})
@@ -76,7 +76,7 @@ def test_starts_of_workers_lines_and_what_the_log_lost_are_counted() -> None:
     assert found["outdial_log_dropped_total{function=hello,what=lines}"] == 3
 
 
-def test_pools_are_looked_at_when_somebody_asks() -> None:
+def test_reads_pool_stats_on_scrape() -> None:
     pools = {"hello": POOL}
     metrics = HostMetrics(lambda: pools)
 
@@ -93,7 +93,7 @@ def test_pools_are_looked_at_when_somebody_asks() -> None:
     assert not any("hello" in name for name in samples(metrics))
 
 
-async def test_the_lag_of_the_event_loop_is_measured_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_keeps_measuring_event_loop_lag(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = asyncio.Event()
 
     class Noticed(HostMetrics):
@@ -112,13 +112,13 @@ async def test_the_lag_of_the_event_loop_is_measured_again_and_again(monkeypatch
     assert samples(metrics)["outdial_event_loop_lag_seconds_sum{}"] < 10
 
 
-def test_the_process_tells_of_its_memory_and_files() -> None:
+def test_exposes_process_metrics() -> None:
     found = samples(HostMetrics())
     assert found["process_resident_memory_bytes{}"] > 1 << 20
     assert found["process_open_fds{}"] > 2
 
 
-def test_two_hosts_of_one_process_do_not_share_their_numbers() -> None:
+def test_two_hosts_in_one_process_have_separate_metrics() -> None:
     one, other = HostMetrics(), HostMetrics()
     one.invocation(invocation())
 

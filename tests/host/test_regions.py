@@ -90,7 +90,7 @@ async def test_a_header_or_a_parameter_chooses_the_region(
 
 
 @pytest.mark.parametrize("region", ["any", "eu-west-1", "sa-east-1", ""])
-async def test_everything_else_is_served_where_it_came_in(
+async def test_serves_all_other_requests_locally(
     session: aiohttp.ClientSession, hosts: tuple[Host, Host], region: str
 ) -> None:
     here, there = hosts
@@ -99,7 +99,7 @@ async def test_everything_else_is_served_where_it_came_in(
     assert there.stand.sink.invocations == []
 
 
-async def test_the_function_there_learns_of_the_client_and_the_id_stays(
+async def test_forwarding_keeps_the_client_address_and_the_request_id(
     session: aiohttp.ClientSession, hosts: tuple[Host, Host]
 ) -> None:
     here, there = hosts
@@ -116,9 +116,7 @@ async def test_the_function_there_learns_of_the_client_and_the_id_stays(
 
 
 @pytest.mark.parametrize("mark", ["1", "unsigned", "1763899200000,0,10.0.0.1,{}".format("0" * 64), ",,,", "é"])
-async def test_a_forged_mark_is_believed_in_nothing_but_that_the_request_stays_here(
-    hosts: tuple[Host, Host], mark: str
-) -> None:
+async def test_a_forged_hop_header_only_keeps_the_request_local(hosts: tuple[Host, Host], mark: str) -> None:
     here, there = hosts
     pool = here.stand.shelf.put("hello", verify_jwt=True)
     refused = await here.stand.gateway.respond(asking(x_region="us-east-1", x_outdial_hop=mark), b"")
@@ -142,9 +140,7 @@ async def test_a_hop_header_is_valid_for_a_minute(hosts: tuple[Host, Host], cloc
     assert there.regions.origin(head) is None
 
 
-async def test_hosts_without_a_common_secret_still_serve_each_other(
-    session: aiohttp.ClientSession, clock: VirtualClock
-) -> None:
+async def test_hosts_without_a_shared_secret_still_forward(session: aiohttp.ClientSession, clock: VirtualClock) -> None:
     async with Host("eu-west-1", clock, b"one").running() as here, Host("us-east-1", clock, b"").running() as there:
         # Each takes the other for the place to ask: without the mark this would go round for ever.
         here.regions.set_peers([there.peer])
@@ -155,18 +151,14 @@ async def test_hosts_without_a_common_secret_still_serve_each_other(
     assert (response.status, response.headers["x-sb-edge-region"]) == (200, "us-east-1")
 
 
-async def test_the_next_host_of_a_region_is_asked_when_one_cannot_be_reached(
-    session: aiohttp.ClientSession, hosts: tuple[Host, Host]
-) -> None:
+async def test_tries_the_next_host_of_a_region(session: aiohttp.ClientSession, hosts: tuple[Host, Host]) -> None:
     here, there = hosts
     here.regions.set_peers([PeerHost("gone", "us-east-1", "http://127.0.0.1:1"), there.peer])
     for _ in range(4):
         assert (await ask(session, here, x_region="us-east-1")).status == 200
 
 
-async def test_a_region_that_cannot_be_reached_is_a_failure_of_the_relay(
-    session: aiohttp.ClientSession, hosts: tuple[Host, Host]
-) -> None:
+async def test_an_unreachable_region_is_a_502(session: aiohttp.ClientSession, hosts: tuple[Host, Host]) -> None:
     here, _ = hosts
     here.regions.set_peers([PeerHost("gone", "us-east-1", "http://127.0.0.1:1")])
 
@@ -178,7 +170,7 @@ async def test_a_region_that_cannot_be_reached_is_a_failure_of_the_relay(
     assert (record.status, record.code, record.slug) == (502, "REGION_UNREACHABLE", "hello")
 
 
-async def test_a_compressed_answer_comes_over_as_it_is(
+async def test_forwards_a_compressed_response_unchanged(
     session: aiohttp.ClientSession, hosts: tuple[Host, Host]
 ) -> None:
     here, there = hosts

@@ -33,7 +33,7 @@ def sealed(keys: SecretKeys, name: str, value: str) -> SecretRow:
     return SecretRow(name=row.name, nonce=row.nonce, ciphertext=row.ciphertext, updated_at=NOW)
 
 
-def test_what_is_encrypted_can_be_read_with_the_key_and_differs_each_time() -> None:
+def test_decrypts_what_it_encrypts_with_a_fresh_nonce() -> None:
     keys = SecretKeys.from_text(NEW)
     first, second = sealed(keys, "A", "välue"), sealed(keys, "A", "välue")
 
@@ -42,14 +42,14 @@ def test_what_is_encrypted_can_be_read_with_the_key_and_differs_each_time() -> N
     assert "välue".encode() not in first.ciphertext
 
 
-def test_a_secret_cannot_pass_for_one_of_another_name() -> None:
+def test_a_secret_cannot_be_moved_to_another_name() -> None:
     keys = SecretKeys.from_text(NEW)
     row = sealed(keys, "RETELL_API_KEY", "key")
     with pytest.raises(SecretsUnreadable, match="HARMLESS"):
         keys.open(SecretRow(name="HARMLESS", nonce=row.nonce, ciphertext=row.ciphertext, updated_at=NOW))
 
 
-def test_one_changed_bit_is_noticed() -> None:
+def test_detects_a_changed_bit() -> None:
     keys = SecretKeys.from_text(NEW)
     row = sealed(keys, "A", "value")
     changed = bytes([row.ciphertext[0] ^ 1]) + row.ciphertext[1:]
@@ -57,7 +57,7 @@ def test_one_changed_bit_is_noticed() -> None:
         keys.open(SecretRow(name="A", nonce=row.nonce, ciphertext=changed, updated_at=NOW))
 
 
-def test_while_keys_are_exchanged_the_first_encrypts_and_all_decrypt() -> None:
+def test_the_first_key_encrypts_and_all_keys_decrypt() -> None:
     before, during = SecretKeys.from_text(OLD), SecretKeys.from_text(f"{NEW}, {OLD}")
 
     assert during.open(sealed(before, "A", "value")) == "value"
@@ -71,20 +71,20 @@ def test_while_keys_are_exchanged_the_first_encrypts_and_all_decrypt() -> None:
     ["short", base64.b64encode(bytes(31)).decode(), "*" * 44, "", f"{NEW},secret"],
     ids=["short", "of 31 bytes", "no base64", "empty", "one of two"],
 )
-def test_a_key_that_is_none_is_refused_without_being_quoted(text: str) -> None:
+def test_rejects_an_invalid_key_without_quoting_it(text: str) -> None:
     with pytest.raises(SettingError, match="OUTDIAL_SECRETS_KEY") as caught:
         SecretKeys.from_text(text)
     assert "secret" not in str(caught.value)
     assert NEW not in str(caught.value)
 
 
-def test_without_a_key_nothing_is_encrypted_and_the_setting_is_named() -> None:
+def test_without_a_key_the_error_names_the_setting() -> None:
     keys = SecretKeys.from_env({})
     with pytest.raises(MissingSetting, match="OUTDIAL_SECRETS_KEY is not set"):
         keys.seal("A", "value")
 
 
-def test_a_local_stack_makes_its_key_once_and_for_its_owner_only(tmp_path: Path) -> None:
+def test_a_local_stack_generates_its_key_once(tmp_path: Path) -> None:
     home = tmp_path / "home"
     row = sealed(SecretKeys.from_env({}, home=home), "A", "value")
 
@@ -93,7 +93,7 @@ def test_a_local_stack_makes_its_key_once_and_for_its_owner_only(tmp_path: Path)
     assert [path.name for path in home.iterdir()] == ["secrets.key"]
 
 
-async def test_processes_that_make_a_file_at_once_agree_on_one(tmp_path: Path) -> None:
+async def test_concurrent_processes_agree_on_one_file(tmp_path: Path) -> None:
     path = tmp_path / "home" / "file"
     made = await asyncio.gather(*(asyncio.to_thread(read_or_create, path, str(number)) for number in range(20)))
 
@@ -108,13 +108,13 @@ async def test_processes_that_make_a_file_at_once_agree_on_one(tmp_path: Path) -
         ("A", "v" * (LONGEST_VALUE + 1)), ("A", "v\0"),
     ],
 )  # fmt: skip
-def test_what_an_environment_cannot_carry_is_refused_without_quoting_the_value(name: str, value: str) -> None:
+def test_rejects_invalid_secrets_without_quoting_the_value(name: str, value: str) -> None:
     with pytest.raises(InvalidSecret) as caught:
         check_secret(name, value)
     assert value == "x" or value not in str(caught.value)
 
 
-def test_the_longest_name_and_value_are_taken() -> None:
+def test_accepts_the_longest_name_and_value() -> None:
     check_secret("A" * 256, "v" * LONGEST_VALUE)
 
 
@@ -142,7 +142,7 @@ async def test_the_database_sees_neither_value_nor_digest(pool: str, connection:
     assert NEW not in repr(secrets)
 
 
-async def test_one_bad_secret_keeps_the_others_from_being_set(pool: str) -> None:
+async def test_one_invalid_secret_sets_none(pool: str) -> None:
     async with await Database.connect(pool, application_name="test") as host:
         secrets = SecretStore(host, SecretKeys.from_text(NEW))
         with pytest.raises(InvalidSecret):
@@ -150,7 +150,7 @@ async def test_one_bad_secret_keeps_the_others_from_being_set(pool: str) -> None
         assert await secrets.values() == {}
 
 
-async def test_dropped_secrets_are_gone_and_unknown_names_do_no_harm(pool: str) -> None:
+async def test_deletes_secrets_and_ignores_unknown_names(pool: str) -> None:
     async with await Database.connect(pool, application_name="test") as host:
         secrets = SecretStore(host, SecretKeys.from_text(NEW))
         await secrets.put({"A": "1", "B": "2"}, NOW)
@@ -158,7 +158,7 @@ async def test_dropped_secrets_are_gone_and_unknown_names_do_no_harm(pool: str) 
         assert await secrets.values() == {"B": "2"}
 
 
-async def test_after_resealing_the_old_key_can_go(pool: str) -> None:
+async def test_after_resealing_the_old_key_is_unnecessary(pool: str) -> None:
     async with await Database.connect(pool, application_name="test") as host:
         await SecretStore(host, SecretKeys.from_text(OLD)).put({"A": "1", "B": "2"}, NOW)
         both = SecretStore(host, SecretKeys.from_text(f"{NEW},{OLD}"))

@@ -144,7 +144,7 @@ async def until(holds: Callable[[], Awaitable[object]], what: str) -> None:
     raise AssertionError(what)
 
 
-async def test_functions_are_served_logged_and_counted(hosts: Hosts, connection: asyncpg.Connection) -> None:
+async def test_serves_logs_and_counts_requests(hosts: Hosts, connection: asyncpg.Connection) -> None:
     hosts.write("hello", HELLO)
     hosts.write("slow", SLOW)
     async with hosts.running(identity=HostIdentity("eu-west-1")) as host:
@@ -169,9 +169,7 @@ async def test_functions_are_served_logged_and_counted(hosts: Hosts, connection:
     assert [row["text"] for row in printed] == ["begun /slow"]
 
 
-async def test_a_deployed_secret_is_in_no_line_however_it_is_named_and_written(
-    hosts: Hosts, connection: asyncpg.Connection
-) -> None:
+async def test_no_log_line_contains_a_deployed_secret(hosts: Hosts, connection: asyncpg.Connection) -> None:
     value = "four words of text"
     async with await Database.connect(hosts.settings.database_urls["outdial_host"], application_name="tests") as own:
         await SecretStore(own, SecretKeys.from_text(SECRETS_KEY)).put({"STRIPE": value}, SystemClock().now())
@@ -192,7 +190,7 @@ async def test_a_function_logs_in_as_its_own_role(hosts: Hosts) -> None:
         assert (await host.ask("/functions/v1/webhook"))[0] in (403, 500, 503)
 
 
-async def test_one_that_does_not_start_is_told_and_the_others_are_served(
+async def test_a_broken_function_is_reported_and_others_are_served(
     hosts: Hosts, connection: asyncpg.Connection
 ) -> None:
     hosts.write("hello", HELLO)
@@ -233,7 +231,7 @@ def of_the_host() -> set[int]:
     return found
 
 
-async def test_a_stop_answers_what_is_under_way_and_leaves_no_process(hosts: Hosts) -> None:
+async def test_a_stop_finishes_requests_and_leaves_no_process(hosts: Hosts) -> None:
     hosts.write("slow", SLOW)
     before = of_the_host()
     async with hosts.running() as host:
@@ -250,7 +248,7 @@ async def test_a_stop_answers_what_is_under_way_and_leaves_no_process(hosts: Hos
     assert of_the_host() <= before
 
 
-async def test_a_stop_that_may_not_take_long_cuts_what_takes_longer(hosts: Hosts) -> None:
+async def test_a_short_stop_aborts_long_requests(hosts: Hosts) -> None:
     hosts.write("slow", SLOW)
     async with hosts.running() as host:
         asked = asyncio.create_task(host.ask("/functions/v1/slow?s=60"))
@@ -264,7 +262,7 @@ async def test_a_stop_that_may_not_take_long_cuts_what_takes_longer(hosts: Hosts
             await asked
 
 
-async def test_a_local_host_starts_changed_code_anew(hosts: Hosts) -> None:
+async def test_a_local_host_reloads_changed_code(hosts: Hosts) -> None:
     hosts.write("hello", HELLO)
     async with hosts.running(local=True) as host:
         assert b"hello" in (await host.ask("/functions/v1/hello"))[2]
@@ -277,7 +275,7 @@ async def test_a_local_host_starts_changed_code_anew(hosts: Hosts) -> None:
         await until(is_new, "the new code is not served")
 
 
-async def test_hosts_hand_requests_to_the_region_that_is_asked_for(hosts: Hosts) -> None:
+async def test_hosts_forward_requests_to_the_requested_region(hosts: Hosts) -> None:
     hosts.write("hello", HELLO)
     async with (
         hosts.running(identity=HostIdentity("us-east-1"), reachable=True) as there,
@@ -298,7 +296,7 @@ async def test_hosts_hand_requests_to_the_region_that_is_asked_for(hosts: Hosts)
         assert status == 200 or headers["x-relay-error"] == "true"
 
 
-async def test_the_management_api_is_for_bearers_of_a_token(hosts: Hosts, database: Scratch) -> None:
+async def test_the_management_api_requires_an_access_token(hosts: Hosts, database: Scratch) -> None:
     hosts.write("hello", HELLO)
     async with (
         await Database.connect(database.dsn_for("outdial_host"), application_name="tests") as pool,
@@ -310,7 +308,7 @@ async def test_the_management_api_is_for_bearers_of_a_token(hosts: Hosts, databa
         assert (status, len(json.loads(body)[0]["ref"])) == (200, 20)
 
 
-async def test_a_setting_that_cannot_be_used_stops_the_start(hosts: Hosts) -> None:
+async def test_an_invalid_setting_prevents_the_start(hosts: Hosts) -> None:
     with pytest.raises(SettingError, match="OUTDIAL_SECRETS_KEY"):
         async with hosts.running(env={**hosts.settings.env, "OUTDIAL_SECRETS_KEY": "short"}):
             pass

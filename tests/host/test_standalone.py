@@ -33,7 +33,7 @@ async def served(config: FunctionConfig, endpoint: Endpoint = hello) -> AsyncIte
         yield client
 
 
-async def test_it_answers_at_its_slug_and_tells_its_health() -> None:
+async def test_serves_its_slug_and_its_health() -> None:
     async with served(FunctionConfig(verify_jwt=False)) as client:
         async with client.post(PATH, data=b"12345") as response:
             assert (response.status, await response.text()) == (200, "5 bytes")
@@ -41,7 +41,7 @@ async def test_it_answers_at_its_slug_and_tells_its_health() -> None:
             assert (response.status, await response.json()) == (200, {"message": "ok"})
 
 
-async def test_verify_jwt_asks_for_a_key_or_a_token_of_the_project() -> None:
+async def test_verify_jwt_requires_a_key_or_a_token() -> None:
     async with served(FunctionConfig()) as client:
         async with client.post(PATH) as response:
             assert response.status == 401
@@ -53,7 +53,7 @@ async def test_verify_jwt_asks_for_a_key_or_a_token_of_the_project() -> None:
             assert response.status == 200
 
 
-async def test_a_preflight_and_the_health_need_no_key_and_no_place_under_the_rate() -> None:
+async def test_preflights_and_health_checks_skip_key_and_rate_limit() -> None:
     async with served(FunctionConfig(rate_limit=0.001)) as client:
         for _ in range(3):
             async with client.options(PATH) as response:
@@ -62,7 +62,7 @@ async def test_a_preflight_and_the_health_need_no_key_and_no_place_under_the_rat
                 assert response.status == 200
 
 
-async def test_more_than_its_rate_gets_429() -> None:
+async def test_exceeding_the_rate_limit_gets_429() -> None:
     async with served(FunctionConfig(verify_jwt=False, rate_limit=0.001, burst=2)) as client:
         statuses = []
         for _ in range(3):
@@ -72,7 +72,7 @@ async def test_more_than_its_rate_gets_429() -> None:
         assert response.headers["sb-error-code"] == "RATE_LIMIT_EXCEEDED"
 
 
-async def test_a_body_beyond_its_bound_gets_413() -> None:
+async def test_a_body_over_the_limit_gets_413() -> None:
     async with (
         served(FunctionConfig(verify_jwt=False, max_body=10)) as client,
         client.post(PATH, data=b"x" * 11) as response,
@@ -80,7 +80,7 @@ async def test_a_body_beyond_its_bound_gets_413() -> None:
         assert response.status == 413
 
 
-async def test_what_does_not_answer_in_time_gets_504_and_is_cancelled() -> None:
+async def test_a_timeout_gets_504_and_cancels_the_function() -> None:
     cancelled = asyncio.Event()
 
     @with_supabase(auth="none")
@@ -100,7 +100,7 @@ async def test_what_does_not_answer_in_time_gets_504_and_is_cancelled() -> None:
         assert cancelled.is_set()
 
 
-async def test_a_time_out_of_the_functions_own_is_its_own_error() -> None:
+async def test_a_timeout_inside_the_function_is_its_own_error() -> None:
     @with_supabase(auth="none")
     async def impatient(request: Request, ctx: Context) -> Response:
         raise TimeoutError("of a peer")

@@ -69,7 +69,7 @@ def client_of(certificate: TlsCertificate) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(certificate.chain))
 
 
-async def test_a_client_that_trusts_the_certificate_is_served(tmp_path: Path) -> None:
+async def test_serves_a_client_that_trusts_the_certificate(tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)
     assert await handshake(certificate.context(), client_of(certificate)) == "TLSv1.3"
 
@@ -78,11 +78,11 @@ async def test_a_client_that_trusts_the_certificate_is_served(tmp_path: Path) ->
     assert await handshake(certificate.context(), older) == "TLSv1.2"
 
 
-def test_nothing_older_than_tls_1_2_is_spoken(tmp_path: Path) -> None:
+def test_rejects_protocols_older_than_tls_1_2(tmp_path: Path) -> None:
     assert make_certificate(tmp_path).context().minimum_version == ssl.TLSVersion.TLSv1_2
 
 
-def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+def test_names_invalid_files(tmp_path: Path) -> None:
     good = make_certificate(tmp_path)
     with pytest.raises(BadConfig, match=r"nowhere\.pem"):
         TlsCertificate(tmp_path / "nowhere.pem", good.key).context()
@@ -91,7 +91,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         TlsCertificate(good.chain, make_certificate(tmp_path / "other").key).context()
 
 
-def test_an_encrypted_key_is_refused_and_not_asked_for(tmp_path: Path) -> None:
+def test_rejects_an_encrypted_key_without_a_prompt(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="passphrase"):
         make_certificate(tmp_path, BestAvailableEncryption(b"secret")).context()
 
@@ -109,12 +109,12 @@ def test_a_listener_open_to_the_network_needs_tls(host: str) -> None:
 
 
 @pytest.mark.parametrize("allowed", [{"tls": True}, {"behind_proxy": True}])
-def test_with_tls_or_behind_a_proxy_it_may_be_open(allowed: dict[str, bool]) -> None:
+def test_with_tls_or_a_proxy_a_listener_may_be_public(allowed: dict[str, bool]) -> None:
     with open_listener("0.0.0.0", 0, **allowed) as listener:
         assert listener.getsockname()[0] == "0.0.0.0"
 
 
-def test_a_listener_tells_its_address_and_takes_it_alone() -> None:
+def test_a_listener_has_its_address_exclusively() -> None:
     with open_listener("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         assert url_of(listener) == f"http://127.0.0.1:{port}"
@@ -131,17 +131,17 @@ def asked(method: str, protocol: str | None, *, host: str = "api.example.com", q
 
 
 @pytest.mark.parametrize("protocol", ["https", "HTTPS", "https, http", None])
-def test_what_came_over_https_passes(protocol: str | None) -> None:
+def test_accepts_requests_over_https(protocol: str | None) -> None:
     assert plain_http_response(asked("POST", protocol)) is None
 
 
-def test_a_page_over_plain_http_is_sent_to_https() -> None:
+def test_redirects_get_from_plain_http() -> None:
     answer = plain_http_response(asked("GET", "http", query="a=1"))
     assert isinstance(answer, HttpResponse)
     assert (answer.status, answer.headers) == (308, [(b"location", b"https://api.example.com/functions/v1/hello?a=1")])
 
 
-def test_a_call_over_plain_http_is_refused_with_the_reason() -> None:
+def test_rejects_other_methods_over_plain_http() -> None:
     refusal = plain_http_response(asked("POST", "http"))
     assert isinstance(refusal, ErrorResponse)
     assert (refusal.status, refusal.code) == (403, "HTTPS_REQUIRED")
@@ -149,5 +149,5 @@ def test_a_call_over_plain_http_is_refused_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize("host", ["", "a b", "example.com/..", "user@example.com", "example.com\\"])
-def test_nobody_is_sent_to_an_address_that_is_none(host: str) -> None:
+def test_never_redirects_to_an_invalid_host(host: str) -> None:
     assert isinstance(plain_http_response(asked("GET", "http", host=host)), ErrorResponse)

@@ -27,7 +27,7 @@ async def tokens(database: Scratch, clock: VirtualClock) -> AsyncIterator[Access
         yield AccessTokens(pool, clock)
 
 
-def test_a_token_has_the_form_that_the_stock_command_line_demands() -> None:
+def test_a_token_has_the_format_of_the_stock_cli() -> None:
     made = {new_token() for _ in range(50)}
 
     assert len(made) == 50
@@ -35,7 +35,7 @@ def test_a_token_has_the_form_that_the_stock_command_line_demands() -> None:
     assert all(re.fullmatch(r"sbp_(oauth_)?[a-f0-9]{40}", token) for token in made)
 
 
-async def test_only_the_hash_of_a_token_is_kept(tokens: AccessTokens, connection: asyncpg.Connection) -> None:
+async def test_stores_only_the_hash_of_a_token(tokens: AccessTokens, connection: asyncpg.Connection) -> None:
     token = await tokens.create("ci")
 
     row = await connection.fetchrow("select * from host.access_tokens")
@@ -57,13 +57,13 @@ async def test_a_token_is_found_until_it_is_revoked(tokens: AccessTokens) -> Non
 
 
 @pytest.mark.parametrize("token", ["", "sbp_", "sbp_" + "A" * 40, "sbp_" + "a" * 40, "sbp_" + "a" * 40 + "\n", "'"])
-async def test_what_was_never_given_out_is_not_found(tokens: AccessTokens, token: str) -> None:
+async def test_unknown_tokens_are_not_found(tokens: AccessTokens, token: str) -> None:
     await tokens.create("ci")
 
     assert await tokens.find(token) is None
 
 
-async def test_the_last_use_is_noted_to_the_minute(tokens: AccessTokens, clock: VirtualClock) -> None:
+async def test_records_the_last_use_to_the_minute(tokens: AccessTokens, clock: VirtualClock) -> None:
     token = await tokens.create("ci")
     uses = []
     for seconds in (0, 30, 61):
@@ -74,7 +74,7 @@ async def test_the_last_use_is_noted_to_the_minute(tokens: AccessTokens, clock: 
     assert uses == [NOW, NOW, NOW + timedelta(seconds=61)]
 
 
-async def test_the_local_stack_has_one_token_which_a_new_database_learns(
+async def test_the_local_stack_has_one_token_that_new_databases_accept(
     tokens: AccessTokens, tmp_path: Path, connection: asyncpg.Connection
 ) -> None:
     token = await tokens.local(tmp_path)

@@ -45,7 +45,7 @@ async def ask(stand: Stand, method: str, path: str, **options: object) -> tuple[
             return response.status, headers, await response.read()
 
 
-async def test_a_request_goes_there_and_its_answer_comes_back(behind: tuple[Behind, str]) -> None:
+async def test_forwards_requests_and_responses(behind: tuple[Behind, str]) -> None:
     app, address = behind
     stand = make_stand()
     stand.operations.auth = upstream = AuthUpstream(address)
@@ -63,7 +63,7 @@ async def test_a_request_goes_there_and_its_answer_comes_back(behind: tuple[Behi
     assert told[b"x-forwarded-for"] == b"127.0.0.1"
 
 
-async def test_a_preflight_is_answered_by_auth_itself(behind: tuple[Behind, str]) -> None:
+async def test_forwards_preflights(behind: tuple[Behind, str]) -> None:
     app, address = behind
     stand = make_stand()
     stand.operations.auth = upstream = AuthUpstream(address)
@@ -72,7 +72,7 @@ async def test_a_preflight_is_answered_by_auth_itself(behind: tuple[Behind, str]
     assert [head.method for head in app.heads] == ["OPTIONS"]
 
 
-async def test_a_server_that_is_away_is_an_answer_that_browsers_may_read() -> None:
+async def test_an_unreachable_server_is_a_502_with_cors_headers() -> None:
     stand = make_stand()
     stand.operations.auth = upstream = AuthUpstream("http://127.0.0.1:1")
     status, headers, _ = await ask(stand, "GET", "/auth/v1/user")
@@ -80,7 +80,7 @@ async def test_a_server_that_is_away_is_an_answer_that_browsers_may_read() -> No
     assert (status, headers["sb-error-code"], headers["access-control-allow-origin"]) == (502, "AUTH_UNREACHABLE", "*")
 
 
-async def test_a_long_body_is_refused_before_it_is_read(behind: tuple[Behind, str]) -> None:
+async def test_rejects_a_long_body_before_reading_it(behind: tuple[Behind, str]) -> None:
     app, address = behind
     stand = make_stand()
     stand.operations.auth = upstream = AuthUpstream(address)
@@ -90,12 +90,12 @@ async def test_a_long_body_is_refused_before_it_is_read(behind: tuple[Behind, st
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:54323", "localhost", "ftp://studio", "http://"])
-def test_an_address_that_is_none_stops_the_start(address: str) -> None:
+def test_an_invalid_address_prevents_the_start(address: str) -> None:
     with pytest.raises(SettingError, match=SETTING):
         AuthUpstream(address)
 
 
-async def test_a_server_that_does_not_answer_in_time_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_gives_up_on_a_slow_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upstream_module, "_TIMEOUT_S", 0.05)
     silent = listen("127.0.0.1", 0)
     stand = make_stand()
@@ -106,6 +106,6 @@ async def test_a_server_that_does_not_answer_in_time_is_not_waited_for(monkeypat
     assert (status, headers["sb-error-code"]) == (502, "AUTH_UNREACHABLE")
 
 
-async def test_without_one_there_is_no_auth_here() -> None:
+async def test_without_an_upstream_auth_is_not_found() -> None:
     status, _, _ = await ask(make_stand(), "GET", "/auth/v1/health")
     assert status == 404

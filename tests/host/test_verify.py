@@ -68,7 +68,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-async def test_keys_and_genuine_tokens_pass_on_either_header(check: JwtCheck, name: str) -> None:
+async def test_accepts_keys_and_valid_tokens_in_either_header(check: JwtCheck, name: str) -> None:
     assert await code(check, authorization=f"Bearer {GOOD[name]}") is None
     assert await code(check, authorization=f"bearer {GOOD[name]}") is None
     assert await code(check, apikey=GOOD[name]) is None
@@ -78,7 +78,7 @@ async def test_supabase_py_sends_a_key_on_both_headers(check: JwtCheck) -> None:
     assert await code(check, authorization=f"Bearer {LOCAL_PUBLISHABLE_KEY}", apikey=LOCAL_PUBLISHABLE_KEY) is None
 
 
-async def test_nothing_is_no_credential(check: JwtCheck) -> None:
+async def test_requires_a_credential(check: JwtCheck) -> None:
     assert await code(check) == "UNAUTHORIZED_NO_AUTH_HEADER"
     assert await code(check, authorization="", apikey="") == "UNAUTHORIZED_NO_AUTH_HEADER"
 
@@ -98,24 +98,24 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-async def test_a_bad_token_is_refused_whatever_else_is_sent(check: JwtCheck, name: str) -> None:
+async def test_rejects_an_invalid_token_whatever_else_is_sent(check: JwtCheck, name: str) -> None:
     token, expected = BAD[name]
     assert await code(check, authorization=f"Bearer {token}") == expected
     assert await code(check, authorization=f"Bearer {token}", apikey=LOCAL_SECRET_KEY) == expected
     assert await code(check, apikey=token) == expected
 
 
-async def test_an_unknown_key_is_named_as_such(check: JwtCheck) -> None:
+async def test_reports_an_unknown_key(check: JwtCheck) -> None:
     assert await code(check, apikey="sb_secret_of_somebody_else") == "UNAUTHORIZED_INVALID_API_KEY"
     assert await code(check, authorization="Bearer sb_secret_of_somebody_else") == "UNAUTHORIZED_INVALID_API_KEY"
 
 
-async def test_another_scheme_is_no_token(check: JwtCheck) -> None:
+async def test_rejects_other_schemes(check: JwtCheck) -> None:
     for value in ("Basic YTpi", LOCAL_SECRET_KEY, "Bearer"):
         assert await code(check, authorization=value, apikey=LOCAL_SECRET_KEY) == "UNAUTHORIZED_INVALID_JWT_FORMAT"
 
 
-async def test_keys_that_cannot_be_fetched_are_our_fault(check: JwtCheck, jwks: JwksServer) -> None:
+async def test_keys_that_cannot_be_fetched_are_a_500(check: JwtCheck, jwks: JwksServer) -> None:
     jwks.status = 500
     refusal = await check.check([(b"authorization", f"Bearer {EC.sign(claims())}".encode())])
     assert refusal is not None

@@ -30,13 +30,13 @@ def changes(*functions: str, listing: bool = False) -> SourceChanges:
     return SourceChanges(frozenset(functions), listing)
 
 
-def test_nothing_has_changed_at_first(project: Path) -> None:
+def test_reports_nothing_at_first(project: Path) -> None:
     sources = SourceScanner(project)
 
     assert [sources.changes(), sources.changes()] == [SourceChanges()] * 2
 
 
-def test_a_function_whose_file_is_another_is_told_once(project: Path) -> None:
+def test_reports_a_changed_function_once(project: Path) -> None:
     sources = SourceScanner(project)
     write(project / "functions/a/index.py", "another")
 
@@ -44,7 +44,7 @@ def test_a_function_whose_file_is_another_is_told_once(project: Path) -> None:
     assert sources.changes() == SourceChanges()
 
 
-def test_nothing_is_told_while_files_still_change(project: Path) -> None:
+def test_reports_nothing_while_files_still_change(project: Path) -> None:
     sources = SourceScanner(project)
     write(project / "functions/a/index.py", "another")
     assert sources.changes() == SourceChanges()
@@ -54,7 +54,7 @@ def test_nothing_is_told_while_files_still_change(project: Path) -> None:
     assert sources.changes() == changes("a", "b")
 
 
-def test_a_change_and_back_again_is_none(project: Path) -> None:
+def test_a_reverted_change_is_none(project: Path) -> None:
     index, sources = project / "functions/a/index.py", SourceScanner(project)
     before = index.stat()
     index.write_text("two")
@@ -65,7 +65,7 @@ def test_a_change_and_back_again_is_none(project: Path) -> None:
     assert settled(sources) == SourceChanges()
 
 
-def test_a_file_of_the_same_size_that_is_put_in_its_place_is_another(project: Path) -> None:
+def test_detects_a_replaced_file_of_the_same_size(project: Path) -> None:
     index, sources = project / "functions/a/index.py", SourceScanner(project)
     status = index.stat()
     write(project / "new", "two")
@@ -76,7 +76,7 @@ def test_a_file_of_the_same_size_that_is_put_in_its_place_is_another(project: Pa
 
 
 @pytest.mark.parametrize("name", ["shared/keys.py", "shared/deep/er/new.py", ".env"])
-def test_what_functions_share_concerns_all_of_them(project: Path, name: str) -> None:
+def test_a_shared_file_affects_all_functions(project: Path, name: str) -> None:
     write(project / "functions" / name, "")
     sources = SourceScanner(project)
     write(project / "functions" / name, "another")
@@ -84,14 +84,14 @@ def test_what_functions_share_concerns_all_of_them(project: Path, name: str) -> 
     assert settled(sources) == changes("a", "b")
 
 
-def test_config_toml_is_no_functions_file(project: Path) -> None:
+def test_config_toml_belongs_to_no_function(project: Path) -> None:
     sources = SourceScanner(project)
     write(project / "config.toml", "another")
 
     assert settled(sources) == changes(listing=True)
 
 
-def test_more_and_fewer_files_may_be_more_and_fewer_functions(project: Path) -> None:
+def test_added_and_removed_files_change_the_listing(project: Path) -> None:
     sources = SourceScanner(project)
     write(project / "functions/c/index.py", "new")
     assert settled(sources) == changes("c", listing=True)
@@ -103,14 +103,14 @@ def test_more_and_fewer_files_may_be_more_and_fewer_functions(project: Path) -> 
 @pytest.mark.parametrize(
     "name", ["__pycache__/index.cpython-311.pyc", "index.pyc", ".index.py.swp", "index.py~", "node_modules/x/index.js"]
 )
-def test_what_editors_and_compilers_leave_is_passed_over(project: Path, name: str) -> None:
+def test_ignores_files_of_editors_and_compilers(project: Path, name: str) -> None:
     sources = SourceScanner(project)
     write(project / "functions/a" / name, "new")
 
     assert settled(sources) == SourceChanges()
 
 
-def test_links_are_followed_and_circles_and_broken_ones_do_no_harm(project: Path, tmp_path: Path) -> None:
+def test_follows_links_and_survives_loops_and_broken_ones(project: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     write(elsewhere / "lib.py", "one")
     (project / "functions/a/lib").symlink_to(elsewhere)
@@ -124,7 +124,7 @@ def test_links_are_followed_and_circles_and_broken_ones_do_no_harm(project: Path
     assert settled(sources) == changes("a", "b")
 
 
-def test_a_directory_that_is_not_there_has_no_functions(tmp_path: Path) -> None:
+def test_a_missing_directory_has_no_functions(tmp_path: Path) -> None:
     sources = SourceScanner(tmp_path / "nowhere")
     assert settled(sources) == SourceChanges()
 
@@ -140,7 +140,7 @@ class Catalogue:
         return {slug: BootFailed("Traceback: SyntaxError") if slug == "b" else None for slug in slugs if slug in "ab"}
 
 
-async def test_what_has_changed_is_started_anew_and_what_fails_is_told(project: Path, lines: LogLines) -> None:
+async def test_restarts_changed_functions_and_logs_failures(project: Path, lines: LogLines) -> None:
     catalogue, listings = Catalogue(), list[str]()
 
     async def read_listing() -> None:
@@ -159,7 +159,7 @@ async def test_what_has_changed_is_started_anew_and_what_fails_is_told(project: 
     ]
 
 
-async def test_a_config_that_cannot_be_read_does_not_keep_code_from_being_reloaded(project: Path) -> None:
+async def test_an_invalid_config_does_not_prevent_a_reload(project: Path) -> None:
     catalogue = Catalogue()
 
     async def read_listing() -> None:
