@@ -1,4 +1,4 @@
-"""From what is sent to what is served, on one host and on several: real workers, a real database."""
+"""Deployments on one host and on several, with real workers and a real database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -237,7 +237,7 @@ async def test_an_unknown_version_cannot_be_activated(host: Host) -> None:
     assert await host.say("a") == "1"
 
 
-# Back, and away.
+# Rollback and deletion.
 
 
 async def roll_back(host: Host, slug: str, to: int | None = None, *, status: int = 200) -> dict[str, object]:
@@ -297,7 +297,7 @@ async def test_a_rollback_restores_a_deleted_function(host: Host) -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A source tree with a function `hello`, another that is disabled, and one that is no Python."""
+    """A source tree with the function `hello`, a disabled one, and one that is not Python."""
     supabase = tmp_path / "supabase"
     for slug in ("hello", "off", "shared"):
         (supabase / "functions" / slug).mkdir(parents=True)

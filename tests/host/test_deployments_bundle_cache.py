@@ -1,4 +1,4 @@
-"""Bundles are on the disk whole or not at all, and nobody writes into them."""
+"""Bundles are unpacked completely or not at all, and stay unchanged."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What may be deployed: checked before anything of it is kept."""
+"""Uploads are validated before anything is stored."""
 
 from typing import Any
 

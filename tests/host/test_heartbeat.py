@@ -1,4 +1,4 @@
-"""Hosts of an environment learn of each other through its database."""
+"""Hosts of an environment find each other through its database."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Bounds on what waits to be written."""
+"""Limits of the log buffer."""
 
 from outdial.host.log.buffer import LogAllowance, RecordBuffer
 

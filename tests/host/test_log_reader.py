@@ -1,4 +1,4 @@
-"""The log is read in pages, as it comes in, as statistics, and as Supabase's tools ask for it."""
+"""Reading the log: pages, new entries, statistics, and the endpoints of Supabase's tools."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ LATER = NOW + timedelta(minutes=10)
 
 
 class TurningClock(VirtualClock):
-    """A clock that is moved by whoever waits, one waiter's turn at a time."""
+    """A clock that each waiter advances, one at a time."""
 
     def __init__(self, start: datetime) -> None:
         super().__init__(start)

@@ -1,4 +1,4 @@
-"""Old entries go, on one host at a time, and the setting says when they are old."""
+"""Old entries are deleted, on one host at a time, after the configured period."""
 
 import asyncio
 from collections.abc import AsyncIterator

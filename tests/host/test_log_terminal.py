@@ -1,4 +1,4 @@
-"""A developer sees what functions say, and a terminal that is gone stops nothing."""
+"""The terminal shows what functions log."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What a host is told reaches the database: in batches, within bounds, without secrets; no loss is silent."""
+"""Log entries reach the database in batches, within limits and without secrets; every loss is reported."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def clock() -> VirtualClock:
 
 
 class Seconds:
-    """A clock of seconds that stands still."""
+    """A clock that only the test advances."""
 
     now = 0.0
 
@@ -160,7 +160,7 @@ async def test_truncates_long_texts(writer: LogWriter, connection: asyncpg.Conne
     assert await connection.fetchval("select length(text) from host.log_lines") == LONGEST_LINE
 
 
-# Bounds.
+# Limits.
 
 
 async def test_a_flooding_function_is_limited_and_others_are_not(

@@ -1,4 +1,4 @@
-"""What sinks have in common."""
+"""Sinks."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""The management API: who is let in, what it tells, and what it refuses."""
+"""The management API: access, responses and errors."""
 
 import asyncio
 import hashlib
@@ -33,7 +33,7 @@ def told(answer: HttpResponse) -> dict[str, str]:
     return found
 
 
-# Who is let in.
+# Access.
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def test_rejects_a_token_sent_over_plain_http_to_the_proxy(
     assert (answer.status if isinstance(answer, HttpResponse) else 0) == status
 
 
-# What is told.
+# Responses.
 
 
 async def test_lists_one_project(host: Host) -> None:

@@ -1,4 +1,4 @@
-"""Manifests: what the published schemas say of them, and what they let a container do and see."""
+"""Manifests match the published schemas and restrict what containers can do and see."""
 
 import inspect
 import random
@@ -73,12 +73,12 @@ def container_of(name: str, target: ManifestTarget) -> Object:
 
 
 def check_knative(service: Object) -> None:
-    """Refuse what the CRD does not know: a field that it lacks is lost on the way through its model."""
+    """Reject fields that the CRD does not have: the model drops them."""
     assert KnativeService.model_validate(service, strict=True).model_dump(by_alias=True, exclude_unset=True) == service
     template = service["spec"]["template"]
-    # The schema has fields that Knative refuses until an operator allows them (Knative docs, "Feature flags").
+    # The schema has fields that Knative rejects unless an operator enables them (Knative docs, "Feature flags").
     assert template["spec"].keys() <= ALLOWED_BY_KNATIVE
-    # Its pods go on to Kubernetes, without two fields that are Knative's own.
+    # Knative passes its pod spec to Kubernetes without its own two fields.
     spec = {
         key: value for key, value in template["spec"].items() if key not in ("containerConcurrency", "timeoutSeconds")
     }

@@ -1,4 +1,4 @@
-"""`outdial functions manifests`: what is written where, and that every command in it can be typed."""
+"""`outdial functions manifests`: the files it writes, and that every command in them parses."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The containers of the manifests, as processes: each works with the command and the settings that it is given."""
+"""Run the containers of the manifests as processes, with their commands and settings."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,14 +21,14 @@ HEALTH = "/functions/v1/_internal/health"
 
 
 class Pods:
-    """Runs containers of this repository's manifests on one database."""
+    """Runs containers of this repository's manifests against one database."""
 
     def __init__(self, launcher: Launcher, database: Scratch, port: int) -> None:
         self.launcher, self.database, self.port = launcher, database, port
         self.url = f"http://127.0.0.1:{port}"
 
     async def start(self, name: str) -> Process:
-        """Start the container of that name, on a port of this machine."""
+        """Start a container by name, on a local port."""
         container = container_of(name)
         program, *arguments = [str(self.port) if word == str(PORT) else word for word in container["command"]]
         assert program == "outdial"

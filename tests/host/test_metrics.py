@@ -1,4 +1,4 @@
-"""What Prometheus is told adds up."""
+"""Prometheus metrics."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ POOL = PoolStats(workers=5, idle=1, busy=3, under_way=40, waiting=7, started=9, 
 
 
 def samples(metrics: HostMetrics) -> dict[str, float]:
-    """Every sample by its name and its labels, as Prometheus' own reader finds it."""
+    """All samples by name and labels, read with Prometheus' own parser."""
     page, kind = metrics.render()
     assert kind == "text/plain; version=0.0.4; charset=utf-8"
     found = {}

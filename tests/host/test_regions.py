@@ -1,4 +1,4 @@
-"""A request that asks for another region is answered by a host there, after one hop that clients cannot forge."""
+"""Requests for another region are forwarded to a host there, in one hop that clients cannot forge."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -15,18 +15,18 @@ from outdial.host.gateway.app import HostIdentity
 from outdial.host.gateway.regions import PeerHost, RegionRouter
 from outdial.http import serving
 from outdial.http.listening import listen
-from tests.support.gateway import Stand, answered, asking, make_stand
+from tests.support.gateway import GatewayHarness, answered, make_harness, request_head
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 KEY = b"a secret of all hosts"
 
 
 class Host:
-    """One host of the environment, on its own address."""
+    """One host of the environment, with its own URL."""
 
     def __init__(self, region: str, clock: VirtualClock, key: bytes) -> None:
         self.regions = RegionRouter(region, clock, key)
-        self.stand: Stand = make_stand(clock=clock, identity=HostIdentity(region), regions=self.regions)
+        self.harness: GatewayHarness = make_harness(clock=clock, identity=HostIdentity(region), regions=self.regions)
         self.url = ""
 
     @property
@@ -37,7 +37,7 @@ class Host:
     async def running(self) -> AsyncIterator["Host"]:
         listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with serving(self.stand.gateway, listener):
+        async with serving(self.harness.gateway, listener):
             yield self
         await self.regions.close()
 
@@ -49,7 +49,7 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 async def hosts(clock: VirtualClock) -> AsyncIterator[tuple[Host, Host]]:
-    """One in Ireland and one in Virginia, that know each other."""
+    """A host in Ireland and one in Virginia that know each other."""
     async with Host("eu-west-1", clock, KEY).running() as here, Host("us-east-1", clock, KEY).running() as there:
         here.regions.set_peers([there.peer])
         there.regions.set_peers([here.peer])
@@ -84,9 +84,9 @@ async def test_a_header_or_a_parameter_chooses_the_region(
         assert response.status == 200
         assert response.headers["x-sb-edge-region"] == "us-east-1"
         assert json.loads(response.body)["body"] == "the body"
-    # The host that answered keeps the record, and only that one.
-    assert here.stand.sink.invocations == []
-    assert [record.region for record in there.stand.sink.invocations] == ["us-east-1", "us-east-1"]
+    # Only the host that served the request records it.
+    assert here.harness.sink.invocations == []
+    assert [record.region for record in there.harness.sink.invocations] == ["us-east-1", "us-east-1"]
 
 
 @pytest.mark.parametrize("region", ["any", "eu-west-1", "sa-east-1", ""])
@@ -96,16 +96,16 @@ async def test_serves_all_other_requests_locally(
     here, there = hosts
     response = await ask(session, here, x_region=region)
     assert response.headers["x-sb-edge-region"] == "eu-west-1"
-    assert there.stand.sink.invocations == []
+    assert there.harness.sink.invocations == []
 
 
 async def test_forwarding_keeps_the_client_address_and_the_request_id(
     session: aiohttp.ClientSession, hosts: tuple[Host, Host]
 ) -> None:
     here, there = hosts
-    pool = there.stand.shelf.put("hello")
-    head = asking(x_region="us-east-1", client="203.0.113.9", apikey="sb_publishable_x")
-    answer = await here.stand.gateway.respond(head, b"")
+    pool = there.harness.catalogue.put("hello")
+    head = request_head(x_region="us-east-1", client="203.0.113.9", apikey="sb_publishable_x")
+    answer = await here.harness.gateway.respond(head, b"")
 
     [invocation] = pool.invocations
     told = dict(invocation.headers)
@@ -118,20 +118,20 @@ async def test_forwarding_keeps_the_client_address_and_the_request_id(
 @pytest.mark.parametrize("mark", ["1", "unsigned", "1763899200000,0,10.0.0.1,{}".format("0" * 64), ",,,", "é"])
 async def test_a_forged_hop_header_only_keeps_the_request_local(hosts: tuple[Host, Host], mark: str) -> None:
     here, there = hosts
-    pool = here.stand.shelf.put("hello", verify_jwt=True)
-    refused = await here.stand.gateway.respond(asking(x_region="us-east-1", x_outdial_hop=mark), b"")
+    pool = here.harness.catalogue.put("hello", verify_jwt=True)
+    refused = await here.harness.gateway.respond(request_head(x_region="us-east-1", x_outdial_hop=mark), b"")
     assert refused.status == 401
 
-    pool = here.stand.shelf.put("hello")
-    await here.stand.gateway.respond(asking(x_outdial_hop=mark, client="192.0.2.7"), b"")
+    pool = here.harness.catalogue.put("hello")
+    await here.harness.gateway.respond(request_head(x_outdial_hop=mark, client="192.0.2.7"), b"")
     assert dict(pool.invocations[0].headers)[b"x-forwarded-for"] == b"192.0.2.7"
-    assert there.stand.sink.invocations == []
+    assert there.harness.sink.invocations == []
 
 
 async def test_a_hop_header_is_valid_for_a_minute(hosts: tuple[Host, Host], clock: VirtualClock) -> None:
     here, there = hosts
     mark = here.regions._hop("id-1", "203.0.113.9").decode()
-    head = asking(x_outdial_hop=mark)
+    head = request_head(x_outdial_hop=mark)
     origin = there.regions.origin(head)
     assert origin is not None
     assert (origin.request_id, origin.client) == ("id-1", "203.0.113.9")
@@ -142,7 +142,7 @@ async def test_a_hop_header_is_valid_for_a_minute(hosts: tuple[Host, Host], cloc
 
 async def test_hosts_without_a_shared_secret_still_forward(session: aiohttp.ClientSession, clock: VirtualClock) -> None:
     async with Host("eu-west-1", clock, b"one").running() as here, Host("us-east-1", clock, b"").running() as there:
-        # Each takes the other for the place to ask: without the mark this would go round for ever.
+        # Each host forwards to the other: without the hop header, this would loop.
         here.regions.set_peers([there.peer])
         there.regions.set_peers(
             [PeerHost("confused", "us-east-1-b", here.url), PeerHost("mirror", "us-east-1", here.url)]
@@ -166,7 +166,7 @@ async def test_an_unreachable_region_is_a_502(session: aiohttp.ClientSession, ho
 
     assert (response.status, response.headers["sb-error-code"]) == (502, "REGION_UNREACHABLE")
     assert response.headers["x-relay-error"] == "true"
-    [record] = here.stand.sink.invocations
+    [record] = here.harness.sink.invocations
     assert (record.status, record.code, record.slug) == (502, "REGION_UNREACHABLE", "hello")
 
 
@@ -175,8 +175,8 @@ async def test_forwards_a_compressed_response_unchanged(
 ) -> None:
     here, there = hosts
     packed = Response(b"\x1f\x8b not really", headers={"content-encoding": "gzip", "set-cookie": "a=b"})
-    there.stand.shelf.put("hello", lambda _: answered(packed))
-    answer = await here.stand.gateway.respond(asking(x_region="us-east-1", accept_encoding="gzip"), b"")
+    there.harness.catalogue.put("hello", lambda _: answered(packed))
+    answer = await here.harness.gateway.respond(request_head(x_region="us-east-1", accept_encoding="gzip"), b"")
 
     assert answer.body == b"\x1f\x8b not really"
     assert (b"content-encoding", b"gzip") in answer.headers

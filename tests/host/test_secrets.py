@@ -1,4 +1,4 @@
-"""Secrets are encrypted before they leave the host, and told by their digests only."""
+"""Secrets are encrypted before they leave the host, and only their digests are shown."""
 
 import asyncio
 import base64

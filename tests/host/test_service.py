@@ -1,4 +1,4 @@
-"""A whole host: real workers behind a real listener, a database, and an end that leaves nothing behind."""
+"""A complete host: real workers, a real listener, a database, and a clean shutdown."""
 
 import asyncio
 import json
@@ -61,7 +61,7 @@ SECRETS_KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 @dataclass
 class Running:
-    """A host at work."""
+    """A running host."""
 
     url: str
     session: aiohttp.ClientSession
@@ -70,12 +70,12 @@ class Running:
     slugs: list[str]
 
     async def ask(self, path: str, method: str = "POST", **options: Any) -> tuple[int, dict[str, str], bytes]:
-        """Return status, headers and body of an answer."""
+        """Return status, headers and body of the response."""
         async with self.session.request(method, self.url + path, **options) as response:
             return response.status, dict(response.headers), await response.read()
 
     async def end(self, seconds: float = 20.0) -> None:
-        """Stop it, and return when it has ended."""
+        """Stop the host and wait for its end."""
         if not self.stop.done():
             self.stop.set_result(seconds)
         await asyncio.wait_for(asyncio.shield(self.task), WITHIN_S)
@@ -89,7 +89,7 @@ class Hosts:
     settings: HostSettings
 
     def write(self, slug: str, source: str, config: str = "") -> None:
-        """Put a function into the source tree."""
+        """Add a function to the source tree."""
         path = self.directory / "functions" / slug / "index.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(source))
@@ -98,7 +98,7 @@ class Hosts:
 
     @asynccontextmanager
     async def running(self, **changes: Any) -> AsyncIterator[Running]:
-        """Run a host in the block."""
+        """Run a host for the length of the block."""
         listener = listen("127.0.0.1", 0)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         told: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
@@ -116,7 +116,7 @@ class Hosts:
             try:
                 yield running
             finally:
-                # Else the host would wait for what may still come.
+                # Otherwise the host would wait for more requests on idle connections.
                 await session.close()
                 await running.end()
 
@@ -186,7 +186,7 @@ async def test_a_function_logs_in_as_its_own_role(hosts: Hosts) -> None:
     hosts.write("webhook", WHO, 'database_role = "outdial_dialer"')
     async with hosts.running() as host:
         assert json.loads((await host.ask("/functions/v1/who"))[2]) == {"user": "outdial_api"}
-        # This role may not act for callers: the transaction is refused.
+        # This role may not act for callers: the transaction fails.
         assert (await host.ask("/functions/v1/webhook"))[0] in (403, 500, 503)
 
 
@@ -222,7 +222,7 @@ async def test_a_killed_zygote_is_replaced(hosts: Hosts) -> None:
 
 
 def of_the_host() -> set[int]:
-    """The processes below this one, but for those of the database, which come and go."""
+    """Child processes of this one, except those of the database, which come and go."""
     found = set()
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
@@ -291,7 +291,7 @@ async def test_hosts_forward_requests_to_the_requested_region(hosts: Hosts) -> N
 
         await until(is_there, "the other host is not known")
         await there.end()
-        # It has said that it goes; until that is heard, the relay fails, and nothing else does.
+        # The host has left. Until the other one knows, forwarding fails and everything else works.
         status, headers, _ = await here.ask("/functions/v1/hello", headers={"x-region": "us-east-1"})
         assert status == 200 or headers["x-relay-error"] == "true"
 

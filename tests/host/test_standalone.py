@@ -1,4 +1,4 @@
-"""A function that is served alone, as in a container, keeps to its config.toml."""
+"""A standalone function, as in a container, obeys its config.toml."""
 
 import asyncio
 from collections.abc import AsyncIterator

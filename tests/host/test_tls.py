@@ -1,4 +1,4 @@
-"""Keys never travel in the clear: TLS 1.2 at least, no open listener without it, and no plain HTTP through a proxy."""
+"""No secret travels unencrypted: TLS 1.2 or later, no public listener without it, no plain HTTP through a proxy."""
 
 import asyncio
 import ssl
@@ -26,7 +26,7 @@ from outdial.http.errors import CannotListen
 
 
 def make_certificate(directory: Path, encryption: KeySerializationEncryption = NoEncryption()) -> TlsCertificate:
-    """Write a self-signed certificate of localhost."""
+    """Write a self-signed certificate for localhost."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -48,7 +48,7 @@ def make_certificate(directory: Path, encryption: KeySerializationEncryption = N
 
 
 async def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> str | None:
-    """Return the version of TLS that the two agree on."""
+    """Return the negotiated TLS version."""
     spoken: asyncio.Queue[str | None] = asyncio.Queue()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

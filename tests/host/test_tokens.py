@@ -1,4 +1,4 @@
-"""Access tokens are shown once, and found by their hash."""
+"""Access tokens are shown once and looked up by hash."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Requests of /auth/v1 go to the server behind the host, which sees who asked."""
+"""Requests of /auth/v1 are forwarded to the Auth server with the client address."""
 
 from collections.abc import AsyncIterator
 
@@ -10,11 +10,11 @@ from outdial.host.gateway.upstream import MAX_BODY_BYTES, SETTING, AuthUpstream
 from outdial.host.wire.responses import server_error
 from outdial.http import HttpResponse, RequestHead, listen, serving
 from outdial.settings import SettingError
-from tests.support.gateway import Stand, make_stand
+from tests.support.gateway import GatewayHarness, make_harness
 
 
 class Behind:
-    """Answers with what it was asked."""
+    """Responds with the request that it received."""
 
     def __init__(self) -> None:
         self.heads: list[RequestHead] = []
@@ -36,9 +36,9 @@ async def behind() -> AsyncIterator[tuple[Behind, str]]:
         yield app, f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-async def ask(stand: Stand, method: str, path: str, **options: object) -> tuple[int, dict[str, str], bytes]:
+async def ask(harness: GatewayHarness, method: str, path: str, **options: object) -> tuple[int, dict[str, str], bytes]:
     listener = listen("127.0.0.1", 0)
-    async with serving(stand.gateway, listener, error_response=server_error), aiohttp.ClientSession() as session:
+    async with serving(harness.gateway, listener, error_response=server_error), aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}{path}"
         async with session.request(method, url, **options) as response:  # type: ignore[arg-type]
             headers = {name.lower(): value for name, value in response.headers.items()}
@@ -47,10 +47,10 @@ async def ask(stand: Stand, method: str, path: str, **options: object) -> tuple[
 
 async def test_forwards_requests_and_responses(behind: tuple[Behind, str]) -> None:
     app, address = behind
-    stand = make_stand()
-    stand.operations.auth = upstream = AuthUpstream(address)
+    harness = make_harness()
+    harness.operations.auth = upstream = AuthUpstream(address)
     forged = {"x-forwarded-for": "198.51.100.1", "authorization": "Bearer x"}
-    status, headers, body = await ask(stand, "POST", "/auth/v1/token?grant_type=password", data=b"{}", headers=forged)
+    status, headers, body = await ask(harness, "POST", "/auth/v1/token?grant_type=password", data=b"{}", headers=forged)
     await upstream.close()
 
     assert (status, headers["x-sb-error-code"], body) == (403, "bad_jwt", b"{}")
@@ -59,32 +59,32 @@ async def test_forwards_requests_and_responses(behind: tuple[Behind, str]) -> No
     assert app.bodies == [b"{}"]
     told = dict(head.headers)
     assert told[b"authorization"] == b"Bearer x"
-    # What the client itself says of where it is counts for nothing.
+    # Forwarding headers of the client are ignored.
     assert told[b"x-forwarded-for"] == b"127.0.0.1"
 
 
 async def test_forwards_preflights(behind: tuple[Behind, str]) -> None:
     app, address = behind
-    stand = make_stand()
-    stand.operations.auth = upstream = AuthUpstream(address)
-    await ask(stand, "OPTIONS", "/auth/v1/token")
+    harness = make_harness()
+    harness.operations.auth = upstream = AuthUpstream(address)
+    await ask(harness, "OPTIONS", "/auth/v1/token")
     await upstream.close()
     assert [head.method for head in app.heads] == ["OPTIONS"]
 
 
 async def test_an_unreachable_server_is_a_502_with_cors_headers() -> None:
-    stand = make_stand()
-    stand.operations.auth = upstream = AuthUpstream("http://127.0.0.1:1")
-    status, headers, _ = await ask(stand, "GET", "/auth/v1/user")
+    harness = make_harness()
+    harness.operations.auth = upstream = AuthUpstream("http://127.0.0.1:1")
+    status, headers, _ = await ask(harness, "GET", "/auth/v1/user")
     await upstream.close()
     assert (status, headers["sb-error-code"], headers["access-control-allow-origin"]) == (502, "AUTH_UNREACHABLE", "*")
 
 
 async def test_rejects_a_long_body_before_reading_it(behind: tuple[Behind, str]) -> None:
     app, address = behind
-    stand = make_stand()
-    stand.operations.auth = upstream = AuthUpstream(address)
-    status, _, _ = await ask(stand, "POST", "/auth/v1/token", data=b"x" * (MAX_BODY_BYTES + 1))
+    harness = make_harness()
+    harness.operations.auth = upstream = AuthUpstream(address)
+    status, _, _ = await ask(harness, "POST", "/auth/v1/token", data=b"x" * (MAX_BODY_BYTES + 1))
     await upstream.close()
     assert (status, app.heads) == (413, [])
 
@@ -98,14 +98,14 @@ def test_an_invalid_address_prevents_the_start(address: str) -> None:
 async def test_gives_up_on_a_slow_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upstream_module, "_TIMEOUT_S", 0.05)
     silent = listen("127.0.0.1", 0)
-    stand = make_stand()
-    stand.operations.auth = upstream = AuthUpstream(f"http://127.0.0.1:{silent.getsockname()[1]}")
-    status, headers, _ = await ask(stand, "GET", "/auth/v1/user")
+    harness = make_harness()
+    harness.operations.auth = upstream = AuthUpstream(f"http://127.0.0.1:{silent.getsockname()[1]}")
+    status, headers, _ = await ask(harness, "GET", "/auth/v1/user")
     await upstream.close()
     silent.close()
     assert (status, headers["sb-error-code"]) == (502, "AUTH_UNREACHABLE")
 
 
 async def test_without_an_upstream_auth_is_not_found() -> None:
-    status, _, _ = await ask(make_stand(), "GET", "/auth/v1/health")
+    status, _, _ = await ask(make_harness(), "GET", "/auth/v1/health")
     assert status == 404

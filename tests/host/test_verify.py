@@ -1,4 +1,4 @@
-"""`verify_jwt` lets keys and genuine tokens of the project pass, on either header, and takes no bad token for less."""
+"""`verify_jwt` accepts keys and valid tokens of the project in either header, and rejects any invalid token."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -50,7 +50,7 @@ async def check(jwks: JwksServer) -> AsyncIterator[JwtCheck]:
 
 
 async def code(check: JwtCheck, **headers: str) -> str | None:
-    """Return the code of the refusal, None when the request passes."""
+    """Return the error code, None if the request passes."""
     refusal = await check.check([(name.encode(), value.encode()) for name, value in headers.items()])
     assert refusal is None or refusal.status == 401
     return refusal.code if refusal is not None else None

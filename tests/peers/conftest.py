@@ -19,7 +19,7 @@ from outdial.host.wire.outcomes import (
 )
 from outdial.host.wire.responses import server_error
 from outdial.http import listen, serving
-from tests.support.gateway import EXECUTION_ID, answered, make_stand
+from tests.support.gateway import EXECUTION_ID, answered, make_harness
 
 FAILURES: dict[str, tuple[InvocationOutcome, int, str]] = {
     "crashes": (WorkerCrashed("exit status 1", EXECUTION_ID), 500, "WORKER_ERROR"),
@@ -43,16 +43,16 @@ async def url() -> AsyncIterator[str]:
     """The address of a host in Ireland, whose only other region does not answer."""
     regions = RegionRouter("eu-west-1", SystemClock())
     regions.set_peers([PeerHost("gone", "us-east-1", "http://127.0.0.1:1")])
-    stand = make_stand(identity=HostIdentity("eu-west-1"), regions=regions)
+    harness = make_harness(identity=HostIdentity("eu-west-1"), regions=regions)
     for slug, (outcome, _, _) in FAILURES.items():
-        stand.shelf.put(slug, says(outcome))
+        harness.catalogue.put(slug, says(outcome))
     paused = HttpError(409, "CAMPAIGN_STATE", "The campaign is paused", status="paused")
-    stand.shelf.put("conflict", says(answered(Response.from_error(paused))))
-    stand.shelf.put("text", says(answered(Response("as text"))))
-    stand.shelf.put("guarded", verify_jwt=True)
-    stand.shelf.put("limited", rate_limit=0.001)
+    harness.catalogue.put("conflict", says(answered(Response.from_error(paused))))
+    harness.catalogue.put("text", says(answered(Response("as text"))))
+    harness.catalogue.put("guarded", verify_jwt=True)
+    harness.catalogue.put("limited", rate_limit=0.001)
     listener = listen("127.0.0.1", 0)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with serving(stand.gateway, listener, error_response=server_error):
+    async with serving(harness.gateway, listener, error_response=server_error):
         yield address
     await regions.close()

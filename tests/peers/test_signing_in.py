@@ -26,7 +26,7 @@ from outdial.host.wire.responses import server_error
 from outdial.http import listen, serving
 from supabase import AsyncClient, acreate_client
 from tests.auth.local.conftest import CHEAP, EMAIL, KEYRING, PASSWORD
-from tests.support.gateway import make_stand
+from tests.support.gateway import make_harness
 from tests.support.postgres import Scratch
 
 ROOT = Path(__file__).parents[2]
@@ -48,10 +48,10 @@ async def url(database: Scratch) -> AsyncIterator[str]:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
         running = asyncio.create_task(server.serve([behind]))
         upstream = AuthUpstream(f"http://127.0.0.1:{behind.getsockname()[1]}")
-        stand = make_stand()
-        stand.operations.auth = upstream
+        harness = make_harness()
+        harness.operations.auth = upstream
         listener = listen("127.0.0.1", 0)
-        async with serving(stand.gateway, listener, error_response=server_error):
+        async with serving(harness.gateway, listener, error_response=server_error):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         await upstream.close()
         server.should_exit = True

@@ -43,7 +43,7 @@ BROKEN = "raise RuntimeError('out of order')"
 
 
 def saying(text: str) -> str:
-    """Return the code of a function that answers `text` and what it was given as GREETING."""
+    """Return the code of a function that responds with `text` and its secret GREETING."""
     return dedent(
         f"""
         from outdial.functions import Context, Request, Response, with_supabase
@@ -67,16 +67,15 @@ def form(slug: str, source: str, files: Mapping[str, bytes] | None = None, **met
 
 
 class NoLogs:
-    """A log that only tells what it was asked."""
+    """Log endpoints that return their query."""
 
     async def endpoint(self, name: str, query: Mapping[str, str]) -> HttpResponse:
-        """Return the question."""
         return json_response({"asked": name, **query})
 
 
 @dataclass
 class Host:
-    """One host of an environment, and a client that has a token."""
+    """One host of an environment, and a client with a token."""
 
     api: ManagementApi
     pull: DeploymentSync
@@ -86,7 +85,7 @@ class Host:
     async def ask(
         self, method: str, path: str, body: bytes = b"", content_type: str = "application/json", **headers: str
     ) -> HttpResponse:
-        """Return what the management API answers."""
+        """Return the response of the management API."""
         given = {"authorization": f"Bearer {self.token}", "content-type": content_type, **headers}
         pairs = [(name.encode(), value.encode()) for name, value in given.items()]
         head = RequestHead(method, path.partition("?")[0], path.partition("?")[2], pairs)
@@ -94,7 +93,7 @@ class Host:
         return admitted if isinstance(admitted, HttpResponse) else await self.api.handle(head, body)
 
     async def json(self, method: str, path: str, value: Any = None, *, status: int = 200) -> Any:
-        """Send JSON, and return the JSON that comes with `status`."""
+        """Send JSON and return the JSON response. Asserts its `status`."""
         answer = await self.ask(method, path, b"" if value is None else msgspec.json.encode(value))
         assert answer.status == status, answer.body
         return msgspec.json.decode(answer.body) if answer.body else None
@@ -109,7 +108,7 @@ class Host:
         bundle_only: bool = False,
         **metadata: Any,
     ) -> Any:
-        """Send a function, and return what is answered with `status`."""
+        """Deploy a function and return the response. Asserts its `status`."""
         content_type, body = form(slug, source, files, **metadata)
         query = f"slug={slug}" + ("&bundleOnly=true" if bundle_only else "")
         answer = await self.ask("POST", f"{FUNCTIONS}/deploy?{query}", body, content_type)
@@ -117,7 +116,7 @@ class Host:
         return msgspec.json.decode(answer.body)
 
     async def say(self, slug: str) -> str | None:
-        """Return what a function answers now, None when it is not served."""
+        """Return the response text of a function, None if it is not in service."""
         served = self.catalogue.get(slug)
         if served is None:
             return None
@@ -135,7 +134,7 @@ async def hosting(
     settings: Mapping[str, str] = KEYS,
     poll_interval: timedelta = timedelta(hours=1),
 ) -> AsyncIterator[list[Host]]:
-    """Run hosts of one environment with the source tree `home`/supabase, which follow its database."""
+    """Run hosts of one environment with the source tree `home`/supabase."""
     (home / "supabase").mkdir(exist_ok=True)
     async with AsyncExitStack() as stack:
         zygote = await stack.enter_async_context(ZygoteProcess.running())
@@ -181,7 +180,7 @@ async def _host(
 
 @asynccontextmanager
 async def served(database: Scratch, home: Path, directory: Path) -> AsyncIterator[str]:
-    """Run a whole host on a port of its own, with the source tree `directory`, and give its address."""
+    """Run a complete host with the source tree `directory`, and yield its URL."""
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     logins = {role: database.dsn_for(role) for role in ("outdial_api", "outdial_webhook")}
@@ -200,6 +199,6 @@ async def served(database: Scratch, home: Path, directory: Path) -> AsyncIterato
 
 
 async def make_token(database: Scratch) -> str:
-    """Return a fresh access token of the environment."""
+    """Create an access token."""
     async with await Database.connect(database.dsn_for("outdial_host"), application_name="tests") as pool:
         return await AccessTokens(pool, SystemClock()).create("tests")

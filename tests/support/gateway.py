@@ -1,4 +1,4 @@
-"""A gateway with functions that are written in the test: pools that answer as told."""
+"""A gateway with fake pools, whose functions are part of the test."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,101 +25,98 @@ Handler = Callable[[Invocation], InvocationOutcome]
 
 
 def answered(response: Response, request_id: str = "", **changes: Any) -> InvocationCompleted:
-    """Return what a worker says when its function returns `response`."""
+    """Return the outcome of a worker whose function returns `response`."""
     answer = response.to_http(request_id)
     given = {"cpu_us": 250, "execution_id": EXECUTION_ID, "cold": False, **changes}
     return InvocationCompleted(status=answer.status, headers=answer.headers, body=answer.body, **given)
 
 
 def hello(invocation: Invocation) -> InvocationOutcome:
-    """Answer with what the function was told."""
-    told = {
+    """Respond with the invocation itself."""
+    received = {
         "method": invocation.method,
         "path": invocation.path,
         "query": invocation.query,
         "headers": {name.decode(): value.decode() for name, value in invocation.headers},
         "body": invocation.body.decode(),
     }
-    return answered(Response.json(told), invocation.request_id)
+    return answered(Response.json(received), invocation.request_id)
 
 
 @dataclass
-class StandInPool:
-    """Answers by calling a function of the test."""
+class FakePool:
+    """Calls a handler of the test instead of a worker."""
 
     handler: Handler
     invocations: list[Invocation] = field(default_factory=list)
 
     async def invoke(self, invocation: Invocation) -> InvocationOutcome:
-        """Return how it ended."""
         self.invocations.append(invocation)
         return self.handler(invocation)
 
 
 @dataclass
-class StandIn:
-    """A function as the gateway sees it."""
+class FakeFunction:
+    """A function in service."""
 
     slug: str
     version: int
     config: FunctionConfig
-    pool: StandInPool
+    pool: FakePool
     bucket: TokenBucket
 
     @property
     def verify_jwt(self) -> bool:
-        """Whether the gateway asks for a key or a token."""
         return self.config.verify_jwt
 
 
-class Shelf:
-    """The functions that are served."""
+class FakeCatalogue:
+    """The functions in service."""
 
     def __init__(self) -> None:
-        self.functions: dict[str, StandIn] = {}
+        self.functions: dict[str, FakeFunction] = {}
 
     def get(self, slug: str) -> ServedFunction | None:
-        """Return the function."""
         return cast("ServedFunction | None", self.functions.get(slug))
 
-    def put(self, slug: str, handler: Handler = hello, *, version: int = 3, **config: Any) -> StandInPool:
+    def put(self, slug: str, handler: Handler = hello, *, version: int = 3, **config: Any) -> FakePool:
         """Serve `handler` under `slug`."""
         settings = FunctionConfig(**{"verify_jwt": False, **config})
-        pool = StandInPool(handler)
+        pool = FakePool(handler)
         bucket = TokenBucket(settings.rate_limit, settings.burst_size)
-        self.functions[slug] = StandIn(slug, version, settings, pool, bucket)
+        self.functions[slug] = FakeFunction(slug, version, settings, pool, bucket)
         return pool
 
 
 @dataclass
-class Stand:
-    """A gateway and what is around it."""
+class GatewayHarness:
+    """A gateway and its collaborators."""
 
     gateway: Gateway
-    shelf: Shelf
+    catalogue: FakeCatalogue
     sink: Kept
     operations: OperatorRoutes
 
     async def ask(self, head: RequestHead, body: bytes = b"") -> HttpResponse:
-        """Send a request as the server would."""
+        """Pass a request to the gateway like the HTTP server does."""
         admitted = self.gateway.admit(head)
         return admitted if isinstance(admitted, HttpResponse) else await self.gateway.respond(head, body)
 
 
-def make_stand(
+def make_harness(
     *,
     clock: Clock | None = None,
     identity: HostIdentity = HostIdentity(),
     regions: RegionRouter | None = None,
     behind_proxy: bool = False,
     management: ManagementHandler | None = None,
-) -> Stand:
-    """Return a gateway that serves `hello`, and nothing else yet; to be called in a running loop."""
+) -> GatewayHarness:
+    """Create a gateway that serves the function `hello`. Call it in a running loop."""
     clock = clock or SystemClock()
     keys = {"SUPABASE_JWT_SECRET": LOCAL_JWT_SECRET, "SUPABASE_ANON_KEY": LOCAL_PUBLISHABLE_KEY}
     keyring = KeyRing.from_env(keys)
-    shelf, sink = Shelf(), Kept()
-    shelf.put("hello")
+    catalogue, sink = FakeCatalogue(), Kept()
+    catalogue.put("hello")
     operations = OperatorRoutes(
         metrics=lambda: (b"outdial_up 1\n", "text/plain"),
         worker_counts=lambda: {"workers": 0},
@@ -127,7 +124,7 @@ def make_stand(
         behind_proxy=behind_proxy,
     )
     gateway = Gateway(
-        shelf,
+        catalogue,
         JwtCheck(keyring, TokenVerifier.from_keys(keyring, clock)),
         sink,
         clock,
@@ -136,10 +133,10 @@ def make_stand(
         regions=regions,
         behind_proxy=behind_proxy,
     )
-    return Stand(gateway, shelf, sink, operations)
+    return GatewayHarness(gateway, catalogue, sink, operations)
 
 
-def asking(
+def request_head(
     path: str = "/functions/v1/hello",
     method: str = "POST",
     *,
@@ -147,11 +144,10 @@ def asking(
     client: str = "192.0.2.7",
     **headers: str,
 ) -> RequestHead:
-    """Return the head of a request; the names of headers are written with _ for -."""
+    """Create a request head. Header names have _ instead of -."""
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     return RequestHead(method, path, query, [(b"host", b"127.0.0.1:54321"), *raw], client)
 
 
 def headers_of(answer: HttpResponse) -> dict[str, str]:
-    """Return the headers of an answer."""
     return {name.decode(): value.decode() for name, value in answer.headers}
