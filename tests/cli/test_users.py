@@ -53,7 +53,7 @@ def test_errors_are_reported(outdial: Outdial) -> None:
     )
     assert outdial.json("users", "list") == []
     assert "Password should have" in outdial.error("users", "create", EMAIL, "--password=short")
-    assert "e-mail address" in outdial.error("users", "create", "ada", "--password=long enough")
+    assert "email address" in outdial.error("users", "create", "ada", "--password=long enough")
     outdial("users", "create", EMAIL, "--password=long enough")
     assert "already been registered" in outdial.error("users", "create", EMAIL, "--password=long enough")
     assert "unknown user" in outdial.error("users", "passwd", "grace@example.com", "--password=long enough")

@@ -11,12 +11,11 @@ from outdial.cli.output import notes
 from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
 from outdial.db.migrate import supabase_dir
-from outdial.db.session import Database
 from outdial.host.api.client import ManagementClient
 from outdial.host.api.tokens import AccessTokens
-from outdial.settings import DatabaseUrls, read_environment
+from outdial.settings import read_environment
 from outdial.stack.config import ManagementTarget, management_target, read_config
-from outdial.stack.local import LocalStack, environment
+from outdial.stack.local import LocalStack, with_database
 
 Result = TypeVar("Result")
 
@@ -38,15 +37,7 @@ def manage(name: str, work: Callable[[ManagementClient], Awaitable[Result]]) -> 
 
 def with_tokens(work: Callable[[AccessTokens], Awaitable[Result]]) -> Result:
     """Run `work` with the access tokens in this command's database."""
-    with environment() as env:
-        return asyncio.run(_with_tokens(DatabaseUrls.from_env(env), work))
-
-
-async def _with_tokens(urls: DatabaseUrls, work: Callable[[AccessTokens], Awaitable[Result]]) -> Result:
-    async with await Database.connect(
-        urls.host, application_name="outdial:cli", max_size=1, role=urls.role("host")
-    ) as database:
-        return await work(AccessTokens(database, SystemClock()))
+    return with_database("host", lambda database: work(AccessTokens(database, SystemClock())))
 
 
 def _local() -> ManagementTarget:

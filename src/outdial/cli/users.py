@@ -1,6 +1,5 @@
 """`outdial users`: users who sign in, on plain Postgres where Outdial serves Auth."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
@@ -16,8 +15,7 @@ from outdial.clock import SystemClock
 from outdial.db.queries import members
 from outdial.db.queries.auth import users as user_queries
 from outdial.db.session import Database
-from outdial.settings import DatabaseUrls
-from outdial.stack.local import as_service, environment
+from outdial.stack.local import as_service, with_database
 
 app = typer.Typer(no_args_is_help=True, help="Users who sign in. On a Supabase project, use its dashboard instead.")
 clock = SystemClock()
@@ -109,15 +107,11 @@ def _join(organization_id: UUID, user_id: UUID, role: Role) -> None:
 
 
 def _with_auth(work: Callable[[LocalAuth], Awaitable[Result]]) -> Result:
-    with environment() as env:
-        return asyncio.run(_on(DatabaseUrls.from_env(env), work))
-
-
-async def _on(urls: DatabaseUrls, work: Callable[[LocalAuth], Awaitable[Result]]) -> Result:
-    connecting = Database.connect(urls.auth, application_name="outdial:users", max_size=2, role=urls.role("auth"))
-    async with await connecting as database:
+    async def run(database: Database) -> Result:
         async with database.transaction() as connection:
-            ours = await user_queries.is_local_auth(connection)
-        if not ours:
+            is_local_auth = await user_queries.is_local_auth(connection)
+        if not is_local_auth:
             raise ActionRefused("Supabase's Auth manages the users of this database: use the dashboard of its project")
         return await work(LocalAuth(database, clock, SigningKeys(database, clock), ""))
+
+    return with_database("auth", run)

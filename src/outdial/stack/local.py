@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from outdial.auth.keys import (
     LOCAL_JWT_SECRET,
@@ -142,12 +142,18 @@ def calls_retell(environ: Mapping[str, str]) -> bool:
 
 def as_service(work: Callable[[Database], Awaitable[Result]]) -> Result:
     """Run `work` with a pool on this command's database; its transactions act as `service_role`."""
+    return with_database("api", work)
+
+
+def with_database(kind: Literal["api", "host", "auth"], work: Callable[[Database], Awaitable[Result]]) -> Result:
+    """Run `work` with a pool on this command's database, with the rights of a process of this kind."""
     with environment() as env:
-        return asyncio.run(_as_service(DatabaseUrls.from_env(env), work))
+        urls = DatabaseUrls.from_env(env)
+        dsn = {"api": urls.api, "host": urls.host, "auth": urls.auth}[kind]
 
+        async def run() -> Result:
+            connecting = Database.connect(dsn, application_name="outdial:cli", max_size=4, role=urls.role(kind))
+            async with await connecting as database:
+                return await work(database)
 
-async def _as_service(urls: DatabaseUrls, work: Callable[[Database], Awaitable[Result]]) -> Result:
-    async with await Database.connect(
-        urls.api, application_name="outdial:cli", max_size=4, role=urls.role("api")
-    ) as database:
-        return await work(database)
+        return asyncio.run(run())
