@@ -101,7 +101,7 @@ each_machine = pytest.mark.parametrize(
 
 
 @each_machine
-async def test_the_trigger_lets_through_the_arrows_of_the_machine_and_no_other(
+async def test_the_trigger_allows_exactly_the_transitions_of_the_state_machine(
     connection: asyncpg.Connection, machine: Machine[Any], states: type[StrEnum], arrange: Callable[..., Any]
 ) -> None:
     tenant = await create_tenant(connection)
@@ -136,7 +136,7 @@ async def test_a_refused_change_names_the_rule_and_both_states(connection: async
 
 
 @each_machine
-async def test_a_status_may_be_written_again_and_no_other_word_is_one(
+async def test_a_status_may_be_rewritten_but_unknown_statuses_are_rejected(
     connection: asyncpg.Connection, machine: Machine[Any], states: type[StrEnum], arrange: Callable[..., Any]
 ) -> None:
     tenant = await create_tenant(connection)
@@ -159,7 +159,7 @@ async def words_of(connection: Connection, constraint: str) -> set[str]:
     return set(re.findall(r"'(\w+)'::text", definition))
 
 
-async def test_the_words_of_the_check_constraints_are_those_of_the_code(connection: asyncpg.Connection) -> None:
+async def test_check_constraints_list_the_statuses_of_the_code(connection: asyncpg.Connection) -> None:
     assert await words_of(connection, "campaigns_status_check") == set(CampaignStatus)
     assert await words_of(connection, "campaign_contacts_status_check") == set(ContactStatus)
     assert await words_of(connection, "calls_status_check") == set(CallStatus)
@@ -168,7 +168,7 @@ async def test_the_words_of_the_check_constraints_are_those_of_the_code(connecti
     assert await words_of(connection, "webhook_events_status_check") == set(get_args(EventStatus))
 
 
-async def test_the_indexes_of_live_calls_and_the_statements_mean_the_domains_live_calls(
+async def test_indexes_and_queries_agree_with_the_domain_on_live_calls(
     connection: asyncpg.Connection,
 ) -> None:
     for index in ("calls_live_phone", "calls_live_account"):
@@ -180,7 +180,7 @@ async def test_the_indexes_of_live_calls_and_the_statements_mean_the_domains_liv
                 assert set(re.findall(r"'(\w+)'", words)) == call.LIVE
 
 
-async def test_a_new_call_has_a_rank_for_each_detail_that_reports_bring(connection: asyncpg.Connection) -> None:
+async def test_a_new_call_has_a_rank_for_each_detail(connection: asyncpg.Connection) -> None:
     subject = await call_in(connection, await create_tenant(connection), "placing")
 
     ranks = await connection.fetchval("select detail_ranks from calls where id = $1", subject.id)
@@ -387,7 +387,7 @@ def named_arguments(guard: Guard, subject: Subject) -> dict[str, object]:
 @pytest.mark.parametrize(
     "guard", ON_CAMPAIGNS + ON_CONTACTS + ON_CALLS, ids=lambda guard: f"{guard.statement.__name__}-{guard.actor}"
 )
-async def test_a_guarded_statement_moves_only_from_the_states_that_it_names(
+async def test_a_guarded_query_only_moves_from_the_states_it_names(
     database: Scratch, connection: asyncpg.Connection, guard: Guard
 ) -> None:
     states, arrange = ARRANGE[guard.machine.name]
@@ -416,7 +416,7 @@ async def test_a_guarded_statement_moves_only_from_the_states_that_it_names(
     [(batches.lock_campaign, {"active"}), (campaign_status_queries.share_active_campaign, {"active"})],
     ids=lambda value: getattr(value, "__name__", None),
 )
-async def test_the_dialer_takes_hold_of_active_campaigns_only(
+async def test_the_dialer_only_locks_active_campaigns(
     connection: asyncpg.Connection, statement: QueryFunction, states: set[str]
 ) -> None:
     tenant = await create_tenant(connection)
@@ -429,7 +429,7 @@ async def test_the_dialer_takes_hold_of_active_campaigns_only(
     assert found == states
 
 
-async def test_only_calls_that_retell_has_and_that_are_not_over_can_be_hung_up(connection: asyncpg.Connection) -> None:
+async def test_only_live_calls_that_retell_knows_can_be_ended(connection: asyncpg.Connection) -> None:
     tenant = await create_tenant(connection)
     campaign = await create_campaign(connection, tenant)
     for state in CallStatus:
@@ -443,7 +443,7 @@ async def test_only_calls_that_retell_has_and_that_are_not_over_can_be_hung_up(c
     assert {row.retell_call_id for row in rows} == {"call_placed", "call_ongoing"}
 
 
-async def test_a_contact_that_a_person_was_asked_about_is_not_dialed_again_when_its_call_is_released(
+async def test_a_contact_under_review_is_not_dialed_again_when_its_call_is_released(
     connection: asyncpg.Connection,
 ) -> None:
     subject = await call_in(connection, await create_tenant(connection), "unknown")
@@ -457,7 +457,7 @@ async def test_a_contact_that_a_person_was_asked_about_is_not_dialed_again_when_
 
 @pytest.mark.parametrize(("campaign_status", "contact"), [("active", "pending"), ("cancelling", "cancelled")])
 @pytest.mark.parametrize("query", [settlements.release_call, settlements.release_unsent, settlements.settle_refused])
-async def test_a_contact_whose_call_was_not_made_goes_back_with_no_attempt_used_unless_its_campaign_is_cancelled(
+async def test_a_contact_without_a_call_goes_back_unless_its_campaign_is_cancelled(
     connection: asyncpg.Connection, query: QueryFunction, campaign_status: str, contact: str
 ) -> None:
     subject = await call_in(connection, await create_tenant(connection), "placing")
@@ -483,7 +483,7 @@ async def test_a_contact_whose_call_was_not_made_goes_back_with_no_attempt_used_
 
 
 @pytest.mark.parametrize("query", [settlements.settle_refused, settlements.settle_unknown, settlements.end_requests])
-async def test_an_answer_to_a_request_that_has_been_repeated_since_settles_nothing(
+async def test_a_response_to_a_request_that_was_repeated_settles_nothing(
     connection: asyncpg.Connection, query: QueryFunction
 ) -> None:
     subject = await call_in(connection, await create_tenant(connection), "unknown")
@@ -497,7 +497,7 @@ async def test_an_answer_to_a_request_that_has_been_repeated_since_settles_nothi
 
 
 @pytest.mark.parametrize("status", CallStatus)
-async def test_paused_is_not_said_while_a_request_may_be_in_flight_whatever_events_have_made_of_its_call(
+async def test_a_campaign_is_not_paused_while_a_request_may_be_in_flight(
     connection: asyncpg.Connection, status: CallStatus
 ) -> None:
     campaign = await create_campaign(connection, await create_tenant(connection), status="pausing")
@@ -512,7 +512,7 @@ async def test_paused_is_not_said_while_a_request_may_be_in_flight_whatever_even
     assert ends == [None, campaign.id]
 
 
-async def test_a_request_that_nobody_answered_leaves_its_call_unknown(connection: asyncpg.Connection) -> None:
+async def test_a_request_without_a_response_leaves_its_call_unknown(connection: asyncpg.Connection) -> None:
     campaign = await create_campaign(connection, await create_tenant(connection), status="pausing")
     for status in CallStatus:
         await create_calling(connection, campaign, status=status, request_deadline=NOW)
@@ -525,7 +525,7 @@ async def test_a_request_that_nobody_answered_leaves_its_call_unknown(connection
 
 
 @pytest.mark.parametrize("status", ContactStatus)
-async def test_cancelled_is_said_when_each_contact_has_a_final_status(
+async def test_a_campaign_is_cancelled_when_each_contact_has_a_final_status(
     connection: asyncpg.Connection, status: ContactStatus
 ) -> None:
     campaign = await create_campaign(connection, await create_tenant(connection))
@@ -538,7 +538,7 @@ async def test_cancelled_is_said_when_each_contact_has_a_final_status(
 
 
 @pytest.mark.parametrize("status", CampaignStatus)
-async def test_a_contact_that_waits_enters_a_campaign_only_while_that_is_open_to_it(
+async def test_a_pending_contact_enters_a_campaign_only_while_it_accepts_contacts(
     connection: asyncpg.Connection, status: CampaignStatus
 ) -> None:
     campaign = await create_campaign(connection, await create_tenant(connection), status=status)

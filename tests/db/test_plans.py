@@ -219,7 +219,7 @@ CASES = [
 
 @pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.statement.__name__)
-async def test_a_hot_statement_looks_at_few_rows_through_its_index(filled: Filled, case: Case, generic: bool) -> None:
+async def test_a_hot_query_reads_few_rows_through_its_index(filled: Filled, case: Case, generic: bool) -> None:
     named = case.arguments(filled)
     arguments = [named[name] for name in parameters_of(case.statement)]
     async with asking(filled, case.role) as connection:
@@ -235,7 +235,7 @@ async def test_a_hot_statement_looks_at_few_rows_through_its_index(filled: Fille
     ("function", "index", "rows"),
     [("due_campaigns", "campaigns_due", DUE_CAMPAIGNS + 4), ("calls_to_check", "calls_check", DUE_CALLS)],
 )
-async def test_a_function_that_looks_over_all_organizations_looks_at_what_is_due(
+async def test_a_function_over_all_organizations_reads_due_rows_only(
     filled: Filled, function: str, index: str, rows: int, generic: bool
 ) -> None:
     connection = await asyncpg.connect(filled.database.dsn)
@@ -263,7 +263,7 @@ async def function_of(connection: Connection, name: str) -> tuple[str, list[str]
     return body, list(row["names"])
 
 
-async def test_the_last_claim_of_a_campaign_does_not_look_for_pending_contacts_among_the_completed(
+async def test_the_last_claim_of_a_campaign_does_not_scan_completed_contacts(
     filled: Filled,
 ) -> None:
     async with asking(filled, "dialer") as connection:
@@ -275,9 +275,7 @@ async def test_the_last_claim_of_a_campaign_does_not_look_for_pending_contacts_a
 
 
 @pytest.mark.parametrize("table", ["campaign_contacts", "calls"])
-async def test_a_viewers_count_asks_for_the_callers_organizations_once_and_not_for_each_row(
-    filled: Filled, table: str
-) -> None:
+async def test_a_viewers_count_reads_the_callers_organizations_once(filled: Filled, table: str) -> None:
     async with asking(filled, "viewer") as connection:
         plan = await explain(connection, f"select count(*) from {table}", [], generic=False)  # noqa: S608
     nested = [node for node in nodes(plan) if node.get("Parent Relationship") in ("InitPlan", "SubPlan")]
@@ -301,7 +299,7 @@ PAGES = {
 
 @pytest.mark.parametrize("before_id", [None, 40_000], ids=["first page", "deep page"])
 @pytest.mark.parametrize("page", PAGES)
-async def test_a_page_of_the_ledger_is_read_through_the_index_of_what_it_is_narrowed_to(
+async def test_a_page_of_the_ledger_is_read_through_the_index_of_its_filter(
     filled: Filled, page: str, before_id: int | None
 ) -> None:
     narrowing, index, size = PAGES[page]

@@ -144,9 +144,7 @@ async def attempt(
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-async def test_an_actor_may_do_with_each_table_what_the_matrix_says_and_no_more(
-    world: TwoOrganizations, actor: str
-) -> None:
+async def test_an_actor_has_exactly_the_rights_of_the_matrix(world: TwoOrganizations, actor: str) -> None:
     found, wanted = {}, {}
     async with acting(world, actor) as connection:
         for table in MATRIX:
@@ -160,7 +158,7 @@ async def test_an_actor_may_do_with_each_table_what_the_matrix_says_and_no_more(
 
 
 @pytest.mark.parametrize("actor", [*MEMBERS, "dialer", "jobs"])
-async def test_without_a_condition_only_rows_of_the_own_organization_are_seen(
+async def test_without_a_condition_only_rows_of_the_organization_are_returned(
     world: TwoOrganizations, actor: str
 ) -> None:
     async with acting(world, actor) as connection:
@@ -199,7 +197,7 @@ async def test_no_policy_lets_callers_or_the_dialer_see_everything(connection: a
             assert any(name in condition for name in own)
 
 
-async def test_the_receiver_reads_of_an_account_only_what_tells_whose_event_it_is(world: TwoOrganizations) -> None:
+async def test_the_receiver_only_reads_the_owner_of_an_account(world: TwoOrganizations) -> None:
     async with acting(world, "webhook") as connection:
         rows = await connection.fetch("select id, organization_id, credential from provider_accounts")
         assert len(rows) == 2
@@ -243,7 +241,7 @@ async def test_no_row_changes_its_identity_or_its_organization(connection: async
         assert changeable == ({("webhook_events", "organization_id")} if role == "outdial_webhook" else set()), role
 
 
-async def test_callers_do_not_set_what_the_dialer_and_the_events_own(connection: asyncpg.Connection) -> None:
+async def test_callers_cannot_set_columns_of_the_dialer_and_of_events(connection: asyncpg.Connection) -> None:
     columns = await updatable(connection, "authenticated")
 
     assert {table for table, _ in columns}.isdisjoint({"calls", "webhook_events", "audit_log"})
@@ -259,7 +257,7 @@ async def test_callers_do_not_set_what_the_dialer_and_the_events_own(connection:
         ("campaign_contacts", "call_count", 0),
     ],
 )
-async def test_an_operator_makes_drafts_and_contacts_that_nobody_has_called(
+async def test_an_operator_creates_drafts_and_contacts_without_calls(
     world: TwoOrganizations, table: str, column: str, value: object
 ) -> None:
     row = new_row(table, world.own, actor="operator") | {column: value}
@@ -272,7 +270,7 @@ async def test_an_operator_makes_drafts_and_contacts_that_nobody_has_called(
 @pytest.mark.parametrize(
     ("status", "at_rest"), [("pausing", "paused"), ("cancelling", "cancelled"), ("active", "completed")]
 )
-async def test_nobody_writes_that_a_campaign_is_at_rest_while_it_is_not(
+async def test_no_one_marks_a_running_campaign_as_paused_or_completed(
     world: TwoOrganizations, connection: asyncpg.Connection, actor: str, status: str, at_rest: str
 ) -> None:
     await connection.execute("update campaigns set status = $1 where status <> $1", status)
@@ -304,7 +302,7 @@ PROMOTE = "update organization_members set role = $2 where user_id = $1 and orga
 REMOVE = "delete from organization_members where user_id = $1 and organization_id = $2"
 
 
-async def test_an_admin_neither_makes_nor_unmakes_owners(world: TwoOrganizations) -> None:
+async def test_an_admin_neither_adds_nor_removes_owners(world: TwoOrganizations) -> None:
     users = world.own.users
     for user_id in (users["admin"], users["viewer"]):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
@@ -316,7 +314,7 @@ async def test_an_admin_neither_makes_nor_unmakes_owners(world: TwoOrganizations
     assert await change_members(world, "admin", REMOVE, users["owner"]) == 0
 
 
-async def test_an_admin_manages_everybody_else_and_an_owner_all(world: TwoOrganizations) -> None:
+async def test_an_admin_manages_everyone_else_and_an_owner_everyone(world: TwoOrganizations) -> None:
     users = world.own.users
 
     assert await change_members(world, "admin", ADD, world.own.spare_user, "admin") == 1
@@ -327,7 +325,7 @@ async def test_an_admin_manages_everybody_else_and_an_owner_all(world: TwoOrgani
 
 
 @pytest.mark.parametrize("actor", ["owner", "service"])
-async def test_the_last_owner_neither_leaves_nor_steps_down_nor_is_removed(world: TwoOrganizations, actor: str) -> None:
+async def test_the_last_owner_can_neither_leave_nor_be_demoted_or_removed(world: TwoOrganizations, actor: str) -> None:
     owner, admin = world.own.users["owner"], world.own.users["admin"]
     for statement, arguments in ((PROMOTE, (owner, "admin")), (REMOVE, (owner,))):
         with pytest.raises(asyncpg.CheckViolationError, match="would be left without an owner"):
@@ -351,7 +349,7 @@ async def test_of_two_owners_who_leave_at_once_one_stays(
         await second
 
 
-async def test_the_last_owner_goes_with_the_organization(
+async def test_the_last_owner_is_removed_with_the_organization(
     world: TwoOrganizations, connection: asyncpg.Connection
 ) -> None:
     await connection.execute("delete from organizations where id = $1", world.own.tenant.organization_id)
@@ -359,7 +357,7 @@ async def test_the_last_owner_goes_with_the_organization(
     assert await connection.fetchval("select count(distinct organization_id) from organization_members") == 1
 
 
-async def test_nobody_lets_themselves_in(world: TwoOrganizations) -> None:
+async def test_no_one_adds_themselves_to_an_organization(world: TwoOrganizations) -> None:
     for actor in ("outsider", "viewer", "operator"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
             await change_members(world, actor, ADD, world.own.users["outsider"], "viewer")
@@ -388,7 +386,7 @@ async def test_a_caller_of_two_organizations_sees_both_with_the_role_of_each(
             )
 
 
-async def test_an_audit_entry_names_the_one_who_wrote_it(world: TwoOrganizations) -> None:
+async def test_an_audit_entry_names_its_author(world: TwoOrganizations) -> None:
     forged = new_row("audit_log", world.own, actor="operator", user_id=world.own.users["owner"])
     for actor in ("operator", "dialer", "webhook"):
         async with acting(world, actor) as connection:
@@ -403,14 +401,14 @@ async def test_the_dialer_writes_into_the_ledger_as_the_reconciler_only(world: T
             await insert(connection, "webhook_events", **forged)
 
 
-async def test_an_event_lists_a_phone_only_as_one_that_asked_during_a_call(world: TwoOrganizations) -> None:
+async def test_an_event_may_only_block_a_phone_with_the_source_call(world: TwoOrganizations) -> None:
     row = new_row("do_not_call", world.own, actor="webhook") | {"source": "manual"}
     async with acting(world, "webhook") as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
             await insert(connection, "do_not_call", **row)
 
 
-async def test_the_dialer_cannot_hang_a_call_on_another_organizations_rows(world: TwoOrganizations) -> None:
+async def test_the_dialer_cannot_link_a_call_to_rows_of_another_organization(world: TwoOrganizations) -> None:
     row = new_row("calls", world.other, actor="dialer")
     mine = {"organization_id": world.own.tenant.organization_id, "retell_call_id": None}
     async with acting(world, "dialer") as connection:
@@ -422,7 +420,7 @@ async def test_the_dialer_cannot_hang_a_call_on_another_organizations_rows(world
 
 
 @pytest.mark.parametrize("login", LOGINS)
-async def test_a_login_role_assumes_only_what_it_is_meant_to(database: Scratch, login: str) -> None:
+async def test_a_login_role_only_assumes_the_intended_roles(database: Scratch, login: str) -> None:
     connection = await asyncpg.connect(database.dsn_for(login))
     roles = [
         "postgres",
@@ -445,7 +443,7 @@ async def test_a_login_role_assumes_only_what_it_is_meant_to(database: Scratch, 
     assert assumed == {login} | ({"anon", "authenticated", "service_role"} if login == "outdial_api" else set())
 
 
-async def test_no_role_of_ours_is_above_the_rules(connection: asyncpg.Connection) -> None:
+async def test_no_role_of_ours_bypasses_row_security(connection: asyncpg.Connection) -> None:
     rows = await connection.fetch(
         "select rolname::text from pg_roles where rolname = any ($1) and not (rolsuper or rolcreaterole"
         " or rolcreatedb or rolreplication or rolbypassrls or rolinherit)",
@@ -455,7 +453,7 @@ async def test_no_role_of_ours_is_above_the_rules(connection: asyncpg.Connection
     assert {row["rolname"] for row in rows} == {*LOGINS, "anon", "authenticated"}
 
 
-async def test_a_callers_claims_mean_nothing_to_the_dialer_and_its_declaration_nothing_to_a_caller(
+async def test_claims_do_not_affect_the_dialer_and_its_organization_does_not_affect_callers(
     world: TwoOrganizations,
 ) -> None:
     theirs = world.other.tenant.organization_id
@@ -495,9 +493,7 @@ async def test_row_security_cannot_be_turned_off_nor_can_triggers(world: TwoOrga
         "copy (select 1) to program 'true'",
     ],
 )
-async def test_what_no_process_has_any_business_with_is_refused(
-    world: TwoOrganizations, actor: str, statement: str
-) -> None:
+async def test_rights_that_no_process_needs_are_denied(world: TwoOrganizations, actor: str, statement: str) -> None:
     async with acting(world, actor) as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(statement)

@@ -255,7 +255,7 @@ async def test_a_row_that_must_be_there_and_is_not_is_an_error(connection: async
 # What the dialer may look up over all organizations, before it declares one.
 
 
-async def test_campaigns_that_are_due_come_once_each_the_longest_due_first_and_with_them_those_that_are_named(
+async def test_due_campaigns_are_listed_once_longest_due_first_with_those_that_are_named(
     database: Scratch, connection: asyncpg.Connection
 ) -> None:
     one, other = [await create_tenant(connection, credential=name) for name in ("one", "two")]
@@ -278,7 +278,7 @@ async def test_campaigns_that_are_due_come_once_each_the_longest_due_first_and_w
     assert [(row.organization_id, row.campaign_id) for row in alone] == [(other.organization_id, first.id)]
 
 
-async def test_scheduled_campaigns_come_when_their_time_has_come(
+async def test_scheduled_campaigns_are_listed_when_their_time_has_come(
     database: Scratch, connection: asyncpg.Connection
 ) -> None:
     tenant = await create_tenant(connection)
@@ -293,7 +293,9 @@ async def test_scheduled_campaigns_come_when_their_time_has_come(
     assert [row["status"] for row in statuses] == ["scheduled"]
 
 
-async def test_silent_calls_come_when_their_check_is_due(database: Scratch, connection: asyncpg.Connection) -> None:
+async def test_silent_calls_are_listed_when_their_check_is_due(
+    database: Scratch, connection: asyncpg.Connection
+) -> None:
     campaign = await create_campaign(connection, await create_tenant(connection))
     _, late = await create_calling(connection, campaign, next_check_at=NOW)
     _, later = await create_calling(connection, campaign, next_check_at=NOW - timedelta(seconds=1))
@@ -306,7 +308,7 @@ async def test_silent_calls_come_when_their_check_is_due(database: Scratch, conn
     assert [row.call_id for row in rows] == [later, late]
 
 
-async def test_events_are_reopened_when_their_call_is_found_and_only_those_of_its_account(
+async def test_events_of_the_account_are_reopened_when_their_call_is_found(
     database: Scratch, connection: asyncpg.Connection
 ) -> None:
     for retell_call_id, credential, status in [

@@ -35,14 +35,14 @@ def code_of(path: Path) -> list[str]:
 
 
 @each_file
-def test_a_file_is_named_by_its_moment_and_begins_by_saying_what_it_makes(path: Path) -> None:
+def test_a_file_is_named_by_its_timestamp_and_begins_with_a_description(path: Path) -> None:
     assert re.fullmatch(r"20\d{12}_[a-z_]+\.sql", path.name)
     assert re.match(r"-- [A-Z].*[^ ]\n", path.read_text())
     assert path.read_text().endswith("\n")
 
 
 @each_file
-def test_a_table_is_guarded_in_the_file_that_creates_it(path: Path) -> None:
+def test_a_table_gets_row_security_in_the_file_that_creates_it(path: Path) -> None:
     statements = code_of(path)
     for statement in statements:
         if created := re.match(r"create table (\w+\.\w+)", statement):
@@ -57,7 +57,7 @@ def test_a_table_is_guarded_in_the_file_that_creates_it(path: Path) -> None:
 
 
 @each_file
-def test_a_file_uses_nothing_that_ages_badly_or_that_a_plain_server_lacks(path: Path) -> None:
+def test_a_file_avoids_fragile_features_and_extensions(path: Path) -> None:
     for statement in code_of(path):
         for banned in (
             "create type",
@@ -107,7 +107,7 @@ async def test_no_type_is_an_enum_and_every_time_has_a_zone(connection: asyncpg.
     assert odd == []
 
 
-async def test_every_reference_but_those_to_accounts_is_followed_back_by_an_index(
+async def test_every_foreign_key_except_those_to_accounts_has_an_index(
     connection: asyncpg.Connection,
 ) -> None:
     # An index on organization_id alone would look through all that the organization has.
@@ -159,7 +159,7 @@ EXECUTE = {
 }
 
 
-async def test_each_function_runs_for_those_it_is_meant_for_and_nobody_else(connection: asyncpg.Connection) -> None:
+async def test_each_function_is_executable_by_the_intended_roles_only(connection: asyncpg.Connection) -> None:
     rows = await connection.fetch(
         "select oid::regprocedure::text as name, proconfig,"
         " array(select r from unnest($1::text[]) r where has_function_privilege(r, oid, 'execute')) as callers"
@@ -222,7 +222,7 @@ def queries_of(package: str) -> list[QueryFunction]:
 
 
 @pytest.mark.parametrize("package", USERS)
-async def test_a_process_has_the_rights_that_its_statements_need(
+async def test_a_process_has_the_rights_that_its_queries_need(
     database: Scratch, connection: asyncpg.Connection, package: str
 ) -> None:
     world: TwoOrganizations = await create_two_organizations(database, connection)
@@ -252,7 +252,7 @@ def postgres_15(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedPostgres]:
         yield server
 
 
-async def test_the_migrations_and_all_statements_work_on_postgres_15(postgres_15: EmbeddedPostgres) -> None:
+async def test_the_migrations_and_all_queries_work_on_postgres_15(postgres_15: EmbeddedPostgres) -> None:
     applied = await push(postgres_15.dsn, MIGRATIONS)
     connection = await asyncpg.connect(postgres_15.dsn)
     try:

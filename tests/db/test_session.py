@@ -38,7 +38,7 @@ async def identity_after(database: Database) -> tuple[str, str, str]:
         return await identity(connection)
 
 
-async def test_a_caller_has_its_role_and_claims_inside_the_transaction_and_nobody_has_them_after(
+async def test_role_and_claims_last_for_one_transaction(
     api: Database,
 ) -> None:
     user_id = uuid4()
@@ -69,7 +69,7 @@ async def test_an_identity_ends_with_a_statement_that_fails(api: Database) -> No
     assert await identity_after(api) == ("outdial_api", "", "")
 
 
-async def test_callers_that_take_turns_on_one_connection_do_not_see_each_other(api: Database) -> None:
+async def test_callers_that_share_a_connection_do_not_see_each_others_rows(api: Database) -> None:
     async def ask(user_id: UUID) -> tuple[object, object]:
         async with api.as_caller("authenticated", {"sub": str(user_id)}) as connection:
             row = await connection.fetchrow("select auth.uid(), auth.jwt() ->> 'email'")
@@ -91,9 +91,7 @@ async def test_claims_are_data_and_never_sql(api: Database) -> None:
 
 
 @pytest.mark.parametrize("role", ["postgres", "outdial_dialer", "outdial_api", "none", "", "authenticated; reset role"])
-async def test_a_role_that_no_caller_may_assume_is_refused_before_the_database_hears_of_it(
-    api: Database, role: str
-) -> None:
+async def test_a_role_that_no_caller_may_assume_is_rejected_without_a_query(api: Database, role: str) -> None:
     with pytest.raises(ValueError, match="callers may not assume the role"):
         async with api.as_caller(role, {}):  # type: ignore[arg-type]
             pass
@@ -123,7 +121,7 @@ async def test_an_organization_is_declared_for_one_transaction_only(
         assert await undeclared.fetch("select id from organizations") == []
 
 
-async def test_what_a_failed_transaction_wrote_is_undone(api: Database, connection: asyncpg.Connection) -> None:
+async def test_a_failed_transaction_is_rolled_back(api: Database, connection: asyncpg.Connection) -> None:
     async def write_and_fail() -> None:
         async with api.as_service() as service:
             await service.execute("insert into organizations (name) values ('Acme')")
@@ -135,7 +133,7 @@ async def test_what_a_failed_transaction_wrote_is_undone(api: Database, connecti
     assert await connection.fetchval("select count(*) from organizations") == 0
 
 
-async def test_no_request_may_leave_inside_a_transaction(api: Database) -> None:
+async def test_no_request_is_sent_inside_a_transaction(api: Database) -> None:
     assert_no_transaction()
     async with api.transaction():
         with pytest.raises(RuntimeError, match="while a transaction is open"):
@@ -143,7 +141,7 @@ async def test_no_request_may_leave_inside_a_transaction(api: Database) -> None:
     assert_no_transaction()
 
 
-async def test_a_transaction_counts_until_the_outermost_one_has_ended(api: Database, dialer: Database) -> None:
+async def test_a_transaction_is_open_until_the_outermost_one_has_ended(api: Database, dialer: Database) -> None:
     async with api.as_service():
         async with dialer.transaction():
             pass
@@ -183,7 +181,7 @@ async def test_a_pool_may_connect_with_a_role_of_its_login(database: Scratch) ->
         assert (await identity_after(service))[0] == "service_role"
 
 
-async def test_a_connection_says_whose_it_is_and_keeps_utc(database: Scratch) -> None:
+async def test_a_connection_has_an_application_name_and_uses_utc(database: Scratch) -> None:
     dsn = database.dsn_for("outdial_api")
     async with await Database.connect(dsn, application_name="outdial studio") as pool, pool.transaction() as connection:
         told = await connection.fetchrow("select current_setting('application_name'), current_setting('timezone')")
@@ -196,7 +194,7 @@ def test_json_parameters_are_text() -> None:
     assert encode_json({"a": [1, None], "b": "é"}) == '{"a":[1,null],"b":"é"}'
 
 
-async def test_an_identity_that_a_function_left_in_the_session_is_not_the_next_callers(api: Database) -> None:
+async def test_session_settings_of_a_function_do_not_affect_the_next_caller(api: Database) -> None:
     user, left_behind = uuid4(), uuid4()
     async with api.as_caller("authenticated", {"sub": str(left_behind)}) as connection:
         await connection.execute("select set_config('request.jwt.claim.sub', $1, false)", str(left_behind))

@@ -141,7 +141,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_a_page_is_read_through_the_index_of_what_it_is_narrowed_to(filled: Filled, case: Case) -> None:
+async def test_a_page_is_read_through_the_index_of_its_filter(filled: Filled, case: Case) -> None:
     assert has_custom_plan(case.statement) or case.statement is reports.call_span
     named: dict[str, object] = {
         "campaign_id": filled.campaign.id,
