@@ -105,6 +105,11 @@ class CallState:
         reason = self.details.disconnection_reason
         return None if self.status is not _S.ENDED or reason is None else reason.outcome
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether no further report is expected: the call has ended, with a reason and an analysis."""
+        return self.outcome is not None and self.details.analysis is not None
+
 
 def merge(call: CallState, report: CallReport) -> CallState:
     """Return `call` with the facts of `report`. The order and repetition of reports do not change the result.

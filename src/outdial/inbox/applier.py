@@ -6,7 +6,7 @@ from uuid import UUID
 from outdial.clock import Clock
 from outdial.db.queries import events
 from outdial.db.session import Connection, Database
-from outdial.inbox.apply import EventVerdict, apply
+from outdial.inbox.apply import apply
 from outdial.inbox.deliveries import EventDelivery
 from outdial.inbox.receive import pause_accounts
 from outdial.log import log
@@ -54,8 +54,8 @@ class EventApplier:
     async def _apply_alone(self, row: events.PendingEvent, now: datetime) -> None:
         try:
             async with self._database.transaction() as connection:
-                alone = await events.become_applier(connection)
-                taken = await events.pending_event(connection, id=row.id) if alone else []
+                is_applier = await events.become_applier(connection)
+                taken = await events.pending_event(connection, id=row.id) if is_applier else []
                 accounts = await self._apply(connection, taken, now)
         except Exception as error:
             await self._postpone(row, repr(error), now)
@@ -66,10 +66,16 @@ class EventApplier:
         if not rows:
             return {}
         deliveries = [EventDelivery(row.credential, self._reader.read_event(row.body), row.body, now) for row in rows]
-        applied = await apply(
-            connection, reader=self._reader, deliveries=deliveries, now=now, check_after=self._check_after
+        applied = await apply(connection, deliveries, reader=self._reader, now=now, check_after=self._check_after)
+        await events.mark_events(
+            connection,
+            now=now,
+            ids=[row.id for row in rows],
+            statuses=[verdict.status for verdict in applied.verdicts],
+            organization_ids=[verdict.organization_id for verdict in applied.verdicts],
+            call_ids=[verdict.call_id for verdict in applied.verdicts],
+            errors=[verdict.error for verdict in applied.verdicts],
         )
-        await _mark(connection, rows, applied.verdicts, now)
         return applied.accounts
 
     async def _postpone(self, row: events.PendingEvent, reason: str, now: datetime) -> None:
@@ -83,17 +89,3 @@ class EventApplier:
                 error=reason,
                 next_try_at=now + FIRST_DELAY * 2**row.tries,
             )
-
-
-async def _mark(
-    connection: Connection, rows: list[events.PendingEvent], verdicts: list[EventVerdict], now: datetime
-) -> None:
-    await events.mark_events(
-        connection,
-        now=now,
-        ids=[row.id for row in rows],
-        statuses=[verdict.status for verdict in verdicts],
-        organization_ids=[verdict.organization_id for verdict in verdicts],
-        call_ids=[verdict.call_id for verdict in verdicts],
-        errors=[verdict.error for verdict in verdicts],
-    )

@@ -96,8 +96,9 @@ class AppliedBatch:
 
 async def apply(
     connection: Connection,
-    reader: EventReader,
     deliveries: Sequence[EventDelivery],
+    *,
+    reader: EventReader,
     now: datetime,
     check_after: timedelta,
 ) -> AppliedBatch:
@@ -126,7 +127,7 @@ async def apply(
             reports.setdefault(verdict.call_id, []).append(event.report)
     changes = BatchChanges()
     for call_id, of_call in reports.items():
-        decide(changes, reader=reader, row=by_id[call_id], reports=of_call, now=now)
+        decide(changes, by_id[call_id], of_call, reader=reader, now=now)
     await _write(connection, changes, now, check_after)
     return AppliedBatch(verdicts, changes.accounts)
 
@@ -148,9 +149,10 @@ def _verdict(delivery: EventDelivery, row: call_queries.ReportedCall | None, bat
 
 def decide(
     changes: BatchChanges,
-    reader: EventReader,
     row: call_queries.ReportedCall,
     reports: Iterable[CallReport],
+    *,
+    reader: EventReader,
     now: datetime,
 ) -> None:
     """Merge `reports` into a call, and add the changes of the call and its contact to `changes`."""
@@ -237,7 +239,14 @@ def _contact_change(row: call_queries.ReportedCall, outcome: Outcome, now: datet
                 reason=reason,
             )
         case RetryAt(at, uses_attempt):
-            status, status_reason = _retry_status(row)
+            status = ContactStatus.PENDING
+            status_reason: str | None = None
+            if row.contact_status == ContactStatus.REVIEW:
+                status = ContactStatus.FAILED
+                status_reason = "ended late, after review began: not called again"
+            elif row.campaign_status in ("cancelling", "cancelled"):
+                status = ContactStatus.CANCELLED
+                status_reason = "campaign cancelled"
             return change(
                 status=status,
                 attempts=charged if uses_attempt else row.attempts,
@@ -249,14 +258,6 @@ def _contact_change(row: call_queries.ReportedCall, outcome: Outcome, now: datet
             assert_never(never)
 
 
-def _retry_status(row: call_queries.ReportedCall) -> tuple[ContactStatus, str | None]:
-    if row.contact_status == ContactStatus.REVIEW:
-        return ContactStatus.FAILED, "ended late, after review began: not called again"
-    if row.campaign_status in ("cancelling", "cancelled"):
-        return ContactStatus.CANCELLED, "campaign cancelled"
-    return ContactStatus.PENDING, None
-
-
 @lru_cache(maxsize=1024)
 def _policy(raw: str) -> RetryPolicy:
     # Policies are validated before they are stored. One that bypassed validation must not block the inbox.
@@ -266,18 +267,22 @@ def _policy(raw: str) -> RetryPolicy:
         return DEFAULT_POLICY
 
 
-def _next_check(state: CallState, now: datetime, check_after: timedelta) -> datetime | None:
-    if state.status is CallStatus.ENDED and state.outcome is not None and state.details.analysis is not None:
-        return None
-    return now + check_after
-
-
 async def _write(connection: Connection, changes: BatchChanges, now: datetime, check_after: timedelta) -> None:
     if not changes.calls:
         return
     await _write_calls(connection, changes.calls, now, check_after)
     if changes.contacts:
-        await _write_contacts(connection, changes.contacts, now)
+        await campaign_contacts.write_campaign_contacts(
+            connection,
+            now=now,
+            ids=[change.id for change in changes.contacts],
+            statuses=[change.status for change in changes.contacts],
+            attempts=[change.attempts for change in changes.contacts],
+            faults=[change.faults for change in changes.contacts],
+            next_attempt_ats=[change.next_attempt_at for change in changes.contacts],
+            last_outcomes=[change.outcome for change in changes.contacts],
+            status_reasons=[change.reason for change in changes.contacts],
+        )
     if changes.do_not_call:
         organization_ids = [each.organization_id for each in changes.do_not_call]
         phones = [each.phone for each in changes.do_not_call]
@@ -303,7 +308,7 @@ async def _write_calls(connection: Connection, calls: list[CallChange], now: dat
         statuses=[state.status for state in states],
         retell_call_ids=[state.provider_call_id for state in states],
         outcomes=[state.outcome for state in states],
-        detail_ranks=[_array(state.ranks) for state in states],
+        detail_ranks=["{" + ",".join(map(str, state.ranks)) + "}" for state in states],
         disconnection_reasons=[None if reason is None else reason.code for reason in reasons],
         started_ats=[each.started_at for each in details],
         ended_ats=[each.ended_at for each in details],
@@ -313,23 +318,5 @@ async def _write_calls(connection: Connection, calls: list[CallChange], now: dat
         recording_urls=[each.recording_url for each in details],
         public_log_urls=[each.public_log_url for each in details],
         analyses=[each.analysis for each in details],
-        next_check_ats=[_next_check(state, now, check_after) for state in states],
-    )
-
-
-def _array(ranks: tuple[int, ...]) -> str:
-    return "{" + ",".join(map(str, ranks)) + "}"
-
-
-async def _write_contacts(connection: Connection, contacts: list[ContactChange], now: datetime) -> None:
-    await campaign_contacts.write_campaign_contacts(
-        connection,
-        now=now,
-        ids=[c.id for c in contacts],
-        statuses=[c.status for c in contacts],
-        attempts=[c.attempts for c in contacts],
-        faults=[c.faults for c in contacts],
-        next_attempt_ats=[c.next_attempt_at for c in contacts],
-        last_outcomes=[c.outcome for c in contacts],
-        status_reasons=[c.reason for c in contacts],
+        next_check_ats=[None if state.is_complete else now + check_after for state in states],
     )

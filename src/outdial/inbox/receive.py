@@ -72,7 +72,7 @@ class WebhookReceiver:
         try:
             async with self._database.transaction() as connection:
                 applied = await apply(
-                    connection, reader=self._reader, deliveries=deliveries, now=now, check_after=self._check_after
+                    connection, deliveries, reader=self._reader, now=now, check_after=self._check_after
                 )
                 await store(connection, deliveries, applied.verdicts, now)
         except Exception as error:

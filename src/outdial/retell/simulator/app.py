@@ -43,11 +43,13 @@ class _Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        headers = dict(scope["headers"])
+        authorization = headers[b"authorization"].decode("latin-1") if b"authorization" in headers else None
         body = await _read(receive)
         if body is None:
             response = error_response(413)
         else:
-            response = self._simulator.handle(scope["method"], scope["path"], body, _authorization(scope))
+            response = self._simulator.handle(scope["method"], scope["path"], body, authorization)
         if self._simulator.config.create_latency_s and scope["path"] == "/v2/create-phone-call":
             await asyncio.sleep(self._simulator.config.create_latency_s)
         if response.lost == "hang":
@@ -65,13 +67,6 @@ class _Api:
         finally:
             leaving.cancel()
             stopping.cancel()
-
-
-def _authorization(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            return str(value, "latin-1")
-    return None
 
 
 async def _read(receive: Receive) -> bytes | None:

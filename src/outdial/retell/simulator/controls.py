@@ -11,7 +11,7 @@ from starlette.routing import Route
 from outdial.retell.simulator.faults import Fault
 from outdial.retell.simulator.ledger import LedgerResult
 from outdial.retell.simulator.runtime import Simulator
-from outdial.retell.simulator.script import EVENTS, MAGIC, MagicNumber, ScriptStep
+from outdial.retell.simulator.script import EVENTS, MAGIC, ScriptStep
 
 MAX_ENTRIES: Final = 10_000
 MAX_CONTROL_BYTES: Final = 4 * 1024 * 1024
@@ -119,18 +119,18 @@ class SimulatorControls:
 
     async def magic(self, request: Request) -> Response:
         """Return the table of magic numbers."""
-        return _json({"magic": [_row(digits, magic) for digits, magic in MAGIC.items()]})
-
-
-def _row(digits: str, magic: MagicNumber) -> dict[str, Any]:
-    return {
-        "digits": digits,
-        "does": magic.does,
-        "steps": [structs.asdict(step) for step in magic.steps],
-        "refuses": magic.refuses,
-        "strikes": magic.strikes,
-        "withholds": [event for event in EVENTS if event in magic.habit.withheld],
-    }
+        rows = [
+            {
+                "digits": digits,
+                "does": magic.does,
+                "steps": [structs.asdict(step) for step in magic.steps],
+                "refuses": magic.refuses,
+                "strikes": magic.strikes,
+                "withholds": [event for event in EVENTS if event in magic.habit.withheld],
+            }
+            for digits, magic in MAGIC.items()
+        ]
+        return _json({"magic": rows})
 
 
 async def _body(request: Request) -> bytes:

@@ -121,7 +121,7 @@ def _handle_route(
     workspace: SimulatedWorkspace, request: SimulatedRequest, operation: str, handler: _Handler
 ) -> tuple[SimulatedResponse, _LedgerNote]:
     note = _LedgerNote()
-    if not _authorized(workspace, request.authorization):
+    if request.authorization is None or request.authorization.removeprefix("Bearer ") not in workspace.config.api_keys:
         return _refuse(note, 401, "key"), note
     fault = workspace.faults.on_request(operation, BEFORE)
     if fault is not None:
@@ -133,17 +133,16 @@ def _handle_route(
     return (response if fault is None else _fail_after(note, response, fault.kind)), note
 
 
-def _authorized(workspace: SimulatedWorkspace, authorization: str | None) -> bool:
-    return authorization is not None and authorization.removeprefix("Bearer ") in workspace.config.api_keys
-
-
 def _create(workspace: SimulatedWorkspace, request: SimulatedRequest, note: _LedgerNote) -> SimulatedResponse:
     try:
         request_body = _create_decoder.decode(request.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return _refuse(note, 400, "invalid", str(error))
     note.create = request_body
-    if not _dialable(request_body):
+    checked = [request_body.from_number]
+    if not request_body.ignore_e164_validation:
+        checked.append(request_body.to_number)
+    if not all(_E164.fullmatch(number) for number in checked):
         return _refuse(note, 400, "invalid", "from_number and to_number must be in E.164 format")
     magic = workspace.magic(request_body.to_number)
     strikes = magic.strikes if magic else None
@@ -161,11 +160,6 @@ def _create(workspace: SimulatedWorkspace, request: SimulatedRequest, note: _Led
             return _fail_after(note, response, strikes) if new and strikes in AFTER else response
         case _ as never:
             assert_never(never)
-
-
-def _dialable(request_body: CreateCall) -> bool:
-    valid_target = request_body.ignore_e164_validation or _E164.fullmatch(request_body.to_number) is not None
-    return valid_target and _E164.fullmatch(request_body.from_number) is not None
 
 
 def _get(workspace: SimulatedWorkspace, request: SimulatedRequest, note: _LedgerNote) -> SimulatedResponse:

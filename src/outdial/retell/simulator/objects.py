@@ -128,10 +128,20 @@ def _describe_end(call: SimulatedCall, described: CallObject, with_transcript: b
     if call.start_ms is not None and call.end_ms is not None:
         described.duration_ms = call.end_ms - call.start_ms
         described.recording_url = f"{files}/recording.wav"
-        described.latency = _latency(chance)
+        middle = chance.randint(700, 1300)
+        described.latency = {
+            "e2e": {"p50": middle, "p90": middle + 310, "min": middle - 120, "max": middle + 420, "num": 3}
+        }
         described.llm_token_usage = {"average": 412, "num_requests": 3, "values": [380, 410, 446]}
-        described.call_cost = _cost(described.duration_ms / 1000)
-        spoken = _utterances(chance, described.duration_ms / 1000)
+        seconds = described.duration_ms / 1000
+        cost = round(seconds * _PRICE_PER_SECOND, 4)
+        described.call_cost = {
+            "combined_cost": cost,
+            "total_duration_seconds": round(seconds, 3),
+            "total_duration_unit_price": _PRICE_PER_SECOND,
+            "product_costs": [{"product": "elevenlabs_tts", "unit_price": _PRICE_PER_SECOND, "cost": cost}],
+        }
+        spoken = _utterances(chance, seconds)
         if with_transcript:
             described.transcript_object = spoken
             described.transcript = "".join(f"{part['role'].capitalize()}: {part['content']}\n" for part in spoken)
@@ -152,21 +162,6 @@ def _utterances(chance: random.Random, seconds: float) -> list[dict[str, Any]]:
         }
         for index, line in enumerate(lines)
     ]
-
-
-def _latency(chance: random.Random) -> dict[str, Any]:
-    middle = chance.randint(700, 1300)
-    return {"e2e": {"p50": middle, "p90": middle + 310, "min": middle - 120, "max": middle + 420, "num": 3}}
-
-
-def _cost(seconds: float) -> dict[str, Any]:
-    cost = round(seconds * _PRICE_PER_SECOND, 4)
-    return {
-        "combined_cost": cost,
-        "total_duration_seconds": round(seconds, 3),
-        "total_duration_unit_price": _PRICE_PER_SECOND,
-        "product_costs": [{"product": "elevenlabs_tts", "unit_price": _PRICE_PER_SECOND, "cost": cost}],
-    }
 
 
 def _analysis(call: SimulatedCall) -> dict[str, Any]:
