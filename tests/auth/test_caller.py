@@ -119,7 +119,7 @@ async def test_supabase_js_sends_the_key_beside_the_session(user_jwt: str, clock
 
 
 @pytest.mark.parametrize("modes", [["user", "secret"], ["secret", "user"], ["secret"], ["secret", "none"]])
-async def test_a_bad_token_is_refused_though_a_good_secret_key_rides_along(
+async def test_a_bad_token_is_rejected_despite_a_valid_secret_key(
     modes: list[str], claims: Claims, clock: VirtualClock
 ) -> None:
     headers = {"apikey": "sb_secret_d", **bearer(mint_jwt(SECRET, claims(exp=1)))}
@@ -155,7 +155,7 @@ async def test_a_users_token_as_api_key_opens_nothing(user_jwt: str, clock: Virt
 
 
 @pytest.mark.parametrize("role", ["postgres", "supabase_admin", "", None, 7, ["service_role"]])
-async def test_no_other_role_may_be_assumed(role: object, claims: Claims, clock: VirtualClock) -> None:
+async def test_other_roles_are_rejected(role: object, claims: Claims, clock: VirtualClock) -> None:
     token = mint_jwt(SECRET, claims(role=role))
 
     denied = await call(bearer(token), "user", "secret", clock=clock)

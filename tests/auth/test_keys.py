@@ -73,7 +73,7 @@ def test_a_setting_that_cannot_be_read_is_named_but_not_quoted(value: str) -> No
     assert "planted" not in str(caught.value)
 
 
-def test_an_empty_environment_can_check_nobody() -> None:
+def test_an_empty_environment_can_check_no_caller() -> None:
     ring = KeyRing.from_env({})
 
     assert not any(ring.can_check(kind) for kind in ("user", "publishable", "secret"))

@@ -36,12 +36,12 @@ def at(moment: timedelta) -> int:
     return int((NOW + moment).timestamp())
 
 
-async def test_a_token_signed_with_the_secret_is_believed(verifier: TokenVerifier, claims: Claims) -> None:
+async def test_a_token_signed_with_the_secret_is_verified(verifier: TokenVerifier, claims: Claims) -> None:
     assert await verifier.verify(mint_jwt(SECRET, claims())) == VerifiedToken(claims())
 
 
 @pytest.mark.parametrize("kind", ["ec_key", "rsa_key"])
-async def test_a_token_signed_with_a_listed_key_is_believed(
+async def test_a_token_signed_with_a_listed_key_is_verified(
     kind: str, request: pytest.FixtureRequest, verifier: TokenVerifier, jwks_server: JwksServer, claims: Claims
 ) -> None:
     key: SigningKey = request.getfixturevalue(kind)
@@ -50,7 +50,7 @@ async def test_a_token_signed_with_a_listed_key_is_believed(
     assert await verifier.verify(key.sign(claims())) == VerifiedToken(claims())
 
 
-async def test_a_token_signed_with_another_secret_is_not_believed(verifier: TokenVerifier, claims: Claims) -> None:
+async def test_a_token_signed_with_another_secret_is_rejected(verifier: TokenVerifier, claims: Claims) -> None:
     token = mint_jwt("another-secret-with-more-than-32-characters", claims())
 
     assert await verifier.verify(token) == BadToken("INVALID_JWT", "The token's signature does not match")
@@ -85,12 +85,12 @@ async def test_times_and_audience_are_checked_against_the_given_clock(
 
 
 @pytest.mark.parametrize("token", ["", "abc", "a.b", "a.b.c", "a.b.c.d", "..", "é.é.é", "x" * 20_000 + ".b.c"])
-async def test_what_is_no_token_is_told_so(token: str, verifier: TokenVerifier) -> None:
+async def test_malformed_tokens_are_rejected(token: str, verifier: TokenVerifier) -> None:
     assert await verifier.verify(token) == BadToken("UNAUTHORIZED_INVALID_JWT_FORMAT", "Invalid JWT format")
 
 
 @pytest.mark.parametrize("changes", [{"exp": "tomorrow"}, {"exp": True}, {"nbf": "now"}])
-async def test_a_time_that_is_no_number_is_a_malformed_token(
+async def test_a_non_numeric_time_is_malformed(
     changes: dict[str, Any], verifier: TokenVerifier, claims: Claims
 ) -> None:
     # PyJWT would refuse to encode some of these.
@@ -125,7 +125,7 @@ async def test_a_public_key_cannot_be_used_as_a_secret(
     assert verdict == BadToken("INVALID_JWT", "The token's signature does not match")
 
 
-async def test_the_key_and_not_the_token_decides_on_the_algorithm(
+async def test_the_key_determines_the_algorithm(
     verifier: TokenVerifier, jwks_server: JwksServer, rsa_key: SigningKey, ec_key: SigningKey, claims: Claims
 ) -> None:
     jwks_server.keys = [rsa_key.jwk, ec_key.jwk]
@@ -169,7 +169,7 @@ async def test_a_key_that_was_rotated_in_is_fetched_once_the_pause_is_over(
     assert jwks_server.requests == 2
 
 
-async def test_strangers_with_invented_keys_cause_one_request(
+async def test_unknown_keys_cause_one_fetch(
     verifier: TokenVerifier, jwks_server: JwksServer, ec_key: SigningKey, claims: Claims
 ) -> None:
     for number in range(20):
@@ -179,7 +179,7 @@ async def test_strangers_with_invented_keys_cause_one_request(
     assert jwks_server.requests == 1
 
 
-async def test_a_set_is_kept_for_ten_minutes_and_then_asked_for_again(
+async def test_a_jwk_set_is_cached_for_ten_minutes(
     verifier: TokenVerifier, jwks_server: JwksServer, clock: VirtualClock, ec_key: SigningKey, claims: Claims
 ) -> None:
     jwks_server.keys = [ec_key.jwk]
@@ -196,7 +196,7 @@ async def test_a_set_is_kept_for_ten_minutes_and_then_asked_for_again(
     assert jwks_server.requests == 2
 
 
-async def test_the_old_set_serves_while_the_new_one_cannot_be_fetched(
+async def test_the_cached_set_serves_while_the_url_is_unreachable(
     verifier: TokenVerifier, jwks_server: JwksServer, clock: VirtualClock, ec_key: SigningKey, claims: Claims
 ) -> None:
     jwks_server.keys = [ec_key.jwk]
@@ -210,7 +210,7 @@ async def test_the_old_set_serves_while_the_new_one_cannot_be_fetched(
     assert jwks_server.requests == 2, "a failure is not repeated at once"
 
 
-async def test_a_set_that_cannot_be_fetched_is_our_fault_and_heals(
+async def test_an_unfetchable_set_is_a_server_error_and_recovers(
     verifier: TokenVerifier, jwks_server: JwksServer, clock: VirtualClock, ec_key: SigningKey, claims: Claims
 ) -> None:
     jwks_server.keys, jwks_server.status = [ec_key.jwk], 500
@@ -224,16 +224,14 @@ async def test_a_set_that_cannot_be_fetched_is_our_fault_and_heals(
     assert isinstance(await verifier.verify(ec_key.sign(claims())), VerifiedToken)
 
 
-async def test_a_set_given_as_a_setting_needs_no_server(
-    clock: VirtualClock, ec_key: SigningKey, claims: Claims
-) -> None:
+async def test_a_set_from_a_setting_needs_no_server(clock: VirtualClock, ec_key: SigningKey, claims: Claims) -> None:
     ring = KeyRing.from_env({"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_JWKS": json.dumps({"keys": [ec_key.jwk]})})
     verifier = TokenVerifier.from_keys(ring, clock)
 
     assert isinstance(await verifier.verify(ec_key.sign(claims())), VerifiedToken)
 
 
-def test_a_set_that_is_none_is_refused_at_the_start(clock: VirtualClock) -> None:
+def test_an_invalid_set_is_rejected_at_start(clock: VirtualClock) -> None:
     with pytest.raises(SettingError, match="SUPABASE_JWKS"):
         TokenVerifier.from_keys(KeyRing.from_env({"SUPABASE_JWKS": '{"kty": "EC"}'}), clock)
 
@@ -241,7 +239,7 @@ def test_a_set_that_is_none_is_refused_at_the_start(clock: VirtualClock) -> None
 @pytest.mark.parametrize(
     ("algorithm", "code"), [("HS256", "JWT_SECRET_NOT_CONFIGURED"), ("ES256", "JWKS_NOT_CONFIGURED")]
 )
-async def test_a_verifier_without_keys_blames_nobody(
+async def test_a_verifier_without_keys_is_misconfigured(
     algorithm: str, code: str, clock: VirtualClock, ec_key: SigningKey, claims: Claims
 ) -> None:
     verifier = TokenVerifier.from_keys(KeyRing(), clock)

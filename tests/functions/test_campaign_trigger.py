@@ -118,7 +118,7 @@ async def trigger(database: Scratch, connection: asyncpg.Connection) -> AsyncIte
 
 
 @pytest.mark.parametrize("who", ["owner", "admin", "operator", "secret", "secret as bearer", "service"])
-async def test_who_may_run_campaigns_can_take_one_through_its_life(trigger: Trigger, who: str) -> None:
+async def test_operators_can_run_a_campaign_through_all_states(trigger: Trigger, who: str) -> None:
     steps = [
         ("start_campaign", "active"),
         ("process_batch", "active"),
@@ -180,7 +180,7 @@ async def test_without_a_credential_of_the_right_kind_nothing_is_done(trigger: T
         ({"action": "schedule_check", "organization_id": "x"}, "organization_id"),
     ],
 )
-async def test_an_order_that_cannot_be_read_is_refused_with_what_is_wrong(
+async def test_an_invalid_request_is_rejected_with_the_reason(
     trigger: Trigger, order: dict[str, Any], says: str
 ) -> None:
     answer = await trigger.ask(**order)
@@ -190,13 +190,13 @@ async def test_an_order_that_cannot_be_read_is_refused_with_what_is_wrong(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff"])
-async def test_a_body_that_is_no_json_is_refused(trigger: Trigger, body: bytes) -> None:
+async def test_a_body_that_is_not_json_is_rejected(trigger: Trigger, body: bytes) -> None:
     async with trigger.session.post(SLUG, data=body, headers=trigger.people["operator"]) as response:
         assert response.status == 400
         assert (await response.json())["code"] == "INVALID_JSON"
 
 
-async def test_another_method_is_refused_and_a_preflight_answered(trigger: Trigger) -> None:
+async def test_other_methods_are_rejected_and_a_preflight_succeeds(trigger: Trigger) -> None:
     async with trigger.session.get(SLUG) as response:
         assert response.status == 405
     async with trigger.session.options(SLUG) as response:
@@ -219,7 +219,7 @@ async def test_another_method_is_refused_and_a_preflight_answered(trigger: Trigg
         ("cancelled", "pause_campaign"),
     ],
 )
-async def test_a_state_that_does_not_allow_it_is_told_in_the_body(trigger: Trigger, status: str, action: str) -> None:
+async def test_a_wrong_campaign_state_is_in_the_body(trigger: Trigger, status: str, action: str) -> None:
     async with trigger.look.transaction():
         await trigger.look.execute("set local session_replication_role = replica")
         await trigger.look.execute("update campaigns set status = $1", status)
@@ -238,7 +238,7 @@ async def test_a_campaign_without_contacts_does_not_start(trigger: Trigger) -> N
 
 
 @pytest.mark.parametrize("action", ["start_campaign", "pause_campaign", "resume_campaign", "cancel_campaign"])
-async def test_asking_twice_for_the_same_does_no_harm(trigger: Trigger, action: str) -> None:
+async def test_repeating_a_request_does_no_harm(trigger: Trigger, action: str) -> None:
     if action != "start_campaign":
         await trigger.ask(action="start_campaign")
     if action == "resume_campaign":
@@ -290,7 +290,7 @@ async def scheduled(trigger: Trigger) -> None:
     await trigger.look.execute(sql, NOW, trigger.campaign.id)
 
 
-async def test_a_schedule_check_starts_only_what_the_caller_may_run(trigger: Trigger) -> None:
+async def test_a_schedule_check_starts_only_campaigns_the_caller_may_run(trigger: Trigger) -> None:
     await scheduled(trigger)
     for who in ("viewer", "outsider"):
         answer = await trigger.ask(who, action="schedule_check")
@@ -323,7 +323,7 @@ async def test_a_start_reaches_a_listening_dialer(trigger: Trigger, database: Sc
     await listener.close()
 
 
-async def test_cancelling_with_hang_up_is_noted_even_when_the_cancelling_has_begun(trigger: Trigger) -> None:
+async def test_hang_up_is_recorded_even_while_cancelling(trigger: Trigger) -> None:
     await trigger.ask(action="start_campaign")
     await trigger.ask(action="cancel_campaign")
     answers = [await trigger.ask(action="cancel_campaign", hang_up=True) for _ in range(2)]

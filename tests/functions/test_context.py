@@ -111,7 +111,7 @@ async def test_each_caller_sees_its_own_rows_on_one_pool(
         assert await get(client, "names?admin=1", first) == (200, ["one", "two"])
 
 
-async def test_a_change_is_kept_only_when_the_block_ends_well(
+async def test_a_change_commits_only_when_the_block_succeeds(
     serve: Serve, env: dict[str, str], connection: asyncpg.Connection
 ) -> None:
     _, admin = await join(connection, "one", "admin")
@@ -125,7 +125,7 @@ async def test_a_change_is_kept_only_when_the_block_ends_well(
         assert await get(client, "names?admin=1", admin) == (200, ["renamed", "two"])
 
 
-async def test_what_postgres_forbids_is_403_and_told_in_the_log(
+async def test_permission_errors_of_postgres_are_403_and_logged(
     serve: Serve, env: dict[str, str], connection: asyncpg.Connection, lines: Any
 ) -> None:
     _, owner = await join(connection, "one", "owner")
@@ -138,7 +138,7 @@ async def test_what_postgres_forbids_is_403_and_told_in_the_log(
     assert "permission denied for table organizations" in lines.lines[0]["reason"]
 
 
-async def test_a_database_that_is_away_is_503(serve: Serve, lines: Any) -> None:
+async def test_an_unreachable_database_is_503(serve: Serve, lines: Any) -> None:
     env = {**KEYS, "SUPABASE_DB_URL": "postgresql://nobody@127.0.0.1:1/none"}
 
     async with serve(env=env, **EVERY) as client:
@@ -148,7 +148,7 @@ async def test_a_database_that_is_away_is_503(serve: Serve, lines: Any) -> None:
     assert lines.events() == ["functions.database_unreachable"]
 
 
-async def test_a_database_that_is_not_named_is_our_fault(serve: Serve, lines: Any) -> None:
+async def test_a_missing_database_setting_is_a_server_error(serve: Serve, lines: Any) -> None:
     async with serve(env=KEYS, **EVERY) as client:
         status, body = await get(client, "names", {"apikey": LOCAL_SECRET_KEY})
 

@@ -102,14 +102,14 @@ def assert_cors(response: aiohttp.ClientResponse) -> None:
     assert UUID(response.headers["sb-request-id"]).version == 7
 
 
-async def test_a_preflight_is_answered_on_every_route_without_credentials(client: aiohttp.ClientSession) -> None:
+async def test_a_preflight_succeeds_on_every_route_without_credentials(client: aiohttp.ClientSession) -> None:
     for path in [*EVERY, "echo/below", "unknown", "_internal/health"]:
         async with client.options(path, headers={"origin": "https://app.example.com"}) as response:
             assert (path, response.status, await response.read()) == (path, 204, b"")
             assert_cors(response)
 
 
-async def test_every_answer_carries_cors_headers_and_a_request_id(client: aiohttp.ClientSession) -> None:
+async def test_every_response_has_cors_headers_and_a_request_id(client: aiohttp.ClientSession) -> None:
     seen = set()
     for path in [*EVERY, "unknown", "_internal/health"]:
         for method in ["GET", "POST", "PATCH"]:
@@ -133,14 +133,14 @@ async def test_a_function_sees_its_path_query_and_body(client: aiohttp.ClientSes
         assert response.content_type == "application/json"
 
 
-async def test_a_wrong_method_is_told_which_are_right(client: aiohttp.ClientSession) -> None:
+async def test_a_wrong_method_gets_the_allowed_ones(client: aiohttp.ClientSession) -> None:
     async with client.get("echo") as response:
         assert (await error_of(response))[:2] == (405, "METHOD_NOT_ALLOWED")
         assert response.headers["allow"] == "POST, OPTIONS"
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b'{"a": "\xff"}', b"[" * 100_000])
-async def test_a_body_that_is_no_json_is_the_callers_fault(body: bytes, client: aiohttp.ClientSession) -> None:
+async def test_a_body_that_is_not_json_is_400(body: bytes, client: aiohttp.ClientSession) -> None:
     async with client.post("echo", data=body) as response:
         status, code, error = await error_of(response)
 
@@ -148,7 +148,7 @@ async def test_a_body_that_is_no_json_is_the_callers_fault(body: bytes, client: 
     assert error["message"].startswith("Send a JSON document as the body")
 
 
-async def test_a_body_of_another_shape_is_told_where(client: aiohttp.ClientSession) -> None:
+async def test_a_body_of_the_wrong_shape_names_the_field(client: aiohttp.ClientSession) -> None:
     async with client.post("greet", json={"name": "Ada", "times": "two"}) as response:
         status, code, error = await error_of(response)
 
@@ -180,14 +180,14 @@ async def test_a_body_over_the_bound_is_refused_however_it_is_sent(client: aioht
             assert (await error_of(response))[:2] == (413, "BODY_TOO_LARGE")
 
 
-async def test_who_is_not_let_in_never_reaches_the_function(client: aiohttp.ClientSession) -> None:
+async def test_denied_callers_never_reach_the_function(client: aiohttp.ClientSession) -> None:
     async with client.post("guarded") as response:
         assert (await error_of(response))[:2] == (401, "MISSING_CREDENTIALS")
     async with client.post("guarded", headers={"authorization": "Bearer a.b.c"}) as response:
         assert (await error_of(response))[:2] == (401, "UNAUTHORIZED_INVALID_JWT_FORMAT")
 
 
-async def test_who_is_let_in_is_told_to_the_function(client: aiohttp.ClientSession) -> None:
+async def test_the_function_sees_the_authenticated_caller(client: aiohttp.ClientSession) -> None:
     async with client.post("guarded", headers={"apiKey": LOCAL_SECRET_KEY}) as response:
         assert await response.json() == {"mode": "secret", "user": None, "claims": {"role": "service_role"}}
 
@@ -201,7 +201,7 @@ async def test_an_http_error_carries_its_fields_in_the_body(client: aiohttp.Clie
 
 
 @pytest.mark.parametrize("path", ["fail", "forget", "split"])
-async def test_a_surprise_tells_the_caller_nothing_and_the_log_everything(
+async def test_an_exception_is_logged_in_full_and_hidden_from_the_caller(
     path: str, client: aiohttp.ClientSession, lines: Any
 ) -> None:
     async with client.get(path) as response:
@@ -217,7 +217,7 @@ async def test_a_surprise_tells_the_caller_nothing_and_the_log_everything(
     assert "Traceback" in line["traceback"]
 
 
-def test_a_function_must_say_who_may_call_it() -> None:
+def test_auth_is_required() -> None:
     with pytest.raises(ValueError, match="needs an auth mode"):
         with_supabase(auth=[])(echo.handler)
     with pytest.raises(ValueError, match="is not an auth mode"):

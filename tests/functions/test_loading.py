@@ -43,7 +43,7 @@ def test_each_directory_with_an_index_is_a_function(tmp_path: Path) -> None:
     assert set(load_functions(tmp_path)) == {"hello", "retell-webhook", "A_1"}
 
 
-def test_hooks_are_taken_when_they_are_there(tmp_path: Path) -> None:
+def test_hooks_are_loaded_if_present(tmp_path: Path) -> None:
     write(tmp_path / "plain" / "index.py", good())
     write(tmp_path / "hooked" / "index.py", good("async def start(runtime): ...\nasync def stop(): ..."))
 
@@ -99,6 +99,6 @@ def test_a_function_that_cannot_be_loaded_is_named_with_the_reason(text: str, re
         load_functions(tmp_path)
 
 
-def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(FunctionNotLoaded, match="nowhere"):
         load_functions(tmp_path / "nowhere")

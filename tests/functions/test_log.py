@@ -35,7 +35,7 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_secret_is_taken_out_wherever_it_stands(secret: str, lines: Any) -> None:
+def test_a_secret_is_redacted_everywhere(secret: str, lines: Any) -> None:
     log = Logger(Redactor(PLANTED)).bind(bound=f"<{secret}>")
     log.info(f"said {secret}", text=secret, nested={secret: [secret, {"deep": (secret,)}]}, error=ValueError(secret))
     try:
@@ -48,7 +48,7 @@ def test_a_secret_is_taken_out_wherever_it_stands(secret: str, lines: Any) -> No
     assert "planted" not in json.dumps(lines.lines)
 
 
-def test_what_is_no_secret_stays(lines: Any) -> None:
+def test_other_values_are_not_redacted(lines: Any) -> None:
     Logger(Redactor({**PLANTED, "SUPABASE_URL": "https://abc.supabase.co", "A_KEY": "abc"})).info(
         "told", url="https://abc.supabase.co", count=3, rate=0.5, ok=True, nothing=None
     )
@@ -81,7 +81,7 @@ def test_a_field_may_have_the_name_of_a_part_of_the_line(lines: Any) -> None:
     ]
 
 
-def test_the_environment_shows_no_value() -> None:
+def test_the_repr_of_the_environment_shows_no_value() -> None:
     env = Env(PLANTED)
 
     assert "planted" not in f"{env!r} {env}"
@@ -90,7 +90,7 @@ def test_the_environment_shows_no_value() -> None:
         env["X"] = "y"  # type: ignore[index]
 
 
-async def test_a_function_that_fails_with_a_secret_in_hand_does_not_tell_it(serve: Serve, lines: Any) -> None:
+async def test_a_traceback_does_not_leak_a_secret(serve: Serve, lines: Any) -> None:
     @with_supabase(auth="none")
     async def fail(request: Request, ctx: Context) -> Response:
         ctx.log.info("about to fail", settings=ctx.env, key=ctx.env["RETELL_API_KEY_ACME"])

@@ -87,7 +87,7 @@ async def test_a_stack_that_checks_nothing_fails_where_it_should() -> None:
     }
 
 
-async def test_a_stack_that_is_away_gives_no_answers() -> None:
+async def test_an_unreachable_stack_fails_every_check() -> None:
     results = await probe("http://127.0.0.1:1", sign=sign, secret_key=LOCAL_SECRET_KEY)
 
     assert all(result.got is None and not result.ok for result in results)

@@ -9,7 +9,7 @@ def request(body: bytes = b"", *, query: str = "", headers: tuple[tuple[bytes, b
     return Request("POST", "/hello/wörld", query, headers, body)
 
 
-async def test_a_body_within_the_bound_is_given_as_often_as_it_is_asked_for() -> None:
+async def test_a_body_can_be_read_repeatedly() -> None:
     asked = request(b"1234567890")
     asked.max_body = 10
 

@@ -56,7 +56,9 @@ def signed(body: bytes, key: str = SECRET) -> str:
     return signature.sign(body, key, epoch_ms(NOW))
 
 
-async def test_a_signed_event_is_stored_applied_and_answered(database: Scratch, connection: asyncpg.Connection) -> None:
+async def test_a_signed_event_is_stored_applied_and_confirmed(
+    database: Scratch, connection: asyncpg.Connection
+) -> None:
     campaign = await create_campaign(connection, await create_tenant(connection))
     _, call_id = await create_calling(connection, campaign)
     async with served(env_of(database)) as session:
@@ -92,7 +94,7 @@ async def test_elsewhere_the_plain_secret_opens_nothing(
 
 
 @pytest.mark.parametrize("header", [None, "", "nonsense", signed(b"another body"), signed(b"{}", "another key")])
-async def test_what_nobody_of_ours_has_signed_is_401_and_not_stored(
+async def test_an_event_without_a_valid_signature_is_401_and_not_stored(
     database: Scratch, connection: asyncpg.Connection, header: str | None
 ) -> None:
     async with served(env_of(database)) as session:
@@ -115,7 +117,7 @@ async def test_every_key_in_rotation_and_of_every_account_is_known(
     assert [row["credential"] for row in rows] == ["default", "default", "acme"]
 
 
-async def test_a_signed_body_that_is_no_event_is_kept_and_answered_200(
+async def test_a_signed_body_that_is_not_an_event_is_stored_and_gets_200(
     database: Scratch, connection: asyncpg.Connection
 ) -> None:
     async with served(env_of(database)) as session:
@@ -123,7 +125,7 @@ async def test_a_signed_body_that_is_no_event_is_kept_and_answered_200(
     assert await connection.fetchval("select status from webhook_events") == "quarantined"
 
 
-async def test_while_the_database_is_away_the_answer_is_503_and_the_event_comes_in_later(
+async def test_an_unreachable_database_is_503_and_the_event_is_stored_on_retry(
     database: Scratch, connection: asyncpg.Connection
 ) -> None:
     body = event_body("call_started", "call_1")
@@ -146,7 +148,7 @@ async def test_an_event_of_eight_mebibytes_is_too_large(database: Scratch) -> No
         assert response.status == 413
 
 
-async def test_only_post_is_answered(database: Scratch) -> None:
+async def test_only_post_is_allowed(database: Scratch) -> None:
     async with served(env_of(database)) as session, session.get(SLUG) as response:
         assert response.status == 405
 

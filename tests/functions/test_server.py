@@ -41,7 +41,7 @@ def runtime(env: dict[str, str] | None = None) -> Runtime:
 
 
 @pytest.mark.parametrize("path", ["/functions/v1/hello", "/functions/v1/hello/", "/functions/v1/hello/a/b?c=d"])
-async def test_a_function_answers_at_its_slug_and_below(path: str, serve: Serve) -> None:
+async def test_a_function_is_served_at_its_slug_and_below(path: str, serve: Serve) -> None:
     async with serve(hello=hello) as client, client.get(path) as response:
         assert (response.status, await response.text()) == (200, "hello")
         assert response.headers["x-served-by"] == "outdial-functions"
@@ -58,7 +58,7 @@ async def test_everything_else_is_not_found(path: str, serve: Serve) -> None:
         assert response.headers["sb-error-code"] == "NOT_FOUND"
 
 
-async def test_health_is_told_to_get_and_head(serve: Serve) -> None:
+async def test_health_responds_to_get_and_head(serve: Serve) -> None:
     async with serve() as client:
         async with client.get("_internal/health") as response:
             assert await response.json() == {"message": "ok"}
@@ -66,7 +66,7 @@ async def test_health_is_told_to_get_and_head(serve: Serve) -> None:
             assert (response.status, await response.read()) == (200, b"")
 
 
-async def test_an_answer_is_not_held_back_for_an_acknowledgement(serve: Serve) -> None:
+async def test_a_response_does_not_wait_for_an_acknowledgement(serve: Serve) -> None:
     now = asyncio.get_running_loop().time
     took = []
     async with serve(hello=hello) as client:
@@ -91,7 +91,7 @@ async def test_behind_a_proxy_the_network_is_listened_to() -> None:
         assert url.startswith("http://0.0.0.0:")
 
 
-async def test_an_address_that_is_taken_is_named() -> None:
+async def test_an_address_in_use_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(CannotListen, match=f"127.0.0.1:{port}"):
@@ -99,7 +99,7 @@ async def test_an_address_that_is_taken_is_named() -> None:
                 pass
 
 
-async def test_a_request_under_way_is_answered_before_the_stop() -> None:
+async def test_a_request_in_flight_finishes_before_the_stop() -> None:
     arrived, go_on, stop, ready = asyncio.Event(), asyncio.Event(), asyncio.Event(), asyncio.Queue[str]()
 
     @with_supabase(auth="none")
@@ -120,7 +120,7 @@ async def test_a_request_under_way_is_answered_before_the_stop() -> None:
     await server
 
 
-async def test_an_answer_does_not_wait_for_work_in_the_background(serve: Serve) -> None:
+async def test_a_response_does_not_wait_for_background_tasks(serve: Serve) -> None:
     told: list[str] = []
     go_on = asyncio.Event()
 
@@ -142,7 +142,7 @@ async def test_an_answer_does_not_wait_for_work_in_the_background(serve: Serve) 
     assert told == ["worked"]
 
 
-async def test_work_in_the_background_and_what_it_starts_ends_before_the_stop_hooks_run() -> None:
+async def test_background_tasks_finish_before_the_stop_hooks_run() -> None:
     told: list[str] = []
     go_on = asyncio.Event()
     held = runtime()
@@ -191,7 +191,7 @@ async def test_work_in_the_background_that_fails_is_logged_with_its_request(serv
     assert "the reason" in line["traceback"]
 
 
-async def test_work_that_never_ends_is_cut_and_told(lines: Any) -> None:
+async def test_endless_background_work_is_cancelled_and_logged(lines: Any) -> None:
     held = runtime()
     held.run_in_background(asyncio.Event().wait(), held.log)
 
@@ -200,7 +200,7 @@ async def test_work_that_never_ends_is_cut_and_told(lines: Any) -> None:
     assert lines.events() == ["functions.background_work_cut"]
 
 
-async def test_hooks_run_in_order_and_what_was_started_is_stopped_when_one_fails() -> None:
+async def test_hooks_run_in_order_and_started_functions_stop_when_one_fails() -> None:
     told: list[str] = []
 
     def function(slug: str, error: Exception | None = None) -> LoadedFunction:

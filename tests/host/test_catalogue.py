@@ -14,8 +14,8 @@ from outdial.host.wire.errors import BootFailed
 from outdial.host.wire.frames import InvokeFrame
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import BootFailure, InvocationCompleted, InvocationOutcome, WorkerCrashed
-from tests.support.hosting import Kept
-from tests.support.workers import Workman, Workshop, keep, until
+from tests.support.hosting import RecordingSink
+from tests.support.workers import FakeSpawner, FakeWorker, keep, until
 
 
 def wanted(slug: str, version: int = 1, **limits: Any) -> FunctionSpec:
@@ -27,27 +27,27 @@ def wanted(slug: str, version: int = 1, **limits: Any) -> FunctionSpec:
     )
 
 
-def answer_with_version(workman: Workman, received: InvokeFrame) -> None:
-    workman.answer(received, body=str(workman.order.bundle.version).encode())
+def answer_with_version(fake: FakeWorker, received: InvokeFrame) -> None:
+    fake.respond(received, body=str(fake.spec.bundle.version).encode())
 
 
 @pytest.fixture
-async def shop() -> AsyncIterator[Workshop]:
-    shop = Workshop(answer_with_version)
-    yield shop
-    shop.close()
+async def spawner() -> AsyncIterator[FakeSpawner]:
+    spawner = FakeSpawner(answer_with_version)
+    yield spawner
+    spawner.close()
 
 
 @pytest.fixture
-async def catalogue(shop: Workshop) -> AsyncIterator[FunctionCatalogue]:
-    catalogue = FunctionCatalogue(shop, Kept())
+async def catalogue(spawner: FakeSpawner) -> AsyncIterator[FunctionCatalogue]:
+    catalogue = FunctionCatalogue(spawner, RecordingSink())
     yield catalogue
     await catalogue.close(0.1)
 
 
 def broken(slug: str) -> Any:
-    def start(workman: Workman) -> None:
-        workman.fail("E", f"Traceback of {slug}") if workman.order.slug == slug else workman.be_ready()
+    def start(fake: FakeWorker) -> None:
+        fake.fail("E", f"Traceback of {slug}") if fake.spec.slug == slug else fake.send_ready()
 
     return start
 
@@ -78,63 +78,63 @@ async def test_serves_added_functions_and_not_removed_ones(catalogue: FunctionCa
     assert [served.slug for served in catalogue] == ["b"]
 
 
-async def test_probes_a_version_before_it_serves(catalogue: FunctionCatalogue, shop: Workshop) -> None:
+async def test_probes_a_version_before_it_serves(catalogue: FunctionCatalogue, spawner: FakeSpawner) -> None:
     await catalogue.swap({"a": wanted("a", 1)}, proved=False)
-    shop.on_start = lambda workman: None
-    before = len(shop.workmen)
+    spawner.on_start = lambda fake: None
+    before = len(spawner.workers)
 
     swapping = asyncio.create_task(catalogue.swap({"a": wanted("a", 2)}, proved=False))
-    await until(lambda: len(shop.workmen) > before)
+    await until(lambda: len(spawner.workers) > before)
     assert await version_of(catalogue, "a") == "1"
-    shop.workmen[-1].be_ready()
+    spawner.workers[-1].send_ready()
     await swapping
 
     assert await version_of(catalogue, "a") == "2"
 
 
 async def test_a_failed_boot_changes_nothing_and_leaves_nothing_behind(
-    catalogue: FunctionCatalogue, shop: Workshop
+    catalogue: FunctionCatalogue, spawner: FakeSpawner
 ) -> None:
     await catalogue.swap({"a": wanted("a", 1), "b": wanted("b", 1)}, proved=False)
-    alive = list(shop.alive)
-    shop.on_start = broken("b")
+    alive = list(spawner.alive)
+    spawner.on_start = broken("b")
 
     with pytest.raises(BootFailed, match="b: Traceback of b"):
         await catalogue.swap({"a": wanted("a", 2), "b": wanted("b", 2), "c": wanted("c", 1)}, proved=False)
 
     assert [await version_of(catalogue, slug) for slug in "ab"] == ["1", "1"]
     assert catalogue.get("c") is None
-    assert shop.alive == alive
+    assert spawner.alive == alive
 
 
 async def test_old_workers_finish_their_requests_while_new_ones_take_over(
-    catalogue: FunctionCatalogue, shop: Workshop
+    catalogue: FunctionCatalogue, spawner: FakeSpawner
 ) -> None:
     await catalogue.swap({"a": wanted("a", 1)}, proved=False)
-    shop.on_request = keep
+    spawner.on_request = keep
     old = asyncio.create_task(version_of(catalogue, "a"))
-    worker = shop.workmen[0]
+    worker = spawner.workers[0]
     received = await worker.requests.get()
     while received.invocation.method == "OPTIONS":
         received = await worker.requests.get()
-    shop.on_request = answer_with_version
+    spawner.on_request = answer_with_version
 
     await catalogue.swap({"a": wanted("a", 2)}, proved=False)
     assert await version_of(catalogue, "a") == "2"
-    assert not worker.is_over
-    worker.answer(received, body=b"1")
+    assert not worker.has_ended
+    worker.respond(received, body=b"1")
 
     assert await old == "1"
 
 
 async def test_a_request_queued_for_the_old_version_reaches_the_new_one(
-    catalogue: FunctionCatalogue, shop: Workshop
+    catalogue: FunctionCatalogue, spawner: FakeSpawner
 ) -> None:
     await catalogue.swap({"a": wanted("a", 1)}, proved=False)
     before = catalogue.get("a")
     assert before is not None
     await catalogue.swap({"a": wanted("a", 2)}, proved=False)
-    await until(lambda: shop.workmen[0].is_over)
+    await until(lambda: spawner.workers[0].has_ended)
 
     outcome = await before.pool.invoke(Invocation("request", "GET", "/a", "", [], b""))
 
@@ -161,13 +161,13 @@ async def test_no_request_is_lost_while_versions_change(catalogue: FunctionCatal
     assert answered == sorted(answered, key=int)
 
 
-async def test_changed_settings_alone_replace_the_workers(catalogue: FunctionCatalogue, shop: Workshop) -> None:
+async def test_changed_settings_alone_replace_the_workers(catalogue: FunctionCatalogue, spawner: FakeSpawner) -> None:
     first = wanted("a", 1)
     await catalogue.swap({"a": first}, proved=False)
     await catalogue.swap({"a": replace(first, env={"STRIPE_KEY": "other"})}, proved=False)
     await ask(catalogue, "a")
 
-    assert shop.workmen[-1].order.env["STRIPE_KEY"] == "other"
+    assert spawner.workers[-1].spec.env["STRIPE_KEY"] == "other"
 
 
 async def test_a_deployment_does_not_reset_the_rate_limit(catalogue: FunctionCatalogue) -> None:
@@ -185,19 +185,19 @@ async def test_a_deployment_does_not_reset_the_rate_limit(catalogue: FunctionCat
     assert three.bucket.rate == 50
 
 
-async def test_a_proved_function_is_not_probed_again(catalogue: FunctionCatalogue, shop: Workshop) -> None:
-    shop.on_start = broken("a")
+async def test_a_proved_function_is_not_probed_again(catalogue: FunctionCatalogue, spawner: FakeSpawner) -> None:
+    spawner.on_start = broken("a")
     await catalogue.swap({"a": wanted("a", min_workers=1)}, proved=True)
 
     assert await ask(catalogue, "a") == BootFailure("Traceback of a")
 
 
-async def test_reloads_only_functions_of_the_source_tree(catalogue: FunctionCatalogue, shop: Workshop) -> None:
+async def test_reloads_only_functions_of_the_source_tree(catalogue: FunctionCatalogue, spawner: FakeSpawner) -> None:
     await catalogue.swap(
         {slug: wanted(slug, version) for slug, version in (("a", 0), ("b", 0), ("c", 4))}, proved=False
     )
     before = {served.slug: served.pool for served in catalogue}
-    shop.on_start = broken("b")
+    spawner.on_start = broken("b")
 
     results = await catalogue.reload(["a", "b", "c", "unknown"])
 
@@ -207,49 +207,49 @@ async def test_reloads_only_functions_of_the_source_tree(catalogue: FunctionCata
     assert [served.slug for served in catalogue if served.pool is not before[served.slug]] == ["a"]
 
 
-async def test_a_reload_does_not_undo_an_earlier_deployment(catalogue: FunctionCatalogue, shop: Workshop) -> None:
+async def test_a_reload_does_not_undo_an_earlier_deployment(catalogue: FunctionCatalogue, spawner: FakeSpawner) -> None:
     await catalogue.swap({"a": wanted("a", 0)}, proved=False)
-    shop.on_start = lambda workman: None
-    before = len(shop.workmen)
+    spawner.on_start = lambda fake: None
+    before = len(spawner.workers)
 
     deploying = asyncio.create_task(catalogue.swap({"a": wanted("a", 3)}, proved=False))
     renewing = asyncio.create_task(catalogue.reload(["a"]))
-    await until(lambda: len(shop.workmen) > before)
-    shop.workmen[-1].be_ready()
+    await until(lambda: len(spawner.workers) > before)
+    spawner.workers[-1].send_ready()
     await deploying
 
     assert await renewing == {}
     assert await version_of(catalogue, "a") == "3"
 
 
-async def test_workers_run_as_the_user_of_their_function(shop: Workshop) -> None:
-    catalogue = FunctionCatalogue(shop, Kept(), uid_of={"a": 20_001}.get)
+async def test_workers_run_as_the_user_of_their_function(spawner: FakeSpawner) -> None:
+    catalogue = FunctionCatalogue(spawner, RecordingSink(), uid_of={"a": 20_001}.get)
     await catalogue.swap({"a": wanted("a"), "b": wanted("b")}, proved=False)
     await catalogue.close(1)
 
-    assert {workman.order.slug: workman.order.uid for workman in shop.workmen} == {"a": 20_001, "b": None}
+    assert {fake.spec.slug: fake.spec.uid for fake in spawner.workers} == {"a": 20_001, "b": None}
 
 
-async def test_closing_waits_for_workers_of_old_versions(shop: Workshop) -> None:
-    catalogue = FunctionCatalogue(shop, Kept())
+async def test_closing_waits_for_workers_of_old_versions(spawner: FakeSpawner) -> None:
+    catalogue = FunctionCatalogue(spawner, RecordingSink())
     for version in range(3):
         await catalogue.swap({"a": wanted("a", version)}, proved=False)
     await catalogue.close(10)
 
-    assert shop.alive == []
+    assert spawner.alive == []
     assert catalogue.get("a") is None
 
 
-async def test_closing_applies_its_timeout_to_old_versions(shop: Workshop) -> None:
-    catalogue = FunctionCatalogue(shop, Kept())
+async def test_closing_applies_its_timeout_to_old_versions(spawner: FakeSpawner) -> None:
+    catalogue = FunctionCatalogue(spawner, RecordingSink())
     await catalogue.swap({"a": wanted("a", 1)}, proved=False)
-    shop.on_request = keep
+    spawner.on_request = keep
     hangs = asyncio.create_task(ask(catalogue, "a"))
-    await until(lambda: shop.workmen[0].requests.qsize() == 2)
-    shop.on_request = answer_with_version
+    await until(lambda: spawner.workers[0].requests.qsize() == 2)
+    spawner.on_request = answer_with_version
     await catalogue.swap({"a": wanted("a", 2)}, proved=False)
 
     await catalogue.close(0.01)
 
     assert isinstance(await hangs, WorkerCrashed)
-    assert shop.alive == []
+    assert spawner.alive == []

@@ -9,14 +9,14 @@ from outdial.host.wire.errors import BadConfig
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_function_that_config_toml_says_nothing_of_has_supabases_limits() -> None:
+def test_defaults_are_supabases_limits() -> None:
     config = FunctionConfig.from_table("hello", {})
 
     assert (config.memory_mb, config.cpu_ms, config.wall_clock_s, config.verify_jwt) == (256, 2_000, 300.0, True)
     assert (config.rate_limit, config.burst_size) == (100.0, 100.0)
 
 
-def test_every_key_can_be_set_and_keys_of_other_tools_are_passed_over() -> None:
+def test_every_key_can_be_set_and_keys_of_other_tools_are_ignored() -> None:
     text = """
     [functions.hello]
     verify_jwt = false
@@ -60,13 +60,13 @@ def test_every_key_can_be_set_and_keys_of_other_tools_are_passed_over() -> None:
         ("max_body = 100000000", "functions.hello.max_body is 100000000, more than 66060288"),
     ],
 )
-def test_what_cannot_be_used_is_named(line: str, complaint: str) -> None:
+def test_invalid_keys_are_named(line: str, complaint: str) -> None:
     with pytest.raises(BadConfig, match=complaint):
         read_function_configs(tomllib.loads(f"[functions.hello]\n{line}"))
 
 
 @pytest.mark.parametrize("text", ["[functions]\nhello = 1", "functions = 1", '[functions."9lives"]'])
-def test_what_is_no_table_of_functions_is_refused(text: str) -> None:
+def test_functions_must_be_tables(text: str) -> None:
     with pytest.raises(BadConfig, match="functions"):
         read_function_configs(tomllib.loads(text))
 
@@ -77,5 +77,5 @@ def test_the_repositorys_own_config_can_be_read() -> None:
     assert functions["retell-webhook"].verify_jwt is False
 
 
-def test_what_may_be_under_way_counts_the_queue() -> None:
+def test_max_in_flight_includes_the_queue() -> None:
     assert FunctionConfig(max_workers=3, concurrency=10, queue=5).max_in_flight == 35

@@ -46,14 +46,14 @@ def pieces(data: st.DataObject, stream: bytes) -> list[bytes]:
 
 
 @given(st.lists(requests, max_size=6), st.data())
-def test_what_a_worker_is_told_comes_through_in_any_pieces(sent: list[frames.ToWorker], data: st.DataObject) -> None:
+def test_frames_to_a_worker_survive_any_fragmentation(sent: list[frames.ToWorker], data: st.DataObject) -> None:
     reader = frames.gateway_frame_reader()
     stream = b"".join(map(frames.encode, sent))
     assert [frame for piece in pieces(data, stream) for frame in reader.feed(piece)] == sent
 
 
 @given(st.lists(reports, max_size=6), st.data())
-def test_what_a_worker_tells_comes_through_in_any_pieces(sent: list[frames.ToGateway], data: st.DataObject) -> None:
+def test_frames_from_a_worker_survive_any_fragmentation(sent: list[frames.ToGateway], data: st.DataObject) -> None:
     reader = frames.worker_frame_reader()
     stream = b"".join(map(frames.encode, sent))
     assert [frame for piece in pieces(data, stream) for frame in reader.feed(piece)] == sent
@@ -90,7 +90,7 @@ def test_a_frame_that_is_too_long_is_refused_before_it_has_come() -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xc1", b"\x93\x05", b"\x91\x63", b"\x92\x05\xa1x"])
-def test_what_is_no_frame_is_refused(content: bytes) -> None:
+def test_invalid_frames_are_rejected(content: bytes) -> None:
     with pytest.raises(BadFrame):
         frames.worker_frame_reader().feed(len(content).to_bytes(4, "big") + content)
 

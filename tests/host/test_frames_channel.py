@@ -34,7 +34,7 @@ async def pair() -> AsyncIterator[Pair]:
     made.other.close()
 
 
-async def test_all_of_a_turn_goes_out_in_one_write(pair: Pair) -> None:
+async def test_frames_of_one_turn_go_out_in_one_write(pair: Pair) -> None:
     for number in range(100):
         pair.channel.send(b"%d," % number)
     with pytest.raises(BlockingIOError):
@@ -80,7 +80,7 @@ async def test_finish_waits_for_room(pair: Pair) -> None:
     assert not pair.ended.is_set()
 
 
-async def test_the_end_is_told_once_when_the_other_side_closes(pair: Pair) -> None:
+async def test_on_end_is_called_once_when_the_peer_closes(pair: Pair) -> None:
     pair.other.send(b"last")
     pair.other.close()
     await pair.ended.wait()
@@ -98,7 +98,7 @@ async def test_nothing_is_read_after_stop_reading(pair: Pair) -> None:
     assert pair.read == []
 
 
-async def test_sending_to_nobody_does_nothing(pair: Pair) -> None:
+async def test_sending_after_close_does_nothing(pair: Pair) -> None:
     pair.other.close()
     await pair.ended.wait()
     pair.channel.send(b"late")

@@ -108,7 +108,9 @@ def test_only_its_own_files_can_be_read_and_only_its_own_directory_written(tmp_p
         ("privileges.drop_capabilities", {"fork": "PermissionError", "read": "PermissionError"}),
     ],
 )
-def test_what_the_kernel_lacks_is_told_and_the_rest_holds(tmp_path: Path, lacks: str, still: dict[str, str]) -> None:
+def test_missing_kernel_features_are_reported_and_the_rest_applies(
+    tmp_path: Path, lacks: str, still: dict[str, str]
+) -> None:
     (tmp_path / "temporary").mkdir()
     (tmp_path / "file").write_text("content")
     got = fenced(
@@ -131,7 +133,7 @@ def test_what_the_kernel_lacks_is_told_and_the_rest_holds(tmp_path: Path, lacks:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_root_becomes_the_user_with_no_right_but_to_read_what_it_is_told(tmp_path: Path) -> None:
+def test_root_drops_to_the_user_and_may_read_only_the_listed_paths(tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir(mode=0o700)
     (hidden / "own").write_text("own")
@@ -189,7 +191,7 @@ def test_a_directory_that_others_cannot_enter_is_found(tmp_path: Path) -> None:
     assert closed_to_others([Path("/usr/bin")]) is None
 
 
-def test_python_is_among_what_can_be_read() -> None:
+def test_python_paths_include_the_interpreter() -> None:
     paths = limits.python_paths()
     for name in ("json", "msgspec", "outdial"):
         assert any(Path(__import__(name).__file__ or "").resolve().is_relative_to(path) for path in paths), name

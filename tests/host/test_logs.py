@@ -7,7 +7,7 @@ from outdial.host.wire.frames import LogLine
 from tests.support.function_log import WORKER, invocation, line
 
 
-class Kept:
+class RecordingSink:
     """A sink that keeps what it is told."""
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Kept:
 
 
 def test_fans_out_to_every_sink() -> None:
-    one, other = Kept(), Kept()
+    one, other = RecordingSink(), RecordingSink()
     sink: LogSink = FanOutSink(one, NullSink(), other)
     record, said = invocation(), [line()]
 

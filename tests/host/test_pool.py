@@ -22,8 +22,8 @@ from outdial.host.wire.outcomes import (
     PoolOverloaded,
     WorkerCrashed,
 )
-from tests.support.hosting import Kept
-from tests.support.workers import HandClock, Shops, Workman, Workshop, keep, until
+from tests.support.hosting import RecordingSink
+from tests.support.workers import FakeSpawner, FakeWorker, ManualClock, SpawnerFactory, keep, until
 
 ENV = {"SUPABASE_URL": "https://project.example"}
 
@@ -35,9 +35,9 @@ def request(path: str = "/hello") -> Invocation:
 @dataclass
 class Stage:
     pool: WorkerPool
-    shop: Workshop
-    clock: HandClock
-    kept: Kept
+    spawner: FakeSpawner
+    clock: ManualClock
+    kept: RecordingSink
 
     def ask(self, *paths: str) -> list[asyncio.Task[InvocationOutcome]]:
         return [asyncio.create_task(self.pool.invoke(request(path))) for path in paths]
@@ -47,7 +47,7 @@ class Stage:
         return self.pool.stats()
 
     def after(self, seconds: float) -> None:
-        self.clock.pass_by(seconds)
+        self.clock.advance(seconds)
         self.pool.tick()
 
     def keep_ticking(self, seconds: float) -> None:
@@ -60,26 +60,26 @@ Open = Callable[..., Stage]
 
 @pytest.fixture
 async def open_stage() -> AsyncIterator[Open]:
-    shops, stages = Shops(), list[Stage]()
+    spawners, stages = SpawnerFactory(), list[Stage]()
 
-    def open_stage(shop: Workshop | None = None, **limits: Any) -> Stage:
-        shop, clock, kept = shop or Workshop(), HandClock(), Kept()
-        shops.add(shop)
+    def open_stage(spawner: FakeSpawner | None = None, **limits: Any) -> Stage:
+        spawner, clock, kept = spawner or FakeSpawner(), ManualClock(), RecordingSink()
+        spawners.add(spawner)
         pool = WorkerPool(
             Bundle("hello", 1, Path("code"), "index.py"),
             FunctionConfig(**limits),
             ENV,
-            spawner=shop,
+            spawner=spawner,
             sink=kept,
             clock=clock,
         )
-        stages.append(Stage(pool, shop, clock, kept))
+        stages.append(Stage(pool, spawner, clock, kept))
         return stages[-1]
 
     yield open_stage
     for stage in stages:
         await stage.pool.drain(0)
-    shops.close()
+    spawners.close()
 
 
 def bodies(outcomes: Iterable[InvocationOutcome]) -> list[str]:
@@ -96,54 +96,54 @@ async def test_the_first_request_starts_a_worker_and_the_next_one_finds_it(open_
     assert isinstance(second, InvocationCompleted)
     assert (first.cold, second.cold) == (True, False)
     assert first.execution_id == second.execution_id
-    assert len(stage.shop.workmen) == 1
+    assert len(stage.spawner.workers) == 1
 
 
 async def test_each_worker_knows_its_own_execution_id_and_sees_the_functions_environment(open_stage: Open) -> None:
     stage = open_stage(min_workers=2)
     await stage.pool.start()
 
-    orders = [workman.order for workman in stage.shop.workmen]
+    orders = [fake.spec for fake in stage.spawner.workers]
     assert [order.env for order in orders] == [{**ENV, "SB_EXECUTION_ID": order.execution_id} for order in orders]
     assert orders[0].execution_id != orders[1].execution_id
 
 
 async def test_requests_go_to_the_least_busy_worker(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), min_workers=2, concurrency=10)
+    stage = open_stage(FakeSpawner(keep), min_workers=2, concurrency=10)
     await stage.pool.start()
 
     stage.ask("/1", "/2", "/3", "/4")
     await stage.settle(lambda stats: stats.under_way == 4)
 
-    for workman in stage.shop.workmen:
-        assert {(await workman.requests.get()).invocation.path for _ in range(2)} in ({"/1", "/3"}, {"/2", "/4"})
+    for fake in stage.spawner.workers:
+        assert {(await fake.requests.get()).invocation.path for _ in range(2)} in ({"/1", "/3"}, {"/2", "/4"})
 
 
-async def test_what_no_worker_has_room_for_waits_its_turn(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), max_workers=1, concurrency=2)
+async def test_requests_over_the_concurrency_queue_in_order(open_stage: Open) -> None:
+    stage = open_stage(FakeSpawner(keep), max_workers=1, concurrency=2)
 
     asked = stage.ask("/1", "/2", "/3", "/4", "/5")
     await stage.settle(lambda stats: (stats.under_way, stats.waiting) == (2, 3))
-    workman, order = stage.shop.workmen[0], []
+    fake, order = stage.spawner.workers[0], []
     for _ in asked:
-        received = await workman.requests.get()
+        received = await fake.requests.get()
         order.append(received.invocation.path)
         assert stage.pool.stats().under_way <= 2
-        workman.answer(received)
+        fake.respond(received)
 
     assert order == ["/1", "/2", "/3", "/4", "/5"]
     assert bodies(await asyncio.gather(*asked)) == order
 
 
-async def test_beyond_the_queue_a_request_is_told_so_at_once(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), max_workers=1, concurrency=2, queue=1)
+async def test_a_full_queue_rejects_requests_at_once(open_stage: Open) -> None:
+    stage = open_stage(FakeSpawner(keep), max_workers=1, concurrency=2, queue=1)
     stage.ask("/1", "/2", "/3")
     await stage.settle(lambda stats: (stats.under_way, stats.waiting) == (2, 1))
 
     assert await stage.pool.invoke(request()) == PoolOverloaded(workers=1, limit=1)
 
 
-async def test_a_queue_of_none_still_lets_requests_wait_for_the_first_worker(open_stage: Open) -> None:
+async def test_a_queue_of_zero_still_lets_requests_wait_for_the_first_worker(open_stage: Open) -> None:
     stage = open_stage(max_workers=1, concurrency=2, queue=0)
 
     outcomes = await asyncio.gather(*stage.ask("/1", "/2", "/3"))
@@ -152,8 +152,8 @@ async def test_a_queue_of_none_still_lets_requests_wait_for_the_first_worker(ope
     assert bodies(outcomes) == ["/1", "/2"]
 
 
-async def test_nobody_waits_longer_than_the_queue_allows(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), max_workers=1, concurrency=1, queue_timeout_s=10)
+async def test_no_request_waits_longer_than_the_queue_timeout(open_stage: Open) -> None:
+    stage = open_stage(FakeSpawner(keep), max_workers=1, concurrency=1, queue_timeout_s=10)
     first, second = stage.ask("/1", "/2")
     await stage.settle(lambda stats: (stats.under_way, stats.waiting) == (1, 1))
 
@@ -168,18 +168,18 @@ async def test_nobody_waits_longer_than_the_queue_allows(open_stage: Open) -> No
 
 
 async def test_a_burst_starts_as_many_workers_as_it_needs_and_no_more_than_allowed(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), max_workers=3, concurrency=2, queue=10)
+    stage = open_stage(FakeSpawner(keep), max_workers=3, concurrency=2, queue=10)
 
     stage.ask(*"123")
     await stage.settle(lambda stats: stats.under_way == 3)
-    assert len(stage.shop.workmen) == 2
+    assert len(stage.spawner.workers) == 2
     stage.ask(*"456789")
     await stage.settle(lambda stats: (stats.under_way, stats.waiting) == (6, 3))
-    assert len(stage.shop.workmen) == 3
+    assert len(stage.spawner.workers) == 3
 
 
 async def test_workers_that_are_nearly_full_for_a_while_get_another_beside_them(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), concurrency=4)
+    stage = open_stage(FakeSpawner(keep), concurrency=4)
     stage.ask("/1", "/2", "/3")
     await stage.settle(lambda stats: stats.under_way == 3)
 
@@ -190,12 +190,12 @@ async def test_workers_that_are_nearly_full_for_a_while_get_another_beside_them(
 
 
 async def test_idle_workers_end_down_to_the_least_number(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), min_workers=1, max_workers=3, concurrency=1, idle_timeout_s=60)
+    stage = open_stage(FakeSpawner(keep), min_workers=1, max_workers=3, concurrency=1, idle_timeout_s=60)
     await stage.pool.start()
     asked = stage.ask("/1", "/2", "/3")
     await stage.settle(lambda stats: stats.under_way == 3)
-    for workman in stage.shop.workmen:
-        workman.answer(await workman.requests.get())
+    for fake in stage.spawner.workers:
+        fake.respond(await fake.requests.get())
     await asyncio.gather(*asked)
 
     stage.after(0.1)
@@ -220,32 +220,32 @@ async def test_without_a_least_number_the_last_idle_worker_ends_too(open_stage: 
     assert isinstance(await stage.pool.invoke(request()), InvocationCompleted)
 
 
-async def test_a_worn_worker_ends_only_when_its_successor_is_ready(open_stage: Open) -> None:
+async def test_a_worker_is_replaced_only_when_its_successor_is_ready(open_stage: Open) -> None:
     stage = open_stage(max_workers=1, max_requests=2)
     for _ in range(2):
         await stage.pool.invoke(request())
-    old, starts = stage.shop.workmen[0], stage.shop.on_start
-    stage.shop.on_start = lambda workman: None
+    old, starts = stage.spawner.workers[0], stage.spawner.on_start
+    stage.spawner.on_start = lambda fake: None
 
     stage.after(0.1)
-    await stage.settle(lambda stats: len(stage.shop.workmen) == 2)
+    await stage.settle(lambda stats: len(stage.spawner.workers) == 2)
     stage.after(0.1)
     assert await stage.pool.invoke(request()) == InvocationCompleted(
-        status=200, headers=[], body=b"/hello", cpu_us=7, execution_id=old.order.execution_id, cold=False
+        status=200, headers=[], body=b"/hello", cpu_us=7, execution_id=old.spec.execution_id, cold=False
     )
     assert not old.retired.is_set()
 
-    starts(stage.shop.workmen[1])
+    starts(stage.spawner.workers[1])
     await old.retired.wait()
     answered = await stage.pool.invoke(request())
     assert isinstance(answered, InvocationCompleted)
-    assert answered.execution_id == stage.shop.workmen[1].order.execution_id
+    assert answered.execution_id == stage.spawner.workers[1].spec.execution_id
 
 
 async def test_a_worker_whose_memory_has_grown_ends_when_it_rests(open_stage: Open) -> None:
     stage = open_stage(memory_mb=100)
     await stage.pool.invoke(request())
-    stage.shop.workmen[0].memory = 90
+    stage.spawner.workers[0].memory = 90
 
     stage.keep_ticking(4)
 
@@ -253,88 +253,88 @@ async def test_a_worker_whose_memory_has_grown_ends_when_it_rests(open_stage: Op
     assert stage.kept.events[-1][2]["reason"] == "its memory has grown to 90 MiB of 100 MiB"
 
 
-async def test_who_waits_for_a_boot_that_fails_is_told_why_and_so_is_who_comes_during_the_pause(
+async def test_a_failed_boot_fails_queued_requests_and_those_during_the_pause(
     open_stage: Open,
 ) -> None:
-    stage = open_stage(Workshop(on_start=lambda workman: workman.fail("E", "Traceback: E")))
+    stage = open_stage(FakeSpawner(on_start=lambda fake: fake.fail("E", "Traceback: E")))
 
     assert await asyncio.gather(*stage.ask("/1", "/2")) == [BootFailure("Traceback: E")] * 2
     stage.after(0.9)
     assert await stage.pool.invoke(request()) == BootFailure("Traceback: E")
-    assert len(stage.shop.workmen) == 1
+    assert len(stage.spawner.workers) == 1
 
     stage.after(0.2)
-    stage.shop.on_start = Workman.be_ready
+    stage.spawner.on_start = FakeWorker.send_ready
     assert isinstance(await stage.pool.invoke(request()), InvocationCompleted)
 
 
 async def test_a_lost_zygote_is_a_boot_that_fails(open_stage: Open) -> None:
     stage = open_stage()
-    stage.shop.refusal = ZygoteLost()
+    stage.spawner.refusal = ZygoteLost()
 
     assert await stage.pool.invoke(request()) == BootFailure(str(ZygoteLost()))
 
 
 async def test_the_least_number_of_workers_is_tried_again_after_the_pause(open_stage: Open) -> None:
-    stage = open_stage(Workshop(on_start=lambda workman: workman.fail("E")), min_workers=1)
+    stage = open_stage(FakeSpawner(on_start=lambda fake: fake.fail("E")), min_workers=1)
     await stage.pool.start()
     stage.after(0.5)
-    assert len(stage.shop.workmen) == 1
+    assert len(stage.spawner.workers) == 1
 
-    stage.shop.on_start = Workman.be_ready
+    stage.spawner.on_start = FakeWorker.send_ready
     stage.after(0.6)
 
     assert (await stage.settle(lambda stats: stats.idle == 1)).started == 2
 
 
-async def test_a_failed_boot_beside_a_worker_that_answers_leaves_the_queue_alone(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), concurrency=1, max_workers=2)
+async def test_a_failed_boot_beside_a_ready_worker_keeps_the_queue(open_stage: Open) -> None:
+    stage = open_stage(FakeSpawner(keep), concurrency=1, max_workers=2)
     first = stage.ask("/1")
     await stage.settle(lambda stats: stats.under_way == 1)
-    stage.shop.on_start = lambda workman: workman.fail("E")
+    stage.spawner.on_start = lambda fake: fake.fail("E")
 
     second = stage.ask("/2")
     await stage.settle(lambda stats: stats.started == 2 and stats.workers == 1)
     stage.keep_ticking(0.5)
-    workman = stage.shop.workmen[0]
+    fake = stage.spawner.workers[0]
     for _ in range(2):
-        workman.answer(await workman.requests.get())
+        fake.respond(await fake.requests.get())
 
     assert bodies(await asyncio.gather(*first, *second)) == ["/1", "/2"]
     assert stage.pool.stats().started == 2
 
 
-async def test_a_crash_is_told_to_those_it_had_and_the_others_get_a_new_worker(open_stage: Open) -> None:
-    def crash_on_poison(workman: Workman, received: InvokeFrame) -> None:
+async def test_a_crash_fails_its_own_requests_and_the_rest_get_a_new_worker(open_stage: Open) -> None:
+    def crash_on_poison(fake: FakeWorker, received: InvokeFrame) -> None:
         if received.invocation.path == "/poison":
-            workman.end(ProcessExit(1, 0, 0.1))
+            fake.end(ProcessExit(1, 0, 0.1))
         else:
-            workman.answer(received)
+            fake.respond(received)
 
-    stage = open_stage(Workshop(crash_on_poison), max_workers=1, concurrency=1)
+    stage = open_stage(FakeSpawner(crash_on_poison), max_workers=1, concurrency=1)
 
     outcomes = await asyncio.gather(*stage.ask("/1", "/poison", "/2"))
 
     first, second, third = outcomes
     assert isinstance(second, WorkerCrashed)
     assert bodies([first, third]) == ["/1", "/2"]
-    assert len(stage.shop.workmen) == 2
+    assert len(stage.spawner.workers) == 2
 
 
 async def test_a_function_that_crashes_on_every_request_is_given_a_pause(open_stage: Open) -> None:
-    stage = open_stage(Workshop(lambda workman, _: workman.end(ProcessExit(1, 0, 0.1))))
+    stage = open_stage(FakeSpawner(lambda fake, _: fake.end(ProcessExit(1, 0, 0.1))))
 
     outcomes = [await stage.pool.invoke(request()) for _ in range(4)]
 
     assert [type(outcome) for outcome in outcomes] == [WorkerCrashed, WorkerCrashed, WorkerCrashed, BootFailure]
     assert outcomes[3] == BootFailure("the process exited with status 1")
-    assert len(stage.shop.workmen) == 3
+    assert len(stage.spawner.workers) == 3
 
 
-async def test_a_worker_that_spins_gets_no_new_requests_is_killed_and_replaced(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), max_workers=2, min_workers=2)
+async def test_a_spinning_worker_gets_no_new_requests_and_is_replaced(open_stage: Open) -> None:
+    stage = open_stage(FakeSpawner(keep), max_workers=2, min_workers=2)
     await stage.pool.start()
-    spinning, healthy = stage.shop.workmen
+    spinning, healthy = stage.spawner.workers
     (spins,) = stage.ask("/spins")
     await spinning.requests.get()
     stage.after(0.1)
@@ -343,7 +343,7 @@ async def test_a_worker_that_spins_gets_no_new_requests_is_killed_and_replaced(o
 
     others = stage.ask("/1", "/2", "/3")
     for _ in others:
-        healthy.answer(await healthy.requests.get())
+        healthy.respond(await healthy.requests.get())
     assert bodies(await asyncio.gather(*others)) == ["/1", "/2", "/3"]
 
     spinning.cpu = 2_100
@@ -354,19 +354,19 @@ async def test_a_worker_that_spins_gets_no_new_requests_is_killed_and_replaced(o
     assert (await stage.settle(lambda stats: stats.idle == 2)).killed == 1
 
 
-async def test_a_worker_that_only_computed_for_a_while_gets_what_has_waited_meanwhile(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), max_workers=1)
+async def test_a_worker_that_stops_spinning_gets_the_queued_requests(open_stage: Open) -> None:
+    stage = open_stage(FakeSpawner(keep), max_workers=1)
     stage.ask("/computes")
     await stage.settle(lambda stats: stats.under_way == 1)
-    workman = stage.shop.workmen[0]
+    fake = stage.spawner.workers[0]
     stage.after(0.1)
-    workman.cpu = 400
+    fake.cpu = 400
     stage.after(0.4)
     stage.ask("/waits")
     await stage.settle(lambda stats: stats.waiting == 1)
 
-    workman.tell(LogFrame([], 0))
-    workman.say("heard after it")
+    fake.send_frame(LogFrame([], 0))
+    fake.log("heard after it")
     await until(lambda: bool(stage.kept.kept_lines))
     stage.after(0.1)
 
@@ -374,43 +374,43 @@ async def test_a_worker_that_only_computed_for_a_while_gets_what_has_waited_mean
 
 
 async def test_a_request_that_hangs_times_out_and_the_worker_makes_room_for_another(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), max_workers=1, wall_clock_s=5)
+    stage = open_stage(FakeSpawner(keep), max_workers=1, wall_clock_s=5)
     (hangs,) = stage.ask("/hangs")
     await stage.settle(lambda stats: stats.under_way == 1)
 
     stage.after(5.1)
 
     assert isinstance(await hangs, InvocationTimedOut)
-    stage.shop.on_request = Workman.answer
+    stage.spawner.on_request = FakeWorker.respond
     assert bodies([await stage.pool.invoke(request("/next"))]) == ["/next"]
     stage.after(0.1)
     await stage.settle(lambda stats: stats.workers == 1)
-    assert stage.shop.workmen[0].is_over
+    assert stage.spawner.workers[0].has_ended
 
 
-async def test_who_gave_up_waiting_is_not_sent(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), max_workers=1, concurrency=1)
+async def test_cancelled_queued_requests_are_not_sent(open_stage: Open) -> None:
+    stage = open_stage(FakeSpawner(keep), max_workers=1, concurrency=1)
     first, gave_up, last = stage.ask("/1", "/gave-up", "/last")
     await stage.settle(lambda stats: stats.waiting == 2)
     gave_up.cancel()
 
-    workman = stage.shop.workmen[0]
+    fake = stage.spawner.workers[0]
     for path in ("/1", "/last"):
-        received = await workman.requests.get()
+        received = await fake.requests.get()
         assert received.invocation.path == path
-        workman.answer(received)
+        fake.respond(received)
 
     assert bodies(await asyncio.gather(first, last)) == ["/1", "/last"]
 
 
-async def test_a_version_that_boots_and_answers_options_is_proved(open_stage: Open) -> None:
+async def test_a_probe_succeeds_when_the_version_boots_and_responds_to_options(open_stage: Open) -> None:
     asked = []
 
-    def note(workman: Workman, received: InvokeFrame) -> None:
+    def note(fake: FakeWorker, received: InvokeFrame) -> None:
         asked.append((received.invocation.method, received.invocation.path))
-        workman.answer(received, status=405)
+        fake.respond(received, status=405)
 
-    stage = open_stage(Workshop(note))
+    stage = open_stage(FakeSpawner(note))
     await stage.pool.probe()
 
     assert asked == [("OPTIONS", "/hello")]
@@ -418,54 +418,54 @@ async def test_a_version_that_boots_and_answers_options_is_proved(open_stage: Op
 
 
 async def test_a_version_that_does_not_boot_is_refused_with_its_traceback(open_stage: Open) -> None:
-    stage = open_stage(Workshop(on_start=lambda workman: workman.fail("E", "Traceback: E")))
+    stage = open_stage(FakeSpawner(on_start=lambda fake: fake.fail("E", "Traceback: E")))
 
     with pytest.raises(BootFailed, match=r"^Traceback: E$"):
         await stage.pool.probe()
 
 
-async def test_a_version_whose_probe_fails_is_refused_with_what_it_said(open_stage: Open) -> None:
-    stage = open_stage(Workshop(lambda workman, received: workman.answer(received, 500, b"no keys")))
+async def test_a_failed_probe_raises_with_the_reason(open_stage: Open) -> None:
+    stage = open_stage(FakeSpawner(lambda fake, received: fake.respond(received, 500, b"no keys")))
     with pytest.raises(BootFailed, match="it responded to OPTIONS with 500: no keys"):
         await stage.pool.probe()
 
-    stage = open_stage(Workshop(lambda workman, received: workman.end(ProcessExit(1, 0, 0.1))))
+    stage = open_stage(FakeSpawner(lambda fake, received: fake.end(ProcessExit(1, 0, 0.1))))
     with pytest.raises(BootFailed, match=r"it did not respond to OPTIONS: .*exited with status 1"):
         await stage.pool.probe()
 
-    stage = open_stage(Workshop(keep), boot_timeout_s=0.01)
+    stage = open_stage(FakeSpawner(keep), boot_timeout_s=0.01)
     with pytest.raises(BootFailed, match=r"it did not respond to OPTIONS within 0\.01 s"):
         await stage.pool.probe()
 
 
-async def test_draining_answers_what_is_under_way_and_what_waits(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), max_workers=1, concurrency=2)
+async def test_draining_finishes_requests_in_flight_and_queued_ones(open_stage: Open) -> None:
+    stage = open_stage(FakeSpawner(keep), max_workers=1, concurrency=2)
     asked = stage.ask("/1", "/2", "/3", "/4")
     await stage.settle(lambda stats: (stats.under_way, stats.waiting) == (2, 2))
 
     draining = asyncio.create_task(stage.pool.drain(30))
     for _ in asked:
-        workman = stage.shop.workmen[0]
-        workman.answer(await workman.requests.get())
+        fake = stage.spawner.workers[0]
+        fake.respond(await fake.requests.get())
     await draining
 
     assert bodies(await asyncio.gather(*asked)) == ["/1", "/2", "/3", "/4"]
-    assert stage.shop.alive == []
+    assert stage.spawner.alive == []
     assert await stage.pool.invoke(request()) == BootFailure("the function was taken out of service")
 
 
-async def test_who_comes_to_a_drained_pool_is_answered_by_its_successor(open_stage: Open) -> None:
+async def test_a_drained_pool_passes_requests_to_its_successor(open_stage: Open) -> None:
     old, new = open_stage(), open_stage()
     await old.pool.invoke(request())
 
     await old.pool.drain(30, successor=new.pool)
 
     assert bodies([await old.pool.invoke(request("/late"))]) == ["/late"]
-    assert len(new.shop.workmen) == 1
+    assert len(new.spawner.workers) == 1
 
 
-async def test_a_drain_that_takes_too_long_kills_what_is_left(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), max_workers=1, concurrency=1)
+async def test_a_drain_kills_workers_after_its_timeout(open_stage: Open) -> None:
+    stage = open_stage(FakeSpawner(keep), max_workers=1, concurrency=1)
     under_way, waits = stage.ask("/1", "/2")
     await stage.settle(lambda stats: (stats.under_way, stats.waiting) == (1, 1))
 
@@ -473,26 +473,26 @@ async def test_a_drain_that_takes_too_long_kills_what_is_left(open_stage: Open) 
 
     assert isinstance(await under_way, WorkerCrashed)
     assert await waits == BootFailure("the function was taken out of service")
-    assert stage.shop.alive == []
+    assert stage.spawner.alive == []
 
 
 async def test_a_pool_can_be_drained_while_its_first_worker_starts(open_stage: Open) -> None:
-    stage = open_stage(Workshop(on_start=lambda workman: None), min_workers=1)
+    stage = open_stage(FakeSpawner(on_start=lambda fake: None), min_workers=1)
     starting = asyncio.create_task(stage.pool.start())
-    await stage.shop.next()
+    await stage.spawner.next()
 
     await stage.pool.drain(30)
     await starting
 
-    assert stage.shop.alive == []
+    assert stage.spawner.alive == []
 
 
-async def test_a_pool_looks_after_its_workers_by_itself(open_stage: Open) -> None:
-    stage = open_stage(Workshop(keep), wall_clock_s=1)
+async def test_a_pool_ticks_on_its_own_timer(open_stage: Open) -> None:
+    stage = open_stage(FakeSpawner(keep), wall_clock_s=1)
     (hangs,) = stage.ask("/hangs")
     await stage.settle(lambda stats: stats.under_way == 1)
 
-    stage.clock.pass_by(2)
+    stage.clock.advance(2)
 
     assert isinstance(await hangs, InvocationTimedOut)
 
@@ -504,4 +504,4 @@ async def test_a_pool_that_was_drained_is_not_started_again(open_stage: Open) ->
     await stage.pool.start()
     stage.after(1)
 
-    assert stage.shop.workmen == []
+    assert stage.spawner.workers == []

@@ -25,7 +25,7 @@ from outdial.host.wire.outcomes import (
     LimitExceeded,
     WorkerCrashed,
 )
-from tests.support.hosting import KEYS, PATIENCE_S, Kept, make_bundle, misbehaving
+from tests.support.hosting import KEYS, PATIENCE_S, RecordingSink, make_bundle, misbehaving
 
 SLOW = """
     import asyncio
@@ -64,7 +64,7 @@ COMPUTES = """
 """
 
 
-class Told(Kept):
+class Told(RecordingSink):
     """Keeps what it is told, for whoever waits until a worker has ended."""
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ def ask(pool: WorkerPool, path: str = "/hello") -> asyncio.Task[InvocationOutcom
     return asyncio.create_task(pool.invoke(Invocation("request", "POST", path, "", [], b"{}")))
 
 
-async def test_a_cold_start_and_warm_requests_are_answered(pools: Pools, tmp_path: Path) -> None:
+async def test_a_cold_start_and_warm_requests_get_responses(pools: Pools, tmp_path: Path) -> None:
     pool = pools.open(make_bundle(tmp_path))
 
     first, second = await ask(pool), await ask(pool)
@@ -119,7 +119,7 @@ async def test_a_cold_start_and_warm_requests_are_answered(pools: Pools, tmp_pat
     assert (first.body, first.cold, second.cold) == (b'{"hello":"/hello"}', True, False)
 
 
-async def test_two_hundred_at_a_time_over_two_workers_are_all_answered(pools: Pools, tmp_path: Path) -> None:
+async def test_two_workers_serve_two_hundred_concurrent_requests(pools: Pools, tmp_path: Path) -> None:
     pool = pools.open(make_bundle(tmp_path, source=SLOW), concurrency=32, max_workers=2, queue=200)
 
     outcomes = await asyncio.gather(*(ask(pool, f"/hello/{n}") for n in range(200)))
@@ -141,7 +141,7 @@ async def test_an_idle_pool_scales_down_to_nothing(pools: Pools, tmp_path: Path)
         os.kill(pid, 0)
 
 
-async def test_killing_a_worker_under_load_costs_only_what_it_had(pools: Pools, tmp_path: Path) -> None:
+async def test_killing_a_worker_under_load_fails_only_its_own_requests(pools: Pools, tmp_path: Path) -> None:
     pool = pools.open(make_bundle(tmp_path, source=SLOW), concurrency=8, min_workers=2, max_workers=2, queue=500)
     await pool.start()
     asked = [ask(pool, f"/hello/{n}") for n in range(100)]
@@ -209,7 +209,7 @@ async def test_many_requests_that_compute_a_little_each_are_not_taken_for_one_th
     assert {type(outcome) for outcome in outcomes} == {InvocationCompleted}
 
 
-async def test_a_function_that_eats_memory_is_stopped_and_goes_on_with_a_new_worker(pools: Pools) -> None:
+async def test_a_function_over_its_memory_limit_continues_with_a_new_worker(pools: Pools) -> None:
     pool = pools.open(misbehaving("eats-memory"), memory_mb=64)
 
     for mode in ("", "/at-once"):
@@ -219,7 +219,7 @@ async def test_a_function_that_eats_memory_is_stopped_and_goes_on_with_a_new_wor
     assert isinstance(await ask(pool, "/eats-memory/well"), InvocationCompleted)
 
 
-async def test_memory_that_no_limit_of_the_system_counts_is_seen_from_outside(pools: Pools) -> None:
+async def test_shared_memory_counts_although_no_rlimit_does(pools: Pools) -> None:
     pool = pools.open(misbehaving("eats-memory"), memory_mb=64)
     await ask(pool, "/eats-memory/shared")
 
@@ -229,7 +229,7 @@ async def test_memory_that_no_limit_of_the_system_counts_is_seen_from_outside(po
     assert isinstance(await ask(pool, "/eats-memory/well"), InvocationCompleted)
 
 
-async def test_a_function_that_never_answers_times_out_and_makes_room(pools: Pools) -> None:
+async def test_a_hanging_function_times_out_and_frees_its_slot(pools: Pools) -> None:
     pool = pools.open(misbehaving("never-answers"), wall_clock_s=0.2, max_workers=1, concurrency=1)
 
     outcomes = await asyncio.gather(ask(pool, "/never-answers"), ask(pool, "/never-answers/well"))
@@ -254,7 +254,7 @@ async def test_a_function_that_exits_crashes_its_own_requests_only(pools: Pools,
     assert isinstance(await ask(pool, "/exits/well"), InvocationCompleted)
 
 
-async def test_a_function_that_fails_at_import_says_where(pools: Pools) -> None:
+async def test_an_import_error_names_its_location(pools: Pools) -> None:
     pool = pools.open(misbehaving("fails-at-import"))
 
     with pytest.raises(BootFailed, match=r"Traceback[\s\S]*in prepare[\s\S]*LookupError: no table for nobody"):

@@ -14,8 +14,8 @@ from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.frames import InvokeFrame
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import BootFailure, InvocationCompleted, InvocationOutcome, PoolOverloaded
-from tests.support.hosting import Kept
-from tests.support.workers import HandClock, Workman, Workshop
+from tests.support.hosting import RecordingSink
+from tests.support.workers import FakeSpawner, FakeWorker, ManualClock
 
 CONFIG = FunctionConfig(
     min_workers=1,
@@ -34,49 +34,54 @@ steps = st.tuples(events, st.integers(0, 5), st.sampled_from([0.0, 0.0, 0.2, 1.1
 
 @dataclass
 class World:
-    clock: HandClock = field(default_factory=HandClock)
-    starting: list[Workman] = field(default_factory=list)
-    kept: list[tuple[Workman, InvokeFrame]] = field(default_factory=list)
+    clock: ManualClock = field(default_factory=ManualClock)
+    starting: list[FakeWorker] = field(default_factory=list)
+    kept: list[tuple[FakeWorker, InvokeFrame]] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
     asked: list[asyncio.Task[InvocationOutcome]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.shop = Workshop(self.receive, self.starting.append)
+        self.spawner = FakeSpawner(self.receive, self.starting.append)
         self.pool = WorkerPool(
-            Bundle("hello", 1, Path("code"), "index.py"), CONFIG, {}, spawner=self.shop, sink=Kept(), clock=self.clock
+            Bundle("hello", 1, Path("code"), "index.py"),
+            CONFIG,
+            {},
+            spawner=self.spawner,
+            sink=RecordingSink(),
+            clock=self.clock,
         )
 
-    def receive(self, workman: Workman, received: InvokeFrame) -> None:
+    def receive(self, fake: FakeWorker, received: InvokeFrame) -> None:
         self.sent.append(received.invocation.path)
-        self.kept.append((workman, received))
+        self.kept.append((fake, received))
 
-    def answer(self, workman: Workman, received: InvokeFrame) -> None:
+    def respond(self, fake: FakeWorker, received: InvokeFrame) -> None:
         self.sent.append(received.invocation.path)
-        workman.answer(received)
+        fake.respond(received)
 
     def step(self, event: str, which: int, seconds: float) -> None:
         if event == "ask":
             invocation = Invocation("request", "GET", f"/{len(self.asked)}", "", [], b"")
             self.asked.append(asyncio.create_task(self.pool.invoke(invocation)))
         elif event == "answer" and self.kept:
-            workman, received = self.kept.pop(which % len(self.kept))
-            workman.answer(received)
+            fake, received = self.kept.pop(which % len(self.kept))
+            fake.respond(received)
         elif event in ("boot", "refuse") and self.starting:
-            workman = self.starting.pop(which % len(self.starting))
-            workman.be_ready() if event == "boot" else workman.fail("E")
-        elif self.shop.alive:
-            workman = self.shop.alive[which % len(self.shop.alive)]
-            self.harm(workman, event)
-        self.clock.pass_by(seconds)
+            fake = self.starting.pop(which % len(self.starting))
+            fake.send_ready() if event == "boot" else fake.fail("E")
+        elif self.spawner.alive:
+            fake = self.spawner.alive[which % len(self.spawner.alive)]
+            self.harm(fake, event)
+        self.clock.advance(seconds)
         self.pool.tick()
 
-    def harm(self, workman: Workman, event: str) -> None:
+    def harm(self, fake: FakeWorker, event: str) -> None:
         if event == "crash":
-            workman.end(ProcessExit(1, 0, 0.1))
+            fake.end(ProcessExit(1, 0, 0.1))
         elif event == "spin":
-            workman.cpu += 1_500
+            fake.cpu += 1_500
         elif event == "leak":
-            workman.memory += 90
+            fake.memory += 90
 
     def check_bounds(self) -> None:
         stats = self.pool.stats()
@@ -86,13 +91,13 @@ class World:
 
     async def end(self) -> None:
         """Let everything boot and answer from now on, and take the pool out of service."""
-        self.shop.on_start, self.shop.on_request = Workman.be_ready, self.answer
-        for workman in self.starting:
-            workman.be_ready()
-        for workman, received in self.kept:
-            workman.answer(received)
+        self.spawner.on_start, self.spawner.on_request = FakeWorker.send_ready, self.respond
+        for fake in self.starting:
+            fake.send_ready()
+        for fake, received in self.kept:
+            fake.respond(received)
         await self.pool.drain(10)
-        self.shop.close()
+        self.spawner.close()
 
 
 async def let_run() -> None:
@@ -125,5 +130,5 @@ def test_each_request_has_one_outcome_and_is_sent_once_at_most(script: list[tupl
             assert outcome.body == path.encode()
         if isinstance(outcome, BootFailure | PoolOverloaded):
             assert path not in world.sent
-    assert world.shop.alive == []
+    assert world.spawner.alive == []
     assert world.pool.stats().workers == 0

@@ -19,7 +19,7 @@ CONFIG = FunctionConfig(max_workers=4, concurrency=10, queue=5)
         (PoolLoad(ready=5, booting=0, in_flight=40, queued=5), 0, 0),
     ],
 )
-def test_as_many_are_started_as_those_that_wait_need(load: PoolLoad, minimum: int, started: int) -> None:
+def test_the_queue_determines_how_many_workers_start(load: PoolLoad, minimum: int, started: int) -> None:
     assert workers_to_start(CONFIG, load, minimum) == started
 
 
@@ -28,7 +28,7 @@ def test_requests_may_wait_for_workers_that_are_not_started_yet_beyond_the_queue
     assert is_at_capacity(CONFIG, PoolLoad(ready=4, booting=0, in_flight=40, queued=5))
 
 
-def test_workers_are_crowded_only_when_they_are_for_a_while() -> None:
+def test_saturation_must_be_sustained() -> None:
     saturation, busy, calm = (
         SaturationDetector(CONFIG),
         PoolLoad(ready=2, booting=0, in_flight=16, queued=0),
@@ -56,7 +56,7 @@ def test_the_pause_after_a_failed_boot_doubles_up_to_half_a_minute() -> None:
     assert backoff.reason == "broken"
 
 
-def test_the_third_crash_before_any_answer_begins_a_pause() -> None:
+def test_the_third_crash_before_any_response_starts_a_pause() -> None:
     backoff = BootBackoff()
 
     backoff.on_crash("gone", 0.0)
@@ -67,7 +67,7 @@ def test_the_third_crash_before_any_answer_begins_a_pause() -> None:
     assert not backoff.is_paused(3.0)
 
 
-def test_an_answer_of_a_worker_that_came_after_the_failure_ends_the_doubling() -> None:
+def test_a_response_of_a_newer_worker_resets_the_doubling() -> None:
     backoff = BootBackoff()
     for moment in (0.0, 10.0, 20.0):
         backoff.on_boot_failed("broken", moment)

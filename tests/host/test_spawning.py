@@ -58,7 +58,7 @@ async def test_nothing_stays_behind(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-async def test_the_directory_of_a_worker_goes_with_it(tmp_path: Path) -> None:
+async def test_the_directory_of_a_worker_is_removed_with_it(tmp_path: Path) -> None:
     async with ZygoteProcess.running() as zygote:
         talk = await Talk.begin(zygote, make_bundle(tmp_path, source=HOME))
         home = Path(json.loads((await talk.ask()).body))
@@ -69,7 +69,7 @@ async def test_the_directory_of_a_worker_goes_with_it(tmp_path: Path) -> None:
         assert not home.exists()
 
 
-async def test_what_a_killed_gateway_left_behind_is_removed_and_no_others(
+async def test_directories_of_killed_gateways_are_removed_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -130,7 +130,7 @@ async def test_more_orders_than_the_socket_holds_are_all_carried_out(tmp_path: P
             await talk.ready()
 
 
-async def test_a_worker_that_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> None:
+async def test_a_worker_whose_spawn_was_cancelled_is_killed(tmp_path: Path) -> None:
     ended: asyncio.Future[ProcessExit] = asyncio.get_running_loop().create_future()
     order = WorkerSpec(
         slug="hello", execution_id=str(uuid4()), bundle=make_bundle(tmp_path), env=KEYS, config=FunctionConfig()
@@ -153,7 +153,7 @@ async def test_a_worker_that_speaks_nonsense_is_ended(tmp_path: Path) -> None:
     assert isinstance(ended, ProcessExit)
 
 
-async def test_having_no_descriptors_left_is_told_and_costs_none(
+async def test_running_out_of_descriptors_is_reported_and_leaks_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = make_bundle(tmp_path)
@@ -191,7 +191,7 @@ async def test_an_environment_larger_than_any_buffer_arrives_whole(tmp_path: Pat
         assert json.loads((await talk.ask()).body) > 2_400_000
 
 
-async def test_fences_that_are_missing_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_missing_sandbox_layers_are_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with ZygoteProcess.running() as zygote:
         with caplog.at_level("WARNING", logger="outdial"):
             for _ in range(2):

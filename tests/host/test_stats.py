@@ -18,7 +18,7 @@ class Process:
         return self.memory
 
 
-def test_memory_beyond_the_limit_is_told_with_limit_and_use() -> None:
+def test_memory_over_the_limit_is_a_breach() -> None:
     process = Process(memory=80.0)
     monitor = ProcessMonitor(process, LIMITS)
 
@@ -28,14 +28,14 @@ def test_memory_beyond_the_limit_is_told_with_limit_and_use() -> None:
     assert monitor.check_memory() == LimitBreach("memory", 100, 131)
 
 
-def test_a_worker_is_heavy_when_the_limit_is_near() -> None:
+def test_a_worker_is_heavy_near_its_limit() -> None:
     monitor = ProcessMonitor(Process(memory=81.0), LIMITS)
 
     assert monitor.check_memory() is None
     assert monitor.is_heavy
 
 
-def test_a_silent_busy_worker_is_stuck_when_it_computes_and_exceeds_when_it_goes_on() -> None:
+def test_a_silent_busy_worker_is_spinning_and_then_exceeds_its_limit() -> None:
     process = Process()
     monitor = ProcessMonitor(process, LIMITS)
     assert monitor.check_cpu(0.0, 1, busy=True) is None
@@ -49,7 +49,7 @@ def test_a_silent_busy_worker_is_stuck_when_it_computes_and_exceeds_when_it_goes
     assert monitor.check_cpu(2.1, 1, busy=True) == LimitBreach("cpu", 2_000, 2_050)
 
 
-def test_a_sign_of_life_begins_the_account_anew() -> None:
+def test_a_heartbeat_restarts_the_count() -> None:
     process = Process()
     monitor = ProcessMonitor(process, LIMITS)
     monitor.check_cpu(0.0, 1, busy=True)
@@ -63,7 +63,7 @@ def test_a_sign_of_life_begins_the_account_anew() -> None:
     assert monitor.check_cpu(4.0, 2, busy=True) is None
 
 
-def test_a_worker_that_waits_for_others_is_silent_and_not_stuck() -> None:
+def test_a_worker_that_waits_for_io_is_silent_but_not_spinning() -> None:
     process = Process()
     monitor = ProcessMonitor(process, LIMITS)
     monitor.check_cpu(0.0, 1, busy=True)
@@ -73,7 +73,7 @@ def test_a_worker_that_waits_for_others_is_silent_and_not_stuck() -> None:
     assert not monitor.spinning
 
 
-def test_what_an_idle_worker_uses_now_and_then_does_not_add_up() -> None:
+def test_occasional_background_work_does_not_add_up() -> None:
     process = Process()
     monitor = ProcessMonitor(process, LIMITS)
     for second in range(100):
@@ -81,7 +81,7 @@ def test_what_an_idle_worker_uses_now_and_then_does_not_add_up() -> None:
         assert monitor.check_cpu(float(second), 1, busy=False) is None
 
 
-def test_work_in_the_background_that_spins_meets_the_limit_too() -> None:
+def test_spinning_background_work_exceeds_the_limit() -> None:
     process = Process()
     monitor = ProcessMonitor(process, LIMITS)
     monitor.check_cpu(0.0, 1, busy=False)

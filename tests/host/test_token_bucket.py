@@ -10,7 +10,7 @@ bursts = st.floats(1, 1_000)
 gaps = st.lists(st.floats(0, 3), min_size=1, max_size=200)
 
 
-def test_a_burst_goes_through_at_once_and_the_next_is_told_when_to_come() -> None:
+def test_a_burst_passes_at_once_and_the_next_request_gets_a_wait_time() -> None:
     bucket = TokenBucket(rate=10, burst=3)
 
     assert [bucket.take(100.0) for _ in range(3)] == [0, 0, 0]
@@ -22,9 +22,7 @@ def test_a_burst_of_less_than_one_lets_one_through() -> None:
 
 
 @given(rates, bursts, gaps)
-def test_no_span_of_time_lets_more_through_than_rate_and_burst_allow(
-    rate: float, burst: float, gaps: list[float]
-) -> None:
+def test_no_interval_admits_more_than_rate_and_burst(rate: float, burst: float, gaps: list[float]) -> None:
     bucket, now, passed = TokenBucket(rate, burst), 1_000.0, []
     for gap in gaps:
         now += gap
@@ -38,7 +36,7 @@ def test_no_span_of_time_lets_more_through_than_rate_and_burst_allow(
 
 
 @given(rates, bursts, gaps)
-def test_who_waits_as_told_is_let_through_and_who_comes_earlier_is_not(
+def test_a_caller_that_waits_as_told_passes_and_an_earlier_one_does_not(
     rate: float, burst: float, gaps: list[float]
 ) -> None:
     bucket, now = TokenBucket(rate, burst), 1_000.0

@@ -77,7 +77,7 @@ async def worker(
     return talk
 
 
-async def test_a_request_is_answered(zygote: ZygoteProcess, tmp_path: Path) -> None:
+async def test_a_request_gets_a_response(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await worker(zygote, tmp_path, ECHO)
     reply = await talk.ask("/hello/caf%C3%A9", b"?")
     assert reply.status == 200
@@ -94,7 +94,7 @@ async def test_bodies_of_many_megabytes_go_both_ways(zygote: ZygoteProcess, tmp_
     talk.process.kill()
 
 
-async def test_an_answer_that_cannot_be_sent_is_an_error_of_the_function(zygote: ZygoteProcess, tmp_path: Path) -> None:
+async def test_a_response_too_large_to_send_is_an_error_of_the_function(zygote: ZygoteProcess, tmp_path: Path) -> None:
     source = (
         HEAD
         + """
@@ -109,14 +109,14 @@ async def test_an_answer_that_cannot_be_sent_is_an_error_of_the_function(zygote:
     talk.process.kill()
 
 
-async def test_a_hundred_requests_are_answered_at_once(zygote: ZygoteProcess, tmp_path: Path) -> None:
+async def test_a_worker_serves_a_hundred_concurrent_requests(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await worker(zygote, tmp_path, MEETING)
     numbers = [talk.send() for _ in range(100)]
     assert {(await talk.outcome(number)).body for number in numbers} == {b"100"}
     talk.process.kill()
 
 
-async def test_what_it_says_comes_with_its_request_before_the_answer(zygote: ZygoteProcess, tmp_path: Path) -> None:
+async def test_log_lines_carry_the_request_id_and_precede_the_response(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await worker(zygote, tmp_path, WORDY, {**KEYS, "OWN_SECRET": "hunter2hunter2"})
     reply = await talk.ask()
     before = [
@@ -137,7 +137,7 @@ async def test_what_it_says_comes_with_its_request_before_the_answer(zygote: Zyg
     talk.process.kill()
 
 
-async def test_retired_it_finishes_what_it_began(zygote: ZygoteProcess, tmp_path: Path) -> None:
+async def test_a_retired_worker_finishes_its_requests(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await worker(zygote, tmp_path, WORDY, {**KEYS, "OWN_SECRET": "hunter2hunter2"})
     number = talk.send()
     talk.retire()
@@ -164,7 +164,7 @@ async def test_retired_it_does_not_wait_longer_than_the_wall_clock(zygote: Zygot
     assert "functions.background_work_cut" in talk.texts[-1]
 
 
-async def test_it_sees_its_own_environment_and_no_other(
+async def test_a_worker_sees_only_its_own_environment(
     zygote: ZygoteProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = (
@@ -237,16 +237,14 @@ async def test_a_setting_that_is_missing_is_named_without_a_traceback(zygote: Zy
         (HEAD + ECHO + "    async def start(runtime): raise LookupError('no table')", "LookupError: no table"),
     ],
 )
-async def test_what_keeps_it_from_starting_is_told(
-    zygote: ZygoteProcess, tmp_path: Path, source: str, message: str
-) -> None:
+async def test_boot_failures_are_reported(zygote: ZygoteProcess, tmp_path: Path, source: str, message: str) -> None:
     talk = await Talk.begin(zygote, make_bundle(tmp_path, source=source))
     failed = await talk.next(frames.BootFailedFrame)
     assert message in failed.message
     assert (await talk.ended()).status == 1
 
 
-async def test_whatever_a_handler_raises_is_an_answer(zygote: ZygoteProcess, tmp_path: Path) -> None:
+async def test_any_exception_of_a_handler_becomes_a_response(zygote: ZygoteProcess, tmp_path: Path) -> None:
     source = (
         HEAD
         + """
@@ -267,7 +265,7 @@ async def test_whatever_a_handler_raises_is_an_answer(zygote: ZygoteProcess, tmp
     talk.process.kill()
 
 
-async def test_endless_recursion_is_an_error_and_no_crash(zygote: ZygoteProcess, tmp_path: Path) -> None:
+async def test_endless_recursion_is_an_error_not_a_crash(zygote: ZygoteProcess, tmp_path: Path) -> None:
     source = (
         HEAD
         + """
@@ -290,9 +288,7 @@ async def test_endless_recursion_is_an_error_and_no_crash(zygote: ZygoteProcess,
     talk.process.kill()
 
 
-async def test_threads_and_names_cost_the_function_no_memory_that_it_does_not_touch(
-    zygote: ZygoteProcess, tmp_path: Path
-) -> None:
+async def test_untouched_memory_of_threads_does_not_count(zygote: ZygoteProcess, tmp_path: Path) -> None:
     source = (
         HEAD
         + """

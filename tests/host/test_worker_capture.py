@@ -90,7 +90,7 @@ def captured(journal: WorkerLog) -> Iterator[None]:
             each.setLevel(level)
 
 
-async def test_the_first_lines_are_out_at_once(gateway: Gateway, journal: WorkerLog) -> None:
+async def test_the_first_lines_are_sent_at_once(gateway: Gateway, journal: WorkerLog) -> None:
     journal.add("info", "about to spin")
     assert gateway.batches == [LogFrame([LogLine(int(NOW.timestamp() * 1000), "info", "", "about to spin")], 0)]
 
@@ -164,7 +164,7 @@ async def test_secrets_and_phone_numbers_are_not_in_it(gateway: Gateway, journal
     assert gateway.texts == ["[secret] called +14***00"]
 
 
-async def test_what_is_printed_becomes_lines(gateway: Gateway, journal: WorkerLog) -> None:
+async def test_printed_text_becomes_lines(gateway: Gateway, journal: WorkerLog) -> None:
     with captured(journal):
         print("one", "two")  # noqa: T201
         print("three\nfour", file=sys.stderr)  # noqa: T201
@@ -183,7 +183,7 @@ async def test_what_is_printed_becomes_lines(gateway: Gateway, journal: WorkerLo
     ]
 
 
-async def test_what_is_logged_keeps_its_level(gateway: Gateway, journal: WorkerLog) -> None:
+async def test_log_records_keep_their_level(gateway: Gateway, journal: WorkerLog) -> None:
     with captured(journal):
         log("call.placed", level="warning", call="c1")
         logging.getLogger("library").error("it %s", "broke")
@@ -194,7 +194,7 @@ async def test_what_is_logged_keeps_its_level(gateway: Gateway, journal: WorkerL
     assert gateway.texts[1] == "library: it broke"
 
 
-async def test_a_record_that_cannot_be_written_is_told_of(gateway: Gateway, journal: WorkerLog) -> None:
+async def test_a_record_that_cannot_be_formatted_is_reported(gateway: Gateway, journal: WorkerLog) -> None:
     logger = logging.getLogger("library.of.its.own")
     logger.propagate = False
     logger.addHandler(CapturingHandler(journal, logging.Formatter()))
@@ -212,7 +212,7 @@ async def test_printing_without_end_of_line_does_not_pile_up(gateway: Gateway, j
     assert len(text) <= MAX_LINE
 
 
-async def test_lines_for_which_there_is_no_room_are_not_even_made(gateway: Gateway, journal: WorkerLog) -> None:
+async def test_lines_over_the_limit_are_not_formatted(gateway: Gateway, journal: WorkerLog) -> None:
     stream = CapturedStream(journal, "info", 1)
     stream.write("line\n" * 1_000_000)
     journal.flush()
@@ -233,7 +233,7 @@ async def test_threads_may_print(gateway: Gateway, journal: WorkerLog) -> None:
     await gateway.until(lambda: len(gateway.lines) == 400)
 
 
-async def test_a_stream_is_what_libraries_expect(journal: WorkerLog) -> None:
+async def test_a_captured_stream_behaves_like_a_text_stream(journal: WorkerLog) -> None:
     stream: Any = CapturedStream(journal, "info", 1)
     assert (stream.writable(), stream.readable(), stream.isatty(), stream.encoding) == (True, False, False, "utf-8")
     assert isinstance(stream, io.TextIOBase)

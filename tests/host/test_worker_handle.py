@@ -14,8 +14,8 @@ from outdial.host.wire.errors import ZygoteLost
 from outdial.host.wire.frames import LimitFrame, LogFrame
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import InvocationCompleted, InvocationTimedOut, LimitExceeded, WorkerCrashed
-from tests.support.hosting import Kept
-from tests.support.workers import HandClock, Shops, Workman, Workshop, keep, until
+from tests.support.hosting import RecordingSink
+from tests.support.workers import FakeSpawner, FakeWorker, ManualClock, SpawnerFactory, keep, until
 
 CONFIG = FunctionConfig(boot_timeout_s=10, wall_clock_s=300, cpu_ms=2_000, memory_mb=100)
 
@@ -37,25 +37,25 @@ class Owner:
 class Bench:
     """A worker at work, and all that surrounds it."""
 
-    def __init__(self, shop: Workshop, config: FunctionConfig = CONFIG) -> None:
-        self.shop, self.clock, self.kept, self.owner = shop, HandClock(), Kept(), Owner()
-        order = WorkerSpec(
+    def __init__(self, spawner: FakeSpawner, config: FunctionConfig = CONFIG) -> None:
+        self.spawner, self.clock, self.kept, self.owner = spawner, ManualClock(), RecordingSink(), Owner()
+        spec = WorkerSpec(
             slug="hello",
             execution_id="execution",
             bundle=Bundle("hello", 3, Path("code"), "index.py"),
             env={},
             config=config,
         )
-        self.worker = WorkerHandle(order, spawner=shop, sink=self.kept, owner=self.owner, clock=self.clock)
+        self.worker = WorkerHandle(spec, spawner=spawner, sink=self.kept, owner=self.owner, clock=self.clock)
 
-    async def boot(self) -> Workman:
+    async def boot(self) -> FakeWorker:
         await self.worker.boot()
-        workman = await self.shop.next()
+        fake = await self.spawner.next()
         await self.worker.booted
-        return workman
+        return fake
 
     def after(self, seconds: float) -> None:
-        self.clock.pass_by(seconds)
+        self.clock.advance(seconds)
         self.worker.tick(self.clock())
 
 
@@ -64,19 +64,19 @@ def request(path: str = "/hello") -> Invocation:
 
 
 @pytest.fixture
-async def shops() -> AsyncIterator[Shops]:
-    shops = Shops()
-    yield shops
-    shops.close()
+async def spawners() -> AsyncIterator[SpawnerFactory]:
+    spawners = SpawnerFactory()
+    yield spawners
+    spawners.close()
 
 
-async def test_a_request_reaches_the_worker_as_it_is_and_its_answer_comes_back(shops: Shops) -> None:
-    bench = Bench(shops(keep))
-    workman = await bench.boot()
+async def test_a_request_reaches_the_worker_unchanged_and_its_response_returns(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
 
     future = bench.worker.invoke(request("/hello/there"), cold=True)
-    received = await workman.requests.get()
-    workman.answer(received, 201, b"done")
+    received = await fake.requests.get()
+    fake.respond(received, 201, b"done")
 
     assert (received.invocation.path, received.invocation.headers, received.invocation.body) == (
         "/hello/there",
@@ -89,14 +89,14 @@ async def test_a_request_reaches_the_worker_as_it_is_and_its_answer_comes_back(s
     assert (len(bench.worker.pending), bench.worker.served, bench.owner.room) == (0, 1, 1)
 
 
-async def test_answers_find_their_requests_in_any_order(shops: Shops) -> None:
-    bench = Bench(shops(keep))
-    workman = await bench.boot()
+async def test_responses_match_their_requests_in_any_order(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
 
     futures = [bench.worker.invoke(request(f"/hello/{n}")) for n in range(50)]
-    received = [await workman.requests.get() for _ in futures]
+    received = [await fake.requests.get() for _ in futures]
     for one in reversed(received):
-        workman.answer(one)
+        fake.respond(one)
 
     outcomes = await asyncio.gather(*futures)
     assert [outcome.body for outcome in outcomes if isinstance(outcome, InvocationCompleted)] == [
@@ -104,8 +104,8 @@ async def test_answers_find_their_requests_in_any_order(shops: Shops) -> None:
     ]
 
 
-async def test_a_boot_that_fails_has_the_functions_traceback(shops: Shops) -> None:
-    bench = Bench(shops(on_start=lambda workman: workman.fail("SyntaxError", "Traceback: SyntaxError")))
+async def test_a_boot_that_fails_has_the_functions_traceback(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(on_start=lambda fake: fake.fail("SyntaxError", "Traceback: SyntaxError")))
     await bench.boot()
     await bench.owner.over.wait()
 
@@ -114,17 +114,17 @@ async def test_a_boot_that_fails_has_the_functions_traceback(shops: Shops) -> No
     assert bench.kept.events[0][1] == "boot_failed"
 
 
-async def test_a_process_that_ends_while_it_starts_has_not_booted(shops: Shops) -> None:
-    bench = Bench(shops(on_start=lambda workman: workman.end(ProcessExit(3, 0, 0.1))))
+async def test_a_process_that_ends_while_it_starts_has_not_booted(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(on_start=lambda fake: fake.end(ProcessExit(3, 0, 0.1))))
     await bench.boot()
 
     assert bench.worker.failure == "it ended before it was ready: the process exited with status 3"
     assert bench.owner.states == ["ended"]
 
 
-async def test_a_process_that_cannot_be_started_has_not_booted(shops: Shops) -> None:
-    bench = Bench(shop := shops())
-    shop.refusal = ZygoteLost()
+async def test_a_process_that_cannot_be_started_has_not_booted(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawner := spawners())
+    spawner.refusal = ZygoteLost()
 
     await bench.worker.boot()
 
@@ -132,10 +132,10 @@ async def test_a_process_that_cannot_be_started_has_not_booted(shops: Shops) -> 
     assert bench.worker.state == "ended"
 
 
-async def test_a_worker_that_is_not_ready_in_time_is_killed(shops: Shops) -> None:
-    bench = Bench(shops(on_start=lambda workman: None))
+async def test_a_worker_that_is_not_ready_in_time_is_killed(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(on_start=lambda fake: None))
     booting = asyncio.create_task(bench.worker.boot())
-    workman = await bench.shop.next()
+    fake = await bench.spawner.next()
     await booting
 
     bench.after(9.9)
@@ -143,33 +143,33 @@ async def test_a_worker_that_is_not_ready_in_time_is_killed(shops: Shops) -> Non
     bench.after(0.2)
 
     assert bench.worker.failure == "it was not ready within 10 s"
-    assert workman.is_over
+    assert fake.has_ended
 
 
-async def test_a_process_that_comes_after_nobody_waits_for_it_any_more_is_killed(shops: Shops) -> None:
-    bench = Bench(shops())
+async def test_a_process_that_starts_after_the_boot_timeout_is_killed(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners())
     booting = asyncio.create_task(bench.worker.boot())
     bench.after(11)
     await booting
 
     assert bench.worker.failure == "it was not ready within 10 s"
-    assert (await bench.shop.next()).is_over
+    assert (await bench.spawner.next()).has_ended
 
 
-async def test_a_worker_that_is_heard_before_its_process_is_known_is_ready_all_the_same(shops: Shops) -> None:
-    bench = Bench(shops(on_start=Workman.be_ready_at_once))
+async def test_a_ready_frame_may_arrive_before_the_process_is_known(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(on_start=FakeWorker.send_ready_directly))
     await bench.boot()
 
     assert isinstance(await bench.worker.invoke(request()), InvocationCompleted)
 
 
-async def test_a_crash_answers_each_request_under_way_with_what_happened(shops: Shops) -> None:
-    bench = Bench(shops(keep))
-    workman = await bench.boot()
+async def test_a_crash_fails_every_request_in_flight(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
     futures = [bench.worker.invoke(request()) for _ in range(3)]
-    await workman.requests.get()
+    await fake.requests.get()
 
-    workman.end(ProcessExit(0, 11, 0.5))
+    fake.end(ProcessExit(0, 11, 0.5))
 
     assert await asyncio.gather(*futures) == [WorkerCrashed("the process was killed by SIGSEGV", "execution")] * 3
     await bench.owner.over.wait()
@@ -182,20 +182,20 @@ async def test_a_crash_answers_each_request_under_way_with_what_happened(shops: 
     )
 
 
-async def test_what_was_answered_before_a_crash_is_not_lost(shops: Shops) -> None:
-    bench = Bench(shops(keep))
-    workman = await bench.boot()
+async def test_responses_before_a_crash_are_not_lost(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
     futures = [bench.worker.invoke(request()) for _ in range(2)]
 
-    workman.answer(await workman.requests.get())
-    workman.end(ProcessExit(1, 0, 0.1))
+    fake.respond(await fake.requests.get())
+    fake.end(ProcessExit(1, 0, 0.1))
 
     assert [type(outcome) for outcome in await asyncio.gather(*futures)] == [InvocationCompleted, WorkerCrashed]
 
 
-async def test_a_request_without_an_answer_times_out_and_the_worker_ends_after_the_others(shops: Shops) -> None:
-    bench = Bench(shops(keep))
-    workman = await bench.boot()
+async def test_a_request_times_out_and_the_worker_ends_after_its_other_requests(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
     hangs = bench.worker.invoke(request("/hello/hangs"))
     bench.after(200)
     later = bench.worker.invoke(request("/hello/later"))
@@ -206,42 +206,42 @@ async def test_a_request_without_an_answer_times_out_and_the_worker_ends_after_t
 
     assert await hangs == InvocationTimedOut(300, "execution")
     assert bench.worker.state == "retiring"
-    await workman.retired.wait()
-    await workman.requests.get()
-    workman.answer(await workman.requests.get())
+    await fake.retired.wait()
+    await fake.requests.get()
+    fake.respond(await fake.requests.get())
     assert isinstance(await later, InvocationCompleted)
     bench.after(0.1)
-    assert workman.is_over
+    assert fake.has_ended
     await bench.owner.over.wait()
     assert bench.owner.states == ["ready", "retiring", "killed", "ended"]
 
 
-async def test_an_answer_that_comes_too_late_is_passed_over(shops: Shops) -> None:
-    bench = Bench(shops(keep))
-    workman = await bench.boot()
+async def test_a_late_response_is_ignored(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
     hangs = bench.worker.invoke(request())
     bench.after(299)
     other = bench.worker.invoke(request())
     bench.after(2)
 
     for _ in (hangs, other):
-        workman.answer(await workman.requests.get())
+        fake.respond(await fake.requests.get())
 
     assert isinstance(hangs.result(), InvocationTimedOut)
     assert isinstance(await other, InvocationCompleted)
 
 
-async def test_a_spinning_worker_is_killed_and_says_limit_and_use(shops: Shops) -> None:
-    bench = Bench(shops(keep))
-    workman = await bench.boot()
+async def test_a_spinning_worker_is_killed_with_limit_and_usage(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
     futures = [bench.worker.invoke(request()) for _ in range(2)]
     bench.after(0.1)
 
-    workman.cpu = 1_500
+    fake.cpu = 1_500
     bench.after(1.5)
     assert bench.worker.spinning
-    workman.say("a line from within the loop")
-    workman.cpu = 2_050
+    fake.log("a line from within the loop")
+    fake.cpu = 2_050
     bench.after(0.6)
 
     assert (
@@ -252,89 +252,89 @@ async def test_a_spinning_worker_is_killed_and_says_limit_and_use(shops: Shops) 
     assert bench.kept.events[-1][2]["reason"] == "it used 2050 ms of CPU time, and the limit is 2000"
 
 
-async def test_a_worker_that_computes_much_and_shows_signs_of_life_goes_on(shops: Shops) -> None:
-    bench = Bench(shops(keep))
-    workman = await bench.boot()
+async def test_a_busy_worker_with_heartbeats_keeps_running(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
     future = bench.worker.invoke(request())
-    received = await workman.requests.get()
+    received = await fake.requests.get()
     for _ in range(5):
-        workman.cpu += 1_900
+        fake.cpu += 1_900
         bench.kept.kept_lines.clear()
-        workman.tell(LogFrame([], 0))
-        workman.say("heard after it")
+        fake.send_frame(LogFrame([], 0))
+        fake.log("heard after it")
         await until(lambda: bool(bench.kept.kept_lines))
         bench.after(1.9)
 
-    workman.answer(received)
+    fake.respond(received)
     assert isinstance(await future, InvocationCompleted)
 
 
-async def test_memory_beyond_the_limit_kills_the_worker(shops: Shops) -> None:
-    bench = Bench(shops(keep))
-    workman = await bench.boot()
+async def test_memory_beyond_the_limit_kills_the_worker(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
     future = bench.worker.invoke(request())
 
-    workman.memory = 120
+    fake.memory = 120
     bench.after(0.1)
 
     assert await future == LimitExceeded(resource="memory", limit=100, used=120, execution_id="execution")
-    assert workman.is_over
+    assert fake.has_ended
 
 
-async def test_memory_beyond_the_limit_while_it_starts_is_why_it_did_not(shops: Shops) -> None:
-    bench = Bench(shops(on_start=lambda workman: None))
+async def test_memory_beyond_the_limit_while_it_starts_is_why_it_did_not(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(on_start=lambda fake: None))
     await bench.worker.boot()
-    (await bench.shop.next()).memory = 120
+    (await bench.spawner.next()).memory = 120
 
     bench.after(1.0)
 
     assert bench.worker.failure == "it used 120 MiB of memory, and the limit is 100"
 
 
-async def test_a_request_that_the_worker_ended_itself_names_its_limit(shops: Shops) -> None:
-    bench = Bench(shops(keep))
-    workman = await bench.boot()
+async def test_a_request_that_the_worker_ended_itself_names_its_limit(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
     futures = [bench.worker.invoke(request()) for _ in range(2)]
 
-    workman.tell(LimitFrame((await workman.requests.get()).number, "cpu", 2_000, 2_010))
+    fake.send_frame(LimitFrame((await fake.requests.get()).number, "cpu", 2_000, 2_010))
     assert await futures[0] == LimitExceeded(resource="cpu", limit=2_000, used=2_010, execution_id="execution")
     assert bench.owner.states == ["ready"]
 
-    workman.tell(LimitFrame((await workman.requests.get()).number, "memory", 100, 99))
+    fake.send_frame(LimitFrame((await fake.requests.get()).number, "memory", 100, 99))
     assert await futures[1] == LimitExceeded(resource="memory", limit=100, used=99, execution_id="execution")
     assert bench.owner.states == ["ready", "retiring"]
 
 
-async def test_growth_of_memory_wears_a_worker_out_sooner_when_it_is_at_rest(shops: Shops) -> None:
-    bench = Bench(shops(keep))
-    workman = await bench.boot()
+async def test_growth_of_memory_wears_a_worker_out_sooner_when_it_is_at_rest(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
     future = bench.worker.invoke(request())
-    workman.memory = 90
+    fake.memory = 90
     for _ in range(99):
         bench.after(0.1)
     assert bench.worker.replacement_reason(bench.clock()) == ""
     bench.after(0.2)
     assert bench.worker.replacement_reason(bench.clock()) == "its memory has grown to 90 MiB of 100 MiB"
 
-    workman.memory = 50
+    fake.memory = 50
     bench.after(0.1)
     assert bench.worker.replacement_reason(bench.clock()) == ""
-    workman.memory = 90
+    fake.memory = 90
     bench.after(9.9)
     assert bench.worker.replacement_reason(bench.clock()) == ""
-    workman.memory = 50
+    fake.memory = 50
     bench.after(0.1)
-    workman.answer(await workman.requests.get())
+    fake.respond(await fake.requests.get())
     await future
-    workman.memory = 90
+    fake.memory = 90
     bench.after(0.1)
     bench.after(1.1)
     bench.after(1.1)
     assert bench.worker.replacement_reason(bench.clock()) != ""
 
 
-async def test_a_worker_is_worn_after_its_number_of_requests(shops: Shops) -> None:
-    bench = Bench(shops(), replace(CONFIG, max_requests=2))
+async def test_a_worker_is_replaced_after_max_requests(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(), replace(CONFIG, max_requests=2))
     await bench.boot()
     for _ in range(2):
         assert bench.worker.replacement_reason(bench.clock()) == ""
@@ -343,12 +343,12 @@ async def test_a_worker_is_worn_after_its_number_of_requests(shops: Shops) -> No
     assert bench.worker.replacement_reason(bench.clock()) == "it has served 2 requests"
 
 
-async def test_a_retired_worker_finishes_what_it_has_and_is_killed_when_its_grace_ends(shops: Shops) -> None:
-    bench = Bench(shops(keep))
-    workman = await bench.boot()
+async def test_a_retired_worker_is_killed_when_its_grace_period_ends(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
     future = bench.worker.invoke(request())
     bench.worker.retire("idle", grace_s=5)
-    await workman.retired.wait()
+    await fake.retired.wait()
 
     bench.after(4.9)
     assert not future.done()
@@ -357,17 +357,17 @@ async def test_a_retired_worker_finishes_what_it_has_and_is_killed_when_its_grac
     assert await future == WorkerCrashed("idle, and it did not finish in time", "execution")
 
 
-async def test_what_a_function_says_goes_to_the_log_and_each_life_has_its_events(shops: Shops) -> None:
-    bench = Bench(shops())
-    workman = await bench.boot()
-    workman.say("hello", "world")
+async def test_lines_and_lifecycle_events_go_to_the_log(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners())
+    fake = await bench.boot()
+    fake.log("hello", "world")
     await bench.worker.invoke(request())
     bench.worker.retire("idle")
     await bench.owner.over.wait()
 
     assert [(slug, line.text) for slug, line in bench.kept.kept_lines] == [("hello", "hello"), ("hello", "world")]
     assert bench.kept.events == [
-        ("hello", "boot", {"boot_ms": 1.5, "pid": workman.pid, "missing": []}),
+        ("hello", "boot", {"boot_ms": 1.5, "pid": fake.pid, "missing": []}),
         (
             "hello",
             "shutdown",
@@ -376,15 +376,15 @@ async def test_what_a_function_says_goes_to_the_log_and_each_life_has_its_events
     ]
 
 
-async def test_a_caller_that_gave_up_does_no_harm(shops: Shops) -> None:
-    bench = Bench(shops(keep))
-    workman = await bench.boot()
+async def test_a_cancelled_caller_does_no_harm(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
     future = bench.worker.invoke(request())
     future.cancel()
     other = bench.worker.invoke(request())
 
     for _ in range(2):
-        workman.answer(await workman.requests.get())
+        fake.respond(await fake.requests.get())
 
     assert isinstance(await other, InvocationCompleted)
     assert len(bench.worker.pending) == 0

@@ -36,7 +36,7 @@ async def test_the_result_and_exceptions_come_through() -> None:
         await metered(fail())
 
 
-async def test_what_is_awaited_may_fail_and_be_handled() -> None:
+async def test_awaited_exceptions_can_be_handled() -> None:
     async def handler() -> str:
         try:
             async with asyncio.timeout(0.001):
@@ -59,7 +59,7 @@ async def test_steps_count_and_waiting_does_not() -> None:
     assert 40 * MS <= run.used_ns < 120 * MS
 
 
-async def test_what_others_do_meanwhile_does_not_count() -> None:
+async def test_cpu_time_of_other_tasks_does_not_count() -> None:
     done = asyncio.Event()
 
     async def handler() -> None:

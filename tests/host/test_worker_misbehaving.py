@@ -58,7 +58,9 @@ async def test_spinning_in_steps_ends_the_request_alone(zygote: ZygoteProcess, u
 
 
 @pytest.mark.parametrize("mode", ["", "/printing"])
-async def test_spinning_in_one_step_is_seen_from_outside(zygote: ZygoteProcess, uid: int | None, mode: str) -> None:
+async def test_spinning_within_one_step_is_detected_from_outside(
+    zygote: ZygoteProcess, uid: int | None, mode: str
+) -> None:
     talk = await worker(zygote, "spins", uid)
     talk.send(f"/spins{mode}")
     said = await talk.line("about to spin")
@@ -86,7 +88,7 @@ async def test_eating_memory_ends_the_request_with_the_limit(zygote: ZygoteProce
     assert (await talk.ended()).status == 0
 
 
-async def test_a_worker_that_has_no_memory_left_to_read_a_request_ends(zygote: ZygoteProcess, uid: int | None) -> None:
+async def test_a_worker_without_memory_to_read_a_request_exits(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "eats-memory", uid, memory_mb=64)
     assert isinstance(await talk.ask("/eats-memory/for-good"), LimitFrame)
     ended = await talk.ask("/eats-memory/well", bytes(3 << 20))
@@ -95,7 +97,7 @@ async def test_a_worker_that_has_no_memory_left_to_read_a_request_ends(zygote: Z
     assert "out of memory while reading a request" in talk.texts[-1]
 
 
-async def test_memory_that_no_limit_counts_is_seen_from_outside(zygote: ZygoteProcess, uid: int | None) -> None:
+async def test_memory_that_no_rlimit_counts_is_measured_from_outside(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "eats-memory", uid, memory_mb=64)
     assert talk.process.memory_mb() < 16
     await answer(talk, "/eats-memory/shared")
@@ -144,7 +146,7 @@ async def test_failing_at_import_comes_back_as_traceback_without_secrets(
         ("/crash", 0, signal.SIGSEGV, "Fatal Python error: Segmentation fault"),
     ],
 )
-async def test_exiting_is_seen_and_its_last_words_heard(
+async def test_exiting_is_detected_and_the_last_lines_arrive(
     zygote: ZygoteProcess, uid: int | None, mode: str, status: int, by: int, words: str
 ) -> None:
     talk = await worker(zygote, "exits", uid)
@@ -155,7 +157,7 @@ async def test_exiting_is_seen_and_its_last_words_heard(
     assert words in talk.texts
 
 
-async def test_exiting_in_the_background_ends_the_worker_after_the_answer(
+async def test_exiting_in_the_background_ends_the_worker_after_the_response(
     zygote: ZygoteProcess, uid: int | None
 ) -> None:
     talk = await worker(zygote, "exits", uid)
@@ -164,7 +166,7 @@ async def test_exiting_in_the_background_ends_the_worker_after_the_answer(
     assert "the function called sys.exit(4), so its worker exits" in talk.texts
 
 
-async def test_one_that_never_answers_holds_up_nobody(zygote: ZygoteProcess, uid: int | None) -> None:
+async def test_a_hanging_request_blocks_no_other(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "never-answers", uid)
     for _ in range(50):
         talk.send("/never-answers")
@@ -184,7 +186,7 @@ async def test_printing_a_gigabyte_costs_little_and_is_counted(zygote: ZygotePro
     assert sum(map(len, talk.texts)) < 4 * MAX_CHARACTERS
 
 
-async def test_printing_past_python_is_refused_when_nobody_can_keep_up(zygote: ZygoteProcess, uid: int | None) -> None:
+async def test_raw_output_is_rejected_when_the_pipe_is_full(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "prints-a-gigabyte", uid)
     number = talk.send("/prints-a-gigabyte/raw")
     assert await is_well(talk, "prints-a-gigabyte")

@@ -71,7 +71,7 @@ async def test_workers_draw_different_random_numbers(zygote: ZygoteProcess, tmp_
     assert drawn[0][1] != drawn[1][1]
 
 
-async def test_a_worker_holds_no_descriptor_but_its_own(zygote: ZygoteProcess, tmp_path: Path) -> None:
+async def test_a_worker_has_only_its_own_descriptors(zygote: ZygoteProcess, tmp_path: Path) -> None:
     first = await Talk.begin(zygote, make_bundle(tmp_path))
     await first.ready()
     talk = await Talk.begin(zygote, make_bundle(tmp_path, "files", OPEN_FILES))
@@ -87,7 +87,7 @@ async def test_a_worker_holds_no_descriptor_but_its_own(zygote: ZygoteProcess, t
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may look into it, not even its own user")
-async def test_no_secret_is_in_its_memory(zygote: ZygoteProcess, tmp_path: Path) -> None:
+async def test_the_zygote_has_no_secret_in_its_memory(zygote: ZygoteProcess, tmp_path: Path) -> None:
     secret = f"{random.getrandbits(128):032x}"
     talk = await Talk.begin(zygote, make_bundle(tmp_path), {**KEYS, "OWN_SECRET": secret})
     await talk.ready()
@@ -98,7 +98,7 @@ async def test_no_secret_is_in_its_memory(zygote: ZygoteProcess, tmp_path: Path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may look into it, not even its own user")
-async def test_its_environment_is_only_what_python_needs(
+async def test_the_zygotes_environment_has_only_what_python_needs(
     zygote: ZygoteProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SUPABASE_SECRET_KEYS", "sb_secret_of_the_gateway")
@@ -118,7 +118,7 @@ async def test_workers_that_end_are_reaped(zygote: ZygoteProcess, tmp_path: Path
     assert not {str(talk.process.pid) for talk in talks} & set(children)
 
 
-async def test_a_system_that_refuses_a_process_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_fork_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = orders.socket_pair()
 
     def refused() -> int:
@@ -179,7 +179,7 @@ async def test_it_ends_with_its_gateway_and_its_workers_with_it() -> None:
     assert await asyncio.to_thread(lambda: all(map(has_ended, descriptors)))
 
 
-async def test_what_is_sent_before_it_is_ready_is_answered(zygote: ZygoteProcess, tmp_path: Path) -> None:
+async def test_requests_sent_before_the_worker_is_ready_get_a_response(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await Talk.begin(zygote, make_bundle(tmp_path))
     number = talk.send("/hello")
     talk.retire()

@@ -24,7 +24,7 @@ def answers(request: pytest.FixtureRequest) -> dict[str, dict[str, object]]:
     return ordinary_user.responses_as(NOBODY, python)
 
 
-def test_no_fence_is_missing(answers: dict[str, dict[str, object]]) -> None:
+def test_no_sandbox_layer_is_missing(answers: dict[str, dict[str, object]]) -> None:
     assert {slug: answer["missing"] for slug, answer in answers.items()} == {slug: [] for slug in answers}
 
 

@@ -22,7 +22,7 @@ EXPECTING = "expect: 100-continue"
     ],
     ids=["a long one", "many", "a long target", "unfinished", "too many lines"],
 )
-async def test_headers_over_the_bound_are_431(sent: bytes) -> None:
+async def test_headers_over_the_limit_are_431(sent: bytes) -> None:
     async with served(limits=SMALL) as here:
         wire = await here.connect()
         reply = await wire.ask(sent)
@@ -37,7 +37,7 @@ async def test_a_long_body_does_not_count_as_headers() -> None:
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
-async def test_a_body_just_over_the_bound_is_413_and_the_connection_goes_on(is_chunked: bool) -> None:
+async def test_a_body_just_over_the_limit_is_413_and_keeps_the_connection(is_chunked: bool) -> None:
     body = b"x" * 101
     sent = post(body)
     if is_chunked:
@@ -52,7 +52,7 @@ async def test_a_body_just_over_the_bound_is_413_and_the_connection_goes_on(is_c
     assert len(here.app.asked) == 1
 
 
-async def test_a_body_far_over_the_bound_is_413_at_once_and_the_client_can_still_read_it() -> None:
+async def test_a_body_far_over_the_limit_is_413_at_once_and_the_client_can_read_it() -> None:
     async with served(App(admitted=100), limits=SMALL) as here:
         wire = await here.connect()
         wire.send(post(length=50_000_000))
@@ -86,7 +86,7 @@ async def test_a_body_that_is_mostly_frame_is_refused() -> None:
         assert reply.result().status == 400
 
 
-async def test_a_request_that_is_not_admitted_is_answered_without_its_body() -> None:
+async def test_a_rejected_request_gets_its_response_before_its_body() -> None:
     async with served(App(admitted=HttpResponse(429, [(b"retry-after", b"1")], b"later")), limits=SMALL) as here:
         wire = await here.connect()
         assert (await wire.ask(post(b"x" * 1000))).status == 429
@@ -96,7 +96,7 @@ async def test_a_request_that_is_not_admitted_is_answered_without_its_body() -> 
     assert here.app.asked == []
 
 
-async def test_who_asks_before_sending_a_body_is_told_to_go_on() -> None:
+async def test_expect_continue_gets_100() -> None:
     async with served() as here:
         wire = await here.connect()
         wire.send(post(b"", EXPECTING, length=5))
@@ -106,14 +106,14 @@ async def test_who_asks_before_sending_a_body_is_told_to_go_on() -> None:
         assert (await wire.ask(post(b"", EXPECTING))).body == b"POST /  ", "there is nothing to wait for"
 
 
-async def test_who_asks_before_sending_a_body_that_is_too_large_is_told_so() -> None:
+async def test_expect_continue_with_too_large_a_body_gets_413() -> None:
     async with served(App(admitted=4), limits=SMALL) as here:
         wire = await here.connect()
         reply = await wire.ask(post(b"", EXPECTING, length=5))
         assert (reply.status, reply.headers["connection"]) == (413, "close")
 
 
-async def test_who_asks_behind_another_request_is_told_to_go_on_when_that_has_been_answered() -> None:
+async def test_a_pipelined_expect_continue_gets_100_after_the_first_response() -> None:
     async with served() as here:
         wire = await here.connect()
         wire.send(get() + post(b"", EXPECTING, length=5))

@@ -41,7 +41,7 @@ async def is_open(wire: Wire) -> bool:
     return await wire.read_line() == b"HTTP/1.1 200 OK\r\n"
 
 
-async def test_http_1_1_keeps_the_connection_and_says_nothing_of_it() -> None:
+async def test_http_1_1_keeps_the_connection_without_a_header() -> None:
     async with served() as here:
         wire = await here.connect()
         assert "connection" not in (await wire.ask(get())).headers
@@ -64,7 +64,7 @@ async def test_http_1_0_keeps_the_connection_only_when_asked() -> None:
         assert await wire.rest() == b""
 
 
-async def test_requests_sent_ahead_are_carried_out_one_after_the_other_and_answered_in_order() -> None:
+async def test_pipelined_requests_run_one_at_a_time_and_respond_in_order() -> None:
     gate = Gate()
     async with served(App(gate.respond)) as here:
         wire = await here.connect()
@@ -78,7 +78,7 @@ async def test_requests_sent_ahead_are_carried_out_one_after_the_other_and_answe
         assert [(await wire.reply()).body for _ in range(5)] == [b"/1", b"/2", b"/3", b"/4", b"/5"]
 
 
-async def test_too_many_requests_sent_ahead_end_the_connection_after_those_that_were_taken() -> None:
+async def test_too_many_pipelined_requests_close_the_connection_after_the_accepted_ones() -> None:
     async with served(limits=replace(QUICK, pipelined=3)) as here:
         wire = await here.connect()
         wire.send(get() * 10)
@@ -87,7 +87,7 @@ async def test_too_many_requests_sent_ahead_end_the_connection_after_those_that_
 
 
 @pytest.mark.parametrize("how", ["hangs up", "is torn off"])
-async def test_a_request_whose_client_has_gone_is_carried_out(how: str) -> None:
+async def test_a_request_runs_even_when_its_client_is_gone(how: str) -> None:
     gate = Gate()
     async with served(App(gate.respond)) as here:
         wire = await here.connect()
@@ -103,7 +103,7 @@ async def test_a_request_whose_client_has_gone_is_carried_out(how: str) -> None:
     assert gate.answered == ["/1"]
 
 
-async def test_a_client_that_has_nothing_more_to_say_gets_its_answers() -> None:
+async def test_a_client_that_half_closes_gets_its_responses() -> None:
     gate = Gate()
     async with served(App(gate.respond)) as here:
         wire = await here.connect()
@@ -186,7 +186,7 @@ async def test_a_slow_reader_gets_everything() -> None:
             assert (await wire.reply()).body == name * 2_000_000
 
 
-async def test_beyond_the_bound_the_connection_that_is_idle_for_longest_goes() -> None:
+async def test_over_the_limit_the_longest_idle_connection_closes() -> None:
     async with served(limits=replace(QUICK, connections=2)) as here:
         first, second = await here.connect(), await here.connect()
         now = asyncio.get_running_loop().time
@@ -200,7 +200,7 @@ async def test_beyond_the_bound_the_connection_that_is_idle_for_longest_goes() -
         assert await is_open(first)
 
 
-async def test_beyond_the_bound_and_with_all_busy_a_new_connection_is_told_so() -> None:
+async def test_over_the_limit_with_all_busy_a_new_connection_gets_503() -> None:
     gate = Gate()
     async with served(App(gate.respond), limits=replace(QUICK, connections=1)) as here:
         busy = await here.connect()
@@ -213,7 +213,7 @@ async def test_beyond_the_bound_and_with_all_busy_a_new_connection_is_told_so() 
         assert (await busy.reply()).body == b"/1"
 
 
-async def test_draining_answers_what_is_under_way_and_closes_the_rest() -> None:
+async def test_draining_finishes_requests_in_flight_and_closes_the_rest() -> None:
     gate = Gate()
     async with served(App(gate.respond)) as here:
         idle, busy = await here.connect(), await here.connect()
@@ -230,7 +230,7 @@ async def test_draining_answers_what_is_under_way_and_closes_the_rest() -> None:
         assert await draining == 0
 
 
-async def test_draining_answers_a_request_that_had_only_begun_to_come() -> None:
+async def test_draining_serves_a_partly_received_request() -> None:
     async with served() as here:
         wire = await here.connect()
         wire.send(post(b"hel", length=5))
@@ -243,7 +243,7 @@ async def test_draining_answers_a_request_that_had_only_begun_to_come() -> None:
         assert await draining == 0
 
 
-async def test_draining_with_grace_answers_those_who_did_not_know() -> None:
+async def test_draining_with_grace_serves_requests_on_idle_connections() -> None:
     async with served(limits=QUICK) as here:
         wire = await here.connect()
         await wire.ask(get())
@@ -253,7 +253,7 @@ async def test_draining_with_grace_answers_those_who_did_not_know() -> None:
         assert await draining == 0
 
 
-async def test_draining_ends_in_time_and_tells_how_many_requests_are_left() -> None:
+async def test_draining_ends_in_time_and_returns_the_unfinished_requests() -> None:
     gate = Gate()
     async with served(App(gate.respond)) as here:
         wire = await here.connect()

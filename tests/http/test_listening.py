@@ -18,14 +18,14 @@ from outdial.http import CannotListen, ServerLimits, adopt, listen, serving
 from tests.support.wire import App, Wire, get, post, served
 
 
-def test_an_address_that_is_taken_is_named() -> None:
+def test_an_address_in_use_is_named() -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(CannotListen, match=f"127.0.0.1:{port}"):
             listen("127.0.0.1", port)
 
 
-async def test_an_inherited_socket_is_served_by_two_and_goes_on_when_one_of_them_stops() -> None:
+async def test_two_servers_share_an_inherited_socket() -> None:
     with listen("127.0.0.1", 0) as owned:
         port = owned.getsockname()[1]
         async with serving(App(), adopt(os.dup(owned.fileno()))) as first:
@@ -36,7 +36,7 @@ async def test_an_inherited_socket_is_served_by_two_and_goes_on_when_one_of_them
                 await wire.close()
 
 
-def test_what_is_no_listening_socket_is_not_adopted() -> None:
+def test_only_listening_sockets_are_adopted() -> None:
     with socket.socket() as silent:
         with pytest.raises(CannotListen, match="does not listen"):
             adopt(silent.fileno())
@@ -61,7 +61,7 @@ def contexts(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return server, ssl.create_default_context(cafile=str(file))
 
 
-async def test_tls_is_spoken_and_the_application_knows(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+async def test_tls_works_and_the_application_sees_it(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     async with served(App(admitted=3_000_000), tls=contexts[0]) as here:
         wire = await here.connect(ssl=contexts[1], server_hostname="localhost")
         assert (await wire.ask(get())).status == 200
@@ -71,7 +71,7 @@ async def test_tls_is_spoken_and_the_application_knows(contexts: tuple[ssl.SSLCo
     assert all(head.secure and head.client == "127.0.0.1" for head, _ in here.app.asked)
 
 
-async def test_a_refused_body_is_told_through_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+async def test_a_rejected_body_gets_its_response_through_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     limits = ServerLimits(discard=1000, linger_s=0.2, sweep_s=0.05)
     async with served(App(admitted=100), tls=contexts[0], limits=limits) as here:
         wire = await here.connect(ssl=contexts[1], server_hostname="localhost")
@@ -79,7 +79,7 @@ async def test_a_refused_body_is_told_through_tls(contexts: tuple[ssl.SSLContext
         assert await wire.rest() == b""
 
 
-async def test_who_does_not_speak_tls_harms_nobody(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+async def test_a_client_without_tls_affects_no_other(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     async with served(tls=contexts[0]) as here:
         plain = await here.connect()
         plain.send(get())

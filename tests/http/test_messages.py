@@ -33,7 +33,7 @@ async def test_a_request_reaches_the_application_as_it_was_sent() -> None:
     assert (head.client, head.secure) == ("127.0.0.1", False)
 
 
-async def test_an_answer_carries_length_and_date_beside_the_headers_given() -> None:
+async def test_a_response_has_length_and_date_and_its_own_headers() -> None:
     async with served(answering(201, b"x-a: 1\r\nx-b: 2\r\n", b"made")) as here:
         reply = await (await here.connect()).ask(get())
 
@@ -43,14 +43,14 @@ async def test_an_answer_carries_length_and_date_beside_the_headers_given() -> N
 
 
 @pytest.mark.parametrize("status", [204, 304])
-async def test_an_answer_without_content_says_nothing_of_a_length(status: int) -> None:
+async def test_a_response_without_content_has_no_length(status: int) -> None:
     async with served(answering(status, b"", b"dropped")) as here:
         wire = await here.connect()
         assert "content-length" not in (await wire.ask(get())).headers
         assert (await wire.ask(get())).status == status
 
 
-async def test_the_answer_to_head_tells_the_length_of_what_is_not_sent() -> None:
+async def test_the_response_to_head_has_the_length_of_the_omitted_body() -> None:
     async with served(answering(200, b"", b"0123456789")) as here:
         wire = await here.connect()
         wire.send(get(method="HEAD"))
@@ -58,7 +58,7 @@ async def test_the_answer_to_head_tells_the_length_of_what_is_not_sent() -> None
         assert (await wire.ask(get())).body == b"0123456789"
 
 
-async def test_a_status_that_has_no_name_is_sent_all_the_same() -> None:
+async def test_an_unnamed_status_is_sent() -> None:
     async with served(answering(546)) as here:
         assert (await (await here.connect()).ask(get())).status == 546
 
@@ -75,7 +75,7 @@ async def test_bodies_of_any_size_go_both_ways(size: int) -> None:
         assert (await wire.ask(chunked(*[body[n : n + 9999] for n in range(0, size, 9999)]))).body == body
 
 
-async def test_a_request_is_understood_however_it_is_cut() -> None:
+async def test_a_fragmented_request_is_parsed() -> None:
     async with served() as here:
         wire = await here.connect()
         for request in (post(b"hello", path="/cut?q"), chunked(b"hello", b" again")):
@@ -86,7 +86,7 @@ async def test_a_request_is_understood_however_it_is_cut() -> None:
     assert [body for _, body in here.app.asked] == [b"hello", b"hello again"]
 
 
-async def test_trailers_are_passed_over() -> None:
+async def test_trailers_are_ignored() -> None:
     async with served() as here:
         wire = await here.connect()
         await wire.ask(chunked(b"hello", end=b"0\r\nx-admin: yes\r\n\r\n"))
@@ -102,7 +102,7 @@ async def test_a_target_in_absolute_form_is_read_as_its_path() -> None:
         assert (await wire.ask(get(path="*", method="OPTIONS"))).body == b"OPTIONS *  "
 
 
-async def test_the_wish_for_another_protocol_is_passed_over_with_and_without_a_body() -> None:
+async def test_upgrade_requests_are_ignored_with_and_without_a_body() -> None:
     wish = ("connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAMAAABkAAQAAP__")
     async with served() as here:
         wire = await here.connect()
@@ -120,13 +120,13 @@ async def ask_for_a_tunnel(wire: Wire) -> int:
     return status
 
 
-async def test_there_are_no_tunnels() -> None:
+async def test_connect_is_rejected() -> None:
     async with served() as here:
         assert await ask_for_a_tunnel(await here.connect()) == 400
     assert here.app.asked == []
 
 
-async def test_an_exception_of_the_application_is_a_500_and_told_to_the_event_loop() -> None:
+async def test_an_exception_of_the_application_is_a_500_and_reaches_the_event_loop() -> None:
     async def respond(head: RequestHead, body: bytes) -> HttpResponse:
         raise RuntimeError("the private reason")
 

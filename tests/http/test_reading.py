@@ -43,7 +43,7 @@ REQUESTS = st.lists(
 
 @given(requests=REQUESTS, cuts=st.lists(st.integers(0, 1000), max_size=12))
 @settings(max_examples=60)
-def test_requests_are_read_as_they_were_sent_wherever_they_are_cut(requests: list[Sent], cuts: list[int]) -> None:
+def test_requests_survive_any_fragmentation(requests: list[Sent], cuts: list[int]) -> None:
     async def exchange() -> None:
         wire_bytes = b"".join(request.wire for request in requests)
         places = sorted({min(cut, len(wire_bytes)) for cut in cuts} | {0, len(wire_bytes)})

@@ -56,7 +56,7 @@ UNCLEAR = {
 
 
 @pytest.mark.parametrize("sent", UNCLEAR.values(), ids=UNCLEAR)
-async def test_what_is_unclear_is_refused_and_ends_the_connection(sent: bytes) -> None:
+async def test_ambiguous_requests_are_rejected_and_close_the_connection(sent: bytes) -> None:
     async with served(App(admitted=0)) as here:
         wire = await here.connect()
         wire.send(sent + get(path="/smuggled"))
@@ -68,7 +68,7 @@ async def test_what_is_unclear_is_refused_and_ends_the_connection(sent: bytes) -
     assert here.app.asked == []
 
 
-async def test_what_is_unclear_behind_a_good_request_is_refused_after_its_answer() -> None:
+async def test_an_ambiguous_pipelined_request_is_rejected_after_the_first_response() -> None:
     async with served() as here:
         wire = await here.connect()
         wire.send(post(b"good") + UNCLEAR["two lengths"] + get(path="/smuggled"))
@@ -78,7 +78,7 @@ async def test_what_is_unclear_behind_a_good_request_is_refused_after_its_answer
     assert len(here.app.asked) == 1
 
 
-async def test_what_follows_the_last_request_is_not_read() -> None:
+async def test_bytes_after_the_last_request_are_not_read() -> None:
     async with served() as here:
         wire = await here.connect()
         wire.send(get("connection: close") + get(path="/smuggled"))

@@ -18,7 +18,7 @@ from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import InvocationCompleted, InvocationOutcome
 from outdial.http import HttpResponse, RequestHead
-from tests.support.hosting import Kept
+from tests.support.hosting import RecordingSink
 
 EXECUTION_ID = "5f8c0e4e-97a0-4b1b-a2a6-3a2c1f5d7e90"
 Handler = Callable[[Invocation], InvocationOutcome]
@@ -94,7 +94,7 @@ class GatewayHarness:
 
     gateway: Gateway
     catalogue: FakeCatalogue
-    sink: Kept
+    sink: RecordingSink
     operations: OperatorRoutes
 
     async def ask(self, head: RequestHead, body: bytes = b"") -> HttpResponse:
@@ -115,7 +115,7 @@ def make_harness(
     clock = clock or SystemClock()
     keys = {"SUPABASE_JWT_SECRET": LOCAL_JWT_SECRET, "SUPABASE_ANON_KEY": LOCAL_PUBLISHABLE_KEY}
     keyring = KeyRing.from_env(keys)
-    catalogue, sink = FakeCatalogue(), Kept()
+    catalogue, sink = FakeCatalogue(), RecordingSink()
     catalogue.put("hello")
     operations = OperatorRoutes(
         metrics=lambda: (b"outdial_up 1\n", "text/plain"),

@@ -53,7 +53,7 @@ def misbehaving(slug: str) -> Bundle:
 
 
 @dataclass
-class Kept:
+class RecordingSink:
     """A sink that keeps everything, in order."""
 
     invocations: list[InvocationRecord] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Workers that live in the test's own process, and speak real frames over a real socket."""
+"""Fake workers in the test's own process that exchange real frames over a real socket."""
 
 import asyncio
 import socket
@@ -22,13 +22,13 @@ from outdial.host.wire.frames import (
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop run until it is so; the test's own time-out ends what never comes."""
+    """Run the loop until the condition holds, or the test times out."""
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 
-class HandClock:
-    """Seconds that pass when the test says so."""
+class ManualClock:
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -36,37 +36,37 @@ class HandClock:
     def __call__(self) -> float:
         return self.now
 
-    def pass_by(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now += seconds
 
 
-class Workman:
-    """The other end of one worker: a test lets it be ready, answer, and end, or sets the memory and CPU it uses."""
+class FakeWorker:
+    """The worker's end of a connection. The test makes it send frames, exit, or use memory and CPU."""
 
     def __init__(
         self,
-        shop: "Workshop",
-        order: WorkerSpec,
+        spawner: "FakeSpawner",
+        spec: WorkerSpec,
         on_frame: Callable[[Any], None],
         on_exit: Callable[[ProcessExit], None],
     ) -> None:
-        self.shop, self.order = shop, order
-        self.pid = 100_000 + len(shop.workmen)
+        self.spawner, self.spec = spawner, spec
+        self.pid = 100_000 + len(spawner.workers)
         self.cpu, self.memory = 0.0, 10.0
         self.requests: asyncio.Queue[InvokeFrame] = asyncio.Queue()
-        self.retired, self.is_over = asyncio.Event(), False
+        self.retired, self.has_ended = asyncio.Event(), False
         self._open: set[int] = set()
         self._on_exit = on_exit
         theirs, ours = socket.socketpair()
-        self._reader, self._heard = frames.gateway_frame_reader(), frames.worker_frame_reader()
+        self._reader, self._worker_reader = frames.gateway_frame_reader(), frames.worker_frame_reader()
         self._on_frame = on_frame
-        self._gateway = Channel(theirs, self._be_heard, self._end_now)
-        self._channel = Channel(ours, self._hear, lambda: None)
+        self._gateway = Channel(theirs, self._on_worker_data, self._on_disconnect)
+        self._channel = Channel(ours, self._on_gateway_data, lambda: None)
         self._gateway.start_reading()
         self._channel.start_reading()
         self._ended = ProcessExit(0, 0, 0.1)
 
-    # As the gateway sees it.
+    # Called by the gateway.
     def send(self, frame: bytes) -> None:
         self._gateway.send(frame)
 
@@ -79,51 +79,51 @@ class Workman:
     def memory_mb(self) -> float:
         return self.memory
 
-    def let_go(self) -> None:
+    def disconnect(self) -> None:
         self._gateway.close()
 
-    # As the test sees it.
-    def tell(self, frame: frames.ToGateway) -> None:
+    # Called by the test.
+    def send_frame(self, frame: frames.ToGateway) -> None:
         self._channel.send(frames.encode(frame))
 
-    def be_ready(self) -> None:
-        self.tell(ReadyFrame(1.5))
+    def send_ready(self) -> None:
+        self.send_frame(ReadyFrame(1.5))
 
-    def be_ready_at_once(self) -> None:
-        """Be heard before the process is known."""
+    def send_ready_directly(self) -> None:
+        """Send a ready frame before `spawn` has returned."""
         self._on_frame(ReadyFrame(1.5))
 
     def fail(self, message: str, traceback: str = "") -> None:
-        self.tell(BootFailedFrame(message, traceback))
+        self.send_frame(BootFailedFrame(message, traceback))
 
-    def answer(self, request: InvokeFrame, status: int = 200, body: bytes = b"") -> None:
+    def respond(self, request: InvokeFrame, status: int = 200, body: bytes = b"") -> None:
         self._open.discard(request.number)
-        self.tell(ResponseFrame(request.number, status, [], body or request.invocation.path.encode(), 7))
+        self.send_frame(ResponseFrame(request.number, status, [], body or request.invocation.path.encode(), 7))
         self._end_when_done()
 
-    def say(self, *texts: str) -> None:
-        self.tell(LogFrame([LogLine(0, "info", "", text) for text in texts], 0))
+    def log(self, *texts: str) -> None:
+        self.send_frame(LogFrame([LogLine(0, "info", "", text) for text in texts], 0))
 
     def end(self, ended: ProcessExit) -> None:
-        """End as a process does: what it has said before is still heard."""
-        if not self.is_over:
-            self.is_over, self._ended = True, ended
+        """Exit like a process: frames sent before still arrive."""
+        if not self.has_ended:
+            self.has_ended, self._ended = True, ended
             self._channel.flush()
             self._channel.close()
 
-    def _be_heard(self, data: bytes) -> None:
-        for frame in self._heard.feed(data):
+    def _on_worker_data(self, data: bytes) -> None:
+        for frame in self._worker_reader.feed(data):
             self._on_frame(frame)
 
-    def _end_now(self) -> None:
+    def _on_disconnect(self) -> None:
         asyncio.get_running_loop().call_soon(self._on_exit, self._ended)
 
-    def _hear(self, data: bytes) -> None:
+    def _on_gateway_data(self, data: bytes) -> None:
         for frame in self._reader.feed(data):
             if isinstance(frame, InvokeFrame):
                 self._open.add(frame.number)
                 self.requests.put_nowait(frame)
-                self.shop.on_request(self, frame)
+                self.spawner.on_request(self, frame)
             elif isinstance(frame, RetireFrame):
                 self.retired.set()
                 self._end_when_done()
@@ -133,70 +133,70 @@ class Workman:
             self.end(ProcessExit(0, 0, 0.1))
 
 
-def answer_at_once(workman: Workman, request: InvokeFrame) -> None:
-    workman.answer(request)
+def respond_at_once(fake: FakeWorker, request: InvokeFrame) -> None:
+    fake.respond(request)
 
 
-def keep(workman: Workman, request: InvokeFrame) -> None:
-    """Leave it to the test to answer."""
+def keep(fake: FakeWorker, request: InvokeFrame) -> None:
+    """Let the test respond later."""
 
 
-class Workshop:
-    """A spawner whose workers are workmen: ready at once and answering with the path, unless told otherwise."""
+class FakeSpawner:
+    """Spawns fake workers. By default they are ready at once and respond with the path."""
 
     def __init__(
         self,
-        on_request: Callable[[Workman, InvokeFrame], None] = answer_at_once,
-        on_start: Callable[[Workman], None] = Workman.be_ready,
+        on_request: Callable[[FakeWorker, InvokeFrame], None] = respond_at_once,
+        on_start: Callable[[FakeWorker], None] = FakeWorker.send_ready,
     ) -> None:
         self.on_request, self.on_start = on_request, on_start
-        self.workmen: list[Workman] = []
+        self.workers: list[FakeWorker] = []
         self.refusal: HostError | None = None
-        self._started: asyncio.Queue[Workman] = asyncio.Queue()
+        self._started: asyncio.Queue[FakeWorker] = asyncio.Queue()
 
     async def spawn(
-        self, order: WorkerSpec, on_frame: Callable[[Any], None], on_exit: Callable[[ProcessExit], None]
-    ) -> Workman:
+        self, spec: WorkerSpec, on_frame: Callable[[Any], None], on_exit: Callable[[ProcessExit], None]
+    ) -> FakeWorker:
         if self.refusal is not None:
             raise self.refusal
-        workman = Workman(self, order, on_frame, on_exit)
-        self.workmen.append(workman)
-        self._started.put_nowait(workman)
-        self.on_start(workman)
-        return workman
+        fake = FakeWorker(self, spec, on_frame, on_exit)
+        self.workers.append(fake)
+        self._started.put_nowait(fake)
+        self.on_start(fake)
+        return fake
 
-    async def next(self) -> Workman:
-        """Return the next worker that was started, in order, as soon as it is."""
+    async def next(self) -> FakeWorker:
+        """Wait for the next worker to start, in order."""
         return await self._started.get()
 
     @property
-    def alive(self) -> list[Workman]:
-        return [workman for workman in self.workmen if not workman.is_over]
+    def alive(self) -> list[FakeWorker]:
+        return [fake for fake in self.workers if not fake.has_ended]
 
     def close(self) -> None:
-        """End all workers and let go of their sockets."""
-        for workman in self.workmen:
-            workman.kill()
-            workman.let_go()
+        """Kill all workers and close their sockets."""
+        for fake in self.workers:
+            fake.kill()
+            fake.disconnect()
 
 
-class Shops:
-    """Opens workshops, and closes them all."""
+class SpawnerFactory:
+    """Creates spawners and closes them all."""
 
     def __init__(self) -> None:
-        self._open: list[Workshop] = []
+        self._open: list[FakeSpawner] = []
 
     def __call__(
         self,
-        on_request: Callable[[Workman, InvokeFrame], None] = answer_at_once,
-        on_start: Callable[[Workman], None] = Workman.be_ready,
-    ) -> Workshop:
-        return self.add(Workshop(on_request, on_start))
+        on_request: Callable[[FakeWorker, InvokeFrame], None] = respond_at_once,
+        on_start: Callable[[FakeWorker], None] = FakeWorker.send_ready,
+    ) -> FakeSpawner:
+        return self.add(FakeSpawner(on_request, on_start))
 
-    def add(self, shop: Workshop) -> Workshop:
-        self._open.append(shop)
-        return shop
+    def add(self, spawner: FakeSpawner) -> FakeSpawner:
+        self._open.append(spawner)
+        return spawner
 
     def close(self) -> None:
-        for shop in self._open:
-            shop.close()
+        for spawner in self._open:
+            spawner.close()

@@ -38,7 +38,7 @@ async def client(world: World) -> AsyncIterator[AuthClient]:
         yield made
 
 
-async def test_somebody_signs_in_goes_on_and_signs_out(client: AuthClient, world: World) -> None:
+async def test_a_user_signs_in_refreshes_and_signs_out(client: AuthClient, world: World) -> None:
     first = await client.sign_in(EMAIL, PASSWORD, address="203.0.113.9")
     assert isinstance(first, SignedIn)
     assert (first.user_id, first.email, first.expires_at) == (world.ada.id, EMAIL, NOW + ACCESS_LIVES)
@@ -54,12 +54,12 @@ async def test_somebody_signs_in_goes_on_and_signs_out(client: AuthClient, world
     assert await client.refresh(second.refresh_token) == BadCredentials()
 
 
-async def test_a_wrong_password_is_told_from_too_many_of_them(client: AuthClient) -> None:
+async def test_a_wrong_password_differs_from_too_many_attempts(client: AuthClient) -> None:
     told = [await client.sign_in(EMAIL, "wrong") for _ in range(MOST_FOR_EMAIL + 1)]
     assert told == [BadCredentials()] * MOST_FOR_EMAIL + [TooManyAttempts(WINDOW.total_seconds())]
 
 
-async def test_the_address_of_the_browser_is_the_one_that_is_counted(client: AuthClient) -> None:
+async def test_attempts_are_counted_per_browser_address(client: AuthClient) -> None:
     for number in range(MOST_FOR_CLIENT):
         await client.sign_in(f"user{number}@example.com", "wrong", address="203.0.113.9")
     assert isinstance(await client.sign_in(EMAIL, PASSWORD, address="203.0.113.9"), TooManyAttempts)
@@ -102,13 +102,13 @@ USER = {"id": "018f3b5e-0000-7000-8000-000000000001", "email": None}
         ),
     ],
 )
-async def test_each_answer_means_one_thing(app: Says, kind: type) -> None:
+async def test_each_response_maps_to_one_result(app: Says, kind: type) -> None:
     listener = listen("127.0.0.1", 0)
     async with serving(app, listener), AuthClient(f"http://127.0.0.1:{listener.getsockname()[1]}", "key") as client:
         assert isinstance(await client.sign_in(EMAIL, PASSWORD), kind)
 
 
-async def test_an_auth_that_is_away_is_no_wrong_password() -> None:
+async def test_an_unreachable_auth_is_not_a_wrong_password() -> None:
     async with AuthClient("http://127.0.0.1:1", "key") as client:
         assert isinstance(await client.sign_in(EMAIL, PASSWORD), AuthUnavailable)
         assert isinstance(await client.sign_out("token"), AuthUnavailable)

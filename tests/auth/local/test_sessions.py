@@ -16,7 +16,7 @@ from outdial.db.session import Database
 from tests.auth.local.conftest import PASSWORD, World
 
 
-async def test_a_refresh_token_is_given_for_new_ones(world: World) -> None:
+async def test_a_refresh_token_is_exchanged_for_new_tokens(world: World) -> None:
     first = (await world.sign_in()).json()
     world.clock.advance(timedelta(minutes=50))
     second = (await world.refresh(first["refresh_token"])).json()
@@ -35,7 +35,7 @@ async def test_two_requests_of_one_browser_both_get_tokens(world: World) -> None
     assert (await world.refresh(told[0].json()["refresh_token"])).status_code == 200
 
 
-async def test_a_token_that_comes_again_later_ends_the_session(world: World) -> None:
+async def test_reusing_a_refresh_token_later_ends_the_session(world: World) -> None:
     stolen = (await world.sign_in()).json()["refresh_token"]
     successor = (await world.refresh(stolen)).json()
     world.clock.advance(timedelta(seconds=11))
@@ -56,7 +56,7 @@ async def test_an_unknown_refresh_token_is_refused(world: World) -> None:
 @pytest.mark.parametrize(
     ("scope", "left"), [("local", [False, True]), ("others", [True, False]), ("global", [False] * 2)]
 )
-async def test_signing_out_ends_the_sessions_that_are_meant(world: World, scope: str, left: list[bool]) -> None:
+async def test_signing_out_ends_the_sessions_in_scope(world: World, scope: str, left: list[bool]) -> None:
     tokens = [(await world.sign_in()).json()["access_token"] for _ in range(2)]
 
     assert (await world.ask("POST", f"/logout?scope={scope}", token=tokens[0])).status_code == 204
@@ -75,7 +75,7 @@ async def test_a_new_password_ends_all_other_sessions(world: World) -> None:
     assert (await world.sign_in("another password")).status_code == 200
 
 
-async def test_a_token_that_is_not_ours_or_too_old_is_a_bad_one(world: World) -> None:
+async def test_foreign_and_expired_tokens_are_bad(world: World) -> None:
     session = (await world.sign_in()).json()
     own = jwt.decode(session["access_token"], options={"verify_signature": False})
     forged = mint_jwt("another secret that is also long enough", own)
@@ -87,13 +87,13 @@ async def test_a_token_that_is_not_ours_or_too_old_is_a_bad_one(world: World) ->
     assert (late.status_code, late.json()["code"]) == (403, "bad_jwt")
 
 
-async def test_a_token_without_a_session_is_nobodys(world: World) -> None:
+async def test_a_token_without_a_session_has_no_user(world: World) -> None:
     claims = {"sub": str(world.ada.id), "role": "authenticated", "aud": "authenticated"}
     asked = await world.ask("GET", "/user", token=mint_jwt(LOCAL_JWT_SECRET, claims))
     assert (asked.status_code, asked.json()["code"]) == (403, "session_not_found")
 
 
-async def test_anybody_can_check_tokens_with_the_published_keys(world: World) -> None:
+async def test_the_published_keys_verify_tokens(world: World) -> None:
     token = (await world.sign_in()).json()["access_token"]
     response = await world.client.get("/.well-known/jwks.json")
 
@@ -111,7 +111,7 @@ async def test_processes_that_start_together_sign_with_one_key(world: World) -> 
     assert len(sets[0]["keys"]) == 1  # type: ignore[arg-type]
 
 
-async def test_a_key_that_another_process_made_is_found_when_a_token_names_it(world: World) -> None:
+async def test_a_key_of_another_process_is_found_by_its_id(world: World) -> None:
     await world.sign_in()
     other = SigningKeys(world.pool, world.clock)
     world.clock.advance(timedelta(seconds=6))
@@ -121,7 +121,7 @@ async def test_a_key_that_another_process_made_is_found_when_a_token_names_it(wo
     assert isinstance(await world.verifier.verify(token), VerifiedToken)
 
 
-async def test_a_new_key_signs_and_the_former_verifies_until_its_tokens_have_expired(world: World) -> None:
+async def test_a_new_key_signs_and_the_old_one_verifies_until_its_tokens_expire(world: World) -> None:
     before = (await world.sign_in()).json()["access_token"]
     world.clock.advance(timedelta(minutes=1))
     kid = await world.keys.rotate()
@@ -135,7 +135,7 @@ async def test_a_new_key_signs_and_the_former_verifies_until_its_tokens_have_exp
     assert kids == [third, kid]
 
 
-async def test_a_session_that_nobody_goes_on_with_is_over(world: World) -> None:
+async def test_an_unused_session_expires(world: World) -> None:
     token = (await world.sign_in()).json()["refresh_token"]
     world.clock.advance(SESSION_LIVES - timedelta(minutes=1))
     token = (await world.refresh(token)).json()["refresh_token"]
@@ -143,7 +143,7 @@ async def test_a_session_that_nobody_goes_on_with_is_over(world: World) -> None:
     assert (await world.refresh(token)).json()["code"] == "refresh_token_not_found"
 
 
-async def test_old_sessions_are_forgotten_with_their_tokens(world: World, connection: asyncpg.Connection) -> None:
+async def test_old_sessions_are_deleted_with_their_tokens(world: World, connection: asyncpg.Connection) -> None:
     await world.sign_in()
     world.clock.advance(SESSION_LIVES + timedelta(minutes=1))
     await world.sign_in()
@@ -151,7 +151,7 @@ async def test_old_sessions_are_forgotten_with_their_tokens(world: World, connec
     assert await connection.fetchval("select count(*) from auth.refresh_tokens") == 1
 
 
-async def test_auth_sees_nothing_but_its_own(world: World) -> None:
+async def test_the_auth_role_sees_only_its_own_tables(world: World) -> None:
     tables = "select oid::regclass::text from pg_class where relkind = 'r' and relnamespace = any ($1::regnamespace[])"
     async with world.pool.transaction() as connection:
         names = [row[0] for row in await connection.fetch(tables, ["public", "auth"])]
@@ -168,7 +168,7 @@ OTHERS = ("anon", "authenticated", "service_role", *(role for role in ROLES if r
 
 @pytest.mark.parametrize("table", ["sessions", "refresh_tokens", "signing_keys", "attempts", "users"])
 @pytest.mark.parametrize("role", OTHERS)
-async def test_no_other_role_reads_what_auth_keeps(
+async def test_no_other_role_reads_the_auth_tables(
     world: World, connection: asyncpg.Connection, table: str, role: str
 ) -> None:
     await connection.execute(f"set role {role}")

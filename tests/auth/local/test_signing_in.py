@@ -19,7 +19,7 @@ from tests.auth.local.conftest import CHEAP, EMAIL, KEYRING, PASSWORD, World
 from tests.support.factories import create_member, create_tenant
 
 
-async def test_a_password_begins_a_session_as_supabase_tells_it(world: World) -> None:
+async def test_a_password_begins_a_session_in_supabases_format(world: World) -> None:
     response = await world.sign_in()
 
     told = response.json()
@@ -37,7 +37,7 @@ async def test_a_password_begins_a_session_as_supabase_tells_it(world: World) ->
     assert verdict.claims["amr"][0]["method"] == "password"
 
 
-async def test_the_address_is_taken_in_any_case(world: World) -> None:
+async def test_the_email_address_is_case_insensitive(world: World) -> None:
     body = {"email": f"  {EMAIL.upper()} ", "password": PASSWORD}
     assert (await world.ask("POST", "/token?grant_type=password", body)).status_code == 200
 
@@ -45,7 +45,7 @@ async def test_the_address_is_taken_in_any_case(world: World) -> None:
 @pytest.mark.parametrize(
     ("email", "password"), [(EMAIL, "wrong"), ("nobody@example.com", PASSWORD), (EMAIL, "x" * 600)]
 )
-async def test_whoever_is_not_let_in_learns_nothing_more(world: World, email: str, password: str) -> None:
+async def test_refusals_reveal_nothing_about_the_user(world: World, email: str, password: str) -> None:
     response = await world.ask("POST", "/token?grant_type=password", {"email": email, "password": password})
 
     assert response.status_code == 400
@@ -53,7 +53,7 @@ async def test_whoever_is_not_let_in_learns_nothing_more(world: World, email: st
     assert response.headers["x-sb-error-code"] == "invalid_credentials"
 
 
-async def test_somebody_who_does_not_exist_costs_a_check_as_well(world: World) -> None:
+async def test_an_unknown_user_costs_a_password_check_too(world: World) -> None:
     verified: list[str] = []
 
     class Counting(PasswordHasher):
@@ -68,7 +68,7 @@ async def test_somebody_who_does_not_exist_costs_a_check_as_well(world: World) -
     assert len(verified) == 2
 
 
-async def test_a_hash_of_weaker_parameters_is_made_anew(world: World, connection: asyncpg.Connection) -> None:
+async def test_a_weaker_hash_is_replaced(world: World, connection: asyncpg.Connection) -> None:
     stronger = PasswordHashing(PasswordHasher(time_cost=2, memory_cost=64, parallelism=1))
     await LocalAuth(world.pool, world.clock, world.keys, "", stronger).sign_in(EMAIL, PASSWORD, "")
 
@@ -77,18 +77,18 @@ async def test_a_hash_of_weaker_parameters_is_made_anew(world: World, connection
     assert PASSWORD not in kept
 
 
-async def test_a_key_is_asked_for(world: World) -> None:
+async def test_an_api_key_is_required(world: World) -> None:
     response = await world.sign_in(apikey="sb_publishable_of_somebody_else")
     assert (response.status_code, response.json()["code"]) == (401, "no_authorization")
 
 
 @pytest.mark.parametrize("body", ["[]", "{", '{"email": 1, "password": "x"}', '{"email": "a\\u0000", "password": "x"}'])
-async def test_a_body_that_cannot_be_used_is_refused(world: World, body: str) -> None:
+async def test_an_invalid_body_is_rejected(world: World, body: str) -> None:
     response = await world.client.post("/token?grant_type=password", content=body, headers={"apikey": LOCAL_SECRET_KEY})
     assert (response.status_code, response.json()["code"][:3]) in {(400, "bad"), (400, "val")}
 
 
-async def test_many_attempts_for_one_address_are_stopped_and_then_forgiven(world: World) -> None:
+async def test_attempts_per_email_are_limited_and_expire(world: World) -> None:
     # At the same time, so that counting after the check would let all of them through.
     responses = await asyncio.gather(*(world.sign_in(f"guess {n}") for n in range(MOST_FOR_EMAIL + 5)))
     codes = sorted(response.json()["code"] for response in responses)
@@ -102,14 +102,14 @@ async def test_many_attempts_for_one_address_are_stopped_and_then_forgiven(world
     assert (await world.sign_in()).status_code == 200
 
 
-async def test_a_success_forgets_the_failures_before_it(world: World) -> None:
+async def test_a_successful_sign_in_resets_the_attempts(world: World) -> None:
     for _ in range(3):
         for n in range(MOST_FOR_EMAIL - 1):
             await world.sign_in(f"guess {n}")
         assert (await world.sign_in()).status_code == 200
 
 
-async def test_one_client_cannot_go_through_many_addresses(world: World) -> None:
+async def test_one_client_cannot_try_many_email_addresses(world: World) -> None:
     for n in range(MOST_FOR_CLIENT):
         body = {"email": f"user{n}@example.com", "password": "guess"}
         await world.ask("POST", "/token?grant_type=password", body, x_forwarded_for="203.0.113.9")
@@ -118,13 +118,13 @@ async def test_one_client_cannot_go_through_many_addresses(world: World) -> None
     assert (await world.sign_in(x_forwarded_for="203.0.113.10")).status_code == 200
 
 
-async def test_nobody_signs_up_unless_it_is_allowed(world: World) -> None:
+async def test_sign_up_is_disabled_by_default(world: World) -> None:
     response = await world.ask("POST", "/signup", {"email": "new@example.com", "password": PASSWORD})
     assert (response.status_code, response.json()["code"]) == (422, "signup_disabled")
     assert (await world.ask("GET", "/settings")).json()["disable_signup"] is True
 
 
-async def test_the_service_makes_changes_and_deletes_users(world: World) -> None:
+async def test_the_service_role_creates_updates_and_deletes_users(world: World) -> None:
     body = {"email": "Grace@example.com", "password": PASSWORD, "email_confirm": True, "user_metadata": {"name": "G"}}
     made = await world.ask("POST", "/admin/users", body, apikey=LOCAL_SECRET_KEY)
     path = f"/admin/users/{made.json()['id']}"
@@ -142,7 +142,7 @@ async def test_the_service_makes_changes_and_deletes_users(world: World) -> None
     assert (await world.ask("GET", path, apikey=LOCAL_SECRET_KEY)).json()["code"] == "user_not_found"
 
 
-async def test_the_service_changes_an_address_to_one_that_is_free(world: World) -> None:
+async def test_the_service_role_changes_an_email_address_to_an_unused_one(world: World) -> None:
     body = {"email": "grace@example.com", "password": PASSWORD}
     grace = (await world.ask("POST", "/admin/users", body, apikey=LOCAL_SECRET_KEY)).json()
     path = f"/admin/users/{grace['id']}"
@@ -164,7 +164,7 @@ async def test_the_last_owner_of_an_organization_is_not_deleted(world: World, co
     assert (await world.sign_in()).status_code == 200
 
 
-async def test_where_it_is_allowed_people_sign_up_and_are_counted(world: World) -> None:
+async def test_enabled_sign_ups_work_and_are_counted(world: World) -> None:
     app = create_auth(world.auth, world.keys, KEYRING, world.clock, allow_sign_up=True)
     body = {"email": "new@example.com", "password": PASSWORD, "data": {"name": "N"}}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://auth") as client:
@@ -177,39 +177,39 @@ async def test_where_it_is_allowed_people_sign_up_and_are_counted(world: World) 
     assert [response.status_code for response in again] == [422] * (MOST_FOR_EMAIL - 1) + [429]
 
 
-async def test_text_that_the_database_cannot_hold_is_refused(world: World) -> None:
+async def test_text_that_the_database_cannot_store_is_rejected(world: World) -> None:
     token = (await world.sign_in()).json()["access_token"]
     for data in ({"a": "\x00"}, "text"):
         refused = await world.ask("PUT", "/user", {"data": data}, token=token)
         assert (refused.status_code, refused.json()["code"]) == (400, "validation_failed")
 
 
-async def test_a_token_of_a_user_takes_a_key_beside_it(world: World) -> None:
+async def test_a_user_token_also_requires_an_api_key(world: World) -> None:
     token = (await world.sign_in()).json()["access_token"]
     for apikey in ("", "sb_publishable_of_somebody_else"):
         refused = await world.ask("GET", "/user", token=token, apikey=apikey)
         assert (refused.status_code, refused.json()["code"]) == (401, "no_authorization")
 
 
-async def test_what_is_not_offered_is_an_answer_that_browsers_may_read(world: World) -> None:
+async def test_unsupported_endpoints_respond_with_cors_headers(world: World) -> None:
     for method, path, status in (("GET", "/otp", 404), ("DELETE", "/user", 405)):
         response = await world.ask(method, path)
         assert (response.status_code, response.headers["access-control-allow-origin"]) == (status, "*")
 
 
-async def test_users_administer_nobody(world: World) -> None:
+async def test_users_cannot_call_admin_endpoints(world: World) -> None:
     token = (await world.sign_in()).json()["access_token"]
     for asked in (await world.ask("GET", "/admin/users", token=token), await world.ask("GET", "/admin/users")):
         assert (asked.status_code, asked.json()["code"]) == (403, "not_admin")
 
 
-async def test_browsers_may_ask_from_anywhere(world: World) -> None:
+async def test_cors_allows_every_origin(world: World) -> None:
     for response in (await world.client.options("/token"), await world.client.get("/user")):
         assert response.headers["access-control-allow-origin"] == "*"
         assert "x-supabase-api-version" in response.headers["access-control-allow-headers"]
 
 
-async def test_passwords_are_never_told_of(world: World) -> None:
+async def test_responses_never_contain_passwords(world: World) -> None:
     assert "argon2" not in repr(world.ada)
     assert CHEAP.hash(PASSWORD) != world.ada.encrypted_password
     assert PASSWORD not in repr(await world.auth.sign_in(EMAIL, PASSWORD, ""))
