@@ -350,7 +350,7 @@ async def test_a_campaign_that_is_cancelled_meanwhile_keeps_what_had_gone_in(
         async with api.as_service() as held:
             yield held
 
-    with pytest.raises(CampaignClosed, match="cancelling and takes no more contacts; 6 had gone in before") as caught:
+    with pytest.raises(CampaignClosed, match="cancelling and takes no more contacts; 6 were added before") as caught:
         await run(api, campaign, "\n".join(["phone", *map(phone, range(20))]), chunk_rows=3, transaction=transaction)
     assert (caught.value.status, caught.value.added) == ("cancelling", 6)
     told_of = json.loads(await connection.fetchval("select details::text from audit_log"))

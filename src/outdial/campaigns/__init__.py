@@ -1,1 +1,1 @@
-"""Campaigns: created, filled with contacts, started, paused, and followed."""
+"""Campaigns: create, edit, import contacts, start, pause, cancel, and count progress."""

@@ -1,4 +1,4 @@
-"""What can go wrong with campaigns: one tree, in which the message says what to do.
+"""The errors of campaigns: one tree, whose messages say what to do.
 
 CampaignsError
 ├── InvalidCampaign
@@ -16,11 +16,11 @@ from uuid import UUID
 
 
 class CampaignsError(Exception):
-    """Something about a campaign is not as it must be."""
+    """The base of all errors of campaigns."""
 
 
 class InvalidCampaign(CampaignsError):
-    """A field of a new campaign cannot be used."""
+    """A setting of a campaign is not valid."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -52,25 +52,25 @@ class AmbiguousAccount(CampaignsError):
 
 
 class CampaignNotFound(CampaignsError):
-    """There is no such campaign, or it is not the caller's to change."""
+    """The campaign does not exist, or the caller may not change it."""
 
     def __init__(self, campaign_id: UUID) -> None:
         super().__init__(f"there is no campaign {campaign_id}, or you may not change it")
 
 
 class CampaignClosed(CampaignsError):
-    """The campaign is in a `status` that takes no contacts; `added` of this import had gone in before, and stay."""
+    """The campaign's `status` takes no contacts; `added` contacts of this import were stored before, and are kept."""
 
     def __init__(self, status: str, added: int) -> None:
-        before = f"; {added:,} had gone in before, and stay" if added else ""
+        before = f"; {added:,} were added before and are kept" if added else ""
         super().__init__(f"the campaign is {status} and takes no more contacts{before}")
         self.status = status
         self.added = added
 
 
 class UnusableFile(CampaignsError):
-    """The file as a whole cannot be imported; nothing of it has gone in."""
+    """The file as a whole cannot be imported; none of its rows was stored."""
 
 
 class UnknownRegion(CampaignsError):
-    """The default region is no ISO 3166 country that libphonenumber knows."""
+    """libphonenumber does not know the default region (ISO 3166)."""

@@ -1,6 +1,6 @@
-"""Starts, pauses, resumes and cancels campaigns, for the trigger function, the command line and the studio alike.
+"""Starts, pauses, resumes and cancels campaigns, for the trigger function, the command line and the studio.
 
-Each change is one guarded statement, and what comes of it a value; the transaction carries the caller's rights.
+Each change is one guarded statement in a transaction with the caller's rights; its result is a value.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,33 +18,33 @@ _S = CampaignStatus
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: a signed-in user by id, whose role is checked, or a holder of the service key."""
+    """Who acts: a signed-in user, whose role is checked, or a holder of the service key."""
 
     user_id: UUID | None = None
 
     @property
     def name(self) -> str:
-        """The name in the audit log."""
+        """The actor's name in the audit log."""
         return "service" if self.user_id is None else str(self.user_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The campaign has gone into `status`."""
+    """The campaign is now in `status`."""
 
     status: CampaignStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """The campaign was in `status` already: asking twice does no harm."""
+    """The campaign was already in `status`: repeating an action is harmless."""
 
     status: CampaignStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The state of the campaign does not allow it; `reason` says what to do."""
+    """The campaign's status does not allow the action; `reason` says what to do."""
 
     status: CampaignStatus
     reason: str
@@ -52,12 +52,12 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """There is no such campaign, or it is not the caller's."""
+    """The campaign does not exist, or the caller may not see it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """The caller may look at the campaign, and not run it."""
+    """The caller may view the campaign, but not run it."""
 
 
 Result = Changed | Unchanged | Conflict | NotFound | Forbidden
@@ -65,7 +65,7 @@ Result = Changed | Unchanged | Conflict | NotFound | Forbidden
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One way to change a campaign: from which states, and in which it is already what was asked for."""
+    """One action on a campaign: the states it is allowed from, and those in which it has nothing to do."""
 
     action: str
     allowed_from: Collection[CampaignStatus]
@@ -81,7 +81,7 @@ HANG_UP = replace(CANCEL, allowed_from=(*CANCEL.allowed_from, _S.CANCELLING))
 
 
 async def start(connection: Connection, campaign_id: UUID, actor: Actor, now: datetime) -> Result:
-    """Start a draft or a scheduled campaign at once; a draft whose time has not come is scheduled instead."""
+    """Start a draft or a scheduled campaign now; a draft with a future start time is scheduled instead."""
     campaign = await _find(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
@@ -111,7 +111,7 @@ async def start(connection: Connection, campaign_id: UUID, actor: Actor, now: da
 
 
 async def resume(connection: Connection, campaign_id: UUID, actor: Actor, now: datetime) -> Result:
-    """Let a paused campaign, or one that is pausing, go on."""
+    """Resume a paused or pausing campaign."""
     campaign = await _find(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
@@ -124,7 +124,7 @@ async def resume(connection: Connection, campaign_id: UUID, actor: Actor, now: d
 async def pause(
     connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, reason: str = "paused by hand"
 ) -> Result:
-    """Stop an active campaign: it is `paused` at once when no request is in flight, and `pausing` until then."""
+    """Pause an active campaign: it is `pausing` while requests are in flight, then `paused`."""
     campaign = await _find(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
@@ -144,7 +144,7 @@ async def pause(
 async def cancel(
     connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, *, hang_up: bool = False
 ) -> Result:
-    """Cancel a campaign for good; calls under way end by themselves, or are ended with `hang_up`, then or later."""
+    """Cancel a campaign for good. Live calls run to their end, or are ended with `hang_up`, now or in a second call."""
     campaign = await _find(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
@@ -160,7 +160,7 @@ async def cancel(
 async def ask_for_batch(
     connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, batch_size: int | None
 ) -> Result:
-    """Make an active campaign due now, once with another batch size where one is given (1 to 1,000)."""
+    """Make an active campaign due now; `batch_size`, if given, applies to its next batch only."""
     campaign = await _find(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
@@ -176,7 +176,7 @@ async def ask_for_batch(
 async def start_scheduled(
     connection: Connection, actor: Actor, now: datetime, organization_id: UUID | None = None
 ) -> list[UUID] | NotFound:
-    """Start the scheduled campaigns whose time has come, of one organization or of all that the caller may run."""
+    """Start the scheduled campaigns that are due, of one organization or of all that the caller may run."""
     if organization_id is not None:
         found = await organizations.find_organization(connection, organization_id=organization_id)
         if found is None:

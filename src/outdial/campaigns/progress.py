@@ -1,4 +1,4 @@
-"""How far a campaign has come, counted from its rows and never from a counter."""
+"""The progress of a campaign, always counted from its rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,11 +34,11 @@ class Progress:
 
     @property
     def live(self) -> int:
-        """Calls that ring, talk, or may do so."""
+        """Calls that are live or may be."""
         return sum(count for status, count in self.calls.items() if status in LIVE)
 
     def as_dict(self) -> dict[str, object]:
-        """Return the counts as JSON has them."""
+        """Return the counts as a JSON object."""
         return {
             "total": self.total,
             "finished": self.finished,
@@ -53,7 +53,7 @@ class Progress:
 
 
 async def progress(connection: Connection, campaign_id: UUID) -> Progress:
-    """Count the contacts and calls of a campaign as the caller may see them."""
+    """Count the contacts and calls of a campaign that the caller may see."""
     contacts = await reports.count_contacts(connection, campaign_id=campaign_id)
     calls = await reports.count_calls(connection, campaign_id=campaign_id)
     by_status: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Brings pausing and cancelling campaigns to rest: they read paused or cancelled only when it is true."""
+"""Finishes pausing and cancelling: a campaign reads `paused` or `cancelled` only once nothing is in flight."""
 
 import asyncio
 from datetime import timedelta
@@ -13,18 +13,20 @@ from outdial.log import log
 from outdial.provider import VoiceProvider
 
 PORTION = 5_000
-LOOK_AGAIN = timedelta(seconds=1)
-HANG_UP_AT_ONCE = 50
+RETRY_DELAY = timedelta(seconds=1)
+MAX_HANG_UPS = 50
 
 
 class Finisher:
-    """Finishes one campaign at a time; `finish` returns whether it has come to rest."""
+    """Finishes one campaign at a time; `finish` returns whether it is done."""
 
     def __init__(self, database: Database, provider: VoiceProvider, clock: Clock) -> None:
-        self._database, self._provider, self._clock = database, provider, clock
+        self._database = database
+        self._provider = provider
+        self._clock = clock
 
     async def finish(self, organization_id: UUID, campaign_id: UUID, status: str) -> bool:
-        """Pause or cancel as far as it goes now; a campaign that still waits is due again in a second."""
+        """Pause or cancel as far as possible now; a campaign with requests in flight is due again after RETRY_DELAY."""
         if status == CampaignStatus.CANCELLING:
             await self._cancel_contacts(organization_id, campaign_id)
             await self._hang_up(organization_id, campaign_id)
@@ -36,7 +38,7 @@ class Finisher:
         async with self._database.for_organization(organization_id) as connection:
             if await finish(connection, campaign_id=campaign_id, now=now) is not None:
                 return True
-            await batches.postpone_batch(connection, campaign_id=campaign_id, next_batch_at=now + LOOK_AGAIN)
+            await batches.postpone_batch(connection, campaign_id=campaign_id, next_batch_at=now + RETRY_DELAY)
         return False
 
     async def _cancel_contacts(self, organization_id: UUID, campaign_id: UUID) -> None:
@@ -54,7 +56,7 @@ class Finisher:
             if not account.hang_up:
                 return
             calls = await call_queries.live_calls(
-                connection, provider_account_id=account.id, campaign_id=campaign_id, limit=HANG_UP_AT_ONCE
+                connection, provider_account_id=account.id, campaign_id=campaign_id, limit=MAX_HANG_UPS
             )
         if self._provider.has_account(account.credential):
             results = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""Keeps an account's limit at what Retell says that it is, so that a lowered limit is noticed before it refuses."""
+"""Reads the concurrency limit of accounts from Retell, so that a lowered limit takes effect before calls fail."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,10 +13,12 @@ EVERY = timedelta(seconds=60)
 
 
 class LimitReader:
-    """Asks get-concurrency for an account at most once a minute."""
+    """Reads the limit of each account at most once every EVERY."""
 
     def __init__(self, database: Database, provider: VoiceProvider, clock: Clock) -> None:
-        self._database, self._provider, self._clock = database, provider, clock
+        self._database = database
+        self._provider = provider
+        self._clock = clock
         self._next_at: dict[UUID, datetime] = {}
 
     def is_due(self, call: PlannedCall) -> bool:
@@ -28,7 +30,7 @@ class LimitReader:
         return due
 
     async def refresh(self, call: PlannedCall) -> None:
-        """Note the limit of the account that `call` goes through."""
+        """Store the limit of the account of `call`."""
         limits = await self._provider.get_concurrency(call.credential)
         if isinstance(limits, AccountConcurrency):
             async with self._database.for_organization(call.organization_id) as connection:

@@ -1,4 +1,4 @@
-"""Asks the provider about calls that have had no event for too long, and never dials again on a guess.
+"""Asks the provider about calls without events, and never places a second call for one attempt.
 
 An `unknown` call is looked up by its metadata. If the provider does not list it, the same request is sent again with
 the same key while the provider honours the key, and the call is released afterwards. If the provider has the call, its
@@ -26,16 +26,17 @@ from outdial.provider import CallFound, CallMissing, CallsFound, ProviderUnavail
 from outdial.settings import DialerSettings
 
 BATCH = 200
-AT_ONCE = 10
-# A campaign that is being cancelled repeats no request, so a call that Retell does not list can be given back sooner.
+MAX_CONCURRENT_CHECKS = 10
 CANCELLED_RELEASE = timedelta(minutes=5)
-# Retell has forgotten a call when it denies it this often; an analysis that has not come after so many looks will not.
+"""A cancelled campaign repeats no request, so a call that Retell does not list is released this soon."""
 MISSING_CHECKS = 4
+"""After this many checks without a trace of the call, Retell is taken to have lost it."""
 ANALYSIS_CHECKS = 6
+"""After this many checks without an analysis, none is expected."""
 
 
 class Rescuer:
-    """A background duty: `run_once` asks about every call that is due for it and returns how many it asked about."""
+    """A background task: `run_once` checks every call that is due and returns how many it checked."""
 
     def __init__(
         self,
@@ -54,17 +55,17 @@ class Rescuer:
         self._settings = settings
 
     async def run_once(self) -> int:
-        """Ask about the calls that are due, at most AT_ONCE at a time."""
+        """Check the calls that are due, at most MAX_CONCURRENT_CHECKS at a time."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
             due = await settlements.calls_to_check(connection, now=now, limit=BATCH)
-        gate = asyncio.Semaphore(AT_ONCE)
+        gate = asyncio.Semaphore(MAX_CONCURRENT_CHECKS)
 
         async def check(silent: settlements.SilentCall) -> None:
             async with gate:
                 try:
                     await self._check(silent)
-                except Exception as error:  # one odd call never keeps the others from being asked about
+                except Exception as error:  # one broken call must not stop the others
                     log("rescue.failed", level="error", call_id=str(silent.call_id), error=error)
 
         await asyncio.gather(*(check(silent) for silent in due))
@@ -89,12 +90,12 @@ class Rescuer:
         elif call.retell_call_id is not None:
             await self._reconcile(call, call.retell_call_id, now)
 
-    # An unknown call: does Retell have it?
+    # Unknown calls: does Retell have them?
 
     async def _rescue(self, call: settlements.CheckedCall, now: datetime) -> None:
         match await self._provider.find_calls(call.credential, call.id):
             case ProviderUnavailable(reason):
-                await self._review_when_old(call, now, f"Retell could not be asked: {reason}")
+                await self._review_when_old(call, now, f"Retell is unavailable: {reason}")
             case CallsFound(ids) if ids:
                 if len(ids) > 1:
                     log("rescue.several_calls", level="error", call_id=str(call.id), calls=len(ids))
@@ -105,7 +106,7 @@ class Rescuer:
                 assert_never(never)
 
     async def _adopt(self, call: settlements.CheckedCall, retell_call_id: str) -> None:
-        """Take the call over, and ask at once how it stands: its webhooks may be long gone."""
+        """Adopt the call and check its state at once: its webhooks may have come and gone."""
         now = self._clock.now()
         async with self._database.for_organization(call.organization_id) as connection:
             adoption = CallAdoption(call.id, retell_call_id)
@@ -133,7 +134,7 @@ class Rescuer:
                 await self._note_uncertain(call, response)
 
     async def _admit_again(self, call: settlements.CheckedCall, now: datetime) -> PlannedCall | None:
-        """Take a start slot for the same request, if campaign, hours and the do-not-call list still allow it."""
+        """Take a start slot for the same request if the campaign, its hours and the do-not-call list still allow it."""
         if not may_ring(hours_of(call.calling_hours), call.zone_key, now):
             return None
         async with self._database.for_organization(call.organization_id) as connection:
@@ -182,7 +183,7 @@ class Rescuer:
             )
             await settlements.end_requests(connection, ids=[call.id], deadlines=[response.call.deadline])
 
-    # A call that Retell has: how does it stand?
+    # Calls that Retell has: what is their state?
 
     async def _reconcile(self, call: settlements.CheckedCall, retell_call_id: str, now: datetime) -> None:
         match await self._provider.get_call(call.credential, retell_call_id):
@@ -192,7 +193,7 @@ class Rescuer:
                 if call.checks >= MISSING_CHECKS:
                     await self._give_up(call, "Retell no longer knows the call")
             case ProviderUnavailable(reason):
-                await self._review_when_old(call, now, f"Retell could not be asked: {reason}")
+                await self._review_when_old(call, now, f"Retell is unavailable: {reason}")
             case never:
                 assert_never(never)
 
@@ -201,7 +202,7 @@ class Rescuer:
         if found.event is None or found.body is None:
             return
         if call.status == CallStatus.ENDED and call.checks >= ANALYSIS_CHECKS and not found.is_analyzed:
-            await self._give_up(call, f"Retell never said why the call ended ({found.call_status})")
+            await self._give_up(call, f"Retell never gave the reason why the call ended ({found.call_status})")
             return
         async with self._database.for_organization(call.organization_id) as connection:
             await events.store_reconciled_events(
@@ -217,7 +218,7 @@ class Rescuer:
             )
 
     async def _give_up(self, call: settlements.CheckedCall, reason: str) -> None:
-        """Ask no more: what is not known by now goes to review, and what is known stays."""
+        """Stop checking: a call without an outcome goes to review, and a known outcome stays."""
         if call.outcome is None and call.status != CallStatus.RELEASED:
             await self._review(call, reason)
             return

@@ -1,4 +1,4 @@
-"""Starts scheduled campaigns when their time has come."""
+"""Starts scheduled campaigns at their time."""
 
 from outdial.clock import Clock
 from outdial.db.queries import audit, batches, campaign_status
@@ -8,13 +8,14 @@ BATCH = 100
 
 
 class Scheduler:
-    """A background duty: `run_once` starts what is due and returns how many campaigns it started."""
+    """A background task: `run_once` starts the campaigns that are due and returns how many it started."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+        self._database = database
+        self._clock = clock
 
     async def run_once(self) -> int:
-        """Start every scheduled campaign whose time has come."""
+        """Start every scheduled campaign that is due."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
             due = await campaign_status.scheduled_campaigns(connection, now=now, limit=BATCH)

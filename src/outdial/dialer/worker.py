@@ -1,4 +1,4 @@
-"""One dialer: takes due campaigns in turn, claims, and lets the requests run while it claims on."""
+"""One dialer: claims for due campaigns in turn, while the requests of earlier claims are still running."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -22,16 +22,16 @@ from outdial.log import log
 from outdial.provider import VoiceProvider
 from outdial.settings import DialerSettings
 
-DUE_AT_ONCE = 100
-# Requests under way at once; a claim waits while there are more.
-REQUESTS_AT_ONCE = 400
+MAX_DUE_CAMPAIGNS = 100
+MAX_REQUESTS = 400
+"""Concurrent requests of one dialer; a claim waits while there are more."""
 
 
 class Dialer:
-    """A background duty: `run_once` claims for every due campaign until none is due.
+    """A background task: `run_once` claims for every due campaign until none is due.
 
-    Any number of dialers run side by side: a claim holds the rows of its campaign and of its account, and nothing in
-    the memory of one process decides what another may do.
+    Any number of dialers run side by side. A claim locks the rows of its campaign and its account, so no limit depends
+    on the memory of one process.
     """
 
     def __init__(
@@ -42,7 +42,9 @@ class Dialer:
         settings: DialerSettings,
         make_id: Callable[[datetime], UUID] = new_id,
     ) -> None:
-        self._database, self._clock, self._settings = database, clock, settings
+        self._database = database
+        self._clock = clock
+        self._settings = settings
         self._claimer = Claimer(database=database, provider=provider, clock=clock, settings=settings, make_id=make_id)
         self._placer = Placer(provider, clock, settings)
         self._settler = Settler(database, clock, settings)
@@ -58,26 +60,26 @@ class Dialer:
         )
         self.scheduler = Scheduler(database, clock)
         self._named: set[UUID] = set()
-        self._looks: dict[UUID, datetime] = {}
+        self._next_batch_at: dict[UUID, datetime] = {}
         self._requests: set[asyncio.Task[None]] = set()
-        self._under_way = 0
+        self._in_flight = 0
         self._stopping = False
 
     def wake_for(self, campaign_id: str) -> None:
-        """Look at a campaign in the next run, before its own time: a notification has named it."""
+        """Claim for a campaign in the next run, before it is due: a notification named it."""
         self._named.add(UUID(campaign_id))
 
     def pause(self) -> timedelta:
-        """Return how long nothing will be due, as far as this dialer knows; at most the poll interval."""
+        """Return how long no campaign will be due, as far as this dialer knows; at most the poll interval."""
         now, longest = self._clock.now(), self._settings.poll_interval
-        until = min(self._looks.values(), default=now + longest)
+        until = min(self._next_batch_at.values(), default=now + longest)
         return min(max(until - now, timedelta()), longest)
 
     async def run_once(self) -> int:
         """Claim for the due campaigns, a batch each in turn, until none is due; return how many calls were claimed."""
         total = 0
         while not self._stopping:
-            claimed = sum([await self._try_step(campaign) for campaign in await self._due()])
+            claimed = sum([await self._try_campaign(campaign) for campaign in await self._due()])
             total += claimed
             if claimed == 0:
                 break
@@ -89,38 +91,38 @@ class Dialer:
             await asyncio.wait(set(self._requests))
 
     async def stop(self) -> None:
-        """Claim no more, and let the requests under way come home."""
+        """Stop claiming and wait for the requests in flight."""
         self._stopping = True
         await self.settled()
 
     async def _due(self) -> list[batches.DueCampaign]:
         now, named = self._clock.now(), frozenset(self._named)
         async with self._database.transaction() as connection:
-            due = await batches.due_campaigns(connection, now=now, limit=DUE_AT_ONCE, named=list(named))
+            due = await batches.due_campaigns(connection, now=now, limit=MAX_DUE_CAMPAIGNS, named=list(named))
         self._named -= named
-        # What is due now is looked at now, or another dialer has done so.
-        self._looks = {campaign_id: at for campaign_id, at in self._looks.items() if at > now}
+        # A campaign that is due is claimed for now, by this dialer or another.
+        self._next_batch_at = {campaign_id: at for campaign_id, at in self._next_batch_at.items() if at > now}
         return due
 
-    async def _try_step(self, due: batches.DueCampaign) -> int:
+    async def _try_campaign(self, due: batches.DueCampaign) -> int:
         try:
-            return await self._step(due)
-        except Exception as error:  # one campaign that cannot be claimed for never keeps the others from calling
+            return await self._run_campaign(due)
+        except Exception as error:  # one broken campaign must not stop the others
             log("dialer.campaign_failed", level="error", campaign_id=str(due.campaign_id), error=error)
             return 0
 
-    async def _step(self, due: batches.DueCampaign) -> int:
+    async def _run_campaign(self, due: batches.DueCampaign) -> int:
         if due.status != CampaignStatus.ACTIVE:
             await self._finisher.finish(due.organization_id, due.campaign_id, due.status)
             return 0
-        while self._under_way >= REQUESTS_AT_ONCE:
+        while self._in_flight >= MAX_REQUESTS:
             await asyncio.wait(set(self._requests), return_when=asyncio.FIRST_COMPLETED)
         claim = await self._claimer.claim(due.organization_id, due.campaign_id)
         if not isinstance(claim, Claimed):
             return 0
-        self._looks[due.campaign_id] = claim.next_batch_at
+        self._next_batch_at[due.campaign_id] = claim.next_batch_at
         if claim.calls:
-            self._under_way += len(claim.calls)
+            self._in_flight += len(claim.calls)
             self._spawn(self._place_and_settle(claim.calls))
             if self._limits.is_due(claim.calls[0]):
                 self._spawn(self._refresh_limits(claim.calls[0]))
@@ -134,7 +136,7 @@ class Dialer:
     async def _refresh_limits(self, call: PlannedCall) -> None:
         try:
             await self._limits.refresh(call)
-        except Exception as error:  # the limits known so far hold
+        except Exception as error:  # the last known limits stay in force
             log("dialer.limits_failed", level="warning", error=error)
 
     async def _place_and_settle(self, calls: list[PlannedCall]) -> None:
@@ -144,4 +146,4 @@ class Dialer:
             # The calls stay `placing` and are rescued after their deadline.
             log("dialer.settle_failed", level="error", calls=len(calls), error=error)
         finally:
-            self._under_way -= len(calls)
+            self._in_flight -= len(calls)

@@ -1,4 +1,4 @@
-"""When a contact may be called: windows of local wall-clock time, evaluated in every zone it may live in."""
+"""When a contact may be called: windows of local time, evaluated in every time zone the contact may live in."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of one local day, in minutes since midnight: 0 <= start < end <= 1440, the end exclusive."""
+    """A part of one local day, in minutes since midnight: 0 <= start < end <= 1440, the end exclusive."""
 
     start_minute: int
     end_minute: int
@@ -38,7 +38,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class CallingHours:
-    """The windows of each weekday, Monday first, in order of time, and local dates without any."""
+    """The windows of each weekday, Monday first and in order of time, and the local dates without calls."""
 
     week: tuple[tuple[Window, ...], ...]
     excluded_dates: frozenset[date]
@@ -72,10 +72,10 @@ def parse_calling_hours(raw: Mapping[str, object]) -> CallingHours:
 
 
 def is_zone_name(name: str) -> bool:
-    """Tell whether `name` is an IANA zone of the form Area/City, or UTC.
+    """Return whether `name` is an IANA zone of the form Area/City, or UTC.
 
-    Abbreviations such as EST (no daylight saving) and Etc/GMT+5 (five hours *behind*) mean something else to
-    most people than to the database, so they are not taken.
+    Abbreviations such as EST (no daylight saving) and Etc/GMT+5 (five hours *behind*) mean something else to most
+    users than to the zone database, so they are refused.
     """
     return name in _zone_names()
 
@@ -91,7 +91,7 @@ def zones_of(zone_key: str) -> tuple[ZoneInfo, ...]:
 
 
 def is_open(hours: CallingHours, zone_key: str, at: datetime) -> bool:
-    """Tell whether the aware moment `at` lies in a window in every zone of the key; not if a zone is unknown."""
+    """Return whether the aware moment `at` lies in a window in every zone of the key; False for an unknown zone."""
     try:
         zones = zones_of(zone_key)
     except UnknownZone:
@@ -102,8 +102,8 @@ def is_open(hours: CallingHours, zone_key: str, at: datetime) -> bool:
 def next_open(hours: CallingHours, zone_key: str, after: datetime) -> datetime | None:
     """Return the earliest moment from `after` on, in UTC, when every zone of the key is open.
 
-    None when there is none within SEARCH, or a zone is unknown. Zones far apart may share no hour at all: a
-    North American toll-free number stands for zones from Guam to St. John's.
+    None when there is none within SEARCH, or a zone is unknown. Zones far apart may share no hour at all: a North
+    American toll-free number covers zones from Guam to St. John's.
     """
     try:
         zones = zones_of(zone_key)

@@ -1,4 +1,4 @@
-"""What states a campaign has, and how they follow each other."""
+"""The states of a campaign and their transitions."""
 
 from enum import StrEnum
 from typing import Final
@@ -7,7 +7,7 @@ from outdial.domain.machine import Machine
 
 
 class CampaignStatus(StrEnum):
-    """Where a campaign stands; `pausing` and `cancelling` last while requests are still in flight."""
+    """The status of a campaign; `pausing` and `cancelling` last while requests are in flight."""
 
     DRAFT = "draft"
     SCHEDULED = "scheduled"

@@ -1,4 +1,4 @@
-"""What states a contact has inside a campaign, and how they follow each other."""
+"""The states of a contact inside a campaign and their transitions."""
 
 from enum import StrEnum
 from typing import Final
@@ -7,7 +7,7 @@ from outdial.domain.machine import Machine
 
 
 class ContactStatus(StrEnum):
-    """Where the work on one contact of one campaign stands."""
+    """The status of a contact inside a campaign."""
 
     PENDING = "pending"
     CALLING = "calling"
@@ -20,9 +20,9 @@ class ContactStatus(StrEnum):
 
 _S = ContactStatus
 
-# The arrows out of review, and those from pending to an end, are late evidence: Retell turns out to have made a call
-# that we had given up on. They move a contact only on behalf of its newest call, and none leads back to dialing: a
-# campaign may have been completed since.
+# The arrows out of review, and those from pending to a final status, are late evidence: Retell placed a call after all
+# that Outdial had given up on. Only the contact's newest call moves it along them, and none leads back to dialing,
+# because the campaign may have completed since.
 CONTACT: Final = Machine(
     "contact",
     {

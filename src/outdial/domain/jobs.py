@@ -7,7 +7,7 @@ from outdial.domain.machine import Machine
 
 
 class ImportStatus(StrEnum):
-    """Where an import stands; `cancelling` lasts until the chunk of rows under way has ended."""
+    """The status of an import; `cancelling` lasts until the current chunk of rows is stored."""
 
     UPLOADING = "uploading"
     READY = "ready"
@@ -20,7 +20,7 @@ class ImportStatus(StrEnum):
 
 
 class ExportStatus(StrEnum):
-    """Where an export stands; the file of an `expired` one is gone."""
+    """The status of an export; an `expired` export has no file any more."""
 
     QUEUED = "queued"
     RUNNING = "running"

@@ -1,4 +1,4 @@
-"""A state machine as data: the arrows are written once, and code, database and docs read them."""
+"""A state machine as data: code, the tests of the schema and the docs read the same transitions."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ State = TypeVar("State", bound=StrEnum)
 
 @dataclass(frozen=True, slots=True)
 class Machine(Generic[State]):
-    """States with, for each, the states that it may become."""
+    """States, each with the states that may follow it."""
 
     name: str
     arrows: Mapping[State, Collection[State]]
 
     def may_leave(self, to: State) -> list[State]:
-        """Return the states from which `to` can be reached: what a guarded statement names."""
+        """Return the states that `to` may follow, as a guarded statement names them."""
         return [source for source, targets in self.arrows.items() if to in targets]
 
     @property

@@ -1,4 +1,4 @@
-"""Admission arithmetic: when calls may start, and how many may live at once."""
+"""Arithmetic of the limits: when calls may start, and how many may be live at once."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ HEADROOM = 1.05
 """Starts are HEADROOM / calls_per_second apart: requests that arrive up to 50 ms unevenly stay within the limit."""
 
 SLOWEST = 1 / 16
-"""The smallest `rate_factor`: repeated refusals slow an account down, and never stop it."""
+"""The smallest `rate_factor`: repeated refusals slow an account down but never stop it."""
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -56,17 +56,17 @@ def after_slots(pace: Pace, slots: list[datetime]) -> datetime:
 
 
 def next_claim_at(pace: Pace, now: datetime, horizon: timedelta) -> datetime:
-    """Return when a claim is worth its transaction: half a horizon before the next start is allowed, or `now`.
+    """Return when the next claim pays: half a horizon before the next start is allowed, or `now`.
 
-    That gives at least one start per claim at low rates, and half a horizon's worth of them at high rates.
+    A claim then gets at least one start at low rates, and half a horizon of starts at high rates.
     """
     return max(now, pace.next_start_at - horizon / 2)
 
 
 def after_capacity_refusal(pace: Pace, now: datetime, hold: timedelta) -> Pace:
-    """Return the pace after the provider had no room (429): half the rate for `hold`, never below SLOWEST.
+    """Return the pace after the provider refused for capacity (429): half the rate for `hold`, at least SLOWEST.
 
-    Call it once for a batch that met refusals, not once for each refused call.
+    Call it once for a batch with refusals, not once per refused call.
     """
     slower = replace(pace, rate_factor=max(SLOWEST, pace.rate_factor / 2), backoff_until=now + hold)
     return replace(slower, next_start_at=max(pace.next_start_at, now + spacing(slower)))
@@ -75,7 +75,7 @@ def after_capacity_refusal(pace: Pace, now: datetime, hold: timedelta) -> Pace:
 def recovered(pace: Pace, now: datetime) -> Pace:
     """Return the pace at its full rate once `backoff_until` has passed, else unchanged.
 
-    In one step: starts stay spaced, so a full rate is no burst, and the next refusal halves it again.
+    The rate recovers in one step: starts stay spaced, so there is no burst, and the next refusal halves it again.
     """
     if pace.backoff_until is None or now < pace.backoff_until:
         return pace

@@ -1,4 +1,4 @@
-"""Phone numbers: from what people type to E.164, and from a number to the zones its owner may live in."""
+"""Phone numbers: from typed text to E.164, and from a number to the time zones its owner may live in."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -34,7 +34,7 @@ class Phone:
 
 @dataclass(frozen=True, slots=True)
 class InvalidPhone:
-    """Text that is no number to call, and why, in words."""
+    """Text that is not a phone number, and the reason."""
 
     raw: str
     reason: str
@@ -42,7 +42,7 @@ class InvalidPhone:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """The zone key of a contact, and whether the contact named the zone or the number implies it."""
+    """The zone key of a contact, and whether it comes from the contact or from the number."""
 
     key: str
     source: Literal["contact", "number"]
@@ -56,7 +56,7 @@ class NoZone:
 
 
 def parse_phone(raw: str, default_region: str | None) -> Phone | InvalidPhone:
-    """Return the number in `raw`; without a country code it is one of `default_region` (ISO 3166, as US)."""
+    """Parse the number in `raw`; without a country code it belongs to `default_region` (ISO 3166, such as US)."""
     region = default_region.upper() if default_region else None
     if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
         return InvalidPhone(raw, f"unknown default region {default_region}; use a country code such as US")
@@ -74,10 +74,10 @@ def parse_phone(raw: str, default_region: str | None) -> Phone | InvalidPhone:
 
 
 def zone_of(phone: Phone, timezone: str | None) -> Zone | NoZone:
-    """Return the zone that the contact names, else all zones of the number, sorted and joined by `|`.
+    """Return the contact's own zone, else all zones of the number, sorted and joined by `|`.
 
-    An unknown name gives NoZone rather than the number's zones: doubt fails closed. Zones of numbers are those
-    of libphonenumber; a mobile number may have every zone of its country.
+    An unknown zone name gives NoZone rather than the number's zones: doubt fails closed. The zones of numbers come
+    from libphonenumber; a mobile number may have every zone of its country.
     """
     name = (timezone or "").strip()
     if name:
@@ -90,7 +90,7 @@ def zone_of(phone: Phone, timezone: str | None) -> Zone | NoZone:
 
 
 def mask(e164: str) -> str:
-    """Return a number fit for logs: `+14155552671` becomes `+1415*****71`; short ones keep less."""
+    """Mask a number for logs: `+14155552671` becomes `+1415*****71`; shorter numbers keep fewer digits."""
     head, tail = max(0, min(5, len(e164) - 6)), 2
     if len(e164) <= 2 * tail:
         return "*" * len(e164)

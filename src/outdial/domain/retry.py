@@ -1,4 +1,4 @@
-"""What happens to a contact after a call: it is completed, fails, waits for a person, or is tried again."""
+"""What happens to a contact after a call: completed, failed, review, or a retry."""
 
 import hashlib
 import re
@@ -25,7 +25,7 @@ _UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class RetryRule:
-    """How often and how soon to try again after one outcome.
+    """How often and how soon to call again after one outcome.
 
     `delays[k - 1]` follows the contact's k-th charged attempt, and the last delay repeats. `max_attempts` counts
     all charged attempts of the contact, as the campaign's cap does; the smaller of the two holds.
@@ -74,14 +74,14 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The contact has failed, for the reason given in words."""
+    """The contact has failed, for the given reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A person must look at the contact, for the reason given in words."""
+    """A member must review the contact, for the given reason."""
 
     reason: str
 
@@ -107,7 +107,7 @@ def next_step(
     ended_at: datetime,
     seed: bytes,
 ) -> ContactStep:
-    """Return what follows for the contact of a call that has ended.
+    """Return the next step for the contact of a call that has ended.
 
     `attempts` and `faults` are the contact's counts before this call, `max_attempts` the campaign's cap, `seed`
     the call id's bytes: the same seed gives the same jitter.
@@ -137,7 +137,7 @@ def parse_retry_policy(raw: Mapping[str, object]) -> RetryPolicy:
 
     The form is `{"no_answer": {"delays": ["30m", "2h"], "max_attempts": 3}, "jitter": 0.1, "fault_delay": "1m",
     "fault_delay_max": "1h", "max_faults": 10}`; a duration is `<n>s`, `m`, `h` or `d`, or an int of seconds, at
-    most 30 days. What is left out is as in DEFAULT_POLICY, within a rule too.
+    most 30 days. Whatever is left out is taken from DEFAULT_POLICY, also within a rule.
     """
     unknown = raw.keys() - _SETTINGS - RETRYABLE
     if unknown:
