@@ -107,7 +107,9 @@ async def play_a_campaign(stage: Stage) -> list[UUID]:
         _, call_id = await create_calling(stage.look, campaign)
         await stage.send(*life_of_call(f"c{number}", call_id, reason).values())
         calls.append(call_id)
-    await stage.send(event_body("call_started", "nobody"), b"broken", event_body("transcript_updated", "c0", calls[0]))
+    await stage.send(
+        event_body("call_started", "call_unknown"), b"broken", event_body("transcript_updated", "c0", calls[0])
+    )
     return calls
 
 

@@ -91,9 +91,9 @@ async def test_when_the_end_and_the_analysis_contradict_each_other_call_and_cont
     for ended, analyzed in ((one, other), (other, one)):
         for names in (EVENTS, tuple(reversed(EVENTS))):
             entry, call_id = await create_calling(stage.look, campaign)
-            told = {"call_ended": ended, "call_analyzed": analyzed, "call_started": None}
+            reasons = {"call_ended": ended, "call_analyzed": analyzed, "call_started": None}
             name = f"call_{call_id.hex}"
-            await stage.send(*(event_body(e, name, call_id, disconnection_reason=told[e]) for e in names))
+            await stage.send(*(event_body(e, name, call_id, disconnection_reason=reasons[e]) for e in names))
             call, contact = await stage.row("calls", call_id), await stage.row("campaign_contacts", entry.id)
             assert contact["last_outcome"] == call["outcome"]
             shown = ("status", "attempts", "faults", "last_outcome", "status_reason")

@@ -1,4 +1,4 @@
-// Signs in by supabase-js as a browser would, and prints what it makes of each step.
+// Signs in with supabase-js like a browser, and prints the result of each step.
 //   node auth.mjs URL KEY EMAIL PASSWORD
 import { createClient } from "@supabase/supabase-js";
 

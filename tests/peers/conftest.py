@@ -1,4 +1,4 @@
-"""A gateway on a real socket whose functions meet each end there is, for clients that others have written."""
+"""A gateway on a real socket whose functions cover every kind of response, for third-party clients."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -40,7 +40,7 @@ def says(outcome: InvocationOutcome) -> Callable[[Invocation], InvocationOutcome
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    """The address of a host in Ireland, whose only other region does not answer."""
+    """URL of a host in Ireland whose only other region is unreachable."""
     regions = RegionRouter("eu-west-1", SystemClock())
     regions.set_peers([PeerHost("gone", "us-east-1", "http://127.0.0.1:1")])
     harness = make_harness(identity=HostIdentity("eu-west-1"), regions=regions)

@@ -1,4 +1,4 @@
-// Invokes functions by supabase-js as a browser would, and prints what it makes of each answer.
+// Invokes functions with supabase-js like a browser, and prints the result of each call.
 //   node invoke.mjs URL KEY '[{"slug": "hello", "options": {"body": {...}}}, ...]'
 import { createClient } from "@supabase/supabase-js";
 
@@ -6,15 +6,15 @@ const [url, key, calls] = process.argv.slice(2);
 const realtime = { transport: class {} }; // Node 20 has no WebSocket, and none is needed here
 const supabase = createClient(url, key, { realtime });
 
-const told = [];
+const results = [];
 for (const { slug, options } of JSON.parse(calls)) {
   const { data, error } = await supabase.functions.invoke(slug, options);
   if (error === null) {
-    told.push({ data });
+    results.push({ data });
     continue;
   }
   const response = error.context instanceof Response ? error.context : null;
-  told.push({
+  results.push({
     error: error.name,
     message: error.message,
     status: response && response.status,
@@ -22,4 +22,4 @@ for (const { slug, options } of JSON.parse(calls)) {
     body: response && (await response.text()),
   });
 }
-console.log(JSON.stringify(told));
+console.log(JSON.stringify(results));

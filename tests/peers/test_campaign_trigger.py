@@ -1,4 +1,4 @@
-"""A front end of somebody's own: it signs in by supabase-js, and runs campaigns as its user, on the real processes."""
+"""A custom front end signs in with supabase-js and runs campaigns as its user, against the real processes."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ pytestmark = [
 
 @pytest.fixture
 async def url(database: Scratch, tmp_path: Path) -> AsyncIterator[str]:
-    """The address of the functions, with Auth behind it at the studio."""
+    """URL of the functions, which forwards Auth to the studio."""
     with reserved_port() as port, launcher(tmp_path, database, port=port) as running:
         studio = await running.start("studio", "studio", "--port=0").ready()
         upstream = studio.output().split()[-1]
@@ -72,12 +72,12 @@ async def test_an_operator_starts_a_campaign_and_others_are_refused(
     )
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
-    told = json.loads(out)
+    results = json.loads(out)
 
-    assert {email: found["user"] for email, found in told.items()} == {email: email for email in users}
-    assert {email: found["status"] for email, found in told.items()} == {VIEWER: 403, STRANGER: 404, OPERATOR: 200}
-    assert told[VIEWER]["error"]["code"]
-    assert told[OPERATOR]["data"]["success"] is True
+    assert {email: found["user"] for email, found in results.items()} == {email: email for email in users}
+    assert {email: found["status"] for email, found in results.items()} == {VIEWER: 403, STRANGER: 404, OPERATOR: 200}
+    assert results[VIEWER]["error"]["code"]
+    assert results[OPERATOR]["data"]["success"] is True
     assert await connection.fetchval("select status from campaigns where id = $1", campaign.id) == "active"
     actor = await connection.fetchval("select actor from audit_log where action = 'start_campaign'")
     assert actor == str(users[OPERATOR])

@@ -1,4 +1,4 @@
-"""Supabase's own clients sign in through our Auth: behind a function host, where they know one URL."""
+"""Supabase's clients sign in through our Auth behind a function host, with one URL."""
 
 import asyncio
 import json
@@ -31,13 +31,13 @@ from tests.support.postgres import Scratch
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("auth.mjs")
-# The client's own parts use what its other parts have deprecated.
+# The client uses its own deprecated parts.
 pytestmark = pytest.mark.filterwarnings("ignore:The '.*' parameter is deprecated:DeprecationWarning")
 
 
 @pytest.fixture
 async def url(database: Scratch) -> AsyncIterator[str]:
-    """The address of a host whose Auth runs behind it, with one user."""
+    """URL of a host with Auth behind it, and one user."""
     clock = SystemClock()
     async with await Database.connect(database.dsn_for("outdial_auth"), application_name="tests:auth") as pool:
         keys = SigningKeys(pool, clock)
@@ -67,20 +67,20 @@ async def test_supabase_js_signs_in_and_out(url: str) -> None:
     )
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
-    told = json.loads(out)
+    results = json.loads(out)
 
-    assert told["wrong"] == {"code": "invalid_credentials", "status": 400, "name": "AuthApiError"}
-    assert told["signedIn"] == {"email": EMAIL, "error": None}
-    assert told["user"]["error"] is None
-    assert told["claims"] == {"sub": told["user"]["id"], "alg": "ES256", "error": None}
-    assert told["refreshed"] == {"differs": True, "error": None}
-    assert told["updated"] == {"metadata": {"colour": "green"}, "error": None}
-    assert told["signedOut"] == {"error": None}
-    # What the client makes of session_not_found.
-    assert told["afterwards"]["status"] in (400, 403)
+    assert results["wrong"] == {"code": "invalid_credentials", "status": 400, "name": "AuthApiError"}
+    assert results["signedIn"] == {"email": EMAIL, "error": None}
+    assert results["user"]["error"] is None
+    assert results["claims"] == {"sub": results["user"]["id"], "alg": "ES256", "error": None}
+    assert results["refreshed"] == {"differs": True, "error": None}
+    assert results["updated"] == {"metadata": {"colour": "green"}, "error": None}
+    assert results["signedOut"] == {"error": None}
+    # The client's error for session_not_found.
+    assert results["afterwards"]["status"] in (400, 403)
 
 
-async def test_functions_verify_tokens_of_both_kinds_with_what_a_local_stack_sets(url: str) -> None:
+async def test_functions_verify_both_kinds_of_tokens_with_the_settings_of_a_local_stack(url: str) -> None:
     clock = SystemClock()
     env = {"SUPABASE_URL": url, "SUPABASE_JWT_SECRET": LOCAL_JWT_SECRET}
     verifier = TokenVerifier.from_keys(KeyRing.from_env(env), clock)

@@ -1,4 +1,4 @@
-"""Supabase's own command line, as npm has it, deploys functions to a host of ours and sets its secrets."""
+"""Supabase's command line from npm deploys functions to our host and sets its secrets."""
 
 import asyncio
 import hashlib
@@ -39,18 +39,18 @@ secrets = ["GREETING"]
 
 @dataclass
 class Project:
-    """A directory with functions, a host, and what the command line needs to know of it."""
+    """A directory with functions, a host, and the command line's settings for it."""
 
     directory: Path
     url: str
     token: str
 
     async def run(self, *arguments: str, status: int = 0) -> str:
-        """Run a command for the host's project, and return all that it prints."""
+        """Run a command for the host's project, and return its output."""
         return await self.supabase(*arguments, f"--remote={LOCAL_REF}", "--yes", status=status)
 
     async def supabase(self, *arguments: str, status: int = 0) -> str:
-        """Run a command as it is, and return all that it prints."""
+        """Run a command unchanged, and return its output."""
         env = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.directory),
@@ -58,7 +58,7 @@ class Project:
             "SUPABASE_ACCESS_TOKEN": self.token,
             "SUPABASE_TELEMETRY_DISABLED": "1",
             "DO_NOT_TRACK": "1",
-            # Without Docker it uploads the files, as --use-api tells it to.
+            # Without Docker it uploads the files, as with --use-api.
             "DOCKER_HOST": "unix:///nowhere",
         }
         process = await asyncio.create_subprocess_exec(
@@ -79,12 +79,12 @@ class Project:
         return out.decode()
 
     async def functions(self) -> dict[str, Any]:
-        """Return what is listed, by slug."""
+        """Return the listed functions by slug."""
         out = await self.run("functions", "list", "-o", "json")
         return {one["slug"]: one for one in json.loads(out[out.index("[") :])}
 
     async def ask(self, slug: str, *, method: str = "POST") -> tuple[int, str]:
-        """Return what a function answers through the gateway."""
+        """Return the response of a function through the gateway."""
         async with (
             aiohttp.ClientSession() as session,
             session.request(method, f"{self.url}/functions/v1/{slug}", data=b"{}") as response,
@@ -92,7 +92,7 @@ class Project:
             return response.status, await response.text()
 
     def write(self, slug: str, source: str) -> None:
-        """Write a function's index.py."""
+        """Write the index.py of a function."""
         path = self.directory / "supabase/functions" / slug / "index.py"
         path.parent.mkdir(exist_ok=True)
         path.write_text(source)
@@ -100,7 +100,7 @@ class Project:
 
 @pytest.fixture
 async def project(database: Scratch, tmp_path: Path) -> AsyncIterator[Project]:
-    """A copy of our functions with a third one, and a host that serves nothing yet."""
+    """A copy of our functions plus a third one, and a host without deployments."""
     directory = tmp_path / "project"
     shutil.copytree(ROOT / "supabase", directory / "supabase", ignore=shutil.ignore_patterns("__pycache__", ".temp"))
     with (directory / "supabase/config.toml").open("a") as config:
@@ -119,7 +119,7 @@ async def project(database: Scratch, tmp_path: Path) -> AsyncIterator[Project]:
 async def test_it_deploys_lists_downloads_and_deletes_functions(project: Project) -> None:
     out = await project.run("functions", "deploy", "--use-api")
     assert "Deployed Functions on project outdiallocalprojects: campaign-trigger, hello, retell-webhook" in out
-    # Of any function, its own modules and the shared ones.
+    # For each function: its modules and the shared ones.
     for path in ("hello/index.py", "hello/beside.py", "shared/error_codes.py", "retell-webhook/index.py"):
         assert f"supabase/functions/{path}" in out
 
@@ -133,7 +133,7 @@ async def test_it_deploys_lists_downloads_and_deletes_functions(project: Project
     assert (status, json.loads(body)["code"]) == (401, "MISSING_CREDENTIALS")
 
     project.write("hello", saying("hi again"))
-    # By itself, without Docker, it falls back to uploading files.
+    # Without Docker, it falls back to uploading files.
     assert "Deployed Functions" in await project.run("functions", "deploy", "hello")
     assert await project.ask("hello") == (200, "hi again")
     assert (await project.functions())["hello"]["version"] == 2
@@ -149,7 +149,7 @@ async def test_it_deploys_lists_downloads_and_deletes_functions(project: Project
     assert (await project.ask("hello"))[0] == 404
 
 
-async def test_it_sets_lists_and_unsets_secrets_which_functions_have_without_a_deployment(project: Project) -> None:
+async def test_it_sets_lists_and_unsets_secrets_without_a_deployment(project: Project) -> None:
     await project.run("functions", "deploy", "hello", "--use-api")
     out = await project.run("secrets", "set", "GREETING=, Ada", "OTHER=x")
     assert "Finished supabase secrets set." in out
@@ -192,7 +192,7 @@ async def test_it_links_to_the_host(project: Project) -> None:
     assert (project.directory / "supabase/.temp/project-ref").read_text() == LOCAL_REF
 
 
-async def test_what_the_client_of_version_2_sends_is_taken(project: Project) -> None:
+async def test_a_deployment_of_version_2_of_the_client_is_accepted(project: Project) -> None:
     # supabase/cli, apps/cli-go/pkg/function/deploy.go: metadata first, and the entrypoint twice.
     path = "supabase/functions/hello/index.py"
     entrypoint = FormPart(

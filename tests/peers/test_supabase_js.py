@@ -1,4 +1,4 @@
-"""supabase-js invokes functions of ours, and meets each of the errors that it knows."""
+"""supabase-js invokes our functions and raises each of its errors."""
 
 import asyncio
 import json
@@ -21,16 +21,16 @@ pytestmark = [
 
 
 async def invoke(url: str, *calls: dict[str, Any], key: str = LOCAL_PUBLISHABLE_KEY) -> list[dict[str, Any]]:
-    """Return what the client makes of each call, in order."""
+    """Return the client's result of each call, in order."""
     process = await asyncio.create_subprocess_exec(
         "node", SCRIPT, url, key, json.dumps(calls), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
-    return [dict(told) for told in json.loads(out)]
+    return [dict(result) for result in json.loads(out)]
 
 
-async def test_an_answer_arrives_as_its_content_type_says(url: str) -> None:
+async def test_a_response_is_parsed_by_its_content_type(url: str) -> None:
     body = {"name": "Ada"}
     sent, text = await invoke(url, {"slug": "hello/below", "options": {"body": body}}, {"slug": "text"})
 
@@ -41,19 +41,21 @@ async def test_an_answer_arrives_as_its_content_type_says(url: str) -> None:
 
 
 async def test_other_methods_and_headers_are_passed_on(url: str) -> None:
-    [told] = await invoke(url, {"slug": "hello", "options": {"method": "PATCH", "headers": {"x-own": "1"}, "body": 1}})
-    assert (told["data"]["method"], told["data"]["headers"]["x-own"]) == ("PATCH", "1")
+    [result] = await invoke(
+        url, {"slug": "hello", "options": {"method": "PATCH", "headers": {"x-own": "1"}, "body": 1}}
+    )
+    assert (result["data"]["method"], result["data"]["headers"]["x-own"]) == ("PATCH", "1")
 
 
 async def test_each_failure_is_an_http_error_with_its_body(url: str) -> None:
-    told = await invoke(url, *({"slug": slug} for slug in FAILURES))
+    result = await invoke(url, *({"slug": slug} for slug in FAILURES))
 
-    for found, (_, status, code) in zip(told, FAILURES.values(), strict=True):
+    for found, (_, status, code) in zip(result, FAILURES.values(), strict=True):
         assert (found["error"], found["status"]) == ("FunctionsHttpError", status)
         assert json.loads(found["body"])["code"] == found["headers"]["sb-error-code"] == code
 
 
-async def test_what_the_function_and_the_gateway_refuse_is_an_http_error(url: str) -> None:
+async def test_refusals_of_the_function_and_the_gateway_are_http_errors(url: str) -> None:
     refused = {"slug": "guarded", "options": {"headers": {"Authorization": "Bearer not.a.token"}}}
     own, unknown, rejected, passed, _, limited = await invoke(
         url, {"slug": "conflict"}, {"slug": "nothing"}, refused, {"slug": "guarded"}, *[{"slug": "limited"}] * 2
@@ -68,7 +70,7 @@ async def test_what_the_function_and_the_gateway_refuse_is_an_http_error(url: st
     assert "data" in passed
 
 
-async def test_a_region_is_asked_for_and_one_that_is_away_is_a_relay_error(url: str) -> None:
+async def test_an_unreachable_region_is_a_relay_error(url: str) -> None:
     here, away = await invoke(
         url,
         {"slug": "hello", "options": {"region": "eu-west-1"}},
@@ -80,6 +82,6 @@ async def test_a_region_is_asked_for_and_one_that_is_away_is_a_relay_error(url: 
     assert json.loads(away["body"])["code"] == "REGION_UNREACHABLE"
 
 
-async def test_nobody_there_is_a_fetch_error() -> None:
-    [told] = await invoke("http://127.0.0.1:1", {"slug": "hello"})
-    assert told["error"] == "FunctionsFetchError"
+async def test_an_unreachable_host_is_a_fetch_error() -> None:
+    [result] = await invoke("http://127.0.0.1:1", {"slug": "hello"})
+    assert result["error"] == "FunctionsFetchError"

@@ -29,9 +29,9 @@ KEY = "key_secret_5309"
 class Peer:
     """A server that sends the same response to every request, and records the requests."""
 
-    def __init__(self, answer: bytes | None, *, hangs: bool = False, cuts: bool = False) -> None:
+    def __init__(self, response: bytes | None, *, hangs: bool = False, cuts: bool = False) -> None:
         self.requests: list[bytes] = []
-        self.answer = answer
+        self.response = response
         self._hangs = hangs
         self._cuts = cuts
         self.left = asyncio.Event()
@@ -44,9 +44,9 @@ class Peer:
                 self.requests.append(head + body)
                 if self._hangs:
                     await reader.read()
-                if self.answer is None or self._hangs:
+                if self.response is None or self._hangs:
                     break
-                writer.write(self.answer)
+                writer.write(self.response)
                 await writer.drain()
                 if self._cuts:
                     break
@@ -76,8 +76,8 @@ async def client_of(peer: Peer, timeout: float = 5.0) -> AsyncIterator[RetellCli
             await peer.left.wait()
 
 
-async def placing(answer: bytes) -> CallPlaced | CallRefused | CallUncertain:
-    async with client_of(Peer(answer)) as client:
+async def placing(response: bytes) -> CallPlaced | CallRefused | CallUncertain:
+    async with client_of(Peer(response)) as client:
         return await client.create_phone_call(b"{}")
 
 
@@ -112,8 +112,8 @@ async def test_a_refusal_has_a_kind(status: int, kind: RefusalKind) -> None:
 
 @pytest.mark.parametrize("status", [302, 408, 409, 500, 502, 503, 529])
 async def test_an_inconclusive_response_is_uncertain(status: int) -> None:
-    answer = await placing(http(status, b"oops", "location: /elsewhere\r\n"))
-    assert answer == CallUncertain(f"HTTP {status}: oops")
+    response = await placing(http(status, b"oops", "location: /elsewhere\r\n"))
+    assert response == CallUncertain(f"HTTP {status}: oops")
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"{}", b'{"call_id":7}', b'"call_1"', b'{"call_id":""}'])
@@ -148,7 +148,7 @@ async def test_a_dropped_keep_alive_connection_is_not_retried() -> None:
     peer = Peer(http(201, b'{"call_id":"call_1"}'))
     async with client_of(peer) as client:
         await client.create_phone_call(b"{}")
-        peer.answer = None
+        peer.response = None
         assert isinstance(await client.create_phone_call(b"{}"), CallUncertain)
     assert len(peer.requests) == 2
 

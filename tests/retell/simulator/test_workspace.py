@@ -178,9 +178,9 @@ def test_calls_above_the_limit_may_instead_be_recorded_as_failed() -> None:
 )
 def test_starts_never_exceed_the_rate(per_second: float | None, offsets_ms: list[int], admitted: list[int]) -> None:
     workspace = SimulatedWorkspace(replace(CONFIG, calls_per_second=per_second, rate_tolerance_s=0.0))
-    answers = [(at, asking(workspace, at=START + timedelta(milliseconds=at)).status) for at in offsets_ms]
-    assert [at for at, status in answers if status == 201] == admitted
-    assert {status for _, status in answers} <= {201, 429}
+    responses = [(at, asking(workspace, at=START + timedelta(milliseconds=at)).status) for at in offsets_ms]
+    assert [at for at, status in responses if status == 201] == admitted
+    assert {status for _, status in responses} <= {201, 429}
     assert workspace.starts.peak <= max(1.0, per_second or 3.0)
 
 
