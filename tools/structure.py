@@ -27,7 +27,7 @@ GENERATED = re.compile(r"\b(generated|written) by\b|@generated", re.IGNORECASE)
 CHANGES = {
     "a contact's column": "company",
     "a campaign's limit": "max_concurrency",
-    "an action of campaign-trigger": "pause_campaign",
+    "an action of campaign-trigger": "resume_campaign",
 }
 # Files that name the words without taking part in the change: this script and its test, the page that prints the
 # counts, and benchmarks, which only fill in sample values.

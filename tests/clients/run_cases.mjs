@@ -14,14 +14,17 @@ function triggersOf({ url, apikey, token, timeout_ms: timeoutMs }) {
   return createCampaignTriggers({ supabase: createClient(url, apikey, { realtime, accessToken }), timeoutMs });
 }
 
+// Methods with more arguments than the campaign's id.
 const METHODS = {
-  start_campaign: (triggers, of) => triggers.startCampaign(of.campaign_id),
-  pause_campaign: (triggers, of) => triggers.pauseCampaign(of.campaign_id),
-  resume_campaign: (triggers, of) => triggers.resumeCampaign(of.campaign_id),
   cancel_campaign: (triggers, of) => triggers.cancelCampaign(of.campaign_id, { hangUp: of.hang_up }),
   process_batch: (triggers, of) => triggers.processBatch(of.campaign_id, of.size),
   check_scheduled_campaigns: (triggers, of) => triggers.checkScheduledCampaigns(of.organization_id),
 };
+
+function callMethod(name, triggers, of) {
+  const camelCase = name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
+  return METHODS[name] ? METHODS[name](triggers, of) : triggers[camelCase](of.campaign_id);
+}
 
 function withPythonNames({ campaignId: campaign_id, progress, ...rest }) {
   if (progress === undefined) return rest;
@@ -31,7 +34,7 @@ function withPythonNames({ campaignId: campaign_id, progress, ...rest }) {
 
 async function runAttempt(attempt) {
   try {
-    return { result: withPythonNames(await METHODS[attempt.method](triggersOf(attempt), attempt.arguments)) };
+    return { result: withPythonNames(await callMethod(attempt.method, triggersOf(attempt), attempt.arguments)) };
   } catch (error) {
     if (!(error instanceof CampaignTriggerError)) throw error;
     const { status, code, message, details } = error;
