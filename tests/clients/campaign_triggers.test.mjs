@@ -144,12 +144,11 @@ test("campaignTriggers requires configuration, and then works", async () => {
   await rejected(campaignTriggers.startCampaign("c"), "NOT_CONFIGURED");
   const requests = [];
   configureCampaignTriggers({ url, token: "t", fetch: respondWith(started, requests) });
-  for (const method of ["startCampaign", "pauseCampaign", "resumeCampaign", "cancelCampaign", "processBatch"]) {
-    await campaignTriggers[method]("c");
-  }
+  const methods = ["startCampaign", "pauseCampaign", "resumeCampaign", "cancelCampaign", "processBatch"];
+  for (const method of methods) await campaignTriggers[method]("c");
   assert.deepEqual(
     requests.map(([, init]) => JSON.parse(init.body).action),
-    ["start_campaign", "pause_campaign", "resume_campaign", "cancel_campaign", "process_batch"],
+    methods.map((method) => method.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)),
   );
   configureCampaignTriggers({ url, token: "t", fetch: respondWith({ success: true, action: "schedule_check", started: ["c"] }) });
   assert.deepEqual(await campaignTriggers.checkScheduledCampaigns(), { action: "schedule_check", started: ["c"] });

@@ -1,12 +1,13 @@
 """The figures of `tools/structure.py`: what they count, on a small package whose figures are known."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tools.structure import Checkout, measure
+from tools.structure import CHANGES, Checkout, measure
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,6 +92,14 @@ def test_the_table_has_every_figure(checkout: Checkout) -> None:
 
     assert str(figures["calls with five positional arguments or more, per 1,000"]) == "111.11"
     assert figures["answer* per 1,000 words of prose"].value == figures["response* per 1,000 words of prose"].value > 0
+
+
+@pytest.mark.parametrize("word", CHANGES.values())
+def test_the_map_states_the_real_number_of_files(word: str) -> None:
+    stated = re.search(rf"`{word}`: (\d+) files", (ROOT / "ARCHITECTURE.md").read_text())
+
+    assert stated is not None
+    assert int(stated[1]) == len(Checkout(ROOT).files_naming(word)), "run: python tools/structure.py --list"
 
 
 def test_the_script_measures_this_checkout() -> None:
