@@ -174,10 +174,7 @@ async def list_campaigns(
     )
     shown, following = paginate(rows, page.limit, lambda row: [row.created_at, row.id])
     progress = await _progress_of_all(connection, counter, shown, now)
-    items = [
-        CampaignSummary(**{k: v for k, v in asdict(row).items() if k != "paused_reason"}, progress=progress[row.id])
-        for row in shown
-    ]
+    items = [CampaignSummary(**asdict(row), progress=progress[row.id]) for row in shown]
     return Page[CampaignSummary](items=items, next=following)
 
 
@@ -238,8 +235,7 @@ async def campaign_progress(
     connection: Connection, counter: CampaignCounter, campaign: Campaign, now: datetime
 ) -> CampaignProgress:
     """Return the progress of a campaign, and why it is not dialing."""
-    row = campaigns.CampaignRow(**campaign.model_dump(include=set(campaigns.CampaignRow.__dataclass_fields__)))
-    return (await _progress_of_all(connection, counter, [row], now))[campaign.id]
+    return (await _progress_of_all(connection, counter, [campaign], now))[campaign.id]
 
 
 def as_studio_error(error: Exception) -> InvalidInput | ResourceConflict:
@@ -259,7 +255,7 @@ def as_studio_error(error: Exception) -> InvalidInput | ResourceConflict:
 
 
 async def _progress_of_all(
-    connection: Connection, counter: CampaignCounter, rows: Sequence[campaigns.CampaignRow], now: datetime
+    connection: Connection, counter: CampaignCounter, rows: Sequence[campaigns.CampaignRow | Campaign], now: datetime
 ) -> dict[UUID, CampaignProgress]:
     ids = [row.id for row in rows]
     if not ids:
@@ -293,7 +289,7 @@ async def _progress_of_all(
     return progress
 
 
-def _rate(row: campaigns.CampaignRow, recent: int, now: datetime) -> float:
+def _rate(row: campaigns.CampaignRow | Campaign, recent: int, now: datetime) -> float:
     """Calls per minute. For a campaign younger than RATE_WINDOW, averaged over the time since its start."""
     since = now - RATE_WINDOW if row.started_at is None else max(row.started_at, now - RATE_WINDOW)
     return recent / max(1.0, (now - since) / timedelta(minutes=1))
