@@ -9,8 +9,17 @@ from outdial.promises.checks import PromiseCheck, ResolvedCalls, RunEvidence
 from outdial.promises.demo import DemoReport
 
 NOTHING = RunEvidence(
-    [], [], [], [], [], AccountLimits(credential="default", concurrency_limit=1, calls_per_second=1.0)
+    requests=[],
+    provider_calls=[],
+    calls=[],
+    contacts=[],
+    campaigns=[],
+    limits=AccountLimits(credential="default", concurrency_limit=1, calls_per_second=1.0),
 )
+
+
+def check(promise: int, examined: str, *breaches: str) -> PromiseCheck:
+    return PromiseCheck(promise=promise, promised="text", examined=examined, breaches=breaches)
 
 
 def report(*checks: PromiseCheck) -> DemoReport:
@@ -39,8 +48,8 @@ def test_received_events_are_counted_apart_from_fetched_ones() -> None:
 
 def test_a_broken_promise_is_shown_with_its_breaches(capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = (
-        PromiseCheck(1, "says", "3 calls", []),
-        PromiseCheck(3, "says", "3 phones", [f"breach {n}" for n in range(7)]),
+        check(1, "3 calls"),
+        check(3, "3 phones", *(f"breach {n}" for n in range(7))),
     )
 
     print_report(report(good, bad), 61.4)
@@ -56,5 +65,5 @@ def test_a_broken_promise_is_shown_with_its_breaches(capsys: pytest.CaptureFixtu
 
 
 def test_a_run_in_which_every_promise_holds(capsys: pytest.CaptureFixture[str]) -> None:
-    print_report(report(PromiseCheck(1, "says", "3 calls", [])), 40)
+    print_report(report(check(1, "3 calls")), 40)
     assert "every promise holds" in capsys.readouterr().out

@@ -74,4 +74,4 @@ async def test_without_a_queue_the_error_says_what_to_do(
         worker = launch.start("jobs", "jobs")
         assert await worker.ended() == 1
 
-    assert "run outdial db push" in worker.output()
+    assert "Run outdial db push" in worker.output()

@@ -184,7 +184,7 @@ async def served(database: Scratch, home: Path, directory: Path) -> AsyncIterato
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     logins = {role: database.dsn_for(role) for role in ("outdial_api", "outdial_webhook")}
-    env = local_settings(LocalStack(url, database.dsn, None), {})
+    env = local_settings(LocalStack(api_url=url, database_url=database.dsn), {})
     stop, ready = asyncio.get_running_loop().create_future(), asyncio.Event()
     settings = HostSettings(directory=directory, home=home, env=env, database_urls=logins, local=True)
     async with asyncio.TaskGroup() as tasks:

@@ -170,7 +170,7 @@ def inherited() -> dict[str, str]:
 @contextmanager
 def launcher(directory: Path, database: Scratch, *, port: int, simulator_url: str | None = None) -> Iterator[Launcher]:
     """Yield a launcher for processes on `database`, with functions on `port`. All of them end with the block."""
-    stack = LocalStack(f"http://127.0.0.1:{port}", database.dsn, simulator_url)
+    stack = LocalStack(api_url=f"http://127.0.0.1:{port}", database_url=database.dsn, simulator_url=simulator_url)
     # Functions may not use the server's socket. In a thread, because the test's event loop may be running.
     with ThreadPoolExecutor(1) as thread:
         logins = thread.submit(asyncio.run, database.logins()).result()

@@ -20,7 +20,7 @@ JITTER_MS = 50
 CHARGED = frozenset({RetryClass.DONE, RetryClass.RETRY, RetryClass.FINAL, RetryClass.DO_NOT_CALL})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRequest:
     """One create-phone-call request in the provider's ledger; `arrived_ms` is real time, in Unix milliseconds.
 
@@ -38,7 +38,7 @@ class LedgerRequest:
     metadata_call_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderCall:
     """A call in the provider's records: `created_ms` and `ended_ms` in its own time, None while the call is live.
 
@@ -54,7 +54,7 @@ class ProviderCall:
     analysis: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEvidence:
     """The provider's records and our rows after a run, for the campaigns of one provider account."""
 
@@ -66,7 +66,7 @@ class RunEvidence:
     limits: AccountLimits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PromiseCheck:
     """The result for one promise: its number in the design, its text, what was examined, and each breach."""
 
@@ -93,30 +93,35 @@ def audit(evidence: RunEvidence) -> list[PromiseCheck]:
     """Check promises 1, 3, 5, 6 and 7, in that order."""
     return [
         PromiseCheck(
-            1,
-            "one call per attempt, however often it is requested",
-            f"{len(evidence.requests)} requests for {len(evidence.calls)} calls",
-            list(_duplicate_requests(evidence)),
+            promise=1,
+            promised="one call per attempt, however often it is requested",
+            examined=f"{len(evidence.requests)} requests for {len(evidence.calls)} calls",
+            breaches=list(_duplicate_requests(evidence)),
         ),
         PromiseCheck(
-            3,
-            "never two calls to one phone at the same time",
-            f"{len({call.to_number for call in evidence.provider_calls})} phones",
-            list(_overlapping(evidence.provider_calls)),
+            promise=3,
+            promised="never two calls to one phone at the same time",
+            examined=f"{len({call.to_number for call in evidence.provider_calls})} phones",
+            breaches=list(_overlapping(evidence.provider_calls)),
         ),
         PromiseCheck(
-            5,
-            "a completed campaign has no open contact",
-            f"{len(evidence.contacts)} contacts",
-            [*_not_final(evidence), *_wrong_counts(evidence)],
+            promise=5,
+            promised="a completed campaign has no open contact",
+            examined=f"{len(evidence.contacts)} contacts",
+            breaches=[*_not_final(evidence), *_wrong_counts(evidence)],
         ),
         PromiseCheck(
-            6,
-            "every call ends with the provider's outcome",
-            f"{len(evidence.provider_calls)} calls with transcript and analysis",
-            list(_mismatches(evidence)),
+            promise=6,
+            promised="every call ends with the provider's outcome",
+            examined=f"{len(evidence.provider_calls)} calls with transcript and analysis",
+            breaches=list(_mismatches(evidence)),
         ),
-        PromiseCheck(7, "never above the limits of the account", _limits_text(evidence), list(_over_limits(evidence))),
+        PromiseCheck(
+            promise=7,
+            promised="never above the limits of the account",
+            examined=_limits_text(evidence),
+            breaches=list(_over_limits(evidence)),
+        ),
     ]
 
 

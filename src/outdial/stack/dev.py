@@ -229,5 +229,5 @@ def _welcome(plan: StackPlan, login: StudioLogin | None, console: StackConsole) 
 
 def _public(env: Mapping[str, str], name: str) -> str:
     """Return the value of a setting when it is the public local one; never print another."""
-    public = local_settings(LocalStack("", "", None), {})[name]
+    public = local_settings(LocalStack(api_url="", database_url=""), {})[name]
     return public if env[name] == public else f"set by {name}"

@@ -43,4 +43,7 @@ def _database(url: str) -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]
             )
         logins = StackLogins(home, server.tcp_dsn)
         asyncio.run(logins.ensure())
-        yield local_settings(LocalStack.running(home) or LocalStack(url, server.dsn, None), environ), logins
+        yield (
+            local_settings(LocalStack.running(home) or LocalStack(api_url=url, database_url=server.dsn), environ),
+            logins,
+        )

@@ -30,7 +30,7 @@ SIMULATOR_KEY = "key_simulator"
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalStack:
     """The addresses of a running local stack; `database_url` logs in as the owner.
 
@@ -39,7 +39,7 @@ class LocalStack:
 
     api_url: str
     database_url: str
-    simulator_url: str | None
+    simulator_url: str | None = None
     studio_url: str | None = None
 
     @classmethod
@@ -132,7 +132,9 @@ def environment(*, for_calls: bool = False) -> Iterator[Mapping[str, str]]:
     if for_calls and calls_retell(environ):
         require(environ, "SUPABASE_DB_URL", "the database whose campaigns are called through Retell")
     with EmbeddedPostgres(home) as server:
-        yield local_settings(LocalStack(f"http://127.0.0.1:{local_ports().api}", server.dsn, None), environ)
+        yield local_settings(
+            LocalStack(api_url=f"http://127.0.0.1:{local_ports().api}", database_url=server.dsn), environ
+        )
 
 
 def calls_retell(environ: Mapping[str, str]) -> bool:
