@@ -68,6 +68,9 @@ class WorkerHeaderFilter:
         for pair in headers:
             if pair not in self._accepted:
                 name, value = pair
+                # Our own workers send such names in lower case with every response.
+                if name in _NOT_FROM_WORKERS:
+                    continue
                 if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
                     return None
                 if name.lower() in _NOT_FROM_WORKERS:
