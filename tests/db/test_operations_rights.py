@@ -156,7 +156,7 @@ async def test_no_one_replays_events_of_another_organization(
     world: TwoOrganizations, connection: asyncpg.Connection, actor: str
 ) -> None:
     await add_events(connection, world)
-    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="operator of the organization"):
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="the role operator in the organization"):
         async with acting(world, actor) as caller:
             await replay(caller, world.other)
 
