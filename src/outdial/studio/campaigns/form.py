@@ -91,6 +91,10 @@ def form_from_campaign(campaign: Campaign) -> CampaignForm:
 
 def form_from_request(form: FormData) -> CampaignForm:
     """Return the submitted form."""
+    hours = {}
+    for day in WEEKDAYS:
+        starts, ends = ([str(value).strip() for value in form.getlist(f"{day}_{edge}")] for edge in ("from", "to"))
+        hours[day] = [(start, end) for start, end in zip(starts, ends, strict=False) if start or end]
     return CampaignForm(
         name=text(form, "name"),
         retell_agent_id=text(form, "retell_agent_id"),
@@ -100,7 +104,7 @@ def form_from_request(form: FormData) -> CampaignForm:
         is_scheduled=text(form, "schedule") == "at",
         scheduled_local=text(form, "scheduled_local"),
         zone=text(form, "zone", "UTC"),
-        hours={day: _typed_windows(form, day) for day in WEEKDAYS},
+        hours=hours,
         excluded_dates=text(form, "excluded_dates"),
         rules=rules_from_form(form),
         variables=text(form, "variables"),
@@ -155,11 +159,6 @@ def _windows_by_day(hours: CallingHours) -> dict[str, Windows]:
 
 def _clock(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"
-
-
-def _typed_windows(form: FormData, day: str) -> Windows:
-    begins, ends = ([str(value).strip() for value in form.getlist(f"{day}_{edge}")] for edge in ("from", "to"))
-    return [(begin, end) for begin, end in zip(begins, ends, strict=False) if begin or end]
 
 
 def _limit_text(value: int | None) -> str:

@@ -157,19 +157,21 @@ async def list_summaries(context: OrganizationContext, span: str) -> list[Functi
     deployed = await list_versions(context)
     active = {one.slug: one.version for one in deployed if one.status == "active"}
     slugs = sorted({part.slug for part in stats} | {one.slug for one in deployed})
-    return [_summary(slug, [part for part in stats if part.slug == slug], active.get(slug)) for slug in slugs]
-
-
-def _summary(slug: str, parts: Sequence[FunctionStatsBucket], version: int | None) -> FunctionSummary:
-    return FunctionSummary(
-        slug=slug,
-        invocations=sum(part.invocations for part in parts),
-        refused=sum(part.refused for part in parts),
-        failed=sum(part.failed for part in parts),
-        slowest_p99_ms=max((part.p99_ms for part in parts if part.p99_ms is not None), default=None),
-        errors=sum(part.errors for part in parts),
-        active_version=version,
-    )
+    summaries = []
+    for slug in slugs:
+        parts = [part for part in stats if part.slug == slug]
+        summaries.append(
+            FunctionSummary(
+                slug=slug,
+                invocations=sum(part.invocations for part in parts),
+                refused=sum(part.refused for part in parts),
+                failed=sum(part.failed for part in parts),
+                slowest_p99_ms=max((part.p99_ms for part in parts if part.p99_ms is not None), default=None),
+                errors=sum(part.errors for part in parts),
+                active_version=active.get(slug),
+            )
+        )
+    return summaries
 
 
 async def list_log(context: OrganizationContext, page: PageRequest, filters: LogFilters) -> Page[FunctionLogEntry]:

@@ -41,7 +41,11 @@ async def _events(context: OrganizationContext) -> AsyncIterator[bytes]:
             await clock.sleep_until(read_at + MIN_INTERVAL)
             read_at = clock.now()
             if read_at >= checked_at + HEARTBEAT:
-                if not await _is_still_member(context):
+                async with context.transaction() as connection:
+                    membership = await organizations.find_membership(
+                        connection, organization_id=context.organization_id, user_id=context.caller.user_id
+                    )
+                if membership is None:
                     yield _event("gone")
                     return
                 checked_at = read_at
@@ -59,14 +63,6 @@ def _token_expires_at(context: OrganizationContext) -> datetime:
     return (
         datetime.fromtimestamp(expires, UTC) if isinstance(expires, int | float) else datetime.max.replace(tzinfo=UTC)
     )
-
-
-async def _is_still_member(context: OrganizationContext) -> bool:
-    async with context.transaction() as connection:
-        row = await organizations.find_membership(
-            connection, organization_id=context.organization_id, user_id=context.caller.user_id
-        )
-    return row is not None
 
 
 async def _visible_campaigns(context: OrganizationContext, campaigns: list[UUID]) -> list[UUID]:

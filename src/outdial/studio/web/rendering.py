@@ -45,14 +45,16 @@ class MenuEntry:
 def navigation(context: OrganizationContext, request: Request) -> list[MenuEntry]:
     """Return the menu, with the entry of the requested page marked as current."""
     path = request.url.path
-    base = f"/o/{context.organization_id}"
-    return [MenuEntry(label, f"{base}/{name}", _current(f"{base}/{name}", path)) for name, label in _MENU]
-
-
-def _current(url: str, path: str) -> Literal["page", "true"] | None:
-    if path == url:
-        return "page"
-    return "true" if path.startswith(f"{url}/") else None
+    entries = []
+    for name, label in _MENU:
+        url = f"/o/{context.organization_id}/{name}"
+        current: Literal["page", "true"] | None = None
+        if path == url:
+            current = "page"
+        elif path.startswith(f"{url}/"):
+            current = "true"
+        entries.append(MenuEntry(label, url, current))
+    return entries
 
 
 def element_id(*parts: object) -> str:
