@@ -29,7 +29,9 @@ SETTINGS = {
 
 
 def env_of(*secrets: str, role: str = "outdial_api", urls: dict[str, str] = URLS) -> dict[str, str]:
-    return worker_env("hello", FunctionConfig(secrets=secrets, database_role=role), SETTINGS, urls, "eu-central-1")
+    return worker_env(
+        "hello", FunctionConfig(secrets=secrets, database_role=role), SETTINGS, urls, region="eu-central-1"
+    )
 
 
 def test_a_function_that_names_no_secret_sees_none() -> None:

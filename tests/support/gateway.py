@@ -124,11 +124,11 @@ def make_harness(
         behind_proxy=behind_proxy,
     )
     gateway = Gateway(
-        catalogue,
-        JwtCheck(keyring, TokenVerifier.from_keys(keyring, clock)),
-        sink,
-        clock,
-        operations,
+        catalogue=catalogue,
+        jwt_check=JwtCheck(keyring, TokenVerifier.from_keys(keyring, clock)),
+        sink=sink,
+        clock=clock,
+        operator_routes=operations,
         identity=identity,
         regions=regions,
         behind_proxy=behind_proxy,

@@ -113,23 +113,24 @@ class FunctionCatalogue:
         await asyncio.gather(*(pool.drain(timeout_s) for pool in pools), *self._draining)
 
     async def _swap(self, changes: Mapping[str, FunctionSpec | None], *, proved: bool) -> list[WorkerPool]:
-        fresh = {slug: self._create_pool(spec) for slug, spec in changes.items() if spec is not None}
+        fresh = {
+            slug: WorkerPool(
+                spec.bundle,
+                spec.config,
+                spec.env,
+                spawner=self._spawner,
+                sink=self._sink,
+                uid=self._uid_of(slug),
+                clock=self._clock,
+            )
+            for slug, spec in changes.items()
+            if spec is not None
+        }
         if not proved:
             await self._prove(fresh)
         for slug, spec in changes.items():
             self._replace(slug, spec, fresh.get(slug))
         return list(fresh.values())
-
-    def _create_pool(self, spec: FunctionSpec) -> WorkerPool:
-        return WorkerPool(
-            spec.bundle,
-            spec.config,
-            spec.env,
-            spawner=self._spawner,
-            sink=self._sink,
-            uid=self._uid_of(spec.slug),
-            clock=self._clock,
-        )
 
     def _replace(self, slug: str, spec: FunctionSpec | None, pool: WorkerPool | None) -> None:
         old = self._served.pop(slug, None)

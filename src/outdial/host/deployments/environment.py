@@ -25,7 +25,7 @@ _NEVER = re.compile(
 
 
 def worker_env(
-    slug: str, config: FunctionConfig, settings: Mapping[str, str], database_urls: Mapping[str, str], region: str
+    slug: str, config: FunctionConfig, settings: Mapping[str, str], database_urls: Mapping[str, str], *, region: str
 ) -> dict[str, str]:
     """Return the environment of a function's workers. The pool adds EXECUTION_ID.
 

@@ -49,7 +49,8 @@ class HostEnvironment:
 
     def env(self, slug: str, config: FunctionConfig, secrets: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of a function. Deployed secrets override settings of the host. Raises BadConfig."""
-        return worker_env(slug, config, {**self.settings, **secrets}, self.database_urls, self.region)
+        settings = {**self.settings, **secrets}
+        return worker_env(slug, config, settings, self.database_urls, region=self.region)
 
 
 @dataclass(frozen=True, slots=True)

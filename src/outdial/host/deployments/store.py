@@ -128,7 +128,19 @@ class DeploymentStore:
         """Return the active version of every function ever deployed; None for a deleted one."""
         async with self.database.transaction() as connection:
             rows = await deployments.list_deployments(connection)
-        return {row.slug: _version(row) for row in rows}
+        active: dict[str, DeployedVersion | None] = {row.slug: None for row in rows}
+        for row in rows:
+            if row.version is None or row.entrypoint_path is None or row.verify_jwt is None or row.sha256 is None:
+                continue
+            active[row.slug] = DeployedVersion(
+                slug=row.slug,
+                number=row.version,
+                entrypoint_path=row.entrypoint_path,
+                verify_jwt=row.verify_jwt,
+                config=row.config,
+                sha256=row.sha256,
+            )
+        return active
 
     async def versions(self, slug: str) -> list[VersionRow]:
         """Return the stored versions of a function, newest first. Raises FunctionNotFound if there are none."""
@@ -158,16 +170,3 @@ class DeploymentStore:
             if missing := sorted(set(slugs) - locked):
                 raise FunctionNotFound(f"Function not found: {', '.join(missing)}")
             yield DeploymentTransaction(connection, self.clock)
-
-
-def _version(row: deployments.DeploymentRow) -> DeployedVersion | None:
-    if row.version is None or row.entrypoint_path is None or row.verify_jwt is None or row.sha256 is None:
-        return None
-    return DeployedVersion(
-        slug=row.slug,
-        number=row.version,
-        entrypoint_path=row.entrypoint_path,
-        verify_jwt=row.verify_jwt,
-        config=row.config,
-        sha256=row.sha256,
-    )

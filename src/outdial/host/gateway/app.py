@@ -83,12 +83,12 @@ class Gateway:
 
     def __init__(
         self,
+        *,
         catalogue: FunctionDirectory,
         jwt_check: JwtCheck,
         sink: LogSink,
         clock: Clock,
         operator_routes: OperatorRoutes,
-        *,
         identity: HostIdentity = HostIdentity(),
         regions: RegionRouter | None = None,
         behind_proxy: bool = False,
@@ -155,7 +155,7 @@ class Gateway:
         client = head.client
         if self._regions is not None:
             if (region := self._regions.target_region(head)) is not None:
-                return await self._forward(self._regions, region, head, body, request)
+                return await self._forward(request, head, body, regions=self._regions, region=region)
             if (origin := self._regions.origin(head)) is not None:
                 request.id = origin.request_id
                 client = origin.client
@@ -181,7 +181,7 @@ class Gateway:
         return self._reject(responses.error_for(outcome), request, served, execution_id)
 
     async def _forward(
-        self, regions: RegionRouter, region: str, head: RequestHead, body: bytes, request: _ReceivedRequest
+        self, request: _ReceivedRequest, head: RequestHead, body: bytes, *, regions: RegionRouter, region: str
     ) -> HttpResponse:
         served = self._catalogue.get(_slug(head.path))
         timeout_s = _FORWARD_MARGIN_S + (served.config.wall_clock_s if served is not None else 0.0)

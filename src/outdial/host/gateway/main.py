@@ -50,7 +50,6 @@ from outdial.host.pool.zygote_supervisor import ZygoteSupervisor
 from outdial.host.wire.responses import server_error
 from outdial.http import serving
 from outdial.log import log
-from outdial.settings import DatabaseUrls
 
 # Supabase's clients accept only 20 lower-case letters as a project ref.
 LOCAL_REF: Final = "outdiallocalprojects"
@@ -104,7 +103,10 @@ async def run_gateway(
         stack.callback(listener.close)
         config = GatewaySettings.from_env(settings.env, home=settings.home if settings.local else None)
         tls = settings.certificate.context() if settings.certificate is not None else None
-        database = await stack.enter_async_context(_connect(config.database))
+        urls = config.database
+        database = await stack.enter_async_context(
+            await Database.connect(urls.host, application_name="outdial:host", max_size=4, role=urls.role("host"))
+        )
         writer = await stack.enter_async_context(_log_writer(settings.env, config, database, clock))
         metrics = HostMetrics(
             lambda: pool_stats(catalogue),
@@ -114,22 +116,27 @@ async def run_gateway(
         stack.callback(metrics.stop)
         sink = FanOutSink(writer, metrics, *([TerminalSink(sys.stderr.write)] if settings.local else []))
         catalogue = await stack.enter_async_context(_catalogue(sink, deadline))
-        management = await stack.enter_async_context(_deployments(settings, config, database, catalogue, writer, clock))
+        management = await stack.enter_async_context(
+            _deployments(settings, config, database=database, catalogue=catalogue, writer=writer, clock=clock)
+        )
         regions = RegionRouter(settings.identity.region, clock, config.hop_key)
         stack.push_async_callback(regions.close)
         verifier = TokenVerifier.from_keys(config.keyring, clock)
         stack.push_async_callback(verifier.close)
+        auth = AuthUpstream(config.auth_upstream, settings.behind_proxy) if config.auth_upstream else None
+        if auth is not None:
+            stack.push_async_callback(auth.close)
         gateway = Gateway(
-            catalogue,
-            JwtCheck(config.keyring, verifier),
-            sink,
-            clock,
-            OperatorRoutes(
+            catalogue=catalogue,
+            jwt_check=JwtCheck(config.keyring, verifier),
+            sink=sink,
+            clock=clock,
+            operator_routes=OperatorRoutes(
                 metrics=metrics.render,
                 worker_counts=lambda: worker_counts(catalogue),
                 management=management,
                 behind_proxy=settings.behind_proxy,
-                auth=await stack.enter_async_context(_auth_upstream(config.auth_upstream, settings.behind_proxy)),
+                auth=auth,
             ),
             identity=settings.identity,
             regions=regions,
@@ -155,13 +162,6 @@ class _Deadline:
 
     def left(self) -> float:
         return max(0.0, self.at - asyncio.get_running_loop().time())
-
-
-@asynccontextmanager
-async def _connect(urls: DatabaseUrls) -> AsyncIterator[Database]:
-    connecting = Database.connect(urls.host, application_name="outdial:host", max_size=4, role=urls.role("host"))
-    async with await connecting as database:
-        yield database
 
 
 @asynccontextmanager
@@ -194,6 +194,7 @@ async def _catalogue(sink: LogSink, deadline: _Deadline) -> AsyncIterator[Functi
 async def _deployments(
     settings: HostSettings,
     config: GatewaySettings,
+    *,
     database: Database,
     catalogue: FunctionCatalogue,
     writer: LogWriter,
@@ -231,18 +232,6 @@ async def _deployments(
             yield ManagementApi(identity.project_ref, tokens, [*functions.routes, *project.routes])
     finally:
         await listener.stop()
-
-
-@asynccontextmanager
-async def _auth_upstream(address: str, behind_proxy: bool) -> AsyncIterator[AuthUpstream | None]:
-    if not address:
-        yield None
-        return
-    upstream = AuthUpstream(address, behind_proxy)
-    try:
-        yield upstream
-    finally:
-        await upstream.close()
 
 
 @asynccontextmanager

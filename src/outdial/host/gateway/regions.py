@@ -94,7 +94,7 @@ class RegionRouter:
             peer = peers[(first + number) % len(peers)]
             try:
                 return await self._relay.forward(
-                    peer.address, head, [*headers_for_peer(head.headers), (HOP, hop)], body, timeout_s
+                    peer.address, head, [*headers_for_peer(head.headers), (HOP, hop)], body, timeout_s=timeout_s
                 )
             except aiohttp.ClientConnectorError as error:
                 log("regions.peer_unreachable", level="warning", peer=peer.id, region=region, reason=str(error))

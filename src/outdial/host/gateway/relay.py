@@ -20,7 +20,7 @@ class HttpRelay:
         self._session: aiohttp.ClientSession | None = None
 
     async def forward(
-        self, address: str, head: RequestHead, headers: Headers, body: bytes, timeout_s: float
+        self, address: str, head: RequestHead, headers: Headers, body: bytes, *, timeout_s: float
     ) -> HttpResponse:
         """Send the request with `headers` to the server at `address` and return its response.
 

@@ -38,7 +38,7 @@ class AuthUpstream:
             headers_for_function(head.headers, head.client, secure=head.secure, behind_proxy=self.behind_proxy)
         )
         try:
-            return await self._relay.forward(self.address, head, headers, body, _TIMEOUT_S)
+            return await self._relay.forward(self.address, head, headers, body, timeout_s=_TIMEOUT_S)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log("upstream.auth_unreachable", level="error", reason=repr(error))
             return auth_unreachable().to_http()

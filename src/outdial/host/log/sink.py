@@ -76,8 +76,8 @@ class FanOutSink:
 
     def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[LogLine], dropped: int) -> None:
         for sink in self._sinks:
-            sink.lines(slug, version, execution_id, lines, dropped)
+            sink.lines(slug, version, execution_id, lines=lines, dropped=dropped)
 
     def event(self, slug: str, version: int, execution_id: str, kind: EventKind, fields: Mapping[str, object]) -> None:
         for sink in self._sinks:
-            sink.event(slug, version, execution_id, kind, fields)
+            sink.event(slug, version, execution_id, kind=kind, fields=fields)

@@ -34,7 +34,15 @@ class SettingReferences:
         logins = [(login_of(role), login_of(role), False) for role in self.roles]
         keys = sorted([*single, *logins, ("SUPABASE_DB_URL", login_of(self.role), False)])
         return {
-            "env": [_variable(name, key, optional=optional) for name, key, optional in keys],
+            "env": [
+                {
+                    "name": name,
+                    "valueFrom": {
+                        "secretKeyRef": {"name": SECRET, "key": key, **({"optional": True} if optional else {})}
+                    },
+                }
+                for name, key, optional in keys
+            ],
             "envFrom": [
                 {"configMapRef": {"name": SETTINGS}},
                 *({"secretRef": {"name": secret_of(pattern), "optional": True}} for pattern in self._patterns()),
@@ -68,8 +76,3 @@ def login_of(role: str) -> str:
 def secret_of(pattern: str) -> str:
     """Return the name of the Secret for a pattern, such as outdial-retell-api-key for RETELL_API_KEY*."""
     return "-".join([SECRET, *re.findall(r"[a-z0-9]+", pattern.lower())])
-
-
-def _variable(name: str, key: str, *, optional: bool) -> dict[str, Any]:
-    reference: dict[str, Any] = {"name": SECRET, "key": key, **({"optional": True} if optional else {})}
-    return {"name": name, "valueFrom": {"secretKeyRef": reference}}
