@@ -80,7 +80,7 @@ class FunctionApp:
         if function is None:
             return self._respond_without_function(head).to_http(request_id)
         path = unquote(head.path[_PREFIX_LENGTH - 1 :])
-        request = Request(head.method, path, head.query, head.headers, body)
+        request = Request(method=head.method, path=path, query=head.query, headers=head.headers, body=body)
         response = await function.endpoint.respond(request, self.runtime, function.slug, request_id)
         return response.to_http(request_id)
 

@@ -35,4 +35,10 @@ async def show_campaign_contact(
     """Return a campaign contact with every call attempt, the decision behind each, and the next call."""
     async with context.transaction() as connection:
         now = context.studio.clock.now()
-        return await show_contact(connection, context.organization_id, campaign_id, campaign_contact_id, now)
+        return await show_contact(
+            connection,
+            organization_id=context.organization_id,
+            campaign_id=campaign_id,
+            campaign_contact_id=campaign_contact_id,
+            now=now,
+        )

@@ -38,7 +38,11 @@ async def list_campaign_contacts(request: Request, campaign_id: UUID, context: C
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
         panel = await contact_panel(
-            connection, context.organization_id, campaign_id, request.query_params, request.url.path
+            connection,
+            organization_id=context.organization_id,
+            campaign_id=campaign_id,
+            query=request.query_params,
+            url=request.url.path,
         )
     status = 400 if panel.problem else 200
     return page(request, "campaign_contacts/list.html", context, status=status, campaign=campaign, contact_panel=panel)
@@ -51,7 +55,13 @@ async def show_campaign_contact(
     """Show the timeline of a campaign contact."""
     now = context.studio.clock.now()
     async with context.transaction() as connection:
-        timeline = await show_contact(connection, context.organization_id, campaign_id, campaign_contact_id, now)
+        timeline = await show_contact(
+            connection,
+            organization_id=context.organization_id,
+            campaign_id=campaign_id,
+            campaign_contact_id=campaign_contact_id,
+            now=now,
+        )
     return page(
         request,
         "campaign_contacts/show.html",

@@ -66,7 +66,9 @@ async def run_action(
         case "cancel":
             result = await lifecycle.cancel(connection, campaign_id, actor, now, hang_up=hang_up)
         case "process-batch":
-            result = await lifecycle.ask_for_batch(connection, campaign_id, actor, now, batch_size)
+            result = await lifecycle.ask_for_batch(
+                connection, campaign_id=campaign_id, actor=actor, now=now, batch_size=batch_size
+            )
         case _:
             assert_never(action)
     match result:

@@ -138,7 +138,11 @@ async def show_page(
         progress = await campaigns.campaign_progress(connection, counter, campaign, now)
         charts = await counter.charts(connection, campaign_id, campaign.status)
         panel = await contact_panel(
-            connection, context.organization_id, campaign_id, request.query_params, request.url.path
+            connection,
+            organization_id=context.organization_id,
+            campaign_id=campaign_id,
+            query=request.query_params,
+            url=request.url.path,
         )
     return page(
         request,

@@ -187,7 +187,14 @@ async def create_campaign(connection: Connection, context: OrganizationContext, 
         )
     except (errors.CampaignsError, DomainError) as error:
         raise as_studio_error(error) from error
-    await record_audit(connection, context, "create_campaign", "campaign", campaign_id, {"name": new.name.strip()})
+    await record_audit(
+        connection,
+        context=context,
+        action="create_campaign",
+        subject_type="campaign",
+        subject_id=campaign_id,
+        details={"name": new.name.strip()},
+    )
     await batches.notify_campaigns(connection, ids=[campaign_id])
     return await find_campaign(connection, context.organization_id, campaign_id)
 
@@ -223,7 +230,14 @@ async def change_campaign(
         return campaign
     new = feature.CampaignSettings(organization_id=organization_id, **after)
     try:
-        result = await edit_campaign(connection, campaign_id, new, changed, context.actor, context.studio.clock.now())
+        result = await edit_campaign(
+            connection,
+            campaign_id=campaign_id,
+            new=new,
+            changed=changed,
+            actor=context.actor,
+            now=context.studio.clock.now(),
+        )
     except (errors.CampaignsError, DomainError) as error:
         raise as_studio_error(error) from error
     if isinstance(result, NotAllowed):

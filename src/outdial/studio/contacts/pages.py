@@ -75,10 +75,14 @@ async def change(request: Request, context: CurrentOrganization, contact_id: UUI
             for problem in error.errors()
         }
         return await _show_again(
-            request, context, contact_id, typed, InvalidInput("Please fix the fields below", fields)
+            request,
+            context=context,
+            contact_id=contact_id,
+            typed=typed,
+            error=InvalidInput("Please fix the fields below", fields),
         )
     except (InvalidInput, PreconditionFailed) as error:
-        return await _show_again(request, context, contact_id, typed, error)
+        return await _show_again(request, context=context, contact_id=contact_id, typed=typed, error=error)
     return redirect(f"/o/{context.organization_id}/contacts/{contact_id}", "Contact saved.")
 
 
@@ -87,7 +91,7 @@ async def _show_again(
 ) -> HTMLResponse:
     async with context.transaction() as connection:
         contact = await contacts.find_contact(connection, context, contact_id)
-    return _show(request, context, contact, typed, error)
+    return _show(request, context=context, contact=contact, typed=typed, error=error)
 
 
 def _show(

@@ -191,7 +191,14 @@ async def change_contact(
     if touched is None:
         raise PreconditionFailed(STALE)
     # Field names only: the values are personal data.
-    await record_audit(connection, context, "change_contact", "contact", contact_id, {"fields": sorted(changes)})
+    await record_audit(
+        connection,
+        context=context,
+        action="change_contact",
+        subject_type="contact",
+        subject_id=contact_id,
+        details={"fields": sorted(changes)},
+    )
     return await find_contact(connection, context, contact_id)
 
 

@@ -55,7 +55,9 @@ async def add_file(
     context.require("operator")
     content = await _read_body(request)
     async with context.transaction() as connection:
-        return await do_not_call.block_file(connection, context, content, default_region, reason)
+        return await do_not_call.block_file(
+            connection, context=context, content=content, default_region=default_region, reason=reason
+        )
 
 
 @router.post("/remove")

@@ -69,7 +69,11 @@ async def add_file(
         content = await file.read()
         async with context.transaction() as connection:
             result = await do_not_call.block_file(
-                connection, context, content, region_of(form), text(form, "reason")[:500].replace("\0", "")
+                connection,
+                context=context,
+                content=content,
+                default_region=region_of(form),
+                reason=text(form, "reason")[:500].replace("\0", ""),
             )
     except InvalidInput as error:
         return await _list(request, context, error=error)

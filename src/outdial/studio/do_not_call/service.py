@@ -96,7 +96,7 @@ async def list_blocked(
 async def block_numbers(connection: Connection, context: OrganizationContext, new: NewBlockedNumbers) -> BlockResult:
     """Block numbers. An invalid number is reported by line and does not stop the others."""
     parsed = _parse(enumerate(new.numbers, start=1), _check_region(new.default_region))
-    return await _add(connection, context, parsed, "manual", new.reason)
+    return await _add(connection, context=context, parsed=parsed, source="manual", reason=new.reason)
 
 
 async def block_file(
@@ -109,7 +109,7 @@ async def block_file(
     """Block the numbers of a CSV file with a phone column, or of a text file with one number per line."""
     region = _check_region(default_region)
     parsed = await asyncio.to_thread(lambda: _parse(_lines_of(content), region))
-    return await _add(connection, context, parsed, "import", reason)
+    return await _add(connection, context=context, parsed=parsed, source="import", reason=reason)
 
 
 async def unblock_numbers(
@@ -120,7 +120,9 @@ async def unblock_numbers(
     removed = await do_not_call.unblock_phones(
         connection, organization_id=context.organization_id, phones=list(parsed.valid)
     )
-    await _record(connection, context, "remove_do_not_call", {"removed": len(removed)}, parsed.valid)
+    await _record(
+        connection, context=context, action="remove_do_not_call", details={"removed": len(removed)}, phones=parsed.valid
+    )
     return UnblockResult(removed=len(removed), not_listed=len(parsed.valid) - len(removed), bad=list(parsed.rejected))
 
 
@@ -142,7 +144,13 @@ async def _add(
             now=context.studio.clock.now(),
         )
         added += len(rows)
-    await _record(connection, context, "add_do_not_call", {"added": added, "source": source}, parsed.valid)
+    await _record(
+        connection,
+        context=context,
+        action="add_do_not_call",
+        details={"added": added, "source": source},
+        phones=parsed.valid,
+    )
     return BlockResult(
         added=added,
         already_listed=len(parsed.valid) - added,
@@ -162,7 +170,9 @@ async def _record(
         return
     # A single number is the subject, so that its contact page finds the entry; for many, only the count is recorded.
     subject_id = phones[0] if len(phones) == 1 else f"{len(phones)} numbers"
-    await record_audit(connection, context, action, "do_not_call", subject_id, details)
+    await record_audit(
+        connection, context=context, action=action, subject_type="do_not_call", subject_id=subject_id, details=details
+    )
 
 
 def _lines_of(content: bytes) -> Iterable[tuple[int, str]]:

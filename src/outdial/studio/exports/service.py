@@ -91,7 +91,14 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
         now=now,
     )
     await enqueue(connection, "export", export_id)
-    await record_audit(connection, context, "create_export", "export", export_id, {"kind": new.kind, "filters": given})
+    await record_audit(
+        connection,
+        context=context,
+        action="create_export",
+        subject_type="export",
+        subject_id=export_id,
+        details={"kind": new.kind, "filters": given},
+    )
     await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return await find_export(connection, context, export_id)
 

@@ -260,7 +260,14 @@ async def cancel_import(connection: Connection, context: OrganizationContext, im
     if found.status == ImportStatus.CANCELLED:
         await imports.delete_import_chunks(connection, import_id=import_id)
     details = {"import_id": import_id, "added": found.added}
-    await record_audit(connection, context, "cancel_import", "campaign", found.campaign_id, details)
+    await record_audit(
+        connection,
+        context=context,
+        action="cancel_import",
+        subject_type="campaign",
+        subject_id=found.campaign_id,
+        details=details,
+    )
     await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return found
 
@@ -271,7 +278,9 @@ async def list_refused_rows(
     """Return a page of the refused rows, in file order. Only the first ten thousand are kept."""
     await find_import(connection, context, import_id)
     key = page.key(tuple[int])
-    rows = await _read_refused_rows(connection, context, import_id, key[0] if key else 0, page.limit + 1)
+    rows = await _read_refused_rows(
+        connection, context=context, import_id=import_id, after_line=key[0] if key else 0, limit=page.limit + 1
+    )
     shown, following = paginate(rows, page.limit, lambda row: [row.line])
     return Page(items=list(shown), next=following)
 
@@ -281,7 +290,9 @@ async def iterate_refused_rows(context: OrganizationContext, import_id: UUID) ->
     line = 0
     while True:
         async with context.transaction() as connection:
-            rows = await _read_refused_rows(connection, context, import_id, line, 1_000)
+            rows = await _read_refused_rows(
+                connection, context=context, import_id=import_id, after_line=line, limit=1_000
+            )
         for row in rows:
             yield row
         if len(rows) < 1_000:

@@ -177,5 +177,12 @@ async def replay_events(connection: Connection, context: OrganizationContext, re
         )
         replayed += len(rows)
     details = request.model_dump(exclude_defaults=True) | {"replayed": replayed}
-    await record_audit(connection, context, "replay_events", "webhook_events", request.ranges[0][0], details)
+    await record_audit(
+        connection,
+        context=context,
+        action="replay_events",
+        subject_type="webhook_events",
+        subject_id=request.ranges[0][0],
+        details=details,
+    )
     return ReplayResult(replayed=replayed)

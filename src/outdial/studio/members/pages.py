@@ -39,11 +39,17 @@ async def add_member_page(request: Request, context: CurrentOrganization, form: 
         async with context.transaction() as connection:
             member = await members.add_member(connection, context, NewMember.model_validate(given))
     except ValidationError:
-        return await _show(request, context, given, {"email": "enter an email address, such as ada@example.com"}, 400)
+        return await _show(
+            request,
+            context=context,
+            given=given,
+            errors={"email": "enter an email address, such as ada@example.com"},
+            status=400,
+        )
     except InvalidInput as error:
-        return await _show(request, context, given, error.fields, 400)
+        return await _show(request, context=context, given=given, errors=error.fields, status=400)
     except (ResourceConflict, PermissionDenied) as error:
-        return await _show(request, context, given, {"email": error.message}, error.status)
+        return await _show(request, context=context, given=given, errors={"email": error.message}, status=error.status)
     return forms.redirect(request.url.path, f"{member.email} added.")
 
 

@@ -56,7 +56,14 @@ async def add_member(connection: Connection, context: OrganizationContext, new: 
         raise PermissionDenied(_OWNERS_ONLY) from None
     if added is None:
         raise ResourceConflict(f"{new.email} is already a member: change their role instead")
-    await record_audit(connection, context, "add_member", "member", user_id, {"role": new.role})
+    await record_audit(
+        connection,
+        context=context,
+        action="add_member",
+        subject_type="member",
+        subject_id=user_id,
+        details={"role": new.role},
+    )
     return await _find(connection, context, user_id)
 
 
@@ -77,7 +84,14 @@ async def change_role(
     if changed is None:
         raise PermissionDenied(_OWNERS_ONLY)
     if member.role != role:
-        await record_audit(connection, context, "change_role", "member", user_id, {"from": member.role, "to": role})
+        await record_audit(
+            connection,
+            context=context,
+            action="change_role",
+            subject_type="member",
+            subject_id=user_id,
+            details={"from": member.role, "to": role},
+        )
     return await _find(connection, context, user_id)
 
 
@@ -89,7 +103,14 @@ async def remove_member(connection: Connection, context: OrganizationContext, us
     member = await _find(connection, context, user_id)
     # Written first: a removed member cannot write any more. Viewers can never write, so their leaving is not audited.
     if context.may("operator"):
-        await record_audit(connection, context, "remove_member", "member", user_id, {"role": member.role})
+        await record_audit(
+            connection,
+            context=context,
+            action="remove_member",
+            subject_type="member",
+            subject_id=user_id,
+            details={"role": member.role},
+        )
     try:
         removed = await members.remove_member(connection, organization_id=context.organization_id, user_id=user_id)
     except asyncpg.CheckViolationError:

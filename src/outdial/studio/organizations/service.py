@@ -108,7 +108,14 @@ async def change_organization(
     )
     if done is None:
         raise PreconditionFailed(STALE)
-    await record_audit(connection, context, "change_organization", "organization", context.organization_id, changed)
+    await record_audit(
+        connection,
+        context=context,
+        action="change_organization",
+        subject_type="organization",
+        subject_id=context.organization_id,
+        details=changed,
+    )
     return await show_organization(connection, context)
 
 
@@ -134,7 +141,14 @@ async def change_account(
         reserved_inbound=wanted.reserved_inbound,
         calls_per_second=wanted.calls_per_second,
     )
-    await record_audit(connection, context, "change_account", "provider_account", account_id, changed)
+    await record_audit(
+        connection,
+        context=context,
+        action="change_account",
+        subject_type="provider_account",
+        subject_id=account_id,
+        details=changed,
+    )
     return await _find_account(connection, context, account_id)
 
 
@@ -173,7 +187,9 @@ async def add_number(connection: Connection, context: OrganizationContext, new: 
         raise InvalidInput("Unknown Retell workspace", {"provider_account_id": _CHOOSE_WORKSPACE}) from None
     if added is None:
         raise ResourceConflict(f"{phone.e164} has already been added")
-    await record_audit(connection, context, "add_number", "phone_number", number_id)
+    await record_audit(
+        connection, context=context, action="add_number", subject_type="phone_number", subject_id=number_id
+    )
     return await _find_number(connection, context, number_id)
 
 
@@ -191,7 +207,14 @@ async def change_number(
         nickname=_none_if_blank(given.get("nickname", former.nickname)),
         retell_agent_id=_none_if_blank(given.get("retell_agent_id", former.retell_agent_id)),
     )
-    await record_audit(connection, context, "change_number", "phone_number", number_id, given)
+    await record_audit(
+        connection,
+        context=context,
+        action="change_number",
+        subject_type="phone_number",
+        subject_id=number_id,
+        details=given,
+    )
     return await _find_number(connection, context, number_id)
 
 
@@ -200,7 +223,9 @@ async def remove_number(connection: Connection, context: OrganizationContext, nu
     context.require("admin")
     await _find_number(connection, context, number_id)
     await account_queries.remove_number(connection, id=number_id, organization_id=context.organization_id)
-    await record_audit(connection, context, "remove_number", "phone_number", number_id)
+    await record_audit(
+        connection, context=context, action="remove_number", subject_type="phone_number", subject_id=number_id
+    )
 
 
 async def _find_account(connection: Connection, context: OrganizationContext, account_id: UUID) -> ProviderAccount:

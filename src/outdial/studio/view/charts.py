@@ -68,7 +68,11 @@ def stacked_bars(
     totals = [sum(parts.get(key, 0) for key in series) for _, parts in columns]
     top = nice_ceiling(max(totals, default=0))
     step = (WIDTH - _LEFT - _RIGHT) / max(1, len(columns))
-    bars = [bar for place, (name, parts) in enumerate(columns) for bar in _stack(place, step, top, name, parts, series)]
+    bars = [
+        bar
+        for place, (name, parts) in enumerate(columns)
+        for bar in _stack(place, step=step, top=top, name=name, parts=parts, series=series)
+    ]
     every = ceil(len(columns) / _MAX_LABELS) if columns else 1
     used = [key for key in series if any(parts.get(key) for _, parts in columns)]
     return Chart(
@@ -105,7 +109,14 @@ def row_bars(title: str, rows: Sequence[tuple[str, str, int]], *, first_head: st
         width=WIDTH,
         height=height,
         bars=[
-            ChartBar(_ROW_LEFT, place * _ROW + 4, round(room * value / most, 1), _ROW - 8, tone, f"{name}: {value:,}")
+            ChartBar(
+                x=_ROW_LEFT,
+                y=place * _ROW + 4,
+                width=round(room * value / most, 1),
+                height=_ROW - 8,
+                tone=tone,
+                title=f"{name}: {value:,}",
+            )
             for place, (name, tone, value) in enumerate(rows)
             if value
         ],
@@ -139,7 +150,14 @@ def _stack(
         if value := parts.get(key, 0):
             upper, lower = _height_of(below + value, top), _height_of(below, top)
             bars.append(
-                ChartBar(x, upper, width, round(lower - upper, 2), part.tone, f"{name}, {part.label}: {value:,}")
+                ChartBar(
+                    x=x,
+                    y=upper,
+                    width=width,
+                    height=round(lower - upper, 2),
+                    tone=part.tone,
+                    title=f"{name}, {part.label}: {value:,}",
+                )
             )
             below += value
     return bars
