@@ -48,8 +48,9 @@ from outdial.host.log.writer import LogWriter
 from outdial.host.pool.pool import PoolStats
 from outdial.host.pool.zygote_supervisor import ZygoteSupervisor
 from outdial.host.wire.responses import server_error
-from outdial.http import serving
+from outdial.http import HttpServer, serving
 from outdial.log import log
+from outdial.settings import DatabaseUrls
 
 # Supabase's clients accept only 20 lower-case letters as a project ref.
 LOCAL_REF: Final = "outdiallocalprojects"
@@ -97,16 +98,12 @@ async def run_gateway(
     Raises SettingError, HostError or a database error if the host cannot start. A failing function affects no other.
     """
     clock = clock or SystemClock()
-    loop = asyncio.get_running_loop()
     deadline = _Deadline()
     async with AsyncExitStack() as stack:
         stack.callback(listener.close)
         config = GatewaySettings.from_env(settings.env, home=settings.home if settings.local else None)
         tls = settings.certificate.context() if settings.certificate is not None else None
-        urls = config.database
-        database = await stack.enter_async_context(
-            await Database.connect(urls.host, application_name="outdial:host", max_size=4, role=urls.role("host"))
-        )
+        database = await stack.enter_async_context(await _connect(config.database))
         writer = await stack.enter_async_context(_log_writer(settings.env, config, database, clock))
         metrics = HostMetrics(
             lambda: pool_stats(catalogue),
@@ -147,11 +144,8 @@ async def run_gateway(
             slugs = sorted(served.slug for served in catalogue)
             log("host.ready", functions=len(slugs))
             on_ready(slugs)
-            deadline.at = await stop + loop.time()
-        log("host.stopping", in_flight=server.in_flight)
-        aborted = await server.drain(max(0.0, deadline.left() - _CLEANUP_S), grace_s=_IDLE_GRACE_S)
-        if aborted:
-            log("host.requests_aborted", level="error", requests=aborted)
+            deadline.at = await stop + asyncio.get_running_loop().time()
+        await _drain(server, deadline)
 
 
 @dataclass(slots=True)
@@ -162,6 +156,17 @@ class _Deadline:
 
     def left(self) -> float:
         return max(0.0, self.at - asyncio.get_running_loop().time())
+
+
+async def _connect(urls: DatabaseUrls) -> Database:
+    return await Database.connect(urls.host, application_name="outdial:host", max_size=4, role=urls.role("host"))
+
+
+async def _drain(server: HttpServer, deadline: _Deadline) -> None:
+    log("host.stopping", in_flight=server.in_flight)
+    aborted = await server.drain(max(0.0, deadline.left() - _CLEANUP_S), grace_s=_IDLE_GRACE_S)
+    if aborted:
+        log("host.requests_aborted", level="error", requests=aborted)
 
 
 @asynccontextmanager
