@@ -118,26 +118,16 @@ async def run_gateway(
         )
         regions = RegionRouter(settings.identity.region, clock, config.hop_key)
         stack.push_async_callback(regions.close)
-        verifier = TokenVerifier.from_keys(config.keyring, clock)
-        stack.push_async_callback(verifier.close)
-        auth = AuthUpstream(config.auth_upstream, settings.behind_proxy) if config.auth_upstream else None
-        if auth is not None:
-            stack.push_async_callback(auth.close)
-        gateway = Gateway(
+        gateway = _build_gateway(
+            stack,
+            settings,
+            config,
             catalogue=catalogue,
-            jwt_check=JwtCheck(config.keyring, verifier),
             sink=sink,
-            clock=clock,
-            operator_routes=OperatorRoutes(
-                metrics=metrics.render,
-                worker_counts=lambda: worker_counts(catalogue),
-                management=management,
-                behind_proxy=settings.behind_proxy,
-                auth=auth,
-            ),
-            identity=settings.identity,
+            metrics=metrics,
+            management=management,
             regions=regions,
-            behind_proxy=settings.behind_proxy,
+            clock=clock,
         )
         server = await stack.enter_async_context(serving(gateway, listener, tls=tls, error_response=server_error))
         async with _heartbeat(settings, database, regions, clock):
@@ -146,6 +136,41 @@ async def run_gateway(
             on_ready(slugs)
             deadline.at = await stop + asyncio.get_running_loop().time()
         await _drain(server, deadline)
+
+
+def _build_gateway(
+    stack: AsyncExitStack,
+    settings: HostSettings,
+    config: GatewaySettings,
+    *,
+    catalogue: FunctionCatalogue,
+    sink: FanOutSink,
+    metrics: HostMetrics,
+    management: ManagementApi,
+    regions: RegionRouter,
+    clock: Clock,
+) -> Gateway:
+    verifier = TokenVerifier.from_keys(config.keyring, clock)
+    stack.push_async_callback(verifier.close)
+    auth = AuthUpstream(config.auth_upstream, settings.behind_proxy) if config.auth_upstream else None
+    if auth is not None:
+        stack.push_async_callback(auth.close)
+    return Gateway(
+        catalogue=catalogue,
+        jwt_check=JwtCheck(config.keyring, verifier),
+        sink=sink,
+        clock=clock,
+        operator_routes=OperatorRoutes(
+            metrics=metrics.render,
+            worker_counts=lambda: worker_counts(catalogue),
+            management=management,
+            behind_proxy=settings.behind_proxy,
+            auth=auth,
+        ),
+        identity=settings.identity,
+        regions=regions,
+        behind_proxy=settings.behind_proxy,
+    )
 
 
 @dataclass(slots=True)
