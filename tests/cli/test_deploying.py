@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from outdial.cli.secrets import read_env_file
+from outdial.cli.functions.secrets import read_env_file
 from outdial.stack.config import management_target
 from outdial.stack.errors import InvalidConfig
 from tests.cli.conftest import Outdial

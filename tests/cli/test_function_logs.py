@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from outdial.cli.errors import InvalidArgument
-from outdial.cli.function_logs import line_of, read_since
+from outdial.cli.functions.logs import line_of, read_since
 from outdial.clock import SystemClock
 from outdial.db.queries.host.function_logs import LogEntryRow
 from tests.cli.conftest import OURS, Outdial

@@ -19,7 +19,7 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 LONG_FUNCTIONS: set[str] = set()
 MAX_FOLDER_MODULES = 25
-LARGE_FOLDERS = {"src/outdial/cli"}
+LARGE_FOLDERS: set[str] = set()
 VAGUE_NAMES = {"utils", "helpers", "manager", "common", "misc"}
 
 CLOCK_FUNCTIONS = {

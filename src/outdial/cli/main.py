@@ -7,22 +7,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from outdial.cli import (
-    campaign,
-    contacts,
-    database,
-    functions,
-    inbox,
-    jobs,
-    organization,
-    processes,
-    secrets,
-    serving,
-    studio,
-    tokens,
-    users,
-)
+from outdial.cli import campaign, contacts, database, inbox, jobs, organization, processes, studio, users
 from outdial.cli.errors import explain
+from outdial.cli.functions import commands as functions
+from outdial.cli.functions import secrets, serving, tokens
 from outdial.cli.output import fail
 
 

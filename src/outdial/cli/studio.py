@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from outdial.cli.functions.serving import BehindProxy, Cert, Key
 from outdial.cli.output import console
-from outdial.cli.serving import BehindProxy, Cert, Key
 from outdial.host.gateway.tls import certificate_of, open_listener
 from outdial.http import url_of
 from outdial.log import log_to_stderr

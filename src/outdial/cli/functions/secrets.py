@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from outdial.cli.errors import InvalidArgument
-from outdial.cli.management import Environment, Yes, manage
+from outdial.cli.functions.management import Environment, Yes, manage
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 
 app = typer.Typer(no_args_is_help=True, help="Secrets of an environment, available to the functions that list them.")

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from outdial.cli.errors import InvalidArgument
-from outdial.cli.management import Environment, Yes, manage
+from outdial.cli.functions.management import Environment, Yes, manage
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.db.migrate import supabase_dir
 from outdial.host.api.client import DeployedFunction, ManagementClient

@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from outdial.cli.errors import UnknownName
-from outdial.cli.management import with_tokens
+from outdial.cli.functions.management import with_tokens
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 
 app = typer.Typer(

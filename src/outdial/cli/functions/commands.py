@@ -9,11 +9,12 @@ import typer
 from rich.text import Text
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
-from outdial.cli import deploying, function_logs
 from outdial.cli.errors import UnknownName
-from outdial.cli.manifests import write_manifests
+from outdial.cli.functions import deploying
+from outdial.cli.functions import logs as function_logs
+from outdial.cli.functions.manifests import write_manifests
+from outdial.cli.functions.serving import Address, BehindProxy, Port
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
-from outdial.cli.serving import Address, BehindProxy, Port
 from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
 from outdial.db.migrate import supabase_dir

@@ -1,0 +1,1 @@
+"""Commands for the function host: serving, deploying, logs, secrets, tokens and manifests."""
