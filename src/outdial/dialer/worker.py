@@ -8,9 +8,9 @@ from uuid import UUID
 from outdial.clock import Clock
 from outdial.db.queries import batches
 from outdial.db.session import Database
+from outdial.dialer.account_limits import LimitReader
 from outdial.dialer.claim import Claimed, Claimer
 from outdial.dialer.finish import Finisher
-from outdial.dialer.limits import LimitReader
 from outdial.dialer.place import Placer
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.rescue import Rescuer

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from outdial.retell.simulator.clock import SimulatorClock, wall_now
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.endpoints import SimulatedRequest, SimulatedResponse, handle
-from outdial.retell.simulator.webhooks import WebhookSender
+from outdial.retell.simulator.webhook_sender import WebhookSender
 from outdial.retell.simulator.workspace import SimulatedWorkspace
 
 log = logging.getLogger(__name__)
