@@ -1,15 +1,15 @@
-"""Requests come in whole, and answers go out as HTTP/1.1 has them."""
+"""Requests arrive whole, and responses leave as valid HTTP/1.1."""
 
 import asyncio
 from email.utils import parsedate_to_datetime
 
 import pytest
 
-from outdial.http import HttpResponse, RequestHead
+from outdial.http import HeaderPairs, HttpResponse, RequestHead
 from tests.support.wire import App, Wire, get, post, served
 
 
-def answering(status: int, headers: bytes = b"", body: bytes = b"") -> App:
+def responding(status: int, headers: HeaderPairs = (), body: bytes = b"") -> App:
     async def respond(head: RequestHead, _: bytes) -> HttpResponse:
         return HttpResponse(status, headers, body)
 
@@ -34,7 +34,7 @@ async def test_a_request_reaches_the_application_as_it_was_sent() -> None:
 
 
 async def test_a_response_has_length_and_date_and_its_own_headers() -> None:
-    async with served(answering(201, b"x-a: 1\r\nx-b: 2\r\n", b"made")) as here:
+    async with served(responding(201, [(b"x-a", b"1"), (b"x-b", b"2")], b"made")) as here:
         reply = await (await here.connect()).ask(get())
 
     assert (reply.status, reply.body) == (201, b"made")
@@ -44,14 +44,14 @@ async def test_a_response_has_length_and_date_and_its_own_headers() -> None:
 
 @pytest.mark.parametrize("status", [204, 304])
 async def test_a_response_without_content_has_no_length(status: int) -> None:
-    async with served(answering(status, b"", b"dropped")) as here:
+    async with served(responding(status, [], b"dropped")) as here:
         wire = await here.connect()
         assert "content-length" not in (await wire.ask(get())).headers
         assert (await wire.ask(get())).status == status
 
 
 async def test_the_response_to_head_has_the_length_of_the_omitted_body() -> None:
-    async with served(answering(200, b"", b"0123456789")) as here:
+    async with served(responding(200, [], b"0123456789")) as here:
         wire = await here.connect()
         wire.send(get(method="HEAD"))
         assert (await wire.reply(to_head=True)).headers["content-length"] == "10"
@@ -59,7 +59,7 @@ async def test_the_response_to_head_has_the_length_of_the_omitted_body() -> None
 
 
 async def test_an_unnamed_status_is_sent() -> None:
-    async with served(answering(546)) as here:
+    async with served(responding(546)) as here:
         assert (await (await here.connect()).ask(get())).status == 546
 
 

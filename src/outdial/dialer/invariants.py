@@ -1,6 +1,6 @@
 """Checks the promises about calls twice: where calls are claimed, and again where their requests leave.
 
-The promises, by their numbers in DESIGN and the docs: 1, one outstanding create-call request per call, always with the
+The promises, by their numbers in the README: 1, one outstanding create-call request per call, always with the
 same idempotency key; 3, one live call per organization and phone; 4, no request for a campaign that is not active;
 7, live calls and starts within the limits of the account. The checks read only what the claim has in memory.
 """
