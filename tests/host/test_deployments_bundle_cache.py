@@ -26,7 +26,7 @@ async def test_unpacks_a_bundle_below_its_slug_version_and_digest(tmp_path: Path
     assert bundle.root == tmp_path / "bundles" / "hello" / "3-0123456789abcdef"
     assert {str(p.relative_to(bundle.root)): p.read_bytes() for p in bundle.root.rglob("*") if p.is_file()} == FILES
     assert bundle.index.read_bytes() == b"fetch = 1"
-    assert (bundle.shared / "answers.py").is_file()
+    assert (bundle.shared / "error_codes.py").is_file()
     assert shelf.find("hello", 3, DIGEST, INDEX) == bundle
     assert [path.name for path in (tmp_path / "bundles" / "hello").iterdir()] == ["3-0123456789abcdef"]
 

@@ -18,7 +18,7 @@ SEEDS = [int(_ONE)] if _ONE else list(range(1, int(os.environ.get("OUTDIAL_SEEDS
 async def test_no_fault_schedule_breaks_a_promise(
     database: Scratch, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rescue, "AT_ONCE", 1)  # one after the other, so that a seed reproduces
+    monkeypatch.setattr(rescue, "MAX_CONCURRENT_CHECKS", 1)  # one after the other, so that a seed reproduces
     async with prepared(database, seed) as run:
         await run.to_the_end()
 
