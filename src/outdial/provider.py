@@ -110,6 +110,14 @@ class CallRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestKeys:
+    """What identifies the call in an encoded create-call request."""
+
+    idempotency_key: str
+    to_number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderEvent:
     """A webhook event after parsing.
 
@@ -164,6 +172,10 @@ class VoiceProvider(Protocol):
 
     def encode_request(self, request: CallRequest) -> bytes:
         """Return the request body of `create_call`. The same request always gives the same bytes."""
+        ...
+
+    def read_request(self, body: bytes) -> RequestKeys | None:
+        """Return what identifies the call in a body of `encode_request`, or None when it cannot be read."""
         ...
 
     async def create_call(self, credential: str, body: bytes) -> CallPlaced | CallRefused | CallUncertain:

@@ -12,7 +12,7 @@ from outdial.dialer.plan import PlannedCall
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import InvariantBroken
 from outdial.domain.pacing import Pace
-from outdial.retell.client import create_call_body
+from outdial.retell.client import create_call_body, read_call_body
 
 NOW = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
 TIMEOUT = timedelta(seconds=20)
@@ -60,13 +60,14 @@ def body_of(number: int, phone: str) -> bytes:
 
 
 def test_a_claim_that_keeps_every_promise_passes() -> None:
-    check_claim([planned(1), planned(2)], LIMITS, TIMEOUT)
+    check_claim([planned(1), planned(2)], LIMITS, TIMEOUT, read_call_body)
 
 
 @pytest.mark.parametrize(
     ("calls", "limits", "message"),
     [
         ([planned(1, body=body_of(2, "+12125550001"))], LIMITS, "promise 1: the request of call .* has the key"),
+        ([planned(1, body=b"{}")], LIMITS, "promise 1: the request of call .* cannot be read"),
         ([planned(1, body=body_of(1, "+12125550002"))], LIMITS, "promise 3: .* goes to another phone"),
         (
             [planned(1), planned(2, phone="+12125550001", body=body_of(2, "+12125550001"))],
@@ -82,7 +83,7 @@ def test_a_claim_that_keeps_every_promise_passes() -> None:
 )
 def test_a_claim_that_breaks_a_promise_is_refused(calls: list[PlannedCall], limits: LimitFacts, message: str) -> None:
     with pytest.raises(InvariantBroken, match=message):
-        check_claim(calls, limits, TIMEOUT)
+        check_claim(calls, limits, TIMEOUT, read_call_body)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_a_claim_that_breaks_a_promise_is_refused(calls: list[PlannedCall], limi
     ],
 )
 def test_a_request_that_breaks_a_promise_does_not_leave(call: PlannedCall, message: str) -> None:
-    outstanding = OutstandingRequests()
+    outstanding = OutstandingRequests(read_call_body)
     outstanding.begin(planned(1), NOW + timedelta(seconds=4), TIMEOUT)
 
     with pytest.raises(InvariantBroken, match=message):
@@ -108,7 +109,7 @@ def test_a_request_that_breaks_a_promise_does_not_leave(call: PlannedCall, messa
 
 
 def test_a_call_may_be_sent_again_once_its_request_has_ended() -> None:
-    outstanding = OutstandingRequests()
+    outstanding = OutstandingRequests(read_call_body)
     for _ in range(2):
         outstanding.begin(planned(1), NOW + timedelta(seconds=2), TIMEOUT)
         outstanding.end(planned(1))

@@ -93,6 +93,7 @@ async def create_organization(connection: Connection, new: NewOrganization, now:
 
 async def create_campaign(connection: Connection, new: CampaignSettings, now: datetime) -> UUID:
     """Create a draft; raises InvalidCampaign naming the field, InvalidCallingHours or InvalidRetryPolicy."""
+    columns = check_settings(new)
     campaign_id = new_id(now)
     await campaigns.create_campaign(
         connection,
@@ -100,7 +101,7 @@ async def create_campaign(connection: Connection, new: CampaignSettings, now: da
         organization_id=new.organization_id,
         provider_account_id=new.provider_account_id or await _only_account(connection, new.organization_id),
         now=now,
-        **check_settings(new),
+        **columns,
     )
     return campaign_id
 
@@ -115,7 +116,7 @@ def check_settings(new: CampaignSettings) -> SettingsColumns:
         value = getattr(new, limit.name)
         if value is None and not limit.is_required:
             continue
-        if value not in limit.range:
+        if value is None or value not in limit.range:
             raise InvalidCampaign(limit.name, f"give a whole number {limit.range}, not {value}")
     if new.scheduled_at is not None and new.scheduled_at.tzinfo is None:
         raise InvalidCampaign("scheduled_at", "give a time with its zone, such as 2026-12-01T09:00:00Z")

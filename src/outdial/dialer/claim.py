@@ -230,7 +230,7 @@ class Claimer:
             )
             for contact, start_at in zip(contacts, lock.starts, strict=False)
         ]
-        check_claim(calls, lock.limits, self._settings.request_timeout)
+        check_claim(calls, lock.limits, self._settings.request_timeout, self._provider.read_request)
         inserted = await call_queries.insert_calls(
             connection,
             now=now,

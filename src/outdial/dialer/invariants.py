@@ -5,37 +5,33 @@ same idempotency key; 3, one live call per organization and phone; 4, no request
 7, live calls and starts within the limits of the account. The checks read only what the claim has in memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
-
-import msgspec
 
 from outdial.dialer.admission import LimitFacts
 from outdial.dialer.plan import PlannedCall
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import InvariantBroken
+from outdial.provider import RequestKeys
+
+ReadRequest = Callable[[bytes], RequestKeys | None]
 
 UNEVENNESS = timedelta(milliseconds=5)
 """Jitter of the event loop: a request may leave this much early, which the headroom of the spacing absorbs."""
 
 
-class RequestKeys(msgspec.Struct):
-    """The parts of a create-call request that identify the call."""
-
-    idempotency_key: str
-    to_number: str
-
-
-def check_claim(calls: Sequence[PlannedCall], limits: LimitFacts, request_timeout: timedelta) -> None:
+def check_claim(
+    calls: Sequence[PlannedCall], limits: LimitFacts, request_timeout: timedelta, read_request: ReadRequest
+) -> None:
     """Check the calls of one claim before they are committed; raises InvariantBroken.
 
     `limits` are the facts of the claim, counted under the lock of the account's row.
     """
     phones = set()
     for call in calls:
-        _check_call(call)
+        _check_call(call, read_request(call.body))
         if call.phone in phones:
             raise InvariantBroken(f"promise 3: two calls of one claim go to the phone of call {call.id}")
         phones.add(call.phone)
@@ -53,13 +49,14 @@ def check_claim(calls: Sequence[PlannedCall], limits: LimitFacts, request_timeou
 class OutstandingRequests:
     """The create-call requests of this process that have left and have no response yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, read_request: ReadRequest) -> None:
+        self._read_request = read_request
         self._call_ids: set[UUID] = set()
         self._phones: set[tuple[UUID, str]] = set()
 
     def begin(self, call: PlannedCall, now: datetime, request_timeout: timedelta) -> None:
         """Check a call at the moment its request leaves, and remember it; raises InvariantBroken."""
-        _check_call(call)
+        _check_call(call, self._read_request(call.body))
         if call.id in self._call_ids:
             raise InvariantBroken(f"promise 1: a request for call {call.id} is outstanding already")
         if (call.organization_id, call.phone) in self._phones:
@@ -77,8 +74,9 @@ class OutstandingRequests:
         self._phones.discard((call.organization_id, call.phone))
 
 
-def _check_call(call: PlannedCall) -> None:
-    keys = msgspec.json.decode(call.body, type=RequestKeys)
+def _check_call(call: PlannedCall, keys: RequestKeys | None) -> None:
+    if keys is None:
+        raise InvariantBroken(f"promise 1: the request of call {call.id} cannot be read")
     if keys.idempotency_key != str(call.id):
         raise InvariantBroken(f"promise 1: the request of call {call.id} has the key {keys.idempotency_key}")
     if keys.to_number != call.phone:

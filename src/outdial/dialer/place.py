@@ -41,7 +41,7 @@ class Placer:
         self._clock = clock
         self._settings = settings
         self._free_at: dict[UUID, datetime] = {}
-        self._outstanding = OutstandingRequests()
+        self._outstanding = OutstandingRequests(provider.read_request)
 
     async def place(self, calls: Sequence[PlannedCall]) -> list[CallResponse]:
         """Send the requests concurrently and return the responses in the order of the calls.
@@ -56,7 +56,9 @@ class Placer:
         if not self._provider.has_account(call.credential):
             # The provider refuses the account without a request, so the call need not wait for its start time.
             return CallResponse(call, await self._provider.create_call(call.credential, call.body))
-        await self._clock.sleep_until(call.start_at)
+        # A sleep measures its span once; the wall clock may be set back meanwhile.
+        while self._clock.now() < call.start_at - UNEVENNESS:
+            await self._clock.sleep_until(call.start_at)
         await self._keep_distance(call)
         now = self._clock.now()
         if now + self._settings.request_timeout > call.deadline:

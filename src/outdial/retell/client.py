@@ -18,6 +18,7 @@ from outdial.provider import (
     CallUncertain,
     ProviderUnavailable,
     RefusalKind,
+    RequestKeys,
 )
 from outdial.retell.errors import NotSent, TransportFailed
 from outdial.retell.transport import BASE_URL, HttpTransport, Transport
@@ -195,6 +196,17 @@ def create_call_body(
     if agent_id is not None:
         body["override_agent_id"] = agent_id
     return msgspec.json.encode(body, order="sorted")
+
+
+_REQUEST_KEYS: Final = msgspec.json.Decoder(RequestKeys)
+
+
+def read_call_body(body: bytes) -> RequestKeys | None:
+    """Return the idempotency key and the number in a body of `create_call_body`, or None when it has none."""
+    try:
+        return _REQUEST_KEYS.decode(body)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _read_placement(response: RetellResponse) -> CallPlaced | CallRefused | CallUncertain:

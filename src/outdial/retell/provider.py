@@ -16,8 +16,9 @@ from outdial.provider import (
     CallUncertain,
     ProviderUnavailable,
     RefusalKind,
+    RequestKeys,
 )
-from outdial.retell.client import RetellClient, create_call_body
+from outdial.retell.client import RetellClient, create_call_body, read_call_body
 
 _FINISHED: Final = frozenset({"ended", "not_connected", "error"})
 
@@ -42,6 +43,10 @@ class RetellProvider:
             agent_id=request.agent_id,
             dynamic_variables=request.dynamic_variables,
         )
+
+    def read_request(self, body: bytes) -> RequestKeys | None:
+        """Read the idempotency key and the number in a body of create-phone-call."""
+        return read_call_body(body)
 
     async def create_call(self, credential: str, body: bytes) -> CallPlaced | CallRefused | CallUncertain:
         """POST /v2/create-phone-call. Without an API key, the account is refused and nothing is sent."""

@@ -66,7 +66,7 @@ class _Routes:
         claims = await self._claims(request)
         user = await self.auth.user_of(claims)
         if user is None:
-            raise refuse("session_not_found", "AuthSession from session_id claim in JWT does not exist")
+            raise refuse("session_not_found", "Session from session_id claim in JWT does not exist")
         if request.method == "PUT":
             body = await _body(request)
             if _optional_text(body, "email") not in (None, user.email):
@@ -85,7 +85,7 @@ class _Routes:
     async def sign_out(self, request: Request) -> Response:
         claims = await self._claims(request)
         if await self.auth.user_of(claims) is None:
-            raise refuse("session_not_found", "AuthSession from session_id claim in JWT does not exist")
+            raise refuse("session_not_found", "Session from session_id claim in JWT does not exist")
         scope = request.query_params.get("scope", "global")
         if scope not in ("global", "local", "others"):
             raise refuse("validation_failed", "scope must be global, local or others")

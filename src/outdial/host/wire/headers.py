@@ -64,6 +64,8 @@ class WorkerHeaderFilter:
         A worker runs untrusted code: a line break in a header would start the body, and a second content-length or a
         transfer-encoding would forge the response to another request.
         """
+        if self._accepted.issuperset(headers):
+            return list(headers)
         kept = []
         for pair in headers:
             if pair not in self._accepted:

@@ -162,14 +162,16 @@ class FunctionServer:
     def _send_response(self, frame: frames.InvokeFrame, response: Response, used_ns: int) -> None:
         request_id = frame.invocation.request_id
         sent = response.to_http(request_id)
-        if len(sent.body) + sum(len(name) + len(value) + 10 for name, value in sent.headers) > frames.MAX_FRAME - 1024:
+        cpu_us = (used_ns + 500) // 1000
+        encoded = frames.encode(frames.ResponseFrame(frame.number, sent.status, list(sent.headers), sent.body, cpu_us))
+        if len(encoded) > frames.MAX_FRAME:
             self._log.add("error", f"the response has {len(sent.body)} bytes, more than can be sent")
             sent = internal_error(request_id).to_http(request_id)
-        cpu_us = (used_ns + 500) // 1000
+            encoded = frames.encode(
+                frames.ResponseFrame(frame.number, sent.status, list(sent.headers), sent.body, cpu_us)
+            )
         self._log.flush()
-        self._channel.send(
-            frames.encode(frames.ResponseFrame(frame.number, sent.status, list(sent.headers), sent.body, cpu_us))
-        )
+        self._channel.send(encoded)
 
     def _on_memory_error(self, frame: frames.InvokeFrame, error: MemoryError) -> None:
         self._reserve.close()
