@@ -213,7 +213,7 @@ function overFetch(options: FetchOptions): Send {
   const { token, getToken, apikey } = options;
   const url = functionUrl(options.url);
   if (token === undefined && getToken === undefined && apikey === undefined) {
-    throw new TypeError("Give a token or getToken (a user's access token), or an apikey (a secret key of the project)");
+    throw new TypeError("Pass a token or getToken (a user's access token), or an apikey (a secret key of the project)");
   }
   for (const [name, value] of Object.entries({ token, apikey })) {
     if (value !== undefined && !SENDABLE.test(value)) {

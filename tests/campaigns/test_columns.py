@@ -48,7 +48,7 @@ def test_a_mapping_wins_over_names() -> None:
 @pytest.mark.parametrize(
     ("header", "mapping", "message"),
     [
-        (["name", "plan"], {}, "no column holds the phone number among name, plan"),
+        (["name", "plan"], {}, "no phone column among name, plan"),
         (["phone", "Plan", " plan "], {}, "columns 2 and 3 are both named plan"),
         (["phone", "", "plan"], {}, "column 2 has no name"),
         (["phone"], {"phone": "handy"}, "phone is mapped to 'handy', but the file has phone"),

@@ -48,7 +48,7 @@ def test_an_event_is_shown_with_its_body(outdial: Outdial, events: list[int]) ->
 
 @pytest.mark.parametrize(("given", "count"), [("{0}", 1), ("{0}-{1}", 2), ("{0}-", 2), ("{1}-", 1)])
 def test_events_are_replayed_by_range(outdial: Outdial, events: list[int], given: str, count: int) -> None:
-    assert f"Applied {count} event" in outdial("inbox", "replay", given.format(*events))
+    assert f"Replayed {count} event" in outdial("inbox", "replay", given.format(*events))
 
 
 async def test_replayed_events_are_applied_at_once(

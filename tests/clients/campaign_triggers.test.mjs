@@ -126,7 +126,7 @@ test("unusable options throw at once, without secrets", () => {
   const wrong = [
     [{ url: "abc.supabase.co", token: "t" }, /project's URL/],
     [{ url: "https://user:s3cret@abc.supabase.co", token: "t" }, /project's URL/],
-    [{ url }, /Give a token/],
+    [{ url }, /Pass a token/],
     [{ url, token: "" }, /token is empty/],
     [{ url, token: "s3cret\n" }, /token is empty or contains/],
     [{ url, apikey: "s3crét" }, /apikey is empty or contains/],

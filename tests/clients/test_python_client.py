@@ -172,7 +172,7 @@ async def test_a_failing_token_function_raises_an_error_without_the_secret(give:
         ({"url": "abc.supabase.co", "token": "t"}, "project's URL"),
         ({"url": "ftp://abc.supabase.co", "token": "t"}, "project's URL"),
         ({"url": "https://user:s3cret@abc.supabase.co", "token": "t"}, "project's URL"),
-        ({"url": "https://abc.supabase.co"}, "give a token"),
+        ({"url": "https://abc.supabase.co"}, "pass a token"),
         ({"url": "https://abc.supabase.co", "token": ""}, "token is empty"),
         ({"url": "https://abc.supabase.co", "token": "s3cret\n"}, "token is empty or contains"),
         ({"url": "https://abc.supabase.co", "apikey": "s3crét"}, "apikey is empty or contains"),

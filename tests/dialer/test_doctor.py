@@ -98,14 +98,14 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
             "paused",
             "Paused: no reason given; waiting for the last requests to finish",
         ),
-        (facts_of("cancelling"), "cancelled", "Being cancelled"),
+        (facts_of("cancelling"), "cancelled", "Cancelling"),
         (facts_of("cancelling", campaign_live=1), "cancelled", "Cancelled; 1 call still live"),
         (facts_of("cancelled"), "cancelled", "Cancelled"),
         (facts_of("completed"), "finished", "Every contact has a final status"),
         (
             facts_of(zones=DUE, next_batch_at=NOW - timedelta(minutes=5)),
             "no_dialer",
-            "No dialer has checked this campaign since 06:55; is one running?",
+            "No dialer has checked this campaign since 06:55; make sure that one is running",
         ),
         (facts_of(), "nothing_to_do", "No contacts are left to call; the campaign is about to complete"),
         (facts_of(campaign_live=2), "calls_under_way", "All contacts have been called; 2 calls still live"),
@@ -128,7 +128,7 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
         (
             facts_of(zones=(zone("Europe/Paris", LATER),), hours=ALWAYS),
             "retry_due",
-            "All pending contacts wait for a retry; the first is due 10:00",
+            "All pending contacts are waiting for a retry; the first is due 10:00",
         ),
         (
             facts_of(zones=(zone("Europe/Paris", LATER, CAPPED),), hours=ALWAYS),

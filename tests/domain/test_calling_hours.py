@@ -284,7 +284,7 @@ def test_a_narrower_key_wins_and_a_day_without_any_is_closed() -> None:
     ("raw", "message"),
     [
         ({"funday": []}, "unknown key 'funday'"),
-        ({"monday": "09:00-20:00"}, "monday: give a list"),
+        ({"monday": "09:00-20:00"}, "monday: must be a list"),
         ({"monday": ["09:00", "20:00"]}, "monday: '09:00' is not a window"),
         ({"monday": [["09:00"]]}, r"monday: \['09:00'\] is not a window"),
         ({"monday": [[9, 20]]}, "monday: .* is not a window"),
@@ -295,7 +295,7 @@ def test_a_narrower_key_wins_and_a_day_without_any_is_closed() -> None:
         ({"monday": [["09:00", "09:00"]]}, "monday: a window must end after it starts"),
         ({"weekdays": [["09:00", "12:00"], ["11:59", "13:00"]]}, "weekdays: two windows overlap"),
         ({"monday": [], "weekend": []}, "no day has a window"),
-        ({"excluded_dates": "2026-12-25"}, "excluded_dates: give a list"),
+        ({"excluded_dates": "2026-12-25"}, "excluded_dates: must be a list"),
         ({"excluded_dates": ["20261225"]}, "excluded_dates: '20261225' is not a date"),
         ({"excluded_dates": ["2026-02-30"]}, "excluded_dates: '2026-02-30' is not a date"),
         ({"excluded_dates": [20261225]}, "excluded_dates: 20261225 is not a date"),

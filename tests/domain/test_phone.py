@@ -42,8 +42,8 @@ def test_a_number_is_written_as_e164_with_its_country(
         ("415 555 2671", None, "no country code, and no default region"),
         ("+999 123456", "US", "unknown country code"),
         ("415 555 2671", "XX", "unknown default region XX; use a country code such as US"),
-        ("415 555 2671 x12", "US", "has an extension or a second number; give one number that can be dialled"),
-        ("4155552671; 4155552672", "US", "has an extension or a second number; give one number that can be dialled"),
+        ("415 555 2671 x12", "US", "has an extension or a second number; use one number that can be dialed"),
+        ("4155552671; 4155552672", "US", "has an extension or a second number; use one number that can be dialed"),
     ],
 )
 def test_text_that_cannot_be_called_says_why(raw: str, region: str | None, reason: str) -> None:
@@ -82,7 +82,7 @@ def test_a_zone_name_that_is_in_doubt_gives_no_zone(name: str) -> None:
 
 
 def test_a_number_without_a_zone_has_none() -> None:
-    assert zone_of(Phone("+870773111632", None), None) == NoZone("the number has no time zone; give the contact one")
+    assert zone_of(Phone("+870773111632", None), None) == NoZone("the number has no time zone; set one for the contact")
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_a_declined_call_is_tried_once_more_by_default() -> None:
 def test_an_outcome_without_a_rule_is_not_tried_again() -> None:
     bare = RetryPolicy({}, 0.0, timedelta(minutes=1), timedelta(hours=1), 3)
 
-    assert step(bare, Outcome.BUSY) == Fail("busy, which the retry policy has no rule for")
+    assert step(bare, Outcome.BUSY) == Fail("busy, and the retry policy has no rule for it")
 
 
 def test_faults_double_the_delay_up_to_the_cap_and_end_in_review() -> None:
@@ -110,7 +110,7 @@ def test_faults_double_the_delay_up_to_the_cap_and_end_in_review() -> None:
 
     minutes = [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert steps[:9] == [RetryAt(ENDED + timedelta(minutes=m), charged=False) for m in minutes]
-    assert steps[9] == Review("10 faults, the last one provider_fault")
+    assert steps[9] == Review("10 faults, most recently provider_fault")
 
 
 def test_trouble_of_the_account_is_never_held_against_the_contact() -> None:

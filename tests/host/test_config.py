@@ -52,7 +52,7 @@ def test_every_key_can_be_set_and_keys_of_other_tools_are_ignored() -> None:
         ('wall_clock_s = "300"', "functions.hello.wall_clock_s must be a number"),
         ("concurrency = true", "functions.hello.concurrency must be a number"),
         ("verify_jwt = 1", "functions.hello.verify_jwt must be true or false"),
-        ("database_role = 1", "functions.hello.database_role must be text"),
+        ("database_role = 1", "functions.hello.database_role must be a string"),
         ('secrets = "A"', "functions.hello.secrets must be a list of names"),
         ('secrets = ["*"]', "functions.hello.secrets: '\\*' is not a name"),
         ('secrets = ["A*B"]', "functions.hello.secrets: 'A\\*B' is not a name"),

@@ -89,7 +89,7 @@ async def test_a_version_that_does_not_start_is_refused_and_the_old_one_stays(
 
     assert told in refused["message"]
     assert refused["code"] == "VERSION_REFUSED"
-    assert refused["error"] == "Refused, and what is served has not changed: hello 2"
+    assert refused["error"] == "Rejected; the live versions stay in place: hello 2"
     assert "host-0" not in refused["message"]
     assert await host.say("hello") == "one"
     versions = await host.json("GET", f"{FUNCTIONS}/hello/versions")

@@ -116,7 +116,7 @@ async def test_the_audit_log_names_the_user_of_the_import(
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        (b"name\nAda\n", "No column holds the phone number"),
+        (b"name\nAda\n", "No phone column"),
         (b"phone,phone\n+12122000000,\n", "are both named phone"),
     ],
 )

@@ -318,5 +318,5 @@ def test_the_same_call_gives_the_same_bytes() -> None:
 
 
 def test_a_value_that_is_not_text_raises() -> None:
-    with pytest.raises(TypeError, match="'age' must be text, not int"):
+    with pytest.raises(TypeError, match="'age' must be a string, not int"):
         body_with(age=5)  # type: ignore[arg-type]

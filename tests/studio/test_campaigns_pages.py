@@ -77,7 +77,7 @@ async def test_the_list_shows_progress_and_why_campaigns_are_not_dialing(
     text = main_of(page.text)
     assert "Late <i>" in text
     assert "<i>" not in page.text
-    assert "1 of 2 50 %" in text
+    assert "1 of 2 50%" in text
     assert "Paused: lunch." in text
     assert "Completed: 1" in text
     assert "New campaign" not in text
@@ -159,7 +159,7 @@ async def test_a_start_time_is_read_in_the_selected_time_zone(
     ("fields", "named", "words"),
     [
         ({"name": ""}, "name", "Enter a name"),
-        ({"from_number": "123"}, "from_number", "give E.164"),
+        ({"from_number": "123"}, "from_number", "use E.164"),
         ({"batch_size": "many"}, "batch_size", "whole number"),
         ({"batch_size": "1001"}, "batch_size", "from 1 to 1000"),
         ({"max_attempts": ""}, "max_attempts", "whole number"),

@@ -83,7 +83,7 @@ async def test_a_file_is_uploaded_previewed_and_imported_and_its_refused_rows_do
     assert file.headers["content-type"].startswith("text/csv")
     assert file.text.splitlines()[1:] == [
         "3,nonsense,bad_phone,not a phone number",
-        "5,'+12122000001,duplicate,has the number of line 2",
+        "5,'+12122000001,duplicate,has the same number as line 2",
     ]
 
 
@@ -146,7 +146,7 @@ async def test_a_preview_explains_problems_and_accepts_another_mapping(
     await operator.put(f"{url}/file", content=b"Number 1,name\n212 200 0001,Ada\n")
 
     unknown = (await operator.post(f"{url}/preview")).json()
-    assert unknown["problem"].startswith("No column holds the phone number")
+    assert unknown["problem"].startswith("No phone column")
     assert (unknown["header"], unknown["rows"]) == (["Number 1", "name"], [])
     mapped = (await operator.post(f"{url}/preview", json={"mapping": {"phone": "Number 1"}})).json()
     assert [row["reason"] for row in mapped["refused"]] == ["no country code, and no default region"]

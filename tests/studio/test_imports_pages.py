@@ -46,7 +46,7 @@ async def test_a_file_is_uploaded_mapped_and_imported(
 ) -> None:
     url = await upload(operator, two_organizations)
     unmapped = await operator.get(url)
-    assert "No column holds the phone number" in unmapped.text
+    assert "No phone column" in unmapped.text
     mapped = f"{url}?map_phone=Handy&region="
     preview = await operator.get(mapped)
     assert "+12122000001" in preview.text

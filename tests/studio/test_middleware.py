@@ -78,7 +78,7 @@ async def test_an_error_response_hides_its_cause(browser_for: BrowserFor, lines:
     [
         (CampaignNotFound(uuid4()), 404, None),
         (CampaignClosed("cancelled", 3), 409, None),
-        (InvalidCampaign("batch_size", "give a whole number"), 400, "batch_size"),
+        (InvalidCampaign("batch_size", "must be a whole number"), 400, "batch_size"),
         (InvalidCallingHours(), 400, None),
         (asyncpg.UniqueViolationError("x"), 409, None),
         (asyncpg.CannotConnectNowError("x"), 503, None),

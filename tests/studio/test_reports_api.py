@@ -158,7 +158,7 @@ def test_bars_are_stacked_within_the_chart_and_match_the_table() -> None:
 def test_empty_data_has_no_bars() -> None:
     assert stacked_bars("Calls", [], SERIES, first_head="Day").bars == []
     assert row_bars("Outcomes", [], first_head="Outcome").bars == []
-    assert row_bars("Outcomes", [("A", "good", 0)], first_head="Outcome").rows == [["A", "0", "0 %"]]
+    assert row_bars("Outcomes", [("A", "good", 0)], first_head="Outcome").rows == [["A", "0", "0%"]]
 
 
 @pytest.mark.parametrize(("value", "top"), [(0, 1), (1, 1), (2, 2), (3, 5), (7, 10), (10, 10), (11, 20), (999, 1000)])

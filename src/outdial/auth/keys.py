@@ -105,7 +105,7 @@ def _read_keys(env: Mapping[str, str]) -> Iterator[ApiKey]:
     for kind, several, one in _SETTINGS:
         for name, value in _json_object(env, several).items():
             if not isinstance(value, str) or not value.strip():
-                raise SettingError(f"{several} must give each key as text; {name!r} is not")
+                raise SettingError(f"{several} must give each key as a string; {name!r} is not one")
             yield ApiKey(kind, name, value.strip())
         if legacy := env.get(one, "").strip():
             yield ApiKey(kind, LEGACY_NAME, legacy)

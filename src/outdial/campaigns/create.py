@@ -109,22 +109,22 @@ async def create_campaign(connection: Connection, new: CampaignSettings, now: da
 def check_settings(new: CampaignSettings) -> SettingsColumns:
     """Check the settings and return them as columns; raises as create_campaign does."""
     if not new.name.strip() or len(new.name) > LONGEST_NAME:
-        raise InvalidCampaign("name", f"give 1 to {LONGEST_NAME} characters")
+        raise InvalidCampaign("name", f"must have 1 to {LONGEST_NAME} characters")
     if not new.retell_agent_id.strip():
-        raise InvalidCampaign("retell_agent_id", "give the id of a Retell agent, such as agent_0123")
+        raise InvalidCampaign("retell_agent_id", "must be the id of a Retell agent, such as agent_0123")
     for limit in CAMPAIGN_LIMITS:
         value = getattr(new, limit.name)
         if value is None and not limit.is_required:
             continue
         if value is None or value not in limit.range:
-            raise InvalidCampaign(limit.name, f"give a whole number {limit.range}, not {value}")
+            raise InvalidCampaign(limit.name, f"must be a whole number {limit.range}, not {value}")
     if new.scheduled_at is not None and new.scheduled_at.tzinfo is None:
-        raise InvalidCampaign("scheduled_at", "give a time with its zone, such as 2026-12-01T09:00:00Z")
+        raise InvalidCampaign("scheduled_at", "must be a time with a zone, such as 2026-12-01T09:00:00Z")
     parse_calling_hours(new.calling_hours)
     parse_retry_policy(new.retry_policy)
     phone = parse_phone(new.from_number, None)
     if isinstance(phone, InvalidPhone):
-        raise InvalidCampaign("from_number", f"{new.from_number!r}: {phone.reason}; give E.164, such as +14155550100")
+        raise InvalidCampaign("from_number", f"{new.from_number!r}: {phone.reason}; use E.164, such as +14155550100")
     return {
         "name": new.name.strip(),
         "retell_agent_id": new.retell_agent_id.strip(),

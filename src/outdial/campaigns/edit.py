@@ -15,7 +15,7 @@ from outdial.domain.campaign import CampaignStatus
 
 _S = CampaignStatus
 EDITABLE = (_S.DRAFT, _S.SCHEDULED, _S.PAUSED)
-"""Every claim reads the settings, so changing them while a campaign runs would split it. Pause it first."""
+"""Every claim reads the settings, so a change to a running campaign would apply to only part of it. Pause it first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ async def edit_campaign(
     columns = check_settings(new)
     status = required(await campaign_status.campaign_status(connection, campaign_id=campaign_id)).status
     if status == _S.SCHEDULED and new.scheduled_at is None:
-        raise InvalidCampaign("scheduled_at", "a scheduled campaign needs its time; to call at once, start it")
+        raise InvalidCampaign("scheduled_at", "a scheduled campaign needs a start time; to call now, start it")
     saved = await campaigns.save_campaign_settings(
         connection,
         campaign_id=campaign_id,
@@ -48,9 +48,7 @@ async def edit_campaign(
         **columns,
     )
     if saved is None:
-        return Conflict(
-            _S(status), f"the settings of a campaign that is {status} stay as they are; {_what_to_do(status)}"
-        )
+        return Conflict(_S(status), f"a campaign that is {status} cannot be edited; {_what_to_do(status)}")
     await audit.record_audit(
         connection,
         organization_id=new.organization_id,

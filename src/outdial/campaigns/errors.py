@@ -32,7 +32,7 @@ class CredentialTaken(CampaignsError):
 
     def __init__(self, credential: str) -> None:
         super().__init__(
-            f"the credential {credential!r} belongs to another organization already; name another one, and set "
+            f"the credential {credential!r} already belongs to another organization; choose another one, and set "
             f"RETELL_API_KEY_<NAME> and RETELL_WEBHOOK_SECRET_<NAME> for it"
         )
 
@@ -48,14 +48,14 @@ class AmbiguousAccount(CampaignsError):
     """The organization has several Retell workspaces, and the campaign names none."""
 
     def __init__(self, credentials: Sequence[str]) -> None:
-        super().__init__(f"name the provider account: the organization has {', '.join(credentials)}")
+        super().__init__(f"choose a provider account: the organization has {', '.join(credentials)}")
 
 
 class CampaignNotFound(CampaignsError):
     """The campaign does not exist, or the caller may not change it."""
 
     def __init__(self, campaign_id: UUID) -> None:
-        super().__init__(f"there is no campaign {campaign_id}, or you may not change it")
+        super().__init__(f"campaign {campaign_id} does not exist, or you may not change it")
 
 
 class CampaignClosed(CampaignsError):
@@ -63,7 +63,7 @@ class CampaignClosed(CampaignsError):
 
     def __init__(self, status: str, added: int) -> None:
         before = f"; {added:,} were added before and are kept" if added else ""
-        super().__init__(f"the campaign is {status} and takes no more contacts{before}")
+        super().__init__(f"the campaign is {status} and accepts no more contacts{before}")
         self.status = status
         self.added = added
 

@@ -122,7 +122,7 @@ async def resume(connection: Connection, campaign_id: UUID, actor: Actor, now: d
 
 
 async def pause(
-    connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, reason: str = "paused by hand"
+    connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, reason: str = "paused manually"
 ) -> Result:
     """Pause an active campaign: it is `pausing` while requests are in flight, then `paused`."""
     campaign = await _find(connection, campaign_id, actor)

@@ -118,7 +118,7 @@ def start(campaign: CampaignName, as_json: AsJson = False) -> None:
 @app.command()
 def pause(
     campaign: CampaignName,
-    reason: Annotated[str, typer.Option(help="Reason to record.")] = "paused by hand",
+    reason: Annotated[str, typer.Option(help="Reason to record.")] = "paused manually",
     as_json: AsJson = False,
 ) -> None:
     """Stop placing calls. Calls in progress continue."""
@@ -198,7 +198,7 @@ def show(campaign: CampaignName, as_json: AsJson = False) -> None:
 def watch(campaign: CampaignName, as_json: AsJson = False) -> None:
     """Follow a campaign until it is completed, cancelled or paused.
 
-    If standard output is not a terminal, print a line on each change; with --json, one JSON object a line.
+    If standard output is not a terminal, print a line on each change; with --json, print one JSON object per line.
     """
 
     async def work(database: Database) -> None:

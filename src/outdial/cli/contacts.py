@@ -28,7 +28,7 @@ clock = SystemClock()
 Numbers = Annotated[
     list[str] | None, typer.Argument(help="Phone numbers in E.164 or, with --region, in national format.")
 ]
-File = Annotated[Path | None, typer.Option(help="File with one number a line; - reads standard input.")]
+File = Annotated[Path | None, typer.Option(help="File with one number per line; - reads standard input.")]
 Region = Annotated[str | None, typer.Option(help="Country of numbers without a country code, such as US.")]
 Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
 

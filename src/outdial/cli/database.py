@@ -63,14 +63,14 @@ def reset(
 def credentials() -> None:
     """Set new passwords for Outdial's roles (api, webhook, dialer, host, jobs, auth), and print their database URLs.
 
-    Put the lines into the environment of the processes. Earlier passwords stop working.
+    Set them in the environment of the processes. The old passwords stop working.
     """
     url = read_environment().get("SUPABASE_DB_URL", "").strip()
     addresses = _on_database(renew_passwords if url else lambda dsn: StackLogins(default_home(), dsn).renew())[1]
     for role, address in addresses.items():
         console.print(f"{role.upper()}_DB_URL={address}", markup=False, soft_wrap=True)
     if not url and LocalStack.running(default_home()) is not None:
-        notes.print("The running local stack needs none of them: its functions reload their own.")
+        notes.print("The running local stack does not need these URLs: its functions reload their own logins.")
 
 
 @app.command(hidden=True)

@@ -101,7 +101,7 @@ def replay(
                 DatabaseUrls.from_env(env), env=env, first=first, last=last, status=status, organization=organization
             )
         )
-    console.print(f"Applied {marked} event{'' if marked == 1 else 's'} again.")
+    console.print(f"Replayed {marked} event{'' if marked == 1 else 's'}.")
 
 
 async def _replay(

@@ -28,12 +28,10 @@ def create(
             help="Name of its Retell credentials: 'acme' uses RETELL_API_KEY_ACME and RETELL_WEBHOOK_SECRET_ACME."
         ),
     ] = "default",
-    concurrency: Annotated[int, typer.Option(min=0, help="Concurrent calls that the workspace allows.")] = 20,
-    calls_per_second: Annotated[
-        float, typer.Option(min=0.001, help="Calls per second that the workspace allows.")
-    ] = 1.0,
-    reserved_inbound: Annotated[int, typer.Option(min=0, help="Concurrent calls reserved for inbound.")] = 0,
-    daily_cap: Annotated[int, typer.Option(min=1, max=100, help="Maximum calls to one phone in 24 hours.")] = 3,
+    concurrency: Annotated[int, typer.Option(min=0, help="Concurrency limit of the workspace.")] = 20,
+    calls_per_second: Annotated[float, typer.Option(min=0.001, help="Calls-per-second limit of the workspace.")] = 1.0,
+    reserved_inbound: Annotated[int, typer.Option(min=0, help="Concurrent calls reserved for inbound calls.")] = 0,
+    daily_cap: Annotated[int, typer.Option(min=1, max=100, help="Maximum calls to one phone number in 24 hours.")] = 3,
     as_json: AsJson = False,
 ) -> None:
     """Create an organization with its Retell workspace."""

@@ -13,8 +13,8 @@ from outdial.stack.local import LOCAL_WEBHOOK_SECRET, SIMULATOR_KEY, environment
 
 Speed = Annotated[float, typer.Option(min=0.001, help="Simulated seconds per real second.")]
 Seed = Annotated[int, typer.Option(help="Seed of the simulated calls' outcomes.")]
-Concurrency = Annotated[int, typer.Option(min=0, help="Concurrent calls that the simulated workspace allows.")]
-CallsPerSecond = Annotated[float, typer.Option(min=0.001, help="Calls per second that the simulated workspace allows.")]
+Concurrency = Annotated[int, typer.Option(min=0, help="Concurrency limit of the simulated workspace.")]
+CallsPerSecond = Annotated[float, typer.Option(min=0.001, help="Calls-per-second limit of the simulated workspace.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -82,7 +82,7 @@ def demo(
 ) -> None:
     """Run a campaign against a simulated Retell that injects faults, then check that every promise holds.
 
-    The demo uses a temporary directory, which it removes. The exit status is 0 when every promise holds.
+    The demo runs in a temporary directory and removes it afterwards. The exit status is 0 when every promise holds.
     """
     from outdial.cli.demo import run_and_print_demo
 
@@ -90,7 +90,7 @@ def demo(
 
 
 def dialer(
-    once: Annotated[bool, typer.Option("--once", help="Do what is due now, then exit.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Process what is due now, then exit.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a dialer until SIGINT or SIGTERM: claim due contacts, place their calls, and look up silent calls.

@@ -14,9 +14,9 @@ _HEAD = """# The command line
 
 This page is generated from the commands: `python -m outdial.cli.reference > docs/cli.md`.
 
-Without `SUPABASE_DB_URL`, commands use the local stack of `OUTDIAL_HOME`: the one that `outdial dev` runs or, when it
-does not run, the embedded Postgres, which each command starts and stops. `--json` prints results as JSON. Errors go to
-standard error; the exit status is then 1, or 2 for invalid arguments.
+Without `SUPABASE_DB_URL`, commands use the local stack in `OUTDIAL_HOME`. If `outdial dev` is not running, each command
+starts the embedded Postgres and stops it at the end. `--json` prints results as JSON. Errors go to standard error; the
+exit status is then 1, or 2 for invalid arguments.
 """
 
 

@@ -17,7 +17,7 @@ from outdial.db.queries.auth import users as user_queries
 from outdial.db.session import Database
 from outdial.stack.local import as_service, with_database
 
-app = typer.Typer(no_args_is_help=True, help="Users who sign in. On a Supabase project, use its dashboard instead.")
+app = typer.Typer(no_args_is_help=True, help="Users who can sign in. On a Supabase project, use its dashboard instead.")
 clock = SystemClock()
 Result = TypeVar("Result")
 Role = Literal["viewer", "operator", "admin", "owner"]

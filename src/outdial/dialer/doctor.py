@@ -32,7 +32,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.pacing import Pace, fair_share
 
 FormatMoment: TypeAlias = Callable[[datetime], str]
-"""Writes a moment for the reader: in a zone, in words, or as an element of a page."""
+"""Formats a time for the reader: in a zone, in words, or as an element of a page."""
 
 LimitReason: TypeAlias = Literal[
     WaitReason.CAMPAIGN_FULL, WaitReason.ACCOUNT_FULL, WaitReason.SHARE_TAKEN, WaitReason.PACING
@@ -69,7 +69,7 @@ class Diagnosis:
     zone_keys: Sequence[str] = ()
 
     def sentence(self, format_moment: FormatMoment) -> str:
-        """Return the reason as a sentence that begins with a capital and has no full stop."""
+        """Return the reason as a sentence that begins with a capital letter and has no period."""
         at = "" if self.at is None else format_moment(self.at)
         match self.reason:
             case WaitReason():
@@ -77,7 +77,7 @@ class Diagnosis:
             case SkipReason():
                 return _skip_sentence(self.reason, self)
             case RunReason.NO_DIALER:
-                return f"No dialer has checked this campaign since {at}; is one running?"
+                return f"No dialer has checked this campaign since {at}; make sure that one is running"
             case RunReason.BACKED_OFF:
                 rate = self.facts.campaign.limits.pace.rate_factor
                 return f"Retell is at capacity: calls start at {rate:.0%} of the usual rate until {at}"
@@ -170,11 +170,11 @@ def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
         case WaitReason.ZONE_OPENS:
             return f"Outside calling hours in {_zones(diagnosis.zone_keys)}; opens {at}"
         case WaitReason.RETRY_DUE:
-            return f"All pending contacts wait for a retry; the first is due {at}"
+            return f"All pending contacts are waiting for a retry; the first is due {at}"
         case WaitReason.DAILY_CAP:
             return f"Pending contacts have reached the daily call cap; the next call may start {at}"
         case WaitReason.LIVE_ELSEWHERE:
-            return f"The contact is on the phone for another campaign; the next check is {at}"
+            return f"The contact is on a call for another campaign; the next check is {at}"
         case _:
             return _limit_sentence(reason, facts.campaign.limits, at)
 
@@ -211,7 +211,7 @@ def _skip_sentence(reason: SkipReason, diagnosis: Diagnosis) -> str:
         case SkipReason.CANCELLED:
             if live:
                 return f"Cancelled; {_calls(live)} still live"
-            return "Cancelled" if facts.campaign.status is CampaignStatus.CANCELLED else "Being cancelled"
+            return "Cancelled" if facts.campaign.status is CampaignStatus.CANCELLED else "Cancelling"
         case SkipReason.FINISHED:
             return "Every contact has a final status"
         case SkipReason.NOTHING_TO_DO:

@@ -90,7 +90,7 @@ def admit_contacts(
             case Admit():
                 callable_.append(contact)
             case Skip(reason=SkipReason.ATTEMPTS_USED):
-                reason = f"{contact.attempts} attempts were made, the campaign allows {max_attempts}"
+                reason = f"{contact.attempts} attempts were made; the campaign allows {max_attempts}"
                 skipped.setdefault(reason, []).append(contact.id)
             case Skip():
                 skipped.setdefault("on the do-not-call list", []).append(contact.id)

@@ -1,7 +1,7 @@
 """Asks the provider about calls without events, and never places a second call for one attempt.
 
 An `unknown` call is looked up by its metadata. If the provider does not list it, the same request is sent again with
-the same key while the provider honours the key, and the call is released afterwards. If the provider has the call, its
+the same key while the provider honors the key, and the call is released afterwards. If the provider has the call, its
 state goes into the ledger, where the applier takes it like a webhook.
 """
 
@@ -176,7 +176,7 @@ class Rescuer:
                 connection,
                 ids=[call.id],
                 deadlines=[response.call.deadline],
-                errors=[f"asked again: {response.response}"[:500]],
+                errors=[f"repeated request: {response.response}"[:500]],
                 rescue_after=self._settings.rescue_after,
                 rescue_most=RESCUE_MOST,
                 now=now,
@@ -202,7 +202,7 @@ class Rescuer:
         if found.event is None or found.body is None:
             return
         if call.status == CallStatus.ENDED and call.checks >= ANALYSIS_CHECKS and not found.is_analyzed:
-            await self._give_up(call, f"Retell never gave the reason why the call ended ({found.call_status})")
+            await self._give_up(call, f"Retell never reported why the call ended ({found.call_status})")
             return
         async with self._database.for_organization(call.organization_id) as connection:
             await events.store_reconciled_events(

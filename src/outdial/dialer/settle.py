@@ -21,7 +21,7 @@ from outdial.settings import DialerSettings
 CAPACITY_RETRY = timedelta(seconds=10)
 """Delay of a contact after a refusal for capacity; the account's rate is reduced for longer."""
 RESCUE_MOST = timedelta(minutes=5)
-"""Longest interval between two checks of an unknown call while Retell still honours its key."""
+"""Longest interval between two checks of an unknown call while Retell still honors its key."""
 BREAKER = 5
 """This many refused numbers in one batch without a placed call pause the campaign: the list itself must be wrong."""
 
@@ -149,14 +149,14 @@ class Settler:
         if RefusalKind.capacity in kinds or RefusalKind.unreachable in kinds:
             await self._slow_down(call, now)
         if RefusalKind.account in kinds:
-            reason = f"Retell refuses the account: {kinds[RefusalKind.account]}"
+            reason = f"Retell refused the account: {kinds[RefusalKind.account]}"
             async with self._database.for_organization(call.organization_id) as connection:
                 await campaign_status.pause_account_campaigns(
                     connection, provider_account_id=call.provider_account_id, reason=reason, now=now
                 )
             log("dialer.account_paused", level="warning", reason=reason)
         elif RefusalKind.configuration in kinds:
-            await self._pause(call, f"Retell refuses the campaign's calls: {kinds[RefusalKind.configuration]}", now)
+            await self._pause(call, f"Retell refused the campaign's calls: {kinds[RefusalKind.configuration]}", now)
         elif not batch.placed and batch.refused_numbers >= BREAKER:
             message = kinds[RefusalKind.contact]
             await self._pause(call, f"Retell refused {batch.refused_numbers} numbers in a row: {message}", now)

@@ -133,7 +133,7 @@ def _zone_names() -> frozenset[str]:
 
 def _local(at: datetime, zone: tzinfo) -> datetime:
     if at.tzinfo is None:
-        raise ValueError("a moment without a time zone; pass an aware datetime")
+        raise ValueError("the time has no zone; pass an aware datetime")
     return at.astimezone(zone)
 
 
@@ -190,7 +190,7 @@ def _first_change(zone: ZoneInfo, begin: datetime, end: datetime) -> datetime:
 
 def _parse_day(key: str, raw: object) -> tuple[Window, ...]:
     if not isinstance(raw, list | tuple):
-        raise InvalidCallingHours(f'{key}: give a list of windows, such as [["09:00", "20:00"]]')
+        raise InvalidCallingHours(f'{key}: must be a list of windows, such as [["09:00", "20:00"]]')
     windows = sorted((_parse_window(key, item) for item in raw), key=lambda window: window.start_minute)
     for earlier, later in pairwise(windows):
         if later.start_minute < earlier.end_minute:
@@ -217,7 +217,7 @@ def _parse_minute(text: str) -> int:
 
 def _parse_dates(raw: object) -> frozenset[date]:
     if not isinstance(raw, list | tuple):
-        raise InvalidCallingHours('excluded_dates: give a list of dates, such as ["2026-12-25"]')
+        raise InvalidCallingHours('excluded_dates: must be a list of dates, such as ["2026-12-25"]')
     return frozenset(_parse_date(item) for item in raw)
 
 

@@ -63,7 +63,7 @@ MAX_ATTEMPTS: Final = CampaignLimit(
     range=IntRange(1, 50),
     default=3,
     label="Attempts per contact",
-    hint="Answered contacts are not called again; network and Retell faults use no attempt",
+    hint="Answered contacts are not called again; network and Retell faults do not count as attempts",
     unit="attempts",
 )
 CAMPAIGN_LIMITS: Final = (MAX_CONCURRENCY, BATCH_SIZE, MAX_ATTEMPTS)

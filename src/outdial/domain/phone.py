@@ -65,7 +65,7 @@ def parse_phone(raw: str, default_region: str | None) -> Phone | InvalidPhone:
     except NumberParseException as error:
         return InvalidPhone(raw, _PARSE_REASONS.get(error.error_type) or _no_country_reason(raw))
     if number.extension:
-        return InvalidPhone(raw, "has an extension or a second number; give one number that can be dialled")
+        return InvalidPhone(raw, "has an extension or a second number; use one number that can be dialed")
     country = phonenumbers.region_code_for_number(number)
     if country is None or not phonenumbers.is_valid_number_for_region(number, country):
         return InvalidPhone(raw, _invalid_reason(number))
@@ -85,7 +85,7 @@ def zone_of(phone: Phone, timezone: str | None) -> Zone | NoZone:
         return Zone(name, "contact") if known else NoZone(f"{name!r} is not a time zone; use an IANA name")
     names = sorted(time_zones_for_number(phonenumbers.parse(phone.e164)))
     if not names or not all(is_zone_name(name) for name in names):
-        return NoZone("the number has no time zone; give the contact one")
+        return NoZone("the number has no time zone; set one for the contact")
     return Zone("|".join(names), "number")
 
 

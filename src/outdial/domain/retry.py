@@ -152,7 +152,7 @@ def parse_retry_policy(raw: Mapping[str, object]) -> RetryPolicy:
     if "fault_delay_max" in raw:
         fault_delay_max = _parse_duration("fault_delay_max", raw["fault_delay_max"])
     if fault_delay_max < fault_delay:
-        raise InvalidRetryPolicy("fault_delay_max: is shorter than fault_delay; make it at least as long")
+        raise InvalidRetryPolicy("fault_delay_max: must be at least as long as fault_delay")
     return RetryPolicy(
         rules=MappingProxyType(rules),
         jitter=_parse_jitter(raw.get("jitter", DEFAULT_POLICY.jitter)),
@@ -167,7 +167,7 @@ def _after_attempt(
 ) -> ContactStep:
     rule = policy.rules.get(outcome)
     if rule is None:
-        return Fail(f"{outcome}, which the retry policy has no rule for")
+        return Fail(f"{outcome}, and the retry policy has no rule for it")
     if rule.max_attempts is not None:
         cap = min(cap, rule.max_attempts)
     if made >= cap:
@@ -178,7 +178,7 @@ def _after_attempt(
 
 def _after_fault(policy: RetryPolicy, outcome: Outcome, met: int, ended_at: datetime, stretch: float) -> ContactStep:
     if met >= policy.max_faults:
-        return Review(f"{met} fault{'' if met == 1 else 's'}, the last one {outcome}")
+        return Review(f"{met} fault{'' if met == 1 else 's'}, most recently {outcome}")
     delay = min(policy.fault_delay * 2 ** min(met - 1, 24), policy.fault_delay_max)
     return RetryAt(ended_at + delay * stretch, charged=False)
 
@@ -189,7 +189,7 @@ def _fraction(seed: bytes) -> float:
 
 def _parse_rule(key: str, raw: object, default: RetryRule) -> RetryRule:
     if not isinstance(raw, Mapping):
-        raise InvalidRetryPolicy(f'{key}: give an object, such as {{"delays": ["30m"], "max_attempts": 3}}')
+        raise InvalidRetryPolicy(f'{key}: must be an object, such as {{"delays": ["30m"], "max_attempts": 3}}')
     unknown = raw.keys() - {"delays", "max_attempts"}
     if unknown:
         raise InvalidRetryPolicy(f"{key}: unknown key {min(unknown)!r}; use delays, max_attempts")
@@ -203,7 +203,7 @@ def _parse_rule(key: str, raw: object, default: RetryRule) -> RetryRule:
 
 def _parse_delays(key: str, raw: object) -> tuple[timedelta, ...]:
     if not isinstance(raw, list | tuple) or not raw:
-        raise InvalidRetryPolicy(f'{key}: give a list of durations, such as ["30m", "2h", "1d"]')
+        raise InvalidRetryPolicy(f'{key}: must be a list of durations, such as ["30m", "2h", "1d"]')
     return tuple(_parse_duration(key, item) for item in raw)
 
 

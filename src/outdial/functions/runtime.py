@@ -109,7 +109,7 @@ class Runtime:
 def tune_gc() -> None:
     """Exclude loaded objects from garbage collection and collect less often.
 
-    Loaded modules stay alive and requests create few cycles. With the default settings the collector cost 4 to 6 % of
+    Loaded modules stay alive and requests create few cycles. With the default settings the collector cost 4 to 6% of
     the events per second at 128 connections, and a fifth of the p99.
     """
     gc.freeze()

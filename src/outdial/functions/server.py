@@ -113,7 +113,8 @@ async def serving(
     """
     if not behind_proxy and not is_loopback(host):
         raise CannotListen(
-            f"{host or 'every address'} is open to the network without TLS: put a TLS proxy in front and say so"
+            f"{host or 'every address'} is open to the network without TLS: "
+            "pass --behind-proxy if a proxy terminates TLS"
         )
     listener = http.listen(host, port)
     try:

@@ -243,7 +243,7 @@ def _contact_change(row: call_queries.ReportedCall, outcome: Outcome, now: datet
             status_reason: str | None = None
             if row.contact_status == ContactStatus.REVIEW:
                 status = ContactStatus.FAILED
-                status_reason = "ended late, after review began: not called again"
+                status_reason = "ended after review began; not called again"
             elif row.campaign_status in ("cancelling", "cancelled"):
                 status = ContactStatus.CANCELLED
                 status_reason = "campaign cancelled"

@@ -185,7 +185,7 @@ def create_call_body(
     labels = {**(metadata or {}), "call_id": str(call_id), "campaign_id": str(campaign_id)}
     for name, value in (*labels.items(), *dynamic_variables.items()):
         if not isinstance(value, str):
-            raise TypeError(f"{name!r} must be text, not {type(value).__name__}")
+            raise TypeError(f"{name!r} must be a string, not {type(value).__name__}")
     body: dict[str, Any] = {
         "from_number": from_number,
         "to_number": to_number,

@@ -60,7 +60,7 @@ def endpoint(url: str, token: object, apikey: str | None, timeout_s: float) -> T
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
         raise ValueError("url must be the project's URL, such as https://abc.supabase.co")
     if token is None and apikey is None:
-        raise ValueError("give a token (a user's access token) or an apikey (a secret key of the project)")
+        raise ValueError("pass a token (a user's access token) or an apikey (a secret key of the project)")
     for name, value in (("token", token), ("apikey", apikey)):
         if isinstance(value, str) and not _HEADER_VALUE.fullmatch(value):
             raise ValueError(f"{name} is empty or contains a character that cannot be sent in a header")

@@ -268,7 +268,7 @@ async def _body(request: Request) -> dict[str, Any]:
 def _text(body: Mapping[str, Any], name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str) or not value or "\x00" in value:
-        raise refuse("validation_failed", f"{name} is missing or not text")
+        raise refuse("validation_failed", f"{name} is missing or not a string")
     return value
 
 

@@ -51,7 +51,7 @@ BAD_CREDENTIALS: Final = AuthRefusal("invalid_credentials", "Invalid login crede
 NO_SUCH_TOKEN: Final = AuthRefusal("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
 USED_TOKEN: Final = AuthRefusal("refresh_token_already_used", "Invalid Refresh Token: Already Used")
 EMAIL_EXISTS: Final = AuthRefusal("email_exists", "A user with this email address has already been registered")
-BAD_EMAIL: Final = AuthRefusal("email_address_invalid", "Give an email address, such as ada@example.com")
+BAD_EMAIL: Final = AuthRefusal("email_address_invalid", "Enter an email address, such as ada@example.com")
 WEAK_PASSWORD: Final = AuthRefusal("weak_password", f"Password should have {SHORTEST} to {LONGEST} characters")
 
 

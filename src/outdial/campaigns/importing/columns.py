@@ -61,7 +61,7 @@ def find_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None
         if field not in fields and known is not None:
             fields[field] = indices[known]
     if "phone" not in fields:
-        raise UnusableFile(f"no column holds the phone number among {', '.join(indices)}; name it phone, or map it")
+        raise UnusableFile(f"no phone column among {', '.join(indices)}; name one of them phone, or map one")
     taken = {index for field, index in fields.items() if field not in NAME_PARTS}
     return Columns(fields, tuple((name, index) for name, index in indices.items() if index not in taken))
 

@@ -84,7 +84,7 @@ class ContactStore:
 
     async def _store_in_halves(self, contacts: Sequence[NewContact], error: asyncpg.PostgresError) -> Stored:
         if len(contacts) == 1:
-            reason = f"the database refused it: {error}"
+            reason = f"the database rejected it: {error}"
             return Stored(0, 0, [_refuse(contacts[0], Refusal.DATABASE, reason)])
         middle = len(contacts) // 2
         first, second = await self.store(contacts[:middle]), await self.store(contacts[middle:])

@@ -33,7 +33,7 @@ class FirstLines:
     def claim(self, phones: Sequence[tuple[str, int]]) -> Mapping[int, int]:
         """Store each E.164 number with its line, unless an earlier line has it; return those earlier lines by line.
 
-        Pass many at once: SQLite releases the GIL at each statement, which made row by row 40 % slower.
+        Pass many at once: SQLite releases the GIL at each statement, which made row by row 40% slower.
         """
         claims = json.dumps([(int(e164), line) for e164, line in phones])
         self._database.execute(_CLAIM, (claims,))

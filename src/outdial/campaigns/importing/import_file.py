@@ -137,7 +137,7 @@ class _Places:
     async def _fill_one(self, repeated: Repeated) -> Stored:
         contact, first = repeated.contact, self._taken_by.get(repeated.first, repeated.first)
         if first is not None:
-            reason = f"has the number of line {first}"
+            reason = f"has the same number as line {first}"
             return Stored(0, 0, [RefusedRow(contact.line, contact.written, Refusal.DUPLICATE, reason)])
         stored = await self._store.store([contact])
         if not _refused_by_database(stored):

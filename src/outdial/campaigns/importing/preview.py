@@ -89,7 +89,7 @@ def _sort(read: Sequence[Row | RefusedRow], reader: ContactReader) -> tuple[list
         if isinstance(contact, RefusedRow):
             refused.append(contact)
         elif (line := first.setdefault(contact.phone, contact.line)) != contact.line:
-            reason = f"has the number of line {line}"
+            reason = f"has the same number as line {line}"
             refused.append(RefusedRow(contact.line, contact.written, Refusal.DUPLICATE, reason))
         else:
             contacts.append(contact)

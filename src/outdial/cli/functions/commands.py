@@ -36,7 +36,7 @@ def serve(
     host: Address = "127.0.0.1",
     behind_proxy: BehindProxy = False,
     alone: Annotated[
-        str | None, typer.Option(metavar="SLUG", help="Serve only this function, without the host: for a container.")
+        str | None, typer.Option(metavar="SLUG", help="Serve only this function, without the host, as in a container.")
     ] = None,
 ) -> None:
     """Serve the functions in supabase/functions until SIGINT or SIGTERM, and reload them when their files change."""
@@ -83,7 +83,7 @@ def serve(
 def list_functions(
     env: Annotated[
         str | None,
-        typer.Option(help="Environment whose deployed functions to list: local, or one in supabase/config.toml."),
+        typer.Option(help="List the functions deployed to this environment: local, or one in supabase/config.toml."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -40,9 +40,9 @@ def deploy(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Deploy functions from supabase/functions: all of them, or none.
+    """Deploy functions from supabase/functions, all or nothing.
 
-    A version that does not start is refused with its traceback, and the previous version stays in service.
+    A version that does not start is rejected with its traceback, and the previous version stays live.
     """
     functions = local_functions(supabase_dir(), slugs or [])
     if not functions:
@@ -66,7 +66,7 @@ def download(
     env: Environment = "local",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Overwrite files without confirmation.")] = False,
 ) -> None:
-    """Download the version in service to supabase/functions."""
+    """Download the live version of a function to supabase/functions."""
     files = manage(env, lambda client: client.download(slug))
     targets = {_target(path): content for path, content in files.items()}
     others = [path for path, content in targets.items() if path.is_file() and path.read_bytes() != content]
@@ -84,10 +84,10 @@ def rollback(
     env: Environment = "local",
     to: Annotated[
         int | None,
-        typer.Option(min=0, help="Version (default: the previous one); 0 is the code on the hosts themselves."),
+        typer.Option(min=0, help="Version (default: the previous one); 0 is the source tree of each host."),
     ] = None,
 ) -> None:
-    """Put an earlier version of a function back into service, once it starts."""
+    """Roll a function back to an earlier version, once that version has started."""
     number = manage(env, lambda client: client.roll_back(slug, to))
     console.print(f"Rolled back Function {slug} on {env} to version {number}.", markup=False)
 
@@ -123,7 +123,7 @@ def list_deployed(env: str, *, as_json: bool) -> None:
         "UPDATED": lambda row: datetime.fromtimestamp(row.updated_at / 1000, UTC),
         "ENTRYPOINT": lambda row: row.entrypoint_path,
     }
-    print_rows(columns, rows, empty=f"Nothing is deployed to {env}: its hosts serve their own code.")
+    print_rows(columns, rows, empty=f"Nothing is deployed to {env}: its hosts serve their own source trees.")
 
 
 async def _deploy(client: ManagementClient, functions: Sequence[LocalFunction]) -> list[str]:

@@ -56,11 +56,11 @@ def logs(
     limit: Annotated[
         int, typer.Option(min=1, max=10_000, help="Maximum number of entries; the newest are shown.")
     ] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """Show invocations, and what functions logged or printed, oldest first.
+    """Show invocations and log lines, oldest first.
 
-    The columns are time, level, function, start of the request id, and the response or the text.
+    The columns are time, level, function, start of the request id, and the response or the log line.
     """
     from outdial.host.api.log_query import BadRequest, LogFilter, read_request_id
 
@@ -86,7 +86,7 @@ def stats(
     since: Annotated[str, typer.Option(help="Start: a duration such as 10m, 2h or 3d, or an ISO 8601 time.")] = "24h",
     as_json: AsJson = False,
 ) -> None:
-    """Show statistics for each function: invocations, durations, errors, and log lines that were lost.
+    """Show statistics for each function: invocations, durations, errors, and lost log lines.
 
     The row without a name counts requests to unknown functions.
     """

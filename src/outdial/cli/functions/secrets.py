@@ -16,10 +16,10 @@ _RESERVED = "SUPABASE_"
 @app.command("set")
 def set_secrets(
     pairs: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE...]", show_default=False)] = None,
-    env_file: Annotated[Path | None, typer.Option(help="File with one NAME=VALUE a line.")] = None,
+    env_file: Annotated[Path | None, typer.Option(help="File with one NAME=VALUE per line.")] = None,
     env: Environment = "local",
 ) -> None:
-    """Set secrets, all or none. Functions that list them restart with the new values; no deployment is needed."""
+    """Set secrets, all or nothing. Functions that list them restart with the new values; no deployment is needed."""
     found = {} if env_file is None else read_env_file(env_file.read_text(), str(env_file))
     found |= dict(_read_pair(pair, f"argument {number}") for number, pair in enumerate(pairs or [], start=1))
     for name in [name for name in found if name.startswith(_RESERVED)]:

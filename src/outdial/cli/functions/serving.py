@@ -29,7 +29,7 @@ Cert = Annotated[Path | None, typer.Option("--cert", help="TLS certificate chain
 Key = Annotated[Path | None, typer.Option("--key", help="Private key of the certificate, PEM, unencrypted.")]
 BehindProxy = Annotated[
     bool,
-    typer.Option("--behind-proxy", help="Allow a network address without TLS: a proxy in front terminates it."),
+    typer.Option("--behind-proxy", help="Allow a network address without TLS, behind a proxy that terminates TLS."),
 ]
 Region = Annotated[str, typer.Option("--region", envvar="SB_REGION", help="Region of this host, such as eu-west-1.")]
 HostUrl = Annotated[

@@ -15,7 +15,7 @@ app = typer.Typer(
 
 
 @app.command()
-def create(name: Annotated[str, typer.Argument(help="Who or what uses the token.")]) -> None:
+def create(name: Annotated[str, typer.Argument(help="Name of the token: who or what uses it.")]) -> None:
     """Create a token and print it. It is shown once: only its hash is stored.
 
     Pass it to outdial as OUTDIAL_<ENV>_ACCESS_TOKEN, and to Supabase's command line as SUPABASE_ACCESS_TOKEN.

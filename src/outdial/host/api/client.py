@@ -180,7 +180,7 @@ def _read(kind: type[Decoded], body: bytes) -> Decoded:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise EnvironmentUnreachable(f"the server there is not a management API of Outdial: {error}") from error
+        raise EnvironmentUnreachable(f"the server does not provide the management API of Outdial: {error}") from error
 
 
 def _error_message(status: int, body: bytes) -> str:

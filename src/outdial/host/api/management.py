@@ -164,11 +164,11 @@ class ManagementApi:
         if other_methods:
             allow = {"allow": ", ".join(other_methods)}
             raise ApiError(405, "METHOD_NOT_ALLOWED", f"{head.method} is not supported at this path", allow)
-        raise ApiError(404, "NOT_FOUND", "This host does not have this part of the Management API")
+        raise ApiError(404, "NOT_FOUND", "This host does not implement this part of the Management API")
 
 
 _UNAUTHORIZED: Final = ApiError(
-    401, "UNAUTHORIZED", "Unauthorized: send an access token of this host, made with outdial tokens create"
+    401, "UNAUTHORIZED", "Unauthorized: send an access token of this host, created with outdial tokens create"
 )
 
 

@@ -110,5 +110,5 @@ def _previous(slug: str, rows: Sequence[VersionRow]) -> int:
     earlier = [row.version for row in rows if row.status == "superseded" and (active is None or row.version < active)]
     if not earlier:
         served = f"a version before {active}" if active else "any version"
-        raise NoEarlierVersion(f"{slug} never served {served}; version 0 is the one of the hosts' own source trees")
+        raise NoEarlierVersion(f"{slug} never served {served}; version 0 is the source tree of each host")
     return max(earlier)

@@ -50,7 +50,7 @@ def _matching(slug: str, pattern: str, settings: Mapping[str, str]) -> Iterator[
         return iter([pattern] if pattern in settings else [])
     prefix = pattern[:-1]
     if prefix.startswith(_RESERVED):
-        raise BadConfig(f"functions.{slug}.secrets: {pattern}: give names with this prefix in full")
+        raise BadConfig(f"functions.{slug}.secrets: {pattern}: list names with this prefix in full")
     excluded = _SET_BY_THE_HOST | _PROCESS_DEFAULTS.keys()
     return (
         name

@@ -13,7 +13,7 @@ from outdial.host.wire.errors import HostError
 
 
 class DeploymentError(HostError):
-    """The deployment failed, and what is served has not changed."""
+    """The deployment failed. The live versions stay in place."""
 
 
 class InvalidUpload(DeploymentError):
@@ -33,6 +33,6 @@ class VersionsRefused(DeploymentError):
 
     def __init__(self, versions: Mapping[str, int], reason: str) -> None:
         named = ", ".join(f"{slug} {number}" for slug, number in versions.items())
-        super().__init__(f"Refused, and what is served has not changed: {named}\n{reason}")
+        super().__init__(f"Rejected; the live versions stay in place: {named}\n{reason}")
         self.versions = dict(versions)
         self.reason = reason

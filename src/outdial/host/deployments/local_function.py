@@ -50,7 +50,7 @@ def local_functions(directory: Path, slugs: list[str]) -> list[LocalFunction]:
     for slug in slugs:
         if slug not in source.bundles:
             known = ", ".join(source.bundles) or "none"
-            raise NoSuchFunction(f"there is no function {slug!r} in {directory / 'functions'}; there are: {known}")
+            raise NoSuchFunction(f"there is no function {slug!r} in {directory / 'functions'}; it contains {known}")
     config = directory / "config.toml"
     tables = tomllib.loads(config.read_text()).get("functions", {}) if config.is_file() else {}
     found = []

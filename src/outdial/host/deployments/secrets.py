@@ -98,7 +98,7 @@ class SecretKeys:
         for cipher in self._ciphers:
             if (value := _decrypt(cipher, row)) is not None:
                 return value
-        raise SecretsUnreadable(f"the secret {row.name} was encrypted with a key that {SETTING} does not have here")
+        raise SecretsUnreadable(f"the secret {row.name} was encrypted with a key that is not in {SETTING} on this host")
 
     def opens_first(self, row: SecretRow) -> bool:
         """Return whether the first key encrypted this secret."""

@@ -41,7 +41,7 @@ class TlsCertificate:
 
 
 def _no_password() -> str:
-    raise ValueError("the key is encrypted; give it without a passphrase")
+    raise ValueError("the key is encrypted; pass one without a passphrase")
 
 
 def certificate_of(chain: Path | None, key: Path | None) -> TlsCertificate | None:

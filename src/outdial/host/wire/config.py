@@ -92,7 +92,7 @@ def _read(slug: str, name: str, value: Any, default: Any) -> Any:
     if isinstance(default, bool | str):
         if isinstance(value, type(default)):
             return value
-        raise BadConfig(f"{where} must be {'true or false' if isinstance(default, bool) else 'text'}")
+        raise BadConfig(f"{where} must be {'true or false' if isinstance(default, bool) else 'a string'}")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise BadConfig(f"{where} must be a number")
     if isinstance(default, int) and value != int(value):

@@ -151,8 +151,8 @@ def contact_filters(
         ContactOrder, Query(description="contact: in import order. next_attempt: pending contacts by due time")
     ] = "contact",
     phone: PhoneQuery = None,
-    phone_ends: Annotated[str | None, Query(max_length=40, description="Last digits of the number, as 0134")] = None,
-    name: Annotated[str | None, Query(max_length=200, description="First letters of the name, in any case")] = None,
+    phone_ends: Annotated[str | None, Query(max_length=40, description="Last digits of a number, such as 0134")] = None,
+    name: Annotated[str | None, Query(max_length=200, description="Start of the name, case-insensitive")] = None,
     external_id: Annotated[str | None, Query(max_length=200)] = None,
 ) -> ContactFilters:
     """Return the filters of a request; raises InvalidInput."""

@@ -26,7 +26,7 @@ router = APIRouter(prefix="/organizations/{organization_id}/campaigns", tags=["c
 
 
 class CancelRequest(BaseModel):
-    """How to cancel. With `hang_up`, calls in progress are ended; otherwise they run to their end."""
+    """Options for cancelling. With `hang_up`, calls in progress are ended; otherwise they continue."""
 
     model_config = ConfigDict(extra="forbid")
     hang_up: bool = False

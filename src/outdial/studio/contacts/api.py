@@ -39,7 +39,7 @@ async def change_contact(
     response: Response,
     if_match: IfMatch = None,
 ) -> Contact:
-    """Change a contact. A new time zone applies in every campaign with the contact still pending."""
+    """Change a contact. A new time zone applies in every campaign where the contact is still pending."""
     context.require("operator")
     async with context.transaction() as connection:
         contact = await contacts.change_contact(connection, context, contact_id, changes.changes(), if_match)

@@ -100,7 +100,7 @@ class ContactSearch:
 
 def contact_search(
     phone: PhoneQuery = None,
-    name: Annotated[str | None, Query(max_length=200, description="First letters of the name, in any case")] = None,
+    name: Annotated[str | None, Query(max_length=200, description="Start of the name, case-insensitive")] = None,
     external_id: Annotated[str | None, Query(max_length=200, description="ID in another system")] = None,
 ) -> ContactSearch:
     """Return the search of a request; raises InvalidInput."""

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/organizations/{organization_id}/functions", tags=["f
 
 @router.get("")
 async def list_functions(context: CurrentOrganization, span: StatsPeriod = "24h") -> list[FunctionSummary]:
-    """List the functions with their statistics of the last hour, day or week."""
+    """List the functions with their statistics for the last hour, day or week."""
     return await functions.list_summaries(context, span)
 
 
@@ -50,5 +50,5 @@ async def list_versions(context: CurrentOrganization, slug: Slug) -> list[Functi
 async def roll_back(
     context: CurrentOrganization, slug: Slug, request: FunctionRollback | None = None
 ) -> FunctionRollbackResult:
-    """Serve an earlier version again."""
+    """Roll back to an earlier version."""
     return await functions.roll_back(context, slug, None if request is None else request.version)

@@ -26,6 +26,6 @@ def require_platform_operator(context: OrganizationContext) -> None:
     """Raise PermissionDenied unless the caller is a platform operator."""
     if not is_platform_operator(context.caller, context.role):
         raise PermissionDenied(
-            "Only platform operators can manage functions: add the user to OUTDIAL_STUDIO_OPERATORS, or set the role "
-            "platform in their app_metadata at Auth"
+            "Only platform operators can manage functions: add the user to OUTDIAL_STUDIO_OPERATORS, or set role to "
+            "platform in their app_metadata in Auth"
         )

@@ -21,7 +21,7 @@ async def organization_report(context: CurrentOrganization, period: ReportQuery)
 
 @router.get("/organizations/{organization_id}/campaigns/{campaign_id}/charts")
 async def campaign_charts(campaign_id: UUID, context: CurrentOrganization) -> CampaignCharts:
-    """Return the number of calls of a campaign over time and by outcome."""
+    """Return a campaign's call counts over time and by outcome."""
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
         return await reports.campaign_charts(connection, campaign.id, context.studio.clock.now())

@@ -1,4 +1,4 @@
-"""Badges for statuses and outcomes. Each has a tone and a mark, so that none depends on colour alone."""
+"""Badges for statuses and outcomes. Each has a tone and a mark, so that none depends on color alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ Tone = Literal["neutral", "info", "live", "good", "warn", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """A badge: the tone that sets its colours, a mark, and a label."""
+    """A badge: the tone that sets its colors, a mark, and a label."""
 
     tone: Tone
     mark: str

@@ -17,7 +17,7 @@ _MAX_BAR_WIDTH: Final = 48.0
 
 @dataclass(frozen=True, slots=True)
 class ChartBar:
-    """A bar or a segment of a stacked bar. `tone` sets its colour; `title` is its tooltip and text alternative."""
+    """A bar or a segment of a stacked bar. `tone` sets its color; `title` is its tooltip and text alternative."""
 
     x: float
     y: float
@@ -55,7 +55,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class ChartSeries:
-    """A series of stacked bars: the tone that sets its colour, and its label."""
+    """A series of stacked bars: the tone that sets its color, and its label."""
 
     tone: str
     label: str
@@ -102,7 +102,7 @@ def row_bars(title: str, rows: Sequence[tuple[str, str, int]], *, first_head: st
     whole, most = sum(value for *_, value in rows), max((value for *_, value in rows), default=0)
     room = WIDTH - _ROW_LEFT - _ROW_RIGHT
     height = max(1, len(rows)) * _ROW
-    shares = [f"{100 * value / whole:.0f} %" if whole else "0 %" for *_, value in rows]
+    shares = [f"{100 * value / whole:.0f}%" if whole else "0%" for *_, value in rows]
     return Chart(
         title=title,
         description=f"{whole:,} in total across {len(rows)} rows.",

@@ -33,7 +33,7 @@ _OUTCOMES: Final[Mapping[Outcome, str]] = {
 _FOLLOWS: Final[Mapping[RetryClass, str]] = {
     RetryClass.DONE: "The contact is completed.",
     RetryClass.RETRY: "This counts as an attempt. The retry policy decides whether to call again.",
-    RetryClass.FAULT: "This does not count as an attempt. The call is retried a few times before it goes to review.",
+    RetryClass.FAULT: "This does not count as an attempt. After a few retries, the contact goes to review.",
     RetryClass.FINAL: "The contact has failed and will not be called again.",
     RetryClass.DO_NOT_CALL: "The contact will not be called again. The number is on the do-not-call list.",
     RetryClass.ACCOUNT: "This does not count as an attempt. The account's campaigns pause until it works again.",

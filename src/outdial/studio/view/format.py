@@ -13,15 +13,15 @@ def number(value: float | Decimal | None, digits: int = 0) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """Format a share of `whole`. Only exact 0 and 100 % are shown as such; near values are <1 % and >99 %."""
+    """Format a share of `whole`. Only exact 0% and 100% are shown as such; near values are <1% and >99%."""
     if not whole:
         return NOTHING
     share = 100 * part / whole
     if 0 < share < 1:
-        return "<1 %"
+        return "<1%"
     if 99 < share < 100:
-        return ">99 %"
-    return f"{share:.0f} %"
+        return ">99%"
+    return f"{share:.0f}%"
 
 
 def duration(ms: float | None) -> str:

@@ -30,7 +30,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=200,
-        description="A unique text, such as a UUID. Repeating a request with the same key within 24 hours creates "
+        description="A unique string, such as a UUID. Repeating a request with the same key within 24 hours creates "
         "nothing and returns the first response. A different request with the same key returns 409.",
     ),
 ]
