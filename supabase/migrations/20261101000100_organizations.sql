@@ -41,7 +41,7 @@ begin
   if found and not exists (
     select from public.organization_members m where m.organization_id = old.organization_id and m.role = 'owner'
   ) then
-    raise exception 'organization % would be left without an owner: make somebody else one first', old.organization_id
+    raise exception 'organization % would be left without an owner: make another member an owner first', old.organization_id
       using errcode = 'check_violation', constraint = 'organization_members_owner';
   end if;
   return null;
