@@ -4,13 +4,18 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from outdial.host.pool.process import ProcessExit
+from outdial.host.pool.removal import remove_tree
 from outdial.host.pool.scratch import ScratchDirectory
 from outdial.host.pool.spawning import CannotSpawn, WorkerSpec, ZygoteProcess
 from outdial.host.wire import frames
@@ -84,6 +89,94 @@ async def test_directories_of_killed_gateways_are_removed_and_no_others(
     for scratch in (first, second):
         scratch.remove()
     assert list(tmp_path.iterdir()) == [strange]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    """A directory that is removed even with more levels than pytest itself can remove."""
+    yield tmp_path
+    subprocess.run(["rm", "-rf", *map(str, tmp_path.iterdir())], check=True)
+
+
+async def test_a_directory_that_cannot_be_removed_stops_neither_start_nor_end(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    # shutil.rmtree of Python 3.11 recurses.
+    make_deep(directory / "outdial-workers-left" / "7", sys.getrecursionlimit() + 100)
+    scratch = ScratchDirectory.create()
+    assert list(directory.iterdir()) == [scratch.path]
+
+    make_deep(scratch.create_for_worker("1", None), 10)
+    for error in (RecursionError(), PermissionError("not permitted")):
+
+        def fail(*_: object, error: Exception = error) -> None:
+            raise error
+
+        (directory / "outdial-workers-left" / "1").mkdir(parents=True)
+        with monkeypatch.context() as patched, caplog.at_level("WARNING", logger="outdial"):
+            patched.setattr(os, "rmdir", fail)
+            scratch.remove_for_worker("1")
+            ScratchDirectory.create().remove()
+        ScratchDirectory.create().remove()
+        assert not (directory / "outdial-workers-left").exists()
+    assert {record.getMessage() for record in caplog.records} == {"host.scratch_left"}
+    scratch.remove()
+    assert list(directory.iterdir()) == []
+
+
+async def test_a_worker_starts_although_another_closed_the_directory_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    scratch = ScratchDirectory.create()
+    scratch.path.chmod(0)
+    assert scratch.create_for_worker("1", None).is_dir()
+    assert scratch.path.stat().st_mode & 0o777 == 0o711
+    scratch.path.chmod(0)
+    scratch.remove_for_worker("1")
+    assert not (scratch.path / "1").exists()
+    scratch.remove()
+
+
+async def test_removing_ends_in_time_although_files_are_added_for_ever(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    numbers = count()
+
+    def may_continue() -> bool:
+        number = next(numbers)
+        (home / f"added-{number}").touch()
+        return number < 1_000
+
+    with pytest.raises(OSError):
+        remove_tree(home, may_continue)
+    remove_tree(home, lambda: True)
+    assert not home.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else; the other tests run as this user")
+async def test_an_ordinary_user_removes_directories_without_permissions() -> None:
+    home = Path(tempfile.mkdtemp())
+    home.chmod(0o777)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            own = home / "own"
+            (own / "a" / "b" / "c").mkdir(parents=True)
+            (own / "a" / "b" / "file").touch()
+            (own / "link").symlink_to(home)
+            for directory in (own / "a" / "b" / "c", own / "a" / "b", own / "a", own):
+                directory.chmod(0)
+            remove_tree(own, lambda: True)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert list(home.iterdir()) == []
+    home.rmdir()
 
 
 async def test_a_lost_zygote_takes_its_workers_along_and_is_noticed(tmp_path: Path) -> None:
@@ -166,6 +259,18 @@ async def test_running_out_of_descriptors_is_reported_and_leaks_none(
         monkeypatch.undo()
         assert len(os.listdir("/proc/self/fd")) == before
         assert (await (await Talk.begin(zygote, bundle)).ask()).status == 200
+
+
+def make_deep(path: Path, levels: int) -> None:
+    """Make a directory with `levels` more below it: too many for one path."""
+    path.mkdir(parents=True, exist_ok=True)
+    above = os.open(path, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("deep", dir_fd=above)
+        below = os.open("deep", os.O_RDONLY, dir_fd=above)
+        os.close(above)
+        above = below
+    os.close(above)
 
 
 def out_of_descriptors() -> tuple[int, int]:

@@ -225,6 +225,7 @@ class ZygoteProcess:
 
     async def _close(self) -> None:
         self._on_lost()
+        self._scratch.close_soon()
         if self._cleanups:
             await asyncio.wait(self._cleanups)
         await asyncio.to_thread(_wait_for_exit, self._popen)
