@@ -84,6 +84,37 @@ def test_a_large_frame_takes_time_in_proportion_to_its_length() -> None:
     assert took < 3
 
 
+def test_only_a_response_may_be_long_and_only_its_body() -> None:
+    size = frames.MAX_FROM_WORKER
+    response = ResponseFrame(1, 200, [(b"name", b"value")], bytes(size), 7)
+    assert frames.worker_frame_reader().feed(frames.encode(response)) == [response]
+    for frame in (
+        BootFailedFrame("x" * size, ""),
+        ReadyFrame(1.0, ["x" * size]),
+        ResponseFrame(1, 200, [(b"name", bytes(size))], b"", 7),
+        ResponseFrame(1, 200, [(b"", b"")] * (frames.MAX_RESPONSE_HEADERS + 1), b"", 7),
+        LogFrame([LogLine(0, "info", "", "x" * (frames.MAX_LINE + 1))], 0),
+        LogFrame([LogLine(0, "info", "", "")] * (frames.MAX_LINES + 1), 0),
+        LogFrame([], -1),
+    ):
+        with pytest.raises(BadFrame):
+            frames.worker_frame_reader().feed(frames.encode(frame))
+    # Refused as soon as its first bytes have come.
+    with pytest.raises(BadFrame, match="no response"):
+        frames.worker_frame_reader().feed((size + 1).to_bytes(4, "big") + b"\x93\x07")
+
+
+@given(st.lists(lines, max_size=40), numbers)
+def test_lines_are_sent_in_frames_that_the_gateway_accepts(sent: list[LogLine], dropped: int) -> None:
+    texts = [LogLine(line.at_ms, line.level, line.request_id, line.text * 3_000) for line in sent]
+    texts = [LogLine(line.at_ms, line.level, line.request_id, frames.shorten_line(line.text)) for line in texts]
+    reader = frames.worker_frame_reader()
+    received = [frame for data in frames.encode_log(LogFrame(texts, dropped)) for frame in reader.feed(data)]
+    assert all(isinstance(frame, LogFrame) for frame in received)
+    assert [line for frame in received if isinstance(frame, LogFrame) for line in frame.lines] == texts
+    assert sum(frame.dropped for frame in received if isinstance(frame, LogFrame)) == dropped
+
+
 def test_a_frame_that_is_too_long_is_refused_before_it_has_come() -> None:
     with pytest.raises(BadFrame, match="longer than"):
         frames.worker_frame_reader().feed((frames.MAX_FRAME + 1).to_bytes(4, "big"))

@@ -219,14 +219,39 @@ async def test_a_function_over_its_memory_limit_continues_with_a_new_worker(pool
     assert isinstance(await ask(pool, "/eats-memory/well"), InvocationCompleted)
 
 
-async def test_shared_memory_counts_although_no_rlimit_does(pools: Pools) -> None:
+async def test_memory_counts_although_no_rlimit_does(pools: Pools) -> None:
     pool = pools.open(misbehaving("eats-memory"), memory_mb=64)
-    await ask(pool, "/eats-memory/shared")
+    await ask(pool, "/eats-memory/uncounted")
 
     await pools.kept.end_of_worker()
 
     assert pool.stats().killed == 1
     assert isinstance(await ask(pool, "/eats-memory/well"), InvocationCompleted)
+
+
+async def test_forged_heartbeats_delay_the_limit_and_do_not_remove_it(pools: Pools) -> None:
+    pool = pools.open(misbehaving("spins"), cpu_ms=300)
+
+    async with asyncio.timeout(PATIENCE_S):
+        outcome = await ask(pool, "/spins/forging")
+
+    assert isinstance(outcome, LimitExceeded), outcome
+    assert (outcome.resource, outcome.limit) == ("cpu", 300)
+    assert 600 < outcome.used < 1_500
+    assert isinstance(await ask(pool, "/spins/well"), InvocationCompleted)
+
+
+@pytest.mark.parametrize("kind", ["another-response", "another-limit", "ready-again"])
+async def test_frames_that_a_worker_must_not_send_now_kill_it(
+    pools: Pools, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = pools.open(misbehaving("writes-frames"))
+
+    await ask(pool, f"/writes-frames/{kind}")
+    await pools.kept.end_of_worker()
+
+    assert "host.bad_frame" in [record.getMessage() for record in caplog.records]
+    assert isinstance(await ask(pool, "/writes-frames/well"), InvocationCompleted)
 
 
 async def test_a_hanging_function_times_out_and_frees_its_slot(pools: Pools) -> None:

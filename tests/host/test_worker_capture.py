@@ -14,9 +14,9 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.functions.log import Redactor
-from outdial.host.wire.frames import MAX_LINE, LogFrame, LogLine
+from outdial.host.wire.frames import MAX_CHARACTERS, MAX_LINE, MAX_LINES, LogFrame, LogLine
 from outdial.host.worker import capture as capture_module
-from outdial.host.worker.capture import MAX_CHARACTERS, MAX_LINES, WorkerLog, current_request
+from outdial.host.worker.capture import WorkerLog, current_request
 from outdial.host.worker.streams import CapturedStream, CapturingHandler, redirect_output
 from outdial.log import log
 

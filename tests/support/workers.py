@@ -9,7 +9,7 @@ from outdial.host.pool.process import ProcessExit
 from outdial.host.pool.spawning import WorkerSpec
 from outdial.host.wire import frames
 from outdial.host.wire.channel import Channel
-from outdial.host.wire.errors import HostError
+from outdial.host.wire.errors import BadFrame, HostError
 from outdial.host.wire.frames import (
     BootFailedFrame,
     InvokeFrame,
@@ -112,8 +112,11 @@ class FakeWorker:
             self._channel.close()
 
     def _on_worker_data(self, data: bytes) -> None:
-        for frame in self._worker_reader.feed(data):
-            self._on_frame(frame)
+        try:
+            for frame in self._worker_reader.feed(data):
+                self._on_frame(frame)
+        except BadFrame:
+            self.kill()
 
     def _on_disconnect(self) -> None:
         asyncio.get_running_loop().call_soon(self._on_exit, self._ended)

@@ -10,7 +10,7 @@ from outdial.host.log.sink import EventKind, LogSink
 from outdial.host.pool.process import OnExit, OnFrame, ProcessExit
 from outdial.host.pool.spawning import WorkerSpec
 from outdial.host.pool.stats import LimitBreach, ProcessMonitor, ProcessUsage
-from outdial.host.wire.errors import HostError
+from outdial.host.wire.errors import BadFrame, HostError
 from outdial.host.wire.frames import (
     BootFailedFrame,
     InvokeFrame,
@@ -117,6 +117,9 @@ class WorkerHandle:
         self._process: ProcessControl | None = None
         self._monitor: ProcessMonitor | None = None
         self._last_number = 0
+        # Requests that timed out: the worker may still respond to them.
+        self._expired: set[int] = set()
+        self._finished = 0
         self._heartbeats = 0
         self._served_before = 0
         self._started_at = now
@@ -209,7 +212,9 @@ class WorkerHandle:
         if not self._monitor.is_heavy:
             self._light_at = now
         if breach is None and self.state != "booting":
-            breach = self._monitor.check_cpu(now, self._heartbeats, busy=bool(self.pending))
+            breach = self._monitor.check_cpu(
+                now, finished=self._finished, heartbeats=self._heartbeats, in_flight=len(self.pending)
+            )
             self.spinning = self._monitor.spinning
         if breach is not None:
             self._on_breach(breach)
@@ -236,6 +241,7 @@ class WorkerHandle:
                 self.pending.pop(number).future, InvocationTimedOut(self._config.wall_clock_s, self.execution_id)
             )
         if expired:
+            self._expired.update(expired)
             # A hanging request can only be ended with its worker, which therefore ends after its other requests.
             self._has_timed_out = True
             self.retire(f"a request got no response within {self._config.wall_clock_s:g} s")
@@ -265,13 +271,15 @@ class WorkerHandle:
             self._on_log(frame)
         elif type(frame) is LimitFrame:
             self._on_limit(frame)
-        elif self.state == "booting":
+        elif self.state == "booting" and self._ready_frame is None:
             if isinstance(frame, BootFailedFrame):
                 self._fail_boot(frame.message, frame.traceback)
             elif isinstance(frame, ReadyFrame):
                 self._ready_frame = frame
                 if self._process is not None:
                     self._on_ready(self._process, frame)
+        else:
+            self._reject("it reports its start, which is over")
 
     def _on_log(self, frame: LogFrame) -> None:
         if frame.lines or frame.dropped:
@@ -282,10 +290,11 @@ class WorkerHandle:
             self._heartbeats += 1
 
     def _on_response(self, frame: ResponseFrame) -> None:
-        self._heartbeats += 1
         pending = self.pending.pop(frame.number, None)
-        if pending is None:  # timed out
+        if pending is None:
+            self._on_late_outcome(frame.number)
             return
+        self._finished += 1
         self.served += 1
         if not pending.future.done():
             outcome = InvocationCompleted(
@@ -300,17 +309,32 @@ class WorkerHandle:
         self._owner.on_capacity()
 
     def _on_limit(self, frame: LimitFrame) -> None:
-        self._heartbeats += 1
         pending = self.pending.pop(frame.number, None)
-        if pending is not None:
-            self.served += 1
-            outcome = LimitExceeded(
-                resource=frame.resource, limit=frame.limit, used=frame.used, execution_id=self.execution_id
-            )
-            _set_outcome(pending.future, outcome)
-            if frame.resource == "memory":
-                self.retire(f"a request exceeded the memory limit of {frame.limit} MiB")
-            self._owner.on_capacity()
+        if pending is None:
+            self._on_late_outcome(frame.number)
+            return
+        self._finished += 1
+        self.served += 1
+        outcome = LimitExceeded(
+            resource=frame.resource, limit=frame.limit, used=frame.used, execution_id=self.execution_id
+        )
+        _set_outcome(pending.future, outcome)
+        if frame.resource == "memory":
+            self.retire(f"a request exceeded the memory limit of {frame.limit} MiB")
+        self._owner.on_capacity()
+
+    def _on_late_outcome(self, number: int) -> None:
+        """Ignore the outcome of a request that timed out; reject any other."""
+        if number in self._expired:
+            self._expired.remove(number)
+            self._finished += 1
+        else:
+            self._reject(f"it responds to request {number}, which is not in flight")
+
+    def _reject(self, reason: str) -> None:
+        # Frames of a worker that has been killed are already on the way.
+        if self.state not in ("killed", "ended"):
+            raise BadFrame(reason)
 
     def _on_ready(self, process: ProcessControl, ready: ReadyFrame) -> None:
         now = self._clock()

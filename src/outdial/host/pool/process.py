@@ -11,6 +11,7 @@ from typing import Protocol
 
 from outdial.clock import SystemClock
 from outdial.functions.log import Redactor
+from outdial.host.pool.output_quota import OutputQuota
 from outdial.host.pool.raw_output import RawOutput
 from outdial.host.wire import frames
 from outdial.host.wire.channel import Channel
@@ -31,6 +32,7 @@ class ProcessExit:
     cpu_s: float
 
 
+# Raises BadFrame for a frame that the worker must not send now.
 OnFrame = Callable[[frames.ToGateway], None]
 OnExit = Callable[[ProcessExit], None]
 
@@ -63,6 +65,7 @@ class WorkerProcess:
         self._on_frame = on_frame
         self._on_exit = on_exit
         self._reader = frames.worker_frame_reader()
+        self._quota = OutputQuota(time.monotonic())
         self._open_streams = 0
         self._streams_closed = asyncio.Event()
         self._cpu_ms = 0.0
@@ -126,7 +129,9 @@ class WorkerProcess:
     def _on_data(self, data: bytes) -> None:
         try:
             for frame in self._reader.feed(data):
-                if type(frame) is frames.ReadyFrame:
+                if type(frame) is frames.LogFrame:
+                    self._quota.charge(frame, time.monotonic())
+                elif type(frame) is frames.ReadyFrame:
                     self._zygote.on_worker_ready(frame)
                 self._on_frame(frame)
         except BadFrame as error:

@@ -39,16 +39,32 @@ class LimitBreach:
 class ProcessMonitor:
     """Monitors one worker. `spinning` and `memory_mb` are as of the last check."""
 
-    __slots__ = ("_cpu_ms", "_heartbeats", "_limits", "_process", "_since", "memory_mb", "spinning")
+    __slots__ = (
+        "_cpu_ms",
+        "_finished",
+        "_heard_at",
+        "_heard_cpu_ms",
+        "_heartbeats",
+        "_limits",
+        "_process",
+        "_since",
+        "memory_mb",
+        "spinning",
+    )
 
     def __init__(self, process: ProcessUsage, limits: FunctionConfig) -> None:
         self._process = process
         self._limits = limits
         self.memory_mb = 0.0
         self.spinning = False
-        self._heartbeats = -1
+        # CPU time is counted from here: when a request last finished.
+        self._finished = -1
         self._since = 0.0
         self._cpu_ms = 0.0
+        # And from here: the last heartbeat since then.
+        self._heartbeats = -1
+        self._heard_at = 0.0
+        self._heard_cpu_ms = 0.0
 
     @property
     def is_heavy(self) -> bool:
@@ -61,21 +77,37 @@ class ProcessMonitor:
         limit = self._limits.memory_mb
         return LimitBreach("memory", limit, ceil(self.memory_mb)) if self.memory_mb > limit else None
 
-    def check_cpu(self, now: float, heartbeats: int, *, busy: bool) -> LimitBreach | None:
-        """Measure the CPU time since the last of `heartbeats`; `busy` is true while requests are in flight.
+    def check_cpu(self, now: float, *, finished: int, heartbeats: int, in_flight: int) -> LimitBreach | None:
+        """Measure the CPU time since the last of `finished` requests; `in_flight` is how many are not.
 
-        A worker that waits for a database is silent too, but uses no CPU. A worker without requests may do a little
-        background work, so its count restarts unless it used more than half of the time.
+        A silent worker may use the limit of one request. Heartbeats delay the limit and never reset it, because a
+        function can forge them: with them, each request in flight may use twice its limit, and more is impossible,
+        because the worker ends a request there. A worker that waits for a database is silent too, but uses no CPU. A
+        worker without requests may do a little background work, so its count restarts unless it used more than half of
+        the time.
         """
-        silent = heartbeats == self._heartbeats
-        if silent and busy and now - self._since < _SILENT_S:
+        is_silent = heartbeats == self._heartbeats
+        if finished == self._finished and is_silent and in_flight and now - self._heard_at < _SILENT_S:
             return None
-        used = self._process.cpu_ms() - self._cpu_ms
-        if not silent or (not busy and used < (now - self._since) * 500):
-            self._heartbeats = heartbeats
+        cpu_ms = self._process.cpu_ms()
+        used = cpu_ms - self._cpu_ms
+        if finished != self._finished or (not in_flight and used < (now - self._since) * 500):
+            self._finished = finished
             self._since = now
-            self._cpu_ms += used
-            self.spinning = False
-            return None
-        self.spinning = used > _SPINNING_MS
-        return LimitBreach("cpu", self._limits.cpu_ms, ceil(used)) if used > self._limits.cpu_ms else None
+            self._cpu_ms = cpu_ms
+        elif is_silent or not in_flight:
+            limit = self._limits.cpu_ms
+            silent = cpu_ms - self._heard_cpu_ms
+            self.spinning = silent > _SPINNING_MS
+            if silent > limit:
+                return LimitBreach("cpu", limit, ceil(silent))
+            return self._check_total(used, in_flight)
+        self._heartbeats = heartbeats
+        self._heard_at = now
+        self._heard_cpu_ms = cpu_ms
+        self.spinning = False
+        return self._check_total(cpu_ms - self._cpu_ms, in_flight)
+
+    def _check_total(self, used: float, in_flight: int) -> LimitBreach | None:
+        limit = self._limits.cpu_ms
+        return LimitBreach("cpu", limit, ceil(used)) if used > 2 * limit * max(1, in_flight) else None

@@ -1,17 +1,24 @@
 """Frames between gateway and worker: msgpack, each frame after its length in four bytes, big-endian."""
 
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from outdial.host.wire.errors import BadFrame
 from outdial.host.wire.invocation import Invocation
 
 MAX_FRAME = 64 << 20
+# Everything from a worker but the body of a response: two texts of MAX_LINE characters of four bytes fit.
+MAX_FROM_WORKER = 128 << 10
+MAX_RESPONSE_HEADERS = 1_000
 _LENGTH = 4
 # Supabase's limit for a log line (docs: Edge Functions, Limits).
 MAX_LINE = 10_000
 _HALF_LINE = MAX_LINE // 2 - 50
+# A worker's log keeps at most this many lines and characters per second, and sends at most these lines at once.
+MAX_LINES = 1_000
+MAX_CHARACTERS = 1 << 20
 
 Level = Literal["debug", "info", "warning", "error"]
 Resource = Literal["cpu", "memory"]
@@ -56,7 +63,7 @@ class ResponseFrame(msgspec.Struct, array_like=True, tag=5, gc=False):
 
     number: int
     status: int
-    headers: list[tuple[bytes, bytes]]
+    headers: Annotated[list[tuple[bytes, bytes]], Meta(max_length=MAX_RESPONSE_HEADERS)]
     body: bytes
     cpu_us: int
 
@@ -79,7 +86,7 @@ class LogLine(msgspec.Struct, array_like=True, gc=False):
     at_ms: int
     level: Level
     request_id: str
-    text: str
+    text: Annotated[str, Meta(max_length=MAX_LINE)]
 
 
 class LogFrame(msgspec.Struct, array_like=True, tag=7, gc=False):
@@ -88,8 +95,8 @@ class LogFrame(msgspec.Struct, array_like=True, tag=7, gc=False):
     An empty frame is a heartbeat: one long step of a request is over.
     """
 
-    lines: list[LogLine]
-    dropped: int
+    lines: Annotated[list[LogLine], Meta(max_length=MAX_LINES)]
+    dropped: Annotated[int, Meta(ge=0, le=1 << 40)]
 
 
 ToWorker = InvokeFrame | RetireFrame | EnvironmentFrame
@@ -97,12 +104,25 @@ ToGateway = ReadyFrame | BootFailedFrame | ResponseFrame | LimitFrame | LogFrame
 Frame = TypeVar("Frame")
 
 _encode = msgspec.msgpack.Encoder().encode
+# The first two bytes of a ResponseFrame: an array of six, and its tag.
+_RESPONSE = b"\x96\x05"
+_BEGIN = _LENGTH + len(_RESPONSE)
 
 
 def encode(frame: ToWorker | ToGateway) -> bytes:
     """Return `frame` with its length prefix."""
     content = _encode(frame)
     return len(content).to_bytes(_LENGTH, "big") + content
+
+
+def encode_log(frame: LogFrame) -> list[bytes]:
+    """Return `frame` with its length prefix, split into frames that are not too long for the gateway."""
+    encoded = encode(frame)
+    if len(encoded) <= MAX_FROM_WORKER or len(frame.lines) <= 1:
+        return [encoded]
+    middle = len(frame.lines) // 2
+    first, second = LogFrame(frame.lines[:middle], 0), LogFrame(frame.lines[middle:], frame.dropped)
+    return [*encode_log(first), *encode_log(second)]
 
 
 def shorten_line(text: str) -> str:
@@ -119,14 +139,19 @@ def gateway_frame_reader() -> "FrameReader[ToWorker]":
 
 def worker_frame_reader() -> "FrameReader[ToGateway]":
     """Return a reader of frames from a worker."""
-    return FrameReader(msgspec.msgpack.Decoder(ToGateway))
+    return FrameReader(msgspec.msgpack.Decoder(ToGateway), MAX_FROM_WORKER)
 
 
 class FrameReader(Generic[Frame]):
-    """Splits a byte stream into frames, in linear time however the stream is fragmented."""
+    """Splits a byte stream into frames, in linear time however the stream is fragmented.
 
-    def __init__(self, decoder: msgspec.msgpack.Decoder[Frame]) -> None:
+    Only the body of a response may be longer than `max_length`: decoding a million small values would block the loop
+    for seconds.
+    """
+
+    def __init__(self, decoder: msgspec.msgpack.Decoder[Frame], max_length: int = MAX_FRAME) -> None:
         self._decode = decoder.decode
+        self._max_length = max_length
         self._pieces: list[bytes] = []
         self._buffered = 0
         self._needed = 0
@@ -154,15 +179,26 @@ class FrameReader(Generic[Frame]):
         self._needed = _LENGTH
         while end - start >= _LENGTH:
             length = int.from_bytes(data[start : start + _LENGTH], "big")
-            if length > MAX_FRAME:
-                raise BadFrame(f"a frame of {length} bytes is longer than {MAX_FRAME}")
             following = start + _LENGTH + length
+            if length > self._max_length:
+                self._check_begin(length, data[start + _LENGTH : start + _BEGIN])
             if following > end:
-                self._needed = following - start
+                # At first only enough to tell whether it may be so long.
+                self._needed = following - start if end - start >= _BEGIN else min(following - start, _BEGIN)
                 break
             try:
-                frames.append(self._decode(data[start + _LENGTH : following]))
+                frame = self._decode(data[start + _LENGTH : following])
             except msgspec.MsgspecError as error:
                 raise BadFrame(str(error)) from error
+            if isinstance(frame, ResponseFrame) and length - len(frame.body) > self._max_length:
+                raise BadFrame(f"the headers of a response have more than {self._max_length} bytes")
+            frames.append(frame)
             start = following
         return start
+
+    def _check_begin(self, length: int, begin: memoryview) -> None:
+        """Raise BadFrame unless a frame that begins like this can be a response with a long body."""
+        if length > MAX_FRAME:
+            raise BadFrame(f"a frame of {length} bytes is longer than {MAX_FRAME}")
+        if begin != _RESPONSE[: len(begin)]:
+            raise BadFrame(f"a frame of {length} bytes is longer than {self._max_length} and no response")

@@ -6,11 +6,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 
 from outdial.clock import Clock
-from outdial.host.wire.frames import Level, LogFrame, LogLine, shorten_line
+from outdial.host.wire.frames import MAX_CHARACTERS, MAX_LINES, Level, LogFrame, LogLine, shorten_line
 
-# Limits per worker and second.
-MAX_LINES = 1_000
-MAX_CHARACTERS = 1 << 20
 _WINDOW_S = 1.0
 _FLUSH_S = 0.1
 # This many lines between flushes are sent at once, so that they are out if the function spins or crashes next.
@@ -79,8 +76,13 @@ class WorkerLog:
         self._characters_left = MAX_CHARACTERS
         return True
 
+    def flush_lines(self) -> None:
+        """Send the collected lines now. A count of dropped lines alone waits: it would be a frame for each request."""
+        if self._lines:
+            self.flush()
+
     def flush(self) -> None:
-        """Send the collected lines now."""
+        """Send the collected lines and the count of dropped ones now."""
         with self._lock:
             if (self._lines or self._dropped) and self._send(LogFrame(self._lines, self._dropped)):
                 self._lines = []

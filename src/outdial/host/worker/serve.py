@@ -28,6 +28,7 @@ from outdial.host.wire.errors import BadFrame
 from outdial.host.worker.capture import WorkerLog, current_request
 from outdial.host.worker.metering import CpuMeter, MeteredCoroutine
 from outdial.host.worker.streams import redirect_output
+from outdial.http import HttpResponse
 from outdial.settings import SettingError
 
 # Log lines wait while the gateway has more unread bytes than this.
@@ -132,7 +133,9 @@ class FunctionServer:
         elif not isinstance(error, SettingError):
             text = "".join(traceback.format_exception(error))
         message = str(error) if isinstance(error, FunctionNotLoaded | SettingError) else _describe(error)
-        return frames.BootFailedFrame(self._redact(message), self._redact(text))
+        return frames.BootFailedFrame(
+            frames.shorten_line(self._redact(message)), frames.shorten_line(self._redact(text))
+        )
 
     async def _run(self, frame: frames.InvokeFrame) -> None:
         invocation = frame.invocation
@@ -164,13 +167,14 @@ class FunctionServer:
         sent = response.to_http(request_id)
         cpu_us = (used_ns + 500) // 1000
         encoded = frames.encode(frames.ResponseFrame(frame.number, sent.status, list(sent.headers), sent.body, cpu_us))
-        if len(encoded) > frames.MAX_FRAME:
-            self._log.add("error", f"the response has {len(sent.body)} bytes, more than can be sent")
+        problem = _why_not_sent(sent, len(encoded))
+        if problem:
+            self._log.add("error", problem)
             sent = internal_error(request_id).to_http(request_id)
             encoded = frames.encode(
                 frames.ResponseFrame(frame.number, sent.status, list(sent.headers), sent.body, cpu_us)
             )
-        self._log.flush()
+        self._log.flush_lines()
         self._channel.send(encoded)
 
     def _on_memory_error(self, frame: frames.InvokeFrame, error: MemoryError) -> None:
@@ -194,7 +198,7 @@ class FunctionServer:
         loop.default_exception_handler(context)
 
     def _send_limit(self, number: int, resource_name: frames.Resource, limit: int, used: int) -> None:
-        self._log.flush()
+        self._log.flush_lines()
         self._channel.send(frames.encode(frames.LimitFrame(number, resource_name, limit, used)))
 
     def _log_exception(self, error: BaseException) -> None:
@@ -203,7 +207,8 @@ class FunctionServer:
     def _send_log(self, batch: frames.LogFrame) -> bool:
         if self._channel.backlog > _MAX_BACKLOG:
             return False
-        self._channel.send(frames.encode(batch))
+        for frame in frames.encode_log(batch):
+            self._channel.send(frame)
         # Flush at once: the function may be about to spin or to crash.
         self._channel.flush()
         return True
@@ -230,6 +235,18 @@ class FunctionServer:
         with suppress(Exception):
             async with asyncio.timeout(_CLOSE_S):
                 await self._runtime.close()
+
+
+def _why_not_sent(response: HttpResponse, length: int) -> str:
+    """Return why the gateway would reject a response whose frame has `length` bytes, or an empty string."""
+    body = len(response.body)
+    if len(response.headers) > frames.MAX_RESPONSE_HEADERS:
+        return f"the response has {len(response.headers)} headers, more than can be sent"
+    if length - body > frames.MAX_FROM_WORKER:
+        return f"the response has {length - body} bytes of headers, more than can be sent"
+    if length > frames.MAX_FRAME:
+        return f"the response has {body} bytes, more than can be sent"
+    return ""
 
 
 def _describe(error: BaseException) -> str:
