@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from textwrap import dedent
 
 import aiohttp
 import psutil
@@ -250,3 +252,29 @@ async def test_the_gateway_ends_with_its_launcher(listener: socket.socket) -> No
     await process.communicate()
 
     await until(partial(has_exited, gateway), "the gateway still runs")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it is Linux's")
+def test_gateway_and_launcher_hide_their_memory_and_environment() -> None:
+    script = """
+        import asyncio, ctypes, socket
+        from outdial.host.gateway import launch
+
+        def is_dumpable():
+            return ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
+
+        class Launcher:
+            async def run(self, *_):
+                print(is_dumpable())
+
+        async def run_gateway(*_):
+            print(is_dumpable())
+
+        launch.run_gateway = run_gateway
+        print(is_dumpable())
+        asyncio.run(launch.CALL)
+    """
+    for call in ("run_launcher(Launcher(), None)", "run_host(None, None, None)"):
+        program = dedent(script).replace("CALL", call)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+        assert done.stdout.split() == ["1", "0"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,84 @@ def test_missing_kernel_features_are_reported_and_the_rest_applies(
     assert got["missing"][0].endswith(": Function not implemented")
     assert got["files"] == [20, 20]
     assert {name: got[name] for name in still} == still
+
+
+@pytest.mark.parametrize("interface", [1, 3, 5, 6])
+def test_signals_and_listening_fail_on_older_landlock_interfaces_too(tmp_path: Path, interface: int) -> None:
+    got = fenced(
+        f"""
+        import fcntl, signal, socket, struct, subprocess
+        from outdial.host.worker.sandbox import kernel
+        real = kernel.syscall
+        newest = landlock.version()
+        kernel.syscall = lambda number, *rest: (
+            min({interface}, newest) if (number, *rest) == (444, 0, 0, 1) else real(number, *rest)
+        )
+        victim = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        ours, theirs = socket.socketpair()
+        applied = fence()
+        got = {{
+            "landlock": applied.landlock == min({interface}, newest),
+            "missing": applied.missing,
+            "owner": outcome(lambda: fcntl.fcntl(ours, fcntl.F_SETOWN, victim.pid)),
+            "signal": outcome(lambda: fcntl.fcntl(ours, fcntl.F_SETSIG, signal.SIGKILL)),
+            "by ioctl": outcome(lambda: fcntl.ioctl(ours, 0x8901, struct.pack("i", victim.pid))),
+            "listen": outcome(lambda: socket.socket().listen()),
+        }}
+        fcntl.fcntl(ours, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+        theirs.send(b"x")
+        print(json.dumps({{**got, "victim": victim.poll(), "pid": victim.pid}}))
+        """,
+        tmp_path,
+    )
+    os.kill(got.pop("pid"), signal.SIGKILL)
+    refused = dict.fromkeys(["owner", "signal", "by ioctl", "listen"], "PermissionError")
+    assert got == {"landlock": True, "missing": [], "victim": None, **refused}
+
+
+def test_permissions_of_the_hosts_own_files_do_not_change(tmp_path: Path) -> None:
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    for directory in (home, temporary):
+        directory.mkdir(mode=0o700)
+    got = fenced(
+        f"""
+        import shutil
+        fence(readable=[Path({str(home)!r})])
+        own = Path(sys.argv[1]) / "own"
+        own.write_text("own")
+        print(json.dumps([
+            outcome(lambda: os.chmod({str(home)!r}, 0)),
+            outcome(lambda: os.chmod({str(tmp_path)!r}, 0)),
+            outcome(lambda: os.fchmod(os.open({str(home)!r}, os.O_RDONLY), 0)),
+            outcome(lambda: os.chown({str(home)!r}, -1, 61_998)),
+            outcome(lambda: Path(shutil.copy(own, own.with_name("copy"))).read_text()),
+        ]))
+        """,
+        temporary,
+    )
+    assert got == ["None", "None", "None", "None", "own"]
+    assert [directory.stat().st_mode & 0o777 for directory in (home, tmp_path)] == [0o700, 0o700]
+    assert home.stat().st_gid == temporary.stat().st_gid != 61_998
+
+
+def test_no_directory_of_private_keys_is_readable() -> None:
+    for name in ("/etc/ssl/private/server.key", "/etc/pki/tls/private/server.key", "/etc/pki/nssdb/key4.db"):
+        assert not any(Path(name).is_relative_to(path) for path in limits._READABLE), name
+
+
+def test_certificates_of_authorities_are_readable(tmp_path: Path) -> None:
+    got = fenced(
+        """
+        import ssl
+        before = len(ssl.create_default_context().get_ca_certs())
+        fence()
+        after = len(ssl.create_default_context().get_ca_certs())
+        print(json.dumps([before, after, outcome(lambda: os.listdir("/etc/ssl"))]))
+        """,
+        tmp_path,
+    )
+    assert got[0] == got[1]
+    assert got[2] == ("PermissionError" if Path("/etc/ssl").exists() else "FileNotFoundError")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

@@ -22,6 +22,13 @@ KILL_CALL = {"x86_64": 62, "aarch64": 129}
 TGKILL = {"x86_64": 234, "aarch64": 131}
 SOCKET = {"x86_64": 41, "aarch64": 198}
 SOCKETPAIR = {"x86_64": 53, "aarch64": 199}
+LISTEN = {"x86_64": 50, "aarch64": 201}
+FCNTL = {"x86_64": 72, "aarch64": 25}
+CHMOD = {"x86_64": [90, 91, 268, 452], "aarch64": [52, 53, 452]}
+CHOWN = {"x86_64": [92, 93, 94, 260], "aarch64": [54, 55]}
+IOCTL = {"x86_64": 16, "aarch64": 29}
+MMAP = {"x86_64": 9, "aarch64": 222}
+VMSPLICE = {"x86_64": 278, "aarch64": 75}
 PRLIMIT = {"x86_64": 302, "aarch64": 261}
 EXECVE = {"x86_64": 59, "aarch64": 221}
 PTRACE = {"x86_64": 101, "aarch64": 117}
@@ -29,10 +36,17 @@ CLONE3, IO_URING_SETUP = 435, 425
 PTHREAD_FLAGS, FORK_FLAGS = 0x3D0F00, 0x1200011
 
 
-def decide(machine: str, number: int, *arguments: int, of: str | None = None, processes: bool = False) -> int:
+def decide(
+    machine: str,
+    number: int,
+    *arguments: int,
+    of: str | None = None,
+    processes: bool = False,
+    permissions: bool = False,
+) -> int:
     """Run the filter on one system call, as linux/filter.h defines its instructions."""
     words = {0: number, 4: AUDIT[of or machine], **{16 + 8 * at: value for at, value in enumerate(arguments)}}
-    steps, at, loaded = program(machine, PID, processes=processes), 0, 0
+    steps, at, loaded = program(machine, PID, processes=processes, permissions=permissions), 0, 0
     tests: dict[int, Any] = {
         0x15: lambda operand: loaded == operand,
         0x35: lambda operand: loaded >= operand,
@@ -44,7 +58,7 @@ def decide(machine: str, number: int, *arguments: int, of: str | None = None, pr
         if code == 0x06:
             return operand
         if code == 0x20:
-            loaded = words[operand]
+            loaded = words.get(operand, 0)
         elif code == 0x54:
             loaded &= operand
         else:
@@ -91,8 +105,42 @@ def test_limits_of_others_are_not_its_own(machine: str) -> None:
 def test_sockets_are_those_of_the_internet(machine: str) -> None:
     assert {decide(machine, SOCKET[machine], family) for family in (2, 10, 16)} == {ALLOW}
     assert {decide(machine, SOCKET[machine], family) for family in (1, 17, 38, 40)} == {EPERM}
+    for family in (2, 10):
+        assert {decide(machine, SOCKET[machine], family, 1, protocol) for protocol in (0, 6, 17)} == {ALLOW}
+        # ICMP, SCTP, MPTCP.
+        assert {decide(machine, SOCKET[machine], family, 1, protocol) for protocol in (1, 132, 262)} == {EPERM}
+    assert {decide(machine, SOCKET[machine], family, 1, 6) for family in (1, 17)} == {EPERM}
+    assert decide(machine, LISTEN[machine], 5, 128) == EPERM
     assert decide(machine, SOCKETPAIR[machine], 1, 0o2004001) == ALLOW
     assert {decide(machine, SOCKETPAIR[machine], 1, kind) for kind in (2, 0o2000002, 5)} == {EPERM}
+
+
+@MACHINES
+def test_descriptors_send_no_signals(machine: str) -> None:
+    # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETLK, F_GETOWN; then F_SETOWN, F_SETSIG, F_SETOWN_EX.
+    assert {decide(machine, FCNTL[machine], 3, command) for command in (0, 1, 2, 3, 4, 6, 9, 1030)} == {ALLOW}
+    assert {decide(machine, FCNTL[machine], 3, command) for command in (8, 10, 15)} == {EPERM}
+    # FIONBIO, FIONREAD; then FIOSETOWN, SIOCSPGRP.
+    assert {decide(machine, IOCTL[machine], 3, command) for command in (0x5421, 0x541B)} == {ALLOW}
+    assert {decide(machine, IOCTL[machine], 3, command) for command in (0x8901, 0x8902)} == {EPERM}
+
+
+@MACHINES
+def test_permissions_of_files_change_only_for_a_user_of_its_own(machine: str) -> None:
+    calls = [*CHMOD[machine], *CHOWN[machine]]
+    # Success, without the call.
+    assert {decide(machine, call) for call in calls} == {0x00050000}
+    assert {decide(machine, call, permissions=True) for call in calls} == {ALLOW}
+
+
+@MACHINES
+def test_memory_of_no_process_cannot_be_had(machine: str) -> None:
+    private, anonymous = 0x02, 0x20
+    for flags in (private, private | anonymous, 0x01, 0x03):
+        assert decide(machine, MMAP[machine], 0, 4096, 3, flags) == ALLOW
+    for shared in (0x01, 0x03):
+        assert decide(machine, MMAP[machine], 0, 4096, 3, shared | anonymous | 0x8000) == EPERM
+    assert decide(machine, VMSPLICE[machine]) == EPERM
 
 
 @MACHINES
@@ -110,15 +158,19 @@ def test_the_other_numbering_of_x86_is_not_there() -> None:
 
 @MACHINES
 def test_every_jump_stays_within_the_filter(machine: str) -> None:
-    steps = program(machine, PID, processes=False)
+    steps = program(machine, PID, processes=False, permissions=False)
     assert all(at + 1 + max(step[1], step[2]) < len(steps) for at, step in enumerate(steps[:-1]))
     assert len(steps) < 4096
     assert steps[-1] == (0x06, 0, 0, ALLOW)
 
 
 def test_every_call_in_the_table_is_used() -> None:
-    denied = {*seccomp._OTHERS, *seccomp._MEMORY, *seccomp._KERNEL, *seccomp._PROCESSES, *seccomp._ABSENT}
+    denied = {*seccomp._OTHERS, *seccomp._MEMORY, *seccomp._NETWORK, *seccomp._KERNEL}
+    denied |= {*seccomp._PROCESSES, *seccomp._ABSENT, *seccomp._PERMISSIONS}
     assert set(seccomp._NUMBERS) == denied | {*seccomp._OF_ITSELF_ONLY, *seccomp._SIGNALS, "clone", "clone3"} | {
         "socket",
         "socketpair",
+        "fcntl",
+        "ioctl",
+        "mmap",
     }

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ import pytest
 from outdial.host.pool.process import ProcessExit
 from outdial.host.pool.spawning import ZygoteProcess
 from outdial.host.wire import frames
-from outdial.host.wire.frames import LimitFrame, ResponseFrame
-from outdial.host.worker.capture import MAX_CHARACTERS
+from outdial.host.wire.frames import MAX_CHARACTERS, MAX_LINES, LimitFrame, ResponseFrame
 from tests.support.hosting import KEYS, MISBEHAVING, Talk, misbehaving
 
 OWN_UID = 61_997
@@ -100,11 +100,59 @@ async def test_a_worker_without_memory_to_read_a_request_exits(zygote: ZygotePro
 async def test_memory_that_no_rlimit_counts_is_measured_from_outside(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "eats-memory", uid, memory_mb=64)
     assert talk.process.memory_mb() < 16
-    await answer(talk, "/eats-memory/shared")
+    await answer(talk, "/eats-memory/uncounted")
     assert 250 < talk.process.memory_mb() < 280
     talk.process.kill()
     await talk.ended()
     assert talk.process.memory_mb() == 0
+
+
+async def test_memory_that_outlives_its_pages_cannot_be_had(zygote: ZygoteProcess, uid: int | None) -> None:
+    talk = await worker(zygote, "eats-memory", uid)
+    outcomes = await answer(talk, "/eats-memory/shared")
+    assert outcomes == dict.fromkeys(["anonymous", "validated", "zeros", "memfd", "pipe"], "PermissionError")
+    talk.process.kill()
+
+
+async def test_directories_that_are_hard_to_remove_go_with_the_worker(zygote: ZygoteProcess, uid: int | None) -> None:
+    talk = await worker(zygote, "fills-directories", uid)
+    home = Path((await answer(talk, "/fills-directories"))["home"])
+    # As the host's own user it can change no permissions.
+    assert home.stat().st_mode & 0o777 == (0 if uid else 0o700)
+    talk.process.kill()
+    await talk.ended()
+    await asyncio.gather(*zygote._cleanups)
+    assert not home.exists()
+    assert home.parent.is_dir()
+
+
+@pytest.mark.parametrize("kind", ["one-huge-log", "many-logs", "many-heartbeats", "long-line", "many-characters"])
+async def test_logging_past_the_workers_log_kills_it_and_delays_no_other(
+    zygote: ZygoteProcess, uid: int | None, kind: str
+) -> None:
+    other = await worker(zygote, "never-answers", uid)
+    talk = await worker(zygote, "writes-frames", uid)
+    number = talk.send(f"/writes-frames/{kind}")
+    ended = asyncio.create_task(talk.outcome(number))
+    longest = 0.0
+    while not ended.done():
+        began = time.perf_counter()
+        assert await is_well(other, "never-answers")
+        longest = max(longest, time.perf_counter() - began)
+    # It is killed, unless it notices first that its socket is closed.
+    assert isinstance(ended.result(), ProcessExit)
+    assert len(talk.lines) < 4 * MAX_LINES
+    # One frame of 7 million lines took more than 2 s to decode.
+    assert longest < 1
+    other.process.kill()
+
+
+@pytest.mark.parametrize("kind", ["many-headers", "long-headers"])
+async def test_headers_that_the_worker_would_not_send_kill_it(
+    zygote: ZygoteProcess, uid: int | None, kind: str
+) -> None:
+    talk = await worker(zygote, "writes-frames", uid)
+    assert isinstance(await talk.ask(f"/writes-frames/{kind}"), ProcessExit)
 
 
 async def test_forking_fails_and_threads_run(zygote: ZygoteProcess, uid: int | None) -> None:
@@ -210,11 +258,14 @@ async def test_another_functions_secret_cannot_be_read(zygote: ZygoteProcess, ui
         str(tmp_path / "outdial-home-key"),
         str(Path(home).parent),
         "/etc/shadow",
+        # Private keys of servers are below it.
+        "/etc/ssl",
+        *([] if not Path("/etc/ssl/private").exists() else ["/etc/ssl/private"]),
         "/proc/1/environ",
     ]
     seen = await answer(talk, "/reads-secrets", {"files": files, "pids": [os.getpid(), zygote.pid, other.process.pid]})
     assert seen["environment"] == {**KEYS, "OWN_SECRET": "own secret", "HOME": home, "TMPDIR": home}
-    assert len(seen["files"]) == 6 + 18
+    assert len(seen["files"]) == len(files) + 18
     assert seen["files"] == dict.fromkeys(seen["files"], "PermissionError")
     for each in (talk, other):
         each.process.kill()
@@ -257,6 +308,10 @@ async def test_sockets_of_this_machine_cannot_be_reached(
         "raw": "PermissionError",
         "ring": "OSError",
         "listening": "PermissionError",
+        "listening anywhere": "PermissionError",
+        "listening on IPv6": "PermissionError",
+        "MPTCP": "PermissionError",
+        "SCTP": "PermissionError",
         "tcp": "done",
         "names": "done",
     }

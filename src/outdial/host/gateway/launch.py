@@ -18,6 +18,7 @@ from outdial.host.gateway.launcher import RETIRE, GatewayLauncher
 from outdial.host.gateway.main import LOCAL_REF, HostSettings, run_gateway
 from outdial.host.gateway.standalone import StandaloneApp
 from outdial.host.gateway.tls import TlsCertificate
+from outdial.host.worker.limits import hide_memory
 from outdial.process import stop_event
 
 PROJECT_REF = "OUTDIAL_PROJECT_REF"
@@ -60,6 +61,8 @@ async def run_host(settings: HostSettings, listener: socket.socket, on_ready: Ca
 
     SIGINT and SIGTERM stop the gateway within STOP_S, RETIRE within RETIRE_S.
     """
+    # Functions may run as the same user, and the environment holds every key of the host.
+    hide_memory()
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[float] = loop.create_future()
 
@@ -79,6 +82,7 @@ async def run_host(settings: HostSettings, listener: socket.socket, on_ready: Ca
 
 async def run_launcher(launcher: GatewayLauncher, on_ready: Callable[[], None]) -> None:
     """Keep a gateway running until SIGINT or SIGTERM; SIGHUP replaces it. Raises GatewayFailed."""
+    hide_memory()
     stop, restart = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number, event in ((signal.SIGINT, stop), (signal.SIGTERM, stop), (signal.SIGHUP, restart)):

@@ -20,11 +20,15 @@ _SYSTEM = (
     *("/usr", "/lib", "/lib32", "/lib64", "/bin"),
     *("/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf", "/etc/services"),
     *("/etc/protocols", "/etc/passwd", "/etc/group", "/etc/localtime", "/etc/timezone", "/etc/os-release"),
-    *("/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d"),
+    # Not the directories above: they also hold the private keys of servers.
+    *("/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/ssl/openssl.cnf", "/etc/ca-certificates"),
+    *("/etc/pki/tls/certs", "/etc/pki/tls/openssl.cnf", "/etc/pki/ca-trust"),
+    *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d"),
     *("/etc/mime.types", "/etc/alternatives", "/sys/devices/system/cpu/online", "/proc/self"),
 )
 _DEV_NULL = Path("/dev/null")
-_READABLE = [_DEV_NULL, *map(Path, (*_SYSTEM, "/dev/zero", "/dev/random", "/dev/urandom"))]
+# Not /dev/zero: mapped as shared, it is memory that no limit counts.
+_READABLE = [_DEV_NULL, *map(Path, (*_SYSTEM, "/dev/random", "/dev/urandom"))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +88,9 @@ def apply_sandbox(policy: SandboxPolicy, set_death_signal: Callable[[], None]) -
     _set_limit(resource.RLIMIT_FSIZE, _MAX_FILE)
     if uid is not None:  # it counts all processes of a user, so it means nothing for a shared user
         _set_limit(resource.RLIMIT_NPROC, config.max_workers * (_THREADS + config.processes))
-    filtered = attempt("seccomp", lambda: seccomp.install(processes=policy.config.processes > 0))
+    filtered = attempt(
+        "seccomp", lambda: seccomp.install(processes=policy.config.processes > 0, permissions=uid is not None)
+    )
     return SandboxReport(uid=uid, seccomp=filtered, landlock=newest, reads_all=reads_all, missing=tuple(missing))
 
 

@@ -44,6 +44,19 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "move_pages": (279, 239),
     "socket": (41, 198),
     "socketpair": (53, 199),
+    "listen": (50, 201),
+    "fcntl": (72, 25),
+    "ioctl": (16, 29),
+    "mmap": (9, 222),
+    "vmsplice": (278, 75),
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "lchown": (94, None),
+    "fchown": (93, 55),
+    "fchownat": (260, 54),
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
@@ -83,8 +96,10 @@ _OTHERS = (  # other processes: their memory, descriptors, signals, and their sh
     *("pidfd_send_signal", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
     *("setpriority", "ioprio_set", "migrate_pages", "move_pages"),
 )
-# Memory that no resource limit counts.
-_MEMORY = ("memfd_create", "memfd_secret", "shmget", "msgget", "semget", "mq_open")
+# Memory that no resource limit counts. Pages in a pipe are not in the memory of the process either.
+_MEMORY = ("memfd_create", "memfd_secret", "shmget", "msgget", "semget", "mq_open", "vmsplice")
+# Landlock restricts bind, and only from version 4 on: listen without bind takes any port, on all addresses.
+_NETWORK = ("listen",)
 _KERNEL = (
     *("unshare", "setns", "mount", "umount2", "move_mount", "open_tree", "fsopen", "fspick", "mount_setattr"),
     *("pivot_root", "chroot", "name_to_handle_at", "open_by_handle_at", "bpf", "perf_event_open", "userfaultfd"),
@@ -93,11 +108,21 @@ _KERNEL = (
 # These fail with ENOSYS, so that callers fall back to other calls. A filter cannot inspect their argument structures,
 # and io_uring opens sockets and files without passing the filter.
 _ABSENT = ("io_uring_setup", "io_uring_enter", "io_uring_register")
+# Landlock does not restrict them, and the files of the host's user include the host's own. They succeed without effect,
+# as on a file system without permissions, because libraries call them in passing (shutil.copy).
+_PERMISSIONS = ("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat")
 _OF_ITSELF_ONLY = ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
 _SIGNALS = ("kill", "tgkill")
 
 _AF_INET, _AF_INET6, _AF_NETLINK, _SOCK_STREAM, _SOCK_TYPE = 2, 10, 16, 1, 0xF
+# The default, TCP and UDP. Landlock does not know others, such as MPTCP.
+_PROTOCOLS = [0, 6, 17]
 _CLONE_THREAD = 0x10000
+# They make the kernel send signals to any process: F_SETOWN, F_SETSIG, F_SETOWN_EX; FIOSETOWN, SIOCSPGRP.
+_FCNTL_OF_SIGNALS = [8, 10, 15]
+_IOCTL_OF_SIGNALS = [0x8901, 0x8902]
+# Memory that remains when its pages leave the process, so that no measurement sees it.
+_MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
 
 # linux/filter.h, linux/seccomp.h, linux/audit.h
 _LOAD, _AND, _EQUAL, _AT_LEAST, _HAS_BITS, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
@@ -110,18 +135,22 @@ _SECCOMP = {"x86_64": 317, "aarch64": 277}
 
 _DENY = _ERRNO | errno.EPERM
 _NO_SUCH_CALL = _ERRNO | errno.ENOSYS
+_SUCCEED = _ERRNO
 
 Instruction = tuple[int, int, int, int]
 
 
-def install(*, processes: bool) -> None:
-    """Apply the filter to this process and its future threads. `processes` allows fork and exec.
+def install(*, processes: bool, permissions: bool) -> None:
+    """Apply the filter to this process and its future threads.
+
+    `processes` allows fork and exec, `permissions` changing the permissions and owners of files.
 
     Requires `no_new_privs`. Raises OSError without seccomp, or on an unknown machine.
     """
     if kernel.MACHINE is None:
         raise OSError(errno.ENOSYS, "the system calls of this machine are not known")
-    code = b"".join(struct.pack("HBBI", *step) for step in program(kernel.MACHINE, os.getpid(), processes=processes))
+    steps = program(kernel.MACHINE, os.getpid(), processes=processes, permissions=permissions)
+    code = b"".join(struct.pack("HBBI", *step) for step in steps)
     filters = ctypes.create_string_buffer(code, len(code))
     fprog = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(filters))
     argument = ctypes.create_string_buffer(fprog, len(fprog))
@@ -134,16 +163,17 @@ def install(*, processes: bool) -> None:
         kernel.syscall(_SECCOMP[kernel.MACHINE], _SET_MODE_FILTER, 0, kernel.address(argument))
 
 
-def program(machine: str, pid: int, *, processes: bool) -> list[Instruction]:
+def program(machine: str, pid: int, *, processes: bool, permissions: bool) -> list[Instruction]:
     """Return the filter as instructions (code, jump if true, jump if false, operand)."""
     column = list(_AUDIT).index(machine)
 
     def numbers(names: Iterable[str]) -> list[int]:
         return [number for name in names if (number := _NUMBERS[name][column]) is not None]
 
-    denied = (*_OTHERS, *_MEMORY, *_KERNEL, *(() if processes else _PROCESSES))
+    denied = (*_OTHERS, *_MEMORY, *_NETWORK, *_KERNEL, *(() if processes else _PROCESSES))
     steps = _of_machine(machine)
     steps += [step for number in numbers(denied) for step in _return_for(number, _DENY)]
+    steps += [step for number in numbers(() if permissions else _PERMISSIONS) for step in _return_for(number, _SUCCEED)]
     # pthread_create falls back to clone, whose flags the filter can inspect.
     absent = _ABSENT if processes else (*_ABSENT, "clone3")
     steps += [step for number in numbers(absent) for step in _return_for(number, _NO_SUCH_CALL)]
@@ -154,7 +184,15 @@ def program(machine: str, pid: int, *, processes: bool) -> list[Instruction]:
     for number in numbers(_OF_ITSELF_ONLY):
         steps += _block(number, _argument_is_among(0, [0, pid]))
     for number in numbers(("socket",)):
-        steps += _block(number, _argument_is_among(0, [_AF_INET, _AF_INET6, _AF_NETLINK]))
+        families = _jump_unless_among(0, [_AF_INET, _AF_INET6, _AF_NETLINK], len(_PROTOCOLS) + 2)
+        steps += _block(number, [*families, *_argument_is_among(2, _PROTOCOLS)])
+    for name, commands in (("fcntl", _FCNTL_OF_SIGNALS), ("ioctl", _IOCTL_OF_SIGNALS)):
+        for number in numbers((name,)):
+            steps += _block(number, _argument_is_not_among(1, commands))
+    for number in numbers(("mmap",)):
+        both = _MAP_SHARED | _MAP_ANONYMOUS
+        shared = [(_LOAD, 0, 0, _argument(3)), (_AND, 0, 0, both), (_EQUAL, 0, 1, both)]
+        steps += _block(number, [*shared, (_RETURN, 0, 0, _DENY), (_RETURN, 0, 0, _ALLOW)])
     for number in numbers(("socketpair",)):
         # A datagram pair could later connect to any address; a stream pair cannot.
         stream = [(_LOAD, 0, 0, _argument(1)), (_AND, 0, 0, _SOCK_TYPE), (_EQUAL, 0, 1, _SOCK_STREAM)]
@@ -183,10 +221,19 @@ def _block(number: int, body: list[Instruction]) -> list[Instruction]:
 
 
 def _argument_is_among(index: int, values: list[int]) -> list[Instruction]:
+    return [*_jump_unless_among(index, values, 1), *_ALLOW_ELSE_DENY]
+
+
+def _argument_is_not_among(index: int, values: list[int]) -> list[Instruction]:
+    return [*_jump_unless_among(index, values, 1), (_RETURN, 0, 0, _DENY), (_RETURN, 0, 0, _ALLOW)]
+
+
+def _jump_unless_among(index: int, values: list[int], distance: int) -> list[Instruction]:
+    """Go on if an argument is one of `values`, otherwise skip `distance` instructions."""
     steps: list[Instruction] = [(_LOAD, 0, 0, _argument(index))]
     for left, value in enumerate(reversed(values)):
-        steps.insert(1, (_EQUAL, left, 1 if left == 0 else 0, value))
-    return [*steps, *_ALLOW_ELSE_DENY]
+        steps.insert(1, (_EQUAL, left, distance if left == 0 else 0, value))
+    return steps
 
 
 def _argument(index: int) -> int:

@@ -1,12 +1,19 @@
 """Meddles with other processes: the body is `{"pids": [...]}`, the answer tells what could be done to any of them."""
 
+import fcntl
 import os
 import resource
 import signal
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
 from outdial.functions import Context, Request, Response, with_supabase
+
+F_SETOWN_EX, F_OWNER_PID, FIOSETOWN, SIOCSPGRP = 15, 1, 0x8901, 0x8902
+PAIR = socket.socketpair()
+END = PAIR[0].fileno()
 
 WAYS: dict[str, Callable[[int], object]] = {
     "signal": lambda pid: os.kill(pid, signal.SIGCONT),
@@ -15,6 +22,11 @@ WAYS: dict[str, Callable[[int], object]] = {
     "affinity": lambda pid: os.sched_setaffinity(pid, {0}),
     "priority": lambda pid: os.setpriority(os.PRIO_PROCESS, pid, 19),
     "scheduler": lambda pid: os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0)),
+    "owner": lambda pid: fcntl.fcntl(END, fcntl.F_SETOWN, pid),
+    "owner by type": lambda pid: fcntl.fcntl(END, F_SETOWN_EX, struct.pack("ii", F_OWNER_PID, pid)),
+    "owner by ioctl": lambda pid: fcntl.ioctl(END, FIOSETOWN, struct.pack("i", pid)),
+    "group by ioctl": lambda pid: fcntl.ioctl(END, SIOCSPGRP, struct.pack("i", pid)),
+    "which signal": lambda pid: fcntl.fcntl(END, fcntl.F_SETSIG, signal.SIGKILL),
     "pidfd": lambda pid: signal.pidfd_send_signal(os.pidfd_open(pid), signal.SIGCONT),
 }
 

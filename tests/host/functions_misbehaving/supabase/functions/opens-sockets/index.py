@@ -42,6 +42,12 @@ def listen() -> None:
         pass
 
 
+def listen_without_bind(family: int) -> None:
+    """Serve the network, at a port that the kernel chooses."""
+    with socket.socket(family) as opened:
+        opened.listen()
+
+
 @with_supabase(auth="none")
 async def fetch(request: Request, ctx: Context) -> Response:
     """Try every kind."""
@@ -56,6 +62,10 @@ async def fetch(request: Request, ctx: Context) -> Response:
         "raw": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).close(),
         "ring": make_ring,
         "listening": listen,
+        "listening anywhere": lambda: listen_without_bind(socket.AF_INET),
+        "listening on IPv6": lambda: listen_without_bind(socket.AF_INET6),
+        "MPTCP": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262).close(),
+        "SCTP": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132).close(),
         "tcp": lambda: socket.create_connection(("127.0.0.1", wanted["tcp"])).close(),
         "names": lambda: socket.getaddrinfo("localhost", 80),
     }
