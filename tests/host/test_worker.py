@@ -109,6 +109,24 @@ async def test_a_response_too_large_to_send_is_an_error_of_the_function(zygote: 
     talk.process.kill()
 
 
+@pytest.mark.parametrize("headers", ["{f'x-{n}': '' for n in range(1_001)}", "{'x': 'x' * (128 << 10)}"])
+async def test_a_response_with_too_many_headers_is_an_error_of_the_function(
+    zygote: ZygoteProcess, tmp_path: Path, headers: str
+) -> None:
+    source = (
+        HEAD
+        + f"""
+    @with_supabase(auth="none")
+    async def fetch(request: Request, ctx: Context) -> Response:
+        return Response(b"", headers={headers})
+"""
+    )
+    talk = await worker(zygote, tmp_path, source)
+    assert (await talk.ask()).status == 500
+    assert "more than can be sent" in (await talk.line("headers")).text
+    talk.process.kill()
+
+
 async def test_a_worker_serves_a_hundred_concurrent_requests(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await worker(zygote, tmp_path, MEETING)
     numbers = [talk.send() for _ in range(100)]
