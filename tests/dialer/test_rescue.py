@@ -219,5 +219,9 @@ async def test_one_call_that_cannot_be_adopted_keeps_no_other_from_it(stage: Sta
     await stage.change("calls", other, retell_call_id=stage.asked()[0].call_id)
     await rescue(stage)
     statuses = {row["id"]: row["status"] for row in await stage.rows("calls")}
-    assert statuses.pop(first) == "unknown"
+    assert statuses.pop(first) == "review"
     assert sorted(statuses.values()) == ["ended", "placed"]
+    reviewed = await stage.row("calls", first)
+    assert reviewed["error"].startswith("another call already has Retell's id of this call: ")
+    assert reviewed["next_check_at"] is None
+    assert (await stage.row("campaign_contacts", reviewed["campaign_contact_id"]))["status"] == "review"

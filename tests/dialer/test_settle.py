@@ -17,13 +17,16 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.provider import CallPlaced, CallRefused, CallUncertain, RefusalKind
 from outdial.retell.client import RetellClient
 from outdial.retell.errors import NotSent
+from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.simulator.in_process import SimulatorTransport
+from outdial.retell.simulator.workspace import SimulatedWorkspace
 from outdial.retell.wire import RetellResponse
-from tests.support.dialing import Stage, life_of_call
+from tests.support.dialing import ANSWERED, KEY, Stage, life_of_call
 from tests.support.factories import (
     NOW,
     Campaign,
+    create_calling,
     create_campaign,
     create_campaign_contact,
     create_contact,
@@ -245,6 +248,49 @@ async def test_events_without_metadata_that_came_before_the_answer_are_applied_a
     await stage.applier().run_once()
     assert (await stage.row("calls", calls[0].id))["status"] == "ended"
     assert {row["status"] for row in await stage.rows("webhook_events")} == {"applied"}
+
+
+async def test_a_taken_provider_id_makes_one_call_unknown_and_settles_the_rest_of_the_batch(stage: Stage) -> None:
+    _, calls = await claimed(stage, 4)
+    # A call of another organization has the id, which the dialer cannot see.
+    other = await create_campaign(stage.look, await create_tenant(stage.look, credential="other"))
+    await create_calling(stage.look, other, status="ended", retell_call_id="call_taken")
+    answers: list[CallPlaced | CallRefused] = [CallPlaced("call_1"), CallPlaced("call_taken"), CallPlaced("call_3")]
+    answers.append(CallRefused(RefusalKind.contact, 400, "bad"))
+
+    await settle(stage, *(CallResponse(call, answer) for call, answer in zip(calls, answers, strict=True)))
+
+    rows = [await stage.row("calls", call.id) for call in calls]
+    assert [row["status"] for row in rows] == ["placed", "unknown", "placed", "refused"]
+    assert [row["request_deadline"] for row in rows] == [None] * 4
+    assert rows[1]["error"] == "another call already has Retell's id of this call: call_taken"
+    assert rows[1]["next_check_at"] == NOW + stage.settings.rescue_after
+
+
+async def test_a_batch_that_uses_one_provider_id_twice_keeps_it_for_the_first_call(stage: Stage) -> None:
+    _, calls = await claimed(stage, 2)
+    await settle(stage, *(CallResponse(call, CallPlaced("call_1")) for call in calls))
+    assert [(await stage.row("calls", call.id))["status"] for call in calls] == ["placed", "unknown"]
+
+
+async def test_a_number_is_called_again_after_the_simulator_restarts(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    contact = await create_contact(stage.look, tenant.organization_id)
+    for _ in range(2):
+        stage.workspace = SimulatedWorkspace(SimulatorConfig(calls_per_second=None, outcome_mix=ANSWERED))
+        transport = SimulatorTransport(stage.workspace, stage.clock.now, KEY)
+        stage.clients["default"] = RetellClient(transport)
+        campaign = await create_campaign(stage.look, tenant)
+        await create_campaign_contact(stage.look, campaign, contact)
+        dialer = stage.dialer()
+        await dialer.run_once()
+        await dialer.settled()
+        stage.clock.advance(timedelta(minutes=30))
+        await stage.deliver()
+
+    calls = await stage.rows("calls")
+    assert [(call["status"], call["outcome"]) for call in calls] == [("ended", "answered")] * 2
+    assert len({call["retell_call_id"] for call in calls}) == 2
 
 
 async def test_a_refused_contact_of_a_cancelled_campaign_is_cancelled(stage: Stage) -> None:

@@ -254,6 +254,29 @@ async def test_a_released_call_that_ends_late_completes_its_pending_contact(stag
     assert (contact["status"], contact["attempts"]) == ("completed", 1)
 
 
+async def test_an_event_with_the_id_of_another_call_changes_neither_call(stage: Stage) -> None:
+    campaign = await prepare(stage)
+    _, old = await create_calling(stage.look, campaign, status="ended", retell_call_id="call_1")
+    _, new = await create_calling(stage.look, campaign)
+    before = await stage.row("calls", old), await stage.row("calls", new)
+    await stage.send(*life_of_call("call_1", new).values())
+    assert (await stage.row("calls", old), await stage.row("calls", new)) == before
+    errors = {(row["status"], row["error"]) for row in await stage.rows("webhook_events")}
+    assert errors == {("unmatched", "another call has the id that Retell gave to this call")}
+
+
+async def test_two_calls_with_one_provider_id_do_not_stop_the_others_of_their_batch(stage: Stage) -> None:
+    campaign = await prepare(stage)
+    calls = [(await create_calling(stage.look, campaign))[1] for _ in range(3)]
+    receiver, now = stage.receiver(), epoch_ms(stage.clock.now())
+    bodies = [
+        life_of_call(retell_call_id, call_id)["call_ended"]
+        for retell_call_id, call_id in zip(("call_1", "call_1", "call_2"), calls, strict=True)
+    ]
+    await asyncio.gather(*(receiver.receive(body, signature.sign(body, KEY, now)) for body in bodies))
+    assert [(await stage.row("calls", call_id))["status"] for call_id in calls] == ["ended", "placing", "ended"]
+
+
 async def test_a_late_end_moves_no_contact_that_is_on_its_next_call(stage: Stage) -> None:
     campaign = await prepare(stage)
     entry, call_id = await create_calling(stage.look, campaign)

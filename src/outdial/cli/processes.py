@@ -13,6 +13,9 @@ from outdial.stack.local import LOCAL_WEBHOOK_SECRET, SIMULATOR_KEY, environment
 
 Speed = Annotated[float, typer.Option(min=0.001, help="Simulated seconds per real second.")]
 Seed = Annotated[int, typer.Option(help="Seed of the simulated calls' outcomes.")]
+SimulatorSeed = Annotated[
+    int | None, typer.Option(help="Repeat the outcomes and call ids of this seed (default: new call ids every time).")
+]
 Concurrency = Annotated[int, typer.Option(min=0, help="Concurrency limit of the simulated workspace.")]
 CallsPerSecond = Annotated[float, typer.Option(min=0.001, help="Calls-per-second limit of the simulated workspace.")]
 
@@ -43,7 +46,7 @@ def dev(
         typer.Option(envvar="OUTDIAL_PORTS", help="Supabase's local ports, or any free ports."),
     ] = "default",
     speed: Speed = 1.0,
-    seed: Seed = 0,
+    seed: SimulatorSeed = None,
     concurrency: Concurrency = 20,
     calls_per_second: CallsPerSecond = 1.0,
 ) -> None:
@@ -59,10 +62,10 @@ def dev(
 
     simulator_options = [
         f"--speed={speed}",
-        f"--seed={seed}",
         f"--concurrency={concurrency}",
         f"--calls-per-second={calls_per_second}",
     ]
+    simulator_options += [f"--seed={seed}"] if seed is not None else []
     first = NewOrganization("Demo", concurrency_limit=concurrency, calls_per_second=calls_per_second)
     options = StackOptions(
         with_simulator=with_simulator,
@@ -120,7 +123,7 @@ def simulator(
         SIMULATOR_PORT
     ),
     speed: Speed = 1.0,
-    seed: Seed = 0,
+    seed: SimulatorSeed = None,
     concurrency: Concurrency = 20,
     calls_per_second: CallsPerSecond = 1.0,
     webhook_url: Annotated[str | None, typer.Option(help="URL for webhook events (default: send none).")] = None,

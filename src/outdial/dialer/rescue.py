@@ -17,7 +17,7 @@ from outdial.dialer.admission import hours_of, may_ring
 from outdial.dialer.claim import DEADLINE_MARGIN
 from outdial.dialer.place import CallResponse, Placer, is_certain
 from outdial.dialer.plan import PlannedCall, pace_of
-from outdial.dialer.settle import RESCUE_MOST, CallAdoption, Settler
+from outdial.dialer.settle import RESCUE_MOST, CallAdoption, CallIdTaken, Settler
 from outdial.domain.call import CallStatus
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.pacing import after_slots, recovered, spacing, start_slots
@@ -106,11 +106,17 @@ class Rescuer:
                 assert_never(never)
 
     async def _adopt(self, call: settlements.CheckedCall, retell_call_id: str) -> None:
-        """Adopt the call and check its state at once: its webhooks may have come and gone."""
+        """Adopt the call and check its state at once: its webhooks may have come and gone.
+
+        A call whose id another call has goes to review: no event about it can be told from those of the other call.
+        """
         now = self._clock.now()
-        async with self._database.for_organization(call.organization_id) as connection:
-            adoption = CallAdoption(call.id, retell_call_id)
-            await self._settler.adopt(connection, call.credential, [adoption], now, check_at=now)
+        adoption = CallAdoption(call.id, retell_call_id)
+        try:
+            async with self._database.for_organization(call.organization_id) as connection:
+                await self._settler.adopt(connection, call.credential, [adoption], now, check_at=now)
+        except CallIdTaken as error:
+            await self._review(call, str(error))
 
     async def _resolve_unlisted(self, call: settlements.CheckedCall) -> None:
         now = self._clock.now()

@@ -1,10 +1,12 @@
 """Settles Retell's responses with set-based, guarded statements; an ambiguous response is never guessed at."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
+
+import asyncpg
 
 from outdial.clock import Clock
 from outdial.db.queries import accounts, campaign_contacts, campaign_status, events, settlements
@@ -24,6 +26,10 @@ RESCUE_MOST = timedelta(minutes=5)
 """Longest interval between two checks of an unknown call while Retell still honors its key."""
 BREAKER = 5
 """This many refused numbers in one batch without a placed call pause the campaign: the list itself must be wrong."""
+
+
+class CallIdTaken(Exception):
+    """Another call already has the id that Retell gave to a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +93,34 @@ class Settler:
         if not responses:
             return
         batch, now = _sort(responses), self._clock.now()
-        call = responses[0].call
-        async with self._database.for_organization(call.organization_id) as connection:
-            await self._write(connection, [response.call for response in responses], batch, now)
-        await self._react(call, batch, now)
+        calls = [response.call for response in responses]
+        try:
+            await self._write_in_transaction(calls, batch, now)
+        except CallIdTaken:
+            batch = await self._without_taken_ids(calls, batch, now)
+            await self._write_in_transaction(calls, batch, now)
+        await self._react(calls[0], batch, now)
+
+    async def _write_in_transaction(self, calls: list[PlannedCall], batch: SettlementBatch, now: datetime) -> None:
+        async with self._database.for_organization(calls[0].organization_id) as connection:
+            await self._write(connection, calls, batch, now)
+
+    async def _without_taken_ids(
+        self, calls: list[PlannedCall], batch: SettlementBatch, now: datetime
+    ) -> SettlementBatch:
+        """Adopt the placed calls one by one. A call whose id is taken becomes unknown, and the rescue looks it up."""
+        by_id = {call.id: call for call in calls}
+        placed, taken = list[CallAdoption](), list[UnknownCall]()
+        for adoption in batch.placed:
+            call = by_id[adoption.call_id]
+            try:
+                await self._write_in_transaction([call], SettlementBatch(placed=[adoption]), now)
+            except CallIdTaken as error:
+                log("dialer.call_id_taken", level="error", call_id=str(call.id), retell_call_id=adoption.retell_call_id)
+                taken.append(UnknownCall(call, str(error)))
+            else:
+                placed.append(adoption)
+        return replace(batch, placed=placed, unknown=[*batch.unknown, *taken])
 
     async def _write(
         self, connection: Connection, calls: list[PlannedCall], batch: SettlementBatch, now: datetime
@@ -131,16 +161,21 @@ class Settler:
         """Store Retell's ids of calls that exist there, and apply the events that arrived before them.
 
         An adoption with a deadline also ends the request with that deadline; give one to all adoptions, or to none.
+        Raises CallIdTaken if another call, of any organization, has one of the ids. The transaction is then over.
         """
         retell_call_ids = [adoption.retell_call_id for adoption in adoptions]
-        await settlements.settle_placed(
-            connection,
-            ids=[adoption.call_id for adoption in adoptions],
-            retell_call_ids=retell_call_ids,
-            deadlines=[adoption.deadline for adoption in adoptions if adoption.deadline is not None],
-            next_check_at=check_at or now + self._settings.reconcile_after,
-            now=now,
-        )
+        try:
+            await settlements.settle_placed(
+                connection,
+                ids=[adoption.call_id for adoption in adoptions],
+                retell_call_ids=retell_call_ids,
+                deadlines=[adoption.deadline for adoption in adoptions if adoption.deadline is not None],
+                next_check_at=check_at or now + self._settings.reconcile_after,
+                now=now,
+            )
+        except asyncpg.UniqueViolationError as error:
+            named = ", ".join(retell_call_ids[:3]) + (", ..." if len(retell_call_ids) > 3 else "")
+            raise CallIdTaken(f"another call already has Retell's id of this call: {named}") from error
         await events.reopen_unmatched(connection, credential=credential, retell_call_ids=retell_call_ids, now=now)
 
     async def _react(self, call: PlannedCall, batch: SettlementBatch, now: datetime) -> None:

@@ -123,8 +123,10 @@ async def apply(
         earlier = reports.get(row.id) if row is not None else None
         verdict = _verdict(delivery, row, earlier[0].provider_call_id if earlier else None)
         verdicts.append(verdict)
-        if verdict.status == "applied" and verdict.call_id is not None and event.report is not None:
-            reports.setdefault(verdict.call_id, []).append(event.report)
+        if verdict.status == "applied" and row is not None and event.report is not None:
+            reports.setdefault(row.id, []).append(event.report)
+            # The id is the call's from here on: two calls with the same id would fail the whole batch.
+            by_retell_id.setdefault(event.provider_call_id, row)
     changes = BatchChanges()
     for call_id, of_call in reports.items():
         decide(changes, by_id[call_id], of_call, reader=reader, now=now)
@@ -144,6 +146,8 @@ def _verdict(delivery: EventDelivery, row: call_queries.ReportedCall | None, bat
         )
     if (row.retell_call_id or batch_call_id) not in (None, delivery.event.provider_call_id):
         return EventVerdict("unmatched", error="another call at Retell has the metadata of this call")
+    if delivery.event.call_id not in (None, row.id):
+        return EventVerdict("unmatched", error="another call has the id that Retell gave to this call")
     return EventVerdict("applied", row.organization_id, row.id)
 
 

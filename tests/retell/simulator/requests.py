@@ -14,7 +14,7 @@ from outdial.retell.simulator.workspace import DueWebhook, SimulatedWorkspace
 
 START = datetime(2026, 5, 4, 15, 0, tzinfo=UTC)
 LATER = START + timedelta(hours=3)
-CONFIG = SimulatorConfig(calls_per_second=None, concurrency_limit=1000)
+CONFIG = SimulatorConfig(seed=0, calls_per_second=None, concurrency_limit=1000)
 PLAIN = "+14155550142"
 
 

@@ -106,6 +106,26 @@ def test_the_same_seed_gives_the_same_ledger_and_bodies() -> None:
     assert whole_run(7)[1] != whole_run(8)[1]
 
 
+def test_without_a_seed_call_ids_never_repeat_and_outcomes_do() -> None:
+    unseeded = replace(CONFIG, seed=None, magic_numbers=False)
+    one, other = SimulatedWorkspace(unseeded), SimulatedWorkspace(unseeded)
+    for workspace in (one, other):
+        for line in range(30):
+            created(workspace, f"+1415555{line:04}")
+        workspace.advance(LATER)
+    assert not one.calls.keys() & other.calls.keys()
+    assert [call.reason for call in one.calls.values()] == [call.reason for call in other.calls.values()]
+    ids = set(one.calls)
+    one.reset(None)
+    assert created(one, "+14155550000")["call_id"] not in ids
+
+
+def test_silent_calls_without_a_seed_have_new_ids_in_every_workspace() -> None:
+    silent = replace(CONFIG, seed=None, silent=True)
+    first, second = (created(SimulatedWorkspace(silent), PLAIN)["call_id"] for _ in range(2))
+    assert first != second
+
+
 def test_the_course_of_a_call_does_not_depend_on_the_order_of_calls() -> None:
     numbers = [f"+1415555{line:04}" for line in range(30)]
     one, other = SimulatedWorkspace(CONFIG), SimulatedWorkspace(CONFIG)

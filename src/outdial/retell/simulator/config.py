@@ -30,12 +30,15 @@ class SimulatorConfig:
 
     `outcome_mix` gives a weight to each disconnection reason. Seconds are simulated time except
     `create_latency_s` and the webhook times, which are real. `calls_per_second` of None means no limit.
+
+    A `seed` makes outcomes, call ids and bodies repeatable. Without one, outcomes are those of seed 0 and call ids
+    never repeat, so that a simulator may be restarted next to a database that keeps the calls of earlier runs.
     """
 
     api_keys: tuple[str, ...] = ("key_simulator",)
     webhook_url: str | None = None
     webhook_key: str = "key_simulator"
-    seed: int = 0
+    seed: int | None = None
     start: datetime | None = None  # of the simulated clock; None for now
     speed: float = 1.0  # simulated seconds per real second
 

@@ -2,6 +2,7 @@
 
 import heapq
 import random
+import secrets
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -72,17 +73,19 @@ class CallCreated:
 class SimulatedWorkspace:
     """One workspace. It reads no clock: methods that need the time take it as an argument.
 
-    The same configuration, calls and times give the same call ids, bodies and webhooks. The course and the id of a call
-    depend on the seed, the number and the number of its earlier calls, not on the order of calls to other numbers.
+    With a seed, the same configuration, calls and times give the same call ids, bodies and webhooks. The course and the
+    id of a call depend on the seed, the number and the number of its earlier calls, not on the order of calls to other
+    numbers. Without a seed, ids also depend on a random value, and no two workspaces create the same id.
     """
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
         self.reset(config.seed)
 
-    def reset(self, seed: int) -> None:
-        """Start again from an empty workspace with this seed."""
-        self.seed = seed
+    def reset(self, seed: int | None) -> None:
+        """Start again from an empty workspace with this seed; None makes new call ids."""
+        self._id_prefix = "" if seed is not None else f"{secrets.token_hex(8)}/"
+        self.seed = seed = seed or 0
         self.calls: dict[str, SimulatedCall] = {}
         self.faults = FaultSet(seed)
         self.ledger = RequestLedger(self.config.keep_requests)
@@ -194,7 +197,7 @@ class SimulatedWorkspace:
         if crowded:
             step = ScriptStep("concurrency_limit_reached", ring_s=0.0)
         call = SimulatedCall(
-            call_id=_call_id(name),
+            call_id=self._call_id(name),
             request=request,
             created_ms=now_ms,
             step=step,
@@ -207,6 +210,9 @@ class SimulatedWorkspace:
         self._count_live(call, 1)
         return call
 
+    def _call_id(self, name: str) -> str:
+        return "call_" + blake2b((self._id_prefix + name).encode(), digest_size=14).hexdigest()
+
     def _choose(self, number: str, chance: random.Random) -> tuple[ScriptStep, WebhookHabit]:
         before, steps = self._scripts.get(number, (0, ()))
         habit = WebhookHabit()
@@ -216,7 +222,12 @@ class SimulatedWorkspace:
         return choose(self._attempts[number] - before, steps, self.config.outcome_mix, chance), habit
 
     def _silent_call(self, now_ms: int, request: CreateCall) -> SimulatedCall:
-        call = SimulatedCall(_call_id(f"{self.seed}/{next(self._order)}"), request, now_ms, ScriptStep("user_hangup"))
+        call = SimulatedCall(
+            call_id=self._call_id(f"{self.seed}/{next(self._order)}"),
+            request=request,
+            created_ms=now_ms,
+            step=ScriptStep("user_hangup"),
+        )
         if self.config.hold_s == 0:
             call.status, call.reason, call.end_ms = "ended", "user_hangup", now_ms
             self._finish(call)
@@ -291,7 +302,3 @@ class SimulatedWorkspace:
             due_ms = at_ms + int((delay + call.habit.late_s) * 1000)
             webhook = DueWebhook(call.call_id, event, body, from_epoch_ms(due_ms))
             heapq.heappush(self._outbox, (due_ms, next(self._order), webhook))
-
-
-def _call_id(name: str) -> str:
-    return "call_" + blake2b(name.encode(), digest_size=14).hexdigest()
