@@ -232,6 +232,22 @@ async def test_a_number_on_another_tenants_list_is_called(stage: Stage) -> None:
     assert await count(stage, campaign) == 1
 
 
+@pytest.mark.parametrize(("from_number", "status"), [("+14155550100", "skipped"), ("+14155550199", "calling")])
+async def test_a_contact_whose_network_blocked_a_caller_number_is_not_called_from_it_by_any_campaign(
+    stage: Stage, from_number: str, status: str
+) -> None:
+    tenant = await create_tenant(stage.look)
+    one = await create_campaign(stage.look, tenant, from_number="+14155550100")
+    other = await create_campaign(stage.look, tenant, from_number=from_number)
+    contact = await create_contact(stage.look, tenant.organization_id)
+    past = await create_campaign_contact(stage.look, one, contact, status="review", call_count=1)
+    await create_call(stage.look, past, from_number="+14155550100", status="ended", outcome="blocked")
+    entry = await create_campaign_contact(stage.look, other, contact)
+    assert await count(stage, other) == (status == "calling")
+    row = await stage.row("campaign_contacts", entry.id)
+    assert (row["status"], "blocked" in (row["status_reason"] or "")) == (status, status == "skipped")
+
+
 async def test_the_daily_cap_counts_the_calls_of_all_campaigns_and_frees_the_phone_when_one_is_a_day_old(
     stage: Stage,
 ) -> None:

@@ -119,6 +119,18 @@ def test_trouble_of_the_account_is_never_held_against_the_contact() -> None:
     assert result == RetryAt(ENDED + timedelta(minutes=1), charged=False)
 
 
+def test_a_contact_who_asked_for_a_callback_is_no_success_and_waits_for_review_with_the_reason() -> None:
+    assert step(DEFAULT_POLICY, Outcome.CALLBACK_REQUESTED) == Review(
+        "the contact asked for a callback; decide when to call again"
+    )
+
+
+def test_a_blocked_caller_number_costs_no_attempt_and_is_not_used_again() -> None:
+    assert step(DEFAULT_POLICY, Outcome.BLOCKED, attempts=4) == Review(
+        "the caller number was marked as spam or blocked by the network; call from another number"
+    )
+
+
 def test_the_longest_backoff_does_not_overflow() -> None:
     raw = {"fault_delay": "30d", "fault_delay_max": "30d", "max_faults": 100, "jitter": 1}
 

@@ -14,7 +14,7 @@ MEANINGS = {
     ("answered", "done"): "user_hangup agent_hangup inactivity max_duration_reached call_take_over transfer_cancelled",
     ("transferred", "done"): "call_transfer transfer_bridged",
     ("stopped", "done"): "manual_stopped",
-    ("callback_requested", "done"): "user_requested_callback",
+    ("callback_requested", "hold"): "user_requested_callback",
     ("do_not_call", "do_not_call"): "user_requested_dnc",
     ("voicemail", "retry"): "voicemail_reached machine_detected",
     ("ivr", "retry"): "ivr_reached",
@@ -22,7 +22,7 @@ MEANINGS = {
     ("busy", "retry"): "dial_busy",
     ("declined", "retry"): "user_declined",
     ("invalid_number", "final"): "invalid_destination",
-    ("blocked", "fault"): "marked_as_spam network_blocked",
+    ("blocked", "hold"): "marked_as_spam network_blocked",
     ("no_capacity", "fault"): "concurrency_limit_reached",
     ("account_fault", "account"): (
         "telephony_provider_permission_denied no_valid_payment credit_exhausted budget_reached scam_detected"

@@ -51,6 +51,7 @@ class SkipReason(StrEnum):
     NEVER_OPENS = "never_opens"
     DO_NOT_CALL = "do_not_call"
     ATTEMPTS_USED = "attempts_used"
+    CALLER_BLOCKED = "caller_blocked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +125,7 @@ class ContactFacts:
     attempts: int
     max_attempts: int
     live: bool = False
+    caller_blocked: bool = False
     calls_of_the_day: Sequence[datetime] = ()
     daily_call_cap: int | None = None
 
@@ -247,11 +249,16 @@ def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admi
 
 
 def admit_contact(facts: ContactFacts, now: datetime) -> Admission:
-    """Decide whether one due contact may be called: the do-not-call list, attempts, live calls, the daily cap."""
+    """Decide whether one due contact may be called.
+
+    In order: the do-not-call list, attempts, a blocked caller number, live calls, the daily cap.
+    """
     if facts.do_not_call:
         return Skip(reason=SkipReason.DO_NOT_CALL)
     if facts.attempts >= facts.max_attempts:
         return Skip(reason=SkipReason.ATTEMPTS_USED)
+    if facts.caller_blocked:
+        return Skip(reason=SkipReason.CALLER_BLOCKED)
     if facts.live:
         return Wait(reason=WaitReason.LIVE_ELSEWHERE, until=now + LIVE_ELSEWHERE)
     if facts.daily_call_cap is not None and len(facts.calls_of_the_day) >= facts.daily_call_cap:

@@ -182,6 +182,7 @@ class Claimer:
             connection,
             campaign_id=lock.campaign.id,
             organization_id=lock.campaign.organization_id,
+            from_number=lock.campaign.from_number,
             zones=zones,
             now=now,
             day_ago=now - DAY,

@@ -224,6 +224,8 @@ def _skip_sentence(reason: SkipReason, diagnosis: Diagnosis) -> str:
             return "The number is on the do-not-call list"
         case SkipReason.ATTEMPTS_USED:
             return "All attempts have been used"
+        case SkipReason.CALLER_BLOCKED:
+            return "An earlier call from the caller number was marked as spam or blocked by the network"
         case never:
             assert_never(never)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 from uuid import UUID
 
 import msgspec
@@ -29,6 +29,8 @@ from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.domain.contact_fields import AGENT_VARIABLES
 from outdial.domain.pacing import Pace
 from outdial.provider import CallRequest
+
+CALLER_BLOCKED: Final = "an earlier call from this caller number was marked as spam or blocked by the network"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,7 @@ def admit_contacts(
             attempts=contact.attempts,
             max_attempts=max_attempts,
             live=contact.live,
+            caller_blocked=contact.caller_blocked,
             calls_of_the_day=contact.calls_of_the_day,
             daily_call_cap=daily_call_cap,
         )
@@ -92,6 +95,8 @@ def admit_contacts(
             case Skip(reason=SkipReason.ATTEMPTS_USED):
                 reason = f"{contact.attempts} attempts were made; the campaign allows {max_attempts}"
                 skipped.setdefault(reason, []).append(contact.id)
+            case Skip(reason=SkipReason.CALLER_BLOCKED):
+                skipped.setdefault(CALLER_BLOCKED, []).append(contact.id)
             case Skip():
                 skipped.setdefault("on the do-not-call list", []).append(contact.id)
             case Wait(reason=WaitReason.DAILY_CAP, until=until):

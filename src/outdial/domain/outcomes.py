@@ -40,7 +40,10 @@ class Outcome(StrEnum):
     CALLBACK_REQUESTED = "callback_requested"
     STOPPED = "stopped"
     BLOCKED = "blocked"
-    """Marked as spam, or refused by the network: usually because of the caller number, not the contact."""
+    """Marked as spam, or refused by the network: usually because of the caller number, not the contact.
+
+    No attempt is charged, and the contact is not called from this number again.
+    """
     PROVIDER_FAULT = "provider_fault"
     NO_CAPACITY = "no_capacity"
     ACCOUNT_FAULT = "account_fault"
@@ -56,7 +59,6 @@ _RETRY_CLASSES: Final[Mapping[Outcome, RetryClass]] = MappingProxyType(
     {
         Outcome.ANSWERED: RetryClass.DONE,
         Outcome.TRANSFERRED: RetryClass.DONE,
-        Outcome.CALLBACK_REQUESTED: RetryClass.DONE,
         Outcome.STOPPED: RetryClass.DONE,
         Outcome.VOICEMAIL: RetryClass.RETRY,
         Outcome.IVR: RetryClass.RETRY,
@@ -65,10 +67,11 @@ _RETRY_CLASSES: Final[Mapping[Outcome, RetryClass]] = MappingProxyType(
         Outcome.DECLINED: RetryClass.RETRY,
         Outcome.INVALID_NUMBER: RetryClass.FINAL,
         Outcome.DO_NOT_CALL: RetryClass.DO_NOT_CALL,
-        Outcome.BLOCKED: RetryClass.FAULT,
         Outcome.PROVIDER_FAULT: RetryClass.FAULT,
         Outcome.NO_CAPACITY: RetryClass.FAULT,
         Outcome.ACCOUNT_FAULT: RetryClass.ACCOUNT,
+        Outcome.CALLBACK_REQUESTED: RetryClass.HOLD,
+        Outcome.BLOCKED: RetryClass.HOLD,
         Outcome.UNKNOWN: RetryClass.HOLD,
     }
 )

@@ -127,7 +127,7 @@ def next_step(
         case RetryClass.FINAL | RetryClass.DO_NOT_CALL:
             return Fail(outcome)
         case RetryClass.HOLD:
-            return Review(f"the call ended with outcome {outcome}; decide whether to call again")
+            return Review(_review_reason(outcome))
         case never:
             assert_never(never)
 
@@ -160,6 +160,16 @@ def parse_retry_policy(raw: Mapping[str, object]) -> RetryPolicy:
         fault_delay_max=fault_delay_max,
         max_faults=_parse_count("max_faults", raw.get("max_faults", DEFAULT_POLICY.max_faults)),
     )
+
+
+def _review_reason(outcome: Outcome) -> str:
+    match outcome:
+        case Outcome.CALLBACK_REQUESTED:
+            return "the contact asked for a callback; decide when to call again"
+        case Outcome.BLOCKED:
+            return "the caller number was marked as spam or blocked by the network; call from another number"
+        case _:
+            return f"the call ended with outcome {outcome}; decide whether to call again"
 
 
 def _after_attempt(

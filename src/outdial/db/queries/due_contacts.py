@@ -42,6 +42,7 @@ class DueContact:
     attributes: str
     do_not_call: bool
     live: bool
+    caller_blocked: bool
     calls_of_the_day: list[datetime]
 
 
@@ -106,8 +107,10 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, k.zone_source, cc.attempts, 
     and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
   or (select true from calls c where c.organization_id = $5 and c.phone = cc.phone
     and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
+  (select true from calls c where c.organization_id = $5 and c.phone = cc.phone
+    and c.from_number = $6 and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
   array(select c.requested_at from calls c where c.organization_id = $5 and c.phone = cc.phone
-    and c.requested_at > $6 and c.status not in ('refused', 'released')
+    and c.requested_at > $7 and c.status not in ('refused', 'released')
     order by c.requested_at desc limit 100) as calls_of_the_day
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
@@ -124,6 +127,7 @@ async def due_contacts(
     now: datetime,
     limit: int,
     organization_id: UUID,
+    from_number: str,
     day_ago: datetime,
 ) -> list[DueContact]:
     """Lock due contacts in open zones, longest due first, with what decides whether each may be called now.
@@ -133,7 +137,9 @@ async def due_contacts(
     """
     return [
         _due_contact(record)
-        for record in await connection.fetch(_DUE_CONTACTS, zones, campaign_id, now, limit, organization_id, day_ago)
+        for record in await connection.fetch(
+            _DUE_CONTACTS, zones, campaign_id, now, limit, organization_id, from_number, day_ago
+        )
     ]
 
 

@@ -47,6 +47,8 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, k.zone_source, cc.attempts, 
     and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
   or (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone
     and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
+  (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone
+    and c.from_number = :from_number and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
   array(select c.requested_at from calls c where c.organization_id = :organization_id and c.phone = cc.phone
     and c.requested_at > :day_ago and c.status not in ('refused', 'released')
     order by c.requested_at desc limit 100) as calls_of_the_day

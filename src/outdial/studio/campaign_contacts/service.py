@@ -370,6 +370,7 @@ _NO_NEXT_CALL: Final[Mapping[WaitReason | SkipReason, str]] = {
     SkipReason.FINISHED: "The campaign is completed.",
     SkipReason.DO_NOT_CALL: "The number is on the do-not-call list. The contact will be skipped.",
     SkipReason.ATTEMPTS_USED: "All attempts have been used. The contact will be skipped.",
+    SkipReason.CALLER_BLOCKED: "The caller number was marked as spam or blocked. The contact will be skipped.",
     SkipReason.NEVER_OPENS: "The calling hours are never open in every possible time zone of the contact.",
 }
 

@@ -41,7 +41,9 @@ _FOLLOWS: Final[Mapping[RetryClass, str]] = {
 }
 
 REACHED: Final = sorted(
-    outcome.value for outcome in Outcome if outcome.retry_class in (RetryClass.DONE, RetryClass.DO_NOT_CALL)
+    outcome.value
+    for outcome in Outcome
+    if outcome.retry_class in (RetryClass.DONE, RetryClass.DO_NOT_CALL) or outcome is Outcome.CALLBACK_REQUESTED
 )
 """Outcomes in which a person was reached; reports count them as answered."""
 
