@@ -1,6 +1,7 @@
 """`outdial db`: migrations with Supabase's output, and passwords."""
 
 import asyncio
+from importlib import metadata
 from pathlib import Path
 
 import asyncpg
@@ -8,6 +9,7 @@ import pytest
 import typer
 
 from outdial.cli.main import app
+from outdial.db import migrate
 from tests.cli.conftest import Outdial
 from tests.support.postgres import Scratch
 
@@ -28,6 +30,28 @@ def test_migrations_are_pushed_once(empty_database: Scratch, tmp_path: Path) -> 
     assert outdial("db", "push") == "Local database is up to date.\n"
     assert {state["remote"] for state in outdial.json("db", "status")} == {True}
     assert "20261101000000" in outdial("db", "status")
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "seeded"),
+    [("127.0.0.1", [], True), ("db.example.com", [], False), ("db.example.com", ["--include-seed"], True)],
+)
+def test_a_push_runs_the_seed_on_local_databases_only(
+    outdial: Outdial, monkeypatch: pytest.MonkeyPatch, host: str, options: list[str], seeded: bool
+) -> None:
+    seeds: list[Path | None] = []
+
+    async def push(dsn: str, migrations: Path, *, seed: Path | None = None) -> list[migrate.AppliedFile]:
+        seeds.append(seed)
+        return []
+
+    monkeypatch.setattr(migrate, "push", push)
+    outdial("db", "push", *options, env={"SUPABASE_DB_URL": f"postgresql://postgres@{host}/postgres"})
+    assert [seed is not None for seed in seeds] == [seeded]
+
+
+def test_the_version_is_printed(outdial: Outdial) -> None:
+    assert outdial("--version") == f"outdial {metadata.version('outdial')}\n"
 
 
 def test_a_reset_asks_for_confirmation_and_drops_everything(acme: Outdial) -> None:

@@ -10,7 +10,6 @@ import typer
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.db import migrate
 from outdial.db.embedded import default_home
-from outdial.db.errors import RemoteDatabaseRefused
 from outdial.db.passwords import renew_passwords
 from outdial.settings import read_environment, require
 from outdial.stack.local import LocalStack, environment
@@ -21,9 +20,18 @@ Result = TypeVar("Result")
 
 
 @app.command()
-def push() -> None:
-    """Apply pending migrations, and seed.sql if it has never run."""
-    where, applied = _on_database(lambda dsn: migrate.push(dsn, _migrations(), seed=_seed()))
+def push(
+    include_seed: Annotated[
+        bool, typer.Option("--include-seed", help="Run seed.sql on a database that is not on this machine.")
+    ] = False,
+) -> None:
+    """Apply pending migrations. On a database on this machine, also run seed.sql if it has never run."""
+
+    async def work(dsn: str) -> Sequence[migrate.AppliedFile]:
+        with_seed = include_seed or not migrate.is_remote(dsn)
+        return await migrate.push(dsn, _migrations(), seed=_seed() if with_seed else None)
+
+    where, applied = _on_database(work)
     print_applied(applied)
     console.print("Finished outdial db push." if applied else f"{where} database is up to date.")
 
@@ -99,11 +107,7 @@ def _seed() -> Path:
 def _on_database(work: Callable[[str], Awaitable[Result]]) -> tuple[str, Result]:
     with environment() as env:
         dsn = require(env, "SUPABASE_DB_URL", "the database URL")
-        where = "Local"
-        try:
-            migrate.refuse_remote(dsn)
-        except RemoteDatabaseRefused:
-            where = "Remote"
+        where = "Remote" if migrate.is_remote(dsn) else "Local"
         notes.print(f"Target: {where.lower()} database")
 
         async def run() -> Result:

@@ -2,16 +2,17 @@
 
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from outdial import __version__
 from outdial.cli import campaign, contacts, database, inbox, jobs, organization, processes, studio, users
 from outdial.cli.errors import explain
 from outdial.cli.functions import commands as functions
 from outdial.cli.functions import secrets, serving, tokens
-from outdial.cli.output import fail
+from outdial.cli.output import console, fail
 
 
 class RootCommand(TyperGroup):
@@ -33,13 +34,18 @@ class RootCommand(TyperGroup):
             raise typer.Exit(1) from error
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"outdial {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="outdial",
     cls=RootCommand,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Outbound AI-voice call campaigns over Retell AI, on Postgres.",
 )
 processes.add_to(app)
 serving.add_to(app)
@@ -54,6 +60,15 @@ app.add_typer(secrets.app, name="secrets")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(users.app, name="users")
 app.add_typer(database.app, name="db")
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Outbound AI-voice call campaigns over Retell AI, on Postgres."""
 
 
 def run() -> None:

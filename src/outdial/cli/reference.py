@@ -16,7 +16,7 @@ This page is generated from the commands: `python -m outdial.cli.reference > doc
 
 Without `SUPABASE_DB_URL`, commands use the local stack in `OUTDIAL_HOME`. If `outdial dev` is not running, each command
 starts the embedded Postgres and stops it at the end. `--json` prints results as JSON. Errors go to standard error; the
-exit status is then 1, or 2 for invalid arguments.
+exit status is then 1, or 2 for invalid arguments. `outdial --version` prints the version.
 """
 
 

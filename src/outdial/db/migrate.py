@@ -147,6 +147,15 @@ def refuse_remote(dsn: str) -> None:
             raise RemoteDatabaseRefused(host)
 
 
+def is_remote(dsn: str) -> bool:
+    """Return whether a host in `dsn` is another machine."""
+    try:
+        refuse_remote(dsn)
+    except RemoteDatabaseRefused:
+        return True
+    return False
+
+
 def read_migrations(directory: Path) -> list[Migration]:
     """Return the migrations of a directory, oldest first. Raises MisnamedMigration for any other .sql file."""
     found: dict[str, Migration] = {}
