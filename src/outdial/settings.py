@@ -65,19 +65,31 @@ def flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
     return default
 
 
+def unquoted(value: str) -> str:
+    """Return `value` without the quotes around it, which env files of Docker and systemd units pass on.
+
+    Quotes around each part of a list stay: `"a","b"` is not one quoted value.
+    """
+    value = value.strip()
+    while len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" and value[0] not in value[1:-1]:
+        value = value[1:-1].strip()
+    return value
+
+
 def secret_list(raw: str) -> tuple[str, ...]:
-    """Return the comma-separated secrets in `raw`. Several are valid at once while one is rotated."""
-    return tuple(part.strip() for part in raw.split(",") if part.strip())
+    """Return the comma-separated secrets in `raw`, unquoted. Several are valid at once while one is rotated."""
+    parts = (unquoted(part) for part in unquoted(raw).split(","))
+    return tuple(part for part in parts if part)
 
 
 def credentials(env: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """Return the secrets under `prefix` by credential name: PREFIX is 'default', PREFIX_ACME is 'acme'."""
+    """Return the secrets under `prefix`, unquoted, by credential name: PREFIX is 'default', PREFIX_ACME is 'acme'."""
     found = {}
-    for name, value in env.items():
-        if name == prefix and value.strip():
-            found["default"] = value.strip()
-        elif name.startswith(prefix + "_") and value.strip():
-            found[name[len(prefix) + 1 :].lower()] = value.strip()
+    for name, raw in env.items():
+        if name == prefix and (value := unquoted(raw)):
+            found["default"] = value
+        elif name.startswith(prefix + "_") and (value := unquoted(raw)):
+            found[name[len(prefix) + 1 :].lower()] = value
     return found
 
 

@@ -43,6 +43,14 @@ def test_every_setting_becomes_a_key_with_its_kind_and_name() -> None:
     assert ring.jwks_url == "https://abc.supabase.co/auth/v1/.well-known/jwks.json"
 
 
+def test_quotes_around_a_setting_are_dropped() -> None:
+    quoted = {name: f"'{value}'" for name, value in ENV.items() if name != "SUPABASE_URL"}
+    ring, plain = KeyRing.from_env(quoted), KeyRing.from_env(ENV)
+
+    assert ring.keys == plain.keys
+    assert ring.jwt_secret == plain.jwt_secret
+
+
 def test_a_key_is_found_by_its_whole_value_only() -> None:
     ring = KeyRing.from_env(ENV)
 

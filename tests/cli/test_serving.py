@@ -1,6 +1,9 @@
 """`outdial serve` and `outdial functions serve` report in one line why they do not start."""
 
+import asyncio
 from pathlib import Path
+
+import asyncpg
 
 from tests.cli.conftest import Outdial
 
@@ -19,8 +22,34 @@ def test_a_missing_certificate_is_named(outdial: Outdial, tmp_path: Path) -> Non
     assert "chain.pem" in outdial.error("serve", "--port=0", *options)
 
 
-def test_production_requires_a_database(outdial: Outdial) -> None:
-    assert outdial.error("serve", env={"SUPABASE_DB_URL": ""}).startswith("SUPABASE_DB_URL is not set: ")
+def missing(outdial: Outdial, **env: str) -> list[str]:
+    """Start a host in production and return the names of the settings that it reports as missing."""
+    result = outdial.run("serve", "--port=0", env=env)
+    assert result.exit_code == 1
+    words = [line.split() for line in result.stderr.splitlines()]
+    assert [(line[0], " ".join(line[2:5])) for line in words] == [("Error:", "is not set:")] * len(words)
+    return [line[1] for line in words]
+
+
+def test_production_names_every_missing_setting_at_once(outdial: Outdial) -> None:
+    logins = ["OUTDIAL_API_DB_URL", "OUTDIAL_WEBHOOK_DB_URL"]
+    needed = ["SUPABASE_DB_URL", "SUPABASE_URL", "SUPABASE_SECRET_KEYS", "RETELL_WEBHOOK_SECRET", *logins]
+
+    assert missing(outdial, SUPABASE_DB_URL="") == needed
+    assert missing(outdial) == needed[1:]
+    assert missing(outdial, RETELL_WEBHOOK_SECRET=" ", SUPABASE_ANON_KEY="anon") == needed[1:]
+    assert missing(outdial, SUPABASE_SERVICE_ROLE_KEY="key", SUPABASE_URL="http://127.0.0.1:1") == needed[3:]
+    assert missing(outdial, RETELL_WEBHOOK_SECRET_ACME="key") == [*needed[1:3], *logins]
+
+
+async def test_a_deployed_webhook_secret_is_not_missing(outdial: Outdial, connection: asyncpg.Connection) -> None:
+    await connection.execute(
+        "insert into host.secrets (name, nonce, ciphertext, updated_at)"
+        " values ('RETELL_WEBHOOK_SECRET', $1, $2, now())",
+        bytes(12),
+        bytes(32),
+    )
+    assert "RETELL_WEBHOOK_SECRET" not in await asyncio.to_thread(missing, outdial)
 
 
 def test_each_function_needs_its_own_login(outdial: Outdial) -> None:

@@ -19,6 +19,7 @@ PLANTED = {
     "SUPABASE_JWT_SECRET": "planted-jwt-secret-with-more-than-32-characters",
     "RETELL_WEBHOOK_SECRET": "planted-old, planted-new",
     "RETELL_API_KEY_ACME": "key_planted",
+    "RETELL_API_KEY_QUOTED": "'planted-quoted, planted-too'",
     "SUPABASE_DB_URL": "postgresql://postgres:planted%40pass@db.example.com/postgres",
 }
 SECRETS = [
@@ -29,6 +30,8 @@ SECRETS = [
     "planted-old",
     "planted-new",
     "key_planted",
+    "planted-quoted",
+    "planted-too",
     "planted%40pass",
     "planted@pass",
 ]

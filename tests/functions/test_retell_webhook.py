@@ -108,7 +108,8 @@ async def test_an_event_without_a_valid_signature_is_401_and_not_stored(
 async def test_every_key_in_rotation_and_of_every_account_is_known(
     database: Scratch, connection: asyncpg.Connection
 ) -> None:
-    env = env_of(database, RETELL_WEBHOOK_SECRET="new, old", RETELL_WEBHOOK_SECRET_ACME="acme_key")
+    # An env file of Docker passes quotes on.
+    env = env_of(database, RETELL_WEBHOOK_SECRET="'\"new\", old'", RETELL_WEBHOOK_SECRET_ACME="'\"acme_key\"'")
     async with served(env) as session:
         for key in ("new", "old", "acme_key"):
             body = event_body("call_started", f"call_{key}")

@@ -286,6 +286,28 @@ class Api:
         return token == "sbp_good"
 
 
+async def test_a_function_that_cannot_be_served_gets_a_boot_error_and_health_names_it() -> None:
+    harness = make_harness(down=["broken"])
+
+    answer = await harness.ask(request_head("/functions/v1/broken/below"))
+    assert (answer.status, body_of(answer)["code"]) == (503, "BOOT_ERROR")
+    assert (await harness.ask(request_head("/functions/v1/broken", "OPTIONS"))).status == 204
+    assert (await harness.ask(request_head("/functions/v1/nothing"))).status == 404
+    health = await harness.ask(request_head("/functions/v1/_internal/health", "GET"))
+    assert (health.status, body_of(health)) == (200, {"message": "degraded", "functions_down": ["broken"]})
+
+
+async def test_a_preflight_passes_although_the_function_does_not_start(harness: GatewayHarness) -> None:
+    harness.catalogue.put("bad", says(BootFailure("SyntaxError")))
+
+    answer = await harness.ask(request_head("/functions/v1/bad", "OPTIONS", origin="https://app.example.com"))
+
+    assert answer.status == 204
+    assert headers_of(answer).items() >= {**ON_EVERY_ANSWER, "access-control-allow-origin": "*"}.items()
+    [record] = harness.sink.invocations
+    assert (record.status, record.code) == (204, "BOOT_ERROR")
+
+
 async def test_health_is_public(harness: GatewayHarness) -> None:
     for method in ("GET", "HEAD"):
         answer = await harness.ask(request_head("/functions/v1/_internal/health", method))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -203,6 +204,35 @@ async def test_a_broken_function_is_reported_and_others_are_served(
 
     told = await connection.fetchval("select text from host.log_lines where slug = 'broken' and kind = 'boot_failed'")
     assert "of the test" in told
+
+
+async def test_functions_that_are_down_are_named_before_anyone_calls_them(
+    hosts: Hosts, caplog: pytest.LogCaptureFixture
+) -> None:
+    hosts.write("hello", HELLO)
+    hosts.write("broken", "raise RuntimeError('of the test')")
+    hosts.write("roleless", HELLO, 'database_role = "nobody"')
+    with caplog.at_level(logging.DEBUG, "outdial"):
+        async with hosts.running() as host:
+
+            async def names_them() -> bool:
+                health = json.loads((await host.ask("/functions/v1/_internal/health", "GET"))[2])
+                return bool(health == {"message": "degraded", "functions_down": ["broken", "roleless"]})
+
+            await until(names_them, "health does not name the functions")
+            for slug in ("broken", "roleless"):
+                status, headers, _ = await host.ask(f"/functions/v1/{slug}")
+                assert (status, headers["sb-error-code"]) == (503, "BOOT_ERROR")
+                assert (await host.ask(f"/functions/v1/{slug}", "OPTIONS"))[0] == 204
+            assert (await host.ask("/functions/v1/hello"))[0] == 200
+            assert (await host.ask("/functions/v1/nothing"))[0] == 404
+
+    errors = {
+        (record.message, fields["function"])
+        for record in caplog.records
+        if record.levelno == logging.ERROR and "function" in (fields := getattr(record, "fields", {}))
+    }
+    assert errors == {("functions.boot_failed", "broken"), ("deployments.unusable", "roleless")}
 
 
 async def test_a_killed_zygote_is_replaced(hosts: Hosts) -> None:

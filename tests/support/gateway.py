@@ -1,6 +1,6 @@
 """A gateway with fake pools, whose functions are part of the test."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -110,6 +110,7 @@ def make_harness(
     regions: RegionRouter | None = None,
     behind_proxy: bool = False,
     management: ManagementHandler | None = None,
+    down: Sequence[str] = (),
 ) -> GatewayHarness:
     """Create a gateway that serves the function `hello`. Call it in a running loop."""
     clock = clock or SystemClock()
@@ -120,6 +121,7 @@ def make_harness(
     operations = OperatorRoutes(
         metrics=lambda: (b"outdial_up 1\n", "text/plain"),
         worker_counts=lambda: {"workers": 0},
+        down=lambda: down,
         management=management,
         behind_proxy=behind_proxy,
     )
@@ -132,6 +134,7 @@ def make_harness(
         identity=identity,
         regions=regions,
         behind_proxy=behind_proxy,
+        is_down=lambda slug: slug in down,
     )
     return GatewayHarness(gateway, catalogue, sink, operations)
 

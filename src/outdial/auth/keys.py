@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 import jwt
 
-from outdial.settings import SettingError
+from outdial.settings import SettingError, unquoted
 
 KeyKind = Literal["publishable", "secret"]
 
@@ -74,7 +74,7 @@ class KeyRing:
         url = env.get("SUPABASE_URL", "").strip().rstrip("/")
         return cls(
             keys=tuple(_read_keys(env)),
-            jwt_secret=env.get("SUPABASE_JWT_SECRET", "").strip() or None,
+            jwt_secret=unquoted(env.get("SUPABASE_JWT_SECRET", "")) or None,
             jwks_url=f"{url}/auth/v1/.well-known/jwks.json" if url else None,
             jwks=_json_object(env, "SUPABASE_JWKS") or None,
         )
@@ -107,12 +107,12 @@ def _read_keys(env: Mapping[str, str]) -> Iterator[ApiKey]:
             if not isinstance(value, str) or not value.strip():
                 raise SettingError(f"{several} must give each key as a string; {name!r} is not one")
             yield ApiKey(kind, name, value.strip())
-        if legacy := env.get(one, "").strip():
+        if legacy := unquoted(env.get(one, "")):
             yield ApiKey(kind, LEGACY_NAME, legacy)
 
 
 def _json_object(env: Mapping[str, str], name: str) -> dict[str, Any]:
-    raw = env.get(name, "").strip()
+    raw = unquoted(env.get(name, ""))
     if not raw:
         return {}
     try:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from outdial import log as outdial_log
 from outdial.log import Level
+from outdial.settings import secret_list, unquoted
 
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|JWT|DSN|(^|_)(DB|DATABASE)_URL$")
 _SHORTEST_SECRET = 6
@@ -39,7 +40,7 @@ def _secrets(env: Mapping[str, str]) -> Iterator[str]:
 
 
 def _parts(value: str) -> Iterator[str]:
-    value = value.strip()
+    value = unquoted(value)
     if value.startswith("{"):
         try:
             yield from (part for part in json.loads(value).values() if isinstance(part, str))
@@ -52,7 +53,7 @@ def _parts(value: str) -> Iterator[str]:
             password = ""
         yield from (value, password, unquote(password))
     else:
-        yield from (value, *(part.strip() for part in value.split(",")))
+        yield from (value, *secret_list(value))
 
 
 class Logger:

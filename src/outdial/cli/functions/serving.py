@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from outdial.cli.output import console
-from outdial.db.migrate import supabase_dir
-from outdial.host.deployments.logins import logins_of, require_logins
-from outdial.host.deployments.source import read_source_tree
+from outdial.cli.output import console, fail
+from outdial.host.deployments.logins import logins_of
 from outdial.host.gateway.launcher import LISTENER_FD, GatewayLauncher
 from outdial.host.gateway.tls import certificate_of, open_listener
 from outdial.host.wire.errors import GatewayFailed
@@ -57,21 +55,25 @@ def serve(
 ) -> None:
     """Run the function host until SIGINT or SIGTERM. It serves deployed functions and those in supabase/functions.
 
+    It does not start without the settings that its functions need: it prints one line for each that is missing.
+
     SIGHUP starts a new gateway on the same socket, with the current certificate and code; no request is lost. A gateway
     that crashes is restarted.
     """
-    from outdial.host.gateway.launch import default_address, run_launcher
+    from outdial.host.gateway.launch import default_address, missing_settings, run_launcher
 
     log_to_stderr()
     env = read_environment()
-    require(env, "SUPABASE_DB_URL", "the database URL, as the role outdial_host")
     certificate = certificate_of(cert, key)
     tls = certificate is not None
     if certificate is not None:
         certificate.context()  # fails early: only the gateways use it
     port = local_ports().api if port is None else port
     with open_listener(host, port, tls=tls, behind_proxy=behind_proxy) as listener:
-        require_logins(read_source_tree(supabase_dir()), logins_of(env))
+        if missing := asyncio.run(missing_settings(env)):
+            for error in missing:
+                fail(str(error))
+            raise typer.Exit(1)
         url = url_of(listener, tls=tls)
         options = [f"--region={region}", f"--address={address or default_address(url)}"]
         options += ["--behind-proxy"] if behind_proxy else []

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from outdial.host.deployments.plan import FunctionSpec
@@ -47,7 +48,8 @@ class ServedFunction:
 class FunctionCatalogue:
     """The functions in service, by slug.
 
-    `uid_of` returns the system user that a function's workers run as, None for the host's own user.
+    `uid_of` returns the system user that a function's workers run as, None for the host's own user. `unserved` holds
+    the functions that should be in service and are not, with the reasons.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class FunctionCatalogue:
         self._swapping = asyncio.Lock()
         self._probes = asyncio.Semaphore(_CONCURRENT_PROBES)
         self._draining: dict[asyncio.Task[None], WorkerPool] = {}
+        self.unserved: dict[str, str] = {}
 
     def get(self, slug: str) -> ServedFunction | None:
         """Return the function in service under `slug`, None if there is none."""
@@ -104,6 +107,21 @@ class FunctionCatalogue:
             await asyncio.gather(*(pool.start() for pool in fresh))
             results[slug] = None
         return results
+
+    def is_down(self, slug: str) -> bool:
+        """Return whether a function should be in service under `slug`, but no version of it can be."""
+        return slug in self.unserved and slug not in self._served
+
+    async def check(self) -> None:
+        """Start a worker of each function that has none, so that boot failures are logged before the first request."""
+
+        async def check(served: ServedFunction) -> None:
+            async with self._probes:
+                if self._served.get(served.slug) is served:
+                    with suppress(BootFailed):
+                        await served.pool.probe()
+
+        await asyncio.gather(*(check(served) for served in self if served.pool.stats().workers == 0))
 
     async def close(self, timeout_s: float) -> None:
         """Drain every pool; kill workers that have not finished after `timeout_s`."""

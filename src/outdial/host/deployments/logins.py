@@ -15,11 +15,18 @@ def logins_of(env: Mapping[str, str]) -> dict[str, str]:
     return {name.removesuffix(_SUFFIX).lower(): env[name].strip() for name in names}
 
 
-def require_logins(source: SourceTree, logins: Mapping[str, str]) -> None:
-    """Raise MissingSetting when a function of the source tree has a role without a login."""
+def missing_logins(source: SourceTree, logins: Mapping[str, str]) -> list[MissingSetting]:
+    """Return an error for each role of the source tree's functions that has no login."""
+    missing: dict[str, MissingSetting] = {}
     for slug in source.bundles:
         role = source.config(slug).database_role
-        if role not in logins:
-            raise MissingSetting(
-                f"{role.upper()}{_SUFFIX}", f"{slug} logs in as {role}; outdial db credentials prints the URL"
-            )
+        if role not in logins and role not in missing:
+            purpose = f"{slug} logs in as {role}; outdial db credentials prints the URL"
+            missing[role] = MissingSetting(f"{role.upper()}{_SUFFIX}", purpose)
+    return list(missing.values())
+
+
+def require_logins(source: SourceTree, logins: Mapping[str, str]) -> None:
+    """Raise MissingSetting when a function of the source tree has a role without a login."""
+    for error in missing_logins(source, logins):
+        raise error

@@ -63,6 +63,10 @@ class DeploymentSync:
         plan = await self._planner.plan()
         for slug, reason in plan.unusable.items():
             log("deployments.unusable", level="error", function=slug, reason=reason)
+        # A function that failed to start before stays listed while this run tries it again.
+        wanted = plan.specs.keys() | plan.unusable.keys()
+        unserved = {**self._catalogue.unserved, **plan.unusable}
+        self._catalogue.unserved = {slug: reason for slug, reason in unserved.items() if slug in wanted}
         removed = {served.slug for served in self._catalogue} - plan.specs.keys() - plan.unusable.keys()
         return {**self.new_among(plan.specs), **dict.fromkeys(removed)}
 
@@ -71,6 +75,7 @@ class DeploymentSync:
             await self.swap({slug: spec})
         except BootFailed as error:
             version = None if spec is None else spec.version
+            self._catalogue.unserved[slug] = str(error)
             log("deployments.not_started", level="error", function=slug, version=version, reason=str(error))
             return 0
         return 1

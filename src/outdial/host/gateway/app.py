@@ -19,7 +19,7 @@ from outdial.host.log.sink import InvocationRecord, LogSink
 from outdial.host.wire import responses
 from outdial.host.wire.headers import WorkerHeaderFilter, header_value, headers_for_function
 from outdial.host.wire.invocation import Invocation
-from outdial.host.wire.outcomes import BootFailure, InvocationCompleted, PoolOverloaded
+from outdial.host.wire.outcomes import BootFailure, InvocationCompleted, InvocationFailure, PoolOverloaded
 from outdial.host.wire.responses import PREFLIGHT, ErrorResponse
 from outdial.http import HttpResponse, RequestHead, header_pairs
 from outdial.log import log
@@ -78,7 +78,8 @@ class Gateway:
     """The application that the HTTP server calls (`outdial.http.Application`).
 
     Records every request of a function once in `sink`, with an empty execution id if it did not reach a worker. A
-    request that is forwarded to another host is recorded there.
+    request that is forwarded to another host is recorded there. `is_down` returns whether a function that is not in
+    service should be.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Gateway:
         identity: HostIdentity = HostIdentity(),
         regions: RegionRouter | None = None,
         behind_proxy: bool = False,
+        is_down: Callable[[str], bool] = lambda slug: False,
     ) -> None:
         self._catalogue = catalogue
         self._jwt_check = jwt_check
@@ -101,6 +103,7 @@ class Gateway:
         self._identity = identity
         self._regions = regions
         self._behind_proxy = behind_proxy
+        self._is_down = is_down
         self._monotonic: Callable[[], float] = asyncio.get_running_loop().time
         self._host_headers = identity.headers
         self._header_filter = WorkerHeaderFilter()
@@ -120,7 +123,7 @@ class Gateway:
             return served.config.max_body if served is not None and passes else PREFLIGHT
         error = self._check_limits(head, served)
         if error is not None or served is None:
-            return self._reject(error or responses.NOT_FOUND, self._receive(head, 0), served)
+            return self._reject(error or self._absent(path), self._receive(head, 0), served)
         return served.config.max_body
 
     def _respond_to_plain_http(
@@ -136,7 +139,7 @@ class Gateway:
 
     def _check_limits(self, head: RequestHead, served: ServedFunction | None) -> ErrorResponse | None:
         if served is None:
-            return responses.NOT_FOUND
+            return self._absent(head.path)
         if head.method not in responses.METHODS:
             return responses.method_not_allowed(head.method)
         wait_s = served.bucket.take(self._monotonic())
@@ -161,7 +164,7 @@ class Gateway:
                 client = origin.client
         served = self._catalogue.get(_slug(path))
         if served is None:
-            return self._reject(responses.NOT_FOUND, request, None)
+            return self._reject(self._absent(path), request, None)
         if served.verify_jwt and head.method != "OPTIONS":
             error = await self._jwt_check.check(head.headers)
             if error is not None:
@@ -177,8 +180,7 @@ class Gateway:
             return self._reject(responses.INTERNAL_ERROR, request, served)
         if isinstance(outcome, InvocationCompleted):
             return self._complete(outcome, request, served)
-        execution_id = "" if isinstance(outcome, PoolOverloaded | BootFailure) else outcome.execution_id
-        return self._reject(responses.error_for(outcome), request, served, execution_id)
+        return self._fail(outcome, request, served)
 
     async def _forward(
         self, request: _ReceivedRequest, head: RequestHead, body: bytes, *, regions: RegionRouter, region: str
@@ -201,6 +203,19 @@ class Gateway:
         response = HttpResponse(completed.status, [*headers, *own_headers], completed.body)
         self._record(request, served, response, execution_id=execution_id, cpu_us=completed.cpu_us, cold=completed.cold)
         return response
+
+    def _fail(self, failure: InvocationFailure, request: _ReceivedRequest, served: ServedFunction) -> HttpResponse:
+        error = responses.error_for(failure)
+        if isinstance(failure, BootFailure) and request.method == "OPTIONS":
+            # With a failed preflight, a browser would hide the error response to the actual request.
+            response = HttpResponse(204, [*responses.CORS, *self._own_headers(request.id, "")])
+            self._record(request, served, response, code=error.code)
+            return response
+        execution_id = "" if isinstance(failure, PoolOverloaded | BootFailure) else failure.execution_id
+        return self._reject(error, request, served, execution_id)
+
+    def _absent(self, path: str) -> ErrorResponse:
+        return responses.BOOT_ERROR if self._is_down(_slug(path)) else responses.NOT_FOUND
 
     def _reject(
         self, error: ErrorResponse, request: _ReceivedRequest, served: ServedFunction | None, execution_id: str = ""

@@ -5,13 +5,16 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 
+from outdial.auth import KeyRing
 from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
 from outdial.db.migrate import supabase_dir
+from outdial.db.queries.host import secrets
+from outdial.db.session import Database
 from outdial.functions.loading import SHARED, load_function
 from outdial.functions.runtime import Runtime
 from outdial.functions.server import serve
-from outdial.host.deployments.logins import require_logins
+from outdial.host.deployments.logins import logins_of, missing_logins, require_logins
 from outdial.host.deployments.source import SourceTree, read_source_tree
 from outdial.host.gateway.app import HostIdentity
 from outdial.host.gateway.launcher import RETIRE, GatewayLauncher
@@ -20,8 +23,11 @@ from outdial.host.gateway.standalone import StandaloneApp
 from outdial.host.gateway.tls import TlsCertificate
 from outdial.host.worker.limits import hide_memory
 from outdial.process import stop_event
+from outdial.settings import DatabaseUrls, MissingSetting, credentials, unquoted
 
 PROJECT_REF = "OUTDIAL_PROJECT_REF"
+_WEBHOOK, _TRIGGER = "retell-webhook", "campaign-trigger"
+_WEBHOOK_SECRET = "RETELL_WEBHOOK_SECRET"
 # How long a gateway may take to stop on a signal, and to retire after a successor took over. Both are shorter than
 # the launcher waits before it kills.
 STOP_S, RETIRE_S = 25.0, 310.0
@@ -54,6 +60,35 @@ def host_settings(
         behind_proxy=behind_proxy,
         local=local,
     )
+
+
+async def missing_settings(env: Mapping[str, str]) -> list[MissingSetting]:
+    """Return an error for each setting that a host in production lacks for the functions of supabase/functions.
+
+    The webhook secret may also be a deployed secret, which it looks up in the database.
+    """
+    source = read_source_tree(supabase_dir())
+    needed = {"SUPABASE_DB_URL": "the database URL, as the role outdial_host"}
+    if source.bundles.keys() & {_WEBHOOK, _TRIGGER}:
+        needed["SUPABASE_URL"] = "the address of the project or of this host"
+    missing = [MissingSetting(name, purpose) for name, purpose in needed.items() if not unquoted(env.get(name, ""))]
+    keys = KeyRing.from_env(env).keys
+    if not keys or (_TRIGGER in source.bundles and not any(key.kind == "secret" for key in keys)):
+        purpose = "the keys that back ends call functions with; SUPABASE_SERVICE_ROLE_KEY, which holds one, is enough"
+        missing.append(MissingSetting("SUPABASE_SECRET_KEYS", purpose))
+    if _WEBHOOK in source.bundles and not credentials(env, _WEBHOOK_SECRET) and not await _is_deployed(env):
+        purpose = "the Retell API key with the webhook badge; it signs the events"
+        missing.append(MissingSetting(_WEBHOOK_SECRET, purpose))
+    return [*missing, *missing_logins(source, logins_of(env))]
+
+
+async def _is_deployed(env: Mapping[str, str]) -> bool:
+    if not env.get("SUPABASE_DB_URL", "").strip():
+        return False
+    urls = DatabaseUrls.from_env(env)
+    connecting = Database.connect(urls.host, application_name="outdial:serve", max_size=1, role=urls.role("host"))
+    async with await connecting as database, database.transaction() as connection:
+        return any(row.name.startswith(_WEBHOOK_SECRET) for row in await secrets.list_secrets(connection))
 
 
 async def run_host(settings: HostSettings, listener: socket.socket, on_ready: Callable[[list[str]], None]) -> None:

@@ -33,6 +33,7 @@ from outdial.host.deployments.store import DeploymentStore
 from outdial.host.deployments.watch import HotReload, SourceScanner
 from outdial.host.gateway import heartbeat
 from outdial.host.gateway.app import Gateway, HostIdentity
+from outdial.host.gateway.health import FunctionHealth
 from outdial.host.gateway.heartbeat import Heartbeat
 from outdial.host.gateway.metrics import HostMetrics
 from outdial.host.gateway.operations import OperatorRoutes
@@ -43,7 +44,7 @@ from outdial.host.gateway.upstream import AuthUpstream
 from outdial.host.gateway.verify import JwtCheck
 from outdial.host.log.retention import LogRetention
 from outdial.host.log.sink import FanOutSink, LogSink
-from outdial.host.log.terminal import TerminalSink
+from outdial.host.log.terminal import BootFailureSink, TerminalSink
 from outdial.host.log.writer import LogWriter
 from outdial.host.pool.pool import PoolStats
 from outdial.host.pool.zygote_supervisor import ZygoteSupervisor
@@ -111,7 +112,9 @@ async def run_gateway(
         )
         metrics.start()
         stack.callback(metrics.stop)
-        sink = FanOutSink(writer, metrics, *([TerminalSink(sys.stderr.write)] if settings.local else []))
+        health = FunctionHealth()
+        terminal: LogSink = TerminalSink(sys.stderr.write) if settings.local else BootFailureSink()
+        sink = FanOutSink(writer, metrics, health, terminal)
         catalogue = await stack.enter_async_context(_catalogue(sink, deadline))
         management = await stack.enter_async_context(
             _deployments(settings, config, database=database, catalogue=catalogue, writer=writer, clock=clock)
@@ -125,6 +128,7 @@ async def run_gateway(
             catalogue=catalogue,
             sink=sink,
             metrics=metrics,
+            health=health,
             management=management,
             regions=regions,
             clock=clock,
@@ -134,7 +138,9 @@ async def run_gateway(
             slugs = sorted(served.slug for served in catalogue)
             log("host.ready", functions=len(slugs))
             on_ready(slugs)
+            checking = asyncio.create_task(catalogue.check(), name="check functions")
             deadline.at = await stop + asyncio.get_running_loop().time()
+            checking.cancel()
         await _drain(server, deadline)
 
 
@@ -146,6 +152,7 @@ def _build_gateway(
     catalogue: FunctionCatalogue,
     sink: FanOutSink,
     metrics: HostMetrics,
+    health: FunctionHealth,
     management: ManagementApi,
     regions: RegionRouter,
     clock: Clock,
@@ -163,6 +170,7 @@ def _build_gateway(
         operator_routes=OperatorRoutes(
             metrics=metrics.render,
             worker_counts=lambda: worker_counts(catalogue),
+            down=lambda: health.down(catalogue),
             management=management,
             behind_proxy=settings.behind_proxy,
             auth=auth,
@@ -170,6 +178,7 @@ def _build_gateway(
         identity=settings.identity,
         regions=regions,
         behind_proxy=settings.behind_proxy,
+        is_down=catalogue.is_down,
     )
 
 

@@ -1,6 +1,6 @@
 """Routes of the gateway besides functions: health, metrics, the management API, and Auth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -47,11 +47,13 @@ class OperatorRoutes:
     """Routes for operators. Metrics require a request from this machine, or an access token.
 
     Behind a proxy all requests come from this machine, so there only the token counts. Responses with metrics have no
-    CORS headers, so that web pages in a browser on this machine cannot read them.
+    CORS headers, so that web pages in a browser on this machine cannot read them. Health names the functions that are
+    `down`. Its status stays 200, because the host serves the others.
     """
 
     metrics: Callable[[], tuple[bytes, str]]
     worker_counts: Callable[[], dict[str, object]]
+    down: Callable[[], Sequence[str]] = tuple
     management: ManagementHandler | None = None
     behind_proxy: bool = False
     auth: AuthUpstream | None = None
@@ -66,7 +68,8 @@ class OperatorRoutes:
         if self.auth is not None and head.path.startswith(AUTH):
             return MAX_BODY_BYTES
         if head.path == HEALTH and head.method in ("GET", "HEAD"):
-            return _HEALTHY
+            down = self.down()
+            return json_response({"message": "degraded", "functions_down": down}) if down else _HEALTHY
         if head.method == "OPTIONS":
             return PREFLIGHT
         if head.path in (METRIC, METRICS) and head.method == "GET":

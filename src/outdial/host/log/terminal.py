@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from outdial.host.log.sink import EventKind, InvocationRecord
+from outdial.host.log.sink import EventKind, InvocationRecord, NullSink
 from outdial.host.wire.frames import LogLine
 from outdial.log import Level, log
 
@@ -29,5 +29,18 @@ class TerminalSink:
 
     def event(self, slug: str, version: int, execution_id: str, kind: EventKind, fields: Mapping[str, object]) -> None:
         """Log that a worker started, failed to start, or ended."""
-        renamed = {f"{name}_" if name in _RESERVED_NAMES else name: value for name, value in fields.items()}
-        log(f"functions.{kind}", level=_LEVELS[kind], error=None, **{**renamed, "function": slug})
+        _log_event(slug, kind, fields)
+
+
+class BootFailureSink(NullSink):
+    """Logs functions that fail to boot, for the terminal of a host in production."""
+
+    def event(self, slug: str, version: int, execution_id: str, kind: EventKind, fields: Mapping[str, object]) -> None:
+        """Log the failure."""
+        if kind == "boot_failed":
+            _log_event(slug, kind, fields)
+
+
+def _log_event(slug: str, kind: EventKind, fields: Mapping[str, object]) -> None:
+    renamed = {f"{name}_" if name in _RESERVED_NAMES else name: value for name, value in fields.items()}
+    log(f"functions.{kind}", level=_LEVELS[kind], error=None, **{**renamed, "function": slug})

@@ -71,6 +71,7 @@ INVALID_HEADERS: Final = ErrorResponse(
     500, "INVALID_RESPONSE_HEADERS", "The function's response cannot be sent: its headers are malformed"
 )
 INTERNAL_ERROR: Final = ErrorResponse(500, "INTERNAL_ERROR", "Request failed due to an internal server error")
+BOOT_ERROR: Final = ErrorResponse(503, "BOOT_ERROR", "Function failed to start (please check logs)")
 
 
 def server_error(status: int, message: str) -> HttpResponse:
@@ -124,7 +125,7 @@ def error_for(failure: InvocationFailure) -> ErrorResponse:
             fields = {"workers": workers, "limit_waiting": limit}
             return ErrorResponse(503, "WORKER_OVERLOADED", message, fields, headers={"retry-after": "1"})
         case BootFailure():
-            return ErrorResponse(503, "BOOT_ERROR", "Function failed to start (please check logs)")
+            return BOOT_ERROR
         case WorkerCrashed():
             return ErrorResponse(500, "WORKER_ERROR", "Function exited due to an error (please check logs)")
         case LimitExceeded():
