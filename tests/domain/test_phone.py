@@ -30,20 +30,26 @@ def test_a_number_is_written_as_e164_with_its_country(
 @pytest.mark.parametrize(
     ("raw", "region", "reason"),
     [
-        ("", "US", "not a phone number"),
-        ("call me", "US", "not a phone number"),
-        ("1.4155552671E+10", "US", "not a phone number"),
-        ("415", "US", "too short"),
-        ("555-2671", "US", "no area code"),
-        ("+1415555267199", None, "too long"),
-        ("4155552671 4155552672", "US", "too long"),
-        ("115 555 2671", "US", "is not a valid number in US"),
-        ("+1 215 155 2671", None, "is not a valid number in US"),
-        ("415 555 2671", None, "no country code, and no default region"),
-        ("+999 123456", "US", "unknown country code"),
+        ("", "US", "the cell is empty"),
+        ("NULL", "US", "no number: the cell says 'NULL'"),
+        ("call me", "US", "holds letters ('call me'); leave only the number in the cell"),
+        (
+            "1.4155552671E+10",
+            "US",
+            "1.4155552671E+10 is in scientific notation and may have lost digits; "
+            "format the column as text and export it again",
+        ),
+        ("415", "US", "has too few digits for US"),
+        ("555-2671", "US", "has no area code for US"),
+        ("+1415555267199", None, "has too many digits for US"),
+        ("4155552671 4155552672", "US", "holds two numbers; give one number a row"),
+        ("115 555 2671", "US", "is not a number in use in US"),
+        ("+1 215 155 2671", None, "is not a number in use in US"),
+        ("415 555 2671", None, "has no country code, and no default region is set"),
+        ("+999 123456", "US", "begins with an unknown country code"),
         ("415 555 2671", "XX", "unknown default region XX; use a country code such as US"),
-        ("415 555 2671 x12", "US", "has an extension or a second number; use one number that can be dialed"),
-        ("4155552671; 4155552672", "US", "has an extension or a second number; use one number that can be dialed"),
+        ("415 555 2671 x12", "US", "has an extension (x12); give a number that can be dialed directly"),
+        ("4155552671; 4155552672", "US", "holds ';', as between two numbers; give one number a row"),
     ],
 )
 def test_text_that_cannot_be_called_says_why(raw: str, region: str | None, reason: str) -> None:
@@ -70,6 +76,28 @@ def test_a_number_of_several_zones_has_them_all_sorted() -> None:
     assert found == Zone("Australia/Adelaide|Australia/Perth", "number")
     assert isinstance(found, Zone)
     assert [zone.key for zone in zones_of(found.key)] == ["Australia/Adelaide", "Australia/Perth"]
+
+
+@pytest.mark.parametrize(
+    ("e164", "country", "zone"),
+    [
+        ("+18765550142", "JM", "America/Jamaica"),
+        ("+18687800142", "TT", "America/Port_of_Spain"),
+        ("+14415050142", "BM", "Atlantic/Bermuda"),
+        ("+12423593456", "BS", "America/Nassau"),
+        ("+12687640142", "AG", "America/Antigua"),
+        ("+2302012345", "MU", "Indian/Mauritius"),
+    ],
+)
+def test_a_country_of_one_zone_has_that_zone(e164: str, country: str, zone: str) -> None:
+    assert zone_of(Phone(e164, country), None) == Zone(zone, "number")
+
+
+@pytest.mark.parametrize("e164", ["+18005550142", "+448001111111", "+19005550142"])
+def test_toll_free_and_premium_numbers_have_no_zone(e164: str) -> None:
+    reason = "toll-free and other special numbers have no time zone; set one for the contact"
+    assert zone_of(Phone(e164, "US"), None) == NoZone(reason)
+    assert zone_of(Phone(e164, "US"), "America/Denver") == Zone("America/Denver", "contact")
 
 
 def test_the_zone_that_a_contact_names_wins() -> None:

@@ -4,24 +4,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, ValidationResult
-from phonenumbers.timezone import time_zones_for_number
+from phonenumbers import PhoneNumberType
+from phonenumbers.timezone import time_zones_for_geographical_number, time_zones_for_number
 
 from outdial.domain.calling_hours import is_zone_name
+from outdial.domain.phone_reading import read_cell
 
-_PARSE_REASONS = {
-    NumberParseException.NOT_A_NUMBER: "not a phone number",
-    NumberParseException.TOO_SHORT_AFTER_IDD: "too short",
-    NumberParseException.TOO_SHORT_NSN: "too short",
-    NumberParseException.TOO_LONG: "too long",
-}
-_LENGTH_REASONS = {
-    ValidationResult.TOO_SHORT: "too short",
-    ValidationResult.TOO_LONG: "too long",
-    ValidationResult.INVALID_LENGTH: "has the wrong length",
-    ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "no area code",
-}
 _NON_GEOGRAPHIC = "001"
+_PLACELESS = {
+    PhoneNumberType.TOLL_FREE, PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST, PhoneNumberType.UAN,
+    PhoneNumberType.PAGER, PhoneNumberType.VOICEMAIL,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +48,18 @@ class NoZone:
     reason: str
 
 
-def parse_phone(raw: str, default_region: str | None) -> Phone | InvalidPhone:
-    """Parse the number in `raw`; without a country code it belongs to `default_region` (ISO 3166, such as US)."""
+def parse_phone(raw: str, default_region: str | None, calling_code: int | None = None) -> Phone | InvalidPhone:
+    """Parse the number in `raw`; without a country code it belongs to `default_region` (ISO 3166, such as US).
+
+    `calling_code`, such as 44, is the country code from a column of its own.
+    """
     region = default_region.upper() if default_region else None
     if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
         return InvalidPhone(raw, f"unknown default region {default_region}; use a country code such as US")
-    try:
-        number = phonenumbers.parse(raw, region)
-    except NumberParseException as error:
-        return InvalidPhone(raw, _PARSE_REASONS.get(error.error_type) or _no_country_reason(raw))
-    if number.extension:
-        return InvalidPhone(raw, "has an extension or a second number; use one number that can be dialed")
+    number = read_cell(raw, region, calling_code)
+    if isinstance(number, str):
+        return InvalidPhone(raw, number)
     country = phonenumbers.region_code_for_number(number)
-    if country is None or not phonenumbers.is_valid_number_for_region(number, country):
-        return InvalidPhone(raw, _invalid_reason(number))
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return Phone(e164, None if country == _NON_GEOGRAPHIC else country)
 
@@ -83,7 +74,13 @@ def zone_of(phone: Phone, timezone: str | None) -> Zone | NoZone:
     if name:
         known = is_zone_name(name)
         return Zone(name, "contact") if known else NoZone(f"{name!r} is not a time zone; use an IANA name")
-    names = sorted(time_zones_for_number(phonenumbers.parse(phone.e164)))
+    number = phonenumbers.parse(phone.e164)
+    if phonenumbers.number_type(number) in _PLACELESS:
+        return NoZone("toll-free and other special numbers have no time zone; set one for the contact")
+    # libphonenumber places mobile numbers by country code alone, and +1 has all of North America. Outside the United
+    # States and Canada an area code of +1 is a country, so the area code decides there.
+    by_area_code = number.country_code == 1 and phone.country not in ("US", "CA")
+    names = sorted(time_zones_for_geographical_number(number) if by_area_code else time_zones_for_number(number))
     if not names or not all(is_zone_name(name) for name in names):
         return NoZone("the number has no time zone; set one for the contact")
     return Zone("|".join(names), "number")
@@ -95,15 +92,3 @@ def mask(e164: str) -> str:
     if len(e164) <= 2 * tail:
         return "*" * len(e164)
     return f"{e164[:head]}{'*' * (len(e164) - head - tail)}{e164[-tail:]}"
-
-
-def _no_country_reason(raw: str) -> str:
-    if "+" in raw:
-        return "unknown country code"
-    return "no country code, and no default region"
-
-
-def _invalid_reason(number: PhoneNumber) -> str:
-    reason = _LENGTH_REASONS.get(phonenumbers.is_possible_number_with_reason(number))
-    country = phonenumbers.region_code_for_country_code(number.country_code or 0)
-    return reason or f"is not a valid number in {country}"
