@@ -78,7 +78,7 @@ def test_windows_1252_is_told_from_utf_8_line_by_line(encoding: str) -> None:
 @pytest.mark.parametrize(
     ("row", "kind", "reason"),
     [
-        (b"1", Refusal.WRONG_COLUMNS, "has 1 columns, the header has 2"),
+        (b"1", None, ""),
         (b"1,Ada,", None, ""),
         (b"1,Ada,x", Refusal.WRONG_COLUMNS, "has 3 columns, the header has 2"),
         (b"1,A\0da", Refusal.UNREADABLE, "contains a NUL character; if the file is UTF-16, save it as UTF-8"),
@@ -93,6 +93,42 @@ def test_a_broken_row_is_told_and_the_next_one_read(row: bytes, kind: Refusal | 
     assert good(rows)[-1] == (3, ["2", "Bob"])
     told = [(found.line, found.kind, found.reason) for found in rows if isinstance(found, RefusedRow)]
     assert told == ([] if kind is None else [(2, kind, reason)])
+
+
+def test_a_short_row_is_filled_with_empty_cells() -> None:
+    assert good(read(b"phone,name,city\n1\n2,Ada\n3,,\n")) == [
+        (2, ["1", "", ""]),
+        (3, ["2", "Ada", ""]),
+        (4, ["3", "", ""]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "notices"),
+    [
+        (b"phone,name,,\n1,Ada,,\n2,Bob\n", ()),
+        (b",phone\n0,1\n1,2\n", ("column 1 has no name in the header and is left out",)),
+        (b",phone,,\n0,1,x,\n,2,,y\n", ("columns 1, 3 and 4 have no name in the header and are left out",)),
+    ],
+)
+def test_columns_without_a_name_that_have_values_are_reported(content: bytes, notices: tuple[str, ...]) -> None:
+    rows = CsvRows(io.BytesIO(content))
+    assert len(good(list(rows))) == 2
+    assert rows.notices == notices
+
+
+@pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        (b"1,Ada,x", ["1", "Ada", "x"]),
+        (b"1,A\x81da", ["1", "A?da"]),
+        (b'1,"Ada', ['1,"Ada']),
+        (b"1," + b"x" * LONGEST_ROW, []),
+    ],
+)
+def test_a_broken_row_keeps_its_cells(row: bytes, cells: list[str]) -> None:
+    (broken,) = [found for found in read(b"phone,name\n" + row + b"\n2,Bob\n") if isinstance(found, RefusedRow)]
+    assert list(broken.cells) == cells
 
 
 def test_a_quote_that_is_not_closed_for_long_is_refused_alone() -> None:
@@ -153,7 +189,7 @@ class Endless(io.BytesIO):
 
     def __init__(self, rows: int) -> None:
         super().__init__()
-        self._blocks = iter([b"phone,name\n", *itertools.repeat(b"1,Ada\n1\n" * 500, rows // 1_000)])
+        self._blocks = iter([b"phone,name\n", *itertools.repeat(b"1,Ada\n1,2,3\n" * 500, rows // 1_000)])
 
     def read(self, size: int | None = -1) -> bytes:
         return next(self._blocks, b"")

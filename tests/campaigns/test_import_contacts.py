@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -35,6 +35,7 @@ from tests.support.factories import (
 )
 from tests.support.postgres import Scratch
 
+PLACELESS = "toll-free and other special numbers have no time zone; set one for the contact"
 Transaction = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
@@ -117,12 +118,12 @@ async def test_a_row_becomes_a_contact_of_the_campaign_with_its_variables(
         "next_attempt_at": NOW,
         "created_at": NOW,
     } == dict(ada)
-    assert json.loads(ada["variables"]) == {"first_name": "Ada", "last_name": "Lovelace", "plan": "gold"}
+    assert json.loads(ada["variables"]) == {"First Name": "Ada", "Last Name": "Lovelace", "Plan": "gold"}
     assert dict(nobody) | {"phone": "+442079460000", "name": None, "zone_source": "number"} == dict(nobody)
-    assert json.loads(nobody["variables"]) == {"due_date": "tomorrow"}
-    assert (report.added, report.rows, report.variables) == (2, 3, ("first_name", "last_name", "plan", "due_date"))
+    assert json.loads(nobody["variables"]) == {"Due-Date": "tomorrow"}
+    assert (report.added, report.rows, report.variables) == (2, 3, ("First Name", "Last Name", "Plan", "Due-Date"))
     assert told(report) == [
-        (4, "020 7946 0000", Refusal.BAD_PHONE, "too long"),
+        (4, "020 7946 0000", Refusal.BAD_PHONE, "has too many digits for US"),
     ]
 
 
@@ -142,17 +143,17 @@ async def test_each_refused_row_is_reported_with_its_line_and_reason_while_the_g
         api,
         campaign,
         f"phone,timezone\n{phone(1)},\ncall me,\n\n{phone(2)},Mars/Olympus\n+80012345678,\n+80012345678,UTC\n"
-        f"415-555-0001,\n{phone(9)},\n{phone(3)}\n{phone(2)},\n",
+        f"415-555-0001,\n{phone(9)},\n{phone(3)},,x\n{phone(2)},\n",
         on_refused=seen.append,
     )
     assert await phones_of(connection, campaign) == [phone(1), "+80012345678", phone(2)]
     assert told(report) == [
-        (3, "call me", Refusal.BAD_PHONE, "not a phone number"),
+        (3, "call me", Refusal.BAD_PHONE, "holds letters ('call me'); leave only the number in the cell"),
         (5, phone(2), Refusal.NO_TIME_ZONE, "'Mars/Olympus' is not a time zone; use an IANA name"),
-        (6, "+80012345678", Refusal.NO_TIME_ZONE, "the number has no time zone; set one for the contact"),
+        (6, "+80012345678", Refusal.NO_TIME_ZONE, PLACELESS),
         (8, "415-555-0001", Refusal.DUPLICATE, "has the same number as line 2"),
         (9, phone(9), Refusal.DO_NOT_CALL, "is on the do-not-call list"),
-        (10, phone(3), Refusal.WRONG_COLUMNS, "has 1 columns, the header has 2"),
+        (10, f"{phone(3)},,x", Refusal.WRONG_COLUMNS, "has 3 columns, the header has 2"),
     ]
     assert tuple(seen) == report.first_refused
     assert report.refused == {
@@ -163,6 +164,47 @@ async def test_each_refused_row_is_reported_with_its_line_and_reason_while_the_g
         Refusal.WRONG_COLUMNS: 1,
     }
     assert (report.rows, report.added, report.refused_rows, report.blank) == (9, 3, 6, 1)
+
+
+async def test_a_refused_row_comes_back_whole(
+    api: Database, campaign: Campaign, connection: asyncpg.Connection
+) -> None:
+    await insert(
+        connection,
+        "do_not_call",
+        organization_id=campaign.tenant.organization_id,
+        phone=phone(9),
+        source="manual",
+        created_at=NOW,
+    )
+    await connection.execute("alter table contacts add constraint no_odd_names check (name <> 'odd')")
+    rows = [
+        [phone(1), "Ada", "Rome"],
+        ["call me", "Bob", "Oslo"],
+        [phone(1), "Twin", "Bonn"],
+        [phone(9), "Cy", ""],
+        [phone(2), "odd", "Kyiv"],
+    ]
+    headers: list[Sequence[str]] = []
+    seen: list[RefusedRow] = []
+    text = "phone,name,city\n" + "\n".join(map(",".join, rows))
+    await run(api, campaign, text, on_header=headers.append, on_refused=seen.append)
+    assert headers == [["phone", "name", "city"]]
+    assert [list(row.cells) for row in seen] == rows[1:]
+
+
+async def test_a_campaign_with_normalised_variables_keeps_their_names(
+    api: Database, campaign: Campaign, connection: asyncpg.Connection
+) -> None:
+    await run(api, campaign, f"phone,account_tier\n{phone(1)},gold\n")
+    report = await run(api, campaign, f"phone,Account Tier,City\n{phone(1)},lead,Rome\n{phone(2)},tin,\n")
+    variables = {row["phone"]: json.loads(row["variables"]) for row in await rows_of(connection, campaign)}
+    assert variables == {
+        phone(1): {"account_tier": "lead", "City": "Rome"},
+        phone(2): {"account_tier": "tin"},
+    }
+    assert report.variables == ("account_tier", "City")
+    assert report.notices == ("column 'Account Tier' is the variable account_tier, as in this campaign",)
 
 
 async def test_importing_a_file_again_changes_nothing(
@@ -406,6 +448,7 @@ def new_contacts(numbers: Iterable[int]) -> list[NewContact]:
             zone_key="America/New_York",
             zone_source="number",
             variables="{}",
+            cells=(),
         )
         for number in numbers
     ]

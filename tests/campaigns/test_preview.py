@@ -20,7 +20,7 @@ def test_rows_are_sorted_into_good_and_refused_with_their_lines_zones_and_column
 
     assert found.problem is None
     assert found.mapping == {"phone": "Phone", "first_name": "First Name", "last_name": "Last Name"}
-    assert found.variables == ["first_name", "last_name", "plan"]
+    assert found.variables == ["First Name", "Last Name", "plan"]
     assert [(contact.line, contact.details["name"]) for contact in found.contacts] == [(2, "Ada Lovelace"), (5, "Cyd")]
     assert [(row.line, row.kind) for row in found.refused] == [(3, "bad_phone"), (4, "duplicate")]
     assert found.zones == {"America/New_York": 1, "Europe/Berlin": 1}
@@ -46,7 +46,7 @@ def test_no_more_rows_are_read_than_are_shown_to_be() -> None:
     [
         (b"", [], "the file is empty"),
         (b"name,city\nAda,Paris\n", ["name", "city"], "no phone column"),
-        (b"phone,phone\n1,2\n", ["phone", "phone"], "are both named phone"),
+        (b"phone,phone\n1,2\n", ["phone", "phone"], "are both named 'phone'"),
     ],
 )
 def test_a_file_that_cannot_be_imported_says_why_and_shows_its_header(
@@ -63,4 +63,5 @@ def test_a_mapping_and_a_country_are_heeded_and_wrong_ones_told() -> None:
 
     assert [contact.phone for contact in of(content, region="US", phone="Handy").contacts] == ["+12122000001"]
     assert "is mapped to 'Nummer'" in str(of(content, phone="Nummer").problem)
+    assert of(content, region="US", phone="Handy").header == ["Handy", "name"]
     assert "unknown default region" in str(of(content, region="QQ", phone="Handy").problem)

@@ -37,7 +37,7 @@ def test_an_invalid_number_is_reported_and_the_others_are_added(acme: Outdial) -
     result = acme.run("contacts", "dnc", "add", "+12125550123", "12")
 
     assert result.exit_code == 1
-    assert "'12': no country code" in result.stderr
+    assert "'12': has no country code" in result.stderr
     assert len(acme.json("contacts", "dnc", "list")) == 1
 
 

@@ -37,10 +37,26 @@ def test_refused_rows_are_shown_with_line_and_reason_and_written_to_a_file(
 
     assert "4 rows: 2 added, 0 already present, 2 refused" in shown
     assert "no number" in shown
-    with (file.parent / "people.csv.refused.csv").open() as refused:
+    with (file.parent / "people.csv.refused.csv").open(encoding="utf-8-sig") as refused:
         rows = list(csv.DictReader(refused))
-    assert [(row["line"], row["value"]) for row in rows] == [("3", "no number"), ("5", "+1 212 555 0123")]
-    assert all(row["reason"] for row in rows)
+    assert [(row["refused_line"], row["Mobile"]) for row in rows] == [("3", "no number"), ("5", "'+1 212 555 0123")]
+    assert [(row["First Name"], row["plan"]) for row in rows] == [("Bob", "basic"), ("Ada again", "basic")]
+    assert all(row["refused_reason"] for row in rows)
+
+
+def test_the_file_of_refused_rows_is_imported_again_once_it_is_corrected(
+    acme: Outdial, campaign: str, file: Path
+) -> None:
+    acme("campaign", "import", "Spring", str(file), "--region=US")
+    refused = file.parent / "people.csv.refused.csv"
+    refused.write_text(
+        refused.read_text(encoding="utf-8-sig").replace("no number", "212-555-0125"), encoding="utf-8-sig"
+    )
+
+    report = acme.json("campaign", "import", campaign, str(refused), "--region=US")
+
+    assert (report["added"], report["already_there"], report["refused_rows"]) == (1, 1, 0)
+    assert report["variables"] == ["First Name", "plan"]
 
 
 def test_the_table_shows_the_first_refused_rows_and_the_file_all(acme: Outdial, campaign: str, tmp_path: Path) -> None:

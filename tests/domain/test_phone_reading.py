@@ -7,6 +7,7 @@ import pytest
 from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
 from outdial.domain.phone import InvalidPhone, Phone, parse_phone
+from outdial.domain.phone_reading import read_calling_code, read_cell, read_plain
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 KINDS = (PhoneNumberType.FIXED_LINE, PhoneNumberType.MOBILE, PhoneNumberType.TOLL_FREE, PhoneNumberType.VOIP)
@@ -148,6 +149,67 @@ def test_a_country_code_of_its_own_column_completes_the_number() -> None:
     assert wrong == set()
 
 
+SHORT_CUTS: dict[str, Decoration] = {
+    "E.164": e164,
+    "international": international,
+    "national": national,
+    "no trunk prefix": phonenumbers.national_significant_number,
+    "blanks": lambda number: " ".join(international(number).replace("-", " ").split()),
+    "a second number": lambda number: f"{e164(number)} {digits(number)}",
+    "a second number behind a 0": lambda number: f"{e164(number)} 0{phonenumbers.national_significant_number(number)}",
+    "more digits": lambda number: f"{e164(number)} 017",
+}
+
+
+@pytest.mark.parametrize("decoration", SHORT_CUTS.values(), ids=SHORT_CUTS)
+def test_the_short_cut_reads_nothing_else_than_the_full_reading(decoration: Decoration) -> None:
+    taken = 0
+    for region, number in EXAMPLES:
+        for default in (region, "US"):
+            if (plain := read_plain(decoration(number), default)) is not None:
+                taken += 1
+                full = read_cell(decoration(number), default)
+                assert isinstance(full, PhoneNumber), (decoration(number), default, plain, full)
+                assert plain == (e164(full), phonenumbers.region_code_for_number(full))
+    assert taken > len(EXAMPLES) or decoration is not e164
+
+
+@pytest.mark.parametrize("text", ["2022000.0000", "202.200.0000", "(202) 200-0000 ", "+1 202  2000000", "٢٠٢2000000"])
+def test_the_short_cut_leaves_other_forms_to_the_full_reading(text: str) -> None:
+    assert read_plain(text, "US") is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        *((text, 44) for text in ("44", "+44", "0044", "44.0", " 44 ", "(+44)", "＋４４")),
+        ("1", 1),
+        ("GB", "GB"),
+        ("gb", "GB"),
+        *((text, None) for text in ("0", "999", "44 20", "1876", "United Kingdom", "4.4E1", "-44", "X1", "")),
+    ],
+)
+def test_a_calling_code_is_read_or_not_one(raw: str, code: int | str | None) -> None:
+    assert read_calling_code(raw) == code
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "found"),
+    [
+        ("2079460143", 44, "+442079460143"),
+        ("020 7946 0143", 44, "+442079460143"),
+        ("+442079460143", 44, "+442079460143"),
+        ("876 555 0142", 1, "+18765550142"),
+        ("12345678", 800, "+80012345678"),
+        ("+442079460143", 1, "has the country code 44, but the column of country codes has 1"),
+        ("12", 44, "has too few digits for GB"),
+    ],
+)
+def test_a_calling_code_completes_the_number_or_contradicts_it(raw: str, code: int, found: str) -> None:
+    phone = parse_phone(raw, "US", code)
+    assert (phone.e164 if isinstance(phone, Phone) else phone.reason) == found
+
+
 @pytest.mark.parametrize(
     ("raw", "region", "e164"),
     [
@@ -183,6 +245,7 @@ def test_usual_ways_of_writing_a_number_are_read(raw: str, region: str, e164: st
         ("#N/A", "US", "no number: the cell says '#N/A'"),
         ("+1 415 555 0142 @home", "US", "holds letters"),
         ("+1 415 555 0142 @", "US", "holds '@'"),
+        ("+1 415-555-0195 ::: +1 415-555-0196", "US", "holds two numbers; give one number a row"),
     ],
 )
 def test_the_reason_names_what_is_in_the_way(raw: str, region: str, reason: str) -> None:

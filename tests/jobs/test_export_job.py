@@ -68,7 +68,7 @@ def test_a_csv_buffer_is_emptied_chunk_by_chunk() -> None:
     first = text.take()
     text.add(["é", None])
 
-    assert first == b'a,b\r\n"x""y","two\nlines"\r\n'
+    assert first == b'\xef\xbb\xbfa,b\r\n"x""y","two\nlines"\r\n', "Excel reads UTF-8 only with a byte order mark"
     assert text.take() == "é,\r\n".encode()
     assert text.length == 0
 
@@ -95,7 +95,7 @@ async def test_a_run_after_a_dead_one_writes_the_file_again(
     await worker.run_once()
     row = await export_row(connection, export_id)
     text = await exported(connection, export_id)
-    assert (row.status, row.rows, row.size) == ("completed", 20, len(text))
+    assert (row.status, row.rows, row.size) == ("completed", 20, len(text.encode()))
     assert len(text.splitlines()) == 21
 
 

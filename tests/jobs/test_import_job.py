@@ -117,7 +117,7 @@ async def test_the_audit_log_names_the_user_of_the_import(
     ("content", "error"),
     [
         (b"name\nAda\n", "No phone column"),
-        (b"phone,phone\n+12122000000,\n", "are both named phone"),
+        (b"phone,phone\n+12122000000,\n", "are both named 'phone'"),
     ],
 )
 async def test_an_unusable_file_fails_the_import_with_the_reason(

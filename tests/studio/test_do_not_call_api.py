@@ -35,7 +35,7 @@ async def test_valid_numbers_are_added_and_invalid_ones_reported_by_line(
     first = (await operator.post(list_of(two_organizations), json=sent)).json()
     again = (await operator.post(list_of(two_organizations), json=sent)).json()
 
-    bad = [{"line": 2, "value": "nonsense", "reason": "not a phone number"}]
+    bad = [{"line": 2, "value": "nonsense", "reason": "holds letters ('nonsense'); leave only the number in the cell"}]
     assert first == {"added": 2, "already_listed": 0, "refused": 1, "bad": bad}
     assert (again["added"], again["already_listed"]) == (0, 2)
     assert await numbers(operator, two_organizations) == [

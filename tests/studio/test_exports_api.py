@@ -49,7 +49,7 @@ async def exported(
     assert file.headers["content-type"].startswith("text/csv")
     assert 'filename="outdial-' in file.headers["content-disposition"]
     assert len(file.content) == done["size"]
-    rows = list(csv.DictReader(io.StringIO(file.text)))
+    rows = list(csv.DictReader(io.StringIO(file.content.decode("utf-8-sig"))))
     assert len(rows) == done["rows"]
     return rows
 

@@ -1,40 +1,46 @@
 """`outdial campaign import`: progress bar, file of refused rows, and report."""
 
-import csv
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from outdial.campaigns.importing.import_file import ImportProgress, ImportReport, import_contacts
-from outdial.campaigns.importing.refusals import RefusedRow
+from outdial.campaigns.importing.refusals import REFUSED_COLUMNS, RefusedRow
 from outdial.campaigns.lifecycle import Actor
 from outdial.cli.finding import find_campaign
 from outdial.cli.output import console, notes, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.session import Database
+from outdial.jobs.csv_cells import CsvBuffer
 from outdial.stack.local import as_service
 
 SHOWN = 20
 
 
 class RefusedFile:
-    """A CSV file of the refused rows, created with the first one."""
+    """A CSV file of the refused rows with their reasons, created with the first one. It can be imported again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: TextIO | None = None
+        self._header: Sequence[str] = ()
+        self._file: BinaryIO | None = None
+
+    def begin(self, header: Sequence[str]) -> None:
+        """Set the names of the columns."""
+        self._header = header
 
     def add(self, row: RefusedRow) -> None:
         """Append a row; create the file for the first one."""
         if self._file is None:
-            self._file = self.path.open("w", newline="", encoding="utf-8")
-            csv.writer(self._file).writerow(["line", "value", "kind", "reason"])
-        csv.writer(self._file).writerow([row.line, row.value, row.kind, row.reason])
+            self._file = self.path.open("wb")
+            self._text = CsvBuffer([*REFUSED_COLUMNS, *self._header])
+        self._text.add([row.line, row.kind, row.reason, *row.cells])
+        self._file.write(self._text.take())
 
     def close(self) -> bool:
         """Close the file and return whether it exists. Without refused rows, remove the file of an earlier import."""
@@ -63,6 +69,7 @@ def run_import(
                 clock=SystemClock(),
                 default_region=region,
                 mapping=mapping,
+                on_header=rejects.begin,
                 on_progress=bar,
                 on_refused=rejects.add,
             )
@@ -109,7 +116,10 @@ def _as_dict(report: ImportReport, rejects: Path | None) -> dict[str, object]:
         "blank": report.blank,
         "refused": {kind.value: count for kind, count in report.refused.items()},
         "refused_rows": report.refused_rows,
-        "first_refused": list(report.first_refused[:SHOWN]),
+        "first_refused": [
+            {"line": row.line, "value": row.value, "kind": row.kind, "reason": row.reason}
+            for row in report.first_refused[:SHOWN]
+        ],
         "refused_file": rejects,
         "variables": list(report.variables),
         "notices": list(report.notices),

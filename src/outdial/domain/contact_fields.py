@@ -31,8 +31,10 @@ class ContactField:
 
 CONTACT_FIELDS: Final = (
     ContactField(name="name", label="Name", headers=("name", "full_name", "contact_name")),
-    ContactField(name="email", label="Email", headers=("email", "e_mail", "email_address")),
-    ContactField(name="company", label="Company", headers=("company", "company_name")),
+    ContactField(name="email", label="Email", headers=("email", "e_mail", "email_address", "e_mail_1_value")),
+    ContactField(
+        name="company", label="Company", headers=("company", "company_name", "organization_name", "organization_1_name")
+    ),
     ContactField(
         name="notes",
         label="Notes",

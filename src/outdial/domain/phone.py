@@ -5,10 +5,11 @@ from typing import Literal
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
+from phonenumbers.phonenumberutil import is_number_type_geographical
 from phonenumbers.timezone import time_zones_for_geographical_number, time_zones_for_number
 
 from outdial.domain.calling_hours import is_zone_name
-from outdial.domain.phone_reading import read_cell
+from outdial.domain.phone_reading import number_of, read_cell, read_plain
 
 _NON_GEOGRAPHIC = "001"
 _PLACELESS = {
@@ -56,6 +57,8 @@ def parse_phone(raw: str, default_region: str | None, calling_code: int | None =
     region = default_region.upper() if default_region else None
     if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
         return InvalidPhone(raw, f"unknown default region {default_region}; use a country code such as US")
+    if calling_code is None and (plain := read_plain(raw.strip(), region)):
+        return Phone(plain[0], None if plain[1] == _NON_GEOGRAPHIC else plain[1])
     number = read_cell(raw, region, calling_code)
     if isinstance(number, str):
         return InvalidPhone(raw, number)
@@ -74,13 +77,15 @@ def zone_of(phone: Phone, timezone: str | None) -> Zone | NoZone:
     if name:
         known = is_zone_name(name)
         return Zone(name, "contact") if known else NoZone(f"{name!r} is not a time zone; use an IANA name")
-    number = phonenumbers.parse(phone.e164)
-    if phonenumbers.number_type(number) in _PLACELESS:
+    number = number_of(phone.e164)
+    kind = phonenumbers.number_type(number)
+    if kind in _PLACELESS:
         return NoZone("toll-free and other special numbers have no time zone; set one for the contact")
     # libphonenumber places mobile numbers by country code alone, and +1 has all of North America. Outside the United
     # States and Canada an area code of +1 is a country, so the area code decides there.
     by_area_code = number.country_code == 1 and phone.country not in ("US", "CA")
-    names = sorted(time_zones_for_geographical_number(number) if by_area_code else time_zones_for_number(number))
+    is_located = by_area_code or is_number_type_geographical(kind, number.country_code or 0)
+    names = sorted(time_zones_for_geographical_number(number) if is_located else time_zones_for_number(number))
     if not names or not all(is_zone_name(name) for name in names):
         return NoZone("the number has no time zone; set one for the contact")
     return Zone("|".join(names), "number")

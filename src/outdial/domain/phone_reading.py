@@ -9,17 +9,30 @@ that the digits may stand for, and accepts the cell when exactly one is left.
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, ValidationResult
+from phonenumbers import (
+    COUNTRY_CODE_TO_REGION_CODE,
+    NumberParseException,
+    PhoneNumber,
+    PhoneNumberFormat,
+    ValidationResult,
+)
 
 _EMPTY = {
     "", "-", "--", ".", "0", "null", "(null)", "\\n", "n/a", "#n/a", "na", "nan", "none", "nil", "undefined", "#value!",
     "#ref!",
 }  # fmt: skip
 _TOLL_FREE = {"800", "822", "833", "844", "855", "866", "877", "888"}
+_NO_COUNTRY = "001"
+# Digits with the country code; no valid number of any region has fewer.
+_SHORTEST_E164 = 6
 _KEYPAD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "22233344455566677778889999")
 
+_PLAIN_INTERNATIONAL = re.compile(r"\+[1-9]\d{0,14}(?: \d{1,14})*")
+_PLAIN_AMERICAN = re.compile(r"\(?([2-9]\d\d)\)?[ -]?(\d{3})[ -]?(\d{4})")
+_CALLING_CODE = re.compile(r"\(?(?:\+|00)?([1-9]\d{0,2})\)?(?:\.0+)?")
 _SCHEME = re.compile(r"^tel:\s*", re.IGNORECASE)
 _QUOTED = re.compile(r"""="(.*)"|'(.*)""")
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d+", re.IGNORECASE)
@@ -38,6 +51,64 @@ _PLACES = {
     ValidationResult.INVALID_LENGTH: "the wrong number of digits",
     ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "no area code",
 }
+
+
+def read_plain(text: str, region: str | None) -> tuple[str, str] | None:
+    """Return the E.164 number that `text` says in a plain form, and its region; None to have `read_cell` read it.
+
+    This is a short cut for most cells of most files, and reads nothing that `read_cell` would read otherwise. Plain are
+    E.164, also with single blanks, and ten digits of North America.
+    """
+    if not text.isascii():
+        return None
+    if region is not None and (american := _PLAIN_AMERICAN.fullmatch(text)):
+        is_american = phonenumbers.country_code_for_region(region) == 1
+        return _valid_e164("+1" + "".join(american.groups())) if is_american else None
+    if not _PLAIN_INTERNATIONAL.fullmatch(text):
+        return None
+    found = _valid_e164(text.replace(" ", ""))
+    for gap in re.finditer(" ", text):
+        left, right = text[: gap.start()].replace(" ", ""), text[gap.end() :].replace(" ", "")
+        starts_anew = right.startswith("0") or len(right) == len(left) - 1
+        if starts_anew and len(left) > _SHORTEST_E164 and _valid_e164(left):
+            return None
+    return found
+
+
+def number_of(e164: str) -> PhoneNumber:
+    """Return the parts of a number in E.164, without checking it; 10 times faster than libphonenumber's parser."""
+    code = next((code for end in (2, 3, 4) if (code := int(e164[1:end])) in COUNTRY_CODE_TO_REGION_CODE), None)
+    national = "" if code is None else e164[1 + len(str(code)) :]
+    if not national or national.startswith("0"):
+        return phonenumbers.parse(e164)
+    return PhoneNumber(country_code=code, national_number=int(national))
+
+
+def _valid_e164(e164: str) -> tuple[str, str] | None:
+    try:
+        number = number_of(e164)
+    except NumberParseException:
+        return None
+    region = phonenumbers.region_code_for_number(number)
+    if region is None or not phonenumbers.is_valid_number_for_region(number, region):
+        return None
+    # Of a national number that begins with 0, libphonenumber may have dropped the 0 as a prefix.
+    is_whole = f"+{number.country_code}{number.national_number}" == e164 or _e164(number) == e164
+    return (e164, region) if is_whole else None
+
+
+@lru_cache(maxsize=1_000)
+def read_calling_code(raw: str) -> int | str | None:
+    """Return the country code in `raw`: 44 for `44`, `+44`, `0044` and `44.0`, the region for ISO 3166 such as `GB`.
+
+    None stands for anything else.
+    """
+    text = _plain(raw)
+    if text.upper() in phonenumbers.SUPPORTED_REGIONS:
+        return text.upper()
+    found = _CALLING_CODE.fullmatch(text)
+    code = int(found[1]) if found else 0
+    return code if code in COUNTRY_CODE_TO_REGION_CODE else None
 
 
 def read_cell(raw: str, region: str | None, calling_code: int | None = None) -> PhoneNumber | str:
@@ -61,7 +132,10 @@ def read_cell(raw: str, region: str | None, calling_code: int | None = None) -> 
         return reason
     numbers = {_e164(number): number for number in _readings(text, region, calling_code)}
     if len(numbers) == 1:
-        return next(iter(numbers.values()))
+        (number,) = numbers.values()
+        if calling_code is not None and number.country_code != calling_code:
+            return f"has the country code {number.country_code}, but the column of country codes has {calling_code}"
+        return number
     if numbers:
         return f"could be {' or '.join(sorted(numbers))}; write the number with + and its country code"
     return _missing_plus(text) or _invalid(text, region, calling_code)
@@ -108,7 +182,7 @@ def _obstacle(text: str) -> str | None:
         return f"has an extension ({extension[0].strip(' ;')}); give a number that can be dialed directly"
     if letters := _LETTERS.search(text):
         return f"holds letters ({letters[0]!r}); leave only the number in the cell"
-    if text.count("+") > 1:
+    if text.count("+") > 1 or ":::" in text:
         return "holds two numbers; give one number a row"
     if other := next((character for character in text if character in ";,&|"), None):
         return f"holds {other!r}, as between two numbers; give one number a row"
@@ -145,7 +219,8 @@ def _readings(text: str, region: str | None, calling_code: int | None) -> Iterat
     if digits.startswith("00"):
         yield from _international(digits[2:])
     if calling_code is not None:
-        yield from _national(text, phonenumbers.region_code_for_country_code(calling_code))
+        home = phonenumbers.region_code_for_country_code(calling_code)
+        yield from _international(f"{calling_code}{digits}") if home == _NO_COUNTRY else _national(text, home)
         if digits.startswith(str(calling_code)):
             yield from _international(digits)
     elif region is not None:

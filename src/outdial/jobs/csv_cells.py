@@ -1,15 +1,16 @@
-"""Cells of an exported CSV file (RFC 4180, UTF-8, no byte order mark)."""
+"""Cells of an exported CSV file (RFC 4180, UTF-8 with a byte order mark).
+
+Excel reads a CSV file as UTF-8 only if it begins with a byte order mark. An import skips the mark.
+"""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
 from uuid import UUID
 
-# Prefixes that make a spreadsheet run a cell as a formula (OWASP, CSV injection), with their full-width forms.
-_FORMULA_PREFIXES: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+from outdial.domain.spreadsheet import escape_formula
 
 
 class PlainPhone(str):
@@ -31,18 +32,19 @@ def format_cell(cell: CsvCell) -> str:
             return cell.isoformat()
         case PlainPhone():
             return cell
-        case str() if cell.lstrip(" ").startswith(_FORMULA_PREFIXES):
-            return f"'{cell}"
+        case str():
+            return escape_formula(cell)
     return str(cell)
 
 
 class CsvBuffer:
-    """A buffer of CSV rows, emptied chunk by chunk."""
+    """A buffer of CSV rows, emptied chunk by chunk. The first chunk begins with a byte order mark."""
 
     def __init__(self, header: Sequence[str]) -> None:
         self._text = io.StringIO(newline="")
+        self._text.write("\ufeff")
         self._writer = csv.writer(self._text)
-        self._writer.writerow(header)
+        self.add(header)
 
     @property
     def length(self) -> int:

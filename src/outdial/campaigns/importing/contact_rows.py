@@ -1,15 +1,16 @@
 """Reads contacts from the rows of a file, in chunks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from outdial.campaigns.importing.columns import Columns
+from outdial.campaigns.importing.columns import Columns, cell_text
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.campaigns.importing.first_lines import FirstLines
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.db.session import encode_json
-from outdial.domain.phone import InvalidPhone, NoZone, parse_phone, zone_of
+from outdial.domain.phone import InvalidPhone, NoZone, Phone, parse_phone, zone_of
+from outdial.domain.phone_reading import read_calling_code
 
 _CHUNK_BYTES = 4 * 2**20
 
@@ -18,7 +19,8 @@ _CHUNK_BYTES = 4 * 2**20
 class NewContact:
     """A good row of a file.
 
-    `written` is the phone as the file has it, `details` the values by CONTACT_FIELDS, `variables` a JSON object.
+    `written` is the phone as the file has it, `details` the values by CONTACT_FIELDS, `variables` a JSON object, and
+    `cells` the whole row.
     """
 
     line: int
@@ -28,6 +30,11 @@ class NewContact:
     zone_key: str
     zone_source: str
     variables: str
+    cells: Sequence[str]
+
+    def refuse(self, kind: Refusal, reason: str) -> RefusedRow:
+        """Return the row as one that is refused."""
+        return RefusedRow(self.line, self.written, kind, reason, cells=self.cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +64,12 @@ class ContactReader:
     def read(self, row: Row) -> NewContact | RefusedRow:
         """Return the contact in a row, or why the row is refused."""
         columns, cells = self._columns, row.cells
-        written = columns.cell(cells, "phone") or ""
-        phone = parse_phone(written, self._default_region)
+        written, phone = read_phone(columns, cells, self._default_region)
         if isinstance(phone, InvalidPhone):
-            return RefusedRow(row.line, written, Refusal.BAD_PHONE, phone.reason)
+            return RefusedRow(row.line, written, Refusal.BAD_PHONE, phone.reason, cells=cells)
         zone = zone_of(phone, columns.cell(cells, "timezone"))
         if isinstance(zone, NoZone):
-            return RefusedRow(row.line, written, Refusal.NO_TIME_ZONE, zone.reason)
+            return RefusedRow(row.line, written, Refusal.NO_TIME_ZONE, zone.reason, cells=cells)
         return NewContact(
             line=row.line,
             written=written,
@@ -72,11 +78,51 @@ class ContactReader:
             zone_key=zone.key,
             zone_source=zone.source,
             variables=self._variables(cells),
+            cells=cells,
         )
 
     def _variables(self, cells: list[str]) -> str:
-        variables = ((name, cells[index].strip()) for name, index in self._columns.variables)
+        variables = ((name, cell_text(cells[index])) for name, index in self._columns.variables)
         return encode_json({name: value for name, value in variables if value})
+
+
+def read_phone(columns: Columns, cells: Sequence[str], default_region: str | None) -> tuple[str, Phone | InvalidPhone]:
+    """Return the phone cell of a row as written, and the number in it.
+
+    If the cell is empty, the one other phone column with a value is read, unless the user chose the phone column. With
+    values in several, none is read. The number belongs to the calling code of its row, else to `default_region`.
+    """
+    written = cells[columns.fields["phone"]].strip()
+    if cell_text(written):
+        return written, _read_number(columns, cells, written, default_region)
+    filled = [index for index in columns.other_phones if cell_text(cells[index])]
+    if len(filled) == 1 and not columns.is_phone_mapped:
+        other = cells[filled[0]].strip()
+        phone = _read_number(columns, cells, other, default_region)
+        if isinstance(phone, InvalidPhone):
+            return other, InvalidPhone(other, f"the phone cell is empty, and {columns.names[filled[0]]} {phone.reason}")
+        return other, phone
+    if filled:
+        names = " and ".join(columns.names[index] for index in filled)
+        verb = "has" if len(filled) == 1 else "have"
+        return written, InvalidPhone(written, f"the phone cell is empty; {names} {verb} one")
+    return written, parse_phone(written, default_region)
+
+
+def _read_number(
+    columns: Columns, cells: Sequence[str], written: str, default_region: str | None
+) -> Phone | InvalidPhone:
+    code = columns.cell(cells, "calling_code")
+    if code is None:
+        return parse_phone(written, default_region)
+    match read_calling_code(code):
+        case None:
+            column = columns.names[columns.fields["calling_code"]]
+            return InvalidPhone(written, f"{column} is {code!r}, which is not a calling code such as 44")
+        case int(calling_code):
+            return parse_phone(written, default_region, calling_code)
+        case str(region):
+            return parse_phone(written, region)
 
 
 def read_chunks(rows: CsvRows, reader: ContactReader, first_lines: FirstLines, chunk_rows: int) -> Iterator[Chunk]:

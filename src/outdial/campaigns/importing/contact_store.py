@@ -48,10 +48,14 @@ class ContactStore:
         self._on_added = on_added
         self._added = 0
 
-    async def check(self) -> None:
-        """Raise CampaignNotFound or CampaignClosed if the campaign accepts no contacts."""
+    async def check(self) -> list[str]:
+        """Return the names of the variables that a sample of the campaign's contacts has.
+
+        Raises CampaignNotFound or CampaignClosed if the campaign accepts no contacts.
+        """
         async with self._transaction() as connection:
             await self._lock(connection)
+            return await campaign_contacts.variable_names(connection, campaign_id=self._campaign_id)
 
     async def record(self, actor: Actor, details: Mapping[str, object]) -> None:
         """Record the result of an import in the audit log."""
@@ -85,7 +89,7 @@ class ContactStore:
     async def _store_in_halves(self, contacts: Sequence[NewContact], error: asyncpg.PostgresError) -> Stored:
         if len(contacts) == 1:
             reason = f"the database rejected it: {error}"
-            return Stored(0, 0, [_refuse(contacts[0], Refusal.DATABASE, reason)])
+            return Stored(0, 0, [contacts[0].refuse(Refusal.DATABASE, reason)])
         middle = len(contacts) // 2
         first, second = await self.store(contacts[:middle]), await self.store(contacts[middle:])
         return first + second
@@ -102,7 +106,7 @@ class ContactStore:
         if added and campaign.status == CampaignStatus.ACTIVE:
             await self._wake()
         refused = [
-            _refuse(contact, Refusal.DO_NOT_CALL, "is on the do-not-call list")
+            contact.refuse(Refusal.DO_NOT_CALL, "is on the do-not-call list")
             for contact in contacts
             if contact.phone in blocked
         ]
@@ -186,7 +190,3 @@ async def _on_do_not_call_list(
     phones = [contact.phone for contact in contacts]
     blocked = await do_not_call.blocked_phones(connection, organization_id=organization_id, phones=phones)
     return frozenset(blocked)
-
-
-def _refuse(contact: NewContact, kind: Refusal, reason: str) -> RefusedRow:
-    return RefusedRow(contact.line, contact.written, kind, reason)

@@ -5,6 +5,9 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from outdial.campaigns.errors import UnusableFile
+from outdial.campaigns.importing.file_kinds import why_not_csv
+
 _BLOCK_BYTES = 64 * 1024
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -14,7 +17,7 @@ class TextLines:
 
     Windows-1252 is detected per line: a line that is not UTF-8 is read as Windows-1252, and a notice gives the first
     one. A line that is neither keeps a lone surrogate. A line of more than `longest` characters may be cut, but to a
-    length that is still too long.
+    length that is still too long. Raises UnusableFile for workbooks, pictures and other files that are not text.
     """
 
     def __init__(self, file: BinaryIO, longest: int) -> None:
@@ -29,6 +32,8 @@ class TextLines:
 
     def _split(self) -> Iterator[str]:
         block = self._read()
+        if reason := why_not_csv(block):
+            raise UnusableFile(reason)
         self._utf_16 = block.startswith(_UTF_16)
         name, errors = ("utf-16", "surrogatepass") if self._utf_16 else ("utf-8-sig", "surrogateescape")
         decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(name)(errors), translate=False)

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -33,7 +33,8 @@ class CsvRows:
     """The rows of a CSV file with a header. The constructor raises UnusableFile if the header cannot be read.
 
     The delimiter is the most frequent of `,` `;` tab and `|` in the header. Blank rows are skipped and counted in
-    `blank`. Empty cells beyond the header's last column are ignored.
+    `blank`. Rows that are shorter than the header are filled with empty cells, and empty cells beyond its last column
+    are ignored. A notice names the columns without a name that have cells with text.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -46,6 +47,8 @@ class CsvRows:
             raise UnusableFile(f"the header row is longer than {LONGEST_ROW:,} characters") from None
         self._reader = csv.reader(self._feed, delimiter=delimiter, strict=True)
         self.header = self._read_header()
+        self._nameless = [index for index, name in enumerate(self.header) if not name.strip()]
+        self._left_out: list[int] = []
 
     @property
     def bytes_read(self) -> int:
@@ -55,7 +58,10 @@ class CsvRows:
     @property
     def notices(self) -> tuple[str, ...]:
         """Remarks about how the file was read so far."""
-        return tuple(self._lines.notices)
+        notices = self._lines.notices
+        if self._left_out:
+            notices = [*notices, _left_out_notice([index + 1 for index in sorted(self._left_out)])]
+        return tuple(notices)
 
     def __iter__(self) -> Iterator[Row | RefusedRow]:
         while (row := self._next()) is not None:
@@ -80,10 +86,7 @@ class CsvRows:
             raise UnusableFile("the file has no header row; it needs one, such as phone,name")
         if isinstance(row, RefusedRow):
             raise UnusableFile(f"the header row cannot be read: {row.reason}")
-        names = row.cells
-        while not names[-1].strip():
-            names.pop()
-        return names
+        return row.cells
 
     def _next(self) -> Row | RefusedRow | None:
         while True:
@@ -97,9 +100,10 @@ class CsvRows:
                 # The unclosed quote may have swallowed good rows: read them again.
                 several = len(self._feed.taken) > 1
                 self._feed.rewind(1)
-                return self._refuse(line, *_broken(error, several))
+                kind, reason = _broken(error, several)
+                return self._refuse(line, kind, reason, [] if kind is Refusal.TOO_LONG else self._feed.taken)
             if flaw := _flaw(self._feed.taken):
-                return self._refuse(line, Refusal.UNREADABLE, flaw)
+                return self._refuse(line, Refusal.UNREADABLE, flaw, cells)
             if any(cell.strip() for cell in cells):
                 return Row(line, cells)
             self.blank += 1
@@ -108,13 +112,20 @@ class CsvRows:
         cells, columns = row.cells, len(self.header)
         while len(cells) > columns and not cells[-1].strip():
             cells.pop()
-        if len(cells) == columns:
-            return row
-        return self._refuse(row.line, Refusal.WRONG_COLUMNS, f"has {len(cells)} columns, the header has {columns}")
+        if len(cells) > columns:
+            reason = f"has {len(cells)} columns, the header has {columns}"
+            return self._refuse(row.line, Refusal.WRONG_COLUMNS, reason, cells)
+        cells.extend([""] * (columns - len(cells)))
+        for index in self._nameless:
+            if cells[index].strip():
+                self._nameless = [other for other in self._nameless if other != index]
+                self._left_out.append(index)
+        return row
 
-    def _refuse(self, line: int, kind: Refusal, reason: str) -> RefusedRow:
+    def _refuse(self, line: int, kind: Refusal, reason: str, cells: Sequence[str]) -> RefusedRow:
         excerpt = self._feed.taken[0].strip()[:_EXCERPT]
-        return RefusedRow(line, excerpt.encode(errors="replace").decode(), kind, reason)
+        whole = [_storable(cell.rstrip("\r\n")) for cell in cells]
+        return RefusedRow(line, _storable(excerpt), kind, reason, cells=whole)
 
 
 class _TooLong(Exception):
@@ -158,6 +169,18 @@ def _broken(error: Exception, several_lines: bool) -> tuple[Refusal, str]:
     if several_lines:
         return Refusal.BROKEN_QUOTES, f"a quote is not closed within {LONGEST_ROW:,} characters"
     return Refusal.TOO_LONG, f"is longer than {LONGEST_ROW:,} characters"
+
+
+def _left_out_notice(columns: list[int]) -> str:
+    if len(columns) == 1:
+        return f"column {columns[0]} has no name in the header and is left out"
+    *rest, last = map(str, columns)
+    return f"columns {', '.join(rest)} and {last} have no name in the header and are left out"
+
+
+def _storable(text: str) -> str:
+    """Return `text` with `?` for bytes that could not be decoded."""
+    return text.encode(errors="replace").decode()
 
 
 def _flaw(lines: list[str]) -> str | None:

@@ -72,6 +72,7 @@ async def import_contacts(
     default_region: str | None,
     actor: Actor,
     mapping: Mapping[str, str] | None = None,
+    on_header: Callable[[Sequence[str]], None] | None = None,
     on_progress: Callable[[ImportProgress], None] | None = None,
     on_refused: Callable[[RefusedRow], None] | None = None,
     on_added: OnAdded | None = None,
@@ -82,8 +83,9 @@ async def import_contacts(
     `transaction` opens a transaction with the rights of `actor`, and the audit log gets one entry for `actor`. Numbers
     without a country code belong to `default_region` (ISO 3166, such as US). `mapping` gives the column of a field,
     such as {"phone": "Handy"}. The file is read once from its current position, in a thread while the previous chunk is
-    stored; it needs no seeking and is not closed. `on_refused` and `on_progress` are called after each chunk.
-    `on_added` is called within its transaction: if it raises, the chunk is rolled back and the import ends.
+    stored; it needs no seeking and is not closed. `on_header` is called once, before anything is stored, with the names
+    of all columns. `on_refused` and `on_progress` are called after each chunk. `on_added` is called within its
+    transaction: if it raises, the chunk is rolled back and the import ends.
 
     Importing a file again adds no contact twice and refreshes the variables of pending contacts. Raises UnusableFile,
     UnknownRegion and CampaignNotFound before anything is stored. Raises CampaignClosed also later, if the campaign is
@@ -93,7 +95,9 @@ async def import_contacts(
     rows = await asyncio.to_thread(CsvRows, file)
     columns = find_columns(rows.header, mapping)
     store = ContactStore(transaction, campaign_id, clock, on_added)
-    await store.check()
+    columns = columns.keep_names(await store.check())
+    if on_header is not None:
+        on_header(rows.header)
     tally, places = _Tally(on_progress, on_refused), _Places(store)
     try:
         with closing(FirstLines()) as first_lines:
@@ -138,7 +142,7 @@ class _Places:
         contact, first = repeated.contact, self._taken_by.get(repeated.first, repeated.first)
         if first is not None:
             reason = f"has the same number as line {first}"
-            return Stored(0, 0, [RefusedRow(contact.line, contact.written, Refusal.DUPLICATE, reason)])
+            return Stored(0, 0, [contact.refuse(Refusal.DUPLICATE, reason)])
         stored = await self._store.store([contact])
         if not _refused_by_database(stored):
             self._taken_by[repeated.first] = contact.line
@@ -183,7 +187,7 @@ class _Tally:
             refused=dict(self._refused),
             first_refused=tuple(self._first_refused),
             variables=tuple(name for name, _ in columns.variables),
-            notices=rows.notices,
+            notices=rows.notices + columns.notices,
         )
 
 

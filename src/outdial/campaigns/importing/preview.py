@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -39,21 +39,27 @@ class Preview:
 
 
 def preview(
-    beginning: bytes, *, is_whole: bool, mapping: Mapping[str, str] | None, default_region: str | None
+    beginning: bytes,
+    *,
+    is_whole: bool,
+    mapping: Mapping[str, str] | None,
+    default_region: str | None,
+    names_in_use: Collection[str] = (),
 ) -> Preview:
     """Read at most MOST_ROWS rows of `beginning`, the first bytes of a file, by the rules of an import.
 
-    Unless `beginning` is the whole file, its last row may be cut off and is skipped.
+    Unless `beginning` is the whole file, its last row may be cut off and is skipped. `names_in_use` are the variables
+    that the campaign already has.
     """
     header: Sequence[str] = ()
     try:
         rows = CsvRows(io.BytesIO(beginning))
         header = [name.strip() for name in rows.header]
-        columns = find_columns(rows.header, mapping)
+        columns = find_columns(rows.header, mapping).keep_names(names_in_use)
         _check_region(default_region)
     except (UnusableFile, UnknownRegion) as error:
         return Preview(
-            header=header,
+            header=_named(header),
             mapping={},
             variables=(),
             rows=0,
@@ -68,14 +74,14 @@ def preview(
         read = read[: min(MOST_ROWS, len(read) - 1)]
     contacts, refused = _sort(read, ContactReader(columns, default_region))
     return Preview(
-        header=header,
+        header=_named(header),
         mapping=_mapping(header, columns),
         variables=[name for name, _ in columns.variables],
         rows=len(read),
         contacts=contacts,
         refused=refused,
         zones=dict(Counter(contact.zone_key for contact in contacts).most_common()),
-        notices=rows.notices,
+        notices=rows.notices + columns.notices,
         problem=None,
     )
 
@@ -90,7 +96,7 @@ def _sort(read: Sequence[Row | RefusedRow], reader: ContactReader) -> tuple[list
             refused.append(contact)
         elif (line := first.setdefault(contact.phone, contact.line)) != contact.line:
             reason = f"has the same number as line {line}"
-            refused.append(RefusedRow(contact.line, contact.written, Refusal.DUPLICATE, reason))
+            refused.append(contact.refuse(Refusal.DUPLICATE, reason))
         else:
             contacts.append(contact)
     return contacts, refused
@@ -98,6 +104,10 @@ def _sort(read: Sequence[Row | RefusedRow], reader: ContactReader) -> tuple[list
 
 def _mapping(header: Sequence[str], columns: Columns) -> dict[str, str]:
     return {field: header[index] for field, index in columns.fields.items()}
+
+
+def _named(header: Sequence[str]) -> list[str]:
+    return [name for name in header if name]
 
 
 def _check_region(default_region: str | None) -> None:

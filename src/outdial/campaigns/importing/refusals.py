@@ -1,7 +1,12 @@
 """Rows of a file that are refused, and why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+REFUSED_COLUMNS: Final = ("refused_line", "refused_kind", "refused_reason")
+"""The columns before the cells of a row in a file of refused rows. An import of such a file leaves them out."""
 
 
 class Refusal(StrEnum):
@@ -22,10 +27,13 @@ class Refusal(StrEnum):
 class RefusedRow:
     """A refused row: the physical line on which it starts, the phone or start of the row as written, and the reason.
 
-    The phone is not masked, so that users can find the row in their file. Keep it out of logs.
+    `cells` are those of the row, so that it can be corrected and imported again: one cell with its first line if its
+    quotes are broken, and none if it is too long. Nothing is masked, so that users can find the row in their file.
+    Keep it out of logs.
     """
 
     line: int
     value: str
     kind: Refusal
     reason: str
+    cells: Sequence[str] = ()

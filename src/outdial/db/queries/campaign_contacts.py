@@ -130,6 +130,19 @@ async def has_contacts(connection: Connection, *, campaign_id: UUID) -> bool:
     return value
 
 
+_VARIABLE_NAMES = """\
+select distinct key as id
+from (select cc.variables from campaign_contacts cc where cc.campaign_id = $1 limit 1000) c,
+  jsonb_object_keys(c.variables) as key
+order by key;
+"""
+
+
+async def variable_names(connection: Connection, *, campaign_id: UUID) -> list[str]:
+    """List the names of the variables of a thousand contacts of a campaign."""
+    return [record[0] for record in await connection.fetch(_VARIABLE_NAMES, campaign_id)]
+
+
 _LIST_CAMPAIGN_CONTACTS = """\
 select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
   cc.last_outcome, cc.status_reason, cc.next_attempt_at, cc.contact_id::text as place

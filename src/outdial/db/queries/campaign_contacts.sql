@@ -26,6 +26,14 @@ where cc.contact_id = u.contact_id and cc.variables || u.variables::jsonb <> cc.
 -- Return whether a campaign has contacts.
 select exists (select from campaign_contacts cc where cc.campaign_id = :campaign_id) as id;
 
+-- name: variable_names
+-- returns: list[str]
+-- List the names of the variables of a thousand contacts of a campaign.
+select distinct key as id
+from (select cc.variables from campaign_contacts cc where cc.campaign_id = :campaign_id limit 1000) c,
+  jsonb_object_keys(c.variables) as key
+order by key;
+
 -- name: list_campaign_contacts
 -- returns: list[CampaignContactRow]
 -- row: A contact of a campaign in a list. `place` is its position in the order of that list.

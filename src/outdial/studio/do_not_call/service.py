@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing.columns import find_columns
+from outdial.campaigns.importing.contact_rows import read_phone
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.db.queries import do_not_call
 from outdial.db.queries.do_not_call import BlockedNumber
 from outdial.db.session import Connection
-from outdial.domain.phone import InvalidPhone, parse_phone
+from outdial.domain.phone import InvalidPhone, Phone, parse_phone
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput
@@ -28,6 +29,8 @@ _BATCH_SIZE: Final = 5_000
 Numbers = Annotated[
     list[Annotated[str, Field(max_length=100)]], Field(min_length=1, max_length=10_000, examples=[["+14155550100"]])
 ]
+
+_ReadNumber = tuple[int, str, Phone | InvalidPhone]
 
 
 class NewBlockedNumbers(BaseModel):
@@ -95,7 +98,7 @@ async def list_blocked(
 
 async def block_numbers(connection: Connection, context: OrganizationContext, new: NewBlockedNumbers) -> BlockResult:
     """Block numbers. An invalid number is reported by line and does not stop the others."""
-    parsed = _parse(enumerate(new.numbers, start=1), _check_region(new.default_region))
+    parsed = _parse(_read_list(new.numbers, _check_region(new.default_region)))
     return await _add(connection, context=context, parsed=parsed, source="manual", reason=new.reason)
 
 
@@ -108,7 +111,7 @@ async def block_file(
 ) -> BlockResult:
     """Block the numbers of a CSV file with a phone column, or of a text file with one number per line."""
     region = _check_region(default_region)
-    parsed = await asyncio.to_thread(lambda: _parse(_lines_of(content), region))
+    parsed = await asyncio.to_thread(lambda: _parse(_read_file(content, region)))
     return await _add(connection, context=context, parsed=parsed, source="import", reason=reason)
 
 
@@ -116,7 +119,7 @@ async def unblock_numbers(
     connection: Connection, context: OrganizationContext, numbers: Sequence[str]
 ) -> UnblockResult:
     """Unblock numbers given in E.164."""
-    parsed = _parse(enumerate(numbers, start=1), None)
+    parsed = _parse(_read_list(numbers, None))
     removed = await do_not_call.unblock_phones(
         connection, organization_id=context.organization_id, phones=list(parsed.valid)
     )
@@ -175,32 +178,40 @@ async def _record(
     )
 
 
-def _lines_of(content: bytes) -> Iterable[tuple[int, str]]:
-    """Yield line and text of each number: from the phone column, or the first column when none is named so."""
+def _read_list(numbers: Sequence[str], region: str | None) -> Iterator[_ReadNumber]:
+    for line, written in enumerate(numbers, start=1):
+        yield line, written, parse_phone(written, region)
+
+
+def _read_file(content: bytes, region: str | None) -> Iterator[_ReadNumber]:
+    """Yield each number of a file: from its phone column, or from the first column when none is named so."""
     try:
         rows = CsvRows(io.BytesIO(content))
     except UnusableFile as error:
         raise InvalidInput(f"The file cannot be used: {error}", {"file": str(error)}) from None
     try:
-        index = find_columns(rows.header).fields["phone"]
+        columns = find_columns(rows.header)
     except UnusableFile:
         # A list without a header: the first line is a number too.
-        index = 0
+        columns = None
         if any(character.isdigit() for character in rows.header[0]):
-            yield 1, rows.header[0]
+            yield 1, rows.header[0], parse_phone(rows.header[0], region)
     for count, row in enumerate(rows):
         if count >= MAX_NUMBERS:
             raise InvalidInput(
                 f"Files may have at most {MAX_NUMBERS:,} numbers: split the file", {"file": "too many rows"}
             )
-        yield (row.line, row.cells[index] if isinstance(row, Row) else row.value)
+        if isinstance(row, Row) and columns is not None:
+            yield row.line, *read_phone(columns, row.cells, region)
+        else:
+            written = row.cells[0] if isinstance(row, Row) else row.value
+            yield row.line, written, parse_phone(written, region)
 
 
-def _parse(numbers: Iterable[tuple[int, str]], region: str | None) -> _ParsedNumbers:
+def _parse(numbers: Iterable[_ReadNumber]) -> _ParsedNumbers:
     valid: dict[str, None] = {}
     rejected: list[RejectedNumber] = []
-    for line, written in numbers:
-        phone = parse_phone(written, region)
+    for line, written, phone in numbers:
         if isinstance(phone, InvalidPhone):
             rejected.append(RejectedNumber(line=line, value=written[:80].replace("\0", "\ufffd"), reason=phone.reason))
         else:

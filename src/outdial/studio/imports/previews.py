@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
-from outdial.db.queries import do_not_call, imports
+from outdial.db.queries import campaign_contacts, do_not_call, imports
 from outdial.db.queries.imports import RefusedImportRow
 from outdial.studio.contacts.service import ContactColumns
 from outdial.studio.imports.service import Import, find_import
@@ -71,6 +71,7 @@ async def preview_import(
         if found.status != "ready":
             raise ResourceConflict(f"The import is {found.status}: there is no file to preview", status=found.status)
         chunks = await imports.first_import_chunks(connection, import_id=import_id, chunks=_CHUNKS)
+        names_in_use = await campaign_contacts.variable_names(connection, campaign_id=found.campaign_id)
     beginning = b"".join(chunks)
     region = default_region.upper() if default_region else found.default_region
     # Parsing a thousand rows takes tens of milliseconds: run it off the event loop.
@@ -80,6 +81,7 @@ async def preview_import(
         is_whole=len(beginning) == found.bytes_stored,
         mapping=found.mapping if mapping is None else mapping,
         default_region=region,
+        names_in_use=names_in_use,
     )
     async with context.transaction() as connection:
         rows = await do_not_call.blocked_phones(
