@@ -81,9 +81,10 @@ async def test_a_file_is_uploaded_previewed_and_imported_and_its_refused_rows_do
     assert [row["line"] for row in refused] == [3, 5]
     file = await operator.get(f"{url}/refusals.csv")
     assert file.headers["content-type"].startswith("text/csv")
+    assert file.content.startswith(b"\xef\xbb\xbfrefused_line,refused_kind,refused_reason,Handy,name,plan\r\n")
     assert file.text.splitlines()[1:] == [
-        "3,nonsense,bad_phone,not a phone number",
-        "5,'+12122000001,duplicate,has the same number as line 2",
+        "3,bad_phone,holds letters ('nonsense'); leave only the number in the cell,nonsense,Bob,",
+        "5,duplicate,has the same number as line 2,'+12122000001,Twin,",
     ]
 
 
@@ -149,7 +150,7 @@ async def test_a_preview_explains_problems_and_accepts_another_mapping(
     assert unknown["problem"].startswith("No phone column")
     assert (unknown["header"], unknown["rows"]) == (["Number 1", "name"], [])
     mapped = (await operator.post(f"{url}/preview", json={"mapping": {"phone": "Number 1"}})).json()
-    assert [row["reason"] for row in mapped["refused"]] == ["no country code, and no default region"]
+    assert [row["reason"] for row in mapped["refused"]] == ["has no country code, and no default region is set"]
     good = await operator.post(f"{url}/preview", json={"mapping": {"phone": "Number 1"}, "default_region": "us"})
     assert [row["phone"] for row in good.json()["rows"]] == ["+12122000001"]
 

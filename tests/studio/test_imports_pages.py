@@ -51,7 +51,7 @@ async def test_a_file_is_uploaded_mapped_and_imported(
     preview = await operator.get(mapped)
     assert "+12122000001" in preview.text
     assert "Ada &lt;b&gt;" in preview.text
-    assert "not a phone number" in preview.text
+    assert "leave only the number in the cell" in preview.text
     assert 'name="map_phone" value="Handy"' in preview.text
 
     started = await operator.post_form(f"{url}/start", {"map_phone": "Handy", "map_name": "name"}, page=mapped)
@@ -62,7 +62,10 @@ async def test_a_file_is_uploaded_mapped_and_imported(
     report = await operator.get(url)
     assert "Download skipped rows" in report.text
     refused = await operator.get(f"{url}/refusals.csv")
-    assert refused.text.splitlines()[1] == "3,nonsense,bad_phone,not a phone number"
+    assert (
+        refused.text.splitlines()[1]
+        == "3,bad_phone,holds letters ('nonsense'); leave only the number in the cell,nonsense,Bob"
+    )
     jobs = await operator.get(f"{home_of(two_organizations)}/jobs")
     assert "people.csv" in jobs.text
 

@@ -7,6 +7,7 @@ present: the transaction that adds a chunk also raises the count.
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Final
@@ -82,6 +83,7 @@ class _ImportRun:
         self._progress = ImportProgress(0, 0, 0, 0)
         self._refused: Counter[Refusal] = Counter()
         self._refusals: list[RefusedRow] = []
+        self._header: list[str] = []
         self._stored = 0
         self._notified_at = clock.now()
 
@@ -117,6 +119,7 @@ class _ImportRun:
             default_region=taken.default_region,
             actor=Actor(taken.created_by),
             mapping=msgspec.json.decode(taken.mapping, type=dict[str, str]),
+            on_header=self._on_header,
             on_progress=self._on_progress,
             on_refused=self._on_refused,
             on_added=self._on_added,
@@ -130,6 +133,9 @@ class _ImportRun:
     async def _chunk(self, number: int) -> bytes | None:
         async with self._transaction() as connection:
             return await imports.import_chunk(connection, import_id=self._taken.id, number=number)
+
+    def _on_header(self, header: Sequence[str]) -> None:
+        self._header = [_storable(name) for name in header]
 
     def _on_progress(self, progress: ImportProgress) -> None:
         self._progress = progress
@@ -170,10 +176,10 @@ class _ImportRun:
             organization_id=self._taken.organization_id,
             import_id=self._taken.id,
             lines=[row.line for row in rows],
-            # Postgres cannot store NUL.
-            values=[row.value.replace("\0", "\ufffd")[:_MAX_VALUE_LENGTH] for row in rows],
+            values=[_storable(row.value)[:_MAX_VALUE_LENGTH] for row in rows],
             kinds=[row.kind.value for row in rows],
-            reasons=[row.reason.replace("\0", "\ufffd") for row in rows],
+            reasons=[_storable(row.reason) for row in rows],
+            cells=[encode_json([_storable(cell) for cell in row.cells]) for row in rows],
         )
 
     async def _notify(self, connection: Connection) -> None:
@@ -198,6 +204,7 @@ class _ImportRun:
                 bytes_read=self._progress.bytes_read,
                 refused_by_kind=encode_json({kind.value: count for kind, count in self._refused.items()}),
                 notices=encode_json(notices),
+                header=encode_json(self._header),
                 error=error,
                 now=self._clock.now(),
             )
@@ -206,6 +213,11 @@ class _ImportRun:
             await self._store_refusals(connection)
             await imports.delete_import_chunks(connection, import_id=self._taken.id)
             await self._notify(connection)
+
+
+def _storable(text: str) -> str:
+    # Postgres cannot store NUL.
+    return text.replace("\0", "\ufffd")
 
 
 def _sentence(error: Exception) -> str:

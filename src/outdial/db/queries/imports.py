@@ -75,6 +75,20 @@ class RefusedImportRow:
 
 _refused_import_row = row_builder(RefusedImportRow)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeRefusal:
+    """A refused row with its cells, which are a JSON array."""
+
+    line: int
+    value: str
+    kind: str
+    reason: str
+    cells: str
+
+
+_whole_refusal = row_builder(WholeRefusal)
+
 _CREATE_IMPORT = """\
 insert into imports (id, organization_id, campaign_id, file_name, size, mapping, default_region, created_by, created_at,
   updated_at)
@@ -374,8 +388,9 @@ update imports
 set status = case status when 'cancelling' then 'cancelled' else $1::text end, rows = $2, refused = $3,
   bytes_read = greatest(bytes_read, $4),
   already_there = greatest(0, $2::bigint - $3::bigint - added), refused_by_kind = $5::text::jsonb,
-  notices = $6::text::jsonb, error = $7, heartbeat_at = null, finished_at = $8, updated_at = $8
-where id = $9 and runs = $10 and status in ('running', 'cancelling')
+  notices = $6::text::jsonb, header = $7::text::jsonb, error = $8, heartbeat_at = null,
+  finished_at = $9, updated_at = $9
+where id = $10 and runs = $11 and status in ('running', 'cancelling')
 returning id;
 """
 
@@ -389,6 +404,7 @@ async def finish_import(
     bytes_read: int,
     refused_by_kind: str,
     notices: str,
+    header: str,
     error: str | None,
     now: datetime,
     import_id: UUID,
@@ -396,15 +412,16 @@ async def finish_import(
 ) -> UUID | None:
     """Store the result of an import. One that is being cancelled becomes cancelled, however far its run got."""
     value: UUID | None = await connection.fetchval(
-        _FINISH_IMPORT, status, rows, refused, bytes_read, refused_by_kind, notices, error, now, import_id, run
+        _FINISH_IMPORT, status, rows, refused, bytes_read, refused_by_kind, notices, header, error, now, import_id, run
     )
     return value
 
 
 _INSERT_REFUSALS = """\
-insert into import_refusals (organization_id, import_id, line, value, kind, reason)
-select $1, $2, u.line, u.value, u.kind, u.reason
-from unnest($3::bigint[], $4::text[], $5::text[], $6::text[]) as u (line, value, kind, reason)
+insert into import_refusals (organization_id, import_id, line, value, kind, reason, cells)
+select $1, $2, u.line, u.value, u.kind, u.reason, u.cells::jsonb
+from unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])
+  as u (line, value, kind, reason, cells)
 on conflict do nothing;
 """
 
@@ -418,10 +435,11 @@ async def insert_refusals(
     values: Sequence[str],
     kinds: Sequence[str],
     reasons: Sequence[str],
+    cells: Sequence[str],
 ) -> int:
     """Insert rows of the file that were refused."""
     return rows_touched(
-        await connection.execute(_INSERT_REFUSALS, organization_id, import_id, lines, values, kinds, reasons)
+        await connection.execute(_INSERT_REFUSALS, organization_id, import_id, lines, values, kinds, reasons, cells)
     )
 
 
@@ -441,6 +459,35 @@ async def list_refusals(
         _refused_import_row(record)
         for record in await connection.fetch(_LIST_REFUSALS, import_id, organization_id, after_line, limit)
     ]
+
+
+_LIST_WHOLE_REFUSALS = """\
+select line, value, kind, reason, cells::text as cells from import_refusals
+where import_id = $1 and organization_id = $2 and line > $3
+order by line
+limit $4;
+"""
+
+
+async def list_whole_refusals(
+    connection: Connection, *, import_id: UUID, organization_id: UUID, after_line: int, limit: int
+) -> list[WholeRefusal]:
+    """List refused rows of an import with their cells, in the order of the file."""
+    return [
+        _whole_refusal(record)
+        for record in await connection.fetch(_LIST_WHOLE_REFUSALS, import_id, organization_id, after_line, limit)
+    ]
+
+
+_IMPORT_HEADER = """\
+select header::text as id from imports where id = $1 and organization_id = $2;
+"""
+
+
+async def import_header(connection: Connection, *, import_id: UUID, organization_id: UUID) -> str | None:
+    """Read the names of the columns of an import, a JSON array."""
+    value: str | None = await connection.fetchval(_IMPORT_HEADER, import_id, organization_id)
+    return value
 
 
 _DELETE_REFUSALS = """\

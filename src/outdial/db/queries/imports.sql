@@ -145,15 +145,17 @@ update imports
 set status = case status when 'cancelling' then 'cancelled' else :status::text end, rows = :rows, refused = :refused,
   bytes_read = greatest(bytes_read, :bytes_read),
   already_there = greatest(0, :rows::bigint - :refused::bigint - added), refused_by_kind = :refused_by_kind::text::jsonb,
-  notices = :notices::text::jsonb, error = :error, heartbeat_at = null, finished_at = :now, updated_at = :now
+  notices = :notices::text::jsonb, header = :header::text::jsonb, error = :error, heartbeat_at = null,
+  finished_at = :now, updated_at = :now
 where id = :import_id and runs = :run and status in ('running', 'cancelling')
 returning id;
 
 -- name: insert_refusals!
 -- Insert rows of the file that were refused.
-insert into import_refusals (organization_id, import_id, line, value, kind, reason)
-select :organization_id, :import_id, u.line, u.value, u.kind, u.reason
-from unnest(:lines::bigint[], :values::text[], :kinds::text[], :reasons::text[]) as u (line, value, kind, reason)
+insert into import_refusals (organization_id, import_id, line, value, kind, reason, cells)
+select :organization_id, :import_id, u.line, u.value, u.kind, u.reason, u.cells::jsonb
+from unnest(:lines::bigint[], :values::text[], :kinds::text[], :reasons::text[], :cells::text[])
+  as u (line, value, kind, reason, cells)
 on conflict do nothing;
 
 -- name: list_refusals
@@ -164,6 +166,20 @@ select line, value, kind, reason from import_refusals
 where import_id = :import_id and organization_id = :organization_id and line > :after_line
 order by line
 limit :limit;
+
+-- name: list_whole_refusals
+-- returns: list[WholeRefusal]
+-- row: A refused row with its cells, which are a JSON array.
+-- List refused rows of an import with their cells, in the order of the file.
+select line, value, kind, reason, cells::text as cells from import_refusals
+where import_id = :import_id and organization_id = :organization_id and line > :after_line
+order by line
+limit :limit;
+
+-- name: import_header
+-- returns: str | None
+-- Read the names of the columns of an import, a JSON array.
+select header::text as id from imports where id = :import_id and organization_id = :organization_id;
 
 -- name: delete_refusals!
 -- Delete the refused rows of an import.

@@ -1,14 +1,16 @@
 """API routes for imports."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Final
 from uuid import UUID
 
+import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
+from outdial.campaigns.importing.refusals import REFUSED_COLUMNS
 from outdial.db.queries.imports import RefusedImportRow
 from outdial.jobs.csv_cells import CsvBuffer
 from outdial.studio.imports import service as imports
@@ -107,7 +109,7 @@ async def list_refused_rows(context: CurrentOrganization, import_id: UUID, page:
 
 @router.get("/{import_id}/refusals.csv", response_class=StreamingResponse, responses=CSV_RESPONSE)
 async def download_refused_rows(context: CurrentOrganization, import_id: UUID) -> Response:
-    """Download the refused rows as a CSV file."""
+    """Download the refused rows as a CSV file with their cells and reasons. It can be corrected and imported again."""
     return await refused_rows_response(context, import_id)
 
 
@@ -115,14 +117,19 @@ async def refused_rows_response(context: OrganizationContext, import_id: UUID) -
     """Return the response that downloads the refused rows; raises ResourceNotFound."""
     async with context.transaction() as connection:
         await imports.find_import(connection, context, import_id)
+        header = await imports.import_header(connection, context, import_id)
     headers = {"content-disposition": f'attachment; filename="refused-{import_id}.csv"', "cache-control": "no-store"}
-    return StreamingResponse(_refused_rows_csv(context, import_id), media_type="text/csv", headers=headers)
+    return StreamingResponse(_refused_rows_csv(context, import_id, header), media_type="text/csv", headers=headers)
 
 
-async def _refused_rows_csv(context: OrganizationContext, import_id: UUID) -> AsyncIterator[bytes]:
-    text = CsvBuffer(["line", "value", "kind", "reason"])
+async def _refused_rows_csv(
+    context: OrganizationContext, import_id: UUID, header: Sequence[str]
+) -> AsyncIterator[bytes]:
+    # Without a header, the import is still running or older than the column that keeps it.
+    text = CsvBuffer([*REFUSED_COLUMNS, *(header or ["value"])])
     async for row in imports.iterate_refused_rows(context, import_id):
-        text.add([row.line, row.value, row.kind, row.reason])
+        cells = msgspec.json.decode(row.cells, type=list[str]) if header else [row.value]
+        text.add([row.line, row.kind, row.reason, *cells])
         if text.length > 64 * 1024:
             yield text.take()
     yield text.take()

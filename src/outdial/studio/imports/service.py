@@ -285,17 +285,27 @@ async def list_refused_rows(
     return Page(items=list(shown), next=following)
 
 
-async def iterate_refused_rows(context: OrganizationContext, import_id: UUID) -> AsyncIterator[RefusedImportRow]:
-    """Yield every stored refused row, reading 1,000 at a time."""
+async def import_header(connection: Connection, context: OrganizationContext, import_id: UUID) -> list[str]:
+    """Return the names of the file's columns; none if the import has not finished."""
+    header = await imports.import_header(connection, import_id=import_id, organization_id=context.organization_id)
+    return msgspec.json.decode(header or "[]", type=list[str])
+
+
+async def iterate_refused_rows(context: OrganizationContext, import_id: UUID) -> AsyncIterator[imports.WholeRefusal]:
+    """Yield every stored refused row with its cells, reading 200 at a time: each may have 64 KiB."""
     line = 0
     while True:
         async with context.transaction() as connection:
-            rows = await _read_refused_rows(
-                connection, context=context, import_id=import_id, after_line=line, limit=1_000
+            rows = await imports.list_whole_refusals(
+                connection,
+                import_id=import_id,
+                organization_id=context.organization_id,
+                after_line=line,
+                limit=200,
             )
         for row in rows:
             yield row
-        if len(rows) < 1_000:
+        if len(rows) < 200:
             return
         line = rows[-1].line
 
