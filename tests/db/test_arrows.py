@@ -248,6 +248,7 @@ ON_CAMPAIGNS = [
     Guard(campaign_status_queries.start_scheduled_campaigns, "dialer", {"scheduled": "active"}, one),
     Guard(campaign_status_queries.finish_pausing, "dialer", {"pausing": "paused"}, one),
     Guard(campaign_status_queries.finish_cancelling, "dialer", {"cancelling": "cancelled"}, one),
+    Guard(batches.set_back_campaign, "dialer", stays("active", "pausing", "cancelling"), one),
     Guard(batches.postpone_batch, "dialer", stays("pausing", "cancelling"), one),
     Guard(campaign_status_queries.complete_campaign, "dialer", {"active": "completed"}, one),
     Guard(campaign_status_queries.pause_account_campaigns, "dialer", {"active": "pausing"}, of_account),

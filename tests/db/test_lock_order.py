@@ -191,7 +191,9 @@ async def test_a_claim_that_skips_a_zone_does_not_wait_for_contacts(scene: Scene
         await holder.execute("select from campaign_contacts where id = $1 for update", held)
         async with scene.dialer.for_organization(scene.campaign.tenant.organization_id) as connection:
             zones = ["America/New_York"]
-            await due_contacts.skip_zones(connection, campaign_id=scene.campaign.id, zones=zones, reason="r", now=NOW)
+            await due_contacts.skip_zones(
+                connection, campaign_id=scene.campaign.id, zones=zones, reason="r", limit=9, now=NOW
+            )
     await holder.close()
 
     rows = await scene.look.fetch("select id from campaign_contacts where status = 'pending'")

@@ -18,7 +18,7 @@ from outdial.db.queries import batches, campaign_status, events, reports, settle
 from outdial.db.rows import required
 from outdial.db.session import Database
 from outdial.domain.campaign import CampaignStatus
-from tests.support.factories import NOW, create_calling, create_campaign, create_tenant
+from tests.support.factories import NOW, create_calling, create_campaign, create_provider_account, create_tenant
 from tests.support.postgres import Scratch
 from tests.support.queries import QueryFunction, all_queries, parameters_of, sql_of
 from tools import generate_queries as generate
@@ -276,6 +276,29 @@ async def test_due_campaigns_are_listed_once_longest_due_first_with_those_that_a
         (named.id, "cancelling"),
     ]
     assert [(row.organization_id, row.campaign_id) for row in alone] == [(other.organization_id, first.id)]
+
+
+async def test_due_campaigns_are_listed_in_turn_over_organizations_and_their_accounts(
+    database: Scratch, connection: asyncpg.Connection
+) -> None:
+    busy, quiet = [await create_tenant(connection, credential=name) for name in ("busy", "quiet")]
+    early = [await create_campaign(connection, busy, next_batch_at=NOW - timedelta(minutes=9 - n)) for n in range(4)]
+    second = await create_provider_account(connection, busy.organization_id, credential="second")
+    due_at = NOW - timedelta(minutes=1)
+    other = await create_campaign(connection, busy, provider_account_id=second, next_batch_at=due_at)
+    late = [await create_campaign(connection, quiet, next_batch_at=NOW - timedelta(seconds=9 - n)) for n in range(2)]
+
+    async with dialers(database) as pool, pool.transaction() as dialing:
+        rows = await batches.due_campaigns(dialing, now=NOW, limit=5, named=[])
+
+    assert [row.campaign_id for row in rows] == [
+        campaign.id for campaign in (early[0], late[0], other, late[1], early[1])
+    ]
+    assert {row.provider_account_id for row in rows} == {
+        busy.provider_account_id,
+        second,
+        quiet.provider_account_id,
+    }
 
 
 async def test_scheduled_campaigns_are_listed_when_their_time_has_come(

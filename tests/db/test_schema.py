@@ -153,6 +153,7 @@ EXECUTE = {
     "private.check_open_campaign()": set[str](),
     "private.keep_an_owner()": set[str](),
     "private.copy_zone_key()": set[str](),
+    "private.reopen_skipped_contacts()": set[str](),
     "private.tell_changed_calls()": set[str](),
     "private.tell_changed_campaigns()": set[str](),
     "private.refuse_change()": set[str](),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from outdial.dialer.admission import (
@@ -23,6 +24,7 @@ from outdial.dialer.admission import (
     admit_zones,
     hours_of,
 )
+from outdial.domain.calling_hours import SEARCH
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.domain.pacing import Pace
@@ -92,6 +94,14 @@ def test_a_zone_that_closes_before_a_call_would_ring_waits_for_its_next_opening(
     assert admit_zone(hours_of(OFFICE_HOURS), zone, closing) == Wait(
         reason=WaitReason.ZONE_OPENS, until=moment(8, day=11)
     )
+
+
+def test_a_zone_that_is_excluded_for_longer_than_the_search_waits() -> None:
+    dates = [(NOW + timedelta(days=n)).date().isoformat() for n in range(800)]
+    hours = hours_of(msgspec.json.encode({"excluded_dates": dates}).decode())
+    zone = ZoneFacts(zone_key="Europe/Paris", first_due_at=NOW)
+
+    assert admit_zone(hours, zone, NOW) == Wait(reason=WaitReason.ZONE_OPENS, until=NOW + SEARCH)
 
 
 def test_the_zones_of_a_campaign_are_sorted_into_open_never_open_and_the_earliest_wait() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -204,6 +204,76 @@ async def test_contacts_whose_zones_are_never_open_together_are_skipped_and_told
     contact = await stage.row("campaign_contacts", contact_id)
     assert (contact["status"], bool(contact["status_reason"])) == ("skipped", True)
     assert await claim(stage, campaign) == Completed()
+
+
+@pytest.mark.parametrize("days", [16, 380, 800])
+async def test_contacts_wait_while_excluded_dates_keep_their_zone_closed(stage: Stage, days: int) -> None:
+    dates = [(NOW + timedelta(days=n)).date().isoformat() for n in range(-1, days)]
+    hours = json.dumps({"every_day": [["00:00", "24:00"]], "excluded_dates": dates})
+    campaign = await create_campaign(stage.look, await create_tenant(stage.look), calling_hours=hours)
+    await fill(stage, campaign, 5)
+
+    assert await count(stage, campaign) == 0
+    assert {row["status"] for row in await stage.rows("campaign_contacts")} == {"pending"}
+    assert await waits(stage, campaign) == ("calling_hours", NOW + timedelta(seconds=60))
+    stage.clock.advance(timedelta(days=days))
+    assert await count(stage, campaign) == 5
+
+
+NOON = '{"weekdays": [["12:00", "12:30"]]}'
+
+
+async def skip_all(stage: Stage) -> tuple[Campaign, list[UUID]]:
+    """Skip a contact because of the calling hours, one for its attempts, and one that is on the do-not-call list."""
+    campaign = await create_campaign(stage.look, await create_tenant(stage.look), calling_hours=NOON, max_attempts=2)
+    [far] = await fill(stage, campaign, 1, zone_key="Pacific/Kiritimati|Pacific/Midway")
+    [tired] = await fill(stage, campaign, 1, zone_key="America/New_York", attempts=2, call_count=2)
+    listed = await create_campaign_contact(stage.look, campaign, zone_key="America/New_York")
+    await insert(
+        stage.look,
+        "do_not_call",
+        organization_id=campaign.tenant.organization_id,
+        phone=listed.contact.phone,
+        source="manual",
+    )
+    stage.clock.set(datetime(2026, 3, 11, 16, 10, tzinfo=UTC))  # 12:10 in New York
+    assert await count(stage, campaign) == 0
+    assert [row["status"] for row in await stage.rows("campaign_contacts")] == ["skipped"] * 3
+    return campaign, [far, tired, listed.id]
+
+
+@pytest.mark.parametrize(
+    ("change", "reopened"),
+    [
+        ({"calling_hours": '{"every_day": [["00:00", "24:00"]]}'}, 0),
+        ({"max_attempts": 3}, 1),
+        ({"calling_hours": NOON}, None),
+        ({"max_attempts": 1}, None),
+        ({"batch_size": 3}, None),
+    ],
+    ids=["other hours", "more attempts", "the same hours", "fewer attempts", "another setting"],
+)
+async def test_a_contact_skipped_because_of_a_setting_is_pending_again_when_that_setting_changes(
+    stage: Stage, change: dict[str, Any], reopened: int | None
+) -> None:
+    campaign, ids = await skip_all(stage)
+    [(column, value)] = change.items()
+    await stage.look.execute(f"update campaigns set {column} = $1 where id = $2", value, campaign.id)  # noqa: S608
+
+    rows = [await stage.row("campaign_contacts", id) for id in ids]
+    expected = ["pending" if index == reopened else "skipped" for index in range(3)]
+    assert [row["status"] for row in rows] == expected
+    assert [row["status_reason"] is None for row in rows] == [status == "pending" for status in expected]
+    if reopened is not None:
+        assert await count(stage, campaign) == 1
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+async def test_a_contact_of_a_finished_campaign_stays_skipped(stage: Stage, status: str) -> None:
+    campaign, _ = await skip_all(stage)
+    await stage.change("campaigns", campaign.id, status=status)
+    await stage.look.execute("update campaigns set calling_hours = '{}', max_attempts = 9")
+    assert {row["status"] for row in await stage.rows("campaign_contacts")} == {"skipped"}
 
 
 async def test_a_number_that_was_listed_a_moment_before_is_skipped(stage: Stage) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from outdial.clock import VirtualClock
-from outdial.dialer.worker import Dialer
+from outdial.dialer.worker import MAX_DUE_CAMPAIGNS, Dialer
 from outdial.retell.simulator.script import ScriptStep
 from tests.support.dialing import Stage
 from tests.support.factories import (
@@ -137,6 +137,48 @@ async def test_a_wake_up_is_not_lost_when_the_database_is_away(stage: Stage) -> 
         await dialer.run_once()
     await stage.look.execute("grant execute on function private.due_campaigns to outdial_dialer")
     assert await dialer.run_once() == 1
+    await dialer.settled()
+
+
+UNREADABLE = '{"funday": []}'
+
+
+async def test_a_campaign_that_fails_is_set_back_with_growing_pauses_and_logged_once_each_time(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.clock = Standing(NOW)
+    campaign, dialer = await running(stage, 1, calling_hours=UNREADABLE, next_batch_at=NOW), stage.dialer()
+    for attempt, pause in enumerate((2, 4, 8, 16), start=1):
+        for _ in range(3):
+            assert await dialer.run_once() == 0
+        assert (await stage.row("campaigns", campaign.id))["next_batch_at"] == stage.clock.now() + timedelta(
+            seconds=pause
+        )
+        assert caplog.text.count("dialer.campaign_failed") == attempt
+        stage.clock.advance(timedelta(seconds=pause))
+    await stage.change("campaigns", campaign.id, calling_hours='{"every_day": [["00:00", "24:00"]]}')
+    assert await dialer.run_once() == 1
+    await dialer.settled()
+
+
+async def test_a_campaign_that_fails_is_not_set_back_once_it_has_another_due_time(stage: Stage) -> None:
+    later = NOW + timedelta(hours=1)
+    campaign, dialer = await running(stage, 1, calling_hours=UNREADABLE, next_batch_at=later), stage.dialer()
+    dialer.wake_for(str(campaign.id))
+    assert await dialer.run_once() == 0
+    assert (await stage.row("campaigns", campaign.id))["next_batch_at"] == later
+
+
+async def test_failing_campaigns_of_one_organization_do_not_keep_another_from_dialing(stage: Stage) -> None:
+    broken = await running(stage, 0, {"credential": "broken"}, status="draft", next_batch_at=None)
+    for _ in range(MAX_DUE_CAMPAIGNS):
+        early = NOW - timedelta(hours=1)
+        campaign = await create_campaign(stage.look, broken.tenant, calling_hours=UNREADABLE, next_batch_at=early)
+        await create_campaign_contact(stage.look, campaign)
+    await running(stage, 3)
+    dialer = stage.dialer()
+
+    assert await dialer.run_once() == 3
     await dialer.settled()
 
 

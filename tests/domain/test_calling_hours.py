@@ -1,6 +1,8 @@
 """Calling hours hold in every zone of a contact, on every day of the year, the odd ones included."""
 
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -16,6 +18,7 @@ from outdial.domain.calling_hours import (
     is_open,
     is_zone_name,
     local_times,
+    never_opens,
     next_open,
     parse_calling_hours,
     zones_of,
@@ -213,12 +216,66 @@ def test_zones_that_share_no_hour_never_open() -> None:
     assert next_open(DEFAULT_HOURS, "America/St_Johns|Pacific/Guam", datetime(2026, 6, 1, tzinfo=UTC)) is None
 
 
-def test_hours_that_open_after_the_search_count_as_never() -> None:
-    start = date(2026, 3, 1)
-    dates = [(start + timedelta(days=n)).isoformat() for n in range(20)]
+@given(keys, st.integers(0, 365), moments)
+def test_the_hours_open_after_excluded_dates_however_many_there_are(key: str, days: int, after: datetime) -> None:
+    week = [["00:00", "24:00"]]
+    dates = [after.date() + timedelta(days=n) for n in range(-1, days + 1)]
+    hours = hours_of(every_day=week, excluded_dates=[day.isoformat() for day in dates])
 
-    assert next_open(hours_of(excluded_dates=dates), "UTC", datetime(2026, 3, 1, tzinfo=UTC)) is None
-    assert next_open(hours_of(excluded_dates=dates), "UTC", datetime(2026, 3, 10, tzinfo=UTC)) is not None
+    found = next_open(hours, key, after)
+
+    assert found is not None
+    assert {found.astimezone(zone).date() for zone in zones_of(key)}.isdisjoint(dates)
+    assert found - after < timedelta(days=days + 3)
+
+
+def test_dates_excluded_for_longer_than_the_search_do_not_mean_that_the_hours_never_open() -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    dates = [(at + timedelta(days=n)).date().isoformat() for n in range(800)]
+    hours = hours_of(excluded_dates=dates)
+
+    assert next_open(hours, "UTC", at) is None
+    assert not never_opens(hours, "UTC", at)
+
+
+def test_zones_that_share_hours_for_one_week_a_year_open_in_that_week() -> None:
+    # New York is five hours behind London, but four while only one of them has daylight saving time.
+    hours = hours_of(every_day=[["09:00", "09:10"], ["13:00", "13:10"]])
+    june = datetime(2026, 6, 1, tzinfo=UTC)
+
+    assert next_open(hours, "America/New_York|Europe/London", june) == datetime(2026, 10, 25, 13, tzinfo=UTC)
+
+
+def test_zones_that_share_hours_only_between_their_changes_of_offset_open_for_that_hour() -> None:
+    # New York goes back an hour before Chicago does, and for that hour both have the same time.
+    hours = hours_of(every_day=[["01:20", "01:30"]])
+    june = datetime(2026, 6, 1, tzinfo=UTC)
+
+    found = next_open(hours, "America/Chicago|America/New_York", june)
+
+    assert found == datetime(2026, 11, 1, 6, 20, tzinfo=UTC)
+
+
+def candidates(hours: CallingHours, key: str, after: datetime) -> Iterator[datetime]:
+    """Return the moments of 400 days at which hours without excluded dates may begin: each zone's own openings."""
+    for zone in zones_of(key):
+        day = after.astimezone(zone).date()
+        for number in range(400):
+            local = datetime.combine(day + timedelta(days=number), time(), tzinfo=zone)
+            for window in hours.week[local.weekday()]:
+                yield (local + timedelta(minutes=window.start_minute)).astimezone(UTC)
+
+
+@settings(max_examples=40, deadline=None)
+@given(some_hours(), keys, moments)
+def test_hours_that_never_open_open_at_no_moment_of_a_year(hours: CallingHours, key: str, after: datetime) -> None:
+    always = replace(hours, excluded_dates=frozenset())
+    never = never_opens(hours, key, after)
+
+    assert never is (next_open(always, key, after) is None)
+    if never:
+        assert next_open(hours, key, after) is None
+        assert not any(is_open(always, key, moment) for moment in candidates(hours, key, after))
 
 
 @pytest.mark.parametrize(

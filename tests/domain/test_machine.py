@@ -76,7 +76,7 @@ def test_the_chart_draws_every_arrow_and_marks_every_final_state(
 
 def test_the_final_states_are_the_ones_that_the_promises_speak_of() -> None:
     assert CAMPAIGN.final == {"completed", "cancelled"}
-    assert CONTACT.final == {"completed", "failed", "skipped", "cancelled"}
+    assert CONTACT.final == {"completed", "failed", "cancelled"}
     assert CALL.final == {"ended", "refused"}
     assert IMPORT.final == {"completed", "failed", "cancelled"}
     assert EXPORT.final == {"failed", "cancelled", "expired"}

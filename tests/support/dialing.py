@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from outdial.clock import VirtualClock
-from outdial.db.session import Database
+from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database
 from outdial.dialer.worker import Dialer
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
@@ -171,9 +171,9 @@ async def open_stage(
     async with AsyncExitStack() as stack:
         webhook, dialing = [
             await stack.enter_async_context(
-                await Database.connect(scratch.dsn_for(role), application_name=f"tests:{role}")
+                await Database.connect(scratch.dsn_for(role), application_name=f"tests:{role}", timeouts=timeouts)
             )
-            for role in ("outdial_webhook", "outdial_dialer")
+            for role, timeouts in (("outdial_webhook", WEBHOOK_TIMEOUTS), ("outdial_dialer", DIALER_TIMEOUTS))
         ]
         stage = Stage(scratch, look, clock, workspace, gate, webhook, dialing, settings or DialerSettings())
         stage.clients["default"] = RetellClient(gate)

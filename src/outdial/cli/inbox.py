@@ -11,7 +11,7 @@ from outdial.cli.finding import maybe_organization
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import inbox as inbox_queries
-from outdial.db.session import Database
+from outdial.db.session import JOB_TIMEOUTS, Database
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.replay import replay as send_through_apply
 from outdial.retell.events import RetellEventReader
@@ -113,7 +113,7 @@ async def _replay(
     organization: str | None,
 ) -> int:
     now = clock.now()
-    api = await Database.connect(urls.api, application_name="outdial:cli", role=urls.role("api"))
+    api = await Database.connect(urls.api, application_name="outdial:cli", role=urls.role("api"), timeouts=JOB_TIMEOUTS)
     async with api, api.as_service() as connection:
         organization_id = await maybe_organization(connection, organization)
         newest = await inbox_queries.last_event_id(connection)

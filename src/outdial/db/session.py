@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Literal, Self
 from uuid import UUID
 
 import asyncpg
@@ -13,6 +15,15 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Role = Literal["anon", "authenticated", "service_role"]
 ROLES: frozenset[str] = frozenset({"anon", "authenticated", "service_role"})
 SERVICE: Mapping[str, object] = {"role": "service_role"}
+LockNotAvailable = asyncpg.LockNotAvailableError
+"""A statement waited for a lock for longer than its session may."""
+CONNECTION_ERRORS: Final = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+"""The connection is lost, which says nothing about the work that used it."""
 
 _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
 
@@ -24,6 +35,48 @@ select set_config('request.jwt.claims', $1, true), set_config('role', $2, true),
   set_config('request.jwt.claim.role', '', true), set_config('request.jwt.claim.email', '', true)
 """
 _DECLARE = "select set_config('outdial.organization_id', $1, true)"
+_DECLARE_IMPATIENT = f"{_DECLARE}, set_config('lock_timeout', $2, true)"
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionTimeouts:
+    """How long a session may keep others waiting, enforced by Postgres; zero means without end.
+
+    Postgres ends a session that stands still within a transaction, such as that of a stopped process, and its locks are
+    free again. A statement that waits for a lock or runs for too long fails.
+    """
+
+    idle_in_transaction: timedelta
+    lock: timedelta
+    statement: timedelta
+
+    @property
+    def settings(self) -> str:
+        """The statements that put the timeouts in force."""
+        return (
+            f"set idle_in_transaction_session_timeout = {self.idle_in_transaction // _MILLISECOND}; "
+            f"set lock_timeout = {self.lock // _MILLISECOND}; "
+            f"set statement_timeout = {self.statement // _MILLISECOND}"
+        )
+
+
+def _timeouts(idle_in_transaction_s: float, lock_s: float, statement_s: float) -> SessionTimeouts:
+    return SessionTimeouts(
+        idle_in_transaction=timedelta(seconds=idle_in_transaction_s),
+        lock=timedelta(seconds=lock_s),
+        statement=timedelta(seconds=statement_s),
+    )
+
+
+# A claim takes about 10 ms, and a pause waits for it. So a pause waits for a dialer that stands still for 3 seconds.
+DIALER_TIMEOUTS: Final = _timeouts(3, 1, 30)
+# A flush sets the events of a locked call aside after the lock timeout, and the sender of an event waits for the flush.
+WEBHOOK_TIMEOUTS: Final = _timeouts(3, 0.5, 10)
+# A request waits for a dialer that stands still. Functions may keep a transaction open while they await others.
+REQUEST_TIMEOUTS: Final = _timeouts(30, 10, 60)
+# Imports, exports and commands on a million rows have statements that take minutes.
+JOB_TIMEOUTS: Final = _timeouts(60, 10, 0)
 
 
 def assert_no_transaction() -> None:
@@ -45,14 +98,26 @@ class Database:
 
     @classmethod
     async def connect(
-        cls, dsn: str, *, application_name: str, min_size: int = 0, max_size: int = 10, role: str | None = None
+        cls,
+        dsn: str,
+        *,
+        application_name: str,
+        min_size: int = 0,
+        max_size: int = 10,
+        role: str | None = None,
+        timeouts: SessionTimeouts = REQUEST_TIMEOUTS,
     ) -> Self:
         """Open a pool. Every connection assumes `role` if it is given and the login may."""
+
+        async def limit(connection: asyncpg.Connection) -> None:
+            # Not among the server settings: PgBouncer refuses connections that start with these.
+            await connection.execute(timeouts.settings)
+
         settings = {"application_name": application_name, "timezone": "UTC"}
         if role is not None:
             settings["role"] = role
         pool = await asyncpg.create_pool(
-            dsn, min_size=min_size, max_size=max_size, reset=_keep_session, server_settings=settings
+            dsn, min_size=min_size, max_size=max_size, init=limit, reset=_keep_session, server_settings=settings
         )
         return cls(pool, dsn)
 
@@ -92,10 +157,19 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def for_organization(self, organization_id: UUID) -> AsyncIterator[Connection]:
-        """Open a transaction that sees the rows of one organization. For the dialer and background jobs."""
+    async def for_organization(
+        self, organization_id: UUID, *, lock_timeout: timedelta | None = None
+    ) -> AsyncIterator[Connection]:
+        """Open a transaction that sees the rows of one organization. For the dialer and background jobs.
+
+        With `lock_timeout`, which is at least a millisecond, its statements wait no longer for a lock.
+        """
         async with self.transaction() as connection:
-            await connection.execute(_DECLARE, str(organization_id))
+            if lock_timeout is None:
+                await connection.execute(_DECLARE, str(organization_id))
+            else:
+                wait = f"{lock_timeout // _MILLISECOND}ms"
+                await connection.execute(_DECLARE_IMPATIENT, str(organization_id), wait)
             yield connection
 
 

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, assert_never
 
 import msgspec
 
-from outdial.domain.calling_hours import CallingHours, is_open, next_open, parse_calling_hours
+from outdial.domain.calling_hours import SEARCH, CallingHours, is_open, never_opens, next_open, parse_calling_hours
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.domain.pacing import Pace, fair_share, free_slots, next_claim_at, recovered, start_slots
@@ -208,10 +208,16 @@ def admit_zones(hours: CallingHours, zones: Sequence[ZoneFacts], now: datetime) 
 
 
 def admit_zone(hours: CallingHours, zone: ZoneFacts, now: datetime) -> Admission:
-    """Decide whether the first contact of a zone key is due and within its calling hours."""
-    opens_at = next_open(hours, zone.zone_key, max(now, zone.first_due_at))
+    """Decide whether the first contact of a zone key is due and within its calling hours.
+
+    Only a zone key that provably never opens is skipped. One that is excluded for longer than the search waits.
+    """
+    due_at = max(now, zone.first_due_at)
+    opens_at = next_open(hours, zone.zone_key, due_at)
     if opens_at is None:
-        return Skip(reason=SkipReason.NEVER_OPENS)
+        if never_opens(hours, zone.zone_key, now):
+            return Skip(reason=SkipReason.NEVER_OPENS)
+        return Wait(reason=WaitReason.ZONE_OPENS, until=due_at + SEARCH)
     if zone.first_due_at <= now and may_ring(hours, zone.zone_key, now):
         return Admit()
     if opens_at <= now:

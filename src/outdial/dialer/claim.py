@@ -10,7 +10,7 @@ from uuid import UUID
 from outdial.clock import Clock
 from outdial.db.queries import accounts, batches, campaign_status, due_contacts
 from outdial.db.queries import calls as call_queries
-from outdial.db.session import Connection, Database, encode_json
+from outdial.db.session import Connection, Database, LockNotAvailable, encode_json
 from outdial.dialer.admission import (
     DAY,
     Admit,
@@ -32,6 +32,7 @@ from outdial.dialer.plan import (
     live_elsewhere,
     plan_call,
 )
+from outdial.domain.contact import NEVER_OPEN
 from outdial.domain.ids import new_id
 from outdial.domain.pacing import Pace, after_slots, next_claim_at, recovered, spacing
 from outdial.provider import VoiceProvider
@@ -41,6 +42,10 @@ DEADLINE_MARGIN: Final = timedelta(seconds=5)
 """A request may be outstanding this much longer than its timeout: the time between its slot and its first byte."""
 LOCKED_ELSEWHERE: Final = timedelta(milliseconds=200)
 """Delay before the next claim when another transaction holds all due contacts."""
+LOCK_WAIT: Final = timedelta(milliseconds=200)
+"""A claim waits this long for the account. Claims take about 10 ms, so a longer one belongs to a stalled process."""
+SKIP_PORTION: Final = 5_000
+"""Contacts that one claim skips, because a million in one statement would hold their locks for tens of seconds."""
 
 _WAITING_FOR: Final[Mapping[WaitReason, str]] = MappingProxyType(
     {
@@ -74,7 +79,12 @@ class NotClaimable:
     """The campaign is not active, or another dialer is claiming for it."""
 
 
-Claim = Claimed | Completed | NotClaimable
+@dataclass(frozen=True, slots=True)
+class AccountBlocked:
+    """Another transaction held the account, or one of the phones, for longer than the claim waited."""
+
+
+Claim = Claimed | Completed | NotClaimable | AccountBlocked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,33 +116,45 @@ class Claimer:
         self._settings = settings
         self._make_id = make_id
 
-    async def claim(self, organization_id: UUID, campaign_id: UUID) -> Claim:
-        """Claim one batch for a campaign; the calls are committed as `placing` when this returns."""
+    async def claim(self, organization_id: UUID, campaign_id: UUID, *, lock_wait: timedelta = LOCK_WAIT) -> Claim:
+        """Claim one batch for a campaign; the calls are committed as `placing` when this returns.
+
+        It waits at most `lock_wait` for the account, so that a stalled process delays the calls of its account only.
+        """
         now = self._clock.now()
-        async with self._database.for_organization(organization_id) as connection:
-            campaign = await batches.lock_campaign(connection, campaign_id=campaign_id)
-            if campaign is None:
-                return NotClaimable()
-            pending = await due_contacts.pending_zones(connection, campaign_id=campaign_id)
-            if not pending:
-                return await self._finish(connection, campaign_id, now)
-            facts = [ZoneFacts(zone_key=zone.zone_key, first_due_at=zone.first_due_at) for zone in pending]
-            zones = admit_zones(hours_of(campaign.calling_hours), facts, now)
-            if zones.never_open:
-                await due_contacts.skip_zones(
-                    connection,
-                    campaign_id=campaign_id,
-                    zones=zones.never_open,
-                    reason="its time zones are never open together in the campaign's calling hours",
-                    now=now,
-                )
-            if not zones.open:
-                wait = zones.next_wait or Wait(reason=WaitReason.RETRY_DUE, until=now)
-                return await self._wait(connection, campaign_id, wait, now)
-            lock = await self._lock_account(connection, campaign, now)
-            if isinstance(lock, Wait):
-                return await self._wait(connection, campaign_id, lock, now)
-            return await self._take(connection, lock, zones.open, now)
+        try:
+            async with self._database.for_organization(organization_id, lock_timeout=lock_wait) as connection:
+                return await self._claim(connection, campaign_id, now)
+        except LockNotAvailable:
+            return AccountBlocked()
+
+    async def _claim(self, connection: Connection, campaign_id: UUID, now: datetime) -> Claim:
+        campaign = await batches.lock_campaign(connection, campaign_id=campaign_id)
+        if campaign is None:
+            return NotClaimable()
+        pending = await due_contacts.pending_zones(connection, campaign_id=campaign_id)
+        if not pending:
+            return await self._finish(connection, campaign_id, now)
+        facts = [ZoneFacts(zone_key=zone.zone_key, first_due_at=zone.first_due_at) for zone in pending]
+        zones = admit_zones(hours_of(campaign.calling_hours), facts, now)
+        wait = zones.next_wait or Wait(reason=WaitReason.RETRY_DUE, until=now)
+        if zones.never_open:
+            skipped = await due_contacts.skip_zones(
+                connection,
+                campaign_id=campaign_id,
+                zones=zones.never_open,
+                reason=NEVER_OPEN,
+                limit=SKIP_PORTION,
+                now=now,
+            )
+            if skipped == SKIP_PORTION:
+                wait = Wait(reason=wait.reason, until=now)
+        if not zones.open:
+            return await self._wait(connection, campaign_id, wait, now)
+        lock = await self._lock_account(connection, campaign, now)
+        if isinstance(lock, Wait):
+            return await self._wait(connection, campaign_id, lock, now)
+        return await self._take(connection, lock, zones.open, now)
 
     async def _finish(self, connection: Connection, campaign_id: UUID, now: datetime) -> Claim:
         contacts = await due_contacts.remaining_contacts(connection, campaign_id=campaign_id)

@@ -27,7 +27,6 @@ from outdial.dialer.admission import (
     admit_zone,
     hours_of,
 )
-from outdial.domain.calling_hours import SEARCH
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.pacing import Pace, fair_share
 
@@ -218,8 +217,8 @@ def _skip_sentence(reason: SkipReason, diagnosis: Diagnosis) -> str:
             return "No contacts are left to call; the campaign is about to complete"
         case SkipReason.NEVER_OPENS:
             names = diagnosis.zone_keys[0].split("|")
-            verb = "has no calling hours" if len(names) == 1 else "have no calling hours in common"
-            return f"{_zones(diagnosis.zone_keys[:1])} {verb} within {SEARCH.days} days"
+            verb = "never has calling hours" if len(names) == 1 else "never have calling hours in common"
+            return f"{_zones(diagnosis.zone_keys[:1])} {verb}"
         case SkipReason.DO_NOT_CALL:
             return "The number is on the do-not-call list"
         case SkipReason.ATTEMPTS_USED:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from outdial.background import RepeatingTask
 from outdial.clock import Clock, SystemClock
 from outdial.db.listen import Listener
-from outdial.db.session import Database, assert_no_transaction
+from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, assert_no_transaction
 from outdial.dialer.rescue import Rescuer
 from outdial.dialer.worker import Dialer
 from outdial.inbox.applier import EventApplier
@@ -86,11 +86,20 @@ async def _connected(settings: DialerProcessSettings, clock: Clock) -> AsyncIter
             stack.push_async_callback(client.close)
         database = await stack.enter_async_context(
             await Database.connect(
-                urls.dialer, application_name="outdial:dialer", max_size=POOL_SIZE, role=urls.role("dialer")
+                urls.dialer,
+                application_name="outdial:dialer",
+                max_size=POOL_SIZE,
+                role=urls.role("dialer"),
+                timeouts=DIALER_TIMEOUTS,
             )
         )
         inbox = await stack.enter_async_context(
-            await Database.connect(urls.webhook, application_name="outdial:applier", role=urls.role("webhook"))
+            await Database.connect(
+                urls.webhook,
+                application_name="outdial:applier",
+                role=urls.role("webhook"),
+                timeouts=WEBHOOK_TIMEOUTS,
+            )
         )
         yield DialerParts(
             Dialer(database, RetellProvider(clients), clock, timing),

@@ -14,7 +14,7 @@ from outdial.clock import Clock
 from outdial.db.queries import accounts, campaign_status, events, settlements
 from outdial.db.session import Database
 from outdial.dialer.admission import hours_of, may_ring
-from outdial.dialer.claim import DEADLINE_MARGIN
+from outdial.dialer.claim import DEADLINE_MARGIN, LOCK_WAIT
 from outdial.dialer.place import CallResponse, Placer, is_certain
 from outdial.dialer.plan import PlannedCall, pace_of
 from outdial.dialer.settle import RESCUE_MOST, CallAdoption, CallIdTaken, Settler
@@ -143,7 +143,7 @@ class Rescuer:
         """Take a start slot for the same request if the campaign, its hours and the do-not-call list still allow it."""
         if not may_ring(hours_of(call.calling_hours), call.zone_key, now):
             return None
-        async with self._database.for_organization(call.organization_id) as connection:
+        async with self._database.for_organization(call.organization_id, lock_timeout=LOCK_WAIT) as connection:
             if await campaign_status.share_active_campaign(connection, campaign_id=call.campaign_id) is None:
                 return None
             account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)

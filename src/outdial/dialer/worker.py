@@ -7,11 +7,11 @@ from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db.queries import batches
-from outdial.db.session import Database
+from outdial.db.session import CONNECTION_ERRORS, Database, LockNotAvailable
 from outdial.dialer.account_limits import LimitReader
-from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.claim import LOCK_WAIT, AccountBlocked, Claimed, Claimer
 from outdial.dialer.finish import Finisher
-from outdial.dialer.place import Placer
+from outdial.dialer.place import CallResponse, Placer
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.rescue import Rescuer
 from outdial.dialer.schedule import Scheduler
@@ -25,6 +25,12 @@ from outdial.settings import DialerSettings
 MAX_DUE_CAMPAIGNS = 100
 MAX_REQUESTS = 400
 """Concurrent requests of one dialer; a claim waits while there are more."""
+BLOCKED_FOR = timedelta(seconds=5)
+"""After a claim has waited LOCK_WAIT for an account in vain, claims for that account do not wait for this long."""
+LOCK_PROBE = timedelta(milliseconds=1)
+FIRST_SET_BACK = timedelta(seconds=2)
+LONGEST_SET_BACK = timedelta(minutes=5)
+"""A campaign that fails is due again after FIRST_SET_BACK, and after each further failure in twice the time."""
 
 
 class Dialer:
@@ -61,6 +67,9 @@ class Dialer:
         self.scheduler = Scheduler(database, clock)
         self._named: set[UUID] = set()
         self._next_batch_at: dict[UUID, datetime] = {}
+        # Accounts and campaigns that another transaction holds, and until when this dialer does not wait for them.
+        self._blocked_until: dict[UUID, datetime] = {}
+        self._failures: dict[UUID, int] = {}
         self._requests: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._stopping = False
@@ -105,11 +114,54 @@ class Dialer:
         return due
 
     async def _try_campaign(self, due: batches.DueCampaign) -> int:
-        try:
-            return await self._run_campaign(due)
-        except Exception as error:  # one broken campaign must not stop the others
-            log("dialer.campaign_failed", level="error", campaign_id=str(due.campaign_id), error=error)
+        if self._is_blocked(due.campaign_id):
             return 0
+        try:
+            claimed = await self._run_campaign(due)
+        except LockNotAvailable:  # such as a pause that waits for a transaction that stands still
+            self._block(due.campaign_id)
+            return 0
+        except CONNECTION_ERRORS as error:
+            log("dialer.connection_lost", level="warning", campaign_id=str(due.campaign_id), reason=repr(error))
+            return 0
+        except Exception as error:  # one broken campaign must not stop the others
+            await self._set_back(due, error)
+            return 0
+        self._failures.pop(due.campaign_id, None)
+        return claimed
+
+    def _is_blocked(self, id: UUID) -> bool:
+        until = self._blocked_until.get(id)
+        if until is not None and until <= self._clock.now():
+            del self._blocked_until[id]
+            return False
+        return until is not None
+
+    def _block(self, id: UUID) -> None:
+        self._blocked_until[id] = self._clock.now() + BLOCKED_FOR
+        log("dialer.locked_elsewhere", level="warning", id=str(id), for_s=BLOCKED_FOR.total_seconds())
+
+    async def _set_back(self, due: batches.DueCampaign, error: Exception) -> None:
+        """Log the failure of a campaign, and postpone its next batch by twice as long as after the last failure."""
+        failures = self._failures.get(due.campaign_id, 0)
+        self._failures[due.campaign_id] = failures + 1
+        now = self._clock.now()
+        pause = min(FIRST_SET_BACK * 2 ** min(failures, 10), LONGEST_SET_BACK)
+        log(
+            "dialer.campaign_failed",
+            level="error",
+            campaign_id=str(due.campaign_id),
+            failures=failures + 1,
+            retry_s=pause.total_seconds(),
+            error=error,
+        )
+        try:
+            async with self._database.for_organization(due.organization_id) as connection:
+                await batches.set_back_campaign(
+                    connection, campaign_id=due.campaign_id, next_batch_at=now + pause, now=now
+                )
+        except Exception as lost:  # such as a lost database connection: the campaign stays due
+            log("dialer.set_back_failed", level="warning", campaign_id=str(due.campaign_id), reason=repr(lost))
 
     async def _run_campaign(self, due: batches.DueCampaign) -> int:
         if due.status != CampaignStatus.ACTIVE:
@@ -117,11 +169,15 @@ class Dialer:
             return 0
         while self._in_flight >= MAX_REQUESTS:
             await asyncio.wait(set(self._requests), return_when=asyncio.FIRST_COMPLETED)
-        claim = await self._claimer.claim(due.organization_id, due.campaign_id)
+        lock_wait = LOCK_PROBE if self._is_blocked(due.provider_account_id) else LOCK_WAIT
+        claim = await self._claimer.claim(due.organization_id, due.campaign_id, lock_wait=lock_wait)
+        if isinstance(claim, AccountBlocked) and lock_wait == LOCK_WAIT:
+            self._block(due.provider_account_id)
         if not isinstance(claim, Claimed):
             return 0
         self._next_batch_at[due.campaign_id] = claim.next_batch_at
         if claim.calls:
+            self._blocked_until.pop(due.provider_account_id, None)
             self._in_flight += len(claim.calls)
             self._spawn(self._place_and_settle(claim.calls))
             if self._limits.is_due(claim.calls[0]):
@@ -141,9 +197,21 @@ class Dialer:
 
     async def _place_and_settle(self, calls: list[PlannedCall]) -> None:
         try:
-            await self._settler.settle(await self._placer.place(calls))
+            responses = await self._placer.place(calls)
+            try:
+                await self._settler.settle(responses)
+            except LockNotAvailable:  # the others must not wait for the call that another transaction holds
+                for response in responses:
+                    await self._settle_alone(response)
         except Exception as error:
             # The calls stay `placing` and are rescued after their deadline.
             log("dialer.settle_failed", level="error", calls=len(calls), error=error)
         finally:
             self._in_flight -= len(calls)
+
+    async def _settle_alone(self, response: CallResponse) -> None:
+        try:
+            await self._settler.settle([response])
+        except LockNotAvailable:
+            # The call stays `placing` and is rescued after its deadline.
+            log("dialer.locked_elsewhere", level="warning", id=str(response.call.id))

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from outdial.domain.errors import InvalidCallingHours, UnknownZone
 
-SEARCH = timedelta(days=14)
-"""How far `next_open` looks ahead."""
+SEARCH = timedelta(days=400)
+"""How far `next_open` looks ahead: past every change of offset that comes once a year."""
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -20,6 +20,7 @@ _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
 _MINUTES_OF_DAY = 1440
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +103,31 @@ def is_open(hours: CallingHours, zone_key: str, at: datetime) -> bool:
 def next_open(hours: CallingHours, zone_key: str, after: datetime) -> datetime | None:
     """Return the earliest moment from `after` on, in UTC, when every zone of the key is open.
 
-    None when there is none within SEARCH, or a zone is unknown. Zones far apart may share no hour at all: a North
-    American toll-free number covers zones from Guam to St. John's.
+    None when there is none within SEARCH. Only `never_opens` tells whether there is one later. Zones far apart may
+    share no hour at all: a North American toll-free number covers zones from Guam to St. John's.
     """
     try:
         zones = zones_of(zone_key)
     except UnknownZone:
         return None
     moment = _local(after, UTC)
-    limit = moment + SEARCH
-    while moment < limit:
-        latest = max(_next_open_in(hours, zone, moment, limit) for zone in zones)
-        if latest == moment:
-            return moment
-        moment = latest
-    return None
+    near = moment + 2 * _WEEK
+    found = _first_common_opening(hours, zones, moment, near)
+    if found is not None or never_opens(hours, zone_key, moment):
+        return found
+    return _first_common_opening(hours, zones, near, moment + SEARCH)
+
+
+def never_opens(hours: CallingHours, zone_key: str, at: datetime) -> bool:
+    """Return whether the zones of the key are never open together from `at` on, or one of them is unknown.
+
+    Excluded dates end, so they do not count: the zones must share no minute of the week in any combination of offsets
+    that they have within SEARCH.
+    """
+    try:
+        return not _ever_opens(hours.week, zone_key, _local(at, UTC).date())
+    except UnknownZone:
+        return True
 
 
 def local_times(zone_key: str, at: datetime) -> dict[str, str]:
@@ -141,6 +152,42 @@ def _is_open_locally(hours: CallingHours, local: datetime) -> bool:
     minute = local.hour * 60 + local.minute
     windows = () if local.date() in hours.excluded_dates else hours.week[local.weekday()]
     return any(window.start_minute <= minute < window.end_minute for window in windows)
+
+
+@lru_cache(maxsize=4096)
+def _ever_opens(week: tuple[tuple[Window, ...], ...], zone_key: str, day: date) -> bool:
+    # While no zone changes its offset, every week is like the first, so one week of each such stretch decides.
+    zones = zones_of(zone_key)
+    hours = CallingHours(week, frozenset())
+    begin = datetime.combine(day, time(), UTC)
+    limit = begin + SEARCH
+    while begin < limit:
+        end = _next_change(zones, begin, limit)
+        if _first_common_opening(hours, zones, begin, min(end, begin + _WEEK)) is not None:
+            return True
+        begin = end
+    return False
+
+
+def _next_change(zones: tuple[ZoneInfo, ...], begin: datetime, limit: datetime) -> datetime:
+    while begin < limit:
+        end = min(begin + _DAY, limit)
+        changing = [zone for zone in zones if _offset(zone, end) != _offset(zone, begin)]
+        if changing:
+            return min(_first_change(zone, begin, end) for zone in changing)
+        begin = end
+    return limit
+
+
+def _first_common_opening(
+    hours: CallingHours, zones: tuple[ZoneInfo, ...], begin: datetime, limit: datetime
+) -> datetime | None:
+    while begin < limit:
+        latest = max(_next_open_in(hours, zone, begin, limit) for zone in zones)
+        if latest == begin:
+            return begin
+        begin = latest
+    return None
 
 
 def _next_open_in(hours: CallingHours, zone: ZoneInfo, begin: datetime, limit: datetime) -> datetime:

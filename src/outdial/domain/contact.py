@@ -22,7 +22,8 @@ _S = ContactStatus
 
 # The arrows out of review, and those from pending to a final status, are late evidence: Retell placed a call after all
 # that Outdial had given up on. Only the contact's newest call moves it along them, and none leads back to dialing,
-# because the campaign may have completed since.
+# because the campaign may have completed since. A contact that a setting of its campaign skipped is pending again when
+# that setting changes, which it cannot after the campaign has completed.
 CONTACT: Final = Machine(
     "contact",
     {
@@ -31,7 +32,7 @@ CONTACT: Final = Machine(
         _S.COMPLETED: (),
         _S.FAILED: (),
         _S.REVIEW: (_S.COMPLETED, _S.FAILED),
-        _S.SKIPPED: (),
+        _S.SKIPPED: (_S.PENDING,),
         _S.CANCELLED: (),
     },
 )
@@ -39,6 +40,10 @@ CONTACT: Final = Machine(
 # A campaign completes when no contact is in one of these. `review` is not among them: it waits for a user, not for a
 # call.
 OPEN: Final = frozenset({_S.PENDING, _S.CALLING})
+
+# The status_reason of a contact that is skipped because of its campaign's calling hours. The trigger that reopens such
+# contacts compares with this text.
+NEVER_OPEN: Final = "its time zones are never open together in the campaign's calling hours"
 
 # The end of the status_reason of a contact that waits because its phone has reached the daily cap.
 OVER_DAILY_CAP: Final = "calls in 24 hours, the organization's cap"

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from outdial.auth import KeyRing, TokenVerifier
 from outdial.clock import Clock
-from outdial.db.session import Database
+from outdial.db.session import REQUEST_TIMEOUTS, WEBHOOK_TIMEOUTS, Database
 from outdial.functions.log import Logger, Redactor
 from outdial.settings import DatabaseUrls
 
@@ -68,7 +68,10 @@ class Runtime:
                 urls = DatabaseUrls.from_env(self.env)
                 dsn = urls.api if kind == "api" else urls.webhook
                 self._databases[kind] = await Database.connect(
-                    dsn, application_name=f"outdial:{kind}", role=urls.role(kind)
+                    dsn,
+                    application_name=f"outdial:{kind}",
+                    role=urls.role(kind),
+                    timeouts=REQUEST_TIMEOUTS if kind == "api" else WEBHOOK_TIMEOUTS,
                 )
         return self._databases[kind]
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db.queries import events
-from outdial.db.session import Connection, Database
+from outdial.db.session import Connection, Database, LockNotAvailable
 from outdial.inbox.apply import apply
 from outdial.inbox.deliveries import EventDelivery
 from outdial.inbox.receive import pause_accounts
@@ -15,6 +15,8 @@ from outdial.provider import EventReader
 BATCH = 256
 TRIES = 8
 FIRST_DELAY = timedelta(seconds=2)
+LOCKED_DELAY = timedelta(seconds=5)
+"""Delay of an event whose call another transaction has locked. It does not count as a try."""
 
 
 class EventApplier:
@@ -37,10 +39,13 @@ class EventApplier:
         now = self._clock.now()
         rows: list[events.PendingEvent] = []
         try:
-            async with self._database.transaction() as connection:
-                if await events.become_applier(connection):
-                    rows = await events.pending_events(connection, now=now, limit=BATCH)
-                accounts = await self._apply(connection, rows, now)
+            try:
+                async with self._database.transaction() as connection:
+                    if await events.become_applier(connection):
+                        rows = await events.pending_events(connection, now=now, limit=BATCH)
+                    accounts = await self._apply(connection, rows, now)
+            except LockNotAvailable:
+                accounts = await self._apply_unlocked(rows, now)
         except Exception as error:
             if not rows:
                 raise
@@ -51,31 +56,57 @@ class EventApplier:
         await pause_accounts(self._database, accounts, now)
         return len(rows)
 
+    async def _apply_unlocked(self, rows: list[events.PendingEvent], now: datetime) -> dict[UUID, str]:
+        """Apply the events whose calls no other transaction has locked, and defer the others."""
+        async with self._database.transaction() as connection:
+            if not await events.become_applier(connection):
+                return {}
+            return await self._apply(connection, rows, now, skip_locked=True)
+
     async def _apply_alone(self, row: events.PendingEvent, now: datetime) -> None:
         try:
             async with self._database.transaction() as connection:
                 is_applier = await events.become_applier(connection)
                 taken = await events.pending_event(connection, id=row.id) if is_applier else []
                 accounts = await self._apply(connection, taken, now)
+        except LockNotAvailable:
+            async with self._database.transaction() as connection:
+                await events.defer_events(connection, ids=[row.id], next_try_at=now + LOCKED_DELAY)
+            return
         except Exception as error:
             await self._postpone(row, repr(error), now)
             return
         await pause_accounts(self._database, accounts, now)
 
-    async def _apply(self, connection: Connection, rows: list[events.PendingEvent], now: datetime) -> dict[UUID, str]:
+    async def _apply(
+        self, connection: Connection, rows: list[events.PendingEvent], now: datetime, *, skip_locked: bool = False
+    ) -> dict[UUID, str]:
         if not rows:
             return {}
         deliveries = [EventDelivery(row.credential, self._reader.read_event(row.body), row.body, now) for row in rows]
-        applied = await apply(connection, deliveries, reader=self._reader, now=now, check_after=self._check_after)
+        applied = await apply(
+            connection,
+            deliveries,
+            reader=self._reader,
+            now=now,
+            check_after=self._check_after,
+            skip_locked=skip_locked,
+        )
+        results = list(zip(rows, applied.verdicts, strict=True))
+        done = [(row, verdict) for row, verdict in results if verdict.status != "pending"]
         await events.mark_events(
             connection,
             now=now,
-            ids=[row.id for row in rows],
-            statuses=[verdict.status for verdict in applied.verdicts],
-            organization_ids=[verdict.organization_id for verdict in applied.verdicts],
-            call_ids=[verdict.call_id for verdict in applied.verdicts],
-            errors=[verdict.error for verdict in applied.verdicts],
+            ids=[row.id for row, _ in done],
+            statuses=[verdict.status for _, verdict in done],
+            organization_ids=[verdict.organization_id for _, verdict in done],
+            call_ids=[verdict.call_id for _, verdict in done],
+            errors=[verdict.error for _, verdict in done],
         )
+        if len(done) < len(results):
+            locked = [row.id for row, verdict in results if verdict.status == "pending"]
+            await events.defer_events(connection, ids=locked, next_try_at=now + LOCKED_DELAY)
+            log("applier.calls_locked", level="warning", events=len(rows), set_aside=len(locked))
         return applied.accounts
 
     async def _postpone(self, row: events.PendingEvent, reason: str, now: datetime) -> None:

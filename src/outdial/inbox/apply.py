@@ -3,7 +3,7 @@
 Applying is idempotent and independent of the order. The webhook, the applier, the reconciler and replay all use it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -94,6 +94,15 @@ class AppliedBatch:
     accounts: dict[UUID, str]
 
 
+@dataclass(frozen=True, slots=True)
+class LockedCalls:
+    """The calls that a batch reports on and this transaction has locked, and the ids of those that another one has."""
+
+    by_id: Mapping[UUID, call_queries.ReportedCall]
+    by_retell_id: Mapping[str, call_queries.ReportedCall]
+    locked_elsewhere: frozenset[UUID | str | None] = frozenset()
+
+
 async def apply(
     connection: Connection,
     deliveries: Sequence[EventDelivery],
@@ -101,25 +110,24 @@ async def apply(
     reader: EventReader,
     now: datetime,
     check_after: timedelta,
+    skip_locked: bool = False,
 ) -> AppliedBatch:
     """Apply `deliveries` in the open transaction.
 
-    The reconciler checks a call that receives no further event after `check_after`.
+    The reconciler checks a call that receives no further event after `check_after`. With `skip_locked`, an event of a
+    call that another transaction has locked is `pending` instead of waiting for it.
     """
-    rows: list[call_queries.ReportedCall] = []
-    ids = {d.event.call_id for d in deliveries if d.event.call_id is not None}
-    retell_call_ids = {d.event.provider_call_id for d in deliveries if d.event.provider_call_id}
-    if ids or retell_call_ids:
-        rows = await call_queries.lock_reported_calls(connection, ids=list(ids), retell_call_ids=list(retell_call_ids))
-    by_id = {row.id: row for row in rows}
-    by_retell_id = {row.retell_call_id: row for row in rows if row.retell_call_id}
+    calls = await _lock_calls(connection, deliveries, skip_locked=skip_locked)
     verdicts: list[EventVerdict] = []
     reports: dict[UUID, list[CallReport]] = {}
     for delivery in deliveries:
         event = delivery.event
-        row = by_retell_id.get(event.provider_call_id)
+        row = calls.by_retell_id.get(event.provider_call_id)
+        if row is None and not calls.locked_elsewhere.isdisjoint({event.provider_call_id, event.call_id}):
+            verdicts.append(EventVerdict("pending"))
+            continue
         if row is None and event.call_id is not None:
-            row = by_id.get(event.call_id)
+            row = calls.by_id.get(event.call_id)
         earlier = reports.get(row.id) if row is not None else None
         verdict = _verdict(delivery, row, earlier[0].provider_call_id if earlier else None)
         verdicts.append(verdict)
@@ -129,9 +137,25 @@ async def apply(
             by_retell_id.setdefault(event.provider_call_id, row)
     changes = BatchChanges()
     for call_id, of_call in reports.items():
-        decide(changes, by_id[call_id], of_call, reader=reader, now=now)
+        decide(changes, calls.by_id[call_id], of_call, reader=reader, now=now)
     await _write(connection, changes, now, check_after)
     return AppliedBatch(verdicts, changes.accounts)
+
+
+async def _lock_calls(connection: Connection, deliveries: Sequence[EventDelivery], *, skip_locked: bool) -> LockedCalls:
+    ids = list({d.event.call_id for d in deliveries if d.event.call_id is not None})
+    retell_call_ids = list({d.event.provider_call_id for d in deliveries if d.event.provider_call_id})
+    if not ids and not retell_call_ids:
+        return LockedCalls({}, {})
+    lock = call_queries.lock_free_calls if skip_locked else call_queries.lock_reported_calls
+    rows = await lock(connection, ids=ids, retell_call_ids=retell_call_ids)
+    by_id = {row.id: row for row in rows}
+    by_retell_id = {row.retell_call_id: row for row in rows if row.retell_call_id}
+    if not skip_locked:
+        return LockedCalls(by_id, by_retell_id)
+    known = await call_queries.known_calls(connection, ids=ids, retell_call_ids=retell_call_ids)
+    locked = {key for call in known if call.id not in by_id for key in (call.id, call.retell_call_id)}
+    return LockedCalls(by_id, by_retell_id, frozenset(locked - {None}))
 
 
 def _verdict(delivery: EventDelivery, row: call_queries.ReportedCall | None, batch_call_id: str | None) -> EventVerdict:

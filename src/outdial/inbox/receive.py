@@ -8,8 +8,8 @@ from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db.queries import campaign_status, events
-from outdial.db.session import Connection, Database
-from outdial.inbox.apply import EventVerdict, apply
+from outdial.db.session import Connection, Database, LockNotAvailable
+from outdial.inbox.apply import AppliedBatch, EventVerdict, apply
 from outdial.inbox.batcher import EventBatcher
 from outdial.inbox.deliveries import EventDelivery
 from outdial.inbox.errors import EventNotStored
@@ -70,17 +70,34 @@ class WebhookReceiver:
     async def _flush(self, deliveries: list[EventDelivery]) -> Sequence[EventVerdict | EventNotStored]:
         now = self._clock.now()
         try:
-            async with self._database.transaction() as connection:
-                applied = await apply(
-                    connection, deliveries, reader=self._reader, now=now, check_after=self._check_after
-                )
-                await store(connection, deliveries, applied.verdicts, now)
+            try:
+                applied = await self._apply_and_store(deliveries, now)
+            except LockNotAvailable:
+                # A stalled transaction holds a call of this batch. The applier tries its events again.
+                applied = await self._apply_and_store(deliveries, now, skip_locked=True)
+                set_aside = sum(verdict.status == "pending" for verdict in applied.verdicts)
+                log("inbox.calls_locked", level="warning", events=len(deliveries), set_aside=set_aside)
         except Exception as error:
             log("inbox.flush_failed", level="warning", events=len(deliveries), reason=repr(error))
             # Store each event alone, for the applier: one that cannot be applied must not affect others.
             return [await self._store_unapplied(delivery, now) for delivery in deliveries]
         await pause_accounts(self._database, applied.accounts, now)
         return applied.verdicts
+
+    async def _apply_and_store(
+        self, deliveries: list[EventDelivery], now: datetime, *, skip_locked: bool = False
+    ) -> AppliedBatch:
+        async with self._database.transaction() as connection:
+            applied = await apply(
+                connection,
+                deliveries,
+                reader=self._reader,
+                now=now,
+                check_after=self._check_after,
+                skip_locked=skip_locked,
+            )
+            await store(connection, deliveries, applied.verdicts, now)
+        return applied
 
     async def _store_unapplied(self, delivery: EventDelivery, now: datetime) -> EventVerdict | EventNotStored:
         verdict = EventVerdict("quarantined" if delivery.event.malformed else "pending", error=delivery.event.malformed)

@@ -1,7 +1,7 @@
 """The jobs process."""
 
 from outdial.clock import SystemClock
-from outdial.db.session import Database
+from outdial.db.session import JOB_TIMEOUTS, Database
 from outdial.jobs.worker import POOL_SIZE, JobWorker
 from outdial.log import log
 from outdial.process import notify_ready, stop_event
@@ -13,7 +13,7 @@ async def run_jobs(settings: JobsSettings) -> None:
     stop, urls = stop_event(), settings.database
     role = urls.role("jobs")
     async with await Database.connect(
-        urls.jobs, application_name="outdial:jobs", max_size=POOL_SIZE, role=role
+        urls.jobs, application_name="outdial:jobs", max_size=POOL_SIZE, role=role, timeouts=JOB_TIMEOUTS
     ) as database:
         worker = JobWorker(database, SystemClock(), role=role)
         await worker.start()

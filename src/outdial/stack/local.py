@@ -19,7 +19,7 @@ from outdial.auth.keys import (
 from outdial.db.binaries import ServerUser
 from outdial.db.embedded import EmbeddedPostgres, default_home
 from outdial.db.migrate import supabase_dir
-from outdial.db.session import Database
+from outdial.db.session import JOB_TIMEOUTS, Database
 from outdial.settings import DatabaseUrls, credentials, read_environment, require
 from outdial.stack.config import StackPorts, ports_of, read_config
 from outdial.stack.errors import StackUnavailable
@@ -154,7 +154,9 @@ def with_database(kind: Literal["api", "host", "auth"], work: Callable[[Database
         dsn = {"api": urls.api, "host": urls.host, "auth": urls.auth}[kind]
 
         async def run() -> Result:
-            connecting = Database.connect(dsn, application_name="outdial:cli", max_size=4, role=urls.role(kind))
+            connecting = Database.connect(
+                dsn, application_name="outdial:cli", max_size=4, role=urls.role(kind), timeouts=JOB_TIMEOUTS
+            )
             async with await connecting as database:
                 return await work(database)
 

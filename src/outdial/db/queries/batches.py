@@ -17,6 +17,7 @@ class DueCampaign:
     """A row of `due_campaigns`."""
 
     organization_id: UUID
+    provider_account_id: UUID
     campaign_id: UUID
     status: str
 
@@ -74,14 +75,17 @@ class LockedCampaign:
 _locked_campaign = row_builder(LockedCampaign)
 
 _DUE_CAMPAIGNS = """\
-select organization_id, campaign_id, status from private.due_campaigns($1, $2, $3::uuid[]);
+select organization_id, provider_account_id, campaign_id, status
+from private.due_campaigns($1, $2, $3::uuid[]);
 """
 
 
 async def due_campaigns(
     connection: Connection, *, now: datetime, limit: int, named: Sequence[UUID]
 ) -> list[DueCampaign]:
-    """List the campaigns of all organizations that are due, and those that a notification has named."""
+    """List the campaigns that are due, the organizations and their accounts in turn, and those that a notification
+    has named.
+    """
     return [_due_campaign(record) for record in await connection.fetch(_DUE_CAMPAIGNS, now, limit, named)]
 
 
@@ -182,6 +186,27 @@ where id = $2 and status in ('pausing', 'cancelling');
 async def postpone_batch(connection: Connection, *, next_batch_at: datetime, campaign_id: UUID) -> int:
     """Schedule the next look at a campaign that is pausing or cancelling."""
     return rows_touched(await connection.execute(_POSTPONE_BATCH, next_batch_at, campaign_id))
+
+
+_SET_BACK_CAMPAIGN = """\
+update campaigns
+set next_batch_at = $1
+where id in (
+  select id from campaigns
+  where id = $2 and status in ('active', 'pausing', 'cancelling') and next_batch_at <= $3
+  for update skip locked
+);
+"""
+
+
+async def set_back_campaign(
+    connection: Connection, *, next_batch_at: datetime, campaign_id: UUID, now: datetime
+) -> int:
+    """Postpone a campaign that failed, unless it is no longer due.
+
+    One that another transaction has locked stays due.
+    """
+    return rows_touched(await connection.execute(_SET_BACK_CAMPAIGN, next_batch_at, campaign_id, now))
 
 
 _REQUEST_BATCH = """\

@@ -2,8 +2,10 @@
 
 -- name: due_campaigns
 -- returns: list[DueCampaign]
--- List the campaigns of all organizations that are due, and those that a notification has named.
-select organization_id, campaign_id, status from private.due_campaigns(:now, :limit, :named::uuid[]);
+-- List the campaigns that are due, the organizations and their accounts in turn, and those that a notification has
+-- named.
+select organization_id, provider_account_id, campaign_id, status
+from private.due_campaigns(:now, :limit, :named::uuid[]);
 
 -- name: admission_facts
 -- returns: list[AdmissionFactsRow]
@@ -76,6 +78,16 @@ where id = :campaign_id;
 update campaigns
 set next_batch_at = :next_batch_at
 where id = :campaign_id and status in ('pausing', 'cancelling');
+
+-- name: set_back_campaign!
+-- Postpone a campaign that failed, unless it is no longer due. One that another transaction has locked stays due.
+update campaigns
+set next_batch_at = :next_batch_at
+where id in (
+  select id from campaigns
+  where id = :campaign_id and status in ('active', 'pausing', 'cancelling') and next_batch_at <= :now
+  for update skip locked
+);
 
 -- name: request_batch
 -- returns: UUID | None

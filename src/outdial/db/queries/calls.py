@@ -51,6 +51,17 @@ _reported_call = row_builder(ReportedCall)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCall:
+    """A call that events report on."""
+
+    id: UUID
+    retell_call_id: str | None
+
+
+_known_call = row_builder(KnownCall)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallSummary:
     """A call in a list."""
 
@@ -264,6 +275,47 @@ async def lock_reported_calls(
     Events may only change calls of the account whose key signed them: the caller compares credentials.
     """
     return [_reported_call(record) for record in await connection.fetch(_LOCK_REPORTED_CALLS, ids, retell_call_ids)]
+
+
+_LOCK_FREE_CALLS = """\
+with c as materialized (
+  select * from calls
+  where id = any ($1::uuid[]) or retell_call_id = any ($2::text[])
+  order by id
+  for update skip locked
+)
+select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c.status, c.retell_call_id,
+  c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
+  c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
+  cc.status as contact_status, cc.attempts, cc.faults, cc.call_count,
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts,
+  m.provider_account_id, a.credential
+from c
+join campaign_contacts cc on cc.id = c.campaign_contact_id
+join campaigns m on m.id = c.campaign_id
+join provider_accounts a on a.id = c.provider_account_id
+order by cc.id
+for update of cc skip locked;
+"""
+
+
+async def lock_free_calls(
+    connection: Connection, *, ids: Sequence[UUID], retell_call_ids: Sequence[str]
+) -> list[ReportedCall]:
+    """Lock those calls that no other transaction has locked, with their contacts, as lock_reported_calls does."""
+    return [_reported_call(record) for record in await connection.fetch(_LOCK_FREE_CALLS, ids, retell_call_ids)]
+
+
+_KNOWN_CALLS = """\
+select id, retell_call_id from calls where id = any ($1::uuid[]) or retell_call_id = any ($2::text[]);
+"""
+
+
+async def known_calls(
+    connection: Connection, *, ids: Sequence[UUID], retell_call_ids: Sequence[str]
+) -> list[KnownCall]:
+    """List the calls that a batch of events reports on, without locking them."""
+    return [_known_call(record) for record in await connection.fetch(_KNOWN_CALLS, ids, retell_call_ids)]
 
 
 _WRITE_CALLS = """\

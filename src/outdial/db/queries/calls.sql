@@ -44,6 +44,37 @@ join provider_accounts a on a.id = c.provider_account_id
 order by cc.id
 for update of cc;
 
+-- name: lock_free_calls
+-- returns: list[ReportedCall]
+-- null: retell_call_id, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, transcript,
+-- null: recording_url, public_log_url, analysis
+-- Lock those calls that no other transaction has locked, with their contacts, as lock_reported_calls does.
+with c as materialized (
+  select * from calls
+  where id = any (:ids::uuid[]) or retell_call_id = any (:retell_call_ids::text[])
+  order by id
+  for update skip locked
+)
+select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c.status, c.retell_call_id,
+  c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
+  c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
+  cc.status as contact_status, cc.attempts, cc.faults, cc.call_count,
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts,
+  m.provider_account_id, a.credential
+from c
+join campaign_contacts cc on cc.id = c.campaign_contact_id
+join campaigns m on m.id = c.campaign_id
+join provider_accounts a on a.id = c.provider_account_id
+order by cc.id
+for update of cc skip locked;
+
+-- name: known_calls
+-- returns: list[KnownCall]
+-- row: A call that events report on.
+-- null: retell_call_id
+-- List the calls that a batch of events reports on, without locking them.
+select id, retell_call_id from calls where id = any (:ids::uuid[]) or retell_call_id = any (:retell_call_ids::text[]);
+
 -- name: write_calls!
 -- null: :analyses[], :costs_cents[], :disconnection_reasons[], :durations_ms[], :ended_ats[], :next_check_ats[],
 -- null: :outcomes[], :public_log_urls[], :recording_urls[], :retell_call_ids[], :started_ats[], :transcripts[]

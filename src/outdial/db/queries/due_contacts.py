@@ -173,19 +173,19 @@ set status = 'skipped', status_reason = $1, updated_at = $2
 where id in (
   select id from campaign_contacts
   where campaign_id = $3 and zone_key = any ($4::text[]) and status = 'pending'
-  for update skip locked
+  limit $5 for update skip locked
 );
 """
 
 
 async def skip_zones(
-    connection: Connection, *, reason: str, now: datetime, campaign_id: UUID, zones: Sequence[str]
+    connection: Connection, *, reason: str, now: datetime, campaign_id: UUID, zones: Sequence[str], limit: int
 ) -> int:
-    """Skip contacts whose zones are never open within the calling hours of the campaign.
+    """Skip a portion of the contacts whose zones are never open within the calling hours of the campaign.
 
     Contacts that an event has locked are skipped next time.
     """
-    return rows_touched(await connection.execute(_SKIP_ZONES, reason, now, campaign_id, zones))
+    return rows_touched(await connection.execute(_SKIP_ZONES, reason, now, campaign_id, zones, limit))
 
 
 _DEFER_CONTACTS = """\

@@ -70,14 +70,14 @@ set status = 'skipped', status_reason = :reason, updated_at = :now
 where id = any (:ids::uuid[]) and status = 'pending';
 
 -- name: skip_zones!
--- Skip contacts whose zones are never open within the calling hours of the campaign. Contacts that an event has locked
--- are skipped next time.
+-- Skip a portion of the contacts whose zones are never open within the calling hours of the campaign. Contacts that an
+-- event has locked are skipped next time.
 update campaign_contacts
 set status = 'skipped', status_reason = :reason, updated_at = :now
 where id in (
   select id from campaign_contacts
   where campaign_id = :campaign_id and zone_key = any (:zones::text[]) and status = 'pending'
-  for update skip locked
+  limit :limit for update skip locked
 );
 
 -- name: defer_contacts!

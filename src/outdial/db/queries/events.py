@@ -222,6 +222,19 @@ async def postpone_event(connection: Connection, *, status: str, error: str, nex
     return rows_touched(await connection.execute(_POSTPONE_EVENT, status, error, next_try_at, id))
 
 
+_DEFER_EVENTS = """\
+update webhook_events set next_try_at = $1 where id = any ($2::bigint[]) and status = 'pending';
+"""
+
+
+async def defer_events(connection: Connection, *, next_try_at: datetime, ids: Sequence[int]) -> int:
+    """Leave pending events for a later run, because another transaction has locked their calls.
+
+    That is no failed try.
+    """
+    return rows_touched(await connection.execute(_DEFER_EVENTS, next_try_at, ids))
+
+
 _REOPEN_UNMATCHED = """\
 select private.reopen_unmatched($1, $2::text[], $3) as id;
 """

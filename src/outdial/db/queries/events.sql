@@ -78,6 +78,10 @@ update webhook_events
 set status = :status, error = :error, tries = tries + 1, next_try_at = :next_try_at
 where id = :id and status = 'pending';
 
+-- name: defer_events!
+-- Leave pending events for a later run, because another transaction has locked their calls. That is no failed try.
+update webhook_events set next_try_at = :next_try_at where id = any (:ids::bigint[]) and status = 'pending';
+
 -- name: reopen_unmatched
 -- returns: int
 -- Reopen events that arrived before the id of their call was known. Returns how many.
