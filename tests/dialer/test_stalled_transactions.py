@@ -13,6 +13,7 @@ import pytest
 from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor, Changed
 from outdial.db.session import (
+    CONNECTION_ERRORS,
     DIALER_TIMEOUTS,
     JOB_TIMEOUTS,
     REQUEST_TIMEOUTS,
@@ -39,7 +40,7 @@ from tests.support.postgres import Scratch
 # Well below the 10 s that a request may wait for a lock, and far above what the rest of a test takes.
 SOON_S = 5.0
 LOCK_CALL = "select from calls where id = $1 for update"
-LOCK_ACCOUNT = "select from provider_accounts where id = $1 for update"
+LOCK_ACCOUNT = "select from provider_accounts where id = $1 for no key update"
 LOCK_CAMPAIGN = "select from campaigns where id = $1 for update"
 
 
@@ -80,24 +81,31 @@ async def test_every_connection_of_a_pool_has_its_timeouts(
 ) -> None:
     names = ("idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout")
     dsn = database.dsn_for("outdial_dialer")
-    async with await Database.connect(dsn, application_name="test", timeouts=timeouts) as pool:
-        async with pool.transaction() as one, pool.transaction() as other:
-            for connection in (one, other):
-                assert tuple([await connection.fetchval(f"show {name}") for name in names]) == shown
+    async with (
+        await Database.connect(dsn, application_name="test", timeouts=timeouts) as pool,
+        pool.transaction() as one,
+        pool.transaction() as other,
+    ):
+        for connection in (one, other):
+            assert tuple([await connection.fetchval(f"show {name}") for name in names]) == shown
 
 
 async def test_postgres_ends_a_session_that_stands_still_and_frees_its_locks(stage: Stage) -> None:
     [campaign] = await running(stage, 1, "default")
     timeouts = SessionTimeouts(idle_in_transaction=timedelta(milliseconds=100), lock=timedelta(), statement=timedelta())
     dsn = stage.scratch.dsn_for("outdial_dialer")
+
+    async def stand_still(pool: Database) -> None:
+        async with pool.for_organization(campaign.tenant.organization_id) as connection:
+            await connection.execute(LOCK_CAMPAIGN, campaign.id)
+            # The pause waits for the stalled session until Postgres ends it.
+            async with asyncio.timeout(SOON_S):
+                await stage.look.execute("update campaigns set status = 'pausing' where id = $1", campaign.id)
+            await connection.execute("select 1")
+
     async with await Database.connect(dsn, application_name="test", timeouts=timeouts) as pool:
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
-            async with pool.for_organization(campaign.tenant.organization_id) as connection:
-                await connection.execute(LOCK_CAMPAIGN, campaign.id)
-                # The pause waits for the stalled session until Postgres ends it.
-                async with asyncio.timeout(SOON_S):
-                    await stage.look.execute("update campaigns set status = 'pausing' where id = $1", campaign.id)
-                await connection.execute("select 1")
+        with pytest.raises(CONNECTION_ERRORS):
+            await stand_still(pool)
 
 
 async def test_a_claim_gives_up_on_an_account_that_another_transaction_holds(stage: Stage) -> None:

@@ -213,7 +213,13 @@ def test_an_excluded_date_is_a_date_of_the_contact() -> None:
 
 
 def test_zones_that_share_no_hour_never_open() -> None:
-    assert next_open(DEFAULT_HOURS, "America/St_Johns|Pacific/Guam", datetime(2026, 6, 1, tzinfo=UTC)) is None
+    june = datetime(2026, 6, 1, tzinfo=UTC)
+    morning = hours_of(weekdays=[["09:00", "12:00"]])
+
+    assert next_open(morning, "America/St_Johns|Pacific/Guam", june) is None
+    assert never_opens(morning, "America/St_Johns|Pacific/Guam", june)
+    # With the default hours, they share half an hour, but only in winter.
+    assert next_open(DEFAULT_HOURS, "America/St_Johns|Pacific/Guam", june) == datetime(2026, 11, 2, 23, tzinfo=UTC)
 
 
 @given(keys, st.integers(0, 365), moments)

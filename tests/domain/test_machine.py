@@ -95,9 +95,9 @@ def test_contacts_are_added_to_a_campaign_only_while_it_can_still_call_them() ->
     )
 
 
-def test_a_contact_is_dialed_from_pending_only_and_nothing_but_a_call_brings_it_back_there() -> None:
+def test_a_contact_is_dialed_from_pending_only_and_a_call_or_a_setting_that_skipped_it_brings_it_back_there() -> None:
     assert CONTACT.may_leave(ContactStatus.CALLING) == ["pending"]
-    assert CONTACT.may_leave(ContactStatus.PENDING) == ["calling"]
+    assert CONTACT.may_leave(ContactStatus.PENDING) == ["calling", "skipped"]
     assert {state for state in ContactStatus if ContactStatus.CALLING in reachable(CONTACT, state)} == contact.OPEN
 
 

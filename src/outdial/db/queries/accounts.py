@@ -163,12 +163,16 @@ select id, credential, least(concurrency_limit, coalesce(provider_limit, concurr
   reserved_inbound, calls_per_second, rate_factor, next_start_at, backoff_until
 from provider_accounts
 where id = $1
-for update;
+for no key update;
 """
 
 
 async def lock_account(connection: Connection, *, provider_account_id: UUID) -> LockedAccount:
-    """Lock the row that owns the limits. Everything that counts against them is counted under this lock."""
+    """Lock the row that owns the limits.
+
+    Everything that counts against them is counted under this lock. Foreign keys do not wait for it: pausing a campaign
+    checks the one of the row it has written.
+    """
     return _locked_account(required(await connection.fetchrow(_LOCK_ACCOUNT, provider_account_id), "lock_account"))
 
 

@@ -32,12 +32,13 @@ returning id;
 -- returns: LockedAccount
 -- row: An account, locked, with the limits of its calls.
 -- null: backoff_until
--- Lock the row that owns the limits. Everything that counts against them is counted under this lock.
+-- Lock the row that owns the limits. Everything that counts against them is counted under this lock. Foreign keys do not
+-- wait for it: pausing a campaign checks the one of the row it has written.
 select id, credential, least(concurrency_limit, coalesce(provider_limit, concurrency_limit)) as concurrency_limit,
   reserved_inbound, calls_per_second, rate_factor, next_start_at, backoff_until
 from provider_accounts
 where id = :provider_account_id
-for update;
+for no key update;
 
 -- name: count_live
 -- returns: LiveCounts
