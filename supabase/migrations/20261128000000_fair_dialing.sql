@@ -39,8 +39,8 @@ create trigger campaign_contacts_arrow before update of status on public.campaig
     'pending>failed', 'pending>review');
 
 -- A contact that was skipped because of its campaign's calling hours or attempt limit is pending again when that setting
--- changes, whoever changes it. The row of the campaign is locked, so that it cannot complete meanwhile. Contacts are
--- locked in id order. The reasons are those of outdial.domain.contact and outdial.dialer.plan.
+-- changes. The update locks the campaign, so that it cannot complete meanwhile. Contacts are locked in id order. The
+-- reasons are those of outdial.domain.contact and outdial.dialer.plan.
 create function private.reopen_skipped_contacts() returns trigger
 language plpgsql security definer set search_path = ''
 as $$

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from outdial.db.queries import batches, campaign_contacts
+from outdial.db.queries import batches, campaign_contacts, events
 from outdial.db.queries import calls as call_queries
 from outdial.db.queries import do_not_call as do_not_call_queries
 from outdial.db.session import Connection
@@ -153,7 +153,7 @@ async def _lock_calls(connection: Connection, deliveries: Sequence[EventDelivery
     by_retell_id = {row.retell_call_id: row for row in rows if row.retell_call_id}
     if not skip_locked:
         return LockedCalls(by_id, by_retell_id)
-    known = await call_queries.known_calls(connection, ids=ids, retell_call_ids=retell_call_ids)
+    known = await events.known_calls(connection, ids=ids, retell_call_ids=retell_call_ids)
     locked = {key for call in known if call.id not in by_id for key in (call.id, call.retell_call_id)}
     return LockedCalls(by_id, by_retell_id, frozenset(locked - {None}))
 

@@ -51,17 +51,6 @@ _reported_call = row_builder(ReportedCall)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownCall:
-    """A call that events report on."""
-
-    id: UUID
-    retell_call_id: str | None
-
-
-_known_call = row_builder(KnownCall)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CallSummary:
     """A call in a list."""
 
@@ -304,18 +293,6 @@ async def lock_free_calls(
 ) -> list[ReportedCall]:
     """Lock those calls that no other transaction has locked, with their contacts, as lock_reported_calls does."""
     return [_reported_call(record) for record in await connection.fetch(_LOCK_FREE_CALLS, ids, retell_call_ids)]
-
-
-_KNOWN_CALLS = """\
-select id, retell_call_id from calls where id = any ($1::uuid[]) or retell_call_id = any ($2::text[]);
-"""
-
-
-async def known_calls(
-    connection: Connection, *, ids: Sequence[UUID], retell_call_ids: Sequence[str]
-) -> list[KnownCall]:
-    """List the calls that a batch of events reports on, without locking them."""
-    return [_known_call(record) for record in await connection.fetch(_KNOWN_CALLS, ids, retell_call_ids)]
 
 
 _WRITE_CALLS = """\

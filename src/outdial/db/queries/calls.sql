@@ -68,13 +68,6 @@ join provider_accounts a on a.id = c.provider_account_id
 order by cc.id
 for update of cc skip locked;
 
--- name: known_calls
--- returns: list[KnownCall]
--- row: A call that events report on.
--- null: retell_call_id
--- List the calls that a batch of events reports on, without locking them.
-select id, retell_call_id from calls where id = any (:ids::uuid[]) or retell_call_id = any (:retell_call_ids::text[]);
-
 -- name: write_calls!
 -- null: :analyses[], :costs_cents[], :disconnection_reasons[], :durations_ms[], :ended_ats[], :next_check_ats[],
 -- null: :outcomes[], :public_log_urls[], :recording_urls[], :retell_call_ids[], :started_ats[], :transcripts[]

@@ -38,6 +38,17 @@ class PendingEvent:
 
 _pending_event = row_builder(PendingEvent)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCall:
+    """A call that events report on."""
+
+    id: UUID
+    retell_call_id: str | None
+
+
+_known_call = row_builder(KnownCall)
+
 _STORE_EVENTS = """\
 insert into webhook_events (source, credential, retell_call_id, event, body, body_sha256, status, received_at,
   applied_at, next_try_at, organization_id, call_id, error)
@@ -233,6 +244,18 @@ async def defer_events(connection: Connection, *, next_try_at: datetime, ids: Se
     That is no failed try.
     """
     return rows_touched(await connection.execute(_DEFER_EVENTS, next_try_at, ids))
+
+
+_KNOWN_CALLS = """\
+select id, retell_call_id from calls where id = any ($1::uuid[]) or retell_call_id = any ($2::text[]);
+"""
+
+
+async def known_calls(
+    connection: Connection, *, ids: Sequence[UUID], retell_call_ids: Sequence[str]
+) -> list[KnownCall]:
+    """List the calls that a batch of events reports on, without locking them."""
+    return [_known_call(record) for record in await connection.fetch(_KNOWN_CALLS, ids, retell_call_ids)]
 
 
 _REOPEN_UNMATCHED = """\

@@ -82,6 +82,13 @@ where id = :id and status = 'pending';
 -- Leave pending events for a later run, because another transaction has locked their calls. That is no failed try.
 update webhook_events set next_try_at = :next_try_at where id = any (:ids::bigint[]) and status = 'pending';
 
+-- name: known_calls
+-- returns: list[KnownCall]
+-- row: A call that events report on.
+-- null: retell_call_id
+-- List the calls that a batch of events reports on, without locking them.
+select id, retell_call_id from calls where id = any (:ids::uuid[]) or retell_call_id = any (:retell_call_ids::text[]);
+
 -- name: reopen_unmatched
 -- returns: int
 -- Reopen events that arrived before the id of their call was known. Returns how many.
