@@ -281,8 +281,7 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   m.provider_account_id, a.credential
 from c
 join campaign_contacts cc on cc.id = c.campaign_contact_id
-join campaigns m on m.id = c.campaign_id
-join provider_accounts a on a.id = c.provider_account_id
+join campaigns m on m.id = c.campaign_id join provider_accounts a on a.id = c.provider_account_id
 order by cc.id
 for update of cc skip locked;
 """
@@ -291,7 +290,7 @@ for update of cc skip locked;
 async def lock_free_calls(
     connection: Connection, *, ids: Sequence[UUID], retell_call_ids: Sequence[str]
 ) -> list[ReportedCall]:
-    """Lock those calls that no other transaction has locked, with their contacts, as lock_reported_calls does."""
+    """Lock the calls, with their contacts, that no other transaction has locked."""
     return [_reported_call(record) for record in await connection.fetch(_LOCK_FREE_CALLS, ids, retell_call_ids)]
 
 

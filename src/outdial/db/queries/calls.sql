@@ -48,7 +48,7 @@ for update of cc;
 -- returns: list[ReportedCall]
 -- null: retell_call_id, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, transcript,
 -- null: recording_url, public_log_url, analysis
--- Lock those calls that no other transaction has locked, with their contacts, as lock_reported_calls does.
+-- Lock the calls, with their contacts, that no other transaction has locked.
 with c as materialized (
   select * from calls
   where id = any (:ids::uuid[]) or retell_call_id = any (:retell_call_ids::text[])
@@ -63,8 +63,7 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   m.provider_account_id, a.credential
 from c
 join campaign_contacts cc on cc.id = c.campaign_contact_id
-join campaigns m on m.id = c.campaign_id
-join provider_accounts a on a.id = c.provider_account_id
+join campaigns m on m.id = c.campaign_id join provider_accounts a on a.id = c.provider_account_id
 order by cc.id
 for update of cc skip locked;
 
