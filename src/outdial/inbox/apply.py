@@ -99,7 +99,7 @@ class LockedCalls:
     """The calls that a batch reports on and this transaction has locked, and the ids of those that another one has."""
 
     by_id: Mapping[UUID, call_queries.ReportedCall]
-    by_retell_id: Mapping[str, call_queries.ReportedCall]
+    by_retell_id: dict[str, call_queries.ReportedCall]
     locked_elsewhere: frozenset[UUID | str | None] = frozenset()
 
 
@@ -134,7 +134,7 @@ async def apply(
         if verdict.status == "applied" and row is not None and event.report is not None:
             reports.setdefault(row.id, []).append(event.report)
             # The id is the call's from here on: two calls with the same id would fail the whole batch.
-            by_retell_id.setdefault(event.provider_call_id, row)
+            calls.by_retell_id.setdefault(event.provider_call_id, row)
     changes = BatchChanges()
     for call_id, of_call in reports.items():
         decide(changes, calls.by_id[call_id], of_call, reader=reader, now=now)
