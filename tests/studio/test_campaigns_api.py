@@ -67,7 +67,7 @@ async def test_one_idempotency_key_creates_one_campaign(
     ("fields", "named", "words"),
     [
         ({"name": ""}, "name", "at least 1"),
-        ({"name": "  "}, "name", "Give 1 to 200"),
+        ({"name": "  "}, "name", "Must have 1 to 200"),
         ({"from_number": "12"}, "from_number", "E.164"),
         ({"batch_size": 0}, "batch_size", "greater"),
         ({"calling_hours": {"funday": []}}, "calling_hours", "Unknown key"),
