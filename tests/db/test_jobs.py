@@ -76,6 +76,7 @@ KNOWN: Mapping[str, object] = {
     "default_region": None,
     "refused_by_kind": "{}",
     "notices": "[]",
+    "header": "[]",
     "error": None,
     "status": "completed",
 }
