@@ -176,7 +176,12 @@ def test_each_reason_is_found_and_said(facts: DialingFacts, code: str, words: st
 def test_every_reason_that_a_campaign_can_have_is_tried_above() -> None:
     mark = test_each_reason_is_found_and_said.pytestmark[0]  # type: ignore[attr-defined]
     tried = {case[1] for case in mark.args[1]}
-    of_contacts = {WaitReason.LIVE_ELSEWHERE, SkipReason.DO_NOT_CALL, SkipReason.ATTEMPTS_USED}
+    of_contacts = {
+        WaitReason.LIVE_ELSEWHERE,
+        SkipReason.DO_NOT_CALL,
+        SkipReason.ATTEMPTS_USED,
+        SkipReason.CALLER_BLOCKED,
+    }
 
     assert {*WaitReason, *SkipReason, *RunReason} - of_contacts == tried - {""}
 
