@@ -76,7 +76,7 @@ def read_plain(text: str, region: str | None) -> tuple[str, str] | None:
 
 
 def number_of(e164: str) -> PhoneNumber:
-    """Return the parts of a number in E.164, without checking it; 10 times faster than libphonenumber's parser."""
+    """Return the parts of a number in E.164, without checking it: much cheaper than libphonenumber's parser."""
     code = next((code for end in (2, 3, 4) if (code := int(e164[1:end])) in COUNTRY_CODE_TO_REGION_CODE), None)
     national = "" if code is None else e164[1 + len(str(code)) :]
     if not national or national.startswith("0"):
