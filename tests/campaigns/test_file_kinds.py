@@ -26,7 +26,7 @@ def workbook() -> bytes:
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "the file is a PNG picture, not CSV"),
         (b"\xff\xd8\xff\xe0\0\x10JFIF", "a JPEG picture"),
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF document"),
-        (gzip.compress(b"phone,name\n"), "a gzip archive"),
+        (gzip.compress(b"phone,name\n", mtime=0), "a gzip archive"),
         (b"<!DOCTYPE html>\n<html><body><table>", "an HTML page"),
         (b'<?xml version="1.0"?><Workbook>', "an XML file"),
         (b"BEGIN:VCARD\r\nVERSION:3.0\r\nTEL:+14155550101\r\n", "a vCard file"),
