@@ -26,7 +26,7 @@ declare
   is_admin boolean := is_service or p_organization_id = any (array(select private.my_organizations('admin')));
 begin
   if not is_admin and not p_organization_id = any (array(select private.my_organizations('operator'))) then
-    raise exception 'replaying events takes an operator of the organization' using errcode = 'insufficient_privilege';
+    raise exception 'replaying events requires the role operator in the organization' using errcode = 'insufficient_privilege';
   end if;
   return query
     update public.webhook_events e

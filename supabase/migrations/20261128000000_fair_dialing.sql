@@ -53,7 +53,7 @@ begin
     where cc.campaign_id = new.id and cc.status = 'skipped'
       and (new.calling_hours <> old.calling_hours
           and cc.status_reason = 'its time zones are never open together in the campaign''s calling hours'
-        or new.max_attempts > cc.attempts and cc.status_reason like '% attempts were made, the campaign allows %')
+        or new.max_attempts > cc.attempts and cc.status_reason like '% attempts were made% the campaign allows %')
     order by cc.id
     for update
   )

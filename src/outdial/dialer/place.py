@@ -56,8 +56,9 @@ class Placer:
         if not self._provider.has_account(call.credential):
             # The provider refuses the account without a request, so the call need not wait for its start time.
             return CallResponse(call, await self._provider.create_call(call.credential, call.body))
-        # A sleep measures its span once; the wall clock may be set back meanwhile.
-        while self._clock.now() < call.start_at - UNEVENNESS:
+        await self._clock.sleep_until(call.start_at)
+        if self._clock.now() < call.start_at - UNEVENNESS:
+            # A sleep measures its span once, and the clock was set back meanwhile.
             await self._clock.sleep_until(call.start_at)
         await self._keep_distance(call)
         now = self._clock.now()
