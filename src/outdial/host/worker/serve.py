@@ -166,14 +166,11 @@ class FunctionServer:
         request_id = frame.invocation.request_id
         sent = response.to_http(request_id)
         cpu_us = (used_ns + 500) // 1000
-        encoded = frames.encode(frames.ResponseFrame(frame.number, sent.status, list(sent.headers), sent.body, cpu_us))
+        encoded = _encode_response(frame.number, sent, cpu_us)
         problem = _why_not_sent(sent, len(encoded))
         if problem:
             self._log.add("error", problem)
-            sent = internal_error(request_id).to_http(request_id)
-            encoded = frames.encode(
-                frames.ResponseFrame(frame.number, sent.status, list(sent.headers), sent.body, cpu_us)
-            )
+            encoded = _encode_response(frame.number, internal_error(request_id).to_http(request_id), cpu_us)
         self._log.flush_lines()
         self._channel.send(encoded)
 
@@ -235,6 +232,10 @@ class FunctionServer:
         with suppress(Exception):
             async with asyncio.timeout(_CLOSE_S):
                 await self._runtime.close()
+
+
+def _encode_response(number: int, sent: HttpResponse, cpu_us: int) -> bytes:
+    return frames.encode(frames.ResponseFrame(number, sent.status, list(sent.headers), sent.body, cpu_us))
 
 
 def _why_not_sent(response: HttpResponse, length: int) -> str:

@@ -18,6 +18,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
+from outdial.errors_http import error_body
+
 
 class StudioError(Exception):
     """An error response. The message tells the reader what to do; `details` become further keys of the JSON body."""
@@ -33,7 +35,7 @@ class StudioError(Exception):
 
     def body(self) -> dict[str, Any]:
         """Return the JSON body."""
-        return {"error": self.message, "code": self.code, "message": self.message, **self.details}
+        return error_body(self.code, self.message, self.details)
 
 
 class NotSignedIn(StudioError):
