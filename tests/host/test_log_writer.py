@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from outdial.clock import VirtualClock
@@ -62,7 +63,11 @@ async def test_stores_an_invocation(writer: LogWriter, connection: asyncpg.Conne
     assert await writer.run_once() == 1
     row = dict(await connection.fetchrow("select * from host.invocations") or {})
     del row["id"]
-    assert {**row, "request_id": str(row["request_id"]), "execution_id": str(row["execution_id"])} == record._asdict()
+    assert {
+        **row,
+        "request_id": str(row["request_id"]),
+        "execution_id": str(row["execution_id"]),
+    } == msgspec.structs.asdict(record)
     assert await writer.run_once() == 0
 
 

@@ -29,6 +29,7 @@ CORS_HEADERS: Final[Mapping[str, str]] = {
 }
 _DEFAULTS: Final[Mapping[str, str]] = {**CORS_HEADERS, "x-served-by": "outdial-functions"}
 _DEFAULT_PAIRS: Final = header_pairs(_DEFAULTS)
+_CORS_PAIRS: Final = header_pairs(CORS_HEADERS)
 # The HTTP server writes these.
 _SERVER_HEADERS = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"})
 
@@ -73,15 +74,18 @@ class Response:
         headers = {"sb-error-code": error.code, **(headers or {})}
         return cls(body, status=error.status, headers=headers, content_type=_JSON)
 
-    def to_http(self, request_id: str) -> HttpResponse:
-        """Return the response for the HTTP server, with default headers and `sb-request-id`."""
+    def to_http(self, request_id: str | None) -> HttpResponse:
+        """Return the response for the HTTP server, with default headers and `sb-request-id`.
+
+        Without a `request_id`, as a worker calls it, the headers that the function host adds are left out.
+        """
         if self._headers is None:
-            pairs = [*_DEFAULT_PAIRS, (b"sb-request-id", request_id.encode())]
+            pairs = [*_CORS_PAIRS] if request_id is None else [*_DEFAULT_PAIRS, (b"sb-request-id", request_id.encode())]
             if self.status in _BODILESS:
                 return HttpResponse(self.status, pairs)
             pairs.append((b"content-type", self.content_type.encode("latin-1")))
             return HttpResponse(self.status, pairs, self.body)
-        headers = {**_DEFAULTS, "sb-request-id": request_id}
+        headers = {**CORS_HEADERS} if request_id is None else {**_DEFAULTS, "sb-request-id": request_id}
         if self.status not in _BODILESS:
             headers["content-type"] = self.content_type
         return HttpResponse(self.status, header_pairs({**headers, **self._headers}), self.body)

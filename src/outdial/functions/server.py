@@ -20,9 +20,10 @@ from outdial.functions.loading import LoadedFunction, load_functions
 from outdial.functions.paths import HEALTH, PREFIX
 from outdial.functions.request import Request
 from outdial.functions.response import PREFLIGHT, Response
-from outdial.functions.runtime import Runtime, tune_gc
+from outdial.functions.runtime import Runtime
 from outdial.http import CannotListen, HttpResponse, RequestHead
 from outdial.net import is_loopback
+from outdial.process import tune_gc
 from outdial.settings import SettingError, read_environment
 
 DEFAULT_PORT = 54321

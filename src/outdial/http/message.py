@@ -1,14 +1,14 @@
 """Requests and responses as they pass between the HTTP server and an application."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
 
 
-@dataclass(slots=True)
-class RequestHead:
+class RequestHead(msgspec.Struct):
     """Request line and headers; header names are in lower case, values as sent.
 
     `path` and `query` are percent-encoded, as sent. `client` is the peer's address. `secure` is true on a TLS
@@ -23,8 +23,7 @@ class RequestHead:
     secure: bool = False
 
 
-@dataclass(slots=True)
-class HttpResponse:
+class HttpResponse(msgspec.Struct):
     """Status, headers and body.
 
     The server adds `date`, `content-length` and `connection`, so `headers` must not contain them. It renders the pairs

@@ -7,6 +7,8 @@ from datetime import datetime
 from time import perf_counter
 from typing import Final, Protocol
 
+import msgspec
+
 from outdial.clock import Clock
 from outdial.domain.ids import new_id
 from outdial.functions.paths import HEALTH, PREFIX
@@ -62,8 +64,7 @@ class HostIdentity:
         )
 
 
-@dataclass(slots=True, kw_only=True)
-class _ReceivedRequest:
+class _ReceivedRequest(msgspec.Struct, kw_only=True, gc=False):
     """The fields of a request that end up in its InvocationRecord."""
 
     id: str

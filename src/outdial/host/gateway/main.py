@@ -51,6 +51,7 @@ from outdial.host.pool.zygote_supervisor import ZygoteSupervisor
 from outdial.host.wire.responses import server_error
 from outdial.http import HttpServer, serving
 from outdial.log import log
+from outdial.process import tune_gc
 from outdial.settings import DatabaseUrls
 
 # Supabase's clients accept only 20 lower-case letters as a project ref.
@@ -137,6 +138,7 @@ async def run_gateway(
         async with _heartbeat(settings, database, regions, clock):
             slugs = sorted(served.slug for served in catalogue)
             log("host.ready", functions=len(slugs))
+            tune_gc()
             on_ready(slugs)
             checking = asyncio.create_task(catalogue.check(), name="check functions")
             deadline.at = await stop + asyncio.get_running_loop().time()

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
+
+import msgspec
 
 from outdial.host.wire.frames import LogLine
 
 EventKind = Literal["boot", "boot_failed", "shutdown"]
 
 
-class InvocationRecord(NamedTuple):
-    """One request and its response.
+class InvocationRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=False):
+    """One request and its response, a struct because one is made per request: 0.2 us, a NamedTuple takes 1.2 us.
 
     `at` is when the request arrived, `ms` the time until the response. If the path names no function, `slug` is empty
     and `version` 0. `path` starts with the slug, as sent, without the query. `execution_id` is empty if the request
@@ -65,17 +67,19 @@ class NullSink:
 
 
 class FanOutSink:
-    """Forwards everything to several sinks."""
+    """Forwards everything to several sinks; a sink that discards invocations or lines is not called with them."""
 
     def __init__(self, *sinks: LogSink) -> None:
         self._sinks = sinks
+        self._of_invocations = [sink for sink in sinks if type(sink).invocation is not NullSink.invocation]
+        self._of_lines = [sink for sink in sinks if type(sink).lines is not NullSink.lines]
 
     def invocation(self, record: InvocationRecord) -> None:
-        for sink in self._sinks:
+        for sink in self._of_invocations:
             sink.invocation(record)
 
     def lines(self, slug: str, version: int, execution_id: str, lines: Sequence[LogLine], dropped: int) -> None:
-        for sink in self._sinks:
+        for sink in self._of_lines:
             sink.lines(slug, version, execution_id, lines=lines, dropped=dropped)
 
     def event(self, slug: str, version: int, execution_id: str, kind: EventKind, fields: Mapping[str, object]) -> None:

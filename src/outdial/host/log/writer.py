@@ -131,7 +131,7 @@ class LogWriter:
     def invocation(self, record: InvocationRecord) -> None:
         """Buffer a record."""
         if len(record.path) > LONGEST_PATH:
-            record = record._replace(path=record.path[:LONGEST_PATH])
+            record = msgspec.structs.replace(record, path=record.path[:LONGEST_PATH])
         self._invocations.add(record)
         # Only at exactly this length: while the database is down, every further record would wake the task.
         if len(self._invocations) == _ENTRIES_PER_STEP:
@@ -261,7 +261,7 @@ class LogWriter:
         clean = self._clean_path
         return msgspec.json.encode(
             [
-                record if (path := clean(record.path)) == record.path else record._replace(path=path)
+                record if (path := clean(record.path)) == record.path else msgspec.structs.replace(record, path=path)
                 for record in records
             ]
         )

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from outdial.host.wire.frames import Resource
 from outdial.http import HeaderPairs
 
 
-@dataclass(slots=True, kw_only=True)
-class InvocationCompleted:
+class InvocationCompleted(msgspec.Struct, kw_only=True, gc=False):
     """The function responded. `cold` is true when a worker was started for the request."""
 
     status: int

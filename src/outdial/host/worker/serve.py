@@ -19,7 +19,7 @@ from outdial.functions.loading import load_function
 from outdial.functions.log import Redactor
 from outdial.functions.request import Request
 from outdial.functions.response import Response
-from outdial.functions.runtime import Runtime, tune_gc
+from outdial.functions.runtime import Runtime
 from outdial.host.wire import frames
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.channel import Channel
@@ -29,6 +29,7 @@ from outdial.host.worker.capture import WorkerLog, current_request
 from outdial.host.worker.metering import CpuMeter, MeteredCoroutine
 from outdial.host.worker.streams import redirect_output
 from outdial.http import HttpResponse
+from outdial.process import tune_gc
 from outdial.settings import SettingError
 
 # Log lines wait while the gateway has more unread bytes than this.
@@ -163,14 +164,13 @@ class FunctionServer:
             self._send_limit(frame.number, "cpu", self._config.cpu_ms, metered.used_ns // 1_000_000)
 
     def _send_response(self, frame: frames.InvokeFrame, response: Response, used_ns: int) -> None:
-        request_id = frame.invocation.request_id
-        sent = response.to_http(request_id)
+        sent = response.to_http(None)
         cpu_us = (used_ns + 500) // 1000
         encoded = _encode_response(frame.number, sent, cpu_us)
         problem = _why_not_sent(sent, len(encoded))
         if problem:
             self._log.add("error", problem)
-            encoded = _encode_response(frame.number, internal_error(request_id).to_http(request_id), cpu_us)
+            encoded = _encode_response(frame.number, internal_error(frame.invocation.request_id).to_http(None), cpu_us)
         self._log.flush_lines()
         self._channel.send(encoded)
 
