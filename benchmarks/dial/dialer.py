@@ -3,15 +3,17 @@
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 from uuid import UUID
 
 import msgspec
 import uvloop
 
 from outdial import process as children
-from outdial.dialer.claim import Claim, Claimed, Claimer
+from outdial.dialer import worker
+from outdial.dialer.claim import LOCK_WAIT, Claim, Claimed, Claimer
 from outdial.dialer.main import run_dialer
 from outdial.settings import DialerProcessSettings
 
@@ -25,28 +27,26 @@ class TimedClaim(msgspec.Struct):
     campaign_id: UUID
 
 
-def timed(
-    claim: Callable[[Claimer, UUID, UUID], Awaitable[Claim]], claims: list[TimedClaim]
-) -> Callable[[Claimer, UUID, UUID], Awaitable[Claim]]:
-    """Wrap `claim` so that it appends its duration to `claims`."""
+class TimedClaimer(Claimer):
+    """Claims as the dialer does and appends the duration of each claim that returned calls to `timed`."""
 
-    async def watched(claimer: Claimer, organization_id: UUID, campaign_id: UUID) -> Claim:
+    timed: ClassVar[list[TimedClaim]] = []
+
+    async def claim(self, organization_id: UUID, campaign_id: UUID, *, lock_wait: timedelta = LOCK_WAIT) -> Claim:
+        """Claim and note the duration."""
         began = time.perf_counter()
-        done = await claim(claimer, organization_id, campaign_id)
+        done = await super().claim(organization_id, campaign_id, lock_wait=lock_wait)
         if isinstance(done, Claimed) and done.calls:
-            claims.append(TimedClaim(time.time(), time.perf_counter() - began, len(done.calls), campaign_id))
+            self.timed.append(TimedClaim(time.time(), time.perf_counter() - began, len(done.calls), campaign_id))
         return done
-
-    return watched
 
 
 def main(file: Path) -> None:
     """Dial with the settings of the environment. The first printed line means that the process is ready."""
     os.environ[children.READY_FD] = str(os.dup(sys.stdout.fileno()))
-    claims: list[TimedClaim] = []
-    setattr(Claimer, "claim", timed(Claimer.claim, claims))  # noqa: B010
+    setattr(worker, "Claimer", TimedClaimer)  # noqa: B010
     uvloop.run(run_dialer(DialerProcessSettings.from_env(os.environ)))
-    file.write_bytes(msgspec.json.encode(claims))
+    file.write_bytes(msgspec.json.encode(TimedClaimer.timed))
 
 
 if __name__ == "__main__":
