@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, assert_never
 from uuid import UUID
@@ -58,8 +59,13 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create a campaign as a draft."""
-    calling_hours, retry_policy = read_object("--hours", hours), read_object("--retry", retry)
-    variables, scheduled_at = read_pairs("--var", var or ()), _parse_time(schedule)
+    calling_hours = read_object("--hours", hours)
+    retry_policy = read_object("--retry", retry)
+    variables = read_pairs("--var", var or ())
+    try:
+        scheduled_at = None if schedule is None else datetime.fromisoformat(schedule)
+    except ValueError:
+        raise InvalidArgument(f"--schedule: {schedule!r} is not a time such as 2026-12-01T09:00:00Z") from None
 
     async def work(database: Database) -> UUID:
         async with database.as_service() as connection:
@@ -122,7 +128,7 @@ def pause(
     as_json: AsJson = False,
 ) -> None:
     """Stop placing calls. Calls in progress continue."""
-    _change(campaign, lambda c, id, actor, now: lifecycle.pause(c, id, actor, now, reason), as_json)
+    _change(campaign, partial(lifecycle.pause, reason=reason), as_json)
 
 
 @app.command()
@@ -138,7 +144,7 @@ def cancel(
     as_json: AsJson = False,
 ) -> None:
     """Cancel a campaign. It cannot be resumed."""
-    _change(campaign, lambda c, id, actor, now: lifecycle.cancel(c, id, actor, now, hang_up=hang_up), as_json)
+    _change(campaign, partial(lifecycle.cancel, hang_up=hang_up), as_json)
 
 
 @app.command("list")
@@ -260,7 +266,15 @@ def _change(campaign: str, change: Change, as_json: bool) -> None:
             return campaign_id, await change(connection, campaign_id, Actor(), clock.now())
 
     campaign_id, result = as_service(work)
-    status, changed = _status_after(campaign, result)
+    match result:
+        case Changed(status) | Unchanged(status):
+            changed = isinstance(result, Changed)
+        case Conflict(_, reason):
+            raise ActionRefused(reason)
+        case NotFound() | Forbidden():
+            raise UnknownName(f"unknown campaign {campaign!r}")
+        case never:
+            assert_never(never)
     if as_json:
         print_json({"id": campaign_id, "status": status, "changed": changed})
     else:
@@ -269,29 +283,6 @@ def _change(campaign: str, change: Change, as_json: bool) -> None:
         )
 
 
-def _status_after(campaign: str, result: Result) -> tuple[CampaignStatus, bool]:
-    match result:
-        case Changed(status):
-            return status, True
-        case Unchanged(status):
-            return status, False
-        case Conflict(_, reason):
-            raise ActionRefused(reason)
-        case NotFound() | Forbidden():
-            raise UnknownName(f"unknown campaign {campaign!r}")
-        case never:
-            assert_never(never)
-
-
 async def _campaign_id(database: Database, campaign: str) -> UUID:
     async with database.as_service() as connection:
         return await find_campaign(connection, campaign)
-
-
-def _parse_time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidArgument(f"--schedule: {text!r} is not a time such as 2026-12-01T09:00:00Z") from None

@@ -1,7 +1,7 @@
 """`outdial contacts`: the do-not-call list of an organization."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -113,7 +113,11 @@ def _change(
 ) -> None:
     if not numbers and file is None:
         raise InvalidArgument("pass numbers, or a file with --file")
-    good, bad = read_numbers([*(numbers or ()), *_lines(file)], region)
+    texts = list(numbers or ())
+    if file is not None:
+        with nullcontext(sys.stdin) if str(file) == "-" else file.open(encoding="utf-8-sig") as lines:
+            texts += filter(None, map(str.strip, lines))
+    good, bad = read_numbers(texts, region)
 
     async def work(database: Database) -> int:
         async with database.as_service() as connection:
@@ -131,10 +135,3 @@ def _change(
         notes.print(f"{phone.raw!r}: {phone.reason}", markup=False)
     if bad:
         raise typer.Exit(1)
-
-
-def _lines(file: Path | None) -> Iterator[str]:
-    if file is None:
-        return
-    with nullcontext(sys.stdin) if str(file) == "-" else file.open(encoding="utf-8-sig") as lines:
-        yield from (text for line in lines if (text := line.strip()))

@@ -1,9 +1,7 @@
 """`outdial campaign import`: progress bar, file of refused rows, and report."""
 
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +18,13 @@ from outdial.jobs.csv_cells import CsvBuffer
 from outdial.stack.local import as_service
 
 SHOWN = 20
+_BAR_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    TaskProgressColumn(),
+    TextColumn("{task.fields[rows]:,} rows, {task.fields[refused]:,} refused"),
+    TimeRemainingColumn(),
+)
 
 
 class RefusedFile:
@@ -60,7 +65,11 @@ def run_import(
     async def work(database: Database) -> ImportReport:
         async with database.as_service() as connection:
             campaign_id = await find_campaign(connection, campaign)
-        with file.open("rb") as source, _bar(file) as bar:
+        size = file.stat().st_size
+        with (
+            file.open("rb") as source,
+            Progress(*_BAR_COLUMNS, console=notes, transient=True, disable=not sys.stderr.isatty()) as bars,
+        ):
             return await import_contacts(
                 source,
                 campaign_id,
@@ -70,7 +79,7 @@ def run_import(
                 default_region=region,
                 mapping=mapping,
                 on_header=rejects.begin,
-                on_progress=bar,
+                on_progress=_Bar(bars, size),
                 on_refused=rejects.add,
             )
 
@@ -79,7 +88,23 @@ def run_import(
     finally:
         written = rejects.close()
     if as_json:
-        print_json(_as_dict(report, rejects.path if written else None))
+        print_json(
+            {
+                "rows": report.rows,
+                "added": report.added,
+                "already_there": report.already_there,
+                "blank": report.blank,
+                "refused": {kind.value: count for kind, count in report.refused.items()},
+                "refused_rows": report.refused_rows,
+                "first_refused": [
+                    {"line": row.line, "value": row.value, "kind": row.kind, "reason": row.reason}
+                    for row in report.first_refused[:SHOWN]
+                ],
+                "refused_file": rejects.path if written else None,
+                "variables": list(report.variables),
+                "notices": list(report.notices),
+            }
+        )
     else:
         _print(report, rejects.path if written else None)
     return report.added + report.already_there > 0 or report.refused_rows == 0
@@ -92,38 +117,6 @@ class _Bar:
 
     def __call__(self, progress: ImportProgress) -> None:
         self._progress.update(self._task, completed=progress.bytes_read, rows=progress.rows, refused=progress.refused)
-
-
-@contextmanager
-def _bar(file: Path) -> Iterator[_Bar]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rows]:,} rows, {task.fields[refused]:,} refused"),
-        TimeRemainingColumn(),
-    )
-    size = os.stat(file).st_size
-    with Progress(*columns, console=notes, transient=True, disable=not sys.stderr.isatty()) as progress:
-        yield _Bar(progress, size)
-
-
-def _as_dict(report: ImportReport, rejects: Path | None) -> dict[str, object]:
-    return {
-        "rows": report.rows,
-        "added": report.added,
-        "already_there": report.already_there,
-        "blank": report.blank,
-        "refused": {kind.value: count for kind, count in report.refused.items()},
-        "refused_rows": report.refused_rows,
-        "first_refused": [
-            {"line": row.line, "value": row.value, "kind": row.kind, "reason": row.reason}
-            for row in report.first_refused[:SHOWN]
-        ],
-        "refused_file": rejects,
-        "variables": list(report.variables),
-        "notices": list(report.notices),
-    }
 
 
 def _print(report: ImportReport, rejects: Path | None) -> None:

@@ -51,7 +51,11 @@ def create(
     try:
         organization_id = as_service(work)
     except asyncpg.CheckViolationError as error:
-        raise InvalidArgument(_which(error)) from error
+        if "credential" in (error.constraint_name or ""):
+            message = "--credential: use lower-case letters, digits and _, starting with a letter"
+        else:
+            message = "NAME: use 1 to 200 characters"
+        raise InvalidArgument(message) from error
     if as_json:
         print_json({"id": organization_id, "name": name, "credential": credential})
     else:
@@ -104,9 +108,3 @@ def add_member(
     except asyncpg.ForeignKeyViolationError as error:
         raise UnknownName(f"unknown user {user_id}: they must sign up first") from error
     console.print(f"{user_id} is now {role} of {organization}.")
-
-
-def _which(error: asyncpg.CheckViolationError) -> str:
-    if "credential" in (error.constraint_name or ""):
-        return "--credential: use lower-case letters, digits and _, starting with a letter"
-    return "NAME: use 1 to 200 characters"

@@ -42,18 +42,15 @@ def _sections(command: Any, name: str, parent: Any) -> Iterator[str]:
 def _section(command: Any, context: Any) -> str:
     depth = "##" if context.parent.parent is None else "###"
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
-    rows = [row for param in command.params if (row := _row(param, context))]
+    rows = []
+    for param in command.params:
+        record = param.get_help_record(context)
+        if record is not None and "--help" not in record[0]:
+            name, meaning = (re.sub(r"\s+", " ", part).strip().replace("|", r"\|") for part in record)
+            rows.append(f"| `{name}` | {meaning} |")
     table = "\n".join(["| | |", "|---|---|", *rows])
     body = [f"{depth} {context.command_path}", _text(command.help), f"```\n{usage}\n```"]
     return "\n\n".join([*body, table] if rows else body)
-
-
-def _row(param: Any, context: Any) -> str | None:
-    record = param.get_help_record(context)
-    if record is None or "--help" in record[0]:
-        return None
-    name, meaning = (re.sub(r"\s+", " ", part).strip().replace("|", r"\|") for part in record)
-    return f"| `{name}` | {meaning} |"
 
 
 def _text(text: str | None) -> str:

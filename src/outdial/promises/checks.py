@@ -108,7 +108,7 @@ def audit(evidence: RunEvidence) -> list[PromiseCheck]:
             promise=5,
             promised="a completed campaign has no open contact",
             examined=f"{len(evidence.contacts)} contacts",
-            breaches=[*_not_final(evidence), *_wrong_counts(evidence)],
+            breaches=list(_open_or_miscounted(evidence)),
         ),
         PromiseCheck(
             promise=6,
@@ -190,26 +190,22 @@ def _overlapping(calls: Iterable[ProviderCall]) -> Iterator[str]:
                 yield f"{later.call_id} started before {earlier.call_id}, to the same phone, had ended"
 
 
-def _not_final(evidence: RunEvidence) -> Iterator[str]:
+def _open_or_miscounted(evidence: RunEvidence) -> Iterator[str]:
     open_contacts = Counter(c.campaign_id for c in evidence.contacts if ContactStatus(c.status) in OPEN)
     for campaign in evidence.campaigns:
         if campaign.status in ("completed", "cancelled") and open_contacts[campaign.id]:
             yield f"campaign {campaign.id} is {campaign.status} with {open_contacts[campaign.id]} open contacts"
-
-
-def _wrong_counts(evidence: RunEvidence) -> Iterator[str]:
     made = Counter(call.campaign_contact_id for call in evidence.calls)
-    charged = Counter(call.campaign_contact_id for call in evidence.calls if _is_charged(call))
+    charged = Counter(
+        call.campaign_contact_id
+        for call in evidence.calls
+        if call.disconnection_reason is not None and outcome_of(call.disconnection_reason).retry_class in CHARGED
+    )
     for contact in evidence.contacts:
         if contact.call_count != made[contact.id]:
             yield f"contact {contact.id} counts {contact.call_count} calls but has {made[contact.id]}"
         if contact.attempts != charged[contact.id]:
             yield f"contact {contact.id} was charged {contact.attempts} attempts, but {charged[contact.id]} calls count"
-
-
-def _is_charged(call: CallEvidence) -> bool:
-    reason = call.disconnection_reason
-    return reason is not None and outcome_of(reason).retry_class in CHARGED
 
 
 def _mismatches(evidence: RunEvidence) -> Iterator[str]:
@@ -219,23 +215,19 @@ def _mismatches(evidence: RunEvidence) -> Iterator[str]:
         row = rows.get(call.call_id)
         if row is None:
             yield f"{call.call_id} is missing from the database"
-        else:
-            yield from _differences(row, call)
+            continue
+        expected: Mapping[str, tuple[object, object]] = {
+            "status": (row.status, "ended"),
+            "phone": (row.phone, call.to_number),
+            "disconnection_reason": (row.disconnection_reason, call.disconnection_reason),
+            "outcome": (row.outcome, outcome_of(call.disconnection_reason)),
+            "transcript": (row.transcript, call.transcript),
+            "analysis": (row.analysis, call.analysis),
+        }
+        for name, (here, there) in expected.items():
+            if here != there:
+                yield f"{call.call_id}: {name} is {_short(here)} here and {_short(there)} there"
     yield from (f"{call_id} is in the database but not at the provider" for call_id in rows.keys() - known)
-
-
-def _differences(row: CallEvidence, call: ProviderCall) -> Iterator[str]:
-    expected: Mapping[str, tuple[object, object]] = {
-        "status": (row.status, "ended"),
-        "phone": (row.phone, call.to_number),
-        "disconnection_reason": (row.disconnection_reason, call.disconnection_reason),
-        "outcome": (row.outcome, outcome_of(call.disconnection_reason)),
-        "transcript": (row.transcript, call.transcript),
-        "analysis": (row.analysis, call.analysis),
-    }
-    for name, (here, there) in expected.items():
-        if here != there:
-            yield f"{call.call_id}: {name} is {_short(here)} here and {_short(there)} there"
 
 
 def _over_limits(evidence: RunEvidence) -> Iterator[str]:
@@ -245,27 +237,19 @@ def _over_limits(evidence: RunEvidence) -> Iterator[str]:
     refused = sum(request.reason == "concurrency" for request in evidence.requests)
     if refused:
         yield f"{refused} requests arrived while the account was at its concurrency limit"
-    for what, moments in (("planned", _planned(evidence)), ("placed", _placed(evidence))):
-        peak = peak_in_window(moments, _window_ms(evidence.limits) - JITTER_MS)
-        if peak > _per_window(evidence.limits):
-            yield f"{peak} starts were {what} within a second, {evidence.limits.calls_per_second:g} allowed"
-
-
-def _planned(evidence: RunEvidence) -> list[int]:
-    return sorted(round(call.requested_at.timestamp() * 1000) for call in evidence.calls)
+    rate = evidence.limits.calls_per_second
+    # Below one call per second, the window grows: 0.5 is one start in two seconds.
+    per_window = max(1, int(rate))
+    window_ms = round(1000 * per_window / rate)
+    planned = sorted(round(call.requested_at.timestamp() * 1000) for call in evidence.calls)
+    for what, moments in (("planned", planned), ("placed", _placed(evidence))):
+        peak = peak_in_window(moments, window_ms - JITTER_MS)
+        if peak > per_window:
+            yield f"{peak} starts were {what} within a second, {rate:g} allowed"
 
 
 def _placed(evidence: RunEvidence) -> list[int]:
     return sorted(request.arrived_ms for request in evidence.requests if request.result == "accepted")
-
-
-def _per_window(limits: AccountLimits) -> int:
-    return max(1, int(limits.calls_per_second))
-
-
-def _window_ms(limits: AccountLimits) -> int:
-    # Below one call per second, the window grows: 0.5 is one start in two seconds.
-    return round(1000 * _per_window(limits) / limits.calls_per_second)
 
 
 def _limits_text(evidence: RunEvidence) -> str:

@@ -4,15 +4,13 @@ The demo drives the command line in a temporary directory, as a user would.
 """
 
 import asyncio
-import contextlib
 import json
-import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -136,8 +134,14 @@ async def run_demo(rows: int, seed: int, console: DemoConsole) -> DemoReport | i
 
     Return the report, or an exit status: 130 when interrupted, 1 when the demo failed for an expected reason.
     """
-    _cancel_on_signals()
-    with _directory() as directory:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with tempfile.TemporaryDirectory(prefix="outdial-demo-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        # For root, Postgres runs as another user, who must be able to reach the home directory below.
+        directory.chmod(0o711)
         log = DemoLog(directory / "stack.log")
         supervisor = Supervisor(log.add)
         try:
@@ -195,7 +199,10 @@ async def _run(
     outdial: DemoCommand, supervisor: Supervisor, file: DemoFile, seed: int, console: DemoConsole
 ) -> DemoReport:
     console.say("Starting the local stack: Postgres, functions, simulated Retell, two dialers...")
-    command = _stack_command(outdial, seed)
+    command = outdial.command(
+        *("dev", "--ports=auto", "--no-studio", f"--dialers={DIALERS}", f"--speed={SPEED}", f"--seed={seed}"),
+        *(f"--concurrency={CONCURRENCY}", f"--calls-per-second={CALLS_PER_SECOND}"),
+    )
     await supervisor.start(ProcessSpec(name="stack", command=command, env=outdial.env, grace_s=90.0))
     stack = LocalStack.running(outdial.home)
     if stack is None:
@@ -209,23 +216,16 @@ async def _run(
         await simulator.set_faults(FAULTS)
         await _start(stack, imported.campaign_id)
         console.say("The campaign is running. Events get lost, repeated and reordered; responses get lost.")
-        await _until_completed(console.follow(database, imported.campaign_id))
+        try:
+            async with asyncio.timeout(CAMPAIGN_TIMEOUT_S):
+                status, waiting = await console.follow(database, imported.campaign_id)
+        except TimeoutError:
+            raise DemoFailed(f"the campaign did not finish within {CAMPAIGN_TIMEOUT_S:g} s") from None
+        if status != "completed":
+            raise DemoFailed(f"the campaign is {status}: {waiting}")
         console.say("Completed. Waiting for the last events...")
         await _until_settled(database, simulator)
         return await _report(database, simulator, imported, file)
-
-
-def _stack_command(outdial: DemoCommand, seed: int) -> list[str]:
-    return outdial.command(
-        "dev",
-        "--ports=auto",
-        "--no-studio",
-        f"--dialers={DIALERS}",
-        f"--speed={SPEED}",
-        f"--seed={seed}",
-        f"--concurrency={CONCURRENCY}",
-        f"--calls-per-second={CALLS_PER_SECOND}",
-    )
 
 
 async def _prepare(outdial: DemoCommand, file: DemoFile, say: Callable[[str], None]) -> DemoImport:
@@ -265,16 +265,6 @@ async def _start(stack: LocalStack, campaign_id: UUID) -> None:
             raise DemoFailed(f"campaign-trigger responded {response.status}: {await response.text()}")
 
 
-async def _until_completed(following: Awaitable[tuple[str, str | None]]) -> None:
-    try:
-        async with asyncio.timeout(CAMPAIGN_TIMEOUT_S):
-            status, waiting = await following
-    except TimeoutError:
-        raise DemoFailed(f"the campaign did not finish within {CAMPAIGN_TIMEOUT_S:g} s") from None
-    if status != "completed":
-        raise DemoFailed(f"the campaign is {status}: {waiting}")
-
-
 async def _until_settled(database: Database, simulator: SimulatorClient) -> None:
     """Wait for what comes after the last contact is done: analyses, late events, responses to look-ups."""
     never = asyncio.Event()
@@ -293,23 +283,21 @@ async def _report(database: Database, simulator: SimulatorClient, imported: Demo
     evidence = await gather_evidence(simulator, database)
     async with database.as_service() as connection:
         events = await inbox.count_events(connection, organization_id=None)
-    return DemoReport(
-        evidence=evidence,
-        imported=imported.report,
-        events=events,
-        state=await simulator.state(),
-        resolved=resolved(evidence),
-        checks=[*audit(evidence), _check_import(imported.report, file)],
-    )
-
-
-def _check_import(report: Mapping[str, Any], file: DemoFile) -> PromiseCheck:
+    report = imported.report
     expected = {"added": file.good, "refused_rows": file.refused}
-    return PromiseCheck(
+    import_check = PromiseCheck(
         promise=10,
         promised="bad rows are reported and do not stop good ones",
         examined=f"{report['rows']} rows, {report['refused_rows']} refused",
         breaches=[f"{name} is {report[name]}, not {n}" for name, n in expected.items() if report[name] != n],
+    )
+    return DemoReport(
+        evidence=evidence,
+        imported=report,
+        events=events,
+        state=await simulator.state(),
+        resolved=resolved(evidence),
+        checks=[*audit(evidence), import_check],
     )
 
 
@@ -328,24 +316,6 @@ class DemoLog:
         """Return the last LOG_LINES_SHOWN lines."""
         lines = self._path.read_text().splitlines() if self._path.exists() else []
         return lines[-LOG_LINES_SHOWN:]
-
-
-@contextlib.contextmanager
-def _directory() -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix="outdial-demo-"))
-    try:
-        # For root, Postgres runs as another user, who must be able to reach the home directory below.
-        directory.chmod(0o711)
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _cancel_on_signals() -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _counted(names: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 
@@ -63,25 +63,18 @@ def _numbers(rng: random.Random, count: int) -> list[str]:
     found: dict[str, None] = {}
     for number in (f"+1{_AREAS[n % len(_AREAS)]}7{n:02}{digits}" for n, digits in enumerate(_MAGIC)):
         found[number] = None
-    makers: Sequence[Callable[[random.Random], str]] = (_american, _american, _american, _british, _indian)
     while len(found) < count:
-        number = rng.choice(makers)(rng)
+        match rng.choice(("US", "US", "US", "GB", "IN")):
+            case "GB":
+                number = f"+447400{rng.randint(0, 999_999):06}"
+            case "IN":
+                number = f"+9198765{rng.randint(0, 99_999):05}"
+            case _:
+                number = f"+1{rng.choice(_AREAS)}{rng.randint(220, 699)}{rng.randint(0, 9999):04}"
         if number[-4:-2] != "99":
             found[number] = None
     # The magic numbers come last, so that neither a bad time zone nor the do-not-call list removes them.
     return list(reversed(list(found)[:count]))
-
-
-def _american(rng: random.Random) -> str:
-    return f"+1{rng.choice(_AREAS)}{rng.randint(220, 699)}{rng.randint(0, 9999):04}"
-
-
-def _british(rng: random.Random) -> str:
-    return f"+447400{rng.randint(0, 999_999):06}"
-
-
-def _indian(rng: random.Random) -> str:
-    return f"+9198765{rng.randint(0, 99_999):05}"
 
 
 def _formatted(rng: random.Random, number: str) -> str:

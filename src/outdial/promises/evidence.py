@@ -85,9 +85,23 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
         contacts = await evidence.all_campaign_contacts(connection)
         limits = await evidence.all_account_limits(connection)
     ours = {campaign.id for campaign in campaigns}
+    provider_calls = []
+    for call in described:
+        analysis = call.get("call_analysis")
+        provider_calls.append(
+            ProviderCall(
+                call_id=call["call_id"],
+                to_number=call["to_number"],
+                created_ms=created[call["call_id"]],
+                ended_ms=call.get("end_timestamp"),
+                disconnection_reason=call.get("disconnection_reason"),
+                transcript=call.get("transcript"),
+                analysis=None if analysis is None else canonical_json(msgspec.json.encode(analysis).decode()),
+            )
+        )
     return RunEvidence(
         requests=[_request(entry) for entry in entries],
-        provider_calls=[_provider_call(call, created[call["call_id"]]) for call in described],
+        provider_calls=provider_calls,
         calls=[replace(call, analysis=call.analysis and canonical_json(call.analysis)) for call in calls],
         contacts=[contact for contact in contacts if contact.campaign_id in ours],
         campaigns=campaigns,
@@ -107,17 +121,4 @@ def _request(entry: Mapping[str, Any]) -> LedgerRequest:
         to_number=entry["to_number"],
         idempotency_key=entry["idempotency_key"],
         metadata_call_id=metadata.get("call_id"),
-    )
-
-
-def _provider_call(call: Mapping[str, Any], created_ms: int) -> ProviderCall:
-    analysis = call.get("call_analysis")
-    return ProviderCall(
-        call_id=call["call_id"],
-        to_number=call["to_number"],
-        created_ms=created_ms,
-        ended_ms=call.get("end_timestamp"),
-        disconnection_reason=call.get("disconnection_reason"),
-        transcript=call.get("transcript"),
-        analysis=None if analysis is None else canonical_json(msgspec.json.encode(analysis).decode()),
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -99,7 +98,8 @@ def list_functions(
             "entrypoint": f"supabase/functions/{slug}/index.py",
             "verify_jwt": bool(configured.get(slug, {}).get("verify_jwt", True)),
         }
-        for slug in _slugs(directory)
+        for slug in sorted(index.parent.name for index in directory.glob("*/index.py"))
+        if slug != "shared"
     ]
     if as_json:
         print_json(rows)
@@ -123,11 +123,18 @@ def probe_stack(
     OUTDIAL_<ENV>_WEBHOOK_SECRET. The exit status is 1 when a response is not the expected one.
     """
     from outdial.functions.probe import probe
+    from outdial.retell.signature import sign
 
     target = _local_target() if env == "local" else probe_target(read_config(supabase_dir()), env, read_environment())
     key = secret_list(target.webhook_secret)[0]
+    now_ms = round(SystemClock().now().timestamp() * 1000)
     results = asyncio.run(
-        probe(target.url, sign=lambda body: _sign(body, key), secret_key=target.secret_key, local=env == "local")
+        probe(
+            target.url,
+            sign=lambda body: sign(body, key, now_ms),
+            secret_key=target.secret_key,
+            local=env == "local",
+        )
     )
     if as_json:
         print_json(results)
@@ -151,12 +158,6 @@ function_logs.add_to(app)
 deploying.add_to(app)
 
 
-def _sign(body: bytes, key: str) -> str:
-    from outdial.retell.signature import sign
-
-    return sign(body, key, round(SystemClock().now().timestamp() * 1000))
-
-
 def _local_target() -> ProbeTarget:
     env = read_environment()
     running = LocalStack.running(default_home())
@@ -166,7 +167,3 @@ def _local_target() -> ProbeTarget:
         secret_key=env.get("SUPABASE_SERVICE_ROLE_KEY", "").strip() or LOCAL_SECRET_KEY,
         webhook_secret=env.get("RETELL_WEBHOOK_SECRET", "").strip() or LOCAL_WEBHOOK_SECRET,
     )
-
-
-def _slugs(directory: Path) -> list[str]:
-    return sorted(index.parent.name for index in directory.glob("*/index.py") if index.parent.name != "shared")

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -68,7 +67,11 @@ def download(
 ) -> None:
     """Download the live version of a function to supabase/functions."""
     files = manage(env, lambda client: client.download(slug))
-    targets = {_target(path): content for path, content in files.items()}
+    outside = [path for path in files if not path.startswith(_FUNCTIONS)]
+    if outside:
+        raise InvalidArgument(f"the function has a file outside {_FUNCTIONS}: {outside[0]}")
+    functions = supabase_dir() / "functions"
+    targets = {functions / path.removeprefix(_FUNCTIONS): content for path, content in files.items()}
     others = [path for path, content in targets.items() if path.is_file() and path.read_bytes() != content]
     if others and not yes:
         typer.confirm(f"Overwrite {', '.join(str(path) for path in others)}?", abort=True)
@@ -154,9 +157,3 @@ def _prune(env: str, here: set[str], *, yes: bool) -> None:
 
     manage(env, delete_all)
     console.print(f"Deleted Functions from {env}: {', '.join(gone)}", markup=False)
-
-
-def _target(path: str) -> Path:
-    if not path.startswith(_FUNCTIONS):
-        raise InvalidArgument(f"the function has a file outside {_FUNCTIONS}: {path}")
-    return supabase_dir() / "functions" / path.removeprefix(_FUNCTIONS)

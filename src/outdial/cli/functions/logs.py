@@ -13,7 +13,7 @@ from rich.text import Text
 from outdial.cli.errors import InvalidArgument
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries.host.function_logs import FunctionStats, LogEntryRow
+from outdial.db.queries.host.function_logs import LogEntryRow
 from outdial.db.session import Database
 from outdial.stack.local import as_service
 
@@ -134,18 +134,15 @@ async def _show(database: Database, log_filter: "LogFilter", limit: int, *, foll
 
 def _print(entries: Iterable[LogEntryRow], as_json: bool) -> None:
     for entry in entries:
-        if as_json:
-            sys.stdout.write(msgspec.json.encode(_as_dict(entry), enc_hook=str).decode() + "\n")
-        else:
+        if not as_json:
             console.print(line_of(entry), soft_wrap=True)
+            continue
+        fields = {name: getattr(entry, name) for name in entry.__dataclass_fields__}
+        if entry.details is not None:
+            fields["details"] = msgspec.json.decode(entry.details)
+        known = {name: value for name, value in fields.items() if value is not None}
+        sys.stdout.write(msgspec.json.encode(known, enc_hook=str).decode() + "\n")
     sys.stdout.flush()
-
-
-def _as_dict(entry: LogEntryRow) -> dict[str, Any]:
-    fields = {name: getattr(entry, name) for name in entry.__dataclass_fields__}
-    if entry.details is not None:
-        fields["details"] = msgspec.json.decode(entry.details)
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def line_of(entry: LogEntryRow) -> Text:
@@ -155,18 +152,16 @@ def line_of(entry: LogEntryRow) -> Text:
     request = "" if entry.request_id is None else str(entry.request_id)[:_SHOWN_OF_A_REQUEST]
     line = Text(f"{moment}  ", "dim").append(f"{entry.level:<7}  ", style)
     line.append(f"{entry.slug or '-'}  ", "cyan").append(f"{request or '-':<{_SHOWN_OF_A_REQUEST}}  ", "dim")
-    text = _of_invocation(entry) if entry.kind == "invocation" else _of_line(entry.text or "")
+    if entry.kind == "invocation":
+        parts = [f"{entry.method} {entry.path} {entry.status} in {entry.ms:.1f} ms"]
+        if entry.code:
+            parts.append(entry.code)
+        if entry.cold:
+            parts.append("cold")
+        text = ", ".join([*parts, f"{entry.request_bytes} B in, {entry.response_bytes} B out"])
+    else:
+        text = _of_line(entry.text or "")
     return line.append(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text).replace("\n", "\n    "), style)
-
-
-def _of_invocation(entry: LogEntryRow) -> str:
-    parts = [f"{entry.method} {entry.path} {entry.status} in {entry.ms:.1f} ms"]
-    if entry.code:
-        parts.append(entry.code)
-    if entry.cold:
-        parts.append("cold")
-    parts.append(f"{entry.request_bytes} B in, {entry.response_bytes} B out")
-    return ", ".join(parts)
 
 
 def _of_line(text: str) -> str:
@@ -180,20 +175,14 @@ def _of_line(text: str) -> str:
     if not isinstance(line, dict) or not isinstance(line.get("event"), str):
         return text
     parts = [line["event"]]
-    parts += [f"{name}={_plain(value)}" for name, value in line.items() if name not in _WORDS_OF_A_LINE]
+    for name, value in line.items():
+        if name not in _WORDS_OF_A_LINE:
+            parts.append(f"{name}={value if isinstance(value, str) else msgspec.json.encode(value).decode()}")
     return " ".join(parts) + (f"\n{line['traceback']}" if line.get("traceback") else "")
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _ms(value: float | None) -> str | None:
     return None if value is None else f"{value:.1f}"
-
-
-def _cpu_ms(row: FunctionStats) -> str | None:
-    return _ms(row.cpu_us / 1000 / row.invocations) if row.invocations else None
 
 
 _STATS_COLUMNS: dict[str, Any] = {
@@ -205,7 +194,7 @@ _STATS_COLUMNS: dict[str, Any] = {
     "P95 MS": lambda row: _ms(row.p95_ms),
     "P99 MS": lambda row: _ms(row.p99_ms),
     "COLD": lambda row: row.cold_starts,
-    "CPU MS AVG": _cpu_ms,
+    "CPU MS AVG": lambda row: _ms(row.cpu_us / 1000 / row.invocations) if row.invocations else None,
     "BYTES IN": lambda row: row.request_bytes,
     "BYTES OUT": lambda row: row.response_bytes,
     "LINES": lambda row: row.lines,

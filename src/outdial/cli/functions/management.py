@@ -25,7 +25,17 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")
 
 def manage(name: str, work: Callable[[ManagementClient], Awaitable[Result]]) -> Result:
     """Run `work` with a client of the environment `name`: the running local stack, or one in config.toml."""
-    host = _local() if name == "local" else management_target(read_config(supabase_dir()), name, read_environment())
+    if name == "local":
+        home = default_home()
+        running = LocalStack.running(home)
+        if running is None:
+            raise ActionRefused(
+                "no local stack is running: start one with outdial dev, or choose an environment with --env"
+            )
+        # The token is in the stack's directory, which only the owner of the stack can read.
+        host = ManagementTarget(running.api_url, with_tokens(lambda tokens: tokens.local(home)))
+    else:
+        host = management_target(read_config(supabase_dir()), name, read_environment())
     notes.print(f"Target: {name}, {host.url}", markup=False)
 
     async def run() -> Result:
@@ -38,14 +48,3 @@ def manage(name: str, work: Callable[[ManagementClient], Awaitable[Result]]) -> 
 def with_tokens(work: Callable[[AccessTokens], Awaitable[Result]]) -> Result:
     """Run `work` with the access tokens in this command's database."""
     return with_database("host", lambda database: work(AccessTokens(database, SystemClock())))
-
-
-def _local() -> ManagementTarget:
-    """Return the running stack with the token in its directory, which only the owner of the stack can read."""
-    home = default_home()
-    running = LocalStack.running(home)
-    if running is None:
-        raise ActionRefused(
-            "no local stack is running: start one with outdial dev, or choose an environment with --env"
-        )
-    return ManagementTarget(running.api_url, with_tokens(lambda tokens: tokens.local(home)))

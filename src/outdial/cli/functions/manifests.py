@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,11 +57,8 @@ def write_manifests(
     }
     if out == "-":
         sys.stdout.write("".join(texts.values()))
-    else:
-        _write(Path(out), texts)
-
-
-def _write(directory: Path, texts: Mapping[str, str]) -> None:
+        return
+    directory = Path(out)
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (directory / name).write_text(text)

@@ -72,7 +72,11 @@ def read_env_file(text: str, where: str) -> dict[str, str]:
     for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
         if line and not line.startswith("#"):
             name, value = _read_pair(line.removeprefix("export "), f"{where}, line {number}")
-            found[name] = _unquoted(value.strip())
+            value = value.strip()
+            if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+                found[name] = value[1:-1]
+            else:
+                found[name] = value.partition(" #")[0].rstrip()
     return found
 
 
@@ -81,9 +85,3 @@ def _read_pair(text: str, where: str) -> tuple[str, str]:
     if not equals or not name.strip():
         raise InvalidArgument(f"{where} is not NAME=VALUE")
     return name.strip(), value
-
-
-def _unquoted(value: str) -> str:
-    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
-        return value[1:-1]
-    return value.partition(" #")[0].rstrip()
