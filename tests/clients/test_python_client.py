@@ -204,7 +204,10 @@ def test_the_client_imports_neither_outdial_nor_a_server() -> None:
 
     assert {name for name in loaded if name.startswith("outdial")} == {
         "outdial_client",
-        *(f"outdial_client.{name}" for name in ("_request", "_response", "asynchronous", "errors", "results")),
+        *(
+            f"outdial_client.{name}"
+            for name in ("_actions", "_request", "_response", "asynchronous", "errors", "results")
+        ),
         "outdial_client.synchronous",
     }
     assert {"aiohttp", "asyncpg", "msgspec", "starlette", "fastapi"}.isdisjoint(loaded)

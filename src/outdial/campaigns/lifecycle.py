@@ -6,6 +6,7 @@ Each change is one guarded statement in a transaction with the caller's rights; 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from outdial.db.queries import audit, batches, campaign_contacts, campaign_status, campaigns, organizations
@@ -14,6 +15,17 @@ from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 
 _S = CampaignStatus
+
+
+class LifecycleAction(StrEnum):
+    """What `campaign-trigger` can be asked to do, in its words; the audit log uses them too."""
+
+    START = "start_campaign"
+    PROCESS_BATCH = "process_batch"
+    PAUSE = "pause_campaign"
+    RESUME = "resume_campaign"
+    CANCEL = "cancel_campaign"
+    SCHEDULE_CHECK = "schedule_check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +79,16 @@ Result = Changed | Unchanged | Conflict | NotFound | Forbidden
 class Change:
     """One action on a campaign: the states it is allowed from, and those in which it has nothing to do."""
 
-    action: str
+    action: LifecycleAction
     allowed_from: Collection[CampaignStatus]
     already: Collection[CampaignStatus]
 
 
-START = Change("start_campaign", (_S.DRAFT, _S.SCHEDULED), (_S.ACTIVE,))
-SCHEDULE = Change("start_campaign", (_S.DRAFT,), (_S.SCHEDULED,))
-RESUME = Change("resume_campaign", (_S.PAUSING, _S.PAUSED), (_S.ACTIVE,))
-PAUSE = Change("pause_campaign", (_S.ACTIVE,), (_S.PAUSING, _S.PAUSED))
-CANCEL = Change("cancel_campaign", CAMPAIGN.may_leave(_S.CANCELLING), (_S.CANCELLING, _S.CANCELLED))
+START = Change(LifecycleAction.START, (_S.DRAFT, _S.SCHEDULED), (_S.ACTIVE,))
+SCHEDULE = Change(LifecycleAction.START, (_S.DRAFT,), (_S.SCHEDULED,))
+RESUME = Change(LifecycleAction.RESUME, (_S.PAUSING, _S.PAUSED), (_S.ACTIVE,))
+PAUSE = Change(LifecycleAction.PAUSE, (_S.ACTIVE,), (_S.PAUSING, _S.PAUSED))
+CANCEL = Change(LifecycleAction.CANCEL, CAMPAIGN.may_leave(_S.CANCELLING), (_S.CANCELLING, _S.CANCELLED))
 HANG_UP = replace(CANCEL, allowed_from=(*CANCEL.allowed_from, _S.CANCELLING))
 
 
@@ -166,9 +178,14 @@ async def ask_for_batch(
         return campaign
     asked = await batches.request_batch(connection, campaign_id=campaign_id, batch_size=batch_size, now=now)
     if asked is None:
-        return await _refusal(connection, campaign_id, "process_batch", (_S.ACTIVE,))
+        return await _refusal(connection, campaign_id, LifecycleAction.PROCESS_BATCH, (_S.ACTIVE,))
     await _tell(
-        connection, campaign=campaign, actor=actor, now=now, action="process_batch", details={"batch_size": batch_size}
+        connection,
+        campaign=campaign,
+        actor=actor,
+        now=now,
+        action=LifecycleAction.PROCESS_BATCH,
+        details={"batch_size": batch_size},
     )
     return Changed(_S.ACTIVE)
 
@@ -187,7 +204,12 @@ async def start_scheduled(
     for row in rows:
         campaign = campaign_status.CampaignState(id=row.id, organization_id=row.organization_id, status=_S.ACTIVE)
         await _tell(
-            connection, campaign=campaign, actor=actor, now=now, action=START.action, details={"by": "schedule_check"}
+            connection,
+            campaign=campaign,
+            actor=actor,
+            now=now,
+            action=START.action,
+            details={"by": LifecycleAction.SCHEDULE_CHECK},
         )
     return [row.id for row in rows]
 
@@ -237,7 +259,7 @@ async def _finish_change(
 async def _refusal(
     connection: Connection,
     campaign_id: UUID,
-    action: str,
+    action: LifecycleAction,
     allowed_from: Collection[CampaignStatus],
     already: Collection[CampaignStatus] = (),
 ) -> Result:
@@ -256,7 +278,7 @@ async def _tell(
     campaign: campaign_status.CampaignState,
     actor: Actor,
     now: datetime,
-    action: str,
+    action: LifecycleAction,
     details: Mapping[str, object],
 ) -> None:
     await audit.record_audit(

@@ -109,7 +109,13 @@ def _plan(options: StackOptions, environ: Mapping[str, str], home: Path) -> Stac
     external = environ.get("SUPABASE_DB_URL", "").strip()
     if external:
         refuse_remote(external)
-    _check_ports(ports, embedded=not external, simulated=simulated, studio=options.with_studio)
+    required = {"functions": ports.api}
+    required |= {} if external else {"database": ports.database}
+    required |= {"simulator": ports.simulator} if simulated else {}
+    required |= {"studio": ports.studio} if options.with_studio else {}
+    for what, port in required.items():
+        if not _is_free(port):
+            raise PortTaken(port, what, "use free ports with --ports auto")
     stack = LocalStack(
         api_url=f"http://127.0.0.1:{ports.api}",
         database_url=external or EmbeddedPostgres(home, listen_port=ports.database).dsn,
@@ -150,41 +156,25 @@ def _process(name: str, env: Mapping[str, str], grace_s: float, *arguments: str)
 
 async def _start(supervisor: Supervisor, plan: StackPlan, console: StackConsole) -> StudioLogin | None:
     login = None
-    for process in plan.processes:
+    urls, home = DatabaseUrls.from_env(plan.env), Path(plan.env["OUTDIAL_HOME"])
+    for planned in plan.processes:
+        process = planned
         if process.name == "functions":
             migrations = supabase_dir()
             console.migrated(
                 await push(plan.stack.database_url, migrations / "migrations", seed=migrations / "seed.sql")
             )
         if process.name == "studio" and plan.database_port is not None:
-            urls, home = DatabaseUrls.from_env(plan.env), Path(plan.env["OUTDIAL_HOME"])
             login = await make_first_login(urls, home, plan.first_organization, SystemClock())
+        if process.name == "studio" and not plan.env.get("OUTDIAL_ACCESS_TOKEN"):
+            # With a token for the management API, the studio can roll functions back.
+            connecting = Database.connect(urls.host, application_name="outdial:dev", max_size=1, role=urls.role("host"))
+            async with await connecting as database:
+                token = await AccessTokens(database, SystemClock()).local(home)
+            process = replace(process, env={**process.env, "OUTDIAL_ACCESS_TOKEN": token})
         console.say(f"Starting {process.name}...")
-        await supervisor.start(await _with_access_token(process, plan) if process.name == "studio" else process)
+        await supervisor.start(process)
     return login
-
-
-async def _with_access_token(process: ProcessSpec, plan: StackPlan) -> ProcessSpec:
-    """Give the studio an access token for the management API, so that it can roll functions back."""
-    if plan.env.get("OUTDIAL_ACCESS_TOKEN"):
-        return process
-    urls = DatabaseUrls.from_env(plan.env)
-    connecting = Database.connect(urls.host, application_name="outdial:dev", max_size=1, role=urls.role("host"))
-    async with await connecting as database:
-        token = await AccessTokens(database, SystemClock()).local(Path(plan.env["OUTDIAL_HOME"]))
-    return replace(process, env={**process.env, "OUTDIAL_ACCESS_TOKEN": token})
-
-
-def _check_ports(ports: StackPorts, *, embedded: bool, simulated: bool, studio: bool) -> None:
-    required = {
-        "functions": ports.api,
-        "database": ports.database if embedded else None,
-        "simulator": ports.simulator if simulated else None,
-        "studio": ports.studio if studio else None,
-    }
-    for what, port in required.items():
-        if port is not None and not _is_free(port):
-            raise PortTaken(port, what, "use free ports with --ports auto")
 
 
 def _is_free(port: int) -> bool:

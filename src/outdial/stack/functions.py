@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from outdial.db.embedded import EmbeddedPostgres, default_home
@@ -23,16 +23,9 @@ def local_host_settings(listener: socket.socket, *, behind_proxy: bool) -> Itera
     Without SUPABASE_DB_URL, the embedded database runs during the block. Raises StackUnavailable when another process
     runs it without a TCP port.
     """
-    with _database(url_of(listener)) as (env, logins):
-        yield host_settings(env, logins, local=True, behind_proxy=behind_proxy)
-
-
-@contextmanager
-def _database(url: str) -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]:
-    """Yield the environment of the host, and the logins of its functions."""
     environ = read_environment()
     if environ.get("SUPABASE_DB_URL", "").strip():
-        yield environ, logins_of(environ)
+        yield host_settings(environ, logins_of(environ), local=True, behind_proxy=behind_proxy)
         return
     home = default_home()
     with EmbeddedPostgres(home, listen_port=local_ports().database) as server:
@@ -43,7 +36,5 @@ def _database(url: str) -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]
             )
         logins = StackLogins(home, server.tcp_dsn)
         asyncio.run(logins.ensure())
-        yield (
-            local_settings(LocalStack.running(home) or LocalStack(api_url=url, database_url=server.dsn), environ),
-            logins,
-        )
+        stack = LocalStack.running(home) or LocalStack(api_url=url_of(listener), database_url=server.dsn)
+        yield host_settings(local_settings(stack, environ), logins, local=True, behind_proxy=behind_proxy)

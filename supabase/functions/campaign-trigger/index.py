@@ -1,27 +1,32 @@
 """campaign-trigger: starts, pauses, resumes and cancels campaigns; requests the next batch; starts due schedules."""
 
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 from uuid import UUID
 
 import msgspec
 from shared.error_codes import CONFLICT, FORBIDDEN, NOT_FOUND
 
 from outdial.campaigns import lifecycle
-from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
+from outdial.campaigns.lifecycle import (
+    Actor,
+    Changed,
+    Conflict,
+    Forbidden,
+    LifecycleAction,
+    NotFound,
+    Result,
+    Unchanged,
+)
 from outdial.campaigns.progress import progress
 from outdial.domain.limits import BATCH_SIZE
 from outdial.functions import Context, HttpError, Request, Response, Runtime, with_supabase
 from outdial.settings import require
 
-Action = Literal[
-    "start_campaign", "process_batch", "pause_campaign", "resume_campaign", "cancel_campaign", "schedule_check"
-]
-
 
 class TriggerRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request."""
 
-    action: Action
+    action: LifecycleAction
     campaign_id: UUID | None = None
     batch_size: int | None = None
     organization_id: UUID | None = None
@@ -41,7 +46,7 @@ async def fetch(request: Request, ctx: Context) -> Response:
     """Perform one action as the caller. Repeating an action is safe."""
     body = _checked(_parse(await request.json()))
     actor = Actor(None if ctx.user is None else ctx.user.id)
-    if body.action == "schedule_check":
+    if body.action is LifecycleAction.SCHEDULE_CHECK:
         return await _schedule_check(ctx, body, actor)
     assert body.campaign_id is not None
     async with ctx.db() as connection:
@@ -63,17 +68,17 @@ async def fetch(request: Request, ctx: Context) -> Response:
 
 async def _carry_out(connection: Any, body: TriggerRequest, campaign_id: UUID, actor: Actor, now: Any) -> Result:
     match body.action:
-        case "start_campaign":
+        case LifecycleAction.START:
             return await lifecycle.start(connection, campaign_id, actor, now)
-        case "resume_campaign":
+        case LifecycleAction.RESUME:
             return await lifecycle.resume(connection, campaign_id, actor, now)
-        case "pause_campaign":
+        case LifecycleAction.PAUSE:
             return await lifecycle.pause(connection, campaign_id, actor, now)
-        case "cancel_campaign":
+        case LifecycleAction.CANCEL:
             return await lifecycle.cancel(connection, campaign_id, actor, now, hang_up=body.hang_up)
-        case "process_batch":
+        case LifecycleAction.PROCESS_BATCH:
             return await lifecycle.ask_for_batch(connection, campaign_id, actor, now, body.batch_size)
-        case "schedule_check":
+        case LifecycleAction.SCHEDULE_CHECK:
             raise AssertionError("handled by the caller")
         case never:
             assert_never(never)
@@ -91,12 +96,11 @@ def _parse(raw: Any) -> TriggerRequest:
     try:
         return msgspec.convert(raw, TriggerRequest)
     except msgspec.ValidationError as error:
-        actions = ", ".join(Action.__args__)  # type: ignore[attr-defined]
-        raise HttpError(400, "INVALID_REQUEST", f"{error}; the actions are {actions}") from error
+        raise HttpError(400, "INVALID_REQUEST", f"{error}; the actions are {', '.join(LifecycleAction)}") from error
 
 
 def _checked(body: TriggerRequest) -> TriggerRequest:
-    if body.action != "schedule_check" and body.campaign_id is None:
+    if body.action is not LifecycleAction.SCHEDULE_CHECK and body.campaign_id is None:
         raise HttpError(400, "INVALID_REQUEST", f"campaign_id is missing: {body.action} needs the id of a campaign")
     if body.batch_size is not None and body.batch_size not in BATCH_SIZE.range:
         raise HttpError(400, "INVALID_REQUEST", f"batch_size must be {BATCH_SIZE.range}, not {body.batch_size}")

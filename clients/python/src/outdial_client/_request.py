@@ -90,16 +90,3 @@ def encode(action: TriggerAction[ResultT]) -> bytes:
 def campaign_action(action: str, campaign_id: UUID | str, **fields: object) -> TriggerAction[CampaignResult]:
     """Return an action on one campaign."""
     return TriggerAction({"action": action, "campaign_id": str(campaign_id), **fields}, CampaignResult)
-
-
-def process_batch(campaign_id: UUID | str, size: int | None) -> TriggerAction[CampaignResult]:
-    """Return the action that requests the next batch."""
-    if size is None:
-        return campaign_action("process_batch", campaign_id)
-    return campaign_action("process_batch", campaign_id, batch_size=size)
-
-
-def check_scheduled_campaigns(organization_id: UUID | str | None) -> TriggerAction[ScheduleResult]:
-    """Return the action that starts scheduled campaigns."""
-    only = {} if organization_id is None else {"organization_id": str(organization_id)}
-    return TriggerAction({"action": "schedule_check", **only}, ScheduleResult)

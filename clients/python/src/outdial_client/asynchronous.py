@@ -1,19 +1,20 @@
 """The client for asyncio."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from inspect import isawaitable
-from uuid import UUID
+from typing import Any
 
 import httpx
 
 from outdial_client import _request, _response
+from outdial_client._actions import TriggerActions
 from outdial_client._request import DEFAULT_TIMEOUT_S, MAX_RESPONSE_BYTES, ResultT, TriggerAction
 from outdial_client._response import TriggerResponse
 from outdial_client.results import CampaignResult, ScheduleResult
 
 
-class AsyncCampaignTriggers:
+class AsyncCampaignTriggers(TriggerActions[Coroutine[Any, Any, CampaignResult], Coroutine[Any, Any, ScheduleResult]]):
     """Runs campaigns through campaign-trigger. Works in any event loop; there is nothing to close.
 
     `url` is the project's URL. `token` is a user's access token, or a function that returns one for each request,
@@ -32,30 +33,6 @@ class AsyncCampaignTriggers:
         self._endpoint = _request.endpoint(url, token, apikey, timeout_s)
         self._token = token
         self._timeout_s = timeout_s
-
-    async def start_campaign(self, campaign_id: UUID | str) -> CampaignResult:
-        """Start a draft or scheduled campaign. A draft with a later start time becomes scheduled."""
-        return await self._send(_request.campaign_action("start_campaign", campaign_id))
-
-    async def pause_campaign(self, campaign_id: UUID | str) -> CampaignResult:
-        """Pause an active campaign. Its status is pausing while requests are in flight, then paused."""
-        return await self._send(_request.campaign_action("pause_campaign", campaign_id))
-
-    async def resume_campaign(self, campaign_id: UUID | str) -> CampaignResult:
-        """Resume a paused campaign."""
-        return await self._send(_request.campaign_action("resume_campaign", campaign_id))
-
-    async def cancel_campaign(self, campaign_id: UUID | str, *, hang_up: bool = False) -> CampaignResult:
-        """Cancel a campaign permanently; `hang_up` also ends its live calls."""
-        return await self._send(_request.campaign_action("cancel_campaign", campaign_id, hang_up=hang_up))
-
-    async def process_batch(self, campaign_id: UUID | str, size: int | None = None) -> CampaignResult:
-        """Make an active campaign due now; `size` (1 to 1,000) sets the number of calls in its next batch."""
-        return await self._send(_request.process_batch(campaign_id, size))
-
-    async def check_scheduled_campaigns(self, organization_id: UUID | str | None = None) -> ScheduleResult:
-        """Start the scheduled campaigns that are due: in one organization, or in all where the caller may."""
-        return await self._send(_request.check_scheduled_campaigns(organization_id))
 
     async def _send(self, action: TriggerAction[ResultT]) -> ResultT:
         headers = self._endpoint.headers(await self._current_token())

@@ -1,17 +1,17 @@
 """The synchronous client."""
 
 from collections.abc import Callable
-from uuid import UUID
 
 import httpx
 
 from outdial_client import _request, _response
+from outdial_client._actions import TriggerActions
 from outdial_client._request import DEFAULT_TIMEOUT_S, MAX_RESPONSE_BYTES, ResultT, TriggerAction
 from outdial_client._response import TriggerResponse
 from outdial_client.results import CampaignResult, ScheduleResult
 
 
-class CampaignTriggers:
+class CampaignTriggers(TriggerActions[CampaignResult, ScheduleResult]):
     """Runs campaigns through campaign-trigger. Safe to share between threads.
 
     `url` is the project's URL. `token` is a user's access token, or a function that returns one for each request. A
@@ -30,30 +30,6 @@ class CampaignTriggers:
         self._endpoint = _request.endpoint(url, token, apikey, timeout_s)
         self._token = token
         self._timeout_s = timeout_s
-
-    def start_campaign(self, campaign_id: UUID | str) -> CampaignResult:
-        """Start a draft or scheduled campaign. A draft with a later start time becomes scheduled."""
-        return self._send(_request.campaign_action("start_campaign", campaign_id))
-
-    def pause_campaign(self, campaign_id: UUID | str) -> CampaignResult:
-        """Pause an active campaign. Its status is pausing while requests are in flight, then paused."""
-        return self._send(_request.campaign_action("pause_campaign", campaign_id))
-
-    def resume_campaign(self, campaign_id: UUID | str) -> CampaignResult:
-        """Resume a paused campaign."""
-        return self._send(_request.campaign_action("resume_campaign", campaign_id))
-
-    def cancel_campaign(self, campaign_id: UUID | str, *, hang_up: bool = False) -> CampaignResult:
-        """Cancel a campaign permanently; `hang_up` also ends its live calls."""
-        return self._send(_request.campaign_action("cancel_campaign", campaign_id, hang_up=hang_up))
-
-    def process_batch(self, campaign_id: UUID | str, size: int | None = None) -> CampaignResult:
-        """Make an active campaign due now; `size` (1 to 1,000) sets the number of calls in its next batch."""
-        return self._send(_request.process_batch(campaign_id, size))
-
-    def check_scheduled_campaigns(self, organization_id: UUID | str | None = None) -> ScheduleResult:
-        """Start the scheduled campaigns that are due: in one organization, or in all where the caller may."""
-        return self._send(_request.check_scheduled_campaigns(organization_id))
 
     def _send(self, action: TriggerAction[ResultT]) -> ResultT:
         headers = self._endpoint.headers(self._current_token())
