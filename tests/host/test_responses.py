@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from outdial.functions.response import CORS_HEADERS
+from outdial.errors_http import CORS_HEADERS
 from outdial.host.wire import responses
 from outdial.host.wire.outcomes import (
     BootFailure,

@@ -1,20 +1,6 @@
 """Errors of functions: those a handler raises, and those of loading one."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
-
-# Error codes of responses that the HTTP server makes before a function sees the request.
-SERVER_ERROR_CODES: Final[Mapping[int, str]] = {
-    400: "BAD_REQUEST",
-    408: "REQUEST_TIMEOUT",
-    413: "BODY_TOO_LARGE",
-    431: "HEADERS_TOO_LARGE",
-    500: "EDGE_FUNCTION_ERROR",
-    501: "NOT_IMPLEMENTED",
-    503: "WORKER_OVERLOADED",
-    505: "HTTP_VERSION_NOT_SUPPORTED",
-}
 
 
 class FunctionsError(Exception):

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from outdial.errors_http import error_body
+from outdial.errors_http import CORS_HEADERS, error_body
 from outdial.functions.errors import HttpError
 from outdial.http import HttpResponse, header_pairs
 
@@ -18,15 +18,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BODILESS = frozenset({204, 304})
 
-# As in @supabase/supabase-js/cors. Errors carry them too: without them a browser hides the status.
-CORS_HEADERS: Final[Mapping[str, str]] = {
-    "access-control-allow-origin": "*",
-    "access-control-allow-headers": (
-        "authorization, x-client-info, apikey, content-type, x-retry-count, traceparent, tracestate, baggage"
-    ),
-    "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
-    "access-control-expose-headers": "sb-error-code, sb-request-id, retry-after, x-relay-error",
-}
 _DEFAULTS: Final[Mapping[str, str]] = {**CORS_HEADERS, "x-served-by": "outdial-functions"}
 _DEFAULT_PAIRS: Final = header_pairs(_DEFAULTS)
 _CORS_PAIRS: Final = header_pairs(CORS_HEADERS)

@@ -15,7 +15,8 @@ import uvloop
 from outdial import http
 from outdial.clock import SystemClock
 from outdial.domain.ids import new_id
-from outdial.functions.errors import SERVER_ERROR_CODES, FunctionsError, HttpError
+from outdial.errors_http import SERVER_ERROR_CODES
+from outdial.functions.errors import FunctionsError, HttpError
 from outdial.functions.loading import LoadedFunction, load_functions
 from outdial.functions.paths import HEALTH, PREFIX
 from outdial.functions.request import Request

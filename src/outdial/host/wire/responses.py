@@ -7,9 +7,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from outdial.errors_http import error_body
-from outdial.functions.errors import SERVER_ERROR_CODES
-from outdial.functions.response import CORS_HEADERS
+from outdial.errors_http import CORS_HEADERS, SERVER_ERROR_CODES, error_body
 from outdial.host.wire.outcomes import (
     BootFailure,
     InvocationFailure,
