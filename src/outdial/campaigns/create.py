@@ -94,12 +94,20 @@ async def create_organization(connection: Connection, new: NewOrganization, now:
 async def create_campaign(connection: Connection, new: CampaignSettings, now: datetime) -> UUID:
     """Create a draft; raises InvalidCampaign naming the field, InvalidCallingHours or InvalidRetryPolicy."""
     columns = check_settings(new)
+    account_id = new.provider_account_id
+    if account_id is None:
+        accounts = await account_queries.list_accounts(connection, organization_id=new.organization_id)
+        if not accounts:
+            raise NoProviderAccount(new.organization_id)
+        if len(accounts) > 1:
+            raise AmbiguousAccount([account.credential for account in accounts])
+        account_id = accounts[0].id
     campaign_id = new_id(now)
     await campaigns.create_campaign(
         connection,
         id=campaign_id,
         organization_id=new.organization_id,
-        provider_account_id=new.provider_account_id or await _only_account(connection, new.organization_id),
+        provider_account_id=account_id,
         now=now,
         **columns,
     )
@@ -137,12 +145,3 @@ def check_settings(new: CampaignSettings) -> SettingsColumns:
         "dynamic_variables": encode_json(new.dynamic_variables),
         "scheduled_at": new.scheduled_at,
     }
-
-
-async def _only_account(connection: Connection, organization_id: UUID) -> UUID:
-    accounts = await account_queries.list_accounts(connection, organization_id=organization_id)
-    if not accounts:
-        raise NoProviderAccount(organization_id)
-    if len(accounts) > 1:
-        raise AmbiguousAccount([account.credential for account in accounts])
-    return accounts[0].id

@@ -48,7 +48,8 @@ async def edit_campaign(
         **columns,
     )
     if saved is None:
-        return Conflict(_S(status), f"a campaign that is {status} cannot be edited; {_what_to_do(status)}")
+        cure = "pause it first" if status in (_S.ACTIVE, _S.PAUSING) else "create another one"
+        return Conflict(_S(status), f"a campaign that is {status} cannot be edited; {cure}")
     await audit.record_audit(
         connection,
         organization_id=new.organization_id,
@@ -61,7 +62,3 @@ async def edit_campaign(
     )
     await batches.notify_campaigns(connection, ids=[campaign_id])
     return Edited()
-
-
-def _what_to_do(status: str) -> str:
-    return "pause it first" if status in (_S.ACTIVE, _S.PAUSING) else "create another one"

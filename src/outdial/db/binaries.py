@@ -100,6 +100,7 @@ class Binaries:
 
 
 def _copy(package: Path, home: Path) -> Path:
+    """Copy the package so that every user can read it. Returns the directory of the copy."""
     copy = home / f"binaries-{importlib.metadata.version(_PACKAGE)}"
     if not copy.exists():
         staging = home / "binaries.new"
@@ -108,13 +109,9 @@ def _copy(package: Path, home: Path) -> Path:
         for directory in (package, package.with_name(f"{package.name}.libs")):
             if directory.exists():
                 shutil.copytree(directory, staging / directory.name, symlinks=True)
-        _make_world_readable(staging)
+        for path in (staging, *staging.rglob("*")):
+            if not path.is_symlink():
+                mode = path.stat().st_mode
+                path.chmod(mode | (0o555 if path.is_dir() or mode & stat.S_IXUSR else 0o444))
         staging.rename(copy)
     return copy / package.name
-
-
-def _make_world_readable(tree: Path) -> None:
-    for path in (tree, *tree.rglob("*")):
-        if not path.is_symlink():
-            mode = path.stat().st_mode
-            path.chmod(mode | (0o555 if path.is_dir() or mode & stat.S_IXUSR else 0o444))

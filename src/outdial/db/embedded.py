@@ -68,7 +68,9 @@ class EmbeddedPostgres:
         self._run = self.home / "run"
         self._log = self.home / "postgres.log"
         self._port = listen_port or _DEFAULT_PORT
-        self._check_socket_path()
+        socket = self._run / f".s.PGSQL.{self._port}"
+        if len(os.fsencode(socket)) > _LONGEST_SOCKET_PATH:
+            raise SocketPathTooLong(f"{socket} is too long for a socket: set OUTDIAL_HOME to a shorter path")
         self._settings = {
             **_DEFAULTS,
             **({} if durable else _NOT_DURABLE),
@@ -101,7 +103,11 @@ class EmbeddedPostgres:
                 raise self._failure("another process has the lock but no Postgres")
             time.sleep(_POLL_SECONDS)
         if self._process is None or self._process.poll() is not None:
-            self._boot_or_release(deadline)
+            try:
+                self._boot(deadline)
+            except BaseException:
+                self.stop()
+                raise
         return True
 
     def stop(self) -> None:
@@ -137,11 +143,6 @@ class EmbeddedPostgres:
             return None
         return f"postgresql://{SUPERUSER}:{LOCAL_PASSWORD}@127.0.0.1:{self._server.port}/postgres"
 
-    def _check_socket_path(self) -> None:
-        socket = self._run / f".s.PGSQL.{self._port}"
-        if len(os.fsencode(socket)) > _LONGEST_SOCKET_PATH:
-            raise SocketPathTooLong(f"{socket} is too long for a socket: set OUTDIAL_HOME to a shorter path")
-
     def _take_lock(self) -> bool:
         if self._lock is not None:
             return True
@@ -154,16 +155,11 @@ class EmbeddedPostgres:
         self._lock = lock
         return True
 
-    def _boot_or_release(self, deadline: float) -> None:
-        try:
-            self._boot(deadline)
-        except BaseException:
-            self.stop()
-            raise
-
     def _boot(self, deadline: float) -> None:
         self._user.make_private(self._run)
-        self._prepare_log()
+        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES:
+            self._log.replace(self._log.with_suffix(".log.1"))
+        self._log.touch(mode=0o600)
         binaries = Binaries.find(self.home, self._user)
         data = self.home / f"pg{binaries.major}"
         if not (data / "PG_VERSION").exists():
@@ -171,11 +167,6 @@ class EmbeddedPostgres:
         self._end_predecessor(deadline)
         while not self._launch(binaries, data, deadline):
             time.sleep(0.1)
-
-    def _prepare_log(self) -> None:
-        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES:
-            self._log.replace(self._log.with_suffix(".log.1"))
-        self._log.touch(mode=0o600)
 
     def _create_cluster(self, binaries: Binaries, data: Path) -> None:
         """Create the cluster in a temporary directory and rename it, so that a killed start leaves no partial one."""
@@ -207,9 +198,14 @@ class EmbeddedPostgres:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(old.pid, signal.SIGINT)
                 time.sleep(_POLL_SECONDS)
+            try:
+                os.kill(old.pid, 0)
+            except ProcessLookupError:
+                continue
+            except PermissionError:
+                pass
             # The pid now belongs to another process or a zombie. Postgres would take it for its server.
-            if _pid_is_taken(old.pid):
-                old.path.unlink(missing_ok=True)
+            old.path.unlink(missing_ok=True)
         for leftover in self._run.glob(".s.PGSQL.*"):
             leftover.unlink(missing_ok=True)
 
@@ -227,9 +223,13 @@ class EmbeddedPostgres:
                 preexec_fn=die_with_parent(signal.SIGINT),  # noqa: PLW1509 - one system call
                 **self._user.process_options(),
             )
-        self._server = _wait_until_ready(self._process, data, deadline)
-        if self._server is not None:
-            return True
+        self._server = None
+        while self._process.poll() is None and time.monotonic() < deadline:
+            pid_file = _PidFile.read(data / "postmaster.pid")
+            if pid_file and pid_file.ready and pid_file.pid == self._process.pid:
+                self._server = pid_file
+                return True
+            time.sleep(_POLL_SECONDS)
         _end(self._process)
         # Busy backends still hold the shared memory of a killed server, and Postgres refuses to start next to them.
         if "pre-existing shared memory block" in self._log_since(beginning) and time.monotonic() < deadline:
@@ -286,15 +286,6 @@ class _PidFile:
         return os.fsencode(data) in listing.stdout
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], data: Path, deadline: float) -> _PidFile | None:
-    while process.poll() is None and time.monotonic() < deadline:
-        pid_file = _PidFile.read(data / "postmaster.pid")
-        if pid_file and pid_file.ready and pid_file.pid == process.pid:
-            return pid_file
-        time.sleep(_POLL_SECONDS)
-    return None
-
-
 def _end(process: subprocess.Popen[bytes]) -> None:
     # A fast shutdown first, then an immediate one. Never SIGKILL, which leaves backends running.
     for signal_number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 10)):
@@ -302,13 +293,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
             return
-
-
-def _pid_is_taken(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

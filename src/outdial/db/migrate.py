@@ -39,6 +39,7 @@ _LACKS_AUTH = """
 select to_regprocedure('auth.uid()') is null
   or coalesce(obj_description(to_regnamespace('auth'), 'pg_namespace') = 'made by outdial', false)
 """
+_BOUND_OWNER = "select rolname from pg_roles where rolname = current_user and not (rolsuper or rolbypassrls)"
 _CLEAR = """
 drop schema if exists supabase_migrations, pgqueuer, host, private, public cascade;
 create schema public;
@@ -140,10 +141,16 @@ def refuse_remote(dsn: str) -> None:
     if "service" in query:
         raise RemoteDatabaseRefused(f"service {query['service'][0]}")
     host_list = parts.netloc.rpartition("@")[2]
-    hosts = [_without_port(host) for host in host_list.split(",") if host]
+    hosts = [
+        host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0]
+        for host in host_list.split(",")
+        if host
+    ]
     hosts += [host for value in query.get("host", []) for host in value.split(",")]
     for host in hosts or read_environment().get("PGHOST", "").split(","):
-        if not _is_this_machine(host):
+        # libpq connects to a Unix socket if there is no host, or if it is a path.
+        is_socket = not host or host.startswith(("/", "@"))
+        if not is_socket and not is_loopback(host):
             raise RemoteDatabaseRefused(host)
 
 
@@ -183,33 +190,20 @@ async def _runner(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def _push(connection: asyncpg.Connection, local: Sequence[Migration], seed: Path | None) -> list[AppliedFile]:
-    await _check_owner(connection)
-    await _prepare(connection)
-    done = [await _apply(connection, migration) for migration in _pending(local, await _applied(connection))]
-    await _install_queue(connection)
-    seeded = await _run_seed(connection, seed) if seed is not None and seed.exists() else None
-    return [*done, seeded] if seeded else done
-
-
-async def _install_queue(connection: asyncpg.Connection) -> None:
     # Importing PgQueuer takes half a second. Only commands that migrate need it.
     from outdial.db.queue import install_queue
 
-    await install_queue(connection)
-
-
-async def _check_owner(connection: asyncpg.Connection) -> None:
-    bound = "select rolname from pg_roles where rolname = current_user and not (rolsuper or rolbypassrls)"
-    if name := await connection.fetchval(bound):
+    if name := await connection.fetchval(_BOUND_OWNER):
         raise OwnerBoundByPolicies(name)
-
-
-async def _prepare(connection: asyncpg.Connection) -> None:
     async with connection.transaction():
         await connection.execute("set local lock_timeout = '4s'")
         if await connection.fetchval(_LACKS_AUTH):
             await connection.execute(_BOOTSTRAP.read_text())
         await connection.execute(_HISTORY)
+    done = [await _apply(connection, migration) for migration in _pending(local, await _applied(connection))]
+    await install_queue(connection)
+    seeded = await _run_seed(connection, seed) if seed is not None and seed.exists() else None
+    return [*done, seeded] if seeded else done
 
 
 async def _applied(connection: asyncpg.Connection) -> dict[str, str]:
@@ -273,27 +267,13 @@ async def _execute_all(connection: asyncpg.Connection, file: str, statements: Se
         try:
             await connection.execute(statement.sql)
         except asyncpg.PostgresError as error:
-            raise _failure(file, number, statement, error) from error
-
-
-def _failure(file: str, number: int, statement: Statement, error: asyncpg.PostgresError) -> MigrationFailed:
-    position = int(getattr(error, "position", None) or 0)
-    lines = statement.sql.split("\n")
-    if not position:
-        return MigrationFailed(file, number=number, line=statement.line, reason=str(error), excerpt=statement.sql)
-    before = statement.sql[: position - 1]
-    row, column = before.count("\n"), len(before) - before.rfind("\n") - 1
-    excerpt = "\n".join([*lines[: row + 1], " " * column + "^"])
-    return MigrationFailed(file, number=number, line=statement.line + row, reason=str(error), excerpt=excerpt)
-
-
-def _without_port(host: str) -> str:
-    return host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0]
-
-
-def _is_this_machine(host: str) -> bool:
-    # libpq connects to a Unix socket if there is no host, or if it is a path.
-    return not host or host.startswith(("/", "@")) or is_loopback(host)
+            line, excerpt = statement.line, statement.sql
+            if position := int(getattr(error, "position", None) or 0):
+                before = statement.sql[: position - 1]
+                row, column = before.count("\n"), len(before) - before.rfind("\n") - 1
+                line += row
+                excerpt = "\n".join([*statement.sql.split("\n")[: row + 1], " " * column + "^"])
+            raise MigrationFailed(file, number=number, line=line, reason=str(error), excerpt=excerpt) from error
 
 
 # Where a semicolon does not end a statement: quotes, comments, parentheses and bodies of standard SQL functions.
@@ -331,7 +311,13 @@ def _ends(sql: str) -> Iterator[int]:
     position = 0
     still_open: list[str] = []
     while match := _TOKEN.search(sql, position):
-        position = _comment_end(sql, match.end()) if match["comment"] else match.end()
+        position = match.end()
+        if match["comment"]:
+            depth = 1
+            while depth and (edge := _COMMENT_EDGE.search(sql, position)):
+                depth += 1 if edge[0] == "/*" else -1
+                position = edge.end()
+            position = len(sql) if depth else position
         mark = (match["mark"] or "").lower()
         if mark == ";" and not still_open:
             yield position
@@ -341,11 +327,3 @@ def _ends(sql: str) -> Iterator[int]:
             still_open.append("body")
         elif still_open and still_open[-1] == _CLOSES.get(mark):
             still_open.pop()
-
-
-def _comment_end(sql: str, position: int) -> int:
-    depth = 1
-    while depth and (edge := _COMMENT_EDGE.search(sql, position)):
-        depth += 1 if edge[0] == "/*" else -1
-        position = edge.end()
-    return len(sql) if depth else position

@@ -97,7 +97,13 @@ def is_open(hours: CallingHours, zone_key: str, at: datetime) -> bool:
         zones = zones_of(zone_key)
     except UnknownZone:
         return False
-    return all(_is_open_locally(hours, _local(at, zone)) for zone in zones)
+    for zone in zones:
+        local = _local(at, zone)
+        minute = local.hour * 60 + local.minute
+        windows = () if local.date() in hours.excluded_dates else hours.week[local.weekday()]
+        if not any(window.start_minute <= minute < window.end_minute for window in windows):
+            return False
+    return True
 
 
 def next_open(hours: CallingHours, zone_key: str, after: datetime) -> datetime | None:
@@ -146,12 +152,6 @@ def _local(at: datetime, zone: tzinfo) -> datetime:
     if at.tzinfo is None:
         raise ValueError("the time has no zone; pass an aware datetime")
     return at.astimezone(zone)
-
-
-def _is_open_locally(hours: CallingHours, local: datetime) -> bool:
-    minute = local.hour * 60 + local.minute
-    windows = () if local.date() in hours.excluded_dates else hours.week[local.weekday()]
-    return any(window.start_minute <= minute < window.end_minute for window in windows)
 
 
 @lru_cache(maxsize=4096)
@@ -238,22 +238,21 @@ def _first_change(zone: ZoneInfo, begin: datetime, end: datetime) -> datetime:
 def _parse_day(key: str, raw: object) -> tuple[Window, ...]:
     if not isinstance(raw, list | tuple):
         raise InvalidCallingHours(f'{key}: must be a list of windows, such as [["09:00", "20:00"]]')
-    windows = sorted((_parse_window(key, item) for item in raw), key=lambda window: window.start_minute)
+    windows = []
+    for item in raw:
+        match item:
+            case [str() as start, str() as end]:
+                try:
+                    windows.append(Window(_parse_minute(start), _parse_minute(end)))
+                except InvalidCallingHours as error:
+                    raise InvalidCallingHours(f"{key}: {error}") from None
+            case _:
+                raise InvalidCallingHours(f'{key}: {item!r} is not a window; write it as ["09:00", "20:00"]')
+    windows.sort(key=lambda window: window.start_minute)
     for earlier, later in pairwise(windows):
         if later.start_minute < earlier.end_minute:
             raise InvalidCallingHours(f"{key}: two windows overlap; merge them")
     return tuple(windows)
-
-
-def _parse_window(key: str, raw: object) -> Window:
-    match raw:
-        case [str() as start, str() as end]:
-            try:
-                return Window(_parse_minute(start), _parse_minute(end))
-            except InvalidCallingHours as error:
-                raise InvalidCallingHours(f"{key}: {error}") from None
-        case _:
-            raise InvalidCallingHours(f'{key}: {raw!r} is not a window; write it as ["09:00", "20:00"]')
 
 
 def _parse_minute(text: str) -> int:
@@ -265,14 +264,13 @@ def _parse_minute(text: str) -> int:
 def _parse_dates(raw: object) -> frozenset[date]:
     if not isinstance(raw, list | tuple):
         raise InvalidCallingHours('excluded_dates: must be a list of dates, such as ["2026-12-25"]')
-    return frozenset(_parse_date(item) for item in raw)
-
-
-def _parse_date(raw: object) -> date:
-    try:
-        day = date.fromisoformat(raw) if isinstance(raw, str) else None
-    except ValueError:
-        day = None
-    if day is None or day.isoformat() != raw:
-        raise InvalidCallingHours(f"excluded_dates: {raw!r} is not a date; write it as 2026-12-25")
-    return day
+    days = set()
+    for item in raw:
+        try:
+            day = date.fromisoformat(item) if isinstance(item, str) else None
+        except ValueError:
+            day = None
+        if day is None or day.isoformat() != item:
+            raise InvalidCallingHours(f"excluded_dates: {item!r} is not a date; write it as 2026-12-25")
+        days.add(day)
+    return frozenset(days)

@@ -138,7 +138,7 @@ def read_cell(raw: str, region: str | None, calling_code: int | None = None) -> 
         return number
     if numbers:
         return f"could be {' or '.join(sorted(numbers))}; write the number with + and its country code"
-    return _missing_plus(text) or _invalid(text, region, calling_code)
+    return _invalid(text, region, calling_code)
 
 
 def _plain(raw: str) -> str:
@@ -257,14 +257,11 @@ def _parsed(text: str, region: str | None) -> PhoneNumber | None:
     return number if phonenumbers.is_valid_number(number) else None
 
 
-def _missing_plus(text: str) -> str | None:
+def _invalid(text: str, region: str | None, calling_code: int | None) -> str:
+    """Return why the digits stand for no valid number."""
     digits = re.sub(r"\D", "", text)
     if not text.startswith(("+", "(+", "0")) and (found := list(_international(digits))):
         return f"a + is missing before the country code; write {_e164(found[0])}"
-    return None
-
-
-def _invalid(text: str, region: str | None, calling_code: int | None) -> str:
     if calling_code is not None:
         region = phonenumbers.region_code_for_country_code(calling_code)
         if region == "ZZ":

@@ -22,6 +22,11 @@ _UNITS = {
     "s": timedelta(seconds=1),
 }
 
+_REVIEW_REASONS = {
+    Outcome.CALLBACK_REQUESTED: "the contact asked for a callback; decide when to call again",
+    Outcome.BLOCKED: "the caller number was marked as spam or blocked by the network; call from another number",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class RetryRule:
@@ -112,7 +117,8 @@ def next_step(
     `attempts` and `faults` are the contact's counts before this call, `max_attempts` the campaign's cap, `seed`
     the call id's bytes: the same seed gives the same jitter.
     """
-    stretch = 1 + policy.jitter * _fraction(seed)
+    fraction = int.from_bytes(hashlib.blake2b(seed, digest_size=6).digest(), "big") / 2**48
+    stretch = 1 + policy.jitter * fraction
     match outcome.retry_class:
         case RetryClass.DONE:
             return Complete()
@@ -127,7 +133,8 @@ def next_step(
         case RetryClass.FINAL | RetryClass.DO_NOT_CALL:
             return Fail(outcome)
         case RetryClass.HOLD:
-            return Review(_review_reason(outcome))
+            unnamed = f"the call ended with outcome {outcome}; decide whether to call again"
+            return Review(_REVIEW_REASONS.get(outcome, unnamed))
         case never:
             assert_never(never)
 
@@ -153,23 +160,16 @@ def parse_retry_policy(raw: Mapping[str, object]) -> RetryPolicy:
         fault_delay_max = _parse_duration("fault_delay_max", raw["fault_delay_max"])
     if fault_delay_max < fault_delay:
         raise InvalidRetryPolicy("fault_delay_max: must be at least as long as fault_delay")
+    jitter = raw.get("jitter", DEFAULT_POLICY.jitter)
+    if not isinstance(jitter, int | float) or isinstance(jitter, bool) or not 0 <= jitter <= 1:
+        raise InvalidRetryPolicy(f"jitter: {jitter!r} is not a number from 0 to 1")
     return RetryPolicy(
         rules=MappingProxyType(rules),
-        jitter=_parse_jitter(raw.get("jitter", DEFAULT_POLICY.jitter)),
+        jitter=float(jitter),
         fault_delay=fault_delay,
         fault_delay_max=fault_delay_max,
         max_faults=_parse_count("max_faults", raw.get("max_faults", DEFAULT_POLICY.max_faults)),
     )
-
-
-def _review_reason(outcome: Outcome) -> str:
-    match outcome:
-        case Outcome.CALLBACK_REQUESTED:
-            return "the contact asked for a callback; decide when to call again"
-        case Outcome.BLOCKED:
-            return "the caller number was marked as spam or blocked by the network; call from another number"
-        case _:
-            return f"the call ended with outcome {outcome}; decide whether to call again"
 
 
 def _after_attempt(
@@ -193,10 +193,6 @@ def _after_fault(policy: RetryPolicy, outcome: Outcome, met: int, ended_at: date
     return RetryAt(ended_at + delay * stretch, charged=False)
 
 
-def _fraction(seed: bytes) -> float:
-    return int.from_bytes(hashlib.blake2b(seed, digest_size=6).digest(), "big") / 2**48
-
-
 def _parse_rule(key: str, raw: object, default: RetryRule) -> RetryRule:
     if not isinstance(raw, Mapping):
         raise InvalidRetryPolicy(f'{key}: must be an object, such as {{"delays": ["30m"], "max_attempts": 3}}')
@@ -205,16 +201,13 @@ def _parse_rule(key: str, raw: object, default: RetryRule) -> RetryRule:
         raise InvalidRetryPolicy(f"{key}: unknown key {min(unknown)!r}; use delays, max_attempts")
     delays, max_attempts = default.delays, default.max_attempts
     if "delays" in raw:
-        delays = _parse_delays(f"{key}.delays", raw["delays"])
+        written = raw["delays"]
+        if not isinstance(written, list | tuple) or not written:
+            raise InvalidRetryPolicy(f'{key}.delays: must be a list of durations, such as ["30m", "2h", "1d"]')
+        delays = tuple(_parse_duration(f"{key}.delays", item) for item in written)
     if "max_attempts" in raw:
         max_attempts = _parse_count(f"{key}.max_attempts", raw["max_attempts"])
     return RetryRule(delays, max_attempts)
-
-
-def _parse_delays(key: str, raw: object) -> tuple[timedelta, ...]:
-    if not isinstance(raw, list | tuple) or not raw:
-        raise InvalidRetryPolicy(f'{key}: must be a list of durations, such as ["30m", "2h", "1d"]')
-    return tuple(_parse_duration(key, item) for item in raw)
 
 
 def _parse_duration(key: str, raw: object) -> timedelta:
@@ -232,9 +225,3 @@ def _parse_count(key: str, raw: object) -> int:
     if not isinstance(raw, int) or isinstance(raw, bool) or raw not in RETRY_ATTEMPTS:
         raise InvalidRetryPolicy(f"{key}: {raw!r} is not a whole number {RETRY_ATTEMPTS}")
     return raw
-
-
-def _parse_jitter(raw: object) -> float:
-    if not isinstance(raw, int | float) or isinstance(raw, bool) or not 0 <= raw <= 1:
-        raise InvalidRetryPolicy(f"jitter: {raw!r} is not a number from 0 to 1")
-    return float(raw)

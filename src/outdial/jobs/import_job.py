@@ -49,7 +49,12 @@ class ImportJob:
             silent_since = now - DEAD_AFTER
             taken = await imports.begin_import(connection, import_id=import_id, now=now, silent_since=silent_since)
             if taken is None:
-                await self._end_cancelled(connection, import_id, organization_id)
+                ended = await imports.end_cancelled_import(
+                    connection, import_id=import_id, now=now, silent_since=silent_since
+                )
+                if ended is not None:
+                    await imports.delete_import_chunks(connection, import_id=import_id)
+                    await jobs.notify_jobs(connection, organization_id=organization_id)
                 return JobRunEnd.DONE
             await imports.delete_refusals(connection, import_id=import_id)
             await jobs.notify_jobs(connection, organization_id=organization_id)
@@ -60,15 +65,6 @@ class ImportJob:
             taken=taken,
             chunk_rows=self._chunk_rows,
         ).go()
-
-    async def _end_cancelled(self, connection: Connection, import_id: UUID, organization_id: UUID) -> None:
-        now = self._clock.now()
-        ended = await imports.end_cancelled_import(
-            connection, import_id=import_id, now=now, silent_since=now - DEAD_AFTER
-        )
-        if ended is not None:
-            await imports.delete_import_chunks(connection, import_id=import_id)
-            await jobs.notify_jobs(connection, organization_id=organization_id)
 
 
 class _ImportRun:
@@ -89,10 +85,25 @@ class _ImportRun:
 
     async def go(self) -> JobRunEnd:
         """Run until the job ends or is interrupted."""
+        taken = self._taken
         try:
-            notices = await self._import()
+            report = await import_contacts(
+                StoredFile(self._chunk, asyncio.get_running_loop()),  # type: ignore[arg-type]  # it is only read
+                taken.campaign_id,
+                self._transaction,
+                clock=self._clock,
+                default_region=taken.default_region,
+                actor=Actor(taken.created_by),
+                mapping=msgspec.json.decode(taken.mapping, type=dict[str, str]),
+                on_header=self._on_header,
+                on_progress=self._on_progress,
+                on_refused=self._on_refused,
+                on_added=self._on_added,
+                chunk_rows=self._chunk_rows,
+            )
         except CampaignsError as error:
-            await self._finish("failed", error=_sentence(error))
+            reason = str(error)
+            await self._finish("failed", error=reason[:1].upper() + reason[1:])
         except JobOvertaken:
             await self._finish("cancelled")
         except JobInterrupted:
@@ -100,32 +111,14 @@ class _ImportRun:
             return JobRunEnd.INTERRUPTED
         except Exception as error:  # its message may quote a row of the file: log the type only
             kind = type(error).__name__
-            log("import.failed", level="error", import_id=str(self._taken.id), run=self._taken.runs, kind=kind)
-            if self._taken.runs < MAX_RUNS:
+            log("import.failed", level="error", import_id=str(taken.id), run=taken.runs, kind=kind)
+            if taken.runs < MAX_RUNS:
                 await self._release()
                 return JobRunEnd.RETRY
             await self._finish("failed", error=f"The import failed ({kind}): import the file again")
         else:
-            await self._finish("completed", notices=notices)
+            await self._finish("completed", notices=tuple(report.notices))
         return JobRunEnd.DONE
-
-    async def _import(self) -> tuple[str, ...]:
-        taken = self._taken
-        report = await import_contacts(
-            StoredFile(self._chunk, asyncio.get_running_loop()),  # type: ignore[arg-type]  # the import only reads it
-            taken.campaign_id,
-            self._transaction,
-            clock=self._clock,
-            default_region=taken.default_region,
-            actor=Actor(taken.created_by),
-            mapping=msgspec.json.decode(taken.mapping, type=dict[str, str]),
-            on_header=self._on_header,
-            on_progress=self._on_progress,
-            on_refused=self._on_refused,
-            on_added=self._on_added,
-            chunk_rows=self._chunk_rows,
-        )
-        return tuple(report.notices)
 
     def _transaction(self) -> AbstractAsyncContextManager[Connection]:
         return self._database.for_organization(self._taken.organization_id)
@@ -218,8 +211,3 @@ class _ImportRun:
 def _storable(text: str) -> str:
     # Postgres cannot store NUL.
     return text.replace("\0", "\ufffd")
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return text[:1].upper() + text[1:]

@@ -25,13 +25,10 @@ class StoredFile(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Fill `buffer` from the current chunk; return the number of bytes, 0 at the end of the file."""
         if not self._chunk:
-            self._chunk = memoryview(self._next() or b"")
+            fetched = asyncio.run_coroutine_threadsafe(self._fetch(self._number), self._loop).result()
+            self._chunk = memoryview(fetched or b"")
+            self._number += 1
         length = min(len(buffer), len(self._chunk))
         buffer[:length] = self._chunk[:length]
         self._chunk = self._chunk[length:]
         return length
-
-    def _next(self) -> bytes | None:
-        chunk = asyncio.run_coroutine_threadsafe(self._fetch(self._number), self._loop).result()
-        self._number += 1
-        return chunk

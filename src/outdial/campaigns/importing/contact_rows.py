@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from outdial.campaigns.errors import UnknownRegion
 from outdial.campaigns.importing.columns import Columns, cell_text
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.campaigns.importing.first_lines import FirstLines
@@ -13,6 +14,7 @@ from outdial.domain.phone import InvalidPhone, NoZone, Phone, parse_phone, zone_
 from outdial.domain.phone_reading import read_calling_code
 
 _CHUNK_BYTES = 4 * 2**20
+_ANY_NUMBER = "+14155552671"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +58,14 @@ class Chunk:
 
 
 class ContactReader:
-    """Reads contacts from rows. Numbers without a country code belong to `default_region`."""
+    """Reads contacts from rows. Numbers without a country code belong to `default_region`.
+
+    The constructor raises UnknownRegion if libphonenumber does not know the region.
+    """
 
     def __init__(self, columns: Columns, default_region: str | None) -> None:
+        if isinstance(parsed := parse_phone(_ANY_NUMBER, default_region), InvalidPhone):
+            raise UnknownRegion(parsed.reason)
         self._columns, self._default_region = columns, default_region
 
     def read(self, row: Row) -> NewContact | RefusedRow:
@@ -70,6 +77,7 @@ class ContactReader:
         zone = zone_of(phone, columns.cell(cells, "timezone"))
         if isinstance(zone, NoZone):
             return RefusedRow(row.line, written, Refusal.NO_TIME_ZONE, zone.reason, cells=cells)
+        variables = ((name, cell_text(cells[index])) for name, index in columns.variables)
         return NewContact(
             line=row.line,
             written=written,
@@ -77,13 +85,9 @@ class ContactReader:
             details=columns.details(cells),
             zone_key=zone.key,
             zone_source=zone.source,
-            variables=self._variables(cells),
+            variables=encode_json({name: value for name, value in variables if value}),
             cells=cells,
         )
-
-    def _variables(self, cells: list[str]) -> str:
-        variables = ((name, cell_text(cells[index])) for name, index in self._columns.variables)
-        return encode_json({name: value for name, value in variables if value})
 
 
 def read_phone(columns: Columns, cells: Sequence[str], default_region: str | None) -> tuple[str, Phone | InvalidPhone]:
@@ -129,27 +133,20 @@ def read_chunks(rows: CsvRows, reader: ContactReader, first_lines: FirstLines, c
     """Yield chunks of at most `chunk_rows` rows, fewer if rows are long. Each phone is in `contacts` only once."""
     remaining = iter(rows)
     while True:
-        contacts, refused = _read_portion(rows, islice(remaining, chunk_rows), reader)
+        contacts: list[NewContact] = []
+        refused: list[RefusedRow] = []
+        limit = rows.bytes_read + _CHUNK_BYTES
+        for row in islice(remaining, chunk_rows):
+            contact = reader.read(row) if isinstance(row, Row) else row
+            if isinstance(contact, NewContact):
+                contacts.append(contact)
+            else:
+                refused.append(contact)
+            if rows.bytes_read > limit:
+                break
         if not contacts and not refused:
             return
         first = first_lines.claim([(contact.phone, contact.line) for contact in contacts])
         repeated = [Repeated(contact, first[contact.line]) for contact in contacts if contact.line in first]
         fresh = [contact for contact in contacts if contact.line not in first]
         yield Chunk(fresh, repeated, refused, rows.bytes_read)
-
-
-def _read_portion(
-    rows: CsvRows, portion: Iterator[Row | RefusedRow], reader: ContactReader
-) -> tuple[list[NewContact], list[RefusedRow]]:
-    contacts: list[NewContact] = []
-    refused: list[RefusedRow] = []
-    limit = rows.bytes_read + _CHUNK_BYTES
-    for row in portion:
-        contact = reader.read(row) if isinstance(row, Row) else row
-        if isinstance(contact, NewContact):
-            contacts.append(contact)
-        else:
-            refused.append(contact)
-        if rows.bytes_read > limit:
-            break
-    return contacts, refused

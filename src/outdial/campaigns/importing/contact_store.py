@@ -82,29 +82,33 @@ class ContactStore:
         try:
             stored = await self._store_together(contacts)
         except _ROW_ERRORS as error:
-            return await self._store_in_halves(contacts, error)
+            if len(contacts) == 1:
+                reason = f"the database rejected it: {error}"
+                return Stored(0, 0, [contacts[0].refuse(Refusal.DATABASE, reason)])
+            middle = len(contacts) // 2
+            first, second = await self.store(contacts[:middle]), await self.store(contacts[middle:])
+            return first + second
         self._added += stored.added
         return stored
-
-    async def _store_in_halves(self, contacts: Sequence[NewContact], error: asyncpg.PostgresError) -> Stored:
-        if len(contacts) == 1:
-            reason = f"the database rejected it: {error}"
-            return Stored(0, 0, [contacts[0].refuse(Refusal.DATABASE, reason)])
-        middle = len(contacts) // 2
-        first, second = await self.store(contacts[:middle]), await self.store(contacts[middle:])
-        return first + second
 
     async def _store_together(self, contacts: Sequence[NewContact]) -> Stored:
         async with self._transaction() as connection:
             campaign = await self._lock(connection)
-            blocked = await _on_do_not_call_list(connection, campaign.organization_id, contacts)
+            organization_id = campaign.organization_id
+            phones = [contact.phone for contact in contacts]
+            blocked = frozenset(
+                await do_not_call.blocked_phones(connection, organization_id=organization_id, phones=phones)
+            )
             allowed = [contact for contact in contacts if contact.phone not in blocked]
-            upserted = await self._upsert(connection, campaign.organization_id, allowed)
-            added = await self._add(connection, campaign.organization_id, allowed, upserted)
+            added = await self._add(connection, organization_id, allowed)
             if self._on_added is not None:
                 await self._on_added(connection, added)
         if added and campaign.status == CampaignStatus.ACTIVE:
-            await self._wake()
+            # Not in the chunk's transaction: two imports that hold a share lock on the campaign would deadlock if each
+            # updated it.
+            async with self._transaction() as connection:
+                await batches.wake_campaign(connection, campaign_id=self._campaign_id, now=self._clock.now())
+                await batches.notify_campaigns(connection, ids=[self._campaign_id])
         refused = [
             contact.refuse(Refusal.DO_NOT_CALL, "is on the do-not-call list")
             for contact in contacts
@@ -120,13 +124,12 @@ class ContactStore:
             raise CampaignClosed(campaign.status, self._added)
         return campaign
 
-    async def _upsert(
-        self, connection: Connection, organization_id: UUID, contacts: Sequence[NewContact]
-    ) -> Mapping[str, contact_queries.UpsertedContact]:
+    async def _add(self, connection: Connection, organization_id: UUID, contacts: Sequence[NewContact]) -> int:
+        """Store the contacts and add them to the campaign. Returns how many are new in it."""
         # Sorted by phone, so that two imports of the same contacts wait for each other and do not deadlock.
-        contacts = sorted(contacts, key=lambda contact: contact.phone)
+        by_phone = sorted(contacts, key=lambda contact: contact.phone)
         now = self._clock.now()
-        upserted = await contact_queries.upsert_contacts(
+        stored = await contact_queries.upsert_contacts(
             connection,
             organization_id=organization_id,
             now=now,
@@ -139,20 +142,11 @@ class ContactStore:
                         "zone_source": contact.zone_source,
                         **contact.details,
                     }
-                    for contact in contacts
+                    for contact in by_phone
                 ]
             ),
         )
-        return {contact.phone: contact for contact in upserted}
-
-    async def _add(
-        self,
-        connection: Connection,
-        organization_id: UUID,
-        contacts: Sequence[NewContact],
-        upserted: Mapping[str, contact_queries.UpsertedContact],
-    ) -> int:
-        now = self._clock.now()
+        upserted = {contact.phone: contact for contact in stored}
         contact_ids = [upserted[contact.phone].id for contact in contacts]
         variables = [contact.variables for contact in contacts]
         added = await campaign_contacts.add_campaign_contacts(
@@ -175,18 +169,3 @@ class ContactStore:
                 now=now,
             )
         return added
-
-    async def _wake(self) -> None:
-        # Not in the chunk's transaction: two imports that hold a share lock on the campaign would deadlock if each
-        # updated it.
-        async with self._transaction() as connection:
-            await batches.wake_campaign(connection, campaign_id=self._campaign_id, now=self._clock.now())
-            await batches.notify_campaigns(connection, ids=[self._campaign_id])
-
-
-async def _on_do_not_call_list(
-    connection: Connection, organization_id: UUID, contacts: Sequence[NewContact]
-) -> frozenset[str]:
-    phones = [contact.phone for contact in contacts]
-    blocked = await do_not_call.blocked_phones(connection, organization_id=organization_id, phones=phones)
-    return frozenset(blocked)

@@ -28,7 +28,17 @@ class TextLines:
 
     def __iter__(self) -> Iterator[str]:
         for number, line in enumerate(self._split(), start=1):
-            yield line if self._utf_16 or is_readable(line) else self._as_windows_1252(line, number)
+            if self._utf_16 or is_readable(line):
+                yield line
+                continue
+            try:
+                text = line.encode("utf-8", "surrogateescape").decode("cp1252")
+            except UnicodeError:
+                yield line
+                continue
+            if not self.notices:
+                self.notices.append(f"line {number} is not UTF-8: it and similar lines were read as Windows-1252")
+            yield text
 
     def _split(self) -> Iterator[str]:
         block = self._read()
@@ -43,21 +53,17 @@ class TextLines:
             rest = "" if not lines or lines[-1].endswith("\n") else lines.pop()[: self._longest + 1]
             yield from lines
             block = self._read()
-        yield from io.StringIO(rest + _last_text(decoder), newline="")
+        try:
+            rest += decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            # UTF-16 that ends in the middle of a character.
+            rest += "\udcff"
+        yield from io.StringIO(rest, newline="")
 
     def _read(self) -> bytes:
         block = self._file.read(_BLOCK_BYTES)
         self.bytes_read += len(block)
         return block
-
-    def _as_windows_1252(self, line: str, number: int) -> str:
-        try:
-            text = line.encode("utf-8", "surrogateescape").decode("cp1252")
-        except UnicodeError:
-            return line
-        if not self.notices:
-            self.notices.append(f"line {number} is not UTF-8: it and similar lines were read as Windows-1252")
-        return text
 
 
 def is_readable(text: str) -> bool:
@@ -69,11 +75,3 @@ def is_readable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _last_text(decoder: io.IncrementalNewlineDecoder) -> str:
-    try:
-        return decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        # UTF-16 that ends in the middle of a character.
-        return "\udcff"

@@ -46,7 +46,12 @@ class CsvRows:
         except _TooLong:
             raise UnusableFile(f"the header row is longer than {LONGEST_ROW:,} characters") from None
         self._reader = csv.reader(self._feed, delimiter=delimiter, strict=True)
-        self.header = self._read_header()
+        header = self._next()
+        if header is None:
+            raise UnusableFile("the file has no header row; it needs one, such as phone,name")
+        if isinstance(header, RefusedRow):
+            raise UnusableFile(f"the header row cannot be read: {header.reason}")
+        self.header = header.cells
         self._nameless = [index for index, name in enumerate(self.header) if not name.strip()]
         self._left_out: list[int] = []
 
@@ -58,15 +63,32 @@ class CsvRows:
     @property
     def notices(self) -> tuple[str, ...]:
         """Remarks about how the file was read so far."""
-        notices = self._lines.notices
-        if self._left_out:
-            notices = [*notices, _left_out_notice([index + 1 for index in sorted(self._left_out)])]
-        return tuple(notices)
+        notices = tuple(self._lines.notices)
+        if not self._left_out:
+            return notices
+        *rest, last = [str(index + 1) for index in sorted(self._left_out)]
+        if rest:
+            return (*notices, f"columns {', '.join(rest)} and {last} have no name in the header and are left out")
+        return (*notices, f"column {last} has no name in the header and is left out")
 
     def __iter__(self) -> Iterator[Row | RefusedRow]:
+        columns = len(self.header)
         while (row := self._next()) is not None:
-            if isinstance(row, Row):
-                row = self._fit(row)
+            if isinstance(row, RefusedRow):
+                yield row
+                continue
+            cells = row.cells
+            while len(cells) > columns and not cells[-1].strip():
+                cells.pop()
+            if len(cells) > columns:
+                reason = f"has {len(cells)} columns, the header has {columns}"
+                yield self._refuse(row.line, Refusal.WRONG_COLUMNS, reason, cells)
+                continue
+            cells.extend([""] * (columns - len(cells)))
+            for index in self._nameless:
+                if cells[index].strip():
+                    self._nameless = [other for other in self._nameless if other != index]
+                    self._left_out.append(index)
             yield row
 
     def _find_delimiter(self) -> str:
@@ -79,14 +101,6 @@ class CsvRows:
                 return max(_DELIMITERS, key=names.count)
             self._feed.begin()
         raise UnusableFile("the file is empty; it needs a header row, such as phone,name")
-
-    def _read_header(self) -> list[str]:
-        row = self._next()
-        if row is None:
-            raise UnusableFile("the file has no header row; it needs one, such as phone,name")
-        if isinstance(row, RefusedRow):
-            raise UnusableFile(f"the header row cannot be read: {row.reason}")
-        return row.cells
 
     def _next(self) -> Row | RefusedRow | None:
         while True:
@@ -107,20 +121,6 @@ class CsvRows:
             if any(cell.strip() for cell in cells):
                 return Row(line, cells)
             self.blank += 1
-
-    def _fit(self, row: Row) -> Row | RefusedRow:
-        cells, columns = row.cells, len(self.header)
-        while len(cells) > columns and not cells[-1].strip():
-            cells.pop()
-        if len(cells) > columns:
-            reason = f"has {len(cells)} columns, the header has {columns}"
-            return self._refuse(row.line, Refusal.WRONG_COLUMNS, reason, cells)
-        cells.extend([""] * (columns - len(cells)))
-        for index in self._nameless:
-            if cells[index].strip():
-                self._nameless = [other for other in self._nameless if other != index]
-                self._left_out.append(index)
-        return row
 
     def _refuse(self, line: int, kind: Refusal, reason: str, cells: Sequence[str]) -> RefusedRow:
         excerpt = self._feed.taken[0].strip()[:_EXCERPT]
@@ -169,13 +169,6 @@ def _broken(error: Exception, several_lines: bool) -> tuple[Refusal, str]:
     if several_lines:
         return Refusal.BROKEN_QUOTES, f"a quote is not closed within {LONGEST_ROW:,} characters"
     return Refusal.TOO_LONG, f"is longer than {LONGEST_ROW:,} characters"
-
-
-def _left_out_notice(columns: list[int]) -> str:
-    if len(columns) == 1:
-        return f"column {columns[0]} has no name in the header and is left out"
-    *rest, last = map(str, columns)
-    return f"columns {', '.join(rest)} and {last} have no name in the header and are left out"
 
 
 def _storable(text: str) -> str:

@@ -8,21 +8,18 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from uuid import UUID
 
-from outdial.campaigns.errors import CampaignsError, UnknownRegion
+from outdial.campaigns.errors import CampaignsError
 from outdial.campaigns.importing.columns import Columns, find_columns
-from outdial.campaigns.importing.contact_rows import Chunk, ContactReader, Repeated, read_chunks
+from outdial.campaigns.importing.contact_rows import Chunk, ContactReader, read_chunks
 from outdial.campaigns.importing.contact_store import ContactStore, OnAdded, Stored, Transaction
 from outdial.campaigns.importing.csv_rows import CsvRows
 from outdial.campaigns.importing.first_lines import FirstLines
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
-from outdial.domain.phone import InvalidPhone, parse_phone
 
 KEPT_REFUSALS = 1_000
 """Maximum refused rows in a report. `on_refused` receives all of them."""
-
-_ANY_NUMBER = "+14155552671"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +88,17 @@ async def import_contacts(
     UnknownRegion and CampaignNotFound before anything is stored. Raises CampaignClosed also later, if the campaign is
     cancelled in the meantime; contacts added so far stay.
     """
-    _check_region(default_region)
     rows = await asyncio.to_thread(CsvRows, file)
     columns = find_columns(rows.header, mapping)
     store = ContactStore(transaction, campaign_id, clock, on_added)
     columns = columns.keep_names(await store.check())
+    reader = ContactReader(columns, default_region)
     if on_header is not None:
         on_header(rows.header)
     tally, places = _Tally(on_progress, on_refused), _Places(store)
     try:
         with closing(FirstLines()) as first_lines:
-            chunks = read_chunks(rows, ContactReader(columns, default_region), first_lines, chunk_rows)
+            chunks = read_chunks(rows, reader, first_lines, chunk_rows)
             async with aclosing(_read_ahead(chunks)) as ahead:
                 async for chunk in ahead:
                     tally.count(chunk, await places.fill(chunk))
@@ -135,17 +132,15 @@ class _Places:
         stored = await self._store.store(chunk.contacts)
         self._taken_by |= dict.fromkeys(_refused_by_database(stored))
         for repeated in chunk.repeated:
-            stored += await self._fill_one(repeated)
-        return stored
-
-    async def _fill_one(self, repeated: Repeated) -> Stored:
-        contact, first = repeated.contact, self._taken_by.get(repeated.first, repeated.first)
-        if first is not None:
-            reason = f"has the same number as line {first}"
-            return Stored(0, 0, [contact.refuse(Refusal.DUPLICATE, reason)])
-        stored = await self._store.store([contact])
-        if not _refused_by_database(stored):
-            self._taken_by[repeated.first] = contact.line
+            contact, first = repeated.contact, self._taken_by.get(repeated.first, repeated.first)
+            if first is not None:
+                reason = f"has the same number as line {first}"
+                stored += Stored(0, 0, [contact.refuse(Refusal.DUPLICATE, reason)])
+                continue
+            substitute = await self._store.store([contact])
+            if not _refused_by_database(substitute):
+                self._taken_by[repeated.first] = contact.line
+            stored += substitute
         return stored
 
 
@@ -189,8 +184,3 @@ class _Tally:
             variables=tuple(name for name, _ in columns.variables),
             notices=rows.notices + columns.notices,
         )
-
-
-def _check_region(default_region: str | None) -> None:
-    if isinstance(parsed := parse_phone(_ANY_NUMBER, default_region), InvalidPhone):
-        raise UnknownRegion(parsed.reason)

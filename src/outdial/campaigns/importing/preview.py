@@ -8,15 +8,13 @@ from itertools import islice
 from typing import Final
 
 from outdial.campaigns.errors import UnknownRegion, UnusableFile
-from outdial.campaigns.importing.columns import HEADERS, Columns, find_columns
+from outdial.campaigns.importing.columns import HEADERS, find_columns
 from outdial.campaigns.importing.contact_rows import ContactReader, NewContact
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
-from outdial.domain.phone import InvalidPhone, parse_phone
 
 MOST_ROWS: Final = 1_000
 FIELDS: Final[Sequence[str]] = tuple(HEADERS)
-_ANY_NUMBER: Final = "+14155552671"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ def preview(
         rows = CsvRows(io.BytesIO(beginning))
         header = [name.strip() for name in rows.header]
         columns = find_columns(rows.header, mapping).keep_names(names_in_use)
-        _check_region(default_region)
+        reader = ContactReader(columns, default_region)
     except (UnusableFile, UnknownRegion) as error:
         return Preview(
             header=_named(header),
@@ -72,10 +70,20 @@ def preview(
     read = list(islice(rows, MOST_ROWS + 1))
     if len(read) > MOST_ROWS or not is_whole:
         read = read[: min(MOST_ROWS, len(read) - 1)]
-    contacts, refused = _sort(read, ContactReader(columns, default_region))
+    contacts: list[NewContact] = []
+    refused: list[RefusedRow] = []
+    first: dict[str, int] = {}
+    for row in read:
+        contact = reader.read(row) if isinstance(row, Row) else row
+        if isinstance(contact, RefusedRow):
+            refused.append(contact)
+        elif (line := first.setdefault(contact.phone, contact.line)) != contact.line:
+            refused.append(contact.refuse(Refusal.DUPLICATE, f"has the same number as line {line}"))
+        else:
+            contacts.append(contact)
     return Preview(
         header=_named(header),
-        mapping=_mapping(header, columns),
+        mapping={field: header[index] for field, index in columns.fields.items()},
         variables=[name for name, _ in columns.variables],
         rows=len(read),
         contacts=contacts,
@@ -86,30 +94,5 @@ def preview(
     )
 
 
-def _sort(read: Sequence[Row | RefusedRow], reader: ContactReader) -> tuple[list[NewContact], list[RefusedRow]]:
-    contacts: list[NewContact] = []
-    refused: list[RefusedRow] = []
-    first: dict[str, int] = {}
-    for row in read:
-        contact = reader.read(row) if isinstance(row, Row) else row
-        if isinstance(contact, RefusedRow):
-            refused.append(contact)
-        elif (line := first.setdefault(contact.phone, contact.line)) != contact.line:
-            reason = f"has the same number as line {line}"
-            refused.append(contact.refuse(Refusal.DUPLICATE, reason))
-        else:
-            contacts.append(contact)
-    return contacts, refused
-
-
-def _mapping(header: Sequence[str], columns: Columns) -> dict[str, str]:
-    return {field: header[index] for field, index in columns.fields.items()}
-
-
 def _named(header: Sequence[str]) -> list[str]:
     return [name for name in header if name]
-
-
-def _check_region(default_region: str | None) -> None:
-    if isinstance(parsed := parse_phone(_ANY_NUMBER, default_region), InvalidPhone):
-        raise UnknownRegion(parsed.reason)
