@@ -170,7 +170,13 @@ async def _open(
     try:
         async with session.request(method, url, allow_redirects=False, **options) as response:
             if response.status >= 300:
-                raise RequestRefused(response.status, _error_message(response.status, await response.read()))
+                body = await response.read()
+                try:
+                    message = str(msgspec.json.decode(body, type=dict[str, Any])["message"])
+                except (msgspec.MsgspecError, UnicodeDecodeError, KeyError):
+                    text = body[:300].decode("utf-8", "replace") or "an empty body"
+                    message = f"status {response.status}: {text}"
+                raise RequestRefused(response.status, message)
             yield response
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise EnvironmentUnreachable(f"no response from {url}: {str(error) or type(error).__name__}") from error
@@ -181,10 +187,3 @@ def _read(kind: type[Decoded], body: bytes) -> Decoded:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise EnvironmentUnreachable(f"the server does not provide the management API of Outdial: {error}") from error
-
-
-def _error_message(status: int, body: bytes) -> str:
-    try:
-        return str(msgspec.json.decode(body, type=dict[str, Any])["message"])
-    except (msgspec.MsgspecError, KeyError):
-        return f"status {status}: {body[:300].decode('utf-8', 'replace') or 'an empty body'}"

@@ -77,8 +77,7 @@ def read_query(sql: str) -> LogQuery:
         if where := select.args.get("where"):
             for condition in _conditions(where.this):
                 query = _add_condition(query, condition)
-        query = _read_order(query, select.args.get("order"))
-        return _read_limit(query, select.args.get("limit"))
+        return _read_page(query, select.args.get("order"), select.args.get("limit"))
     except RecursionError:
         raise BadQuery("the query is nested too deeply") from None
 
@@ -151,14 +150,28 @@ def _add_condition(query: LogQuery, condition: exp.Expr) -> LogQuery:
     match condition:
         case exp.EQ(this=left, expression=exp.Literal(is_string=True) as value) if name := _column(left):
             return _narrow(query, name, [value.name])
-        case exp.In(this=left) if (values := _strings(condition)) and (name := _column(left) or _level(left)):
-            return _narrow(query, name, values)
-        case exp.GT(this=exp.Anonymous() as call, expression=exp.Literal(name="0")) if _is_search(call):
-            return replace(query, filter=replace(query.filter, search=call.expressions[1].name))
+        case exp.In(this=left, expressions=values) if (
+            _arguments(condition) == {"this", "expressions"}
+            and all(map(_is_string, values))
+            and (name := _column(left) or _level(left))
+        ):
+            return _narrow(query, name, [value.name for value in values])
+        case exp.GT(this=exp.Anonymous(expressions=[searched, text]) as call, expression=exp.Literal(name="0")) if (
+            call.name.lower() == "positioncaseinsensitiveutf8"
+            and _column(searched) == "event_message"
+            and _is_string(text)
+        ):
+            return replace(query, filter=replace(query.filter, search=text.name))
         case exp.GT() | exp.GTE() | exp.LT() | exp.LTE() if _column(condition.this) == "timestamp" and _is_string(
             condition.expression
         ):
-            return _narrow_time(query, condition, condition.expression.name)
+            moment = read_moment(condition.expression.name)
+            if isinstance(condition, exp.GT | exp.LTE):
+                moment += timedelta(milliseconds=1)  # times in the log are in whole milliseconds
+            wanted = query.filter
+            if isinstance(condition, exp.GT | exp.GTE):
+                return replace(query, filter=replace(wanted, since=max(moment, wanted.since or moment)))
+            return replace(query, filter=replace(wanted, until=min(moment, wanted.until or moment)))
         case exp.Or() if sources := _sources(condition):
             return _narrow_to_sources(query, sources)
         case exp.Or(this=exp.GT() as later, expression=exp.Paren(this=exp.And() as same)):
@@ -191,23 +204,6 @@ def _level(node: exp.Expr) -> str:
 
 def _is_string(node: exp.Expr) -> bool:
     return isinstance(node, exp.Literal) and node.is_string
-
-
-def _is_search(call: exp.Anonymous) -> bool:
-    arguments = call.expressions
-    return (
-        call.name.lower() == "positioncaseinsensitiveutf8"
-        and len(arguments) == 2
-        and _column(arguments[0]) == "event_message"
-        and _is_string(arguments[1])
-    )
-
-
-def _strings(condition: exp.In) -> list[str]:
-    """Return the values of IN ('a', 'b'), or an empty list for any other form of IN."""
-    if _arguments(condition) != {"this", "expressions"} or not all(map(_is_string, condition.expressions)):
-        return []
-    return [value.name for value in condition.expressions]
 
 
 def _sources(condition: exp.Or) -> set[str]:
@@ -251,16 +247,6 @@ def _narrow_to_sources(query: LogQuery, sources: set[str]) -> LogQuery:
     return replace(query, filter=narrowed)
 
 
-def _narrow_time(query: LogQuery, condition: exp.Expr, text: str) -> LogQuery:
-    moment = read_moment(text)
-    if isinstance(condition, exp.GT | exp.LTE):
-        moment += timedelta(milliseconds=1)  # times in the log are in whole milliseconds
-    wanted = query.filter
-    if isinstance(condition, exp.GT | exp.GTE):
-        return replace(query, filter=replace(wanted, since=max(moment, wanted.since or moment)))
-    return replace(query, filter=replace(wanted, until=min(moment, wanted.until or moment)))
-
-
 def _read_cursor(later: exp.GT, same: exp.And) -> LogCursor:
     """Read `ms > N or (ms = N and id > 'hex')`, with which the CLI continues after the last entry that it has."""
     match same:
@@ -282,7 +268,8 @@ def _is_milliseconds(node: exp.Expr) -> bool:
     )
 
 
-def _read_order(query: LogQuery, order: exp.Order | None) -> LogQuery:
+def _read_page(query: LogQuery, order: exp.Order | None, limit: exp.Expr | None) -> LogQuery:
+    """Add ORDER BY and LIMIT to a query."""
     if order is not None:
         columns = [_column(ordered.this) for ordered in order.expressions]
         directions = {bool(ordered.args.get("desc")) for ordered in order.expressions}
@@ -293,10 +280,6 @@ def _read_order(query: LogQuery, order: exp.Order | None) -> LogQuery:
         query = replace(query, newest_first=directions == {True})
     if query.after is not None and query.newest_first:
         raise BadQuery("a page that starts after an entry needs the order ASC")
-    return query
-
-
-def _read_limit(query: LogQuery, limit: exp.Expr | None) -> LogQuery:
     match limit:
         case None:
             return query

@@ -122,7 +122,14 @@ class LogReader:
                 case "logs" | "logs.all":
                     rows = await self._logs(query)
                 case "functions.combined-stats":
-                    rows = await self._combined_stats(query)
+                    slug = query.get("function_id", "")
+                    interval = query.get("interval", "")
+                    if not slug or interval not in _INTERVALS:
+                        choices = ", ".join(_INTERVALS)
+                        raise BadRequest(f"function_id and interval are required, interval one of {choices}")
+                    length, span = _INTERVALS[interval]
+                    now = self._clock.now()
+                    rows = [stats_row(stats) for stats in await self.stats(now - length, now, slug=slug, span=span)]
                 case _:
                     return ApiError(404, "NOT_FOUND", f"there is no endpoint {name}").to_http()
         except BadRequest as error:
@@ -142,15 +149,6 @@ class LogReader:
             entries = await self.after(filter, asked.limit, asked.after)
         to_row = whole_row if asked.is_whole else table_row
         return [to_row(entry, self._project_ref) for entry in entries]
-
-    async def _combined_stats(self, query: Mapping[str, str]) -> list[dict[str, object]]:
-        slug = query.get("function_id", "")
-        interval = query.get("interval", "")
-        if not slug or interval not in _INTERVALS:
-            raise BadRequest(f"function_id and interval are required, interval one of {', '.join(_INTERVALS)}")
-        length, span = _INTERVALS[interval]
-        now = self._clock.now()
-        return [stats_row(stats) for stats in await self.stats(now - length, now, slug=slug, span=span)]
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Connection]:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from outdial.auth.keys import LEGACY_NAME, ApiKey, KeyRing
+from outdial.auth.keys import LEGACY_NAME, KeyRing
 from outdial.clock import Clock
 from outdial.host.api.management import ApiRequest, ApiRoute, empty_response, json_response
 from outdial.host.deployments.secrets import SecretStore
@@ -69,7 +69,21 @@ class ProjectRoutes:
 
     async def api_keys(self, call: ApiRequest) -> HttpResponse:
         """List the API keys. Secret keys are masked."""
-        return json_response([_key_view(key) for key in self.keyring.keys])
+        views = []
+        for key in self.keyring.keys:
+            is_legacy = key.name == LEGACY_NAME
+            value: str | None = key.value
+            if key.kind == "secret":
+                value = None if is_legacy else key.value[:_VISIBLE_PREFIX] + "···"
+            views.append(
+                {
+                    "id": f"{key.kind}:{key.name}",
+                    "name": _LEGACY_NAMES[key.kind] if is_legacy else key.name,
+                    "type": "legacy" if is_legacy else key.kind,
+                    "api_key": value,
+                }
+            )
+        return json_response(views)
 
     async def list_secrets(self, call: ApiRequest) -> HttpResponse:
         """List the secrets with their digests."""
@@ -110,14 +124,3 @@ class ProjectRoutes:
             # Supabase's CLI cannot link a project without these. Clients do not get the database's address.
             "database": {"host": "", "version": version, "postgres_engine": version, "release_channel": "ga"},
         }
-
-
-def _key_view(key: ApiKey) -> dict[str, Any]:
-    legacy = key.name == LEGACY_NAME
-    hidden = key.kind == "secret"
-    return {
-        "id": f"{key.kind}:{key.name}",
-        "name": _LEGACY_NAMES[key.kind] if legacy else key.name,
-        "type": "legacy" if legacy else key.kind,
-        "api_key": None if hidden and legacy else (key.value[:_VISIBLE_PREFIX] + "···" if hidden else key.value),
-    }

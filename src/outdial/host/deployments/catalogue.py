@@ -153,7 +153,10 @@ class FunctionCatalogue:
     def _replace(self, slug: str, spec: FunctionSpec | None, pool: WorkerPool | None) -> None:
         old = self._served.pop(slug, None)
         if spec is not None and pool is not None:
-            self._served[slug] = ServedFunction(spec, pool, _bucket(spec.config, old))
+            bucket = TokenBucket(spec.config.rate_limit, spec.config.burst_size)
+            if old is not None and (old.bucket.rate, old.bucket.burst) == (bucket.rate, bucket.burst):
+                bucket = old.bucket  # a deployment must not reset the rate limit
+            self._served[slug] = ServedFunction(spec, pool, bucket)
         if old is not None:
             drain = asyncio.create_task(old.pool.drain(old.config.wall_clock_s, successor=pool), name=f"drain {slug}")
             self._draining[drain] = old.pool
@@ -173,10 +176,3 @@ class FunctionCatalogue:
             if not isinstance(error, BootFailed):
                 raise error
         raise BootFailed("\n".join(f"{slug}: {error}" for slug, error in failures.items()))
-
-
-def _bucket(config: FunctionConfig, old: ServedFunction | None) -> TokenBucket:
-    # Keep the bucket, so that a deployment does not reset the rate limit.
-    if old is not None and (old.bucket.rate, old.bucket.burst) == (config.rate_limit, config.burst_size):
-        return old.bucket
-    return TokenBucket(config.rate_limit, config.burst_size)

@@ -1,8 +1,7 @@
 """Activate versions of functions. A version is started and probed on this host before any host serves it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from outdial.db.queries.host.deployments import VersionRow
 from outdial.host.deployments.errors import FunctionNotFound, NoEarlierVersion, VersionsRefused
 from outdial.host.deployments.plan import FunctionSpec, ServingPlanner
 from outdial.host.deployments.pull import DeploymentSync
@@ -42,9 +41,17 @@ class Deployer:
     async def roll_back(self, slug: str, to: int | None) -> int:
         """Activate an earlier version (default: the previous one) and return its number. Raises DeploymentError."""
         async with self._sync.lock:
-            number = _previous(slug, await self._store.versions(slug)) if to is None else to
-            await self._activate({slug: number})
-        return number
+            if to is None:
+                rows = await self._store.versions(slug)
+                active = next((row.version for row in rows if row.status == "active"), None)
+                served = [row.version for row in rows if row.status == "superseded"]
+                earlier = [version for version in served if active is None or version < active]
+                if not earlier:
+                    missing = f"a version before {active}" if active else "any version"
+                    raise NoEarlierVersion(f"{slug} never served {missing}; version 0 is the source tree of each host")
+                to = max(earlier)
+            await self._activate({slug: to})
+        return to
 
     async def delete(self, slug: str) -> None:
         """Take the function out of service on every host until its next deployment. Raises FunctionNotFound."""
@@ -103,12 +110,3 @@ class Deployer:
             await self._sync.run_once()
         except Exception as error:  # the change is committed: a later run applies it
             log("deployments.sync_failed", level="error", error=error, reason=str(error))
-
-
-def _previous(slug: str, rows: Sequence[VersionRow]) -> int:
-    active = next((row.version for row in rows if row.status == "active"), None)
-    earlier = [row.version for row in rows if row.status == "superseded" and (active is None or row.version < active)]
-    if not earlier:
-        served = f"a version before {active}" if active else "any version"
-        raise NoEarlierVersion(f"{slug} never served {served}; version 0 is the source tree of each host")
-    return max(earlier)

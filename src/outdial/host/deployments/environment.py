@@ -1,7 +1,7 @@
 """The environment variables of a worker: a fixed few, and the secrets that its function names."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from outdial.host.wire.config import EXECUTION_ID, FunctionConfig
@@ -35,47 +35,40 @@ def worker_env(
     """
     env = {name: settings.get(name, default) for name, default in _PROCESS_DEFAULTS.items()}
     env |= {name: settings[name] for name in _ALWAYS if name in settings}
-    for pattern in config.secrets:
-        env |= {name: settings[name] for name in _matching(slug, pattern, settings)}
-    env["SUPABASE_DB_URL"] = _database_url(slug, config.database_role, settings, database_urls)
-    env["SUPABASE_FUNCTION_SLUG"] = slug
-    env["SB_REGION"] = region
-    return env
-
-
-def _matching(slug: str, pattern: str, settings: Mapping[str, str]) -> Iterator[str]:
-    if not pattern.endswith("*"):
-        if _NEVER.fullmatch(pattern) or pattern in _SET_BY_THE_HOST:
-            raise BadConfig(f"functions.{slug}.secrets: {pattern} cannot be given to a function")
-        return iter([pattern] if pattern in settings else [])
-    prefix = pattern[:-1]
-    if prefix.startswith(_RESERVED):
-        raise BadConfig(f"functions.{slug}.secrets: {pattern}: list names with this prefix in full")
     excluded = _SET_BY_THE_HOST | _PROCESS_DEFAULTS.keys()
-    return (
-        name
-        for name in settings
-        if name.startswith(prefix)
-        and not name.startswith(_RESERVED)
-        and name not in excluded
-        and not _NEVER.fullmatch(name)
-    )
-
-
-def _database_url(slug: str, role: str, settings: Mapping[str, str], database_urls: Mapping[str, str]) -> str:
+    for pattern in config.secrets:
+        if pattern.endswith("*"):
+            prefix = pattern[:-1]
+            if prefix.startswith(_RESERVED):
+                raise BadConfig(f"functions.{slug}.secrets: {pattern}: list names with this prefix in full")
+            env |= {
+                name: value
+                for name, value in settings.items()
+                if name.startswith(prefix)
+                and not name.startswith(_RESERVED)
+                and name not in excluded
+                and not _NEVER.fullmatch(name)
+            }
+        elif _NEVER.fullmatch(pattern) or pattern in _SET_BY_THE_HOST:
+            raise BadConfig(f"functions.{slug}.secrets: {pattern} cannot be given to a function")
+        elif pattern in settings:
+            env[pattern] = settings[pattern]
+    role = config.database_role
+    dsn = database_urls.get(role, "")
     where = f"functions.{slug}.database_role"
     if role == _FORBIDDEN_ROLE:
         raise BadConfig(f"{where}: {role} cannot be given to a function")
-    dsn = database_urls.get(role)
     if not dsn:
         known = ", ".join(sorted(database_urls)) or "none"
         raise BadConfig(f"{where}: no database URL is set for {role!r}; known roles: {known}")
-    owner = settings.get("SUPABASE_DB_URL", "")
-    if owner and _login(dsn) == _login(owner):
+    if (owner := settings.get("SUPABASE_DB_URL", "")) and _login(dsn) == _login(owner):
         raise BadConfig(
             f"{where}: {role} would log in as the database's owner: set {role.upper()}_DB_URL to a separate login"
         )
-    return dsn
+    env["SUPABASE_DB_URL"] = dsn
+    env["SUPABASE_FUNCTION_SLUG"] = slug
+    env["SB_REGION"] = region
+    return env
 
 
 def _login(dsn: str) -> str:

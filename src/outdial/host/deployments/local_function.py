@@ -1,7 +1,7 @@
 """A function of the local source tree, ready to upload: its own files and the shared ones."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -57,11 +57,13 @@ def local_functions(directory: Path, slugs: list[str]) -> list[LocalFunction]:
     for slug in dict.fromkeys(slugs or source.bundles):
         bundle = source.bundles[slug]
         shared = [bundle.index.parent.parent / name for name in SHARED]
-        files = {
-            str(_ROOT / path.relative_to(directory).as_posix()): path.read_bytes()
-            for folder in [bundle.index.parent, *shared]
-            for path in _files(folder)
-        }
+        files: dict[str, bytes] = {}
+        for folder in [bundle.index.parent, *shared]:
+            for path in sorted(folder.rglob("*")):
+                steps = path.relative_to(folder).parts
+                # Not compiled files, and no hidden ones such as .env.
+                if path.is_file() and not any(step == "__pycache__" or step.startswith(".") for step in steps):
+                    files[str(_ROOT / path.relative_to(directory).as_posix())] = path.read_bytes()
         entrypoint = str(_ROOT / bundle.entrypoint)
         found.append(
             LocalFunction(
@@ -73,11 +75,3 @@ def local_functions(directory: Path, slugs: list[str]) -> list[LocalFunction]:
             )
         )
     return found
-
-
-def _files(directory: Path) -> Iterator[Path]:
-    """Yield the files below a directory, except `__pycache__` and hidden files such as `.env`."""
-    for path in sorted(directory.rglob("*")):
-        steps = path.relative_to(directory).parts
-        if path.is_file() and not any(step == "__pycache__" or step.startswith(".") for step in steps):
-            yield path

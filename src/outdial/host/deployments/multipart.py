@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import parse_options_header
+from python_multipart.multipart import MultipartState, parse_options_header
 
 from outdial.host.wire.errors import HostError
 
@@ -47,12 +47,13 @@ def read_form(content_type: str, body: bytes) -> list[FormPart]:
         if media_type != b"multipart/form-data" or not boundary:
             raise InvalidForm("The body must be multipart/form-data with a boundary")
         collector = _PartCollector()
-        MultipartParser(boundary, collector.callbacks()).write(body)
+        parser = MultipartParser(boundary, collector.callbacks())
+        parser.write(body)
     except FormParserError as error:
         raise InvalidForm(f"The form cannot be parsed: {error}") from error
     except UnicodeError:
         raise InvalidForm("The form has headers that are not UTF-8") from None
-    if not collector.is_complete:
+    if parser.state is not MultipartState.END:
         raise InvalidForm("The form ends before its last boundary")
     return collector.parts
 
@@ -77,7 +78,6 @@ class _PartCollector:
 
     def __init__(self) -> None:
         self.parts: list[FormPart] = []
-        self.is_complete = False
         self._reset()
 
     def callbacks(self) -> "MultipartCallbacks":
@@ -88,7 +88,6 @@ class _PartCollector:
             "on_header_end": self._end_header,
             "on_part_data": lambda data, start, end: self._content.extend(data[start:end]),
             "on_part_end": self._end_part,
-            "on_end": self._end_form,
         }
 
     def _reset(self) -> None:
@@ -117,9 +116,6 @@ class _PartCollector:
                 headers=self._headers,
             )
         )
-
-    def _end_form(self) -> None:
-        self.is_complete = True
 
 
 def _quoted(text: str) -> str:

@@ -114,23 +114,19 @@ class ServingPlanner:
             config = source.config(version.slug)
         else:
             config = FunctionConfig.from_table(version.slug, msgspec.json.decode(version.config))
+        bundle = self.bundles.find(version.slug, version.number, version.sha256, version.entrypoint_path)
         return FunctionSpec(
-            bundle=await self._bundle(version),
+            bundle=bundle
+            or await self.bundles.put(
+                slug=version.slug,
+                version=version.number,
+                digest=version.sha256,
+                entrypoint=version.entrypoint_path,
+                files=await self.store.files(version.slug, version.number),
+            ),
             verify_jwt=version.verify_jwt,
             config=config,
             env=self.environment.env(version.slug, config, secrets),
-        )
-
-    async def _bundle(self, version: DeployedVersion) -> Bundle:
-        cached = self.bundles.find(version.slug, version.number, version.sha256, version.entrypoint_path)
-        if cached is not None:
-            return cached
-        return await self.bundles.put(
-            slug=version.slug,
-            version=version.number,
-            digest=version.sha256,
-            entrypoint=version.entrypoint_path,
-            files=await self.store.files(version.slug, version.number),
         )
 
 

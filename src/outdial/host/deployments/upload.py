@@ -73,7 +73,12 @@ def read_upload(slug: str, parts: Iterable[FormPart]) -> FunctionUpload:
             except msgspec.MsgspecError as error:
                 raise InvalidUpload(f"The field metadata is not valid: {error}") from error
         elif part.name == "file" and part.filename is not None:
-            _add_file(files, check_path(part.filename), part.content)
+            path = check_path(part.filename)
+            # The Go client sends the entrypoint twice if a pattern of static_files also matches it.
+            if files.setdefault(path, part.content) != part.content:
+                raise InvalidUpload(f"{path} was sent twice, with different content")
+            if len(files) > MOST_FILES:
+                raise InvalidUpload(f"A function has at most {MOST_FILES} files")
     if metadata is None:
         raise InvalidUpload("The field metadata is missing")
     entrypoint = check_path(metadata.entrypoint_path)
@@ -118,14 +123,6 @@ def check_webhook(slug: str, verify_jwt: bool) -> None:
             f"project. Set verify_jwt = false under [functions.{slug}] in supabase/config.toml, and check the sender's "
             "signature in the function"
         )
-
-
-def _add_file(files: dict[str, bytes], path: str, content: bytes) -> None:
-    # The Go client sends the entrypoint twice if a pattern of static_files also matches it.
-    if files.setdefault(path, content) != content:
-        raise InvalidUpload(f"{path} was sent twice, with different content")
-    if len(files) > MOST_FILES:
-        raise InvalidUpload(f"A function has at most {MOST_FILES} files")
 
 
 def _pop_config(slug: str, entrypoint: PurePosixPath, files: dict[str, bytes]) -> Mapping[str, Any] | None:

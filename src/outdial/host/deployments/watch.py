@@ -122,7 +122,13 @@ def _files(directory: Path, parts: tuple[str, ...], parents: _Parents) -> Iterat
         if here in parents:  # a link back to a parent
             return
         with os.scandir(directory) as entries:
-            watched = [entry for entry in entries if _is_watched(entry.name)]
+            watched = [
+                entry
+                for entry in entries
+                if entry.name not in _IGNORED
+                and not entry.name.endswith(("~", ".pyc"))
+                and (entry.name == ".env" or not entry.name.startswith("."))
+            ]
     except OSError:
         return
     for entry in watched:
@@ -139,12 +145,6 @@ def _mark(file: "Path | os.DirEntry[str]") -> _Mark | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _is_watched(name: str) -> bool:
-    if name in _IGNORED or name.endswith(("~", ".pyc")):
-        return False
-    return not name.startswith(".") or name == ".env"
 
 
 def _top(path: str) -> str:

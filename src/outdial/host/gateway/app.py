@@ -122,10 +122,19 @@ class Gateway:
             # Never reject a preflight: a browser would hide the response to the actual request.
             passes = served is not None and not served.bucket.take(self._monotonic())
             return served.config.max_body if served is not None and passes else PREFLIGHT
-        error = self._check_limits(head, served)
-        if error is not None or served is None:
-            return self._reject(error or self._absent(path), self._receive(head, 0), served)
-        return served.config.max_body
+        if served is None:
+            error = self._absent(path)
+        elif head.method not in responses.METHODS:
+            error = responses.method_not_allowed(head.method)
+        elif (wait_s := served.bucket.take(self._monotonic())) > 0:
+            error = responses.rate_limited(served.bucket.rate, wait_s)
+        else:
+            limit = served.config.max_body
+            length = header_value(head.headers, b"content-length")
+            if not length.isdecimal() or int(length) <= limit:
+                return limit
+            error = responses.body_too_large(limit, int(length))
+        return self._reject(error, self._receive(head, 0), served)
 
     def _respond_to_plain_http(
         self, response: HttpResponse | ErrorResponse, head: RequestHead, is_internal: bool
@@ -137,18 +146,6 @@ class Gateway:
             return self._reject(response, request, None)
         self._record(request, None, response)
         return response
-
-    def _check_limits(self, head: RequestHead, served: ServedFunction | None) -> ErrorResponse | None:
-        if served is None:
-            return self._absent(head.path)
-        if head.method not in responses.METHODS:
-            return responses.method_not_allowed(head.method)
-        wait_s = served.bucket.take(self._monotonic())
-        if wait_s > 0:
-            return responses.rate_limited(served.bucket.rate, wait_s)
-        limit = served.config.max_body
-        length = header_value(head.headers, b"content-length")
-        return responses.body_too_large(limit, int(length)) if length.isdecimal() and int(length) > limit else None
 
     async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Respond to a request that `admit` let pass."""

@@ -52,7 +52,6 @@ from outdial.host.wire.responses import server_error
 from outdial.http import HttpServer, serving
 from outdial.log import log
 from outdial.process import tune_gc
-from outdial.settings import DatabaseUrls
 
 # Supabase's clients accept only 20 lower-case letters as a project ref.
 LOCAL_REF: Final = "outdiallocalprojects"
@@ -105,8 +104,17 @@ async def run_gateway(
         stack.callback(listener.close)
         config = GatewaySettings.from_env(settings.env, home=settings.home if settings.local else None)
         tls = settings.certificate.context() if settings.certificate is not None else None
-        database = await stack.enter_async_context(await _connect(config.database))
-        writer = await stack.enter_async_context(_log_writer(settings.env, config, database, clock))
+        database = await stack.enter_async_context(
+            await Database.connect(
+                config.database.host, application_name="outdial:host", max_size=4, role=config.database.role("host")
+            )
+        )
+        writer = LogWriter(database, clock, settings.env)
+        writer.start()
+        stack.push_async_callback(writer.stop)
+        retention = LogRetention(database, clock, config.log_retention)
+        retention.start()
+        stack.push_async_callback(retention.stop)
         metrics = HostMetrics(
             lambda: pool_stats(catalogue),
             lambda: {(slug, str(kind)): count for (slug, kind), count in writer.dropped.items()},
@@ -114,7 +122,7 @@ async def run_gateway(
         metrics.start()
         stack.callback(metrics.stop)
         health = FunctionHealth()
-        terminal: LogSink = TerminalSink(sys.stderr.write) if settings.local else BootFailureSink()
+        terminal = TerminalSink(sys.stderr.write) if settings.local else BootFailureSink()
         sink = FanOutSink(writer, metrics, health, terminal)
         catalogue = await stack.enter_async_context(_catalogue(sink, deadline))
         management = await stack.enter_async_context(
@@ -122,17 +130,28 @@ async def run_gateway(
         )
         regions = RegionRouter(settings.identity.region, clock, config.hop_key)
         stack.push_async_callback(regions.close)
-        gateway = _build_gateway(
-            stack,
-            settings,
-            config,
+        verifier = TokenVerifier.from_keys(config.keyring, clock)
+        stack.push_async_callback(verifier.close)
+        auth = AuthUpstream(config.auth_upstream, settings.behind_proxy) if config.auth_upstream else None
+        if auth is not None:
+            stack.push_async_callback(auth.close)
+        gateway = Gateway(
             catalogue=catalogue,
+            jwt_check=JwtCheck(config.keyring, verifier),
             sink=sink,
-            metrics=metrics,
-            health=health,
-            management=management,
-            regions=regions,
             clock=clock,
+            operator_routes=OperatorRoutes(
+                metrics=metrics.render,
+                worker_counts=lambda: worker_counts(catalogue),
+                down=lambda: health.down(catalogue),
+                management=management,
+                behind_proxy=settings.behind_proxy,
+                auth=auth,
+            ),
+            identity=settings.identity,
+            regions=regions,
+            behind_proxy=settings.behind_proxy,
+            is_down=catalogue.is_down,
         )
         server = await stack.enter_async_context(serving(gateway, listener, tls=tls, error_response=server_error))
         async with _heartbeat(settings, database, regions, clock):
@@ -146,44 +165,6 @@ async def run_gateway(
         await _drain(server, deadline)
 
 
-def _build_gateway(
-    stack: AsyncExitStack,
-    settings: HostSettings,
-    config: GatewaySettings,
-    *,
-    catalogue: FunctionCatalogue,
-    sink: FanOutSink,
-    metrics: HostMetrics,
-    health: FunctionHealth,
-    management: ManagementApi,
-    regions: RegionRouter,
-    clock: Clock,
-) -> Gateway:
-    verifier = TokenVerifier.from_keys(config.keyring, clock)
-    stack.push_async_callback(verifier.close)
-    auth = AuthUpstream(config.auth_upstream, settings.behind_proxy) if config.auth_upstream else None
-    if auth is not None:
-        stack.push_async_callback(auth.close)
-    return Gateway(
-        catalogue=catalogue,
-        jwt_check=JwtCheck(config.keyring, verifier),
-        sink=sink,
-        clock=clock,
-        operator_routes=OperatorRoutes(
-            metrics=metrics.render,
-            worker_counts=lambda: worker_counts(catalogue),
-            down=lambda: health.down(catalogue),
-            management=management,
-            behind_proxy=settings.behind_proxy,
-            auth=auth,
-        ),
-        identity=settings.identity,
-        regions=regions,
-        behind_proxy=settings.behind_proxy,
-        is_down=catalogue.is_down,
-    )
-
-
 @dataclass(slots=True)
 class _Deadline:
     """When stopping has to be complete, in the loop's time. Infinite until stopping begins."""
@@ -194,30 +175,11 @@ class _Deadline:
         return max(0.0, self.at - asyncio.get_running_loop().time())
 
 
-async def _connect(urls: DatabaseUrls) -> Database:
-    return await Database.connect(urls.host, application_name="outdial:host", max_size=4, role=urls.role("host"))
-
-
 async def _drain(server: HttpServer, deadline: _Deadline) -> None:
     log("host.stopping", in_flight=server.in_flight)
     aborted = await server.drain(max(0.0, deadline.left() - _CLEANUP_S), grace_s=_IDLE_GRACE_S)
     if aborted:
         log("host.requests_aborted", level="error", requests=aborted)
-
-
-@asynccontextmanager
-async def _log_writer(
-    env: Mapping[str, str], config: GatewaySettings, database: Database, clock: Clock
-) -> AsyncIterator[LogWriter]:
-    writer = LogWriter(database, clock, env)
-    retention = LogRetention(database, clock, config.log_retention)
-    writer.start()
-    retention.start()
-    try:
-        yield writer
-    finally:
-        await retention.stop()
-        await writer.stop()
 
 
 @asynccontextmanager

@@ -82,17 +82,13 @@ class OperatorRoutes:
             return await self.management.handle(head, body)
         if self.auth is not None and head.path.startswith(AUTH):
             return await self.auth.respond(head, body)
-        if not await self._may_read_metrics(head):
-            return METRICS_UNAUTHORIZED.to_http()
+        if self.behind_proxy or not is_loopback(head.client):
+            scheme, _, token = header_value(head.headers, b"authorization").partition(" ")
+            if scheme.lower() != "bearer" or self.management is None:
+                return METRICS_UNAUTHORIZED.to_http()
+            if not await self.management.is_valid_token(token.strip()):
+                return METRICS_UNAUTHORIZED.to_http()
         if head.path == METRICS:
             page, content_type = self.metrics()
             return HttpResponse(200, header_pairs({"content-type": content_type}), page)
         return HttpResponse(200, [JSON], json_response(self.worker_counts()).body)
-
-    async def _may_read_metrics(self, head: RequestHead) -> bool:
-        if not self.behind_proxy and is_loopback(head.client):
-            return True
-        scheme, _, token = header_value(head.headers, b"authorization").partition(" ")
-        if scheme.lower() != "bearer" or self.management is None:
-            return False
-        return await self.management.is_valid_token(token.strip())

@@ -87,7 +87,8 @@ class RegionRouter:
 
         Tries another host only if nothing of the request was sent.
         """
-        hop = self._hop(request_id, head.client)
+        content = f"{self._now_ms()},{request_id},{head.client}"
+        hop = f"{content},{self._sign(content)}".encode("latin-1")
         peers = self._peers.get(region, [])
         first = next(self._turn)
         for number in range(len(peers)):
@@ -105,10 +106,6 @@ class RegionRouter:
 
     async def close(self) -> None:
         await self._relay.close()
-
-    def _hop(self, request_id: str, client: str) -> bytes:
-        content = f"{self._now_ms()},{request_id},{client}"
-        return f"{content},{self._sign(content)}".encode("latin-1")
 
     def _sign(self, content: str) -> str:
         return hmac.new(self.key, content.encode("latin-1"), hashlib.sha256).hexdigest() if self.key else "unsigned"

@@ -193,7 +193,29 @@ class LogWriter:
 
     async def run_once(self) -> int:
         """Report losses, write what is buffered, and return the number of entries written."""
-        written = await self._report_losses()
+        unreported = Counter(self._unreported)
+        by_slug: dict[str, dict[str, object]] = {}
+        for (slug, what), count in unreported.items():
+            by_slug.setdefault(slug, {})[what] = count
+        losses = [
+            LineRecord(
+                at_ms=self._now_ms(),
+                slug=slug,
+                version=0,
+                execution_id="",
+                request_id="",
+                level="warning",
+                kind="dropped",
+                text=" and ".join(f"{count} {kind}" for kind, count in sorted(lost.items()))
+                + " of the log were dropped",
+                details=lost,
+            )
+            for slug, lost in by_slug.items()
+        ]
+        if losses:
+            await self._store(function_logs.insert_log_lines, losses, self._encode_lines)
+            self._unreported -= unreported
+        written = len(losses)
         written += await self._flush(
             self._invocations, function_logs.insert_invocations, self._encode_invocations, MAX_BUFFERED_BYTES
         )
@@ -231,31 +253,6 @@ class LogWriter:
             invalid = await self._store(insert, records[:half], encode)
             return invalid + await self._store(insert, records[half:], encode)
         return []
-
-    async def _report_losses(self) -> int:
-        unreported = Counter(self._unreported)
-        by_slug: dict[str, dict[str, object]] = {}
-        for (slug, what), count in unreported.items():
-            by_slug.setdefault(slug, {})[what] = count
-        records = [
-            LineRecord(
-                at_ms=self._now_ms(),
-                slug=slug,
-                version=0,
-                execution_id="",
-                request_id="",
-                level="warning",
-                kind="dropped",
-                text=" and ".join(f"{count} {kind}" for kind, count in sorted(lost.items()))
-                + " of the log were dropped",
-                details=lost,
-            )
-            for slug, lost in by_slug.items()
-        ]
-        if records:
-            await self._store(function_logs.insert_log_lines, records, self._encode_lines)
-            self._unreported -= unreported
-        return len(records)
 
     def _encode_invocations(self, records: Sequence[InvocationRecord]) -> bytes:
         clean = self._clean_path

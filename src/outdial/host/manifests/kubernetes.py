@@ -16,10 +16,22 @@ def deployed(component: ClusterComponent, image: str, account: str) -> list[Obje
         port = {"name": "http", "port": 80, "targetPort": PORT}
         objects.append(_object("v1", "Service", component, {"selector": labels(component), "ports": [port]}))
     if component.max_pods > _replicas(component):
-        objects.append(_autoscaler(component))
+        cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": _BUSY_PERCENT}}
+        spec = {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": component.name},
+            "minReplicas": _replicas(component),
+            "maxReplicas": component.max_pods,
+            "metrics": [{"type": "Resource", "resource": cpu}],
+        }
+        objects.append(_object("autoscaling/v2", "HorizontalPodAutoscaler", component, spec))
     budget = {"maxUnavailable": 1, "selector": {"matchLabels": labels(component)}}
     objects.append(_object("policy/v1", "PodDisruptionBudget", component, budget))
-    return [*objects, _network_policy(component)]
+    access = {
+        "podSelector": {"matchLabels": labels(component)},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"ports": [{"port": PORT}]}] if component.listens else [],
+    }
+    return [*objects, _object("networking.k8s.io/v1", "NetworkPolicy", component, access)]
 
 
 def _replicas(component: ClusterComponent) -> int:
@@ -28,22 +40,10 @@ def _replicas(component: ClusterComponent) -> int:
 
 
 def _deployment(component: ClusterComponent, image: str, account: str) -> Object:
-    spec: Object = {
-        "selector": {"matchLabels": labels(component)},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "template": {"metadata": {"labels": labels(component)}, "spec": _pod(component, image, account)},
-    }
-    if component.max_pods == _replicas(component):
-        # With an autoscaler, leave the number to it: applying the file again must not reset it.
-        spec = {"replicas": component.max_pods, **spec}
-    return _object("apps/v1", "Deployment", component, spec)
-
-
-def _pod(component: ClusterComponent, image: str, account: str) -> Object:
     made = container(component, image)
     if component.listens:
         made["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", str(_LEAVE_S)]}}}
-    return {
+    pod = {
         "serviceAccountName": account,
         "automountServiceAccountToken": False,
         # Kubernetes would set variables for Services named outdial-..., which look like our settings.
@@ -60,26 +60,15 @@ def _pod(component: ClusterComponent, image: str, account: str) -> Object:
         "containers": [made],
         "volumes": volumes(),
     }
-
-
-def _autoscaler(component: ClusterComponent) -> Object:
-    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": _BUSY_PERCENT}}
-    spec = {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": component.name},
-        "minReplicas": _replicas(component),
-        "maxReplicas": component.max_pods,
-        "metrics": [{"type": "Resource", "resource": cpu}],
+    spec: Object = {
+        "selector": {"matchLabels": labels(component)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "template": {"metadata": {"labels": labels(component)}, "spec": pod},
     }
-    return _object("autoscaling/v2", "HorizontalPodAutoscaler", component, spec)
-
-
-def _network_policy(component: ClusterComponent) -> Object:
-    spec = {
-        "podSelector": {"matchLabels": labels(component)},
-        "policyTypes": ["Ingress"],
-        "ingress": [{"ports": [{"port": PORT}]}] if component.listens else [],
-    }
-    return _object("networking.k8s.io/v1", "NetworkPolicy", component, spec)
+    if component.max_pods == _replicas(component):
+        # With an autoscaler, leave the number to it: applying the file again must not reset it.
+        spec = {"replicas": component.max_pods, **spec}
+    return _object("apps/v1", "Deployment", component, spec)
 
 
 def _object(version: str, kind: str, component: ClusterComponent, spec: Object) -> Object:

@@ -22,7 +22,14 @@ def container(component: ClusterComponent, image: str) -> Object:
     """Return a component's container, for both Kubernetes and Knative."""
     made = {"name": component.name, "image": image, "command": list(component.command), **component.references.env()}
     if component.listens:
-        made |= {"ports": [{"containerPort": PORT}], **_probes(component)}
+        request = {"httpGet": {"path": component.health, "port": PORT}}
+        startup_tries = ceil(component.boot_s) + 30
+        made |= {
+            "ports": [{"containerPort": PORT}],
+            "startupProbe": {**request, "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": startup_tries},
+            "readinessProbe": {**request, "periodSeconds": 5, "timeoutSeconds": 2, "failureThreshold": 2},
+            "livenessProbe": {**request, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
+        }
     memory = f"{component.memory_mb}Mi"
     return made | {
         "resources": {
@@ -49,17 +56,3 @@ _RESTRICTED: Object = {
     "capabilities": {"drop": ["ALL"]},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-
-
-def _probes(component: ClusterComponent) -> Object:
-    request = {"httpGet": {"path": component.health, "port": PORT}}
-    return {
-        "startupProbe": {
-            **request,
-            "periodSeconds": 1,
-            "timeoutSeconds": 2,
-            "failureThreshold": ceil(component.boot_s) + 30,
-        },
-        "readinessProbe": {**request, "periodSeconds": 5, "timeoutSeconds": 2, "failureThreshold": 2},
-        "livenessProbe": {**request, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
-    }
