@@ -26,7 +26,8 @@ from aiosql.adapters.asyncpg import AsyncPGAdapter
 
 import outdial.db.queries
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.db.migrate import push, supabase_dir
+from outdial.db.migrate import push
+from outdial.project import own_directory
 
 QUERIES: Final = Path(outdial.db.queries.__file__).parent
 
@@ -303,7 +304,7 @@ async def generate(connection: asyncpg.Connection) -> dict[Path, str]:
 
 
 async def _generate_from_migrations(dsn: str) -> dict[Path, str]:
-    await push(dsn, supabase_dir() / "migrations")
+    await push(dsn, own_directory() / "migrations")
     connection = await asyncpg.connect(dsn)
     try:
         return await generate(connection)

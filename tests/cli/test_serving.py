@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import asyncpg
+import pytest
 
 from tests.cli.conftest import Outdial
 
@@ -59,4 +60,21 @@ def test_each_function_needs_its_own_login(outdial: Outdial) -> None:
 
 def test_an_unknown_standalone_function_is_reported_with_the_known_ones(outdial: Outdial) -> None:
     error = outdial.error("functions", "serve", "--alone=moon")
-    assert error.endswith("supabase/functions contains campaign-trigger, retell-webhook")
+    assert error.endswith("known functions are campaign-trigger, retell-webhook")
+
+
+def test_production_without_the_webhook_starts_only_if_it_is_disabled_by_name(
+    outdial: Outdial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "supabase" / "config.toml"
+    config.parent.mkdir()
+    config.write_text('[functions.retell-webhook]\nentrypoint = "./functions/moved/index.py"\n')
+
+    result = outdial.run("serve", "--port=0")
+    assert result.exit_code == 1
+    assert "retell-webhook would not be served: its entrypoint in supabase/config.toml" in result.stderr
+
+    config.write_text("[functions.retell-webhook]\nenabled = false\n")
+    assert "RETELL_WEBHOOK_SECRET" not in missing(outdial)
+    assert "retell-webhook" not in outdial.run("serve", "--port=0").stderr

@@ -20,6 +20,7 @@ from outdial.db.errors import (
     UnknownRemoteMigrations,
 )
 from outdial.db.migrate import AppliedFile, MigrationState, push, reset, split_statements, status
+from outdial.project import migration_directories
 from tests.support.postgres import MIGRATIONS, Scratch
 
 ONE, TWO, THREE = "20260101000000_one.sql", "20260102000000_two.sql", "20260103000000_three.sql"
@@ -232,7 +233,7 @@ async def test_a_reset_starts_again_from_nothing(empty_database: Scratch, folder
     await push(empty_database.dsn, folder, seed=seed)
     await execute(empty_database.dsn, "create table leftover (); insert into auth.users values (gen_random_uuid())")
 
-    applied = await reset(empty_database.dsn, folder, seed)
+    applied = await reset(empty_database.dsn, folder, seed=seed)
 
     assert applied == [AppliedFile(ONE, 2), AppliedFile("seed.sql", 1)]
     assert await fetch(empty_database.dsn, "select to_regclass('leftover')::text, count(*) from auth.users") == [
@@ -353,14 +354,56 @@ async def test_the_functions_of_auth_read_the_claims_of_the_transaction(empty_da
     assert after == (None, None, None, None)
 
 
-def test_migrations_are_found_in_the_working_directory_and_then_in_the_repository(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_migrations_of_a_project_come_after_those_of_outdial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert (migrate.supabase_dir() / "migrations").resolve() == MIGRATIONS
+    assert migration_directories() == [MIGRATIONS]
 
-    (tmp_path / "supabase").mkdir()
-    assert migrate.supabase_dir() == tmp_path / "supabase"
+    project = tmp_path / "supabase" / "migrations"
+    project.mkdir(parents=True)
+    assert migration_directories() == [MIGRATIONS, project]
+
+    monkeypatch.chdir(MIGRATIONS.parents[1])
+    assert [path.resolve() for path in migration_directories()] == [MIGRATIONS]
+
+
+async def test_an_upgrade_brings_migrations_older_than_those_of_the_project(
+    empty_database: Scratch, folder: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / ONE).write_text("create table ours ()")
+    (folder / "20270101000000_theirs.sql").write_text("create table theirs (like ours)")
+    await push(empty_database.dsn, own, folder)
+    (own / TWO).write_text("create table ours_too ()")
+
+    assert await push(empty_database.dsn, own, folder) == [AppliedFile(TWO, 1)]
+
+
+async def test_a_migration_of_a_project_may_have_an_earlier_date_than_the_one_it_builds_on(
+    empty_database: Scratch, folder: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / TWO).write_text("create table ours ()")
+    (folder / "20200101000000_theirs.sql").write_text("create table theirs (like ours)")
+
+    applied = await push(empty_database.dsn, own, folder)
+
+    assert applied == [AppliedFile(TWO, 1), AppliedFile("20200101000000_theirs.sql", 1)]
+
+
+def test_a_file_of_the_project_takes_the_place_of_one_with_its_name(folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    for name in (ONE, TWO):
+        (own / name).write_text("select 1")
+    (folder / ONE).write_text("select 2")
+
+    assert [found.path for found in migrate.read_migrations(own, folder)] == [folder / ONE, own / TWO]
+
+    (folder / f"{TWO[:14]}_something_else.sql").write_text("select 3")
+    with pytest.raises(MisnamedMigration, match="something_else"):
+        migrate.read_migrations(own, folder)
 
 
 @pytest.mark.parametrize(

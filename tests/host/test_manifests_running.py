@@ -7,10 +7,10 @@ import aiohttp
 import pytest
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
-from outdial.db.migrate import supabase_dir
 from outdial.host.deployments.source import read_source_tree
 from outdial.host.manifests import ClusterTarget, manifests
 from outdial.host.manifests.components import PORT
+from outdial.project import source_layers
 from outdial.stack.local import LOCAL_WEBHOOK_SECRET
 from tests.support.clusters import Object, environment_in_cluster
 from tests.support.postgres import Scratch
@@ -48,7 +48,7 @@ class Pods:
 
 
 def container_of(name: str) -> Object:
-    source = read_source_tree(supabase_dir())
+    source = read_source_tree(*source_layers())
     functions = {slug: source.config(slug) for slug in source.bundles}
     [file] = [
         file

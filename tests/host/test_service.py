@@ -132,7 +132,7 @@ async def hosts(tmp_path: Path, database: Scratch) -> Hosts:
     }
     directory = tmp_path / "supabase"
     directory.mkdir()
-    settings = HostSettings(directory=directory, home=tmp_path / "home", env=env, database_urls=await database.logins())
+    settings = HostSettings(layers=[directory], home=tmp_path / "home", env=env, database_urls=await database.logins())
     return Hosts(directory, settings)
 
 

@@ -161,7 +161,7 @@ async def _host(
         store=store,
         secrets=secrets,
         bundles=BundleCache(home / f"host-{number}"),
-        directory=home / "supabase",
+        layers=[home / "supabase"],
         environment=HostEnvironment(settings, urls, "local"),
     )
     pull = DeploymentSync(planner, catalogue)
@@ -186,7 +186,7 @@ async def served(database: Scratch, home: Path, directory: Path) -> AsyncIterato
     logins = {role: database.dsn_for(role) for role in ("outdial_api", "outdial_webhook")}
     env = local_settings(LocalStack(api_url=url, database_url=database.dsn), {})
     stop, ready = asyncio.get_running_loop().create_future(), asyncio.Event()
-    settings = HostSettings(directory=directory, home=home, env=env, database_urls=logins, local=True)
+    settings = HostSettings(layers=[directory], home=home, env=env, database_urls=logins, local=True)
     async with asyncio.TaskGroup() as tasks:
         host = tasks.create_task(run_gateway(settings, listener, stop, lambda _: ready.set()))
         host.add_done_callback(lambda _: ready.set())

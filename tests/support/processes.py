@@ -113,11 +113,13 @@ class Process:
 
 @dataclass
 class Launcher:
-    """Starts `outdial` commands in a common environment."""
+    """Starts `outdial` commands in a common environment, with the outdial that `python` finds, in `cwd`."""
 
     directory: Path
     env: Mapping[str, str]
     started: list[Process] = field(default_factory=list)
+    python: str | Path = sys.executable
+    cwd: Path | None = None
 
     def start(self, name: str, *arguments: str, **env: str) -> Process:
         """Start a command. `env` overrides the common environment; an empty value removes a variable."""
@@ -126,7 +128,8 @@ class Launcher:
         settings = {k: v for k, v in ({**self.env, **env, READY_FD: str(writing)}).items() if v}
         with log.open("wb") as output:
             popen = subprocess.Popen(
-                [sys.executable, "-m", "outdial.cli", *arguments],
+                [self.python, "-m", "outdial.cli", *arguments],
+                cwd=self.cwd,
                 env=settings,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

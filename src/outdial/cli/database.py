@@ -11,6 +11,7 @@ from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.db import migrate
 from outdial.db.embedded import default_home
 from outdial.db.passwords import renew_passwords
+from outdial.project import migration_directories, project_directory
 from outdial.settings import read_environment, require
 from outdial.stack.local import LocalStack, environment
 from outdial.stack.logins import StackLogins
@@ -29,7 +30,7 @@ def push(
 
     async def work(dsn: str) -> Sequence[migrate.AppliedFile]:
         with_seed = include_seed or not migrate.is_remote(dsn)
-        return await migrate.push(dsn, _migrations(), seed=_seed() if with_seed else None)
+        return await migrate.push(dsn, *migration_directories(), seed=_seed() if with_seed else None)
 
     where, applied = _on_database(work)
     print_applied(applied)
@@ -39,7 +40,7 @@ def push(
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Compare the migrations in the directory with those in the database."""
-    where, states = _on_database(lambda dsn: migrate.status(dsn, _migrations()))
+    where, states = _on_database(lambda dsn: migrate.status(dsn, *migration_directories()))
     if as_json:
         print_json(states)
         return
@@ -62,7 +63,7 @@ def reset(
         migrate.refuse_remote(url)
     if not yes:
         typer.confirm("This destroys all data in the local database. Continue?", abort=True)
-    _, applied = _on_database(lambda dsn: migrate.reset(dsn, _migrations(), seed=_seed()))
+    _, applied = _on_database(lambda dsn: migrate.reset(dsn, *migration_directories(), seed=_seed()))
     print_applied(applied)
     console.print("Finished outdial db reset.")
 
@@ -96,12 +97,8 @@ def print_applied(applied: Sequence[migrate.AppliedFile]) -> None:
         console.print(f"{verb} {file.file}...")
 
 
-def _migrations() -> Path:
-    return migrate.supabase_dir() / "migrations"
-
-
 def _seed() -> Path:
-    return migrate.supabase_dir() / "seed.sql"
+    return project_directory() / "seed.sql"
 
 
 def _on_database(work: Callable[[str], Awaitable[Result]]) -> tuple[str, Result]:

@@ -11,7 +11,7 @@ from outdial import __version__
 from outdial.cli import campaign, contacts, database, inbox, jobs, organization, processes, studio, users
 from outdial.cli.errors import explain
 from outdial.cli.functions import commands as functions
-from outdial.cli.functions import secrets, serving, tokens
+from outdial.cli.functions import scaffold, secrets, serving, tokens
 from outdial.cli.output import console, fail
 
 
@@ -47,6 +47,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(scaffold.init)
 processes.add_to(app)
 serving.add_to(app)
 studio.add_to(app)

@@ -21,7 +21,6 @@ from outdial.db.errors import (
 from outdial.net import is_loopback
 from outdial.settings import read_environment
 
-_PACKAGE = Path(__file__).parents[1]
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
 _FILE_NAME = re.compile(r"(\d{14})_(.+)\.sql", re.ASCII)
 # An arbitrary number that all runners share.
@@ -57,8 +56,9 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Migration:
-    """A migration file. The version is the 14 digits of its name."""
+    """A migration file. The version is the 14 digits of its name, `layer` the number of its directory."""
 
+    layer: int
     version: str
     name: str
     path: Path
@@ -82,18 +82,11 @@ class MigrationState:
     remote: bool
 
 
-def supabase_dir() -> Path:
-    """Return the directory of migrations and functions: ./supabase, the installed one, or that of the repository."""
-    candidates = (Path.cwd() / "supabase", _PACKAGE / "_supabase", _PACKAGE.parents[1] / "supabase")
-    found = next((path for path in candidates if path.is_dir()), None)
-    if found is None:
-        raise FileNotFoundError("no supabase directory found here or in the installed package")
-    return found
-
-
-async def push(dsn: str, migrations: Path, *, seed: Path | None = None) -> list[AppliedFile]:
+async def push(dsn: str, *migrations: Path, seed: Path | None = None) -> list[AppliedFile]:
     """Apply pending migrations, oldest first, then `seed` if it never ran. Returns the applied files.
 
+    With several directories of migrations, those of each directory come after all of the one before it: a project may
+    build on Outdial's migrations, and an upgrade of Outdial may bring some that are older than the project's newest.
     Each file and its row of history are one transaction. Runners wait for each other, so several may start at once.
     Plain Postgres first gets the schemas and roles that Supabase has. As with the Supabase CLI, a seed that has changed
     since it ran is recorded but not run again. Raises MigrationError before anything is applied if the migrations do
@@ -101,12 +94,12 @@ async def push(dsn: str, migrations: Path, *, seed: Path | None = None) -> list[
     failing statement. Earlier files stay applied.
     """
     async with _runner(dsn) as connection:
-        return await _push(connection, read_migrations(migrations), seed)
+        return await _push(connection, read_migrations(*migrations), seed)
 
 
-async def status(dsn: str, migrations: Path) -> list[MigrationState]:
+async def status(dsn: str, *migrations: Path) -> list[MigrationState]:
     """Return all local and applied migrations, oldest first, without changing the database."""
-    local = {migration.version: migration.name for migration in read_migrations(migrations)}
+    local = {migration.version: migration.name for migration in read_migrations(*migrations)}
     connection = await asyncpg.connect(dsn)
     try:
         remote = await _applied(connection)
@@ -118,13 +111,13 @@ async def status(dsn: str, migrations: Path) -> list[MigrationState]:
     ]
 
 
-async def reset(dsn: str, migrations: Path, seed: Path | None = None) -> list[AppliedFile]:
+async def reset(dsn: str, *migrations: Path, seed: Path | None = None) -> list[AppliedFile]:
     """Drop the schemas public, private, host, pgqueuer, supabase_migrations, and auth if it is ours. Then push.
 
     Raises RemoteDatabaseRefused before connecting, unless `dsn` names this machine or a Unix socket.
     """
     refuse_remote(dsn)
-    local = read_migrations(migrations)
+    local = read_migrations(*migrations)
     async with _runner(dsn) as connection:
         async with connection.transaction():
             await connection.execute("set local lock_timeout = '4s'")
@@ -163,16 +156,22 @@ def is_remote(dsn: str) -> bool:
     return False
 
 
-def read_migrations(directory: Path) -> list[Migration]:
-    """Return the migrations of a directory, oldest first. Raises MisnamedMigration for any other .sql file."""
+def read_migrations(*directories: Path) -> list[Migration]:
+    """Return the migrations of each directory, oldest first, then those of the next one.
+
+    A file with the name of one in an earlier directory takes its place. Raises MisnamedMigration for any other .sql
+    file whose digits are not unique or not there.
+    """
     found: dict[str, Migration] = {}
     misnamed = []
-    for path in sorted(directory.iterdir()):
-        match = _FILE_NAME.fullmatch(path.name)
-        if match and match[1] not in found:
-            found[match[1]] = Migration(match[1], match[2], path)
-        elif path.suffix == ".sql":
-            misnamed.append(path.name)
+    for layer, directory in enumerate(directories):
+        for path in sorted(directory.iterdir()):
+            match = _FILE_NAME.fullmatch(path.name)
+            known = found.get(match[1]) if match else None
+            if match and (known is None or (known.layer < layer and known.name == match[2])):
+                found[match[1]] = Migration(known.layer if known else layer, match[1], match[2], path)
+            elif path.suffix == ".sql":
+                misnamed.append(path.name)
     if misnamed:
         raise MisnamedMigration(misnamed)
     return sorted(found.values())
@@ -221,7 +220,11 @@ def _pending(local: Sequence[Migration], applied: Iterable[str]) -> list[Migrati
     if unknown:
         raise UnknownRemoteMigrations(sorted(unknown))
     pending = [migration for migration in local if migration.version not in known]
-    late = [migration.path.name for migration in pending if migration.version < max(known, default="")]
+    newest: dict[int, str] = {}
+    for migration in local:
+        if migration.version in known:
+            newest[migration.layer] = migration.version
+    late = [migration.path.name for migration in pending if migration.version < newest.get(migration.layer, "")]
     if late:
         raise MigrationsOutOfOrder(late)
     return pending

@@ -1,10 +1,8 @@
 """The parts of `supabase/config.toml` that the command line and the local stack read."""
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from outdial.net import is_loopback_url
@@ -40,16 +38,6 @@ class ManagementTarget:
 
     url: str
     access_token: str = field(repr=False)
-
-
-def read_config(directory: Path) -> Mapping[str, Any]:
-    """Read `config.toml` in `directory`; an absent file is an empty one. Raises InvalidConfig for a syntax error."""
-    try:
-        return tomllib.loads((directory / "config.toml").read_text())
-    except FileNotFoundError:
-        return {}
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidConfig(f"{directory / 'config.toml'}: {error}") from error
 
 
 def ports_of(config: Mapping[str, Any]) -> StackPorts:

@@ -13,10 +13,11 @@ from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SEC
 from outdial.campaigns.create import NewOrganization
 from outdial.clock import SystemClock
 from outdial.db.embedded import LOCAL_PASSWORD, SUPERUSER, EmbeddedPostgres, default_home
-from outdial.db.migrate import AppliedFile, push, refuse_remote, supabase_dir
+from outdial.db.migrate import AppliedFile, push, refuse_remote
 from outdial.db.session import Database
 from outdial.host.api.tokens import AccessTokens
 from outdial.process import notify_ready, stop_event
+from outdial.project import migration_directories, project_directory
 from outdial.settings import DatabaseUrls, read_environment
 from outdial.stack.config import StackPorts
 from outdial.stack.errors import PortTaken
@@ -160,10 +161,8 @@ async def _start(supervisor: Supervisor, plan: StackPlan, console: StackConsole)
     for planned in plan.processes:
         process = planned
         if process.name == "functions":
-            migrations = supabase_dir()
-            console.migrated(
-                await push(plan.stack.database_url, migrations / "migrations", seed=migrations / "seed.sql")
-            )
+            seed = project_directory() / "seed.sql"
+            console.migrated(await push(plan.stack.database_url, *migration_directories(), seed=seed))
         if process.name == "studio" and plan.database_port is not None:
             login = await make_first_login(urls, home, plan.first_organization, SystemClock())
         if process.name == "studio" and not plan.env.get("OUTDIAL_ACCESS_TOKEN"):

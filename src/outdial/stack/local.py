@@ -18,10 +18,10 @@ from outdial.auth.keys import (
 )
 from outdial.db.binaries import ServerUser
 from outdial.db.embedded import EmbeddedPostgres, default_home
-from outdial.db.migrate import supabase_dir
 from outdial.db.session import JOB_TIMEOUTS, Database
+from outdial.project import read_project_config
 from outdial.settings import DatabaseUrls, credentials, read_environment, require
-from outdial.stack.config import StackPorts, ports_of, read_config
+from outdial.stack.config import StackPorts, ports_of
 from outdial.stack.errors import StackUnavailable
 
 LOCAL_WEBHOOK_SECRET = "your-webhook-secret"
@@ -87,7 +87,7 @@ def stack_lock(home: Path) -> Iterator[None]:
 
 def local_ports() -> StackPorts:
     """Return the ports that supabase/config.toml sets."""
-    return ports_of(read_config(supabase_dir()))
+    return ports_of(read_project_config())
 
 
 def local_settings(stack: LocalStack, environ: Mapping[str, str]) -> dict[str, str]:

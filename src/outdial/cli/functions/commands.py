@@ -9,21 +9,21 @@ from rich.text import Text
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
 from outdial.cli.errors import UnknownName
-from outdial.cli.functions import deploying
+from outdial.cli.functions import deploying, scaffold
 from outdial.cli.functions import logs as function_logs
 from outdial.cli.functions.manifests import write_manifests
 from outdial.cli.functions.serving import Address, BehindProxy, Port
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
-from outdial.db.migrate import supabase_dir
 from outdial.host.deployments.source import read_source_tree
 from outdial.host.wire.config import SLUG
 from outdial.http import url_of
 from outdial.log import log_to_stderr
 from outdial.process import notify_ready
+from outdial.project import read_project_config, source_layers
 from outdial.settings import read_environment, secret_list
-from outdial.stack.config import ProbeTarget, probe_target, read_config
+from outdial.stack.config import ProbeTarget, probe_target
 from outdial.stack.local import LOCAL_WEBHOOK_SECRET, LocalStack, local_ports
 
 app = typer.Typer(no_args_is_help=True, help="Functions, served under /functions/v1/<name> as on Supabase.")
@@ -55,10 +55,10 @@ def serve(
         notify_ready()
 
     if alone is not None:
-        source = read_source_tree(supabase_dir())
+        source = read_source_tree(*source_layers())
         if not SLUG.match(alone) or alone not in source.bundles:
             known = ", ".join(source.bundles)
-            raise UnknownName(f"unknown function {alone!r}: supabase/functions contains {known}")
+            raise UnknownName(f"unknown function {alone!r}: known functions are {known}")
         serving = run_standalone(
             alone,
             source,
@@ -86,20 +86,19 @@ def list_functions(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the functions in supabase/functions or, with --env, those deployed to an environment."""
+    """List Outdial's functions and those in supabase/functions or, with --env, those deployed to an environment."""
     if env is not None:
         deploying.list_deployed(env, as_json=as_json)
         return
-    directory = supabase_dir() / "functions"
-    configured = read_config(supabase_dir()).get("functions", {})
+    source = read_source_tree(*source_layers())
+    here = Path.cwd()
     rows = [
         {
             "slug": slug,
-            "entrypoint": f"supabase/functions/{slug}/index.py",
-            "verify_jwt": bool(configured.get(slug, {}).get("verify_jwt", True)),
+            "entrypoint": str(bundle.index.relative_to(here) if bundle.index.is_relative_to(here) else bundle.index),
+            "verify_jwt": source.config(slug).verify_jwt,
         }
-        for slug in sorted(index.parent.name for index in directory.glob("*/index.py"))
-        if slug != "shared"
+        for slug, bundle in source.bundles.items()
     ]
     if as_json:
         print_json(rows)
@@ -109,7 +108,7 @@ def list_functions(
         "ENTRYPOINT": lambda row: row["entrypoint"],
         "VERIFY JWT": lambda row: "yes" if row["verify_jwt"] else "no",
     }
-    print_rows(columns, rows, empty="supabase/functions contains no functions.")
+    print_rows(columns, rows, empty="There are no functions.")
 
 
 @app.command("test")
@@ -125,7 +124,7 @@ def probe_stack(
     from outdial.functions.probe import probe
     from outdial.retell.signature import sign
 
-    target = _local_target() if env == "local" else probe_target(read_config(supabase_dir()), env, read_environment())
+    target = _local_target() if env == "local" else probe_target(read_project_config(), env, read_environment())
     key = secret_list(target.webhook_secret)[0]
     now_ms = round(SystemClock().now().timestamp() * 1000)
     results = asyncio.run(
@@ -153,6 +152,7 @@ def probe_stack(
         raise typer.Exit(1)
 
 
+app.command("new")(scaffold.new)
 app.command("manifests")(write_manifests)
 function_logs.add_to(app)
 deploying.add_to(app)

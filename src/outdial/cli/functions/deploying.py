@@ -11,9 +11,10 @@ from rich.text import Text
 from outdial.cli.errors import InvalidArgument
 from outdial.cli.functions.management import Environment, Yes, manage
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
-from outdial.db.migrate import supabase_dir
 from outdial.host.api.client import DeployedFunction, ManagementClient
 from outdial.host.deployments.local_function import LocalFunction, local_functions
+from outdial.host.deployments.source import read_source_tree
+from outdial.project import project_directory, source_layers
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="Name of the function.")]
 _FUNCTIONS = "supabase/functions/"
@@ -31,7 +32,8 @@ def add_to(app: typer.Typer) -> None:
 
 def deploy(
     slugs: Annotated[
-        list[str] | None, typer.Argument(metavar="[SLUG...]", help="Functions to deploy (default: all).")
+        list[str] | None,
+        typer.Argument(metavar="[SLUG...]", help="Functions to deploy (default: all in supabase/functions)."),
     ] = None,
     env: Environment = "local",
     prune: Annotated[
@@ -41,15 +43,20 @@ def deploy(
 ) -> None:
     """Deploy functions from supabase/functions, all or nothing.
 
-    A version that does not start is rejected with its traceback, and the previous version stays live.
+    A version that does not start is rejected with its traceback, and the previous version stays live. Hosts already
+    have Outdial's own functions; name one to deploy it with the settings of supabase/config.toml.
     """
-    functions = local_functions(supabase_dir(), slugs or [])
+    layers = source_layers()
+    functions = local_functions(layers, slugs or [])
     if not functions:
-        raise InvalidArgument("supabase/functions contains no functions")
+        raise InvalidArgument(
+            "supabase/functions contains no functions: create one with outdial functions new NAME, or name one of "
+            "Outdial's own"
+        )
     deployed = manage(env, lambda client: _deploy(client, functions))
     console.print(f"Deployed Functions on {env}: {', '.join(deployed)}", markup=False)
     if prune:
-        _prune(env, {function.slug for function in local_functions(supabase_dir(), [])}, yes=yes)
+        _prune(env, set(read_source_tree(*layers).bundles), yes=yes)
 
 
 def delete(slug: Slug, env: Environment = "local", yes: Yes = False) -> None:
@@ -70,7 +77,7 @@ def download(
     outside = [path for path in files if not path.startswith(_FUNCTIONS)]
     if outside:
         raise InvalidArgument(f"the function has a file outside {_FUNCTIONS}: {outside[0]}")
-    functions = supabase_dir() / "functions"
+    functions = project_directory() / "functions"
     targets = {functions / path.removeprefix(_FUNCTIONS): content for path, content in files.items()}
     others = [path for path, content in targets.items() if path.is_file() and path.read_bytes() != content]
     if others and not yes:

@@ -10,11 +10,11 @@ from outdial.cli.errors import ActionRefused
 from outdial.cli.output import notes
 from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
-from outdial.db.migrate import supabase_dir
 from outdial.host.api.client import ManagementClient
 from outdial.host.api.tokens import AccessTokens
+from outdial.project import read_project_config
 from outdial.settings import read_environment
-from outdial.stack.config import ManagementTarget, management_target, read_config
+from outdial.stack.config import ManagementTarget, management_target
 from outdial.stack.local import LocalStack, with_database
 
 Result = TypeVar("Result")
@@ -35,7 +35,7 @@ def manage(name: str, work: Callable[[ManagementClient], Awaitable[Result]]) -> 
         # The token is in the stack's directory, which only the owner of the stack can read.
         host = ManagementTarget(running.api_url, with_tokens(lambda tokens: tokens.local(home)))
     else:
-        host = management_target(read_config(supabase_dir()), name, read_environment())
+        host = management_target(read_project_config(), name, read_environment())
     notes.print(f"Target: {name}, {host.url}", markup=False)
 
     async def run() -> Result:

@@ -11,8 +11,7 @@ import typer
 
 from outdial.cli.errors import UnknownName
 from outdial.cli.output import notes
-from outdial.db.migrate import supabase_dir
-from outdial.stack.config import read_config
+from outdial.project import read_project_config, source_layers
 
 
 def write_manifests(
@@ -38,12 +37,12 @@ def write_manifests(
     from outdial.host.deployments.source import read_source_tree
     from outdial.host.manifests import ClusterTarget, manifests, to_yaml
 
-    if env is not None and env not in read_config(supabase_dir()).get("environments", {}):
+    if env is not None and env not in read_project_config().get("environments", {}):
         raise UnknownName(f"unknown environment {env!r}: supabase/config.toml does not define it")
     image = image or f"outdial:{version('outdial')}"
     namespace = namespace or (f"outdial-{env}" if env else "outdial")
     with_studio = find_spec("outdial.studio") is not None
-    source = read_source_tree(supabase_dir())
+    source = read_source_tree(*source_layers())
     functions = {slug: source.config(slug) for slug in source.bundles}
     files = manifests(
         functions,

@@ -1,7 +1,6 @@
 """A function of the local source tree, ready to upload: its own files and the shared ones."""
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -41,20 +40,22 @@ class LocalFunction:
         return [*files, FormPart(name="metadata", content=msgspec.json.encode(metadata))]
 
 
-def local_functions(directory: Path, slugs: list[str]) -> list[LocalFunction]:
-    """Read functions of a directory like `supabase`; an empty `slugs` means all of them.
+def local_functions(layers: Sequence[Path], slugs: Sequence[str]) -> list[LocalFunction]:
+    """Read functions of directories like `supabase`, laid over each other as for `read_source_tree`.
 
-    Raises NoSuchFunction, and BadConfig for an invalid config.toml.
+    An empty `slugs` means all functions of the last layer that exists: those of the project, or Outdial's own outside
+    of one. Raises NoSuchFunction, and BadConfig for an invalid config.toml.
     """
-    source = read_source_tree(directory)
+    source = read_source_tree(*layers)
     for slug in slugs:
         if slug not in source.bundles:
             known = ", ".join(source.bundles) or "none"
-            raise NoSuchFunction(f"there is no function {slug!r} in {directory / 'functions'}; it contains {known}")
-    config = directory / "config.toml"
-    tables = tomllib.loads(config.read_text()).get("functions", {}) if config.is_file() else {}
+            raise NoSuchFunction(
+                f"there is no function {slug!r} in {layers[-1] / 'functions'}; known functions: {known}"
+            )
+    top = next(layer for layer in reversed(layers) if layer.is_dir())
     found = []
-    for slug in dict.fromkeys(slugs or source.bundles):
+    for slug in dict.fromkeys(slugs or [slug for slug, bundle in source.bundles.items() if bundle.root == top]):
         bundle = source.bundles[slug]
         shared = [bundle.index.parent.parent / name for name in SHARED]
         files: dict[str, bytes] = {}
@@ -63,14 +64,14 @@ def local_functions(directory: Path, slugs: list[str]) -> list[LocalFunction]:
                 steps = path.relative_to(folder).parts
                 # Not compiled files, and no hidden ones such as .env.
                 if path.is_file() and not any(step == "__pycache__" or step.startswith(".") for step in steps):
-                    files[str(_ROOT / path.relative_to(directory).as_posix())] = path.read_bytes()
+                    files[str(_ROOT / path.relative_to(bundle.root).as_posix())] = path.read_bytes()
         entrypoint = str(_ROOT / bundle.entrypoint)
         found.append(
             LocalFunction(
                 slug=slug,
                 entrypoint_path=entrypoint,
                 verify_jwt=source.config(slug).verify_jwt,
-                table=tables.get(slug, {}),
+                table=source.tables.get(slug, {}),
                 files=files,
             )
         )

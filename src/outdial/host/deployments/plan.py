@@ -1,6 +1,6 @@
 """Decide what this host should serve: the code, limits and environment of each function."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -63,17 +63,17 @@ class ServingPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingPlanner:
-    """Combine deployments, the source tree at `directory`, and secrets into specs."""
+    """Combine deployments, the source tree of `layers`, and secrets into specs."""
 
     store: DeploymentStore
     secrets: SecretStore
     bundles: BundleCache
-    directory: Path
+    layers: Sequence[Path]
     environment: HostEnvironment
 
     async def plan(self) -> ServingPlan:
         """Return what to serve now. Raises SecretsUnreadable, and BadConfig for an invalid config.toml of the host."""
-        source = read_source_tree(self.directory)
+        source = read_source_tree(*self.layers)
         secrets = await self.secrets.values()
         deployed = await self.store.active()
         specs: dict[str, FunctionSpec] = {}
@@ -89,11 +89,11 @@ class ServingPlanner:
 
     async def version(self, version: DeployedVersion) -> FunctionSpec:
         """Return the spec of a version as if it were active. Raises BadConfig and SecretsUnreadable."""
-        return await self._deployed(version, read_source_tree(self.directory), await self.secrets.values())
+        return await self._deployed(version, read_source_tree(*self.layers), await self.secrets.values())
 
     async def from_source(self, slug: str) -> FunctionSpec | None:
         """Return the spec of a function of the source tree, None if there is none. Raises as `version` does."""
-        source = read_source_tree(self.directory)
+        source = read_source_tree(*self.layers)
         return self._from_source(slug, source, await self.secrets.values()) if slug in source.bundles else None
 
     def clear_cache(self, served: Iterable[Bundle]) -> None:

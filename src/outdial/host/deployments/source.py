@@ -1,13 +1,17 @@
-"""The source tree of functions, a directory like `supabase`. A deployed function replaces the one in the tree."""
+"""The source tree of functions: directories like `supabase`, laid over each other.
 
-import tomllib
+A deployed function replaces the one in the tree.
+"""
+
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import SLUG, FunctionConfig, read_function_configs
 from outdial.host.wire.errors import BadConfig
+from outdial.project import ConfigUnreadable, read_config
 
 # Directories next to those of functions. All functions can import from them.
 SHARED = ("shared", "_shared")
@@ -15,33 +19,43 @@ SHARED = ("shared", "_shared")
 
 @dataclass(frozen=True, slots=True)
 class SourceTree:
-    """The functions of a source tree, by slug, and their tables of config.toml."""
+    """The functions of a source tree, by slug: their code, settings, and tables of config.toml."""
 
     bundles: Mapping[str, Bundle]
     configs: Mapping[str, FunctionConfig]
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def config(self, slug: str) -> FunctionConfig:
         """Return the configuration of a function, the defaults if config.toml does not mention it."""
         return self.configs.get(slug) or FunctionConfig()
 
 
-def read_source_tree(directory: Path) -> SourceTree:
-    """Read a directory like `supabase`: `functions/<slug>/index.py`, or the entrypoint that config.toml names.
+def read_source_tree(*layers: Path) -> SourceTree:
+    """Read directories like `supabase`, each laid over the ones before it. A missing directory is an empty one.
 
-    Raises BadConfig for an invalid config.toml.
+    The code of a function is `functions/<slug>/index.py` of the last layer that has it, or the entrypoint that
+    config.toml of that layer names. Settings are laid over each other key by key, so that a project can change a limit
+    of one of Outdial's functions or disable it. A function whose entrypoint is named and missing is not served, not
+    even from an earlier layer. Raises BadConfig for an invalid config.toml.
     """
-    try:
-        configs = read_function_configs(tomllib.loads((directory / "config.toml").read_text()))
-    except FileNotFoundError:
-        configs = {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadConfig(f"{directory / 'config.toml'}: {error}") from error
-    slugs = {index.parent.name for index in directory.glob("functions/*/index.py")} - set(SHARED)
-    bundles = {}
-    for slug in sorted(slugs | configs.keys()):
-        config = configs.get(slug) or FunctionConfig()
-        entrypoint = config.entrypoint.removeprefix("./") or f"functions/{slug}/index.py"
-        bundle = Bundle(slug, 0, directory, entrypoint)
-        if config.enabled and SLUG.match(slug) and bundle.index.suffix == ".py" and bundle.index.is_file():
-            bundles[slug] = bundle
-    return SourceTree(bundles, configs)
+    bundles: dict[str, Bundle] = {}
+    tables: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        try:
+            found = read_config(layer).get("functions", {})
+        except ConfigUnreadable as error:
+            raise BadConfig(str(error)) from error
+        read_function_configs({"functions": found})  # before tables are merged, so that an error names the layer's own
+        slugs = {index.parent.name for index in layer.glob("functions/*/index.py")} - set(SHARED)
+        for slug in slugs | found.keys():
+            table = found.get(slug, {})
+            named = str(table.get("entrypoint", "")).removeprefix("./")
+            bundle = Bundle(slug, 0, layer, named or f"functions/{slug}/index.py")
+            if bundle.index.suffix == ".py" and bundle.index.is_file():
+                bundles[slug] = bundle
+            elif named.endswith(".py") and named != f"functions/{slug}/index.py":
+                bundles.pop(slug, None)
+            tables[slug] = {**tables.get(slug, {}), **table}
+    configs = read_function_configs({"functions": tables})
+    served = {slug: bundles[slug] for slug in sorted(bundles) if SLUG.match(slug) and configs[slug].enabled}
+    return SourceTree(served, configs, tables)

@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping
 from outdial.auth import KeyRing
 from outdial.clock import SystemClock
 from outdial.db.embedded import default_home
-from outdial.db.migrate import supabase_dir
 from outdial.db.queries.host import secrets
 from outdial.db.session import Database
-from outdial.functions.loading import SHARED, load_function
+from outdial.functions.loading import load_function
 from outdial.functions.runtime import Runtime
 from outdial.functions.server import serve
 from outdial.host.deployments.logins import logins_of, missing_logins, require_logins
@@ -23,7 +22,8 @@ from outdial.host.gateway.standalone import StandaloneApp
 from outdial.host.gateway.tls import TlsCertificate
 from outdial.host.worker.limits import hide_memory
 from outdial.process import stop_event
-from outdial.settings import DatabaseUrls, MissingSetting, credentials, unquoted
+from outdial.project import source_layers
+from outdial.settings import DatabaseUrls, MissingSetting, SettingError, credentials, unquoted
 
 PROJECT_REF = "OUTDIAL_PROJECT_REF"
 _WEBHOOK, _TRIGGER = "retell-webhook", "campaign-trigger"
@@ -47,10 +47,10 @@ def host_settings(
 
     Raises MissingSetting for a function of supabase/functions whose role has no login.
     """
-    directory = supabase_dir()
-    require_logins(read_source_tree(directory), logins)
+    layers = source_layers()
+    require_logins(read_source_tree(*layers), logins)
     return HostSettings(
-        directory=directory,
+        layers=layers,
         home=default_home(),
         env=env,
         database_urls=logins,
@@ -62,16 +62,26 @@ def host_settings(
     )
 
 
-async def missing_settings(env: Mapping[str, str]) -> list[MissingSetting]:
-    """Return an error for each setting that a host in production lacks for the functions of supabase/functions.
+async def missing_settings(env: Mapping[str, str]) -> list[SettingError]:
+    """Return an error for each setting that a host in production lacks for its functions.
 
-    The webhook secret may also be a deployed secret, which it looks up in the database.
+    A host without retell-webhook lacks it too, unless config.toml disables it: calls would never end. The webhook
+    secret may also be a deployed secret, which it looks up in the database.
     """
-    source = read_source_tree(supabase_dir())
+    source = read_source_tree(*source_layers())
     needed = {"SUPABASE_DB_URL": "the database URL, as the role outdial_host"}
     if source.bundles.keys() & {_WEBHOOK, _TRIGGER}:
         needed["SUPABASE_URL"] = "the address of the project or of this host"
-    missing = [MissingSetting(name, purpose) for name, purpose in needed.items() if not unquoted(env.get(name, ""))]
+    missing: list[SettingError] = []
+    if _WEBHOOK not in source.bundles and source.config(_WEBHOOK).enabled:
+        missing.append(
+            SettingError(
+                f"{_WEBHOOK} would not be served: its entrypoint in supabase/config.toml, "
+                f"{source.config(_WEBHOOK).entrypoint}, does not exist. Correct it, or set enabled = false under "
+                f"[functions.{_WEBHOOK}] to serve without it"
+            )
+        )
+    missing += [MissingSetting(name, purpose) for name, purpose in needed.items() if not unquoted(env.get(name, ""))]
     keys = KeyRing.from_env(env).keys
     if not keys or (_TRIGGER in source.bundles and not any(key.kind == "secret" for key in keys)):
         purpose = "the keys that back ends call functions with; SUPABASE_SERVICE_ROLE_KEY, which holds one, is enough"
@@ -136,7 +146,7 @@ async def run_standalone(
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve one function of `source` in this process until a signal, for a container that limits it from outside."""
-    shared = supabase_dir() / "functions" / SHARED
+    shared = source.bundles[slug].shared
     runtime = Runtime.from_env(env, SystemClock())
     function = load_function(slug, source.bundles[slug].index, shared if shared.is_dir() else None)
     app = StandaloneApp(function, source.config(slug), runtime)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -69,13 +69,13 @@ _WORKER_UIDS: Final = range(50_000, 60_000)
 class HostSettings:
     """Settings of one host.
 
-    `directory` is a source tree like `supabase`, `home` is where this machine caches bundles, `env` holds the host's
-    own settings, and `database_urls` the login of each role that functions may use. Other hosts reach this one at
-    `address`; they ignore it if that is empty. A `local` stack generates the keys that it lacks and restarts functions
-    when their files change.
+    `layers` are directories like `supabase`, each laid over the ones before it, `home` is where this machine caches
+    bundles, `env` holds the host's own settings, and `database_urls` the login of each role that functions may use.
+    Other hosts reach this one at `address`; they ignore it if that is empty. A `local` stack generates the keys that
+    it lacks, and restarts functions when files of the last layer change.
     """
 
-    directory: Path
+    layers: Sequence[Path]
     home: Path
     env: Mapping[str, str] = field(repr=False)
     database_urls: Mapping[str, str] = field(repr=False)
@@ -212,14 +212,14 @@ async def _deployments(
         store=store,
         secrets=secrets,
         bundles=BundleCache(settings.home / "bundles"),
-        directory=settings.directory,
+        layers=settings.layers,
         environment=HostEnvironment(env, settings.database_urls, identity.region),
     )
     sync = DeploymentSync(planner, catalogue)
     await sync.start()
     listener = DeploymentListener(sync, config.database.host)
     await listener.start()
-    hot_reload = HotReload(SourceScanner(settings.directory), catalogue, sync.run_once) if settings.local else None
+    hot_reload = HotReload(SourceScanner(settings.layers[-1]), catalogue, sync.run_once) if settings.local else None
     try:
         async with _repeating("host.reload", hot_reload, watch.SCAN_INTERVAL):
             functions = FunctionRoutes(store, Deployer(store, planner, sync))
