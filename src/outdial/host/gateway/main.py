@@ -109,12 +109,7 @@ async def run_gateway(
                 config.database.host, application_name="outdial:host", max_size=4, role=config.database.role("host")
             )
         )
-        writer = LogWriter(database, clock, settings.env)
-        writer.start()
-        stack.push_async_callback(writer.stop)
-        retention = LogRetention(database, clock, config.log_retention)
-        retention.start()
-        stack.push_async_callback(retention.stop)
+        writer = await stack.enter_async_context(_log_writer(settings.env, config, database, clock))
         metrics = HostMetrics(
             lambda: pool_stats(catalogue),
             lambda: {(slug, str(kind)): count for (slug, kind), count in writer.dropped.items()},
@@ -130,28 +125,17 @@ async def run_gateway(
         )
         regions = RegionRouter(settings.identity.region, clock, config.hop_key)
         stack.push_async_callback(regions.close)
-        verifier = TokenVerifier.from_keys(config.keyring, clock)
-        stack.push_async_callback(verifier.close)
-        auth = AuthUpstream(config.auth_upstream, settings.behind_proxy) if config.auth_upstream else None
-        if auth is not None:
-            stack.push_async_callback(auth.close)
-        gateway = Gateway(
+        gateway = _build_gateway(
+            stack,
+            settings,
+            config,
             catalogue=catalogue,
-            jwt_check=JwtCheck(config.keyring, verifier),
             sink=sink,
-            clock=clock,
-            operator_routes=OperatorRoutes(
-                metrics=metrics.render,
-                worker_counts=lambda: worker_counts(catalogue),
-                down=lambda: health.down(catalogue),
-                management=management,
-                behind_proxy=settings.behind_proxy,
-                auth=auth,
-            ),
-            identity=settings.identity,
+            metrics=metrics,
+            health=health,
+            management=management,
             regions=regions,
-            behind_proxy=settings.behind_proxy,
-            is_down=catalogue.is_down,
+            clock=clock,
         )
         server = await stack.enter_async_context(serving(gateway, listener, tls=tls, error_response=server_error))
         async with _heartbeat(settings, database, regions, clock):
@@ -163,6 +147,44 @@ async def run_gateway(
             deadline.at = await stop + asyncio.get_running_loop().time()
             checking.cancel()
         await _drain(server, deadline)
+
+
+def _build_gateway(
+    stack: AsyncExitStack,
+    settings: HostSettings,
+    config: GatewaySettings,
+    *,
+    catalogue: FunctionCatalogue,
+    sink: FanOutSink,
+    metrics: HostMetrics,
+    health: FunctionHealth,
+    management: ManagementApi,
+    regions: RegionRouter,
+    clock: Clock,
+) -> Gateway:
+    verifier = TokenVerifier.from_keys(config.keyring, clock)
+    stack.push_async_callback(verifier.close)
+    auth = AuthUpstream(config.auth_upstream, settings.behind_proxy) if config.auth_upstream else None
+    if auth is not None:
+        stack.push_async_callback(auth.close)
+    return Gateway(
+        catalogue=catalogue,
+        jwt_check=JwtCheck(config.keyring, verifier),
+        sink=sink,
+        clock=clock,
+        operator_routes=OperatorRoutes(
+            metrics=metrics.render,
+            worker_counts=lambda: worker_counts(catalogue),
+            down=lambda: health.down(catalogue),
+            management=management,
+            behind_proxy=settings.behind_proxy,
+            auth=auth,
+        ),
+        identity=settings.identity,
+        regions=regions,
+        behind_proxy=settings.behind_proxy,
+        is_down=catalogue.is_down,
+    )
 
 
 @dataclass(slots=True)
@@ -180,6 +202,21 @@ async def _drain(server: HttpServer, deadline: _Deadline) -> None:
     aborted = await server.drain(max(0.0, deadline.left() - _CLEANUP_S), grace_s=_IDLE_GRACE_S)
     if aborted:
         log("host.requests_aborted", level="error", requests=aborted)
+
+
+@asynccontextmanager
+async def _log_writer(
+    env: Mapping[str, str], config: GatewaySettings, database: Database, clock: Clock
+) -> AsyncIterator[LogWriter]:
+    writer = LogWriter(database, clock, env)
+    retention = LogRetention(database, clock, config.log_retention)
+    writer.start()
+    retention.start()
+    try:
+        yield writer
+    finally:
+        await retention.stop()
+        await writer.stop()
 
 
 @asynccontextmanager
