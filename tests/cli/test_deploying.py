@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,25 @@ def test_tokens_are_created_listed_and_revoked(outdial: Outdial) -> None:
     assert outdial("tokens", "revoke", "ci") == f"Revoked ci ({rows['ci']['id']}).\n"
     assert outdial.error("tokens", "revoke", "ci").startswith("unknown access token 'ci'")
     assert "revoked" in outdial("tokens", "list")
+
+
+def test_a_token_has_scopes_and_expires(outdial: Outdial) -> None:
+    result = outdial.run("tokens", "create", "grafana", "--scope=logs", "--days=30")
+    assert "It allows reading logs and metrics, for 30 days." in result.stderr
+    outdial("tokens", "create", "ci", "--scope=secrets", "--scope=deploy", "--days=0")
+    outdial("tokens", "create", "laptop")
+
+    rows = {row["name"]: row for row in outdial.json("tokens", "list")}
+    assert {name: row["scopes"] for name, row in rows.items()} == {
+        "grafana": ["logs"], "ci": ["deploy", "secrets"], "laptop": ["deploy", "secrets", "logs"],
+    }  # fmt: skip
+    lifetimes = {
+        name: row["expires_at"]
+        and (datetime.fromisoformat(row["expires_at"]) - datetime.fromisoformat(row["created_at"])).days
+        for name, row in rows.items()
+    }
+    assert lifetimes == {"grafana": 30, "ci": None, "laptop": 365}
+    assert outdial("tokens", "list").count("never") == 1
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from tests.support.deploying import BROKEN, FUNCTIONS, PROJECT, Host, hosting, saying
+from tests.support.hosting import KEYS
 from tests.support.postgres import Scratch
 from tests.support.processes import until
 
@@ -409,10 +410,49 @@ async def test_a_new_secret_reaches_running_functions(two: list[Host]) -> None:
     assert others[0] is two[0].catalogue.get("other")
 
 
+@pytest.mark.parametrize(
+    ("limit", "value"), [("processes", 1_000), ("memory_mb", 10**9), ("open_files", 10**9), ("wall_clock_s", 1e9)]
+)
+async def test_a_deployment_above_a_ceiling_of_the_host_is_refused(host: Host, limit: str, value: float) -> None:
+    refused = await host.deploy("hello", saying("1"), config={limit: value}, status=400)
+
+    assert f"functions.hello: {limit} is {value:g}, more than " in refused["message"]
+    assert await host.say("hello") is None
+    assert (await host.json("GET", f"{FUNCTIONS}/hello/versions", status=404))["code"] == "NOT_FOUND"
+
+
+async def test_a_deployment_gets_no_setting_of_the_host_that_it_names(database: Scratch, tmp_path: Path) -> None:
+    settings = {"HOST_SETTING": "of the host", "OUTDIAL_STUDIO_SECRET": "of the studio", "GREETING": "from the host"}
+    source = saying("").replace('ctx.env.get("GREETING", "")', '",".join(sorted(ctx.env.values()))')
+    async with hosting(database, tmp_path, settings=settings) as (host,):
+        for name in ("HOST_SETTING", "OUTDIAL_STUDIO_SECRET"):
+            refused = await host.deploy("hello", source, config={"secrets": [name]}, status=400)
+            assert name in refused["message"]
+        await host.deploy("hello", source, config={"secrets": ["HOST_*", "G*"]})
+        said = await host.say("hello")
+        assert said is not None
+        assert "the host" not in said
+
+        # A secret of the same name may be named.
+        await host.json("POST", f"{PROJECT}/secrets", [{"name": "GREETING", "value": "deployed"}], status=201)
+        await host.deploy("hello", saying("1 "), config={"secrets": ["GREETING"]})
+        assert await host.say("hello") == "1 deployed"
+
+
+async def test_a_stored_version_runs_within_ceilings_that_were_lowered(database: Scratch, tmp_path: Path) -> None:
+    async with hosting(database, tmp_path) as (host,):
+        await host.deploy("hello", saying("1"), config={"memory_mb": 512})
+    async with hosting(database, tmp_path, settings={**KEYS, "OUTDIAL_FUNCTION_CEILINGS": "memory_mb=128"}) as (host,):
+        served = host.catalogue.get("hello")
+        assert served is not None
+        assert served.config.memory_mb == 128
+        assert await host.say("hello") == "1"
+
+
 async def test_a_host_where_a_version_fails_keeps_the_old_one(database: Scratch, tmp_path: Path) -> None:
     needing = NEEDING.format(source=saying("2"), name="ONLY_HERE")
     async with (
-        hosting(database, tmp_path, settings={"ONLY_HERE": "1"}) as (able,),
+        hosting(database, tmp_path, settings={"ONLY_HERE": "1", "OUTDIAL_FUNCTION_SETTINGS": "ONLY_HERE"}) as (able,),
         hosting(database, tmp_path, settings={"ELSEWHERE": "1"}) as (unable,),
     ):
         await able.deploy("hello", saying("1"))

@@ -282,7 +282,7 @@ class Api:
     async def handle(self, head: RequestHead, body: bytes) -> HttpResponse:
         return HttpResponse(201, [], head.path.encode() + body)
 
-    async def is_valid_token(self, token: str) -> bool:
+    async def may_read_metrics(self, token: str) -> bool:
         return token == "sbp_good"
 
 

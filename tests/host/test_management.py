@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -11,13 +12,14 @@ import pytest
 
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
 from outdial.host.api.management import BURST, LARGEST_BODY, LARGEST_DEPLOYMENT, UNKNOWN_BURST, ApiError
-from outdial.host.api.tokens import new_token
+from outdial.host.api.tokens import TokenScope, new_token
 from outdial.host.deployments.multipart import read_form
 from outdial.host.gateway.operations import OperatorRoutes
 from outdial.http import HttpResponse, RequestHead
-from tests.support.deploying import FUNCTIONS, PROJECT, REF, Host, hosting, saying
+from tests.support.deploying import FUNCTIONS, PROJECT, REF, Host, form, hosting, saying
 from tests.support.hosting import KEYS
 from tests.support.postgres import Scratch
+from tests.support.processes import until
 
 SECRETS = f"{PROJECT}/secrets"
 
@@ -60,11 +62,11 @@ async def test_rejects_an_unknown_token_on_every_route(host: Host) -> None:
 
 async def test_rejects_a_token_once_it_is_revoked(host: Host, connection: asyncpg.Connection) -> None:
     await host.json("GET", "/v1/projects")
-    assert await host.api.is_valid_token(host.token)
+    assert await host.api.may_read_metrics(host.token)
     await connection.execute("update host.access_tokens set revoked_at = now()")
 
     assert (await host.ask("GET", "/v1/projects")).status == 401
-    assert not await host.api.is_valid_token(host.token)
+    assert not await host.api.may_read_metrics(host.token)
 
 
 async def test_limits_bodies_with_a_larger_limit_for_deployments(host: Host) -> None:
@@ -99,6 +101,96 @@ async def test_limits_guesses_without_locking_out_known_tokens(host: Host) -> No
     assert set(statuses) == {401, 429}
     assert statuses[: int(UNKNOWN_BURST) - 1].count(429) == 0
     await host.json("GET", "/v1/projects")
+
+
+async def test_a_flood_of_unknown_tokens_locks_out_nobody_else(host: Host) -> None:
+    """Not even a token that this host has not seen before, nor one that comes from the address of the flood."""
+    fresh = await host.tokens.create("fresh")
+    flood = {"x-forwarded-for": "10.0.0.1, 192.0.2.7"}
+
+    async def unknown(**headers: str) -> int:
+        host.token = new_token()
+        return (await host.ask("GET", "/v1/projects", **headers)).status
+
+    statuses = [await unknown(**flood) for _ in range(int(UNKNOWN_BURST) + 20)]
+    assert set(statuses) == {401, 429}
+    assert await unknown(**{"x-forwarded-for": "192.0.2.7, 198.51.100.1"}) == 401
+    for headers in (flood, {}):
+        host.token = fresh
+        assert (await host.ask("GET", "/v1/projects", **headers)).status == 200
+
+
+async def test_a_flood_takes_one_connection_at_a_time(host: Host, connection: asyncpg.Connection) -> None:
+    async with connection.transaction():
+        # Look-ups wait here, and none may take a second connection of the pool.
+        await connection.execute("lock table host.access_tokens in access exclusive mode")
+        good = asyncio.create_task(host.tokens.find(host.token))
+        flood = [asyncio.create_task(host.tokens.find(new_token())) for _ in range(200)]
+
+        async def waits() -> bool:
+            return bool(
+                await connection.fetchval("select count(*) from pg_stat_activity where wait_event = 'relation'")
+            )
+
+        await until(waits, "a look-up waits")
+        busy = await connection.fetchval("select count(*) from pg_stat_activity where wait_event = 'relation'")
+    assert busy == 1
+    assert await good is not None
+    assert await asyncio.gather(*flood) == [None] * len(flood)
+
+
+@pytest.mark.parametrize(
+    ("scope", "method", "path"),
+    [
+        (TokenScope.DEPLOY, "POST", f"{FUNCTIONS}/deploy?slug=hello"),
+        (TokenScope.DEPLOY, "DELETE", f"{FUNCTIONS}/hello"),
+        (TokenScope.DEPLOY, "POST", f"{FUNCTIONS}/hello/rollback"),
+        (TokenScope.DEPLOY, "GET", f"{FUNCTIONS}/hello/body"),
+        (TokenScope.SECRETS, "GET", SECRETS),
+        (TokenScope.SECRETS, "POST", SECRETS),
+        (TokenScope.SECRETS, "POST", f"{SECRETS}/reseal"),
+        (TokenScope.LOGS, "GET", f"{PROJECT}/analytics/endpoints/logs.all"),
+    ],
+)
+async def test_a_token_needs_the_scope_of_the_route(host: Host, scope: TokenScope, method: str, path: str) -> None:
+    host.token = await host.tokens.create("others", set(TokenScope) - {scope})
+    refused = await host.ask(method, path)
+    assert (refused.status, told(refused)["code"]) == (403, "SCOPE_MISSING")
+    assert f"outdial tokens create NAME --scope {scope}" in told(refused)["message"]
+
+    host.token = await host.tokens.create("it", [scope])
+    assert (await host.ask(method, path)).status != 403
+    assert (await host.ask("GET", "/v1/projects")).status == 200
+    assert (await host.ask("GET", FUNCTIONS)).status == 200
+    assert await host.api.may_read_metrics(host.token) == (scope is TokenScope.LOGS)
+
+
+async def test_an_expired_token_is_rejected_with_the_time(host: Host, connection: asyncpg.Connection) -> None:
+    host.token = await host.tokens.create("ci", lifetime=timedelta(days=30))
+    assert (await host.ask("GET", "/v1/projects")).status == 200
+    await connection.execute("update host.access_tokens set created_at = '2026-01-01', expires_at = '2026-01-02'")
+
+    refused = await host.ask("GET", "/v1/projects")
+
+    assert (refused.status, told(refused)["code"]) == (401, "TOKEN_EXPIRED")
+    assert "The access token ci expired at 2026-01-02" in told(refused)["message"]
+    assert not await host.api.may_read_metrics(host.token)
+
+
+async def test_deeply_nested_json_is_rejected(host: Host) -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    content_type, body = form("hello", saying("1"))
+    changed = body.replace(b'"verify_jwt":false', b'"verify_jwt":false,"config":' + deep)
+    answers = [
+        await host.ask("POST", SECRETS, deep),
+        await host.ask("POST", f"{FUNCTIONS}/deploy?slug=hello", changed, content_type),
+    ]
+    toml = b"a = " + deep
+    content_type, body = form("hello", saying("1"), {"supabase/config.toml": toml})
+    answers.append(await host.ask("POST", f"{FUNCTIONS}/deploy?slug=hello", body, content_type))
+
+    assert changed != body
+    assert [answer.status for answer in answers] == [400, 400, 400]
 
 
 @pytest.mark.parametrize(

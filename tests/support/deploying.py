@@ -23,6 +23,7 @@ from outdial.host.deployments.catalogue import FunctionCatalogue
 from outdial.host.deployments.deployer import Deployer
 from outdial.host.deployments.multipart import FormPart, write_form
 from outdial.host.deployments.plan import HostEnvironment, ServingPlanner
+from outdial.host.deployments.policy import DeploymentPolicy
 from outdial.host.deployments.pull import DeploymentListener, DeploymentSync
 from outdial.host.deployments.secrets import SecretKeys, SecretStore
 from outdial.host.deployments.store import DeploymentStore
@@ -80,6 +81,7 @@ class Host:
     api: ManagementApi
     pull: DeploymentSync
     catalogue: FunctionCatalogue
+    tokens: AccessTokens
     token: str
 
     async def ask(
@@ -157,25 +159,26 @@ async def _host(
     store = DeploymentStore(database, clock)
     secrets = SecretStore(database, SecretKeys.from_env(settings, home=home))
     urls = {"outdial_api": scratch.dsn_for("outdial_api")}
+    policy = DeploymentPolicy.from_env(settings)
     planner = ServingPlanner(
         store=store,
         secrets=secrets,
         bundles=BundleCache(home / f"host-{number}"),
         layers=[home / "supabase"],
-        environment=HostEnvironment(settings, urls, "local"),
+        environment=HostEnvironment(settings, urls, "local", policy),
     )
     pull = DeploymentSync(planner, catalogue)
     await pull.start()
     watch = DeploymentListener(pull, dsn, interval=poll_interval)
     await watch.start()
     stack.push_async_callback(watch.stop)
-    functions = FunctionRoutes(store, Deployer(store, planner, pull))
+    functions = FunctionRoutes(store, Deployer(store, planner, pull), policy)
     project = ProjectRoutes(
         ref=REF, region="local", keyring=KeyRing.from_env(settings), secrets=secrets, logs=NoLogs(), clock=clock
     )
     tokens = AccessTokens(database, clock)
-    api = ManagementApi(REF, tokens, [*functions.routes, *project.routes])
-    return Host(api, pull, catalogue, await tokens.create("tests"))
+    api = ManagementApi(REF, tokens, [*functions.routes, *project.routes], behind_proxy=True)
+    return Host(api, pull, catalogue, tokens, await tokens.create("tests"))
 
 
 @asynccontextmanager

@@ -117,7 +117,7 @@ def _json_object(env: Mapping[str, str], name: str) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         # The value is a secret: the message must not quote it.

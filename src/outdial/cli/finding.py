@@ -68,7 +68,7 @@ def read_object(option: str, text: str | None) -> dict[str, Any]:
     content = Path(text[1:]).read_text() if text.startswith("@") else text
     try:
         value = msgspec.json.decode(content)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidArgument(f"{option}: invalid JSON: {error}") from error
     if not isinstance(value, dict):
         raise InvalidArgument(f"{option}: must be a JSON object, {{...}}")

@@ -261,7 +261,7 @@ async def _body(request: Request) -> dict[str, Any]:
             raise refuse("validation_failed", f"The body may have at most {_LONGEST_BODY} bytes")
     try:
         return msgspec.json.decode(bytes(content), type=dict[str, Any]) if content else {}
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise refuse("bad_json", "Could not parse request body as JSON: an object is expected") from None
 
 

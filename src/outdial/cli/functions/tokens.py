@@ -1,5 +1,6 @@
 """`outdial tokens`: access tokens of the management API, stored as hashes in the database."""
 
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -8,25 +9,44 @@ from rich.text import Text
 from outdial.cli.errors import UnknownName
 from outdial.cli.functions.management import with_tokens
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
+from outdial.clock import SystemClock
+from outdial.db.queries.host.secrets import AccessTokenRow
+from outdial.host.api.tokens import TokenScope
 
 app = typer.Typer(
     no_args_is_help=True, help="Access tokens for the management API, which deploys functions and sets secrets."
 )
 
 
+_ALLOWS = {
+    TokenScope.DEPLOY: "deploying functions",
+    TokenScope.SECRETS: "setting secrets",
+    TokenScope.LOGS: "reading logs and metrics",
+}
+
+
 @app.command()
-def create(name: Annotated[str, typer.Argument(help="Name of the token: who or what uses it.")]) -> None:
+def create(
+    name: Annotated[str, typer.Argument(help="Name of the token: who or what uses it.")],
+    scope: Annotated[
+        list[TokenScope] | None, typer.Option(help="What the token allows; repeat it for several (default: all).")
+    ] = None,
+    days: Annotated[int, typer.Option(min=0, max=3650, help="Days until it expires; 0 for never.")] = 365,
+) -> None:
     """Create a token and print it. It is shown once: only its hash is stored.
 
     Pass it to outdial as OUTDIAL_<ENV>_ACCESS_TOKEN, and to Supabase's command line as SUPABASE_ACCESS_TOKEN.
     """
-    notes.print("This token is shown once. It allows deploying functions and setting secrets.")
-    console.print(with_tokens(lambda tokens: tokens.create(name)), markup=False)
+    scopes = [one for one in TokenScope if one in (scope or TokenScope)]
+    until = f"for {days} days" if days else "until it is revoked"
+    notes.print(f"This token is shown once. It allows {', '.join(_ALLOWS[one] for one in scopes)}, {until}.")
+    lifetime = timedelta(days=days) if days else None
+    console.print(with_tokens(lambda tokens: tokens.create(name, scopes, lifetime)), markup=False)
 
 
 @app.command("list")
 def list_tokens(as_json: AsJson = False) -> None:
-    """List the tokens, and when each was last used."""
+    """List the tokens: what each allows, when it expires, and when it was last used."""
     rows = with_tokens(lambda tokens: tokens.all())
     if as_json:
         print_json(rows)
@@ -34,11 +54,19 @@ def list_tokens(as_json: AsJson = False) -> None:
     columns = {
         "ID": lambda row: row.id,
         "NAME": lambda row: row.name,
+        "SCOPES": lambda row: ", ".join(row.scopes),
         "CREATED": lambda row: row.created_at,
+        "EXPIRES": lambda row: row.expires_at or "never",
         "LAST USED": lambda row: row.last_used_at,
-        "": lambda row: Text("revoked", "red") if row.revoked_at else "",
+        "": lambda row: _state(row, SystemClock().now()),
     }
     print_rows(columns, rows, empty="No access tokens yet: run outdial tokens create NAME")
+
+
+def _state(row: AccessTokenRow, now: datetime) -> Text:
+    if row.revoked_at is not None:
+        return Text("revoked", "red")
+    return Text("expired", "red") if row.expires_at is not None and row.expires_at <= now else Text("")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """Management API routes that deploy functions."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -8,10 +8,13 @@ import msgspec
 
 from outdial.db.queries.host.deployments import ActiveFunction
 from outdial.host.api.management import ApiError, ApiRequest, ApiRoute, empty_response, json_response
+from outdial.host.api.tokens import TokenScope
 from outdial.host.deployments.deployer import Deployer
 from outdial.host.deployments.multipart import FormPart, read_form, write_form
+from outdial.host.deployments.policy import DeploymentPolicy
 from outdial.host.deployments.store import DeploymentStore
 from outdial.host.deployments.upload import read_upload
+from outdial.host.wire.config import FunctionConfig
 from outdial.http import HttpResponse
 
 _BASE = "/v1/projects/{ref}/functions"
@@ -46,26 +49,30 @@ class FunctionRoutes:
 
     store: DeploymentStore
     deployer: Deployer
+    policy: DeploymentPolicy = field(default_factory=DeploymentPolicy)
 
     @property
     def routes(self) -> list[ApiRoute]:
         one = _BASE + "/{slug}"
+        deploy = TokenScope.DEPLOY
         return [
-            ApiRoute("POST", f"{_BASE}/deploy", self.deploy),
+            ApiRoute("POST", f"{_BASE}/deploy", self.deploy, deploy),
             ApiRoute("GET", _BASE, self.list),
-            ApiRoute("PUT", _BASE, self.activate),
-            ApiRoute("POST", _BASE, self.refuse_eszip),
+            ApiRoute("PUT", _BASE, self.activate, deploy),
+            ApiRoute("POST", _BASE, self.refuse_eszip, deploy),
             ApiRoute("GET", one, self.show),
-            ApiRoute("PATCH", one, self.change),
-            ApiRoute("DELETE", one, self.delete),
-            ApiRoute("GET", f"{one}/body", self.download),
+            ApiRoute("PATCH", one, self.change, deploy),
+            ApiRoute("DELETE", one, self.delete, deploy),
+            ApiRoute("GET", f"{one}/body", self.download, deploy),
             ApiRoute("GET", f"{one}/versions", self.versions),
-            ApiRoute("POST", f"{one}/rollback", self.roll_back),
+            ApiRoute("POST", f"{one}/rollback", self.roll_back, deploy),
         ]
 
     async def deploy(self, call: ApiRequest) -> HttpResponse:
         """Store the uploaded function, and activate it unless `bundleOnly` is set."""
         upload = read_upload(call.query.get("slug", ""), read_form(call.header("content-type"), call.body))
+        if upload.config is not None:
+            self.policy.check(upload.slug, FunctionConfig.from_table(upload.slug, upload.config))
         if call.query.get("bundleOnly") != "true":
             await self.deployer.deploy(upload, call.token.name)
             return json_response(_view(await self.store.function(upload.slug)), 201)

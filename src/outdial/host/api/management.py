@@ -13,16 +13,17 @@ import msgspec
 
 from outdial.db.queries.host.secrets import FoundToken
 from outdial.errors_http import error_body
-from outdial.host.api.tokens import TOKEN, AccessTokens, hash_of
+from outdial.host.api.tokens import TOKEN, AccessTokens, TokenScope
 from outdial.host.deployments.errors import DeploymentError, FunctionNotFound, NoEarlierVersion, VersionsRefused
 from outdial.host.deployments.multipart import InvalidForm
 from outdial.host.deployments.secrets import InvalidSecret
 from outdial.host.pool.token_bucket import TokenBucket
 from outdial.host.wire.config import MIB
 from outdial.host.wire.errors import BadConfig, HostError
-from outdial.host.wire.headers import header_value
+from outdial.host.wire.headers import forwarded_client, header_value
 from outdial.http import HttpResponse, RequestHead, header_pairs
 from outdial.log import log
+from outdial.net import network_of
 from outdial.settings import SettingError
 
 LARGEST_DEPLOYMENT = 25 * MIB
@@ -30,10 +31,10 @@ LARGEST_BODY = 4 * MIB
 # Limit per access token. A deployment takes one request per function, and one more.
 RATE = 10.0
 BURST = 120.0
-# Limit for all unknown tokens together, because each one costs a database query.
+# Limit of unknown tokens per address (IPv6: per network of 64 bits).
 UNKNOWN_RATE = 5.0
 UNKNOWN_BURST = 30.0
-_MAX_KNOWN_TOKENS = 1_000
+_MAX_BUCKETS = 10_000
 _DEPLOY_PATH = "/functions/deploy"
 _JSON: Final = {"content-type": "application/json"}
 
@@ -74,7 +75,7 @@ class ApiRequest:
         """Decode the JSON body as `kind`. Raises ApiError."""
         try:
             return msgspec.json.decode(self.body, type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ApiError(400, "INVALID_BODY", f"The body is not valid: {error}") from error
 
 
@@ -83,11 +84,12 @@ RouteHandler = Callable[[ApiRequest], Awaitable[HttpResponse]]
 
 @dataclass(frozen=True, slots=True)
 class ApiRoute:
-    """A method and a path; {name} in the path matches one segment."""
+    """A method and a path; {name} in the path matches one segment. Without a `scope`, any access token will do."""
 
     method: str
     path: str
     handler: RouteHandler
+    scope: TokenScope | None = None
 
     def matches(self, path: str) -> dict[str, str] | None:
         """Return the segments of `path` by name, None if the route does not match."""
@@ -97,15 +99,21 @@ class ApiRoute:
 
 
 class ManagementApi:
-    """Serves /v1 to clients with an access token. `ref` is the only project."""
+    """Serves /v1 to clients with an access token. `ref` is the only project.
 
-    def __init__(self, ref: str, tokens: AccessTokens, routes: Iterable[ApiRoute]) -> None:
+    Behind a proxy, the client's address is the last one in `x-forwarded-for`, which the proxy has added.
+    """
+
+    def __init__(
+        self, ref: str, tokens: AccessTokens, routes: Iterable[ApiRoute], *, behind_proxy: bool = False
+    ) -> None:
         self._ref = ref
         self._tokens = tokens
         self._routes = tuple(routes)
+        self._behind_proxy = behind_proxy
         self._now = asyncio.get_running_loop().time
-        self._unknown = TokenBucket(UNKNOWN_RATE, UNKNOWN_BURST)
-        self._known: dict[bytes, TokenBucket] = {}
+        self._strangers: dict[str, TokenBucket] = {}
+        self._known: dict[str, TokenBucket] = {}
 
     def admit(self, head: RequestHead) -> int | HttpResponse:
         """Return the maximum body size in bytes, or an error response for a malformed token."""
@@ -113,14 +121,15 @@ class ManagementApi:
             return _UNAUTHORIZED.to_http()
         return LARGEST_DEPLOYMENT if head.path.endswith(_DEPLOY_PATH) else LARGEST_BODY
 
-    async def is_valid_token(self, token: str) -> bool:
-        """Return whether `token` is an access token that was not revoked."""
-        return await self._tokens.find(token) is not None
+    async def may_read_metrics(self, token: str) -> bool:
+        """Return whether `token` is a valid access token with the scope logs."""
+        found = await self._tokens.find(token)
+        return found is not None and not self._tokens.is_expired(found) and TokenScope.LOGS in found.scopes
 
     async def handle(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Respond to a request of /v1."""
         try:
-            token = await self._authorize(_token_of(head))
+            token = await self._authorize(head)
             response = await self._dispatch(head, body, token)
         except Exception as error:
             api_error = _api_error(error)
@@ -133,20 +142,30 @@ class ManagementApi:
             log("management.done", method=head.method, path=head.path, token=token.name)
         return response
 
-    async def _authorize(self, token: str) -> FoundToken:
-        key = hash_of(token)
-        bucket = self._known.get(key)
-        if (wait_s := (bucket or self._unknown).take(self._now())) > 0:
+    async def _authorize(self, head: RequestHead) -> FoundToken:
+        """Return the record of a request's token. Strangers share no limit with it, only with their own address."""
+        found = await self._tokens.find(_token_of(head))
+        if found is None:
+            address = forwarded_client(head.headers, head.client) if self._behind_proxy else head.client
+            buckets, key, rate, burst = self._strangers, network_of(address), UNKNOWN_RATE, UNKNOWN_BURST
+        else:
+            buckets, key, rate, burst = self._known, str(found.id), RATE, BURST
+        bucket = buckets.get(key)
+        if bucket is None:
+            if len(buckets) >= _MAX_BUCKETS:
+                buckets.clear()
+            bucket = buckets[key] = TokenBucket(rate, burst)
+        if (wait_s := bucket.take(self._now())) > 0:
             retry_after = {"retry-after": str(int(wait_s) + 1)}
             raise ApiError(429, "RATE_LIMIT_EXCEEDED", "Too many requests: try again in a moment", retry_after)
-        found = await self._tokens.find(token)
         if found is None:
-            self._known.pop(key, None)
             raise _UNAUTHORIZED
-        if bucket is None:
-            if len(self._known) >= _MAX_KNOWN_TOKENS:
-                self._known.clear()
-            self._known[key] = TokenBucket(RATE, BURST)
+        if self._tokens.is_expired(found):
+            raise ApiError(
+                401,
+                "TOKEN_EXPIRED",
+                f"The access token {found.name} expired at {found.expires_at}: create one with outdial tokens create",
+            )
         return found
 
     async def _dispatch(self, head: RequestHead, body: bytes, token: FoundToken) -> HttpResponse:
@@ -158,6 +177,13 @@ class ManagementApi:
             if names.get("ref", self._ref) != self._ref:
                 raise ApiError(404, "NOT_FOUND", f"Project not found: this host serves {self._ref} only")
             if route.method == head.method:
+                if route.scope is not None and route.scope not in token.scopes:
+                    raise ApiError(
+                        403,
+                        "SCOPE_MISSING",
+                        f"The access token {token.name} does not have the scope {route.scope}, only "
+                        f"{', '.join(token.scopes)}: create one with outdial tokens create NAME --scope {route.scope}",
+                    )
                 query = dict(parse_qsl(head.query))
                 return await route.handler(ApiRequest(names=names, query=query, head=head, body=body, token=token))
             other_methods.append(route.method)

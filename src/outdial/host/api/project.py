@@ -9,6 +9,7 @@ import msgspec
 from outdial.auth.keys import LEGACY_NAME, KeyRing
 from outdial.clock import Clock
 from outdial.host.api.management import ApiRequest, ApiRoute, empty_response, json_response
+from outdial.host.api.tokens import TokenScope
 from outdial.host.deployments.secrets import SecretStore
 from outdial.http import HttpResponse
 
@@ -53,11 +54,11 @@ class ProjectRoutes:
             ApiRoute("GET", "/v1/projects", self.list),
             ApiRoute("GET", _PROJECT, self.show),
             ApiRoute("GET", f"{_PROJECT}/api-keys", self.api_keys),
-            ApiRoute("GET", _SECRETS, self.list_secrets),
-            ApiRoute("POST", _SECRETS, self.set_secrets),
-            ApiRoute("DELETE", _SECRETS, self.unset_secrets),
-            ApiRoute("POST", f"{_SECRETS}/reseal", self.reseal),
-            ApiRoute("GET", f"{_PROJECT}/analytics/endpoints/{{name}}", self.read_log),
+            ApiRoute("GET", _SECRETS, self.list_secrets, TokenScope.SECRETS),
+            ApiRoute("POST", _SECRETS, self.set_secrets, TokenScope.SECRETS),
+            ApiRoute("DELETE", _SECRETS, self.unset_secrets, TokenScope.SECRETS),
+            ApiRoute("POST", f"{_SECRETS}/reseal", self.reseal, TokenScope.SECRETS),
+            ApiRoute("GET", f"{_PROJECT}/analytics/endpoints/{{name}}", self.read_log, TokenScope.LOGS),
         ]
 
     async def list(self, call: ApiRequest) -> HttpResponse:

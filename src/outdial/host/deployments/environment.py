@@ -11,6 +11,8 @@ from outdial.host.wire.errors import BadConfig
 _ALWAYS = ("SUPABASE_URL", "SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEYS", "SUPABASE_JWKS")
 _PROCESS_DEFAULTS = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"}
 _SET_BY_THE_HOST = {"SUPABASE_DB_URL", "SUPABASE_FUNCTION_SLUG", "SB_REGION", EXECUTION_ID}
+# Settings of the host that every function's environment depends on.
+ALWAYS_PASSED = (*_ALWAYS, *_PROCESS_DEFAULTS, "SUPABASE_DB_URL")
 
 # This role can read the keys that sign users' tokens.
 _FORBIDDEN_ROLE = "outdial_auth"
@@ -19,7 +21,7 @@ _FORBIDDEN_ROLE = "outdial_auth"
 _RESERVED = ("SUPABASE_", "OUTDIAL_", "SB_")
 # Variables that grant too much (logins of other roles, the host's keys) or change how a process starts or connects.
 _NEVER = re.compile(
-    r"OUTDIAL_(\w+_)?(DB_URL|ACCESS_TOKEN)|OUTDIAL_SECRETS_KEY|SUPABASE_INTERNAL_\w*"
+    r"OUTDIAL_\w*(DB_URL|KEY|PASSWORD|SECRET|TOKEN)\w*|SUPABASE_INTERNAL_\w*"
     r"|LD_\w*|PYTHON\w*|PG[A-Z]+|HOME|HOSTNAME|PWD"
 )
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from outdial.host.deployments.bundle_cache import BundleCache
-from outdial.host.deployments.environment import worker_env
+from outdial.host.deployments.environment import ALWAYS_PASSED, worker_env
+from outdial.host.deployments.policy import NAMES_SETTING, DeploymentPolicy
 from outdial.host.deployments.secrets import SecretStore
 from outdial.host.deployments.source import SourceTree, read_source_tree
 from outdial.host.deployments.store import DeployedVersion, DeploymentStore
@@ -41,16 +42,41 @@ class FunctionSpec:
 
 @dataclass(frozen=True, slots=True)
 class HostEnvironment:
-    """What this host adds to the environment of functions: its settings, a DSN per database role, its region."""
+    """What this host adds to the environment of functions: its settings, a DSN per database role, its region.
+
+    `policy` decides what deployments get of it.
+    """
 
     settings: Mapping[str, str] = field(repr=False)
     database_urls: Mapping[str, str] = field(repr=False)
     region: str
+    policy: DeploymentPolicy = field(default_factory=DeploymentPolicy)
 
     def env(self, slug: str, config: FunctionConfig, secrets: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of a function. Deployed secrets override settings of the host. Raises BadConfig."""
         settings = {**self.settings, **secrets}
         return worker_env(slug, config, settings, self.database_urls, region=self.region)
+
+    def deployed_env(
+        self, slug: str, config: FunctionConfig, secrets: Mapping[str, str], own: FunctionConfig
+    ) -> dict[str, str]:
+        """Return the environment of a function with a configuration that a client deployed, and that may be hostile.
+
+        It gets the deployed secrets that it names, and of the host's settings those that the policy or the source
+        tree's function `own` of the same name allows. Raises BadConfig for any other setting of the host.
+        """
+        self.policy.check_login(slug, config.database_role, own)
+        available = {**self.policy.settings_for(own, self.settings), **secrets}
+        always = {name: self.settings[name] for name in ALWAYS_PASSED if name in self.settings}
+        env = worker_env(slug, config, {**always, **available}, self.database_urls, region=self.region)
+        if refused := [
+            name for name in config.secrets if name in self.settings and name not in {**always, **available}
+        ]:
+            raise BadConfig(
+                f"functions.{slug}.secrets: {', '.join(refused)}: a deployment may not name this setting of the host. "
+                f"Set it with outdial secrets set, or list it in {NAMES_SETTING} on the host"
+            )
+        return env
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +138,11 @@ class ServingPlanner:
     async def _deployed(self, version: DeployedVersion, source: SourceTree, secrets: Mapping[str, str]) -> FunctionSpec:
         if version.config is None:
             config = source.config(version.slug)
+            env = self.environment.env(version.slug, config, secrets)
         else:
-            config = FunctionConfig.from_table(version.slug, msgspec.json.decode(version.config))
+            asked = FunctionConfig.from_table(version.slug, msgspec.json.decode(version.config))
+            config = self.environment.policy.clamp(asked)
+            env = self.environment.deployed_env(version.slug, config, secrets, source.config(version.slug))
         bundle = self.bundles.find(version.slug, version.number, version.sha256, version.entrypoint_path)
         return FunctionSpec(
             bundle=bundle
@@ -126,7 +155,7 @@ class ServingPlanner:
             ),
             verify_jwt=version.verify_jwt,
             config=config,
-            env=self.environment.env(version.slug, config, secrets),
+            env=env,
         )
 
 

@@ -70,7 +70,7 @@ def read_upload(slug: str, parts: Iterable[FormPart]) -> FunctionUpload:
         if part.name == "metadata":
             try:
                 metadata = msgspec.json.decode(part.content, type=UploadMetadata)
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 raise InvalidUpload(f"The field metadata is not valid: {error}") from error
         elif part.name == "file" and part.filename is not None:
             path = check_path(part.filename)
@@ -134,7 +134,7 @@ def _pop_config(slug: str, entrypoint: PurePosixPath, files: dict[str, bytes]) -
         return None
     try:
         table = tomllib.loads(content.decode()).get("functions", {}).get(slug, {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, RecursionError) as error:
         raise InvalidUpload(f"config.toml is not valid: {error}") from error
     if not isinstance(table, dict):
         raise InvalidUpload(f"config.toml: functions.{slug} is not a table")

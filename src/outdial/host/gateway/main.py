@@ -104,11 +104,9 @@ async def run_gateway(
         stack.callback(listener.close)
         config = GatewaySettings.from_env(settings.env, home=settings.home if settings.local else None)
         tls = settings.certificate.context() if settings.certificate is not None else None
-        database = await stack.enter_async_context(
-            await Database.connect(
-                config.database.host, application_name="outdial:host", max_size=4, role=config.database.role("host")
-            )
-        )
+        urls = config.database
+        connecting = Database.connect(urls.host, application_name="outdial:host", max_size=4, role=urls.role("host"))
+        database = await stack.enter_async_context(await connecting)
         writer = await stack.enter_async_context(_log_writer(settings.env, config, database, clock))
         metrics = HostMetrics(
             lambda: pool_stats(catalogue),
@@ -250,7 +248,7 @@ async def _deployments(
         secrets=secrets,
         bundles=BundleCache(settings.home / "bundles"),
         layers=settings.layers,
-        environment=HostEnvironment(env, settings.database_urls, identity.region),
+        environment=HostEnvironment(env, settings.database_urls, identity.region, config.policy),
     )
     sync = DeploymentSync(planner, catalogue)
     await sync.start()
@@ -259,7 +257,7 @@ async def _deployments(
     hot_reload = HotReload(SourceScanner(settings.layers[-1]), catalogue, sync.run_once) if settings.local else None
     try:
         async with _repeating("host.reload", hot_reload, watch.SCAN_INTERVAL):
-            functions = FunctionRoutes(store, Deployer(store, planner, sync))
+            functions = FunctionRoutes(store, Deployer(store, planner, sync), config.policy)
             project = ProjectRoutes(
                 ref=identity.project_ref,
                 region=identity.region,
@@ -269,7 +267,12 @@ async def _deployments(
                 clock=clock,
             )
             tokens = AccessTokens(database, clock)
-            yield ManagementApi(identity.project_ref, tokens, [*functions.routes, *project.routes])
+            yield ManagementApi(
+                identity.project_ref,
+                tokens,
+                [*functions.routes, *project.routes],
+                behind_proxy=settings.behind_proxy,
+            )
     finally:
         await listener.stop()
 

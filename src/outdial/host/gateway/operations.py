@@ -37,14 +37,14 @@ class ManagementHandler(Protocol):
         """Respond to a request of /v1."""
         ...
 
-    async def is_valid_token(self, token: str) -> bool:
-        """Return whether `token` is an access token that was not revoked."""
+    async def may_read_metrics(self, token: str) -> bool:
+        """Return whether `token` is a valid access token with the scope logs."""
         ...
 
 
 @dataclass(slots=True, kw_only=True)
 class OperatorRoutes:
-    """Routes for operators. Metrics require a request from this machine, or an access token.
+    """Routes for operators. Metrics require a request from this machine, or an access token for logs.
 
     Behind a proxy all requests come from this machine, so there only the token counts. Responses with metrics have no
     CORS headers, so that web pages in a browser on this machine cannot read them. Health names the functions that are
@@ -86,7 +86,7 @@ class OperatorRoutes:
             scheme, _, token = header_value(head.headers, b"authorization").partition(" ")
             if scheme.lower() != "bearer" or self.management is None:
                 return METRICS_UNAUTHORIZED.to_http()
-            if not await self.management.is_valid_token(token.strip()):
+            if not await self.management.may_read_metrics(token.strip()):
                 return METRICS_UNAUTHORIZED.to_http()
         if head.path == METRICS:
             page, content_type = self.metrics()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from outdial.auth import KeyRing
+from outdial.host.deployments.policy import DeploymentPolicy
 from outdial.host.deployments.secrets import SETTING as SECRETS_KEY
 from outdial.host.deployments.secrets import SecretKeys
 from outdial.host.gateway.upstream import SETTING as AUTH_UPSTREAM
@@ -20,7 +21,7 @@ class GatewaySettings:
     """Settings of the gateway.
 
     `secret_keys` decrypt deployed secrets, `hop_key` signs requests between hosts, and `auth_upstream` is the URL that
-    /auth/v1 is forwarded to, or empty.
+    /auth/v1 is forwarded to, or empty. `policy` limits what deployments may ask for.
     """
 
     database: DatabaseUrls
@@ -29,6 +30,7 @@ class GatewaySettings:
     hop_key: bytes = field(repr=False)
     log_retention: timedelta
     auth_upstream: str
+    policy: DeploymentPolicy
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], *, home: Path | None) -> Self:
@@ -44,4 +46,5 @@ class GatewaySettings:
             hop_key=hmac.digest(keys[0].encode(), b"outdial hop", "sha256") if keys else b"",
             log_retention=retention_of(env),
             auth_upstream=env.get(AUTH_UPSTREAM, "").strip(),
+            policy=DeploymentPolicy.from_env(env),
         )

@@ -13,7 +13,7 @@ MIB = 1 << 20
 # The environment variable that holds the id of the worker, as on Supabase.
 EXECUTION_ID = "SB_EXECUTION_ID"
 # A frame holds the headers besides the body.
-_LARGEST_BODY = MAX_FRAME - MIB
+LARGEST_BODY = MAX_FRAME - MIB
 # Supabase's rule for slugs.
 SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
 _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?\Z")
@@ -75,8 +75,8 @@ class FunctionConfig:
         config = cls(**values)
         if config.min_workers > config.max_workers:
             raise BadConfig(f"functions.{slug}: min_workers is {config.min_workers}, more than max_workers")
-        if config.max_body > _LARGEST_BODY:
-            raise BadConfig(f"functions.{slug}.max_body is {config.max_body}, more than {_LARGEST_BODY}")
+        if config.max_body > LARGEST_BODY:
+            raise BadConfig(f"functions.{slug}.max_body is {config.max_body}, more than {LARGEST_BODY}")
         for name in config.secrets:
             if not _SECRET.match(name):
                 raise BadConfig(f"functions.{slug}.secrets: {name!r} is not a name; a star needs a prefix before it")

@@ -108,6 +108,15 @@ def headers_from_peer(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [pair for pair in headers if pair[0].lower() not in _SERVER_HEADERS]
 
 
+def forwarded_client(headers: Headers, client: str) -> str:
+    """Return the client's address on a connection from a proxy: what the proxy has added to x-forwarded-for.
+
+    That is the last value of the last line. All others may be made up by the client.
+    """
+    lines = [value for name, value in headers if name == b"x-forwarded-for"]
+    return lines[-1].decode("latin-1").rpartition(",")[2].strip() if lines else client
+
+
 def header_value(headers: Headers, name: bytes) -> str:
     """Return the first value of the header `name` (in lower case), or an empty string."""
     for found, value in headers:

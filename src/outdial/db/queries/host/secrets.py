@@ -31,7 +31,9 @@ class AccessTokenRow:
 
     id: UUID
     name: str
+    scopes: list[str]
     created_at: datetime
+    expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
 
@@ -41,10 +43,13 @@ _access_token_row = row_builder(AccessTokenRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundToken:
-    """A row of `find_token`."""
+    """A row of `find_tokens`."""
 
     id: UUID
     name: str
+    token_sha256: bytes
+    scopes: list[str]
+    expires_at: datetime | None
     last_used_at: datetime | None
 
 
@@ -124,19 +129,29 @@ async def delete_secrets(connection: Connection, *, names: Sequence[str]) -> int
 
 
 _ADD_TOKEN = """\
-insert into host.access_tokens (id, name, token_sha256, created_at)
-values ($1, $2, $3, $4)
+insert into host.access_tokens (id, name, token_sha256, created_at, scopes, expires_at)
+values ($1, $2, $3, $4, $5, $6)
 on conflict (token_sha256) do nothing;
 """
 
 
-async def add_token(connection: Connection, *, id: UUID, name: str, token_sha256: bytes, now: datetime) -> int:
+async def add_token(
+    connection: Connection,
+    *,
+    id: UUID,
+    name: str,
+    token_sha256: bytes,
+    now: datetime,
+    scopes: Sequence[str],
+    expires_at: datetime | None,
+) -> int:
     """Insert the hash of an access token, unless it exists."""
-    return rows_touched(await connection.execute(_ADD_TOKEN, id, name, token_sha256, now))
+    return rows_touched(await connection.execute(_ADD_TOKEN, id, name, token_sha256, now, scopes, expires_at))
 
 
 _LIST_TOKENS = """\
-select id, name, created_at, last_used_at, revoked_at from host.access_tokens order by created_at desc, id desc;
+select id, name, scopes, created_at, expires_at, last_used_at, revoked_at
+from host.access_tokens order by created_at desc, id desc;
 """
 
 
@@ -145,25 +160,25 @@ async def list_tokens(connection: Connection) -> list[AccessTokenRow]:
     return [_access_token_row(record) for record in await connection.fetch(_LIST_TOKENS)]
 
 
-_FIND_TOKEN = """\
-select id, name, last_used_at from host.access_tokens where token_sha256 = $1 and revoked_at is null;
+_FIND_TOKENS = """\
+select id, name, token_sha256, scopes, expires_at, last_used_at from host.access_tokens
+where token_sha256 = any ($1::bytea[]) and revoked_at is null;
 """
 
 
-async def find_token(connection: Connection, *, token_sha256: bytes) -> FoundToken | None:
-    """Find the access token with this hash, unless it is revoked."""
-    record = await connection.fetchrow(_FIND_TOKEN, token_sha256)
-    return None if record is None else _found_token(record)
+async def find_tokens(connection: Connection, *, hashes: Sequence[bytes]) -> list[FoundToken]:
+    """Find the access tokens with these hashes, unless they are revoked. Expired ones are found."""
+    return [_found_token(record) for record in await connection.fetch(_FIND_TOKENS, hashes)]
 
 
-_RECORD_TOKEN_USE = """\
-update host.access_tokens set last_used_at = $1 where id = $2;
+_RECORD_TOKEN_USES = """\
+update host.access_tokens set last_used_at = $1 where id = any ($2::uuid[]);
 """
 
 
-async def record_token_use(connection: Connection, *, now: datetime, id: UUID) -> int:
-    """Record that an access token was used."""
-    return rows_touched(await connection.execute(_RECORD_TOKEN_USE, now, id))
+async def record_token_uses(connection: Connection, *, now: datetime, ids: Sequence[UUID]) -> int:
+    """Record that access tokens were used."""
+    return rows_touched(await connection.execute(_RECORD_TOKEN_USES, now, ids))
 
 
 _REVOKE_TOKENS = """\

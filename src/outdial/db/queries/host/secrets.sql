@@ -27,27 +27,30 @@ where s.name = fresh.name and s.nonce = fresh.old_nonce;
 delete from host.secrets where name = any (:names::text[]);
 
 -- name: add_token!
+-- null: :expires_at
 -- Insert the hash of an access token, unless it exists.
-insert into host.access_tokens (id, name, token_sha256, created_at)
-values (:id, :name, :token_sha256, :now)
+insert into host.access_tokens (id, name, token_sha256, created_at, scopes, expires_at)
+values (:id, :name, :token_sha256, :now, :scopes, :expires_at)
 on conflict (token_sha256) do nothing;
 
 -- name: list_tokens
 -- returns: list[AccessTokenRow]
 -- row: An access token. Only its hash is stored.
--- null: last_used_at, revoked_at
+-- null: expires_at, last_used_at, revoked_at
 -- List all access tokens, newest first.
-select id, name, created_at, last_used_at, revoked_at from host.access_tokens order by created_at desc, id desc;
+select id, name, scopes, created_at, expires_at, last_used_at, revoked_at
+from host.access_tokens order by created_at desc, id desc;
 
--- name: find_token
--- returns: FoundToken | None
--- null: last_used_at
--- Find the access token with this hash, unless it is revoked.
-select id, name, last_used_at from host.access_tokens where token_sha256 = :token_sha256 and revoked_at is null;
+-- name: find_tokens
+-- returns: list[FoundToken]
+-- null: expires_at, last_used_at
+-- Find the access tokens with these hashes, unless they are revoked. Expired ones are found.
+select id, name, token_sha256, scopes, expires_at, last_used_at from host.access_tokens
+where token_sha256 = any (:hashes::bytea[]) and revoked_at is null;
 
--- name: record_token_use!
--- Record that an access token was used.
-update host.access_tokens set last_used_at = :now where id = :id;
+-- name: record_token_uses!
+-- Record that access tokens were used.
+update host.access_tokens set last_used_at = :now where id = any (:ids::uuid[]);
 
 -- name: revoke_tokens
 -- returns: list[RevokedToken]
