@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from outdial.host.log.sink import EventKind, LogSink
 from outdial.host.pool.process import OnExit, OnFrame, ProcessExit
 from outdial.host.pool.spawning import WorkerSpec
-from outdial.host.pool.stats import LimitBreach, ProcessMonitor, ProcessUsage
+from outdial.host.pool.stats import ProcessMonitor, ProcessUsage
 from outdial.host.wire.errors import BadFrame, HostError
 from outdial.host.wire.frames import (
     BootFailedFrame,
@@ -216,10 +216,8 @@ class WorkerHandle:
                 now, finished=self._finished, heartbeats=self._heartbeats, in_flight=len(self.pending)
             )
             self.spinning = self._monitor.spinning
-        if breach is not None:
-            self._on_breach(breach)
-
-    def _on_breach(self, breach: LimitBreach) -> None:
+        if breach is None:
+            return
         unit = "ms of CPU time" if breach.resource == "cpu" else "MiB of memory"
         reason = f"it used {breach.used} {unit}, and the limit is {breach.limit}"
         if self.state == "booting":
@@ -268,7 +266,17 @@ class WorkerHandle:
         if type(frame) is ResponseFrame:
             self._on_response(frame)
         elif type(frame) is LogFrame:
-            self._on_log(frame)
+            if frame.lines or frame.dropped:
+                # Lines are no heartbeat: a function that prints in an endless loop sends them too.
+                self._sink.lines(
+                    self._spec.slug,
+                    self._spec.bundle.version,
+                    self.execution_id,
+                    lines=frame.lines,
+                    dropped=frame.dropped,
+                )
+            else:
+                self._heartbeats += 1
         elif type(frame) is LimitFrame:
             self._on_limit(frame)
         elif self.state == "booting" and self._ready_frame is None:
@@ -280,14 +288,6 @@ class WorkerHandle:
                     self._on_ready(self._process, frame)
         else:
             self._reject("it reports its start, which is over")
-
-    def _on_log(self, frame: LogFrame) -> None:
-        if frame.lines or frame.dropped:
-            # Lines are no heartbeat: a function that prints in an endless loop sends them too.
-            spec = self._spec
-            self._sink.lines(spec.slug, spec.bundle.version, self.execution_id, frame.lines, frame.dropped)
-        else:
-            self._heartbeats += 1
 
     def _on_response(self, frame: ResponseFrame) -> None:
         pending = self.pending.pop(frame.number, None)
@@ -347,7 +347,9 @@ class WorkerHandle:
     def _on_exit(self, result: ProcessExit) -> None:
         if self.state == "ended":
             return
-        how = _describe(result)
+        how = f"the process exited with status {result.status}"
+        if result.signal:
+            how = f"the process was killed by {signal.Signals(result.signal).name}"
         if self.state == "booting":
             self._process = None
             self._fail_boot(f"it ended before it was ready: {how}")
@@ -360,7 +362,8 @@ class WorkerHandle:
         self._set_state("ended")
 
     def _log_event(self, kind: EventKind, **fields: object) -> None:
-        self._sink.event(self._spec.slug, self._spec.bundle.version, self.execution_id, kind, fields)
+        spec = self._spec
+        self._sink.event(spec.slug, spec.bundle.version, self.execution_id, kind=kind, fields=fields)
 
     def _set_state(self, state: WorkerState) -> None:
         self.state = state
@@ -372,9 +375,3 @@ class WorkerHandle:
 def _set_outcome(future: asyncio.Future[InvocationOutcome], outcome: InvocationOutcome) -> None:
     if not future.done():
         future.set_result(outcome)
-
-
-def _describe(result: ProcessExit) -> str:
-    if not result.signal:
-        return f"the process exited with status {result.status}"
-    return f"the process was killed by {signal.Signals(result.signal).name}"

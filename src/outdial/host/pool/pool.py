@@ -98,7 +98,18 @@ class WorkerPool:
         worker = self._pick()
         if worker is not None:
             return await worker.invoke(invocation)
-        return await self._enqueue(invocation)
+        now = self._clock()
+        if self._closed:
+            return _OUT_OF_SERVICE if self._successor is None else await self._successor.invoke(invocation)
+        if self._backoff.is_paused(now) and not self._ready and not self._booting:
+            return BootFailure(self._backoff.reason)
+        if is_at_capacity(self.config, self._load()):
+            return PoolOverloaded(len(self._workers), self.config.queue)
+        queued = _QueuedInvocation(invocation, asyncio.get_running_loop().create_future(), now)
+        self._queue.append(queued)
+        self._grow(now)
+        self._start_timer()
+        return await queued.future
 
     async def start(self) -> None:
         """Keep `min_workers` from now on; return when the first ones are ready or have failed."""
@@ -168,7 +179,12 @@ class WorkerPool:
         for worker in self._ready:
             if worker.served:
                 self._backoff.on_response(worker.ready_at)
-        self._retire_idle(now)
+        spare = len(self._ready) - self._minimum
+        # Requests go to the first workers first, so the last one has been idle for longest.
+        for worker in reversed(self._ready.copy()):
+            if spare > 0 and not worker.pending and now - worker.active_at >= self.config.idle_timeout_s:
+                worker.retire("idle")
+                spare -= 1
         self._replace_workers(now)
         self._dispatch()
         self._grow(now)
@@ -193,8 +209,22 @@ class WorkerPool:
             old = next((other for other in self._ready if other in self._due_for_replacement), None)
             if old is not None:
                 old.retire(self._due_for_replacement[old])
-        else:
-            self._on_loss(worker, now, boot_failed=was_booting and bool(worker.failure))
+            self._finish_draining()
+            return
+        if worker in self._ready:
+            self._ready.remove(worker)
+        self._due_for_replacement.pop(worker, None)
+        self._killed += worker.state == "killed"
+        if worker.state == "ended":
+            self._workers.discard(worker)
+        if was_booting and worker.failure:
+            self._backoff.on_boot_failed(worker.failure, now)
+        elif worker.crashed and not worker.served:
+            self._backoff.on_crash(worker.reason, now)
+        if not self._backoff.is_paused(now):
+            self._grow(now)
+        elif not self._ready and not self._booting:
+            self._fail_queue(BootFailure(self._backoff.reason))
         self._finish_draining()
 
     async def _wait_until_empty(self, timeout_s: float) -> bool:
@@ -204,22 +234,6 @@ class WorkerPool:
         except TimeoutError:
             return False
 
-    def _on_loss(self, worker: WorkerHandle, now: float, *, boot_failed: bool) -> None:
-        if worker in self._ready:
-            self._ready.remove(worker)
-        self._due_for_replacement.pop(worker, None)
-        self._killed += worker.state == "killed"
-        if worker.state == "ended":
-            self._workers.discard(worker)
-        if boot_failed:
-            self._backoff.on_boot_failed(worker.failure, now)
-        elif worker.crashed and not worker.served:
-            self._backoff.on_crash(worker.reason, now)
-        if not self._backoff.is_paused(now):
-            self._grow(now)
-        elif not self._ready and not self._booting:
-            self._fail_queue(BootFailure(self._backoff.reason))
-
     def _pick(self) -> WorkerHandle | None:
         """Return the ready worker with the fewest requests in flight, if one has capacity."""
         best, least = None, self._concurrency
@@ -228,20 +242,6 @@ class WorkerPool:
             if in_flight < least and not worker.spinning:
                 best, least = worker, in_flight
         return best
-
-    async def _enqueue(self, invocation: Invocation) -> InvocationOutcome:
-        now = self._clock()
-        if self._closed:
-            return _OUT_OF_SERVICE if self._successor is None else await self._successor.invoke(invocation)
-        if self._backoff.is_paused(now) and not self._ready and not self._booting:
-            return BootFailure(self._backoff.reason)
-        if is_at_capacity(self.config, self._load()):
-            return PoolOverloaded(len(self._workers), self.config.queue)
-        queued = _QueuedInvocation(invocation, asyncio.get_running_loop().create_future(), now)
-        self._queue.append(queued)
-        self._grow(now)
-        self._start_timer()
-        return await queued.future
 
     def _dispatch(self) -> None:
         while self._queue and (worker := self._pick()) is not None:
@@ -298,14 +298,6 @@ class WorkerPool:
         task.add_done_callback(self._boots.discard)
         self._start_timer()
         return worker
-
-    def _retire_idle(self, now: float) -> None:
-        spare = len(self._ready) - self._minimum
-        # Requests go to the first workers first, so the last one has been idle for longest.
-        for worker in reversed(self._ready.copy()):
-            if spare > 0 and not worker.pending and now - worker.active_at >= self.config.idle_timeout_s:
-                worker.retire("idle")
-                spare -= 1
 
     def _replace_workers(self, now: float) -> None:
         for worker in self._ready.copy():

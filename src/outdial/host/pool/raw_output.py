@@ -46,14 +46,6 @@ class RawOutput:
         if not data:
             self._close()
             return False
-        self._split(data)
-        if self._timer is None:
-            self._timer = self._loop.call_later(_WINDOW_S, self._start_window)
-        if self._bytes_left <= 0:
-            self._loop.remove_reader(self._descriptor)
-        return True
-
-    def _split(self, data: bytes) -> None:
         self._bytes_left -= len(data)
         *whole, rest = (self._rest + data).split(b"\n")
         self._rest = rest[: MAX_LINE + 1]
@@ -61,6 +53,11 @@ class RawOutput:
         self._lines_left -= len(kept)
         if whole:
             self._on_lines(list(map(_decode, kept)), len(whole) - len(kept))
+        if self._timer is None:
+            self._timer = self._loop.call_later(_WINDOW_S, self._start_window)
+        if self._bytes_left <= 0:
+            self._loop.remove_reader(self._descriptor)
+        return True
 
     def _start_window(self) -> None:
         self._timer = None

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self, assert_never
 
@@ -45,13 +45,23 @@ class WorkerSpec:
 
 
 class ZygoteProcess:
-    """The process that forks workers. When it is lost, its workers are lost too, and a new one can be started."""
+    """The process that forks workers. When it is lost, its workers are lost too, and a new one can be started.
 
-    def __init__(self, control: socket.socket, popen: "subprocess.Popen[bytes]", scratch: ScratchDirectory) -> None:
+    `control` and `theirs` are the two ends of its socket; the caller closes `theirs`.
+    """
+
+    def __init__(self, control: socket.socket, theirs: socket.socket, scratch: ScratchDirectory) -> None:
         self.lost = asyncio.Event()
         self.memory_mb = 0.0
         self._control = control
-        self._popen = popen
+        self._popen = subprocess.Popen(
+            [sys.executable, "-P", "-m", "outdial.host.worker.zygote", str(theirs.fileno())],
+            env={name: value for name, value in read_environment().items() if name in _ENVIRONMENT},
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            # Ctrl-C must reach only the gateway.
+            start_new_session=True,
+        )
         self._scratch = scratch
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
@@ -71,9 +81,13 @@ class ZygoteProcess:
         scratch = await asyncio.to_thread(ScratchDirectory.create)
         ours, theirs = orders.socket_pair()
         with theirs:
-            zygote = cls(ours, _start(theirs), scratch)
+            zygote = cls(ours, theirs, scratch)
         try:
-            await zygote._wait_until_ready()
+            try:
+                async with asyncio.timeout(_START_TIMEOUT_S):
+                    await zygote._ready
+            except TimeoutError:
+                raise ZygoteLost(f"the zygote was not ready within {_START_TIMEOUT_S:g} s") from None
             zygote.memory_mb = memory_mb(zygote.pid)
             yield zygote
         finally:
@@ -127,13 +141,6 @@ class ZygoteProcess:
             if ready.missing:
                 log("host.fences_missing", level="warning", missing=ready.missing)
 
-    async def _wait_until_ready(self) -> None:
-        try:
-            async with asyncio.timeout(_START_TIMEOUT_S):
-                await self._ready
-        except TimeoutError:
-            raise ZygoteLost(f"the zygote was not ready within {_START_TIMEOUT_S:g} s") from None
-
     def _send(self, order: orders.ToZygote, descriptors: tuple[int, ...] = ()) -> None:
         self._packets.append((orders.encode(order), descriptors))
         self._send_packets()
@@ -162,12 +169,10 @@ class ZygoteProcess:
             return
         except OSError:
             packet = b""
-        if packet:
-            self._on_report(orders.decode_report(packet))
-        else:
+        if not packet:
             self._on_lost()
-
-    def _on_report(self, report: orders.FromZygote) -> None:
+            return
+        report = orders.decode_report(packet)
         match report:
             case orders.ZygoteReady():
                 self._ready.set_result(None)
@@ -228,24 +233,9 @@ class ZygoteProcess:
         self._scratch.close_soon()
         if self._cleanups:
             await asyncio.wait(self._cleanups)
-        await asyncio.to_thread(_wait_for_exit, self._popen)
+        try:
+            await asyncio.to_thread(self._popen.wait, _EXIT_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            await asyncio.to_thread(self._popen.wait)
         await asyncio.to_thread(self._scratch.remove)
-
-
-def _start(control: socket.socket) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "outdial.host.worker.zygote", str(control.fileno())],
-        env={name: value for name, value in read_environment().items() if name in _ENVIRONMENT},
-        pass_fds=(control.fileno(),),
-        stdin=subprocess.DEVNULL,
-        # Ctrl-C must reach only the gateway.
-        start_new_session=True,
-    )
-
-
-def _wait_for_exit(popen: "subprocess.Popen[bytes]") -> None:
-    with suppress(subprocess.TimeoutExpired):
-        popen.wait(_EXIT_TIMEOUT_S)
-        return
-    popen.kill()
-    popen.wait()

@@ -46,7 +46,10 @@ class Channel:
     def flush(self) -> None:
         """Write what the socket accepts now."""
         while self._unsent and not self._is_closed:
-            piece = self._next_piece()
+            piece = self._unsent.popleft()
+            if self._unsent and len(piece) < _JOIN_BELOW:
+                piece = b"".join((piece, *self._unsent))
+                self._unsent.clear()
             try:
                 sent = self._socket.send(piece)
             except (BlockingIOError, InterruptedError):
@@ -98,13 +101,6 @@ class Channel:
         self._is_scheduled = False
         if not self._is_full:
             self.flush()
-
-    def _next_piece(self) -> bytes | memoryview:
-        if len(self._unsent) == 1 or len(self._unsent[0]) >= _JOIN_BELOW:
-            return self._unsent.popleft()
-        joined = b"".join(self._unsent)
-        self._unsent.clear()
-        return joined
 
     def _read(self) -> None:
         try:

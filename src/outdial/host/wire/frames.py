@@ -181,7 +181,11 @@ class FrameReader(Generic[Frame]):
             length = int.from_bytes(data[start : start + _LENGTH], "big")
             following = start + _LENGTH + length
             if length > self._max_length:
-                self._check_begin(length, data[start + _LENGTH : start + _BEGIN])
+                if length > MAX_FRAME:
+                    raise BadFrame(f"a frame of {length} bytes is longer than {MAX_FRAME}")
+                begin = data[start + _LENGTH : start + _BEGIN]
+                if begin != _RESPONSE[: len(begin)]:
+                    raise BadFrame(f"a frame of {length} bytes is longer than {self._max_length} and no response")
             if following > end:
                 # At first only enough to tell whether it may be so long.
                 self._needed = following - start if end - start >= _BEGIN else min(following - start, _BEGIN)
@@ -195,10 +199,3 @@ class FrameReader(Generic[Frame]):
             frames.append(frame)
             start = following
         return start
-
-    def _check_begin(self, length: int, begin: memoryview) -> None:
-        """Raise BadFrame unless a frame that begins like this can be a response with a long body."""
-        if length > MAX_FRAME:
-            raise BadFrame(f"a frame of {length} bytes is longer than {MAX_FRAME}")
-        if begin != _RESPONSE[: len(begin)]:
-            raise BadFrame(f"a frame of {length} bytes is longer than {self._max_length} and no response")

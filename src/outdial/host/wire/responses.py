@@ -127,20 +127,16 @@ def error_for(failure: InvocationFailure) -> ErrorResponse:
         case WorkerCrashed():
             return ErrorResponse(500, "WORKER_ERROR", "Function exited due to an error (please check logs)")
         case LimitExceeded():
-            return _limit_exceeded(failure)
+            unit, what = ("ms", "CPU time") if failure.resource == "cpu" else ("MiB", "memory")
+            message = (
+                "Function failed due to not having enough compute resources (please check logs): "
+                f"{what} is limited to {failure.limit} {unit}, and it used {failure.used} {unit}"
+            )
+            unit = unit.lower()
+            fields = {"resource": failure.resource, f"limit_{unit}": failure.limit, f"used_{unit}": failure.used}
+            return ErrorResponse(546, "WORKER_RESOURCE_LIMIT", message, fields)
         case InvocationTimedOut(limit_s):
             message = f"The function did not respond within its wall clock limit of {limit_s:g} s"
             return ErrorResponse(504, "IDLE_TIMEOUT", message, {"limit_s": limit_s})
         case _:
             assert_never(failure)
-
-
-def _limit_exceeded(failure: LimitExceeded) -> ErrorResponse:
-    unit, what = ("ms", "CPU time") if failure.resource == "cpu" else ("MiB", "memory")
-    message = (
-        "Function failed due to not having enough compute resources (please check logs): "
-        f"{what} is limited to {failure.limit} {unit}, and it used {failure.used} {unit}"
-    )
-    unit = unit.lower()
-    fields = {"resource": failure.resource, f"limit_{unit}": failure.limit, f"used_{unit}": failure.used}
-    return ErrorResponse(546, "WORKER_RESOURCE_LIMIT", message, fields)

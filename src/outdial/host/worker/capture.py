@@ -97,12 +97,9 @@ class WorkerLog:
             return
         self._is_flush_scheduled = True
         if in_loop:
-            self._schedule()
+            self._loop.call_later(_FLUSH_S, self._flush_on_time)
         else:
-            self._loop.call_soon_threadsafe(self._schedule)
-
-    def _schedule(self) -> None:
-        self._loop.call_later(_FLUSH_S, self._flush_on_time)
+            self._loop.call_soon_threadsafe(self._loop.call_later, _FLUSH_S, self._flush_on_time)
 
     def _flush_on_time(self) -> None:
         with self._lock:
@@ -111,7 +108,7 @@ class WorkerLog:
             self.flush()
             if self._lines or self._dropped:
                 self._is_flush_scheduled = True
-                self._schedule()
+                self._loop.call_later(_FLUSH_S, self._flush_on_time)
 
     def _is_loop_thread(self) -> bool:
         return threading.get_ident() == self._thread

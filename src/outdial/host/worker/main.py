@@ -5,7 +5,6 @@ import faulthandler
 import gc
 import os
 import socket
-import struct
 import sys
 import threading
 import time
@@ -53,9 +52,11 @@ def run_worker(order: SpawnOrder, context: ForkContext) -> int:
     os.setsid()
     kernel.set_name(f"od:{order.slug}")
     # The environment arrives before any code of the function runs.
-    env = _receive_environment(end)
-    if env is None:  # the gateway is gone
+    size = int.from_bytes(end.recv(4, socket.MSG_WAITALL), "big")
+    content = end.recv(size, socket.MSG_WAITALL)
+    if not content or len(content) < size:  # the gateway is gone
         return 0
+    env = _decode_environment(content).env
     bundle = order.bundle
     # A source tree holds other functions and files with secrets. A deployed bundle holds only the function.
     readable = (bundle.root,) if bundle.version else (bundle.index.parent, bundle.shared)
@@ -95,22 +96,6 @@ def _keep_own_descriptors(context: ForkContext) -> socket.socket:
     os.dup2(context.frames, _FRAMES_FD, inheritable=False)
     os.closerange(_FRAMES_FD + 1, _MAX_DESCRIPTORS)
     return socket.socket(fileno=_FRAMES_FD)
-
-
-def _receive_environment(end: socket.socket) -> dict[str, str] | None:
-    with end.makefile("rb", buffering=0) as stream:
-        length = _read(stream.read, 4)
-        content = _read(stream.read, struct.unpack(">I", length)[0]) if len(length) == 4 else b""
-    return _decode_environment(content).env if content else None
-
-
-def _read(read: Callable[[int], bytes | None], length: int) -> bytes:
-    """Return exactly `length` bytes, or none at the end of the stream."""
-    pieces = []
-    while length and (piece := read(length)):
-        pieces.append(piece)
-        length -= len(piece)
-    return b"".join(pieces) if not length else b""
 
 
 def _set_up_interpreter(bundle: Bundle, env: Mapping[str, str], temporary: str) -> None:

@@ -82,7 +82,14 @@ class FunctionServer:
         try:
             await self._boot()
         except BaseException as error:  # including SystemExit, which must be reported too
-            self._channel.send(frames.encode(self._boot_failed(error)))
+            text = ""
+            if isinstance(error, FunctionNotLoaded):
+                text = error.traceback
+            elif not isinstance(error, SettingError):
+                text = "".join(traceback.format_exception(error))
+            message = str(error) if isinstance(error, FunctionNotLoaded | SettingError) else _describe(error)
+            message, text = (frames.shorten_line(self._redact(each)) for each in (message, text))
+            self._channel.send(frames.encode(frames.BootFailedFrame(message, text)))
             return 1
         self._channel.send(frames.encode(frames.ReadyFrame((time.perf_counter() - began) * 1000, self._missing)))
         self._channel.start_reading()
@@ -127,23 +134,18 @@ class FunctionServer:
         self._function = function
         tune_gc()
 
-    def _boot_failed(self, error: BaseException) -> frames.BootFailedFrame:
-        text = ""
-        if isinstance(error, FunctionNotLoaded):
-            text = error.traceback
-        elif not isinstance(error, SettingError):
-            text = "".join(traceback.format_exception(error))
-        message = str(error) if isinstance(error, FunctionNotLoaded | SettingError) else _describe(error)
-        return frames.BootFailedFrame(
-            frames.shorten_line(self._redact(message)), frames.shorten_line(self._redact(text))
-        )
-
     async def _run(self, frame: frames.InvokeFrame) -> None:
         invocation = frame.invocation
         request_id = invocation.request_id
         current_request.set(request_id)
         path = unquote(invocation.path) if "%" in invocation.path else invocation.path
-        request = Request(invocation.method, path, invocation.query, invocation.headers, invocation.body)
+        request = Request(
+            method=invocation.method,
+            path=path,
+            query=invocation.query,
+            headers=invocation.headers,
+            body=invocation.body,
+        )
         endpoint = self._function.endpoint
         metered = MeteredCoroutine(
             endpoint.respond(request, self._runtime, self._bundle.slug, request_id), self._limit_ns, self._meter

@@ -10,6 +10,12 @@ from outdial.host.wire.frames import MAX_LINE, Level
 from outdial.host.worker.capture import WorkerLog
 from outdial.log import JsonFormatter
 
+_LEVELS: tuple[tuple[int, Level], ...] = (
+    (logging.ERROR, "error"),
+    (logging.WARNING, "warning"),
+    (logging.INFO, "info"),
+)
+
 
 def redirect_output(worker_log: WorkerLog) -> None:
     """Replace the standard streams and all logging handlers; log from level info."""
@@ -42,10 +48,20 @@ class CapturedStream(io.TextIOBase):
         if text == "\n":
             line, self._partial = self._partial, ""
             self._worker_log.add(self._level, line)
-        elif "\n" in text:
-            self._write_lines(text)
-        else:
-            self._extend_line(text)
+            return 1
+        start = 0
+        while (end := text.find("\n", start)) >= 0:
+            if not self._worker_log.has_room():
+                self._partial = ""
+                self._worker_log.drop(text.count("\n", start))
+                start = text.rfind("\n") + 1
+                break
+            partial, self._partial = self._partial, ""
+            self._worker_log.add(self._level, partial + text[start:end] if partial else text[start:end])
+            start = end + 1
+        # One character more than is kept, so that the log cuts the line visibly.
+        if start < len(text) and len(self._partial) <= MAX_LINE:
+            self._partial += text[start : start + MAX_LINE + 1]
         return len(text)
 
     def flush(self) -> None:
@@ -68,25 +84,6 @@ class CapturedStream(io.TextIOBase):
         """Return the file descriptor. C code writes to it; the gateway reads those bytes from a pipe."""
         return self._descriptor
 
-    def _write_lines(self, text: str) -> None:
-        start = 0
-        while (end := text.find("\n", start)) >= 0:
-            if not self._worker_log.has_room():
-                self._partial = ""
-                self._worker_log.drop(text.count("\n", start))
-                start = text.rfind("\n") + 1
-                break
-            partial, self._partial = self._partial, ""
-            self._worker_log.add(self._level, partial + text[start:end] if partial else text[start:end])
-            start = end + 1
-        if start < len(text):
-            self._extend_line(text[start:])
-
-    def _extend_line(self, text: str) -> None:
-        # One character more than is kept, so that the log cuts the line visibly.
-        if len(self._partial) <= MAX_LINE:
-            self._partial += text[: MAX_LINE + 1]
-
 
 class CapturingHandler(logging.Handler):
     """Adds logging records to the worker's log."""
@@ -106,7 +103,8 @@ class CapturingHandler(logging.Handler):
             text = self.format(record)
         except Exception as error:
             text = f"{record.name}: {record.msg!r} could not be formatted: {error!r}"
-        self._worker_log.add(_level(record.levelno), text, redacted=self._redacted)
+        level: Level = next((name for least, name in _LEVELS if record.levelno >= least), "debug")
+        self._worker_log.add(level, text, redacted=self._redacted)
 
 
 class _BinaryBuffer(io.RawIOBase):
@@ -124,11 +122,3 @@ class _BinaryBuffer(io.RawIOBase):
 
     def flush(self) -> None:
         self._text.flush()
-
-
-def _level(number: int) -> Level:
-    if number >= logging.ERROR:
-        return "error"
-    if number >= logging.WARNING:
-        return "warning"
-    return "info" if number >= logging.INFO else "debug"

@@ -78,28 +78,25 @@ class ForkServer:
             return False
         try:
             order = orders.decode_order(packet)
-            if isinstance(order, orders.SpawnOrder):
-                self._fork(order, descriptors)
-            else:
+            if isinstance(order, orders.KillOrder):
                 for pid, number in self._workers.items():
                     if number == order.number:
                         os.kill(pid, signal.SIGKILL)
+                return True
+            began = time.perf_counter()
+            try:
+                pid = os.fork()
+            except OSError as error:
+                self._report(orders.ForkFailed(order.number, str(error)))
+                return True
+            if pid == 0:
+                self._become_worker(order, descriptors, began)
+            self._workers[pid] = order.number
+            self._report(orders.WorkerForked(order.number, pid))
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
         return True
-
-    def _fork(self, order: orders.SpawnOrder, descriptors: list[int]) -> None:
-        began = time.perf_counter()
-        try:
-            pid = os.fork()
-        except OSError as error:
-            self._report(orders.ForkFailed(order.number, str(error)))
-            return
-        if pid == 0:
-            self._become_worker(order, descriptors, began)
-        self._workers[pid] = order.number
-        self._report(orders.WorkerForked(order.number, pid))
 
     def _become_worker(self, order: orders.SpawnOrder, descriptors: list[int], began: float) -> None:
         status = 1

@@ -44,7 +44,14 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> int:
     """
     newest = kernel.syscall(_CREATE, 0, 0, _VERSION)
     handled = (1 << _FILE_RIGHTS[min(newest, max(_FILE_RIGHTS))]) - 1
-    ruleset = _create(newest, handled)
+    words = [handled]
+    if newest >= 4:
+        words.append(_BIND_TCP)
+    if newest >= 6:
+        words.append(_FOREIGN_SOCKETS | _FOREIGN_SIGNALS)
+    attributes = struct.pack(f"{len(words)}Q", *words)
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    ruleset = kernel.syscall(_CREATE, kernel.address(buffer), len(attributes), 0)
     try:
         for paths, rights in ((readable, _READ), (writable, _WRITE)):
             for path in paths:
@@ -53,17 +60,6 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> int:
     finally:
         os.close(ruleset)
     return newest
-
-
-def _create(newest: int, handled: int) -> int:
-    words = [handled]
-    if newest >= 4:
-        words.append(_BIND_TCP)
-    if newest >= 6:
-        words.append(_FOREIGN_SOCKETS | _FOREIGN_SIGNALS)
-    attributes = struct.pack(f"{len(words)}Q", *words)
-    buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    return kernel.syscall(_CREATE, kernel.address(buffer), len(attributes), 0)
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:

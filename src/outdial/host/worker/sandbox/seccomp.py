@@ -171,61 +171,49 @@ def program(machine: str, pid: int, *, processes: bool, permissions: bool) -> li
         return [number for name in names if (number := _NUMBERS[name][column]) is not None]
 
     denied = (*_OTHERS, *_MEMORY, *_NETWORK, *_KERNEL, *(() if processes else _PROCESSES))
-    steps = _of_machine(machine)
+    steps = [(_LOAD, 0, 0, _MACHINE_AT), (_EQUAL, 1, 0, _AUDIT[machine]), (_RETURN, 0, 0, _KILL)]
+    steps.append((_LOAD, 0, 0, _NUMBER_AT))
+    if machine == "x86_64":
+        steps += [(_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, _NO_SUCH_CALL)]
     steps += [step for number in numbers(denied) for step in _return_for(number, _DENY)]
     steps += [step for number in numbers(() if permissions else _PERMISSIONS) for step in _return_for(number, _SUCCEED)]
     # pthread_create falls back to clone, whose flags the filter can inspect.
     absent = _ABSENT if processes else (*_ABSENT, "clone3")
     steps += [step for number in numbers(absent) for step in _return_for(number, _NO_SUCH_CALL)]
-    for number in numbers(() if processes else ("clone",)):
-        steps += _block(number, [(_LOAD, 0, 0, _argument(0)), (_HAS_BITS, 0, 1, _CLONE_THREAD), *_ALLOW_ELSE_DENY])
-    for number in numbers(_SIGNALS):
-        steps += _block(number, _argument_is_among(0, [pid]))
-    for number in numbers(_OF_ITSELF_ONLY):
-        steps += _block(number, _argument_is_among(0, [0, pid]))
-    for number in numbers(("socket",)):
-        families = _jump_unless_among(0, [_AF_INET, _AF_INET6, _AF_NETLINK], len(_PROTOCOLS) + 2)
-        steps += _block(number, [*families, *_argument_is_among(2, _PROTOCOLS)])
-    for name, commands in (("fcntl", _FCNTL_OF_SIGNALS), ("ioctl", _IOCTL_OF_SIGNALS)):
-        for number in numbers((name,)):
-            steps += _block(number, _argument_is_not_among(1, commands))
-    for number in numbers(("mmap",)):
-        both = _MAP_SHARED | _MAP_ANONYMOUS
-        shared = [(_LOAD, 0, 0, _argument(3)), (_AND, 0, 0, both), (_EQUAL, 0, 1, both)]
-        steps += _block(number, [*shared, (_RETURN, 0, 0, _DENY), (_RETURN, 0, 0, _ALLOW)])
-    for number in numbers(("socketpair",)):
+    families = _jump_unless_among(0, [_AF_INET, _AF_INET6, _AF_NETLINK], len(_PROTOCOLS) + 2)
+    both = _MAP_SHARED | _MAP_ANONYMOUS
+    bodies = {
+        "socket": [*families, *_argument_is_among(2, _PROTOCOLS)],
         # A datagram pair could later connect to any address; a stream pair cannot.
-        stream = [(_LOAD, 0, 0, _argument(1)), (_AND, 0, 0, _SOCK_TYPE), (_EQUAL, 0, 1, _SOCK_STREAM)]
-        steps += _block(number, [*stream, *_ALLOW_ELSE_DENY])
+        "socketpair": [
+            *((_LOAD, 0, 0, _argument(1)), (_AND, 0, 0, _SOCK_TYPE), (_EQUAL, 0, 1, _SOCK_STREAM)),
+            *_ALLOW_ELSE_DENY,
+        ],
+        "fcntl": [*_jump_unless_among(1, _FCNTL_OF_SIGNALS, 1), *_DENY_ELSE_ALLOW],
+        "ioctl": [*_jump_unless_among(1, _IOCTL_OF_SIGNALS, 1), *_DENY_ELSE_ALLOW],
+        "mmap": [*((_LOAD, 0, 0, _argument(3)), (_AND, 0, 0, both), (_EQUAL, 0, 1, both)), *_DENY_ELSE_ALLOW],
+        **dict.fromkeys(_SIGNALS, _argument_is_among(0, [pid])),
+        **dict.fromkeys(_OF_ITSELF_ONLY, _argument_is_among(0, [0, pid])),
+    }
+    if not processes:
+        bodies["clone"] = [(_LOAD, 0, 0, _argument(0)), (_HAS_BITS, 0, 1, _CLONE_THREAD), *_ALLOW_ELSE_DENY]
+    for name, body in bodies.items():
+        # The body always returns.
+        for number in numbers((name,)):
+            steps += [(_EQUAL, 0, len(body), number), *body]
     return [*steps, (_RETURN, 0, 0, _ALLOW)]
 
 
 _ALLOW_ELSE_DENY: list[Instruction] = [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _DENY)]
-
-
-def _of_machine(machine: str) -> list[Instruction]:
-    steps = [(_LOAD, 0, 0, _MACHINE_AT), (_EQUAL, 1, 0, _AUDIT[machine]), (_RETURN, 0, 0, _KILL)]
-    steps.append((_LOAD, 0, 0, _NUMBER_AT))
-    if machine == "x86_64":
-        steps += [(_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, _NO_SUCH_CALL)]
-    return steps
+_DENY_ELSE_ALLOW = _ALLOW_ELSE_DENY[::-1]
 
 
 def _return_for(number: int, action: int) -> list[Instruction]:
     return [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, action)]
 
 
-def _block(number: int, body: list[Instruction]) -> list[Instruction]:
-    """Run `body`, which always returns, for one system call."""
-    return [(_EQUAL, 0, len(body), number), *body]
-
-
 def _argument_is_among(index: int, values: list[int]) -> list[Instruction]:
     return [*_jump_unless_among(index, values, 1), *_ALLOW_ELSE_DENY]
-
-
-def _argument_is_not_among(index: int, values: list[int]) -> list[Instruction]:
-    return [*_jump_unless_among(index, values, 1), (_RETURN, 0, 0, _DENY), (_RETURN, 0, 0, _ALLOW)]
 
 
 def _jump_unless_among(index: int, values: list[int], distance: int) -> list[Instruction]:
