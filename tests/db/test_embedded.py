@@ -109,7 +109,9 @@ async def test_a_second_process_shares_the_server_and_learns_its_port(home: Path
 
     with EmbeddedPostgres(home) as guest:
         assert not guest.start()
-        assert guest.tcp_dsn == f"postgresql://postgres:postgres@127.0.0.1:{port}/postgres"
+        assert guest.tcp_dsn is not None
+        assert guest.tcp_dsn.endswith(f"@127.0.0.1:{port}/postgres")
+        assert await run(guest.tcp_dsn, "select current_user") == "postgres"
         assert await run(guest.dsn, "show port") == str(port)
 
     assert postmaster(home).is_running(), "a guest that leaves does not stop the server"
@@ -193,9 +195,39 @@ async def test_tcp_requires_a_password_and_the_socket_does_not(home: Path) -> No
 
         assert await run(server.tcp_dsn, "select current_user") == "postgres"
         assert await run(server.dsn_for("outdial_guest"), "select current_user") == "outdial_guest"
-        for login in ("postgres:wrong", "postgres:", "outdial_guest"):
+        address = server.tcp_dsn.rpartition("@")[2]
+        for login in ("postgres:postgres", "postgres:wrong", "postgres:", "outdial_guest"):
             with pytest.raises(asyncpg.InvalidPasswordError):
-                await run(server.tcp_dsn.replace("postgres:postgres", login), "select 1")
+                await run(f"postgresql://{login}@{address}", "select 1")
+
+
+async def test_the_superusers_password_is_random_private_and_kept(home: Path) -> None:
+    port = free_port()
+    with EmbeddedPostgres(home, listen_port=port) as server:
+        first = server.tcp_dsn
+    (file,) = home.glob("pg*.password")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(file.read_text()) >= 32
+    assert not list((home / "run").glob("password*"))
+
+    with EmbeddedPostgres(home, listen_port=port) as server:
+        assert server.tcp_dsn == first
+        assert await run(str(first), "select 1") == 1
+
+
+async def test_a_cluster_with_the_former_password_gets_a_random_one(home: Path) -> None:
+    port = free_port()
+    with EmbeddedPostgres(home, listen_port=port) as server:
+        await run(server.dsn, "alter role postgres password 'postgres'")
+    (file,) = home.glob("pg*.password")
+    file.unlink()
+
+    with EmbeddedPostgres(home, listen_port=port) as server:
+        assert await run(str(server.tcp_dsn), "select current_user") == "postgres"
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await run(f"postgresql://postgres:postgres@127.0.0.1:{port}/postgres", "select 1")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text() not in (home / "postgres.log").read_text()
 
 
 def test_a_port_in_use_is_reported_with_the_servers_message_and_releases_the_lock(home: Path) -> None:
@@ -214,7 +246,9 @@ def test_only_the_servers_user_may_enter_its_directory(home: Path) -> None:
     with EmbeddedPostgres(home):
         modes = {path.name: oct(path.stat().st_mode & 0o777) for path in home.iterdir()}
 
+    (password,) = (modes.pop(name) for name in list(modes) if name.endswith(".password"))
     assert {mode for name, mode in modes.items() if name.startswith(("pg", "run"))} == {"0o700"}
+    assert password == "0o600"
     assert modes["lock"] == modes["postgres.log"] == "0o600"
 
 

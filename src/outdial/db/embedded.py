@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import platform
+import secrets
 import shutil
 import signal
 import subprocess
@@ -21,8 +22,6 @@ from outdial.process import die_with_parent
 from outdial.settings import EmbeddedSettings, read_environment
 
 SUPERUSER = "postgres"
-# The password of Supabase's local stack. TCP is off unless `listen_port` is given.
-LOCAL_PASSWORD = "postgres"
 
 _DEFAULT_PORT = 5432
 _BOOT_SECONDS = 120.0
@@ -52,8 +51,9 @@ class EmbeddedPostgres:
     the first of OUTDIAL_PG_USER, `postgres` and `nobody` that exists, because Postgres refuses to run as root.
 
     The socket trusts every role, because only this user may enter its directory. `listen_port` also opens 127.0.0.1,
-    with passwords. `durable=False` trades crash safety for speed, for tests only. `settings` are added to the command
-    line of the server. Only the owner uses the last three.
+    with passwords. The superuser's is random and kept in a file that only this user may read: functions may connect to
+    127.0.0.1, and as the superuser Postgres runs any program. `durable=False` trades crash safety for speed, for tests
+    only. `settings` are added to the command line of the server. Only the owner uses the last three.
     """
 
     def __init__(
@@ -141,7 +141,8 @@ class EmbeddedPostgres:
         """The URL over TCP, as the superuser. None if the running server has no TCP port."""
         if self._server is None or not self._server.listens:
             return None
-        return f"postgresql://{SUPERUSER}:{LOCAL_PASSWORD}@127.0.0.1:{self._server.port}/postgres"
+        password = _password_file(self._server.path.parent).read_text()
+        return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self._server.port}/postgres"
 
     def _take_lock(self) -> bool:
         if self._lock is not None:
@@ -174,7 +175,11 @@ class EmbeddedPostgres:
         password = self._run / "password"
         shutil.rmtree(staging, ignore_errors=True)
         self._user.make_private(staging)
-        password.write_text(LOCAL_PASSWORD)
+        kept = _keep_password(_password_file(data), secrets.token_urlsafe(24))
+        password.touch(mode=0o600)
+        if self._user.ids:
+            os.chown(password, *self._user.ids)
+        password.write_text(kept)
         # A collation that needs no locale on this machine. Postgres 17 added the built-in provider.
         builtin = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         locale = builtin if binaries.major >= 17 else ["--locale=C.UTF-8"]
@@ -213,6 +218,8 @@ class EmbeddedPostgres:
         """Start the server. Returns False if it has to wait for the backends of a killed server."""
         beginning = self._log.stat().st_size
         options = [f"--{name}={value}" for name, value in self._settings.items()]
+        if not _password_file(data).exists() and not self._renew_password(binaries, data):
+            return self._may_try_again(beginning, deadline)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [binaries.directory / "postgres", "-D", data, *options],
@@ -231,10 +238,32 @@ class EmbeddedPostgres:
                 return True
             time.sleep(_POLL_SECONDS)
         _end(self._process)
+        return self._may_try_again(beginning, deadline)
+
+    def _may_try_again(self, beginning: int, deadline: float) -> bool:
+        """Return False if the server did not start because it has to wait; otherwise raise EmbeddedPostgresFailed."""
         # Busy backends still hold the shared memory of a killed server, and Postgres refuses to start next to them.
         if "pre-existing shared memory block" in self._log_since(beginning) and time.monotonic() < deadline:
             return False
         raise self._failure("Postgres did not start")
+
+    def _renew_password(self, binaries: Binaries, data: Path) -> bool:
+        """Set a random password in a cluster that has none of ours yet, before it accepts any connection."""
+        password = secrets.token_urlsafe(24)
+        options = self._user.process_options()
+        del options["stdin"]
+        with self._log.open("ab") as log:
+            done = subprocess.run(
+                [binaries.directory / "postgres", "--single", "-D", data, "-c", "exit_on_error=on", "postgres"],
+                input=f"alter role {SUPERUSER} password '{password}'\n".encode(),
+                stdout=log,
+                stderr=log,
+                check=False,
+                **options,
+            )
+        if done.returncode == 0:
+            _keep_password(_password_file(data), password)
+        return done.returncode == 0
 
     def _pid_files(self) -> "Iterator[_PidFile]":
         for path in self.home.glob("pg*/postmaster.pid"):
@@ -284,6 +313,21 @@ class _PidFile:
                 return False
         listing = subprocess.run(["ps", "-p", str(self.pid), "-o", "command="], capture_output=True, check=False)
         return os.fsencode(data) in listing.stdout
+
+
+def _password_file(data: Path) -> Path:
+    """Return the file with the superuser's password for the cluster in `data`."""
+    return data.with_suffix(".password")
+
+
+def _keep_password(file: Path, password: str) -> str:
+    """Write `password` to `file`, which only this user may read; return it."""
+    draft = file.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(password)
+    draft.replace(file)
+    return password
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

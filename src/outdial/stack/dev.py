@@ -12,7 +12,7 @@ from typing import Protocol
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
 from outdial.campaigns.create import NewOrganization
 from outdial.clock import SystemClock
-from outdial.db.embedded import LOCAL_PASSWORD, SUPERUSER, EmbeddedPostgres, default_home
+from outdial.db.embedded import EmbeddedPostgres, default_home
 from outdial.db.migrate import AppliedFile, push, refuse_remote
 from outdial.db.session import Database
 from outdial.host.api.tokens import AccessTokens
@@ -193,16 +193,13 @@ def _free_ports() -> StackPorts:
 
 def _welcome(plan: StackPlan, login: StudioLogin | None, console: StackConsole) -> None:
     stack, env = plan.stack, plan.env
-    database = "SUPABASE_DB_URL"
-    if plan.database_port is not None:
-        database = f"postgresql://{SUPERUSER}:{LOCAL_PASSWORD}@127.0.0.1:{plan.database_port}/postgres"
     console.say("Outdial local development setup is running.")
     console.pairs(
         {
             "Studio": stack.studio_url,
             "Sign in as": None if login is None else f"{login.email}, password {login.password}",
             "Functions": f"{stack.api_url}/functions/v1/<function-name>",
-            "Database": database,
+            "Database": "SUPABASE_DB_URL" if plan.database_port is None else stack.database_url,
             "Retell": stack.simulator_url or env.get("RETELL_BASE_URL", "Retell itself: calls are real"),
             "Publishable key": LOCAL_PUBLISHABLE_KEY,
             "Secret key": LOCAL_SECRET_KEY,
