@@ -104,6 +104,7 @@ def local_settings(stack: LocalStack, environ: Mapping[str, str]) -> dict[str, s
         "SUPABASE_PUBLISHABLE_KEYS": json.dumps({"default": LOCAL_PUBLISHABLE_KEY}),
         "SUPABASE_SECRET_KEYS": json.dumps({"default": LOCAL_SECRET_KEY}),
         "RETELL_WEBHOOK_SECRET": LOCAL_WEBHOOK_SECRET,
+        "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET": "true",
     }
     if stack.simulator_url is not None:
         settings |= {"RETELL_API_KEY": SIMULATOR_KEY, "RETELL_BASE_URL": stack.simulator_url}

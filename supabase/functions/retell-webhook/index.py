@@ -5,7 +5,6 @@ from shared.error_codes import UNAUTHORIZED
 from outdial.functions import Context, HttpError, Request, Response, Runtime, with_supabase
 from outdial.inbox.errors import EventNotStored
 from outdial.inbox.receive import RejectedEvent, WebhookReceiver
-from outdial.net import is_loopback_url
 from outdial.retell.events import RetellEventReader
 from outdial.retell.webhooks import RetellWebhooks
 from outdial.settings import DialerSettings, credentials, flag, require, secret_list
@@ -19,9 +18,8 @@ async def start(runtime: Runtime) -> None:
     secrets = credentials(runtime.env, "RETELL_WEBHOOK_SECRET")
     if not secrets:
         require(runtime.env, "RETELL_WEBHOOK_SECRET", "the Retell API key with the webhook badge; it signs the events")
-    local = is_loopback_url(require(runtime.env, "SUPABASE_URL", "the address of the project or of the local stack"))
     keys = {credential: secret_list(raw) for credential, raw in secrets.items()}
-    accept_plain = flag(runtime.env, "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET", default=local)
+    accept_plain = flag(runtime.env, "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET", default=False)
     receiver = WebhookReceiver(
         await runtime.database("webhook"),
         RetellWebhooks(keys, accept_plain=accept_plain),
