@@ -1,6 +1,7 @@
 """`python -m benchmarks.host`: cold starts, warm latency and requests per second of our host and its peers."""
 
 import argparse
+import asyncio
 import sys
 import time
 from array import array
@@ -8,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import asyncpg
 import uvloop
 
-from benchmarks.host.project import WARM, cold_names, project
+from benchmarks.host.project import IDLE_S, WARM, cold_names, project
 from benchmarks.load import Load, drive, request
 from benchmarks.peers.deno import PeerUnavailable, deno
 from benchmarks.report import report
@@ -95,10 +97,32 @@ async def _send(url: str, count: int, connections: int) -> Load:
     return await drive(url, [request(url, _BODY, {})] * count, connections=connections, limit_s=_LIMIT_S)
 
 
+class NotCold(Exception):
+    """A call that should have started a worker did not."""
+
+
 async def _cold_functions(base: str, count: int) -> Load:
-    """Call functions that have no worker, one after the other."""
-    loads = [await _send(f"{base}/functions/v1/{name}", 1, 1) for name in cold_names(count)]
+    """Call functions that have no worker, one after the other. Raise NotCold unless each call starts one."""
+    names = cold_names(count)
+    async with aiohttp.ClientSession(base) as session:
+        async with asyncio.timeout(_LIMIT_S):
+            while any(not started or workers for started, workers in (await _workers(session, names)).values()):  # noqa: ASYNC110
+                await asyncio.sleep(IDLE_S)  # the host reports no event
+        loads = []
+        for name in names:
+            before = (await _workers(session, [name]))[name]
+            loads.append(await _send(f"{base}/functions/v1/{name}", 1, 1))
+            after = (await _workers(session, [name]))[name]
+            if before[1] or after[0] != before[0] + 1:
+                raise NotCold(f"{name} had {before[1]} workers, and its call started {after[0] - before[0]}")
     return sum(loads[1:], start=loads[0])
+
+
+async def _workers(session: aiohttp.ClientSession, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return how many workers each function has started so far, and how many it has."""
+    async with session.get("/functions/v1/_internal/metric") as response:
+        functions = (await response.json())["functions"]
+    return {name: (functions[name]["started"], functions[name]["workers"]) for name in names}
 
 
 async def _cold_processes(command: Command, count: int) -> Load:

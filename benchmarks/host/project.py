@@ -19,6 +19,7 @@ async def fetch(request: Request, ctx: Context) -> Response:
     return Response.json({"message": f"Hello {body['name']}!"})
 '''
 WARM = "hello"
+IDLE_S = 0.2
 
 
 def cold_names(count: int) -> list[str]:
@@ -34,7 +35,8 @@ def project(count: int) -> Iterator[Path]:
     root.chmod(0o755)
     try:
         limits = "verify_jwt = false\nrate_limit = 1000000\n"
-        tables = [f"[functions.{name}]\n{limits}" for name in cold_names(count)]
+        # The host starts a worker of each function once, to check it: it ends soon, and then the function is cold.
+        tables = [f"[functions.{name}]\n{limits}idle_timeout_s = {IDLE_S}\n" for name in cold_names(count)]
         tables.append(f"[functions.{WARM}]\n{limits}min_workers = 1\nmax_workers = 1\nconcurrency = 512\n")
         (root / "supabase" / "functions").mkdir(parents=True)
         (root / "supabase" / "config.toml").write_text("\n".join(tables))
