@@ -199,11 +199,10 @@ async def test_reloads_only_functions_of_the_source_tree(catalogue: FunctionCata
     before = {served.slug: served.pool for served in catalogue}
     spawner.on_start = broken("b")
 
-    results = await catalogue.reload(["a", "b", "c", "unknown"])
+    assert [await catalogue.reload(slug) for slug in ("a", "c", "unknown")] == [True, False, False]
+    with pytest.raises(BootFailed, match="Traceback of b"):
+        await catalogue.reload("b")
 
-    assert list(results) == ["a", "b"]
-    assert results["a"] is None
-    assert "Traceback of b" in str(results["b"])
     assert [served.slug for served in catalogue if served.pool is not before[served.slug]] == ["a"]
 
 
@@ -213,13 +212,47 @@ async def test_a_reload_does_not_undo_an_earlier_deployment(catalogue: FunctionC
     before = len(spawner.workers)
 
     deploying = asyncio.create_task(catalogue.swap({"a": wanted("a", 3)}, proved=False))
-    renewing = asyncio.create_task(catalogue.reload(["a"]))
+    renewing = asyncio.create_task(catalogue.reload("a"))
     await until(lambda: len(spawner.workers) > before)
     spawner.workers[-1].send_ready()
     await deploying
 
-    assert await renewing == {}
+    assert await renewing is False
     assert await version_of(catalogue, "a") == "3"
+
+
+async def test_a_function_that_hangs_at_import_does_not_hold_up_the_reload_of_others(
+    catalogue: FunctionCatalogue, spawner: FakeSpawner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outdial.host.deployments.catalogue._TURN_S", 0.01)
+    hanging = [f"hangs-{number}" for number in range(5)]
+    await catalogue.swap({slug: wanted(slug, 0) for slug in ("a", *hanging)}, proved=False)
+    before, others = catalogue.get("a"), len(spawner.workers)
+    spawner.on_start = lambda fake: None if fake.spec.slug in hanging else fake.send_ready()
+
+    reloads = [asyncio.create_task(catalogue.reload(slug)) for slug in hanging]
+    await until(lambda: len(spawner.workers) > others)
+    assert await catalogue.reload("a")
+
+    assert catalogue.get("a") is not before
+    assert not any(reload.done() for reload in reloads)
+    for reload in reloads:
+        reload.cancel()
+    await asyncio.gather(*reloads, return_exceptions=True)
+    assert [await version_of(catalogue, slug) for slug in hanging] == ["0"] * 5
+
+
+async def test_a_cancelled_reload_leaves_no_worker_behind(catalogue: FunctionCatalogue, spawner: FakeSpawner) -> None:
+    await catalogue.swap({"a": wanted("a", 0)}, proved=False)
+    alive = list(spawner.alive)
+    spawner.on_start = lambda fake: None
+    reload = asyncio.create_task(catalogue.reload("a"))
+    await until(lambda: len(spawner.alive) > len(alive))
+
+    reload.cancel()
+
+    await until(lambda: spawner.alive == alive)
+    assert reload.cancelled()
 
 
 async def test_workers_run_as_the_user_of_their_function(spawner: FakeSpawner) -> None:

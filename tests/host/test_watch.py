@@ -1,5 +1,5 @@
+import asyncio
 import os
-from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -7,6 +7,7 @@ import pytest
 from outdial.host.deployments.watch import HotReload, SourceChanges, SourceScanner
 from outdial.host.wire.errors import BadConfig, BootFailed
 from tests.support.logged import LogLines
+from tests.support.workers import until
 
 
 @pytest.fixture
@@ -130,14 +131,18 @@ def test_a_missing_directory_has_no_functions(tmp_path: Path) -> None:
 
 
 class Catalogue:
-    """The functions that HotReload restarts. `b` never starts, and only `a` and `b` are in service."""
+    """The functions that HotReload restarts. `b` never starts, and `h` hangs. Only `a`, `b` and `h` are in service."""
 
     def __init__(self) -> None:
-        self.asked: list[list[str]] = []
+        self.asked: list[str] = []
 
-    async def reload(self, slugs: Collection[str]) -> Mapping[str, BootFailed | None]:
-        self.asked.append(list(slugs))
-        return {slug: BootFailed("Traceback: SyntaxError") if slug == "b" else None for slug in slugs if slug in "ab"}
+    async def reload(self, slug: str) -> bool:
+        self.asked.append(slug)
+        if slug == "b":
+            raise BootFailed("Traceback: SyntaxError")
+        if slug == "h":
+            await asyncio.Event().wait()
+        return slug == "a"
 
 
 async def test_restarts_changed_functions_and_logs_failures(project: Path, lines: LogLines) -> None:
@@ -149,9 +154,10 @@ async def test_restarts_changed_functions_and_logs_failures(project: Path, lines
     reload = HotReload(SourceScanner(project), catalogue, read_listing)
     for slug in ("a", "b", "c"):
         write(project / f"functions/{slug}/index.py", "another")
-    assert [await reload.run_once() for _ in range(3)] == [0, 1, 0]
+    assert [await reload.run_once() for _ in range(3)] == [0, 3, 0]
+    await reload.wait()
 
-    assert catalogue.asked == [["a", "b", "c"]]
+    assert catalogue.asked == ["a", "b", "c"]
     assert listings == ["read"]
     assert lines.lines == [
         {"event": "functions.reloaded", "level": "info", "function": "a"},
@@ -171,4 +177,23 @@ async def test_an_invalid_config_does_not_prevent_a_reload(project: Path) -> Non
     await reload.run_once()
 
     assert await reload.run_once() == 1
-    assert catalogue.asked == [["a"]]
+    await reload.wait()
+    assert catalogue.asked == ["a"]
+
+
+async def test_a_function_that_hangs_holds_up_neither_others_nor_its_own_next_change(
+    project: Path, monkeypatch: pytest.MonkeyPatch, lines: LogLines
+) -> None:
+    monkeypatch.setattr("outdial.host.deployments.watch._LISTING_S", 0.01)
+    catalogue = Catalogue()
+    reload = HotReload(SourceScanner(project), catalogue, asyncio.Event().wait)
+    for text in ("hangs", "still hangs"):
+        write(project / "functions/h/index.py", text)
+        assert [await reload.run_once() for _ in range(2)] == [0, 1]
+    write(project / "functions/a/index.py", "another")
+    assert [await reload.run_once() for _ in range(2)] == [0, 1]
+    await until(lambda: len(lines.lines) == 1)
+
+    assert catalogue.asked == ["h", "h", "a"]
+    assert lines.lines == [{"event": "functions.reloaded", "level": "info", "function": "a"}]
+    await reload.stop()

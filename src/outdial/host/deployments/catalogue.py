@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from outdial.host.deployments.plan import FunctionSpec
@@ -16,6 +16,8 @@ from outdial.host.wire.errors import BootFailed
 
 # A boot occupies a core with imports and has to finish within its boot timeout.
 _CONCURRENT_PROBES = 4
+# A probe that takes longer waits for something else than a core, and others begin meanwhile.
+_TURN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class FunctionCatalogue:
         self._uid_of = uid_of
         self._clock = clock
         self._served: dict[str, ServedFunction] = {}
-        self._swapping = asyncio.Lock()
+        self._locks: dict[str, asyncio.Lock] = {}
         self._probes = asyncio.Semaphore(_CONCURRENT_PROBES)
         self._draining: dict[asyncio.Task[None], WorkerPool] = {}
         self.unserved: dict[str, str] = {}
@@ -84,29 +86,22 @@ class FunctionCatalogue:
         is raised with the slugs and their tracebacks. Returns when every new pool has its minimum of workers. Old pools
         drain in the background: their workers finish the requests that they have, then exit.
         """
-        async with self._swapping:
+        async with self._locked(changes):
             fresh = await self._swap(changes, proved=proved)
         await asyncio.gather(*(pool.start() for pool in fresh))
 
-    async def reload(self, slugs: Iterable[str]) -> dict[str, BootFailed | None]:
-        """Restart functions of the source tree from their current files; deployed ones are skipped.
+    async def reload(self, slug: str) -> bool:
+        """Restart a function of the source tree from its current files; return False for any other.
 
-        Returns an entry per function: None if it was restarted, or why its old code stays in service.
+        Raises BootFailed when it does not start; then its old code stays in service.
         """
-        results: dict[str, BootFailed | None] = {}
-        for slug in slugs:
-            async with self._swapping:
-                served = self._served.get(slug)
-                if served is None or served.version != 0:
-                    continue
-                try:
-                    fresh = await self._swap({slug: served.spec}, proved=False)
-                except BootFailed as error:
-                    results[slug] = error
-                    continue
-            await asyncio.gather(*(pool.start() for pool in fresh))
-            results[slug] = None
-        return results
+        async with self._locked([slug]):
+            served = self._served.get(slug)
+            if served is None or served.version != 0:
+                return False
+            fresh = await self._swap({slug: served.spec}, proved=False)
+        await asyncio.gather(*(pool.start() for pool in fresh))
+        return True
 
     def is_down(self, slug: str) -> bool:
         """Return whether a function should be in service under `slug`, but no version of it can be."""
@@ -116,19 +111,25 @@ class FunctionCatalogue:
         """Start a worker of each function that has none, so that boot failures are logged before the first request."""
 
         async def check(served: ServedFunction) -> None:
-            async with self._probes:
-                if self._served.get(served.slug) is served:
-                    with suppress(BootFailed):
-                        await served.pool.probe()
+            with suppress(BootFailed):
+                await self._probe(served.pool, lambda: self._served.get(served.slug) is served)
 
         await asyncio.gather(*(check(served) for served in self if served.pool.stats().workers == 0))
 
     async def close(self, timeout_s: float) -> None:
         """Drain every pool; kill workers that have not finished after `timeout_s`."""
-        async with self._swapping:
+        async with self._locked(self._locks):
             served, self._served = self._served, {}
         pools = [*(one.pool for one in served.values()), *self._draining.values()]
         await asyncio.gather(*(pool.drain(timeout_s) for pool in pools), *self._draining)
+
+    @asynccontextmanager
+    async def _locked(self, slugs: Iterable[str]) -> AsyncIterator[None]:
+        """Hold the locks of functions, always in the same order, so that no two tasks wait for each other."""
+        async with AsyncExitStack() as stack:
+            for slug in sorted(slugs):
+                await stack.enter_async_context(self._locks.setdefault(slug, asyncio.Lock()))
+            yield
 
     async def _swap(self, changes: Mapping[str, FunctionSpec | None], *, proved: bool) -> list[WorkerPool]:
         fresh = {
@@ -145,29 +146,43 @@ class FunctionCatalogue:
             if spec is not None
         }
         if not proved:
-            await self._prove(fresh)
+            try:
+                await self._prove(fresh)
+            except asyncio.CancelledError:
+                for unproved in fresh.values():
+                    self._drain(unproved, 0)
+                raise
         for slug, spec in changes.items():
-            self._replace(slug, spec, fresh.get(slug))
+            old, pool = self._served.pop(slug, None), fresh.get(slug)
+            if spec is not None and pool is not None:
+                bucket = TokenBucket(spec.config.rate_limit, spec.config.burst_size)
+                if old is not None and (old.bucket.rate, old.bucket.burst) == (bucket.rate, bucket.burst):
+                    bucket = old.bucket  # a deployment must not reset the rate limit
+                self._served[slug] = ServedFunction(spec, pool, bucket)
+            if old is not None:
+                self._drain(old.pool, old.config.wall_clock_s, successor=pool)
         return list(fresh.values())
 
-    def _replace(self, slug: str, spec: FunctionSpec | None, pool: WorkerPool | None) -> None:
-        old = self._served.pop(slug, None)
-        if spec is not None and pool is not None:
-            bucket = TokenBucket(spec.config.rate_limit, spec.config.burst_size)
-            if old is not None and (old.bucket.rate, old.bucket.burst) == (bucket.rate, bucket.burst):
-                bucket = old.bucket  # a deployment must not reset the rate limit
-            self._served[slug] = ServedFunction(spec, pool, bucket)
-        if old is not None:
-            drain = asyncio.create_task(old.pool.drain(old.config.wall_clock_s, successor=pool), name=f"drain {slug}")
-            self._draining[drain] = old.pool
-            drain.add_done_callback(self._draining.pop)
+    def _drain(self, pool: WorkerPool, timeout_s: float, successor: WorkerPool | None = None) -> None:
+        drain = asyncio.create_task(pool.drain(timeout_s, successor=successor), name=f"drain {pool.bundle.slug}")
+        self._draining[drain] = pool
+        drain.add_done_callback(self._draining.pop)
+
+    async def _probe(self, pool: WorkerPool, is_needed: Callable[[], bool] = lambda: True) -> None:
+        """Probe a pool when it is its turn. Raises BootFailed."""
+        async with self._probes:
+            if not is_needed():
+                return
+            probe = asyncio.create_task(pool.probe(), name=f"probe {pool.bundle.slug}")
+            try:
+                await asyncio.wait([probe], timeout=_TURN_S)
+            except asyncio.CancelledError:
+                probe.cancel()
+                raise
+        await probe
 
     async def _prove(self, pools: Mapping[str, WorkerPool]) -> None:
-        async def prove(pool: WorkerPool) -> None:
-            async with self._probes:
-                await pool.probe()
-
-        results = await asyncio.gather(*map(prove, pools.values()), return_exceptions=True)
+        results = await asyncio.gather(*map(self._probe, pools.values()), return_exceptions=True)
         failures = {slug: error for slug, error in zip(pools, results, strict=True) if error is not None}
         if not failures:
             return

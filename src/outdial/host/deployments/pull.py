@@ -43,16 +43,7 @@ class DeploymentSync:
                 await self.swap(changes)
             except BootFailed:
                 # They may belong to one deployment, but another host has proved that. Here, swap those that do start.
-                swapped = 0
-                for slug, spec in changes.items():
-                    try:
-                        await self.swap({slug: spec})
-                        swapped += 1
-                    except BootFailed as error:
-                        version = None if spec is None else spec.version
-                        self._catalogue.unserved[slug] = str(error)
-                        log("deployments.not_started", level="error", function=slug, version=version, reason=str(error))
-                return swapped
+                return sum(await asyncio.gather(*(self._swap_one(slug, spec) for slug, spec in changes.items())))
             return len(changes)
 
     async def swap(self, changes: Mapping[str, FunctionSpec | None], *, proved: bool = False) -> None:
@@ -78,6 +69,16 @@ class DeploymentSync:
         self._catalogue.unserved = {slug: reason for slug, reason in unserved.items() if slug in wanted}
         removed = {served.slug for served in self._catalogue} - plan.specs.keys() - plan.unusable.keys()
         return {**self.new_among(plan.specs), **dict.fromkeys(removed)}
+
+    async def _swap_one(self, slug: str, spec: FunctionSpec | None) -> int:
+        try:
+            await self.swap({slug: spec})
+        except BootFailed as error:
+            version = None if spec is None else spec.version
+            self._catalogue.unserved[slug] = str(error)
+            log("deployments.not_started", level="error", function=slug, version=version, reason=str(error))
+            return 0
+        return 1
 
 
 class DeploymentListener:

@@ -2,16 +2,18 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
-from outdial.host.wire.errors import BootFailed, HostError
+from outdial.host.wire.errors import BootFailed
 from outdial.log import log
 
 SCAN_INTERVAL = timedelta(seconds=0.5)
+# How long restarts wait for a changed list of functions.
+_LISTING_S = 2.0
 
 # Directories under functions/ that all functions import from. The empty name is functions/ itself.
 _SHARED = {"shared", "_shared", ""}
@@ -73,13 +75,16 @@ class SourceScanner:
 class ReloadableFunctions(Protocol):
     """The functions in service (FunctionCatalogue)."""
 
-    async def reload(self, slugs: Collection[str]) -> Mapping[str, BootFailed | None]:
-        """Restart functions; return an entry per function, None or the reason why its old code stays in service."""
+    async def reload(self, slug: str) -> bool:
+        """Restart a function; return False if it is not one of the source tree. Raise BootFailed if it fails."""
         ...
 
 
 class HotReload:
-    """Background task that restarts functions whose files changed."""
+    """Background task that restarts functions whose files changed.
+
+    Each restart runs on its own, so that a function that hangs at import holds up no other. `stop` cancels what runs.
+    """
 
     def __init__(
         self, sources: SourceScanner, catalogue: ReloadableFunctions, read_listing: Callable[[], Awaitable[object]]
@@ -87,28 +92,57 @@ class HotReload:
         self._sources = sources
         self._catalogue = catalogue
         self._read_listing = read_listing
+        self._reading: asyncio.Task[None] | None = None
+        self._restarts: dict[str, asyncio.Task[None]] = {}
 
     async def run_once(self) -> int:
-        """Restart what changed and return the number of functions restarted. Call it every SCAN_INTERVAL.
+        """Begin to restart what changed and return the number of functions. Call it every SCAN_INTERVAL.
 
-        Awaits `read_listing` first if config.toml or the list of functions may have changed. If code does not start,
-        the old code stays in service and the log says why.
+        Calls `read_listing` first if config.toml or the list of functions may have changed. If code does not start, the
+        old code stays in service and the log says why.
         """
         changes = await asyncio.to_thread(self._sources.changes)
         if changes.listing:
-            try:
-                await self._read_listing()
-            except HostError as error:
-                log("functions.listing_not_read", level="error", reason=str(error))
-        if not changes.functions:
-            return 0
-        results = await self._catalogue.reload(sorted(changes.functions))
-        for slug, failure in results.items():
-            if failure is None:
+            self._reading = asyncio.create_task(self._read(self._reading))
+            # A new function may hang at import.
+            await asyncio.wait([self._reading], timeout=_LISTING_S)
+        for slug in sorted(changes.functions):
+            if slug in self._restarts:  # of files that have changed since
+                self._restarts[slug].cancel()
+            self._restarts[slug] = restart = asyncio.create_task(self._restart(slug), name=f"reload {slug}")
+            restart.add_done_callback(lambda _: self._forget_finished())
+        return len(changes.functions)
+
+    async def wait(self) -> None:
+        """Wait until everything that was begun is done."""
+        await asyncio.gather(*self._running(), return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Cancel everything that was begun."""
+        for task in self._running():
+            task.cancel()
+        await self.wait()
+
+    def _running(self) -> list[asyncio.Task[None]]:
+        return [*self._restarts.values(), *([self._reading] if self._reading is not None else [])]
+
+    def _forget_finished(self) -> None:
+        self._restarts = {slug: task for slug, task in self._restarts.items() if not task.done()}
+
+    async def _read(self, before: "asyncio.Task[None] | None") -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        try:
+            await self._read_listing()
+        except Exception as error:
+            log("functions.listing_not_read", level="error", reason=str(error))
+
+    async def _restart(self, slug: str) -> None:
+        try:
+            if await self._catalogue.reload(slug):
                 log("functions.reloaded", function=slug)
-            else:
-                log("functions.not_reloaded", level="error", function=slug, reason=str(failure))
-        return sum(failure is None for failure in results.values())
+        except BootFailed as error:
+            log("functions.not_reloaded", level="error", function=slug, reason=str(error))
 
 
 _Parents = frozenset[tuple[int, int]]

@@ -142,8 +142,11 @@ async def run_gateway(
             tune_gc()
             on_ready(slugs)
             checking = asyncio.create_task(catalogue.check(), name="check functions")
-            deadline.at = await stop + asyncio.get_running_loop().time()
-            checking.cancel()
+            try:
+                deadline.at = await stop + asyncio.get_running_loop().time()
+            finally:
+                checking.cancel()
+                await asyncio.wait([checking])
         await _drain(server, deadline)
 
 
@@ -274,6 +277,8 @@ async def _deployments(
                 behind_proxy=settings.behind_proxy,
             )
     finally:
+        if hot_reload is not None:
+            await hot_reload.stop()
         await listener.stop()
 
 
