@@ -1,6 +1,7 @@
 import pytest
 
 from outdial.host.deployments.environment import worker_env
+from outdial.host.deployments.plan import HostEnvironment
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BadConfig
 
@@ -57,6 +58,18 @@ def test_passes_named_secrets_and_omits_unset_ones() -> None:
 
     added = env.keys() - env_of().keys()
     assert added == {"RETELL_API_KEY", "SUPABASE_SERVICE_ROLE_KEY", "OUTDIAL_RECONCILE_AFTER"}
+
+
+def test_certificates_are_those_of_the_host_and_of_no_secret() -> None:
+    settings = {**SETTINGS, "SSL_CERT_FILE": "/etc/ssl/corporate.pem", "SSL_CERT_DIR": "/opt/certs"}
+    deployed = {"SSL_CERT_FILE": "/root/.ssh/id_ed25519"}
+    config = FunctionConfig(secrets=("SSL_CERT_FILE", "SSL_*"))
+
+    given = HostEnvironment(settings, URLS, "local").env("hello", config, deployed)
+    assert (given["SSL_CERT_FILE"], given["SSL_CERT_DIR"]) == ("/etc/ssl/corporate.pem", "/opt/certs")
+
+    given = HostEnvironment(SETTINGS, URLS, "local").env("hello", config, deployed)
+    assert given == env_of() | {"SB_REGION": "local"}
 
 
 def test_a_wildcard_matches_by_prefix() -> None:

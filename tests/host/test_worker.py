@@ -206,6 +206,35 @@ async def test_a_worker_sees_only_its_own_environment(
     talk.process.kill()
 
 
+async def test_certificates_of_the_host_are_readable_and_private_keys_beside_them_are_not(
+    zygote: ZygoteProcess, tmp_path: Path
+) -> None:
+    file, directory = tmp_path / "corporate.pem", tmp_path / "certificates"
+    directory.mkdir()
+    files = [file, directory / "one.pem", directory / "private.key", tmp_path / "other.pem"]
+    for path in files:
+        path.write_text("certificate")
+    files[2].chmod(0o600)
+    source = (
+        HEAD
+        + """
+    @with_supabase(auth="none")
+    async def fetch(request: Request, ctx: Context) -> Response:
+        def content(path):
+            try:
+                return open(path).read()
+            except OSError as error:
+                return type(error).__name__
+        names = os.environ["SSL_CERT_FILE"], os.environ["SSL_CERT_DIR"]
+        return Response.json([*map(content, await request.json()), *names])
+"""
+    )
+    certificates = {"SSL_CERT_FILE": str(file), "SSL_CERT_DIR": f"{directory}:{tmp_path / 'missing'}"}
+    talk = await Talk.begin(zygote, make_bundle(tmp_path, source=source), {**KEYS, **certificates})
+    read = json.loads((await talk.ask(body=json.dumps(list(map(str, files))).encode())).body)
+    assert read == ["certificate", "certificate", "PermissionError", "PermissionError", *certificates.values()]
+
+
 async def test_it_is_a_session_and_a_name_of_its_own(zygote: ZygoteProcess, tmp_path: Path) -> None:
     talk = await worker(zygote, tmp_path, ECHO)
     pid = talk.process.pid

@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from outdial.host.wire.config import EXECUTION_ID, FunctionConfig
+from outdial.host.wire.config import CERTIFICATES, EXECUTION_ID, FunctionConfig
 from outdial.host.wire.errors import BadConfig
 
 # Supabase sets these for every function (docs: Edge Functions, Environment variables), along with secret keys.
-_ALWAYS = ("SUPABASE_URL", "SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEYS", "SUPABASE_JWKS")
+_ALWAYS = ("SUPABASE_URL", "SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEYS", "SUPABASE_JWKS", *CERTIFICATES)
 _PROCESS_DEFAULTS = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"}
 _SET_BY_THE_HOST = {"SUPABASE_DB_URL", "SUPABASE_FUNCTION_SLUG", "SB_REGION", EXECUTION_ID}
 # Settings of the host that every function's environment depends on.

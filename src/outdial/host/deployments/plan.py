@@ -15,7 +15,7 @@ from outdial.host.deployments.secrets import SecretStore
 from outdial.host.deployments.source import SourceTree, read_source_tree
 from outdial.host.deployments.store import DeployedVersion, DeploymentStore
 from outdial.host.wire.bundle import Bundle
-from outdial.host.wire.config import FunctionConfig
+from outdial.host.wire.config import CERTIFICATES, FunctionConfig
 from outdial.host.wire.errors import BadConfig
 
 _KEEP_BUNDLES = timedelta(hours=1)
@@ -53,9 +53,12 @@ class HostEnvironment:
     policy: DeploymentPolicy = field(default_factory=DeploymentPolicy)
 
     def env(self, slug: str, config: FunctionConfig, secrets: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment of a function. Deployed secrets override settings of the host. Raises BadConfig."""
-        settings = {**self.settings, **secrets}
-        return worker_env(slug, config, settings, self.database_urls, region=self.region)
+        """Return the environment of a function. Raises BadConfig.
+
+        Deployed secrets override settings of the host, except for CERTIFICATES: workers may read these files.
+        """
+        allowed = {name: value for name, value in secrets.items() if name not in CERTIFICATES}
+        return worker_env(slug, config, {**self.settings, **allowed}, self.database_urls, region=self.region)
 
     def deployed_env(
         self, slug: str, config: FunctionConfig, secrets: Mapping[str, str], own: FunctionConfig

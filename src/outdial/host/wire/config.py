@@ -12,6 +12,8 @@ from outdial.host.wire.frames import MAX_FRAME
 MIB = 1 << 20
 # The environment variable that holds the id of the worker, as on Supabase.
 EXECUTION_ID = "SB_EXECUTION_ID"
+# OpenSSL's settings for the certificates of authorities: a file, and directories separated by colons.
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 # A frame holds the headers besides the body.
 LARGEST_BODY = MAX_FRAME - MIB
 # Supabase's rule for slugs.

@@ -1,14 +1,16 @@
 """Applies the sandbox to a worker before it imports the function, and reports layers that this kernel lacks."""
 
+import os
 import resource
+import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from outdial.host.wire.config import MIB, FunctionConfig
+from outdial.host.wire.config import CERTIFICATES, MIB, FunctionConfig
 from outdial.host.worker.sandbox import kernel, landlock, privileges, seccomp
 
 # Threads per worker: 32 of an executor, 4 of libuv, and some of libraries.
@@ -121,6 +123,22 @@ def python_paths() -> tuple[Path, ...]:
         if not any(directory.is_relative_to(outer) for outer in found):
             found.append(directory)
     return tuple(found)
+
+
+def certificate_files(env: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the files with certificates of authorities that OpenSSL is told to use. They need not exist.
+
+    Of a directory these are the files in it that every user may read, because it may also hold private keys.
+    """
+    file, directories = (env.get(name, "") for name in CERTIFICATES)
+    if file:
+        yield Path(file)
+    for directory in filter(None, directories.split(os.pathsep)):
+        with suppress(OSError), os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    if entry.is_file() and entry.stat().st_mode & stat.S_IROTH:
+                        yield Path(entry.path)
 
 
 def _set_limit(kind: int, value: int) -> None:

@@ -62,7 +62,7 @@ def run_worker(order: SpawnOrder, context: ForkContext) -> int:
     readable = (bundle.root,) if bundle.version else (bundle.index.parent, bundle.shared)
     policy = limits.SandboxPolicy(
         config=order.config,
-        readable=(*context.python_paths, *readable),
+        readable=(*context.python_paths, *readable, *limits.certificate_files(env)),
         temporary=Path(order.temporary),
         uid=order.uid,
     )
