@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from outdial.auth import AccessDenied, Caller, KeyRing, TokenVerifier, identify, mint_jwt, parse_mode
+from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
 from outdial.clock import VirtualClock
 
 Claims = Callable[..., dict[str, Any]]
@@ -196,3 +197,44 @@ async def test_a_caller_cannot_be_changed_afterwards(user_jwt: str, clock: Virtu
 def test_an_unknown_mode_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not an auth mode"):
         parse_mode(text)
+
+
+LOCAL_ENV = {
+    "SUPABASE_SECRET_KEYS": f'{{"default": "{LOCAL_SECRET_KEY}"}}',
+    "SUPABASE_PUBLISHABLE_KEYS": f'{{"default": "{LOCAL_PUBLISHABLE_KEY}"}}',
+    "SUPABASE_JWT_SECRET": LOCAL_JWT_SECRET,
+}
+FORGED = mint_jwt(LOCAL_JWT_SECRET, {"role": "service_role", "exp": 1983812996})
+
+
+@pytest.mark.parametrize("credential", [{"apikey": LOCAL_SECRET_KEY}, bearer(FORGED), {"apikey": FORGED}])
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1.evil.example", "null"])
+async def test_no_page_of_another_site_uses_the_public_secret_key_of_a_local_stack(
+    credential: dict[str, str], origin: str, clock: VirtualClock
+) -> None:
+    got = await call({**credential, "origin": origin}, "user", "secret", clock=clock, env=LOCAL_ENV)
+    assert isinstance(got, AccessDenied)
+    assert (got.status, got.code) == (401, "FOREIGN_ORIGIN")
+
+
+@pytest.mark.parametrize(
+    ("headers", "env"),
+    [
+        ({"apikey": LOCAL_SECRET_KEY}, LOCAL_ENV),
+        ({"apikey": LOCAL_SECRET_KEY, "origin": "http://localhost:3000"}, LOCAL_ENV),
+        ({"apikey": LOCAL_SECRET_KEY, "origin": "http://127.0.0.1:54323"}, LOCAL_ENV),
+        ({"apikey": "sb_secret_d", "origin": "https://shop.example"}, ENV),
+    ],
+)
+async def test_pages_of_this_machine_and_private_keys_are_let_in(
+    headers: dict[str, str], env: dict[str, str], clock: VirtualClock
+) -> None:
+    got = await call(headers, "secret", clock=clock, env=env)
+    assert isinstance(got, Caller)
+    assert got.role == "service_role"
+
+
+async def test_a_publishable_key_works_from_any_page(clock: VirtualClock) -> None:
+    headers = {"apikey": LOCAL_PUBLISHABLE_KEY, "origin": "https://shop.example"}
+    got = await call(headers, "publishable", clock=clock, env=LOCAL_ENV)
+    assert isinstance(got, Caller)

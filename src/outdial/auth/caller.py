@@ -9,6 +9,7 @@ from uuid import UUID
 
 from outdial.auth.keys import DEFAULT_NAME, LEGACY_NAME, ApiKey, KeyKind, KeyRing
 from outdial.auth.tokens import TokenVerifier, VerifiedToken, VerifierMisconfigured
+from outdial.net import is_loopback_url
 
 ModeKind = Literal["user", "publishable", "secret", "none"]
 Role = Literal["anon", "authenticated", "service_role"]
@@ -76,6 +77,12 @@ class AccessDenied:
     message: str
 
 
+_FOREIGN_PAGE = AccessDenied(
+    401,
+    "FOREIGN_ORIGIN",
+    "The secret key of local stacks is public, so pages that this machine does not serve may not use it: "
+    "call from a page of localhost or from a server, or set SUPABASE_SECRET_KEYS and SUPABASE_JWT_SECRET to your own",
+)
 ANONYMOUS = Caller("none", "anon", MappingProxyType({"role": "anon"}))
 
 
@@ -93,6 +100,9 @@ async def identify(
 
     After a missing credential or an unknown API key, the next mode is tried. An invalid JWT is rejected at once, unless
     `none` comes first: a caller never silently gets fewer rights than it claims.
+
+    The secret key of a local stack is public. A browser on this machine could use it for any page that it shows, so it
+    is rejected for pages of other sites.
     """
     strict = list(takewhile(lambda mode: mode.kind != "none", modes))
     if not strict:
@@ -103,7 +113,9 @@ async def identify(
     for mode in strict:
         caller = _admit_user(credentials) if mode.kind == "user" else _admit_key(mode, credentials)
         if caller is not None:
-            return caller
+            origin = headers.get("origin", "")
+            is_foreign = bool(origin) and not is_loopback_url(origin)
+            return _FOREIGN_PAGE if is_foreign and mode.kind == "secret" and keyring.has_public_secrets else caller
     return ANONYMOUS if len(strict) < len(modes) else _denial(credentials, strict, keyring)
 
 

@@ -88,6 +88,12 @@ class KeyRing:
         matches = [hmac.compare_digest(digest, sha256(key.value.encode()).digest()) for key in self.keys]
         return tuple(key for key, is_match in zip(self.keys, matches, strict=True) if is_match)
 
+    @property
+    def has_public_secrets(self) -> bool:
+        """Whether a secret key or the JWT secret is one that every local stack has."""
+        public = {LOCAL_SECRET_KEY, local_service_role_jwt()}
+        return self.jwt_secret == LOCAL_JWT_SECRET or any(key.value in public for key in self.keys)
+
     def can_check(self, kind: KeyKind | Literal["user"]) -> bool:
         """Return whether the configuration allows any caller of `kind`."""
         if kind == "user":
