@@ -62,7 +62,7 @@ def test_passes_named_secrets_and_omits_unset_ones() -> None:
 
 def test_certificates_are_those_of_the_host_and_of_no_secret() -> None:
     settings = {**SETTINGS, "SSL_CERT_FILE": "/etc/ssl/corporate.pem", "SSL_CERT_DIR": "/opt/certs"}
-    deployed = {"SSL_CERT_FILE": "/root/.ssh/id_ed25519"}
+    deployed = {"SSL_CERT_FILE": "/srv/keys/id_ed25519"}
     config = FunctionConfig(secrets=("SSL_CERT_FILE", "SSL_*"))
 
     given = HostEnvironment(settings, URLS, "local").env("hello", config, deployed)

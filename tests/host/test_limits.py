@@ -166,6 +166,61 @@ def test_signals_and_listening_fail_on_older_landlock_interfaces_too(tmp_path: P
     assert got == {"landlock": True, "missing": [], "victim": None, **refused}
 
 
+@pytest.mark.parametrize("interface", [1, 2, 3])
+def test_the_hosts_own_files_cannot_be_emptied_on_older_landlock_interfaces_either(
+    tmp_path: Path, interface: int
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "readable").mkdir()
+    hidden, readable = tmp_path / "hidden", tmp_path / "readable" / "file"
+    for path in (hidden, readable):
+        path.write_text("content")
+    got = fenced(
+        f"""
+        from outdial.host.worker.sandbox import kernel
+        real = kernel.syscall
+        newest = landlock.version()
+        kernel.syscall = lambda number, *rest: (
+            min({interface}, newest) if (number, *rest) == (444, 0, 0, 1) else real(number, *rest)
+        )
+        applied = fence(readable=[Path({str(tmp_path / "readable")!r})])
+        own = Path(sys.argv[1]) / "own"
+        own.write_text("long")
+        own.write_text("new")
+        print(json.dumps([
+            outcome(lambda: os.truncate({str(hidden)!r}, 0)),
+            outcome(lambda: os.truncate({str(readable)!r}, 0)),
+            outcome(lambda: os.open({str(readable)!r}, os.O_RDONLY | os.O_TRUNC)),
+            outcome(lambda: os.open({str(hidden)!r}, os.O_ACCMODE | os.O_TRUNC)),
+            outcome(lambda: Path({str(readable)!r}).read_text()),
+            own.read_text(),
+        ]))
+        """,
+        tmp_path / "temporary",
+    )
+    assert got == [*["PermissionError"] * 4, "content", "new"]
+    assert (hidden.read_text(), readable.read_text()) == ("content", "content")
+
+
+def test_layers_that_the_machine_lacks_are_known_before_any_function_runs(tmp_path: Path) -> None:
+    got = fenced(
+        """
+        found = [limits.missing_layers(limits.python_paths())]
+        landlock.restrict = lacking
+        found.append(limits.missing_layers(limits.python_paths()))
+        seccomp.install = lambda **_: 1 / 0
+        found.append(limits.missing_layers(limits.python_paths()))
+        print(json.dumps(found))
+        """,
+        tmp_path,
+    )
+    assert got == [
+        [],
+        ["landlock: Function not implemented"],
+        ["all layers: the process that tried them ended with status 1"],
+    ]
+
+
 def test_permissions_of_the_hosts_own_files_do_not_change(tmp_path: Path) -> None:
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     for directory in (home, temporary):

@@ -32,7 +32,8 @@ VMSPLICE = {"x86_64": 278, "aarch64": 75}
 PRLIMIT = {"x86_64": 302, "aarch64": 261}
 EXECVE = {"x86_64": 59, "aarch64": 221}
 PTRACE = {"x86_64": 101, "aarch64": 117}
-CLONE3, IO_URING_SETUP = 435, 425
+TRUNCATE = {"x86_64": 76, "aarch64": 45}
+CLONE3, IO_URING_SETUP, OPENAT2 = 435, 425, 437
 PTHREAD_FLAGS, FORK_FLAGS = 0x3D0F00, 0x1200011
 
 
@@ -43,10 +44,12 @@ def decide(
     of: str | None = None,
     processes: bool = False,
     permissions: bool = False,
+    truncation: bool = True,
 ) -> int:
     """Run the filter on one system call, as linux/filter.h defines its instructions."""
     words = {0: number, 4: AUDIT[of or machine], **{16 + 8 * at: value for at, value in enumerate(arguments)}}
-    steps, at, loaded = program(machine, PID, processes=processes, permissions=permissions), 0, 0
+    steps = program(machine, PID, processes=processes, permissions=permissions, truncation=truncation)
+    at, loaded = 0, 0
     tests: dict[int, Any] = {
         0x15: lambda operand: loaded == operand,
         0x35: lambda operand: loaded >= operand,
@@ -134,6 +137,18 @@ def test_permissions_of_files_change_only_for_a_user_of_its_own(machine: str) ->
 
 
 @MACHINES
+def test_where_landlock_does_not_restrict_truncating_only_files_open_for_writing_are_truncated(machine: str) -> None:
+    calls = [(TRUNCATE[machine], 0), (OPENAT2, 0), *((OPENAT[machine], flags) for flags in (0o1000, 0o1003))]
+    assert {decide(machine, call, 0, 0, flags) for call, flags in calls} == {ALLOW}
+    refused = [decide(machine, call, 0, 0, flags, truncation=False) for call, flags in calls]
+    assert refused == [EPERM, ENOSYS, EPERM, EPERM]
+    for flags in (0, 2, 3, 0o100, 0o2000000, 0o1001, 0o1002, 0o1101):
+        assert decide(machine, OPENAT[machine], 0, 0, flags, truncation=False) == ALLOW
+        assert machine != "x86_64" or decide(machine, 2, 0, flags, truncation=False) == ALLOW
+    assert machine != "x86_64" or decide(machine, 2, 0, 0o1000, truncation=False) == EPERM
+
+
+@MACHINES
 def test_memory_of_no_process_cannot_be_had(machine: str) -> None:
     private, anonymous = 0x02, 0x20
     for flags in (private, private | anonymous, 0x01, 0x03):
@@ -158,7 +173,7 @@ def test_the_other_numbering_of_x86_is_not_there() -> None:
 
 @MACHINES
 def test_every_jump_stays_within_the_filter(machine: str) -> None:
-    steps = program(machine, PID, processes=False, permissions=False)
+    steps = program(machine, PID, processes=False, permissions=False, truncation=False)
     assert all(at + 1 + max(step[1], step[2]) < len(steps) for at, step in enumerate(steps[:-1]))
     assert len(steps) < 4096
     assert steps[-1] == (0x06, 0, 0, ALLOW)
@@ -167,6 +182,7 @@ def test_every_jump_stays_within_the_filter(machine: str) -> None:
 def test_every_call_in_the_table_is_used() -> None:
     denied = {*seccomp._OTHERS, *seccomp._MEMORY, *seccomp._NETWORK, *seccomp._KERNEL}
     denied |= {*seccomp._PROCESSES, *seccomp._ABSENT, *seccomp._PERMISSIONS}
+    denied |= {"truncate", "openat2", *seccomp._OPEN_FLAGS}
     assert set(seccomp._NUMBERS) == denied | {*seccomp._OF_ITSELF_ONLY, *seccomp._SIGNALS, "clone", "clone3"} | {
         "socket",
         "socketpair",

@@ -35,6 +35,7 @@ def body_of(error: ErrorResponse) -> dict[str, Any]:
         (WorkerCrashed("signal SIGSEGV", "e-1"), 500, "WORKER_ERROR"),
         (LimitExceeded(resource="cpu", limit=2000, used=2104, execution_id="e-1"), 546, "WORKER_RESOURCE_LIMIT"),
         (LimitExceeded(resource="memory", limit=256, used=261, execution_id="e-1"), 546, "WORKER_RESOURCE_LIMIT"),
+        (LimitExceeded(resource="threads", limit=128, used=300, execution_id="e-1"), 546, "WORKER_RESOURCE_LIMIT"),
         (InvocationTimedOut(300.0, "e-1"), 504, "IDLE_TIMEOUT"),
     ],
 )
@@ -57,6 +58,8 @@ def test_the_body_has_the_limit_and_the_usage() -> None:
     memory = body_of(error_for(LimitExceeded(resource="memory", limit=256, used=261, execution_id="e-1")))
     assert memory.items() >= {"resource": "memory", "limit_mib": 256, "used_mib": 261}.items()
     assert "limited to 256 MiB, and it used 261 MiB" in memory["message"]
+    threads = body_of(error_for(LimitExceeded(resource="threads", limit=128, used=300, execution_id="e-1")))
+    assert threads.items() >= {"resource": "threads", "limit_threads": 128, "used_threads": 300}.items()
     assert body_of(error_for(InvocationTimedOut(300.0, "e-1")))["limit_s"] == 300
     assert body_of(responses.body_too_large(10, 11)).items() >= {"limit_bytes": 10, "used_bytes": 11}.items()
     assert body_of(error_for(PoolOverloaded(4, 128))).items() >= {"workers": 4, "limit_waiting": 128}.items()

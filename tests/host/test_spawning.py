@@ -298,7 +298,9 @@ async def test_an_environment_larger_than_any_buffer_arrives_whole(tmp_path: Pat
 
 async def test_missing_sandbox_layers_are_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with ZygoteProcess.running() as zygote:
+        assert zygote.missing == []
         with caplog.at_level("WARNING", logger="outdial"):
             for _ in range(2):
                 zygote.on_worker_ready(frames.ReadyFrame(1.0, ["landlock: Function not implemented"]))
-    assert [record.getMessage() for record in caplog.records] == ["host.fences_missing"]
+    assert zygote.missing == ["landlock: Function not implemented"]
+    assert [record.getMessage() for record in caplog.records] == ["host.sandbox_incomplete"]

@@ -10,12 +10,25 @@ LIMITS = FunctionConfig(cpu_ms=2_000, memory_mb=100)
 class Process:
     cpu: float = 50.0
     memory: float = 10.0
+    thread_count: int = 5
 
     def cpu_ms(self) -> float:
         return self.cpu
 
     def memory_mb(self) -> float:
         return self.memory
+
+    def threads(self) -> int:
+        return self.thread_count
+
+
+def test_too_many_threads_are_a_breach() -> None:
+    process = Process(thread_count=128)
+    monitor = ProcessMonitor(process, LIMITS)
+
+    assert monitor.check_threads() is None
+    process.thread_count = 129
+    assert monitor.check_threads() == LimitBreach("threads", 128, 129)
 
 
 def test_memory_over_the_limit_is_a_breach() -> None:

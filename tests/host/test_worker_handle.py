@@ -283,6 +283,18 @@ async def test_memory_beyond_the_limit_kills_the_worker(spawners: SpawnerFactory
     assert fake.has_ended
 
 
+async def test_more_threads_than_allowed_kill_the_worker(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
+    future = bench.worker.invoke(request())
+
+    fake.thread_count = 3_000
+    bench.after(0.1)
+
+    assert await future == LimitExceeded(resource="threads", limit=128, used=3_000, execution_id="execution")
+    assert fake.has_ended
+
+
 async def test_memory_beyond_the_limit_while_it_starts_is_why_it_did_not(spawners: SpawnerFactory) -> None:
     bench = Bench(spawners(on_start=lambda fake: None))
     await bench.worker.boot()

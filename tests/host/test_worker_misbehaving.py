@@ -15,6 +15,7 @@ import pytest
 from outdial.host.pool.process import ProcessExit
 from outdial.host.pool.spawning import ZygoteProcess
 from outdial.host.wire import frames
+from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.frames import MAX_CHARACTERS, MAX_LINES, LimitFrame, ResponseFrame
 from tests.support.hosting import KEYS, MISBEHAVING, Talk, misbehaving
 
@@ -162,6 +163,24 @@ async def test_forking_fails_and_threads_run(zygote: ZygoteProcess, uid: int | N
     assert outcomes.pop("shell") == "127"
     assert outcomes == dict.fromkeys(outcomes, "PermissionError")
     talk.process.kill()
+
+
+@AS_ROOT
+async def test_threads_are_limited_for_a_user_of_its_own(zygote: ZygoteProcess) -> None:
+    talk = await worker(zygote, "starts-threads", OWN_UID, max_workers=1)
+    # 64, of which its loop and its threads for names use some.
+    assert 32 < (await answer(talk, "/starts-threads"))["started"] < 64
+    talk.process.kill()
+
+
+async def test_threads_are_counted_from_outside(zygote: ZygoteProcess, uid: int | None) -> None:
+    talk = await worker(zygote, "forks", uid)
+    few = talk.process.threads()
+    await answer(talk, "/forks")
+    assert 1 <= few <= talk.process.threads() <= FunctionConfig().max_threads
+    talk.process.kill()
+    await talk.ended()
+    assert talk.process.threads() == 0
 
 
 async def test_a_function_that_may_have_processes_starts_them_and_they_end_with_it(

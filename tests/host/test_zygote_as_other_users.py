@@ -1,6 +1,8 @@
 """The fences hold whoever starts the host: an ordinary user, or root under a Python that all may read."""
 
 import os
+import site
+import subprocess
 
 import pytest
 
@@ -35,8 +37,11 @@ def test_a_worker_has_no_privilege_and_gains_none(answers: dict[str, dict[str, o
     assert set(status["Uid"].split()) in ({str(NOBODY)}, {str(WORKERS)})
     assert (status["CapEff"], status["CapPrm"]) == ("0" * 16, "0" * 16)
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
-    assert isinstance(got["outcomes"], dict)
-    assert set(got["outcomes"].values()) == {"PermissionError"}
+    outcomes = got["outcomes"]
+    assert isinstance(outcomes, dict)
+    # In its own namespace there is no root at all.
+    assert outcomes.pop("root") in ("PermissionError", "OSError")
+    assert set(outcomes.values()) == {"PermissionError"}
 
 
 def test_a_worker_reads_nothing_of_other_processes(answers: dict[str, dict[str, object]]) -> None:
@@ -57,6 +62,30 @@ def test_a_worker_reaches_the_network_and_no_socket_of_this_machine(answers: dic
     refused = {kind for kind, outcome in got.items() if outcome == "PermissionError"}
     listening = {"listening", "listening anywhere", "listening on IPv6"}
     assert refused == {"unix", "unix by a pair", "packet", "raw", "MPTCP", "SCTP"} | listening
+
+
+def test_threads_are_limited(answers: dict[str, dict[str, object]]) -> None:
+    started = answers["starts-threads"]["started"]
+    assert isinstance(started, int)
+    # In a container that allows no user namespace, only the gateway limits those of an ordinary user.
+    assert started < 128 or not namespaces_are_allowed()
+
+
+def namespaces_are_allowed() -> bool:
+    """Return whether an ordinary user may create a user namespace, and the kernel counts threads in it."""
+    probe = (
+        "from outdial.host.worker.sandbox import privileges; raise SystemExit(not privileges.enter_user_namespace())"
+    )
+    done = subprocess.run(
+        [ordinary_user.readable_python() or "", "-c", probe],
+        env={"PYTHONPATH": os.pathsep.join([str(ordinary_user.ROOT / "src"), *site.getsitepackages()])},
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
+        cwd="/",
+        check=False,
+    )
+    return done.returncode == 0
 
 
 def test_a_worker_starts_threads_and_no_process(answers: dict[str, dict[str, object]]) -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from textwrap import dedent
 
 import aiohttp
 import asyncpg
@@ -172,6 +173,45 @@ async def test_a_restart_loads_a_new_certificate(launch: Launcher, port: int, tm
     os.kill(host.pid, signal.SIGHUP)
     await replaced(host, former)
     assert await presented() != before
+    assert await host.terminate() == 0
+
+
+@pytest.fixture
+def weak_machine(tmp_path: Path) -> dict[str, str]:
+    """Settings under which a zygote finds no Landlock, as on an old kernel."""
+    (tmp_path / "weak").mkdir()
+    (tmp_path / "weak" / "sitecustomize.py").write_text(
+        dedent("""
+            import sys
+
+            if "outdial.host.worker.zygote" in sys.orig_argv:
+                from outdial.host.worker.sandbox import landlock
+
+                def restrict(readable, writable):
+                    raise OSError(38, "Function not implemented")
+
+                landlock.version, landlock.restrict = lambda: 0, restrict
+        """)
+    )
+    return {"PYTHONPATH": str(tmp_path / "weak")}
+
+
+async def test_a_machine_that_cannot_isolate_functions_stops_the_start(
+    launch: Launcher, port: int, weak_machine: dict[str, str]
+) -> None:
+    host = launch.start("serve", "serve", f"--port={port}", **weak_machine)
+    assert await host.ended() == 1
+    errors = [line for line in host.output().splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert "landlock: Function not implemented" in errors[0]
+    assert "OUTDIAL_ALLOW_WEAK_FENCES=true" in host.output()
+
+
+async def test_weak_isolation_can_be_allowed(launch: Launcher, port: int, weak_machine: dict[str, str]) -> None:
+    host = launch.start("serve", "serve", f"--port={port}", OUTDIAL_ALLOW_WEAK_FENCES="true", **weak_machine)
+    await host.ready()
+    (line,) = host.log_lines("host.sandbox_incomplete")
+    assert (line["level"], line["missing"]) == ("warning", ["landlock: Function not implemented"])
     assert await host.terminate() == 0
 
 

@@ -24,7 +24,7 @@ from outdial.host.worker.sandbox.privileges import closed_to_others
 from tests.support.hosting import KEYS, Talk, misbehaving
 
 ROOT = Path(__file__).parents[2]
-ASKED = ("gains-privileges", "reads-secrets", "meddles", "opens-sockets", "forks")
+ASKED = ("gains-privileges", "reads-secrets", "meddles", "opens-sockets", "forks", "starts-threads")
 
 
 def readable_python() -> str | None:

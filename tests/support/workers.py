@@ -52,7 +52,7 @@ class FakeWorker:
     ) -> None:
         self.spawner, self.spec = spawner, spec
         self.pid = 100_000 + len(spawner.workers)
-        self.cpu, self.memory = 0.0, 10.0
+        self.cpu, self.memory, self.thread_count = 0.0, 10.0, 5
         self.requests: asyncio.Queue[InvokeFrame] = asyncio.Queue()
         self.retired, self.has_ended = asyncio.Event(), False
         self._open: set[int] = set()
@@ -78,6 +78,9 @@ class FakeWorker:
 
     def memory_mb(self) -> float:
         return self.memory
+
+    def threads(self) -> int:
+        return self.thread_count
 
     def disconnect(self) -> None:
         self._gateway.close()

@@ -70,6 +70,7 @@ class FunctionCatalogue:
         self._locks: dict[str, asyncio.Lock] = {}
         self._probes = asyncio.Semaphore(_CONCURRENT_PROBES)
         self._draining: dict[asyncio.Task[None], WorkerPool] = {}
+        self._checking: asyncio.Task[None] | None = None
         self.unserved: dict[str, str] = {}
 
     def get(self, slug: str) -> ServedFunction | None:
@@ -107,8 +108,15 @@ class FunctionCatalogue:
         """Return whether a function should be in service under `slug`, but no version of it can be."""
         return slug in self.unserved and slug not in self._served
 
+    def start_check(self) -> None:
+        """Begin to start a worker of each function without one, so that boot failures are logged before a request.
+
+        `close` cancels it.
+        """
+        self._checking = asyncio.create_task(self.check(), name="check functions")
+
     async def check(self) -> None:
-        """Start a worker of each function that has none, so that boot failures are logged before the first request."""
+        """Start a worker of each function that has none."""
 
         async def check(served: ServedFunction) -> None:
             with suppress(BootFailed):
@@ -118,6 +126,9 @@ class FunctionCatalogue:
 
     async def close(self, timeout_s: float) -> None:
         """Drain every pool; kill workers that have not finished after `timeout_s`."""
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.wait([self._checking])
         async with self._locked(self._locks):
             served, self._served = self._served, {}
         pools = [*(one.pool for one in served.values()), *self._draining.values()]

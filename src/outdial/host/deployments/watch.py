@@ -106,11 +106,11 @@ class HotReload:
             self._reading = asyncio.create_task(self._read(self._reading))
             # A new function may hang at import.
             await asyncio.wait([self._reading], timeout=_LISTING_S)
+        self._restarts = {slug: task for slug, task in self._restarts.items() if not task.done()}
         for slug in sorted(changes.functions):
             if slug in self._restarts:  # of files that have changed since
                 self._restarts[slug].cancel()
-            self._restarts[slug] = restart = asyncio.create_task(self._restart(slug), name=f"reload {slug}")
-            restart.add_done_callback(lambda _: self._forget_finished())
+            self._restarts[slug] = asyncio.create_task(self._restart(slug), name=f"reload {slug}")
         return len(changes.functions)
 
     async def wait(self) -> None:
@@ -125,9 +125,6 @@ class HotReload:
 
     def _running(self) -> list[asyncio.Task[None]]:
         return [*self._restarts.values(), *([self._reading] if self._reading is not None else [])]
-
-    def _forget_finished(self) -> None:
-        self._restarts = {slug: task for slug, task in self._restarts.items() if not task.done()}
 
     async def _read(self, before: "asyncio.Task[None] | None") -> None:
         if before is not None:

@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
-from zlib import crc32
 
 from outdial.auth import TokenVerifier
 from outdial.background import BackgroundTask, RepeatingTask
@@ -46,8 +45,11 @@ from outdial.host.log.retention import LogRetention
 from outdial.host.log.sink import FanOutSink, LogSink
 from outdial.host.log.terminal import BootFailureSink, TerminalSink
 from outdial.host.log.writer import LogWriter
+from outdial.host.pool.cgroups import worker_cgroups
 from outdial.host.pool.pool import PoolStats
+from outdial.host.pool.users import WorkerUsers
 from outdial.host.pool.zygote_supervisor import ZygoteSupervisor
+from outdial.host.wire.errors import WeakSandbox
 from outdial.host.wire.responses import server_error
 from outdial.http import HttpServer, serving
 from outdial.log import log
@@ -61,8 +63,6 @@ _IDLE_GRACE_S: Final = 1.0
 _CLEANUP_S: Final = 5.0
 # Applies if the start fails, when no deadline is set.
 _MAX_CLOSE_S: Final = 300.0
-# By convention unused: above the uids of human users, below those that systemd allocates.
-_WORKER_UIDS: Final = range(50_000, 60_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ async def run_gateway(
         health = FunctionHealth()
         terminal = TerminalSink(sys.stderr.write) if settings.local else BootFailureSink()
         sink = FanOutSink(writer, metrics, health, terminal)
-        catalogue = await stack.enter_async_context(_catalogue(sink, deadline))
+        catalogue = await stack.enter_async_context(_catalogue(settings, config, sink, deadline))
         management = await stack.enter_async_context(
             _deployments(settings, config, database=database, catalogue=catalogue, writer=writer, clock=clock)
         )
@@ -141,12 +141,8 @@ async def run_gateway(
             log("host.ready", functions=len(slugs))
             tune_gc()
             on_ready(slugs)
-            checking = asyncio.create_task(catalogue.check(), name="check functions")
-            try:
-                deadline.at = await stop + asyncio.get_running_loop().time()
-            finally:
-                checking.cancel()
-                await asyncio.wait([checking])
+            catalogue.start_check()
+            deadline.at = await stop + asyncio.get_running_loop().time()
         await _drain(server, deadline)
 
 
@@ -221,10 +217,15 @@ async def _log_writer(
 
 
 @asynccontextmanager
-async def _catalogue(sink: LogSink, deadline: _Deadline) -> AsyncIterator[FunctionCatalogue]:
-    is_root = os.geteuid() == 0
-    async with ZygoteSupervisor.running() as zygotes:
-        catalogue = FunctionCatalogue(zygotes, sink, uid_of=worker_uid if is_root else lambda slug: None)
+async def _catalogue(
+    settings: HostSettings, config: GatewaySettings, sink: LogSink, deadline: _Deadline
+) -> AsyncIterator[FunctionCatalogue]:
+    users = WorkerUsers(settings.home / "worker-users.json") if os.geteuid() == 0 else None
+    # A developer's terminal shares its cgroup with other programs.
+    async with ZygoteSupervisor.running(None if settings.local else worker_cgroups()) as zygotes:
+        if zygotes.missing and not (settings.local or config.allow_weak_fences):
+            raise WeakSandbox(zygotes.missing)
+        catalogue = FunctionCatalogue(zygotes, sink, uid_of=users.uid_of if users is not None else lambda slug: None)
         try:
             yield catalogue
         finally:
@@ -326,8 +327,3 @@ def worker_counts(catalogue: FunctionCatalogue) -> dict[str, object]:
         "retired_user_workers_count": sum(pool.started - pool.workers for pool in stats.values()),
         "functions": stats,
     }
-
-
-def worker_uid(slug: str) -> int:
-    """Return the system user of a function's workers on a host that runs as root, the same on every host."""
-    return _WORKER_UIDS[crc32(slug.encode()) % len(_WORKER_UIDS)]

@@ -13,7 +13,7 @@ from outdial.host.deployments.secrets import SETTING as SECRETS_KEY
 from outdial.host.deployments.secrets import SecretKeys
 from outdial.host.gateway.upstream import SETTING as AUTH_UPSTREAM
 from outdial.host.log.retention import retention_of
-from outdial.settings import DatabaseUrls, secret_list
+from outdial.settings import DatabaseUrls, flag, secret_list
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,8 @@ class GatewaySettings:
     """Settings of the gateway.
 
     `secret_keys` decrypt deployed secrets, `hop_key` signs requests between hosts, and `auth_upstream` is the URL that
-    /auth/v1 is forwarded to, or empty. `policy` limits what deployments may ask for.
+    /auth/v1 is forwarded to, or empty. `policy` limits what deployments may ask for. `allow_weak_fences` serves
+    functions on a machine that cannot isolate them.
     """
 
     database: DatabaseUrls
@@ -31,6 +32,7 @@ class GatewaySettings:
     log_retention: timedelta
     auth_upstream: str
     policy: DeploymentPolicy
+    allow_weak_fences: bool
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], *, home: Path | None) -> Self:
@@ -47,4 +49,5 @@ class GatewaySettings:
             log_retention=retention_of(env),
             auth_upstream=env.get(AUTH_UPSTREAM, "").strip(),
             policy=DeploymentPolicy.from_env(env),
+            allow_weak_fences=flag(env, "OUTDIAL_ALLOW_WEAK_FENCES", default=False),
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -17,6 +17,7 @@ from outdial.host.wire.frames import (
     LimitFrame,
     LogFrame,
     ReadyFrame,
+    Resource,
     ResponseFrame,
     RetireFrame,
     ToGateway,
@@ -38,6 +39,7 @@ _CHECK_IDLE_S = 1.0
 # Memory near the limit for this long is a leak, not a peak.
 _HEAVY_FOR_S = 10.0
 _HEAVY_WHEN_IDLE_S = 1.0
+_UNITS: Mapping[Resource, str] = {"cpu": "ms of CPU time", "memory": "MiB of memory", "threads": "threads"}
 
 
 class ProcessControl(ProcessUsage, Protocol):
@@ -208,7 +210,7 @@ class WorkerHandle:
         if self._monitor is None:
             return
         self._checked_at = now
-        breach = self._monitor.check_memory()
+        breach = self._monitor.check_memory() or self._monitor.check_threads()
         if not self._monitor.is_heavy:
             self._light_at = now
         if breach is None and self.state != "booting":
@@ -218,8 +220,7 @@ class WorkerHandle:
             self.spinning = self._monitor.spinning
         if breach is None:
             return
-        unit = "ms of CPU time" if breach.resource == "cpu" else "MiB of memory"
-        reason = f"it used {breach.used} {unit}, and the limit is {breach.limit}"
+        reason = f"it used {breach.used} {_UNITS[breach.resource]}, and the limit is {breach.limit}"
         if self.state == "booting":
             self._fail_boot(reason)
             return

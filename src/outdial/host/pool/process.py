@@ -108,6 +108,10 @@ class WorkerProcess:
         """Return the memory used beyond the zygote's, in MiB; 0 when the process has ended."""
         return max(0.0, memory_mb(self.pid) - self._zygote.memory_mb)
 
+    def threads(self) -> int:
+        """Return the number of threads; 0 when the process has ended."""
+        return _read_status(self.pid, b"Threads:")
+
     def disconnect(self) -> None:
         """Close socket and pipes."""
         for output in self._outputs:
@@ -166,14 +170,15 @@ def _pipe(undo: ExitStack) -> tuple[int, int]:
 
 def memory_mb(pid: int) -> float:
     """Return the anonymous and shared memory of a process, in MiB; 0 when it has ended."""
+    return _read_status(pid, b"RssAnon:", b"RssShmem:") / 1024
+
+
+def _read_status(pid: int, *names: bytes) -> int:
+    """Return the sum of these numbers in a process's status; 0 when it has ended."""
     try:
         with open(f"/proc/{pid}/status", "rb") as status:
             text = status.read()
     except OSError:
-        return 0.0
-    kib = 0
-    for name in (b"RssAnon:", b"RssShmem:"):
-        start = text.find(name)
-        if start >= 0:
-            kib += int(text[start + len(name) :].split(None, 1)[0])
-    return kib / 1024
+        return 0
+    places = [(name, text.find(name)) for name in names]
+    return sum(int(text[start + len(name) :].split(None, 1)[0]) for name, start in places if start >= 0)

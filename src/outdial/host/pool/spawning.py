@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self, assert_never
 
+from outdial.host.pool.cgroups import WorkerCgroups, remove_cgroup
 from outdial.host.pool.process import OnExit, OnFrame, ProcessExit, WorkerProcess, memory_mb
 from outdial.host.pool.scratch import ScratchDirectory
 from outdial.host.wire import frames, orders
@@ -47,12 +49,20 @@ class WorkerSpec:
 class ZygoteProcess:
     """The process that forks workers. When it is lost, its workers are lost too, and a new one can be started.
 
-    `control` and `theirs` are the two ends of its socket; the caller closes `theirs`.
+    `missing` lists the sandbox layers that this machine lacks. `control` and `theirs` are the two ends of its socket;
+    the caller closes `theirs`.
     """
 
-    def __init__(self, control: socket.socket, theirs: socket.socket, scratch: ScratchDirectory) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        theirs: socket.socket,
+        scratch: ScratchDirectory,
+        cgroups: WorkerCgroups | None = None,
+    ) -> None:
         self.lost = asyncio.Event()
         self.memory_mb = 0.0
+        self.missing: list[str] = []
         self._control = control
         self._popen = subprocess.Popen(
             [sys.executable, "-P", "-m", "outdial.host.worker.zygote", str(theirs.fileno())],
@@ -63,6 +73,8 @@ class ZygoteProcess:
             start_new_session=True,
         )
         self._scratch = scratch
+        self._cgroups = cgroups
+        self._cgroup_of: dict[int, Path] = {}
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._numbers = itertools.count(1)
@@ -70,18 +82,17 @@ class ZygoteProcess:
         self._forking: dict[int, asyncio.Future[None]] = {}
         self._packets: deque[tuple[bytes, tuple[int, ...]]] = deque()
         self._cleanups: set[asyncio.Task[None]] = set()
-        self._missing: list[str] | None = None
         control.setblocking(False)
         self._loop.add_reader(control, self._read)
 
     @classmethod
     @asynccontextmanager
-    async def running(cls) -> AsyncIterator[Self]:
+    async def running(cls, cgroups: WorkerCgroups | None = None) -> AsyncIterator[Self]:
         """Run a zygote while the block runs; its workers end with it. Raise ZygoteLost when it does not start."""
         scratch = await asyncio.to_thread(ScratchDirectory.create)
         ours, theirs = orders.socket_pair()
         with theirs:
-            zygote = cls(ours, theirs, scratch)
+            zygote = cls(ours, theirs, scratch, cgroups)
         try:
             try:
                 async with asyncio.timeout(_START_TIMEOUT_S):
@@ -111,8 +122,10 @@ class ZygoteProcess:
             temporary = self._scratch.create_for_worker(str(number), spec.uid)
             descriptors = worker.connect()
         except OSError as error:
-            await self._remove_scratch(number)
+            await self._remove_files(number)
             raise CannotSpawn(str(error)) from error
+        if self._cgroups is not None and (cgroup := self._cgroups.create(spec.config)) is not None:
+            self._cgroup_of[number] = cgroup
         forked = self._forking[number] = self._loop.create_future()
         self._workers[number] = worker
         bundle = spec.bundle
@@ -125,6 +138,7 @@ class ZygoteProcess:
             config=spec.config,
             temporary=str(temporary),
             uid=spec.uid,
+            cgroup=str(self._cgroup_of.get(number, "")),
         )
         self._send(order, descriptors)
         await forked
@@ -135,11 +149,13 @@ class ZygoteProcess:
         self._send(orders.KillOrder(number))
 
     def on_worker_ready(self, ready: frames.ReadyFrame) -> None:
-        """Log, once, the sandbox layers that this machine lacks."""
-        if self._missing is None:
-            self._missing = ready.missing
-            if ready.missing:
-                log("host.fences_missing", level="warning", missing=ready.missing)
+        """Log the sandbox layers of a worker that are missing, unless they are known to be."""
+        self._note_missing(ready.missing)
+
+    def _note_missing(self, missing: Sequence[str]) -> None:
+        if new := [layer for layer in missing if layer not in self.missing]:
+            self.missing += new
+            log("host.sandbox_incomplete", level="warning", missing=new)
 
     def _send(self, order: orders.ToZygote, descriptors: tuple[int, ...] = ()) -> None:
         self._packets.append((orders.encode(order), descriptors))
@@ -174,7 +190,8 @@ class ZygoteProcess:
             return
         report = orders.decode_report(packet)
         match report:
-            case orders.ZygoteReady():
+            case orders.ZygoteReady(missing):
+                self._note_missing(missing)
                 self._ready.set_result(None)
             case orders.WorkerForked(number, pid):
                 worker, forked = self._workers[number], self._forking.pop(number)
@@ -197,13 +214,15 @@ class ZygoteProcess:
         self._workers.pop(number).disconnect()
         if not forked.done():
             forked.set_exception(error)
-        self._start_cleanup(self._remove_scratch(number))
+        self._start_cleanup(self._remove_files(number))
 
     async def _finish_worker(self, number: int, worker: WorkerProcess, result: ProcessExit) -> None:
         await worker.finish(result)
-        await self._remove_scratch(number)
+        await self._remove_files(number)
 
-    async def _remove_scratch(self, number: int) -> None:
+    async def _remove_files(self, number: int) -> None:
+        if (cgroup := self._cgroup_of.pop(number, None)) is not None:
+            remove_cgroup(cgroup)
         await asyncio.to_thread(self._scratch.remove_for_worker, str(number))
 
     def _on_lost(self) -> None:

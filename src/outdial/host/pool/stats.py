@@ -26,10 +26,17 @@ class ProcessUsage(Protocol):
         """Return the memory in use, in MiB."""
         ...
 
+    def threads(self) -> int:
+        """Return the number of threads."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class LimitBreach:
-    """An exceeded limit: ms for cpu, MiB for memory. `used` is rounded up, so that it is always above `limit`."""
+    """An exceeded limit: ms for cpu, MiB for memory, a number for threads.
+
+    `used` is rounded up, so that it is always above `limit`.
+    """
 
     resource: Resource
     limit: int
@@ -76,6 +83,11 @@ class ProcessMonitor:
         self.memory_mb = self._process.memory_mb()
         limit = self._limits.memory_mb
         return LimitBreach("memory", limit, ceil(self.memory_mb)) if self.memory_mb > limit else None
+
+    def check_threads(self) -> LimitBreach | None:
+        """Count the threads; return the breach of their limit, if any. The kernel does not limit them everywhere."""
+        threads, limit = self._process.threads(), self._limits.max_threads
+        return LimitBreach("threads", limit, threads) if threads > limit else None
 
     def check_cpu(self, now: float, *, finished: int, heartbeats: int, in_flight: int) -> LimitBreach | None:
         """Measure the CPU time since the last of `finished` requests; `in_flight` is how many are not.

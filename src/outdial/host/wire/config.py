@@ -14,6 +14,8 @@ MIB = 1 << 20
 EXECUTION_ID = "SB_EXECUTION_ID"
 # OpenSSL's settings for the certificates of authorities: a file, and directories separated by colons.
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+# Threads per worker: 32 of an executor, 4 of libuv, and some of libraries.
+_THREADS = 64
 # A frame holds the headers besides the body.
 LARGEST_BODY = MAX_FRAME - MIB
 # Supabase's rule for slugs.
@@ -56,6 +58,11 @@ class FunctionConfig:
     def max_in_flight(self) -> int:
         """The largest number of requests in flight, including queued ones."""
         return self.max_workers * self.concurrency + self.queue
+
+    @property
+    def max_threads(self) -> int:
+        """The largest number of threads and child processes of one worker, and of all workers of one user."""
+        return self.max_workers * (_THREADS + self.processes)
 
     @property
     def burst_size(self) -> float:

@@ -1,5 +1,7 @@
 """Errors of the host itself. What happens to a request is an outcome, not an exception."""
 
+from collections.abc import Sequence
+
 
 class HostError(Exception):
     """The host cannot do what was requested."""
@@ -18,6 +20,16 @@ class BootFailed(HostError):
 
 class ZygoteLost(HostError):
     """The zygote process has ended."""
+
+
+class WeakSandbox(HostError):
+    """This machine cannot isolate functions as documented."""
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        super().__init__(
+            f"this machine cannot isolate functions as documented ({'; '.join(missing)}): use Linux 5.13 or later with "
+            "Landlock and seccomp, or set OUTDIAL_ALLOW_WEAK_FENCES=true if you trust every function"
+        )
 
 
 class BadFrame(HostError):

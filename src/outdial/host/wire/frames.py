@@ -21,7 +21,7 @@ MAX_LINES = 1_000
 MAX_CHARACTERS = 1 << 20
 
 Level = Literal["debug", "info", "warning", "error"]
-Resource = Literal["cpu", "memory"]
+Resource = Literal["cpu", "memory", "threads"]
 
 
 class InvokeFrame(msgspec.Struct, array_like=True, tag=1, gc=False):

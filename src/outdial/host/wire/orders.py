@@ -15,7 +15,7 @@ DESCRIPTORS = 3
 
 
 class SpawnOrder(msgspec.Struct, array_like=True, tag=1, kw_only=True):
-    """Gateway to zygote: fork a worker; `number` is the gateway's id for it."""
+    """Gateway to zygote: fork a worker; `number` is the gateway's id for it. It joins `cgroup` unless that is empty."""
 
     number: int
     slug: str
@@ -25,6 +25,7 @@ class SpawnOrder(msgspec.Struct, array_like=True, tag=1, kw_only=True):
     config: FunctionConfig
     temporary: str
     uid: int | None
+    cgroup: str = ""
 
     @property
     def bundle(self) -> Bundle:
@@ -39,7 +40,9 @@ class KillOrder(msgspec.Struct, array_like=True, tag=2):
 
 
 class ZygoteReady(msgspec.Struct, array_like=True, tag=3):
-    """Zygote to gateway: the zygote accepts orders."""
+    """Zygote to gateway: the zygote accepts orders; `missing` lists sandbox layers that this machine lacks."""
+
+    missing: list[str] = []
 
 
 class WorkerForked(msgspec.Struct, array_like=True, tag=4):

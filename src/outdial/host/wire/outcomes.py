@@ -45,7 +45,7 @@ class WorkerCrashed:
 
 @dataclass(slots=True, kw_only=True)
 class LimitExceeded:
-    """The function exceeded a limit: 546. CPU in ms, memory in MiB."""
+    """The function exceeded a limit: 546. CPU in ms, memory in MiB, threads by number."""
 
     resource: Resource
     limit: int

@@ -8,6 +8,7 @@ from typing import Final, assert_never
 import msgspec
 
 from outdial.errors_http import CORS_HEADERS, SERVER_ERROR_CODES, error_body
+from outdial.host.wire.frames import Resource
 from outdial.host.wire.outcomes import (
     BootFailure,
     InvocationFailure,
@@ -24,6 +25,11 @@ _ALLOWED: Final = ", ".join(sorted(METHODS))
 
 CORS: Final = header_pairs(CORS_HEADERS)
 JSON: Final = (b"content-type", b"application/json")
+_RESOURCES: Final[Mapping[Resource, tuple[str, str]]] = {
+    "cpu": ("CPU time is", "ms"),
+    "memory": ("memory is", "MiB"),
+    "threads": ("a worker is", "threads"),
+}
 PREFLIGHT: Final = HttpResponse(204, CORS)
 
 
@@ -120,17 +126,17 @@ def error_for(failure: InvocationFailure) -> ErrorResponse:
         case PoolOverloaded(workers, limit, waited_s):
             reason = f"the request waited {waited_s:.1f} s for one" if waited_s else f"the queue of {limit} is full"
             message = f"All {workers} workers are busy, and {reason}: try again"
-            fields = {"workers": workers, "limit_waiting": limit}
+            fields: dict[str, object] = {"workers": workers, "limit_waiting": limit}
             return ErrorResponse(503, "WORKER_OVERLOADED", message, fields, headers={"retry-after": "1"})
         case BootFailure():
             return BOOT_ERROR
         case WorkerCrashed():
             return ErrorResponse(500, "WORKER_ERROR", "Function exited due to an error (please check logs)")
         case LimitExceeded():
-            unit, what = ("ms", "CPU time") if failure.resource == "cpu" else ("MiB", "memory")
+            what, unit = _RESOURCES[failure.resource]
             message = (
                 "Function failed due to not having enough compute resources (please check logs): "
-                f"{what} is limited to {failure.limit} {unit}, and it used {failure.used} {unit}"
+                f"{what} limited to {failure.limit} {unit}, and it used {failure.used} {unit}"
             )
             unit = unit.lower()
             fields = {"resource": failure.resource, f"limit_{unit}": failure.limit, f"used_{unit}": failure.used}

@@ -4,6 +4,8 @@ import os
 import resource
 import stat
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,9 +15,8 @@ from pathlib import Path
 from outdial.host.wire.config import CERTIFICATES, MIB, FunctionConfig
 from outdial.host.worker.sandbox import kernel, landlock, privileges, seccomp
 
-# Threads per worker: 32 of an executor, 4 of libuv, and some of libraries.
-_THREADS = 64
 _MAX_FILE = 64 * MIB
+_NOBODY = 65534
 
 # System files that libraries read: names, certificates, time zones, shared libraries. None is secret.
 _SYSTEM = (
@@ -47,6 +48,7 @@ class SandboxPolicy:
 class SandboxReport:
     """The sandbox layers in force. `landlock` is the version of the kernel's interface, 0 without Landlock.
 
+    With `counts_threads` the kernel limits the threads of the worker; otherwise only the gateway does, from outside.
     With `reads_all` the user bypasses file permissions, because Python lies in a directory that only root may enter;
     Landlock still limits reads to `readable`. `missing` lists layers that could not be applied, with the reason.
     """
@@ -54,6 +56,7 @@ class SandboxReport:
     uid: int | None
     seccomp: bool
     landlock: int
+    counts_threads: bool
     reads_all: bool
     missing: tuple[str, ...]
 
@@ -74,6 +77,7 @@ def apply_sandbox(policy: SandboxPolicy, set_death_signal: Callable[[], None]) -
         return True
 
     attempt("no_new_privs", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
+    has_namespace = policy.uid is None and privileges.enter_user_namespace()
     newest = landlock.version()
     attempt("landlock", lambda: landlock.restrict([*policy.readable, *_READABLE], [policy.temporary, _DEV_NULL]))
     reads_all = policy.uid is not None and newest > 0 and bool(privileges.closed_to_others(policy.readable))
@@ -88,12 +92,64 @@ def apply_sandbox(policy: SandboxPolicy, set_death_signal: Callable[[], None]) -
     _set_limit(resource.RLIMIT_CORE, 0)
     _set_limit(resource.RLIMIT_NOFILE, config.open_files)
     _set_limit(resource.RLIMIT_FSIZE, _MAX_FILE)
-    if uid is not None:  # it counts all processes of a user, so it means nothing for a shared user
-        _set_limit(resource.RLIMIT_NPROC, config.max_workers * (_THREADS + config.processes))
+    counts_threads = has_namespace or uid is not None
+    if counts_threads:  # the kernel counts those of a user, and nothing else may run as this one
+        _set_limit(resource.RLIMIT_NPROC, config.max_threads)
     filtered = attempt(
-        "seccomp", lambda: seccomp.install(processes=policy.config.processes > 0, permissions=uid is not None)
+        "seccomp",
+        lambda: seccomp.install(
+            processes=config.processes > 0,
+            permissions=uid is not None,
+            truncation=newest >= landlock.RESTRICTS_TRUNCATION,
+        ),
     )
-    return SandboxReport(uid=uid, seccomp=filtered, landlock=newest, reads_all=reads_all, missing=tuple(missing))
+    return SandboxReport(
+        uid=uid,
+        seccomp=filtered,
+        landlock=newest,
+        counts_threads=counts_threads,
+        reads_all=reads_all,
+        missing=tuple(missing),
+    )
+
+
+def missing_layers(python_paths: tuple[Path, ...]) -> list[str]:
+    """Try the sandbox in a child process, which ends at once; return the layers that this machine lacks.
+
+    Requires a single thread.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            policy = SandboxPolicy(
+                config=FunctionConfig(),
+                readable=python_paths,
+                temporary=Path(tempfile.gettempdir()),
+                uid=_NOBODY if os.geteuid() == 0 else None,
+            )
+            os.write(writing, "\n".join(apply_sandbox(policy, lambda: None).missing).encode())
+            status = 0
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
+            raise
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with open(reading, "rb") as stream:
+        missing = stream.read().decode().splitlines()
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return missing if status == 0 else [f"all layers: the process that tried them ended with status {status}"]
+
+
+def join_cgroup(directory: str) -> list[str]:
+    """Move this process to a cgroup. Return what is missing, if that fails."""
+    try:
+        Path(directory, "cgroup.procs").write_text("0")
+    except OSError as error:
+        return [f"cgroup: {error.strerror}"]
+    return []
 
 
 def limit_memory(memory_mb: int) -> None:
@@ -126,7 +182,7 @@ def python_paths() -> tuple[Path, ...]:
 
 
 def certificate_files(env: Mapping[str, str]) -> Iterator[Path]:
-    """Yield the files with certificates of authorities that OpenSSL is told to use. They need not exist.
+    """Yield the files with certificates of authorities that OpenSSL's settings name. They need not exist.
 
     Of a directory these are the files in it that every user may read, because it may also hold private keys.
     """

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +66,12 @@ def run_worker(order: SpawnOrder, context: ForkContext) -> int:
         temporary=Path(order.temporary),
         uid=order.uid,
     )
-    report = limits.apply_sandbox(policy, context.set_death_signal)
+    missing = limits.join_cgroup(order.cgroup) if order.cgroup else []
+    missing += limits.apply_sandbox(policy, context.set_death_signal).missing
     _set_up_interpreter(bundle, env, order.temporary)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    server = loop.run_until_complete(_create_server(end, order, env, report))
+    server = loop.run_until_complete(_create_server(end, order, env, missing))
     try:
         status = loop.run_until_complete(server.serve(context.began))
     except (SystemExit, KeyboardInterrupt) as error:
@@ -80,12 +81,12 @@ def run_worker(order: SpawnOrder, context: ForkContext) -> int:
 
 
 async def _create_server(
-    end: socket.socket, order: SpawnOrder, env: Mapping[str, str], report: limits.SandboxReport
+    end: socket.socket, order: SpawnOrder, env: Mapping[str, str], missing: Sequence[str]
 ) -> FunctionServer:
     # libuv's threads each reserve a stack. Start them before memory is limited, so that they do not count.
     await asyncio.get_running_loop().getnameinfo(("127.0.0.1", 0), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
     limits.limit_memory(order.config.memory_mb)
-    return FunctionServer(end, bundle=order.bundle, config=order.config, env=env, missing=report.missing)
+    return FunctionServer(end, bundle=order.bundle, config=order.config, env=env, missing=missing)
 
 
 def _keep_own_descriptors(context: ForkContext) -> socket.socket:

@@ -55,6 +55,7 @@ class ForkServer:
 
     def serve(self) -> None:
         """Execute orders until the gateway closes the socket."""
+        missing = limits.missing_layers(self._python_paths)
         self._signal_reader, self._signal_writer = socket.socketpair()
         for end in (self._signal_reader, self._signal_writer):
             end.setblocking(False)
@@ -63,7 +64,7 @@ class ForkServer:
         poll = select.poll()
         for end in (self._control, self._signal_reader):
             poll.register(end, select.POLLIN)
-        self._report(orders.ZygoteReady())
+        self._report(orders.ZygoteReady(missing))
         while True:
             ready = {descriptor for descriptor, _ in poll.poll()}
             if self._signal_reader.fileno() in ready:

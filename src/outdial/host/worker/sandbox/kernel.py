@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import platform
+import re
 
 # Machines whose system call numbers we know, by each of their names.
 _NAMES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
@@ -23,6 +24,12 @@ def prctl(option: int, argument: int = 0) -> int:
     if not IS_LINUX:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     return _checked(_libc.prctl(option, *map(ctypes.c_ulong, (argument, 0, 0, 0))))
+
+
+def release() -> tuple[int, int]:
+    """Return major and minor version of the kernel; (0, 0) if its release has none."""
+    found = re.match(r"(\d+)\.(\d+)", platform.release())
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def set_name(name: str) -> None:

@@ -24,6 +24,7 @@ _OF_FILES = _WRITE_FILE | _READ_FILE | _TRUNCATE
 # The number of file rights that each version can deny: 13, then also renaming out of a directory, truncating, and
 # device ioctls. Version 4 adds TCP, version 6 abstract sockets and signals to processes outside.
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
+RESTRICTS_TRUNCATION = 3
 _BIND_TCP = 1
 _FOREIGN_SOCKETS, _FOREIGN_SIGNALS = 1, 2
 

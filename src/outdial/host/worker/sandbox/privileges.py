@@ -1,9 +1,10 @@
-"""Drops root privileges and capabilities."""
+"""Drops root privileges and capabilities, and enters a user namespace."""
 
 import ctypes
 import os
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from outdial.host.worker.sandbox import kernel
@@ -12,6 +13,10 @@ from outdial.host.worker.sandbox import kernel
 DAC_READ_SEARCH = 2
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _VERSION_3 = 0x20080522
+_UNSHARE = {"x86_64": 272, "aarch64": 97}
+_CLONE_NEWUSER = 0x10000000
+# The first kernel that counts a user's processes in each user namespace on their own.
+_COUNTS_PER_NAMESPACE = (5, 14)
 _OTHERS_MAY_ENTER, _OTHERS_MAY_READ = 0o001, 0o004
 
 
@@ -22,6 +27,26 @@ def become(uid: int, *, keep: frozenset[int] = frozenset()) -> None:
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     kernel.prctl(kernel.PR_SET_KEEPCAPS, 0)
+
+
+def enter_user_namespace() -> bool:
+    """Move this single-threaded process to a user namespace of its own, where RLIMIT_NPROC counts it alone.
+
+    Its user stays the same. Return False where that does not help (for root, on old kernels) or is not allowed. The
+    caller drops the capabilities that the process has in the namespace, and hides its memory again.
+    """
+    if kernel.MACHINE is None or os.geteuid() == 0 or kernel.release() < _COUNTS_PER_NAMESPACE:
+        return False
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # otherwise the files below belong to root
+        kernel.syscall(_UNSHARE[kernel.MACHINE], _CLONE_NEWUSER)
+    except OSError:
+        return False
+    with suppress(OSError):  # without them only getuid() differs
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            Path("/proc/self", name).write_text(text)
+    return True
 
 
 def drop_capabilities(*, keep: frozenset[int] = frozenset()) -> None:

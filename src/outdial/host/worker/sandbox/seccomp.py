@@ -53,6 +53,10 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
     "fchmodat2": (452, 452),
+    "truncate": (76, 45),
+    "open": (2, None),
+    "openat": (257, 56),
+    "openat2": (437, 437),
     "chown": (92, None),
     "lchown": (94, None),
     "fchown": (93, 55),
@@ -113,6 +117,10 @@ _ABSENT = ("io_uring_setup", "io_uring_enter", "io_uring_register")
 _PERMISSIONS = ("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat")
 _OF_ITSELF_ONLY = ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
 _SIGNALS = ("kill", "tgkill")
+# The position of the flags. Landlock restricts truncating from version 3 on. Before, a file that is opened for reading,
+# or by its name alone, can be truncated, if its permissions allow writing.
+_OPEN_FLAGS = {"open": 1, "openat": 2}
+_O_TRUNC, _O_ACCMODE, _O_WRONLY, _O_RDWR = 0x200, 3, 1, 2
 
 _AF_INET, _AF_INET6, _AF_NETLINK, _SOCK_STREAM, _SOCK_TYPE = 2, 10, 16, 1, 0xF
 # The default, TCP and UDP. Landlock does not know others, such as MPTCP.
@@ -140,16 +148,17 @@ _SUCCEED = _ERRNO
 Instruction = tuple[int, int, int, int]
 
 
-def install(*, processes: bool, permissions: bool) -> None:
+def install(*, processes: bool, permissions: bool, truncation: bool) -> None:
     """Apply the filter to this process and its future threads.
 
-    `processes` allows fork and exec, `permissions` changing the permissions and owners of files.
+    `processes` allows fork and exec, `permissions` changing the permissions and owners of files, and `truncation`
+    truncating files that the process did not open for writing.
 
     Requires `no_new_privs`. Raises OSError without seccomp, or on an unknown machine.
     """
     if kernel.MACHINE is None:
         raise OSError(errno.ENOSYS, "the system calls of this machine are not known")
-    steps = program(kernel.MACHINE, os.getpid(), processes=processes, permissions=permissions)
+    steps = program(kernel.MACHINE, os.getpid(), processes=processes, permissions=permissions, truncation=truncation)
     code = b"".join(struct.pack("HBBI", *step) for step in steps)
     filters = ctypes.create_string_buffer(code, len(code))
     fprog = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(filters))
@@ -163,14 +172,18 @@ def install(*, processes: bool, permissions: bool) -> None:
         kernel.syscall(_SECCOMP[kernel.MACHINE], _SET_MODE_FILTER, 0, kernel.address(argument))
 
 
-def program(machine: str, pid: int, *, processes: bool, permissions: bool) -> list[Instruction]:
+def program(machine: str, pid: int, *, processes: bool, permissions: bool, truncation: bool) -> list[Instruction]:
     """Return the filter as instructions (code, jump if true, jump if false, operand)."""
     column = list(_AUDIT).index(machine)
 
     def numbers(names: Iterable[str]) -> list[int]:
         return [number for name in names if (number := _NUMBERS[name][column]) is not None]
 
-    denied = (*_OTHERS, *_MEMORY, *_NETWORK, *_KERNEL, *(() if processes else _PROCESSES))
+    denied = (
+        *(*_OTHERS, *_MEMORY, *_NETWORK, *_KERNEL),
+        *(() if processes else _PROCESSES),
+        *(() if truncation else ("truncate",)),
+    )
     steps = [(_LOAD, 0, 0, _MACHINE_AT), (_EQUAL, 1, 0, _AUDIT[machine]), (_RETURN, 0, 0, _KILL)]
     steps.append((_LOAD, 0, 0, _NUMBER_AT))
     if machine == "x86_64":
@@ -178,7 +191,7 @@ def program(machine: str, pid: int, *, processes: bool, permissions: bool) -> li
     steps += [step for number in numbers(denied) for step in _return_for(number, _DENY)]
     steps += [step for number in numbers(() if permissions else _PERMISSIONS) for step in _return_for(number, _SUCCEED)]
     # pthread_create falls back to clone, whose flags the filter can inspect.
-    absent = _ABSENT if processes else (*_ABSENT, "clone3")
+    absent = (*_ABSENT, *(() if processes else ("clone3",)), *(() if truncation else ("openat2",)))
     steps += [step for number in numbers(absent) for step in _return_for(number, _NO_SUCH_CALL)]
     families = _jump_unless_among(0, [_AF_INET, _AF_INET6, _AF_NETLINK], len(_PROTOCOLS) + 2)
     both = _MAP_SHARED | _MAP_ANONYMOUS
@@ -197,6 +210,12 @@ def program(machine: str, pid: int, *, processes: bool, permissions: bool) -> li
     }
     if not processes:
         bodies["clone"] = [(_LOAD, 0, 0, _argument(0)), (_HAS_BITS, 0, 1, _CLONE_THREAD), *_ALLOW_ELSE_DENY]
+    if not truncation:
+        steps_of_open = [
+            *((_HAS_BITS, 0, 3, _O_TRUNC), (_AND, 0, 0, _O_ACCMODE)),
+            *((_EQUAL, 1, 0, _O_WRONLY), (_EQUAL, 0, 1, _O_RDWR), *_ALLOW_ELSE_DENY),
+        ]
+        bodies |= {name: [(_LOAD, 0, 0, _argument(flags)), *steps_of_open] for name, flags in _OPEN_FLAGS.items()}
     for name, body in bodies.items():
         # The body always returns.
         for number in numbers((name,)):

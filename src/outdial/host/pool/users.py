@@ -1,0 +1,61 @@
+"""A system user of its own for each function, on a host that runs as root."""
+
+import fcntl
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from zlib import crc32
+
+from outdial.log import log
+
+# By convention unused: above the uids of human users, below those that systemd allocates.
+WORKER_UIDS: Sequence[int] = range(50_000, 60_000)
+
+
+class WorkerUsers:
+    """The user of each function's workers. No two functions share one, whatever their names.
+
+    They are kept in `file`, which all hosts of this machine with the same home share. Without it, this process still
+    tells them apart.
+    """
+
+    def __init__(self, file: Path, uids: Sequence[int] = WORKER_UIDS) -> None:
+        self._file = file
+        self._uids = uids
+        self._own: dict[str, int] = {}
+
+    def uid_of(self, slug: str) -> int:
+        """Return the user of a function: always the same one, while the file exists."""
+        if slug not in self._own:
+            try:
+                self._own[slug] = self._kept(slug)
+            except OSError as error:
+                log("host.users_not_kept", level="warning", file=str(self._file), reason=str(error))
+                self._own[slug] = self._choose(slug, self._own)
+        return self._own[slug]
+
+    def _kept(self, slug: str) -> int:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            kept: dict[str, int] = {}
+            with suppress(ValueError):  # it is new, or its last writer was killed
+                kept = json.load(file)
+            kept |= self._own
+            if slug not in kept:
+                if len(kept) >= len(self._uids):  # of functions that are long gone
+                    kept = dict(self._own)
+                kept[slug] = self._choose(slug, kept)
+                file.seek(0)
+                file.truncate()
+                json.dump(kept, file)
+            return kept[slug]
+
+    def _choose(self, slug: str, kept: dict[str, int]) -> int:
+        """Return a free user, the same one on most machines: the names of two functions seldom collide."""
+        taken = set(kept.values())
+        first = crc32(slug.encode()) % len(self._uids)
+        order = (self._uids[(first + step) % len(self._uids)] for step in range(len(self._uids)))
+        return next((uid for uid in order if uid not in taken), self._uids[first])
