@@ -7,6 +7,7 @@ from outdial.clock import Clock
 from outdial.db.queries import accounts
 from outdial.db.session import Database
 from outdial.dialer.plan import PlannedCall
+from outdial.log import log
 from outdial.provider import AccountConcurrency, VoiceProvider
 
 EVERY = timedelta(seconds=60)
@@ -30,10 +31,13 @@ class LimitReader:
         return due
 
     async def refresh(self, call: PlannedCall) -> None:
-        """Store the limit of the account of `call`."""
-        limits = await self._provider.get_concurrency(call.credential)
-        if isinstance(limits, AccountConcurrency):
-            async with self._database.for_organization(call.organization_id) as connection:
-                await accounts.set_provider_limit(
-                    connection, provider_account_id=call.provider_account_id, provider_limit=limits.limit
-                )
+        """Store the limit of the account of `call`. A failure is logged, and the last known limit stays in force."""
+        try:
+            limits = await self._provider.get_concurrency(call.credential)
+            if isinstance(limits, AccountConcurrency):
+                async with self._database.for_organization(call.organization_id) as connection:
+                    await accounts.set_provider_limit(
+                        connection, provider_account_id=call.provider_account_id, provider_limit=limits.limit
+                    )
+        except Exception as error:
+            log("dialer.limits_failed", level="warning", error=error)

@@ -200,7 +200,7 @@ def admit_zones(hours: CallingHours, zones: Sequence[ZoneFacts], now: datetime) 
             case Skip():
                 never_open.append(zone.zone_key)
             case Wait(until=until) as wait:
-                if next_wait is None or _is_earlier(until, next_wait.until):
+                if next_wait is None or (until is not None and (next_wait.until is None or until < next_wait.until)):
                     next_wait = wait
             case never:
                 assert_never(never)
@@ -270,7 +270,3 @@ def admit_contact(facts: ContactFacts, now: datetime) -> Admission:
     if facts.daily_call_cap is not None and len(facts.calls_of_the_day) >= facts.daily_call_cap:
         return Wait(reason=WaitReason.DAILY_CAP, until=facts.calls_of_the_day[facts.daily_call_cap - 1] + DAY)
     return Admit()
-
-
-def _is_earlier(moment: datetime | None, other: datetime | None) -> bool:
-    return moment is not None and (other is None or moment < other)

@@ -124,24 +124,35 @@ class Claimer:
         now = self._clock.now()
         try:
             async with self._database.for_organization(organization_id, lock_timeout=lock_wait) as connection:
-                return await self._claim(connection, campaign_id, now)
+                campaign = await batches.lock_campaign(connection, campaign_id=campaign_id)
+                if campaign is None:
+                    return NotClaimable()
+                pending = await due_contacts.pending_zones(connection, campaign_id=campaign_id)
+                if pending:
+                    return await self._claim_zones(connection, campaign, pending, now)
+                contacts = await due_contacts.remaining_contacts(connection, campaign_id=campaign_id)
+                if contacts.pending or contacts.calling:
+                    return await self._wait(connection, campaign_id, Wait(reason=WaitReason.CALLS_UNDER_WAY), now)
+                await campaign_status.complete_campaign(connection, campaign_id=campaign_id, now=now)
+                return Completed()
         except LockNotAvailable:
             return AccountBlocked()
 
-    async def _claim(self, connection: Connection, campaign_id: UUID, now: datetime) -> Claim:
-        campaign = await batches.lock_campaign(connection, campaign_id=campaign_id)
-        if campaign is None:
-            return NotClaimable()
-        pending = await due_contacts.pending_zones(connection, campaign_id=campaign_id)
-        if not pending:
-            return await self._finish(connection, campaign_id, now)
+    async def _claim_zones(
+        self,
+        connection: Connection,
+        campaign: batches.LockedCampaign,
+        pending: Sequence[due_contacts.PendingZone],
+        now: datetime,
+    ) -> Claimed:
+        """Skip the zones that never open, and claim for the open ones as far as the account's limits allow."""
         facts = [ZoneFacts(zone_key=zone.zone_key, first_due_at=zone.first_due_at) for zone in pending]
         zones = admit_zones(hours_of(campaign.calling_hours), facts, now)
         wait = zones.next_wait or Wait(reason=WaitReason.RETRY_DUE, until=now)
         if zones.never_open:
             skipped = await due_contacts.skip_zones(
                 connection,
-                campaign_id=campaign_id,
+                campaign_id=campaign.id,
                 zones=zones.never_open,
                 reason=NEVER_OPEN,
                 limit=SKIP_PORTION,
@@ -150,18 +161,11 @@ class Claimer:
             if skipped == SKIP_PORTION:
                 wait = Wait(reason=wait.reason, until=now)
         if not zones.open:
-            return await self._wait(connection, campaign_id, wait, now)
+            return await self._wait(connection, campaign.id, wait, now)
         lock = await self._lock_account(connection, campaign, now)
         if isinstance(lock, Wait):
-            return await self._wait(connection, campaign_id, lock, now)
+            return await self._wait(connection, campaign.id, lock, now)
         return await self._take(connection, lock, zones.open, now)
-
-    async def _finish(self, connection: Connection, campaign_id: UUID, now: datetime) -> Claim:
-        contacts = await due_contacts.remaining_contacts(connection, campaign_id=campaign_id)
-        if contacts.pending or contacts.calling:
-            return await self._wait(connection, campaign_id, Wait(reason=WaitReason.CALLS_UNDER_WAY), now)
-        await campaign_status.complete_campaign(connection, campaign_id=campaign_id, now=now)
-        return Completed()
 
     async def _wait(self, connection: Connection, campaign_id: UUID, wait: Wait, now: datetime) -> Claimed:
         latest = now + self._settings.safety_interval

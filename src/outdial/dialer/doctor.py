@@ -12,7 +12,6 @@ from typing import Final, Literal, TypeAlias, assert_never
 from uuid import UUID
 
 from outdial.db.queries import batches
-from outdial.db.queries.batches import AdmissionFactsRow
 from outdial.db.session import Connection
 from outdial.dialer.admission import (
     Admit,
@@ -86,8 +85,38 @@ class Diagnosis:
 
 async def examine(connection: Connection, campaign_ids: Sequence[UUID], now: datetime) -> dict[UUID, Diagnosis | None]:
     """Return why each campaign is not dialing, None for those that are; leaves out those the caller may not see."""
-    rows = await batches.admission_facts(connection, campaign_ids=list(campaign_ids))
-    return {row.campaign_id: diagnose(_facts(row), now) for row in rows}
+    diagnoses = dict[UUID, Diagnosis | None]()
+    for row in await batches.admission_facts(connection, campaign_ids=list(campaign_ids)):
+        zones = [
+            ZoneFacts(zone_key=zone_key, first_due_at=first_due_at, first_reason=first_reason)
+            for zone_key, first_due_at, first_reason in zip(
+                row.zone_keys, row.first_due_ats, row.first_reasons, strict=True
+            )
+        ]
+        campaign = CampaignFacts(
+            status=CampaignStatus(row.status),
+            scheduled_at=row.scheduled_at,
+            calling_hours=row.calling_hours,
+            zones=zones,
+            limits=LimitFacts(
+                concurrency_limit=row.concurrency_limit,
+                reserved_inbound=row.reserved_inbound,
+                account_live=row.account_live,
+                campaign_limit=row.campaign_limit,
+                campaign_live=row.campaign_live,
+                batch_size=row.batch_size,
+                sharers=row.sharers,
+                pace=Pace(row.calls_per_second, row.rate_factor, row.next_start_at, row.backoff_until),
+            ),
+        )
+        facts = DialingFacts(
+            campaign=campaign,
+            paused_reason=row.paused_reason,
+            next_batch_at=row.next_batch_at,
+            waiting_for=row.waiting_for,
+        )
+        diagnoses[row.campaign_id] = diagnose(facts, now)
+    return diagnoses
 
 
 def diagnose(facts: DialingFacts, now: datetime) -> Diagnosis | None:
@@ -105,52 +134,16 @@ def diagnose(facts: DialingFacts, now: datetime) -> Diagnosis | None:
             # Between two starts the next one is always a moment away: that is dialing, not waiting.
             return None
         case Wait(reason=reason, until=until):
-            zone_keys = _closed_zones(campaign, now) if reason is WaitReason.ZONE_OPENS else ()
+            zone_keys = []
+            if reason is WaitReason.ZONE_OPENS:
+                hours = hours_of(campaign.calling_hours)
+                waits = {zone.zone_key: admit_zone(hours, zone, now) for zone in campaign.zones}
+                zone_keys = [key for key, wait in waits.items() if isinstance(wait, Wait) and wait.reason is reason]
             return Diagnosis(reason=reason, at=until, facts=facts, zone_keys=zone_keys)
         case Skip(reason=reason):
             return Diagnosis(reason=reason, at=None, facts=facts, zone_keys=[zone.zone_key for zone in campaign.zones])
         case never:
             assert_never(never)
-
-
-def _facts(row: AdmissionFactsRow) -> DialingFacts:
-    zones = [
-        ZoneFacts(zone_key=zone_key, first_due_at=first_due_at, first_reason=first_reason)
-        for zone_key, first_due_at, first_reason in zip(
-            row.zone_keys, row.first_due_ats, row.first_reasons, strict=True
-        )
-    ]
-    campaign = CampaignFacts(
-        status=CampaignStatus(row.status),
-        scheduled_at=row.scheduled_at,
-        calling_hours=row.calling_hours,
-        zones=zones,
-        limits=LimitFacts(
-            concurrency_limit=row.concurrency_limit,
-            reserved_inbound=row.reserved_inbound,
-            account_live=row.account_live,
-            campaign_limit=row.campaign_limit,
-            campaign_live=row.campaign_live,
-            batch_size=row.batch_size,
-            sharers=row.sharers,
-            pace=Pace(row.calls_per_second, row.rate_factor, row.next_start_at, row.backoff_until),
-        ),
-    )
-    return DialingFacts(
-        campaign=campaign,
-        paused_reason=row.paused_reason,
-        next_batch_at=row.next_batch_at,
-        waiting_for=row.waiting_for,
-    )
-
-
-def _closed_zones(campaign: CampaignFacts, now: datetime) -> Sequence[str]:
-    hours = hours_of(campaign.calling_hours)
-    return [
-        zone.zone_key
-        for zone in campaign.zones
-        if isinstance(admission := admit_zone(hours, zone, now), Wait) and admission.reason is WaitReason.ZONE_OPENS
-    ]
 
 
 def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:

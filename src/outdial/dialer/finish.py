@@ -28,7 +28,13 @@ class Finisher:
     async def finish(self, organization_id: UUID, campaign_id: UUID, status: str) -> bool:
         """Pause or cancel as far as possible now; a campaign with requests in flight is due again after RETRY_DELAY."""
         if status == CampaignStatus.CANCELLING:
-            await self._cancel_contacts(organization_id, campaign_id)
+            # In portions: a million rows in one statement would hold their locks for tens of seconds.
+            cancelled = PORTION
+            while cancelled == PORTION:
+                async with self._database.for_organization(organization_id) as connection:
+                    cancelled = await due_contacts.cancel_pending_contacts(
+                        connection, campaign_id=campaign_id, limit=PORTION, now=self._clock.now()
+                    )
             await self._hang_up(organization_id, campaign_id)
         now = self._clock.now()
         pausing = status == CampaignStatus.PAUSING
@@ -40,15 +46,6 @@ class Finisher:
                 return True
             await batches.postpone_batch(connection, campaign_id=campaign_id, next_batch_at=now + RETRY_DELAY)
         return False
-
-    async def _cancel_contacts(self, organization_id: UUID, campaign_id: UUID) -> None:
-        # In portions: a million rows in one statement would hold their locks for tens of seconds.
-        cancelled = PORTION
-        while cancelled == PORTION:
-            async with self._database.for_organization(organization_id) as connection:
-                cancelled = await due_contacts.cancel_pending_contacts(
-                    connection, campaign_id=campaign_id, limit=PORTION, now=self._clock.now()
-                )
 
     async def _hang_up(self, organization_id: UUID, campaign_id: UUID) -> None:
         async with self._database.for_organization(organization_id) as connection:

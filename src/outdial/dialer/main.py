@@ -55,7 +55,35 @@ async def run_dialer(settings: DialerProcessSettings) -> None:
     stop = stop_event()
     async with _connected(settings, SystemClock()) as parts:
         await parts.dialer.scheduler.run_once()
-        await _run_tasks(parts, settings, stop)
+        dialer, interval = parts.dialer, settings.timing.poll_interval
+        claims = RepeatingTask("dialer", dialer, dialer.pause)
+        applier = RepeatingTask("applier", parts.applier, interval)
+        rescuer = RepeatingTask("rescuer", RescueTask(dialer.rescuer, applier), interval)
+        scheduler = RepeatingTask("scheduler", dialer.scheduler, interval)
+        tasks = (claims, rescuer, scheduler, applier)
+
+        def on_campaign(campaign_id: str) -> None:
+            dialer.wake_for(campaign_id)
+            claims.wake()
+
+        def on_reconnect() -> None:
+            for task in tasks:
+                task.wake()
+
+        handlers = {"outdial_campaigns": on_campaign, "outdial_inbox": lambda _: applier.wake()}
+        listener = Listener(settings.database.dialer, handlers, on_reconnect=on_reconnect)
+        await listener.start()
+        for task in tasks:
+            task.start()
+        log("dialer.ready")
+        notify_ready()
+        await stop.wait()
+        log("dialer.stopping")
+        await listener.stop()
+        await asyncio.gather(dialer.stop(), *(task.stop() for task in tasks))
+        # A claim may have been committed after dialer.stop() was called.
+        await dialer.settled()
+        log("dialer.stopped")
 
 
 async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
@@ -105,35 +133,3 @@ async def _connected(settings: DialerProcessSettings, clock: Clock) -> AsyncIter
             Dialer(database, RetellProvider(clients), clock, timing),
             EventApplier(inbox, RetellEventReader(), clock, check_after=timing.reconcile_after),
         )
-
-
-async def _run_tasks(parts: DialerParts, settings: DialerProcessSettings, stop: asyncio.Event) -> None:
-    dialer, interval = parts.dialer, settings.timing.poll_interval
-    claims = RepeatingTask("dialer", dialer, dialer.pause)
-    applier = RepeatingTask("applier", parts.applier, interval)
-    rescuer = RepeatingTask("rescuer", RescueTask(dialer.rescuer, applier), interval)
-    scheduler = RepeatingTask("scheduler", dialer.scheduler, interval)
-    tasks = (claims, rescuer, scheduler, applier)
-
-    def on_campaign(campaign_id: str) -> None:
-        dialer.wake_for(campaign_id)
-        claims.wake()
-
-    def on_reconnect() -> None:
-        for task in tasks:
-            task.wake()
-
-    handlers = {"outdial_campaigns": on_campaign, "outdial_inbox": lambda _: applier.wake()}
-    listener = Listener(settings.database.dialer, handlers, on_reconnect=on_reconnect)
-    await listener.start()
-    for task in tasks:
-        task.start()
-    log("dialer.ready")
-    notify_ready()
-    await stop.wait()
-    log("dialer.stopping")
-    await listener.stop()
-    await asyncio.gather(dialer.stop(), *(task.stop() for task in tasks))
-    # A claim may have been committed after dialer.stop() was called.
-    await dialer.settled()
-    log("dialer.stopped")

@@ -84,15 +84,20 @@ class Placer:
             await self._clock.sleep_until(start_at)
 
 
-def is_certain(response: PlacementResponse) -> bool:
-    """Return whether the response to a repeated request settles the call: only a placed call does.
+def repeated(response: PlacementResponse) -> CallPlaced | CallUncertain:
+    """Return what the response to a repeated request says about the call: only a placed call settles it.
 
     Retell may refuse the repetition, for capacity or any other reason, although it accepted the first request.
     """
     match response:
         case CallPlaced():
-            return True
-        case CallRefused() | CallUncertain() | TooLate():
-            return False
+            return response
+        case CallRefused(kind, _, message):
+            reason = f"{kind}: {message}"
+        case CallUncertain():
+            reason = response.reason
+        case TooLate():
+            reason = "not sent in time"
         case never:
             assert_never(never)
+    return CallUncertain(f"repeated request: {reason}"[:500])

@@ -182,7 +182,12 @@ def dynamic_variables(campaign: LockedCampaign, contact: DueContact, at: datetim
         _object(contact.variables),
         {"current_date": local.date().isoformat(), "current_day": f"{local:%A}"},
     ]
-    return {name: _text(value) for layer in layers for name, value in layer.items() if value is not None}
+    return {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for layer in layers
+        for name, value in layer.items()
+        if value is not None
+    }
 
 
 def decision(
@@ -209,7 +214,3 @@ def decision(
 def _object(raw: str) -> Mapping[str, Any]:
     value: Mapping[str, Any] = msgspec.json.decode(raw)
     return value
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

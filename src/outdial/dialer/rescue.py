@@ -15,7 +15,7 @@ from outdial.db.queries import accounts, campaign_status, events, settlements
 from outdial.db.session import Database
 from outdial.dialer.admission import hours_of, may_ring
 from outdial.dialer.claim import DEADLINE_MARGIN, LOCK_WAIT
-from outdial.dialer.place import CallResponse, Placer, is_certain
+from outdial.dialer.place import CallResponse, Placer, repeated
 from outdial.dialer.plan import PlannedCall, pace_of
 from outdial.dialer.settle import RESCUE_MOST, CallAdoption, CallIdTaken, Settler
 from outdial.domain.call import CallStatus
@@ -99,45 +99,35 @@ class Rescuer:
             case CallsFound(ids) if ids:
                 if len(ids) > 1:
                     log("rescue.several_calls", level="error", call_id=str(call.id), calls=len(ids))
-                await self._adopt(call, ids[-1])
+                # Its webhooks may have come and gone, so its state is due at once.
+                now = self._clock.now()
+                adoption = CallAdoption(call.id, ids[-1])
+                try:
+                    async with self._database.for_organization(call.organization_id) as connection:
+                        await self._settler.adopt(connection, call.credential, [adoption], now, check_at=now)
+                except CallIdTaken as error:
+                    # No event about this call can be told from those of the call that has the id.
+                    await self._review(call, str(error))
             case CallsFound():
                 await self._resolve_unlisted(call)
             case never:
                 assert_never(never)
 
-    async def _adopt(self, call: settlements.CheckedCall, retell_call_id: str) -> None:
-        """Adopt the call and check its state at once: its webhooks may have come and gone.
-
-        A call whose id another call has goes to review: no event about it can be told from those of the other call.
-        """
-        now = self._clock.now()
-        adoption = CallAdoption(call.id, retell_call_id)
-        try:
-            async with self._database.for_organization(call.organization_id) as connection:
-                await self._settler.adopt(connection, call.credential, [adoption], now, check_at=now)
-        except CallIdTaken as error:
-            await self._review(call, str(error))
-
     async def _resolve_unlisted(self, call: settlements.CheckedCall) -> None:
+        """Repeat the request of a call that Retell does not list, or release the call once its key is too old."""
         now = self._clock.now()
         age = now - call.created_at
         if age < self._settings.resend_until and call.campaign_status == "active":
-            await self._resend(call, now)
+            planned = await self._admit_again(call, now)
+            if planned is None:
+                return
+            for response in await self._placer.place([planned]):
+                await self._settler.settle([CallResponse(planned, repeated(response.response))])
             return
         cancelled = call.campaign_status in ("cancelling", "cancelled")
         if age >= (CANCELLED_RELEASE if cancelled else self._settings.release_after):
             async with self._database.for_organization(call.organization_id) as connection:
                 await settlements.release_call(connection, call_id=call.id, reason="Retell has no such call", now=now)
-
-    async def _resend(self, call: settlements.CheckedCall, now: datetime) -> None:
-        planned = await self._admit_again(call, now)
-        if planned is None:
-            return
-        for response in await self._placer.place([planned]):
-            if is_certain(response.response):
-                await self._settler.settle([response])
-            else:
-                await self._note_uncertain(call, response)
 
     async def _admit_again(self, call: settlements.CheckedCall, now: datetime) -> PlannedCall | None:
         """Take a start slot for the same request if the campaign, its hours and the do-not-call list still allow it."""
@@ -175,26 +165,29 @@ class Rescuer:
             body=call.request.encode(),
         )
 
-    async def _note_uncertain(self, call: settlements.CheckedCall, response: CallResponse) -> None:
-        now = self._clock.now()
-        async with self._database.for_organization(call.organization_id) as connection:
-            await settlements.settle_unknown(
-                connection,
-                ids=[call.id],
-                deadlines=[response.call.deadline],
-                errors=[f"repeated request: {response.response}"[:500]],
-                rescue_after=self._settings.rescue_after,
-                rescue_most=RESCUE_MOST,
-                now=now,
-            )
-            await settlements.end_requests(connection, ids=[call.id], deadlines=[response.call.deadline])
-
     # Calls that Retell has: what is their state?
 
     async def _reconcile(self, call: settlements.CheckedCall, retell_call_id: str, now: datetime) -> None:
+        """Store the call's state in the ledger as the equivalent event. A call that only rings has none."""
         match await self._provider.get_call(call.credential, retell_call_id):
             case CallFound() as found:
-                await self._report(call, retell_call_id, found)
+                if found.event is None or found.body is None:
+                    return
+                if call.status == CallStatus.ENDED and call.checks >= ANALYSIS_CHECKS and not found.is_analyzed:
+                    await self._give_up(call, f"Retell never reported why the call ended ({found.call_status})")
+                    return
+                async with self._database.for_organization(call.organization_id) as connection:
+                    await events.store_reconciled_events(
+                        connection,
+                        credential=call.credential,
+                        retell_call_id=retell_call_id,
+                        organization_id=call.organization_id,
+                        call_id=call.id,
+                        events=[found.event],
+                        bodies=[found.body],
+                        hashes=[hashlib.sha256(found.body).digest()],
+                        now=self._clock.now(),
+                    )
             case CallMissing():
                 if call.checks >= MISSING_CHECKS:
                     await self._give_up(call, "Retell no longer knows the call")
@@ -202,26 +195,6 @@ class Rescuer:
                 await self._review_when_old(call, now, f"Retell is unavailable: {reason}")
             case never:
                 assert_never(never)
-
-    async def _report(self, call: settlements.CheckedCall, retell_call_id: str, found: CallFound) -> None:
-        """Store the call's state in the ledger as the equivalent event. A call that only rings has none."""
-        if found.event is None or found.body is None:
-            return
-        if call.status == CallStatus.ENDED and call.checks >= ANALYSIS_CHECKS and not found.is_analyzed:
-            await self._give_up(call, f"Retell never reported why the call ended ({found.call_status})")
-            return
-        async with self._database.for_organization(call.organization_id) as connection:
-            await events.store_reconciled_events(
-                connection,
-                credential=call.credential,
-                retell_call_id=retell_call_id,
-                organization_id=call.organization_id,
-                call_id=call.id,
-                events=[found.event],
-                bodies=[found.body],
-                hashes=[hashlib.sha256(found.body).digest()],
-                now=self._clock.now(),
-            )
 
     async def _give_up(self, call: settlements.CheckedCall, reason: str) -> None:
         """Stop checking: a call without an outcome goes to review, and a known outcome stays."""

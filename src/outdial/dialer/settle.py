@@ -92,18 +92,26 @@ class Settler:
         """Settle the responses of one batch of one campaign."""
         if not responses:
             return
-        batch, now = _sort(responses), self._clock.now()
+        batch, now = SettlementBatch(), self._clock.now()
+        for item in responses:
+            match item.response:
+                case CallPlaced(provider_call_id):
+                    batch.placed.append(CallAdoption(item.call.id, provider_call_id, item.call.deadline))
+                case CallRefused() as refusal:
+                    batch.refused.append(RefusedCall(item.call, refusal))
+                case CallUncertain(reason):
+                    batch.unknown.append(UnknownCall(item.call, reason))
+                case TooLate():
+                    batch.unsent.append(item.call)
+                case never:
+                    assert_never(never)
         calls = [response.call for response in responses]
         try:
-            await self._write_in_transaction(calls, batch, now)
+            await self._write(calls, batch, now)
         except CallIdTaken:
             batch = await self._without_taken_ids(calls, batch, now)
-            await self._write_in_transaction(calls, batch, now)
+            await self._write(calls, batch, now)
         await self._react(calls[0], batch, now)
-
-    async def _write_in_transaction(self, calls: list[PlannedCall], batch: SettlementBatch, now: datetime) -> None:
-        async with self._database.for_organization(calls[0].organization_id) as connection:
-            await self._write(connection, calls, batch, now)
 
     async def _without_taken_ids(
         self, calls: list[PlannedCall], batch: SettlementBatch, now: datetime
@@ -114,7 +122,7 @@ class Settler:
         for adoption in batch.placed:
             call = by_id[adoption.call_id]
             try:
-                await self._write_in_transaction([call], SettlementBatch(placed=[adoption]), now)
+                await self._write([call], SettlementBatch(placed=[adoption]), now)
             except CallIdTaken as error:
                 log("dialer.call_id_taken", level="error", call_id=str(call.id), retell_call_id=adoption.retell_call_id)
                 taken.append(UnknownCall(call, str(error)))
@@ -122,32 +130,40 @@ class Settler:
                 placed.append(adoption)
         return replace(batch, placed=placed, unknown=[*batch.unknown, *taken])
 
-    async def _write(
-        self, connection: Connection, calls: list[PlannedCall], batch: SettlementBatch, now: datetime
-    ) -> None:
-        await settlements.lock_calls(connection, ids=[call.id for call in calls])
-        returned = [refused.call.id for refused in batch.refused] + [call.id for call in batch.unsent]
-        if returned:
-            await campaign_contacts.lock_contacts_of_calls(connection, ids=returned)
-        if batch.placed:
-            await self.adopt(connection, calls[0].credential, batch.placed, now)
-        if batch.refused:
-            await _write_refused(connection, batch.refused, now)
-        if batch.unknown:
-            await settlements.settle_unknown(
-                connection,
-                ids=[unknown.call.id for unknown in batch.unknown],
-                deadlines=[unknown.call.deadline for unknown in batch.unknown],
-                errors=[unknown.reason for unknown in batch.unknown],
-                rescue_after=self._settings.rescue_after,
-                rescue_most=RESCUE_MOST,
-                now=now,
+    async def _write(self, calls: list[PlannedCall], batch: SettlementBatch, now: datetime) -> None:
+        async with self._database.for_organization(calls[0].organization_id) as connection:
+            await settlements.lock_calls(connection, ids=[call.id for call in calls])
+            returned = [refused.call.id for refused in batch.refused] + [call.id for call in batch.unsent]
+            if returned:
+                await campaign_contacts.lock_contacts_of_calls(connection, ids=returned)
+            if batch.placed:
+                await self.adopt(connection, calls[0].credential, batch.placed, now)
+            if batch.refused:
+                changes = [contact_after_refusal(refused.refusal.kind, now) for refused in batch.refused]
+                await settlements.settle_refused(
+                    connection,
+                    ids=[refused.call.id for refused in batch.refused],
+                    deadlines=[refused.call.deadline for refused in batch.refused],
+                    errors=[f"{refused.refusal.kind}: {refused.refusal.message}" for refused in batch.refused],
+                    contact_statuses=[change.status for change in changes],
+                    next_attempt_ats=[change.next_attempt_at for change in changes],
+                    now=now,
+                )
+            if batch.unknown:
+                await settlements.settle_unknown(
+                    connection,
+                    ids=[unknown.call.id for unknown in batch.unknown],
+                    deadlines=[unknown.call.deadline for unknown in batch.unknown],
+                    errors=[unknown.reason for unknown in batch.unknown],
+                    rescue_after=self._settings.rescue_after,
+                    rescue_most=RESCUE_MOST,
+                    now=now,
+                )
+            if batch.unsent:
+                await settlements.release_unsent(connection, ids=[call.id for call in batch.unsent], now=now)
+            await settlements.end_requests(
+                connection, ids=[call.id for call in calls], deadlines=[call.deadline for call in calls]
             )
-        if batch.unsent:
-            await settlements.release_unsent(connection, ids=[call.id for call in batch.unsent], now=now)
-        await settlements.end_requests(
-            connection, ids=[call.id for call in calls], deadlines=[call.deadline for call in calls]
-        )
 
     async def adopt(
         self,
@@ -182,7 +198,17 @@ class Settler:
         """Slow down or pause, in separate transactions: claims hold locks on these rows."""
         kinds = {refused.refusal.kind: refused.refusal.message for refused in batch.refused}
         if RefusalKind.capacity in kinds or RefusalKind.unreachable in kinds:
-            await self._slow_down(call, now)
+            async with self._database.for_organization(call.organization_id) as connection:
+                account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)
+                pace = after_capacity_refusal(pace_of(account), now, self._settings.capacity_hold)
+                await accounts.update_pace(
+                    connection,
+                    provider_account_id=account.id,
+                    next_start_at=pace.next_start_at,
+                    rate_factor=pace.rate_factor,
+                    backoff_until=pace.backoff_until,
+                )
+            log("dialer.slowed_down", level="warning", credential=call.credential, rate_factor=pace.rate_factor)
         if RefusalKind.account in kinds:
             reason = f"Retell refused the account: {kinds[RefusalKind.account]}"
             async with self._database.for_organization(call.organization_id) as connection:
@@ -196,19 +222,6 @@ class Settler:
             message = kinds[RefusalKind.contact]
             await self._pause(call, f"Retell refused {batch.refused_numbers} numbers in a row: {message}", now)
 
-    async def _slow_down(self, call: PlannedCall, now: datetime) -> None:
-        async with self._database.for_organization(call.organization_id) as connection:
-            account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)
-            pace = after_capacity_refusal(pace_of(account), now, self._settings.capacity_hold)
-            await accounts.update_pace(
-                connection,
-                provider_account_id=account.id,
-                next_start_at=pace.next_start_at,
-                rate_factor=pace.rate_factor,
-                backoff_until=pace.backoff_until,
-            )
-        log("dialer.slowed_down", level="warning", credential=call.credential, rate_factor=pace.rate_factor)
-
     async def _pause(self, call: PlannedCall, reason: str, now: datetime) -> None:
         async with self._database.for_organization(call.organization_id) as connection:
             await campaign_status.begin_pausing(
@@ -219,37 +232,6 @@ class Settler:
                 now=now,
             )
         log("dialer.campaign_paused", level="warning", campaign_id=str(call.campaign_id), reason=reason)
-
-
-def _sort(responses: Sequence[CallResponse]) -> SettlementBatch:
-    batch = SettlementBatch()
-    for item in responses:
-        call = item.call
-        match item.response:
-            case CallPlaced(provider_call_id):
-                batch.placed.append(CallAdoption(call.id, provider_call_id, call.deadline))
-            case CallRefused() as refusal:
-                batch.refused.append(RefusedCall(call, refusal))
-            case CallUncertain(reason):
-                batch.unknown.append(UnknownCall(call, reason))
-            case TooLate():
-                batch.unsent.append(call)
-            case never:
-                assert_never(never)
-    return batch
-
-
-async def _write_refused(connection: Connection, refused: Sequence[RefusedCall], now: datetime) -> None:
-    changes = [contact_after_refusal(item.refusal.kind, now) for item in refused]
-    await settlements.settle_refused(
-        connection,
-        ids=[item.call.id for item in refused],
-        deadlines=[item.call.deadline for item in refused],
-        errors=[f"{item.refusal.kind}: {item.refusal.message}" for item in refused],
-        contact_statuses=[change.status for change in changes],
-        next_attempt_ats=[change.next_attempt_at for change in changes],
-        now=now,
-    )
 
 
 def contact_after_refusal(kind: RefusalKind, now: datetime) -> ContactAfterRefusal:

@@ -11,7 +11,7 @@ from outdial.db.session import CONNECTION_ERRORS, Database, LockNotAvailable
 from outdial.dialer.account_limits import LimitReader
 from outdial.dialer.claim import LOCK_WAIT, AccountBlocked, Claimed, Claimer
 from outdial.dialer.finish import Finisher
-from outdial.dialer.place import CallResponse, Placer
+from outdial.dialer.place import Placer
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.rescue import Rescuer
 from outdial.dialer.schedule import Scheduler
@@ -88,7 +88,13 @@ class Dialer:
         """Claim for the due campaigns, a batch each in turn, until none is due; return how many calls were claimed."""
         total = 0
         while not self._stopping:
-            claimed = sum([await self._try_campaign(campaign) for campaign in await self._due()])
+            now, named = self._clock.now(), frozenset(self._named)
+            async with self._database.transaction() as connection:
+                due = await batches.due_campaigns(connection, now=now, limit=MAX_DUE_CAMPAIGNS, named=list(named))
+            self._named -= named
+            # A campaign that is due is claimed for now, by this dialer or another.
+            self._next_batch_at = {campaign_id: at for campaign_id, at in self._next_batch_at.items() if at > now}
+            claimed = sum([await self._try_campaign(campaign) for campaign in due])
             total += claimed
             if claimed == 0:
                 break
@@ -103,15 +109,6 @@ class Dialer:
         """Stop claiming and wait for the requests in flight."""
         self._stopping = True
         await self.settled()
-
-    async def _due(self) -> list[batches.DueCampaign]:
-        now, named = self._clock.now(), frozenset(self._named)
-        async with self._database.transaction() as connection:
-            due = await batches.due_campaigns(connection, now=now, limit=MAX_DUE_CAMPAIGNS, named=list(named))
-        self._named -= named
-        # A campaign that is due is claimed for now, by this dialer or another.
-        self._next_batch_at = {campaign_id: at for campaign_id, at in self._next_batch_at.items() if at > now}
-        return due
 
     async def _try_campaign(self, due: batches.DueCampaign) -> int:
         if self._is_blocked(due.campaign_id):
@@ -181,19 +178,13 @@ class Dialer:
             self._in_flight += len(claim.calls)
             self._spawn(self._place_and_settle(claim.calls))
             if self._limits.is_due(claim.calls[0]):
-                self._spawn(self._refresh_limits(claim.calls[0]))
+                self._spawn(self._limits.refresh(claim.calls[0]))
         return len(claim.calls)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
-
-    async def _refresh_limits(self, call: PlannedCall) -> None:
-        try:
-            await self._limits.refresh(call)
-        except Exception as error:  # the last known limits stay in force
-            log("dialer.limits_failed", level="warning", error=error)
 
     async def _place_and_settle(self, calls: list[PlannedCall]) -> None:
         try:
@@ -202,16 +193,13 @@ class Dialer:
                 await self._settler.settle(responses)
             except LockNotAvailable:  # the others must not wait for the call that another transaction holds
                 for response in responses:
-                    await self._settle_alone(response)
+                    try:
+                        await self._settler.settle([response])
+                    except LockNotAvailable:
+                        # The call stays `placing` and is rescued after its deadline.
+                        log("dialer.locked_elsewhere", level="warning", id=str(response.call.id))
         except Exception as error:
             # The calls stay `placing` and are rescued after their deadline.
             log("dialer.settle_failed", level="error", calls=len(calls), error=error)
         finally:
             self._in_flight -= len(calls)
-
-    async def _settle_alone(self, response: CallResponse) -> None:
-        try:
-            await self._settler.settle([response])
-        except LockNotAvailable:
-            # The call stays `placing` and is rescued after its deadline.
-            log("dialer.locked_elsewhere", level="warning", id=str(response.call.id))

@@ -45,7 +45,10 @@ class EventApplier:
                         rows = await events.pending_events(connection, now=now, limit=BATCH)
                     accounts = await self._apply(connection, rows, now)
             except LockNotAvailable:
-                accounts = await self._apply_unlocked(rows, now)
+                # Apply the events whose calls no other transaction has locked, and defer the others.
+                async with self._database.transaction() as connection:
+                    is_applier = await events.become_applier(connection)
+                    accounts = await self._apply(connection, rows if is_applier else [], now, skip_locked=True)
         except Exception as error:
             if not rows:
                 raise
@@ -55,13 +58,6 @@ class EventApplier:
             return len(rows)
         await pause_accounts(self._database, accounts, now)
         return len(rows)
-
-    async def _apply_unlocked(self, rows: list[events.PendingEvent], now: datetime) -> dict[UUID, str]:
-        """Apply the events whose calls no other transaction has locked, and defer the others."""
-        async with self._database.transaction() as connection:
-            if not await events.become_applier(connection):
-                return {}
-            return await self._apply(connection, rows, now, skip_locked=True)
 
     async def _apply_alone(self, row: events.PendingEvent, now: datetime) -> None:
         try:
@@ -74,7 +70,16 @@ class EventApplier:
                 await events.defer_events(connection, ids=[row.id], next_try_at=now + LOCKED_DELAY)
             return
         except Exception as error:
-            await self._postpone(row, repr(error), now)
+            is_last = row.tries + 1 >= TRIES
+            log("applier.event_failed", level="error" if is_last else "warning", event_id=row.id, tries=row.tries + 1)
+            async with self._database.transaction() as connection:
+                await events.postpone_event(
+                    connection,
+                    id=row.id,
+                    status="quarantined" if is_last else "pending",
+                    error=repr(error),
+                    next_try_at=now + FIRST_DELAY * 2**row.tries,
+                )
             return
         await pause_accounts(self._database, accounts, now)
 
@@ -108,15 +113,3 @@ class EventApplier:
             await events.defer_events(connection, ids=locked, next_try_at=now + LOCKED_DELAY)
             log("applier.calls_locked", level="warning", events=len(rows), set_aside=len(locked))
         return applied.accounts
-
-    async def _postpone(self, row: events.PendingEvent, reason: str, now: datetime) -> None:
-        is_last = row.tries + 1 >= TRIES
-        log("applier.event_failed", level="error" if is_last else "warning", event_id=row.id, tries=row.tries + 1)
-        async with self._database.transaction() as connection:
-            await events.postpone_event(
-                connection,
-                id=row.id,
-                status="quarantined" if is_last else "pending",
-                error=reason,
-                next_try_at=now + FIRST_DELAY * 2**row.tries,
-            )

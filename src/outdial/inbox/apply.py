@@ -184,7 +184,23 @@ def decide(
     now: datetime,
 ) -> None:
     """Merge `reports` into a call, and add the changes of the call and its contact to `changes`."""
-    before = after = _state(reader, row)
+    details = CallDetails(
+        disconnection_reason=reader.read_reason(row.disconnection_reason),
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        duration_ms=row.duration_ms,
+        cost_cents=row.cost_cents,
+        transcript=row.transcript,
+        recording_url=row.recording_url,
+        public_log_url=row.public_log_url,
+        analysis=None if row.analysis is None else canonical_json(row.analysis),
+    )
+    before = after = CallState(
+        status=CallStatus(row.status),
+        provider_call_id=row.retell_call_id,
+        details=details,
+        ranks=tuple(row.detail_ranks),
+    )
     for report in reports:
         after = merge(after, report)
     if after == before:
@@ -202,42 +218,19 @@ def decide(
         reason = after.details.disconnection_reason
         changes.accounts[row.provider_account_id] = f"Retell ended a call with {reason.code if reason else outcome}"
     if row.call_count == row.attempt_number and row.contact_status in OPEN | {ContactStatus.REVIEW}:
-        changes.contacts.append(_contact_change(_uncounted(row, before.outcome), outcome, now))
+        changes.contacts.append(_contact_change(row, outcome, before.outcome, now))
         changes.campaigns.add(row.campaign_id)
 
 
-def _state(reader: EventReader, row: call_queries.ReportedCall) -> CallState:
-    details = CallDetails(
-        disconnection_reason=reader.read_reason(row.disconnection_reason),
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        duration_ms=row.duration_ms,
-        cost_cents=row.cost_cents,
-        transcript=row.transcript,
-        recording_url=row.recording_url,
-        public_log_url=row.public_log_url,
-        analysis=None if row.analysis is None else canonical_json(row.analysis),
-    )
-    return CallState(
-        status=CallStatus(row.status),
-        provider_call_id=row.retell_call_id,
-        details=details,
-        ranks=tuple(row.detail_ranks),
-    )
-
-
-def _uncounted(row: call_queries.ReportedCall, corrected: Outcome | None) -> call_queries.ReportedCall:
-    """Return the row with the contact's counts from before the outcome that is now corrected; unchanged if None."""
-    match None if corrected is None else corrected.retry_class:
-        case None:
-            return row
-        case RetryClass.FAULT | RetryClass.ACCOUNT | RetryClass.HOLD:
-            return replace(row, faults=max(0, row.faults - 1))
-        case _:
-            return replace(row, attempts=max(0, row.attempts - 1))
-
-
-def _contact_change(row: call_queries.ReportedCall, outcome: Outcome, now: datetime) -> ContactChange:
+def _contact_change(
+    row: call_queries.ReportedCall, outcome: Outcome, corrected: Outcome | None, now: datetime
+) -> ContactChange:
+    """Return the contact after `outcome`. What an outcome that is now `corrected` had counted is taken back first."""
+    if corrected is not None:
+        if corrected.retry_class in (RetryClass.FAULT, RetryClass.ACCOUNT, RetryClass.HOLD):
+            row = replace(row, faults=max(0, row.faults - 1))
+        else:
+            row = replace(row, attempts=max(0, row.attempts - 1))
     step = next_step(
         _policy(row.retry_policy),
         outcome,
@@ -298,7 +291,28 @@ def _policy(raw: str) -> RetryPolicy:
 async def _write(connection: Connection, changes: BatchChanges, now: datetime, check_after: timedelta) -> None:
     if not changes.calls:
         return
-    await _write_calls(connection, changes.calls, now, check_after)
+    states = [change.state for change in changes.calls]
+    details = [state.details for state in states]
+    reasons = [each.disconnection_reason for each in details]
+    await call_queries.write_calls(
+        connection,
+        now=now,
+        ids=[change.row.id for change in changes.calls],
+        statuses=[state.status for state in states],
+        retell_call_ids=[state.provider_call_id for state in states],
+        outcomes=[state.outcome for state in states],
+        detail_ranks=["{" + ",".join(map(str, state.ranks)) + "}" for state in states],
+        disconnection_reasons=[None if reason is None else reason.code for reason in reasons],
+        started_ats=[each.started_at for each in details],
+        ended_ats=[each.ended_at for each in details],
+        durations_ms=[each.duration_ms for each in details],
+        costs_cents=[each.cost_cents for each in details],
+        transcripts=[each.transcript for each in details],
+        recording_urls=[each.recording_url for each in details],
+        public_log_urls=[each.public_log_url for each in details],
+        analyses=[each.analysis for each in details],
+        next_check_ats=[None if state.is_complete else now + check_after for state in states],
+    )
     if changes.contacts:
         await campaign_contacts.write_campaign_contacts(
             connection,
@@ -323,28 +337,3 @@ async def _write(connection: Connection, changes: BatchChanges, now: datetime, c
             connection, now=now, ids=sorted(changes.campaigns), provider_account_ids=sorted(accounts)
         )
         await batches.notify_campaigns(connection, ids=sorted(changes.campaigns))
-
-
-async def _write_calls(connection: Connection, calls: list[CallChange], now: datetime, check_after: timedelta) -> None:
-    states = [change.state for change in calls]
-    details = [state.details for state in states]
-    reasons = [each.disconnection_reason for each in details]
-    await call_queries.write_calls(
-        connection,
-        now=now,
-        ids=[change.row.id for change in calls],
-        statuses=[state.status for state in states],
-        retell_call_ids=[state.provider_call_id for state in states],
-        outcomes=[state.outcome for state in states],
-        detail_ranks=["{" + ",".join(map(str, state.ranks)) + "}" for state in states],
-        disconnection_reasons=[None if reason is None else reason.code for reason in reasons],
-        started_ats=[each.started_at for each in details],
-        ended_ats=[each.ended_at for each in details],
-        durations_ms=[each.duration_ms for each in details],
-        costs_cents=[each.cost_cents for each in details],
-        transcripts=[each.transcript for each in details],
-        recording_urls=[each.recording_url for each in details],
-        public_log_urls=[each.public_log_url for each in details],
-        analyses=[each.analysis for each in details],
-        next_check_ats=[None if state.is_complete else now + check_after for state in states],
-    )

@@ -80,7 +80,18 @@ class WebhookReceiver:
         except Exception as error:
             log("inbox.flush_failed", level="warning", events=len(deliveries), reason=repr(error))
             # Store each event alone, for the applier: one that cannot be applied must not affect others.
-            return [await self._store_unapplied(delivery, now) for delivery in deliveries]
+            results = list[EventVerdict | EventNotStored]()
+            for delivery in deliveries:
+                malformed = delivery.event.malformed
+                verdict = EventVerdict("quarantined" if malformed else "pending", error=malformed)
+                try:
+                    async with self._database.transaction() as connection:
+                        await store(connection, [delivery], [verdict], now)
+                    results.append(verdict)
+                except Exception as lost:
+                    log("inbox.store_failed", level="error", event_name=delivery.event.name, reason=repr(lost))
+                    results.append(EventNotStored())
+            return results
         await pause_accounts(self._database, applied.accounts, now)
         return applied.verdicts
 
@@ -98,16 +109,6 @@ class WebhookReceiver:
             )
             await store(connection, deliveries, applied.verdicts, now)
         return applied
-
-    async def _store_unapplied(self, delivery: EventDelivery, now: datetime) -> EventVerdict | EventNotStored:
-        verdict = EventVerdict("quarantined" if delivery.event.malformed else "pending", error=delivery.event.malformed)
-        try:
-            async with self._database.transaction() as connection:
-                await store(connection, [delivery], [verdict], now)
-        except Exception as error:
-            log("inbox.store_failed", level="error", event_name=delivery.event.name, reason=repr(error))
-            return EventNotStored()
-        return verdict
 
 
 async def pause_accounts(database: Database, accounts: Mapping[UUID, str], now: datetime) -> None:
