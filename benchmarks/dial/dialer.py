@@ -13,8 +13,9 @@ import uvloop
 
 from outdial import process as children
 from outdial.dialer import worker
-from outdial.dialer.claim import LOCK_WAIT, Claim, Claimed, Claimer
+from outdial.dialer.claim import Claim, Claimed, Claimer
 from outdial.dialer.main import run_dialer
+from outdial.dialer.starts import LOCK_WAIT
 from outdial.settings import DialerProcessSettings
 
 

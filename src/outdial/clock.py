@@ -1,7 +1,10 @@
 """The only module that reads the time: the system clock, and a clock that tests and simulations move."""
 
 import asyncio
+import heapq
+import time
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Protocol
 
 
@@ -29,11 +32,47 @@ class SystemClock:
         await asyncio.sleep(max(0.0, (moment - self.now()).total_seconds()))
 
 
+class FollowingClock:
+    """A clock that follows another machine's: it runs from the last time that `follow` got, whatever happens here.
+
+    A step of the system clock does not move it, and it goes on while the machine sleeps.
+    """
+
+    def __init__(self, system: Clock) -> None:
+        self._system = system
+        self._started = _elapsed()
+        self._start = system.now()
+
+    def now(self) -> datetime:
+        """Return the other machine's time, in UTC; the system clock's at the start until `follow` is called."""
+        return self._start + (_elapsed() - self._started)
+
+    def follow(self, moment: datetime) -> None:
+        """Run from `moment`, which is the other machine's time now."""
+        self._started, self._start = _elapsed(), moment
+
+    def difference(self) -> timedelta:
+        """Return how far the system clock is ahead of this one; negative if it is behind."""
+        return self._system.now() - self.now()
+
+    async def sleep_until(self, moment: datetime) -> None:
+        """Sleep until `moment`."""
+        await asyncio.sleep(max(0.0, (moment - self.now()).total_seconds()))
+
+
+def _elapsed() -> timedelta:
+    # Unlike the monotonic clock of Linux, it counts the time that the machine sleeps.
+    source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return timedelta(seconds=time.clock_gettime(source))
+
+
 class VirtualClock:
     """A clock that moves only by its methods. Sleeping moves it, so nothing really waits."""
 
     def __init__(self, start: datetime) -> None:
         self._now = start.astimezone(UTC)
+        self._numbers = count()
+        self._asleep: list[tuple[datetime, int, asyncio.Future[None]]] = []
 
     def now(self) -> datetime:
         """Return the time of this clock, in UTC."""
@@ -48,6 +87,19 @@ class VirtualClock:
         self.set(self._now + by)
 
     async def sleep_until(self, moment: datetime) -> None:
-        """Jump to `moment` and let other tasks run once."""
+        """Jump to `moment`, after the tasks that sleep until an earlier one, and let other tasks run once."""
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+        heapq.heappush(self._asleep, (moment, next(self._numbers), woken))
+        if len(self._asleep) == 1:
+            loop.call_soon(self._wake_one, loop)
+        await woken
+
+    def _wake_one(self, loop: asyncio.AbstractEventLoop) -> None:
+        # One in each round of the loop: a task sees the moment that it waited for before the next one moves the clock.
+        moment, _, woken = heapq.heappop(self._asleep)
         self.set(moment)
-        await asyncio.sleep(0)
+        if not woken.done():
+            woken.set_result(None)
+        if self._asleep:
+            loop.call_soon(self._wake_one, loop)

@@ -3,11 +3,11 @@
 Dialer and inbox depend on these protocols only; each process passes in the provider it was composed with.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
 from outdial.domain.call import CallReport, DisconnectionReason
@@ -140,6 +140,9 @@ class AuthenticatedEvent:
     event: ProviderEvent
 
 
+BeforeSending: TypeAlias = Callable[[], Awaitable[None]]
+
+
 class EventReader(Protocol):
     """Parses what the provider sends. Does no I/O."""
 
@@ -178,8 +181,14 @@ class VoiceProvider(Protocol):
         """Return what identifies the call in a body of `encode_request`, or None when it cannot be read."""
         ...
 
-    async def create_call(self, credential: str, body: bytes) -> CallPlaced | CallRefused | CallUncertain:
-        """Send one request to create a call."""
+    async def create_call(
+        self, credential: str, body: bytes, *, before_sending: BeforeSending | None = None
+    ) -> CallPlaced | CallRefused | CallUncertain:
+        """Send one request to create a call.
+
+        `before_sending` runs when the connection is ready, and the request leaves when it returns. What it raises is
+        raised here, and nothing is sent.
+        """
         ...
 
     async def get_call(self, credential: str, provider_call_id: str) -> CallFound | CallMissing | ProviderUnavailable:

@@ -103,6 +103,7 @@ def planned(scene: Scene, call_id: UUID) -> PlannedCall:
         deadline=DEADLINE,
         spacing=timedelta(milliseconds=10),
         body=b"",
+        limits_at=NOW,
     )
 
 

@@ -507,9 +507,9 @@ async def test_a_campaign_whose_hours_cannot_be_read_does_not_keep_the_others_fr
     spoilt = await create_campaign(
         stage.look,
         await create_tenant(stage.look, credential="spoilt"),
-        calling_hours='{"every_day": "always"}',
         next_batch_at=NOW - timedelta(hours=1),
     )
+    await stage.change("campaigns", spoilt.id, calling_hours='{"every_day": "always"}')
     fine = await create_campaign(stage.look, await create_tenant(stage.look))
     for campaign in (spoilt, fine):
         await fill(stage, campaign, 1)

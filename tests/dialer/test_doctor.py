@@ -1,5 +1,6 @@
 """Why a campaign is not dialing: each reason from facts alone, and from the rows that the dialer leaves."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -161,6 +162,16 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
             ),
             "pacing",
             "The account has reached its rate of 1 call per second; the next call may start 07:00",
+        ),
+        (
+            replace(facts_of(zones=DUE, hours=ALWAYS), failures=3, failing_reason="KeyError"),
+            "failing",
+            "The dialer failed on this campaign 3 times in a row (KeyError) and tries again 07:00",
+        ),
+        (
+            facts_of(zones=DUE, hours='{"funday": []}'),
+            "failing",
+            "The dialer failed on this campaign once (unknown key 'funday'; use days",
         ),
         (facts_of(zones=DUE, hours=ALWAYS, pace=Pace(1.0, 1.0, NOW + timedelta(seconds=1), None)), "", ""),
         (facts_of(zones=DUE, hours=ALWAYS), "", ""),

@@ -43,6 +43,7 @@ def planned(number: int = 1, **changes: object) -> PlannedCall:
         deadline=start_at + timedelta(seconds=25),
         spacing=timedelta(seconds=1),
         body=body_of(number, phone),
+        limits_at=NOW,
     )
     return replace(call, **changes)  # type: ignore[arg-type]
 

@@ -181,6 +181,7 @@ async def test_hanging_up_ends_the_calls_under_way(stage: Stage) -> None:
     await dialer.settled()
     await act(stage, "cancel", campaign, hang_up=True)
     await dialer.run_once()
+    await dialer.settled()
     assert len(stage.asked("stop-call")) == 3
     await go_on(stage, dialer, rounds=3)
     assert {row["disconnection_reason"] for row in await stage.rows("calls")} == {"manual_stopped"}
@@ -250,6 +251,7 @@ async def test_the_late_answer_of_a_stalled_sender_does_not_speak_for_the_repeat
         deadline=call["requested_at"] + stage.settings.request_timeout + DEADLINE_MARGIN,
         spacing=timedelta(milliseconds=10),
         body=b"",
+        limits_at=NOW,
     )
     await Settler(stage.dialing, stage.clock, stage.settings).settle([CallResponse(first, late)])
     [call] = await stage.rows("calls")

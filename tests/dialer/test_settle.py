@@ -3,18 +3,19 @@
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from outdial.clock import VirtualClock
 from outdial.dialer.claim import Claimed, Claimer
 from outdial.dialer.place import CallResponse, Placer, TooLate
 from outdial.dialer.plan import PlannedCall
-from outdial.dialer.settle import BREAKER, Settler
+from outdial.dialer.settle import BREAKER, CAPACITY_REFUSALS, Settler
 from outdial.domain.campaign import CampaignStatus
-from outdial.provider import CallPlaced, CallRefused, CallUncertain, RefusalKind
+from outdial.domain.pacing import LATENESS
+from outdial.provider import BeforeSending, CallPlaced, CallRefused, CallUncertain, RefusalKind
 from outdial.retell.client import RetellClient
 from outdial.retell.errors import NotSent
 from outdial.retell.simulator.config import SimulatorConfig
@@ -33,6 +34,8 @@ from tests.support.factories import (
     create_tenant,
 )
 
+UNLUCKY = "+12125559999"
+
 
 async def claimed(stage: Stage, size: int = 1, **columns: Any) -> tuple[Campaign, list[PlannedCall]]:
     """Claim `size` calls of a new campaign."""
@@ -49,7 +52,7 @@ async def claimed(stage: Stage, size: int = 1, **columns: Any) -> tuple[Campaign
 
 def placer(stage: Stage) -> Placer:
     """Return a placer over the simulator."""
-    return Placer(stage.provider, stage.clock, stage.settings)
+    return Placer(stage.dialing, stage.provider, stage.clock, stage.settings)
 
 
 async def settle(stage: Stage, *answered: CallResponse) -> None:
@@ -104,26 +107,72 @@ async def test_a_call_that_breaks_a_promise_is_not_sent_and_the_others_are(
     assert "dialer.invariant_broken" in caplog.text
 
 
-class RecordingClock(VirtualClock):
-    """Notes for when it was asked to wake sleepers, and stands still."""
-
-    def __init__(self, start: datetime) -> None:
-        super().__init__(start)
-        self.asked: list[datetime] = []
-
-    async def sleep_until(self, moment: datetime) -> None:
-        self.asked.append(moment)
+async def starts_of(stage: Stage, calls: list[PlannedCall]) -> list[datetime]:
+    """Return the start times in the rows of `calls`, in order."""
+    return sorted([(await stage.row("calls", call.id))["requested_at"] for call in calls])
 
 
-async def test_requests_that_a_standstill_has_delayed_leave_a_spacing_apart_and_not_at_once(stage: Stage) -> None:
+async def test_calls_that_missed_their_start_get_new_ones_under_the_lock_of_the_account(stage: Stage) -> None:
+    campaign, calls = await claimed(stage, 4)
+    stage.clock.set(calls[-1].start_at + timedelta(seconds=2))
+    woken = stage.clock.now()
+    # Another dialer has reserved the next half second meanwhile.
+    free_at = woken + timedelta(milliseconds=500)
+    await stage.change("provider_accounts", campaign.tenant.provider_account_id, next_start_at=free_at)
+
+    answered = await placer(stage).place(calls)
+
+    assert [type(item.response) for item in answered] == [CallPlaced] * 4
+    starts = await starts_of(stage, calls)
+    assert starts[0] == free_at
+    # No other call starts within the slack of a renewed start.
+    apart = calls[0].spacing + 2 * LATENESS
+    assert [later - earlier for earlier, later in pairwise(starts)] == [apart] * 3
+    [account] = await stage.rows("provider_accounts")
+    assert account["next_start_at"] == starts[-1] + apart
+
+
+async def test_a_call_that_starts_on_time_keeps_its_start(stage: Stage) -> None:
     _, calls = await claimed(stage, 4)
-    now = calls[-1].start_at + timedelta(seconds=2)
-    clock = RecordingClock(now)
+    before = await stage.rows("provider_accounts")
+    await placer(stage).place(calls)
+    assert await starts_of(stage, calls) == [call.start_at for call in calls]
+    assert await stage.rows("provider_accounts") == before
 
-    await Placer(stage.provider, clock, stage.settings).place(calls)
 
-    late = [moment for moment in clock.asked if moment > now]
-    assert late == [now + calls[0].spacing * index for index in (1, 2, 3)]
+async def test_calls_that_wait_for_their_start_follow_a_lowered_rate(stage: Stage) -> None:
+    campaign, calls = await claimed(stage, 4)
+    await stage.change("provider_accounts", campaign.tenant.provider_account_id, calls_per_second=1.0)
+    sender = placer(stage)
+    sender.recheck(campaign.tenant.provider_account_id)
+
+    answered = await sender.place(calls)
+
+    starts = await starts_of(stage, calls)
+    assert all(later - earlier >= timedelta(seconds=1) for earlier, later in pairwise(starts))
+    placed = sum(isinstance(item.response, CallPlaced) for item in answered)
+    assert placed == len(stage.asked()) >= 3
+
+
+async def test_calls_above_a_lowered_concurrency_limit_are_not_sent(stage: Stage) -> None:
+    campaign, calls = await claimed(stage, 4)
+    await stage.change("provider_accounts", campaign.tenant.provider_account_id, provider_limit=3)
+    sender = placer(stage)
+    sender.recheck(campaign.tenant.provider_account_id)
+
+    answered = await sender.place(calls)
+
+    assert all(item.response == TooLate() for item in answered)
+    assert stage.asked() == []
+
+
+async def test_a_late_call_of_a_pausing_campaign_is_given_up(stage: Stage) -> None:
+    campaign, calls = await claimed(stage)
+    stage.clock.set(calls[0].start_at + timedelta(seconds=2))
+    await stage.change("campaigns", campaign.id, status="pausing")
+    [answered] = await placer(stage).place(calls)
+    assert answered.response == TooLate()
+    assert stage.asked() == []
 
 
 async def test_an_account_without_a_key_pauses_with_the_name_of_the_setting(stage: Stage) -> None:
@@ -185,9 +234,64 @@ async def test_a_batch_that_meets_capacity_halves_the_rate_once_for_a_while(stag
     assert (account["rate_factor"], account["backoff_until"]) == (0.5, NOW + stage.settings.capacity_hold)
 
 
+async def refused_again(stage: Stage, campaign: Campaign) -> dict[str, Any]:
+    """Claim the due contacts, let one phone be refused and the others placed, and return the contact of that phone."""
+    claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings).claim(
+        campaign.tenant.organization_id, campaign.id
+    )
+    assert isinstance(claim, Claimed)
+    [unlucky] = [call for call in claim.calls if call.phone == UNLUCKY]
+    await settle(
+        stage,
+        CallResponse(unlucky, CallRefused(RefusalKind.capacity, 429, "busy")),
+        *(CallResponse(call, CallPlaced(call.id.hex)) for call in claim.calls if call is not unlucky),
+    )
+    return await contact_of(stage, unlucky.id)
+
+
+async def test_a_number_that_alone_is_refused_for_capacity_does_not_slow_the_account_and_ends_in_review(
+    stage: Stage,
+) -> None:
+    campaign = await create_campaign(stage.look, await create_tenant(stage.look))
+    contact = await create_contact(stage.look, campaign.tenant.organization_id, phone=UNLUCKY)
+    await create_campaign_contact(stage.look, campaign, contact)
+    delays = []
+    for _ in range(CAPACITY_REFUSALS):
+        await create_campaign_contact(stage.look, campaign)
+        row = await refused_again(stage, campaign)
+        delays.append((row["next_attempt_at"] - stage.clock.now()).total_seconds())
+        [account] = await stage.rows("provider_accounts")
+        if len(delays) > 1:
+            assert account["rate_factor"] == 1.0
+        stage.clock.set(max(row["next_attempt_at"], stage.clock.now() + stage.settings.capacity_hold))
+
+    assert delays == [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 0]
+    assert (row["status"], row["attempts"]) == ("review", 0)
+
+
+async def test_an_account_at_its_limit_is_slowed_down_however_often_it_refuses(stage: Stage) -> None:
+    campaign = await create_campaign(stage.look, await create_tenant(stage.look))
+    contact = await create_contact(stage.look, campaign.tenant.organization_id, phone=UNLUCKY)
+    await create_campaign_contact(stage.look, campaign, contact)
+    factors = []
+    for _ in range(3):
+        row = await refused_again(stage, campaign)
+        assert row["next_attempt_at"] == stage.clock.now() + timedelta(seconds=10)
+        factors.append((await stage.rows("provider_accounts"))[0]["rate_factor"])
+        stage.clock.set(row["next_attempt_at"])
+    assert factors == [0.5, 0.25, 0.125]
+
+
 async def test_a_request_that_never_left_slows_down_and_places_nothing(stage: Stage) -> None:
     class Unplugged(SimulatorTransport):
-        async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
+        async def send(
+            self,
+            method: str,
+            path: str,
+            body: bytes | None,
+            timeout_s: float,
+            before_sending: BeforeSending | None = None,
+        ) -> RetellResponse:
             raise NotSent("no route")
 
     _, calls = await claimed(stage)

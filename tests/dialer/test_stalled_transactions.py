@@ -69,9 +69,9 @@ async def running(stage: Stage, size: int, credential: str, campaigns: int = 1) 
 @pytest.mark.parametrize(
     ("timeouts", "shown"),
     [
-        (DIALER_TIMEOUTS, ("3s", "1s", "30s")),
+        (DIALER_TIMEOUTS, ("3s", "1s", "15s")),
         (WEBHOOK_TIMEOUTS, ("3s", "500ms", "10s")),
-        (REQUEST_TIMEOUTS, ("30s", "10s", "1min")),
+        (REQUEST_TIMEOUTS, ("30s", "10s", "40s")),
         (JOB_TIMEOUTS, ("1min", "10s", "0")),
     ],
     ids=["dialer", "webhook", "requests", "jobs"],

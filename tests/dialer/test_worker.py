@@ -8,8 +8,12 @@ import pytest
 
 from outdial.clock import VirtualClock
 from outdial.dialer.worker import MAX_DUE_CAMPAIGNS, Dialer
+from outdial.provider import BeforeSending
+from outdial.retell.client import RetellClient
+from outdial.retell.simulator.in_process import SimulatorTransport
 from outdial.retell.simulator.script import ScriptStep
-from tests.support.dialing import Stage
+from outdial.retell.wire import RetellResponse
+from tests.support.dialing import KEY, Stage
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -17,6 +21,9 @@ from tests.support.factories import (
     create_campaign_contact,
     create_tenant,
 )
+
+# Far above what a test takes, far below the timeout of a request.
+SOON_S = 15.0
 
 
 class Standing(VirtualClock):
@@ -147,7 +154,8 @@ async def test_a_campaign_that_fails_is_set_back_with_growing_pauses_and_logged_
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage.clock = Standing(NOW)
-    campaign, dialer = await running(stage, 1, calling_hours=UNREADABLE, next_batch_at=NOW), stage.dialer()
+    campaign, dialer = await running(stage, 1, next_batch_at=NOW), stage.dialer()
+    await stage.change("campaigns", campaign.id, calling_hours=UNREADABLE)
     for attempt, pause in enumerate((2, 4, 8, 16), start=1):
         for _ in range(3):
             assert await dialer.run_once() == 0
@@ -163,7 +171,8 @@ async def test_a_campaign_that_fails_is_set_back_with_growing_pauses_and_logged_
 
 async def test_a_campaign_that_fails_is_not_set_back_once_it_has_another_due_time(stage: Stage) -> None:
     later = NOW + timedelta(hours=1)
-    campaign, dialer = await running(stage, 1, calling_hours=UNREADABLE, next_batch_at=later), stage.dialer()
+    campaign, dialer = await running(stage, 1, next_batch_at=later), stage.dialer()
+    await stage.change("campaigns", campaign.id, calling_hours=UNREADABLE)
     dialer.wake_for(str(campaign.id))
     assert await dialer.run_once() == 0
     assert (await stage.row("campaigns", campaign.id))["next_batch_at"] == later
@@ -173,13 +182,118 @@ async def test_failing_campaigns_of_one_organization_do_not_keep_another_from_di
     broken = await running(stage, 0, {"credential": "broken"}, status="draft", next_batch_at=None)
     for _ in range(MAX_DUE_CAMPAIGNS):
         early = NOW - timedelta(hours=1)
-        campaign = await create_campaign(stage.look, broken.tenant, calling_hours=UNREADABLE, next_batch_at=early)
+        campaign = await create_campaign(stage.look, broken.tenant, next_batch_at=early)
+        await stage.change("campaigns", campaign.id, calling_hours=UNREADABLE)
         await create_campaign_contact(stage.look, campaign)
     await running(stage, 3)
     dialer = stage.dialer()
 
     assert await dialer.run_once() == 3
     await dialer.settled()
+
+
+async def test_a_failing_campaign_shows_it_until_it_works_again(stage: Stage) -> None:
+    stage.clock = Standing(NOW)
+    campaign, dialer = await running(stage, 1, next_batch_at=NOW), stage.dialer()
+    await stage.change("campaigns", campaign.id, calling_hours=UNREADABLE)
+    await dialer.run_once()
+    row = await stage.row("campaigns", campaign.id)
+    assert (row["failures"], row["failing_reason"][:20]) == (1, "unknown key 'funday'")
+
+    # Another dialer goes on with the pauses of the first.
+    stage.clock.advance(timedelta(seconds=2))
+    await stage.dialer().run_once()
+    row = await stage.row("campaigns", campaign.id)
+    assert (row["failures"], row["next_batch_at"]) == (2, stage.clock.now() + timedelta(seconds=4))
+
+    await stage.change("campaigns", campaign.id, calling_hours='{"every_day": [["00:00", "24:00"]]}')
+    stage.clock.advance(timedelta(seconds=4))
+    assert await dialer.run_once() == 1
+    await dialer.settled()
+    row = await stage.row("campaigns", campaign.id)
+    assert (row["failures"], row["failing_reason"]) == (0, None)
+
+
+class HangingTransport(SimulatorTransport):
+    """A provider that does not respond to `operation` until it is opened, for the phone in the body if one is given."""
+
+    def __init__(self, stage: Stage, operation: str, phone: str) -> None:
+        super().__init__(stage.workspace, stage.clock.now, KEY)
+        self.operation, self.phone = operation, phone
+        self.held = 0
+        self.arrived, self.opened = asyncio.Event(), asyncio.Event()
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        timeout_s: float,
+        before_sending: BeforeSending | None = None,
+    ) -> RetellResponse:
+        if self.operation in path and self.phone.encode() in (body or b""):
+            if before_sending is not None:
+                await before_sending()
+                before_sending = None
+            self.held += 1
+            self.arrived.set()
+            await self.opened.wait()
+        return await super().send(method, path, body, timeout_s, before_sending)
+
+
+def hanging(stage: Stage, operation: str, phone: str = "") -> HangingTransport:
+    """Let `operation` hang until the transport is opened."""
+    transport = HangingTransport(stage, operation, phone)
+    stage.clients["default"] = RetellClient(transport)
+    return transport
+
+
+async def test_a_response_that_hangs_does_not_hold_up_those_of_its_batch(stage: Stage) -> None:
+    await running(stage, 4)
+    unlucky = min(row["phone"] for row in await stage.rows("contacts"))
+    transport, dialer = hanging(stage, "create-phone-call", unlucky), stage.dialer()
+    assert await dialer.run_once() == 4
+    async with asyncio.timeout(SOON_S):
+        while sum(row["status"] == "placed" for row in await stage.rows("calls")) < 3:  # noqa: ASYNC110 - rows change
+            await asyncio.sleep(0.05)
+    assert [row["status"] for row in await stage.rows("calls") if row["phone"] == unlucky] == ["placing"]
+    transport.opened.set()
+    await dialer.settled()
+    assert {row["status"] for row in await stage.rows("calls")} == {"placed"}
+
+
+async def test_ending_calls_at_a_provider_that_hangs_keeps_no_one_from_dialing(stage: Stage) -> None:
+    campaign = await running(stage, 2)
+    dialer = stage.dialer()
+    await dialer.run_once()
+    await dialer.settled()
+    transport = hanging(stage, "stop-call")
+    await stage.change("campaigns", campaign.id, status="cancelling", hang_up=True, next_batch_at=NOW)
+    other = await create_campaign(stage.look, campaign.tenant)
+    await create_campaign_contact(stage.look, other)
+
+    async with asyncio.timeout(SOON_S):
+        assert await dialer.run_once() == 1
+        await transport.arrived.wait()
+        stage.clock.advance(timedelta(seconds=2))
+        # A second attempt does not begin before the first one has ended.
+        await dialer.run_once()
+    assert transport.held == 2
+    transport.opened.set()
+    await dialer.settled()
+    assert len(stage.asked("stop-call")) == 2
+
+
+async def test_a_limit_of_zero_at_the_provider_ends_when_it_is_raised(stage: Stage) -> None:
+    campaign, dialer = await running(stage, 2), stage.dialer()
+    await stage.change("provider_accounts", campaign.tenant.provider_account_id, provider_limit=0)
+    # Retell reports its limit of 1000 again within a minute, although no call can be placed meanwhile.
+    for _ in range(4):
+        await dialer.run_once()
+        await dialer.settled()
+        stage.clock.advance(timedelta(seconds=1))
+    assert len(stage.asked()) == 2
+    assert [row["provider_limit"] for row in await stage.rows("provider_accounts")] == [1000]
 
 
 async def test_stop_claims_no_more_and_lets_the_requests_under_way_come_home(stage: Stage) -> None:

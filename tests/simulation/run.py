@@ -20,6 +20,7 @@ from outdial.dialer.worker import Dialer
 from outdial.domain.limits import MAX_CONCURRENCY
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.receive import WebhookReceiver
+from outdial.provider import BeforeSending
 from outdial.retell.client import RetellClient
 from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
@@ -108,7 +109,14 @@ class WatchedTransport:
     def __init__(self, run: "Run", workspace: SimulatedWorkspace, key: str) -> None:
         self._run, self._inner = run, SimulatorTransport(workspace, run.clock.now, key)
 
-    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        timeout_s: float,
+        before_sending: BeforeSending | None = None,
+    ) -> RetellResponse:
         """Pass the request on; while it is under way, an operator may pause a campaign."""
         await self._run.pause_meanwhile()
         if "list-calls" in path and self._run.listing_lags():
@@ -116,6 +124,8 @@ class WatchedTransport:
         if body is None or "create-phone-call" not in path:
             return await self._inner.send(method, path, body, timeout_s)
         try:
+            if before_sending is not None:
+                await before_sending()
             return await self._create(method, path, body, timeout_s)
         finally:
             self._run.clock.end_turn()

@@ -16,6 +16,7 @@ from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database
 from outdial.dialer.worker import Dialer
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
+from outdial.provider import BeforeSending
 from outdial.retell import signature
 from outdial.retell.client import RetellClient
 from outdial.retell.events import RetellEventReader
@@ -83,8 +84,17 @@ class Gate(SimulatorTransport):
         self.opened.clear()
         self.arrived.clear()
 
-    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        timeout_s: float,
+        before_sending: BeforeSending | None = None,
+    ) -> RetellResponse:
         """Answer when the gate is open."""
+        if before_sending is not None:
+            await before_sending()
         if path.endswith("/create-phone-call"):
             self.held += 1
             self.arrived.set()

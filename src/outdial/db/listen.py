@@ -6,11 +6,15 @@ from contextlib import suppress
 
 import asyncpg
 
+from outdial.db.session import watch_socket
 from outdial.log import log
 
 # Every transaction that changes what hosts serve notifies this channel, without a payload.
 DEPLOYMENTS_CHANNEL = "host_deployments"
 RETRY_SECONDS = 1.0
+CHECK_EVERY_S = 15.0
+"""A connection without notifications is checked this often: a host that vanishes closes none."""
+RESPONSE_S = 10.0
 Handler = Callable[[str], None]
 
 
@@ -48,7 +52,13 @@ class Listener:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(self._dsn, server_settings={"application_name": "outdial-listener"})
+        connection = await asyncpg.connect(
+            self._dsn,
+            server_settings={"application_name": "outdial-listener"},
+            timeout=RESPONSE_S,
+            command_timeout=RESPONSE_S,
+        )
+        watch_socket(connection)
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         try:
@@ -57,6 +67,11 @@ class Listener:
             self._ready.set()
             # Notifications that arrived while disconnected are lost, so everything may be due.
             self._on_reconnect()
-            await lost.wait()
+            while not lost.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CHECK_EVERY_S):
+                        await lost.wait()
+                if not lost.is_set():
+                    await connection.execute("select")
         finally:
             connection.terminate()

@@ -1,11 +1,12 @@
 """Connection pools that log in as one role, and transactions that act as a caller."""
 
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, cast
 from uuid import UUID
 
 import asyncpg
@@ -24,6 +25,7 @@ CONNECTION_ERRORS: Final = (
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
 """The connection is lost, which says nothing about the work that used it."""
+_LOST: Final = (TimeoutError, ConnectionError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
 
 _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
 
@@ -37,6 +39,18 @@ select set_config('request.jwt.claims', $1, true), set_config('role', $2, true),
 _DECLARE = "select set_config('outdial.organization_id', $1, true)"
 _DECLARE_IMPATIENT = f"{_DECLARE}, set_config('lock_timeout', $2, true)"
 _MILLISECOND = timedelta(milliseconds=1)
+
+CONNECT_TIMEOUT_S: Final = 10.0
+_SERVER_DEADLINE: Final = timedelta(seconds=5)
+"""Postgres ends a statement at its own timeout. Without a response this much later, the server has vanished."""
+
+# A host that vanishes sends nothing. The kernel ends an idle connection after 25 s without a sign of life, and one
+# that waits for its data to arrive after 20 seconds. Postgres does the same for a client.
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
+_SERVER_KEEPALIVE = (
+    "set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3;"
+    " set tcp_user_timeout = 20000; "
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +66,15 @@ class SessionTimeouts:
     statement: timedelta
 
     @property
+    def command_s(self) -> float | None:
+        """Seconds until a statement without a response counts as lost; None where statements run without end."""
+        return (self.statement + _SERVER_DEADLINE).total_seconds() if self.statement else None
+
+    @property
     def settings(self) -> str:
         """The statements that put the timeouts in force."""
         return (
+            f"{_SERVER_KEEPALIVE}"
             f"set idle_in_transaction_session_timeout = {self.idle_in_transaction // _MILLISECOND}; "
             f"set lock_timeout = {self.lock // _MILLISECOND}; "
             f"set statement_timeout = {self.statement // _MILLISECOND}"
@@ -70,11 +90,11 @@ def _timeouts(idle_in_transaction_s: float, lock_s: float, statement_s: float) -
 
 
 # A claim takes about 10 ms, and a pause waits for it. So a pause waits for a dialer that stands still for 3 seconds.
-DIALER_TIMEOUTS: Final = _timeouts(3, 1, 30)
+DIALER_TIMEOUTS: Final = _timeouts(3, 1, 15)
 # A flush sets the events of a locked call aside after the lock timeout, and the sender of an event waits for the flush.
 WEBHOOK_TIMEOUTS: Final = _timeouts(3, 0.5, 10)
 # A request waits for a dialer that stands still. Functions may keep a transaction open while they await others.
-REQUEST_TIMEOUTS: Final = _timeouts(30, 10, 60)
+REQUEST_TIMEOUTS: Final = _timeouts(30, 10, 40)
 # Imports, exports and commands on a million rows have statements that take minutes.
 JOB_TIMEOUTS: Final = _timeouts(60, 10, 0)
 
@@ -83,6 +103,19 @@ def assert_no_transaction() -> None:
     """Raise RuntimeError when the current task has a transaction open. No request to Retell is sent inside one."""
     if _open_transactions.get():
         raise RuntimeError("a request to the provider would be sent while a transaction is open")
+
+
+def watch_socket(connection: Connection) -> None:
+    """Let the kernel end a connection to a host that has vanished. A Unix socket needs no watch."""
+    transport = cast("Any", connection)._transport  # there is no public way to the socket
+    tcp = transport.get_extra_info("socket")
+    if tcp is None or tcp.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        # Some of them are Linux's own.
+        if (option := getattr(socket, name, None)) is not None:
+            tcp.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 async def _keep_session(connection: asyncpg.Connection) -> None:
@@ -110,6 +143,7 @@ class Database:
         """Open a pool. Every connection assumes `role` if it is given and the login may."""
 
         async def limit(connection: asyncpg.Connection) -> None:
+            watch_socket(connection)
             # Not among the server settings: PgBouncer refuses connections that start with these.
             await connection.execute(timeouts.settings)
 
@@ -117,7 +151,14 @@ class Database:
         if role is not None:
             settings["role"] = role
         pool = await asyncpg.create_pool(
-            dsn, min_size=min_size, max_size=max_size, init=limit, reset=_keep_session, server_settings=settings
+            dsn,
+            min_size=min_size,
+            max_size=max_size,
+            init=limit,
+            reset=_keep_session,
+            server_settings=settings,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=timeouts.command_s,
         )
         return cls(pool, dsn)
 
@@ -133,13 +174,29 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Open a transaction as the login role."""
-        async with self.pool.acquire() as connection, connection.transaction():
-            token = _open_transactions.set(_open_transactions.get() + 1)
-            try:
-                yield connection
-            finally:
-                _open_transactions.reset(token)
+        """Open a transaction as the login role.
+
+        A statement without a response raises TimeoutError. Its connection is closed without waiting for the server, and
+        the pool replaces all others: they lead to the same host.
+        """
+        timed_out: TimeoutError | None = None
+        try:
+            async with self.pool.acquire() as connection, connection.transaction():
+                token = _open_transactions.set(_open_transactions.get() + 1)
+                try:
+                    yield connection
+                except TimeoutError as error:
+                    timed_out = error
+                    connection.terminate()
+                    raise
+                finally:
+                    _open_transactions.reset(token)
+        except _LOST:
+            await self.pool.expire_connections()
+            if timed_out is not None:
+                # The rollback on the closed connection fails, which says less.
+                raise timed_out from None
+            raise
 
     @asynccontextmanager
     async def as_caller(self, role: Role, claims: Mapping[str, object]) -> AsyncIterator[Connection]:

@@ -4,9 +4,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db.queries import accounts
+from outdial.db.queries import accounts, batches, campaign_status
 from outdial.db.session import Database
-from outdial.dialer.plan import PlannedCall
 from outdial.log import log
 from outdial.provider import AccountConcurrency, VoiceProvider
 
@@ -14,7 +13,10 @@ EVERY = timedelta(seconds=60)
 
 
 class LimitReader:
-    """Reads the limit of each account at most once every EVERY."""
+    """Reads the limit of each account that has campaigns to call for, at most once every EVERY.
+
+    It goes on while no call may start: a limit of 0 must not stay in force once Retell has raised it.
+    """
 
     def __init__(self, database: Database, provider: VoiceProvider, clock: Clock) -> None:
         self._database = database
@@ -22,22 +24,31 @@ class LimitReader:
         self._clock = clock
         self._next_at: dict[UUID, datetime] = {}
 
-    def is_due(self, call: PlannedCall) -> bool:
-        """Return whether to refresh the limits of the account that `call` uses: at most once per EVERY."""
+    def is_due(self, provider_account_id: UUID) -> bool:
+        """Return whether to refresh the limit of an account: at most once per EVERY."""
         now = self._clock.now()
-        due = self._next_at.get(call.provider_account_id, now) <= now
+        due = self._next_at.get(provider_account_id, now) <= now
         if due:
-            self._next_at[call.provider_account_id] = now + EVERY
+            self._next_at[provider_account_id] = now + EVERY
         return due
 
-    async def refresh(self, call: PlannedCall) -> None:
-        """Store the limit of the account of `call`. A failure is logged, and the last known limit stays in force."""
+    async def refresh(self, due: batches.DueCampaign) -> None:
+        """Store the limit of the account of a campaign, and wake what waits for a slot.
+
+        A failure is logged, and the last known limit stays in force.
+        """
         try:
-            limits = await self._provider.get_concurrency(call.credential)
+            async with self._database.for_organization(due.organization_id) as connection:
+                account = await campaign_status.campaign_account(connection, campaign_id=due.campaign_id)
+            limits = await self._provider.get_concurrency(account.credential)
             if isinstance(limits, AccountConcurrency):
-                async with self._database.for_organization(call.organization_id) as connection:
-                    await accounts.set_provider_limit(
-                        connection, provider_account_id=call.provider_account_id, provider_limit=limits.limit
+                async with self._database.for_organization(due.organization_id) as connection:
+                    changed = await accounts.set_provider_limit(
+                        connection, provider_account_id=account.id, provider_limit=limits.limit
                     )
+                    if changed:
+                        await batches.wake_campaigns(
+                            connection, now=self._clock.now(), ids=[], provider_account_ids=[account.id]
+                        )
         except Exception as error:
             log("dialer.limits_failed", level="warning", error=error)

@@ -32,6 +32,7 @@ from outdial.dialer.plan import (
     live_elsewhere,
     plan_call,
 )
+from outdial.dialer.starts import LOCK_WAIT
 from outdial.domain.contact import NEVER_OPEN
 from outdial.domain.ids import new_id
 from outdial.domain.pacing import Pace, after_slots, next_claim_at, recovered, spacing
@@ -42,8 +43,6 @@ DEADLINE_MARGIN: Final = timedelta(seconds=5)
 """A request may be outstanding this much longer than its timeout: the time between its slot and its first byte."""
 LOCKED_ELSEWHERE: Final = timedelta(milliseconds=200)
 """Delay before the next claim when another transaction holds all due contacts."""
-LOCK_WAIT: Final = timedelta(milliseconds=200)
-"""A claim waits this long for the account. Claims take about 10 ms, so a longer one belongs to a stalled process."""
 SKIP_PORTION: Final = 5_000
 """Contacts that one claim skips, because a million in one statement would hold their locks for tens of seconds."""
 
@@ -254,6 +253,7 @@ class Claimer:
                 start_at=start_at,
                 deadline=start_at + self._settings.request_timeout + DEADLINE_MARGIN,
                 spacing=spacing(lock.pace),
+                limits_at=now,
             )
             for contact, start_at in zip(contacts, lock.starts, strict=False)
         ]

@@ -5,7 +5,7 @@ the last claim, so it settles nothing but what the facts cannot: whether the las
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias, assert_never
@@ -27,6 +27,7 @@ from outdial.dialer.admission import (
     hours_of,
 )
 from outdial.domain.campaign import CampaignStatus
+from outdial.domain.errors import DomainError
 from outdial.domain.pacing import Pace, fair_share
 
 FormatMoment: TypeAlias = Callable[[datetime], str]
@@ -36,6 +37,8 @@ LimitReason: TypeAlias = Literal[
     WaitReason.CAMPAIGN_FULL, WaitReason.ACCOUNT_FULL, WaitReason.SHARE_TAKEN, WaitReason.PACING
 ]
 
+FAILS_IN: Final = (CampaignStatus.ACTIVE, CampaignStatus.PAUSING, CampaignStatus.CANCELLING)
+"""The statuses in which the dialer works on a campaign."""
 OVERDUE: Final = timedelta(seconds=30)
 """A running dialer claims for a campaign within this time of its being due."""
 
@@ -45,6 +48,7 @@ class RunReason(StrEnum):
 
     NO_DIALER = "no_dialer"
     BACKED_OFF = "backed_off"
+    FAILING = "failing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,8 @@ class DialingFacts:
     paused_reason: str | None
     next_batch_at: datetime | None
     waiting_for: str | None
+    failures: int = 0
+    failing_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +82,10 @@ class Diagnosis:
                 return _skip_sentence(self.reason, self)
             case RunReason.NO_DIALER:
                 return f"No dialer has checked this campaign since {at}; make sure that one is running"
+            case RunReason.FAILING:
+                times = "once" if self.facts.failures == 1 else f"{self.facts.failures} times in a row"
+                reason = self.facts.failing_reason or "no reason recorded"
+                return f"The dialer failed on this campaign {times} ({reason}) and tries again {at}"
             case RunReason.BACKED_OFF:
                 rate = self.facts.campaign.limits.pace.rate_factor
                 return f"Retell is at capacity: calls start at {rate:.0%} of the usual rate until {at}"
@@ -114,6 +124,8 @@ async def examine(connection: Connection, campaign_ids: Sequence[UUID], now: dat
             paused_reason=row.paused_reason,
             next_batch_at=row.next_batch_at,
             waiting_for=row.waiting_for,
+            failures=row.failures,
+            failing_reason=row.failing_reason,
         )
         diagnoses[row.campaign_id] = diagnose(facts, now)
     return diagnoses
@@ -124,8 +136,15 @@ def diagnose(facts: DialingFacts, now: datetime) -> Diagnosis | None:
     campaign = facts.campaign
     if campaign.status is CampaignStatus.ACTIVE and facts.next_batch_at and facts.next_batch_at + OVERDUE < now:
         return Diagnosis(reason=RunReason.NO_DIALER, at=facts.next_batch_at, facts=facts)
+    if facts.failures and campaign.status in FAILS_IN:
+        return Diagnosis(reason=RunReason.FAILING, at=facts.next_batch_at, facts=facts)
     pace = campaign.limits.pace
-    match admit_campaign(campaign, now, horizon=timedelta()):
+    try:
+        admission = admit_campaign(campaign, now, horizon=timedelta())
+    except DomainError as error:  # such as calling hours that were stored before the database checked them
+        facts = replace(facts, failures=1, failing_reason=str(error))
+        return Diagnosis(reason=RunReason.FAILING, at=facts.next_batch_at, facts=facts)
+    match admission:
         case Admit() | Wait(reason=WaitReason.PACING) if pace.backoff_until is not None and pace.backoff_until > now:
             return Diagnosis(reason=RunReason.BACKED_OFF, at=pace.backoff_until, facts=facts)
         case Admit():

@@ -35,7 +35,6 @@ class Finisher:
                     cancelled = await due_contacts.cancel_pending_contacts(
                         connection, campaign_id=campaign_id, limit=PORTION, now=self._clock.now()
                     )
-            await self._hang_up(organization_id, campaign_id)
         now = self._clock.now()
         pausing = status == CampaignStatus.PAUSING
         finish = campaign_status.finish_pausing if pausing else campaign_status.finish_cancelling
@@ -47,7 +46,8 @@ class Finisher:
             await batches.postpone_batch(connection, campaign_id=campaign_id, next_batch_at=now + RETRY_DELAY)
         return False
 
-    async def _hang_up(self, organization_id: UUID, campaign_id: UUID) -> None:
+    async def hang_up(self, organization_id: UUID, campaign_id: UUID) -> None:
+        """End live calls of a campaign that is cancelled with `hang_up`. Takes as long as the provider takes."""
         async with self._database.for_organization(organization_id) as connection:
             account = await campaign_status.campaign_account(connection, campaign_id=campaign_id)
             if not account.hang_up:
@@ -55,7 +55,7 @@ class Finisher:
             calls = await call_queries.live_calls(
                 connection, provider_account_id=account.id, campaign_id=campaign_id, limit=MAX_HANG_UPS
             )
-        if self._provider.has_account(account.credential):
+        if calls and self._provider.has_account(account.credential):
             results = await asyncio.gather(
                 *(self._provider.end_call(account.credential, call.retell_call_id) for call in calls)
             )

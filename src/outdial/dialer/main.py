@@ -6,9 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from outdial.background import RepeatingTask
-from outdial.clock import Clock, SystemClock
+from outdial.clock import Clock, FollowingClock, SystemClock
 from outdial.db.listen import Listener
 from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, assert_no_transaction
+from outdial.dialer.clock_check import ClockCheck, TimedTask
 from outdial.dialer.rescue import Rescuer
 from outdial.dialer.worker import Dialer
 from outdial.inbox.applier import EventApplier
@@ -30,6 +31,7 @@ class DialerParts:
 
     dialer: Dialer
     applier: EventApplier
+    clock_check: ClockCheck
 
 
 class RescueTask:
@@ -47,19 +49,19 @@ class RescueTask:
         return looked_up
 
 
-async def run_dialer(settings: DialerProcessSettings) -> None:
+async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None = None) -> None:
     """Dial until SIGINT or SIGTERM; then stop claiming and wait for the requests in flight.
 
-    Raises what Postgres reports when the database cannot be used.
+    Raises what Postgres reports when the database cannot be used, and ClockDiffers.
     """
     stop = stop_event()
-    async with _connected(settings, SystemClock()) as parts:
-        await parts.dialer.scheduler.run_once()
-        dialer, interval = parts.dialer, settings.timing.poll_interval
-        claims = RepeatingTask("dialer", dialer, dialer.pause)
-        applier = RepeatingTask("applier", parts.applier, interval)
-        rescuer = RepeatingTask("rescuer", RescueTask(dialer.rescuer, applier), interval)
-        scheduler = RepeatingTask("scheduler", dialer.scheduler, interval)
+    async with _connected(settings, system_clock) as parts:
+        dialer, interval, check = parts.dialer, settings.timing.poll_interval, parts.clock_check
+        await dialer.scheduler.run_once()
+        claims = RepeatingTask("dialer", TimedTask(dialer, check), dialer.pause)
+        applier = RepeatingTask("applier", TimedTask(parts.applier, check), interval)
+        rescuer = RepeatingTask("rescuer", TimedTask(RescueTask(dialer.rescuer, applier), check), interval)
+        scheduler = RepeatingTask("scheduler", TimedTask(dialer.scheduler, check), interval)
         tasks = (claims, rescuer, scheduler, applier)
 
         def on_campaign(campaign_id: str) -> None:
@@ -70,7 +72,11 @@ async def run_dialer(settings: DialerProcessSettings) -> None:
             for task in tasks:
                 task.wake()
 
-        handlers = {"outdial_campaigns": on_campaign, "outdial_inbox": lambda _: applier.wake()}
+        handlers = {
+            "outdial_campaigns": on_campaign,
+            "outdial_accounts": dialer.recheck,
+            "outdial_inbox": lambda _: applier.wake(),
+        }
         listener = Listener(settings.database.dialer, handlers, on_reconnect=on_reconnect)
         await listener.start()
         for task in tasks:
@@ -88,7 +94,7 @@ async def run_dialer(settings: DialerProcessSettings) -> None:
 
 async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
     """Run each task of the dialer once; return what it did, in numbers."""
-    async with _connected(settings, SystemClock()) as parts:
+    async with _connected(settings) as parts:
         done = {"started": await parts.dialer.scheduler.run_once(), "claimed": await parts.dialer.run_once()}
         await parts.dialer.settled()
         done["asked"] = await parts.dialer.rescuer.run_once()
@@ -97,7 +103,7 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def _connected(settings: DialerProcessSettings, clock: Clock) -> AsyncIterator[DialerParts]:
+async def _connected(settings: DialerProcessSettings, system_clock: Clock | None = None) -> AsyncIterator[DialerParts]:
     urls, timing = settings.database, settings.timing
     async with AsyncExitStack() as stack:
         clients = {
@@ -129,7 +135,11 @@ async def _connected(settings: DialerProcessSettings, clock: Clock) -> AsyncIter
                 timeouts=WEBHOOK_TIMEOUTS,
             )
         )
+        clock = FollowingClock(system_clock or SystemClock())
+        check = ClockCheck(database, clock)
+        await check.compare()
         yield DialerParts(
             Dialer(database, RetellProvider(clients), clock, timing),
             EventApplier(inbox, RetellEventReader(), clock, check_after=timing.reconcile_after),
+            check,
         )

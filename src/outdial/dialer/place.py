@@ -1,25 +1,30 @@
-"""Places calls: one request each, no automatic retry, no transaction open, and none sent too late."""
+"""Places calls: one request each, no automatic retry, no transaction open, and each at its reserved start time."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db.session import assert_no_transaction
+from outdial.db.session import Database, assert_no_transaction
 from outdial.dialer.invariants import UNEVENNESS, OutstandingRequests
 from outdial.dialer.plan import PlannedCall
+from outdial.dialer.starts import StartRenewer
 from outdial.domain.errors import InvariantBroken
+from outdial.domain.pacing import is_unlimited
 from outdial.log import log
 from outdial.provider import CallPlaced, CallRefused, CallUncertain, VoiceProvider
 from outdial.settings import DialerSettings
 
+GROUP_S: Final = 0.5
+"""Responses that come within this time of each other are settled together."""
+
 
 @dataclass(frozen=True, slots=True)
 class TooLate:
-    """Nothing was sent: the process was stalled for so long that the response could miss the call's deadline."""
+    """Nothing was sent: the call missed its start time, and no other one may be had before its deadline."""
 
 
 PlacementResponse = CallPlaced | CallRefused | CallUncertain | TooLate
@@ -33,15 +38,24 @@ class CallResponse:
     response: PlacementResponse
 
 
+class StartMissed(Exception):
+    """A call missed its start time and gets no other one; its request does not leave."""
+
+
 class Placer:
     """Sends create-phone-call for claimed calls, each at its start time, with the key of its account."""
 
-    def __init__(self, provider: VoiceProvider, clock: Clock, settings: DialerSettings) -> None:
+    def __init__(self, database: Database, provider: VoiceProvider, clock: Clock, settings: DialerSettings) -> None:
         self._provider = provider
         self._clock = clock
         self._settings = settings
-        self._free_at: dict[UUID, datetime] = {}
+        self._starts = StartRenewer(database, clock, settings)
+        self._lowered_at: dict[UUID, datetime] = {}
         self._outstanding = OutstandingRequests(provider.read_request)
+
+    def recheck(self, provider_account_id: UUID) -> None:
+        """Check the limits of an account again for calls that wait for their start: a limit was lowered."""
+        self._lowered_at[provider_account_id] = self._clock.now()
 
     async def place(self, calls: Sequence[PlannedCall]) -> list[CallResponse]:
         """Send the requests concurrently and return the responses in the order of the calls.
@@ -52,36 +66,60 @@ class Placer:
         responses = await asyncio.gather(*(self._place_one(call) for call in calls))
         return [response for response in responses if response is not None]
 
+    async def place_in_groups(self, calls: Sequence[PlannedCall]) -> AsyncIterator[list[CallResponse]]:
+        """Like `place`, but yield responses as they come: a request that hangs does not hold up the others."""
+        pending = {asyncio.create_task(self._place_one(call)) for call in calls}
+        while pending:
+            done, pending = await asyncio.wait(pending, timeout=GROUP_S)
+            yield [response for task in done if (response := task.result()) is not None]
+
     async def _place_one(self, call: PlannedCall) -> CallResponse | None:
         if not self._provider.has_account(call.credential):
             # The provider refuses the account without a request, so the call need not wait for its start time.
             return CallResponse(call, await self._provider.create_call(call.credential, call.body))
-        await self._clock.sleep_until(call.start_at)
-        if self._clock.now() < call.start_at - UNEVENNESS:
-            # A sleep measures its span once, and the clock was set back meanwhile.
-            await self._clock.sleep_until(call.start_at)
-        await self._keep_distance(call)
-        now = self._clock.now()
-        if now + self._settings.request_timeout > call.deadline:
-            return CallResponse(call, TooLate())
-        assert_no_transaction()
+        has_left = False
+
+        async def leave() -> None:
+            nonlocal call, has_left
+            call = await self._reach_start(call)
+            self._outstanding.begin(call, self._clock.now(), self._settings.request_timeout)
+            has_left = True
+
         try:
-            self._outstanding.begin(call, now, self._settings.request_timeout)
+            response = await self._provider.create_call(call.credential, call.body, before_sending=leave)
+            return CallResponse(call, response)
+        except StartMissed:
+            return CallResponse(call, TooLate())
         except InvariantBroken as error:
             log("dialer.invariant_broken", level="error", call_id=str(call.id), error=error)
             return None
-        try:
-            return CallResponse(call, await self._provider.create_call(call.credential, call.body))
         finally:
-            self._outstanding.end(call)
+            if has_left:
+                self._outstanding.end(call)
 
-    async def _keep_distance(self, call: PlannedCall) -> None:
-        """Space overdue requests out: a process that was stalled would send all of them at once."""
-        now = self._clock.now()
-        start_at = max(now, self._free_at.get(call.provider_account_id, now))
-        self._free_at[call.provider_account_id] = start_at + call.spacing
-        if start_at - now > UNEVENNESS:
-            await self._clock.sleep_until(start_at)
+    async def _reach_start(self, call: PlannedCall) -> PlannedCall:
+        """Wait until the start time of a call, and exchange a start time that was missed for a new one.
+
+        Runs when the connection is ready, so that nothing but the network lies between the start and the provider.
+        Raises StartMissed.
+        """
+        while True:
+            assert_no_transaction()
+            await self._clock.sleep_until(call.start_at)
+            if self._clock.now() < call.start_at - UNEVENNESS:
+                # A sleep measures its span once, and the clock was set back meanwhile.
+                await self._clock.sleep_until(call.start_at)
+            now = self._clock.now()
+            if now + self._settings.request_timeout > call.deadline:
+                raise StartMissed
+            lowered_at = self._lowered_at.get(call.provider_account_id)
+            is_current = lowered_at is None or lowered_at < call.limits_at
+            if is_current and (now <= call.start_at + call.slack or is_unlimited(call.spacing)):
+                return call
+            renewed = await self._starts.renew(call)
+            if renewed is None:
+                raise StartMissed
+            call = replace(call, start_at=renewed.start_at, slack=renewed.slack, limits_at=renewed.limits_at)
 
 
 def repeated(response: PlacementResponse) -> CallPlaced | CallUncertain:

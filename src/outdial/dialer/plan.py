@@ -27,7 +27,7 @@ from outdial.domain.calling_hours import local_times
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.domain.contact_fields import AGENT_VARIABLES
-from outdial.domain.pacing import Pace
+from outdial.domain.pacing import LATENESS, Pace
 from outdial.provider import CallRequest
 
 CALLER_BLOCKED: Final = "an earlier call from this caller number was marked as spam or blocked by the network"
@@ -37,8 +37,8 @@ CALLER_BLOCKED: Final = "an earlier call from this caller number was marked as s
 class PlannedCall:
     """One call to place: `body` is sent at `start_at`, and no request for it is outstanding after `deadline`.
 
-    A request that leaves late still keeps `spacing` from the one before it. `campaign_status` is the status read under
-    the lock that the call was planned under.
+    The request may leave `slack` late; `spacing` is the time between two starts of the account. `campaign_status` is
+    the status read under the lock that the call was planned under, `limits_at` the time before the limits were read.
     """
 
     id: UUID
@@ -52,6 +52,8 @@ class PlannedCall:
     deadline: datetime
     spacing: timedelta
     body: bytes
+    limits_at: datetime
+    slack: timedelta = LATENESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +145,7 @@ def plan_call(
     start_at: datetime,
     deadline: datetime,
     spacing: timedelta,
+    limits_at: datetime,
 ) -> PlannedCall:
     """Return the call of one contact, with the request as it is sent, and sent again by a rescue."""
     request = CallRequest(
@@ -165,6 +168,7 @@ def plan_call(
         deadline=deadline,
         spacing=spacing,
         body=encode_request(request),
+        limits_at=limits_at,
     )
 
 

@@ -9,15 +9,17 @@ import asyncio
 import hashlib
 from datetime import datetime, timedelta
 from typing import assert_never
+from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db.queries import accounts, campaign_status, events, settlements
 from outdial.db.session import Database
 from outdial.dialer.admission import hours_of, may_ring
-from outdial.dialer.claim import DEADLINE_MARGIN, LOCK_WAIT
+from outdial.dialer.claim import DEADLINE_MARGIN
 from outdial.dialer.place import CallResponse, Placer, repeated
 from outdial.dialer.plan import PlannedCall, pace_of
 from outdial.dialer.settle import RESCUE_MOST, CallAdoption, CallIdTaken, Settler
+from outdial.dialer.starts import LOCK_WAIT
 from outdial.domain.call import CallStatus
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.pacing import after_slots, recovered, spacing, start_slots
@@ -53,6 +55,7 @@ class Rescuer:
         self._settler = settler
         self._clock = clock
         self._settings = settings
+        self._unresponsive: set[UUID] = set()
 
     async def run_once(self) -> int:
         """Check the calls that are due, at most MAX_CONCURRENT_CHECKS at a time."""
@@ -60,9 +63,12 @@ class Rescuer:
         async with self._database.transaction() as connection:
             due = await settlements.calls_to_check(connection, now=now, limit=BATCH)
         gate = asyncio.Semaphore(MAX_CONCURRENT_CHECKS)
+        self._unresponsive.clear()
 
         async def check(silent: settlements.SilentCall) -> None:
             async with gate:
+                if silent.organization_id in self._unresponsive:
+                    return  # It stays due. The calls of others must not wait for timeouts.
                 try:
                     await self._check(silent)
                 except Exception as error:  # one broken call must not stop the others
@@ -94,8 +100,8 @@ class Rescuer:
 
     async def _rescue(self, call: settlements.CheckedCall, now: datetime) -> None:
         match await self._provider.find_calls(call.credential, call.id):
-            case ProviderUnavailable(reason):
-                await self._review_when_old(call, now, f"Retell is unavailable: {reason}")
+            case ProviderUnavailable() as unavailable:
+                await self._note_unavailable(call, unavailable, now)
             case CallsFound(ids) if ids:
                 if len(ids) > 1:
                     log("rescue.several_calls", level="error", call_id=str(call.id), calls=len(ids))
@@ -163,6 +169,7 @@ class Rescuer:
             deadline=deadline,
             spacing=spacing(pace),
             body=call.request.encode(),
+            limits_at=now,
         )
 
     # Calls that Retell has: what is their state?
@@ -191,8 +198,8 @@ class Rescuer:
             case CallMissing():
                 if call.checks >= MISSING_CHECKS:
                     await self._give_up(call, "Retell no longer knows the call")
-            case ProviderUnavailable(reason):
-                await self._review_when_old(call, now, f"Retell is unavailable: {reason}")
+            case ProviderUnavailable() as unavailable:
+                await self._note_unavailable(call, unavailable, now)
             case never:
                 assert_never(never)
 
@@ -204,9 +211,14 @@ class Rescuer:
         async with self._database.for_organization(call.organization_id) as connection:
             await settlements.stop_checking(connection, call_id=call.id)
 
-    async def _review_when_old(self, call: settlements.CheckedCall, now: datetime, reason: str) -> None:
+    async def _note_unavailable(
+        self, call: settlements.CheckedCall, unavailable: ProviderUnavailable, now: datetime
+    ) -> None:
+        """Send an old call to review, and ask no more for its organization in this run if there was no response."""
+        if unavailable.status is None:
+            self._unresponsive.add(call.organization_id)
         if now - call.created_at >= self._settings.review_after:
-            await self._review(call, reason)
+            await self._review(call, f"Retell is unavailable: {unavailable.reason}")
 
     async def _review(self, call: settlements.CheckedCall, reason: str) -> None:
         async with self._database.for_organization(call.organization_id) as connection:

@@ -22,6 +22,10 @@ from outdial.settings import DialerSettings
 
 CAPACITY_RETRY = timedelta(seconds=10)
 """Delay of a contact after a refusal for capacity; the account's rate is reduced for longer."""
+LONGEST_CAPACITY_RETRY = timedelta(hours=1)
+"""The delay doubles while the number alone is refused, up to this."""
+CAPACITY_REFUSALS = 10
+"""After this many refusals for capacity in a row, while others were accepted, the contact goes to review."""
 RESCUE_MOST = timedelta(minutes=5)
 """Longest interval between two checks of an unknown call while Retell still honors its key."""
 BREAKER = 5
@@ -43,10 +47,15 @@ class CallAdoption:
 
 @dataclass(frozen=True, slots=True)
 class RefusedCall:
-    """A call whose request Retell refused."""
+    """A call whose request Retell refused.
+
+    `own_refusals` counts refusals of its number for capacity in a row, this one included, while the account could place
+    other calls; 0 if the account itself may be at its limit.
+    """
 
     call: PlannedCall
     refusal: CallRefused
+    own_refusals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +116,11 @@ class Settler:
                     assert_never(never)
         calls = [response.call for response in responses]
         try:
-            await self._write(calls, batch, now)
+            written = await self._write(calls, batch, now)
         except CallIdTaken:
             batch = await self._without_taken_ids(calls, batch, now)
-            await self._write(calls, batch, now)
-        await self._react(calls[0], batch, now)
+            written = await self._write(calls, batch, now)
+        await self._react(calls[0], written, now)
 
     async def _without_taken_ids(
         self, calls: list[PlannedCall], batch: SettlementBatch, now: datetime
@@ -130,7 +139,7 @@ class Settler:
                 placed.append(adoption)
         return replace(batch, placed=placed, unknown=[*batch.unknown, *taken])
 
-    async def _write(self, calls: list[PlannedCall], batch: SettlementBatch, now: datetime) -> None:
+    async def _write(self, calls: list[PlannedCall], batch: SettlementBatch, now: datetime) -> SettlementBatch:
         async with self._database.for_organization(calls[0].organization_id) as connection:
             await settlements.lock_calls(connection, ids=[call.id for call in calls])
             returned = [refused.call.id for refused in batch.refused] + [call.id for call in batch.unsent]
@@ -139,7 +148,8 @@ class Settler:
             if batch.placed:
                 await self.adopt(connection, calls[0].credential, batch.placed, now)
             if batch.refused:
-                changes = [contact_after_refusal(refused.refusal.kind, now) for refused in batch.refused]
+                batch = await _with_own_refusals(connection, batch)
+                changes = [contact_after_refusal(refused, now) for refused in batch.refused]
                 await settlements.settle_refused(
                     connection,
                     ids=[refused.call.id for refused in batch.refused],
@@ -164,6 +174,7 @@ class Settler:
             await settlements.end_requests(
                 connection, ids=[call.id for call in calls], deadlines=[call.deadline for call in calls]
             )
+        return batch
 
     async def adopt(
         self,
@@ -196,7 +207,7 @@ class Settler:
 
     async def _react(self, call: PlannedCall, batch: SettlementBatch, now: datetime) -> None:
         """Slow down or pause, in separate transactions: claims hold locks on these rows."""
-        kinds = {refused.refusal.kind: refused.refusal.message for refused in batch.refused}
+        kinds = {refused.refusal.kind: refused.refusal.message for refused in batch.refused if not refused.own_refusals}
         if RefusalKind.capacity in kinds or RefusalKind.unreachable in kinds:
             async with self._database.for_organization(call.organization_id) as connection:
                 account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)
@@ -234,14 +245,30 @@ class Settler:
         log("dialer.campaign_paused", level="warning", campaign_id=str(call.campaign_id), reason=reason)
 
 
-def contact_after_refusal(kind: RefusalKind, now: datetime) -> ContactAfterRefusal:
-    """Return what a refusal of `kind` makes of the contact: a bad number fails it, everything else returns it."""
-    match kind:
+async def _with_own_refusals(connection: Connection, batch: SettlementBatch) -> SettlementBatch:
+    """Tell refusals for capacity that are about one number from those that are about the account."""
+    ids = [refused.call.id for refused in batch.refused if refused.refusal.kind is RefusalKind.capacity]
+    if not ids:
+        return batch
+    rows = await settlements.capacity_refusals(connection, ids=ids)
+    counts = {row.call_id: row.earlier + 1 for row in rows if row.others_placed}
+    return replace(batch, refused=[replace(each, own_refusals=counts.get(each.call.id, 0)) for each in batch.refused])
+
+
+def contact_after_refusal(refused: RefusedCall, now: datetime) -> ContactAfterRefusal:
+    """Return what a refusal makes of the contact: a bad number fails it, almost everything else returns it.
+
+    A number that alone is refused for capacity waits longer each time, and finally goes to review.
+    """
+    match refused.refusal.kind:
         case RefusalKind.contact:
             return ContactAfterRefusal(ContactStatus.FAILED, now)
         case RefusalKind.configuration | RefusalKind.account:
             return ContactAfterRefusal(ContactStatus.PENDING, now)
         case RefusalKind.capacity | RefusalKind.unreachable:
-            return ContactAfterRefusal(ContactStatus.PENDING, now + CAPACITY_RETRY)
+            if refused.own_refusals >= CAPACITY_REFUSALS:
+                return ContactAfterRefusal(ContactStatus.REVIEW, now)
+            delay = CAPACITY_RETRY * 2 ** max(0, refused.own_refusals - 1)
+            return ContactAfterRefusal(ContactStatus.PENDING, now + min(delay, LONGEST_CAPACITY_RETRY))
         case never:
             assert_never(never)

@@ -9,14 +9,16 @@ from outdial.clock import Clock
 from outdial.db.queries import batches
 from outdial.db.session import CONNECTION_ERRORS, Database, LockNotAvailable
 from outdial.dialer.account_limits import LimitReader
-from outdial.dialer.claim import LOCK_WAIT, AccountBlocked, Claimed, Claimer
+from outdial.dialer.claim import AccountBlocked, Claimed, Claimer
 from outdial.dialer.finish import Finisher
 from outdial.dialer.place import Placer
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.rescue import Rescuer
 from outdial.dialer.schedule import Scheduler
 from outdial.dialer.settle import Settler
+from outdial.dialer.starts import LOCK_WAIT
 from outdial.domain.campaign import CampaignStatus
+from outdial.domain.errors import DomainError
 from outdial.domain.ids import new_id
 from outdial.log import log
 from outdial.provider import VoiceProvider
@@ -52,7 +54,7 @@ class Dialer:
         self._clock = clock
         self._settings = settings
         self._claimer = Claimer(database=database, provider=provider, clock=clock, settings=settings, make_id=make_id)
-        self._placer = Placer(provider, clock, settings)
+        self._placer = Placer(database, provider, clock, settings)
         self._settler = Settler(database, clock, settings)
         self._finisher = Finisher(database, provider, clock)
         self._limits = LimitReader(database, provider, clock)
@@ -69,7 +71,7 @@ class Dialer:
         self._next_batch_at: dict[UUID, datetime] = {}
         # Accounts and campaigns that another transaction holds, and until when this dialer does not wait for them.
         self._blocked_until: dict[UUID, datetime] = {}
-        self._failures: dict[UUID, int] = {}
+        self._hanging_up: set[UUID] = set()
         self._requests: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._stopping = False
@@ -77,6 +79,10 @@ class Dialer:
     def wake_for(self, campaign_id: str) -> None:
         """Claim for a campaign in the next run, before it is due: a notification named it."""
         self._named.add(UUID(campaign_id))
+
+    def recheck(self, account_id: str) -> None:
+        """Check the limits of an account again before its next call starts: one of them was lowered."""
+        self._placer.recheck(UUID(account_id))
 
     def pause(self) -> timedelta:
         """Return how long no campaign will be due, as far as this dialer knows; at most the poll interval."""
@@ -115,6 +121,9 @@ class Dialer:
             return 0
         try:
             claimed = await self._run_campaign(due)
+            if due.failures:
+                async with self._database.for_organization(due.organization_id) as connection:
+                    await batches.end_failures(connection, campaign_id=due.campaign_id)
         except LockNotAvailable:  # such as a pause that waits for a transaction that stands still
             self._block(due.campaign_id)
             return 0
@@ -124,7 +133,6 @@ class Dialer:
         except Exception as error:  # one broken campaign must not stop the others
             await self._set_back(due, error)
             return 0
-        self._failures.pop(due.campaign_id, None)
         return claimed
 
     def _is_blocked(self, id: UUID) -> bool:
@@ -140,28 +148,31 @@ class Dialer:
 
     async def _set_back(self, due: batches.DueCampaign, error: Exception) -> None:
         """Log the failure of a campaign, and postpone its next batch by twice as long as after the last failure."""
-        failures = self._failures.get(due.campaign_id, 0)
-        self._failures[due.campaign_id] = failures + 1
         now = self._clock.now()
-        pause = min(FIRST_SET_BACK * 2 ** min(failures, 10), LONGEST_SET_BACK)
+        pause = min(FIRST_SET_BACK * 2 ** min(due.failures, 10), LONGEST_SET_BACK)
         log(
             "dialer.campaign_failed",
             level="error",
             campaign_id=str(due.campaign_id),
-            failures=failures + 1,
+            failures=due.failures + 1,
             retry_s=pause.total_seconds(),
             error=error,
         )
+        # The text of other errors may quote anything.
+        reason = str(error) if isinstance(error, DomainError) else type(error).__name__
         try:
             async with self._database.for_organization(due.organization_id) as connection:
                 await batches.set_back_campaign(
-                    connection, campaign_id=due.campaign_id, next_batch_at=now + pause, now=now
+                    connection, campaign_id=due.campaign_id, next_batch_at=now + pause, reason=reason[:500], now=now
                 )
         except Exception as lost:  # such as a lost database connection: the campaign stays due
             log("dialer.set_back_failed", level="warning", campaign_id=str(due.campaign_id), reason=repr(lost))
 
     async def _run_campaign(self, due: batches.DueCampaign) -> int:
         if due.status != CampaignStatus.ACTIVE:
+            if due.status == CampaignStatus.CANCELLING and due.campaign_id not in self._hanging_up:
+                self._hanging_up.add(due.campaign_id)
+                self._spawn(self._hang_up(due))
             await self._finisher.finish(due.organization_id, due.campaign_id, due.status)
             return 0
         while self._in_flight >= MAX_REQUESTS:
@@ -173,12 +184,12 @@ class Dialer:
         if not isinstance(claim, Claimed):
             return 0
         self._next_batch_at[due.campaign_id] = claim.next_batch_at
+        if self._limits.is_due(due.provider_account_id):
+            self._spawn(self._limits.refresh(due))
         if claim.calls:
             self._blocked_until.pop(due.provider_account_id, None)
             self._in_flight += len(claim.calls)
             self._spawn(self._place_and_settle(claim.calls))
-            if self._limits.is_due(claim.calls[0]):
-                self._spawn(self._limits.refresh(claim.calls[0]))
         return len(claim.calls)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -186,18 +197,26 @@ class Dialer:
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
 
+    async def _hang_up(self, due: batches.DueCampaign) -> None:
+        try:
+            await self._finisher.hang_up(due.organization_id, due.campaign_id)
+        except Exception as error:  # the campaign is due again until no call is live
+            log("dialer.hang_up_failed", level="warning", campaign_id=str(due.campaign_id), error=error)
+        finally:
+            self._hanging_up.discard(due.campaign_id)
+
     async def _place_and_settle(self, calls: list[PlannedCall]) -> None:
         try:
-            responses = await self._placer.place(calls)
-            try:
-                await self._settler.settle(responses)
-            except LockNotAvailable:  # the others must not wait for the call that another transaction holds
-                for response in responses:
-                    try:
-                        await self._settler.settle([response])
-                    except LockNotAvailable:
-                        # The call stays `placing` and is rescued after its deadline.
-                        log("dialer.locked_elsewhere", level="warning", id=str(response.call.id))
+            async for responses in self._placer.place_in_groups(calls):
+                try:
+                    await self._settler.settle(responses)
+                except LockNotAvailable:  # the others must not wait for the call that another transaction holds
+                    for response in responses:
+                        try:
+                            await self._settler.settle([response])
+                        except LockNotAvailable:
+                            # The call stays `placing` and is rescued after its deadline.
+                            log("dialer.locked_elsewhere", level="warning", id=str(response.call.id))
         except Exception as error:
             # The calls stay `placing` and are rescued after their deadline.
             log("dialer.settle_failed", level="error", calls=len(calls), error=error)

@@ -7,6 +7,11 @@ from datetime import datetime, timedelta
 HEADROOM = 1.05
 """Starts are HEADROOM / calls_per_second apart: requests that arrive up to 50 ms unevenly stay within the limit."""
 
+LATENESS = timedelta(milliseconds=20)
+"""A request may leave this late: with the network's own unevenness, it stays within HEADROOM."""
+
+_UNLIMITED = timedelta(microseconds=50)
+
 SLOWEST = 1 / 16
 """The smallest `rate_factor`: repeated refusals slow an account down but never stop it."""
 
@@ -37,6 +42,11 @@ def spacing(pace: Pace) -> timedelta:
     limit = pace.calls_per_second
     whole = math.floor(limit) if limit >= 1 else limit
     return math.ceil(HEADROOM / (whole * pace.rate_factor) * 1_000_000) * _MICROSECOND
+
+
+def is_unlimited(step: timedelta) -> bool:
+    """Return whether starts are allowed faster than ten processes could send requests: 20,000 a second."""
+    return step < _UNLIMITED
 
 
 def start_slots(pace: Pace, now: datetime, limit: int, horizon: timedelta) -> list[datetime]:

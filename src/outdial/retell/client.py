@@ -11,6 +11,7 @@ import msgspec
 
 from outdial.provider import (
     AccountConcurrency,
+    BeforeSending,
     CallEnded,
     CallMissing,
     CallPlaced,
@@ -90,10 +91,16 @@ class RetellClient:
         """Close the transport."""
         await self._transport.close()
 
-    async def create_phone_call(self, body: bytes) -> CallPlaced | CallRefused | CallUncertain:
-        """POST /v2/create-phone-call once, with a body made by `create_call_body`."""
+    async def create_phone_call(
+        self, body: bytes, *, before_sending: BeforeSending | None = None
+    ) -> CallPlaced | CallRefused | CallUncertain:
+        """POST /v2/create-phone-call once, with a body made by `create_call_body`.
+
+        Whatever `before_sending` raises is raised here, and nothing is sent.
+        """
+        path = "/v2/create-phone-call"
         try:
-            response = await self._send("POST", "/v2/create-phone-call", body)
+            response = await self._transport.send("POST", path, body, self._timeout_s, before_sending)
         except NotSent as error:
             return CallRefused(RefusalKind.unreachable, None, error.reason)
         except TransportFailed as error:
@@ -154,12 +161,9 @@ class RetellClient:
             return CallMissing() if response.status in _MISSING else response
         return CallEnded()
 
-    async def _send(self, method: str, path: str, body: bytes | None) -> RetellResponse:
-        return await self._transport.send(method, path, body, self._timeout_s)
-
     async def _request(self, method: str, path: str, body: bytes | None = None) -> RetellResponse | ProviderUnavailable:
         try:
-            response = await self._send(method, path, body)
+            response = await self._transport.send(method, path, body, self._timeout_s)
         except (NotSent, TransportFailed) as error:
             return ProviderUnavailable(error.reason)
         if 200 <= response.status < 300:

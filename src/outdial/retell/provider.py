@@ -6,6 +6,7 @@ from uuid import UUID
 
 from outdial.provider import (
     AccountConcurrency,
+    BeforeSending,
     CallEnded,
     CallFound,
     CallMissing,
@@ -48,12 +49,14 @@ class RetellProvider:
         """Read the idempotency key and the number in a body of create-phone-call."""
         return read_call_body(body)
 
-    async def create_call(self, credential: str, body: bytes) -> CallPlaced | CallRefused | CallUncertain:
+    async def create_call(
+        self, credential: str, body: bytes, *, before_sending: BeforeSending | None = None
+    ) -> CallPlaced | CallRefused | CallUncertain:
         """POST /v2/create-phone-call. Without an API key, the account is refused and nothing is sent."""
         client = self._clients.get(credential)
         if client is None:
             return CallRefused(RefusalKind.account, None, _no_key(credential))
-        return await client.create_phone_call(body)
+        return await client.create_phone_call(body, before_sending=before_sending)
 
     async def get_call(self, credential: str, provider_call_id: str) -> CallFound | CallMissing | ProviderUnavailable:
         """GET /v2/get-call, and name the webhook event that the call's state amounts to."""

@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Final, Protocol, Self
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.connector import Connection
 
+from outdial.provider import BeforeSending
 from outdial.retell.errors import NotSent, TransportFailed
 from outdial.retell.wire import RetellResponse
 
@@ -15,11 +19,43 @@ MAX_RESPONSE_BYTES: Final = 16 * 1024 * 1024
 MAX_RETRY_AFTER_S: Final = 3600.0
 
 
+@dataclass(frozen=True, slots=True)
+class _HeldRequest:
+    """A request that waits on its connection; its `limit` begins to run when it leaves."""
+
+    before_sending: BeforeSending
+    limit: asyncio.Timeout
+    timeout_s: float
+
+
+_held: ContextVar[_HeldRequest | None] = ContextVar("held_request", default=None)
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that lets its sender wait, or give up, between the connection and the first byte."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        held = _held.get()
+        if held is not None:
+            await held.before_sending()
+            held.limit.reschedule(asyncio.get_running_loop().time() + held.timeout_s)
+            if conn.protocol is None or not conn.protocol.is_connected():
+                raise NotSent("the connection was closed before the request was sent")
+        return await super().send(conn)
+
+
 class Transport(Protocol):
     """Sends one request and returns its response. Never retries a request that may create something."""
 
-    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
-        """Return the response, whatever its status.
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        timeout_s: float,
+        before_sending: BeforeSending | None = None,
+    ) -> RetellResponse:
+        """Return the response, whatever its status. `before_sending` runs when the connection is ready.
 
         Raises NotSent if the request was certainly not sent, TransportFailed if it may have been.
         """
@@ -58,18 +94,31 @@ class HttpTransport:
             connector=aiohttp.TCPConnector(limit=connections),
             headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},
             cookie_jar=aiohttp.DummyCookieJar(),
+            request_class=_Request,
         )
 
-    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
-        """Send one request. `timeout_s` limits all of it, from waiting for a connection to the last byte."""
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        timeout_s: float,
+        before_sending: BeforeSending | None = None,
+    ) -> RetellResponse:
+        """Send one request. `timeout_s` limits all of it, from waiting for a connection to the last byte.
+
+        With `before_sending`, waiting for a connection and the rest are limited to `timeout_s` each.
+        """
         if self._guard is not None:
             self._guard()
-        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, self._connect_timeout_s))
+        timeout = aiohttp.ClientTimeout(connect=timeout_s, sock_connect=min(timeout_s, self._connect_timeout_s))
         try:
-            async with self._session.request(
-                method, self._base_url + path, data=body, timeout=timeout, allow_redirects=False
-            ) as response:
-                return RetellResponse(response.status, await self._read(response), _retry_after_s(response))
+            async with asyncio.timeout(None if before_sending else timeout_s) as limit:
+                _held.set(None if before_sending is None else _HeldRequest(before_sending, limit, timeout_s))
+                async with self._session.request(
+                    method, self._base_url + path, data=body, timeout=timeout, allow_redirects=False
+                ) as response:
+                    return RetellResponse(response.status, await self._read(response), _retry_after_s(response))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSent(f"no connection: {type(error).__name__}") from error
         except TimeoutError as error:

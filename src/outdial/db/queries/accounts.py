@@ -208,6 +208,24 @@ async def count_live(
     )
 
 
+_COUNT_ACCOUNT_LIVE = """\
+select count(*) as live
+from (
+  select from calls
+  where provider_account_id = $1 and status in ('placing', 'placed', 'ongoing', 'unknown')
+  union all
+  select from calls
+  where provider_account_id = $1 and status in ('released', 'review') and next_check_at is not null
+) c;
+"""
+
+
+async def count_account_live(connection: Connection, *, provider_account_id: UUID) -> int:
+    """Count the live calls of an account, as count_live does. Needs lock_account."""
+    value: int = required(await connection.fetchval(_COUNT_ACCOUNT_LIVE, provider_account_id), "count_account_live")
+    return value
+
+
 _UPDATE_PACE = """\
 update provider_accounts
 set next_start_at = $1, rate_factor = $2, backoff_until = $3
@@ -230,12 +248,13 @@ async def update_pace(
 
 
 _SET_PROVIDER_LIMIT = """\
-update provider_accounts set provider_limit = $1 where id = $2;
+update provider_accounts set provider_limit = $1
+where id = $2 and provider_limit is distinct from $1;
 """
 
 
 async def set_provider_limit(connection: Connection, *, provider_limit: int, provider_account_id: UUID) -> int:
-    """Store the concurrency limit that Retell reports."""
+    """Store the concurrency limit that Retell reports, if it is another than the last one."""
     return rows_touched(await connection.execute(_SET_PROVIDER_LIMIT, provider_limit, provider_account_id))
 
 

@@ -60,6 +60,18 @@ from (
   ) c
 ) live;
 
+-- name: count_account_live
+-- returns: int
+-- Count the live calls of an account, as count_live does. Needs lock_account.
+select count(*) as live
+from (
+  select from calls
+  where provider_account_id = :provider_account_id and status in ('placing', 'placed', 'ongoing', 'unknown')
+  union all
+  select from calls
+  where provider_account_id = :provider_account_id and status in ('released', 'review') and next_check_at is not null
+) c;
+
 -- name: update_pace!
 -- null: :backoff_until
 -- Store the pace of an account after a claim, a capacity error or a recovery. Needs lock_account.
@@ -68,8 +80,9 @@ set next_start_at = :next_start_at, rate_factor = :rate_factor, backoff_until = 
 where id = :provider_account_id;
 
 -- name: set_provider_limit!
--- Store the concurrency limit that Retell reports.
-update provider_accounts set provider_limit = :provider_limit where id = :provider_account_id;
+-- Store the concurrency limit that Retell reports, if it is another than the last one.
+update provider_accounts set provider_limit = :provider_limit
+where id = :provider_account_id and provider_limit is distinct from :provider_limit;
 
 -- name: list_caller_numbers
 -- returns: list[PhoneNumber]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import row_builder, rows_touched
+from outdial.db.rows import required, row_builder, rows_touched
 from outdial.db.session import Connection
 
 
@@ -20,6 +20,7 @@ class DueCampaign:
     provider_account_id: UUID
     campaign_id: UUID
     status: str
+    failures: int
 
 
 _due_campaign = row_builder(DueCampaign)
@@ -35,6 +36,8 @@ class AdmissionFactsRow:
     paused_reason: str | None
     next_batch_at: datetime | None
     waiting_for: str | None
+    failures: int
+    failing_reason: str | None
     calling_hours: str
     batch_size: int
     campaign_limit: int | None
@@ -74,8 +77,19 @@ class LockedCampaign:
 
 _locked_campaign = row_builder(LockedCampaign)
 
+_DATABASE_TIME = """\
+select clock_timestamp() as now;
+"""
+
+
+async def database_time(connection: Connection) -> datetime:
+    """Read the database's own clock, which all dialers follow."""
+    value: datetime = required(await connection.fetchval(_DATABASE_TIME), "database_time")
+    return value
+
+
 _DUE_CAMPAIGNS = """\
-select organization_id, provider_account_id, campaign_id, status
+select organization_id, provider_account_id, campaign_id, status, failures
 from private.due_campaigns($1, $2, $3::uuid[]);
 """
 
@@ -91,6 +105,7 @@ async def due_campaigns(
 
 _ADMISSION_FACTS = """\
 select m.id as campaign_id, m.status, m.scheduled_at, m.paused_reason, m.next_batch_at, m.waiting_for,
+  m.failures, m.failing_reason,
   m.calling_hours::text as calling_hours, coalesce(m.next_batch_size, m.batch_size) as batch_size,
   m.max_concurrency as campaign_limit,
   least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
@@ -190,23 +205,33 @@ async def postpone_batch(connection: Connection, *, next_batch_at: datetime, cam
 
 _SET_BACK_CAMPAIGN = """\
 update campaigns
-set next_batch_at = $1
+set next_batch_at = $1, failures = failures + 1, failing_reason = $2
 where id in (
   select id from campaigns
-  where id = $2 and status in ('active', 'pausing', 'cancelling') and next_batch_at <= $3
+  where id = $3 and status in ('active', 'pausing', 'cancelling') and next_batch_at <= $4
   for update skip locked
 );
 """
 
 
 async def set_back_campaign(
-    connection: Connection, *, next_batch_at: datetime, campaign_id: UUID, now: datetime
+    connection: Connection, *, next_batch_at: datetime, reason: str, campaign_id: UUID, now: datetime
 ) -> int:
     """Postpone a campaign that failed, unless it is no longer due.
 
     One that another transaction has locked stays due.
     """
-    return rows_touched(await connection.execute(_SET_BACK_CAMPAIGN, next_batch_at, campaign_id, now))
+    return rows_touched(await connection.execute(_SET_BACK_CAMPAIGN, next_batch_at, reason, campaign_id, now))
+
+
+_END_FAILURES = """\
+update campaigns set failures = 0, failing_reason = null where id = $1 and failures > 0;
+"""
+
+
+async def end_failures(connection: Connection, *, campaign_id: UUID) -> int:
+    """Note that the dialer can work on a campaign again."""
+    return rows_touched(await connection.execute(_END_FAILURES, campaign_id))
 
 
 _REQUEST_BATCH = """\

@@ -1,18 +1,24 @@
 -- Batches: which campaign is due, who claims for it, and when its next batch is.
 
+-- name: database_time
+-- returns: datetime
+-- Read the database's own clock, which all dialers follow.
+select clock_timestamp() as now;
+
 -- name: due_campaigns
 -- returns: list[DueCampaign]
 -- List the campaigns that are due, the organizations and their accounts in turn, and those that a notification has
 -- named.
-select organization_id, provider_account_id, campaign_id, status
+select organization_id, provider_account_id, campaign_id, status, failures
 from private.due_campaigns(:now, :limit, :named::uuid[]);
 
 -- name: admission_facts
 -- returns: list[AdmissionFactsRow]
--- null: scheduled_at, paused_reason, next_batch_at, waiting_for, campaign_limit, backoff_until
+-- null: scheduled_at, paused_reason, next_batch_at, waiting_for, failing_reason, campaign_limit, backoff_until
 -- Read what decides whether each of these campaigns may call now. That is its status and settings, its zones with
 -- pending contacts, and the limits and live calls of its account. Zones are read for active campaigns only.
 select m.id as campaign_id, m.status, m.scheduled_at, m.paused_reason, m.next_batch_at, m.waiting_for,
+  m.failures, m.failing_reason,
   m.calling_hours::text as calling_hours, coalesce(m.next_batch_size, m.batch_size) as batch_size,
   m.max_concurrency as campaign_limit,
   least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
@@ -82,12 +88,16 @@ where id = :campaign_id and status in ('pausing', 'cancelling');
 -- name: set_back_campaign!
 -- Postpone a campaign that failed, unless it is no longer due. One that another transaction has locked stays due.
 update campaigns
-set next_batch_at = :next_batch_at
+set next_batch_at = :next_batch_at, failures = failures + 1, failing_reason = :reason
 where id in (
   select id from campaigns
   where id = :campaign_id and status in ('active', 'pausing', 'cancelling') and next_batch_at <= :now
   for update skip locked
 );
+
+-- name: end_failures!
+-- Note that the dialer can work on a campaign again.
+update campaigns set failures = 0, failing_reason = null where id = :campaign_id and failures > 0;
 
 -- name: request_batch
 -- returns: UUID | None

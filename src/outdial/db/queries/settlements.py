@@ -13,6 +13,22 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityRefusals:
+    """A call refused for capacity.
+
+    `earlier` calls of its contact in a row were refused alike before it, and `others_placed` tells whether the account
+    has placed live calls since the last of them.
+    """
+
+    call_id: UUID
+    earlier: int
+    others_placed: bool
+
+
+_capacity_refusals = row_builder(CapacityRefusals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SilentCall:
     """A row of `calls_to_check`."""
 
@@ -126,6 +142,33 @@ async def settle_refused(
     )
 
 
+_CAPACITY_REFUSALS = """\
+select c.id as call_id, h.earlier, h.earlier > 0 and exists (
+    select from calls p
+    where p.provider_account_id = c.provider_account_id and p.status in ('placing', 'placed', 'ongoing', 'unknown')
+      and p.placed_at > h.refused_at
+  ) as others_placed
+from calls c
+cross join lateral (
+  select count(*) as earlier, max(e.updated_at) as refused_at
+  from calls e
+  where e.campaign_contact_id = c.campaign_contact_id and e.attempt_number < c.attempt_number
+    and e.status = 'refused' and e.error like 'capacity:%'
+    and not exists (
+      select from calls n
+      where n.campaign_contact_id = e.campaign_contact_id and n.attempt_number > e.attempt_number
+        and n.attempt_number < c.attempt_number and not (n.status = 'refused' and n.error like 'capacity:%')
+    )
+) h
+where c.id = any ($1::uuid[]);
+"""
+
+
+async def capacity_refusals(connection: Connection, *, ids: Sequence[UUID]) -> list[CapacityRefusals]:
+    """Read what decides whether a refusal for capacity is about the account or about the number."""
+    return [_capacity_refusals(record) for record in await connection.fetch(_CAPACITY_REFUSALS, ids)]
+
+
 _SETTLE_UNKNOWN = """\
 update calls c
 set status = 'unknown', error = u.error, updated_at = $1::timestamptz,
@@ -183,6 +226,22 @@ where id in (
 async def end_overdue_requests(connection: Connection, *, now: datetime, campaign_id: UUID) -> int:
     """End requests of a campaign whose sender must have given up or died."""
     return rows_touched(await connection.execute(_END_OVERDUE_REQUESTS, now, campaign_id))
+
+
+_MOVE_START = """\
+update calls
+set requested_at = case when requests = 1 then $1::timestamptz else requested_at end, updated_at = $2
+where id = $3 and request_deadline = $4 and status in ('placing', 'unknown')
+returning id;
+"""
+
+
+async def move_start(
+    connection: Connection, *, start_at: datetime, now: datetime, call_id: UUID, deadline: datetime
+) -> UUID | None:
+    """Give a call that missed its start time another one. Its request has not left, and its deadline stays."""
+    value: UUID | None = await connection.fetchval(_MOVE_START, start_at, now, call_id, deadline)
+    return value
 
 
 _RELEASE_UNSENT = """\

@@ -34,6 +34,30 @@ set status = case when r.contact_status = 'pending' and m.status in ('cancelling
 from refused r join campaigns m on m.id = r.campaign_id
 where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.status = 'calling';
 
+-- name: capacity_refusals
+-- returns: list[CapacityRefusals]
+-- row: A call refused for capacity. `earlier` calls of its contact in a row were refused alike before it, and
+-- row: `others_placed` tells whether the account has placed live calls since the last of them.
+-- Read what decides whether a refusal for capacity is about the account or about the number.
+select c.id as call_id, h.earlier, h.earlier > 0 and exists (
+    select from calls p
+    where p.provider_account_id = c.provider_account_id and p.status in ('placing', 'placed', 'ongoing', 'unknown')
+      and p.placed_at > h.refused_at
+  ) as others_placed
+from calls c
+cross join lateral (
+  select count(*) as earlier, max(e.updated_at) as refused_at
+  from calls e
+  where e.campaign_contact_id = c.campaign_contact_id and e.attempt_number < c.attempt_number
+    and e.status = 'refused' and e.error like 'capacity:%'
+    and not exists (
+      select from calls n
+      where n.campaign_contact_id = e.campaign_contact_id and n.attempt_number > e.attempt_number
+        and n.attempt_number < c.attempt_number and not (n.status = 'refused' and n.error like 'capacity:%')
+    )
+) h
+where c.id = any (:ids::uuid[]);
+
 -- name: settle_unknown!
 -- Mark calls whose response leaves open whether the call exists. No one dials again on a guess. Each such response
 -- doubles the wait before the next check.
@@ -58,6 +82,14 @@ set request_deadline = null, status = case when status = 'placing' then 'unknown
 where id in (
   select id from calls where campaign_id = :campaign_id and request_deadline <= :now order by id for update skip locked
 );
+
+-- name: move_start
+-- returns: UUID | None
+-- Give a call that missed its start time another one. Its request has not left, and its deadline stays.
+update calls
+set requested_at = case when requests = 1 then :start_at::timestamptz else requested_at end, updated_at = :now
+where id = :call_id and request_deadline = :deadline and status in ('placing', 'unknown')
+returning id;
 
 -- name: release_unsent!
 -- Release calls whose request was too late to be sent. No call was made.

@@ -1,7 +1,7 @@
 """A transport that calls a simulated workspace without a network, for tests with virtual time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from outdial.retell.errors import TransportFailed
@@ -18,8 +18,17 @@ class SimulatorTransport:
         self._now = now
         self._authorization = f"Bearer {api_key}"
 
-    async def send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> RetellResponse:
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        timeout_s: float,
+        before_sending: Callable[[], Awaitable[None]] | None = None,
+    ) -> RetellResponse:
         """Return the response after other tasks have run once."""
+        if before_sending is not None:
+            await before_sending()
         await asyncio.sleep(0)
         now = self._now()
         request = SimulatedRequest(method, path, body or b"", self._authorization, now=now, arrived=now)

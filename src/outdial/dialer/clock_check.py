@@ -1,0 +1,77 @@
+"""Compares this machine's clock with the database's: a dialer with a wrong clock does no work at all."""
+
+from datetime import timedelta
+from typing import Final
+
+from outdial.background import BackgroundTask
+from outdial.clock import FollowingClock
+from outdial.db.errors import DatabaseError
+from outdial.db.queries import batches
+from outdial.db.session import Database
+from outdial.log import log
+
+EVERY: Final = timedelta(seconds=60)
+AGAIN: Final = timedelta(seconds=5)
+"""A wrong clock is compared again after this time."""
+MOST_DIFFERENCE: Final = timedelta(seconds=2)
+
+
+class ClockDiffers(DatabaseError):
+    """The clock of this machine and the one of the database differ by too much to dial."""
+
+    def __init__(self, difference: timedelta) -> None:
+        side = "ahead of" if difference > timedelta() else "behind"
+        super().__init__(
+            f"this machine's clock is {abs(difference.total_seconds()):,.1f} s {side} the database's; a dialer allows"
+            f" {MOST_DIFFERENCE.total_seconds():g} s: synchronize both clocks, for example with NTP"
+        )
+
+
+class ClockCheck:
+    """Sets the dialer's clock by the database's at the start and every minute, so that all dialers share one time.
+
+    In between, a step of the system clock causes a new comparison before anything else happens.
+    """
+
+    def __init__(self, database: Database, clock: FollowingClock) -> None:
+        self._database = database
+        self._clock = clock
+        self._difference = timedelta()
+        self._next_at = clock.now()
+
+    async def compare(self) -> None:
+        """Compare now; raises ClockDiffers."""
+        before = self._clock.now()
+        async with self._database.transaction() as connection:
+            moment = await batches.database_time(connection)
+            # The answer took about half of the time since the question.
+            self._clock.follow(moment + (self._clock.now() - before) / 2)
+        self._difference = self._clock.difference()
+        self._next_at = self._clock.now() + (AGAIN if self._differs() else EVERY)
+        if self._differs():
+            raise ClockDiffers(self._difference)
+
+    async def is_right(self) -> bool:
+        """Return whether the dialer may work now; a wrong clock is logged each time that it is compared."""
+        now, drift = self._clock.now(), self._clock.difference() - self._difference
+        if now >= self._next_at or abs(drift) > MOST_DIFFERENCE:
+            try:
+                await self.compare()
+            except ClockDiffers as error:
+                log("dialer.clock_differs", level="error", reason=str(error))
+        return not self._differs()
+
+    def _differs(self) -> bool:
+        return abs(self._difference) > MOST_DIFFERENCE
+
+
+class TimedTask:
+    """A background task that does nothing while the clock is wrong."""
+
+    def __init__(self, task: BackgroundTask, check: ClockCheck) -> None:
+        self._task = task
+        self._check = check
+
+    async def run_once(self) -> int:
+        """Run the task unless the clock is wrong; return how much was done."""
+        return await self._task.run_once() if await self._check.is_right() else 0
