@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ import aiohttp
 import pytest
 
 from outdial.cli.functions.secrets import read_env_file
+from outdial.host.api.client import ManagementClient
+from outdial.host.api.log_query import LogFilter
 from outdial.stack.config import management_target
 from outdial.stack.errors import InvalidConfig
 from tests.cli.conftest import Outdial
 from tests.support.deploying import BROKEN, make_token, saying, served
+from tests.support.function_log import invocation, line, request_id, write
 from tests.support.postgres import Scratch
 
+REQUEST = request_id()
 CONFIG = """
 [functions.hello]
 verify_jwt = false
@@ -116,6 +121,64 @@ async def test_a_function_that_does_not_start_prevents_the_whole_deployment(stag
         (1, "active", "tests"),
     ]
     assert "RuntimeError: out of order" in await staging("functions", "versions", "other")
+
+
+async def test_a_deployment_names_what_it_drops(staging: Staging) -> None:
+    await staging("functions", "deploy", "hello")
+    (staging.directory / "supabase/config.toml").write_text(CONFIG.replace("secrets =", "secret ="))
+
+    result = await asyncio.to_thread(staging.outdial.run, "functions", "deploy", "hello", "--env=staging")
+
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
+    assert warnings[0] == "Warning: functions.hello: unknown key secret: did you mean secrets?"
+    assert 'drops settings of version 1: secrets = ["GREETING"]' in warnings[1]
+    listed = await asyncio.to_thread(staging.outdial.run, "functions", "list")
+    assert "did you mean secrets?" in listed.stderr
+
+
+async def test_logs_and_statistics_of_an_environment_come_over_its_api(staging: Staging, database: Scratch) -> None:
+    await write(
+        database,
+        invocations=[invocation(request_id=REQUEST, cold=True), invocation("bye", status=503, after_s=3)],
+        lines={"hello": [line("careful", level="warning", after_s=2, request_id=REQUEST)]},
+    )
+    for options in (
+        [],
+        ["hello", "--level=warning"],
+        ["--errors"],
+        [f"--request-id={REQUEST[:13]}"],
+        ["--limit=1"],
+        ["--since=2026-03-10T12:00:02Z"],
+    ):
+        here = await asyncio.to_thread(staging.outdial, "functions", "logs", "--json", *options)
+        assert await staging("functions", "logs", "--json", *options) == here
+    assert "careful" in await staging("functions", "logs")
+    since = "--since=2026-01-01"
+    rows = await staging.json("functions", "stats", since)
+    assert {row["slug"]: row["invocations"] for row in rows} == {"hello": 1, "bye": 1}
+    assert rows == await asyncio.to_thread(staging.outdial.json, "functions", "stats", since)
+
+
+async def test_the_log_of_an_environment_is_followed_over_its_api(staging: Staging, database: Scratch) -> None:
+    token = await make_token(database)
+    async with (
+        ManagementClient.connected(staging.url, token) as client,
+        aclosing(client.follow(LogFilter(slug="hello"), await client.last_id())) as arriving,
+    ):
+        waiting = asyncio.ensure_future(anext(arriving))
+        await write(database, lines={"hello": [line("one"), line("two", after_s=1)], "bye": [line("other")]})
+        entries = await waiting
+        while len(entries) < 2:
+            entries += await anext(arriving)
+
+    assert [entry.text for entry in entries] == ["one", "two"]
+
+
+async def test_a_token_without_the_scope_logs_reads_no_log(staging: Staging, outdial: Outdial) -> None:
+    token = (await asyncio.to_thread(outdial, "tokens", "create", "ci", "--scope=deploy")).strip()
+    staging.outdial = Outdial({**staging.outdial.env, "OUTDIAL_STAGING_ACCESS_TOKEN": token})
+
+    assert "does not have the scope logs, only deploy" in await staging.fails("functions", "logs")
 
 
 async def test_a_rollback_serves_an_earlier_version(staging: Staging) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from outdial.host.wire.config import FunctionConfig, read_function_configs
+from outdial.host.wire.config import FunctionConfig, read_function_configs, unknown_keys
 from outdial.host.wire.errors import BadConfig
 
 ROOT = Path(__file__).parents[2]
@@ -14,6 +14,23 @@ def test_defaults_are_supabases_limits() -> None:
 
     assert (config.memory_mb, config.cpu_ms, config.wall_clock_s, config.verify_jwt) == (256, 2_000, 300.0, True)
     assert (config.rate_limit, config.burst_size) == (100.0, 100.0)
+
+
+def test_unknown_keys_are_named_with_the_one_that_may_be_meant() -> None:
+    table = {
+        "memory": 512,
+        "colour": "red",
+        "env": {"A": "1"},
+        "import_map": "./deno.json",
+        "static_files": [],
+        "burst": 1,
+    }
+
+    assert unknown_keys("hello", table) == [
+        "functions.hello: unknown key colour: it has no effect",
+        "functions.hello: unknown key env: set values with outdial secrets set, and list their names in secrets",
+        "functions.hello: unknown key memory: did you mean memory_mb?",
+    ]
 
 
 def test_every_key_can_be_set_and_keys_of_other_tools_are_ignored() -> None:

@@ -439,6 +439,35 @@ async def test_a_deployment_gets_no_setting_of_the_host_that_it_names(database: 
         assert await host.say("hello") == "1 deployed"
 
 
+async def test_an_upload_that_drops_limits_or_secrets_of_the_live_version_warns(host: Host) -> None:
+    config = {"memory_mb": 64, "secrets": ["GREETING"], "queue": 128, "memry": 1}
+    first = await host.deploy("hello", saying("1"), config=config)
+    same = await host.deploy("hello", saying("2"), config={"memory_mb": 32, "secrets": []})
+    dropping = await host.deploy("hello", saying("3"), config={"queue": 128})
+    without = await host.deploy("hello", saying("4"), bundle_only=True)
+
+    assert first["warnings"] == ["functions.hello: unknown key memry: did you mean memory_mb?"]
+    assert "warnings" not in same
+    assert dropping["warnings"] == [
+        "functions.hello: this version drops settings of version 2: memory_mb = 32. To keep them, deploy with outdial "
+        "functions deploy, or add ./config.toml to static_files"
+    ]
+    assert "warnings" not in without
+
+
+async def test_an_upload_without_a_config_drops_no_setting_of_the_source_tree(
+    database: Scratch, tmp_path: Path
+) -> None:
+    (tmp_path / "supabase").mkdir()
+    (tmp_path / "supabase" / "config.toml").write_text("[functions.hello]\nrate_limit = 5000\nmemry_mb = 1\n")
+    async with hosting(database, tmp_path) as (host,):
+        without = await host.deploy("hello", saying("1"))
+        other = await host.deploy("hello", saying("2"), config={"memory_mb": 64})
+
+    assert "warnings" not in without
+    assert "drops settings of version 1: rate_limit = 5000" in other["warnings"][0]
+
+
 async def test_a_stored_version_runs_within_ceilings_that_were_lowered(database: Scratch, tmp_path: Path) -> None:
     async with hosting(database, tmp_path) as (host,):
         await host.deploy("hello", saying("1"), config={"memory_mb": 512})

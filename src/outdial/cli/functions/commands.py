@@ -92,6 +92,8 @@ def list_functions(
         deploying.list_deployed(env, as_json=as_json)
         return
     source = read_source_tree(*source_layers())
+    for warning in source.warnings:
+        notes.print(f"Warning: {warning}", style="yellow", markup=False)
     here = Path.cwd()
     rows = [
         {

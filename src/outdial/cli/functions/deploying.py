@@ -144,7 +144,10 @@ async def _deploy(client: ManagementClient, functions: Sequence[LocalFunction]) 
             notes.print(f"Deploying Function: {function.slug}", markup=False)
         for path in function.files:
             notes.print(f"Uploading asset ({function.slug}): {path}", markup=False)
-        kept.append(await client.deploy(function, bundle_only=several))
+        uploaded = await client.deploy(function, bundle_only=several)
+        for warning in uploaded.warnings:
+            notes.print(f"Warning: {warning}", style="yellow", markup=False)
+        kept.append(uploaded)
     if several:
         await client.activate(kept)
     return [function.slug for function in kept]

@@ -2,19 +2,19 @@
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
 
 import msgspec
 import typer
 from rich.text import Text
 
 from outdial.cli.errors import InvalidArgument
+from outdial.cli.functions.management import manage
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries.host.function_logs import LogEntryRow
-from outdial.db.session import Database
+from outdial.db.queries.host.function_logs import FunctionStats, LogEntryRow
 from outdial.stack.local import as_service
 
 if TYPE_CHECKING:
@@ -32,7 +32,12 @@ _SHOWN_OF_A_REQUEST = 13
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _WORDS_OF_A_LINE = {"at", "level", "event", "function", "request_id", "traceback"}
 
+Result = TypeVar("Result")
 Slug = Annotated[str | None, typer.Argument(help="Name of a function (default: all).")]
+LogEnvironment = Annotated[
+    str | None,
+    typer.Option("--env", help="local, or an environment in supabase/config.toml (default: this command's database)."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,11 +61,13 @@ def logs(
     limit: Annotated[
         int, typer.Option(min=1, max=10_000, help="Maximum number of entries; the newest are shown.")
     ] = 100,
+    env: LogEnvironment = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Show invocations and log lines, oldest first.
 
-    The columns are time, level, function, start of the request id, and the response or the log line.
+    The columns are time, level, function, start of the request id, and the response or the log line. With --env they
+    come from the management API of an environment, whose access token needs the scope logs.
     """
     from outdial.host.api.log_query import BadRequest, LogFilter, read_request_id
 
@@ -76,7 +83,7 @@ def logs(
         requests=requests,
     )
     try:
-        as_service(lambda database: _show(database, log_filter, limit, follow=follow, as_json=as_json))
+        read_log(env, lambda log: _show(log, log_filter, limit, follow=follow, as_json=as_json))
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
@@ -84,19 +91,18 @@ def logs(
 def stats(
     slug: Slug = None,
     since: Annotated[str, typer.Option(help="Start: a duration such as 10m, 2h or 3d, or an ISO 8601 time.")] = "24h",
+    env: LogEnvironment = None,
     as_json: AsJson = False,
 ) -> None:
     """Show statistics for each function: invocations, durations, errors, and lost log lines.
 
     The row without a name counts requests to unknown functions.
     """
-    from outdial.host.api.logs import LogReader
-
     now = clock.now()
     start = read_since("--since", since, now)
     if start >= now:
         raise InvalidArgument(f"--since: {since} is in the future")
-    rows = as_service(lambda database: LogReader(database.as_service, clock).stats(start, now, slug=slug))
+    rows = read_log(env, lambda log: log.stats(start, now, slug=slug))
     if as_json:
         print_json(rows)
         return
@@ -116,10 +122,36 @@ def read_since(option: str, text: str, now: datetime) -> datetime:
         ) from None
 
 
-async def _show(database: Database, log_filter: "LogFilter", limit: int, *, follow: bool, as_json: bool) -> None:
+class FunctionLog(Protocol):
+    """The log of an environment: in this command's database, or behind a management API."""
+
+    async def newest(self, filter: "LogFilter", limit: int) -> list[LogEntryRow]:
+        """Return up to `limit` entries, newest first."""
+        ...
+
+    async def last_id(self) -> int:
+        """Return the id of the last entry, 0 for an empty log."""
+        ...
+
+    def follow(self, filter: "LogFilter", after_id: int) -> AsyncIterator[list[LogEntryRow]]:
+        """Yield new entries after the entry `after_id`."""
+        ...
+
+    async def stats(self, since: datetime, until: datetime, *, slug: str | None = None) -> list[FunctionStats]:
+        """Return the statistics of each function."""
+        ...
+
+
+def read_log(env: str | None, work: Callable[[FunctionLog], Awaitable[Result]]) -> Result:
+    """Run `work` with the log of the environment `env`, or with that in this command's database."""
+    if env is not None:
+        return manage(env, work)
     from outdial.host.api.logs import LogReader
 
-    reader = LogReader(database.as_service, clock)
+    return as_service(lambda database: work(LogReader(database.as_service, clock)))
+
+
+async def _show(reader: FunctionLog, log_filter: "LogFilter", limit: int, *, follow: bool, as_json: bool) -> None:
     last_id = await reader.last_id()
     entries = await reader.newest(log_filter, limit)
     _print(reversed(entries), as_json)

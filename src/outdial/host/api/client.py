@@ -1,13 +1,16 @@
 """Client of the management API, which sends what Supabase's CLI sends."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import aiohttp
 import msgspec
 
+from outdial.clock import SystemClock
+from outdial.db.queries.host.function_logs import FunctionStats, LogEntryRow
+from outdial.host.api.log_query import MAX_BATCH, LogFilter, filter_to_query, follow_entries
 from outdial.host.deployments.local_function import LocalFunction
 from outdial.host.deployments.multipart import read_form, write_form
 from outdial.host.deployments.upload import check_path
@@ -34,7 +37,7 @@ class EnvironmentUnreachable(HostError):
 
 
 class DeployedFunction(msgspec.Struct):
-    """A deployed function. Times are Unix times in ms."""
+    """A deployed function. Times are Unix times in ms. `warnings` say what a deployment may have left out."""
 
     slug: str
     version: int
@@ -42,6 +45,7 @@ class DeployedFunction(msgspec.Struct):
     verify_jwt: bool
     entrypoint_path: str
     updated_at: int
+    warnings: list[str] = msgspec.field(default_factory=list)
 
 
 class StoredVersion(msgspec.Struct):
@@ -61,6 +65,10 @@ class ListedSecret(msgspec.Struct):
     name: str
     value: str
     updated_at: datetime | None = None
+
+
+class _LogRows(msgspec.Struct, Generic[Decoded]):
+    result: list[Decoded]
 
 
 class _Project(msgspec.Struct):
@@ -148,6 +156,33 @@ class ManagementClient:
     async def reseal_secrets(self) -> int:
         """Re-encrypt all secrets with the first key, and return the number of secrets changed."""
         return _read(_Resealed, await self._request("POST", "/secrets/reseal")).resealed
+
+    async def newest(self, filter: LogFilter, limit: int) -> list[LogEntryRow]:
+        """Return up to `limit` log entries, newest first."""
+        return await self._read_log(LogEntryRow, "entries", {**filter_to_query(filter), "limit": str(limit)})
+
+    async def last_id(self) -> int:
+        """Return the id of the last log entry, 0 for an empty log."""
+        return (await self._read_log(int, "last-id", {}))[0]
+
+    def follow(self, filter: LogFilter, after_id: int) -> AsyncIterator[list[LogEntryRow]]:
+        """Yield new log entries after the entry `after_id`, as `follow_entries` does."""
+        given = {**filter_to_query(filter), "limit": str(MAX_BATCH)}
+
+        async def arrived(after_id: int, seen: Collection[int]) -> list[LogEntryRow]:
+            entries = await self._read_log(LogEntryRow, "arrived", {**given, "after_id": str(after_id)})
+            return [entry for entry in entries if entry.id not in seen]
+
+        return follow_entries(arrived, SystemClock(), after_id)
+
+    async def stats(self, since: datetime, until: datetime, *, slug: str | None = None) -> list[FunctionStats]:
+        """Return the statistics of each function from `since` to `until`."""
+        query = filter_to_query(LogFilter(slug=slug, since=since, until=until))
+        return await self._read_log(FunctionStats, "stats", query)
+
+    async def _read_log(self, kind: type[Decoded], name: str, query: Mapping[str, str]) -> list[Decoded]:
+        content = await self._request("GET", f"/analytics/endpoints/outdial.{name}", params=query)
+        return _read(_LogRows[kind], content).result  # type: ignore[valid-type]
 
     async def _send(self, method: str, path: str, value: object) -> bytes:
         headers = {"content-type": "application/json"}

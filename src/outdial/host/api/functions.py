@@ -16,6 +16,7 @@ from outdial.host.deployments.store import DeploymentStore
 from outdial.host.deployments.upload import read_upload
 from outdial.host.wire.config import FunctionConfig
 from outdial.http import HttpResponse
+from outdial.log import log
 
 _BASE = "/v1/projects/{ref}/functions"
 _NO_ESZIP = (
@@ -69,13 +70,20 @@ class FunctionRoutes:
         ]
 
     async def deploy(self, call: ApiRequest) -> HttpResponse:
-        """Store the uploaded function, and activate it unless `bundleOnly` is set."""
+        """Store the uploaded function, and activate it unless `bundleOnly` is set.
+
+        The response has `warnings` if the version drops limits or secrets of the live one, or has unknown keys.
+        """
         upload = read_upload(call.query.get("slug", ""), read_form(call.header("content-type"), call.body))
         if upload.config is not None:
             self.policy.check(upload.slug, FunctionConfig.from_table(upload.slug, upload.config))
+        warnings = await self.deployer.warnings(upload)
+        for warning in warnings:
+            log("deployments.warning", level="warning", function=upload.slug, reason=warning)
+        added = {"warnings": warnings} if warnings else {}
         if call.query.get("bundleOnly") != "true":
             await self.deployer.deploy(upload, call.token.name)
-            return json_response(_view(await self.store.function(upload.slug)), 201)
+            return json_response({**_view(await self.store.function(upload.slug)), **added}, 201)
         version = await self.store.add(upload, call.token.name)
         now = self.store.clock.now()
         stored = ActiveFunction(
@@ -88,7 +96,7 @@ class FunctionRoutes:
             created_at=now,
             updated_at=now,
         )
-        return json_response(_view(stored), 201)
+        return json_response({**_view(stored), **added}, 201)
 
     async def activate(self, call: ApiRequest) -> HttpResponse:
         """Activate several stored versions, all or none."""

@@ -1,10 +1,11 @@
 """Read the function log: pages, new entries, statistics, and the log endpoints of the Management API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, TypedDict
 from uuid import UUID
 
@@ -12,16 +13,23 @@ from outdial.clock import Clock
 from outdial.db.queries.host import function_logs
 from outdial.db.queries.host.function_logs import FunctionStats, LogEntryRow
 from outdial.db.session import Connection
-from outdial.host.api.log_query import BadRequest, LogCursor, LogFilter, LogQuery, read_moment
+from outdial.host.api.log_query import (
+    MAX_BATCH,
+    BadRequest,
+    LogCursor,
+    LogFilter,
+    LogQuery,
+    filter_from_query,
+    follow_entries,
+    read_count,
+    read_moment,
+)
 from outdial.host.api.log_rows import stats_row, table_row, whole_row
 from outdial.host.api.management import ApiError, json_response
 from outdial.http import HttpResponse
 
+_MAX_ENTRIES: Final = 10_000
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
-_POLL_INTERVAL: Final = timedelta(seconds=1)
-_MAX_BATCH: Final = 5_000
-# Another host can commit entries after ours that have lower ids. Read each id range this many times to see them.
-_OVERLAPPING_POLLS: Final = 3
 # Supabase's limit is a day (docs: Management API, Get project logs).
 _WINDOW: Final = timedelta(hours=24)
 # The time that an interval covers, and the span of each row (as in the self-hosted studio).
@@ -80,25 +88,18 @@ class LogReader:
         async with self._reading() as connection:
             return await function_logs.last_log_id(connection)
 
-    async def follow(self, filter: LogFilter, after_id: int) -> AsyncIterator[list[LogEntryRow]]:
-        """Yield new entries after the entry `after_id`, each one once. Polls every second and never ends.
+    async def arrived(
+        self, filter: LogFilter, after_id: int, seen: Collection[int], limit: int = MAX_BATCH
+    ) -> list[LogEntryRow]:
+        """Return up to `limit` entries with ids above `after_id` and not in `seen`, by id. Ignores the time bounds."""
+        async with self._reading() as connection:
+            return await function_logs.list_arrived_log_entries(
+                connection, **_filters(filter), after_id=after_id, seen=list(seen), limit=limit
+            )
 
-        Entries come in the order in which hosts write them: each batch is sorted by time, the whole need not be.
-        Ignores the time bounds of `filter`.
-        """
-        tops = [after_id] * _OVERLAPPING_POLLS
-        seen: set[int] = set()
-        while True:
-            async with self._reading() as connection:
-                entries = await function_logs.list_arrived_log_entries(
-                    connection, **_filters(filter), after_id=tops[0], seen=list(seen), limit=_MAX_BATCH
-                )
-            tops = [*tops[1:], max(tops[-1], *(entry.id for entry in entries), 0)]
-            seen = {id for id in (*seen, *(entry.id for entry in entries)) if id > tops[0]}
-            if entries:
-                yield sorted(entries, key=lambda entry: (entry.at, entry.id))
-            if len(entries) < _MAX_BATCH:
-                await self._clock.sleep_until(self._clock.now() + _POLL_INTERVAL)
+    def follow(self, filter: LogFilter, after_id: int) -> AsyncIterator[list[LogEntryRow]]:
+        """Yield new entries after the entry `after_id`, as `follow_entries` does. Ignores the time bounds."""
+        return follow_entries(partial(self.arrived, filter), self._clock, after_id)
 
     async def stats(
         self, since: datetime, until: datetime, *, slug: str | None = None, span: timedelta | None = None
@@ -114,9 +115,11 @@ class LogReader:
         """Serve `GET /v1/projects/{ref}/analytics/endpoints/{name}`.
 
         `logs` and `logs.all` take `sql`, `iso_timestamp_start` and `iso_timestamp_end` (default: the last day).
-        `functions.combined-stats` takes `interval` and `function_id`. Responds 400 for unsupported parameters, 404 for
-        other endpoints.
+        `functions.combined-stats` takes `interval` and `function_id`. `outdial.entries`, `outdial.arrived`,
+        `outdial.last-id` and `outdial.stats` are ours, for `outdial functions logs` and `stats`. Responds 400 for
+        unsupported parameters, 404 for other endpoints.
         """
+        rows: Sequence[object]
         try:
             match name:
                 case "logs" | "logs.all":
@@ -130,11 +133,26 @@ class LogReader:
                     length, span = _INTERVALS[interval]
                     now = self._clock.now()
                     rows = [stats_row(stats) for stats in await self.stats(now - length, now, slug=slug, span=span)]
+                case "outdial.last-id":
+                    rows = [await self.last_id()]
+                case "outdial.entries" | "outdial.arrived" | "outdial.stats":
+                    rows = await self._read_for_cli(name, query)
                 case _:
                     return ApiError(404, "NOT_FOUND", f"there is no endpoint {name}").to_http()
         except BadRequest as error:
             return ApiError(400, "BAD_REQUEST", str(error)).to_http()
         return json_response({"result": rows})
+
+    async def _read_for_cli(self, name: str, query: Mapping[str, str]) -> Sequence[object]:
+        filter = filter_from_query(query)
+        if name == "outdial.stats":
+            if filter.since is None or filter.until is None or filter.since >= filter.until:
+                raise BadRequest("since and until are required, since before until")
+            return await self.stats(filter.since, filter.until, slug=filter.slug)
+        limit = read_count(query, "limit", most=_MAX_ENTRIES)
+        if name == "outdial.entries":
+            return await self.newest(filter, limit)
+        return await self.arrived(filter, read_count(query, "after_id"), [], limit)
 
     async def _logs(self, query: Mapping[str, str]) -> list[dict[str, object]]:
         # Off the event loop: the first query imports the parser, and each takes milliseconds to parse.

@@ -23,6 +23,11 @@ class Deployer:
         self._planner = planner
         self._sync = sync
 
+    async def warnings(self, upload: FunctionUpload) -> list[str]:
+        """Return what a deployment of `upload` leaves out: unknown keys, and settings that the live version has."""
+        dropped = await self._planner.dropped_settings(upload)
+        return [*upload.warnings, *([dropped] if dropped else [])]
+
     async def deploy(self, upload: FunctionUpload, created_by: str) -> DeployedVersion:
         """Store a version and activate it. Raises DeploymentError."""
         async with self._sync.lock:

@@ -14,6 +14,7 @@ from outdial.host.deployments.policy import NAMES_SETTING, DeploymentPolicy
 from outdial.host.deployments.secrets import SecretStore
 from outdial.host.deployments.source import SourceTree, read_source_tree
 from outdial.host.deployments.store import DeployedVersion, DeploymentStore
+from outdial.host.deployments.upload import LIMITS, FunctionUpload
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import CERTIFICATES, FunctionConfig
 from outdial.host.wire.errors import BadConfig
@@ -84,10 +85,11 @@ class HostEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class ServingPlan:
-    """The functions to serve, by slug, and why others have no valid spec."""
+    """The functions to serve, by slug, why others have no valid spec, and warnings about config.toml."""
 
     specs: Mapping[str, FunctionSpec]
     unusable: Mapping[str, str]
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +116,7 @@ class ServingPlanner:
             if version is not None:
                 with _collecting_errors(unusable, slug):
                     specs[slug] = await self._deployed(version, source, secrets)
-        return ServingPlan(specs, unusable)
+        return ServingPlan(specs, unusable, source.warnings)
 
     async def version(self, version: DeployedVersion) -> FunctionSpec:
         """Return the spec of a version as if it were active. Raises BadConfig and SecretsUnreadable."""
@@ -124,6 +126,29 @@ class ServingPlanner:
         """Return the spec of a function of the source tree, None if there is none. Raises as `version` does."""
         source = read_source_tree(*self.layers)
         return self._from_source(slug, source, await self.secrets.values()) if slug in source.bundles else None
+
+    async def dropped_settings(self, upload: FunctionUpload) -> str | None:
+        """Return a warning if a version would drop limits or secrets of the live one, None if it keeps them.
+
+        A client that does not upload config.toml drops all of them; those that it changes are not dropped.
+        """
+        own = read_source_tree(*self.layers).tables.get(upload.slug, {})
+        live = (await self.store.active()).get(upload.slug)
+        old = own if live is None or live.config is None else msgspec.json.decode(live.config)
+        new = own if upload.config is None else upload.config
+        default, before = FunctionConfig(), FunctionConfig.from_table(upload.slug, old)
+        dropped = [
+            f"{key} = {msgspec.json.encode(old[key]).decode()}"
+            for key in old
+            if key in LIMITS and key not in new and getattr(before, key) != getattr(default, key)
+        ]
+        if not dropped:
+            return None
+        version = "the source tree of the host" if live is None else f"version {live.number}"
+        return (
+            f"functions.{upload.slug}: this version drops settings of {version}: {', '.join(dropped)}. To keep them, "
+            "deploy with outdial functions deploy, or add ./config.toml to static_files"
+        )
 
     def clear_cache(self, served: Iterable[Bundle]) -> None:
         """Remove bundles that are not in service. Recent ones stay: the process that this one replaces may use them."""

@@ -25,6 +25,7 @@ class DeploymentSync:
         self._planner = planner
         self._catalogue = catalogue
         self.lock = asyncio.Lock()
+        self._warned: set[str] = set()
 
     async def start(self) -> None:
         """Serve every planned function without probing it first. A broken one fails when it is called."""
@@ -61,6 +62,10 @@ class DeploymentSync:
 
     async def _changes(self) -> dict[str, FunctionSpec | None]:
         plan = await self._planner.plan()
+        for warning in plan.warnings:
+            if warning not in self._warned:
+                log("config.warning", level="warning", reason=warning)
+        self._warned = set(plan.warnings)
         for slug, reason in plan.unusable.items():
             log("deployments.unusable", level="error", function=slug, reason=reason)
         # A function that failed to start before stays listed while this run tries it again.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from outdial.host.wire.bundle import Bundle
-from outdial.host.wire.config import SLUG, FunctionConfig, read_function_configs
+from outdial.host.wire.config import SLUG, FunctionConfig, read_function_configs, unknown_keys
 from outdial.host.wire.errors import BadConfig
 from outdial.project import ConfigUnreadable, read_config
 
@@ -24,6 +24,11 @@ class SourceTree:
     bundles: Mapping[str, Bundle]
     configs: Mapping[str, FunctionConfig]
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What config.toml says in vain: its unknown keys."""
+        return [warning for slug, table in self.tables.items() for warning in unknown_keys(slug, table)]
 
     def config(self, slug: str) -> FunctionConfig:
         """Return the configuration of a function, the defaults if config.toml does not mention it."""

@@ -1,7 +1,7 @@
 """Read and validate the upload of a function before anything is stored."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from pathlib import PurePosixPath
@@ -12,7 +12,7 @@ import msgspec
 from outdial.host.deployments.errors import InvalidUpload
 from outdial.host.deployments.multipart import FormPart
 from outdial.host.deployments.source import SHARED
-from outdial.host.wire.config import MIB, SLUG, FunctionConfig
+from outdial.host.wire.config import MIB, SLUG, FunctionConfig, unknown_keys
 
 # Supabase's bound for a bundle (docs: Edge Functions, Limits).
 LARGEST = 20 * MIB
@@ -21,7 +21,8 @@ LONGEST_SLUG = 128
 _LONGEST_PATH = 1_024
 _LONGEST_STEP = 255
 _WEBHOOK_SUFFIX = "-webhook"
-_CONFIG_KEYS = {field.name for field in fields(FunctionConfig)} - {"enabled", "verify_jwt", "entrypoint"}
+# Keys of `[functions.<slug>]` that are stored with a version.
+LIMITS = {field.name for field in fields(FunctionConfig)} - {"enabled", "verify_jwt", "entrypoint"}
 
 
 class UploadMetadata(msgspec.Struct):
@@ -39,7 +40,7 @@ class FunctionUpload:
     """An uploaded version of a function. Paths are relative to the root of the project, with slashes.
 
     `config` is the function's table of config.toml, None if the client sent neither. `verify_jwt` is None if the client
-    did not set it.
+    did not set it. `warnings` name unknown keys of the table.
     """
 
     slug: str
@@ -49,6 +50,7 @@ class FunctionUpload:
     verify_jwt: bool | None
     config: Mapping[str, Any] | None
     files: Mapping[str, bytes] = field(repr=False)
+    warnings: Sequence[str] = ()
 
     @property
     def digest(self) -> str:
@@ -90,8 +92,9 @@ def read_upload(slug: str, parts: Iterable[FormPart]) -> FunctionUpload:
         entrypoint_path=entrypoint,
         static_patterns=metadata.static_patterns or [],
         verify_jwt=metadata.verify_jwt if metadata.verify_jwt is not None else (table or {}).get("verify_jwt"),
-        config=None if table is None else {key: value for key, value in table.items() if key in _CONFIG_KEYS},
+        config=None if table is None else {key: value for key, value in table.items() if key in LIMITS},
         files={path: content for path, content in files.items() if "__pycache__" not in path.split("/")},
+        warnings=unknown_keys(slug, table or {}),
     )
     _validate(upload)
     return upload

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any, Self
 
 from outdial.host.wire.errors import BadConfig
@@ -20,6 +21,8 @@ _THREADS = 64
 LARGEST_BODY = MAX_FRAME - MIB
 # Supabase's rule for slugs.
 SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
+# Keys of Supabase's command line that mean nothing for Python, or only for its uploads.
+_SUPABASE_KEYS = {"import_map", "static_files"}
 _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?\Z")
 
 
@@ -73,7 +76,7 @@ class FunctionConfig:
     def from_table(cls, slug: str, table: Mapping[str, Any]) -> Self:
         """Read the table `[functions.<slug>]`. Raise BadConfig naming the invalid key.
 
-        Keys that mean nothing for Python (`import_map`) and keys of other tools are ignored.
+        Other keys are ignored here; `unknown_keys` names them.
         """
         if not isinstance(table, Mapping):
             raise BadConfig(f"functions.{slug} must be a table")
@@ -112,6 +115,19 @@ def _read(slug: str, name: str, value: Any, default: Any) -> Any:
 
 
 _MAY_BE_ZERO = {"min_workers", "queue", "processes", "burst"}
+
+
+def unknown_keys(slug: str, table: Mapping[str, Any]) -> list[str]:
+    """Return a warning for each key of `[functions.<slug>]` that has no effect, with the key that may be meant."""
+    known = {field.name for field in fields(FunctionConfig)}
+    warnings = []
+    for key in table.keys() - known - _SUPABASE_KEYS:
+        close = get_close_matches(key, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else "it has no effect"
+        if key == "env":
+            hint = "set values with outdial secrets set, and list their names in secrets"
+        warnings.append(f"functions.{slug}: unknown key {key}: {hint}")
+    return sorted(warnings)
 
 
 def read_function_configs(config: Mapping[str, Any]) -> dict[str, FunctionConfig]:
