@@ -111,11 +111,17 @@ async def identify(
     if isinstance(credentials, AccessDenied):
         return credentials
     for mode in strict:
-        caller = _admit_user(credentials) if mode.kind == "user" else _admit_key(mode, credentials)
-        if caller is not None:
+        if mode.kind == "user":
+            if credentials.claims is not None:
+                return _user_of(credentials.claims)
+            continue
+        key = next((key for key in credentials.keys if mode.admits(key)), None)
+        if key is not None:
             origin = headers.get("origin", "")
-            is_foreign = bool(origin) and not is_loopback_url(origin)
-            return _FOREIGN_PAGE if is_foreign and mode.kind == "secret" and keyring.has_public_secrets else caller
+            if origin and not is_loopback_url(origin) and mode.kind == "secret" and keyring.has_public_secrets:
+                return _FOREIGN_PAGE
+            role = _ROLE_OF_KEY[key.kind]
+            return Caller(mode.kind, role, MappingProxyType({"role": role}), key_name=key.name)
     return ANONYMOUS if len(strict) < len(modes) else _denial(credentials, strict, keyring)
 
 
@@ -134,10 +140,21 @@ async def _read_credentials(
             return AccessDenied(
                 500 if isinstance(verdict, VerifierMisconfigured) else 401, verdict.code, verdict.message
             )
-        if (denied := _take_claims(credentials, verdict.claims)) is not None:
-            return denied
+        role = str(verdict.claims.get("role"))
+        if role == "authenticated":
+            credentials.claims = verdict.claims
+        elif role in _KEY_OF_ROLE:
+            _add_key(credentials, [ApiKey(_KEY_OF_ROLE[role], LEGACY_NAME, "")])
+        else:
+            return AccessDenied(500, "UNSUPPORTED_ROLE", "The token has a role that functions may not assume")
     if api_key:
-        _add_key(credentials, keyring.matching(api_key) or await _keys_of_jwt(api_key, verifier))
+        keys = keyring.matching(api_key)
+        if not keys and api_key.count(".") == 2:
+            # Any anon or service_role JWT of the project is a key, as in Supabase's gateway.
+            verdict = await verifier.verify(api_key)
+            kind = _KEY_OF_ROLE.get(str(verdict.claims.get("role"))) if isinstance(verdict, VerifiedToken) else None
+            keys = () if kind is None else (ApiKey(kind, LEGACY_NAME, ""),)
+        _add_key(credentials, keys)
     return credentials
 
 
@@ -146,30 +163,7 @@ def _add_key(credentials: _Credentials, keys: Iterable[ApiKey]) -> None:
     credentials.keys.extend(keys)
 
 
-def _take_claims(credentials: _Credentials, claims: Mapping[str, Any]) -> AccessDenied | None:
-    role = claims.get("role")
-    if role == "authenticated":
-        credentials.claims = claims
-    elif isinstance(role, str) and role in _KEY_OF_ROLE:
-        _add_key(credentials, [ApiKey(_KEY_OF_ROLE[role], LEGACY_NAME, "")])
-    else:
-        return AccessDenied(500, "UNSUPPORTED_ROLE", "The token has a role that functions may not assume")
-    return None
-
-
-async def _keys_of_jwt(api_key: str, verifier: TokenVerifier) -> list[ApiKey]:
-    """Accept any anon or service_role JWT of the project as a key, as Supabase's gateway does."""
-    if api_key.count(".") != 2:
-        return []
-    verdict = await verifier.verify(api_key)
-    kind = _KEY_OF_ROLE.get(str(verdict.claims.get("role"))) if isinstance(verdict, VerifiedToken) else None
-    return [ApiKey(kind, LEGACY_NAME, "")] if kind is not None else []
-
-
-def _admit_user(credentials: _Credentials) -> Caller | AccessDenied | None:
-    claims = credentials.claims
-    if claims is None:
-        return None
+def _user_of(claims: Mapping[str, Any]) -> Caller | AccessDenied:
     try:
         user_id = UUID(claims.get("sub"))
     except (ValueError, TypeError, AttributeError):
@@ -187,14 +181,6 @@ def _admit_user(credentials: _Credentials) -> Caller | AccessDenied | None:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return MappingProxyType(value if isinstance(value, dict) else {})
-
-
-def _admit_key(mode: AuthMode, credentials: _Credentials) -> Caller | None:
-    for key in credentials.keys:
-        if mode.admits(key):
-            role = _ROLE_OF_KEY[key.kind]
-            return Caller(mode.kind, role, MappingProxyType({"role": role}), key_name=key.name)
-    return None
 
 
 def _denial(credentials: _Credentials, modes: Sequence[AuthMode], keyring: KeyRing) -> AccessDenied:

@@ -97,7 +97,18 @@ class AuthClient:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return AuthUnavailable(repr(error))
         if status == 200:
-            return _signed_in(content)
+            try:
+                lives = timedelta(seconds=int(content["expires_in"]))
+                expires = content.get("expires_at")
+                return SignedIn(
+                    access_token=content["access_token"],
+                    refresh_token=content["refresh_token"],
+                    expires_at=datetime.fromtimestamp(expires, UTC) if expires else SystemClock().now() + lives,
+                    user_id=UUID(content["user"]["id"]),
+                    email=content["user"].get("email"),
+                )
+            except (KeyError, TypeError, ValueError) as error:
+                return AuthUnavailable(f"unreadable response: {error!r}")
         if status == 429:
             return TooManyAttempts(float(retry_after) if retry_after.isdecimal() else _DEFAULT_WAIT_S)
         # A rejected API key is our fault: the user must not be told that the password is wrong.
@@ -112,19 +123,3 @@ class AuthClient:
             is_json = response.content_type == "application/json"
             content = await response.json() if is_json else None
             return response.status, content, response.headers.get("retry-after", "")
-
-
-def _signed_in(content: Any) -> SignedIn | AuthUnavailable:
-    try:
-        user = content["user"]
-        lives = timedelta(seconds=int(content["expires_in"]))
-        expires = content.get("expires_at")
-        return SignedIn(
-            access_token=content["access_token"],
-            refresh_token=content["refresh_token"],
-            expires_at=datetime.fromtimestamp(expires, UTC) if expires else SystemClock().now() + lives,
-            user_id=UUID(user["id"]),
-            email=user.get("email"),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        return AuthUnavailable(f"unreadable response: {error!r}")

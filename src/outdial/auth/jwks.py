@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -59,19 +60,14 @@ def read_jwks(document: object) -> dict[str, PublicKey]:
         raise ValueError('a JWK set is an object with a list "keys"')
     found = {}
     for entry in entries:
-        if isinstance(entry, dict) and isinstance(kid := entry.get("kid"), str) and (key := _read_key(entry)):
-            found[kid] = key
+        if not isinstance(entry, dict) or not isinstance(kid := entry.get("kid"), str):
+            continue
+        algorithm = _ALGORITHMS.get((entry.get("kty"), entry.get("crv")))
+        if algorithm is None or entry.get("alg", algorithm) != algorithm or entry.get("use", "sig") != "sig":
+            continue
+        with suppress(jwt.PyJWTError):
+            found[kid] = PublicKey(algorithm, jwt.PyJWK.from_dict(entry, algorithm).key)
     return found
-
-
-def _read_key(entry: dict[str, Any]) -> PublicKey | None:
-    algorithm = _ALGORITHMS.get((entry.get("kty"), entry.get("crv")))
-    if algorithm is None or entry.get("alg", algorithm) != algorithm or entry.get("use", "sig") != "sig":
-        return None
-    try:
-        return PublicKey(algorithm, jwt.PyJWK.from_dict(entry, algorithm).key)
-    except jwt.PyJWTError:
-        return None
 
 
 class StaticJwks:

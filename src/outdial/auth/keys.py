@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal, Self
@@ -21,6 +21,12 @@ LOCAL_JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
 LOCAL_PUBLISHABLE_KEY = "sb_publishable_ACJWlzQHlZjBrEguHvfOxg_3BJgxAaH"
 LOCAL_SECRET_KEY = "sb_secret_N7UND0UgjKTVK-Uodkm0Hg_xSvEMPvz"
 _LOCAL_EXPIRY = 1983812996
+
+# Kind, the setting with keys by name, and the older setting with one key.
+_SETTINGS: tuple[tuple[KeyKind, str, str], ...] = (
+    ("publishable", "SUPABASE_PUBLISHABLE_KEYS", "SUPABASE_ANON_KEY"),
+    ("secret", "SUPABASE_SECRET_KEYS", "SUPABASE_SERVICE_ROLE_KEY"),
+)
 
 
 def mint_jwt(secret: str, claims: Mapping[str, object]) -> str:
@@ -71,9 +77,17 @@ class KeyRing:
         SUPABASE_SERVICE_ROLE_KEY hold one key each, of either form; SUPABASE_JWT_SECRET verifies HS256; SUPABASE_JWKS
         (JSON) or the JWK set of SUPABASE_URL verifies ES256 and RS256.
         """
+        keys: list[ApiKey] = []
+        for kind, several, one in _SETTINGS:
+            for name, value in _json_object(env, several).items():
+                if not isinstance(value, str) or not value.strip():
+                    raise SettingError(f"{several} must give each key as a string; {name!r} is not one")
+                keys.append(ApiKey(kind, name, value.strip()))
+            if legacy := unquoted(env.get(one, "")):
+                keys.append(ApiKey(kind, LEGACY_NAME, legacy))
         url = env.get("SUPABASE_URL", "").strip().rstrip("/")
         return cls(
-            keys=tuple(_read_keys(env)),
+            keys=tuple(keys),
             jwt_secret=unquoted(env.get("SUPABASE_JWT_SECRET", "")) or None,
             jwks_url=f"{url}/auth/v1/.well-known/jwks.json" if url else None,
             jwks=_json_object(env, "SUPABASE_JWKS") or None,
@@ -99,22 +113,6 @@ class KeyRing:
         if kind == "user":
             return bool(self.jwt_secret or self.jwks or self.jwks_url)
         return bool(self.jwt_secret) or any(key.kind == kind for key in self.keys)
-
-
-_SETTINGS: tuple[tuple[KeyKind, str, str], ...] = (
-    ("publishable", "SUPABASE_PUBLISHABLE_KEYS", "SUPABASE_ANON_KEY"),
-    ("secret", "SUPABASE_SECRET_KEYS", "SUPABASE_SERVICE_ROLE_KEY"),
-)
-
-
-def _read_keys(env: Mapping[str, str]) -> Iterator[ApiKey]:
-    for kind, several, one in _SETTINGS:
-        for name, value in _json_object(env, several).items():
-            if not isinstance(value, str) or not value.strip():
-                raise SettingError(f"{several} must give each key as a string; {name!r} is not one")
-            yield ApiKey(kind, name, value.strip())
-        if legacy := unquoted(env.get(one, "")):
-            yield ApiKey(kind, LEGACY_NAME, legacy)
 
 
 def _json_object(env: Mapping[str, str], name: str) -> dict[str, Any]:

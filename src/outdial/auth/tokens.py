@@ -107,24 +107,21 @@ class TokenVerifier:
         if header is None:
             return _MALFORMED
         match header.get("alg"):
-            case "HS256":
-                return self._verify_shared(token)
+            case "HS256" if self._secret is not None:
+                return self._verify_with(token, self._secret, "HS256")
+            case "HS256" if self._jwks is None:
+                return VerifierMisconfigured("JWT_SECRET_NOT_CONFIGURED", "Set SUPABASE_JWT_SECRET to verify tokens")
             case "ES256" | "RS256" as algorithm:
                 return await self._verify_public(token, algorithm, header.get("kid"))
             case other:
-                return _unsupported(other)
+                return BadToken(
+                    "UNAUTHORIZED_UNSUPPORTED_TOKEN_ALGORITHM", f"Unsupported JWT algorithm {str(other)[:16]}"
+                )
 
     async def close(self) -> None:
         """Close the connection to the JWK set."""
         if self._jwks is not None:
             await self._jwks.close()
-
-    def _verify_shared(self, token: str) -> TokenVerdict:
-        if self._secret is not None:
-            return self._verify_with(token, self._secret, "HS256")
-        if self._jwks is not None:
-            return _unsupported("HS256")
-        return VerifierMisconfigured("JWT_SECRET_NOT_CONFIGURED", "Set SUPABASE_JWT_SECRET to verify tokens")
 
     async def _verify_public(self, token: str, algorithm: str, kid: object) -> TokenVerdict:
         if self._jwks is None:
@@ -152,9 +149,6 @@ class TokenVerifier:
             return _invalid("The token's signature does not match")
         except (jwt.PyJWTError, ValueError):
             return _MALFORMED
-        return self._check_claims(claims) or VerifiedToken(claims)
-
-    def _check_claims(self, claims: Mapping[str, Any]) -> BadToken | None:
         now = self._clock.now().timestamp()
         expires, begins = claims.get("exp"), claims.get("nbf")
         if not _is_time(expires) or not _is_time(begins):
@@ -166,12 +160,8 @@ class TokenVerifier:
         audience = claims.get("aud", AUDIENCE)
         if AUDIENCE not in (audience if isinstance(audience, list) else [audience]):
             return _invalid("The token is meant for another audience")
-        return None
+        return VerifiedToken(claims)
 
 
 def _is_time(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def _unsupported(algorithm: object) -> BadToken:
-    return BadToken("UNAUTHORIZED_UNSUPPORTED_TOKEN_ALGORITHM", f"Unsupported JWT algorithm {str(algorithm)[:16]}")

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -114,7 +115,12 @@ class _Routes:
         except ValueError:
             raise refuse("validation_failed", "user_id must be a UUID") from None
         if request.method == "DELETE":
-            return _deletion_response(await self.auth.delete_user(user_id))
+            deleted = await self.auth.delete_user(user_id)
+            if isinstance(deleted, AuthRefusal):
+                raise AuthError(deleted)
+            if not deleted:
+                raise refuse("user_not_found", "User not found")
+            return json_response({})
         if request.method == "GET":
             return _user_response(await self.auth.find_user(user_id))
         body = await _body(request)
@@ -223,16 +229,14 @@ def create_auth(
     ]
     return Starlette(
         routes=[Route(path, _guarded(handler), methods=[*methods, "OPTIONS"]) for path, handler, methods in table],
-        exception_handlers={404: _no_such_route, 405: _wrong_method},
+        exception_handlers={404: _no_route, 405: _no_route},
     )
 
 
-async def _no_such_route(_: Request, __: Exception) -> Response:
+async def _no_route(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        return error_response(AuthRefusal("method_not_allowed", f"{request.method} is not allowed here"))
     return error_response(AuthRefusal("not_found", "This endpoint of Supabase Auth is not supported here"))
-
-
-async def _wrong_method(request: Request, _: Exception) -> Response:
-    return error_response(AuthRefusal("method_not_allowed", f"{request.method} is not allowed here"))
 
 
 def _guarded(handler: Handler) -> Handler:
@@ -286,14 +290,6 @@ def _object(body: Mapping[str, Any], name: str) -> dict[str, Any] | None:
 def _number(request: Request, name: str, default: int, most: int) -> int:
     raw = request.query_params.get(name, "")
     return min(max(int(raw), 1), most) if raw.isascii() and raw.isdecimal() and len(raw) < 10 else default
-
-
-def _deletion_response(deleted: bool | AuthRefusal) -> Response:
-    if isinstance(deleted, AuthRefusal):
-        raise AuthError(deleted)
-    if not deleted:
-        raise refuse("user_not_found", "User not found")
-    return json_response({})
 
 
 def _user_response(user: Any) -> Response:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -80,21 +80,22 @@ class SigningKeys:
         async with self._lock:
             now = self._clock.now()
             if self._read_at is None or now - self._read_at >= at_most:
-                self._keys, self._read_at = await self._read(now), now
+                async with self._database.transaction() as connection:
+                    rows = await sessions.list_signing_keys(connection)
+                    if not rows:
+                        await sessions.lock_signing_keys(connection)
+                        # Another process may have created one while this one waited for the lock.
+                        rows = await sessions.list_signing_keys(connection)
+                    if not rows:
+                        await sessions.add_signing_key(connection, kid=uuid4(), private_key=_new_pem(), now=now)
+                        rows = await sessions.list_signing_keys(connection)
+                self._keys = []
+                for row in rows:
+                    private = serialization.load_pem_private_key(row.private_key.encode(), None)
+                    assert isinstance(private, ec.EllipticCurvePrivateKey)
+                    self._keys.append(SigningKey(str(row.kid), private))
+                self._read_at = now
             return self._keys
-
-    async def _read(self, now: datetime) -> list[SigningKey]:
-        async with self._database.transaction() as connection:
-            rows = await sessions.list_signing_keys(connection)
-            if not rows:
-                await sessions.lock_signing_keys(connection)
-                # Another process may have created one while this one waited for the lock.
-                rows = await sessions.list_signing_keys(connection)
-            if not rows:
-                kid, pem = uuid4(), _new_pem()
-                await sessions.add_signing_key(connection, kid=kid, private_key=pem, now=now)
-                return [_read_key(kid, pem)]
-        return [_read_key(row.kid, row.private_key) for row in rows]
 
 
 def _new_pem() -> str:
@@ -102,9 +103,3 @@ def _new_pem() -> str:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return encoded.decode()
-
-
-def _read_key(kid: UUID, pem: str) -> SigningKey:
-    private = serialization.load_pem_private_key(pem.encode(), None)
-    assert isinstance(private, ec.EllipticCurvePrivateKey)
-    return SigningKey(str(kid), private)
