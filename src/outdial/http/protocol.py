@@ -128,9 +128,17 @@ class HttpConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._replay_without_upgrade(data[upgrade.args[0] :])
+            head, self._replay = self._replay, None
+            if head is None:  # CONNECT: the bytes that follow are not HTTP
+                self._closing = True
+            else:
+                self._parser = httptools.HttpRequestParser(self)
+                self.data_received(head + data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            self._on_parser_error(error)
+            if isinstance(error, httptools.HttpParserCallbackError) and not self._closing:
+                self._respond_and_close("GET", self._server.application_failed(error))
+            elif not self._closing:
+                self.reject(400, f"Invalid HTTP request: {error}")
         if self.phase < _BUSY:
             self._extend_deadline()
 
@@ -177,7 +185,14 @@ class HttpConnection(asyncio.Protocol):
         """Collect a piece of the body."""
         self._body_size += len(piece)
         if self._body_size > self._max_body:
-            self._on_body_too_large()
+            if self._head is None:
+                return
+            if self._rejection is None:
+                self._rejection = self._body_too_large()
+                self._body = b""
+                self._max_body = -1
+            if self._body_size > self._limits.discard:
+                self._respond_and_close(self._head.method, self._rejection)
         elif not self._body:
             self._body = piece
         else:
@@ -239,16 +254,6 @@ class HttpConnection(asyncio.Protocol):
         if expects_continue or length > self._limits.discard:
             self._respond_and_close(head.method, admitted)
 
-    def _on_body_too_large(self) -> None:
-        if self._head is None:
-            return
-        if self._rejection is None:
-            self._rejection = self._body_too_large()
-            self._body = b""
-            self._max_body = -1
-        if self._body_size > self._limits.discard:
-            self._respond_and_close(self._head.method, self._rejection)
-
     def _body_too_large(self) -> HttpResponse:
         return self._server.error_response(413, f"The body may have at most {self._max_body} bytes")
 
@@ -275,22 +280,6 @@ class HttpConnection(asyncio.Protocol):
             self.expires = now + limits.header_s
         if self.phase is _HEADERS and self._received > limits.header_bytes:
             self.reject(*self._headers_too_long())
-
-    def _replay_without_upgrade(self, rest: bytes) -> None:
-        head, self._replay = self._replay, None
-        if head is None:  # CONNECT: the bytes that follow are not HTTP
-            self._closing = True
-            return
-        self._parser = httptools.HttpRequestParser(self)
-        self.data_received(head + rest)
-
-    def _on_parser_error(self, error: httptools.HttpParserError) -> None:
-        if self._closing:
-            return
-        if isinstance(error, httptools.HttpParserCallbackError):
-            self._respond_and_close("GET", self._server.application_failed(error))
-        else:
-            self.reject(400, f"Invalid HTTP request: {error}")
 
     def reject(self, status: int, message: str) -> None:
         """Send an error after the responses that are due, then close."""
@@ -341,8 +330,16 @@ class HttpConnection(asyncio.Protocol):
         transport.write(first)
         if second:
             transport.write(second)
-        if connection_line is CLOSE:
-            self._finish()
+        if connection_line is CLOSE and self._is_linger_due:
+            # If we closed while the client still sends, its kernel would discard our response.
+            self.phase = _LINGER
+            self.expires = self._loop.time() + self._limits.linger_s
+            self._received = 0
+            self._resume_reading()
+            if transport.can_write_eof():
+                transport.write_eof()
+        elif connection_line is CLOSE:
+            self.close()
         elif self._write_paused:
             self.phase = _SENDING
             self._unsent = transport.get_write_buffer_size()
@@ -370,18 +367,6 @@ class HttpConnection(asyncio.Protocol):
             self.data_received(buffered)
 
     # The end of the connection.
-
-    def _finish(self) -> None:
-        if not self._is_linger_due:
-            self.close()
-            return
-        # If we closed while the client still sends, its kernel would discard our response.
-        self.phase = _LINGER
-        self.expires = self._loop.time() + self._limits.linger_s
-        self._received = 0
-        self._resume_reading()
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
 
     def close(self) -> None:
         """Close after the written data has gone out; `expire` aborts when the client does not read it."""

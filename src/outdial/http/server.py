@@ -5,7 +5,7 @@ import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from email.utils import formatdate
 
 from outdial.http.encoding import plain_error
@@ -62,31 +62,26 @@ class HttpServer:
         Idle connections stay open for `grace_s`: a request that arrives until then gets its response with
         `connection: close`. After `timeout_s` all connections are aborted; their requests still run to the end.
         """
-        deadline = asyncio.get_running_loop().time() + timeout_s
+        now = asyncio.get_running_loop().time
+        deadline = now() + timeout_s
         self.draining = True
         if self._listening is not None:
             self._listening.close()
-        self._idle_until = asyncio.get_running_loop().time() + grace_s
+        self._idle_until = now() + grace_s
         for connection in [one for one in self.connections if one.phase is ConnectionPhase.IDLE]:
             connection.expires = min(connection.expires, self._idle_until)
             if not grace_s:
                 connection.close()
-        await self._wait_until_closed(deadline)
+        if self.connections:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_closed.wait(), deadline - now())
+        while (tasks := {task for task in self.tasks if task is not None}) and deadline > now():
+            await asyncio.wait(tasks, timeout=deadline - now())
         for connection in list(self.connections):
             connection.abort()
         if self._sweeping is not None:
             self._sweeping.cancel()
         return len(self.tasks)
-
-    async def _wait_until_closed(self, deadline: float) -> None:
-        now = asyncio.get_running_loop().time
-        if self.connections:
-            try:
-                await asyncio.wait_for(self._all_closed.wait(), deadline - now())
-            except TimeoutError:
-                return
-        while (tasks := {task for task in self.tasks if task is not None}) and deadline > now():
-            await asyncio.wait(tasks, timeout=deadline - now())
 
     def add_connection(self, connection: HttpConnection) -> bool:
         """Add a connection. Over the limit, close the longest idle one, or return False when none is idle."""
