@@ -45,8 +45,18 @@ class Endpoint:
         """Run the handler and return its response, or an error response. Raise nothing but MemoryError."""
         try:
             if request.method not in self.methods:
-                return PREFLIGHT if request.method == "OPTIONS" else self._method_not_allowed(request)
-            caller = ANONYMOUS if self._is_open else await self._authenticate(request, runtime)
+                if request.method == "OPTIONS":
+                    return PREFLIGHT
+                allowed = ", ".join([*sorted(self.methods), "OPTIONS"])
+                refused = HttpError(405, "METHOD_NOT_ALLOWED", f"{request.method} is not allowed here: use {allowed}")
+                return Response.from_error(refused, headers={"allow": allowed})
+            caller: Caller | AccessDenied = ANONYMOUS
+            if not self._is_open:
+                caller = await identify(request.headers, self.modes, runtime.keyring, runtime.verifier)
+            if isinstance(caller, AccessDenied):
+                if caller.status >= 500:
+                    runtime.log.error("functions.auth_misconfigured", code=caller.code, reason=caller.message)
+                raise HttpError(caller.status, caller.code, caller.message)
             request.max_body = self.max_body
             response = await self.handler(request, Context(runtime, caller, slug, request_id))
             if not isinstance(response, Response):
@@ -59,19 +69,6 @@ class Endpoint:
         except Exception as error:
             runtime.log.exception("functions.failed", error, function=slug, request_id=request_id)
             return internal_error(request_id)
-
-    async def _authenticate(self, request: Request, runtime: Runtime) -> Caller:
-        caller = await identify(request.headers, self.modes, runtime.keyring, runtime.verifier)
-        if isinstance(caller, AccessDenied):
-            if caller.status >= 500:
-                runtime.log.error("functions.auth_misconfigured", code=caller.code, reason=caller.message)
-            raise HttpError(caller.status, caller.code, caller.message)
-        return caller
-
-    def _method_not_allowed(self, request: Request) -> Response:
-        allowed = ", ".join([*sorted(self.methods), "OPTIONS"])
-        message = f"{request.method} is not allowed here: use {allowed}"
-        return Response.from_error(HttpError(405, "METHOD_NOT_ALLOWED", message), headers={"allow": allowed})
 
 
 def internal_error(request_id: str) -> Response:

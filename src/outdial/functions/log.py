@@ -21,9 +21,10 @@ class Redactor:
     """Redacts the secrets of an environment, those in `also`, and phone numbers."""
 
     def __init__(self, env: Mapping[str, str], also: Iterable[str] = ()) -> None:
+        values = [*(value for name, value in env.items() if _SECRET_NAME.search(name.upper())), *also]
+        found = {part for value in values for part in _parts(value) if len(part) >= _SHORTEST_SECRET}
         # Longest first: a secret that is part of a longer one must not leave the rest of it behind.
-        long_enough = (value for each in also for value in _parts(each) if len(value) >= _SHORTEST_SECRET)
-        secrets = sorted({*_secrets(env), *long_enough}, key=len, reverse=True)
+        secrets = sorted(found, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, secrets))) if secrets else None
 
     def __call__(self, text: str) -> str:
@@ -31,12 +32,6 @@ class Redactor:
         if self._secrets is not None:
             text = self._secrets.sub("[secret]", text)
         return _PHONE.sub(lambda match: f"{match[0][:3]}***{match[0][-2:]}", text)
-
-
-def _secrets(env: Mapping[str, str]) -> Iterator[str]:
-    for name, value in env.items():
-        if _SECRET_NAME.search(name.upper()):
-            yield from (part for part in _parts(value) if len(part) >= _SHORTEST_SECRET)
 
 
 def _parts(value: str) -> Iterator[str]:

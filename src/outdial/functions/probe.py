@@ -169,16 +169,14 @@ def _find_problem(request: _ProbeRequest, response: aiohttp.ClientResponse, body
         if request.expects_cors:
             return "the response has no CORS headers: a browser would hide it"
         return "the response has CORS headers: any page in a browser may read it"
-    if request.code is not None and headers.get("sb-error-code") != request.code:
+    if request.code is None:
+        return ""
+    if headers.get("sb-error-code") != request.code:
         return f"sb-error-code is {headers.get('sb-error-code')}, not {request.code}"
-    if request.code is not None and not _is_error_body(body, request.code):
-        return f"the body lacks error, code or message: {body[:200].decode('utf-8', 'replace')}"
-    return ""
-
-
-def _is_error_body(body: bytes, code: str) -> bool:
     try:
         fields = msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.MsgspecError:
-        return False
-    return fields.get("code") == code and bool(fields.get("error")) and bool(fields.get("message"))
+        fields = {}
+    if fields.get("code") != request.code or not fields.get("error") or not fields.get("message"):
+        return f"the body lacks error, code or message: {body[:200].decode('utf-8', 'replace')}"
+    return ""
