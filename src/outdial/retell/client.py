@@ -105,7 +105,15 @@ class RetellClient:
             return CallRefused(RefusalKind.unreachable, None, error.reason)
         except TransportFailed as error:
             return CallUncertain(error.reason)
-        return _read_placement(response)
+        if 200 <= response.status < 300:
+            call = parse_call(response.body)
+            if isinstance(call, MalformedPayload) or call.call_id is None:
+                return CallUncertain(f"HTTP {response.status} without a call in it")
+            return CallPlaced(call.call_id, call.call_status)
+        if not 400 <= response.status < 500 or response.status in _AMBIGUOUS:
+            return CallUncertain(_describe(response))
+        kind = _REFUSALS.get(response.status, RefusalKind.configuration)
+        return CallRefused(kind, response.status, _message(response), response.retry_after_s)
 
     async def get_call(self, retell_call_id: str) -> CallRetrieved | CallMissing | ProviderUnavailable:
         """GET /v2/get-call/{id}."""
@@ -133,7 +141,13 @@ class RetellClient:
             listing = msgspec.json.decode(response.body, type=_Listing)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return ProviderUnavailable("the response is not a list of calls", response.status)
-        calls = tuple(_carrying(listing, metadata_key, metadata_value))
+        calls = tuple(
+            call
+            for call in (parse_call(bytes(item)) for item in listing.items)
+            if isinstance(call, CallPayload)
+            and call.call_id
+            and (call.metadata or {}).get(metadata_key) == metadata_value
+        )
         if len(calls) != len(listing.items):
             return ProviderUnavailable("the list contains calls with other metadata", response.status)
         return CallsListed(calls, listing.has_more)
@@ -211,27 +225,6 @@ def read_call_body(body: bytes) -> RequestKeys | None:
         return _REQUEST_KEYS.decode(body)
     except msgspec.MsgspecError:
         return None
-
-
-def _read_placement(response: RetellResponse) -> CallPlaced | CallRefused | CallUncertain:
-    if 200 <= response.status < 300:
-        call = parse_call(response.body)
-        if isinstance(call, MalformedPayload) or call.call_id is None:
-            return CallUncertain(f"HTTP {response.status} without a call in it")
-        return CallPlaced(call.call_id, call.call_status)
-    if not 400 <= response.status < 500 or response.status in _AMBIGUOUS:
-        return CallUncertain(_describe(response))
-    kind = _REFUSALS.get(response.status, RefusalKind.configuration)
-    return CallRefused(kind, response.status, _message(response), response.retry_after_s)
-
-
-def _carrying(listing: _Listing, key: str, value: str) -> list[CallPayload]:
-    calls = [parse_call(bytes(item)) for item in listing.items]
-    return [
-        call
-        for call in calls
-        if isinstance(call, CallPayload) and call.call_id and (call.metadata or {}).get(key) == value
-    ]
 
 
 def _describe(response: RetellResponse) -> str:

@@ -3,15 +3,15 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.controls import SimulatorControls
-from outdial.retell.simulator.endpoints import MAX_BODY_BYTES, SimulatedResponse, error_response
+from outdial.retell.simulator.endpoints import MAX_BODY_BYTES, error_response
 from outdial.retell.simulator.runtime import Simulator
 
 ABORT: Final = "outdial.abort"
@@ -52,21 +52,33 @@ class _Api:
             response = self._simulator.handle(scope["method"], scope["path"], body, authorization)
         if self._simulator.config.create_latency_s and scope["path"] == "/v2/create-phone-call":
             await asyncio.sleep(self._simulator.config.create_latency_s)
-        if response.lost == "hang":
-            await self._wait_for_disconnect(receive)
         if response.lost:
-            await _abort(scope, receive, send)
-        else:
-            await _respond(send, response)
+            await self._lose_response(scope, receive, send, hang=response.lost == "hang")
+            return
+        headers = [(b"content-length", str(len(response.body)).encode())]
+        if response.body:
+            headers.append((b"content-type", response.content_type.encode()))
+        if response.retry_after_s is not None:
+            headers.append((b"retry-after", f"{response.retry_after_s:g}".encode()))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
 
-    async def _wait_for_disconnect(self, receive: Receive) -> None:
-        leaving = asyncio.create_task(_disconnected(receive))
-        stopping = asyncio.create_task(self._simulator.stopping.wait())
-        try:
-            await asyncio.wait({leaving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            leaving.cancel()
-            stopping.cancel()
+    async def _lose_response(self, scope: Scope, receive: Receive, send: Send, *, hang: bool) -> None:
+        if hang:
+            leaving = asyncio.create_task(_disconnected(receive))
+            stopping = asyncio.create_task(self._simulator.stopping.wait())
+            try:
+                await asyncio.wait({leaving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                leaving.cancel()
+                stopping.cancel()
+        abort: Callable[[], None] | None = scope.get("extensions", {}).get(ABORT, {}).get("abort")
+        if abort is not None:
+            abort()
+            await _disconnected(receive)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
+        await send({"type": "http.response.body", "body": b"{", "more_body": True})
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -86,28 +98,3 @@ async def _read(receive: Receive) -> bytes | None:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _abort(scope: Scope, receive: Receive, send: Send) -> None:
-    abort: Callable[[], None] | None = scope.get("extensions", {}).get(ABORT, {}).get("abort")
-    if abort is None:
-        await send(_start(200, [(b"content-length", b"1000")]))
-        await send({"type": "http.response.body", "body": b"{", "more_body": True})
-        return
-    abort()
-    await _disconnected(receive)
-
-
-async def _respond(send: Send, response: SimulatedResponse) -> None:
-    headers = [(b"content-length", str(len(response.body)).encode())]
-    if response.body:
-        headers.append((b"content-type", response.content_type.encode()))
-    if response.retry_after_s is not None:
-        headers.append((b"retry-after", f"{response.retry_after_s:g}".encode()))
-    await send(_start(response.status, headers))
-    await send({"type": "http.response.body", "body": response.body})
-
-
-def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
-    message: dict[str, Any] = {"type": "http.response.start", "status": status, "headers": headers}
-    return message

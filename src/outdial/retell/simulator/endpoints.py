@@ -13,7 +13,7 @@ from outdial.retell.simulator.clock import epoch_ms
 from outdial.retell.simulator.faults import AFTER, BEFORE, Fault, FaultKind
 from outdial.retell.simulator.filters import KEYED, BadFilter, compile_criteria
 from outdial.retell.simulator.ledger import LedgerResult
-from outdial.retell.simulator.objects import CallObject, CreateCall, describe
+from outdial.retell.simulator.objects import CreateCall, describe
 from outdial.retell.simulator.workspace import CallCreated, LimitReached, SimulatedWorkspace
 
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -81,7 +81,10 @@ _encoder = msgspec.json.Encoder()
 
 def handle(workspace: SimulatedWorkspace, request: SimulatedRequest) -> SimulatedResponse:
     """Handle one request like Retell, apply active faults, and write it to the ledger."""
-    route = _route(request.path)
+    route = _EXACT.get(request.path)
+    if route is None:
+        head, _, object_id = request.path.rpartition("/")
+        route = _WITH_ID.get(head) if object_id else None
     if route is None:
         return error_response(404)
     method, operation, handler = route
@@ -107,14 +110,6 @@ def handle(workspace: SimulatedWorkspace, request: SimulatedRequest) -> Simulate
 
 
 _Handler = Callable[[SimulatedWorkspace, SimulatedRequest, _LedgerNote], SimulatedResponse]
-
-
-def _route(path: str) -> tuple[str, str, _Handler] | None:
-    exact = _EXACT.get(path)
-    if exact is not None:
-        return exact
-    head, _, call_id = path.rpartition("/")
-    return _WITH_ID.get(head) if call_id else None
 
 
 def _handle_route(
@@ -196,12 +191,6 @@ def _list(workspace: SimulatedWorkspace, request: SimulatedRequest, note: _Ledge
     found = [call for call in calls if fits(call)]
     if request_body.sort_order == "descending":
         found.reverse()
-    page = _page(found, request_body)
-    return SimulatedResponse(200, _encoder.encode(page))
-
-
-def _page(found: list[CallObject], request_body: _ListCalls) -> dict[str, Any]:
-    """Return one page of the found calls, which are in the order of creation."""
     first = request_body.skip or 0
     if request_body.pagination_key is not None:
         places = [place for place, call in enumerate(found) if call.call_id == request_body.pagination_key]
@@ -213,7 +202,7 @@ def _page(found: list[CallObject], request_body: _ListCalls) -> dict[str, Any]:
         page["pagination_key"] = items[-1].call_id
     if request_body.include_total:
         page["total"] = len(found)
-    return page
+    return SimulatedResponse(200, _encoder.encode(page))
 
 
 def _concurrency(workspace: SimulatedWorkspace, request: SimulatedRequest, note: _LedgerNote) -> SimulatedResponse:

@@ -1,7 +1,9 @@
 """Filters of list-calls, version 3, for the fields that simulated calls have."""
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import UnionType
 from typing import Any, Final
 
 from outdial.retell.simulator.objects import CallObject, CreateCall
@@ -41,6 +43,15 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, Callable[[Any, Any], bool]]]] = {
     "present": {"pr": lambda have, _: have is not None, "np": lambda have, _: have is None},
 }
 
+_TYPES: Final[Mapping[str, type | UnionType]] = {
+    "string": str,
+    "number": int | float,
+    "boolean": bool,
+    "enum": list,
+    "range": list,
+    "present": object,
+}
+
 CallPredicate = Callable[[CallObject | CreateCall], bool]
 
 
@@ -50,66 +61,49 @@ class BadFilter(ValueError):
 
 def compile_criteria(criteria: Mapping[str, Any]) -> CallPredicate:
     """Return a predicate that combines all filters. Raises BadFilter."""
-    predicates = list(_predicates(criteria))
-    return lambda call: all(predicate(call) for predicate in predicates)
-
-
-def _predicates(criteria: Mapping[str, Any]) -> Iterable[CallPredicate]:
+    criterions: list[CallCriterion] = []
     for name, value in criteria.items():
         if name in PLAIN:
             if name == "call_status" and not STATUSES.issuperset(_mapping(value).get("value", ())):
                 raise BadFilter(f"call_status must be among {sorted(STATUSES)}")
-            yield _plain(name, _comparison(value))
+            criterions.append(_criterion(value, name, key=None))
         elif name in KEYED and isinstance(value, list):
-            for item in value:
-                yield _keyed(KEYED[name], str(_mapping(item).get("key")), _comparison(item))
+            criterions += [_criterion(item, KEYED[name], key=str(_mapping(item).get("key"))) for item in value]
         else:
             raise BadFilter(f"unknown filter {name!r}")
+    return lambda call: all(criterion.matches(call) for criterion in criterions)
 
 
-def _plain(name: str, compare: Callable[[Any], bool]) -> CallPredicate:
-    return lambda call: compare(getattr(call, name))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallCriterion:
+    """One comparison of a field of a call, or of the entry `key` of that field. `absent` is the result without one."""
+
+    field: str
+    key: str | None
+    compare: Callable[[Any, Any], bool]
+    want: Any
+    absent: bool
+
+    def matches(self, call: CallObject | CreateCall) -> bool:
+        """Return whether the call meets the criterion. A value of another type does not."""
+        have = getattr(call, self.field)
+        if self.key is not None:
+            have = have.get(self.key) if isinstance(have, dict) else None
+        if have is None:
+            return self.absent
+        try:
+            return self.compare(have, self.want)
+        except TypeError:
+            return False
 
 
-def _keyed(name: str, key: str, compare: Callable[[Any], bool]) -> CallPredicate:
-    def predicate(call: CallObject | CreateCall) -> bool:
-        values = getattr(call, name)
-        return compare(values.get(key) if isinstance(values, dict) else None)
-
-    return predicate
-
-
-def _comparison(value: Any) -> Callable[[Any], bool]:
+def _criterion(value: Any, field: str, *, key: str | None) -> CallCriterion:
     wanted = _mapping(value)
     kind, op, want = wanted.get("type"), wanted.get("op"), wanted.get("value")
-    operation = _OPERATIONS.get(str(kind), {}).get(str(op))
-    if operation is None or not _fits(str(kind), want):
+    compare = _OPERATIONS.get(str(kind), {}).get(str(op))
+    if compare is None or not isinstance(want, _TYPES[str(kind)]) or (kind == "range" and len(want) != 2):
         raise BadFilter(f"unknown comparison: type {kind!r}, op {op!r}")
-    return lambda have: _compare(operation, op in ("ne", "np"), have, want)
-
-
-def _compare(operation: Callable[[Any, Any], bool], absent: bool, have: Any, want: Any) -> bool:
-    if have is None:
-        return absent
-    try:
-        return operation(have, want)
-    except TypeError:
-        return False
-
-
-def _fits(kind: str, want: Any) -> bool:
-    match kind:
-        case "string":
-            return isinstance(want, str)
-        case "number":
-            return isinstance(want, int | float)
-        case "boolean":
-            return isinstance(want, bool)
-        case "enum":
-            return isinstance(want, list)
-        case "range":
-            return isinstance(want, list) and len(want) == 2
-    return True
+    return CallCriterion(field=field, key=key, compare=compare, want=want, absent=op in ("ne", "np"))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -141,37 +141,29 @@ def _describe_end(call: SimulatedCall, described: CallObject, with_transcript: b
             "total_duration_unit_price": _PRICE_PER_SECOND,
             "product_costs": [{"product": "elevenlabs_tts", "unit_price": _PRICE_PER_SECOND, "cost": cost}],
         }
-        spoken = _utterances(chance, seconds)
         if with_transcript:
+            lines = ["Hello, this is the simulated agent. Do you have a minute?"]
+            lines += chance.sample(_LINES, k=max(1, min(5, int(seconds / 10))))
+            spoken = [
+                {
+                    "role": "user" if index % 2 else "agent",
+                    "content": line,
+                    "words": [{"word": line.split()[0], "start": index * 4.0, "end": index * 4.0 + 0.4}],
+                }
+                for index, line in enumerate(lines)
+            ]
             described.transcript_object = spoken
-            described.transcript = "".join(f"{part['role'].capitalize()}: {part['content']}\n" for part in spoken)
+            described.transcript = "".join(f"{str(part['role']).capitalize()}: {part['content']}\n" for part in spoken)
     if call.reason == "call_transfer":
         described.transfer_destination = "+14155550100"
     if call.analyzed:
-        described.call_analysis = _analysis(call)
-
-
-def _utterances(chance: random.Random, seconds: float) -> list[dict[str, Any]]:
-    lines = ["Hello, this is the simulated agent. Do you have a minute?"]
-    lines += chance.sample(_LINES, k=max(1, min(5, int(seconds / 10))))
-    return [
-        {
-            "role": "user" if index % 2 else "agent",
-            "content": line,
-            "words": [{"word": line.split()[0], "start": index * 4.0, "end": index * 4.0 + 0.4}],
+        reason = call.reason or ""
+        answered = connects(reason) and call.start_ms is not None
+        talked = answered and reason not in ("voicemail_reached", "ivr_reached")
+        described.call_analysis = {
+            "call_summary": f"The call ended with {reason}." if answered else "The call was not connected.",
+            "in_voicemail": reason == "voicemail_reached",
+            "user_sentiment": "Neutral" if talked else "Unknown",
+            "call_successful": reason in ("user_hangup", "agent_hangup", "call_transfer"),
+            "custom_analysis_data": {},
         }
-        for index, line in enumerate(lines)
-    ]
-
-
-def _analysis(call: SimulatedCall) -> dict[str, Any]:
-    reason = call.reason or ""
-    answered = connects(reason) and call.start_ms is not None
-    spoken = answered and reason not in ("voicemail_reached", "ivr_reached")
-    return {
-        "call_summary": f"The call ended with {reason}." if answered else "The call was not connected.",
-        "in_voicemail": reason == "voicemail_reached",
-        "user_sentiment": "Neutral" if spoken else "Unknown",
-        "call_successful": reason in ("user_hangup", "agent_hangup", "call_transfer"),
-        "custom_analysis_data": {},
-    }

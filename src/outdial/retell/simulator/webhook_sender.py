@@ -1,6 +1,7 @@
 """Sends webhooks over HTTP as Retell does: signed, retried and concurrent."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from typing import Final
 
@@ -62,20 +63,15 @@ class WebhookSender:
                 if retry:
                     self.counts["retried"] += 1
                     await asyncio.sleep(self._config.webhook_backoff_s * 2 ** (retry - 1))
-                if await self._deliver(session, webhook):
-                    self.counts["delivered"] += 1
-                    break
+                headers = webhook.headers(self._config.webhook_key, wall_now())
+                assert self._config.webhook_url is not None
+                with contextlib.suppress(aiohttp.ClientError, OSError):
+                    async with session.post(
+                        self._config.webhook_url, data=webhook.body, headers=headers, allow_redirects=False
+                    ) as response:
+                        await response.read()
+                    if 200 <= response.status < 300:
+                        self.counts["delivered"] += 1
+                        break
             else:
                 self.counts["given_up"] += 1
-
-    async def _deliver(self, session: aiohttp.ClientSession, webhook: DueWebhook) -> bool:
-        headers = webhook.headers(self._config.webhook_key, wall_now())
-        assert self._config.webhook_url is not None
-        try:
-            async with session.post(
-                self._config.webhook_url, data=webhook.body, headers=headers, allow_redirects=False
-            ) as response:
-                await response.read()
-                return 200 <= response.status < 300
-        except (aiohttp.ClientError, OSError):
-            return False

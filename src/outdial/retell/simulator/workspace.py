@@ -142,7 +142,14 @@ class SimulatedWorkspace:
         if not self.starts.admit(epoch_ms(arrived)):
             return LimitReached.calls_per_second
         call = self._new_call(epoch_ms(now), request, crowded=full)
-        self._remember(call, epoch_ms(arrived))
+        self.calls[call.call_id] = call
+        key, arrived_ms = request.idempotency_key, epoch_ms(arrived)
+        if key is not None:
+            self._keys.pop(key, None)
+            self._keys[key] = (arrived_ms, call.call_id)
+            oldest = next(iter(self._keys))
+            if len(self._keys) > self.config.keep_calls or arrived_ms - self._keys[oldest][0] >= IDEMPOTENCY_MS:
+                del self._keys[oldest]
         return CallCreated(call, new=True)
 
     def stop_call(self, now: datetime, call_id: str) -> bool:
@@ -193,7 +200,11 @@ class SimulatedWorkspace:
         self._attempts[number] += 1
         name = f"{self.seed}/{number}/{self._attempts[number]}"
         chance = random.Random(name)
-        step, habit = self._choose(number, chance)
+        magic = self.magic(number)
+        before, steps = self._scripts.get(number, (0, ()))
+        if magic is not None:
+            steps = magic.steps
+        step = choose(self._attempts[number] - before, steps, self.config.outcome_mix, chance)
         if crowded:
             step = ScriptStep("concurrency_limit_reached", ring_s=0.0)
         call = SimulatedCall(
@@ -202,7 +213,7 @@ class SimulatedWorkspace:
             created_ms=now_ms,
             step=step,
             talk_ms=int(talk_s(step, self.config.mean_talk_s, chance) * 1000),
-            habit=habit,
+            habit=magic.habit if magic is not None else WebhookHabit(),
             counts_as_live=not crowded,
         )
         answered_ms = now_ms + int(ring_s(step, self.config.ring_s, chance) * 1000)
@@ -212,14 +223,6 @@ class SimulatedWorkspace:
 
     def _call_id(self, name: str) -> str:
         return "call_" + blake2b((self._id_prefix + name).encode(), digest_size=14).hexdigest()
-
-    def _choose(self, number: str, chance: random.Random) -> tuple[ScriptStep, WebhookHabit]:
-        before, steps = self._scripts.get(number, (0, ()))
-        habit = WebhookHabit()
-        magic = self.magic(number)
-        if magic is not None:
-            steps, habit = magic.steps, magic.habit
-        return choose(self._attempts[number] - before, steps, self.config.outcome_mix, chance), habit
 
     def _silent_call(self, now_ms: int, request: CreateCall) -> SimulatedCall:
         call = SimulatedCall(
@@ -240,17 +243,6 @@ class SimulatedWorkspace:
     def _count_live(self, call: SimulatedCall, change: int) -> None:
         self.live += change * call.counts_as_live
         self.peak_live = max(self.peak_live, self.live)
-
-    def _remember(self, call: SimulatedCall, arrived_ms: int) -> None:
-        self.calls[call.call_id] = call
-        key = call.request.idempotency_key
-        if key is None:
-            return
-        self._keys.pop(key, None)
-        self._keys[key] = (arrived_ms, call.call_id)
-        oldest = next(iter(self._keys))
-        if len(self._keys) > self.config.keep_calls or arrived_ms - self._keys[oldest][0] >= IDEMPOTENCY_MS:
-            del self._keys[oldest]
 
     def _finish(self, call: SimulatedCall) -> None:
         self._finished.append(call.call_id)
