@@ -48,15 +48,12 @@ class RepeatingTask:
     async def _run(self) -> None:
         while not self._stopping:
             self._woken.clear()
-            pause = await self._run_once()
+            try:
+                await self._task.run_once()
+                pause = self._pause if isinstance(self._pause, timedelta) else self._pause()
+            except Exception as error:  # such as a lost database connection: the next run tries again
+                log(f"{self._name}.failed", level="error", reason=str(error), error=error)
+                pause = RETRY_DELAY
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause.total_seconds()):
                     await self._woken.wait()
-
-    async def _run_once(self) -> timedelta:
-        try:
-            await self._task.run_once()
-        except Exception as error:  # such as a lost database connection: the next run tries again
-            log(f"{self._name}.failed", level="error", reason=str(error), error=error)
-            return RETRY_DELAY
-        return self._pause if isinstance(self._pause, timedelta) else self._pause()

@@ -42,17 +42,6 @@ def require(env: Mapping[str, str], name: str, purpose: str) -> str:
     return value
 
 
-def _seconds(env: Mapping[str, str], name: str, default: float) -> timedelta:
-    raw = env.get(name)
-    try:
-        value = float(raw) if raw else default
-    except ValueError:
-        raise SettingError(f"{name} must be a number of seconds, not {raw!r}") from None
-    if value <= 0:
-        raise SettingError(f"{name} must be more than 0 seconds, not {raw!r}")
-    return timedelta(seconds=value)
-
-
 def flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
     """Return a boolean setting; raises SettingError for anything but true/false, yes/no, on/off and 1/0."""
     raw = env.get(name, "").strip().lower()
@@ -100,12 +89,6 @@ def with_user(dsn: str, role: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{role}@{host}"))
 
 
-def _is_socket(dsn: str) -> bool:
-    parts = urlsplit(dsn)
-    hosts = parse_qs(parts.query).get("host", [""])
-    return not parts.hostname and not parts.password and all(host.startswith(("/", "@")) for host in hosts)
-
-
 @dataclass(frozen=True, slots=True)
 class DatabaseUrls:
     """The database URL of each kind of process. With `assume_roles`, the owner logs in and assumes the role."""
@@ -127,7 +110,10 @@ class DatabaseUrls:
         role; elsewhere they log in as the owner and assume the role.
         """
         owner = require(env, "SUPABASE_DB_URL", "the database URL, postgresql://user:password@host/name")
-        trusted = _is_socket(owner)
+        parts = urlsplit(owner)
+        hosts = parse_qs(parts.query).get("host", [""])
+        # Without a password, on a Unix socket.
+        trusted = not parts.hostname and not parts.password and all(host.startswith(("/", "@")) for host in hosts)
 
         def url(kind: str) -> str:
             given = env.get(f"OUTDIAL_{kind.upper()}_DB_URL", "").strip()
@@ -190,13 +176,19 @@ class DialerSettings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Read the settings; raises SettingError, which names the invalid one."""
-        return cls(
-            **{
-                f.name: _seconds(env, f"OUTDIAL_{f.name.upper()}", f.default.total_seconds())
-                for f in fields(cls)
-                if isinstance(f.default, timedelta)
-            }
-        )
+        given: dict[str, timedelta] = {}
+        for each in fields(cls):
+            name = f"OUTDIAL_{each.name.upper()}"
+            if not (raw := env.get(name)):
+                continue
+            try:
+                seconds = float(raw)
+            except ValueError:
+                raise SettingError(f"{name} must be a number of seconds, not {raw!r}") from None
+            if seconds <= 0:
+                raise SettingError(f"{name} must be more than 0 seconds, not {raw!r}")
+            given[each.name] = timedelta(seconds=seconds)
+        return cls(**given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
