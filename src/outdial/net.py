@@ -1,5 +1,6 @@
-"""What an address says: whether it names this machine, and which network it is in."""
+"""Addresses: whether one names this machine, which network it is in, and which one a request comes from."""
 
+from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -22,15 +23,40 @@ def is_loopback_url(url: str) -> bool:
     return is_loopback(urlsplit(url).hostname or "")
 
 
-def network_of(host: str) -> str:
-    """Return what to count requests of an address by: the address, or for IPv6 its network of 64 bits.
+def client_address(peer: str, forwarded_for: Iterable[str], *, proxies: int) -> str:
+    """Return the address of the client whose request arrived from `peer` through `proxies` trusted proxies.
 
-    One subscriber has a whole such network. Text that is no address stands for itself.
+    `forwarded_for` are the values of all X-Forwarded-For lines. Each proxy appends the address it got the request from,
+    so only the last `proxies` entries are trusted: everything to their left is the client's own claim. A peer on this
+    machine counts as a proxy. An entry that is no address counts for nothing, and `peer` is returned.
+    """
+    if is_loopback(peer):
+        proxies = max(1, proxies)
+    hops = [hop.strip() for line in forwarded_for for hop in line.split(",")]
+    if not proxies or not hops:
+        return peer
+    hop = hops[-min(proxies, len(hops))]
+    if hop.startswith("["):  # [2001:db8::1]:443, as some proxies write it
+        hop = hop[1:].partition("]")[0]
+    elif hop.count(":") == 1:
+        hop = hop.partition(":")[0]
+    try:
+        return str(ip_address(hop))
+    except ValueError:
+        return peer
+
+
+def network_of(host: str, *, ipv4_bits: int = 32, ipv6_bits: int = 64) -> str:
+    """Return the network of an address, such as 192.0.2.0/24: what to count requests by.
+
+    By default that is an IPv4 address itself, and the 64 bits of an IPv6 address that one subscriber has to itself. Text
+    that is no address stands for itself.
     """
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
         return host
-    if isinstance(address, IPv6Address):
-        return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
-    return str(address)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    bits = ipv4_bits if address.version == 4 else ipv6_bits
+    return str(address if bits == address.max_prefixlen else ip_network((address, bits), strict=False))

@@ -5,12 +5,15 @@ import ctypes
 import gc
 import os
 import platform
+import resource
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 READY_FD = "OUTDIAL_READY_FD"
 _PR_SET_PDEATHSIG = 1
+# Enough for every limit of connections here, and few enough for programs that go through all descriptors.
+_OPEN_FILES = 65_536
 
 
 def notify_ready() -> None:
@@ -19,6 +22,18 @@ def notify_ready() -> None:
     if number is not None:
         with os.fdopen(int(number), "w") as pipe:
             pipe.write("ready\n")
+
+
+def raise_file_limit() -> None:
+    """Allow this process as many open files as it may have, up to 65,536.
+
+    The soft limit of systemd and of shells is 1024: too few connections for a server. Call it at the start, before a
+    server reads the limit.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def stop_event() -> asyncio.Event:

@@ -54,6 +54,18 @@ def flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
     return default
 
 
+def trusted_proxies(env: Mapping[str, str], *, behind_proxy: bool) -> int:
+    """Return how many proxies are in front of a process: OUTDIAL_TRUSTED_PROXIES, 1 by default; 0 without a proxy."""
+    raw = env.get("OUTDIAL_TRUSTED_PROXIES", "").strip()
+    if not behind_proxy:
+        return 0
+    if raw and not (raw.isascii() and raw.isdecimal() and 1 <= int(raw) <= 10):
+        raise SettingError(
+            f"OUTDIAL_TRUSTED_PROXIES must be the number of proxies in front of this process, 1 to 10, not {raw!r}"
+        )
+    return int(raw or 1)
+
+
 def unquoted(value: str) -> str:
     """Return `value` without the quotes around it, which env files of Docker and systemd units pass on.
 

@@ -63,6 +63,21 @@ async def test_forwards_requests_and_responses(behind: tuple[Behind, str]) -> No
     assert told[b"x-forwarded-for"] == b"127.0.0.1"
 
 
+@pytest.mark.parametrize(("proxies", "client"), [(1, "10.0.0.8"), (2, "203.0.113.9")])
+async def test_behind_proxies_auth_gets_the_client_that_they_report(
+    behind: tuple[Behind, str], proxies: int, client: str
+) -> None:
+    app, address = behind
+    harness = make_harness()
+    harness.operations.auth = upstream = AuthUpstream(address, proxies)
+    headers = {"x-forwarded-for": "192.0.2.77, 203.0.113.9, 10.0.0.8", "x-forwarded-proto": "https"}
+    await ask(harness, "POST", "/auth/v1/token", data=b"{}", headers=headers)
+    await upstream.close()
+    [head] = app.heads
+    told = [pair for pair in head.headers if pair[0].startswith(b"x-forwarded")]
+    assert told == [(b"x-forwarded-for", client.encode()), (b"x-forwarded-proto", b"https")]
+
+
 async def test_forwards_preflights(behind: tuple[Behind, str]) -> None:
     app, address = behind
     harness = make_harness()

@@ -1,10 +1,12 @@
 """What is too large is refused, in a way that the client gets to know."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from outdial.http import HttpResponse, ServerLimits
+from outdial.http import HttpResponse, RequestHead, ServerLimits
 from tests.support.wire import App, get, post, served
 
 SMALL = ServerLimits(header_bytes=1000, header_lines=20, discard=5000, linger_s=0.3, sweep_s=0.05)
@@ -121,3 +123,80 @@ async def test_a_pipelined_expect_continue_gets_100_after_the_first_response() -
         assert await wire.read_line() == b"HTTP/1.1 100 Continue\r\n"
         assert await wire.read_line() == b"\r\n"
         assert (await wire.ask(b"hello")).body == b"POST /  hello"
+
+
+# Room for two bodies that are almost complete, and not for a third.
+CROWDED = replace(SMALL, held_bytes=2_500)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Turn the event loop until something is so."""
+    while not is_so():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
+async def test_over_the_bound_on_bytes_the_costliest_request_ends() -> None:
+    async with served(App(admitted=5000), limits=CROWDED) as here:
+        first, second, third = [await here.connect() for _ in range(3)]
+        first.send(post(b"x" * 1500, length=1600))
+        await until(lambda: here.server.held_bytes == 1500)
+        second.send(post(b"x" * 900, length=1000))
+        await until(lambda: here.server.held_bytes == 2400)
+        third.send(post(b"x" * 600))
+        assert (await third.reply()).status == 200
+        evicted = await first.reply()
+        assert (evicted.status, evicted.headers["connection"]) == (503, "close")
+        assert b"too many large requests" in evicted.body
+        assert (await second.ask(b"x" * 100)).status == 200
+    assert here.server.held_bytes == 0
+
+
+async def test_bytes_are_counted_until_they_are_served() -> None:
+    served_now = asyncio.Event()
+
+    async def respond(head: RequestHead, body: bytes) -> HttpResponse:
+        await served_now.wait()
+        return HttpResponse(200, [], b"%d" % len(body))
+
+    async with served(App(respond, admitted=5000), limits=CROWDED) as here:
+        busy, late = await here.connect(), await here.connect()
+        busy.send(post(b"x" * 2000))
+        await until(lambda: bool(here.server.tasks))
+        assert here.server.held_bytes == 2000
+        late.send(post(b"x" * 600))
+        refused = await late.reply()
+        assert (refused.status, refused.headers["connection"]) == (503, "close")
+        busy.send(post(b"x" * 100))  # pipelined
+        await until(lambda: here.server.held_bytes > 2000)
+        served_now.set()
+        assert [(await busy.reply()).body for _ in range(2)] == [b"2000", b"100"]
+    assert here.server.held_bytes == 0
+
+
+async def test_headers_that_are_still_arriving_are_counted() -> None:
+    async with served(limits=replace(CROWDED, header_bytes=2000)) as here:
+        first, second = await here.connect(), await here.connect()
+        first.send(get("x: " + "a" * 1500)[:-4])
+        await until(lambda: here.server.held_bytes > 1500)
+        second.send(get("x: " + "a" * 1000)[:-4])
+        assert (await first.reply()).status == 503
+        assert (await second.ask(b"\r\n\r\n")).status == 200
+    assert here.server.held_bytes == 0
+
+
+@pytest.mark.parametrize("how", ["hangs up", "is torn off", "is too slow", "sends too much", "sends no HTTP"])
+async def test_bytes_of_a_request_that_ends_early_are_released(how: str) -> None:
+    limits = replace(SMALL, body_s=0.2) if how == "is too slow" else SMALL
+    async with served(App(admitted=1000), limits=limits) as here:
+        wire = await here.connect()
+        wire.send(b"POST / HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n1f4\r\n%b\r\n" % (b"x" * 500))
+        await until(lambda: here.server.held_bytes == 500)
+        if how == "is torn off":
+            wire.tear_off()
+        elif how == "sends too much":
+            wire.send(b"1f5\r\n%b\r\n" % (b"x" * 501))
+        elif how == "sends no HTTP":
+            wire.send(b"zzz\r\n")
+        elif how == "hangs up":
+            await wire.close()
+        await until(lambda: here.server.held_bytes == 0)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from outdial.http import HttpResponse, RequestHead, ServerLimits
+from outdial.http import server as server_module
 from tests.support.wire import App, Wire, get, post, served
 
 # Long enough for a loaded machine, short enough to be waited for.
@@ -211,6 +212,31 @@ async def test_over_the_limit_with_all_busy_a_new_connection_gets_503() -> None:
         assert (reply.status, reply.headers["connection"]) == (503, "close")
         gate.let_go.release()
         assert (await busy.reply()).body == b"/1"
+
+
+@pytest.mark.parametrize("sent", [post(b"x" * 10, length=20), get()[:10]], ids=["body", "headers"])
+async def test_over_the_limit_the_slowest_request_makes_room(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_TOO_YOUNG_S", -1.0)
+    async with served(limits=replace(QUICK, connections=2)) as here:
+        slowest, slow = await here.connect(), await here.connect()
+        for wire, begun in ((slowest, sent[:5]), (slow, sent)):
+            wire.send(begun)
+            await until(lambda: any(one.bytes_received == len(begun) for one in here.server.connections))  # noqa: B023
+        late = await here.connect()
+        assert (await late.ask(get())).status == 200
+        reply = await slowest.reply()
+        assert (reply.status, reply.headers["connection"]) == (503, "close")
+        assert await slowest.rest() == b""
+        assert any(one.bytes_received == len(sent) for one in here.server.connections)
+
+
+async def test_over_the_limit_a_young_request_stays_and_the_newcomer_gets_503() -> None:
+    async with served(limits=replace(QUICK, connections=1)) as here:
+        young = await here.connect()
+        young.send(post(b"hel", length=5))
+        await until(lambda: any(connection.bytes_received for connection in here.server.connections))
+        assert (await (await here.connect()).reply()).status == 503
+        assert (await young.ask(b"lo")).status == 200
 
 
 async def test_draining_finishes_requests_in_flight_and_closes_the_rest() -> None:

@@ -68,6 +68,30 @@ async def test_ambiguous_requests_are_rejected_and_close_the_connection(sent: by
     assert here.app.asked == []
 
 
+UPGRADE = b"connection: upgrade\r\nupgrade: x\r\n"
+
+
+@pytest.mark.parametrize("name", [name for name, sent in UNCLEAR.items() if b" HTTP/" in sent.partition(b"\r\n")[0]])
+async def test_a_wish_to_upgrade_changes_none_of_these_rules(name: str) -> None:
+    """The rest of the request is read again without the wish, so it must be judged as it was sent."""
+    line, _, rest = UNCLEAR[name].partition(b"\r\n")
+    async with served(App(admitted=0)) as here:
+        wire = await here.connect()
+        wire.send(line + b"\r\n" + UPGRADE + rest + get(path="/smuggled"))
+        responses = await wire.rest()
+        assert responses.count(b"content-length: ") == 1
+        assert responses.split()[1] in (b"400", b"413", b"501", b"505")
+    assert here.app.asked == []
+
+
+async def test_an_upgrade_of_http_1_0_stays_http_1_0() -> None:
+    async with served() as here:
+        wire = await here.connect()
+        wire.send(b"GET / HTTP/1.0\r\n" + UPGRADE + b"\r\n" + get(path="/smuggled"))
+        assert (await wire.rest()).count(b"HTTP/1.1 200") == 1
+    assert len(here.app.asked) == 1
+
+
 async def test_an_ambiguous_pipelined_request_is_rejected_after_the_first_response() -> None:
     async with served() as here:
         wire = await here.connect()

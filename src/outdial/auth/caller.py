@@ -70,11 +70,12 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class AccessDenied:
-    """The request is rejected. `status` is 401, or 500 when the server is misconfigured."""
+    """The request is rejected. `status` is 401, or 500 when the server is misconfigured; `cause` is for the log."""
 
     status: int
     code: str
     message: str
+    cause: str = ""
 
 
 _FOREIGN_PAGE = AccessDenied(
@@ -136,10 +137,10 @@ async def _read_credentials(
         _add_key(credentials, keys)
     elif token:
         verdict = await verifier.verify(token)
+        if isinstance(verdict, VerifierMisconfigured):
+            return AccessDenied(500, verdict.code, verdict.message, verdict.cause)
         if not isinstance(verdict, VerifiedToken):
-            return AccessDenied(
-                500 if isinstance(verdict, VerifierMisconfigured) else 401, verdict.code, verdict.message
-            )
+            return AccessDenied(401, verdict.code, verdict.message)
         role = str(verdict.claims.get("role"))
         if role == "authenticated":
             credentials.claims = verdict.claims

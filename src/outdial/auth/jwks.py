@@ -12,6 +12,7 @@ import jwt
 import msgspec
 
 from outdial.clock import Clock
+from outdial.log import log
 
 # Supabase Auth serves the set with max-age=600.
 _FRESH_FOR = timedelta(minutes=10)
@@ -96,7 +97,8 @@ class RemoteJwks:
         self._keys: dict[str, PublicKey] = {}
         self._stale_at: datetime | None = None
         self._not_before: datetime | None = None
-        self._failure: str | None = None
+        # Why the last fetch failed.
+        self.failure: str | None = None
         self._lock = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
 
@@ -104,12 +106,23 @@ class RemoteJwks:
         """Return the key named `kid`. Fetch the set when it is stale or lacks the key."""
         if not self._is_current(kid):
             async with self._lock:
-                if not self._is_current(kid) and (self._not_before is None or self._clock.now() >= self._not_before):
+                if not self._is_current(kid) and self._may_fetch():
                     await self._fetch()
         key = self._keys.get(kid)
-        if key is None and self._failure is not None:
-            return JwksUnavailable(self._failure)
+        if key is None and self.failure is not None:
+            return JwksUnavailable(self.failure)
         return key
+
+    async def retry(self) -> None:
+        """Fetch the set again when the last fetch failed, so that `failure` is up to date."""
+        async with self._lock:
+            if self.failure is not None and self._may_fetch():
+                await self._fetch()
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the set was ever fetched."""
+        return self._stale_at is not None
 
     async def close(self) -> None:
         """Close the HTTP session."""
@@ -120,27 +133,33 @@ class RemoteJwks:
     def _is_current(self, kid: str) -> bool:
         return kid in self._keys and self._stale_at is not None and self._clock.now() < self._stale_at
 
-    async def _fetch(self) -> None:
-        try:
-            keys = read_jwks(msgspec.json.decode(await self._download()))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            self._failure = f"{type(error).__name__}: {error}"
-            self._not_before = self._clock.now() + _PAUSE_AFTER_FAILURE
-            return
-        now = self._clock.now()
-        self._keys, self._failure = keys, None
-        self._stale_at, self._not_before = now + _FRESH_FOR, now + _PAUSE_AFTER_FETCH
+    def _may_fetch(self) -> bool:
+        return self._not_before is None or self._clock.now() >= self._not_before
 
-    async def _download(self) -> bytes:
+    async def _fetch(self) -> None:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_FETCH_TIMEOUT)
-        async with self._session.get(self._url, raise_for_status=True, allow_redirects=False) as response:
-            if response.status != 200:
-                raise ValueError(f"HTTP {response.status}")
-            # read(n) may return fewer bytes than n, so count the chunks.
-            document = bytearray()
-            async for chunk in response.content.iter_any():
-                document += chunk
-                if len(document) > _MOST_BYTES:
-                    raise ValueError(f"more than {_MOST_BYTES} bytes")
-            return bytes(document)
+        document = bytearray()
+        try:
+            async with self._session.get(self._url, raise_for_status=True, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise ValueError(f"it responds {response.status}")
+                # read(n) may return fewer bytes than n, so count the chunks.
+                async for chunk in response.content.iter_any():
+                    document += chunk
+                    if len(document) > _MOST_BYTES:
+                        raise ValueError(f"it sends more than {_MOST_BYTES} bytes")
+            keys = read_jwks(msgspec.json.decode(bytes(document)))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
+            reason = str(error) or ("it does not respond in time" if isinstance(error, TimeoutError) else repr(error))
+            self.failure = f"{self._url}: {reason}"
+            self._not_before = self._clock.now() + _PAUSE_AFTER_FAILURE
+            log("auth.jwks_unavailable", level="error", reason=self.failure, has_cached_keys=bool(self._keys))
+            return
+        if self.failure is not None:
+            log("auth.jwks_available", url=self._url)
+        now = self._clock.now()
+        self._keys = keys
+        self.failure = None
+        self._stale_at = now + _FRESH_FOR
+        self._not_before = now + _PAUSE_AFTER_FETCH

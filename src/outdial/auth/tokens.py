@@ -47,10 +47,11 @@ class BadToken:
 
 @dataclass(frozen=True, slots=True)
 class VerifierMisconfigured:
-    """The token could not be checked because of our configuration."""
+    """The token could not be checked because of our configuration. `cause` is for the log, not for the caller."""
 
     code: str
     message: str
+    cause: str = ""
 
 
 TokenVerdict = VerifiedToken | BadToken | VerifierMisconfigured
@@ -71,7 +72,7 @@ def algorithm_of(token: str) -> str | None:
 def _unverified_header(token: str) -> dict[str, Any] | None:
     try:
         return jwt.get_unverified_header(token)
-    except (jwt.PyJWTError, ValueError):
+    except (jwt.PyJWTError, ValueError, RecursionError):  # deeply nested JSON
         return None
 
 
@@ -118,6 +119,21 @@ class TokenVerifier:
                     "UNAUTHORIZED_UNSUPPORTED_TOKEN_ALGORITHM", f"Unsupported JWT algorithm {str(other)[:16]}"
                 )
 
+    def problem(self) -> str | None:
+        """Return why the keys that verify tokens cannot be fetched, or None.
+
+        A project with a JWT secret may have no JWK set at all, so a set that was never there is no problem for it.
+        """
+        if not isinstance(self._jwks, RemoteJwks) or (self._secret is not None and not self._jwks.has_succeeded):
+            return None
+        return self._jwks.failure
+
+    async def run_once(self) -> int:
+        """Fetch the keys again when the last fetch failed; a background task of processes that report `problem`."""
+        if isinstance(self._jwks, RemoteJwks):
+            await self._jwks.retry()
+        return 0
+
     async def close(self) -> None:
         """Close the connection to the JWK set."""
         if self._jwks is not None:
@@ -135,8 +151,9 @@ class TokenVerifier:
                 if found.algorithm != algorithm:
                     return _invalid("The token's algorithm does not match its key")
                 return self._verify_with(token, found.key, found.algorithm)
-            case JwksUnavailable():
-                return VerifierMisconfigured("JWKS_FETCH_FAILED", "The keys that verify tokens cannot be fetched")
+            case JwksUnavailable(reason):
+                message = "The keys that verify tokens cannot be fetched"
+                return VerifierMisconfigured("JWKS_FETCH_FAILED", message, cause=reason)
             case None:
                 return _invalid("The token is signed with an unknown key")
             case _:
@@ -147,7 +164,7 @@ class TokenVerifier:
             claims = jwt.decode(token, key, algorithms=[algorithm], options=_SIGNATURE_ONLY)
         except jwt.InvalidSignatureError:
             return _invalid("The token's signature does not match")
-        except (jwt.PyJWTError, ValueError):
+        except (jwt.PyJWTError, ValueError, RecursionError):
             return _MALFORMED
         now = self._clock.now().timestamp()
         expires, begins = claims.get("exp"), claims.get("nbf")

@@ -55,7 +55,8 @@ class Endpoint:
                 caller = await identify(request.headers, self.modes, runtime.keyring, runtime.verifier)
             if isinstance(caller, AccessDenied):
                 if caller.status >= 500:
-                    runtime.log.error("functions.auth_misconfigured", code=caller.code, reason=caller.message)
+                    reason = caller.cause or caller.message
+                    runtime.log.error("functions.auth_misconfigured", code=caller.code, reason=reason)
                 raise HttpError(caller.status, caller.code, caller.message)
             request.max_body = self.max_body
             response = await self.handler(request, Context(runtime, caller, slug, request_id))

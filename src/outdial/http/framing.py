@@ -53,7 +53,7 @@ def parse_target(target: bytes) -> tuple[str, str] | None:
     return path.decode("latin-1"), query.decode("latin-1")
 
 
-def without_upgrade(method: bytes, target: bytes, headers: HeaderPairs) -> bytes:
-    """Return the request head without its upgrade header, which a server may ignore."""
+def without_upgrade(method: bytes, target: bytes, version: str, headers: HeaderPairs) -> bytes:
+    """Return the request head without its upgrade header, which a server may ignore (RFC 9110, 7.8)."""
     lines = [b"%b: %b\r\n" % pair for pair in headers if pair[0] != b"upgrade"]
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, b"".join(lines))
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version.encode(), b"".join(lines))

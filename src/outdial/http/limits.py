@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
-    """Limits per connection. Times are in seconds and enforced within `sweep_s`; sizes are in bytes."""
+    """Limits of a server and its connections. Times are in seconds, enforced within `sweep_s`; sizes are in bytes."""
 
     # The request line and all header lines together, and the number of header lines.
     header_bytes: int = 64 * 1024
@@ -26,6 +26,10 @@ class ServerLimits:
     linger_bytes: int = 64 * 1024 * 1024
     # Requests pipelined in one connection.
     pipelined: int = 64
+    # Over this many connections, the longest idle one closes, or else the slowest request.
     connections: int = 10_000
+    # Bytes of all requests that are being received or served. Over it, the requests that have held the most for the
+    # longest end. No one has checked the sender of these bytes yet.
+    held_bytes: int = 256 * 1024 * 1024
     handshake_s: float = 10.0
     sweep_s: float = 1.0

@@ -72,7 +72,9 @@ class HttpConnection(asyncio.Protocol):
         self._max_body = 0
         self._rejection: HttpResponse | None = None
         self._continue_due = False
-        self._body_began = 0.0
+        # When the headers, and then the body, began to arrive in several pieces.
+        self.receiving_since = 0.0
+        self._held_head = 0
         self._replay: bytes | None = None
         # Pipelined requests, and bytes that arrived while the application was busy.
         self._pipelined: deque[_CompleteRequest] = deque()
@@ -101,6 +103,10 @@ class HttpConnection(asyncio.Protocol):
         self.phase = _CLOSING
         self.expires = inf
         self._closing = True
+        self._drop_body()
+        self._hold_head(0)
+        self._server.held_bytes -= len(self._buffered) + sum(len(request.body) for request in self._pipelined)
+        self._buffered = b""
         self._pipelined.clear()
         self._server.remove_connection(self)
 
@@ -160,10 +166,12 @@ class HttpConnection(asyncio.Protocol):
             return
         parser, fields = self._parser, dict(headers)
         version, method = parser.get_http_version(), parser.get_method()
-        if b"upgrade" in fields and method != b"CONNECT" and parser.should_upgrade():
-            self._replay = without_upgrade(method, raw_target, headers)
-            return
+        if self._held_head:
+            self._hold_head(0)
         fault = find_fault(version, headers, fields, self._limits.header_lines)
+        if fault is None and b"upgrade" in fields and method != b"CONNECT" and parser.should_upgrade():
+            self._replay = without_upgrade(method, raw_target, version, headers)
+            return
         if fault is None and self._received > self._limits.header_bytes:
             # What was received may include a body or the next request, so count the headers alone.
             size = len(raw_target) + sum(len(name) + len(value) + 4 for name, value in headers)
@@ -189,17 +197,22 @@ class HttpConnection(asyncio.Protocol):
                 return
             if self._rejection is None:
                 self._rejection = self._body_too_large()
-                self._body = b""
+                self._drop_body()
                 self._max_body = -1
             if self._body_size > self._limits.discard:
                 self._respond_and_close(self._head.method, self._rejection)
-        elif not self._body:
+            return
+        if not self._body:
             self._body = piece
         else:
             # One buffer, because a body may arrive in chunks of one byte.
             if isinstance(self._body, bytes):
                 self._body = bytearray(self._body)
             self._body += piece
+        server = self._server
+        server.held_bytes += len(piece)
+        if server.held_bytes > self._limits.held_bytes:
+            server.shed(self)
 
     def on_message_complete(self) -> None:
         """Start the request, or queue it behind earlier ones."""
@@ -270,14 +283,17 @@ class HttpConnection(asyncio.Protocol):
         if self._head is not None:
             if self.phase is not _BODY:
                 self.phase = _BODY
-                self._body_began = now
-            slowest = self._body_began + limits.body_s + self._body_size / limits.body_rate
+                self.receiving_since = now
+            slowest = self.receiving_since + limits.body_s + self._body_size / limits.body_rate
             self.expires = min(now + limits.body_s, slowest)
             if self._received > limits.header_bytes + (1 + _MAX_OVERHEAD) * self._body_size + limits.discard:
                 self.reject(400, "The body has more chunk framing than content")
-        elif self.phase is _IDLE:
-            self.phase = _HEADERS
-            self.expires = now + limits.header_s
+        else:
+            if self.phase is _IDLE:
+                self.phase = _HEADERS
+                self.receiving_since = now
+                self.expires = now + limits.header_s
+            self._hold_head(self._received)
         if self.phase is _HEADERS and self._received > limits.header_bytes:
             self.reject(*self._headers_too_long())
 
@@ -291,7 +307,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_linger_due = True
         self._head = None
         self._rejection = None
-        self._body = b""
+        self._drop_body()
         request = _CompleteRequest(method=method, head=None, body=b"", connection_line=CLOSE, response=response)
         if self.phase < _BUSY:
             self._start_request(request)
@@ -318,6 +334,7 @@ class HttpConnection(asyncio.Protocol):
             response = self._server.application_failed(error)
         finally:
             self._server.tasks.discard(self._task)
+            self._server.held_bytes -= len(body)
         self._send(head.method, response, connection_line)
 
     def _send(self, method: str, response: HttpResponse, connection_line: bytes) -> None:
@@ -360,9 +377,11 @@ class HttpConnection(asyncio.Protocol):
                 self._send_continue()
         elif self._target or self._headers:
             self.phase = _HEADERS
+            self.receiving_since = now
             self.expires = now + self._limits.header_s
         if self._buffered:
             buffered, self._buffered = self._buffered, b""
+            self._server.held_bytes -= len(buffered)
             self._resume_reading()
             self.data_received(buffered)
 
@@ -378,6 +397,41 @@ class HttpConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once and drop unsent data."""
         self._transport.abort()
+
+    def evict(self, message: str) -> None:
+        """Respond 503 to a request that is still arriving, and close without waiting for its end."""
+        if self.phase >= _BUSY:  # the responses to earlier requests come first
+            self.reject(503, message)
+            return
+        self._closing = True
+        self._head = None
+        self._rejection = None
+        self._drop_body()
+        self._hold_head(0)
+        if self._secure:  # closing would wait for the client to end TLS
+            self.abort()
+            return
+        refusal = self._server.error_response(503, message)
+        first, second = encode(refusal, self._server.date, CLOSE, is_head=False)
+        self._transport.write(first + second)
+        self.close()
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of the request that is still arriving."""
+        return self._received
+
+    def _drop_body(self) -> None:
+        if self._body:
+            self._server.held_bytes -= len(self._body)
+            self._body = b""
+
+    def _hold_head(self, size: int) -> None:
+        """Count `size` bytes for headers that are still arriving, in place of those counted so far."""
+        self._server.held_bytes += size - self._held_head
+        self._held_head = size
+        if size and self._server.held_bytes > self._limits.held_bytes:
+            self._server.shed(self)
 
     def expire(self, now: float) -> None:
         """Act on the timeout of the current phase."""
@@ -403,6 +457,7 @@ class HttpConnection(asyncio.Protocol):
         if self._closing:
             return
         self._buffered += data
+        self._server.held_bytes += len(data)
         if self._is_reading:
             self._is_reading = False
             self._transport.pause_reading()

@@ -19,6 +19,11 @@ DRAIN_S = 10.0
 _SPARE_FILES = 128
 # Excess connections that get a 503. Further ones are aborted without a response.
 _EXCESS_ANSWERED = 64
+_RECEIVING = (ConnectionPhase.HEADERS, ConnectionPhase.BODY)
+# A younger request is not called slow: its client may not have had the time to send it.
+_TOO_YOUNG_S = 1.0
+# The precision of the loop's time.
+_CLOCK_S = 0.001
 
 
 class HttpServer:
@@ -32,6 +37,8 @@ class HttpServer:
         self._idle_until = 0.0
         # Tasks of requests in flight. The event loop keeps only weak references to them.
         self.tasks: set[asyncio.Task[None] | None] = set()
+        # Bytes of the requests that are being received or served.
+        self.held_bytes = 0
         self.connections: set[HttpConnection] = set()
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._max_connections = limits.connections
@@ -84,19 +91,54 @@ class HttpServer:
         return len(self.tasks)
 
     def add_connection(self, connection: HttpConnection) -> bool:
-        """Add a connection. Over the limit, close the longest idle one, or return False when none is idle."""
+        """Add a connection. Over the limit, make room, or return False when all others are being served.
+
+        The longest idle connection goes first, then one that only discards, then the slowest request, and last the
+        client that reads its response most slowly.
+        """
         self.connections.add(connection)
         if self.draining:  # accepted just before the drain: its first request may be on its way
             connection.expires = self._idle_until
         excess = len(self.connections) - self._max_connections
         if excess <= 0:
             return True
-        idle = [one for one in self.connections if one.phase is ConnectionPhase.IDLE and one is not connection]
+        others = [one for one in self.connections if one is not connection]
+        idle = [one for one in others if one.phase is ConnectionPhase.IDLE]
         if idle:
             min(idle, key=lambda one: one.expires).close()
-        elif excess > _EXCESS_ANSWERED:
+            return True
+        lingering = [one for one in others if one.phase is ConnectionPhase.LINGER]
+        if lingering:
+            min(lingering, key=lambda one: one.expires).abort()
+            return True
+        now = asyncio.get_running_loop().time()
+        slow = [one for one in others if one.phase in _RECEIVING and now - one.receiving_since > _TOO_YOUNG_S]
+        if slow:
+            slowest = min(slow, key=lambda one: one.bytes_received / max(now - one.receiving_since, _CLOCK_S))
+            slowest.evict("There are too many connections, and this request was the slowest")
+            return True
+        unread = [one for one in others if one.phase is ConnectionPhase.SENDING]
+        if unread:
+            min(unread, key=lambda one: one.expires).abort()
+            return True
+        if excess > _EXCESS_ANSWERED:
             connection.abort()
-        return bool(idle)
+        return False
+
+    def shed(self, current: HttpConnection) -> None:
+        """End the requests that have held the most bytes for the longest, until the rest fits `held_bytes`.
+
+        When no other request is still arriving, `current` ends.
+        """
+        now = asyncio.get_running_loop().time()
+        while self.held_bytes > self.limits.held_bytes:
+            arriving = [one for one in self.connections if one.phase in _RECEIVING]
+            costliest = max(
+                arriving, key=lambda one: one.bytes_received * (now - one.receiving_since + 1), default=current
+            )
+            costliest.evict("The server is receiving too many large requests: try again")
+            if costliest is current:
+                return
 
     def remove_connection(self, connection: HttpConnection) -> None:
         """Remove a closed connection."""

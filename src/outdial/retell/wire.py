@@ -11,11 +11,12 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 _LAST_MOMENT_MS: Final = 253_402_300_799_999  # end of the year 9999, the limit of datetime
+_MOST_CENTS: Final = 99_999_999  # a million dollars; the column is numeric(12, 4)
 
 Name = Annotated[str, Meta(min_length=1)]
 EpochMs = Annotated[int, Meta(ge=0, le=_LAST_MOMENT_MS)]
 DurationMs = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-Cents = Annotated[float, Meta(ge=-1e12, le=1e12)]
+Cents = Annotated[float, Meta(ge=-_MOST_CENTS, le=_MOST_CENTS)]
 
 
 class CallCost(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """A password begins a session, and nothing else does."""
 
 import asyncio
+import threading
 from datetime import timedelta
 
 import asyncpg
@@ -12,9 +13,9 @@ from argon2 import PasswordHasher
 from outdial.auth import VerifiedToken
 from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY, local_service_role_jwt
 from outdial.auth.local.app import create_auth
-from outdial.auth.local.passwords import PasswordHashing
+from outdial.auth.local.passwords import MOST_WAITING, PasswordHashing
 from outdial.auth.local.service import AuthRefusal, LocalAuth
-from outdial.auth.local.throttle import MOST_FOR_CLIENT, MOST_FOR_EMAIL, WINDOW
+from outdial.auth.local.throttle import MOST_FOR_CLIENT, MOST_FOR_EMAIL, MOST_FOR_NETWORK, MOST_IN_TOTAL, WINDOW
 from tests.auth.local.conftest import CHEAP, EMAIL, KEYRING, PASSWORD, World
 from tests.support.factories import create_member, create_tenant
 
@@ -116,6 +117,126 @@ async def test_one_client_cannot_try_many_email_addresses(world: World) -> None:
 
     assert (await world.sign_in(x_forwarded_for="203.0.113.9")).status_code == 429
     assert (await world.sign_in(x_forwarded_for="203.0.113.10")).status_code == 200
+
+
+async def test_a_client_cannot_choose_the_address_that_is_counted(world: World) -> None:
+    # Its proxy appends the true address, to the line of the client or as a line of its own.
+    for n in range(MOST_FOR_CLIENT):
+        body = {"email": f"user{n}@example.com", "password": "guess"}
+        line = {"x_forwarded_for": f"198.51.100.{n}, 203.0.113.9"}
+        await world.ask("POST", "/token?grant_type=password", body, **line)
+
+    lines = [("x-forwarded-for", "192.0.2.77"), ("x-forwarded-for", "203.0.113.9"), ("apikey", LOCAL_PUBLISHABLE_KEY)]
+    body = {"email": EMAIL, "password": PASSWORD}
+    refused = await world.client.post("/token?grant_type=password", json=body, headers=lines)
+    assert refused.status_code == 429
+    assert (await world.sign_in(x_forwarded_for="192.0.2.77")).status_code == 200
+
+
+async def test_the_number_of_proxies_decides_which_address_counts(world: World) -> None:
+    app = create_auth(world.auth, world.keys, KEYRING, world.clock, proxies=2)
+    headers = {"apikey": LOCAL_PUBLISHABLE_KEY}
+    transport = httpx.ASGITransport(app, client=("10.0.0.7", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://auth", headers=headers) as client:
+
+        async def status(email: str, password: str, forwarded: str) -> int:
+            sent = {"email": email, "password": password}
+            asked = await client.post("/token?grant_type=password", json=sent, headers={"x-forwarded-for": forwarded})
+            return asked.status_code
+
+        for n in range(MOST_FOR_CLIENT):
+            await status(f"user{n}@example.com", "guess", f"198.51.100.{n}, 203.0.113.9, 10.0.0.8")
+        assert await status(EMAIL, PASSWORD, "192.0.2.77, 203.0.113.9, 10.0.0.8") == 429
+        assert await status(EMAIL, PASSWORD, "203.0.113.9, 192.0.2.77, 10.0.0.8") == 200
+
+
+@pytest.mark.parametrize(
+    ("addresses", "outside"),
+    [
+        ([f"203.0.113.{n}" for n in range(256)], "203.0.112.9"),
+        ([f"2001:db8:1:{n:x}::1" for n in range(256)], "2001:db8:2::1"),
+    ],
+)
+async def test_one_network_cannot_try_many_addresses(world: World, addresses: list[str], outside: str) -> None:
+    for n in range(MOST_FOR_NETWORK):
+        assert isinstance(await world.auth.sign_in(f"user{n}@example.com", "guess", addresses[n % 256]), AuthRefusal)
+    assert await world.auth.sign_in(EMAIL, PASSWORD, addresses[0]) == AuthRefusal(
+        "over_request_rate_limit", "Request rate limit reached", WINDOW
+    )
+    assert not isinstance(await world.auth.sign_in(EMAIL, PASSWORD, outside), AuthRefusal)
+
+
+async def test_an_ipv6_client_is_counted_with_all_its_addresses(world: World) -> None:
+    for n in range(MOST_FOR_CLIENT):
+        await world.auth.sign_in(f"user{n}@example.com", "guess", f"2001:db8::{n:x}")
+    assert isinstance(await world.auth.sign_in(EMAIL, PASSWORD, "2001:db8::ffff"), AuthRefusal)
+    assert not isinstance(await world.auth.sign_in(EMAIL, PASSWORD, "2001:db8:0:1::1"), AuthRefusal)
+
+
+async def test_failed_sign_ins_are_limited_in_total(world: World, connection: asyncpg.Connection) -> None:
+    await world.auth.sign_in("user@example.com", "guess", "203.0.113.9")
+    await connection.execute(
+        "update auth.attempts set count = $1 where subject_sha256 = sha256('total')", MOST_IN_TOTAL
+    )
+    refused = await world.auth.sign_in(EMAIL, PASSWORD, "192.0.2.1")
+    assert isinstance(refused, AuthRefusal)
+    assert refused.code == "over_request_rate_limit"
+
+
+async def test_what_one_limit_refuses_does_not_count_for_others(world: World, connection: asyncpg.Connection) -> None:
+    """One client must not lock out a user by attempts that are refused anyway, nor everyone."""
+    for n in range(MOST_FOR_CLIENT):
+        await world.auth.sign_in(f"user{n}@example.com", "guess", "203.0.113.9")
+    for _ in range(MOST_FOR_EMAIL + 5):
+        await world.auth.sign_in(EMAIL, "guess", "203.0.113.9")
+    assert not isinstance(await world.auth.sign_in(EMAIL, PASSWORD, "192.0.2.1"), AuthRefusal)
+    total = await connection.fetchval("select count from auth.attempts where subject_sha256 = sha256('total')")
+    assert total == MOST_FOR_CLIENT
+
+
+async def test_sign_ins_that_succeed_do_not_count_for_client_and_network(world: World) -> None:
+    """An office has one address, and may have more users than MOST_FOR_CLIENT."""
+    for _ in range(MOST_FOR_CLIENT + 1):
+        assert not isinstance(await world.auth.sign_in(EMAIL, PASSWORD, "203.0.113.9"), AuthRefusal)
+
+
+async def test_the_queue_for_password_checks_is_bounded(world: World, connection: asyncpg.Connection) -> None:
+    """Each check takes 64 MiB and a core: a flood of attempts must not queue up for minutes."""
+    let_go = threading.Event()
+
+    class Slow(PasswordHasher):
+        def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # type: ignore[override]
+            let_go.wait(30)
+            return bool(super().verify(hash, password))
+
+    slow = LocalAuth(
+        world.pool, world.clock, world.keys, "", PasswordHashing(Slow(time_cost=1, memory_cost=64, parallelism=1))
+    )
+    app = create_auth(slow, world.keys, KEYRING, world.clock)
+    headers = {"apikey": LOCAL_PUBLISHABLE_KEY}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://auth", headers=headers, timeout=60
+    ) as client:
+
+        async def ask(n: int) -> httpx.Response:
+            body = {"email": f"user{n}@example.com", "password": "guess"}
+            line = {"x-forwarded-for": f"203.0.113.{n}"}
+            return await client.post("/token?grant_type=password", json=body, headers=line)
+
+        asked = [asyncio.create_task(ask(n)) for n in range(MOST_WAITING + 10)]
+        while sum(task.done() for task in asked) < 8:
+            await asyncio.wait([task for task in asked if not task.done()], return_when=asyncio.FIRST_COMPLETED)
+        refused = [task.result() for task in asked if task.done()]
+        let_go.set()
+        responses = await asyncio.gather(*asked)
+
+    assert [response.status_code for response in refused] == [429] * 8
+    assert refused[0].json()["code"] == "over_request_rate_limit"
+    assert int(refused[0].headers["retry-after"]) <= 5
+    assert sorted(response.status_code for response in responses) == [400] * (MOST_WAITING + 2) + [429] * 8
+    # The refused ones never reached a password, so they do not count against the user.
+    counts = await connection.fetch("select count from auth.attempts where count = 0")
+    assert len(counts) == 8 * 2
 
 
 async def test_sign_up_is_disabled_by_default(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,15 +17,17 @@ from starlette.routing import Route
 from outdial.auth.caller import AccessDenied, Caller, identify, parse_mode
 from outdial.auth.keys import KeyRing
 from outdial.auth.local.bodies import CORS, AuthError, error_response, json_response, refuse, session_body, user_body
+from outdial.auth.local.passwords import PasswordQueueFull
 from outdial.auth.local.service import AuthRefusal, AuthSession, LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.auth.tokens import TokenVerifier, VerifiedToken
 from outdial.clock import Clock
 from outdial.log import log
-from outdial.net import is_loopback
+from outdial.net import client_address
 
 _LONGEST_BODY: Final = 64 * 1024
 _MOST_USERS: Final = 1000
+_BUSY_FOR: Final = timedelta(seconds=3)
 _KEYS = [parse_mode("publishable:*"), parse_mode("secret:*")]
 _SECRET = [parse_mode("secret:*")]
 
@@ -39,7 +42,7 @@ class _Routes:
     verifier: TokenVerifier
     clock: Clock
     allow_sign_up: bool
-    trust_forwarded: bool
+    proxies: int
 
     async def token(self, request: Request) -> Response:
         await self._require_key(request)
@@ -162,9 +165,7 @@ class _Routes:
 
     def _client(self, request: Request) -> str:
         peer = request.client.host if request.client is not None else ""
-        if not (self.trust_forwarded or is_loopback(peer)):
-            return peer
-        return request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or peer
+        return client_address(peer, request.headers.getlist("x-forwarded-for"), proxies=self.proxies)
 
     async def _require_key(self, request: Request) -> None:
         found = await self._identify(request, _KEYS)
@@ -199,12 +200,12 @@ def create_auth(
     clock: Clock,
     *,
     allow_sign_up: bool = False,
-    trust_forwarded: bool = False,
+    proxies: int = 0,
 ) -> Starlette:
     """Create the application for /auth/v1. Requests must carry one of the keys of `keyring`.
 
-    Attempts are counted per client address. `x-forwarded-for` is trusted from a proxy on this machine, and with
-    `trust_forwarded` from any peer: set that only when every request passes a proxy that sets the header.
+    Attempts are counted per client address, which `proxies` in front append to `x-forwarded-for`. A peer on this
+    machine always counts as a proxy.
     """
     verifier = TokenVerifier(jwt_secret=keyring.jwt_secret, jwks=keys, clock=clock)
     routes = _Routes(
@@ -214,7 +215,7 @@ def create_auth(
         verifier=verifier,
         clock=clock,
         allow_sign_up=allow_sign_up,
-        trust_forwarded=trust_forwarded,
+        proxies=proxies,
     )
     table: list[tuple[str, Handler, list[str]]] = [
         ("/token", routes.token, ["POST"]),
@@ -247,6 +248,9 @@ def _guarded(handler: Handler) -> Handler:
             return await handler(request)
         except AuthError as error:
             return error_response(error.refused)
+        except PasswordQueueFull:
+            message = "Too many sign-ins at the same time: try again in a few seconds"
+            return error_response(AuthRefusal("over_request_rate_limit", message, _BUSY_FOR))
         except asyncpg.DataError:
             # JSON can contain NUL, which Postgres cannot store.
             return error_response(AuthRefusal("validation_failed", "The body contains text that cannot be stored"))

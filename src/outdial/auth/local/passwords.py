@@ -1,6 +1,8 @@
 """Hashes passwords with argon2id (RFC 9106), in threads, a few at a time."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +13,12 @@ SHORTEST: Final = 8
 LONGEST: Final = 512
 # Each check takes 64 MiB and some 50 ms of a core. More in parallel would starve other requests.
 _PARALLEL: Final = 2
+# The last in the queue then waits about a second.
+MOST_WAITING: Final = 32
+
+
+class PasswordQueueFull(Exception):
+    """Too many passwords are being hashed or checked at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +35,34 @@ class PasswordHashing:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._semaphore = asyncio.Semaphore(_PARALLEL)
+        self._pending = 0
         self._dummy_hash: str | None = None
 
     async def hash(self, password: str) -> str:
-        """Return the hash of `password`."""
-        async with self._semaphore:
+        """Return the hash of `password`. Raise PasswordQueueFull when too many wait."""
+        async with self._slot():
             return await asyncio.to_thread(self._hasher.hash, password)
 
     async def check(self, stored: str | None, password: str) -> PasswordCheck:
-        """Compare `password` with the `stored` hash. None, for an unknown user, is compared with a dummy hash."""
+        """Compare `password` with the `stored` hash. None, for an unknown user, is compared with a dummy hash.
+
+        Raises PasswordQueueFull when too many wait.
+        """
         if len(password) > LONGEST:
             return PasswordCheck(False)
-        async with self._semaphore:
+        async with self._slot():
             return await asyncio.to_thread(self._check, stored, password)
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        if self._pending >= _PARALLEL + MOST_WAITING:
+            raise PasswordQueueFull
+        self._pending += 1
+        try:
+            async with self._semaphore:
+                yield
+        finally:
+            self._pending -= 1
 
     def _check(self, stored: str | None, password: str) -> PasswordCheck:
         if stored is None:

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from outdial.auth.local.passwords import LONGEST, SHORTEST, PasswordHashing
+from outdial.auth.local.passwords import LONGEST, SHORTEST, PasswordHashing, PasswordQueueFull
 from outdial.auth.local.signing import SigningKeys
 from outdial.auth.local.throttle import SignInThrottle
 from outdial.clock import Clock
@@ -76,7 +76,10 @@ class LocalAuth:
         return made if isinstance(made, AuthRefusal) else await self.begin(made.id)
 
     async def sign_in(self, email: str, password: str, client: str) -> AuthSession | AuthRefusal:
-        """Check the password and begin a session. `client` is the address to count the attempt for."""
+        """Check the password and begin a session. `client` is the address to count the attempt for.
+
+        Raises PasswordQueueFull when too many passwords are being checked; the attempt then does not count.
+        """
         email = email.strip().lower()
         wait = await self._throttle.wait_for(email, client)
         if wait is not None:
@@ -84,10 +87,14 @@ class LocalAuth:
         async with self._database.transaction() as connection:
             user = await user_queries.user_by_email(connection, email=email)
         stored = None if user is None else user.encrypted_password
-        checked = await self._passwords.check(stored, password)
+        try:
+            checked = await self._passwords.check(stored, password)
+        except PasswordQueueFull:
+            await self._throttle.give_back(email, client, signed_in=False)
+            raise
         if user is None or not checked.matches:
             return BAD_CREDENTIALS
-        await self._throttle.forgive(email)
+        await self._throttle.give_back(email, client, signed_in=True)
         if checked.new_hash is not None:
             async with self._database.transaction() as connection:
                 await user_queries.rehash_password(

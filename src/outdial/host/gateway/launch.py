@@ -21,7 +21,7 @@ from outdial.host.gateway.main import LOCAL_REF, HostSettings, run_gateway
 from outdial.host.gateway.standalone import StandaloneApp
 from outdial.host.gateway.tls import TlsCertificate
 from outdial.host.worker.limits import hide_memory
-from outdial.process import stop_event
+from outdial.process import raise_file_limit, stop_event
 from outdial.project import source_layers
 from outdial.settings import DatabaseUrls, MissingSetting, SettingError, credentials, unquoted
 
@@ -108,6 +108,7 @@ async def run_host(settings: HostSettings, listener: socket.socket, on_ready: Ca
     """
     # Functions may run as the same user, and the environment holds every key of the host.
     hide_memory()
+    raise_file_limit()
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[float] = loop.create_future()
 
@@ -128,6 +129,7 @@ async def run_host(settings: HostSettings, listener: socket.socket, on_ready: Ca
 async def run_launcher(launcher: GatewayLauncher, on_ready: Callable[[], None]) -> None:
     """Keep a gateway running until SIGINT or SIGTERM; SIGHUP replaces it. Raises GatewayFailed."""
     hide_memory()
+    raise_file_limit()
     stop, restart = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number, event in ((signal.SIGINT, stop), (signal.SIGTERM, stop), (signal.SIGHUP, restart)):

@@ -54,6 +54,7 @@ from outdial.host.wire.responses import server_error
 from outdial.http import HttpServer, serving
 from outdial.log import log
 from outdial.process import tune_gc
+from outdial.settings import trusted_proxies
 
 # Supabase's clients accept only 20 lower-case letters as a project ref.
 LOCAL_REF: Final = "outdiallocalprojects"
@@ -61,6 +62,8 @@ LOCAL_REF: Final = "outdiallocalprojects"
 _IDLE_GRACE_S: Final = 1.0
 # Time reserved for everything that stops after the last request.
 _CLEANUP_S: Final = 5.0
+# How often health looks again for keys that could not be fetched.
+_JWKS_RETRY: Final = timedelta(seconds=15)
 # Applies if the start fails, when no deadline is set.
 _MAX_CLOSE_S: Final = 300.0
 
@@ -123,10 +126,13 @@ async def run_gateway(
         )
         regions = RegionRouter(settings.identity.region, clock, config.hop_key)
         stack.push_async_callback(regions.close)
+        verifier = TokenVerifier.from_keys(config.keyring, clock)
+        stack.push_async_callback(verifier.close)
         gateway = _build_gateway(
             stack,
             settings,
             config,
+            verifier=verifier,
             catalogue=catalogue,
             sink=sink,
             metrics=metrics,
@@ -136,7 +142,10 @@ async def run_gateway(
             clock=clock,
         )
         server = await stack.enter_async_context(serving(gateway, listener, tls=tls, error_response=server_error))
-        async with _heartbeat(settings, database, regions, clock):
+        async with (
+            _heartbeat(settings, database, regions, clock),
+            _repeating("host.jwks", verifier, _JWKS_RETRY),
+        ):
             slugs = sorted(served.slug for served in catalogue)
             log("host.ready", functions=len(slugs))
             tune_gc()
@@ -151,6 +160,7 @@ def _build_gateway(
     settings: HostSettings,
     config: GatewaySettings,
     *,
+    verifier: TokenVerifier,
     catalogue: FunctionCatalogue,
     sink: FanOutSink,
     metrics: HostMetrics,
@@ -159,9 +169,8 @@ def _build_gateway(
     regions: RegionRouter,
     clock: Clock,
 ) -> Gateway:
-    verifier = TokenVerifier.from_keys(config.keyring, clock)
-    stack.push_async_callback(verifier.close)
-    auth = AuthUpstream(config.auth_upstream, settings.behind_proxy) if config.auth_upstream else None
+    proxies = trusted_proxies(settings.env, behind_proxy=settings.behind_proxy)
+    auth = AuthUpstream(config.auth_upstream, proxies) if config.auth_upstream else None
     if auth is not None:
         stack.push_async_callback(auth.close)
     return Gateway(
@@ -173,6 +182,7 @@ def _build_gateway(
             metrics=metrics.render,
             worker_counts=lambda: worker_counts(catalogue),
             down=lambda: health.down(catalogue),
+            jwks_problem=verifier.problem,
             management=management,
             behind_proxy=settings.behind_proxy,
             auth=auth,

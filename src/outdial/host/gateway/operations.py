@@ -48,12 +48,14 @@ class OperatorRoutes:
 
     Behind a proxy all requests come from this machine, so there only the token counts. Responses with metrics have no
     CORS headers, so that web pages in a browser on this machine cannot read them. Health names the functions that are
-    `down`. Its status stays 200, because the host serves the others.
+    `down`, and the `jwks_problem` for which users' tokens cannot be verified. Its status stays 200, because the host
+    serves the other requests.
     """
 
     metrics: Callable[[], tuple[bytes, str]]
     worker_counts: Callable[[], dict[str, object]]
     down: Callable[[], Sequence[str]] = tuple
+    jwks_problem: Callable[[], str | None] = lambda: None
     management: ManagementHandler | None = None
     behind_proxy: bool = False
     auth: AuthUpstream | None = None
@@ -68,8 +70,12 @@ class OperatorRoutes:
         if self.auth is not None and head.path.startswith(AUTH):
             return MAX_BODY_BYTES
         if head.path == HEALTH and head.method in ("GET", "HEAD"):
-            down = self.down()
-            return json_response({"message": "degraded", "functions_down": down}) if down else _HEALTHY
+            problems: dict[str, object] = {}
+            if down := self.down():
+                problems["functions_down"] = down
+            if (jwks_problem := self.jwks_problem()) is not None:
+                problems["jwks"] = jwks_problem
+            return json_response({"message": "degraded", **problems}) if problems else _HEALTHY
         if head.method == "OPTIONS":
             return PREFLIGHT
         if head.path in (METRIC, METRICS) and head.method == "GET":

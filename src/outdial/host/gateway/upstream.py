@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from outdial.host.gateway.relay import HttpRelay
-from outdial.host.wire.headers import headers_for_function, headers_for_peer
+from outdial.host.wire.headers import header_value, headers_for_function, headers_for_peer
 from outdial.host.wire.responses import auth_unreachable
 from outdial.http import HttpResponse, RequestHead
 from outdial.log import log
+from outdial.net import client_address
 from outdial.settings import SettingError
 
 PREFIX: Final = "/auth/v1/"
@@ -25,7 +26,8 @@ class AuthUpstream:
     """The Auth server at `address`, such as http://127.0.0.1:54323."""
 
     address: str
-    behind_proxy: bool = False
+    # Proxies in front of this host.
+    proxies: int = 0
     _relay: HttpRelay = field(default_factory=HttpRelay)
 
     def __post_init__(self) -> None:
@@ -33,10 +35,13 @@ class AuthUpstream:
             raise SettingError(f"{SETTING} must be a URL such as http://127.0.0.1:54323, not {self.address!r}")
 
     async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
-        """Return the server's response. It gets the client's address in x-forwarded-for."""
-        headers = headers_for_peer(
-            headers_for_function(head.headers, head.client, secure=head.secure, behind_proxy=self.behind_proxy)
-        )
+        """Return the server's response. It gets the client's address, and only that, in x-forwarded-for."""
+        forwarded = [value.decode("latin-1") for name, value in head.headers if name == b"x-forwarded-for"]
+        client = client_address(head.client, forwarded, proxies=self.proxies) if self.proxies else head.client
+        secure = head.secure
+        if self.proxies:
+            secure = header_value(head.headers, b"x-forwarded-proto").partition(",")[0].strip() == "https"
+        headers = headers_for_peer(headers_for_function(head.headers, client, secure=secure, behind_proxy=False))
         try:
             return await self._relay.forward(self.address, head, headers, body, timeout_s=_TIMEOUT_S)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -55,12 +55,12 @@ class _Api:
         if response.lost:
             await self._lose_response(scope, receive, send, hang=response.lost == "hang")
             return
-        headers = [(b"content-length", str(len(response.body)).encode())]
+        pairs = [(b"content-length", str(len(response.body)).encode())]
         if response.body:
-            headers.append((b"content-type", response.content_type.encode()))
+            pairs.append((b"content-type", response.content_type.encode()))
         if response.retry_after_s is not None:
-            headers.append((b"retry-after", f"{response.retry_after_s:g}".encode()))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+            pairs.append((b"retry-after", f"{response.retry_after_s:g}".encode()))
+        await send({"type": "http.response.start", "status": response.status, "headers": pairs})
         await send({"type": "http.response.body", "body": response.body})
 
     async def _lose_response(self, scope: Scope, receive: Receive, send: Send, *, hang: bool) -> None:

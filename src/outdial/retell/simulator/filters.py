@@ -101,7 +101,7 @@ def _criterion(value: Any, field: str, *, key: str | None) -> CallCriterion:
     wanted = _mapping(value)
     kind, op, want = wanted.get("type"), wanted.get("op"), wanted.get("value")
     compare = _OPERATIONS.get(str(kind), {}).get(str(op))
-    if compare is None or not isinstance(want, _TYPES[str(kind)]) or (kind == "range" and len(want) != 2):
+    if compare is None or not isinstance(want, _TYPES[str(kind)]) or (kind == "range" and len(wanted["value"]) != 2):
         raise BadFilter(f"unknown comparison: type {kind!r}, op {op!r}")
     return CallCriterion(field=field, key=key, compare=compare, want=want, absent=op in ("ne", "np"))
 

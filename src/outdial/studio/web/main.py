@@ -18,13 +18,14 @@ from outdial.clock import Clock, SystemClock
 from outdial.db.queries.auth import users
 from outdial.db.session import Database
 from outdial.http import listen
-from outdial.process import notify_ready, stop_event
+from outdial.process import notify_ready, raise_file_limit, stop_event
 from outdial.studio.web.app import create_app
 from outdial.studio.web.change_hub import ChangeHub
 from outdial.studio.web.context import StudioState
 from outdial.studio.web.sessions import CookieSealer
 from outdial.studio.web.settings import StudioProcessSettings
 from outdial.studio.web.token_refresh import TokenRefresher
+from outdial.uvicorn_guard import ConnectionLimits
 
 POOL_SIZE: Final = 10
 AUTH_POOL_SIZE: Final = 4
@@ -42,9 +43,7 @@ class RunningStudio:
 
 
 @asynccontextmanager
-async def open_studio(
-    settings: StudioProcessSettings, clock: Clock, *, own_url: str, behind_proxy: bool = False
-) -> AsyncIterator[RunningStudio]:
+async def open_studio(settings: StudioProcessSettings, clock: Clock, *, own_url: str) -> AsyncIterator[RunningStudio]:
     """Open a studio for the duration of the block; `own_url` is where this process reaches itself."""
     keyring, urls = settings.keyring, settings.database
     async with AsyncExitStack() as stack:
@@ -89,7 +88,7 @@ async def open_studio(
                     keyring,
                     clock,
                     allow_sign_up=settings.allow_sign_up,
-                    trust_forwarded=behind_proxy,
+                    proxies=settings.proxies,
                 ),
             )
         yield RunningStudio(app, hub, has_auth)
@@ -109,17 +108,16 @@ async def run_studio(
     or invalid setting.
     """
     stop = stop_event()
-    settings = StudioProcessSettings.from_env(env, secure=bool(tls_files) or behind_proxy)
+    raise_file_limit()
+    settings = StudioProcessSettings.from_env(env, secure=bool(tls_files) or behind_proxy, behind_proxy=behind_proxy)
     async with AsyncExitStack() as stack:
         # A certificate seldom covers 127.0.0.1, so with TLS the studio reaches its own Auth on a listener without it.
         inner = stack.enter_context(listen("127.0.0.1", 0)) if tls_files else listener
         own_url = f"http://127.0.0.1:{inner.getsockname()[1]}"
-        studio = await stack.enter_async_context(
-            open_studio(settings, SystemClock(), own_url=own_url, behind_proxy=behind_proxy)
-        )
+        studio = await stack.enter_async_context(open_studio(settings, SystemClock(), own_url=own_url))
         if inner is not listener and studio.has_auth:
-            await stack.enter_async_context(_serving(studio.app, inner, {}, behind_proxy=False))
-        await stack.enter_async_context(_serving(studio.app, listener, tls_files, behind_proxy=behind_proxy))
+            await stack.enter_async_context(_serving(studio.app, inner, {}, proxies=0))
+        await stack.enter_async_context(_serving(studio.app, listener, tls_files, proxies=settings.proxies))
         stack.callback(studio.hub.end_streams)
         on_ready()
         notify_ready()
@@ -127,16 +125,14 @@ async def run_studio(
 
 
 def _serving(
-    app: FastAPI, listener: socket.socket, tls_files: Mapping[str, str], *, behind_proxy: bool
+    app: FastAPI, listener: socket.socket, tls_files: Mapping[str, str], *, proxies: int
 ) -> AbstractAsyncContextManager[None]:
     return uvicorn_server.serving(
-        app,
+        uvicorn_server.ForwardedMiddleware(app, proxies),
         listener,
-        http="httptools",
+        limits=ConnectionLimits(),
         lifespan="off",
         server_header=False,
-        proxy_headers=behind_proxy,
-        forwarded_allow_ips="*" if behind_proxy else None,
         timeout_graceful_shutdown=DRAIN_S,
         **tls_files,
     )

@@ -7,7 +7,16 @@ from typing import Final, Self
 
 from outdial.auth import KeyRing
 from outdial.net import is_loopback_url
-from outdial.settings import DatabaseUrls, MissingSetting, SettingError, credentials, flag, require, secret_list
+from outdial.settings import (
+    DatabaseUrls,
+    MissingSetting,
+    SettingError,
+    credentials,
+    flag,
+    require,
+    secret_list,
+    trusted_proxies,
+)
 
 # For local stacks only, whose JWT signing key is public as well.
 LOCAL_SECRET: Final = "outdial-local-studio-secret-of-a-stack-that-only-this-machine-reaches"
@@ -80,21 +89,26 @@ class StudioSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudioProcessSettings:
-    """All settings of `outdial studio`; `allow_sign_up` is for the Auth that it serves on plain Postgres."""
+    """All settings of `outdial studio`; `allow_sign_up` is for the Auth that it serves on plain Postgres.
+
+    `proxies` is the number of proxies in front.
+    """
 
     studio: StudioSettings
     database: DatabaseUrls
     keyring: KeyRing
     allow_sign_up: bool = False
+    proxies: int = 0
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str], *, secure: bool) -> Self:
+    def from_env(cls, env: Mapping[str, str], *, secure: bool, behind_proxy: bool = False) -> Self:
         """Read the settings; raises SettingError, which names the missing or invalid one."""
         return cls(
             studio=StudioSettings.from_env(env, secure=secure),
             database=DatabaseUrls.from_env(env),
             keyring=KeyRing.from_env(env),
             allow_sign_up=flag(env, "OUTDIAL_ALLOW_SIGN_UP", default=False),
+            proxies=trusted_proxies(env, behind_proxy=behind_proxy),
         )
 
 

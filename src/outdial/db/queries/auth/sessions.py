@@ -201,6 +201,16 @@ async def count_attempt(
     )
 
 
+_RETURN_ATTEMPT = """\
+update auth.attempts set count = count - 1 where subject_sha256 = $1 and count > 0;
+"""
+
+
+async def return_attempt(connection: Connection, *, subject_sha256: bytes) -> int:
+    """Take back one attempt of a subject."""
+    return rows_touched(await connection.execute(_RETURN_ATTEMPT, subject_sha256))
+
+
 _DELETE_ATTEMPTS = """\
 delete from auth.attempts where subject_sha256 in (
   select subject_sha256 from auth.attempts where subject_sha256 = $1 or began_at < $2

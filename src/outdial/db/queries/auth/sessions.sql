@@ -79,6 +79,10 @@ set count = case when a.began_at < :before then 1 else a.count + 1 end,
   began_at = case when a.began_at < :before then excluded.began_at else a.began_at end
 returning count, began_at;
 
+-- name: return_attempt!
+-- Take back one attempt of a subject.
+update auth.attempts set count = count - 1 where subject_sha256 = :subject_sha256 and count > 0;
+
 -- name: delete_attempts!
 -- Delete the attempts of a subject that signed in, and some of those before a time. Rows that another transaction is
 -- counting stay.
