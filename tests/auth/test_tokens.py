@@ -224,6 +224,94 @@ async def test_an_unfetchable_set_is_a_server_error_and_recovers(
     assert isinstance(await verifier.verify(ec_key.sign(claims())), VerifiedToken)
 
 
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        ("http://127.0.0.1:1", "Cannot connect to host 127.0.0.1:1"),
+        ("http://no-such-host.invalid", "Cannot connect to host no-such-host.invalid:80"),
+        ("{url}/auth/v1/.well-known/jwks.json", "500"),
+        ("{url}/auth/v1/.well-known/jwks.json?no-set", "JSON is malformed"),
+        ("{url}/auth/v1/.well-known/jwks.json?deep", "recursion"),
+    ],
+)
+async def test_the_cause_of_a_failed_fetch_is_logged_and_kept_from_the_caller(
+    url: str,
+    cause: str,
+    jwks_server: JwksServer,
+    clock: VirtualClock,
+    ec_key: SigningKey,
+    claims: Claims,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    jwks_server.status = 500
+    jwks_server.document = {"no-set": b"<html>", "deep": b"[" * 100_000}.get(url.partition("?")[2])
+    verifier = TokenVerifier.from_keys(KeyRing(jwks_url=url.replace("{url}", jwks_server.url)), clock)
+    with caplog.at_level("INFO", "outdial"):
+        verdict = await verifier.verify(ec_key.sign(claims()))
+        assert isinstance(verdict, VerifierMisconfigured)
+        assert cause in verdict.cause
+        assert cause not in verdict.message
+        assert verifier.problem() == verdict.cause
+        [line] = caplog.records
+        assert (line.getMessage(), line.levelname) == ("auth.jwks_unavailable", "ERROR")
+        assert line.__dict__["fields"]["reason"] == verdict.cause
+    await verifier.close()
+
+
+async def test_a_problem_with_the_set_ends_by_itself(
+    jwks_server: JwksServer,
+    clock: VirtualClock,
+    ec_key: SigningKey,
+    claims: Claims,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    jwks_server.keys, jwks_server.status = [ec_key.jwk], 500
+    url = f"{jwks_server.url}/auth/v1/.well-known/jwks.json"
+    verifier = TokenVerifier.from_keys(KeyRing(jwks_url=url), clock)
+    await verifier.run_once()
+    assert (verifier.problem(), jwks_server.requests) == (None, 0), "nothing is fetched before it is needed"
+    await verifier.verify(ec_key.sign(claims()))
+    jwks_server.status = 200
+    caplog.clear()
+    with caplog.at_level("INFO", "outdial"):
+        await verifier.run_once()
+        assert verifier.problem() is not None, "a failure is not repeated at once"
+        clock.advance(timedelta(seconds=5))
+        await verifier.run_once()
+    assert verifier.problem() is None
+    assert [record.getMessage() for record in caplog.records] == ["auth.jwks_available"]
+    await verifier.close()
+
+
+async def test_a_project_with_a_secret_needs_no_set(
+    verifier: TokenVerifier, jwks_server: JwksServer, clock: VirtualClock, ec_key: SigningKey, claims: Claims
+) -> None:
+    """Anyone can make up a token with a key id, so a set that was never there must not make health degraded."""
+    jwks_server.status = 404
+    await verifier.verify(ec_key.sign(claims()))
+    assert verifier.problem() is None
+    jwks_server.keys, jwks_server.status = [ec_key.jwk], 200
+    clock.advance(timedelta(seconds=5))
+    await verifier.verify(ec_key.sign(claims()))
+    jwks_server.status = 404
+    clock.advance(timedelta(minutes=11))
+    await verifier.verify(ec_key.sign(claims(), kid="unknown"))
+    assert verifier.problem() is not None
+
+
+@pytest.mark.parametrize("part", [0, 1])
+async def test_a_token_of_deeply_nested_json_is_malformed(verifier: TokenVerifier, part: int) -> None:
+    parts = mint_jwt(SECRET, {}).split(".")
+    nested = b'{"alg":"HS256","a":' + b"[" * 8_000 if part == 0 else b"[" * 8_000
+    parts[part] = base64.urlsafe_b64encode(nested).decode().rstrip("=")
+    if part == 1:
+        digest = hmac.digest(SECRET.encode(), ".".join(parts[:2]).encode(), "sha256")
+        parts[2] = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    verdict = await verifier.verify(".".join(parts))
+    assert isinstance(verdict, BadToken)
+    assert verdict.code == "UNAUTHORIZED_INVALID_JWT_FORMAT"
+
+
 async def test_a_set_from_a_setting_needs_no_server(clock: VirtualClock, ec_key: SigningKey, claims: Claims) -> None:
     ring = KeyRing.from_env({"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_JWKS": json.dumps({"keys": [ec_key.jwk]})})
     verifier = TokenVerifier.from_keys(ring, clock)

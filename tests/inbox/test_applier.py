@@ -8,7 +8,7 @@ import pytest
 
 from outdial.inbox.applier import BATCH, TRIES
 from outdial.inbox.replay import replay
-from tests.support.dialing import Stage, event_body, life_of_call
+from tests.support.dialing import Stage, event_body, life_of_call, refuse_poison
 from tests.support.factories import NOW, create_calling, create_campaign, create_tenant, insert
 
 TABLES = ("calls", "campaign_contacts", "campaigns", "do_not_call", "provider_accounts")
@@ -31,10 +31,11 @@ async def waiting(stage: Stage, body: bytes, event: str, retell_call_id: str, nu
 
 
 async def test_a_poisonous_event_is_quarantined_after_its_tries_and_blocks_no_other(stage: Stage) -> None:
+    await refuse_poison(stage.look)
     campaign = await create_campaign(stage.look, await create_tenant(stage.look))
     _, spoilt = await create_calling(stage.look, campaign)
     _, good = await create_calling(stage.look, campaign)
-    await waiting(stage, event_body("call_ended", "p", spoilt, call_cost={"combined_cost": 5e9}), "call_ended", "p", 1)
+    await waiting(stage, event_body("call_ended", "p", spoilt, transcript="poison"), "call_ended", "p", 1)
     await waiting(stage, life_of_call("g", good)["call_ended"], "call_ended", "g", 2)
     applier = stage.applier()
     for number in range(TRIES):
@@ -44,15 +45,16 @@ async def test_a_poisonous_event_is_quarantined_after_its_tries_and_blocks_no_ot
         assert poison["tries"] == number + 1
         stage.clock.set(poison["next_try_at"])
     assert poison["status"] == "quarantined"
-    assert "NumericValueOutOfRange" in poison["error"]
+    assert "CheckViolation" in poison["error"]
     assert (await stage.row("calls", spoilt))["status"] == "placing"
     assert await applier.run_once() == 0
 
 
 async def test_an_event_that_failed_waits_longer_each_time(stage: Stage) -> None:
+    await refuse_poison(stage.look)
     campaign = await create_campaign(stage.look, await create_tenant(stage.look))
     _, spoilt = await create_calling(stage.look, campaign)
-    await waiting(stage, event_body("call_ended", "p", spoilt, call_cost={"combined_cost": 5e9}), "call_ended", "p")
+    await waiting(stage, event_body("call_ended", "p", spoilt, transcript="poison"), "call_ended", "p")
     applier, waits = stage.applier(), []
     for _ in range(3):
         await applier.run_once()

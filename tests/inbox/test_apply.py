@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from outdial.domain.outcomes import RetryClass, reluctance
+from outdial.inbox.receive import StoredEvent
 from outdial.retell import signature
 from outdial.retell.dispositions import DISPOSITIONS, outcome_of
 from tests.support.dialing import KEY, Stage, epoch_ms, event_body, life_of_call
@@ -138,6 +139,28 @@ async def test_a_finished_call_has_all_details_and_is_never_checked_again(stage:
     assert call["recording_url"].endswith(".wav")
     assert call["next_check_at"] is None
     assert (contact["status"], contact["attempts"], contact["last_outcome"]) == ("completed", 1, "answered")
+
+
+@pytest.mark.parametrize(
+    ("cost", "stored"),
+    [
+        (99_999_999, 99_999_999),
+        (99_999_998.99996, 99_999_999),
+        (1e8, None),
+        (99_999_999.99999, None),
+        (1e12, None),
+        (1e300, None),
+        (-5, None),
+    ],
+)
+async def test_a_cost_that_does_not_fit_is_left_out_and_the_event_is_applied(
+    stage: Stage, cost: float, stored: float | None
+) -> None:
+    _, call_id = await create_calling(stage.look, await prepare(stage))
+    results = await stage.send(event_body("call_ended", "call_1", call_id, call_cost={"combined_cost": cost}))
+    assert results == [StoredEvent("call_ended", "applied")]
+    call = await stage.row("calls", call_id)
+    assert (call["status"], call["cost_cents"]) == ("ended", stored)
 
 
 @pytest.mark.parametrize("reason", sorted(DISPOSITIONS))

@@ -47,6 +47,11 @@ def event_body(event: str, retell_call_id: str, call_id: UUID | None = None, **c
     return json.dumps({"event": event, "call": {"call_id": retell_call_id, **metadata, **call}}).encode()
 
 
+async def refuse_poison(connection: asyncpg.Connection) -> None:
+    """Make Postgres refuse calls whose transcript is "poison", as a fault that no check of ours has foreseen."""
+    await connection.execute("alter table calls add constraint poison check (transcript is distinct from 'poison')")
+
+
 def life_of_call(retell_call_id: str, call_id: UUID | None, reason: str = "user_hangup") -> dict[str, bytes]:
     """Return the three events of a call of one minute, as Retell fills them."""
     started = {"start_timestamp": epoch_ms(NOW)}

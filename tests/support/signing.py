@@ -32,16 +32,19 @@ class SigningKey:
 
 @dataclass
 class JwksServer:
-    """Serves `keys` over HTTP with `status`, and counts requests."""
+    """Serves `keys` over HTTP with `status`, or `document` instead, and counts requests."""
 
     url: str = ""
     keys: list[dict[str, Any]] = field(default_factory=list)
     status: int = 200
     requests: int = 0
+    document: bytes | None = None
 
     async def respond(self, _: web.Request) -> web.Response:
         """Respond with the keys."""
         self.requests += 1
+        if self.document is not None:
+            return web.Response(body=self.document)
         return web.json_response({"keys": self.keys}, status=self.status)
 
 

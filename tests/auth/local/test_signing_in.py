@@ -89,6 +89,13 @@ async def test_an_invalid_body_is_rejected(world: World, body: str) -> None:
     assert (response.status_code, response.json()["code"][:3]) in {(400, "bad"), (400, "val")}
 
 
+@pytest.mark.parametrize("body", [b"[" * 60_000, b'{"data":' * 8_000, b'{"email":' + b"[" * 60_000])
+async def test_deeply_nested_bodies_are_rejected(world: World, body: bytes) -> None:
+    for path in ("/token?grant_type=password", "/signup", "/admin/users"):
+        response = await world.client.post(path, content=body, headers={"apikey": LOCAL_SECRET_KEY})
+        assert response.json()["code"] in ("bad_json", "signup_disabled"), path
+
+
 async def test_attempts_per_email_are_limited_and_expire(world: World) -> None:
     # At the same time, so that counting after the check would let all of them through.
     responses = await asyncio.gather(*(world.sign_in(f"guess {n}") for n in range(MOST_FOR_EMAIL + 5)))

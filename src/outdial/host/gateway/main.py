@@ -126,13 +126,10 @@ async def run_gateway(
         )
         regions = RegionRouter(settings.identity.region, clock, config.hop_key)
         stack.push_async_callback(regions.close)
-        verifier = TokenVerifier.from_keys(config.keyring, clock)
-        stack.push_async_callback(verifier.close)
         gateway = _build_gateway(
             stack,
             settings,
             config,
-            verifier=verifier,
             catalogue=catalogue,
             sink=sink,
             metrics=metrics,
@@ -142,10 +139,7 @@ async def run_gateway(
             clock=clock,
         )
         server = await stack.enter_async_context(serving(gateway, listener, tls=tls, error_response=server_error))
-        async with (
-            _heartbeat(settings, database, regions, clock),
-            _repeating("host.jwks", verifier, _JWKS_RETRY),
-        ):
+        async with _heartbeat(settings, database, regions, clock):
             slugs = sorted(served.slug for served in catalogue)
             log("host.ready", functions=len(slugs))
             tune_gc()
@@ -160,7 +154,6 @@ def _build_gateway(
     settings: HostSettings,
     config: GatewaySettings,
     *,
-    verifier: TokenVerifier,
     catalogue: FunctionCatalogue,
     sink: FanOutSink,
     metrics: HostMetrics,
@@ -169,6 +162,11 @@ def _build_gateway(
     regions: RegionRouter,
     clock: Clock,
 ) -> Gateway:
+    verifier = TokenVerifier.from_keys(config.keyring, clock)
+    stack.push_async_callback(verifier.close)
+    retrying = RepeatingTask("host.jwks", verifier, _JWKS_RETRY)
+    retrying.start()
+    stack.push_async_callback(retrying.stop)
     proxies = trusted_proxies(settings.env, behind_proxy=settings.behind_proxy)
     auth = AuthUpstream(config.auth_upstream, proxies) if config.auth_upstream else None
     if auth is not None:
