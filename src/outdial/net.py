@@ -49,8 +49,8 @@ def client_address(peer: str, forwarded_for: Iterable[str], *, proxies: int) -> 
 def network_of(host: str, *, ipv4_bits: int = 32, ipv6_bits: int = 64) -> str:
     """Return the network of an address, such as 192.0.2.0/24: what to count requests by.
 
-    By default that is an IPv4 address itself, and the 64 bits of an IPv6 address that one subscriber has to itself. Text
-    that is no address stands for itself.
+    By default that is an IPv4 address itself, and the first 64 bits of an IPv6 address, because one subscriber has all
+    addresses below them. Text that is no address stands for itself.
     """
     try:
         address = ip_address(host.partition("%")[0])

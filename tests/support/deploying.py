@@ -177,7 +177,7 @@ async def _host(
         ref=REF, region="local", keyring=KeyRing.from_env(settings), secrets=secrets, logs=NoLogs(), clock=clock
     )
     tokens = AccessTokens(database, clock)
-    api = ManagementApi(REF, tokens, [*functions.routes, *project.routes], behind_proxy=True)
+    api = ManagementApi(REF, tokens, [*functions.routes, *project.routes], proxies=1)
     return Host(api, pull, catalogue, tokens, await tokens.create("tests"))
 
 

@@ -101,16 +101,14 @@ class ApiRoute:
 class ManagementApi:
     """Serves /v1 to clients with an access token. `ref` is the only project.
 
-    Behind a proxy, the client's address is the last one in `x-forwarded-for`, which the proxy has added.
+    Clients without a valid token are counted by the address that the `proxies` in front report.
     """
 
-    def __init__(
-        self, ref: str, tokens: AccessTokens, routes: Iterable[ApiRoute], *, behind_proxy: bool = False
-    ) -> None:
+    def __init__(self, ref: str, tokens: AccessTokens, routes: Iterable[ApiRoute], *, proxies: int = 0) -> None:
         self._ref = ref
         self._tokens = tokens
         self._routes = tuple(routes)
-        self._behind_proxy = behind_proxy
+        self._proxies = proxies
         self._now = asyncio.get_running_loop().time
         self._strangers: dict[str, TokenBucket] = {}
         self._known: dict[str, TokenBucket] = {}
@@ -146,7 +144,7 @@ class ManagementApi:
         """Return the record of a request's token. Strangers share no limit with it, only with their own address."""
         found = await self._tokens.find(_token_of(head))
         if found is None:
-            address = forwarded_client(head.headers, head.client) if self._behind_proxy else head.client
+            address = forwarded_client(head.headers, head.client, self._proxies)
             buckets, key, rate, burst = self._strangers, network_of(address), UNKNOWN_RATE, UNKNOWN_BURST
         else:
             buckets, key, rate, burst = self._known, str(found.id), RATE, BURST

@@ -283,7 +283,7 @@ async def _deployments(
                 identity.project_ref,
                 tokens,
                 [*functions.routes, *project.routes],
-                behind_proxy=settings.behind_proxy,
+                proxies=trusted_proxies(settings.env, behind_proxy=settings.behind_proxy),
             )
     finally:
         if hot_reload is not None:

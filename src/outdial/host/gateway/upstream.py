@@ -7,11 +7,10 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from outdial.host.gateway.relay import HttpRelay
-from outdial.host.wire.headers import header_value, headers_for_function, headers_for_peer
+from outdial.host.wire.headers import forwarded_client, header_value, headers_for_function, headers_for_peer
 from outdial.host.wire.responses import auth_unreachable
 from outdial.http import HttpResponse, RequestHead
 from outdial.log import log
-from outdial.net import client_address
 from outdial.settings import SettingError
 
 PREFIX: Final = "/auth/v1/"
@@ -36,8 +35,7 @@ class AuthUpstream:
 
     async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         """Return the server's response. It gets the client's address, and only that, in x-forwarded-for."""
-        forwarded = [value.decode("latin-1") for name, value in head.headers if name == b"x-forwarded-for"]
-        client = client_address(head.client, forwarded, proxies=self.proxies) if self.proxies else head.client
+        client = forwarded_client(head.headers, head.client, self.proxies)
         secure = head.secure
         if self.proxies:
             secure = header_value(head.headers, b"x-forwarded-proto").partition(",")[0].strip() == "https"

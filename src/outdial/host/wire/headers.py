@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from outdial.http import HeaderPairs
+from outdial.net import client_address
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -108,13 +109,12 @@ def headers_from_peer(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [pair for pair in headers if pair[0].lower() not in _SERVER_HEADERS]
 
 
-def forwarded_client(headers: Headers, client: str) -> str:
-    """Return the client's address on a connection from a proxy: what the proxy has added to x-forwarded-for.
-
-    That is the last value of the last line. All others may be made up by the client.
-    """
-    lines = [value for name, value in headers if name == b"x-forwarded-for"]
-    return lines[-1].decode("latin-1").rpartition(",")[2].strip() if lines else client
+def forwarded_client(headers: Headers, client: str, proxies: int) -> str:
+    """Return the address of the client of a connection from `client`, behind `proxies` trusted proxies."""
+    if not proxies:
+        return client
+    lines = [value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for"]
+    return client_address(client, lines, proxies=proxies)
 
 
 def header_value(headers: Headers, name: bytes) -> str:
