@@ -1,6 +1,5 @@
 """The audit log page."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -28,7 +27,16 @@ async def list_entries_page(request: Request, context: CurrentOrganization) -> H
     async with context.transaction() as connection:
         members = await list_members(connection, context)
         try:
-            found = await list_entries(connection, context.organization_id, page_request, _filters(form))
+            filters = AuditFilters(
+                # The page shows "Start campaign", the log stores start_campaign.
+                action=form["action"].lower().replace(" ", "_") or None,
+                actor=form["actor"] or None,
+                subject_id=form["subject_id"] or None,
+                subject_type=form["subject_type"].lower().replace(" ", "_") or None,
+                since=parse_day("from", form["from"]),
+                until=parse_last_day("to", form["to"]),
+            )
+            found = await list_entries(connection, context.organization_id, page_request, filters)
         except InvalidInput as error:
             problem = error.summary
     actors = {str(member.user_id): member.email or str(member.user_id) for member in members}
@@ -47,16 +55,4 @@ async def list_entries_page(request: Request, context: CurrentOrganization) -> H
         is_narrowed=any(form.values()),
         entries=found.items,
         **page_links(url, form, page_request, found.next),
-    )
-
-
-def _filters(form: Mapping[str, str]) -> AuditFilters:
-    return AuditFilters(
-        # The page shows "Start campaign", the log stores start_campaign.
-        action=form["action"].lower().replace(" ", "_") or None,
-        actor=form["actor"] or None,
-        subject_id=form["subject_id"] or None,
-        subject_type=form["subject_type"].lower().replace(" ", "_") or None,
-        since=parse_day("from", form["from"]),
-        until=parse_last_day("to", form["to"]),
     )

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from outdial.db.queries import audit, members
 from outdial.db.session import Connection
 from outdial.studio.view.payloads import decode_object
-from outdial.studio.web.filters import SinceQuery, TextQuery, UntilQuery, check_time
+from outdial.studio.web.filters import SinceQuery, TextQuery, UntilQuery
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
 
@@ -30,47 +30,27 @@ class AuditEntry(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilters:
-    """Filters of the audit log; `until` is exclusive."""
+    """Filters of the audit log, as query parameters too; `until` is exclusive."""
 
-    action: str | None = None
-    actor: str | None = None
-    subject_id: str | None = None
-    subject_type: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-def audit_filters(
-    action: TextQuery = None,
-    actor: TextQuery = None,
-    subject_id: TextQuery = None,
-    subject_type: TextQuery = None,
-    since: SinceQuery = None,
-    until: UntilQuery = None,
-) -> AuditFilters:
-    """Return the filters of a request; raises InvalidInput."""
-    return AuditFilters(
-        action=action or None,
-        actor=actor or None,
-        subject_id=subject_id or None,
-        subject_type=subject_type or None,
-        since=check_time("since", since),
-        until=check_time("until", until),
-    )
+    action: TextQuery = None
+    actor: TextQuery = None
+    subject_id: TextQuery = None
+    subject_type: TextQuery = None
+    since: SinceQuery = None
+    until: UntilQuery = None
 
 
-AuditQuery = Annotated[AuditFilters, Depends(audit_filters)]
+AuditQuery = Annotated[AuditFilters, Depends()]
 
 
 async def list_entries(
     connection: Connection, organization_id: UUID, page: PageRequest, filters: AuditFilters
 ) -> Page[AuditEntry]:
     """Return a page of audit entries, newest first."""
-    key = page.key(tuple[int])
     rows = await audit.list_audit(
         connection,
         organization_id=organization_id,
-        before_id=None if key is None else key[0],
+        before_id=page.before_id,
         action=filters.action,
         actor=filters.actor,
         subject_id=filters.subject_id,

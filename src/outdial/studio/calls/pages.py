@@ -1,7 +1,7 @@
 """Pages for calls."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,13 +13,13 @@ from outdial.db.queries import campaigns as campaign_queries
 from outdial.db.queries.calls import CallSummary
 from outdial.domain.call import CallStatus
 from outdial.domain.outcomes import Outcome
-from outdial.studio.calls.service import CallDetail, CallEvent, CallFilters, list_call_events, list_calls, show_call
+from outdial.studio.calls.service import CallEvent, CallFilters, list_call_events, list_calls, show_call
 from outdial.studio.calls.transcript import TranscriptTurn
 from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput, ResourceNotFound
-from outdial.studio.web.filters import parse_day, parse_last_day, phone_digits, query_values
+from outdial.studio.web.filters import parse_day, parse_last_day, query_values
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
@@ -48,7 +48,18 @@ async def list_calls_page(request: Request, context: CurrentOrganization) -> HTM
     found, problem = Page[CallSummary](items=[]), None
     async with context.transaction() as connection:
         try:
-            found = await list_calls(connection, context.organization_id, page_request, _filters(form))
+            try:
+                filters = CallFilters(
+                    campaign_id=UUID(form["campaign"]) if form["campaign"] else None,
+                    status=CallStatus(form["status"]) if form["status"] else None,
+                    outcome=Outcome(form["outcome"]) if form["outcome"] else None,
+                    phone=form["phone"],
+                    since=parse_day("from", form["from"]),
+                    until=parse_last_day("to", form["to"]),
+                )
+            except ValueError:
+                raise InvalidInput("Unknown campaign, status or outcome: choose one from the list") from None
+            found = await list_calls(connection, context.organization_id, page_request, filters)
         except InvalidInput as error:
             problem = error.summary
         except ResourceNotFound as error:
@@ -79,30 +90,28 @@ async def list_calls_page(request: Request, context: CurrentOrganization) -> HTM
     )
 
 
-def _filters(form: Mapping[str, str]) -> CallFilters:
-    try:
-        campaign_id = UUID(form["campaign"]) if form["campaign"] else None
-        status = CallStatus(form["status"]) if form["status"] else None
-        outcome = Outcome(form["outcome"]) if form["outcome"] else None
-    except ValueError:
-        raise InvalidInput("Unknown campaign, status or outcome", {"status": "choose one from the list"}) from None
-    return CallFilters(
-        campaign_id=campaign_id,
-        status=status,
-        outcome=outcome,
-        phone=phone_digits("phone", form["phone"]),
-        since=parse_day("from", form["from"]),
-        until=parse_last_day("to", form["to"]),
-    )
-
-
 @router.get("/o/{organization_id}/calls/{call_id}")
 async def show_call_page(request: Request, call_id: UUID, context: CurrentOrganization) -> HTMLResponse:
     """Show a call: transcript, recording, analysis, decision and events."""
     async with context.transaction() as connection:
         call = await show_call(connection, context.organization_id, call_id)
         events = await list_call_events(connection, context.organization_id, call_id)
-    turns = list(_shown_turns(call))
+    turns: list[TranscriptTurn] = []
+    room = _MAX_TRANSCRIPT_CHARS
+    for turn in call.turns:
+        if room <= 0:
+            break
+        text = turn.text[:room]
+        turns.append(turn.model_copy(update={"text": text}))
+        room -= len(escape(text)) + _TURN_MARKUP_CHARS
+    shown_events: list[CallEvent] = []
+    room = _MAX_EVENT_CHARS
+    for event in events[:_MAX_EVENTS]:
+        body = event.body[: min(_MAX_BODY_CHARS, room // 2)]
+        shown_events.append(
+            event.model_copy(update={"body": body, "is_cut": event.is_cut or len(body) < len(event.body)})
+        )
+        room = max(0, room - len(escape(body)))
     return page(
         request,
         "calls/show.html",
@@ -112,50 +121,27 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
         is_transcript_cut=turns != call.turns,
         speakers=SPEAKERS,
         analysis=analysis_fields(call.analysis or {}),
-        events=list(_shown_events(events)),
+        events=shown_events,
         events_left=len(events[_MAX_EVENTS:]),
     )
 
 
-def _shown_turns(call: CallDetail) -> Iterator[TranscriptTurn]:
-    room = _MAX_TRANSCRIPT_CHARS
-    for turn in call.turns:
-        if room <= 0:
-            return
-        text = turn.text[:room]
-        yield turn.model_copy(update={"text": text})
-        room -= len(escape(text)) + _TURN_MARKUP_CHARS
-
-
-def _shown_events(events: Sequence[CallEvent]) -> Iterator[CallEvent]:
-    room = _MAX_EVENT_CHARS
-    for event in events[:_MAX_EVENTS]:
-        body = event.body[: min(_MAX_BODY_CHARS, room // 2)]
-        yield event.model_copy(update={"body": body, "is_cut": event.is_cut or len(body) < len(event.body)})
-        room = max(0, room - len(escape(body)))
-
-
-def analysis_fields(analysis: Mapping[str, Any]) -> list[tuple[str, str]]:
+def analysis_fields(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Return an analysis as pairs of label and text; nested objects are flattened."""
-    return list(_flatten(analysis))[:_MAX_ANALYSIS_FIELDS]
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    fields: list[tuple[str, str]] = []
     for name, value in values.items():
         label = f"{prefix}{humanize(name)}"
-        if isinstance(value, Mapping) and not prefix:
-            yield from _flatten(value, "" if name == "custom_analysis_data" else f"{label}: ")
-        else:
-            yield label, _value_text(value)[:_MAX_VALUE_CHARS]
-
-
-def _value_text(value: Any) -> str:
-    match value:
-        case None:
-            return "–"
-        case bool():
-            return "Yes" if value else "No"
-        case str():
-            return value
-        case _:
-            return json.dumps(value, ensure_ascii=False)
+        match value:
+            case Mapping() if not prefix:
+                fields += analysis_fields(value, "" if name == "custom_analysis_data" else f"{label}: ")
+                continue
+            case None:
+                shown = "–"
+            case bool():
+                shown = "Yes" if value else "No"
+            case str():
+                shown = value
+            case _:
+                shown = json.dumps(value, ensure_ascii=False)
+        fields.append((label, shown[:_MAX_VALUE_CHARS]))
+    return fields[:_MAX_ANALYSIS_FIELDS]

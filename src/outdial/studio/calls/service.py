@@ -24,7 +24,6 @@ from outdial.studio.web.filters import (
     PhoneQuery,
     SinceQuery,
     UntilQuery,
-    check_time,
     phone_digits,
     phone_range,
 )
@@ -91,36 +90,17 @@ class CallEvent(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilters:
-    """Filters of the call list. Times compare with the claim of the call; `until` is exclusive."""
+    """Filters of the call list, as query parameters too. Times are those of the claim; `until` is exclusive."""
 
     campaign_id: UUID | None = None
     status: CallStatus | None = None
     outcome: Outcome | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    phone: str | None = None
+    since: SinceQuery = None
+    until: UntilQuery = None
+    phone: PhoneQuery = None
 
 
-def call_filters(
-    campaign_id: UUID | None = None,
-    status: CallStatus | None = None,
-    outcome: Outcome | None = None,
-    since: SinceQuery = None,
-    until: UntilQuery = None,
-    phone: PhoneQuery = None,
-) -> CallFilters:
-    """Return the filters of a request; raises InvalidInput."""
-    return CallFilters(
-        campaign_id=campaign_id,
-        status=status,
-        outcome=outcome,
-        since=check_time("since", since),
-        until=check_time("until", until),
-        phone=phone_digits("phone", phone),
-    )
-
-
-CallQuery = Annotated[CallFilters, Depends(call_filters)]
+CallQuery = Annotated[CallFilters, Depends()]
 
 
 async def list_calls(
@@ -130,7 +110,8 @@ async def list_calls(
     if filters.campaign_id is not None:
         await find_campaign(connection, organization_id, filters.campaign_id)
     before = page.key(tuple[CursorTime, UUID]) or (None, None)
-    phones = None if filters.phone is None else phone_range(filters.phone)
+    digits = phone_digits("phone", filters.phone)
+    phones = None if digits is None else phone_range(digits)
     rows = await calls.list_calls(
         connection,
         organization_id=organization_id,

@@ -74,31 +74,25 @@ async def contact_panel(
     base = f"/o/{organization_id}/campaigns/{campaign_id}/contacts"
     panel = ContactPanel(url=url, contact_url=base, form=form)
     page_request = PageRequest(query.get("cursor") or None, LIMIT if url == base else _LIMIT_EMBEDDED)
+    by = form["by"]
+    if not by:
+        # A number with + is searched from its start, bare digits from the end, anything else as a name.
+        is_number = _NUMBER.fullmatch(form["q"]) is not None
+        by = ("phone" if form["q"].startswith("+") else "phone_ends") if is_number else "name"
+    search = {by: form["q"]} if form["q"] else {}
     try:
-        page = await list_contacts(connection, campaign_id, page_request, _filters(form))
+        if by not in dict(CHOICES["by"]):
+            raise InvalidInput("Unknown search field", {"by": "choose one from the list"})
+        try:
+            status = ContactStatus(form["status"]) if form["status"] else None
+            outcome = Outcome(form["outcome"]) if form["outcome"] else None
+        except ValueError:
+            raise InvalidInput("Unknown status or outcome", {"status": "choose one from the list"}) from None
+        by_due_time = form["order"] == "next_attempt" and not search and status in (None, ContactStatus.PENDING)
+        order: ContactOrder = "next_attempt" if by_due_time else "contact"
+        filters = check_filters(ContactFilters(status=status, outcome=outcome, order=order, **search))
+        page = await list_contacts(connection, campaign_id, page_request, filters)
     except InvalidInput as error:
         return replace(panel, problem=error.summary)
     links = page_links(url, form, page_request, page.next)
     return replace(panel, contacts=page.items, next_url=links["next_url"], first_url=links["first_url"])
-
-
-def _filters(form: Mapping[str, str]) -> ContactFilters:
-    by = form["by"] or _default_search(form["q"])
-    if by not in dict(CHOICES["by"]):
-        raise InvalidInput("Unknown search field", {"by": "choose one from the list"})
-    search = {by: form["q"]} if form["q"] else {}
-    try:
-        status = ContactStatus(form["status"]) if form["status"] else None
-        outcome = Outcome(form["outcome"]) if form["outcome"] else None
-    except ValueError:
-        raise InvalidInput("Unknown status or outcome", {"status": "choose one from the list"}) from None
-    by_due_time = form["order"] == "next_attempt" and not search and status in (None, ContactStatus.PENDING)
-    order: ContactOrder = "next_attempt" if by_due_time else "contact"
-    return check_filters(ContactFilters(status=status, outcome=outcome, order=order, **search))
-
-
-def _default_search(text: str) -> str:
-    """A number with + is searched from its start, bare digits from the end, anything else as a name."""
-    if _NUMBER.fullmatch(text) is None:
-        return "name"
-    return "phone" if text.startswith("+") else "phone_ends"

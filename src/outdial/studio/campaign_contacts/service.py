@@ -241,7 +241,18 @@ async def list_contacts(
         rows = await campaign_contacts.list_campaign_contacts(
             connection, after_id=None if key is None else key[0], status=filters.status, **narrowed
         )
-    shown, following = paginate(rows, page.limit, lambda row: _sort_key(filters, row))
+    by_time = not filters.is_search and filters.order == "next_attempt"
+    shown, following = paginate(
+        rows,
+        page.limit,
+        lambda row: (
+            [row.place, row.contact_id]
+            if filters.name is not None
+            else [row.next_attempt_at, row.id]
+            if by_time
+            else [row.place]
+        ),
+    )
     return Page(items=[_campaign_contact(row) for row in shown], next=following)
 
 
@@ -266,14 +277,6 @@ async def _search(
     return await campaign_contacts.list_by_phone_ending(
         connection, first=ending, last=ending + LAST_TEXT, after=place, **narrowed
     )
-
-
-def _sort_key(filters: ContactFilters, row: campaign_contacts.CampaignContactRow) -> list[object]:
-    if filters.name is not None:
-        return [row.place, row.contact_id]
-    if not filters.is_search and filters.order == "next_attempt":
-        return [row.next_attempt_at, row.id]
-    return [row.place]
 
 
 def _campaign_contact(
@@ -383,7 +386,12 @@ def _planned(row: campaign_contacts.CampaignContactDetail, now: datetime) -> Nex
     contact = admit_contact(
         ContactFacts(do_not_call=row.do_not_call, attempts=row.attempts, max_attempts=row.max_attempts), now
     )
-    zone = _admit_zone(row, now)
+    zone: Admission
+    try:
+        hours = hours_of(row.calling_hours)
+        zone = admit_zone(hours, ZoneFacts(zone_key=row.zone_key, first_due_at=row.next_attempt_at), now)
+    except InvalidCallingHours:
+        zone = Skip(reason=SkipReason.NEVER_OPENS)
     campaign = admit_status(CampaignStatus(row.campaign_status), None)
     for admission in (contact, zone, campaign):
         if not isinstance(admission, Admit) and admission.reason in _NO_NEXT_CALL:
@@ -394,11 +402,3 @@ def _planned(row: campaign_contacts.CampaignContactDetail, now: datetime) -> Nex
         return NextCall(at=zone.until, reason=reason)
     due_at = zone.until if isinstance(zone, Wait) else now
     return NextCall(at=due_at, reason=f"Due as soon as a line is free. {attempts}")
-
-
-def _admit_zone(row: campaign_contacts.CampaignContactDetail, now: datetime) -> Admission:
-    try:
-        hours = hours_of(row.calling_hours)
-    except InvalidCallingHours:
-        return Skip(reason=SkipReason.NEVER_OPENS)
-    return admit_zone(hours, ZoneFacts(zone_key=row.zone_key, first_due_at=row.next_attempt_at), now)

@@ -42,6 +42,8 @@ async def change_contact(
     """Change a contact. A new time zone applies in every campaign where the contact is still pending."""
     context.require("operator")
     async with context.transaction() as connection:
-        contact = await contacts.change_contact(connection, context, contact_id, changes.changes(), if_match)
+        contact = await contacts.change_contact(
+            connection, context=context, contact_id=contact_id, changes=changes.changes(), if_match=if_match
+        )
     response.headers["etag"] = contact.etag
     return contact

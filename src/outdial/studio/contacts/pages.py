@@ -68,7 +68,13 @@ async def change(request: Request, context: CurrentOrganization, contact_id: UUI
     try:
         changes = ContactChanges.model_validate(typed).changes()
         async with context.transaction() as connection:
-            await contacts.change_contact(connection, context, contact_id, changes, text(form, "etag") or None)
+            await contacts.change_contact(
+                connection,
+                context=context,
+                contact_id=contact_id,
+                changes=changes,
+                if_match=text(form, "etag") or None,
+            )
     except ValidationError as error:
         fields = {
             str(problem["loc"][-1]): "is too long or contains characters that cannot be stored"

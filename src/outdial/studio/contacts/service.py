@@ -147,7 +147,9 @@ async def list_contacts(
 
 async def find_contact(connection: Connection, context: OrganizationContext, contact_id: UUID) -> Contact:
     """Return a contact with campaigns and calls; raises ResourceNotFound."""
-    row = await _find(connection, context, contact_id)
+    row = await contacts.show_contact(connection, contact_id=contact_id, organization_id=context.organization_id)
+    if row is None:
+        raise ResourceNotFound("Contact not found")
     campaigns = await contacts.contact_campaigns(connection, contact_id=contact_id, limit=MAX_CAMPAIGNS)
     calls = await contacts.contact_calls(
         connection, organization_id=context.organization_id, phone=row.phone, limit=MAX_CALLS
@@ -200,10 +202,3 @@ async def change_contact(
         details={"fields": sorted(changes)},
     )
     return await find_contact(connection, context, contact_id)
-
-
-async def _find(connection: Connection, context: OrganizationContext, contact_id: UUID) -> contacts.ContactDetail:
-    row = await contacts.show_contact(connection, contact_id=contact_id, organization_id=context.organization_id)
-    if row is None:
-        raise ResourceNotFound("Contact not found")
-    return row

@@ -53,10 +53,17 @@ async def add_file(
 ) -> BlockResult:
     """Block the numbers of a CSV file with a phone column, or of a text file with one number per line."""
     context.require("operator")
-    content = await _read_body(request)
+    content = bytearray()
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > MAX_FILE_BYTES:
+                raise RequestTooLarge(f"Files may have at most {MAX_FILE_BYTES >> 20} MiB: split the file")
+    except ClientDisconnect:
+        raise InvalidInput("The upload was interrupted") from None
     async with context.transaction() as connection:
         return await do_not_call.block_file(
-            connection, context=context, content=content, default_region=default_region, reason=reason
+            connection, context=context, content=bytes(content), default_region=default_region, reason=reason
         )
 
 
@@ -66,15 +73,3 @@ async def remove_numbers(context: CurrentOrganization, numbers: NumbersToUnblock
     context.require("admin")
     async with context.transaction() as connection:
         return await do_not_call.unblock_numbers(connection, context, numbers.numbers)
-
-
-async def _read_body(request: Request) -> bytes:
-    content = bytearray()
-    try:
-        async for chunk in request.stream():
-            content += chunk
-            if len(content) > MAX_FILE_BYTES:
-                raise RequestTooLarge(f"Files may have at most {MAX_FILE_BYTES >> 20} MiB: split the file")
-    except ClientDisconnect:
-        raise InvalidInput("The upload was interrupted") from None
-    return bytes(content)

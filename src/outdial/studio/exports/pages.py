@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
-from starlette.datastructures import FormData
 
 from outdial.domain.outcomes import Outcome
 from outdial.studio.exports import service as exports_service
@@ -54,7 +53,21 @@ async def jobs_page(request: Request, context: CurrentOrganization) -> HTMLRespo
 async def create(context: CurrentOrganization, form: Form) -> Response:
     """Start an export in the background."""
     context.require("operator")
-    new = _new_export(form)
+    kind = text(form, "kind")
+    given: dict[str, object] = {"campaign_id": text(form, "campaign_id")}
+    if kind == "calls":
+        given |= {
+            "outcome": text(form, "outcome"),
+            "since": parse_day("since", text(form, "since")),
+            "until": parse_last_day("until", text(form, "until")),
+        }
+    try:
+        new = NewExport.model_validate(
+            {"kind": kind, "filters": {name: value for name, value in given.items() if value}}
+        )
+    except ValidationError as error:
+        fields = {str(problem["loc"][-1]): str(problem["msg"]) for problem in error.errors()}
+        raise InvalidInput("Invalid export", fields) from None
     async with context.transaction() as connection:
         await exports_service.create_export(connection, context, new)
     return redirect(f"/o/{context.organization_id}/jobs", "Export started. The file will appear here when it is ready.")
@@ -73,21 +86,3 @@ async def cancel(context: CurrentOrganization, export_id: UUID, form: Form) -> R
 async def download(context: CurrentOrganization, export_id: UUID) -> Response:
     """Download the file of an export."""
     return await export_file_response(context, export_id)
-
-
-def _new_export(form: FormData) -> NewExport:
-    kind = text(form, "kind")
-    given: dict[str, object] = {"campaign_id": text(form, "campaign_id")}
-    if kind == "calls":
-        given |= {
-            "outcome": text(form, "outcome"),
-            "since": parse_day("since", text(form, "since")),
-            "until": parse_last_day("until", text(form, "until")),
-        }
-    try:
-        return NewExport.model_validate(
-            {"kind": kind, "filters": {name: value for name, value in given.items() if value}}
-        )
-    except ValidationError as error:
-        fields = {str(problem["loc"][-1]): str(problem["msg"]) for problem in error.errors()}
-        raise InvalidInput("Invalid export", fields) from None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries import exports, jobs
 from outdial.db.queue import enqueue
@@ -18,7 +18,7 @@ from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
-from outdial.studio.web.filters import CursorTime, check_time
+from outdial.studio.web.filters import CursorTime, StorableTime
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
 ExportKind = Literal["calls", "contacts", "do_not_call"]
@@ -35,8 +35,8 @@ class ExportCriteria(BaseModel):
     model_config = ConfigDict(extra="forbid")
     campaign_id: UUID | None = None
     outcome: Outcome | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: StorableTime | None = None
+    until: StorableTime | None = None
 
 
 class NewExport(BaseModel):
@@ -75,8 +75,6 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
             f"Exports of {new.kind.replace('_', ' ')} do not support these filters",
             {f"filters.{name}": "not supported" for name in unknown},
         )
-    check_time("filters.since", new.filters.since)
-    check_time("filters.until", new.filters.until)
     if new.filters.campaign_id is not None:
         await find_campaign(connection, context.organization_id, new.filters.campaign_id)
     now = context.studio.clock.now()

@@ -1,6 +1,5 @@
 """Pages for functions, for platform operators."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -8,8 +7,8 @@ from fastapi.responses import HTMLResponse
 
 from outdial.studio.functions import service as functions
 from outdial.studio.functions.operators import is_platform_operator
-from outdial.studio.functions.service import SPANS, FunctionStatsBucket, LogFilters, Slug, at_least
-from outdial.studio.view.charts import Chart, ChartSeries, stacked_bars
+from outdial.studio.functions.service import SPANS, LogFilters, Slug, at_least
+from outdial.studio.view.charts import ChartSeries, stacked_bars
 from outdial.studio.web import forms
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import ResourceNotFound
@@ -51,6 +50,17 @@ async def show_function_page(request: Request, context: CurrentOrganization, slu
     log = await functions.list_log(context, page_request, filters)
     if not stats and not deployed and not log.items and not (level or search):
         raise ResourceNotFound("Function not found, or never invoked")
+    columns = [
+        (
+            f"{part.starts_at:%d %b %H:%M}",
+            {
+                "succeeded": part.invocations - part.refused - part.failed,
+                "refused": part.refused,
+                "failed": part.failed,
+            },
+        )
+        for part in stats
+    ]
     url = request.url.path
     return page(
         request,
@@ -61,7 +71,7 @@ async def show_function_page(request: Request, context: CurrentOrganization, slu
         span=span,
         spans=list(SPANS),
         stats=stats,
-        chart=_chart(stats),
+        chart=stacked_bars("Invocations over time (UTC)", columns, _SERIES, first_head="From"),
         versions=deployed,
         can_change=bool(context.studio.settings.access_token),
         log=log.items,
@@ -83,18 +93,3 @@ async def roll_back_page(context: CurrentOrganization, slug: Slug, form: Form) -
 def _span(request: Request) -> str:
     span = request.query_params.get("span", "24h")
     return span if span in SPANS else "24h"
-
-
-def _chart(stats: Sequence[FunctionStatsBucket]) -> Chart:
-    columns = [
-        (
-            f"{part.starts_at:%d %b %H:%M}",
-            {
-                "succeeded": part.invocations - part.refused - part.failed,
-                "refused": part.refused,
-                "failed": part.failed,
-            },
-        )
-        for part in stats
-    ]
-    return stacked_bars("Invocations over time (UTC)", columns, _SERIES, first_head="From")

@@ -213,7 +213,14 @@ async def roll_back(context: OrganizationContext, slug: str, version: int | None
     served = await _request_rollback(settings, slug, version)
     # As the service role: a platform operator may be a viewer here, and viewers cannot write audit entries.
     async with context.studio.database.as_service() as connection:
-        await record_audit(connection, context, "roll_back_function", "function", slug, {"version": served})
+        await record_audit(
+            connection,
+            context=context,
+            action="roll_back_function",
+            subject_type="function",
+            subject_id=slug,
+            details={"version": served},
+        )
     return FunctionRollbackResult(slug=slug, version=served)
 
 

@@ -8,7 +8,6 @@ from uuid import UUID
 import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.requests import ClientDisconnect
 
 from outdial.campaigns.importing.refusals import REFUSED_COLUMNS
 from outdial.db.queries.imports import RefusedImportRow
@@ -72,8 +71,13 @@ async def upload_file(
 ) -> Import:
     """Upload the CSV file, whole or in parts. An interrupted upload resumes at `bytes_stored`."""
     context.require("operator")
-    first, total = _parse_range(content_range)
-    return await imports.receive_file(context, import_id, _body(request), offset=first, total=total)
+    offset, total = 0, None
+    if content_range is not None:
+        found = _RANGE.fullmatch(content_range.strip())
+        if found is None or not int(found[1]) <= int(found[2]) < int(found[3]):
+            raise InvalidInput("Invalid Content-Range", {"content-range": "use the format bytes 0-1048575/5000000"})
+        offset, total = int(found[1]), int(found[3])
+    return await imports.receive_file(context, import_id, request.stream(), offset=offset, total=total)
 
 
 @router.post("/{import_id}/preview")
@@ -133,20 +137,3 @@ async def _refused_rows_csv(
         if text.length > 64 * 1024:
             yield text.take()
     yield text.take()
-
-
-def _parse_range(header: str | None) -> tuple[int, int | None]:
-    if header is None:
-        return 0, None
-    found = _RANGE.fullmatch(header.strip())
-    if found is None or not int(found[1]) <= int(found[2]) < int(found[3]):
-        raise InvalidInput("Invalid Content-Range", {"content-range": "use the format bytes 0-1048575/5000000"})
-    return int(found[1]), int(found[3])
-
-
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in request.stream():
-            yield chunk
-    except ClientDisconnect:
-        raise InvalidInput("The upload was interrupted: resume at bytes_stored") from None

@@ -13,7 +13,7 @@ from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.imports import service as imports
 from outdial.studio.imports.api import refused_rows_response
 from outdial.studio.imports.previews import preview_import
-from outdial.studio.imports.service import CHUNK_BYTES, MAX_FILE_BYTES, Import, ImportOptions, NewImport
+from outdial.studio.imports.service import CHUNK_BYTES, MAX_FILE_BYTES, ImportOptions, NewImport
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
@@ -83,28 +83,24 @@ async def show_page(request: Request, context: CurrentOrganization, import_id: U
         found = await imports.find_import(connection, context, import_id)
         refused = await imports.list_refused_rows(connection, context, import_id, PageRequest(None, MAX_REFUSED_SHOWN))
     if found.status == "ready" and context.may("operator"):
-        return await _preview_page(request, context, found)
+        query: Mapping[str, str] = request.query_params
+        mapping = mapping_of(query) if "region" in query else None
+        region = region_of(query) if "region" in query else found.default_region
+        shown = await preview_import(context, found.id, mapping, region)
+        chosen = shown.mapping or mapping or found.mapping
+        return page(
+            request,
+            "imports/preview.html",
+            context,
+            job=found,
+            preview=shown,
+            region=region or "",
+            fields=[(name, humanize(name), chosen.get(name, "")) for name in FIELDS],
+            columns=[("", "Match by column name"), *((name, name) for name in shown.header)],
+            start_fields={"region": region or "", **{f"map_{name}": column for name, column in chosen.items()}},
+        )
     return page(
         request, "imports/show.html", context, job=found, refused_rows=refused.items, has_more=refused.next is not None
-    )
-
-
-async def _preview_page(request: Request, context: CurrentOrganization, found: Import) -> HTMLResponse:
-    query: Mapping[str, str] = request.query_params
-    mapping = mapping_of(query) if "region" in query else None
-    region = region_of(query) if "region" in query else found.default_region
-    shown = await preview_import(context, found.id, mapping, region)
-    chosen = shown.mapping or mapping or found.mapping
-    return page(
-        request,
-        "imports/preview.html",
-        context,
-        job=found,
-        preview=shown,
-        region=region or "",
-        fields=[(name, humanize(name), chosen.get(name, "")) for name in FIELDS],
-        columns=[("", "Match by column name"), *((name, name) for name in shown.header)],
-        start_fields={"region": region or "", **{f"map_{name}": column for name, column in chosen.items()}},
     )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import ClientDisconnect
 
 from outdial.db.queries import campaign_status, imports, jobs
 from outdial.db.queries.imports import RefusedImportRow
@@ -160,37 +161,38 @@ async def receive_file(
     async with context.transaction() as connection:
         found = await find_import(connection, context, import_id)
         if offset == 0:
-            found = await _restart(connection, context, found, total)
+            restarted = await imports.restart_upload(
+                connection,
+                import_id=found.id,
+                organization_id=context.organization_id,
+                size=total,
+                now=context.studio.clock.now(),
+            )
+            if restarted is None:
+                raise ResourceConflict(
+                    f"The import is {found.status}: create a new one for another file", status=found.status
+                )
+            await imports.delete_import_chunks(connection, import_id=found.id)
+            found = await find_import(connection, context, import_id)
         if found.status != ImportStatus.UPLOADING or found.bytes_stored != offset:
             raise ResourceConflict(
                 f"The import is {found.status} with {found.bytes_stored:,} bytes stored: resume from there",
                 status=found.status,
                 bytes_stored=found.bytes_stored,
             )
-    async with aclosing(_chunks(body)) as chunks:  # type: ignore[type-var]  # an async generator
-        async for chunk in chunks:
-            await _store(context, import_id, offset, chunk)
-            offset += len(chunk)
+    try:
+        async with aclosing(_chunks(body)) as chunks:  # type: ignore[type-var]  # an async generator
+            async for chunk in chunks:
+                await _store(context, import_id, offset, chunk)
+                offset += len(chunk)
+    except ClientDisconnect:
+        raise InvalidInput("The upload was interrupted: resume at bytes_stored") from None
     async with context.transaction() as connection:
         if offset == 0:
             raise InvalidInput("The file is empty", {"file": "select a CSV file with a header row"})
         if total is None or offset >= total:
             await imports.finish_upload(connection, import_id=import_id, now=context.studio.clock.now())
         return await find_import(connection, context, import_id)
-
-
-async def _restart(connection: Connection, context: OrganizationContext, found: Import, total: int | None) -> Import:
-    restarted = await imports.restart_upload(
-        connection,
-        import_id=found.id,
-        organization_id=context.organization_id,
-        size=total,
-        now=context.studio.clock.now(),
-    )
-    if restarted is None:
-        raise ResourceConflict(f"The import is {found.status}: create a new one for another file", status=found.status)
-    await imports.delete_import_chunks(connection, import_id=found.id)
-    return await find_import(connection, context, found.id)
 
 
 async def _chunks(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -278,8 +280,12 @@ async def list_refused_rows(
     """Return a page of the refused rows, in file order. Only the first ten thousand are kept."""
     await find_import(connection, context, import_id)
     key = page.key(tuple[int])
-    rows = await _read_refused_rows(
-        connection, context=context, import_id=import_id, after_line=key[0] if key else 0, limit=page.limit + 1
+    rows = await imports.list_refusals(
+        connection,
+        import_id=import_id,
+        organization_id=context.organization_id,
+        after_line=key[0] if key else 0,
+        limit=page.limit + 1,
     )
     shown, following = paginate(rows, page.limit, lambda row: [row.line])
     return Page(items=list(shown), next=following)
@@ -308,14 +314,6 @@ async def iterate_refused_rows(context: OrganizationContext, import_id: UUID) ->
         if len(rows) < 200:
             return
         line = rows[-1].line
-
-
-async def _read_refused_rows(
-    connection: Connection, context: OrganizationContext, import_id: UUID, after_line: int, limit: int
-) -> list[RefusedImportRow]:
-    return await imports.list_refusals(
-        connection, import_id=import_id, organization_id=context.organization_id, after_line=after_line, limit=limit
-    )
 
 
 def _region(region: str | None) -> str | None:

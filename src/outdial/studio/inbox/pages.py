@@ -1,6 +1,5 @@
 """Pages for webhook events."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final, cast, get_args
 
 from fastapi import APIRouter, Path, Request, Response
@@ -40,7 +39,15 @@ async def list_events_page(request: Request, context: CurrentOrganization) -> HT
     async with context.transaction() as connection:
         to_review = await inbox.count_events_to_review(connection, context.organization_id)
         try:
-            found = await inbox.list_events(connection, context.organization_id, page_request, _filters(form))
+            filters = EventFilters(
+                status=cast("EventStatus", form["status"]) if form["status"] in get_args(EventStatus) else None,
+                event=form["event"] or None,
+                retell_call_id=form["retell_call_id"] or None,
+                source=cast("EventSource", form["source"]) if form["source"] in get_args(EventSource) else None,
+                since=parse_day("from", form["from"]),
+                until=parse_last_day("to", form["to"]),
+            )
+            found = await inbox.list_events(connection, context.organization_id, page_request, filters)
         except InvalidInput as error:
             problem = error.summary
     return page(
@@ -58,17 +65,6 @@ async def list_events_page(request: Request, context: CurrentOrganization) -> HT
         to_review=to_review,
         problem=problem,
         **page_links(url, form, page_request, found.next),
-    )
-
-
-def _filters(form: Mapping[str, str]) -> EventFilters:
-    return EventFilters(
-        status=cast("EventStatus", form["status"]) if form["status"] in get_args(EventStatus) else None,
-        event=form["event"] or None,
-        retell_call_id=form["retell_call_id"] or None,
-        source=cast("EventSource", form["source"]) if form["source"] in get_args(EventSource) else None,
-        since=parse_day("from", form["from"]),
-        until=parse_last_day("to", form["to"]),
     )
 
 

@@ -14,7 +14,7 @@ from outdial.studio.view.payloads import readable_body
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import ResourceNotFound
-from outdial.studio.web.filters import SinceQuery, TextQuery, UntilQuery, check_time
+from outdial.studio.web.filters import SinceQuery, TextQuery, UntilQuery
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
 EventStatus = Literal["pending", "applied", "unmatched", "quarantined"]
@@ -86,50 +86,28 @@ class ReplayResult(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilters:
-    """Filters of the event list. Times compare with the time of receipt; `until` is exclusive."""
+    """Filters of the event list, as query parameters too. Times are those of receipt; `until` is exclusive."""
 
     status: EventStatus | None = None
-    event: str | None = None
-    retell_call_id: str | None = None
+    event: TextQuery = None
+    retell_call_id: TextQuery = None
     source: EventSource | None = None
     call_id: UUID | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    since: SinceQuery = None
+    until: UntilQuery = None
 
 
-def event_filters(
-    status: EventStatus | None = None,
-    event: TextQuery = None,
-    retell_call_id: TextQuery = None,
-    source: EventSource | None = None,
-    call_id: UUID | None = None,
-    since: SinceQuery = None,
-    until: UntilQuery = None,
-) -> EventFilters:
-    """Return the filters of a request; raises InvalidInput."""
-    return EventFilters(
-        status=status,
-        event=event or None,
-        retell_call_id=retell_call_id or None,
-        source=source,
-        call_id=call_id,
-        since=check_time("since", since),
-        until=check_time("until", until),
-    )
-
-
-EventQuery = Annotated[EventFilters, Depends(event_filters)]
+EventQuery = Annotated[EventFilters, Depends()]
 
 
 async def list_events(
     connection: Connection, organization_id: UUID, page: PageRequest, filters: EventFilters
 ) -> Page[LedgerEvent]:
     """Return a page of events, newest first."""
-    key = page.key(tuple[int])
     rows = await inbox.list_organization_events(
         connection,
         organization_id=organization_id,
-        before_id=None if key is None else key[0],
+        before_id=page.before_id,
         status=filters.status,
         event=filters.event,
         retell_call_id=filters.retell_call_id,

@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypedDict
 
 import msgspec
 from fastapi import Query
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from outdial.studio.web.errors import InvalidInput
 
@@ -25,10 +25,25 @@ Region = Annotated[
     str | None,
     Field(pattern=r"^[A-Za-z]{2}$", description="Country of numbers without a country code, such as US"),
 ]
-TextQuery = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
+
+
+def none_if_empty(text: str | None) -> str | None:
+    """Return the text, None when it is empty: `?action=` is the same as no filter."""
+    return text or None
+
+
+def storable_time(value: datetime) -> datetime:
+    """Return a time Postgres can store; raises ValueError for years before 1970 or after 9998."""
+    if not 1970 <= value.year < 9999:
+        raise ValueError("must be 1970 or later")
+    return value
+
+
+TextQuery = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$"), AfterValidator(none_if_empty)]
 PhoneQuery = Annotated[str | None, Query(max_length=40, description="First digits of the number, such as +1212")]
-SinceQuery = Annotated[AwareDatetime | None, Query(description="From this time, inclusive")]
-UntilQuery = Annotated[AwareDatetime | None, Query(description="To this time, exclusive")]
+StorableTime = Annotated[AwareDatetime, AfterValidator(storable_time)]
+SinceQuery = Annotated[StorableTime | None, Query(description="From this time, inclusive")]
+UntilQuery = Annotated[StorableTime | None, Query(description="To this time, exclusive")]
 
 
 def query_values(query: Mapping[str, str], names: Iterable[str], max_length: int = 200) -> dict[str, str]:
@@ -39,13 +54,6 @@ def query_values(query: Mapping[str, str], names: Iterable[str], max_length: int
 def text_values(query: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     """Return the named query parameters like `query_values`, without NUL characters, which Postgres rejects."""
     return {name: value.replace("\0", "") for name, value in query_values(query, names).items()}
-
-
-def check_time(field: str, value: datetime | None) -> datetime | None:
-    """Return a time Postgres can store; raises InvalidInput for years before 1970 or after 9998."""
-    if value is not None and not 1970 <= value.year < 9999:
-        raise InvalidInput("This date is out of range", {field: "must be 1970 or later"})
-    return value
 
 
 def parse_date(field: str, text: str) -> date | None:
@@ -59,7 +67,9 @@ def parse_date(field: str, text: str) -> date | None:
 def parse_day(field: str, text: str) -> datetime | None:
     """Return the start of a day in UTC, None when empty; raises InvalidInput."""
     day = parse_date(field, text)
-    return None if day is None else check_time(field, datetime.combine(day, time(), UTC))
+    if day is not None and not 1970 <= day.year < 9999:
+        raise InvalidInput("This date is out of range", {field: "must be 1970 or later"})
+    return None if day is None else datetime.combine(day, time(), UTC)
 
 
 def parse_last_day(field: str, text: str) -> datetime | None:

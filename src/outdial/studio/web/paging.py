@@ -32,6 +32,12 @@ class PageRequest:
     cursor: str | None
     limit: int
 
+    @property
+    def before_id(self) -> int | None:
+        """The id to continue below, for lists ordered by id, newest first; raises InvalidInput."""
+        key = self.key(tuple[int])
+        return None if key is None else key[0]
+
     def key(self, kind: type[Key]) -> Key | None:
         """Decode the cursor into the sort key to continue after, None for the first page.
 
