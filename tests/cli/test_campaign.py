@@ -1,12 +1,15 @@
 """Campaigns from the command line: creating, finding, changing and showing them."""
 
+import asyncio
 import json
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from tests.cli.conftest import Outdial
+from tests.support.postgres import Scratch
 
 
 def import_two(outdial: Outdial, campaign: str, directory: Path) -> None:
@@ -75,6 +78,37 @@ def test_an_unknown_or_ambiguous_name_is_reported(acme: Outdial, campaign: str) 
     assert "matches several campaigns" in acme.error("campaign", "show", campaign[:4])
     for given in ("Winter", str(uuid4()), campaign[:3], "%", ""):
         assert "unknown campaign" in acme.error("campaign", "show", given)
+
+
+def test_contacts_in_review_are_listed_and_decided(
+    acme: Outdial, campaign: str, tmp_path: Path, database: Scratch
+) -> None:
+    import_two(acme, campaign, tmp_path)
+
+    async def hold() -> None:
+        connection = await asyncpg.connect(database.dsn)
+        try:
+            await connection.execute("set session_replication_role = replica")
+            await connection.execute("update campaign_contacts set status = 'review', status_reason = 'no one knows'")
+        finally:
+            await connection.close()
+
+    asyncio.run(hold())
+
+    listed = acme.json("campaign", "review", campaign)
+    assert {(row["phone"], row["status_reason"]) for row in listed} == {
+        ("+12125550123", "no one knows"),
+        ("+12125550124", "no one knows"),
+    }
+    again = ("campaign", "decide", campaign, "+1 212 555 0123", "call_again", "--note=asked for it")
+    assert acme(*again, "--at=2026-12-01T09:00Z") == "+12125550123 is pending.\n"
+    assert acme.json("campaign", "decide", campaign, "+12125550124", "never_call")["status"] == "failed"
+    assert [row["phone"] for row in acme.json("contacts", "dnc", "list")] == ["+12125550124"]
+    assert "No contact needs a decision." in acme.run("campaign", "review", campaign).stderr
+    assert "this one is pending" in acme.error(*again)
+    assert "no contact +12125550199" in acme.error("campaign", "decide", campaign, "+12125550199", "failed")
+    assert "--at: must be a time with a zone" in acme.error(*again, "--at=2026-12-01T09:00")
+    assert "not a phone number" in acme.error("campaign", "decide", campaign, "Ada", "failed")
 
 
 def test_a_campaign_goes_through_its_life_cycle(acme: Outdial, campaign: str, tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.db.queries import accounts, batches, calls, due_contacts, settlements
+from outdial.db.queries import accounts, batches, calls, campaign_contacts, due_contacts, settlements
 from outdial.db.queries import campaign_status as campaign_status_queries
 from outdial.db.session import Connection, Database
 from outdial.domain import call
 from outdial.domain.call import CALL, CallStatus
 from outdial.domain.campaign import CAMPAIGN, OPEN_TO_IMPORT, CampaignStatus
-from outdial.domain.contact import CONTACT, ContactStatus
+from outdial.domain.contact import AFTER_REVIEW, CONTACT, MEMBERS_ONLY, ContactStatus
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import EXPORT, IMPORT, ExportStatus, ImportStatus
 from outdial.domain.machine import Machine
@@ -112,7 +112,7 @@ async def test_the_trigger_allows_exactly_the_transitions_of_the_state_machine(
             if await refusal(connection, subject, to) is None:
                 let_through.add((source, to))
 
-    assert let_through == machine.pairs()
+    assert let_through == machine.pairs() - (MEMBERS_ONLY if machine is CONTACT else frozenset())
 
 
 async def refusal(connection: Connection, subject: Subject, to: str) -> str | None:
@@ -278,6 +278,19 @@ ON_CONTACTS = [
         machine=CONTACT,
     ),
     Guard(due_contacts.cancel_pending_contacts, "dialer", {"pending": "cancelled"}, one, machine=CONTACT),
+    *(
+        Guard(
+            campaign_contacts.decide_review,
+            "operator",
+            {"review": status},
+            lambda s, decision=decision: (
+                {"campaign_contact_id": s.id, "decision": decision, "decided_by": "", "note": None}
+                | {"reason": "r", "call_at": LATER}
+            ),
+            machine=CONTACT,
+        )
+        for decision, status in AFTER_REVIEW.items()
+    ),
 ]
 ON_CALLS = [
     Guard(

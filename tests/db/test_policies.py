@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from outdial.db.session import Connection
-from tests.support.factories import create_member, insert
+from tests.support.factories import NOW, create_campaign, create_member, insert
 from tests.support.postgres import Scratch, until_one_waits
 from tests.support.two_organizations import (
     ACTORS,
@@ -47,11 +47,12 @@ MATRIX = {
     "phone_numbers": Rights("viewer", "admin", "admin", "admin", "r", ""),
     "contacts": Rights("viewer", "operator", "operator", None, "r", "", jobs="riu"),
     "do_not_call": Rights("viewer", "operator", "operator", "admin", "r", "ri", jobs="r"),
-    "campaigns": Rights("viewer", "operator", "operator", None, "ru", "ru", jobs="ru"),
+    # Only drafts are deleted, and there is none here.
+    "campaigns": Rights("viewer", "operator", "operator", "draft", "ru", "ru", jobs="ru"),
     "campaign_contacts": Rights("viewer", "operator", "operator", None, "ru", "ru", jobs="riu"),
     "calls": Rights("viewer", None, None, None, "riu", "ru", jobs="r"),
     "webhook_events": Rights("viewer", None, None, None, "ri", "riu"),
-    "audit_log": Rights("viewer", "operator", None, None, "i", "i", "ri", jobs="i"),
+    "audit_log": Rights("viewer", None, None, None, "", "", "r"),
     "imports": Rights("viewer", "operator", "operator", None, "", "", jobs="ru"),
     "import_chunks": Rights("operator", "operator", None, "operator", "", "", jobs="rd"),
     "import_refusals": Rights("viewer", None, None, None, "", "", jobs="rid"),
@@ -108,6 +109,8 @@ def expected(actor: str, table: str, verb: Verb, own: bool) -> Answer:
         least = getattr(rights, verb)
         if least is None:
             return Answer.DENIED
+        if least == "draft":
+            return Answer.NOTHING
         return Answer.DONE if own and actor in MEMBERS[MEMBERS.index(least) :] else unseen
     letters = getattr(rights, actor.split()[-1])
     if verb[0] not in letters:
@@ -220,7 +223,8 @@ IDENTITY = {
 IDENTITY |= {"created_at", "received_at", "attempt_number", "request", "decision", "body", "body_sha256"}
 CALLERS_NEVER_SET = {
     "provider_accounts": {"credential", "provider_limit", "rate_factor", "next_start_at", "backoff_until"},
-    "campaign_contacts": {"status", "attempts", "faults", "call_count", "next_attempt_at", "last_outcome", "zone_key"},
+    "campaign_contacts": {"status", "attempts", "faults", "call_count", "next_attempt_at", "last_outcome", "zone_key"}
+    | {"decision", "decision_note", "decided_by", "decided_at", "decided_calls"},
     "campaigns": {"provider_account_id"},
 }
 
@@ -386,12 +390,112 @@ async def test_a_caller_of_two_organizations_sees_both_with_the_role_of_each(
             )
 
 
-async def test_an_audit_entry_names_its_author(world: TwoOrganizations) -> None:
-    forged = new_row("audit_log", world.own, actor="operator", user_id=world.own.users["owner"])
-    for actor in ("operator", "dialer", "webhook"):
+async def test_only_drafts_are_deleted_and_by_operators(
+    world: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    draft = await create_campaign(connection, world.own.tenant, status="draft", next_batch_at=None)
+    for actor in ("viewer", "outsider", "operator"):
+        async with acting(world, actor) as acting_connection:
+            gone = await acting_connection.fetch("delete from campaigns returning id")
+            assert [row["id"] for row in gone] == ([draft.id] if actor == "operator" else []), actor
+
+
+RECORD = "select private.record_audit($1, $2, 'start_campaign', 'campaign', '1', '{}')"
+AUTHORS = [
+    ("operator", "someone else", "operator"),
+    ("owner", "dialer", "owner"),
+    ("service", "service", "service"),
+    ("dialer", "dialer", "dialer"),
+    ("jobs", "jobs", "jobs"),
+]
+
+
+@pytest.mark.parametrize(("actor", "said", "author"), AUTHORS)
+async def test_an_audit_entry_names_its_author_and_the_time_of_the_database(
+    world: TwoOrganizations, connection: asyncpg.Connection, actor: str, said: str, author: str
+) -> None:
+    before = await connection.fetchval("select clock_timestamp()")
+    async with acting(world, actor) as acting_connection:
+        await acting_connection.execute(RECORD, world.own.tenant.organization_id, said)
+
+    row = await connection.fetchrow("select actor, at from audit_log order by id desc limit 1")
+    assert row is not None
+    assert row["actor"] == str(world.own.users.get(author, author))
+    assert before <= row["at"] <= await connection.fetchval("select clock_timestamp()")
+
+
+@pytest.mark.parametrize(
+    ("actor", "said"),
+    [
+        ("viewer", "service"),
+        ("outsider", "service"),
+        ("nobody", "service"),
+        ("anon", "service"),
+        ("api", "service"),
+        ("webhook", "webhook"),
+        ("dialer", "service"),
+        ("undeclared dialer", "dialer"),
+        ("jobs", "dialer"),
+        ("undeclared jobs", "jobs"),
+    ],
+)
+async def test_no_one_else_writes_the_audit_log(world: TwoOrganizations, actor: str, said: str) -> None:
+    async with acting(world, actor) as connection:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(RECORD, world.own.tenant.organization_id, said)
+    if actor in MEMBERS or actor in ("dialer", "jobs"):
         async with acting(world, actor) as connection:
-            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
-                await insert(connection, "audit_log", **forged)
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(RECORD, world.other.tenant.organization_id, "dialer")
+
+
+async def test_a_campaign_that_is_changed_past_the_studio_leaves_an_audit_entry(
+    world: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    last = "select actor, action, details::text from audit_log order by id desc limit 1"
+    campaign_id, operator = world.own.fresh.id, world.own.users["operator"]
+    async with acting(world, "operator") as operating:
+        await operating.execute("update campaigns set name = 'Mine', batch_size = 7 where id = $1", campaign_id)
+    direct = await connection.fetchrow(last)
+    async with acting(world, "operator") as operating:
+        await operating.execute("update campaigns set name = 'Yours' where id = $1", campaign_id)
+        await operating.execute(
+            "select private.record_audit($1, '', 'edit_campaign', 'campaign', $2, '{}')",
+            world.own.tenant.organization_id,
+            str(campaign_id),
+        )
+    recorded = await connection.fetchrow(last)
+    async with acting(world, "operator") as operating:
+        await operating.execute("update campaigns set next_batch_at = now(), updated_at = now()")
+
+    assert direct is not None
+    assert tuple(direct)[:2] == (str(operator), "change_campaign_directly")
+    assert '"changed": ["batch_size", "name"]' in direct["details"]
+    assert recorded is not None
+    assert recorded["action"] == "edit_campaign"
+    assert await connection.fetchrow(last) == recorded
+
+
+async def test_a_function_with_the_rights_of_its_owner_believes_no_claim(
+    world: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    theirs = world.other.tenant.organization_id
+    event = new_row("webhook_events", world.other, actor="webhook") | {"status": "applied", "applied_at": NOW}
+    await insert(connection, "webhook_events", **event)
+    email = await connection.fetchval("select email from auth.users where id = $1", world.other.users["owner"])
+    async with acting(world, "viewer") as viewing:
+        claims = f'{{"sub": "{world.own.users["viewer"]}", "role": "service_role"}}'
+        await viewing.execute("select set_config('request.jwt.claims', $1, true)", claims)
+        assert await viewing.fetch("select * from private.people_of($1)", theirs) == []
+        assert await viewing.fetchval("select private.user_to_add($1, $2)", theirs, email) is None
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="requires the role operator"):
+            await viewing.fetch("select private.replay_events($1, 0, 9e9::bigint, null, null, 9, $2)", theirs, NOW)
+
+    believing = await connection.fetch(
+        "select proname from pg_proc where prosecdef and pronamespace in ('private'::regnamespace,"
+        " 'public'::regnamespace) and prosrc ~ 'auth[.](role|jwt)|request[.]jwt'"
+    )
+    assert believing == []
 
 
 async def test_the_dialer_writes_into_the_ledger_as_the_reconciler_only(world: TwoOrganizations) -> None:

@@ -95,11 +95,12 @@ def test_contacts_are_added_to_a_campaign_only_while_it_can_still_call_them() ->
     )
 
 
-def test_a_contact_is_dialed_from_pending_only_and_a_call_or_a_setting_that_skipped_it_brings_it_back_there() -> None:
+def test_a_contact_is_dialed_from_pending_only_and_a_call_a_setting_or_a_member_brings_it_back_there() -> None:
     assert CONTACT.may_leave(ContactStatus.CALLING) == ["pending"]
-    assert CONTACT.may_leave(ContactStatus.PENDING) == ["calling", "skipped"]
+    assert CONTACT.may_leave(ContactStatus.PENDING) == ["calling", "review", "skipped"]
+    assert {("review", "pending")} == contact.MEMBERS_ONLY
     dialed = {state for state in ContactStatus if ContactStatus.CALLING in reachable(CONTACT, state)}
-    assert dialed == contact.OPEN | {ContactStatus.SKIPPED}
+    assert dialed == contact.OPEN | {ContactStatus.SKIPPED, ContactStatus.REVIEW}
 
 
 def test_a_call_is_live_from_its_request_until_it_is_known_to_be_over() -> None:

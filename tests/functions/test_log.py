@@ -76,6 +76,47 @@ def test_phone_numbers_are_masked(lines: Any) -> None:
     assert lines.lines[0]["phone"] == "+49***78"
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "+49 151 12345678",
+        "+1 (212) 555-0123",
+        "+1-212-555-0123",
+        "+44 (0)20 7946 0958",
+        "0049 151 12345678",
+        "004915112345678",
+        "00 49 151/12345678",
+        "%2B4915112345678",
+        "%2b49%20151%2012345678",
+        "+49\xa0151\xa012345678",
+    ],
+)
+def test_a_phone_number_is_masked_however_it_is_written(written: str) -> None:
+    redact = Redactor({})
+    for text in (written, f"/contacts/{written}", f"phone={written}", f'"{written}"', f"call to {written}, failed"):
+        masked = redact(text)
+        digits = "".join(character for character in masked.replace("%2B", "").replace("%2b", "") if character.isdigit())
+        assert "***" in masked, text
+        assert len(digits) <= 5, masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "018f3e2a-0012-7345-8abc-001234567890",
+        "2026-03-10T17:00:00.001234567+00:00",
+        "2026-03-10 17:00:00+0000",
+        "id 1700000000000",
+        "10.001234567",
+        "127.0.0.1:54321",
+        "0012345678ab",
+        "3 + 4 = 7",
+    ],
+)
+def test_ids_and_times_are_not_taken_for_phone_numbers(text: str) -> None:
+    assert Redactor({})(text) == text
+
+
 def test_a_field_may_have_the_name_of_a_part_of_the_line(lines: Any) -> None:
     Logger(Redactor({})).bind(level="field").error("told", event="call_started", error="none")
 

@@ -22,6 +22,7 @@ NEWCOMER: Final = {"email": "newcomer@example.com", "role": "viewer"}
 NUMBER: Final = {"phone": "+12125550177"}
 DRAFT: Final = {"campaign_id": "draft"}
 PAUSED: Final = {"campaign_id": "paused"}
+IN_REVIEW: Final = PAUSED | {"campaign_contact_id": "in_review"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,14 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {API}/campaigns": Rule("operator", 201, sends=CAMPAIGN),
     f"GET {API}/campaigns/{{campaign_id}}": Rule("viewer"),
     f"PATCH {API}/campaigns/{{campaign_id}}": Rule("operator", sends={"name": "Winter"}, uses=DRAFT),
+    f"DELETE {API}/campaigns/{{campaign_id}}": Rule("operator", 204, uses=DRAFT),
+    f"POST {API}/campaigns/{{campaign_id}}/duplicate": Rule("operator", 201, sends={"name": "Winter"}),
     f"GET {API}/campaigns/{{campaign_id}}/charts": Rule("viewer"),
     f"GET {API}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
     f"GET {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("viewer"),
+    f"POST {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/decision": Rule(
+        "operator", sends={"decision": "call_again"}, uses=IN_REVIEW
+    ),
     f"GET {API}/campaigns/{{campaign_id}}/progress": Rule("viewer"),
     f"POST {API}/campaigns/{{campaign_id}}/start": Rule("operator", uses=DRAFT),
     f"POST {API}/campaigns/{{campaign_id}}/pause": Rule("operator"),
@@ -110,8 +116,13 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {PAGE}/campaigns/{{campaign_id}}": Rule("viewer"),
     f"GET {PAGE}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
     f"GET {PAGE}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("viewer"),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/decision": Rule(
+        "operator", 303, sends={"decision": "never_call"}, uses=IN_REVIEW
+    ),
     f"GET {PAGE}/campaigns/{{campaign_id}}/edit": Rule("operator", uses=DRAFT),
     f"POST {PAGE}/campaigns/{{campaign_id}}/edit": Rule("operator", 303, sends=CAMPAIGN_FORM, uses=DRAFT),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/delete": Rule("operator", 303, uses=DRAFT),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/duplicate": Rule("operator", 303),
     f"POST {PAGE}/campaigns/{{campaign_id}}/start": Rule("operator", 303, uses=DRAFT),
     f"POST {PAGE}/campaigns/{{campaign_id}}/pause": Rule("operator", 303),
     f"POST {PAGE}/campaigns/{{campaign_id}}/resume": Rule("operator", 303, uses=PAUSED),

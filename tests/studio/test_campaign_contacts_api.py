@@ -343,3 +343,52 @@ async def test_a_secret_key_sees_everything_and_a_request_without_credentials_no
 
     service.headers.pop("apikey")
     assert (await service.get(address(campaign))).status_code == 401
+
+
+async def test_a_contact_in_review_is_decided_once(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign
+) -> None:
+    entry = await create_campaign_contact(connection, campaign, status="review", call_count=1)
+    operator = await create_member(connection, campaign.tenant.organization_id, "operator")
+    client = await client_for(operator)
+    shown = (await client.get(address(campaign, entry))).json()
+    assert shown["planned"] == {"at": None, "reason": "Someone must decide what happens next. No call until then."}
+    assert shown["decided"] is None
+
+    tomorrow = NOW + timedelta(days=1)
+    body = {"decision": "call_again", "note": " asked for tomorrow ", "call_at": tomorrow.isoformat()}
+    decided = await client.post(f"{address(campaign, entry)}/decision", json=body)
+    again = await client.post(f"{address(campaign, entry)}/decision", json={"decision": "failed"})
+
+    assert decided.status_code == 200, decided.text
+    timeline = decided.json()
+    assert timeline["contact"]["status"] == "pending"
+    assert timeline["planned"]["at"] == "2026-03-11T17:00:00Z"
+    email = await connection.fetchval("select email from auth.users where id = $1", operator)
+    assert timeline["decided"] == {
+        "decision": "call_again",
+        "note": "asked for tomorrow",
+        "at": "2026-03-10T17:00:00Z",
+        "by": str(operator),
+        "by_email": email,
+    }
+    assert [entry["action"] for entry in timeline["audit"]] == ["decide_review"]
+    assert again.status_code == 409
+    assert again.json()["status"] == "pending"
+    assert again.json()["message"] == "Only contacts in review can be decided; this one is pending"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"decision": "later"}, {"decision": "failed", "note": "x" * 1001}, {"decision": "failed", "note": "\0"}],
+)
+async def test_an_invalid_decision_is_rejected(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, body: dict[str, str]
+) -> None:
+    entry = await create_campaign_contact(connection, campaign, status="review", call_count=1)
+    client = await client_for(await create_member(connection, campaign.tenant.organization_id, "operator"))
+
+    response = await client.post(f"{address(campaign, entry)}/decision", json=body)
+
+    assert response.status_code == 400, response.text
+    assert await connection.fetchval("select status from campaign_contacts") == "review"

@@ -300,12 +300,12 @@ async def test_the_campaign_page_shows_progress_and_actions(
 @pytest.mark.parametrize(
     ("status", "labels"),
     [
-        ("draft", ["Import contacts", "Edit", "Start", "Cancel"]),
-        ("scheduled", ["Import contacts", "Edit", "Start now", "Cancel"]),
-        ("active", ["Import contacts", "Process next batch now", "Pause", "Cancel"]),
-        ("paused", ["Import contacts", "Edit", "Resume", "Cancel"]),
-        ("completed", []),
-        ("cancelled", []),
+        ("draft", ["Import contacts", "Edit", "Start", "Duplicate", "Delete", "Cancel"]),
+        ("scheduled", ["Import contacts", "Edit", "Start now", "Duplicate", "Cancel"]),
+        ("active", ["Import contacts", "Process next batch now", "Pause", "Duplicate", "Cancel"]),
+        ("paused", ["Import contacts", "Edit", "Resume", "Duplicate", "Cancel"]),
+        ("completed", ["Duplicate"]),
+        ("cancelled", ["Duplicate"]),
     ],
 )
 async def test_each_status_offers_its_actions(

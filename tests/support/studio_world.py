@@ -27,6 +27,7 @@ _ROWS: Mapping[str, str] = {
     "completed": "select id from exports where organization_id = $1 and status = 'completed'",
     "draft": "select id from campaigns where organization_id = $1 and status = 'draft'",
     "paused": "select id from campaigns where organization_id = $1 and status = 'paused'",
+    "in_review": "select id from campaign_contacts where organization_id = $1 and status = 'review'",
 }
 
 
@@ -54,6 +55,7 @@ async def _fill(connection: Connection, filled: FilledOrganization) -> None:
     for status in ("draft", "paused"):
         campaign = await create_campaign(connection, filled.tenant, status=status)
         await create_campaign_contact(connection, campaign)
+    await create_campaign_contact(connection, campaign, status="review", call_count=1)
     await create_member(
         connection,
         organization_id,

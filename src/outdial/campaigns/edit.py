@@ -53,7 +53,6 @@ async def edit_campaign(
     await audit.record_audit(
         connection,
         organization_id=new.organization_id,
-        now=now,
         actor=actor.name,
         action="edit_campaign",
         subject_type="campaign",

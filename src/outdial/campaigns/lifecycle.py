@@ -114,12 +114,12 @@ async def start(connection: Connection, campaign_id: UUID, actor: Actor, now: da
         )
         details = {"scheduled_at": detail.scheduled_at}
         return await _finish_change(
-            connection, campaign=campaign, actor=actor, now=now, change=SCHEDULE, moved=moved, details=details
+            connection, campaign=campaign, actor=actor, change=SCHEDULE, moved=moved, details=details
         )
     moved = await campaign_status.start_campaign(
         connection, campaign_id=campaign_id, allowed_from=list(START.allowed_from), now=now
     )
-    return await _finish_change(connection, campaign=campaign, actor=actor, now=now, change=START, moved=moved)
+    return await _finish_change(connection, campaign=campaign, actor=actor, change=START, moved=moved)
 
 
 async def resume(connection: Connection, campaign_id: UUID, actor: Actor, now: datetime) -> Result:
@@ -130,7 +130,7 @@ async def resume(connection: Connection, campaign_id: UUID, actor: Actor, now: d
     moved = await campaign_status.start_campaign(
         connection, campaign_id=campaign_id, allowed_from=list(RESUME.allowed_from), now=now
     )
-    return await _finish_change(connection, campaign=campaign, actor=actor, now=now, change=RESUME, moved=moved)
+    return await _finish_change(connection, campaign=campaign, actor=actor, change=RESUME, moved=moved)
 
 
 async def pause(
@@ -144,7 +144,7 @@ async def pause(
         connection, campaign_id=campaign_id, allowed_from=list(PAUSE.allowed_from), reason=reason, now=now
     )
     result = await _finish_change(
-        connection, campaign=campaign, actor=actor, now=now, change=PAUSE, moved=moved, details={"reason": reason}
+        connection, campaign=campaign, actor=actor, change=PAUSE, moved=moved, details={"reason": reason}
     )
     if not isinstance(result, Changed):
         return result
@@ -165,7 +165,7 @@ async def cancel(
         connection, campaign_id=campaign_id, allowed_from=list(change.allowed_from), hang_up=hang_up, now=now
     )
     return await _finish_change(
-        connection, campaign=campaign, actor=actor, now=now, change=change, moved=moved, details={"hang_up": hang_up}
+        connection, campaign=campaign, actor=actor, change=change, moved=moved, details={"hang_up": hang_up}
     )
 
 
@@ -183,7 +183,6 @@ async def ask_for_batch(
         connection,
         campaign=campaign,
         actor=actor,
-        now=now,
         action=LifecycleAction.PROCESS_BATCH,
         details={"batch_size": batch_size},
     )
@@ -207,7 +206,6 @@ async def start_scheduled(
             connection,
             campaign=campaign,
             actor=actor,
-            now=now,
             action=START.action,
             details={"by": LifecycleAction.SCHEDULE_CHECK},
         )
@@ -231,7 +229,6 @@ async def _finish_change(
     connection: Connection,
     campaign: campaign_status.CampaignState,
     actor: Actor,
-    now: datetime,
     change: Change,
     moved: UUID | None,
     details: Mapping[str, object] | None = None,
@@ -248,7 +245,6 @@ async def _finish_change(
         connection,
         campaign=campaign,
         actor=actor,
-        now=now,
         action=change.action,
         details={"from": campaign.status, **(details or {})},
     )
@@ -277,14 +273,12 @@ async def _tell(
     connection: Connection,
     campaign: campaign_status.CampaignState,
     actor: Actor,
-    now: datetime,
     action: LifecycleAction,
     details: Mapping[str, object],
 ) -> None:
     await audit.record_audit(
         connection,
         organization_id=campaign.organization_id,
-        now=now,
         actor=actor.name,
         action=action,
         subject_type="campaign",

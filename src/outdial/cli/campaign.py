@@ -14,15 +14,26 @@ from rich.live import Live
 
 from outdial.campaigns import lifecycle
 from outdial.campaigns.create import CampaignSettings, create_campaign
+from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicate_campaign
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
+from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
 from outdial.cli.campaign_view import CampaignView, read_campaign
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
-from outdial.cli.finding import find_campaign, find_organization, maybe_organization, read_object, read_pairs
+from outdial.cli.finding import (
+    find_campaign,
+    find_organization,
+    maybe_organization,
+    read_numbers,
+    read_object,
+    read_pairs,
+)
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import campaigns
+from outdial.db.queries import campaign_contacts, campaigns
 from outdial.db.session import Connection, Database
 from outdial.domain.campaign import CampaignStatus
+from outdial.domain.contact import ContactStatus, ReviewDecision
+from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.stack.local import as_service
 
 app = typer.Typer(no_args_is_help=True, help="Campaigns. Refer to one by id, by the start of its id, or by name.")
@@ -62,10 +73,7 @@ def create(
     calling_hours = read_object("--hours", hours)
     retry_policy = read_object("--retry", retry)
     variables = read_pairs("--var", var or ())
-    try:
-        scheduled_at = None if schedule is None else datetime.fromisoformat(schedule)
-    except ValueError:
-        raise InvalidArgument(f"--schedule: {schedule!r} is not a time such as 2026-12-01T09:00:00Z") from None
+    scheduled_at = _parse_time("--schedule", schedule)
 
     async def work(database: Database) -> UUID:
         async with database.as_service() as connection:
@@ -145,6 +153,143 @@ def cancel(
 ) -> None:
     """Cancel a campaign. It cannot be resumed."""
     _change(campaign, partial(lifecycle.cancel, hang_up=hang_up), as_json)
+
+
+@app.command()
+def delete(campaign: CampaignName, as_json: AsJson = False) -> None:
+    """Delete a draft. Its contacts stay in the organization."""
+
+    async def work(database: Database) -> tuple[UUID, Deleted | Conflict | NotFound | Forbidden]:
+        async with database.as_service() as connection:
+            campaign_id = await find_campaign(connection, campaign)
+            return campaign_id, await delete_draft(connection, campaign_id, Actor())
+
+    campaign_id, result = as_service(work)
+    match result:
+        case Deleted() if as_json:
+            print_json({"id": campaign_id, "deleted": True})
+        case Deleted():
+            console.print(f"Deleted campaign {campaign_id}.")
+        case Conflict(_, reason):
+            raise ActionRefused(reason)
+        case NotFound() | Forbidden():
+            raise UnknownName(f"unknown campaign {campaign!r}")
+        case never:
+            assert_never(never)
+
+
+@app.command()
+def duplicate(
+    campaign: CampaignName,
+    name: Annotated[str | None, typer.Option(help='Name of the new draft (default: "Copy of ...").')] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a draft with the settings of a campaign, without its contacts and start time."""
+
+    async def work(database: Database) -> Duplicated | NotFound | Forbidden:
+        async with database.as_service() as connection:
+            campaign_id = await find_campaign(connection, campaign)
+            return await duplicate_campaign(connection, campaign_id, Actor(), clock.now(), name)
+
+    result = as_service(work)
+    match result:
+        case Duplicated(campaign_id, new_name) if as_json:
+            print_json({"id": campaign_id, "name": new_name, "status": CampaignStatus.DRAFT})
+        case Duplicated(campaign_id):
+            console.print(f"Created campaign {campaign_id} as a draft.")
+        case NotFound() | Forbidden():
+            raise UnknownName(f"unknown campaign {campaign!r}")
+        case never:
+            assert_never(never)
+
+
+@app.command()
+def review(
+    campaign: CampaignName,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of contacts.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List the contacts of a campaign that need a decision."""
+
+    async def work(database: Database) -> list[campaign_contacts.CampaignContactRow]:
+        async with database.as_service() as connection:
+            return await campaign_contacts.list_campaign_contacts(
+                connection,
+                campaign_id=await find_campaign(connection, campaign),
+                status=ContactStatus.REVIEW,
+                last_outcome=None,
+                after_id=None,
+                limit=limit,
+            )
+
+    rows = as_service(work)
+    if as_json:
+        print_json(rows)
+        return
+    columns = {
+        "PHONE": lambda row: row.phone,
+        "NAME": lambda row: row.name,
+        "ATTEMPTS": lambda row: row.attempts,
+        "LAST OUTCOME": lambda row: row.last_outcome,
+        "REASON": lambda row: row.status_reason,
+    }
+    print_rows(columns, rows, empty="No contact needs a decision.")
+
+
+@app.command()
+def decide(
+    campaign: CampaignName,
+    phone: Annotated[str, typer.Argument(help="Phone number of the contact, in E.164.")],
+    decision: Annotated[ReviewDecision, typer.Argument(help="What happens to the contact.")],
+    note: Annotated[str | None, typer.Option(help="Note to record.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Earliest time to call again, such as 2026-12-01T09:00Z (default: now).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide about a contact in review.
+
+    Events that arrive later do not overturn the decision. `call_again` keeps the attempts used so far. `never_call`
+    also puts the number on the do-not-call list.
+    """
+    call_at = _parse_time("--at", at)
+    if call_at is not None and call_at.tzinfo is None:
+        raise InvalidArgument("--at: must be a time with a zone, such as 2026-12-01T09:00:00Z")
+    if note is not None and len(note) > LONGEST_DECISION_NOTE:
+        raise InvalidArgument(f"--note: may have at most {LONGEST_DECISION_NOTE} characters")
+    good, _ = read_numbers([phone], None)
+    if not good:
+        raise InvalidArgument(f"{phone!r} is not a phone number in E.164, such as +14155550100")
+
+    async def work(database: Database) -> ReviewResult:
+        async with database.as_service() as connection:
+            campaign_id = await find_campaign(connection, campaign)
+            contact_id = await campaign_contacts.find_campaign_contact(
+                connection, campaign_id=campaign_id, phone=good[0]
+            )
+            if contact_id is None:
+                return NotFound()
+            return await decide_review(
+                connection,
+                campaign_id=campaign_id,
+                campaign_contact_id=contact_id,
+                decision=Decision(decision=decision, note=note or None, call_at=call_at),
+                actor=Actor(),
+                now=clock.now(),
+            )
+
+    result = as_service(work)
+    match result:
+        case Decided(status) if as_json:
+            print_json({"phone": good[0], "status": status})
+        case Decided(status):
+            console.print(f"{good[0]} is {status}.")
+        case ReviewConflict(_, reason):
+            raise ActionRefused(reason)
+        case NotFound() | Forbidden():
+            raise UnknownName(f"the campaign has no contact {good[0]}")
+        case never:
+            assert_never(never)
 
 
 @app.command("list")
@@ -286,3 +431,12 @@ def _change(campaign: str, change: Change, as_json: bool) -> None:
 async def _campaign_id(database: Database, campaign: str) -> UUID:
     async with database.as_service() as connection:
         return await find_campaign(connection, campaign)
+
+
+def _parse_time(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidArgument(f"{option}: {text!r} is not a time such as 2026-12-01T09:00:00Z") from None

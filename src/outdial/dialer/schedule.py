@@ -29,7 +29,6 @@ class Scheduler:
                     await audit.record_audit(
                         connection,
                         organization_id=row.organization_id,
-                        now=now,
                         actor="dialer",
                         action="start_campaign",
                         subject_type="campaign",

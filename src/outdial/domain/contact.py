@@ -1,5 +1,6 @@
 """The states of a contact inside a campaign and their transitions."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -20,10 +21,11 @@ class ContactStatus(StrEnum):
 
 _S = ContactStatus
 
-# The arrows out of review, and those from pending to a final status, are late evidence: Retell placed a call after all
-# that Outdial had given up on. Only the contact's newest call moves it along them, and none leads back to dialing,
-# because the campaign may have completed since. A contact that a setting of its campaign skipped is pending again when
-# that setting changes, which it cannot after the campaign has completed.
+# The arrows from pending to a final status, and from review to one, follow late evidence too: Retell placed a call
+# after all that Outdial had given up on. Only the contact's newest call moves it along them, and never back to dialing,
+# because the campaign may have completed since. Members decide about contacts in review, and only their decision leads
+# from there back to pending. A contact that a setting of its campaign skipped is pending again when that setting
+# changes, which it cannot after the campaign has completed.
 CONTACT: Final = Machine(
     "contact",
     {
@@ -31,11 +33,31 @@ CONTACT: Final = Machine(
         _S.CALLING: (_S.PENDING, _S.COMPLETED, _S.FAILED, _S.REVIEW, _S.CANCELLED),
         _S.COMPLETED: (),
         _S.FAILED: (),
-        _S.REVIEW: (_S.COMPLETED, _S.FAILED),
+        _S.REVIEW: (_S.COMPLETED, _S.FAILED, _S.PENDING),
         _S.SKIPPED: (_S.PENDING,),
         _S.CANCELLED: (),
     },
 )
+
+
+class ReviewDecision(StrEnum):
+    """What a member decides about a contact in review."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CALL_AGAIN = "call_again"
+    NEVER_CALL = "never_call"
+
+
+AFTER_REVIEW: Final[Mapping[ReviewDecision, ContactStatus]] = {
+    ReviewDecision.COMPLETED: _S.COMPLETED,
+    ReviewDecision.FAILED: _S.FAILED,
+    ReviewDecision.CALL_AGAIN: _S.PENDING,
+    ReviewDecision.NEVER_CALL: _S.FAILED,
+}
+
+MEMBERS_ONLY: Final = frozenset({(_S.REVIEW, _S.PENDING)})
+"""The arrows that need the decision of a member: the database refuses them to every process."""
 
 # A campaign completes when no contact is in one of these. `review` is not among them: it waits for a user, not for a
 # call.

@@ -80,5 +80,7 @@ LONGEST_DELAY_DAYS: Final = 30
 
 LONGEST_NAME: Final = 200
 """Characters of the name of an organization, an account, a campaign or an agent."""
+LONGEST_DECISION_NOTE: Final = 1000
+"""Characters of the note about a decision in review."""
 LONGEST_PHONE_INPUT: Final = 40
 """Characters of a phone number as typed, with spaces and dashes."""

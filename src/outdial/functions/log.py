@@ -13,7 +13,10 @@ from outdial.settings import secret_list, unquoted
 
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|JWT|DSN|(^|_)(DB|DATABASE)_URL$")
 _SHORTEST_SECRET = 6
-_PHONE = re.compile(r"\+\d{7,15}\b")
+# Seven to fifteen digits after +, its form in a URL, or the 00 that is dialed instead of it, with the separators that
+# people write. Other runs of digits are ids and times.
+_GAP = r"(?:%20|[ ().\-/\xa0]){0,2}"
+_PHONE = re.compile(rf"(?:\+|%2[Bb]|0(?<![\w.:+-]0)0(?!\w*[A-Za-z_])){_GAP}[1-9](?:{_GAP}\d){{6,14}}(?!\d)")
 _RESERVED = frozenset({"event", "level", "error", "at"})
 
 

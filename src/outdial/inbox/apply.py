@@ -217,7 +217,9 @@ def decide(
     if outcome.retry_class is RetryClass.ACCOUNT:
         reason = after.details.disconnection_reason
         changes.accounts[row.provider_account_id] = f"Retell ended a call with {reason.code if reason else outcome}"
-    if row.call_count == row.attempt_number and row.contact_status in OPEN | {ContactStatus.REVIEW}:
+    # A member who decided about the contact knew of this call: what becomes known of it later changes the call only.
+    is_newest = row.call_count == row.attempt_number and row.decided_calls < row.attempt_number
+    if is_newest and row.contact_status in OPEN | {ContactStatus.REVIEW}:
         changes.contacts.append(_contact_change(row, outcome, before.outcome, now))
         changes.campaigns.add(row.campaign_id)
 

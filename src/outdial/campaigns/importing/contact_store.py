@@ -66,7 +66,6 @@ class ContactStore:
             await audit.record_audit(
                 connection,
                 organization_id=campaign.organization_id,
-                now=self._clock.now(),
                 actor=actor.name,
                 action="import_contacts",
                 subject_type="campaign",

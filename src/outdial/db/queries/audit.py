@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import CUSTOM_PLAN, row_builder, rows_touched
+from outdial.db.rows import CUSTOM_PLAN, row_builder
 from outdial.db.session import Connection
 
 
@@ -28,8 +28,7 @@ class AuditRow:
 _audit_row = row_builder(AuditRow)
 
 _RECORD_AUDIT = """\
-insert into audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
-values ($1, $2, $3, $4, $5, $6, $7::text::jsonb);
+select private.record_audit($1, $2, $3, $4, $5, $6::text::jsonb);
 """
 
 
@@ -37,17 +36,14 @@ async def record_audit(
     connection: Connection,
     *,
     organization_id: UUID,
-    now: datetime,
     actor: str,
     action: str,
     subject_type: str,
     subject_id: str,
     details: str,
-) -> int:
-    """Insert an entry of the audit log."""
-    return rows_touched(
-        await connection.execute(_RECORD_AUDIT, organization_id, now, actor, action, subject_type, subject_id, details)
-    )
+) -> None:
+    """Write an entry of the audit log. A user is its author, whatever `actor` says; the time is the database's."""
+    await connection.execute(_RECORD_AUDIT, organization_id, actor, action, subject_type, subject_id, details)
 
 
 _LIST_AUDIT = """\

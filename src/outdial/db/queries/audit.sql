@@ -1,9 +1,9 @@
 -- The audit log.
 
--- name: record_audit!
--- Insert an entry of the audit log.
-insert into audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
-values (:organization_id, :now, :actor, :action, :subject_type, :subject_id, :details::text::jsonb);
+-- name: record_audit
+-- returns: None
+-- Write an entry of the audit log. A user is its author, whatever `actor` says; the time is the database's.
+select private.record_audit(:organization_id, :actor, :action, :subject_type, :subject_id, :details::text::jsonb);
 
 -- name: list_audit
 -- returns: list[AuditRow]

@@ -128,18 +128,47 @@ limit :limit;
 -- name: show_campaign_contact
 -- returns: CampaignContactDetail | None
 -- row: A contact of a campaign with its details. Calling hours and variables are JSON text.
--- null: name, email, company, notes, external_id, status_reason, last_outcome
+-- null: name, email, company, notes, external_id, status_reason, last_outcome, decision, decision_note, decided_by
+-- null: decided_at
 -- Read a contact of a campaign with the contact's details, and whether its phone is on the do-not-call list.
 select cc.id, cc.organization_id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status,
   m.max_attempts, m.calling_hours::text as calling_hours, cc.contact_id, cc.phone, k.name, k.email, k.company, k.notes,
   k.external_id, cc.zone_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults, cc.call_count,
   cc.last_outcome, cc.next_attempt_at, cc.variables::text as variables, cc.created_at, cc.updated_at,
+  cc.decision, cc.decision_note, cc.decided_by, cc.decided_at,
   exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone)
     as do_not_call
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
 join campaigns m on m.id = cc.campaign_id
 where cc.id = :campaign_contact_id and cc.campaign_id = :campaign_id and cc.organization_id = :organization_id;
+
+-- name: find_campaign_contact
+-- returns: UUID | None
+-- Return the contact of a campaign that has a phone.
+select cc.id
+from campaigns m
+join contacts k on k.organization_id = m.organization_id and k.phone = :phone
+join campaign_contacts cc on cc.campaign_id = m.id and cc.contact_id = k.id
+where m.id = :campaign_id;
+
+-- name: reviewed_contact
+-- returns: ReviewedContact | None
+-- row: A contact of a campaign, with what a decision about it depends on.
+-- Read a contact of a campaign, with what a decision about it depends on.
+select cc.id, cc.organization_id, cc.phone, cc.status, cc.attempts, m.status as campaign_status, m.max_attempts,
+  exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone)
+    as do_not_call
+from campaign_contacts cc join campaigns m on m.id = cc.campaign_id
+where cc.id = :campaign_contact_id and cc.campaign_id = :campaign_id;
+
+-- name: decide_review
+-- returns: UUID | None
+-- null: :note
+-- Decide a contact in review. Returns None when it is not in review any more, or when its campaign cannot call it again.
+select private.decide_review(
+  :organization_id, :campaign_contact_id, :decision, :note, :decided_by, :reason, :call_at, :now
+) as id;
 
 -- name: lock_contacts_of_calls
 -- returns: list[UUID]

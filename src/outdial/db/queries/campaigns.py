@@ -203,6 +203,17 @@ async def show_campaign(
     return None if record is None else _campaign_settings_row(record)
 
 
+_DELETE_DRAFT = """\
+delete from campaigns where id = $1 and status = 'draft' returning name as id;
+"""
+
+
+async def delete_draft(connection: Connection, *, campaign_id: UUID) -> str | None:
+    """Delete a draft with its contacts and imports. Returns its name; None when it is not a draft."""
+    value: str | None = await connection.fetchval(_DELETE_DRAFT, campaign_id)
+    return value
+
+
 _READ_CAMPAIGN = """\
 select id, organization_id, name, status, max_attempts, calling_hours::text as calling_hours, started_at, finished_at,
   created_at

@@ -39,6 +39,11 @@ select id, organization_id, provider_account_id, name, status, retell_agent_id, 
 from campaigns
 where id = :campaign_id and (:organization_id::uuid is null or organization_id = :organization_id);
 
+-- name: delete_draft
+-- returns: str | None
+-- Delete a draft with its contacts and imports. Returns its name; None when it is not a draft.
+delete from campaigns where id = :campaign_id and status = 'draft' returning name as id;
+
 -- name: read_campaign
 -- returns: CampaignHeaderRow | None
 -- row: A campaign as the header of other pages shows it. Calling hours are JSON text.

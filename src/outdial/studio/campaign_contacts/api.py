@@ -4,6 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
+from outdial.studio.campaign_contacts.review import ReviewRequest, decide
 from outdial.studio.campaign_contacts.service import (
     CampaignContact,
     ContactQuery,
@@ -41,4 +42,24 @@ async def show_campaign_contact(
             campaign_id=campaign_id,
             campaign_contact_id=campaign_contact_id,
             now=now,
+        )
+
+
+@router.post("/organizations/{organization_id}/campaigns/{campaign_id}/contacts/{campaign_contact_id}/decision")
+async def decide_review(
+    campaign_id: UUID, campaign_contact_id: UUID, context: CurrentOrganization, request: ReviewRequest
+) -> ContactTimeline:
+    """Decide about a contact in review: completed, failed, call again, or never call.
+
+    Events that arrive later for its earlier calls do not change the contact. `call_again` keeps the attempts used so
+    far, and returns 409 when none is left or the campaign places no more calls.
+    """
+    context.require("operator")
+    async with context.transaction() as connection:
+        return await decide(
+            connection,
+            context=context,
+            campaign_id=campaign_id,
+            campaign_contact_id=campaign_contact_id,
+            request=request,
         )

@@ -2,14 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
+from starlette.datastructures import FormData
 
 from outdial.domain.calling_hours import local_times
+from outdial.domain.contact import ReviewDecision
 from outdial.domain.errors import UnknownZone
+from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.studio.campaign_contacts.panel import contact_panel
+from outdial.studio.campaign_contacts.review import ReviewRequest, decide
 from outdial.studio.campaign_contacts.service import (
     CallAttempt,
     ContactAuditEntry,
@@ -18,9 +24,24 @@ from outdial.studio.campaign_contacts.service import (
     show_contact,
 )
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.errors import InvalidInput
+from outdial.studio.web.forms import Form, redirect, text
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
+_D = ReviewDecision
+DECISIONS: Final = [
+    (_D.COMPLETED, "Completed: the contact was reached"),
+    (_D.FAILED, "Failed: do not call again in this campaign"),
+    (_D.CALL_AGAIN, "Call again"),
+    (_D.NEVER_CALL, "Never call: put the number on the do-not-call list"),
+]
+DECIDED: Final = {
+    _D.COMPLETED: "Marked as completed.",
+    _D.FAILED: "Marked as failed.",
+    _D.CALL_AGAIN: "The contact will be called again.",
+    _D.NEVER_CALL: "The number is on the do-not-call list. It will not be called again.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +74,59 @@ async def show_campaign_contact(
     request: Request, campaign_id: UUID, campaign_contact_id: UUID, context: CurrentOrganization
 ) -> HTMLResponse:
     """Show the timeline of a campaign contact."""
+    return await _show(request, context, campaign_id, campaign_contact_id)
+
+
+@router.post("/o/{organization_id}/campaigns/{campaign_id}/contacts/{campaign_contact_id}/decision")
+async def decide_page(
+    request: Request, campaign_id: UUID, campaign_contact_id: UUID, context: CurrentOrganization, form: Form
+) -> Response:
+    """Decide about a contact in review. The time to call again is in the contact's time zone, the first of several."""
+    context.require("operator")
+    try:
+        decision = ReviewDecision(text(form, "decision"))
+    except ValueError:
+        error = InvalidInput("Choose a decision", {"decision": "choose one from the list"})
+        return await _show(request, context, campaign_id, campaign_contact_id, form=form, error=error)
+    async with context.transaction() as connection:
+        timeline = await show_contact(
+            connection,
+            organization_id=context.organization_id,
+            campaign_id=campaign_id,
+            campaign_contact_id=campaign_contact_id,
+            now=context.studio.clock.now(),
+        )
+    call_at: datetime | None = None
+    try:
+        if decision is ReviewDecision.CALL_AGAIN and (written := text(form, "call_at")):
+            zone = ZoneInfo(timeline.contact.zone_key.split("|")[0])
+            call_at = datetime.fromisoformat(written).replace(tzinfo=zone)
+        decided = ReviewRequest(
+            decision=decision, note=text(form, "note").replace("\0", "")[:LONGEST_DECISION_NOTE], call_at=call_at
+        )
+    except (ValueError, ZoneInfoNotFoundError):
+        error = InvalidInput("Check the time", {"call_at": "use a date and a time, such as 2026-12-24 15:30"})
+        return await _show(request, context, campaign_id, campaign_contact_id, form=form, error=error)
+    async with context.transaction() as connection:
+        await decide(
+            connection,
+            context=context,
+            campaign_id=campaign_id,
+            campaign_contact_id=campaign_contact_id,
+            request=decided,
+        )
+    return redirect(request.url.path.removesuffix("/decision"), DECIDED[decision])
+
+
+async def _show(
+    request: Request,
+    context: CurrentOrganization,
+    campaign_id: UUID,
+    campaign_contact_id: UUID,
+    *,
+    form: FormData | None = None,
+    error: InvalidInput | None = None,
+) -> HTMLResponse:
     now = context.studio.clock.now()
     async with context.transaction() as connection:
         timeline = await show_contact(
@@ -66,8 +140,13 @@ async def show_campaign_contact(
         request,
         "campaign_contacts/show.html",
         context,
+        status=200 if error is None else error.status,
         campaign_id=campaign_id,
         timeline=timeline,
+        decisions=DECISIONS,
+        typed={name: "" if form is None else text(form, name) for name in ("decision", "note", "call_at")},
+        problem=None if error is None else error.message,
+        errors={} if error is None else error.fields,
         entries=timeline_entries(timeline),
         clocks=local_clocks(timeline.contact.zone_key, now),
     )

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from outdial.db.queries import audit as audit_queries
 from outdial.db.queries import calls as call_queries
-from outdial.db.queries import campaign_contacts, campaigns
+from outdial.db.queries import campaign_contacts, campaigns, members
 from outdial.db.session import Connection
 from outdial.dialer.admission import (
     Admission,
@@ -28,7 +28,7 @@ from outdial.dialer.admission import (
     hours_of,
 )
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.contact import ContactStatus
+from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.outcomes import Outcome
 from outdial.studio.contacts.service import ContactColumns
@@ -109,6 +109,16 @@ class NextCall(BaseModel):
     reason: str
 
 
+class ContactDecision(BaseModel):
+    """The latest decision about a contact in review. `by` is a user id or "service"; `by_email` is set for members."""
+
+    decision: ReviewDecision
+    note: str | None
+    at: datetime
+    by: str
+    by_email: str | None
+
+
 class ContactTimeline(ContactColumns):
     """A campaign contact with its call attempts, audit entries and next call."""
 
@@ -122,6 +132,7 @@ class ContactTimeline(ContactColumns):
     variables: dict[str, Any]
     entered_at: datetime
     planned: NextCall
+    decided: ContactDecision | None
     attempts: list[CallAttempt]
     audit: list[ContactAuditEntry]
 
@@ -316,6 +327,16 @@ async def show_contact(
     audit = await audit_queries.subject_audit(
         connection, organization_id=organization_id, subject_ids=subjects, limit=MAX_AUDIT
     )
+    decided: ContactDecision | None = None
+    if row.decision is not None and row.decided_at is not None and row.decided_by is not None:
+        known = await members.list_members(connection, organization_id=organization_id)
+        decided = ContactDecision(
+            decision=ReviewDecision(row.decision),
+            note=row.decision_note,
+            at=row.decided_at,
+            by=row.decided_by,
+            by_email=next((member.email for member in known if str(member.user_id) == row.decided_by), None),
+        )
     return ContactTimeline(
         contact=_campaign_contact(row),
         campaign_name=row.campaign_name,
@@ -328,6 +349,7 @@ async def show_contact(
         variables=decode_object(row.variables),
         entered_at=row.created_at,
         planned=_planned(row, now),
+        decided=decided,
         attempts=[_attempt(call) for call in calls],
         audit=[
             ContactAuditEntry(
@@ -381,6 +403,8 @@ _NO_NEXT_CALL: Final[Mapping[WaitReason | SkipReason, str]] = {
 def _planned(row: campaign_contacts.CampaignContactDetail, now: datetime) -> NextCall:
     if row.status == ContactStatus.CALLING:
         return NextCall(at=None, reason="A call is in progress.")
+    if row.status == ContactStatus.REVIEW:
+        return NextCall(at=None, reason="Someone must decide what happens next. No call until then.")
     if row.status != ContactStatus.PENDING:
         return NextCall(at=None, reason="No further call is planned.")
     contact = admit_contact(

@@ -5,11 +5,13 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from outdial.campaigns import lifecycle
+from outdial.campaigns import drafts, lifecycle
+from outdial.campaigns.errors import CampaignsError
 from outdial.campaigns.lifecycle import Changed, Unchanged
 from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
-from outdial.studio.campaigns.service import find_campaign
+from outdial.domain.errors import DomainError
+from outdial.studio.campaigns.service import Campaign, as_studio_error, find_campaign
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound
@@ -76,6 +78,43 @@ async def run_action(
             return CampaignActionResult(id=campaign_id, status=status, changed=isinstance(result, Changed))
         case lifecycle.Conflict(status, reason):
             raise ResourceConflict(sentence_case(reason), status=status)
+        case lifecycle.NotFound():
+            raise ResourceNotFound("Campaign not found")
+        case lifecycle.Forbidden():
+            raise PermissionDenied("You need the Operator role to do this")
+        case never:
+            assert_never(never)
+
+
+async def delete_campaign(connection: Connection, context: OrganizationContext, campaign_id: UUID) -> None:
+    """Delete a draft; raises ResourceNotFound, PermissionDenied, or ResourceConflict with the current status."""
+    await find_campaign(connection, context.organization_id, campaign_id)
+    match await drafts.delete_draft(connection, campaign_id, context.actor):
+        case drafts.Deleted():
+            return
+        case lifecycle.Conflict(status, reason):
+            raise ResourceConflict(sentence_case(reason), status=status)
+        case lifecycle.NotFound():
+            raise ResourceNotFound("Campaign not found")
+        case lifecycle.Forbidden():
+            raise PermissionDenied("You need the Operator role to do this")
+        case never:
+            assert_never(never)
+
+
+async def duplicate_campaign(
+    connection: Connection, context: OrganizationContext, campaign_id: UUID, name: str | None = None
+) -> Campaign:
+    """Create a draft with the settings of a campaign; raises ResourceNotFound, PermissionDenied and InvalidInput."""
+    await find_campaign(connection, context.organization_id, campaign_id)
+    now = context.studio.clock.now()
+    try:
+        result = await drafts.duplicate_campaign(connection, campaign_id, context.actor, now, name)
+    except (CampaignsError, DomainError) as error:
+        raise as_studio_error(error) from error
+    match result:
+        case drafts.Duplicated(copy_id):
+            return await find_campaign(connection, context.organization_id, copy_id)
         case lifecycle.NotFound():
             raise ResourceNotFound("Campaign not found")
         case lifecycle.Forbidden():

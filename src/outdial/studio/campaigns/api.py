@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from outdial.domain.campaign import CampaignStatus
+from outdial.studio.campaigns import actions
 from outdial.studio.campaigns import service as campaigns
 from outdial.studio.campaigns.actions import CampaignAction, CampaignActionResult, run_action
 from outdial.studio.campaigns.counts import Counter
@@ -15,6 +16,7 @@ from outdial.studio.campaigns.service import (
     Campaign,
     CampaignChanges,
     CampaignDraft,
+    CampaignName,
     CampaignProgress,
     CampaignSummary,
 )
@@ -37,6 +39,13 @@ class BatchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     batch_size: BatchSize | None = None
+
+
+class DuplicateRequest(BaseModel):
+    """Name of the new draft. Default: "Copy of" and the name of the campaign."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: CampaignName | None = None
 
 
 @router.get("")
@@ -86,6 +95,31 @@ async def change_campaign(
         campaign = await campaigns.change_campaign(connection, context, campaign_id, changes.changes(), if_match)
     response.headers["etag"] = campaign.etag
     return campaign
+
+
+@router.delete("/{campaign_id}", status_code=204)
+async def delete_campaign(context: CurrentOrganization, campaign_id: UUID) -> Response:
+    """Delete a draft. A campaign that was scheduled or started can be cancelled instead."""
+    context.require("operator")
+    async with context.transaction() as connection:
+        await actions.delete_campaign(connection, context, campaign_id)
+    return Response(status_code=204)
+
+
+@router.post("/{campaign_id}/duplicate", status_code=201, response_model=Campaign)
+async def duplicate_campaign(
+    context: CurrentOrganization,
+    request: Request,
+    campaign_id: UUID,
+    options: DuplicateRequest | None = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Create a draft with the same settings, without contacts and start time."""
+    context.require("operator")
+    name = None if options is None else options.name
+    return await idempotent_response(
+        context, request, key, lambda c: actions.duplicate_campaign(c, context, campaign_id, name)
+    )
 
 
 @router.get("/{campaign_id}/progress")

@@ -17,7 +17,13 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.ids import new_id
 from outdial.studio.campaign_contacts.panel import contact_panel
 from outdial.studio.campaigns import service as campaigns
-from outdial.studio.campaigns.actions import CampaignAction, allowed_actions, run_action
+from outdial.studio.campaigns.actions import (
+    CampaignAction,
+    allowed_actions,
+    delete_campaign,
+    duplicate_campaign,
+    run_action,
+)
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.form import (
     CampaignForm,
@@ -208,6 +214,27 @@ async def act(request: Request, context: CurrentOrganization, campaign_id: UUID,
     except ResourceConflict as error:
         return redirect(url, error.message, "warn")
     return redirect(url, _action_message(action, result.status, changed=result.changed))
+
+
+@router.post("/{campaign_id}/delete")
+async def delete(context: CurrentOrganization, campaign_id: UUID, form: Form) -> Response:
+    """Delete a draft."""
+    context.require("operator")
+    try:
+        async with context.transaction() as connection:
+            await delete_campaign(connection, context, campaign_id)
+    except ResourceConflict as error:
+        return redirect(_url_of(context, campaign_id), error.message, "warn")
+    return redirect(f"/o/{context.organization_id}/campaigns", "Draft deleted.", "info")
+
+
+@router.post("/{campaign_id}/duplicate")
+async def duplicate(context: CurrentOrganization, campaign_id: UUID, form: Form) -> Response:
+    """Create a draft with the same settings, and open its form."""
+    context.require("operator")
+    async with context.transaction() as connection:
+        copy = await duplicate_campaign(connection, context, campaign_id)
+    return redirect(f"{_url_of(context, copy.id)}/edit", "Draft created. Import contacts before you start it.")
 
 
 def _action_message(action: CampaignAction, status: CampaignStatus, *, changed: bool) -> str:

@@ -35,7 +35,7 @@ _EXAMPLE_HOURS: Final = {"weekdays": [["09:00", "20:00"]], "excluded_dates": ["2
 _EXAMPLE_POLICY: Final = {"no_answer": {"delays": ["30m", "2h"], "max_attempts": 3}}
 
 
-Name = Annotated[str, Field(min_length=1, max_length=limits.LONGEST_NAME)]
+CampaignName = Annotated[str, Field(min_length=1, max_length=limits.LONGEST_NAME)]
 CallerNumber = Annotated[str, Field(max_length=limits.LONGEST_PHONE_INPUT)]
 BatchSize = Annotated[int, Field(ge=limits.BATCH_SIZE.range.least, le=limits.BATCH_SIZE.range.most)]
 MaxConcurrency = Annotated[
@@ -51,8 +51,8 @@ class _Settings(BaseModel):
 class CampaignDraft(_Settings):
     """A draft to create; omitted fields get their defaults."""
 
-    name: Name
-    retell_agent_id: Annotated[Name, Field(examples=["agent_0123"])]
+    name: CampaignName
+    retell_agent_id: Annotated[CampaignName, Field(examples=["agent_0123"])]
     from_number: Annotated[CallerNumber, Field(description="E.164", examples=["+14155550100"])]
     provider_account_id: UUID | None = None
     batch_size: BatchSize = limits.BATCH_SIZE.default
@@ -68,8 +68,8 @@ class CampaignChanges(_Settings):
     """Settings to change; omitted fields keep their value. Its fields are the list of editable settings."""
 
     # default_factory keeps defaults out of the OpenAPI document: omitted fields keep their value.
-    name: Annotated[Name, Field(default_factory=str)]
-    retell_agent_id: Annotated[Name, Field(default_factory=str)]
+    name: Annotated[CampaignName, Field(default_factory=str)]
+    retell_agent_id: Annotated[CampaignName, Field(default_factory=str)]
     from_number: Annotated[CallerNumber, Field(default_factory=str)]
     batch_size: Annotated[BatchSize, Field(default_factory=int)]
     max_concurrency: Annotated[MaxConcurrency, Field(default_factory=int)]

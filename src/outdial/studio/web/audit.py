@@ -19,7 +19,6 @@ async def record_audit(
     await audit.record_audit(
         connection,
         organization_id=context.organization_id,
-        now=context.studio.clock.now(),
         actor=context.actor.name,
         action=action,
         subject_type=subject_type,

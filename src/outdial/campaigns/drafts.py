@@ -1,0 +1,85 @@
+"""Deletes drafts, and makes a new draft from the settings of a campaign."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from outdial.campaigns.create import CampaignSettings, create_campaign
+from outdial.campaigns.lifecycle import Actor, Conflict, Forbidden, NotFound
+from outdial.db.queries import audit, batches, campaign_status, campaigns, organizations
+from outdial.db.session import Connection, encode_json
+from outdial.domain.campaign import CampaignStatus
+from outdial.domain.limits import LONGEST_NAME
+
+_JSON_COLUMNS = ("calling_hours", "retry_policy", "dynamic_variables")
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The draft is gone, with its list of contacts. The contacts stay in the organization."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicated:
+    """There is a new draft with the same settings, and without contacts and start time."""
+
+    campaign_id: UUID
+    name: str
+
+
+async def delete_draft(
+    connection: Connection, campaign_id: UUID, actor: Actor
+) -> Deleted | Conflict | NotFound | Forbidden:
+    """Delete a campaign that was never started or scheduled."""
+    campaign = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
+    if campaign is None:
+        return NotFound()
+    if actor.user_id is not None and not await organizations.may_operate(
+        connection, organization_id=campaign.organization_id
+    ):
+        return Forbidden()
+    name = await campaigns.delete_draft(connection, campaign_id=campaign_id)
+    if name is None:
+        status = CampaignStatus(campaign.status)
+        return Conflict(status, f"only a draft can be deleted; this campaign is {status}")
+    await audit.record_audit(
+        connection,
+        organization_id=campaign.organization_id,
+        actor=actor.name,
+        action="delete_campaign",
+        subject_type="campaign",
+        subject_id=str(campaign_id),
+        details=encode_json({"name": name}),
+    )
+    await batches.notify_campaigns(connection, ids=[campaign_id])
+    return Deleted()
+
+
+async def duplicate_campaign(
+    connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, name: str | None = None
+) -> Duplicated | NotFound | Forbidden:
+    """Create a draft with the settings of a campaign, by default named "Copy of" it; raises as create_campaign does."""
+    row = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None)
+    if row is None:
+        return NotFound()
+    if actor.user_id is not None and not await organizations.may_operate(
+        connection, organization_id=row.organization_id
+    ):
+        return Forbidden()
+    settings = {each.name: getattr(row, each.name) for each in fields(CampaignSettings)}
+    settings |= {each: msgspec.json.decode(settings[each]) for each in _JSON_COLUMNS}
+    settings |= {"name": (name or f"Copy of {row.name}"[:LONGEST_NAME]).strip(), "scheduled_at": None}
+    copy_id = await create_campaign(connection, CampaignSettings(**settings), now)
+    await audit.record_audit(
+        connection,
+        organization_id=row.organization_id,
+        actor=actor.name,
+        action="create_campaign",
+        subject_type="campaign",
+        subject_id=str(copy_id),
+        details=encode_json({"name": settings["name"], "copy_of": campaign_id}),
+    )
+    await batches.notify_campaigns(connection, ids=[copy_id])
+    return Duplicated(copy_id, settings["name"])

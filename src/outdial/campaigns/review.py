@@ -1,0 +1,140 @@
+"""Decides about contacts in review, for the command line and the studio."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
+from outdial.db.queries import audit, batches, campaign_contacts, do_not_call, organizations
+from outdial.db.rows import required
+from outdial.db.session import Connection, encode_json
+from outdial.domain.campaign import OPEN_TO_IMPORT
+from outdial.domain.contact import AFTER_REVIEW, ContactStatus, ReviewDecision
+
+_D = ReviewDecision
+_REASONS = {
+    _D.COMPLETED: "marked as completed",
+    _D.FAILED: "marked as failed",
+    _D.CALL_AGAIN: "to be called again",
+    _D.NEVER_CALL: "never to be called again",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A decision about a contact in review. `call_at` is the earliest time to call again, None for now."""
+
+    decision: ReviewDecision
+    note: str | None = None
+    call_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The contact now has `status`."""
+
+    status: ContactStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewConflict:
+    """The contact, which has `status`, does not allow the decision; `reason` says why and what to do."""
+
+    status: ContactStatus
+    reason: str
+
+
+ReviewResult = Decided | ReviewConflict | NotFound | Forbidden
+
+
+async def decide_review(
+    connection: Connection,
+    *,
+    campaign_id: UUID,
+    campaign_contact_id: UUID,
+    decision: Decision,
+    actor: Actor,
+    now: datetime,
+) -> ReviewResult:
+    """Decide about a contact in review. Events of its calls so far no longer change it.
+
+    The attempt limit still applies to a contact that is called again, as do the calling hours and the daily cap.
+    """
+    contact = await campaign_contacts.reviewed_contact(
+        connection, campaign_contact_id=campaign_contact_id, campaign_id=campaign_id
+    )
+    if contact is None:
+        return NotFound()
+    if actor.user_id is not None and not await organizations.may_operate(
+        connection, organization_id=contact.organization_id
+    ):
+        return Forbidden()
+    if (refusal := _refusal(contact, decision.decision)) is not None:
+        return refusal
+    reason = _REASONS[decision.decision] + (f": {decision.note}" if decision.note else "")
+    decided = await campaign_contacts.decide_review(
+        connection,
+        organization_id=contact.organization_id,
+        campaign_contact_id=contact.id,
+        decision=decision.decision,
+        note=decision.note,
+        decided_by=actor.name,
+        reason=reason,
+        call_at=max(now, decision.call_at or now),
+        now=now,
+    )
+    if decided is None:
+        contact = required(
+            await campaign_contacts.reviewed_contact(
+                connection, campaign_contact_id=campaign_contact_id, campaign_id=campaign_id
+            )
+        )
+        changed = ReviewConflict(ContactStatus(contact.status), "the contact has just changed: reload and try again")
+        return _refusal(contact, decision.decision) or changed
+    if decision.decision is _D.NEVER_CALL:
+        await do_not_call.block_phones(
+            connection,
+            organization_id=contact.organization_id,
+            phones=[contact.phone],
+            source="manual",
+            reason=decision.note or "decided in review",
+            now=now,
+        )
+    await audit.record_audit(
+        connection,
+        organization_id=contact.organization_id,
+        actor=actor.name,
+        action="decide_review",
+        subject_type="campaign_contact",
+        subject_id=str(contact.id),
+        details=encode_json(
+            {
+                "campaign_id": campaign_id,
+                "decision": decision.decision,
+                "note": decision.note,
+                "call_at": decision.call_at,
+            }
+        ),
+    )
+    await batches.wake_campaign(connection, campaign_id=campaign_id, now=now)
+    await batches.notify_campaigns(connection, ids=[campaign_id])
+    return Decided(AFTER_REVIEW[decision.decision])
+
+
+def _refusal(contact: campaign_contacts.ReviewedContact, decision: ReviewDecision) -> ReviewConflict | None:
+    status = ContactStatus(contact.status)
+    if status is not ContactStatus.REVIEW:
+        return ReviewConflict(status, f"only contacts in review can be decided; this one is {status}")
+    if decision is not _D.CALL_AGAIN:
+        return None
+    if contact.campaign_status not in OPEN_TO_IMPORT:
+        reason = (
+            f"the campaign is {contact.campaign_status} and places no more calls: import the contact into another one"
+        )
+        return ReviewConflict(status, reason)
+    if contact.attempts >= contact.max_attempts:
+        reason = f"all {contact.max_attempts} attempts have been used: raise the campaign's attempt limit first"
+        return ReviewConflict(status, reason)
+    if contact.do_not_call:
+        return ReviewConflict(status, "the number is on the do-not-call list")
+    return None

@@ -1,0 +1,132 @@
+-- Entries of the audit log are written by one function: the author is the caller, the time is the database's.
+
+create function private.record_audit(
+  p_organization_id uuid, p_actor text, p_action text, p_subject_type text, p_subject_id text, p_details jsonb
+) returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  acting text := current_setting('role');
+  author text := p_actor;
+  is_author boolean;
+begin
+  if acting = 'authenticated' then
+    author := (select auth.uid())::text;
+    if author is null or not p_organization_id = any (array(select private.my_organizations('operator'))) then
+      raise exception 'the audit log is written by operators of the organization' using errcode = 'insufficient_privilege';
+    end if;
+  elsif acting <> 'service_role' and not pg_catalog.pg_has_role(session_user, current_user, 'usage') then
+    -- A process, in the organization that it has declared. Jobs act on behalf of the user who requested the import.
+    if pg_catalog.pg_has_role(session_user, 'outdial_dialer', 'usage') then
+      is_author := p_actor = 'dialer';
+    else
+      is_author := p_actor in ('jobs', 'service') or exists (
+        select from public.imports i
+        where i.organization_id = p_organization_id and i.created_by::text = p_actor
+      );
+    end if;
+    if p_organization_id is distinct from private.current_organization() or is_author is not true then
+      raise exception 'an audit entry names its author' using errcode = 'insufficient_privilege';
+    end if;
+  end if;
+  insert into public.audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
+  values (p_organization_id, pg_catalog.clock_timestamp(), author, p_action, p_subject_type, p_subject_id, p_details);
+end
+$$;
+revoke all on function private.record_audit(uuid, text, text, text, text, jsonb) from public;
+grant execute on function private.record_audit(uuid, text, text, text, text, jsonb)
+  to authenticated, service_role, outdial_dialer, outdial_jobs;
+
+drop policy members_insert on public.audit_log;
+drop policy dialer_inserts on public.audit_log;
+drop policy webhook_inserts on public.audit_log;
+drop policy jobs_insert on public.audit_log;
+revoke insert on public.audit_log from authenticated, service_role, outdial_dialer, outdial_webhook, outdial_jobs;
+
+-- A member with SQL of their own can change a campaign past the studio. Such a change is recorded at commit, unless the
+-- transaction has recorded one about this campaign itself.
+create function private.audit_direct_change() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  changed text[];
+begin
+  select pg_catalog.array_agg(n.key order by n.key) into changed
+  from pg_catalog.jsonb_each(pg_catalog.to_jsonb(new)) n
+  join pg_catalog.jsonb_each(pg_catalog.to_jsonb(old)) o on o.key = n.key and o.value is distinct from n.value
+  where n.key not in ('updated_at', 'next_batch_at', 'next_batch_size', 'waiting_for', 'paused_reason', 'started_at',
+    'finished_at');
+  if changed is null or exists (
+    select from public.audit_log a
+    where a.organization_id = new.organization_id and a.subject_id = new.id::text
+      and a.at >= pg_catalog.transaction_timestamp() and a.actor = (select auth.uid())::text
+  ) then
+    return null;
+  end if;
+  perform private.record_audit(new.organization_id, null, 'change_campaign_directly', 'campaign', new.id::text,
+    pg_catalog.jsonb_build_object('changed', changed, 'status', new.status));
+  return null;
+end
+$$;
+revoke all on function private.audit_direct_change() from public;
+create constraint trigger campaigns_audited after update on public.campaigns
+  deferrable initially deferred for each row when (pg_catalog.current_setting('role') = 'authenticated')
+  execute function private.audit_direct_change();
+
+-- These functions asked the claims whether the caller is the service. Claims are whatever the caller's token says, and a
+-- statement of the caller can set them; the role is what the session has assumed.
+create or replace function private.people_of(p_organization_id uuid)
+returns table (user_id uuid, email text, role text, created_at timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select m.user_id, u.email::text, m.role, m.created_at
+  from public.organization_members m join auth.users u on u.id = m.user_id
+  where m.organization_id = p_organization_id
+    and (current_setting('role') = 'service_role'
+      or p_organization_id = any (array(select private.my_organizations())))
+$$;
+
+create or replace function private.user_to_add(p_organization_id uuid, p_email text)
+returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select u.id from auth.users u
+  where lower(u.email) = lower(p_email)
+    and (current_setting('role') = 'service_role'
+      or p_organization_id = any (array(select private.my_organizations('admin'))))
+$$;
+
+create or replace function private.replay_events(
+  p_organization_id uuid, p_first_id bigint, p_last_id bigint, p_status text, p_event text, p_limit integer,
+  p_now timestamptz
+) returns setof bigint
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  is_service boolean := current_setting('role') = 'service_role';
+  is_admin boolean := is_service or p_organization_id = any (array(select private.my_organizations('admin')));
+begin
+  if not is_admin and not p_organization_id = any (array(select private.my_organizations('operator'))) then
+    raise exception 'replaying events requires the role operator in the organization' using errcode = 'insufficient_privilege';
+  end if;
+  return query
+    update public.webhook_events e
+    set status = 'pending', next_try_at = p_now, tries = 0, error = null
+    where e.id in (
+      select w.id from public.webhook_events w
+      where w.id between p_first_id and p_last_id and w.status in ('applied', 'unmatched', 'quarantined')
+        and (p_status is null or w.status = p_status)
+        and (p_event is null or w.event = p_event)
+        and (
+          w.organization_id = p_organization_id
+          or is_admin and w.organization_id is null and w.credential in (
+            select a.credential from public.provider_accounts a where a.organization_id = p_organization_id
+          )
+        )
+      order by w.id
+      limit p_limit
+      for update
+    )
+    returning e.id;
+end
+$$;

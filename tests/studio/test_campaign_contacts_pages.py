@@ -1,0 +1,74 @@
+"""The page of a campaign contact: the form to decide about a contact in review."""
+
+import asyncpg
+import pytest
+
+from tests.support.factories import Campaign, create_campaign, create_campaign_contact, create_member, create_tenant
+from tests.support.studio import Browser, BrowserFor
+
+
+@pytest.fixture
+async def campaign(connection: asyncpg.Connection) -> Campaign:
+    return await create_campaign(connection, await create_tenant(connection))
+
+
+@pytest.fixture
+async def operator(connection: asyncpg.Connection, campaign: Campaign, browser_for: BrowserFor) -> Browser:
+    return await browser_for(await create_member(connection, campaign.tenant.organization_id, "operator"))
+
+
+async def contact_page(connection: asyncpg.Connection, campaign: Campaign, **columns: object) -> str:
+    entry = await create_campaign_contact(connection, campaign, **({"status": "review", "call_count": 1} | columns))
+    return f"/o/{campaign.tenant.organization_id}/campaigns/{campaign.id}/contacts/{entry.id}"
+
+
+async def test_the_time_to_call_again_is_in_the_zone_of_the_contact(
+    connection: asyncpg.Connection, campaign: Campaign, operator: Browser
+) -> None:
+    url = await contact_page(connection, campaign)
+    shown = await operator.get(url)
+    assert "Someone must decide what happens next." in shown.text
+    assert "in America/New York time" in shown.text
+
+    form = {"decision": "call_again", "note": "after lunch", "call_at": "2026-03-11T14:30"}
+    response = await operator.post_form(f"{url}/decision", form)
+
+    assert (response.status_code, response.headers["location"]) == (303, url)
+    row = await connection.fetchrow("select status, decision_note, next_attempt_at from campaign_contacts")
+    assert row is not None
+    assert (row["status"], row["decision_note"]) == ("pending", "after lunch")
+    assert row["next_attempt_at"].isoformat() == "2026-03-11T18:30:00+00:00"
+    after = (await operator.get(url)).text
+    assert "Latest decision" in after
+    assert "after lunch" in after
+    assert "Save decision" not in after
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"decision": ""}, "choose one from the list"),
+        ({"decision": "call_again", "call_at": "soon", "note": "keep me"}, "use a date and a time"),
+    ],
+)
+async def test_an_invalid_decision_is_shown_again_as_it_was_typed(
+    connection: asyncpg.Connection, campaign: Campaign, operator: Browser, form: dict[str, str], said: str
+) -> None:
+    url = await contact_page(connection, campaign)
+
+    response = await operator.post_form(f"{url}/decision", form)
+
+    assert response.status_code == 400
+    assert said in response.text
+    assert form.get("note", "") in response.text
+    assert await connection.fetchval("select status from campaign_contacts") == "review"
+
+
+async def test_viewers_and_contacts_that_are_not_in_review_get_no_form(
+    connection: asyncpg.Connection, campaign: Campaign, operator: Browser, browser_for: BrowserFor
+) -> None:
+    viewer = await browser_for(await create_member(connection, campaign.tenant.organization_id, "viewer"))
+
+    assert "Save decision" not in (await viewer.get(await contact_page(connection, campaign))).text
+    pending = await contact_page(connection, campaign, status="pending")
+    assert "Save decision" not in (await operator.get(pending)).text
