@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.db.queries import accounts, batches, calls, campaign_contacts, due_contacts, settlements
+from outdial.db.queries import accounts, batches, calls, due_contacts, reviews, settlements
 from outdial.db.queries import campaign_status as campaign_status_queries
 from outdial.db.session import Connection, Database
 from outdial.domain import call
@@ -280,7 +280,7 @@ ON_CONTACTS = [
     Guard(due_contacts.cancel_pending_contacts, "dialer", {"pending": "cancelled"}, one, machine=CONTACT),
     *(
         Guard(
-            campaign_contacts.decide_review,
+            reviews.decide_review,
             "operator",
             {"review": status},
             lambda s, decision=decision: (

@@ -1,12 +1,11 @@
 """Decides about contacts in review, for the command line and the studio."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
-from outdial.db.queries import audit, batches, campaign_contacts, do_not_call, organizations
-from outdial.db.rows import required
+from outdial.db.queries import audit, batches, do_not_call, organizations, reviews
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.contact import AFTER_REVIEW, ContactStatus, ReviewDecision
@@ -60,7 +59,7 @@ async def decide_review(
 
     The attempt limit still applies to a contact that is called again, as do the calling hours and the daily cap.
     """
-    contact = await campaign_contacts.reviewed_contact(
+    contact = await reviews.reviewed_contact(
         connection, campaign_contact_id=campaign_contact_id, campaign_id=campaign_id
     )
     if contact is None:
@@ -72,7 +71,7 @@ async def decide_review(
     if (refusal := _refusal(contact, decision.decision)) is not None:
         return refusal
     reason = _REASONS[decision.decision] + (f": {decision.note}" if decision.note else "")
-    decided = await campaign_contacts.decide_review(
+    decided = await reviews.decide_review(
         connection,
         organization_id=contact.organization_id,
         campaign_contact_id=contact.id,
@@ -84,13 +83,7 @@ async def decide_review(
         now=now,
     )
     if decided is None:
-        contact = required(
-            await campaign_contacts.reviewed_contact(
-                connection, campaign_contact_id=campaign_contact_id, campaign_id=campaign_id
-            )
-        )
-        changed = ReviewConflict(ContactStatus(contact.status), "the contact has just changed: reload and try again")
-        return _refusal(contact, decision.decision) or changed
+        return ReviewConflict(ContactStatus.REVIEW, "the contact or its campaign has just changed: try again")
     if decision.decision is _D.NEVER_CALL:
         await do_not_call.block_phones(
             connection,
@@ -107,21 +100,14 @@ async def decide_review(
         action="decide_review",
         subject_type="campaign_contact",
         subject_id=str(contact.id),
-        details=encode_json(
-            {
-                "campaign_id": campaign_id,
-                "decision": decision.decision,
-                "note": decision.note,
-                "call_at": decision.call_at,
-            }
-        ),
+        details=encode_json({"campaign_id": campaign_id, **asdict(decision)}),
     )
     await batches.wake_campaign(connection, campaign_id=campaign_id, now=now)
     await batches.notify_campaigns(connection, ids=[campaign_id])
     return Decided(AFTER_REVIEW[decision.decision])
 
 
-def _refusal(contact: campaign_contacts.ReviewedContact, decision: ReviewDecision) -> ReviewConflict | None:
+def _refusal(contact: reviews.ReviewedContact, decision: ReviewDecision) -> ReviewConflict | None:
     status = ContactStatus(contact.status)
     if status is not ContactStatus.REVIEW:
         return ReviewConflict(status, f"only contacts in review can be decided; this one is {status}")

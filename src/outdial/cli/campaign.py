@@ -29,7 +29,7 @@ from outdial.cli.finding import (
 )
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import campaign_contacts, campaigns
+from outdial.db.queries import campaign_contacts, campaigns, reviews
 from outdial.db.session import Connection, Database
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
@@ -264,9 +264,7 @@ def decide(
     async def work(database: Database) -> ReviewResult:
         async with database.as_service() as connection:
             campaign_id = await find_campaign(connection, campaign)
-            contact_id = await campaign_contacts.find_campaign_contact(
-                connection, campaign_id=campaign_id, phone=good[0]
-            )
+            contact_id = await reviews.find_campaign_contact(connection, campaign_id=campaign_id, phone=good[0])
             if contact_id is None:
                 return NotFound()
             return await decide_review(

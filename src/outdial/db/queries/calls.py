@@ -245,8 +245,7 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
-  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts,
-  m.provider_account_id, a.credential
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential
 from c
 join campaign_contacts cc on cc.id = c.campaign_contact_id
 join campaigns m on m.id = c.campaign_id
@@ -278,8 +277,7 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
-  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts,
-  m.provider_account_id, a.credential
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential
 from c
 join campaign_contacts cc on cc.id = c.campaign_contact_id
 join campaigns m on m.id = c.campaign_id join provider_accounts a on a.id = c.provider_account_id

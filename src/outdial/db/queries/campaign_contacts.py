@@ -73,23 +73,6 @@ class CampaignContactDetail:
 
 _campaign_contact_detail = row_builder(CampaignContactDetail)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewedContact:
-    """A contact of a campaign, with what a decision about it depends on."""
-
-    id: UUID
-    organization_id: UUID
-    phone: str
-    status: str
-    attempts: int
-    campaign_status: str
-    max_attempts: int
-    do_not_call: bool
-
-
-_reviewed_contact = row_builder(ReviewedContact)
-
 _ADD_CAMPAIGN_CONTACTS = """\
 insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, next_attempt_at,
   variables, created_at, updated_at)
@@ -391,67 +374,6 @@ async def show_campaign_contact(
     """Read a contact of a campaign with the contact's details, and whether its phone is on the do-not-call list."""
     record = await connection.fetchrow(_SHOW_CAMPAIGN_CONTACT, campaign_contact_id, campaign_id, organization_id)
     return None if record is None else _campaign_contact_detail(record)
-
-
-_FIND_CAMPAIGN_CONTACT = """\
-select cc.id
-from campaigns m
-join contacts k on k.organization_id = m.organization_id and k.phone = $1
-join campaign_contacts cc on cc.campaign_id = m.id and cc.contact_id = k.id
-where m.id = $2;
-"""
-
-
-async def find_campaign_contact(connection: Connection, *, phone: str, campaign_id: UUID) -> UUID | None:
-    """Return the contact of a campaign that has a phone."""
-    value: UUID | None = await connection.fetchval(_FIND_CAMPAIGN_CONTACT, phone, campaign_id)
-    return value
-
-
-_REVIEWED_CONTACT = """\
-select cc.id, cc.organization_id, cc.phone, cc.status, cc.attempts, m.status as campaign_status, m.max_attempts,
-  exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone)
-    as do_not_call
-from campaign_contacts cc join campaigns m on m.id = cc.campaign_id
-where cc.id = $1 and cc.campaign_id = $2;
-"""
-
-
-async def reviewed_contact(
-    connection: Connection, *, campaign_contact_id: UUID, campaign_id: UUID
-) -> ReviewedContact | None:
-    """Read a contact of a campaign, with what a decision about it depends on."""
-    record = await connection.fetchrow(_REVIEWED_CONTACT, campaign_contact_id, campaign_id)
-    return None if record is None else _reviewed_contact(record)
-
-
-_DECIDE_REVIEW = """\
-select private.decide_review(
-  $1, $2, $3, $4, $5, $6, $7, $8
-) as id;
-"""
-
-
-async def decide_review(
-    connection: Connection,
-    *,
-    organization_id: UUID,
-    campaign_contact_id: UUID,
-    decision: str,
-    note: str | None,
-    decided_by: str,
-    reason: str,
-    call_at: datetime,
-    now: datetime,
-) -> UUID | None:
-    """Decide a contact in review.
-
-    Returns None when it is not in review any more, or when its campaign cannot call it again.
-    """
-    value: UUID | None = await connection.fetchval(
-        _DECIDE_REVIEW, organization_id, campaign_contact_id, decision, note, decided_by, reason, call_at, now
-    )
-    return value
 
 
 _LOCK_CONTACTS_OF_CALLS = """\

@@ -14,7 +14,9 @@ from zoneinfo import ZoneInfo, available_timezones
 from starlette.datastructures import FormData
 
 from outdial.domain.calling_hours import WEEKDAYS, CallingHours, is_zone_name, parse_calling_hours
+from outdial.domain.errors import InvalidCallingHours, InvalidRetryPolicy
 from outdial.domain.limits import CAMPAIGN_LIMITS, CampaignLimit
+from outdial.domain.retry import parse_retry_policy
 from outdial.studio.campaigns.retry_form import RetryRuleForm, policy_from_rules, rules_from_form, rules_from_policy
 from outdial.studio.campaigns.service import Campaign
 from outdial.studio.web.errors import InvalidInput
@@ -45,6 +47,8 @@ class CampaignForm:
     excluded_dates: str = ""
     rules: Mapping[str, RetryRuleForm] = field(default_factory=dict)
     variables: str = ""
+    unreadable: str = ""
+    """Why stored settings cannot be read; the form shows the defaults instead."""
 
     def windows_of(self, day: str) -> Windows:
         """Return the windows of a day, padded with empty ones for input."""
@@ -71,8 +75,20 @@ def empty_form(retell_agent_id: str = "", from_number: str = "") -> CampaignForm
 
 def form_from_campaign(campaign: Campaign) -> CampaignForm:
     """Return the form of a stored campaign; its start time is in UTC until the page's script converts it."""
-    hours = parse_calling_hours(campaign.calling_hours)
+    unreadable: list[str] = []
+    try:
+        hours = parse_calling_hours(campaign.calling_hours)
+    except InvalidCallingHours as error:
+        # Members can write the settings past the studio.
+        hours = parse_calling_hours({})
+        unreadable.append(f"calling hours: {error}")
+    try:
+        rules = rules_from_policy(campaign.retry_policy)
+    except InvalidRetryPolicy as error:
+        rules = rules_from_policy({})
+        unreadable.append(f"retries: {error}")
     return CampaignForm(
+        unreadable="; ".join(unreadable),
         name=campaign.name,
         retell_agent_id=campaign.retell_agent_id,
         from_number=campaign.from_number,
@@ -84,7 +100,7 @@ def form_from_campaign(campaign: Campaign) -> CampaignForm:
         else campaign.scheduled_at.astimezone(UTC).strftime(_LOCAL_FORMAT),
         hours=_windows_by_day(hours),
         excluded_dates=", ".join(sorted(day.isoformat() for day in hours.excluded_dates)),
-        rules=rules_from_policy(campaign.retry_policy),
+        rules=rules,
         variables="\n".join(f"{name} = {value}" for name, value in campaign.dynamic_variables.items()),
     )
 
@@ -128,6 +144,10 @@ def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None =
         settings[limit.name] = _parse_limit(fields, limit, form.limits.get(limit.name, ""))
     settings["scheduled_at"] = _parse_schedule(fields, form)
     settings["calling_hours"] = _parse_hours(fields, form)
+    try:
+        parse_retry_policy(stored_policy or {})
+    except InvalidRetryPolicy:
+        stored_policy = {}
     settings["retry_policy"] = policy_from_rules(form.rules, stored_policy or {})
     settings["dynamic_variables"] = _parse_variables(fields, form.variables)
     if fields:

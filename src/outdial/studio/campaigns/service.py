@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import msgspec
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from outdial.campaigns import create as feature
@@ -21,6 +20,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallingHours
 from outdial.studio.campaigns.counts import CampaignCounter, CampaignCounts
 from outdial.studio.view.format import iso, sentence_case
+from outdial.studio.view.payloads import decode_object, decode_texts
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
@@ -30,7 +30,6 @@ from outdial.studio.web.preconditions import check_if_match, etag_of
 RATE_WINDOW: Final = timedelta(minutes=5)
 """Calls per minute are averaged over this time."""
 
-_JSON: Final = ("calling_hours", "retry_policy", "dynamic_variables")
 _EXAMPLE_HOURS: Final = {"weekdays": [["09:00", "20:00"]], "excluded_dates": ["2026-12-25"]}
 _EXAMPLE_POLICY: Final = {"no_answer": {"delays": ["30m", "2h"], "max_attempts": 3}}
 
@@ -204,7 +203,16 @@ async def find_campaign(connection: Connection, organization_id: UUID, campaign_
     row = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=organization_id)
     if row is None:
         raise ResourceNotFound("Campaign not found")
-    return Campaign(**(asdict(row) | {name: msgspec.json.decode(getattr(row, name)) for name in _JSON}))
+    return Campaign(
+        **(
+            asdict(row)
+            | {
+                "calling_hours": decode_object(row.calling_hours),
+                "retry_policy": decode_object(row.retry_policy),
+                "dynamic_variables": decode_texts(row.dynamic_variables),
+            }
+        )
+    )
 
 
 async def change_campaign(

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries import exports, jobs
@@ -15,6 +14,7 @@ from outdial.domain.ids import new_id
 from outdial.domain.jobs import ExportStatus
 from outdial.domain.outcomes import Outcome
 from outdial.studio.campaign_contacts.service import find_campaign
+from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
@@ -161,4 +161,4 @@ async def _chunks(context: OrganizationContext, export_id: UUID) -> AsyncIterato
 
 def _export(row: exports.ExportRow) -> Export:
     kept: dict[str, Any] = {name: getattr(row, name) for name in Export.model_fields if name != "filters"}
-    return Export(**kept, filters=msgspec.json.decode(row.filters))
+    return Export(**kept, filters=decode_object(row.filters))

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from outdial.campaigns.importing.preview import MOST_ROWS, preview
+from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
 from outdial.db.queries import campaign_contacts, do_not_call, imports
 from outdial.db.queries.imports import RefusedImportRow
 from outdial.studio.contacts.service import ContactColumns
-from outdial.studio.imports.service import find_import
+from outdial.studio.imports.service import Import, find_import
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
@@ -74,12 +74,11 @@ async def preview_import(
         names_in_use = await campaign_contacts.variable_names(connection, campaign_id=found.campaign_id)
     beginning = b"".join(chunks)
     region = default_region.upper() if default_region else found.default_region
-    is_whole = len(beginning) == found.bytes_stored
     # Parsing a thousand rows takes tens of milliseconds: run it off the event loop.
     read = await asyncio.to_thread(
         preview,
         beginning,
-        is_whole=is_whole,
+        is_whole=len(beginning) == found.bytes_stored,
         mapping=found.mapping if mapping is None else mapping,
         default_region=region,
         names_in_use=names_in_use,
@@ -91,6 +90,10 @@ async def preview_import(
             phones=[contact.phone for contact in read.contacts],
         )
     blocked = frozenset(rows)
+    return _import_preview(found, read, blocked, is_whole=len(beginning) == found.bytes_stored)
+
+
+def _import_preview(found: Import, read: Preview, blocked: frozenset[str], *, is_whole: bool) -> ImportPreview:
     good = [contact for contact in read.contacts if contact.phone not in blocked]
     refused = [
         *(

@@ -17,6 +17,7 @@ from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ImportStatus
+from outdial.studio.view.payloads import decode_texts
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
@@ -322,7 +323,13 @@ def _region(region: str | None) -> str | None:
 
 def _import(row: imports.ImportRow) -> Import:
     kept: Mapping[str, Any] = {name: getattr(row, name) for name in Import.model_fields if name not in _JSON}
-    return Import(**kept, **{name: msgspec.json.decode(getattr(row, name)) for name in _JSON})
+    # Members can write the mapping past the studio.
+    return Import(
+        **kept,
+        mapping=decode_texts(row.mapping),
+        refused_by_kind=msgspec.json.decode(row.refused_by_kind),
+        notices=msgspec.json.decode(row.notices),
+    )
 
 
 _JSON: Final = ("mapping", "refused_by_kind", "notices")

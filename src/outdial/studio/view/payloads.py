@@ -23,6 +23,14 @@ def readable_body(body: bytes) -> str:
     return "".join(chunks).encode("utf-8", "backslashreplace").decode()
 
 
+def decode_texts(text: str | None) -> dict[str, str]:
+    """Decode a JSON column into an object of texts; a value that is no text becomes its JSON."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in decode_object(text).items()
+    }
+
+
 def decode_object(text: str | None) -> dict[str, Any]:
     """Decode a JSON column into an object; other values are wrapped as {"value": ...}."""
     value = msgspec.json.decode(text) if text else {}
