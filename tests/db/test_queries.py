@@ -47,6 +47,7 @@ NEVER_NULL = {
     ("live_calls", "retell_call_id"): "the query selects calls that have one",
     ("report_by_campaign", "cost_cents"): "coalesced",
     ("report_by_day", "cost_cents"): "coalesced",
+    ("show_call", "decision"): "that of the call, which always has one",
     ("take_call_to_check", "duration_ms"): "coalesced",
     ("user_by_email", "email"): "local Auth stores every user with an email address",
     ("user_by_id", "email"): "local Auth stores every user with an email address",
