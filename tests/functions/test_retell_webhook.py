@@ -132,6 +132,8 @@ async def test_an_unreachable_database_is_503_and_the_event_is_stored_on_retry(
     body = event_body("call_started", "call_1")
     async with served(env_of(database)) as session:
         await postgres._administer(database.server, f"alter database {database.name} allow_connections false")
+        ended = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where usename = 'outdial_webhook'"
+        assert await connection.fetchval(ended)
         status, answer = await post(session, body, signed(body))
         await postgres._administer(database.server, f"alter database {database.name} allow_connections true")
         assert (status, answer["code"]) == (503, "EVENT_NOT_STORED")
