@@ -156,7 +156,7 @@ async def test_only_post_is_allowed(database: Scratch) -> None:
         assert response.status == 405
 
 
-@pytest.mark.parametrize("name", ["RETELL_WEBHOOK_SECRET", "SUPABASE_DB_URL"])
+@pytest.mark.parametrize("name", ["RETELL_WEBHOOK_SECRET", "SUPABASE_URL", "SUPABASE_DB_URL"])
 async def test_a_missing_setting_stops_the_start_with_one_line_that_names_it(database: Scratch, name: str) -> None:
     with pytest.raises(MissingSetting, match=name) as raised:
         async with served(env_of(database, **{name: None})):
