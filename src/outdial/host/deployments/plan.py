@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from outdial.host.deployments.accepted_keys import with_accepted_keys
 from outdial.host.deployments.bundle_cache import BundleCache
 from outdial.host.deployments.environment import ALWAYS_PASSED, worker_env
 from outdial.host.deployments.policy import NAMES_SETTING, DeploymentPolicy
@@ -164,23 +165,23 @@ class ServingPlanner:
         )
 
     async def _deployed(self, version: DeployedVersion, source: SourceTree, secrets: Mapping[str, str]) -> FunctionSpec:
+        bundle = self.bundles.find(version.slug, version.number, version.sha256, version.entrypoint_path)
+        bundle = bundle or await self.bundles.put(
+            slug=version.slug,
+            version=version.number,
+            digest=version.sha256,
+            entrypoint=version.entrypoint_path,
+            files=await self.store.files(version.slug, version.number),
+        )
         if version.config is None:
-            config = source.config(version.slug)
+            config = with_accepted_keys(source.configs.get(version.slug) or FunctionConfig(), bundle.index)
             env = self.environment.env(version.slug, config, secrets)
         else:
             asked = FunctionConfig.from_table(version.slug, msgspec.json.decode(version.config))
-            config = self.environment.policy.clamp(asked)
+            config = with_accepted_keys(self.environment.policy.clamp(asked), bundle.index)
             env = self.environment.deployed_env(version.slug, config, secrets, source.config(version.slug))
-        bundle = self.bundles.find(version.slug, version.number, version.sha256, version.entrypoint_path)
         return FunctionSpec(
-            bundle=bundle
-            or await self.bundles.put(
-                slug=version.slug,
-                version=version.number,
-                digest=version.sha256,
-                entrypoint=version.entrypoint_path,
-                files=await self.store.files(version.slug, version.number),
-            ),
+            bundle=bundle,
             verify_jwt=version.verify_jwt,
             config=config,
             env=env,

@@ -1,6 +1,7 @@
 """Secrets of an environment. The hosts encrypt them; the database holds no key."""
 
 import base64
+import binascii
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -66,7 +67,7 @@ class SecretKeys:
         for number, part in enumerate(secret_list(text), start=1):
             try:
                 key = base64.b64decode(part, validate=True)
-            except ValueError:  # of base64, or not ASCII
+            except binascii.Error:
                 key = b""
             if len(key) != KEY_BYTES:
                 raise SettingError(f"{SETTING}: key {number} is not {KEY_BYTES} bytes in base64")

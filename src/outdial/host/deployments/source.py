@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from outdial.host.deployments.accepted_keys import with_accepted_keys
 from outdial.host.wire.bundle import Bundle
 from outdial.host.wire.config import SLUG, FunctionConfig, read_function_configs, unknown_keys
 from outdial.host.wire.errors import BadConfig
@@ -31,8 +32,12 @@ class SourceTree:
         return [warning for slug, table in self.tables.items() for warning in unknown_keys(slug, table)]
 
     def config(self, slug: str) -> FunctionConfig:
-        """Return the configuration of a function, the defaults if config.toml does not mention it."""
-        return self.configs.get(slug) or FunctionConfig()
+        """Return the configuration of a function, the defaults if config.toml does not mention it.
+
+        A function of the tree that accepts secret keys gets them, as if it listed them.
+        """
+        config = self.configs.get(slug) or FunctionConfig()
+        return with_accepted_keys(config, self.bundles[slug].index) if slug in self.bundles else config
 
 
 def read_source_tree(*layers: Path) -> SourceTree:

@@ -98,11 +98,11 @@ class HotReload:
     async def run_once(self) -> int:
         """Begin to restart what changed and return the number of functions. Call it every SCAN_INTERVAL.
 
-        Calls `read_listing` first if config.toml or the list of functions may have changed. If code does not start, the
-        old code stays in service and the log says why.
+        Calls `read_listing` first: config.toml and the source of a function decide which secrets it gets. If code does
+        not start, the old code stays in service and the log says why.
         """
         changes = await asyncio.to_thread(self._sources.changes)
-        if changes.listing:
+        if changes.listing or changes.functions:
             self._reading = asyncio.create_task(self._read(self._reading))
             # A new function may hang at import.
             await asyncio.wait([self._reading], timeout=_LISTING_S)
