@@ -168,7 +168,14 @@ export function configureCampaignTriggers(options: SupabaseOptions | FetchOption
   return configured;
 }
 
-/** A client for the whole application; call `configureCampaignTriggers` first. */
+/**
+ * A client for the whole application, configured by `configureCampaignTriggers` or else by the environment.
+ *
+ * From the environment it takes NEXT_PUBLIC_SUPABASE_URL and NEXT_PUBLIC_SUPABASE_ANON_KEY (or _PUBLISHABLE_KEY), the
+ * same names with VITE_, or SUPABASE_URL and SUPABASE_ANON_KEY. In a browser it acts as the user whose session
+ * supabase-js keeps in localStorage. On a server with SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY it acts with
+ * that key, for every organization: check first who asks.
+ */
 export const campaignTriggers: CampaignTriggers = {
   startCampaign: async (...args) => current().startCampaign(...args),
   pauseCampaign: async (...args) => current().pauseCampaign(...args),
@@ -180,10 +187,95 @@ export const campaignTriggers: CampaignTriggers = {
 
 function current(): CampaignTriggers {
   if (configured !== undefined) return configured;
-  throw new CampaignTriggerError("Call configureCampaignTriggers({ supabase }) before using campaignTriggers", {
-    code: "NOT_CONFIGURED",
-  });
+  // Next.js and Vite replace these expressions when they build, so each name is written in full.
+  const url = firstOf([
+    () => process.env.NEXT_PUBLIC_SUPABASE_URL,
+    () => (import.meta as ViteMeta).env?.VITE_SUPABASE_URL,
+    () => process.env.SUPABASE_URL,
+  ]);
+  const secretKey = firstOf([() => process.env.SUPABASE_SECRET_KEY, () => process.env.SUPABASE_SERVICE_ROLE_KEY]);
+  const publicKey = firstOf([
+    () => process.env.NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY,
+    () => process.env.NEXT_PUBLIC_SUPABASE_PUBLISHABLE_DEFAULT_KEY,
+    () => process.env.NEXT_PUBLIC_SUPABASE_ANON_KEY,
+    () => (import.meta as ViteMeta).env?.VITE_SUPABASE_PUBLISHABLE_KEY,
+    () => (import.meta as ViteMeta).env?.VITE_SUPABASE_PUBLISHABLE_DEFAULT_KEY,
+    () => (import.meta as ViteMeta).env?.VITE_SUPABASE_ANON_KEY,
+    () => process.env.SUPABASE_PUBLISHABLE_KEY,
+    () => process.env.SUPABASE_ANON_KEY,
+  ]);
+  const apikey = secretKey ?? publicKey;
+  if (url === undefined || apikey === undefined) {
+    throw notConfigured(
+      "Set NEXT_PUBLIC_SUPABASE_URL and NEXT_PUBLIC_SUPABASE_ANON_KEY (VITE_... with Vite), " +
+        "or call configureCampaignTriggers({ supabase }) before using campaignTriggers",
+    );
+  }
+  try {
+    return createCampaignTriggers({ url, apikey, token: secretKey === undefined ? storedToken(url) : undefined });
+  } catch (cause) {
+    throw notConfigured(`The environment does not configure campaignTriggers: ${(cause as TypeError).message}`, cause);
+  }
 }
+
+function firstOf(settings: readonly (() => string | undefined)[]): string | undefined {
+  for (const read of settings) {
+    try {
+      const value = read()?.trim();
+      if (value) return value;
+    } catch {
+      // Browsers have no `process`.
+    }
+  }
+  return undefined;
+}
+
+/** The access token of the session that supabase-js keeps in localStorage, if there is one. */
+function storedToken(url: string): string | undefined {
+  try {
+    const key = `sb-${new URL(url).hostname.split(".")[0]}-auth-token`;
+    const session: unknown = JSON.parse(globalThis.localStorage.getItem(key) ?? "null");
+    const token = isRecord(session) ? session["access_token"] : undefined;
+    return typeof token === "string" && SENDABLE.test(token) ? token : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function notConfigured(message: string, cause?: unknown): CampaignTriggerError {
+  return new CampaignTriggerError(message, { code: "NOT_CONFIGURED", cause });
+}
+
+/** What Vite puts into `import.meta`. */
+interface ViteMeta {
+  env?: Partial<
+    Record<
+      | "VITE_SUPABASE_URL"
+      | "VITE_SUPABASE_PUBLISHABLE_KEY"
+      | "VITE_SUPABASE_PUBLISHABLE_DEFAULT_KEY"
+      | "VITE_SUPABASE_ANON_KEY",
+      string
+    >
+  >;
+}
+
+/** The part of Node's `process` that this file uses. */
+declare const process: {
+  env: Partial<
+    Record<
+      | "NEXT_PUBLIC_SUPABASE_URL"
+      | "NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY"
+      | "NEXT_PUBLIC_SUPABASE_PUBLISHABLE_DEFAULT_KEY"
+      | "NEXT_PUBLIC_SUPABASE_ANON_KEY"
+      | "SUPABASE_URL"
+      | "SUPABASE_SECRET_KEY"
+      | "SUPABASE_SERVICE_ROLE_KEY"
+      | "SUPABASE_PUBLISHABLE_KEY"
+      | "SUPABASE_ANON_KEY",
+      string
+    >
+  >;
+};
 
 type RequestBody = Record<string, unknown>;
 

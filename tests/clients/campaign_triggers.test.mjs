@@ -1,6 +1,7 @@
 // Tests of what is specific to JavaScript: signals, sessions, options, the client for the whole application.
 //   CAMPAIGN_TRIGGERS=COMPILED.js node --test campaign_triggers.test.mjs
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 
@@ -138,6 +139,74 @@ test("unusable options throw at once, without secrets", () => {
       (error) => error instanceof TypeError && says.test(error.message) && !/s3cr/.test(error.message),
     );
   }
+});
+
+// The names that Next.js and Vite give to settings of the browser, and those of a server.
+const environments = {
+  "Next.js": [{ NEXT_PUBLIC_SUPABASE_URL: url, NEXT_PUBLIC_SUPABASE_ANON_KEY: "anon" }, {}, "anon"],
+  "Next.js, new keys": [
+    { NEXT_PUBLIC_SUPABASE_URL: url, NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY: "sb_publishable_k" }, {}, "sb_publishable_k",
+  ],
+  Vite: [{}, { VITE_SUPABASE_URL: url, VITE_SUPABASE_ANON_KEY: "anon" }, "anon"],
+  "Vite, new keys": [{}, { VITE_SUPABASE_URL: url, VITE_SUPABASE_PUBLISHABLE_KEY: "sb_publishable_k" }, "sb_publishable_k"],
+  "a server": [{ SUPABASE_URL: url, SUPABASE_ANON_KEY: "anon", SUPABASE_SERVICE_ROLE_KEY: "service" }, {}, "service"],
+};
+
+for (const [name, [node, vite, apikey]] of Object.entries(environments)) {
+  test(`without configuration, campaignTriggers takes URL and key from the environment of ${name}`, async (t) => {
+    const requests = [];
+    Object.assign(process.env, node);
+    // Vite's server writes such a line into each module that reads import.meta.env.
+    const source = `import.meta.env = ${JSON.stringify(vite)};\n${await readFile(process.env.CAMPAIGN_TRIGGERS, "utf8")}`;
+    const fetch = globalThis.fetch;
+    t.after(() => {
+      for (const setting of Object.keys(node)) delete process.env[setting];
+      globalThis.fetch = fetch;
+    });
+    globalThis.fetch = respondWith(started, requests);
+    const module = await import(`data:text/javascript;base64,${Buffer.from(source).toString("base64")}`);
+
+    assert.equal((await module.campaignTriggers.startCampaign("c")).status, "active");
+
+    const [[address, init]] = requests;
+    assert.equal(address, `${url}/functions/v1/campaign-trigger`);
+    assert.deepEqual([init.headers.apikey, init.headers.Authorization], [apikey, undefined]);
+  });
+}
+
+test("in a browser, campaignTriggers acts as the user whose session supabase-js keeps", async (t) => {
+  const requests = [];
+  const { fetch } = globalThis;
+  process.env.NEXT_PUBLIC_SUPABASE_URL = url;
+  process.env.NEXT_PUBLIC_SUPABASE_ANON_KEY = "anon";
+  const storage = { "sb-abc-auth-token": JSON.stringify({ access_token: "user" }) };
+  globalThis.localStorage = { getItem: (name) => storage[name] ?? null };
+  globalThis.fetch = respondWith(started, requests);
+  t.after(() => {
+    delete process.env.NEXT_PUBLIC_SUPABASE_URL;
+    delete process.env.NEXT_PUBLIC_SUPABASE_ANON_KEY;
+    delete globalThis.localStorage;
+    globalThis.fetch = fetch;
+  });
+
+  await campaignTriggers.startCampaign("c");
+  storage["sb-abc-auth-token"] = "not json";
+  await campaignTriggers.startCampaign("c");
+
+  assert.deepEqual(requests.map(([, init]) => init.headers.Authorization), ["Bearer user", undefined]);
+});
+
+test("an environment without a usable URL is NOT_CONFIGURED, and the error names the settings", async (t) => {
+  process.env.SUPABASE_SERVICE_ROLE_KEY = "s3cret";
+  t.after(() => {
+    delete process.env.SUPABASE_SERVICE_ROLE_KEY;
+    delete process.env.SUPABASE_URL;
+  });
+  assert.match((await rejected(campaignTriggers.startCampaign("c"), "NOT_CONFIGURED")).message, /NEXT_PUBLIC_SUPABASE_URL/);
+  process.env.SUPABASE_URL = "abc.supabase.co";
+  const { message } = await rejected(campaignTriggers.startCampaign("c"), "NOT_CONFIGURED");
+  assert.match(message, /project's URL/);
+  assert.doesNotMatch(message, /s3cret/);
 });
 
 test("campaignTriggers requires configuration, and then works", async () => {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from outdial.auth.keys import LOCAL_SECRET_KEY
 from outdial.domain.campaign import CampaignStatus
 from tests.clients.broken_server import BrokenServer
 from tests.clients.table import Observed, PreparedCase, differences, prepare_faults
@@ -101,17 +102,44 @@ async def test_the_package_exports_what_it_has_built(built: Path) -> None:
 
 async def test_the_examples_in_the_documentation_are_well_typed(tmp_path: Path) -> None:
     examples = re.findall(r"```ts\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     for number, example in enumerate(examples):
         (tmp_path / f"example_{number}.ts").write_text(example)
     shutil.copy(SOURCE, tmp_path)
+    (tmp_path / "lib/config").mkdir(parents=True)
+    shutil.copy(SOURCE, tmp_path / "lib/config/edge-functions.ts")
     options = json.loads((PACKAGE / "tsconfig.json").read_text())["compilerOptions"]
     # Resolve like a bundler, which finds the file by its bare name. The types of supabase-js are not ours to check.
     options |= {"module": "ESNext", "moduleResolution": "Bundler", "noEmit": True, "skipLibCheck": True}
-    options["paths"] = {"@supabase/*": [f"{ROOT}/node_modules/@supabase/*"]}
+    options["paths"] = {"@supabase/*": [f"{ROOT}/node_modules/@supabase/*"], "@/*": [f"{tmp_path}/*"]}
     (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "include": ["*.ts"]}))
 
     await run("node", TSC, "--project", tmp_path)
+
+
+async def test_the_two_lines_of_the_original_system_reach_campaign_trigger(project_url: str, tmp_path: Path) -> None:
+    """A project copies the file; its environment has URL and key, as in `.env.local` of Next.js."""
+    (tmp_path / "lib/config").mkdir(parents=True)
+    shutil.copy(SOURCE, tmp_path / "lib/config/edge-functions.ts")
+    (tmp_path / "page.ts").write_text(
+        "import { campaignTriggers } from '@/lib/config/edge-functions';\n"
+        "const { started } = await campaignTriggers.checkScheduledCampaigns();\n"
+        "console.log(JSON.stringify(started));\n"
+    )
+    options = json.loads((PACKAGE / "tsconfig.json").read_text())["compilerOptions"]
+    options |= {"module": "ESNext", "moduleResolution": "Bundler", "paths": {"@/*": [f"{tmp_path}/*"]}}
+    options |= {"lib": ["ES2022", "DOM"], "declaration": False}
+    (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["page.ts"]}))
+    await run("node", TSC, "--project", tmp_path)
+    # What a build tool does with the alias.
+    page = (
+        (tmp_path / "dist/page.js").read_text().replace("@/lib/config/edge-functions", "./lib/config/edge-functions.js")
+    )
+    (tmp_path / "dist/page.mjs").write_text(page)
+    (tmp_path / "dist/package.json").write_text('{"type": "module"}')
+    env = {"NEXT_PUBLIC_SUPABASE_URL": project_url, "SUPABASE_SERVICE_ROLE_KEY": LOCAL_SECRET_KEY}
+
+    assert json.loads(await run("node", tmp_path / "dist/page.mjs", env=env)) == []
 
 
 def test_the_states_are_those_of_the_domain() -> None:
