@@ -6,6 +6,7 @@ EmbeddedSettings is about the embedded server, which several processes share. Th
 `ctx.env`.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -16,10 +17,7 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import platformdirs
 
-from outdial.database_url import BadDatabaseUrl, check_database_url
-
-# Points in time this far away still exist in Python and in Postgres.
-_LONGEST = timedelta(days=3650)
+from outdial.net import is_loopback_url
 
 
 class SettingError(ValueError):
@@ -106,23 +104,9 @@ def with_user(dsn: str, role: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{role}@{host}"))
 
 
-def database_url(env: Mapping[str, str], name: str, *, required: bool = False) -> str:
-    """Return the checked database URL in the setting `name`, empty if it is not set.
-
-    Raises SettingError, whose message says how to correct the URL and quotes no part of it.
-    """
-    raw = unquoted(env.get(name, ""))
-    if not raw and required:
-        raise MissingSetting(name, "the database URL, postgresql://user:password@host/name")
-    try:
-        return check_database_url(raw) if raw else ""
-    except BadDatabaseUrl as error:
-        raise SettingError(f"{name} {error}") from None
-
-
 @dataclass(frozen=True, slots=True)
 class DatabaseUrls:
-    """The database URL of each kind of process. Its connections have the role of the kind, whatever their login."""
+    """The database URL of each kind of process. With `assume_roles`, the owner logs in and assumes the role."""
 
     owner: str = field(repr=False)
     api: str = field(repr=False)
@@ -131,6 +115,7 @@ class DatabaseUrls:
     host: str = field(repr=False)
     jobs: str = field(repr=False)
     auth: str = field(repr=False)
+    assume_roles: bool = False
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -139,18 +124,23 @@ class DatabaseUrls:
         The default of the latter depends on the server. Where it trusts its Unix socket, processes log in as their
         role; elsewhere they log in as the owner and assume the role.
         """
-        owner = database_url(env, "SUPABASE_DB_URL", required=True)
+        owner = require(env, "SUPABASE_DB_URL", "the database URL, postgresql://user:password@host/name")
         parts = urlsplit(owner)
         hosts = parse_qs(parts.query).get("host", [""])
-        is_socket = not parts.hostname and not parts.password and all(host.startswith(("/", "@")) for host in hosts)
-        kinds = {}
-        for kind in ("api", "webhook", "dialer", "host", "jobs", "auth"):
-            default = with_user(owner, f"outdial_{kind}") if is_socket else owner
-            kinds[kind] = database_url(env, f"OUTDIAL_{kind.upper()}_DB_URL") or default
-        return cls(owner, **kinds)
+        # Without a password, on a Unix socket.
+        trusted = not parts.hostname and not parts.password and all(host.startswith(("/", "@")) for host in hosts)
 
-    def role(self, kind: str) -> str:
-        """Return the role that connections of `kind` have, whatever their login."""
+        def url(kind: str) -> str:
+            given = env.get(f"OUTDIAL_{kind.upper()}_DB_URL", "").strip()
+            return given or (with_user(owner, f"outdial_{kind}") if trusted else owner)
+
+        kinds = {kind: url(kind) for kind in ("api", "webhook", "dialer", "host", "jobs", "auth")}
+        return cls(owner, **kinds, assume_roles=not trusted)
+
+    def role(self, kind: str) -> str | None:
+        """Return the role that connections of `kind` must assume after login, or None when they log in as it."""
+        if not self.assume_roles or getattr(self, kind) != self.owner:
+            return None
         return f"outdial_{kind}"
 
 
@@ -204,26 +194,47 @@ class DialerSettings:
         given: dict[str, timedelta] = {}
         for each in fields(cls):
             name = f"OUTDIAL_{each.name.upper()}"
-            if not (raw := env.get(name, "").strip()):
+            if not (raw := env.get(name)):
                 continue
             try:
-                value = timedelta(seconds=float(raw))
-            except (ValueError, OverflowError):
+                seconds = float(raw)
+            except ValueError:
                 raise SettingError(f"{name} must be a number of seconds, not {raw!r}") from None
-            if not timedelta(0) < value <= _LONGEST:
-                raise SettingError(f"{name} must be more than 0 seconds and at most 10 years, not {raw!r}")
-            given[each.name] = value
+            if seconds <= 0:
+                raise SettingError(f"{name} must be more than 0 seconds, not {raw!r}")
+            given[each.name] = timedelta(seconds=seconds)
         return cls(**given)
+
+
+def retry_speed(env: Mapping[str, str]) -> float:
+    """Return by how much the delays of retries are divided, 1 for real calls; raises SettingError."""
+    raw = env.get("OUTDIAL_RETRY_SPEED", "").strip()
+    try:
+        speed = float(raw or 1)
+    except ValueError:
+        speed = 0
+    if not 0 < speed < math.inf:
+        raise SettingError(f"OUTDIAL_RETRY_SPEED must be a number above 0, not {raw!r}")
+    if speed != 1 and not is_loopback_url(env.get("RETELL_BASE_URL", "").strip()):
+        raise SettingError(
+            "OUTDIAL_RETRY_SPEED is for simulated calls only: unset it, or set RETELL_BASE_URL to a simulator on this "
+            "machine"
+        )
+    return speed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialerProcessSettings:
-    """Settings of `outdial dialer`: `api_keys` of Retell by credential name, `retell_url` None for Retell itself."""
+    """Settings of `outdial dialer`: `api_keys` of Retell by credential name, `retell_url` None for Retell itself.
+
+    `retry_speed` divides the delays of retries, for simulated calls.
+    """
 
     database: DatabaseUrls
     timing: DialerSettings
     api_keys: Mapping[str, str] = field(repr=False)
     retell_url: str | None = None
+    retry_speed: float = 1.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -234,7 +245,13 @@ class DialerProcessSettings:
         if not api_keys:
             raise MissingSetting("RETELL_API_KEY", "the API key of the Retell workspace that places the calls")
         retell_url = env.get("RETELL_BASE_URL", "").strip() or None
-        return cls(database=database, timing=timing, api_keys=api_keys, retell_url=retell_url)
+        return cls(
+            database=database,
+            timing=timing,
+            api_keys=api_keys,
+            retell_url=retell_url,
+            retry_speed=retry_speed(env),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

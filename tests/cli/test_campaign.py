@@ -134,7 +134,9 @@ def test_campaigns_are_listed_and_filtered(acme: Outdial, campaign: str) -> None
 def test_watching_a_stopped_campaign_prints_its_state_and_ends(acme: Outdial, campaign: str, tmp_path: Path) -> None:
     import_two(acme, campaign, tmp_path)
 
-    assert acme("campaign", "watch", campaign) == "draft: 0/2 contacts done, 0 calls live\n"
+    assert acme("campaign", "watch", campaign) == (
+        f"draft: 0/2 contacts done, 0 calls live; not dialing: not started yet: outdial campaign start {campaign}\n"
+    )
     assert json.loads(acme("campaign", "watch", campaign, "--json"))["progress"]["total"] == 2
 
 

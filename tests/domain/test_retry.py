@@ -233,3 +233,13 @@ def test_what_a_policy_leaves_out_stays_as_in_the_default() -> None:
 def test_a_policy_that_is_not_valid_names_the_key(raw: dict[str, Any], key: str) -> None:
     with pytest.raises(InvalidRetryPolicy, match=rf"^(unknown key '{key}';|{key}:) "):
         parse_retry_policy(raw)
+
+
+def test_a_faster_policy_divides_every_delay_and_nothing_else() -> None:
+    fast = DEFAULT_POLICY.faster(60)
+
+    assert fast.rules[Outcome.NO_ANSWER].delays == (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=24))
+    assert (fast.fault_delay, fast.fault_delay_max) == (timedelta(seconds=1), timedelta(minutes=1))
+    assert fast.rules[Outcome.IVR].max_attempts == DEFAULT_POLICY.rules[Outcome.IVR].max_attempts
+    assert (fast.jitter, fast.max_faults) == (DEFAULT_POLICY.jitter, DEFAULT_POLICY.max_faults)
+    assert fast.faster(1 / 60) == DEFAULT_POLICY

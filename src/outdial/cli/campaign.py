@@ -31,6 +31,7 @@ from outdial.cli.output import AsJson, console, print_json, print_pairs, print_r
 from outdial.clock import SystemClock
 from outdial.db.queries import campaign_contacts, campaigns, reviews
 from outdial.db.session import Connection, Database
+from outdial.domain.calling_hours import ALWAYS_OPEN
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.limits import LONGEST_DECISION_NOTE
@@ -53,7 +54,9 @@ def create(
     organization: Organization = None,
     hours: Annotated[
         str | None,
-        typer.Option(help='Calling hours as JSON or @FILE (default: {"weekdays": [["09:00", "20:00"]]}).'),
+        typer.Option(
+            help='Calling hours: always, JSON, or @FILE with JSON (default: {"weekdays": [["09:00", "20:00"]]}).'
+        ),
     ] = None,
     retry: Annotated[
         str | None, typer.Option(help='Retry policy as JSON or @FILE, such as {"busy": {"delays": ["10m"]}}.')
@@ -70,7 +73,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create a campaign as a draft."""
-    calling_hours = read_object("--hours", hours)
+    calling_hours = ALWAYS_OPEN if hours == "always" else read_object("--hours", hours)
     retry_policy = read_object("--retry", retry)
     variables = read_pairs("--var", var or ())
     scheduled_at = _parse_time("--schedule", schedule)
@@ -347,7 +350,8 @@ def show(campaign: CampaignName, as_json: AsJson = False) -> None:
 def watch(campaign: CampaignName, as_json: AsJson = False) -> None:
     """Follow a campaign until it is completed, cancelled or paused.
 
-    If standard output is not a terminal, print a line on each change; with --json, print one JSON object per line.
+    If standard output is not a terminal, print a line on each change, with the reason when the campaign is not dialing;
+    with --json, print one JSON object per line.
     """
 
     async def work(database: Database) -> None:
@@ -379,16 +383,17 @@ async def follow_in_lines(
     every: timedelta = REFRESH_EVERY,
     console: Console = console,
 ) -> CampaignView:
-    """Print a line on each change of a campaign until it stops."""
-    printed = ""
+    """Print a line on each change of a campaign, or of the reason why it is not dialing, until it stops."""
+    printed: tuple[str, str | None] | None = None
     while True:
         view = await read_campaign(database, campaign_id, clock.now())
-        line = view.line()
-        if line != printed and as_json:
+        # The text of a reason may hold a time that moves: only another reason is a change.
+        state = view.line(), view.reason
+        if state != printed and as_json:
             print_json_line(view)
-        elif line != printed:
-            console.print(line, markup=False, soft_wrap=True)
-        printed = line
+        elif state != printed:
+            console.print(view.line_with_reason(), markup=False, soft_wrap=True)
+        printed = state
         if view.campaign.status in STOPPED:
             return view
         await clock.sleep_until(clock.now() + every)

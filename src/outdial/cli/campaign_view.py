@@ -19,6 +19,7 @@ from outdial.db.rows import required
 from outdial.db.session import Database
 from outdial.dialer.admission import WaitReason
 from outdial.dialer.doctor import examine
+from outdial.domain.campaign import CampaignStatus
 
 _JSON_COLUMNS = ("calling_hours", "retry_policy", "dynamic_variables")
 _STYLES = {"completed": "green", "failed": "red", "review": "yellow", "skipped": "dim", "cancelled": "dim"}
@@ -26,11 +27,12 @@ _STYLES = {"completed": "green", "failed": "red", "review": "yellow", "skipped":
 
 @dataclass(frozen=True, slots=True)
 class CampaignView:
-    """A campaign at one moment; `waiting` says why it is not dialing."""
+    """A campaign at one moment; `waiting` says why it is not dialing, and `reason` is the code for it."""
 
     campaign: campaigns.CampaignSettingsRow
     progress: Progress
     waiting: str | None
+    reason: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return the columns of the campaign, with JSON columns decoded."""
@@ -48,6 +50,11 @@ class CampaignView:
         return f"{self.campaign.status}: {counts.finished}/{counts.total} contacts done, {counts.live} calls live" + (
             f" ({outcomes})" if outcomes else ""
         )
+
+    def line_with_reason(self) -> str:
+        """Return the progress in one line and, for a campaign that is not at its end, why it is not dialing."""
+        ended = self.campaign.status in (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
+        return self.line() if ended or self.waiting is None else f"{self.line()}; not dialing: {self.waiting}"
 
     def panel(self) -> RenderableType:
         """Return the progress as a terminal panel."""
@@ -74,7 +81,7 @@ async def read_campaign(database: Database, campaign_id: UUID, now: datetime) ->
         return CampaignView(campaign, counts, None)
     text = diagnosis.sentence(lambda moment: str(cell(moment)))
     hint = f": outdial campaign start {campaign_id}" if diagnosis.reason is WaitReason.DRAFT else ""
-    return CampaignView(campaign, counts, f"{text[:1].lower()}{text[1:]}{hint}")
+    return CampaignView(campaign, counts, f"{text[:1].lower()}{text[1:]}{hint}", diagnosis.reason)
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> Text:

@@ -15,7 +15,7 @@ from outdial.db.session import JOB_TIMEOUTS, Database
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.replay import replay as send_through_apply
 from outdial.retell.events import RetellEventReader
-from outdial.settings import DatabaseUrls, DialerSettings
+from outdial.settings import DatabaseUrls, DialerSettings, retry_speed
 from outdial.stack.local import as_service, environment
 
 app = typer.Typer(no_args_is_help=True, help="The inbox: every event received from Retell.")
@@ -128,7 +128,11 @@ async def _replay(
     # The applier of a dialer would apply them as well, but no dialer may be running.
     async with await Database.connect(urls.webhook, application_name="outdial:cli", role=urls.role("webhook")) as inbox:
         applier = EventApplier(
-            inbox, RetellEventReader(), clock, check_after=DialerSettings.from_env(env).reconcile_after
+            inbox,
+            RetellEventReader(),
+            clock,
+            check_after=DialerSettings.from_env(env).reconcile_after,
+            retry_speed=retry_speed(env),
         )
         await applier.run_once()
     return marked

@@ -12,6 +12,9 @@ from outdial.stack.config import SIMULATOR_PORT
 from outdial.stack.local import LOCAL_WEBHOOK_SECRET, SIMULATOR_KEY, environment
 
 Speed = Annotated[float, typer.Option(min=0.001, help="Simulated seconds per real second.")]
+StackSpeed = Annotated[
+    float, typer.Option(min=0.001, help="Simulated seconds per real second, for calls and for the delays of retries.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of the simulated calls' outcomes.")]
 SimulatorSeed = Annotated[
     int | None, typer.Option(help="Repeat the outcomes and call ids of this seed (default: new call ids every time).")
@@ -45,7 +48,7 @@ def dev(
         Literal["default", "auto"],
         typer.Option(envvar="OUTDIAL_PORTS", help="Supabase's local ports, or any free ports."),
     ] = "default",
-    speed: Speed = 1.0,
+    speed: StackSpeed = 1.0,
     seed: SimulatorSeed = None,
     concurrency: Concurrency = 20,
     calls_per_second: CallsPerSecond = 1.0,
@@ -72,6 +75,7 @@ def dev(
         dialers=dialers,
         any_ports=ports == "auto",
         simulator_options=simulator_options,
+        speed=speed,
         with_studio=with_studio,
         first_organization=first,
     )

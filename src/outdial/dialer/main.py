@@ -140,6 +140,12 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         await check.compare()
         yield DialerParts(
             Dialer(database, RetellProvider(clients), clock, timing),
-            EventApplier(inbox, RetellEventReader(), clock, check_after=timing.reconcile_after),
+            EventApplier(
+                inbox,
+                RetellEventReader(),
+                clock,
+                check_after=timing.reconcile_after,
+                retry_speed=settings.retry_speed,
+            ),
             check,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from itertools import pairwise
+from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from outdial.domain.errors import InvalidCallingHours, UnknownZone
@@ -49,6 +50,9 @@ _NINE_TO_EIGHT = (Window(9 * 60, 20 * 60),)
 
 DEFAULT_HOURS = CallingHours(week=(_NINE_TO_EIGHT,) * 5 + ((),) * 2, excluded_dates=frozenset())
 """Monday to Friday, 09:00 to 20:00, in the contact's own time."""
+
+ALWAYS_OPEN: Final[Mapping[str, object]] = {"every_day": [["00:00", "24:00"]]}
+"""Calling hours, as `parse_calling_hours` reads them, that are never closed: for tests and simulated calls."""
 
 
 def parse_calling_hours(raw: Mapping[str, object]) -> CallingHours:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TypeAlias, assert_never
@@ -53,6 +53,19 @@ class RetryPolicy:
     fault_delay: timedelta
     fault_delay_max: timedelta
     max_faults: int
+
+    def faster(self, speed: float) -> "RetryPolicy":
+        """Return the policy with every delay divided by `speed`, for simulated calls in simulated time."""
+        rules = {
+            outcome: replace(rule, delays=tuple(delay / speed for delay in rule.delays))
+            for outcome, rule in self.rules.items()
+        }
+        return replace(
+            self,
+            rules=MappingProxyType(rules),
+            fault_delay=self.fault_delay / speed,
+            fault_delay_max=self.fault_delay_max / speed,
+        )
 
 
 DEFAULT_POLICY = RetryPolicy(

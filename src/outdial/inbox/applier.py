@@ -22,11 +22,14 @@ LOCKED_DELAY = timedelta(seconds=5)
 class EventApplier:
     """A background task: `run_once` applies the due events and returns their number."""
 
-    def __init__(self, database: Database, reader: EventReader, clock: Clock, *, check_after: timedelta) -> None:
+    def __init__(
+        self, database: Database, reader: EventReader, clock: Clock, *, check_after: timedelta, retry_speed: float = 1.0
+    ) -> None:
         self._database = database
         self._reader = reader
         self._clock = clock
         self._check_after = check_after
+        self._retry_speed = retry_speed
 
     async def run_once(self) -> int:
         """Apply all due events in batches. An event that fails alone is retried later, and finally quarantined."""
@@ -95,6 +98,7 @@ class EventApplier:
             reader=self._reader,
             now=now,
             check_after=self._check_after,
+            retry_speed=self._retry_speed,
             skip_locked=skip_locked,
         )
         results = list(zip(rows, applied.verdicts, strict=True))

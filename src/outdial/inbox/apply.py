@@ -110,11 +110,13 @@ async def apply(
     reader: EventReader,
     now: datetime,
     check_after: timedelta,
+    retry_speed: float = 1.0,
     skip_locked: bool = False,
 ) -> AppliedBatch:
     """Apply `deliveries` in the open transaction.
 
-    The reconciler checks a call that receives no further event after `check_after`. With `skip_locked`, an event of a
+    The reconciler checks a call that receives no further event after `check_after`. Retry delays are divided by
+    `retry_speed`. With `skip_locked`, an event of a
     call that another transaction has locked is `pending` instead of waiting for it.
     """
     calls = await _lock_calls(connection, deliveries, skip_locked=skip_locked)
@@ -137,7 +139,7 @@ async def apply(
             calls.by_retell_id.setdefault(event.provider_call_id, row)
     changes = BatchChanges()
     for call_id, of_call in reports.items():
-        decide(changes, calls.by_id[call_id], of_call, reader=reader, now=now)
+        decide(changes, calls.by_id[call_id], of_call, reader=reader, now=now, retry_speed=retry_speed)
     await _write(connection, changes, now, check_after)
     return AppliedBatch(verdicts, changes.accounts)
 
@@ -182,6 +184,7 @@ def decide(
     *,
     reader: EventReader,
     now: datetime,
+    retry_speed: float = 1.0,
 ) -> None:
     """Merge `reports` into a call, and add the changes of the call and its contact to `changes`."""
     details = CallDetails(
@@ -220,12 +223,19 @@ def decide(
     # A member who decided about the contact knew of this call: what becomes known of it later changes the call only.
     is_newest = row.call_count == row.attempt_number and row.decided_calls < row.attempt_number
     if is_newest and row.contact_status in OPEN | {ContactStatus.REVIEW}:
-        changes.contacts.append(_contact_change(row, outcome, before.outcome, now))
+        changes.contacts.append(
+            _contact_change(row, outcome, corrected=before.outcome, now=now, retry_speed=retry_speed)
+        )
         changes.campaigns.add(row.campaign_id)
 
 
 def _contact_change(
-    row: call_queries.ReportedCall, outcome: Outcome, corrected: Outcome | None, now: datetime
+    row: call_queries.ReportedCall,
+    outcome: Outcome,
+    *,
+    corrected: Outcome | None,
+    now: datetime,
+    retry_speed: float,
 ) -> ContactChange:
     """Return the contact after `outcome`. What an outcome that is now `corrected` had counted is taken back first."""
     if corrected is not None:
@@ -234,7 +244,7 @@ def _contact_change(
         else:
             row = replace(row, attempts=max(0, row.attempts - 1))
     step = next_step(
-        _policy(row.retry_policy),
+        _policy(row.retry_policy, retry_speed),
         outcome,
         attempts=row.attempts,
         faults=row.faults,
@@ -282,12 +292,13 @@ def _contact_change(
 
 
 @lru_cache(maxsize=1024)
-def _policy(raw: str) -> RetryPolicy:
+def _policy(raw: str, speed: float) -> RetryPolicy:
     # Policies are validated before they are stored. One that bypassed validation must not block the inbox.
     try:
-        return parse_retry_policy(msgspec.json.decode(raw))
+        policy = parse_retry_policy(msgspec.json.decode(raw))
     except InvalidRetryPolicy:
-        return DEFAULT_POLICY
+        policy = DEFAULT_POLICY
+    return policy if speed == 1 else policy.faster(speed)
 
 
 async def _write(connection: Connection, changes: BatchChanges, now: datetime, check_after: timedelta) -> None:

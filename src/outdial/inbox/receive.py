@@ -41,12 +41,14 @@ class WebhookReceiver:
         clock: Clock,
         *,
         check_after: timedelta,
+        retry_speed: float = 1.0,
     ) -> None:
         self._database = database
         self._authenticator = authenticator
         self._reader = reader
         self._clock = clock
         self._check_after = check_after
+        self._retry_speed = retry_speed
         self._batcher: EventBatcher[EventDelivery, EventVerdict | EventNotStored] = EventBatcher(self._flush)
 
     async def receive(self, body: bytes, signature: str | None) -> StoredEvent | RejectedEvent:
@@ -105,6 +107,7 @@ class WebhookReceiver:
                 reader=self._reader,
                 now=now,
                 check_after=self._check_after,
+                retry_speed=self._retry_speed,
                 skip_locked=skip_locked,
             )
             await store(connection, deliveries, applied.verdicts, now)

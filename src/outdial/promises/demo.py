@@ -36,7 +36,8 @@ SPEED, CONCURRENCY, CALLS_PER_SECOND, DIALERS = 60, 30, 25, 2
 CAMPAIGN_TIMEOUT_S, SETTLE_TIMEOUT_S = 300.0, 60.0
 LOG_LINES_SHOWN = 30
 
-# Time runs 60 times as fast: a minute of a call takes a second, and silent calls are looked up after two.
+# Time runs 60 times as fast: a minute of a call or of a retry's delay takes a second, and silent calls are looked up
+# after two.
 FAST_TIMING: Final[Mapping[str, str]] = {
     "OUTDIAL_REQUEST_TIMEOUT": "3",
     "OUTDIAL_POLL_INTERVAL": "0.5",
@@ -47,13 +48,13 @@ FAST_TIMING: Final[Mapping[str, str]] = {
     "OUTDIAL_CAPACITY_HOLD": "2",
 }
 RETRY: Final[Mapping[str, Any]] = {
-    "no_answer": {"delays": ["2s", "3s"]},
-    "busy": {"delays": ["1s"]},
-    "voicemail": {"delays": ["2s"]},
-    "ivr": {"delays": ["1s"]},
-    "declined": {"delays": ["3s"]},
-    "fault_delay": "1s",
-    "fault_delay_max": "2s",
+    "no_answer": {"delays": ["2m", "3m"]},
+    "busy": {"delays": ["1m"]},
+    "voicemail": {"delays": ["2m"]},
+    "ivr": {"delays": ["1m"]},
+    "declined": {"delays": ["3m"]},
+    "fault_delay": "1m",
+    "fault_delay_max": "2m",
     "max_faults": 4,
 }
 FAULTS: Final[list[Mapping[str, Any]]] = [
@@ -209,7 +210,7 @@ async def _run(
         raise DemoFailed("the local stack has ended")
     urls = DatabaseUrls.from_env({"SUPABASE_DB_URL": stack.database_url})
     async with (
-        await Database.connect(urls.api, application_name="outdial:demo", role=urls.role("api")) as database,
+        await Database.connect(urls.api, application_name="outdial:demo") as database,
         SimulatorClient(stack.simulator_url or "", SIMULATOR_KEY) as simulator,
     ):
         imported = await _prepare(outdial, file, console.say)
@@ -242,7 +243,7 @@ async def _prepare(outdial: DemoCommand, file: DemoFile, say: Callable[[str], No
         "--name=Demo",
         "--agent=agent_demo",
         "--from=+12125550100",
-        '--hours={"every_day": [["00:00", "24:00"]]}',
+        "--hours=always",
         f"--retry={json.dumps(RETRY)}",
         f"--batch-size={CALLS_PER_SECOND}",
         "--var=greeting=Good day",

@@ -12,7 +12,7 @@ from typing import Protocol
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
 from outdial.campaigns.create import NewOrganization
 from outdial.clock import SystemClock
-from outdial.db.embedded import SUPERUSER, EmbeddedPostgres, default_home
+from outdial.db.embedded import EmbeddedPostgres, default_home
 from outdial.db.migrate import AppliedFile, push, refuse_remote
 from outdial.db.session import Database
 from outdial.host.api.tokens import AccessTokens
@@ -53,12 +53,16 @@ class StackConsole(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackOptions:
-    """Options of `outdial dev`. With `any_ports`, free ports are used instead of those in config.toml."""
+    """Options of `outdial dev`. With `any_ports`, free ports are used instead of those in config.toml.
+
+    `speed` is that of the simulated calls; the retries of contacts are as fast.
+    """
 
     with_simulator: bool
     dialers: int
     any_ports: bool
     simulator_options: Sequence[str]
+    speed: float
     with_studio: bool
     first_organization: NewOrganization
 
@@ -124,6 +128,8 @@ def _plan(options: StackOptions, environ: Mapping[str, str], home: Path) -> Stac
         studio_url=f"http://127.0.0.1:{ports.studio}" if options.with_studio else None,
     )
     env = {**local_settings(stack, environ), "OUTDIAL_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    if simulated:
+        env.setdefault("OUTDIAL_RETRY_SPEED", str(options.speed))
     processes = [] if external else [_process("database", env, 45.0, "db", "keep", f"--port={ports.database}")]
     # With the embedded server, the host creates the logins of its functions itself; it takes SUPABASE_DB_URL as a
     # sign that they are in the environment.
@@ -193,19 +199,13 @@ def _free_ports() -> StackPorts:
 
 def _welcome(plan: StackPlan, login: StudioLogin | None, console: StackConsole) -> None:
     stack, env = plan.stack, plan.env
-    database, password = "SUPABASE_DB_URL", None
-    if plan.database_port is not None:
-        database = f"postgresql://{SUPERUSER}@127.0.0.1:{plan.database_port}/postgres"
-        files = Path(env["OUTDIAL_HOME"]).glob("pg*.password")
-        password = next(f"in {file}" for file in files if (file.with_suffix("") / "postmaster.pid").exists())
     console.say("Outdial local development setup is running.")
     console.pairs(
         {
             "Studio": stack.studio_url,
             "Sign in as": None if login is None else f"{login.email}, password {login.password}",
             "Functions": f"{stack.api_url}/functions/v1/<function-name>",
-            "Database": database,
-            "Database password": password,
+            "Database": "SUPABASE_DB_URL" if plan.database_port is None else stack.database_url,
             "Retell": stack.simulator_url or env.get("RETELL_BASE_URL", "Retell itself: calls are real"),
             "Publishable key": LOCAL_PUBLISHABLE_KEY,
             "Secret key": LOCAL_SECRET_KEY,

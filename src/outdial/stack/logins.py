@@ -24,8 +24,7 @@ class StackLogins(Mapping[str, str]):
         self._owner = owner
 
     def __getitem__(self, role: str) -> str:
-        login, _, password = self._passwords()[role].rpartition(":")
-        return address_of(self._owner, login or role, password)
+        return address_of(self._owner, role, self._passwords()[role])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._passwords())
@@ -40,11 +39,10 @@ class StackLogins(Mapping[str, str]):
 
     async def renew(self) -> dict[str, str]:
         """Set new passwords and notify the running hosts; return the URL of each role."""
-        addresses = dict((await renew_passwords(self._owner)).urls)
+        addresses = await renew_passwords(self._owner)
         draft = self._path.with_suffix(".new")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            logins = {role: urlsplit(address) for role, address in addresses.items()}
-            json.dump({role: f"{url.username}:{url.password}" for role, url in logins.items()}, file)
+            json.dump({role: urlsplit(address).password for role, address in addresses.items()}, file)
         draft.replace(self._path)
         connection = await asyncpg.connect(self._owner)
         try:

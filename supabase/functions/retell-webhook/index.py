@@ -7,7 +7,7 @@ from outdial.inbox.errors import EventNotStored
 from outdial.inbox.receive import RejectedEvent, WebhookReceiver
 from outdial.retell.events import RetellEventReader
 from outdial.retell.webhooks import RetellWebhooks
-from outdial.settings import DialerSettings, credentials, flag, require, secret_list
+from outdial.settings import DialerSettings, credentials, flag, require, retry_speed, secret_list
 
 receiver: WebhookReceiver
 
@@ -18,7 +18,6 @@ async def start(runtime: Runtime) -> None:
     secrets = credentials(runtime.env, "RETELL_WEBHOOK_SECRET")
     if not secrets:
         require(runtime.env, "RETELL_WEBHOOK_SECRET", "the Retell API key with the webhook badge; it signs the events")
-    require(runtime.env, "SUPABASE_URL", "the address of the project or of the local stack")
     keys = {credential: secret_list(raw) for credential, raw in secrets.items()}
     accept_plain = flag(runtime.env, "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET", default=False)
     receiver = WebhookReceiver(
@@ -27,6 +26,7 @@ async def start(runtime: Runtime) -> None:
         RetellEventReader(),
         runtime.clock,
         check_after=DialerSettings.from_env(runtime.env).reconcile_after,
+        retry_speed=retry_speed(runtime.env),
     )
 
 
