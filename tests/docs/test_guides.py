@@ -61,7 +61,7 @@ def problem_of(words: list[str]) -> str | None:
             return None if script == "-m" or exists(script) else f"there is no {script}"
         case "outdial":
             return problem_of_command_line(rest)
-        case "npm" | "git" | "curl" | "export":
+        case "npm" | "git" | "curl" | "export" | "printf":
             return None
         case _:
             return f"{program} is not known here"

@@ -15,6 +15,7 @@ from outdial.host.gateway.launcher import GatewayLauncher
 from outdial.host.manifests import ClusterTarget, manifests
 from outdial.host.wire.config import FunctionConfig, read_function_configs
 from outdial.settings import DialerSettings
+from outdial.stack.dev import JOBS_GRACE_S, STUDIO_GRACE_S
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = (ROOT / "docs" / "functions.md").read_text()
@@ -108,7 +109,13 @@ def secret_names(made: Any) -> set[str]:
 
 
 def test_systemd_waits_long_enough_for_processes_to_stop() -> None:
-    host, dialer = (int(seconds) for seconds in re.findall(r"^TimeoutStopSec=(\d+)$", DEPLOYING, re.MULTILINE))
+    units = re.findall(
+        r"^ExecStart=/opt/outdial/bin/outdial (\w+)(?:.*\n)*?TimeoutStopSec=(\d+)$", DEPLOYING, re.MULTILINE
+    )
+    seconds = {command: int(timeout) for command, timeout in units}
 
-    assert host > inspect.signature(GatewayLauncher.__init__).parameters["grace_s"].default
-    assert dialer > DialerSettings().request_timeout.total_seconds()
+    assert seconds.keys() == {"serve", "studio", "jobs", "dialer"}
+    assert seconds["serve"] > inspect.signature(GatewayLauncher.__init__).parameters["grace_s"].default
+    assert seconds["dialer"] > DialerSettings().request_timeout.total_seconds()
+    assert seconds["studio"] > STUDIO_GRACE_S
+    assert seconds["jobs"] > JOBS_GRACE_S

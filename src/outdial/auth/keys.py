@@ -1,7 +1,9 @@
 """API keys and JWT secret of a project, and the well-known ones of local stacks."""
 
+import base64
 import hmac
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -27,6 +29,12 @@ _SETTINGS: tuple[tuple[KeyKind, str, str], ...] = (
     ("publishable", "SUPABASE_PUBLISHABLE_KEYS", "SUPABASE_ANON_KEY"),
     ("secret", "SUPABASE_SECRET_KEYS", "SUPABASE_SERVICE_ROLE_KEY"),
 )
+
+
+def new_api_key(kind: KeyKind) -> str:
+    """Return a random API key in the form of Supabase's: prefix, 128 random bits, and a checksum of both."""
+    body = f"sb_{kind}_{secrets.token_urlsafe(16)}"
+    return f"{body}_{base64.urlsafe_b64encode(sha256(body.encode()).digest()).decode()[:8]}"
 
 
 def mint_jwt(secret: str, claims: Mapping[str, object]) -> str:

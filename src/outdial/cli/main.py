@@ -11,7 +11,7 @@ from outdial import __version__
 from outdial.cli import campaign, contacts, database, inbox, jobs, organization, processes, studio, users
 from outdial.cli.errors import explain
 from outdial.cli.functions import commands as functions
-from outdial.cli.functions import scaffold, secrets, serving, tokens
+from outdial.cli.functions import keys, scaffold, secrets, serving, tokens
 from outdial.cli.output import console, fail
 
 
@@ -59,6 +59,7 @@ app.add_typer(organization.app, name="organization")
 app.add_typer(functions.app, name="functions")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(keys.app, name="keys")
 app.add_typer(users.app, name="users")
 app.add_typer(database.app, name="db")
 

@@ -1,0 +1,218 @@
+"""Every command and every function of the README and the docs works on a real stack, as it is written."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import pytest
+
+from outdial.auth.keys import LOCAL_SECRET_KEY, local_service_role_jwt
+from tests.support.documented import ROOT, Example, examples, install_programs, run_block
+from tests.support.postgres import Scratch, scratch_directory
+from tests.support.processes import TIMEOUT_S, Launcher
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
+]
+
+PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))]
+EXAMPLES = [example for page in PAGES for example in examples(page, "sh")]
+# Programs that change the machine, or that a test machine does not have. Other tests cover what they run.
+ELSEWHERE = {
+    "make": "make starts these very tests, and the stack and the demo, which have tests of their own",
+    "docker": "no containers here: tests/docs/test_dockerfile.py reads the file",
+    "kubectl": "no cluster here: tests/host/test_manifests.py reads the objects",
+    "systemctl": "no systemd here",
+    "python3 -m (venv|pip)": "installs into the machine",
+    "supabase": "tests/peers/test_stock_cli.py runs it with the profile of the page",
+}
+OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
+PORTS = {54321: "api_url", 54323: "studio_url", 54330: "simulator_url"}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A directory with a running stack, and the environment of its terminal."""
+
+    directory: Path
+    addresses: dict[str, str]
+    env: dict[str, str]
+
+    def run(self, text: str, **env: str) -> str:
+        """Run a block of shell that must succeed; return what it printed."""
+        done = run_block(text, self.directory, self.env | env)
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+def python_example(page: str, number: int = 1) -> str:
+    return list(examples(page, "python"))[number - 1].text
+
+
+@pytest.fixture(scope="module")
+def project() -> Iterator[Project]:
+    """A project with the functions of the documentation, and a stack that runs in it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    with scratch_directory() as base:
+        directory = base / "project"
+        shutil.copytree(ROOT / "supabase", directory / "supabase", ignore=shutil.ignore_patterns("__pycache__"))
+        functions = directory / "supabase" / "functions"
+        for slug, page in (("hello", "docs/EDGE_FUNCTIONS.md"), ("first", "docs/EDGE_FUNCTIONS.md"),
+                           ("second", "docs/functions.md")):  # fmt: skip
+            (functions / slug).mkdir()
+            (functions / slug / "index.py").write_text(python_example(page))
+        with (directory / "supabase" / "config.toml").open("a") as config:
+            config.write("\n" + next(examples("docs/functions.md", "toml")).text)
+        (directory / "contacts.csv").write_text("phone,name\n+14155559901,Ada\n")
+        programs = directory / ".venv" / "bin"
+        programs.mkdir(parents=True)
+        home = base / "home"
+        launcher = Launcher(base, inherited, cwd=directory)
+        started = launcher.start(
+            "dev", "dev", "--ports=auto", "--speed=50", "--calls-per-second=50", OUTDIAL_HOME=str(home)
+        )
+        try:
+            asyncio.run(started.ready())
+            addresses = dict(json.loads((home / "stack.json").read_text()))
+            real = {told: urlsplit(addresses[name]).port or 0 for told, name in PORTS.items()}
+            install_programs(programs, shutil.which("curl") or "", real)
+            env = {
+                **inherited,
+                "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "OUTDIAL_HOME": str(home),
+                "SUPABASE_SERVICE_ROLE_KEY": local_service_role_jwt(),
+            }
+            for name in ("STAGING", "PRODUCTION"):
+                env[f"OUTDIAL_{name}_URL"] = addresses["api_url"]
+                env[f"OUTDIAL_{name}_SECRET_KEY"] = LOCAL_SECRET_KEY
+                env[f"OUTDIAL_{name}_WEBHOOK_SECRET"] = "your-webhook-secret"
+            shutil.copy(ROOT / "package.json", directory)
+            (directory / "Makefile").write_text("setup:\n")
+            made = Project(directory, addresses, env)
+            token = made.run("outdial tokens create documentation").split()[-1]
+            yield Project(directory, addresses, env | {"OUTDIAL_PRODUCTION_ACCESS_TOKEN": token})
+        finally:
+            for process in launcher.started:
+                process.kill_session()
+
+
+def tcp_url(database: Scratch) -> str:
+    assert database.server.tcp_dsn is not None
+    return f"{database.server.tcp_dsn.rpartition('/')[0]}/{database.name}"
+
+
+def documented_settings(file: str) -> str:
+    """The settings that docs/deploying.md shows for a file."""
+    page = (ROOT / "docs" / "deploying.md").read_text()
+    [text] = re.findall(rf"^`/etc/{re.escape(file)}`.*\n\n```ini\n([^`]*)```", page, re.MULTILINE)
+    return str(text)
+
+
+def write_settings(project: Project, owner: str) -> None:
+    """Set up a database as docs/deploying.md says, and write the settings of the processes, filled in."""
+    project.run("outdial db push", SUPABASE_DB_URL=owner)
+    printed = project.run("outdial db credentials; outdial keys create", SUPABASE_DB_URL=owner)
+    values = dict(line.split("=", 1) for line in printed.splitlines())
+    (project.directory / "etc").mkdir(exist_ok=True)
+    for file in ("outdial.env", "outdial-studio.env", "outdial-dialer.env", "outdial-jobs.env"):
+        lines = []
+        for line in documented_settings(file).splitlines():
+            name, value = line.split("=", 1)
+            login = re.fullmatch(r"<(\w+)>", value)
+            lines.append(f"{name}={values[login[1]] if login else values.get(name, value)}")
+        (project.directory / "etc" / file).write_text("\n".join(lines))
+
+
+async def prepare(project: Project, example: Example, database: Scratch) -> str:
+    """Make what a block expects to exist, and return its text with the values that only a run can tell."""
+    text = example.text.replace("postgresql://postgres:...@db.example.com/postgres", tcp_url(database))
+    if re.search(r"^outdial (serve|studio|jobs|dialer)", text, re.MULTILINE):
+        await asyncio.to_thread(write_settings, project, tcp_url(database))
+    if "SUPABASE_DB_URL" not in text and re.search("^outdial organization create", text, re.MULTILINE):
+        await asyncio.to_thread(project.run, "outdial db push", SUPABASE_DB_URL=tcp_url(database))
+        text = f"export SUPABASE_DB_URL={tcp_url(database)} OUTDIAL_PASSWORD=correct-horse-battery\n{text}"
+    match example.page:
+        case "docs/importing.md":
+            project.run("outdial campaign create --name Summer --agent agent_123 --from +14155550100")
+        case "docs/functions.md" if "rollback" in text:
+            # Something to roll back to.
+            project.run("outdial functions deploy hello --env production")
+        case "docs/EDGE_FUNCTIONS.md" if "start_campaign" in text:
+            made = json.loads(project.run(
+                "outdial campaign create --name Started --agent agent_123 --from +14155550100 --hours always --json"
+            ))  # fmt: skip
+            [documented] = re.findall(r'"campaign_id": "([0-9a-f-]+)"', text)
+            connection = await asyncpg.connect(project.addresses["database_url"])
+            try:
+                await connection.execute("update campaigns set id = $1 where id = $2", documented, made["id"])
+            finally:
+                await connection.close()
+            project.run(f"outdial campaign import {documented} contacts.csv --region US")
+        case "docs/simulator.md" if "CALL_ID" in text:
+            body = {"from_number": "+14155550100", "to_number": "+14155559910"}
+            async with httpx.AsyncClient(headers={"authorization": "Bearer key_simulator"}) as retell:
+                call = await retell.post(f"{project.addresses['simulator_url']}/v2/create-phone-call", json=body)
+            text = text.replace("CALL_ID", call.json()["call_id"])
+    return text
+
+
+@pytest.mark.parametrize("slug", ["hello", "first", "second"])
+async def test_every_example_function_serves_a_caller_with_a_secret_key(project: Project, slug: str) -> None:
+    url = f"{project.addresses['api_url']}/functions/v1/{slug}"
+    async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
+        for headers in ({"apikey": LOCAL_SECRET_KEY}, {"authorization": f"Bearer {local_service_role_jwt()}"}):
+            response = await client.post(url, json={"name": "Ada"}, headers=headers)
+            assert response.status_code == 200, response.text
+            assert isinstance(response.json()["campaigns"], int)
+        assert (await client.post(url, json={"name": "Ada"})).status_code == 401
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+async def test_every_command_works_as_it_is_written(
+    project: Project, example: Example, empty_database: Scratch
+) -> None:
+    elsewhere = [reason for word, reason in ELSEWHERE.items() if re.search(rf"^{word}\b", example.text, re.MULTILINE)]
+    if elsewhere:
+        pytest.skip(elsewhere[0])
+    text = await prepare(project, example, empty_database)
+    await asyncio.to_thread(project.run, text)
+
+
+SCRIPTS = {
+    "functions:dev": "Serving functions on",
+    "functions:test": "schedule_check",
+    "functions:test:staging": "schedule_check",
+    "functions:test:prod": "schedule_check",
+    "functions:deploy": "Deployed Functions on local: campaign-trigger, first, hello, retell-webhook, second",
+    "functions:deploy:prod": "Deployed Functions on production: campaign-trigger, first, hello, retell-webhook, second",
+    "functions:deploy:retell": "Deployed Functions on local: retell-webhook",
+}
+
+
+@pytest.mark.parametrize("manager", ["npm run", "pnpm"])
+@pytest.mark.parametrize("script", SCRIPTS)
+async def test_the_commands_of_the_original_system_work_as_they_are_typed(
+    project: Project, manager: str, script: str
+) -> None:
+    program = manager.split()[0]
+    path = f"{project.env['PATH']}:{ROOT}/node_modules/.bin"
+    if shutil.which(program, path=path) is None:
+        pytest.skip(f"{program} is not installed")
+
+    printed = await asyncio.to_thread(project.run, f"{manager} {script}", PATH=path)
+
+    assert SCRIPTS[script] in printed
+
+
+def test_package_json_has_every_command_of_the_original_system() -> None:
+    assert json.loads((ROOT / "package.json").read_text())["scripts"].keys() == SCRIPTS.keys()
