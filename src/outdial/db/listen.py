@@ -1,4 +1,8 @@
-"""Listens to notifications on a dedicated connection, and reconnects when the connection is lost."""
+"""Listens to notifications on a dedicated connection, and reconnects when the connection is lost.
+
+A host that vanishes closes no connection, and a listening connection sends nothing that could fail. The listener
+therefore asks for a response regularly.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -21,15 +25,30 @@ Handler = Callable[[str], None]
 class Listener:
     """Calls the handler of a channel with the payload of each notification.
 
-    `on_reconnect` is called after every connection, because notifications in between are lost.
+    `on_reconnect` is called after every connection, because notifications in between are lost. A connection that does
+    not respond to a check within RESPONSE_S is given up.
     """
 
-    def __init__(self, dsn: str, handlers: Mapping[str, Handler], *, on_reconnect: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        handlers: Mapping[str, Handler],
+        *,
+        on_reconnect: Callable[[], None],
+        check_every_s: float = CHECK_EVERY_S,
+    ) -> None:
         self._dsn = dsn
+        self._check_every_s = check_every_s
+        self._is_listening = False
         self._handlers = handlers
         self._on_reconnect = on_reconnect
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether notifications arrive, as far as the last check knows."""
+        return self._is_listening
 
     async def start(self) -> None:
         """Start listening. Returns once the first connection listens."""
@@ -65,13 +84,15 @@ class Listener:
             for channel, handler in self._handlers.items():
                 await connection.add_listener(channel, lambda _c, _p, _ch, payload, call=handler: call(str(payload)))
             self._ready.set()
+            self._is_listening = True
             # Notifications that arrived while disconnected are lost, so everything may be due.
             self._on_reconnect()
             while not lost.is_set():
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(CHECK_EVERY_S):
+                    async with asyncio.timeout(self._check_every_s):
                         await lost.wait()
                 if not lost.is_set():
                     await connection.execute("select")
         finally:
+            self._is_listening = False
             connection.terminate()
