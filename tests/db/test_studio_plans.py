@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.db.queries import calls, campaign_contacts, inbox, reports
+from outdial.db.queries import calls, campaign_contacts, contacts, inbox, reports
 from tests.db.test_plans import BIG, Filled, asking, explain, fill, scans
 from tests.support import postgres
 from tests.support.factories import NOW
@@ -73,7 +73,8 @@ SEARCH: dict[str, object] = {"status": None, "last_outcome": None, "after": None
 CALLS: dict[str, object] = {
     name: None
     for name in (
-        "campaign_id", "status", "outcome", "since", "until", "first_phone", "last_phone", "before_at", "before_id",
+        "campaign_id", "status", "outcome", "since", "until", "first_phone", "last_phone", "contact_ids", "before_at",
+        "before_id",
     )
 }  # fmt: skip
 LISTED = campaign_contacts.list_campaign_contacts
@@ -166,6 +167,27 @@ async def test_a_page_is_read_through_the_index_of_its_filter(filled: Filled, ca
     assert not case.index or case.index in {scan.index for scan in found}, found
     assert [scan for scan in found if scan.kind == "Seq Scan" and scan.table in BIG] == []
     assert sum(scan.rows for scan in found if scan.table in BIG or scan.index) <= case.rows, found
+
+
+async def test_a_rare_part_of_a_contact_is_found_through_the_trigram_index(filled: Filled) -> None:
+    async with asking(filled, "viewer") as connection:
+        before = await connection.fetchval(INDEX_SCANS)
+        rows = await contacts.search_contacts(
+            connection,
+            organization_id=filled.tenant.organization_id,
+            text="%tact 4711%",
+            digits=None,
+            after=None,
+            limit=LIMIT,
+        )
+        after = await connection.fetchval(INDEX_SCANS)
+
+    assert [row.name for row in rows if row.name == "Contact 4711"] == ["Contact 4711"]
+    assert after > before
+
+
+# Those of this transaction, which are counted at once.
+INDEX_SCANS = "select pg_stat_get_xact_numscans('public.contacts_text'::regclass)"
 
 
 @pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])

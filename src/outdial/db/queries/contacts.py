@@ -68,21 +68,24 @@ _contact_detail = row_builder(ContactDetail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContactCampaignSummary:
-    """A contact's entry in a campaign; `id` is the campaign contact's id."""
+class ContactCampaignRow:
+    """A contact's entry in a campaign; `id` is the campaign contact's id. Calling hours are JSON text."""
 
     id: UUID
     campaign_id: UUID
     campaign_name: str
     campaign_status: str
+    scheduled_at: datetime | None
+    calling_hours: str
+    zone_key: str
     status: str
     attempts: int
     last_outcome: str | None
     status_reason: str | None
-    next_attempt_at: datetime | None
+    next_attempt_at: datetime
 
 
-_contact_campaign_summary = row_builder(ContactCampaignSummary)
+_contact_campaign_row = row_builder(ContactCampaignRow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +209,42 @@ async def list_contacts_by_name(
     ]
 
 
+_SEARCH_CONTACTS = """\
+select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
+  phone as place
+from contacts
+where organization_id = $1
+  and id = any (array(select private.find_contacts($1, $2, $3, null, null, null, $4, $5)))
+order by phone;
+"""
+
+
+async def search_contacts(
+    connection: Connection, *, organization_id: UUID, text: str, digits: str | None, after: str | None, limit: int
+) -> list[ContactRow]:
+    """List contacts of an organization with a text in any of their columns, ordered by phone.
+
+    `text` and `digits` are patterns for `like`, in lower case.
+    """
+    await connection.execute(CUSTOM_PLAN)
+    return [
+        _contact_row(record)
+        for record in await connection.fetch(_SEARCH_CONTACTS, organization_id, text, digits, after, limit)
+    ]
+
+
+_MATCHING_CONTACTS = """\
+select private.find_contacts($1, $2, $3, null, null, null, null, $4) as id;
+"""
+
+
+async def matching_contacts(
+    connection: Connection, *, organization_id: UUID, text: str, digits: str | None, limit: int
+) -> list[UUID]:
+    """Return the ids of contacts of an organization with a text in any of their columns. See search_contacts."""
+    return [record[0] for record in await connection.fetch(_MATCHING_CONTACTS, organization_id, text, digits, limit)]
+
+
 _LIST_CONTACTS_BY_EXTERNAL_ID = """\
 select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
   phone as place
@@ -287,8 +326,9 @@ async def change_contact(
 
 
 _CONTACT_CAMPAIGNS = """\
-select cc.id, cc.campaign_id, c.name as campaign_name, c.status as campaign_status, cc.status, cc.attempts,
-  cc.last_outcome, cc.status_reason, case when cc.status = 'pending' then cc.next_attempt_at end as next_attempt_at
+select cc.id, cc.campaign_id, c.name as campaign_name, c.status as campaign_status, c.scheduled_at,
+  c.calling_hours::text as calling_hours, cc.zone_key, cc.status, cc.attempts, cc.last_outcome, cc.status_reason,
+  cc.next_attempt_at
 from campaign_contacts cc join campaigns c on c.id = cc.campaign_id
 where cc.contact_id = $1
 order by cc.created_at desc, cc.id desc
@@ -296,11 +336,9 @@ limit $2;
 """
 
 
-async def contact_campaigns(connection: Connection, *, contact_id: UUID, limit: int) -> list[ContactCampaignSummary]:
+async def contact_campaigns(connection: Connection, *, contact_id: UUID, limit: int) -> list[ContactCampaignRow]:
     """List the campaigns of a contact, newest first."""
-    return [
-        _contact_campaign_summary(record) for record in await connection.fetch(_CONTACT_CAMPAIGNS, contact_id, limit)
-    ]
+    return [_contact_campaign_row(record) for record in await connection.fetch(_CONTACT_CAMPAIGNS, contact_id, limit)]
 
 
 _CONTACT_CALLS = """\

@@ -49,6 +49,25 @@ where organization_id = :organization_id and name_key >= lower(:first) and name_
 order by name_key, id
 limit :limit;
 
+-- name: search_contacts
+-- returns: list[ContactRow]
+-- null: name, email, company, external_id, timezone, :digits, :after
+-- plan: custom
+-- List contacts of an organization with a text in any of their columns, ordered by phone. `text` and `digits` are patterns
+-- for `like`, in lower case.
+select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
+  phone as place
+from contacts
+where organization_id = :organization_id
+  and id = any (array(select private.find_contacts(:organization_id, :text, :digits, null, null, null, :after, :limit)))
+order by phone;
+
+-- name: matching_contacts
+-- returns: list[UUID]
+-- null: :digits
+-- Return the ids of contacts of an organization with a text in any of their columns. See search_contacts.
+select private.find_contacts(:organization_id, :text, :digits, null, null, null, null, :limit) as id;
+
 -- name: list_contacts_by_external_id
 -- returns: list[ContactRow]
 -- null: name, email, company, external_id, timezone, :after
@@ -82,12 +101,13 @@ where id = :contact_id and organization_id = :organization_id and updated_at = :
 returning id;
 
 -- name: contact_campaigns
--- returns: list[ContactCampaignSummary]
--- row: A contact's entry in a campaign; `id` is the campaign contact's id.
--- null: last_outcome, status_reason, next_attempt_at
+-- returns: list[ContactCampaignRow]
+-- row: A contact's entry in a campaign; `id` is the campaign contact's id. Calling hours are JSON text.
+-- null: last_outcome, status_reason, scheduled_at
 -- List the campaigns of a contact, newest first.
-select cc.id, cc.campaign_id, c.name as campaign_name, c.status as campaign_status, cc.status, cc.attempts,
-  cc.last_outcome, cc.status_reason, case when cc.status = 'pending' then cc.next_attempt_at end as next_attempt_at
+select cc.id, cc.campaign_id, c.name as campaign_name, c.status as campaign_status, c.scheduled_at,
+  c.calling_hours::text as calling_hours, cc.zone_key, cc.status, cc.attempts, cc.last_outcome, cc.status_reason,
+  cc.next_attempt_at
 from campaign_contacts cc join campaigns c on c.id = cc.campaign_id
 where cc.contact_id = :contact_id
 order by cc.created_at desc, cc.id desc

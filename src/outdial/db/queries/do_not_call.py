@@ -100,21 +100,21 @@ async def recently_blocked_phones(connection: Connection, *, organization_id: UU
 
 _LIST_BLOCKED_PHONES = """\
 select phone, source, reason, created_at from do_not_call
-where organization_id = $1 and phone >= $2 and phone <= $3
-  and ($4::text is null or phone > $4)
+where organization_id = $1 and ($2::text is null or phone like '%' || $2 || '%')
+  and ($3::text is null or phone > $3)
 order by phone
-limit $5;
+limit $4;
 """
 
 
 async def list_blocked_phones(
-    connection: Connection, *, organization_id: UUID, first: str, last: str, after: str | None, limit: int
+    connection: Connection, *, organization_id: UUID, digits: str | None, after: str | None, limit: int
 ) -> list[BlockedNumber]:
-    """List entries of the do-not-call list between two numbers, ordered by phone."""
+    """List entries of the do-not-call list that contain digits, ordered by phone."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _blocked_number(record)
-        for record in await connection.fetch(_LIST_BLOCKED_PHONES, organization_id, first, last, after, limit)
+        for record in await connection.fetch(_LIST_BLOCKED_PHONES, organization_id, digits, after, limit)
     ]
 
 

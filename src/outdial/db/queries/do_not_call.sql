@@ -41,11 +41,11 @@ limit :limit;
 
 -- name: list_blocked_phones
 -- returns: list[BlockedNumber]
--- null: reason, :after
+-- null: reason, :digits, :after
 -- plan: custom
--- List entries of the do-not-call list between two numbers, ordered by phone.
+-- List entries of the do-not-call list that contain digits, ordered by phone.
 select phone, source, reason, created_at from do_not_call
-where organization_id = :organization_id and phone >= :first and phone <= :last
+where organization_id = :organization_id and (:digits::text is null or phone like '%' || :digits || '%')
   and (:after::text is null or phone > :after)
 order by phone
 limit :limit;

@@ -16,7 +16,6 @@ from outdial.studio.do_not_call.service import (
 )
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput, RequestTooLarge
-from outdial.studio.web.filters import PhoneQuery
 from outdial.studio.web.paging import Page, PageQuery
 
 router = APIRouter(prefix="/organizations/{organization_id}/do-not-call", tags=["do not call"])
@@ -27,7 +26,7 @@ _FILE: Final = {"content": {"text/csv": {"schema": {"type": "string", "format": 
 async def list_numbers(
     context: CurrentOrganization,
     page: PageQuery,
-    phone: PhoneQuery = None,
+    phone: Annotated[str | None, Query(max_length=40, description="Any part of the number")] = None,
 ) -> Page[BlockedNumber]:
     """List blocked numbers, ordered by number."""
     async with context.transaction() as connection:

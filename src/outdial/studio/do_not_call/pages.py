@@ -1,6 +1,6 @@
 """The do-not-call page."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -54,7 +54,11 @@ async def add(request: Request, context: CurrentOrganization, form: Form) -> Res
             result = await do_not_call.block_numbers(connection, context, new)
     except InvalidInput as error:
         return await _list(request, context, error=error, form=form)
-    return await _added(request, context, result)
+    invalid = {bad.line for bad in result.bad}
+    # With more invalid numbers than are listed, all stay: adding the others again changes nothing.
+    kept = [line for number, line in enumerate(lines, 1) if number in invalid or result.refused > len(invalid)]
+    typed = {"numbers": "\n".join(kept), "region": text(form, "region"), "reason": text(form, "reason")}
+    return await _added(request, context, result, typed)
 
 
 @router.post("/import")
@@ -90,9 +94,11 @@ async def remove(context: CurrentOrganization, form: Form) -> Response:
     return redirect(f"/o/{context.organization_id}/do-not-call", message, "good" if result.removed else "info")
 
 
-async def _added(request: Request, context: OrganizationContext, result: BlockResult) -> Response:
+async def _added(
+    request: Request, context: OrganizationContext, result: BlockResult, typed: Mapping[str, str] | None = None
+) -> Response:
     if result.refused:
-        return await _list(request, context, result=result)
+        return await _list(request, context, result=result, typed=typed)
     message = f"{result.added:,} added, {result.already_listed:,} already on the list."
     return redirect(f"/o/{context.organization_id}/do-not-call", message)
 
@@ -104,6 +110,7 @@ async def _list(
     result: BlockResult | None = None,
     error: StudioError | None = None,
     form: FormData | None = None,
+    typed: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     query, url = request.query_params, f"/o/{context.organization_id}/do-not-call"
     phone = query.get("phone", "").strip()[:40]
@@ -127,6 +134,6 @@ async def _list(
         result=result,
         problem=None if error is None else error.message,
         errors=error.fields if isinstance(error, InvalidInput) else {},
-        typed={name: "" if form is None else text(form, name) for name in ("numbers", "region", "reason")},
+        typed=typed or {name: "" if form is None else text(form, name) for name in ("numbers", "region", "reason")},
         **page_links(url, {"phone": phone}, page_request, found.next),
     )

@@ -19,7 +19,7 @@ from outdial.domain.phone import InvalidPhone, Phone, parse_phone
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.filters import CursorText, Region, phone_digits, phone_range
+from outdial.studio.web.filters import CursorText, Region, phone_digits
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
 MAX_FILE_BYTES: Final = 16 << 20
@@ -83,14 +83,14 @@ class _ParsedNumbers:
 async def list_blocked(
     connection: Connection, context: OrganizationContext, page: PageRequest, phone: str | None = None
 ) -> Page[BlockedNumber]:
-    """Return a page of blocked numbers, ordered by number; `phone` filters by prefix."""
+    """Return a page of blocked numbers, ordered by number; `phone` is any part of a number."""
     key = page.key(tuple[CursorText])
     rows = await do_not_call.list_blocked_phones(
         connection,
         organization_id=context.organization_id,
         after=None if key is None else key[0],
         limit=page.limit + 1,
-        **phone_range(phone_digits("phone", phone)),
+        digits=phone_digits("phone", phone),
     )
     shown, following = paginate(rows, page.limit, lambda row: [row.phone])
     return Page(items=list(shown), next=following)
