@@ -1,9 +1,12 @@
-"""Password sign-in, and sign-out."""
+"""Password sign-in, and sign-out. A form that was sent after its session had ended is kept during sign-in."""
 
 import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -23,10 +26,33 @@ from outdial.studio.web.sessions import (
 )
 
 CSRF_COOKIE: Final = "outdial_visitor"
+_KEPT: Final = "outdial_kept_form"
 _CSRF_LIFETIME_S: Final = 3600
 _MAX_NEXT_CHARS: Final = 2000
+_KEPT_FOR: Final = timedelta(hours=1)
+_MAX_KEPT_CHARS: Final = 200_000
+_MAX_SHOWN_CHARS: Final = 200
+_UNSHOWN_FIELDS: Final = frozenset({forms.CSRF_FIELD, "key", "seen", "etag"})
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 router = APIRouter()
+
+
+class KeptForm(msgspec.Struct, frozen=True, kw_only=True):
+    """A form that was sent without a session: its URL, its fields, and the page that shows it."""
+
+    action: str
+    page: str
+    fields: list[tuple[str, str]]
+    kept_at: datetime
+
+    @property
+    def shown(self) -> Sequence[tuple[str, str]]:
+        """The fields that a user filled in, with their values in one line."""
+        values: dict[str, list[str]] = {}
+        for name, value in self.fields:
+            if value and name not in _UNSHOWN_FIELDS:
+                values.setdefault(name, []).append(value)
+        return [(name, ", ".join(parts)[:_MAX_SHOWN_CHARS]) for name, parts in values.items()]
 
 
 @router.get("/sign-in")
@@ -35,34 +61,56 @@ async def show_sign_in(request: Request) -> Response:
     return _form(request, own_path(request.query_params.get("next", "/")))
 
 
+@router.post("/sign-in/form")
+async def keep_form(request: Request) -> Response:
+    """Show the sign-in form to a user whose session ended before they sent a form, and keep that form."""
+    target, action = (own_path(request.query_params.get(name, "/")) for name in ("next", "action"))
+    if not forms.is_same_origin(request.headers) or not action.startswith("/o/"):
+        return RedirectResponse("/sign-in", 303)
+    sent = await forms.read_form(request)
+    studio = studio_state(request)
+    kept = KeptForm(
+        action=action,
+        page=target,
+        fields=[(name, value) for name, value in sent.multi_items() if isinstance(value, str)],
+        kept_at=studio.clock.now(),
+    )
+    if sum(len(name) + len(value) for name, value in kept.fields) > _MAX_KEPT_CHARS:
+        return _form(request, target, problem="Your session has ended, and what you sent is too long to be kept")
+    return _form(request, target, kept=studio.sealer.seal(_KEPT, kept))
+
+
 @router.post("/sign-in")
 async def sign_in(request: Request) -> Response:
     """Sign in and start a new session, replacing any existing one."""
     studio = studio_state(request)
     form = await forms.read_form(request)
     target, email = own_path(forms.text(form, "next", "/")), forms.text(form, "email")
+    kept = forms.text(form, "kept")
     password = form.get("password")
     is_ours = forms.is_same_token(form.get(forms.CSRF_FIELD), _cookie_token(request, studio))
     if not is_ours or is_forged(request.method, request.url.path, request.headers, ""):
-        return _form(request, target, email=email, problem="This form has expired. Please sign in again", status=403)
+        return _form(
+            request, target, email=email, kept=kept, problem="This form has expired. Please sign in again", status=403
+        )
     if not email or not isinstance(password, str) or not password:
-        return _form(request, target, email=email, problem="Enter your email and password", status=400)
+        return _form(request, target, email=email, kept=kept, problem="Enter your email and password", status=400)
     match await studio.auth.sign_in(email, password, address=request.client.host if request.client else ""):
         case SignedIn() as signed_in:
-            return _start_session(studio, signed_in, target)
+            return _start_session(request, studio, signed_in, target, kept)
         case BadCredentials():
             problem = "Wrong email or password"
-            return _form(request, target, email=email, problem=problem, status=401)
+            return _form(request, target, email=email, kept=kept, problem=problem, status=401)
         case TooManyAttempts(retry_after_s=seconds):
-            problem = f"Too many attempts. Try again in {_minutes(seconds)}"
-            response = _form(request, target, email=email, problem=problem, status=429)
+            minutes = max(1, round(seconds / 60))
+            problem = f"Too many attempts. Try again in {minutes} {'minute' if minutes == 1 else 'minutes'}"
+            response = _form(request, target, email=email, kept=kept, problem=problem, status=429)
             response.headers["retry-after"] = str(round(seconds))
             return response
         case AuthUnavailable(reason=reason):
             log("studio.auth_unavailable", level="warning", reason=reason)
-    return _form(
-        request, target, email=email, problem="Sign-in is temporarily unavailable. Try again in a moment", status=503
-    )
+    problem = "Sign-in is temporarily unavailable. Try again in a moment"
+    return _form(request, target, email=email, kept=kept, problem=problem, status=503)
 
 
 @router.post("/sign-out")
@@ -88,12 +136,7 @@ def own_path(url: str) -> str:
     return "/" if parts.path.startswith(("/sign-", "/api/", "/static/")) or parts.path.endswith("/live") else url
 
 
-def _minutes(seconds: float) -> str:
-    minutes = max(1, round(seconds / 60))
-    return "1 minute" if minutes == 1 else f"{minutes} minutes"
-
-
-def _start_session(studio: StudioState, signed_in: SignedIn, target: str) -> Response:
+def _start_session(request: Request, studio: StudioState, signed_in: SignedIn, target: str, kept: str) -> Response:
     session = StudioSession(
         access_token=signed_in.access_token,
         refresh_token=signed_in.refresh_token,
@@ -101,7 +144,10 @@ def _start_session(studio: StudioState, signed_in: SignedIn, target: str) -> Res
         user_id=str(signed_in.user_id),
         email=signed_in.email or "",
     )
-    response = RedirectResponse(target, 303)
+    form = studio.sealer.open(_KEPT, kept, KeptForm) if kept else None
+    response: Response = RedirectResponse(target, 303)
+    if form is not None and form.kept_at + _KEPT_FOR > studio.clock.now():
+        response = page(request, "sign_in/kept_form.html", kept=form, form_token=session.csrf)
     try:
         response.headers.append("set-cookie", session_cookie(studio.sealer, session, secure=studio.settings.secure))
     except SessionTooLarge:
@@ -112,13 +158,22 @@ def _start_session(studio: StudioState, signed_in: SignedIn, target: str) -> Res
     return response
 
 
-def _form(request: Request, target: str, *, email: str = "", problem: str | None = None, status: int = 200) -> Response:
+def _form(
+    request: Request, target: str, *, email: str = "", problem: str | None = None, status: int = 200, kept: str = ""
+) -> Response:
     studio = studio_state(request)
     existing = _cookie_token(request, studio)
     token = existing or new_token()
     # Not the session's CSRF token: the visitor may have no session yet.
     response = page(
-        request, "sign_in/sign_in.html", status=status, next=target, email=email, problem=problem, form_token=token
+        request,
+        "sign_in/sign_in.html",
+        status=status,
+        next=target,
+        email=email,
+        problem=problem,
+        form_token=token,
+        kept=kept,
     )
     if existing is None:
         response.set_cookie(

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import asyncpg
 from fastapi import FastAPI, Request, Response
@@ -24,6 +24,7 @@ from outdial.studio.web.errors import (
     ServiceUnavailable,
     StudioError,
 )
+from outdial.studio.web.forms import is_same_origin
 from outdial.studio.web.rendering import page
 
 API_PREFIX: Final = "/api/"
@@ -52,6 +53,11 @@ def add_handlers(app: FastAPI) -> None:
     """Register handlers for every expected exception; SecurityMiddleware catches the unexpected ones."""
 
     async def handle(request: Request, error: Exception) -> Response:
+        is_page = not request.url.path.startswith(API_PREFIX)
+        if is_page and isinstance(error, NotSignedIn):
+            return sign_in_redirect(request)
+        if is_page and isinstance(error, RequestValidationError) and error.errors()[0]["loc"][0] == "path":
+            return error_response(request, ResourceNotFound("This page does not exist"))
         return error_response(request, to_studio_error(error))
 
     for kind in (
@@ -108,17 +114,42 @@ def _from_database(error: Exception) -> StudioError:
     raise error
 
 
+def sign_in_redirect(request: Request) -> Response:
+    """Redirect a page request without a session to /sign-in, which leads back to the page.
+
+    A form goes along: the browser sends it again to /sign-in/form, which keeps it. Only a form of our own pages does,
+    because another site could make a user who signs in send the site's form.
+    """
+    path = request.url.path
+    if request.method in ("GET", "HEAD"):
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"/sign-in?next={quote(f'{path}{query}', safe='/')}", 303)
+    came_from = urlsplit(request.headers.get("referer", ""))
+    organization = path.split("/")[2] if path.startswith("/o/") else ""
+    back = came_from.path if came_from.netloc == request.headers.get("host") else ""
+    if not back:
+        back = f"/o/{quote(organization)}/campaigns" if organization else "/"
+    target = f"/sign-in?next={quote(back, safe='/')}"
+    is_plain = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    if is_plain and is_same_origin(request.headers):
+        target = f"/sign-in/form?action={quote(path, safe='/')}&next={quote(back, safe='/')}"
+        return RedirectResponse(target, 307)
+    return RedirectResponse(target, 303)
+
+
 def error_response(request: Request, error: StudioError) -> Response:
-    """Return the response for an error. A page request that is not signed in is redirected to /sign-in."""
+    """Return the response for an error: JSON below /api, else a page with the menu of the caller's organization."""
     if request.url.path.startswith(API_PREFIX):
         return JSONResponse(error.body(), error.status, headers=dict(error.headers))
-    if isinstance(error, NotSignedIn):
-        # Back to this page after sign-in; a form's URL cannot be opened, so its organization's start page instead.
-        query = f"?{request.url.query}" if request.url.query else ""
-        target = f"{request.url.path}{query}" if request.method in ("GET", "HEAD") else home_url(request)
-        return RedirectResponse(f"/sign-in?next={quote(target, safe='/')}", 303)
-    title = _TITLES.get(error.status, "Something went wrong")
-    response = page(request, "web/error.html", status=error.status, error=error, title=title, home=home_url(request))
+    response = page(
+        request,
+        "web/error.html",
+        getattr(request.state, "organization", None),
+        status=error.status,
+        error=error,
+        title=_TITLES.get(error.status, "Something went wrong"),
+        home=home_url(request),
+    )
     response.headers.update(error.headers)
     return response
 
@@ -131,9 +162,9 @@ def internal_error_response(request: Request, request_id: str) -> Response:
 
 
 def home_url(request: Request) -> str:
-    """Return the link of an error page: the organization in the URL, else the start page."""
-    parts = request.url.path.split("/")
-    return f"/o/{quote(parts[2])}/campaigns" if len(parts) > 3 and parts[1] == "o" else "/"
+    """Return the link of an error page: the campaigns of the caller's organization, else the start page."""
+    organization = getattr(request.state, "organization", None)
+    return "/" if organization is None else f"/o/{organization.organization_id}/campaigns"
 
 
 def _from_validation(error: RequestValidationError) -> InvalidInput:

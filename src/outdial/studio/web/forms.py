@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from fastapi import Depends, Request, Response
@@ -84,6 +85,14 @@ def check_csrf(request: Request, token: object) -> None:
     """Raise PermissionDenied unless `token` is the CSRF token of the request's session."""
     if not is_same_token(token, request.scope.get("outdial_csrf")):
         raise PermissionDenied("This form has expired: go back, reload the page and try again")
+
+
+def is_same_origin(headers: Mapping[str, str]) -> bool:
+    """Return whether a browser states that a page of this studio sent the request."""
+    origin, host = headers.get("origin"), headers.get("host", "")
+    return headers.get("sec-fetch-site") == "same-origin" or (
+        origin is not None and urlsplit(origin).netloc.lower() == host.lower() != ""
+    )
 
 
 def is_same_token(token: object, expected: str | None) -> bool:

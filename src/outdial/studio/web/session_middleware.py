@@ -4,7 +4,6 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from outdial.studio.web.context import StudioState
 from outdial.studio.web.error_responses import API_PREFIX, error_response
 from outdial.studio.web.errors import PermissionDenied
+from outdial.studio.web.forms import is_same_origin
 from outdial.studio.web.sessions import (
     COOKIE,
     RenewalUnavailable,
@@ -96,8 +96,7 @@ def is_forged(method: str, path: str, headers: Mapping[str, str], csrf: str) -> 
     """
     if method in SAFE_METHODS:
         return False
-    site, origin, host = headers.get("sec-fetch-site"), headers.get("origin"), headers.get("host", "")
-    is_same = site == "same-origin" or (origin is not None and urlsplit(origin).netloc.lower() == host.lower() != "")
+    site, origin, is_same = headers.get("sec-fetch-site"), headers.get("origin"), is_same_origin(headers)
     if (site not in (None, "same-origin", "none") or origin is not None) and not is_same:
         return True
     token = headers.get("x-csrf-token", "")
