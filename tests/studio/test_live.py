@@ -41,11 +41,18 @@ class Stream:
             await self.chunks.put(None)
 
     async def next(self) -> tuple[str, dict[str, object]] | None:
-        """Return the name of the next event and its data; None at the end of the stream. Comments are passed over."""
+        """Return the name of the next event and its data; None at the end of the stream. Beats are passed over."""
+        while True:
+            name, data = await self.event()
+            if name != "beat":
+                return None if not name else (name, data)
+
+    async def event(self) -> tuple[str, dict[str, object]]:
+        """Return the next event or beat; the name is empty at the end of the stream."""
         while True:
             chunk = await asyncio.wait_for(self.chunks.get(), PATIENCE_S)
             if chunk is None:
-                return None
+                return "", {}
             if chunk.startswith(b"event: "):
                 name, _, data = chunk.decode().strip().partition("\ndata: ")
                 return name.removeprefix("event: "), msgspec.json.decode(data) or {}
@@ -91,7 +98,7 @@ async def test_a_stream_reports_changes_of_its_organization_only(
             own.spare_entry.campaign.id,
         )
         assert await stream.next() == (
-            "changed", {"campaigns": [str(own.spare_entry.campaign.id)], "everything": False}
+            "changed", {"campaigns": [str(own.spare_entry.campaign.id)], "jobs": False, "everything": False}
         )  # fmt: skip
 
 
@@ -114,9 +121,38 @@ async def test_a_lost_connection_is_reopened_and_everything_refreshed(
             " where application_name = 'outdial-listener' and datname = current_database()"
         )
         assert killed == 1
-        assert await stream.next() == ("changed", {"campaigns": [], "everything": True})
+        assert await stream.next() == ("changed", {"campaigns": [], "jobs": False, "everything": True})
         await connection.execute("update campaigns set batch_size = 11 where id = $1", own.fresh.id)
-        assert await stream.next() == ("changed", {"campaigns": [str(own.fresh.id)], "everything": False})
+        assert await stream.next() == (
+            "changed",
+            {"campaigns": [str(own.fresh.id)], "jobs": False, "everything": False},
+        )
+
+
+async def test_an_import_is_reported_as_a_job_and_not_as_a_change_of_everything(
+    live_app: StudioServer, two_organizations: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    own, other = two_organizations.own, two_organizations.other
+    async with listening(live_app, own, own.users["viewer"]) as stream:
+        for house in (other, own):
+            await connection.execute("select pg_notify('outdial_jobs', $1)", str(house.tenant.organization_id))
+        assert await stream.next() == ("changed", {"campaigns": [], "jobs": True, "everything": False})
+
+
+async def test_a_stream_beats_only_while_the_studio_hears_from_the_database(
+    studio_app: StudioServer, two_organizations: TwoOrganizations
+) -> None:
+    own, hub = two_organizations.own, studio_app.studio.hub
+    async with listening(studio_app, own, own.users["viewer"]) as stream:
+        # Wakes the stream without a change of this organization; nothing listens yet, so the page hears nothing.
+        hub.publish_campaign(str(UUID(int=1)))
+        hub.publish_jobs(str(own.tenant.organization_id))
+        assert (await stream.event())[0] == "changed"
+        await hub.start()
+        assert (await stream.event())[0] == "changed"
+        hub.publish_campaign(str(UUID(int=1)))
+        assert await stream.event() == ("beat", {})
+        await hub.stop()
 
 
 async def test_a_stream_ends_when_the_token_expires(

@@ -1,10 +1,20 @@
 // Keeps a page up to date. Elements with `data-live` and an id are replaced with the server's current rendering when the
-// stream reports a change, after a reconnect, and when a hidden tab is shown again. `data-live-every="5"` also refreshes
-// the page every five seconds, for data the stream does not cover.
+// stream reports a change that concerns the page, after a reconnect, and when a hidden tab is shown again.
+//
+// A page about one campaign (`data-live-campaign` of the body) ignores other campaigns, and one about imports and exports
+// (`data-live-jobs`) ignores all campaigns. A list (`data-live-rows`: the ids of its rows) fetches the changed rows only.
+// `data-live-every="5"` also refreshes the page every five seconds, for data the stream does not cover.
+//
+// The server sends something every 15 seconds. After 35 seconds without a sign of it, the page says that it may be old.
+
+import { secondsText } from "./time.js";
 
 const MIN_INTERVAL_MS = 700;
 const FIRST_RETRY_MS = 1000;
 const MAX_RETRY_MS = 30000;
+const MAX_SILENCE_MS = 35000;
+const CHECK_MS = 1000;
+const FETCH_TIMEOUT_MS = 20000;
 
 export function watchPage() {
   const address = document.body.dataset.stream;
@@ -20,7 +30,10 @@ class Watch {
   #refreshTimer = 0;
   #refreshedAt = 0;
   #isRefreshing = false;
-  #isStale = false;
+  #changed = new Set();
+  #isAllChanged = false;
+  #heardAt = Date.now();
+  #updatedAt = new Date();
 
   constructor(address) {
     this.#address = address;
@@ -31,9 +44,11 @@ class Watch {
     window.addEventListener("pagehide", () => this.#disconnect());
     window.addEventListener("pageshow", (event) => { if (event.persisted) this.#connect(); });
     window.addEventListener("online", () => this.#connect());
+    setInterval(() => this.#checkSilence(), CHECK_MS);
+    this.#showUpdate();
     if (!document.hidden) this.#connect();
     const every = Number(document.querySelector("[data-live-every]")?.dataset.liveEvery);
-    if (every) setInterval(() => { if (!document.hidden) this.#scheduleRefresh(); }, every * 1000);
+    if (every) setInterval(() => { if (!document.hidden) this.#refreshAll(); }, every * 1000);
   }
 
   #connect() {
@@ -41,17 +56,26 @@ class Watch {
     if (this.#source) return;
     const source = new EventSource(this.#address);
     this.#source = source;
+    this.#heardAt = Date.now();
     // `hello` means the server is listening now: fetch what changed before.
-    source.addEventListener("hello", () => {
+    this.#on("hello", () => {
       this.#retryMs = FIRST_RETRY_MS;
-      showStatus("");
-      this.#scheduleRefresh();
+      this.#refreshAll();
     });
-    source.addEventListener("changed", () => this.#scheduleRefresh());
+    this.#on("beat", () => this.#confirm());
+    this.#on("changed", (event) => this.#note(JSON.parse(event.data)));
     // Reconnecting renews the session. A removed member gets an error page after the reload.
-    source.addEventListener("renew", () => { this.#disconnect(); this.#connect(); });
-    source.addEventListener("gone", () => location.reload());
+    this.#on("renew", () => { this.#disconnect(); this.#connect(); });
+    this.#on("gone", () => location.reload());
     source.addEventListener("error", () => this.#reconnectLater());
+  }
+
+  #on(name, handle) {
+    this.#source.addEventListener(name, (event) => {
+      this.#heardAt = Date.now();
+      showStatus("");
+      handle(event);
+    });
   }
 
   #disconnect() {
@@ -66,18 +90,44 @@ class Watch {
   #reconnectLater() {
     this.#disconnect();
     if (document.hidden) return;
-    showStatus("Connection lost. Reconnecting…");
+    showStatus(`Connection lost. Last update ${secondsText(this.#updatedAt)}. Reconnecting…`);
     this.#retryTimer = setTimeout(() => {
       // An expired session returns a page instead of a stream; the fetch detects that.
-      this.#scheduleRefresh();
+      this.#refreshAll();
       this.#connect();
     }, this.#retryMs * (0.75 + Math.random() / 2));
     this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
   }
 
-  #scheduleRefresh() {
-    if (this.#isRefreshing) { this.#isStale = true; return; }
-    if (this.#refreshTimer) return;
+  // A server that stands still, or a network that drops everything, closes no connection.
+  #checkSilence() {
+    if (document.hidden || !this.#source || Date.now() - this.#heardAt < MAX_SILENCE_MS) return;
+    showStatus(`The server does not respond. Last update ${secondsText(this.#updatedAt)}. Reconnecting…`);
+    this.#disconnect();
+    this.#connect();
+  }
+
+  #note({ campaigns, jobs, everything }) {
+    const { liveCampaign, liveJobs } = document.body.dataset;
+    const only = liveCampaign ? campaigns.filter((id) => id === liveCampaign) : campaigns;
+    const isOurs = liveJobs === undefined ? only.length > 0 : jobs;
+    if (everything || (isOurs && !rowsOfPage())) this.#refreshAll();
+    else if (isOurs) this.#refreshRows(only);
+    else this.#confirm();
+  }
+
+  #refreshAll() {
+    this.#isAllChanged = true;
+    this.#schedule();
+  }
+
+  #refreshRows(ids) {
+    for (const id of ids) this.#changed.add(id);
+    this.#schedule();
+  }
+
+  #schedule() {
+    if (this.#isRefreshing || this.#refreshTimer) return;
     const wait = Math.max(0, this.#refreshedAt + MIN_INTERVAL_MS - performance.now());
     this.#refreshTimer = setTimeout(() => this.#refresh(), wait);
   }
@@ -85,31 +135,76 @@ class Watch {
   async #refresh() {
     this.#refreshTimer = 0;
     this.#isRefreshing = true;
-    this.#isStale = false;
     this.#refreshedAt = performance.now();
+    const rows = this.#isAllChanged ? "" : [...this.#changed].join(" ");
+    this.#isAllChanged = false;
+    this.#changed.clear();
     try {
-      const response = await fetch(location.href, { headers: { "x-live": "1" }, redirect: "manual", cache: "no-store" });
+      const response = await fetch(location.href, {
+        headers: { "x-live": rows || "1" },
+        redirect: "manual",
+        cache: "no-store",
+        signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+      });
       if (response.type === "opaqueredirect" || response.status === 401) { location.reload(); return; }
-      if (response.ok) replaceLive(new DOMParser().parseFromString(await response.text(), "text/html"));
+      if (response.ok) {
+        const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+        if (!rows) replaceLive(fresh);
+        else if (!replaceRows(fresh)) this.#isAllChanged = true;
+        this.#confirm();
+      }
     } catch {
-      this.#isStale = false;
+      // What was missed is fetched after the reconnect.
     } finally {
       this.#isRefreshing = false;
     }
-    if (this.#isStale) this.#scheduleRefresh();
+    if (this.#isAllChanged || this.#changed.size) this.#schedule();
+  }
+
+  // The page shows what the server knows now.
+  #confirm() {
+    this.#updatedAt = new Date();
+    this.#showUpdate();
+  }
+
+  #showUpdate() {
+    const place = document.getElementById("last-update");
+    if (!place) return;
+    place.textContent = `Last update ${secondsText(this.#updatedAt)}`;
+    place.hidden = false;
   }
 }
 
 // The server's last rendering by id: scripts modify the elements after that.
 const rendered = new Map();
+const renderedRows = new Map();
 
 export function replaceLive(fresh) {
+  renderedRows.clear();
   for (const old of document.querySelectorAll("[data-live][id]")) {
-    const next = fresh.getElementById(old.id);
-    if (!next || isInUse(old) || rendered.get(old.id) === next.outerHTML) continue;
-    const text = next.outerHTML;
-    if (replace(old, document.importNode(next, true))) rendered.set(old.id, text);
+    replaceIfChanged(old, fresh.getElementById(old.id), rendered);
   }
+}
+
+function rowsOfPage() {
+  return document.querySelector("[data-live-rows]")?.dataset.liveRows;
+}
+
+// Replaces the rows in `fresh`; returns false when the list itself has changed.
+function replaceRows(fresh) {
+  if (fresh.querySelector("[data-live-rows]")?.dataset.liveRows !== rowsOfPage()) return false;
+  for (const next of fresh.querySelectorAll("[data-live-rows] tbody tr[id]")) {
+    const old = document.getElementById(next.id);
+    if (old) replaceIfChanged(old, next, renderedRows);
+  }
+  rendered.delete(document.querySelector("[data-live-rows]").id);
+  return true;
+}
+
+function replaceIfChanged(old, next, known) {
+  if (!next || isInUse(old) || known.get(old.id) === next.outerHTML) return;
+  const text = next.outerHTML;
+  if (replace(old, document.importNode(next, true))) known.set(old.id, text);
 }
 
 // Never replace an element with an open dialog or a focused input.

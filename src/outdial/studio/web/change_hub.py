@@ -13,6 +13,15 @@ from outdial.db.listen import Listener
 _MAX_CAMPAIGNS: Final = 200
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageChanges:
+    """What has changed since a page last read: campaigns, imports and exports (`jobs`), or possibly everything."""
+
+    campaigns: list[UUID]
+    jobs: bool
+    everything: bool
+
+
 @dataclass(slots=True, eq=False)
 class ChangeSubscription:
     """Changes since one page last read them. Memory stays bounded however many arrive."""
@@ -20,6 +29,7 @@ class ChangeSubscription:
     organization_id: UUID
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     campaigns: set[UUID] = field(default_factory=set)
+    jobs: bool = False
     everything: bool = False
     is_closed: bool = False
 
@@ -30,17 +40,22 @@ class ChangeSubscription:
             self.add_everything()
         self.wake.set()
 
+    def add_jobs(self) -> None:
+        """Record that an import or export has changed."""
+        self.jobs = True
+        self.wake.set()
+
     def add_everything(self) -> None:
         """Record that anything may have changed."""
         self.campaigns.clear()
         self.everything = True
         self.wake.set()
 
-    def take(self) -> tuple[list[UUID], bool]:
-        """Return the changed campaigns and whether anything may have changed, and reset both."""
-        taken = sorted(self.campaigns), self.everything
+    def take(self) -> PageChanges:
+        """Return the changes and forget them."""
+        taken = PageChanges(campaigns=sorted(self.campaigns), jobs=self.jobs, everything=self.everything)
         self.campaigns.clear()
-        self.everything = False
+        self.jobs = self.everything = False
         self.wake.clear()
         return taken
 
@@ -58,11 +73,16 @@ class ChangeHub:
         # outdial_campaigns carries campaign ids only, without the organization.
         handlers = {
             "outdial_changes": self.publish,
-            "outdial_campaigns": self._publish_campaign,
-            "outdial_jobs": self.publish,
+            "outdial_campaigns": self.publish_campaign,
+            "outdial_jobs": self.publish_jobs,
         }
-        self._listener = Listener(dsn, handlers, on_reconnect=self._publish_everything)
+        self._listener = Listener(dsn, handlers, on_reconnect=self.publish_everything)
         self._is_closed = False
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether changes arrive from the database."""
+        return self._listener.is_listening
 
     async def start(self) -> None:
         """Start listening."""
@@ -100,10 +120,18 @@ class ChangeHub:
             else:
                 subscription.add_everything()
 
-    def _publish_campaign(self, payload: str) -> None:
+    def publish_jobs(self, payload: str) -> None:
+        """Notify the pages of an organization that an import or export has changed. `payload` is its id."""
+        for subscription in self._subscriptions:
+            if str(subscription.organization_id) == payload:
+                subscription.add_jobs()
+
+    def publish_campaign(self, payload: str) -> None:
+        """Notify all pages of a changed campaign: the payload does not name its organization."""
         for subscription in self._subscriptions:
             subscription.add(UUID(payload))
 
-    def _publish_everything(self) -> None:
+    def publish_everything(self) -> None:
+        """Notify all pages that anything may have changed."""
         for subscription in self._subscriptions:
             subscription.add_everything()

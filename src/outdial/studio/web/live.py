@@ -1,11 +1,14 @@
-"""Server-sent events for open pages: each event names the changed campaigns, and the page fetches itself again."""
+"""Server-sent events for open pages: each names what has changed, and the pages that show it fetch it again.
+
+A `beat` every HEARTBEAT tells a page that nothing has changed. There is none while the studio does not hear from the
+database, so that no page shows old numbers as live.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter
@@ -29,13 +32,15 @@ async def stream(context: CurrentOrganization) -> StreamingResponse:
 
 async def _events(context: OrganizationContext) -> AsyncIterator[bytes]:
     clock = context.studio.clock
+    expires = context.caller.identity.claims.get("exp")
+    expires_at = datetime.fromtimestamp(expires, UTC) if isinstance(expires, int | float) else None
     with context.studio.hub.subscribe(context.organization_id) as subscription:
         yield _event("hello")
         read_at = checked_at = clock.now()
         while not subscription.is_closed:
             with suppress(TimeoutError):
                 await asyncio.wait_for(subscription.wake.wait(), HEARTBEAT.total_seconds())
-            if _token_expires_at(context) <= clock.now():
+            if expires_at is not None and expires_at <= clock.now():
                 yield _event("renew")
                 return
             await clock.sleep_until(read_at + MIN_INTERVAL)
@@ -49,30 +54,21 @@ async def _events(context: OrganizationContext) -> AsyncIterator[bytes]:
                     yield _event("gone")
                     return
                 checked_at = read_at
-            campaigns, everything = subscription.take()
-            visible = await _visible_campaigns(context, campaigns)
-            yield (
-                _event("changed", {"campaigns": visible, "everything": everything})
-                if visible or everything
-                else b": .\n\n"
-            )
-
-
-def _token_expires_at(context: OrganizationContext) -> datetime:
-    expires = context.caller.identity.claims.get("exp")
-    return (
-        datetime.fromtimestamp(expires, UTC) if isinstance(expires, int | float) else datetime.max.replace(tzinfo=UTC)
-    )
-
-
-async def _visible_campaigns(context: OrganizationContext, campaigns: list[UUID]) -> list[UUID]:
-    """Return the campaigns the caller may see: `outdial_campaigns` notifies about every organization."""
-    if not campaigns:
-        return []
-    async with context.transaction() as connection:
-        return await campaign_queries.visible_campaigns(
-            connection, organization_id=context.organization_id, ids=campaigns
-        )
+            changes = subscription.take()
+            campaigns = changes.campaigns
+            if campaigns:
+                # `outdial_campaigns` notifies about every organization.
+                async with context.transaction() as connection:
+                    campaigns = await campaign_queries.visible_campaigns(
+                        connection, organization_id=context.organization_id, ids=campaigns
+                    )
+            if campaigns or changes.jobs or changes.everything:
+                yield _event(
+                    "changed", {"campaigns": campaigns, "jobs": changes.jobs, "everything": changes.everything}
+                )
+            else:
+                # The comment keeps proxies from closing the connection.
+                yield _event("beat") if context.studio.hub.is_listening else b": .\n\n"
 
 
 def _event(name: str, data: object = None) -> bytes:

@@ -1,0 +1,174 @@
+"""What only a browser shows: times in its own zone, updates of what has changed, silence, and texts of any length."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, Request, Route, expect
+
+from tests.browser.test_pages import Site, listening
+from tests.support.factories import create_campaign, create_campaign_contact
+from tests.support.postgres import Scratch
+from tests.support.studio import serve_studio, unchanged
+from tests.support.studio_history import create_history
+from tests.support.two_organizations import TwoOrganizations, create_two_organizations
+
+pytestmark = pytest.mark.timeout(300)
+SILENCE_MS = 36_000
+
+
+@pytest.fixture
+async def world(database: Scratch, connection: asyncpg.Connection) -> TwoOrganizations:
+    return await create_two_organizations(database, connection)
+
+
+@pytest.fixture
+async def site(database: Scratch, world: TwoOrganizations) -> AsyncIterator[Site]:
+    """The studio with live updates, and an owner's organization."""
+    organization = {"organization_id": str(world.own.tenant.organization_id)}
+    async with serve_studio(database, unchanged) as served, listening(served.app) as url:
+        await served.studio.hub.start()
+        yield Site(url, served, world.own.users["owner"], organization)
+        await served.studio.hub.stop()
+
+
+@pytest.fixture
+async def new_york(chromium: Browser, site: Site) -> AsyncIterator[BrowserContext]:
+    """A signed-in browser in New York on which nothing may go wrong."""
+    context = await chromium.new_context(timezone_id="America/New_York", viewport={"width": 1280, "height": 900})
+    await site.sign_in(context)
+    errors: list[str] = []
+    context.on("weberror", lambda error: errors.append(str(error.error)))
+    yield context
+    await context.close()
+    assert errors == []
+
+
+async def open_page(context: BrowserContext, site: Site, path: str) -> Page:
+    """Open a page and wait until it has updated itself for the first time."""
+    page = await context.new_page()
+    await page.goto(f"{site.url}/o/{site.rows['organization_id']}/{path}")
+    await expect(page.get_by_text("Last update")).to_be_visible()
+    return page
+
+
+async def test_the_first_page_of_a_browser_is_in_its_zone(
+    new_york: BrowserContext, site: Site, connection: asyncpg.Connection, world: TwoOrganizations
+) -> None:
+    hours = '{"every_day": [["09:00", "12:00"]]}'
+    campaign = await create_campaign(connection, world.own.tenant, name="Morning", calling_hours=hours)
+    await create_campaign_contact(connection, campaign, zone_key="Europe/London")
+
+    page = await open_page(new_york, site, f"campaigns/{campaign.id}")
+
+    await expect(page.get_by_text("Times in New York time")).to_be_visible()
+    sentence = page.locator("[data-reason=zone_opens]").first
+    await expect(sentence).to_contain_text(re.compile(r"opens Mar 11, 2026 at 5:00 AM \(9:00 AM in London\)"))
+
+
+async def test_only_the_changed_campaign_is_refreshed(
+    new_york: BrowserContext, site: Site, connection: asyncpg.Connection, world: TwoOrganizations
+) -> None:
+    first, second = [await create_campaign(connection, world.own.tenant, name=name) for name in ("First", "Second")]
+    rows = await open_page(new_york, site, "campaigns")
+    other = await open_page(new_york, site, f"campaigns/{second.id}")
+    await expect(rows.locator(f"#campaign-{first.id}")).to_contain_text("Active")
+    fetched: list[str] = []
+    for page in (rows, other):
+        page.on("request", lambda request: fetched.append(live_header(request)))
+    await rows.locator(f"#campaign-{second.id}").evaluate("row => { row.dataset.mark = 'kept'; }")
+
+    await connection.execute("update campaigns set status = 'pausing', paused_reason = 'lunch' where id = $1", first.id)
+    await expect(rows.locator(f"#campaign-{first.id}")).to_contain_text("Pausing")
+    await expect(rows.locator(f"#campaign-{second.id}[data-mark=kept]")).to_be_visible()
+    await connection.execute("update campaigns set status = 'pausing', paused_reason = 'tea' where id = $1", second.id)
+    await expect(other.locator("#campaign-status")).to_contain_text("Pausing")
+    await expect(rows.locator(f"#campaign-{second.id}")).to_contain_text("Pausing")
+
+    assert sorted(filter(None, fetched)) == sorted([str(first.id), str(second.id), "1"])
+
+
+def live_header(request: Request) -> str:
+    return request.headers.get("x-live", "")
+
+
+async def test_a_page_without_a_sign_of_the_server_says_so(new_york: BrowserContext, site: Site) -> None:
+    await new_york.clock.install()
+    page = await open_page(new_york, site, "campaigns")
+    held: list[Route] = []
+    # From now on the server accepts connections and sends nothing.
+    await page.route("**/live", held.append)
+    banner = page.locator("#connection")
+    await expect(banner).to_be_hidden()
+
+    await new_york.clock.fast_forward(SILENCE_MS)
+
+    await expect(banner).to_contain_text("The server does not respond. Last update")
+    await page.unroute("**/live")
+    for route in held:
+        await route.continue_()
+    await expect(banner).to_be_hidden()
+
+
+async def test_names_and_numbers_of_any_length_leave_pages_readable(
+    chromium: Browser, site: Site, connection: asyncpg.Connection, world: TwoOrganizations, screenshots: Path
+) -> None:
+    tenant = world.own.tenant
+    campaign, call_id = await create_history(connection, tenant)
+    analysis = {
+        "call_summary": "The customer asked for the papers and will decide next week.",
+        "custom_analysis_data": {"reason_" * 2000: "too expensive", "reason_customer_gave_for_not_renewing": "x" * 900},
+    }
+    await connection.execute(
+        "update calls set analysis = $2::text::jsonb, cost_cents = 6357964700 where id = $1",
+        call_id,
+        json.dumps(analysis),
+    )
+    await connection.execute("update campaigns set name = $2 where id = $1", campaign.id, "Renewals " * 22)
+
+    for width in (1280, 390):
+        context = await chromium.new_context(viewport={"width": width, "height": 900})
+        await site.sign_in(context)
+        for path in (f"calls/{call_id}", f"campaigns/{campaign.id}", "campaigns", "calls", "reports"):
+            page = await context.new_page()
+            await page.goto(f"{site.url}/o/{tenant.organization_id}/{path}")
+            name = f"long-{path.split('/')[0]}-{'one' if '/' in path else 'list'}.{width}.png"
+            await page.screenshot(path=screenshots / name, full_page=True)
+            assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+            assert await page.evaluate(BROKEN_NUMBERS) == [], path
+            assert await page.evaluate(CLIPPED_TEXT) == [], path
+            if path.startswith("calls/"):
+                # The summary is read in lines, not letter by letter.
+                assert await page.evaluate("document.documentElement.scrollHeight") < 6000
+                summary = page.get_by_text("The customer asked for the papers")
+                assert (await summary.bounding_box() or {"width": 0})["width"] > 200
+            await page.close()
+        await context.close()
+
+
+# Numbers that stand on more than one line.
+BROKEN_NUMBERS = """
+[...document.querySelectorAll(".num, .stat dd")]
+  .filter((element) => element.textContent.trim() && element.getClientRects().length)
+  .filter((element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    return new Set([...range.getClientRects()].map((box) => Math.round(box.top / 8))).size > 1;
+  })
+  .map((element) => element.textContent.trim())
+"""
+# Labels of charts that reach beyond their drawing, or into each other.
+CLIPPED_TEXT = """
+[...document.querySelectorAll(".drawing svg")].flatMap((svg) => {
+  const texts = [...svg.querySelectorAll("text")].map((text) => [text.textContent, text.getBBox()]);
+  const { width, height } = svg.viewBox.baseVal;
+  const beyond = texts.filter(([, box]) =>
+    box.x < 0 || box.y < 0 || box.x + box.width > width || box.y + box.height > height);
+  const touching = texts.filter(([, a], i) => texts.some(([, b], j) =>
+    i < j && a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height));
+  return [...beyond, ...touching].map(([text]) => text);
+})
+"""
