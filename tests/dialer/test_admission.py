@@ -162,7 +162,7 @@ def test_a_contact_is_admitted_when_no_rule_is_against_it(facts: ContactFacts, a
 @pytest.mark.parametrize(
     ("facts", "admission"),
     [
-        (replace(CAMPAIGN, status=CampaignStatus.DRAFT), Wait(reason=WaitReason.DRAFT)),
+        (replace(CAMPAIGN, status=CampaignStatus.DRAFT), Wait(reason=WaitReason.DRAFT, until=NOW + timedelta(hours=1))),
         (
             replace(CAMPAIGN, status=CampaignStatus.SCHEDULED),
             Wait(reason=WaitReason.SCHEDULED, until=NOW + timedelta(hours=1)),

@@ -44,6 +44,7 @@ def facts_of(
     paused_reason: str | None = "lunch",
     next_batch_at: datetime = NOW,
     waiting_for: str | None = None,
+    scheduled_at: datetime | None = None,
     pace: Pace = Pace(1.0, 1.0, NOW, None),
     **limits: Any,
 ) -> DialingFacts:
@@ -59,7 +60,7 @@ def facts_of(
     }
     campaign = CampaignFacts(
         status=CampaignStatus(status),
-        scheduled_at=NOW + timedelta(hours=1),
+        scheduled_at=scheduled_at,
         calling_hours=hours,
         zones=zones,
         limits=LimitFacts(**(defaults | limits), pace=pace),
@@ -92,8 +93,14 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
     ("facts", "code", "words"),
     [
         (facts_of("draft"), "draft", "Not started yet"),
-        (facts_of("scheduled"), "scheduled", "Starts 08:00"),
+        (
+            facts_of("draft", scheduled_at=NOW + timedelta(hours=1)),
+            "draft",
+            "Planned to start 08:00, but not scheduled yet",
+        ),
+        (facts_of("scheduled", scheduled_at=NOW + timedelta(hours=1)), "scheduled", "Starts 08:00"),
         (facts_of("paused"), "paused", "Paused: lunch"),
+        (facts_of("paused", paused_reason="paused manually"), "paused", "Paused manually"),
         (
             facts_of("pausing", paused_reason=None),
             "paused",

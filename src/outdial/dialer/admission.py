@@ -16,6 +16,7 @@ import msgspec
 from outdial.domain.calling_hours import SEARCH, CallingHours, is_open, never_opens, next_open, parse_calling_hours
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
+from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.pacing import Pace, fair_share, free_slots, next_claim_at, recovered, start_slots
 
 DAY: Final = timedelta(hours=24)
@@ -175,7 +176,7 @@ def admit_status(status: CampaignStatus, scheduled_at: datetime | None) -> Admis
         case CampaignStatus.ACTIVE:
             return Admit()
         case CampaignStatus.DRAFT:
-            return Wait(reason=WaitReason.DRAFT)
+            return Wait(reason=WaitReason.DRAFT, until=scheduled_at)
         case CampaignStatus.SCHEDULED:
             return Wait(reason=WaitReason.SCHEDULED, until=scheduled_at)
         case CampaignStatus.PAUSING | CampaignStatus.PAUSED:
@@ -227,6 +228,40 @@ def admit_zone(hours: CallingHours, zone: ZoneFacts, now: datetime) -> Admission
         return Wait(reason=WaitReason.ZONE_OPENS, until=opens_at)
     capped = zone.first_reason.endswith(OVER_DAILY_CAP)
     return Wait(reason=WaitReason.DAILY_CAP if capped else WaitReason.RETRY_DUE, until=opens_at)
+
+
+def next_call_at(
+    *,
+    status: CampaignStatus,
+    scheduled_at: datetime | None,
+    calling_hours: str,
+    zone_key: str,
+    due_at: datetime,
+    now: datetime,
+) -> datetime | None:
+    """Return when a pending contact of a campaign may be called at the earliest, for pages and the API.
+
+    The time is in the past for a contact that is due and only waits for a free line. None means that no call is
+    planned: the campaign does not run, or its calling hours never open.
+    """
+    match admit_status(status, scheduled_at):
+        case Wait(reason=WaitReason.SCHEDULED, until=datetime() as starts_at):
+            due_at = max(due_at, starts_at)
+        case Wait() | Skip():
+            return None
+    try:
+        admission = admit_zone(hours_of(calling_hours), ZoneFacts(zone_key=zone_key, first_due_at=due_at), now)
+    except InvalidCallingHours:
+        return None
+    match admission:
+        case Admit():
+            return due_at
+        case Wait(until=until):
+            return until
+        case Skip():
+            return None
+        case never:
+            assert_never(never)
 
 
 def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admit | Wait:

@@ -65,12 +65,16 @@ class DialingFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """Why a campaign is not dialing. `at` is the moment in the sentence, `zone_keys` the zones it is about."""
+    """Why a campaign is not dialing. `at` is the moment in the sentence, `zone_keys` the zones it is about.
+
+    `zone` is the time zone whose calling hours open at `at`, None when several do.
+    """
 
     reason: WaitReason | SkipReason | RunReason
     at: datetime | None
     facts: DialingFacts
     zone_keys: Sequence[str] = ()
+    zone: str | None = None
 
     def sentence(self, format_moment: FormatMoment) -> str:
         """Return the reason as a sentence that begins with a capital letter and has no period."""
@@ -152,30 +156,43 @@ def diagnose(facts: DialingFacts, now: datetime) -> Diagnosis | None:
         case Wait(reason=WaitReason.PACING) if facts.waiting_for != "pacing":
             # Between two starts the next one is always a moment away: that is dialing, not waiting.
             return None
+        case Wait(reason=WaitReason.ZONE_OPENS, until=until):
+            opens_at = _closed_zones(campaign, now)
+            first = [zone_key for zone_key, opening in opens_at.items() if opening == until]
+            zone = first[0] if len(first) == 1 and "|" not in first[0] else None
+            return Diagnosis(reason=WaitReason.ZONE_OPENS, at=until, facts=facts, zone_keys=list(opens_at), zone=zone)
         case Wait(reason=reason, until=until):
-            zone_keys = []
-            if reason is WaitReason.ZONE_OPENS:
-                hours = hours_of(campaign.calling_hours)
-                waits = {zone.zone_key: admit_zone(hours, zone, now) for zone in campaign.zones}
-                zone_keys = [key for key, wait in waits.items() if isinstance(wait, Wait) and wait.reason is reason]
-            return Diagnosis(reason=reason, at=until, facts=facts, zone_keys=zone_keys)
+            return Diagnosis(reason=reason, at=until, facts=facts)
         case Skip(reason=reason):
             return Diagnosis(reason=reason, at=None, facts=facts, zone_keys=[zone.zone_key for zone in campaign.zones])
         case never:
             assert_never(never)
 
 
+def _closed_zones(campaign: CampaignFacts, now: datetime) -> dict[str, datetime | None]:
+    """Return the zone keys that are outside their calling hours, each with the time at which it opens."""
+    hours = hours_of(campaign.calling_hours)
+    waits = {zone.zone_key: admit_zone(hours, zone, now) for zone in campaign.zones}
+    return {
+        zone_key: wait.until
+        for zone_key, wait in waits.items()
+        if isinstance(wait, Wait) and wait.reason is WaitReason.ZONE_OPENS
+    }
+
+
 def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
     facts = diagnosis.facts
     match reason:
         case WaitReason.DRAFT:
-            return "Not started yet"
+            return f"Planned to start {at}, but not scheduled yet" if at else "Not started yet"
         case WaitReason.SCHEDULED:
             return f"Starts {at}"
         case WaitReason.PAUSED:
             in_flight = facts.campaign.status is CampaignStatus.PAUSING
             requests = "; waiting for the last requests to finish" if in_flight else ""
-            return f"Paused: {facts.paused_reason or 'no reason given'}{requests}"
+            stored = facts.paused_reason or "no reason given"
+            why = stored.removeprefix("paused ")
+            return f"Paused{':' if why == stored else ''} {why}{requests}"
         case WaitReason.CALLS_UNDER_WAY:
             return f"All contacts have been called; {_calls(facts.campaign.limits.campaign_live)} still live"
         case WaitReason.ZONE_OPENS:
