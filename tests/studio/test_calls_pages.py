@@ -143,7 +143,7 @@ async def test_a_call_page_shows_transcript_recording_analysis_decision_and_even
     assert "from the contact&#39;s details" in text
     assert "1:01" in text
     assert "$0.12" in text
-    assert "13:00 in New York" in text
+    assert "1:00 PM in New York" in text
 
 
 async def test_the_page_of_a_long_call_stays_small(
@@ -292,11 +292,11 @@ async def test_a_timeline_orders_attempts_and_audit_entries_by_time_in_the_conta
     text = (await (await browser_for(viewer)).get(f"{contacts_of(campaign)}/{entry.id}")).text
 
     places = [
-        text.index(part) for part in ("14:00 in New York", "Pause campaign", "Attempt 1</a>", "Added to campaign")
+        text.index(part) for part in ("2:00 PM in New York", "Pause campaign", "Attempt 1</a>", "Added to campaign")
     ]
     assert places == sorted(places)
     assert re.search(r"by you, campaign", text)
-    assert "Tuesday, 13:00" in text
+    assert "Tuesday, 1:00 PM" in text
 
 
 async def test_pages_of_another_organization_are_not_found(

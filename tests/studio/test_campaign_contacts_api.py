@@ -252,7 +252,7 @@ async def test_a_timeline_has_attempts_decisions_and_the_next_call(
     assert attempt["decision"] == DECISION
     assert attempt["decision_in_words"] == [
         "Time zone: America/New York (from the phone number).",
-        "Local time: Tuesday 13:00 in America/New York, within calling hours.",
+        "Local time: Tuesday 1:00 PM in New York, within calling hours.",
         "The number was not on the do-not-call list.",
         "0 of 3 attempts had been made.",
         "The number had received 1 call in 24 hours; the limit is 3.",

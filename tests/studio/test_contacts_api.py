@@ -181,10 +181,10 @@ async def test_pages_find_show_and_edit_a_contact(
     home = f"/o/{two_organizations.own.tenant.organization_id}/contacts"
     browser = await browser_for(two_organizations.own.users["operator"])
 
-    found = await browser.get(home, params={"by": "name", "q": "zoe l"})
+    found = await browser.get(home, params={"q": "oe l"})
     assert "Zoe Lovelace" in found.text
     assert "Bob" not in found.text
-    assert (await browser.get(home, params={"by": "phone", "q": "x"})).status_code == 400
+    assert (await browser.get(home, params={"q": "x\0"})).status_code == 400
     contact_id = two_organizations.own.spare_entry.contact.id
     url = f"{home}/{contact_id}"
     page = await browser.get(url)

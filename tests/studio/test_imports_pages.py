@@ -60,7 +60,7 @@ async def test_a_file_is_uploaded_mapped_and_imported(
     await worker.run_once()
 
     report = await operator.get(url)
-    assert "Download skipped rows" in report.text
+    assert "Download refused rows" in report.text
     refused = await operator.get(f"{url}/refusals.csv")
     assert (
         refused.text.splitlines()[1]

@@ -88,7 +88,7 @@ def test_dangerous_actions_ask_first_and_work_without_javascript() -> None:
         (figures.percent(999, 1000), ">99%"),
         (figures.percent(1000, 1000), "100%"),
         (figures.iso(NOON), "2026-07-01T12:00:00.000Z"),
-        (figures.in_zone(NOON, "America/New_York"), "08:00 in New York"),
+        (figures.in_zone(NOON, "America/New_York"), "8:00 AM in New York"),
         (figures.in_zone(NOON, "Europe/Berlin|Europe/Paris"), "in Europe/Berlin|Europe/Paris"),
         (figures.in_zone(NOON, "../../etc/passwd"), "in ../../etc/passwd"),
     ],

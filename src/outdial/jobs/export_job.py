@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -23,12 +24,16 @@ _PHONES: Final = frozenset({"phone", "from_number"})
 
 
 class StoredExportFilters(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Filters of an export. Calls support all of them, contacts the campaign, the do-not-call list none."""
+    """Filters of an export. Calls support all of them, contacts the campaign, the do-not-call list none.
+
+    `time_zone` is the zone of the times in every file.
+    """
 
     campaign_id: UUID | None = None
     outcome: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    time_zone: str = "UTC"
 
 
 ExportedRow = contacts.ExportedContact | calls.ExportedCall | do_not_call.BlockedNumber
@@ -140,10 +145,15 @@ class _ExportRun:
 
     async def _write(self) -> None:
         filters = msgspec.json.decode(self._taken.filters, type=StoredExportFilters)
+        zone = ZoneInfo(filters.time_zone)
         async with self._database.for_organization(self._taken.organization_id) as reading:
             async for row in self._kind.read(reading, self._taken.organization_id, filters):
                 self._text.add(
-                    PlainPhone(value) if name in _PHONES else value
+                    PlainPhone(value)
+                    if name in _PHONES
+                    else value.astimezone(zone)
+                    if isinstance(value, datetime)
+                    else value
                     for name, value in zip(self._kind.columns, astuple(row), strict=True)
                 )
                 self._rows += 1

@@ -370,9 +370,10 @@ where c.organization_id = $1
   and ($5::timestamptz is null or c.created_at >= $5)
   and ($6::timestamptz is null or c.created_at < $6)
   and ($7::text is null or c.phone >= $7 and c.phone <= $8)
-  and ($9::timestamptz is null or (c.created_at, c.id) < ($9, $10::uuid))
+  and ($9::uuid[] is null or c.contact_id = any ($9))
+  and ($10::timestamptz is null or (c.created_at, c.id) < ($10, $11::uuid))
 order by c.created_at desc, c.id desc
-limit $11;
+limit $12;
 """
 
 
@@ -387,14 +388,12 @@ async def list_calls(
     until: datetime | None,
     first_phone: str | None,
     last_phone: str | None,
+    contact_ids: Sequence[UUID] | None,
     before_at: datetime | None,
     before_id: UUID | None,
     limit: int,
 ) -> list[CallSummary]:
-    """List calls of an organization, newest first.
-
-    `before_at` and `before_id` are those of the last call on the previous page.
-    """
+    """List calls of an organization, newest first, from before the call with `before_at` and `before_id`."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _call_summary(record)
@@ -408,6 +407,7 @@ async def list_calls(
             until,
             first_phone,
             last_phone,
+            contact_ids,
             before_at,
             before_id,
             limit,

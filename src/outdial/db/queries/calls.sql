@@ -88,10 +88,9 @@ where c.id = u.id;
 -- returns: list[CallSummary]
 -- row: A call in a list.
 -- null: name, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, :campaign_id, :status,
--- null: :outcome, :since, :until, :first_phone, :before_at, :before_id, :last_phone
+-- null: :outcome, :since, :until, :first_phone, :before_at, :before_id, :last_phone, :contact_ids
 -- plan: custom
--- List calls of an organization, newest first. `before_at` and `before_id` are those of the last call on the previous
--- page.
+-- List calls of an organization, newest first, from before the call with `before_at` and `before_id`.
 select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, c.phone, k.name, c.attempt_number, c.status,
   c.outcome, c.disconnection_reason, c.created_at, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents::float8 as cost_cents, c.transcript is not null as has_transcript,
@@ -106,6 +105,7 @@ where c.organization_id = :organization_id
   and (:since::timestamptz is null or c.created_at >= :since)
   and (:until::timestamptz is null or c.created_at < :until)
   and (:first_phone::text is null or c.phone >= :first_phone and c.phone <= :last_phone)
+  and (:contact_ids::uuid[] is null or c.contact_id = any (:contact_ids))
   and (:before_at::timestamptz is null or (c.created_at, c.id) < (:before_at, :before_id::uuid))
 order by c.created_at desc, c.id desc
 limit :limit;

@@ -48,8 +48,6 @@ class CampaignContactDetail:
     contact_id: UUID
     phone: str
     name: str | None
-    email: str | None
-    company: str | None
     notes: str | None
     external_id: str | None
     zone_key: str
@@ -319,6 +317,42 @@ async def list_by_name(
     ]
 
 
+_LIST_BY_TEXT = """\
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
+  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
+from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
+where k.organization_id = $2
+  and k.id = any (array(select private.find_contacts(
+    $2, $3, $4, $1, $5, $6, $7, $8)))
+order by k.phone;
+"""
+
+
+async def list_by_text(
+    connection: Connection,
+    *,
+    campaign_id: UUID,
+    organization_id: UUID,
+    text: str,
+    digits: str | None,
+    status: str | None,
+    last_outcome: str | None,
+    after: str | None,
+    limit: int,
+) -> list[CampaignContactRow]:
+    """List contacts of a campaign with a text in any of the contact's columns, ordered by phone.
+
+    See search_contacts.
+    """
+    await connection.execute(CUSTOM_PLAN)
+    return [
+        _campaign_contact_row(record)
+        for record in await connection.fetch(
+            _LIST_BY_TEXT, campaign_id, organization_id, text, digits, status, last_outcome, after, limit
+        )
+    ]
+
+
 _LIST_BY_EXTERNAL_ID = """\
 select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
   cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.id::text as place
@@ -355,7 +389,7 @@ async def list_by_external_id(
 
 _SHOW_CAMPAIGN_CONTACT = """\
 select cc.id, cc.organization_id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status,
-  m.max_attempts, m.calling_hours::text as calling_hours, cc.contact_id, cc.phone, k.name, k.email, k.company, k.notes,
+  m.max_attempts, m.calling_hours::text as calling_hours, cc.contact_id, cc.phone, k.name, k.notes,
   k.external_id, cc.zone_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults, cc.call_count,
   cc.last_outcome, cc.next_attempt_at, cc.variables::text as variables, cc.created_at, cc.updated_at,
   cc.decision, cc.decision_note, cc.decided_by, cc.decided_at,

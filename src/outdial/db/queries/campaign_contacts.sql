@@ -110,6 +110,19 @@ where k.organization_id = :organization_id and k.name_key >= lower(:first) and k
 order by k.name_key, k.id
 limit :limit;
 
+-- name: list_by_text
+-- returns: list[CampaignContactRow]
+-- null: name, external_id, last_outcome, status_reason, :digits, :status, :last_outcome, :after
+-- plan: custom
+-- List contacts of a campaign with a text in any of the contact's columns, ordered by phone. See search_contacts.
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
+  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
+from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
+where k.organization_id = :organization_id
+  and k.id = any (array(select private.find_contacts(
+    :organization_id, :text, :digits, :campaign_id, :status, :last_outcome, :after, :limit)))
+order by k.phone;
+
 -- name: list_by_external_id
 -- returns: list[CampaignContactRow]
 -- null: name, external_id, last_outcome, status_reason, :status, :last_outcome, :after_id
@@ -128,11 +141,11 @@ limit :limit;
 -- name: show_campaign_contact
 -- returns: CampaignContactDetail | None
 -- row: A contact of a campaign with its details. Calling hours and variables are JSON text.
--- null: name, email, company, notes, external_id, status_reason, last_outcome, decision, decision_note, decided_by
+-- null: name, notes, external_id, status_reason, last_outcome, decision, decision_note, decided_by
 -- null: decided_at
 -- Read a contact of a campaign with the contact's details, and whether its phone is on the do-not-call list.
 select cc.id, cc.organization_id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status,
-  m.max_attempts, m.calling_hours::text as calling_hours, cc.contact_id, cc.phone, k.name, k.email, k.company, k.notes,
+  m.max_attempts, m.calling_hours::text as calling_hours, cc.contact_id, cc.phone, k.name, k.notes,
   k.external_id, cc.zone_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults, cc.call_count,
   cc.last_outcome, cc.next_attempt_at, cc.variables::text as variables, cc.created_at, cc.updated_at,
   cc.decision, cc.decision_note, cc.decided_by, cc.decided_at,

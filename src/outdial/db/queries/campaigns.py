@@ -94,6 +94,19 @@ _found_campaign = row_builder(FoundCampaign)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DialingPlan:
+    """What decides when contacts of a campaign are called. Calling hours are JSON text."""
+
+    organization_id: UUID
+    status: str
+    scheduled_at: datetime | None
+    calling_hours: str
+
+
+_dialing_plan = row_builder(DialingPlan)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecentCaller:
     """An agent and a number that a recent campaign used."""
 
@@ -254,15 +267,17 @@ async def visible_campaigns(connection: Connection, *, organization_id: UUID, id
     return [record[0] for record in await connection.fetch(_VISIBLE_CAMPAIGNS, organization_id, ids)]
 
 
-_CAMPAIGN_ORGANIZATION = """\
-select organization_id as id from campaigns where id = $1;
+_DIALING_PLAN = """\
+select organization_id, status, scheduled_at, calling_hours::text as calling_hours
+from campaigns
+where id = $1;
 """
 
 
-async def campaign_organization(connection: Connection, *, campaign_id: UUID) -> UUID | None:
-    """Return the organization of a campaign."""
-    value: UUID | None = await connection.fetchval(_CAMPAIGN_ORGANIZATION, campaign_id)
-    return value
+async def dialing_plan(connection: Connection, *, campaign_id: UUID) -> DialingPlan | None:
+    """Read whether and when a campaign calls."""
+    record = await connection.fetchrow(_DIALING_PLAN, campaign_id)
+    return None if record is None else _dialing_plan(record)
 
 
 _LOCK_CAMPAIGN_SETTINGS = """\

@@ -68,10 +68,14 @@ limit 10;
 -- Return those of the given campaigns that the caller may see.
 select id from campaigns where organization_id = :organization_id and id = any (:ids::uuid[]);
 
--- name: campaign_organization
--- returns: UUID | None
--- Return the organization of a campaign.
-select organization_id as id from campaigns where id = :campaign_id;
+-- name: dialing_plan
+-- returns: DialingPlan | None
+-- row: What decides when contacts of a campaign are called. Calling hours are JSON text.
+-- null: scheduled_at
+-- Read whether and when a campaign calls.
+select organization_id, status, scheduled_at, calling_hours::text as calling_hours
+from campaigns
+where id = :campaign_id;
 
 -- name: lock_campaign_settings
 -- returns: UUID | None

@@ -5,7 +5,7 @@ Counts of contacts and calls, by campaign, outcome and time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -89,9 +89,9 @@ _call_span = row_builder(CallSpan)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallBucket:
-    """Calls of one outcome that began in one time bucket."""
+    """Calls of one outcome that began in one time bucket. The first bucket is number 1."""
 
-    starts_at: datetime
+    bucket: int
     outcome: str
     calls: int
 
@@ -106,6 +106,7 @@ class DayReport:
     day: int
     calls: int
     finished: int
+    refused: int
     reached: int
     talk_ms: int
     cost_cents: Decimal
@@ -123,6 +124,7 @@ class CampaignReport:
     status: str
     calls: int
     finished: int
+    refused: int
     reached: int
     talk_ms: int
     cost_cents: Decimal
@@ -224,27 +226,31 @@ async def call_span(connection: Connection, *, campaign_id: UUID) -> CallSpan | 
 
 
 _CALL_BUCKETS = """\
-select date_bin($1, created_at, $2) as starts_at, coalesce(outcome, '') as outcome, count(*) as calls
+select width_bucket(created_at, $1::timestamptz[]) as bucket,
+  coalesce(outcome, case when status = 'refused' then status else '' end) as outcome, count(*) as calls
 from calls
-where campaign_id = $3 and created_at >= $2
+where campaign_id = $2 and status <> 'released'
 group by 1, 2
 order by 1, 2;
 """
 
 
-async def call_buckets(
-    connection: Connection, *, width: timedelta, origin: datetime, campaign_id: UUID
-) -> list[CallBucket]:
-    """Count calls of a campaign by time and outcome. The outcome is empty while it is unknown."""
-    return [_call_bucket(record) for record in await connection.fetch(_CALL_BUCKETS, width, origin, campaign_id)]
+async def call_buckets(connection: Connection, *, starts: Sequence[datetime], campaign_id: UUID) -> list[CallBucket]:
+    """Count calls of a campaign by time and outcome.
+
+    Buckets are numbered from 1, and each begins at one of `starts`. The outcome of a call in progress is empty, and
+    that of a call that was not placed is its status. Calls that were released before a request left do not count.
+    """
+    return [_call_bucket(record) for record in await connection.fetch(_CALL_BUCKETS, starts, campaign_id)]
 
 
 _REPORT_BY_DAY = """\
 select width_bucket(created_at, $1::timestamptz[]) as day, count(*) as calls, count(outcome) as finished,
+  count(*) filter (where status = 'refused') as refused,
   count(*) filter (where outcome = any ($2::text[])) as reached,
   coalesce(sum(duration_ms), 0)::bigint as talk_ms, coalesce(sum(cost_cents), 0) as cost_cents
 from calls
-where organization_id = $3 and created_at >= $4 and created_at < $5
+where organization_id = $3 and created_at >= $4 and created_at < $5 and status <> 'released'
 group by 1
 order by 1;
 """
@@ -268,13 +274,14 @@ async def report_by_day(
 
 
 _REPORT_BY_CAMPAIGN = """\
-select m.id as campaign_id, m.name, m.status, f.calls, f.finished, f.reached, f.talk_ms, f.cost_cents
+select m.id as campaign_id, m.name, m.status, f.calls, f.finished, f.refused, f.reached, f.talk_ms, f.cost_cents
 from (
   select campaign_id, count(*) as calls, count(outcome) as finished,
+    count(*) filter (where status = 'refused') as refused,
     count(*) filter (where outcome = any ($1::text[])) as reached,
     coalesce(sum(duration_ms), 0)::bigint as talk_ms, coalesce(sum(cost_cents), 0) as cost_cents
   from calls
-  where organization_id = $2 and created_at >= $3 and created_at < $4
+  where organization_id = $2 and created_at >= $3 and created_at < $4 and status <> 'released'
   group by campaign_id
 ) f
 join campaigns m on m.id = f.campaign_id

@@ -64,11 +64,14 @@ where first_at is not null;
 
 -- name: call_buckets
 -- returns: list[CallBucket]
--- row: Calls of one outcome that began in one time bucket.
--- Count calls of a campaign by time and outcome. The outcome is empty while it is unknown.
-select date_bin(:width, created_at, :origin) as starts_at, coalesce(outcome, '') as outcome, count(*) as calls
+-- row: Calls of one outcome that began in one time bucket. The first bucket is number 1.
+-- Count calls of a campaign by time and outcome. Buckets are numbered from 1, and each begins at one of `starts`. The
+-- outcome of a call in progress is empty, and that of a call that was not placed is its status. Calls that were released
+-- before a request left do not count.
+select width_bucket(created_at, :starts::timestamptz[]) as bucket,
+  coalesce(outcome, case when status = 'refused' then status else '' end) as outcome, count(*) as calls
 from calls
-where campaign_id = :campaign_id and created_at >= :origin
+where campaign_id = :campaign_id and status <> 'released'
 group by 1, 2
 order by 1, 2;
 
@@ -78,10 +81,11 @@ order by 1, 2;
 -- plan: custom
 -- Count calls of an organization by day. Days are numbered from 1, and each begins at one of `starts`.
 select width_bucket(created_at, :starts::timestamptz[]) as day, count(*) as calls, count(outcome) as finished,
+  count(*) filter (where status = 'refused') as refused,
   count(*) filter (where outcome = any (:reached::text[])) as reached,
   coalesce(sum(duration_ms), 0)::bigint as talk_ms, coalesce(sum(cost_cents), 0) as cost_cents
 from calls
-where organization_id = :organization_id and created_at >= :since and created_at < :until
+where organization_id = :organization_id and created_at >= :since and created_at < :until and status <> 'released'
 group by 1
 order by 1;
 
@@ -90,13 +94,14 @@ order by 1;
 -- row: The calls of one campaign.
 -- plan: custom
 -- Count calls of an organization by campaign, the one with the most calls first.
-select m.id as campaign_id, m.name, m.status, f.calls, f.finished, f.reached, f.talk_ms, f.cost_cents
+select m.id as campaign_id, m.name, m.status, f.calls, f.finished, f.refused, f.reached, f.talk_ms, f.cost_cents
 from (
   select campaign_id, count(*) as calls, count(outcome) as finished,
+    count(*) filter (where status = 'refused') as refused,
     count(*) filter (where outcome = any (:reached::text[])) as reached,
     coalesce(sum(duration_ms), 0)::bigint as talk_ms, coalesce(sum(cost_cents), 0) as cost_cents
   from calls
-  where organization_id = :organization_id and created_at >= :since and created_at < :until
+  where organization_id = :organization_id and created_at >= :since and created_at < :until and status <> 'released'
   group by campaign_id
 ) f
 join campaigns m on m.id = f.campaign_id

@@ -9,7 +9,7 @@ from outdial.studio.audit.service import AuditEntry, AuditFilters, list_entries
 from outdial.studio.members.service import list_members
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.filters import parse_day, parse_last_day, text_values
+from outdial.studio.web.filters import parse_day, parse_last_day, text_values, viewer_zone
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
@@ -24,6 +24,7 @@ async def list_entries_page(request: Request, context: CurrentOrganization) -> H
     form = text_values(query, ("action", "actor", "subject_type", "subject_id", "from", "to"))
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
     found, problem = Page[AuditEntry](items=[]), None
+    zone = viewer_zone(request)
     async with context.transaction() as connection:
         members = await list_members(connection, context)
         try:
@@ -33,8 +34,8 @@ async def list_entries_page(request: Request, context: CurrentOrganization) -> H
                 actor=form["actor"] or None,
                 subject_id=form["subject_id"] or None,
                 subject_type=form["subject_type"].lower().replace(" ", "_") or None,
-                since=parse_day("from", form["from"]),
-                until=parse_last_day("to", form["to"]),
+                since=parse_day("from", form["from"], zone),
+                until=parse_last_day("to", form["to"], zone),
             )
             found = await list_entries(connection, context.organization_id, page_request, filters)
         except InvalidInput as error:

@@ -19,7 +19,7 @@ from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput, ResourceNotFound
-from outdial.studio.web.filters import parse_day, parse_last_day, query_values
+from outdial.studio.web.filters import parse_day, parse_last_day, query_values, search_text, viewer_zone
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
@@ -35,6 +35,7 @@ _MAX_EVENT_CHARS: Final = 16_000
 _MAX_BODY_CHARS: Final = 5_000
 _MAX_ANALYSIS_FIELDS: Final = 60
 _MAX_VALUE_CHARS: Final = 1_000
+_MAX_NAME_CHARS: Final = 120
 SPEAKERS: Final = {"agent": "Agent", "user": "Contact", "other": "Other"}
 STATUSES: Final[Options] = [("", "Any"), *((status.value, humanize(status)) for status in CallStatus)]
 
@@ -43,9 +44,10 @@ STATUSES: Final[Options] = [("", "Any"), *((status.value, humanize(status)) for 
 async def list_calls_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show the calls of an organization with filters."""
     query, url = request.query_params, request.url.path
-    form = query_values(query, ("campaign", "outcome", "status", "phone", "from", "to"), max_length=100)
+    form = query_values(query, ("campaign", "outcome", "status", "q", "from", "to"), max_length=100)
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
     found, problem = Page[CallSummary](items=[]), None
+    zone = viewer_zone(request)
     async with context.transaction() as connection:
         try:
             try:
@@ -53,9 +55,9 @@ async def list_calls_page(request: Request, context: CurrentOrganization) -> HTM
                     campaign_id=UUID(form["campaign"]) if form["campaign"] else None,
                     status=CallStatus(form["status"]) if form["status"] else None,
                     outcome=Outcome(form["outcome"]) if form["outcome"] else None,
-                    phone=form["phone"],
-                    since=parse_day("from", form["from"]),
-                    until=parse_last_day("to", form["to"]),
+                    search=search_text("q", form["q"]),
+                    since=parse_day("from", form["from"], zone),
+                    until=parse_last_day("to", form["to"], zone),
                 )
             except ValueError:
                 raise InvalidInput("Unknown campaign, status or outcome: choose one from the list") from None
@@ -143,5 +145,7 @@ def analysis_fields(values: Mapping[str, Any], prefix: str = "") -> list[tuple[s
                 shown = value
             case _:
                 shown = json.dumps(value, ensure_ascii=False)
+        if len(label) > _MAX_NAME_CHARS:
+            label = f"{label[:_MAX_NAME_CHARS]}…"
         fields.append((label, shown[:_MAX_VALUE_CHARS]))
     return fields[:_MAX_ANALYSIS_FIELDS]

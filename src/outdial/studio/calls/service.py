@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Depends
 from pydantic import BaseModel
 
-from outdial.db.queries import calls, inbox
+from outdial.db.queries import calls, contacts, inbox
 from outdial.db.queries.calls import CallSummary
 from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
@@ -18,18 +18,22 @@ from outdial.studio.calls.transcript import TranscriptTurn, parse_transcript
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.view.decisions import explain_decision, explain_reason
 from outdial.studio.view.payloads import decode_object, readable_body
-from outdial.studio.web.errors import ResourceNotFound
+from outdial.studio.web.errors import InvalidInput, ResourceNotFound
 from outdial.studio.web.filters import (
     CursorTime,
     PhoneQuery,
+    SearchQuery,
     SinceQuery,
     UntilQuery,
     phone_digits,
     phone_range,
+    search_patterns,
+    search_text,
 )
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
 MAX_EVENTS: Final = 100
+MAX_MATCHES: Final = 10_000
 MAX_BODY_BYTES: Final = 100_000
 _MAX_TURNS: Final = 2_000
 
@@ -98,6 +102,7 @@ class CallFilters:
     since: SinceQuery = None
     until: UntilQuery = None
     phone: PhoneQuery = None
+    search: SearchQuery = None
 
 
 CallQuery = Annotated[CallFilters, Depends()]
@@ -112,6 +117,13 @@ async def list_calls(
     before = page.key(tuple[CursorTime, UUID]) or (None, None)
     digits = phone_digits("phone", filters.phone)
     phones = None if digits is None else phone_range(digits)
+    term, contact_ids = search_text("search", filters.search), None
+    if term is not None:
+        contact_ids = await contacts.matching_contacts(
+            connection, organization_id=organization_id, limit=MAX_MATCHES, **search_patterns(term)
+        )
+        if len(contact_ids) == MAX_MATCHES:
+            raise InvalidInput("Too many contacts match", {"search": "enter more of the name or number"})
     rows = await calls.list_calls(
         connection,
         organization_id=organization_id,
@@ -122,6 +134,7 @@ async def list_calls(
         until=filters.until,
         first_phone=None if phones is None else phones["first"],
         last_phone=None if phones is None else phones["last"],
+        contact_ids=contact_ids,
         before_at=before[0],
         before_id=before[1],
         limit=page.limit + 1,

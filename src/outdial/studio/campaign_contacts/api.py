@@ -23,10 +23,10 @@ router = APIRouter(tags=["campaign contacts"])
 async def list_campaign_contacts(
     campaign_id: UUID, context: CurrentOrganization, page: PageQuery, filters: ContactQuery
 ) -> Page[CampaignContact]:
-    """List the contacts of a campaign. Search by one of `phone`, `phone_ends`, `name` and `external_id`."""
+    """List the contacts of a campaign. Search by one of `search`, `phone`, `phone_ends`, `name` and `external_id`."""
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
-        return await list_contacts(connection, campaign.id, page, filters)
+        return await list_contacts(connection, campaign.id, page, filters, context.studio.clock.now())
 
 
 @router.get("/organizations/{organization_id}/campaigns/{campaign_id}/contacts/{campaign_contact_id}")

@@ -23,6 +23,7 @@ from outdial.studio.campaign_contacts.service import (
     find_campaign,
     show_contact,
 )
+from outdial.studio.view.format import clock, place_name
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.forms import Form, redirect, text
@@ -64,6 +65,7 @@ async def list_campaign_contacts(request: Request, campaign_id: UUID, context: C
             campaign_id=campaign_id,
             query=request.query_params,
             url=request.url.path,
+            now=context.studio.clock.now(),
         )
     status = 400 if panel.problem else 200
     return page(request, "campaign_contacts/list.html", context, status=status, campaign=campaign, contact_panel=panel)
@@ -165,4 +167,5 @@ def local_clocks(zone_key: str, now: datetime) -> list[tuple[str, str]]:
         times = local_times(zone_key, now)
     except UnknownZone:
         return [(zone_key, "unknown")]
-    return [(zone.replace("_", " "), f"{datetime.fromisoformat(text):%A, %H:%M}") for zone, text in times.items()]
+    local = {zone: datetime.fromisoformat(text) for zone, text in times.items()}
+    return [(place_name(zone), f"{time:%A}, {clock(time)}") for zone, time in local.items()]

@@ -1,8 +1,8 @@
 """The contact list of a campaign with its search, for `campaign_contacts/panel.html`."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -24,7 +24,6 @@ from outdial.studio.web.paging import PageRequest, page_links
 LIMIT: Final = 50
 # On the campaign page, where the list is one section of many.
 _LIMIT_EMBEDDED: Final = 20
-_NUMBER: Final = re.compile(r"\+?[0-9\s()./-]+")
 
 Options = list[tuple[str, str]]
 STATUSES: Final[Options] = [("", "Any"), *((status.value, humanize(status)) for status in ContactStatus)]
@@ -34,7 +33,7 @@ CHOICES: Final[Mapping[str, Options]] = {
     "outcome": OUTCOMES,
     "order": [("contact", "Default"), ("next_attempt", "Next call first")],
     "by": [
-        ("", "Name or number"),
+        ("", "Any field"),
         ("name", "Name starts with"),
         ("phone", "Number starts with"),
         ("phone_ends", "Number ends with"),
@@ -50,6 +49,7 @@ class ContactPanel:
     url: str
     contact_url: str
     form: Mapping[str, str]
+    now: datetime
     contacts: list[CampaignContact] = field(default_factory=list)
     next_url: str | None = None
     first_url: str | None = None
@@ -67,21 +67,17 @@ class ContactPanel:
 
 
 async def contact_panel(
-    connection: Connection, organization_id: UUID, campaign_id: UUID, query: Mapping[str, str], url: str
+    connection: Connection, organization_id: UUID, campaign_id: UUID, query: Mapping[str, str], url: str, now: datetime
 ) -> ContactPanel:
     """Return the panel for a request's `query`; `url` is the page that shows it, without a query."""
     form = query_values(query, ("q", "by", "status", "outcome", "order"))
     base = f"/o/{organization_id}/campaigns/{campaign_id}/contacts"
-    panel = ContactPanel(url=url, contact_url=base, form=form)
+    panel = ContactPanel(url=url, contact_url=base, form=form, now=now)
     page_request = PageRequest(query.get("cursor") or None, LIMIT if url == base else _LIMIT_EMBEDDED)
-    by = form["by"]
-    if not by:
-        # A number with + is searched from its start, bare digits from the end, anything else as a name.
-        is_number = _NUMBER.fullmatch(form["q"]) is not None
-        by = ("phone" if form["q"].startswith("+") else "phone_ends") if is_number else "name"
+    by = form["by"] or "search"
     search = {by: form["q"]} if form["q"] else {}
     try:
-        if by not in dict(CHOICES["by"]):
+        if form["by"] not in dict(CHOICES["by"]):
             raise InvalidInput("Unknown search field", {"by": "choose one from the list"})
         try:
             status = ContactStatus(form["status"]) if form["status"] else None
@@ -91,7 +87,7 @@ async def contact_panel(
         by_due_time = form["order"] == "next_attempt" and not search and status in (None, ContactStatus.PENDING)
         order: ContactOrder = "next_attempt" if by_due_time else "contact"
         filters = check_filters(ContactFilters(status=status, outcome=outcome, order=order, **search))
-        page = await list_contacts(connection, campaign_id, page_request, filters)
+        page = await list_contacts(connection, campaign_id, page_request, filters, now)
     except InvalidInput as error:
         return replace(panel, problem=error.summary)
     links = page_links(url, form, page_request, page.next)

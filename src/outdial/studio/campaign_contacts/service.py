@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from outdial.db.queries import audit as audit_queries
 from outdial.db.queries import calls as call_queries
 from outdial.db.queries import campaign_contacts, campaigns, members
+from outdial.db.queries import contacts as contact_queries
 from outdial.db.session import Connection
 from outdial.dialer.admission import (
     Admission,
@@ -26,6 +27,7 @@ from outdial.dialer.admission import (
     admit_status,
     admit_zone,
     hours_of,
+    next_call_at,
 )
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
@@ -40,9 +42,11 @@ from outdial.studio.web.filters import (
     CursorText,
     CursorTime,
     PhoneQuery,
+    SearchQuery,
     check_single_search,
     phone_digits,
     phone_range,
+    search_patterns,
     search_text,
 )
 from outdial.studio.web.paging import Page, PageRequest, paginate
@@ -54,7 +58,11 @@ ContactOrder = Literal["contact", "next_attempt"]
 
 
 class CampaignContact(BaseModel):
-    """A contact of a campaign. `next_attempt_at` is null when no further call is planned."""
+    """A contact of a campaign. `attempts` counts the call in progress.
+
+    `next_attempt_at` is the earliest time of the next call, within calling hours. It is null when none is planned, as
+    in a campaign that is not running.
+    """
 
     id: UUID
     contact_id: UUID
@@ -139,11 +147,12 @@ class ContactTimeline(ContactColumns):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactFilters:
-    """Filters of a campaign's contacts. At most one of the last four is set; it also determines the order."""
+    """Filters of a campaign's contacts. At most one of the last five is set; it also determines the order."""
 
     status: ContactStatus | None = None
     outcome: Outcome | None = None
     order: ContactOrder = "contact"
+    search: str | None = None
     phone: str | None = None
     phone_ends: str | None = None
     name: str | None = None
@@ -152,7 +161,7 @@ class ContactFilters:
     @property
     def is_search(self) -> bool:
         """Whether a search term is set."""
-        return any((self.phone, self.phone_ends, self.name, self.external_id))
+        return any((self.search, self.phone, self.phone_ends, self.name, self.external_id))
 
 
 def contact_filters(
@@ -161,6 +170,7 @@ def contact_filters(
     order: Annotated[
         ContactOrder, Query(description="contact: in import order. next_attempt: pending contacts by due time")
     ] = "contact",
+    search: SearchQuery = None,
     phone: PhoneQuery = None,
     phone_ends: Annotated[str | None, Query(max_length=40, description="Last digits of a number, such as 0134")] = None,
     name: Annotated[str | None, Query(max_length=200, description="Start of the name, case-insensitive")] = None,
@@ -172,6 +182,7 @@ def contact_filters(
             status=status,
             outcome=outcome,
             order=order,
+            search=search,
             phone=phone,
             phone_ends=phone_ends,
             name=name,
@@ -186,6 +197,7 @@ ContactQuery = Annotated[ContactFilters, Depends(contact_filters)]
 def check_filters(filters: ContactFilters) -> ContactFilters:
     """Return the filters with phone numbers as digits and blank terms as None; raises InvalidInput."""
     terms = {
+        "search": search_text("search", filters.search),
         "phone": phone_digits("phone", filters.phone),
         "phone_ends": phone_digits("phone_ends", filters.phone_ends),
         "name": search_text("name", filters.name),
@@ -199,6 +211,7 @@ def check_filters(filters: ContactFilters) -> ContactFilters:
             raise InvalidInput("Only pending contacts have a next call", {"status": "use pending, or leave it out"})
     return replace(
         filters,
+        search=terms["search"],
         phone=terms["phone"],
         phone_ends=terms["phone_ends"],
         name=terms["name"],
@@ -228,19 +241,23 @@ class _ContactSearch(_ContactQuery):
 
 
 async def list_contacts(
-    connection: Connection, campaign_id: UUID, page: PageRequest, filters: ContactFilters
+    connection: Connection, campaign_id: UUID, page: PageRequest, filters: ContactFilters, now: datetime
 ) -> Page[CampaignContact]:
     """Return a page of a campaign's contacts; raises InvalidInput for a bad cursor."""
+    campaign = await campaigns.dialing_plan(connection, campaign_id=campaign_id)
+    if campaign is None:
+        return Page(items=[], next=None)
     narrowed: _ContactQuery = {
         "campaign_id": campaign_id,
         "last_outcome": filters.outcome,
         "limit": page.limit + 1,
     }
     if filters.is_search:
-        owner = await campaigns.campaign_organization(connection, campaign_id=campaign_id)
-        if owner is None:
-            return Page(items=[], next=None)
-        search: _ContactSearch = {**narrowed, "status": filters.status, "organization_id": owner}
+        search: _ContactSearch = {
+            **narrowed,
+            "status": filters.status,
+            "organization_id": campaign.organization_id,
+        }
         rows = await _search(connection, page, filters, search)
     elif filters.order == "next_attempt":
         after = page.key(tuple[CursorTime, UUID]) or (None, None)
@@ -264,7 +281,7 @@ async def list_contacts(
             else [row.place]
         ),
     )
-    return Page(items=[_campaign_contact(row) for row in shown], next=following)
+    return Page(items=[_campaign_contact(row, campaign, now) for row in shown], next=following)
 
 
 async def _search(
@@ -282,6 +299,10 @@ async def _search(
         )
     key = page.key(tuple[CursorText])
     place = None if key is None else key[0]
+    if filters.search is not None:
+        return await campaign_contacts.list_by_text(
+            connection, after=place, **search_patterns(filters.search), **narrowed
+        )
     if filters.phone is not None:
         return await campaign_contacts.list_by_phone(connection, after=place, **phone_range(filters.phone), **narrowed)
     ending = (filters.phone_ends or "")[::-1]
@@ -292,6 +313,8 @@ async def _search(
 
 def _campaign_contact(
     row: campaign_contacts.CampaignContactRow | campaign_contacts.CampaignContactDetail,
+    campaign: campaigns.DialingPlan,
+    now: datetime,
 ) -> CampaignContact:
     is_pending = row.status == ContactStatus.PENDING
     return CampaignContact(
@@ -303,10 +326,19 @@ def _campaign_contact(
         zone_key=row.zone_key,
         status=row.status,
         status_reason=row.status_reason,
-        attempts=row.attempts,
+        attempts=row.attempts + (row.status == ContactStatus.CALLING),
         call_count=row.call_count,
         last_outcome=row.last_outcome,
-        next_attempt_at=row.next_attempt_at if is_pending else None,
+        next_attempt_at=next_call_at(
+            status=CampaignStatus(campaign.status),
+            scheduled_at=campaign.scheduled_at,
+            calling_hours=campaign.calling_hours,
+            zone_key=row.zone_key,
+            due_at=row.next_attempt_at,
+            now=now,
+        )
+        if is_pending
+        else None,
     )
 
 
@@ -321,6 +353,10 @@ async def show_contact(
         organization_id=organization_id,
     )
     if row is None:
+        raise ResourceNotFound("Contact not found in this campaign")
+    person = await contact_queries.show_contact(connection, contact_id=row.contact_id, organization_id=organization_id)
+    campaign = await campaigns.dialing_plan(connection, campaign_id=campaign_id)
+    if person is None or campaign is None:
         raise ResourceNotFound("Contact not found in this campaign")
     calls = await call_queries.list_attempts(connection, campaign_contact_id=row.id, limit=MAX_ATTEMPTS)
     subjects = [str(row.id), str(row.contact_id), row.phone, str(row.campaign_id)]
@@ -338,9 +374,9 @@ async def show_contact(
             by_email=next((member.email for member in known if str(member.user_id) == row.decided_by), None),
         )
     return ContactTimeline(
-        contact=_campaign_contact(row),
+        contact=_campaign_contact(row, campaign, now),
         campaign_name=row.campaign_name,
-        **{name: getattr(row, name) for name in ContactColumns.model_fields},
+        **{name: getattr(person, name) for name in ContactColumns.model_fields},
         notes=row.notes,
         zone_source=row.zone_source,
         do_not_call=row.do_not_call,

@@ -1,5 +1,6 @@
 """API routes for campaigns."""
 
+from dataclasses import asdict
 from typing import Annotated
 from uuid import UUID
 
@@ -58,9 +59,12 @@ async def list_campaigns(
 ) -> Page[CampaignSummary]:
     """List campaigns, newest first, each with its progress and why it is not dialing."""
     async with context.transaction() as connection:
-        return await campaigns.list_campaigns(
-            connection, counter, context.organization_id, page, context.studio.clock.now(), status=status, name=name
+        rows, following = await campaigns.list_campaigns(
+            connection, context.organization_id, page, status=status, name=name
         )
+        progress = await campaigns.progress_of(connection, counter, rows, context.studio.clock.now())
+    items = [CampaignSummary(**asdict(row), progress=progress[row.id]) for row in rows]
+    return Page[CampaignSummary](items=items, next=following)
 
 
 @router.post("", status_code=201, response_model=Campaign)

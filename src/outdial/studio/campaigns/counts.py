@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
 
@@ -79,15 +80,16 @@ class CampaignCounter:
             self._store(_COUNTS, id, statuses[id], counts, started_at)
         return cached | counted
 
-    async def charts(self, connection: Connection, campaign_id: UUID, status: str) -> CampaignCharts:
-        """Return the charts of a campaign whose current status is `status`."""
-        entry = self._find(_CHARTS, campaign_id, status)
+    async def charts(self, connection: Connection, campaign_id: UUID, status: str, zone: ZoneInfo) -> CampaignCharts:
+        """Return the charts of a campaign whose current status is `status`; `zone` decides where days begin."""
+        kind = f"{_CHARTS} {zone.key}"
+        entry = self._find(kind, campaign_id, status)
         if entry is not None:
             charts: CampaignCharts = entry.value
             return charts
         started_at = self._clock.now()
-        charts = await campaign_charts(connection, campaign_id, started_at)
-        self._store(_CHARTS, campaign_id, status, charts, started_at)
+        charts = await campaign_charts(connection, campaign_id, zone)
+        self._store(kind, campaign_id, status, charts, started_at)
         return charts
 
     def _find(self, kind: str, id: UUID, status: str) -> _CacheEntry | None:

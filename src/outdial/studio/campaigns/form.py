@@ -15,7 +15,7 @@ from starlette.datastructures import FormData
 
 from outdial.domain.calling_hours import WEEKDAYS, CallingHours, is_zone_name, parse_calling_hours
 from outdial.domain.errors import InvalidCallingHours, InvalidRetryPolicy
-from outdial.domain.limits import CAMPAIGN_LIMITS, CampaignLimit
+from outdial.domain.limits import CAMPAIGN_LIMITS
 from outdial.domain.retry import parse_retry_policy
 from outdial.studio.campaigns.retry_form import RetryRuleForm, policy_from_rules, rules_from_form, rules_from_policy
 from outdial.studio.campaigns.service import Campaign
@@ -24,6 +24,7 @@ from outdial.studio.web.forms import text
 
 _LOCAL_FORMAT: Final = "%Y-%m-%dT%H:%M"
 _MIN_WINDOWS: Final = 2
+_UTC: Final = ZoneInfo("UTC")
 
 Windows = Sequence[tuple[str, str]]
 
@@ -57,24 +58,32 @@ class CampaignForm:
 
     @property
     def scheduled_at(self) -> datetime | None:
-        """The scheduled start, None when it is unset or invalid."""
-        return _parse_local_time(self.scheduled_local, self.zone) if self.is_scheduled else None
+        """The scheduled start in UTC; None when it is unset, malformed, or skipped by a daylight saving change."""
+        if not self.is_scheduled or not is_zone_name(self.zone):
+            return None
+        try:
+            local = datetime.fromisoformat(self.scheduled_local)
+            time = local.replace(tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
+            return time if time.astimezone(ZoneInfo(self.zone)).replace(tzinfo=None) == local else None
+        except (ValueError, OverflowError):
+            return None
 
 
-def empty_form(retell_agent_id: str = "", from_number: str = "") -> CampaignForm:
-    """Return the form of a new campaign with default values."""
+def empty_form(retell_agent_id: str = "", from_number: str = "", zone: ZoneInfo = _UTC) -> CampaignForm:
+    """Return the form of a new campaign with default values; `zone` is the viewer's."""
     hours = _windows_by_day(parse_calling_hours({}))
     return CampaignForm(
         retell_agent_id=retell_agent_id,
         from_number=from_number,
         limits={limit.name: _limit_text(limit.default) for limit in CAMPAIGN_LIMITS},
+        zone=zone.key,
         hours=hours,
         rules=rules_from_policy({}),
     )
 
 
-def form_from_campaign(campaign: Campaign) -> CampaignForm:
-    """Return the form of a stored campaign; its start time is in UTC until the page's script converts it."""
+def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignForm:
+    """Return the form of a stored campaign, with its start time in `zone`, the viewer's."""
     unreadable: list[str] = []
     try:
         hours = parse_calling_hours(campaign.calling_hours)
@@ -97,7 +106,8 @@ def form_from_campaign(campaign: Campaign) -> CampaignForm:
         is_scheduled=campaign.scheduled_at is not None,
         scheduled_local=""
         if campaign.scheduled_at is None
-        else campaign.scheduled_at.astimezone(UTC).strftime(_LOCAL_FORMAT),
+        else campaign.scheduled_at.astimezone(zone).strftime(_LOCAL_FORMAT),
+        zone=zone.key,
         hours=_windows_by_day(hours),
         excluded_dates=", ".join(sorted(day.isoformat() for day in hours.excluded_dates)),
         rules=rules,
@@ -141,7 +151,14 @@ def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None =
     if not form.from_number:
         fields["from_number"] = "Enter a caller number, such as +14155550100"
     for limit in CAMPAIGN_LIMITS:
-        settings[limit.name] = _parse_limit(fields, limit, form.limits.get(limit.name, ""))
+        typed = form.limits.get(limit.name, "")
+        # More than 9 digits exceed every limit and Postgres's integer.
+        if typed.isdecimal() and typed.isascii() and len(typed) <= 9:
+            settings[limit.name] = int(typed)
+        elif typed or limit.is_required:
+            fields[limit.name] = f"Enter a whole number of {limit.unit}"
+        else:
+            settings[limit.name] = None
     settings["scheduled_at"] = _parse_schedule(fields, form)
     settings["calling_hours"] = _parse_hours(fields, form)
     try:
@@ -185,38 +202,12 @@ def _limit_text(value: int | None) -> str:
     return "" if value is None else str(value)
 
 
-def _parse_limit(fields: dict[str, str], limit: CampaignLimit[Any], typed: str) -> int | None:
-    if not typed and not limit.is_required:
-        return None
-    # More than 9 digits exceed every limit and Postgres's integer.
-    if not typed.isdecimal() or not typed.isascii() or len(typed) > 9:
-        fields[limit.name] = f"Enter a whole number of {limit.unit}"
-        return 0
-    return int(typed)
-
-
 def _parse_schedule(fields: dict[str, str], form: CampaignForm) -> datetime | None:
-    if not form.is_scheduled:
-        return None
-    if not is_zone_name(form.zone):
+    if form.is_scheduled and not is_zone_name(form.zone):
         fields["zone"] = "Select a time zone from the list"
-        return None
-    scheduled_at = form.scheduled_at
-    if scheduled_at is None:
+    elif form.is_scheduled and form.scheduled_at is None:
         fields["scheduled_local"] = "Enter a date and time that exists in this time zone"
-    return scheduled_at
-
-
-def _parse_local_time(local: str, zone: str) -> datetime | None:
-    """Convert a local time to UTC; None when it is malformed or skipped by a daylight saving change."""
-    if not is_zone_name(zone):
-        return None
-    try:
-        local_time = datetime.fromisoformat(local)
-        time = local_time.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
-        return time if time.astimezone(ZoneInfo(zone)).replace(tzinfo=None) == local_time else None
-    except (ValueError, OverflowError):
-        return None
+    return form.scheduled_at
 
 
 def _parse_hours(fields: dict[str, str], form: CampaignForm) -> dict[str, Any]:

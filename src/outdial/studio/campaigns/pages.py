@@ -36,11 +36,12 @@ from outdial.studio.campaigns.form import (
 )
 from outdial.studio.campaigns.retry_form import attempt_options, delay_options, delay_text
 from outdial.studio.campaigns.service import Campaign, CampaignDraft
-from outdial.studio.campaigns.view import contacts_bar, outcomes_bar, sorted_counts, time_left, waiting_text
+from outdial.studio.campaigns.view import contacts_bar, outcomes_bar, sorted_counts, waiting_text
 from outdial.studio.reports import service as reports
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
+from outdial.studio.web.filters import changed_rows, viewer_zone
 from outdial.studio.web.forms import CSRF_FIELD, Form, redirect, text
 from outdial.studio.web.paging import PageRequest, page_links
 from outdial.studio.web.preconditions import run_idempotent
@@ -60,7 +61,6 @@ _DONE: Final[Mapping[CampaignAction, str]] = {
 environment.filters |= {
     "contacts_bar": contacts_bar,
     "outcomes_bar": outcomes_bar,
-    "time_left": time_left,
     "waiting_text": waiting_text,
     "sorted_counts": sorted_counts,
     "delay_text": delay_text,
@@ -69,33 +69,35 @@ environment.filters |= {
 
 @router.get("")
 async def list_page(request: Request, context: CurrentOrganization, counter: Counter) -> HTMLResponse:
-    """Show the campaigns with their progress."""
+    """Show the campaigns with their progress; a live update asks for the changed ones only."""
     query = request.query_params
     name = query.get("name", "").strip()[:200]
     status = query.get("status", "")
     chosen = CampaignStatus(status) if status in set(CampaignStatus) else None
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
+    changed = changed_rows(request)
     async with context.transaction() as connection:
-        found = await campaigns.list_campaigns(
+        found, following = await campaigns.list_campaigns(
+            connection, context.organization_id, page_request, status=chosen, name=name
+        )
+        progress_of = await campaigns.progress_of(
             connection,
             counter,
-            context.organization_id,
-            page_request,
+            [row for row in found if changed is None or row.id in changed],
             context.studio.clock.now(),
-            status=chosen,
-            name=name,
         )
     form = {"name": name, "status": chosen or ""}
     return page(
         request,
         "campaigns/list.html",
         context,
-        campaigns=found.items,
+        campaigns=found,
+        progress_of=progress_of,
         name=name,
         chosen=chosen,
         statuses=_STATUSES,
         is_narrowed=any(form.values()),
-        **page_links(request.url.path, form, page_request, found.next),
+        **page_links(request.url.path, form, page_request, following),
     )
 
 
@@ -105,7 +107,7 @@ async def new_page(request: Request, context: CurrentOrganization) -> HTMLRespon
     context.require("operator")
     async with context.transaction() as connection:
         choices = await _choices(connection, context.organization_id)
-    return _form_page(request, context, empty_form(choices["agent"], choices["caller"]), choices)
+    return _form_page(request, context, empty_form(choices["agent"], choices["caller"], viewer_zone(request)), choices)
 
 
 @router.post("")
@@ -142,13 +144,14 @@ async def show_page(
     async with context.transaction() as connection:
         campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
         progress = await campaigns.campaign_progress(connection, counter, campaign, now)
-        charts = await counter.charts(connection, campaign_id, campaign.status)
+        charts = await counter.charts(connection, campaign_id, campaign.status, viewer_zone(request))
         panel = await contact_panel(
             connection,
             organization_id=context.organization_id,
             campaign_id=campaign_id,
             query=request.query_params,
             url=request.url.path,
+            now=now,
         )
     return page(
         request,
@@ -176,7 +179,8 @@ async def edit_page(request: Request, context: CurrentOrganization, campaign_id:
         is_active = campaign.status == CampaignStatus.ACTIVE
         hint = "Pause it to change its settings." if is_active else "It can no longer be edited."
         return redirect(_url_of(context, campaign_id), f"This campaign is {campaign.status}. {hint}", "warn")
-    return _form_page(request, context, form_from_campaign(campaign), choices, campaign=campaign, seen=campaign.etag)
+    form = form_from_campaign(campaign, viewer_zone(request))
+    return _form_page(request, context, form, choices, campaign=campaign, seen=campaign.etag)
 
 
 @router.post("/{campaign_id}/edit")
@@ -213,7 +217,18 @@ async def act(request: Request, context: CurrentOrganization, campaign_id: UUID,
             result = await run_action(connection, context, campaign_id, action, hang_up=text(form, "hang_up") == "true")
     except ResourceConflict as error:
         return redirect(url, error.message, "warn")
-    return redirect(url, _action_message(action, result.status, changed=result.changed))
+    match action, result.status:
+        case "process-batch", _:
+            message = "Processing the next batch."
+        case "start", CampaignStatus.SCHEDULED:
+            message = "Campaign scheduled."
+        case "pause", CampaignStatus.PAUSING:
+            message = "Pausing. Calls that are being placed right now will continue."
+        case "cancel", CampaignStatus.CANCELLING:
+            message = "Cancelling campaign."
+        case _:
+            message = f"Campaign {_DONE[action]}." if result.changed else f"The campaign is already {result.status}."
+    return redirect(url, message)
 
 
 @router.post("/{campaign_id}/delete")
@@ -235,19 +250,6 @@ async def duplicate(context: CurrentOrganization, campaign_id: UUID, form: Form)
     async with context.transaction() as connection:
         copy = await duplicate_campaign(connection, context, campaign_id)
     return redirect(f"{_url_of(context, copy.id)}/edit", "Draft created. Import contacts before you start it.")
-
-
-def _action_message(action: CampaignAction, status: CampaignStatus, *, changed: bool) -> str:
-    match action, status:
-        case "process-batch", _:
-            return "Processing the next batch."
-        case "start", CampaignStatus.SCHEDULED:
-            return "Campaign scheduled."
-        case "pause", CampaignStatus.PAUSING:
-            return "Pausing. Calls that are being placed right now will continue."
-        case "cancel", CampaignStatus.CANCELLING:
-            return "Cancelling campaign."
-    return f"Campaign {_DONE[action]}." if changed else f"The campaign is already {status}."
 
 
 def _url_of(context: OrganizationContext, campaign_id: UUID) -> str:

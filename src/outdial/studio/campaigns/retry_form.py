@@ -8,7 +8,7 @@ from starlette.datastructures import FormData
 
 from outdial.domain.limits import RETRY_ATTEMPTS
 from outdial.domain.outcomes import Outcome
-from outdial.domain.retry import DEFAULT_POLICY, RetryRule, parse_retry_policy
+from outdial.domain.retry import DEFAULT_POLICY, parse_retry_policy
 
 _MIN_DELAYS: Final = 3
 _MAX_DELAYS: Final = 20
@@ -27,7 +27,16 @@ class RetryRuleForm:
 
 def rules_from_policy(policy: Mapping[str, Any]) -> dict[str, RetryRuleForm]:
     """Return the form values of a stored policy."""
-    return {str(outcome): _rule_form(rule) for outcome, rule in parse_retry_policy(policy).rules.items()}
+    forms = {}
+    for outcome, rule in parse_retry_policy(policy).rules.items():
+        is_limited = rule.max_attempts is not None and rule.max_attempts < RETRY_ATTEMPTS.most
+        delays = []
+        for delay in rule.delays:
+            seconds = int(delay.total_seconds())
+            suffix, size = next((suffix, size) for suffix, _, size in _UNITS if seconds % size == 0)
+            delays.append(f"{seconds // size}{suffix}")
+        forms[str(outcome)] = RetryRuleForm(_padded(delays), str(rule.max_attempts) if is_limited else "")
+    return forms
 
 
 def rules_from_form(form: FormData) -> dict[str, RetryRuleForm]:
@@ -94,16 +103,6 @@ def _filled(delays: Sequence[str]) -> list[str]:
     while len(filled) > 1 and filled[-1] == filled[-2]:
         filled.pop()
     return filled
-
-
-def _rule_form(rule: RetryRule) -> RetryRuleForm:
-    attempts = "" if rule.max_attempts is None or rule.max_attempts >= RETRY_ATTEMPTS.most else str(rule.max_attempts)
-    delays = []
-    for delay in rule.delays:
-        seconds = int(delay.total_seconds())
-        suffix, size = next((suffix, size) for suffix, _, size in _UNITS if seconds % size == 0)
-        delays.append(f"{seconds // size}{suffix}")
-    return RetryRuleForm(_padded(delays), attempts)
 
 
 def _padded(delays: Sequence[str]) -> list[str]:

@@ -18,17 +18,17 @@ from outdial.dialer.doctor import examine
 from outdial.domain import limits
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallingHours
-from outdial.studio.campaigns.counts import CampaignCounter, CampaignCounts
+from outdial.studio.campaigns.counts import CampaignCounter
 from outdial.studio.view.format import iso, sentence_case
 from outdial.studio.view.payloads import decode_object, decode_texts
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
-from outdial.studio.web.paging import Page, PageRequest, paginate
+from outdial.studio.web.paging import PageRequest, paginate
 from outdial.studio.web.preconditions import check_if_match, etag_of
 
 RATE_WINDOW: Final = timedelta(minutes=5)
-"""Calls per minute are averaged over this time."""
+"""Calls per minute are averaged over this time, or over the time since the start of a younger campaign."""
 
 _EXAMPLE_HOURS: Final = {"weekdays": [["09:00", "20:00"]], "excluded_dates": ["2026-12-25"]}
 _EXAMPLE_POLICY: Final = {"no_answer": {"delays": ["30m", "2h"], "max_attempts": 3}}
@@ -112,15 +112,19 @@ class Campaign(BaseModel):
 
 
 class WaitingReason(BaseModel):
-    """Why a campaign is not dialing: a code for programs, a sentence for people, and the time in that sentence."""
+    """Why a campaign is not dialing: a code for programs, a sentence for people, and the time in that sentence.
+
+    `zone` is the time zone of the contacts whose calling hours open at `at`, null when it is not about one.
+    """
 
     code: str
     sentence: str
     at: datetime | None = None
+    zone: str | None = None
 
 
 class CampaignProgress(BaseModel):
-    """Progress of a campaign. `waiting` is null while it dials; `ms_left` is null when it cannot be estimated."""
+    """Progress of a campaign. `calls_per_minute` is null unless it is active; `waiting` is null while it dials."""
 
     total: int
     finished: int
@@ -130,8 +134,7 @@ class CampaignProgress(BaseModel):
     outcomes: dict[str, int]
     cost_cents: float
     talk_ms: int
-    calls_per_minute: float
-    ms_left: int | None
+    calls_per_minute: float | None
     waiting: WaitingReason | None
 
 
@@ -152,15 +155,13 @@ class CampaignSummary(BaseModel):
 
 async def list_campaigns(
     connection: Connection,
-    counter: CampaignCounter,
     organization_id: UUID,
     page: PageRequest,
-    now: datetime,
     *,
     status: CampaignStatus | None = None,
     name: str | None = None,
-) -> Page[CampaignSummary]:
-    """Return a page of campaigns, newest first, with their progress."""
+) -> tuple[Sequence[campaigns.CampaignRow], str | None]:
+    """Return a page of campaigns, newest first, and the cursor of the next page."""
     key = page.key(tuple[datetime, UUID])
     rows = await campaigns.list_campaigns(
         connection,
@@ -171,10 +172,7 @@ async def list_campaigns(
         before_id=None if key is None else key[1],
         limit=page.limit + 1,
     )
-    shown, following = paginate(rows, page.limit, lambda row: [row.created_at, row.id])
-    progress = await _progress_of_all(connection, counter, shown, now)
-    items = [CampaignSummary(**asdict(row), progress=progress[row.id]) for row in shown]
-    return Page[CampaignSummary](items=items, next=following)
+    return paginate(rows, page.limit, lambda row: [row.created_at, row.id])
 
 
 async def create_campaign(connection: Connection, context: OrganizationContext, new: CampaignDraft) -> Campaign:
@@ -257,7 +255,7 @@ async def campaign_progress(
     connection: Connection, counter: CampaignCounter, campaign: Campaign, now: datetime
 ) -> CampaignProgress:
     """Return the progress of a campaign, and why it is not dialing."""
-    return (await _progress_of_all(connection, counter, [campaign], now))[campaign.id]
+    return (await progress_of(connection, counter, [campaign], now))[campaign.id]
 
 
 def as_studio_error(error: Exception) -> InvalidInput | ResourceConflict:
@@ -276,9 +274,10 @@ def as_studio_error(error: Exception) -> InvalidInput | ResourceConflict:
             return InvalidInput(f"Invalid retry policy: {error}", {"retry_policy": sentence_case(str(error))})
 
 
-async def _progress_of_all(
+async def progress_of(
     connection: Connection, counter: CampaignCounter, rows: Sequence[campaigns.CampaignRow | Campaign], now: datetime
 ) -> dict[UUID, CampaignProgress]:
+    """Return the progress of campaigns by id, in a fixed number of statements."""
     ids = [row.id for row in rows]
     if not ids:
         return {}
@@ -291,7 +290,8 @@ async def _progress_of_all(
     progress = {}
     for row in rows:
         counted = counts[row.id]
-        rate = _rate(row, recent_of.get(row.id, 0), now)
+        since = max(row.started_at or now - RATE_WINDOW, now - RATE_WINDOW)
+        minutes = max(1.0, (now - since) / timedelta(minutes=1))
         diagnosis = diagnoses.get(row.id)
         progress[row.id] = CampaignProgress(
             total=counted.total,
@@ -302,24 +302,11 @@ async def _progress_of_all(
             outcomes=dict(counted.outcomes),
             cost_cents=float(counted.cost_cents),
             talk_ms=counted.talk_ms,
-            calls_per_minute=rate,
-            ms_left=_ms_left(counted, rate) if row.status == CampaignStatus.ACTIVE else None,
+            calls_per_minute=recent_of.get(row.id, 0) / minutes if row.status == CampaignStatus.ACTIVE else None,
             waiting=None
             if diagnosis is None
-            else WaitingReason(code=diagnosis.reason, sentence=diagnosis.sentence(iso), at=diagnosis.at),
+            else WaitingReason(
+                code=diagnosis.reason, sentence=diagnosis.sentence(iso), at=diagnosis.at, zone=diagnosis.zone
+            ),
         )
     return progress
-
-
-def _rate(row: campaigns.CampaignRow | Campaign, recent: int, now: datetime) -> float:
-    """Calls per minute. For a campaign younger than RATE_WINDOW, averaged over the time since its start."""
-    since = now - RATE_WINDOW if row.started_at is None else max(row.started_at, now - RATE_WINDOW)
-    return recent / max(1.0, (now - since) / timedelta(minutes=1))
-
-
-def _ms_left(counts: CampaignCounts, calls_per_minute: float) -> int | None:
-    """Estimate the remaining time at this rate, assuming as many calls per contact as so far."""
-    if not calls_per_minute or not counts.open:
-        return None
-    each = max(1.0, counts.ended_calls / counts.finished) if counts.finished >= 20 else 1.0
-    return round(counts.open * each / calls_per_minute * 60_000)

@@ -1,4 +1,4 @@
-"""Template filters that render campaign progress: bars, estimates, and the reason for not dialing."""
+"""Template filters that render campaign progress: bars, and the reason for not dialing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Final
 
 from outdial.studio.campaigns.service import CampaignProgress, WaitingReason
 from outdial.studio.view.badges import Tone, badge_for_outcome, humanize
-from outdial.studio.view.format import duration, iso
+from outdial.studio.view.format import iso
 
 # From completed to failed, then calls in progress; pending contacts are the rest of the bar.
 _CONTACT_TONES: Final[Mapping[str, Tone]] = {
@@ -73,18 +73,6 @@ def waiting_text(progress: CampaignProgress) -> WaitingText | None:
         return None
     before, _, after = waiting.sentence.partition(iso(waiting.at)) if waiting.at else (waiting.sentence, "", "")
     return WaitingText(before, after, waiting)
-
-
-def time_left(progress: CampaignProgress) -> str | None:
-    """Return the estimated time left, rounded."""
-    if progress.ms_left is None:
-        return None
-    minutes = progress.ms_left / 60_000
-    if minutes < 1:
-        return "less than a minute"
-    if minutes < 90:
-        return f"about {minutes:.0f} min"
-    return f"about {duration(round(minutes / 5) * 5 * 60_000)}"
 
 
 def _bar(parts: Sequence[tuple[Tone, str, int]], whole: int, label: str) -> ProgressBar:

@@ -19,20 +19,18 @@ from outdial.studio.web.rendering import page
 router = APIRouter(prefix="/o/{organization_id}/contacts")
 
 LIMIT: Final = 50
-_SEARCHES: Final = (("phone", "Number starts with"), ("name", "Name starts with"), ("external_id", "External ID"))
 
 
 @router.get("")
 async def list_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show the contacts with their search."""
     query, url = request.query_params, request.url.path
-    by = query.get("by", "phone") if query.get("by") in dict(_SEARCHES) else "phone"
     term = query.get("q", "").strip()[:200]
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
     problem: str | None = None
     found: Page[ContactSummary] = Page(items=[])
     try:
-        search = contact_search(**{name: term if name == by else None for name, _ in _SEARCHES})
+        search = contact_search(search=term)
         async with context.transaction() as connection:
             found = await contacts.list_contacts(connection, context, page_request, search)
     except InvalidInput as error:
@@ -44,11 +42,9 @@ async def list_page(request: Request, context: CurrentOrganization) -> HTMLRespo
         status=400 if problem else 200,
         url=url,
         contacts=found.items,
-        by=by,
         term=term,
-        searches=_SEARCHES,
         problem=problem,
-        **page_links(url, {"by": by, "q": term} if term else {}, page_request, found.next),
+        **page_links(url, {"q": term}, page_request, found.next),
     )
 
 

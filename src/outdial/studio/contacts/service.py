@@ -10,8 +10,11 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries import contacts
-from outdial.db.queries.contacts import ContactCallSummary, ContactCampaignSummary
+from outdial.db.queries.contacts import ContactCallSummary
 from outdial.db.session import Connection
+from outdial.dialer.admission import next_call_at
+from outdial.domain.campaign import CampaignStatus
+from outdial.domain.contact import ContactStatus
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES, LONGEST_NOTES, LONGEST_TEXT, LONGEST_ZONE_NAME
 from outdial.domain.phone import NoZone, Phone, zone_of
 from outdial.studio.web.audit import record_audit
@@ -21,9 +24,11 @@ from outdial.studio.web.filters import (
     LAST_TEXT,
     CursorText,
     PhoneQuery,
+    SearchQuery,
     check_single_search,
     phone_digits,
     phone_range,
+    search_patterns,
     search_text,
 )
 from outdial.studio.web.paging import Page, PageRequest, paginate
@@ -53,6 +58,20 @@ class ContactSummary(ContactColumns):
     zone_source: str
     created_at: datetime
     updated_at: datetime
+
+
+class ContactCampaignSummary(BaseModel):
+    """A contact's entry in a campaign; `id` is the campaign contact's id. `attempts` counts the call in progress."""
+
+    id: UUID
+    campaign_id: UUID
+    campaign_name: str
+    campaign_status: str
+    status: str
+    attempts: int
+    last_outcome: str | None
+    status_reason: str | None
+    next_attempt_at: datetime | None
 
 
 class Contact(ContactSummary):
@@ -91,20 +110,23 @@ class ContactChanges(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ContactSearch:
-    """At most one search term."""
+    """At most one search term. `search` matches any part of a contact, the others the start of one column."""
 
+    search: str | None = None
     phone: str | None = None
     name: str | None = None
     external_id: str | None = None
 
 
 def contact_search(
+    search: SearchQuery = None,
     phone: PhoneQuery = None,
     name: Annotated[str | None, Query(max_length=200, description="Start of the name, case-insensitive")] = None,
     external_id: Annotated[str | None, Query(max_length=200, description="ID in another system")] = None,
 ) -> ContactSearch:
     """Return the search of a request; raises InvalidInput."""
     terms = {
+        "search": search_text("search", search),
         "phone": phone_digits("phone", phone),
         "name": search_text("name", name),
         "external_id": search_text("external_id", external_id),
@@ -135,7 +157,9 @@ async def list_contacts(
     else:
         key = page.key(tuple[CursorText])
         place = None if key is None else key[0]
-        if search.external_id is not None:
+        if search.search is not None:
+            rows = await contacts.search_contacts(connection, after=place, **search_patterns(search.search), **known)
+        elif search.external_id is not None:
             rows = await contacts.list_contacts_by_external_id(
                 connection, external_id=search.external_id, after=place, **known
             )
@@ -150,7 +174,8 @@ async def find_contact(connection: Connection, context: OrganizationContext, con
     row = await contacts.show_contact(connection, contact_id=contact_id, organization_id=context.organization_id)
     if row is None:
         raise ResourceNotFound("Contact not found")
-    campaigns = await contacts.contact_campaigns(connection, contact_id=contact_id, limit=MAX_CAMPAIGNS)
+    now = context.studio.clock.now()
+    entries = await contacts.contact_campaigns(connection, contact_id=contact_id, limit=MAX_CAMPAIGNS)
     calls = await contacts.contact_calls(
         connection, organization_id=context.organization_id, phone=row.phone, limit=MAX_CALLS
     )
@@ -158,7 +183,29 @@ async def find_contact(connection: Connection, context: OrganizationContext, con
         **ContactSummary.model_validate(row, from_attributes=True).model_dump(),
         notes=row.notes,
         do_not_call=row.do_not_call,
-        campaigns=campaigns,
+        campaigns=[
+            ContactCampaignSummary(
+                id=entry.id,
+                campaign_id=entry.campaign_id,
+                campaign_name=entry.campaign_name,
+                campaign_status=entry.campaign_status,
+                status=entry.status,
+                attempts=entry.attempts + (entry.status == ContactStatus.CALLING),
+                last_outcome=entry.last_outcome,
+                status_reason=entry.status_reason,
+                next_attempt_at=next_call_at(
+                    status=CampaignStatus(entry.campaign_status),
+                    scheduled_at=entry.scheduled_at,
+                    calling_hours=entry.calling_hours,
+                    zone_key=entry.zone_key,
+                    due_at=entry.next_attempt_at,
+                    now=now,
+                )
+                if entry.status == ContactStatus.PENDING
+                else None,
+            )
+            for entry in entries
+        ],
         calls=calls,
     )
 

@@ -16,7 +16,7 @@ from outdial.studio.imports.service import list_imports
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.filters import parse_day, parse_last_day
+from outdial.studio.web.filters import parse_day, parse_last_day, viewer_zone
 from outdial.studio.web.forms import Form, redirect, text
 from outdial.studio.web.paging import PageRequest
 from outdial.studio.web.rendering import page
@@ -50,16 +50,16 @@ async def jobs_page(request: Request, context: CurrentOrganization) -> HTMLRespo
 
 
 @router.post("/exports")
-async def create(context: CurrentOrganization, form: Form) -> Response:
+async def create(request: Request, context: CurrentOrganization, form: Form) -> Response:
     """Start an export in the background."""
     context.require("operator")
-    kind = text(form, "kind")
-    given: dict[str, object] = {"campaign_id": text(form, "campaign_id")}
+    kind, zone = text(form, "kind"), viewer_zone(request)
+    given: dict[str, object] = {"campaign_id": text(form, "campaign_id"), "time_zone": zone.key}
     if kind == "calls":
         given |= {
             "outcome": text(form, "outcome"),
-            "since": parse_day("since", text(form, "since")),
-            "until": parse_last_day("until", text(form, "until")),
+            "since": parse_day("since", text(form, "since"), zone),
+            "until": parse_last_day("until", text(form, "until"), zone),
         }
     try:
         new = NewExport.model_validate(

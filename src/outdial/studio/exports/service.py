@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.db.queries import exports, jobs
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, encode_json
+from outdial.domain.calling_hours import is_zone_name
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ExportStatus
 from outdial.domain.outcomes import Outcome
@@ -23,20 +24,24 @@ from outdial.studio.web.paging import Page, PageRequest, paginate
 
 ExportKind = Literal["calls", "contacts", "do_not_call"]
 _FILTERS_BY_KIND: Final[dict[str, frozenset[str]]] = {
-    "calls": frozenset({"campaign_id", "outcome", "since", "until"}),
-    "contacts": frozenset({"campaign_id"}),
-    "do_not_call": frozenset(),
+    "calls": frozenset({"campaign_id", "outcome", "since", "until", "time_zone"}),
+    "contacts": frozenset({"campaign_id", "time_zone"}),
+    "do_not_call": frozenset({"time_zone"}),
 }
 
 
 class ExportCriteria(BaseModel):
-    """Filters of an export. Calls take all of them, contacts only `campaign_id`, the do-not-call list none."""
+    """Filters of an export. Calls take all of them, contacts only `campaign_id`, the do-not-call list none.
+
+    Every kind takes `time_zone`: the times in the file are in that zone, with their offset. Default: UTC.
+    """
 
     model_config = ConfigDict(extra="forbid")
     campaign_id: UUID | None = None
     outcome: Outcome | None = None
     since: StorableTime | None = None
     until: StorableTime | None = None
+    time_zone: Annotated[str | None, Field(max_length=60, examples=["America/New_York"])] = None
 
 
 class NewExport(BaseModel):
@@ -75,6 +80,8 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
             f"Exports of {new.kind.replace('_', ' ')} do not support these filters",
             {f"filters.{name}": "not supported" for name in unknown},
         )
+    if new.filters.time_zone is not None and not is_zone_name(new.filters.time_zone):
+        raise InvalidInput("Unknown time zone", {"filters.time_zone": "use an IANA name such as America/New_York"})
     if new.filters.campaign_id is not None:
         await find_campaign(connection, context.organization_id, new.filters.campaign_id)
     now = context.studio.clock.now()

@@ -9,9 +9,11 @@ from outdial.studio.functions import service as functions
 from outdial.studio.functions.operators import is_platform_operator
 from outdial.studio.functions.service import SPANS, LogFilters, Slug, at_least
 from outdial.studio.view.charts import ChartSeries, stacked_bars
+from outdial.studio.view.format import clock, day_text
 from outdial.studio.web import forms
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import ResourceNotFound
+from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import Form
 from outdial.studio.web.paging import PageRequest, page_links
 from outdial.studio.web.rendering import page
@@ -50,9 +52,10 @@ async def show_function_page(request: Request, context: CurrentOrganization, slu
     log = await functions.list_log(context, page_request, filters)
     if not stats and not deployed and not log.items and not (level or search):
         raise ResourceNotFound("Function not found, or never invoked")
+    zone = viewer_zone(request)
     columns = [
         (
-            f"{part.starts_at:%d %b %H:%M}",
+            f"{day_text(local)}, {clock(local)}",
             {
                 "succeeded": part.invocations - part.refused - part.failed,
                 "refused": part.refused,
@@ -60,6 +63,7 @@ async def show_function_page(request: Request, context: CurrentOrganization, slu
             },
         )
         for part in stats
+        for local in [part.starts_at.astimezone(zone)]
     ]
     url = request.url.path
     return page(
@@ -71,7 +75,7 @@ async def show_function_page(request: Request, context: CurrentOrganization, slu
         span=span,
         spans=list(SPANS),
         stats=stats,
-        chart=stacked_bars("Invocations over time (UTC)", columns, _SERIES, first_head="From"),
+        chart=stacked_bars("Invocations over time", columns, _SERIES, first_head="From"),
         versions=deployed,
         can_change=bool(context.studio.settings.access_token),
         log=log.items,

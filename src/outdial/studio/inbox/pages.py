@@ -11,7 +11,7 @@ from outdial.studio.inbox.service import EventFilters, EventSource, EventStatus,
 from outdial.studio.web import forms
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.filters import parse_day, parse_last_day, text_values
+from outdial.studio.web.filters import parse_day, parse_last_day, text_values, viewer_zone
 from outdial.studio.web.forms import Form
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
@@ -36,6 +36,7 @@ async def list_events_page(request: Request, context: CurrentOrganization) -> HT
     form = text_values(query, ("status", "event", "retell_call_id", "source", "from", "to"))
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
     found, problem = Page[LedgerEvent](items=[]), None
+    zone = viewer_zone(request)
     async with context.transaction() as connection:
         to_review = await inbox.count_events_to_review(connection, context.organization_id)
         try:
@@ -44,8 +45,8 @@ async def list_events_page(request: Request, context: CurrentOrganization) -> HT
                 event=form["event"] or None,
                 retell_call_id=form["retell_call_id"] or None,
                 source=cast("EventSource", form["source"]) if form["source"] in get_args(EventSource) else None,
-                since=parse_day("from", form["from"]),
-                until=parse_last_day("to", form["to"]),
+                since=parse_day("from", form["from"], zone),
+                until=parse_last_day("to", form["to"], zone),
             )
             found = await inbox.list_events(connection, context.organization_id, page_request, filters)
         except InvalidInput as error:

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.reports import service as reports
-from outdial.studio.reports.service import CampaignCharts, OrganizationReport, ReportQuery
+from outdial.studio.reports.service import CampaignCharts, OrganizationReport, ReportQuery, ZoneQuery
 from outdial.studio.web.context import CurrentOrganization
 
 router = APIRouter(tags=["reports"])
@@ -20,8 +20,8 @@ async def organization_report(context: CurrentOrganization, period: ReportQuery)
 
 
 @router.get("/organizations/{organization_id}/campaigns/{campaign_id}/charts")
-async def campaign_charts(campaign_id: UUID, context: CurrentOrganization) -> CampaignCharts:
-    """Return a campaign's call counts over time and by outcome."""
+async def campaign_charts(campaign_id: UUID, context: CurrentOrganization, zone: ZoneQuery) -> CampaignCharts:
+    """Return a campaign's call counts over time and by outcome, in buckets aligned to the days of a time zone."""
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
-        return await reports.campaign_charts(connection, campaign.id, context.studio.clock.now())
+        return await reports.campaign_charts(connection, campaign.id, zone)

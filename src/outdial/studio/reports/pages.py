@@ -11,7 +11,7 @@ from outdial.studio.reports.service import (
 )
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.filters import parse_date, query_values
+from outdial.studio.web.filters import parse_date, query_values, viewer_zone
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
@@ -27,7 +27,7 @@ async def show_report(request: Request, context: CurrentOrganization) -> HTMLRes
         period = report_period(
             since=parse_date("since", form["since"]),
             until=parse_date("until", form["until"]),
-            zone=form["zone"] or "UTC",
+            zone=form["zone"] or viewer_zone(request).key,
         )
         async with context.transaction() as connection:
             report = await organization_report(connection, context.organization_id, period, context.studio.clock)

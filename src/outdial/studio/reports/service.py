@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as midnight
 from decimal import Decimal
+from itertools import count, takewhile
 from typing import Annotated, Final, TypedDict
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -19,8 +20,10 @@ from outdial.domain.calling_hours import is_zone_name
 from outdial.studio.view.badges import badge_for_outcome, humanize
 from outdial.studio.view.charts import Chart, ChartSeries, row_bars, stacked_bars
 from outdial.studio.view.decisions import REACHED
+from outdial.studio.view.format import clock, day_text
 from outdial.studio.web.errors import InvalidInput
 
+ZoneName = Annotated[str, Query(max_length=60, description="IANA time zone, such as America/New_York")]
 MAX_PERIOD: Final = timedelta(days=366)
 DEFAULT_DAYS: Final = 30
 MAX_CAMPAIGNS: Final = 100
@@ -36,34 +39,48 @@ _SERIES: Final = {
     "machine": ChartSeries("info", "Machine"),
     "missed": ChartSeries("warn", "Not answered"),
     "wrong": ChartSeries("bad", "Failed or unclear"),
-    "open": ChartSeries("neutral", "No outcome yet"),
+    "refused": ChartSeries("neutral", "Not placed"),
+    "open": ChartSeries("live", "In progress"),
 }
 # A Monday, so that weekly buckets start on Mondays.
-_EPOCH: Final = datetime(2024, 1, 1, tzinfo=UTC)
+_EPOCH: Final = date(2024, 1, 1)
+_DAY: Final = timedelta(days=1)
 _MACHINES: Final = frozenset({"voicemail", "ivr"})
 _MISSED: Final = frozenset({"no_answer", "busy", "declined"})
 
 
 class ChartBucket(BaseModel):
-    """The calls of one time bucket by outcome; the empty outcome counts calls without one yet."""
+    """The calls of one time bucket by outcome.
+
+    The empty outcome counts calls in progress. Calls that ended without an outcome count under their status, such as
+    `refused`.
+    """
 
     starts_at: datetime
     outcomes: dict[str, int]
 
 
 class CampaignCharts(BaseModel):
-    """The calls of a campaign in time buckets of `width_s` seconds, and in total by outcome."""
+    """The calls of a campaign in time buckets of `width_s` seconds, and in total by outcome.
+
+    Buckets of a day and more begin at midnight in `zone`.
+    """
 
     width_s: int
+    zone: str
     buckets: list[ChartBucket]
     outcomes: dict[str, int]
 
 
 class CallTotals(BaseModel):
-    """Call totals: calls made, calls with an outcome (finished), calls that reached a person, talk time and cost."""
+    """Call totals: all calls, those with an outcome (finished), those that reached a person, talk time and cost.
+
+    `refused` counts calls that the provider refused to place. Calls that are none of these are in progress.
+    """
 
     calls: int
     finished: int
+    refused: int
     reached: int
     answered_rate: float | None
     talk_ms: int
@@ -104,14 +121,20 @@ class ReportPeriod:
     zone: str = "UTC"
 
 
+def report_zone(zone: ZoneName = "UTC") -> ZoneInfo:
+    """Return the time zone of a request; raises InvalidInput for an unknown name."""
+    if not is_zone_name(zone):
+        raise InvalidInput("Unknown time zone", {"zone": "use an IANA name such as America/New_York"})
+    return ZoneInfo(zone)
+
+
 def report_period(
     since: Annotated[date | None, Query(description="First day. Default: 30 days ago")] = None,
     until: Annotated[date | None, Query(description="Last day. Default: today")] = None,
-    zone: Annotated[str, Query(max_length=60, description="IANA time zone, such as America/New_York")] = "UTC",
+    zone: ZoneName = "UTC",
 ) -> ReportPeriod:
     """Return the period of a request; raises InvalidInput."""
-    if not is_zone_name(zone):
-        raise InvalidInput("Unknown time zone", {"zone": "use an IANA name such as America/New_York"})
+    report_zone(zone)
     for field, day in (("since", since), ("until", until)):
         if day is not None and not 1970 <= day.year < 9999:
             raise InvalidInput("This date is out of range", {field: "must be 1970 or later"})
@@ -119,30 +142,45 @@ def report_period(
 
 
 ReportQuery = Annotated[ReportPeriod, Depends(report_period)]
+ZoneQuery = Annotated[ZoneInfo, Depends(report_zone)]
 
 
-async def campaign_charts(connection: Connection, campaign_id: UUID, now: datetime) -> CampaignCharts:
+async def campaign_charts(connection: Connection, campaign_id: UUID, zone: ZoneInfo) -> CampaignCharts:
     """Count the calls of a campaign over time, in buckets whose width fits the span from first to last call."""
     span = await reports.call_span(connection, campaign_id=campaign_id)
     if span is None:
-        return CampaignCharts(width_s=int(_BUCKET_WIDTHS[0].total_seconds()), buckets=[], outcomes={})
+        width_s = int(_BUCKET_WIDTHS[0].total_seconds())
+        return CampaignCharts(width_s=width_s, zone=zone.key, buckets=[], outcomes={})
     width = width_for(span.last_at - span.first_at)
-    origin = _EPOCH + (span.first_at - _EPOCH) // width * width
-    rows = await reports.call_buckets(connection, width=width, origin=origin, campaign_id=campaign_id)
-    buckets: dict[datetime, dict[str, int]] = {}
-    start = origin
-    while start <= min(span.last_at, max(now, span.first_at)):
-        buckets[start] = {}
-        start += width
+    starts = bucket_starts(span.first_at, span.last_at, width, zone)
+    buckets: list[dict[str, int]] = [{} for _ in starts]
     outcomes: dict[str, int] = {}
-    for row in rows:
-        buckets.setdefault(row.starts_at, {})[row.outcome] = row.calls
+    for row in await reports.call_buckets(connection, starts=starts, campaign_id=campaign_id):
+        # Number 0 would lie before the first call.
+        buckets[max(0, row.bucket - 1)][row.outcome] = row.calls
         outcomes[row.outcome] = outcomes.get(row.outcome, 0) + row.calls
     return CampaignCharts(
         width_s=int(width.total_seconds()),
-        buckets=[ChartBucket(starts_at=starts_at, outcomes=parts) for starts_at, parts in sorted(buckets.items())],
+        zone=zone.key,
+        buckets=[
+            ChartBucket(starts_at=starts_at, outcomes=parts) for starts_at, parts in zip(starts, buckets, strict=True)
+        ],
         outcomes=outcomes,
     )
+
+
+def bucket_starts(first: datetime, last: datetime, width: timedelta, zone: ZoneInfo) -> list[datetime]:
+    """Return the starts of the buckets of `width` from the first to the last call, aligned to local days."""
+    day = first.astimezone(zone).date()
+    if width >= _DAY:
+        day -= (day - _EPOCH) % width
+        # Days of 23 or 25 hours begin at midnight too.
+        step = iter(datetime.combine(day + n * width, midnight(), zone).astimezone(UTC) for n in count())
+    else:
+        start = datetime.combine(day, midnight(), zone).astimezone(UTC)
+        start += (first - start) // width * width
+        step = iter(start + n * width for n in count())
+    return list(takewhile(lambda starts_at: starts_at <= last, step))
 
 
 def width_for(span: timedelta) -> timedelta:
@@ -165,14 +203,22 @@ class RenderedCharts:
 def render_charts(charts: CampaignCharts) -> RenderedCharts:
     """Render the calls over time and the outcomes of a campaign."""
     width = timedelta(seconds=charts.width_s)
-    time_format = "%d %b" if width >= timedelta(days=1) else "%d %b %H:%M"
-    columns = [(f"{bucket.starts_at:{time_format}}", group_by_series(bucket.outcomes)) for bucket in charts.buckets]
-    over_time = stacked_bars(f"Calls per {_width_text(width)} (UTC)", columns, _SERIES, first_head="From")
+    starts = [bucket.starts_at.astimezone(ZoneInfo(charts.zone)) for bucket in charts.buckets]
+    is_one_day = len({start.date() for start in starts}) == 1
+    columns = []
+    for start, bucket in zip(starts, charts.buckets, strict=True):
+        if width >= _DAY:
+            name = day_text(start)
+        else:
+            name = clock(start) if is_one_day else f"{day_text(start)}, {clock(start)}"
+        columns.append((name, group_by_series(bucket.outcomes)))
+    over_time = stacked_bars(f"Calls per {_width_text(width)}", columns, _SERIES, first_head="From")
     ordered = sorted(charts.outcomes.items(), key=lambda item: (-item[1], item[0]))
-    rows = [
-        (humanize(outcome), badge_for_outcome(outcome).tone, calls) if outcome else ("No outcome yet", "neutral", calls)
-        for outcome, calls in ordered
-    ]
+    rows = []
+    for outcome, calls in ordered:
+        series = _SERIES.get(outcome or "open")
+        tone = badge_for_outcome(outcome).tone if series is None else series.tone
+        rows.append((humanize(outcome) if series is None else series.label, tone, calls))
     outcomes = row_bars("Calls by outcome", rows, first_head="Outcome")
     return RenderedCharts(sum(charts.outcomes.values()), over_time, outcomes)
 
@@ -181,19 +227,18 @@ def group_by_series(outcomes: dict[str, int]) -> dict[str, int]:
     """Group call counts by outcome into the series of a chart."""
     counts: dict[str, int] = {}
     for outcome, calls in outcomes.items():
-        series = _series_of(outcome)
+        if not outcome:
+            series = "open"
+        elif outcome == "refused":
+            series = outcome
+        elif outcome in REACHED:
+            series = "reached"
+        elif outcome in _MACHINES:
+            series = "machine"
+        else:
+            series = "missed" if outcome in _MISSED else "wrong"
         counts[series] = counts.get(series, 0) + calls
     return counts
-
-
-def _series_of(outcome: str) -> str:
-    if not outcome:
-        return "open"
-    if outcome in REACHED:
-        return "reached"
-    if outcome in _MACHINES:
-        return "machine"
-    return "missed" if outcome in _MISSED else "wrong"
 
 
 def _width_text(width: timedelta) -> str:
@@ -219,8 +264,14 @@ async def organization_report(
     connection: Connection, organization_id: UUID, period: ReportPeriod, clock: Clock
 ) -> OrganizationReport:
     """Return the call totals of an organization by local day and by campaign; raises InvalidInput."""
-    since, until = _resolve_days(period, clock.now())
-    zone, length = ZoneInfo(period.zone), (until - since).days + 1
+    zone = ZoneInfo(period.zone)
+    until = period.until or clock.now().astimezone(zone).date()
+    since = period.since or until - timedelta(days=DEFAULT_DAYS - 1)
+    if since > until:
+        raise InvalidInput("The first day is after the last day", {"since": "must not be after the last day"})
+    if until - since >= MAX_PERIOD:
+        raise InvalidInput("A report covers at most one year", {"since": f"at most {MAX_PERIOD.days} days"})
+    length = (until - since).days + 1
     # Midnights are computed here: Postgres may have another version of the time zone database.
     starts = [datetime.combine(since + timedelta(days=n), midnight(), zone) for n in range(length + 1)]
     filters: _ReportFilters = {
@@ -235,62 +286,26 @@ async def organization_report(
         since=since,
         until=until,
         zone=period.zone,
-        total=_totals(
-            calls=sum(day.calls for day in days),
-            finished=sum(day.finished for day in days),
-            reached=sum(day.reached for day in days),
-            talk_ms=sum(day.talk_ms for day in days),
-            cost_cents=sum((day.cost_cents for day in days), Decimal()),
-        ),
-        days=[
-            DayTotals(
-                day=since + timedelta(days=row.day - 1),
-                **_totals(
-                    calls=row.calls,
-                    finished=row.finished,
-                    reached=row.reached,
-                    talk_ms=row.talk_ms,
-                    cost_cents=row.cost_cents,
-                ).model_dump(),
-            )
-            for row in days
-        ],
+        total=_totals(days),
+        days=[DayTotals(day=since + timedelta(days=row.day - 1), **_totals([row]).model_dump()) for row in days],
         campaigns=[
-            CampaignTotals(
-                campaign_id=row.campaign_id,
-                name=row.name,
-                status=row.status,
-                **_totals(
-                    calls=row.calls,
-                    finished=row.finished,
-                    reached=row.reached,
-                    talk_ms=row.talk_ms,
-                    cost_cents=row.cost_cents,
-                ).model_dump(),
-            )
+            CampaignTotals(campaign_id=row.campaign_id, name=row.name, status=row.status, **_totals([row]).model_dump())
             for row in campaigns
         ],
     )
 
 
-def _resolve_days(period: ReportPeriod, now: datetime) -> tuple[date, date]:
-    until = period.until or now.astimezone(ZoneInfo(period.zone)).date()
-    since = period.since or until - timedelta(days=DEFAULT_DAYS - 1)
-    if since > until:
-        raise InvalidInput("The first day is after the last day", {"since": "must not be after the last day"})
-    if until - since >= MAX_PERIOD:
-        raise InvalidInput("A report covers at most one year", {"since": f"at most {MAX_PERIOD.days} days"})
-    return since, until
-
-
-def _totals(*, calls: int, finished: int, reached: int, talk_ms: int, cost_cents: Decimal) -> CallTotals:
+def _totals(rows: Sequence[reports.DayReport | reports.CampaignReport]) -> CallTotals:
+    finished = sum(row.finished for row in rows)
+    reached = sum(row.reached for row in rows)
     return CallTotals(
-        calls=calls,
+        calls=sum(row.calls for row in rows),
         finished=finished,
+        refused=sum(row.refused for row in rows),
         reached=reached,
         answered_rate=reached / finished if finished else None,
-        talk_ms=talk_ms,
-        cost_cents=float(cost_cents),
+        talk_ms=sum(row.talk_ms for row in rows),
+        cost_cents=float(sum((row.cost_cents for row in rows), Decimal())),
     )
 
 
@@ -302,16 +317,19 @@ def report_chart(report: OrganizationReport) -> Chart:
     first = report.since
     while first <= report.until:
         days = [by_day[day] for n in range(step) if (day := first + timedelta(days=n)) in by_day]
-        calls = sum(day.calls for day in days)
         finished = sum(day.finished for day in days)
         reached = sum(day.reached for day in days)
-        parts = {"reached": reached, "finished": finished - reached, "open": calls - finished}
-        columns.append((f"{first:%d %b}", parts))
+        refused = sum(day.refused for day in days)
+        live = sum(day.calls for day in days) - finished - refused
+        columns.append(
+            (day_text(first), {"reached": reached, "finished": finished - reached, "refused": refused, "open": live})
+        )
         first += timedelta(days=step)
     series = {
         "reached": ChartSeries("good", "Answered"),
         "finished": ChartSeries("warn", "Not answered"),
-        "open": ChartSeries("neutral", "No outcome yet"),
+        "refused": _SERIES["refused"],
+        "open": _SERIES["open"],
     }
     name = "Calls per day" if step == 1 else "Calls per week"
     return stacked_bars(name, columns, series, first_head="Day" if step == 1 else "Week starting")

@@ -1,8 +1,9 @@
 // Runs on every page: local times, menus, copy buttons and live updates.
 
 import { watchPage } from "./live.js";
-import { showTimes } from "./time.js";
+import { reportZone, showTimes } from "./time.js";
 
+reportZone();
 showTimes(document);
 document.addEventListener("outdial:replaced", (event) => showTimes(event.target));
 

@@ -1,4 +1,7 @@
-"""Chart layout: positions of bars and labels in the units of an SVG view box."""
+"""Chart layout: positions of bars and labels in the units of an SVG view box.
+
+The server cannot measure text. It assumes a wide font, so that no label is cut off or touches another.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +10,13 @@ from typing import Final
 
 WIDTH: Final = 640
 HEIGHT: Final = 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 8, 24
+_RIGHT, _TOP, _BOTTOM = 8, 12, 24
 _ROW: Final = 26
-_ROW_LEFT, _ROW_RIGHT = 150, 90
-_MAX_LABELS: Final = 6
+_GAP: Final = 8
+# Advance of a digit in DejaVu Sans, the widest of the usual fonts, at the size of the labels (12).
+_CHARACTER: Final = 7.7
+_LONGEST_NAME: Final = 30
+_MAX_LABELS: Final = 8
 # Keeps a few bars from filling the whole chart.
 _MAX_BAR_WIDTH: Final = 48.0
 
@@ -67,13 +73,37 @@ def stacked_bars(
     """Lay out one stacked bar per column; columns are pairs of a name and its value per series."""
     totals = [sum(parts.get(key, 0) for key in series) for _, parts in columns]
     top = nice_ceiling(max(totals, default=0))
-    step = (WIDTH - _LEFT - _RIGHT) / max(1, len(columns))
-    bars = [
-        bar
-        for place, (name, parts) in enumerate(columns)
-        for bar in _stack(place, step=step, top=top, name=name, parts=parts, series=series)
-    ]
+    # The middle of an odd scale is no whole number of calls.
+    ticks = [f"{value:,}" for value in ([0, top] if top % 2 else [0, top // 2, top])]
+    left = _text_width(ticks[-1]) + _GAP
+    step = (WIDTH - left - _RIGHT) / max(1, len(columns))
+    width = round(min(_MAX_BAR_WIDTH, max(0.5, step - min(4.0, step * 0.2))), 2)
+    bars: list[ChartBar] = []
+    for place, (name, parts) in enumerate(columns):
+        below = 0
+        for key, part in series.items():
+            if value := parts.get(key, 0):
+                upper, lower = _height_of(below + value, top), _height_of(below, top)
+                bars.append(
+                    ChartBar(
+                        x=round(left + (place + 0.5) * step - width / 2, 2),
+                        y=upper,
+                        width=width,
+                        height=round(lower - upper, 2),
+                        tone=part.tone,
+                        title=f"{name}, {part.label}: {value:,}",
+                    )
+                )
+                below += value
+    labels: list[ChartLabel] = []
     every = ceil(len(columns) / _MAX_LABELS) if columns else 1
+    free_from = 0.0
+    for place, (name, _) in enumerate(columns):
+        half = _text_width(name) / 2
+        x = min(max(left + (place + 0.5) * step, half), WIDTH - half)
+        if place % every == 0 and x - half >= free_from:
+            labels.append(ChartLabel(round(x, 1), HEIGHT - 6, name))
+            free_from = x + half + _GAP
     used = [key for key in series if any(parts.get(key) for _, parts in columns)]
     return Chart(
         title=title,
@@ -81,12 +111,8 @@ def stacked_bars(
         width=WIDTH,
         height=HEIGHT,
         bars=bars,
-        ticks=[ChartLabel(_LEFT - 6, _height_of(value, top), f"{value:,}") for value in sorted({0, top // 2, top})],
-        labels=[
-            ChartLabel(round(_LEFT + (place + 0.5) * step, 1), HEIGHT - 6, name)
-            for place, (name, _) in enumerate(columns)
-            if place % every == 0
-        ],
+        ticks=[ChartLabel(round(left - 6, 1), _height_of(int(text.replace(",", "")), top), text) for text in ticks],
+        labels=labels,
         head=[first_head, *(series[key].label for key in used), "Total"],
         rows=[
             [name, *(f"{parts.get(key, 0):,}" for key in used), f"{total:,}"]
@@ -100,9 +126,12 @@ def stacked_bars(
 def row_bars(title: str, rows: Sequence[tuple[str, str, int]], *, first_head: str) -> Chart:
     """Lay out one horizontal bar per row; rows are a name, a tone and a value."""
     whole, most = sum(value for *_, value in rows), max((value for *_, value in rows), default=0)
-    room = WIDTH - _ROW_LEFT - _ROW_RIGHT
     height = max(1, len(rows)) * _ROW
     shares = [f"{100 * value / whole:.0f}%" if whole else "0%" for *_, value in rows]
+    names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name, *_ in rows]
+    values = [f"{value:,} ({share})" for (*_, value), share in zip(rows, shares, strict=True)]
+    left = max(map(_text_width, names), default=0) + 2 * _GAP
+    room = WIDTH - left - max(map(_text_width, values), default=0) - 2 * _GAP
     return Chart(
         title=title,
         description=f"{whole:,} in total across {len(rows)} rows.",
@@ -110,7 +139,7 @@ def row_bars(title: str, rows: Sequence[tuple[str, str, int]], *, first_head: st
         height=height,
         bars=[
             ChartBar(
-                x=_ROW_LEFT,
+                x=round(left, 1),
                 y=place * _ROW + 4,
                 width=round(room * value / most, 1),
                 height=_ROW - 8,
@@ -120,10 +149,10 @@ def row_bars(title: str, rows: Sequence[tuple[str, str, int]], *, first_head: st
             for place, (name, tone, value) in enumerate(rows)
             if value
         ],
-        ticks=[ChartLabel(_ROW_LEFT - 8, place * _ROW + 18, name) for place, (name, *_) in enumerate(rows)],
+        ticks=[ChartLabel(round(left - _GAP, 1), place * _ROW + 18, name) for place, name in enumerate(names)],
         labels=[
-            ChartLabel(round(_ROW_LEFT + room * value / max(1, most) + 8, 1), place * _ROW + 18, f"{value:,} ({share})")
-            for place, ((_, _, value), share) in enumerate(zip(rows, shares, strict=True))
+            ChartLabel(round(left + room * value / max(1, most) + _GAP, 1), place * _ROW + 18, text)
+            for place, ((_, _, value), text) in enumerate(zip(rows, values, strict=True))
         ],
         head=[first_head, "Count", "Share"],
         rows=[[name, f"{value:,}", share] for (name, _, value), share in zip(rows, shares, strict=True)],
@@ -139,28 +168,8 @@ def nice_ceiling(value: int) -> int:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= value)
 
 
-def _stack(
-    place: int, step: float, top: int, name: str, parts: Mapping[str, int], series: Mapping[str, ChartSeries]
-) -> list[ChartBar]:
-    gap = min(4.0, step * 0.2)
-    width = round(min(_MAX_BAR_WIDTH, max(0.5, step - gap)), 2)
-    x = round(_LEFT + (place + 0.5) * step - width / 2, 2)
-    bars, below = [], 0
-    for key, part in series.items():
-        if value := parts.get(key, 0):
-            upper, lower = _height_of(below + value, top), _height_of(below, top)
-            bars.append(
-                ChartBar(
-                    x=x,
-                    y=upper,
-                    width=width,
-                    height=round(lower - upper, 2),
-                    tone=part.tone,
-                    title=f"{name}, {part.label}: {value:,}",
-                )
-            )
-            below += value
-    return bars
+def _text_width(text: str) -> float:
+    return _CHARACTER * len(text)
 
 
 def _height_of(value: int, top: int) -> float:

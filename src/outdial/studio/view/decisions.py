@@ -1,11 +1,12 @@
 """Plain-language explanations of call decisions and call outcomes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from outdial.domain.outcomes import Outcome, RetryClass
 from outdial.retell.dispositions import DISPOSITIONS, outcome_of
+from outdial.studio.view.format import clock, place_name
 
 _ZONE_SOURCES: Final = {
     "contact": "from the contact's details",
@@ -59,43 +60,37 @@ def explain_reason(reason: str | None) -> list[str]:
 
 def explain_decision(decision: Mapping[str, Any]) -> list[str]:
     """Explain why a call was allowed, one sentence per recorded check."""
-    return [*_zone_lines(decision), *_limit_lines(decision)]
-
-
-def _zone_lines(decision: Mapping[str, Any]) -> Iterator[str]:
+    lines: list[str] = []
     zones = str(decision.get("zone_key", "")).split("|")
     source = _ZONE_SOURCES.get(str(decision.get("zone_source")))
     if zones != [""]:
         places = " or ".join(zone.replace("_", " ") for zone in zones)
-        yield f"Time zone: {places}" + (f" ({source})." if source else ".")
+        lines.append(f"Time zone: {places}" + (f" ({source})." if source else "."))
     times = decision.get("local_times")
     if isinstance(times, Mapping) and times:
-        clocks = ", ".join(f"{_clock(value)} in {str(zone).replace('_', ' ')}" for zone, value in times.items())
-        yield (
-            f"Local time: {clocks}, "
-            + ("within" if decision.get("calling_hours") == "open" else "outside")
-            + " calling hours."
-        )
-
-
-def _limit_lines(decision: Mapping[str, Any]) -> Iterator[str]:
+        clocks = ", ".join(f"{_clock(value)} in {place_name(str(zone))}" for zone, value in times.items())
+        side = "within" if decision.get("calling_hours") == "open" else "outside"
+        lines.append(f"Local time: {clocks}, {side} calling hours.")
     if (listed := decision.get("do_not_call")) is not None:
-        yield f"The number was {'not ' if listed == 'not listed' else ''}on the do-not-call list."
+        lines.append(f"The number was {'not ' if listed == 'not listed' else ''}on the do-not-call list.")
     if {"attempts", "max_attempts"} <= decision.keys():
         attempts = decision["attempts"]
-        yield f"{attempts} of {decision['max_attempts']} attempts had been made."
+        lines.append(f"{attempts} of {decision['max_attempts']} attempts had been made.")
     if {"calls_in_24_hours", "daily_call_cap"} <= decision.keys():
         received = decision["calls_in_24_hours"]
         calls = "1 call" if received == 1 else f"{received} calls"
-        yield f"The number had received {calls} in 24 hours; the limit is {decision['daily_call_cap']}."
+        lines.append(f"The number had received {calls} in 24 hours; the limit is {decision['daily_call_cap']}.")
     if {"live_calls", "concurrency_limit"} <= decision.keys():
         reserved = decision.get("reserved_inbound")
         inbound = f" ({reserved} reserved for inbound calls)" if reserved else ""
-        yield f"The account was using {decision['live_calls']} of {decision['concurrency_limit']} lines{inbound}."
+        using = f"{decision['live_calls']} of {decision['concurrency_limit']} lines"
+        lines.append(f"The account was using {using}{inbound}.")
+    return lines
 
 
 def _clock(value: object) -> str:
     try:
-        return f"{datetime.fromisoformat(str(value)):%A %H:%M}"
+        local = datetime.fromisoformat(str(value))
     except ValueError:
         return str(value)
+    return f"{local:%A} {clock(local)}"

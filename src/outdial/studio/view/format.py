@@ -1,10 +1,15 @@
-"""Template filters that format numbers, money, durations and times."""
+"""Template filters that format numbers, money, durations and times.
 
-from datetime import UTC, datetime
+A page shows every time in one zone, the viewer's. `show_times_in` sets it for the pages that the current task renders.
+"""
+
+from contextvars import ContextVar
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 NOTHING = "–"
+_VIEWER_ZONE: ContextVar[ZoneInfo] = ContextVar("viewer_zone")
 
 
 def number(value: float | Decimal | None, digits: int = 0) -> str:
@@ -56,16 +61,47 @@ def iso(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def utc(value: datetime) -> str:
-    """Format a time in UTC, for readers without JavaScript."""
-    return f"{value.astimezone(UTC):%d %b %Y, %H:%M} UTC"
+def show_times_in(zone: ZoneInfo) -> None:
+    """Format the times of this task's pages in `zone`; without a call, in UTC."""
+    _VIEWER_ZONE.set(zone)
+
+
+def viewer_time(value: datetime) -> datetime:
+    """Return a time in the viewer's zone."""
+    zone = _VIEWER_ZONE.get(None)
+    return value.astimezone(UTC if zone is None else zone)
+
+
+def clock(value: datetime) -> str:
+    """Format the time of day of a local time, such as "9:00 AM"."""
+    return f"{value.hour % 12 or 12}:{value:%M %p}"
+
+
+def day_text(value: date) -> str:
+    """Format the day of a local time, such as "Nov 30"."""
+    return f"{value:%b} {value.day}"
+
+
+def moment(value: datetime) -> str:
+    """Format a time in the viewer's zone, such as "Nov 30, 2026 at 9:00 AM". The page's script makes it "today"."""
+    local = viewer_time(value)
+    return f"{day_text(local)}, {local.year} at {clock(local)}"
+
+
+def place_name(zone: str) -> str:
+    """Return the place in a zone name: "New York" of America/New_York."""
+    return zone.rpartition("/")[2].replace("_", " ")
 
 
 def in_zone(value: datetime, zone: str) -> str:
-    """Format the time of day in a time zone, such as "13:05 in New York"; unknown zones are only named."""
+    """Format the time of day in a zone, such as "9:00 AM in London", with the day when it is not the viewer's.
+
+    An unknown zone is only named.
+    """
     try:
         local = value.astimezone(ZoneInfo(zone))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return f"in {zone}"
-    place = zone.rpartition("/")[2].replace("_", " ")
-    return f"{local:%H:%M} in {place}" if place != "UTC" else f"{local:%H:%M} UTC"
+    day = "" if local.date() == viewer_time(value).date() else f"{day_text(local)}, "
+    place = place_name(zone)
+    return f"{day}{clock(local)} UTC" if place == "UTC" else f"{day}{clock(local)} in {place}"

@@ -1,6 +1,6 @@
 """The API reference page: the OpenAPI document rendered without scripts or third-party files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,33 +43,39 @@ async def show_docs(request: Request) -> Response:
     """Show every API route, with a link to the OpenAPI document."""
     document = request.app.openapi()
     groups: dict[str, list[ApiOperation]] = {}
-    for operation in _operations(document):
-        parts = [part for part in operation.path.removeprefix("/api/v1/").split("/") if not part.startswith("{")]
-        groups.setdefault(parts[1] if len(parts) > 1 else parts[0], []).append(operation)
-    schemas = {name: _schema_text(schema) for name, schema in sorted(document["components"]["schemas"].items())}
-    errors = [(code, response["description"]) for code, response in ERROR_RESPONSES.items()]
-    return page(
-        request, "web/api_docs.html", groups=groups, schemas=schemas, errors=errors, url=request.app.openapi_url
-    )
-
-
-def _operations(document: Mapping[str, Any]) -> Iterator[ApiOperation]:
     for path, methods in sorted(document["paths"].items()):
-        for method in _METHODS:
-            if (found := methods.get(method)) is not None:
-                yield ApiOperation(
+        parts = [part for part in path.removeprefix("/api/v1/").split("/") if not part.startswith("{")]
+        group = groups.setdefault(parts[1] if len(parts) > 1 else parts[0], [])
+        for method in filter(methods.__contains__, _METHODS):
+            found = methods[method]
+            parameters = [each for each in found.get("parameters", []) if each["name"] not in _COMMON]
+            group.append(
+                ApiOperation(
                     method=method.upper(),
                     path=path,
                     title=found.get("summary", ""),
                     text=found.get("description", ""),
                     parameters=[
-                        _parameter(each) for each in found.get("parameters", []) if each["name"] not in _COMMON
+                        ApiParameter(
+                            name=each["name"],
+                            location=each["in"],
+                            kind=_kind(each["schema"]),
+                            required=bool(each.get("required")),
+                            text=each.get("description", ""),
+                        )
+                        for each in parameters
                     ],
                     body=_schema_in(found.get("requestBody", {})),
                     responses=[
                         (code, _schema_in(each)) for code, each in found["responses"].items() if int(code) < 400
                     ],
                 )
+            )
+    schemas = {name: _schema_text(schema) for name, schema in sorted(document["components"]["schemas"].items())}
+    errors = [(code, response["description"]) for code, response in ERROR_RESPONSES.items()]
+    return page(
+        request, "web/api_docs.html", groups=groups, schemas=schemas, errors=errors, url=request.app.openapi_url
+    )
 
 
 def _schema_text(schema: Mapping[str, Any]) -> str:
@@ -80,16 +86,6 @@ def _schema_text(schema: Mapping[str, Any]) -> str:
         for name, field in schema.get("properties", {}).items()
     ]
     return "\n".join(lines) or _kind(schema)
-
-
-def _parameter(parameter: Mapping[str, Any]) -> ApiParameter:
-    return ApiParameter(
-        name=parameter["name"],
-        location=parameter["in"],
-        kind=_kind(parameter["schema"]),
-        required=bool(parameter.get("required")),
-        text=parameter.get("description", ""),
-    )
 
 
 def _schema_in(part: Mapping[str, Any]) -> str | None:

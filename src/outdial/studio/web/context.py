@@ -155,9 +155,12 @@ async def current_organization(organization_id: UUID, caller: CurrentCaller, req
             )
     if row is None:
         raise ResourceNotFound("Organization not found, or you are not a member")
-    return OrganizationContext(
+    context = OrganizationContext(
         organization_id=row.id, name=row.name, role=cast("MemberRole", row.role), caller=caller, others=others
     )
+    # Error pages show the menu of an organization only when the caller is a member.
+    request.state.organization = context
+    return context
 
 
 CurrentOrganization = Annotated[OrganizationContext, Depends(current_organization)]

@@ -1,17 +1,25 @@
-"""Query filters shared by lists and exports: dates, phone numbers and search terms."""
+"""Query filters shared by lists and exports: dates in the viewer's zone, phone numbers and search terms."""
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Final, TypedDict
+from urllib.parse import unquote
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
-from fastapi import Query
+from fastapi import Query, Request
 from pydantic import AfterValidator, AwareDatetime, Field
 
+from outdial.domain.calling_hours import is_zone_name
 from outdial.studio.web.errors import InvalidInput
 
+ZONE_COOKIE: Final = "outdial_zone"
+"""The browser's time zone; static/time.js sets it."""
+
 MAX_PHONE_DIGITS: Final = 15
+_NATIONAL_DIGITS: Final = 7
 LAST_TEXT: Final = "\U0010ffff"
 """Sorts after every text that begins with the same characters."""
 
@@ -39,6 +47,10 @@ def storable_time(value: datetime) -> datetime:
     return value
 
 
+SearchQuery = Annotated[
+    str | None,
+    Query(max_length=200, description="Any part of a contact, such as of its name, number or email; case-insensitive"),
+]
 TextQuery = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$"), AfterValidator(none_if_empty)]
 PhoneQuery = Annotated[str | None, Query(max_length=40, description="First digits of the number, such as +1212")]
 StorableTime = Annotated[AwareDatetime, AfterValidator(storable_time)]
@@ -56,6 +68,20 @@ def text_values(query: Mapping[str, str], names: Iterable[str]) -> dict[str, str
     return {name: value.replace("\0", "") for name, value in query_values(query, names).items()}
 
 
+def viewer_zone(request: Request) -> ZoneInfo:
+    """Return the viewer's time zone; UTC until the browser has reported one that Outdial knows."""
+    name = unquote(request.cookies.get(ZONE_COOKIE, ""))
+    return ZoneInfo(name if is_zone_name(name) else "UTC")
+
+
+def changed_rows(request: Request) -> frozenset[UUID] | None:
+    """Return the ids of the rows that a live update of a list asks for; None for the whole page."""
+    try:
+        return frozenset(map(UUID, request.headers["x-live"].split()))
+    except (KeyError, ValueError):
+        return None
+
+
 def parse_date(field: str, text: str) -> date | None:
     """Parse a date such as 2026-12-24, None when empty; raises InvalidInput."""
     try:
@@ -64,17 +90,18 @@ def parse_date(field: str, text: str) -> date | None:
         raise InvalidInput("Invalid date", {field: "use the format 2026-12-24"}) from None
 
 
-def parse_day(field: str, text: str) -> datetime | None:
-    """Return the start of a day in UTC, None when empty; raises InvalidInput."""
+def parse_day(field: str, text: str, zone: ZoneInfo) -> datetime | None:
+    """Return the start of a day in `zone`, None when empty; raises InvalidInput."""
     day = parse_date(field, text)
     if day is not None and not 1970 <= day.year < 9999:
         raise InvalidInput("This date is out of range", {field: "must be 1970 or later"})
-    return None if day is None else datetime.combine(day, time(), UTC)
+    return None if day is None else datetime.combine(day, time(), zone)
 
 
-def parse_last_day(field: str, text: str) -> datetime | None:
-    """Return the end of a day in UTC as an exclusive bound, None when empty; raises InvalidInput."""
-    start = parse_day(field, text)
+def parse_last_day(field: str, text: str, zone: ZoneInfo) -> datetime | None:
+    """Return the end of a day in `zone` as an exclusive bound, None when empty; raises InvalidInput."""
+    start = parse_day(field, text, zone)
+    # Added to the local time, so that a day of 23 or 25 hours ends at midnight too.
     return None if start is None else start + timedelta(days=1)
 
 
@@ -107,6 +134,25 @@ def search_text(field: str, value: str | None) -> str | None:
     if "\0" in (value or ""):
         raise InvalidInput("This text cannot be searched", {field: "contains a NUL character"})
     return (value or "").strip() or None
+
+
+class SearchPatterns(TypedDict):
+    """What a search looks for, as patterns for `like`: the text as typed, and the digits of a number."""
+
+    text: str
+    digits: str | None
+
+
+def search_patterns(term: str) -> SearchPatterns:
+    """Return the patterns that match `term` anywhere in a contact; a number also matches without its separators."""
+    digits = _SEPARATORS.sub("", term).removeprefix("+")
+    if not digits.isascii() or not digits.isdigit():
+        digits = ""
+    elif len(digits) >= _NATIONAL_DIGITS:
+        # National and international prefixes, as in 030 1234567 or 0049 30 1234567, are not stored.
+        digits = digits.lstrip("0")
+    literal = term.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return {"text": f"%{literal}%", "digits": f"%{digits}%" if digits else None}
 
 
 def check_single_search(terms: Mapping[str, str | None]) -> None:

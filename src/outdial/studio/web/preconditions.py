@@ -116,13 +116,10 @@ async def run_idempotent(
         )
         taken = await idempotency_keys.take_idempotency_key(connection, **scope, request_sha256=request_sha256, now=now)
         if taken is None:
-            return _stored_result(await idempotency_keys.read_idempotency_key(connection, **scope), request_sha256)
+            used = await idempotency_keys.read_idempotency_key(connection, **scope)
+            if used.request_sha256 != request_sha256 or used.status is None or used.body is None:
+                raise ResourceConflict("This idempotency key was used for a different request: use a new key")
+            return IdempotentResult(used.status, msgspec.json.decode(used.body), is_repeat=True)
         body = to_jsonable_python(await create(connection))
         await idempotency_keys.keep_response(connection, **scope, status=status, body=encode_json(body))
         return IdempotentResult(status, body, is_repeat=False)
-
-
-def _stored_result(used: idempotency_keys.UsedKey, request_sha256: bytes) -> IdempotentResult:
-    if used.request_sha256 != request_sha256 or used.status is None or used.body is None:
-        raise ResourceConflict("This idempotency key was used for a different request: use a new key")
-    return IdempotentResult(used.status, msgspec.json.decode(used.body), is_repeat=True)

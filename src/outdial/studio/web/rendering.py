@@ -15,6 +15,7 @@ from outdial.studio.view import format as formats
 from outdial.studio.view.badges import badge_for_outcome, badge_for_status, humanize
 from outdial.studio.web.assets import static_url
 from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import clear_flash, pending_flash
 
 TEMPLATES = Path(__file__).parents[1]
@@ -80,7 +81,8 @@ environment.filters |= {
     "duration": formats.duration,
     "money": formats.money,
     "iso": formats.iso,
-    "utc": formats.utc,
+    "moment": formats.moment,
+    "place_name": formats.place_name,
     "in_zone": formats.in_zone,
     "humanize": humanize,
 }
@@ -92,15 +94,19 @@ def page(
     """Render `template` (such as "campaigns/list.html") into a page.
 
     Besides `values`, templates see `request`, `context` (None outside an organization), `csrf_token`, `viewer` (the
-    signed-in user's email address) and `flash` (the message of the form that led here).
+    signed-in user's email address), `flash` (the message of the form that led here) and `viewer_zone` (the name of the
+    time zone of all times).
     """
     flash = pending_flash(request)
+    zone = viewer_zone(request)
+    formats.show_times_in(zone)
     html = environment.get_template(template).render(
         request=request,
         context=context,
         csrf_token=request.scope.get("outdial_csrf", ""),
         viewer=request.scope.get("outdial_viewer"),
         flash=flash,
+        viewer_zone=zone.key,
         **values,
     )
     response = HTMLResponse(html, status)

@@ -62,7 +62,10 @@ class SecurityMiddleware:
         outgoing = _HeaderSender(send, self._headers, str(new_id(self._clock.now())))
         request = Request(scope)
         try:
-            self._check_host(scope)
+            # DNS rebinding points a hostile domain at this machine.
+            host = re.sub(r":\d+$", "", request.headers.get("host", "").lower())
+            if "*" not in self._hosts and host not in self._hosts and not scope["path"].startswith(_ANY_HOST_PATHS):
+                raise InvalidInput("Unknown host name: add it to OUTDIAL_STUDIO_HOSTS")
             await self._app(scope, _limited(scope, receive), outgoing)
         except (InvalidInput, RequestTooLarge) as error:
             if outgoing.has_started:
@@ -73,14 +76,6 @@ class SecurityMiddleware:
             if outgoing.has_started:
                 raise
             await internal_error_response(request, outgoing.request_id)(scope, receive, outgoing)
-
-    def _check_host(self, scope: Scope) -> None:
-        """Refuse unknown host names: DNS rebinding points a hostile domain at this machine."""
-        host = Headers(scope=scope).get("host", "").lower()
-        if scope["path"].startswith(_ANY_HOST_PATHS):
-            return
-        if "*" not in self._hosts and re.sub(r":\d+$", "", host) not in self._hosts:
-            raise InvalidInput("Unknown host name: add it to OUTDIAL_STUDIO_HOSTS")
 
 
 class _HeaderSender:

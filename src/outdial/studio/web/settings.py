@@ -69,12 +69,21 @@ class StudioSettings:
         publishable_keys = [key.value for key in KeyRing.from_env(env).keys if key.kind == "publishable"]
         if not publishable_keys:
             raise MissingSetting("SUPABASE_PUBLISHABLE_KEYS", "sign-in through Auth needs a publishable key")
+        secrets = secret_list(env.get("OUTDIAL_STUDIO_SECRET", ""))
+        if not secrets and is_loopback_url(url) and not secure:
+            secrets = (LOCAL_SECRET,)
+        if not secrets:
+            raise MissingSetting("OUTDIAL_STUDIO_SECRET", "it encrypts session cookies; use 32 random bytes")
+        if any(len(secret) < _MIN_SECRET_LENGTH for secret in secrets):
+            raise SettingError(
+                f"OUTDIAL_STUDIO_SECRET needs at least {_MIN_SECRET_LENGTH} characters: openssl rand -hex 32"
+            )
         simulator = env.get("RETELL_BASE_URL", "").strip().rstrip("/")
         is_simulated = is_loopback_url(simulator) and _ORIGIN.fullmatch(simulator)
         return cls(
             supabase_url=url,
             publishable_key=publishable_keys[0],
-            secrets=_secrets(env, is_local_stack=is_loopback_url(url) and not secure),
+            secrets=secrets,
             auth_url=env.get("OUTDIAL_STUDIO_AUTH_URL", "").strip().rstrip("/") or f"{url}/auth/v1",
             hosts=(*LOOPBACK_HOSTS, *secret_list(env.get("OUTDIAL_STUDIO_HOSTS", "").lower())),
             secure=secure,
@@ -110,16 +119,3 @@ class StudioProcessSettings:
             allow_sign_up=flag(env, "OUTDIAL_ALLOW_SIGN_UP", default=False),
             proxies=trusted_proxies(env, behind_proxy=behind_proxy),
         )
-
-
-def _secrets(env: Mapping[str, str], *, is_local_stack: bool) -> tuple[str, ...]:
-    secrets = secret_list(env.get("OUTDIAL_STUDIO_SECRET", ""))
-    if not secrets and is_local_stack:
-        return (LOCAL_SECRET,)
-    if not secrets:
-        raise MissingSetting("OUTDIAL_STUDIO_SECRET", "it encrypts session cookies; use 32 random bytes")
-    if any(len(secret) < _MIN_SECRET_LENGTH for secret in secrets):
-        raise SettingError(
-            f"OUTDIAL_STUDIO_SECRET needs at least {_MIN_SECRET_LENGTH} characters: openssl rand -hex 32"
-        )
-    return secrets

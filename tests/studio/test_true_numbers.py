@@ -1,0 +1,136 @@
+"""Numbers: nothing is shown that the rows do not say, on drafts, in running campaigns and in finished ones."""
+
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from tests.support.factories import NOW, Campaign, create_call, create_calling, create_campaign, create_campaign_contact
+from tests.support.studio import BrowserFor, ClientFor
+from tests.support.two_organizations import TwoOrganizations
+
+
+@pytest.fixture
+async def completed(connection: asyncpg.Connection, two_organizations: TwoOrganizations) -> Campaign:
+    """A completed campaign with an answered, a refused and a released call, all in the past minute."""
+    campaign = await create_campaign(connection, two_organizations.own.tenant, started_at=NOW - timedelta(hours=1))
+    for status, outcome in (("ended", "answered"), ("refused", None), ("released", None)):
+        entry = await create_campaign_contact(connection, campaign, status="completed")
+        await create_call(connection, entry, status=status, outcome=outcome, created_at=NOW)
+    await connection.execute(
+        "update campaigns set status = 'completed', finished_at = $2, next_batch_at = null where id = $1",
+        campaign.id,
+        NOW,
+    )
+    return campaign
+
+
+async def test_a_refused_call_is_not_waiting_for_an_outcome(
+    completed: Campaign, client_for: ClientFor, browser_for: BrowserFor, two_organizations: TwoOrganizations
+) -> None:
+    own = two_organizations.own
+    client, browser = await client_for(own.users["viewer"]), await browser_for(own.users["viewer"])
+    base = f"/organizations/{own.tenant.organization_id}"
+
+    charts = (await client.get(f"/api/v1{base}/campaigns/{completed.id}/charts")).json()
+    report = (await client.get(f"/api/v1{base}/reports")).json()
+    total = next(row for row in report["campaigns"] if row["campaign_id"] == str(completed.id))
+    text = (await browser.get(f"/o/{own.tenant.organization_id}/campaigns/{completed.id}")).text
+
+    assert charts["outcomes"] == {"answered": 1, "refused": 1}
+    assert (total["calls"], total["finished"], total["refused"]) == (2, 1, 1)
+    assert "Not placed" in text
+    assert "No outcome yet" not in text
+    assert "In progress" not in text
+
+
+async def test_a_campaign_that_does_not_run_has_no_rate(
+    completed: Campaign, client_for: ClientFor, browser_for: BrowserFor, two_organizations: TwoOrganizations
+) -> None:
+    own = two_organizations.own
+    client, browser = await client_for(own.users["viewer"]), await browser_for(own.users["viewer"])
+    base = f"{own.tenant.organization_id}/campaigns/{completed.id}"
+
+    progress = (await client.get(f"/api/v1/organizations/{base}/progress")).json()
+    text = (await browser.get(f"/o/{base}")).text
+
+    assert progress["calls_per_minute"] is None
+    assert "ms_left" not in progress
+    assert "<dt>Calls per minute" not in text
+    assert "time left" not in text.lower()
+
+
+@pytest.mark.parametrize(
+    ("status", "planned"), [("draft", None), ("paused", None), ("scheduled", "2026-03-11T17:00:00Z")]
+)
+async def test_the_next_call_of_a_campaign_that_does_not_run_is_not_today(
+    connection: asyncpg.Connection,
+    client_for: ClientFor,
+    browser_for: BrowserFor,
+    two_organizations: TwoOrganizations,
+    status: str,
+    planned: str | None,
+) -> None:
+    own = two_organizations.own
+    campaign = await create_campaign(
+        connection, own.tenant, status=status, next_batch_at=None, scheduled_at=NOW + timedelta(days=1)
+    )
+    entry = await create_campaign_contact(connection, campaign, next_attempt_at=NOW)
+    client, browser = await client_for(own.users["viewer"]), await browser_for(own.users["viewer"])
+    base = f"/api/v1/organizations/{own.tenant.organization_id}"
+
+    listed = (await client.get(f"{base}/campaigns/{campaign.id}/contacts")).json()["items"]
+    timeline = (await client.get(f"{base}/campaigns/{campaign.id}/contacts/{entry.id}")).json()
+    contact = (await client.get(f"{base}/contacts/{entry.contact.id}")).json()
+    page = await browser.get(f"/o/{own.tenant.organization_id}/campaigns/{campaign.id}/contacts")
+
+    assert [row["next_attempt_at"] for row in listed] == [planned]
+    assert timeline["contact"]["next_attempt_at"] == planned
+    assert [row["next_attempt_at"] for row in contact["campaigns"]] == [planned]
+    assert "2026-03-10T17:00" not in page.text
+
+
+async def test_a_contact_that_is_due_says_so(
+    connection: asyncpg.Connection, browser_for: BrowserFor, two_organizations: TwoOrganizations
+) -> None:
+    own = two_organizations.own
+    campaign = await create_campaign(connection, own.tenant)
+    await create_campaign_contact(connection, campaign, next_attempt_at=NOW - timedelta(minutes=5))
+    browser = await browser_for(own.users["viewer"])
+
+    page = await browser.get(f"/o/{own.tenant.organization_id}/campaigns/{campaign.id}/contacts")
+
+    assert "<td>Due now</td>" in page.text
+
+
+async def test_attempts_count_the_call_that_rings(
+    connection: asyncpg.Connection, client_for: ClientFor, two_organizations: TwoOrganizations
+) -> None:
+    own = two_organizations.own
+    campaign = await create_campaign(connection, own.tenant)
+    entry, _ = await create_calling(connection, campaign, status="ongoing")
+    client = await client_for(own.users["viewer"])
+    base = f"/api/v1/organizations/{own.tenant.organization_id}"
+
+    listed = (await client.get(f"{base}/campaigns/{campaign.id}/contacts")).json()["items"]
+    timeline = (await client.get(f"{base}/campaigns/{campaign.id}/contacts/{entry.id}")).json()
+    contact = (await client.get(f"{base}/contacts/{entry.contact.id}")).json()
+
+    assert [row["attempts"] for row in listed] == [1]
+    assert timeline["contact"]["attempts"] == 1
+    assert [row["attempts"] for row in contact["campaigns"]] == [1]
+
+
+async def test_the_planned_start_of_a_draft_is_visible(
+    connection: asyncpg.Connection, browser_for: BrowserFor, two_organizations: TwoOrganizations
+) -> None:
+    own = two_organizations.own
+    campaign = await create_campaign(
+        connection, own.tenant, status="draft", next_batch_at=None, scheduled_at=NOW + timedelta(days=1)
+    )
+    browser = await browser_for(own.users["viewer"])
+
+    for path in ("campaigns", f"campaigns/{campaign.id}"):
+        text = (await browser.get(f"/o/{own.tenant.organization_id}/{path}")).text
+        assert "Planned to start <time" in text
+        assert "Mar 11, 2026 at 5:00 PM</time>, but not scheduled yet." in text
