@@ -229,6 +229,16 @@ async def test_memory_counts_although_no_rlimit_does(pools: Pools) -> None:
     assert isinstance(await ask(pool, "/eats-memory/well"), InvocationCompleted)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the kernel limits the threads of an ordinary user's workers")
+async def test_threads_that_the_kernel_does_not_limit_end_the_worker(pools: Pools) -> None:
+    pool = pools.open(misbehaving("starts-threads"), max_workers=1)
+    outcome = await asyncio.wait_for(ask(pool, "/starts-threads/hold"), PATIENCE_S)
+    assert isinstance(outcome, LimitExceeded)
+    assert (outcome.resource, outcome.limit) == ("threads", 64)
+    assert outcome.used > 64
+    await pools.kept.end_of_worker()
+
+
 async def test_forged_heartbeats_delay_the_limit_and_do_not_remove_it(pools: Pools) -> None:
     pool = pools.open(misbehaving("spins"), cpu_ms=300)
 
