@@ -2,13 +2,18 @@
 
 import asyncio
 import hashlib
+import json
+import random
+import string
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from outdial.inbox.errors import EventNotStored
 from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
 from outdial.retell import signature
+from outdial.retell.events import LONGEST_NAME
 from tests.support import postgres
 from tests.support.dialing import KEY, Stage, epoch_ms, event_body, life_of_call, refuse_poison
 from tests.support.factories import NOW, create_calling, create_campaign, create_tenant
@@ -106,6 +111,30 @@ async def test_an_unreadable_signed_body_is_quarantined_with_the_reason(stage: S
     assert result.status == "quarantined"
     [row] = await stage.rows("webhook_events")
     assert (bytes(row["body"]), row["status"], bool(row["error"])) == (body, "quarantined", True)
+
+
+@pytest.mark.parametrize("field", ["event", "call_id"])
+async def test_a_name_that_fits_no_index_is_quarantined_and_stops_no_other_event(stage: Stage, field: str) -> None:
+    fits, too_long = random_text(LONGEST_NAME), random_text(LONGEST_NAME + 1)
+    events: list[dict[str, Any]] = [{"event": "call_ended", "call": {"call_id": "call_1"}} for _ in range(2)]
+    for event, name in zip(events, (fits, too_long), strict=True):
+        (event if field == "event" else event["call"])[field] = name
+    bodies = [json.dumps(event).encode() for event in events]
+    bodies.append(json.dumps({"event": random_text(100_000), "call": {"call_id": random_text(100_000)}}).encode())
+    results = await stage.send(*bodies, b'{"event": "call_started", "call": {"call_id": "call_2"}}')
+
+    assert [result.status for result in results if isinstance(result, StoredEvent)] == [
+        "unmatched", "quarantined", "quarantined", "unmatched",
+    ]  # fmt: skip
+    rows = {bytes(row["body"]): row for row in await stage.rows("webhook_events")}
+    what = {"event": "name of the event"}.get(field, field)
+    assert rows[bodies[1]]["error"] == f"the {what} has {LONGEST_NAME + 1} bytes, more than {LONGEST_NAME}"
+    assert rows.keys() >= set(bodies)
+
+
+def random_text(length: int) -> str:
+    """Return text that does not compress."""
+    return "".join(random.Random(length).choices(string.ascii_letters + string.digits, k=length))
 
 
 async def test_the_plain_key_is_accepted_only_if_allowed(stage: Stage) -> None:

@@ -18,6 +18,9 @@ EVENT_RANKS: Final[Mapping[str, ReportRank]] = {
 }
 """The events of a call's life. Other events change no call."""
 
+LONGEST_NAME: Final = 500
+"""Bytes of an event's name and of Retell's call id. Both are part of an index, whose entries have at most 2,704."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -43,6 +46,10 @@ def parse_event(body: bytes, *, legacy: bool = False) -> ProviderEvent:
     if isinstance(payload, wire.MalformedPayload):
         return ProviderEvent(name="", provider_call_id="", call_id=None, report=None, malformed=payload.reason)
     provider_call_id = payload.call.call_id or ""
+    for what, text in (("name of the event", payload.event), ("call_id", provider_call_id)):
+        if (size := len(text.encode())) > LONGEST_NAME:
+            reason = f"the {what} has {size} bytes, more than {LONGEST_NAME}"
+            return ProviderEvent(name="", provider_call_id="", call_id=None, report=None, malformed=reason)
     call_id = wire.metadata_call_id(payload.call)
     report: CallReport | None = None
     malformed: str | None = None
