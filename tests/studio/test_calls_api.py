@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from outdial.retell.dispositions import DISPOSITIONS
-from outdial.studio.calls.service import MAX_BODY_BYTES, https_only
+from outdial.studio.calls.service import MAX_BODY_BYTES, safe_url
 from outdial.studio.calls.transcript import TranscriptTurn, parse_transcript
 from outdial.studio.view.decisions import explain_decision, explain_reason
 from tests.support.factories import (
@@ -181,7 +181,22 @@ async def test_events_of_a_call_are_ordered_indented_and_truncated(
     ],
 )
 async def test_unsafe_urls_become_none(url: str | None) -> None:
-    assert https_only(url) is None
+    assert safe_url(url) is None
+    assert safe_url(url, "http://127.0.0.1:54330") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "is_safe"),
+    [
+        ("http://127.0.0.1:54330/_sim/recordings/call_1.wav", True),
+        ("http://127.0.0.1:54330@example.com/a.wav", False),
+        ("http://127.0.0.1:54331/a.wav", False),
+        ("http://127.0.0.1:54330.example.com/a.wav", False),
+        ("javascript://127.0.0.1:54330/%0aalert(1)", False),
+    ],
+)
+async def test_recordings_of_the_simulator_are_safe_on_a_local_stack(url: str, is_safe: bool) -> None:
+    assert (safe_url(url, "http://127.0.0.1:54330") is not None) is is_safe
 
 
 async def test_an_unsafe_recording_url_is_not_returned(

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from outdial.retell.simulator.config import SimulatorConfig
-from outdial.retell.simulator.endpoints import SimulatedRequest, SimulatedResponse, handle
+from outdial.retell.simulator.endpoints import handle
+from outdial.retell.simulator.exchange import SimulatedRequest, SimulatedResponse
 from outdial.retell.simulator.workspace import DueWebhook, SimulatedWorkspace
 
 START = datetime(2026, 5, 4, 15, 0, tzinfo=UTC)
@@ -46,7 +47,8 @@ def asked(
 ) -> tuple[int, Any]:
     """Send any request and return the status and the decoded body."""
     raw = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
-    given = handle(workspace, SimulatedRequest(method, path, raw, "Bearer key_simulator", at, at))
+    path, _, query = path.partition("?")
+    given = handle(workspace, SimulatedRequest(method, path, raw, "Bearer key_simulator", at, at, query))
     return given.status, json.loads(given.body or b"null")
 
 

@@ -11,7 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.controls import SimulatorControls
-from outdial.retell.simulator.endpoints import MAX_BODY_BYTES, error_response
+from outdial.retell.simulator.endpoints import MAX_BODY_BYTES
+from outdial.retell.simulator.exchange import error_response
 from outdial.retell.simulator.runtime import Simulator
 
 ABORT: Final = "outdial.abort"
@@ -49,7 +50,13 @@ class _Api:
         if body is None:
             response = error_response(413)
         else:
-            response = self._simulator.handle(scope["method"], scope["path"], body, authorization)
+            response = self._simulator.handle(
+                scope["method"],
+                scope["path"],
+                body,
+                authorization=authorization,
+                query=scope["query_string"].decode("latin-1"),
+            )
         if self._simulator.config.create_latency_s and scope["path"] == "/v2/create-phone-call":
             await asyncio.sleep(self._simulator.config.create_latency_s)
         if response.lost:

@@ -1,5 +1,6 @@
 """The simulator's controls under /_sim: ledger, state, faults, scripts, magic numbers, reset."""
 
+import asyncio
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -8,8 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from outdial.retell.simulator.clock import from_epoch_ms
 from outdial.retell.simulator.faults import Fault
 from outdial.retell.simulator.ledger import LedgerResult
+from outdial.retell.simulator.recording import recording_of
 from outdial.retell.simulator.runtime import Simulator
 from outdial.retell.simulator.script import EVENTS, MAGIC, ScriptStep
 
@@ -52,6 +55,8 @@ class SimulatorControls:
             Route("/script", self.script, methods=["POST"]),
             Route("/reset", self.reset, methods=["POST"]),
             Route("/magic", self.magic),
+            Route("/recordings/{call_id}.wav", self.recording),
+            Route("/logs/{call_id}.txt", self.log),
         ]
 
     async def ledger(self, request: Request) -> Response:
@@ -131,6 +136,23 @@ class SimulatorControls:
             for digits, magic in MAGIC.items()
         ]
         return _json({"magic": rows})
+
+    async def recording(self, request: Request) -> Response:
+        """Return the recording of an answered call that has ended, as a short WAV file. Browsers load it, so no key."""
+        call = self._simulator.workspace.calls.get(request.path_params["call_id"])
+        if call is None or call.start_ms is None or call.end_ms is None:
+            return _json({"status": "error", "message": "There is no such recording."}, 404)
+        content = await asyncio.to_thread(recording_of, call.call_id, call.end_ms - call.start_ms)
+        return Response(content, media_type="audio/wav")
+
+    async def log(self, request: Request) -> Response:
+        """Return the public log of a call that has ended, as text."""
+        call = self._simulator.workspace.calls.get(request.path_params["call_id"])
+        if call is None or call.end_ms is None:
+            return _json({"status": "error", "message": "There is no such log."}, 404)
+        steps = [(call.created_ms, "registered"), (call.start_ms, "connected"), (call.end_ms, f"ended: {call.reason}")]
+        lines = [f"{from_epoch_ms(at_ms).isoformat()} {text}" for at_ms, text in steps if at_ms is not None]
+        return Response("\n".join([*lines, ""]), media_type="text/plain")
 
 
 async def _body(request: Request) -> bytes:

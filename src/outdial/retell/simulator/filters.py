@@ -26,6 +26,8 @@ KEYED: Final[Mapping[str, str]] = {
     "metadata": "metadata",
     "dynamic_variables": "retell_llm_dynamic_variables",
 }
+# Filters on what a call was created with, which need no description of the call.
+ON_REQUEST: Final = frozenset({*KEYED, "batch_call_id"})
 STATUSES: Final = frozenset({"not_connected", "ongoing", "ended", "error"})  # `registered` is not filterable
 
 _OPERATIONS: Final[Mapping[str, Mapping[str, Callable[[Any, Any], bool]]]] = {
@@ -63,7 +65,7 @@ def compile_criteria(criteria: Mapping[str, Any]) -> CallPredicate:
     """Return a predicate that combines all filters. Raises BadFilter."""
     criterions: list[CallCriterion] = []
     for name, value in criteria.items():
-        if name in PLAIN:
+        if name in PLAIN or name == "batch_call_id":
             if name == "call_status" and not STATUSES.issuperset(_mapping(value).get("value", ())):
                 raise BadFilter(f"call_status must be among {sorted(STATUSES)}")
             criterions.append(_criterion(value, name, key=None))

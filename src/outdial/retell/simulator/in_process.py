@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from outdial.retell.errors import TransportFailed
-from outdial.retell.simulator.endpoints import SimulatedRequest, handle
+from outdial.retell.simulator.endpoints import handle
+from outdial.retell.simulator.exchange import SimulatedRequest
 from outdial.retell.simulator.workspace import SimulatedWorkspace
 from outdial.retell.wire import RetellResponse
 
@@ -31,7 +32,16 @@ class SimulatorTransport:
             await before_sending()
         await asyncio.sleep(0)
         now = self._now()
-        request = SimulatedRequest(method, path, body or b"", self._authorization, now=now, arrived=now)
+        path, _, query = path.partition("?")
+        request = SimulatedRequest(
+            method=method,
+            path=path,
+            body=body or b"",
+            authorization=self._authorization,
+            now=now,
+            arrived=now,
+            query=query,
+        )
         response = handle(self._workspace, request)
         await asyncio.sleep(0)
         match response.lost:

@@ -11,9 +11,9 @@ from msgspec import Struct
 class LedgerResult(StrEnum):
     """Result of a request."""
 
-    accepted = "accepted"  # created a call, whether or not the caller received the response
+    accepted = "accepted"  # created a call or a batch, whether or not the caller received the response
     replayed = "replayed"  # returned the call that this idempotency key created before
-    answered = "answered"  # a read, or a stop-call
+    answered = "answered"  # a read, or a change of something that exists
     refused = "refused"  # changed nothing
 
 

@@ -1,11 +1,13 @@
 """Simulated calls, and their JSON in Retell's API (PhoneCallResponse)."""
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from msgspec import Struct
 
+from outdial.retell.simulator.agents import DEFAULT_AGENT
 from outdial.retell.simulator.script import ScriptStep, WebhookHabit, connects
 
 _LINES: Final = (
@@ -18,6 +20,8 @@ _LINES: Final = (
     "Okay, next week would be fine.",
 )
 _PRICE_PER_SECOND: Final = 0.1167  # cents
+# Where recordings and logs are, when no server serves them.
+FILES_URL: Final = "https://simulator.invalid"
 
 
 @dataclass(slots=True)
@@ -36,6 +40,13 @@ class SimulatedCall:
     end_ms: int | None = None
     analyzed: bool = False
     counts_as_live: bool = True  # towards the concurrency limit
+    call_type: str = "phone_call"
+    direction: str = "outbound"
+    # The agent when the call was created, as Retell's JSON.
+    agent: Mapping[str, Any] = field(default_factory=dict)
+    data_storage_setting: str = "everything"
+    override_variables: dict[str, str] | None = None
+    files_url: str = FILES_URL
     held_back: list["tuple[str, bytes]"] = field(default_factory=list)
 
     @property
@@ -56,6 +67,8 @@ class CreateCall(Struct, kw_only=True):
     custom_sip_headers: dict[str, str] | None = None
     ignore_e164_validation: bool = False
     idempotency_key: str | None = None
+    # Set by the simulator: the batch that the call belongs to.
+    batch_call_id: str | None = None
 
 
 class CallObject(Struct, kw_only=True, omit_defaults=True):
@@ -67,12 +80,13 @@ class CallObject(Struct, kw_only=True, omit_defaults=True):
     agent_version: int
     agent_name: str
     call_status: str
-    direction: str
-    from_number: str
-    to_number: str
     data_storage_setting: str
     opt_in_signed_url: bool
-    telephony_identifier: dict[str, str]
+    direction: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
+    telephony_identifier: dict[str, str] | None = None
+    access_token: str | None = None
     metadata: Any = None
     retell_llm_dynamic_variables: dict[str, str] | None = None
     custom_sip_headers: dict[str, str] | None = None
@@ -94,20 +108,17 @@ class CallObject(Struct, kw_only=True, omit_defaults=True):
 
 def describe(call: SimulatedCall, *, with_transcript: bool = True) -> CallObject:
     """Return the call's JSON object. The same state always gives the same object."""
-    request = call.request
+    request, agent = call.request, call.agent
+    version = request.override_agent_version
     described = CallObject(
         call_id=call.call_id,
-        call_type="phone_call",
-        agent_id=request.override_agent_id or "agent_simulator",
-        agent_version=request.override_agent_version if isinstance(request.override_agent_version, int) else 0,
-        agent_name="Simulated agent",
+        call_type=call.call_type,
+        agent_id=agent.get("agent_id") or request.override_agent_id or DEFAULT_AGENT,
+        agent_version=version if isinstance(version, int) else agent.get("version", 0),
+        agent_name=agent.get("agent_name", "Simulated agent"),
         call_status=call.status,
-        direction="outbound",
-        from_number=request.from_number,
-        to_number=request.to_number,
-        data_storage_setting="everything",
+        data_storage_setting=call.data_storage_setting,
         opt_in_signed_url=False,
-        telephony_identifier={"twilio_call_sid": f"CA{call.call_id[5:]}"},
         metadata=request.metadata,
         retell_llm_dynamic_variables=request.retell_llm_dynamic_variables,
         custom_sip_headers=request.custom_sip_headers,
@@ -115,6 +126,18 @@ def describe(call: SimulatedCall, *, with_transcript: bool = True) -> CallObject
         end_timestamp=call.end_ms,
         disconnection_reason=call.reason,
     )
+    if call.call_type == "web_call":
+        described.access_token = f"token_{call.call_id[5:]}"
+    else:
+        described.direction = call.direction
+        described.from_number = request.from_number or None
+        described.to_number = request.to_number or None
+        described.telephony_identifier = {"twilio_call_sid": f"CA{call.call_id[5:]}"}
+    if call.override_variables is not None:
+        described.retell_llm_dynamic_variables = {
+            **(request.retell_llm_dynamic_variables or {}),
+            **call.override_variables,
+        }
     if call.reason is not None:
         _describe_end(call, described, with_transcript)
     return described
@@ -122,12 +145,11 @@ def describe(call: SimulatedCall, *, with_transcript: bool = True) -> CallObject
 
 def _describe_end(call: SimulatedCall, described: CallObject, with_transcript: bool) -> None:
     chance = random.Random(call.call_id)
-    files = f"https://simulator.invalid/{call.call_id}"
-    described.public_log_url = f"{files}/public.log"
+    described.public_log_url = f"{call.files_url}/logs/{call.call_id}.txt"
     described.collected_dynamic_variables = {}
     if call.start_ms is not None and call.end_ms is not None:
         described.duration_ms = call.end_ms - call.start_ms
-        described.recording_url = f"{files}/recording.wav"
+        described.recording_url = f"{call.files_url}/recordings/{call.call_id}.wav"
         middle = chance.randint(700, 1300)
         described.latency = {
             "e2e": {"p50": middle, "p90": middle + 310, "min": middle - 120, "max": middle + 420, "num": 3}

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 from outdial.retell.simulator.clock import SimulatorClock, wall_now
 from outdial.retell.simulator.config import SimulatorConfig
-from outdial.retell.simulator.endpoints import SimulatedRequest, SimulatedResponse, handle
+from outdial.retell.simulator.endpoints import handle
+from outdial.retell.simulator.exchange import SimulatedRequest, SimulatedResponse
 from outdial.retell.simulator.webhook_sender import WebhookSender
 from outdial.retell.simulator.workspace import SimulatedWorkspace
 
@@ -26,9 +27,19 @@ class Simulator:
         self._changed = asyncio.Event()
         self._asleep_until = self.workspace.next_due()
 
-    def handle(self, method: str, path: str, body: bytes, authorization: str | None) -> SimulatedResponse:
+    def handle(
+        self, method: str, path: str, body: bytes, *, authorization: str | None, query: str = ""
+    ) -> SimulatedResponse:
         """Handle one API request now."""
-        request = SimulatedRequest(method, path, body, authorization, now=self.clock.now(), arrived=wall_now())
+        request = SimulatedRequest(
+            method=method,
+            path=path,
+            body=body,
+            authorization=authorization,
+            now=self.clock.now(),
+            arrived=wall_now(),
+            query=query,
+        )
         response = handle(self.workspace, request)
         due = self.workspace.next_due()
         if due is not None and (self._asleep_until is None or due < self._asleep_until):

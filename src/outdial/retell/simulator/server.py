@@ -45,9 +45,11 @@ async def running(
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=5,
         )
+        base_url = f"http://{host}:{listener.getsockname()[1]}"
+        simulator.workspace.files_url = f"{base_url}/_sim"
         async with serving:
             try:
-                yield f"http://{host}:{listener.getsockname()[1]}", simulator
+                yield base_url, simulator
             finally:
                 simulator.stopping.set()
 

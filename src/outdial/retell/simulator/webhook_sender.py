@@ -27,7 +27,7 @@ class WebhookSender:
 
     async def put(self, webhook: DueWebhook) -> None:
         """Queue one webhook. Without a URL, only count it."""
-        if self._config.webhook_url is None:
+        if webhook.url is None and self._config.webhook_url is None:
             self.counts["no_address"] += 1
         else:
             await self._waiting.put(webhook)
@@ -64,11 +64,10 @@ class WebhookSender:
                     self.counts["retried"] += 1
                     await asyncio.sleep(self._config.webhook_backoff_s * 2 ** (retry - 1))
                 headers = webhook.headers(self._config.webhook_key, wall_now())
-                assert self._config.webhook_url is not None
+                url = webhook.url or self._config.webhook_url
+                assert url is not None
                 with contextlib.suppress(aiohttp.ClientError, OSError):
-                    async with session.post(
-                        self._config.webhook_url, data=webhook.body, headers=headers, allow_redirects=False
-                    ) as response:
+                    async with session.post(url, data=webhook.body, headers=headers, allow_redirects=False) as response:
                         await response.read()
                     if 200 <= response.status < 300:
                         self.counts["delivered"] += 1

@@ -4,23 +4,27 @@ import heapq
 import random
 import secrets
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
 from itertools import count
-from typing import Any
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import Struct
 
 from outdial.retell import signature
+from outdial.retell.simulator.agents import DEFAULT_AGENT, AgentDirectory, weighted_agent
 from outdial.retell.simulator.clock import epoch_ms, from_epoch_ms
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.faults import FaultSet
 from outdial.retell.simulator.ledger import RequestLedger
 from outdial.retell.simulator.limits import StartLimit
-from outdial.retell.simulator.objects import CreateCall, SimulatedCall, describe
+from outdial.retell.simulator.objects import FILES_URL, CreateCall, SimulatedCall, describe
+from outdial.retell.simulator.phone_numbers import NumberDirectory
 from outdial.retell.simulator.script import (
     EVENTS,
     MAGIC,
@@ -35,17 +39,27 @@ from outdial.retell.simulator.script import (
 )
 
 IDEMPOTENCY_MS = 3_600_000
+# How often a batch looks again for a free slot, or for its hours.
+_BATCH_PAUSE_MS = 1_000
+_BATCH_CLOSED_MS = 60_000
+# How long no one may join a web call.
+JOIN_MS = 60_000
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MAX_SCRIPTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class DueWebhook:
-    """A webhook to send at `due`. Its body is from the time of the event; it is signed when sent."""
+    """A webhook to send at `due`. Its body is from the time of the event; it is signed when sent.
+
+    `url` is that of the agent, which replaces the workspace's.
+    """
 
     call_id: str
     event: str
     body: bytes
     due: datetime
+    url: str | None = None
 
     def headers(self, key: str, sent_at: datetime) -> dict[str, str]:
         """Return the headers of a delivery at `sent_at`."""
@@ -53,6 +67,39 @@ class DueWebhook:
             "content-type": "application/json",
             signature.HEADER: signature.sign(self.body, key, epoch_ms(sent_at)),
         }
+
+
+class CallWindow(Struct):
+    """Part of a day, in minutes from midnight; the end does not belong to it."""
+
+    start: float
+    end: float
+
+
+class CallTimeWindow(Struct):
+    """When the calls of a batch may start (Retell API, create-batch-call)."""
+
+    windows: list[CallWindow]
+    timezone: str = "America/Los_Angeles"
+    day: list[str] | None = None
+
+    def is_open(self, at_ms: int) -> bool:
+        """Return whether calls may start at this time."""
+        local = from_epoch_ms(at_ms).astimezone(ZoneInfo(self.timezone))
+        minute = local.hour * 60 + local.minute
+        is_day = self.day is None or _DAYS[local.weekday()] in self.day
+        return is_day and any(window.start <= minute < window.end for window in self.windows)
+
+
+@dataclass(slots=True, kw_only=True)
+class SimulatedBatch:
+    """A batch of calls that are started one after another, `reserved` slots of the account left free."""
+
+    tasks: list[CreateCall]
+    reserved: int
+    window: CallTimeWindow | None
+    batch_call_id: str = ""
+    started: int = 0
 
 
 class LimitReached(StrEnum):
@@ -80,6 +127,8 @@ class SimulatedWorkspace:
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
+        # Base URL of recordings and logs.
+        self.files_url = FILES_URL
         self.reset(config.seed)
 
     def reset(self, seed: int | None) -> None:
@@ -87,6 +136,8 @@ class SimulatedWorkspace:
         self._id_prefix = "" if seed is not None else f"{secrets.token_hex(8)}/"
         self.seed = seed = seed or 0
         self.calls: dict[str, SimulatedCall] = {}
+        self.agents = AgentDirectory(f"{self._id_prefix}{seed}/")
+        self.phone_numbers = NumberDirectory()
         self.faults = FaultSet(seed)
         self.ledger = RequestLedger(self.config.keep_requests)
         self.starts = StartLimit(self.config.calls_per_second, self.config.rate_tolerance_s)
@@ -99,7 +150,8 @@ class SimulatedWorkspace:
         self._keys: dict[str, tuple[int, str]] = {}
         self._finished: deque[str] = deque()
         self._order = count()
-        self._transitions: list[tuple[int, int, str, SimulatedCall]] = []
+        self._batches = 0
+        self._transitions: list[tuple[int, int, str, SimulatedCall | SimulatedBatch]] = []
         self._outbox: list[tuple[int, int, DueWebhook]] = []
 
     def script(self, to_number: str, steps: Iterable[ScriptStep]) -> None:
@@ -152,6 +204,37 @@ class SimulatedWorkspace:
                 del self._keys[oldest]
         return CallCreated(call, new=True)
 
+    def register_call(
+        self, now: datetime, request: CreateCall, *, kind: Literal["web_call", "registered_call"], direction: str
+    ) -> SimulatedCall | LimitReached:
+        """Create a call that its user has to join or dial, or return the limit it exceeds.
+
+        The script or the magic number of `to_number` decides whether that happens; without one, it does not.
+        """
+        if self.live >= self.config.concurrency_limit:
+            return LimitReached.concurrency
+        step: ScriptStep | None = ScriptStep("error_user_not_joined", ring_s=JOIN_MS / 1000)
+        if kind == "registered_call":
+            number = request.to_number
+            is_scripted = number in self._scripts or (self.magic(number) is not None)
+            step = None if is_scripted else ScriptStep("registered_call_timeout")
+        call = self._new_call(epoch_ms(now), request, crowded=False, step=step)
+        call.call_type = "web_call" if kind == "web_call" else "phone_call"
+        call.direction = direction
+        self.calls[call.call_id] = call
+        return call
+
+    def add_batch(self, batch: SimulatedBatch, starts_ms: int) -> None:
+        """Start the calls of a batch from this time on, as fast as the limits allow. Sets the batch's id."""
+        self._batches += 1
+        digest = blake2b(f"{self._id_prefix}{self.seed}/batch/{self._batches}".encode(), digest_size=12).hexdigest()
+        batch.batch_call_id = f"batch_call_{digest}"
+        self._schedule(starts_ms, "dial", batch)
+
+    def analyze_again(self, call: SimulatedCall, now: datetime) -> None:
+        """Analyze a finished call once more."""
+        self._schedule(epoch_ms(now) + int(self.config.analysis_s * 1000), "analyze", call)
+
     def stop_call(self, now: datetime, call_id: str) -> bool:
         """End a live call with `manual_stopped`; return false if there is no such live call."""
         call = self.calls.get(call_id)
@@ -164,8 +247,11 @@ class SimulatedWorkspace:
         """Perform all transitions due by `now`, and return the webhooks due by then in order, with faults applied."""
         limit = epoch_ms(now)
         while self._transitions and self._transitions[0][0] <= limit:
-            due_ms, _, what, call = heapq.heappop(self._transitions)
-            self._perform(what, call, due_ms)
+            due_ms, _, what, subject = heapq.heappop(self._transitions)
+            if isinstance(subject, SimulatedBatch):
+                self._dial_next(subject, due_ms)
+            else:
+                self._perform(what, subject, due_ms)
         ready: list[DueWebhook] = []
         while self._outbox and self._outbox[0][0] <= limit:
             ready.append(heapq.heappop(self._outbox)[2])
@@ -193,7 +279,10 @@ class SimulatedWorkspace:
             "scripts": len(self._scripts),
         }
 
-    def _new_call(self, now_ms: int, request: CreateCall, *, crowded: bool) -> SimulatedCall:
+    def _new_call(
+        self, now_ms: int, request: CreateCall, *, crowded: bool, step: ScriptStep | None = None
+    ) -> SimulatedCall:
+        """Create a call that takes the course of `step`, or else of its number's script, magic or chance."""
         if self.config.silent:
             return self._silent_call(now_ms, request)
         number = request.to_number
@@ -204,7 +293,7 @@ class SimulatedWorkspace:
         before, steps = self._scripts.get(number, (0, ()))
         if magic is not None:
             steps = magic.steps
-        step = choose(self._attempts[number] - before, steps, self.config.outcome_mix, chance)
+        step = step or choose(self._attempts[number] - before, steps, self.config.outcome_mix, chance)
         if crowded:
             step = ScriptStep("concurrency_limit_reached", ring_s=0.0)
         call = SimulatedCall(
@@ -215,11 +304,40 @@ class SimulatedWorkspace:
             talk_ms=int(talk_s(step, self.config.mean_talk_s, chance) * 1000),
             habit=magic.habit if magic is not None else WebhookHabit(),
             counts_as_live=not crowded,
+            agent=self._agent_of(request, name, now_ms),
+            files_url=self.files_url,
         )
         answered_ms = now_ms + int(ring_s(step, self.config.ring_s, chance) * 1000)
         self._schedule(answered_ms, "connect" if connects(step.reason) else "give_up", call)
         self._count_live(call, 1)
         return call
+
+    def _agent_of(self, request: CreateCall, name: str, now_ms: int) -> Mapping[str, Any]:
+        """Return the agent of a call: the one that it names, or one of its caller number's."""
+        number = request.from_number
+        caller = self.phone_numbers.find(number)
+        if caller is None and number:
+            caller = self.phone_numbers.add(number, "custom", {}, now_ms)
+        agent_id = request.override_agent_id
+        if agent_id is None and caller is not None and caller.get("outbound_agents"):
+            agent_id = weighted_agent(caller["outbound_agents"], random.Random(f"{name}/agent"))
+        return self.agents.named(agent_id or DEFAULT_AGENT, now_ms)
+
+    def _dial_next(self, batch: SimulatedBatch, at_ms: int) -> None:
+        if batch.window is not None and not batch.window.is_open(at_ms):
+            self._schedule(at_ms + _BATCH_CLOSED_MS, "dial", batch)
+            return
+        if self.live >= self.config.concurrency_limit - batch.reserved:
+            self._schedule(at_ms + _BATCH_PAUSE_MS, "dial", batch)
+            return
+        request = batch.tasks[batch.started]
+        request.batch_call_id = batch.batch_call_id
+        batch.started += 1
+        call = self._new_call(at_ms, request, crowded=False)
+        self.calls[call.call_id] = call
+        if batch.started < len(batch.tasks):
+            per_second = self.config.calls_per_second
+            self._schedule(at_ms + (0 if per_second is None else int(1000 / per_second)), "dial", batch)
 
     def _call_id(self, name: str) -> str:
         return "call_" + blake2b((self._id_prefix + name).encode(), digest_size=14).hexdigest()
@@ -230,6 +348,7 @@ class SimulatedWorkspace:
             request=request,
             created_ms=now_ms,
             step=ScriptStep("user_hangup"),
+            files_url=self.files_url,
         )
         if self.config.hold_s == 0:
             call.status, call.reason, call.end_ms = "ended", "user_hangup", now_ms
@@ -249,8 +368,8 @@ class SimulatedWorkspace:
         if len(self._finished) > self.config.keep_calls:
             self.calls.pop(self._finished.popleft(), None)
 
-    def _schedule(self, due_ms: int, what: str, call: SimulatedCall) -> None:
-        heapq.heappush(self._transitions, (due_ms, next(self._order), what, call))
+    def _schedule(self, due_ms: int, what: str, subject: SimulatedCall | SimulatedBatch) -> None:
+        heapq.heappush(self._transitions, (due_ms, next(self._order), what, subject))
 
     def _perform(self, what: str, call: SimulatedCall, at_ms: int) -> None:
         if what == "analyze":
@@ -283,7 +402,8 @@ class SimulatedWorkspace:
             self._send(call, event, body, at_ms)
 
     def _send(self, call: SimulatedCall, event: str, body: bytes, at_ms: int) -> None:
-        if event in call.habit.withheld:
+        wanted = call.agent.get("webhook_events")
+        if event in call.habit.withheld or (wanted and event not in wanted):
             delays: list[float] = []
         else:
             delays = self.faults.on_webhook(event) * call.habit.copies
@@ -292,5 +412,8 @@ class SimulatedWorkspace:
         self.webhook_counts["repeated"] += max(0, len(delays) - 1)
         for delay in delays:
             due_ms = at_ms + int((delay + call.habit.late_s) * 1000)
-            webhook = DueWebhook(call.call_id, event, body, from_epoch_ms(due_ms))
+            url = call.agent.get("webhook_url")
+            webhook = DueWebhook(
+                call_id=call.call_id, event=event, body=body, due=from_epoch_ms(due_ms), url=url or None
+            )
             heapq.heappush(self._outbox, (due_ms, next(self._order), webhook))

@@ -24,7 +24,9 @@ async def list_calls(context: CurrentOrganization, page: PageQuery, filters: Cal
 async def show_call(call_id: UUID, context: CurrentOrganization) -> CallDetail:
     """Return a call with its transcript, its analysis and the decision behind it."""
     async with context.transaction() as connection:
-        return await calls.show_call(connection, context.organization_id, call_id)
+        return await calls.show_call(
+            connection, context.organization_id, call_id, recordings=context.studio.settings.recordings
+        )
 
 
 @router.get("/organizations/{organization_id}/calls/{call_id}/events")

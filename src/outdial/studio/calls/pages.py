@@ -96,7 +96,9 @@ async def list_calls_page(request: Request, context: CurrentOrganization) -> HTM
 async def show_call_page(request: Request, call_id: UUID, context: CurrentOrganization) -> HTMLResponse:
     """Show a call: transcript, recording, analysis, decision and events."""
     async with context.transaction() as connection:
-        call = await show_call(connection, context.organization_id, call_id)
+        call = await show_call(
+            connection, context.organization_id, call_id, recordings=context.studio.settings.recordings
+        )
         events = await list_call_events(connection, context.organization_id, call_id)
     turns: list[TranscriptTurn] = []
     room = _MAX_TRANSCRIPT_CHARS

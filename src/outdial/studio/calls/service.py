@@ -39,7 +39,7 @@ _MAX_TURNS: Final = 2_000
 
 
 class CallDetail(BaseModel):
-    """A call in full. `recording_url` and `public_log_url` are null unless they are https URLs."""
+    """A call in full. `recording_url` and `public_log_url` are null unless a browser may open them."""
 
     id: UUID
     campaign_id: UUID
@@ -143,8 +143,10 @@ async def list_calls(
     return Page(items=list(shown), next=following)
 
 
-async def show_call(connection: Connection, organization_id: UUID, call_id: UUID) -> CallDetail:
-    """Return a call of the organization; raises ResourceNotFound."""
+async def show_call(
+    connection: Connection, organization_id: UUID, call_id: UUID, *, recordings: str = ""
+) -> CallDetail:
+    """Return a call of the organization; raises ResourceNotFound. `recordings` is an origin besides https."""
     row = await calls.show_call(connection, call_id=call_id, organization_id=organization_id)
     if row is None:
         raise ResourceNotFound("Call not found")
@@ -176,8 +178,8 @@ async def show_call(connection: Connection, organization_id: UUID, call_id: UUID
         cost_cents=None if row.cost_cents is None else float(row.cost_cents),
         transcript=row.transcript,
         turns=turns,
-        recording_url=https_only(row.recording_url),
-        public_log_url=https_only(row.public_log_url),
+        recording_url=safe_url(row.recording_url, recordings),
+        public_log_url=safe_url(row.public_log_url, recordings),
         analysis=None if row.analysis is None else decode_object(row.analysis),
         decision=decision,
         decision_in_words=explain_decision(decision),
@@ -186,14 +188,16 @@ async def show_call(connection: Connection, organization_id: UUID, call_id: UUID
     )
 
 
-def https_only(url: str | None) -> str | None:
-    """Return an https URL a browser may open, else None: URLs in webhook events are untrusted."""
+def safe_url(url: str | None, origin: str = "") -> str | None:
+    """Return an https URL, or one of `origin`, that a browser may open; else None. URLs in webhooks are untrusted."""
     if url is None or any(character.isspace() or not character.isprintable() for character in url):
         return None
     try:
         parts = urlsplit(url)
     except ValueError:
         return None
+    if origin and f"{parts.scheme}://{parts.netloc}" == origin:
+        return url
     return url if parts.scheme == "https" and parts.hostname and "@" not in parts.netloc else None
 
 
