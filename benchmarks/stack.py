@@ -45,8 +45,8 @@ class Clone:
         Functions on the host may not use the Unix socket, which requires no password.
         """
         assert self.server.tcp_dsn is not None
-        addresses = await renew_passwords(f"{self.server.tcp_dsn.rpartition('/')[0]}/{self.name}")
-        return {f"{role.upper()}_DB_URL": address for role, address in addresses.items()}
+        logins = await renew_passwords(f"{self.server.tcp_dsn.rpartition('/')[0]}/{self.name}")
+        return {f"{role.upper()}_DB_URL": url for role, url in logins.urls.items()}
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """HTTP errors of functions, the function host and the studio: the JSON body, the codes, and the CORS headers."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -25,6 +26,20 @@ SERVER_ERROR_CODES: Final[Mapping[int, str]] = {
     503: "WORKER_OVERLOADED",
     505: "HTTP_VERSION_NOT_SUPPORTED",
 }
+
+# A list of names of headers (RFC 9110, 5.6.1 and 5.6.2), of a length that fits the other limits of a head.
+_NAMES: Final = re.compile(r"(?=.{1,2000}\Z)[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
+
+
+def preflight_headers(requested: str) -> Mapping[str, str]:
+    """Return the headers of a response to a preflight: all request headers in the list `requested` are allowed.
+
+    Without a list, or with a malformed one, those of Supabase's clients are.
+    """
+    if not _NAMES.fullmatch(requested):
+        return CORS_HEADERS
+    return {**CORS_HEADERS, "access-control-allow-headers": requested, "vary": "access-control-request-headers"}
+
 
 _NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 

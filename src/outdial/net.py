@@ -19,8 +19,11 @@ def is_loopback(host: str) -> bool:
 
 
 def is_loopback_url(url: str) -> bool:
-    """Return whether the host of `url` is a loopback address."""
-    return is_loopback(urlsplit(url).hostname or "")
+    """Return whether the host of `url` is a loopback address; False for text that is not a URL."""
+    try:
+        return is_loopback(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
 
 
 def client_address(peer: str, forwarded_for: Iterable[str], *, proxies: int) -> str:

@@ -17,7 +17,11 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import platformdirs
 
+from outdial.database_url import BadDatabaseUrl, check_database_url
 from outdial.net import is_loopback_url
+
+# Points in time this far away still exist in Python and in Postgres.
+_LONGEST = timedelta(days=3650)
 
 
 class SettingError(ValueError):
@@ -104,9 +108,23 @@ def with_user(dsn: str, role: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{role}@{host}"))
 
 
+def database_url(env: Mapping[str, str], name: str, *, required: bool = False) -> str:
+    """Return the checked database URL in the setting `name`, empty if it is not set.
+
+    Raises SettingError, whose message says how to correct the URL and quotes no part of it.
+    """
+    raw = unquoted(env.get(name, ""))
+    if not raw and required:
+        raise MissingSetting(name, "the database URL, postgresql://user:password@host/name")
+    try:
+        return check_database_url(raw) if raw else ""
+    except BadDatabaseUrl as error:
+        raise SettingError(f"{name} {error}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseUrls:
-    """The database URL of each kind of process. With `assume_roles`, the owner logs in and assumes the role."""
+    """The database URL of each kind of process. Its connections have the role of the kind, whatever their login."""
 
     owner: str = field(repr=False)
     api: str = field(repr=False)
@@ -115,7 +133,6 @@ class DatabaseUrls:
     host: str = field(repr=False)
     jobs: str = field(repr=False)
     auth: str = field(repr=False)
-    assume_roles: bool = False
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -124,23 +141,18 @@ class DatabaseUrls:
         The default of the latter depends on the server. Where it trusts its Unix socket, processes log in as their
         role; elsewhere they log in as the owner and assume the role.
         """
-        owner = require(env, "SUPABASE_DB_URL", "the database URL, postgresql://user:password@host/name")
+        owner = database_url(env, "SUPABASE_DB_URL", required=True)
         parts = urlsplit(owner)
         hosts = parse_qs(parts.query).get("host", [""])
-        # Without a password, on a Unix socket.
-        trusted = not parts.hostname and not parts.password and all(host.startswith(("/", "@")) for host in hosts)
+        is_socket = not parts.hostname and not parts.password and all(host.startswith(("/", "@")) for host in hosts)
+        kinds = {}
+        for kind in ("api", "webhook", "dialer", "host", "jobs", "auth"):
+            default = with_user(owner, f"outdial_{kind}") if is_socket else owner
+            kinds[kind] = database_url(env, f"OUTDIAL_{kind.upper()}_DB_URL") or default
+        return cls(owner, **kinds)
 
-        def url(kind: str) -> str:
-            given = env.get(f"OUTDIAL_{kind.upper()}_DB_URL", "").strip()
-            return given or (with_user(owner, f"outdial_{kind}") if trusted else owner)
-
-        kinds = {kind: url(kind) for kind in ("api", "webhook", "dialer", "host", "jobs", "auth")}
-        return cls(owner, **kinds, assume_roles=not trusted)
-
-    def role(self, kind: str) -> str | None:
-        """Return the role that connections of `kind` must assume after login, or None when they log in as it."""
-        if not self.assume_roles or getattr(self, kind) != self.owner:
-            return None
+    def role(self, kind: str) -> str:
+        """Return the role that connections of `kind` have, whatever their login."""
         return f"outdial_{kind}"
 
 
@@ -194,15 +206,15 @@ class DialerSettings:
         given: dict[str, timedelta] = {}
         for each in fields(cls):
             name = f"OUTDIAL_{each.name.upper()}"
-            if not (raw := env.get(name)):
+            if not (raw := env.get(name, "").strip()):
                 continue
             try:
-                seconds = float(raw)
-            except ValueError:
+                value = timedelta(seconds=float(raw))
+            except (ValueError, OverflowError):
                 raise SettingError(f"{name} must be a number of seconds, not {raw!r}") from None
-            if seconds <= 0:
-                raise SettingError(f"{name} must be more than 0 seconds, not {raw!r}")
-            given[each.name] = timedelta(seconds=seconds)
+            if not timedelta(0) < value <= _LONGEST:
+                raise SettingError(f"{name} must be more than 0 seconds and at most 10 years, not {raw!r}")
+            given[each.name] = value
         return cls(**given)
 
 

@@ -41,7 +41,7 @@ def test_a_push_runs_the_seed_on_local_databases_only(
 ) -> None:
     seeds: list[Path | None] = []
 
-    async def push(dsn: str, migrations: Path, *, seed: Path | None = None) -> list[migrate.AppliedFile]:
+    async def push(dsn: str, migrations: Path, *, seed: Path | None, on_wait: object) -> list[migrate.AppliedFile]:
         seeds.append(seed)
         return []
 

@@ -19,7 +19,7 @@ import pytest
 
 from outdial.db.binaries import Binaries, ServerUser
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.db.errors import EmbeddedPostgresFailed, EmbeddedPostgresMissing, SocketPathTooLong
+from outdial.db.errors import EmbeddedPostgresFailed, EmbeddedPostgresMissing, HomeClosed, SocketPathTooLong
 from tests.support.postgres import scratch_directory
 
 STARTER = """
@@ -278,6 +278,25 @@ def test_the_error_names_a_bin_directory_without_postgres(home: Path, monkeypatc
 
     with pytest.raises(EmbeddedPostgresMissing, match="/nowhere/bin"):
         EmbeddedPostgres(home).start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
+@pytest.mark.parametrize("inside", [".", "below"])
+def test_a_directory_that_the_servers_user_may_not_enter_is_named(home: Path, inside: str) -> None:
+    home.mkdir(mode=0o700)
+    (home / "kept").touch()
+
+    with pytest.raises(HomeClosed) as refused, EmbeddedPostgres(home / inside):
+        pass
+
+    assert refused.value.closed == home
+    told = str(refused.value)
+    assert f"may not enter {home}," in told
+    assert f"set OUTDIAL_HOME to another directory, such as /var/lib/outdial, or run chmod o+x {home}" in told
+    assert "\n" not in told
+    home.chmod(0o711)
+    with EmbeddedPostgres(home / inside) as server:
+        assert server.start()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from outdial.db import migrate
 from outdial.db.errors import (
     MigrationFailed,
+    MigrationsLocked,
     MigrationsOutOfOrder,
     MisnamedMigration,
     OwnerBoundByPolicies,
@@ -21,7 +23,7 @@ from outdial.db.errors import (
 )
 from outdial.db.migrate import AppliedFile, MigrationState, push, reset, split_statements, status
 from outdial.project import migration_directories
-from tests.support.postgres import MIGRATIONS, Scratch
+from tests.support.postgres import MIGRATIONS, Scratch, until_one_waits
 
 ONE, TWO, THREE = "20260101000000_one.sql", "20260102000000_two.sql", "20260103000000_three.sql"
 HISTORY = "select version, name, statements from supabase_migrations.schema_migrations order by version"
@@ -144,6 +146,57 @@ async def test_twenty_runners_at_once_apply_each_file_once(empty_database: Scrat
 
     assert sorted(len(applied) for applied in results) == [0] * 19 + [2]
     assert await fetch(empty_database.dsn, "select count(*) from things") == [(1,)]
+
+
+async def test_a_runner_that_waits_says_who_holds_the_lock_and_gives_up_at_last(
+    empty_database: Scratch, folder: Path
+) -> None:
+    holder = await asyncpg.connect(empty_database.dsn)
+    told: list[str] = []
+    async with holder.transaction():
+        await holder.execute(f"select pg_advisory_xact_lock({migrate._RUNNERS})")
+        pid = holder.get_server_pid()
+
+        with pytest.raises(MigrationsLocked) as refused:
+            await push(
+                empty_database.dsn,
+                folder,
+                on_wait=told.append,
+                patience=migrate._FIRST_WAIT + timedelta(milliseconds=1),
+            )
+
+    assert refused.value.pid == pid
+    assert f"select pg_terminate_backend({pid})" in str(refused.value)
+    assert [line for line in told if f"waiting for another outdial db push: session {pid} of postgres" in line] == told
+    assert told
+    assert await push(empty_database.dsn, folder) == []
+    await holder.close()
+
+
+async def test_a_runner_whose_holder_dies_goes_on(empty_database: Scratch, folder: Path) -> None:
+    (folder / ONE).write_text("create table things (id int);")
+    holder = await asyncpg.connect(empty_database.dsn)
+    await holder.execute(f"select pg_advisory_lock({migrate._RUNNERS})")
+
+    pushed = await push(empty_database.dsn, folder, on_wait=lambda _: holder.terminate())
+
+    assert pushed == [AppliedFile(ONE, 1)]
+
+
+async def test_the_lock_of_a_killed_runner_is_free(empty_database: Scratch, folder: Path) -> None:
+    (folder / ONE).write_text("select pg_advisory_xact_lock(1);")
+    other = await asyncpg.connect(empty_database.dsn)
+    await other.execute("select pg_advisory_lock(1)")
+    runner = asyncio.create_task(push(empty_database.dsn, folder))
+    await until_one_waits(other)
+
+    runner.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await runner
+
+    await other.execute("select pg_advisory_unlock(1)")
+    assert await push(empty_database.dsn, folder) == [AppliedFile(ONE, 1)]
+    await other.close()
 
 
 async def test_runners_on_two_new_databases_of_one_server_do_not_fail_each_other(

@@ -68,6 +68,11 @@ async def own_cors(request: Request, ctx: Context) -> Response:
     return Response(b"\x00", status=201, headers={"Access-Control-Allow-Origin": "https://app.example.com"})
 
 
+@with_supabase(auth="none", allow_headers=["authorization", "x-order"])
+async def listed(request: Request, ctx: Context) -> Response:
+    return Response("")
+
+
 EVERY = {
     "echo": echo,
     "greet": greet,
@@ -82,7 +87,7 @@ EVERY = {
 
 @pytest.fixture
 async def client(serve: Serve) -> AsyncIterator[aiohttp.ClientSession]:
-    async with serve(own_cors=own_cors, **EVERY) as session:
+    async with serve(own_cors=own_cors, listed=listed, **EVERY) as session:
         yield session
 
 
@@ -107,6 +112,22 @@ async def test_a_preflight_succeeds_on_every_route_without_credentials(client: a
         async with client.options(path, headers={"origin": "https://app.example.com"}) as response:
             assert (path, response.status, await response.read()) == (path, 204, b"")
             assert_cors(response)
+
+
+async def test_a_preflight_allows_every_header_that_a_page_asks_for(client: aiohttp.ClientSession) -> None:
+    asked = "x-custom, authorization,X-Another"
+    for path in ("echo", "unknown"):
+        async with client.options(path, headers={"access-control-request-headers": asked}) as response:
+            assert response.headers["access-control-allow-headers"] == asked
+            assert response.headers["vary"] == "access-control-request-headers"
+    for malformed in ("", "a b", "x" * 2_001, "x-ok, \u00e9", "a,,b"):
+        async with client.options("echo", headers={"access-control-request-headers": malformed}) as response:
+            assert_cors(response)
+
+
+async def test_a_function_may_name_the_only_headers_that_pages_may_send(client: aiohttp.ClientSession) -> None:
+    async with client.options("listed", headers={"access-control-request-headers": "x-custom"}) as response:
+        assert response.headers["access-control-allow-headers"] == "authorization, x-order"
 
 
 async def test_every_response_has_cors_headers_and_a_request_id(client: aiohttp.ClientSession) -> None:

@@ -132,6 +132,8 @@ async def test_an_unreachable_database_is_503_and_the_event_is_stored_on_retry(
     body = event_body("call_started", "call_1")
     async with served(env_of(database)) as session:
         await postgres._administer(database.server, f"alter database {database.name} allow_connections false")
+        ended = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where usename = 'outdial_webhook'"
+        assert await connection.fetchval(ended)
         status, answer = await post(session, body, signed(body))
         await postgres._administer(database.server, f"alter database {database.name} allow_connections true")
         assert (status, answer["code"]) == (503, "EVENT_NOT_STORED")
@@ -154,7 +156,7 @@ async def test_only_post_is_allowed(database: Scratch) -> None:
         assert response.status == 405
 
 
-@pytest.mark.parametrize("name", ["RETELL_WEBHOOK_SECRET", "SUPABASE_DB_URL"])
+@pytest.mark.parametrize("name", ["RETELL_WEBHOOK_SECRET", "SUPABASE_URL", "SUPABASE_DB_URL"])
 async def test_a_missing_setting_stops_the_start_with_one_line_that_names_it(database: Scratch, name: str) -> None:
     with pytest.raises(MissingSetting, match=name) as raised:
         async with served(env_of(database, **{name: None})):

@@ -297,6 +297,19 @@ async def test_a_function_that_cannot_be_served_gets_a_boot_error_and_health_nam
     assert (health.status, body_of(health)) == (200, {"message": "degraded", "functions_down": ["broken"]})
 
 
+async def test_preflights_of_the_host_allow_every_header_that_a_page_asks_for(harness: GatewayHarness) -> None:
+    harness.catalogue.put("bad", says(BootFailure("SyntaxError")))
+    harness.catalogue.put("full", rate_limit=1.0)
+    asked = {"access-control-request-headers": "x-custom, apikey"}
+    await harness.ask(request_head("/functions/v1/full", "OPTIONS", **asked))  # the only one within its rate
+    answers = [
+        await harness.ask(request_head(f"/functions/v1/{path}", "OPTIONS", **asked))
+        for path in ("bad", "nothing", "full", "_internal/health")
+    ]
+
+    assert [headers_of(answer)["access-control-allow-headers"] for answer in answers] == ["x-custom, apikey"] * 4
+
+
 async def test_a_preflight_passes_although_the_function_does_not_start(harness: GatewayHarness) -> None:
     harness.catalogue.put("bad", says(BootFailure("SyntaxError")))
 

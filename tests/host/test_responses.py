@@ -91,7 +91,7 @@ def test_errors_of_the_http_server_have_the_same_shape(status: int) -> None:
 
 
 def test_every_response_has_cors_headers() -> None:
-    for response in (responses.NOT_FOUND.to_http(), responses.PREFLIGHT, responses.json_response({})):
+    for response in (responses.NOT_FOUND.to_http(), responses.preflight([]), responses.json_response({})):
         assert headers_of(response).items() >= CORS_HEADERS.items()
 
 

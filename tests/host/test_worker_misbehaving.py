@@ -189,6 +189,8 @@ async def test_a_function_that_may_have_processes_starts_them_and_they_end_with_
     talk = await worker(zygote, "forks", uid, processes=4)
     outcomes = await answer(talk, "/forks")
     assert outcomes["fork"].endswith(", 0)")
+    # A session of its own would outlive the worker, and a namespace would give it rights.
+    assert (outcomes["session"], outcomes["namespace"]) == ("PermissionError", "PermissionError")
     talk.process.kill()
     assert (await talk.ended()).signal == signal.SIGKILL
 

@@ -17,13 +17,15 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module", params=["an ordinary user's host", "root's host"])
+@pytest.fixture(
+    scope="module", params=["an ordinary user's host", "an ordinary user's host on an older kernel", "root's host"]
+)
 def answers(request: pytest.FixtureRequest) -> dict[str, dict[str, object]]:
     python = ordinary_user.readable_python()
     assert python is not None
     if request.param == "root's host":
         return ordinary_user.responses_as(None, python, workers_uid=WORKERS)
-    return ordinary_user.responses_as(NOBODY, python)
+    return ordinary_user.responses_as(NOBODY, python, landlock=1 if "older" in request.param else None)
 
 
 def test_no_sandbox_layer_is_missing(answers: dict[str, dict[str, object]]) -> None:

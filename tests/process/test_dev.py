@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -157,6 +158,20 @@ def test_the_stack_prints_its_addresses_and_the_public_keys(stack: Stack) -> Non
         "sb_secret_N7UND",
     ):
         assert word in said
+
+
+async def test_the_owner_of_the_database_has_a_password_of_its_own(stack: Stack) -> None:
+    said = stack.process.output()
+    port = int(said.partition("postgres@127.0.0.1:")[2].partition("/")[0])
+    file = Path(said.partition("Database password")[2].partition("in ")[2].split()[0])
+    connect = partial(asyncpg.connect, host="127.0.0.1", port=port, user="postgres", database="postgres")
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await connect(password="postgres")
+    connection = await connect(password=file.read_text())
+    assert await connection.fetchval("select current_user") == "postgres"
+    await connection.close()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text() not in said
 
 
 def test_a_campaign_runs_with_commands_from_another_terminal(stack: Stack, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import site
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,18 @@ from outdial.host.worker.sandbox.privileges import closed_to_others
 from tests.support.hosting import KEYS, Talk, misbehaving
 
 ROOT = Path(__file__).parents[2]
+# For the zygote: the kernel says that it has an older version.
+OLDER_LANDLOCK = """
+import sys
+
+if "outdial.host.worker.zygote" in sys.orig_argv:
+    from outdial.host.worker.sandbox import kernel
+
+    real = kernel.syscall
+    kernel.syscall = lambda number, *rest: (
+        min({version}, real(number, *rest)) if (number, *rest) == (444, 0, 0, 1) else real(number, *rest)
+    )
+"""
 ASKED = ("gains-privileges", "reads-secrets", "meddles", "opens-sockets", "forks", "starts-threads")
 
 
@@ -39,20 +52,30 @@ def readable_python() -> str | None:
     return None
 
 
-def responses_as(uid: int | None, python: str, *, workers_uid: int | None = None) -> dict[str, Any]:
-    """Run this module as the user `uid`. Return the responses by slug."""
+def responses_as(
+    uid: int | None, python: str, *, workers_uid: int | None = None, landlock: int | None = None
+) -> dict[str, Any]:
+    """Run this module as the user `uid`, with an older version of Landlock if given. Return the responses by slug."""
     paths = [str(ROOT), str(ROOT / "src"), *site.getsitepackages()]
-    done = subprocess.run(
-        [python, "-m", "tests.support.ordinary_user", *([str(workers_uid)] if workers_uid else [])],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
-        cwd="/",
-        user=uid,
-        group=uid,
-        extra_groups=[] if uid is not None else None,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        if landlock is not None:
+            Path(directory, "sitecustomize.py").write_text(OLDER_LANDLOCK.format(version=landlock))
+        done = subprocess.run(
+            [python, "-m", "tests.support.ordinary_user", *([str(workers_uid)] if workers_uid else [])],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": os.pathsep.join([directory, *paths]),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            cwd="/",
+            user=uid,
+            group=uid,
+            extra_groups=[] if uid is not None else None,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr.decode()
     responses: dict[str, Any] = json.loads(done.stdout)
     return responses

@@ -43,7 +43,7 @@ class Scratch:
     async def logins(self) -> dict[str, str]:
         """Set passwords for the roles. Return each role's TCP URL, for processes that may not use the socket."""
         assert self.server.tcp_dsn is not None
-        return await renew_passwords(f"{self.server.tcp_dsn.rpartition('/')[0]}/{self.name}")
+        return dict((await renew_passwords(f"{self.server.tcp_dsn.rpartition('/')[0]}/{self.name}")).urls)
 
 
 @contextmanager

@@ -10,9 +10,9 @@ import typer
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.db import migrate
 from outdial.db.embedded import default_home
-from outdial.db.passwords import renew_passwords
+from outdial.db.passwords import NewLogins, renew_passwords
 from outdial.project import migration_directories, project_directory
-from outdial.settings import read_environment, require
+from outdial.settings import database_url, read_environment
 from outdial.stack.local import LocalStack, environment
 from outdial.stack.logins import StackLogins
 
@@ -30,7 +30,8 @@ def push(
 
     async def work(dsn: str) -> Sequence[migrate.AppliedFile]:
         with_seed = include_seed or not migrate.is_remote(dsn)
-        return await migrate.push(dsn, *migration_directories(), seed=_seed() if with_seed else None)
+        seed = _seed() if with_seed else None
+        return await migrate.push(dsn, *migration_directories(), seed=seed, on_wait=notes.print)
 
     where, applied = _on_database(work)
     print_applied(applied)
@@ -59,25 +60,34 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")] = False,
 ) -> None:
     """Drop all schemas and data of a database on this machine, and apply every migration again."""
-    if url := read_environment().get("SUPABASE_DB_URL"):
+    if url := database_url(read_environment(), "SUPABASE_DB_URL"):
         migrate.refuse_remote(url)
     if not yes:
         typer.confirm("This destroys all data in the local database. Continue?", abort=True)
-    _, applied = _on_database(lambda dsn: migrate.reset(dsn, *migration_directories(), seed=_seed()))
+    _, applied = _on_database(
+        lambda dsn: migrate.reset(dsn, *migration_directories(), seed=_seed(), on_wait=notes.print)
+    )
     print_applied(applied)
     console.print("Finished outdial db reset.")
 
 
 @app.command()
 def credentials() -> None:
-    """Set new passwords for Outdial's roles (api, webhook, dialer, host, jobs, auth), and print their database URLs.
+    """Set new passwords for the logins of Outdial's roles in one database, and print their URLs.
 
-    Set them in the environment of the processes. The old passwords stop working.
+    The roles are api, webhook, dialer, host, jobs and auth. Set the URLs in the environment of the processes. The old
+    passwords of this database stop working; the logins of other databases on the same server do not change.
     """
-    url = read_environment().get("SUPABASE_DB_URL", "").strip()
-    addresses = _on_database(renew_passwords if url else lambda dsn: StackLogins(default_home(), dsn).renew())[1]
-    for role, address in addresses.items():
+    url = database_url(read_environment(), "SUPABASE_DB_URL")
+
+    async def work(dsn: str) -> NewLogins:
+        return await renew_passwords(dsn) if url else NewLogins(await StackLogins(default_home(), dsn).renew(), ())
+
+    logins = _on_database(work)[1]
+    for role, address in logins.urls.items():
         console.print(f"{role.upper()}_DB_URL={address}", markup=False, soft_wrap=True)
+    if logins.other_databases:
+        notes.print(f"The logins of {', '.join(logins.other_databases)} on this server did not change.", markup=False)
     if not url and LocalStack.running(default_home()) is not None:
         notes.print("The running local stack does not need these URLs: its functions reload their own logins.")
 
@@ -103,7 +113,7 @@ def _seed() -> Path:
 
 def _on_database(work: Callable[[str], Awaitable[Result]]) -> tuple[str, Result]:
     with environment() as env:
-        dsn = require(env, "SUPABASE_DB_URL", "the database URL")
+        dsn = database_url(env, "SUPABASE_DB_URL", required=True)
         where = "Remote" if migrate.is_remote(dsn) else "Local"
         notes.print(f"Target: {where.lower()} database")
 

@@ -7,7 +7,9 @@ CliError
 └── InvalidArgument
 """
 
+import errno
 import json
+import socket
 
 import asyncpg
 
@@ -21,6 +23,10 @@ from outdial.promises.errors import PromisesError
 from outdial.settings import SettingError
 from outdial.stack.errors import StackError
 from outdial.supervisor import ProcessFailed
+
+# What a machine without IPv6 reports for a host that has only such addresses.
+_NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_SESSION_POOLER = "use the address of Supabase's session pooler, which has port 5432"
 
 
 class CliError(Exception):
@@ -66,6 +72,8 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, asyncpg.InvalidPasswordError):
         return f"the database refused the login: {error}; outdial db credentials sets new passwords"
+    if isinstance(error, asyncpg.UndefinedObjectError) and "configuration parameter" in str(error):
+        return f"the database URL sets a parameter that the server does not know: {error}"
     if isinstance(error, (*_NO_TABLES, *_NO_ROLES)):
         return f"the database is not migrated ({error}): run outdial db push"
     if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
@@ -74,7 +82,10 @@ def explain(error: BaseException) -> str | None:
         return f"invalid JSON: {error}"
     if isinstance(error, ConnectionError) or (isinstance(error, OSError) and error.filename is None):
         host = getattr(error, "host", None)  # errors of HTTP requests have a host; all others come from Postgres
-        return f"cannot connect to {host or 'the database'}: {error.strerror or error}"
+        reason = f"cannot connect to {host or 'the database'}: {error.strerror or error}"
+        if host is None and (isinstance(error, socket.gaierror) or error.errno in _NO_ROUTE):
+            return f"{reason}; if its host has only IPv6 addresses, as Supabase's direct address has, {_SESSION_POOLER}"
+        return reason
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}"
     # Imported late: it loads the HTTP server, which most commands do not need.

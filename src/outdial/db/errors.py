@@ -28,6 +28,17 @@ class EmbeddedPostgresFailed(DatabaseError):
         self.last_lines = tuple(last_lines)
 
 
+class HomeClosed(DatabaseError):
+    """The user that runs Postgres for root may not enter the directory of its data."""
+
+    def __init__(self, home: Path, closed: Path, user: str) -> None:
+        super().__init__(
+            f"{user}, the user that runs Postgres for root, may not enter {closed}, so it cannot use {home}: set "
+            f"OUTDIAL_HOME to another directory, such as /var/lib/outdial, or run chmod o+x {closed}"
+        )
+        self.closed = closed
+
+
 class SocketPathTooLong(DatabaseError):
     """The path of the socket is longer than the system allows. Set OUTDIAL_HOME to a shorter path."""
 
@@ -38,6 +49,37 @@ class RemoteDatabaseRefused(DatabaseError):
     def __init__(self, host: str) -> None:
         super().__init__(f"the database on {host} is not on this machine; only a local database can be reset")
         self.host = host
+
+
+class TransactionPooling(DatabaseError):
+    """A pooler in transaction mode stands before the database."""
+
+    def __init__(self, sign: str) -> None:
+        super().__init__(
+            f"the database URL leads to a pooler in transaction mode ({sign}): use its session mode, or the direct "
+            f"address of the database; on Supabase, both have port 5432"
+        )
+
+
+class PoolerFull(DatabaseError):
+    """The pooler before the database gave no second session within 10 seconds. Raise its pool size, 20 or more."""
+
+
+class RoleMissing(DatabaseError):
+    """A process cannot assume its role: the role does not exist, or `login` is not a member."""
+
+    def __init__(self, role: str, login: str | None) -> None:
+        if login is None:
+            super().__init__(f"the role {role} does not exist: run outdial db push")
+        else:
+            super().__init__(
+                f"{login} may not assume the role {role}: set {role.upper()}_DB_URL to the URL that outdial db "
+                f"credentials prints, or run grant {role} to {login}"
+            )
+
+
+class TooManyRights(DatabaseError):
+    """A process would run with more rights than it declares."""
 
 
 class QueueMissing(DatabaseError):
@@ -86,6 +128,17 @@ class MigrationsOutOfOrder(MigrationError):
             f"These migrations are older than the last applied migration: {', '.join(names)}.\n"
             "Migrations run in order. Give them a later timestamp."
         )
+
+
+class MigrationsLocked(MigrationError):
+    """Another runner holds the lock of migrations for longer than this one waits."""
+
+    def __init__(self, session: str, pid: int) -> None:
+        super().__init__(
+            f"another outdial db push holds the lock of migrations: {session}. Wait for it, or end its session: "
+            f"select pg_terminate_backend({pid})"
+        )
+        self.pid = pid
 
 
 class MigrationFailed(MigrationError):

@@ -2,22 +2,27 @@
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
+from outdial.database_url import hosts_of
+from outdial.db.connect import connect_owner
 from outdial.db.errors import (
     MigrationFailed,
+    MigrationsLocked,
     MigrationsOutOfOrder,
     MisnamedMigration,
     OwnerBoundByPolicies,
     RemoteDatabaseRefused,
     UnknownRemoteMigrations,
 )
+from outdial.log import log
 from outdial.net import is_loopback
 from outdial.settings import read_environment
 
@@ -25,6 +30,18 @@ _BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
 _FILE_NAME = re.compile(r"(\d{14})_(.+)\.sql", re.ASCII)
 # An arbitrary number that all runners share.
 _RUNNERS = 5_464_813_022
+_HOLDER = """
+select l.pid, coalesce(a.usename, 'another user') as usename, coalesce(host(a.client_addr), 'this machine') as address,
+  coalesce(to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ'), 'an unknown time') as since
+from pg_locks l left join pg_stat_activity a using (pid)
+where l.locktype = 'advisory' and l.granted and (l.classid::bigint << 32 | l.objid::bigint) = $1
+  and l.database = (select oid from pg_database where datname = current_database())
+limit 1
+"""
+PATIENCE = timedelta(minutes=10)
+_FIRST_WAIT = timedelta(seconds=1)
+_NEXT_WAIT = timedelta(seconds=10)
+_MILLISECOND = timedelta(milliseconds=1)
 
 _HISTORY = """
 create schema if not exists supabase_migrations;
@@ -44,6 +61,13 @@ drop schema if exists supabase_migrations, pgqueuer, host, private, public casca
 create schema public;
 grant usage on schema public to public;
 """
+
+
+OnWait = Callable[[str], None]
+
+
+def _log_wait(sentence: str) -> None:
+    log("migrations.waiting", level="warning", reason=sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +106,33 @@ class MigrationState:
     remote: bool
 
 
-async def push(dsn: str, *migrations: Path, seed: Path | None = None) -> list[AppliedFile]:
+async def push(
+    dsn: str,
+    *migrations: Path,
+    seed: Path | None = None,
+    on_wait: OnWait = _log_wait,
+    patience: timedelta = PATIENCE,
+) -> list[AppliedFile]:
     """Apply pending migrations, oldest first, then `seed` if it never ran. Returns the applied files.
 
     With several directories of migrations, those of each directory come after all of the one before it: a project may
     build on Outdial's migrations, and an upgrade of Outdial may bring some that are older than the project's newest.
     Each file and its row of history are one transaction. Runners wait for each other, so several may start at once.
+    `on_wait` is called every few seconds with a sentence about the one that holds the lock; after `patience`,
+    MigrationsLocked is raised. A pooler in transaction mode is refused with TransactionPooling.
     Plain Postgres first gets the schemas and roles that Supabase has. As with the Supabase CLI, a seed that has changed
     since it ran is recorded but not run again. Raises MigrationError before anything is applied if the migrations do
     not match the database, OwnerBoundByPolicies if the policies would apply to the login, and MigrationFailed for a
     failing statement. Earlier files stay applied.
     """
-    async with _runner(dsn) as connection:
+    async with _runner(dsn, on_wait, patience) as connection:
         return await _push(connection, read_migrations(*migrations), seed)
 
 
 async def status(dsn: str, *migrations: Path) -> list[MigrationState]:
     """Return all local and applied migrations, oldest first, without changing the database."""
     local = {migration.version: migration.name for migration in read_migrations(*migrations)}
-    connection = await asyncpg.connect(dsn)
+    connection = await connect_owner(dsn)
     try:
         remote = await _applied(connection)
     finally:
@@ -111,14 +143,16 @@ async def status(dsn: str, *migrations: Path) -> list[MigrationState]:
     ]
 
 
-async def reset(dsn: str, *migrations: Path, seed: Path | None = None) -> list[AppliedFile]:
+async def reset(
+    dsn: str, *migrations: Path, seed: Path | None = None, on_wait: OnWait = _log_wait
+) -> list[AppliedFile]:
     """Drop the schemas public, private, host, pgqueuer, supabase_migrations, and auth if it is ours. Then push.
 
     Raises RemoteDatabaseRefused before connecting, unless `dsn` names this machine or a Unix socket.
     """
     refuse_remote(dsn)
     local = read_migrations(*migrations)
-    async with _runner(dsn) as connection:
+    async with _runner(dsn, on_wait, PATIENCE) as connection:
         async with connection.transaction():
             await connection.execute("set local lock_timeout = '4s'")
             if await connection.fetchval("select obj_description(to_regnamespace('auth')) = 'made by outdial'"):
@@ -129,17 +163,10 @@ async def reset(dsn: str, *migrations: Path, seed: Path | None = None) -> list[A
 
 def refuse_remote(dsn: str) -> None:
     """Raise RemoteDatabaseRefused unless every host in `dsn` is this machine."""
-    parts = urlsplit(dsn)
-    query = parse_qs(parts.query)
+    query = parse_qs(urlsplit(dsn).query)
     if "service" in query:
         raise RemoteDatabaseRefused(f"service {query['service'][0]}")
-    host_list = parts.netloc.rpartition("@")[2]
-    hosts = [
-        host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0]
-        for host in host_list.split(",")
-        if host
-    ]
-    hosts += [host for value in query.get("host", []) for host in value.split(",")]
+    hosts = [host for host, _ in hosts_of(dsn)]
     for host in hosts or read_environment().get("PGHOST", "").split(","):
         # libpq connects to a Unix socket if there is no host, or if it is a path.
         is_socket = not host or host.startswith(("/", "@"))
@@ -178,14 +205,45 @@ def read_migrations(*directories: Path) -> list[Migration]:
 
 
 @asynccontextmanager
-async def _runner(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(dsn)
+async def _runner(dsn: str, on_wait: OnWait, patience: timedelta) -> AsyncIterator[asyncpg.Connection]:
+    """Connect twice: to apply files, and to hold the lock of all runners.
+
+    The lock belongs to a transaction, so it ends with its connection, whatever pooler keeps the session of the server.
+    """
+    connection = await connect_owner(dsn)
     try:
-        # Held until the connection closes.
-        await connection.execute(f"select pg_advisory_lock({_RUNNERS})")
-        yield connection
+        locker = await connect_owner(dsn)
+        try:
+            async with locker.transaction():
+                await locker.execute(
+                    "set local idle_in_transaction_session_timeout = 0; set local statement_timeout = 0"
+                )
+                await _lock_runners(locker, on_wait, patience)
+                yield connection
+        finally:
+            await locker.close()
     finally:
         await connection.close()
+
+
+async def _lock_runners(locker: asyncpg.Connection, on_wait: OnWait, patience: timedelta) -> None:
+    waited = timedelta(0)
+    while True:
+        pause = min(_FIRST_WAIT if not waited else _NEXT_WAIT, patience - waited)
+        try:
+            async with locker.transaction():
+                await locker.execute(f"set local lock_timeout = {max(pause // _MILLISECOND, 1)}")
+                await locker.execute(f"select pg_advisory_xact_lock({_RUNNERS})")
+                return
+        except asyncpg.LockNotAvailableError:
+            waited += pause
+        holder = await locker.fetchrow(_HOLDER, _RUNNERS)
+        if holder is None:
+            continue
+        session = f"session {holder['pid']} of {holder['usename']} from {holder['address']}, since {holder['since']}"
+        if waited >= patience:
+            raise MigrationsLocked(session, holder["pid"])
+        on_wait(f"waiting for another outdial db push: {session}")
 
 
 async def _push(connection: asyncpg.Connection, local: Sequence[Migration], seed: Path | None) -> list[AppliedFile]:

@@ -3,29 +3,75 @@
 import base64
 import hashlib
 import hmac
+import re
 import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
+from outdial.db.connect import connect_owner
 
 ROLES = ("outdial_api", "outdial_webhook", "outdial_dialer", "outdial_host", "outdial_jobs", "outdial_auth")
 _ITERATIONS = 4096  # the default of Postgres
+_COMMENT = "login of the database "
+# The database that the roles themselves log in to, and those that others use them in. A database that accepts no
+# connections cannot be locked out.
+_OWNER = """
+select d.datname::text from pg_database d join pg_roles r on r.rolname = $1
+where shobj_description(r.oid, 'pg_authid') = $2 || d.datname
+"""
+_OTHERS = """
+select distinct d.datname::text from pg_shdepend s
+join pg_database d on d.oid = s.dbid and d.datallowconn and not d.datistemplate and d.datname <> current_database()
+join pg_roles r on s.refclassid = 'pg_authid'::regclass and r.oid = s.refobjid and r.rolname = any ($1::text[])
+order by 1
+"""
 
 
-async def renew_passwords(dsn: str) -> dict[str, str]:
-    """Set a random password for each of ROLES, and return the URL of each role. `dsn` is the owner's URL.
+@dataclass(frozen=True, slots=True)
+class NewLogins:
+    """The URL of each role, and the other databases of the server whose logins stay as they were."""
 
-    Earlier URLs stop working for new connections.
+    urls: Mapping[str, str]
+    other_databases: Sequence[str]
+
+
+async def renew_passwords(dsn: str) -> NewLogins:
+    """Set a random password for the login of each of ROLES in the database of `dsn`, the owner's URL.
+
+    Earlier URLs of this database stop working for new connections, and those of no other one: roles belong to the
+    whole server. The logins have the names of the roles in the first database of a server, and end in the name of the
+    database in each further one, where they are members of the roles. A comment on the role names its database.
     """
-    passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
-    connection = await asyncpg.connect(dsn)
+    connection = await connect_owner(dsn)
     try:
         async with connection.transaction():
-            for role, password in passwords.items():
-                await connection.execute(f"alter role {role} password '{verifier(password, secrets.token_bytes(16))}'")
+            owner = await connection.fetchval(_OWNER, ROLES[0], _COMMENT)
+            others = [row[0] for row in await connection.fetch(_OTHERS, list(ROLES))]
+            database = str(await connection.fetchval("select current_database()::text"))
+            is_first = owner == database or (owner is None and not others)
+            urls = {}
+            for role in ROLES:
+                login, password = role if is_first else login_of(role, database), secrets.token_urlsafe(24)
+                if is_first:
+                    text = f"{_COMMENT}{database}".replace("'", "''")
+                    await connection.execute(f"comment on role {role} is '{text}'")
+                elif not await connection.fetchval("select exists (select from pg_roles where rolname = $1)", login):
+                    await connection.execute(f"create role {login} login in role {role}")
+                hashed = verifier(password, secrets.token_bytes(16))
+                await connection.execute(f"alter role {login} password '{hashed}'")
+                urls[role] = address_of(dsn, login, password)
     finally:
         await connection.close()
-    return {role: address_of(dsn, role, password) for role, password in passwords.items()}
+    return NewLogins(urls, others)
+
+
+def login_of(role: str, database: str) -> str:
+    """Return the login of `role` for a further database of a server: its name, or a hash of a long or odd one."""
+    name = f"{role}_{database}"
+    if re.fullmatch(r"[a-z0-9_]{1,63}", name):
+        return name
+    return f"{role}_{hashlib.sha256(database.encode()).hexdigest()[:12]}"
 
 
 def verifier(password: str, salt: bytes) -> str:

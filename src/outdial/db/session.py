@@ -12,6 +12,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from outdial.db.connect import assume_role, refuse_transaction_pooling, refuse_transaction_port
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Role = Literal["anon", "authenticated", "service_role"]
 ROLES: frozenset[str] = frozenset({"anon", "authenticated", "service_role"})
@@ -140,26 +142,47 @@ class Database:
         role: str | None = None,
         timeouts: SessionTimeouts = REQUEST_TIMEOUTS,
     ) -> Self:
-        """Open a pool. Every connection assumes `role` if it is given and the login may."""
+        """Open a pool. Every connection assumes `role` if it is given.
 
-        async def limit(connection: asyncpg.Connection) -> None:
+        Raises TransactionPooling, RoleMissing or TooManyRights if the database can be reached; otherwise the first use
+        of the pool does.
+        """
+        refuse_transaction_port(dsn)
+        is_pooling_checked = False
+
+        async def prepare(connection: asyncpg.Connection) -> None:
+            nonlocal is_pooling_checked
             watch_socket(connection)
+            # Before anything is set, because behind a pooler in transaction mode settings would stay with the server.
+            if not is_pooling_checked:
+                await refuse_transaction_pooling(connection, dsn)
+                is_pooling_checked = True
+            if role is not None:
+                await assume_role(connection, dsn, role)
             # Not among the server settings: PgBouncer refuses connections that start with these.
             await connection.execute(timeouts.settings)
 
-        settings = {"application_name": application_name, "timezone": "UTC"}
-        if role is not None:
-            settings["role"] = role
         pool = await asyncpg.create_pool(
             dsn,
             min_size=min_size,
             max_size=max_size,
-            init=limit,
+            init=prepare,
             reset=_keep_session,
-            server_settings=settings,
+            server_settings={"application_name": application_name, "timezone": "UTC"},
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=timeouts.command_s,
         )
+        try:
+            async with pool.acquire():
+                pass
+        except asyncpg.ClientConfigurationError:
+            await pool.close()
+            raise
+        except (*CONNECTION_ERRORS, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError):
+            pass
+        except BaseException:
+            pool.terminate()
+            raise
         return cls(pool, dsn)
 
     async def close(self) -> None:

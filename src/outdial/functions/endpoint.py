@@ -7,7 +7,7 @@ from outdial.auth.caller import ANONYMOUS
 from outdial.functions.context import Context
 from outdial.functions.errors import HttpError
 from outdial.functions.request import MIB, Request
-from outdial.functions.response import PREFLIGHT, Response
+from outdial.functions.response import Response, preflight
 from outdial.functions.runtime import Runtime
 from outdial.settings import MissingSetting
 
@@ -24,10 +24,19 @@ _REQUIRED_SETTINGS = {
 
 
 class Endpoint:
-    """A handler with its auth modes, methods and body limit. `with_supabase` makes it."""
+    """A handler with its auth modes, methods, body limit and CORS headers. `with_supabase` makes it."""
 
-    def __init__(self, handler: Handler, auth: Sequence[str], methods: Sequence[str], max_body: int) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        auth: Sequence[str],
+        methods: Sequence[str],
+        *,
+        max_body: int,
+        allow_headers: Sequence[str] | None = None,
+    ) -> None:
         self.handler = handler
+        self.allow_headers = None if allow_headers is None else ", ".join(allow_headers)
         self.modes = tuple(map(parse_mode, auth))
         self.methods = frozenset(method.upper() for method in methods)
         self.max_body = max_body
@@ -46,7 +55,7 @@ class Endpoint:
         try:
             if request.method not in self.methods:
                 if request.method == "OPTIONS":
-                    return PREFLIGHT
+                    return preflight(request.headers.get("access-control-request-headers", ""), self.allow_headers)
                 allowed = ", ".join([*sorted(self.methods), "OPTIONS"])
                 refused = HttpError(405, "METHOD_NOT_ALLOWED", f"{request.method} is not allowed here: use {allowed}")
                 return Response.from_error(refused, headers={"allow": allowed})
@@ -79,17 +88,22 @@ def internal_error(request_id: str) -> Response:
 
 
 def with_supabase(
-    *, auth: str | Sequence[str], methods: Sequence[str] = METHODS, max_body: int = MIB
+    *,
+    auth: str | Sequence[str],
+    methods: Sequence[str] = METHODS,
+    max_body: int = MIB,
+    allow_headers: Sequence[str] | None = None,
 ) -> Callable[[Handler], Endpoint]:
     """Make an endpoint of `async def fetch(request, ctx) -> Response`.
 
     `auth` lists the accepted modes; the first that matches wins: user, publishable[:name|:*], secret[:name|:*], none.
-    `methods` lists the accepted methods besides OPTIONS. `max_body` limits the body, in bytes. Raises ValueError on
-    an unknown mode.
+    `methods` lists the accepted methods besides OPTIONS. `max_body` limits the body, in bytes. `allow_headers` lists
+    the only request headers that pages of other origins may send (default: all that they ask for). Raises ValueError
+    on an unknown mode.
     """
     modes = [auth] if isinstance(auth, str) else list(auth)
 
     def wrap(handler: Handler) -> Endpoint:
-        return Endpoint(handler, modes, methods, max_body)
+        return Endpoint(handler, modes, methods, max_body=max_body, allow_headers=allow_headers)
 
     return wrap

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from outdial.errors_http import CORS_HEADERS, error_body
+from outdial.errors_http import CORS_HEADERS, error_body, preflight_headers
 from outdial.functions.errors import HttpError
 from outdial.http import HttpResponse, header_pairs
 
@@ -88,4 +88,10 @@ def _check(name: str, value: str) -> None:
     value.encode("latin-1")  # UnicodeEncodeError is a ValueError
 
 
-PREFLIGHT: Final = Response(status=204)
+def preflight(requested: str, allowed: str | None = None) -> Response:
+    """Return the response to a preflight that asks for the request headers in the list `requested`.
+
+    It allows all of them, or those in the list `allowed`.
+    """
+    headers = preflight_headers(requested) if allowed is None else {"access-control-allow-headers": allowed}
+    return Response(status=204, headers=headers)

@@ -19,8 +19,8 @@ from outdial.errors_http import SERVER_ERROR_CODES
 from outdial.functions.errors import FunctionsError, HttpError
 from outdial.functions.loading import LoadedFunction, load_functions
 from outdial.functions.paths import HEALTH, PREFIX
-from outdial.functions.request import Request
-from outdial.functions.response import PREFLIGHT, Response
+from outdial.functions.request import Headers, Request
+from outdial.functions.response import Response, preflight
 from outdial.functions.runtime import Runtime
 from outdial.http import CannotListen, HttpResponse, RequestHead
 from outdial.net import is_loopback
@@ -97,7 +97,7 @@ class FunctionApp:
 
     def _respond_without_function(self, head: RequestHead) -> Response:
         if head.method == "OPTIONS":
-            return PREFLIGHT
+            return preflight(Headers(head.headers).get("access-control-request-headers", ""))
         return HEALTHY if head.path == HEALTH and head.method in ("GET", "HEAD") else _NOT_FOUND
 
     def _new_id(self) -> str:

@@ -15,7 +15,8 @@ from pgqueuer.domain.types import QueueExecutionMode
 
 from outdial.background import RepeatingTask
 from outdial.clock import Clock
-from outdial.db.errors import QueueMissing
+from outdial.db.connect import connect_as
+from outdial.db.errors import DatabaseError, QueueMissing
 from outdial.db.queries import jobs
 from outdial.db.queue import CHANNEL, queue_of
 from outdial.db.session import Database
@@ -95,14 +96,13 @@ class JobWorker:
                             heartbeat_timeout=HEARTBEAT_TIMEOUT,
                             shutdown_on_listener_failure=True,
                         )
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, PgqException) as error:
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DatabaseError, PgqException) as error:
                 log("jobs.lost_queue", level="warning", reason=type(error).__name__)
                 await wait_for_event(self._stopping, _RECONNECT_DELAY_S)
 
     @asynccontextmanager
     async def _queue_manager(self) -> AsyncIterator[QueueManager]:
-        settings = {"application_name": "outdial:jobs-queue"} | ({"role": self._role} if self._role else {})
-        connection = await asyncpg.connect(self._database.dsn, server_settings=settings)
+        connection = await connect_as(self._database.dsn, self._role, application_name="outdial:jobs-queue")
         try:
             manager = QueueManager(queue_of(connection), channel=CHANNEL)
 

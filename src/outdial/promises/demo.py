@@ -210,7 +210,7 @@ async def _run(
         raise DemoFailed("the local stack has ended")
     urls = DatabaseUrls.from_env({"SUPABASE_DB_URL": stack.database_url})
     async with (
-        await Database.connect(urls.api, application_name="outdial:demo") as database,
+        await Database.connect(urls.api, application_name="outdial:demo", role=urls.role("api")) as database,
         SimulatorClient(stack.simulator_url or "", SIMULATOR_KEY) as simulator,
     ):
         imported = await _prepare(outdial, file, console.say)

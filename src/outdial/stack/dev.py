@@ -12,7 +12,7 @@ from typing import Protocol
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
 from outdial.campaigns.create import NewOrganization
 from outdial.clock import SystemClock
-from outdial.db.embedded import EmbeddedPostgres, default_home
+from outdial.db.embedded import SUPERUSER, EmbeddedPostgres, default_home
 from outdial.db.migrate import AppliedFile, push, refuse_remote
 from outdial.db.session import Database
 from outdial.host.api.tokens import AccessTokens
@@ -199,13 +199,19 @@ def _free_ports() -> StackPorts:
 
 def _welcome(plan: StackPlan, login: StudioLogin | None, console: StackConsole) -> None:
     stack, env = plan.stack, plan.env
+    database, password = "SUPABASE_DB_URL", None
+    if plan.database_port is not None:
+        database = f"postgresql://{SUPERUSER}@127.0.0.1:{plan.database_port}/postgres"
+        files = Path(env["OUTDIAL_HOME"]).glob("pg*.password")
+        password = next(f"in {file}" for file in files if (file.with_suffix("") / "postmaster.pid").exists())
     console.say("Outdial local development setup is running.")
     console.pairs(
         {
             "Studio": stack.studio_url,
             "Sign in as": None if login is None else f"{login.email}, password {login.password}",
             "Functions": f"{stack.api_url}/functions/v1/<function-name>",
-            "Database": "SUPABASE_DB_URL" if plan.database_port is None else stack.database_url,
+            "Database": database,
+            "Database password": password,
             "Retell": stack.simulator_url or env.get("RETELL_BASE_URL", "Retell itself: calls are real"),
             "Publishable key": LOCAL_PUBLISHABLE_KEY,
             "Secret key": LOCAL_SECRET_KEY,

@@ -24,7 +24,8 @@ class StackLogins(Mapping[str, str]):
         self._owner = owner
 
     def __getitem__(self, role: str) -> str:
-        return address_of(self._owner, role, self._passwords()[role])
+        login, _, password = self._passwords()[role].rpartition(":")
+        return address_of(self._owner, login or role, password)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._passwords())
@@ -39,10 +40,11 @@ class StackLogins(Mapping[str, str]):
 
     async def renew(self) -> dict[str, str]:
         """Set new passwords and notify the running hosts; return the URL of each role."""
-        addresses = await renew_passwords(self._owner)
+        addresses = dict((await renew_passwords(self._owner)).urls)
         draft = self._path.with_suffix(".new")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump({role: urlsplit(address).password for role, address in addresses.items()}, file)
+            logins = {role: urlsplit(address) for role, address in addresses.items()}
+            json.dump({role: f"{url.username}:{url.password}" for role, url in logins.items()}, file)
         draft.replace(self._path)
         connection = await asyncpg.connect(self._owner)
         try:

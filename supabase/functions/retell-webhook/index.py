@@ -18,6 +18,7 @@ async def start(runtime: Runtime) -> None:
     secrets = credentials(runtime.env, "RETELL_WEBHOOK_SECRET")
     if not secrets:
         require(runtime.env, "RETELL_WEBHOOK_SECRET", "the Retell API key with the webhook badge; it signs the events")
+    require(runtime.env, "SUPABASE_URL", "the address of the project or of the local stack")
     keys = {credential: secret_list(raw) for credential, raw in secrets.items()}
     accept_plain = flag(runtime.env, "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET", default=False)
     receiver = WebhookReceiver(

@@ -1,7 +1,6 @@
 """Secrets of an environment. The hosts encrypt them; the database holds no key."""
 
 import base64
-import binascii
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -67,7 +66,7 @@ class SecretKeys:
         for number, part in enumerate(secret_list(text), start=1):
             try:
                 key = base64.b64decode(part, validate=True)
-            except binascii.Error:
+            except ValueError:  # of base64, or not ASCII
                 key = b""
             if len(key) != KEY_BYTES:
                 raise SettingError(f"{SETTING}: key {number} is not {KEY_BYTES} bytes in base64")

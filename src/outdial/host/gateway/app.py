@@ -22,7 +22,7 @@ from outdial.host.wire import responses
 from outdial.host.wire.headers import WorkerHeaderFilter, header_value, headers_for_function
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import BootFailure, InvocationCompleted, InvocationFailure, PoolOverloaded
-from outdial.host.wire.responses import PREFLIGHT, ErrorResponse
+from outdial.host.wire.responses import ErrorResponse
 from outdial.http import HttpResponse, RequestHead, header_pairs
 from outdial.log import log
 
@@ -121,7 +121,7 @@ class Gateway:
         if head.method == "OPTIONS":
             # Never reject a preflight: a browser would hide the response to the actual request.
             passes = served is not None and not served.bucket.take(self._monotonic())
-            return served.config.max_body if served is not None and passes else PREFLIGHT
+            return served.config.max_body if served is not None and passes else responses.preflight(head.headers)
         if served is None:
             error = self._absent(path)
         elif head.method not in responses.METHODS:
@@ -178,7 +178,7 @@ class Gateway:
             return self._reject(responses.INTERNAL_ERROR, request, served)
         if isinstance(outcome, InvocationCompleted):
             return self._complete(outcome, request, served)
-        return self._fail(outcome, request, served)
+        return self._fail(outcome, head, request, served)
 
     async def _forward(
         self, request: _ReceivedRequest, head: RequestHead, body: bytes, *, regions: RegionRouter, region: str
@@ -202,11 +202,13 @@ class Gateway:
         self._record(request, served, response, execution_id=execution_id, cpu_us=completed.cpu_us, cold=completed.cold)
         return response
 
-    def _fail(self, failure: InvocationFailure, request: _ReceivedRequest, served: ServedFunction) -> HttpResponse:
+    def _fail(
+        self, failure: InvocationFailure, head: RequestHead, request: _ReceivedRequest, served: ServedFunction
+    ) -> HttpResponse:
         error = responses.error_for(failure)
-        if isinstance(failure, BootFailure) and request.method == "OPTIONS":
+        if isinstance(failure, BootFailure) and head.method == "OPTIONS":
             # With a failed preflight, a browser would hide the error response to the actual request.
-            response = HttpResponse(204, [*responses.CORS, *self._own_headers(request.id, "")])
+            response = responses.preflight(head.headers, self._own_headers(request.id, ""))
             self._record(request, served, response, code=error.code)
             return response
         execution_id = "" if isinstance(failure, PoolOverloaded | BootFailure) else failure.execution_id

@@ -14,8 +14,8 @@ from outdial.host.wire.responses import (
     JSON,
     METRICS_UNAUTHORIZED,
     NO_SUCH_ROUTE,
-    PREFLIGHT,
     json_response,
+    preflight,
 )
 from outdial.http import HttpResponse, RequestHead, header_pairs
 from outdial.net import is_loopback
@@ -77,7 +77,7 @@ class OperatorRoutes:
                 problems["jwks"] = jwks_problem
             return json_response({"message": "degraded", **problems}) if problems else _HEALTHY
         if head.method == "OPTIONS":
-            return PREFLIGHT
+            return preflight(head.headers)
         if head.path in (METRIC, METRICS) and head.method == "GET":
             return 0
         return NO_SUCH_ROUTE.to_http()

@@ -12,6 +12,7 @@ from outdial.settings import SettingError
 
 SETTING: Final = "OUTDIAL_LOG_RETENTION_DAYS"
 DEFAULT_DAYS: Final = 7.0
+_MOST_DAYS: Final = 3650
 
 _PAUSE = timedelta(minutes=5)
 _ROWS_PER_STEP = 5_000
@@ -24,11 +25,11 @@ def retention_of(env: Mapping[str, str]) -> timedelta:
     raw = env.get(SETTING, "").strip()
     try:
         days = float(raw) if raw else DEFAULT_DAYS
-        if days > 0:
+        if 0 < days <= _MOST_DAYS:
             return timedelta(days=days)
     except (ValueError, OverflowError):
         pass
-    raise SettingError(f"{SETTING} must be a number of days above 0, not {raw!r}")
+    raise SettingError(f"{SETTING} must be a number of days above 0, at most {_MOST_DAYS}, not {raw!r}")
 
 
 class _Delete(Protocol):

@@ -61,7 +61,8 @@ class WorkerCgroups:
             (workers / "cgroup.subtree_control").write_text(enabled)
             for left in workers.iterdir():  # of a gateway that was killed; those of living workers stay
                 if left.is_dir():
-                    remove_cgroup(left)
+                    with suppress(OSError):
+                        left.rmdir()
         except OSError as error:
             raise CgroupUnavailable(f"{base}: {error.strerror or error}") from error
         return cls(workers)
@@ -96,8 +97,11 @@ def worker_cgroups() -> WorkerCgroups | None:
 
 
 def remove_cgroup(path: Path) -> None:
-    """Remove the cgroup of a worker that has ended. One that still has processes stays until the next start."""
+    """Remove the cgroup of a worker that has ended, and kill the processes that are left in it."""
     with suppress(OSError):
+        if (path / "cgroup.kill").exists():  # from Linux 5.14 on
+            (path / "cgroup.kill").write_text("1")
+    with suppress(OSError):  # otherwise the next start does it
         path.rmdir()
 
 

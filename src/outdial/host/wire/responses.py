@@ -7,8 +7,9 @@ from typing import Final, assert_never
 
 import msgspec
 
-from outdial.errors_http import CORS_HEADERS, SERVER_ERROR_CODES, error_body
+from outdial.errors_http import CORS_HEADERS, SERVER_ERROR_CODES, error_body, preflight_headers
 from outdial.host.wire.frames import Resource
+from outdial.host.wire.headers import Headers, header_value
 from outdial.host.wire.outcomes import (
     BootFailure,
     InvocationFailure,
@@ -30,7 +31,6 @@ _RESOURCES: Final[Mapping[Resource, tuple[str, str]]] = {
     "memory": ("memory is", "MiB"),
     "threads": ("a worker is", "threads"),
 }
-PREFLIGHT: Final = HttpResponse(204, CORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,12 @@ INVALID_HEADERS: Final = ErrorResponse(
 )
 INTERNAL_ERROR: Final = ErrorResponse(500, "INTERNAL_ERROR", "Request failed due to an internal server error")
 BOOT_ERROR: Final = ErrorResponse(503, "BOOT_ERROR", "Function failed to start (please check logs)")
+
+
+def preflight(headers: Headers, extra: HeaderPairs = ()) -> HttpResponse:
+    """Return the host's own response to a preflight with these request headers, with the headers `extra` at the end."""
+    allowed = preflight_headers(header_value(headers, b"access-control-request-headers"))
+    return HttpResponse(204, [*header_pairs(allowed), *extra])
 
 
 def server_error(status: int, message: str) -> HttpResponse:

@@ -7,6 +7,8 @@ from fastapi import APIRouter, FastAPI
 
 from outdial.studio.web import assets, live
 from outdial.studio.web.context import StudioState
+from outdial.studio.web.cookie_middleware import HostCookieMiddleware
+from outdial.studio.web.cors_middleware import ApiCorsMiddleware
 from outdial.studio.web.error_responses import add_handlers
 from outdial.studio.web.errors import ERROR_RESPONSES
 from outdial.studio.web.security_middleware import SecurityMiddleware
@@ -42,6 +44,10 @@ def create_app(studio: StudioState) -> FastAPI:
     app.add_middleware(
         SecurityMiddleware, clock=studio.clock, hosts=settings.hosts, secure=settings.secure, media=settings.recordings
     )
+    if settings.secure:
+        app.add_middleware(HostCookieMiddleware)
+    if settings.api_origins:
+        app.add_middleware(ApiCorsMiddleware, origins=settings.api_origins)
     return app
 
 

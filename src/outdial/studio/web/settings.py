@@ -22,6 +22,7 @@ from outdial.settings import (
 LOCAL_SECRET: Final = "outdial-local-studio-secret-of-a-stack-that-only-this-machine-reaches"
 _MIN_SECRET_LENGTH: Final = 32
 _ORIGIN: Final = re.compile(r"http://[\w.:\[\]-]+")
+_API_ORIGIN: Final = re.compile(r"https?://[\w.\[\]:-]+")
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -44,6 +45,8 @@ class StudioSettings:
     access_token: str = field(default="", repr=False)
     project_ref: str = "outdiallocalprojects"
     has_webhook_secret: bool = False
+    api_origins: tuple[str, ...] = ()
+    """Origins whose pages may call the JSON API, or `*` for all."""
     recordings: str = ""
     """Origin of recordings besides https: the simulator of a local stack."""
 
@@ -62,8 +65,9 @@ class StudioSettings:
         """Read the settings; raises SettingError naming a missing or invalid one.
 
         SUPABASE_URL, SUPABASE_PUBLISHABLE_KEYS or SUPABASE_ANON_KEY, OUTDIAL_STUDIO_SECRET (optional on a local stack)
-        and OUTDIAL_STUDIO_HOSTS (host names browsers use). For the Functions page: OUTDIAL_STUDIO_OPERATORS (email
-        addresses or user ids), OUTDIAL_HOST_URL (default: SUPABASE_URL), OUTDIAL_ACCESS_TOKEN and OUTDIAL_PROJECT_REF.
+        and OUTDIAL_STUDIO_HOSTS (host names browsers use). OUTDIAL_API_ORIGINS lists origins whose pages may call the
+        JSON API. For the Functions page: OUTDIAL_STUDIO_OPERATORS (email addresses or user ids), OUTDIAL_HOST_URL
+        (default: SUPABASE_URL), OUTDIAL_ACCESS_TOKEN and OUTDIAL_PROJECT_REF.
         """
         url = require(env, "SUPABASE_URL", "the URL of the project, https://<project>.supabase.co").rstrip("/")
         publishable_keys = [key.value for key in KeyRing.from_env(env).keys if key.kind == "publishable"]
@@ -92,6 +96,7 @@ class StudioSettings:
             access_token=env.get("OUTDIAL_ACCESS_TOKEN", "").strip(),
             project_ref=env.get("OUTDIAL_PROJECT_REF", "").strip() or "outdiallocalprojects",
             has_webhook_secret=bool(credentials(env, "RETELL_WEBHOOK_SECRET")),
+            api_origins=_origins(env),
             recordings=simulator if is_simulated else "",
         )
 
@@ -119,3 +124,13 @@ class StudioProcessSettings:
             allow_sign_up=flag(env, "OUTDIAL_ALLOW_SIGN_UP", default=False),
             proxies=trusted_proxies(env, behind_proxy=behind_proxy),
         )
+
+
+def _origins(env: Mapping[str, str]) -> tuple[str, ...]:
+    origins = secret_list(env.get("OUTDIAL_API_ORIGINS", "").lower())
+    for origin in origins:
+        if origin != "*" and not _API_ORIGIN.fullmatch(origin):
+            raise SettingError(
+                f"OUTDIAL_API_ORIGINS: {origin!r} is not an origin: write https://app.example.com without a path, or *"
+            )
+    return origins

@@ -28,6 +28,8 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "pidfd_getfd": (438, 438),
     "pidfd_send_signal": (424, 424),
     "kcmp": (312, 272),
+    "setsid": (112, 157),
+    "setpgid": (109, 154),
     "kill": (62, 129),
     "tkill": (200, 130),
     "tgkill": (234, 131),
@@ -102,6 +104,8 @@ _OTHERS = (  # other processes: their memory, descriptors, signals, and their sh
 )
 # Memory that no resource limit counts. Pages in a pipe are not in the memory of the process either.
 _MEMORY = ("memfd_create", "memfd_secret", "shmget", "msgget", "semget", "mq_open", "vmsplice")
+# The zygote kills the process group of a worker that has ended, and all its children must be in it.
+_GROUPS = ("setsid", "setpgid")
 # Landlock restricts bind, and only from version 4 on: listen without bind takes any port, on all addresses.
 _NETWORK = ("listen",)
 _KERNEL = (
@@ -109,9 +113,9 @@ _KERNEL = (
     *("pivot_root", "chroot", "name_to_handle_at", "open_by_handle_at", "bpf", "perf_event_open", "userfaultfd"),
     *("keyctl", "add_key", "request_key", "fanotify_init", "personality", "quotactl", "syslog"),
 )
-# These fail with ENOSYS, so that callers fall back to other calls. A filter cannot inspect their argument structures,
-# and io_uring opens sockets and files without passing the filter.
-_ABSENT = ("io_uring_setup", "io_uring_enter", "io_uring_register")
+# These fail with ENOSYS, so that callers fall back to other calls: pthread_create to clone, whose flags the filter can
+# inspect. It cannot inspect argument structures, and io_uring opens sockets and files without passing the filter.
+_ABSENT = ("clone3", "io_uring_setup", "io_uring_enter", "io_uring_register")
 # Landlock does not restrict them, and the files of the host's user include the host's own. They succeed without effect,
 # as on a file system without permissions, because libraries call them in passing (shutil.copy).
 _PERMISSIONS = ("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat")
@@ -126,6 +130,8 @@ _AF_INET, _AF_INET6, _AF_NETLINK, _SOCK_STREAM, _SOCK_TYPE = 2, 10, 16, 1, 0xF
 # The default, TCP and UDP. Landlock does not know others, such as MPTCP.
 _PROTOCOLS = [0, 6, 17]
 _CLONE_THREAD = 0x10000
+# All namespaces but that of times, which clone cannot create.
+_CLONE_NAMESPACES = 0x7E020000
 # They make the kernel send signals to any process: F_SETOWN, F_SETSIG, F_SETOWN_EX; FIOSETOWN, SIOCSPGRP.
 _FCNTL_OF_SIGNALS = [8, 10, 15]
 _IOCTL_OF_SIGNALS = [0x8901, 0x8902]
@@ -180,7 +186,7 @@ def program(machine: str, pid: int, *, processes: bool, permissions: bool, trunc
         return [number for name in names if (number := _NUMBERS[name][column]) is not None]
 
     denied = (
-        *(*_OTHERS, *_MEMORY, *_NETWORK, *_KERNEL),
+        *(*_OTHERS, *_GROUPS, *_MEMORY, *_NETWORK, *_KERNEL),
         *(() if processes else _PROCESSES),
         *(() if truncation else ("truncate",)),
     )
@@ -190,8 +196,7 @@ def program(machine: str, pid: int, *, processes: bool, permissions: bool, trunc
         steps += [(_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, _NO_SUCH_CALL)]
     steps += [step for number in numbers(denied) for step in _return_for(number, _DENY)]
     steps += [step for number in numbers(() if permissions else _PERMISSIONS) for step in _return_for(number, _SUCCEED)]
-    # pthread_create falls back to clone, whose flags the filter can inspect.
-    absent = (*_ABSENT, *(() if processes else ("clone3",)), *(() if truncation else ("openat2",)))
+    absent = (*_ABSENT, *(() if truncation else ("openat2",)))
     steps += [step for number in numbers(absent) for step in _return_for(number, _NO_SUCH_CALL)]
     families = _jump_unless_among(0, [_AF_INET, _AF_INET6, _AF_NETLINK], len(_PROTOCOLS) + 2)
     both = _MAP_SHARED | _MAP_ANONYMOUS
@@ -208,7 +213,9 @@ def program(machine: str, pid: int, *, processes: bool, permissions: bool, trunc
         **dict.fromkeys(_SIGNALS, _argument_is_among(0, [pid])),
         **dict.fromkeys(_OF_ITSELF_ONLY, _argument_is_among(0, [0, pid])),
     }
-    if not processes:
+    if processes:
+        bodies["clone"] = [(_LOAD, 0, 0, _argument(0)), (_HAS_BITS, 0, 1, _CLONE_NAMESPACES), *_DENY_ELSE_ALLOW]
+    else:
         bodies["clone"] = [(_LOAD, 0, 0, _argument(0)), (_HAS_BITS, 0, 1, _CLONE_THREAD), *_ALLOW_ELSE_DENY]
     if not truncation:
         steps_of_open = [

@@ -1,0 +1,44 @@
+"""The prefix and attributes of the studio's cookies behind https."""
+
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_OURS: Final = b"outdial_"
+_PREFIX: Final = b"__Host-"
+
+
+class HostCookieMiddleware:
+    """Sends the studio's cookies as `__Host-outdial_...` with Secure, and reads no others.
+
+    A browser accepts such a cookie from this very host and over https only, so that neither another subdomain nor
+    someone on the network can plant one. Inside of this middleware the names have no prefix.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
+        sent = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+        cookies = [cookie.strip() for cookie in sent.split(b";")]
+        kept = [cookie.removeprefix(_PREFIX) for cookie in cookies if cookie and not cookie.startswith(_OURS)]
+        if kept:
+            headers.append((b"cookie", b"; ".join(kept)))
+
+        async def send_prefixed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [_prefixed(*pair) for pair in message["headers"]]
+            await send(message)
+
+        await self._app({**scope, "headers": headers}, receive, send_prefixed)
+
+
+def _prefixed(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    if name.lower() != b"set-cookie" or not value.startswith(_OURS):
+        return name, value
+    secure = b"" if b"; secure" in value.lower() else b"; Secure"
+    return name, _PREFIX + value + secure
