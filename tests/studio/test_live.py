@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from starlette.types import Message
 
+from outdial.studio.web import live
 from outdial.studio.web.live import HEARTBEAT
 from tests.support.factories import create_calling, create_campaign
 from tests.support.studio import StudioServer
@@ -60,7 +61,15 @@ class Stream:
 
 @asynccontextmanager
 async def listening(served: StudioServer, house: FilledOrganization, user_id: UUID) -> AsyncIterator[Stream]:
-    """Read the stream of an organization as a user, from its first word on."""
+    """Read the stream of an organization as a user, from its first event on."""
+    async with asked_for(served, house, user_id) as stream:
+        assert await stream.next() == ("hello", {})
+        yield stream
+
+
+@asynccontextmanager
+async def asked_for(served: StudioServer, house: FilledOrganization, user_id: UUID) -> AsyncIterator[Stream]:
+    """Ask for the stream of an organization as a user."""
     stream = Stream()
     scope = {
         "type": "http", "http_version": "1.1", "method": "GET", "path": f"/o/{house.tenant.organization_id}/live",
@@ -70,7 +79,6 @@ async def listening(served: StudioServer, house: FilledOrganization, user_id: UU
     }  # fmt: skip
     task = asyncio.create_task(served.app(scope, stream.receive, stream.send))
     try:
-        assert await stream.next() == ("hello", {})
         yield stream
     finally:
         stream.gone.set()
@@ -100,6 +108,25 @@ async def test_a_stream_reports_changes_of_its_organization_only(
         assert await stream.next() == (
             "changed", {"campaigns": [str(own.spare_entry.campaign.id)], "jobs": False, "everything": False}
         )  # fmt: skip
+
+
+async def test_streams_of_one_user_are_limited(
+    live_app: StudioServer, two_organizations: TwoOrganizations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "MAX_STREAMS", 2)
+    own = two_organizations.own
+    async with (
+        listening(live_app, own, own.users["viewer"]),
+        listening(live_app, own, own.users["operator"]),
+    ):
+        async with (
+            listening(live_app, own, own.users["viewer"]),
+            asked_for(live_app, own, own.users["viewer"]) as third,
+        ):
+            assert await third.chunks.get() is not None
+            assert third.status == 429
+        async with listening(live_app, own, own.users["viewer"]) as again:
+            assert again.status == 200, "a closed stream no longer counts"
 
 
 async def test_a_subscription_stays_bounded(live_app: StudioServer, two_organizations: TwoOrganizations) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, SignInResult
+from outdial.auth.client import AuthUnavailable, BadCredentials, SessionActive, SignedIn, SignedOut, SignInResult
 from outdial.clock import VirtualClock
 from outdial.studio.web.sessions import (
     COOKIE,
@@ -17,7 +17,7 @@ from outdial.studio.web.sessions import (
     SessionRenewal,
     StudioSession,
 )
-from outdial.studio.web.token_refresh import RENEW_BEFORE, TokenRefresher
+from outdial.studio.web.token_refresh import CHECK_EVERY, RENEW_BEFORE, TokenRefresher
 from tests.support.factories import NOW
 from tests.support.studio import BrowserFor, StudioServer
 from tests.support.two_organizations import TwoOrganizations
@@ -26,8 +26,15 @@ from tests.support.two_organizations import TwoOrganizations
 @dataclass
 class Auth:
     answer: SignInResult
+    session: SessionActive | SignedOut | AuthUnavailable = field(default_factory=SessionActive)
+    checked: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def check_session(self, access_token: str) -> SessionActive | SignedOut | AuthUnavailable:
+        self.checked.append(access_token)
+        await asyncio.sleep(0)
+        return self.session
 
     async def refresh(self, refresh_token: str) -> SignInResult:
         self.asked.append(refresh_token)
@@ -73,6 +80,28 @@ async def test_a_cancelled_request_does_not_cancel_the_renewal() -> None:
     first.cancel()
     auth.may_answer.set()
     assert isinstance(await second, StudioSession)
+
+
+async def test_a_copied_cookie_ends_soon_after_the_user_has_signed_out() -> None:
+    auth, clock, copied = Auth(NEW), VirtualClock(NOW), session(lives=timedelta(minutes=50))
+    refresher = TokenRefresher(auth, clock)
+    assert await asyncio.gather(*(refresher.current(copied) for _ in range(5))) == [copied] * 5
+    assert auth.checked == ["access"], "Auth is asked once for all"
+    auth.session = SignedOut()
+    clock.advance(CHECK_EVERY - timedelta(seconds=1))
+    assert await refresher.current(copied) is copied
+    clock.advance(timedelta(seconds=1))
+    assert await refresher.current(copied) == SessionEnded()
+    assert await refresher.current(copied) == SessionEnded()
+
+
+async def test_a_session_does_not_end_because_auth_is_unreachable() -> None:
+    auth, clock, mine = Auth(NEW, AuthUnavailable("down")), VirtualClock(NOW), session(lives=timedelta(minutes=50))
+    refresher = TokenRefresher(auth, clock)
+    for _ in range(3):
+        assert await refresher.current(mine) is mine
+        clock.advance(CHECK_EVERY)
+    assert len(auth.checked) == 3
 
 
 async def test_a_fresh_token_is_not_renewed() -> None:

@@ -45,6 +45,11 @@ class AuthUnavailable:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionActive:
+    """The session of the token exists."""
+
+
+@dataclass(frozen=True, slots=True)
 class SignedOut:
     """The session has ended, now or earlier."""
 
@@ -84,16 +89,28 @@ class AuthClient:
         """End the session that the token belongs to."""
         headers = {"authorization": f"Bearer {access_token}"}
         try:
-            status, _, _ = await self._post("logout?scope=local", None, headers)
+            status, _, _ = await self._send("POST", "logout?scope=local", None, headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return AuthUnavailable(repr(error))
         # 401 and 403 mean that the token or its session is already invalid.
         return SignedOut() if status < 500 else AuthUnavailable(f"HTTP {status}")
 
+    async def check_session(self, access_token: str) -> SessionActive | SignedOut | AuthUnavailable:
+        """Return whether the session of a token that has not expired still exists."""
+        headers = {"authorization": f"Bearer {access_token}"}
+        try:
+            status, _, _ = await self._send("GET", "user", None, headers)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return AuthUnavailable(repr(error))
+        if status == 200:
+            return SessionActive()
+        # 401 is a rejected API key, which is our fault; without its session, a token gets 403, without its user 404.
+        return SignedOut() if status in (403, 404) else AuthUnavailable(f"HTTP {status}")
+
     async def _token(self, grant: str, body: dict[str, str], address: str) -> SignInResult:
         headers = {"x-forwarded-for": address} if address else {}
         try:
-            status, content, retry_after = await self._post(f"token?grant_type={grant}", body, headers)
+            status, content, retry_after = await self._send("POST", f"token?grant_type={grant}", body, headers)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return AuthUnavailable(repr(error))
         if status == 200:
@@ -114,12 +131,12 @@ class AuthClient:
         # A rejected API key is our fault: the user must not be told that the password is wrong.
         return BadCredentials() if status in (400, 403, 422) else AuthUnavailable(f"HTTP {status}")
 
-    async def _post(self, path: str, body: object, headers: dict[str, str]) -> tuple[int, Any, str]:
+    async def _send(self, method: str, path: str, body: object, headers: dict[str, str]) -> tuple[int, Any, str]:
         if self._session is None:
             # One client signs in many users: the cookie of one must not go to the next.
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
         url, sent = f"{self._base}/{path}", {**self._headers, **headers}
-        async with self._session.post(url, json=body, headers=sent, allow_redirects=False) as response:
+        async with self._session.request(method, url, json=body, headers=sent, allow_redirects=False) as response:
             is_json = response.content_type == "application/json"
             content = await response.json() if is_json else None
             return response.status, content, response.headers.get("retry-after", "")

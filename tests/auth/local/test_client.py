@@ -10,7 +10,15 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
-from outdial.auth.client import AuthClient, AuthUnavailable, BadCredentials, SignedIn, SignedOut, TooManyAttempts
+from outdial.auth.client import (
+    AuthClient,
+    AuthUnavailable,
+    BadCredentials,
+    SessionActive,
+    SignedIn,
+    SignedOut,
+    TooManyAttempts,
+)
 from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY
 from outdial.auth.local.app import create_auth
 from outdial.auth.local.service import ACCESS_LIVES
@@ -54,6 +62,18 @@ async def test_a_user_signs_in_refreshes_and_signs_out(client: AuthClient, world
     assert await client.refresh(second.refresh_token) == BadCredentials()
 
 
+async def test_a_token_is_checked_against_its_session(client: AuthClient, world: World) -> None:
+    first = await client.sign_in(EMAIL, PASSWORD)
+    assert isinstance(first, SignedIn)
+    assert await client.check_session(first.access_token) == SessionActive()
+    await client.sign_out(first.access_token)
+    assert await client.check_session(first.access_token) == SignedOut()
+    second = await client.sign_in(EMAIL, PASSWORD)
+    assert isinstance(second, SignedIn)
+    await world.auth.delete_user(world.ada.id)
+    assert await client.check_session(second.access_token) == SignedOut()
+
+
 async def test_a_wrong_password_differs_from_too_many_attempts(client: AuthClient) -> None:
     told = [await client.sign_in(EMAIL, "wrong") for _ in range(MOST_FOR_EMAIL + 1)]
     assert told == [BadCredentials()] * MOST_FOR_EMAIL + [TooManyAttempts(WINDOW.total_seconds())]
@@ -85,6 +105,20 @@ USER = {"id": "018f3b5e-0000-7000-8000-000000000001", "email": None}
 
 
 @pytest.mark.parametrize(
+    ("status", "kind"),
+    [(200, SessionActive), (403, SignedOut), (404, SignedOut), (401, AuthUnavailable), (500, AuthUnavailable)],
+)
+async def test_only_a_refused_token_ends_a_session(status: int, kind: type) -> None:
+    """A rejected API key, or a failure of Auth, must not sign everyone out."""
+    listener = listen("127.0.0.1", 0)
+    async with (
+        serving(Says(status, b"{}"), listener),
+        AuthClient(f"http://127.0.0.1:{listener.getsockname()[1]}", "key") as client,
+    ):
+        assert isinstance(await client.check_session("token"), kind)
+
+
+@pytest.mark.parametrize(
     ("app", "kind"),
     [
         (Says(401, b'{"message": "No API key found in request"}'), AuthUnavailable),
@@ -112,3 +146,4 @@ async def test_an_unreachable_auth_is_not_a_wrong_password() -> None:
     async with AuthClient("http://127.0.0.1:1", "key") as client:
         assert isinstance(await client.sign_in(EMAIL, PASSWORD), AuthUnavailable)
         assert isinstance(await client.sign_out("token"), AuthUnavailable)
+        assert isinstance(await client.check_session("token"), AuthUnavailable)

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from datetime import timedelta
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -310,6 +311,28 @@ async def test_text_that_the_database_cannot_store_is_rejected(world: World) -> 
     for data in ({"a": "\x00"}, "text"):
         refused = await world.ask("PUT", "/user", {"data": data}, token=token)
         assert (refused.status_code, refused.json()["code"]) == (400, "validation_failed")
+
+
+async def test_metadata_that_would_not_fit_a_token_is_rejected(world: World) -> None:
+    """All metadata is in the access token, and a token above 16 KiB is no longer accepted."""
+    token = (await world.sign_in()).json()["access_token"]
+    for _ in range(2):
+        assert (await world.ask("PUT", "/user", {"data": {"a": "x" * 4_000}}, token=token)).status_code == 200
+    refused = await world.ask("PUT", "/user", {"data": {"b": "x" * 4_200}}, token=token)
+    assert (refused.status_code, refused.json()["code"]) == (400, "validation_failed")
+    assert "8192 bytes" in refused.json()["message"]
+    kept = (await world.ask("GET", "/user", token=token)).json()["user_metadata"]
+    assert list(kept) == ["a"]
+
+    body = {"email": "grace@example.com", "password": PASSWORD, "app_metadata": {"a": "x" * 9_000}}
+    assert (await world.ask("POST", "/admin/users", body, apikey=LOCAL_SECRET_KEY)).status_code == 400
+    escaped = {**body, "app_metadata": {"a": "ü" * 3_900}}
+    assert (await world.ask("POST", "/admin/users", escaped, apikey=LOCAL_SECRET_KEY)).status_code == 400
+    largest = {**body, "app_metadata": {"a": "ü" * 1_340}}
+    made = (await world.ask("POST", "/admin/users", largest, apikey=LOCAL_SECRET_KEY)).json()
+    session = await world.auth.begin(UUID(made["id"]))
+    assert not isinstance(session, AuthRefusal)
+    assert isinstance(await world.verifier.verify(session.access_token), VerifiedToken)
 
 
 async def test_a_user_token_also_requires_an_api_key(world: World) -> None:

@@ -1,5 +1,6 @@
 """Sign-in, sessions and users, as in Supabase Auth. Methods return a refusal instead of raising."""
 
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ ACCESS_LIVES: Final = timedelta(hours=1)
 # Two requests of one browser may send the same refresh token. Supabase uses the same window.
 REUSE_WINDOW: Final = timedelta(seconds=10)
 SESSION_LIVES: Final = timedelta(days=30)
+# Of user_metadata and app_metadata together. Both are in every access token, and tokens above 16 KiB are rejected.
+MOST_METADATA_BYTES: Final = 8 * 1024
 _FORGET_AT_ONCE: Final = 100
 
 
@@ -53,6 +56,14 @@ USED_TOKEN: Final = AuthRefusal("refresh_token_already_used", "Invalid Refresh T
 EMAIL_EXISTS: Final = AuthRefusal("email_exists", "A user with this email address has already been registered")
 BAD_EMAIL: Final = AuthRefusal("email_address_invalid", "Enter an email address, such as ada@example.com")
 WEAK_PASSWORD: Final = AuthRefusal("weak_password", f"Password should have {SHORTEST} to {LONGEST} characters")
+
+TOO_MUCH_METADATA: Final = AuthRefusal(
+    "validation_failed", f"user_metadata and app_metadata may have at most {MOST_METADATA_BYTES} bytes together"
+)
+
+
+class _TooMuchMetadata(Exception):
+    """Rolls a change back."""
 
 
 class LocalAuth:
@@ -165,16 +176,19 @@ class LocalAuth:
         email = email.strip().lower()
         if (refused := _check_email(email) or _check_password(password)) is not None:
             return refused
-        now, hashed = self._clock.now(), await self._passwords.hash(password)
         provider = {"provider": "email", "providers": ["email"]}
+        kept = encode_json({**(app_metadata or {}), **provider}), encode_json(user_metadata or {})
+        if _size_in_token(*kept) > MOST_METADATA_BYTES:
+            return TOO_MUCH_METADATA
+        now, hashed = self._clock.now(), await self._passwords.hash(password)
         async with self._database.transaction() as connection:
             made = await user_queries.create_user(
                 connection,
                 id=new_id(now),
                 email=email,
                 encrypted_password=hashed,
-                app_metadata=encode_json({**(app_metadata or {}), **provider}),
-                user_metadata=encode_json(user_metadata or {}),
+                app_metadata=kept[0],
+                user_metadata=kept[1],
                 now=now,
             )
             return EMAIL_EXISTS if made is None else required(await user_queries.user_by_id(connection, id=made))
@@ -196,24 +210,31 @@ class LocalAuth:
             return refused
         now = self._clock.now()
         hashed = None if password is None else await self._passwords.hash(password)
-        async with self._database.transaction() as connection:
-            taken = None if email is None else await user_queries.user_by_email(connection, email=email)
-            if taken is not None and taken.id != user_id:
-                return EMAIL_EXISTS
-            changed = await user_queries.change_user(
-                connection,
-                id=user_id,
-                email=email,
-                encrypted_password=hashed,
-                app_metadata=None if app_metadata is None else encode_json(app_metadata),
-                user_metadata=None if user_metadata is None else encode_json(user_metadata),
-                now=now,
-            )
-            if changed is None:
-                return None
-            if hashed is not None:
-                await sessions.end_sessions(connection, user_id=user_id, only=None, but=keep_session, now=now)
-            return required(await user_queries.user_by_id(connection, id=user_id))
+        try:
+            async with self._database.transaction() as connection:
+                taken = None if email is None else await user_queries.user_by_email(connection, email=email)
+                if taken is not None and taken.id != user_id:
+                    return EMAIL_EXISTS
+                changed = await user_queries.change_user(
+                    connection,
+                    id=user_id,
+                    email=email,
+                    encrypted_password=hashed,
+                    app_metadata=None if app_metadata is None else encode_json(app_metadata),
+                    user_metadata=None if user_metadata is None else encode_json(user_metadata),
+                    now=now,
+                )
+                if changed is None:
+                    return None
+                if hashed is not None:
+                    await sessions.end_sessions(connection, user_id=user_id, only=None, but=keep_session, now=now)
+                user = required(await user_queries.user_by_id(connection, id=user_id))
+                size = _size_in_token(user.app_metadata, user.user_metadata)
+                if (app_metadata or user_metadata) and size > MOST_METADATA_BYTES:
+                    raise _TooMuchMetadata
+                return user
+        except _TooMuchMetadata:
+            return TOO_MUCH_METADATA
 
     async def find_user(self, user_id: UUID) -> user_queries.UserRow | None:
         """Return a user by id."""
@@ -254,6 +275,11 @@ class LocalAuth:
             "is_anonymous": False,
         }
         return AuthSession(await self._keys.sign(claims), refresh_token, expires, user)
+
+
+def _size_in_token(*documents: str) -> int:
+    """Return the bytes that JSON documents take in a token, where characters beyond ASCII are escaped."""
+    return sum(len(json.dumps(msgspec.json.decode(document))) for document in documents)
 
 
 def _check_email(email: str) -> AuthRefusal | None:

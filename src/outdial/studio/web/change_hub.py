@@ -27,6 +27,7 @@ class ChangeSubscription:
     """Changes since one page last read them. Memory stays bounded however many arrive."""
 
     organization_id: UUID
+    user_id: UUID | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     campaigns: set[UUID] = field(default_factory=set)
     jobs: bool = False
@@ -99,10 +100,14 @@ class ChangeHub:
         for subscription in self._subscriptions:
             subscription.close()
 
+    def streams_of(self, user_id: UUID) -> int:
+        """Return how many streams a user has open, in all organizations."""
+        return sum(subscription.user_id == user_id for subscription in self._subscriptions)
+
     @contextmanager
-    def subscribe(self, organization_id: UUID) -> Iterator[ChangeSubscription]:
+    def subscribe(self, organization_id: UUID, user_id: UUID | None = None) -> Iterator[ChangeSubscription]:
         """Receive the changes of an organization for the duration of the block."""
-        subscription = ChangeSubscription(organization_id, is_closed=self._is_closed)
+        subscription = ChangeSubscription(organization_id, user_id, is_closed=self._is_closed)
         self._subscriptions.add(subscription)
         try:
             yield subscription

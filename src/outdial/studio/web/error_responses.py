@@ -35,6 +35,7 @@ _TITLES: Final = {
     409: "Not possible right now",
     412: "Changed by someone else",
     413: "Request too large",
+    429: "Too many requests",
     500: "Something went wrong",
     503: "Temporarily unavailable",
 }

@@ -9,6 +9,7 @@ StudioError
 ├── ResourceConflict    409
 ├── PreconditionFailed  412
 ├── RequestTooLarge     413
+├── TooManyRequests     429
 ├── InternalError       500
 └── ServiceUnavailable  503
 """
@@ -102,6 +103,13 @@ class RequestTooLarge(StudioError):
 
     status = 413
     code = "TOO_LARGE"
+
+
+class TooManyRequests(StudioError):
+    """The caller has used up what one caller may have at a time."""
+
+    status = 429
+    code = "TOO_MANY_REQUESTS"
 
 
 class InternalError(StudioError):

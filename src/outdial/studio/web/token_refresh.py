@@ -1,4 +1,8 @@
-"""Renews sessions whose access token is about to expire, once for all concurrent requests."""
+"""Renews sessions whose access token is about to expire, once for all concurrent requests.
+
+It also asks Auth now and then whether a session still exists: an access token verifies until it expires, for up to an
+hour after its user has signed out, and a cookie may have been copied.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,17 +10,30 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final, Protocol
 
-from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
+from outdial.auth.client import (
+    AuthUnavailable,
+    BadCredentials,
+    SessionActive,
+    SignedIn,
+    SignedOut,
+    TooManyAttempts,
+)
 from outdial.clock import Clock
 from outdial.studio.web.sessions import RenewalUnavailable, SessionEnded, SessionRenewal, StudioSession
 
 # Requests with the old cookie may still arrive; Auth itself accepts a used refresh token for ten seconds.
 _REUSE_FOR: Final = timedelta(seconds=30)
 RENEW_BEFORE: Final = timedelta(seconds=60)
+CHECK_EVERY: Final = timedelta(seconds=30)
+_MOST_CHECKED: Final = 10_000
 
 
 class RefreshClient(Protocol):
-    """The part of Auth that refreshes tokens."""
+    """The part of Auth that refreshes tokens and checks sessions."""
+
+    async def check_session(self, access_token: str) -> SessionActive | SignedOut | AuthUnavailable:
+        """Return whether the session of a token still exists."""
+        ...
 
     async def refresh(self, refresh_token: str) -> SignedIn | BadCredentials | TooManyAttempts | AuthUnavailable:
         """Return new tokens, or the reason there are none."""
@@ -36,10 +53,26 @@ class TokenRefresher:
         self._auth = auth
         self._clock = clock
         self._pending: dict[bytes, _PendingRefresh] = {}
+        # When each session was checked last, the oldest first.
+        self._checked: dict[bytes, datetime] = {}
 
     async def current(self, session: StudioSession) -> SessionRenewal:
-        """Return the session, renewed when its access token expires within RENEW_BEFORE."""
+        """Return the session, renewed when its access token expires within RENEW_BEFORE.
+
+        Auth is asked every CHECK_EVERY whether the session has ended. While Auth cannot be reached, it has not.
+        """
         if not session.expires_before(self._clock.now() + RENEW_BEFORE):
+            now, key = self._clock.now(), sha256(session.access_token.encode()).digest()
+            checked_at = self._checked.get(key)
+            if checked_at is None or now - checked_at >= CHECK_EVERY:
+                # Noted before the response: requests that arrive meanwhile do not ask as well.
+                self._checked.pop(key, None)
+                self._checked[key] = now
+                if len(self._checked) > _MOST_CHECKED:
+                    del self._checked[next(iter(self._checked))]
+                if isinstance(await self._auth.check_session(session.access_token), SignedOut):
+                    self._checked.pop(key, None)
+                    return SessionEnded()
             return session
         oldest = self._clock.now() - _REUSE_FOR
         self._pending = {
