@@ -105,8 +105,8 @@ async def project(database: Scratch, tmp_path: Path) -> AsyncIterator[Project]:
     shutil.copytree(ROOT / "supabase", directory / "supabase", ignore=shutil.ignore_patterns("__pycache__", ".temp"))
     with (directory / "supabase/config.toml").open("a") as config:
         config.write(HELLO)
-    (tmp_path / "empty").mkdir()
-    async with served(database, tmp_path / "home", tmp_path / "empty") as url:
+    # Like every host, this one has our functions: a deployment of retell-webhook may use its login.
+    async with served(database, tmp_path / "home", ROOT / "supabase") as url:
         (directory / "profile.yaml").write_text(
             f"name: outdial\napi_url: {url}\ndashboard_url: {url}\ndocs_url: {url}\nproject_host: localhost\n"
         )
