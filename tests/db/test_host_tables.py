@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import asyncpg
@@ -171,12 +171,33 @@ async def test_a_secret_that_was_changed_is_not_replaced_by_its_old_value(databa
 async def test_a_revoked_token_is_not_found(database: Scratch) -> None:
     async with acting(database) as host:
         for name, sha256 in (("ci", b"1" * 32), ("ci", b"2" * 32), ("laptop", b"3" * 32)):
-            await secrets.add_token(host, id=uuid4(), name=name, token_sha256=sha256, now=NOW)
+            await secrets.add_token(
+                host, id=uuid4(), name=name, token_sha256=sha256, now=NOW, scopes=["logs"], expires_at=None
+            )
         revoked = await secrets.revoke_tokens(host, given="ci", now=NOW)
-        found = [await secrets.find_token(host, token_sha256=digit * 32) for digit in (b"1", b"2", b"3")]
+        found = await secrets.find_tokens(host, hashes=[digit * 32 for digit in (b"1", b"2", b"3", b"4")])
 
     assert [token.name for token in revoked] == ["ci", "ci"]
-    assert [token and token.name for token in found] == [None, None, "laptop"]
+    assert [(token.name, token.scopes) for token in found] == [("laptop", ["logs"])]
+
+
+@pytest.mark.parametrize(
+    ("scopes", "expires_at"), [([], None), (["admin"], None), (["logs"], NOW), (["logs"], NOW - timedelta(days=1))]
+)
+async def test_a_token_has_known_scopes_and_a_future(
+    database: Scratch, scopes: list[str], expires_at: datetime | None
+) -> None:
+    async with acting(database) as host:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await secrets.add_token(
+                host,
+                id=uuid4(),
+                name="ci",
+                token_sha256=b"1" * 32,
+                now=NOW,
+                scopes=scopes,
+                expires_at=expires_at,
+            )
 
 
 async def test_a_host_without_a_recent_heartbeat_is_not_listed(database: Scratch) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from outdial.host.deployments.plan import HostEnvironment
 from outdial.host.deployments.policy import DEFAULT_CEILINGS, DeploymentPolicy
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.errors import BadConfig
@@ -56,6 +57,20 @@ def test_the_host_sets_ceilings_and_names() -> None:
 def test_an_invalid_ceiling_is_an_error_that_names_it(text: str) -> None:
     with pytest.raises(SettingError, match=rf"OUTDIAL_FUNCTION_CEILINGS: '?{text.partition('=')[0]}"):
         DeploymentPolicy.from_env({"OUTDIAL_FUNCTION_CEILINGS": text})
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_no_deployment_points_its_workers_to_files_of_the_host(name: str) -> None:
+    """Workers may read the certificates that the host trusts."""
+    urls = {"outdial_api": "postgresql://outdial_api@db.example.com/postgres"}
+    config, secrets = FunctionConfig(secrets=(name, "SSL_*")), {name: "/etc/shadow", "OTHER": "1"}
+    for settings in ({}, {name: "/etc/ssl/certs/ours.pem"}):
+        environment = HostEnvironment(settings, urls, "local")
+        for env in (
+            environment.env("hello", config, secrets),
+            environment.deployed_env("hello", config, secrets, FunctionConfig()),
+        ):
+            assert env.get(name) == settings.get(name)
 
 
 def test_a_deployment_logs_in_as_the_role_of_its_own_place() -> None:

@@ -59,8 +59,8 @@ class HostEnvironment:
 
         Deployed secrets override settings of the host, except for CERTIFICATES: workers may read these files.
         """
-        allowed = {name: value for name, value in secrets.items() if name not in CERTIFICATES}
-        return worker_env(slug, config, {**self.settings, **allowed}, self.database_urls, region=self.region)
+        settings = {**self.settings, **_without_certificates(secrets)}
+        return worker_env(slug, config, settings, self.database_urls, region=self.region)
 
     def deployed_env(
         self, slug: str, config: FunctionConfig, secrets: Mapping[str, str], own: FunctionConfig
@@ -71,7 +71,7 @@ class HostEnvironment:
         tree's function `own` of the same name allows. Raises BadConfig for any other setting of the host.
         """
         self.policy.check_login(slug, config.database_role, own)
-        available = {**self.policy.settings_for(own, self.settings), **secrets}
+        available = {**self.policy.settings_for(own, self.settings), **_without_certificates(secrets)}
         always = {name: self.settings[name] for name in ALWAYS_PASSED if name in self.settings}
         env = worker_env(slug, config, {**always, **available}, self.database_urls, region=self.region)
         if refused := [
@@ -82,6 +82,11 @@ class HostEnvironment:
                 f"Set it with outdial secrets set, or list it in {NAMES_SETTING} on the host"
             )
         return env
+
+
+def _without_certificates(secrets: Mapping[str, str]) -> dict[str, str]:
+    """Return the deployed secrets that may override settings of the host: workers may read the files of the others."""
+    return {name: value for name, value in secrets.items() if name not in CERTIFICATES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
+from outdial.host.deployments.accepted_keys import SECRET_KEYS
 from outdial.host.wire.config import LARGEST_BODY, FunctionConfig
 from outdial.host.wire.errors import BadConfig
 from outdial.settings import SettingError, secret_list
@@ -32,8 +33,6 @@ DEFAULT_CEILINGS: Final[Mapping[str, float]] = {
     "max_body": LARGEST_BODY,
     "max_requests": 1_000_000,
 }
-# Supabase gives these to every function (docs: Edge Functions, Environment variables).
-_PLATFORM: Final = ("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEYS", "SUPABASE_JWT_SECRET")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,5 +98,6 @@ class DeploymentPolicy:
             )
 
     def _allows(self, name: str, own: Iterable[str]) -> bool:
-        patterns = (*_PLATFORM, *self.settings, *own)
+        # Supabase gives the secret keys to every function (docs: Edge Functions, Environment variables).
+        patterns = (*SECRET_KEYS, *self.settings, *own)
         return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in patterns)
