@@ -1,6 +1,6 @@
 # `make` without a target lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint queries bench lock
+.PHONY: help setup demo dev test lint queries bench plants lock
 
 # Python 3.11 or newer. Choose one with `make setup PYTHON=/path/to/python3`.
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
@@ -38,6 +38,9 @@ queries: $(READY) ## write the typed functions of the SQL files
 
 bench: $(READY) ## run every benchmark
 	$(BIN)/python -m benchmarks all
+
+plants: $(READY) ## plant known bugs in a copy, and check that tests find each
+	$(BIN)/python -m tools.plant_bugs
 
 lock: ## resolve the dependencies again and write the lock files
 	@$(find_python); tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \

@@ -26,6 +26,7 @@ from tests.support.factories import (
     create_tenant,
     insert,
 )
+from tests.support.postgres import until_one_waits
 
 LIVE = ["placing", "placed", "ongoing", "unknown"]
 
@@ -481,6 +482,32 @@ async def test_four_claimers_at_once_never_exceed_a_limit_nor_call_anybody_twice
     calls = await stage.rows("calls")
     assert len(calls) > 60
     assert len({(row["campaign_contact_id"], row["attempt_number"]) for row in calls}) == len(calls)
+
+
+async def test_a_claim_counts_live_calls_under_the_lock_of_the_account(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look, concurrency_limit=1)
+    campaign, other = await create_campaign(stage.look, tenant), await create_campaign(stage.look, tenant)
+    await fill(stage, campaign, 1)
+    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings)
+    holder = await asyncpg.connect(stage.scratch.dsn)
+    try:
+        async with holder.transaction():
+            # Another claim takes the last slot, and has not committed yet.
+            account_id = tenant.provider_account_id
+            await holder.execute("select from provider_accounts where id = $1 for no key update", account_id)
+            await create_calling(holder, other)
+            claiming = asyncio.create_task(
+                claimer.claim(tenant.organization_id, campaign.id, lock_wait=timedelta(seconds=60))
+            )
+            waiting = asyncio.create_task(until_one_waits(stage.look))
+            await asyncio.wait({claiming, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+    finally:
+        await holder.close()
+    claimed = await claiming
+    assert isinstance(claimed, Claimed)
+    assert claimed.calls == []
+    assert (await waits(stage, campaign))[0] == "concurrency"
 
 
 async def test_claims_of_two_accounts_for_the_same_phones_do_not_lock_each_other_out(stage: Stage) -> None:

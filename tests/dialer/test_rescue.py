@@ -7,8 +7,14 @@ from uuid import UUID
 import pytest
 
 from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.rescue import MAX_CONCURRENT_CHECKS
+from outdial.provider import BeforeSending
+from outdial.retell.client import RetellClient
+from outdial.retell.errors import TransportFailed
 from outdial.retell.simulator.faults import Fault, FaultKind
-from tests.support.dialing import Stage
+from outdial.retell.simulator.in_process import SimulatorTransport
+from outdial.retell.wire import RetellResponse
+from tests.support.dialing import KEY, Stage
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -225,3 +231,34 @@ async def test_one_call_that_cannot_be_adopted_keeps_no_other_from_it(stage: Sta
     assert reviewed["error"].startswith("another call already has Retell's id of this call: ")
     assert reviewed["next_check_at"] is None
     assert (await stage.row("campaign_contacts", reviewed["campaign_contact_id"]))["status"] == "review"
+
+
+async def test_a_provider_that_does_not_respond_is_not_asked_for_each_of_its_calls(stage: Stage) -> None:
+    class Silent(SimulatorTransport):
+        """A provider that never responds."""
+
+        requests = 0
+
+        async def send(
+            self,
+            method: str,
+            path: str,
+            body: bytes | None,
+            timeout_s: float,
+            before_sending: BeforeSending | None = None,
+        ) -> RetellResponse:
+            self.requests += 1
+            raise TransportFailed("no response")
+
+    silent = Silent(stage.workspace, stage.clock.now, KEY)
+    stage.clients["silent"] = RetellClient(silent)
+    for credential, calls in (("silent", 3 * MAX_CONCURRENT_CHECKS), ("default", 3)):
+        campaign = await create_campaign(stage.look, await create_tenant(stage.look, credential=credential))
+        for _ in range(calls):
+            await create_calling(
+                stage.look, campaign, status="unknown", next_check_at=NOW, request_deadline=None, created_at=NOW
+            )
+    await stage.dialer().rescuer.run_once()
+
+    assert silent.requests <= MAX_CONCURRENT_CHECKS
+    assert len(stage.asked("list-calls")) == 3

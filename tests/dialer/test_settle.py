@@ -7,12 +7,14 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from outdial.dialer.claim import Claimed, Claimer
 from outdial.dialer.place import CallResponse, Placer, TooLate
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.settle import BREAKER, CAPACITY_REFUSALS, Settler
+from outdial.dialer.starts import StartRenewer
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.pacing import LATENESS
 from outdial.provider import BeforeSending, CallPlaced, CallRefused, CallUncertain, RefusalKind
@@ -33,6 +35,7 @@ from tests.support.factories import (
     create_contact,
     create_tenant,
 )
+from tests.support.postgres import until_one_waits
 
 UNLUCKY = "+12125559999"
 
@@ -130,6 +133,27 @@ async def test_calls_that_missed_their_start_get_new_ones_under_the_lock_of_the_
     assert [later - earlier for earlier, later in pairwise(starts)] == [apart] * 3
     [account] = await stage.rows("provider_accounts")
     assert account["next_start_at"] == starts[-1] + apart
+
+
+async def test_a_new_start_is_reserved_under_the_lock_of_the_account(stage: Stage) -> None:
+    campaign, calls = await claimed(stage)
+    account_id = campaign.tenant.provider_account_id
+    stage.clock.set(calls[0].start_at + timedelta(seconds=1))
+    free_at = stage.clock.now() + timedelta(seconds=2)
+    holder = await asyncpg.connect(stage.scratch.dsn)
+    try:
+        async with holder.transaction():
+            # A claim reserves the next two seconds, and has not committed yet.
+            await holder.execute("update provider_accounts set next_start_at = $2 where id = $1", account_id, free_at)
+            renewing = asyncio.create_task(StartRenewer(stage.dialing, stage.clock, stage.settings).renew(calls[0]))
+            waiting = asyncio.create_task(until_one_waits(stage.look))
+            await asyncio.wait({renewing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+    finally:
+        await holder.close()
+    renewed = await renewing
+    # On a slow machine the wait takes too long, and the call is given up.
+    assert renewed is None or renewed.start_at >= free_at
 
 
 async def test_a_call_that_starts_on_time_keeps_its_start(stage: Stage) -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from benchmarks.faults.proxy import SilentProxy, silent_proxy
 from outdial.db import listen, session
 from outdial.db.listen import Listener
 from outdial.db.session import DIALER_TIMEOUTS, REQUEST_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, SessionTimeouts
@@ -21,7 +22,6 @@ from outdial.retell.webhooks import RetellWebhooks
 from tests.support.dialing import CHECK_AFTER, KEY, Stage, epoch_ms, life_of_call
 from tests.support.factories import create_campaign, create_campaign_contact, create_tenant
 from tests.support.postgres import Scratch
-from tests.support.proxy import SilentProxy, silent_proxy
 
 QUICK = SessionTimeouts(
     idle_in_transaction=timedelta(seconds=3), lock=timedelta(seconds=1), statement=timedelta(seconds=1)

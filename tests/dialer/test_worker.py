@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from outdial.clock import VirtualClock
-from outdial.dialer.worker import MAX_DUE_CAMPAIGNS, Dialer
+from outdial.dialer.worker import MAX_DUE_CAMPAIGNS, MAX_FAILURES, Dialer
 from outdial.provider import BeforeSending
 from outdial.retell.client import RetellClient
 from outdial.retell.simulator.in_process import SimulatorTransport
@@ -190,6 +190,8 @@ async def test_failing_campaigns_of_one_organization_do_not_keep_another_from_di
 
     assert await dialer.run_once() == 3
     await dialer.settled()
+    # One round with calls, and one that finds none.
+    assert sum(row["failures"] for row in await stage.rows("campaigns")) == 2 * MAX_FAILURES
 
 
 async def test_a_failing_campaign_shows_it_until_it_works_again(stage: Stage) -> None:

@@ -53,3 +53,19 @@ def test_the_studio_benchmark_requests_every_page_at_every_size() -> None:
     assert {"campaigns", "campaign", "contacts", "search: name", "search: number begins", "calls"} <= pages
     assert {row["page"] for row in told["ratios"]} == pages
     assert all(row["time_against_30"] > 0 for row in told["ratios"])
+
+
+def test_the_fault_benchmark_counts_the_requests_of_the_other_account() -> None:
+    faults = ["31 account locked", "33 response hangs"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.faults", "--json", "--seconds", "2", "--no-recovery", "--faults", *faults],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    rows = json.loads(ran.stdout)["rows"]
+    assert [row["fault"] for row in rows] == faults
+    assert all(row["other_before"] > 0 and row["other_during"] > 0 for row in rows)

@@ -1,6 +1,7 @@
 """One dialer: claims for due campaigns in turn, while the requests of earlier claims are still running."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -29,6 +30,8 @@ MAX_REQUESTS = 400
 """Concurrent requests of one dialer; a claim waits while there are more."""
 BLOCKED_FOR = timedelta(seconds=5)
 """After a claim has waited LOCK_WAIT for an account in vain, claims for that account do not wait for this long."""
+MAX_FAILURES = 3
+"""After this many failed campaigns, an organization waits for the next round: failures take time from the others."""
 LOCK_PROBE = timedelta(milliseconds=1)
 FIRST_SET_BACK = timedelta(seconds=2)
 LONGEST_SET_BACK = timedelta(minutes=5)
@@ -71,6 +74,7 @@ class Dialer:
         self._next_batch_at: dict[UUID, datetime] = {}
         # Accounts and campaigns that another transaction holds, and until when this dialer does not wait for them.
         self._blocked_until: dict[UUID, datetime] = {}
+        self._failed_in_turn: Counter[UUID] = Counter()
         self._hanging_up: set[UUID] = set()
         self._requests: set[asyncio.Task[None]] = set()
         self._in_flight = 0
@@ -100,7 +104,13 @@ class Dialer:
             self._named -= named
             # A campaign that is due is claimed for now, by this dialer or another.
             self._next_batch_at = {campaign_id: at for campaign_id, at in self._next_batch_at.items() if at > now}
-            claimed = sum([await self._try_campaign(campaign) for campaign in due])
+            claimed = 0
+            self._failed_in_turn.clear()
+            for campaign in due:
+                if self._failed_in_turn[campaign.organization_id] < MAX_FAILURES:
+                    claimed += await self._try_campaign(campaign)
+                elif campaign.campaign_id in named:
+                    self._named.add(campaign.campaign_id)
             total += claimed
             if claimed == 0:
                 break
@@ -148,18 +158,21 @@ class Dialer:
 
     async def _set_back(self, due: batches.DueCampaign, error: Exception) -> None:
         """Log the failure of a campaign, and postpone its next batch by twice as long as after the last failure."""
+        self._failed_in_turn[due.organization_id] += 1
         now = self._clock.now()
         pause = min(FIRST_SET_BACK * 2 ** min(due.failures, 10), LONGEST_SET_BACK)
+        # The text of other errors may quote anything. A broken rule needs no traceback.
+        is_rule = isinstance(error, DomainError)
+        reason = str(error) if is_rule else type(error).__name__
         log(
             "dialer.campaign_failed",
             level="error",
             campaign_id=str(due.campaign_id),
             failures=due.failures + 1,
             retry_s=pause.total_seconds(),
-            error=error,
+            reason=reason,
+            error=None if is_rule else error,
         )
-        # The text of other errors may quote anything.
-        reason = str(error) if isinstance(error, DomainError) else type(error).__name__
         try:
             async with self._database.for_organization(due.organization_id) as connection:
                 await batches.set_back_campaign(

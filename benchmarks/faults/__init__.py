@@ -1,0 +1,1 @@
+"""What the faults of one account, one dialer or the network cost the others."""
