@@ -136,11 +136,10 @@ async def test_an_event_that_meets_silent_connections_is_stored_all_the_same(sta
 async def test_a_listener_notices_silence_and_hears_notifications_again(
     network: Network, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listen, "CHECK_EVERY_S", 0.1)
     monkeypatch.setattr(listen, "RESPONSE_S", 0.5)
     monkeypatch.setattr(listen, "RETRY_SECONDS", 0.1)
     connected, heard = asyncio.Event(), asyncio.Event()
-    listener = Listener(network.dsn, {"news": lambda _: heard.set()}, on_reconnect=connected.set)
+    listener = Listener(network.dsn, {"news": lambda _: heard.set()}, on_reconnect=connected.set, check_every_s=0.1)
     await listener.start()
     try:
         connected.clear()

@@ -1,13 +1,20 @@
 """Opens connections to Postgres, directly or through a pooler in session mode, with no more rights than declared."""
 
 import asyncio
-from typing import Final
+import socket
+from typing import Any, Final
 from urllib.parse import unquote
 
 import asyncpg
 
 from outdial.database_url import names_transaction_pooler, user_of
 from outdial.db.errors import PoolerFull, RoleMissing, TooManyRights, TransactionPooling
+
+CONNECT_TIMEOUT_S: Final = 10.0
+
+# A host that vanishes sends nothing. The kernel ends an idle connection after 25 s without a sign of life, and one
+# that waits for its data to arrive after 20 seconds. Postgres does the same for a client.
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
 
 # A session of the server, also among several servers behind one address.
 _SESSION: Final = "select pg_backend_pid(), pg_postmaster_start_time(), inet_server_addr()::text, inet_server_port()"
@@ -31,6 +38,7 @@ async def connect_owner(dsn: str) -> asyncpg.Connection:
     """Connect as the login in `dsn`; raise TransactionPooling behind a pooler in transaction mode."""
     refuse_transaction_port(dsn)
     connection = await asyncpg.connect(dsn, server_settings={"application_name": "outdial"})
+    watch_socket(connection)
     try:
         await refuse_transaction_pooling(connection, dsn)
     except BaseException:
@@ -43,6 +51,7 @@ async def connect_as(dsn: str, role: str | None, *, application_name: str) -> as
     """Connect, and assume `role` if it is given. Raises as `connect_owner` and `assume_role` do."""
     refuse_transaction_port(dsn)
     connection = await asyncpg.connect(dsn, server_settings={"application_name": application_name})
+    watch_socket(connection)
     try:
         await refuse_transaction_pooling(connection, dsn)
         if role is not None:
@@ -121,3 +130,16 @@ async def assume_role(connection: asyncpg.Connection, dsn: str, role: str) -> No
             f"the database URL logs in as {login}, but the session belongs to {rights['session']}, who is a superuser "
             f"or has BYPASSRLS: have the pooler log in as its client does"
         )
+
+
+def watch_socket(connection: Any) -> None:
+    """Let the kernel end a connection to a host that has vanished. A Unix socket needs no watch."""
+    # There is no public way to the socket.
+    tcp = connection._transport.get_extra_info("socket")
+    if tcp is None or tcp.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        # Some of them are Linux's own.
+        if (option := getattr(socket, name, None)) is not None:
+            tcp.setsockopt(socket.IPPROTO_TCP, option, value)

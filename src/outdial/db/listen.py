@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import asyncpg
 
-from outdial.db.session import watch_socket
+from outdial.db.connect import watch_socket
 from outdial.log import log
 
 # Every transaction that changes what hosts serve notifies this channel, without a payload.

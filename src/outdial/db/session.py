@@ -1,18 +1,23 @@
 """Connection pools that log in as one role, and transactions that act as a caller."""
 
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Literal, Self, cast
+from typing import Any, Final, Literal, Self
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from outdial.db.connect import assume_role, refuse_transaction_pooling, refuse_transaction_port
+from outdial.db.connect import (
+    CONNECT_TIMEOUT_S,
+    assume_role,
+    refuse_transaction_pooling,
+    refuse_transaction_port,
+    watch_socket,
+)
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Role = Literal["anon", "authenticated", "service_role"]
@@ -42,13 +47,10 @@ _DECLARE = "select set_config('outdial.organization_id', $1, true)"
 _DECLARE_IMPATIENT = f"{_DECLARE}, set_config('lock_timeout', $2, true)"
 _MILLISECOND = timedelta(milliseconds=1)
 
-CONNECT_TIMEOUT_S: Final = 10.0
 _SERVER_DEADLINE: Final = timedelta(seconds=5)
 """Postgres ends a statement at its own timeout. Without a response this much later, the server has vanished."""
 
-# A host that vanishes sends nothing. The kernel ends an idle connection after 25 s without a sign of life, and one
-# that waits for its data to arrive after 20 seconds. Postgres does the same for a client.
-_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
+# The server ends connections to clients that vanish as `watch_socket` does to servers.
 _SERVER_KEEPALIVE = (
     "set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3;"
     " set tcp_user_timeout = 20000; "
@@ -105,19 +107,6 @@ def assert_no_transaction() -> None:
     """Raise RuntimeError when the current task has a transaction open. No request to Retell is sent inside one."""
     if _open_transactions.get():
         raise RuntimeError("a request to the provider would be sent while a transaction is open")
-
-
-def watch_socket(connection: Connection) -> None:
-    """Let the kernel end a connection to a host that has vanished. A Unix socket needs no watch."""
-    transport = cast("Any", connection)._transport  # there is no public way to the socket
-    tcp = transport.get_extra_info("socket")
-    if tcp is None or tcp.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE.items():
-        # Some of them are Linux's own.
-        if (option := getattr(socket, name, None)) is not None:
-            tcp.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 async def _keep_session(connection: asyncpg.Connection) -> None:
