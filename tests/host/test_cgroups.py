@@ -55,17 +55,17 @@ def test_the_host_moves_into_a_leaf_and_its_workers_get_limits(system: FakeSyste
     assert int((system.base / "outdial-host" / "cgroup.procs").read_text()) in (os.getpid(), os.getppid())
     for directory in (system.base, groups.directory):
         assert (directory / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
-    created = groups.create(FunctionConfig(memory_mb=100, max_workers=3, processes=2))
+    created = groups.create(FunctionConfig(memory_mb=100, max_workers=3, processes=2), 39.5)
     assert created is not None
     assert created.parent == groups.directory
     assert {path.name: path.read_text() for path in created.iterdir()} == {
-        "memory.max": f"{164 << 20}",
+        "memory.max": f"{204 << 20}",
         "memory.swap.max": "0",
         "memory.oom.group": "1",
         "pids.max": "198",
         "cpu.max": "100000 100000",
     }
-    assert groups.create(FunctionConfig()) != created
+    assert groups.create(FunctionConfig(), 40.0) != created
 
 
 def test_the_gateway_after_it_uses_the_same_cgroup(system: FakeSystem) -> None:
@@ -116,7 +116,7 @@ def test_limits_that_cannot_be_set_stop_no_worker(system: FakeSystem) -> None:
     groups = system.set_up()
     groups.directory.joinpath("cgroup.subtree_control").unlink()
     groups.directory.rmdir()
-    assert groups.create(FunctionConfig()) is None
+    assert groups.create(FunctionConfig(), 40.0) is None
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def real_cgroup() -> Iterator[Path]:
 async def test_a_worker_joins_its_cgroup_before_its_function_runs(
     real_cgroup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def create(self: WorkerCgroups, config: FunctionConfig) -> Path:
+    def create(self: WorkerCgroups, config: FunctionConfig, inherited_mb: float) -> Path:
         (self.directory / "worker").mkdir()
         return self.directory / "worker"
 
@@ -149,7 +149,7 @@ async def test_a_worker_joins_its_cgroup_before_its_function_runs(
 
 
 async def test_a_worker_that_cannot_join_its_cgroup_reports_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(WorkerCgroups, "create", lambda self, config: tmp_path / "missing")
+    monkeypatch.setattr(WorkerCgroups, "create", lambda self, config, inherited_mb: tmp_path / "missing")
     async with ZygoteProcess.running(WorkerCgroups(tmp_path)) as zygote:
         talk = await Talk.begin(zygote, make_bundle(tmp_path))
         assert (await talk.ready()).missing == ["cgroup: No such file or directory"]

@@ -7,6 +7,7 @@ host moves itself into a leaf first.
 import itertools
 import os
 from contextlib import suppress
+from math import ceil
 from pathlib import Path
 from typing import Self
 
@@ -67,12 +68,16 @@ class WorkerCgroups:
             raise CgroupUnavailable(f"{base}: {error.strerror or error}") from error
         return cls(workers)
 
-    def create(self, config: FunctionConfig) -> Path | None:
-        """Create the cgroup of a worker, which joins it before its function runs. Return None on failure."""
+    def create(self, config: FunctionConfig, inherited_mb: float) -> Path | None:
+        """Create the cgroup of a worker, which joins it before its function runs. Return None on failure.
+
+        The worker shares `inherited_mb` MiB with its zygote; each page that it writes to is copied and counts for it.
+        """
         path = self.directory / f"{os.getpid()}-{next(self._numbers)}"
         try:
             path.mkdir()
-            (path / "memory.max").write_text(f"{(config.memory_mb + _OTHER_MEMORY_MB) * MIB}")
+            memory_mb = config.memory_mb + ceil(inherited_mb) + _OTHER_MEMORY_MB
+            (path / "memory.max").write_text(f"{memory_mb * MIB}")
             with suppress(FileNotFoundError):  # on a kernel without swap
                 (path / "memory.swap.max").write_text("0")
             (path / "memory.oom.group").write_text("1")

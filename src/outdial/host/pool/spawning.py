@@ -124,7 +124,7 @@ class ZygoteProcess:
         except OSError as error:
             await self._remove_files(number)
             raise CannotSpawn(str(error)) from error
-        if self._cgroups is not None and (cgroup := self._cgroups.create(spec.config)) is not None:
+        if self._cgroups is not None and (cgroup := self._cgroups.create(spec.config, self.memory_mb)) is not None:
             self._cgroup_of[number] = cgroup
         forked = self._forking[number] = self._loop.create_future()
         self._workers[number] = worker
