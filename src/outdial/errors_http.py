@@ -31,14 +31,14 @@ SERVER_ERROR_CODES: Final[Mapping[int, str]] = {
 _NAMES: Final = re.compile(r"(?=.{1,2000}\Z)[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
 
 
-def preflight_headers(requested: str) -> Mapping[str, str]:
+def preflight_headers(requested: str, default: Mapping[str, str] = CORS_HEADERS) -> Mapping[str, str]:
     """Return the headers of a response to a preflight: all request headers in the list `requested` are allowed.
 
-    Without a list, or with a malformed one, those of Supabase's clients are.
+    Without a list, or with a malformed one, those in `default` are.
     """
     if not _NAMES.fullmatch(requested):
-        return CORS_HEADERS
-    return {**CORS_HEADERS, "access-control-allow-headers": requested, "vary": "access-control-request-headers"}
+        return default
+    return {**default, "access-control-allow-headers": requested, "vary": "access-control-request-headers"}
 
 
 _NO_FIELDS: Mapping[str, object] = MappingProxyType({})

@@ -364,3 +364,18 @@ async def test_responses_never_contain_passwords(world: World) -> None:
     assert "argon2" not in repr(world.ada)
     assert CHEAP.hash(PASSWORD) != world.ada.encrypted_password
     assert PASSWORD not in repr(await world.auth.sign_in(EMAIL, PASSWORD, ""))
+
+
+async def test_a_preflight_allows_every_header_that_a_page_asks_for(world: World) -> None:
+    asked = await world.client.options("/token", headers={"access-control-request-headers": "x-custom, apikey"})
+    usual = await world.client.options("/token")
+
+    assert asked.headers["access-control-allow-headers"] == "x-custom, apikey"
+    assert "x-supabase-api-version" in usual.headers["access-control-allow-headers"]
+
+
+async def test_deeply_nested_json_is_refused(world: World) -> None:
+    deep, headers = b'{"a":' + b"[" * 60_000, {"apikey": LOCAL_PUBLISHABLE_KEY}
+    response = await world.client.post("/token?grant_type=password", content=deep, headers=headers)
+
+    assert (response.status_code, response.json()["code"]) == (400, "bad_json")

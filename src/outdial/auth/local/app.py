@@ -22,6 +22,7 @@ from outdial.auth.local.service import AuthRefusal, AuthSession, LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.auth.tokens import TokenVerifier, VerifiedToken
 from outdial.clock import Clock
+from outdial.errors_http import preflight_headers
 from outdial.log import log
 from outdial.net import client_address
 
@@ -243,7 +244,8 @@ async def _no_route(request: Request, error: Exception) -> Response:
 def _guarded(handler: Handler) -> Handler:
     async def guarded(request: Request) -> Response:
         if request.method == "OPTIONS":
-            return Response(status_code=204, headers=dict(CORS))
+            requested = request.headers.get("access-control-request-headers", "")
+            return Response(status_code=204, headers=preflight_headers(requested, CORS))
         try:
             return await handler(request)
         except AuthError as error:
