@@ -1,6 +1,6 @@
 # `make` without a target lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint queries bench plants lock
+.PHONY: help setup demo dev test lint queries bench generators plants lock
 
 # Python 3.11 or newer. Choose one with `make setup PYTHON=/path/to/python3`.
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create .venv with the locked dependencies
 
@@ -39,6 +39,15 @@ queries: $(READY) ## write the typed functions of the SQL files
 bench: $(READY) ## run every benchmark
 	$(BIN)/python -m benchmarks all
 
+generators: .venv-generators/.ready ## install what generates clients from the OpenAPI document, for its test
+
+# A venv of its own: the generator needs an older Typer than Outdial.
+.venv-generators/.ready: requirements.generators.lock $(READY)
+	@rm -rf .venv-generators; $(BIN)/python -m venv --without-pip .venv-generators; \
+	pip="$(BIN)/python -m pip"; $$pip --version >/dev/null 2>&1 || { $(find_python); pip="$$python -m pip"; }; \
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $$pip --python .venv-generators/bin/python install --quiet --require-hashes -r $<
+	@touch $@
+
 plants: $(READY) ## plant known bugs in a copy, and check that tests find each
 	$(BIN)/python -m tools.plant_bugs
 
@@ -48,7 +57,8 @@ lock: ## resolve the dependencies again and write the lock files
 	compile="$$tools/bin/uv pip compile --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header"; \
 	$$compile pyproject.toml --extra embedded --group dev -o requirements.lock && \
 	$$compile pyproject.toml --constraint requirements.lock -o requirements.runtime.lock && \
-	echo hatchling | $$compile - --constraint requirements.lock -o requirements.build.lock
+	echo hatchling | $$compile - --constraint requirements.lock -o requirements.build.lock && \
+	echo openapi-python-client | $$compile - -o requirements.generators.lock
 
 # Debian ships Python without ensurepip (it is in python3-venv). In that case, fill the environment with the outer pip.
 $(READY): requirements.lock pyproject.toml

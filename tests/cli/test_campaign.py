@@ -145,3 +145,14 @@ def test_output_may_contain_square_brackets(acme: Outdial) -> None:
 
     assert "[bold] it" in acme("campaign", "list")
     assert "[bold] it" in acme("campaign", "show", "[bold] it")
+
+
+def test_a_campaign_is_duplicated_and_its_draft_deleted(acme: Outdial, campaign: str) -> None:
+    copy = acme.json("campaign", "duplicate", campaign)
+
+    assert (copy["name"], copy["status"]) == ("Copy of Spring", "draft")
+    assert acme("campaign", "duplicate", campaign, "--name=Autumn").endswith("as a draft.\n")
+    assert acme.json("campaign", "delete", "Copy of Spring") == {"id": copy["id"], "deleted": True}
+    assert "unknown campaign" in acme.error("campaign", "delete", copy["id"])
+    acme("campaign", "cancel", campaign)
+    assert "only a draft can be deleted; this campaign is cancelling" in acme.error("campaign", "delete", campaign)

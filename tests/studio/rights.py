@@ -171,6 +171,7 @@ ELSEWHERE: Final[Mapping[str, Mapping[str, int]]] = {
     "GET /": {"nobody": 303, "outsider": 200, "viewer": 303},
     "GET /api/v1/docs": {"nobody": 200, "outsider": 200, "viewer": 200},
     "GET /api/v1/openapi.json": {"nobody": 200, "outsider": 200, "viewer": 200},
+    "GET /api/v1/me": {"nobody": 401, "outsider": 200, "viewer": 200},
     "GET /api/v1/organizations": {"nobody": 401, "outsider": 200, "viewer": 200},
     "GET /organizations": {"nobody": 303, "outsider": 200, "viewer": 200},
     "GET /health": {"nobody": 200, "outsider": 200, "viewer": 200},

@@ -330,3 +330,47 @@ async def test_campaigns_of_another_organization_are_not_found(
     assert (await outsider.get(base)).status_code == 404
     assert (await (await client_for(None)).get(base)).status_code == 200
     assert await connection.fetchval("select status from campaigns where id = $1", theirs.id) == "active"
+
+
+async def test_a_draft_is_deleted_and_a_campaign_that_was_started_is_not(
+    operator: Any, viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
+) -> None:
+    draft = (await operator.post(base, json=NEW)).json()["id"]
+    started = str(two_organizations.own.fresh.id)
+
+    assert (await viewer.delete(f"{base}/{draft}")).status_code == 403
+    assert (await operator.delete(f"{base}/{two_organizations.other.fresh.id}")).status_code == 404
+    refused = await operator.delete(f"{base}/{started}")
+    assert (refused.status_code, refused.json()["status"]) == (409, "active")
+    assert refused.json()["message"] == "Only a draft can be deleted; this campaign is active"
+    assert (await operator.delete(f"{base}/{draft}")).status_code == 204
+    assert (await operator.delete(f"{base}/{draft}")).status_code == 404
+    entries = await connection.fetch(
+        "select subject_id, details->>'name' from audit_log where action = 'delete_campaign'"
+    )
+    assert [tuple(entry) for entry in entries] == [(draft, NEW["name"])]
+
+
+async def test_a_campaign_is_duplicated_as_a_draft_without_contacts_and_start_time(
+    operator: Any, base: str, connection: asyncpg.Connection
+) -> None:
+    settings = NEW | {
+        "name": "x" * 200,
+        "calling_hours": {"monday": [["10:00", "12:00"]]},
+        "retry_policy": {"busy": {"delays": ["10m"]}},
+        "dynamic_variables": {"offer": "spring"},
+        "scheduled_at": "2026-12-01T09:00:00Z",
+    }
+    campaign = (await operator.post(base, json=settings)).json()
+
+    first = await operator.post(f"{base}/{campaign['id']}/duplicate", headers={"idempotency-key": "k"})
+    again = await operator.post(f"{base}/{campaign['id']}/duplicate", headers={"idempotency-key": "k"})
+    named = await operator.post(f"{base}/{campaign['id']}/duplicate", json={"name": "Autumn"})
+
+    assert (first.status_code, again.json()["id"], named.json()["name"]) == (201, first.json()["id"], "Autumn")
+    copy = first.json()
+    assert copy["name"] == ("Copy of " + "x" * 200)[:200]
+    changed = {name for name in copy if copy[name] != campaign[name]}
+    assert changed == {"id", "name", "scheduled_at"}
+    assert (copy["status"], copy["scheduled_at"]) == ("draft", None)
+    assert await connection.fetchval("select count(*) from audit_log where details ? 'copy_of'") == 2

@@ -67,6 +67,17 @@ async def test_a_file_of_numbers_is_added(
     ]
 
 
+async def test_a_file_of_numbers_is_sent_in_a_form_too(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
+) -> None:
+    url = f"{list_of(two_organizations)}/import"
+
+    result = await operator.post(url, files={"file": ("list.txt", b"+12122000001\nbad\n")}, params={"reason": "asked"})
+
+    assert (result.json()["added"], result.json()["refused"]) == (1, 1)
+    assert (await operator.post(url, data={"file": "+12122000001"}, files={"x": b""})).status_code == 400
+
+
 @pytest.mark.parametrize("content", [b"", b'"never closed'])
 async def test_an_unreadable_file_is_rejected(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, content: bytes

@@ -88,6 +88,30 @@ async def test_a_file_is_uploaded_previewed_and_imported_and_its_refused_rows_do
     ]
 
 
+async def test_a_file_is_uploaded_in_a_form_too(
+    two_organizations: TwoOrganizations,
+    operator: httpx.AsyncClient,
+    connection: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = await make(operator, two_organizations, mapping=MAPPING)
+    nameless = await operator.put(f"{url}/file", files={"other": ("people.csv", FILE)})
+    assert (nameless.status_code, nameless.json()["fields"]) == (
+        400,
+        {"file": "send the file in a part with the name file"},
+    )
+
+    for first, last in ((0, 30), (30, len(FILE))):
+        headers = {"content-range": f"bytes {first}-{last - 1}/{len(FILE)}"}
+        sent = await operator.put(f"{url}/file", files={"file": ("people.csv", FILE[first:last])}, headers=headers)
+
+    assert (sent.status_code, sent.json()["status"], sent.json()["size"]) == (200, "ready", len(FILE))
+    assert b"".join(await pieces_of(connection, url)) == FILE
+    monkeypatch.setattr(resource, "MAX_FILE_BYTES", 10)
+    large = await operator.put(f"{url}/file", files={"file": ("people.csv", b"x" * 100_000)})
+    assert large.status_code == 413
+
+
 async def test_an_upload_in_parts_resumes_where_it_stopped(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
 ) -> None:

@@ -43,7 +43,9 @@ class StudioRoute:
 def routes_of(app: FastAPI) -> list[StudioRoute]:
     """Return the routes of `app`, sorted by path."""
     return sorted(
-        StudioRoute(path, method) for path, route in _walk(app.routes) for method in (route.methods or set()) - _IMPLIED
+        StudioRoute(path, method)
+        for path, route in walk_routes(app.routes)
+        for method in (route.methods or set()) - _IMPLIED
     )
 
 
@@ -69,12 +71,13 @@ def app_without_database() -> FastAPI:
     return create_app(studio)
 
 
-def _walk(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple[str, Route]]:
+def walk_routes(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple[str, Route]]:
+    """Yield every route with its whole path."""
     for route in routes:
         inner = getattr(route, "original_router", None)
         if isinstance(inner, APIRouter):
             # FastAPI keeps an included router unchanged, and its prefix in the include context.
-            yield from _walk(inner.routes, prefix + route.include_context.prefix)  # type: ignore[attr-defined]
+            yield from walk_routes(inner.routes, prefix + route.include_context.prefix)  # type: ignore[attr-defined]
         elif isinstance(route, Route):
             yield prefix + route.path, route
         else:

@@ -11,7 +11,7 @@ router = APIRouter(tags=["audit log"])
 
 
 @router.get("/organizations/{organization_id}/audit")
-async def list_entries(context: CurrentOrganization, page: PageQuery, filters: AuditQuery) -> Page[AuditEntry]:
+async def list_audit_entries(context: CurrentOrganization, page: PageQuery, filters: AuditQuery) -> Page[AuditEntry]:
     """List audit entries, newest first."""
     async with context.transaction() as connection:
         return await audit.list_entries(connection, context.organization_id, page, filters)

@@ -4,9 +4,8 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from outdial.db.queries.calls import CallSummary
 from outdial.studio.calls import service as calls
-from outdial.studio.calls.service import CallDetail, CallEvent, CallQuery
+from outdial.studio.calls.service import CallDetail, CallEvent, CallListItem, CallQuery
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.paging import Page, PageQuery
 
@@ -14,14 +13,14 @@ router = APIRouter(tags=["calls"])
 
 
 @router.get("/organizations/{organization_id}/calls")
-async def list_calls(context: CurrentOrganization, page: PageQuery, filters: CallQuery) -> Page[CallSummary]:
+async def list_calls(context: CurrentOrganization, page: PageQuery, filters: CallQuery) -> Page[CallListItem]:
     """List calls, newest first."""
     async with context.transaction() as connection:
         return await calls.list_calls(connection, context.organization_id, page, filters)
 
 
 @router.get("/organizations/{organization_id}/calls/{call_id}")
-async def show_call(call_id: UUID, context: CurrentOrganization) -> CallDetail:
+async def get_call(call_id: UUID, context: CurrentOrganization) -> CallDetail:
     """Return a call with its transcript, its analysis and the decision behind it."""
     async with context.transaction() as connection:
         return await calls.show_call(

@@ -10,10 +10,9 @@ from fastapi.responses import HTMLResponse
 from markupsafe import escape
 
 from outdial.db.queries import campaigns as campaign_queries
-from outdial.db.queries.calls import CallSummary
 from outdial.domain.call import CallStatus
 from outdial.domain.outcomes import Outcome
-from outdial.studio.calls.service import CallEvent, CallFilters, list_call_events, list_calls, show_call
+from outdial.studio.calls.service import CallEvent, CallFilters, CallListItem, list_call_events, list_calls, show_call
 from outdial.studio.calls.transcript import TranscriptTurn
 from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
 from outdial.studio.view.badges import humanize
@@ -46,7 +45,7 @@ async def list_calls_page(request: Request, context: CurrentOrganization) -> HTM
     query, url = request.query_params, request.url.path
     form = query_values(query, ("campaign", "outcome", "status", "q", "from", "to"), max_length=100)
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
-    found, problem = Page[CallSummary](items=[]), None
+    found, problem = Page[CallListItem](items=[]), None
     zone = viewer_zone(request)
     async with context.transaction() as connection:
         try:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -10,12 +10,12 @@ from fastapi import Depends
 from pydantic import BaseModel
 
 from outdial.db.queries import calls, contacts, inbox
-from outdial.db.queries.calls import CallSummary
 from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
 from outdial.domain.outcomes import Outcome
 from outdial.studio.calls.transcript import TranscriptTurn, parse_transcript
 from outdial.studio.campaign_contacts.service import find_campaign
+from outdial.studio.campaigns.shapes import AnalysisField, DecisionField
 from outdial.studio.view.decisions import explain_decision, explain_reason
 from outdial.studio.view.payloads import decode_object, readable_body
 from outdial.studio.web.errors import InvalidInput, ResourceNotFound
@@ -36,6 +36,28 @@ MAX_EVENTS: Final = 100
 MAX_MATCHES: Final = 10_000
 MAX_BODY_BYTES: Final = 100_000
 _MAX_TURNS: Final = 2_000
+
+
+class CallListItem(BaseModel):
+    """A call in a list."""
+
+    id: UUID
+    campaign_id: UUID
+    campaign_name: str
+    campaign_contact_id: UUID
+    phone: str
+    name: str | None
+    attempt_number: int
+    status: str
+    outcome: str | None
+    disconnection_reason: str | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration_ms: int | None
+    cost_cents: float | None
+    has_transcript: bool
+    has_recording: bool
 
 
 class CallDetail(BaseModel):
@@ -68,8 +90,8 @@ class CallDetail(BaseModel):
     turns: list[TranscriptTurn]
     recording_url: str | None
     public_log_url: str | None
-    analysis: dict[str, Any] | None
-    decision: dict[str, Any]
+    analysis: AnalysisField | None
+    decision: DecisionField
     decision_in_words: list[str]
     created_at: datetime
     updated_at: datetime
@@ -110,7 +132,7 @@ CallQuery = Annotated[CallFilters, Depends()]
 
 async def list_calls(
     connection: Connection, organization_id: UUID, page: PageRequest, filters: CallFilters
-) -> Page[CallSummary]:
+) -> Page[CallListItem]:
     """Return a page of calls, newest first; raises ResourceNotFound for an unknown campaign, and InvalidInput."""
     if filters.campaign_id is not None:
         await find_campaign(connection, organization_id, filters.campaign_id)
@@ -140,7 +162,7 @@ async def list_calls(
         limit=page.limit + 1,
     )
     shown, following = paginate(rows, page.limit, lambda row: (row.created_at, row.id))
-    return Page(items=list(shown), next=following)
+    return Page(items=[CallListItem.model_validate(row, from_attributes=True) for row in shown], next=following)
 
 
 async def show_call(

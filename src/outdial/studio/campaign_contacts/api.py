@@ -30,7 +30,7 @@ async def list_campaign_contacts(
 
 
 @router.get("/organizations/{organization_id}/campaigns/{campaign_id}/contacts/{campaign_contact_id}")
-async def show_campaign_contact(
+async def get_campaign_contact(
     campaign_id: UUID, campaign_contact_id: UUID, context: CurrentOrganization
 ) -> ContactTimeline:
     """Return a campaign contact with every call attempt, the decision behind each, and the next call."""

@@ -33,6 +33,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.outcomes import Outcome
+from outdial.studio.campaigns.shapes import DecisionField
 from outdial.studio.contacts.service import ContactColumns
 from outdial.studio.view.decisions import explain_decision, explain_reason
 from outdial.studio.view.payloads import decode_object
@@ -94,7 +95,7 @@ class CallAttempt(BaseModel):
     ended_at: datetime | None
     duration_ms: int | None
     cost_cents: float | None
-    decision: dict[str, Any]
+    decision: DecisionField
     decision_in_words: list[str]
 
 

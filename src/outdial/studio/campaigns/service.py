@@ -19,6 +19,7 @@ from outdial.domain import limits
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallingHours
 from outdial.studio.campaigns.counts import CampaignCounter
+from outdial.studio.campaigns.shapes import HoursField, PolicyField
 from outdial.studio.view.format import iso, sentence_case
 from outdial.studio.view.payloads import decode_object, decode_texts
 from outdial.studio.web.audit import record_audit
@@ -57,8 +58,8 @@ class CampaignDraft(_Settings):
     batch_size: BatchSize = limits.BATCH_SIZE.default
     max_concurrency: MaxConcurrency = limits.MAX_CONCURRENCY.default
     max_attempts: MaxAttempts = limits.MAX_ATTEMPTS.default
-    calling_hours: Annotated[dict[str, Any], Field(examples=[_EXAMPLE_HOURS])] = {}
-    retry_policy: Annotated[dict[str, Any], Field(examples=[_EXAMPLE_POLICY])] = {}
+    calling_hours: Annotated[HoursField, Field(examples=[_EXAMPLE_HOURS])] = {}
+    retry_policy: Annotated[PolicyField, Field(examples=[_EXAMPLE_POLICY])] = {}
     dynamic_variables: Annotated[dict[str, str], Field(examples=[{"offer": "spring"}])] = {}
     scheduled_at: AwareDatetime | None = None
 
@@ -73,8 +74,8 @@ class CampaignChanges(_Settings):
     batch_size: Annotated[BatchSize, Field(default_factory=int)]
     max_concurrency: Annotated[MaxConcurrency, Field(default_factory=int)]
     max_attempts: Annotated[MaxAttempts, Field(default_factory=int)]
-    calling_hours: Annotated[dict[str, Any], Field(default_factory=dict)]
-    retry_policy: Annotated[dict[str, Any], Field(default_factory=dict)]
+    calling_hours: Annotated[HoursField, Field(default_factory=dict)]
+    retry_policy: Annotated[PolicyField, Field(default_factory=dict)]
     dynamic_variables: Annotated[dict[str, str], Field(default_factory=dict)]
     scheduled_at: Annotated[AwareDatetime | None, Field(default_factory=lambda: None)]
 
@@ -96,8 +97,8 @@ class Campaign(BaseModel):
     batch_size: int
     max_concurrency: int | None
     max_attempts: int
-    calling_hours: dict[str, Any]
-    retry_policy: dict[str, Any]
+    calling_hours: HoursField
+    retry_policy: PolicyField
     dynamic_variables: dict[str, str]
     scheduled_at: datetime | None
     paused_reason: str | None

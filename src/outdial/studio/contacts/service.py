@@ -10,7 +10,6 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries import contacts
-from outdial.db.queries.contacts import ContactCallSummary
 from outdial.db.session import Connection
 from outdial.dialer.admission import next_call_at
 from outdial.domain.campaign import CampaignStatus
@@ -74,13 +73,27 @@ class ContactCampaignSummary(BaseModel):
     next_attempt_at: datetime | None
 
 
+class CallOfContact(BaseModel):
+    """A call to a contact."""
+
+    id: UUID
+    campaign_id: UUID
+    campaign_name: str
+    attempt_number: int
+    status: str
+    outcome: str | None
+    requested_at: datetime
+    ended_at: datetime | None
+    duration_ms: int | None
+
+
 class Contact(ContactSummary):
     """A contact with its most recent campaigns and calls."""
 
     notes: str | None
     do_not_call: bool
     campaigns: list[ContactCampaignSummary]
-    calls: list[ContactCallSummary]
+    calls: list[CallOfContact]
 
     @property
     def etag(self) -> str:
@@ -206,7 +219,7 @@ async def find_contact(connection: Connection, context: OrganizationContext, con
             )
             for entry in entries
         ],
-        calls=calls,
+        calls=[CallOfContact.model_validate(each, from_attributes=True) for each in calls],
     )
 
 

@@ -1,48 +1,46 @@
 """API routes for the do-not-call list."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from starlette.requests import ClientDisconnect
 
-from outdial.db.queries.do_not_call import BlockedNumber
 from outdial.studio.do_not_call import service as do_not_call
 from outdial.studio.do_not_call.service import (
     MAX_FILE_BYTES,
+    BlockedPhone,
     BlockResult,
     NewBlockedNumbers,
     NumbersToUnblock,
     UnblockResult,
 )
 from outdial.studio.web.context import CurrentOrganization
-from outdial.studio.web.errors import InvalidInput, RequestTooLarge
 from outdial.studio.web.paging import Page, PageQuery
+from outdial.studio.web.uploads import FILE_BODY, read_upload
 
 router = APIRouter(prefix="/organizations/{organization_id}/do-not-call", tags=["do not call"])
-_FILE: Final = {"content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}}, "required": True}
 
 
 @router.get("")
-async def list_numbers(
+async def list_blocked_numbers(
     context: CurrentOrganization,
     page: PageQuery,
     phone: Annotated[str | None, Query(max_length=40, description="Any part of the number")] = None,
-) -> Page[BlockedNumber]:
+) -> Page[BlockedPhone]:
     """List blocked numbers, ordered by number."""
     async with context.transaction() as connection:
         return await do_not_call.list_blocked(connection, context, page, phone)
 
 
 @router.post("")
-async def add_numbers(context: CurrentOrganization, new: NewBlockedNumbers) -> BlockResult:
+async def block_numbers(context: CurrentOrganization, new: NewBlockedNumbers) -> BlockResult:
     """Block numbers. Valid numbers are added; invalid ones are reported by line. Adding a number twice is harmless."""
     context.require("operator")
     async with context.transaction() as connection:
         return await do_not_call.block_numbers(connection, context, new)
 
 
-@router.post("/import", openapi_extra={"requestBody": _FILE})
-async def add_file(
+@router.post("/import", openapi_extra=FILE_BODY)
+async def import_blocked_numbers(
     context: CurrentOrganization,
     request: Request,
     default_region: Annotated[
@@ -50,24 +48,20 @@ async def add_file(
     ] = None,
     reason: Annotated[str | None, Query(max_length=500, pattern=r"^[^\x00]*$")] = None,
 ) -> BlockResult:
-    """Block the numbers of a CSV file with a phone column, or of a text file with one number per line."""
+    """Block the numbers of a CSV file with a phone column, or of a text file with one number per line.
+
+    Send the file as the body, or in the part `file` of a form.
+    """
     context.require("operator")
-    content = bytearray()
-    try:
-        async for chunk in request.stream():
-            content += chunk
-            if len(content) > MAX_FILE_BYTES:
-                raise RequestTooLarge(f"Files may have at most {MAX_FILE_BYTES >> 20} MiB: split the file")
-    except ClientDisconnect:
-        raise InvalidInput("The upload was interrupted") from None
+    content = await read_upload(request, MAX_FILE_BYTES)
     async with context.transaction() as connection:
         return await do_not_call.block_file(
-            connection, context=context, content=bytes(content), default_region=default_region, reason=reason
+            connection, context=context, content=content, default_region=default_region, reason=reason
         )
 
 
 @router.post("/remove")
-async def remove_numbers(context: CurrentOrganization, numbers: NumbersToUnblock) -> UnblockResult:
+async def unblock_numbers(context: CurrentOrganization, numbers: NumbersToUnblock) -> UnblockResult:
     """Unblock numbers so that campaigns may call them again. Requires the admin role."""
     context.require("admin")
     async with context.transaction() as connection:

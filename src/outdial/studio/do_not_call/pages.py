@@ -7,9 +7,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import FormData, UploadFile
 
-from outdial.db.queries.do_not_call import BlockedNumber
 from outdial.studio.do_not_call import service as do_not_call
-from outdial.studio.do_not_call.service import MAX_FILE_BYTES, BlockResult, NewBlockedNumbers
+from outdial.studio.do_not_call.service import MAX_FILE_BYTES, BlockedPhone, BlockResult, NewBlockedNumbers
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, StudioError
 from outdial.studio.web.forms import Form, limited_form, redirect, region_of, text
@@ -115,7 +114,7 @@ async def _list(
     query, url = request.query_params, f"/o/{context.organization_id}/do-not-call"
     phone = query.get("phone", "").strip()[:40]
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
-    found: Page[BlockedNumber] = Page(items=[])
+    found: Page[BlockedPhone] = Page(items=[])
     search_error: str | None = None
     try:
         async with context.transaction() as connection:

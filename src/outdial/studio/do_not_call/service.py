@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +14,6 @@ from outdial.campaigns.importing.columns import find_columns
 from outdial.campaigns.importing.contact_rows import read_phone
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.db.queries import do_not_call
-from outdial.db.queries.do_not_call import BlockedNumber
 from outdial.db.session import Connection
 from outdial.domain.phone import InvalidPhone, Phone, parse_phone
 from outdial.studio.web.audit import record_audit
@@ -31,6 +31,15 @@ Numbers = Annotated[
 ]
 
 _ReadNumber = tuple[int, str, Phone | InvalidPhone]
+
+
+class BlockedPhone(BaseModel):
+    """A number on the do-not-call list; `source` is manual, import or call."""
+
+    phone: str
+    source: str
+    reason: str | None
+    created_at: datetime
 
 
 class NewBlockedNumbers(BaseModel):
@@ -82,7 +91,7 @@ class _ParsedNumbers:
 
 async def list_blocked(
     connection: Connection, context: OrganizationContext, page: PageRequest, phone: str | None = None
-) -> Page[BlockedNumber]:
+) -> Page[BlockedPhone]:
     """Return a page of blocked numbers, ordered by number; `phone` is any part of a number."""
     key = page.key(tuple[CursorText])
     rows = await do_not_call.list_blocked_phones(
@@ -93,7 +102,7 @@ async def list_blocked(
         digits=phone_digits("phone", phone),
     )
     shown, following = paginate(rows, page.limit, lambda row: [row.phone])
-    return Page(items=list(shown), next=following)
+    return Page(items=[BlockedPhone.model_validate(row, from_attributes=True) for row in shown], next=following)
 
 
 async def block_numbers(connection: Connection, context: OrganizationContext, new: NewBlockedNumbers) -> BlockResult:

@@ -47,7 +47,7 @@ async def cancel_export(context: CurrentOrganization, export_id: UUID) -> Export
 
 
 @router.get("/{export_id}/file", response_class=StreamingResponse, responses=CSV_RESPONSE)
-async def download_file(context: CurrentOrganization, export_id: UUID) -> Response:
+async def download_export(context: CurrentOrganization, export_id: UUID) -> Response:
     """Download a completed export: RFC 4180, UTF-8. Cells that look like formulas are prefixed with `'`."""
     return await export_file_response(context, export_id)
 

@@ -27,13 +27,13 @@ async def list_functions(context: CurrentOrganization, span: StatsPeriod = "24h"
 
 
 @router.get("/log")
-async def list_log(context: CurrentOrganization, page: PageQuery, filters: LogQuery) -> Page[FunctionLogEntry]:
+async def list_function_log(context: CurrentOrganization, page: PageQuery, filters: LogQuery) -> Page[FunctionLogEntry]:
     """List invocations and log lines, newest first."""
     return await functions.list_log(context, page, filters)
 
 
 @router.get("/{slug}/stats")
-async def function_stats(
+async def get_function_stats(
     context: CurrentOrganization, slug: Slug, span: StatsPeriod = "24h"
 ) -> list[FunctionStatsBucket]:
     """Return a function's statistics over time."""
@@ -41,13 +41,13 @@ async def function_stats(
 
 
 @router.get("/{slug}/versions")
-async def list_versions(context: CurrentOrganization, slug: Slug) -> list[FunctionVersion]:
+async def list_function_versions(context: CurrentOrganization, slug: Slug) -> list[FunctionVersion]:
     """List the deployed versions of a function, newest first."""
     return await functions.list_versions(context, slug)
 
 
 @router.post("/{slug}/rollback")
-async def roll_back(
+async def roll_back_function(
     context: CurrentOrganization, slug: Slug, request: FunctionRollback | None = None
 ) -> FunctionRollbackResult:
     """Roll back to an earlier version."""

@@ -10,19 +10,19 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from outdial.campaigns.importing.refusals import REFUSED_COLUMNS
-from outdial.db.queries.imports import RefusedImportRow
 from outdial.jobs.csv_cells import CsvBuffer
+from outdial.studio.imports import previews
 from outdial.studio.imports import service as imports
-from outdial.studio.imports.previews import ImportPreview, preview_import
-from outdial.studio.imports.service import Import, ImportOptions, NewImport
+from outdial.studio.imports.previews import ImportPreview
+from outdial.studio.imports.service import Import, ImportOptions, ImportRefusal, NewImport
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response
+from outdial.studio.web.uploads import FILE_BODY, uploaded_file
 
 router = APIRouter(prefix="/organizations/{organization_id}/imports", tags=["imports"])
 _RANGE: Final = re.compile(r"bytes (\d{1,12})-(\d{1,12})/(\d{1,12})")
-_FILE: Final = {"content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}}, "required": True}
 CSV_RESPONSE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "A CSV file"}
 }
@@ -55,8 +55,8 @@ async def get_import(context: CurrentOrganization, import_id: UUID) -> Import:
         return await imports.find_import(connection, context, import_id)
 
 
-@router.put("/{import_id}/file", openapi_extra={"requestBody": _FILE})
-async def upload_file(
+@router.put("/{import_id}/file", openapi_extra=FILE_BODY)
+async def upload_import_file(
     context: CurrentOrganization,
     import_id: UUID,
     request: Request,
@@ -69,7 +69,10 @@ async def upload_file(
         ),
     ] = None,
 ) -> Import:
-    """Upload the CSV file, whole or in parts. An interrupted upload resumes at `bytes_stored`."""
+    """Upload the CSV file, whole or in parts. An interrupted upload resumes at `bytes_stored`.
+
+    Send the file as the body, or in the part `file` of a form.
+    """
     context.require("operator")
     offset, total = 0, None
     if content_range is not None:
@@ -77,15 +80,18 @@ async def upload_file(
         if found is None or not int(found[1]) <= int(found[2]) < int(found[3]):
             raise InvalidInput("Invalid Content-Range", {"content-range": "use the format bytes 0-1048575/5000000"})
         offset, total = int(found[1]), int(found[3])
-    return await imports.receive_file(context, import_id, request.stream(), offset=offset, total=total)
+    async with uploaded_file(request, imports.MAX_FILE_BYTES) as chunks:
+        return await imports.receive_file(context, import_id, chunks, offset=offset, total=total)
 
 
 @router.post("/{import_id}/preview")
-async def preview(context: CurrentOrganization, import_id: UUID, options: ImportOptions | None = None) -> ImportPreview:
+async def preview_import(
+    context: CurrentOrganization, import_id: UUID, options: ImportOptions | None = None
+) -> ImportPreview:
     """Preview the import from the first thousand rows of the file. Stores nothing."""
     context.require("operator")
     options = options or ImportOptions()
-    return await preview_import(context, import_id, options.mapping, options.default_region)
+    return await previews.preview_import(context, import_id, options.mapping, options.default_region)
 
 
 @router.post("/{import_id}/start")
@@ -105,7 +111,7 @@ async def cancel_import(context: CurrentOrganization, import_id: UUID) -> Import
 
 
 @router.get("/{import_id}/refusals")
-async def list_refused_rows(context: CurrentOrganization, import_id: UUID, page: PageQuery) -> Page[RefusedImportRow]:
+async def list_refused_rows(context: CurrentOrganization, import_id: UUID, page: PageQuery) -> Page[ImportRefusal]:
     """List the refused rows, in file order."""
     async with context.transaction() as connection:
         return await imports.list_refused_rows(connection, context, import_id, page)

@@ -13,13 +13,14 @@ from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.imports import service as imports
 from outdial.studio.imports.api import refused_rows_response
 from outdial.studio.imports.previews import preview_import
-from outdial.studio.imports.service import CHUNK_BYTES, MAX_FILE_BYTES, ImportOptions, NewImport
+from outdial.studio.imports.service import MAX_FILE_BYTES, ImportOptions, NewImport
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.forms import Form, limited_form, redirect, region_of, text
 from outdial.studio.web.paging import PageRequest
 from outdial.studio.web.rendering import page
+from outdial.studio.web.uploads import file_chunks
 
 router = APIRouter(prefix="/o/{organization_id}")
 
@@ -67,13 +68,8 @@ async def upload(context: CurrentOrganization, form: Uploaded) -> Response:
     new = NewImport(campaign_id=campaign_id, file_name=name[-300:], default_region=region_of(form))
     async with context.transaction() as connection:
         created = await imports.create_import(connection, context, new)
-    await imports.receive_file(context, created.id, _chunks(file))
+    await imports.receive_file(context, created.id, file_chunks(file))
     return redirect(f"/o/{context.organization_id}/imports/{created.id}")
-
-
-async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
-    while chunk := await file.read(CHUNK_BYTES):
-        yield chunk
 
 
 @router.get("/imports/{import_id}")

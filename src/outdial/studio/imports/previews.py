@@ -10,9 +10,8 @@ from pydantic import BaseModel
 
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
 from outdial.db.queries import campaign_contacts, do_not_call, imports
-from outdial.db.queries.imports import RefusedImportRow
 from outdial.studio.contacts.service import ContactColumns
-from outdial.studio.imports.service import Import, find_import
+from outdial.studio.imports.service import Import, ImportRefusal, find_import
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
@@ -57,7 +56,7 @@ class ImportPreview(BaseModel):
     refused_rows: int
     refused_by_kind: dict[str, int]
     rows: list[PreviewRow]
-    refused: list[RefusedImportRow]
+    refused: list[ImportRefusal]
     zones: list[ZoneCount]
     notices: list[str]
 
@@ -97,11 +96,11 @@ def _import_preview(found: Import, read: Preview, blocked: frozenset[str], *, is
     good = [contact for contact in read.contacts if contact.phone not in blocked]
     refused = [
         *(
-            RefusedImportRow(line=row.line, value=row.value, kind=row.kind.value, reason=row.reason)
+            ImportRefusal(line=row.line, value=row.value, kind=row.kind.value, reason=row.reason)
             for row in read.refused
         ),
         *(
-            RefusedImportRow(
+            ImportRefusal(
                 line=contact.line, value=contact.written, kind="do_not_call", reason="is on the do-not-call list"
             )
             for contact in read.contacts

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 
 from outdial.db.queries import campaign_status, imports, jobs
-from outdial.db.queries.imports import RefusedImportRow
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
@@ -52,6 +51,15 @@ class ImportOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
     mapping: ColumnMapping | None = None
     default_region: Region = None
+
+
+class ImportRefusal(BaseModel):
+    """A refused row: its line in the file, its phone cell (or the start of the row) and the reason."""
+
+    line: int
+    value: str
+    kind: str
+    reason: str
 
 
 class Import(BaseModel):
@@ -277,7 +285,7 @@ async def cancel_import(connection: Connection, context: OrganizationContext, im
 
 async def list_refused_rows(
     connection: Connection, context: OrganizationContext, import_id: UUID, page: PageRequest
-) -> Page[RefusedImportRow]:
+) -> Page[ImportRefusal]:
     """Return a page of the refused rows, in file order. Only the first ten thousand are kept."""
     await find_import(connection, context, import_id)
     key = page.key(tuple[int])
@@ -289,7 +297,7 @@ async def list_refused_rows(
         limit=page.limit + 1,
     )
     shown, following = paginate(rows, page.limit, lambda row: [row.line])
-    return Page(items=list(shown), next=following)
+    return Page(items=[ImportRefusal.model_validate(row, from_attributes=True) for row in shown], next=following)
 
 
 async def import_header(connection: Connection, context: OrganizationContext, import_id: UUID) -> list[str]:

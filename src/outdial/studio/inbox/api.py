@@ -43,7 +43,7 @@ async def replay_events(context: CurrentOrganization, replay: ReplayRequest) -> 
 
 
 @router.get("/{event_id}")
-async def show_event(context: CurrentOrganization, event_id: EventId) -> LedgerEventDetail:
+async def get_event(context: CurrentOrganization, event_id: EventId) -> LedgerEventDetail:
     """Return an event with its body."""
     async with context.transaction() as connection:
         return await inbox.show_event(connection, context.organization_id, event_id)

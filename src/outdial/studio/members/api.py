@@ -4,23 +4,22 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from outdial.db.queries.members import OrganizationMember
 from outdial.studio.members import service as members
-from outdial.studio.members.service import NewMember, RoleChange
+from outdial.studio.members.service import MemberSummary, NewMember, RoleChange
 from outdial.studio.web.context import CurrentOrganization
 
 router = APIRouter(prefix="/organizations/{organization_id}/members", tags=["members"])
 
 
 @router.get("")
-async def list_members(context: CurrentOrganization) -> list[OrganizationMember]:
+async def list_members(context: CurrentOrganization) -> list[MemberSummary]:
     """List the members of the organization."""
     async with context.transaction() as connection:
         return await members.list_members(connection, context)
 
 
 @router.post("", status_code=201)
-async def add_member(context: CurrentOrganization, new: NewMember) -> OrganizationMember:
+async def add_member(context: CurrentOrganization, new: NewMember) -> MemberSummary:
     """Add an existing user as a member. Returns 409 when the user is already a member."""
     context.require("admin")
     async with context.transaction() as connection:
@@ -28,7 +27,7 @@ async def add_member(context: CurrentOrganization, new: NewMember) -> Organizati
 
 
 @router.patch("/{user_id}")
-async def change_role(context: CurrentOrganization, user_id: UUID, new: RoleChange) -> OrganizationMember:
+async def change_role(context: CurrentOrganization, user_id: UUID, new: RoleChange) -> MemberSummary:
     """Change a member's role."""
     context.require("admin")
     async with context.transaction() as connection:

@@ -1,5 +1,6 @@
 """Members and their roles; database policies decide who may change which member."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -7,7 +8,6 @@ import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries import members
-from outdial.db.queries.members import OrganizationMember
 from outdial.db.session import Connection
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import MemberRole, OrganizationContext
@@ -15,6 +15,15 @@ from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceCo
 
 _OWNERS_ONLY = "Only owners can add, change or remove owners"
 _LAST_OWNER = "An organization needs an owner: make another member an owner first"
+
+
+class MemberSummary(BaseModel):
+    """A user with a role in the organization."""
+
+    user_id: UUID
+    email: str | None
+    role: MemberRole
+    created_at: datetime
 
 
 class NewMember(BaseModel):
@@ -32,12 +41,13 @@ class RoleChange(BaseModel):
     role: MemberRole
 
 
-async def list_members(connection: Connection, context: OrganizationContext) -> list[OrganizationMember]:
+async def list_members(connection: Connection, context: OrganizationContext) -> list[MemberSummary]:
     """Return the members, ordered by email address."""
-    return await members.list_members(connection, organization_id=context.organization_id)
+    rows = await members.list_members(connection, organization_id=context.organization_id)
+    return [MemberSummary.model_validate(row, from_attributes=True) for row in rows]
 
 
-async def add_member(connection: Connection, context: OrganizationContext, new: NewMember) -> OrganizationMember:
+async def add_member(connection: Connection, context: OrganizationContext, new: NewMember) -> MemberSummary:
     """Add an existing user; raises InvalidInput, ResourceConflict or PermissionDenied."""
     context.require("admin")
     user_id = await members.find_user_to_add(connection, organization_id=context.organization_id, email=new.email)
@@ -69,7 +79,7 @@ async def add_member(connection: Connection, context: OrganizationContext, new: 
 
 async def change_role(
     connection: Connection, context: OrganizationContext, user_id: UUID, role: MemberRole
-) -> OrganizationMember:
+) -> MemberSummary:
     """Change a member's role; raises ResourceNotFound, PermissionDenied, or ResourceConflict for the last owner."""
     context.require("admin")
     member = await _find(connection, context, user_id)
@@ -119,7 +129,7 @@ async def remove_member(connection: Connection, context: OrganizationContext, us
         raise PermissionDenied(_OWNERS_ONLY)
 
 
-async def _find(connection: Connection, context: OrganizationContext, user_id: UUID) -> OrganizationMember:
+async def _find(connection: Connection, context: OrganizationContext, user_id: UUID) -> MemberSummary:
     for member in await list_members(connection, context):
         if member.user_id == user_id:
             return member

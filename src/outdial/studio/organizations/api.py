@@ -4,15 +4,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from outdial.db.queries.accounts import PhoneNumber, ProviderAccount
-from outdial.db.queries.organizations import OrganizationMembership
 from outdial.studio.organizations import service as organizations
 from outdial.studio.organizations.service import (
+    CallerNumber,
+    MemberOrganization,
     NewPhoneNumber,
     Organization,
     OrganizationChanges,
     PhoneNumberChanges,
     ProviderAccountChanges,
+    RetellWorkspace,
 )
 from outdial.studio.web.context import CurrentCaller, CurrentOrganization
 from outdial.studio.web.preconditions import IdempotencyKey, IfMatch, idempotent_response
@@ -21,7 +22,7 @@ router = APIRouter(prefix="/organizations", tags=["organizations"])
 
 
 @router.get("")
-async def list_organizations(caller: CurrentCaller) -> list[OrganizationMembership]:
+async def list_organizations(caller: CurrentCaller) -> list[MemberOrganization]:
     """List the organizations the caller is a member of."""
     async with caller.transaction() as connection:
         return await organizations.list_memberships(connection, caller)
@@ -49,7 +50,7 @@ async def change_organization(
 
 
 @router.get("/{organization_id}/accounts")
-async def list_accounts(context: CurrentOrganization) -> list[ProviderAccount]:
+async def list_accounts(context: CurrentOrganization) -> list[RetellWorkspace]:
     """List the Retell workspaces and their limits."""
     async with context.transaction() as connection:
         return await organizations.list_accounts(connection, context)
@@ -58,7 +59,7 @@ async def list_accounts(context: CurrentOrganization) -> list[ProviderAccount]:
 @router.patch("/{organization_id}/accounts/{account_id}")
 async def change_account(
     context: CurrentOrganization, account_id: UUID, changes: ProviderAccountChanges
-) -> ProviderAccount:
+) -> RetellWorkspace:
     """Change the limits of a Retell workspace."""
     context.require("admin")
     async with context.transaction() as connection:
@@ -66,13 +67,13 @@ async def change_account(
 
 
 @router.get("/{organization_id}/numbers")
-async def list_numbers(context: CurrentOrganization) -> list[PhoneNumber]:
+async def list_numbers(context: CurrentOrganization) -> list[CallerNumber]:
     """List the caller numbers."""
     async with context.transaction() as connection:
         return await organizations.list_numbers(connection, context)
 
 
-@router.post("/{organization_id}/numbers", status_code=201, response_model=PhoneNumber)
+@router.post("/{organization_id}/numbers", status_code=201, response_model=CallerNumber)
 async def add_number(
     context: CurrentOrganization, request: Request, new: NewPhoneNumber, key: IdempotencyKey = None
 ) -> Response:
@@ -82,7 +83,7 @@ async def add_number(
 
 
 @router.patch("/{organization_id}/numbers/{number_id}")
-async def change_number(context: CurrentOrganization, number_id: UUID, changes: PhoneNumberChanges) -> PhoneNumber:
+async def change_number(context: CurrentOrganization, number_id: UUID, changes: PhoneNumberChanges) -> CallerNumber:
     """Change the nickname or the agent of a caller number."""
     context.require("admin")
     async with context.transaction() as connection:

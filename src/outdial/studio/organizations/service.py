@@ -1,6 +1,5 @@
 """Organization settings: name, daily call cap, limits of its Retell workspaces, caller numbers."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -10,14 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries import accounts as account_queries
 from outdial.db.queries import organizations
-from outdial.db.queries.accounts import PhoneNumber, ProviderAccount
-from outdial.db.queries.organizations import OrganizationMembership
 from outdial.db.session import Connection
 from outdial.domain import limits
 from outdial.domain.ids import new_id
 from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.studio.web.audit import record_audit
-from outdial.studio.web.context import OrganizationContext, StudioCaller
+from outdial.studio.web.context import MemberRole, OrganizationContext, StudioCaller
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, ResourceNotFound
 from outdial.studio.web.preconditions import STALE, check_if_match, etag_of
 
@@ -26,6 +23,38 @@ _CHOOSE_WORKSPACE: Final = "choose one of your workspaces"
 Name = Annotated[str, Field(min_length=1, max_length=limits.LONGEST_NAME, pattern=r"^[^\x00]*\S[^\x00]*$")]
 Lines = Annotated[int | None, Field(ge=limits.CONCURRENCY_LIMIT.least, le=limits.CONCURRENCY_LIMIT.most)]
 OptionalText = Annotated[str | None, Field(max_length=limits.LONGEST_NAME, pattern=r"^[^\x00]*$")]
+
+
+class MemberOrganization(BaseModel):
+    """An organization the caller is a member of, and their role in it."""
+
+    id: UUID
+    name: str
+    role: MemberRole
+
+
+class RetellWorkspace(BaseModel):
+    """A Retell workspace. `provider_limit` is the limit Retell last reported; the smaller one applies."""
+
+    id: UUID
+    name: str
+    credential: str
+    concurrency_limit: int
+    reserved_inbound: int
+    calls_per_second: float
+    provider_limit: int | None
+    backoff_until: datetime | None
+
+
+class CallerNumber(BaseModel):
+    """A caller number."""
+
+    id: UUID
+    provider_account_id: UUID
+    phone: str
+    nickname: str | None
+    retell_agent_id: str | None
+    country: str | None
 
 
 class Organization(BaseModel):
@@ -74,9 +103,10 @@ class PhoneNumberChanges(BaseModel):
     retell_agent_id: OptionalText = None
 
 
-async def list_memberships(connection: Connection, caller: StudioCaller) -> list[OrganizationMembership]:
+async def list_memberships(connection: Connection, caller: StudioCaller) -> list[MemberOrganization]:
     """Return the caller's organizations, ordered by name."""
-    return await organizations.list_memberships(connection, user_id=caller.user_id, limit=MAX_MEMBERSHIPS)
+    rows = await organizations.list_memberships(connection, user_id=caller.user_id, limit=MAX_MEMBERSHIPS)
+    return [MemberOrganization.model_validate(row, from_attributes=True) for row in rows]
 
 
 async def show_organization(connection: Connection, context: OrganizationContext) -> Organization:
@@ -119,19 +149,20 @@ async def change_organization(
     return await show_organization(connection, context)
 
 
-async def list_accounts(connection: Connection, context: OrganizationContext) -> list[ProviderAccount]:
+async def list_accounts(connection: Connection, context: OrganizationContext) -> list[RetellWorkspace]:
     """Return the Retell workspaces."""
-    return await account_queries.list_accounts(connection, organization_id=context.organization_id)
+    rows = await account_queries.list_accounts(connection, organization_id=context.organization_id)
+    return [RetellWorkspace.model_validate(row, from_attributes=True) for row in rows]
 
 
 async def change_account(
     connection: Connection, context: OrganizationContext, account_id: UUID, changes: ProviderAccountChanges
-) -> ProviderAccount:
+) -> RetellWorkspace:
     """Change the limits of a workspace; raises ResourceNotFound."""
     context.require("admin")
     former = await _find_account(connection, context, account_id)
     changed = changes.model_dump(exclude_none=True)
-    wanted = replace(former, **changed)
+    wanted = former.model_copy(update=changed)
     await account_queries.change_account(
         connection,
         id=account_id,
@@ -152,12 +183,13 @@ async def change_account(
     return await _find_account(connection, context, account_id)
 
 
-async def list_numbers(connection: Connection, context: OrganizationContext) -> list[PhoneNumber]:
+async def list_numbers(connection: Connection, context: OrganizationContext) -> list[CallerNumber]:
     """Return the caller numbers."""
-    return await account_queries.list_numbers(connection, organization_id=context.organization_id)
+    rows = await account_queries.list_numbers(connection, organization_id=context.organization_id)
+    return [CallerNumber.model_validate(row, from_attributes=True) for row in rows]
 
 
-async def add_number(connection: Connection, context: OrganizationContext, new: NewPhoneNumber) -> PhoneNumber:
+async def add_number(connection: Connection, context: OrganizationContext, new: NewPhoneNumber) -> CallerNumber:
     """Add a caller number; raises InvalidInput or ResourceConflict."""
     context.require("admin")
     phone = parse_phone(new.phone, None)
@@ -195,7 +227,7 @@ async def add_number(connection: Connection, context: OrganizationContext, new: 
 
 async def change_number(
     connection: Connection, context: OrganizationContext, number_id: UUID, changes: PhoneNumberChanges
-) -> PhoneNumber:
+) -> CallerNumber:
     """Change the nickname or the agent of a number; raises ResourceNotFound."""
     context.require("admin")
     former = await _find_number(connection, context, number_id)
@@ -228,14 +260,14 @@ async def remove_number(connection: Connection, context: OrganizationContext, nu
     )
 
 
-async def _find_account(connection: Connection, context: OrganizationContext, account_id: UUID) -> ProviderAccount:
+async def _find_account(connection: Connection, context: OrganizationContext, account_id: UUID) -> RetellWorkspace:
     for account in await list_accounts(connection, context):
         if account.id == account_id:
             return account
     raise ResourceNotFound("Retell workspace not found")
 
 
-async def _find_number(connection: Connection, context: OrganizationContext, number_id: UUID) -> PhoneNumber:
+async def _find_number(connection: Connection, context: OrganizationContext, number_id: UUID) -> CallerNumber:
     for number in await list_numbers(connection, context):
         if number.id == number_id:
             return number

@@ -13,14 +13,14 @@ router = APIRouter(tags=["reports"])
 
 
 @router.get("/organizations/{organization_id}/reports")
-async def organization_report(context: CurrentOrganization, period: ReportQuery) -> OrganizationReport:
+async def get_organization_report(context: CurrentOrganization, period: ReportQuery) -> OrganizationReport:
     """Return calls, answer rate, talk time and cost, by day and by campaign."""
     async with context.transaction() as connection:
         return await reports.organization_report(connection, context.organization_id, period, context.studio.clock)
 
 
 @router.get("/organizations/{organization_id}/campaigns/{campaign_id}/charts")
-async def campaign_charts(campaign_id: UUID, context: CurrentOrganization, zone: ZoneQuery) -> CampaignCharts:
+async def get_campaign_charts(campaign_id: UUID, context: CurrentOrganization, zone: ZoneQuery) -> CampaignCharts:
     """Return a campaign's call counts over time and by outcome, in buckets aligned to the days of a time zone."""
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)

@@ -1,7 +1,8 @@
 """The FastAPI application: routers, error handlers and middleware."""
 
 from importlib import import_module
-from typing import Any, Final
+from importlib.metadata import version
+from typing import Final
 
 from fastapi import APIRouter, FastAPI
 
@@ -11,12 +12,14 @@ from outdial.studio.web.cookie_middleware import HostCookieMiddleware
 from outdial.studio.web.cors_middleware import ApiCorsMiddleware
 from outdial.studio.web.error_responses import add_handlers
 from outdial.studio.web.errors import ERROR_RESPONSES
+from outdial.studio.web.openapi import complete_openapi
 from outdial.studio.web.security_middleware import SecurityMiddleware
 from outdial.studio.web.session_middleware import SessionMiddleware
 
 API: Final = (
     "campaigns.api", "campaign_contacts.api", "calls.api", "reports.api", "contacts.api", "imports.api", "exports.api",
-    "do_not_call.api", "members.api", "inbox.api", "functions.api", "audit.api", "organizations.api", "web.api_docs",
+    "do_not_call.api", "members.api", "inbox.api", "functions.api", "audit.api", "organizations.api",
+    "profile.api", "web.api_docs",
 )  # fmt: skip
 PAGES: Final = (
     "sign_in.pages", "campaigns.pages", "campaign_contacts.pages", "calls.pages", "reports.pages",
@@ -27,7 +30,16 @@ PAGES: Final = (
 
 def create_app(studio: StudioState) -> FastAPI:
     """Create the application around the state its requests share."""
-    app = FastAPI(title="Outdial", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
+    app = FastAPI(
+        title="Outdial",
+        version=version("outdial"),
+        description="Campaigns, contacts and calls of the organizations that the caller is a member of.",
+        servers=[{"url": "/", "description": "The studio that serves this document"}],
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.state.studio = studio
     for router in (assets.router, live.router):
         app.include_router(router, include_in_schema=False)
@@ -37,7 +49,7 @@ def create_app(studio: StudioState) -> FastAPI:
     for name in PAGES:
         app.include_router(_router(name), include_in_schema=False)
     add_handlers(app)
-    _document_validation_errors(app)
+    complete_openapi(app)
     settings = studio.settings
     # The middleware added last is the outermost.
     app.add_middleware(SessionMiddleware)
@@ -60,19 +72,3 @@ def _router(name: str) -> APIRouter:
     router = import_module(f"outdial.studio.{name}").router
     assert isinstance(router, APIRouter)
     return router
-
-
-def _document_validation_errors(app: FastAPI) -> None:
-    """Remove 422 from the OpenAPI document: invalid requests get 400."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                operation["responses"].pop("422", None)
-        for name in ("HTTPValidationError", "ValidationError"):
-            document.get("components", {}).get("schemas", {}).pop(name, None)
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

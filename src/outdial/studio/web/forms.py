@@ -62,16 +62,21 @@ async def read_form(request: Request) -> FormData:
 @asynccontextmanager
 async def limited_form(request: Request, max_file_bytes: int) -> AsyncIterator[FormData]:
     """Yield a checked form whose file has at most `max_file_bytes`; Starlette spools the file to disk first."""
-    declared = request.headers.get("content-length", "")
-    if not declared.isdigit():
-        raise InvalidInput("Send the form with a Content-Length header")
-    if int(declared) > max_file_bytes + _FIELDS_BESIDE_FILE_BYTES:
-        raise file_too_large(max_file_bytes)
+    check_form_size(request, max_file_bytes)
     try:
         yield await checked_form(request)
     finally:
         # Deletes the spooled file, also when the form is rejected.
         await request.close()
+
+
+def check_form_size(request: Request, max_file_bytes: int) -> None:
+    """Raise InvalidInput or RequestTooLarge unless the form declares a length that fits a file of `max_file_bytes`."""
+    declared = request.headers.get("content-length", "")
+    if not declared.isdigit():
+        raise InvalidInput("Send the form with a Content-Length header")
+    if int(declared) > max_file_bytes + _FIELDS_BESIDE_FILE_BYTES:
+        raise file_too_large(max_file_bytes)
 
 
 def file_too_large(max_file_bytes: int) -> RequestTooLarge:

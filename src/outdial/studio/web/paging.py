@@ -24,6 +24,11 @@ class Page(BaseModel, Generic[Item]):
     items: list[Item]
     next: str | None = None
 
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """Name the page of each kind of item: a component of the OpenAPI document, without brackets."""
+        return f"{params[0].__name__}Page"
+
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
