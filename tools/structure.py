@@ -165,7 +165,7 @@ class Checkout:
     def _is_generated(self, name: str) -> bool:
         start = (self.directory / name).read_text()[:400]
         return name == "docs/cli.md" or (
-            name.endswith(".py") and bool(GENERATED.search(start.split("\nimport ", 1)[0]))
+            name.endswith((".py", ".json")) and bool(GENERATED.search(start.split("\nimport ", 1)[0]))
         )
 
     def prose(self) -> Iterator[str]:
