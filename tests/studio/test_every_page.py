@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import asyncpg
 import pytest
 from jinja2 import FileSystemLoader
 
+from outdial.auth.client import SignedIn
+from outdial.studio.sign_in.pages import KEPT, KeptForm
 from outdial.studio.web.rendering import TEMPLATES, environment
 from tests.support.factories import create_member, create_tenant
-from tests.support.studio import Browser, StudioServer
+from tests.support.studio import Browser, FakeAuth, StudioServer
 from tests.support.studio_history import create_history
 from tests.support.studio_routes import app_without_database, routes_of
 from tests.support.studio_world import RouteRows, create_route_rows
@@ -87,10 +90,22 @@ async def look_at_what_is_left(
     assert (await owner.get("/organizations")).status_code == 200
     assert (await owner.get("/nowhere")).status_code == 404
     assert (await owner.get("/api/v1/docs")).status_code == 200
-    assert (await (await studio_app.browser_of(None)).get("/sign-in")).status_code == 200
+    await sign_in_with_a_kept_form(studio_app, route_rows)
     import_url = address("/o/{organization_id}/imports/{import_id}", dict(route_rows.own))
     assert (await owner.post_form(f"{import_url}/cancel")).status_code == 303
     assert (await owner.get(import_url)).status_code == 200
+
+
+async def sign_in_with_a_kept_form(studio_app: StudioServer, route_rows: RouteRows) -> None:
+    user_id, now = route_rows.world.own.users["owner"], studio_app.clock.now()
+    visitor = await studio_app.browser_of(None)
+    token = await visitor.token_on("/sign-in")
+    assert isinstance(studio_app.studio.auth, FakeAuth)
+    studio_app.studio.auth.answer = SignedIn(studio_app.token(user_id), "", now + timedelta(hours=1), user_id, None)
+    kept = KeptForm(action="/o/1/campaigns", page="/", fields=[("name", "Spring")], kept_at=now)
+    form = {"csrf_token": token, "email": "a@b.c", "password": "x", "kept": studio_app.studio.sealer.seal(KEPT, kept)}
+    answer = await visitor.client.post("/sign-in", data=form)
+    assert (answer.status_code, "Send now" in answer.text) == (200, True)
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "owner"])

@@ -18,7 +18,7 @@ from outdial.db.queries import reports
 from outdial.db.session import Connection
 from outdial.domain.calling_hours import is_zone_name
 from outdial.studio.view.badges import badge_for_outcome, humanize
-from outdial.studio.view.charts import Chart, ChartSeries, row_bars, stacked_bars
+from outdial.studio.view.charts import WIDTH, Chart, ChartSeries, row_bars, stacked_bars
 from outdial.studio.view.decisions import REACHED
 from outdial.studio.view.format import clock, day_text
 from outdial.studio.web.errors import InvalidInput
@@ -309,7 +309,7 @@ def _totals(rows: Sequence[reports.DayReport | reports.CampaignReport]) -> CallT
     )
 
 
-def report_chart(report: OrganizationReport) -> Chart:
+def report_chart(report: OrganizationReport, chart_width: int = WIDTH) -> Chart:
     """Render a report as a bar per day, or per week for a long period."""
     by_day = {day.day: day for day in report.days}
     step = 1 if (report.until - report.since).days < _MAX_DAILY_BARS else 7
@@ -332,4 +332,5 @@ def report_chart(report: OrganizationReport) -> Chart:
         "open": _SERIES["open"],
     }
     name = "Calls per day" if step == 1 else "Calls per week"
-    return stacked_bars(name, columns, series, first_head="Day" if step == 1 else "Week starting")
+    first_head = "Day" if step == 1 else "Week starting"
+    return stacked_bars(name, columns, series, first_head=first_head, chart_width=chart_width)

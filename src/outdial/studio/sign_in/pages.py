@@ -26,7 +26,7 @@ from outdial.studio.web.sessions import (
 )
 
 CSRF_COOKIE: Final = "outdial_visitor"
-_KEPT: Final = "outdial_kept_form"
+KEPT: Final = "outdial_kept_form"
 _CSRF_LIFETIME_S: Final = 3600
 _MAX_NEXT_CHARS: Final = 2000
 _KEPT_FOR: Final = timedelta(hours=1)
@@ -77,7 +77,7 @@ async def keep_form(request: Request) -> Response:
     )
     if sum(len(name) + len(value) for name, value in kept.fields) > _MAX_KEPT_CHARS:
         return _form(request, target, problem="Your session has ended, and what you sent is too long to be kept")
-    return _form(request, target, kept=studio.sealer.seal(_KEPT, kept))
+    return _form(request, target, kept=studio.sealer.seal(KEPT, kept))
 
 
 @router.post("/sign-in")
@@ -144,7 +144,7 @@ def _start_session(request: Request, studio: StudioState, signed_in: SignedIn, t
         user_id=str(signed_in.user_id),
         email=signed_in.email or "",
     )
-    form = studio.sealer.open(_KEPT, kept, KeptForm) if kept else None
+    form = studio.sealer.open(KEPT, kept, KeptForm) if kept else None
     response: Response = RedirectResponse(target, 303)
     if form is not None and form.kept_at + _KEPT_FOR > studio.clock.now():
         response = page(request, "sign_in/kept_form.html", kept=form, form_token=session.csrf)

@@ -15,6 +15,9 @@ const MAX_RETRY_MS = 30000;
 const MAX_SILENCE_MS = 35000;
 const CHECK_MS = 1000;
 const FETCH_TIMEOUT_MS = 20000;
+const FAILURE_INTERVAL_MS = 5000;
+// The session has ended, the user's role has changed, or what the page shows is gone: the reload explains it.
+const GONE = [401, 403, 404];
 
 export function watchPage() {
   const address = document.body.dataset.stream;
@@ -32,6 +35,7 @@ class Watch {
   #isRefreshing = false;
   #changed = new Set();
   #isAllChanged = false;
+  #isFailing = false;
   #heardAt = Date.now();
   #updatedAt = new Date();
 
@@ -73,7 +77,7 @@ class Watch {
   #on(name, handle) {
     this.#source.addEventListener(name, (event) => {
       this.#heardAt = Date.now();
-      showStatus("");
+      if (!this.#isFailing) showStatus("");
       handle(event);
     });
   }
@@ -128,7 +132,8 @@ class Watch {
 
   #schedule() {
     if (this.#isRefreshing || this.#refreshTimer) return;
-    const wait = Math.max(0, this.#refreshedAt + MIN_INTERVAL_MS - performance.now());
+    const interval = this.#isFailing ? FAILURE_INTERVAL_MS : MIN_INTERVAL_MS;
+    const wait = Math.max(0, this.#refreshedAt + interval - performance.now());
     this.#refreshTimer = setTimeout(() => this.#refresh(), wait);
   }
 
@@ -146,8 +151,13 @@ class Watch {
         cache: "no-store",
         signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
       });
-      if (response.type === "opaqueredirect" || response.status === 401) { location.reload(); return; }
-      if (response.ok) {
+      if (response.type === "opaqueredirect" || GONE.includes(response.status)) { location.reload(); return; }
+      this.#isFailing = response.status >= 500;
+      if (this.#isFailing) {
+        showStatus(`The numbers cannot be updated right now. Last update ${secondsText(this.#updatedAt)}. Trying again…`);
+        this.#isAllChanged = true;
+      } else if (response.ok) {
+        showStatus("");
         const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
         if (!rows) replaceLive(fresh);
         else if (!replaceRows(fresh)) this.#isAllChanged = true;
@@ -163,6 +173,7 @@ class Watch {
 
   // The page shows what the server knows now.
   #confirm() {
+    if (this.#isFailing) return;
     this.#updatedAt = new Date();
     this.#showUpdate();
   }
