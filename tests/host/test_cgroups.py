@@ -68,6 +68,17 @@ def test_the_host_moves_into_a_leaf_and_its_workers_get_limits(system: FakeSyste
     assert groups.create(FunctionConfig(), 40.0) != created
 
 
+@pytest.mark.parametrize(("kills", "memory_mb"), [(0, 0), (1, 204)])
+def test_a_worker_that_was_killed_for_its_memory_is_told_from_others(
+    system: FakeSystem, kills: int, memory_mb: int
+) -> None:
+    created = system.set_up().create(FunctionConfig(memory_mb=100), 39.5)
+    assert created is not None
+    assert cgroups.memory_when_killed(created) == 0
+    (created / "memory.events").write_text(f"low 0\nhigh 0\nmax 7\noom 1\noom_kill {kills}\noom_group_kill 0\n")
+    assert cgroups.memory_when_killed(created) == memory_mb
+
+
 def test_the_gateway_after_it_uses_the_same_cgroup(system: FakeSystem) -> None:
     first = system.set_up()
     (system.base / "cgroup.procs").write_text("")

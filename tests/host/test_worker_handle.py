@@ -283,6 +283,18 @@ async def test_memory_beyond_the_limit_kills_the_worker(spawners: SpawnerFactory
     assert fake.has_ended
 
 
+async def test_a_worker_that_the_kernel_kills_for_its_memory_has_exceeded_its_limit(spawners: SpawnerFactory) -> None:
+    bench = Bench(spawners(keep))
+    fake = await bench.boot()
+    future = bench.worker.invoke(request())
+    await fake.requests.get()
+
+    fake.end(ProcessExit(0, 9, 0.1, memory_mb=164))
+
+    assert await future == LimitExceeded(resource="memory", limit=100, used=164, execution_id="execution")
+    assert bench.worker.reason == "the kernel killed the process at 164 MiB of memory"
+
+
 async def test_more_threads_than_allowed_kill_the_worker(spawners: SpawnerFactory) -> None:
     bench = Bench(spawners(keep))
     fake = await bench.boot()

@@ -101,6 +101,17 @@ def worker_cgroups() -> WorkerCgroups | None:
     return cgroups
 
 
+def memory_when_killed(path: Path) -> int:
+    """Return the memory in MiB at which the kernel has killed a worker for the limit of its cgroup; 0 if it has not."""
+    try:
+        events = dict(line.split() for line in (path / "memory.events").read_text().splitlines())
+        if events.get("oom_kill", "0") == "0":
+            return 0
+        return ceil(int((path / "memory.max").read_text()) / MIB)
+    except (OSError, ValueError):
+        return 0
+
+
 def remove_cgroup(path: Path) -> None:
     """Remove the cgroup of a worker that has ended, and kill the processes that are left in it."""
     with suppress(OSError):

@@ -351,6 +351,8 @@ class WorkerHandle:
         how = f"the process exited with status {result.status}"
         if result.signal:
             how = f"the process was killed by {signal.Signals(result.signal).name}"
+        if result.memory_mb:
+            how = f"the kernel killed the process at {result.memory_mb} MiB of memory"
         if self.state == "booting":
             self._process = None
             self._fail_boot(f"it ended before it was ready: {how}")
@@ -358,7 +360,13 @@ class WorkerHandle:
         self.crashed = self.state == "ready"
         if self.crashed or self.pending:
             self.reason = how if self.crashed else f"{how}, while it was retiring: {self.reason}"
-        self._set_all_outcomes(WorkerCrashed(self.reason, self.execution_id))
+        outcome: InvocationOutcome = WorkerCrashed(self.reason, self.execution_id)
+        if result.memory_mb:
+            limit = self._config.memory_mb
+            outcome = LimitExceeded(
+                resource="memory", limit=limit, used=result.memory_mb, execution_id=self.execution_id
+            )
+        self._set_all_outcomes(outcome)
         self._log_event("shutdown", reason=self.reason, ended=how, cpu_s=result.cpu_s, served=self.served)
         self._set_state("ended")
 

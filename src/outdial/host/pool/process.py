@@ -25,11 +25,15 @@ _CLOCK = SystemClock()
 
 @dataclass(frozen=True, slots=True)
 class ProcessExit:
-    """How a process ended: its exit status, or the signal that killed it (else 0), and its CPU time."""
+    """How a process ended: its exit status, or the signal that killed it (else 0), and its CPU time.
+
+    `memory_mb` is its memory in MiB when the kernel killed it for that, otherwise 0.
+    """
 
     status: int
     signal: int
     cpu_s: float
+    memory_mb: int = 0
 
 
 # Raises BadFrame for a frame that the worker must not send now.

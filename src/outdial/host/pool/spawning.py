@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, assert_never
 
-from outdial.host.pool.cgroups import WorkerCgroups, remove_cgroup
+from outdial.host.pool.cgroups import WorkerCgroups, memory_when_killed, remove_cgroup
 from outdial.host.pool.process import OnExit, OnFrame, ProcessExit, WorkerProcess, memory_mb
 from outdial.host.pool.scratch import ScratchDirectory
 from outdial.host.wire import frames, orders
@@ -204,7 +204,9 @@ class ZygoteProcess:
                 self._fork_failed(number, CannotSpawn(reason))
             case orders.WorkerExited(number, wait_status, cpu_s):
                 code = os.waitstatus_to_exitcode(wait_status)
-                result = ProcessExit(code, 0, cpu_s) if code >= 0 else ProcessExit(0, -code, cpu_s)
+                cgroup = self._cgroup_of.get(number)
+                memory_mb = memory_when_killed(cgroup) if cgroup is not None else 0
+                result = ProcessExit(max(code, 0), max(-code, 0), cpu_s, memory_mb)
                 self._start_cleanup(self._finish_worker(number, self._workers.pop(number), result))
             case _:
                 assert_never(report)

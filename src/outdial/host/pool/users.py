@@ -28,30 +28,27 @@ class WorkerUsers:
 
     def uid_of(self, slug: str) -> int:
         """Return the user of a function: always the same one, while the file exists."""
-        if slug not in self._own:
-            try:
-                self._own[slug] = self._kept(slug)
-            except OSError as error:
-                log("host.users_not_kept", level="warning", file=str(self._file), reason=str(error))
-                self._own[slug] = self._choose(slug, self._own)
+        if slug in self._own:
+            return self._own[slug]
+        kept: dict[str, int] = {}
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                with suppress(ValueError):  # it is new, or its last writer was killed
+                    kept = json.load(file)
+                kept |= self._own
+                if slug not in kept:
+                    if len(kept) >= len(self._uids):  # of functions that are long gone
+                        kept = dict(self._own)
+                    kept[slug] = self._choose(slug, kept)
+                    file.seek(0)
+                    file.truncate()
+                    json.dump(kept, file)
+        except OSError as error:
+            log("host.users_not_kept", level="warning", file=str(self._file), reason=str(error))
+        self._own[slug] = kept[slug] if slug in kept else self._choose(slug, self._own)
         return self._own[slug]
-
-    def _kept(self, slug: str) -> int:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            kept: dict[str, int] = {}
-            with suppress(ValueError):  # it is new, or its last writer was killed
-                kept = json.load(file)
-            kept |= self._own
-            if slug not in kept:
-                if len(kept) >= len(self._uids):  # of functions that are long gone
-                    kept = dict(self._own)
-                kept[slug] = self._choose(slug, kept)
-                file.seek(0)
-                file.truncate()
-                json.dump(kept, file)
-            return kept[slug]
 
     def _choose(self, slug: str, kept: dict[str, int]) -> int:
         """Return a free user, the same one on most machines: the names of two functions seldom collide."""
