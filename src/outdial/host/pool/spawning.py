@@ -102,7 +102,16 @@ class ZygoteProcess:
             zygote.memory_mb = memory_mb(zygote.pid)
             yield zygote
         finally:
-            await zygote._close()
+            zygote._on_lost()
+            scratch.close_soon()
+            if zygote._cleanups:
+                await asyncio.wait(zygote._cleanups)
+            try:
+                await asyncio.to_thread(zygote._popen.wait, _EXIT_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                zygote._popen.kill()
+                await asyncio.to_thread(zygote._popen.wait)
+            await asyncio.to_thread(scratch.remove)
 
     @property
     def pid(self) -> int:
@@ -248,15 +257,3 @@ class ZygoteProcess:
         task = asyncio.create_task(cleanup)
         self._cleanups.add(task)
         task.add_done_callback(self._cleanups.discard)
-
-    async def _close(self) -> None:
-        self._on_lost()
-        self._scratch.close_soon()
-        if self._cleanups:
-            await asyncio.wait(self._cleanups)
-        try:
-            await asyncio.to_thread(self._popen.wait, _EXIT_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._popen.kill()
-            await asyncio.to_thread(self._popen.wait)
-        await asyncio.to_thread(self._scratch.remove)

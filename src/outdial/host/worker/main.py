@@ -48,7 +48,13 @@ class ForkContext:
 
 def run_worker(order: SpawnOrder, context: ForkContext) -> int:
     """Run the worker of `order` in a process just forked; return its exit status."""
-    end = _keep_own_descriptors(context)
+    # The inherited descriptors become 0 to 3, and all others are closed.
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (context.output, 1), (context.errors, 2)):
+        os.dup2(source, target)
+    os.dup2(context.frames, _FRAMES_FD, inheritable=False)
+    os.closerange(_FRAMES_FD + 1, _MAX_DESCRIPTORS)
+    end = socket.socket(fileno=_FRAMES_FD)
     os.setsid()
     kernel.set_name(f"od:{order.slug}")
     # The environment arrives before any code of the function runs.
@@ -87,16 +93,6 @@ async def _create_server(
     await asyncio.get_running_loop().getnameinfo(("127.0.0.1", 0), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
     limits.limit_memory(order.config.memory_mb)
     return FunctionServer(end, bundle=order.bundle, config=order.config, env=env, missing=missing)
-
-
-def _keep_own_descriptors(context: ForkContext) -> socket.socket:
-    """Move the inherited descriptors to 0 to 3 and close all others."""
-    null = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((null, 0), (context.output, 1), (context.errors, 2)):
-        os.dup2(source, target)
-    os.dup2(context.frames, _FRAMES_FD, inheritable=False)
-    os.closerange(_FRAMES_FD + 1, _MAX_DESCRIPTORS)
-    return socket.socket(fileno=_FRAMES_FD)
 
 
 def _set_up_interpreter(bundle: Bundle, env: Mapping[str, str], temporary: str) -> None:

@@ -79,8 +79,13 @@ class FunctionServer:
         """Start the function and serve until retired; return the exit status. `began` is when it was ordered."""
         redirect_output(self._log)
         asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
+        bundle = self._bundle
         try:
-            await self._boot()
+            self._runtime = runtime = Runtime.from_env(self._env, self._clock)
+            self._function = load_function(bundle.slug, bundle.index, bundle.shared if bundle.shared.is_dir() else None)
+            self._function.endpoint.check_settings(runtime)
+            if self._function.start is not None:
+                await self._function.start(runtime)
         except BaseException as error:  # including SystemExit, which must be reported too
             text = ""
             if isinstance(error, FunctionNotLoaded):
@@ -91,6 +96,7 @@ class FunctionServer:
             message, text = (frames.shorten_line(self._redact(each)) for each in (message, text))
             self._channel.send(frames.encode(frames.BootFailedFrame(message, text)))
             return 1
+        tune_gc()
         self._channel.send(frames.encode(frames.ReadyFrame((time.perf_counter() - began) * 1000, self._missing)))
         self._channel.start_reading()
         await self._retired.wait()
@@ -121,18 +127,6 @@ class FunctionServer:
                     self._retired.set()
         except BadFrame:
             self._channel.close()
-
-    async def _boot(self) -> None:
-        runtime = Runtime.from_env(self._env, self._clock)
-        bundle = self._bundle
-        shared = bundle.shared if bundle.shared.is_dir() else None
-        function = load_function(bundle.slug, bundle.index, shared)
-        function.endpoint.check_settings(runtime)
-        if function.start is not None:
-            await function.start(runtime)
-        self._runtime = runtime
-        self._function = function
-        tune_gc()
 
     async def _run(self, frame: frames.InvokeFrame) -> None:
         invocation = frame.invocation
@@ -169,9 +163,15 @@ class FunctionServer:
         sent = response.to_http(None)
         cpu_us = (used_ns + 500) // 1000
         encoded = _encode_response(frame.number, sent, cpu_us)
-        problem = _why_not_sent(sent, len(encoded))
-        if problem:
-            self._log.add("error", problem)
+        body, problem = len(sent.body), ""
+        if len(sent.headers) > frames.MAX_RESPONSE_HEADERS:
+            problem = f"{len(sent.headers)} headers"
+        elif len(encoded) - body > frames.MAX_FROM_WORKER:
+            problem = f"{len(encoded) - body} bytes of headers"
+        elif len(encoded) > frames.MAX_FRAME:
+            problem = f"{body} bytes"
+        if problem:  # the gateway would reject it
+            self._log.add("error", f"the response has {problem}, more than can be sent")
             encoded = _encode_response(frame.number, internal_error(frame.invocation.request_id).to_http(None), cpu_us)
         self._log.flush_lines()
         self._channel.send(encoded)
@@ -238,18 +238,6 @@ class FunctionServer:
 
 def _encode_response(number: int, sent: HttpResponse, cpu_us: int) -> bytes:
     return frames.encode(frames.ResponseFrame(number, sent.status, list(sent.headers), sent.body, cpu_us))
-
-
-def _why_not_sent(response: HttpResponse, length: int) -> str:
-    """Return why the gateway would reject a response whose frame has `length` bytes, or an empty string."""
-    body = len(response.body)
-    if len(response.headers) > frames.MAX_RESPONSE_HEADERS:
-        return f"the response has {len(response.headers)} headers, more than can be sent"
-    if length - body > frames.MAX_FROM_WORKER:
-        return f"the response has {length - body} bytes of headers, more than can be sent"
-    if length > frames.MAX_FRAME:
-        return f"the response has {body} bytes, more than can be sent"
-    return ""
 
 
 def _describe(error: BaseException) -> str:
