@@ -1,94 +1,31 @@
 """Good rows of a file go into the campaign, and each other row is reported with its line and the reason."""
 
-import asyncio
 import io
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import pytest
 
-from outdial.campaigns.errors import CampaignClosed, CampaignNotFound, UnknownRegion, UnusableFile
-from outdial.campaigns.importing.contact_rows import NewContact
-from outdial.campaigns.importing.contact_store import ContactStore
-from outdial.campaigns.importing.import_file import ImportProgress, ImportReport, import_contacts
+from outdial.campaigns.errors import CampaignNotFound, UnknownRegion, UnusableFile
+from outdial.campaigns.importing.import_file import ImportProgress, import_contacts
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import VirtualClock
-from outdial.db.session import Connection, Database
-from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
-from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
+from outdial.db.session import Database
 from outdial.domain.ids import new_id
 from tests.support.factories import (
     NOW,
     Campaign,
-    create_campaign,
     create_contact,
     create_member,
-    create_tenant,
     insert,
 )
-from tests.support.postgres import Scratch
+from tests.support.importing import as_user, phone, phones_of, rows_of, run, told
 
 PLACELESS = "toll-free and other special numbers have no time zone; set one for the contact"
-Transaction = Callable[[], AbstractAsyncContextManager[Connection]]
-
-
-@pytest.fixture
-async def api(database: Scratch) -> AsyncIterator[Database]:
-    async with await Database.connect(database.dsn_for("outdial_api"), application_name="test") as opened:
-        yield opened
-
-
-@pytest.fixture
-async def campaign(connection: asyncpg.Connection) -> Campaign:
-    return await create_campaign(connection, await create_tenant(connection), status="draft", next_batch_at=None)
-
-
-async def run(api: Database, campaign: Campaign, text: str, **options: Any) -> ImportReport:
-    arguments: dict[str, Any] = {
-        "transaction": api.as_service,
-        "actor": Actor(),
-        "clock": VirtualClock(NOW),
-        "default_region": "US",
-    } | options
-    return await import_contacts(io.BytesIO(text.encode()), campaign.id, **arguments)
-
-
-async def rows_of(connection: asyncpg.Connection, campaign: Campaign) -> list[asyncpg.Record]:
-    return await connection.fetch(
-        """
-        select k.*, cc.status, cc.zone_key as campaign_zone_key, cc.next_attempt_at, cc.variables::text as variables
-        from campaign_contacts cc join contacts k on k.id = cc.contact_id and k.phone = cc.phone
-        where cc.campaign_id = $1 order by cc.id
-        """,
-        campaign.id,
-    )
-
-
-async def phones_of(connection: asyncpg.Connection, campaign: Campaign) -> list[str]:
-    return [row["phone"] for row in await rows_of(connection, campaign)]
-
-
-def told(report: ImportReport) -> list[tuple[int, str, Refusal, str]]:
-    return [(row.line, row.value, row.kind, row.reason) for row in report.first_refused]
-
-
-def phone(number: int) -> str:
-    return f"+1415555{number:04}"
-
-
-def claims(user_id: UUID) -> Mapping[str, object]:
-    return {"role": "authenticated", "sub": str(user_id)}
-
-
-def as_user(api: Database, user_id: UUID) -> Transaction:
-    return lambda: api.as_caller("authenticated", claims(user_id))
 
 
 async def test_a_row_becomes_a_contact_of_the_campaign_with_its_variables(
@@ -193,31 +130,6 @@ async def test_a_refused_row_comes_back_whole(
     assert [list(row.cells) for row in seen] == rows[1:]
 
 
-async def test_a_campaign_with_normalised_variables_keeps_their_names(
-    api: Database, campaign: Campaign, connection: asyncpg.Connection
-) -> None:
-    await run(api, campaign, f"phone,account_tier\n{phone(1)},gold\n")
-    report = await run(api, campaign, f"phone,Account Tier,City\n{phone(1)},lead,Rome\n{phone(2)},tin,\n")
-    variables = {row["phone"]: json.loads(row["variables"]) for row in await rows_of(connection, campaign)}
-    assert variables == {
-        phone(1): {"account_tier": "lead", "City": "Rome"},
-        phone(2): {"account_tier": "tin"},
-    }
-    assert report.variables == ("account_tier", "City")
-    assert report.notices == ("column 'Account Tier' is the variable account_tier, as in this campaign",)
-
-
-async def test_importing_a_file_again_changes_nothing(
-    api: Database, campaign: Campaign, connection: asyncpg.Connection
-) -> None:
-    text = f"phone,name\n{phone(1)},Ada\n{phone(2)},Bob\n"
-    await run(api, campaign, text)
-    before = await rows_of(connection, campaign)
-    report = await run(api, campaign, text + f"{phone(3)},Cy\n")
-    assert (report.added, report.already_there, report.refused_rows) == (1, 2, 0)
-    assert (await rows_of(connection, campaign))[:2] == before
-
-
 async def test_a_known_contact_keeps_what_the_file_leaves_empty(
     api: Database, campaign: Campaign, connection: asyncpg.Connection
 ) -> None:
@@ -270,24 +182,6 @@ async def test_a_row_that_the_database_refuses_leaves_its_number_to_a_later_one(
     assert {reason for *_, kind, reason in told(report) if kind is Refusal.DUPLICATE} == {
         "has the same number as line 4"
     }
-
-
-async def test_a_second_import_refreshes_the_variables_of_those_who_wait(
-    api: Database, campaign: Campaign, connection: asyncpg.Connection
-) -> None:
-    await run(api, campaign, f"phone,plan,city\n{phone(1)},gold,Rome\n{phone(2)},gold,Rome\n{phone(3)},gold,Rome\n")
-    await connection.execute(
-        "update campaign_contacts set status = 'completed' where phone = $1 and campaign_id = $2", phone(2), campaign.id
-    )
-    report = await run(api, campaign, f"phone,plan,city,age\n{phone(1)},lead,,7\n{phone(2)},lead,,7\n{phone(4)},x,,\n")
-    variables = {row["phone"]: json.loads(row["variables"]) for row in await rows_of(connection, campaign)}
-    assert variables == {
-        phone(1): {"plan": "lead", "city": "Rome", "age": "7"},
-        phone(2): {"plan": "gold", "city": "Rome"},
-        phone(3): {"plan": "gold", "city": "Rome"},
-        phone(4): {"plan": "x"},
-    }
-    assert (report.added, report.already_there) == (1, 2)
 
 
 async def test_an_import_is_one_entry_of_the_audit_log_in_the_name_of_whoever_imports(
@@ -368,137 +262,6 @@ async def test_the_file_stays_open_for_its_owner(api: Database, campaign: Campai
         file, campaign.id, api.as_service, actor=Actor(), clock=VirtualClock(NOW), default_region=None
     )
     assert not file.closed
-
-
-@pytest.mark.parametrize("status", sorted(set(CampaignStatus) - OPEN_TO_IMPORT))
-async def test_a_campaign_that_has_ended_takes_no_contacts(
-    api: Database, campaign: Campaign, connection: asyncpg.Connection, status: str
-) -> None:
-    ended = await create_campaign(connection, campaign.tenant, status=status)
-    with pytest.raises(CampaignClosed, match=f"^the campaign is {status} and accepts no more contacts$"):
-        await run(api, ended, f"phone\n{phone(1)}\n")
-    assert await connection.fetchval("select count(*) from contacts") == 0
-
-
-async def test_a_campaign_that_is_cancelled_meanwhile_keeps_what_had_gone_in(
-    api: Database, campaign: Campaign, connection: asyncpg.Connection
-) -> None:
-    opened = 0
-
-    @asynccontextmanager
-    async def transaction() -> AsyncIterator[Connection]:
-        nonlocal opened
-        opened += 1
-        if opened == 4:
-            await connection.execute("update campaigns set status = 'cancelling', next_batch_at = $1", NOW)
-        async with api.as_service() as held:
-            yield held
-
-    with pytest.raises(CampaignClosed, match="cancelling and accepts no more contacts; 6 were added before") as caught:
-        await run(api, campaign, "\n".join(["phone", *map(phone, range(20))]), chunk_rows=3, transaction=transaction)
-    assert (caught.value.status, caught.value.added) == ("cancelling", 6)
-    told_of = json.loads(await connection.fetchval("select details::text from audit_log"))
-    assert told_of == {"added": 6, "already_there": 0, "refused": 0, "stopped": True}
-    assert len(await phones_of(connection, campaign)) == 6
-
-
-async def test_a_running_campaign_is_woken_and_no_other(
-    api: Database, campaign: Campaign, connection: asyncpg.Connection
-) -> None:
-    heard: list[str] = []
-    await connection.add_listener("outdial_campaigns", lambda *told: heard.append(str(told[-1])))
-    later = NOW + timedelta(hours=1)
-    active = await create_campaign(connection, campaign.tenant, status="active", next_batch_at=later)
-    paused = await create_campaign(connection, campaign.tenant, status="paused", next_batch_at=later)
-    for each in (campaign, paused, active, active):
-        await run(api, each, f"phone\n{phone(1)}\n")
-    moments = await connection.fetch("select id, next_batch_at from campaigns")
-    assert {row["id"]: row["next_batch_at"] for row in moments} == {campaign.id: None, paused.id: later, active.id: NOW}
-    assert heard == [str(active.id)]
-
-
-async def test_operators_import_and_viewers_and_strangers_do_not(
-    api: Database, campaign: Campaign, connection: asyncpg.Connection
-) -> None:
-    organization_id = campaign.tenant.organization_id
-    other = await create_tenant(connection, credential="other")
-    await connection.execute("update campaigns set status = 'active', next_batch_at = $1", NOW + timedelta(hours=1))
-    text = f"phone,name,plan\n{phone(1)},Ada,gold\n"
-    for outsider in (
-        await create_member(connection, organization_id, "viewer"),
-        await create_member(connection, other.organization_id, "owner"),
-    ):
-        with pytest.raises(CampaignNotFound):
-            await run(api, campaign, text, transaction=as_user(api, outsider))
-    assert await connection.fetchval("select count(*) from contacts") == 0
-    operator = await create_member(connection, organization_id, "operator")
-    for added in (1, 0):
-        report = await run(api, campaign, text, transaction=as_user(api, operator), actor=Actor(operator))
-        assert (report.added, report.already_there) == (added, 1 - added)
-    assert await connection.fetchval("select next_batch_at from campaigns") == NOW
-
-
-def new_contacts(numbers: Iterable[int]) -> list[NewContact]:
-    return [
-        NewContact(
-            line=number,
-            written="",
-            phone=phone(number),
-            details=dict.fromkeys(CONTACT_FIELD_NAMES),
-            zone_key="America/New_York",
-            zone_source="number",
-            variables="{}",
-            cells=(),
-        )
-        for number in numbers
-    ]
-
-
-async def test_imports_of_the_same_people_at_once_wait_for_each_other(
-    api: Database, campaign: Campaign, connection: asyncpg.Connection
-) -> None:
-    await connection.execute("update campaigns set status = 'active', next_batch_at = $1", NOW + timedelta(hours=1))
-    store = ContactStore(api.as_service, campaign.id, VirtualClock(NOW))
-    await asyncio.gather(store.check(), store.check())
-    numbers = range(2_000)
-    stored = await asyncio.gather(store.store(new_contacts(numbers)), store.store(new_contacts(reversed(numbers))))
-    assert sorted(each.added for each in stored) == [0, 2_000]
-    assert sorted(each.already_there for each in stored) == [0, 2_000]
-
-
-class Watched(io.BytesIO):
-    """A file that counts the reads after it was closed."""
-
-    reads_after_close = 0
-
-    def read(self, size: int | None = -1) -> bytes:
-        self.reads_after_close += self.closed
-        return super().read(size)
-
-
-async def test_a_cancelled_import_has_let_go_of_the_file(api: Database, campaign: Campaign) -> None:
-    lines = [f"{phone(n)},{'x' * 5_000}" for n in range(3_000)]
-    file = Watched("\n".join(["phone,notes", *lines]).encode())
-    stored = asyncio.Event()
-    importing = asyncio.ensure_future(
-        import_contacts(
-            file,
-            campaign.id,
-            api.as_service,
-            actor=Actor(),
-            clock=VirtualClock(NOW),
-            default_region="US",
-            on_progress=lambda _: stored.set(),
-            chunk_rows=200,
-        )
-    )
-    await stored.wait()
-    importing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await importing
-    file.close()
-    await asyncio.get_running_loop().shutdown_default_executor()
-    assert file.reads_after_close == 0
 
 
 async def test_nothing_is_stored_of_a_file_that_cannot_be_used(

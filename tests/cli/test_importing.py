@@ -1,6 +1,7 @@
 """An import from the command line: the report, the refused rows, and the exit status."""
 
 import csv
+import shlex
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,17 @@ def test_an_unusable_file_is_reported_in_one_line(
 def test_a_missing_file_is_reported_in_one_line(acme: Outdial, campaign: str, tmp_path: Path) -> None:
     error = acme.error("campaign", "import", campaign, str(tmp_path / "nowhere.csv"))
     assert error.endswith("nowhere.csv: No such file or directory")
+
+
+def test_an_import_is_undone_with_the_command_that_it_prints(acme: Outdial, campaign: str, file: Path) -> None:
+    done = acme.run("campaign", "import", "Spring", str(file), "--region=US", "--map=phone=Mobile")
+    (line,) = [line for line in done.stderr.splitlines() if "To undo it" in line]
+    _, *command = shlex.split(line.partition(": ")[2])
+
+    assert acme(*command) == "Removed 2 contacts.\n"
+
+    assert acme.json("campaign", "show", campaign)["progress"]["contacts"] == {}
+    assert "no contacts in the campaign, or it is still running" in acme.error(*command)
+    report = acme.json("campaign", "import", campaign, str(file), "--region=US", "--map=phone=Mobile")
+    assert report["added"] == 2
+    assert acme.json("campaign", "undo-import", campaign, report["import_id"])["removed"] == 2

@@ -112,6 +112,37 @@ async def test_a_file_is_uploaded_in_a_form_too(
     assert large.status_code == 413
 
 
+async def test_an_import_is_undone_until_one_of_its_contacts_was_called(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
+) -> None:
+    urls = []
+    for number in (1, 2):
+        url = await make(operator, two_organizations)
+        await operator.put(f"{url}/file", content=f"phone\n+1212200000{number}\n".encode())
+        early = await operator.post(f"{url}/undo")
+        assert (early.status_code, early.json()["message"]) == (409, "The import is ready: cancel it first")
+        await operator.post(f"{url}/start")
+        urls.append(url)
+    await worker.run_once()
+    await connection.execute(
+        "update campaign_contacts set status = 'calling', call_count = 1 where phone = '+12122000002'"
+    )
+
+    undone = await operator.post(f"{urls[0]}/undo")
+
+    assert (undone.status_code, undone.json()["removed"]) == (200, 1)
+    assert undone.json()["undone_at"] is not None
+    assert (await operator.post(f"{urls[0]}/undo")).json() == undone.json(), "undoing it again is harmless"
+    assert await connection.fetchval("select count(*) from contacts where phone = '+12122000001'") == 0
+    called = await operator.post(f"{urls[1]}/undo")
+    assert called.status_code == 409
+    assert called.json()["message"] == (
+        "1 contact of this import was called already, so the import cannot be undone; pause or cancel the campaign "
+        "instead"
+    )
+    assert await connection.fetchval("select count(*) from campaign_contacts where phone = '+12122000002'") == 1
+
+
 async def test_an_upload_in_parts_resumes_where_it_stopped(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
 ) -> None:

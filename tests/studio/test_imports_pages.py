@@ -70,6 +70,24 @@ async def test_a_file_is_uploaded_mapped_and_imported(
     assert "people.csv" in jobs.text
 
 
+async def test_an_import_is_undone_from_its_page(
+    two_organizations: TwoOrganizations, operator: Browser, worker: JobWorker
+) -> None:
+    url = await upload(operator, two_organizations, b"phone\n+12122000001\n+12122000002\n")
+    await operator.post_form(f"{url}/start", {"map_phone": "phone"}, page=url)
+    assert "Undo import" not in (await operator.get(url)).text
+    await worker.run_once()
+    assert "Undo import" in (await operator.get(url)).text
+
+    undone = await operator.post_form(f"{url}/undo", page=url)
+
+    assert (undone.status_code, undone.headers["location"]) == (303, url)
+    shown = (await operator.get(url)).text
+    assert "Import undone: 2 contacts removed." in shown
+    assert "2 contacts removed from the campaign." in shown
+    assert "Undo import" not in shown
+
+
 async def test_an_upload_is_discarded_from_its_preview(two_organizations: TwoOrganizations, operator: Browser) -> None:
     url = await upload(operator, two_organizations)
 

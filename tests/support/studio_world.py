@@ -22,7 +22,8 @@ _ROWS: Mapping[str, str] = {
     "account_id": "select id from provider_accounts where organization_id = $1",
     "number_id": "select id from phone_numbers where organization_id = $1",
     "contact_id": "select contact_id from campaign_contacts where id = $1",
-    "import_id": "select id from imports where organization_id = $1",
+    "import_id": "select id from imports where organization_id = $1 and status = 'ready'",
+    "finished": "select id from imports where organization_id = $1 and status = 'completed'",
     "export_id": "select id from exports where organization_id = $1 and status = 'queued'",
     "completed": "select id from exports where organization_id = $1 and status = 'completed'",
     "draft": "select id from campaigns where organization_id = $1 and status = 'draft'",
@@ -66,6 +67,18 @@ async def _fill(connection: Connection, filled: FilledOrganization) -> None:
     event = new_row("webhook_events", filled, actor="webhook")
     await insert(connection, "webhook_events", **event, call_id=call_id, status="applied", applied_at=NOW)
     await store_import(connection, campaign, b"phone\n+12127009901\n", queued=False)
+    await insert(
+        connection,
+        "imports",
+        id=new_id(NOW),
+        organization_id=organization_id,
+        campaign_id=campaign.id,
+        file_name="finished.csv",
+        status="completed",
+        created_at=NOW,
+        updated_at=NOW,
+        finished_at=NOW,
+    )
     await store_export(connection, organization_id, "calls")
     completed = {"id": new_id(NOW), "organization_id": organization_id}
     await insert(

@@ -15,6 +15,7 @@ from rich.live import Live
 from outdial.campaigns import lifecycle
 from outdial.campaigns.create import CampaignSettings, create_campaign
 from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicate_campaign
+from outdial.campaigns.importing.undo import AlreadyCalled, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
 from outdial.cli.campaign_view import CampaignView, read_campaign
@@ -124,6 +125,35 @@ def import_(
         campaign, file=file, region=region, mapping=read_pairs("--map", map_ or ()), refused=refused, as_json=as_json
     )
     raise typer.Exit(0 if any_valid else 1)
+
+
+@app.command("undo-import")
+def undo_import_(
+    campaign: CampaignName,
+    import_id: Annotated[UUID, typer.Argument(help="Id of the import, which the import printed.")],
+    as_json: AsJson = False,
+) -> None:
+    """Remove the contacts that an import added, until one of them was called."""
+
+    async def work(database: Database) -> Undone | AlreadyCalled | NotFound | Forbidden:
+        async with database.as_service() as connection:
+            campaign_id = await find_campaign(connection, campaign)
+            return await undo_import(connection, campaign_id, import_id, Actor(), clock.now())
+
+    result = as_service(work)
+    match result:
+        case Undone(removed) if as_json:
+            print_json({"import_id": import_id, "removed": removed})
+        case Undone(0):
+            raise ActionRefused("this import has no contacts in the campaign, or it is still running")
+        case Undone(removed):
+            console.print(f"Removed {removed:,} contact{'' if removed == 1 else 's'}.")
+        case AlreadyCalled():
+            raise ActionRefused(result.reason)
+        case NotFound() | Forbidden():
+            raise UnknownName(f"unknown campaign {campaign!r}")
+        case never:
+            assert_never(never)
 
 
 @app.command()

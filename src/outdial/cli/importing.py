@@ -1,5 +1,6 @@
 """`outdial campaign import`: progress bar, file of refused rows, and report."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from outdial.cli.finding import find_campaign
 from outdial.cli.output import console, notes, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.session import Database
+from outdial.domain.ids import new_id
 from outdial.jobs.csv_cells import CsvBuffer
 from outdial.stack.local import as_service
 
@@ -61,6 +63,7 @@ def run_import(
 ) -> bool:
     """Import `file` and print the report. Return whether any row was valid, or none was refused."""
     rejects = RefusedFile(refused or file.with_name(f"{file.name}.refused.csv"))
+    import_id = new_id(SystemClock().now())
 
     async def work(database: Database) -> ImportReport:
         async with database.as_service() as connection:
@@ -78,6 +81,7 @@ def run_import(
                 clock=SystemClock(),
                 default_region=region,
                 mapping=mapping,
+                import_id=import_id,
                 on_header=rejects.begin,
                 on_progress=_Bar(bars, size),
                 on_refused=rejects.add,
@@ -90,6 +94,7 @@ def run_import(
     if as_json:
         print_json(
             {
+                "import_id": import_id,
                 "rows": report.rows,
                 "added": report.added,
                 "already_there": report.already_there,
@@ -107,6 +112,10 @@ def run_import(
         )
     else:
         _print(report, rejects.path if written else None)
+        if report.added:
+            # The command line's own words stand in quotes, as in a shell.
+            undo = shlex.join(["outdial", "campaign", "undo-import", campaign, str(import_id)])
+            notes.print(f"To undo it before a contact is called: {undo}", markup=False, soft_wrap=True)
     return report.added + report.already_there > 0 or report.refused_rows == 0
 
 

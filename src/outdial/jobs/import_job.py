@@ -20,7 +20,7 @@ from outdial.campaigns.importing.import_file import ImportProgress, import_conta
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
-from outdial.db.queries import batches, imports, jobs
+from outdial.db.queries import batches, import_refusals, imports, jobs
 from outdial.db.session import Connection, Database, encode_json
 from outdial.jobs.outcomes import MAX_RUNS, JobInterrupted, JobOvertaken, JobRunEnd
 from outdial.jobs.stored_file import StoredFile
@@ -56,7 +56,7 @@ class ImportJob:
                     await imports.delete_import_chunks(connection, import_id=import_id)
                     await jobs.notify_jobs(connection, organization_id=organization_id)
                 return JobRunEnd.DONE
-            await imports.delete_refusals(connection, import_id=import_id)
+            await import_refusals.delete_refusals(connection, import_id=import_id)
             await jobs.notify_jobs(connection, organization_id=organization_id)
         return await _ImportRun(
             database=self._database,
@@ -95,6 +95,7 @@ class _ImportRun:
                 default_region=taken.default_region,
                 actor=Actor(taken.created_by),
                 mapping=msgspec.json.decode(taken.mapping, type=dict[str, str]),
+                import_id=taken.id,
                 on_header=self._on_header,
                 on_progress=self._on_progress,
                 on_refused=self._on_refused,
@@ -164,7 +165,7 @@ class _ImportRun:
         if not rows:
             return
         self._stored += len(rows)
-        await imports.insert_refusals(
+        await import_refusals.insert_refusals(
             connection,
             organization_id=self._taken.organization_id,
             import_id=self._taken.id,

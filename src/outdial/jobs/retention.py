@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from outdial.clock import Clock
-from outdial.db.queries import exports, imports, jobs
+from outdial.db.queries import exports, import_refusals, imports, jobs
 from outdial.db.session import Database
 
 UPLOADS_KEPT: Final = timedelta(days=2)
@@ -55,5 +55,5 @@ class JobRetention:
                     if await imports.abandon_upload(connection, import_id=job.id, now=now, before=before):
                         await imports.delete_import_chunks(connection, import_id=job.id)
                 case _:
-                    await imports.delete_refusals(connection, import_id=job.id)
+                    await import_refusals.delete_refusals(connection, import_id=job.id)
             await jobs.notify_jobs(connection, organization_id=job.organization_id)

@@ -42,9 +42,16 @@ class ContactStore:
     """Adds contacts to one campaign. `transaction` opens a transaction with the caller's rights."""
 
     def __init__(
-        self, transaction: Transaction, campaign_id: UUID, clock: Clock, on_added: OnAdded | None = None
+        self,
+        transaction: Transaction,
+        campaign_id: UUID,
+        clock: Clock,
+        *,
+        import_id: UUID | None = None,
+        on_added: OnAdded | None = None,
     ) -> None:
         self._transaction, self._campaign_id, self._clock = transaction, campaign_id, clock
+        self._import_id = import_id
         self._on_added = on_added
         self._added = 0
 
@@ -131,6 +138,7 @@ class ContactStore:
         stored = await contact_queries.upsert_contacts(
             connection,
             organization_id=organization_id,
+            import_id=self._import_id,
             now=now,
             contacts=encode_json(
                 [
@@ -157,6 +165,7 @@ class ContactStore:
             phones=[contact.phone for contact in contacts],
             zone_keys=[upserted[contact.phone].zone_key for contact in contacts],
             variables=variables,
+            import_id=self._import_id,
             now=now,
         )
         if added < len(contacts):

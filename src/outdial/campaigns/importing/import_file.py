@@ -69,6 +69,7 @@ async def import_contacts(
     default_region: str | None,
     actor: Actor,
     mapping: Mapping[str, str] | None = None,
+    import_id: UUID | None = None,
     on_header: Callable[[Sequence[str]], None] | None = None,
     on_progress: Callable[[ImportProgress], None] | None = None,
     on_refused: Callable[[RefusedRow], None] | None = None,
@@ -79,10 +80,11 @@ async def import_contacts(
 
     `transaction` opens a transaction with the rights of `actor`, and the audit log gets one entry for `actor`. Numbers
     without a country code belong to `default_region` (ISO 3166, such as US). `mapping` gives the column of a field,
-    such as {"phone": "Handy"}. The file is read once from its current position, in a thread while the previous chunk is
-    stored; it needs no seeking and is not closed. `on_header` is called once, before anything is stored, with the names
-    of all columns. `on_refused` and `on_progress` are called after each chunk. `on_added` is called within its
-    transaction: if it raises, the chunk is rolled back and the import ends.
+    such as {"phone": "Handy"}. An import with an `import_id` can be undone. The file is read once from its current
+    position, in a thread while the previous chunk is stored; it needs no seeking and is not closed. `on_header` is
+    called once, before anything is stored, with the names of all columns. `on_refused` and `on_progress` are called
+    after each chunk. `on_added` is called within its transaction: if it raises, the chunk is rolled back and the import
+    ends.
 
     Importing a file again adds no contact twice and refreshes the variables of pending contacts. Raises UnusableFile,
     UnknownRegion and CampaignNotFound before anything is stored. Raises CampaignClosed also later, if the campaign is
@@ -90,7 +92,7 @@ async def import_contacts(
     """
     rows = await asyncio.to_thread(CsvRows, file)
     columns = find_columns(rows.header, mapping)
-    store = ContactStore(transaction, campaign_id, clock, on_added)
+    store = ContactStore(transaction, campaign_id, clock, import_id=import_id, on_added=on_added)
     columns = columns.keep_names(await store.check())
     reader = ContactReader(columns, default_region)
     if on_header is not None:

@@ -73,9 +73,10 @@ _campaign_contact_detail = row_builder(CampaignContactDetail)
 
 _ADD_CAMPAIGN_CONTACTS = """\
 insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, next_attempt_at,
-  variables, created_at, updated_at)
-select u.id, $1, $2, u.contact_id, u.phone, u.zone_key, $3, u.variables::jsonb, $3, $3
-from unnest($4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[])
+  variables, import_id, created_at, updated_at)
+select u.id, $1, $2, u.contact_id, u.phone, u.zone_key, $3, u.variables::jsonb, $4,
+  $3, $3
+from unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[])
   as u (id, contact_id, phone, zone_key, variables)
 on conflict (campaign_id, contact_id) do nothing;
 """
@@ -87,6 +88,7 @@ async def add_campaign_contacts(
     organization_id: UUID,
     campaign_id: UUID,
     now: datetime,
+    import_id: UUID | None,
     ids: Sequence[UUID],
     contact_ids: Sequence[UUID],
     phones: Sequence[str],
@@ -96,7 +98,16 @@ async def add_campaign_contacts(
     """Add contacts to a campaign. Contacts that are in it already are not counted."""
     return rows_touched(
         await connection.execute(
-            _ADD_CAMPAIGN_CONTACTS, organization_id, campaign_id, now, ids, contact_ids, phones, zone_keys, variables
+            _ADD_CAMPAIGN_CONTACTS,
+            organization_id,
+            campaign_id,
+            now,
+            import_id,
+            ids,
+            contact_ids,
+            phones,
+            zone_keys,
+            variables,
         )
     )
 

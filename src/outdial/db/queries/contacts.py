@@ -125,10 +125,10 @@ _exported_contact = row_builder(ExportedContact)
 
 _UPSERT_CONTACTS = """\
 insert into contacts (id, organization_id, phone, name, email, company, notes, external_id, timezone, zone_key,
-  zone_source, created_at, updated_at)
+  zone_source, import_id, created_at, updated_at)
 select u.id, $1, u.phone, u.name, u.email, u.company, u.notes, u.external_id, u.timezone, u.zone_key,
-  u.zone_source, $2, $2
-from jsonb_to_recordset($3::text::jsonb) as u (id uuid, phone text, name text, email text, company text,
+  u.zone_source, $2, $3, $3
+from jsonb_to_recordset($4::text::jsonb) as u (id uuid, phone text, name text, email text, company text,
   notes text, external_id text, timezone text, zone_key text, zone_source text)
 on conflict (organization_id, phone) do update
 set name = coalesce(excluded.name, contacts.name), email = coalesce(excluded.email, contacts.email),
@@ -145,14 +145,15 @@ returning id, phone, zone_key;
 
 
 async def upsert_contacts(
-    connection: Connection, *, organization_id: UUID, now: datetime, contacts: str
+    connection: Connection, *, organization_id: UUID, import_id: UUID | None, now: datetime, contacts: str
 ) -> list[UpsertedContact]:
     """Insert or update contacts by phone, from a JSON array of objects with the columns of `u`.
 
     Values of the file win, and those that it leaves empty stay.
     """
     return [
-        _upserted_contact(record) for record in await connection.fetch(_UPSERT_CONTACTS, organization_id, now, contacts)
+        _upserted_contact(record)
+        for record in await connection.fetch(_UPSERT_CONTACTS, organization_id, import_id, now, contacts)
     ]
 
 

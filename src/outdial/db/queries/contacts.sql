@@ -2,12 +2,13 @@
 
 -- name: upsert_contacts
 -- returns: list[UpsertedContact]
+-- null: :import_id
 -- Insert or update contacts by phone, from a JSON array of objects with the columns of `u`. Values of the file win,
 -- and those that it leaves empty stay.
 insert into contacts (id, organization_id, phone, name, email, company, notes, external_id, timezone, zone_key,
-  zone_source, created_at, updated_at)
+  zone_source, import_id, created_at, updated_at)
 select u.id, :organization_id, u.phone, u.name, u.email, u.company, u.notes, u.external_id, u.timezone, u.zone_key,
-  u.zone_source, :now, :now
+  u.zone_source, :import_id, :now, :now
 from jsonb_to_recordset(:contacts::text::jsonb) as u (id uuid, phone text, name text, email text, company text,
   notes text, external_id text, timezone text, zone_key text, zone_source text)
 on conflict (organization_id, phone) do update

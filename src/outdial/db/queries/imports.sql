@@ -1,4 +1,4 @@
--- Imports: the uploaded file, the runs over it and the rows it was refused for.
+-- Imports: the uploaded file, the runs over it, and undoing one.
 
 -- name: create_import!
 -- null: :created_by, :default_region, :size
@@ -11,25 +11,25 @@ values (:id, :organization_id, :campaign_id, :file_name, :size, :mapping::text::
 -- name: show_import
 -- returns: ImportRow | None
 -- row: An import with the name of its campaign. Mapping, counts by kind and notices are JSON text.
--- null: size, default_region, error, created_by, started_at, finished_at
+-- null: size, default_region, error, created_by, started_at, finished_at, undone_at
 -- Read an import of an organization.
 select i.id, i.organization_id, i.campaign_id, c.name as campaign_name, i.file_name, i.size, i.bytes_stored, i.chunks,
   i.mapping::text as mapping, i.default_region, i.status, i.added, i.already_there, i.refused, i.rows, i.bytes_read,
   i.refused_by_kind::text as refused_by_kind, i.notices::text as notices, i.error, i.created_by, i.created_at,
-  i.updated_at, i.started_at, i.finished_at
+  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed
 from imports i join campaigns c on c.id = i.campaign_id
 where i.id = :import_id and i.organization_id = :organization_id;
 
 -- name: list_imports
 -- returns: list[ImportRow]
--- null: size, default_region, error, created_by, started_at, finished_at, :campaign_id, :after_at, :after_id
+-- null: size, default_region, error, created_by, started_at, finished_at, undone_at, :campaign_id, :after_at, :after_id
 -- plan: custom
 -- List imports of an organization, newest first. `after_at` and `after_id` are those of the last import on the previous
 -- page.
 select i.id, i.organization_id, i.campaign_id, c.name as campaign_name, i.file_name, i.size, i.bytes_stored, i.chunks,
   i.mapping::text as mapping, i.default_region, i.status, i.added, i.already_there, i.refused, i.rows, i.bytes_read,
   i.refused_by_kind::text as refused_by_kind, i.notices::text as notices, i.error, i.created_by, i.created_at,
-  i.updated_at, i.started_at, i.finished_at
+  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed
 from imports i join campaigns c on c.id = i.campaign_id
 where i.organization_id = :organization_id
   and (:campaign_id::uuid is null or i.campaign_id = :campaign_id)
@@ -89,6 +89,12 @@ set status = case when status = 'running' then 'cancelling' else 'cancelled' end
   finished_at = case when status = 'running' then null else :now::timestamptz end, updated_at = :now
 where id = :import_id and organization_id = :organization_id and status in ('uploading', 'ready', 'queued', 'running')
 returning id;
+
+-- name: undo_import
+-- returns: UndoneImport | None
+-- row: How many contacts an import that was undone had added, or how many of them were called, which keeps it.
+-- Remove the contacts that an import added to a campaign, unless one of them was called.
+select removed, called from private.undo_import(:organization_id, :campaign_id, :import_id, :now);
 
 -- name: import_chunk
 -- returns: bytes | None
@@ -150,37 +156,7 @@ set status = case status when 'cancelling' then 'cancelled' else :status::text e
 where id = :import_id and runs = :run and status in ('running', 'cancelling')
 returning id;
 
--- name: insert_refusals!
--- Insert rows of the file that were refused.
-insert into import_refusals (organization_id, import_id, line, value, kind, reason, cells)
-select :organization_id, :import_id, u.line, u.value, u.kind, u.reason, u.cells::jsonb
-from unnest(:lines::bigint[], :values::text[], :kinds::text[], :reasons::text[], :cells::text[])
-  as u (line, value, kind, reason, cells)
-on conflict do nothing;
-
--- name: list_refusals
--- returns: list[RefusedImportRow]
--- row: A refused row: its line in the file, its phone cell (or the start of the row) and the reason.
--- List refused rows of an import in the order of the file.
-select line, value, kind, reason from import_refusals
-where import_id = :import_id and organization_id = :organization_id and line > :after_line
-order by line
-limit :limit;
-
--- name: list_whole_refusals
--- returns: list[WholeRefusal]
--- row: A refused row with its cells, which are a JSON array.
--- List refused rows of an import with their cells, in the order of the file.
-select line, value, kind, reason, cells::text as cells from import_refusals
-where import_id = :import_id and organization_id = :organization_id and line > :after_line
-order by line
-limit :limit;
-
 -- name: import_header
 -- returns: str | None
 -- Read the names of the columns of an import, a JSON array.
 select header::text as id from imports where id = :import_id and organization_id = :organization_id;
-
--- name: delete_refusals!
--- Delete the refused rows of an import.
-delete from import_refusals where import_id = :import_id;

@@ -110,6 +110,17 @@ async def cancel_import(context: CurrentOrganization, import_id: UUID) -> Import
         return await imports.cancel_import(connection, context, import_id)
 
 
+@router.post("/{import_id}/undo")
+async def undo_import(context: CurrentOrganization, import_id: UUID) -> Import:
+    """Remove the contacts that a finished import added, until one of them was called.
+
+    Contacts that the import created also leave the organization, unless something has changed or used them since.
+    """
+    context.require("operator")
+    async with context.transaction() as connection:
+        return await imports.undo_import(connection, context, import_id)
+
+
 @router.get("/{import_id}/refusals")
 async def list_refused_rows(context: CurrentOrganization, import_id: UUID, page: PageQuery) -> Page[ImportRefusal]:
     """List the refused rows, in file order."""

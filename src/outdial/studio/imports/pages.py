@@ -120,6 +120,16 @@ async def cancel(context: CurrentOrganization, import_id: UUID, form: Form) -> R
     return redirect(f"/o/{context.organization_id}/imports/{import_id}", message, "info")
 
 
+@router.post("/imports/{import_id}/undo")
+async def undo(context: CurrentOrganization, import_id: UUID, form: Form) -> Response:
+    """Undo an import."""
+    context.require("operator")
+    async with context.transaction() as connection:
+        found = await imports.undo_import(connection, context, import_id)
+    contacts = "1 contact" if found.removed == 1 else f"{found.removed:,} contacts"
+    return redirect(f"/o/{context.organization_id}/imports/{import_id}", f"Import undone: {contacts} removed.")
+
+
 @router.get("/imports/{import_id}/refusals.csv")
 async def download_refused_rows(context: CurrentOrganization, import_id: UUID) -> Response:
     """Download the refused rows as a CSV file."""

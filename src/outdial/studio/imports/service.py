@@ -10,7 +10,9 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 
-from outdial.db.queries import campaign_status, imports, jobs
+from outdial.campaigns.importing import undo
+from outdial.campaigns.lifecycle import Forbidden, NotFound
+from outdial.db.queries import campaign_status, import_refusals, imports, jobs
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
@@ -85,6 +87,13 @@ class Import(BaseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    undone_at: datetime | None
+    removed: Annotated[int, Field(description="Contacts that undoing the import removed from the campaign")]
+
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether it has ended with contacts, and was not undone. Contacts that were called keep it."""
+        return self.is_finished and self.added > 0 and self.undone_at is None
 
     @property
     def is_finished(self) -> bool:
@@ -283,13 +292,30 @@ async def cancel_import(connection: Connection, context: OrganizationContext, im
     return found
 
 
+async def undo_import(connection: Connection, context: OrganizationContext, import_id: UUID) -> Import:
+    """Remove the contacts that an import added. Raises ResourceConflict if one was called, or while it runs."""
+    found = await find_import(connection, context, import_id)
+    if found.undone_at is not None:
+        return found
+    if not found.is_finished:
+        raise ResourceConflict(f"The import is {found.status}: cancel it first", status=found.status)
+    now = context.studio.clock.now()
+    match await undo.undo_import(connection, found.campaign_id, import_id, context.actor, now):
+        case undo.AlreadyCalled() as called:
+            raise ResourceConflict(called.reason[:1].upper() + called.reason[1:], status=found.status)
+        case NotFound() | Forbidden():
+            raise ResourceNotFound("Campaign not found")
+    await jobs.notify_jobs(connection, organization_id=context.organization_id)
+    return await find_import(connection, context, import_id)
+
+
 async def list_refused_rows(
     connection: Connection, context: OrganizationContext, import_id: UUID, page: PageRequest
 ) -> Page[ImportRefusal]:
     """Return a page of the refused rows, in file order. Only the first ten thousand are kept."""
     await find_import(connection, context, import_id)
     key = page.key(tuple[int])
-    rows = await imports.list_refusals(
+    rows = await import_refusals.list_refusals(
         connection,
         import_id=import_id,
         organization_id=context.organization_id,
@@ -306,12 +332,14 @@ async def import_header(connection: Connection, context: OrganizationContext, im
     return msgspec.json.decode(header or "[]", type=list[str])
 
 
-async def iterate_refused_rows(context: OrganizationContext, import_id: UUID) -> AsyncIterator[imports.WholeRefusal]:
+async def iterate_refused_rows(
+    context: OrganizationContext, import_id: UUID
+) -> AsyncIterator[import_refusals.WholeRefusal]:
     """Yield every stored refused row with its cells, reading 200 at a time: each may have 64 KiB."""
     line = 0
     while True:
         async with context.transaction() as connection:
-            rows = await imports.list_whole_refusals(
+            rows = await import_refusals.list_whole_refusals(
                 connection,
                 import_id=import_id,
                 organization_id=context.organization_id,

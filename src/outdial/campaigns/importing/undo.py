@@ -1,0 +1,67 @@
+"""Undoes an import, until one of its contacts was called."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
+from outdial.db.queries import audit, batches, campaign_status, imports, organizations
+from outdial.db.session import Connection, encode_json
+from outdial.domain.campaign import CampaignStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The contacts that the import had added are out of the campaign; none if it had added none or was undone."""
+
+    removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyCalled:
+    """Contacts of the import were called, so that it stays."""
+
+    called: int
+
+    @property
+    def reason(self) -> str:
+        """What to say, and what to do instead."""
+        contacts = "1 contact of this import was" if self.called == 1 else f"{self.called:,} contacts of it were"
+        return f"{contacts} called already, so the import cannot be undone; pause or cancel the campaign instead"
+
+
+async def undo_import(
+    connection: Connection, campaign_id: UUID, import_id: UUID, actor: Actor, now: datetime
+) -> Undone | AlreadyCalled | NotFound | Forbidden:
+    """Remove the contacts that an import has added to a campaign.
+
+    A contact that the import created also leaves the organization, if nothing has changed or used it since. Values that
+    the import wrote to existing contacts stay. An import that is running or was undone already removes nothing.
+    """
+    campaign = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
+    if campaign is None:
+        return NotFound()
+    organization_id = campaign.organization_id
+    if actor.user_id is not None and not await organizations.may_operate(connection, organization_id=organization_id):
+        return Forbidden()
+    undone = await imports.undo_import(
+        connection, organization_id=organization_id, campaign_id=campaign_id, import_id=import_id, now=now
+    )
+    if undone is None or (undone.removed == 0 and undone.called == 0):
+        return Undone(0)
+    if undone.called:
+        return AlreadyCalled(undone.called)
+    await audit.record_audit(
+        connection,
+        organization_id=organization_id,
+        actor=actor.name,
+        action="undo_import",
+        subject_type="campaign",
+        subject_id=str(campaign_id),
+        details=encode_json({"import_id": str(import_id), "removed": undone.removed}),
+    )
+    if campaign.status == CampaignStatus.ACTIVE:
+        # Without its last contact it is complete.
+        await batches.wake_campaign(connection, campaign_id=campaign_id, now=now)
+    await batches.notify_campaigns(connection, ids=[campaign_id])
+    return Undone(undone.removed)
