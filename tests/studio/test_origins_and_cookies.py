@@ -8,6 +8,8 @@ import pytest
 
 from outdial.settings import SettingError
 from outdial.studio.web.app import create_app
+from outdial.studio.web.assets import STATIC
+from outdial.studio.web.filters import ZONE_COOKIE
 from outdial.studio.web.forms import redirect
 from outdial.studio.web.sessions import COOKIE
 from outdial.studio.web.settings import StudioSettings
@@ -106,3 +108,17 @@ async def test_a_session_is_read_from_a_cookie_of_this_host_only(
     own = await open_to_pages.get("/api/v1/organizations", headers={"cookie": f"a=1; __Host-{COOKIE}={sealed}"})
 
     assert (planted.status_code, own.status_code) == (401, 200)
+
+
+async def test_the_time_zone_is_read_under_the_name_that_the_pages_script_gives_it(
+    studio_app: StudioServer, open_to_pages: httpx.AsyncClient, two_organizations: TwoOrganizations
+) -> None:
+    own = two_organizations.own
+    sealed = studio_app.studio.sealer.seal(COOKIE, studio_app.session(own.users["owner"]))
+    name = f"__Host-{ZONE_COOKIE}"
+    cookies = {"cookie": f"__Host-{COOKIE}={sealed}; {name}=America%2FNew_York"}
+
+    page = await open_to_pages.get(f"/o/{own.tenant.organization_id}/contacts", headers=cookies)
+
+    assert "Times in New York time" in page.text
+    assert f'"{name}"' in (STATIC / "time.js").read_text()

@@ -6,7 +6,9 @@ const withSeconds = new Intl.DateTimeFormat("en-US", { hour: "numeric", minute: 
 const thisYear = new Intl.DateTimeFormat("en-US", { day: "numeric", month: "short" });
 const anyYear = new Intl.DateTimeFormat("en-US", { day: "numeric", month: "short", year: "numeric" });
 const exact = new Intl.DateTimeFormat("en-US", { dateStyle: "full", timeStyle: "long" });
-const ZONE_COOKIE = "outdial_zone";
+// Behind https, the studio reads only cookies that no other host can have set.
+const IS_SECURE = location.protocol === "https:";
+const ZONE_COOKIE = IS_SECURE ? "__Host-outdial_zone" : "outdial_zone";
 const YEAR_SECONDS = 31536000;
 
 export function clockText(time, format = clock) {
@@ -37,8 +39,7 @@ export function showTimes(root) {
 export function reportZone() {
   const pair = `${ZONE_COOKIE}=${encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone)}`;
   if (hasCookie(pair)) return;
-  const secure = location.protocol === "https:" ? "; secure" : "";
-  document.cookie = `${pair}; path=/; max-age=${YEAR_SECONDS}; samesite=lax${secure}`;
+  document.cookie = `${pair}; path=/; max-age=${YEAR_SECONDS}; samesite=lax${IS_SECURE ? "; secure" : ""}`;
   if (hasCookie(pair) && "stream" in document.body.dataset && "reloadable" in document.body.dataset) location.reload();
 }
 
