@@ -43,35 +43,60 @@ drop policy webhook_inserts on public.audit_log;
 drop policy jobs_insert on public.audit_log;
 revoke insert on public.audit_log from authenticated, service_role, outdial_dialer, outdial_webhook, outdial_jobs;
 
--- A member with SQL of their own can change a campaign past the studio. Such a change is recorded at commit, unless the
--- transaction has recorded one about this campaign itself.
+-- A member with SQL of their own can change settings past the studio. Each such change is recorded at commit, unless the
+-- transaction has recorded one about the same subject itself: campaigns, and what admins configure.
+-- The arguments are the type of the subject, and the column that its entries name. Entries are inserted here and not by
+-- private.record_audit: whoever leaves an organization or lowers their own role may no longer write, but has acted.
 create function private.audit_direct_change() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 declare
+  former jsonb := case when tg_op = 'INSERT' then '{}' else pg_catalog.to_jsonb(old) end;
+  present jsonb := case when tg_op = 'DELETE' then '{}' else pg_catalog.to_jsonb(new) end;
+  subject text := coalesce(present, '{}') ->> tg_argv[1];
+  organization text;
+  author text := coalesce((select auth.uid())::text, 'unknown');
   changed text[];
 begin
+  subject := coalesce(subject, former ->> tg_argv[1]);
+  organization := case when tg_table_name = 'organizations' then subject
+    else coalesce(present, '{}') ->> 'organization_id' end;
+  organization := coalesce(organization, former ->> 'organization_id');
   select pg_catalog.array_agg(n.key order by n.key) into changed
-  from pg_catalog.jsonb_each(pg_catalog.to_jsonb(new)) n
-  join pg_catalog.jsonb_each(pg_catalog.to_jsonb(old)) o on o.key = n.key and o.value is distinct from n.value
-  where n.key not in ('updated_at', 'next_batch_at', 'next_batch_size', 'waiting_for', 'paused_reason', 'started_at',
-    'finished_at');
+  from pg_catalog.jsonb_object_keys(former || present) as n (key)
+  where former -> n.key is distinct from present -> n.key
+    and n.key not in ('created_at', 'updated_at', 'next_batch_at', 'next_batch_size', 'waiting_for', 'paused_reason',
+      'started_at', 'finished_at');
   if changed is null or exists (
     select from public.audit_log a
-    where a.organization_id = new.organization_id and a.subject_id = new.id::text
-      and a.at >= pg_catalog.transaction_timestamp() and a.actor = (select auth.uid())::text
-  ) then
+    where a.organization_id = organization::uuid and a.subject_id = subject
+      and a.at >= pg_catalog.transaction_timestamp() and a.actor = author
+  ) or not exists (select from public.organizations o where o.id = organization::uuid) then
     return null;
   end if;
-  perform private.record_audit(new.organization_id, null, 'change_campaign_directly', 'campaign', new.id::text,
-    pg_catalog.jsonb_build_object('changed', changed, 'status', new.status));
+  insert into public.audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
+  values (organization::uuid, pg_catalog.clock_timestamp(), author, 'change_' || tg_argv[0] || '_directly', tg_argv[0],
+    subject, pg_catalog.jsonb_build_object('operation', lower(tg_op), 'changed', changed));
   return null;
 end
 $$;
 revoke all on function private.audit_direct_change() from public;
-create constraint trigger campaigns_audited after update on public.campaigns
+
+create constraint trigger campaigns_audited after insert or update or delete on public.campaigns
   deferrable initially deferred for each row when (pg_catalog.current_setting('role') = 'authenticated')
-  execute function private.audit_direct_change();
+  execute function private.audit_direct_change('campaign', 'id');
+create constraint trigger organizations_audited after update on public.organizations
+  deferrable initially deferred for each row when (pg_catalog.current_setting('role') = 'authenticated')
+  execute function private.audit_direct_change('organization', 'id');
+create constraint trigger organization_members_audited after insert or update or delete on public.organization_members
+  deferrable initially deferred for each row when (pg_catalog.current_setting('role') = 'authenticated')
+  execute function private.audit_direct_change('member', 'user_id');
+create constraint trigger provider_accounts_audited after insert or update or delete on public.provider_accounts
+  deferrable initially deferred for each row when (pg_catalog.current_setting('role') = 'authenticated')
+  execute function private.audit_direct_change('provider_account', 'id');
+create constraint trigger phone_numbers_audited after insert or update or delete on public.phone_numbers
+  deferrable initially deferred for each row when (pg_catalog.current_setting('role') = 'authenticated')
+  execute function private.audit_direct_change('phone_number', 'id');
 
 -- These functions asked the claims whether the caller is the service. Claims are whatever the caller's token says, and a
 -- statement of the caller can set them; the role is what the session has assumed.

@@ -1,6 +1,7 @@
 """Who may do what with whose rows: each role, each table, each verb, as the real login roles never as a superuser."""
 
 import asyncio
+import json
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
@@ -470,10 +471,33 @@ async def test_a_campaign_that_is_changed_past_the_studio_leaves_an_audit_entry(
 
     assert direct is not None
     assert tuple(direct)[:2] == (str(operator), "change_campaign_directly")
-    assert '"changed": ["batch_size", "name"]' in direct["details"]
+    assert json.loads(direct["details"]) == {"changed": ["batch_size", "name"], "operation": "update"}
     assert recorded is not None
     assert recorded["action"] == "edit_campaign"
     assert await connection.fetchrow(last) == recorded
+
+
+DIRECT: list[tuple[str, str, str, str]] = [
+    ("owner", "update organizations set name = 'Mine'", "organization", "update"),
+    ("admin", "update provider_accounts set concurrency_limit = 1", "provider_account", "update"),
+    ("admin", "delete from phone_numbers", "phone_number", "delete"),
+    ("admin", "update organization_members set role = 'admin' where role = 'operator'", "member", "update"),
+    ("viewer", "delete from organization_members where user_id = auth.uid()", "member", "delete"),
+]
+
+
+@pytest.mark.parametrize(("actor", "statement", "subject", "operation"), DIRECT)
+async def test_settings_that_are_changed_past_the_studio_leave_an_audit_entry(
+    world: TwoOrganizations, connection: asyncpg.Connection, actor: str, statement: str, subject: str, operation: str
+) -> None:
+    async with acting(world, actor) as acting_connection:
+        await acting_connection.execute(statement)
+
+    row = await connection.fetchrow("select * from audit_log order by id desc limit 1")
+    assert row is not None
+    assert (row["actor"], row["action"]) == (str(world.own.users[actor]), f"change_{subject}_directly")
+    assert (row["subject_type"], json.loads(row["details"])["operation"]) == (subject, operation)
+    assert row["organization_id"] == world.own.tenant.organization_id
 
 
 async def test_a_function_with_the_rights_of_its_owner_believes_no_claim(
