@@ -101,9 +101,9 @@ CASES = {
         phones={2: "+14155550136", 3: "+14155550137", 4: "+14155550138"},
     ),
     "floats of Germany": Case(
-        content=b"phone,name\n3023125136.0,Ann\n+493023125137.0,Bob\n",
+        content=b"phone,name\n3023125136.0,Ann\n+493023125137.0,Bob\n493023125138.0,Cy\n",
         region="DE",
-        phones={2: "+493023125136", 3: "+493023125137"},
+        phones={2: "+493023125136", 3: "+493023125137", 4: "+493023125138"},
     ),
     "exponents": Case(
         content=b'phone,name\n1.41556E+10,Ann\n4.4777E+11,Bob\n4.155550139E9,Cy\n"1,41556E+10",Di\n1.4155550140E10,E\n',
@@ -235,14 +235,19 @@ CASES = {
         + b"\n".join(
             b"+1415555%04d,%b" % (number, zone)
             for number, zone in enumerate(
-                [b"EST", b"PST", b"MST", b"UTC-5", b"GMT+1", b"Etc/GMT+5", b"CET", b"EST5EDT", b"-", b"0"], start=112
+                [
+                    *(b"EST", b"PST", b"MST", b"UTC-5", b"GMT+1", b"Etc/GMT+5", b"CET", b"EST5EDT", b"-", b"0", b"GMT"),
+                    *(b"america/new_york", b"Eastern Time (US & Canada)", b"US/Eastern"),
+                ],
+                start=112,
             )
         ),
-        reasons={line: "'" for line in range(2, 12)},
+        phones={15: "+14155550125"},
+        reasons={line: "'" for line in range(2, 15)},
     ),
     "prefixes": Case(
         content=b"phone,name\n0044 20 7946 0127,A\n011 44 20 7946 0128,B\n+44 (0) 20 7946 0129,C\n"
-        b"(+44) 20 7946 0130,D\n+ 1 415 555 0132,E\n1 (415) 555 0133,F\n001-415-555-0134,G\n",
+        b"(+44) 20 7946 0130,D\n+ 1 415 555 0132,E\n1 (415) 555 0133,F\n001-415-555-0134,G\n00 1 415 555 0131,H\n",
         phones={
             2: "+442079460127",
             3: "+442079460128",
@@ -251,6 +256,7 @@ CASES = {
             6: "+14155550132",
             7: "+14155550133",
             8: "+14155550134",
+            9: "+14155550131",
         },
     ),
     "words for no value": Case(

@@ -81,7 +81,9 @@ def test_a_number_of_several_zones_has_them_all_sorted() -> None:
 @pytest.mark.parametrize(
     ("e164", "country", "zone"),
     [
+        ("+16235550142", "US", "America/Phoenix"),
         ("+18765550142", "JM", "America/Jamaica"),
+        ("+12464290142", "BB", "America/Barbados"),
         ("+18687800142", "TT", "America/Port_of_Spain"),
         ("+14415050142", "BM", "Atlantic/Bermuda"),
         ("+12423593456", "BS", "America/Nassau"),

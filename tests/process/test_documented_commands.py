@@ -2,23 +2,19 @@
 
 import asyncio
 import json
-import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
+from dataclasses import replace
 
 import asyncpg
 import httpx
 import pytest
 
 from outdial.auth.keys import LOCAL_SECRET_KEY, local_service_role_jwt
-from tests.support.documented import ROOT, Example, examples, install_programs, run_block
-from tests.support.postgres import Scratch, scratch_directory
-from tests.support.processes import TIMEOUT_S, Launcher
+from tests.support.documented import ROOT, Example, Project, examples, install_programs, running_stack
+from tests.support.postgres import Scratch
+from tests.support.processes import TIMEOUT_S
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -36,23 +32,6 @@ ELSEWHERE = {
     "python3 -m (venv|pip)": "installs into the machine",
     "supabase": "tests/peers/test_stock_cli.py runs it with the profile of the page",
 }
-OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
-PORTS = {54321: "api_url", 54323: "studio_url", 54330: "simulator_url"}
-
-
-@dataclass(frozen=True)
-class Project:
-    """A directory with a running stack, and the environment of its terminal."""
-
-    directory: Path
-    addresses: dict[str, str]
-    env: dict[str, str]
-
-    def run(self, text: str, **env: str) -> str:
-        """Run a block of shell that must succeed; return what it printed."""
-        done = run_block(text, self.directory, self.env | env)
-        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
 
 
 def python_example(page: str, number: int = 1) -> str:
@@ -62,48 +41,18 @@ def python_example(page: str, number: int = 1) -> str:
 @pytest.fixture(scope="module")
 def project() -> Iterator[Project]:
     """A project with the functions of the documentation, and a stack that runs in it."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    with scratch_directory() as base:
-        directory = base / "project"
-        shutil.copytree(ROOT / "supabase", directory / "supabase", ignore=shutil.ignore_patterns("__pycache__"))
-        functions = directory / "supabase" / "functions"
-        for slug, page in (("hello", "docs/EDGE_FUNCTIONS.md"), ("first", "docs/EDGE_FUNCTIONS.md"),
-                           ("second", "docs/functions.md")):  # fmt: skip
-            (functions / slug).mkdir()
-            (functions / slug / "index.py").write_text(python_example(page))
-        with (directory / "supabase" / "config.toml").open("a") as config:
-            config.write("\n" + next(examples("docs/functions.md", "toml")).text)
-        (directory / "contacts.csv").write_text("phone,name\n+14155559901,Ada\n")
-        programs = directory / ".venv" / "bin"
-        programs.mkdir(parents=True)
-        home = base / "home"
-        launcher = Launcher(base, inherited, cwd=directory)
-        started = launcher.start(
-            "dev", "dev", "--ports=auto", "--speed=50", "--calls-per-second=50", OUTDIAL_HOME=str(home)
-        )
-        try:
-            asyncio.run(started.ready())
-            addresses = dict(json.loads((home / "stack.json").read_text()))
-            real = {told: urlsplit(addresses[name]).port or 0 for told, name in PORTS.items()}
-            install_programs(programs, shutil.which("curl") or "", real)
-            env = {
-                **inherited,
-                "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "OUTDIAL_HOME": str(home),
-                "SUPABASE_SERVICE_ROLE_KEY": local_service_role_jwt(),
-            }
-            for name in ("STAGING", "PRODUCTION"):
-                env[f"OUTDIAL_{name}_URL"] = addresses["api_url"]
-                env[f"OUTDIAL_{name}_SECRET_KEY"] = LOCAL_SECRET_KEY
-                env[f"OUTDIAL_{name}_WEBHOOK_SECRET"] = "your-webhook-secret"
-            shutil.copy(ROOT / "package.json", directory)
-            (directory / "Makefile").write_text("setup:\n")
-            made = Project(directory, addresses, env)
-            token = made.run("outdial tokens create documentation").split()[-1]
-            yield Project(directory, addresses, env | {"OUTDIAL_PRODUCTION_ACCESS_TOKEN": token})
-        finally:
-            for process in launcher.started:
-                process.kill_session()
+    functions = {
+        "hello": python_example("docs/EDGE_FUNCTIONS.md"),
+        "first": python_example("docs/EDGE_FUNCTIONS.md"),
+        "second": python_example("docs/functions.md"),
+    }
+    with running_stack(functions, config=next(examples("docs/functions.md", "toml")).text) as running:
+        (running.directory / "contacts.csv").write_text("phone,name\n+14155559901,Ada\n")
+        shutil.copy(ROOT / "package.json", running.directory)
+        (running.directory / "Makefile").write_text("setup:\n")
+        install_programs(running, shutil.which("curl") or "")
+        token = running.run("outdial tokens create documentation").split()[-1]
+        yield replace(running, env=running.env | {"OUTDIAL_PRODUCTION_ACCESS_TOKEN": token})
 
 
 def tcp_url(database: Scratch) -> str:

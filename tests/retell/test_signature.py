@@ -1,5 +1,6 @@
 """Signatures: the published vectors, the edges, and agreement with the official SDK."""
 
+import hmac
 import string
 
 import pytest
@@ -72,6 +73,10 @@ GOOD = sign(b"{}", KEY, 1700000000000)
         "v=" + "0" * 17 + GOOD[2:],
         GOOD.replace("v=", "v=-"),
         "\ud800" + GOOD,
+        sign(b"{}", KEY, 1700000000),  # seconds
+        GOOD.partition("d=")[2],  # the digest alone
+        hmac.digest(KEY.encode(), b"{}", "sha256").hex(),  # of the body alone
+        GOOD.replace("v=", "t=").replace("d=", "v1="),  # as Stripe writes it
     ],
 )
 def test_a_malformed_header_is_invalid(header: str | None) -> None:

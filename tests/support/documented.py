@@ -5,15 +5,28 @@ fails for an error response. `outdial` stops a command that runs until a signal 
 production gets the settings in `etc/outdial.env`, or `etc/outdial-<command>.env`, and no others of Outdial.
 """
 
+import asyncio
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from outdial.auth.keys import LOCAL_SECRET_KEY, local_service_role_jwt
+from outdial.stack.local import LOCAL_WEBHOOK_SECRET
+from tests.support.postgres import scratch_directory
+from tests.support.processes import Launcher
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 120.0
+BLOCK_TIMEOUT_S = 120.0
+_OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
+_DOCUMENTED_PORTS = {54321: "api_url", 54323: "studio_url", 54330: "simulator_url"}
 
 _CURL = """#!{python}
 import os, sys
@@ -73,27 +86,75 @@ def examples(page: str, language: str) -> Iterator[Example]:
         yield Example(page, number, text)
 
 
-def install_programs(directory: Path, curl: str, ports: Mapping[int, int]) -> None:
-    """Write `curl` and `outdial` into `directory`; `ports` maps a documented port to the one of the stack."""
-    connect = [word for told, real in ports.items() for word in ("--connect-to", f"127.0.0.1:{told}:127.0.0.1:{real}")]
+@dataclass(frozen=True)
+class Project:
+    """A directory with a running stack, and the environment of a terminal in it."""
+
+    directory: Path
+    addresses: dict[str, str]
+    env: dict[str, str]
+
+    def run(self, text: str, **env: str) -> str:
+        """Run a block of shell that must succeed; return what it printed. Every question is confirmed."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text],
+            cwd=self.directory,
+            env=self.env | env,
+            input="y\n" * 20,
+            capture_output=True,
+            text=True,
+            timeout=BLOCK_TIMEOUT_S,
+            check=False,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+@contextmanager
+def running_stack(functions: Mapping[str, str], *, config: str) -> Iterator[Project]:
+    """Run `outdial dev` in a project with our functions and these, by slug; `config` is added to config.toml."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    with scratch_directory() as base:
+        directory, home = base / "project", base / "home"
+        shutil.copytree(ROOT / "supabase", directory / "supabase", ignore=shutil.ignore_patterns("__pycache__"))
+        for slug, source in functions.items():
+            (directory / "supabase" / "functions" / slug).mkdir()
+            (directory / "supabase" / "functions" / slug / "index.py").write_text(source)
+        with (directory / "supabase" / "config.toml").open("a") as file:
+            file.write("\n" + config)
+        launcher = Launcher(base, inherited, cwd=directory)
+        options = ("--ports=auto", "--speed=50", "--calls-per-second=50")
+        started = launcher.start("dev", "dev", *options, OUTDIAL_HOME=str(home))
+        try:
+            asyncio.run(started.ready())
+            addresses = dict(json.loads((home / "stack.json").read_text()))
+            programs = directory / ".venv" / "bin"
+            env = {
+                **inherited,
+                "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "OUTDIAL_HOME": str(home),
+                "SUPABASE_SERVICE_ROLE_KEY": local_service_role_jwt(),
+            }
+            for name in ("STAGING", "PRODUCTION"):
+                env[f"OUTDIAL_{name}_URL"] = addresses["api_url"]
+                env[f"OUTDIAL_{name}_SECRET_KEY"] = LOCAL_SECRET_KEY
+                env[f"OUTDIAL_{name}_WEBHOOK_SECRET"] = LOCAL_WEBHOOK_SECRET
+            yield Project(directory, addresses, env)
+        finally:
+            for process in launcher.started:
+                process.kill_session()
+
+
+def install_programs(project: Project, curl: str) -> None:
+    """Write `curl` and `outdial` where the project's terminal finds them first."""
+    connect = []
+    for told, name in _DOCUMENTED_PORTS.items():
+        connect += ["--connect-to", f"127.0.0.1:{told}:127.0.0.1:{urlsplit(project.addresses[name]).port}"]
+    directory = project.directory / ".venv" / "bin"
+    directory.mkdir(parents=True)
     for name, text in (
         ("curl", _CURL.format(python=sys.executable, curl=curl, connect=connect)),
         ("outdial", _OUTDIAL.format(python=sys.executable)),
     ):
-        program = directory / name
-        program.write_text(text)
-        program.chmod(0o755)
-
-
-def run_block(text: str, directory: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a block of shell in `directory`; every question is confirmed, and the first failure ends it."""
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", text],
-        cwd=directory,
-        env=dict(env),
-        input="y\n" * 20,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+        (directory / name).write_text(text)
+        (directory / name).chmod(0o755)
