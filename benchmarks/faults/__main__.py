@@ -19,10 +19,10 @@ import asyncpg
 import psutil
 import uvloop
 
+from benchmarks.faults.arrivals import PauseWatch, crowded_seconds
 from benchmarks.faults.recovery import recovery_times
 from benchmarks.report import report
 from benchmarks.stack import Clone, clone, make_template, postgres, process
-from outdial.clock import SystemClock
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.faults import Fault, FaultKind
@@ -51,6 +51,7 @@ class Scene:
     """Everything that a fault can act on. `faulty` is the account that has the fault, `other` must not notice."""
 
     look: asyncpg.Connection
+    watch: PauseWatch
     database: Clone
     simulator: Simulator
     dialers: Sequence[psutil.Process]
@@ -256,15 +257,16 @@ async def _calling(database: Clone) -> AsyncIterator[Scene]:
         faulty, other = (Account(row["id"], row["organization_id"], row["campaign_id"]) for row in rows)
         await look.execute("update campaigns set status = 'active', next_batch_at = now(), started_at = now()")
         await look.execute("select pg_notify('outdial_campaigns', id::text) from campaigns")
-        yield Scene(look=look, database=database, simulator=simulator, dialers=dialers, faulty=faulty, other=other)
+        watch = PauseWatch()
+        watching = asyncio.create_task(watch.run())
+        stack.callback(watching.cancel)
+        yield Scene(
+            watch=watch, look=look, database=database, simulator=simulator, dialers=dialers, faulty=faulty, other=other
+        )
 
 
 async def _observe(scene: Scene, name: str, seconds: float) -> dict[str, object]:
-    clock = SystemClock()
-
-    def now_ms() -> float:
-        return clock.now().timestamp() * 1000
-
+    now_ms = scene.watch.now_ms
     marks = [now_ms()]
     await asyncio.sleep(seconds)
     marks.append(now_ms())
@@ -279,9 +281,9 @@ async def _observe(scene: Scene, name: str, seconds: float) -> dict[str, object]
         arrived = sum(begin <= moment < end for moment in scene.arrivals_ms(credential))
         return round(arrived / (end - begin) * 1000, 1)
 
-    def peak(credential: str) -> int:
+    def crowded(credential: str) -> int:
         arrived = [moment for moment in scene.arrivals_ms(credential) if marks[0] <= moment < marks[3]]
-        return max((sum(first <= moment < first + 1000 for moment in arrived) for first in arrived), default=0)
+        return len(crowded_seconds(arrived, RATE, scene.watch))
 
     before, during, after = (rate("acme", phase) for phase in range(3))
     return {
@@ -293,7 +295,7 @@ async def _observe(scene: Scene, name: str, seconds: float) -> dict[str, object]
         "after_to_before": round(after / before, 2) if before else 0.0,
         "faulty_during": rate("default", 1),
         "faulty_after": rate("default", 2),
-        "most_in_a_second": max(peak("default"), peak("acme")),
+        "seconds_above_limit": crowded("default") + crowded("acme"),
     }
 
 

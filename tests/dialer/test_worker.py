@@ -180,7 +180,7 @@ async def test_a_campaign_that_fails_is_not_set_back_once_it_has_another_due_tim
 
 async def test_failing_campaigns_of_one_organization_do_not_keep_another_from_dialing(stage: Stage) -> None:
     broken = await running(stage, 0, {"credential": "broken"}, status="draft", next_batch_at=None)
-    for _ in range(MAX_DUE_CAMPAIGNS):
+    for _ in range(4 * MAX_DUE_CAMPAIGNS):
         early = NOW - timedelta(hours=1)
         campaign = await create_campaign(stage.look, broken.tenant, next_batch_at=early)
         await stage.change("campaigns", campaign.id, calling_hours=UNREADABLE)

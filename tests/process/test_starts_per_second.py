@@ -5,23 +5,20 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from outdial.clock import SystemClock
+from benchmarks.faults.arrivals import PauseWatch, crowded_seconds
 from outdial.retell.simulator import SimulatorConfig
 from outdial.retell.simulator.runtime import Simulator
 from outdial.retell.simulator.server import running
 from outdial.stack.local import SIMULATOR_KEY
-from tests.support.dialing import epoch_ms
 from tests.support.postgres import Scratch
 from tests.support.processes import Launcher, Process, launcher, start_campaign, until
 
 RATE = 15
-TICK_S = 0.005
 # Calls stay live and are never looked up: only create-call requests arrive.
 QUIET = {"OUTDIAL_RECONCILE_AFTER": "600", "OUTDIAL_RESCUE_AFTER": "600"}
 
@@ -29,44 +26,21 @@ pytestmark = pytest.mark.timeout(300)
 
 
 class ArrivalWitness:
-    """Counts requests in any one second, and knows when this process itself could not read them in time."""
+    """Counts create-call requests as they arrive at a simulator in this process."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
-        self._ticks_ms: list[int] = []
-
-    async def watch(self) -> None:
-        """Record when the event loop is free."""
-        while True:
-            self._ticks_ms.append(self.now_ms())
-            await asyncio.sleep(TICK_S)
-
-    def now_ms(self) -> int:
-        """Return the time by which the simulator records arrivals."""
-        return epoch_ms(SystemClock().now())
+        self.watch = PauseWatch()
 
     def arrivals_ms(self, since_ms: int = 0) -> list[int]:
         """Return when create-call requests arrived."""
         ledger = self._simulator.workspace.ledger
         arrived = [entry.arrived_ms for entry in ledger.read() if entry.operation == "create-phone-call"]
-        return sorted(moment for moment in arrived if moment >= since_ms)
+        return [moment for moment in arrived if moment >= since_ms]
 
     def excess(self, limit: int, since_ms: int = 0) -> list[str]:
-        """Describe the seconds that held more than `limit` requests.
-
-        Requests that this process read late may have arrived as much earlier: the second is longer by its longest
-        pause before them.
-        """
-        arrived = self.arrivals_ms(since_ms)
-        found = []
-        for first, last in zip(arrived, arrived[limit:], strict=False):
-            if last - first < 1000 - self._longest_pause_ms(first - 500, last):
-                found.append(f"{limit + 1} requests within {last - first} ms, from {first} on")
-        return found
-
-    def _longest_pause_ms(self, begin: int, end: int) -> float:
-        ticks = [tick for tick in self._ticks_ms if begin <= tick <= end]
-        return max((later - earlier for earlier, later in pairwise(ticks)), default=0) - 1000 * TICK_S
+        """Describe the seconds that held more than `limit` requests."""
+        return crowded_seconds(self.arrivals_ms(since_ms), limit, self.watch)
 
 
 @asynccontextmanager
@@ -79,7 +53,7 @@ async def witnessed(
     )
     async with running(config) as (url, simulator):
         witness = ArrivalWitness(simulator)
-        watching = asyncio.create_task(witness.watch())
+        watching = asyncio.create_task(witness.watch.run())
         with launcher(directory, database, port=port, simulator_url=url) as launch:
             dialers = [launch.dialer(**QUIET), launch.dialer(**QUIET)]
             for dialer in dialers:
@@ -122,7 +96,7 @@ async def test_no_call_starts_above_a_lowered_limit(
         await start_campaign(database, 600, concurrency_limit=1000, calls_per_second=3 * RATE, batch_size=50)
         await some_more(witness, 3 * RATE)
         await connection.execute("update provider_accounts set calls_per_second = 5")
-        lowered_ms = witness.now_ms()
+        lowered_ms = witness.watch.now_ms()
         # A notification takes a moment to arrive.
         await some_more(witness, 15)
         assert witness.excess(5, since_ms=lowered_ms + 100) == []

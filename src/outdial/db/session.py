@@ -193,16 +193,21 @@ class Database:
         """
         timed_out: TimeoutError | None = None
         try:
-            async with self.pool.acquire() as connection, connection.transaction():
-                token = _open_transactions.set(_open_transactions.get() + 1)
+            async with self.pool.acquire() as connection:
                 try:
-                    yield connection
-                except TimeoutError as error:
-                    timed_out = error
+                    async with connection.transaction():
+                        token = _open_transactions.set(_open_transactions.get() + 1)
+                        try:
+                            yield connection
+                        except TimeoutError as error:
+                            timed_out = error
+                            connection.terminate()
+                            raise
+                        finally:
+                            _open_transactions.reset(token)
+                except TimeoutError:  # also of the first and of the last statement
                     connection.terminate()
                     raise
-                finally:
-                    _open_transactions.reset(token)
         except _LOST:
             await self.pool.expire_connections()
             if timed_out is not None:

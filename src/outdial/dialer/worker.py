@@ -25,7 +25,8 @@ from outdial.log import log
 from outdial.provider import VoiceProvider
 from outdial.settings import DialerSettings
 
-MAX_DUE_CAMPAIGNS = 100
+MAX_DUE_CAMPAIGNS = 25
+"""Campaigns in one round. A campaign that is due again meanwhile waits for its end, and to pause one takes 20 ms."""
 MAX_REQUESTS = 400
 """Concurrent requests of one dialer; a claim waits while there are more."""
 BLOCKED_FOR = timedelta(seconds=5)
