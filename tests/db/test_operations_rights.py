@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from outdial.db.queries import events, members
+from outdial.db.queries import events, invitations, members
 from outdial.db.session import Connection
 from tests.support.factories import NOW, insert
 from tests.support.postgres import Scratch
@@ -83,19 +83,34 @@ async def test_members_read_the_email_addresses_of_members(world: TwoOrganizatio
     assert len(other) == (4 if actor == "service" else 0)
 
 
-@pytest.mark.parametrize("actor", [*MEMBERS, "outsider", "nobody", "service"])
-async def test_a_user_is_found_by_those_who_may_add_members(
+@pytest.mark.parametrize("actor", [*MEMBERS, "outsider", "nobody"])
+async def test_an_invitation_is_answered_only_by_the_user_whose_confirmed_address_it_names(
     world: TwoOrganizations, connection: asyncpg.Connection, actor: str
 ) -> None:
-    email = await connection.fetchval("select email from auth.users where id = $1", world.own.spare_user)
-    async with acting(world, actor) as caller:
-        own, other = [
-            await members.find_user_to_add(caller, organization_id=house.tenant.organization_id, email=email.upper())
-            for house in (world.own, world.other)
-        ]
+    invited, organization_id = world.own.spare_user, world.other.tenant.organization_id
+    email = await connection.fetchval("select email from auth.users where id = $1", invited)
+    new = {"organization_id": organization_id, "email": email, "role": "operator", "created_at": NOW}
+    await insert(connection, "invitations", **new)
+    claims = f'{{"sub": "{invited}", "role": "authenticated", "email": "{email}"}}'
 
-    assert own == (world.own.spare_user if actor in (*ADMINS, "service") else None)
-    assert other == (world.own.spare_user if actor == "service" else None)
+    async def asks(as_invited: bool) -> tuple[list[str], bool]:
+        async with acting(world, actor) as caller:
+            if as_invited:
+                await caller.execute("select set_config('request.jwt.claims', $1, true)", claims)
+            received = await invitations.my_invitations(caller)
+            done = await invitations.answer_invitation(caller, organization_id=organization_id, accepts=True, now=NOW)
+        return [row.role for row in received], done
+
+    assert await asks(as_invited=False) == ([], False)
+    await connection.execute("update auth.users set email_confirmed_at = null where id = $1", invited)
+    assert await asks(as_invited=True) == ([], False), "the address in the token was never confirmed"
+    await connection.execute("update auth.users set email_confirmed_at = $2 where id = $1", invited, NOW)
+    assert await asks(as_invited=True) == (["operator"], True)
+    assert await asks(as_invited=True) == ([], False)
+    role = await connection.fetchval(
+        "select role from organization_members where user_id = $1 and organization_id = $2", invited, organization_id
+    )
+    assert role == "operator"
 
 
 @pytest.mark.parametrize("actor", [*MEMBERS, "outsider"])
@@ -195,7 +210,7 @@ async def test_leaving_an_organization_removes_no_one_else(
 
 async def test_every_query_is_denied_to_users_who_are_not_signed_in(world: TwoOrganizations) -> None:
     assert CALLERS["anon"] == "anon"
-    for call in ("people_of($1)", "user_to_add($1, 'x@example.com')"):
+    for call in ("people_of($1)", "answer_invitation($1, true, now())"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             async with acting(world, "anon") as caller:
                 await caller.fetch(f"select private.{call}", world.own.tenant.organization_id)

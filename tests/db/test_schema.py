@@ -150,7 +150,9 @@ EXECUTE = {
     "private.forget_old_keys(timestamp with time zone)": {"outdial_jobs"},
     # Each looks by itself for which organizations the caller may ask.
     "private.people_of(uuid)": {"authenticated", "service_role"},
-    "private.user_to_add(uuid,text)": {"authenticated", "service_role"},
+    "private.my_email()": set[str](),
+    "private.my_invitations()": {"authenticated"},
+    f"private.answer_invitation(uuid,boolean,{_TIME})": {"authenticated"},
     f"private.replay_events(uuid,bigint,bigint,text,text,integer,{_TIME})": {"authenticated", "service_role"},
     f"private.decide_review(uuid,uuid,text,text,text,text,{_TIME},{_TIME})": {"authenticated", "service_role"},
     f"private.undo_import(uuid,uuid,uuid,{_TIME})": {"authenticated", "service_role"},

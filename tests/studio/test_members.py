@@ -33,38 +33,87 @@ async def test_email_addresses_of_other_users_stay_private(
         await connection.execute("set local role authenticated")
         theirs = other.tenant.organization_id
         assert await connection.fetch("select * from private.people_of($1)", theirs) == []
-        email = f"{other.users['owner'].hex}@example.com"
-        assert await connection.fetchval("select private.user_to_add($1, $2)", theirs, email) is None
 
 
-async def test_an_admin_adds_a_member_changes_their_role_and_removes_them(
+def invitations(house: FilledOrganization) -> str:
+    return f"/api/v1/organizations/{house.tenant.organization_id}/invitations"
+
+
+async def test_a_user_accepts_an_invitation_and_an_admin_changes_and_removes_them(
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor
 ) -> None:
     own = two_organizations.own
     user_id = await create_user(connection, email="grace@example.com")
-    client = await client_for(own.users["admin"])
+    admin, grace = await client_for(own.users["admin"]), await client_for(user_id)
 
-    added = await client.post(base(own), json={"email": "Grace@Example.com", "role": "viewer"})
-    again = await client.post(base(own), json={"email": "grace@example.com"})
-    changed = await client.patch(f"{base(own)}/{user_id}", json={"role": "operator"})
-    removed = await client.delete(f"{base(own)}/{user_id}")
+    invited = await admin.post(invitations(own), json={"email": "Grace@Example.com", "role": "viewer"})
+    again = await admin.post(invitations(own), json={"email": "grace@example.com"})
+    assert (invited.status_code, invited.json()["email"], again.status_code) == (201, "grace@example.com", 409)
+    assert (await grace.get(base(own))).status_code == 404, "no one is taken in unasked"
+    assert "grace@example.com" not in {member["email"] for member in (await admin.get(base(own))).json()}
 
-    assert (added.status_code, added.json()["user_id"], added.json()["role"]) == (201, str(user_id), "viewer")
-    assert again.status_code == 409
+    [received] = (await grace.get("/api/v1/invitations")).json()
+    assert (received["organization_id"], received["role"]) == (str(own.tenant.organization_id), "viewer")
+    accepted = await grace.post(f"/api/v1/invitations/{own.tenant.organization_id}/accept")
+    assert (accepted.status_code, (await grace.get("/api/v1/invitations")).json()) == (204, [])
+    assert (await grace.get(base(own))).status_code == 200
+    assert (await admin.get(invitations(own))).json() == []
+    member = await admin.post(invitations(own), json={"email": "grace@example.com"})
+    changed = await admin.patch(f"{base(own)}/{user_id}", json={"role": "operator"})
+    removed = await admin.delete(f"{base(own)}/{user_id}")
+
+    assert (member.status_code, "already a member" in member.json()["message"]) == (409, True)
     assert changed.json()["role"] == "operator"
     assert removed.status_code == 204
-    assert (await client.delete(f"{base(own)}/{user_id}")).status_code == 404
-    actions = await connection.fetch("select action from audit_log order by id desc limit 3")
-    assert [row["action"] for row in actions] == ["remove_member", "change_role", "add_member"]
+    assert (await admin.delete(f"{base(own)}/{user_id}")).status_code == 404
+    actions = await connection.fetch("select action from audit_log order by id desc limit 4")
+    assert [row["action"] for row in actions] == ["remove_member", "change_role", "accept_invitation", "invite_member"]
 
 
-async def test_an_unknown_user_is_reported_with_the_command_to_create_one(
+async def test_inviting_does_not_tell_who_has_an_account(
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor
+) -> None:
+    own, other = two_organizations.own, two_organizations.other
+    admin = await client_for(own.users["admin"])
+    theirs = await connection.fetchval("select email from auth.users where id = $1", other.users["owner"])
+    told = []
+    for email in (theirs, "nobody@example.com"):
+        response = await admin.post(invitations(own), json={"email": email, "role": "viewer"})
+        told.append((response.status_code, {**response.json(), "email": ""}))
+    assert told[0] == told[1]
+    assert told[0][0] == 201
+
+
+async def test_an_invitation_waits_for_the_account_and_may_be_declined_or_withdrawn(
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor
+) -> None:
+    own = two_organizations.own
+    admin = await client_for(own.users["admin"])
+    for email in ("ada@example.com", "grace@example.com"):
+        await admin.post(invitations(own), json={"email": email})
+    ada, grace = [
+        await client_for(await create_user(connection, email=email))
+        for email in ("ada@example.com", "grace@example.com")
+    ]
+    declined = await ada.post(f"/api/v1/invitations/{own.tenant.organization_id}/decline")
+    withdrawn = await admin.delete(f"{invitations(own)}/Grace@example.com")
+    assert (declined.status_code, withdrawn.status_code) == (204, 204)
+    assert (await admin.get(invitations(own))).json() == []
+    for client in (ada, grace):
+        assert (await client.post(f"/api/v1/invitations/{own.tenant.organization_id}/accept")).status_code == 404
+    assert (await admin.delete(f"{invitations(own)}/grace@example.com")).status_code == 404
+
+
+async def test_only_owners_invite_owners_and_withdraw_their_invitations(
     two_organizations: TwoOrganizations, client_for: ClientFor
 ) -> None:
     own = two_organizations.own
-    response = await (await client_for(own.users["owner"])).post(base(own), json={"email": "nobody@example.com"})
-    assert response.status_code == 400
-    assert "outdial users create" in response.json()["fields"]["email"]
+    admin, owner = await client_for(own.users["admin"]), await client_for(own.users["owner"])
+    new = {"email": "ada@example.com", "role": "owner"}
+    assert (await admin.post(invitations(own), json=new)).status_code == 403
+    assert (await owner.post(invitations(own), json=new)).status_code == 201
+    assert (await admin.delete(f"{invitations(own)}/ada@example.com")).status_code == 403
+    assert (await owner.delete(f"{invitations(own)}/ada@example.com")).status_code == 204
 
 
 async def test_an_admin_cannot_add_change_or_remove_owners(
@@ -88,7 +137,7 @@ async def test_members_below_admin_may_only_leave(
     client = await client_for(own.users[role])
     other = own.users["viewer" if role == "operator" else "operator"]
 
-    assert (await client.post(base(own), json={"email": "x@example.com"})).status_code == 403
+    assert (await client.post(invitations(own), json={"email": "x@example.com"})).status_code == 403
     assert (await client.patch(f"{base(own)}/{other}", json={"role": "viewer"})).status_code == 403
     assert (await client.delete(f"{base(own)}/{other}")).status_code == 403
     assert (await client.delete(f"{base(own)}/{own.users[role]}")).status_code == 204
@@ -109,15 +158,29 @@ async def test_the_page_shows_the_actions_of_the_role(
     own = two_organizations.own
     url = f"/o/{own.tenant.organization_id}/members"
     viewer, admin = await browser_for(own.users["viewer"]), await browser_for(own.users["admin"])
-    await create_user(connection, email="grace@example.com")
+    user_id = await create_user(connection, email="grace@example.com")
+    grace = await browser_for(user_id)
 
     seen = (await viewer.get(url)).text
-    wrong = await admin.post_form(url, {"email": "nobody@example.com", "role": "viewer"})
+    wrong = await admin.post_form(url, {"email": "nobody", "role": "viewer"})
     done = await admin.post_form(url, {"email": "grace@example.com", "role": "viewer"})
+    other = await admin.post_form(url, {"email": "nobody@example.com", "role": "viewer"})
     promoted = await admin.post_form(f"{url}/{own.users['viewer']}/role", {"role": "operator"}, page=url)
 
-    assert "Add a member" not in seen
+    assert "Invite a member" not in seen
     assert "Leave" in seen
-    assert (wrong.status_code, "nobody@example.com" in wrong.text) == (400, True)
-    assert done.status_code == promoted.status_code == 303
+    assert (wrong.status_code, "enter an email address" in wrong.text) == (400, True)
+    assert done.status_code == other.status_code == promoted.status_code == 303
     assert "grace@example.com" in (await admin.get(url)).text
+    withdraw = f"/o/{own.tenant.organization_id}/invitations/withdraw"
+    assert (await admin.post_form(withdraw, {"email": "nobody@example.com"}, page=url)).status_code == 303
+    assert "nobody@example.com</th>" not in (await admin.get(url)).text
+
+    welcome = (await grace.get("/")).text
+    assert "invites you as viewer" in welcome
+    assert "invites you" in (await grace.get("/organizations")).text
+    joined = await grace.post_form(f"/invitations/{own.tenant.organization_id}/accept", {}, page="/")
+    assert joined.headers["location"] == f"/o/{own.tenant.organization_id}/campaigns"
+    assert (await grace.get(url)).status_code == 200
+    missing = await grace.post_form(f"/invitations/{own.tenant.organization_id}/decline", {}, page="/organizations")
+    assert missing.status_code == 404

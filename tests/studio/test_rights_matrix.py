@@ -106,7 +106,8 @@ async def test_routes_outside_organizations(route: StudioRoute, route_rows: Rout
         seen = {}
         for who in ELSEWHERE[str(route)]:
             browser = await served.browser_of(route_rows.world.own.users.get(who))
-            url = route.path.format(requested_version=version(), name="studio.css")
+            inviting_id = route_rows.own["organization_id"]
+            url = route.path.format(requested_version=version(), name="studio.css", inviting_id=inviting_id)
             asking = browser.client
             if route.is_api and browser.session is not None:
                 asking = await served.client_of(UUID(browser.session.user_id))

@@ -64,10 +64,13 @@ def new_phone() -> str:
 
 
 async def create_user(connection: Connection, *, email: str | None = None) -> UUID:
-    """Create a user of the schema auth."""
+    """Create a user of the schema auth, whose email address is confirmed."""
     user_id = new_id(NOW)
     await connection.execute(
-        "insert into auth.users (id, email) values ($1, $2)", user_id, email or f"{user_id.hex}@example.com"
+        "insert into auth.users (id, email, email_confirmed_at) values ($1, $2, $3)",
+        user_id,
+        email or f"{user_id.hex}@example.com",
+        NOW,
     )
     return user_id
 

@@ -18,6 +18,7 @@ _ROWS: Mapping[str, str] = {
     "call_id": "select id from calls where campaign_contact_id = $1",
     "user_id": """select user_id from organization_members join auth.users on users.id = user_id
         where organization_id = $1 and email like 'colleague.%'""",
+    "email": "select email from invitations where organization_id = $1 and role = 'viewer' and email like 'guest.%'",
     "event_id": "select id from webhook_events where organization_id = $1 and call_id is not null",
     "account_id": "select id from provider_accounts where organization_id = $1",
     "number_id": "select id from phone_numbers where organization_id = $1",
@@ -62,6 +63,14 @@ async def _fill(connection: Connection, filled: FilledOrganization) -> None:
         organization_id,
         "viewer",
         user_id=await create_user(connection, email=f"colleague.{filled.tenant.credential}@example.com"),
+    )
+    await insert(
+        connection,
+        "invitations",
+        organization_id=organization_id,
+        email=f"guest.{filled.tenant.credential}@example.com",
+        role="viewer",
+        created_at=NOW,
     )
     call_id = await connection.fetchval("select id from calls where campaign_contact_id = $1", filled.spare_entry.id)
     event = new_row("webhook_events", filled, actor="webhook")

@@ -61,7 +61,7 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
     filled = FilledOrganization(
         tenant, users, await create_campaign(connection, tenant), await create_user(connection), spare
     )
-    for table in ("phone_numbers", "do_not_call", "webhook_events", "audit_log"):
+    for table in ("phone_numbers", "do_not_call", "webhook_events", "audit_log", "invitations"):
         await insert(connection, table, **new_row(table, filled, actor="webhook"))
     await insert(connection, "imports", **new_row("imports", filled, actor="") | {"id": job_of(filled)})
     await insert(connection, "exports", **new_row("exports", filled, actor="") | {"id": job_of(filled)})
@@ -92,6 +92,7 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
     rows: dict[str, dict[str, object]] = {
         "organizations": {"id": uuid4(), "name": "New"},
         "organization_members": {"user_id": filled.spare_user, "role": "viewer"},
+        "invitations": {"email": f"{uuid4().hex}@example.com", "role": "viewer", "created_at": NOW},
         "provider_accounts": {"name": "New", "credential": f"new_{uuid4().hex}"},
         "phone_numbers": account | {"phone": new_phone()},
         "contacts": {"phone": new_phone(), "zone_key": "Europe/Berlin", "zone_source": "number"},

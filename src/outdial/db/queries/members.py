@@ -45,33 +45,6 @@ async def list_members(connection: Connection, *, organization_id: UUID) -> list
     return [_organization_member(record) for record in await connection.fetch(_LIST_MEMBERS, organization_id)]
 
 
-_FIND_USER_TO_ADD = """\
-select private.user_to_add($1, $2) as id;
-"""
-
-
-async def find_user_to_add(connection: Connection, *, organization_id: UUID, email: str) -> UUID | None:
-    """Find a user by email address."""
-    value: UUID | None = await connection.fetchval(_FIND_USER_TO_ADD, organization_id, email)
-    return value
-
-
-_ADD_MEMBER = """\
-insert into organization_members (organization_id, user_id, role, created_at)
-values ($1, $2, $3, $4)
-on conflict (organization_id, user_id) do nothing
-returning user_id as id;
-"""
-
-
-async def add_member(
-    connection: Connection, *, organization_id: UUID, user_id: UUID, role: str, now: datetime
-) -> UUID | None:
-    """Add a user to an organization. Returns None when the user is a member already."""
-    value: UUID | None = await connection.fetchval(_ADD_MEMBER, organization_id, user_id, role, now)
-    return value
-
-
 _CHANGE_ROLE = """\
 update organization_members set role = $1
 where organization_id = $2 and user_id = $3

@@ -13,19 +13,6 @@ on conflict (organization_id, user_id) do update set role = excluded.role;
 -- List the members of an organization, ordered by email address.
 select user_id, email, role, created_at from private.people_of(:organization_id) order by email, user_id;
 
--- name: find_user_to_add
--- returns: UUID | None
--- Find a user by email address.
-select private.user_to_add(:organization_id, :email) as id;
-
--- name: add_member
--- returns: UUID | None
--- Add a user to an organization. Returns None when the user is a member already.
-insert into organization_members (organization_id, user_id, role, created_at)
-values (:organization_id, :user_id, :role, :now)
-on conflict (organization_id, user_id) do nothing
-returning user_id as id;
-
 -- name: change_role
 -- returns: UUID | None
 -- Change the role of a member.

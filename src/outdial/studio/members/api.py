@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from outdial.studio.members import service as members
-from outdial.studio.members.service import MemberSummary, NewMember, RoleChange
+from outdial.studio.members.service import MemberSummary, RoleChange
 from outdial.studio.web.context import CurrentOrganization
 
 router = APIRouter(prefix="/organizations/{organization_id}/members", tags=["members"])
@@ -16,14 +16,6 @@ async def list_members(context: CurrentOrganization) -> list[MemberSummary]:
     """List the members of the organization."""
     async with context.transaction() as connection:
         return await members.list_members(connection, context)
-
-
-@router.post("", status_code=201)
-async def add_member(context: CurrentOrganization, new: NewMember) -> MemberSummary:
-    """Add an existing user as a member. Returns 409 when the user is already a member."""
-    context.require("admin")
-    async with context.transaction() as connection:
-        return await members.add_member(connection, context, new)
 
 
 @router.patch("/{user_id}")

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
+from outdial.studio.invitations import service as invitations
+from outdial.studio.invitations.service import NewInvitation
 from outdial.studio.members import service as members
-from outdial.studio.members.service import NewMember
 from outdial.studio.web import forms
 from outdial.studio.web.context import RANKS, CurrentOrganization, MemberRole, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict
@@ -31,13 +32,13 @@ async def list_members_page(request: Request, context: CurrentOrganization) -> H
 
 
 @router.post("/o/{organization_id}/members")
-async def add_member_page(request: Request, context: CurrentOrganization, form: Form) -> Response:
-    """Add an existing user as a member."""
+async def invite_member_page(request: Request, context: CurrentOrganization, form: Form) -> Response:
+    """Invite a user."""
     context.require("admin")
     given = {"email": forms.text(form, "email"), "role": forms.text(form, "role", "operator")}
     try:
         async with context.transaction() as connection:
-            member = await members.add_member(connection, context, NewMember.model_validate(given))
+            invited = await invitations.invite(connection, context, NewInvitation.model_validate(given))
     except ValidationError:
         return await _show(
             request,
@@ -46,11 +47,9 @@ async def add_member_page(request: Request, context: CurrentOrganization, form: 
             errors={"email": "enter an email address, such as ada@example.com"},
             status=400,
         )
-    except InvalidInput as error:
-        return await _show(request, context=context, given=given, errors=error.fields, status=400)
     except (ResourceConflict, PermissionDenied) as error:
         return await _show(request, context=context, given=given, errors={"email": error.message}, status=error.status)
-    return forms.redirect(request.url.path, f"{member.email} added.")
+    return forms.redirect(request.url.path, f"{invited.email} is invited.")
 
 
 @router.post("/o/{organization_id}/members/{user_id}/role")
@@ -79,6 +78,7 @@ async def _show(
 ) -> HTMLResponse:
     async with context.transaction() as connection:
         found = await members.list_members(connection, context)
+        invited = await invitations.list_invitations(connection, context) if context.may("admin") else []
     return page(
         request,
         "members/list.html",
@@ -86,6 +86,7 @@ async def _show(
         status=status,
         url=_url(context),
         members=found,
+        invitations=invited,
         # Admins cannot appoint owners.
         roles=ROLES if context.may("owner") else ROLES[:-1],
         given=given or {"email": "", "role": "operator"},

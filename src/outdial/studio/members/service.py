@@ -1,19 +1,18 @@
 """Members and their roles; database policies decide who may change which member."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 import asyncpg
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from outdial.db.queries import members
 from outdial.db.session import Connection
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import MemberRole, OrganizationContext
-from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict, ResourceNotFound
+from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound
 
-_OWNERS_ONLY = "Only owners can add, change or remove owners"
+_OWNERS_ONLY = "Only owners can change or remove owners"
 _LAST_OWNER = "An organization needs an owner: make another member an owner first"
 
 
@@ -24,14 +23,6 @@ class MemberSummary(BaseModel):
     email: str | None
     role: MemberRole
     created_at: datetime
-
-
-class NewMember(BaseModel):
-    """An existing user's email address and their role."""
-
-    model_config = ConfigDict(extra="forbid")
-    email: Annotated[str, Field(min_length=3, max_length=320, pattern=r"^[^\x00\s]+@[^\x00\s]+$")]
-    role: MemberRole = "operator"
 
 
 class RoleChange(BaseModel):
@@ -45,36 +36,6 @@ async def list_members(connection: Connection, context: OrganizationContext) -> 
     """Return the members, ordered by email address."""
     rows = await members.list_members(connection, organization_id=context.organization_id)
     return [MemberSummary.model_validate(row, from_attributes=True) for row in rows]
-
-
-async def add_member(connection: Connection, context: OrganizationContext, new: NewMember) -> MemberSummary:
-    """Add an existing user; raises InvalidInput, ResourceConflict or PermissionDenied."""
-    context.require("admin")
-    user_id = await members.find_user_to_add(connection, organization_id=context.organization_id, email=new.email)
-    if user_id is None:
-        reason = f"{new.email} has no account yet; create one with: outdial users create"
-        raise InvalidInput("No user with this email address", {"email": reason})
-    try:
-        added = await members.add_member(
-            connection,
-            organization_id=context.organization_id,
-            user_id=user_id,
-            role=new.role,
-            now=context.studio.clock.now(),
-        )
-    except asyncpg.InsufficientPrivilegeError:
-        raise PermissionDenied(_OWNERS_ONLY) from None
-    if added is None:
-        raise ResourceConflict(f"{new.email} is already a member: change their role instead")
-    await record_audit(
-        connection,
-        context=context,
-        action="add_member",
-        subject_type="member",
-        subject_id=user_id,
-        details={"role": new.role},
-    )
-    return await _find(connection, context, user_id)
 
 
 async def change_role(

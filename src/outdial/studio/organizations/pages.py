@@ -11,6 +11,7 @@ from starlette.datastructures import FormData
 
 from outdial.db.queries import organizations as organization_queries
 from outdial.studio.inbox import service as inbox
+from outdial.studio.invitations import service as invitations
 from outdial.studio.organizations import service as organizations
 from outdial.studio.organizations.service import NewPhoneNumber, OrganizationChanges, ProviderAccountChanges
 from outdial.studio.web import forms
@@ -28,9 +29,10 @@ async def start_page(request: Request, caller: CurrentCaller) -> Response:
     """Redirect to the caller's first organization, or explain how to get one."""
     async with caller.transaction() as connection:
         first = await organization_queries.list_memberships(connection, user_id=caller.user_id, limit=1)
+        received = [] if first else await invitations.received_invitations(connection, caller)
     if first:
         return RedirectResponse(f"/o/{first[0].id}/campaigns", 303)
-    return page(request, "organizations/empty.html", email=caller.email)
+    return page(request, "organizations/empty.html", email=caller.email, invitations=received)
 
 
 @router.get("/o/{organization_id}")
@@ -41,10 +43,11 @@ async def organization_page(context: CurrentOrganization) -> Response:
 
 @router.get("/organizations")
 async def list_organizations_page(request: Request, caller: CurrentCaller) -> HTMLResponse:
-    """Show the caller's organizations."""
+    """Show the caller's organizations, and their invitations to others."""
     async with caller.transaction() as connection:
         memberships = await organizations.list_memberships(connection, caller)
-    return page(request, "organizations/list.html", organizations=memberships)
+        received = await invitations.received_invitations(connection, caller)
+    return page(request, "organizations/list.html", organizations=memberships, invitations=received)
 
 
 @router.get("/o/{organization_id}/settings")

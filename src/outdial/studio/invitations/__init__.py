@@ -1,0 +1,1 @@
+"""Invitations: admins invite by email address, and users accept or decline."""

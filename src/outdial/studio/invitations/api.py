@@ -1,0 +1,62 @@
+"""API routes for invitations."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from outdial.studio.invitations import service as invitations
+from outdial.studio.invitations.service import InvitationSummary, NewInvitation, ReceivedInvitation
+from outdial.studio.web.context import CurrentCaller, CurrentOrganization
+
+router = APIRouter(tags=["members"])
+
+
+@router.get("/organizations/{organization_id}/invitations")
+async def list_invitations(context: CurrentOrganization) -> list[InvitationSummary]:
+    """List the open invitations of the organization."""
+    context.require("admin")
+    async with context.transaction() as connection:
+        return await invitations.list_invitations(connection, context)
+
+
+@router.post("/organizations/{organization_id}/invitations", status_code=201)
+async def invite_member(context: CurrentOrganization, new: NewInvitation) -> InvitationSummary:
+    """Invite a user by email address. They become a member when they accept, with an account that has this address.
+
+    Returns 409 for members and for addresses that are already invited. Outdial sends no email.
+    """
+    context.require("admin")
+    async with context.transaction() as connection:
+        return await invitations.invite(connection, context, new)
+
+
+@router.delete("/organizations/{organization_id}/invitations/{email}", status_code=204)
+async def withdraw_invitation(context: CurrentOrganization, email: str) -> Response:
+    """Withdraw an invitation."""
+    context.require("admin")
+    async with context.transaction() as connection:
+        await invitations.withdraw(connection, context, email)
+    return Response(status_code=204)
+
+
+@router.get("/invitations")
+async def list_received_invitations(caller: CurrentCaller) -> list[ReceivedInvitation]:
+    """List the invitations to the caller's email address."""
+    async with caller.transaction() as connection:
+        return await invitations.received_invitations(connection, caller)
+
+
+@router.post("/invitations/{inviting_id}/accept", status_code=204)
+async def accept_invitation(caller: CurrentCaller, inviting_id: UUID) -> Response:
+    """Become a member of the organization with this id."""
+    async with caller.transaction() as connection:
+        await invitations.answer_invitation(connection, caller, inviting_id, accepts=True)
+    return Response(status_code=204)
+
+
+@router.post("/invitations/{inviting_id}/decline", status_code=204)
+async def decline_invitation(caller: CurrentCaller, inviting_id: UUID) -> Response:
+    """Decline the invitation to the organization with this id."""
+    async with caller.transaction() as connection:
+        await invitations.answer_invitation(connection, caller, inviting_id, accepts=False)
+    return Response(status_code=204)
