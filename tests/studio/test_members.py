@@ -57,7 +57,8 @@ async def test_a_user_accepts_an_invitation_and_an_admin_changes_and_removes_the
     accepted = await grace.post(f"/api/v1/invitations/{own.tenant.organization_id}/accept")
     assert (accepted.status_code, (await grace.get("/api/v1/invitations")).json()) == (204, [])
     assert (await grace.get(base(own))).status_code == 200
-    assert (await admin.get(invitations(own))).json() == []
+    left = {one["email"] for one in (await admin.get(invitations(own))).json()}
+    assert not left & {"ada@example.com", "grace@example.com"}
     member = await admin.post(invitations(own), json={"email": "grace@example.com"})
     changed = await admin.patch(f"{base(own)}/{user_id}", json={"role": "operator"})
     removed = await admin.delete(f"{base(own)}/{user_id}")
@@ -98,7 +99,8 @@ async def test_an_invitation_waits_for_the_account_and_may_be_declined_or_withdr
     declined = await ada.post(f"/api/v1/invitations/{own.tenant.organization_id}/decline")
     withdrawn = await admin.delete(f"{invitations(own)}/Grace@example.com")
     assert (declined.status_code, withdrawn.status_code) == (204, 204)
-    assert (await admin.get(invitations(own))).json() == []
+    left = {one["email"] for one in (await admin.get(invitations(own))).json()}
+    assert not left & {"ada@example.com", "grace@example.com"}
     for client in (ada, grace):
         assert (await client.post(f"/api/v1/invitations/{own.tenant.organization_id}/accept")).status_code == 404
     assert (await admin.delete(f"{invitations(own)}/grace@example.com")).status_code == 404
