@@ -1,6 +1,6 @@
 """`outdial tokens`: access tokens of the management API, stored as hashes in the database."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -10,7 +10,6 @@ from outdial.cli.errors import UnknownName
 from outdial.cli.functions.management import with_tokens
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries.host.secrets import AccessTokenRow
 from outdial.host.api.tokens import TokenScope
 
 app = typer.Typer(
@@ -51,6 +50,11 @@ def list_tokens(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
+    now = SystemClock().now()
+    states = {
+        row.id: "revoked" if row.revoked_at else "expired" if row.expires_at and row.expires_at <= now else ""
+        for row in rows
+    }
     columns = {
         "ID": lambda row: row.id,
         "NAME": lambda row: row.name,
@@ -58,15 +62,9 @@ def list_tokens(as_json: AsJson = False) -> None:
         "CREATED": lambda row: row.created_at,
         "EXPIRES": lambda row: row.expires_at or "never",
         "LAST USED": lambda row: row.last_used_at,
-        "": lambda row: _state(row, SystemClock().now()),
+        "": lambda row: Text(states[row.id], "red"),
     }
     print_rows(columns, rows, empty="No access tokens yet: run outdial tokens create NAME")
-
-
-def _state(row: AccessTokenRow, now: datetime) -> Text:
-    if row.revoked_at is not None:
-        return Text("revoked", "red")
-    return Text("expired", "red") if row.expires_at is not None and row.expires_at <= now else Text("")
 
 
 @app.command()

@@ -86,19 +86,19 @@ async def missing_settings(env: Mapping[str, str]) -> list[SettingError]:
     if not keys or (_TRIGGER in source.bundles and not any(key.kind == "secret" for key in keys)):
         purpose = "the keys that back ends call functions with; SUPABASE_SERVICE_ROLE_KEY, which holds one, is enough"
         missing.append(MissingSetting("SUPABASE_SECRET_KEYS", purpose))
-    if _WEBHOOK in source.bundles and not credentials(env, _WEBHOOK_SECRET) and not await _is_deployed(env):
-        purpose = "the Retell API key with the webhook badge; it signs the events"
-        missing.append(MissingSetting(_WEBHOOK_SECRET, purpose))
+    if _WEBHOOK in source.bundles and not credentials(env, _WEBHOOK_SECRET):
+        deployed: list[str] = []
+        if env.get("SUPABASE_DB_URL", "").strip():
+            urls = DatabaseUrls.from_env(env)
+            connecting = Database.connect(
+                urls.host, application_name="outdial:serve", max_size=1, role=urls.role("host")
+            )
+            async with await connecting as database, database.transaction() as connection:
+                deployed = [row.name for row in await secrets.list_secrets(connection)]
+        if not any(name.startswith(_WEBHOOK_SECRET) for name in deployed):
+            purpose = "the Retell API key with the webhook badge; it signs the events"
+            missing.append(MissingSetting(_WEBHOOK_SECRET, purpose))
     return [*missing, *missing_logins(source, logins_of(env))]
-
-
-async def _is_deployed(env: Mapping[str, str]) -> bool:
-    if not env.get("SUPABASE_DB_URL", "").strip():
-        return False
-    urls = DatabaseUrls.from_env(env)
-    connecting = Database.connect(urls.host, application_name="outdial:serve", max_size=1, role=urls.role("host"))
-    async with await connecting as database, database.transaction() as connection:
-        return any(row.name.startswith(_WEBHOOK_SECRET) for row in await secrets.list_secrets(connection))
 
 
 async def run_host(settings: HostSettings, listener: socket.socket, on_ready: Callable[[list[str]], None]) -> None:
