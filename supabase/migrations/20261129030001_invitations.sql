@@ -53,20 +53,26 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   caller uuid := (select auth.uid());
+  invited_email text;
   invited_role text;
 begin
   delete from public.invitations i
   where i.organization_id = p_organization_id and i.email = private.my_email()
-  returning i.role into invited_role;
+  returning i.email, i.role into invited_email, invited_role;
   if invited_role is null then
     return false;
   end if;
+  -- The caller is no operator, whom private.record_audit demands.
+  insert into public.audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
+  values (p_organization_id, pg_catalog.clock_timestamp(), caller::text,
+    case when p_accepts then 'accept_invitation' else 'decline_invitation' end, 'invitation', invited_email,
+    pg_catalog.jsonb_build_object('role', invited_role));
   if p_accepts then
     insert into public.organization_members (organization_id, user_id, role, created_at)
     values (p_organization_id, caller, invited_role, p_now)
     on conflict do nothing;
     insert into public.audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
-    values (p_organization_id, p_now, caller::text, 'accept_invitation', 'member', caller::text,
+    values (p_organization_id, pg_catalog.clock_timestamp(), caller::text, 'add_member', 'member', caller::text,
       pg_catalog.jsonb_build_object('role', invited_role));
   end if;
   return true;
@@ -74,6 +80,10 @@ end
 $$;
 revoke all on function private.answer_invitation(uuid, boolean, timestamptz) from public;
 grant execute on function private.answer_invitation(uuid, boolean, timestamptz) to authenticated;
+
+create constraint trigger invitations_audited after insert or delete on public.invitations
+  deferrable initially deferred for each row when (pg_catalog.current_setting('role') = 'authenticated')
+  execute function private.audit_direct_change('invitation', 'email');
 
 -- An admin who could insert members would take in any user by id, and then read their email address.
 drop policy admins_insert on public.organization_members;

@@ -67,8 +67,14 @@ async def test_a_user_accepts_an_invitation_and_an_admin_changes_and_removes_the
     assert changed.json()["role"] == "operator"
     assert removed.status_code == 204
     assert (await admin.delete(f"{base(own)}/{user_id}")).status_code == 404
-    actions = await connection.fetch("select action from audit_log order by id desc limit 4")
-    assert [row["action"] for row in actions] == ["remove_member", "change_role", "accept_invitation", "invite_member"]
+    actions = await connection.fetch("select action from audit_log order by id desc limit 5")
+    assert [row["action"] for row in actions] == [
+        "remove_member",
+        "change_role",
+        "add_member",
+        "accept_invitation",
+        "invite_member",
+    ]
 
 
 async def test_inviting_does_not_tell_who_has_an_account(
@@ -89,6 +95,7 @@ async def test_an_invitation_waits_for_the_account_and_may_be_declined_or_withdr
     two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor
 ) -> None:
     own = two_organizations.own
+    before = await connection.fetchval("select count(*) from audit_log")
     admin = await client_for(own.users["admin"])
     for email in ("ada@example.com", "grace@example.com"):
         await admin.post(invitations(own), json={"email": email})
@@ -99,6 +106,13 @@ async def test_an_invitation_waits_for_the_account_and_may_be_declined_or_withdr
     declined = await ada.post(f"/api/v1/invitations/{own.tenant.organization_id}/decline")
     withdrawn = await admin.delete(f"{invitations(own)}/Grace@example.com")
     assert (declined.status_code, withdrawn.status_code) == (204, 204)
+    actions = await connection.fetch("select action from audit_log order by id offset $1", before)
+    assert [row["action"] for row in actions] == [
+        "invite_member",
+        "invite_member",
+        "decline_invitation",
+        "withdraw_invitation",
+    ]
     left = {one["email"] for one in (await admin.get(invitations(own))).json()}
     assert not left & {"ada@example.com", "grace@example.com"}
     for client in (ada, grace):
