@@ -3,16 +3,19 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Request, Route, expect
 
+from outdial.auth.client import SignedIn
+from outdial.studio.web.sessions import COOKIE
 from tests.browser.test_pages import Site, listening
 from tests.support.factories import create_campaign, create_campaign_contact
 from tests.support.postgres import Scratch
-from tests.support.studio import serve_studio, unchanged
+from tests.support.studio import FakeAuth, serve_studio, unchanged
 from tests.support.studio_history import create_history
 from tests.support.two_organizations import TwoOrganizations, create_two_organizations
 
@@ -180,3 +183,32 @@ CLIPPED_TEXT = """
   return [...beyond, ...touching].map(([text]) => text);
 })
 """
+
+
+async def test_a_form_sent_without_a_session_is_kept_during_sign_in(
+    new_york: BrowserContext, site: Site, connection: asyncpg.Connection
+) -> None:
+    served, now = site.served, site.served.clock.now()
+    assert isinstance(served.studio.auth, FakeAuth)
+    served.studio.auth.answer = SignedIn(
+        served.token(site.user_id), "refresh", now + timedelta(hours=1), site.user_id, "ada@example.com"
+    )
+    page = await new_york.new_page()
+    await page.goto(f"{site.url}/o/{site.rows['organization_id']}/campaigns/new")
+    await page.get_by_label("Name", exact=True).fill("Autumn & renewals")
+    await page.get_by_label("Retell agent").fill("agent_1")
+    await page.get_by_label("Caller number").fill("+14155550100")
+    await page.get_by_role("button", name="Around the clock").click()
+    await new_york.clear_cookies(name=COOKIE)
+
+    await page.get_by_role("button", name="Create and add contacts").click()
+    await expect(page.get_by_text("what you entered is kept")).to_be_visible()
+    await page.get_by_label("Email").fill("ada@example.com")
+    await page.get_by_label("Password").fill("secret")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_text("Autumn & renewals")).to_be_visible()
+    await page.get_by_role("button", name="Send now").click()
+
+    await expect(page).to_have_url(re.compile("/import$"))
+    hours = await connection.fetchval("select calling_hours ->> 'sunday' from campaigns where name like 'Autumn %'")
+    assert json.loads(hours) == [["00:00", "24:00"]]
