@@ -46,7 +46,7 @@ revoke insert on public.audit_log from authenticated, service_role, outdial_dial
 -- A member with SQL of their own can change settings past the studio. Each such change is recorded at commit, unless the
 -- transaction has recorded one about the same subject itself: campaigns, and what admins configure.
 -- The arguments are the type of the subject, and the column that its entries name. Entries are inserted here and not by
--- private.record_audit: whoever leaves an organization or lowers their own role may no longer write, but has acted.
+-- private.record_audit: a member who leaves an organization or lowers their own role may no longer write, but has acted.
 create function private.audit_direct_change() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
