@@ -187,6 +187,7 @@ ELSEWHERE: Final[Mapping[str, Mapping[str, int]]] = {
     "POST /invitations/{inviting_id}/decline": {"nobody": 303, "outsider": 403, "viewer": 403},
     "GET /health": {"nobody": 200, "outsider": 200, "viewer": 200},
     "GET /sign-in": {"nobody": 200, "outsider": 200, "viewer": 200},
+    "POST /sign-in/form": {"nobody": 303, "outsider": 303, "viewer": 303},
     "POST /sign-in": {"nobody": 403, "outsider": 403, "viewer": 403},
     "POST /sign-out": {"nobody": 303},
     "GET /static/{requested_version}/{name}": {"nobody": 200, "outsider": 200, "viewer": 200},
