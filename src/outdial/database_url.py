@@ -91,6 +91,10 @@ def hosts_of(url: str) -> list[tuple[str, int | None]]:
     """Return the hosts that `url` names, with their ports; raise BadDatabaseUrl. A path is a Unix socket."""
     parts = urlsplit(url)
     found: list[tuple[str, int | None]] = []
+    query = dict(parse_qsl(parts.query))
+    for listed in (parts.netloc.rpartition("@")[2], query.get("host", "")):
+        if "," in listed and "" in listed.split(","):
+            raise BadDatabaseUrl("has an empty host in its list of hosts; remove the comma")
     for item in filter(None, parts.netloc.rpartition("@")[2].split(",")):
         if item.startswith("["):
             host, _, port = item[1:].partition("]")
@@ -106,7 +110,6 @@ def hosts_of(url: str) -> list[tuple[str, int | None]]:
             if not _HOST.fullmatch(host) and not unquote(host).startswith(("/", "@")):
                 raise BadDatabaseUrl(_ENCODE)
         found.append((unquote(host), _port(port)))
-    query = dict(parse_qsl(parts.query))
     ports = [_port(port) for port in query.get("port", "").split(",")] if query.get("port") else []
     for index, host in enumerate(query.get("host", "").split(",") if query.get("host") else []):
         found.append((host, ports[index] if index < len(ports) else next(iter(ports), None)))

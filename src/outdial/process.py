@@ -10,6 +10,8 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from outdial.log import log
+
 READY_FD = "OUTDIAL_READY_FD"
 _PR_SET_PDEATHSIG = 1
 # Enough for every limit of connections here, and few enough for programs that go through all descriptors.
@@ -19,9 +21,13 @@ _OPEN_FILES = 65_536
 def notify_ready() -> None:
     """Report readiness to the parent process, if it asked for it by setting OUTDIAL_READY_FD."""
     number = os.environ.pop(READY_FD, None)
-    if number is not None:
+    if number is None:
+        return
+    try:
         with os.fdopen(int(number), "w") as pipe:
             pipe.write("ready\n")
+    except (ValueError, OSError) as error:  # a number that is not that of an open pipe: nobody waits for it
+        log("process.ready_not_reported", level="warning", reason=str(error))
 
 
 def raise_file_limit() -> None:

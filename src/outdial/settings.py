@@ -37,8 +37,18 @@ class MissingSetting(SettingError):
 
 
 def read_environment() -> Mapping[str, str]:
-    """Return a copy of this process's environment. Settings are read from nowhere else."""
-    return dict(os.environ)
+    """Return a copy of this process's environment. Settings are read from nowhere else.
+
+    Raises SettingError for a setting of ours that is not UTF-8, which no server or hash would take.
+    """
+    env = dict(os.environ)
+    for name, value in env.items():
+        if name.startswith(("OUTDIAL_", "RETELL_", "SUPABASE_")):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise SettingError(f"{name} is not UTF-8 text") from None
+    return env
 
 
 def require(env: Mapping[str, str], name: str, purpose: str) -> str:
@@ -47,6 +57,22 @@ def require(env: Mapping[str, str], name: str, purpose: str) -> str:
     if not value:
         raise MissingSetting(name, purpose)
     return value
+
+
+def web_url(env: Mapping[str, str], name: str) -> str:
+    """Return the HTTP URL in the setting `name` without a slash at its end, empty if it is not set.
+
+    Raises SettingError for text that is not a URL with a host.
+    """
+    url = env.get(name, "").strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if url and (not is_url or any(character.isspace() for character in url)):
+        raise SettingError(f"{name} must be a URL such as https://host.example.com, not {url!r}")
+    return url
 
 
 def flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
@@ -256,7 +282,7 @@ class DialerProcessSettings:
         api_keys = credentials(env, "RETELL_API_KEY")
         if not api_keys:
             raise MissingSetting("RETELL_API_KEY", "the API key of the Retell workspace that places the calls")
-        retell_url = env.get("RETELL_BASE_URL", "").strip() or None
+        retell_url = web_url(env, "RETELL_BASE_URL") or None
         return cls(
             database=database,
             timing=timing,

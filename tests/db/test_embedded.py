@@ -320,3 +320,14 @@ def test_binaries_in_a_private_directory_are_copied_and_it_stays_private(
     assert found.major == 18
     assert found.directory.is_relative_to(home)
     assert closed.stat().st_mode & 0o777 == 0o700
+
+
+def test_binaries_that_fail_are_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.mkdir(mode=0o755)
+    broken = home / "postgres"
+    broken.write_text("#!/bin/sh\necho 'no such library' >&2\nexit 127\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("OUTDIAL_PG_BIN", str(home))
+
+    with pytest.raises(EmbeddedPostgresMissing, match=rf"^{broken} --version failed: 'no such library'$"):
+        Binaries.find(home, ServerUser.current())

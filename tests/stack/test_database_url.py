@@ -84,6 +84,8 @@ def test_parameters_for_other_clients_are_dropped(parameters: str, kept: str) ->
         ("postgresql://postgres:x@host:99999/postgres", "has no port number from 1 to 65535"),
         ("postgresql://postgres:x@host:port/postgres", "has no port number from 1 to 65535"),
         ("postgresql://postgres:a b@host/postgres", "in a password, write a blank as %20"),
+        ("postgresql://u:p@host,,other/x", "has an empty host in its list of hosts"),
+        ("postgresql:///x?host=,", "has an empty host in its list of hosts"),
         ("jdbc:postgresql://host/postgres?user=x", "must begin with postgresql://"),
         ("https://abcdefgh.supabase.co", "must begin with postgresql://"),
         ("host=127.0.0.1 dbname=x", "contains a blank"),

@@ -1,19 +1,23 @@
 """No value of any setting ends a process with a traceback: each has one line that says what to correct."""
 
 import asyncio
+import os
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from outdial.auth import KeyRing
 from outdial.cli.errors import explain
 from outdial.host.deployments.logins import logins_of
 from outdial.host.gateway.launch import missing_settings
 from outdial.host.gateway.settings import GatewaySettings
-from outdial.settings import DialerProcessSettings, EmbeddedSettings, JobsSettings
+from outdial.process import READY_FD, notify_ready
+from outdial.settings import DialerProcessSettings, EmbeddedSettings, JobsSettings, SettingError, read_environment
 from outdial.studio.web.settings import StudioProcessSettings
 
 OPERATING = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
@@ -30,6 +34,7 @@ READERS: Mapping[str, Callable[[Mapping[str, str]], object]] = {
     "gateway": lambda env: GatewaySettings.from_env(env, home=None),
     "embedded server": EmbeddedSettings.from_env,
     "logins": logins_of,
+    "keys": KeyRing.from_env,
 }
 BASE = {
     "SUPABASE_DB_URL": "postgresql://postgres:x@127.0.0.1/postgres",
@@ -107,3 +112,30 @@ def error_of(read: Callable[[], object]) -> str:
             raise
         return told
     return ""
+
+
+@pytest.mark.parametrize(
+    "name", ["SUPABASE_URL", "RETELL_BASE_URL", "OUTDIAL_STUDIO_AUTH_URL", "OUTDIAL_HOST_URL", "OUTDIAL_AUTH_UPSTREAM"]
+)
+@pytest.mark.parametrize(
+    "value", ["api.retellai.com", "http://", "ftp://host/", "https://host:port", "https://a b/", "http://["]
+)
+def test_a_url_that_is_none_stops_the_start(name: str, value: str) -> None:
+    told = [error_of(partial(read, {**BASE, name: value})) for read in READERS.values()]
+    assert f"{name} must be a URL such as https://host.example.com, not {value.rstrip('/')!r}" in told
+
+
+@pytest.mark.parametrize("name", ["OUTDIAL_SECRETS_KEY", "SUPABASE_JWT_SECRET", "RETELL_API_KEY"])
+def test_a_setting_that_is_not_text_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "caf\udce9")
+    with pytest.raises(SettingError, match=f"^{name} is not UTF-8 text$"):
+        read_environment()
+
+
+@pytest.mark.parametrize("number", ["x", "-1", "12345"])
+def test_readiness_that_cannot_be_reported_does_not_end_the_process(
+    monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    monkeypatch.setenv(READY_FD, number)
+    notify_ready()
+    assert READY_FD not in os.environ

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 import jwt
 
-from outdial.settings import SettingError, unquoted
+from outdial.settings import SettingError, unquoted, web_url
 
 KeyKind = Literal["publishable", "secret"]
 
@@ -93,7 +93,7 @@ class KeyRing:
                 keys.append(ApiKey(kind, name, value.strip()))
             if legacy := unquoted(env.get(one, "")):
                 keys.append(ApiKey(kind, LEGACY_NAME, legacy))
-        url = env.get("SUPABASE_URL", "").strip().rstrip("/")
+        url = web_url(env, "SUPABASE_URL")
         return cls(
             keys=tuple(keys),
             jwt_secret=unquoted(env.get("SUPABASE_JWT_SECRET", "")) or None,

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from outdial.campaigns.importing.import_file import ImportProgress, ImportReport, import_contacts
-from outdial.campaigns.importing.refusals import REFUSED_COLUMNS, RefusedRow
+from outdial.campaigns.importing.refusals import REFUSED_COLUMNS, RefusedRow, unescape_cell
 from outdial.campaigns.lifecycle import Actor
 from outdial.cli.finding import find_campaign
 from outdial.cli.output import console, notes, print_json, print_rows
@@ -45,8 +45,8 @@ class RefusedFile:
         """Append a row; create the file for the first one."""
         if self._file is None:
             self._file = self.path.open("wb")
-            self._text = CsvBuffer([*REFUSED_COLUMNS, *self._header])
-        self._text.add([row.line, row.kind, row.reason, *row.cells])
+            self._text = CsvBuffer([*REFUSED_COLUMNS, *map(unescape_cell, self._header)])
+        self._text.add([row.line, row.kind, row.reason, *map(unescape_cell, row.cells)])
         self._file.write(self._text.take())
 
     def close(self) -> bool:

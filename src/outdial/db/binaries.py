@@ -107,8 +107,10 @@ class Binaries:
             done = subprocess.run(
                 [postgres, "--version"], check=True, capture_output=True, text=True, **user.process_options()
             )
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise EmbeddedPostgresMissing(f"there is no Postgres in {directory}") from None
+        except subprocess.CalledProcessError as error:
+            raise EmbeddedPostgresMissing(f"{postgres} --version failed: {error.stderr.strip()[:200]!r}") from None
         version = re.search(r"\d+", done.stdout)
         if version is None:
             raise EmbeddedPostgresMissing(f"{postgres} does not print its version")

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from outdial.campaigns.errors import UnusableFile
-from outdial.campaigns.importing.refusals import REFUSED_COLUMNS
+from outdial.campaigns.importing.refusals import REFUSED_COLUMNS, unescape_cell
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES, CONTACT_FIELDS
-from outdial.domain.spreadsheet import unescape_formula
 
 PHONE_HEADERS: Final = (
     "phone", "phone_number", "mobile", "mobile_phone", "mobile_number", "cell", "cell_phone", "cellphone", "tel",
@@ -90,7 +89,7 @@ def cell_text(cell: str) -> str:
     """Return a cell trimmed, without the apostrophe that exports put before formulas; empty for EMPTY_WORDS."""
     text = cell.strip()
     if text[:1] == "'":
-        text = unescape_formula(text).strip()
+        text = unescape_cell(cell)
     return "" if text in EMPTY_WORDS else text
 
 
@@ -106,7 +105,7 @@ def find_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None
     those of REFUSED_COLUMNS are left out. Raises UnusableFile for columns with the same name, a wrong mapping, and a
     missing phone.
     """
-    names = [unescape_formula(name.strip()).strip() for name in header]
+    names = [unescape_cell(name) for name in header]
     indices = _indices(names)
     fields = _mapped(indices, names, mapping or {})
     recognized = next((indices[name] for name in PHONE_HEADERS if name in indices), None)

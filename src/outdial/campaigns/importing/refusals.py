@@ -5,8 +5,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from outdial.domain.spreadsheet import unescape_formula
+
 REFUSED_COLUMNS: Final = ("refused_line", "refused_kind", "refused_reason")
 """The columns before the cells of a row in a file of refused rows. An import of such a file leaves them out."""
+
+
+def unescape_cell(cell: str) -> str:
+    """Return a cell trimmed, without the apostrophe that exports put before formulas.
+
+    A file of refused rows holds these cells, escaped again. An import reads them as it read the first file.
+    """
+    # A line break at the end may be what was escaped, so it is trimmed afterwards.
+    return unescape_formula(cell.lstrip()).strip()
 
 
 class Refusal(StrEnum):

@@ -15,7 +15,7 @@ from outdial.host.wire.errors import GatewayFailed
 from outdial.http import adopt, url_of
 from outdial.log import log_to_stderr
 from outdial.process import notify_ready
-from outdial.settings import read_environment, require
+from outdial.settings import SettingError, read_environment, require
 from outdial.stack.local import local_ports
 
 Port = Annotated[
@@ -105,7 +105,11 @@ def gateway(
 
     log_to_stderr()
     inherited = read_environment()
-    listener = adopt(int(require(inherited, LISTENER_FD, "the listening socket, which outdial serve passes on")))
+    number = require(inherited, LISTENER_FD, "the listening socket, which outdial serve passes on")
+    try:
+        listener = adopt(int(number))
+    except (ValueError, OSError):
+        raise SettingError(f"{LISTENER_FD} is not an open socket: {number!r}; outdial serve sets it itself") from None
     env = {name: value for name, value in inherited.items() if name != LISTENER_FD}
     settings = host_settings(
         env,

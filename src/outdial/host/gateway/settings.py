@@ -13,7 +13,7 @@ from outdial.host.deployments.secrets import SETTING as SECRETS_KEY
 from outdial.host.deployments.secrets import SecretKeys
 from outdial.host.gateway.upstream import SETTING as AUTH_UPSTREAM
 from outdial.host.log.retention import retention_of
-from outdial.settings import DatabaseUrls, flag, secret_list
+from outdial.settings import DatabaseUrls, flag, secret_list, web_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class GatewaySettings:
             secret_keys=SecretKeys.from_env(env, home=home),
             hop_key=hmac.digest(keys[0].encode(), b"outdial hop", "sha256") if keys else b"",
             log_retention=retention_of(env),
-            auth_upstream=env.get(AUTH_UPSTREAM, "").strip(),
+            auth_upstream=web_url(env, AUTH_UPSTREAM),
             policy=DeploymentPolicy.from_env(env),
             allow_weak_fences=flag(env, "OUTDIAL_ALLOW_WEAK_FENCES", default=False),
         )

@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from outdial.campaigns.importing.refusals import REFUSED_COLUMNS
+from outdial.campaigns.importing.refusals import REFUSED_COLUMNS, unescape_cell
 from outdial.jobs.csv_cells import CsvBuffer
 from outdial.studio.imports import previews
 from outdial.studio.imports import service as imports
@@ -147,10 +147,10 @@ async def _refused_rows_csv(
     context: OrganizationContext, import_id: UUID, header: Sequence[str]
 ) -> AsyncIterator[bytes]:
     # Without a header, the import is still running or older than the column that keeps it.
-    text = CsvBuffer([*REFUSED_COLUMNS, *(header or ["value"])])
+    text = CsvBuffer([*REFUSED_COLUMNS, *(list(map(unescape_cell, header)) or ["value"])])
     async for row in imports.iterate_refused_rows(context, import_id):
         cells = msgspec.json.decode(row.cells, type=list[str]) if header else [row.value]
-        text.add([row.line, row.kind, row.reason, *cells])
+        text.add([row.line, row.kind, row.reason, *map(unescape_cell, cells)])
         if text.length > 64 * 1024:
             yield text.take()
     yield text.take()

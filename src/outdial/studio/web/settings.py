@@ -16,6 +16,7 @@ from outdial.settings import (
     require,
     secret_list,
     trusted_proxies,
+    web_url,
 )
 
 # For local stacks only, whose JWT signing key is public as well.
@@ -69,7 +70,8 @@ class StudioSettings:
         JSON API. For the Functions page: OUTDIAL_STUDIO_OPERATORS (email addresses or user ids), OUTDIAL_HOST_URL
         (default: SUPABASE_URL), OUTDIAL_ACCESS_TOKEN and OUTDIAL_PROJECT_REF.
         """
-        url = require(env, "SUPABASE_URL", "the URL of the project, https://<project>.supabase.co").rstrip("/")
+        require(env, "SUPABASE_URL", "the URL of the project, https://<project>.supabase.co")
+        url = web_url(env, "SUPABASE_URL")
         publishable_keys = [key.value for key in KeyRing.from_env(env).keys if key.kind == "publishable"]
         if not publishable_keys:
             raise MissingSetting("SUPABASE_PUBLISHABLE_KEYS", "sign-in through Auth needs a publishable key")
@@ -82,17 +84,17 @@ class StudioSettings:
             raise SettingError(
                 f"OUTDIAL_STUDIO_SECRET needs at least {_MIN_SECRET_LENGTH} characters: openssl rand -hex 32"
             )
-        simulator = env.get("RETELL_BASE_URL", "").strip().rstrip("/")
+        simulator = web_url(env, "RETELL_BASE_URL")
         is_simulated = is_loopback_url(simulator) and _ORIGIN.fullmatch(simulator)
         return cls(
             supabase_url=url,
             publishable_key=publishable_keys[0],
             secrets=secrets,
-            auth_url=env.get("OUTDIAL_STUDIO_AUTH_URL", "").strip().rstrip("/") or f"{url}/auth/v1",
+            auth_url=web_url(env, "OUTDIAL_STUDIO_AUTH_URL") or f"{url}/auth/v1",
             hosts=(*LOOPBACK_HOSTS, *secret_list(env.get("OUTDIAL_STUDIO_HOSTS", "").lower())),
             secure=secure,
             operators=secret_list(env.get("OUTDIAL_STUDIO_OPERATORS", "").lower()),
-            host_url=env.get("OUTDIAL_HOST_URL", "").strip().rstrip("/") or url,
+            host_url=web_url(env, "OUTDIAL_HOST_URL") or url,
             access_token=env.get("OUTDIAL_ACCESS_TOKEN", "").strip(),
             project_ref=env.get("OUTDIAL_PROJECT_REF", "").strip() or "outdiallocalprojects",
             has_webhook_secret=bool(credentials(env, "RETELL_WEBHOOK_SECRET")),
