@@ -107,8 +107,9 @@ def test_a_users_own_function_uses_its_config_toml(tmp_path: Path, monkeypatch: 
     made = objects("--target", "knative")
 
     services = [each for each in made if each["apiVersion"] == "serving.knative.dev/v1"]
-    assert [each["metadata"]["name"] for each in services] == ["hello"]
-    template = services[0]["spec"]["template"]
+    by_name = {each["metadata"]["name"]: each for each in services}
+    assert by_name.keys() == {"campaign-trigger", "hello", "retell-webhook"}
+    template = by_name["hello"]["spec"]["template"]
     assert template["metadata"]["annotations"]["autoscaling.knative.dev/max-scale"] == "7"
     assert "GREETING" in {variable["name"] for variable in template["spec"]["containers"][0]["env"]}
 
