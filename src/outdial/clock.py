@@ -40,16 +40,17 @@ class FollowingClock:
 
     def __init__(self, system: Clock) -> None:
         self._system = system
-        self._started = _elapsed()
+        self._started_s = _elapsed_s()
         self._start = system.now()
 
     def now(self) -> datetime:
         """Return the other machine's time, in UTC; the system clock's at the start until `follow` is called."""
-        return self._start + (_elapsed() - self._started)
+        return self._start + timedelta(seconds=_elapsed_s() - self._started_s)
 
     def follow(self, moment: datetime) -> None:
         """Run from `moment`, which is the other machine's time now."""
-        self._started, self._start = _elapsed(), moment
+        self._started_s = _elapsed_s()
+        self._start = moment
 
     def difference(self) -> timedelta:
         """Return how far the system clock is ahead of this one; negative if it is behind."""
@@ -60,10 +61,12 @@ class FollowingClock:
         await asyncio.sleep(max(0.0, (moment - self.now()).total_seconds()))
 
 
-def _elapsed() -> timedelta:
-    # Unlike the monotonic clock of Linux, it counts the time that the machine sleeps.
-    source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return timedelta(seconds=time.clock_gettime(source))
+# Unlike the monotonic clock of Linux, its boot time counts the time that the machine sleeps.
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _elapsed_s() -> float:
+    return time.clock_gettime(_STEADY)
 
 
 class VirtualClock:

@@ -107,11 +107,11 @@ class HttpTransport:
     ) -> RetellResponse:
         """Send one request. `timeout_s` limits all of it, from waiting for a connection to the last byte.
 
-        With `before_sending`, waiting for a connection and the rest are limited to `timeout_s` each.
+        With `before_sending`, the limit begins when the request leaves; `before_sending` may give up late ones.
         """
         if self._guard is not None:
             self._guard()
-        timeout = aiohttp.ClientTimeout(connect=timeout_s, sock_connect=min(timeout_s, self._connect_timeout_s))
+        timeout = aiohttp.ClientTimeout(sock_connect=min(timeout_s, self._connect_timeout_s))
         try:
             async with asyncio.timeout(None if before_sending else timeout_s) as limit:
                 _held.set(None if before_sending is None else _HeldRequest(before_sending, limit, timeout_s))
