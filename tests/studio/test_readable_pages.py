@@ -78,3 +78,18 @@ async def test_the_do_not_call_form_keeps_the_numbers_that_it_refuses(
     assert unescape(kept[1]).splitlines() == ["030 2312", "nobody <b>"]
     assert 'value="asked"' in response.text
     assert "2 added" in response.text
+
+
+async def test_blocking_the_number_of_a_contact_leads_back_to_the_contact(
+    browser_for: BrowserFor, two_organizations: TwoOrganizations
+) -> None:
+    own = two_organizations.own
+    browser = await browser_for(own.users["operator"])
+    base = f"/o/{own.tenant.organization_id}"
+    contact = f"{base}/contacts/{own.spare_entry.contact.id}"
+    assert f'name="back" value="{contact}"' in (await browser.get(contact)).text
+
+    for back, leads_to in ((contact, contact), ("https://evil.example/", f"{base}/do-not-call")):
+        form = {"numbers": own.spare_entry.contact.phone, "back": back}
+        response = await browser.post_form(f"{base}/do-not-call", form)
+        assert (response.status_code, response.headers["location"]) == (303, leads_to)

@@ -95,12 +95,15 @@ async def test_a_contact_that_is_due_says_so(
 ) -> None:
     own = two_organizations.own
     campaign = await create_campaign(connection, own.tenant)
-    await create_campaign_contact(connection, campaign, next_attempt_at=NOW - timedelta(minutes=5))
+    entry = await create_campaign_contact(connection, campaign, next_attempt_at=NOW - timedelta(minutes=5))
     browser = await browser_for(own.users["viewer"])
+    base = f"/o/{own.tenant.organization_id}"
 
-    page = await browser.get(f"/o/{own.tenant.organization_id}/campaigns/{campaign.id}/contacts")
-
-    assert ">Due now</td>" in page.text
+    for path in (f"campaigns/{campaign.id}/contacts", f"contacts/{entry.contact.id}"):
+        assert ">Due now</td>" in (await browser.get(f"{base}/{path}")).text
+    timeline = (await browser.get(f"{base}/campaigns/{campaign.id}/contacts/{entry.id}")).text
+    assert "Due as soon as a line is free" in timeline
+    assert "Not before" not in timeline
 
 
 async def test_attempts_count_the_call_that_rings(

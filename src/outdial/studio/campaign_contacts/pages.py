@@ -150,6 +150,7 @@ async def _show(
         problem=None if error is None else error.message,
         errors={} if error is None else error.fields,
         entries=timeline_entries(timeline),
+        now=now,
         clocks=local_clocks(timeline.contact.zone_key, now),
     )
 

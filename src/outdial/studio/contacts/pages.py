@@ -109,6 +109,7 @@ def _show(
         context,
         status=200 if error is None else error.status,
         contact=contact,
+        now=context.studio.clock.now(),
         values=typed or {name: getattr(contact, name) or "" for name in CONTACT_FIELD_NAMES},
         problem=None if error is None else error.message,
         errors=error.fields if isinstance(error, InvalidInput) else {},

@@ -1,5 +1,6 @@
 """The do-not-call page."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Final
 
@@ -57,6 +58,9 @@ async def add(request: Request, context: CurrentOrganization, form: Form) -> Res
     # With more invalid numbers than are listed, all stay: adding the others again changes nothing.
     kept = [line for number, line in enumerate(lines, 1) if number in invalid or result.refused > len(invalid)]
     typed = {"numbers": "\n".join(kept), "region": text(form, "region"), "reason": text(form, "reason")}
+    back = text(form, "back")
+    if not result.refused and re.fullmatch(rf"/o/{context.organization_id}/contacts/[0-9a-f-]{{36}}", back):
+        return redirect(back, "This number will not be called again.")
     return await _added(request, context, result, typed)
 
 
