@@ -295,6 +295,10 @@ async def test_a_function_that_cannot_be_served_gets_a_boot_error_and_health_nam
     assert (await harness.ask(request_head("/functions/v1/nothing"))).status == 404
     health = await harness.ask(request_head("/functions/v1/_internal/health", "GET"))
     assert (health.status, body_of(health)) == (200, {"message": "degraded", "functions_down": ["broken"]})
+    harness.operations.jwks_problem = lambda: "http://127.0.0.1:1: it does not respond in time"
+    health = await harness.ask(request_head("/functions/v1/_internal/health", "GET"))
+    assert body_of(health)["jwks"] == "http://127.0.0.1:1: it does not respond in time"
+    assert body_of(health)["functions_down"] == ["broken"]
 
 
 async def test_preflights_of_the_host_allow_every_header_that_a_page_asks_for(harness: GatewayHarness) -> None:

@@ -1,12 +1,15 @@
 """Middleware: security headers, host names, body limits, forged requests, and error responses without causes."""
 
+import base64
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from uuid import uuid4
 
 import asyncpg
 import pytest
 from fastapi import FastAPI
 
+from outdial.auth import KeyRing, TokenVerifier
 from outdial.campaigns.errors import CampaignClosed, CampaignNotFound, InvalidCampaign
 from outdial.domain.errors import InvalidCallingHours
 from outdial.studio.web.assets import static_url
@@ -187,3 +190,19 @@ async def test_a_user_without_organizations_gets_an_explanation(
     response = await browser.get("/")
     assert response.status_code == 200
     assert "You are not a member of an organization" in response.text
+
+
+async def test_health_says_why_tokens_cannot_be_verified(studio_app: StudioServer) -> None:
+    unreachable = KeyRing(jwks_url="http://127.0.0.1:1/auth/v1/.well-known/jwks.json")
+    verifier = TokenVerifier.from_keys(unreachable, studio_app.clock)
+    studio_app.app.state.studio = replace(studio_app.studio, verifier=verifier)
+    client = await studio_app.client()
+    assert (await client.get("/health")).json() == {"message": "ok"}
+    header = base64.urlsafe_b64encode(b'{"alg":"ES256","kid":"a"}').decode().rstrip("=")
+    refused = await (await studio_app.client(authorization=f"Bearer {header}.e30.c2ln")).get("/api/v1/organizations")
+    health = await client.get("/health")
+    await verifier.close()
+
+    assert (refused.status_code, "127.0.0.1" in refused.text) == (503, False), "the cause is not for callers"
+    assert (health.status_code, health.json()["message"]) == (200, "degraded")
+    assert "Cannot connect to host 127.0.0.1:1" in health.json()["jwks"]

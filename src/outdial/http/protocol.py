@@ -75,6 +75,7 @@ class HttpConnection(asyncio.Protocol):
         # When the headers, and then the body, began to arrive in several pieces.
         self.receiving_since = 0.0
         self._held_head = 0
+        self._most_held = server.limits.held_bytes
         self._replay: bytes | None = None
         # Pipelined requests, and bytes that arrived while the application was busy.
         self._pipelined: deque[_CompleteRequest] = deque()
@@ -210,8 +211,8 @@ class HttpConnection(asyncio.Protocol):
                 self._body = bytearray(self._body)
             self._body += piece
         server = self._server
-        server.held_bytes += len(piece)
-        if server.held_bytes > self._limits.held_bytes:
+        server.held_bytes = held = server.held_bytes + len(piece)
+        if held > self._most_held:
             server.shed(self)
 
     def on_message_complete(self) -> None:

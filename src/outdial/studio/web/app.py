@@ -4,10 +4,10 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 
 from outdial.studio.web import assets, live
-from outdial.studio.web.context import StudioState
+from outdial.studio.web.context import StudioState, studio_state
 from outdial.studio.web.cookie_middleware import HostCookieMiddleware
 from outdial.studio.web.cors_middleware import ApiCorsMiddleware
 from outdial.studio.web.error_responses import add_handlers
@@ -63,9 +63,10 @@ def create_app(studio: StudioState) -> FastAPI:
     return app
 
 
-async def health() -> dict[str, str]:
-    """Report that this process is running."""
-    return {"message": "ok"}
+async def health(request: Request) -> dict[str, str]:
+    """Report that this process is running, and why users' tokens cannot be verified, if so."""
+    problem = studio_state(request).verifier.problem()
+    return {"message": "ok"} if problem is None else {"message": "degraded", "jwks": problem}
 
 
 def _router(name: str) -> APIRouter:

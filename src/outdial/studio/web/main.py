@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from outdial.auth.client import AuthClient
 from outdial.auth.local.app import create_auth
 from outdial.auth.local.service import LocalAuth
 from outdial.auth.local.signing import SigningKeys
+from outdial.background import RepeatingTask
 from outdial.clock import Clock, SystemClock
 from outdial.db.queries.auth import users
 from outdial.db.session import Database
@@ -31,6 +33,8 @@ POOL_SIZE: Final = 10
 AUTH_POOL_SIZE: Final = 4
 AUTH_PREFIX: Final = "/auth/v1"
 DRAIN_S: Final = 10
+# How often health looks again for keys that could not be fetched.
+JWKS_RETRY: Final = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,9 @@ async def open_studio(settings: StudioProcessSettings, clock: Clock, *, own_url:
             signing_keys = SigningKeys(auth_database, clock)
             verifier = TokenVerifier(jwt_secret=keyring.jwt_secret, jwks=signing_keys, clock=clock)
         stack.push_async_callback(verifier.close)
+        retrying = RepeatingTask("studio.jwks", verifier, JWKS_RETRY)
+        retrying.start()
+        stack.push_async_callback(retrying.stop)
         auth_url = f"{own_url}{AUTH_PREFIX}" if has_auth else settings.studio.auth_url
         auth = await stack.enter_async_context(AuthClient(auth_url, settings.studio.publishable_key))
         hub = ChangeHub(urls.api)
