@@ -36,9 +36,9 @@ def app(studio_app: StudioServer) -> FastAPI:
         raise asyncpg.InsufficientPrivilegeError("permission denied for table secret_table")
 
     for prefix in ("/api/v1/test", "/test"):
-        studio_app.app.add_api_route(f"{prefix}/broken", break_down)
-        studio_app.app.add_api_route(f"{prefix}/lost", lose_database)
-        studio_app.app.add_api_route(f"{prefix}/refused", refuse)
+        studio_app.app.add_api_route(f"{prefix}/broken", break_down, include_in_schema=False)
+        studio_app.app.add_api_route(f"{prefix}/lost", lose_database, include_in_schema=False)
+        studio_app.app.add_api_route(f"{prefix}/refused", refuse, include_in_schema=False)
     return studio_app.app
 
 
