@@ -18,8 +18,8 @@ from outdial.log import log
 from outdial.provider import CallPlaced, CallRefused, CallUncertain, VoiceProvider
 from outdial.settings import DialerSettings
 
-GROUP_S: Final = 0.5
-"""Responses that come within this time of each other are settled together."""
+GROUP_S: Final = 1.0
+"""Responses that come within this time are settled together: each settlement costs a transaction."""
 
 
 @dataclass(frozen=True, slots=True)
