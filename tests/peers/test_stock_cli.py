@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.skipif(
     not SUPABASE.exists(), reason="npm ci has not been run, or this is another machine than x86-64 Linux"
 )
 
+# The profile that the documentation shows.
+[PROFILE] = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / "functions.md").read_text(), re.DOTALL | re.MULTILINE)
 HELLO = """
 [functions.hello]
 verify_jwt = false
@@ -107,9 +110,7 @@ async def project(database: Scratch, tmp_path: Path) -> AsyncIterator[Project]:
         config.write(HELLO)
     # Like every host, this one has our functions: a deployment of retell-webhook may use its login.
     async with served(database, tmp_path / "home", ROOT / "supabase") as url:
-        (directory / "profile.yaml").write_text(
-            f"name: outdial\napi_url: {url}\ndashboard_url: {url}\ndocs_url: {url}\nproject_host: localhost\n"
-        )
+        (directory / "profile.yaml").write_text(re.sub(r"https://(outdial|studio)\.example\.com", url, PROFILE))
         project = Project(directory, url, await make_token(database))
         project.write("hello", "from .beside import WORD\nfrom shared.error_codes import NOT_FOUND\n" + saying("hi"))
         (directory / "supabase/functions/hello/beside.py").write_text("WORD = 1\n")

@@ -94,7 +94,14 @@ def replay(
     organization: Organization = None,
 ) -> None:
     """Apply stored events again. Events that were already applied change nothing."""
-    first, last = _range(events)
+    start, dash, end = events.partition("-")
+    try:
+        first = int(start)
+        last = first if not dash else int(end) if end else None
+    except ValueError:
+        raise InvalidArgument(f"{events!r} is neither an id nor a range such as 100-200") from None
+    if last is not None and last < first:
+        raise InvalidArgument(f"{events!r}: the range ends before it starts")
     with environment() as env:
         marked = asyncio.run(
             _replay(
@@ -136,15 +143,3 @@ async def _replay(
         )
         await applier.run_once()
     return marked
-
-
-def _range(text: str) -> tuple[int, int | None]:
-    first, dash, last = text.partition("-")
-    try:
-        start = int(first)
-        end = start if not dash else int(last) if last else None
-    except ValueError:
-        raise InvalidArgument(f"{text!r} is neither an id nor a range such as 100-200") from None
-    if end is not None and end < start:
-        raise InvalidArgument(f"{text!r}: the range ends before it starts")
-    return start, end

@@ -41,7 +41,20 @@ def make_contacts(rows: int, seed: int) -> DemoFile:
     rng = random.Random(seed)
     bad, bad_zones, duplicates, blocked = (max(1, rows * share // 100) for share in (4, 1, 4, 3))
     good = rows - bad - bad_zones - duplicates - blocked
-    numbers = _numbers(rng, good + blocked + bad_zones)
+    found = {f"+1{_AREAS[n % len(_AREAS)]}7{n:02}{digits}": None for n, digits in enumerate(_MAGIC)}
+    count = good + blocked + bad_zones
+    while len(found) < count:
+        match rng.choice(("US", "US", "US", "GB", "IN")):
+            case "GB":
+                number = f"+447400{rng.randint(0, 999_999):06}"
+            case "IN":
+                number = f"+9198765{rng.randint(0, 99_999):05}"
+            case _:
+                number = f"+1{rng.choice(_AREAS)}{rng.randint(220, 699)}{rng.randint(0, 9999):04}"
+        if number[-4:-2] != "99":
+            found[number] = None
+    # The magic numbers come last, so that neither a bad time zone nor the do-not-call list removes them.
+    numbers = list(reversed(list(found)[:count]))
     contacts = [_row(rng, number) for number in numbers]
     for row in contacts[:bad_zones]:
         row[HEADER.index("Time Zone")] = "EST"
@@ -57,24 +70,6 @@ def make_contacts(rows: int, seed: int) -> DemoFile:
         good=good,
         refused=bad + bad_zones + duplicates + blocked,
     )
-
-
-def _numbers(rng: random.Random, count: int) -> list[str]:
-    found: dict[str, None] = {}
-    for number in (f"+1{_AREAS[n % len(_AREAS)]}7{n:02}{digits}" for n, digits in enumerate(_MAGIC)):
-        found[number] = None
-    while len(found) < count:
-        match rng.choice(("US", "US", "US", "GB", "IN")):
-            case "GB":
-                number = f"+447400{rng.randint(0, 999_999):06}"
-            case "IN":
-                number = f"+9198765{rng.randint(0, 99_999):05}"
-            case _:
-                number = f"+1{rng.choice(_AREAS)}{rng.randint(220, 699)}{rng.randint(0, 9999):04}"
-        if number[-4:-2] != "99":
-            found[number] = None
-    # The magic numbers come last, so that neither a bad time zone nor the do-not-call list removes them.
-    return list(reversed(list(found)[:count]))
 
 
 def _formatted(rng: random.Random, number: str) -> str:

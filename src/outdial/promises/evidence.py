@@ -85,6 +85,22 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
         contacts = await evidence.all_campaign_contacts(connection)
         limits = await evidence.all_account_limits(connection)
     ours = {campaign.id for campaign in campaigns}
+    requests = []
+    for entry in entries:
+        metadata = entry["metadata"] if isinstance(entry["metadata"], dict) else {}
+        lost = entry["lost"] is not None or entry["reason"] in _UNREADABLE or entry["status"] >= 500
+        requests.append(
+            LedgerRequest(
+                arrived_ms=entry["arrived_ms"],
+                result=entry["result"],
+                reason=entry["reason"],
+                answered=not lost,
+                call_id=entry["call_id"],
+                to_number=entry["to_number"],
+                idempotency_key=entry["idempotency_key"],
+                metadata_call_id=metadata.get("call_id"),
+            )
+        )
     provider_calls = []
     for call in described:
         analysis = call.get("call_analysis")
@@ -100,25 +116,10 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
             )
         )
     return RunEvidence(
-        requests=[_request(entry) for entry in entries],
+        requests=requests,
         provider_calls=provider_calls,
         calls=[replace(call, analysis=call.analysis and canonical_json(call.analysis)) for call in calls],
         contacts=[contact for contact in contacts if contact.campaign_id in ours],
         campaigns=campaigns,
         limits=next(row for row in limits if row.credential == credential),
-    )
-
-
-def _request(entry: Mapping[str, Any]) -> LedgerRequest:
-    metadata = entry["metadata"] if isinstance(entry["metadata"], dict) else {}
-    lost = entry["lost"] is not None or entry["reason"] in _UNREADABLE or entry["status"] >= 500
-    return LedgerRequest(
-        arrived_ms=entry["arrived_ms"],
-        result=entry["result"],
-        reason=entry["reason"],
-        answered=not lost,
-        call_id=entry["call_id"],
-        to_number=entry["to_number"],
-        idempotency_key=entry["idempotency_key"],
-        metadata_call_id=metadata.get("call_id"),
     )

@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Protocol
@@ -110,7 +110,11 @@ async def run_stack(options: StackOptions, console: StackConsole) -> int:
 
 def _plan(options: StackOptions, environ: Mapping[str, str], home: Path) -> StackPlan:
     simulated = options.with_simulator and not calls_retell(environ)
-    ports = _free_ports() if options.any_ports else local_ports()
+    ports = local_ports()
+    if options.any_ports:
+        numbers = random.SystemRandom().sample(FREE_PORTS, len(FREE_PORTS))
+        free = (port for port in numbers if _is_free(port))
+        ports = StackPorts(**{port.name: next(free) for port in fields(StackPorts)})
     external = environ.get("SUPABASE_DB_URL", "").strip()
     if external:
         refuse_remote(external)
@@ -188,13 +192,6 @@ def _is_free(port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-def _free_ports() -> StackPorts:
-    numbers = list(FREE_PORTS)
-    random.SystemRandom().shuffle(numbers)
-    free: Iterator[int] = (port for port in numbers if _is_free(port))
-    return StackPorts(**{port.name: next(free) for port in fields(StackPorts)})
 
 
 def _welcome(plan: StackPlan, login: StudioLogin | None, console: StackConsole) -> None:

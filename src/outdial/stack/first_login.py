@@ -4,7 +4,6 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.signing import SigningKeys
@@ -12,7 +11,7 @@ from outdial.campaigns.create import NewOrganization, create_organization
 from outdial.clock import Clock
 from outdial.db.queries import accounts, members, organizations
 from outdial.db.queries.auth import users
-from outdial.db.session import Connection, Database
+from outdial.db.session import Database
 from outdial.domain.ids import new_id
 from outdial.settings import DatabaseUrls
 from outdial.stack.errors import LoginFailed
@@ -58,24 +57,20 @@ async def make_first_login(urls: DatabaseUrls, home: Path, new: NewOrganization,
             raise LoginFailed(f"{EMAIL}: {made.message}")
     connecting = Database.connect(urls.api, application_name="outdial:dev", max_size=1, role=urls.role("api"))
     async with await connecting as database, database.as_service() as connection:
-        await _make_organization(connection, new, made.id, clock)
+        now = clock.now()
+        if not await organizations.list_organizations(connection):
+            organization_id = await create_organization(connection, new, now)
+            account = await accounts.default_account(connection, organization_id=organization_id)
+            await accounts.add_number(
+                connection,
+                id=new_id(now),
+                organization_id=organization_id,
+                provider_account_id=account,
+                phone=_PHONE,
+                nickname="Demo line",
+                retell_agent_id=_AGENT,
+                country="US",
+                now=now,
+            )
+        await members.adopt_organizations(connection, user_id=made.id, now=now)
     return StudioLogin(EMAIL, password)
-
-
-async def _make_organization(connection: Connection, new: NewOrganization, user_id: UUID, clock: Clock) -> None:
-    now = clock.now()
-    if not await organizations.list_organizations(connection):
-        organization_id = await create_organization(connection, new, now)
-        account = await accounts.default_account(connection, organization_id=organization_id)
-        await accounts.add_number(
-            connection,
-            id=new_id(now),
-            organization_id=organization_id,
-            provider_account_id=account,
-            phone=_PHONE,
-            nickname="Demo line",
-            retell_agent_id=_AGENT,
-            country="US",
-            now=now,
-        )
-    await members.adopt_organizations(connection, user_id=user_id, now=now)
