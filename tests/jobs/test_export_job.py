@@ -99,6 +99,21 @@ async def test_a_run_after_a_dead_one_writes_the_file_again(
     assert len(text.splitlines()) == 21
 
 
+async def test_times_in_a_file_are_in_the_zone_of_the_viewer(
+    worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection
+) -> None:
+    export_id = await store_export(connection, tenant.organization_id, "contacts")
+    await connection.execute(
+        """update exports set filters = '{"time_zone": "America/New_York"}' where id = $1""", export_id
+    )
+
+    await worker.run_once()
+
+    text = await exported(connection, export_id)
+    assert "T13:00:00-04:00" in text
+    assert "+00:00" not in text
+
+
 async def test_an_export_cancelled_during_its_run_leaves_no_file(
     worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
