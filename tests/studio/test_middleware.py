@@ -16,7 +16,7 @@ from outdial.studio.web.assets import static_url
 from outdial.studio.web.error_responses import to_studio_error
 from outdial.studio.web.errors import StudioError
 from outdial.studio.web.forms import redirect
-from outdial.studio.web.security_middleware import POLICY
+from outdial.studio.web.middleware.security import POLICY
 from tests.support.logged import LogLines
 from tests.support.studio import BrowserFor, ClientFor, StudioServer
 from tests.support.two_organizations import TwoOrganizations

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from outdial.retell.simulator.config import SimulatorConfig
-from outdial.retell.simulator.endpoints import handle
-from outdial.retell.simulator.exchange import SimulatedRequest, SimulatedResponse
+from outdial.retell.simulator.endpoints.exchange import SimulatedRequest, SimulatedResponse
+from outdial.retell.simulator.endpoints.routing import handle
 from outdial.retell.simulator.workspace import DueWebhook, SimulatedWorkspace
 
 START = datetime(2026, 5, 4, 15, 0, tzinfo=UTC)

@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.controls import SimulatorControls
-from outdial.retell.simulator.endpoints import MAX_BODY_BYTES
-from outdial.retell.simulator.exchange import error_response
+from outdial.retell.simulator.endpoints.exchange import error_response
+from outdial.retell.simulator.endpoints.routing import MAX_BODY_BYTES
 from outdial.retell.simulator.runtime import Simulator
 
 ABORT: Final = "outdial.abort"

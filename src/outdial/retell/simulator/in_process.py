@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from outdial.retell.errors import TransportFailed
-from outdial.retell.simulator.endpoints import handle
-from outdial.retell.simulator.exchange import SimulatedRequest
+from outdial.retell.simulator.endpoints.exchange import SimulatedRequest
+from outdial.retell.simulator.endpoints.routing import handle
 from outdial.retell.simulator.workspace import SimulatedWorkspace
 from outdial.retell.wire import RetellResponse
 

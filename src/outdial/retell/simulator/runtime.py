@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 from outdial.retell.simulator.clock import SimulatorClock, wall_now
 from outdial.retell.simulator.config import SimulatorConfig
-from outdial.retell.simulator.endpoints import handle
-from outdial.retell.simulator.exchange import SimulatedRequest, SimulatedResponse
+from outdial.retell.simulator.endpoints.exchange import SimulatedRequest, SimulatedResponse
+from outdial.retell.simulator.endpoints.routing import handle
 from outdial.retell.simulator.webhook_sender import WebhookSender
 from outdial.retell.simulator.workspace import SimulatedWorkspace
 

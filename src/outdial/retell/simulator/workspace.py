@@ -20,11 +20,11 @@ from outdial.retell import signature
 from outdial.retell.simulator.agents import DEFAULT_AGENT, AgentDirectory, weighted_agent
 from outdial.retell.simulator.clock import epoch_ms, from_epoch_ms
 from outdial.retell.simulator.config import SimulatorConfig
+from outdial.retell.simulator.endpoints.phone_numbers import NumberDirectory
 from outdial.retell.simulator.faults import FaultSet
 from outdial.retell.simulator.ledger import RequestLedger
 from outdial.retell.simulator.limits import StartLimit
 from outdial.retell.simulator.objects import FILES_URL, CreateCall, SimulatedCall, describe
-from outdial.retell.simulator.phone_numbers import NumberDirectory
 from outdial.retell.simulator.script import (
     EVENTS,
     MAGIC,

@@ -15,8 +15,8 @@ from outdial.log import log
 from outdial.studio.web import forms
 from outdial.studio.web.context import StudioState, studio_state
 from outdial.studio.web.errors import ServiceUnavailable
+from outdial.studio.web.middleware.session import is_forged
 from outdial.studio.web.rendering import page
-from outdial.studio.web.session_middleware import is_forged
 from outdial.studio.web.sessions import (
     SessionTooLarge,
     StudioSession,

@@ -8,13 +8,13 @@ from fastapi import APIRouter, FastAPI, Request
 
 from outdial.studio.web import assets, live
 from outdial.studio.web.context import StudioState, studio_state
-from outdial.studio.web.cookie_middleware import HostCookieMiddleware
-from outdial.studio.web.cors_middleware import ApiCorsMiddleware
 from outdial.studio.web.error_responses import add_handlers
 from outdial.studio.web.errors import ERROR_RESPONSES
+from outdial.studio.web.middleware.cookies import HostCookieMiddleware
+from outdial.studio.web.middleware.cors import ApiCorsMiddleware
+from outdial.studio.web.middleware.security import SecurityMiddleware
+from outdial.studio.web.middleware.session import SessionMiddleware
 from outdial.studio.web.openapi import complete_openapi
-from outdial.studio.web.security_middleware import SecurityMiddleware
-from outdial.studio.web.session_middleware import SessionMiddleware
 
 API: Final = (
     "campaigns.api", "campaign_contacts.api", "calls.api", "reports.api", "contacts.api", "imports.api", "exports.api",

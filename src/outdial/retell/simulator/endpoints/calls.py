@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from outdial.retell.simulator.clock import epoch_ms
-from outdial.retell.simulator.exchange import (
+from outdial.retell.simulator.endpoints.exchange import (
     BadBody,
     SimulatedRequest,
     SimulatedResponse,
@@ -18,8 +18,8 @@ from outdial.retell.simulator.exchange import (
     json_response,
     refuse,
 )
+from outdial.retell.simulator.endpoints.filters import ON_REQUEST, BadFilter, compile_criteria
 from outdial.retell.simulator.faults import AFTER, BEFORE, Fault, FaultKind
-from outdial.retell.simulator.filters import ON_REQUEST, BadFilter, compile_criteria
 from outdial.retell.simulator.ledger import LedgerResult
 from outdial.retell.simulator.objects import CreateCall, SimulatedCall, describe
 from outdial.retell.simulator.workspace import (

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from outdial.retell.simulator.clock import epoch_ms
-from outdial.retell.simulator.exchange import (
+from outdial.retell.simulator.endpoints.exchange import (
     BadBody,
     SimulatedRequest,
     SimulatedResponse,

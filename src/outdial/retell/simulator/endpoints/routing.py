@@ -2,11 +2,10 @@
 
 from typing import Final
 
-from outdial.retell.simulator import agent_endpoints as agents
-from outdial.retell.simulator import call_endpoints as calls
-from outdial.retell.simulator import phone_numbers as numbers
 from outdial.retell.simulator.clock import epoch_ms
-from outdial.retell.simulator.exchange import (
+from outdial.retell.simulator.endpoints import agents, calls
+from outdial.retell.simulator.endpoints import phone_numbers as numbers
+from outdial.retell.simulator.endpoints.exchange import (
     BadBody,
     Handler,
     SimulatedRequest,

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from outdial.retell.simulator.agents import SimulatedAgent, VersionPublished
 from outdial.retell.simulator.clock import epoch_ms
-from outdial.retell.simulator.exchange import (
+from outdial.retell.simulator.endpoints.exchange import (
     BadBody,
     SimulatedRequest,
     SimulatedResponse,

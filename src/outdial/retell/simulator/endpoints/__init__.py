@@ -1,0 +1,1 @@
+"""Retell's API over a simulated workspace."""

@@ -1,0 +1,1 @@
+"""Middleware of the studio: sessions, security headers, cookies and CORS."""
