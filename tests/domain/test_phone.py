@@ -95,6 +95,55 @@ def test_a_country_of_one_zone_has_that_zone(e164: str, country: str, zone: str)
     assert zone_of(Phone(e164, country), None) == Zone(zone, "number")
 
 
+EASTERN, CENTRAL, MOUNTAIN = "America/New_York", "America/Chicago", "America/Denver"
+
+
+# Each of these was called at an hour that is forbidden in one of its zones while its exchange decided.
+@pytest.mark.parametrize(
+    ("area_code", "zones"),
+    [
+        ("423", {EASTERN, CENTRAL}),
+        ("219", {EASTERN, CENTRAL}),
+        ("270", {EASTERN, CENTRAL}),
+        ("364", {EASTERN, CENTRAL}),
+        ("448", {EASTERN, CENTRAL}),
+        ("850", {EASTERN, CENTRAL}),
+        ("812", {EASTERN, CENTRAL}),
+        ("930", {EASTERN, CENTRAL}),
+        ("574", {EASTERN, CENTRAL}),
+        ("906", {EASTERN, CENTRAL}),
+        ("606", {EASTERN, CENTRAL}),
+        ("308", {CENTRAL, MOUNTAIN}),
+        ("785", {CENTRAL, MOUNTAIN}),
+        ("620", {CENTRAL, MOUNTAIN}),
+        ("541", {MOUNTAIN, "America/Los_Angeles"}),
+        ("458", {MOUNTAIN, "America/Los_Angeles"}),
+        ("250", {"America/Vancouver", "America/Edmonton"}),
+        ("778", {"America/Vancouver", "America/Edmonton"}),
+        ("418", {"America/Halifax", "America/Toronto"}),
+        ("807", {"America/Toronto", "America/Winnipeg"}),
+        ("212", {EASTERN}),
+    ],
+)
+@pytest.mark.parametrize("exchange", ["2000123", "4000142", "9999999"])
+def test_a_number_has_every_zone_of_its_area_code(area_code: str, zones: set[str], exchange: str) -> None:
+    assert zone_of(Phone(f"+1{area_code}{exchange}", "US"), None) == Zone("|".join(sorted(zones)), "number")
+
+
+@pytest.mark.parametrize(
+    ("newer", "older"),
+    [
+        ("236", "250"), ("257", "250"), ("364", "270"), ("367", "418"), ("448", "850"), ("458", "541"), ("581", "418"),
+        ("672", "250"), ("778", "250"), ("879", "709"), ("930", "812"), ("986", "208"),
+    ],
+)  # fmt: skip
+def test_an_overlay_has_the_zones_of_the_area_code_below(newer: str, older: str) -> None:
+    below, over = (zone_of(Phone(f"+1{code}2000123", "US"), None) for code in (older, newer))
+    assert isinstance(below, Zone)
+    assert isinstance(over, Zone)
+    assert set(below.key.split("|")) <= set(over.key.split("|"))
+
+
 @pytest.mark.parametrize("e164", ["+18005550142", "+448001111111", "+19005550142"])
 def test_toll_free_and_premium_numbers_have_no_zone(e164: str) -> None:
     reason = "toll-free and other special numbers have no time zone; set one for the contact"

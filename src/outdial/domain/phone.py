@@ -1,12 +1,14 @@
 """Phone numbers: from typed text to E.164, and from a number to the time zones its owner may live in."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
 from phonenumbers.phonenumberutil import is_number_type_geographical
 from phonenumbers.timezone import time_zones_for_geographical_number, time_zones_for_number
+from phonenumbers.tzdata import TIMEZONE_DATA
 
 from outdial.domain.calling_hours import is_zone_name
 from outdial.domain.phone_reading import number_of, read_cell, read_plain
@@ -15,6 +17,13 @@ _NON_GEOGRAPHIC = "001"
 _PLACELESS = {
     PhoneNumberType.TOLL_FREE, PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST, PhoneNumberType.UAN,
     PhoneNumberType.PAGER, PhoneNumberType.VOICEMAIL,
+}  # fmt: skip
+
+# Newer area codes that lie over the territory of an older one with several zones. libphonenumber knows the exchanges of
+# the older one alone, and one zone for the newer. From the overlays of the North American Numbering Plan.
+_OVERLAYS = {
+    "236": "250", "257": "250", "364": "270", "367": "418", "448": "850", "458": "541", "581": "418", "672": "250",
+    "778": "250", "879": "709", "930": "812", "986": "208",
 }  # fmt: skip
 
 
@@ -71,7 +80,8 @@ def zone_of(phone: Phone, timezone: str | None) -> Zone | NoZone:
     """Return the contact's own zone, else all zones of the number, sorted and joined by `|`.
 
     An unknown zone name gives NoZone rather than the number's zones: doubt fails closed. The zones of numbers come
-    from libphonenumber; a mobile number may have every zone of its country.
+    from libphonenumber; a mobile number may have every zone of its country. A number of +1 has every zone of its area
+    code: libphonenumber gives an exchange that it does not list the zone of most others.
     """
     name = (timezone or "").strip()
     if name:
@@ -81,14 +91,22 @@ def zone_of(phone: Phone, timezone: str | None) -> Zone | NoZone:
     kind = phonenumbers.number_type(number)
     if kind in _PLACELESS:
         return NoZone("toll-free and other special numbers have no time zone; set one for the contact")
-    # libphonenumber places mobile numbers by country code alone, and +1 has all of North America. Outside the United
-    # States and Canada an area code of +1 is a country, so the area code decides there.
-    by_area_code = number.country_code == 1 and phone.country not in ("US", "CA")
-    is_located = by_area_code or is_number_type_geographical(kind, number.country_code or 0)
-    names = sorted(time_zones_for_geographical_number(number) if is_located else time_zones_for_number(number))
+    names = _area_code_zones(phone.e164[2:5]) if number.country_code == 1 else ()
+    if not names:
+        is_located = is_number_type_geographical(kind, number.country_code or 0)
+        zones = time_zones_for_geographical_number(number) if is_located else time_zones_for_number(number)
+        names = tuple(sorted(zones))
     if not names or not all(is_zone_name(name) for name in names):
         return NoZone("the number has no time zone; set one for the contact")
     return Zone("|".join(names), "number")
+
+
+@cache
+def _area_code_zones(area_code: str) -> tuple[str, ...]:
+    prefixes = tuple("1" + code for code in (area_code, _OVERLAYS.get(area_code, area_code)))
+    return tuple(
+        sorted({zone for known, zones in TIMEZONE_DATA.items() if known.startswith(prefixes) for zone in zones})
+    )
 
 
 def mask(e164: str) -> str:
