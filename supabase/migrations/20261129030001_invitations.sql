@@ -71,9 +71,12 @@ begin
     insert into public.organization_members (organization_id, user_id, role, created_at)
     values (p_organization_id, caller, invited_role, p_now)
     on conflict do nothing;
-    insert into public.audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
-    values (p_organization_id, pg_catalog.clock_timestamp(), caller::text, 'add_member', 'member', caller::text,
-      pg_catalog.jsonb_build_object('role', invited_role));
+    -- A member keeps their role.
+    if found then
+      insert into public.audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
+      values (p_organization_id, pg_catalog.clock_timestamp(), caller::text, 'add_member', 'member', caller::text,
+        pg_catalog.jsonb_build_object('role', invited_role));
+    end if;
   end if;
   return true;
 end

@@ -4,6 +4,7 @@ import asyncio
 import json
 from enum import StrEnum
 from typing import Literal, NamedTuple
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -55,7 +56,8 @@ MATRIX = {
     "campaign_contacts": Rights("viewer", "operator", "operator", None, "ru", "ru", jobs="riu"),
     "calls": Rights("viewer", None, None, None, "riu", "ru", jobs="r"),
     "webhook_events": Rights("viewer", None, None, None, "ri", "riu"),
-    "audit_log": Rights("viewer", None, None, None, "", "", "r"),
+    # Until the next release, for processes of the version before.
+    "audit_log": Rights("viewer", "operator", None, None, "i", "", "ri", jobs="i"),
     "imports": Rights("viewer", "operator", "operator", None, "", "", jobs="ru"),
     "import_chunks": Rights("operator", "operator", None, "operator", "", "", jobs="rd"),
     "import_refusals": Rights("viewer", None, None, None, "", "", jobs="rid"),
@@ -460,6 +462,114 @@ async def test_no_one_else_writes_the_audit_log(world: TwoOrganizations, actor: 
         async with acting(world, actor) as connection:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(RECORD, world.other.tenant.organization_id, "dialer")
+
+
+# As in version 1e35b21 of outdial.db.queries.audit.
+FORMER_RECORD = """
+insert into audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
+values ($1, $2, $3, 'start_campaign', 'campaign', $4, $5::text::jsonb)
+"""
+FORMER_AUTHORS = [
+    ("operator", "operator", "operator"),
+    ("owner", "owner", "owner"),
+    ("service", "service", "service"),
+    ("dialer", "dialer", "dialer"),
+    ("jobs", "jobs", "jobs"),
+    ("jobs", "service", "service"),
+    ("jobs", "operator", "operator"),
+    # What is forged is corrected.
+    ("operator", "owner", "operator"),
+    ("operator", "dialer", "operator"),
+    ("operator", "service", "operator"),
+    ("service", "owner", "service"),
+]
+
+
+@pytest.mark.parametrize(("actor", "said", "author"), FORMER_AUTHORS)
+async def test_a_process_of_the_version_before_writes_the_audit_log_with_its_own_author_and_the_time_of_the_database(
+    world: TwoOrganizations, connection: asyncpg.Connection, actor: str, said: str, author: str
+) -> None:
+    own = world.own
+    await insert(
+        connection,
+        "imports",
+        **new_row("imports", own, actor="", user_id=own.users["operator"]),
+    )
+    before = await connection.fetchval("select clock_timestamp()")
+    async with acting(world, actor) as former:
+        name, subject = str(own.users.get(said, said)), str(own.fresh.id)
+        if actor in ("operator", "owner"):
+            await former.execute("update campaigns set name = 'Mine' where id = $1", own.fresh.id)
+        await former.execute(FORMER_RECORD, own.tenant.organization_id, NOW, name, subject, '{"from": "draft"}')
+
+    rows = await connection.fetch("select * from audit_log where subject_id = $1", subject)
+    assert [(row["actor"], row["action"], row["details"]) for row in rows] == [
+        (str(own.users.get(author, author)), "start_campaign", '{"from": "draft"}')
+    ]
+    assert before <= rows[0]["at"] <= await connection.fetchval("select clock_timestamp()")
+
+
+@pytest.mark.parametrize(
+    ("actor", "said"),
+    [
+        ("viewer", "viewer"),
+        ("outsider", "outsider"),
+        ("nobody", "service"),
+        ("anon", "service"),
+        ("api", "service"),
+        ("webhook", "webhook"),
+        ("dialer", "service"),
+        ("dialer", "owner"),
+        ("undeclared dialer", "dialer"),
+        ("jobs", "dialer"),
+        ("jobs", "owner"),
+        ("undeclared jobs", "jobs"),
+    ],
+)
+async def test_no_one_else_inserts_into_the_audit_log(world: TwoOrganizations, actor: str, said: str) -> None:
+    organization_id, name = world.own.tenant.organization_id, str(world.own.users.get(said, said))
+    async with acting(world, actor) as former:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await former.execute(FORMER_RECORD, organization_id, NOW, name, "1", "{}")
+
+
+@pytest.mark.parametrize("actor", ["operator", "service", "dialer", "jobs"])
+async def test_no_one_chooses_the_id_of_an_audit_entry(world: TwoOrganizations, actor: str) -> None:
+    row = new_row("audit_log", world.own, actor=actor, user_id=world.own.users.get(actor))
+    async with acting(world, actor) as forging:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+            await forging.execute(
+                "insert into audit_log (id, organization_id, at, actor, action, subject_type, subject_id)"
+                " overriding system value values (2 ^ 62, $1, now(), $2, 'start_campaign', 'campaign', '1')",
+                row["organization_id"],
+                row["actor"],
+            )
+
+
+@pytest.mark.parametrize(("role", "said"), [("outdial_dialer", "dialer"), ("outdial_jobs", "jobs")])
+async def test_a_login_with_the_roles_of_several_processes_writes_audit_entries_as_the_one_that_it_has_assumed(
+    world: TwoOrganizations, connection: asyncpg.Connection, role: str, said: str
+) -> None:
+    login = f"shared_{uuid4().hex}"
+    await connection.execute(
+        f"create role {login} inherit; grant outdial_dialer, outdial_jobs, outdial_webhook to {login};"
+        f"set session authorization {login}; set role {role}"
+    )
+    try:
+        for author in ("dialer", "jobs"):
+            async with connection.transaction():
+                organization_id = world.own.tenant.organization_id
+                await connection.execute("select set_config('outdial.organization_id', $1, true)", str(organization_id))
+                if author == said:
+                    await connection.execute(RECORD, organization_id, author)
+                else:
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only as itself"):
+                        async with connection.transaction():
+                            await connection.execute(RECORD, organization_id, author)
+    finally:
+        await connection.execute(f"reset session authorization; reset role; drop role {login}")
+
+    assert await connection.fetchval("select actor from audit_log order by id desc limit 1") == said
 
 
 async def test_a_campaign_that_is_changed_past_the_studio_leaves_an_audit_entry(

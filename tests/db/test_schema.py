@@ -76,7 +76,10 @@ def test_a_file_avoids_fragile_features_and_extensions(path: Path) -> None:
 @each_file
 def test_the_clock_of_the_database_is_read_in_column_defaults_only(path: Path) -> None:
     for statement in code_of(path):
-        if re.match(r"create function private\.(record_audit|audit_direct_change|answer_invitation)\(", statement):
+        if re.match(
+            r"create function private\.(record_audit|sign_audit_entry|audit_direct_change|answer_invitation)\(",
+            statement,
+        ):
             continue  # An audit entry has the time of the database, which no caller can forge.
         rest = re.sub(r"\w+ timestamptz not null default now\(\)", "", statement)
         assert [match[0] for match in DOMAIN_TIME.finditer(rest)] == [], statement
@@ -165,6 +168,7 @@ EXECUTE = {
     "private.count_campaign_contacts(uuid[])": {"authenticated", "service_role"},
     "private.count_ended_calls(uuid[])": {"authenticated", "service_role"},
     "private.visible_campaigns(uuid[])": set[str](),
+    "private.sign_audit_entry()": set[str](),
     "private.audit_direct_change()": set[str](),
     "private.calling_hours_problem(jsonb)": set[str](),
     "private.check_campaign_settings()": set[str](),

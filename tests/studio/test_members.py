@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from tests.support.factories import create_user
+from tests.support.factories import create_member, create_user
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import FilledOrganization, TwoOrganizations
 
@@ -75,6 +75,23 @@ async def test_a_user_accepts_an_invitation_and_an_admin_changes_and_removes_the
         "accept_invitation",
         "invite_member",
     ]
+
+
+async def test_a_member_who_accepts_an_invitation_keeps_their_role_and_no_entry_says_otherwise(
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, client_for: ClientFor
+) -> None:
+    own = two_organizations.own
+    user_id = await create_user(connection, email="ada@example.com")
+    admin, ada = await client_for(own.users["admin"]), await client_for(user_id)
+    await admin.post(invitations(own), json={"email": "ada@example.com", "role": "admin"})
+    await create_member(connection, own.tenant.organization_id, "viewer", user_id=user_id)
+    accepted = await ada.post(f"/api/v1/invitations/{own.tenant.organization_id}/accept")
+
+    assert accepted.is_success
+    role = "select role from organization_members where organization_id = $1 and user_id = $2"
+    assert await connection.fetchval(role, own.tenant.organization_id, user_id) == "viewer"
+    actions = await connection.fetch("select action from audit_log where actor = $1", str(user_id))
+    assert [row["action"] for row in actions] == ["accept_invitation"]
 
 
 async def test_inviting_does_not_tell_who_has_an_account(

@@ -179,7 +179,7 @@ async def ask_for_batch(
     asked = await batches.request_batch(connection, campaign_id=campaign_id, batch_size=batch_size, now=now)
     if asked is None:
         return await _refusal(connection, campaign_id, LifecycleAction.PROCESS_BATCH, (_S.ACTIVE,))
-    await _tell(
+    await _record(
         connection,
         campaign=campaign,
         actor=actor,
@@ -202,7 +202,7 @@ async def start_scheduled(
     )
     for row in rows:
         campaign = campaign_status.CampaignState(id=row.id, organization_id=row.organization_id, status=_S.ACTIVE)
-        await _tell(
+        await _record(
             connection,
             campaign=campaign,
             actor=actor,
@@ -241,7 +241,7 @@ async def _finish_change(
             allowed_from=change.allowed_from,
             already=change.already,
         )
-    await _tell(
+    await _record(
         connection,
         campaign=campaign,
         actor=actor,
@@ -269,7 +269,7 @@ async def _refusal(
     return Conflict(status, f"{action} needs a campaign that is {allowed}; this one is {status}")
 
 
-async def _tell(
+async def _record(
     connection: Connection,
     campaign: campaign_status.CampaignState,
     actor: Actor,
