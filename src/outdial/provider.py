@@ -186,8 +186,8 @@ class VoiceProvider(Protocol):
     ) -> CallPlaced | CallRefused | CallUncertain:
         """Send one request to create a call.
 
-        `before_sending` runs when the connection is ready, and the request leaves when it returns. What it raises is
-        raised here, and nothing is sent.
+        `before_sending` runs when the connection is ready, and the request leaves when it returns. It may run again if
+        the connection closes meanwhile. What it raises is raised here, and nothing is sent.
         """
         ...
 

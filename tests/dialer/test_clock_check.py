@@ -1,11 +1,16 @@
 """A dialer whose clock differs from the database's does nothing, and says so."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import asyncpg
 import pytest
 
+from outdial import clock as clocks
 from outdial.clock import FollowingClock, SystemClock
+from outdial.db.session import Connection, Database
 from outdial.dialer.clock_check import ClockCheck, ClockDiffers, TimedTask
 from outdial.dialer.main import run_dialer
 from outdial.settings import DatabaseUrls, DialerProcessSettings, DialerSettings
@@ -54,6 +59,39 @@ async def test_all_dialers_share_the_time_of_the_database(stage: Stage) -> None:
     assert await check.is_right()
     # The database runs on this machine. Half a second is the difference that a slow machine may measure.
     assert -timedelta(seconds=2) < clock.difference() < -timedelta(seconds=1)
+
+
+async def test_the_wait_for_a_connection_does_not_count(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited_s, elapsed_s = 0.0, clocks._elapsed_s
+    monkeypatch.setattr(clocks, "_elapsed_s", lambda: elapsed_s() + waited_s)
+
+    class BusyPool(Database):
+        @asynccontextmanager
+        async def transaction(self) -> AsyncIterator[Connection]:
+            nonlocal waited_s
+            waited_s += HOUR.total_seconds()
+            async with super().transaction() as connection:
+                yield connection
+
+    clock = FollowingClock(SystemClock())
+    await ClockCheck(BusyPool(stage.dialing.pool, stage.dialing.dsn), clock).compare()
+    assert abs(clock.difference()) < timedelta(seconds=2)
+
+
+async def test_tasks_that_run_at_once_compare_the_clock_once(stage: Stage) -> None:
+    comparisons = 0
+
+    class CountedDatabase(Database):
+        @asynccontextmanager
+        async def transaction(self) -> AsyncIterator[Connection]:
+            nonlocal comparisons
+            comparisons += 1
+            async with super().transaction() as connection:
+                yield connection
+
+    check = ClockCheck(CountedDatabase(stage.dialing.pool, stage.dialing.dsn), FollowingClock(SystemClock()))
+    assert await asyncio.gather(*(check.is_right() for _ in range(4))) == [True] * 4
+    assert comparisons == 1
 
 
 async def test_tasks_do_nothing_from_a_step_of_the_clock_on_until_it_is_right_again(

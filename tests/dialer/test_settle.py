@@ -13,7 +13,7 @@ import pytest
 from outdial.dialer.claim import Claimed, Claimer
 from outdial.dialer.place import CallResponse, Placer, TooLate
 from outdial.dialer.plan import PlannedCall
-from outdial.dialer.settle import BREAKER, CAPACITY_REFUSALS, Settler
+from outdial.dialer.settle import BREAKER, CAPACITY_REFUSALS, ClaimTally, Settler
 from outdial.dialer.starts import StartRenewer
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.pacing import LATENESS
@@ -63,6 +63,14 @@ async def settle(stage: Stage, *answered: CallResponse) -> None:
     await Settler(stage.dialing, stage.clock, stage.settings).settle(answered)
 
 
+async def settle_groups(stage: Stage, *groups: list[CallResponse]) -> None:
+    """Settle the responses of one claim in groups, as they come."""
+    settler, tally = Settler(stage.dialing, stage.clock, stage.settings), ClaimTally()
+    for group in groups:
+        await settler.settle_group(group, tally)
+    await settler.end_claim(groups[0][0].call, tally)
+
+
 async def contact_of(stage: Stage, call_id: UUID) -> dict[str, Any]:
     """Return the campaign contact of a call."""
     return await stage.row("campaign_contacts", (await stage.row("calls", call_id))["campaign_contact_id"])
@@ -108,6 +116,50 @@ async def test_a_call_that_breaks_a_promise_is_not_sent_and_the_others_are(
     assert response.call == calls[1]
     assert [entry.idempotency_key for entry in stage.asked()] == [str(calls[1].id)]
     assert "dialer.invariant_broken" in caplog.text
+
+
+class Reconnecting(SimulatorTransport):
+    """A provider whose connection closes while the request waits; it breaks down for one phone."""
+
+    broken_phone = b"none"
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        timeout_s: float,
+        before_sending: BeforeSending | None = None,
+    ) -> RetellResponse:
+        if self.broken_phone in (body or b""):
+            raise ValueError("broken")
+        if before_sending is not None:
+            await before_sending()
+        return await super().send(method, path, body, timeout_s, before_sending)
+
+
+async def test_a_request_may_leave_on_another_connection_than_the_one_it_waited_on(stage: Stage) -> None:
+    _, calls = await claimed(stage, 2)
+    stage.clients["default"] = RetellClient(Reconnecting(stage.workspace, stage.clock.now, KEY))
+    answered = await placer(stage).place(calls)
+    assert [type(item.response) for item in answered] == [CallPlaced] * 2
+
+
+async def test_groups_have_every_response_but_that_of_a_call_whose_placing_raises(
+    stage: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outdial.dialer.place.GROUP_S", 0.0)
+    _, calls = await claimed(stage, 4)
+    transport = Reconnecting(stage.workspace, stage.clock.now, KEY)
+    transport.broken_phone = calls[1].phone.encode()
+    stage.clients["default"] = RetellClient(transport)
+
+    groups = [group async for group in placer(stage).place_in_groups(calls)]
+
+    assert {response.call.id for group in groups for response in group} == {
+        call.id for call in (calls[0], calls[2], calls[3])
+    }
+    assert caplog.text.count("dialer.place_failed") == 1
 
 
 async def starts_of(stage: Stage, calls: list[PlannedCall]) -> list[datetime]:
@@ -178,11 +230,15 @@ async def test_calls_that_wait_for_their_start_follow_a_lowered_rate(stage: Stag
     assert placed == len(stage.asked()) >= 3
 
 
-async def test_calls_above_a_lowered_concurrency_limit_are_not_sent(stage: Stage) -> None:
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_calls_above_a_lowered_concurrency_limit_are_not_sent(stage: Stage, is_named: bool) -> None:
     campaign, calls = await claimed(stage, 4)
     await stage.change("provider_accounts", campaign.tenant.provider_account_id, provider_limit=3)
     sender = placer(stage)
-    sender.recheck(campaign.tenant.provider_account_id)
+    if is_named:
+        sender.recheck(campaign.tenant.provider_account_id)
+    else:
+        sender.recheck_all()
 
     answered = await sender.place(calls)
 
@@ -258,6 +314,14 @@ async def test_a_batch_that_meets_capacity_halves_the_rate_once_for_a_while(stag
     assert (account["rate_factor"], account["backoff_until"]) == (0.5, NOW + stage.settings.capacity_hold)
 
 
+async def test_a_claim_that_meets_capacity_in_several_groups_halves_the_rate_once(stage: Stage) -> None:
+    campaign, calls = await claimed(stage, 6)
+    refused = [CallResponse(call, CallRefused(RefusalKind.capacity, 429, "slow")) for call in calls]
+    await settle_groups(stage, refused[:2], refused[2:3], refused[3:])
+    account = await stage.row("provider_accounts", campaign.tenant.provider_account_id)
+    assert account["rate_factor"] == 0.5
+
+
 async def refused_again(stage: Stage, campaign: Campaign) -> dict[str, Any]:
     """Claim the due contacts, let one phone be refused and the others placed, and return the contact of that phone."""
     claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings).claim(
@@ -291,6 +355,12 @@ async def test_a_number_that_alone_is_refused_for_capacity_does_not_slow_the_acc
 
     assert delays == [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 0]
     assert (row["status"], row["attempts"]) == ("review", 0)
+
+    # Refusals from before a member's decision do not count.
+    decided = {"decision": "call_again", "decided_by": "anna", "decided_at": NOW, "decided_calls": row["call_count"]}
+    await stage.change("campaign_contacts", row["id"], status="pending", next_attempt_at=stage.clock.now(), **decided)
+    row = await refused_again(stage, campaign)
+    assert (row["status"], row["next_attempt_at"]) == ("pending", stage.clock.now() + timedelta(seconds=10))
 
 
 async def test_an_account_at_its_limit_is_slowed_down_however_often_it_refuses(stage: Stage) -> None:
@@ -335,6 +405,28 @@ async def test_a_batch_of_refused_numbers_and_nothing_else_pauses_the_campaign(
     answers = [CallResponse(call, CallRefused(RefusalKind.contact, 400, "bad")) for call in calls[:refused]]
     await settle(stage, *answers, *(CallResponse(call, CallPlaced(call.id.hex, None)) for call in calls[refused:]))
     assert (await stage.row("campaigns", campaign.id))["status"] == status
+
+
+@pytest.mark.parametrize("order", [("refused", "placed"), ("placed", "refused")])
+async def test_a_group_of_refused_numbers_pauses_nothing_if_another_group_was_placed(
+    stage: Stage, order: tuple[str, str]
+) -> None:
+    campaign, calls = await claimed(stage, BREAKER + 1)
+    groups = {
+        "refused": [CallResponse(call, CallRefused(RefusalKind.contact, 400, "bad")) for call in calls[1:]],
+        "placed": [CallResponse(calls[0], CallPlaced("call_1"))],
+    }
+    await settle_groups(stage, *(groups[name] for name in order))
+    assert (await stage.row("campaigns", campaign.id))["status"] == "active"
+
+
+async def test_refused_numbers_in_several_groups_of_one_claim_pause_the_campaign(stage: Stage) -> None:
+    campaign, calls = await claimed(stage, BREAKER + 1)
+    refused = [CallResponse(call, CallRefused(RefusalKind.contact, 400, "bad")) for call in calls[1:]]
+    # The last group has no refused number.
+    await settle_groups(stage, refused[:2], refused[2:], [CallResponse(calls[0], CallUncertain("HTTP 500"))])
+    row = await stage.row("campaigns", campaign.id)
+    assert (row["status"], row["paused_reason"]) == ("pausing", f"Retell refused {BREAKER} numbers in a row: bad")
 
 
 @pytest.mark.parametrize(

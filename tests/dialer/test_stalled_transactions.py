@@ -115,6 +115,18 @@ async def test_a_claim_gives_up_on_an_account_that_another_transaction_holds(sta
         assert await claimer.claim(campaign.tenant.organization_id, campaign.id) == AccountBlocked()
 
 
+async def test_a_claim_that_gives_up_does_not_end_the_failures_of_its_campaign(stage: Stage) -> None:
+    [campaign] = await running(stage, 1, "default")
+    await stage.change("campaigns", campaign.id, failures=3, failing_reason="broken")
+    dialer = stage.dialer()
+    async with held(stage, LOCK_ACCOUNT, campaign.tenant.provider_account_id), asyncio.timeout(SOON_S):
+        assert await dialer.run_once() == 0
+    assert (await stage.row("campaigns", campaign.id))["failures"] == 3
+    assert await dialer.run_once() == 1
+    await dialer.settled()
+    assert (await stage.row("campaigns", campaign.id))["failures"] == 0
+
+
 async def test_a_stalled_claim_delays_the_calls_of_its_own_account_only(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -264,6 +264,26 @@ async def test_a_response_that_hangs_does_not_hold_up_those_of_its_batch(stage: 
     assert {row["status"] for row in await stage.rows("calls")} == {"placed"}
 
 
+async def test_a_settlement_that_fails_does_not_end_those_of_later_responses(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    await running(stage, 4)
+    late = min(row["phone"] for row in await stage.rows("contacts"))
+    transport, dialer = hanging(stage, "create-phone-call", late), stage.dialer()
+    await stage.look.execute("alter table calls add constraint fault check (status <> 'placed')")
+    assert await dialer.run_once() == 4
+    async with asyncio.timeout(SOON_S):
+        while "dialer.settle_failed" not in caplog.text:  # noqa: ASYNC110 - the log has no event
+            await asyncio.sleep(0.05)
+    await stage.look.execute("alter table calls drop constraint fault")
+    settled = asyncio.create_task(dialer.settled())
+    await asyncio.sleep(0)
+    assert not settled.done()
+    transport.opened.set()
+    await settled
+    assert {row["phone"]: row["status"] for row in await stage.rows("calls")}[late] == "placed"
+
+
 async def test_ending_calls_at_a_provider_that_hangs_keeps_no_one_from_dialing(stage: Stage) -> None:
     campaign = await running(stage, 2)
     dialer = stage.dialer()

@@ -153,6 +153,47 @@ async def test_a_dropped_keep_alive_connection_is_not_retried() -> None:
     assert len(peer.requests) == 2
 
 
+class ClosingPeer(Peer):
+    """A server that can end its side of the newest connection."""
+
+    def __init__(self, response: bytes) -> None:
+        super().__init__(response)
+        self.writer = asyncio.Queue[asyncio.StreamWriter]()
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer.put_nowait(writer)
+        await super().handle(reader, writer)
+
+    async def close_connection(self) -> None:
+        """Return when the client has closed its side, too."""
+        (await self.writer.get()).write_eof()
+        await self.left.wait()
+        self.left.clear()
+
+
+@pytest.mark.parametrize("closes", [1, 2])
+async def test_a_connection_that_closes_before_the_request_leaves_is_replaced_once(closes: int) -> None:
+    peer = ClosingPeer(http(201, b'{"call_id":"call_1"}'))
+    ready = 0
+
+    async def leave() -> None:
+        nonlocal ready
+        ready += 1
+        if ready <= closes:
+            await peer.close_connection()
+
+    async with client_of(peer) as client:
+        response = await client.create_phone_call(b"{}", before_sending=leave)
+    assert ready == 2
+    if closes == 1:
+        assert response == CallPlaced("call_1")
+        assert len(peer.requests) == 1
+    else:
+        assert isinstance(response, CallRefused)
+        assert response.kind is RefusalKind.unreachable
+        assert peer.requests == []
+
+
 async def test_a_truncated_response_is_uncertain() -> None:
     async with client_of(Peer(b"HTTP/1.1 201 X\r\ncontent-length: 100\r\n\r\n{", cuts=True)) as client:
         assert await client.create_phone_call(b"{}") == CallUncertain("connection lost: ClientPayloadError")

@@ -1,5 +1,6 @@
 """Compares this machine's clock with the database's: a dialer with a wrong clock does no work at all."""
 
+import asyncio
 from datetime import timedelta
 from typing import Final
 
@@ -11,9 +12,9 @@ from outdial.db.session import Database
 from outdial.log import log
 
 EVERY: Final = timedelta(seconds=60)
-AGAIN: Final = timedelta(seconds=5)
+RECHECK_AFTER: Final = timedelta(seconds=5)
 """A wrong clock is compared again after this time."""
-MOST_DIFFERENCE: Final = timedelta(seconds=2)
+MAX_DIFFERENCE: Final = timedelta(seconds=2)
 
 
 class ClockDiffers(DatabaseError):
@@ -23,7 +24,7 @@ class ClockDiffers(DatabaseError):
         side = "ahead of" if difference > timedelta() else "behind"
         super().__init__(
             f"this machine's clock is {abs(difference.total_seconds()):,.1f} s {side} the database's; a dialer allows"
-            f" {MOST_DIFFERENCE.total_seconds():g} s: synchronize both clocks, for example with NTP"
+            f" {MAX_DIFFERENCE.total_seconds():g} s: synchronize both clocks, for example with NTP"
         )
 
 
@@ -36,33 +37,45 @@ class ClockCheck:
     def __init__(self, database: Database, clock: FollowingClock) -> None:
         self._database = database
         self._clock = clock
+        # One comparison at a time: a span must not have the clock set in between.
+        self._lock = asyncio.Lock()
         self._difference = timedelta()
         self._next_at = clock.now()
 
     async def compare(self) -> None:
         """Compare now; raises ClockDiffers."""
-        before = self._clock.now()
-        async with self._database.transaction() as connection:
-            moment = await batches.database_time(connection)
-            # The answer took about half of the time since the question.
-            self._clock.follow(moment + (self._clock.now() - before) / 2)
-        self._difference = self._clock.difference()
-        self._next_at = self._clock.now() + (AGAIN if self._differs() else EVERY)
-        if self._differs():
-            raise ClockDiffers(self._difference)
+        async with self._lock:
+            await self._compare()
 
     async def is_right(self) -> bool:
         """Return whether the dialer may work now; a wrong clock is logged each time that it is compared."""
-        now, drift = self._clock.now(), self._clock.difference() - self._difference
-        if now >= self._next_at or abs(drift) > MOST_DIFFERENCE:
-            try:
-                await self.compare()
-            except ClockDiffers as error:
-                log("dialer.clock_differs", level="error", reason=str(error))
+        if self._is_due():
+            async with self._lock:
+                if self._is_due():
+                    try:
+                        await self._compare()
+                    except ClockDiffers as error:
+                        log("dialer.clock_differs", level="error", reason=str(error))
         return not self._differs()
 
+    async def _compare(self) -> None:
+        async with self._database.transaction() as connection:
+            # Only the query counts: the wait for a connection and the start of the transaction may take seconds.
+            before = self._clock.now()
+            moment = await batches.database_time(connection)
+            # The response took about half of the time since the request.
+            self._clock.follow(moment + (self._clock.now() - before) / 2)
+        self._difference = self._clock.difference()
+        self._next_at = self._clock.now() + (RECHECK_AFTER if self._differs() else EVERY)
+        if self._differs():
+            raise ClockDiffers(self._difference)
+
+    def _is_due(self) -> bool:
+        drift = self._clock.difference() - self._difference
+        return self._clock.now() >= self._next_at or abs(drift) > MAX_DIFFERENCE
+
     def _differs(self) -> bool:
-        return abs(self._difference) > MOST_DIFFERENCE
+        return abs(self._difference) > MAX_DIFFERENCE
 
 
 class TimedTask:

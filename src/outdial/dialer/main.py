@@ -69,6 +69,7 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
             claims.wake()
 
         def on_reconnect() -> None:
+            dialer.recheck_all()
             for task in tasks:
                 task.wake()
 

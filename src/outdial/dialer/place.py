@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, assert_never
 from uuid import UUID
 
@@ -24,7 +24,7 @@ GROUP_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class TooLate:
-    """Nothing was sent: the call missed its start time, and no other one may be had before its deadline."""
+    """Nothing was sent: the call missed its start time, and no other start time is free before its deadline."""
 
 
 PlacementResponse = CallPlaced | CallRefused | CallUncertain | TooLate
@@ -39,7 +39,7 @@ class CallResponse:
 
 
 class StartMissed(Exception):
-    """A call missed its start time and gets no other one; its request does not leave."""
+    """A call missed its start time, and no other start time is free; its request does not leave."""
 
 
 class Placer:
@@ -51,11 +51,16 @@ class Placer:
         self._settings = settings
         self._starts = StartRenewer(database, clock, settings)
         self._lowered_at: dict[UUID, datetime] = {}
+        self._all_lowered_at = datetime.min.replace(tzinfo=UTC)
         self._outstanding = OutstandingRequests(provider.read_request)
 
     def recheck(self, provider_account_id: UUID) -> None:
         """Check the limits of an account again for calls that wait for their start: a limit was lowered."""
         self._lowered_at[provider_account_id] = self._clock.now()
+
+    def recheck_all(self) -> None:
+        """Do as `recheck` does for all accounts: notifications of lowered limits may have been lost."""
+        self._all_lowered_at = self._clock.now()
 
     async def place(self, calls: Sequence[PlannedCall]) -> list[CallResponse]:
         """Send the requests concurrently and return the responses in the order of the calls.
@@ -67,11 +72,20 @@ class Placer:
         return [response for response in responses if response is not None]
 
     async def place_in_groups(self, calls: Sequence[PlannedCall]) -> AsyncIterator[list[CallResponse]]:
-        """Like `place`, but yield responses as they come: a request that hangs does not hold up the others."""
+        """Like `place`, but yield responses as they come: a request that hangs does not hold up the others.
+
+        A call whose placing raises is logged and left out, too.
+        """
         pending = {asyncio.create_task(self._place_one(call)) for call in calls}
         while pending:
             done, pending = await asyncio.wait(pending, timeout=GROUP_S)
-            yield [response for task in done if (response := task.result()) is not None]
+            responses = []
+            for task in done:
+                if (error := task.exception()) is not None:
+                    log("dialer.place_failed", level="error", error=error)
+                elif (response := task.result()) is not None:
+                    responses.append(response)
+            yield responses
 
     async def _place_one(self, call: PlannedCall) -> CallResponse | None:
         if not self._provider.has_account(call.credential):
@@ -81,6 +95,9 @@ class Placer:
 
         async def leave() -> None:
             nonlocal call, has_left
+            if has_left:  # Its connection closed before the first byte, and the request leaves on another one.
+                self._outstanding.end(call)
+                has_left = False
             call = await self._reach_start(call)
             self._outstanding.begin(call, self._clock.now(), self._settings.request_timeout)
             has_left = True
@@ -112,8 +129,8 @@ class Placer:
             now = self._clock.now()
             if now + self._settings.request_timeout > call.deadline:
                 raise StartMissed
-            lowered_at = self._lowered_at.get(call.provider_account_id)
-            is_current = lowered_at is None or lowered_at < call.limits_at
+            lowered_at = max(self._lowered_at.get(call.provider_account_id, self._all_lowered_at), self._all_lowered_at)
+            is_current = lowered_at < call.limits_at
             if is_current and (now <= call.start_at + call.slack or is_unlimited(call.spacing)):
                 return call
             renewed = await self._starts.renew(call)

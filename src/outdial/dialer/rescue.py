@@ -18,7 +18,7 @@ from outdial.dialer.admission import hours_of, may_ring
 from outdial.dialer.claim import DEADLINE_MARGIN
 from outdial.dialer.place import CallResponse, Placer, repeated
 from outdial.dialer.plan import PlannedCall, pace_of
-from outdial.dialer.settle import RESCUE_MOST, CallAdoption, CallIdTaken, Settler
+from outdial.dialer.settle import MAX_RESCUE_INTERVAL, CallAdoption, CallIdTaken, Settler
 from outdial.dialer.starts import LOCK_WAIT
 from outdial.domain.call import CallStatus
 from outdial.domain.campaign import CampaignStatus
@@ -85,7 +85,7 @@ class Rescuer:
                 call_id=silent.call_id,
                 now=now,
                 rescue_after=self._settings.rescue_after,
-                rescue_most=RESCUE_MOST,
+                rescue_most=MAX_RESCUE_INTERVAL,
                 reconcile_after=self._settings.reconcile_after,
                 reconcile_most=self._settings.reconcile_most,
             )

@@ -26,10 +26,10 @@ LONGEST_CAPACITY_RETRY = timedelta(hours=1)
 """The delay doubles while the number alone is refused, up to this."""
 CAPACITY_REFUSALS = 10
 """After this many refusals for capacity in a row, while others were accepted, the contact goes to review."""
-RESCUE_MOST = timedelta(minutes=5)
+MAX_RESCUE_INTERVAL = timedelta(minutes=5)
 """Longest interval between two checks of an unknown call while Retell still honors its key."""
 BREAKER = 5
-"""This many refused numbers in one batch without a placed call pause the campaign: the list itself must be wrong."""
+"""This many refused numbers in one claim without a placed call pause the campaign: the list itself must be wrong."""
 
 
 class CallIdTaken(Exception):
@@ -83,10 +83,25 @@ class SettlementBatch:
     unknown: list[UnknownCall] = field(default_factory=list)
     unsent: list[PlannedCall] = field(default_factory=list)
 
-    @property
-    def refused_numbers(self) -> int:
-        """Calls that Retell refused because of the number."""
-        return sum(refused.refusal.kind is RefusalKind.contact for refused in self.refused)
+
+@dataclass(slots=True)
+class ClaimTally:
+    """What the responses to the calls of one claim amount to, over all groups that are settled one by one.
+
+    `refused_numbers` has the message for each call that Retell refused because of its number. Sets and not counts,
+    because a group that meets a lock is settled again.
+    """
+
+    placed: set[UUID] = field(default_factory=set)
+    refused_numbers: dict[UUID, str] = field(default_factory=dict)
+    has_slowed_down: bool = False
+
+    def add(self, batch: SettlementBatch) -> None:
+        """Add the responses of a group."""
+        self.placed.update(adoption.call_id for adoption in batch.placed)
+        for refused in batch.refused:
+            if refused.refusal.kind is RefusalKind.contact:
+                self.refused_numbers[refused.call.id] = refused.refusal.message
 
 
 class Settler:
@@ -98,7 +113,14 @@ class Settler:
         self._settings = settings
 
     async def settle(self, responses: Sequence[CallResponse]) -> None:
-        """Settle the responses of one batch of one campaign."""
+        """Settle all responses of one claim."""
+        if responses:
+            tally = ClaimTally()
+            await self.settle_group(responses, tally)
+            await self.end_claim(responses[0].call, tally)
+
+    async def settle_group(self, responses: Sequence[CallResponse], tally: ClaimTally) -> None:
+        """Settle some responses of one claim, and add them to its tally."""
         if not responses:
             return
         batch, now = SettlementBatch(), self._clock.now()
@@ -120,7 +142,15 @@ class Settler:
         except CallIdTaken:
             batch = await self._without_taken_ids(calls, batch, now)
             written = await self._write(calls, batch, now)
-        await self._react(calls[0], written, now)
+        tally.add(written)
+        await self._react(calls[0], written, tally, now)
+
+    async def end_claim(self, call: PlannedCall, tally: ClaimTally) -> None:
+        """Pause the campaign of `call` if its claim had refused numbers and nothing else; the groups are settled."""
+        if not tally.placed and len(tally.refused_numbers) >= BREAKER:
+            *_, message = tally.refused_numbers.values()
+            reason = f"Retell refused {len(tally.refused_numbers)} numbers in a row: {message}"
+            await self._pause(call, reason, self._clock.now())
 
     async def _without_taken_ids(
         self, calls: list[PlannedCall], batch: SettlementBatch, now: datetime
@@ -166,7 +196,7 @@ class Settler:
                     deadlines=[unknown.call.deadline for unknown in batch.unknown],
                     errors=[unknown.reason for unknown in batch.unknown],
                     rescue_after=self._settings.rescue_after,
-                    rescue_most=RESCUE_MOST,
+                    rescue_most=MAX_RESCUE_INTERVAL,
                     now=now,
                 )
             if batch.unsent:
@@ -205,10 +235,11 @@ class Settler:
             raise CallIdTaken(f"another call already has Retell's id of this call: {named}") from error
         await events.reopen_unmatched(connection, credential=credential, retell_call_ids=retell_call_ids, now=now)
 
-    async def _react(self, call: PlannedCall, batch: SettlementBatch, now: datetime) -> None:
-        """Slow down or pause, in separate transactions: claims hold locks on these rows."""
+    async def _react(self, call: PlannedCall, batch: SettlementBatch, tally: ClaimTally, now: datetime) -> None:
+        """Slow down, once for each claim, or pause, in separate transactions: claims hold locks on these rows."""
         kinds = {refused.refusal.kind: refused.refusal.message for refused in batch.refused if not refused.own_refusals}
-        if RefusalKind.capacity in kinds or RefusalKind.unreachable in kinds:
+        is_refused = RefusalKind.capacity in kinds or RefusalKind.unreachable in kinds
+        if is_refused and not tally.has_slowed_down:
             async with self._database.for_organization(call.organization_id) as connection:
                 account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)
                 pace = after_capacity_refusal(pace_of(account), now, self._settings.capacity_hold)
@@ -219,6 +250,7 @@ class Settler:
                     rate_factor=pace.rate_factor,
                     backoff_until=pace.backoff_until,
                 )
+            tally.has_slowed_down = True
             log("dialer.slowed_down", level="warning", credential=call.credential, rate_factor=pace.rate_factor)
         if RefusalKind.account in kinds:
             reason = f"Retell refused the account: {kinds[RefusalKind.account]}"
@@ -229,9 +261,6 @@ class Settler:
             log("dialer.account_paused", level="warning", reason=reason)
         elif RefusalKind.configuration in kinds:
             await self._pause(call, f"Retell refused the campaign's calls: {kinds[RefusalKind.configuration]}", now)
-        elif not batch.placed and batch.refused_numbers >= BREAKER:
-            message = kinds[RefusalKind.contact]
-            await self._pause(call, f"Retell refused {batch.refused_numbers} numbers in a row: {message}", now)
 
     async def _pause(self, call: PlannedCall, reason: str, now: datetime) -> None:
         async with self._database.for_organization(call.organization_id) as connection:

@@ -17,7 +17,7 @@ from outdial.settings import DialerSettings
 
 LOCK_WAIT: Final = timedelta(milliseconds=200)
 """Claims and renewals wait this long for the account. A claim takes about 10 ms, so a longer wait is a stalled one."""
-MOST_SLACK: Final = timedelta(seconds=1)
+MAX_SLACK: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class StartRenewer:
                     )
                     if moved is None:
                         return None
-                    slack = min(2 * call.slack, MOST_SLACK)
+                    slack = min(2 * call.slack, MAX_SLACK)
                     await accounts.update_pace(
                         connection,
                         provider_account_id=account.id,

@@ -10,13 +10,13 @@ from outdial.clock import Clock
 from outdial.db.queries import batches
 from outdial.db.session import CONNECTION_ERRORS, Database, LockNotAvailable
 from outdial.dialer.account_limits import LimitReader
-from outdial.dialer.claim import AccountBlocked, Claimed, Claimer
+from outdial.dialer.claim import AccountBlocked, Claimed, Claimer, Completed
 from outdial.dialer.finish import Finisher
-from outdial.dialer.place import Placer
+from outdial.dialer.place import CallResponse, Placer
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.rescue import Rescuer
 from outdial.dialer.schedule import Scheduler
-from outdial.dialer.settle import Settler
+from outdial.dialer.settle import ClaimTally, Settler
 from outdial.dialer.starts import LOCK_WAIT
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError
@@ -26,7 +26,7 @@ from outdial.provider import VoiceProvider
 from outdial.settings import DialerSettings
 
 MAX_DUE_CAMPAIGNS = 25
-"""Campaigns in one round. A campaign that is due again meanwhile waits for its end, and to pause one takes 20 ms."""
+"""Campaigns in one round. A campaign that becomes due during a round waits until it ends; each adds up to 20 ms."""
 MAX_REQUESTS = 400
 """Concurrent requests of one dialer; a claim waits while there are more."""
 BLOCKED_FOR = timedelta(seconds=5)
@@ -89,6 +89,10 @@ class Dialer:
         """Check the limits of an account again before its next call starts: one of them was lowered."""
         self._placer.recheck(UUID(account_id))
 
+    def recheck_all(self) -> None:
+        """Do as `recheck` does for all accounts: notifications may have been lost."""
+        self._placer.recheck_all()
+
     def pause(self) -> timedelta:
         """Return how long no campaign will be due, as far as this dialer knows; at most the poll interval."""
         now, longest = self._clock.now(), self._settings.poll_interval
@@ -132,6 +136,8 @@ class Dialer:
             return 0
         try:
             claimed = await self._run_campaign(due)
+            if claimed is None:
+                return 0
             if due.failures:
                 async with self._database.for_organization(due.organization_id) as connection:
                     await batches.end_failures(connection, campaign_id=due.campaign_id)
@@ -182,7 +188,8 @@ class Dialer:
         except Exception as lost:  # such as a lost database connection: the campaign stays due
             log("dialer.set_back_failed", level="warning", campaign_id=str(due.campaign_id), reason=repr(lost))
 
-    async def _run_campaign(self, due: batches.DueCampaign) -> int:
+    async def _run_campaign(self, due: batches.DueCampaign) -> int | None:
+        """Claim for a campaign, or finish it; return how many calls were claimed, None if it could not be locked."""
         if due.status != CampaignStatus.ACTIVE:
             if due.status == CampaignStatus.CANCELLING and due.campaign_id not in self._hanging_up:
                 self._hanging_up.add(due.campaign_id)
@@ -196,7 +203,7 @@ class Dialer:
         if isinstance(claim, AccountBlocked) and lock_wait == LOCK_WAIT:
             self._block(due.provider_account_id)
         if not isinstance(claim, Claimed):
-            return 0
+            return 0 if isinstance(claim, Completed) else None
         self._next_batch_at[due.campaign_id] = claim.next_batch_at
         if self._limits.is_due(due.provider_account_id):
             self._spawn(self._limits.refresh(due))
@@ -220,19 +227,28 @@ class Dialer:
             self._hanging_up.discard(due.campaign_id)
 
     async def _place_and_settle(self, calls: list[PlannedCall]) -> None:
+        tally = ClaimTally()
         try:
             async for responses in self._placer.place_in_groups(calls):
+                # Go on after an error: the other requests leave nevertheless, and MAX_REQUESTS counts them.
                 try:
-                    await self._settler.settle(responses)
-                except LockNotAvailable:  # the others must not wait for the call that another transaction holds
-                    for response in responses:
-                        try:
-                            await self._settler.settle([response])
-                        except LockNotAvailable:
-                            # The call stays `placing` and is rescued after its deadline.
-                            log("dialer.locked_elsewhere", level="warning", id=str(response.call.id))
-        except Exception as error:
-            # The calls stay `placing` and are rescued after their deadline.
+                    await self._settle_group(responses, tally)
+                except Exception as error:
+                    # The calls stay `placing` and are rescued after their deadline.
+                    log("dialer.settle_failed", level="error", calls=len(responses), error=error)
+            await self._settler.end_claim(calls[0], tally)
+        except Exception as error:  # such as a lost connection: a list of bad numbers shows again in the next claim
             log("dialer.settle_failed", level="error", calls=len(calls), error=error)
         finally:
             self._in_flight -= len(calls)
+
+    async def _settle_group(self, responses: list[CallResponse], tally: ClaimTally) -> None:
+        try:
+            await self._settler.settle_group(responses, tally)
+        except LockNotAvailable:  # the others must not wait for the call that another transaction holds
+            for response in responses:
+                try:
+                    await self._settler.settle_group([response], tally)
+                except LockNotAvailable:
+                    # The call stays `placing` and is rescued after its deadline.
+                    log("dialer.locked_elsewhere", level="warning", id=str(response.call.id))

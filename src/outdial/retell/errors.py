@@ -19,3 +19,7 @@ class TransportFailed(RetellError):
 
 class NotSent(RetellError):
     """The request was never sent: there was no connection, so Retell created nothing."""
+
+
+class ConnectionClosed(NotSent):
+    """The connection was closed before the request was sent."""

@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp.connector import Connection
 
 from outdial.provider import BeforeSending
-from outdial.retell.errors import NotSent, TransportFailed
+from outdial.retell.errors import ConnectionClosed, NotSent, TransportFailed
 from outdial.retell.wire import RetellResponse
 
 BASE_URL: Final = "https://api.retellai.com"
@@ -38,9 +38,9 @@ class _Request(aiohttp.ClientRequest):
         held = _held.get()
         if held is not None:
             await held.before_sending()
-            held.limit.reschedule(asyncio.get_running_loop().time() + held.timeout_s)
             if conn.protocol is None or not conn.protocol.is_connected():
-                raise NotSent("the connection was closed before the request was sent")
+                raise ConnectionClosed
+            held.limit.reschedule(asyncio.get_running_loop().time() + held.timeout_s)
         return await super().send(conn)
 
 
@@ -57,6 +57,7 @@ class Transport(Protocol):
     ) -> RetellResponse:
         """Return the response, whatever its status. `before_sending` runs when the connection is ready.
 
+        It runs a second time when that connection closes meanwhile: the request then leaves on another one.
         Raises NotSent if the request was certainly not sent, TransportFailed if it may have been.
         """
         ...
@@ -107,8 +108,17 @@ class HttpTransport:
     ) -> RetellResponse:
         """Send one request. `timeout_s` limits all of it, from waiting for a connection to the last byte.
 
-        With `before_sending`, the limit begins when the request leaves; `before_sending` may give up late ones.
+        With `before_sending`, the limit begins when the request leaves; `before_sending` may give up late ones. Servers
+        close idle connections at any time, so a connection that closed while the request waited is replaced once.
         """
+        try:
+            return await self._send(method, path, body=body, timeout_s=timeout_s, before_sending=before_sending)
+        except ConnectionClosed:
+            return await self._send(method, path, body=body, timeout_s=timeout_s, before_sending=before_sending)
+
+    async def _send(
+        self, method: str, path: str, *, body: bytes | None, timeout_s: float, before_sending: BeforeSending | None
+    ) -> RetellResponse:
         if self._guard is not None:
             self._guard()
         timeout = aiohttp.ClientTimeout(sock_connect=min(timeout_s, self._connect_timeout_s))

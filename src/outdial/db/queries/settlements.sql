@@ -36,8 +36,9 @@ where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.
 
 -- name: capacity_refusals
 -- returns: list[CapacityRefusals]
--- row: A call refused for capacity. `earlier` calls of its contact in a row were refused alike before it, and
--- row: `others_placed` tells whether the account has placed live calls since the last of them.
+-- row: A call refused for capacity. `earlier` calls of its contact in a row were refused alike before it, counted
+-- row: from the latest decision of a member, and `others_placed` tells whether the account has placed live calls
+-- row: since the last of them.
 -- Read what decides whether a refusal for capacity is about the account or about the number.
 select c.id as call_id, h.earlier, h.earlier > 0 and exists (
     select from calls p
@@ -45,10 +46,12 @@ select c.id as call_id, h.earlier, h.earlier > 0 and exists (
       and p.placed_at > h.refused_at
   ) as others_placed
 from calls c
+join campaign_contacts cc on cc.id = c.campaign_contact_id
 cross join lateral (
   select count(*) as earlier, max(e.updated_at) as refused_at
   from calls e
   where e.campaign_contact_id = c.campaign_contact_id and e.attempt_number < c.attempt_number
+    and e.attempt_number > cc.decided_calls
     and e.status = 'refused' and e.error like 'capacity:%'
     and not exists (
       select from calls n
