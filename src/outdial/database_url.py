@@ -4,11 +4,10 @@ No message quotes the URL: a special character in a password shifts its parts, s
 """
 
 import re
+from collections.abc import Sequence
 from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
-
-from outdial.net import is_loopback
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
 # [YOUR-PASSWORD] as Supabase shows it, <password>, your_password, and the stars of a masked one.
@@ -41,6 +40,7 @@ _DROPPED: Final = frozenset(
 )  # fmt: skip
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _TRANSACTION_PORT: Final = 6543
+_SUPABASE_HOSTS: Final = (".supabase.com", ".supabase.co")
 
 
 class BadDatabaseUrl(ValueError):
@@ -117,11 +117,16 @@ def hosts_of(url: str) -> list[tuple[str, int | None]]:
 
 
 def names_transaction_pooler(url: str) -> bool:
-    """Return whether `url` names port 6543 of another machine, where Supabase's pooler runs in transaction mode."""
+    """Return whether `url` names port 6543 of a host of Supabase, where its pooler runs in transaction mode."""
     return any(
-        port == _TRANSACTION_PORT and host and not host.startswith(("/", "@")) and not is_loopback(host)
-        for host, port in hosts_of(url)
+        port == _TRANSACTION_PORT and host.lower().rstrip(".").endswith(_SUPABASE_HOSTS) for host, port in hosts_of(url)
     )
+
+
+def without_login(query: str) -> str:
+    """Return the parameters of a URL without its user and its password, which would replace those before the host."""
+    kept = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] not in ("user", "password")]
+    return _encode(kept)
 
 
 def user_of(url: str) -> str:
@@ -155,4 +160,8 @@ def _check_parameters(query: str) -> str:
             raise BadDatabaseUrl(f"has an unknown sslmode; write one of {', '.join(_SSL_MODES)}")
         if name in _KEPT and value:
             kept[name] = value
-    return urlencode(kept, quote_via=quote, safe="/,:@")
+    return _encode(list(kept.items()))
+
+
+def _encode(parameters: Sequence[tuple[str, str]]) -> str:
+    return urlencode(parameters, quote_via=quote, safe="/,:@")

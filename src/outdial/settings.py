@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import platformdirs
 
-from outdial.database_url import BadDatabaseUrl, check_database_url
+from outdial.database_url import BadDatabaseUrl, check_database_url, without_login
 from outdial.net import is_loopback_url
 
 # Points in time this far away still exist in Python and in Postgres.
@@ -131,7 +131,7 @@ def with_user(dsn: str, role: str) -> str:
     """Return `dsn` with `role` as its user and no password, for a server that trusts its Unix socket."""
     parts = urlsplit(dsn)
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{role}@{host}"))
+    return urlunsplit(parts._replace(netloc=f"{role}@{host}", query=without_login(parts.query)))
 
 
 def database_url(env: Mapping[str, str], name: str, *, required: bool = False) -> str:

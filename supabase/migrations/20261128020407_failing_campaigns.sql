@@ -229,7 +229,7 @@ begin
 end
 $$;
 
--- A trigger instead of a constraint: a campaign that is invalid already can still be paused, cancelled and mended.
+-- A trigger instead of a constraint: a campaign that is invalid already can still be paused, cancelled and fixed.
 create function private.check_campaign_settings() returns trigger
 language plpgsql security definer set search_path = ''
 as $$

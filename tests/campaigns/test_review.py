@@ -1,5 +1,6 @@
 """Members decide about contacts in review: who may, what follows, and what later events no longer change."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
-from outdial.db.session import Database
+from outdial.db.session import Connection, Database
 from outdial.domain.contact import AFTER_REVIEW, ContactStatus, ReviewDecision
 from tests.support.dialing import Stage, event_body, open_stage
 from tests.support.factories import (
@@ -23,7 +24,7 @@ from tests.support.factories import (
     create_member,
     create_tenant,
 )
-from tests.support.postgres import Scratch
+from tests.support.postgres import Scratch, until_one_waits
 
 CALL_AGAIN, NEVER_CALL = ReviewDecision.CALL_AGAIN, ReviewDecision.NEVER_CALL
 
@@ -200,6 +201,69 @@ async def test_a_decision_that_cannot_be_followed_is_refused_with_the_reason(
     assert reason in result.reason
     assert await connection.fetchrow("select * from campaign_contacts") == before
     assert await connection.fetchval("select count(*) from audit_log") == 0
+
+
+async def test_two_operators_decide_about_contacts_of_a_campaign_at_once(
+    api: Database, database: Scratch, connection: asyncpg.Connection
+) -> None:
+    campaign = await create_campaign(
+        connection, await create_tenant(connection), next_batch_at=NOW + timedelta(hours=1)
+    )
+    first, second = await in_review(connection, campaign), await in_review(connection, campaign)
+    async with api.as_service() as acting:
+        await decide_call_again(acting, first)
+        beside = asyncio.create_task(decide(api, second, CALL_AGAIN))
+        await until_one_waits(connection)
+        await acting.execute("update campaigns set next_batch_at = $1", NOW)
+    assert await beside == Decided(ContactStatus.PENDING)
+
+
+async def decide_call_again(acting: Connection, entry: CampaignContact, organization_id: UUID | None = None) -> bool:
+    """Decide with SQL; return whether the contact was decided."""
+    organization_id = organization_id or entry.campaign.tenant.organization_id
+    sql = "select private.decide_review($1, $2, 'call_again', null, 'x', 'r', $3, $3)"
+    return await acting.fetchval(sql, organization_id, entry.id, NOW) is not None
+
+
+async def test_an_operator_locks_no_campaign_of_another_organization(
+    api: Database, connection: asyncpg.Connection
+) -> None:
+    tenant = await create_tenant(connection)
+    entry = await in_review(connection, await create_campaign(connection, tenant))
+    elsewhere = (await create_tenant(connection, credential="other")).organization_id
+    outsider = await create_member(connection, elsewhere, "operator")
+    async with api.as_caller("authenticated", {"sub": str(outsider), "role": "authenticated"}) as acting:
+        assert not await decide_call_again(acting, entry, elsewhere)
+        await connection.execute("set lock_timeout = 1")
+        await connection.execute("update campaigns set updated_at = updated_at where id = $1", entry.campaign.id)
+
+
+@pytest.mark.parametrize(
+    ("change", "decision", "expected"),
+    [
+        ("update campaign_contacts set status = 'failed'", CALL_AGAIN, (ContactStatus.FAILED, "this one is failed")),
+        ("update campaigns set status = 'cancelling'", CALL_AGAIN, (ContactStatus.REVIEW, "campaign is cancelling")),
+    ],
+)
+async def test_a_decision_that_another_overtakes_is_refused_with_the_reason(
+    api: Database,
+    database: Scratch,
+    connection: asyncpg.Connection,
+    change: str,
+    decision: ReviewDecision,
+    expected: tuple[ContactStatus, str],
+) -> None:
+    entry = await in_review(connection, await create_campaign(connection, await create_tenant(connection)))
+    beside = await asyncpg.connect(database.dsn)
+    async with beside.transaction():
+        await beside.execute(change)
+        deciding = asyncio.create_task(decide(api, entry, decision))
+        await until_one_waits(connection)
+    await beside.close()
+    result = await deciding
+    assert isinstance(result, ReviewConflict)
+    assert result.status is expected[0]
+    assert expected[1] in result.reason
 
 
 async def test_a_number_on_the_do_not_call_list_is_not_called_again(

@@ -121,6 +121,7 @@ def test_an_import_is_undone_with_the_command_that_it_prints(acme: Outdial, camp
 
     assert acme.json("campaign", "show", campaign)["progress"]["contacts"] == {}
     assert "no contacts in the campaign, or it is still running" in acme.error(*command)
+    assert "no contacts in the campaign, or it is still running" in acme.error(*command, "--json")
     report = acme.json("campaign", "import", campaign, str(file), "--region=US", "--map=phone=Mobile")
     assert report["added"] == 2
     assert acme.json("campaign", "undo-import", campaign, report["import_id"])["removed"] == 2

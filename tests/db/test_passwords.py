@@ -12,6 +12,7 @@ import pytest
 from outdial.db.migrate import push, reset
 from outdial.db.passwords import ROLES, address_of, login_of, renew_passwords, verifier
 from outdial.db.session import Database
+from outdial.settings import with_user
 from tests.support.postgres import MIGRATIONS, Scratch
 
 # RFC 7677, section 3: the exchange of the user "user" with the password "pencil".
@@ -52,6 +53,15 @@ def test_the_project_of_a_pooler_stays_after_the_role() -> None:
     assert address_of(given, "outdial_api", "new") == (
         "postgresql://outdial_api.project:new@pooler.example.com:6543/postgres"
     )
+
+
+@pytest.mark.parametrize("host", ["db.example.com", ""])
+def test_the_url_of_a_role_carries_no_login_of_the_owner_among_its_parameters(host: str) -> None:
+    parameters = "host=/tmp&user=postgres.project&password=secret&sslmode=disable"
+    given = f"postgresql://{host}/postgres?{parameters}"
+    kept = f"{host}/postgres?host=/tmp&sslmode=disable"
+    assert address_of(given, "outdial_api", "new") == f"postgresql://outdial_api.project:new@{kept}"
+    assert with_user(given, "outdial_api") == f"postgresql://outdial_api@{kept}"
 
 
 async def can_work(url: str, role: str) -> bool:

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from outdial.clock import SystemClock
+from outdial.database_url import names_transaction_pooler
 from outdial.db.connect import connect_owner
 from outdial.db.errors import RoleMissing, TooManyRights, TransactionPooling
 from outdial.db.listen import Listener
@@ -156,13 +157,20 @@ async def test_a_role_that_does_not_exist_needs_a_push(empty_database: Scratch) 
         await Database.connect(empty_database.dsn, application_name="test", role="outdial_absent")
 
 
-@pytest.mark.parametrize("host", ["aws-0-eu-central-1.pooler.supabase.com", "db.example.com", "[2001:db8::1]"])
+@pytest.mark.parametrize(
+    "host", ["aws-0-eu-central-1.pooler.supabase.com", "db.abcdefgh.supabase.co", "DB.x.Supabase.co."]
+)
 async def test_the_port_of_supabases_transaction_pooler_is_refused_before_connecting(host: str) -> None:
     url = f"postgresql://postgres.project:secret@{host}:6543/postgres"
     for work in (Database.connect(url, application_name="test"), push(url, MIGRATIONS), renew_passwords(url)):
         with pytest.raises(TransactionPooling, match="port 6543 is that of Supabase's pooler") as refused:
             await work
         assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["db.example.com", "[2001:db8::1]", "supabase.co.example.com", "127.0.0.1", "@socket"])
+def test_other_servers_may_listen_on_that_port(host: str) -> None:
+    assert not names_transaction_pooler(f"postgresql://postgres:secret@{host}:6543/postgres")
 
 
 async def busy_sessions(url: str) -> None:

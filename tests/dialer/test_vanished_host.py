@@ -78,6 +78,19 @@ async def test_one_statement_without_a_response_replaces_all_connections_of_the_
             assert await connection.fetchval("select 1") == 1
 
 
+@pytest.mark.parametrize("error", [TimeoutError, ConnectionResetError])
+async def test_an_error_of_another_host_in_a_transaction_keeps_the_connections(
+    network: Network, error: type[Exception]
+) -> None:
+    async with network.dialing.transaction() as connection:
+        before = await connection.fetchval("select pg_backend_pid()")
+    with pytest.raises(error):
+        async with network.dialing.transaction():
+            raise error
+    async with network.dialing.transaction() as connection:
+        assert await connection.fetchval("select pg_backend_pid()") == before
+
+
 Duty = Callable[[Stage, Network], Awaitable[object]]
 
 

@@ -48,6 +48,10 @@ async def edit_campaign(
         **columns,
     )
     if saved is None:
+        # Read again: another transaction may have changed it since.
+        status = required(await campaign_status.campaign_status(connection, campaign_id=campaign_id)).status
+        if status in EDITABLE:
+            return Conflict(_S(status), "the campaign has just changed: try again")
         cure = "pause it first" if status in (_S.ACTIVE, _S.PAUSING) else "create another one"
         return Conflict(_S(status), f"a campaign that is {status} cannot be edited; {cure}")
     await audit.record_audit(

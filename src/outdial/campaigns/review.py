@@ -83,7 +83,15 @@ async def decide_review(
         now=now,
     )
     if decided is None:
-        return ReviewConflict(ContactStatus.REVIEW, "the contact or its campaign has just changed: try again")
+        # Read again: another transaction has changed the contact or its campaign since.
+        contact = await reviews.reviewed_contact(
+            connection, campaign_contact_id=campaign_contact_id, campaign_id=campaign_id
+        )
+        if contact is None:
+            return NotFound()
+        if (refusal := _refusal(contact, decision.decision)) is not None:
+            return refusal
+        return ReviewConflict(ContactStatus(contact.status), "the contact has just changed: try again")
     if decision.decision is _D.NEVER_CALL:
         await do_not_call.block_phones(
             connection,

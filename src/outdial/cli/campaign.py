@@ -142,10 +142,10 @@ def undo_import_(
 
     result = as_service(work)
     match result:
-        case Undone(removed) if as_json:
-            print_json({"import_id": import_id, "removed": removed})
         case Undone(0):
             raise ActionRefused("this import has no contacts in the campaign, or it is still running")
+        case Undone(removed) if as_json:
+            print_json({"import_id": import_id, "removed": removed})
         case Undone(removed):
             console.print(f"Removed {removed:,} contact{'' if removed == 1 else 's'}.")
         case AlreadyCalled():

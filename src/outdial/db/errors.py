@@ -52,7 +52,7 @@ class RemoteDatabaseRefused(DatabaseError):
 
 
 class TransactionPooling(DatabaseError):
-    """A pooler in transaction mode stands before the database."""
+    """A pooler in transaction mode is in front of the database."""
 
     def __init__(self, sign: str) -> None:
         super().__init__(
@@ -62,7 +62,7 @@ class TransactionPooling(DatabaseError):
 
 
 class PoolerFull(DatabaseError):
-    """The pooler before the database gave no second session within 10 seconds. Raise its pool size, 20 or more."""
+    """The pooler in front of the database provided no second session in 10 s. Raise its pool size to 20 or more."""
 
 
 class RoleMissing(DatabaseError):

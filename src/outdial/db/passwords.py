@@ -7,8 +7,9 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
+from outdial.database_url import user_of, without_login
 from outdial.db.connect import connect_owner
 
 ROLES = ("outdial_api", "outdial_webhook", "outdial_dialer", "outdial_host", "outdial_jobs", "outdial_auth")
@@ -86,7 +87,8 @@ def verifier(password: str, salt: bytes) -> str:
 def address_of(dsn: str, role: str, password: str) -> str:
     """Return `dsn` with another login."""
     parts = urlsplit(dsn)
-    login, _, host = parts.netloc.rpartition("@")
+    host = parts.netloc.rpartition("@")[2]
     # Supabase's pooler expects the project after the role: postgres.<project>.
-    _, dot, project = login.partition(":")[0].partition(".")
-    return urlunsplit(parts._replace(netloc=f"{role}{dot}{project}:{password}@{host}"))
+    _, dot, project = user_of(dsn).partition(".")
+    netloc = f"{role}{dot}{quote(project, safe='')}:{password}@{host}"
+    return urlunsplit(parts._replace(netloc=netloc, query=without_login(parts.query)))

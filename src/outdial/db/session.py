@@ -1,5 +1,6 @@
 """Connection pools that log in as one role, and transactions that act as a caller."""
 
+import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -113,6 +114,12 @@ async def _keep_session(connection: asyncpg.Connection) -> None:
     """Replace the pool's reset, which costs a round trip per use. All our settings are local to a transaction."""
 
 
+def _is_of_database(error: BaseException) -> bool:
+    """Return whether `error` passed through asyncpg: functions also await other hosts in a transaction."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__", "").startswith("asyncpg.") for frame, _ in frames)
+
+
 class Database:
     """A pool of connections that log in as one role."""
 
@@ -189,7 +196,8 @@ class Database:
         """Open a transaction as the login role.
 
         A statement without a response raises TimeoutError. Its connection is closed without waiting for the server, and
-        the pool replaces all others: they lead to the same host.
+        the pool replaces all others: they lead to the same host. A timeout of anything else in the block only rolls
+        the transaction back.
         """
         timed_out: TimeoutError | None = None
         try:
@@ -200,15 +208,19 @@ class Database:
                         try:
                             yield connection
                         except TimeoutError as error:
-                            timed_out = error
-                            connection.terminate()
+                            if _is_of_database(error):
+                                timed_out = error
+                                connection.terminate()
                             raise
                         finally:
                             _open_transactions.reset(token)
-                except TimeoutError:  # also of the first and of the last statement
-                    connection.terminate()
+                except TimeoutError as error:  # also of the first and of the last statement
+                    if _is_of_database(error):
+                        connection.terminate()
                     raise
-        except _LOST:
+        except _LOST as error:
+            if not _is_of_database(error):
+                raise
             await self.pool.expire_connections()
             if timed_out is not None:
                 # The rollback on the closed connection fails, which says less.
