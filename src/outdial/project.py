@@ -18,11 +18,13 @@ class ConfigUnreadable(SettingError):
 
 
 def own_directory() -> Path:
-    """Return the directory of Outdial's own functions and migrations. Raises FileNotFoundError without one."""
+    """Return the directory of Outdial's own functions and migrations. Raises SettingError without one."""
     candidates = (_PACKAGE / "_supabase", _PACKAGE.parents[1] / _NAME)
     found = next((path for path in candidates if path.is_dir()), None)
     if found is None:
-        raise FileNotFoundError(f"this installation of Outdial is incomplete: {candidates[0]} is missing")
+        raise SettingError(
+            f"this installation of Outdial is incomplete: {candidates[0]} is missing. Install the package again"
+        )
     return found
 
 

@@ -116,6 +116,14 @@ def secret_list(raw: str) -> tuple[str, ...]:
     return tuple(part for part in parts if part)
 
 
+def signing_secret(raw: str, name: str) -> str:
+    """Return the first secret of the list `raw`, which signs. Raises SettingError, which names the setting."""
+    secrets = secret_list(raw)
+    if not secrets:
+        raise SettingError(f"{name} contains no secret: set it to one, or to several separated by commas")
+    return secrets[0]
+
+
 def credentials(env: Mapping[str, str], prefix: str) -> dict[str, str]:
     """Return the secrets under `prefix`, unquoted, by credential name: PREFIX is 'default', PREFIX_ACME is 'acme'."""
     found = {}

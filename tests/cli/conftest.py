@@ -1,6 +1,7 @@
 """The command line run in this process, against a database of its own."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,13 @@ class Outdial:
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Result:
         """Run a command and return its result."""
         others: dict[str, str | None] = {name: None for name in os.environ if name.startswith(OURS)}
-        return CliRunner().invoke(app, arguments, env={**others, **self.env, **(env or {})}, input=stdin)
+        logger = logging.getLogger("outdial")
+        handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
+        try:
+            return CliRunner().invoke(app, arguments, env={**others, **self.env, **(env or {})}, input=stdin)
+        finally:  # a command that logs to stderr leaves a handler of the stream that the runner has closed
+            logger.handlers[:], logger.propagate = handlers, propagate
+            logger.setLevel(level)
 
     def __call__(self, *arguments: str, **options: Any) -> str:
         """Run a command that must succeed; return its output."""

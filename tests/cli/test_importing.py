@@ -1,6 +1,7 @@
 """An import from the command line: the report, the refused rows, and the exit status."""
 
 import csv
+import os
 import shlex
 from pathlib import Path
 
@@ -81,6 +82,40 @@ def test_an_import_without_refused_rows_leaves_no_file_of_an_earlier_one(
     acme("campaign", "import", campaign, str(file))
 
     assert not (file.parent / "people.csv.refused.csv").exists()
+
+
+@pytest.mark.parametrize("content", ["phone\n+12125550199\n", "phone,phone\n", None])
+def test_an_import_that_fails_keeps_the_file_of_an_earlier_one(
+    acme: Outdial, campaign: str, file: Path, content: str | None
+) -> None:
+    acme("campaign", "import", campaign, str(file), "--region=US")
+    refused = file.parent / "people.csv.refused.csv"
+    corrected = refused.read_text(encoding="utf-8-sig").replace("no number", "212-555-0125")
+    refused.write_text(corrected)
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content)
+
+    acme.error("campaign", "import", campaign, str(file), "--map=phone=Handy")
+
+    assert refused.read_text() == corrected
+
+
+def test_the_file_of_refused_rows_never_replaces_the_imported_one(acme: Outdial, campaign: str, file: Path) -> None:
+    assert "choose another name" in acme.error("campaign", "import", campaign, str(file), f"--refused={file}")
+    assert file.read_text() == FILE
+
+
+def test_a_file_of_refused_rows_that_is_a_device_is_kept(acme: Outdial, campaign: str, tmp_path: Path) -> None:
+    file, device = tmp_path / "valid.csv", tmp_path / "device"
+    file.write_text("phone\n+12125550123\n")
+    os.mkfifo(device)
+
+    report = acme.json("campaign", "import", campaign, str(file), f"--refused={device}")
+
+    assert (report["added"], report["refused_file"]) == (1, None)
+    assert device.is_fifo()
 
 
 def test_the_status_is_1_when_no_row_is_valid(acme: Outdial, campaign: str, file: Path) -> None:

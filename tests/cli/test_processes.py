@@ -1,5 +1,6 @@
 """The commands that run processes report in one line what is missing."""
 
+import logging
 import socket
 from pathlib import Path
 
@@ -59,3 +60,26 @@ def test_a_simulator_reports_a_taken_port(outdial: Outdial) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         error = outdial.error("simulator", f"--port={taken.getsockname()[1]}")
     assert "for the simulator, is taken by another process" in error
+
+
+def test_a_webhook_secret_of_commas_only_is_reported_in_one_line(outdial: Outdial) -> None:
+    env = {"RETELL_WEBHOOK_SECRET": ","}
+    assert outdial.error("simulator", "--port=0", env=env).startswith("RETELL_WEBHOOK_SECRET contains no secret: ")
+    error = outdial.error("functions", "test", env=env)
+    assert error.startswith("the webhook secret of local contains no secret: ")
+
+
+def test_a_command_that_logs_leaves_the_logger_of_the_tests_alone(outdial: Outdial) -> None:
+    logger = logging.getLogger("outdial")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+
+    outdial.json("dialer", "--once", env={"RETELL_API_KEY": "key"})
+
+    assert (logger.handlers, logger.level, logger.propagate) == before
+
+
+def test_an_incomplete_installation_is_reported_in_one_line(
+    outdial: Outdial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outdial.project._PACKAGE", tmp_path / "src" / "outdial")
+    assert outdial.error("db", "push").startswith("this installation of Outdial is incomplete: ")

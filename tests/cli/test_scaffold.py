@@ -32,6 +32,20 @@ def test_a_project_begins_with_a_config_a_function_a_test_and_a_ci_file(outdial:
     assert [row["slug"] for row in outdial.json("functions", "list")] == ["campaign-trigger", "hello", "retell-webhook"]
 
 
+@pytest.mark.parametrize("name", ['the "shop"', r"c:\users", "a\x7fb\nc", "café 📞", "not utf-8 \udcff"])
+def test_any_name_of_the_directory_makes_a_valid_config(
+    outdial: Outdial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    directory = tmp_path / name
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+
+    outdial("init")
+
+    config = tomllib.loads((directory / "supabase/config.toml").read_text())
+    assert config["project_id"] == name.replace("\udcff", "?")
+
+
 def test_existing_files_are_kept(outdial: Outdial, empty: Path) -> None:
     (empty / "supabase").mkdir()
     (empty / "supabase/config.toml").write_text("[api]\nport = 6000\n")

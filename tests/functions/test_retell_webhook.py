@@ -15,7 +15,7 @@ from outdial.functions import Runtime
 from outdial.functions.loading import load_functions
 from outdial.functions.server import FunctionApp, serving
 from outdial.retell import signature
-from outdial.settings import MissingSetting
+from outdial.settings import MissingSetting, SettingError
 from tests.support import postgres
 from tests.support.dialing import epoch_ms, event_body, life_of_call
 from tests.support.factories import NOW, create_calling, create_campaign, create_tenant
@@ -162,3 +162,9 @@ async def test_a_missing_setting_stops_the_start_with_one_line_that_names_it(dat
         async with served(env_of(database, **{name: None})):
             pass
     assert "\n" not in str(raised.value)
+
+
+async def test_a_secret_of_commas_only_stops_the_start(database: Scratch) -> None:
+    with pytest.raises(SettingError, match="contains no secret for the credentials acme"):
+        async with served(env_of(database, RETELL_WEBHOOK_SECRET_ACME=" , ")):
+            pass

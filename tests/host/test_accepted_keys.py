@@ -1,10 +1,11 @@
 """A function that accepts secret keys gets them without listing them; no other function does."""
 
+import ast
 from pathlib import Path
 
 import pytest
 
-from outdial.host.deployments.accepted_keys import SECRET_KEYS, with_accepted_keys
+from outdial.host.deployments.accepted_keys import LARGEST_PARSED, SECRET_KEYS, with_accepted_keys
 from outdial.host.deployments.source import read_source_tree
 from outdial.host.wire.config import FunctionConfig
 
@@ -31,6 +32,7 @@ def write(index: Path, source: str) -> None:
         f'{IMPORT}MODES = ["user", "secret:*"]\n\n@with_supabase(auth=MODES)\n{HANDLER}',
         f'from outdial import functions\n@functions.with_supabase(auth="secret")\n{HANDLER}',
         f'{IMPORT}async def handle(request, ctx): ...\nfetch = with_supabase(auth=["none", "secret"])(handle)\n',
+        f'{IMPORT}def unused(a): a{".b" * 900}()\n@with_supabase(auth="secret")\n{HANDLER}',
     ],
 )
 def test_a_function_that_accepts_secret_keys_gets_them(index: Path, source: str) -> None:
@@ -71,3 +73,27 @@ def test_a_source_tree_knows_the_keys_of_its_functions(index: Path) -> None:
 
     assert source.config("hello").secrets == SECRET_KEYS
     assert source.config("other").secrets == ()
+
+
+def test_a_file_is_parsed_once_until_it_changes(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(index, f'{IMPORT}@with_supabase(auth="user")\n{HANDLER}')
+    parsed: list[bytes] = []
+    parse = ast.parse
+    monkeypatch.setattr(ast, "parse", lambda source: parsed.append(source) or parse(source))
+
+    assert [with_accepted_keys(FunctionConfig(), index).secrets for _ in range(3)] == [()] * 3
+    assert len(parsed) == 1
+
+    index.write_text(f'{IMPORT}@with_supabase(auth="secret")\n{HANDLER}')
+    assert with_accepted_keys(FunctionConfig(), index).secrets == SECRET_KEYS
+    assert len(parsed) == 2
+
+
+def test_a_large_file_is_not_parsed(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = f'{IMPORT}@with_supabase(auth="secret")\n{HANDLER}'
+    write(index, source + "#" * (LARGEST_PARSED - len(source)))
+    assert with_accepted_keys(FunctionConfig(), index).secrets == SECRET_KEYS
+
+    index.write_text(source + "#" * (LARGEST_PARSED - len(source) + 1))
+    monkeypatch.setattr(ast, "parse", lambda _: pytest.fail("parsed"))
+    assert with_accepted_keys(FunctionConfig(), index) == FunctionConfig()

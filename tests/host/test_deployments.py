@@ -342,6 +342,18 @@ async def test_version_0_is_the_tree(tree: Path, host: Host) -> None:
     assert await host.say("other") == "deployed"
 
 
+async def test_version_0_is_activated_with_others(tree: Path, host: Host) -> None:
+    await host.deploy("hello", saying("deployed"))
+    await host.deploy("other", saying("1"))
+    await host.deploy("other", saying("2"))
+
+    chosen = [{"slug": "hello", "version": 0}, {"slug": "other", "version": 1}]
+    answer = await host.json("PUT", FUNCTIONS, chosen)
+
+    assert [(one["slug"], one["version"]) for one in answer["functions"]] == [("other", 1)]
+    assert (await host.say("hello"), await host.say("other")) == ("from the tree", "1")
+
+
 async def test_a_broken_function_of_the_tree_does_not_affect_others(
     database: Scratch, tree: Path, tmp_path: Path
 ) -> None:

@@ -4,13 +4,14 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from outdial.campaigns.importing.import_file import ImportProgress, ImportReport, import_contacts
 from outdial.campaigns.importing.refusals import REFUSED_COLUMNS, RefusedRow, unescape_cell
 from outdial.campaigns.lifecycle import Actor
+from outdial.cli.errors import InvalidArgument
 from outdial.cli.finding import find_campaign
 from outdial.cli.output import console, notes, print_json, print_rows
 from outdial.clock import SystemClock
@@ -30,7 +31,11 @@ _BAR_COLUMNS = (
 
 
 class RefusedFile:
-    """A CSV file of the refused rows with their reasons, created with the first one. It can be imported again."""
+    """A CSV file of the refused rows with their reasons, created with the first one. It can be imported again.
+
+    An import without refused rows removes the file of an earlier import. One that fails keeps it: someone may have
+    corrected it by hand.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -49,13 +54,14 @@ class RefusedFile:
         self._text.add([row.line, row.kind, row.reason, *map(unescape_cell, row.cells)])
         self._file.write(self._text.take())
 
-    def close(self) -> bool:
-        """Close the file and return whether it exists. Without refused rows, remove the file of an earlier import."""
-        if self._file is None:
-            self.path.unlink(missing_ok=True)
-            return False
-        self._file.close()
-        return True
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        elif failure is None and self.path.is_file():  # never a device
+            self.path.unlink()
 
 
 def run_import(
@@ -63,6 +69,8 @@ def run_import(
 ) -> bool:
     """Import `file` and print the report. Return whether any row was valid, or none was refused."""
     rejects = RefusedFile(refused or file.with_name(f"{file.name}.refused.csv"))
+    if rejects.path.resolve() == file.resolve():
+        raise InvalidArgument("--refused names the file to import, and would replace it: choose another name")
     import_id = new_id(SystemClock().now())
 
     async def work(database: Database) -> ImportReport:
@@ -87,10 +95,8 @@ def run_import(
                 on_refused=rejects.add,
             )
 
-    try:
+    with rejects:
         report = as_service(work)
-    finally:
-        written = rejects.close()
     if as_json:
         print_json(
             {
@@ -105,13 +111,13 @@ def run_import(
                     {"line": row.line, "value": row.value, "kind": row.kind, "reason": row.reason}
                     for row in report.first_refused[:SHOWN]
                 ],
-                "refused_file": rejects.path if written else None,
+                "refused_file": rejects.path if report.refused_rows else None,
                 "variables": list(report.variables),
                 "notices": list(report.notices),
             }
         )
     else:
-        _print(report, rejects.path if written else None)
+        _print(report, rejects.path if report.refused_rows else None)
         if report.added:
             # The command line's own words stand in quotes, as in a shell.
             undo = shlex.join(["outdial", "campaign", "undo-import", campaign, str(import_id)])

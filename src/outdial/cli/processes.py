@@ -7,7 +7,7 @@ import typer
 
 from outdial.cli.output import AsJson, console, print_json, print_pairs
 from outdial.log import log_to_stderr
-from outdial.settings import secret_list
+from outdial.settings import signing_secret
 from outdial.stack.config import SIMULATOR_PORT
 from outdial.stack.local import LOCAL_WEBHOOK_SECRET, SIMULATOR_KEY, environment
 
@@ -151,7 +151,7 @@ def simulator(
     config = SimulatorConfig(
         api_keys=(api_key,),
         webhook_url=webhook_url,
-        webhook_key=secret_list(webhook_secret)[0],
+        webhook_key=signing_secret(webhook_secret, "RETELL_WEBHOOK_SECRET"),
         seed=seed,
         speed=speed,
         concurrency_limit=concurrency,

@@ -7,7 +7,7 @@ from outdial.inbox.errors import EventNotStored
 from outdial.inbox.receive import RejectedEvent, WebhookReceiver
 from outdial.retell.events import RetellEventReader
 from outdial.retell.webhooks import RetellWebhooks
-from outdial.settings import DialerSettings, credentials, flag, require, retry_speed, secret_list
+from outdial.settings import DialerSettings, SettingError, credentials, flag, require, retry_speed, secret_list
 
 receiver: WebhookReceiver
 
@@ -20,6 +20,8 @@ async def start(runtime: Runtime) -> None:
         require(runtime.env, "RETELL_WEBHOOK_SECRET", "the Retell API key with the webhook badge; it signs the events")
     require(runtime.env, "SUPABASE_URL", "the address of the project or of the local stack")
     keys = {credential: secret_list(raw) for credential, raw in secrets.items()}
+    if empty := [credential for credential, listed in keys.items() if not listed]:
+        raise SettingError(f"RETELL_WEBHOOK_SECRET contains no secret for the credentials {', '.join(empty)}")
     accept_plain = flag(runtime.env, "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET", default=False)
     receiver = WebhookReceiver(
         await runtime.database("webhook"),

@@ -23,7 +23,7 @@ from outdial.http import url_of
 from outdial.log import log_to_stderr
 from outdial.process import notify_ready
 from outdial.project import read_project_config, source_layers
-from outdial.settings import read_environment, secret_list
+from outdial.settings import read_environment, signing_secret
 from outdial.stack.config import ProbeTarget, probe_target
 from outdial.stack.local import LOCAL_WEBHOOK_SECRET, LocalStack, local_ports
 
@@ -128,7 +128,7 @@ def probe_stack(
     from outdial.retell.signature import sign
 
     target = _local_target() if env == "local" else probe_target(read_project_config(), env, read_environment())
-    key = secret_list(target.webhook_secret)[0]
+    key = signing_secret(target.webhook_secret, f"the webhook secret of {env}")
     now_ms = round(SystemClock().now().timestamp() * 1000)
     results = asyncio.run(
         probe(

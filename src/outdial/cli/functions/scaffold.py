@@ -1,5 +1,6 @@
 """`outdial init` and `outdial functions new`: the files of a project, and of one function."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Final
@@ -21,7 +22,7 @@ _CONFIG: Final = """\
 #   [functions.retell-webhook]
 #   rate_limit = 1000
 
-project_id = "{project}"
+project_id = {project}
 
 [api]
 port = 54321
@@ -136,7 +137,10 @@ def init() -> None:
     Existing files are kept. Outdial's own functions and migrations are part of the package and need no files here.
     """
     here = project_directory().parent
-    _write(project_directory() / "config.toml", _CONFIG.format(project=here.name or "outdial"))
+    # JSON strings are TOML strings, except that TOML escapes DEL. Bytes that are not UTF-8 become question marks.
+    name = here.name.encode(errors="replace").decode() or "outdial"
+    project = json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
+    _write(project_directory() / "config.toml", _CONFIG.format(project=project))
     _write_function(_FIRST)
     _write(here / "tests" / f"test_{_FIRST}.py", _TEST.format(slug=_FIRST, name=_FIRST))
     _write(here / ".github" / "workflows" / "functions.yml", _CI)

@@ -99,13 +99,20 @@ class FunctionRoutes:
         return json_response({**_view(stored), **added}, 201)
 
     async def activate(self, call: ApiRequest) -> HttpResponse:
-        """Activate several stored versions, all or none."""
+        """Activate several stored versions, all or none.
+
+        Version 0 is the source tree of the host. The response lists the deployed functions only, as `list` does.
+        """
         versions = {
-            choice.slug: choice.version or (await self.store.versions(choice.slug))[0].version
+            choice.slug: (await self.store.versions(choice.slug))[0].version
+            if choice.version is None
+            else choice.version
             for choice in call.read(list[VersionChoice])
         }
         await self.deployer.activate(versions)
-        return json_response({"functions": [_view(await self.store.function(slug)) for slug in versions]})
+        return json_response(
+            {"functions": [_view(await self.store.function(slug)) for slug, version in versions.items() if version]}
+        )
 
     async def list(self, call: ApiRequest) -> HttpResponse:
         return json_response([_view(function) for function in await self.store.functions()])

@@ -110,7 +110,7 @@ class ManagementApi:
         self._routes = tuple(routes)
         self._proxies = proxies
         self._now = asyncio.get_running_loop().time
-        self._strangers: dict[str, TokenBucket] = {}
+        self._unknown: dict[str, TokenBucket] = {}
         self._known: dict[str, TokenBucket] = {}
 
     def admit(self, head: RequestHead) -> int | HttpResponse:
@@ -141,11 +141,14 @@ class ManagementApi:
         return response
 
     async def _authorize(self, head: RequestHead) -> FoundToken:
-        """Return the record of a request's token. Strangers share no limit with it, only with their own address."""
+        """Return the record of a request's token.
+
+        Unknown tokens are limited per address, and never use up the limit of a known one.
+        """
         found = await self._tokens.find(_token_of(head))
         if found is None:
             address = forwarded_client(head.headers, head.client, self._proxies)
-            buckets, key, rate, burst = self._strangers, network_of(address), UNKNOWN_RATE, UNKNOWN_BURST
+            buckets, key, rate, burst = self._unknown, network_of(address), UNKNOWN_RATE, UNKNOWN_BURST
         else:
             buckets, key, rate, burst = self._known, str(found.id), RATE, BURST
         bucket = buckets.get(key)

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -10,24 +11,39 @@ from outdial.host.wire.config import FunctionConfig
 
 # A legacy JWT with the role service_role counts as a secret key, and the JWT secret verifies it.
 SECRET_KEYS: Final = ("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEYS", "SUPABASE_JWT_SECRET")
+# Parsing takes up to 700 times the memory of the file, and 5 s a megabyte, in the process of the gateway.
+LARGEST_PARSED: Final = 256 * 1024
 
 
 def with_accepted_keys(config: FunctionConfig, index: Path) -> FunctionConfig:
     """Add the names of the project's secret keys to `secrets` if the function accepts secret keys.
 
     Supabase gives them to every function. Here, only a function gets them whose file `index` says `auth="secret"`, or a
-    list with it, in `with_supabase`. Modes that the file computes cannot be seen: such a function lists the names.
+    list with it, in `with_supabase`. Modes that the file computes, and those in a file above LARGEST_PARSED, are not
+    seen: such a function lists the names. Slow for a new file: do not call it on the event loop.
     """
-    if not any(mode.partition(":")[0] == "secret" for mode in _modes(index)):
-        return config
+    try:
+        status = index.stat()
+        if status.st_size > LARGEST_PARSED or not _accepts_secret_keys(index, status.st_mtime_ns, status.st_size):
+            return config
+    except OSError:
+        return config  # the worker that imports it reports the error
     return replace(config, secrets=tuple(dict.fromkeys((*config.secrets, *SECRET_KEYS))))
 
 
-def _modes(index: Path) -> Iterator[str]:
+@lru_cache(maxsize=1024)
+def _accepts_secret_keys(index: Path, mtime_ns: int, size: int) -> bool:
+    """Parse a file once for each `mtime_ns` and `size`: plans are made at every notification, and every 30 seconds."""
+    with index.open("rb") as file:
+        source = file.read(size)
     try:
-        tree = ast.parse(index.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return  # the worker that imports it reports the error
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False  # the worker that imports it reports the error
+    return any(mode.partition(":")[0] == "secret" for mode in _modes(tree))
+
+
+def _modes(tree: ast.Module) -> Iterator[str]:
     assigned = {
         target.id: node.value
         for node in tree.body
@@ -36,7 +52,7 @@ def _modes(index: Path) -> Iterator[str]:
         if isinstance(target, ast.Name)
     }
     for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] == "with_supabase":
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", getattr(call.func, "id", "")) == "with_supabase":
             for keyword in call.keywords:
                 named = keyword.value.id if isinstance(keyword.value, ast.Name) else ""
                 if keyword.arg == "auth":

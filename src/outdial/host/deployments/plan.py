@@ -1,5 +1,6 @@
 """Decide what this host should serve: the code, limits and environment of each function."""
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -117,7 +118,7 @@ class ServingPlanner:
         unusable: dict[str, str] = {}
         for slug in source.bundles.keys() - deployed.keys():
             with _collecting_errors(unusable, slug):
-                specs[slug] = self._from_source(slug, source, secrets)
+                specs[slug] = await self._from_source(slug, source, secrets)
         for slug, version in deployed.items():
             if version is not None:
                 with _collecting_errors(unusable, slug):
@@ -131,7 +132,9 @@ class ServingPlanner:
     async def from_source(self, slug: str) -> FunctionSpec | None:
         """Return the spec of a function of the source tree, None if there is none. Raises as `version` does."""
         source = read_source_tree(*self.layers)
-        return self._from_source(slug, source, await self.secrets.values()) if slug in source.bundles else None
+        if slug not in source.bundles:
+            return None
+        return await self._from_source(slug, source, await self.secrets.values())
 
     async def dropped_settings(self, upload: FunctionUpload) -> str | None:
         """Return a warning if a version would drop limits or secrets of the live one, None if it keeps them.
@@ -160,8 +163,8 @@ class ServingPlanner:
         """Remove bundles that are not in service. Recent ones stay: the process that this one replaces may use them."""
         self.bundles.clear(served, self.store.clock.now() - _KEEP_BUNDLES)
 
-    def _from_source(self, slug: str, source: SourceTree, secrets: Mapping[str, str]) -> FunctionSpec:
-        config = source.config(slug)
+    async def _from_source(self, slug: str, source: SourceTree, secrets: Mapping[str, str]) -> FunctionSpec:
+        config = await asyncio.to_thread(source.config, slug)
         return FunctionSpec(
             bundle=source.bundles[slug],
             verify_jwt=config.verify_jwt,
@@ -179,12 +182,14 @@ class ServingPlanner:
             files=await self.store.files(version.slug, version.number),
         )
         if version.config is None:
-            config = with_accepted_keys(source.configs.get(version.slug) or FunctionConfig(), bundle.index)
+            asked = source.configs.get(version.slug) or FunctionConfig()
+            config = await asyncio.to_thread(with_accepted_keys, asked, bundle.index)
             env = self.environment.env(version.slug, config, secrets)
         else:
             asked = FunctionConfig.from_table(version.slug, msgspec.json.decode(version.config))
-            config = with_accepted_keys(self.environment.policy.clamp(asked), bundle.index)
-            env = self.environment.deployed_env(version.slug, config, secrets, source.config(version.slug))
+            config = await asyncio.to_thread(with_accepted_keys, self.environment.policy.clamp(asked), bundle.index)
+            own = await asyncio.to_thread(source.config, version.slug)
+            env = self.environment.deployed_env(version.slug, config, secrets, own)
         return FunctionSpec(
             bundle=bundle,
             verify_jwt=version.verify_jwt,

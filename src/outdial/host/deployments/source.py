@@ -28,7 +28,7 @@ class SourceTree:
 
     @property
     def warnings(self) -> list[str]:
-        """What config.toml says in vain: its unknown keys."""
+        """Warnings about unknown keys in config.toml."""
         return [warning for slug, table in self.tables.items() for warning in unknown_keys(slug, table)]
 
     def config(self, slug: str) -> FunctionConfig:
