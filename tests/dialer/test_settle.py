@@ -357,6 +357,7 @@ async def test_a_number_that_alone_is_refused_for_capacity_does_not_slow_the_acc
     assert (row["status"], row["attempts"]) == ("review", 0)
 
     # Refusals from before a member's decision do not count.
+    await create_campaign_contact(stage.look, campaign)
     decided = {"decision": "call_again", "decided_by": "anna", "decided_at": NOW, "decided_calls": row["call_count"]}
     await stage.change("campaign_contacts", row["id"], status="pending", next_attempt_at=stage.clock.now(), **decided)
     row = await refused_again(stage, campaign)

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from outdial.clock import VirtualClock
+from outdial.dialer.settle import BREAKER
 from outdial.dialer.worker import MAX_DUE_CAMPAIGNS, MAX_FAILURES, Dialer
 from outdial.provider import BeforeSending
 from outdial.retell.client import RetellClient
+from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.simulator.in_process import SimulatorTransport
 from outdial.retell.simulator.script import ScriptStep
 from outdial.retell.wire import RetellResponse
@@ -282,6 +284,17 @@ async def test_a_settlement_that_fails_does_not_end_those_of_later_responses(
     transport.opened.set()
     await settled
     assert {row["phone"]: row["status"] for row in await stage.rows("calls")}[late] == "placed"
+
+
+async def test_the_responses_to_one_claim_count_together_however_they_come(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outdial.dialer.place.GROUP_S", 0.0)
+    campaign, dialer = await running(stage, BREAKER, batch_size=BREAKER), stage.dialer()
+    stage.workspace.faults.replace([Fault(kind=FaultKind.refuse, status=400)])
+    assert await dialer.run_once() == BREAKER
+    await dialer.settled()
+    assert (await stage.row("campaigns", campaign.id))["status"] == "pausing"
 
 
 async def test_ending_calls_at_a_provider_that_hangs_keeps_no_one_from_dialing(stage: Stage) -> None:
