@@ -1,6 +1,7 @@
 """A cgroup for each worker: where the host may have them, what they limit, and why it has none elsewhere."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,25 +69,38 @@ def test_the_host_moves_into_a_leaf_and_its_workers_get_limits(system: FakeSyste
     assert groups.create(FunctionConfig(), 40.0) != created
 
 
-@pytest.mark.parametrize(("kills", "memory_mb"), [(0, 0), (1, 204)])
+# With oom 0 it was killed for the limit of a parent.
+@pytest.mark.parametrize(("oom", "kills", "memory_mb"), [(1, 0, 0), (0, 1, 0), (1, 1, 204)])
 def test_a_worker_that_was_killed_for_its_memory_is_told_from_others(
-    system: FakeSystem, kills: int, memory_mb: int
+    system: FakeSystem, oom: int, kills: int, memory_mb: int
 ) -> None:
     created = system.set_up().create(FunctionConfig(memory_mb=100), 39.5)
     assert created is not None
     assert cgroups.memory_when_killed(created) == 0
-    (created / "memory.events").write_text(f"low 0\nhigh 0\nmax 7\noom 1\noom_kill {kills}\noom_group_kill 0\n")
+    (created / "memory.events").write_text(f"low 0\nhigh 0\nmax 7\noom {oom}\noom_kill {kills}\noom_group_kill 0\n")
     assert cgroups.memory_when_killed(created) == memory_mb
 
 
-def test_the_gateway_after_it_uses_the_same_cgroup(system: FakeSystem) -> None:
+def test_the_gateway_after_it_uses_the_same_cgroup_and_removes_what_a_killed_one_left(
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = system.set_up()
     (system.base / "cgroup.procs").write_text("")
     system.lives_in("/system.slice/outdial.service/outdial-host")
-    (first.directory / "1-1").mkdir()
+    killed = subprocess.Popen(["/bin/true"])
+    killed.wait()
+    # Of a killed gateway, of one with the pid that this one has now (in a container), and of one that still runs.
+    names = [f"{killed.pid}-1", f"{os.getpid()}-1", f"{os.getppid()}-1", "others"]
+    for name in names:
+        (first.directory / name).mkdir()
+        (first.directory / name / "cgroup.kill").write_text("")
+    # Removing a cgroup takes its files with it.
+    monkeypatch.setattr(Path, "rmdir", lambda path: path.rename(system.mount / path.name))
 
     assert system.set_up().directory == first.directory
-    assert not (first.directory / "1-1").exists(), "what a killed gateway left is removed"
+    assert [(first.directory / name).exists() for name in names] == [False, False, True, True]
+    kills = [next(system.mount.rglob(f"{name}/cgroup.kill")).read_text() for name in names]
+    assert kills == ["1", "1", "", ""]
 
 
 def test_the_topmost_cgroup_of_a_container_is_its_own(system: FakeSystem, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ MMAP = {"x86_64": 9, "aarch64": 222}
 VMSPLICE = {"x86_64": 278, "aarch64": 75}
 PRLIMIT = {"x86_64": 302, "aarch64": 261}
 EXECVE = {"x86_64": 59, "aarch64": 221}
+PRCTL = {"x86_64": 157, "aarch64": 167}
 PTRACE = {"x86_64": 101, "aarch64": 117}
 TRUNCATE = {"x86_64": 76, "aarch64": 45}
 SESSIONS = {"x86_64": (112, 109), "aarch64": (157, 154)}
@@ -93,7 +94,22 @@ def test_a_function_that_may_have_processes_starts_them_and_nothing_else(machine
     assert decide(machine, CLONE3, processes=True) == ENOSYS
     for namespace in (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000):
         assert decide(machine, CLONE[machine], namespace | 17, processes=True) == EPERM
+        assert decide(machine, CLONE[machine], namespace | PTHREAD_FLAGS) == EPERM
+    # CLONE_PARENT: a child of the zygote. vfork and posix_spawn set CLONE_VM and CLONE_VFORK.
+    assert decide(machine, CLONE[machine], 0x8000 | 17, processes=True) == EPERM
+    assert decide(machine, CLONE[machine], 0x4100 | 17, processes=True) == ALLOW
     assert {decide(machine, call, processes=True) for call in SESSIONS[machine]} == {EPERM}
+
+
+@MACHINES
+@pytest.mark.parametrize("processes", [False, True])
+def test_options_of_the_process_that_weaken_its_sandbox_cannot_be_set(machine: str, processes: bool) -> None:
+    # PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM, PR_SCHED_CORE, PR_SET_PTRACER.
+    refused = (1, 4, 35, 62, 0x59616D61)
+    assert {decide(machine, PRCTL[machine], option, processes=processes) for option in refused} == {EPERM}
+    # PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_NAME, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_SET_VMA.
+    allowed = (2, 3, 15, 36, 38, 0x53564D41)
+    assert {decide(machine, PRCTL[machine], option, processes=processes) for option in allowed} == {ALLOW}
 
 
 @MACHINES
@@ -193,5 +209,6 @@ def test_every_call_in_the_table_is_used() -> None:
         "socketpair",
         "fcntl",
         "ioctl",
+        "prctl",
         "mmap",
     }

@@ -1,6 +1,7 @@
 """Functions that do what no function should: each is held, and the host learns of it."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from outdial.host.pool.spawning import ZygoteProcess
 from outdial.host.wire import frames
 from outdial.host.wire.config import FunctionConfig
 from outdial.host.wire.frames import MAX_CHARACTERS, MAX_LINES, LimitFrame, ResponseFrame
-from tests.support.hosting import KEYS, MISBEHAVING, Talk, misbehaving
+from tests.support.hosting import KEYS, MISBEHAVING, Talk, has_ended, misbehaving
 
 OWN_UID = 61_997
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make workers somebody else")
@@ -191,8 +192,35 @@ async def test_a_function_that_may_have_processes_starts_them_and_they_end_with_
     assert outcomes["fork"].endswith(", 0)")
     # A session of its own would outlive the worker, and a namespace would give it rights.
     assert (outcomes["session"], outcomes["namespace"]) == ("PermissionError", "PermissionError")
+    # Landlock lets it run no other program.
+    assert (outcomes["subprocess"], outcomes["exec"]) == ("PermissionError", "PermissionError")
+    # A sibling of the worker would be a child of the zygote.
+    assert outcomes["sibling"] == "PermissionError"
+    assert await is_well(talk, "forks")
     talk.process.kill()
     assert (await talk.ended()).signal == signal.SIGKILL
+
+
+async def test_options_of_the_process_that_weaken_its_fence_cannot_be_set(
+    zygote: ZygoteProcess, uid: int | None
+) -> None:
+    talk = await worker(zygote, "outlives", uid)
+    options = (await answer(talk, "/outlives"))["options"]
+    assert options == dict.fromkeys(options, os.strerror(errno.EPERM))
+    talk.process.kill()
+
+
+async def test_nothing_outlives_the_zygote(uid: int | None) -> None:
+    async with ZygoteProcess.running() as own:
+        talk = await worker(own, "outlives", uid, processes=4)
+        pids = [talk.process.pid, *(await answer(talk, "/outlives"))["children"]]
+        talk.send("/outlives/asleep")
+        await talk.line("about to sleep")
+        descriptors = list(map(os.pidfd_open, pids))
+        os.kill(own.pid, signal.SIGKILL)
+        assert len(pids) == 3
+        assert await asyncio.to_thread(lambda: [has_ended(each) for each in descriptors]) == [True, True, True]
+        assert (await talk.ended()).signal == signal.SIGKILL
 
 
 async def test_failing_at_import_comes_back_as_traceback_without_secrets(

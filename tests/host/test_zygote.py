@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -146,8 +147,26 @@ async def test_a_failed_fork_is_reported(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (report.number, "temporarily unavailable" in report.reason) == (7, True)
 
 
+async def test_a_child_that_is_no_worker_is_reaped_and_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = orders.socket_pair()
+    usage = resource.struct_rusage(range(16))
+    ended = [(4242, 7 << 8, usage), (4243, 0, usage), (0, 0, usage)]
+    monkeypatch.setattr(os, "wait4", lambda *_: ended.pop(0))
+    monkeypatch.setattr(os, "killpg", lambda pid, number: None)
+    with ours, theirs:
+        server = zygote_module.ForkServer(theirs)
+        server._workers[4243] = 7
+        server._reap()
+        report = orders.decode_report(ours.recv(orders.MAX_PACKET))
+        ours.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            ours.recv(orders.MAX_PACKET)
+    assert isinstance(report, orders.WorkerExited)
+    assert report.number == 7
+
+
 GATEWAY = """
-    import asyncio, os
+    import asyncio, json, os
     from outdial.host.pool.spawning import ZygoteProcess
     from tests.support.hosting import Talk, misbehaving
 
@@ -159,14 +178,18 @@ GATEWAY = """
                 await talk.ready()
             talks[0].send("/spins")
             await talks[0].line("about to spin")
-            print(zygote.pid, *(talk.process.pid for talk in talks), flush=True)
+            parent = await Talk.begin(zygote, misbehaving("outlives"), uid=others, processes=4)
+            children = json.loads((await parent.ask("/outlives")).body)["children"]
+            parent.send("/outlives/asleep")
+            await parent.line("about to sleep")
+            print(zygote.pid, *(talk.process.pid for talk in (*talks, parent)), *children, flush=True)
             await asyncio.Event().wait()
 
     asyncio.run(main())
 """
 
 
-async def test_it_ends_with_its_gateway_and_its_workers_with_it() -> None:
+async def test_it_ends_with_its_gateway_and_its_workers_with_their_children() -> None:
     gateway = subprocess.Popen(
         [sys.executable, "-c", dedent(GATEWAY)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
     )
@@ -175,8 +198,8 @@ async def test_it_ends_with_its_gateway_and_its_workers_with_it() -> None:
         pids = [int(pid) for pid in (await asyncio.to_thread(gateway.stdout.readline)).split()]
         descriptors = list(map(os.pidfd_open, pids))
         gateway.kill()
-    assert len(pids) == 3
-    assert await asyncio.to_thread(lambda: all(map(has_ended, descriptors)))
+    assert len(pids) == 6
+    assert await asyncio.to_thread(lambda: [has_ended(each) for each in descriptors]) == [True] * 6
 
 
 async def test_requests_sent_before_the_worker_is_ready_get_a_response(zygote: ZygoteProcess, tmp_path: Path) -> None:

@@ -49,9 +49,9 @@ class WorkerCgroups:
                 raise CgroupUnavailable(f"{base} lacks the controllers {', '.join(sorted(missing))}")
             _check_delegated(base)
             pids = {int(line) for line in (base / "cgroup.procs").read_text().split()}
-            strangers = pids - {os.getpid(), os.getppid(), _INIT}
-            if strangers:
-                raise CgroupUnavailable(f"{base} contains other processes, such as {min(strangers)}")
+            others = pids - {os.getpid(), os.getppid(), _INIT}
+            if others:
+                raise CgroupUnavailable(f"{base} contains other processes, such as {min(others)}")
             (base / _HOST).mkdir(exist_ok=True)
             for pid in pids:
                 (base / _HOST / "cgroup.procs").write_text(f"{pid}")
@@ -60,10 +60,11 @@ class WorkerCgroups:
             workers = base / _WORKERS
             workers.mkdir(exist_ok=True)
             (workers / "cgroup.subtree_control").write_text(enabled)
-            for left in workers.iterdir():  # of a gateway that was killed; those of living workers stay
-                if left.is_dir():
-                    with suppress(OSError):
-                        left.rmdir()
+            for left in workers.iterdir():
+                gateway = left.name.partition("-")[0]
+                # During a reload the previous gateway still creates cgroups: an empty one may be about to get a worker.
+                if gateway.isdecimal() and (int(gateway) == os.getpid() or not Path("/proc", gateway).exists()):
+                    remove_cgroup(left)
         except OSError as error:
             raise CgroupUnavailable(f"{base}: {error.strerror or error}") from error
         return cls(workers)
@@ -102,10 +103,13 @@ def worker_cgroups() -> WorkerCgroups | None:
 
 
 def memory_when_killed(path: Path) -> int:
-    """Return the memory in MiB at which the kernel has killed a worker for the limit of its cgroup; 0 if it has not."""
+    """Return the memory limit in MiB for which the kernel has killed a worker; 0 if it has not.
+
+    `oom_kill` also counts workers killed for the limit of a parent cgroup, `oom` only allocations beyond its own.
+    """
     try:
         events = dict(line.split() for line in (path / "memory.events").read_text().splitlines())
-        if events.get("oom_kill", "0") == "0":
+        if "0" in (events.get("oom", "0"), events.get("oom_kill", "0")):
             return 0
         return ceil(int((path / "memory.max").read_text()) / MIB)
     except (OSError, ValueError):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, assert_never
@@ -249,9 +249,12 @@ class ZygoteProcess:
         for number in tuple(self._forking):
             self._fork_failed(number, ZygoteLost())
         for number in tuple(self._workers):
-            # The kernel has killed them with the zygote.
-            result = ProcessExit(0, signal.SIGKILL, 0.0)
-            self._start_cleanup(self._finish_worker(number, self._workers.pop(number), result))
+            worker = self._workers.pop(number)
+            # The kernel kills a worker with the zygote, but not the children of the worker.
+            if worker.pid > 0:
+                with suppress(OSError):
+                    os.killpg(worker.pid, signal.SIGKILL)
+            self._start_cleanup(self._finish_worker(number, worker, ProcessExit(0, signal.SIGKILL, 0.0)))
 
     def _start_cleanup(self, cleanup: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(cleanup)

@@ -17,8 +17,8 @@ WORKER_UIDS: Sequence[int] = range(50_000, 60_000)
 class WorkerUsers:
     """The user of each function's workers. No two functions share one, whatever their names.
 
-    They are kept in `file`, which all hosts of this machine with the same home share. Without it, this process still
-    tells them apart.
+    They are kept in `file`, which all hosts of this machine with the same home share. Without it, the users differ only
+    within this process.
     """
 
     def __init__(self, file: Path, uids: Sequence[int] = WORKER_UIDS) -> None:

@@ -54,7 +54,7 @@ class ForkServer:
         self._set_death_signal = die_with_parent(signal.SIGKILL) or (lambda: None)
 
     def serve(self) -> None:
-        """Execute orders until the gateway closes the socket."""
+        """Execute orders until the gateway closes the socket, then kill all workers and their children."""
         missing = limits.missing_layers(self._python_paths)
         self._signal_reader, self._signal_writer = socket.socketpair()
         for end in (self._signal_reader, self._signal_writer):
@@ -65,13 +65,20 @@ class ForkServer:
         for end in (self._control, self._signal_reader):
             poll.register(end, select.POLLIN)
         self._report(orders.ZygoteReady(missing))
-        while True:
-            ready = {descriptor for descriptor, _ in poll.poll()}
-            if self._signal_reader.fileno() in ready:
-                self._signal_reader.recv(4096)
-                self._reap()
-            if self._control.fileno() in ready and not self._execute_order():
-                return
+        try:
+            while True:
+                ready = {descriptor for descriptor, _ in poll.poll()}
+                if self._signal_reader.fileno() in ready:
+                    self._signal_reader.recv(4096)
+                    self._reap()
+                if self._control.fileno() in ready and not self._execute_order():
+                    return
+        finally:
+            # The death signal kills only the workers. A worker leads a group only from its call of setsid on.
+            for pid in self._workers:
+                for kill in (os.killpg, os.kill):
+                    with suppress(OSError):
+                        kill(pid, signal.SIGKILL)
 
     def _execute_order(self) -> bool:
         packet, descriptors, _, _ = socket.recv_fds(self._control, orders.MAX_PACKET, orders.DESCRIPTORS)
@@ -130,10 +137,13 @@ class ForkServer:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
                 if pid == 0:
                     return
+                number = self._workers.pop(pid, None)
+                if number is None:  # not a worker, whatever made it a child of this process
+                    continue
                 # Kill the worker's own children. Most workers may not have any.
                 with suppress(OSError):
                     os.killpg(pid, signal.SIGKILL)
-                self._report(orders.WorkerExited(self._workers.pop(pid), status, usage.ru_utime + usage.ru_stime))
+                self._report(orders.WorkerExited(number, status, usage.ru_utime + usage.ru_stime))
 
     def _report(self, report: orders.FromZygote) -> None:
         with suppress(OSError):  # the gateway is gone: the next poll ends this process

@@ -20,6 +20,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "clone3": (435, 435),
     "execve": (59, 221),
     "execveat": (322, 281),
+    "prctl": (157, 167),
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
@@ -130,8 +131,13 @@ _AF_INET, _AF_INET6, _AF_NETLINK, _SOCK_STREAM, _SOCK_TYPE = 2, 10, 16, 1, 0xF
 # The default, TCP and UDP. Landlock does not know others, such as MPTCP.
 _PROTOCOLS = [0, 6, 17]
 _CLONE_THREAD = 0x10000
-# All namespaces but that of times, which clone cannot create.
-_CLONE_NAMESPACES = 0x7E020000
+# CLONE_PARENT makes a process a child of the zygote, not of the worker. Then all namespaces but that of times, which
+# clone cannot create.
+_CLONE_DENIED = 0x8000 | 0x7E020000
+# Options that weaken the sandbox: PR_SET_PDEATHSIG (the process survives the zygote), PR_SET_DUMPABLE (others of its
+# user read its memory, and a crash writes it to a core dump), PR_SET_MM, PR_SCHED_CORE (no one else runs on its core),
+# PR_SET_PTRACER.
+_PRCTL_DENIED = [1, 4, 35, 62, 0x59616D61]
 # They make the kernel send signals to any process: F_SETOWN, F_SETSIG, F_SETOWN_EX; FIOSETOWN, SIOCSPGRP.
 _FCNTL_OF_SIGNALS = [8, 10, 15]
 _IOCTL_OF_SIGNALS = [0x8901, 0x8902]
@@ -209,14 +215,18 @@ def program(machine: str, pid: int, *, processes: bool, permissions: bool, trunc
         ],
         "fcntl": [*_jump_unless_among(1, _FCNTL_OF_SIGNALS, 1), *_DENY_ELSE_ALLOW],
         "ioctl": [*_jump_unless_among(1, _IOCTL_OF_SIGNALS, 1), *_DENY_ELSE_ALLOW],
+        "prctl": [*_jump_unless_among(0, _PRCTL_DENIED, 1), *_DENY_ELSE_ALLOW],
         "mmap": [*((_LOAD, 0, 0, _argument(3)), (_AND, 0, 0, both), (_EQUAL, 0, 1, both)), *_DENY_ELSE_ALLOW],
         **dict.fromkeys(_SIGNALS, _argument_is_among(0, [pid])),
         **dict.fromkeys(_OF_ITSELF_ONLY, _argument_is_among(0, [0, pid])),
     }
     if processes:
-        bodies["clone"] = [(_LOAD, 0, 0, _argument(0)), (_HAS_BITS, 0, 1, _CLONE_NAMESPACES), *_DENY_ELSE_ALLOW]
+        bodies["clone"] = [(_LOAD, 0, 0, _argument(0)), (_HAS_BITS, 0, 1, _CLONE_DENIED), *_DENY_ELSE_ALLOW]
     else:
-        bodies["clone"] = [(_LOAD, 0, 0, _argument(0)), (_HAS_BITS, 0, 1, _CLONE_THREAD), *_ALLOW_ELSE_DENY]
+        bodies["clone"] = [
+            *((_LOAD, 0, 0, _argument(0)), (_HAS_BITS, 2, 0, _CLONE_DENIED), (_HAS_BITS, 0, 1, _CLONE_THREAD)),
+            *_ALLOW_ELSE_DENY,
+        ]
     if not truncation:
         steps_of_open = [
             *((_HAS_BITS, 0, 3, _O_TRUNC), (_AND, 0, 0, _O_ACCMODE)),
