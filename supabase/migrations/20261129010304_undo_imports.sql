@@ -10,20 +10,26 @@ alter table public.imports
 
 grant insert (import_id) on public.campaign_contacts to authenticated, outdial_jobs;
 
--- Removes the contacts that an import added to a campaign, unless one of them was called: `called` counts those. Of
--- the organization's contacts, those go that the import created, and that nothing has changed or used since. Returns
--- nothing while the import runs, and for one that was undone. The lock of the campaign keeps claims and other imports
--- away. The function checks the caller itself, because callers may delete neither kind of row.
-create function private.undo_import(p_organization_id uuid, p_campaign_id uuid, p_import_id uuid, p_now timestamptz)
-returns table (removed bigint, called bigint)
+-- Removes a portion of the contacts that an import added to a campaign, after the contact `p_after`, unless one of them
+-- was called: `called` counts those. A contact that is called after the first portion stays. Of the organization's
+-- contacts, those go that the import created, and that nothing has changed or used since. Returns the last contact of
+-- the portion, or null when no more are left; and no row while the import runs, and for one that was undone. The lock of
+-- the campaign keeps claims and other imports into it away. The function checks the caller itself, because callers may
+-- delete neither kind of row.
+create function private.undo_import(
+  p_organization_id uuid, p_campaign_id uuid, p_import_id uuid, p_after uuid, p_limit integer, p_now timestamptz
+) returns table (removed bigint, called bigint, last_id uuid)
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  gone uuid[];
+  is_service boolean := current_setting('role') = 'service_role';
+  begun boolean;
+  portion uuid[];
   number_called bigint;
+  number_removed bigint;
+  last_of_portion uuid;
 begin
-  if current_setting('role') <> 'service_role'
-    and not p_organization_id = any (array(select private.my_organizations('operator'))) then
+  if not is_service and not p_organization_id = any (array(select private.my_organizations('operator'))) then
     raise exception 'undoing an import requires the role operator in the organization'
       using errcode = 'insufficient_privilege';
   end if;
@@ -32,38 +38,58 @@ begin
   if not found then
     return;
   end if;
-  perform from public.imports i where i.id = p_import_id and i.organization_id = p_organization_id for update;
+  perform from public.imports i
+  where i.id = p_import_id and i.organization_id = p_organization_id and i.campaign_id = p_campaign_id for update;
   if exists (
-    select from public.imports i where i.id = p_import_id and i.organization_id = p_organization_id
+    select from public.imports i
+    where i.id = p_import_id and i.organization_id = p_organization_id and i.campaign_id = p_campaign_id
       and (i.status not in ('completed', 'failed', 'cancelled') or i.undone_at is not null)
   ) then
     return;
   end if;
-  select count(*) into number_called from public.campaign_contacts cc
-  where cc.campaign_id = p_campaign_id and cc.organization_id = p_organization_id and cc.import_id = p_import_id
-    and cc.call_count > 0;
-  if number_called > 0 then
-    return query select 0::bigint, number_called;
-    return;
+  -- Imports of the command line have no row that says so, and only the service undoes them.
+  begun := is_service and p_after is not null or exists (
+    select from public.imports i
+    where i.id = p_import_id and i.organization_id = p_organization_id and i.campaign_id = p_campaign_id
+      and i.removed > 0
+  );
+  if not begun then
+    select count(*) into number_called from public.campaign_contacts cc
+    where cc.campaign_id = p_campaign_id and cc.import_id = p_import_id and cc.call_count > 0;
+    if number_called > 0 then
+      return query select 0::bigint, number_called, null::uuid;
+      return;
+    end if;
   end if;
-  with taken as (
-    delete from public.campaign_contacts cc
-    where cc.campaign_id = p_campaign_id and cc.organization_id = p_organization_id and cc.import_id = p_import_id
-    returning cc.contact_id
-  )
-  select coalesce(array_agg(t.contact_id), '{}') into gone from taken t;
-  -- Locked before the statement that deletes them, which then sees what other transactions did to them.
+  select coalesce(pg_catalog.array_agg(n.contact_id order by n.contact_id), '{}') into portion from (
+    select cc.contact_id from public.campaign_contacts cc
+    where cc.campaign_id = p_campaign_id and cc.import_id = p_import_id and cc.call_count = 0
+      and cc.contact_id > coalesce(p_after, '00000000-0000-0000-0000-000000000000')
+    order by cc.contact_id
+    limit p_limit
+  ) n;
+  -- Contacts before their rows in campaigns, and by phone, as imports into other campaigns lock them. The statements
+  -- below then see what other transactions did to them.
   perform from public.contacts k
-  where k.id = any (gone) and k.organization_id = p_organization_id and k.import_id = p_import_id
-  order by k.id for update;
+  where k.id = any (portion) and k.organization_id = p_organization_id
+  order by k.phone for update;
+  delete from public.campaign_contacts cc
+  where cc.campaign_id = p_campaign_id and cc.contact_id = any (portion);
+  get diagnostics number_removed = row_count;
   delete from public.contacts k
-  where k.id = any (gone) and k.organization_id = p_organization_id and k.import_id = p_import_id
+  where k.id = any (portion) and k.organization_id = p_organization_id and k.import_id = p_import_id
     and k.updated_at = k.created_at
     and not exists (select from public.campaign_contacts cc where cc.contact_id = k.id);
-  update public.imports i set undone_at = p_now, removed = cardinality(gone), updated_at = p_now
-  where i.id = p_import_id and i.organization_id = p_organization_id;
-  return query select cardinality(gone)::bigint, 0::bigint;
+  if cardinality(portion) = p_limit then
+    last_of_portion := portion[p_limit];
+  end if;
+  update public.imports i
+  set undone_at = case when last_of_portion is null then p_now end, removed = i.removed + number_removed,
+    updated_at = p_now
+  where i.id = p_import_id and i.organization_id = p_organization_id and i.campaign_id = p_campaign_id;
+  return query select number_removed, 0::bigint, last_of_portion;
 end
 $$;
-revoke all on function private.undo_import(uuid, uuid, uuid, timestamptz) from public;
-grant execute on function private.undo_import(uuid, uuid, uuid, timestamptz) to authenticated, service_role;
+revoke all on function private.undo_import(uuid, uuid, uuid, uuid, integer, timestamptz) from public;
+grant execute on function private.undo_import(uuid, uuid, uuid, uuid, integer, timestamptz)
+  to authenticated, service_role;

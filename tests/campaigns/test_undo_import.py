@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from outdial.campaigns.importing import undo as undo_module
 from outdial.campaigns.importing.undo import AlreadyCalled, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.clock import VirtualClock
-from outdial.db.session import Database
+from outdial.db.session import Connection, Database
 from outdial.domain.ids import new_id
 from tests.support.factories import (
     NOW,
@@ -30,8 +33,7 @@ LATER = NOW + timedelta(minutes=1)
 
 
 async def undo(api: Database, campaign: Campaign, import_id: UUID) -> object:
-    async with api.as_service() as connection:
-        return await undo_import(connection, campaign.id, import_id, Actor(), LATER)
+    return await undo_import(api.as_service, campaign.id, import_id, Actor(), LATER)
 
 
 async def known_phones(connection: asyncpg.Connection) -> list[str]:
@@ -116,12 +118,12 @@ async def test_operators_undo_and_viewers_and_strangers_do_not(
     )
     viewer = await create_member(connection, campaign.tenant.organization_id, "viewer")
     for outsider, refused in ((viewer, Forbidden()), (stranger, NotFound())):
-        async with as_user(api, outsider)() as opened:
-            assert await undo_import(opened, campaign.id, import_id, Actor(outsider), LATER) == refused
+        acting = as_user(api, outsider)
+        assert await undo_import(acting, campaign.id, import_id, Actor(outsider), LATER) == refused
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             async with as_user(api, outsider)() as opened:
                 await opened.execute(
-                    "select private.undo_import($1, $2, $3, $4)",
+                    "select private.undo_import($1, $2, $3, null, 10, $4)",
                     campaign.tenant.organization_id,
                     campaign.id,
                     import_id,
@@ -130,8 +132,8 @@ async def test_operators_undo_and_viewers_and_strangers_do_not(
     assert await phones_of(connection, campaign) == [phone(1)]
 
     operator = await create_member(connection, campaign.tenant.organization_id, "operator")
-    async with as_user(api, operator)() as opened:
-        assert await undo_import(opened, campaign.id, import_id, Actor(operator), LATER) == Undone(1)
+    acting = as_user(api, operator)
+    assert await undo_import(acting, campaign.id, import_id, Actor(operator), LATER) == Undone(1)
 
 
 async def test_an_active_campaign_that_has_lost_its_last_contact_is_woken_and_completes(
@@ -189,3 +191,104 @@ async def test_a_contact_that_another_campaign_takes_meanwhile_stays(
     assert await phones_of(connection, other) == [phone(1)]
     assert await phones_of(connection, campaign) == []
     await beside.close()
+
+
+async def test_an_import_into_another_campaign_and_undoing_do_not_deadlock(
+    api: Database, database: Scratch, campaign: Campaign, connection: asyncpg.Connection
+) -> None:
+    import_id = new_id(NOW)
+    await run(api, campaign, f"phone\n{phone(1)}\n{phone(2)}\n", import_id=import_id)
+    importing = await asyncpg.connect(database.dsn)
+    async with importing.transaction():
+        # As an import does: contacts first, then their rows in campaigns.
+        await importing.execute("select from contacts where phone = $1 for update", phone(1))
+        undoing = asyncio.create_task(undo(api, campaign, import_id))
+        await until_one_waits(connection)
+        await importing.execute("update contacts set zone_key = 'America/Chicago' where phone = $1", phone(1))
+    await importing.close()
+
+    assert await undoing == Undone(2)
+
+
+async def test_an_import_of_the_studio_is_not_undone_under_another_campaign(
+    api: Database, database: Scratch, campaign: Campaign, connection: asyncpg.Connection
+) -> None:
+    other = await create_campaign(connection, campaign.tenant)
+    import_id = await store_import(connection, campaign, f"phone\n{phone(1)}\n".encode())
+    async with working(database) as worker:
+        await worker.run_once()
+
+    assert await undo(api, other, import_id) == Undone(0)
+
+    assert (await import_row(connection, import_id)).undone_at is None
+    assert await undo(api, campaign, import_id) == Undone(1)
+
+
+async def imported_in_portions(
+    database: Scratch, campaign: Campaign, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> UUID:
+    """Import five contacts that are undone two at a time."""
+    monkeypatch.setattr(undo_module, "PORTION", 2)
+    lines = "\n".join(phone(number) for number in range(1, 6))
+    import_id = await store_import(connection, campaign, f"phone\n{lines}\n".encode())
+    async with working(database) as worker:
+        await worker.run_once()
+    return import_id
+
+
+async def test_an_import_is_undone_in_portions_and_a_contact_that_is_called_meanwhile_stays(
+    api: Database,
+    database: Scratch,
+    campaign: Campaign,
+    connection: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import_id = await imported_in_portions(database, campaign, connection, monkeypatch)
+    called: list[str] = []
+
+    @asynccontextmanager
+    async def transaction() -> AsyncIterator[Connection]:
+        async with api.as_service() as opened:
+            yield opened
+        if not called:
+            left = "select id from campaign_contacts order by contact_id desc limit 1"
+            called.append(
+                await connection.fetchval(
+                    f"update campaign_contacts set status = 'calling', call_count = 1 where id in ({left}) "  # noqa: S608
+                    "returning phone"
+                )
+            )
+
+    assert await undo_import(transaction, campaign.id, import_id, Actor(), LATER) == Undone(4)
+
+    assert await phones_of(connection, campaign) == await known_phones(connection) == called
+    row = await import_row(connection, import_id)
+    assert (row.removed, row.undone_at) == (4, LATER)
+    removed = await connection.fetch("select details->>'removed' from audit_log where action = 'undo_import'")
+    assert [each[0] for each in removed] == ["2", "2"]
+
+
+async def test_undoing_that_was_interrupted_goes_on(
+    api: Database,
+    database: Scratch,
+    campaign: Campaign,
+    connection: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import_id = await imported_in_portions(database, campaign, connection, monkeypatch)
+    opened = [api.as_service()]
+    with pytest.raises(IndexError):
+        await undo_import(opened.pop, campaign.id, import_id, Actor(), LATER)
+    row = await import_row(connection, import_id)
+    assert (row.removed, row.undone_at) == (2, None)
+    await connection.execute(
+        """
+        update campaign_contacts set status = 'calling', call_count = 1
+        where id in (select id from campaign_contacts limit 1)
+        """
+    )
+
+    assert await undo(api, campaign, import_id) == Undone(2)
+
+    row = await import_row(connection, import_id)
+    assert (row.removed, row.undone_at) == (4, LATER)

@@ -158,7 +158,7 @@ EXECUTE = {
     f"private.answer_invitation(uuid,boolean,{_TIME})": {"authenticated"},
     f"private.replay_events(uuid,bigint,bigint,text,text,integer,{_TIME})": {"authenticated", "service_role"},
     f"private.decide_review(uuid,uuid,text,text,text,text,{_TIME},{_TIME})": {"authenticated", "service_role"},
-    f"private.undo_import(uuid,uuid,uuid,{_TIME})": {"authenticated", "service_role"},
+    f"private.undo_import(uuid,uuid,uuid,uuid,integer,{_TIME})": {"authenticated", "service_role"},
     "private.record_audit(uuid,text,text,text,text,jsonb)": {
         "authenticated",
         "service_role",

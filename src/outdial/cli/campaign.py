@@ -138,7 +138,7 @@ def undo_import_(
     async def work(database: Database) -> Undone | AlreadyCalled | NotFound | Forbidden:
         async with database.as_service() as connection:
             campaign_id = await find_campaign(connection, campaign)
-            return await undo_import(connection, campaign_id, import_id, Actor(), clock.now())
+        return await undo_import(database.as_service, campaign_id, import_id, Actor(), clock.now())
 
     result = as_service(work)
     match result:

@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
+from outdial.campaigns.importing.contact_store import Transaction
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.db.queries import audit, batches, campaign_status, imports, organizations
-from outdial.db.session import Connection, encode_json
+from outdial.db.session import encode_json
 from outdial.domain.campaign import CampaignStatus
+
+PORTION: Final = 5_000
+"""Contacts of a transaction: the campaign is locked meanwhile, so pausing it waits for one portion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,49 +24,66 @@ class Undone:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyCalled:
-    """Contacts of the import were called, so that it stays."""
+    """Contacts of the import were called, so it stays."""
 
     called: int
 
     @property
     def reason(self) -> str:
-        """What to say, and what to do instead."""
-        contacts = "1 contact of this import was" if self.called == 1 else f"{self.called:,} contacts of it were"
+        """The reason, and what to do instead."""
+        contacts = (
+            "1 contact of this import was" if self.called == 1 else f"{self.called:,} contacts of this import were"
+        )
         return f"{contacts} called already, so the import cannot be undone; pause or cancel the campaign instead"
 
 
 async def undo_import(
-    connection: Connection, campaign_id: UUID, import_id: UUID, actor: Actor, now: datetime
+    transaction: Transaction, campaign_id: UUID, import_id: UUID, actor: Actor, now: datetime
 ) -> Undone | AlreadyCalled | NotFound | Forbidden:
-    """Remove the contacts that an import has added to a campaign.
+    """Remove the contacts that an import has added to a campaign, in portions, each in a transaction of its own.
 
     A contact that the import created also leaves the organization, if nothing has changed or used it since. Values that
-    the import wrote to existing contacts stay. An import that is running or was undone already removes nothing.
+    the import wrote to existing contacts stay, as does a contact that is called after the first portion. An import that
+    is running or was undone already removes nothing. One whose undoing was interrupted can be undone again.
     """
-    campaign = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
-    if campaign is None:
-        return NotFound()
-    organization_id = campaign.organization_id
-    if actor.user_id is not None and not await organizations.may_operate(connection, organization_id=organization_id):
-        return Forbidden()
-    undone = await imports.undo_import(
-        connection, organization_id=organization_id, campaign_id=campaign_id, import_id=import_id, now=now
-    )
-    if undone is None or (undone.removed == 0 and undone.called == 0):
-        return Undone(0)
-    if undone.called:
-        return AlreadyCalled(undone.called)
-    await audit.record_audit(
-        connection,
-        organization_id=organization_id,
-        actor=actor.name,
-        action="undo_import",
-        subject_type="campaign",
-        subject_id=str(campaign_id),
-        details=encode_json({"import_id": str(import_id), "removed": undone.removed}),
-    )
-    if campaign.status == CampaignStatus.ACTIVE:
-        # Without its last contact it is complete.
-        await batches.wake_campaign(connection, campaign_id=campaign_id, now=now)
-    await batches.notify_campaigns(connection, ids=[campaign_id])
-    return Undone(undone.removed)
+    removed, after = 0, None
+    while True:
+        async with transaction() as connection:
+            campaign = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
+            if campaign is None:
+                return NotFound()
+            organization_id = campaign.organization_id
+            if actor.user_id is not None and not await organizations.may_operate(
+                connection, organization_id=organization_id
+            ):
+                return Forbidden()
+            portion = await imports.undo_import(
+                connection,
+                organization_id=organization_id,
+                campaign_id=campaign_id,
+                import_id=import_id,
+                after=after,
+                limit=PORTION,
+                now=now,
+            )
+            if portion is None:
+                return Undone(removed)
+            if portion.called:
+                return AlreadyCalled(portion.called)
+            if portion.removed:
+                await audit.record_audit(
+                    connection,
+                    organization_id=organization_id,
+                    actor=actor.name,
+                    action="undo_import",
+                    subject_type="campaign",
+                    subject_id=str(campaign_id),
+                    details=encode_json({"import_id": str(import_id), "removed": portion.removed}),
+                )
+            removed, after = removed + portion.removed, portion.last_id
+            if after is None:
+                if campaign.status == CampaignStatus.ACTIVE and removed:
+                    # Without its last contact it is complete.
+                    await batches.wake_campaign(connection, campaign_id=campaign_id, now=now)
+                await batches.notify_campaigns(connection, ids=[campaign_id])
+                return Undone(removed)

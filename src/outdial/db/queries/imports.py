@@ -48,10 +48,13 @@ _import_row = row_builder(ImportRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoneImport:
-    """How many contacts an import that was undone had added, or how many of them were called, which keeps it."""
+    """How many contacts were removed, or how many were called, which keeps the import; and the last one, if more
+    follow.
+    """
 
     removed: int
     called: int
+    last_id: UUID | None
 
 
 _undone_import = row_builder(UndoneImport)
@@ -267,15 +270,23 @@ async def cancel_import(
 
 
 _UNDO_IMPORT = """\
-select removed, called from private.undo_import($1, $2, $3, $4);
+select removed, called, last_id
+from private.undo_import($1, $2, $3, $4, $5, $6);
 """
 
 
 async def undo_import(
-    connection: Connection, *, organization_id: UUID, campaign_id: UUID, import_id: UUID, now: datetime
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    campaign_id: UUID,
+    import_id: UUID,
+    after: UUID | None,
+    limit: int,
+    now: datetime,
 ) -> UndoneImport | None:
-    """Remove the contacts that an import added to a campaign, unless one of them was called."""
-    record = await connection.fetchrow(_UNDO_IMPORT, organization_id, campaign_id, import_id, now)
+    """Remove a portion of the contacts that an import added to a campaign, unless one of them was called."""
+    record = await connection.fetchrow(_UNDO_IMPORT, organization_id, campaign_id, import_id, after, limit, now)
     return None if record is None else _undone_import(record)
 
 

@@ -92,9 +92,11 @@ returning id;
 
 -- name: undo_import
 -- returns: UndoneImport | None
--- row: How many contacts an import that was undone had added, or how many of them were called, which keeps it.
--- Remove the contacts that an import added to a campaign, unless one of them was called.
-select removed, called from private.undo_import(:organization_id, :campaign_id, :import_id, :now);
+-- null: last_id, :after
+-- row: How many contacts were removed, or how many were called, which keeps the import; and the last one, if more follow.
+-- Remove a portion of the contacts that an import added to a campaign, unless one of them was called.
+select removed, called, last_id
+from private.undo_import(:organization_id, :campaign_id, :import_id, :after, :limit, :now);
 
 -- name: import_chunk
 -- returns: bytes | None

@@ -117,8 +117,7 @@ async def undo_import(context: CurrentOrganization, import_id: UUID) -> Import:
     Contacts that the import created also leave the organization, unless something has changed or used them since.
     """
     context.require("operator")
-    async with context.transaction() as connection:
-        return await imports.undo_import(connection, context, import_id)
+    return await imports.undo_import(context, import_id)
 
 
 @router.get("/{import_id}/refusals")

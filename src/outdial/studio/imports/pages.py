@@ -124,8 +124,7 @@ async def cancel(context: CurrentOrganization, import_id: UUID, form: Form) -> R
 async def undo(context: CurrentOrganization, import_id: UUID, form: Form) -> Response:
     """Undo an import."""
     context.require("operator")
-    async with context.transaction() as connection:
-        found = await imports.undo_import(connection, context, import_id)
+    found = await imports.undo_import(context, import_id)
     contacts = "1 contact" if found.removed == 1 else f"{found.removed:,} contacts"
     return redirect(f"/o/{context.organization_id}/imports/{import_id}", f"Import undone: {contacts} removed.")
 

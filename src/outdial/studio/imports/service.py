@@ -292,21 +292,23 @@ async def cancel_import(connection: Connection, context: OrganizationContext, im
     return found
 
 
-async def undo_import(connection: Connection, context: OrganizationContext, import_id: UUID) -> Import:
+async def undo_import(context: OrganizationContext, import_id: UUID) -> Import:
     """Remove the contacts that an import added. Raises ResourceConflict if one was called, or while it runs."""
-    found = await find_import(connection, context, import_id)
+    async with context.transaction() as connection:
+        found = await find_import(connection, context, import_id)
     if found.undone_at is not None:
         return found
     if not found.is_finished:
         raise ResourceConflict(f"The import is {found.status}: cancel it first", status=found.status)
     now = context.studio.clock.now()
-    match await undo.undo_import(connection, found.campaign_id, import_id, context.actor, now):
+    match await undo.undo_import(context.transaction, found.campaign_id, import_id, context.actor, now):
         case undo.AlreadyCalled() as called:
             raise ResourceConflict(called.reason[:1].upper() + called.reason[1:], status=found.status)
         case NotFound() | Forbidden():
             raise ResourceNotFound("Campaign not found")
-    await jobs.notify_jobs(connection, organization_id=context.organization_id)
-    return await find_import(connection, context, import_id)
+    async with context.transaction() as connection:
+        await jobs.notify_jobs(connection, organization_id=context.organization_id)
+        return await find_import(connection, context, import_id)
 
 
 async def list_refused_rows(
