@@ -1,7 +1,7 @@
 """Addresses: whether one names this machine, which network it is in, and which one a request comes from."""
 
 from collections.abc import Iterable
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 
@@ -13,7 +13,7 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ip_address(host).is_loopback
+        return _parse_address(host).is_loopback
     except ValueError:
         return False
 
@@ -31,7 +31,7 @@ def client_address(peer: str, forwarded_for: Iterable[str], *, proxies: int) -> 
 
     `forwarded_for` are the values of all X-Forwarded-For lines. Each proxy appends the address it got the request from,
     so only the last `proxies` entries are trusted: everything to their left is the client's own claim. A peer on this
-    machine counts as a proxy. An entry that is no address counts for nothing, and `peer` is returned.
+    machine counts as a proxy. If the entry is not an address, return `peer`.
     """
     if is_loopback(peer):
         proxies = max(1, proxies)
@@ -44,7 +44,7 @@ def client_address(peer: str, forwarded_for: Iterable[str], *, proxies: int) -> 
     elif hop.count(":") == 1:
         hop = hop.partition(":")[0]
     try:
-        return str(ip_address(hop))
+        return str(_parse_address(hop))
     except ValueError:
         return peer
 
@@ -56,10 +56,15 @@ def network_of(host: str, *, ipv4_bits: int = 32, ipv6_bits: int = 64) -> str:
     addresses below them. Text that is no address stands for itself.
     """
     try:
-        address = ip_address(host.partition("%")[0])
+        address = _parse_address(host.partition("%")[0])
     except ValueError:
         return host
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
     bits = ipv4_bits if address.version == 4 else ipv6_bits
     return str(address if bits == address.max_prefixlen else ip_network((address, bits), strict=False))
+
+
+def _parse_address(text: str) -> IPv4Address | IPv6Address:
+    """Parse an address; one like ::ffff:192.0.2.1, from a socket for both versions, is the IPv4 address in it."""
+    address = ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped

@@ -8,6 +8,7 @@ import platform
 import resource
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from outdial.log import log
@@ -26,7 +27,7 @@ def notify_ready() -> None:
     try:
         with os.fdopen(int(number), "w") as pipe:
             pipe.write("ready\n")
-    except (ValueError, OSError) as error:  # a number that is not that of an open pipe: nobody waits for it
+    except (ValueError, OSError) as error:  # a number that is not that of an open pipe: no parent is waiting
         log("process.ready_not_reported", level="warning", reason=str(error))
 
 
@@ -39,7 +40,9 @@ def raise_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        # macOS refuses more than kern.maxfilesperproc even when the hard limit is unlimited. Keep the soft limit then.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def stop_event() -> asyncio.Event:

@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 
 # File descriptors reserved for everything but connections.
 _SPARE_FILES: Final = 128
-# A younger request is not called slow: its client may not have had the time to send it.
+# A younger request does not count as slow: its client may not have had the time to send it.
 _TOO_YOUNG_S: Final = 1.0
 # The precision of the loop's time.
 _CLOCK_S: Final = 0.001
@@ -68,7 +68,7 @@ class GuardedState(ServerState):
 
     def guarded(self) -> list["GuardedProtocol"]:
         """Return the open connections."""
-        return [one for one in self.connections if isinstance(one, GuardedProtocol) and not one.transport.is_closing()]
+        return [one for one in self.connections if isinstance(one, GuardedProtocol) and not one.is_closing]
 
     def make_room(self, newcomer: "GuardedProtocol") -> None:
         """Over the limit of connections, close the longest idle one, the slowest request, or the newcomer."""
@@ -117,11 +117,18 @@ class GuardedProtocol(HttpToolsProtocol):
         self.received = 0
         self.held = 0
         self._has_requests = False
+        # uvloop's TLS transport does not report itself as closing once `close` was called.
+        self.is_refused = False
 
     @property
     def is_receiving(self) -> bool:
         """Whether a part of a request has arrived and the rest has not."""
         return self.phase in (RequestPhase.HEADERS, RequestPhase.BODY)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the connection takes no more requests."""
+        return self.is_refused or self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept the connection, unless there are too many."""
@@ -135,7 +142,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass on data, and note when it arrived."""
-        if self.transport.is_closing():
+        if self.is_closing:
             return
         self._last_byte_at = self.loop.time()
         if self.phase is RequestPhase.IDLE:
@@ -160,6 +167,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Count a part of the body."""
         super().on_body(body)
+        if self.is_refused:  # this is the rest of the same read
+            return
         more = min(len(body), self._state.limits.counted_bytes - self.held)
         self.held += more
         self._state.body_bytes += more
@@ -199,8 +208,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def refuse(self, status: int) -> None:
         """Respond with `status`, unless a response has begun, and close."""
-        if self.transport.is_closing():
+        if self.is_closing:
             return
+        self.is_refused = True
         if not self._has_requests or self.cycle.response_complete or not self.cycle.response_started:
             phrase, text = _REFUSALS[status]
             head = b"HTTP/1.1 %d %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"

@@ -1,12 +1,14 @@
 """What is too large is refused, in a way that the client gets to know."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from outdial.http import HttpResponse, RequestHead, ServerLimits
+from outdial.http.protocol import ConnectionPhase
 from tests.support.wire import App, get, post, served
 
 SMALL = ServerLimits(header_bytes=1000, header_lines=20, discard=5000, linger_s=0.3, sweep_s=0.05)
@@ -149,6 +151,50 @@ async def test_over_the_bound_on_bytes_the_costliest_request_ends() -> None:
         assert b"too many large requests" in evicted.body
         assert (await second.ask(b"x" * 100)).status == 200
     assert here.server.held_bytes == 0
+
+
+async def test_over_the_bound_a_request_through_tls_ends_once(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    may_respond = asyncio.Event()
+
+    async def respond(head: RequestHead, body: bytes) -> HttpResponse:
+        await may_respond.wait()
+        return HttpResponse(200, [], b"%d" % len(body))
+
+    async with served(App(respond, admitted=5000), limits=CROWDED, tls=contexts[0]) as here:
+        busy, first, second = [await here.connect(ssl=contexts[1], server_hostname="localhost") for _ in range(3)]
+        busy.send(post(b"x" * 2300))
+        await until(lambda: bool(here.server.tasks))
+        first.send(post(b"x" * 100, length=1000))
+        await until(lambda: here.server.held_bytes == 2400)
+        second.send(post(b"x" * 300))  # to end `first` does not free enough
+        assert await first.rest() == await second.rest() == b""
+        may_respond.set()
+        assert (await busy.reply()).body == b"2300"
+    assert here.server.held_bytes == 0
+
+
+async def test_the_rest_of_a_refused_request_does_not_count() -> None:
+    async with served(App(admitted=500_000), limits=replace(SMALL, held_bytes=50_000)) as here:
+        honest, greedy = await here.connect(), await here.connect()
+        honest.send(post(b"x" * 20_000, length=21_000))
+        await until(lambda: here.server.held_bytes == 20_000)
+        [before] = [one for one in here.server.connections if one.bytes_received]
+        greedy.send(b"POST / HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n")
+        await until(lambda: sum(bool(one.bytes_received) for one in here.server.connections) == 2)
+        [last] = [one for one in here.server.connections if one.bytes_received and one is not before]
+        last.receiving_since -= 100  # the costliest from here on
+        last.data_received(b"3e8\r\n%b\r\n" % (b"y" * 1000) * 60)  # in one read
+        assert here.server.held_bytes == 20_000
+        assert (await greedy.reply()).status == 503
+        assert (await honest.ask(b"x" * 1000)).status == 200
+    assert here.server.held_bytes == 0
+
+
+async def test_after_a_rejection_the_connection_is_idle() -> None:
+    async with served(App(admitted=HttpResponse(429)), limits=SMALL) as here:
+        wire = await here.connect()
+        assert (await wire.ask(post(b"x"))).status == 429
+        assert [one.phase for one in here.server.connections] == [ConnectionPhase.IDLE]
 
 
 async def test_bytes_are_counted_until_they_are_served() -> None:

@@ -193,6 +193,22 @@ async def test_over_the_bound_on_bytes_the_costliest_request_ends(monkeypatch: p
         await until(lambda: here.state.body_bytes == 0)
 
 
+async def test_the_rest_of_a_refused_request_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(replace(QUICK, body_bytes=50_000), monkeypatch) as here:
+        honest, greedy = await here.connect(), await here.connect()
+        honest.send(post(b"x" * 20_000, length=21_000))
+        await until(lambda: here.state.body_bytes == 20_000)
+        greedy.send(post(b"y", length=70_000))
+        await until(lambda: here.state.body_bytes == 20_001)
+        [last] = [one for one in here.state.guarded() if one.held == 1]
+        last.since -= 100  # the costliest from here on
+        for _ in range(60):
+            last.on_body(b"y" * 1000)  # as from one read
+        assert here.state.body_bytes == 20_000
+        assert (await greedy.reply()).status == 503
+        assert (await honest.ask(b"x" * 1_000)).status == 200
+
+
 async def test_a_large_upload_counts_only_with_what_is_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(replace(QUICK, body_bytes=100_000, counted_bytes=50_000), monkeypatch) as here:
         assert (await (await here.connect()).ask(post(b"x" * 1_000_000))).body == b"1000000"

@@ -1,11 +1,14 @@
 """Servers open as many files as they may: shells and systemd set a soft limit of 1024, and a connection is a file."""
 
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from outdial.process import raise_file_limit
 
 ROOT = Path(__file__).parents[2]
 RAISED = """
@@ -30,6 +33,15 @@ def test_the_soft_limit_is_raised_to_the_hard_one_and_connections_fit_below(
     command = [sys.executable, "-c", RAISED, *map(str, before)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert tuple(map(int, printed.split())) == after
+
+
+def test_a_system_that_refuses_the_limit_stops_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(kind: int, limits: tuple[int, int]) -> None:  # like macOS above kern.maxfilesperproc
+        raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (256, resource.RLIM_INFINITY))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    raise_file_limit()
 
 
 def test_every_unit_sets_the_limit() -> None:

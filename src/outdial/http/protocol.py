@@ -192,10 +192,10 @@ class HttpConnection(asyncio.Protocol):
 
     def on_body(self, piece: bytes) -> None:
         """Collect a piece of the body."""
+        if self._head is None:  # the request has been refused; this is the rest of the same read
+            return
         self._body_size += len(piece)
         if self._body_size > self._max_body:
-            if self._head is None:
-                return
             if self._rejection is None:
                 self._rejection = self._body_too_large()
                 self._drop_body()
@@ -280,6 +280,8 @@ class HttpConnection(asyncio.Protocol):
             self._transport.write(CONTINUE)
 
     def _extend_deadline(self) -> None:
+        if self.phase is _IDLE and not (self._head or self._received or self._target or self._headers):
+            return  # a request has been rejected in whole, and nothing of the next one has arrived
         now, limits = self._loop.time(), self._limits
         if self._head is not None:
             if self.phase is not _BODY:
@@ -410,6 +412,7 @@ class HttpConnection(asyncio.Protocol):
         self._drop_body()
         self._hold_head(0)
         if self._secure:  # closing would wait for the client to end TLS
+            self.phase = _CLOSING  # now, because `connection_lost` comes only in a later turn of the loop
             self.abort()
             return
         refusal = self._server.error_response(503, message)

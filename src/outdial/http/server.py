@@ -18,9 +18,9 @@ DRAIN_S = 10.0
 # File descriptors reserved for everything but connections.
 _SPARE_FILES = 128
 # Excess connections that get a 503. Further ones are aborted without a response.
-_EXCESS_ANSWERED = 64
+_EXCESS_RESPONSES = 64
 _RECEIVING = (ConnectionPhase.HEADERS, ConnectionPhase.BODY)
-# A younger request is not called slow: its client may not have had the time to send it.
+# A younger request does not count as slow: its client may not have had the time to send it.
 _TOO_YOUNG_S = 1.0
 # The precision of the loop's time.
 _CLOCK_S = 0.001
@@ -121,7 +121,7 @@ class HttpServer:
         if unread:
             min(unread, key=lambda one: one.expires).abort()
             return True
-        if excess > _EXCESS_ANSWERED:
+        if excess > _EXCESS_RESPONSES:
             connection.abort()
         return False
 
