@@ -11,8 +11,9 @@ from outdial.host.wire.config import FunctionConfig
 
 # A legacy JWT with the role service_role counts as a secret key, and the JWT secret verifies it.
 SECRET_KEYS: Final = ("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEYS", "SUPABASE_JWT_SECRET")
-# Parsing takes up to 700 times the memory of the file, and 5 s a megabyte, in the process of the gateway.
-LARGEST_PARSED: Final = 256 * 1024
+# `ast.parse` holds the interpreter lock, in a thread too. Dense source such as "a;a;a" takes 700 times its own memory
+# and 5 s a megabyte or more, so a hostile deployment of this size stalls the gateway for some tenths of a second, once.
+LARGEST_PARSED: Final = 64 * 1024
 
 
 def with_accepted_keys(config: FunctionConfig, index: Path) -> FunctionConfig:
