@@ -47,7 +47,7 @@ begin
   ) then
     return;
   end if;
-  -- Imports of the command line have no row that says so, and only the service undoes them.
+  -- Imports of the command line have no row that counts removed contacts, and only the service undoes them.
   begun := is_service and p_after is not null or exists (
     select from public.imports i
     where i.id = p_import_id and i.organization_id = p_organization_id and i.campaign_id = p_campaign_id

@@ -57,9 +57,9 @@ def test_the_project_of_a_pooler_stays_after_the_role() -> None:
 
 @pytest.mark.parametrize("host", ["db.example.com", ""])
 def test_the_url_of_a_role_carries_no_login_of_the_owner_among_its_parameters(host: str) -> None:
-    parameters = "host=/tmp&user=postgres.project&password=secret&sslmode=disable"
+    parameters = "host=/run/postgresql&user=postgres.project&password=secret&sslmode=disable"
     given = f"postgresql://{host}/postgres?{parameters}"
-    kept = f"{host}/postgres?host=/tmp&sslmode=disable"
+    kept = f"{host}/postgres?host=/run/postgresql&sslmode=disable"
     assert address_of(given, "outdial_api", "new") == f"postgresql://outdial_api.project:new@{kept}"
     assert with_user(given, "outdial_api") == f"postgresql://outdial_api@{kept}"
 

@@ -83,15 +83,7 @@ async def decide_review(
         now=now,
     )
     if decided is None:
-        # Read again: another transaction has changed the contact or its campaign since.
-        contact = await reviews.reviewed_contact(
-            connection, campaign_contact_id=campaign_contact_id, campaign_id=campaign_id
-        )
-        if contact is None:
-            return NotFound()
-        if (refusal := _refusal(contact, decision.decision)) is not None:
-            return refusal
-        return ReviewConflict(ContactStatus(contact.status), "the contact has just changed: try again")
+        return await _overtaken(connection, campaign_id, campaign_contact_id, decision.decision)
     if decision.decision is _D.NEVER_CALL:
         await do_not_call.block_phones(
             connection,
@@ -113,6 +105,19 @@ async def decide_review(
     await batches.wake_campaign(connection, campaign_id=campaign_id, now=now)
     await batches.notify_campaigns(connection, ids=[campaign_id])
     return Decided(AFTER_REVIEW[decision.decision])
+
+
+async def _overtaken(
+    connection: Connection, campaign_id: UUID, campaign_contact_id: UUID, decision: ReviewDecision
+) -> ReviewConflict | NotFound:
+    """Return why a decision was refused: another transaction has changed the contact or its campaign since."""
+    contact = await reviews.reviewed_contact(
+        connection, campaign_contact_id=campaign_contact_id, campaign_id=campaign_id
+    )
+    if contact is None:
+        return NotFound()
+    just_changed = ReviewConflict(ContactStatus(contact.status), "the contact has just changed: try again")
+    return _refusal(contact, decision) or just_changed
 
 
 def _refusal(contact: reviews.ReviewedContact, decision: ReviewDecision) -> ReviewConflict | None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from outdial.campaigns.importing.contact_store import Transaction
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.db.queries import audit, batches, campaign_status, imports, organizations
-from outdial.db.session import encode_json
+from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import CampaignStatus
 
 PORTION: Final = 5_000
@@ -52,34 +52,15 @@ async def undo_import(
             campaign = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
             if campaign is None:
                 return NotFound()
-            organization_id = campaign.organization_id
             if actor.user_id is not None and not await organizations.may_operate(
-                connection, organization_id=organization_id
+                connection, organization_id=campaign.organization_id
             ):
                 return Forbidden()
-            portion = await imports.undo_import(
-                connection,
-                organization_id=organization_id,
-                campaign_id=campaign_id,
-                import_id=import_id,
-                after=after,
-                limit=PORTION,
-                now=now,
-            )
+            portion = await _undo_portion(connection, campaign, import_id, actor, after, now)
             if portion is None:
                 return Undone(removed)
             if portion.called:
                 return AlreadyCalled(portion.called)
-            if portion.removed:
-                await audit.record_audit(
-                    connection,
-                    organization_id=organization_id,
-                    actor=actor.name,
-                    action="undo_import",
-                    subject_type="campaign",
-                    subject_id=str(campaign_id),
-                    details=encode_json({"import_id": str(import_id), "removed": portion.removed}),
-                )
             removed, after = removed + portion.removed, portion.last_id
             if after is None:
                 if campaign.status == CampaignStatus.ACTIVE and removed:
@@ -87,3 +68,33 @@ async def undo_import(
                     await batches.wake_campaign(connection, campaign_id=campaign_id, now=now)
                 await batches.notify_campaigns(connection, ids=[campaign_id])
                 return Undone(removed)
+
+
+async def _undo_portion(
+    connection: Connection,
+    campaign: campaign_status.CampaignState,
+    import_id: UUID,
+    actor: Actor,
+    after: UUID | None,
+    now: datetime,
+) -> imports.UndoneImport | None:
+    portion = await imports.undo_import(
+        connection,
+        organization_id=campaign.organization_id,
+        campaign_id=campaign.id,
+        import_id=import_id,
+        after=after,
+        limit=PORTION,
+        now=now,
+    )
+    if portion is not None and portion.removed:
+        await audit.record_audit(
+            connection,
+            organization_id=campaign.organization_id,
+            actor=actor.name,
+            action="undo_import",
+            subject_type="campaign",
+            subject_id=str(campaign.id),
+            details=encode_json({"import_id": str(import_id), "removed": portion.removed}),
+        )
+    return portion
