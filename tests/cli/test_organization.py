@@ -32,11 +32,19 @@ def test_a_credential_that_is_no_variable_name_is_refused(outdial: Outdial) -> N
 
 
 async def test_a_user_is_given_a_role(connection: asyncpg.Connection, acme: Outdial) -> None:
-    user_id = await create_user(connection)
+    user_id = await create_user(connection, email="Ada@example.com")
+    await connection.execute(
+        """
+        insert into invitations (organization_id, email, role, created_at)
+        select id, unnest(array['ada@example.com', 'grace@example.com']), 'viewer', now() from organizations
+        """
+    )
     await asyncio.to_thread(acme, "organization", "add-member", "Acme", str(user_id), "--role=viewer")
     await asyncio.to_thread(acme, "organization", "add-member", "Acme", str(user_id), "--role=admin")
 
     assert await connection.fetchval("select role from organization_members where user_id = $1", user_id) == "admin"
+    left = await connection.fetch("select email from invitations")
+    assert [row["email"] for row in left] == ["grace@example.com"], "the invitation of the member is still open"
 
 
 def test_a_member_must_be_a_user(acme: Outdial) -> None:

@@ -352,7 +352,10 @@ async def test_a_contact_in_review_is_decided_once(
     operator = await create_member(connection, campaign.tenant.organization_id, "operator")
     client = await client_for(operator)
     shown = (await client.get(address(campaign, entry))).json()
-    assert shown["planned"] == {"at": None, "reason": "Someone must decide what happens next. No call until then."}
+    assert shown["planned"] == {
+        "at": None,
+        "reason": "This contact needs a decision and will not be called until then.",
+    }
     assert shown["decided"] is None
 
     tomorrow = NOW + timedelta(days=1)

@@ -27,8 +27,8 @@ async def test_the_time_to_call_again_is_in_the_zone_of_the_contact(
 ) -> None:
     url = await contact_page(connection, campaign)
     shown = await operator.get(url)
-    assert "Someone must decide what happens next." in shown.text
-    assert "in America/New York time" in shown.text
+    assert "This contact needs a decision and will not be called until then." in shown.text
+    assert "Applies only to Call again. New York time; calling hours and the attempt limit still apply." in shown.text
 
     form = {"decision": "call_again", "note": "after lunch", "call_at": "2026-03-11T14:30"}
     response = await operator.post_form(f"{url}/decision", form)
@@ -62,6 +62,52 @@ async def test_an_invalid_decision_is_shown_again_as_it_was_typed(
     assert said in response.text
     assert form.get("note", "") in response.text
     assert await connection.fetchval("select status from campaign_contacts") == "review"
+
+
+async def test_a_conflict_keeps_what_was_typed(
+    connection: asyncpg.Connection, campaign: Campaign, operator: Browser
+) -> None:
+    url = await contact_page(connection, campaign, attempts=3, call_count=3)
+    decided_url = await contact_page(connection, campaign)
+    form = {"decision": "call_again", "note": "asked for_Friday"}
+
+    used_up = await operator.post_form(f"{url}/decision", form)
+    assert (used_up.status_code, "raise the campaign&#39;s attempt limit" in used_up.text) == (409, True)
+    assert 'value="asked for_Friday"' in used_up.text
+
+    await connection.execute("update campaign_contacts set status = 'completed' where id = $1", decided_url[-36:])
+    late = await operator.post_form(f"{decided_url}/decision", form)
+    assert late.status_code == 409
+    assert "Only contacts in review can be decided" in late.text
+    assert "asked for_Friday" in late.text
+
+
+async def test_the_note_is_not_part_of_the_status(
+    connection: asyncpg.Connection, campaign: Campaign, operator: Browser
+) -> None:
+    url = await contact_page(connection, campaign)
+
+    await operator.post_form(f"{url}/decision", {"decision": "failed", "note": "see crm_id 7"})
+
+    assert "see crm_id 7" in (await operator.get(url)).text
+    listed = (await operator.get(url.rpartition("/")[0])).text
+    assert "Marked as failed" in listed
+    assert "crm" not in listed
+
+
+async def test_the_timeline_names_members_by_email(
+    connection: asyncpg.Connection, campaign: Campaign, operator: Browser, browser_for: BrowserFor
+) -> None:
+    organization_id = campaign.tenant.organization_id
+    viewer = await browser_for(await create_member(connection, organization_id, "viewer"))
+    url = await contact_page(connection, campaign)
+    await operator.post_form(f"{url}/decision", {"decision": "failed"})
+
+    shown = (await viewer.get(url)).text
+
+    [actor] = await connection.fetch("select actor, email from audit_log join auth.users u on u.id::text = actor")
+    assert f"by {actor['email']}, campaign contact" in shown
+    assert actor["actor"] not in shown
 
 
 async def test_viewers_and_contacts_that_are_not_in_review_get_no_form(

@@ -152,6 +152,19 @@ async def test_pages_add_import_search_and_remove(
     )
     assert imported.status_code == 303
     assert (await browser.post_form(f"{url}/import", page=url, files={"other": ("a", b"b")})).status_code == 400
+    for given, note in (
+        (b"", "select a CSV file"),
+        (b"phone\n2122000005\n", "use two letters"),
+        (b"phone\nbad\n", "Line 2: bad"),
+    ):
+        typed = {"region": "Q" if given.endswith(b"5\n") else "FR", "reason": "in_writing"}
+        files = {"file": ("list.csv", given, "text/csv")} if given else {"other": ("a", b"b")}
+        shown = (await browser.post_form(f"{url}/import", typed, page=url, files=files)).text
+        assert note in shown
+        of_the_text, of_the_file = shown.split('id="import-list"')
+        assert 'value="in_writing"' in of_the_file
+        assert f'name="region" type="text" value="{typed["region"]}"' in of_the_file
+        assert "in_writing" not in of_the_text
     searched = await browser.get(url, params={"phone": "+12122000004"})
     assert "+12122000004" in searched.text
     assert "+12122000001" not in searched.text

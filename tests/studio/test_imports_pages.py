@@ -88,6 +88,27 @@ async def test_an_import_is_undone_from_its_page(
     assert "Undo import" not in shown
 
 
+async def test_an_import_with_a_called_contact_says_why_it_stays(
+    two_organizations: TwoOrganizations, operator: Browser, worker: JobWorker, connection: asyncpg.Connection
+) -> None:
+    url = await upload(operator, two_organizations, b"phone\n+12122000001\n+12122000002\n")
+    await operator.post_form(f"{url}/start", {"map_phone": "phone"}, page=url)
+    await worker.run_once()
+    await connection.execute(
+        """
+        update campaign_contacts set call_count = 1
+        where contact_id = (select id from contacts where phone = '+12122000001')
+        """
+    )
+
+    refused = await operator.post_form(f"{url}/undo", page=url)
+
+    assert (refused.status_code, refused.headers["location"]) == (303, url)
+    shown = (await operator.get(url)).text
+    assert "notice-warn" in shown
+    assert "1 contact of this import" in shown
+
+
 async def test_an_upload_is_discarded_from_its_preview(two_organizations: TwoOrganizations, operator: Browser) -> None:
     url = await upload(operator, two_organizations)
 

@@ -137,6 +137,14 @@ async def test_an_invitation_waits_for_the_account_and_may_be_declined_or_withdr
     assert (await admin.delete(f"{invitations(own)}/grace@example.com")).status_code == 404
 
 
+@pytest.mark.parametrize("email", ["ada/lovelace@example.com", "ada@example/com", "ada", "a da@example.com"])
+async def test_an_address_that_could_not_be_withdrawn_is_not_invited(
+    two_organizations: TwoOrganizations, client_for: ClientFor, email: str
+) -> None:
+    admin = await client_for(two_organizations.own.users["admin"])
+    assert (await admin.post(invitations(two_organizations.own), json={"email": email})).status_code == 400
+
+
 async def test_only_owners_invite_owners_and_withdraw_their_invitations(
     two_organizations: TwoOrganizations, client_for: ClientFor
 ) -> None:
@@ -202,7 +210,7 @@ async def test_the_page_shows_the_actions_of_the_role(
 
     assert "Invite a member" not in seen
     assert "Leave" in seen
-    assert (wrong.status_code, "enter an email address" in wrong.text) == (400, True)
+    assert (wrong.status_code, "Enter an email address" in wrong.text) == (400, True)
     assert done.status_code == other.status_code == promoted.status_code == 303
     assert "grace@example.com" in (await admin.get(url)).text
     withdraw = f"/o/{own.tenant.organization_id}/invitations/withdraw"
@@ -210,8 +218,9 @@ async def test_the_page_shows_the_actions_of_the_role(
     assert "nobody@example.com</th>" not in (await admin.get(url)).text
 
     welcome = (await grace.get("/")).text
-    assert "invites you as viewer" in welcome
-    assert "invites you" in (await grace.get("/organizations")).text
+    assert "has invited you to join as a viewer." in welcome
+    assert "You are not a member" not in welcome
+    assert "has invited you" in (await grace.get("/organizations")).text
     joined = await grace.post_form(f"/invitations/{own.tenant.organization_id}/accept", {}, page="/")
     assert joined.headers["location"] == f"/o/{own.tenant.organization_id}/campaigns"
     assert (await grace.get(url)).status_code == 200

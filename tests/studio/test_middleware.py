@@ -189,7 +189,7 @@ async def test_a_user_without_organizations_gets_an_explanation(
     browser = await browser_for(two_organizations.own.users["outsider"])
     response = await browser.get("/")
     assert response.status_code == 200
-    assert "You are not a member of an organization" in response.text
+    assert "You are not a member of any organization yet" in response.text
 
 
 async def test_health_says_why_tokens_cannot_be_verified(studio_app: StudioServer) -> None:

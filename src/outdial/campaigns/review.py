@@ -70,7 +70,6 @@ async def decide_review(
         return Forbidden()
     if (refusal := _refusal(contact, decision.decision)) is not None:
         return refusal
-    reason = _REASONS[decision.decision] + (f": {decision.note}" if decision.note else "")
     decided = await reviews.decide_review(
         connection,
         organization_id=contact.organization_id,
@@ -78,7 +77,7 @@ async def decide_review(
         decision=decision.decision,
         note=decision.note,
         decided_by=actor.name,
-        reason=reason,
+        reason=_REASONS[decision.decision],
         call_at=max(now, decision.call_at or now),
         now=now,
     )

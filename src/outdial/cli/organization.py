@@ -11,7 +11,7 @@ from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import members, organizations
+from outdial.db.queries import invitations, members, organizations
 from outdial.db.session import Database
 from outdial.stack.local import as_service
 
@@ -102,6 +102,7 @@ def add_member(
             await members.set_member(
                 connection, organization_id=organization_id, user_id=user_id, role=role, now=clock.now()
             )
+            await invitations.delete_invitation_of_member(connection, organization_id=organization_id, user_id=user_id)
 
     try:
         as_service(work)

@@ -12,7 +12,7 @@ from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import members
+from outdial.db.queries import invitations, members
 from outdial.db.queries.auth import users as user_queries
 from outdial.db.session import Database
 from outdial.stack.local import as_service, with_database
@@ -102,6 +102,7 @@ def _join(organization_id: UUID, user_id: UUID, role: Role) -> None:
             await members.set_member(
                 connection, organization_id=organization_id, user_id=user_id, role=role, now=clock.now()
             )
+            await invitations.delete_invitation_of_member(connection, organization_id=organization_id, user_id=user_id)
 
     as_service(work)
 

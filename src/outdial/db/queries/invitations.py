@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import required, row_builder
+from outdial.db.rows import required, row_builder, rows_touched
 from outdial.db.session import Connection
 
 
@@ -71,6 +71,18 @@ async def delete_invitation(connection: Connection, *, organization_id: UUID, em
     """Withdraw an invitation. Returns None when there is none, or when the caller may not withdraw it."""
     value: str | None = await connection.fetchval(_DELETE_INVITATION, organization_id, email)
     return value
+
+
+_DELETE_INVITATION_OF_MEMBER = """\
+delete from invitations i
+using private.people_of($1) p
+where i.organization_id = $1 and p.user_id = $2 and i.email = lower(p.email);
+"""
+
+
+async def delete_invitation_of_member(connection: Connection, *, organization_id: UUID, user_id: UUID) -> int:
+    """Delete the invitation of a user who was made a member without it."""
+    return rows_touched(await connection.execute(_DELETE_INVITATION_OF_MEMBER, organization_id, user_id))
 
 
 _MY_INVITATIONS = """\

@@ -20,6 +20,12 @@ select email, role, created_at from invitations where organization_id = :organiz
 delete from invitations where organization_id = :organization_id and email = lower(:email)
 returning role as id;
 
+-- name: delete_invitation_of_member!
+-- Delete the invitation of a user who was made a member without it.
+delete from invitations i
+using private.people_of(:organization_id) p
+where i.organization_id = :organization_id and p.user_id = :user_id and i.email = lower(p.email);
+
 -- name: my_invitations
 -- returns: list[MyInvitation]
 -- row: An invitation that the caller has received.

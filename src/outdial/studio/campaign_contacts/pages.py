@@ -25,7 +25,7 @@ from outdial.studio.campaign_contacts.service import (
 )
 from outdial.studio.view.format import clock, place_name
 from outdial.studio.web.context import CurrentOrganization
-from outdial.studio.web.errors import InvalidInput
+from outdial.studio.web.errors import InvalidInput, ResourceConflict
 from outdial.studio.web.forms import Form, redirect, text
 from outdial.studio.web.rendering import page
 
@@ -109,14 +109,17 @@ async def decide_page(
     except (ValueError, ZoneInfoNotFoundError):
         error = InvalidInput("Check the time", {"call_at": "use a date and a time, such as 2026-12-24 15:30"})
         return await _show(request, context, campaign_id, campaign_contact_id, form=form, error=error)
-    async with context.transaction() as connection:
-        await decide(
-            connection,
-            context=context,
-            campaign_id=campaign_id,
-            campaign_contact_id=campaign_contact_id,
-            request=decided,
-        )
+    try:
+        async with context.transaction() as connection:
+            await decide(
+                connection,
+                context=context,
+                campaign_id=campaign_id,
+                campaign_contact_id=campaign_contact_id,
+                request=decided,
+            )
+    except ResourceConflict as conflict:
+        return await _show(request, context, campaign_id, campaign_contact_id, form=form, error=conflict)
     return redirect(request.url.path.removesuffix("/decision"), DECIDED[decision])
 
 
@@ -127,7 +130,7 @@ async def _show(
     campaign_contact_id: UUID,
     *,
     form: FormData | None = None,
-    error: InvalidInput | None = None,
+    error: InvalidInput | ResourceConflict | None = None,
 ) -> HTMLResponse:
     now = context.studio.clock.now()
     async with context.transaction() as connection:
@@ -148,9 +151,10 @@ async def _show(
         decisions=DECISIONS,
         typed={name: "" if form is None else text(form, name) for name in ("decision", "note", "call_at")},
         problem=None if error is None else error.message,
-        errors={} if error is None else error.fields,
+        errors=error.fields if isinstance(error, InvalidInput) else {},
         entries=timeline_entries(timeline),
         now=now,
+        call_again_place=place_name(timeline.contact.zone_key.split("|")[0]),
         clocks=local_clocks(timeline.contact.zone_key, now),
     )
 

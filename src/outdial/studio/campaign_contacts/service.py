@@ -100,11 +100,12 @@ class CallAttempt(BaseModel):
 
 
 class ContactAuditEntry(BaseModel):
-    """An audit entry about the contact or its campaign."""
+    """An audit entry about the contact or its campaign. `actor_email` is set for current members."""
 
     id: int
     at: datetime
     actor: str
+    actor_email: str | None
     action: str
     subject_type: str
     subject_id: str
@@ -364,15 +365,18 @@ async def show_contact(
     audit = await audit_queries.subject_audit(
         connection, organization_id=organization_id, subject_ids=subjects, limit=MAX_AUDIT
     )
+    emails = {
+        str(member.user_id): member.email
+        for member in await members.list_members(connection, organization_id=organization_id)
+    }
     decided: ContactDecision | None = None
     if row.decision is not None and row.decided_at is not None and row.decided_by is not None:
-        known = await members.list_members(connection, organization_id=organization_id)
         decided = ContactDecision(
             decision=ReviewDecision(row.decision),
             note=row.decision_note,
             at=row.decided_at,
             by=row.decided_by,
-            by_email=next((member.email for member in known if str(member.user_id) == row.decided_by), None),
+            by_email=emails.get(row.decided_by),
         )
     return ContactTimeline(
         contact=_campaign_contact(row, campaign, now),
@@ -393,6 +397,7 @@ async def show_contact(
                 id=entry.id,
                 at=entry.at,
                 actor=entry.actor,
+                actor_email=emails.get(entry.actor),
                 action=entry.action,
                 subject_type=entry.subject_type,
                 subject_id=entry.subject_id,
@@ -433,7 +438,7 @@ _NO_NEXT_CALL: Final[Mapping[WaitReason | SkipReason, str]] = {
     SkipReason.DO_NOT_CALL: "The number is on the do-not-call list. The contact will be skipped.",
     SkipReason.ATTEMPTS_USED: "All attempts have been used. The contact will be skipped.",
     SkipReason.CALLER_BLOCKED: "The caller number was marked as spam or blocked. The contact will be skipped.",
-    SkipReason.NEVER_OPENS: "The calling hours are never open in every possible time zone of the contact.",
+    SkipReason.NEVER_OPENS: "The contact's possible time zones have no calling hours in common.",
 }
 
 
@@ -441,7 +446,7 @@ def _planned(row: campaign_contacts.CampaignContactDetail, now: datetime) -> Nex
     if row.status == ContactStatus.CALLING:
         return NextCall(at=None, reason="A call is in progress.")
     if row.status == ContactStatus.REVIEW:
-        return NextCall(at=None, reason="Someone must decide what happens next. No call until then.")
+        return NextCall(at=None, reason="This contact needs a decision and will not be called until then.")
     if row.status != ContactStatus.PENDING:
         return NextCall(at=None, reason="No further call is planned.")
     contact = admit_contact(

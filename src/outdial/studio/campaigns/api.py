@@ -128,7 +128,7 @@ async def duplicate_campaign(
 
 @router.get("/{campaign_id}/progress")
 async def get_campaign_progress(context: CurrentOrganization, counter: Counter, campaign_id: UUID) -> CampaignProgress:
-    """Return the progress of a campaign: counts, outcomes, cost, rate, time left, and why it is not dialing."""
+    """Return the progress of a campaign: counts, outcomes, cost, rate, and why it is not dialing."""
     async with context.transaction() as connection:
         campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
         return await campaigns.campaign_progress(connection, counter, campaign, context.studio.clock.now())

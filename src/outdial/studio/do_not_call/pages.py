@@ -61,7 +61,7 @@ async def add(request: Request, context: CurrentOrganization, form: Form) -> Res
     back = text(form, "back")
     if not result.refused and re.fullmatch(rf"/o/{context.organization_id}/contacts/[0-9a-f-]{{36}}", back):
         return redirect(back, "This number will not be called again.")
-    return await _added(request, context, result, typed)
+    return await _added(request, context, result, typed=typed)
 
 
 @router.post("/import")
@@ -83,8 +83,8 @@ async def add_file(
                 reason=text(form, "reason")[:500].replace("\0", ""),
             )
     except InvalidInput as error:
-        return await _list(request, context, error=error)
-    return await _added(request, context, result)
+        return await _list(request, context, error=error, file_form=form)
+    return await _added(request, context, result, file_form=form)
 
 
 @router.post("/remove")
@@ -98,10 +98,15 @@ async def remove(context: CurrentOrganization, form: Form) -> Response:
 
 
 async def _added(
-    request: Request, context: OrganizationContext, result: BlockResult, typed: Mapping[str, str] | None = None
+    request: Request,
+    context: OrganizationContext,
+    result: BlockResult,
+    *,
+    typed: Mapping[str, str] | None = None,
+    file_form: FormData | None = None,
 ) -> Response:
     if result.refused:
-        return await _list(request, context, result=result, typed=typed)
+        return await _list(request, context, result=result, typed=typed, file_form=file_form)
     message = f"{result.added:,} added, {result.already_listed:,} already on the list."
     return redirect(f"/o/{context.organization_id}/do-not-call", message)
 
@@ -114,6 +119,7 @@ async def _list(
     error: StudioError | None = None,
     form: FormData | None = None,
     typed: Mapping[str, str] | None = None,
+    file_form: FormData | None = None,
 ) -> HTMLResponse:
     query, url = request.query_params, f"/o/{context.organization_id}/do-not-call"
     phone = query.get("phone", "").strip()[:40]
@@ -137,6 +143,8 @@ async def _list(
         result=result,
         problem=None if error is None else error.message,
         errors=error.fields if isinstance(error, InvalidInput) else {},
+        is_of_file=file_form is not None,
         typed=typed or {name: "" if form is None else text(form, name) for name in ("numbers", "region", "reason")},
+        typed_with_file={name: "" if file_form is None else text(file_form, name) for name in ("region", "reason")},
         **page_links(url, {"phone": phone}, page_request, found.next),
     )

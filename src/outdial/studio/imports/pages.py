@@ -16,7 +16,7 @@ from outdial.studio.imports.previews import preview_import
 from outdial.studio.imports.service import MAX_FILE_BYTES, ImportOptions, NewImport
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization
-from outdial.studio.web.errors import InvalidInput
+from outdial.studio.web.errors import InvalidInput, ResourceConflict
 from outdial.studio.web.forms import Form, limited_form, redirect, region_of, text
 from outdial.studio.web.paging import PageRequest
 from outdial.studio.web.rendering import page
@@ -124,9 +124,13 @@ async def cancel(context: CurrentOrganization, import_id: UUID, form: Form) -> R
 async def undo(context: CurrentOrganization, import_id: UUID, form: Form) -> Response:
     """Undo an import."""
     context.require("operator")
-    found = await imports.undo_import(context, import_id)
+    url = f"/o/{context.organization_id}/imports/{import_id}"
+    try:
+        found = await imports.undo_import(context, import_id)
+    except ResourceConflict as conflict:
+        return redirect(url, f"{conflict.message}.", "warn")
     contacts = "1 contact" if found.removed == 1 else f"{found.removed:,} contacts"
-    return redirect(f"/o/{context.organization_id}/imports/{import_id}", f"Import undone: {contacts} removed.")
+    return redirect(url, f"Import undone: {contacts} removed.")
 
 
 @router.get("/imports/{import_id}/refusals.csv")

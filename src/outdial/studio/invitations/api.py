@@ -46,17 +46,17 @@ async def list_received_invitations(caller: CurrentCaller) -> list[ReceivedInvit
         return await invitations.received_invitations(connection, caller)
 
 
-@router.post("/invitations/{inviting_id}/accept", status_code=204)
-async def accept_invitation(caller: CurrentCaller, inviting_id: UUID) -> Response:
+@router.post("/invitations/{organization_id}/accept", status_code=204)
+async def accept_invitation(caller: CurrentCaller, organization_id: UUID) -> Response:
     """Become a member of the organization with this id."""
     async with caller.transaction() as connection:
-        await invitations.answer_invitation(connection, caller, inviting_id, accepts=True)
+        await invitations.answer_invitation(connection, caller, organization_id, accepts=True)
     return Response(status_code=204)
 
 
-@router.post("/invitations/{inviting_id}/decline", status_code=204)
-async def decline_invitation(caller: CurrentCaller, inviting_id: UUID) -> Response:
+@router.post("/invitations/{organization_id}/decline", status_code=204)
+async def decline_invitation(caller: CurrentCaller, organization_id: UUID) -> Response:
     """Decline the invitation to the organization with this id."""
     async with caller.transaction() as connection:
-        await invitations.answer_invitation(connection, caller, inviting_id, accepts=False)
+        await invitations.answer_invitation(connection, caller, organization_id, accepts=False)
     return Response(status_code=204)

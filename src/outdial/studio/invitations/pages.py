@@ -21,20 +21,20 @@ async def withdraw_invitation_page(context: CurrentOrganization, form: Form) -> 
     email = forms.text(form, "email")
     async with context.transaction() as connection:
         await invitations.withdraw(connection, context, email)
-    return forms.redirect(f"/o/{context.organization_id}/members", f"{email} is no longer invited.")
+    return forms.redirect(f"/o/{context.organization_id}/members", f"Invitation to {email} withdrawn.")
 
 
-@router.post("/invitations/{inviting_id}/accept")
-async def accept_invitation_page(caller: CurrentCaller, inviting_id: UUID, form: Form) -> Response:
+@router.post("/invitations/{organization_id}/accept")
+async def accept_invitation_page(caller: CurrentCaller, organization_id: UUID, form: Form) -> Response:
     """Become a member."""
     async with caller.transaction() as connection:
-        await invitations.answer_invitation(connection, caller, inviting_id, accepts=True)
-    return forms.redirect(f"/o/{inviting_id}/campaigns", "You are now a member.")
+        await invitations.answer_invitation(connection, caller, organization_id, accepts=True)
+    return forms.redirect(f"/o/{organization_id}/campaigns", "You are now a member.")
 
 
-@router.post("/invitations/{inviting_id}/decline")
-async def decline_invitation_page(caller: CurrentCaller, inviting_id: UUID, form: Form) -> Response:
+@router.post("/invitations/{organization_id}/decline")
+async def decline_invitation_page(caller: CurrentCaller, organization_id: UUID, form: Form) -> Response:
     """Decline an invitation."""
     async with caller.transaction() as connection:
-        await invitations.answer_invitation(connection, caller, inviting_id, accepts=False)
+        await invitations.answer_invitation(connection, caller, organization_id, accepts=False)
     return forms.redirect("/organizations", "Invitation declined.")

@@ -37,7 +37,8 @@ class NewInvitation(BaseModel):
     """The email address to invite, and the role that its user will have."""
 
     model_config = ConfigDict(extra="forbid")
-    email: Annotated[str, Field(min_length=3, max_length=320, pattern=r"^[^\x00\s]+@[^\x00\s]+$")]
+    # The address is a part of the path that withdraws the invitation, so it has no slash.
+    email: Annotated[str, Field(min_length=3, max_length=320, pattern=r"^[^\x00\s/]+@[^\x00\s/]+$")]
     role: MemberRole = "operator"
 
 
@@ -69,7 +70,9 @@ async def invite(connection: Connection, context: OrganizationContext, new: NewI
     except asyncpg.InsufficientPrivilegeError:
         raise PermissionDenied(_OWNERS_ONLY) from None
     if invitation is None:
-        raise ResourceConflict(f"{email} is already invited: withdraw the invitation to change its role")
+        raise ResourceConflict(
+            f"{email} has already been invited. To change the role, withdraw the invitation and send a new one"
+        )
     await record_audit(
         connection,
         context=context,

@@ -44,12 +44,12 @@ async def invite_member_page(request: Request, context: CurrentOrganization, for
             request,
             context=context,
             given=given,
-            errors={"email": "enter an email address, such as ada@example.com"},
+            errors={"email": "Enter an email address, such as ada@example.com"},
             status=400,
         )
     except (ResourceConflict, PermissionDenied) as error:
         return await _show(request, context=context, given=given, errors={"email": error.message}, status=error.status)
-    return forms.redirect(request.url.path, f"{invited.email} is invited.")
+    return forms.redirect(request.url.path, f"Invited {invited.email}. Outdial sends no email, so let them know.")
 
 
 @router.post("/o/{organization_id}/members/{user_id}/role")

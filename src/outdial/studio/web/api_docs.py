@@ -44,12 +44,11 @@ async def show_docs(request: Request) -> Response:
     document = request.app.openapi()
     groups: dict[str, list[ApiOperation]] = {}
     for path, methods in sorted(document["paths"].items()):
-        parts = [part for part in path.removeprefix("/api/v1/").split("/") if not part.startswith("{")]
-        group = groups.setdefault(parts[1] if len(parts) > 1 else parts[0], [])
         for method in filter(methods.__contains__, _METHODS):
             found = methods[method]
             parameters = [each for each in found.get("parameters", []) if each["name"] not in _COMMON]
-            group.append(
+            [tag] = found["tags"]
+            groups.setdefault(tag.replace(" ", "-"), []).append(
                 ApiOperation(
                     method=method.upper(),
                     path=path,
