@@ -365,10 +365,8 @@ async def show_contact(
     audit = await audit_queries.subject_audit(
         connection, organization_id=organization_id, subject_ids=subjects, limit=MAX_AUDIT
     )
-    emails = {
-        str(member.user_id): member.email
-        for member in await members.list_members(connection, organization_id=organization_id)
-    }
+    known = await members.list_members(connection, organization_id=organization_id)
+    emails = {str(member.user_id): member.email for member in known}
     decided: ContactDecision | None = None
     if row.decision is not None and row.decided_at is not None and row.decided_by is not None:
         decided = ContactDecision(
