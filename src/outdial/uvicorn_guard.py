@@ -154,7 +154,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Start to count the headers of a request."""
-        if self.phase is RequestPhase.RESPONSE:  # a pipelined request
+        if not self.is_receiving:  # a pipelined request
+            self._unset_keepalive_if_required()
             self._begin()
         super().on_message_begin()
 
@@ -165,9 +166,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self.phase = RequestPhase.BODY
 
     def on_body(self, body: bytes) -> None:
-        """Count a part of the body."""
+        """Count a part of the body, unless uvicorn drops it because the response is complete."""
         super().on_body(body)
-        if self.is_refused:  # this is the rest of the same read
+        # When refused, this is the rest of the same read.
+        if self.is_refused or self.cycle.response_complete:
             return
         more = min(len(body), self._state.limits.counted_bytes - self.held)
         self.held += more
@@ -176,10 +178,17 @@ class GuardedProtocol(HttpToolsProtocol):
             self._state.shed(self)
 
     def on_message_complete(self) -> None:
-        """Wait for the application."""
+        """Wait for the application, or for the next request if the response was complete before the body."""
         super().on_message_complete()
-        self.phase = RequestPhase.RESPONSE
         self.received = 0
+        if not self.cycle.response_complete:
+            self.phase = RequestPhase.RESPONSE
+            return
+        self.phase = RequestPhase.IDLE
+        self.since = self.loop.time()
+        # uvicorn cancels its timer when a part of the body arrives, and sets it only at the end of a response.
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def on_response_complete(self) -> None:
         """Wait for the next request, unless a part of it has already arrived."""

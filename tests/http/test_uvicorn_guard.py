@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from outdial import uvicorn_guard, uvicorn_server
 from outdial.http import listen
-from outdial.uvicorn_guard import ConnectionLimits, GuardedState
+from outdial.uvicorn_guard import ConnectionLimits, GuardedState, RequestPhase
 from tests.support.wire import Wire, get, post
 
 QUICK = ConnectionLimits(sweep_s=0.0)
@@ -23,9 +23,10 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 
 class Reader:
-    """An application that reads the body, then waits until it may respond."""
+    """An application that reads the body, unless told not to, then waits until it may respond."""
 
     def __init__(self) -> None:
+        self.is_reading = True
         self.asked = 0
         self.read_some = asyncio.Event()
         self.may_respond = asyncio.Event()
@@ -35,7 +36,7 @@ class Reader:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        size, more = 0, True
+        size, more = 0, self.is_reading
         self.asked += 1
         while more:
             message = await receive()
@@ -213,3 +214,42 @@ async def test_a_large_upload_counts_only_with_what_is_in_memory(monkeypatch: py
     async with served(replace(QUICK, body_bytes=100_000, counted_bytes=50_000), monkeypatch) as here:
         assert (await (await here.connect()).ask(post(b"x" * 1_000_000))).body == b"1000000"
         assert here.state.body_bytes == 0
+
+
+async def test_a_body_that_comes_after_its_response_counts_nothing_and_the_connection_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with served(replace(QUICK, body_bytes=10_000), monkeypatch) as here:
+        here.app.is_reading = False
+        first = await here.connect()
+        assert (await first.ask(post(length=9_000))).status == 200
+        [connection] = here.state.guarded()
+        first.send(b"x" * 9_000)
+        await until(lambda: connection.phase is RequestPhase.IDLE)
+        assert here.state.body_bytes == 0
+        here.app.is_reading = True
+        second = await here.connect()
+        assert (await second.ask(post(b"x" * 9_000))).body == b"9000"
+        # The first is idle: it may send another request, and uvicorn closes it when it does not.
+        assert connection.timeout_keep_alive_task is not None
+        assert not connection.timeout_keep_alive_task.cancelled()
+        assert (await first.ask(post(b"abc"))).body == b"3"
+        connection.timeout_keep_alive_handler()
+        assert await first.rest() == b""
+
+
+async def test_a_request_that_follows_such_a_body_at_once_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(QUICK, monkeypatch) as here:
+        here.app.is_reading = False
+        wire = await here.connect()
+        assert (await wire.ask(post(length=4))).status == 200
+        here.app.is_reading = True
+        here.app.may_respond.clear()
+        wire.send(b"late" + post(b"abc"))
+        await until(lambda: here.app.asked == 2)
+        [connection] = here.state.guarded()
+        assert connection.phase is RequestPhase.RESPONSE
+        # Else the timer would close the connection while the application works.
+        assert connection.timeout_keep_alive_task is None
+        here.app.may_respond.set()
+        assert (await wire.reply()).body == b"3"

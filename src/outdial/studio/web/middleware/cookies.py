@@ -6,6 +6,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _OURS: Final = b"outdial_"
 _PREFIX: Final = b"__Host-"
+# What browsers strip. Starlette strips more, so `_is_ours` looks at a name as Starlette reads it.
+_SPACE: Final = b" \t"
 
 
 class HostCookieMiddleware:
@@ -24,8 +26,8 @@ class HostCookieMiddleware:
             return
         headers = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
         sent = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
-        cookies = [cookie.strip() for cookie in sent.split(b";")]
-        kept = [cookie.removeprefix(_PREFIX) for cookie in cookies if cookie and not cookie.startswith(_OURS)]
+        cookies = [cookie.strip(_SPACE) for cookie in sent.split(b";")]
+        kept = [cookie.removeprefix(_PREFIX) for cookie in cookies if cookie and not _is_ours(cookie)]
         if kept:
             headers.append((b"cookie", b"; ".join(kept)))
 
@@ -35,6 +37,10 @@ class HostCookieMiddleware:
             await send(message)
 
         await self._app({**scope, "headers": headers}, receive, send_prefixed)
+
+
+def _is_ours(cookie: bytes) -> bool:
+    return cookie.decode("latin-1").partition("=")[0].strip().startswith(_OURS.decode())
 
 
 def _prefixed(name: bytes, value: bytes) -> tuple[bytes, bytes]:
