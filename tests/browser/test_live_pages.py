@@ -118,10 +118,46 @@ async def test_a_page_without_a_sign_of_the_server_says_so(new_york: BrowserCont
 
     await new_york.clock.fast_forward(SILENCE_MS)
 
-    await expect(banner).to_contain_text("The server does not respond. Last update")
+    await expect(banner).to_contain_text("The server is not responding. Last update")
     await page.unroute("**/live")
     await new_york.clock.fast_forward(SILENCE_MS)
     await expect(banner).to_be_hidden()
+
+
+@pytest.mark.parametrize("status", [0, 429, 503])
+async def test_numbers_that_cannot_be_fetched_are_not_called_fresh(
+    new_york: BrowserContext, site: Site, connection: asyncpg.Connection, world: TwoOrganizations, status: int
+) -> None:
+    campaign = await create_campaign(connection, world.own.tenant, status="running")
+    page = await open_page(new_york, site, f"campaigns/{campaign.id}")
+    banner = page.locator("#connection")
+
+    async def fail(route: Route) -> None:
+        await (route.fulfill(status=status, body="") if status else route.abort())
+
+    await page.route(f"**/campaigns/{campaign.id}", fail)
+    await connection.execute(
+        "update campaigns set status = 'pausing', paused_reason = 'tea' where id = $1", campaign.id
+    )
+    await expect(banner).to_contain_text("Numbers cannot be updated right now. Last update")
+    await page.unroute(f"**/campaigns/{campaign.id}")
+    # It asks again without a further change.
+    await expect(page.locator("#campaign-status")).to_contain_text("Pausing")
+    await expect(banner).to_be_hidden()
+
+
+async def test_the_response_to_a_form_does_not_claim_to_be_live(new_york: BrowserContext, site: Site) -> None:
+    page = await open_page(new_york, site, "campaigns")
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url))
+    # What a form with an error leaves in place: the page of a POST at a URL that has no GET.
+    content = (
+        (await page.content()).replace(" data-reloadable", "").replace(' id="last-update"', ' id="last-update" hidden')
+    )
+    await page.route("**/decision", lambda route: route.fulfill(body=content, content_type="text/html"))
+    await page.goto(page.url + "/decision", wait_until="networkidle")
+    await expect(page.locator("#last-update")).to_be_hidden()
+    assert not any(url.endswith("/live") for url in fetched)
 
 
 async def test_names_and_numbers_of_any_length_leave_pages_readable(
@@ -202,12 +238,12 @@ async def test_a_form_sent_without_a_session_is_kept_during_sign_in(
     await new_york.clear_cookies(name=COOKIE)
 
     await page.get_by_role("button", name="Create and add contacts").click()
-    await expect(page.get_by_text("what you entered is kept")).to_be_visible()
+    await expect(page.get_by_text("Your entries have been kept")).to_be_visible()
     await page.get_by_label("Email").fill("ada@example.com")
     await page.get_by_label("Password").fill("secret")
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_text("Autumn & renewals")).to_be_visible()
-    await page.get_by_role("button", name="Send now").click()
+    await page.get_by_role("button", name="Send form").click()
 
     await expect(page).to_have_url(re.compile("/import$"))
     hours = await connection.fetchval("select calling_hours ->> 'sunday' from campaigns where name like 'Autumn %'")

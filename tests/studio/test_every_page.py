@@ -9,7 +9,7 @@ import pytest
 from jinja2 import FileSystemLoader
 
 from outdial.auth.client import SignedIn
-from outdial.studio.sign_in.pages import KEPT, KeptForm
+from outdial.studio.sign_in.pages import KEPT, SealedForm
 from outdial.studio.web.rendering import TEMPLATES, environment
 from tests.support.factories import create_member, create_tenant
 from tests.support.studio import Browser, FakeAuth, StudioServer
@@ -102,10 +102,10 @@ async def sign_in_with_a_kept_form(studio_app: StudioServer, route_rows: RouteRo
     token = await visitor.token_on("/sign-in")
     assert isinstance(studio_app.studio.auth, FakeAuth)
     studio_app.studio.auth.answer = SignedIn(studio_app.token(user_id), "", now + timedelta(hours=1), user_id, None)
-    kept = KeptForm(action="/o/1/campaigns", page="/", fields=[("name", "Spring")], kept_at=now)
+    kept = SealedForm(action="/o/1/campaigns", page="/", fields=[("name", "Spring")], kept_at=now)
     form = {"csrf_token": token, "email": "a@b.c", "password": "x", "kept": studio_app.studio.sealer.seal(KEPT, kept)}
     answer = await visitor.client.post("/sign-in", data=form)
-    assert (answer.status_code, "Send now" in answer.text) == (200, True)
+    assert (answer.status_code, "Send form" in answer.text) == (200, True)
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "owner"])

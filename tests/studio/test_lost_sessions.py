@@ -62,7 +62,7 @@ async def test_a_form_survives_the_sign_in(
     browser: Browser, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     shown = await send(browser, two_organizations)
-    assert (shown.status_code, "what you entered is kept" in shown.text) == (200, True)
+    assert (shown.status_code, "Your entries have been kept" in shown.text) == (200, True)
 
     kept = await sign_in(browser, shown)
 
@@ -95,7 +95,7 @@ async def test_a_wrong_password_keeps_the_form_too(
 
     kept = await sign_in(browser, refused)
 
-    assert (refused.status_code, kept.status_code, "Send now" in kept.text) == (401, 200, True)
+    assert (refused.status_code, kept.status_code, "Send form" in kept.text) == (401, 200, True)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,57 @@ async def test_a_kept_form_is_sealed_and_expires(
     late = await sign_in(browser, await browser.client.get("/sign-in"), kept=dict(HIDDEN.findall(shown.text))["kept"])
 
     assert (forged.status_code, late.status_code) == (303, 303)
+    back = await browser.client.get(late.headers["location"], follow_redirects=True)
+    assert "Your form was kept for one hour only" in back.text
+
+
+@pytest.mark.parametrize(("length", "is_kept"), [(195_000, True), (199_000, False)], ids=["fits", "too long"])
+async def test_a_form_is_kept_only_if_it_comes_back_in_one_field(
+    browser: Browser, two_organizations: TwoOrganizations, monkeypatch: pytest.MonkeyPatch, length: int, is_kept: bool
+) -> None:
+    monkeypatch.setitem(FORM, "variables", "x" * length)
+    shown = await send(browser, two_organizations)
+    assert ("Your entries have been kept" in shown.text, "too long to keep" in shown.text) == (is_kept, not is_kept)
+    assert ("Send form" in (await sign_in(browser, shown)).text) == is_kept
+
+
+async def test_a_form_of_an_earlier_session_is_shown_again_with_the_token_of_this_one(
+    browser_for: BrowserFor, two_organizations: TwoOrganizations
+) -> None:
+    signed_in = await browser_for(two_organizations.own.users["operator"])
+
+    kept = await send(signed_in, two_organizations)
+
+    assert (kept.status_code, "You have signed in again since" in kept.text) == (403, True)
+    assert f'href="/o/{two_organizations.own.tenant.organization_id}/campaigns/new">Discard' in kept.text
+    fields: dict[str, list[str]] = {}
+    for name, value in HIDDEN.findall(kept.text):
+        fields.setdefault(name, []).append(unescape(value))
+    action = re.search(r'action="(/o/[^"]+/campaigns)"', kept.text)
+    assert action is not None
+    sent = await signed_in.client.post(action[1], data=fields, headers=SAME_ORIGIN)
+    assert (sent.status_code, sent.headers["location"].endswith("/import")) == (303, True)
+
+
+async def test_a_form_without_proof_of_its_origin_gets_no_token(
+    browser_for: BrowserFor, two_organizations: TwoOrganizations
+) -> None:
+    signed_in = await browser_for(two_organizations.own.users["operator"])
+    refused = await send(signed_in, two_organizations, origin="", **{"sec-fetch-site": "none"})
+    assert (refused.status_code, "Send form" in refused.text, "renewals" in refused.text) == (403, False, False)
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://[::1", "https://a]b"])
+async def test_a_malformed_origin_or_referer_is_that_of_another_site(
+    browser: Browser, browser_for: BrowserFor, two_organizations: TwoOrganizations, url: str
+) -> None:
+    signed_in = await browser_for(two_organizations.own.users["operator"])
+    headers = {"origin": url, "referer": url, "sec-fetch-site": ""}
+
+    assert (await send(signed_in, two_organizations, **headers)).status_code == 403
+    redirected = await send(browser, two_organizations, **headers)
+    assert redirected.status_code == 303
+    assert redirected.headers["location"].endswith("/campaigns")
 
 
 async def test_a_page_without_a_session_leads_back_after_the_sign_in(

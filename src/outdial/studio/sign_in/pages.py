@@ -1,12 +1,10 @@
 """Password sign-in, and sign-out. A form that was sent after its session had ended is kept during sign-in."""
 
 import re
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -30,29 +28,16 @@ KEPT: Final = "outdial_kept_form"
 _CSRF_LIFETIME_S: Final = 3600
 _MAX_NEXT_CHARS: Final = 2000
 _KEPT_FOR: Final = timedelta(hours=1)
-_MAX_KEPT_CHARS: Final = 200_000
-_MAX_SHOWN_CHARS: Final = 200
-_UNSHOWN_FIELDS: Final = frozenset({forms.CSRF_FIELD, "key", "seen", "etag"})
+# The sealed form comes back in the field `kept`, whose name counts too.
+_MAX_KEPT_CHARS: Final = forms.MAX_FIELD_BYTES - len("kept")
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 router = APIRouter()
 
 
-class KeptForm(msgspec.Struct, frozen=True, kw_only=True):
-    """A form that was sent without a session: its URL, its fields, and the page that shows it."""
+class SealedForm(forms.KeptForm, frozen=True, kw_only=True):
+    """A form that was sent without a session, as the browser keeps it."""
 
-    action: str
-    page: str
-    fields: list[tuple[str, str]]
     kept_at: datetime
-
-    @property
-    def shown(self) -> Sequence[tuple[str, str]]:
-        """The fields that a user filled in, with their values in one line."""
-        values: dict[str, list[str]] = {}
-        for name, value in self.fields:
-            if value and name not in _UNSHOWN_FIELDS:
-                values.setdefault(name, []).append(value)
-        return [(name, ", ".join(parts)[:_MAX_SHOWN_CHARS]) for name, parts in values.items()]
 
 
 @router.get("/sign-in")
@@ -69,15 +54,17 @@ async def keep_form(request: Request) -> Response:
         return RedirectResponse("/sign-in", 303)
     sent = await forms.read_form(request)
     studio = studio_state(request)
-    kept = KeptForm(
+    kept = SealedForm(
         action=action,
         page=target,
-        fields=[(name, value) for name, value in sent.multi_items() if isinstance(value, str)],
+        fields=forms.text_fields(sent),
         kept_at=studio.clock.now(),
     )
-    if sum(len(name) + len(value) for name, value in kept.fields) > _MAX_KEPT_CHARS:
-        return _form(request, target, problem="Your session has ended, and what you sent is too long to be kept")
-    return _form(request, target, kept=studio.sealer.seal(KEPT, kept))
+    sealed = studio.sealer.seal(KEPT, kept)
+    if len(sealed) > _MAX_KEPT_CHARS:
+        problem = "Your session has ended, and the form is too long to keep. Go back to copy your entries"
+        return _form(request, target, problem=problem)
+    return _form(request, target, kept=sealed)
 
 
 @router.post("/sign-in")
@@ -144,10 +131,13 @@ def _start_session(request: Request, studio: StudioState, signed_in: SignedIn, t
         user_id=str(signed_in.user_id),
         email=signed_in.email or "",
     )
-    form = studio.sealer.open(KEPT, kept, KeptForm) if kept else None
+    form = studio.sealer.open(KEPT, kept, SealedForm) if kept else None
     response: Response = RedirectResponse(target, 303)
     if form is not None and form.kept_at + _KEPT_FOR > studio.clock.now():
-        response = page(request, "sign_in/kept_form.html", kept=form, form_token=session.csrf)
+        reason = "You are signed in again. Your session had ended before you sent this form"
+        response = page(request, "web/kept_form.html", kept=form, form_token=session.csrf, reason=reason)
+    elif form is not None:
+        response = forms.redirect(target, "Your form was kept for one hour only. Nothing has been saved", "warn")
     try:
         response.headers.append("set-cookie", session_cookie(studio.sealer, session, secure=studio.settings.secure))
     except SessionTooLarge:

@@ -21,7 +21,8 @@ const GONE = [401, 403, 404];
 
 export function watchPage() {
   const address = document.body.dataset.stream;
-  if (!address || !document.querySelector("[data-live]")) return;
+  // A page that a form led to has the URL of the form, which cannot be fetched.
+  if (!address || !("reloadable" in document.body.dataset) || !document.querySelector("[data-live]")) return;
   new Watch(address).begin();
 }
 
@@ -106,7 +107,7 @@ class Watch {
   // A server that stands still, or a network that drops everything, closes no connection.
   #checkSilence() {
     if (document.hidden || !this.#source || Date.now() - this.#heardAt < MAX_SILENCE_MS) return;
-    showStatus(`The server does not respond. Last update ${secondsText(this.#updatedAt)}. Reconnecting…`);
+    showStatus(`The server is not responding. Last update ${secondsText(this.#updatedAt)}. Reconnecting…`);
     this.#disconnect();
     this.#connect();
   }
@@ -152,23 +153,27 @@ class Watch {
         signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
       });
       if (response.type === "opaqueredirect" || GONE.includes(response.status)) { location.reload(); return; }
-      this.#isFailing = response.status >= 500;
-      if (this.#isFailing) {
-        showStatus(`The numbers cannot be updated right now. Last update ${secondsText(this.#updatedAt)}. Trying again…`);
-        this.#isAllChanged = true;
-      } else if (response.ok) {
+      const text = response.ok ? await response.text() : null;
+      this.#isFailing = text === null;
+      if (text !== null) {
         showStatus("");
-        const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+        const fresh = new DOMParser().parseFromString(text, "text/html");
         if (!rows) replaceLive(fresh);
         else if (!replaceRows(fresh)) this.#isAllChanged = true;
         this.#confirm();
       }
     } catch {
-      // What was missed is fetched after the reconnect.
+      this.#isFailing = true;
     } finally {
       this.#isRefreshing = false;
     }
-    if (this.#isAllChanged || this.#changed.size) this.#schedule();
+    if (this.#isFailing) {
+      // The rows that were to be fetched are unknown now. Without a stream, `hello` fetches them after the reconnect.
+      this.#isAllChanged = true;
+      if (this.#source?.readyState !== EventSource.OPEN) return;
+      showStatus(`Numbers cannot be updated right now. Last update ${secondsText(this.#updatedAt)}. Retrying…`);
+    }
+    if ((this.#isAllChanged || this.#changed.size) && !document.hidden) this.#schedule();
   }
 
   // The page shows what the server knows now.

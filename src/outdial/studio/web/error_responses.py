@@ -24,7 +24,7 @@ from outdial.studio.web.errors import (
     ServiceUnavailable,
     StudioError,
 )
-from outdial.studio.web.forms import is_same_origin
+from outdial.studio.web.forms import FormExpired, KeptForm, host_of, is_same_origin
 from outdial.studio.web.rendering import page
 
 API_PREFIX: Final = "/api/"
@@ -125,11 +125,7 @@ def sign_in_redirect(request: Request) -> Response:
     if request.method in ("GET", "HEAD"):
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"/sign-in?next={quote(f'{path}{query}', safe='/')}", 303)
-    came_from = urlsplit(request.headers.get("referer", ""))
-    organization = path.split("/")[2] if path.startswith("/o/") else ""
-    back = came_from.path if came_from.netloc == request.headers.get("host") else ""
-    if not back:
-        back = f"/o/{quote(organization)}/campaigns" if organization else "/"
+    back = _page_of_form(request)
     target = f"/sign-in?next={quote(back, safe='/')}"
     is_plain = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
     if is_plain and is_same_origin(request.headers):
@@ -138,14 +134,38 @@ def sign_in_redirect(request: Request) -> Response:
     return RedirectResponse(target, 303)
 
 
+def _page_of_form(request: Request) -> str:
+    path, referer = request.url.path, request.headers.get("referer", "")
+    if host_of(referer) == request.headers.get("host", "").lower() != "" and urlsplit(referer).path:
+        return urlsplit(referer).path
+    return f"/o/{quote(path.split('/')[2])}/campaigns" if path.startswith("/o/") else "/"
+
+
 def error_response(request: Request, error: StudioError) -> Response:
-    """Return the response for an error: JSON below /api, else a page with the menu of the caller's organization."""
-    if request.url.path.startswith(API_PREFIX):
+    """Return the response for an error: JSON below /api, else a page with the menu of the caller's organization.
+
+    A form of our own pages whose token is that of an earlier session is shown with the new token, to be sent again.
+    """
+    path = request.url.path
+    if path.startswith(API_PREFIX):
         return JSONResponse(error.body(), error.status, headers=dict(error.headers))
+    organization = getattr(request.state, "organization", None)
+    token = request.scope.get("outdial_csrf")
+    is_ours = bool(token) and path.startswith("/o/") and is_same_origin(request.headers)
+    if is_ours and isinstance(error, FormExpired) and error.fields:
+        return page(
+            request,
+            "web/kept_form.html",
+            organization,
+            status=error.status,
+            kept=KeptForm(action=path, page=_page_of_form(request), fields=error.fields),
+            form_token=token,
+            reason="You have signed in again since you opened this form",
+        )
     response = page(
         request,
         "web/error.html",
-        getattr(request.state, "organization", None),
+        organization,
         status=error.status,
         error=error,
         title=_TITLES.get(error.status, "Something went wrong"),

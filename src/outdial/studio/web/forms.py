@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hmac
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -23,8 +23,35 @@ MAX_FIELDS: Final = 1000
 MAX_FIELD_BYTES: Final = 256 * 1024
 _FIELDS_BESIDE_FILE_BYTES: Final = 64 * 1024
 FLASH_COOKIE: Final = "outdial_flash"
+_MAX_SHOWN_CHARS: Final = 200
+_UNSHOWN_FIELDS: Final = frozenset({CSRF_FIELD, "key", "seen", "etag"})
 
 FlashKind = Literal["good", "warn", "bad", "info"]
+
+
+class KeptForm(msgspec.Struct, frozen=True, kw_only=True):
+    """A form that could not be accepted: its URL, its fields, and the page that shows it."""
+
+    action: str
+    page: str
+    fields: list[tuple[str, str]]
+
+    @property
+    def shown(self) -> Sequence[tuple[str, str]]:
+        """The fields that a user filled in, with their values in one line."""
+        values: dict[str, list[str]] = {}
+        for name, value in self.fields:
+            if value and name not in _UNSHOWN_FIELDS:
+                values.setdefault(name, []).append(value)
+        return [(name, ", ".join(parts)[:_MAX_SHOWN_CHARS]) for name, parts in values.items()]
+
+
+class FormExpired(PermissionDenied):
+    """The form's token is not that of the session; `fields` are None when it has a file, which cannot be kept."""
+
+    def __init__(self, fields: list[tuple[str, str]] | None) -> None:
+        super().__init__("This form has expired: go back, reload the page and try again")
+        self.fields = fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +65,12 @@ class FlashMessage:
 async def checked_form(request: Request) -> FormData:
     """Return the submitted form after checking its CSRF token; the dependency of every page's POST.
 
-    Raises PermissionDenied for a missing or foreign token, and InvalidInput for an unreadable form.
+    Raises FormExpired for a missing or foreign token, and InvalidInput for an unreadable form.
     """
     form = await read_form(request)
-    check_csrf(request, form.get(CSRF_FIELD))
+    if not is_same_token(form.get(CSRF_FIELD), request.scope.get("outdial_csrf")):
+        has_file = any(isinstance(value, UploadFile) for value in form.values())
+        raise FormExpired(None if has_file else text_fields(form))
     return form
 
 
@@ -86,23 +115,28 @@ def file_too_large(max_file_bytes: int) -> RequestTooLarge:
     )
 
 
-def check_csrf(request: Request, token: object) -> None:
-    """Raise PermissionDenied unless `token` is the CSRF token of the request's session."""
-    if not is_same_token(token, request.scope.get("outdial_csrf")):
-        raise PermissionDenied("This form has expired: go back, reload the page and try again")
-
-
 def is_same_origin(headers: Mapping[str, str]) -> bool:
     """Return whether a browser states that a page of this studio sent the request."""
-    origin, host = headers.get("origin"), headers.get("host", "")
-    return headers.get("sec-fetch-site") == "same-origin" or (
-        origin is not None and urlsplit(origin).netloc.lower() == host.lower() != ""
-    )
+    host = headers.get("host", "").lower()
+    return headers.get("sec-fetch-site") == "same-origin" or host_of(headers.get("origin", "")) == host != ""
+
+
+def host_of(url: str) -> str:
+    """Return the host of `url` and its port, in lower case; empty without one, and for a malformed URL."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def is_same_token(token: object, expected: str | None) -> bool:
     """Compare a form's token with the expected one in constant time."""
     return bool(expected) and isinstance(token, str) and hmac.compare_digest(token.encode(), str(expected).encode())
+
+
+def text_fields(form: FormData) -> list[tuple[str, str]]:
+    """Return the fields of a form without its files."""
+    return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
 
 
 def text(form: FormData, name: str, default: str = "") -> str:

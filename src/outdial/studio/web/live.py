@@ -51,7 +51,7 @@ class LiveResponse(Response):
         hub, user_id = context.studio.hub, context.caller.user_id
         if user_id is not None and hub.streams_of(user_id) >= MAX_STREAMS:
             refusal = TooManyRequests(
-                f"You have {MAX_STREAMS} pages open that update live: close some", headers={"retry-after": "30"}
+                f"You have {MAX_STREAMS} live pages open: close some of them", headers={"retry-after": "30"}
             )
             await error_response(Request(scope), refusal)(scope, receive, send)
             return
