@@ -128,7 +128,7 @@ async def test_a_page_without_a_sign_of_the_server_says_so(new_york: BrowserCont
 async def test_numbers_that_cannot_be_fetched_are_not_called_fresh(
     new_york: BrowserContext, site: Site, connection: asyncpg.Connection, world: TwoOrganizations, status: int
 ) -> None:
-    campaign = await create_campaign(connection, world.own.tenant, status="running")
+    campaign = await create_campaign(connection, world.own.tenant)
     page = await open_page(new_york, site, f"campaigns/{campaign.id}")
     banner = page.locator("#connection")
 
