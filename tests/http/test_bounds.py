@@ -219,6 +219,28 @@ async def test_bytes_are_counted_until_they_are_served() -> None:
     assert here.server.held_bytes == 0
 
 
+async def test_requests_sent_ahead_of_a_response_end_first() -> None:
+    served_now = asyncio.Event()
+
+    async def respond(head: RequestHead, body: bytes) -> HttpResponse:
+        if head.path == "/slow":
+            await served_now.wait()
+        return HttpResponse(200, [], b"%d" % len(body))
+
+    async with served(App(respond, admitted=5000), limits=CROWDED) as here:
+        busy, late = await here.connect(), await here.connect()
+        busy.send(post(b"x" * 100, path="/slow"))
+        await until(lambda: bool(here.server.tasks))
+        busy.send(post(b"x" * 2000))
+        await until(lambda: here.server.held_bytes > 2000)
+        assert (await late.ask(post(b"x" * 1000))).body == b"1000"
+        served_now.set()
+        assert (await busy.reply()).body == b"100"
+        refused = await busy.reply()
+        assert (refused.status, refused.headers["connection"]) == (503, "close")
+    assert here.server.held_bytes == 0
+
+
 async def test_headers_that_are_still_arriving_are_counted() -> None:
     async with served(limits=replace(CROWDED, header_bytes=2000)) as here:
         first, second = await here.connect(), await here.connect()

@@ -151,6 +151,8 @@ async def test_over_the_limit_the_longest_idle_connection_closes(monkeypatch: py
         first, second = await here.connect(), await here.connect()
         for wire in (first, second):
             assert (await wire.ask(get())).status == 200
+            responded_at = asyncio.get_running_loop().time()
+            await until(lambda: asyncio.get_running_loop().time() > responded_at)  # noqa: B023
         third = await here.connect()
         assert (await third.ask(get())).status == 200
         assert await first.rest() == b""

@@ -29,7 +29,8 @@ class ServerLimits:
     # Over this many connections, the longest idle one closes, or else the slowest request.
     connections: int = 10_000
     # Bytes of all requests that are being received or served. Over it, the requests that have held the most for the
-    # longest end. No one has checked the sender of these bytes yet.
+    # longest end, of those still arriving: an application has to limit what it holds itself. No one has checked the
+    # sender of these bytes yet.
     held_bytes: int = 256 * 1024 * 1024
     handshake_s: float = 10.0
     sweep_s: float = 1.0

@@ -106,9 +106,7 @@ class HttpConnection(asyncio.Protocol):
         self._closing = True
         self._drop_body()
         self._hold_head(0)
-        self._server.held_bytes -= len(self._buffered) + sum(len(request.body) for request in self._pipelined)
-        self._buffered = b""
-        self._pipelined.clear()
+        self._drop_ahead()
         self._server.remove_connection(self)
 
     def eof_received(self) -> bool:
@@ -403,7 +401,8 @@ class HttpConnection(asyncio.Protocol):
 
     def evict(self, message: str) -> None:
         """Respond 503 to a request that is still arriving, and close without waiting for its end."""
-        if self.phase >= _BUSY:  # the responses to earlier requests come first
+        if self.phase >= _BUSY:  # the response to the current request comes first
+            self._drop_ahead()
             self.reject(503, message)
             return
         self._closing = True
@@ -424,6 +423,18 @@ class HttpConnection(asyncio.Protocol):
     def bytes_received(self) -> int:
         """Bytes of the request that is still arriving."""
         return self._received
+
+    @property
+    def bytes_ahead(self) -> int:
+        """Bytes of requests that arrived before the response to the current one."""
+        if self.phase not in (_BUSY, _SENDING):
+            return 0
+        return len(self._body) + len(self._buffered) + sum(len(request.body) for request in self._pipelined)
+
+    def _drop_ahead(self) -> None:
+        self._server.held_bytes -= len(self._buffered) + sum(len(request.body) for request in self._pipelined)
+        self._buffered = b""
+        self._pipelined.clear()
 
     def _drop_body(self) -> None:
         if self._body:

@@ -128,15 +128,22 @@ class HttpServer:
     def shed(self, current: HttpConnection) -> None:
         """End the requests that have held the most bytes for the longest, until the rest fits `held_bytes`.
 
-        When no other request is still arriving, `current` ends.
+        First those that clients have sent ahead of their responses. When no other request is still arriving, `current`
+        ends.
         """
+        message = "The server is receiving too many large requests: try again"
+        ahead = [one for one in self.connections if one.bytes_ahead]
+        for connection in sorted(ahead, key=lambda one: one.bytes_ahead, reverse=True):
+            if self.held_bytes <= self.limits.held_bytes:
+                return
+            connection.evict(message)
         now = asyncio.get_running_loop().time()
         while self.held_bytes > self.limits.held_bytes:
             arriving = [one for one in self.connections if one.phase in _RECEIVING]
             costliest = max(
                 arriving, key=lambda one: one.bytes_received * (now - one.receiving_since + 1), default=current
             )
-            costliest.evict("The server is receiving too many large requests: try again")
+            costliest.evict(message)
             if costliest is current:
                 return
 

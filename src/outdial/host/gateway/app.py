@@ -1,11 +1,11 @@
 """The gateway: pass each request to a worker of its function, and record it in the log."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -13,7 +13,8 @@ from outdial.clock import Clock
 from outdial.domain.ids import new_id
 from outdial.functions.paths import HEALTH, PREFIX
 from outdial.host.deployments.catalogue import ServedFunction
-from outdial.host.gateway.operations import OperatorRoutes
+from outdial.host.gateway.body_budget import UNCOUNTED_BYTES, BodyBudget
+from outdial.host.gateway.operations import MANAGEMENT, OperatorRoutes
 from outdial.host.gateway.regions import RegionRouter
 from outdial.host.gateway.tls import plain_http_response
 from outdial.host.gateway.verify import JwtCheck
@@ -95,6 +96,7 @@ class Gateway:
         regions: RegionRouter | None = None,
         behind_proxy: bool = False,
         is_down: Callable[[str], bool] = lambda slug: False,
+        bodies: BodyBudget | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._jwt_check = jwt_check
@@ -105,6 +107,7 @@ class Gateway:
         self._regions = regions
         self._behind_proxy = behind_proxy
         self._is_down = is_down
+        self._bodies = bodies or BodyBudget()
         self._monotonic: Callable[[], float] = asyncio.get_running_loop().time
         self._host_headers = identity.headers
         self._header_filter = WorkerHeaderFilter()
@@ -147,8 +150,24 @@ class Gateway:
         self._record(request, None, response)
         return response
 
-    async def respond(self, head: RequestHead, body: bytes) -> HttpResponse:
-        """Respond to a request that `admit` let pass."""
+    def respond(self, head: RequestHead, body: bytes) -> Coroutine[Any, Any, HttpResponse]:
+        """Respond to a request that `admit` let pass, unless its function holds too many bodies already."""
+        return self._respond_within_budget(head, body) if len(body) > UNCOUNTED_BYTES else self._respond(head, body)
+
+    async def _respond_within_budget(self, head: RequestHead, body: bytes) -> HttpResponse:
+        path, size = head.path, len(body)
+        is_internal = not path.startswith(PREFIX) or path.startswith(_INTERNAL_PREFIX)
+        owner = path[: len(MANAGEMENT)] if is_internal else _slug(path)
+        if not self._bodies.take(owner, size):
+            if is_internal:
+                return responses.BODIES_IN_FLIGHT.to_http()
+            return self._reject(responses.BODIES_IN_FLIGHT, self._receive(head, size), self._catalogue.get(owner))
+        try:
+            return await self._respond(head, body)
+        finally:
+            self._bodies.release(owner, size)
+
+    async def _respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         path = head.path
         if not path.startswith(PREFIX) or path.startswith(_INTERNAL_PREFIX):
             return await self._operator_routes.respond(head, body)

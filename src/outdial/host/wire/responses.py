@@ -77,6 +77,13 @@ INVALID_HEADERS: Final = ErrorResponse(
 INTERNAL_ERROR: Final = ErrorResponse(500, "INTERNAL_ERROR", "Request failed due to an internal server error")
 BOOT_ERROR: Final = ErrorResponse(503, "BOOT_ERROR", "Function failed to start (please check logs)")
 
+BODIES_IN_FLIGHT: Final = ErrorResponse(
+    503,
+    "WORKER_OVERLOADED",
+    "Requests in flight hold too much memory with their bodies: try again",
+    headers={"retry-after": "1"},
+)
+
 
 def preflight(headers: Headers, extra: HeaderPairs = ()) -> HttpResponse:
     """Return the host's own response to a preflight with these request headers, with the headers `extra` at the end."""
