@@ -121,7 +121,9 @@ async def test_two_dialers_share_the_limits_of_one_account(
         assert [await process.terminate() for process in (*dialers, functions)] == [0, 0, 0]
 
         assert simulator.workspace.peak_live == 6, "the limit was never reached, or it was exceeded"
-        starts = [row["requested_at"] for row in await connection.fetch("select requested_at from calls order by 1")]
+        # A call that missed its start on a busy machine is released unsent, and its contact claimed again.
+        placed = "select requested_at from calls where retell_call_id is not null order by 1"
+        starts = [row["requested_at"] for row in await connection.fetch(placed)]
         apart = spacing(Pace(40, 1.0, NOW, None))
         assert len(starts) == 200
         assert min(later - earlier for earlier, later in pairwise(starts)) >= apart
