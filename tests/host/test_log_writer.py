@@ -283,20 +283,21 @@ async def test_stopping_gives_up_on_an_unresponsive_database(
 
 
 async def test_only_log_transactions_commit_asynchronously(
-    writer: LogWriter, host: Database, database: Scratch, connection: asyncpg.Connection
+    clock: VirtualClock, database: Scratch, connection: asyncpg.Connection
 ) -> None:
-    await connection.execute(
-        f"alter database {database.name} set synchronous_commit = on"
-    )  # the tests' server has it off
+    # The tests' server has it off. The pool's connections read it when they are opened.
+    await connection.execute(f"alter database {database.name} set synchronous_commit = on")
     await connection.execute(
         "create table public.seen (setting text); grant insert on public.seen to outdial_host;"
         "create function note() returns trigger language plpgsql security definer as"
         " $$ begin insert into public.seen values (current_setting('synchronous_commit')); return null; end $$;"
         "create trigger note after insert on host.invocations for each statement execute function note()"
     )
-    writer.invocation(invocation())
-    await writer.run_once()
+    async with await host_database(database) as host:
+        writer = LogWriter(host, clock, SECRETS)
+        writer.invocation(invocation())
+        await writer.run_once()
 
-    assert await connection.fetchval("select setting from public.seen") == "off"
-    async with host.transaction() as other:
-        assert await other.fetchval("select current_setting('synchronous_commit')") == "on"
+        assert await connection.fetchval("select setting from public.seen") == "off"
+        async with host.transaction() as other:
+            assert await other.fetchval("select current_setting('synchronous_commit')") == "on"

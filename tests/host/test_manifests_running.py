@@ -7,10 +7,12 @@ import aiohttp
 import pytest
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
+from outdial.clock import SystemClock
 from outdial.host.deployments.source import read_source_tree
 from outdial.host.manifests import ClusterTarget, manifests
 from outdial.host.manifests.components import PORT
 from outdial.project import source_layers
+from outdial.retell.signature import sign
 from outdial.stack.local import LOCAL_WEBHOOK_SECRET
 from tests.support.clusters import Object, environment_in_cluster
 from tests.support.postgres import Scratch
@@ -78,9 +80,10 @@ async def test_the_webhook_receives_events_in_its_pod(pods: Pods) -> None:
     async with aiohttp.ClientSession(pods.url) as client:
         async with client.get(HEALTH) as response:
             assert response.status == 200
-        event = {"event_type": "call_started", "data": {"call_id": "test-123"}}
-        signed = {"x-retell-signature": LOCAL_WEBHOOK_SECRET}
-        async with client.post("/functions/v1/retell-webhook", json=event, headers=signed) as response:
+        body = b'{"event": "call_started", "call": {"call_id": "test-123"}}'
+        now_ms = round(SystemClock().now().timestamp() * 1000)
+        signed = {"x-retell-signature": sign(body, LOCAL_WEBHOOK_SECRET, now_ms), "content-type": "application/json"}
+        async with client.post("/functions/v1/retell-webhook", data=body, headers=signed) as response:
             assert (response.status, await response.json()) == (200, {"success": True, "event": "call_started"})
         async with client.post("/functions/v1/campaign-trigger") as response:
             assert response.status == 404
