@@ -16,6 +16,7 @@ CAMPAIGN: Final = campaign.MEASURED
 # One of ten contacts has been called.
 CALLED: Final = 10
 _USER: Final = UUID(int=0x7 << 76 | 0b10 << 62 | 20)
+_SESSION: Final = UUID(int=0x7 << 76 | 0b10 << 62 | 21)
 _BATCH_SIZE: Final = 100
 _LIFE: Final = timedelta(hours=12)
 
@@ -31,6 +32,11 @@ async def seed(connection: asyncpg.Connection, contacts: int) -> None:
         CAMPAIGN,
     )
     await connection.execute("insert into auth.users (id, email) values ($1, 'viewer@example.com')", _USER)
+    await connection.execute(
+        "insert into auth.sessions (id, user_id, created_at, refreshed_at)"
+        " values ($1, $2, clock_timestamp(), clock_timestamp())",
+        *(_SESSION, _USER),
+    )
     await connection.execute(
         "insert into organization_members (organization_id, user_id, role)"
         " select organization_id, $2, 'viewer' from campaigns where id = $1",
@@ -53,6 +59,8 @@ def cookie() -> str:
     """Return the Cookie header of the viewer's browser."""
     expires = int((datetime.now(UTC) + _LIFE).timestamp())
     claims = {"sub": str(_USER), "role": "authenticated", "aud": "authenticated", "exp": expires}
+    # The studio asks Auth whether the session still exists.
+    claims["session_id"] = str(_SESSION)
     session = StudioSession(
         access_token=mint_jwt(LOCAL_JWT_SECRET, {**claims, "email": "viewer@example.com"}),
         refresh_token="benchmark",
