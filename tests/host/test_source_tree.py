@@ -40,6 +40,13 @@ def test_functions_of_both_are_served_each_from_its_own_directory(own: Path, pro
     assert roots == {"hello": project, "hook": own, "trigger": own}
 
 
+def test_a_directory_whose_name_is_no_slug_is_ignored(own: Path, project: Path) -> None:
+    before = read_source_tree(own, project)
+    add_function(project, "_drafts")
+
+    assert read_source_tree(own, project) == before
+
+
 def test_a_missing_project_changes_nothing(own: Path, tmp_path: Path) -> None:
     assert read_source_tree(own, tmp_path / "nowhere") == read_source_tree(own)
 

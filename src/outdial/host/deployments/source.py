@@ -56,7 +56,8 @@ def read_source_tree(*layers: Path) -> SourceTree:
         except ConfigUnreadable as error:
             raise BadConfig(str(error)) from error
         read_function_configs({"functions": found})  # before tables are merged, so that an error names the layer's own
-        slugs = {index.parent.name for index in layer.glob("functions/*/index.py")} - set(SHARED)
+        names = {index.parent.name for index in layer.glob("functions/*/index.py")} - set(SHARED)
+        slugs = {name for name in names if SLUG.match(name)}
         for slug in slugs | found.keys():
             table = found.get(slug, {})
             named = str(table.get("entrypoint", "")).removeprefix("./")
@@ -67,5 +68,5 @@ def read_source_tree(*layers: Path) -> SourceTree:
                 bundles.pop(slug, None)
             tables[slug] = {**tables.get(slug, {}), **table}
     configs = read_function_configs({"functions": tables})
-    served = {slug: bundles[slug] for slug in sorted(bundles) if SLUG.match(slug) and configs[slug].enabled}
+    served = {slug: bundles[slug] for slug in sorted(bundles) if configs[slug].enabled}
     return SourceTree(served, configs, tables)
