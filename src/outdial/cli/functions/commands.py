@@ -99,7 +99,7 @@ def list_functions(
         {
             "slug": slug,
             "entrypoint": str(bundle.index.relative_to(here) if bundle.index.is_relative_to(here) else bundle.index),
-            "verify_jwt": source.config(slug).verify_jwt,
+            "verify_jwt": source.configs[slug].verify_jwt,
         }
         for slug, bundle in source.bundles.items()
     ]

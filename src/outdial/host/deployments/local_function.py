@@ -70,7 +70,7 @@ def local_functions(layers: Sequence[Path], slugs: Sequence[str]) -> list[LocalF
             LocalFunction(
                 slug=slug,
                 entrypoint_path=entrypoint,
-                verify_jwt=source.config(slug).verify_jwt,
+                verify_jwt=source.configs[slug].verify_jwt,
                 table=source.tables.get(slug, {}),
                 files=files,
             )

@@ -19,7 +19,7 @@ def missing_logins(source: SourceTree, logins: Mapping[str, str]) -> list[Missin
     """Return an error for each role of the source tree's functions that has no login."""
     missing: dict[str, MissingSetting] = {}
     for slug in source.bundles:
-        role = source.config(slug).database_role
+        role = source.configs[slug].database_role
         if role not in logins and role not in missing:
             purpose = f"{slug} logs in as {role}; outdial db credentials prints the URL"
             missing[role] = MissingSetting(f"{role.upper()}{_SUFFIX}", purpose)

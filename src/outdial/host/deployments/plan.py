@@ -181,14 +181,13 @@ class ServingPlanner:
             entrypoint=version.entrypoint_path,
             files=await self.store.files(version.slug, version.number),
         )
+        own = source.configs.get(version.slug) or FunctionConfig()
         if version.config is None:
-            asked = source.configs.get(version.slug) or FunctionConfig()
-            config = await asyncio.to_thread(with_accepted_keys, asked, bundle.index)
+            config = await asyncio.to_thread(with_accepted_keys, own, bundle.index)
             env = self.environment.env(version.slug, config, secrets)
         else:
             asked = FunctionConfig.from_table(version.slug, msgspec.json.decode(version.config))
             config = await asyncio.to_thread(with_accepted_keys, self.environment.policy.clamp(asked), bundle.index)
-            own = await asyncio.to_thread(source.config, version.slug)
             env = self.environment.deployed_env(version.slug, config, secrets, own)
         return FunctionSpec(
             bundle=bundle,

@@ -20,7 +20,10 @@ SHARED = ("shared", "_shared")
 
 @dataclass(frozen=True, slots=True)
 class SourceTree:
-    """The functions of a source tree, by slug: their code, settings, and tables of config.toml."""
+    """The functions of a source tree, by slug: their code, settings, and tables of config.toml.
+
+    `configs` has every function of `bundles`. `config` adds the names of secret keys, for which it reads the code.
+    """
 
     bundles: Mapping[str, Bundle]
     configs: Mapping[str, FunctionConfig]
