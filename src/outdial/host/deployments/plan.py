@@ -74,10 +74,9 @@ class HostEnvironment:
         self.policy.check_login(slug, config.database_role, own)
         available = {**self.policy.settings_for(own, self.settings), **_without_certificates(secrets)}
         always = {name: self.settings[name] for name in ALWAYS_PASSED if name in self.settings}
-        env = worker_env(slug, config, {**always, **available}, self.database_urls, region=self.region)
-        if refused := [
-            name for name in config.secrets if name in self.settings and name not in {**always, **available}
-        ]:
+        given = {**always, **available}
+        env = worker_env(slug, config, given, self.database_urls, region=self.region)
+        if refused := [name for name in config.secrets if name in self.settings and name not in given]:
             raise BadConfig(
                 f"functions.{slug}.secrets: {', '.join(refused)}: a deployment may not name this setting of the host. "
                 f"Set it with outdial secrets set, or list it in {NAMES_SETTING} on the host"
