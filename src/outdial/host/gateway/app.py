@@ -17,6 +17,7 @@ from outdial.host.gateway.body_budget import UNCOUNTED_BYTES, BodyBudget
 from outdial.host.gateway.operations import MANAGEMENT, OperatorRoutes
 from outdial.host.gateway.regions import RegionRouter
 from outdial.host.gateway.tls import plain_http_response
+from outdial.host.gateway.upstream import PREFIX as AUTH
 from outdial.host.gateway.verify import JwtCheck
 from outdial.host.log.sink import InvocationRecord, LogSink
 from outdial.host.wire import responses
@@ -115,7 +116,7 @@ class Gateway:
     def admit(self, head: RequestHead) -> int | HttpResponse:
         """Return the maximum body size in bytes, or a response that needs no body."""
         path = head.path
-        is_internal = not path.startswith(PREFIX) or path.startswith(_INTERNAL_PREFIX)
+        is_internal = _is_internal(path)
         if self._behind_proxy and path != HEALTH and (response := plain_http_response(head)) is not None:
             return self._respond_to_plain_http(response, head, is_internal)
         if is_internal:
@@ -156,12 +157,13 @@ class Gateway:
 
     async def _respond_within_budget(self, head: RequestHead, body: bytes) -> HttpResponse:
         path, size = head.path, len(body)
-        is_internal = not path.startswith(PREFIX) or path.startswith(_INTERNAL_PREFIX)
-        owner = path[: len(MANAGEMENT)] if is_internal else _slug(path)
+        slug = "" if _is_internal(path) else _slug(path)
+        # Of the host's own routes, only these two accept bodies. No slug contains a slash.
+        owner = slug or (MANAGEMENT if path.startswith(MANAGEMENT) else AUTH)
         if not self._bodies.take(owner, size):
-            if is_internal:
+            if not slug:
                 return responses.BODIES_IN_FLIGHT.to_http()
-            return self._reject(responses.BODIES_IN_FLIGHT, self._receive(head, size), self._catalogue.get(owner))
+            return self._reject(responses.BODIES_IN_FLIGHT, self._receive(head, size), self._catalogue.get(slug))
         try:
             return await self._respond(head, body)
         finally:
@@ -169,7 +171,7 @@ class Gateway:
 
     async def _respond(self, head: RequestHead, body: bytes) -> HttpResponse:
         path = head.path
-        if not path.startswith(PREFIX) or path.startswith(_INTERNAL_PREFIX):
+        if _is_internal(path):
             return await self._operator_routes.respond(head, body)
         request = self._receive(head, len(body))
         client = head.client
@@ -292,6 +294,11 @@ class Gateway:
                 region=self._identity.region,
             )
         )
+
+
+def _is_internal(path: str) -> bool:
+    """Return whether a path is one of the host's own, not one of a function."""
+    return not path.startswith(PREFIX) or path.startswith(_INTERNAL_PREFIX)
 
 
 def _slug(path: str) -> str:
