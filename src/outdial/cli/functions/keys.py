@@ -1,6 +1,5 @@
 """`outdial keys`: keys of a project on plain Postgres, and those that Outdial itself needs."""
 
-import base64
 import secrets
 from typing import Annotated
 
@@ -24,11 +23,13 @@ def create(
     SUPABASE_ANON_KEY is for applications and the studio, SUPABASE_SERVICE_ROLE_KEY for back ends, OUTDIAL_SECRETS_KEY
     encrypts deployed secrets, and OUTDIAL_STUDIO_SECRET encrypts session cookies.
     """
-    keys = {} if for_supabase else {
-        "SUPABASE_ANON_KEY": new_api_key("publishable"),
-        "SUPABASE_SERVICE_ROLE_KEY": new_api_key("secret"),
-    }  # fmt: skip
-    keys["OUTDIAL_SECRETS_KEY"] = base64.b64encode(secrets.token_bytes(32)).decode()
+    from outdial.host.deployments.secrets import new_key
+
+    keys: dict[str, str] = {}
+    if not for_supabase:
+        keys["SUPABASE_ANON_KEY"] = new_api_key("publishable")
+        keys["SUPABASE_SERVICE_ROLE_KEY"] = new_api_key("secret")
+    keys["OUTDIAL_SECRETS_KEY"] = new_key()
     keys["OUTDIAL_STUDIO_SECRET"] = secrets.token_hex(32)
     if as_json:
         print_json(keys)
