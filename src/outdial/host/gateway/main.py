@@ -88,6 +88,11 @@ class HostSettings:
     behind_proxy: bool = False
     local: bool = False
 
+    @property
+    def proxies(self) -> int:
+        """The number of trusted proxies in front of this host. Raises SettingError."""
+        return trusted_proxies(self.env, behind_proxy=self.behind_proxy)
+
 
 async def run_gateway(
     settings: HostSettings,
@@ -167,8 +172,7 @@ def _build_gateway(
     retrying = RepeatingTask("host.jwks", verifier, _JWKS_RETRY)
     retrying.start()
     stack.push_async_callback(retrying.stop)
-    proxies = trusted_proxies(settings.env, behind_proxy=settings.behind_proxy)
-    auth = AuthUpstream(config.auth_upstream, proxies) if config.auth_upstream else None
+    auth = AuthUpstream(config.auth_upstream, settings.proxies) if config.auth_upstream else None
     if auth is not None:
         stack.push_async_callback(auth.close)
     return Gateway(
@@ -283,7 +287,7 @@ async def _deployments(
                 identity.project_ref,
                 tokens,
                 [*functions.routes, *project.routes],
-                proxies=trusted_proxies(settings.env, behind_proxy=settings.behind_proxy),
+                proxies=settings.proxies,
             )
     finally:
         if hot_reload is not None:

@@ -72,16 +72,16 @@ def plain_http_response(head: RequestHead) -> HttpResponse | ErrorResponse | Non
     Redirects GET and HEAD to https. Rejects other methods: after a redirect the client would repeat a body that was
     already readable.
     """
-    protocol = _first(head.headers, b"x-forwarded-proto").lower()
+    protocol = first_value(head.headers, b"x-forwarded-proto").lower()
     if not protocol or protocol == "https":
         return None
-    authority = _first(head.headers, b"x-forwarded-host") or _first(head.headers, b"host")
+    authority = first_value(head.headers, b"x-forwarded-host") or first_value(head.headers, b"host")
     target = f"{head.path}?{head.query}" if head.query else head.path
     if head.method not in ("GET", "HEAD") or not _AUTHORITY.fullmatch(authority) or _CONTROL.search(target):
         return HTTPS_REQUIRED
     return HttpResponse(308, [(b"location", f"https://{authority}{target}".encode("latin-1"))])
 
 
-def _first(headers: Headers, name: bytes) -> str:
+def first_value(headers: Headers, name: bytes) -> str:
     """Return the first value that a chain of proxies has set: the one of the client's own connection."""
     return header_value(headers, name).partition(",")[0].strip()

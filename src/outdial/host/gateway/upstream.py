@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from outdial.host.gateway.relay import HttpRelay
-from outdial.host.wire.headers import forwarded_client, header_value, headers_for_function, headers_for_peer
+from outdial.host.gateway.tls import first_value
+from outdial.host.wire.headers import forwarded_client, headers_for_function, headers_for_peer
 from outdial.host.wire.responses import auth_unreachable
 from outdial.http import HttpResponse, RequestHead
 from outdial.log import log
@@ -38,7 +39,7 @@ class AuthUpstream:
         client = forwarded_client(head.headers, head.client, self.proxies)
         secure = head.secure
         if self.proxies:
-            secure = header_value(head.headers, b"x-forwarded-proto").partition(",")[0].strip() == "https"
+            secure = first_value(head.headers, b"x-forwarded-proto") == "https"
         headers = headers_for_peer(headers_for_function(head.headers, client, secure=secure, behind_proxy=False))
         try:
             return await self._relay.forward(self.address, head, headers, body, timeout_s=_TIMEOUT_S)
