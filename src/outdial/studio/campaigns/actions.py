@@ -14,7 +14,7 @@ from outdial.domain.errors import DomainError
 from outdial.studio.campaigns.service import Campaign, as_studio_error, find_campaign
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
-from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound
+from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound, StudioError
 
 CampaignAction = Literal["start", "pause", "resume", "cancel", "process-batch"]
 
@@ -76,14 +76,8 @@ async def run_action(
     match result:
         case Changed(status) | Unchanged(status):
             return CampaignActionResult(id=campaign_id, status=status, changed=isinstance(result, Changed))
-        case lifecycle.Conflict(status, reason):
-            raise ResourceConflict(sentence_case(reason), status=status)
-        case lifecycle.NotFound():
-            raise ResourceNotFound("Campaign not found")
-        case lifecycle.Forbidden():
-            raise PermissionDenied("You need the Operator role to do this")
-        case never:
-            assert_never(never)
+        case refused:
+            raise _refusal(refused)
 
 
 async def delete_campaign(connection: Connection, context: OrganizationContext, campaign_id: UUID) -> None:
@@ -92,14 +86,8 @@ async def delete_campaign(connection: Connection, context: OrganizationContext, 
     match await drafts.delete_draft(connection, campaign_id, context.actor):
         case drafts.Deleted():
             return
-        case lifecycle.Conflict(status, reason):
-            raise ResourceConflict(sentence_case(reason), status=status)
-        case lifecycle.NotFound():
-            raise ResourceNotFound("Campaign not found")
-        case lifecycle.Forbidden():
-            raise PermissionDenied("You need the Operator role to do this")
-        case never:
-            assert_never(never)
+        case refused:
+            raise _refusal(refused)
 
 
 async def duplicate_campaign(
@@ -115,9 +103,17 @@ async def duplicate_campaign(
     match result:
         case drafts.Duplicated(copy_id):
             return await find_campaign(connection, context.organization_id, copy_id)
+        case refused:
+            raise _refusal(refused)
+
+
+def _refusal(result: lifecycle.Conflict | lifecycle.NotFound | lifecycle.Forbidden) -> StudioError:
+    match result:
+        case lifecycle.Conflict(status, reason):
+            return ResourceConflict(sentence_case(reason), status=status)
         case lifecycle.NotFound():
-            raise ResourceNotFound("Campaign not found")
+            return ResourceNotFound("Campaign not found")
         case lifecycle.Forbidden():
-            raise PermissionDenied("You need the Operator role to do this")
+            return PermissionDenied("You need the Operator role to do this")
         case never:
             assert_never(never)
