@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.db.queries import exports, jobs
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, encode_json
-from outdial.domain.calling_hours import is_zone_name
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ExportStatus
 from outdial.domain.outcomes import Outcome
@@ -19,7 +18,7 @@ from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
-from outdial.studio.web.filters import CursorTime, StorableTime
+from outdial.studio.web.filters import CursorTime, StorableTime, check_zone
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
 ExportKind = Literal["calls", "contacts", "do_not_call"]
@@ -80,8 +79,8 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
             f"Exports of {new.kind.replace('_', ' ')} do not support these filters",
             {f"filters.{name}": "not supported" for name in unknown},
         )
-    if new.filters.time_zone is not None and not is_zone_name(new.filters.time_zone):
-        raise InvalidInput("Unknown time zone", {"filters.time_zone": "use an IANA name such as America/New_York"})
+    if new.filters.time_zone is not None:
+        check_zone("filters.time_zone", new.filters.time_zone)
     if new.filters.campaign_id is not None:
         await find_campaign(connection, context.organization_id, new.filters.campaign_id)
     now = context.studio.clock.now()

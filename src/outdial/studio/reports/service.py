@@ -16,12 +16,12 @@ from pydantic import BaseModel
 from outdial.clock import Clock
 from outdial.db.queries import reports
 from outdial.db.session import Connection
-from outdial.domain.calling_hours import is_zone_name
 from outdial.studio.view.badges import badge_for_outcome, humanize
 from outdial.studio.view.charts import WIDTH, Chart, ChartSeries, row_bars, stacked_bars
 from outdial.studio.view.decisions import REACHED
 from outdial.studio.view.format import clock, day_text
 from outdial.studio.web.errors import InvalidInput
+from outdial.studio.web.filters import check_day, check_zone
 
 ZoneName = Annotated[str, Query(max_length=60, description="IANA time zone, such as America/New_York")]
 MAX_PERIOD: Final = timedelta(days=366)
@@ -123,9 +123,7 @@ class ReportPeriod:
 
 def report_zone(zone: ZoneName = "UTC") -> ZoneInfo:
     """Return the time zone of a request; raises InvalidInput for an unknown name."""
-    if not is_zone_name(zone):
-        raise InvalidInput("Unknown time zone", {"zone": "use an IANA name such as America/New_York"})
-    return ZoneInfo(zone)
+    return check_zone("zone", zone)
 
 
 def report_period(
@@ -135,9 +133,8 @@ def report_period(
 ) -> ReportPeriod:
     """Return the period of a request; raises InvalidInput."""
     report_zone(zone)
-    for field, day in (("since", since), ("until", until)):
-        if day is not None and not 1970 <= day.year < 9999:
-            raise InvalidInput("This date is out of range", {field: "must be 1970 or later"})
+    check_day("since", since)
+    check_day("until", until)
     return ReportPeriod(since, until, zone)
 
 

@@ -42,9 +42,13 @@ def none_if_empty(text: str | None) -> str | None:
 
 def storable_time(value: datetime) -> datetime:
     """Return a time Postgres can store; raises ValueError for years before 1970 or after 9998."""
-    if not 1970 <= value.year < 9999:
+    if not _is_storable(value):
         raise ValueError("must be 1970 or later")
     return value
+
+
+def _is_storable(day: date) -> bool:
+    return 1970 <= day.year < 9999
 
 
 SearchQuery = Annotated[
@@ -90,11 +94,23 @@ def parse_date(field: str, text: str) -> date | None:
         raise InvalidInput("Invalid date", {field: "use the format 2026-12-24"}) from None
 
 
+def check_day(field: str, day: date | None) -> None:
+    """Raise InvalidInput for a day before 1970 or after 9998."""
+    if day is not None and not _is_storable(day):
+        raise InvalidInput("This date is out of range", {field: "must be 1970 or later"})
+
+
+def check_zone(field: str, name: str) -> ZoneInfo:
+    """Return the time zone with an IANA name; raises InvalidInput for an unknown name."""
+    if not is_zone_name(name):
+        raise InvalidInput("Unknown time zone", {field: "use an IANA name such as America/New_York"})
+    return ZoneInfo(name)
+
+
 def parse_day(field: str, text: str, zone: ZoneInfo) -> datetime | None:
     """Return the start of a day in `zone`, None when empty; raises InvalidInput."""
     day = parse_date(field, text)
-    if day is not None and not 1970 <= day.year < 9999:
-        raise InvalidInput("This date is out of range", {field: "must be 1970 or later"})
+    check_day(field, day)
     return None if day is None else datetime.combine(day, time(), zone)
 
 
