@@ -82,8 +82,8 @@ def stacked_bars(
     totals = [sum(parts.get(key, 0) for key in series) for _, parts in columns]
     top = nice_ceiling(max(totals, default=0))
     # The middle of an odd scale is no whole number of calls.
-    ticks = [f"{value:,}" for value in ([0, top] if top % 2 else [0, top // 2, top])]
-    left = _text_width(ticks[-1]) + _GAP
+    scale = [0, top] if top % 2 else [0, top // 2, top]
+    left = _text_width(f"{top:,}") + _GAP
     step = (chart_width - left - _RIGHT) / max(1, len(columns))
     width = round(min(_MAX_BAR_WIDTH, max(0.5, step - min(4.0, step * 0.2))), 2)
     bars: list[ChartBar] = []
@@ -119,7 +119,7 @@ def stacked_bars(
         width=chart_width,
         height=HEIGHT,
         bars=bars,
-        ticks=[ChartLabel(round(left - 6, 1), _height_of(int(text.replace(",", "")), top), text) for text in ticks],
+        ticks=[ChartLabel(round(left - 6, 1), _height_of(value, top), f"{value:,}") for value in scale],
         labels=labels,
         head=[first_head, *(series[key].label for key in used), "Total"],
         rows=[
