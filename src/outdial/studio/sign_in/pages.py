@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -74,30 +75,27 @@ async def sign_in(request: Request) -> Response:
     form = await forms.read_form(request)
     target, email = own_path(forms.text(form, "next", "/")), forms.text(form, "email")
     kept = forms.text(form, "kept")
+    show = partial(_form, request, target, email=email, kept=kept)
     password = form.get("password")
     is_ours = forms.is_same_token(form.get(forms.CSRF_FIELD), _cookie_token(request, studio))
     if not is_ours or is_forged(request.method, request.url.path, request.headers, ""):
-        return _form(
-            request, target, email=email, kept=kept, problem="This form has expired. Please sign in again", status=403
-        )
+        return show(problem="This form has expired. Please sign in again", status=403)
     if not email or not isinstance(password, str) or not password:
-        return _form(request, target, email=email, kept=kept, problem="Enter your email and password", status=400)
+        return show(problem="Enter your email and password", status=400)
     match await studio.auth.sign_in(email, password, address=request.client.host if request.client else ""):
         case SignedIn() as signed_in:
-            return _start_session(request, studio, signed_in, target, kept)
+            return _start_session(request, signed_in, target, kept)
         case BadCredentials():
-            problem = "Wrong email or password"
-            return _form(request, target, email=email, kept=kept, problem=problem, status=401)
+            return show(problem="Wrong email or password", status=401)
         case TooManyAttempts(retry_after_s=seconds):
             minutes = max(1, round(seconds / 60))
             problem = f"Too many attempts. Try again in {minutes} {'minute' if minutes == 1 else 'minutes'}"
-            response = _form(request, target, email=email, kept=kept, problem=problem, status=429)
+            response = show(problem=problem, status=429)
             response.headers["retry-after"] = str(round(seconds))
             return response
         case AuthUnavailable(reason=reason):
             log("studio.auth_unavailable", level="warning", reason=reason)
-    problem = "Sign-in is temporarily unavailable. Try again in a moment"
-    return _form(request, target, email=email, kept=kept, problem=problem, status=503)
+    return show(problem="Sign-in is temporarily unavailable. Try again in a moment", status=503)
 
 
 @router.post("/sign-out")
@@ -123,7 +121,8 @@ def own_path(url: str) -> str:
     return "/" if parts.path.startswith(("/sign-", "/api/", "/static/")) or parts.path.endswith("/live") else url
 
 
-def _start_session(request: Request, studio: StudioState, signed_in: SignedIn, target: str, kept: str) -> Response:
+def _start_session(request: Request, signed_in: SignedIn, target: str, kept: str) -> Response:
+    studio = studio_state(request)
     session = StudioSession(
         access_token=signed_in.access_token,
         refresh_token=signed_in.refresh_token,
