@@ -202,16 +202,12 @@ async def find_campaign(connection: Connection, organization_id: UUID, campaign_
     row = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=organization_id)
     if row is None:
         raise ResourceNotFound("Campaign not found")
-    return Campaign(
-        **(
-            asdict(row)
-            | {
-                "calling_hours": decode_object(row.calling_hours),
-                "retry_policy": decode_object(row.retry_policy),
-                "dynamic_variables": decode_texts(row.dynamic_variables),
-            }
-        )
-    )
+    decoded = {
+        "calling_hours": decode_object(row.calling_hours),
+        "retry_policy": decode_object(row.retry_policy),
+        "dynamic_variables": decode_texts(row.dynamic_variables),
+    }
+    return Campaign(**asdict(row) | decoded)
 
 
 async def change_campaign(
