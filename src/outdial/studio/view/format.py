@@ -93,6 +93,11 @@ def place_name(zone: str) -> str:
     return zone.rpartition("/")[2].replace("_", " ")
 
 
+def zone_label(zone: str) -> str:
+    """Return the label of times in a zone: "New York time", or "UTC"."""
+    return f"{place_name(zone)} time" if "/" in zone else place_name(zone)
+
+
 def in_zone(value: datetime, zone: str) -> str:
     """Format the time of day in a zone, such as "9:00 AM in London", with the day when it is not the viewer's.
 

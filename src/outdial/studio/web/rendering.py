@@ -82,7 +82,7 @@ environment.filters |= {
     "money": formats.money,
     "iso": formats.iso,
     "moment": formats.moment,
-    "place_name": formats.place_name,
+    "zone_label": formats.zone_label,
     "in_zone": formats.in_zone,
     "humanize": humanize,
 }
