@@ -4,7 +4,6 @@ uvicorn itself limits only how long a connection is idle after a response.
 """
 
 import asyncio
-import resource
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
@@ -12,12 +11,8 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-# File descriptors reserved for everything but connections.
-_SPARE_FILES: Final = 128
-# A younger request does not count as slow: its client may not have had the time to send it.
-_TOO_YOUNG_S: Final = 1.0
-# The precision of the loop's time.
-_CLOCK_S: Final = 0.001
+from outdial.request_limits import RequestLimits, connection_limit, find_costliest, find_slowest
+
 _REFUSALS: Final = {
     408: (b"Request Timeout", b"The request took too long to arrive"),
     431: (b"Request Header Fields Too Large", b"The request headers are too long"),
@@ -26,22 +21,15 @@ _REFUSALS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionLimits:
+class ConnectionLimits(RequestLimits):
     """Limits of one server. Times are in seconds and checked every `sweep_s`; sizes are in bytes."""
 
-    # The request line and all header lines together, and the time from the first byte to the last of them.
-    header_bytes: int = 64 * 1024
-    header_s: float = 10.0
-    # The longest pause within a body, and the slowest rate of a whole body, in bytes/s.
-    body_s: float = 30.0
-    body_rate: float = 4096.0
     # A new connection without a request. After a response, uvicorn's own limit applies.
     idle_s: float = 30.0
     connections: int = 5000
     # Bodies that are being received, and how much of one counts: applications read more than that in pieces.
     body_bytes: int = 128 * 1024 * 1024
     counted_bytes: int = 1024 * 1024
-    sweep_s: float = 1.0
 
 
 class RequestPhase(Enum):
@@ -61,10 +49,7 @@ class GuardedState(ServerState):
         self.limits = limits
         self.body_bytes = 0
         self._swept_at = 0.0
-        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.max_connections = limits.connections
-        if files != resource.RLIM_INFINITY:
-            self.max_connections = max(1, min(limits.connections, files - _SPARE_FILES))
+        self.max_connections = connection_limit(limits.connections)
 
     def guarded(self) -> list["GuardedProtocol"]:
         """Return the open connections."""
@@ -81,19 +66,19 @@ class GuardedState(ServerState):
         if idle:
             min(idle, key=lambda one: one.since).transport.close()
             return
-        now = newcomer.loop.time()
-        slow = [one for one in others if one.is_receiving and now - one.since > _TOO_YOUNG_S]
-        min(slow, key=lambda one: one.received / max(now - one.since, _CLOCK_S), default=newcomer).refuse(503)
+        arriving = [one for one in others if one.is_receiving]
+        (find_slowest(arriving, newcomer.loop.time()) or newcomer).refuse(503)
 
     def shed(self, current: "GuardedProtocol") -> None:
         """Over the limit of bytes in bodies, end the requests that have held the most for the longest."""
         now = current.loop.time()
         while self.body_bytes > self.limits.body_bytes:
             holding = [one for one in self.guarded() if one.phase is RequestPhase.BODY and one.held]
-            if not holding:
+            costliest = find_costliest(holding, now, lambda one: one.held)
+            if costliest is None:
                 current.refuse(503)
                 return
-            max(holding, key=lambda one: one.held * (now - one.since + 1)).refuse(503)
+            costliest.refuse(503)
 
     def sweep(self, now: float) -> None:
         """End the requests that are too slow, if the last check is `sweep_s` ago."""
@@ -114,7 +99,7 @@ class GuardedProtocol(HttpToolsProtocol):
         # When the phase began. For headers and body: when the request began.
         self.since = self.loop.time()
         self._last_byte_at = self.since
-        self.received = 0
+        self.bytes_received = 0
         self.held = 0
         self._has_requests = False
         # uvloop's TLS transport does not report itself as closing once `close` was called.
@@ -147,9 +132,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._last_byte_at = self.loop.time()
         if self.phase is RequestPhase.IDLE:
             self._begin()
-        self.received += len(data)
+        self.bytes_received += len(data)
         super().data_received(data)
-        if self.phase is RequestPhase.HEADERS and self.received > self._state.limits.header_bytes:
+        if self.phase is RequestPhase.HEADERS and self.bytes_received > self._state.limits.header_bytes:
             self.refuse(431)
 
     def on_message_begin(self) -> None:
@@ -180,7 +165,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Wait for the application, or for the next request if the response was complete before the body."""
         super().on_message_complete()
-        self.received = 0
+        self.bytes_received = 0
         if not self.cycle.response_complete:
             self.phase = RequestPhase.RESPONSE
             return
@@ -205,14 +190,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self.since += elapsed_s
             self._last_byte_at += elapsed_s
             return
+        longest_s = limits.body_s + self.bytes_received / limits.body_rate
         match self.phase:
             case RequestPhase.IDLE if not self._has_requests and age_s > limits.idle_s:
                 self.transport.close()
             case RequestPhase.HEADERS if age_s > limits.header_s:
                 self.refuse(408)
-            case RequestPhase.BODY if (
-                now - self._last_byte_at > limits.body_s or age_s > limits.body_s + self.received / limits.body_rate
-            ):
+            case RequestPhase.BODY if now - self._last_byte_at > limits.body_s or age_s > longest_s:
                 self.refuse(408)
 
     def refuse(self, status: int) -> None:
@@ -230,7 +214,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _begin(self) -> None:
         self.phase = RequestPhase.HEADERS
         self.since = self.loop.time()
-        self.received = 0
+        self.bytes_received = 0
 
     def _release(self) -> None:
         self._state.body_bytes -= self.held

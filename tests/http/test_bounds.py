@@ -182,7 +182,7 @@ async def test_the_rest_of_a_refused_request_does_not_count() -> None:
         greedy.send(b"POST / HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n")
         await until(lambda: sum(bool(one.bytes_received) for one in here.server.connections) == 2)
         [last] = [one for one in here.server.connections if one.bytes_received and one is not before]
-        last.receiving_since -= 100  # the costliest from here on
+        last.since -= 100  # the costliest from here on
         last.data_received(b"3e8\r\n%b\r\n" % (b"y" * 1000) * 60)  # in one read
         assert here.server.held_bytes == 20_000
         assert (await greedy.reply()).status == 503

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from outdial import request_limits
 from outdial.http import HttpResponse, RequestHead, ServerLimits
-from outdial.http import server as server_module
 from tests.support.wire import App, Wire, get, post, served
 
 # Long enough for a loaded machine, short enough to be waited for.
@@ -216,7 +216,7 @@ async def test_over_the_limit_with_all_busy_a_new_connection_gets_503() -> None:
 
 @pytest.mark.parametrize("sent", [post(b"x" * 10, length=20), get()[:10]], ids=["body", "headers"])
 async def test_over_the_limit_the_slowest_request_makes_room(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_TOO_YOUNG_S", -1.0)
+    monkeypatch.setattr(request_limits, "_TOO_YOUNG_S", -1.0)
     async with served(limits=replace(QUICK, connections=2)) as here:
         slowest, slow = await here.connect(), await here.connect()
         for wire, begun in ((slowest, sent[:5]), (slow, sent)):

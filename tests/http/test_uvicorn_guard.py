@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from outdial import uvicorn_guard, uvicorn_server
+from outdial import request_limits, uvicorn_server
 from outdial.http import listen
 from outdial.uvicorn_guard import ConnectionLimits, GuardedState, RequestPhase
 from tests.support.wire import Wire, get, post
@@ -160,12 +160,12 @@ async def test_over_the_limit_the_longest_idle_connection_closes(monkeypatch: py
 
 
 async def test_over_the_limit_the_slowest_request_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uvicorn_guard, "_TOO_YOUNG_S", -1.0)
+    monkeypatch.setattr(request_limits, "_TOO_YOUNG_S", -1.0)
     async with served(replace(QUICK, connections=2), monkeypatch) as here:
         slowest, slow = await here.connect(), await here.connect()
         for wire, begun in ((slowest, post(length=9)), (slow, post(b"x" * 9_000, length=9_001))):
             wire.send(begun)
-            await until(lambda: any(one.received == len(begun) for one in here.state.guarded()))  # noqa: B023
+            await until(lambda: any(one.bytes_received == len(begun) for one in here.state.guarded()))  # noqa: B023
         assert (await (await here.connect()).ask(get())).status == 200
         assert (await slowest.reply()).status == 503
         assert (await slow.ask(b"x")).status == 200

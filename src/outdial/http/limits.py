@@ -2,19 +2,14 @@
 
 from dataclasses import dataclass
 
+from outdial.request_limits import RequestLimits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerLimits:
+class ServerLimits(RequestLimits):
     """Limits of a server and its connections. Times are in seconds, enforced within `sweep_s`; sizes are in bytes."""
 
-    # The request line and all header lines together, and the number of header lines.
-    header_bytes: int = 64 * 1024
     header_lines: int = 200
-    # From the first byte of a request to the end of its headers.
-    header_s: float = 10.0
-    # 408 after this long without a byte of the body, or when the body is slower overall than `body_rate` bytes/s.
-    body_s: float = 30.0
-    body_rate: float = 4096.0
     # A connection without a request.
     idle_s: float = 75.0
     # A client that does not read its response.
@@ -28,9 +23,8 @@ class ServerLimits:
     pipelined: int = 64
     # Over this many connections, the longest idle one closes, or else the slowest request.
     connections: int = 10_000
-    # Bytes of all requests that are being received or served. Over it, the requests that have held the most for the
-    # longest end, of those still arriving: an application has to limit what it holds itself. No one has checked the
-    # sender of these bytes yet.
+    # Bytes of all requests that are being received or served. Over it, the server ends requests that are still
+    # arriving, first those that have held the most for the longest. An application has to limit what it holds itself.
+    # The senders of these bytes are not authenticated yet.
     held_bytes: int = 256 * 1024 * 1024
     handshake_s: float = 10.0
-    sweep_s: float = 1.0

@@ -73,9 +73,8 @@ class HttpConnection(asyncio.Protocol):
         self._rejection: HttpResponse | None = None
         self._continue_due = False
         # When the headers, and then the body, began to arrive in several pieces.
-        self.receiving_since = 0.0
+        self.since = 0.0
         self._held_head = 0
-        self._most_held = server.limits.held_bytes
         self._replay: bytes | None = None
         # Pipelined requests, and bytes that arrived while the application was busy.
         self._pipelined: deque[_CompleteRequest] = deque()
@@ -210,7 +209,7 @@ class HttpConnection(asyncio.Protocol):
             self._body += piece
         server = self._server
         server.held_bytes = held = server.held_bytes + len(piece)
-        if held > self._most_held:
+        if held > self._limits.held_bytes:
             server.shed(self)
 
     def on_message_complete(self) -> None:
@@ -284,15 +283,15 @@ class HttpConnection(asyncio.Protocol):
         if self._head is not None:
             if self.phase is not _BODY:
                 self.phase = _BODY
-                self.receiving_since = now
-            slowest = self.receiving_since + limits.body_s + self._body_size / limits.body_rate
+                self.since = now
+            slowest = self.since + limits.body_s + self._body_size / limits.body_rate
             self.expires = min(now + limits.body_s, slowest)
             if self._received > limits.header_bytes + (1 + _MAX_OVERHEAD) * self._body_size + limits.discard:
                 self.reject(400, "The body has more chunk framing than content")
         else:
             if self.phase is _IDLE:
                 self.phase = _HEADERS
-                self.receiving_since = now
+                self.since = now
                 self.expires = now + limits.header_s
             self._hold_head(self._received)
         if self.phase is _HEADERS and self._received > limits.header_bytes:
@@ -378,7 +377,7 @@ class HttpConnection(asyncio.Protocol):
                 self._send_continue()
         elif self._target or self._headers:
             self.phase = _HEADERS
-            self.receiving_since = now
+            self.since = now
             self.expires = now + self._limits.header_s
         if self._buffered:
             buffered, self._buffered = self._buffered, b""

@@ -1,7 +1,6 @@
 """HTTP server on one listening socket: connections, timeouts and graceful shutdown."""
 
 import asyncio
-import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -13,17 +12,12 @@ from outdial.http.limits import ServerLimits
 from outdial.http.listening import BACKLOG
 from outdial.http.message import Application, ErrorResponder, HttpResponse
 from outdial.http.protocol import ConnectionPhase, HttpConnection
+from outdial.request_limits import connection_limit, find_costliest, find_slowest
 
 DRAIN_S = 10.0
-# File descriptors reserved for everything but connections.
-_SPARE_FILES = 128
 # Excess connections that get a 503. Further ones are aborted without a response.
 _EXCESS_RESPONSES = 64
 _RECEIVING = (ConnectionPhase.HEADERS, ConnectionPhase.BODY)
-# A younger request does not count as slow: its client may not have had the time to send it.
-_TOO_YOUNG_S = 1.0
-# The precision of the loop's time.
-_CLOCK_S = 0.001
 
 
 class HttpServer:
@@ -40,10 +34,7 @@ class HttpServer:
         # Bytes of the requests that are being received or served.
         self.held_bytes = 0
         self.connections: set[HttpConnection] = set()
-        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._max_connections = limits.connections
-        if files != resource.RLIM_INFINITY:
-            self._max_connections = max(1, min(limits.connections, files - _SPARE_FILES))
+        self._max_connections = connection_limit(limits.connections)
         self._all_closed = asyncio.Event()
         self._listening: asyncio.Server | None = None
         self._sweeping: asyncio.TimerHandle | None = None
@@ -111,10 +102,9 @@ class HttpServer:
         if lingering:
             min(lingering, key=lambda one: one.expires).abort()
             return True
-        now = asyncio.get_running_loop().time()
-        slow = [one for one in others if one.phase in _RECEIVING and now - one.receiving_since > _TOO_YOUNG_S]
-        if slow:
-            slowest = min(slow, key=lambda one: one.bytes_received / max(now - one.receiving_since, _CLOCK_S))
+        arriving = [one for one in others if one.phase in _RECEIVING]
+        slowest = find_slowest(arriving, asyncio.get_running_loop().time())
+        if slowest is not None:
             slowest.evict("There are too many connections, and this request was the slowest")
             return True
         unread = [one for one in others if one.phase is ConnectionPhase.SENDING]
@@ -140,9 +130,7 @@ class HttpServer:
         now = asyncio.get_running_loop().time()
         while self.held_bytes > self.limits.held_bytes:
             arriving = [one for one in self.connections if one.phase in _RECEIVING]
-            costliest = max(
-                arriving, key=lambda one: one.bytes_received * (now - one.receiving_since + 1), default=current
-            )
+            costliest = find_costliest(arriving, now, lambda one: one.bytes_received) or current
             costliest.evict(message)
             if costliest is current:
                 return
