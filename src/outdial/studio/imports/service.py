@@ -18,6 +18,7 @@ from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ImportStatus
+from outdial.studio.view.format import sentence_case
 from outdial.studio.view.payloads import decode_texts
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
@@ -303,7 +304,7 @@ async def undo_import(context: OrganizationContext, import_id: UUID) -> Import:
     now = context.studio.clock.now()
     match await undo.undo_import(context.transaction, found.campaign_id, import_id, context.actor, now):
         case undo.AlreadyCalled() as called:
-            raise ResourceConflict(called.reason[:1].upper() + called.reason[1:], status=found.status)
+            raise ResourceConflict(sentence_case(called.reason), status=found.status)
         case NotFound() | Forbidden():
             raise ResourceNotFound("Campaign not found")
     async with context.transaction() as connection:
