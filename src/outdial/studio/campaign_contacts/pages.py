@@ -90,17 +90,10 @@ async def decide_page(
     except ValueError:
         error = InvalidInput("Choose a decision", {"decision": "choose one from the list"})
         return await _show(request, context, campaign_id, campaign_contact_id, form=form, error=error)
-    async with context.transaction() as connection:
-        timeline = await show_contact(
-            connection,
-            organization_id=context.organization_id,
-            campaign_id=campaign_id,
-            campaign_contact_id=campaign_contact_id,
-            now=context.studio.clock.now(),
-        )
     call_at: datetime | None = None
     try:
         if decision is ReviewDecision.CALL_AGAIN and (written := text(form, "call_at")):
+            timeline = await _timeline(context, campaign_id, campaign_contact_id, context.studio.clock.now())
             zone = ZoneInfo(timeline.contact.zone_key.split("|")[0])
             call_at = datetime.fromisoformat(written).replace(tzinfo=zone)
         decided = ReviewRequest(
@@ -133,14 +126,7 @@ async def _show(
     error: InvalidInput | ResourceConflict | None = None,
 ) -> HTMLResponse:
     now = context.studio.clock.now()
-    async with context.transaction() as connection:
-        timeline = await show_contact(
-            connection,
-            organization_id=context.organization_id,
-            campaign_id=campaign_id,
-            campaign_contact_id=campaign_contact_id,
-            now=now,
-        )
+    timeline = await _timeline(context, campaign_id, campaign_contact_id, now)
     return page(
         request,
         "campaign_contacts/show.html",
@@ -157,6 +143,19 @@ async def _show(
         call_again_place=place_name(timeline.contact.zone_key.split("|")[0]),
         clocks=local_clocks(timeline.contact.zone_key, now),
     )
+
+
+async def _timeline(
+    context: CurrentOrganization, campaign_id: UUID, campaign_contact_id: UUID, now: datetime
+) -> ContactTimeline:
+    async with context.transaction() as connection:
+        return await show_contact(
+            connection,
+            organization_id=context.organization_id,
+            campaign_id=campaign_id,
+            campaign_contact_id=campaign_contact_id,
+            now=now,
+        )
 
 
 def timeline_entries(timeline: ContactTimeline) -> list[TimelineEntry]:
