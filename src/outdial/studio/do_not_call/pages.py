@@ -20,6 +20,7 @@ router = APIRouter(prefix="/o/{organization_id}/do-not-call")
 
 LIMIT: Final = 50
 _MAX_LINES: Final = 10_000
+_FIELDS: Final = ("numbers", "region", "reason")
 
 
 async def uploaded_list(request: Request, context: CurrentOrganization) -> AsyncIterator[FormData]:
@@ -39,29 +40,29 @@ async def list_page(request: Request, context: CurrentOrganization) -> HTMLRespo
 async def add(request: Request, context: CurrentOrganization, form: Form) -> Response:
     """Add the numbers of a text area, one per line."""
     context.require("operator")
-    lines = [line.strip() for line in text(form, "numbers").splitlines() if line.strip()]
+    typed = {name: text(form, name) for name in _FIELDS}
+    lines = [line.strip() for line in typed["numbers"].splitlines() if line.strip()]
     if not lines or len(lines) > _MAX_LINES:
         message = "Too many numbers for this form: import them as a file" if lines else "No numbers entered"
         error = InvalidInput(message, {"numbers": f"enter 1 to {_MAX_LINES:,} numbers, one per line"})
-        return await _list(request, context, error=error, form=form)
+        return await _list(request, context, error=error, typed=typed)
     try:
         new = NewBlockedNumbers(
             numbers=[line[:100] for line in lines],
             default_region=region_of(form),
-            reason=text(form, "reason")[:500].replace("\0", "") or None,
+            reason=typed["reason"][:500].replace("\0", "") or None,
         )
         async with context.transaction() as connection:
             result = await do_not_call.block_numbers(connection, context, new)
     except InvalidInput as error:
-        return await _list(request, context, error=error, form=form)
+        return await _list(request, context, error=error, typed=typed)
     invalid = {bad.line for bad in result.bad}
-    # With more invalid numbers than are listed, all stay: adding the others again changes nothing.
+    # If the result lists only some of the invalid numbers, keep every line: adding a number twice is harmless.
     kept = [line for number, line in enumerate(lines, 1) if number in invalid or result.refused > len(invalid)]
-    typed = {"numbers": "\n".join(kept), "region": text(form, "region"), "reason": text(form, "reason")}
     back = text(form, "back")
     if not result.refused and re.fullmatch(rf"/o/{context.organization_id}/contacts/[0-9a-f-]{{36}}", back):
         return redirect(back, "This number will not be called again.")
-    return await _added(request, context, result, typed=typed)
+    return await _added(request, context, result, typed=typed | {"numbers": "\n".join(kept)})
 
 
 @router.post("/import")
@@ -117,7 +118,6 @@ async def _list(
     *,
     result: BlockResult | None = None,
     error: StudioError | None = None,
-    form: FormData | None = None,
     typed: Mapping[str, str] | None = None,
     file_form: FormData | None = None,
 ) -> HTMLResponse:
@@ -144,7 +144,7 @@ async def _list(
         problem=None if error is None else error.message,
         errors=error.fields if isinstance(error, InvalidInput) else {},
         is_of_file=file_form is not None,
-        typed=typed or {name: "" if form is None else text(form, name) for name in ("numbers", "region", "reason")},
+        typed=typed or dict.fromkeys(_FIELDS, ""),
         typed_with_file={name: "" if file_form is None else text(file_form, name) for name in ("region", "reason")},
         **page_links(url, {"phone": phone}, page_request, found.next),
     )
