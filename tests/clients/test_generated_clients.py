@@ -162,7 +162,6 @@ async def test_openapi_typescript_generates_without_a_warning_and_drives_the_stu
     (tmp_path / "package.json").write_text('{"type": "module"}')
     options = {"strict": True, "noUncheckedIndexedAccess": True, "target": "ES2022", "module": "NodeNext", "types": []}
     options |= {"lib": ["ES2022", "DOM", "DOM.Iterable"], "skipLibCheck": True}
-    (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["generated_client.ts"]}))
     (tmp_path / "process.d.ts").write_text("declare const process: { argv: string[] };\n")
     (tmp_path / "tsconfig.json").write_text(
         json.dumps({"compilerOptions": options, "files": ["generated_client.ts", "process.d.ts"]})
