@@ -174,7 +174,7 @@ export function configureCampaignTriggers(options: SupabaseOptions | FetchOption
  * From the environment it takes NEXT_PUBLIC_SUPABASE_URL and NEXT_PUBLIC_SUPABASE_ANON_KEY (or _PUBLISHABLE_KEY), the
  * same names with VITE_, or SUPABASE_URL and SUPABASE_ANON_KEY. In a browser it acts as the user whose session
  * supabase-js keeps in localStorage. On a server with SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY it acts with
- * that key, for every organization: check first who asks.
+ * that key, which has access to every organization: check the permissions of your users first.
  */
 export const campaignTriggers: CampaignTriggers = {
   startCampaign: async (...args) => current().startCampaign(...args),

@@ -49,7 +49,7 @@ SEEN = {
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The studio at an address of its own, with an operator and a contact in review."""
+    """A studio on a free port, with an operator and a contact in review."""
 
     url: str
     token: str

@@ -179,7 +179,7 @@ ELSEWHERE: Final[Mapping[str, Mapping[str, int]]] = {
     "GET /api/v1/me": {"nobody": 401, "outsider": 200, "viewer": 200},
     "GET /api/v1/organizations": {"nobody": 401, "outsider": 200, "viewer": 200},
     "GET /organizations": {"nobody": 303, "outsider": 200, "viewer": 200},
-    # They are invited nowhere, and the form's token is missing.
+    # None of these users is invited, and the form has no CSRF token.
     "GET /api/v1/invitations": {"nobody": 401, "outsider": 200, "viewer": 200},
     "POST /api/v1/invitations/{organization_id}/accept": {"nobody": 401, "outsider": 404, "viewer": 404},
     "POST /api/v1/invitations/{organization_id}/decline": {"nobody": 401, "outsider": 404, "viewer": 404},

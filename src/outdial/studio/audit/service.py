@@ -30,7 +30,7 @@ class AuditEntry(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilters:
-    """Filters of the audit log, as query parameters too; `until` is exclusive."""
+    """Filters and query parameters of the audit log; `until` is exclusive."""
 
     action: TextQuery = None
     actor: TextQuery = None

@@ -116,7 +116,7 @@ class CallEvent(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilters:
-    """Filters of the call list, as query parameters too. Times are those of the claim; `until` is exclusive."""
+    """Filters and query parameters of the call list. Times are those of the claim; `until` is exclusive."""
 
     campaign_id: UUID | None = None
     status: CallStatus | None = None
@@ -168,7 +168,7 @@ async def list_calls(
 async def show_call(
     connection: Connection, organization_id: UUID, call_id: UUID, *, recordings: str = ""
 ) -> CallDetail:
-    """Return a call of the organization; raises ResourceNotFound. `recordings` is an origin besides https."""
+    """Return a call of the organization; raises ResourceNotFound. URLs of the origin `recordings` need no https."""
     row = await calls.show_call(connection, call_id=call_id, organization_id=organization_id)
     if row is None:
         raise ResourceNotFound("Call not found")

@@ -356,9 +356,11 @@ async def show_contact(
     )
     if row is None:
         raise ResourceNotFound("Contact not found in this campaign")
-    person = await contact_queries.show_contact(connection, contact_id=row.contact_id, organization_id=organization_id)
+    known_contact = await contact_queries.show_contact(
+        connection, contact_id=row.contact_id, organization_id=organization_id
+    )
     campaign = await campaigns.dialing_plan(connection, campaign_id=campaign_id)
-    if person is None or campaign is None:
+    if known_contact is None or campaign is None:
         raise ResourceNotFound("Contact not found in this campaign")
     calls = await call_queries.list_attempts(connection, campaign_contact_id=row.id, limit=MAX_ATTEMPTS)
     subjects = [str(row.id), str(row.contact_id), row.phone, str(row.campaign_id)]
@@ -379,7 +381,7 @@ async def show_contact(
     return ContactTimeline(
         contact=_campaign_contact(row, campaign, now),
         campaign_name=row.campaign_name,
-        **{name: getattr(person, name) for name in ContactColumns.model_fields},
+        **{name: getattr(known_contact, name) for name in ContactColumns.model_fields},
         notes=row.notes,
         zone_source=row.zone_source,
         do_not_call=row.do_not_call,

@@ -50,7 +50,7 @@ async def import_blocked_numbers(
 ) -> BlockResult:
     """Block the numbers of a CSV file with a phone column, or of a text file with one number per line.
 
-    Send the file as the body, or in the part `file` of a form.
+    Send the file as the body, or as the part `file` of a form.
     """
     context.require("operator")
     content = await read_upload(request, MAX_FILE_BYTES)

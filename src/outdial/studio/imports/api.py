@@ -71,7 +71,7 @@ async def upload_import_file(
 ) -> Import:
     """Upload the CSV file, whole or in parts. An interrupted upload resumes at `bytes_stored`.
 
-    Send the file as the body, or in the part `file` of a form.
+    Send the file as the body, or as the part `file` of a form.
     """
     context.require("operator")
     offset, total = 0, None
@@ -112,9 +112,9 @@ async def cancel_import(context: CurrentOrganization, import_id: UUID) -> Import
 
 @router.post("/{import_id}/undo")
 async def undo_import(context: CurrentOrganization, import_id: UUID) -> Import:
-    """Remove the contacts that a finished import added, until one of them was called.
+    """Remove the contacts that a finished import added. Returns 409 once one of them has been called.
 
-    Contacts that the import created also leave the organization, unless something has changed or used them since.
+    Contacts that the import created also leave the organization, unless they have been changed or used since.
     """
     context.require("operator")
     return await imports.undo_import(context, import_id)

@@ -93,7 +93,7 @@ class Import(BaseModel):
 
     @property
     def can_be_undone(self) -> bool:
-        """Whether it has ended with contacts, and was not undone. Contacts that were called keep it."""
+        """Whether it is finished, added contacts and was not undone. It stays true after a call: undoing then fails."""
         return self.is_finished and self.added > 0 and self.undone_at is None
 
     @property
@@ -362,7 +362,7 @@ def _region(region: str | None) -> str | None:
 
 def _import(row: imports.ImportRow) -> Import:
     kept: Mapping[str, Any] = {name: getattr(row, name) for name in Import.model_fields if name not in _JSON}
-    # Members can write the mapping past the studio.
+    # Members can also write the mapping with SQL.
     return Import(
         **kept,
         mapping=decode_texts(row.mapping),

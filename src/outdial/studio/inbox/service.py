@@ -86,7 +86,7 @@ class ReplayResult(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilters:
-    """Filters of the event list, as query parameters too. Times are those of receipt; `until` is exclusive."""
+    """Filters and query parameters of the event list. Times are those of receipt; `until` is exclusive."""
 
     status: EventStatus | None = None
     event: TextQuery = None

@@ -21,7 +21,7 @@ async def list_invitations(context: CurrentOrganization) -> list[InvitationSumma
 
 @router.post("/organizations/{organization_id}/invitations", status_code=201)
 async def invite_member(context: CurrentOrganization, new: NewInvitation) -> InvitationSummary:
-    """Invite a user by email address. They become a member when they accept, with an account that has this address.
+    """Invite a user by email address. They become a member by accepting with an account that has this address.
 
     Returns 409 for members and for addresses that are already invited. Outdial sends no email.
     """

@@ -99,7 +99,7 @@ async def withdraw(connection: Connection, context: OrganizationContext, email: 
 
 
 async def received_invitations(connection: Connection, caller: StudioCaller) -> list[ReceivedInvitation]:
-    """Return the caller's invitations. A back end with a secret key has none."""
+    """Return the caller's invitations. Callers with a secret key have none."""
     rows = [] if caller.user_id is None else await invitations.my_invitations(connection)
     return [ReceivedInvitation.model_validate(row, from_attributes=True) for row in rows]
 
