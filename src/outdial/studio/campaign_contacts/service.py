@@ -271,18 +271,7 @@ async def list_contacts(
         rows = await campaign_contacts.list_campaign_contacts(
             connection, after_id=None if key is None else key[0], status=filters.status, **narrowed
         )
-    by_time = not filters.is_search and filters.order == "next_attempt"
-    shown, following = paginate(
-        rows,
-        page.limit,
-        lambda row: (
-            [row.place, row.contact_id]
-            if filters.name is not None
-            else [row.next_attempt_at, row.id]
-            if by_time
-            else [row.place]
-        ),
-    )
+    shown, following = paginate(rows, page.limit, lambda row: _sort_key(filters, row))
     return Page(items=[_campaign_contact(row, campaign, now) for row in shown], next=following)
 
 
@@ -311,6 +300,14 @@ async def _search(
     return await campaign_contacts.list_by_phone_ending(
         connection, first=ending, last=ending + LAST_TEXT, after=place, **narrowed
     )
+
+
+def _sort_key(filters: ContactFilters, row: campaign_contacts.CampaignContactRow) -> list[object]:
+    if filters.name is not None:
+        return [row.place, row.contact_id]
+    if not filters.is_search and filters.order == "next_attempt":
+        return [row.next_attempt_at, row.id]
+    return [row.place]
 
 
 def _campaign_contact(
