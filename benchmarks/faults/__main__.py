@@ -5,6 +5,7 @@ For each fault: the requests per second of the *other* account before, during an
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -19,11 +20,13 @@ import asyncpg
 import psutil
 import uvloop
 
+from benchmarks.dial.campaign import activate
 from benchmarks.faults.arrivals import PauseWatch, crowded_seconds
 from benchmarks.faults.recovery import recovery_times
 from benchmarks.report import report
 from benchmarks.stack import Clone, clone, make_template, postgres, process
 from outdial.db.embedded import EmbeddedPostgres
+from outdial.domain.calling_hours import ALWAYS_OPEN
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.simulator.runtime import Simulator
@@ -34,7 +37,7 @@ RATE = 10
 CONTACTS = 6000
 KEYS = {"default": "key_benchmark_default", "acme": "key_benchmark_acme"}
 FROM = {"default": "+12125550001", "acme": "+12125550002"}
-ALWAYS = '{"every_day": [["00:00", "24:00"]]}'
+ALWAYS = json.dumps(ALWAYS_OPEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Account:
 class Scene:
     """Everything that a fault can act on. `faulty` is the account that has the fault, `other` must not notice."""
 
-    look: asyncpg.Connection
+    connection: asyncpg.Connection
     watch: PauseWatch
     database: Clone
     simulator: Simulator
@@ -130,11 +133,11 @@ async def dialer_stutters(scene: Scene) -> AsyncIterator[None]:
 @asynccontextmanager
 async def hours_unreadable(scene: Scene) -> AsyncIterator[None]:
     """A hundred campaigns of the faulty account have calling hours that cannot be read."""
-    async with scene.look.transaction():
-        await scene.look.execute("set local session_replication_role = replica")
+    async with scene.connection.transaction():
+        await scene.connection.execute("set local session_replication_role = replica")
         for _ in range(100):
-            campaign_id = await _campaign(scene.look, scene.faulty, "default", hours='{"funday": []}')
-            await scene.look.execute(
+            campaign_id = await _campaign(scene.connection, scene.faulty, "default", hours='{"funday": []}')
+            await scene.connection.execute(
                 "insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key,"
                 " next_attempt_at) select uuidv7(), organization_id, $2, id, phone, zone_key, now() from contacts"
                 " where organization_id = $1 limit 1",
@@ -142,20 +145,20 @@ async def hours_unreadable(scene: Scene) -> AsyncIterator[None]:
                 campaign_id,
             )
     yield
-    await scene.look.execute("update campaigns set status = 'pausing' where calling_hours ? 'funday'")
+    await scene.connection.execute("update campaigns set status = 'pausing' where calling_hours ? 'funday'")
 
 
 @asynccontextmanager
 async def hang_up_hangs(scene: Scene) -> AsyncIterator[None]:
     """The faulty account cancels with hang-up, and the provider does not respond to stop-call."""
     scene.simulator.workspace.faults.replace([Fault(kind=FaultKind.hang_reply, operation="stop-call")])
-    campaign_id = await _campaign(scene.look, scene.faulty, "default", "paused")
-    await scene.look.execute(
+    campaign_id = await _campaign(scene.connection, scene.faulty, "default", "paused")
+    await scene.connection.execute(
         "update calls set campaign_id = $1, next_check_at = null where campaign_id = $2 and status = 'placed'",
         campaign_id,
         scene.faulty.campaign_id,
     )
-    await scene.look.execute(
+    await scene.connection.execute(
         "update campaigns set status = 'cancelling', hang_up = true, next_batch_at = now() where id = $1", campaign_id
     )
     yield
@@ -165,23 +168,23 @@ async def hang_up_hangs(scene: Scene) -> AsyncIterator[None]:
 @asynccontextmanager
 async def number_refused(scene: Scene) -> AsyncIterator[None]:
     """Numbers of the faulty account are always refused with 429."""
-    await _add_contact(scene.look, scene.faulty, "+14155559946")
+    await _add_contact(scene.connection, scene.faulty, "+14155559946")
     yield
 
 
 @asynccontextmanager
 async def response_hangs(scene: Scene) -> AsyncIterator[None]:
     """A request of the faulty account gets no response."""
-    await _add_contact(scene.look, scene.faulty, "+14155559952")
+    await _add_contact(scene.connection, scene.faulty, "+14155559952")
     yield
 
 
 @asynccontextmanager
 async def limit_zero(scene: Scene) -> AsyncIterator[None]:
     """The provider allows the faulty account no call."""
-    await scene.look.execute("update provider_accounts set provider_limit = 0 where id = $1", scene.faulty.id)
+    await scene.connection.execute("update provider_accounts set provider_limit = 0 where id = $1", scene.faulty.id)
     yield
-    await scene.look.execute("update provider_accounts set provider_limit = null where id = $1", scene.faulty.id)
+    await scene.connection.execute("update provider_accounts set provider_limit = null where id = $1", scene.faulty.id)
 
 
 FAULTS: dict[str, FaultMaker] = {
@@ -204,23 +207,23 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each phase")
     parser.add_argument("--faults", nargs="*", default=list(FAULTS), choices=list(FAULTS), metavar="FAULT")
     parser.add_argument("--no-recovery", action="store_true", help="leave out the recovery times, which take a minute")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with postgres() as server:
-        rows, recoveries = uvloop.run(_measure(server, asked))
-    report("faults of one account, seen by the other", rows, recoveries, as_json=asked.json)
+        rows, recoveries = uvloop.run(_measure(server, options))
+    report("faults of one account, seen by the other", rows, recoveries, as_json=options.json)
 
 
 async def _measure(
-    server: EmbeddedPostgres, asked: argparse.Namespace
+    server: EmbeddedPostgres, options: argparse.Namespace
 ) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     await make_template(server, _seed)
     rows = []
     async with clone(server, "run") as database, _calling(database) as scene:
-        await asyncio.sleep(asked.seconds / 2)
-        for name in asked.faults:
-            rows.append(await _observe(scene, name, asked.seconds))
+        await asyncio.sleep(options.seconds / 2)
+        for name in options.faults:
+            rows.append(await _observe(scene, name, options.seconds))
             print(rows[-1], file=sys.stderr, flush=True)
-    if asked.no_recovery:
+    if options.no_recovery:
         return rows, []
     async with clone(server, "recovery") as database:
         return rows, await recovery_times(database)
@@ -233,8 +236,8 @@ async def _calling(database: Clone) -> AsyncIterator[Scene]:
     )
     async with AsyncExitStack() as stack:
         url, simulator = await stack.enter_async_context(running(config))
-        look = await asyncpg.connect(database.dsn())
-        stack.push_async_callback(look.close)
+        connection = await asyncpg.connect(database.dsn())
+        stack.push_async_callback(connection.close)
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="outdial-bench-")))
         env = {
             "SUPABASE_DB_URL": database.dsn(),
@@ -250,18 +253,23 @@ async def _calling(database: Clone) -> AsyncIterator[Scene]:
             command = [sys.executable, "-m", "benchmarks.dial.dialer", str(directory / f"{number}.json")]
             _, dialer = await stack.enter_async_context(process(command, env))
             dialers.append(dialer)
-        rows = await look.fetch(
+        rows = await connection.fetch(
             "select a.id, a.organization_id, m.id as campaign_id from provider_accounts a"
             " join campaigns m on m.provider_account_id = a.id order by a.credential = 'acme'"
         )
         faulty, other = (Account(row["id"], row["organization_id"], row["campaign_id"]) for row in rows)
-        await look.execute("update campaigns set status = 'active', next_batch_at = now(), started_at = now()")
-        await look.execute("select pg_notify('outdial_campaigns', id::text) from campaigns")
+        await activate(connection, [faulty.campaign_id, other.campaign_id])
         watch = PauseWatch()
         watching = asyncio.create_task(watch.run())
         stack.callback(watching.cancel)
         yield Scene(
-            watch=watch, look=look, database=database, simulator=simulator, dialers=dialers, faulty=faulty, other=other
+            connection=connection,
+            watch=watch,
+            database=database,
+            simulator=simulator,
+            dialers=dialers,
+            faulty=faulty,
+            other=other,
         )
 
 
