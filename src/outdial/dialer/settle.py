@@ -21,9 +21,7 @@ from outdial.provider import CallPlaced, CallRefused, CallUncertain, RefusalKind
 from outdial.settings import DialerSettings
 
 CAPACITY_RETRY = timedelta(seconds=10)
-"""Delay of a contact after a refusal for capacity; the account's rate is reduced for longer."""
-LONGEST_CAPACITY_RETRY = timedelta(hours=1)
-"""The delay doubles while the number alone is refused, up to this."""
+"""Delay of a contact after a refusal for capacity; it doubles while Retell refuses only this number."""
 CAPACITY_REFUSALS = 10
 """After this many refusals for capacity in a row, while others were accepted, the contact goes to review."""
 MAX_RESCUE_INTERVAL = timedelta(minutes=5)
@@ -298,6 +296,6 @@ def contact_after_refusal(refused: RefusedCall, now: datetime) -> ContactAfterRe
             if refused.own_refusals >= CAPACITY_REFUSALS:
                 return ContactAfterRefusal(ContactStatus.REVIEW, now)
             delay = CAPACITY_RETRY * 2 ** max(0, refused.own_refusals - 1)
-            return ContactAfterRefusal(ContactStatus.PENDING, now + min(delay, LONGEST_CAPACITY_RETRY))
+            return ContactAfterRefusal(ContactStatus.PENDING, now + delay)
         case never:
             assert_never(never)
