@@ -85,7 +85,8 @@ class Placer:
                     log("dialer.place_failed", level="error", error=error)
                 elif (response := task.result()) is not None:
                     responses.append(response)
-            yield responses
+            if responses:
+                yield responses
 
     async def _place_one(self, call: PlannedCall) -> CallResponse | None:
         if not self._provider.has_account(call.credential):

@@ -118,9 +118,7 @@ class Settler:
             await self.end_claim(responses[0].call, tally)
 
     async def settle_group(self, responses: Sequence[CallResponse], tally: ClaimTally) -> None:
-        """Settle some responses of one claim, and add them to its tally."""
-        if not responses:
-            return
+        """Settle some responses of one claim, at least one, and add them to its tally."""
         batch, now = SettlementBatch(), self._clock.now()
         for item in responses:
             match item.response:
