@@ -76,7 +76,7 @@ FaultMaker = Callable[[Scene], AbstractAsyncContextManager[None]]
 
 @asynccontextmanager
 async def account_locked(scene: Scene) -> AsyncIterator[None]:
-    """A transaction that stands still holds a campaign and its account."""
+    """A stalled transaction holds a campaign and its account."""
     holder = await asyncpg.connect(scene.database.dsn())
     try:
         async with holder.transaction():
@@ -89,7 +89,7 @@ async def account_locked(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def call_locked(scene: Scene) -> AsyncIterator[None]:
-    """A transaction that stands still holds the newest calls of the faulty account."""
+    """A stalled transaction holds the newest calls of the faulty account."""
     holder = await asyncpg.connect(scene.database.dsn())
     try:
         async with holder.transaction():
@@ -103,7 +103,7 @@ async def call_locked(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def dialer_stopped(scene: Scene) -> AsyncIterator[None]:
-    """One of the two dialers stands still."""
+    """One of the two dialers is stopped."""
     scene.dialers[0].send_signal(signal.SIGSTOP)
     try:
         yield
@@ -113,7 +113,7 @@ async def dialer_stopped(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def dialer_stutters(scene: Scene) -> AsyncIterator[None]:
-    """One dialer stands still for 1 to 4 seconds, again and again."""
+    """One dialer is stopped for 1 to 4 seconds, again and again."""
 
     async def stutter() -> None:
         for pause_s in (1.0, 2.5, 4.0, 1.7, 3.3) * 10:

@@ -1,4 +1,4 @@
-"""Counts requests in any one second at a simulator of this process, whatever keeps this process from reading them."""
+"""Counts requests within any second at a simulator in this process, and allows for requests it reads late."""
 
 import asyncio
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class PauseWatch:
 def crowded_seconds(arrived_ms: Sequence[int], limit: int, watch: PauseWatch) -> list[str]:
     """Describe the seconds that held more than `limit` requests.
 
-    Requests that were read late may have arrived as much earlier: a second is longer by the longest pause before them.
+    A request that was read after a pause may have arrived when the pause began, so the longest pause shortens a second.
     """
     arrived = sorted(arrived_ms)
     return [

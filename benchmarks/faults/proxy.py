@@ -1,4 +1,4 @@
-"""A TCP proxy that can go silent, as a host does that vanishes: its connections stay open, and nothing comes back."""
+"""A TCP proxy that can go silent like a vanished host: its connections stay open, but carry nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -54,7 +54,7 @@ class SilentProxy:
 
 @asynccontextmanager
 async def silent_proxy(dsn: str) -> AsyncIterator[tuple[SilentProxy, str]]:
-    """Run a proxy before the server of `dsn`; yield it with the DSN that leads through it."""
+    """Run a proxy in front of the server of `dsn`; yield it with the DSN that leads through it."""
     parts = urlsplit(dsn)
     proxy = SilentProxy(parts.hostname or "127.0.0.1", parts.port or 5432)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)

@@ -1,4 +1,4 @@
-"""How long each background task takes to work again after the database host vanished without a word."""
+"""Measures how long each background task takes to work again after the database host has vanished."""
 
 import asyncio
 import time

@@ -13,9 +13,9 @@ EVERY = timedelta(seconds=60)
 
 
 class LimitReader:
-    """Reads the limit of each account that has campaigns to call for, at most once every EVERY.
+    """Reads the limit of each account with due campaigns, at most once every EVERY.
 
-    It goes on while no call may start: a limit of 0 must not stay in force once Retell has raised it.
+    It also reads while no call may start: a limit of 0 must not stay in force once Retell has raised it.
     """
 
     def __init__(self, database: Database, provider: VoiceProvider, clock: Clock) -> None:
@@ -33,7 +33,7 @@ class LimitReader:
         return due
 
     async def refresh(self, due: batches.DueCampaign) -> None:
-        """Store the limit of the account of a campaign, and wake what waits for a slot.
+        """Store the limit of a campaign's account, and wake the campaigns that wait for a slot.
 
         A failure is logged, and the last known limit stays in force.
         """

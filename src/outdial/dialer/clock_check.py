@@ -37,7 +37,7 @@ class ClockCheck:
     def __init__(self, database: Database, clock: FollowingClock) -> None:
         self._database = database
         self._clock = clock
-        # One comparison at a time: a span must not have the clock set in between.
+        # One comparison at a time: setting the clock during another one's round trip would make its result wrong.
         self._lock = asyncio.Lock()
         self._difference = timedelta()
         self._next_at = clock.now()
@@ -48,7 +48,7 @@ class ClockCheck:
             await self._compare()
 
     async def is_right(self) -> bool:
-        """Return whether the dialer may work now; a wrong clock is logged each time that it is compared."""
+        """Return whether the dialer may work now. Each comparison that finds a wrong clock logs it."""
         if self._is_due():
             async with self._lock:
                 if self._is_due():

@@ -112,7 +112,7 @@ class Rescuer:
                     async with self._database.for_organization(call.organization_id) as connection:
                         await self._settler.adopt(connection, call.credential, [adoption], now, check_at=now)
                 except CallIdTaken as error:
-                    # No event about this call can be told from those of the call that has the id.
+                    # Both calls would share one id, so their events could not be told apart.
                     await self._review(call, str(error))
             case CallsFound():
                 await self._resolve_unlisted(call)

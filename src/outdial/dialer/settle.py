@@ -84,10 +84,10 @@ class SettlementBatch:
 
 @dataclass(slots=True)
 class ClaimTally:
-    """What the responses to the calls of one claim amount to, over all groups that are settled one by one.
+    """Totals over all responses to the calls of one claim, which are settled in groups.
 
-    `refused_numbers` has the message for each call that Retell refused because of its number. Sets and not counts,
-    because a group that meets a lock is settled again.
+    `refused_numbers` maps the calls that Retell refused because of their number to Retell's messages. Sets and not
+    counts, because a group that meets a lock is settled again.
     """
 
     placed: set[UUID] = field(default_factory=set)
@@ -232,7 +232,7 @@ class Settler:
         await events.reopen_unmatched(connection, credential=credential, retell_call_ids=retell_call_ids, now=now)
 
     async def _react(self, call: PlannedCall, batch: SettlementBatch, tally: ClaimTally, now: datetime) -> None:
-        """Slow down, once for each claim, or pause, in separate transactions: claims hold locks on these rows."""
+        """Slow down at most once for each claim, or pause. Claims lock these rows, so each change is a transaction."""
         kinds = {refused.refusal.kind: refused.refusal.message for refused in batch.refused if not refused.own_refusals}
         is_refused = RefusalKind.capacity in kinds or RefusalKind.unreachable in kinds
         if is_refused and not tally.has_slowed_down:
@@ -271,7 +271,7 @@ class Settler:
 
 
 async def _with_own_refusals(connection: Connection, batch: SettlementBatch) -> SettlementBatch:
-    """Tell refusals for capacity that are about one number from those that are about the account."""
+    """Count, for each refusal for capacity, how often the number alone was refused while the account placed calls."""
     ids = [refused.call.id for refused in batch.refused if refused.refusal.kind is RefusalKind.capacity]
     if not ids:
         return batch

@@ -1,4 +1,4 @@
-"""Exchanges missed start times: a process that stood still must not send what others have been given time for."""
+"""Exchanges missed start times: after a stall, other processes may already use the time that this one missed."""
 
 import asyncio
 from collections import defaultdict
@@ -16,7 +16,7 @@ from outdial.log import log
 from outdial.settings import DialerSettings
 
 LOCK_WAIT: Final = timedelta(milliseconds=200)
-"""Claims and renewals wait this long for the account. A claim takes about 10 ms, so a longer wait is a stalled one."""
+"""Claims and renewals wait this long for the account. A claim takes about 10 ms, so a longer wait means a stall."""
 MAX_SLACK: Final = timedelta(seconds=1)
 
 
@@ -36,15 +36,16 @@ class StartRenewer:
         self._database = database
         self._clock = clock
         self._settings = settings
-        # One at a time for each account: others wait for the account's row, too.
+        # One renewal at a time for each account: the lock on the account's row would make the others wait anyway.
         self._gates: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def renew(self, call: PlannedCall) -> RenewedStart | None:
-        """Return a new start time for a claimed call, or None if it must not be sent any more.
+        """Return a new start time for a claimed call, or None if its request must not leave any more.
 
-        That is so when its campaign is no longer active, when the account has more live calls than a lowered limit
-        allows, when no start is free before its deadline, and when the database does not answer in time. No other call
-        starts within the slack of the new time, which doubles: a process that is always late gets slower, not stuck.
+        It must not when the campaign is no longer active, the account has more live calls than a lowered limit allows,
+        no start is free before the deadline, or the database does not respond in time. No other call starts within the
+        slack of the new time. The slack doubles each time, so that a process that is always late slows down instead of
+        getting stuck.
         """
         async with self._gates[call.provider_account_id]:
             now = self._clock.now()

@@ -30,7 +30,7 @@ MAX_DUE_CAMPAIGNS = 25
 MAX_REQUESTS = 400
 """Concurrent requests of one dialer; a claim waits while there are more."""
 BLOCKED_FOR = timedelta(seconds=5)
-"""After a claim has waited LOCK_WAIT for an account in vain, claims for that account do not wait for this long."""
+"""After a claim failed to lock an account within LOCK_WAIT, further claims do not wait for it during this time."""
 MAX_FAILURES = 3
 """After this many failed campaigns, an organization waits for the next round: failures take time from the others."""
 LOCK_PROBE = timedelta(milliseconds=1)
@@ -141,7 +141,7 @@ class Dialer:
             if due.failures:
                 async with self._database.for_organization(due.organization_id) as connection:
                     await batches.end_failures(connection, campaign_id=due.campaign_id)
-        except LockNotAvailable:  # such as a pause that waits for a transaction that stands still
+        except LockNotAvailable:  # such as a pause that waits for a stalled transaction
             self._block(due.campaign_id)
             return 0
         except CONNECTION_ERRORS as error:
@@ -230,14 +230,14 @@ class Dialer:
         tally = ClaimTally()
         try:
             async for responses in self._placer.place_in_groups(calls):
-                # Go on after an error: the other requests leave nevertheless, and MAX_REQUESTS counts them.
+                # Go on after an error: the other requests still leave, and MAX_REQUESTS counts them.
                 try:
                     await self._settle_group(responses, tally)
                 except Exception as error:
                     # The calls stay `placing` and are rescued after their deadline.
                     log("dialer.settle_failed", level="error", calls=len(responses), error=error)
             await self._settler.end_claim(calls[0], tally)
-        except Exception as error:  # such as a lost connection: a list of bad numbers shows again in the next claim
+        except Exception as error:  # such as a lost connection: the next claim detects a list of bad numbers again
             log("dialer.settle_failed", level="error", calls=len(calls), error=error)
         finally:
             self._in_flight -= len(calls)

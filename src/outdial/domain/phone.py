@@ -19,8 +19,8 @@ _PLACELESS = {
     PhoneNumberType.PAGER, PhoneNumberType.VOICEMAIL,
 }  # fmt: skip
 
-# Newer area codes that lie over the territory of an older one with several zones. libphonenumber knows the exchanges of
-# the older one alone, and one zone for the newer. From the overlays of the North American Numbering Plan.
+# Newer area codes that cover the territory of an older one with several zones. libphonenumber lists zones by exchange
+# only for the older code, and a single zone for the newer one. From the overlays of the North American Numbering Plan.
 _OVERLAYS = {
     "236": "250", "257": "250", "364": "270", "367": "418", "448": "850", "458": "541", "581": "418", "672": "250",
     "778": "250", "879": "709", "930": "812", "986": "208",

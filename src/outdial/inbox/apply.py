@@ -116,8 +116,8 @@ async def apply(
     """Apply `deliveries` in the open transaction.
 
     The reconciler checks a call that receives no further event after `check_after`. Retry delays are divided by
-    `retry_speed`. With `skip_locked`, an event of a
-    call that another transaction has locked is `pending` instead of waiting for it.
+    `retry_speed`. With `skip_locked`, an event of a call that another transaction has locked is `pending` instead of
+    waiting for it.
     """
     calls = await _lock_calls(connection, deliveries, skip_locked=skip_locked)
     verdicts: list[EventVerdict] = []
@@ -220,7 +220,7 @@ def decide(
     if outcome.retry_class is RetryClass.ACCOUNT:
         reason = after.details.disconnection_reason
         changes.accounts[row.provider_account_id] = f"Retell ended a call with {reason.code if reason else outcome}"
-    # A member who decided about the contact knew of this call: what becomes known of it later changes the call only.
+    # A member who decided about the contact knew of this call: later reports about it change the call only.
     is_newest = row.call_count == row.attempt_number and row.decided_calls < row.attempt_number
     if is_newest and row.contact_status in OPEN | {ContactStatus.REVIEW}:
         changes.contacts.append(
@@ -237,7 +237,7 @@ def _contact_change(
     now: datetime,
     retry_speed: float,
 ) -> ContactChange:
-    """Return the contact after `outcome`. What an outcome that is now `corrected` had counted is taken back first."""
+    """Return the contact after `outcome`, which replaces `corrected` if given: its attempt or fault is undone first."""
     if corrected is not None:
         if corrected.retry_class in (RetryClass.FAULT, RetryClass.ACCOUNT, RetryClass.HOLD):
             row = replace(row, faults=max(0, row.faults - 1))
