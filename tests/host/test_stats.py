@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from outdial.host.pool.stats import LimitBreach, ProcessMonitor
+from outdial.host.pool.stats import LimitBreach, ProcessMonitor, ProcessStatus
 from outdial.host.wire.config import FunctionConfig
 
 LIMITS = FunctionConfig(cpu_ms=2_000, memory_mb=100)
@@ -15,36 +15,33 @@ class Process:
     def cpu_ms(self) -> float:
         return self.cpu
 
-    def memory_mb(self) -> float:
-        return self.memory
-
-    def threads(self) -> int:
-        return self.thread_count
+    def status(self) -> ProcessStatus:
+        return ProcessStatus(self.memory, self.thread_count)
 
 
 def test_too_many_threads_are_a_breach() -> None:
     process = Process(thread_count=128)
     monitor = ProcessMonitor(process, LIMITS)
 
-    assert monitor.check_threads() is None
+    assert monitor.check_memory_and_threads() is None
     process.thread_count = 129
-    assert monitor.check_threads() == LimitBreach("threads", 128, 129)
+    assert monitor.check_memory_and_threads() == LimitBreach("threads", 128, 129)
 
 
 def test_memory_over_the_limit_is_a_breach() -> None:
     process = Process(memory=80.0)
     monitor = ProcessMonitor(process, LIMITS)
 
-    assert monitor.check_memory() is None
+    assert monitor.check_memory_and_threads() is None
     assert not monitor.is_heavy
     process.memory = 130.2
-    assert monitor.check_memory() == LimitBreach("memory", 100, 131)
+    assert monitor.check_memory_and_threads() == LimitBreach("memory", 100, 131)
 
 
 def test_a_worker_is_heavy_near_its_limit() -> None:
     monitor = ProcessMonitor(Process(memory=81.0), LIMITS)
 
-    assert monitor.check_memory() is None
+    assert monitor.check_memory_and_threads() is None
     assert monitor.is_heavy
 
 

@@ -85,7 +85,7 @@ async def test_eating_memory_ends_the_request_with_the_limit(zygote: ZygoteProce
     assert 48 <= exceeded.used <= 66 or mode
     assert "the limit is 64 MiB" in (await talk.line("out of memory")).text
     assert await is_well(talk, "eats-memory")
-    assert talk.process.memory_mb() < 32
+    assert talk.process.status().memory_mb < 32
     talk.retire()
     assert (await talk.ended()).status == 0
 
@@ -101,12 +101,12 @@ async def test_a_worker_without_memory_to_read_a_request_exits(zygote: ZygotePro
 
 async def test_memory_that_no_rlimit_counts_is_measured_from_outside(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "eats-memory", uid, memory_mb=64)
-    assert talk.process.memory_mb() < 16
+    assert talk.process.status().memory_mb < 16
     await answer(talk, "/eats-memory/uncounted")
-    assert 250 < talk.process.memory_mb() < 280
+    assert 250 < talk.process.status().memory_mb < 280
     talk.process.kill()
     await talk.ended()
-    assert talk.process.memory_mb() == 0
+    assert talk.process.status().memory_mb == 0
 
 
 async def test_memory_that_outlives_its_pages_cannot_be_had(zygote: ZygoteProcess, uid: int | None) -> None:
@@ -176,12 +176,12 @@ async def test_threads_are_limited_for_a_user_of_its_own(zygote: ZygoteProcess) 
 
 async def test_threads_are_counted_from_outside(zygote: ZygoteProcess, uid: int | None) -> None:
     talk = await worker(zygote, "forks", uid)
-    few = talk.process.threads()
+    few = talk.process.status().threads
     await answer(talk, "/forks")
-    assert 1 <= few <= talk.process.threads() <= FunctionConfig().max_threads
+    assert 1 <= few <= talk.process.status().threads <= FunctionConfig().max_threads
     talk.process.kill()
     await talk.ended()
-    assert talk.process.threads() == 0
+    assert talk.process.status().threads == 0
 
 
 async def test_a_function_that_may_have_processes_starts_them_and_they_end_with_it(
@@ -276,7 +276,7 @@ async def test_printing_a_gigabyte_costs_little_and_is_counted(zygote: ZygotePro
     number = talk.send("/prints-a-gigabyte")
     assert await is_well(talk, "prints-a-gigabyte")
     await talk.outcome(number)
-    assert talk.process.memory_mb() < 32
+    assert talk.process.status().memory_mb < 32
     talk.retire()
     await talk.ended()
     assert len(talk.lines) + talk.dropped == 1024

@@ -7,6 +7,7 @@ from typing import Any
 
 from outdial.host.pool.process import ProcessExit
 from outdial.host.pool.spawning import WorkerSpec
+from outdial.host.pool.stats import ProcessStatus
 from outdial.host.wire import frames
 from outdial.host.wire.channel import Channel
 from outdial.host.wire.errors import BadFrame, HostError
@@ -76,11 +77,8 @@ class FakeWorker:
     def cpu_ms(self) -> float:
         return self.cpu
 
-    def memory_mb(self) -> float:
-        return self.memory
-
-    def threads(self) -> int:
-        return self.thread_count
+    def status(self) -> ProcessStatus:
+        return ProcessStatus(self.memory, self.thread_count)
 
     def disconnect(self) -> None:
         self._gateway.close()

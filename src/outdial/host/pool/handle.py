@@ -210,7 +210,7 @@ class WorkerHandle:
         if self._monitor is None:
             return
         self._checked_at = now
-        breach = self._monitor.check_memory() or self._monitor.check_threads()
+        breach = self._monitor.check_memory_and_threads()
         if not self._monitor.is_heavy:
             self._light_at = now
         if breach is None and self.state != "booting":

@@ -13,6 +13,7 @@ from outdial.clock import SystemClock
 from outdial.functions.log import Redactor
 from outdial.host.pool.output_quota import OutputQuota
 from outdial.host.pool.raw_output import RawOutput
+from outdial.host.pool.stats import ProcessStatus
 from outdial.host.wire import frames
 from outdial.host.wire.channel import Channel
 from outdial.host.wire.errors import BadFrame
@@ -108,13 +109,10 @@ class WorkerProcess:
             self._cpu_ms = time.clock_gettime_ns((~self.pid << 3) | 2) / 1e6
         return self._cpu_ms
 
-    def memory_mb(self) -> float:
-        """Return the memory used beyond the zygote's, in MiB; 0 when the process has ended."""
-        return max(0.0, memory_mb(self.pid) - self._zygote.memory_mb)
-
-    def threads(self) -> int:
-        """Return the number of threads; 0 when the process has ended."""
-        return _read_status(self.pid, b"Threads:")
+    def status(self) -> ProcessStatus:
+        """Return the memory used beyond the zygote's, and the number of threads; zeros when the process has ended."""
+        status = read_status(self.pid)
+        return ProcessStatus(max(0.0, status.memory_mb - self._zygote.memory_mb), status.threads)
 
     def disconnect(self) -> None:
         """Close socket and pipes."""
@@ -172,17 +170,17 @@ def _pipe(undo: ExitStack) -> tuple[int, int]:
     return reading, writing
 
 
-def memory_mb(pid: int) -> float:
-    """Return the anonymous and shared memory of a process, in MiB; 0 when it has ended."""
-    return _read_status(pid, b"RssAnon:", b"RssShmem:") / 1024
-
-
-def _read_status(pid: int, *names: bytes) -> int:
-    """Return the sum of these numbers in a process's status; 0 when it has ended."""
+def read_status(pid: int) -> ProcessStatus:
+    """Return the anonymous and shared memory and the threads of a process; zeros when it has ended."""
     try:
         with open(f"/proc/{pid}/status", "rb") as status:
             text = status.read()
     except OSError:
-        return 0
-    places = [(name, text.find(name)) for name in names]
-    return sum(int(text[start + len(name) :].split(None, 1)[0]) for name, start in places if start >= 0)
+        return ProcessStatus(0.0, 0)
+    anonymous, shared, threads = (_number_after(name, text) for name in (b"RssAnon:", b"RssShmem:", b"Threads:"))
+    return ProcessStatus((anonymous + shared) / 1024, threads)
+
+
+def _number_after(name: bytes, text: bytes) -> int:
+    start = text.find(name)
+    return int(text[start + len(name) :].split(None, 1)[0]) if start >= 0 else 0

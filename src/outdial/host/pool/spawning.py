@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self, assert_never
 
 from outdial.host.pool.cgroups import WorkerCgroups, memory_when_killed, remove_cgroup
-from outdial.host.pool.process import OnExit, OnFrame, ProcessExit, WorkerProcess, memory_mb
+from outdial.host.pool.process import OnExit, OnFrame, ProcessExit, WorkerProcess, read_status
 from outdial.host.pool.scratch import ScratchDirectory
 from outdial.host.wire import frames, orders
 from outdial.host.wire.bundle import Bundle
@@ -99,7 +99,7 @@ class ZygoteProcess:
                     await zygote._ready
             except TimeoutError:
                 raise ZygoteLost(f"the zygote was not ready within {_START_TIMEOUT_S:g} s") from None
-            zygote.memory_mb = memory_mb(zygote.pid)
+            zygote.memory_mb = read_status(zygote.pid).memory_mb
             yield zygote
         finally:
             zygote._on_lost()

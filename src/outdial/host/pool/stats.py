@@ -15,6 +15,14 @@ _SPINNING_MS = 150.0
 _HEAVY = 0.8
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessStatus:
+    """Memory in use, in MiB, and the number of threads."""
+
+    memory_mb: float
+    threads: int
+
+
 class ProcessUsage(Protocol):
     """Resource usage of a process, as the system reports it."""
 
@@ -22,12 +30,8 @@ class ProcessUsage(Protocol):
         """Return the CPU time used so far, in ms."""
         ...
 
-    def memory_mb(self) -> float:
-        """Return the memory in use, in MiB."""
-        ...
-
-    def threads(self) -> int:
-        """Return the number of threads."""
+    def status(self) -> ProcessStatus:
+        """Return the memory in use and the number of threads."""
         ...
 
 
@@ -78,16 +82,15 @@ class ProcessMonitor:
         """Whether memory is near the limit."""
         return self.memory_mb > _HEAVY * self._limits.memory_mb
 
-    def check_memory(self) -> LimitBreach | None:
-        """Measure the memory; return the breach of its limit, if any."""
-        self.memory_mb = self._process.memory_mb()
-        limit = self._limits.memory_mb
-        return LimitBreach("memory", limit, ceil(self.memory_mb)) if self.memory_mb > limit else None
-
-    def check_threads(self) -> LimitBreach | None:
-        """Count the threads; return the breach of their limit, if any. The kernel does not limit them everywhere."""
-        threads, limit = self._process.threads(), self._limits.max_threads
-        return LimitBreach("threads", limit, threads) if threads > limit else None
+    def check_memory_and_threads(self) -> LimitBreach | None:
+        """Measure both; return the breach of a limit, if any. The kernel does not limit threads everywhere."""
+        status, limits = self._process.status(), self._limits
+        self.memory_mb = status.memory_mb
+        if status.memory_mb > limits.memory_mb:
+            return LimitBreach("memory", limits.memory_mb, ceil(status.memory_mb))
+        if status.threads > limits.max_threads:
+            return LimitBreach("threads", limits.max_threads, status.threads)
+        return None
 
     def check_cpu(self, now: float, *, finished: int, heartbeats: int, in_flight: int) -> LimitBreach | None:
         """Measure the CPU time since the last of `finished` requests; `in_flight` is how many are not.
