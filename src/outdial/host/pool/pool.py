@@ -17,6 +17,7 @@ from outdial.host.wire.errors import BootFailed
 from outdial.host.wire.invocation import Invocation
 from outdial.host.wire.outcomes import BootFailure, InvocationCompleted, InvocationOutcome, PoolOverloaded
 from outdial.log import log
+from outdial.process import wait_for_event
 
 _TICK_S = 0.1
 # A worker is replaced only after this long without requests, not in the gap between two of them.
@@ -147,14 +148,14 @@ class WorkerPool:
         self._minimum = 0
         self._successor = successor or self._successor
         self._finish_draining()
-        if await self._wait_until_empty(timeout_s):
+        if await wait_for_event(self._empty, timeout_s):
             return
         self._closed = True
         self._fail_queue(_OUT_OF_SERVICE)
         for worker in tuple(self._workers):
             worker.kill("it did not finish in time when its version was taken out of service")
         self._finish_draining()
-        if not await self._wait_until_empty(_KILL_TIMEOUT_S):
+        if not await wait_for_event(self._empty, _KILL_TIMEOUT_S):
             log("host.workers_left", level="error", function=self.bundle.slug, workers=len(self._workers))
 
     def stats(self) -> PoolStats:
@@ -226,13 +227,6 @@ class WorkerPool:
         elif not self._ready and not self._booting:
             self._fail_queue(BootFailure(self._backoff.reason))
         self._finish_draining()
-
-    async def _wait_until_empty(self, timeout_s: float) -> bool:
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._empty.wait()
-        except TimeoutError:
-            return False
 
     def _pick(self) -> WorkerHandle | None:
         """Return the ready worker with the fewest requests in flight, if one has capacity."""
