@@ -109,10 +109,10 @@ class AccessTokens:
             )
 
     async def _look_up(self) -> None:
-        """Look up the hashes that wait, all with one query, until none waits.
+        """Look up all waiting hashes with one query, until none is waiting.
 
-        Anyone can send unknown tokens. However many come, their look-ups take one connection, and one that is valid
-        waits for two queries at most.
+        Anyone can send unknown tokens. However many arrive, their look-ups take one connection, and a valid token waits
+        for two queries at most.
         """
         while self._waiting:
             batch = self._waiting[:_LOOKED_UP_AT_ONCE]

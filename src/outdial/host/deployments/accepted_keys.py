@@ -19,9 +19,9 @@ LARGEST_PARSED: Final = 64 * 1024
 def with_accepted_keys(config: FunctionConfig, index: Path) -> FunctionConfig:
     """Add the names of the project's secret keys to `secrets` if the function accepts secret keys.
 
-    Supabase gives them to every function. Here, only a function gets them whose file `index` says `auth="secret"`, or a
-    list with it, in `with_supabase`. Modes that the file computes, and those in a file above LARGEST_PARSED, are not
-    seen: such a function lists the names. Slow for a new file: do not call it on the event loop.
+    Supabase gives them to every function. Here, a function gets them only if its file `index` passes `auth="secret"`,
+    or a list with it, to `with_supabase`. Modes that the file computes, and those in a file above LARGEST_PARSED, are
+    not found: such a function lists the names. Slow for a new file: do not call it on the event loop.
     """
     try:
         status = index.stat()

@@ -16,7 +16,7 @@ from outdial.host.wire.errors import BootFailed
 
 # A boot occupies a core with imports and has to finish within its boot timeout.
 _CONCURRENT_PROBES = 4
-# A probe that takes longer waits for something else than a core, and others begin meanwhile.
+# A probe that takes longer does not wait for a core, so the next one starts meanwhile.
 _TURN_S = 1.0
 
 
@@ -109,10 +109,7 @@ class FunctionCatalogue:
         return slug in self.unserved and slug not in self._served
 
     def start_check(self) -> None:
-        """Begin to start a worker of each function without one, so that boot failures are logged before a request.
-
-        `close` cancels it.
-        """
+        """Run `check` in the background, so that boot failures are logged before a request. `close` cancels it."""
         self._checking = asyncio.create_task(self.check(), name="check functions")
 
     async def check(self) -> None:

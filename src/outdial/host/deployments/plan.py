@@ -85,7 +85,7 @@ class HostEnvironment:
 
 
 def _without_certificates(secrets: Mapping[str, str]) -> dict[str, str]:
-    """Return the deployed secrets that may override settings of the host: workers may read the files of the others."""
+    """Return the deployed secrets without CERTIFICATES, which only the host sets: workers may read these files."""
     return {name: value for name, value in secrets.items() if name not in CERTIFICATES}
 
 

@@ -1,6 +1,6 @@
 """What a deployment may ask of this host: ceilings for its limits, and the settings and logins that it may name.
 
-Neither binds the functions of the host's own source tree, which its operator writes.
+Functions of the host's own source tree, which its operator writes, are not restricted.
 """
 
 from collections.abc import Iterable, Mapping

@@ -83,7 +83,8 @@ class ReloadableFunctions(Protocol):
 class HotReload:
     """Background task that restarts functions whose files changed.
 
-    Each restart runs on its own, so that a function that hangs at import holds up no other. `stop` cancels what runs.
+    Restarts run at the same time, so that a function that hangs at import does not delay the others. `stop` cancels
+    those that run.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class HotReload:
         self._restarts: dict[str, asyncio.Task[None]] = {}
 
     async def run_once(self) -> int:
-        """Begin to restart what changed and return the number of functions. Call it every SCAN_INTERVAL.
+        """Start to restart the changed functions and return their number. Call it every SCAN_INTERVAL.
 
         Calls `read_listing` first: config.toml and the source of a function decide which secrets it gets. If code does
         not start, the old code stays in service and the log says why.
@@ -114,11 +115,11 @@ class HotReload:
         return len(changes.functions)
 
     async def wait(self) -> None:
-        """Wait until everything that was begun is done."""
+        """Wait for all running restarts, and for the list of functions."""
         await asyncio.gather(*self._running(), return_exceptions=True)
 
     async def stop(self) -> None:
-        """Cancel everything that was begun."""
+        """Cancel all running restarts, and the reading of the list of functions."""
         for task in self._running():
             task.cancel()
         await self.wait()

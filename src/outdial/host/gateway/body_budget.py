@@ -6,15 +6,15 @@ from outdial.host.wire.config import MIB
 
 # Half of `ServerLimits.held_bytes`: the other half stays free for requests that are still arriving.
 IN_FLIGHT_BYTES: Final = 128 * MIB
-# Most bodies are small, and as many of them as a function may have in flight (256) are 4 MiB: counting costs more.
+# Smaller bodies, which most are, are not counted: the 256 requests that a function may have in flight hold 4 MiB.
 UNCOUNTED_BYTES: Final = 16 * 1024
 
 
 class BodyBudget:
     """Bytes of bodies in flight, by owner.
 
-    An owner may hold as much as is still free: one alone holds half of `limit` at most, two hold a third each. So
-    however many slow functions there are, room is left for another.
+    An owner may hold as much as is still free: one alone at most half of `limit`, two a third each. There is always
+    room for one more owner, however many slow functions there are.
     """
 
     def __init__(self, limit: int = IN_FLIGHT_BYTES) -> None:
@@ -32,7 +32,7 @@ class BodyBudget:
         return True
 
     def release(self, owner: str, size: int) -> None:
-        """Give back what `take` has counted."""
+        """Subtract what `take` has counted."""
         self._total -= size
         left = self._held[owner] - size
         if left:

@@ -65,8 +65,8 @@ def host_settings(
 async def missing_settings(env: Mapping[str, str]) -> list[SettingError]:
     """Return an error for each setting that a host in production lacks for its functions.
 
-    A host without retell-webhook lacks it too, unless config.toml disables it: calls would never end. The webhook
-    secret may also be a deployed secret, which it looks up in the database.
+    A missing retell-webhook is also an error, unless config.toml disables it: calls would never end. The webhook secret
+    may also be a deployed secret, which this looks up in the database.
     """
     source = read_source_tree(*source_layers())
     needed = {"SUPABASE_DB_URL": "the database URL, as the role outdial_host"}

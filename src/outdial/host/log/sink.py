@@ -12,7 +12,7 @@ EventKind = Literal["boot", "boot_failed", "shutdown"]
 
 
 class InvocationRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=False):
-    """One request and its response, a struct because one is made per request: 0.2 us, a NamedTuple takes 1.2 us.
+    """One request and its response. A struct, because each request makes one: 0.2 us, against 1.2 us for a NamedTuple.
 
     `at` is when the request arrived, `ms` the time until the response. If the path names no function, `slug` is empty
     and `version` 0. `path` starts with the slug, as sent, without the query. `execution_id` is empty if the request
