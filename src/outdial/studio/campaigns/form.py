@@ -88,7 +88,7 @@ def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignFor
     try:
         hours = parse_calling_hours(campaign.calling_hours)
     except InvalidCallingHours as error:
-        # Members can write the settings past the studio.
+        # Members can write settings directly to the database, without the checks of the studio.
         hours = parse_calling_hours({})
         unreadable.append(f"calling hours: {error}")
     try:

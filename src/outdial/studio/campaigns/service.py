@@ -115,7 +115,7 @@ class Campaign(BaseModel):
 class WaitingReason(BaseModel):
     """Why a campaign is not dialing: a code for programs, a sentence for people, and the time in that sentence.
 
-    `zone` is the time zone of the contacts whose calling hours open at `at`, null when it is not about one.
+    `zone` is the time zone of the contacts whose calling hours open at `at`, null when there is none.
     """
 
     code: str

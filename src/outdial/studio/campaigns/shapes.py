@@ -22,9 +22,9 @@ RetryCount = Annotated[int, Field(ge=RETRY_ATTEMPTS.least, le=RETRY_ATTEMPTS.mos
 
 
 class WeeklyHours(TypedDict, total=False):
-    """When contacts may be called, in their own local time. A narrower key wins, and a day without any is closed.
+    """When contacts may be called, in their own local time. A narrower key wins; a day without a key is closed.
 
-    Without a key for days, Monday to Friday from 09:00 to 20:00.
+    Default, without any key for days: Monday to Friday from 09:00 to 20:00.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
@@ -50,7 +50,7 @@ class OutcomeRetries(TypedDict, total=False):
 
 
 class RetrySettings(TypedDict, total=False):
-    """How to call again, by outcome of the last call; what is left out has its default."""
+    """How to call again, by outcome of the last call. Omitted keys have their default."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
     no_answer: OutcomeRetries
@@ -83,7 +83,7 @@ class CallDecision(TypedDict, total=False):
 
 
 class CallAnalysis(TypedDict, total=False):
-    """Retell's analysis of a call, as it arrived; what is in `custom_analysis_data` is up to the agent."""
+    """Retell's analysis of a call, as it arrived; the agent defines the keys of `custom_analysis_data`."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     call_summary: str | None

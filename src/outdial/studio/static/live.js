@@ -5,7 +5,7 @@
 // (`data-live-jobs`) ignores all campaigns. A list (`data-live-rows`: the ids of its rows) fetches the changed rows only.
 // `data-live-every="5"` also refreshes the page every five seconds, for data the stream does not cover.
 //
-// The server sends something every 15 seconds. After 35 seconds without a sign of it, the page says that it may be old.
+// The server sends something every 15 seconds. After 35 seconds of silence, the page says that it may be out of date.
 
 import { secondsText } from "./time.js";
 
@@ -21,7 +21,7 @@ const GONE = [401, 403, 404];
 
 export function watchPage() {
   const address = document.body.dataset.stream;
-  // A page that a form led to has the URL of the form, which cannot be fetched.
+  // The response to a form has the URL of the form, which cannot be fetched.
   if (!address || !("reloadable" in document.body.dataset) || !document.querySelector("[data-live]")) return;
   new Watch(address).begin();
 }
@@ -104,7 +104,7 @@ class Watch {
     this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
   }
 
-  // A server that stands still, or a network that drops everything, closes no connection.
+  // A server that hangs, or a network that drops all packets, does not close the connection.
   #checkSilence() {
     if (document.hidden || !this.#source || Date.now() - this.#heardAt < MAX_SILENCE_MS) return;
     showStatus(`The server is not responding. Last update ${secondsText(this.#updatedAt)}. Reconnecting…`);

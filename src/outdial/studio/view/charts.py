@@ -9,7 +9,7 @@ from math import ceil, log10
 from typing import Final
 
 WIDTH: Final = 420
-"""Of a chart in half a page. Its text stays readable when a phone shows the chart at three quarters of the size."""
+"""Width of a chart in half a page. Text stays readable when a phone shows the chart at three quarters of its size."""
 
 WIDE: Final = 960
 HEIGHT: Final = 200

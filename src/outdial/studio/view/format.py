@@ -101,7 +101,7 @@ def zone_label(zone: str) -> str:
 def in_zone(value: datetime, zone: str) -> str:
     """Format the time of day in a zone, such as "9:00 AM in London", with the day when it is not the viewer's.
 
-    An unknown zone is only named.
+    For an unknown zone, returns its name without a time.
     """
     try:
         local = value.astimezone(ZoneInfo(zone))

@@ -24,7 +24,7 @@ def readable_body(body: bytes) -> str:
 
 
 def decode_texts(text: str | None) -> dict[str, str]:
-    """Decode a JSON column into an object of texts; a value that is no text becomes its JSON."""
+    """Decode a JSON column into an object of strings; other values are converted to JSON text."""
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in decode_object(text).items()

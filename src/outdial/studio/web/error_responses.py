@@ -118,8 +118,8 @@ def _from_database(error: Exception) -> StudioError:
 def sign_in_redirect(request: Request) -> Response:
     """Redirect a page request without a session to /sign-in, which leads back to the page.
 
-    A form goes along: the browser sends it again to /sign-in/form, which keeps it. Only a form of our own pages does,
-    because another site could make a user who signs in send the site's form.
+    The browser sends a form again to /sign-in/form, which keeps it. This is limited to forms of our own pages: another
+    site could otherwise make a user who signs in send a form of that site.
     """
     path = request.url.path
     if request.method in ("GET", "HEAD"):

@@ -106,7 +106,7 @@ class RequestTooLarge(StudioError):
 
 
 class TooManyRequests(StudioError):
-    """The caller has used up what one caller may have at a time."""
+    """The caller has reached a limit that applies per caller."""
 
     status = 429
     code = "TOO_MANY_REQUESTS"

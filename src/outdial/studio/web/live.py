@@ -1,7 +1,7 @@
 """Server-sent events for open pages: each names what has changed, and the pages that show it fetch it again.
 
-A `beat` every HEARTBEAT tells a page that nothing has changed. There is none while the studio does not hear from the
-database, so that no page shows old numbers as live.
+A `beat` every HEARTBEAT tells a page that nothing has changed. The studio sends none while its connection to the
+database is lost, so that no page shows old numbers as live.
 """
 
 import asyncio
@@ -37,9 +37,9 @@ async def stream(context: CurrentOrganization) -> Response:
 
 
 class LiveResponse(Response):
-    """A stream of events. It is a 429 for a user who has MAX_STREAMS open; browsers try again later.
+    """A stream of events, or a 429 for a user who has MAX_STREAMS open; browsers try again later.
 
-    Counting and subscribing happen in one step, so that requests at the same time cannot exceed the limit.
+    Counting and subscribing happen in one step, so that concurrent requests cannot exceed the limit.
     """
 
     def __init__(self, context: OrganizationContext) -> None:

@@ -33,7 +33,7 @@ POOL_SIZE: Final = 10
 AUTH_POOL_SIZE: Final = 4
 AUTH_PREFIX: Final = "/auth/v1"
 DRAIN_S: Final = 10
-# How often health looks again for keys that could not be fetched.
+# How often keys that could not be fetched are fetched again, so that /health recovers.
 JWKS_RETRY: Final = timedelta(seconds=15)
 
 

@@ -23,8 +23,6 @@ _SECURITY: Final = {
         "description": "A secret key of the project, for back ends: it acts for every organization",
     },
 }
-
-
 _FILE_UPLOAD: Final = {
     "title": "FileUpload",
     "type": "object",
@@ -41,7 +39,7 @@ _shapes: dict[str, Any] = {}
 class DescribedBy:
     """Annotation: the OpenAPI document shows the field as `shape`, a TypedDict; the value is not checked against it.
 
-    For objects that the domain checks with messages of its own, and for stored ones, which may be of any shape.
+    For objects that the domain checks with its own messages, and for stored ones, which may have any shape.
     """
 
     shape: Any
@@ -56,8 +54,8 @@ class DescribedBy:
 def complete_openapi(app: FastAPI) -> None:
     """Complete the document for generators of clients, which name types after components and titles.
 
-    Components get unique names without brackets, and the titles of fields, which repeat their names, go. Security is
-    added; 422 is removed, because invalid requests get 400.
+    Give components unique names without brackets, and remove the titles of fields, which repeat their names. Add
+    security, and remove 422, because invalid requests get 400.
     """
     generate = app.openapi
 

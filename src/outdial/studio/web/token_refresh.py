@@ -59,13 +59,13 @@ class TokenRefresher:
     async def current(self, session: StudioSession) -> SessionRenewal:
         """Return the session, renewed when its access token expires within RENEW_BEFORE.
 
-        Auth is asked every CHECK_EVERY whether the session has ended. While Auth cannot be reached, it has not.
+        Asks Auth every CHECK_EVERY whether the session has ended, and keeps the session while Auth cannot be reached.
         """
         if not session.expires_before(self._clock.now() + RENEW_BEFORE):
             now, key = self._clock.now(), sha256(session.access_token.encode()).digest()
             checked_at = self._checked.get(key)
             if checked_at is None or now - checked_at >= CHECK_EVERY:
-                # Noted before the response: requests that arrive meanwhile do not ask as well.
+                # Stored before Auth responds, so that concurrent requests do not ask too.
                 self._checked.pop(key, None)
                 self._checked[key] = now
                 if len(self._checked) > _MOST_CHECKED:

@@ -12,7 +12,7 @@ from outdial.studio.web.errors import InvalidInput, RequestTooLarge
 from outdial.studio.web.forms import check_form_size, read_form
 
 _CHUNK_BYTES: Final = 256 * 1024
-# Generators of clients know forms and octet streams. Any other type of body but a form is read as the file as well.
+# Client generators know forms and octet streams. A body of any other type is read as the file too.
 FILE_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "content": {

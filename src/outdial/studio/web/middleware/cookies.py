@@ -6,15 +6,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _OURS: Final = b"outdial_"
 _PREFIX: Final = b"__Host-"
-# What browsers strip. Starlette strips more, so `_is_ours` looks at a name as Starlette reads it.
+# What browsers strip. Starlette strips more, so `_is_ours` strips a name as Starlette does.
 _SPACE: Final = b" \t"
 
 
 class HostCookieMiddleware:
     """Sends the studio's cookies as `__Host-outdial_...` with Secure, and reads no others.
 
-    A browser accepts such a cookie from this very host and over https only, so that neither another subdomain nor
-    someone on the network can plant one. Inside of this middleware the names have no prefix.
+    A browser accepts such a cookie only over https and only from this host, so neither another subdomain nor an
+    attacker on the network can set one. The application sees the names without the prefix.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,4 +1,4 @@
-"""CORS for the JSON API: pages of other origins may call it, if a setting lists those origins."""
+"""CORS for the JSON API: pages of other origins may call it, if OUTDIAL_API_ORIGINS lists them."""
 
 from collections.abc import Sequence
 from typing import Final
