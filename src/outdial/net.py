@@ -1,4 +1,4 @@
-"""Addresses: whether one names this machine, which network it is in, and which one a request comes from."""
+"""Addresses: recognizes loopback ones, and finds the network of an address and the client of a request."""
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -50,10 +50,10 @@ def client_address(peer: str, forwarded_for: Iterable[str], *, proxies: int) -> 
 
 
 def network_of(host: str, *, ipv4_bits: int = 32, ipv6_bits: int = 64) -> str:
-    """Return the network of an address, such as 192.0.2.0/24: what to count requests by.
+    """Return the network of an address, such as 192.0.2.0/24, to count requests by.
 
-    By default that is an IPv4 address itself, and the first 64 bits of an IPv6 address, because one subscriber has all
-    addresses below them. Text that is no address stands for itself.
+    By default that is the whole of an IPv4 address, and the first 64 bits of an IPv6 address, because one subscriber
+    has all addresses that share them. Text that is not an address is returned unchanged.
     """
     try:
         address = _parse_address(host.partition("%")[0])

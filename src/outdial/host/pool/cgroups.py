@@ -92,7 +92,7 @@ class WorkerCgroups:
 
 
 def worker_cgroups() -> WorkerCgroups | None:
-    """Return the cgroups for this host's workers, None where it can have none. Log which, and why."""
+    """Return the cgroups for this host's workers, or None and log the reason."""
     try:
         cgroups = WorkerCgroups.set_up()
     except CgroupUnavailable as unavailable:
@@ -103,7 +103,7 @@ def worker_cgroups() -> WorkerCgroups | None:
 
 
 def memory_when_killed(path: Path) -> int:
-    """Return the memory limit in MiB for which the kernel has killed a worker; 0 if it has not.
+    """Return the memory limit in MiB at which the kernel killed a worker, or 0 if it did not.
 
     `oom_kill` also counts workers killed for the limit of a parent cgroup, `oom` only allocations beyond its own.
     """

@@ -1,4 +1,4 @@
-"""A system user of its own for each function, on a host that runs as root."""
+"""Gives each function its own system user, on a host that runs as root."""
 
 import fcntl
 import json
@@ -15,7 +15,7 @@ WORKER_UIDS: Sequence[int] = range(50_000, 60_000)
 
 
 class WorkerUsers:
-    """The user of each function's workers. No two functions share one, whatever their names.
+    """The system users of functions: one for the workers of each. No two functions share one.
 
     They are kept in `file`, which all hosts of this machine with the same home share. Without it, the users differ only
     within this process.
@@ -27,7 +27,7 @@ class WorkerUsers:
         self._own: dict[str, int] = {}
 
     def uid_of(self, slug: str) -> int:
-        """Return the user of a function: always the same one, while the file exists."""
+        """Return the user of a function: the same one for as long as the file exists."""
         if slug in self._own:
             return self._own[slug]
         kept: dict[str, int] = {}
@@ -51,7 +51,7 @@ class WorkerUsers:
         return self._own[slug]
 
     def _choose(self, slug: str, kept: dict[str, int]) -> int:
-        """Return a free user, the same one on most machines: the names of two functions seldom collide."""
+        """Return a free user. It is the same on most machines, because hashes of two names seldom collide."""
         taken = set(kept.values())
         first = crc32(slug.encode()) % len(self._uids)
         order = (self._uids[(first + step) % len(self._uids)] for step in range(len(self._uids)))

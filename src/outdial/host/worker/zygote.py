@@ -138,7 +138,7 @@ class ForkServer:
                 if pid == 0:
                     return
                 number = self._workers.pop(pid, None)
-                if number is None:  # not a worker, whatever made it a child of this process
+                if number is None:  # a stray child, not a worker
                     continue
                 # Kill the worker's own children. Most workers may not have any.
                 with suppress(OSError):

@@ -15,7 +15,7 @@ _CAPSET = {"x86_64": 126, "aarch64": 91}
 _VERSION_3 = 0x20080522
 _UNSHARE = {"x86_64": 272, "aarch64": 97}
 _CLONE_NEWUSER = 0x10000000
-# The first kernel that counts a user's processes in each user namespace on their own.
+# The first kernel that counts a user's processes separately in each user namespace.
 _COUNTS_PER_NAMESPACE = (5, 14)
 _OTHERS_MAY_ENTER, _OTHERS_MAY_READ = 0o001, 0o004
 
@@ -30,7 +30,7 @@ def become(uid: int, *, keep: frozenset[int] = frozenset()) -> None:
 
 
 def enter_user_namespace() -> bool:
-    """Move this single-threaded process to a user namespace of its own, where RLIMIT_NPROC counts it alone.
+    """Move this single-threaded process to a new user namespace, where RLIMIT_NPROC counts nothing else.
 
     Its user stays the same. Return False where that does not help (for root, on old kernels) or is not allowed. The
     caller drops the capabilities that the process has in the namespace, and hides its memory again.

@@ -135,7 +135,7 @@ _CLONE_THREAD = 0x10000
 # clone cannot create.
 _CLONE_DENIED = 0x8000 | 0x7E020000
 # Options that weaken the sandbox: PR_SET_PDEATHSIG (the process survives the zygote), PR_SET_DUMPABLE (others of its
-# user read its memory, and a crash writes it to a core dump), PR_SET_MM, PR_SCHED_CORE (no one else runs on its core),
+# user read its memory, and a crash writes it to a core dump), PR_SET_MM, PR_SCHED_CORE (keeps others off its core),
 # PR_SET_PTRACER.
 _PRCTL_DENIED = [1, 4, 35, 62, 0x59616D61]
 # They make the kernel send signals to any process: F_SETOWN, F_SETSIG, F_SETOWN_EX; FIOSETOWN, SIOCSPGRP.
