@@ -8,9 +8,10 @@ from uuid import UUID
 from fastapi import Depends
 from pydantic import BaseModel
 
-from outdial.db.queries import audit, members
+from outdial.db.queries import audit
 from outdial.db.session import Connection
 from outdial.studio.view.payloads import decode_object
+from outdial.studio.web.audit import actor_emails
 from outdial.studio.web.filters import SinceQuery, TextQuery, UntilQuery
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
@@ -59,10 +60,7 @@ async def list_entries(
         until=filters.until,
         limit=page.limit + 1,
     )
-    emails = {
-        str(member.user_id): member.email
-        for member in await members.list_members(connection, organization_id=organization_id)
-    }
+    emails = await actor_emails(connection, organization_id)
     kept, following = paginate(rows, page.limit, lambda row: (row.id,))
     items = [
         AuditEntry(

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from outdial.db.queries import audit as audit_queries
 from outdial.db.queries import calls as call_queries
-from outdial.db.queries import campaign_contacts, campaigns, members
+from outdial.db.queries import campaign_contacts, campaigns
 from outdial.db.queries import contacts as contact_queries
 from outdial.db.session import Connection
 from outdial.dialer.admission import (
@@ -37,6 +37,7 @@ from outdial.studio.campaigns.shapes import DecisionField
 from outdial.studio.contacts.service import ContactColumns
 from outdial.studio.view.decisions import explain_decision, explain_reason
 from outdial.studio.view.payloads import decode_object
+from outdial.studio.web.audit import actor_emails
 from outdial.studio.web.errors import InvalidInput, ResourceNotFound
 from outdial.studio.web.filters import (
     LAST_TEXT,
@@ -364,8 +365,7 @@ async def show_contact(
     audit = await audit_queries.subject_audit(
         connection, organization_id=organization_id, subject_ids=subjects, limit=MAX_AUDIT
     )
-    known = await members.list_members(connection, organization_id=organization_id)
-    emails = {str(member.user_id): member.email for member in known}
+    emails = await actor_emails(connection, organization_id)
     decided: ContactDecision | None = None
     if row.decision is not None and row.decided_at is not None and row.decided_by is not None:
         decided = ContactDecision(
