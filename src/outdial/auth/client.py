@@ -57,6 +57,13 @@ class SignedOut:
 SignInResult = SignedIn | BadCredentials | TooManyAttempts | AuthUnavailable
 
 
+@dataclass(frozen=True, slots=True)
+class _Response:
+    status: int
+    content: Any
+    retry_after: str
+
+
 class AuthClient:
     """Client of the Auth server at `base_url`, such as https://<project>.supabase.co/auth/v1."""
 
@@ -88,31 +95,29 @@ class AuthClient:
     async def sign_out(self, access_token: str) -> SignedOut | AuthUnavailable:
         """End the session that the token belongs to."""
         headers = {"authorization": f"Bearer {access_token}"}
-        try:
-            status, _, _ = await self._send("POST", "logout?scope=local", None, headers)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return AuthUnavailable(repr(error))
+        response = await self._send("POST", "logout?scope=local", None, headers)
+        if isinstance(response, AuthUnavailable):
+            return response
         # 401 and 403 mean that the token or its session is already invalid.
-        return SignedOut() if status < 500 else AuthUnavailable(f"HTTP {status}")
+        return SignedOut() if response.status < 500 else AuthUnavailable(f"HTTP {response.status}")
 
     async def check_session(self, access_token: str) -> SessionActive | SignedOut | AuthUnavailable:
         """Return whether the session of a token that has not expired still exists."""
         headers = {"authorization": f"Bearer {access_token}"}
-        try:
-            status, _, _ = await self._send("GET", "user", None, headers)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return AuthUnavailable(repr(error))
-        if status == 200:
+        response = await self._send("GET", "user", None, headers)
+        if isinstance(response, AuthUnavailable):
+            return response
+        if response.status == 200:
             return SessionActive()
         # 401 is a rejected API key, which is our fault; without its session, a token gets 403, without its user 404.
-        return SignedOut() if status in (403, 404) else AuthUnavailable(f"HTTP {status}")
+        return SignedOut() if response.status in (403, 404) else AuthUnavailable(f"HTTP {response.status}")
 
     async def _token(self, grant: str, body: dict[str, str], address: str) -> SignInResult:
         headers = {"x-forwarded-for": address} if address else {}
-        try:
-            status, content, retry_after = await self._send("POST", f"token?grant_type={grant}", body, headers)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return AuthUnavailable(repr(error))
+        response = await self._send("POST", f"token?grant_type={grant}", body, headers)
+        if isinstance(response, AuthUnavailable):
+            return response
+        status, content = response.status, response.content
         if status == 200:
             try:
                 lives = timedelta(seconds=int(content["expires_in"]))
@@ -127,16 +132,19 @@ class AuthClient:
             except (KeyError, TypeError, ValueError) as error:
                 return AuthUnavailable(f"unreadable response: {error!r}")
         if status == 429:
-            return TooManyAttempts(float(retry_after) if retry_after.isdecimal() else _DEFAULT_WAIT_S)
+            return TooManyAttempts(float(response.retry_after) if response.retry_after.isdecimal() else _DEFAULT_WAIT_S)
         # A rejected API key is our fault: the user must not be told that the password is wrong.
         return BadCredentials() if status in (400, 403, 422) else AuthUnavailable(f"HTTP {status}")
 
-    async def _send(self, method: str, path: str, body: object, headers: dict[str, str]) -> tuple[int, Any, str]:
+    async def _send(self, method: str, path: str, body: object, headers: dict[str, str]) -> _Response | AuthUnavailable:
         if self._session is None:
             # One client signs in many users: the cookie of one must not go to the next.
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
         url, sent = f"{self._base}/{path}", {**self._headers, **headers}
-        async with self._session.request(method, url, json=body, headers=sent, allow_redirects=False) as response:
-            is_json = response.content_type == "application/json"
-            content = await response.json() if is_json else None
-            return response.status, content, response.headers.get("retry-after", "")
+        try:
+            async with self._session.request(method, url, json=body, headers=sent, allow_redirects=False) as response:
+                is_json = response.content_type == "application/json"
+                content = await response.json() if is_json else None
+                return _Response(response.status, content, response.headers.get("retry-after", ""))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return AuthUnavailable(repr(error))

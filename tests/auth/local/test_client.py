@@ -147,3 +147,10 @@ async def test_an_unreachable_auth_is_not_a_wrong_password() -> None:
         assert isinstance(await client.sign_in(EMAIL, PASSWORD), AuthUnavailable)
         assert isinstance(await client.sign_out("token"), AuthUnavailable)
         assert isinstance(await client.check_session("token"), AuthUnavailable)
+
+
+async def test_an_unreadable_response_to_a_sign_out_is_no_exception() -> None:
+    listener = listen("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with serving(Says(200, b"{"), listener), AuthClient(url, "key") as client:
+        assert isinstance(await client.sign_out("token"), AuthUnavailable)
