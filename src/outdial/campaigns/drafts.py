@@ -7,9 +7,17 @@ from uuid import UUID
 import msgspec
 
 from outdial.campaigns.create import CampaignSettings, create_campaign
-from outdial.campaigns.lifecycle import Actor, Conflict, Forbidden, NotFound
-from outdial.db.queries import audit, batches, campaign_status, campaigns, organizations
-from outdial.db.session import Connection, encode_json
+from outdial.campaigns.lifecycle import (
+    Actor,
+    Conflict,
+    Forbidden,
+    NotFound,
+    find_campaign_to_run,
+    may_run,
+    record_campaign_action,
+)
+from outdial.db.queries import campaign_status, campaigns
+from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.limits import LONGEST_NAME
 
@@ -33,27 +41,21 @@ async def delete_draft(
     connection: Connection, campaign_id: UUID, actor: Actor
 ) -> Deleted | Conflict | NotFound | Forbidden:
     """Delete a campaign that was never started or scheduled."""
-    campaign = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
-    if campaign is None:
-        return NotFound()
-    if actor.user_id is not None and not await organizations.may_operate(
-        connection, organization_id=campaign.organization_id
-    ):
-        return Forbidden()
+    campaign = await find_campaign_to_run(connection, campaign_id, actor)
+    if not isinstance(campaign, campaign_status.CampaignState):
+        return campaign
     name = await campaigns.delete_draft(connection, campaign_id=campaign_id)
     if name is None:
         status = CampaignStatus(campaign.status)
         return Conflict(status, f"only a draft can be deleted; this campaign is {status}")
-    await audit.record_audit(
+    await record_campaign_action(
         connection,
         organization_id=campaign.organization_id,
-        actor=actor.name,
+        campaign_id=campaign_id,
+        actor=actor,
         action="delete_campaign",
-        subject_type="campaign",
-        subject_id=str(campaign_id),
-        details=encode_json({"name": name}),
+        details={"name": name},
     )
-    await batches.notify_campaigns(connection, ids=[campaign_id])
     return Deleted()
 
 
@@ -64,22 +66,18 @@ async def duplicate_campaign(
     row = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None)
     if row is None:
         return NotFound()
-    if actor.user_id is not None and not await organizations.may_operate(
-        connection, organization_id=row.organization_id
-    ):
+    if not await may_run(connection, row.organization_id, actor):
         return Forbidden()
     settings = {each.name: getattr(row, each.name) for each in fields(CampaignSettings)}
     settings |= {each: msgspec.json.decode(settings[each]) for each in _JSON_COLUMNS}
     settings |= {"name": (name or f"Copy of {row.name}"[:LONGEST_NAME]).strip(), "scheduled_at": None}
     copy_id = await create_campaign(connection, CampaignSettings(**settings), now)
-    await audit.record_audit(
+    await record_campaign_action(
         connection,
         organization_id=row.organization_id,
-        actor=actor.name,
+        campaign_id=copy_id,
+        actor=actor,
         action="create_campaign",
-        subject_type="campaign",
-        subject_id=str(copy_id),
-        details=encode_json({"name": settings["name"], "copy_of": campaign_id}),
+        details={"name": settings["name"], "copy_of": campaign_id},
     )
-    await batches.notify_campaigns(connection, ids=[copy_id])
     return Duplicated(copy_id, settings["name"])

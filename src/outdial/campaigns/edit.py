@@ -7,10 +7,10 @@ from uuid import UUID
 
 from outdial.campaigns.create import CampaignSettings, check_settings
 from outdial.campaigns.errors import InvalidCampaign
-from outdial.campaigns.lifecycle import Actor, Conflict
-from outdial.db.queries import audit, batches, campaign_status, campaigns
+from outdial.campaigns.lifecycle import Actor, Conflict, record_campaign_action
+from outdial.db.queries import campaign_status, campaigns
 from outdial.db.rows import required
-from outdial.db.session import Connection, encode_json
+from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
 
 _S = CampaignStatus
@@ -54,14 +54,12 @@ async def edit_campaign(
             return Conflict(_S(status), "the campaign has just changed: try again")
         cure = "pause it first" if status in (_S.ACTIVE, _S.PAUSING) else "create another one"
         return Conflict(_S(status), f"a campaign that is {status} cannot be edited; {cure}")
-    await audit.record_audit(
+    await record_campaign_action(
         connection,
         organization_id=new.organization_id,
-        actor=actor.name,
+        campaign_id=campaign_id,
+        actor=actor,
         action="edit_campaign",
-        subject_type="campaign",
-        subject_id=str(campaign_id),
-        details=encode_json({"changed": sorted(changed)}),
+        details={"changed": sorted(changed)},
     )
-    await batches.notify_campaigns(connection, ids=[campaign_id])
     return Edited()

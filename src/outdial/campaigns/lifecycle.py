@@ -94,7 +94,7 @@ HANG_UP = replace(CANCEL, allowed_from=(*CANCEL.allowed_from, _S.CANCELLING))
 
 async def start(connection: Connection, campaign_id: UUID, actor: Actor, now: datetime) -> Result:
     """Start a draft or a scheduled campaign now; a draft with a future start time is scheduled instead."""
-    campaign = await _find(connection, campaign_id, actor)
+    campaign = await find_campaign_to_run(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
     if campaign.status in START.already:
@@ -124,7 +124,7 @@ async def start(connection: Connection, campaign_id: UUID, actor: Actor, now: da
 
 async def resume(connection: Connection, campaign_id: UUID, actor: Actor, now: datetime) -> Result:
     """Resume a paused or pausing campaign."""
-    campaign = await _find(connection, campaign_id, actor)
+    campaign = await find_campaign_to_run(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
     moved = await campaign_status.start_campaign(
@@ -137,7 +137,7 @@ async def pause(
     connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, reason: str = "paused manually"
 ) -> Result:
     """Pause an active campaign: it is `pausing` while requests are in flight, then `paused`."""
-    campaign = await _find(connection, campaign_id, actor)
+    campaign = await find_campaign_to_run(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
     moved = await campaign_status.begin_pausing(
@@ -157,7 +157,7 @@ async def cancel(
     connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, *, hang_up: bool = False
 ) -> Result:
     """Cancel a campaign for good. Live calls run to their end, or are ended with `hang_up`, now or in a second call."""
-    campaign = await _find(connection, campaign_id, actor)
+    campaign = await find_campaign_to_run(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
     change = HANG_UP if hang_up else CANCEL
@@ -173,15 +173,16 @@ async def ask_for_batch(
     connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, batch_size: int | None
 ) -> Result:
     """Make an active campaign due now; `batch_size`, if given, applies to its next batch only."""
-    campaign = await _find(connection, campaign_id, actor)
+    campaign = await find_campaign_to_run(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
     asked = await batches.request_batch(connection, campaign_id=campaign_id, batch_size=batch_size, now=now)
     if asked is None:
         return await _refusal(connection, campaign_id, LifecycleAction.PROCESS_BATCH, (_S.ACTIVE,))
-    await _record(
+    await record_campaign_action(
         connection,
-        campaign=campaign,
+        organization_id=campaign.organization_id,
+        campaign_id=campaign.id,
         actor=actor,
         action=LifecycleAction.PROCESS_BATCH,
         details={"batch_size": batch_size},
@@ -201,10 +202,10 @@ async def start_scheduled(
         connection, now=now, organization_id=organization_id, campaign_id=None
     )
     for row in rows:
-        campaign = campaign_status.CampaignState(id=row.id, organization_id=row.organization_id, status=_S.ACTIVE)
-        await _record(
+        await record_campaign_action(
             connection,
-            campaign=campaign,
+            organization_id=row.organization_id,
+            campaign_id=row.id,
             actor=actor,
             action=START.action,
             details={"by": LifecycleAction.SCHEDULE_CHECK},
@@ -212,17 +213,41 @@ async def start_scheduled(
     return [row.id for row in rows]
 
 
-async def _find(
+async def find_campaign_to_run(
     connection: Connection, campaign_id: UUID, actor: Actor
 ) -> campaign_status.CampaignState | NotFound | Forbidden:
+    """Read the organization and the status of a campaign that `actor` may run."""
     campaign = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
     if campaign is None:
         return NotFound()
-    if actor.user_id is not None:
-        allowed = await organizations.may_operate(connection, organization_id=campaign.organization_id)
-        if not allowed:
-            return Forbidden()
-    return campaign
+    return campaign if await may_run(connection, campaign.organization_id, actor) else Forbidden()
+
+
+async def may_run(connection: Connection, organization_id: UUID, actor: Actor) -> bool:
+    """Return whether `actor` may run the campaigns of an organization. The service may always."""
+    return actor.user_id is None or await organizations.may_operate(connection, organization_id=organization_id)
+
+
+async def record_campaign_action(
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    campaign_id: UUID,
+    actor: Actor,
+    action: str,
+    details: Mapping[str, object],
+) -> None:
+    """Write an entry about a campaign to the audit log, and notify the dialers."""
+    await audit.record_audit(
+        connection,
+        organization_id=organization_id,
+        actor=actor.name,
+        action=action,
+        subject_type="campaign",
+        subject_id=str(campaign_id),
+        details=encode_json(details),
+    )
+    await batches.notify_campaigns(connection, ids=[campaign_id])
 
 
 async def _finish_change(
@@ -241,9 +266,10 @@ async def _finish_change(
             allowed_from=change.allowed_from,
             already=change.already,
         )
-    await _record(
+    await record_campaign_action(
         connection,
-        campaign=campaign,
+        organization_id=campaign.organization_id,
+        campaign_id=campaign.id,
         actor=actor,
         action=change.action,
         details={"from": campaign.status, **(details or {})},
@@ -267,22 +293,3 @@ async def _refusal(
         return Unchanged(status)
     allowed = ", ".join(allowed_from)
     return Conflict(status, f"{action} needs a campaign that is {allowed}; this one is {status}")
-
-
-async def _record(
-    connection: Connection,
-    campaign: campaign_status.CampaignState,
-    actor: Actor,
-    action: LifecycleAction,
-    details: Mapping[str, object],
-) -> None:
-    await audit.record_audit(
-        connection,
-        organization_id=campaign.organization_id,
-        actor=actor.name,
-        action=action,
-        subject_type="campaign",
-        subject_id=str(campaign.id),
-        details=encode_json(details),
-    )
-    await batches.notify_campaigns(connection, ids=[campaign.id])

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
-from outdial.db.queries import audit, batches, do_not_call, organizations, reviews
+from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, may_run
+from outdial.db.queries import audit, batches, do_not_call, reviews
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.contact import AFTER_REVIEW, ContactStatus, ReviewDecision
@@ -64,9 +64,7 @@ async def decide_review(
     )
     if contact is None:
         return NotFound()
-    if actor.user_id is not None and not await organizations.may_operate(
-        connection, organization_id=contact.organization_id
-    ):
+    if not await may_run(connection, contact.organization_id, actor):
         return Forbidden()
     if (refusal := _refusal(contact, decision.decision)) is not None:
         return refusal

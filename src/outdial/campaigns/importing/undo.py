@@ -6,8 +6,8 @@ from typing import Final
 from uuid import UUID
 
 from outdial.campaigns.importing.contact_store import Transaction
-from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
-from outdial.db.queries import audit, batches, campaign_status, imports, organizations
+from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, find_campaign_to_run
+from outdial.db.queries import audit, batches, campaign_status, imports
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import CampaignStatus
 
@@ -49,13 +49,9 @@ async def undo_import(
     removed, after = 0, None
     while True:
         async with transaction() as connection:
-            campaign = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
-            if campaign is None:
-                return NotFound()
-            if actor.user_id is not None and not await organizations.may_operate(
-                connection, organization_id=campaign.organization_id
-            ):
-                return Forbidden()
+            campaign = await find_campaign_to_run(connection, campaign_id, actor)
+            if not isinstance(campaign, campaign_status.CampaignState):
+                return campaign
             portion = await _undo_portion(connection, campaign, import_id, actor, after, now)
             if portion is None:
                 return Undone(removed)
