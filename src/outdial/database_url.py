@@ -81,9 +81,8 @@ def _check_login(rest: str) -> None:
     # An @ in a parameter needs no encoding for a URL without a host, as in postgresql:///name?host=@socket.
     is_parameter = authority.endswith("@") or not authority
     is_cut_off = "@" in tail and not (is_parameter and "@" not in tail.partition("?")[0])
-    if is_cut_off or "#" in rest or authority.count("@") > 1 or re.search(r"[\[\]]", authority.rpartition("@")[0]):
-        raise BadDatabaseUrl(_ENCODE)
-    if _BAD_ESCAPE.search(rest):
+    has_brackets = re.search(r"[\[\]]", authority.rpartition("@")[0])
+    if is_cut_off or has_brackets or "#" in rest or authority.count("@") > 1 or _BAD_ESCAPE.search(rest):
         raise BadDatabaseUrl(_ENCODE)
 
 
@@ -92,10 +91,12 @@ def hosts_of(url: str) -> list[tuple[str, int | None]]:
     parts = urlsplit(url)
     found: list[tuple[str, int | None]] = []
     query = dict(parse_qsl(parts.query))
-    for listed in (parts.netloc.rpartition("@")[2], query.get("host", "")):
+    before_path = parts.netloc.rpartition("@")[2]
+    in_parameter = query.get("host", "")
+    for listed in (before_path, in_parameter):
         if "," in listed and "" in listed.split(","):
             raise BadDatabaseUrl("has an empty host in its list of hosts; remove the comma")
-    for item in filter(None, parts.netloc.rpartition("@")[2].split(",")):
+    for item in filter(None, before_path.split(",")):
         if item.startswith("["):
             host, _, port = item[1:].partition("]")
             port = port.removeprefix(":")
@@ -110,9 +111,9 @@ def hosts_of(url: str) -> list[tuple[str, int | None]]:
             if not _HOST.fullmatch(host) and not unquote(host).startswith(("/", "@")):
                 raise BadDatabaseUrl(_ENCODE)
         found.append((unquote(host), _port(port)))
-    ports = [_port(port) for port in query.get("port", "").split(",")] if query.get("port") else []
-    for index, host in enumerate(query.get("host", "").split(",") if query.get("host") else []):
-        found.append((host, ports[index] if index < len(ports) else next(iter(ports), None)))
+    ports = [_port(port) for port in query.get("port", "").split(",")]
+    for index, host in enumerate(filter(None, in_parameter.split(","))):
+        found.append((host, ports[index] if index < len(ports) else ports[0]))
     return found
 
 

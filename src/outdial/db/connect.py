@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from typing import Any, Final
-from urllib.parse import unquote
 
 import asyncpg
 
@@ -36,19 +35,11 @@ _POOLING_ERRORS: Final = (
 
 async def connect_owner(dsn: str) -> asyncpg.Connection:
     """Connect as the login in `dsn`; raise TransactionPooling behind a pooler in transaction mode."""
-    refuse_transaction_port(dsn)
-    connection = await asyncpg.connect(dsn, server_settings={"application_name": "outdial"})
-    watch_socket(connection)
-    try:
-        await refuse_transaction_pooling(connection, dsn)
-    except BaseException:
-        connection.terminate()
-        raise
-    return connection
+    return await connect_as(dsn, None, application_name="outdial")
 
 
 async def connect_as(dsn: str, role: str | None, *, application_name: str) -> asyncpg.Connection:
-    """Connect, and assume `role` if it is given. Raises as `connect_owner` and `assume_role` do."""
+    """Connect, and assume `role` if it is given. Raises as `refuse_transaction_pooling` and `assume_role` do."""
     refuse_transaction_port(dsn)
     connection = await asyncpg.connect(dsn, server_settings={"application_name": application_name})
     watch_socket(connection)
@@ -123,7 +114,7 @@ async def assume_role(connection: asyncpg.Connection, dsn: str, role: str) -> No
         raise TooManyRights(
             f"the role {role} is a superuser or has BYPASSRLS: run alter role {role} nosuperuser nobypassrls"
         )
-    login = unquote(user_of(dsn))
+    login = user_of(dsn)
     declared = (login, login.partition(".")[0])  # Supabase's pooler expects the project after the role
     if login and rights["session_is_unbound"] and rights["session"] not in declared:
         raise TooManyRights(
@@ -140,6 +131,6 @@ def watch_socket(connection: Any) -> None:
         return
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE.items():
-        # Some of them are Linux's own.
+        # Some of them exist on Linux only.
         if (option := getattr(socket, name, None)) is not None:
             tcp.setsockopt(socket.IPPROTO_TCP, option, value)

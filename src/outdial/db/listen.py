@@ -12,12 +12,12 @@ import asyncpg
 
 from outdial.db.connect import watch_socket
 from outdial.log import log
+from outdial.process import wait_for_event
 
 # Every transaction that changes what hosts serve notifies this channel, without a payload.
 DEPLOYMENTS_CHANNEL = "host_deployments"
 RETRY_SECONDS = 1.0
 CHECK_EVERY_S = 15.0
-"""A connection without notifications is checked this often: a host that vanishes closes none."""
 RESPONSE_S = 10.0
 Handler = Callable[[str], None]
 
@@ -87,12 +87,8 @@ class Listener:
             self._is_listening = True
             # Notifications that arrived while disconnected are lost, so everything may be due.
             self._on_reconnect()
-            while not lost.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._check_every_s):
-                        await lost.wait()
-                if not lost.is_set():
-                    await connection.execute("select")
+            while not await wait_for_event(lost, self._check_every_s):
+                await connection.execute("select")
         finally:
             self._is_listening = False
             connection.terminate()
