@@ -64,8 +64,8 @@ begin
   if p_decision = 'call_again' then
     perform from public.campaigns m
     join public.campaign_contacts cc on cc.campaign_id = m.id
-    where cc.id = p_campaign_contact_id and cc.organization_id = p_organization_id and m.status in ('draft', 'scheduled', 'active', 'pausing',
-      'paused') and cc.attempts < m.max_attempts
+    where cc.id = p_campaign_contact_id and cc.organization_id = p_organization_id
+      and m.status in ('draft', 'scheduled', 'active', 'pausing', 'paused') and cc.attempts < m.max_attempts
     for no key update of m;
     if not found then
       return;

@@ -14,7 +14,8 @@ begin
   if acting = 'authenticated' then
     author := (select auth.uid())::text;
     if author is null or not p_organization_id = any (array(select private.my_organizations('operator'))) then
-      raise exception 'the audit log is written by operators of the organization' using errcode = 'insufficient_privilege';
+      raise exception 'the audit log is written by operators of the organization'
+        using errcode = 'insufficient_privilege';
     end if;
   elsif acting <> 'service_role' and not pg_catalog.pg_has_role(acting, current_user, 'usage') then
     -- A process, in the organization that it has declared. Jobs act on behalf of the user who requested the import.
@@ -79,15 +80,12 @@ as $$
 declare
   former jsonb := case when tg_op = 'INSERT' then '{}' else pg_catalog.to_jsonb(old) end;
   present jsonb := case when tg_op = 'DELETE' then '{}' else pg_catalog.to_jsonb(new) end;
-  subject text := coalesce(present, '{}') ->> tg_argv[1];
-  organization text;
+  subject text := coalesce(present ->> tg_argv[1], former ->> tg_argv[1]);
+  organization text := case when tg_table_name = 'organizations' then subject
+    else coalesce(present ->> 'organization_id', former ->> 'organization_id') end;
   author text := coalesce((select auth.uid())::text, 'unknown');
   changed text[];
 begin
-  subject := coalesce(subject, former ->> tg_argv[1]);
-  organization := case when tg_table_name = 'organizations' then subject
-    else coalesce(present, '{}') ->> 'organization_id' end;
-  organization := coalesce(organization, former ->> 'organization_id');
   select pg_catalog.array_agg(n.key order by n.key) into changed
   from pg_catalog.jsonb_object_keys(former || present) as n (key)
   where former -> n.key is distinct from present -> n.key

@@ -11,11 +11,11 @@ alter table public.imports
 grant insert (import_id) on public.campaign_contacts to authenticated, outdial_jobs;
 
 -- Removes a portion of the contacts that an import added to a campaign, after the contact `p_after`, unless one of them
--- was called: `called` counts those. A contact that is called after the first portion stays. Of the organization's
--- contacts, those go that the import created, and that nothing has changed or used since. Returns the last contact of
--- the portion, or null when no more are left; and no row while the import runs, and for one that was undone. The lock of
--- the campaign keeps claims and other imports into it away. The function checks the caller itself, because callers may
--- delete neither kind of row.
+-- was called: `called` counts those. A contact that is called after the first portion stays. Contacts that the import
+-- created also leave the organization, unless something has changed or used them since. Returns the last contact of the
+-- portion, or null when no more are left; returns no row while the import runs, or if it was undone. The lock of the
+-- campaign keeps claims and other imports into it away. The function checks the caller itself, because callers may not
+-- delete either kind of row.
 create function private.undo_import(
   p_organization_id uuid, p_campaign_id uuid, p_import_id uuid, p_after uuid, p_limit integer, p_now timestamptz
 ) returns table (removed bigint, called bigint, last_id uuid)
@@ -23,6 +23,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   is_service boolean := current_setting('role') = 'service_role';
+  import_row public.imports;
   begun boolean;
   portion uuid[];
   number_called bigint;
@@ -38,21 +39,13 @@ begin
   if not found then
     return;
   end if;
-  perform from public.imports i
+  select i.* into import_row from public.imports i
   where i.id = p_import_id and i.organization_id = p_organization_id and i.campaign_id = p_campaign_id for update;
-  if exists (
-    select from public.imports i
-    where i.id = p_import_id and i.organization_id = p_organization_id and i.campaign_id = p_campaign_id
-      and (i.status not in ('completed', 'failed', 'cancelled') or i.undone_at is not null)
-  ) then
+  if import_row.status not in ('completed', 'failed', 'cancelled') or import_row.undone_at is not null then
     return;
   end if;
   -- Imports of the command line have no row that counts removed contacts, and only the service undoes them.
-  begun := is_service and p_after is not null or exists (
-    select from public.imports i
-    where i.id = p_import_id and i.organization_id = p_organization_id and i.campaign_id = p_campaign_id
-      and i.removed > 0
-  );
+  begun := is_service and p_after is not null or coalesce(import_row.removed, 0) > 0;
   if not begun then
     select count(*) into number_called from public.campaign_contacts cc
     where cc.campaign_id = p_campaign_id and cc.import_id = p_import_id and cc.call_count > 0;
