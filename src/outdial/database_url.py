@@ -1,6 +1,7 @@
 """Checks database URLs, and says in one line how to correct one that cannot work.
 
-No message quotes the URL: a special character in a password shifts its parts, so any part may be one of the password.
+No message quotes the URL: a special character in a password shifts its parts, so any part may hold some of the
+password.
 """
 
 import re
@@ -55,7 +56,7 @@ def check_database_url(raw: str) -> str:
     except UnicodeEncodeError:
         raise BadDatabaseUrl("is not UTF-8 text; percent-encode its special characters") from None
     if any(character.isspace() or ord(character) < 32 for character in url):
-        raise BadDatabaseUrl("contains a blank or a line break; in a password, write a blank as %20")
+        raise BadDatabaseUrl("contains a space or a line break; in a password, write a space as %20")
     if not url.startswith(_SCHEMES):
         raise BadDatabaseUrl("must begin with postgresql://, as in postgresql://user:password@host:5432/name")
     _check_login(url.partition("://")[2])
@@ -131,7 +132,7 @@ def without_login(query: str) -> str:
 
 
 def user_of(url: str) -> str:
-    """Return the database user that `url` names, or an empty text."""
+    """Return the database user that `url` names, or an empty string."""
     parts = urlsplit(url)
     return unquote(parts.netloc.rpartition("@")[0].partition(":")[0]) or dict(parse_qsl(parts.query)).get("user", "")
 

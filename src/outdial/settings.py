@@ -39,7 +39,7 @@ class MissingSetting(SettingError):
 def read_environment() -> Mapping[str, str]:
     """Return a copy of this process's environment. Settings are read from nowhere else.
 
-    Raises SettingError for a setting of ours that is not UTF-8, which no server or hash would take.
+    Raises SettingError for a setting of ours that is not UTF-8, which no server or hash accepts.
     """
     env = dict(os.environ)
     for name, value in env.items():

@@ -39,15 +39,15 @@ revoke all on function private.record_audit(uuid, text, text, text, text, jsonb)
 grant execute on function private.record_audit(uuid, text, text, text, text, jsonb)
   to authenticated, service_role, outdial_dialer, outdial_jobs;
 
--- Processes of the version before insert entries themselves, and keep the rights to until the next release. The receiver
--- of webhooks never did. No one may choose the id, by which entries are listed.
+-- Processes of the previous version insert entries themselves, and keep the right to until the next release. The webhook
+-- receiver never did. No caller may choose the id, because entries are listed by it.
 drop policy webhook_inserts on public.audit_log;
 revoke insert on public.audit_log from authenticated, service_role, outdial_dialer, outdial_webhook, outdial_jobs;
 grant insert (organization_id, at, actor, action, subject_type, subject_id, details) on public.audit_log
   to authenticated, service_role, outdial_dialer, outdial_jobs;
 
 -- Such an entry gets the time of the database, and the caller as its author. The policies of the dialer and of jobs allow
--- only their own names. The functions that write entries have the rights of the table's owner, and give both themselves.
+-- only their own names. The functions that write entries have the rights of the table's owner, and set both themselves.
 create function private.sign_audit_entry() returns trigger
 language plpgsql set search_path = ''
 as $$
@@ -70,7 +70,7 @@ revoke all on function private.sign_audit_entry() from public;
 create trigger audit_log_signed before insert on public.audit_log
   for each row execute function private.sign_audit_entry();
 
--- A member with SQL of their own can change settings past the studio. Each such change is recorded at commit, unless the
+-- A member who runs SQL directly can change settings without the studio. Each such change is recorded at commit, unless the
 -- transaction has recorded one about the same subject itself: campaigns, and what admins configure.
 -- The arguments are the type of the subject, and the column that its entries name. Entries are inserted here and not by
 -- private.record_audit: a member who leaves an organization or lowers their own role may no longer write, but has acted.

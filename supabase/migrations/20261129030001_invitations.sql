@@ -62,7 +62,7 @@ begin
   if invited_role is null then
     return false;
   end if;
-  -- The caller is no operator, whom private.record_audit demands.
+  -- Not private.record_audit, which requires an operator.
   insert into public.audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
   values (p_organization_id, pg_catalog.clock_timestamp(), caller::text,
     case when p_accepts then 'accept_invitation' else 'decline_invitation' end, 'invitation', invited_email,
@@ -88,9 +88,9 @@ create constraint trigger invitations_audited after insert or delete on public.i
   deferrable initially deferred for each row when (pg_catalog.current_setting('role') = 'authenticated')
   execute function private.audit_direct_change('invitation', 'email');
 
--- An admin who could insert members would take in any user by id, and then read their email address.
+-- An admin who may insert members can add any user by id, and then read their email address.
 drop policy admins_insert on public.organization_members;
 revoke insert on public.organization_members from authenticated;
--- Told admins who has an account. Studios of the version before show an error when a member is added.
+-- It showed admins who has an account. Studios of the previous version report an error when a member is added.
 -- squawk-ignore ban-drop-function
 drop function private.user_to_add(uuid, text);

@@ -26,12 +26,12 @@ _JSON_COLUMNS = ("calling_hours", "retry_policy", "dynamic_variables")
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """The draft is gone, with its list of contacts. The contacts stay in the organization."""
+    """The draft and its list of contacts are deleted. The contacts stay in the organization."""
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicated:
-    """There is a new draft with the same settings, and without contacts and start time."""
+    """A new draft has the same settings, but no contacts and no start time."""
 
     campaign_id: UUID
     name: str
@@ -62,7 +62,10 @@ async def delete_draft(
 async def duplicate_campaign(
     connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, name: str | None = None
 ) -> Duplicated | NotFound | Forbidden:
-    """Create a draft with the settings of a campaign, by default named "Copy of" it; raises as create_campaign does."""
+    """Create a draft with the settings of a campaign, and without its contacts. The default name is "Copy of ...".
+
+    Raises the same errors as create_campaign.
+    """
     row = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None)
     if row is None:
         return NotFound()

@@ -18,7 +18,7 @@ _S = CampaignStatus
 
 
 class LifecycleAction(StrEnum):
-    """What `campaign-trigger` can be asked to do, in its words; the audit log uses them too."""
+    """The actions of `campaign-trigger`. The audit log has the same names."""
 
     START = "start_campaign"
     PROCESS_BATCH = "process_batch"

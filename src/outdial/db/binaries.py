@@ -53,7 +53,7 @@ class ServerUser:
             of_others = stat.S_IXGRP if status.st_gid == gid else stat.S_IXOTH
             if status.st_mode & (stat.S_IXUSR if status.st_uid == uid else of_others):
                 continue
-            # Access may also depend on lists and mounts that the mode does not show, so the system decides.
+            # Access control lists and mounts may allow or deny what the mode does not show, so try it.
             enter = ["/bin/sh", "-c", 'cd "$1"', "sh", str(path)]
             tried = subprocess.run(enter, check=False, stderr=subprocess.DEVNULL, **self.process_options())
             if tried.returncode:

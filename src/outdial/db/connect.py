@@ -11,11 +11,11 @@ from outdial.db.errors import PoolerFull, RoleMissing, TooManyRights, Transactio
 
 CONNECT_TIMEOUT_S: Final = 10.0
 
-# A host that vanishes sends nothing. The kernel ends an idle connection after 25 s without a sign of life, and one
-# that waits for its data to arrive after 20 seconds. Postgres does the same for a client.
+# A host that vanishes sends nothing. The kernel closes an idle connection after 25 s without a response, and one with
+# unacknowledged data after 20 s. Postgres does the same for its clients.
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
 
-# A session of the server, also among several servers behind one address.
+# Identifies a session of the server, even if several servers share one address.
 _SESSION: Final = "select pg_backend_pid(), pg_postmaster_start_time(), inet_server_addr()::text, inet_server_port()"
 _ROLE_EXISTS: Final = "select exists (select from pg_roles where rolname = $1)"
 _RIGHTS: Final = """
@@ -62,10 +62,10 @@ def refuse_transaction_port(dsn: str) -> None:
 async def refuse_transaction_pooling(connection: asyncpg.Connection, dsn: str) -> None:
     """Raise TransactionPooling if statements of `connection` run in different sessions of the server.
 
-    There, roles, settings and locks of a session stay with a session that another client gets next. A pooler invents
-    the process id that the protocol reports, so a true one means that there is none. Behind a pooler, a second
-    connection uses the session of the first one, or drives its next statement into another one. Raises PoolerFull if
-    the pooler has no second session.
+    Roles, settings and locks would then stay in a session that another client gets next. A pooler makes up the process
+    id that the protocol reports, so a real one means that there is no pooler. Otherwise this opens a second connection:
+    under transaction pooling, it gets the session of the first one, or moves the first one's next statement to another
+    session. Raises PoolerFull if the pooler has no second session.
     """
     try:
         before = await connection.fetchrow(_SESSION)
@@ -98,8 +98,8 @@ async def assume_role(connection: asyncpg.Connection, dsn: str, role: str) -> No
     """Set the role of a session, and check that it has no more rights than its URL and `role` declare.
 
     The role is not among the startup parameters, because PgBouncer refuses connections with unknown ones. Raises
-    RoleMissing, or TooManyRights if the role is not subject to the policies, or if a pooler logs in as another user
-    than `dsn` does, who is not.
+    RoleMissing; or TooManyRights if the role is not subject to the policies, or if a pooler logs in as a user who is
+    not and whom `dsn` does not name.
     """
     try:
         await connection.execute(f'set role "{role}"')
@@ -124,8 +124,8 @@ async def assume_role(connection: asyncpg.Connection, dsn: str, role: str) -> No
 
 
 def watch_socket(connection: Any) -> None:
-    """Let the kernel end a connection to a host that has vanished. A Unix socket needs no watch."""
-    # There is no public way to the socket.
+    """Have the kernel close a connection whose host has vanished. Does nothing for a Unix socket."""
+    # asyncpg has no public access to the socket.
     tcp = connection._transport.get_extra_info("socket")
     if tcp is None or tcp.family not in (socket.AF_INET, socket.AF_INET6):
         return

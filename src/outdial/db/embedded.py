@@ -52,8 +52,8 @@ class EmbeddedPostgres:
 
     The socket trusts every role, because only this user may enter its directory. `listen_port` also opens 127.0.0.1,
     with passwords. The superuser's is random and kept in a file that only this user may read: functions may connect to
-    127.0.0.1, and as the superuser Postgres runs any program. `durable=False` trades crash safety for speed, for tests
-    only. `settings` are added to the command line of the server. Only the owner uses the last three.
+    127.0.0.1, and the superuser can have Postgres run any program. `durable=False` trades crash safety for speed, for
+    tests only. `settings` are added to the command line of the server. Only the owner uses the last three.
     """
 
     def __init__(
@@ -249,7 +249,7 @@ class EmbeddedPostgres:
         raise self._failure("Postgres did not start")
 
     def _renew_password(self, binaries: Binaries, data: Path) -> bool:
-        """Set a random password in a cluster that has none of ours yet, before it accepts any connection."""
+        """Set a random password in a cluster without a password file, before it accepts any connection."""
         password = secrets.token_urlsafe(24)
         options = self._user.process_options()
         del options["stdin"]

@@ -131,7 +131,7 @@ class MigrationsOutOfOrder(MigrationError):
 
 
 class MigrationsLocked(MigrationError):
-    """Another runner holds the lock of migrations for longer than this one waits."""
+    """Another runner has held the lock of migrations for longer than this one waits."""
 
     def __init__(self, session: str, pid: int) -> None:
         super().__init__(

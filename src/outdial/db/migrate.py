@@ -118,7 +118,7 @@ async def push(
     With several directories of migrations, those of each directory come after all of the one before it: a project may
     build on Outdial's migrations, and an upgrade of Outdial may bring some that are older than the project's newest.
     Each file and its row of history are one transaction. Runners wait for each other, so several may start at once.
-    `on_wait` is called every few seconds with a sentence about the one that holds the lock; after `patience`,
+    `on_wait` is called every few seconds with a sentence about the runner that holds the lock; after `patience`,
     MigrationsLocked is raised. A pooler in transaction mode is refused with TransactionPooling.
     Plain Postgres first gets the schemas and roles that Supabase has. As with the Supabase CLI, a seed that has changed
     since it ran is recorded but not run again. Raises MigrationError before anything is applied if the migrations do
@@ -186,8 +186,8 @@ def is_remote(dsn: str) -> bool:
 def read_migrations(*directories: Path) -> list[Migration]:
     """Return the migrations of each directory, oldest first, then those of the next one.
 
-    A file with the name of one in an earlier directory takes its place. Raises MisnamedMigration for any other .sql
-    file whose digits are not unique or not there.
+    A file with the name of one in an earlier directory takes its place. Raises MisnamedMigration for .sql files
+    without 14 digits, and for those with the digits of another file.
     """
     found: dict[str, Migration] = {}
     misnamed = []
@@ -208,7 +208,7 @@ def read_migrations(*directories: Path) -> list[Migration]:
 async def _runner(dsn: str, on_wait: OnWait, patience: timedelta) -> AsyncIterator[asyncpg.Connection]:
     """Connect twice: to apply files, and to hold the lock of all runners.
 
-    The lock belongs to a transaction, so it ends with its connection, whatever pooler keeps the session of the server.
+    The lock belongs to a transaction, so it ends with its connection, even if a pooler keeps the session of the server.
     """
     connection = await connect_owner(dsn)
     try:

@@ -15,7 +15,7 @@ from outdial.db.connect import connect_owner
 ROLES = ("outdial_api", "outdial_webhook", "outdial_dialer", "outdial_host", "outdial_jobs", "outdial_auth")
 _ITERATIONS = 4096  # the default of Postgres
 _COMMENT = "login of the database "
-# The database that the roles themselves log in to, and those that others use them in. A database that accepts no
+# The database whose logins are the roles themselves, and the other databases that use the roles. Those that accept no
 # connections cannot be locked out.
 _OWNER = """
 select d.datname::text from pg_database d join pg_roles r on r.rolname = $1
@@ -40,9 +40,9 @@ class NewLogins:
 async def renew_passwords(dsn: str) -> NewLogins:
     """Set a random password for the login of each of ROLES in the database of `dsn`, the owner's URL.
 
-    Earlier URLs of this database stop working for new connections, and those of no other one: roles belong to the
-    whole server. The logins have the names of the roles in the first database of a server, and end in the name of the
-    database in each further one, where they are members of the roles. A comment on the role names its database.
+    Earlier URLs of this database stop working for new connections; those of other databases keep working. Roles belong
+    to the whole server, so only its first database uses the roles themselves as logins, and a comment on each role
+    names that database. In every other database, logins end in the name of the database and are members of the roles.
     """
     connection = await connect_owner(dsn)
     try:
@@ -68,7 +68,7 @@ async def renew_passwords(dsn: str) -> NewLogins:
 
 
 def login_of(role: str, database: str) -> str:
-    """Return the login of `role` for a further database of a server: its name, or a hash of a long or odd one."""
+    """Return the login of `role` in another database of a server. A long or unusual name of the database is hashed."""
     name = f"{role}_{database}"
     if re.fullmatch(r"[a-z0-9_]{1,63}", name):
         return name

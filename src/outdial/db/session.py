@@ -72,7 +72,7 @@ class SessionTimeouts:
 
     @property
     def command_s(self) -> float | None:
-        """Seconds until a statement without a response counts as lost; None where statements run without end."""
+        """Seconds until a statement without a response counts as lost; None if statements have no limit."""
         return (self.statement + _SERVER_DEADLINE).total_seconds() if self.statement else None
 
     @property

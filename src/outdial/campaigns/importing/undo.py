@@ -1,4 +1,4 @@
-"""Undoes an import, until one of its contacts was called."""
+"""Undoes an import. None of its contacts may have been called."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,19 +12,19 @@ from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import CampaignStatus
 
 PORTION: Final = 5_000
-"""Contacts of a transaction: the campaign is locked meanwhile, so pausing it waits for one portion."""
+"""Contacts removed in one transaction, which locks the campaign: a pause waits for at most one portion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """The contacts that the import had added are out of the campaign; none if it had added none or was undone."""
+    """`removed` contacts have left the campaign: 0 if the import added none or was already undone."""
 
     removed: int
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyCalled:
-    """Contacts of the import were called, so it stays."""
+    """The import cannot be undone, because `called` of its contacts have been called."""
 
     called: int
 
@@ -40,11 +40,11 @@ class AlreadyCalled:
 async def undo_import(
     transaction: Transaction, campaign_id: UUID, import_id: UUID, actor: Actor, now: datetime
 ) -> Undone | AlreadyCalled | NotFound | Forbidden:
-    """Remove the contacts that an import has added to a campaign, in portions, each in a transaction of its own.
+    """Remove the contacts that an import has added to a campaign, in portions, one transaction each.
 
     A contact that the import created also leaves the organization, if nothing has changed or used it since. Values that
-    the import wrote to existing contacts stay, as does a contact that is called after the first portion. An import that
-    is running or was undone already removes nothing. One whose undoing was interrupted can be undone again.
+    the import wrote to existing contacts stay, as does a contact that is called after the first portion. Nothing is
+    removed if the import is running or already undone. An undo that was interrupted can be repeated.
     """
     removed, after = 0, None
     while True:
@@ -60,7 +60,7 @@ async def undo_import(
             removed, after = removed + portion.removed, portion.last_id
             if after is None:
                 if campaign.status == CampaignStatus.ACTIVE and removed:
-                    # Without its last contact it is complete.
+                    # Without these contacts, the campaign may be complete.
                     await batches.wake_campaign(connection, campaign_id=campaign_id, now=now)
                 await batches.notify_campaigns(connection, ids=[campaign_id])
                 return Undone(removed)

@@ -254,7 +254,7 @@ where id = $2 and provider_limit is distinct from $1;
 
 
 async def set_provider_limit(connection: Connection, *, provider_limit: int, provider_account_id: UUID) -> int:
-    """Store the concurrency limit that Retell reports, if it is another than the last one."""
+    """Store the concurrency limit that Retell reports, if it has changed."""
     return rows_touched(await connection.execute(_SET_PROVIDER_LIMIT, provider_limit, provider_account_id))
 
 

@@ -80,7 +80,7 @@ set next_start_at = :next_start_at, rate_factor = :rate_factor, backoff_until = 
 where id = :provider_account_id;
 
 -- name: set_provider_limit!
--- Store the concurrency limit that Retell reports, if it is another than the last one.
+-- Store the concurrency limit that Retell reports, if it has changed.
 update provider_accounts set provider_limit = :provider_limit
 where id = :provider_account_id and provider_limit is distinct from :provider_limit;
 

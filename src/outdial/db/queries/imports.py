@@ -48,7 +48,7 @@ _import_row = row_builder(ImportRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoneImport:
-    """How many contacts were removed, or how many were called, which keeps the import; and the last one, if more
+    """A portion: `removed` contacts, or 0 because `called` were called; `last_id` is its last contact if more
     follow.
     """
 

@@ -93,7 +93,7 @@ returning id;
 -- name: undo_import
 -- returns: UndoneImport | None
 -- null: last_id, :after
--- row: How many contacts were removed, or how many were called, which keeps the import; and the last one, if more follow.
+-- row: A portion: `removed` contacts, or 0 because `called` were called; `last_id` is its last contact if more follow.
 -- Remove a portion of the contacts that an import added to a campaign, unless one of them was called.
 select removed, called, last_id
 from private.undo_import(:organization_id, :campaign_id, :import_id, :after, :limit, :now);

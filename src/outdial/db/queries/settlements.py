@@ -16,8 +16,8 @@ from outdial.db.session import Connection
 class CapacityRefusals:
     """A call refused for capacity.
 
-    `earlier` calls of its contact in a row were refused alike before it, counted from the latest decision of a member,
-    and `others_placed` tells whether the account has placed live calls since the last of them.
+    `earlier` calls of its contact in a row were refused for capacity just before it, counted from the latest decision
+    of a member. `others_placed` is whether the account has placed live calls since the last of them.
     """
 
     call_id: UUID
@@ -241,7 +241,7 @@ returning id;
 async def move_start(
     connection: Connection, *, start_at: datetime, now: datetime, call_id: UUID, deadline: datetime
 ) -> UUID | None:
-    """Give a call that missed its start time another one. Its request has not left, and its deadline stays."""
+    """Give a call that missed its start time a new one. Its request has not been sent, and its deadline stays."""
     value: UUID | None = await connection.fetchval(_MOVE_START, start_at, now, call_id, deadline)
     return value
 

@@ -36,9 +36,9 @@ where cc.id = r.campaign_contact_id and cc.call_count = r.attempt_number and cc.
 
 -- name: capacity_refusals
 -- returns: list[CapacityRefusals]
--- row: A call refused for capacity. `earlier` calls of its contact in a row were refused alike before it, counted
--- row: from the latest decision of a member, and `others_placed` tells whether the account has placed live calls
--- row: since the last of them.
+-- row: A call refused for capacity. `earlier` calls of its contact in a row were refused for capacity just before it,
+-- row: counted from the latest decision of a member. `others_placed` is whether the account has placed live calls since
+-- row: the last of them.
 -- Read what decides whether a refusal for capacity is about the account or about the number.
 select c.id as call_id, h.earlier, h.earlier > 0 and exists (
     select from calls p
@@ -88,7 +88,7 @@ where id in (
 
 -- name: move_start
 -- returns: UUID | None
--- Give a call that missed its start time another one. Its request has not left, and its deadline stays.
+-- Give a call that missed its start time a new one. Its request has not been sent, and its deadline stays.
 update calls
 set requested_at = case when requests = 1 then :start_at::timestamptz else requested_at end, updated_at = :now
 where id = :call_id and request_deadline = :deadline and status in ('placing', 'unknown')
