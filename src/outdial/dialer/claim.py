@@ -32,7 +32,7 @@ from outdial.dialer.plan import (
     live_elsewhere,
     plan_call,
 )
-from outdial.dialer.starts import LOCK_WAIT
+from outdial.dialer.starts import LOCK_WAIT, store_pace
 from outdial.domain.contact import NEVER_OPEN
 from outdial.domain.ids import new_id
 from outdial.domain.pacing import Pace, after_slots, next_claim_at, recovered, spacing
@@ -220,17 +220,9 @@ class Claimer:
             await due_contacts.skip_contacts(connection, ids=ids, reason=reason, now=now)
         calls = await self._insert(connection, lock, contacts.callable, now) if contacts.callable else []
         await _defer(connection, contacts.deferred, now)
-        next_start_at = after_slots(lock.pace, [call.start_at for call in calls])
-        await accounts.update_pace(
-            connection,
-            provider_account_id=lock.account.id,
-            next_start_at=next_start_at,
-            rate_factor=lock.pace.rate_factor,
-            backoff_until=lock.pace.backoff_until,
-        )
-        next_batch_at = next_claim_at(
-            replace(lock.pace, next_start_at=next_start_at), now, self._settings.claim_horizon
-        )
+        pace = replace(lock.pace, next_start_at=after_slots(lock.pace, [call.start_at for call in calls]))
+        await store_pace(connection, lock.account, pace)
+        next_batch_at = next_claim_at(pace, now, self._settings.claim_horizon)
         if not due:
             next_batch_at = max(next_batch_at, now + LOCKED_ELSEWHERE)
         await batches.set_next_batch(

@@ -7,6 +7,7 @@ state goes into the ledger, where the applier takes it like a webhook.
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
@@ -19,7 +20,7 @@ from outdial.dialer.claim import DEADLINE_MARGIN
 from outdial.dialer.place import CallResponse, Placer, repeated
 from outdial.dialer.plan import PlannedCall, pace_of
 from outdial.dialer.settle import MAX_RESCUE_INTERVAL, CallAdoption, CallIdTaken, Settler
-from outdial.dialer.starts import LOCK_WAIT
+from outdial.dialer.starts import LOCK_WAIT, store_pace
 from outdial.domain.call import CallStatus
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.pacing import after_slots, recovered, spacing, start_slots
@@ -150,13 +151,7 @@ class Rescuer:
             deadline = slots[0] + self._settings.request_timeout + DEADLINE_MARGIN
             if await settlements.begin_resend(connection, call_id=call.id, deadline=deadline, now=now) is None:
                 return None
-            await accounts.update_pace(
-                connection,
-                provider_account_id=account.id,
-                next_start_at=after_slots(pace, slots),
-                rate_factor=pace.rate_factor,
-                backoff_until=pace.backoff_until,
-            )
+            await store_pace(connection, account, replace(pace, next_start_at=after_slots(pace, slots)))
         return PlannedCall(
             id=call.id,
             organization_id=call.organization_id,

@@ -13,6 +13,7 @@ from outdial.db.queries import accounts, campaign_contacts, campaign_status, eve
 from outdial.db.session import Connection, Database
 from outdial.dialer.place import CallResponse, TooLate
 from outdial.dialer.plan import PlannedCall, pace_of
+from outdial.dialer.starts import store_pace
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.domain.contact import ContactStatus
 from outdial.domain.pacing import after_capacity_refusal
@@ -239,13 +240,7 @@ class Settler:
             async with self._database.for_organization(call.organization_id) as connection:
                 account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)
                 pace = after_capacity_refusal(pace_of(account), now, self._settings.capacity_hold)
-                await accounts.update_pace(
-                    connection,
-                    provider_account_id=account.id,
-                    next_start_at=pace.next_start_at,
-                    rate_factor=pace.rate_factor,
-                    backoff_until=pace.backoff_until,
-                )
+                await store_pace(connection, account, pace)
             tally.has_slowed_down = True
             log("dialer.slowed_down", level="warning", credential=call.credential, rate_factor=pace.rate_factor)
         if RefusalKind.account in kinds:

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db.queries import accounts, campaign_status, settlements
-from outdial.db.session import Database
+from outdial.db.session import Connection, Database
 from outdial.dialer.plan import PlannedCall, pace_of
-from outdial.domain.pacing import after_slots, recovered, start_slots
+from outdial.domain.pacing import Pace, after_slots, recovered, start_slots
 from outdial.log import log
 from outdial.settings import DialerSettings
 
@@ -66,14 +66,20 @@ class StartRenewer:
                     if moved is None:
                         return None
                     slack = min(2 * call.slack, MAX_SLACK)
-                    await accounts.update_pace(
-                        connection,
-                        provider_account_id=account.id,
-                        next_start_at=after_slots(pace, starts) + slack,
-                        rate_factor=pace.rate_factor,
-                        backoff_until=pace.backoff_until,
-                    )
+                    next_start_at = after_slots(pace, starts) + slack
+                    await store_pace(connection, account, replace(pace, next_start_at=next_start_at))
             except Exception as error:  # such as a lost connection: what cannot be reserved is not sent
                 log("dialer.start_not_renewed", level="warning", call_id=str(call.id), reason=repr(error))
                 return None
         return RenewedStart(start_at=starts[0], slack=slack, limits_at=now)
+
+
+async def store_pace(connection: Connection, account: accounts.LockedAccount, pace: Pace) -> None:
+    """Write the pacing state to the account's row, under its lock."""
+    await accounts.update_pace(
+        connection,
+        provider_account_id=account.id,
+        next_start_at=pace.next_start_at,
+        rate_factor=pace.rate_factor,
+        backoff_until=pace.backoff_until,
+    )
