@@ -209,7 +209,7 @@ class Rescuer:
     async def _note_unavailable(
         self, call: settlements.CheckedCall, unavailable: ProviderUnavailable, now: datetime
     ) -> None:
-        """Send an old call to review, and ask no more for its organization in this run if there was no response."""
+        """Send an old call to review. Without a response, skip the other calls of its organization in this run."""
         if unavailable.status is None:
             self._unresponsive.add(call.organization_id)
         if now - call.created_at >= self._settings.review_after:

@@ -52,7 +52,7 @@ DEFAULT_HOURS = CallingHours(week=(_NINE_TO_EIGHT,) * 5 + ((),) * 2, excluded_da
 """Monday to Friday, 09:00 to 20:00, in the contact's own time."""
 
 ALWAYS_OPEN: Final[Mapping[str, object]] = {"every_day": [["00:00", "24:00"]]}
-"""Calling hours, as `parse_calling_hours` reads them, that are never closed: for tests and simulated calls."""
+"""Calling hours that never close, as input of `parse_calling_hours`: for tests and simulated calls."""
 
 
 def parse_calling_hours(raw: Mapping[str, object]) -> CallingHours:

@@ -21,11 +21,11 @@ class ContactStatus(StrEnum):
 
 _S = ContactStatus
 
-# The arrows from pending to a final status, and from review to one, follow late evidence too: Retell placed a call
-# after all that Outdial had given up on. Only the contact's newest call moves it along them, and never back to dialing,
-# because the campaign may have completed since. Members decide about contacts in review, and only their decision leads
-# from there back to pending. A contact that a setting of its campaign skipped is pending again when that setting
-# changes, which it cannot after the campaign has completed.
+# The arrows from pending and from review to a final status also follow late evidence: Retell placed a call that Outdial
+# had given up on. Only the contact's newest call moves it along them, and never back to dialing, because the campaign
+# may have completed since. Only a member's decision moves a contact from review back to pending. A contact that a
+# setting of its campaign skipped is pending again when that setting changes, which it cannot after the campaign has
+# completed.
 CONTACT: Final = Machine(
     "contact",
     {

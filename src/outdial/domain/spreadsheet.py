@@ -3,9 +3,9 @@
 import re
 from typing import Final
 
-# Prefixes that make a spreadsheet run a cell as a formula (OWASP, CSV injection), with their full-width forms. Blanks
-# before them do not stop it, nor do characters that show nothing: spreadsheets trim no-break spaces, byte order marks,
-# zero-width characters and marks of direction. Leading apostrophes belong to the pattern so that text which already
+# Prefixes that make a spreadsheet run a cell as a formula (OWASP, CSV injection), with their full-width forms. Neither
+# blanks nor invisible characters before them stop it: spreadsheets trim no-break spaces, byte order marks, zero-width
+# characters and marks of direction. Leading apostrophes belong to the pattern so that text which already
 # looks escaped is escaped once more, and comes back as it was.
 _INVISIBLE: Final = (
     r"\s\x00-\x1f\x7f-\xa0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"

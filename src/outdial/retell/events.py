@@ -19,7 +19,7 @@ EVENT_RANKS: Final[Mapping[str, ReportRank]] = {
 """The events of a call's life. Other events change no call."""
 
 LONGEST_NAME: Final = 500
-"""Bytes of an event's name and of Retell's call id. Both are part of an index, whose entries have at most 2,704."""
+"""Bytes of an event's name and of Retell's call id. Both are in an index, whose entries have at most 2,704."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -108,8 +108,9 @@ class HttpTransport:
     ) -> RetellResponse:
         """Send one request. `timeout_s` limits all of it, from waiting for a connection to the last byte.
 
-        With `before_sending`, the limit begins when the request leaves; `before_sending` may give up late ones. Servers
-        close idle connections at any time, so a connection that closed while the request waited is replaced once.
+        With `before_sending`, the limit begins when the request leaves; to give up a late request, `before_sending`
+        raises. Servers close idle connections at any time, so a connection that closes while the request waits is
+        replaced once.
         """
         try:
             return await self._send(method, path, body=body, timeout_s=timeout_s, before_sending=before_sending)
