@@ -37,7 +37,7 @@ class SimulatedAgent:
 
     def version(self, number: int | None = None) -> dict[str, Any] | None:
         """Return a version as Retell's JSON, the latest by default; None if there is none."""
-        kept = [version for version in self.versions if version["version"] not in self.deleted]
+        kept = self.kept()
         if number is None:
             return kept[-1] if kept else None
         return next((version for version in kept if version["version"] == number), None)

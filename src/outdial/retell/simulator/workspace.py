@@ -39,10 +39,10 @@ from outdial.retell.simulator.script import (
 )
 
 IDEMPOTENCY_MS = 3_600_000
-# How often a batch looks again for a free slot, or for its hours.
+# How long a batch waits before it checks again for a free slot, or for its hours.
 _BATCH_PAUSE_MS = 1_000
 _BATCH_CLOSED_MS = 60_000
-# How long no one may join a web call.
+# How long a web call waits for its user.
 JOIN_MS = 60_000
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MAX_SCRIPTS = 100_000
@@ -93,7 +93,7 @@ class CallTimeWindow(Struct):
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedBatch:
-    """A batch of calls that are started one after another, `reserved` slots of the account left free."""
+    """A batch of calls that start one after another. It leaves `reserved` slots of the account free."""
 
     tasks: list[CreateCall]
     reserved: int

@@ -67,7 +67,7 @@ def delete_agent(workspace: SimulatedWorkspace, request: SimulatedRequest) -> Si
 
 
 def list_agents(workspace: SimulatedWorkspace, request: SimulatedRequest) -> SimulatedResponse:
-    """POST /v2/list-agents. It filters by a part of the name, and by channel: all simulated agents have a voice."""
+    """POST /v2/list-agents. It filters by part of the name and by channel; every simulated agent is a voice agent."""
     wanted = request.read(_ListAgents, default=b"{}").filter_criteria
     items = []
     for agent in workspace.agents.all():

@@ -14,6 +14,7 @@ from outdial.retell.simulator.endpoints.exchange import (
     SimulatedResponse,
     UnknownAsset,
     check_numbers,
+    cut_page,
     error_response,
     json_response,
     refuse,
@@ -86,15 +87,9 @@ class _CreateBatch(Struct, kw_only=True):
     call_time_window: CallTimeWindow | None = None
 
 
-_create_decoder = msgspec.json.Decoder(CreateCall)
-
-
 def create_phone_call(workspace: SimulatedWorkspace, request: SimulatedRequest) -> SimulatedResponse:
     """POST /v2/create-phone-call."""
-    try:
-        body = _create_decoder.decode(request.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadBody(str(error)) from None
+    body = request.read(CreateCall)
     note = request.note
     note.create = body
     check_numbers(body.from_number, *([] if body.ignore_e164_validation else [body.to_number]))
@@ -154,12 +149,12 @@ def register_phone_call(workspace: SimulatedWorkspace, request: SimulatedRequest
 
 def create_batch_call(workspace: SimulatedWorkspace, request: SimulatedRequest) -> SimulatedResponse:
     """POST /create-batch-call. Its calls start from `trigger_timestamp` on, as fast as the limits allow."""
+    document = request.read(dict[str, Any])
     # The caller number is given once, for all calls.
     try:
-        document = msgspec.json.decode(request.body, type=dict[str, Any])
         tasks = [{**task, "from_number": document.get("from_number")} for task in document.get("tasks", ())]
         body = msgspec.convert({**document, "tasks": tasks}, _CreateBatch)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
+    except (msgspec.MsgspecError, TypeError) as error:
         raise BadBody(str(error)) from None
     check_numbers(body.from_number, *(task.to_number for task in body.tasks if not task.ignore_e164_validation))
     window = body.call_time_window
@@ -223,13 +218,13 @@ def update_live_call(workspace: SimulatedWorkspace, request: SimulatedRequest) -
 
 
 def delete_call(workspace: SimulatedWorkspace, request: SimulatedRequest) -> SimulatedResponse:
-    """DELETE /v2/delete-call/{id}. It deletes what is stored, and hangs up nothing."""
+    """DELETE /v2/delete-call/{id}. It deletes the stored call and does not hang up."""
     del workspace.calls[_call(workspace, request).call_id]
     return SimulatedResponse(204, b"")
 
 
 def rerun_analysis(workspace: SimulatedWorkspace, request: SimulatedRequest) -> SimulatedResponse:
-    """PUT /rerun-call-analysis/{id}: the analysis of a finished call, and its event, come again."""
+    """PUT /rerun-call-analysis/{id}. It analyzes a finished call again, and sends its event again."""
     call = _call(workspace, request)
     if call.live:
         raise UnknownAsset
@@ -256,15 +251,7 @@ def list_calls(workspace: SimulatedWorkspace, request: SimulatedRequest) -> Simu
     found = [call for call in calls if fits(call)]
     if body.sort_order == "descending":
         found.reverse()
-    first = body.skip or 0
-    if body.pagination_key is not None:
-        places = [place for place, call in enumerate(found) if call.call_id == body.pagination_key]
-        first = places[0] + 1 if places else len(found)
-    items = found[first : first + body.limit]
-    has_more = first + body.limit < len(found)
-    page: dict[str, Any] = {"items": items, "has_more": has_more}
-    if has_more:
-        page["pagination_key"] = items[-1].call_id
+    page = cut_page(found, lambda call: call.call_id, limit=body.limit, after=body.pagination_key, skip=body.skip or 0)
     if body.include_total:
         page["total"] = len(found)
     return json_response(200, page)
@@ -301,7 +288,7 @@ def fail_before(request: SimulatedRequest, fault: Fault) -> SimulatedResponse:
 
 
 def fail_after(request: SimulatedRequest, response: SimulatedResponse, kind: FaultKind | None) -> SimulatedResponse:
-    """Return what becomes of a response by a fault that occurs after the request has had its effect."""
+    """Return the response as changed by a fault that occurs after the request has had its effect."""
     request.note.reason = kind
     match kind:
         case FaultKind.drop_reply:

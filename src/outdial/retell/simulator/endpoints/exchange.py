@@ -120,21 +120,27 @@ def check_numbers(*numbers: str) -> None:
 
 
 def page_of(found: list[dict[str, Any]], key: str, request: SimulatedRequest) -> dict[str, Any]:
-    """Return one page of objects, which are in the order of creation, by the parameters of the query.
+    """Return the page of `found` that the query selects, the newest first by default.
 
-    `key` is the field that identifies an object. The newest come first by default.
+    `found` is in the order of creation; `key` is the field that identifies an object.
     """
     limit = request.parameter("limit") or str(_DEFAULT_PAGE)
     if not limit.isdecimal() or not 1 <= int(limit) <= _LARGEST_PAGE:
         raise BadBody(f"limit must be from 1 to {_LARGEST_PAGE}")
     if request.parameter("sort_order") != "ascending":
         found = found[::-1]
-    after = request.parameter("pagination_key")
-    first = 0
+    return cut_page(found, lambda item: item[key], limit=int(limit), after=request.parameter("pagination_key"))
+
+
+def cut_page(
+    found: list[T], key_of: Callable[[T], object], *, limit: int, after: str | None, skip: int = 0
+) -> dict[str, Any]:
+    """Return the page of `found` that follows the object with the key `after`, or the first `skip` objects."""
+    first = skip
     if after is not None:
-        first = next((place + 1 for place, item in enumerate(found) if item[key] == after), len(found))
-    items = found[first : first + int(limit)]
-    page: dict[str, Any] = {"items": items, "has_more": first + int(limit) < len(found)}
+        first = next((place for place, item in enumerate(found, start=1) if key_of(item) == after), len(found))
+    items = found[first : first + limit]
+    page: dict[str, Any] = {"items": items, "has_more": first + limit < len(found)}
     if page["has_more"]:
-        page["pagination_key"] = items[-1][key]
+        page["pagination_key"] = key_of(items[-1])
     return page

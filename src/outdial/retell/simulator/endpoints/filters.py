@@ -10,6 +10,7 @@ from outdial.retell.simulator.objects import CallObject, CreateCall
 
 PLAIN: Final = frozenset(
     {
+        "batch_call_id",
         "call_id",
         "call_status",
         "call_type",
@@ -63,22 +64,22 @@ class BadFilter(ValueError):
 
 def compile_criteria(criteria: Mapping[str, Any]) -> CallPredicate:
     """Return a predicate that combines all filters. Raises BadFilter."""
-    criterions: list[CallCriterion] = []
+    compiled: list[CallCriterion] = []
     for name, value in criteria.items():
-        if name in PLAIN or name == "batch_call_id":
+        if name in PLAIN:
             if name == "call_status" and not STATUSES.issuperset(_mapping(value).get("value", ())):
                 raise BadFilter(f"call_status must be among {sorted(STATUSES)}")
-            criterions.append(_criterion(value, name, key=None))
+            compiled.append(_criterion(value, name, key=None))
         elif name in KEYED and isinstance(value, list):
-            criterions += [_criterion(item, KEYED[name], key=str(_mapping(item).get("key"))) for item in value]
+            compiled += [_criterion(item, KEYED[name], key=str(_mapping(item).get("key"))) for item in value]
         else:
             raise BadFilter(f"unknown filter {name!r}")
-    return lambda call: all(criterion.matches(call) for criterion in criterions)
+    return lambda call: all(criterion.matches(call) for criterion in compiled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallCriterion:
-    """One comparison of a field of a call, or of the entry `key` of that field. `absent` is the result without one."""
+    """One comparison of a field of a call, or of the entry `key` of that field. `absent` is the result for none."""
 
     field: str
     key: str | None

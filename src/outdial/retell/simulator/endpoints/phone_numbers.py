@@ -23,7 +23,7 @@ _SECRET: Final = ("auth_password", "sip_trunk_auth_password")
 
 
 class NumberDirectory:
-    """The phone numbers of a workspace, in the order of creation. A caller number that a call names exists."""
+    """The phone numbers of a workspace, in the order of creation. The first call from a number adds it."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, dict[str, Any]] = {}
