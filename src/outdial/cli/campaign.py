@@ -130,14 +130,13 @@ def import_(
 @app.command("undo-import")
 def undo_import_(
     campaign: CampaignName,
-    import_id: Annotated[UUID, typer.Argument(help="Id of the import, which the import printed.")],
+    import_id: Annotated[UUID, typer.Argument(help="Id of the import, as printed by campaign import.")],
     as_json: AsJson = False,
 ) -> None:
-    """Remove the contacts that an import added, until one of them was called."""
+    """Remove the contacts that an import added, unless one of them has been called."""
 
     async def work(database: Database) -> Undone | AlreadyCalled | NotFound | Forbidden:
-        async with database.as_service() as connection:
-            campaign_id = await find_campaign(connection, campaign)
+        campaign_id = await _campaign_id(database, campaign)
         return await undo_import(database.as_service, campaign_id, import_id, Actor(), clock.now())
 
     result = as_service(work)
@@ -417,7 +416,7 @@ async def follow_in_lines(
     printed: tuple[str, str | None] | None = None
     while True:
         view = await read_campaign(database, campaign_id, clock.now())
-        # The text of a reason may hold a time that moves: only another reason is a change.
+        # The text of a reason may contain a time that moves: compare the code of the reason, not its text.
         state = view.line(), view.reason
         if state != printed and as_json:
             print_json_line(view)

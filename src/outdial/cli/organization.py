@@ -12,7 +12,7 @@ from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import invitations, members, organizations
-from outdial.db.session import Database
+from outdial.db.session import Connection, Database
 from outdial.stack.local import as_service
 
 app = typer.Typer(no_args_is_help=True, help="Organizations: tenants, each with a Retell workspace and its limits.")
@@ -98,14 +98,16 @@ def add_member(
 
     async def work(database: Database) -> None:
         async with database.as_service() as connection:
-            organization_id = await find_organization(connection, organization)
-            await members.set_member(
-                connection, organization_id=organization_id, user_id=user_id, role=role, now=clock.now()
-            )
-            await invitations.delete_invitation_of_member(connection, organization_id=organization_id, user_id=user_id)
+            await join_organization(connection, await find_organization(connection, organization), user_id, role)
 
     try:
         as_service(work)
     except asyncpg.ForeignKeyViolationError as error:
         raise UnknownName(f"unknown user {user_id}: they must sign up first") from error
     console.print(f"{user_id} is now {role} of {organization}.")
+
+
+async def join_organization(connection: Connection, organization_id: UUID, user_id: UUID, role: str) -> None:
+    """Make a user a member with this role, and delete the invitation that this replaces."""
+    await members.set_member(connection, organization_id=organization_id, user_id=user_id, role=role, now=clock.now())
+    await invitations.delete_invitation_of_member(connection, organization_id=organization_id, user_id=user_id)

@@ -10,9 +10,9 @@ from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import find_organization
+from outdial.cli.organization import join_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import invitations, members
 from outdial.db.queries.auth import users as user_queries
 from outdial.db.session import Database
 from outdial.stack.local import as_service, with_database
@@ -99,10 +99,7 @@ def _organization(named: str) -> UUID:
 def _join(organization_id: UUID, user_id: UUID, role: Role) -> None:
     async def work(database: Database) -> None:
         async with database.as_service() as connection:
-            await members.set_member(
-                connection, organization_id=organization_id, user_id=user_id, role=role, now=clock.now()
-            )
-            await invitations.delete_invitation_of_member(connection, organization_id=organization_id, user_id=user_id)
+            await join_organization(connection, organization_id, user_id, role)
 
     as_service(work)
 
