@@ -13,8 +13,7 @@ from typer.testing import CliRunner, Result
 
 from outdial.cli.main import app
 from tests.support.postgres import Scratch
-
-OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
+from tests.support.processes import CONFIGURING
 
 
 @dataclass
@@ -25,7 +24,7 @@ class Outdial:
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Result:
         """Run a command and return its result."""
-        others: dict[str, str | None] = {name: None for name in os.environ if name.startswith(OURS)}
+        others: dict[str, str | None] = {name: None for name in os.environ if name.startswith(CONFIGURING)}
         logger = logging.getLogger("outdial")
         handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
         try:

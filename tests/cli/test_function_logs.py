@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -16,10 +15,11 @@ from outdial.cli.errors import InvalidArgument
 from outdial.cli.functions.logs import line_of, read_since
 from outdial.clock import SystemClock
 from outdial.db.queries.host.function_logs import LogEntryRow
-from tests.cli.conftest import OURS, Outdial
+from tests.cli.conftest import Outdial
 from tests.support.factories import NOW
 from tests.support.function_log import WORKER, as_uuid, invocation, line, request_id, write
 from tests.support.postgres import Scratch
+from tests.support.processes import inherited
 
 REQUEST = request_id()
 OTHER = request_id(NOW + timedelta(seconds=3))
@@ -187,10 +187,9 @@ def test_the_shown_request_id_can_be_searched_for() -> None:
 @asynccontextmanager
 async def following(outdial: Outdial, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run `outdial functions logs --follow` in another process, killed at the end of the block."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     command = (sys.executable, "-m", "outdial.cli", "functions", "logs", "--follow", "--json", *options)
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**env, **outdial.env}
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**inherited(), **outdial.env}
     )
     try:
         yield process

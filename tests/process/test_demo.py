@@ -1,13 +1,13 @@
 """The demo completes a campaign despite faults, and its exit status says whether every promise holds."""
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 
-OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
+from tests.support.processes import inherited
+
 # Generous, because other tests may use the CPU.
 PATIENCE_S = 400
 
@@ -16,7 +16,7 @@ PATIENCE_S = 400
 def test_the_demo_keeps_every_promise_and_ignores_the_users_settings() -> None:
     # The demo must not use the user's key or database; these would not work.
     env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(OURS)},
+        **inherited(),
         "RETELL_API_KEY": "key_of_the_user",
         "RETELL_BASE_URL": "http://127.0.0.1:1",
         "SUPABASE_DB_URL": "postgresql://nobody@127.0.0.1:1/nowhere",

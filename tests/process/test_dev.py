@@ -23,11 +23,10 @@ import pytest
 
 from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY
 from tests.support.postgres import scratch_directory
-from tests.support.processes import TIMEOUT_S, Launcher, Process, until
+from tests.support.processes import TIMEOUT_S, Launcher, Process, inherited, until
 
 pytestmark = pytest.mark.timeout(300)
 
-OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
 # A command from the documentation of the original system, verbatim.
 CURL = (
     "curl -X POST http://127.0.0.1:54321/functions/v1/retell-webhook -H 'Content-Type: application/json' "
@@ -100,12 +99,12 @@ async def nothing_left(home: Path) -> None:
 @pytest.fixture(scope="module")
 def start_stack() -> Iterator[Callable[[Path], Stack]]:
     """Start stacks, and stop them after the test."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    clean = inherited()
     with scratch_directory() as directory:
-        launcher = Launcher(directory, inherited)
+        launcher = Launcher(directory, clean)
 
         def start(home: Path) -> Stack:
-            env = {**inherited, "OUTDIAL_HOME": str(home)}
+            env = {**clean, "OUTDIAL_HOME": str(home)}
             process = launcher.start("dev", "dev", "--ports=auto", "--speed=50", OUTDIAL_HOME=str(home))
             asyncio.run(process.ready())
             return Stack(home, process, env)

@@ -21,11 +21,10 @@ from urllib.parse import urlsplit
 from outdial.auth.keys import LOCAL_SECRET_KEY, local_service_role_jwt
 from outdial.stack.local import LOCAL_WEBHOOK_SECRET
 from tests.support.postgres import scratch_directory
-from tests.support.processes import Launcher
+from tests.support.processes import CONFIGURING, Launcher, inherited
 
 ROOT = Path(__file__).parents[2]
 BLOCK_TIMEOUT_S = 120.0
-_OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
 _DOCUMENTED_PORTS = {54321: "api_url", 54323: "studio_url", 54330: "simulator_url"}
 
 _CURL = """#!{python}
@@ -50,8 +49,7 @@ if not serves and words[:1] not in (["dialer"], ["jobs"]):
 env = dict(os.environ)
 etc = Path("etc", "outdial.env" if words[0] == "serve" else f"outdial-{{words[0]}}.env")
 if etc.exists():
-    ours = ("SUPABASE_", "RETELL_", "OUTDIAL_")
-    env = {{name: value for name, value in env.items() if not name.startswith(ours)}}
+    env = {{name: value for name, value in env.items() if not name.startswith({configuring!r})}}
     env |= dict(line.split("=", 1) for line in etc.read_text().splitlines())
 reading, writing = os.pipe()
 child = subprocess.Popen(
@@ -95,7 +93,7 @@ class Project:
     env: dict[str, str]
 
     def run(self, text: str, **env: str) -> str:
-        """Run a block of shell that must succeed; return what it printed. Every question is confirmed."""
+        """Run a block of shell that must succeed, confirming every question, and return its output."""
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", text],
             cwd=self.directory,
@@ -113,7 +111,7 @@ class Project:
 @contextmanager
 def running_stack(functions: Mapping[str, str], *, config: str) -> Iterator[Project]:
     """Run `outdial dev` in a project with our functions and these, by slug; `config` is added to config.toml."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    clean = inherited()
     with scratch_directory() as base:
         directory, home = base / "project", base / "home"
         shutil.copytree(ROOT / "supabase", directory / "supabase", ignore=shutil.ignore_patterns("__pycache__"))
@@ -122,7 +120,7 @@ def running_stack(functions: Mapping[str, str], *, config: str) -> Iterator[Proj
             (directory / "supabase" / "functions" / slug / "index.py").write_text(source)
         with (directory / "supabase" / "config.toml").open("a") as file:
             file.write("\n" + config)
-        launcher = Launcher(base, inherited, cwd=directory)
+        launcher = Launcher(base, clean, cwd=directory)
         options = ("--ports=auto", "--speed=50", "--calls-per-second=50")
         started = launcher.start("dev", "dev", *options, OUTDIAL_HOME=str(home))
         try:
@@ -130,7 +128,7 @@ def running_stack(functions: Mapping[str, str], *, config: str) -> Iterator[Proj
             addresses = dict(json.loads((home / "stack.json").read_text()))
             programs = directory / ".venv" / "bin"
             env = {
-                **inherited,
+                **clean,
                 "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "OUTDIAL_HOME": str(home),
                 "SUPABASE_SERVICE_ROLE_KEY": local_service_role_jwt(),
@@ -148,13 +146,13 @@ def running_stack(functions: Mapping[str, str], *, config: str) -> Iterator[Proj
 def install_programs(project: Project, curl: str) -> None:
     """Write `curl` and `outdial` where the project's terminal finds them first."""
     connect = []
-    for told, name in _DOCUMENTED_PORTS.items():
-        connect += ["--connect-to", f"127.0.0.1:{told}:127.0.0.1:{urlsplit(project.addresses[name]).port}"]
+    for documented, name in _DOCUMENTED_PORTS.items():
+        connect += ["--connect-to", f"127.0.0.1:{documented}:127.0.0.1:{urlsplit(project.addresses[name]).port}"]
     directory = project.directory / ".venv" / "bin"
     directory.mkdir(parents=True)
     for name, text in (
         ("curl", _CURL.format(python=sys.executable, curl=curl, connect=connect)),
-        ("outdial", _OUTDIAL.format(python=sys.executable)),
+        ("outdial", _OUTDIAL.format(python=sys.executable, configuring=CONFIGURING)),
     ):
         (directory / name).write_text(text)
         (directory / name).chmod(0o755)

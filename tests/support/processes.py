@@ -44,7 +44,8 @@ QUICK = {
     "OUTDIAL_CAPACITY_HOLD": "1",
 }
 FUNCTION_ROLES = ("outdial_api", "outdial_webhook")
-_OURS = ("OUTDIAL_", "SUPABASE_", "RETELL_")
+# Prefixes of the variables that configure Outdial.
+CONFIGURING = ("OUTDIAL_", "SUPABASE_", "RETELL_")
 
 
 class Process:
@@ -167,7 +168,7 @@ class Launcher:
 
 def inherited() -> dict[str, str]:
     """Return the environment without variables that configure an existing stack."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    return {name: value for name, value in os.environ.items() if not name.startswith(CONFIGURING)}
 
 
 @contextmanager
