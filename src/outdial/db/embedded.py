@@ -97,7 +97,7 @@ class EmbeddedPostgres:
         self._user.make_home(self.home)
         self._user.require_access(self.home)
         while not self._take_lock():
-            self._server = next((found for found in self._pid_files() if found.ready and found.is_alive()), None)
+            self._server = self._running()
             if self._server is not None:
                 return False
             if time.monotonic() > deadline:
@@ -265,6 +265,14 @@ class EmbeddedPostgres:
         if done.returncode == 0:
             _keep_password(_password_file(data), password)
         return done.returncode == 0
+
+    def running_password_file(self) -> Path | None:
+        """Return the file with the superuser's password of the running server, of this process or another."""
+        server = self._running()
+        return None if server is None else _password_file(server.path.parent)
+
+    def _running(self) -> "_PidFile | None":
+        return next((found for found in self._pid_files() if found.ready and found.is_alive()), None)
 
     def _pid_files(self) -> "Iterator[_PidFile]":
         for path in self.home.glob("pg*/postmaster.pid"):

@@ -55,7 +55,7 @@ class StackConsole(Protocol):
 class StackOptions:
     """Options of `outdial dev`. With `any_ports`, free ports are used instead of those in config.toml.
 
-    `speed` is that of the simulated calls; the retries of contacts are as fast.
+    `speed` applies to the simulated calls and to the delays of retries.
     """
 
     with_simulator: bool
@@ -110,11 +110,12 @@ async def run_stack(options: StackOptions, console: StackConsole) -> int:
 
 def _plan(options: StackOptions, environ: Mapping[str, str], home: Path) -> StackPlan:
     simulated = options.with_simulator and not calls_retell(environ)
-    ports = local_ports()
     if options.any_ports:
         numbers = random.SystemRandom().sample(FREE_PORTS, len(FREE_PORTS))
         free = (port for port in numbers if _is_free(port))
         ports = StackPorts(**{port.name: next(free) for port in fields(StackPorts)})
+    else:
+        ports = local_ports()
     external = environ.get("SUPABASE_DB_URL", "").strip()
     if external:
         refuse_remote(external)
@@ -196,11 +197,10 @@ def _is_free(port: int) -> bool:
 
 def _welcome(plan: StackPlan, login: StudioLogin | None, console: StackConsole) -> None:
     stack, env = plan.stack, plan.env
-    database, password = "SUPABASE_DB_URL", None
+    database, password_file = "SUPABASE_DB_URL", None
     if plan.database_port is not None:
         database = f"postgresql://{SUPERUSER}@127.0.0.1:{plan.database_port}/postgres"
-        files = Path(env["OUTDIAL_HOME"]).glob("pg*.password")
-        password = next(f"in {file}" for file in files if (file.with_suffix("") / "postmaster.pid").exists())
+        password_file = EmbeddedPostgres(Path(env["OUTDIAL_HOME"])).running_password_file()
     console.say("Outdial local development setup is running.")
     console.pairs(
         {
@@ -208,7 +208,7 @@ def _welcome(plan: StackPlan, login: StudioLogin | None, console: StackConsole) 
             "Sign in as": None if login is None else f"{login.email}, password {login.password}",
             "Functions": f"{stack.api_url}/functions/v1/<function-name>",
             "Database": database,
-            "Database password": password,
+            "Database password": f"in {password_file}" if password_file else None,
             "Retell": stack.simulator_url or env.get("RETELL_BASE_URL", "Retell itself: calls are real"),
             "Publishable key": LOCAL_PUBLISHABLE_KEY,
             "Secret key": LOCAL_SECRET_KEY,

@@ -52,6 +52,7 @@ async def make_first_login(urls: DatabaseUrls, home: Path, new: NewOrganization,
         elif kept:
             made = user
         else:
+            # The password file was gone: set the new password.
             made = await auth.change_user(user.id, password=password) or user
         if isinstance(made, AuthRefusal):
             raise LoginFailed(f"{EMAIL}: {made.message}")
