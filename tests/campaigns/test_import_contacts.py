@@ -23,7 +23,7 @@ from tests.support.factories import (
     create_member,
     insert,
 )
-from tests.support.importing import as_user, phone, phones_of, rows_of, run, told
+from tests.support.importing import as_user, phone, phones_of, refusals_of, rows_of, run
 
 PLACELESS = "toll-free and other special numbers have no time zone; set one for the contact"
 
@@ -59,7 +59,7 @@ async def test_a_row_becomes_a_contact_of_the_campaign_with_its_variables(
     assert dict(nobody) | {"phone": "+442079460000", "name": None, "zone_source": "number"} == dict(nobody)
     assert json.loads(nobody["variables"]) == {"Due-Date": "tomorrow"}
     assert (report.added, report.rows, report.variables) == (2, 3, ("First Name", "Last Name", "Plan", "Due-Date"))
-    assert told(report) == [
+    assert refusals_of(report) == [
         (4, "020 7946 0000", Refusal.BAD_PHONE, "has too many digits for US"),
     ]
 
@@ -84,7 +84,7 @@ async def test_each_refused_row_is_reported_with_its_line_and_reason_while_the_g
         on_refused=seen.append,
     )
     assert await phones_of(connection, campaign) == [phone(1), "+80012345678", phone(2)]
-    assert told(report) == [
+    assert refusals_of(report) == [
         (3, "call me", Refusal.BAD_PHONE, "holds letters ('call me'); leave only the number in the cell"),
         (5, phone(2), Refusal.NO_TIME_ZONE, "'Mars/Olympus' is not a time zone; use an IANA name"),
         (6, "+80012345678", Refusal.NO_TIME_ZONE, PLACELESS),
@@ -173,13 +173,13 @@ async def test_a_row_that_the_database_refuses_leaves_its_number_to_a_later_one(
     lines = [f"{phone(1)},{name}" for name in names]
     report = await run(api, campaign, "\n".join(["phone,name", *lines]), chunk_rows=chunk_rows)
     assert [row["name"] for row in await rows_of(connection, campaign)] == ["Ada"]
-    assert [(line, kind) for line, _, kind, _ in told(report)] == [
+    assert [(line, kind) for line, _, kind, _ in refusals_of(report)] == [
         (2, Refusal.DATABASE),
         (3, Refusal.DATABASE),
         (5, Refusal.DUPLICATE),
         (6, Refusal.DUPLICATE),
     ]
-    assert {reason for *_, kind, reason in told(report) if kind is Refusal.DUPLICATE} == {
+    assert {reason for *_, kind, reason in refusals_of(report) if kind is Refusal.DUPLICATE} == {
         "has the same number as line 4"
     }
 

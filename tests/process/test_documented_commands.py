@@ -23,7 +23,7 @@ pytestmark = [
 
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))]
 EXAMPLES = [example for page in PAGES for example in examples(page, "sh")]
-# Programs that change the machine, or that a test machine does not have. Other tests cover what they run.
+# Programs that change the machine, or that a test machine does not have. Other tests cover what they do.
 ELSEWHERE = {
     "make": "make starts these very tests, and the stack and the demo, which have tests of their own",
     "docker": "no containers here: tests/docs/test_dockerfile.py reads the file",
@@ -90,7 +90,7 @@ def write_settings(project: Project, owner: str) -> None:
 
 
 async def prepare(project: Project, example: Example, database: Scratch) -> str:
-    """Make what a block expects to exist, and return its text with the values that only a run can tell."""
+    """Make what a block expects to exist, and return its text with the values that only a run provides."""
     text = example.text.replace("postgresql://postgres:...@db.example.com/postgres", tcp_url(database))
     if re.search(r"^outdial (serve|studio|jobs|dialer)", text, re.MULTILINE):
         await asyncio.to_thread(write_settings, project, tcp_url(database))

@@ -139,7 +139,7 @@ async def test_a_host_that_restarts_gets_each_request_once_and_loses_none(
             former = gateway_of(host)
             os.kill(host.pid, signal.SIGHUP)
             await replaced(host, former)
-            await load.goes_on()
+            await load.wait_for_more()
 
     assert (load.broken, load.refused) == ([], [])
     assert load.accepted <= await ledger(connection)

@@ -35,7 +35,7 @@ async def test_a_restart_under_load_loses_no_webhook(
             former = gateway_of(host)
             os.kill(host.pid, signal.SIGHUP)
             await replaced(host, former)
-            await load.goes_on()
+            await load.wait_for_more()
 
     assert (load.broken, load.refused) == ([], [])
     assert load.accepted <= await ledger(connection)
@@ -51,7 +51,7 @@ async def test_a_killed_gateway_breaks_only_its_connections(
         workers = psutil.Process(former).children(recursive=True)
         os.kill(former, signal.SIGKILL)
         await replaced(host, former)
-        await load.goes_on()
+        await load.wait_for_more()
         await until(lambda: ended(workers), "workers outlive their gateway")
 
     assert len(load.broken) <= AT_ONCE

@@ -1,4 +1,4 @@
-"""Imports of contacts from text, and what they leave in the database."""
+"""Imports of contacts from text, and what they store."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ async def phones_of(connection: asyncpg.Connection, campaign: Campaign) -> list[
     return [row["phone"] for row in await rows_of(connection, campaign)]
 
 
-def told(report: ImportReport) -> list[tuple[int, str, Refusal, str]]:
+def refusals_of(report: ImportReport) -> list[tuple[int, str, Refusal, str]]:
     """Return the line, value, kind and reason of each refused row of a report."""
     return [(row.line, row.value, row.kind, row.reason) for row in report.first_refused]
 

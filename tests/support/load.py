@@ -59,14 +59,14 @@ class Load:
             else:
                 self.refused.append(response.status)
 
-    async def goes_on(self) -> None:
+    async def wait_for_more(self) -> None:
         """Wait until some hundred more events are accepted."""
         enough = len(self.accepted) + 300
 
         async def holds() -> bool:
             return len(self.accepted) >= enough
 
-        await until(holds, "no event is taken any more")
+        await until(holds, "no more events are accepted")
 
 
 @asynccontextmanager
@@ -86,9 +86,9 @@ async def load_through(session: aiohttp.ClientSession) -> AsyncIterator[Load]:
     load = Load(session)
     senders = [asyncio.create_task(load.send()) for _ in range(AT_ONCE)]
     try:
-        await load.goes_on()
+        await load.wait_for_more()
         yield load
-        await load.goes_on()
+        await load.wait_for_more()
     finally:
         load.ended = True
         await asyncio.gather(*senders)

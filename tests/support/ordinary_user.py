@@ -25,7 +25,7 @@ from outdial.host.worker.sandbox.privileges import closed_to_others
 from tests.support.hosting import KEYS, Talk, misbehaving
 
 ROOT = Path(__file__).parents[2]
-# For the zygote: the kernel says that it has an older version.
+# Makes the zygote see an older version of Landlock in the kernel.
 OLDER_LANDLOCK = """
 import sys
 

@@ -1,4 +1,4 @@
-"""PgBouncer before a test's database, as Debian packages it."""
+"""PgBouncer in front of a test's database, as Debian packages it."""
 
 import os
 import shutil
@@ -15,13 +15,13 @@ from outdial.db.binaries import ServerUser
 from outdial.db.passwords import ROLES
 from tests.support.postgres import Scratch, scratch_directory
 
-# Debian installs it where the path of ordinary users does not lead.
+# Debian installs it in a directory that is not on the path of ordinary users.
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
 needs_pgbouncer = pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed: apt install pgbouncer")
 
 PoolMode = Literal["session", "transaction", "statement"]
 
-# Stock settings but for the address, the users and the mode.
+# Stock settings except for the address, the users and the mode.
 _SETTINGS = """\
 [databases]
 {database} = host={socket} port={port} {options}
@@ -37,7 +37,7 @@ pool_mode = {mode}
 
 @contextmanager
 def pgbouncer(database: Scratch, mode: PoolMode, options: str = "", settings: str = "") -> Iterator[str]:
-    """Run PgBouncer before `database`, and yield the URL of its superuser.
+    """Run PgBouncer in front of `database`, and yield the URL of its superuser.
 
     `options` are those of the database, such as `user=postgres`, which serves all clients as one user.
     """
