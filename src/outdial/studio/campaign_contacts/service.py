@@ -366,15 +366,6 @@ async def show_contact(
         connection, organization_id=organization_id, subject_ids=subjects, limit=MAX_AUDIT
     )
     emails = await actor_emails(connection, organization_id)
-    decided: ContactDecision | None = None
-    if row.decision is not None and row.decided_at is not None and row.decided_by is not None:
-        decided = ContactDecision(
-            decision=ReviewDecision(row.decision),
-            note=row.decision_note,
-            at=row.decided_at,
-            by=row.decided_by,
-            by_email=emails.get(row.decided_by),
-        )
     return ContactTimeline(
         contact=_campaign_contact(row, campaign, now),
         campaign_name=row.campaign_name,
@@ -387,7 +378,7 @@ async def show_contact(
         variables=decode_object(row.variables),
         entered_at=row.created_at,
         planned=_planned(row, now),
-        decided=decided,
+        decided=_decided(row, emails),
         attempts=[_attempt(call) for call in calls],
         audit=[
             ContactAuditEntry(
@@ -437,6 +428,18 @@ _NO_NEXT_CALL: Final[Mapping[WaitReason | SkipReason, str]] = {
     SkipReason.CALLER_BLOCKED: "The caller number was marked as spam or blocked. The contact will be skipped.",
     SkipReason.NEVER_OPENS: "The contact's possible time zones have no calling hours in common.",
 }
+
+
+def _decided(row: campaign_contacts.CampaignContactDetail, emails: Mapping[str, str | None]) -> ContactDecision | None:
+    if row.decision is None or row.decided_at is None or row.decided_by is None:
+        return None
+    return ContactDecision(
+        decision=ReviewDecision(row.decision),
+        note=row.decision_note,
+        at=row.decided_at,
+        by=row.decided_by,
+        by_email=emails.get(row.decided_by),
+    )
 
 
 def _planned(row: campaign_contacts.CampaignContactDetail, now: datetime) -> NextCall:
