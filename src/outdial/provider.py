@@ -78,6 +78,11 @@ class CallEnded:
     """The provider accepted the request to end the call."""
 
 
+@dataclass(frozen=True, slots=True)
+class CallDeleted:
+    """The provider has deleted the call with its transcript, recording and analysis."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountConcurrency:
     """Live calls of a provider account, and its limits."""
@@ -201,6 +206,16 @@ class VoiceProvider(Protocol):
 
     async def end_call(self, credential: str, provider_call_id: str) -> CallEnded | CallMissing | ProviderUnavailable:
         """End a live call."""
+        ...
+
+    async def delete_call(
+        self, credential: str, provider_call_id: str
+    ) -> CallDeleted | CallMissing | ProviderUnavailable:
+        """Delete what the provider stores about a call. It does not end a live call.
+
+        CallMissing confirms the deletion, too: an earlier request may have deleted the call before its response was
+        lost. After ProviderUnavailable, repeat the request.
+        """
         ...
 
     async def get_concurrency(self, credential: str) -> AccountConcurrency | ProviderUnavailable:

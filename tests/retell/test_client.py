@@ -12,6 +12,7 @@ import pytest
 
 from outdial.provider import (
     AccountConcurrency,
+    CallDeleted,
     CallEnded,
     CallMissing,
     CallPlaced,
@@ -320,6 +321,21 @@ async def test_a_call_is_stopped_or_missing() -> None:
         assert await client.stop_call("call_1") == CallMissing()
     async with client_of(Peer(http(401))) as client:
         assert isinstance(await client.stop_call("call_1"), ProviderUnavailable)
+
+
+async def test_a_call_is_deleted_or_missing() -> None:
+    async with client_of(peer := Peer(http(204))) as client:
+        assert await client.delete_call("call_1/../x") == CallDeleted()
+    assert peer.requests[0].startswith(b"DELETE /v2/delete-call/call_1%2F..%2Fx ")
+    for status in (404, 422):
+        async with client_of(Peer(http(status))) as client:
+            assert await client.delete_call("call_1") == CallMissing()
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 429, 500])
+async def test_only_retells_own_response_confirms_that_a_call_is_deleted(status: int) -> None:
+    async with client_of(Peer(http(status, b"<html>"))) as client:
+        assert await client.delete_call("call_1") == ProviderUnavailable(f"HTTP {status}: <html>", status)
 
 
 @pytest.mark.parametrize(("key", "base_url"), [("", "https://x.invalid"), ("k", "ftp://x.invalid"), ("k", "x.invalid")])

@@ -12,6 +12,7 @@ import msgspec
 from outdial.provider import (
     AccountConcurrency,
     BeforeSending,
+    CallDeleted,
     CallEnded,
     CallMissing,
     CallPlaced,
@@ -174,6 +175,16 @@ class RetellClient:
         if isinstance(response, ProviderUnavailable):
             return CallMissing() if response.status in _MISSING else response
         return CallEnded()
+
+    async def delete_call(self, retell_call_id: str) -> CallDeleted | CallMissing | ProviderUnavailable:
+        """DELETE /v2/delete-call/{id}: delete a call with all its data. Retell responds 422 for an unknown call."""
+        response = await self._request("DELETE", f"/v2/delete-call/{quote(retell_call_id, safe='')}")
+        if isinstance(response, ProviderUnavailable):
+            return CallMissing() if response.status in _MISSING else response
+        if response.status != 204:
+            # Such as the page of a proxy: only Retell's own response confirms that the data is gone.
+            return ProviderUnavailable(_describe(response), response.status)
+        return CallDeleted()
 
     async def _request(self, method: str, path: str, body: bytes | None = None) -> RetellResponse | ProviderUnavailable:
         try:

@@ -7,6 +7,7 @@ from uuid import UUID
 from outdial.provider import (
     AccountConcurrency,
     BeforeSending,
+    CallDeleted,
     CallEnded,
     CallFound,
     CallMissing,
@@ -95,6 +96,15 @@ class RetellProvider:
         if client is None:
             return ProviderUnavailable(_no_key(credential))
         return await client.stop_call(provider_call_id)
+
+    async def delete_call(
+        self, credential: str, provider_call_id: str
+    ) -> CallDeleted | CallMissing | ProviderUnavailable:
+        """DELETE /v2/delete-call."""
+        client = self._clients.get(credential)
+        if client is None:
+            return ProviderUnavailable(_no_key(credential))
+        return await client.delete_call(provider_call_id)
 
     async def get_concurrency(self, credential: str) -> AccountConcurrency | ProviderUnavailable:
         """GET /get-concurrency."""

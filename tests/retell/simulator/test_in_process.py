@@ -6,6 +6,7 @@ from uuid import UUID
 from outdial.clock import VirtualClock
 from outdial.provider import (
     AccountConcurrency,
+    CallDeleted,
     CallEnded,
     CallMissing,
     CallPlaced,
@@ -103,3 +104,21 @@ async def test_faults_affect_reads() -> None:
     bench.workspace.faults.replace([Fault(kind=FaultKind.drop_reply, operation=None)])
     assert isinstance(await bench.client.get_concurrency(), ProviderUnavailable)
     assert isinstance(await bench.client.list_calls(metadata_key="a", metadata_value="b"), ProviderUnavailable)
+
+
+async def test_a_deletion_whose_response_is_lost_is_confirmed_by_the_next_request() -> None:
+    bench = Bench()
+    placed = await bench.client.create_phone_call(body_for("+14155559901"))
+    assert isinstance(placed, CallPlaced)
+    bench.workspace.faults.replace([Fault(kind=FaultKind.drop_reply, operation="delete-call", times=1)])
+    assert isinstance(await bench.client.delete_call(placed.provider_call_id), ProviderUnavailable)
+    assert await bench.client.delete_call(placed.provider_call_id) == CallMissing()
+    assert placed.provider_call_id not in bench.workspace.calls
+
+
+async def test_a_call_is_deleted_with_its_data() -> None:
+    bench = Bench()
+    placed = await bench.client.create_phone_call(body_for("+14155559901"))
+    assert isinstance(placed, CallPlaced)
+    assert await bench.client.delete_call(placed.provider_call_id) == CallDeleted()
+    assert await bench.client.get_call(placed.provider_call_id) == CallMissing()
