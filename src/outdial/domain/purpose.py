@@ -1,0 +1,29 @@
+"""What a campaign calls for, and what must be known about a contact before it is called for that."""
+
+from enum import StrEnum
+
+
+class Purpose(StrEnum):
+    """Why a campaign calls. Calling rules apply to some purposes only."""
+
+    SALES = "sales"
+    INFORMATIONAL = "informational"
+    SURVEY = "survey"
+    COLLECTION = "collection"
+
+
+class RequiredConsent(StrEnum):
+    """The consent that contacts of a campaign must have given. Written consent includes express consent."""
+
+    NONE = "none"
+    EXPRESS = "express"
+    WRITTEN = "written"
+
+
+class ListKind(StrEnum):
+    """A kind of screening list: numbers from outside the organization that must not be called."""
+
+    NATIONAL = "national"
+    STATE = "state"
+    LITIGATOR = "litigator"
+    REASSIGNED = "reassigned"
