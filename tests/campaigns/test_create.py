@@ -63,6 +63,9 @@ async def test_a_credential_belongs_to_one_organization(api: Database, connectio
         *(({limit.name: limit.range.least - 1}, limit.name) for limit in CAMPAIGN_LIMITS),
         *(({limit.name: limit.range.most + 1}, limit.name) for limit in CAMPAIGN_LIMITS),
         ({"scheduled_at": datetime(2026, 1, 1)}, "scheduled_at"),  # noqa: DTZ001
+        ({"purpose": "war"}, "purpose"),
+        ({"consent_required": "spoken"}, "consent_required"),
+        ({"lists_required": ["national", "naughty"]}, "lists_required"),
     ],
 )
 async def test_a_field_that_cannot_be_used_is_named(
@@ -73,6 +76,17 @@ async def test_a_field_that_cannot_be_used_is_named(
         with pytest.raises(InvalidCampaign, match=f"^{field}: ") as raised:
             await create_campaign(service, new(tenant.organization_id, **changes), NOW)
     assert raised.value.field == field
+
+
+async def test_required_lists_are_stored_once_each_in_the_order_of_their_kinds(
+    api: Database, connection: asyncpg.Connection
+) -> None:
+    tenant = await create_tenant(connection)
+    lists = ["reassigned", "national", "reassigned"]
+    async with api.as_service() as service:
+        await create_campaign(service, new(tenant.organization_id, purpose="survey", lists_required=lists), NOW)
+    row = await connection.fetchrow("select purpose, consent_required, lists_required from campaigns")
+    assert tuple(row or ()) == ("survey", "none", ["national", "reassigned"])
 
 
 async def test_hours_and_policies_that_cannot_be_read_are_not_kept(

@@ -26,6 +26,7 @@ def test_a_campaign_is_created_with_its_settings(acme: Outdial, tmp_path: Path) 
         "campaign", "create", "--name=Spring", "--agent=agent_1", "--from=+1 212 555 0100", f"--hours=@{hours}",
         '--retry={"busy": {"delays": ["10m"]}}', "--max-attempts=2", "--batch-size=25", "--max-concurrency=7",
         "--schedule=2026-12-01T09:00:00Z", "--var=greeting=Good day", "--var=offer=a=b",
+        "--purpose=survey", "--consent=express", "--require-list=state", "--require-list=national",
     )  # fmt: skip
     shown = acme.json("campaign", "show", created["id"])
 
@@ -35,6 +36,35 @@ def test_a_campaign_is_created_with_its_settings(acme: Outdial, tmp_path: Path) 
     assert (shown["max_attempts"], shown["batch_size"], shown["max_concurrency"]) == (2, 25, 7)
     assert shown["dynamic_variables"] == {"greeting": "Good day", "offer": "a=b"}
     assert shown["scheduled_at"].startswith("2026-12-01T09:00:00")
+    assert (shown["purpose"], shown["consent_required"]) == ("survey", "express")
+    assert shown["lists_required"] == ["national", "state"]
+
+
+def test_an_edit_changes_the_given_settings_only(acme: Outdial, campaign: str) -> None:
+    before = acme.json("campaign", "show", campaign)
+
+    edited = acme.json("campaign", "edit", "Spring", "--name=Summer", "--purpose=collection", "--require-list=state")
+    shown = acme.json("campaign", "show", campaign)
+    acme("campaign", "edit", campaign, "--no-lists", "--hours=always", "--var=offer=none", "--max-attempts=2")
+    again = acme.json("campaign", "show", campaign)
+
+    assert edited == {"id": campaign, "changed": ["lists_required", "name", "purpose"]}
+    changes = {"name": "Summer", "purpose": "collection", "lists_required": ["state"]}
+    assert {key: shown[key] for key in shown if shown[key] != before[key] and key != "updated_at"} == changes
+    assert again["lists_required"] == []
+    assert again["calling_hours"] == {"every_day": [["00:00", "24:00"]]}
+    assert (again["dynamic_variables"], again["max_attempts"], again["purpose"]) == ({"offer": "none"}, 2, "collection")
+
+
+def test_an_edit_that_cannot_be_saved_is_refused_with_the_reason(acme: Outdial, campaign: str, tmp_path: Path) -> None:
+    import_two(acme, campaign, tmp_path)
+
+    assert "nothing to change" in acme.error("campaign", "edit", campaign)
+    assert "exclude each other" in acme.error("campaign", "edit", campaign, "--no-lists", "--require-list=state")
+    assert "max_attempts: must be a whole number" in acme.error("campaign", "edit", campaign, "--max-attempts=0")
+    assert "unknown campaign 'Winter'" in acme.error("campaign", "edit", "Winter", "--name=x")
+    acme("campaign", "start", campaign)
+    assert "pause it first" in acme.error("campaign", "edit", campaign, "--name=x")
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,9 @@ async def test_one_idempotency_key_creates_one_campaign(
         ({"calling_hours": {"funday": []}}, "calling_hours", "Unknown key"),
         ({"retry_policy": {"busy": {"delays": ["soon"]}}}, "retry_policy", "not a duration"),
         ({"scheduled_at": "2026-12-01T09:00:00"}, "scheduled_at", "timezone"),
+        ({"purpose": "war"}, "purpose", "sales"),
+        ({"consent_required": "spoken"}, "consent_required", "written"),
+        ({"lists_required": ["naughty"]}, "lists_required.0", "national"),
         ({"colour": "red"}, "colour", "not permitted"),
         ({"provider_account_id": None, "max_attempts": 51}, "max_attempts", "50"),
     ],
@@ -125,6 +128,24 @@ async def test_a_change_keeps_other_settings_and_an_outdated_one_is_rejected(
         campaign["id"],
     )
     assert [row["details"] for row in audit] == ['{"changed": ["name"]}', '{"changed": ["batch_size"]}']
+
+
+async def test_purpose_and_duties_are_created_and_changed(operator: Any, base: str) -> None:
+    duties = {"purpose": "survey", "consent_required": "express", "lists_required": ["national"]}
+
+    campaign = (await operator.post(base, json=NEW | duties)).json()
+    changed = await operator.patch(f"{base}/{campaign['id']}", json={"lists_required": ["litigator", "national"]})
+    copy = await operator.post(f"{base}/{campaign['id']}/duplicate")
+    default = (await operator.post(base, json=NEW)).json()
+
+    assert {key: campaign[key] for key in duties} == duties
+    assert changed.json()["lists_required"] == ["national", "litigator"]
+    assert {key: copy.json()[key] for key in duties} == duties | {"lists_required": ["national", "litigator"]}
+    assert {key: default[key] for key in duties} == {
+        "purpose": "sales",
+        "consent_required": "none",
+        "lists_required": [],
+    }
 
 
 async def test_an_invalid_change_changes_nothing(operator: Any, base: str) -> None:

@@ -146,6 +146,24 @@ async def test_a_form_sent_twice_creates_one_draft_and_redirects_to_the_import(
     assert variables == {"offer": "spring = 20 %", "agent_name": "Ada"}
 
 
+async def test_purpose_consent_and_lists_are_saved_shown_and_offered_again(
+    operator: Browser, base: str, connection: asyncpg.Connection
+) -> None:
+    duties = {"purpose": "survey", "consent_required": "written", "lists_required": ["national", "reassigned"]}
+
+    await operator.post_form(base, FORM | duties)
+    campaign_id = await connection.fetchval("select id from campaigns where retell_agent_id = 'agent_7'")
+    shown = main_of((await operator.get(f"{base}/{campaign_id}")).text)
+    form = (await operator.get(f"{base}/{campaign_id}/edit")).text
+
+    assert "Purpose Survey or research" in shown
+    assert "Consent required Written consent" in shown
+    assert "Lists required National do-not-call list, Reassigned numbers" in shown
+    assert '<option value="survey" selected>' in form
+    assert '<option value="written" selected>' in form
+    assert re.findall(r'name="lists_required" value="(\w+)" checked', form) == ["national", "reassigned"]
+
+
 async def test_a_start_time_is_read_in_the_selected_time_zone(
     operator: Browser, base: str, connection: asyncpg.Connection
 ) -> None:
@@ -178,6 +196,9 @@ async def test_a_start_time_is_read_in_the_selected_time_zone(
         ({"excluded_dates": "Christmas"}, "calling_hours", "is not a date"),
         ({"retry_busy_delay": ["soon"]}, "retry_policy", "is not a duration"),
         ({"variables": "offer"}, "variables", "name = value"),
+        ({"purpose": "war"}, "purpose", "Must be one of sales"),
+        ({"consent_required": "spoken"}, "consent_required", "Must be one of none, express"),
+        ({"lists_required": ["naughty"]}, "lists_required", "Must be one of national"),
         ({"provider_account_id": "none"}, "provider_account_id", "Select an account"),
     ],
 )

@@ -1,12 +1,14 @@
 """Creates organizations with their provider account, and campaigns with checked settings."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import TypedDict
+from enum import StrEnum
+from typing import Final, TypedDict
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from outdial.campaigns.errors import AmbiguousAccount, CredentialTaken, InvalidCampaign, NoProviderAccount
 from outdial.db.queries import accounts as account_queries
@@ -16,7 +18,10 @@ from outdial.domain.calling_hours import parse_calling_hours
 from outdial.domain.ids import new_id
 from outdial.domain.limits import BATCH_SIZE, CAMPAIGN_LIMITS, LONGEST_NAME, MAX_ATTEMPTS, MAX_CONCURRENCY
 from outdial.domain.phone import InvalidPhone, parse_phone
+from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
 from outdial.domain.retry import parse_retry_policy
+
+_JSON_COLUMNS: Final = ("calling_hours", "retry_policy", "dynamic_variables")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,8 @@ class CampaignSettings:
     """The settings of a new draft.
 
     `calling_hours` and `retry_policy` are objects as `parse_calling_hours` and `parse_retry_policy` read them; empty
-    ones mean the defaults.
+    ones mean the defaults. `purpose` is a Purpose, `consent_required` a RequiredConsent, and `lists_required` has
+    ListKinds: the lists that must be current before the campaign calls.
     """
 
     organization_id: UUID
@@ -51,6 +57,15 @@ class CampaignSettings:
     retry_policy: Mapping[str, object] = field(default_factory=dict)
     dynamic_variables: Mapping[str, str] = field(default_factory=dict)
     scheduled_at: datetime | None = None
+    purpose: str = Purpose.SALES
+    consent_required: str = RequiredConsent.NONE
+    lists_required: Collection[str] = ()
+
+
+def stored_settings(row: campaigns.CampaignSettingsRow) -> CampaignSettings:
+    """Return the settings of a stored campaign."""
+    settings = {each.name: getattr(row, each.name) for each in fields(CampaignSettings)}
+    return CampaignSettings(**settings | {each: msgspec.json.decode(settings[each]) for each in _JSON_COLUMNS})
 
 
 class SettingsColumns(TypedDict):
@@ -66,6 +81,9 @@ class SettingsColumns(TypedDict):
     retry_policy: str
     dynamic_variables: str
     scheduled_at: datetime | None
+    purpose: str
+    consent_required: str
+    lists_required: Sequence[str]
 
 
 async def create_organization(connection: Connection, new: NewOrganization, now: datetime) -> UUID:
@@ -128,6 +146,10 @@ def check_settings(new: CampaignSettings) -> SettingsColumns:
             raise InvalidCampaign(limit.name, f"must be a whole number {limit.range}, not {value}")
     if new.scheduled_at is not None and new.scheduled_at.tzinfo is None:
         raise InvalidCampaign("scheduled_at", "must be a time with a zone, such as 2026-12-01T09:00:00Z")
+    _check_member("purpose", new.purpose, Purpose)
+    _check_member("consent_required", new.consent_required, RequiredConsent)
+    for kind in new.lists_required:
+        _check_member("lists_required", kind, ListKind)
     parse_calling_hours(new.calling_hours)
     parse_retry_policy(new.retry_policy)
     phone = parse_phone(new.from_number, None)
@@ -144,4 +166,12 @@ def check_settings(new: CampaignSettings) -> SettingsColumns:
         "retry_policy": encode_json(new.retry_policy),
         "dynamic_variables": encode_json(new.dynamic_variables),
         "scheduled_at": new.scheduled_at,
+        "purpose": new.purpose,
+        "consent_required": new.consent_required,
+        "lists_required": [kind for kind in ListKind if kind in new.lists_required],
     }
+
+
+def _check_member(field: str, value: str, choices: type[StrEnum]) -> None:
+    if value not in list(choices):
+        raise InvalidCampaign(field, f"must be one of {', '.join(choices)}, not {value!r}")

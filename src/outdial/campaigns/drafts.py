@@ -1,12 +1,10 @@
 """Deletes drafts, and makes a new draft from the settings of a campaign."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-import msgspec
-
-from outdial.campaigns.create import CampaignSettings, create_campaign
+from outdial.campaigns.create import create_campaign, stored_settings
 from outdial.campaigns.lifecycle import (
     Actor,
     Conflict,
@@ -20,8 +18,6 @@ from outdial.db.queries import campaign_status, campaigns
 from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.limits import LONGEST_NAME
-
-_JSON_COLUMNS = ("calling_hours", "retry_policy", "dynamic_variables")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +67,15 @@ async def duplicate_campaign(
         return NotFound()
     if not await may_run(connection, row.organization_id, actor):
         return Forbidden()
-    settings = {each.name: getattr(row, each.name) for each in fields(CampaignSettings)}
-    settings |= {each: msgspec.json.decode(settings[each]) for each in _JSON_COLUMNS}
-    settings |= {"name": (name or f"Copy of {row.name}"[:LONGEST_NAME]).strip(), "scheduled_at": None}
-    copy_id = await create_campaign(connection, CampaignSettings(**settings), now)
+    copied_name = (name or f"Copy of {row.name}"[:LONGEST_NAME]).strip()
+    copy = replace(stored_settings(row), name=copied_name, scheduled_at=None)
+    copy_id = await create_campaign(connection, copy, now)
     await record_campaign_action(
         connection,
         organization_id=row.organization_id,
         campaign_id=copy_id,
         actor=actor,
         action="create_campaign",
-        details={"name": settings["name"], "copy_of": campaign_id},
+        details={"name": copied_name, "copy_of": campaign_id},
     )
-    return Duplicated(copy_id, settings["name"])
+    return Duplicated(copy_id, copied_name)

@@ -13,26 +13,24 @@ from rich.console import Console
 from rich.live import Live
 
 from outdial.campaigns import lifecycle
-from outdial.campaigns.create import CampaignSettings, create_campaign
 from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicate_campaign
 from outdial.campaigns.importing.undo import AlreadyCalled, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
+from outdial.cli.campaign_settings import CampaignName, create, edit
 from outdial.cli.campaign_view import CampaignView, read_campaign
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import (
     find_campaign,
-    find_organization,
     maybe_organization,
     read_numbers,
-    read_object,
     read_pairs,
+    read_time,
 )
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import campaign_contacts, campaigns, reviews
 from outdial.db.session import Connection, Database
-from outdial.domain.calling_hours import ALWAYS_OPEN
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.limits import LONGEST_DECISION_NOTE
@@ -43,64 +41,8 @@ clock = SystemClock()
 REFRESH_EVERY = timedelta(milliseconds=500)
 STOPPED = {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED, CampaignStatus.PAUSED, CampaignStatus.DRAFT}
 
-CampaignName = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Id, start of the id, or name.")]
-Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
-
-
-@app.command()
-def create(
-    name: Annotated[str, typer.Option(help="Name of the campaign.")],
-    agent: Annotated[str, typer.Option(help="Id of the Retell agent.")],
-    from_: Annotated[str, typer.Option("--from", help="Caller number in E.164.")],
-    organization: Organization = None,
-    hours: Annotated[
-        str | None,
-        typer.Option(
-            help='Calling hours: always, JSON, or @FILE with JSON (default: {"weekdays": [["09:00", "20:00"]]}).'
-        ),
-    ] = None,
-    retry: Annotated[
-        str | None, typer.Option(help='Retry policy as JSON or @FILE, such as {"busy": {"delays": ["10m"]}}.')
-    ] = None,
-    max_attempts: Annotated[int, typer.Option(help="Maximum attempts per contact.")] = 3,
-    batch_size: Annotated[int, typer.Option(help="Calls per batch. Limits are re-checked between batches.")] = 10,
-    max_concurrency: Annotated[
-        int | None, typer.Option(help="Maximum concurrent calls (default: the workspace's limit).")
-    ] = None,
-    schedule: Annotated[
-        str | None, typer.Option(help="Earliest start: a time with a zone, such as 2026-12-01T09:00Z.")
-    ] = None,
-    var: Annotated[list[str] | None, typer.Option(help="Agent variable as NAME=VALUE; repeatable.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Create a campaign as a draft."""
-    calling_hours = ALWAYS_OPEN if hours == "always" else read_object("--hours", hours)
-    retry_policy = read_object("--retry", retry)
-    variables = read_pairs("--var", var or ())
-    scheduled_at = _parse_time("--schedule", schedule)
-
-    async def work(database: Database) -> UUID:
-        async with database.as_service() as connection:
-            new = CampaignSettings(
-                await find_organization(connection, organization),
-                name,
-                agent,
-                from_,
-                batch_size=batch_size,
-                max_concurrency=max_concurrency,
-                max_attempts=max_attempts,
-                calling_hours=calling_hours,
-                retry_policy=retry_policy,
-                dynamic_variables=variables,
-                scheduled_at=scheduled_at,
-            )
-            return await create_campaign(connection, new, clock.now())
-
-    campaign_id = as_service(work)
-    if as_json:
-        print_json({"id": campaign_id, "name": name, "status": CampaignStatus.DRAFT})
-    else:
-        console.print(f"Created campaign {campaign_id} as a draft.")
+app.command()(create)
+app.command()(edit)
 
 
 @app.command("import")
@@ -284,7 +226,7 @@ def decide(
     Events that arrive later do not overturn the decision. `call_again` keeps the attempts used so far. `never_call`
     also puts the number on the do-not-call list.
     """
-    call_at = _parse_time("--at", at)
+    call_at = read_time("--at", at)
     if call_at is not None and call_at.tzinfo is None:
         raise InvalidArgument("--at: must be a time with a zone, such as 2026-12-01T09:00:00Z")
     if note is not None and len(note) > LONGEST_DECISION_NOTE:
@@ -463,12 +405,3 @@ def _change(campaign: str, change: Change, as_json: bool) -> None:
 async def _campaign_id(database: Database, campaign: str) -> UUID:
     async with database.as_service() as connection:
         return await find_campaign(connection, campaign)
-
-
-def _parse_time(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidArgument(f"{option}: {text!r} is not a time such as 2026-12-01T09:00:00Z") from None

@@ -1,6 +1,7 @@
 """Resolves and parses arguments: organizations, campaigns, numbers, JSON."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -73,6 +74,16 @@ def read_object(option: str, text: str | None) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidArgument(f"{option}: must be a JSON object, {{...}}")
     return value
+
+
+def read_time(option: str, text: str | None) -> datetime | None:
+    """Return the time in `text`, which may have no zone."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidArgument(f"{option}: {text!r} is not a time such as 2026-12-01T09:00:00Z") from None
 
 
 def read_pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:

@@ -50,6 +50,9 @@ class CampaignSettingsRow:
     max_attempts: int
     dynamic_variables: str
     scheduled_at: datetime | None
+    purpose: str
+    consent_required: str
+    lists_required: list[str]
     next_batch_at: datetime | None
     waiting_for: str | None
     paused_reason: str | None
@@ -118,10 +121,11 @@ _recent_caller = row_builder(RecentCaller)
 
 _CREATE_CAMPAIGN = """\
 insert into campaigns (id, organization_id, provider_account_id, name, retell_agent_id, from_number, batch_size,
-  max_concurrency, calling_hours, retry_policy, max_attempts, dynamic_variables, scheduled_at, created_at, updated_at)
+  max_concurrency, calling_hours, retry_policy, max_attempts, dynamic_variables, scheduled_at, purpose,
+  consent_required, lists_required, created_at, updated_at)
 values ($1, $2, $3, $4, $5, $6, $7,
   $8, $9::text::jsonb, $10::text::jsonb, $11,
-  $12::text::jsonb, $13, $14, $14);
+  $12::text::jsonb, $13, $14, $15, $16, $17, $17);
 """
 
 
@@ -141,6 +145,9 @@ async def create_campaign(
     max_attempts: int,
     dynamic_variables: str,
     scheduled_at: datetime | None,
+    purpose: str,
+    consent_required: str,
+    lists_required: Sequence[str],
     now: datetime,
 ) -> int:
     """Insert a draft."""
@@ -160,6 +167,9 @@ async def create_campaign(
             max_attempts,
             dynamic_variables,
             scheduled_at,
+            purpose,
+            consent_required,
+            lists_required,
             now,
         )
     )
@@ -201,8 +211,8 @@ async def list_campaigns(
 _SHOW_CAMPAIGN = """\
 select id, organization_id, provider_account_id, name, status, retell_agent_id, from_number, batch_size,
   max_concurrency, calling_hours::text as calling_hours, retry_policy::text as retry_policy, max_attempts,
-  dynamic_variables::text as dynamic_variables, scheduled_at, next_batch_at, waiting_for, paused_reason, started_at,
-  finished_at, created_at, updated_at
+  dynamic_variables::text as dynamic_variables, scheduled_at, purpose, consent_required, lists_required, next_batch_at,
+  waiting_for, paused_reason, started_at, finished_at, created_at, updated_at
 from campaigns
 where id = $1 and ($2::uuid is null or organization_id = $2);
 """
@@ -281,11 +291,15 @@ async def dialing_plan(connection: Connection, *, campaign_id: UUID) -> DialingP
 
 
 _LOCK_CAMPAIGN_SETTINGS = """\
-select id from campaigns where id = $1 and organization_id = $2 for no key update;
+select id from campaigns
+where id = $1 and ($2::uuid is null or organization_id = $2)
+for no key update;
 """
 
 
-async def lock_campaign_settings(connection: Connection, *, campaign_id: UUID, organization_id: UUID) -> UUID | None:
+async def lock_campaign_settings(
+    connection: Connection, *, campaign_id: UUID, organization_id: UUID | None
+) -> UUID | None:
     """Lock the settings of a campaign.
 
     Of two who save at once, the second waits and then sees the change of the first.
@@ -299,8 +313,9 @@ update campaigns
 set name = $1, retell_agent_id = $2, from_number = $3, batch_size = $4,
   max_concurrency = $5, max_attempts = $6, calling_hours = $7::text::jsonb,
   retry_policy = $8::text::jsonb, dynamic_variables = $9::text::jsonb,
-  scheduled_at = $10, updated_at = $11
-where id = $12 and organization_id = $13 and status = any ($14::text[])
+  scheduled_at = $10, purpose = $11, consent_required = $12,
+  lists_required = $13, updated_at = $14
+where id = $15 and organization_id = $16 and status = any ($17::text[])
 returning id;
 """
 
@@ -318,6 +333,9 @@ async def save_campaign_settings(
     retry_policy: str,
     dynamic_variables: str,
     scheduled_at: datetime | None,
+    purpose: str,
+    consent_required: str,
+    lists_required: Sequence[str],
     now: datetime,
     campaign_id: UUID,
     organization_id: UUID,
@@ -336,6 +354,9 @@ async def save_campaign_settings(
         retry_policy,
         dynamic_variables,
         scheduled_at,
+        purpose,
+        consent_required,
+        lists_required,
         now,
         campaign_id,
         organization_id,

@@ -4,10 +4,11 @@
 -- null: :max_concurrency, :scheduled_at
 -- Insert a draft.
 insert into campaigns (id, organization_id, provider_account_id, name, retell_agent_id, from_number, batch_size,
-  max_concurrency, calling_hours, retry_policy, max_attempts, dynamic_variables, scheduled_at, created_at, updated_at)
+  max_concurrency, calling_hours, retry_policy, max_attempts, dynamic_variables, scheduled_at, purpose,
+  consent_required, lists_required, created_at, updated_at)
 values (:id, :organization_id, :provider_account_id, :name, :retell_agent_id, :from_number, :batch_size,
   :max_concurrency, :calling_hours::text::jsonb, :retry_policy::text::jsonb, :max_attempts,
-  :dynamic_variables::text::jsonb, :scheduled_at, :now, :now);
+  :dynamic_variables::text::jsonb, :scheduled_at, :purpose, :consent_required, :lists_required, :now, :now);
 
 -- name: list_campaigns
 -- returns: list[CampaignRow]
@@ -34,8 +35,8 @@ limit :limit;
 -- Read a campaign with all its settings, of `organization_id` if that is given.
 select id, organization_id, provider_account_id, name, status, retell_agent_id, from_number, batch_size,
   max_concurrency, calling_hours::text as calling_hours, retry_policy::text as retry_policy, max_attempts,
-  dynamic_variables::text as dynamic_variables, scheduled_at, next_batch_at, waiting_for, paused_reason, started_at,
-  finished_at, created_at, updated_at
+  dynamic_variables::text as dynamic_variables, scheduled_at, purpose, consent_required, lists_required, next_batch_at,
+  waiting_for, paused_reason, started_at, finished_at, created_at, updated_at
 from campaigns
 where id = :campaign_id and (:organization_id::uuid is null or organization_id = :organization_id);
 
@@ -79,8 +80,11 @@ where id = :campaign_id;
 
 -- name: lock_campaign_settings
 -- returns: UUID | None
+-- null: :organization_id
 -- Lock the settings of a campaign. Of two who save at once, the second waits and then sees the change of the first.
-select id from campaigns where id = :campaign_id and organization_id = :organization_id for no key update;
+select id from campaigns
+where id = :campaign_id and (:organization_id::uuid is null or organization_id = :organization_id)
+for no key update;
 
 -- name: save_campaign_settings
 -- returns: UUID | None
@@ -90,7 +94,8 @@ update campaigns
 set name = :name, retell_agent_id = :retell_agent_id, from_number = :from_number, batch_size = :batch_size,
   max_concurrency = :max_concurrency, max_attempts = :max_attempts, calling_hours = :calling_hours::text::jsonb,
   retry_policy = :retry_policy::text::jsonb, dynamic_variables = :dynamic_variables::text::jsonb,
-  scheduled_at = :scheduled_at, updated_at = :now
+  scheduled_at = :scheduled_at, purpose = :purpose, consent_required = :consent_required,
+  lists_required = :lists_required, updated_at = :now
 where id = :campaign_id and organization_id = :organization_id and status = any (:allowed_from::text[])
 returning id;
 

@@ -16,6 +16,7 @@ from starlette.datastructures import FormData
 from outdial.domain.calling_hours import WEEKDAYS, CallingHours, is_zone_name, parse_calling_hours
 from outdial.domain.errors import InvalidCallingHours, InvalidRetryPolicy
 from outdial.domain.limits import CAMPAIGN_LIMITS
+from outdial.domain.purpose import Purpose, RequiredConsent
 from outdial.domain.retry import parse_retry_policy
 from outdial.studio.campaigns.retry_form import RetryRuleForm, policy_from_rules, rules_from_form, rules_from_policy
 from outdial.studio.campaigns.service import Campaign
@@ -24,6 +25,7 @@ from outdial.studio.web.forms import text
 
 _LOCAL_FORMAT: Final = "%Y-%m-%dT%H:%M"
 _MIN_WINDOWS: Final = 2
+_AS_TYPED: Final = ("name", "retell_agent_id", "from_number", "purpose", "consent_required", "lists_required")
 _UTC: Final = ZoneInfo("UTC")
 
 Windows = Sequence[tuple[str, str]]
@@ -48,6 +50,9 @@ class CampaignForm:
     excluded_dates: str = ""
     rules: Mapping[str, RetryRuleForm] = field(default_factory=dict)
     variables: str = ""
+    purpose: str = Purpose.SALES
+    consent_required: str = RequiredConsent.NONE
+    lists_required: Sequence[str] = ()
     unreadable: str = ""
     """Why stored settings cannot be read; the form shows the defaults instead."""
 
@@ -112,6 +117,9 @@ def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignFor
         excluded_dates=", ".join(sorted(day.isoformat() for day in hours.excluded_dates)),
         rules=rules,
         variables="\n".join(f"{name} = {value}" for name, value in campaign.dynamic_variables.items()),
+        purpose=campaign.purpose,
+        consent_required=campaign.consent_required,
+        lists_required=campaign.lists_required,
     )
 
 
@@ -134,6 +142,9 @@ def form_from_request(form: FormData) -> CampaignForm:
         excluded_dates=text(form, "excluded_dates"),
         rules=rules_from_form(form),
         variables=text(form, "variables"),
+        purpose=text(form, "purpose", Purpose.SALES),
+        consent_required=text(form, "consent_required", RequiredConsent.NONE),
+        lists_required=[str(value) for value in form.getlist("lists_required")],
     )
 
 
@@ -143,7 +154,7 @@ def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None =
     Raises InvalidInput with every field that cannot be parsed. `campaigns` checks the values themselves.
     """
     fields: dict[str, str] = {}
-    settings: dict[str, Any] = {name: getattr(form, name) for name in ("name", "retell_agent_id", "from_number")}
+    settings: dict[str, Any] = {name: getattr(form, name) for name in _AS_TYPED}
     if not form.name:
         fields["name"] = "Enter a name"
     if not form.retell_agent_id:

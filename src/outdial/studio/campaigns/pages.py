@@ -39,6 +39,7 @@ from outdial.studio.campaigns.service import Campaign, CampaignDraft
 from outdial.studio.campaigns.view import contacts_bar, outcomes_bar, sorted_counts, waiting_text
 from outdial.studio.reports import service as reports
 from outdial.studio.view.badges import humanize
+from outdial.studio.view.purposes import CONSENTS, LISTS, PURPOSES
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
 from outdial.studio.web.filters import changed_rows, viewer_zone
@@ -58,6 +59,7 @@ _DONE: Final[Mapping[CampaignAction, str]] = {
     "cancel": "cancelled",
 }
 
+environment.globals |= {"purposes": PURPOSES, "consents": CONSENTS, "lists": LISTS}
 environment.filters |= {
     "contacts_bar": contacts_bar,
     "outcomes_bar": outcomes_bar,

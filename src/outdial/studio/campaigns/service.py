@@ -18,6 +18,7 @@ from outdial.dialer.doctor import examine
 from outdial.domain import limits
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallingHours
+from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
 from outdial.studio.campaigns.counts import CampaignCounter
 from outdial.studio.campaigns.shapes import HoursField, PolicyField
 from outdial.studio.view.format import iso, sentence_case
@@ -42,6 +43,10 @@ MaxConcurrency = Annotated[
     int | None, Field(ge=limits.MAX_CONCURRENCY.range.least, le=limits.MAX_CONCURRENCY.range.most)
 ]
 MaxAttempts = Annotated[int, Field(ge=limits.MAX_ATTEMPTS.range.least, le=limits.MAX_ATTEMPTS.range.most)]
+RequiredLists = Annotated[
+    list[ListKind],
+    Field(max_length=len(ListKind), description="Screening lists that must be current", examples=[["national"]]),
+]
 
 
 class _Settings(BaseModel):
@@ -62,6 +67,9 @@ class CampaignDraft(_Settings):
     retry_policy: Annotated[PolicyField, Field(examples=[_EXAMPLE_POLICY])] = {}
     dynamic_variables: Annotated[dict[str, str], Field(examples=[{"offer": "spring"}])] = {}
     scheduled_at: AwareDatetime | None = None
+    purpose: Purpose = Purpose.SALES
+    consent_required: RequiredConsent = RequiredConsent.NONE
+    lists_required: RequiredLists = []
 
 
 class CampaignChanges(_Settings):
@@ -78,6 +86,9 @@ class CampaignChanges(_Settings):
     retry_policy: Annotated[PolicyField, Field(default_factory=dict)]
     dynamic_variables: Annotated[dict[str, str], Field(default_factory=dict)]
     scheduled_at: Annotated[AwareDatetime | None, Field(default_factory=lambda: None)]
+    purpose: Annotated[Purpose, Field(default_factory=lambda: Purpose.SALES)]
+    consent_required: Annotated[RequiredConsent, Field(default_factory=lambda: RequiredConsent.NONE)]
+    lists_required: Annotated[RequiredLists, Field(default_factory=list)]
 
     def changes(self) -> dict[str, Any]:
         """Return the fields in the request."""
@@ -101,6 +112,9 @@ class Campaign(BaseModel):
     retry_policy: PolicyField
     dynamic_variables: dict[str, str]
     scheduled_at: datetime | None
+    purpose: Purpose
+    consent_required: RequiredConsent
+    lists_required: list[ListKind]
     paused_reason: str | None
     created_at: datetime
     updated_at: datetime
@@ -181,7 +195,7 @@ async def create_campaign(connection: Connection, context: OrganizationContext, 
     now = context.studio.clock.now()
     try:
         campaign_id = await feature.create_campaign(
-            connection, feature.CampaignSettings(organization_id=context.organization_id, **new.model_dump()), now
+            connection, feature.CampaignSettings(organization_id=context.organization_id, **dict(new)), now
         )
     except (errors.CampaignsError, DomainError) as error:
         raise as_studio_error(error) from error
