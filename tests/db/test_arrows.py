@@ -264,10 +264,15 @@ ON_CONTACTS = [
     Guard(due_contacts.mark_calling, "dialer", {"pending": "calling"}, one, machine=CONTACT),
     Guard(due_contacts.skip_contacts, "dialer", {"pending": "skipped"}, one, machine=CONTACT),
     Guard(
-        due_contacts.skip_zones,
+        due_contacts.skip_places,
         "dialer",
         {"pending": "skipped"},
-        lambda s: {"campaign_id": s.campaign.id, "zones": ["America/New_York"], "reason": "r"},
+        lambda s: {
+            "campaign_id": s.campaign.id,
+            "zone_keys": ["America/New_York"],
+            "jurisdiction_keys": [""],
+            "reason": "r",
+        },
         machine=CONTACT,
     ),
     Guard(

@@ -184,16 +184,21 @@ async def test_a_corrected_zone_locks_campaign_contacts_in_the_order_of_ids(scen
     assert await scene.first_waited_for("campaign_contacts", (two.id, one.id), correct())
 
 
-async def test_a_claim_that_skips_a_zone_does_not_wait_for_contacts(scene: Scene) -> None:
+async def test_a_claim_that_skips_a_place_does_not_wait_for_contacts(scene: Scene) -> None:
     await scene.look.execute("update campaign_contacts set status = 'pending'")
     held = scene.entries[0].id
     holder = await asyncpg.connect(scene.database.dsn)
     async with holder.transaction():
         await holder.execute("select from campaign_contacts where id = $1 for update", held)
         async with scene.dialer.for_organization(scene.campaign.tenant.organization_id) as connection:
-            zones = ["America/New_York"]
-            await due_contacts.skip_zones(
-                connection, campaign_id=scene.campaign.id, zones=zones, reason="r", limit=9, now=NOW
+            await due_contacts.skip_places(
+                connection,
+                campaign_id=scene.campaign.id,
+                zone_keys=["America/New_York"],
+                jurisdiction_keys=[""],
+                reason="r",
+                limit=9,
+                now=NOW,
             )
     await holder.close()
 

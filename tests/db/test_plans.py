@@ -180,7 +180,8 @@ def of_campaign(filled: Filled) -> dict[str, object]:
         "organization_id": filled.tenant.organization_id,
         "provider_account_id": filled.tenant.provider_account_id,
         "from_number": "+14155550100",
-        "zones": list(ZONES),
+        "zone_keys": list(ZONES),
+        "jurisdiction_keys": [""] * len(ZONES),
         "now": LATER,
         "day_ago": LATER - timedelta(days=1),
         "limit": 10,
@@ -200,13 +201,13 @@ CASES = [
         due_contacts.due_contacts,
         "dialer",
         of_campaign,
-        frozenset({"campaign_contacts_pending", "calls_live_phone", "calls_phone", "calls_blocked"}),
+        frozenset({"campaign_contacts_places", "calls_live_phone", "calls_phone", "calls_blocked"}),
         400,
     ),
-    Case(due_contacts.pending_zones, "dialer", of_campaign, frozenset({"campaign_contacts_pending"}), 10),
+    Case(due_contacts.pending_places, "dialer", of_campaign, frozenset({"campaign_contacts_places"}), 10),
     Case(accounts.count_live, "dialer", of_campaign, frozenset({"calls_live_account"}), 1600),
     Case(campaign_status.finish_pausing, "dialer", of_campaign, frozenset({"calls_requesting"}), 5),
-    Case(due_contacts.remaining_contacts, "dialer", of_campaign, frozenset({"campaign_contacts_pending"}), 2),
+    Case(due_contacts.remaining_contacts, "dialer", of_campaign, frozenset({"campaign_contacts_places"}), 2),
     Case(
         call_queries.lock_reported_calls,
         "webhook",
@@ -270,7 +271,7 @@ async def test_the_last_claim_of_a_campaign_does_not_scan_completed_contacts(
     async with asking(filled, "dialer") as connection:
         # The statistics still say that nearly all of them are pending.
         await connection.execute("update campaign_contacts set status = 'completed' where status = 'pending'")
-        for statement in (due_contacts.pending_zones, due_contacts.remaining_contacts):
+        for statement in (due_contacts.pending_places, due_contacts.remaining_contacts):
             plan = await explain(connection, sql_of(statement), [filled.campaign.id], generic=False)
             assert sum(scan.rows for scan in scans(plan)) == 0, statement.__name__
 

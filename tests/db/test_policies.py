@@ -58,6 +58,8 @@ MATRIX = {
     "webhook_events": Rights("viewer", None, None, None, "ri", "riu"),
     # Until the next release, for processes of the version before.
     "audit_log": Rights("viewer", "operator", None, None, "i", "", "ri", jobs="i"),
+    "calling_rules": Rights("viewer", "admin", None, None, "ri", "", "ri", jobs="r"),
+    "rule_switches": Rights("viewer", "admin", None, None, "r", "", "ri", jobs="r"),
     "imports": Rights("viewer", "operator", "operator", None, "", "", jobs="ru"),
     "import_chunks": Rights("operator", "operator", None, "operator", "", "", jobs="rd"),
     "import_refusals": Rights("viewer", None, None, None, "", "", jobs="rid"),
@@ -91,6 +93,8 @@ COLUMNS_TO_UPDATE = {
     "do_not_call": "reason",
     "webhook_events": "tries",
     "audit_log": "action",
+    "calling_rules": "body",
+    "rule_switches": "reason",
     "import_chunks": "number",
     "import_refusals": "reason",
     "export_chunks": "number",

@@ -1,4 +1,4 @@
-"""Whether a zone, an account, a contact or a campaign may be called now, and if not, why and until when."""
+"""Whether a place, an account, a contact or a campaign may be called now, and if not, why and until when."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,22 +12,23 @@ from outdial.dialer.admission import (
     CampaignFacts,
     ContactFacts,
     LimitFacts,
+    PlaceFacts,
     Skip,
     SkipReason,
     Wait,
     WaitReason,
-    ZoneFacts,
     admit_account,
     admit_campaign,
     admit_contact,
-    admit_zone,
-    admit_zones,
+    admit_place,
+    admit_places,
     hours_of,
 )
 from outdial.domain.calling_hours import SEARCH
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.domain.pacing import Pace
+from outdial.domain.place import Place
 
 # A Tuesday: 03:00 in New York, 07:00 in London, 08:00 in Paris.
 NOW = datetime(2026, 3, 10, 7, 0, tzinfo=UTC)
@@ -48,7 +49,7 @@ CAMPAIGN = CampaignFacts(
     status=CampaignStatus.ACTIVE,
     scheduled_at=NOW + timedelta(hours=1),
     calling_hours=OFFICE_HOURS,
-    zones=(ZoneFacts(zone_key="Asia/Kolkata", first_due_at=NOW),),
+    places=(PlaceFacts(place=Place("Asia/Kolkata", ""), first_due_at=NOW),),
     limits=LIMITS,
 )
 
@@ -59,59 +60,59 @@ def moment(hour: int, minute: int = 0, day: int = 10) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("zone", "admission"),
+    ("place", "admission"),
     [
-        (ZoneFacts(zone_key="Asia/Kolkata", first_due_at=NOW), Admit()),
+        (PlaceFacts(place=Place("Asia/Kolkata", ""), first_due_at=NOW), Admit()),
         (
-            ZoneFacts(zone_key="Europe/Paris", first_due_at=NOW),
+            PlaceFacts(place=Place("Europe/Paris", ""), first_due_at=NOW),
             Wait(reason=WaitReason.ZONE_OPENS, until=moment(8)),
         ),
         (
-            ZoneFacts(zone_key="Europe/Paris", first_due_at=moment(8)),
+            PlaceFacts(place=Place("Europe/Paris", ""), first_due_at=moment(8)),
             Wait(reason=WaitReason.RETRY_DUE, until=moment(8)),
         ),
         (
-            ZoneFacts(zone_key="Asia/Kolkata", first_due_at=moment(9)),
+            PlaceFacts(place=Place("Asia/Kolkata", ""), first_due_at=moment(9)),
             Wait(reason=WaitReason.RETRY_DUE, until=moment(9)),
         ),
         (
-            ZoneFacts(zone_key="Asia/Kolkata", first_due_at=moment(9), first_reason=f"2 {OVER_DAILY_CAP}"),
+            PlaceFacts(place=Place("Asia/Kolkata", ""), first_due_at=moment(9), first_reason=f"2 {OVER_DAILY_CAP}"),
             Wait(reason=WaitReason.DAILY_CAP, until=moment(9)),
         ),
-        (ZoneFacts(zone_key="Nowhere/Land", first_due_at=NOW), Skip(reason=SkipReason.NEVER_OPENS)),
+        (PlaceFacts(place=Place("Nowhere/Land", ""), first_due_at=NOW), Skip(reason=SkipReason.NEVER_OPENS)),
     ],
 )
-def test_a_zone_is_admitted_when_it_is_open_and_its_first_contact_is_due(
-    zone: ZoneFacts, admission: Admit | Wait | Skip
+def test_a_place_is_admitted_when_it_is_open_and_its_first_contact_is_due(
+    place: PlaceFacts, admission: Admit | Wait | Skip
 ) -> None:
-    assert admit_zone(hours_of(OFFICE_HOURS), zone, NOW) == admission
+    assert admit_place(hours_of(OFFICE_HOURS), place, NOW) == admission
 
 
-def test_a_zone_that_closes_before_a_call_would_ring_waits_for_its_next_opening() -> None:
+def test_a_place_that_closes_before_a_call_would_ring_waits_for_its_next_opening() -> None:
     closing = moment(19) - LEAD / 2
-    zone = ZoneFacts(zone_key="Europe/Paris", first_due_at=NOW)
+    place = PlaceFacts(place=Place("Europe/Paris", ""), first_due_at=NOW)
 
-    assert admit_zone(hours_of(OFFICE_HOURS), zone, closing) == Wait(
+    assert admit_place(hours_of(OFFICE_HOURS), place, closing) == Wait(
         reason=WaitReason.ZONE_OPENS, until=moment(8, day=11)
     )
 
 
-def test_a_zone_that_is_excluded_for_longer_than_the_search_waits() -> None:
+def test_a_place_that_is_excluded_for_longer_than_the_search_waits() -> None:
     dates = [(NOW + timedelta(days=n)).date().isoformat() for n in range(800)]
     hours = hours_of(msgspec.json.encode({"excluded_dates": dates}).decode())
-    zone = ZoneFacts(zone_key="Europe/Paris", first_due_at=NOW)
+    place = PlaceFacts(place=Place("Europe/Paris", ""), first_due_at=NOW)
 
-    assert admit_zone(hours, zone, NOW) == Wait(reason=WaitReason.ZONE_OPENS, until=NOW + SEARCH)
+    assert admit_place(hours, place, NOW) == Wait(reason=WaitReason.ZONE_OPENS, until=NOW + SEARCH)
 
 
-def test_the_zones_of_a_campaign_are_sorted_into_open_never_open_and_the_earliest_wait() -> None:
+def test_the_places_of_a_campaign_are_sorted_into_open_never_open_and_the_earliest_wait() -> None:
     keys = ("Nowhere/Land", "America/New_York", "Asia/Kolkata", "Europe/Paris")
-    zones = [ZoneFacts(zone_key=key, first_due_at=NOW) for key in keys]
+    places = [PlaceFacts(place=Place(key, ""), first_due_at=NOW) for key in keys]
 
-    admissions = admit_zones(hours_of(OFFICE_HOURS), zones, NOW)
+    admissions = admit_places(hours_of(OFFICE_HOURS), places, NOW)
 
-    assert admissions.open == ["Asia/Kolkata"]
-    assert admissions.never_open == ["Nowhere/Land"]
+    assert admissions.open == [Place("Asia/Kolkata", "")]
+    assert admissions.never_open == [Place("Nowhere/Land", "")]
     assert admissions.next_wait == Wait(reason=WaitReason.ZONE_OPENS, until=moment(8))
 
 
@@ -172,23 +173,23 @@ def test_a_contact_is_admitted_when_no_rule_is_against_it(facts: ContactFacts, a
         (replace(CAMPAIGN, status=CampaignStatus.CANCELLING), Skip(reason=SkipReason.CANCELLED)),
         (replace(CAMPAIGN, status=CampaignStatus.CANCELLED), Skip(reason=SkipReason.CANCELLED)),
         (replace(CAMPAIGN, status=CampaignStatus.COMPLETED), Skip(reason=SkipReason.FINISHED)),
-        (replace(CAMPAIGN, zones=()), Skip(reason=SkipReason.NOTHING_TO_DO)),
+        (replace(CAMPAIGN, places=()), Skip(reason=SkipReason.NOTHING_TO_DO)),
         (
-            replace(CAMPAIGN, zones=(), limits=replace(LIMITS, campaign_live=1)),
+            replace(CAMPAIGN, places=(), limits=replace(LIMITS, campaign_live=1)),
             Wait(reason=WaitReason.CALLS_UNDER_WAY),
         ),
         (
-            replace(CAMPAIGN, zones=(ZoneFacts(zone_key="Nowhere/Land", first_due_at=NOW),)),
+            replace(CAMPAIGN, places=(PlaceFacts(place=Place("Nowhere/Land", ""), first_due_at=NOW),)),
             Skip(reason=SkipReason.NEVER_OPENS),
         ),
         (
-            replace(CAMPAIGN, zones=(ZoneFacts(zone_key="Europe/Paris", first_due_at=NOW),)),
+            replace(CAMPAIGN, places=(PlaceFacts(place=Place("Europe/Paris", ""), first_due_at=NOW),)),
             Wait(reason=WaitReason.ZONE_OPENS, until=moment(8)),
         ),
         (replace(CAMPAIGN, limits=replace(LIMITS, account_live=20)), Wait(reason=WaitReason.ACCOUNT_FULL)),
     ],
 )
-def test_a_campaign_is_admitted_by_its_status_then_its_zones_then_its_account(
+def test_a_campaign_is_admitted_by_its_status_then_its_places_then_its_account(
     facts: CampaignFacts, admission: Wait | Skip
 ) -> None:
     assert admit_campaign(facts, NOW, SECOND) == admission

@@ -8,11 +8,12 @@ import asyncpg
 import pytest
 
 from outdial.db.session import Database
-from outdial.dialer.admission import CampaignFacts, LimitFacts, SkipReason, WaitReason, ZoneFacts
+from outdial.dialer.admission import CampaignFacts, LimitFacts, PlaceFacts, SkipReason, WaitReason
 from outdial.dialer.doctor import Diagnosis, DialingFacts, RunReason, diagnose, examine
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.domain.pacing import Pace
+from outdial.domain.place import Place
 from tests.support.factories import (
     create_calling,
     create_campaign,
@@ -31,14 +32,14 @@ OFFICE_HOURS = '{"weekdays": [["09:00", "20:00"]]}'
 ALWAYS = '{"every_day": [["00:00", "24:00"]]}'
 
 
-def zone(zone_key: str, first_due_at: datetime = NOW, first_reason: str = "") -> ZoneFacts:
-    """Return a zone with pending contacts."""
-    return ZoneFacts(zone_key=zone_key, first_due_at=first_due_at, first_reason=first_reason)
+def zone(zone_key: str, first_due_at: datetime = NOW, first_reason: str = "") -> PlaceFacts:
+    """Return a place with pending contacts."""
+    return PlaceFacts(place=Place(zone_key, ""), first_due_at=first_due_at, first_reason=first_reason)
 
 
 def facts_of(
     status: str = "active",
-    zones: tuple[ZoneFacts, ...] = (),
+    places: tuple[PlaceFacts, ...] = (),
     *,
     hours: str = OFFICE_HOURS,
     paused_reason: str | None = "lunch",
@@ -62,7 +63,7 @@ def facts_of(
         status=CampaignStatus(status),
         scheduled_at=scheduled_at,
         calling_hours=hours,
-        zones=zones,
+        places=places,
         limits=LimitFacts(**(defaults | limits), pace=pace),
     )
     return DialingFacts(
@@ -111,77 +112,77 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
         (facts_of("cancelled"), "cancelled", "Cancelled"),
         (facts_of("completed"), "finished", "Every contact has a final status"),
         (
-            facts_of(zones=DUE, next_batch_at=NOW - timedelta(minutes=5)),
+            facts_of(places=DUE, next_batch_at=NOW - timedelta(minutes=5)),
             "no_dialer",
             "No dialer has checked this campaign since 06:55; make sure that one is running",
         ),
         (facts_of(), "nothing_to_do", "No contacts are left to call; the campaign is about to complete"),
         (facts_of(campaign_live=2), "calls_under_way", "All contacts have been called; 2 calls still live"),
         (
-            facts_of(zones=(zone("America/New_York"), zone("Europe/London|Europe/Paris"))),
+            facts_of(places=(zone("America/New_York"), zone("Europe/London|Europe/Paris"))),
             "zone_opens",
             "Outside calling hours in America/New_York, Europe/London and Europe/Paris; opens 09:00",
         ),
         (
-            facts_of(zones=(zone("Europe/Paris"),)),
+            facts_of(places=(zone("Europe/Paris"),)),
             "zone_opens",
             "Outside calling hours in Europe/Paris; opens 08:00",
         ),
         (
-            facts_of(zones=(zone("America/New_York|Asia/Tokyo"),), hours='{"every_day": [["12:00", "13:00"]]}'),
+            facts_of(places=(zone("America/New_York|Asia/Tokyo"),), hours='{"every_day": [["12:00", "13:00"]]}'),
             "never_opens",
             "America/New_York and Asia/Tokyo never have calling hours in common",
         ),
-        (facts_of(zones=(zone("Nowhere/Land"),)), "never_opens", "Nowhere/Land never has calling hours"),
+        (facts_of(places=(zone("Nowhere/Land"),)), "never_opens", "Nowhere/Land never has calling hours"),
         (
-            facts_of(zones=(zone("Europe/Paris", LATER),), hours=ALWAYS),
+            facts_of(places=(zone("Europe/Paris", LATER),), hours=ALWAYS),
             "retry_due",
             "All pending contacts are waiting for a retry; the first is due 10:00",
         ),
         (
-            facts_of(zones=(zone("Europe/Paris", LATER, CAPPED),), hours=ALWAYS),
+            facts_of(places=(zone("Europe/Paris", LATER, CAPPED),), hours=ALWAYS),
             "daily_cap",
             "Pending contacts have reached the daily call cap; the next call may start 10:00",
         ),
         (
-            facts_of(zones=DUE, hours=ALWAYS, campaign_limit=5, campaign_live=5, account_live=5),
+            facts_of(places=DUE, hours=ALWAYS, campaign_limit=5, campaign_live=5, account_live=5),
             "campaign_full",
             "The campaign has reached its limit: 5 of 5 calls are live",
         ),
         (
-            facts_of(zones=DUE, hours=ALWAYS, reserved_inbound=4, campaign_live=6, account_live=16),
+            facts_of(places=DUE, hours=ALWAYS, reserved_inbound=4, campaign_live=6, account_live=16),
             "account_full",
             "limit of 20 concurrent calls, 4 of them reserved for inbound; other campaigns have 10 calls live",
         ),
         (
-            facts_of(zones=DUE, hours=ALWAYS, sharers=3, campaign_live=7, account_live=7),
+            facts_of(places=DUE, hours=ALWAYS, sharers=3, campaign_live=7, account_live=7),
             "share_taken",
             "The campaign uses its share of 7 calls: 3 campaigns share the account",
         ),
         (
-            facts_of(zones=DUE, hours=ALWAYS, pace=Pace(1.0, 0.5, NOW, NOW + timedelta(minutes=2))),
+            facts_of(places=DUE, hours=ALWAYS, pace=Pace(1.0, 0.5, NOW, NOW + timedelta(minutes=2))),
             "backed_off",
             "Retell is at capacity: calls start at 50% of the usual rate until 07:02",
         ),
         (
             facts_of(
-                zones=DUE, hours=ALWAYS, waiting_for="pacing", pace=Pace(1.0, 1.0, NOW + timedelta(seconds=1), None)
+                places=DUE, hours=ALWAYS, waiting_for="pacing", pace=Pace(1.0, 1.0, NOW + timedelta(seconds=1), None)
             ),
             "pacing",
             "The account has reached its rate of 1 call per second; the next call may start 07:00",
         ),
         (
-            replace(facts_of(zones=DUE, hours=ALWAYS), failures=3, failing_reason="KeyError"),
+            replace(facts_of(places=DUE, hours=ALWAYS), failures=3, failing_reason="KeyError"),
             "failing",
             "The dialer failed on this campaign 3 times in a row (KeyError) and tries again 07:00",
         ),
         (
-            facts_of(zones=DUE, hours='{"funday": []}'),
+            facts_of(places=DUE, hours='{"funday": []}'),
             "failing",
             "The dialer failed on this campaign once (unknown key 'funday'; use days",
         ),
-        (facts_of(zones=DUE, hours=ALWAYS, pace=Pace(1.0, 1.0, NOW + timedelta(seconds=1), None)), "", ""),
-        (facts_of(zones=DUE, hours=ALWAYS), "", ""),
+        (facts_of(places=DUE, hours=ALWAYS, pace=Pace(1.0, 1.0, NOW + timedelta(seconds=1), None)), "", ""),
+        (facts_of(places=DUE, hours=ALWAYS), "", ""),
     ],
 )
 def test_each_reason_is_found_and_said(facts: DialingFacts, code: str, words: str) -> None:
@@ -209,18 +210,18 @@ def test_a_contact_that_is_due_before_its_zone_opens_waits_for_the_zone_and_one_
 ):
     soon, tomorrow = NOW + timedelta(minutes=5), NOW + timedelta(days=1, hours=8)
 
-    waits_for_zone = diagnosed(facts_of(zones=(zone("America/New_York", soon, CAPPED),)))
-    waits_for_time = diagnosed(facts_of(zones=(zone("America/New_York", tomorrow),)))
+    waits_for_zone = diagnosed(facts_of(places=(zone("America/New_York", soon, CAPPED),)))
+    waits_for_time = diagnosed(facts_of(places=(zone("America/New_York", tomorrow),)))
 
     assert waits_for_zone.reason is WaitReason.ZONE_OPENS
     assert waits_for_zone.at == datetime(2026, 3, 10, 13, 0, tzinfo=UTC)
-    assert waits_for_zone.zone_keys == ["America/New_York"]
+    assert waits_for_zone.places == [Place("America/New_York", "")]
     assert waits_for_time.reason is WaitReason.RETRY_DUE
     assert waits_for_time.at == tomorrow
 
 
 def test_the_reason_of_the_last_claim_does_not_count_once_the_facts_have_changed() -> None:
-    facts = facts_of(zones=DUE, hours=ALWAYS, waiting_for="calling_hours", next_batch_at=NOON)
+    facts = facts_of(places=DUE, hours=ALWAYS, waiting_for="calling_hours", next_batch_at=NOON)
 
     assert diagnose(facts, NOW) is None
 
@@ -228,7 +229,7 @@ def test_the_reason_of_the_last_claim_does_not_count_once_the_facts_have_changed
 def test_more_than_three_zones_are_counted_and_not_listed() -> None:
     keys = zone("America/Adak|America/Boise|America/Chicago|America/Denver")
 
-    assert "Outside calling hours in 4 time zones; opens" in diagnosed(facts_of(zones=(keys,))).sentence(str)
+    assert "Outside calling hours in 4 time zones; opens" in diagnosed(facts_of(places=(keys,))).sentence(str)
 
 
 async def test_the_facts_are_read_as_the_caller_may_see_them(database: Scratch, connection: asyncpg.Connection) -> None:

@@ -61,7 +61,8 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
     filled = FilledOrganization(
         tenant, users, await create_campaign(connection, tenant), await create_user(connection), spare
     )
-    for table in ("phone_numbers", "do_not_call", "webhook_events", "audit_log", "invitations"):
+    tables = ("phone_numbers", "do_not_call", "webhook_events", "audit_log", "invitations", "calling_rules")
+    for table in (*tables, "rule_switches"):
         await insert(connection, table, **new_row(table, filled, actor="webhook"))
     await insert(connection, "imports", **new_row("imports", filled, actor="") | {"id": job_of(filled)})
     await insert(connection, "exports", **new_row("exports", filled, actor="") | {"id": job_of(filled)})
@@ -109,6 +110,14 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         | {"received_at": NOW, "next_try_at": NOW},
         "audit_log": {"actor": str(user_id or actor), "at": NOW}
         | {"action": "start_campaign", "subject_type": "campaign", "subject_id": "1"},
+        "calling_rules": {"body": "{}", "created_by": str(user_id or actor), "created_at": NOW}
+        | (
+            {"rule_id": f"US-{next(_numbers)}", "pack_date": "2026-11-29"}
+            if actor == "dialer"
+            else {"rule_id": f"OWN-{next(_numbers)}"}
+        ),
+        "rule_switches": {"rule_id": "US-FCC-HOURS", "is_off": True, "reason": "Not sold to consumers"}
+        | {"actor": str(user_id or actor), "at": NOW},
         "imports": {"id": uuid4(), "campaign_id": filled.fresh.id, "file_name": "contacts.csv", "created_by": user_id}
         | {"created_at": NOW, "updated_at": NOW},
         "import_chunks": {"import_id": job_of(filled), "number": next(_numbers), "content": b"1"},

@@ -18,6 +18,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.pacing import Pace, fair_share, free_slots, next_claim_at, recovered, start_slots
+from outdial.domain.place import Place
 
 DAY: Final = timedelta(hours=24)
 LEAD: Final = timedelta(seconds=10)
@@ -81,20 +82,20 @@ Admission: TypeAlias = Admit | Wait | Skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ZoneFacts:
-    """A zone key with pending contacts, when the first of them is due, and the status reason of that contact."""
+class PlaceFacts:
+    """A place with pending contacts, when the first of them is due, and the status reason of that contact."""
 
-    zone_key: str
+    place: Place
     first_due_at: datetime
     first_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ZoneAdmissions:
-    """The zone keys of a campaign: callable now, never callable, and the earliest wait of the others."""
+class PlaceAdmissions:
+    """The places of a campaign: callable now, never callable, and the earliest wait of the others."""
 
-    open: list[str]
-    never_open: list[str]
+    open: list[Place]
+    never_open: list[Place]
     next_wait: Wait | None
 
 
@@ -133,12 +134,12 @@ class ContactFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignFacts:
-    """What decides whether a campaign may place calls; `calling_hours` is JSON text, `zones` have pending contacts."""
+    """What decides whether a campaign may place calls; `calling_hours` is JSON text, `places` have pending contacts."""
 
     status: CampaignStatus
     scheduled_at: datetime | None
     calling_hours: str
-    zones: Sequence[ZoneFacts]
+    places: Sequence[PlaceFacts]
     limits: LimitFacts
 
 
@@ -154,20 +155,20 @@ def may_ring(hours: CallingHours, zone_key: str, now: datetime) -> bool:
 
 
 def admit_campaign(facts: CampaignFacts, now: datetime, horizon: timedelta) -> Admission:
-    """Decide whether a campaign may place calls now: its status, then its zones, then the limits of its account.
+    """Decide whether a campaign may place calls now: its status, then its places, then the limits of its account.
 
     `horizon` is how far ahead a start time may lie, as for `start_slots`.
     """
     admission = admit_status(facts.status, facts.scheduled_at)
     if not isinstance(admission, Admit):
         return admission
-    if not facts.zones:
+    if not facts.places:
         live = facts.limits.campaign_live
         return Wait(reason=WaitReason.CALLS_UNDER_WAY) if live else Skip(reason=SkipReason.NOTHING_TO_DO)
-    zones = admit_zones(hours_of(facts.calling_hours), facts.zones, now)
-    if zones.open:
+    places = admit_places(hours_of(facts.calling_hours), facts.places, now)
+    if places.open:
         return admit_account(facts.limits, now, horizon)
-    return zones.next_wait or Skip(reason=SkipReason.NEVER_OPENS)
+    return places.next_wait or Skip(reason=SkipReason.NEVER_OPENS)
 
 
 def admit_status(status: CampaignStatus, scheduled_at: datetime | None) -> Admission:
@@ -189,44 +190,44 @@ def admit_status(status: CampaignStatus, scheduled_at: datetime | None) -> Admis
             assert_never(never)
 
 
-def admit_zones(hours: CallingHours, zones: Sequence[ZoneFacts], now: datetime) -> ZoneAdmissions:
-    """Evaluate the calling hours once per zone key; of equal waits, the one of the first zone key counts."""
-    open_now: list[str] = []
-    never_open: list[str] = []
+def admit_places(hours: CallingHours, places: Sequence[PlaceFacts], now: datetime) -> PlaceAdmissions:
+    """Evaluate the calling hours once per place; of equal waits, the one of the first place counts."""
+    open_now: list[Place] = []
+    never_open: list[Place] = []
     next_wait: Wait | None = None
-    for zone in sorted(zones, key=lambda zone: zone.zone_key):
-        match admit_zone(hours, zone, now):
+    for facts in sorted(places, key=lambda facts: (facts.place.zone_key, facts.place.jurisdiction_key)):
+        match admit_place(hours, facts, now):
             case Admit():
-                open_now.append(zone.zone_key)
+                open_now.append(facts.place)
             case Skip():
-                never_open.append(zone.zone_key)
+                never_open.append(facts.place)
             case Wait(until=until) as wait:
                 if next_wait is None or (until is not None and (next_wait.until is None or until < next_wait.until)):
                     next_wait = wait
             case never:
                 assert_never(never)
-    return ZoneAdmissions(open=open_now, never_open=never_open, next_wait=next_wait)
+    return PlaceAdmissions(open=open_now, never_open=never_open, next_wait=next_wait)
 
 
-def admit_zone(hours: CallingHours, zone: ZoneFacts, now: datetime) -> Admission:
-    """Decide whether the first contact of a zone key is due and within its calling hours.
+def admit_place(hours: CallingHours, facts: PlaceFacts, now: datetime) -> Admission:
+    """Decide whether the first contact of a place is due and within its calling hours.
 
-    Only a zone key that provably never opens is skipped. One that is excluded for longer than the search waits.
+    Only a place that provably never opens is skipped. One that is excluded for longer than the search waits.
     """
-    due_at = max(now, zone.first_due_at)
-    opens_at = next_open(hours, zone.zone_key, due_at)
+    zone_key, due_at = facts.place.zone_key, max(now, facts.first_due_at)
+    opens_at = next_open(hours, zone_key, due_at)
     if opens_at is None:
-        if never_opens(hours, zone.zone_key, now):
+        if never_opens(hours, zone_key, now):
             return Skip(reason=SkipReason.NEVER_OPENS)
         return Wait(reason=WaitReason.ZONE_OPENS, until=due_at + SEARCH)
-    if zone.first_due_at <= now and may_ring(hours, zone.zone_key, now):
+    if facts.first_due_at <= now and may_ring(hours, zone_key, now):
         return Admit()
     if opens_at <= now:
-        # The zone closes before a call would ring.
-        opens_at = next_open(hours, zone.zone_key, now + LEAD) or now + LEAD
-    if zone.first_due_at < opens_at:
+        # The place closes before a call would ring.
+        opens_at = next_open(hours, zone_key, now + LEAD) or now + LEAD
+    if facts.first_due_at < opens_at:
         return Wait(reason=WaitReason.ZONE_OPENS, until=opens_at)
-    capped = zone.first_reason.endswith(OVER_DAILY_CAP)
+    capped = facts.first_reason.endswith(OVER_DAILY_CAP)
     return Wait(reason=WaitReason.DAILY_CAP if capped else WaitReason.RETRY_DUE, until=opens_at)
 
 
@@ -235,7 +236,7 @@ def next_call_at(
     status: CampaignStatus,
     scheduled_at: datetime | None,
     calling_hours: str,
-    zone_key: str,
+    place: Place,
     due_at: datetime,
     now: datetime,
 ) -> datetime | None:
@@ -250,7 +251,7 @@ def next_call_at(
         case Wait() | Skip():
             return None
     try:
-        admission = admit_zone(hours_of(calling_hours), ZoneFacts(zone_key=zone_key, first_due_at=due_at), now)
+        admission = admit_place(hours_of(calling_hours), PlaceFacts(place=place, first_due_at=due_at), now)
     except InvalidCallingHours:
         return None
     match admission:

@@ -15,11 +15,11 @@ from outdial.dialer.admission import (
     DAY,
     Admit,
     LimitFacts,
+    PlaceFacts,
     Wait,
     WaitReason,
-    ZoneFacts,
     admit_account,
-    admit_zones,
+    admit_places,
     hours_of,
 )
 from outdial.dialer.invariants import check_claim
@@ -36,6 +36,7 @@ from outdial.dialer.starts import LOCK_WAIT, store_pace
 from outdial.domain.contact import NEVER_OPEN
 from outdial.domain.ids import new_id
 from outdial.domain.pacing import Pace, after_slots, next_claim_at, recovered, spacing
+from outdial.domain.place import Place
 from outdial.provider import VoiceProvider
 from outdial.settings import DialerSettings
 
@@ -126,9 +127,9 @@ class Claimer:
                 campaign = await batches.lock_campaign(connection, campaign_id=campaign_id)
                 if campaign is None:
                     return NotClaimable()
-                pending = await due_contacts.pending_zones(connection, campaign_id=campaign_id)
+                pending = await due_contacts.pending_places(connection, campaign_id=campaign_id)
                 if pending:
-                    return await self._claim_zones(connection, campaign, pending, now)
+                    return await self._claim_places(connection, campaign, pending, now)
                 contacts = await due_contacts.remaining_contacts(connection, campaign_id=campaign_id)
                 if contacts.pending or contacts.calling:
                     return await self._wait(connection, campaign_id, Wait(reason=WaitReason.CALLS_UNDER_WAY), now)
@@ -137,34 +138,38 @@ class Claimer:
         except LockNotAvailable:
             return AccountBlocked()
 
-    async def _claim_zones(
+    async def _claim_places(
         self,
         connection: Connection,
         campaign: batches.LockedCampaign,
-        pending: Sequence[due_contacts.PendingZone],
+        pending: Sequence[due_contacts.PendingPlace],
         now: datetime,
     ) -> Claimed:
-        """Skip the zones that never open, and claim for the open ones as far as the account's limits allow."""
-        facts = [ZoneFacts(zone_key=zone.zone_key, first_due_at=zone.first_due_at) for zone in pending]
-        zones = admit_zones(hours_of(campaign.calling_hours), facts, now)
-        wait = zones.next_wait or Wait(reason=WaitReason.RETRY_DUE, until=now)
-        if zones.never_open:
-            skipped = await due_contacts.skip_zones(
+        """Skip the places that never open, and claim for the open ones as far as the account's limits allow."""
+        facts = [
+            PlaceFacts(place=Place(row.zone_key, row.jurisdiction_key), first_due_at=row.first_due_at)
+            for row in pending
+        ]
+        places = admit_places(hours_of(campaign.calling_hours), facts, now)
+        wait = places.next_wait or Wait(reason=WaitReason.RETRY_DUE, until=now)
+        if places.never_open:
+            skipped = await due_contacts.skip_places(
                 connection,
                 campaign_id=campaign.id,
-                zones=zones.never_open,
+                zone_keys=[place.zone_key for place in places.never_open],
+                jurisdiction_keys=[place.jurisdiction_key for place in places.never_open],
                 reason=NEVER_OPEN,
                 limit=SKIP_PORTION,
                 now=now,
             )
             if skipped == SKIP_PORTION:
                 wait = Wait(reason=wait.reason, until=now)
-        if not zones.open:
+        if not places.open:
             return await self._wait(connection, campaign.id, wait, now)
         lock = await self._lock_account(connection, campaign, now)
         if isinstance(lock, Wait):
             return await self._wait(connection, campaign.id, lock, now)
-        return await self._take(connection, lock, zones.open, now)
+        return await self._take(connection, lock, places.open, now)
 
     async def _wait(self, connection: Connection, campaign_id: UUID, wait: Wait, now: datetime) -> Claimed:
         latest = now + self._settings.safety_interval
@@ -201,14 +206,15 @@ class Claimer:
             case never:
                 assert_never(never)
 
-    async def _take(self, connection: Connection, lock: ClaimLock, zones: list[str], now: datetime) -> Claimed:
+    async def _take(self, connection: Connection, lock: ClaimLock, places: Sequence[Place], now: datetime) -> Claimed:
         """Take due contacts, insert their calls, and spend the account's pace."""
         due = await due_contacts.due_contacts(
             connection,
             campaign_id=lock.campaign.id,
             organization_id=lock.campaign.organization_id,
             from_number=lock.campaign.from_number,
-            zones=zones,
+            zone_keys=[place.zone_key for place in places],
+            jurisdiction_keys=[place.jurisdiction_key for place in places],
             now=now,
             day_ago=now - DAY,
             limit=len(lock.starts),

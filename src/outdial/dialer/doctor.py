@@ -17,18 +17,19 @@ from outdial.dialer.admission import (
     Admit,
     CampaignFacts,
     LimitFacts,
+    PlaceFacts,
     Skip,
     SkipReason,
     Wait,
     WaitReason,
-    ZoneFacts,
     admit_campaign,
-    admit_zone,
+    admit_place,
     hours_of,
 )
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError
 from outdial.domain.pacing import Pace, fair_share
+from outdial.domain.place import Place
 
 FormatMoment: TypeAlias = Callable[[datetime], str]
 """Formats a time for the reader: in a zone, in words, or as an element of a page."""
@@ -65,7 +66,7 @@ class DialingFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """Why a campaign is not dialing. `at` is the moment in the sentence, `zone_keys` the zones it is about.
+    """Why a campaign is not dialing. `at` is the moment in the sentence, `places` those it is about.
 
     `zone` is the time zone whose calling hours open at `at`, None when several do.
     """
@@ -73,7 +74,7 @@ class Diagnosis:
     reason: WaitReason | SkipReason | RunReason
     at: datetime | None
     facts: DialingFacts
-    zone_keys: Sequence[str] = ()
+    places: Sequence[Place] = ()
     zone: str | None = None
 
     def sentence(self, format_moment: FormatMoment) -> str:
@@ -101,17 +102,17 @@ async def examine(connection: Connection, campaign_ids: Sequence[UUID], now: dat
     """Return why each campaign is not dialing, None for those that are; leaves out those the caller may not see."""
     diagnoses = dict[UUID, Diagnosis | None]()
     for row in await batches.admission_facts(connection, campaign_ids=list(campaign_ids)):
-        zones = [
-            ZoneFacts(zone_key=zone_key, first_due_at=first_due_at, first_reason=first_reason)
-            for zone_key, first_due_at, first_reason in zip(
-                row.zone_keys, row.first_due_ats, row.first_reasons, strict=True
+        places = [
+            PlaceFacts(place=Place(zone_key, jurisdiction_key), first_due_at=first_due_at, first_reason=first_reason)
+            for zone_key, jurisdiction_key, first_due_at, first_reason in zip(
+                row.zone_keys, row.jurisdiction_keys, row.first_due_ats, row.first_reasons, strict=True
             )
         ]
         campaign = CampaignFacts(
             status=CampaignStatus(row.status),
             scheduled_at=row.scheduled_at,
             calling_hours=row.calling_hours,
-            zones=zones,
+            places=places,
             limits=LimitFacts(
                 concurrency_limit=row.concurrency_limit,
                 reserved_inbound=row.reserved_inbound,
@@ -157,25 +158,25 @@ def diagnose(facts: DialingFacts, now: datetime) -> Diagnosis | None:
             # Between two starts the next one is always a moment away: that is dialing, not waiting.
             return None
         case Wait(reason=WaitReason.ZONE_OPENS, until=until):
-            opens_at = _closed_zones(campaign, now)
-            first = [zone_key for zone_key, opening in opens_at.items() if opening == until]
-            zone = first[0] if len(first) == 1 and "|" not in first[0] else None
-            return Diagnosis(reason=WaitReason.ZONE_OPENS, at=until, facts=facts, zone_keys=list(opens_at), zone=zone)
+            opens_at = _closed_places(campaign, now)
+            first = {place.zone_key for place, opening in opens_at.items() if opening == until}
+            zone = min(first) if len(first) == 1 and "|" not in min(first) else None
+            return Diagnosis(reason=WaitReason.ZONE_OPENS, at=until, facts=facts, places=list(opens_at), zone=zone)
         case Wait(reason=reason, until=until):
             return Diagnosis(reason=reason, at=until, facts=facts)
         case Skip(reason=reason):
-            return Diagnosis(reason=reason, at=None, facts=facts, zone_keys=[zone.zone_key for zone in campaign.zones])
+            return Diagnosis(reason=reason, at=None, facts=facts, places=[each.place for each in campaign.places])
         case never:
             assert_never(never)
 
 
-def _closed_zones(campaign: CampaignFacts, now: datetime) -> dict[str, datetime | None]:
-    """Return the zone keys that are outside their calling hours, each with the time at which it opens."""
+def _closed_places(campaign: CampaignFacts, now: datetime) -> dict[Place, datetime | None]:
+    """Return the places that are outside their calling hours, each with the time at which it opens."""
     hours = hours_of(campaign.calling_hours)
-    waits = {zone.zone_key: admit_zone(hours, zone, now) for zone in campaign.zones}
+    waits = {each.place: admit_place(hours, each, now) for each in campaign.places}
     return {
-        zone_key: wait.until
-        for zone_key, wait in waits.items()
+        place: wait.until
+        for place, wait in waits.items()
         if isinstance(wait, Wait) and wait.reason is WaitReason.ZONE_OPENS
     }
 
@@ -196,7 +197,7 @@ def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
         case WaitReason.CALLS_UNDER_WAY:
             return f"All contacts have been called; {_calls(facts.campaign.limits.campaign_live)} still live"
         case WaitReason.ZONE_OPENS:
-            return f"Outside calling hours in {_zones(diagnosis.zone_keys)}; opens {at}"
+            return f"Outside calling hours in {_zones(diagnosis.places)}; opens {at}"
         case WaitReason.RETRY_DUE:
             return f"All pending contacts are waiting for a retry; the first is due {at}"
         case WaitReason.DAILY_CAP:
@@ -245,9 +246,9 @@ def _skip_sentence(reason: SkipReason, diagnosis: Diagnosis) -> str:
         case SkipReason.NOTHING_TO_DO:
             return "No contacts are left to call; the campaign is about to complete"
         case SkipReason.NEVER_OPENS:
-            names = diagnosis.zone_keys[0].split("|")
+            names = diagnosis.places[0].zone_key.split("|")
             verb = "never has calling hours" if len(names) == 1 else "never have calling hours in common"
-            return f"{_zones(diagnosis.zone_keys[:1])} {verb}"
+            return f"{_zones(diagnosis.places[:1])} {verb}"
         case SkipReason.DO_NOT_CALL:
             return "The number is on the do-not-call list"
         case SkipReason.ATTEMPTS_USED:
@@ -258,8 +259,8 @@ def _skip_sentence(reason: SkipReason, diagnosis: Diagnosis) -> str:
             assert_never(never)
 
 
-def _zones(zone_keys: Sequence[str]) -> str:
-    names = sorted({name for key in zone_keys for name in key.split("|")})
+def _zones(places: Sequence[Place]) -> str:
+    names = sorted({name for place in places for name in place.zone_key.split("|")})
     if len(names) > 3:
         return f"{len(names)} time zones"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

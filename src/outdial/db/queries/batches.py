@@ -51,6 +51,7 @@ class AdmissionFactsRow:
     campaign_live: int
     sharers: int
     zone_keys: list[str]
+    jurisdiction_keys: list[str]
     first_due_ats: list[datetime]
     first_reasons: list[str]
 
@@ -113,7 +114,7 @@ select m.id as campaign_id, m.status, m.scheduled_at, m.paused_reason, m.next_ba
   live.campaign_live,
   (select count(*) from campaigns s where s.provider_account_id = a.id and s.status = 'active'
     and (s.id = m.id or coalesce(s.waiting_for, 'pacing') in ('concurrency', 'pacing'))) as sharers,
-  pending.zone_keys, pending.first_due_ats, pending.first_reasons
+  pending.zone_keys, pending.jurisdiction_keys, pending.first_due_ats, pending.first_reasons
 from campaigns m
 join provider_accounts a on a.id = m.provider_account_id
 cross join lateral (
@@ -127,22 +128,25 @@ cross join lateral (
   ) c
 ) live
 cross join lateral (
-  with recursive zones as (
-    (select cc.zone_key, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
+  with recursive places as (
+    (select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
       where cc.campaign_id = m.id and cc.status = 'pending' and m.status = 'active'
-      order by cc.zone_key, cc.next_attempt_at limit 1)
+      order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1)
     union all
-    select n.zone_key, n.next_attempt_at, n.status_reason
-    from zones z
+    select n.zone_key, n.jurisdiction_key, n.next_attempt_at, n.status_reason
+    from places p
     cross join lateral (
-      select cc.zone_key, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
-      where cc.campaign_id = m.id and cc.status = 'pending' and cc.zone_key > z.zone_key
-      order by cc.zone_key, cc.next_attempt_at limit 1
+      select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
+      where cc.campaign_id = m.id and cc.status = 'pending'
+        and (cc.zone_key, cc.jurisdiction_key) > (p.zone_key, p.jurisdiction_key)
+      order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1
     ) n
   )
-  select coalesce(array_agg(zone_key), '{}') as zone_keys, coalesce(array_agg(next_attempt_at), '{}') as first_due_ats,
+  select coalesce(array_agg(zone_key), '{}') as zone_keys,
+    coalesce(array_agg(jurisdiction_key), '{}') as jurisdiction_keys,
+    coalesce(array_agg(next_attempt_at), '{}') as first_due_ats,
     coalesce(array_agg(coalesce(status_reason, '')), '{}') as first_reasons
-  from zones
+  from places
 ) pending
 where m.id = any ($1::uuid[]);
 """
@@ -151,8 +155,8 @@ where m.id = any ($1::uuid[]);
 async def admission_facts(connection: Connection, *, campaign_ids: Sequence[UUID]) -> list[AdmissionFactsRow]:
     """Read what decides whether each of these campaigns may call now.
 
-    That is its status and settings, its zones with pending contacts, and the limits and live calls of its account.
-    Zones are read for active campaigns only.
+    That is its status and settings, its places with pending contacts, and the limits and live calls of its account.
+    Places are read for active campaigns only.
     """
     return [_admission_facts_row(record) for record in await connection.fetch(_ADMISSION_FACTS, campaign_ids)]
 

@@ -15,8 +15,8 @@ from private.due_campaigns(:now, :limit, :named::uuid[]);
 -- name: admission_facts
 -- returns: list[AdmissionFactsRow]
 -- null: scheduled_at, paused_reason, next_batch_at, waiting_for, failing_reason, campaign_limit, backoff_until
--- Read what decides whether each of these campaigns may call now. That is its status and settings, its zones with
--- pending contacts, and the limits and live calls of its account. Zones are read for active campaigns only.
+-- Read what decides whether each of these campaigns may call now. That is its status and settings, its places with
+-- pending contacts, and the limits and live calls of its account. Places are read for active campaigns only.
 select m.id as campaign_id, m.status, m.scheduled_at, m.paused_reason, m.next_batch_at, m.waiting_for,
   m.failures, m.failing_reason,
   m.calling_hours::text as calling_hours, coalesce(m.next_batch_size, m.batch_size) as batch_size,
@@ -26,7 +26,7 @@ select m.id as campaign_id, m.status, m.scheduled_at, m.paused_reason, m.next_ba
   live.campaign_live,
   (select count(*) from campaigns s where s.provider_account_id = a.id and s.status = 'active'
     and (s.id = m.id or coalesce(s.waiting_for, 'pacing') in ('concurrency', 'pacing'))) as sharers,
-  pending.zone_keys, pending.first_due_ats, pending.first_reasons
+  pending.zone_keys, pending.jurisdiction_keys, pending.first_due_ats, pending.first_reasons
 from campaigns m
 join provider_accounts a on a.id = m.provider_account_id
 cross join lateral (
@@ -40,22 +40,25 @@ cross join lateral (
   ) c
 ) live
 cross join lateral (
-  with recursive zones as (
-    (select cc.zone_key, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
+  with recursive places as (
+    (select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
       where cc.campaign_id = m.id and cc.status = 'pending' and m.status = 'active'
-      order by cc.zone_key, cc.next_attempt_at limit 1)
+      order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1)
     union all
-    select n.zone_key, n.next_attempt_at, n.status_reason
-    from zones z
+    select n.zone_key, n.jurisdiction_key, n.next_attempt_at, n.status_reason
+    from places p
     cross join lateral (
-      select cc.zone_key, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
-      where cc.campaign_id = m.id and cc.status = 'pending' and cc.zone_key > z.zone_key
-      order by cc.zone_key, cc.next_attempt_at limit 1
+      select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
+      where cc.campaign_id = m.id and cc.status = 'pending'
+        and (cc.zone_key, cc.jurisdiction_key) > (p.zone_key, p.jurisdiction_key)
+      order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1
     ) n
   )
-  select coalesce(array_agg(zone_key), '{}') as zone_keys, coalesce(array_agg(next_attempt_at), '{}') as first_due_ats,
+  select coalesce(array_agg(zone_key), '{}') as zone_keys,
+    coalesce(array_agg(jurisdiction_key), '{}') as jurisdiction_keys,
+    coalesce(array_agg(next_attempt_at), '{}') as first_due_ats,
     coalesce(array_agg(coalesce(status_reason, '')), '{}') as first_reasons
-  from zones
+  from places
 ) pending
 where m.id = any (:campaign_ids::uuid[]);
 

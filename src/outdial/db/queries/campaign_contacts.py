@@ -22,6 +22,7 @@ class CampaignContactRow:
     name: str | None
     external_id: str | None
     zone_key: str
+    jurisdiction_key: str
     status: str
     attempts: int
     call_count: int
@@ -51,6 +52,7 @@ class CampaignContactDetail:
     notes: str | None
     external_id: str | None
     zone_key: str
+    jurisdiction_key: str
     zone_source: str
     status: str
     status_reason: str | None
@@ -157,8 +159,8 @@ async def variable_names(connection: Connection, *, campaign_id: UUID) -> list[s
 
 
 _LIST_CAMPAIGN_CONTACTS = """\
-select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, cc.contact_id::text as place
+select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, cc.contact_id::text as place
 from campaign_contacts cc join contacts k on k.id = cc.contact_id
 where cc.campaign_id = $1
   and ($2::text is null or cc.status = $2)
@@ -192,8 +194,8 @@ async def list_campaign_contacts(
 
 
 _LIST_PENDING_CONTACTS = """\
-select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, cc.id::text as place
+select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, cc.id::text as place
 from campaign_contacts cc join contacts k on k.id = cc.contact_id
 where cc.campaign_id = $1 and cc.status = 'pending'
   and ($2::text is null or cc.last_outcome = $2)
@@ -223,8 +225,8 @@ async def list_pending_contacts(
 
 
 _LIST_BY_PHONE = """\
-select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
 where k.organization_id = $2 and k.phone >= $3 and k.phone <= $4
   and ($5::text is null or k.phone > $5)
@@ -258,8 +260,8 @@ async def list_by_phone(
 
 
 _LIST_BY_PHONE_ENDING = """\
-select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone_reversed as place
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone_reversed as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
 where k.organization_id = $2 and k.phone_reversed >= $3 and k.phone_reversed < $4
   and ($5::text is null or k.phone_reversed > $5)
@@ -293,8 +295,8 @@ async def list_by_phone_ending(
 
 
 _LIST_BY_NAME = """\
-select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.name_key as place
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.name_key as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
 where k.organization_id = $2 and k.name_key >= lower($3) and k.name_key < lower($3) || $4
   and ($5::text is null or (k.name_key, k.id) > ($5, $6::uuid))
@@ -329,8 +331,8 @@ async def list_by_name(
 
 
 _LIST_BY_TEXT = """\
-select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
 where k.organization_id = $2
   and k.id = any (array(select private.find_contacts(
@@ -365,8 +367,8 @@ async def list_by_text(
 
 
 _LIST_BY_EXTERNAL_ID = """\
-select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.id::text as place
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.id::text as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
 where k.organization_id = $2 and k.external_id = $3
   and ($4::text is null or cc.status = $4)
@@ -401,8 +403,8 @@ async def list_by_external_id(
 _SHOW_CAMPAIGN_CONTACT = """\
 select cc.id, cc.organization_id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status,
   m.max_attempts, m.calling_hours::text as calling_hours, cc.contact_id, cc.phone, k.name, k.notes,
-  k.external_id, cc.zone_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults, cc.call_count,
-  cc.last_outcome, cc.next_attempt_at, cc.variables::text as variables, cc.created_at, cc.updated_at,
+  k.external_id, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults,
+  cc.call_count, cc.last_outcome, cc.next_attempt_at, cc.variables::text as variables, cc.created_at, cc.updated_at,
   cc.decision, cc.decision_note, cc.decided_by, cc.decided_at,
   exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone)
     as do_not_call

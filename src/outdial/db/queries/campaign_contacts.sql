@@ -43,8 +43,8 @@ order by key;
 -- plan: custom
 -- List contacts of a campaign by contact id, which is the order of creation. The cursor is applied to both tables: a
 -- merge join would read one of them from its beginning otherwise.
-select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, cc.contact_id::text as place
+select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, cc.contact_id::text as place
 from campaign_contacts cc join contacts k on k.id = cc.contact_id
 where cc.campaign_id = :campaign_id
   and (:status::text is null or cc.status = :status)
@@ -58,8 +58,8 @@ limit :limit;
 -- null: name, external_id, last_outcome, status_reason, :last_outcome, :after_at, :after_id
 -- plan: custom
 -- List pending contacts of a campaign, the one due first on top.
-select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, cc.id::text as place
+select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, cc.id::text as place
 from campaign_contacts cc join contacts k on k.id = cc.contact_id
 where cc.campaign_id = :campaign_id and cc.status = 'pending'
   and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
@@ -72,8 +72,8 @@ limit :limit;
 -- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome
 -- plan: custom
 -- List contacts of a campaign whose phone is between two numbers, ordered by phone.
-select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
 where k.organization_id = :organization_id and k.phone >= :first and k.phone <= :last
   and (:after::text is null or k.phone > :after)
@@ -87,8 +87,8 @@ limit :limit;
 -- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome
 -- plan: custom
 -- List contacts of a campaign by the end of their phone, ordered by the reversed phone.
-select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone_reversed as place
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone_reversed as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
 where k.organization_id = :organization_id and k.phone_reversed >= :first and k.phone_reversed < :last
   and (:after::text is null or k.phone_reversed > :after)
@@ -102,8 +102,8 @@ limit :limit;
 -- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome, :after_id
 -- plan: custom
 -- List contacts of a campaign whose name has a prefix, ignoring case, ordered by name.
-select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.name_key as place
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.name_key as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
 where k.organization_id = :organization_id and k.name_key >= lower(:first) and k.name_key < lower(:first) || :last
   and (:after::text is null or (k.name_key, k.id) > (:after, :after_id::uuid))
@@ -117,8 +117,8 @@ limit :limit;
 -- null: name, external_id, last_outcome, status_reason, :digits, :status, :last_outcome, :after
 -- plan: custom
 -- List contacts of a campaign with a text in any of the contact's columns, ordered by phone. See search_contacts.
-select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
 where k.organization_id = :organization_id
   and k.id = any (array(select private.find_contacts(
@@ -130,8 +130,8 @@ order by k.phone;
 -- null: name, external_id, last_outcome, status_reason, :status, :last_outcome, :after_id
 -- plan: custom
 -- List contacts of a campaign with an external id.
-select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.status, cc.attempts, cc.call_count,
-  cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.id::text as place
+select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.id::text as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
 where k.organization_id = :organization_id and k.external_id = :external_id
   and (:status::text is null or cc.status = :status)
@@ -148,8 +148,8 @@ limit :limit;
 -- Read a contact of a campaign with the contact's details, and whether its phone is on the do-not-call list.
 select cc.id, cc.organization_id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status,
   m.max_attempts, m.calling_hours::text as calling_hours, cc.contact_id, cc.phone, k.name, k.notes,
-  k.external_id, cc.zone_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults, cc.call_count,
-  cc.last_outcome, cc.next_attempt_at, cc.variables::text as variables, cc.created_at, cc.updated_at,
+  k.external_id, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults,
+  cc.call_count, cc.last_outcome, cc.next_attempt_at, cc.variables::text as variables, cc.created_at, cc.updated_at,
   cc.decision, cc.decision_note, cc.decided_by, cc.decided_at,
   exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone)
     as do_not_call

@@ -13,14 +13,15 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PendingZone:
-    """A zone key with pending contacts, and when the first of them is due."""
+class PendingPlace:
+    """A place with pending contacts, and when the first of them is due."""
 
     zone_key: str
+    jurisdiction_key: str
     first_due_at: datetime
 
 
-_pending_zone = row_builder(PendingZone)
+_pending_place = row_builder(PendingPlace)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class DueContact:
     contact_id: UUID
     phone: str
     zone_key: str
+    jurisdiction_key: str
     zone_source: str
     attempts: int
     call_count: int
@@ -59,58 +61,59 @@ class RemainingContacts:
 
 _remaining_contacts = row_builder(RemainingContacts)
 
-_PENDING_ZONES = """\
-with recursive zones as (
-  (select cc.zone_key, cc.next_attempt_at from campaign_contacts cc
+_PENDING_PLACES = """\
+with recursive places as (
+  (select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at from campaign_contacts cc
     where cc.campaign_id = $1 and cc.status = 'pending'
-    order by cc.zone_key, cc.next_attempt_at limit 1)
+    order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1)
   union all
-  select n.zone_key, n.next_attempt_at
-  from zones z
+  select n.zone_key, n.jurisdiction_key, n.next_attempt_at
+  from places p
   cross join lateral (
-    select cc.zone_key, cc.next_attempt_at from campaign_contacts cc
-    where cc.campaign_id = $1 and cc.status = 'pending' and cc.zone_key > z.zone_key
-    order by cc.zone_key, cc.next_attempt_at limit 1
+    select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at from campaign_contacts cc
+    where cc.campaign_id = $1 and cc.status = 'pending'
+      and (cc.zone_key, cc.jurisdiction_key) > (p.zone_key, p.jurisdiction_key)
+    order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1
   ) n
 )
-select zone_key, next_attempt_at as first_due_at from zones;
+select zone_key, jurisdiction_key, next_attempt_at as first_due_at from places;
 """
 
 
-async def pending_zones(connection: Connection, *, campaign_id: UUID) -> list[PendingZone]:
-    """List the zone keys of pending contacts with their first due time.
+async def pending_places(connection: Connection, *, campaign_id: UUID) -> list[PendingPlace]:
+    """List the places of pending contacts with their first due time.
 
-    It takes one index probe per zone, not a scan of all contacts.
+    It takes one index probe per place, not a scan of all contacts.
     """
-    return [_pending_zone(record) for record in await connection.fetch(_PENDING_ZONES, campaign_id)]
+    return [_pending_place(record) for record in await connection.fetch(_PENDING_PLACES, campaign_id)]
 
 
 _DUE_CONTACTS = """\
 with candidates as (
   select d.id
-  from unnest($1::text[]) as z (zone_key)
+  from unnest($1::text[], $2::text[]) as p (zone_key, jurisdiction_key)
   cross join lateral (
     select cc.id, cc.next_attempt_at from campaign_contacts cc
-    where cc.campaign_id = $2 and cc.status = 'pending' and cc.zone_key = z.zone_key
-      and cc.next_attempt_at <= $3
+    where cc.campaign_id = $3 and cc.status = 'pending' and cc.zone_key = p.zone_key
+      and cc.jurisdiction_key = p.jurisdiction_key and cc.next_attempt_at <= $4
     order by cc.next_attempt_at
-    limit $4
+    limit $5
   ) d
   order by d.next_attempt_at
-  limit $4
+  limit $5
 )
-select cc.id, cc.contact_id, cc.phone, cc.zone_key, k.zone_source, cc.attempts, cc.call_count,
+select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.attempts, cc.call_count,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
-  (select true from do_not_call d where d.organization_id = $5 and d.phone = cc.phone limit 1)
+  (select true from do_not_call d where d.organization_id = $6 and d.phone = cc.phone limit 1)
     is not null as do_not_call,
-  (select true from calls c where c.organization_id = $5 and c.phone = cc.phone
+  (select true from calls c where c.organization_id = $6 and c.phone = cc.phone
     and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
-  or (select true from calls c where c.organization_id = $5 and c.phone = cc.phone
+  or (select true from calls c where c.organization_id = $6 and c.phone = cc.phone
     and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
-  (select true from calls c where c.organization_id = $5 and c.phone = cc.phone
-    and c.from_number = $6 and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
-  array(select c.requested_at from calls c where c.organization_id = $5 and c.phone = cc.phone
-    and c.requested_at > $7 and c.status not in ('refused', 'released')
+  (select true from calls c where c.organization_id = $6 and c.phone = cc.phone
+    and c.from_number = $7 and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
+  array(select c.requested_at from calls c where c.organization_id = $6 and c.phone = cc.phone
+    and c.requested_at > $8 and c.status not in ('refused', 'released')
     order by c.requested_at desc limit 100) as calls_of_the_day
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
@@ -122,7 +125,8 @@ for update of cc skip locked;
 async def due_contacts(
     connection: Connection,
     *,
-    zones: Sequence[str],
+    zone_keys: Sequence[str],
+    jurisdiction_keys: Sequence[str],
     campaign_id: UUID,
     now: datetime,
     limit: int,
@@ -130,7 +134,7 @@ async def due_contacts(
     from_number: str,
     day_ago: datetime,
 ) -> list[DueContact]:
-    """Lock due contacts in open zones, longest due first, with what decides whether each may be called now.
+    """Lock due contacts in open places, longest due first, with what decides whether each may be called now.
 
     The limits of 1 make one probe per contact. `exists` could read all live calls of the organization, or its whole do-
     not-call list.
@@ -138,7 +142,7 @@ async def due_contacts(
     return [
         _due_contact(record)
         for record in await connection.fetch(
-            _DUE_CONTACTS, zones, campaign_id, now, limit, organization_id, from_number, day_ago
+            _DUE_CONTACTS, zone_keys, jurisdiction_keys, campaign_id, now, limit, organization_id, from_number, day_ago
         )
     ]
 
@@ -167,25 +171,36 @@ async def skip_contacts(connection: Connection, *, reason: str, now: datetime, i
     return rows_touched(await connection.execute(_SKIP_CONTACTS, reason, now, ids))
 
 
-_SKIP_ZONES = """\
+_SKIP_PLACES = """\
 update campaign_contacts
 set status = 'skipped', status_reason = $1, updated_at = $2
 where id in (
-  select id from campaign_contacts
-  where campaign_id = $3 and zone_key = any ($4::text[]) and status = 'pending'
-  limit $5 for update skip locked
+  select cc.id
+  from unnest($3::text[], $4::text[]) as p (zone_key, jurisdiction_key)
+  join campaign_contacts cc on cc.campaign_id = $5 and cc.zone_key = p.zone_key
+    and cc.jurisdiction_key = p.jurisdiction_key and cc.status = 'pending'
+  limit $6 for update of cc skip locked
 );
 """
 
 
-async def skip_zones(
-    connection: Connection, *, reason: str, now: datetime, campaign_id: UUID, zones: Sequence[str], limit: int
+async def skip_places(
+    connection: Connection,
+    *,
+    reason: str,
+    now: datetime,
+    zone_keys: Sequence[str],
+    jurisdiction_keys: Sequence[str],
+    campaign_id: UUID,
+    limit: int,
 ) -> int:
-    """Skip a portion of the contacts whose zones are never open within the calling hours of the campaign.
+    """Skip a portion of the contacts whose places are never open within the calling hours of the campaign.
 
     Contacts that an event has locked are skipped next time.
     """
-    return rows_touched(await connection.execute(_SKIP_ZONES, reason, now, campaign_id, zones, limit))
+    return rows_touched(
+        await connection.execute(_SKIP_PLACES, reason, now, zone_keys, jurisdiction_keys, campaign_id, limit)
+    )
 
 
 _DEFER_CONTACTS = """\
@@ -226,7 +241,7 @@ async def cancel_pending_contacts(connection: Connection, *, now: datetime, camp
 _REMAINING_CONTACTS = """\
 select
   (select true from campaign_contacts cc where cc.campaign_id = $1 and cc.status = 'pending'
-    order by cc.zone_key, cc.next_attempt_at limit 1) is not null as pending,
+    order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1) is not null as pending,
   exists (select from campaign_contacts cc where cc.campaign_id = $1 and cc.status = 'calling') as calling;
 """
 

@@ -1,45 +1,46 @@
 -- Pending contacts of one campaign: which are due, and what a claim makes of them.
 
--- name: pending_zones
--- returns: list[PendingZone]
--- row: A zone key with pending contacts, and when the first of them is due.
--- List the zone keys of pending contacts with their first due time. It takes one index probe per zone, not a scan of
--- all contacts.
-with recursive zones as (
-  (select cc.zone_key, cc.next_attempt_at from campaign_contacts cc
+-- name: pending_places
+-- returns: list[PendingPlace]
+-- row: A place with pending contacts, and when the first of them is due.
+-- List the places of pending contacts with their first due time. It takes one index probe per place, not a scan of all
+-- contacts.
+with recursive places as (
+  (select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at from campaign_contacts cc
     where cc.campaign_id = :campaign_id and cc.status = 'pending'
-    order by cc.zone_key, cc.next_attempt_at limit 1)
+    order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1)
   union all
-  select n.zone_key, n.next_attempt_at
-  from zones z
+  select n.zone_key, n.jurisdiction_key, n.next_attempt_at
+  from places p
   cross join lateral (
-    select cc.zone_key, cc.next_attempt_at from campaign_contacts cc
-    where cc.campaign_id = :campaign_id and cc.status = 'pending' and cc.zone_key > z.zone_key
-    order by cc.zone_key, cc.next_attempt_at limit 1
+    select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at from campaign_contacts cc
+    where cc.campaign_id = :campaign_id and cc.status = 'pending'
+      and (cc.zone_key, cc.jurisdiction_key) > (p.zone_key, p.jurisdiction_key)
+    order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1
   ) n
 )
-select zone_key, next_attempt_at as first_due_at from zones;
+select zone_key, jurisdiction_key, next_attempt_at as first_due_at from places;
 
 -- name: due_contacts
 -- returns: list[DueContact]
 -- row: A due contact, locked, with what decides whether it may be called. Variables and attributes are JSON text.
 -- null: name, email, company, external_id
--- Lock due contacts in open zones, longest due first, with what decides whether each may be called now. The limits of 1
+-- Lock due contacts in open places, longest due first, with what decides whether each may be called now. The limits of 1
 -- make one probe per contact. `exists` could read all live calls of the organization, or its whole do-not-call list.
 with candidates as (
   select d.id
-  from unnest(:zones::text[]) as z (zone_key)
+  from unnest(:zone_keys::text[], :jurisdiction_keys::text[]) as p (zone_key, jurisdiction_key)
   cross join lateral (
     select cc.id, cc.next_attempt_at from campaign_contacts cc
-    where cc.campaign_id = :campaign_id and cc.status = 'pending' and cc.zone_key = z.zone_key
-      and cc.next_attempt_at <= :now
+    where cc.campaign_id = :campaign_id and cc.status = 'pending' and cc.zone_key = p.zone_key
+      and cc.jurisdiction_key = p.jurisdiction_key and cc.next_attempt_at <= :now
     order by cc.next_attempt_at
     limit :limit
   ) d
   order by d.next_attempt_at
   limit :limit
 )
-select cc.id, cc.contact_id, cc.phone, cc.zone_key, k.zone_source, cc.attempts, cc.call_count,
+select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.attempts, cc.call_count,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
   (select true from do_not_call d where d.organization_id = :organization_id and d.phone = cc.phone limit 1)
     is not null as do_not_call,
@@ -69,15 +70,17 @@ update campaign_contacts
 set status = 'skipped', status_reason = :reason, updated_at = :now
 where id = any (:ids::uuid[]) and status = 'pending';
 
--- name: skip_zones!
--- Skip a portion of the contacts whose zones are never open within the calling hours of the campaign. Contacts that an
+-- name: skip_places!
+-- Skip a portion of the contacts whose places are never open within the calling hours of the campaign. Contacts that an
 -- event has locked are skipped next time.
 update campaign_contacts
 set status = 'skipped', status_reason = :reason, updated_at = :now
 where id in (
-  select id from campaign_contacts
-  where campaign_id = :campaign_id and zone_key = any (:zones::text[]) and status = 'pending'
-  limit :limit for update skip locked
+  select cc.id
+  from unnest(:zone_keys::text[], :jurisdiction_keys::text[]) as p (zone_key, jurisdiction_key)
+  join campaign_contacts cc on cc.campaign_id = :campaign_id and cc.zone_key = p.zone_key
+    and cc.jurisdiction_key = p.jurisdiction_key and cc.status = 'pending'
+  limit :limit for update of cc skip locked
 );
 
 -- name: defer_contacts!
@@ -103,5 +106,5 @@ where id in (
 -- Old statistics would make Postgres read all contacts otherwise.
 select
   (select true from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.status = 'pending'
-    order by cc.zone_key, cc.next_attempt_at limit 1) is not null as pending,
+    order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1) is not null as pending,
   exists (select from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.status = 'calling') as calling;

@@ -18,14 +18,14 @@ from outdial.dialer.admission import (
     Admission,
     Admit,
     ContactFacts,
+    PlaceFacts,
     Skip,
     SkipReason,
     Wait,
     WaitReason,
-    ZoneFacts,
     admit_contact,
+    admit_place,
     admit_status,
-    admit_zone,
     hours_of,
     next_call_at,
 )
@@ -33,6 +33,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.outcomes import Outcome
+from outdial.domain.place import Place
 from outdial.studio.campaigns.shapes import DecisionField
 from outdial.studio.contacts.service import ContactColumns
 from outdial.studio.view.decisions import explain_decision, explain_reason
@@ -333,7 +334,7 @@ def _campaign_contact(
             status=CampaignStatus(campaign.status),
             scheduled_at=campaign.scheduled_at,
             calling_hours=campaign.calling_hours,
-            zone_key=row.zone_key,
+            place=Place(row.zone_key, row.jurisdiction_key),
             due_at=row.next_attempt_at,
             now=now,
         )
@@ -452,10 +453,11 @@ def _planned(row: campaign_contacts.CampaignContactDetail, now: datetime) -> Nex
     contact = admit_contact(
         ContactFacts(do_not_call=row.do_not_call, attempts=row.attempts, max_attempts=row.max_attempts), now
     )
+    place = Place(row.zone_key, row.jurisdiction_key)
     zone: Admission
     try:
         hours = hours_of(row.calling_hours)
-        zone = admit_zone(hours, ZoneFacts(zone_key=row.zone_key, first_due_at=row.next_attempt_at), now)
+        zone = admit_place(hours, PlaceFacts(place=place, first_due_at=row.next_attempt_at), now)
     except InvalidCallingHours:
         zone = Skip(reason=SkipReason.NEVER_OPENS)
     campaign = admit_status(CampaignStatus(row.campaign_status), None)

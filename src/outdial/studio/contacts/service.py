@@ -16,6 +16,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES, LONGEST_NOTES, LONGEST_TEXT, LONGEST_ZONE_NAME
 from outdial.domain.phone import NoZone, Phone, zone_of
+from outdial.domain.place import Place
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceNotFound
@@ -210,7 +211,7 @@ async def find_contact(connection: Connection, context: OrganizationContext, con
                     status=CampaignStatus(entry.campaign_status),
                     scheduled_at=entry.scheduled_at,
                     calling_hours=entry.calling_hours,
-                    zone_key=entry.zone_key,
+                    place=Place(entry.zone_key, entry.jurisdiction_key),
                     due_at=entry.next_attempt_at,
                     now=now,
                 )

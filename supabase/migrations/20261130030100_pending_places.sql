@@ -1,0 +1,3 @@
+-- Claims read campaign_contacts_places instead, which has the jurisdiction, too. Dialers of the previous version find the
+-- same contacts through it.
+drop index public.campaign_contacts_pending;
