@@ -1,3 +1,4 @@
 -- Claims read campaign_contacts_places instead, which has the jurisdiction, too. Dialers of the previous version find the
 -- same contacts through it.
+-- squawk-ignore require-concurrent-index-deletion
 drop index public.campaign_contacts_pending;
