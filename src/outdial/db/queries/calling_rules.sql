@@ -1,0 +1,102 @@
+-- Calling rules of an organization: its own ones, and the rules it has switched off.
+
+-- name: rules_of
+-- returns: OrganizationRules
+-- row: What an organization changes about the shipped rules. Its own rules are JSON text.
+-- Read the ids of the rules that an organization has switched off, and its own rules that are not.
+with latest as (
+  select distinct on (s.rule_id) s.rule_id, s.is_off
+  from rule_switches s
+  where s.organization_id = :organization_id
+  order by s.rule_id, s.id desc
+)
+select
+  array(select l.rule_id from latest l where l.is_off order by l.rule_id) as switched_off,
+  array(
+    select r.body::text from calling_rules r
+    where r.organization_id = :organization_id and r.pack_date is null
+      and not exists (select from latest l where l.rule_id = r.rule_id and l.is_off)
+    order by r.rule_id
+  ) as own_rules;
+
+-- name: list_own_rules
+-- returns: list[OwnRule]
+-- row: A rule that the organization has added, as JSON text.
+-- List the organization's own rules, also those switched off.
+select rule_id, body::text as body, created_by, created_at
+from calling_rules
+where organization_id = :organization_id and pack_date is null
+order by rule_id;
+
+-- name: add_rule!
+-- Add a rule of the organization.
+insert into calling_rules (id, organization_id, rule_id, body, created_by, created_at)
+values (:id, :organization_id, :rule_id, :body::text::jsonb, :created_by, :now);
+
+-- name: latest_switches
+-- returns: list[RuleSwitch]
+-- row: A rule switched off, or on again: by whom, when and why.
+-- List the latest switch of each rule that was ever switched.
+select distinct on (rule_id) rule_id, is_off, reason, actor, at
+from rule_switches
+where organization_id = :organization_id
+order by rule_id, id desc;
+
+-- name: switches_of_rule
+-- returns: list[RuleSwitch]
+-- row: A rule switched off, or on again: by whom, when and why.
+-- List the switches of one rule, newest first.
+select rule_id, is_off, reason, actor, at
+from rule_switches
+where organization_id = :organization_id and rule_id = :rule_id
+order by id desc
+limit 100;
+
+-- name: switch_rule!
+-- Switch a rule off, or on again. The latest switch counts; one that changes nothing is not added.
+insert into rule_switches (organization_id, rule_id, is_off, reason, actor, at)
+select :organization_id, :rule_id, :is_off, :reason, :actor, :now
+where :is_off is distinct from coalesce((
+  select s.is_off from rule_switches s
+  where s.organization_id = :organization_id and s.rule_id = :rule_id
+  order by s.id desc limit 1
+), false);
+
+-- name: contacts_by_jurisdiction
+-- returns: list[JurisdictionCount]
+-- row: How many contacts have a jurisdiction key.
+-- Count the contacts of an organization by where they may be.
+select jurisdiction_key, count(*) as contacts
+from contacts
+where organization_id = :organization_id
+group by jurisdiction_key
+order by jurisdiction_key;
+
+-- name: count_pending_places
+-- returns: list[PlaceCount]
+-- row: A place with pending contacts of a campaign, and how many, counted up to a limit.
+-- Count the pending contacts of each place of a campaign, up to :most of each. It takes one index probe per place, and
+-- reads no more than :most entries of each.
+with recursive places as (
+  (select cc.zone_key, cc.jurisdiction_key from campaign_contacts cc
+    where cc.campaign_id = :campaign_id and cc.status = 'pending'
+    order by cc.zone_key, cc.jurisdiction_key limit 1)
+  union all
+  select n.zone_key, n.jurisdiction_key
+  from places p
+  cross join lateral (
+    select cc.zone_key, cc.jurisdiction_key from campaign_contacts cc
+    where cc.campaign_id = :campaign_id and cc.status = 'pending'
+      and (cc.zone_key, cc.jurisdiction_key) > (p.zone_key, p.jurisdiction_key)
+    order by cc.zone_key, cc.jurisdiction_key limit 1
+  ) n
+)
+select p.zone_key, p.jurisdiction_key, (
+  select count(*) from (
+    select from campaign_contacts cc
+    where cc.campaign_id = :campaign_id and cc.status = 'pending' and cc.zone_key = p.zone_key
+      and cc.jurisdiction_key = p.jurisdiction_key
+    limit :most
+  ) c
+) as contacts
+from places p;
