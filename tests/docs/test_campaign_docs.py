@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from outdial.domain.calling_hours import DEFAULT_HOURS, WEEKDAYS, Window, parse_calling_hours
+from outdial.domain.calling_hours import DEFAULT_HOURS, WEEKDAYS, parse_calling_hours
 from outdial.domain.errors import InvalidCallingHours, InvalidRetryPolicy
+from outdial.domain.openings import Window
 from outdial.domain.retry import DEFAULT_POLICY, parse_retry_policy
 
 PAGE = (Path(__file__).parents[2] / "docs" / "campaigns.md").read_text()

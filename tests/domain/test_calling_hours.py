@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from outdial.domain.calling_hours import (
     DEFAULT_HOURS,
-    SEARCH,
     CallingHours,
-    Window,
     is_open,
     is_zone_name,
     local_times,
@@ -24,6 +22,7 @@ from outdial.domain.calling_hours import (
     zones_of,
 )
 from outdial.domain.errors import InvalidCallingHours, UnknownZone
+from outdial.domain.openings import SEARCH, Window
 
 MINUTE = timedelta(minutes=1)
 ZONES = sorted(name for name in available_timezones() if is_zone_name(name))

@@ -13,10 +13,11 @@ from typing import Final, TypeAlias, assert_never
 
 import msgspec
 
-from outdial.domain.calling_hours import SEARCH, CallingHours, is_open, never_opens, next_open, parse_calling_hours
+from outdial.domain.calling_hours import CallingHours, is_open, never_opens, next_open, parse_calling_hours
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.domain.errors import InvalidCallingHours
+from outdial.domain.openings import SEARCH
 from outdial.domain.pacing import Pace, fair_share, free_slots, next_claim_at, recovered, start_slots
 from outdial.domain.place import Place
 

@@ -3,47 +3,50 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from outdial.domain.errors import InvalidCallingHours, UnknownZone
-
-SEARCH = timedelta(days=400)
-"""How far `next_open` looks ahead: past every change of offset that comes once a year."""
+from outdial.domain.openings import (
+    SEARCH,
+    LocalSchedule,
+    Window,
+    Windows,
+    all_open,
+    ever_open,
+    local_time,
+    next_opening,
+)
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 _GROUPS = {"every_day": WEEKDAYS, "weekdays": WEEKDAYS[:5], "weekend": WEEKDAYS[5:]}
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
-_MINUTES_OF_DAY = 1440
-_SECOND = timedelta(seconds=1)
-_DAY = timedelta(days=1)
-_WEEK = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A part of one local day, in minutes since midnight: 0 <= start < end <= 1440, the end exclusive."""
-
-    start_minute: int
-    end_minute: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start_minute < self.end_minute <= _MINUTES_OF_DAY:
-            raise InvalidCallingHours(
-                "a window must end after it starts, on the same day; split one that crosses midnight in two"
-            )
+_NEAR: Final = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
 class CallingHours:
     """The windows of each weekday, Monday first and in order of time, and the local dates without calls."""
 
-    week: tuple[tuple[Window, ...], ...]
+    week: tuple[Windows, ...]
     excluded_dates: frozenset[date]
+
+    @property
+    def changes(self) -> tuple[date, ...]:
+        """None: the week of a campaign stays the same."""
+        return ()
+
+    def windows(self, day: date) -> Windows:
+        """Return the windows of a date."""
+        return () if day in self.excluded_dates else self.week[day.weekday()]
+
+    def usual_windows(self, day: date) -> Windows:
+        """Return the windows of the weekday of a date."""
+        return self.week[day.weekday()]
 
 
 _NINE_TO_EIGHT = (Window(9 * 60, 20 * 60),)
@@ -98,16 +101,9 @@ def zones_of(zone_key: str) -> tuple[ZoneInfo, ...]:
 def is_open(hours: CallingHours, zone_key: str, at: datetime) -> bool:
     """Return whether the aware moment `at` lies in a window in every zone of the key; False for an unknown zone."""
     try:
-        zones = zones_of(zone_key)
+        return all_open(_schedules(hours, zone_key), at)
     except UnknownZone:
         return False
-    for zone in zones:
-        local = _local(at, zone)
-        minute = local.hour * 60 + local.minute
-        windows = () if local.date() in hours.excluded_dates else hours.week[local.weekday()]
-        if not any(window.start_minute <= minute < window.end_minute for window in windows):
-            return False
-    return True
 
 
 def next_open(hours: CallingHours, zone_key: str, after: datetime) -> datetime | None:
@@ -117,15 +113,15 @@ def next_open(hours: CallingHours, zone_key: str, after: datetime) -> datetime |
     share no hour at all: a North American toll-free number covers zones from Guam to St. John's.
     """
     try:
-        zones = zones_of(zone_key)
+        schedules = _schedules(hours, zone_key)
     except UnknownZone:
         return None
-    moment = _local(after, UTC)
-    near = moment + 2 * _WEEK
-    found = _first_common_opening(hours, zones, moment, near)
+    moment = local_time(after, UTC)
+    near = moment + _NEAR
+    found = next_opening(schedules, moment, near)
     if found is not None or never_opens(hours, zone_key, moment):
         return found
-    return _first_common_opening(hours, zones, near, moment + SEARCH)
+    return next_opening(schedules, near, moment + SEARCH)
 
 
 def never_opens(hours: CallingHours, zone_key: str, at: datetime) -> bool:
@@ -135,14 +131,14 @@ def never_opens(hours: CallingHours, zone_key: str, at: datetime) -> bool:
     that they have within SEARCH.
     """
     try:
-        return not _ever_opens(hours.week, zone_key, _local(at, UTC).date())
+        return not _ever_opens(hours.week, zone_key, local_time(at, UTC).date())
     except UnknownZone:
         return True
 
 
 def local_times(zone_key: str, at: datetime) -> dict[str, str]:
     """Return the ISO local time of `at` for each zone of the key; raise UnknownZone."""
-    return {zone.key: _local(at, zone).isoformat() for zone in zones_of(zone_key)}
+    return {zone.key: local_time(at, zone).isoformat() for zone in zones_of(zone_key)}
 
 
 @lru_cache(maxsize=1)
@@ -152,91 +148,13 @@ def _zone_names() -> frozenset[str]:
     return frozenset(names | {"UTC", "Etc/UTC"})
 
 
-def _local(at: datetime, zone: tzinfo) -> datetime:
-    if at.tzinfo is None:
-        raise ValueError("the time has no zone; pass an aware datetime")
-    return at.astimezone(zone)
+def _schedules(hours: CallingHours, zone_key: str) -> list[LocalSchedule]:
+    return [LocalSchedule(zone, hours) for zone in zones_of(zone_key)]
 
 
 @lru_cache(maxsize=4096)
-def _ever_opens(week: tuple[tuple[Window, ...], ...], zone_key: str, day: date) -> bool:
-    # While no zone changes its offset, every week is like the first, so one week of each such stretch decides.
-    zones = zones_of(zone_key)
-    hours = CallingHours(week, frozenset())
-    begin = datetime.combine(day, time(), UTC)
-    limit = begin + SEARCH
-    while begin < limit:
-        end = _next_change(zones, begin, limit)
-        if _first_common_opening(hours, zones, begin, min(end, begin + _WEEK)) is not None:
-            return True
-        begin = end
-    return False
-
-
-def _next_change(zones: tuple[ZoneInfo, ...], begin: datetime, limit: datetime) -> datetime:
-    while begin < limit:
-        end = min(begin + _DAY, limit)
-        changing = [zone for zone in zones if _offset(zone, end) != _offset(zone, begin)]
-        if changing:
-            return min(_first_change(zone, begin, end) for zone in changing)
-        begin = end
-    return limit
-
-
-def _first_common_opening(
-    hours: CallingHours, zones: tuple[ZoneInfo, ...], begin: datetime, limit: datetime
-) -> datetime | None:
-    while begin < limit:
-        latest = max(_next_open_in(hours, zone, begin, limit) for zone in zones)
-        if latest == begin:
-            return begin
-        begin = latest
-    return None
-
-
-def _next_open_in(hours: CallingHours, zone: ZoneInfo, begin: datetime, limit: datetime) -> datetime:
-    # The earliest opening, or `limit`. Walks stretches of constant UTC offset, in which local time runs
-    # straight: gaps, repeated hours and skipped days need no case of their own. Daily steps miss no change:
-    # since 1970 no zone has changed its offset twice within six days.
-    while begin < limit:
-        offset = _offset(zone, begin)
-        end = min(begin + _DAY, limit)
-        if _offset(zone, end) != offset:
-            end = _first_change(zone, begin, end)
-        opening = _first_opening(hours, begin.replace(tzinfo=None) + offset, end.replace(tzinfo=None) + offset)
-        if opening is not None:
-            return (opening - offset).replace(tzinfo=UTC)
-        begin = end
-    return limit
-
-
-def _first_opening(hours: CallingHours, begin: datetime, end: datetime) -> datetime | None:
-    midnight = datetime.combine(begin.date(), time())
-    while midnight < end:
-        windows = () if midnight.date() in hours.excluded_dates else hours.week[midnight.weekday()]
-        for window in windows:
-            opening = max(begin, midnight + timedelta(minutes=window.start_minute))
-            if opening < min(end, midnight + timedelta(minutes=window.end_minute)):
-                return opening
-        midnight += _DAY
-    return None
-
-
-def _offset(zone: ZoneInfo, at: datetime) -> timedelta:
-    return at.astimezone(zone).utcoffset() or timedelta()
-
-
-def _first_change(zone: ZoneInfo, begin: datetime, end: datetime) -> datetime:
-    offset = _offset(zone, begin)
-    before = begin.replace(microsecond=0)
-    low, high = 0, -((before - end) // _SECOND)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _offset(zone, before + middle * _SECOND) == offset:
-            low = middle
-        else:
-            high = middle
-    return before + high * _SECOND
+def _ever_opens(week: tuple[Windows, ...], zone_key: str, day: date) -> bool:
+    return ever_open(_schedules(CallingHours(week, frozenset()), zone_key), day)
 
 
 def _parse_day(key: str, raw: object) -> tuple[Window, ...]:

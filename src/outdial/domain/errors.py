@@ -18,6 +18,14 @@ class InvalidRetryPolicy(DomainError):
     """The retry policy is not valid; give rules by outcome, such as {"no_answer": {"delays": ["30m"]}}."""
 
 
+class InvalidRule(DomainError):
+    """A calling rule is not valid; `field` names the field to change, empty if it is the rule as a whole."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+
+
 class UnknownZone(DomainError):
     """The time zone is not known; use an IANA name such as America/New_York."""
 

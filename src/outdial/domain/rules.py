@@ -1,0 +1,410 @@
+"""What the law allows: calling rules, and when the hours of a campaign and every rule of a place are open together.
+
+Pure: a book of rules in, an answer out. The claim, the preview of an import, the forecast and the pages ask the same
+`RuleBook`. A window is evaluated per place, never per contact.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final, TypeAlias
+from zoneinfo import ZoneInfo
+
+from outdial.domain.calling_hours import CallingHours, zones_of
+from outdial.domain.errors import UnknownZone
+from outdial.domain.openings import (
+    MINUTES_OF_DAY,
+    SEARCH,
+    LocalSchedule,
+    Window,
+    Windows,
+    all_open,
+    ever_open,
+    intersect,
+    local_time,
+    next_opening,
+)
+from outdial.domain.place import NOT_COMPUTED, UNKNOWN_STATE, Place
+from outdial.domain.public_holidays import HolidayCalendars
+
+STALE_AFTER: Final = timedelta(days=180)
+"""A rule whose text was not checked for longer is out of date: pages and logs warn, and it stays in force."""
+NO_RULE_SUFFIX: Final = "-NO-RULE"
+"""`IN-NO-RULE` is the pseudo rule that closes India while no rule of it exists; an admin may switch it off."""
+
+_VERSION = re.compile(r"-(19|20)[0-9]{2}$")
+_NEAR: Final = timedelta(days=14)
+_ALL_DAY: Final = (Window(0, MINUTES_OF_DAY),)
+
+
+class Purpose(StrEnum):
+    """What a campaign calls for."""
+
+    SALES = "sales"
+    INFORMATIONAL = "informational"
+    SURVEY = "survey"
+    COLLECTION = "collection"
+
+
+class RuleDevice(StrEnum):
+    """The calls a rule covers. Outdial's calls are automated: an AI voice counts as an artificial one."""
+
+    ANY = "any"
+    AUTOMATED = "automated"
+
+
+class RuleParty(StrEnum):
+    """Whom a rule protects. Outdial does not know who owns a number, so every rule applies to every contact."""
+
+    ANY = "any"
+    CONSUMER = "consumer"
+    RESIDENTIAL = "residential"
+
+
+class RuleConsent(StrEnum):
+    """The consent a rule asks for, weakest first."""
+
+    NONE = "none"
+    EXPRESS = "express"
+    WRITTEN = "written"
+
+
+class RuleList(StrEnum):
+    """A kind of list that a rule asks to check numbers against."""
+
+    NATIONAL = "national"
+    STATE = "state"
+    LITIGATOR = "litigator"
+    REASSIGNED = "reassigned"
+
+
+class RuleConfidence(StrEnum):
+    """How sure a row is: its source quotes the text of the law, is secondary, or must be verified before use."""
+
+    QUOTED = "q"
+    SECONDARY = "s"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCap:
+    """At most `count` calls to a number within any `period`."""
+
+    count: int
+    period: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallingRule:
+    """One row of a rule pack; a change of law is a new row.
+
+    `jurisdiction` is an ISO 3166 code (`US`, `US-TX`, `GB`) or a group of countries of the pack (`EU`). `week` has the
+    windows of each weekday, Monday first, None if the rule sets no hours; they hold on the clock of every zone of the
+    contact, or on that of `zone` if the law names one. `holidays` are the calendars whose holidays are closed.
+    `prohibited` forbids such calls. A rule that is not `adopted` was proposed or vacated and is never in force.
+    `in_force_from` and `in_force_to` are the first and the last local date. `consent`, `lists` and `disclosure` are
+    duties of the caller, which block no call. `by_area_code` says that the law goes by the area code of the number
+    instead of the place of the contact.
+    """
+
+    id: str
+    jurisdiction: str
+    purposes: frozenset[Purpose]
+    device: RuleDevice
+    party: RuleParty
+    week: tuple[Windows, ...] | None
+    holidays: tuple[str, ...]
+    zone: str | None
+    by_area_code: bool
+    adopted: bool
+    prohibited: bool
+    cap: RuleCap | None
+    consent: RuleConsent
+    lists: tuple[RuleList, ...]
+    disclosure: str
+    note: str
+    source: str
+    in_force_from: date | None
+    in_force_to: date | None
+    checked_on: date
+    confidence: RuleConfidence
+
+    @property
+    def family(self) -> str:
+        """The id without the year that ends it: `US-PA-HOURS-2026` follows `US-PA-HOURS-2019`."""
+        return _VERSION.sub("", self.id)
+
+    @property
+    def country(self) -> str:
+        """The country of the jurisdiction, or its group of countries."""
+        return self.jurisdiction.partition("-")[0]
+
+    def in_force_on(self, day: date) -> bool:
+        """Return whether the rule is in force on a local date."""
+        if not self.adopted or (self.in_force_from is not None and day < self.in_force_from):
+            return False
+        return self.in_force_to is None or day <= self.in_force_to
+
+
+@dataclass(frozen=True, slots=True)
+class NoRules:
+    """Some countries have no rule, so no contact there is called until an admin adds one or switches this off."""
+
+    countries: tuple[str, ...]
+
+    @property
+    def rule_ids(self) -> tuple[str, ...]:
+        """The ids of the pseudo rules that block the call."""
+        return tuple(country + NO_RULE_SUFFIX for country in self.countries)
+
+
+@dataclass(frozen=True, slots=True)
+class Prohibited:
+    """A rule forbids such calls, whatever the hour."""
+
+    rule: CallingRule
+
+
+@dataclass(frozen=True, slots=True)
+class KeysMissing:
+    """The place of the contact is not computed yet."""
+
+
+Block: TypeAlias = NoRules | Prohibited | KeysMissing
+
+
+class EffectiveWindow:
+    """The hours of a campaign within every rule that may apply in a place, in every zone of it."""
+
+    __slots__ = ("_covering", "_restricted", "_schedules", "_seen", "place", "purpose", "rules")
+
+    def __init__(
+        self,
+        *,
+        place: Place,
+        purpose: Purpose,
+        rules: tuple[CallingRule, ...],
+        schedules: tuple[LocalSchedule, ...],
+        covering: Mapping[str, tuple[CallingRule, ...]] | None,
+    ) -> None:
+        self.place = place
+        self.purpose = purpose
+        self.rules = rules
+        """The rules that apply in the place at some time, by id."""
+        self._schedules = schedules
+        self._covering = covering or {}
+        self._restricted = covering is not None
+        self._seen: dict[date, bool] = {}
+
+    def blocked_at(self, at: datetime) -> Block | None:
+        """Return what keeps every call from the place at a time, whatever the hour."""
+        prohibited = [rule for rule in self.rules_at(at) if rule.prohibited]
+        return Prohibited(prohibited[0]) if prohibited else self._unknown_at(at)
+
+    def is_open(self, at: datetime) -> bool:
+        """Return whether the campaign and every rule allow a call at `at`; False for an unknown zone or a block."""
+        return bool(self._schedules) and all_open(self._schedules, at) and self._unknown_at(at) is None
+
+    def next_open(self, after: datetime) -> datetime | None:
+        """Return the earliest moment from `after` on, in UTC, when a call is allowed.
+
+        None when there is none within SEARCH, or while the place is blocked for want of a rule or of its keys. Only
+        `never_opens` tells whether there is one later.
+        """
+        moment = local_time(after, UTC)
+        if not self._schedules or self._unknown_at(moment) is not None:
+            return None
+        near = moment + _NEAR
+        found = next_opening(self._schedules, moment, near)
+        if found is not None or self.never_opens(moment):
+            return found
+        return next_opening(self._schedules, near, moment + SEARCH)
+
+    def never_opens(self, at: datetime) -> bool:
+        """Return whether no call is ever allowed from `at` on under the laws known today, or a zone is unknown.
+
+        Excluded dates and holidays end, so they do not count. A place without a rule or without its keys may get them,
+        so it does not count either.
+        """
+        if self._unknown_at(at) is not None:
+            return False
+        day = local_time(at, UTC).date()
+        if day not in self._seen:
+            self._seen.clear()
+            self._seen[day] = not (self._schedules and ever_open(self._schedules, day))
+        return self._seen[day]
+
+    def rules_at(self, at: datetime) -> tuple[CallingRule, ...]:
+        """Return the rules in force at a time, on the local date of any zone of the place."""
+        days = {local_time(at, schedule.zone).date() for schedule in self._schedules}
+        return tuple(rule for rule in self.rules if any(rule.in_force_on(day) for day in days))
+
+    def caps_at(self, at: datetime) -> tuple[RuleCap, ...]:
+        """Return the caps of the rules in force, each once."""
+        return tuple(dict.fromkeys(rule.cap for rule in self.rules_at(at) if rule.cap is not None))
+
+    def _unknown_at(self, at: datetime) -> NoRules | KeysMissing | None:
+        if not self._restricted:
+            return None
+        if self.place.jurisdiction_key == NOT_COMPUTED or not self.place.zone_key:
+            return KeysMissing()
+        day = local_time(at, UTC).date()
+        missing = [name for name, rules in self._covering.items() if not any(rule.in_force_on(day) for rule in rules)]
+        return NoRules(tuple(missing)) if missing else None
+
+
+class RuleBook:
+    """The rules that count for an organization: the shipped ones, minus those switched off, plus its own.
+
+    `groups` are the groups of countries that a jurisdiction may name. `covered` are the rules that show that a country
+    was looked at: switching all of them off does not close it. A book without a `pack_date` restricts nothing.
+    """
+
+    def __init__(
+        self,
+        rules: Iterable[CallingRule],
+        *,
+        pack_date: date | None,
+        calendars: HolidayCalendars | None = None,
+        groups: Mapping[str, frozenset[str]] | None = None,
+        covered: Iterable[CallingRule] | None = None,
+        switched_off: frozenset[str] = frozenset(),
+    ) -> None:
+        self.rules = tuple(sorted(rules, key=lambda rule: rule.id))
+        self.calendars = calendars or HolidayCalendars()
+        self.groups = groups or {}
+        self.switched_off = switched_off
+        self.pack_date = pack_date or date.min
+        """The day of the newest check of a shipped rule."""
+        self._restricted = pack_date is not None
+        self._covered = frozenset(self.rules if covered is None else covered)
+        self._by_id = {rule.id: rule for rule in self.rules}
+        self._window = lru_cache(maxsize=4096)(self._build_window)
+        self._for_organization = lru_cache(maxsize=256)(self._build_for_organization)
+
+    def rule(self, rule_id: str) -> CallingRule | None:
+        """Return a rule of the book by its id."""
+        return self._by_id.get(rule_id)
+
+    def window(self, hours: CallingHours, place: Place, purpose: Purpose) -> EffectiveWindow:
+        """Return when a campaign may call in a place; cached."""
+        return self._window(hours, place, purpose)
+
+    def for_organization(self, switched_off: frozenset[str], own: tuple[CallingRule, ...]) -> "RuleBook":
+        """Return the book without the rules switched off by id, and with an organization's own rules; cached."""
+        return self._for_organization(switched_off, own) if switched_off or own else self
+
+    def stale(self, today: date) -> tuple[CallingRule, ...]:
+        """Return the rules whose text was last checked more than STALE_AFTER before `today`."""
+        return tuple(rule for rule in self.rules if today - rule.checked_on > STALE_AFTER)
+
+    def applies(self, rule: CallingRule, jurisdiction: str) -> bool:
+        """Return whether a rule may apply to a contact of a jurisdiction.
+
+        A contact whose state is unknown may be in the state of a rule that an organization added. The shipped pack has
+        a row of its own for the unknown state instead: `US-ZZ`.
+        """
+        country, _, subdivision = jurisdiction.partition("-")
+        if rule.jurisdiction in (jurisdiction, country) or country in self.groups.get(rule.jurisdiction, ()):
+            return True
+        unknown = not subdivision or (jurisdiction == UNKNOWN_STATE and rule not in self._covered)
+        return unknown and rule.country == country
+
+    def _build_for_organization(self, switched_off: frozenset[str], own: tuple[CallingRule, ...]) -> "RuleBook":
+        return RuleBook(
+            [*(rule for rule in self.rules if rule.id not in switched_off), *own],
+            pack_date=self.pack_date if self._restricted else None,
+            calendars=self.calendars,
+            groups=self.groups,
+            covered=self._covered,
+            switched_off=switched_off,
+        )
+
+    def _build_window(self, hours: CallingHours, place: Place, purpose: Purpose) -> EffectiveWindow:
+        rules = tuple(
+            rule
+            for rule in self.rules
+            if purpose in rule.purposes and any(self.applies(rule, name) for name in place.jurisdictions)
+        )
+        return EffectiveWindow(
+            place=place,
+            purpose=purpose,
+            rules=rules,
+            schedules=self._schedules(hours, place, rules),
+            covering=self._covering(place) if self._restricted else None,
+        )
+
+    def _schedules(
+        self, hours: CallingHours, place: Place, rules: tuple[CallingRule, ...]
+    ) -> tuple[LocalSchedule, ...]:
+        try:
+            zones = zones_of(place.zone_key)
+        except UnknownZone:
+            return ()
+        local = _RuledHours(hours, tuple(rule for rule in rules if rule.zone is None), self.calendars)
+        schedules = [LocalSchedule(zone, local) for zone in zones]
+        for name in sorted({rule.zone for rule in rules if rule.zone is not None}):
+            own = _RuledHours(None, tuple(rule for rule in rules if rule.zone == name), self.calendars)
+            schedules.append(LocalSchedule(ZoneInfo(name), own))
+        return tuple(schedules)
+
+    def _covering(self, place: Place) -> dict[str, tuple[CallingRule, ...]]:
+        # The countries of the place, each with the rules that are of that very country.
+        covering = {}
+        for jurisdiction in place.jurisdictions:
+            country = jurisdiction.partition("-")[0]
+            if country + NO_RULE_SUFFIX not in self.switched_off:
+                known = {*self._covered, *self.rules}
+                covering[country] = tuple(rule for rule in known if rule.jurisdiction in (country, jurisdiction))
+        return covering
+
+
+UNRESTRICTED: Final = RuleBook((), pack_date=None)
+"""No rules: every place is open in the hours of the campaign. For tests, and stacks whose provider is the simulator."""
+
+
+@dataclass(frozen=True, slots=True)
+class _RuledHours:
+    """The hours of a campaign, or a whole day, within the rules in force on each date."""
+
+    hours: CallingHours | None
+    rules: tuple[CallingRule, ...]
+    calendars: HolidayCalendars
+    _days: dict[date, Windows] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> list[date]:
+        dates = {rule.in_force_from for rule in self.rules} | {
+            rule.in_force_to + timedelta(days=1) for rule in self.rules if rule.in_force_to is not None
+        }
+        return sorted(day for day in dates if day is not None)
+
+    def windows(self, day: date) -> Windows:
+        found = self._days.get(day)
+        if found is None:
+            if len(self._days) > 1000:
+                self._days.clear()
+            found = self._days[day] = () if self._closed(day) else self.usual_windows(day)
+        return found
+
+    def usual_windows(self, day: date) -> Windows:
+        windows = _ALL_DAY if self.hours is None else self.hours.usual_windows(day)
+        for rule in self.rules:
+            if rule.in_force_on(day):
+                if rule.prohibited:
+                    return ()
+                if rule.week is not None:
+                    windows = intersect(windows, rule.week[day.weekday()])
+        return windows
+
+    def _closed(self, day: date) -> bool:
+        if self.hours is not None and day in self.hours.excluded_dates:
+            return True
+        return any(
+            rule.in_force_on(day)
+            and any(self.calendars.name_of(calendar, day) is not None for calendar in rule.holidays)
+            for rule in self.rules
+        )
