@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from outdial.domain.calling_hours import ALWAYS_OPEN, parse_calling_hours
 from outdial.domain.place import Place
-from outdial.domain.rules import UNRESTRICTED, EffectiveWindow, KeysMissing, NoRules, Prohibited, Purpose
+from outdial.domain.purpose import Purpose
+from outdial.domain.rules import UNRESTRICTED, EffectiveWindow, KeysMissing, NoRules, Prohibited
 from outdial.rules.pack import shipped_rules
 
 ALWAYS = parse_calling_hours(ALWAYS_OPEN)

@@ -11,16 +11,8 @@ from outdial.domain.calling_hours import WEEKDAYS, is_zone_name, parse_calling_h
 from outdial.domain.errors import InvalidCallingHours, InvalidRule
 from outdial.domain.openings import Windows
 from outdial.domain.public_holidays import library_holidays
-from outdial.domain.rules import (
-    CallingRule,
-    Purpose,
-    RuleCap,
-    RuleConfidence,
-    RuleConsent,
-    RuleDevice,
-    RuleList,
-    RuleParty,
-)
+from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
+from outdial.domain.rules import CallingRule, RuleCap, RuleConfidence, RuleDevice, RuleParty
 
 RULE_FIELDS: Final = frozenset(
     {
@@ -61,8 +53,8 @@ def parse_rule(raw: Mapping[str, object], *, checked_on: date | None = None) -> 
         adopted=_flag(raw, "adopted", default=True),
         prohibited=_flag(raw, "prohibited"),
         cap=_cap(raw),
-        consent=_member(raw, "consent", RuleConsent, RuleConsent.NONE),
-        lists=tuple(_enum("lists", RuleList, item) for item in _items(raw, "lists")),
+        consent=_member(raw, "consent", RequiredConsent, RequiredConsent.NONE),
+        lists=tuple(_enum("lists", ListKind, item) for item in _items(raw, "lists")),
         disclosure=_text(raw, "disclosure"),
         note=_text(raw, "note"),
         source=_required(raw, "source"),

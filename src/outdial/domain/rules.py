@@ -29,6 +29,7 @@ from outdial.domain.openings import (
 )
 from outdial.domain.place import NOT_COMPUTED, UNKNOWN_STATE, Place
 from outdial.domain.public_holidays import HolidayCalendars
+from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
 
 STALE_AFTER: Final = timedelta(days=180)
 """A rule whose text was not checked for longer is out of date: pages and logs warn, and it stays in force."""
@@ -38,15 +39,6 @@ NO_RULE_SUFFIX: Final = "-NO-RULE"
 _VERSION = re.compile(r"-(19|20)[0-9]{2}$")
 _NEAR: Final = timedelta(days=14)
 _ALL_DAY: Final = (Window(0, MINUTES_OF_DAY),)
-
-
-class Purpose(StrEnum):
-    """What a campaign calls for."""
-
-    SALES = "sales"
-    INFORMATIONAL = "informational"
-    SURVEY = "survey"
-    COLLECTION = "collection"
 
 
 class RuleDevice(StrEnum):
@@ -62,23 +54,6 @@ class RuleParty(StrEnum):
     ANY = "any"
     CONSUMER = "consumer"
     RESIDENTIAL = "residential"
-
-
-class RuleConsent(StrEnum):
-    """The consent a rule asks for, weakest first."""
-
-    NONE = "none"
-    EXPRESS = "express"
-    WRITTEN = "written"
-
-
-class RuleList(StrEnum):
-    """A kind of list that a rule asks to check numbers against."""
-
-    NATIONAL = "national"
-    STATE = "state"
-    LITIGATOR = "litigator"
-    REASSIGNED = "reassigned"
 
 
 class RuleConfidence(StrEnum):
@@ -122,8 +97,8 @@ class CallingRule:
     adopted: bool
     prohibited: bool
     cap: RuleCap | None
-    consent: RuleConsent
-    lists: tuple[RuleList, ...]
+    consent: RequiredConsent
+    lists: tuple[ListKind, ...]
     disclosure: str
     note: str
     source: str
