@@ -154,7 +154,7 @@ Block: TypeAlias = NoRules | Prohibited | KeysMissing
 class EffectiveWindow:
     """The hours of a campaign within every rule that may apply in a place, in every zone of it."""
 
-    __slots__ = ("_covering", "_restricted", "_schedules", "_seen", "place", "purpose", "rules")
+    __slots__ = ("_covering", "_restricted", "_seen", "place", "purpose", "rules", "schedules")
 
     def __init__(
         self,
@@ -169,7 +169,8 @@ class EffectiveWindow:
         self.purpose = purpose
         self.rules = rules
         """The rules that apply in the place at some time, by id."""
-        self._schedules = schedules
+        self.schedules = schedules
+        """The hours on the clock of each zone of the place, then on those of rules that name a zone of their own."""
         self._covering = covering or {}
         self._restricted = covering is not None
         self._seen: dict[date, bool] = {}
@@ -181,7 +182,7 @@ class EffectiveWindow:
 
     def is_open(self, at: datetime) -> bool:
         """Return whether the campaign and every rule allow a call at `at`; False for an unknown zone or a block."""
-        return bool(self._schedules) and all_open(self._schedules, at) and self._unknown_at(at) is None
+        return bool(self.schedules) and all_open(self.schedules, at) and self._unknown_at(at) is None
 
     def next_open(self, after: datetime) -> datetime | None:
         """Return the earliest moment from `after` on, in UTC, when a call is allowed.
@@ -190,13 +191,13 @@ class EffectiveWindow:
         `never_opens` tells whether there is one later.
         """
         moment = local_time(after, UTC)
-        if not self._schedules or self._unknown_at(moment) is not None:
+        if not self.schedules or self._unknown_at(moment) is not None:
             return None
         near = moment + _NEAR
-        found = next_opening(self._schedules, moment, near)
+        found = next_opening(self.schedules, moment, near)
         if found is not None or self.never_opens(moment):
             return found
-        return next_opening(self._schedules, near, moment + SEARCH)
+        return next_opening(self.schedules, near, moment + SEARCH)
 
     def never_opens(self, at: datetime) -> bool:
         """Return whether no call is ever allowed from `at` on under the laws known today, or a zone is unknown.
@@ -209,12 +210,12 @@ class EffectiveWindow:
         day = local_time(at, UTC).date()
         if day not in self._seen:
             self._seen.clear()
-            self._seen[day] = not (self._schedules and ever_open(self._schedules, day))
+            self._seen[day] = not (self.schedules and ever_open(self.schedules, day))
         return self._seen[day]
 
     def rules_at(self, at: datetime) -> tuple[CallingRule, ...]:
         """Return the rules in force at a time, on the local date of any zone of the place."""
-        days = {local_time(at, schedule.zone).date() for schedule in self._schedules}
+        days = {local_time(at, schedule.zone).date() for schedule in self.schedules}
         return tuple(rule for rule in self.rules if any(rule.in_force_on(day) for day in days))
 
     def caps_at(self, at: datetime) -> tuple[RuleCap, ...]:
@@ -271,6 +272,10 @@ class RuleBook:
     def for_organization(self, switched_off: frozenset[str], own: tuple[CallingRule, ...]) -> "RuleBook":
         """Return the book without the rules switched off by id, and with an organization's own rules; cached."""
         return self._for_organization(switched_off, own) if switched_off or own else self
+
+    def alone(self, rule: CallingRule) -> "RuleBook":
+        """Return a book of one rule, which blocks nothing for want of others: to see what that rule does."""
+        return RuleBook((rule,), pack_date=None, calendars=self.calendars, groups=self.groups, covered=())
 
     def stale(self, today: date) -> tuple[CallingRule, ...]:
         """Return the rules whose text was last checked more than STALE_AFTER before `today`."""
