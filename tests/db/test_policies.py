@@ -60,6 +60,9 @@ MATRIX = {
     "audit_log": Rights("viewer", "operator", None, None, "i", "", "ri", jobs="i"),
     "calling_rules": Rights("viewer", "admin", None, None, "ri", "", "ri", jobs="r"),
     "rule_switches": Rights("viewer", "admin", None, None, "r", "", "ri", jobs="r"),
+    # Written by triggers.
+    "audit_chain": Rights("viewer", None, None, None, "", "", "r"),
+    "audit_heads": Rights("viewer", None, None, None, "", "", "r"),
     "imports": Rights("viewer", "operator", "operator", None, "", "", jobs="ru"),
     "import_chunks": Rights("operator", "operator", None, "operator", "", "", jobs="rd"),
     "import_refusals": Rights("viewer", None, None, None, "", "", jobs="rid"),
@@ -95,6 +98,8 @@ COLUMNS_TO_UPDATE = {
     "audit_log": "action",
     "calling_rules": "body",
     "rule_switches": "reason",
+    "audit_chain": "ready",
+    "audit_heads": "position",
     "import_chunks": "number",
     "import_refusals": "reason",
     "export_chunks": "number",
