@@ -8,7 +8,9 @@ CampaignsError
 ├── CampaignNotFound
 ├── CampaignClosed
 ├── UnusableFile
-└── UnknownRegion
+├── UnknownRegion
+├── RuleIdTaken
+└── InvalidSwitch
 """
 
 from collections.abc import Sequence
@@ -74,3 +76,18 @@ class UnusableFile(CampaignsError):
 
 class UnknownRegion(CampaignsError):
     """libphonenumber does not know the default region (ISO 3166)."""
+
+
+class RuleIdTaken(CampaignsError):
+    """The organization has a calling rule with this id. Rules never change: a new one needs an id of its own."""
+
+    def __init__(self, rule_id: str) -> None:
+        super().__init__(f"{rule_id} exists already; give the new rule another id, and switch the old one off")
+
+
+class InvalidSwitch(CampaignsError):
+    """A calling rule cannot be switched off or on like this."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field

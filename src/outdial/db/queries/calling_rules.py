@@ -217,3 +217,15 @@ async def count_pending_places(connection: Connection, *, campaign_id: UUID, mos
     It takes one index probe per place, and reads no more than :most entries of each.
     """
     return [_place_count(record) for record in await connection.fetch(_COUNT_PENDING_PLACES, campaign_id, most)]
+
+
+_WAKE_ORGANIZATION = """\
+update campaigns set next_batch_at = $1
+where organization_id = $2 and status = 'active' and next_batch_at > $1
+returning id;
+"""
+
+
+async def wake_organization(connection: Connection, *, now: datetime, organization_id: UUID) -> list[UUID]:
+    """Have the dialer evaluate the active campaigns of an organization now: their rules have changed."""
+    return [record[0] for record in await connection.fetch(_WAKE_ORGANIZATION, now, organization_id)]

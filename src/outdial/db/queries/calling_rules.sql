@@ -100,3 +100,10 @@ select p.zone_key, p.jurisdiction_key, (
   ) c
 ) as contacts
 from places p;
+
+-- name: wake_organization
+-- returns: list[UUID]
+-- Have the dialer evaluate the active campaigns of an organization now: their rules have changed.
+update campaigns set next_batch_at = :now
+where organization_id = :organization_id and status = 'active' and next_batch_at > :now
+returning id;

@@ -1,0 +1,121 @@
+"""Calling rules in words, for pages and commands."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import groupby
+from typing import Final, assert_never
+
+from outdial.domain.openings import MINUTES_OF_DAY, Window, Windows
+from outdial.domain.purpose import Purpose, RequiredConsent
+from outdial.domain.rules import Block, CallingRule, KeysMissing, NoRules, Prohibited, RuleCap, RuleConfidence
+
+NOT_LEGAL_ADVICE: Final = "Not legal advice: verify a rule at its source before you rely on it."
+CONFIDENCES: Final = {
+    RuleConfidence.QUOTED: "Text of the law quoted",
+    RuleConfidence.SECONDARY: "Secondary source",
+    RuleConfidence.OPEN: "To be verified before use",
+}
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_HOUR: Final = timedelta(hours=1)
+
+
+def week_text(week: Sequence[Windows]) -> str:
+    """Return the windows of a week, Monday first: `Mon–Fri 09:00–20:00; Sat 10:00–17:00; Sun closed`."""
+    parts = []
+    for windows, days in groupby(zip(_DAYS, week, strict=True), key=lambda item: item[1]):
+        names = [name for name, _ in days]
+        text = ", ".join(map(window_text, windows)) or "closed"
+        parts.append((names[0] if len(names) == 1 else f"{names[0]}–{names[-1]}", text))
+    if len(parts) == 1:
+        return f"Every day {parts[0][1]}" if week[0] else "Closed every day"
+    return "; ".join(f"{days} {text}" for days, text in parts)
+
+
+def window_text(window: Window) -> str:
+    """Return a window as `09:00–20:00`."""
+    return f"{clock_text(window.start_minute)}–{clock_text(window.end_minute)}"
+
+
+def clock_text(minute: int) -> str:
+    """Return a minute of the day as `09:00`, and the end of the day as `24:00`."""
+    return f"{minute // 60:02}:{minute % 60:02}"
+
+
+def hours_text(rule: CallingRule) -> str:
+    """Return the hours that a rule allows, with the clock and the holidays if it names them; empty without hours."""
+    parts = []
+    if rule.week is not None:
+        all_day = all(windows == (Window(0, MINUTES_OF_DAY),) for windows in rule.week)
+        parts.append("Any hour" if all_day else week_text(rule.week))
+        if rule.zone is not None:
+            parts.append(f"on the clock of {rule.zone}")
+    if rule.holidays:
+        parts.append(f"closed on public holidays ({', '.join(rule.holidays)})")
+    return ", ".join(parts)
+
+
+def cap_text(cap: RuleCap) -> str:
+    """Return a cap as `3 calls in 24 hours`."""
+    calls = "1 call" if cap.count == 1 else f"{cap.count} calls"
+    hours = cap.period // _HOUR
+    return f"{calls} in {hours // 24} days" if hours > 24 and hours % 24 == 0 else f"{calls} in {hours} hours"
+
+
+def duties_of(rule: CallingRule) -> list[str]:
+    """Return what a rule asks of the caller beside hours and caps: consent, lists, and what to say."""
+    duties = [] if rule.consent is RequiredConsent.NONE else [f"{rule.consent} consent".capitalize()]
+    if rule.lists:
+        duties.append(f"{' and '.join(rule.lists)} list checked".capitalize())
+    return duties + ([rule.disclosure] if rule.disclosure else [])
+
+
+def rule_text(rule: CallingRule) -> str:
+    """Return all that a rule asks, in one line; its note if it asks nothing that Outdial knows a field for."""
+    prohibited = ["No such calls"] if rule.prohibited else []
+    caps = [] if rule.cap is None else [f"At most {cap_text(rule.cap)} to a number"]
+    hours = [hours_text(rule)] if hours_text(rule) else []
+    return "; ".join(part.rstrip(".") for part in [*prohibited, *hours, *caps, *duties_of(rule)]) or rule.note
+
+
+def purposes_text(rule: CallingRule) -> str:
+    """Return the purposes that a rule applies to, or `any`."""
+    return (
+        "any" if rule.purposes == frozenset(Purpose) else ", ".join(each for each in Purpose if each in rule.purposes)
+    )
+
+
+def force_text(rule: CallingRule) -> str:
+    """Return from when until when a rule is in force."""
+    if not rule.adopted:
+        return "never in force"
+    first, last = rule.in_force_from, rule.in_force_to
+    if first is None:
+        return "in force" if last is None else f"until {last}"
+    return f"from {first}" if last is None else f"{first} to {last}"
+
+
+def block_name(block: Block) -> str:
+    """Return the id of the rule that keeps every call away, or what is missing."""
+    match block:
+        case NoRules():
+            return ", ".join(block.rule_ids)
+        case Prohibited(rule):
+            return rule.id
+        case KeysMissing():
+            return "place"
+        case never:
+            assert_never(never)
+
+
+def block_text(block: Block) -> str:
+    """Return why every call is kept away, as part of a sentence."""
+    match block:
+        case NoRules():
+            return "no rule"
+        case Prohibited(rule):
+            return f"such calls are prohibited ({rule.id})"
+        case KeysMissing():
+            return "the place is not computed yet"
+        case never:
+            assert_never(never)
