@@ -4,8 +4,11 @@
 create function private.note_audit_entry() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
+declare
+  -- Expanding the result of a call would call the function once per column.
+  link public.audit_chain := private.new_audit_link(new);
 begin
-  insert into public.audit_chain select (private.new_audit_link(new)).*;
+  insert into public.audit_chain select link.*;
   return null;
 end
 $$;

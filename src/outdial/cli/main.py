@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from outdial import __version__
-from outdial.cli import campaign, contacts, database, inbox, jobs, organization, processes, studio, users
+from outdial.cli import campaign, contacts, database, inbox, jobs, organization, processes, studio, users, verify
 from outdial.cli.errors import explain
 from outdial.cli.functions import commands as functions
 from outdial.cli.functions import keys, scaffold, secrets, serving, tokens
@@ -55,6 +55,7 @@ jobs.add_to(app)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(inbox.app, name="inbox")
+app.add_typer(verify.app, name="verify")
 app.add_typer(organization.app, name="organization")
 app.add_typer(functions.app, name="functions")
 app.add_typer(secrets.app, name="secrets")
