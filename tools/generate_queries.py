@@ -35,6 +35,7 @@ QUERIES: Final = Path(outdial.db.queries.__file__).parent
 PYTHON_TYPES: Final = {
     "bool": "bool",
     "bytea": "bytes",
+    "date": "date",
     "float8": "float",
     "int2": "int",
     "int4": "int",
@@ -185,7 +186,7 @@ def _imports(body: str) -> Iterator[str]:
     for source, names in (
         ("collections.abc", ("AsyncIterator", "Sequence")),
         ("dataclasses", ("dataclass", "field")),
-        ("datetime", ("datetime", "timedelta")),
+        ("datetime", ("date", "datetime", "timedelta")),
         ("decimal", ("Decimal",)),
         ("uuid", ("UUID",)),
     ):

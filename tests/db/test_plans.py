@@ -44,7 +44,7 @@ ZONES = (
     "Pacific/Honolulu",
 )
 LIVE, DUE_CALLS, DUE_CAMPAIGNS, PENDING_EVENTS = 15, 20, 5, 30
-BIG = {"campaign_contacts", "contacts", "calls", "webhook_events"}
+BIG = {"campaign_contacts", "contacts", "calls", "webhook_events", "do_not_call", "consents", "screened_numbers"}
 LATER = NOW + timedelta(days=1)
 
 
@@ -78,6 +78,8 @@ async def fill(database: Scratch) -> Filled:
     await connection.execute(CAMPAIGNS, tenant.organization_id, tenant.provider_account_id, NOW, DUE_CAMPAIGNS)
     await connection.execute(CALLS, NOW, tenant.provider_account_id, LIVE, DUE_CALLS, campaign.id)
     await connection.execute(EVENTS, NOW, PENDING_EVENTS)
+    for statement in FACTS:
+        await connection.execute(statement, NOW)
     await connection.execute("vacuum analyze")
     user_id = await create_member(connection, tenant.organization_id, "viewer")
     calls = await connection.fetch("select id, retell_call_id from calls where status = 'placed' limit 20")
@@ -93,6 +95,30 @@ async def fill(database: Scratch) -> Filled:
     )
 
 
+# Of every second contact.
+FACTS = (
+    """
+    insert into do_not_call (organization_id, phone, purpose, source, created_at)
+    select organization_id, phone, p, 'manual', $1 from contacts, unnest(array['survey', 'collection']) as p
+    where phone < '+447500000000' or phone like '%1'
+    """,
+    """
+    insert into consents (id, organization_id, phone, basis, scope, source, given_at, created_at)
+    select gen_random_uuid(), organization_id, phone, b, 'any', 'form', $1, $1
+    from contacts, unnest(array['written', 'express', 'existing_business']) as b
+    where phone like '%0' or phone like '%2'
+    """,
+    """
+    insert into screening_lists (id, organization_id, kind, registry_date, file_name, status, created_at, updated_at)
+    select gen_random_uuid(), id, 'litigator', $1::timestamptz::date, 'numbers.csv', 'current', $1, $1
+    from organizations
+    """,
+    """
+    insert into screened_numbers (organization_id, list_id, phone)
+    select l.organization_id, l.id, '+1' || (2120000000 + n) from screening_lists l, generate_series(1, 50000) as n
+    where $1::timestamptz is not null
+    """,
+)
 CAMPAIGNS = """
 insert into campaigns (organization_id, provider_account_id, name, status, retell_agent_id, from_number, next_batch_at)
 select $1, $2, 'Small ' || n, case when n % 2 = 0 then 'active' else 'completed' end, 'agent_1', '+12125550000',
@@ -180,6 +206,7 @@ def of_campaign(filled: Filled) -> dict[str, object]:
         "organization_id": filled.tenant.organization_id,
         "provider_account_id": filled.tenant.provider_account_id,
         "from_number": "+14155550100",
+        "scopes": ["any", "sales"],
         "zone_keys": list(ZONES),
         "jurisdiction_keys": [""] * len(ZONES),
         "now": LATER,
@@ -201,7 +228,17 @@ CASES = [
         due_contacts.due_contacts,
         "dialer",
         of_campaign,
-        frozenset({"campaign_contacts_places", "calls_live_phone", "calls_phone", "calls_blocked"}),
+        frozenset(
+            {
+                "campaign_contacts_places",
+                "calls_live_phone",
+                "calls_phone",
+                "calls_blocked",
+                "do_not_call_pkey",
+                "consents_phone",
+                "screened_numbers_pkey",
+            }
+        ),
         400,
     ),
     Case(due_contacts.pending_places, "dialer", of_campaign, frozenset({"campaign_contacts_places"}), 10),

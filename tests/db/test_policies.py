@@ -51,6 +51,9 @@ MATRIX = {
     "phone_numbers": Rights("viewer", "admin", "admin", "admin", "r", ""),
     "contacts": Rights("viewer", "operator", "operator", None, "r", "", jobs="riu"),
     "do_not_call": Rights("viewer", "operator", "operator", "admin", "r", "ri", jobs="r"),
+    "consents": Rights("viewer", "operator", "operator", None, "r", "", jobs="riu"),
+    "screening_lists": Rights("viewer", "operator", "operator", None, "r", "", jobs="ru"),
+    "screened_numbers": Rights("viewer", "operator", None, None, "r", "", jobs="rd"),
     # Only drafts are deleted, and there is none here.
     "campaigns": Rights("viewer", "operator", "operator", "draft", "ru", "ru", jobs="ru"),
     "campaign_contacts": Rights("viewer", "operator", "operator", None, "ru", "ru", jobs="riu"),
@@ -94,6 +97,8 @@ COLUMNS_TO_UPDATE = {
     "provider_accounts": "name",
     "phone_numbers": "nickname",
     "do_not_call": "reason",
+    "consents": "revoked_at",
+    "screened_numbers": "phone",
     "webhook_events": "tries",
     "audit_log": "action",
     "calling_rules": "body",

@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields, is_dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import NoneType, UnionType
@@ -35,6 +35,7 @@ PYTHON_TYPES: dict[str, type] = {
     "interval": timedelta,
     "numeric": Decimal,
     "text": str,
+    "date": date,
     "timestamptz": datetime,
     "uuid": UUID,
 }

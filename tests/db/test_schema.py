@@ -112,7 +112,7 @@ async def test_no_type_is_an_enum_and_every_time_has_a_zone(connection: asyncpg.
     )
     odd = await connection.fetch(
         "select table_name, column_name from information_schema.columns where table_schema = 'public'"
-        " and data_type in ('timestamp without time zone', 'json', 'character varying', 'money', 'date')"
+        " and data_type in ('timestamp without time zone', 'json', 'character varying', 'money')"
     )
     assert odd == []
 
@@ -150,6 +150,7 @@ EXECUTE = {
     "private.job_organization(text,uuid)": {"outdial_jobs"},
     "private.lost_jobs(timestamp with time zone,integer)": {"outdial_jobs"},
     f"private.outdated_jobs({_TIMES},integer)": {"outdial_jobs"},
+    "private.outdated_screening_lists(timestamp with time zone,integer)": {"outdial_jobs"},
     "private.forget_old_keys(timestamp with time zone)": {"outdial_jobs"},
     # Each looks by itself for which organizations the caller may ask.
     "private.people_of(uuid)": {"authenticated", "service_role"},
@@ -194,6 +195,9 @@ EXECUTE = {
     "private.keep_an_owner()": set[str](),
     "private.copy_zone_key()": set[str](),
     "private.reopen_skipped_contacts()": set[str](),
+    "private.reopen_consenting_contacts()": set[str](),
+    "private.reopen_unconsented_contacts()": set[str](),
+    "private.revoke_consents()": set[str](),
     "private.tell_changed_calls()": set[str](),
     "private.tell_changed_campaigns()": set[str](),
     "private.refuse_change()": set[str](),

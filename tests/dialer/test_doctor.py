@@ -1,7 +1,7 @@
 """Why a campaign is not dialing: each reason from facts alone, and from the rows that the dialer leaves."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -13,7 +13,9 @@ from outdial.dialer.doctor import Diagnosis, DialingFacts, RunReason, diagnose, 
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.domain.pacing import Pace
+from outdial.domain.permission.screening import MissingList, ScreeningList
 from outdial.domain.place import Place
+from outdial.domain.purpose import ListKind
 from tests.support.factories import (
     create_calling,
     create_campaign,
@@ -47,6 +49,7 @@ def facts_of(
     waiting_for: str | None = None,
     scheduled_at: datetime | None = None,
     pace: Pace = Pace(1.0, 1.0, NOW, None),
+    missing_lists: tuple[MissingList, ...] = (),
     **limits: Any,
 ) -> DialingFacts:
     """Return the facts of a campaign on an account with 20 concurrent calls, none of them live."""
@@ -65,12 +68,14 @@ def facts_of(
         calling_hours=hours,
         places=places,
         limits=LimitFacts(**(defaults | limits), pace=pace),
+        missing_lists=missing_lists,
     )
     return DialingFacts(
         campaign=campaign, paused_reason=paused_reason, next_batch_at=next_batch_at, waiting_for=waiting_for
     )
 
 
+OLD_LIST = ScreeningList(kind=ListKind.STATE, jurisdiction="US-TX", registry_date=date(2026, 2, 6))
 DUE = (zone("Europe/Paris"),)
 CAPPED = f"3 {OVER_DAILY_CAP}"
 
@@ -115,6 +120,16 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
             facts_of(places=DUE, next_batch_at=NOW - timedelta(minutes=5)),
             "no_dialer",
             "No dialer has checked this campaign since 06:55; make sure that one is running",
+        ),
+        (
+            facts_of(places=DUE, missing_lists=(MissingList(ListKind.NATIONAL, (), NOW.date()),)),
+            "not_screened",
+            "Numbers are not screened: upload a national list with a registry date of 2026-02-07 or later",
+        ),
+        (
+            facts_of(places=DUE, missing_lists=(MissingList(ListKind.STATE, (OLD_LIST,), NOW.date()),)),
+            "not_screened",
+            "Numbers are not screened: the US-TX list (2026-02-06) is older than 31 days: upload it again",
         ),
         (facts_of(), "nothing_to_do", "No contacts are left to call; the campaign is about to complete"),
         (facts_of(campaign_live=2), "calls_under_way", "All contacts have been called; 2 calls still live"),
@@ -198,6 +213,8 @@ def test_every_reason_that_a_campaign_can_have_is_tried_above() -> None:
     of_contacts = {
         WaitReason.LIVE_ELSEWHERE,
         SkipReason.DO_NOT_CALL,
+        SkipReason.NO_CONSENT,
+        SkipReason.LISTED,
         SkipReason.ATTEMPTS_USED,
         SkipReason.CALLER_BLOCKED,
     }

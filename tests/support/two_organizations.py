@@ -66,6 +66,9 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         await insert(connection, table, **new_row(table, filled, actor="webhook"))
     await insert(connection, "imports", **new_row("imports", filled, actor="") | {"id": job_of(filled)})
     await insert(connection, "exports", **new_row("exports", filled, actor="") | {"id": job_of(filled)})
+    await insert(connection, "screening_lists", **new_row("screening_lists", filled, actor="") | {"id": job_of(filled)})
+    await insert(connection, "consents", **new_row("consents", filled, actor=""))
+    await insert(connection, "screened_numbers", **new_row("screened_numbers", filled, actor=""))
     for table in ("import_chunks", "import_refusals", "export_chunks"):
         await insert(connection, table, **new_row(table, filled, actor=""))
     for user_id in users.values():
@@ -98,6 +101,11 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "phone_numbers": account | {"phone": new_phone()},
         "contacts": {"phone": new_phone(), "zone_key": "Europe/Berlin", "zone_source": "number"},
         "do_not_call": {"phone": new_phone(), "source": "call"},
+        "consents": {"id": uuid4(), "phone": entry.contact.phone, "basis": "written", "source": "form"}
+        | {"given_at": NOW, "created_at": NOW},
+        "screening_lists": {"id": uuid4(), "kind": "litigator", "registry_date": NOW.date(), "file_name": "numbers.csv"}
+        | {"created_by": user_id, "created_at": NOW, "updated_at": NOW},
+        "screened_numbers": {"list_id": job_of(filled), "phone": new_phone()},
         "campaigns": account | caller | {"name": "New", "retell_agent_id": "agent_1"},
         "campaign_contacts": contact | {"campaign_id": filled.fresh.id, "zone_key": "UTC", "next_attempt_at": NOW},
         "calls": account

@@ -9,6 +9,7 @@ from outdial.db.queries import audit, batches, do_not_call, reviews
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.contact import AFTER_REVIEW, ContactStatus, ReviewDecision
+from outdial.domain.permission.consent import Scope
 
 _D = ReviewDecision
 _REASONS = {
@@ -86,6 +87,7 @@ async def decide_review(
             connection,
             organization_id=contact.organization_id,
             phones=[contact.phone],
+            purpose=Scope.ANY,
             source="manual",
             reason=decision.note or "decided in review",
             now=now,

@@ -16,6 +16,7 @@ from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import do_not_call
 from outdial.db.session import Connection, Database
+from outdial.domain.permission.consent import Scope
 from outdial.stack.local import as_service
 
 BATCH_SIZE = 5_000
@@ -38,6 +39,7 @@ def add(
     numbers: Numbers = None,
     file: File = None,
     region: Region = None,
+    purpose: Annotated[Scope, typer.Option(help="Purpose of the calls that end.")] = Scope.ANY,
     reason: Annotated[str | None, typer.Option(help="Reason to record.")] = None,
     organization: Organization = None,
 ) -> None:
@@ -47,7 +49,7 @@ def add(
     """
     source = "import" if file is not None else "manual"
     _change(
-        partial(do_not_call.block_phones, source=source, reason=reason, now=clock.now()),
+        partial(do_not_call.block_phones, purpose=purpose, source=source, reason=reason, now=clock.now()),
         numbers=numbers,
         file=file,
         region=region,
@@ -58,11 +60,15 @@ def add(
 
 @dnc.command()
 def remove(
-    numbers: Numbers = None, file: File = None, region: Region = None, organization: Organization = None
+    numbers: Numbers = None,
+    file: File = None,
+    region: Region = None,
+    purpose: Annotated[Scope | None, typer.Option(help="Purpose to allow again (default: all).")] = None,
+    organization: Organization = None,
 ) -> None:
     """Remove numbers from the list, so that they can be called again."""
     _change(
-        do_not_call.unblock_phones,
+        partial(do_not_call.unblock_phones, purpose=purpose),
         numbers=numbers,
         file=file,
         region=region,
@@ -90,6 +96,7 @@ def list_numbers(
         return
     columns = {
         "PHONE": lambda row: row.phone,
+        "PURPOSE": lambda row: row.purpose,
         "SOURCE": lambda row: row.source,
         "REASON": lambda row: row.reason,
         "ADDED": lambda row: row.created_at,

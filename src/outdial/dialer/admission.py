@@ -19,6 +19,7 @@ from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.openings import SEARCH
 from outdial.domain.pacing import Pace, fair_share, free_slots, next_claim_at, recovered, start_slots
+from outdial.domain.permission.screening import MissingList
 from outdial.domain.place import Place
 
 DAY: Final = timedelta(hours=24)
@@ -39,6 +40,7 @@ class WaitReason(StrEnum):
     RETRY_DUE = "retry_due"
     DAILY_CAP = "daily_cap"
     LIVE_ELSEWHERE = "live_elsewhere"
+    NOT_SCREENED = "not_screened"
     CAMPAIGN_FULL = "campaign_full"
     ACCOUNT_FULL = "account_full"
     SHARE_TAKEN = "share_taken"
@@ -53,6 +55,8 @@ class SkipReason(StrEnum):
     NOTHING_TO_DO = "nothing_to_do"
     NEVER_OPENS = "never_opens"
     DO_NOT_CALL = "do_not_call"
+    NO_CONSENT = "no_consent"
+    LISTED = "listed"
     ATTEMPTS_USED = "attempts_used"
     CALLER_BLOCKED = "caller_blocked"
 
@@ -127,6 +131,8 @@ class ContactFacts:
     do_not_call: bool
     attempts: int
     max_attempts: int
+    has_consent: bool = True
+    is_listed: bool = False
     live: bool = False
     caller_blocked: bool = False
     calls_of_the_day: Sequence[datetime] = ()
@@ -142,6 +148,7 @@ class CampaignFacts:
     calling_hours: str
     places: Sequence[PlaceFacts]
     limits: LimitFacts
+    missing_lists: Sequence[MissingList] = ()
 
 
 @lru_cache(maxsize=1024)
@@ -156,7 +163,9 @@ def may_ring(hours: CallingHours, zone_key: str, now: datetime) -> bool:
 
 
 def admit_campaign(facts: CampaignFacts, now: datetime, horizon: timedelta) -> Admission:
-    """Decide whether a campaign may place calls now: its status, then its places, then the limits of its account.
+    """Decide whether a campaign may place calls now.
+
+    In order: its status, the screening lists that it requires, its places, the limits of its account.
 
     `horizon` is how far ahead a start time may lie, as for `start_slots`.
     """
@@ -166,6 +175,8 @@ def admit_campaign(facts: CampaignFacts, now: datetime, horizon: timedelta) -> A
     if not facts.places:
         live = facts.limits.campaign_live
         return Wait(reason=WaitReason.CALLS_UNDER_WAY) if live else Skip(reason=SkipReason.NOTHING_TO_DO)
+    if facts.missing_lists:
+        return Wait(reason=WaitReason.NOT_SCREENED)
     places = admit_places(hours_of(facts.calling_hours), facts.places, now)
     if places.open:
         return admit_account(facts.limits, now, horizon)
@@ -294,10 +305,15 @@ def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admi
 def admit_contact(facts: ContactFacts, now: datetime) -> Admission:
     """Decide whether one due contact may be called.
 
-    In order: the do-not-call list, attempts, a blocked caller number, live calls, the daily cap.
+    In order: the do-not-call list, consent, screening lists, attempts, a blocked caller number, live calls, the daily
+    cap.
     """
     if facts.do_not_call:
         return Skip(reason=SkipReason.DO_NOT_CALL)
+    if not facts.has_consent:
+        return Skip(reason=SkipReason.NO_CONSENT)
+    if facts.is_listed:
+        return Skip(reason=SkipReason.LISTED)
     if facts.attempts >= facts.max_attempts:
         return Skip(reason=SkipReason.ATTEMPTS_USED)
     if facts.caller_blocked:

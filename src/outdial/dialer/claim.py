@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Final, assert_never
 from uuid import UUID
@@ -32,11 +33,15 @@ from outdial.dialer.plan import (
     live_elsewhere,
     plan_call,
 )
+from outdial.dialer.screening import Screening, screening_lists, screening_of
 from outdial.dialer.starts import LOCK_WAIT, store_pace
 from outdial.domain.contact import NEVER_OPEN
 from outdial.domain.ids import new_id
 from outdial.domain.pacing import Pace, after_slots, next_claim_at, recovered, spacing
+from outdial.domain.permission.consent import scopes_of
+from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
+from outdial.domain.purpose import ListKind
 from outdial.provider import VoiceProvider
 from outdial.settings import DialerSettings
 
@@ -57,6 +62,7 @@ _WAITING_FOR: Final[Mapping[WaitReason, str]] = MappingProxyType(
         WaitReason.ACCOUNT_FULL: "concurrency",
         WaitReason.SHARE_TAKEN: "concurrency",
         WaitReason.PACING: "pacing",
+        WaitReason.NOT_SCREENED: "screening",
     }
 )
 
@@ -146,6 +152,10 @@ class Claimer:
         now: datetime,
     ) -> Claimed:
         """Skip the places that never open, and claim for the open ones as far as the account's limits allow."""
+        lists = await screening_lists(connection, campaign.organization_id)
+        required = [ListKind(kind) for kind in campaign.lists_required]
+        if missing_lists(required, list(lists.values()), now.date()):
+            return await self._wait(connection, campaign.id, Wait(reason=WaitReason.NOT_SCREENED), now)
         facts = [
             PlaceFacts(place=Place(row.zone_key, row.jurisdiction_key), first_due_at=row.first_due_at)
             for row in pending
@@ -169,7 +179,7 @@ class Claimer:
         lock = await self._lock_account(connection, campaign, now)
         if isinstance(lock, Wait):
             return await self._wait(connection, campaign.id, lock, now)
-        return await self._take(connection, lock, places.open, now)
+        return await self._take(connection, lock, places.open, screening_of(campaign, lists), now)
 
     async def _wait(self, connection: Connection, campaign_id: UUID, wait: Wait, now: datetime) -> Claimed:
         latest = now + self._settings.safety_interval
@@ -206,12 +216,15 @@ class Claimer:
             case never:
                 assert_never(never)
 
-    async def _take(self, connection: Connection, lock: ClaimLock, places: Sequence[Place], now: datetime) -> Claimed:
+    async def _take(
+        self, connection: Connection, lock: ClaimLock, places: Sequence[Place], screening: Screening, now: datetime
+    ) -> Claimed:
         """Take due contacts, insert their calls, and spend the account's pace."""
         due = await due_contacts.due_contacts(
             connection,
             campaign_id=lock.campaign.id,
             organization_id=lock.campaign.organization_id,
+            scopes=scopes_of(screening.purpose),
             from_number=lock.campaign.from_number,
             zone_keys=[place.zone_key for place in places],
             jurisdiction_keys=[place.jurisdiction_key for place in places],
@@ -220,11 +233,17 @@ class Claimer:
             limit=len(lock.starts),
         )
         contacts = admit_contacts(
-            due, max_attempts=lock.campaign.max_attempts, daily_call_cap=lock.counts.daily_call_cap, now=now
+            due,
+            screening,
+            max_attempts=lock.campaign.max_attempts,
+            daily_call_cap=lock.counts.daily_call_cap,
+            now=now,
         )
         for reason, ids in contacts.skipped.items():
             await due_contacts.skip_contacts(connection, ids=ids, reason=reason, now=now)
-        calls = await self._insert(connection, lock, contacts.callable, now) if contacts.callable else []
+        calls = []
+        if contacts.callable:
+            calls = await self._insert(connection, lock, contacts.callable, screening, now)
         await _defer(connection, contacts.deferred, now)
         pace = replace(lock.pace, next_start_at=after_slots(lock.pace, [call.start_at for call in calls]))
         await store_pace(connection, lock.account, pace)
@@ -237,10 +256,16 @@ class Claimer:
         return Claimed(calls, next_batch_at)
 
     async def _insert(
-        self, connection: Connection, lock: ClaimLock, contacts: list[due_contacts.DueContact], now: datetime
+        self,
+        connection: Connection,
+        lock: ClaimLock,
+        contacts: list[due_contacts.DueContact],
+        screening: Screening,
+        now: datetime,
     ) -> list[PlannedCall]:
         """Insert the calls of `contacts` and return those that were inserted."""
         campaign = lock.campaign
+        decide = partial(decision, campaign, account=lock.account, counts=lock.counts, screening=screening)
         calls = [
             plan_call(
                 self._make_id(now),
@@ -270,11 +295,7 @@ class Claimer:
             phones=[contact.phone for contact in contacts],
             requests=[call.body.decode() for call in calls],
             decisions=[
-                encode_json(
-                    decision(
-                        campaign, account=lock.account, counts=lock.counts, contact=contact, start_at=call.start_at
-                    )
-                )
+                encode_json(decide(contact=contact, start_at=call.start_at))
                 for contact, call in zip(contacts, calls, strict=True)
             ],
             start_ats=[call.start_at for call in calls],

@@ -26,16 +26,27 @@ from outdial.dialer.admission import (
     admit_place,
     hours_of,
 )
+from outdial.dialer.screening import screening_lists
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError
 from outdial.domain.pacing import Pace, fair_share
+from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
+from outdial.domain.purpose import ListKind
 
 FormatMoment: TypeAlias = Callable[[datetime], str]
 """Formats a time for the reader: in a zone, in words, or as an element of a page."""
 
 LimitReason: TypeAlias = Literal[
     WaitReason.CAMPAIGN_FULL, WaitReason.ACCOUNT_FULL, WaitReason.SHARE_TAKEN, WaitReason.PACING
+]
+
+ContactSkipReason: TypeAlias = Literal[
+    SkipReason.DO_NOT_CALL,
+    SkipReason.NO_CONSENT,
+    SkipReason.LISTED,
+    SkipReason.ATTEMPTS_USED,
+    SkipReason.CALLER_BLOCKED,
 ]
 
 FAILS_IN: Final = (CampaignStatus.ACTIVE, CampaignStatus.PAUSING, CampaignStatus.CANCELLING)
@@ -101,7 +112,10 @@ class Diagnosis:
 async def examine(connection: Connection, campaign_ids: Sequence[UUID], now: datetime) -> dict[UUID, Diagnosis | None]:
     """Return why each campaign is not dialing, None for those that are; leaves out those the caller may not see."""
     diagnoses = dict[UUID, Diagnosis | None]()
-    for row in await batches.admission_facts(connection, campaign_ids=list(campaign_ids)):
+    rows = await batches.admission_facts(connection, campaign_ids=list(campaign_ids))
+    screened = {row.organization_id for row in rows if row.lists_required}
+    lists_of = {each: list((await screening_lists(connection, each)).values()) for each in screened}
+    for row in rows:
         places = [
             PlaceFacts(place=Place(zone_key, jurisdiction_key), first_due_at=first_due_at, first_reason=first_reason)
             for zone_key, jurisdiction_key, first_due_at, first_reason in zip(
@@ -122,6 +136,9 @@ async def examine(connection: Connection, campaign_ids: Sequence[UUID], now: dat
                 batch_size=row.batch_size,
                 sharers=row.sharers,
                 pace=Pace(row.calls_per_second, row.rate_factor, row.next_start_at, row.backoff_until),
+            ),
+            missing_lists=missing_lists(
+                [ListKind(kind) for kind in row.lists_required], lists_of.get(row.organization_id, []), now.date()
             ),
         )
         facts = DialingFacts(
@@ -204,6 +221,8 @@ def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
             return f"Pending contacts have reached the daily call cap; the next call may start {at}"
         case WaitReason.LIVE_ELSEWHERE:
             return f"The contact is on a call for another campaign; the next check is {at}"
+        case WaitReason.NOT_SCREENED:
+            return f"Numbers are not screened: {'; '.join(each.advice() for each in facts.campaign.missing_lists)}"
         case _:
             return _limit_sentence(reason, facts.campaign.limits, at)
 
@@ -249,8 +268,18 @@ def _skip_sentence(reason: SkipReason, diagnosis: Diagnosis) -> str:
             names = diagnosis.places[0].zone_key.split("|")
             verb = "never has calling hours" if len(names) == 1 else "never have calling hours in common"
             return f"{_zones(diagnosis.places[:1])} {verb}"
+        case _:
+            return _contact_sentence(reason)
+
+
+def _contact_sentence(reason: ContactSkipReason) -> str:
+    match reason:
         case SkipReason.DO_NOT_CALL:
             return "The number is on the do-not-call list"
+        case SkipReason.NO_CONSENT:
+            return "The contact has not given the consent that the campaign requires"
+        case SkipReason.LISTED:
+            return "The number is on a screening list"
         case SkipReason.ATTEMPTS_USED:
             return "All attempts have been used"
         case SkipReason.CALLER_BLOCKED:

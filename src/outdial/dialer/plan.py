@@ -23,13 +23,17 @@ from outdial.dialer.admission import (
     WaitReason,
     admit_contact,
 )
+from outdial.dialer.screening import Screening
 from outdial.domain.calling_hours import local_times
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.domain.contact_fields import AGENT_VARIABLES
 from outdial.domain.pacing import LATENESS, Pace
+from outdial.domain.permission.consent import Basis, no_consent
+from outdial.domain.permission.screening import listed_on
 from outdial.provider import CallRequest
 
+ON_DO_NOT_CALL_LIST: Final = "on the do-not-call list"
 CALLER_BLOCKED: Final = "an earlier call from this caller number was marked as spam or blocked by the network"
 
 
@@ -75,15 +79,18 @@ class ContactAdmissions:
 
 
 def admit_contacts(
-    contacts: Sequence[DueContact], *, max_attempts: int, daily_call_cap: int, now: datetime
+    contacts: Sequence[DueContact], screening: Screening, *, max_attempts: int, daily_call_cap: int, now: datetime
 ) -> ContactAdmissions:
     """Decide for each due contact whether it is called now, later or not at all."""
     callable_: list[DueContact] = []
     skipped: dict[str, list[UUID]] = {}
     deferred: list[DeferredContact] = []
     for contact in contacts:
+        listed = screening.list_with(contact) if contact.listed_on else None
         facts = ContactFacts(
             do_not_call=contact.do_not_call,
+            has_consent=screening.has_consent(contact),
+            is_listed=listed is not None,
             attempts=contact.attempts,
             max_attempts=max_attempts,
             live=contact.live,
@@ -99,8 +106,13 @@ def admit_contacts(
                 skipped.setdefault(reason, []).append(contact.id)
             case Skip(reason=SkipReason.CALLER_BLOCKED):
                 skipped.setdefault(CALLER_BLOCKED, []).append(contact.id)
+            case Skip(reason=SkipReason.NO_CONSENT):
+                reason = no_consent(screening.consent_required, screening.purpose)
+                skipped.setdefault(reason, []).append(contact.id)
+            case Skip(reason=SkipReason.LISTED) if listed is not None:
+                skipped.setdefault(listed_on(listed.name, listed.registry_date), []).append(contact.id)
             case Skip():
-                skipped.setdefault("on the do-not-call list", []).append(contact.id)
+                skipped.setdefault(ON_DO_NOT_CALL_LIST, []).append(contact.id)
             case Wait(reason=WaitReason.DAILY_CAP, until=until):
                 reason = f"{daily_call_cap} {OVER_DAILY_CAP}"
                 deferred.append(DeferredContact(id=contact.id, until=until or now, reason=reason))
@@ -195,7 +207,12 @@ def dynamic_variables(campaign: LockedCampaign, contact: DueContact, at: datetim
 
 
 def decision(
-    campaign: LockedCampaign, account: LockedAccount, counts: LiveCounts, contact: DueContact, start_at: datetime
+    campaign: LockedCampaign,
+    account: LockedAccount,
+    counts: LiveCounts,
+    contact: DueContact,
+    screening: Screening,
+    start_at: datetime,
 ) -> dict[str, object]:
     """Return the record of why this call was allowed, as `calls.decision` stores it."""
     return {
@@ -204,6 +221,10 @@ def decision(
         "local_times": local_times(contact.zone_key, start_at),
         "calling_hours": "open",
         "do_not_call": "not listed",
+        "purpose": screening.purpose,
+        "consent_required": screening.consent_required,
+        "consent": contact.consent or Basis.NONE,
+        "screening_lists": {each.name: each.registry_date.isoformat() for each in screening.lists.values()},
         "attempts": contact.attempts,
         "max_attempts": campaign.max_attempts,
         "calls_in_24_hours": len(contact.calls_of_the_day),

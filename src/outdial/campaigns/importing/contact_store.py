@@ -103,7 +103,9 @@ class ContactStore:
             organization_id = campaign.organization_id
             phones = [contact.phone for contact in contacts]
             blocked = frozenset(
-                await do_not_call.blocked_phones(connection, organization_id=organization_id, phones=phones)
+                await do_not_call.blocked_phones(
+                    connection, organization_id=organization_id, phones=phones, campaign_id=self._campaign_id
+                )
             )
             allowed = [contact for contact in contacts if contact.phone not in blocked]
             added = await self._add(connection, organization_id, allowed)

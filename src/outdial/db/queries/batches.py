@@ -31,6 +31,8 @@ class AdmissionFactsRow:
     """A row of `admission_facts`."""
 
     campaign_id: UUID
+    organization_id: UUID
+    lists_required: list[str]
     status: str
     scheduled_at: datetime | None
     paused_reason: str | None
@@ -74,6 +76,9 @@ class LockedCampaign:
     calling_hours: str
     max_attempts: int
     dynamic_variables: str
+    purpose: str
+    consent_required: str
+    lists_required: list[str]
 
 
 _locked_campaign = row_builder(LockedCampaign)
@@ -105,7 +110,8 @@ async def due_campaigns(
 
 
 _ADMISSION_FACTS = """\
-select m.id as campaign_id, m.status, m.scheduled_at, m.paused_reason, m.next_batch_at, m.waiting_for,
+select m.id as campaign_id, m.organization_id, m.lists_required, m.status, m.scheduled_at,
+  m.paused_reason, m.next_batch_at, m.waiting_for,
   m.failures, m.failing_reason,
   m.calling_hours::text as calling_hours, coalesce(m.next_batch_size, m.batch_size) as batch_size,
   m.max_concurrency as campaign_limit,
@@ -165,7 +171,7 @@ _LOCK_CAMPAIGN = """\
 select id, organization_id, provider_account_id, status, retell_agent_id, from_number,
   coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
   calling_hours::text as calling_hours,
-  max_attempts, dynamic_variables::text as dynamic_variables
+  max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required
 from campaigns
 where id = $1 and status = 'active'
 for update skip locked;

@@ -17,7 +17,8 @@ from private.due_campaigns(:now, :limit, :named::uuid[]);
 -- null: scheduled_at, paused_reason, next_batch_at, waiting_for, failing_reason, campaign_limit, backoff_until
 -- Read what decides whether each of these campaigns may call now. That is its status and settings, its places with
 -- pending contacts, and the limits and live calls of its account. Places are read for active campaigns only.
-select m.id as campaign_id, m.status, m.scheduled_at, m.paused_reason, m.next_batch_at, m.waiting_for,
+select m.id as campaign_id, m.organization_id, m.lists_required, m.status, m.scheduled_at,
+  m.paused_reason, m.next_batch_at, m.waiting_for,
   m.failures, m.failing_reason,
   m.calling_hours::text as calling_hours, coalesce(m.next_batch_size, m.batch_size) as batch_size,
   m.max_concurrency as campaign_limit,
@@ -70,7 +71,7 @@ where m.id = any (:campaign_ids::uuid[]);
 select id, organization_id, provider_account_id, status, retell_agent_id, from_number,
   coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
   calling_hours::text as calling_hours,
-  max_attempts, dynamic_variables::text as dynamic_variables
+  max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required
 from campaigns
 where id = :campaign_id and status = 'active'
 for update skip locked;

@@ -406,8 +406,8 @@ select cc.id, cc.organization_id, cc.campaign_id, m.name as campaign_name, m.sta
   k.external_id, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults,
   cc.call_count, cc.last_outcome, cc.next_attempt_at, cc.variables::text as variables, cc.created_at, cc.updated_at,
   cc.decision, cc.decision_note, cc.decided_by, cc.decided_at,
-  exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone)
-    as do_not_call
+  exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
+    and d.purpose in ('any', m.purpose)) as do_not_call
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
 join campaigns m on m.id = cc.campaign_id

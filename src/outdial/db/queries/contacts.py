@@ -61,7 +61,7 @@ class ContactDetail:
     zone_source: str
     created_at: datetime
     updated_at: datetime
-    do_not_call: bool
+    opted_out_of: list[str]
 
 
 _contact_detail = row_builder(ContactDetail)
@@ -271,14 +271,15 @@ async def list_contacts_by_external_id(
 _SHOW_CONTACT = """\
 select k.id, k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.zone_key, k.zone_source,
   k.created_at, k.updated_at,
-  exists (select from do_not_call d where d.organization_id = k.organization_id and d.phone = k.phone) as do_not_call
+  array(select d.purpose from do_not_call d where d.organization_id = k.organization_id and d.phone = k.phone
+    order by d.purpose) as opted_out_of
 from contacts k
 where k.id = $1 and k.organization_id = $2;
 """
 
 
 async def show_contact(connection: Connection, *, contact_id: UUID, organization_id: UUID) -> ContactDetail | None:
-    """Read a contact of an organization, and whether its phone is on the do-not-call list."""
+    """Read a contact of an organization, and the purposes that its phone is on the do-not-call list for."""
     record = await connection.fetchrow(_SHOW_CONTACT, contact_id, organization_id)
     return None if record is None else _contact_detail(record)
 

@@ -84,10 +84,11 @@ limit :limit;
 -- name: show_contact
 -- returns: ContactDetail | None
 -- null: name, email, company, notes, external_id, timezone
--- Read a contact of an organization, and whether its phone is on the do-not-call list.
+-- Read a contact of an organization, and the purposes that its phone is on the do-not-call list for.
 select k.id, k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.zone_key, k.zone_source,
   k.created_at, k.updated_at,
-  exists (select from do_not_call d where d.organization_id = k.organization_id and d.phone = k.phone) as do_not_call
+  array(select d.purpose from do_not_call d where d.organization_id = k.organization_id and d.phone = k.phone
+    order by d.purpose) as opted_out_of
 from contacts k
 where k.id = :contact_id and k.organization_id = :organization_id;
 

@@ -14,9 +14,10 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockedNumber:
-    """A number on the do-not-call list; `source` is manual, import or call."""
+    """A number on the do-not-call list, for the calls of one purpose or any; `source` is manual, import or call."""
 
     phone: str
+    purpose: str
     source: str
     reason: str | None
     created_at: datetime
@@ -25,18 +26,24 @@ class BlockedNumber:
 _blocked_number = row_builder(BlockedNumber)
 
 _BLOCKED_PHONES = """\
-select phone as id from do_not_call where organization_id = $1 and phone = any ($2::text[]);
+select distinct d.phone as id from do_not_call d
+where d.organization_id = $1 and d.phone = any ($2::text[])
+  and d.purpose in ('any', (select m.purpose from campaigns m where m.id = $3));
 """
 
 
-async def blocked_phones(connection: Connection, *, organization_id: UUID, phones: Sequence[str]) -> list[str]:
-    """Return those of the given phones that are on the do-not-call list."""
-    return [record[0] for record in await connection.fetch(_BLOCKED_PHONES, organization_id, phones)]
+async def blocked_phones(
+    connection: Connection, *, organization_id: UUID, phones: Sequence[str], campaign_id: UUID
+) -> list[str]:
+    """Return those of the given phones that a campaign may not call: on the do-not-call list for its purpose or for
+    all.
+    """
+    return [record[0] for record in await connection.fetch(_BLOCKED_PHONES, organization_id, phones, campaign_id)]
 
 
 _BLOCK_PHONES = """\
-insert into do_not_call (organization_id, phone, source, reason, created_at)
-select $1, u.phone, $2, $3, $4 from unnest($5::text[]) as u (phone)
+insert into do_not_call (organization_id, phone, purpose, source, reason, created_at)
+select $1, u.phone, $2, $3, $4, $5 from unnest($6::text[]) as u (phone)
 order by u.phone
 on conflict do nothing
 returning phone as id;
@@ -47,29 +54,40 @@ async def block_phones(
     connection: Connection,
     *,
     organization_id: UUID,
+    purpose: str,
     source: str,
     reason: str | None,
     now: datetime,
     phones: Sequence[str],
 ) -> list[str]:
-    """Add phones to the do-not-call list. Returns those that were not on it."""
-    return [record[0] for record in await connection.fetch(_BLOCK_PHONES, organization_id, source, reason, now, phones)]
+    """Add phones to the do-not-call list for a purpose, or for `any`. Returns those that were not on it for that."""
+    return [
+        record[0]
+        for record in await connection.fetch(_BLOCK_PHONES, organization_id, purpose, source, reason, now, phones)
+    ]
 
 
 _UNBLOCK_PHONES = """\
-delete from do_not_call where organization_id = $1 and phone = any ($2::text[])
-returning phone as id;
+with removed as (
+  delete from do_not_call
+  where organization_id = $1 and phone = any ($2::text[])
+    and ($3::text is null or purpose = $3)
+  returning phone
+)
+select distinct phone as id from removed;
 """
 
 
-async def unblock_phones(connection: Connection, *, organization_id: UUID, phones: Sequence[str]) -> list[str]:
-    """Remove phones from the do-not-call list. Returns those that were on it."""
-    return [record[0] for record in await connection.fetch(_UNBLOCK_PHONES, organization_id, phones)]
+async def unblock_phones(
+    connection: Connection, *, organization_id: UUID, phones: Sequence[str], purpose: str | None
+) -> list[str]:
+    """Remove phones from the do-not-call list, for one purpose or altogether. Returns those that were on it."""
+    return [record[0] for record in await connection.fetch(_UNBLOCK_PHONES, organization_id, phones, purpose)]
 
 
 _BLOCK_PHONES_DURING_CALL = """\
-insert into do_not_call (organization_id, phone, source, reason, created_at)
-select u.organization_id, u.phone, 'call', 'asked during a call', $1
+insert into do_not_call (organization_id, phone, purpose, source, reason, created_at)
+select u.organization_id, u.phone, 'any', 'call', 'asked during a call', $1
 from unnest($2::uuid[], $3::text[]) as u (organization_id, phone)
 order by u.organization_id, u.phone
 on conflict do nothing;
@@ -79,14 +97,14 @@ on conflict do nothing;
 async def block_phones_during_call(
     connection: Connection, *, now: datetime, organization_ids: Sequence[UUID], phones: Sequence[str]
 ) -> int:
-    """Add phones to the do-not-call list whose owners asked for it during a call."""
+    """Add phones to the do-not-call list, for all purposes, whose owners asked for it during a call."""
     return rows_touched(await connection.execute(_BLOCK_PHONES_DURING_CALL, now, organization_ids, phones))
 
 
 _RECENTLY_BLOCKED_PHONES = """\
-select phone, source, reason, created_at from do_not_call
+select phone, purpose, source, reason, created_at from do_not_call
 where organization_id = $1
-order by created_at desc, phone
+order by created_at desc, phone, purpose
 limit $2;
 """
 
@@ -99,27 +117,34 @@ async def recently_blocked_phones(connection: Connection, *, organization_id: UU
 
 
 _LIST_BLOCKED_PHONES = """\
-select phone, source, reason, created_at from do_not_call
+select phone, purpose, source, reason, created_at from do_not_call
 where organization_id = $1 and ($2::text is null or phone like '%' || $2 || '%')
-  and ($3::text is null or phone > $3)
-order by phone
-limit $4;
+  and ($3::text is null or (phone, purpose) > ($3, $4::text))
+order by phone, purpose
+limit $5;
 """
 
 
 async def list_blocked_phones(
-    connection: Connection, *, organization_id: UUID, digits: str | None, after: str | None, limit: int
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    digits: str | None,
+    after: str | None,
+    after_purpose: str | None,
+    limit: int,
 ) -> list[BlockedNumber]:
-    """List entries of the do-not-call list that contain digits, ordered by phone."""
+    """List entries of the do-not-call list that contain digits, ordered by phone and purpose."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _blocked_number(record)
-        for record in await connection.fetch(_LIST_BLOCKED_PHONES, organization_id, digits, after, limit)
+        for record in await connection.fetch(_LIST_BLOCKED_PHONES, organization_id, digits, after, after_purpose, limit)
     ]
 
 
 _EXPORT_BLOCKED_PHONES = """\
-select phone, source, reason, created_at from do_not_call where organization_id = $1 order by phone;
+select phone, purpose, source, reason, created_at from do_not_call where organization_id = $1
+order by phone, purpose;
 """
 
 

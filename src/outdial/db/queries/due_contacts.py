@@ -43,6 +43,8 @@ class DueContact:
     external_id: str | None
     attributes: str
     do_not_call: bool
+    consent: str
+    listed_on: list[UUID]
     live: bool
     caller_blocked: bool
     calls_of_the_day: list[datetime]
@@ -104,16 +106,21 @@ with candidates as (
 )
 select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.attempts, cc.call_count,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
-  (select true from do_not_call d where d.organization_id = $6 and d.phone = cc.phone limit 1)
-    is not null as do_not_call,
+  (select true from do_not_call d where d.organization_id = $6 and d.phone = cc.phone
+    and d.purpose = any ($7::text[]) limit 1) is not null as do_not_call,
+  coalesce((select c.basis from consents c where c.organization_id = $6 and c.phone = cc.phone
+    and c.basis in ('written', 'express') and c.scope = any ($7::text[]) and c.revoked_at is null
+    order by c.basis desc limit 1), '') as consent,
+  array(select n.list_id from screened_numbers n where n.organization_id = $6 and n.phone = cc.phone)
+    as listed_on,
   (select true from calls c where c.organization_id = $6 and c.phone = cc.phone
     and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
   or (select true from calls c where c.organization_id = $6 and c.phone = cc.phone
     and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
   (select true from calls c where c.organization_id = $6 and c.phone = cc.phone
-    and c.from_number = $7 and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
+    and c.from_number = $8 and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
   array(select c.requested_at from calls c where c.organization_id = $6 and c.phone = cc.phone
-    and c.requested_at > $8 and c.status not in ('refused', 'released')
+    and c.requested_at > $9 and c.status not in ('refused', 'released')
     order by c.requested_at desc limit 100) as calls_of_the_day
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
@@ -131,6 +138,7 @@ async def due_contacts(
     now: datetime,
     limit: int,
     organization_id: UUID,
+    scopes: Sequence[str],
     from_number: str,
     day_ago: datetime,
 ) -> list[DueContact]:
@@ -142,7 +150,16 @@ async def due_contacts(
     return [
         _due_contact(record)
         for record in await connection.fetch(
-            _DUE_CONTACTS, zone_keys, jurisdiction_keys, campaign_id, now, limit, organization_id, from_number, day_ago
+            _DUE_CONTACTS,
+            zone_keys,
+            jurisdiction_keys,
+            campaign_id,
+            now,
+            limit,
+            organization_id,
+            scopes,
+            from_number,
+            day_ago,
         )
     ]
 

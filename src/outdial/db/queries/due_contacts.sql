@@ -42,8 +42,13 @@ with candidates as (
 )
 select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.attempts, cc.call_count,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
-  (select true from do_not_call d where d.organization_id = :organization_id and d.phone = cc.phone limit 1)
-    is not null as do_not_call,
+  (select true from do_not_call d where d.organization_id = :organization_id and d.phone = cc.phone
+    and d.purpose = any (:scopes::text[]) limit 1) is not null as do_not_call,
+  coalesce((select c.basis from consents c where c.organization_id = :organization_id and c.phone = cc.phone
+    and c.basis in ('written', 'express') and c.scope = any (:scopes::text[]) and c.revoked_at is null
+    order by c.basis desc limit 1), '') as consent,
+  array(select n.list_id from screened_numbers n where n.organization_id = :organization_id and n.phone = cc.phone)
+    as listed_on,
   (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone
     and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
   or (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone

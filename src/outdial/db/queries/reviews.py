@@ -44,8 +44,8 @@ async def find_campaign_contact(connection: Connection, *, phone: str, campaign_
 
 _REVIEWED_CONTACT = """\
 select cc.id, cc.organization_id, cc.phone, cc.status, cc.attempts, m.status as campaign_status, m.max_attempts,
-  exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone)
-    as do_not_call
+  exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
+    and d.purpose in ('any', m.purpose)) as do_not_call
 from campaign_contacts cc join campaigns m on m.id = cc.campaign_id
 where cc.id = $1 and cc.campaign_id = $2;
 """

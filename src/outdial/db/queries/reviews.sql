@@ -14,8 +14,8 @@ where m.id = :campaign_id;
 -- row: A contact of a campaign, with what a decision about it depends on.
 -- Read a contact of a campaign, with what a decision about it depends on.
 select cc.id, cc.organization_id, cc.phone, cc.status, cc.attempts, m.status as campaign_status, m.max_attempts,
-  exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone)
-    as do_not_call
+  exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
+    and d.purpose in ('any', m.purpose)) as do_not_call
 from campaign_contacts cc join campaigns m on m.id = cc.campaign_id
 where cc.id = :campaign_contact_id and cc.campaign_id = :campaign_id;
 

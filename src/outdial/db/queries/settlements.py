@@ -316,7 +316,8 @@ _BEGIN_RESEND = """\
 update calls c
 set request_deadline = $1, next_check_at = $1, requests = c.requests + 1, updated_at = $2
 where c.id = $3 and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= $2)
-  and not exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone)
+  and not exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone
+    and d.purpose in ('any', (select m.purpose from campaigns m where m.id = c.campaign_id)))
 returning c.id;
 """
 

@@ -140,7 +140,8 @@ returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provi
 update calls c
 set request_deadline = :deadline, next_check_at = :deadline, requests = c.requests + 1, updated_at = :now
 where c.id = :call_id and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= :now)
-  and not exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone)
+  and not exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone
+    and d.purpose in ('any', (select m.purpose from campaigns m where m.id = c.campaign_id)))
 returning c.id;
 
 -- name: release_call!

@@ -15,6 +15,7 @@ from outdial.dialer.admission import next_call_at
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES, LONGEST_NOTES, LONGEST_TEXT, LONGEST_ZONE_NAME
+from outdial.domain.permission.consent import Scope
 from outdial.domain.phone import NoZone, Phone, zone_of
 from outdial.domain.place import Place
 from outdial.studio.web.audit import record_audit
@@ -92,7 +93,8 @@ class Contact(ContactSummary):
     """A contact with its most recent campaigns and calls."""
 
     notes: str | None
-    do_not_call: bool
+    do_not_call: Annotated[bool, Field(description="On the do-not-call list for calls of any purpose")]
+    opted_out_of: Annotated[list[Scope], Field(description="Purposes for which it is on the do-not-call list")]
     campaigns: list[ContactCampaignSummary]
     calls: list[CallOfContact]
 
@@ -196,7 +198,8 @@ async def find_contact(connection: Connection, context: OrganizationContext, con
     return Contact(
         **ContactSummary.model_validate(row, from_attributes=True).model_dump(),
         notes=row.notes,
-        do_not_call=row.do_not_call,
+        do_not_call=Scope.ANY in row.opted_out_of,
+        opted_out_of=[Scope(purpose) for purpose in row.opted_out_of],
         campaigns=[
             ContactCampaignSummary(
                 id=entry.id,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from outdial.domain.permission.consent import Scope
 from outdial.studio.do_not_call import service as do_not_call
 from outdial.studio.do_not_call.service import (
     MAX_FILE_BYTES,
@@ -46,6 +47,7 @@ async def import_blocked_numbers(
     default_region: Annotated[
         str | None, Query(pattern=r"^[A-Za-z]{2}$", description="Country of numbers without a country code, such as US")
     ] = None,
+    purpose: Annotated[Scope, Query(description="Purpose of the calls that end")] = Scope.ANY,
     reason: Annotated[str | None, Query(max_length=500, pattern=r"^[^\x00]*$")] = None,
 ) -> BlockResult:
     """Block the numbers of a CSV file with a phone column, or of a text file with one number per line.
@@ -56,7 +58,12 @@ async def import_blocked_numbers(
     content = await read_upload(request, MAX_FILE_BYTES)
     async with context.transaction() as connection:
         return await do_not_call.block_file(
-            connection, context=context, content=content, default_region=default_region, reason=reason
+            connection,
+            context=context,
+            content=content,
+            default_region=default_region,
+            purpose=purpose,
+            reason=reason,
         )
 
 
@@ -65,4 +72,4 @@ async def unblock_numbers(context: CurrentOrganization, numbers: NumbersToUnbloc
     """Unblock numbers so that campaigns may call them again. Requires the admin role."""
     context.require("admin")
     async with context.transaction() as connection:
-        return await do_not_call.unblock_numbers(connection, context, numbers.numbers)
+        return await do_not_call.unblock_numbers(connection, context, numbers.numbers, numbers.purpose)

@@ -8,8 +8,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import FormData, UploadFile
 
+from outdial.domain.permission.consent import Scope
 from outdial.studio.do_not_call import service as do_not_call
 from outdial.studio.do_not_call.service import MAX_FILE_BYTES, BlockedPhone, BlockResult, NewBlockedNumbers
+from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, StudioError
 from outdial.studio.web.forms import Form, limited_form, redirect, region_of, text
@@ -19,8 +21,9 @@ from outdial.studio.web.rendering import page
 router = APIRouter(prefix="/o/{organization_id}/do-not-call")
 
 LIMIT: Final = 50
+PURPOSES: Final = [(scope.value, "All calls" if scope is Scope.ANY else humanize(scope)) for scope in Scope]
 _MAX_LINES: Final = 10_000
-_FIELDS: Final = ("numbers", "region", "reason")
+_FIELDS: Final = ("numbers", "region", "purpose", "reason")
 
 
 async def uploaded_list(request: Request, context: CurrentOrganization) -> AsyncIterator[FormData]:
@@ -50,6 +53,7 @@ async def add(request: Request, context: CurrentOrganization, form: Form) -> Res
         new = NewBlockedNumbers(
             numbers=[line[:100] for line in lines],
             default_region=region_of(form),
+            purpose=_purpose_of(form),
             reason=typed["reason"][:500].replace("\0", "") or None,
         )
         async with context.transaction() as connection:
@@ -81,6 +85,7 @@ async def add_file(
                 context=context,
                 content=content,
                 default_region=region_of(form),
+                purpose=_purpose_of(form),
                 reason=text(form, "reason")[:500].replace("\0", ""),
             )
     except InvalidInput as error:
@@ -93,9 +98,16 @@ async def remove(context: CurrentOrganization, form: Form) -> Response:
     """Remove one number from the list."""
     context.require("admin")
     async with context.transaction() as connection:
-        result = await do_not_call.unblock_numbers(connection, context, [text(form, "phone")])
+        result = await do_not_call.unblock_numbers(connection, context, [text(form, "phone")], _purpose_of(form))
     message = "Number removed. It may be called again." if result.removed else "The number was not on the list."
     return redirect(f"/o/{context.organization_id}/do-not-call", message, "good" if result.removed else "info")
+
+
+def _purpose_of(form: FormData) -> Scope:
+    given = text(form, "purpose")
+    if given and given not in set(Scope):
+        raise InvalidInput("Unknown purpose", {"purpose": f"choose one of {', '.join(Scope)}"})
+    return Scope(given or Scope.ANY)
 
 
 async def _added(
@@ -145,6 +157,9 @@ async def _list(
         errors=error.fields if isinstance(error, InvalidInput) else {},
         is_of_file=file_form is not None,
         typed=typed or dict.fromkeys(_FIELDS, ""),
-        typed_with_file={name: "" if file_form is None else text(file_form, name) for name in ("region", "reason")},
+        typed_with_file={
+            name: "" if file_form is None else text(file_form, name) for name in ("region", "purpose", "reason")
+        },
+        purposes=PURPOSES,
         **page_links(url, {"phone": phone}, page_request, found.next),
     )

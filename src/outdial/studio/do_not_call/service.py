@@ -15,6 +15,7 @@ from outdial.campaigns.importing.contact_rows import read_phone
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.db.queries import do_not_call
 from outdial.db.session import Connection
+from outdial.domain.permission.consent import Scope
 from outdial.domain.phone import InvalidPhone, Phone, parse_phone
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
@@ -34,9 +35,10 @@ _ReadNumber = tuple[int, str, Phone | InvalidPhone]
 
 
 class BlockedPhone(BaseModel):
-    """A number on the do-not-call list; `source` is manual, import or call."""
+    """A number on the do-not-call list, for calls of one purpose or any; `source` is manual, import or call."""
 
     phone: str
+    purpose: Scope
     source: str
     reason: str | None
     created_at: datetime
@@ -48,6 +50,7 @@ class NewBlockedNumbers(BaseModel):
     model_config = ConfigDict(extra="forbid")
     numbers: Numbers
     default_region: Region = None
+    purpose: Annotated[Scope, Field(description="Purpose of the calls that end")] = Scope.ANY
     reason: Annotated[str | None, Field(max_length=500, pattern=r"^[^\x00]*$")] = None
 
 
@@ -56,6 +59,7 @@ class NumbersToUnblock(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     numbers: Numbers
+    purpose: Annotated[Scope | None, Field(description="Unblock for this purpose only; null unblocks for all")] = None
 
 
 class RejectedNumber(BaseModel):
@@ -93,22 +97,25 @@ async def list_blocked(
     connection: Connection, context: OrganizationContext, page: PageRequest, phone: str | None = None
 ) -> Page[BlockedPhone]:
     """Return a page of blocked numbers, ordered by number; `phone` is any part of a number."""
-    key = page.key(tuple[CursorText])
+    key = page.key(tuple[CursorText, CursorText])
     rows = await do_not_call.list_blocked_phones(
         connection,
         organization_id=context.organization_id,
         after=None if key is None else key[0],
+        after_purpose=None if key is None else key[1],
         limit=page.limit + 1,
         digits=phone_digits("phone", phone),
     )
-    shown, following = paginate(rows, page.limit, lambda row: [row.phone])
+    shown, following = paginate(rows, page.limit, lambda row: [row.phone, row.purpose])
     return Page(items=[BlockedPhone.model_validate(row, from_attributes=True) for row in shown], next=following)
 
 
 async def block_numbers(connection: Connection, context: OrganizationContext, new: NewBlockedNumbers) -> BlockResult:
     """Block numbers. An invalid number is reported by line and does not stop the others."""
     parsed = _parse(_read_list(new.numbers, _check_region(new.default_region)))
-    return await _add(connection, context=context, parsed=parsed, source="manual", reason=new.reason)
+    return await _add(
+        connection, context=context, parsed=parsed, source="manual", purpose=new.purpose, reason=new.reason
+    )
 
 
 async def block_file(
@@ -116,24 +123,29 @@ async def block_file(
     context: OrganizationContext,
     content: bytes,
     default_region: str | None,
+    purpose: Scope = Scope.ANY,
     reason: str | None = None,
 ) -> BlockResult:
     """Block the numbers of a CSV file with a phone column, or of a text file with one number per line."""
     region = _check_region(default_region)
     parsed = await asyncio.to_thread(lambda: _parse(_read_file(content, region)))
-    return await _add(connection, context=context, parsed=parsed, source="import", reason=reason)
+    return await _add(connection, context=context, parsed=parsed, source="import", purpose=purpose, reason=reason)
 
 
 async def unblock_numbers(
-    connection: Connection, context: OrganizationContext, numbers: Sequence[str]
+    connection: Connection, context: OrganizationContext, numbers: Sequence[str], purpose: Scope | None = None
 ) -> UnblockResult:
-    """Unblock numbers given in E.164."""
+    """Unblock numbers given in E.164, for one purpose or altogether."""
     parsed = _parse(_read_list(numbers, None))
     removed = await do_not_call.unblock_phones(
-        connection, organization_id=context.organization_id, phones=list(parsed.valid)
+        connection, organization_id=context.organization_id, phones=list(parsed.valid), purpose=purpose
     )
     await _record(
-        connection, context=context, action="remove_do_not_call", details={"removed": len(removed)}, phones=parsed.valid
+        connection,
+        context=context,
+        action="remove_do_not_call",
+        details={"removed": len(removed), "purpose": purpose or Scope.ANY},
+        phones=parsed.valid,
     )
     return UnblockResult(removed=len(removed), not_listed=len(parsed.valid) - len(removed), bad=list(parsed.rejected))
 
@@ -143,6 +155,7 @@ async def _add(
     context: OrganizationContext,
     parsed: _ParsedNumbers,
     source: Literal["manual", "import"],
+    purpose: Scope,
     reason: str | None,
 ) -> BlockResult:
     added = 0
@@ -151,6 +164,7 @@ async def _add(
             connection,
             organization_id=context.organization_id,
             phones=list(parsed.valid[first : first + _BATCH_SIZE]),
+            purpose=purpose,
             source=source,
             reason=(reason or "").strip() or None,
             now=context.studio.clock.now(),
@@ -160,7 +174,7 @@ async def _add(
         connection,
         context=context,
         action="add_do_not_call",
-        details={"added": added, "source": source},
+        details={"added": added, "source": source, "purpose": purpose},
         phones=parsed.valid,
     )
     return BlockResult(

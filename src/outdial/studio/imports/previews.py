@@ -87,6 +87,7 @@ async def preview_import(
             connection,
             organization_id=context.organization_id,
             phones=[contact.phone for contact in read.contacts],
+            campaign_id=found.campaign_id,
         )
     blocked = frozenset(rows)
     return _import_preview(found, read, blocked, is_whole=len(beginning) == found.bytes_stored)

@@ -1,0 +1,116 @@
+-- Consents that contacts have given. Rows are evidence: they are never edited, only revoked.
+
+create table public.consents (
+  id uuid primary key,
+  organization_id uuid not null,
+  phone text not null check (phone ~ '^\+[1-9][0-9]{6,14}$'),
+  -- `none` records that the contact refused.
+  basis text not null check (basis in ('written', 'express', 'existing_business', 'none')),
+  -- The purpose of the calls that the contact agreed to.
+  scope text not null default 'any' check (scope in ('any', 'sales', 'informational', 'survey', 'collection')),
+  source text check (length(source) between 1 and 200),
+  text text check (length(text) between 1 and 10000),
+  url text check (length(url) between 1 and 2000),
+  given_at timestamptz not null,
+  revoked_at timestamptz check (revoked_at >= given_at),
+  -- Why it was revoked.
+  revocation text check (length(revocation) between 1 and 500),
+  created_at timestamptz not null,
+  constraint consents_evidence check (basis = 'none' or coalesce(source, text, url) is not null),
+  foreign key (organization_id, phone) references public.contacts (organization_id, phone) on delete cascade
+);
+-- The same consent is stored once, however often its file is imported. A claim reads it by phone and organization.
+create unique index consents_phone on public.consents
+  (phone, organization_id, basis, scope, given_at, coalesce(source, ''), coalesce(url, ''), md5(coalesce(text, '')));
+
+-- A contact that was skipped without consent, or because of a national or state list, is pending again when it gives
+-- consent: the claim decides again. The campaigns are locked first, so that none completes meanwhile. The reasons are
+-- those of outdial.domain.permission.consent and outdial.domain.permission.screening.
+create function private.reopen_consenting_contacts() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  entered record;
+begin
+  for entered in
+    select m.id from public.campaigns m
+    where m.status in ('draft', 'scheduled', 'active', 'pausing', 'paused') and m.id in (
+      select cc.campaign_id
+      from added a
+      join public.contacts k on k.organization_id = a.organization_id and k.phone = a.phone
+      join public.campaign_contacts cc on cc.contact_id = k.id and cc.status = 'skipped'
+      where a.basis in ('written', 'express') and a.revoked_at is null
+    )
+    order by m.id for share
+  loop
+    with skipped as materialized (
+      select cc.id, a.created_at
+      from added a
+      join public.contacts k on k.organization_id = a.organization_id and k.phone = a.phone
+      join public.campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = entered.id and cc.status = 'skipped'
+        and (cc.status_reason like 'no % consent for % calls on record' or cc.status_reason like 'on the % list of %')
+      where a.basis in ('written', 'express') and a.revoked_at is null
+      order by cc.id
+      for update of cc
+    )
+    update public.campaign_contacts cc
+    set status = 'pending', status_reason = null, updated_at = s.created_at
+    from skipped s
+    where cc.id = s.id;
+  end loop;
+  return null;
+end
+$$;
+revoke all on function private.reopen_consenting_contacts() from public;
+create trigger consents_reopen after insert on public.consents
+  referencing new table as added for each statement execute function private.reopen_consenting_contacts();
+
+-- The same for all contacts of a campaign whose requirements change.
+create function private.reopen_unconsented_contacts() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  with skipped as materialized (
+    select cc.id
+    from public.campaign_contacts cc
+    where cc.campaign_id = new.id and cc.status = 'skipped'
+      and (cc.status_reason like 'no % consent for % calls on record' or cc.status_reason like 'on the % list of %')
+    order by cc.id
+    for update
+  )
+  update public.campaign_contacts cc
+  set status = 'pending', status_reason = null, updated_at = new.updated_at
+  from skipped s
+  where cc.id = s.id;
+  return null;
+end
+$$;
+revoke all on function private.reopen_unconsented_contacts() from public;
+create trigger campaigns_reopen_unconsented after update of purpose, consent_required, lists_required
+  on public.campaigns
+  for each row
+  when (new.status in ('draft', 'scheduled', 'active', 'pausing', 'paused')
+    and (new.purpose, new.consent_required, new.lists_required)
+      is distinct from (old.purpose, old.consent_required, old.lists_required))
+  execute function private.reopen_unconsented_contacts();
+
+revoke all on public.consents from anon, authenticated, service_role;
+grant select, insert, update, delete on public.consents to service_role;
+
+alter table public.consents enable row level security;
+alter table public.consents force row level security;
+grant select on public.consents to authenticated, outdial_dialer, outdial_jobs;
+grant insert on public.consents to authenticated, outdial_jobs;
+grant update (revoked_at, revocation) on public.consents to authenticated, outdial_jobs;
+create policy members_read on public.consents for select to authenticated
+  using (organization_id = any (array(select private.my_organizations())));
+create policy operators_insert on public.consents for insert to authenticated
+  with check (organization_id = any (array(select private.my_organizations('operator'))));
+create policy operators_update on public.consents for update to authenticated
+  using (organization_id = any (array(select private.my_organizations('operator'))))
+  with check (organization_id = any (array(select private.my_organizations('operator'))));
+create policy dialer_reads on public.consents for select to outdial_dialer
+  using (organization_id = (select private.current_organization()));
+create policy jobs_work on public.consents for all to outdial_jobs
+  using (organization_id = (select private.current_organization()))
+  with check (organization_id = (select private.current_organization()));

@@ -1,0 +1,104 @@
+-- Screening lists: numbers from outside that must not be called, such as a national do-not-call registry.
+
+create table public.screening_lists (
+  id uuid primary key,
+  organization_id uuid not null references public.organizations (id) on delete cascade,
+  kind text not null check (kind in ('national', 'state', 'litigator', 'reassigned')),
+  -- The country of a national list, the state or province of a state list.
+  jurisdiction text,
+  -- The day of the registry that the file holds.
+  registry_date date not null,
+  file_name text not null check (length(trim(file_name)) between 1 and 300),
+  -- A list counts once its file is stored completely. Then it replaces the one before.
+  status text not null default 'loading' check (status in ('loading', 'current', 'replaced', 'removed', 'failed')),
+  numbers bigint not null default 0 check (numbers >= 0),
+  refused bigint not null default 0 check (refused >= 0),
+  -- Null: uploaded with the service key.
+  created_by uuid,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  completed_at timestamptz,
+  -- When the numbers of a list that no longer counts were deleted.
+  cleared_at timestamptz,
+  unique (organization_id, id),
+  constraint screening_lists_jurisdiction check (case kind
+    when 'national' then jurisdiction ~ '^[A-Z]{2}$'
+    when 'state' then jurisdiction ~ '^[A-Z]{2}-[A-Z0-9]{1,3}$'
+    else jurisdiction is null end)
+);
+create unique index screening_lists_current on public.screening_lists (organization_id, kind, coalesce(jurisdiction, ''))
+  where status = 'current';
+create index screening_lists_organization on public.screening_lists (organization_id, created_at desc, id desc);
+create index screening_lists_uncleared on public.screening_lists (updated_at)
+  where status <> 'current' and cleared_at is null;
+
+create table public.screened_numbers (
+  organization_id uuid not null,
+  list_id uuid not null,
+  phone text not null check (phone ~ '^\+[1-9][0-9]{6,14}$'),
+  -- One probe finds all lists with a number.
+  primary key (organization_id, phone, list_id),
+  foreign key (organization_id, list_id) references public.screening_lists (organization_id, id) on delete cascade
+);
+create index screened_numbers_list on public.screened_numbers (list_id);
+
+-- Lists whose numbers can be deleted: replaced and removed ones, and uploads that were interrupted.
+create function private.outdated_screening_lists(p_silent_since timestamptz, p_limit integer)
+returns table (organization_id uuid, id uuid)
+language sql stable security definer set search_path = ''
+as $$
+  select l.organization_id, l.id
+  from public.screening_lists l
+  where l.cleared_at is null
+    and (l.status in ('replaced', 'removed', 'failed') or l.status = 'loading' and l.updated_at < p_silent_since)
+  order by l.updated_at
+  limit p_limit
+$$;
+revoke all on function private.outdated_screening_lists(timestamptz, integer) from public;
+grant execute on function private.outdated_screening_lists(timestamptz, integer) to outdial_jobs;
+
+revoke all on public.screening_lists, public.screened_numbers from anon, authenticated, service_role;
+grant select, insert, update, delete on public.screening_lists, public.screened_numbers to service_role;
+
+alter table public.screening_lists enable row level security;
+alter table public.screening_lists force row level security;
+grant select on public.screening_lists to authenticated, outdial_dialer, outdial_jobs;
+grant insert (id, organization_id, kind, jurisdiction, registry_date, file_name, created_by, created_at, updated_at)
+  on public.screening_lists to authenticated;
+grant update (status, numbers, refused, updated_at, completed_at) on public.screening_lists to authenticated;
+grant update (status, updated_at, cleared_at) on public.screening_lists to outdial_jobs;
+create policy members_read on public.screening_lists for select to authenticated
+  using (organization_id = any (array(select private.my_organizations())));
+create policy operators_insert on public.screening_lists for insert to authenticated
+  with check (
+    organization_id = any (array(select private.my_organizations('operator'))) and created_by = (select auth.uid())
+  );
+create policy operators_update on public.screening_lists for update to authenticated
+  using (organization_id = any (array(select private.my_organizations('operator'))))
+  with check (organization_id = any (array(select private.my_organizations('operator'))));
+create policy dialer_reads on public.screening_lists for select to outdial_dialer
+  using (organization_id = (select private.current_organization()));
+create policy jobs_work on public.screening_lists for all to outdial_jobs
+  using (organization_id = (select private.current_organization()))
+  with check (organization_id = (select private.current_organization()));
+
+alter table public.screened_numbers enable row level security;
+alter table public.screened_numbers force row level security;
+grant select on public.screened_numbers to authenticated, outdial_dialer, outdial_jobs;
+grant insert on public.screened_numbers to authenticated;
+grant delete on public.screened_numbers to outdial_jobs;
+create policy members_read on public.screened_numbers for select to authenticated
+  using (organization_id = any (array(select private.my_organizations())));
+create policy operators_insert on public.screened_numbers for insert to authenticated
+  with check (organization_id = any (array(select private.my_organizations('operator'))));
+create policy dialer_reads on public.screened_numbers for select to outdial_dialer
+  using (organization_id = (select private.current_organization()));
+create policy jobs_work on public.screened_numbers for all to outdial_jobs
+  using (organization_id = (select private.current_organization()))
+  with check (organization_id = (select private.current_organization()));
+
+-- A campaign may wait for a screening list.
+alter table public.campaigns drop constraint campaigns_waiting_for_check;
+alter table public.campaigns add constraint campaigns_waiting_for_check check (waiting_for in
+  ('concurrency', 'pacing', 'calling_hours', 'retry', 'calls', 'screening')) not valid;
+alter table public.campaigns validate constraint campaigns_waiting_for_check;
