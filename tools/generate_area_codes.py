@@ -1,4 +1,4 @@
-"""Write `src/outdial/domain/area_codes.py`: the states and provinces of each area code, from libphonenumber.
+"""Write `src/outdial/domain/geography/area_codes.py`: the states and provinces of each area code, from libphonenumber.
 
 `python tools/generate_area_codes.py` prints the module. It reads libphonenumber's names of places, which take 190 MB of
 memory once loaded, so that no process of Outdial has to.
@@ -12,7 +12,7 @@ from typing import Final
 from phonenumbers.geodata import GEOCODE_DATA
 from phonenumbers.tzdata import TIMEZONE_DATA
 
-from outdial.domain.regions import REGIONS
+from outdial.domain.geography.regions import REGIONS
 
 # Names of libphonenumber that are not those of the state, with the states that they stand for.
 _OTHER_NAMES: Final = {

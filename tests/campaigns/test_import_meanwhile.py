@@ -19,6 +19,8 @@ from outdial.clock import VirtualClock
 from outdial.db.session import Connection, Database
 from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
+from outdial.domain.location import Location, StatedPlace
+from outdial.domain.place import Place
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -104,8 +106,7 @@ def new_contacts(numbers: Iterable[int]) -> list[NewContact]:
             written="",
             phone=phone(number),
             details=dict.fromkeys(CONTACT_FIELD_NAMES),
-            zone_key="America/New_York",
-            zone_source="number",
+            location=Location(place=Place("America/New_York", "US-NY"), zone_source="number", stated=StatedPlace()),
             variables="{}",
             cells=(),
         )

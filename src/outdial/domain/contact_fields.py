@@ -6,6 +6,8 @@ from typing import Final
 LONGEST_TEXT: Final = 500
 LONGEST_NOTES: Final = 10_000
 LONGEST_ZONE_NAME: Final = 100
+LONGEST_PLACE: Final = 100
+"""What users write for a country, a state or a postal code; codes are stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,30 @@ CONTACT_FIELDS: Final = (
         is_listed=False,
     ),
     ContactField(name="external_id", label="External ID", headers=("external_id",)),
+    ContactField(
+        name="country",
+        label="Country",
+        headers=("country", "country_name"),
+        longest=LONGEST_PLACE,
+        is_agent_variable=False,
+        is_listed=False,
+    ),
+    ContactField(
+        name="region",
+        label="State or province",
+        headers=("state", "region", "province", "state_province", "state_or_province", "state_code"),
+        longest=LONGEST_PLACE,
+        is_agent_variable=False,
+        is_listed=False,
+    ),
+    ContactField(
+        name="postal_code",
+        label="Postal code",
+        headers=("postal_code", "zip", "zip_code", "zipcode", "postcode", "post_code"),
+        longest=LONGEST_PLACE,
+        is_agent_variable=False,
+        is_listed=False,
+    ),
     ContactField(
         name="timezone",
         label="Time zone",

@@ -6,26 +6,27 @@ read is refused, never ignored: doubt must not open hours.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
 from phonenumbers.phonenumberutil import is_number_type_geographical
-from phonenumbers.timezone import time_zones_for_geographical_number, time_zones_for_number
+from phonenumbers.timezone import time_zones_for_geographical_number
+from phonenumbers.tzdata import TIMEZONE_DATA
 
-from outdial.domain.area_zones import jurisdictions_of_area_code, zones_of_area_code, zones_of_region
 from outdial.domain.calling_hours import is_zone_name
-from outdial.domain.countries import find_country, zones_of_country
+from outdial.domain.geography.area_zones import jurisdictions_of_area_code, zones_of_area_code, zones_of_region
+from outdial.domain.geography.countries import find_country, zones_of_country
+from outdial.domain.geography.postal_codes import PostalCode, read_postal_code
+from outdial.domain.geography.regions import MILITARY, REGION_OF_CODE, TERRITORIES, Region, find_region
 from outdial.domain.phone import Phone
 from outdial.domain.phone_reading import number_of
 from outdial.domain.place import UNKNOWN_COUNTRY, UNKNOWN_STATE, Place
-from outdial.domain.postal_codes import PostalCode, read_postal_code
-from outdial.domain.regions import MILITARY, REGION_OF_CODE, TERRITORIES, Region, find_region
 
 ZoneSource = Literal["contact", "number", "region", "postal_code", "country", "conflict"]
-PlaceField = Literal["phone", "timezone", "country", "region", "postal_code"]
+PlaceField = Literal["timezone", "country", "region", "postal_code"]
 
 _DATA_VERSION: Final = 1
 """Raise it with any change of the tables and rules behind `locate`: stored keys are then computed again."""
@@ -43,6 +44,9 @@ _PLACELESS: Final = {
     PhoneNumberType.TOLL_FREE, PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST, PhoneNumberType.UAN,
     PhoneNumberType.PAGER, PhoneNumberType.VOICEMAIL,
 }  # fmt: skip
+_MOBILES_WITH_AREA_CODES: Final = (52, 54, 55)
+"""Mexico, Argentina and Brazil. Elsewhere a mobile number may be in any zone of its country, also if it has a prefix
+for which libphonenumber knows a zone, as in Indonesia."""
 _LAW_GOES_BY_AREA_CODE: Final = frozenset({"US-SC", "US-VA"})
 """States whose law protects the owners of their area codes wherever they are."""
 _WITH_STATES: Final = ("US", "CA")
@@ -68,10 +72,19 @@ class Location:
 
     place: Place
     zone_source: ZoneSource
-    timezone: str | None
-    country: str | None
-    region: str | None
-    postal_code: str | None
+    stated: StatedPlace
+
+    def stored(self) -> dict[str, str | None]:
+        """Return the columns of the contact that state its place."""
+        return asdict(self.stated)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKeys:
+    """The keys of a contact that is stored already, and what decided its zones."""
+
+    place: Place
+    zone_source: ZoneSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +142,28 @@ def locate(phone: Phone, stated: StatedPlace) -> Location | Unlocatable:
     return Location(
         place=Place("|".join(sorted(zones)), "|".join(sorted(area.jurisdictions))),
         zone_source="contact" if read.timezone else source,
-        timezone=read.timezone,
-        country=read.country,
-        region=read.stored_region,
-        postal_code=read.postal.text if read.postal else None,
+        stated=StatedPlace(
+            timezone=read.timezone,
+            country=read.country,
+            region=read.stored_region,
+            postal_code=read.postal.text if read.postal else None,
+        ),
     )
+
+
+def locate_stored(phone: Phone, stated: StatedPlace, zone_key: str) -> StoredKeys:
+    """Return the keys of a stored contact, whose columns may contradict each other, unlike those of a new one.
+
+    If they cannot be read together, the contact may be in any zone of its number and of its present `zone_key`, and in
+    North America in any state.
+    """
+    found = locate(phone, stated)
+    if isinstance(found, Location):
+        return StoredKeys(found.place, found.zone_source)
+    number, _ = _area_of_number(phone)
+    zones = number.zones | frozenset(zone_key.split("|"))
+    jurisdictions = frozenset({UNKNOWN_STATE}) if phone.e164.startswith("+1") else number.jurisdictions
+    return StoredKeys(Place("|".join(sorted(zones)), "|".join(sorted(jurisdictions))), "conflict")
 
 
 def _missing(read: _Stated, problem: str | None) -> str:
@@ -254,8 +284,12 @@ def _area_of_number(phone: Phone) -> tuple[_Area, str | None]:
     if is_american:
         zones = zones_of_area_code(phone.e164[2:5])
     else:
-        is_located = is_number_type_geographical(kind, number.country_code or 0)
-        zones = frozenset(time_zones_for_geographical_number(number) if is_located else time_zones_for_number(number))
+        code = number.country_code or 0
+        is_located = is_number_type_geographical(kind, code) and (
+            kind != PhoneNumberType.MOBILE or code in _MOBILES_WITH_AREA_CODES
+        )
+        found = time_zones_for_geographical_number(number) if is_located else TIMEZONE_DATA.get(str(code), ())
+        zones = frozenset(found)
     if not zones or not all(is_zone_name(name) for name in zones):
         return _Area(home, frozenset()), f"the number has no time zone; name the contact's {wanted}"
     return _Area(home, zones), None

@@ -1,30 +1,12 @@
-"""Phone numbers: from typed text to E.164, and from a number to the time zones its owner may live in."""
+"""Phone numbers: from typed text to E.164."""
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal
 
 import phonenumbers
-from phonenumbers import PhoneNumberType
-from phonenumbers.phonenumberutil import is_number_type_geographical
-from phonenumbers.timezone import time_zones_for_geographical_number, time_zones_for_number
-from phonenumbers.tzdata import TIMEZONE_DATA
 
-from outdial.domain.calling_hours import is_zone_name
 from outdial.domain.phone_reading import number_of, read_cell, read_plain
 
 _NON_GEOGRAPHIC = "001"
-_PLACELESS = {
-    PhoneNumberType.TOLL_FREE, PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST, PhoneNumberType.UAN,
-    PhoneNumberType.PAGER, PhoneNumberType.VOICEMAIL,
-}  # fmt: skip
-
-# Newer area codes that cover the territory of an older one with several zones. libphonenumber lists zones by exchange
-# only for the older code, and a single zone for the newer one. From the overlays of the North American Numbering Plan.
-_OVERLAYS = {
-    "236": "250", "257": "250", "364": "270", "367": "418", "448": "850", "458": "541", "581": "418", "672": "250",
-    "778": "250", "879": "709", "930": "812", "986": "208",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +22,6 @@ class InvalidPhone:
     """Text that is not a phone number, and the reason."""
 
     raw: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Zone:
-    """The zone key of a contact, and whether it comes from the contact or from the number."""
-
-    key: str
-    source: Literal["contact", "number"]
-
-
-@dataclass(frozen=True, slots=True)
-class NoZone:
-    """The zone is unknown; `reason` says why."""
-
     reason: str
 
 
@@ -76,37 +43,10 @@ def parse_phone(raw: str, default_region: str | None, calling_code: int | None =
     return Phone(e164, None if country == _NON_GEOGRAPHIC else country)
 
 
-def zone_of(phone: Phone, timezone: str | None) -> Zone | NoZone:
-    """Return the contact's own zone, else all zones of the number, sorted and joined by `|`.
-
-    An unknown zone name gives NoZone rather than the number's zones: doubt fails closed. The zones of numbers come
-    from libphonenumber; a mobile number may have every zone of its country. A number of +1 has every zone of its area
-    code: libphonenumber gives an exchange that it does not list the zone of most others.
-    """
-    name = (timezone or "").strip()
-    if name:
-        known = is_zone_name(name)
-        return Zone(name, "contact") if known else NoZone(f"{name!r} is not a time zone; use an IANA name")
-    number = number_of(phone.e164)
-    kind = phonenumbers.number_type(number)
-    if kind in _PLACELESS:
-        return NoZone("toll-free and other special numbers have no time zone; set one for the contact")
-    names = _area_code_zones(phone.e164[2:5]) if number.country_code == 1 else ()
-    if not names:
-        is_located = is_number_type_geographical(kind, number.country_code or 0)
-        zones = time_zones_for_geographical_number(number) if is_located else time_zones_for_number(number)
-        names = tuple(sorted(zones))
-    if not names or not all(is_zone_name(name) for name in names):
-        return NoZone("the number has no time zone; set one for the contact")
-    return Zone("|".join(names), "number")
-
-
-@cache
-def _area_code_zones(area_code: str) -> tuple[str, ...]:
-    prefixes = tuple("1" + code for code in (area_code, _OVERLAYS.get(area_code, area_code)))
-    return tuple(
-        sorted({zone for known, zones in TIMEZONE_DATA.items() if known.startswith(prefixes) for zone in zones})
-    )
+def phone_of(e164: str) -> Phone:
+    """Return a stored number with its country, without checking it again."""
+    country = phonenumbers.region_code_for_number(number_of(e164))
+    return Phone(e164, None if country == _NON_GEOGRAPHIC else country)
 
 
 def mask(e164: str) -> str:

@@ -10,7 +10,8 @@ from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.campaigns.importing.first_lines import FirstLines
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.db.session import encode_json
-from outdial.domain.phone import InvalidPhone, NoZone, Phone, parse_phone, zone_of
+from outdial.domain.location import Location, StatedPlace, Unlocatable, locate
+from outdial.domain.phone import InvalidPhone, Phone, parse_phone
 from outdial.domain.phone_reading import read_calling_code
 
 _CHUNK_BYTES = 4 * 2**20
@@ -21,16 +22,15 @@ _ANY_NUMBER = "+14155552671"
 class NewContact:
     """A good row of a file.
 
-    `written` is the phone as the file has it, `details` the values by CONTACT_FIELDS, `variables` a JSON object, and
-    `cells` the whole row.
+    `written` is the phone as the file has it, `details` the values by CONTACT_FIELDS, `location` where the row says
+    that the contact may be, `variables` a JSON object, and `cells` the whole row.
     """
 
     line: int
     written: str
     phone: str
     details: Mapping[str, str | None]
-    zone_key: str
-    zone_source: str
+    location: Location
     variables: str
     cells: Sequence[str]
 
@@ -74,20 +74,30 @@ class ContactReader:
         written, phone = read_phone(columns, cells, self._default_region)
         if isinstance(phone, InvalidPhone):
             return RefusedRow(row.line, written, Refusal.BAD_PHONE, phone.reason, cells=cells)
-        zone = zone_of(phone, columns.cell(cells, "timezone"))
-        if isinstance(zone, NoZone):
-            return RefusedRow(row.line, written, Refusal.NO_TIME_ZONE, zone.reason, cells=cells)
+        location = locate(phone, self._stated_place(cells))
+        if isinstance(location, Unlocatable):
+            kind = Refusal.NO_TIME_ZONE if location.field == "timezone" else Refusal.BAD_PLACE
+            return RefusedRow(row.line, written, kind, location.reason, cells=cells)
         variables = ((name, cell_text(cells[index])) for name, index in columns.variables)
         return NewContact(
             line=row.line,
             written=written,
             phone=phone.e164,
-            details=columns.details(cells),
-            zone_key=zone.key,
-            zone_source=zone.source,
+            details=columns.details(cells) | location.stored(),
+            location=location,
             variables=encode_json({name: value for name, value in variables if value}),
             cells=cells,
         )
+
+    def _stated_place(self, cells: Sequence[str]) -> StatedPlace:
+        timezone, country, region, postal_code = (
+            self._columns.cell(cells, field) for field in ("timezone", "country", "region", "postal_code")
+        )
+        if country is None and (code := self._columns.cell(cells, "calling_code")) is not None:
+            # A column of calling codes may hold countries instead.
+            named = read_calling_code(code)
+            country = named if isinstance(named, str) else None
+        return StatedPlace(timezone=timezone, country=country, region=region, postal_code=postal_code)
 
 
 def read_phone(columns: Columns, cells: Sequence[str], default_region: str | None) -> tuple[str, Phone | InvalidPhone]:

@@ -17,6 +17,9 @@ from outdial.db.queries import contacts as contact_queries
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
 from outdial.domain.ids import new_id
+from outdial.domain.location import KEYS_VERSION, StatedPlace, StoredKeys, locate_stored
+from outdial.domain.phone import phone_of
+from outdial.domain.place import Place
 
 Transaction = Callable[[], AbstractAsyncContextManager[Connection]]
 OnAdded = Callable[[Connection, int], Awaitable[None]]
@@ -141,14 +144,16 @@ class ContactStore:
             connection,
             organization_id=organization_id,
             import_id=self._import_id,
+            keys_version=KEYS_VERSION,
             now=now,
             contacts=encode_json(
                 [
                     {
                         "id": new_id(now),
                         "phone": contact.phone,
-                        "zone_key": contact.zone_key,
-                        "zone_source": contact.zone_source,
+                        "zone_key": contact.location.place.zone_key,
+                        "zone_source": contact.location.zone_source,
+                        "jurisdiction_key": contact.location.place.jurisdiction_key,
                         **contact.details,
                     }
                     for contact in by_phone
@@ -156,6 +161,7 @@ class ContactStore:
             ),
         )
         upserted = {contact.phone: contact for contact in stored}
+        places = await _update_keys(connection, contacts, upserted)
         contact_ids = [upserted[contact.phone].id for contact in contacts]
         variables = [contact.variables for contact in contacts]
         added = await campaign_contacts.add_campaign_contacts(
@@ -165,7 +171,8 @@ class ContactStore:
             ids=[new_id(now) for _ in contacts],
             contact_ids=contact_ids,
             phones=[contact.phone for contact in contacts],
-            zone_keys=[upserted[contact.phone].zone_key for contact in contacts],
+            zone_keys=[places[contact.phone].zone_key for contact in contacts],
+            jurisdiction_keys=[places[contact.phone].jurisdiction_key for contact in contacts],
             variables=variables,
             import_id=self._import_id,
             now=now,
@@ -179,3 +186,33 @@ class ContactStore:
                 now=now,
             )
         return added
+
+
+async def _update_keys(
+    connection: Connection,
+    contacts: Sequence[NewContact],
+    upserted: Mapping[str, contact_queries.UpsertedContact],
+) -> dict[str, Place]:
+    """Return the places of the stored contacts. A stored column that the file leaves empty counts too."""
+    places: dict[str, Place] = {}
+    changed: list[tuple[UUID, StoredKeys]] = []
+    for contact in contacts:
+        row = upserted[contact.phone]
+        stated = StatedPlace(timezone=row.timezone, country=row.country, region=row.region, postal_code=row.postal_code)
+        places[contact.phone] = Place(row.zone_key, row.jurisdiction_key)
+        says_nothing = contact.location.stated == StatedPlace()
+        if row.keys_version >= KEYS_VERSION and (says_nothing or contact.location.stated == stated):
+            continue
+        keys = locate_stored(phone_of(contact.phone), stated, row.zone_key)
+        places[contact.phone] = keys.place
+        changed.append((row.id, keys))
+    if changed:
+        await contact_queries.set_contact_keys(
+            connection,
+            ids=[contact_id for contact_id, _ in changed],
+            zone_keys=[keys.place.zone_key for _, keys in changed],
+            zone_sources=[keys.zone_source for _, keys in changed],
+            jurisdiction_keys=[keys.place.jurisdiction_key for _, keys in changed],
+            keys_version=KEYS_VERSION,
+        )
+    return places

@@ -88,7 +88,7 @@ def preview(
         rows=len(read),
         contacts=contacts,
         refused=refused,
-        zones=dict(Counter(contact.zone_key for contact in contacts).most_common()),
+        zones=dict(Counter(contact.location.place.zone_key for contact in contacts).most_common()),
         notices=rows.notices + columns.notices,
         problem=None,
     )

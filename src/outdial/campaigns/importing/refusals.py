@@ -28,6 +28,7 @@ class Refusal(StrEnum):
     BROKEN_QUOTES = "broken_quotes"
     WRONG_COLUMNS = "wrong_columns"
     BAD_PHONE = "bad_phone"
+    BAD_PLACE = "bad_place"
     NO_TIME_ZONE = "no_time_zone"
     DUPLICATE = "duplicate"
     DO_NOT_CALL = "do_not_call"

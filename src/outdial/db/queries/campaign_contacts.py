@@ -74,12 +74,12 @@ class CampaignContactDetail:
 _campaign_contact_detail = row_builder(CampaignContactDetail)
 
 _ADD_CAMPAIGN_CONTACTS = """\
-insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, next_attempt_at,
-  variables, import_id, created_at, updated_at)
-select u.id, $1, $2, u.contact_id, u.phone, u.zone_key, $3, u.variables::jsonb, $4,
-  $3, $3
-from unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[])
-  as u (id, contact_id, phone, zone_key, variables)
+insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, jurisdiction_key,
+  next_attempt_at, variables, import_id, created_at, updated_at)
+select u.id, $1, $2, u.contact_id, u.phone, u.zone_key, u.jurisdiction_key, $3,
+  u.variables::jsonb, $4, $3, $3
+from unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[],
+  $10::text[]) as u (id, contact_id, phone, zone_key, jurisdiction_key, variables)
 on conflict (campaign_id, contact_id) do nothing;
 """
 
@@ -95,6 +95,7 @@ async def add_campaign_contacts(
     contact_ids: Sequence[UUID],
     phones: Sequence[str],
     zone_keys: Sequence[str],
+    jurisdiction_keys: Sequence[str],
     variables: Sequence[str],
 ) -> int:
     """Add contacts to a campaign. Contacts that are in it already are not counted."""
@@ -109,6 +110,7 @@ async def add_campaign_contacts(
             contact_ids,
             phones,
             zone_keys,
+            jurisdiction_keys,
             variables,
         )
     )

@@ -3,12 +3,12 @@
 -- name: add_campaign_contacts!
 -- null: :import_id
 -- Add contacts to a campaign. Contacts that are in it already are not counted.
-insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, next_attempt_at,
-  variables, import_id, created_at, updated_at)
-select u.id, :organization_id, :campaign_id, u.contact_id, u.phone, u.zone_key, :now, u.variables::jsonb, :import_id,
-  :now, :now
-from unnest(:ids::uuid[], :contact_ids::uuid[], :phones::text[], :zone_keys::text[], :variables::text[])
-  as u (id, contact_id, phone, zone_key, variables)
+insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, jurisdiction_key,
+  next_attempt_at, variables, import_id, created_at, updated_at)
+select u.id, :organization_id, :campaign_id, u.contact_id, u.phone, u.zone_key, u.jurisdiction_key, :now,
+  u.variables::jsonb, :import_id, :now, :now
+from unnest(:ids::uuid[], :contact_ids::uuid[], :phones::text[], :zone_keys::text[], :jurisdiction_keys::text[],
+  :variables::text[]) as u (id, contact_id, phone, zone_key, jurisdiction_key, variables)
 on conflict (campaign_id, contact_id) do nothing;
 
 -- name: refresh_variables!

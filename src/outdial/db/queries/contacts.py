@@ -3,12 +3,12 @@
 Contacts of organizations.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import CUSTOM_PLAN, PREFETCH, row_builder
+from outdial.db.rows import CUSTOM_PLAN, PREFETCH, row_builder, rows_touched
 from outdial.db.session import Connection
 
 
@@ -18,7 +18,13 @@ class UpsertedContact:
 
     id: UUID
     phone: str
+    timezone: str | None
+    country: str | None
+    region: str | None
+    postal_code: str | None
     zone_key: str
+    jurisdiction_key: str
+    keys_version: int
 
 
 _upserted_contact = row_builder(UpsertedContact)
@@ -57,8 +63,12 @@ class ContactDetail:
     notes: str | None
     external_id: str | None
     timezone: str | None
+    country: str | None
+    region: str | None
+    postal_code: str | None
     zone_key: str
     zone_source: str
+    jurisdiction_key: str
     created_at: datetime
     updated_at: datetime
     opted_out_of: list[str]
@@ -118,44 +128,95 @@ class ExportedContact:
     notes: str | None
     external_id: str | None
     timezone: str | None
+    country: str | None
+    region: str | None
+    postal_code: str | None
     zone_key: str
+    jurisdiction_key: str
     created_at: datetime
 
 
 _exported_contact = row_builder(ExportedContact)
 
 _UPSERT_CONTACTS = """\
-insert into contacts (id, organization_id, phone, name, email, company, notes, external_id, timezone, zone_key,
-  zone_source, import_id, created_at, updated_at)
-select u.id, $1, u.phone, u.name, u.email, u.company, u.notes, u.external_id, u.timezone, u.zone_key,
-  u.zone_source, $2, $3, $3
-from jsonb_to_recordset($4::text::jsonb) as u (id uuid, phone text, name text, email text, company text,
-  notes text, external_id text, timezone text, zone_key text, zone_source text)
+insert into contacts (id, organization_id, phone, name, email, company, notes, external_id, timezone, country, region,
+  postal_code, zone_key, zone_source, jurisdiction_key, keys_version, import_id, created_at, updated_at)
+select u.id, $1, u.phone, u.name, u.email, u.company, u.notes, u.external_id, u.timezone, u.country,
+  u.region, u.postal_code, u.zone_key, u.zone_source, u.jurisdiction_key, $2, $3, $4, $4
+from jsonb_to_recordset($5::text::jsonb) as u (id uuid, phone text, name text, email text, company text,
+  notes text, external_id text, timezone text, country text, region text, postal_code text, zone_key text,
+  zone_source text, jurisdiction_key text)
 on conflict (organization_id, phone) do update
 set name = coalesce(excluded.name, contacts.name), email = coalesce(excluded.email, contacts.email),
   company = coalesce(excluded.company, contacts.company), notes = coalesce(excluded.notes, contacts.notes),
   external_id = coalesce(excluded.external_id, contacts.external_id),
   timezone = coalesce(excluded.timezone, contacts.timezone),
-  zone_key = case when excluded.timezone is null and contacts.timezone is not null then contacts.zone_key
-    else excluded.zone_key end,
-  zone_source = case when excluded.timezone is null and contacts.timezone is not null then contacts.zone_source
-    else excluded.zone_source end,
+  country = coalesce(excluded.country, contacts.country), region = coalesce(excluded.region, contacts.region),
+  postal_code = coalesce(excluded.postal_code, contacts.postal_code),
+  zone_key = case
+    when coalesce(excluded.timezone, excluded.country, excluded.region, excluded.postal_code) is null
+      and coalesce(contacts.timezone, contacts.country, contacts.region, contacts.postal_code) is not null
+    then contacts.zone_key else excluded.zone_key end,
+  zone_source = case
+    when coalesce(excluded.timezone, excluded.country, excluded.region, excluded.postal_code) is null
+      and coalesce(contacts.timezone, contacts.country, contacts.region, contacts.postal_code) is not null
+    then contacts.zone_source else excluded.zone_source end,
+  jurisdiction_key = case
+    when coalesce(excluded.timezone, excluded.country, excluded.region, excluded.postal_code) is null
+      and coalesce(contacts.timezone, contacts.country, contacts.region, contacts.postal_code) is not null
+    then contacts.jurisdiction_key else excluded.jurisdiction_key end,
+  keys_version = case
+    when coalesce(excluded.timezone, excluded.country, excluded.region, excluded.postal_code) is null
+      and coalesce(contacts.timezone, contacts.country, contacts.region, contacts.postal_code) is not null
+    then contacts.keys_version else excluded.keys_version end,
   updated_at = excluded.updated_at
-returning id, phone, zone_key;
+returning id, phone, timezone, country, region, postal_code, zone_key, jurisdiction_key, keys_version;
 """
 
 
 async def upsert_contacts(
-    connection: Connection, *, organization_id: UUID, import_id: UUID | None, now: datetime, contacts: str
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    keys_version: int,
+    import_id: UUID | None,
+    now: datetime,
+    contacts: str,
 ) -> list[UpsertedContact]:
     """Insert or update contacts by phone, from a JSON array of objects with the columns of `u`.
 
-    Values of the file win, and those that it leaves empty stay.
+    Values of the file win, and those that it leaves empty stay. If the file says nothing about a place that is known,
+    the keys stay too.
     """
     return [
         _upserted_contact(record)
-        for record in await connection.fetch(_UPSERT_CONTACTS, organization_id, import_id, now, contacts)
+        for record in await connection.fetch(_UPSERT_CONTACTS, organization_id, keys_version, import_id, now, contacts)
     ]
+
+
+_SET_CONTACT_KEYS = """\
+update contacts k
+set zone_key = u.zone_key, zone_source = u.zone_source, jurisdiction_key = u.jurisdiction_key,
+  keys_version = $1
+from unnest($2::uuid[], $3::text[], $4::text[], $5::text[])
+  as u (id, zone_key, zone_source, jurisdiction_key)
+where k.id = u.id;
+"""
+
+
+async def set_contact_keys(
+    connection: Connection,
+    *,
+    keys_version: int,
+    ids: Sequence[UUID],
+    zone_keys: Sequence[str],
+    zone_sources: Sequence[str],
+    jurisdiction_keys: Sequence[str],
+) -> int:
+    """Set the keys of contacts, as computed from the columns that they have now."""
+    return rows_touched(
+        await connection.execute(_SET_CONTACT_KEYS, keys_version, ids, zone_keys, zone_sources, jurisdiction_keys)
+    )
 
 
 _LIST_CONTACTS = """\
@@ -269,8 +330,8 @@ async def list_contacts_by_external_id(
 
 
 _SHOW_CONTACT = """\
-select k.id, k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.zone_key, k.zone_source,
-  k.created_at, k.updated_at,
+select k.id, k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.country, k.region,
+  k.postal_code, k.zone_key, k.zone_source, k.jurisdiction_key, k.created_at, k.updated_at,
   array(select d.purpose from do_not_call d where d.organization_id = k.organization_id and d.phone = k.phone
     order by d.purpose) as opted_out_of
 from contacts k
@@ -287,8 +348,9 @@ async def show_contact(connection: Connection, *, contact_id: UUID, organization
 _CHANGE_CONTACT = """\
 update contacts
 set name = $1, email = $2, company = $3, notes = $4, external_id = $5, timezone = $6,
-  zone_key = $7, zone_source = $8, updated_at = $9
-where id = $10 and organization_id = $11 and updated_at = $12
+  country = $7, region = $8, postal_code = $9, zone_key = $10, zone_source = $11,
+  jurisdiction_key = $12, keys_version = $13, updated_at = $14
+where id = $15 and organization_id = $16 and updated_at = $17
 returning id;
 """
 
@@ -302,8 +364,13 @@ async def change_contact(
     notes: str | None,
     external_id: str | None,
     timezone: str | None,
+    country: str | None,
+    region: str | None,
+    postal_code: str | None,
     zone_key: str,
     zone_source: str,
+    jurisdiction_key: str,
+    keys_version: int,
     now: datetime,
     contact_id: UUID,
     organization_id: UUID,
@@ -318,8 +385,13 @@ async def change_contact(
         notes,
         external_id,
         timezone,
+        country,
+        region,
+        postal_code,
         zone_key,
         zone_source,
+        jurisdiction_key,
+        keys_version,
         now,
         contact_id,
         organization_id,
@@ -365,7 +437,8 @@ async def contact_calls(
 
 
 _EXPORT_CONTACTS = """\
-select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.zone_key, k.created_at
+select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.country, k.region,
+  k.postal_code, k.zone_key, k.jurisdiction_key, k.created_at
 from contacts k
 where k.organization_id = $1
   and ($2::uuid is null or exists (

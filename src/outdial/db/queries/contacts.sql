@@ -2,26 +2,50 @@
 
 -- name: upsert_contacts
 -- returns: list[UpsertedContact]
--- null: :import_id
+-- null: timezone, country, region, postal_code, :import_id
 -- Insert or update contacts by phone, from a JSON array of objects with the columns of `u`. Values of the file win,
--- and those that it leaves empty stay.
-insert into contacts (id, organization_id, phone, name, email, company, notes, external_id, timezone, zone_key,
-  zone_source, import_id, created_at, updated_at)
-select u.id, :organization_id, u.phone, u.name, u.email, u.company, u.notes, u.external_id, u.timezone, u.zone_key,
-  u.zone_source, :import_id, :now, :now
+-- and those that it leaves empty stay. If the file says nothing about a place that is known, the keys stay too.
+insert into contacts (id, organization_id, phone, name, email, company, notes, external_id, timezone, country, region,
+  postal_code, zone_key, zone_source, jurisdiction_key, keys_version, import_id, created_at, updated_at)
+select u.id, :organization_id, u.phone, u.name, u.email, u.company, u.notes, u.external_id, u.timezone, u.country,
+  u.region, u.postal_code, u.zone_key, u.zone_source, u.jurisdiction_key, :keys_version, :import_id, :now, :now
 from jsonb_to_recordset(:contacts::text::jsonb) as u (id uuid, phone text, name text, email text, company text,
-  notes text, external_id text, timezone text, zone_key text, zone_source text)
+  notes text, external_id text, timezone text, country text, region text, postal_code text, zone_key text,
+  zone_source text, jurisdiction_key text)
 on conflict (organization_id, phone) do update
 set name = coalesce(excluded.name, contacts.name), email = coalesce(excluded.email, contacts.email),
   company = coalesce(excluded.company, contacts.company), notes = coalesce(excluded.notes, contacts.notes),
   external_id = coalesce(excluded.external_id, contacts.external_id),
   timezone = coalesce(excluded.timezone, contacts.timezone),
-  zone_key = case when excluded.timezone is null and contacts.timezone is not null then contacts.zone_key
-    else excluded.zone_key end,
-  zone_source = case when excluded.timezone is null and contacts.timezone is not null then contacts.zone_source
-    else excluded.zone_source end,
+  country = coalesce(excluded.country, contacts.country), region = coalesce(excluded.region, contacts.region),
+  postal_code = coalesce(excluded.postal_code, contacts.postal_code),
+  zone_key = case
+    when coalesce(excluded.timezone, excluded.country, excluded.region, excluded.postal_code) is null
+      and coalesce(contacts.timezone, contacts.country, contacts.region, contacts.postal_code) is not null
+    then contacts.zone_key else excluded.zone_key end,
+  zone_source = case
+    when coalesce(excluded.timezone, excluded.country, excluded.region, excluded.postal_code) is null
+      and coalesce(contacts.timezone, contacts.country, contacts.region, contacts.postal_code) is not null
+    then contacts.zone_source else excluded.zone_source end,
+  jurisdiction_key = case
+    when coalesce(excluded.timezone, excluded.country, excluded.region, excluded.postal_code) is null
+      and coalesce(contacts.timezone, contacts.country, contacts.region, contacts.postal_code) is not null
+    then contacts.jurisdiction_key else excluded.jurisdiction_key end,
+  keys_version = case
+    when coalesce(excluded.timezone, excluded.country, excluded.region, excluded.postal_code) is null
+      and coalesce(contacts.timezone, contacts.country, contacts.region, contacts.postal_code) is not null
+    then contacts.keys_version else excluded.keys_version end,
   updated_at = excluded.updated_at
-returning id, phone, zone_key;
+returning id, phone, timezone, country, region, postal_code, zone_key, jurisdiction_key, keys_version;
+
+-- name: set_contact_keys!
+-- Set the keys of contacts, as computed from the columns that they have now.
+update contacts k
+set zone_key = u.zone_key, zone_source = u.zone_source, jurisdiction_key = u.jurisdiction_key,
+  keys_version = :keys_version
+from unnest(:ids::uuid[], :zone_keys::text[], :zone_sources::text[], :jurisdiction_keys::text[])
+  as u (id, zone_key, zone_source, jurisdiction_key)
+where k.id = u.id;
 
 -- name: list_contacts
 -- returns: list[ContactRow]
@@ -83,10 +107,10 @@ limit :limit;
 
 -- name: show_contact
 -- returns: ContactDetail | None
--- null: name, email, company, notes, external_id, timezone
+-- null: name, email, company, notes, external_id, timezone, country, region, postal_code
 -- Read a contact of an organization, and the purposes that its phone is on the do-not-call list for.
-select k.id, k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.zone_key, k.zone_source,
-  k.created_at, k.updated_at,
+select k.id, k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.country, k.region,
+  k.postal_code, k.zone_key, k.zone_source, k.jurisdiction_key, k.created_at, k.updated_at,
   array(select d.purpose from do_not_call d where d.organization_id = k.organization_id and d.phone = k.phone
     order by d.purpose) as opted_out_of
 from contacts k
@@ -94,11 +118,12 @@ where k.id = :contact_id and k.organization_id = :organization_id;
 
 -- name: change_contact
 -- returns: UUID | None
--- null: :name, :email, :company, :notes, :external_id, :timezone
+-- null: :name, :email, :company, :notes, :external_id, :timezone, :country, :region, :postal_code
 -- Change a contact, unless someone has changed it since `seen_at`.
 update contacts
 set name = :name, email = :email, company = :company, notes = :notes, external_id = :external_id, timezone = :timezone,
-  zone_key = :zone_key, zone_source = :zone_source, updated_at = :now
+  country = :country, region = :region, postal_code = :postal_code, zone_key = :zone_key, zone_source = :zone_source,
+  jurisdiction_key = :jurisdiction_key, keys_version = :keys_version, updated_at = :now
 where id = :contact_id and organization_id = :organization_id and updated_at = :seen_at
 returning id;
 
@@ -130,10 +155,11 @@ limit :limit;
 -- name: export_contacts
 -- returns: AsyncIterator[ExportedContact]
 -- row: A contact in the columns of an export.
--- null: name, email, company, notes, external_id, timezone, :campaign_id
+-- null: name, email, company, notes, external_id, timezone, country, region, postal_code, :campaign_id
 -- plan: custom
 -- Stream contacts of an organization or a campaign, ordered by phone.
-select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.zone_key, k.created_at
+select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.country, k.region,
+  k.postal_code, k.zone_key, k.jurisdiction_key, k.created_at
 from contacts k
 where k.organization_id = :organization_id
   and (:campaign_id::uuid is null or exists (

@@ -14,9 +14,16 @@ from outdial.db.session import Connection
 from outdial.dialer.admission import next_call_at
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus
-from outdial.domain.contact_fields import CONTACT_FIELD_NAMES, LONGEST_NOTES, LONGEST_TEXT, LONGEST_ZONE_NAME
+from outdial.domain.contact_fields import (
+    CONTACT_FIELD_NAMES,
+    LONGEST_NOTES,
+    LONGEST_PLACE,
+    LONGEST_TEXT,
+    LONGEST_ZONE_NAME,
+)
+from outdial.domain.location import KEYS_VERSION, PlaceField, StatedPlace, Unlocatable, locate
 from outdial.domain.permission.consent import Scope
-from outdial.domain.phone import NoZone, Phone, zone_of
+from outdial.domain.phone import phone_of
 from outdial.domain.place import Place
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
@@ -38,6 +45,10 @@ from outdial.studio.web.preconditions import STALE, check_if_match, etag_of
 MAX_CAMPAIGNS: Final = 50
 MAX_CALLS: Final = 50
 TextField = Annotated[str | None, Field(max_length=LONGEST_TEXT, pattern=r"^[^\x00]*$")]
+PlaceText = Annotated[str | None, Field(max_length=LONGEST_PLACE)]
+_PLACE_FIELDS: Final[Mapping[PlaceField, str]] = {
+    "timezone": "time zone", "country": "country", "region": "state or province", "postal_code": "postal code",
+}  # fmt: skip
 
 
 class ContactColumns(BaseModel):
@@ -93,6 +104,10 @@ class Contact(ContactSummary):
     """A contact with its most recent campaigns and calls."""
 
     notes: str | None
+    country: str | None
+    region: str | None
+    postal_code: str | None
+    jurisdiction_key: str
     do_not_call: Annotated[bool, Field(description="On the do-not-call list for calls of any purpose")]
     opted_out_of: Annotated[list[Scope], Field(description="Purposes for which it is on the do-not-call list")]
     campaigns: list[ContactCampaignSummary]
@@ -106,7 +121,8 @@ class Contact(ContactSummary):
 class ContactChanges(BaseModel):
     """Fields to change; omitted fields keep their value, null clears a field.
 
-    Clearing the time zone derives it from the phone number again.
+    Without a time zone, the zones follow from the phone number, country, region (a state or province, as a code or a
+    name) and postal code.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -115,6 +131,9 @@ class ContactChanges(BaseModel):
     company: Annotated[TextField, Field(default_factory=lambda: None)]
     notes: Annotated[str | None, Field(max_length=LONGEST_NOTES, pattern=r"^[^\x00]*$", default_factory=lambda: None)]
     external_id: Annotated[TextField, Field(default_factory=lambda: None)]
+    country: Annotated[PlaceText, Field(examples=["US"], default_factory=lambda: None)]
+    region: Annotated[PlaceText, Field(examples=["TX"], default_factory=lambda: None)]
+    postal_code: Annotated[PlaceText, Field(examples=["78701"], default_factory=lambda: None)]
     timezone: Annotated[
         str | None, Field(max_length=LONGEST_ZONE_NAME, examples=["Europe/Berlin"], default_factory=lambda: None)
     ]
@@ -198,6 +217,10 @@ async def find_contact(connection: Connection, context: OrganizationContext, con
     return Contact(
         **ContactSummary.model_validate(row, from_attributes=True).model_dump(),
         notes=row.notes,
+        country=row.country,
+        region=row.region,
+        postal_code=row.postal_code,
+        jurisdiction_key=row.jurisdiction_key,
         do_not_call=Scope.ANY in row.opted_out_of,
         opted_out_of=[Scope(purpose) for purpose in row.opted_out_of],
         campaigns=[
@@ -234,25 +257,27 @@ async def change_contact(
     changes: Mapping[str, str | None],
     if_match: str | None = None,
 ) -> Contact:
-    """Change a contact; a new time zone applies in its campaigns too.
+    """Change a contact; a new place applies in its campaigns too.
 
     Raises ResourceNotFound, InvalidInput and PreconditionFailed.
     """
     found = await find_contact(connection, context, contact_id)
     check_if_match(if_match, found.etag)
     changed: dict[str, str | None] = {name: getattr(found, name) for name in CONTACT_FIELD_NAMES} | dict(changes)
-    zone = zone_of(Phone(found.phone, None), changed["timezone"])
-    if isinstance(zone, NoZone):
-        raise InvalidInput("Invalid time zone", {"timezone": zone.reason})
+    location = locate(phone_of(found.phone), StatedPlace(**{name: changed[name] for name in _PLACE_FIELDS}))
+    if isinstance(location, Unlocatable):
+        raise InvalidInput(f"Invalid {_PLACE_FIELDS[location.field]}", {location.field: location.reason})
     touched = await contacts.change_contact(
         connection,
         contact_id=contact_id,
         organization_id=context.organization_id,
-        zone_key=zone.key,
-        zone_source=zone.source,
+        zone_key=location.place.zone_key,
+        zone_source=location.zone_source,
+        jurisdiction_key=location.place.jurisdiction_key,
+        keys_version=KEYS_VERSION,
         seen_at=found.updated_at,
         now=context.studio.clock.now(),
-        **changed,
+        **changed | location.stored(),
     )
     if touched is None:
         raise PreconditionFailed(STALE)

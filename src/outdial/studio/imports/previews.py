@@ -109,7 +109,7 @@ def _import_preview(found: Import, read: Preview, blocked: frozenset[str], *, is
         ),
     ]
     refused.sort(key=lambda row: row.line)
-    zones = Counter(contact.zone_key for contact in good)
+    zones = Counter(contact.location.place.zone_key for contact in good)
     return ImportPreview(
         problem=None if read.problem is None else sentence_case(read.problem),
         header=list(read.header),
@@ -125,7 +125,7 @@ def _import_preview(found: Import, read: Preview, blocked: frozenset[str], *, is
                 line=contact.line,
                 phone=contact.phone,
                 **{name: contact.details[name] for name in PreviewRow.model_fields if name in contact.details},
-                zone_key=contact.zone_key,
+                zone_key=contact.location.place.zone_key,
             )
             for contact in good[:MAX_ROWS_SHOWN]
         ],

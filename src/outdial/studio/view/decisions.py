@@ -8,10 +8,15 @@ from outdial.domain.outcomes import Outcome, RetryClass
 from outdial.retell.dispositions import DISPOSITIONS, outcome_of
 from outdial.studio.view.format import clock, place_name
 
-_ZONE_SOURCES: Final = {
+ZONE_SOURCES: Final[Mapping[str, str]] = {
     "contact": "from the contact's details",
     "number": "from the phone number",
+    "region": "from the contact's state and the phone number",
+    "postal_code": "from the contact's postal code and the phone number",
+    "country": "from the contact's country",
+    "conflict": "from the contact's details and the phone number, which disagree, so that all of them hold",
 }
+"""What decided the time zones of a contact, by its `zone_source`."""
 
 _OUTCOMES: Final[Mapping[Outcome, str]] = {
     Outcome.ANSWERED: "A person answered.",
@@ -62,7 +67,7 @@ def explain_decision(decision: Mapping[str, Any]) -> list[str]:
     """Explain why a call was allowed, one sentence per recorded check."""
     lines: list[str] = []
     zones = str(decision.get("zone_key", "")).split("|")
-    source = _ZONE_SOURCES.get(str(decision.get("zone_source")))
+    source = ZONE_SOURCES.get(str(decision.get("zone_source")))
     if zones != [""]:
         places = " or ".join(zone.replace("_", " ") for zone in zones)
         lines.append(f"Time zone: {places}" + (f" ({source})." if source else "."))

@@ -13,6 +13,7 @@ from outdial.domain import limits
 from outdial.domain.contact_fields import CONTACT_FIELDS
 from outdial.studio.view import format as formats
 from outdial.studio.view.badges import badge_for_outcome, badge_for_status, humanize
+from outdial.studio.view.decisions import ZONE_SOURCES
 from outdial.studio.web.assets import static_url
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.filters import viewer_zone
@@ -74,6 +75,7 @@ environment.globals |= {
     "element_id": element_id,
     "limits": limits,
     "contact_fields": CONTACT_FIELDS,
+    "zone_sources": ZONE_SOURCES,
 }
 environment.filters |= {
     "number": formats.number,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from outdial.domain.regions import MILITARY
+from outdial.domain.geography.regions import MILITARY
 
 LONGEST: Final = 12
 

@@ -4,7 +4,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final
 
-from outdial.domain.regions import fold
+from outdial.domain.geography.regions import fold
 
 # ISO 3166: each alpha-3 code with its alpha-2 code.
 _CODES: Final = """

@@ -10,8 +10,8 @@ from typing import Final
 
 from phonenumbers.tzdata import TIMEZONE_DATA
 
-from outdial.domain.area_codes import AREA_CODES
-from outdial.domain.regions import REGION_OF_CODE
+from outdial.domain.geography.area_codes import AREA_CODES
+from outdial.domain.geography.regions import REGION_OF_CODE
 
 # Area codes laid over the territory of an older one. From the plan of the North American Numbering Plan Administration.
 # Listed are those in states and provinces with several zones. Some are not in libphonenumber yet.
