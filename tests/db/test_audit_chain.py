@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from outdial.db.migrate import push
-from outdial.db.queries import audit_chain
+from outdial.db.queries.proofs import audit_chain
 from outdial.db.session import Connection, Database
 from outdial.evidence.audit_chain import verify_chain
 from tests.support.factories import NOW, Tenant, create_campaign, create_member, create_tenant

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from outdial.clock import VirtualClock
-from outdial.db.queries import audit_chain
+from outdial.db.queries.proofs import audit_chain
 from outdial.db.session import Database
 from outdial.evidence.audit_chain import ChainFault, VerifiedChain, verify_chain
 from outdial.evidence.entry_hash import HashedEntry, entry_hash, salted_digest

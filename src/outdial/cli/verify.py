@@ -8,7 +8,7 @@ import typer
 from outdial.cli.errors import InvalidArgument
 from outdial.cli.finding import maybe_organization
 from outdial.cli.output import AsJson, console, fail, print_json, print_rows
-from outdial.db.queries import audit_chain
+from outdial.db.queries.proofs import audit_chain
 from outdial.db.session import Database
 from outdial.evidence.audit_chain import VerifiedChain, verify_chain
 from outdial.stack.local import as_service

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from outdial.db.queries import audit_chain
-from outdial.db.queries.audit_chain import ChainedEntry, ChainedOrganization
+from outdial.db.queries.proofs import audit_chain
+from outdial.db.queries.proofs.audit_chain import ChainedEntry, ChainedOrganization
 from outdial.db.session import Connection
 from outdial.evidence.entry_hash import (
     FIRST_PREVIOUS,

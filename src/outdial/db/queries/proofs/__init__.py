@@ -1,0 +1,1 @@
+"""Queries of what is kept as proof: the chain of the audit log, and evidence packs."""
