@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import pytest
 
 from outdial.domain.calling_hours import CallingHours, parse_calling_hours
+from outdial.domain.explaining.rule_explanation import RuleExplanation, explain_rules
+from outdial.domain.explaining.rule_wording import force_text, hours_text, rule_text, week_text
 from outdial.domain.openings import Window
 from outdial.domain.place import Place
 from outdial.domain.purpose import Purpose
-from outdial.domain.rule_explanation import RuleExplanation, explain_rules
 from outdial.domain.rule_parsing import parse_rule
-from outdial.domain.rule_wording import force_text, hours_text, rule_text, week_text
 from outdial.rules.pack import shipped_rules
 
 EVENING = datetime(2026, 12, 1, 1, 30, tzinfo=UTC)  # 20:30 on Monday in New York

@@ -74,6 +74,21 @@ class PlaceCount:
 
 _place_count = row_builder(PlaceCount)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneFacts:
+    """What an organization knows about a number. Its contact's keys are null without a contact."""
+
+    daily_call_cap: int
+    zone_key: str | None
+    jurisdiction_key: str | None
+    zone_source: str | None
+    do_not_call: bool
+    called_at: list[datetime]
+
+
+_phone_facts = row_builder(PhoneFacts)
+
 _RULES_OF = """\
 with latest as (
   select distinct on (s.rule_id) s.rule_id, s.is_off
@@ -187,7 +202,8 @@ async def contacts_by_jurisdiction(connection: Connection, *, organization_id: U
 _COUNT_PENDING_PLACES = """\
 with recursive places as (
   (select cc.zone_key, cc.jurisdiction_key from campaign_contacts cc
-    where cc.campaign_id = $1 and cc.status = 'pending'
+    where cc.campaign_id = (select id from campaigns where id = $1 and organization_id = $2)
+      and cc.status = 'pending'
     order by cc.zone_key, cc.jurisdiction_key limit 1)
   union all
   select n.zone_key, n.jurisdiction_key
@@ -204,19 +220,24 @@ select p.zone_key, p.jurisdiction_key, (
     select from campaign_contacts cc
     where cc.campaign_id = $1 and cc.status = 'pending' and cc.zone_key = p.zone_key
       and cc.jurisdiction_key = p.jurisdiction_key
-    limit $2
+    limit $3
   ) c
 ) as contacts
 from places p;
 """
 
 
-async def count_pending_places(connection: Connection, *, campaign_id: UUID, most: int) -> list[PlaceCount]:
+async def count_pending_places(
+    connection: Connection, *, campaign_id: UUID, organization_id: UUID, most: int
+) -> list[PlaceCount]:
     """Count the pending contacts of each place of a campaign, up to :most of each.
 
     It takes one index probe per place, and reads no more than :most entries of each.
     """
-    return [_place_count(record) for record in await connection.fetch(_COUNT_PENDING_PLACES, campaign_id, most)]
+    return [
+        _place_count(record)
+        for record in await connection.fetch(_COUNT_PENDING_PLACES, campaign_id, organization_id, most)
+    ]
 
 
 _WAKE_ORGANIZATION = """\
@@ -229,3 +250,20 @@ returning id;
 async def wake_organization(connection: Connection, *, now: datetime, organization_id: UUID) -> list[UUID]:
     """Have the dialer evaluate the active campaigns of an organization now: their rules have changed."""
     return [record[0] for record in await connection.fetch(_WAKE_ORGANIZATION, now, organization_id)]
+
+
+_PHONE_FACTS = """\
+select o.daily_call_cap, k.zone_key, k.jurisdiction_key, k.zone_source,
+  exists (select from do_not_call d where d.organization_id = o.id and d.phone = $1) as do_not_call,
+  array(select c.requested_at from calls c where c.organization_id = o.id and c.phone = $1
+    and c.requested_at > $2 and c.status not in ('refused', 'released')
+    order by c.requested_at desc limit 100) as called_at
+from organizations o
+left join contacts k on k.organization_id = o.id and k.phone = $1
+where o.id = $3;
+"""
+
+
+async def phone_facts(connection: Connection, *, phone: str, since: datetime, organization_id: UUID) -> PhoneFacts:
+    """Read what decides about a call to a number: its contact's place, the do-not-call list, and when it was called."""
+    return _phone_facts(required(await connection.fetchrow(_PHONE_FACTS, phone, since, organization_id), "phone_facts"))

@@ -79,7 +79,8 @@ order by jurisdiction_key;
 -- reads no more than :most entries of each.
 with recursive places as (
   (select cc.zone_key, cc.jurisdiction_key from campaign_contacts cc
-    where cc.campaign_id = :campaign_id and cc.status = 'pending'
+    where cc.campaign_id = (select id from campaigns where id = :campaign_id and organization_id = :organization_id)
+      and cc.status = 'pending'
     order by cc.zone_key, cc.jurisdiction_key limit 1)
   union all
   select n.zone_key, n.jurisdiction_key
@@ -107,3 +108,17 @@ from places p;
 update campaigns set next_batch_at = :now
 where organization_id = :organization_id and status = 'active' and next_batch_at > :now
 returning id;
+
+-- name: phone_facts
+-- returns: PhoneFacts
+-- row: What an organization knows about a number. Its contact's keys are null without a contact.
+-- null: zone_key, jurisdiction_key, zone_source
+-- Read what decides about a call to a number: its contact's place, the do-not-call list, and when it was called.
+select o.daily_call_cap, k.zone_key, k.jurisdiction_key, k.zone_source,
+  exists (select from do_not_call d where d.organization_id = o.id and d.phone = :phone) as do_not_call,
+  array(select c.requested_at from calls c where c.organization_id = o.id and c.phone = :phone
+    and c.requested_at > :since and c.status not in ('refused', 'released')
+    order by c.requested_at desc limit 100) as called_at
+from organizations o
+left join contacts k on k.organization_id = o.id and k.phone = :phone
+where o.id = :organization_id;

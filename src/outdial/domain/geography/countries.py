@@ -97,6 +97,11 @@ def find_country(text: str) -> str | None:
     return _by_name().get(fold(text))
 
 
+def country_name(code: str) -> str:
+    """Return the English name of a country by its alpha-2 code, or the code if it has none."""
+    return _names().get(code, code)
+
+
 @lru_cache(maxsize=300)
 def zones_of_country(code: str) -> frozenset[str]:
     """Return all time zones of a country; none for one that the zone database does not know."""

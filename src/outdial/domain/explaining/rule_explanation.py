@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from outdial.domain.calling_hours import ALWAYS_OPEN, CallingHours, local_times, parse_calling_hours
 from outdial.domain.errors import UnknownZone
+from outdial.domain.explaining.rule_wording import block_name, cap_text, rule_text
 from outdial.domain.place import Place
 from outdial.domain.purpose import Purpose
-from outdial.domain.rule_wording import block_name, rule_text
 from outdial.domain.rules import (
     UNRESTRICTED,
     CallingRule,
@@ -18,6 +18,7 @@ from outdial.domain.rules import (
     NoRules,
     Prohibited,
     RuleBook,
+    RuleCap,
 )
 
 _ALL_DAY: Final = parse_calling_hours(ALWAYS_OPEN)
@@ -37,6 +38,18 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneHistory:
+    """What an organization knows about a number: its place on the do-not-call list, and when it was called.
+
+    `called_at` is newest first and reaches back over the longest period of a cap.
+    """
+
+    do_not_call: bool
+    called_at: tuple[datetime, ...]
+    daily_call_cap: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleExplanation:
     """Whether a contact may be called at a time, what decides it, and the next moment when every gate is open."""
 
@@ -51,27 +64,64 @@ class RuleExplanation:
 
 
 def explain_rules(
-    book: RuleBook, *, hours: CallingHours | None, place: Place, purpose: Purpose, at: datetime
+    book: RuleBook,
+    *,
+    hours: CallingHours | None,
+    place: Place,
+    purpose: Purpose,
+    at: datetime,
+    history: PhoneHistory | None = None,
 ) -> RuleExplanation:
-    """Evaluate the calling hours of a campaign, None for no campaign, and each rule in force at `at`."""
+    """Evaluate every gate of a call at `at`: each rule in force, and what is known of campaign and number.
+
+    `hours` are the calling hours of a campaign, None for no campaign.
+    """
     window = book.window(hours or _ALL_DAY, place, purpose)
-    block = window.blocked_at(at)
+    rules = window.rules_at(at)
     gates = [] if hours is None else [_hours_gate(hours, place, purpose, at)]
+    block = window.blocked_at(at)
     if block is not None and not isinstance(block, Prohibited):
         gates.append(Gate(name=block_name(block), is_open=False, text=_remedy(block)))
-    rules = window.rules_at(at)
     gates += [_rule_gate(rule, book=book, place=place, purpose=purpose, at=at) for rule in rules]
-    is_open = window.is_open(at)
+    known = [] if history is None else _history_gates(history, rules, at)
     return RuleExplanation(
         place=place,
         purpose=purpose,
         at=at,
         local_times=_local_times(place, at),
         rules=rules,
-        gates=tuple(gates),
-        is_open=is_open,
-        next_open=at if is_open else window.next_open(at),
+        gates=(*gates, *known),
+        is_open=window.is_open(at) and all(gate.is_open for gate in known),
+        next_open=_next_open(window, known, at),
     )
+
+
+def _next_open(window: EffectiveWindow, known: list[Gate], at: datetime) -> datetime | None:
+    free = at
+    for gate in known:
+        if not gate.is_open:
+            if gate.next_open is None:
+                return None
+            free = max(free, gate.next_open)
+    return window.next_open(free)
+
+
+def _history_gates(history: PhoneHistory, rules: tuple[CallingRule, ...], at: datetime) -> list[Gate]:
+    listed = "the number is on the do-not-call list" if history.do_not_call else "the number is not on the list"
+    daily = RuleCap(history.daily_call_cap, timedelta(days=1))
+    return [
+        Gate(name="do-not-call list", is_open=not history.do_not_call, text=listed),
+        _cap_gate("daily cap", daily, history, at),
+        *(_cap_gate(f"{rule.id} cap", rule.cap, history, at) for rule in rules if rule.cap is not None),
+    ]
+
+
+def _cap_gate(name: str, cap: RuleCap, history: PhoneHistory, at: datetime) -> Gate:
+    recent = [moment for moment in history.called_at if at - cap.period < moment <= at]
+    text = f"{len(recent)} of {cap_text(cap)}"
+    if len(recent) < cap.count:
+        return Gate(name=name, is_open=True, text=text)
+    return Gate(name=name, is_open=False, text=text, next_open=recent[cap.count - 1] + cap.period)
 
 
 def _remedy(block: NoRules | KeysMissing) -> str:

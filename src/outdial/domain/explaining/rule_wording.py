@@ -7,7 +7,16 @@ from typing import Final, assert_never
 
 from outdial.domain.openings import MINUTES_OF_DAY, Window, Windows
 from outdial.domain.purpose import Purpose, RequiredConsent
-from outdial.domain.rules import Block, CallingRule, KeysMissing, NoRules, Prohibited, RuleCap, RuleConfidence
+from outdial.domain.rules import (
+    STALE_AFTER,
+    Block,
+    CallingRule,
+    KeysMissing,
+    NoRules,
+    Prohibited,
+    RuleCap,
+    RuleConfidence,
+)
 
 NOT_LEGAL_ADVICE: Final = "Not legal advice: verify a rule at its source before you rely on it."
 CONFIDENCES: Final = {
@@ -119,3 +128,12 @@ def block_text(block: Block) -> str:
             return "the place is not computed yet"
         case never:
             assert_never(never)
+
+
+def stale_text(rules: int) -> str:
+    """Return the warning about rules whose text was last checked too long ago."""
+    those = "1 rule was" if rules == 1 else f"{rules:,} rules were"
+    return (
+        f"{those} last checked more than {STALE_AFTER.days} days ago. They stay in force; update Outdial, or verify "
+        "them at their source."
+    )

@@ -1,0 +1,352 @@
+"""`outdial rules`: the calling rules that count, and why a number may be called at a time or not."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+
+from outdial.campaigns.calling_rules import RuleSwitchChange, add_rule, organization_rules, switch_rule
+from outdial.campaigns.lifecycle import Actor
+from outdial.cli.errors import InvalidArgument, UnknownName
+from outdial.cli.finding import find_campaign, find_organization, read_object, read_time
+from outdial.cli.output import AsJson, console, notes, print_json, print_pairs, print_rows
+from outdial.clock import SystemClock
+from outdial.db.queries import calling_rules, campaigns
+from outdial.db.rows import required
+from outdial.db.session import Database
+from outdial.domain.calling_hours import CallingHours, parse_calling_hours
+from outdial.domain.explaining.rule_explanation import Gate, PhoneHistory, RuleExplanation, explain_rules
+from outdial.domain.explaining.rule_wording import (
+    CONFIDENCES,
+    NOT_LEGAL_ADVICE,
+    force_text,
+    purposes_text,
+    rule_text,
+    stale_text,
+)
+from outdial.domain.geography.countries import find_country
+from outdial.domain.geography.place_names import place_name
+from outdial.domain.location import StatedPlace, Unlocatable, locate
+from outdial.domain.phone import InvalidPhone, Phone, parse_phone
+from outdial.domain.place import Place
+from outdial.domain.purpose import Purpose
+from outdial.domain.rule_parsing import rule_document
+from outdial.domain.rules import CallingRule, RuleBook
+from outdial.rules.pack import shipped_rules
+from outdial.stack.local import as_service
+
+app = typer.Typer(no_args_is_help=True, help="Calling rules: what the law of a place allows.")
+clock = SystemClock()
+LONGEST_CAP: Final = timedelta(days=366)
+"""How far back calls are counted; longer than the period of any cap of a shipped rule."""
+SOURCES: Final = {
+    "contact": "stated for the contact",
+    "number": "from the number",
+    "region": "from the state",
+    "postal_code": "from the postal code",
+    "country": "from the country",
+    "conflict": "the sources disagree: all hold",
+}
+
+Organization = Annotated[
+    str | None,
+    typer.Option(help="Organization id or name (default: the shipped rules, without a database)."),
+]
+ChangedOrganization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
+RuleId = Annotated[str, typer.Argument(metavar="RULE", help="Id of the rule, such as US-TX-HOURS.")]
+Reason = Annotated[str, typer.Option(help="Why. The audit log keeps it.")]
+
+
+@app.command("list")
+def list_rules(
+    organization: Organization = None,
+    jurisdiction: Annotated[
+        str | None, typer.Option(help="Only rules that apply there: a code such as US-TX or GB.")
+    ] = None,
+    purpose: Annotated[Purpose | None, typer.Option(help="Only rules for calls with this purpose.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the rules that count, with their source."""
+    book = _book(organization)
+    rules = [
+        rule
+        for rule in book.rules
+        if (purpose is None or purpose in rule.purposes)
+        and (jurisdiction is None or book.applies(rule, jurisdiction.upper()))
+    ]
+    if as_json:
+        print_json([rule_document(rule) for rule in rules])
+        return
+    columns: Mapping[str, Callable[[CallingRule], Any]] = {
+        "ID": lambda rule: rule.id,
+        "PURPOSE": purposes_text,
+        "ASKS": rule_text,
+        "IN FORCE": force_text,
+        "SOURCE": lambda rule: rule.source,
+        "CHECKED": lambda rule: rule.checked_on,
+        "SURE": lambda rule: rule.confidence,
+    }
+    print_rows(columns, rules, empty="No matching rules.")
+    _warn(book)
+
+
+@app.command()
+def show(rule_id: RuleId, organization: Organization = None, as_json: AsJson = False) -> None:
+    """Show a rule with all its fields."""
+    rule = _book(organization).rule(rule_id)
+    if rule is None:
+        raise UnknownName(f"unknown rule {rule_id!r}: outdial rules list shows all that count")
+    if as_json:
+        print_json(rule_document(rule))
+        return
+    print_pairs(
+        {
+            "id": rule.id,
+            "jurisdiction": rule.jurisdiction,
+            "purpose": purposes_text(rule),
+            "asks": rule_text(rule),
+            "device": rule.device,
+            "party": rule.party,
+            "in force": force_text(rule),
+            "note": rule.note or None,
+            "source": rule.source,
+            "checked on": rule.checked_on,
+            "how sure": CONFIDENCES[rule.confidence],
+        }
+    )
+    notes.print(NOT_LEGAL_ADVICE)
+
+
+@app.command()
+def explain(
+    phone: Annotated[str, typer.Argument(help="Phone number in E.164 or, with --country, in national format.")],
+    at: Annotated[
+        str | None, typer.Option(help="Time to explain, with a zone, such as 2026-12-01T09:00Z (default: now).")
+    ] = None,
+    country: Annotated[str | None, typer.Option(help="Country of the contact, such as US.")] = None,
+    state: Annotated[str | None, typer.Option(help="State or province of the contact, such as TX.")] = None,
+    postal_code: Annotated[str | None, typer.Option(help="Postal code of the contact.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Time zone of the contact, such as America/Chicago.")] = None,
+    purpose: Annotated[
+        Purpose | None, typer.Option(help="Purpose of the call (default: that of the campaign, or sales).")
+    ] = None,
+    campaign: Annotated[
+        str | None, typer.Option(help="Campaign whose hours, purpose and contact count; needs the database.")
+    ] = None,
+    organization: Organization = None,
+    as_json: AsJson = False,
+) -> None:
+    """Explain whether a number may be called at a time: every gate, and the next allowed minute.
+
+    Without --campaign and --organization, only the number, the options and the shipped rules decide: no database is
+    needed, and calling hours, the do-not-call list and caps are not part of it.
+    """
+    moment = read_time("--at", at) or clock.now()
+    if moment.tzinfo is None:
+        raise InvalidArgument("--at: must be a time with a zone, such as 2026-12-01T09:00:00Z")
+    number = _read_phone(phone, country)
+    stated = StatedPlace(timezone=timezone, country=country, region=state, postal_code=postal_code)
+    if campaign is None and organization is None:
+        facts = _CallFacts(book=shipped_rules())
+    else:
+        facts = as_service(lambda database: _stored_facts(database, number, moment, campaign, organization))
+    answer = _answer(number, stated, facts, purpose or facts.purpose, moment)
+    if as_json:
+        print_json(answer.as_dict())
+    else:
+        answer.print()
+
+
+@app.command("off")
+def switch_off(rule_id: RuleId, reason: Reason, organization: ChangedOrganization = None) -> None:
+    """Switch a rule off for an organization, with a reason.
+
+    ES-NO-RULE lets Spain be called without a rule.
+    """
+    _switch(RuleSwitchChange(rule_id=rule_id, is_off=True, reason=reason), organization)
+
+
+@app.command("on")
+def switch_on(rule_id: RuleId, reason: Reason, organization: ChangedOrganization = None) -> None:
+    """Switch a rule on again for an organization, with a reason."""
+    _switch(RuleSwitchChange(rule_id=rule_id, is_off=False, reason=reason), organization)
+
+
+@app.command()
+def add(
+    rule: Annotated[str, typer.Argument(help="The rule as JSON or @FILE. See docs/calling-rules.md for its fields.")],
+    organization: ChangedOrganization = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a rule of the organization's own. Its id starts with OWN-; without one, it gets the next free number."""
+    document = read_object("RULE", rule)
+
+    async def work(database: Database) -> CallingRule:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            return await add_rule(
+                connection, organization_id=organization_id, document=document, actor=Actor(), now=clock.now()
+            )
+
+    added = as_service(work)
+    if as_json:
+        print_json(rule_document(added))
+    else:
+        console.print(f"Added {added.id}: {rule_text(added)}.", markup=False, soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CallFacts:
+    """What decides about a call beside the number: `place` and `history` are None where they are not stored."""
+
+    book: RuleBook
+    hours: CallingHours | None = None
+    purpose: Purpose = Purpose.SALES
+    place: Place | None = None
+    zone_source: str = ""
+    history: PhoneHistory | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """An explanation with the number it is about, and what decided its zones."""
+
+    phone: Phone
+    zone_source: str
+    pack_date: date
+    explanation: RuleExplanation
+
+    def as_dict(self) -> dict[str, Any]:
+        found = self.explanation
+        states = {gate.name: gate for gate in found.gates}
+        return {
+            "phone": self.phone.e164,
+            "at": found.at,
+            "purpose": found.purpose,
+            "zones": found.place.zone_key.split("|"),
+            "zone_source": self.zone_source,
+            "local_times": found.local_times,
+            "jurisdictions": list(found.place.jurisdictions),
+            "rules": [
+                rule_document(rule)
+                | {"is_open": states[rule.id].is_open, "next_open": states[rule.id].next_open, "asks": rule_text(rule)}
+                for rule in found.rules
+            ],
+            "gates": [asdict(gate) for gate in found.gates],
+            "open": found.is_open,
+            "next_open": found.next_open,
+            "pack_date": self.pack_date,
+        }
+
+    def print(self) -> None:
+        found = self.explanation
+        zones = ", ".join(f"{zone} {local[11:16]}" for zone, local in found.local_times.items())
+        jurisdictions = ", ".join(f"{code} {place_name(code)}" for code in found.place.jurisdictions)
+        print_pairs(
+            {
+                "phone": self.phone.e164,
+                "at": found.at,
+                "zones": f"{zones} ({SOURCES.get(self.zone_source, self.zone_source)})",
+                "jurisdictions": jurisdictions or "not computed yet",
+                "purpose": found.purpose,
+                "open": "yes" if found.is_open else "no",
+                "next open": "now" if found.is_open else found.next_open or "never under these rules",
+            }
+        )
+        console.print()
+        columns: Mapping[str, Callable[[Gate], Any]] = {
+            "GATE": lambda gate: gate.name,
+            "OPEN": lambda gate: "yes" if gate.is_open else "no",
+            "OPENS": lambda gate: gate.next_open,
+            "ASKS": lambda gate: gate.text,
+        }
+        print_rows(columns, found.gates, empty="No rule applies.")
+        notes.print(NOT_LEGAL_ADVICE)
+
+
+def _answer(number: Phone, stated: StatedPlace, facts: _CallFacts, purpose: Purpose, at: datetime) -> _Answer:
+    place, source = facts.place, facts.zone_source
+    if place is None or stated != StatedPlace():
+        located = locate(number, stated)
+        if isinstance(located, Unlocatable):
+            raise InvalidArgument(f"{located.field.replace('_', ' ')}: {located.reason}")
+        place, source = located.place, located.zone_source
+    return _Answer(
+        phone=number,
+        zone_source=source,
+        pack_date=facts.book.pack_date,
+        explanation=explain_rules(
+            facts.book, hours=facts.hours, place=place, purpose=purpose, at=at, history=facts.history
+        ),
+    )
+
+
+async def _stored_facts(
+    database: Database, number: Phone, at: datetime, campaign: str | None, organization: str | None
+) -> _CallFacts:
+    async with database.as_service() as connection:
+        plan = None
+        if campaign is not None:
+            campaign_id = await find_campaign(connection, campaign)
+            plan = required(await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None))
+        organization_id = plan.organization_id if plan else await find_organization(connection, organization)
+        book = await organization_rules(connection, organization_id, shipped_rules())
+        known = await calling_rules.phone_facts(
+            connection, organization_id=organization_id, phone=number.e164, since=at - LONGEST_CAP
+        )
+    return _CallFacts(
+        book=book,
+        hours=None if plan is None else parse_calling_hours(msgspec.json.decode(plan.calling_hours)),
+        purpose=Purpose.SALES if plan is None else Purpose(plan.purpose),
+        place=None if known.zone_key is None else Place(known.zone_key, known.jurisdiction_key or ""),
+        zone_source=known.zone_source or "",
+        history=PhoneHistory(
+            do_not_call=known.do_not_call, called_at=tuple(known.called_at), daily_call_cap=known.daily_call_cap
+        ),
+    )
+
+
+def _book(organization: str | None) -> RuleBook:
+    if organization is None:
+        return shipped_rules()
+
+    async def work(database: Database) -> RuleBook:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            return await organization_rules(connection, organization_id, shipped_rules())
+
+    return as_service(work)
+
+
+def _switch(change: RuleSwitchChange, organization: str | None) -> None:
+    async def work(database: Database) -> bool:
+        async with database.as_service() as connection:
+            return await switch_rule(
+                connection,
+                organization_id=await find_organization(connection, organization),
+                change=change,
+                shipped=shipped_rules(),
+                actor=Actor(),
+                now=clock.now(),
+            )
+
+    changed = as_service(work)
+    state = "off" if change.is_off else "on"
+    console.print(f"{change.rule_id} is {state}." if changed else f"{change.rule_id} is already {state}.")
+
+
+def _read_phone(text: str, country: str | None) -> Phone:
+    code = find_country(country) if country else None
+    found = parse_phone(text, code)
+    if isinstance(found, InvalidPhone):
+        raise InvalidArgument(f"{text!r}: {found.reason}; use E.164, such as +14155550100")
+    return found
+
+
+def _warn(book: RuleBook) -> None:
+    notes.print(NOT_LEGAL_ADVICE)
+    if stale := book.stale(clock.now().date()):
+        notes.print(stale_text(len(stale)))

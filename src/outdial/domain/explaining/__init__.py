@@ -1,0 +1,1 @@
+"""Calling rules put in words and weeks, for pages, commands and imports."""
