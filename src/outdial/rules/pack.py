@@ -13,6 +13,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
 
+import msgspec
+
 from outdial.domain.errors import InvalidRule
 from outdial.domain.public_holidays import ExtraHoliday, calendars_with
 from outdial.domain.rule_parsing import check_versions, parse_rule
@@ -63,13 +65,14 @@ def _read_file(name: str, text: str, pack: _Pack) -> None:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
+        # An error at the end of the file names no line: it is the last one.
         found = _SYNTAX.fullmatch(str(error))
-        where = f"{name}:{found['line']}" if found else name
-        raise InvalidPack(f"{where}: not valid TOML: {found['problem'] if found else error}") from None
+        line = found["line"] if found else len(text.splitlines())
+        raise InvalidPack(f"{name}:{line}: not valid TOML: {found['problem'] if found else error}") from None
     lines = text.splitlines()
     for key in document:
         if key not in ("checked_on", "groups", *_TABLES):
-            raise InvalidPack(f"{name}:{_line_of(lines, key, 0)}: {key}: is not a field of a pack")
+            raise InvalidPack(f"{name}:{_line_of(lines, key)}: {key}: is not a field of a pack")
     checked_on = document.get("checked_on")
     if not isinstance(checked_on, date) or isinstance(checked_on, datetime):
         raise InvalidPack(f"{name}:1: checked_on: must be a date such as 2026-11-28")
@@ -86,7 +89,7 @@ def _read_file(name: str, text: str, pack: _Pack) -> None:
                 else:
                     pack.holidays.append(_holiday(row))
             except InvalidRule as error:
-                raise InvalidPack(f"{name}:{_line_of(lines, error.field, start)}: {error}") from None
+                raise InvalidPack(f"{name}:{_line_in_row(lines, error.field, start)}: {error}") from None
 
 
 def _read_rule(row: Mapping[str, object], checked_on: date, place: str, pack: _Pack) -> None:
@@ -97,61 +100,40 @@ def _read_rule(row: Mapping[str, object], checked_on: date, place: str, pack: _P
 
 
 def _read_groups(name: str, raw: object, lines: list[str], pack: _Pack) -> None:
-    line = _line_of(lines, "groups", 0)
+    line = _line_of(lines, "groups")
     if not isinstance(raw, dict):
         raise InvalidPack(f"{name}:{line}: groups: must be a table such as EU = [...]")
     for group, members in raw.items():
         if not isinstance(members, list) or not all(isinstance(member, str) for member in members):
-            raise InvalidPack(f"{name}:{_line_of(lines, group, 0)}: {group}: must be a list of countries")
+            raise InvalidPack(f"{name}:{_line_of(lines, group)}: {group}: must be a list of countries")
         pack.groups[group] = frozenset(members)
 
 
 def _holiday(row: Mapping[str, object]) -> ExtraHoliday:
     unknown = row.keys() - _HOLIDAY_FIELDS
     if unknown:
-        raise InvalidRule(
-            min(unknown), f"is not a field of a holiday; the fields are {', '.join(sorted(_HOLIDAY_FIELDS))}"
-        )
-    calendar, name = row.get("calendar"), row.get("name")
-    if not isinstance(calendar, str) or not isinstance(name, str):
-        raise InvalidRule("calendar", "a holiday needs a calendar such as US-AL, and a name")
-    numbers = {key: value for key, value in row.items() if key not in ("calendar", "name")}
-    for key, value in numbers.items():
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise InvalidRule(key, "must be a whole number")
-    if ("easter" in numbers) == ("month" in numbers):
+        fields = ", ".join(sorted(_HOLIDAY_FIELDS))
+        raise InvalidRule(min(unknown), f"is not a field of a holiday; the fields are {fields}")
+    if ("easter" in row) == ("month" in row):
         raise InvalidRule("month", "a holiday needs either month, with day or weekday, or easter")
-    holiday = ExtraHoliday(
-        calendar=calendar,
-        name=name,
-        month=_number(row, "month", 0),
-        day=_number(row, "day", 1),
-        weekday=_number(row, "weekday", 0) if "weekday" in row else None,
-        easter=_number(row, "easter", 0) if "easter" in row else None,
-        every=_number(row, "every", 1),
-    )
     try:
+        holiday = msgspec.convert(row, ExtraHoliday)
         # A leap year and the years around it.
         for year in range(2023, 2027):
             holiday.in_year(year)
+    except msgspec.ValidationError as error:
+        raise InvalidRule(str(error).rpartition("$.")[2].rstrip("`"), str(error)) from None
     except (ValueError, ZeroDivisionError):
         raise InvalidRule("day", "is not a date of every year") from None
     return holiday
 
 
-def _number(row: Mapping[str, object], name: str, default: int) -> int:
-    value = row.get(name, default)
-    if not isinstance(value, int):
-        raise InvalidRule(name, "must be a whole number")
-    return value
+def _line_in_row(lines: list[str], name: str, start: int) -> int:
+    # The line of a field of the row that starts at `start`, or else that of the row; lines count from 1.
+    end = next((number for number in range(start + 1, len(lines)) if _ROW.match(lines[number].strip())), len(lines))
+    return start + _line_of(lines[start:end], name)
 
 
-def _line_of(lines: list[str], name: str, start: int) -> int:
-    # The line of a field within the row that starts at `start`, or else that of the row; lines count from 1.
-    for number in range(start, len(lines)):
-        line = lines[number].strip()
-        if number > start and _ROW.match(line):
-            break
-        if name and re.match(rf"\[*\s*\"?{re.escape(name)}\b", line):
-            return number + 1
-    return start + 1
+def _line_of(lines: list[str], name: str) -> int:
+    key = re.compile(rf'[\[\s]*"?{re.escape(name)}\b')
+    return next((number + 1 for number, line in enumerate(lines) if name and key.match(line)), 1)
