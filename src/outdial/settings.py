@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import platformdirs
@@ -20,6 +20,8 @@ import platformdirs
 from outdial.database_url import BadDatabaseUrl, check_database_url, without_login
 from outdial.net import is_loopback_url
 
+# A shorter key could be found by trying, and with it every erased number.
+_SHORTEST_ERASURE_KEY: Final = 32
 # Points in time this far away still exist in Python and in Postgres.
 _LONGEST = timedelta(days=3650)
 
@@ -122,6 +124,16 @@ def signing_secret(raw: str, name: str) -> str:
     if not secrets:
         raise SettingError(f"{name} contains no secret: set it to one, or to several separated by commas")
     return secrets[0]
+
+
+def erasure_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the keys in OUTDIAL_ERASURE_KEY, none if it is not set; raises SettingError for one that is too short."""
+    secrets = secret_list(env.get("OUTDIAL_ERASURE_KEY", ""))
+    if any(len(secret) < _SHORTEST_ERASURE_KEY for secret in secrets):
+        raise SettingError(
+            f"OUTDIAL_ERASURE_KEY needs at least {_SHORTEST_ERASURE_KEY} characters: openssl rand -hex 32"
+        )
+    return secrets
 
 
 def credentials(env: Mapping[str, str], prefix: str) -> dict[str, str]:
@@ -302,11 +314,12 @@ class DialerProcessSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobsSettings:
-    """Settings of `outdial jobs`."""
+    """Settings of `outdial jobs`; `erasure_secrets` recognize erased phones in imports."""
 
     database: DatabaseUrls
+    erasure_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Read the settings; raises SettingError, which names the missing or invalid one."""
-        return cls(database=DatabaseUrls.from_env(env))
+        return cls(database=DatabaseUrls.from_env(env), erasure_secrets=erasure_secrets(env))

@@ -252,6 +252,7 @@ async def store(connection: Connection, *hashes: bytes, event: str = "call_ended
         organization_ids=[None] * size,
         call_ids=[None] * size,
         errors=[None] * size,
+        are_erased=[False] * size,
     )
     return len(rows)
 

@@ -71,6 +71,9 @@ MATRIX = {
     "import_refusals": Rights("viewer", None, None, None, "", "", jobs="rid"),
     "exports": Rights("viewer", "operator", "operator", None, "", "", jobs="ru"),
     "export_chunks": Rights("viewer", None, None, None, "", "", jobs="rid"),
+    "erasures": Rights("viewer", None, None, None, "r", "", jobs="ru"),
+    "erasure_calls": Rights("viewer", None, None, None, "riu", "", jobs="r"),
+    "retention_progress": Rights(None, None, None, None, "", "", jobs="r"),
     # Each caller's own alone.
     "idempotency_keys": Rights("viewer", "viewer", "viewer", "viewer", "", ""),
 }
@@ -109,6 +112,9 @@ COLUMNS_TO_UPDATE = {
     "import_refusals": "reason",
     "export_chunks": "number",
     "idempotency_keys": "answer_status",
+    "erasures": "waiting_for",
+    "erasure_calls": "tries",
+    "retention_progress": "last_event_id",
 }
 
 

@@ -62,7 +62,7 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         tenant, users, await create_campaign(connection, tenant), await create_user(connection), spare
     )
     tables = ("phone_numbers", "do_not_call", "webhook_events", "audit_log", "invitations", "calling_rules")
-    for table in (*tables, "rule_switches"):
+    for table in (*tables, "rule_switches", "erasures", "erasure_calls", "retention_progress"):
         await insert(connection, table, **new_row(table, filled, actor="webhook"))
     await insert(connection, "imports", **new_row("imports", filled, actor="") | {"id": job_of(filled)})
     await insert(connection, "exports", **new_row("exports", filled, actor="") | {"id": job_of(filled)})
@@ -135,10 +135,21 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "import_refusals": {"import_id": job_of(filled), "line": next(_numbers), "value": "", "kind": "", "reason": ""},
         "exports": {"id": uuid4(), "kind": "calls", "created_by": user_id, "created_at": NOW, "updated_at": NOW},
         "export_chunks": {"export_id": job_of(filled), "number": next(_numbers), "content": b"1"},
+        "erasures": {"id": erasure_of(filled) if actor == "webhook" else uuid4()}
+        | {"phone_hash": uuid4().bytes * 2, "key_id": b"12345678"}
+        | {"requested_by": "service", "requested_at": NOW, "phone": new_phone()},
+        "erasure_calls": account
+        | {"erasure_id": erasure_of(filled), "retell_call_id": uuid4().hex, "next_try_at": NOW},
+        "retention_progress": {"kind": uuid4().hex},
         "idempotency_keys": {"caller": str(user_id or actor), "key": uuid4().hex}
         | {"request_sha256": b"1" * 32, "created_at": NOW},
     }
     return rows[table] | ({} if table == "organizations" else {"organization_id": tenant.organization_id})
+
+
+def erasure_of(filled: FilledOrganization) -> UUID:
+    """Return the id of the organization's erasure."""
+    return UUID(int=filled.tenant.organization_id.int ^ 2)
 
 
 CALLERS: Mapping[str, Role] = {

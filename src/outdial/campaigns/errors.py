@@ -10,10 +10,12 @@ CampaignsError
 ├── UnusableFile
 ├── UnknownRegion
 ├── RuleIdTaken
-└── InvalidSwitch
+├── InvalidSwitch
+├── ErasureKeyMissing
+└── InvalidRetention
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 
@@ -91,3 +93,22 @@ class InvalidSwitch(CampaignsError):
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
+
+
+class ErasureKeyMissing(CampaignsError):
+    """Erased phones cannot be recognized, so no contact may be added: it could be one of them."""
+
+    def __init__(self, *, is_set: bool) -> None:
+        problem = "has none of the keys" if is_set else "is not set, which is the key"
+        super().__init__(
+            f"OUTDIAL_ERASURE_KEY {problem} that phones of this organization were erased with: set it to that key in "
+            "every process, and list an old key after the new one"
+        )
+
+
+class InvalidRetention(CampaignsError):
+    """How long data is kept is not valid; `problems` says what is wrong by field."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
+        self.problems = problems

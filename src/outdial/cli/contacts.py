@@ -1,4 +1,4 @@
-"""`outdial contacts`: the do-not-call list of an organization."""
+"""`outdial contacts`: the do-not-call list of an organization, and erasures."""
 
 import sys
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from uuid import UUID
 
 import typer
 
+from outdial.cli import privacy
 from outdial.cli.errors import InvalidArgument
 from outdial.cli.finding import find_organization, read_numbers
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
@@ -21,10 +22,14 @@ from outdial.stack.local import as_service
 
 BATCH_SIZE = 5_000
 
-app = typer.Typer(no_args_is_help=True, help="Contacts: the do-not-call list.")
+app = typer.Typer(no_args_is_help=True, help="Contacts: the do-not-call list, and what is known about a phone.")
 dnc = typer.Typer(no_args_is_help=True, help="The do-not-call list, checked before each call in every campaign.")
 app.add_typer(dnc, name="dnc")
 clock = SystemClock()
+
+app.command()(privacy.erase)
+app.command()(privacy.erasures)
+app.command("export-subject")(privacy.export_subject)
 
 Numbers = Annotated[
     list[str] | None, typer.Argument(help="Phone numbers in E.164 or, with --region, in national format.")

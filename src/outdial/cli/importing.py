@@ -18,7 +18,7 @@ from outdial.clock import SystemClock
 from outdial.db.session import Database
 from outdial.domain.ids import new_id
 from outdial.jobs.csv_cells import CsvBuffer
-from outdial.stack.local import as_service
+from outdial.stack.local import as_service, erasure_keys
 
 SHOWN = 20
 _BAR_COLUMNS = (
@@ -89,6 +89,7 @@ def run_import(
                 clock=SystemClock(),
                 default_region=region,
                 mapping=mapping,
+                erasure_keys=erasure_keys(),
                 import_id=import_id,
                 on_header=rejects.begin,
                 on_progress=_Bar(bars, size),

@@ -10,6 +10,7 @@ from outdial.campaigns.create import NewOrganization, create_organization
 from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
+from outdial.cli.privacy import retention
 from outdial.clock import SystemClock
 from outdial.db.queries import invitations, members, organizations
 from outdial.db.session import Connection, Database
@@ -17,6 +18,8 @@ from outdial.stack.local import as_service
 
 app = typer.Typer(no_args_is_help=True, help="Organizations: tenants, each with a Retell workspace and its limits.")
 clock = SystemClock()
+
+app.command()(retention)
 
 
 @app.command()

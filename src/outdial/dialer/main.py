@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from outdial.background import RepeatingTask
 from outdial.clock import Clock, FollowingClock, SystemClock
 from outdial.db.listen import Listener
 from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, assert_no_transaction
 from outdial.dialer.clock_check import ClockCheck, TimedTask
+from outdial.dialer.provider_deletions import ProviderDeletions
 from outdial.dialer.rescue import Rescuer
 from outdial.dialer.worker import Dialer
 from outdial.inbox.applier import EventApplier
@@ -23,14 +25,16 @@ from outdial.settings import DialerProcessSettings
 
 POOL_SIZE = 12
 HTTP_CONNECTIONS = 400
+DELETIONS_EVERY = timedelta(seconds=15)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DialerParts:
     """The parts of a dialer process, connected."""
 
     dialer: Dialer
     applier: EventApplier
+    deletions: ProviderDeletions
     clock_check: ClockCheck
 
 
@@ -62,7 +66,8 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         applier = RepeatingTask("applier", TimedTask(parts.applier, check), interval)
         rescuer = RepeatingTask("rescuer", TimedTask(RescueTask(dialer.rescuer, applier), check), interval)
         scheduler = RepeatingTask("scheduler", TimedTask(dialer.scheduler, check), interval)
-        tasks = (claims, rescuer, scheduler, applier)
+        deletions = RepeatingTask("deletions", TimedTask(parts.deletions, check), DELETIONS_EVERY)
+        tasks = (claims, rescuer, scheduler, applier, deletions)
 
         def on_campaign(campaign_id: str) -> None:
             dialer.wake_for(campaign_id)
@@ -100,6 +105,7 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
         await parts.dialer.settled()
         done["asked"] = await parts.dialer.rescuer.run_once()
         done["applied"] = await parts.applier.run_once()
+        done["deleted"] = await parts.deletions.run_once()
         return done
 
 
@@ -139,14 +145,16 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         clock = FollowingClock(system_clock or SystemClock())
         check = ClockCheck(database, clock)
         await check.compare()
+        provider = RetellProvider(clients)
         yield DialerParts(
-            Dialer(database, RetellProvider(clients), clock, timing),
-            EventApplier(
+            dialer=Dialer(database, provider, clock, timing),
+            deletions=ProviderDeletions(database, provider, clock),
+            applier=EventApplier(
                 inbox,
                 RetellEventReader(),
                 clock,
                 check_after=timing.reconcile_after,
                 retry_speed=settings.retry_speed,
             ),
-            check,
+            clock_check=check,
         )

@@ -111,6 +111,7 @@ class EventApplier:
             organization_ids=[verdict.organization_id for _, verdict in done],
             call_ids=[verdict.call_id for _, verdict in done],
             errors=[verdict.error for _, verdict in done],
+            are_erased=[verdict.is_erased for _, verdict in done],
         )
         if len(done) < len(results):
             locked = [row.id for row, verdict in results if verdict.status == "pending"]

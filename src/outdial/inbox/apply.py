@@ -38,12 +38,16 @@ EventStatus = Literal["applied", "unmatched", "quarantined", "pending"]
 
 @dataclass(frozen=True, slots=True)
 class EventVerdict:
-    """The result of applying one event; stored with the event."""
+    """The result of applying one event; stored with the event.
+
+    `is_erased` says that the person was erased from its call: the body of the event is not kept.
+    """
 
     status: EventStatus
     organization_id: UUID | None = None
     call_id: UUID | None = None
     error: str | None = None
+    is_erased: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +178,7 @@ def _verdict(delivery: EventDelivery, row: call_queries.ReportedCall | None, bat
         return EventVerdict("unmatched", error="another call at Retell has the metadata of this call")
     if delivery.event.call_id not in (None, row.id):
         return EventVerdict("unmatched", error="another call has the id that Retell gave to this call")
-    return EventVerdict("applied", row.organization_id, row.id)
+    return EventVerdict("applied", row.organization_id, row.id, is_erased=row.is_erased)
 
 
 def decide(
@@ -215,7 +219,7 @@ def decide(
     # Not the column `outcome`: a call in review has one before the provider reports the reason.
     if outcome is None or outcome == before.outcome:
         return
-    if outcome.retry_class is RetryClass.DO_NOT_CALL:
+    if outcome.retry_class is RetryClass.DO_NOT_CALL and not row.is_erased:
         changes.do_not_call.append(DoNotCallPhone(row.organization_id, row.phone))
     if outcome.retry_class is RetryClass.ACCOUNT:
         reason = after.details.disconnection_reason

@@ -151,6 +151,7 @@ async def store(
         organization_ids=[v.organization_id for _, v in pairs],
         call_ids=[v.call_id for _, v in pairs],
         errors=[v.error for _, v in pairs],
+        are_erased=[v.is_erased for _, v in pairs],
     )
     if len(stored) == len(deliveries):
         return

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.campaigns.errors import CampaignsError
 from outdial.campaigns.importing.import_file import ImportProgress, import_contacts
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
@@ -36,10 +37,19 @@ _MAX_VALUE_LENGTH: Final = 300
 class ImportJob:
     """Runs imports with the rights of an operator of their organization. `stopping` ends runs between two chunks."""
 
-    def __init__(self, database: Database, clock: Clock, stopping: asyncio.Event, *, chunk_rows: int = 2_000) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        stopping: asyncio.Event,
+        *,
+        erasure_keys: ErasureKeys | None = None,
+        chunk_rows: int = 2_000,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._stopping = stopping
+        self._erasure_keys = erasure_keys
         self._chunk_rows = chunk_rows
 
     async def run(self, import_id: UUID, organization_id: UUID) -> JobRunEnd:
@@ -63,18 +73,27 @@ class ImportJob:
             clock=self._clock,
             stopping=self._stopping,
             taken=taken,
+            erasure_keys=self._erasure_keys,
             chunk_rows=self._chunk_rows,
         ).go()
 
 
 class _ImportRun:
     def __init__(
-        self, database: Database, clock: Clock, stopping: asyncio.Event, taken: imports.ImportRun, chunk_rows: int
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        stopping: asyncio.Event,
+        taken: imports.ImportRun,
+        erasure_keys: ErasureKeys | None,
+        chunk_rows: int,
     ) -> None:
         self._database = database
         self._clock = clock
         self._stopping = stopping
         self._taken = taken
+        self._erasure_keys = erasure_keys
         self._chunk_rows = chunk_rows
         self._progress = ImportProgress(0, 0, 0, 0)
         self._refused: Counter[Refusal] = Counter()
@@ -95,6 +114,7 @@ class _ImportRun:
                 default_region=taken.default_region,
                 actor=Actor(taken.created_by),
                 mapping=msgspec.json.decode(taken.mapping, type=dict[str, str]),
+                erasure_keys=self._erasure_keys,
                 import_id=taken.id,
                 on_header=self._on_header,
                 on_progress=self._on_progress,

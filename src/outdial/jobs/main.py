@@ -1,5 +1,6 @@
 """The jobs process."""
 
+from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.clock import SystemClock
 from outdial.db.session import JOB_TIMEOUTS, Database
 from outdial.jobs.worker import POOL_SIZE, JobWorker
@@ -15,7 +16,8 @@ async def run_jobs(settings: JobsSettings) -> None:
     async with await Database.connect(
         urls.jobs, application_name="outdial:jobs", max_size=POOL_SIZE, role=role, timeouts=JOB_TIMEOUTS
     ) as database:
-        worker = JobWorker(database, SystemClock(), role=role)
+        keys = ErasureKeys.of(settings.erasure_secrets)
+        worker = JobWorker(database, SystemClock(), role=role, erasure_keys=keys)
         await worker.start()
         log("jobs.ready")
         notify_ready()

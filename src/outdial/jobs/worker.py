@@ -14,13 +14,14 @@ from pgqueuer.domain.models import Job
 from pgqueuer.domain.types import QueueExecutionMode
 
 from outdial.background import RepeatingTask
+from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.clock import Clock
 from outdial.db.connect import connect_as
 from outdial.db.errors import DatabaseError, QueueMissing
 from outdial.db.queries import jobs
 from outdial.db.queue import CHANNEL, queue_of
 from outdial.db.session import Database
-from outdial.jobs import retention, sweep
+from outdial.jobs import data_retention, erasing, retention, sweep
 from outdial.jobs.export_job import ExportJob
 from outdial.jobs.import_job import ImportJob
 from outdial.jobs.outcomes import JobRunEnd
@@ -37,22 +38,34 @@ _RECONNECT_DELAY_S: Final = 1.0
 
 
 class JobWorker:
-    """Runs imports and exports, queues lost jobs again, and removes expired data.
+    """Runs imports and exports, queues lost jobs again, removes expired data, and completes erasures.
 
     `database` logs in as outdial_jobs, or as the owner, whose connections assume `role`.
     """
 
-    def __init__(self, database: Database, clock: Clock, *, role: str | None = None, chunk_rows: int = 2_000) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        role: str | None = None,
+        erasure_keys: ErasureKeys | None = None,
+        chunk_rows: int = 2_000,
+    ) -> None:
         self._database = database
         self._role = role
         self._stopping = asyncio.Event()
-        self._imports = ImportJob(database, clock, self._stopping, chunk_rows=chunk_rows)
+        self._imports = ImportJob(database, clock, self._stopping, erasure_keys=erasure_keys, chunk_rows=chunk_rows)
         self._exports = ExportJob(database, clock, self._stopping)
         self.sweeper = sweep.LostJobSweeper(database, clock)
         self.retention = retention.JobRetention(database, clock)
+        self.data_retention = data_retention.DataRetention(database, clock)
+        self.erasures = erasing.ErasureSweeper(database, clock)
         self._tasks = (
             RepeatingTask("sweep", self.sweeper, sweep.EVERY),
             RepeatingTask("retention", self.retention, retention.EVERY),
+            RepeatingTask("data_retention", self.data_retention, data_retention.EVERY),
+            RepeatingTask("erasures", self.erasures, erasing.EVERY),
         )
         self._manager: QueueManager | None = None
         self._task: asyncio.Task[None] | None = None

@@ -16,15 +16,17 @@ from outdial.auth.keys import (
     local_anon_jwt,
     local_service_role_jwt,
 )
+from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.db.binaries import ServerUser
 from outdial.db.embedded import EmbeddedPostgres, default_home
 from outdial.db.session import JOB_TIMEOUTS, Database
 from outdial.project import read_project_config
-from outdial.settings import DatabaseUrls, credentials, read_environment, require
+from outdial.settings import DatabaseUrls, credentials, erasure_secrets, read_environment, require
 from outdial.stack.config import StackPorts, ports_of
 from outdial.stack.errors import StackUnavailable
 
 LOCAL_WEBHOOK_SECRET = "your-webhook-secret"
+LOCAL_ERASURE_KEY = "outdial-local-erasure-key-of-a-stack-that-only-this-machine-reaches"
 SIMULATOR_KEY = "key_simulator"
 
 Result = TypeVar("Result")
@@ -105,6 +107,7 @@ def local_settings(stack: LocalStack, environ: Mapping[str, str]) -> dict[str, s
         "SUPABASE_SECRET_KEYS": json.dumps({"default": LOCAL_SECRET_KEY}),
         "RETELL_WEBHOOK_SECRET": LOCAL_WEBHOOK_SECRET,
         "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET": "true",
+        "OUTDIAL_ERASURE_KEY": LOCAL_ERASURE_KEY,
     }
     if stack.simulator_url is not None:
         settings |= {"RETELL_API_KEY": SIMULATOR_KEY, "RETELL_BASE_URL": stack.simulator_url}
@@ -136,6 +139,14 @@ def environment(*, for_calls: bool = False) -> Iterator[Mapping[str, str]]:
         yield local_settings(
             LocalStack(api_url=f"http://127.0.0.1:{local_ports().api}", database_url=server.dsn), environ
         )
+
+
+def erasure_keys() -> ErasureKeys | None:
+    """Return the erasure keys of this command's database, None if none is set."""
+    environ = read_environment()
+    if not environ.get("SUPABASE_DB_URL", "").strip() and not environ.get("OUTDIAL_ERASURE_KEY", "").strip():
+        return ErasureKeys((LOCAL_ERASURE_KEY,))
+    return ErasureKeys.of(erasure_secrets(environ))
 
 
 def calls_retell(environ: Mapping[str, str]) -> bool:

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import asyncpg
 
+from outdial.campaigns.erasure import ERASED_REASON, find_erased
+from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.campaigns.errors import CampaignClosed, CampaignNotFound
 from outdial.campaigns.importing.contact_rows import NewContact
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
@@ -42,7 +44,10 @@ class Stored:
 
 
 class ContactStore:
-    """Adds contacts to one campaign. `transaction` opens a transaction with the caller's rights."""
+    """Adds contacts to one campaign. `transaction` opens a transaction with the caller's rights.
+
+    `erasure_keys` recognize phones that were erased, which are refused.
+    """
 
     def __init__(
         self,
@@ -50,10 +55,12 @@ class ContactStore:
         campaign_id: UUID,
         clock: Clock,
         *,
+        erasure_keys: ErasureKeys | None = None,
         import_id: UUID | None = None,
         on_added: OnAdded | None = None,
     ) -> None:
         self._transaction, self._campaign_id, self._clock = transaction, campaign_id, clock
+        self._erasure_keys = erasure_keys
         self._import_id = import_id
         self._on_added = on_added
         self._added = 0
@@ -61,10 +68,12 @@ class ContactStore:
     async def check(self) -> list[str]:
         """Return the names of the variables that a sample of the campaign's contacts has.
 
-        Raises CampaignNotFound or CampaignClosed if the campaign accepts no contacts.
+        Raises CampaignNotFound or CampaignClosed if the campaign accepts no contacts, and ErasureKeyMissing if erased
+        phones could not be recognized.
         """
         async with self._transaction() as connection:
-            await self._lock(connection)
+            campaign = await self._lock(connection)
+            await find_erased(connection, campaign.organization_id, (), self._erasure_keys)
             return await campaign_contacts.variable_names(connection, campaign_id=self._campaign_id)
 
     async def record(self, actor: Actor, details: Mapping[str, object]) -> None:
@@ -110,7 +119,8 @@ class ContactStore:
                     connection, organization_id=organization_id, phones=phones, campaign_id=self._campaign_id
                 )
             )
-            allowed = [contact for contact in contacts if contact.phone not in blocked]
+            erased = await find_erased(connection, organization_id, phones, self._erasure_keys)
+            allowed = [contact for contact in contacts if contact.phone not in blocked | erased]
             added = await self._add(connection, organization_id, allowed)
             if self._on_added is not None:
                 await self._on_added(connection, added)
@@ -123,7 +133,13 @@ class ContactStore:
         refused = [
             contact.refuse(Refusal.DO_NOT_CALL, "is on the do-not-call list")
             for contact in contacts
-            if contact.phone in blocked
+            if contact.phone in blocked - erased
+        ]
+        # Not the row itself: it would be stored with what was erased.
+        refused += [
+            RefusedRow(contact.line, "", Refusal.ERASED, ERASED_REASON)
+            for contact in contacts
+            if contact.phone in erased
         ]
         return Stored(added, len(allowed) - added, refused)
 

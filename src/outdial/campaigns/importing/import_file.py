@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from uuid import UUID
 
+from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.campaigns.errors import CampaignsError
 from outdial.campaigns.importing.columns import Columns, find_columns
 from outdial.campaigns.importing.contact_rows import Chunk, ContactReader, read_chunks
@@ -69,6 +70,7 @@ async def import_contacts(
     default_region: str | None,
     actor: Actor,
     mapping: Mapping[str, str] | None = None,
+    erasure_keys: ErasureKeys | None = None,
     import_id: UUID | None = None,
     on_header: Callable[[Sequence[str]], None] | None = None,
     on_progress: Callable[[ImportProgress], None] | None = None,
@@ -86,13 +88,16 @@ async def import_contacts(
     after each chunk. `on_added` is called within its transaction: if it raises, the chunk is rolled back and the import
     ends.
 
-    Importing a file again adds no contact twice and refreshes the variables of pending contacts. Raises UnusableFile,
-    UnknownRegion and CampaignNotFound before anything is stored. Raises CampaignClosed also later, if the campaign is
-    cancelled in the meantime; contacts added so far stay.
+    `erasure_keys` recognize erased phones, which are refused. Importing a file again adds no contact twice and
+    refreshes the variables of pending contacts. Raises UnusableFile, UnknownRegion, CampaignNotFound and
+    ErasureKeyMissing before anything is stored. Raises CampaignClosed also later, if the campaign is cancelled in the
+    meantime; contacts added so far stay.
     """
     rows = await asyncio.to_thread(CsvRows, file)
     columns = find_columns(rows.header, mapping)
-    store = ContactStore(transaction, campaign_id, clock, import_id=import_id, on_added=on_added)
+    store = ContactStore(
+        transaction, campaign_id, clock, erasure_keys=erasure_keys, import_id=import_id, on_added=on_added
+    )
     columns = columns.keep_names(await store.check())
     reader = ContactReader(columns, default_region)
     if on_header is not None:

@@ -32,6 +32,7 @@ class Refusal(StrEnum):
     NO_TIME_ZONE = "no_time_zone"
     DUPLICATE = "duplicate"
     DO_NOT_CALL = "do_not_call"
+    ERASED = "erased"
     DATABASE = "database"
 
 

@@ -36,6 +36,7 @@ class ReportedCall:
     recording_url: str | None
     public_log_url: str | None
     analysis: str | None
+    is_erased: bool
     contact_status: str
     attempts: int
     faults: int
@@ -238,12 +239,12 @@ _LOCK_REPORTED_CALLS = """\
 with c as materialized (
   select * from calls
   where id = any ($1::uuid[]) or retell_call_id = any ($2::text[])
-  order by id
-  for update
+  order by id for update
 )
 select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c.status, c.retell_call_id,
   c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
+  c.erased_at is not null as is_erased,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
   m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential
 from c
@@ -270,12 +271,12 @@ _LOCK_FREE_CALLS = """\
 with c as materialized (
   select * from calls
   where id = any ($1::uuid[]) or retell_call_id = any ($2::text[])
-  order by id
-  for update skip locked
+  order by id for update skip locked
 )
 select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c.status, c.retell_call_id,
   c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
+  c.erased_at is not null as is_erased,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
   m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential
 from c

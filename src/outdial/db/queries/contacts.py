@@ -223,7 +223,7 @@ _LIST_CONTACTS = """\
 select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
   phone as place
 from contacts
-where organization_id = $1 and phone >= $2 and phone <= $3
+where organization_id = $1 and erased_at is null and phone >= $2 and phone <= $3
   and ($4::text is null or phone > $4)
 order by phone
 limit $5;
@@ -335,7 +335,7 @@ select k.id, k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.time
   array(select d.purpose from do_not_call d where d.organization_id = k.organization_id and d.phone = k.phone
     order by d.purpose) as opted_out_of
 from contacts k
-where k.id = $1 and k.organization_id = $2;
+where k.id = $1 and k.organization_id = $2 and k.erased_at is null;
 """
 
 
@@ -350,7 +350,7 @@ update contacts
 set name = $1, email = $2, company = $3, notes = $4, external_id = $5, timezone = $6,
   country = $7, region = $8, postal_code = $9, zone_key = $10, zone_source = $11,
   jurisdiction_key = $12, keys_version = $13, updated_at = $14
-where id = $15 and organization_id = $16 and updated_at = $17
+where id = $15 and organization_id = $16 and updated_at = $17 and erased_at is null
 returning id;
 """
 
@@ -440,7 +440,7 @@ _EXPORT_CONTACTS = """\
 select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.country, k.region,
   k.postal_code, k.zone_key, k.jurisdiction_key, k.created_at
 from contacts k
-where k.organization_id = $1
+where k.organization_id = $1 and k.erased_at is null
   and ($2::uuid is null or exists (
     select from campaign_contacts cc where cc.campaign_id = $2 and cc.contact_id = k.id))
 order by k.phone;

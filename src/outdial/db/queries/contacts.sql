@@ -56,7 +56,7 @@ where k.id = u.id;
 select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
   phone as place
 from contacts
-where organization_id = :organization_id and phone >= :first and phone <= :last
+where organization_id = :organization_id and erased_at is null and phone >= :first and phone <= :last
   and (:after::text is null or phone > :after)
 order by phone
 limit :limit;
@@ -114,7 +114,7 @@ select k.id, k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.time
   array(select d.purpose from do_not_call d where d.organization_id = k.organization_id and d.phone = k.phone
     order by d.purpose) as opted_out_of
 from contacts k
-where k.id = :contact_id and k.organization_id = :organization_id;
+where k.id = :contact_id and k.organization_id = :organization_id and k.erased_at is null;
 
 -- name: change_contact
 -- returns: UUID | None
@@ -124,7 +124,7 @@ update contacts
 set name = :name, email = :email, company = :company, notes = :notes, external_id = :external_id, timezone = :timezone,
   country = :country, region = :region, postal_code = :postal_code, zone_key = :zone_key, zone_source = :zone_source,
   jurisdiction_key = :jurisdiction_key, keys_version = :keys_version, updated_at = :now
-where id = :contact_id and organization_id = :organization_id and updated_at = :seen_at
+where id = :contact_id and organization_id = :organization_id and updated_at = :seen_at and erased_at is null
 returning id;
 
 -- name: contact_campaigns
@@ -161,7 +161,7 @@ limit :limit;
 select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.country, k.region,
   k.postal_code, k.zone_key, k.jurisdiction_key, k.created_at
 from contacts k
-where k.organization_id = :organization_id
+where k.organization_id = :organization_id and k.erased_at is null
   and (:campaign_id::uuid is null or exists (
     select from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.contact_id = k.id))
 order by k.phone;

@@ -51,12 +51,15 @@ _known_call = row_builder(KnownCall)
 
 _STORE_EVENTS = """\
 insert into webhook_events (source, credential, retell_call_id, event, body, body_sha256, status, received_at,
-  applied_at, next_try_at, organization_id, call_id, error)
+  applied_at, next_try_at, organization_id, call_id, error, body_removed_at)
 select 'webhook', u.credential, u.retell_call_id, u.event, u.body, u.body_sha256, u.status, u.received_at,
-  case when u.status = 'applied' then $1::timestamptz end, $1, u.organization_id, u.call_id, u.error
+  case when u.status = 'applied' then $1::timestamptz end, $1, u.organization_id, u.call_id, u.error,
+  case when u.is_erased then $1::timestamptz end
 from unnest($2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[],
-  $7::text[], $8::timestamptz[], $9::uuid[], $10::uuid[], $11::text[])
-  as u (credential, retell_call_id, event, body, body_sha256, status, received_at, organization_id, call_id, error)
+  $7::text[], $8::timestamptz[], $9::uuid[], $10::uuid[], $11::text[],
+  $12::boolean[])
+  as u (credential, retell_call_id, event, body, body_sha256, status, received_at, organization_id, call_id, error,
+    is_erased)
 on conflict (retell_call_id, event, body_sha256, credential) do nothing
 returning body_sha256, event, credential;
 """
@@ -76,8 +79,12 @@ async def store_events(
     organization_ids: Sequence[UUID | None],
     call_ids: Sequence[UUID | None],
     errors: Sequence[str | None],
+    are_erased: Sequence[bool],
 ) -> list[StoredDelivery]:
-    """Store deliveries in the ledger. One that is there already returns no row."""
+    """Store deliveries in the ledger, those of erased calls without their bodies.
+
+    One that is there already returns no row.
+    """
     return [
         _stored_delivery(record)
         for record in await connection.fetch(
@@ -93,6 +100,7 @@ async def store_events(
             organization_ids,
             call_ids,
             errors,
+            are_erased,
         )
     ]
 
@@ -198,9 +206,10 @@ _MARK_EVENTS = """\
 update webhook_events e
 set status = u.status, applied_at = case when u.status = 'applied' then $1::timestamptz else e.applied_at end,
   organization_id = coalesce(u.organization_id, e.organization_id), call_id = coalesce(u.call_id, e.call_id),
-  error = u.error, tries = e.tries + 1
-from unnest($2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[])
-  as u (id, status, organization_id, call_id, error)
+  error = u.error, tries = e.tries + 1, body_removed_at = case when u.is_erased then $1::timestamptz end
+from unnest($2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[],
+  $7::boolean[])
+  as u (id, status, organization_id, call_id, error, is_erased)
 where e.id = u.id and e.id in (
   select id from webhook_events where id = any ($2::bigint[]) and status = 'pending' order by id for update
 );
@@ -216,9 +225,12 @@ async def mark_events(
     organization_ids: Sequence[UUID | None],
     call_ids: Sequence[UUID | None],
     errors: Sequence[str | None],
+    are_erased: Sequence[bool],
 ) -> int:
     """Store the results of applying events."""
-    return rows_touched(await connection.execute(_MARK_EVENTS, now, ids, statuses, organization_ids, call_ids, errors))
+    return rows_touched(
+        await connection.execute(_MARK_EVENTS, now, ids, statuses, organization_ids, call_ids, errors, are_erased)
+    )
 
 
 _POSTPONE_EVENT = """\
@@ -279,6 +291,7 @@ set status = 'pending', next_try_at = $1, tries = 0, error = null
 where id in (
   select id from webhook_events
   where id between $2 and $3 and status in ('applied', 'unmatched', 'quarantined')
+    and body_removed_at is null
     and ($4::text is null or status = $4)
     and ($5::uuid is null or organization_id = $5)
   order by id
@@ -297,7 +310,10 @@ async def replay_events(
     status: str | None,
     organization_id: UUID | None,
 ) -> list[int]:
-    """Apply events of a range again. Their contents are merged, so nothing changes that was applied already."""
+    """Apply events of a range again, except those without a body.
+
+    Their contents are merged, so nothing changes that was applied already.
+    """
     return [
         record[0] for record in await connection.fetch(_REPLAY_EVENTS, now, first_id, last_id, status, organization_id)
     ]

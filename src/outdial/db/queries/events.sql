@@ -4,14 +4,17 @@
 -- returns: list[StoredDelivery]
 -- row: A delivery that was new to the ledger.
 -- null: :call_ids[], :errors[], :organization_ids[]
--- Store deliveries in the ledger. One that is there already returns no row.
+-- Store deliveries in the ledger, those of erased calls without their bodies. One that is there already returns no row.
 insert into webhook_events (source, credential, retell_call_id, event, body, body_sha256, status, received_at,
-  applied_at, next_try_at, organization_id, call_id, error)
+  applied_at, next_try_at, organization_id, call_id, error, body_removed_at)
 select 'webhook', u.credential, u.retell_call_id, u.event, u.body, u.body_sha256, u.status, u.received_at,
-  case when u.status = 'applied' then :now::timestamptz end, :now, u.organization_id, u.call_id, u.error
+  case when u.status = 'applied' then :now::timestamptz end, :now, u.organization_id, u.call_id, u.error,
+  case when u.is_erased then :now::timestamptz end
 from unnest(:credentials::text[], :retell_call_ids::text[], :events::text[], :bodies::bytea[], :hashes::bytea[],
-  :statuses::text[], :received_ats::timestamptz[], :organization_ids::uuid[], :call_ids::uuid[], :errors::text[])
-  as u (credential, retell_call_id, event, body, body_sha256, status, received_at, organization_id, call_id, error)
+  :statuses::text[], :received_ats::timestamptz[], :organization_ids::uuid[], :call_ids::uuid[], :errors::text[],
+  :are_erased::boolean[])
+  as u (credential, retell_call_id, event, body, body_sha256, status, received_at, organization_id, call_id, error,
+    is_erased)
 on conflict (retell_call_id, event, body_sha256, credential) do nothing
 returning body_sha256, event, credential;
 
@@ -65,9 +68,10 @@ where id = :id and status = 'pending';
 update webhook_events e
 set status = u.status, applied_at = case when u.status = 'applied' then :now::timestamptz else e.applied_at end,
   organization_id = coalesce(u.organization_id, e.organization_id), call_id = coalesce(u.call_id, e.call_id),
-  error = u.error, tries = e.tries + 1
-from unnest(:ids::bigint[], :statuses::text[], :organization_ids::uuid[], :call_ids::uuid[], :errors::text[])
-  as u (id, status, organization_id, call_id, error)
+  error = u.error, tries = e.tries + 1, body_removed_at = case when u.is_erased then :now::timestamptz end
+from unnest(:ids::bigint[], :statuses::text[], :organization_ids::uuid[], :call_ids::uuid[], :errors::text[],
+  :are_erased::boolean[])
+  as u (id, status, organization_id, call_id, error, is_erased)
 where e.id = u.id and e.id in (
   select id from webhook_events where id = any (:ids::bigint[]) and status = 'pending' order by id for update
 );
@@ -97,12 +101,14 @@ select private.reopen_unmatched(:credential, :retell_call_ids::text[], :now) as 
 -- name: replay_events
 -- returns: list[int]
 -- null: :status, :organization_id
--- Apply events of a range again. Their contents are merged, so nothing changes that was applied already.
+-- Apply events of a range again, except those without a body. Their contents are merged, so nothing changes that was
+-- applied already.
 update webhook_events
 set status = 'pending', next_try_at = :now, tries = 0, error = null
 where id in (
   select id from webhook_events
   where id between :first_id and :last_id and status in ('applied', 'unmatched', 'quarantined')
+    and body_removed_at is null
     and (:status::text is null or status = :status)
     and (:organization_id::uuid is null or organization_id = :organization_id)
   order by id

@@ -112,7 +112,7 @@ def jobs_component() -> ClusterComponent:
     return ClusterComponent(
         name="outdial-jobs",
         command=("outdial", "jobs"),
-        references=SettingReferences("outdial_jobs"),
+        references=SettingReferences("outdial_jobs", secrets=("OUTDIAL_ERASURE_KEY",)),
         min_pods=1,
         max_pods=1,
         cores=1,
@@ -130,7 +130,13 @@ def studio_component() -> ClusterComponent:
         command=("outdial", "studio", *_LISTEN),
         references=SettingReferences(
             "outdial_api",
-            secrets=(*CHECKS_TOKENS, "OUTDIAL_STUDIO_SECRET", "OUTDIAL_ACCESS_TOKEN", "OUTDIAL_AUTH_DB_URL"),
+            secrets=(
+                *CHECKS_TOKENS,
+                "OUTDIAL_STUDIO_SECRET",
+                "OUTDIAL_ACCESS_TOKEN",
+                "OUTDIAL_AUTH_DB_URL",
+                "OUTDIAL_ERASURE_KEY",
+            ),
         ),
         min_pods=1,
         max_pods=1,

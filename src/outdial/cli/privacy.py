@@ -1,0 +1,181 @@
+"""`outdial contacts erase`, `erasures` and `export-subject`, and `outdial organization retention`."""
+
+from dataclasses import replace
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+import typer
+
+from outdial.campaigns.erasure import ErasureRefused, ErasureRequested, request_erasure, wake_campaigns
+from outdial.campaigns.errors import InvalidRetention
+from outdial.campaigns.lifecycle import Actor
+from outdial.campaigns.retention import change_retention, read_retention
+from outdial.campaigns.retention_policy import (
+    CALL_DAYS,
+    EVENT_DAYS,
+    KINDS,
+    RECORDING_DAYS,
+    TRANSCRIPT_DAYS,
+    RetentionPolicy,
+)
+from outdial.campaigns.subject import export_subject as read_subject
+from outdial.cli.errors import ActionRefused, InvalidArgument
+from outdial.cli.finding import find_organization, read_numbers
+from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
+from outdial.clock import SystemClock
+from outdial.db.queries import erasures as erasure_queries
+from outdial.db.rows import required
+from outdial.db.session import Database
+from outdial.stack.local import as_service, erasure_keys
+
+clock = SystemClock()
+
+PhoneNumber = Annotated[str, typer.Argument(metavar="PHONE", help="Phone number in E.164, or national with --region.")]
+Region = Annotated[str | None, typer.Option(help="Country of a number without a country code, such as US.")]
+Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
+KEEP = "keep"
+
+
+def erase(
+    phone: PhoneNumber,
+    region: Region = None,
+    organization: Organization = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase everything that is known about a phone, also at Retell, and never call or add it again.
+
+    The contact is erased at once. The jobs process removes it from files and logs, and the dialer deletes its calls at
+    Retell: outdial contacts erasures shows when that is done. Needs OUTDIAL_ERASURE_KEY.
+    """
+    number = _read_phone(phone, region)
+    if not yes:
+        typer.confirm(f"Erase everything about {number}? This cannot be undone.", abort=True)
+    keys, now = erasure_keys(), clock.now()
+
+    async def work(database: Database) -> ErasureRequested | ErasureRefused:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            result = await request_erasure(connection, organization_id, number, keys, Actor(), now)
+        if isinstance(result, ErasureRequested):
+            async with database.as_service() as connection:
+                await wake_campaigns(connection, result.campaign_ids, now)
+        return result
+
+    result = as_service(work)
+    if isinstance(result, ErasureRefused):
+        raise ActionRefused(result.reason)
+    if as_json:
+        print_json({"id": result.erasure_id})
+    else:
+        console.print(f"Erased. Files, logs and Retell follow: outdial contacts erasures shows {result.erasure_id}.")
+
+
+def erasures(
+    organization: Organization = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of entries.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show the erasures of an organization and what remains of each, newest first."""
+
+    async def work(database: Database) -> list[erasure_queries.ErasureRow]:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            return await erasure_queries.list_erasures(
+                connection, organization_id=organization_id, after_at=None, after_id=None, limit=limit
+            )
+
+    rows = as_service(work)
+    if as_json:
+        print_json([_erasure_object(row) for row in rows])
+        return
+    columns = {
+        "ID": lambda row: row.id,
+        "REQUESTED": lambda row: row.requested_at,
+        "BY": lambda row: row.requested_by,
+        "HERE": lambda row: row.swept_at or (f"waits for {row.waiting_for}" if row.waiting_for else "pending"),
+        "AT RETELL": lambda row: f"{row.calls_deleted} of {row.calls} calls",
+        "FINISHED": lambda row: row.finished_at,
+        "ERROR": lambda row: row.last_error,
+    }
+    print_rows(columns, rows, empty="Nothing has been erased.")
+
+
+def export_subject(phone: PhoneNumber, region: Region = None, organization: Organization = None) -> None:
+    """Print everything that is known about a phone as JSON."""
+    number, keys = _read_phone(phone, region), erasure_keys()
+
+    async def work(database: Database) -> dict[str, Any]:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            return await read_subject(connection, organization_id, number, keys, Actor())
+
+    print_json(as_service(work))
+
+
+def retention(
+    organization: Annotated[str, typer.Argument(help="Organization id or name.")],
+    transcripts: Annotated[str | None, typer.Option(help=f"Days, or {KEEP}: {TRANSCRIPT_DAYS.hint}.")] = None,
+    recordings: Annotated[str | None, typer.Option(help=f"Days, or {KEEP}: {RECORDING_DAYS.hint}.")] = None,
+    events: Annotated[str | None, typer.Option(help=f"Days, or {KEEP}: {EVENT_DAYS.hint}.")] = None,
+    calls: Annotated[str | None, typer.Option(help=f"Days, or {KEEP}: {CALL_DAYS.hint}.")] = None,
+    hold: Annotated[str | None, typer.Option(help="Begin a legal hold, with this reason.")] = None,
+    release: Annotated[bool, typer.Option("--release", help="End the legal hold.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show or change how long an organization keeps personal data. A legal hold stops every removal and erasure."""
+    if hold is not None and release:
+        raise InvalidArgument("pass --hold or --release, not both")
+    given = {"transcript_days": transcripts, "recording_days": recordings, "event_days": events, "call_days": calls}
+    changes: dict[str, Any] = {name: _read_days(name, text) for name, text in given.items() if text is not None}
+    if hold is not None:
+        changes |= {"legal_hold": True, "legal_hold_reason": hold.strip() or None}
+    elif release:
+        changes |= {"legal_hold": False, "legal_hold_reason": None}
+
+    async def work(database: Database) -> RetentionPolicy:
+        async with database.as_service() as connection:
+            organization_id: UUID = await find_organization(connection, organization)
+            former = required(await read_retention(connection, organization_id))
+            wanted = replace(former, **changes)
+            if changes and not await change_retention(connection, organization_id, former, wanted, Actor()):
+                raise ActionRefused("someone has changed it in the meantime: try again")
+            return wanted
+
+    try:
+        policy = as_service(work)
+    except InvalidRetention as error:
+        options = {kind.name: kind.option for kind in KINDS} | {"legal_hold_reason": "--hold"}
+        raise InvalidArgument("; ".join(f"{options[name]}: {why}" for name, why in error.problems.items())) from error
+    if as_json:
+        print_json(policy)
+        return
+    shown = {kind.label.removesuffix(", in days"): _days(getattr(policy, kind.name)) for kind in KINDS}
+    print_pairs(shown | {"Legal hold": policy.legal_hold_reason if policy.legal_hold else "no"})
+
+
+def _read_phone(text: str, region: str | None) -> str:
+    good, bad = read_numbers([text], region)
+    if bad:
+        raise InvalidArgument(f"PHONE: {text!r} {bad[0].reason}")
+    return good[0]
+
+
+def _read_days(name: str, text: str) -> int | None:
+    if text == KEEP:
+        return None
+    if not (text.isascii() and text.isdecimal()):
+        option = next(kind.option for kind in KINDS if kind.name == name)
+        raise InvalidArgument(f"{option}: {text!r} is neither a number of days nor {KEEP}")
+    return int(text)
+
+
+def _days(days: int | None) -> str:
+    return "kept" if days is None else f"{days} days"
+
+
+def _erasure_object(row: erasure_queries.ErasureRow) -> dict[str, Any]:
+    names = ("id", "requested_by", "requested_at", "waiting_for", "swept_at", "finished_at", "calls", "calls_deleted")
+    shown: dict[str, Any] = {name: getattr(row, name) for name in names}
+    return shown | {"removed": msgspec.json.decode(row.removed), "last_error": row.last_error}

@@ -1,0 +1,157 @@
+-- Erased phones, and what remains to be removed of them.
+
+-- name: erasure_key_ids
+-- returns: list[bytes]
+-- Return what identifies the keys of an organization's erasures. No phone of it is erased until the transaction ends.
+select private.erasure_key_ids(:organization_id) as id;
+
+-- name: erased_hashes
+-- returns: list[bytes]
+-- Return those of the given hashes that belong to erased phones.
+select phone_hash as id from erasures where organization_id = :organization_id and phone_hash = any (:hashes::bytea[]);
+
+-- name: erase_phone
+-- returns: ErasureRequest
+-- row: The result of a request to erase a phone, and the campaigns that have a contact less to call.
+-- null: erasure_id
+-- Erase a phone wherever an index leads to it, and request the rest. `result` is requested, legal_hold or live_call.
+select result, erasure_id, campaign_ids
+from private.erase_phone(:organization_id, :erasure_id, :phone, :phone_hash, :key_id, :requested_by, :now);
+
+-- name: list_erasures
+-- returns: list[ErasureRow]
+-- row: An erasure, with the number of its calls at Retell and of those whose deletion Retell has confirmed. `removed` is
+-- row: JSON text.
+-- null: waiting_for, swept_at, finished_at, last_error, :after_at, :after_id
+-- plan: custom
+-- List erasures of an organization, newest first. `after_at` and `after_id` are those of the last one on the previous
+-- page.
+select e.id, e.requested_by, e.requested_at, e.waiting_for, e.removed::text as removed, e.swept_at, e.finished_at,
+  (select count(*) from erasure_calls c where c.erasure_id = e.id) as calls,
+  (select count(*) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is not null) as calls_deleted,
+  (select c.error from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null and c.error is not null
+    order by c.tries desc limit 1) as last_error
+from erasures e
+where e.organization_id = :organization_id
+  and (:after_at::timestamptz is null or (e.requested_at, e.id) < (:after_at, :after_id::uuid))
+order by e.requested_at desc, e.id desc
+limit :limit;
+
+-- name: show_erasure
+-- returns: ErasureRow | None
+-- null: waiting_for, swept_at, finished_at, last_error
+-- Read an erasure of an organization.
+select e.id, e.requested_by, e.requested_at, e.waiting_for, e.removed::text as removed, e.swept_at, e.finished_at,
+  (select count(*) from erasure_calls c where c.erasure_id = e.id) as calls,
+  (select count(*) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is not null) as calls_deleted,
+  (select c.error from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null and c.error is not null
+    order by c.tries desc limit 1) as last_error
+from erasures e
+where e.organization_id = :organization_id and e.id = :erasure_id;
+
+-- name: open_erasures
+-- returns: list[OpenErasure]
+-- row: An unfinished erasure of an organization without a legal hold.
+-- List unfinished erasures of all organizations, oldest first.
+select organization_id, erasure_id from private.open_erasures(:limit);
+
+-- name: lock_erasure
+-- returns: ErasureToSweep | None
+-- row: An unfinished erasure, locked.
+-- null: phone, swept_at
+-- Lock an unfinished erasure that no other worker has.
+select id, organization_id, phone, subjects, terms, swept_at, removed::text as removed
+from erasures where id = :erasure_id and finished_at is null
+for update skip locked;
+
+-- name: erasure_waits_for
+-- returns: str | None
+-- Return what keeps an erasure from being swept, None if nothing does.
+select private.erasure_waits_for(:erasure_id) as id;
+
+-- name: record_wait!
+-- null: :waiting_for
+-- Store what keeps an erasure from being swept.
+update erasures set waiting_for = :waiting_for where id = :erasure_id;
+
+-- name: sweep_events
+-- returns: int
+-- Remove the bodies of events without a call that mention the person. Returns how many.
+select private.sweep_events(:erasure_id, :numbers::text[], :terms::text[], :now) as id;
+
+-- name: sweep_exports
+-- returns: int
+-- Delete the files of exports that contain the phone. Returns how many.
+select private.sweep_exports(:erasure_id, :now) as id;
+
+-- name: sweep_rows
+-- returns: int
+-- Remove refused rows and stored responses that mention the person. Returns how many.
+select private.sweep_rows(:erasure_id, :numbers::text[], :terms::text[]) as id;
+
+-- name: redact_audit
+-- returns: int
+-- Remove the person from the entries of the audit log. Returns how many.
+select private.redact_audit(:organization_id, :erasure_id, :subjects::text[], :numbers::text[], :terms::text[], :now) as id;
+
+-- name: sweep_logs
+-- returns: int | None
+-- Replace a pattern in a portion of the function logs. Returns the last id of the portion, None at the end.
+select private.sweep_logs(:organization_id, :pattern, :after, :limit) as id;
+
+-- name: finish_sweep!
+-- Forget the phone of an erasure that has been swept.
+update erasures set removed = :removed::text::jsonb, swept_at = :now
+where id = :erasure_id and swept_at is null;
+
+-- name: finish_erasure
+-- returns: UUID | None
+-- Finish an erasure that has been swept and whose calls have been deleted at Retell.
+update erasures e set finished_at = :now
+where e.id = :erasure_id and e.swept_at is not null and e.finished_at is null
+  and not exists (select from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null)
+returning e.id;
+
+-- name: due_erasure_calls
+-- returns: list[DueErasureCall]
+-- row: A call to delete at Retell.
+-- List calls of all organizations that are to be deleted at Retell now.
+select organization_id, id from private.due_erasure_calls(:now, :limit);
+
+-- name: take_erasure_call
+-- returns: ErasureCall | None
+-- row: A call to delete at Retell, with the account that it belongs to.
+-- null: call_id, retell_call_id
+-- Take a call to delete, so that no other dialer does until `next_try_at`.
+update erasure_calls d set next_try_at = :next_try_at, tries = d.tries + 1
+from provider_accounts a
+where d.id = :id and d.confirmed_at is null and d.next_try_at <= :now and a.id = d.provider_account_id
+returning d.id, d.organization_id, d.erasure_id, d.provider_account_id, d.call_id, d.retell_call_id, d.tries,
+  a.credential;
+
+-- name: add_erasure_calls!
+-- null: :call_id
+-- Add calls that Retell has under our id.
+insert into erasure_calls (organization_id, erasure_id, provider_account_id, call_id, retell_call_id, next_try_at)
+select :organization_id, :erasure_id, :provider_account_id, :call_id, u.retell_call_id, :now
+from unnest(:retell_call_ids::text[]) as u (retell_call_id)
+on conflict do nothing;
+
+-- name: confirm_erasure_call!
+-- Store that Retell no longer has a call.
+update erasure_calls set confirmed_at = :now, error = null where id = :id and confirmed_at is null;
+
+-- name: postpone_erasure_call!
+-- Store why a call could not be deleted yet.
+update erasure_calls set next_try_at = :next_try_at, error = :error where id = :id and confirmed_at is null;
+
+-- name: subject_data
+-- returns: list[SubjectRecord]
+-- row: A record about a phone as JSON text. Bodies of events are in base64.
+-- Read everything that is known about a phone.
+select kind, data::text as data from private.subject_data(:organization_id, :phone, :numbers::text[]);
+
+-- name: erasure_of_hash
+-- returns: UUID | None
+-- Find the erasure of a phone by its hashes.
+select id from erasures where organization_id = :organization_id and phone_hash = any (:hashes::bytea[]);

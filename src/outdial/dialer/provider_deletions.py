@@ -1,0 +1,105 @@
+"""Deletes the calls of erased phones at the provider, until it has confirmed each deletion."""
+
+import asyncio
+from datetime import timedelta
+from typing import Final, assert_never
+
+from outdial.clock import Clock
+from outdial.db.queries import erasures
+from outdial.db.session import Database
+from outdial.log import log
+from outdial.provider import CallDeleted, CallMissing, CallsFound, ProviderUnavailable, VoiceProvider
+
+BATCH: Final = 100
+MAX_CONCURRENT_DELETIONS: Final = 4
+FIRST_DELAY: Final = timedelta(seconds=30)
+LONGEST_DELAY: Final = timedelta(hours=1)
+
+
+class ProviderDeletions:
+    """A background task: `run_once` tries every deletion that is due, and returns how many it tried.
+
+    A deletion that fails is repeated without end, with growing delays: an erasure is finished only when all are
+    confirmed.
+    """
+
+    def __init__(self, database: Database, provider: VoiceProvider, clock: Clock) -> None:
+        self._database = database
+        self._provider = provider
+        self._clock = clock
+
+    async def run_once(self) -> int:
+        """Try the deletions that are due, at most MAX_CONCURRENT_DELETIONS at a time."""
+        async with self._database.transaction() as connection:
+            due = await erasures.due_erasure_calls(connection, now=self._clock.now(), limit=BATCH)
+        gate = asyncio.Semaphore(MAX_CONCURRENT_DELETIONS)
+
+        async def delete(each: erasures.DueErasureCall) -> None:
+            async with gate:
+                try:
+                    await self._delete(each)
+                except Exception as error:  # one broken row must not stop the others
+                    log("erasure.deletion_failed", level="error", deletion_id=str(each.id), error=error)
+
+        await asyncio.gather(*(delete(each) for each in due))
+        return len(due)
+
+    async def _delete(self, due: erasures.DueErasureCall) -> None:
+        now = self._clock.now()
+        async with self._database.for_organization(due.organization_id) as connection:
+            deletion = await erasures.take_erasure_call(connection, id=due.id, now=now, next_try_at=now + LONGEST_DELAY)
+        if deletion is None:
+            return
+        if not self._provider.has_account(deletion.credential):
+            await self._postpone(deletion, f"this dialer has no API key for the account {deletion.credential}")
+            return
+        retell_call_id = deletion.retell_call_id
+        if retell_call_id is None:
+            retell_call_id = await self._find(deletion)
+            if retell_call_id is None:
+                return
+        match await self._provider.delete_call(deletion.credential, retell_call_id):
+            case CallDeleted() | CallMissing():
+                await self._confirm(deletion)
+            case ProviderUnavailable(reason=reason):
+                await self._postpone(deletion, reason)
+            case never:
+                assert_never(never)
+
+    async def _find(self, deletion: erasures.ErasureCall) -> str | None:
+        """Return a call that Retell has under our id, and store the others; confirm the deletion if it has none."""
+        if deletion.call_id is None:
+            return None
+        match await self._provider.find_calls(deletion.credential, deletion.call_id):
+            case ProviderUnavailable(reason=reason):
+                await self._postpone(deletion, reason)
+                return None
+            case CallsFound(provider_call_ids=ids):
+                if not ids:
+                    await self._confirm(deletion)
+                    return None
+                async with self._database.for_organization(deletion.organization_id) as connection:
+                    await erasures.add_erasure_calls(
+                        connection,
+                        organization_id=deletion.organization_id,
+                        erasure_id=deletion.erasure_id,
+                        provider_account_id=deletion.provider_account_id,
+                        call_id=deletion.call_id,
+                        retell_call_ids=ids[1:],
+                        now=self._clock.now(),
+                    )
+                return ids[0]
+            case never:
+                assert_never(never)
+
+    async def _confirm(self, deletion: erasures.ErasureCall) -> None:
+        async with self._database.for_organization(deletion.organization_id) as connection:
+            await erasures.confirm_erasure_call(connection, id=deletion.id, now=self._clock.now())
+
+    async def _postpone(self, deletion: erasures.ErasureCall, reason: str) -> None:
+        delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(deletion.tries - 1, 10))
+        log("erasure.deletion_postponed", level="warning", deletion_id=str(deletion.id), reason=reason)
+        async with self._database.for_organization(deletion.organization_id) as connection:
+            await erasures.postpone_erasure_call(
+                connection, id=deletion.id, next_try_at=self._clock.now() + delay, error=reason
+            )
