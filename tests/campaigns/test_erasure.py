@@ -39,7 +39,8 @@ IMPERSONAL = {
     " public.calls.retell_call_id public.calls.status public.campaign_contacts.decided_by"
     " public.campaign_contacts.decision public.campaign_contacts.last_outcome public.campaign_contacts.status"
     " public.consents.basis public.consents.scope"
-    " public.contacts.zone_source public.do_not_call.purpose public.do_not_call.source public.webhook_events.body_sha256"
+    " public.contacts.zone_source public.do_not_call.purpose public.do_not_call.source"
+    " public.webhook_events.body_sha256"
     " public.webhook_events.credential public.webhook_events.event public.webhook_events.retell_call_id"
     " public.webhook_events.source public.webhook_events.status",
     "how a job went": "public.exports.error public.exports.filters public.exports.kind public.exports.status"
