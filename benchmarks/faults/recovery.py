@@ -12,6 +12,7 @@ from outdial.clock import SystemClock
 from outdial.db.listen import Listener
 from outdial.db.session import DIALER_TIMEOUTS, REQUEST_TIMEOUTS, WEBHOOK_TIMEOUTS, Database
 from outdial.dialer.worker import Dialer
+from outdial.domain.rules import UNRESTRICTED
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.receive import WebhookReceiver
 from outdial.retell import signature
@@ -42,7 +43,7 @@ async def recovery_times(database: Clone) -> list[dict[str, object]]:
             return connected
 
         def dialer(own: Database) -> Dialer:
-            return Dialer(own, RetellProvider({}), clock, DialerSettings())
+            return Dialer(own, RetellProvider({}), clock, DialerSettings(), rules=UNRESTRICTED)
 
         webhook = await pool("webhook")
         receiver = WebhookReceiver(

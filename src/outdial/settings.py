@@ -281,11 +281,25 @@ def retry_speed(env: Mapping[str, str]) -> float:
     return speed
 
 
+def ignores_calling_rules(env: Mapping[str, str]) -> bool:
+    """Return whether OUTDIAL_CALLING_RULES is `ignore`; raises SettingError unless calls go to a local simulator."""
+    raw = env.get("OUTDIAL_CALLING_RULES", "").strip().lower()
+    if raw not in ("", "enforce", "ignore"):
+        raise SettingError(f"OUTDIAL_CALLING_RULES must be enforce or ignore, not {raw!r}")
+    if raw == "ignore" and not is_loopback_url(env.get("RETELL_BASE_URL", "").strip()):
+        raise SettingError(
+            "OUTDIAL_CALLING_RULES=ignore is for simulated calls only: unset it, or set RETELL_BASE_URL to a simulator "
+            "on this machine"
+        )
+    return raw == "ignore"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialerProcessSettings:
     """Settings of `outdial dialer`: `api_keys` of Retell by credential name, `retell_url` None for Retell itself.
 
-    `retry_speed` divides the delays of retries, for simulated calls.
+    `retry_speed` divides the delays of retries, and `ignore_rules` lets calls start whatever the law says, both for
+    simulated calls.
     """
 
     database: DatabaseUrls
@@ -293,6 +307,7 @@ class DialerProcessSettings:
     api_keys: Mapping[str, str] = field(repr=False)
     retell_url: str | None = None
     retry_speed: float = 1.0
+    ignore_rules: bool = False
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -309,6 +324,7 @@ class DialerProcessSettings:
             api_keys=api_keys,
             retell_url=retell_url,
             retry_speed=retry_speed(env),
+            ignore_rules=ignores_calling_rules(env),
         )
 
 

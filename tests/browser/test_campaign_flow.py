@@ -17,7 +17,7 @@ from outdial.stack.first_login import EMAIL, PASSWORD_FILE
 from outdial.stack.local import LocalStack
 from tests.browser.conftest import CHROMIUM
 from tests.support.postgres import scratch_directory
-from tests.support.processes import TIMEOUT_S, Launcher, inherited
+from tests.support.processes import ANY_HOUR, TIMEOUT_S, Launcher, inherited
 
 # Long enough for two busy processors.
 WITHIN_MS = 90_000
@@ -73,7 +73,7 @@ async def running() -> AsyncIterator[Running]:
         launcher = Launcher(directory, inherited())
         # Calls of a minute take three seconds, and a few at a time: progress can be seen to move.
         options = ["--ports=auto", "--speed=20", "--concurrency=4", "--calls-per-second=4"]
-        process = launcher.start("dev", "dev", *options, OUTDIAL_HOME=str(home))
+        process = launcher.start("dev", "dev", *options, OUTDIAL_HOME=str(home), **ANY_HOUR)
         try:
             await process.ready()
             stack = LocalStack.running(home)

@@ -24,7 +24,7 @@ from outdial.provider import CallPlaced, CallRefused, CallUncertain, RefusalKind
 from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
 from outdial.settings import DialerSettings
-from tests.support.dialing import CHECK_AFTER, event_body
+from tests.support.dialing import ANY_TIME, CHECK_AFTER, event_body
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -103,6 +103,7 @@ def planned(scene: Scene, call_id: UUID) -> PlannedCall:
         deadline=DEADLINE,
         spacing=timedelta(milliseconds=10),
         body=b"",
+        window=ANY_TIME,
         limits_at=NOW,
     )
 

@@ -210,7 +210,8 @@ def of_campaign(filled: Filled) -> dict[str, object]:
         "zone_keys": list(ZONES),
         "jurisdiction_keys": [""] * len(ZONES),
         "now": LATER,
-        "day_ago": LATER - timedelta(days=1),
+        "calls_since": LATER - timedelta(days=1),
+        "most_calls": 3,
         "limit": 10,
     }
 

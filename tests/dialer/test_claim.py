@@ -33,7 +33,7 @@ LIVE = ["placing", "placed", "ongoing", "unknown"]
 
 async def claim(stage: Stage, campaign: Campaign, database: Database | None = None) -> Claim:
     """Claim once for the campaign."""
-    claimer = Claimer(database or stage.dialing, stage.provider, stage.clock, stage.settings)
+    claimer = Claimer(database or stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
     return await claimer.claim(campaign.tenant.organization_id, campaign.id)
 
 
@@ -399,6 +399,10 @@ async def test_the_decision_record_says_why_the_call_was_allowed(stage: Stage) -
     [call] = await stage.rows("calls")
     assert json.loads(call["decision"]) == {
         "zone_key": "America/Los_Angeles|America/New_York",
+        "jurisdiction_key": "",
+        "purpose": "sales",
+        "rule_ids": [],
+        "pack_date": None,
         "zone_source": "number",
         "local_times": {
             "America/Los_Angeles": "2026-03-10T10:00:00-07:00",
@@ -406,7 +410,6 @@ async def test_the_decision_record_says_why_the_call_was_allowed(stage: Stage) -
         },
         "calling_hours": "open",
         "do_not_call": "not listed",
-        "purpose": "sales",
         "consent_required": "none",
         "consent": "none",
         "screening_lists": {},
@@ -492,7 +495,7 @@ async def test_a_claim_counts_live_calls_under_the_lock_of_the_account(stage: St
     tenant = await create_tenant(stage.look, concurrency_limit=1)
     campaign, other = await create_campaign(stage.look, tenant), await create_campaign(stage.look, tenant)
     await fill(stage, campaign, 1)
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings)
+    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
     holder = await asyncpg.connect(stage.scratch.dsn)
     try:
         async with holder.transaction():

@@ -11,11 +11,13 @@ from outdial.db.session import Database
 from outdial.dialer.admission import CampaignFacts, LimitFacts, PlaceFacts, SkipReason, WaitReason
 from outdial.dialer.doctor import Diagnosis, DialingFacts, RunReason, diagnose, examine
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.contact import OVER_DAILY_CAP
+from outdial.domain.contact import OVER_DAILY_CAP, OVER_RULE_CAP
 from outdial.domain.pacing import Pace
 from outdial.domain.permission.screening import MissingList, ScreeningList
 from outdial.domain.place import Place
-from outdial.domain.purpose import ListKind
+from outdial.domain.purpose import ListKind, Purpose
+from outdial.domain.rule_sentences import cap_sentence
+from outdial.domain.rules import UNRESTRICTED, RuleBook
 from tests.support.factories import (
     create_calling,
     create_campaign,
@@ -25,6 +27,7 @@ from tests.support.factories import (
     create_tenant,
 )
 from tests.support.postgres import Scratch
+from tests.support.rules import BOOK, FLORIDA
 
 # A Tuesday: 03:00 in New York, 07:00 in London, 08:00 in Paris.
 NOW = datetime(2026, 3, 10, 7, 0, tzinfo=UTC)
@@ -34,9 +37,9 @@ OFFICE_HOURS = '{"weekdays": [["09:00", "20:00"]]}'
 ALWAYS = '{"every_day": [["00:00", "24:00"]]}'
 
 
-def zone(zone_key: str, first_due_at: datetime = NOW, first_reason: str = "") -> PlaceFacts:
+def zone(zone_key: str, first_due_at: datetime = NOW, first_reason: str = "", jurisdiction: str = "") -> PlaceFacts:
     """Return a place with pending contacts."""
-    return PlaceFacts(place=Place(zone_key, ""), first_due_at=first_due_at, first_reason=first_reason)
+    return PlaceFacts(place=Place(zone_key, jurisdiction), first_due_at=first_due_at, first_reason=first_reason)
 
 
 def facts_of(
@@ -50,6 +53,7 @@ def facts_of(
     scheduled_at: datetime | None = None,
     pace: Pace = Pace(1.0, 1.0, NOW, None),
     missing_lists: tuple[MissingList, ...] = (),
+    rules: RuleBook = UNRESTRICTED,
     **limits: Any,
 ) -> DialingFacts:
     """Return the facts of a campaign on an account with 20 concurrent calls, none of them live."""
@@ -66,6 +70,8 @@ def facts_of(
         status=CampaignStatus(status),
         scheduled_at=scheduled_at,
         calling_hours=hours,
+        purpose=Purpose.SALES,
+        rules=rules,
         places=places,
         limits=LimitFacts(**(defaults | limits), pace=pace),
         missing_lists=missing_lists,
@@ -149,6 +155,46 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
             "America/New_York and Asia/Tokyo never have calling hours in common",
         ),
         (facts_of(places=(zone("Nowhere/Land"),)), "never_opens", "Nowhere/Land never has calling hours"),
+        (
+            facts_of(places=(zone("Europe/Paris", jurisdiction="FR"),), hours=ALWAYS, rules=BOOK),
+            "law_opens",
+            "Calling rules allow no calls in FR now; the next may start 09:00",
+        ),
+        (
+            facts_of(
+                places=(zone("Europe/Madrid", jurisdiction="ES"), zone("Europe/Lisbon", jurisdiction="PT")), rules=BOOK
+            ),
+            "no_rules",
+            "No calling rule for ES and PT: add one or switch the check off under Rules",
+        ),
+        (
+            facts_of(places=(zone("Europe/Paris"),), rules=BOOK),
+            "keys_missing",
+            "Outdial is working out where the contacts are; calls start when it is done",
+        ),
+        (
+            facts_of(places=(zone("America/Los_Angeles", jurisdiction="US-WA"),), rules=BOOK),
+            "prohibited",
+            "US-WA forbids such calls (rule US-WA-BAN)",
+        ),
+        (
+            facts_of(
+                places=(zone("Europe/Paris", jurisdiction="FR"),),
+                hours='{"every_day": [["21:00", "22:00"]]}',
+                rules=BOOK,
+            ),
+            "law_never_opens",
+            "Calling rules allow no call in FR within the calling hours",
+        ),
+        (
+            facts_of(
+                places=(zone("America/New_York", NOON, f"{OVER_RULE_CAP}{cap_sentence(FLORIDA)}", "US-FL"),),
+                hours=ALWAYS,
+                rules=BOOK,
+            ),
+            "rule_cap",
+            "US-FL allows 3 calls in 24 hours; the next call may start 17:00",
+        ),
         (
             facts_of(places=(zone("Europe/Paris", LATER),), hours=ALWAYS),
             "retry_due",
@@ -265,7 +311,7 @@ async def test_the_facts_are_read_as_the_caller_may_see_them(database: Scratch, 
         await Database.connect(database.dsn_for("outdial_api"), application_name="tests") as api,
         api.as_caller("authenticated", {"sub": str(viewer), "role": "authenticated"}) as caller,
     ):
-        found = await examine(caller, [full.id, capped.id], NOW)
+        found = await examine(caller, [full.id, capped.id], NOW, UNRESTRICTED)
 
     is_full, is_capped = found[full.id], found[capped.id]
     assert is_full is not None

@@ -13,6 +13,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import InvariantBroken
 from outdial.domain.pacing import Pace
 from outdial.retell.client import create_call_body, read_call_body
+from tests.support.dialing import ANY_TIME
 
 NOW = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
 TIMEOUT = timedelta(seconds=20)
@@ -43,6 +44,7 @@ def planned(number: int = 1, **changes: object) -> PlannedCall:
         deadline=start_at + timedelta(seconds=25),
         spacing=timedelta(seconds=1),
         body=body_of(number, phone),
+        window=ANY_TIME,
         limits_at=NOW,
     )
     return replace(call, **changes)  # type: ignore[arg-type]

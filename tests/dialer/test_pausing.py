@@ -16,7 +16,7 @@ from outdial.dialer.worker import Dialer
 from outdial.domain.campaign import CampaignStatus
 from outdial.provider import CallPlaced, CallRefused, CallUncertain, RefusalKind
 from outdial.retell.simulator.faults import Fault, FaultKind
-from tests.support.dialing import Stage, event_body
+from tests.support.dialing import ANY_TIME, Stage, event_body
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -100,7 +100,7 @@ async def test_a_request_whose_answer_was_lost_holds_no_pause_up_and_is_not_repe
 
 async def test_a_pause_waits_for_a_dead_dialers_request_until_its_deadline_and_no_longer(stage: Stage) -> None:
     campaign, dialer = await running(stage, 1), stage.dialer()
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings)
+    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
     claim = await claimer.claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claim, Claimed)
     assert await act(stage, "pause", campaign) == Changed(CampaignStatus.PAUSING)
@@ -118,7 +118,7 @@ async def test_a_pause_that_comes_during_a_claim_waits_for_it_and_sees_its_calls
     for _ in range(10):
         await stage.look.execute("delete from organizations")
         campaign = await running(stage, 5)
-        claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings)
+        claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
         claim, paused = await asyncio.gather(
             claimer.claim(campaign.tenant.organization_id, campaign.id), act(stage, "pause", campaign)
         )
@@ -251,6 +251,7 @@ async def test_the_late_answer_of_a_stalled_sender_does_not_speak_for_the_repeat
         deadline=call["requested_at"] + stage.settings.request_timeout + DEADLINE_MARGIN,
         spacing=timedelta(milliseconds=10),
         body=b"",
+        window=ANY_TIME,
         limits_at=NOW,
     )
     await Settler(stage.dialing, stage.clock, stage.settings).settle([CallResponse(first, late)])

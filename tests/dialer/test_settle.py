@@ -45,7 +45,7 @@ async def claimed(stage: Stage, size: int = 1, **columns: Any) -> tuple[Campaign
     campaign = await create_campaign(stage.look, await create_tenant(stage.look), batch_size=20, **columns)
     for _ in range(size):
         await create_campaign_contact(stage.look, campaign)
-    claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings).claim(
+    claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules).claim(
         campaign.tenant.organization_id, campaign.id
     )
     assert isinstance(claim, Claimed)
@@ -324,7 +324,7 @@ async def test_a_claim_that_meets_capacity_in_several_groups_halves_the_rate_onc
 
 async def refused_again(stage: Stage, campaign: Campaign) -> dict[str, Any]:
     """Claim the due contacts, let one phone be refused and the others placed, and return the contact of that phone."""
-    claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings).claim(
+    claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules).claim(
         campaign.tenant.organization_id, campaign.id
     )
     assert isinstance(claim, Claimed)
@@ -527,7 +527,7 @@ async def test_settling_and_webhooks_of_the_same_calls_at_once_lose_nothing(stag
         people = [await create_contact(stage.look, campaign.tenant.organization_id) for _ in range(10)]
         for contact in people:
             await create_campaign_contact(stage.look, campaign, contact)
-        claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings).claim(
+        claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules).claim(
             campaign.tenant.organization_id, campaign.id
         )
         assert isinstance(claim, Claimed)

@@ -110,7 +110,7 @@ async def test_postgres_ends_a_session_that_stands_still_and_frees_its_locks(sta
 
 async def test_a_claim_gives_up_on_an_account_that_another_transaction_holds(stage: Stage) -> None:
     [campaign] = await running(stage, 1, "default")
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings)
+    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
     async with held(stage, LOCK_ACCOUNT, campaign.tenant.provider_account_id), asyncio.timeout(SOON_S):
         assert await claimer.claim(campaign.tenant.organization_id, campaign.id) == AccountBlocked()
 

@@ -96,7 +96,7 @@ Duty = Callable[[Stage, Network], Awaitable[object]]
 
 def dialer(stage: Stage, network: Network) -> Dialer:
     """Return a dialer behind the proxy."""
-    return Dialer(network.dialing, stage.provider, stage.clock, stage.settings)
+    return Dialer(network.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
 
 
 async def receive(stage: Stage, network: Network) -> None:

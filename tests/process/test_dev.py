@@ -23,7 +23,7 @@ import pytest
 
 from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY
 from tests.support.postgres import scratch_directory
-from tests.support.processes import TIMEOUT_S, Launcher, Process, inherited, until
+from tests.support.processes import ANY_HOUR, TIMEOUT_S, Launcher, Process, inherited, until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -105,7 +105,7 @@ def start_stack() -> Iterator[Callable[[Path], Stack]]:
 
         def start(home: Path) -> Stack:
             env = {**clean, "OUTDIAL_HOME": str(home)}
-            process = launcher.start("dev", "dev", "--ports=auto", "--speed=50", OUTDIAL_HOME=str(home))
+            process = launcher.start("dev", "dev", "--ports=auto", "--speed=50", OUTDIAL_HOME=str(home), **ANY_HOUR)
             asyncio.run(process.ready())
             return Stack(home, process, env)
 

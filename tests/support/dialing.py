@@ -14,6 +14,10 @@ import asyncpg
 from outdial.clock import VirtualClock
 from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database
 from outdial.dialer.worker import Dialer
+from outdial.domain.calling_hours import ALWAYS_OPEN, parse_calling_hours
+from outdial.domain.place import Place
+from outdial.domain.purpose import Purpose
+from outdial.domain.rules import UNRESTRICTED, RuleBook
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
 from outdial.provider import BeforeSending
@@ -33,6 +37,8 @@ from tests.support.postgres import Scratch
 
 KEY = "key_simulator"
 CHECK_AFTER = timedelta(seconds=60)
+ANY_TIME = UNRESTRICTED.window(parse_calling_hours(ALWAYS_OPEN), Place("UTC", ""), Purpose.SALES)
+"""The window of a planned call that may start at any time."""
 ANSWERED: Mapping[str, float] = {"user_hangup": 1}
 
 
@@ -122,6 +128,7 @@ class Stage:
     settings: DialerSettings
     clients: dict[str, RetellClient] = field(default_factory=dict)
     keys: dict[str, list[str]] = field(default_factory=lambda: {"default": [KEY]})
+    rules: RuleBook = UNRESTRICTED
 
     @property
     def provider(self) -> RetellProvider:
@@ -139,7 +146,7 @@ class Stage:
 
     def dialer(self) -> Dialer:
         """Return a dialer that calls through the simulator."""
-        return Dialer(self.dialing, self.provider, self.clock, self.settings)
+        return Dialer(self.dialing, self.provider, self.clock, self.settings, rules=self.rules)
 
     async def send(self, *bodies: bytes, key: str = KEY) -> list[StoredEvent | RejectedEvent]:
         """Receive the bodies one after the other, each signed now with `key`."""

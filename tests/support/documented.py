@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from outdial.auth.keys import LOCAL_SECRET_KEY, local_service_role_jwt
 from outdial.stack.local import LOCAL_WEBHOOK_SECRET
 from tests.support.postgres import scratch_directory
-from tests.support.processes import CONFIGURING, Launcher, inherited
+from tests.support.processes import ANY_HOUR, CONFIGURING, Launcher, inherited
 
 ROOT = Path(__file__).parents[2]
 BLOCK_TIMEOUT_S = 120.0
@@ -122,7 +122,7 @@ def running_stack(functions: Mapping[str, str], *, config: str) -> Iterator[Proj
             file.write("\n" + config)
         launcher = Launcher(base, clean, cwd=directory)
         options = ("--ports=auto", "--speed=50", "--calls-per-second=50")
-        started = launcher.start("dev", "dev", *options, OUTDIAL_HOME=str(home))
+        started = launcher.start("dev", "dev", *options, OUTDIAL_HOME=str(home), **ANY_HOUR)
         try:
             asyncio.run(started.ready())
             addresses = dict(json.loads((home / "stack.json").read_text()))

@@ -17,6 +17,7 @@ from outdial.auth.client import AuthUnavailable, BadCredentials, SignedOut, Sign
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_SECRET_KEY
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
+from outdial.domain.rules import UNRESTRICTED
 from outdial.studio.web.app import create_app
 from outdial.studio.web.change_hub import ChangeHub
 from outdial.studio.web.context import StudioState
@@ -150,6 +151,7 @@ async def serve_studio(
         studio = StudioState(
             database=pool,
             clock=clock,
+            rules=UNRESTRICTED,
             keyring=KEYRING,
             verifier=TokenVerifier.from_keys(KEYRING, clock),
             settings=settings,

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from outdial.auth import TokenVerifier
 from outdial.clock import VirtualClock
+from outdial.domain.rules import UNRESTRICTED
 from outdial.studio.web.app import create_app
 from outdial.studio.web.context import StudioState
 from outdial.studio.web.sessions import CookieSealer
@@ -60,6 +61,7 @@ def app_without_database() -> FastAPI:
     studio = StudioState(
         database=nothing,
         clock=clock,
+        rules=UNRESTRICTED,
         keyring=KEYRING,
         verifier=verifier,
         settings=settings,

@@ -34,7 +34,8 @@ from outdial.db.session import Connection, Database
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.limits import LONGEST_DECISION_NOTE
-from outdial.stack.local import as_service
+from outdial.domain.rules import RuleBook
+from outdial.stack.local import as_service, rules_of_environment
 
 app = typer.Typer(no_args_is_help=True, help="Campaigns. Refer to one by id, by the start of its id, or by name.")
 clock = SystemClock()
@@ -335,13 +336,16 @@ def watch(campaign: CampaignName, as_json: AsJson = False) -> None:
     as_service(work)
 
 
-async def follow_live(database: Database, campaign_id: UUID, *, console: Console = console) -> CampaignView:
+async def follow_live(
+    database: Database, campaign_id: UUID, *, console: Console = console, rules: RuleBook | None = None
+) -> CampaignView:
     """Show a campaign, refreshed in place, until it stops."""
-    view = await read_campaign(database, campaign_id, clock.now())
+    rules = rules or rules_of_environment()
+    view = await read_campaign(database, campaign_id, clock.now(), rules)
     with Live(view.panel(), console=console, refresh_per_second=8) as live:
         while view.campaign.status not in STOPPED:
             await clock.sleep_until(clock.now() + REFRESH_EVERY)
-            view = await read_campaign(database, campaign_id, clock.now())
+            view = await read_campaign(database, campaign_id, clock.now(), rules)
             live.update(view.panel())
     return view
 
@@ -353,11 +357,13 @@ async def follow_in_lines(
     as_json: bool = False,
     every: timedelta = REFRESH_EVERY,
     console: Console = console,
+    rules: RuleBook | None = None,
 ) -> CampaignView:
     """Print a line on each change of a campaign, or of the reason why it is not dialing, until it stops."""
+    rules = rules or rules_of_environment()
     printed: tuple[str, str | None] | None = None
     while True:
-        view = await read_campaign(database, campaign_id, clock.now())
+        view = await read_campaign(database, campaign_id, clock.now(), rules)
         # The text of a reason may contain a time that moves: compare the code of the reason, not its text.
         state = view.line(), view.reason
         if state != printed and as_json:

@@ -10,6 +10,7 @@ from outdial.cli.demo_report import print_report
 from outdial.cli.errors import explain
 from outdial.cli.output import fail, notes, print_json
 from outdial.db.session import Database
+from outdial.domain.rules import UNRESTRICTED
 from outdial.promises.demo import run_demo
 
 LINE_EVERY = timedelta(seconds=2)
@@ -25,9 +26,9 @@ class TerminalDemoConsole:
     async def follow(self, database: Database, campaign_id: UUID) -> tuple[str, str | None]:
         """Show the campaign until it stops; return its status, and why it waits."""
         if notes.is_terminal:
-            view = await follow_live(database, campaign_id, console=notes)
+            view = await follow_live(database, campaign_id, console=notes, rules=UNRESTRICTED)
         else:
-            view = await follow_in_lines(database, campaign_id, console=notes, every=LINE_EVERY)
+            view = await follow_in_lines(database, campaign_id, console=notes, every=LINE_EVERY, rules=UNRESTRICTED)
         return view.campaign.status, view.waiting
 
     def failed(self, error: Exception, log_lines: Sequence[str]) -> bool:

@@ -1,30 +1,41 @@
 """Decides whether a campaign or a contact may be called now, and if not, why and until when.
 
-Pure functions: facts in, an admission out. The claim decides under its locks with the same functions that the doctor,
-the campaign list and the contact's timeline use without locks.
+Pure functions: facts in, an admission out. What the law allows in a place comes from its `EffectiveWindow`, which is
+evaluated once per place and never per contact. The claim decides under its locks with the same functions that the
+doctor, the campaign list and the contact's timeline use without locks.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final, TypeAlias, assert_never
 
 import msgspec
 
-from outdial.domain.calling_hours import CallingHours, is_open, never_opens, next_open, parse_calling_hours
+from outdial.domain.calling_hours import CallingHours, parse_calling_hours
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.contact import OVER_DAILY_CAP
+from outdial.domain.contact import OVER_DAILY_CAP, OVER_RULE_CAP
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.openings import SEARCH
 from outdial.domain.pacing import Pace, fair_share, free_slots, next_claim_at, recovered, start_slots
 from outdial.domain.permission.screening import MissingList
 from outdial.domain.place import Place
+from outdial.domain.purpose import Purpose
+from outdial.domain.rules import (
+    UNRESTRICTED,
+    CallingRule,
+    EffectiveWindow,
+    KeysMissing,
+    NoRules,
+    Prohibited,
+    RuleBook,
+)
 
 DAY: Final = timedelta(hours=24)
 LEAD: Final = timedelta(seconds=10)
-"""A call placed now rings within LEAD: a zone that closes sooner counts as closed."""
+"""A call placed now rings within LEAD: a place that closes sooner counts as closed."""
 LIVE_ELSEWHERE: Final = timedelta(seconds=60)
 """Delay before Outdial checks again whether a phone is still on another campaign's call."""
 
@@ -37,8 +48,12 @@ class WaitReason(StrEnum):
     PAUSED = "paused"
     CALLS_UNDER_WAY = "calls_under_way"
     ZONE_OPENS = "zone_opens"
+    LAW_OPENS = "law_opens"
+    NO_RULES = "no_rules"
+    KEYS_MISSING = "keys_missing"
     RETRY_DUE = "retry_due"
     DAILY_CAP = "daily_cap"
+    RULE_CAP = "rule_cap"
     LIVE_ELSEWHERE = "live_elsewhere"
     NOT_SCREENED = "not_screened"
     CAMPAIGN_FULL = "campaign_full"
@@ -54,6 +69,8 @@ class SkipReason(StrEnum):
     FINISHED = "finished"
     NOTHING_TO_DO = "nothing_to_do"
     NEVER_OPENS = "never_opens"
+    LAW_NEVER_OPENS = "law_never_opens"
+    PROHIBITED = "prohibited"
     DO_NOT_CALL = "do_not_call"
     NO_CONSENT = "no_consent"
     LISTED = "listed"
@@ -70,17 +87,22 @@ class Admit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """No call may be placed before `until`; None when only an event can tell, such as the end of a call."""
+    """No call may be placed before `until`; None when only an event can tell, such as the end of a call.
+
+    `rule` is the calling rule whose cap is reached.
+    """
 
     reason: WaitReason
     until: datetime | None = None
+    rule: CallingRule | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skip:
-    """No call will be placed."""
+    """No call will be placed. `rule` is the calling rule that forbids it."""
 
     reason: SkipReason
+    rule: CallingRule | None = None
 
 
 Admission: TypeAlias = Admit | Wait | Skip
@@ -97,10 +119,10 @@ class PlaceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceAdmissions:
-    """The places of a campaign: callable now, never callable, and the earliest wait of the others."""
+    """The places of a campaign: callable now, never callable and why, and the earliest wait of the others."""
 
     open: list[Place]
-    never_open: list[Place]
+    never_open: dict[Place, Skip]
     next_wait: Wait | None
 
 
@@ -123,9 +145,11 @@ class LimitFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactFacts:
-    """What decides whether one contact may be called; `calls_of_the_day` are its calls of 24 hours, newest first.
+    """What decides whether one contact may be called.
 
-    Readers without locks may leave out the facts with defaults: those rules are then not checked.
+    `recent_calls` are the calls to its phone within the longest period of a cap, newest first; `capping_rules` are the
+    calling rules in force that have a cap. Readers without locks may leave out the facts with defaults: those rules are
+    then not checked.
     """
 
     do_not_call: bool
@@ -135,17 +159,23 @@ class ContactFacts:
     is_listed: bool = False
     live: bool = False
     caller_blocked: bool = False
-    calls_of_the_day: Sequence[datetime] = ()
+    recent_calls: Sequence[datetime] = ()
     daily_call_cap: int | None = None
+    capping_rules: Sequence[CallingRule] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignFacts:
-    """What decides whether a campaign may place calls; `calling_hours` is JSON text, `places` have pending contacts."""
+    """What decides whether a campaign may place calls; `calling_hours` is JSON text, `places` have pending contacts.
+
+    `rules` are those of the campaign's organization.
+    """
 
     status: CampaignStatus
     scheduled_at: datetime | None
     calling_hours: str
+    purpose: Purpose
+    rules: RuleBook
     places: Sequence[PlaceFacts]
     limits: LimitFacts
     missing_lists: Sequence[MissingList] = ()
@@ -157,9 +187,31 @@ def hours_of(raw: str) -> CallingHours:
     return parse_calling_hours(msgspec.json.decode(raw))
 
 
-def may_ring(hours: CallingHours, zone_key: str, now: datetime) -> bool:
-    """Return whether a call placed now rings within the hours of every zone of the key."""
-    return is_open(hours, zone_key, now) and is_open(hours, zone_key, now + LEAD)
+@dataclass(frozen=True, slots=True)
+class CampaignHours:
+    """The hours of a campaign, what it calls for, and the calling rules of its organization."""
+
+    hours: CallingHours
+    purpose: Purpose
+    rules: RuleBook
+
+    def at(self, place: Place) -> EffectiveWindow:
+        """Return when calls are allowed in a place; cached."""
+        return self.rules.window(self.hours, place, self.purpose)
+
+    def without_rules(self, place: Place) -> EffectiveWindow:
+        """Return when the campaign would call in a place if no rule applied; cached."""
+        return UNRESTRICTED.window(self.hours, place, self.purpose)
+
+
+def campaign_hours(calling_hours: str, purpose: str, rules: RuleBook) -> CampaignHours:
+    """Return the hours in a campaign's row with the rules of its organization; raises InvalidCallingHours."""
+    return CampaignHours(hours_of(calling_hours), Purpose(purpose), rules)
+
+
+def may_ring(window: EffectiveWindow, now: datetime) -> bool:
+    """Return whether a call placed now rings within the campaign's hours and the law's, in every zone of the place."""
+    return window.is_open(now) and window.is_open(now + LEAD)
 
 
 def admit_campaign(facts: CampaignFacts, now: datetime, horizon: timedelta) -> Admission:
@@ -177,10 +229,11 @@ def admit_campaign(facts: CampaignFacts, now: datetime, horizon: timedelta) -> A
         return Wait(reason=WaitReason.CALLS_UNDER_WAY) if live else Skip(reason=SkipReason.NOTHING_TO_DO)
     if facts.missing_lists:
         return Wait(reason=WaitReason.NOT_SCREENED)
-    places = admit_places(hours_of(facts.calling_hours), facts.places, now)
+    hours = campaign_hours(facts.calling_hours, facts.purpose, facts.rules)
+    places = admit_places(hours, facts.places, now)
     if places.open:
         return admit_account(facts.limits, now, horizon)
-    return places.next_wait or Skip(reason=SkipReason.NEVER_OPENS)
+    return places.next_wait or next(iter(places.never_open.values()))
 
 
 def admit_status(status: CampaignStatus, scheduled_at: datetime | None) -> Admission:
@@ -202,17 +255,17 @@ def admit_status(status: CampaignStatus, scheduled_at: datetime | None) -> Admis
             assert_never(never)
 
 
-def admit_places(hours: CallingHours, places: Sequence[PlaceFacts], now: datetime) -> PlaceAdmissions:
-    """Evaluate the calling hours once per place; of equal waits, the one of the first place counts."""
+def admit_places(hours: CampaignHours, places: Sequence[PlaceFacts], now: datetime) -> PlaceAdmissions:
+    """Evaluate hours and rules once per place; of equal waits, the one of the first place counts."""
     open_now: list[Place] = []
-    never_open: list[Place] = []
+    never_open: dict[Place, Skip] = {}
     next_wait: Wait | None = None
     for facts in sorted(places, key=lambda facts: (facts.place.zone_key, facts.place.jurisdiction_key)):
         match admit_place(hours, facts, now):
             case Admit():
                 open_now.append(facts.place)
-            case Skip():
-                never_open.append(facts.place)
+            case Skip() as skip:
+                never_open[facts.place] = skip
             case Wait(until=until) as wait:
                 if next_wait is None or (until is not None and (next_wait.until is None or until < next_wait.until)):
                     next_wait = wait
@@ -221,26 +274,46 @@ def admit_places(hours: CallingHours, places: Sequence[PlaceFacts], now: datetim
     return PlaceAdmissions(open=open_now, never_open=never_open, next_wait=next_wait)
 
 
-def admit_place(hours: CallingHours, facts: PlaceFacts, now: datetime) -> Admission:
-    """Decide whether the first contact of a place is due and within its calling hours.
+def admit_place(hours: CampaignHours, facts: PlaceFacts, now: datetime) -> Admission:
+    """Decide whether the first contact of a place is due, and whether the hours and the law allow a call there.
 
     Only a place that provably never opens is skipped. One that is excluded for longer than the search waits.
     """
-    zone_key, due_at = facts.place.zone_key, max(now, facts.first_due_at)
-    opens_at = next_open(hours, zone_key, due_at)
+    window = hours.at(facts.place)
+    match window.blocked_at(now):
+        case KeysMissing():
+            return Wait(reason=WaitReason.KEYS_MISSING)
+        case NoRules():
+            return Wait(reason=WaitReason.NO_RULES)
+        case Prohibited(rule) if window.never_opens(now):
+            return Skip(reason=SkipReason.PROHIBITED, rule=rule)
+        case Prohibited() | None:
+            pass
+        case never:
+            assert_never(never)
+    due_at = asked_at = max(now, facts.first_due_at)
+    opens_at = window.next_open(due_at)
     if opens_at is None:
-        if never_opens(hours, zone_key, now):
-            return Skip(reason=SkipReason.NEVER_OPENS)
+        if window.never_opens(now):
+            by_campaign = hours.without_rules(facts.place).never_opens(now)
+            return Skip(reason=SkipReason.NEVER_OPENS if by_campaign else SkipReason.LAW_NEVER_OPENS)
         return Wait(reason=WaitReason.ZONE_OPENS, until=due_at + SEARCH)
-    if facts.first_due_at <= now and may_ring(hours, zone_key, now):
+    if facts.first_due_at <= now and may_ring(window, now):
         return Admit()
     if opens_at <= now:
         # The place closes before a call would ring.
-        opens_at = next_open(hours, zone_key, now + LEAD) or now + LEAD
+        asked_at = now + LEAD
+        opens_at = window.next_open(asked_at) or asked_at
     if facts.first_due_at < opens_at:
-        return Wait(reason=WaitReason.ZONE_OPENS, until=opens_at)
-    capped = facts.first_reason.endswith(OVER_DAILY_CAP)
-    return Wait(reason=WaitReason.DAILY_CAP if capped else WaitReason.RETRY_DUE, until=opens_at)
+        by_campaign = hours.without_rules(facts.place).next_open(asked_at) == opens_at
+        return Wait(reason=WaitReason.ZONE_OPENS if by_campaign else WaitReason.LAW_OPENS, until=opens_at)
+    return Wait(reason=_due_reason(facts.first_reason), until=opens_at)
+
+
+def _due_reason(status_reason: str) -> WaitReason:
+    if status_reason.endswith(OVER_DAILY_CAP):
+        return WaitReason.DAILY_CAP
+    return WaitReason.RULE_CAP if status_reason.startswith(OVER_RULE_CAP) else WaitReason.RETRY_DUE
 
 
 def next_call_at(
@@ -248,6 +321,8 @@ def next_call_at(
     status: CampaignStatus,
     scheduled_at: datetime | None,
     calling_hours: str,
+    purpose: str,
+    rules: RuleBook,
     place: Place,
     due_at: datetime,
     now: datetime,
@@ -255,7 +330,7 @@ def next_call_at(
     """Return when a pending contact of a campaign may be called at the earliest, for pages and the API.
 
     The time is in the past for a contact that is due and only waits for a free line. None means that no call is
-    planned: the campaign does not run, or its calling hours never open.
+    planned: the campaign does not run, its calling hours never open, or the law allows no call in the place.
     """
     match admit_status(status, scheduled_at):
         case Wait(reason=WaitReason.SCHEDULED, until=datetime() as starts_at):
@@ -263,7 +338,8 @@ def next_call_at(
         case Wait() | Skip():
             return None
     try:
-        admission = admit_place(hours_of(calling_hours), PlaceFacts(place=place, first_due_at=due_at), now)
+        hours = campaign_hours(calling_hours, purpose, rules)
+        admission = admit_place(hours, PlaceFacts(place=place, first_due_at=due_at), now)
     except InvalidCallingHours:
         return None
     match admission:
@@ -305,8 +381,8 @@ def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admi
 def admit_contact(facts: ContactFacts, now: datetime) -> Admission:
     """Decide whether one due contact may be called.
 
-    In order: the do-not-call list, consent, screening lists, attempts, a blocked caller number, live calls, the daily
-    cap.
+    In order: the do-not-call list, consent, screening lists, attempts, a blocked caller number, live calls, the caps
+    of the organization and of the calling rules. Of several caps that are reached, the one that holds longest counts.
     """
     if facts.do_not_call:
         return Skip(reason=SkipReason.DO_NOT_CALL)
@@ -320,6 +396,20 @@ def admit_contact(facts: ContactFacts, now: datetime) -> Admission:
         return Skip(reason=SkipReason.CALLER_BLOCKED)
     if facts.live:
         return Wait(reason=WaitReason.LIVE_ELSEWHERE, until=now + LIVE_ELSEWHERE)
-    if facts.daily_call_cap is not None and len(facts.calls_of_the_day) >= facts.daily_call_cap:
-        return Wait(reason=WaitReason.DAILY_CAP, until=facts.calls_of_the_day[facts.daily_call_cap - 1] + DAY)
-    return Admit()
+    caps: list[tuple[datetime, CallingRule | None]] = []
+    if facts.daily_call_cap is not None:
+        caps.append((_free_again(facts.recent_calls, facts.daily_call_cap, DAY), None))
+    caps += [
+        (_free_again(facts.recent_calls, rule.cap.count, rule.cap.period), rule)
+        for rule in facts.capping_rules
+        if rule.cap is not None
+    ]
+    until, rule = max(caps, key=lambda cap: cap[0], default=(now, None))
+    if until <= now:
+        return Admit()
+    return Wait(reason=WaitReason.DAILY_CAP if rule is None else WaitReason.RULE_CAP, until=until, rule=rule)
+
+
+def _free_again(recent_calls: Sequence[datetime], count: int, period: timedelta) -> datetime:
+    """Return when another call keeps to a cap of `count` calls in `period`; long ago if it does already."""
+    return recent_calls[count - 1] + period if len(recent_calls) >= count else datetime.min.replace(tzinfo=UTC)

@@ -9,40 +9,49 @@ from typing import Final, assert_never
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db.queries import accounts, batches, campaign_status, due_contacts
+from outdial.db.queries import accounts, batches, calling_rules, campaign_status, due_contacts
 from outdial.db.queries import calls as call_queries
 from outdial.db.session import Connection, Database, LockNotAvailable, encode_json
 from outdial.dialer.admission import (
     DAY,
     Admit,
+    CampaignHours,
     LimitFacts,
     PlaceFacts,
+    Skip,
+    SkipReason,
     Wait,
     WaitReason,
     admit_account,
     admit_places,
-    hours_of,
+    campaign_hours,
 )
 from outdial.dialer.invariants import check_claim
 from outdial.dialer.plan import (
     DeferredContact,
     PlannedCall,
     admit_contacts,
+    capping_rules,
     decision,
     limits_of,
     live_elsewhere,
+    pack_date_text,
+    place_of,
     plan_call,
 )
 from outdial.dialer.screening import Screening, screening_lists, screening_of
 from outdial.dialer.starts import LOCK_WAIT, store_pace
-from outdial.domain.contact import NEVER_OPEN
+from outdial.domain.contact import FORBIDDEN_BY, NEVER_LEGAL, NEVER_OPEN
 from outdial.domain.ids import new_id
 from outdial.domain.pacing import Pace, after_slots, next_claim_at, recovered, spacing
 from outdial.domain.permission.consent import scopes_of
 from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
 from outdial.domain.purpose import ListKind
+from outdial.domain.rule_parsing import rule_document
+from outdial.domain.rules import UNRESTRICTED, CallingRule, RuleBook
 from outdial.provider import VoiceProvider
+from outdial.rules.organization import rules_of_organization
 from outdial.settings import DialerSettings
 
 DEADLINE_MARGIN: Final = timedelta(seconds=5)
@@ -56,8 +65,12 @@ _WAITING_FOR: Final[Mapping[WaitReason, str]] = MappingProxyType(
     {
         WaitReason.CALLS_UNDER_WAY: "calls",
         WaitReason.ZONE_OPENS: "calling_hours",
+        WaitReason.LAW_OPENS: "calling_rules",
+        WaitReason.NO_RULES: "calling_rules",
+        WaitReason.KEYS_MISSING: "keys",
         WaitReason.RETRY_DUE: "retry",
         WaitReason.DAILY_CAP: "retry",
+        WaitReason.RULE_CAP: "retry",
         WaitReason.CAMPAIGN_FULL: "concurrency",
         WaitReason.ACCOUNT_FULL: "concurrency",
         WaitReason.SHARE_TAKEN: "concurrency",
@@ -68,11 +81,21 @@ _WAITING_FOR: Final[Mapping[WaitReason, str]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
+class RuleCopy:
+    """A shipped rule of which an organization has a copy."""
+
+    organization_id: UUID
+    pack_date: str
+    rule_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
-    """Calls to place, perhaps none, and when to claim for the campaign again."""
+    """Calls to place, perhaps none, and when to claim for the campaign again; `copied` are rules copied for them."""
 
     calls: list[PlannedCall]
     next_batch_at: datetime
+    copied: frozenset[RuleCopy] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +121,7 @@ class ClaimLock:
     """A campaign with calls to start: its row and its account's row are locked until the transaction ends."""
 
     campaign: batches.LockedCampaign
+    hours: CampaignHours
     account: accounts.LockedAccount
     counts: accounts.LiveCounts
     limits: LimitFacts
@@ -114,35 +138,43 @@ class Claimer:
         provider: VoiceProvider,
         clock: Clock,
         settings: DialerSettings,
+        rules: RuleBook,
         make_id: Callable[[datetime], UUID] = new_id,
     ) -> None:
         self._database = database
         self._provider = provider
         self._clock = clock
         self._settings = settings
+        self._rules = rules
         self._make_id = make_id
+        self._copied: set[RuleCopy] = set()
 
     async def claim(self, organization_id: UUID, campaign_id: UUID, *, lock_wait: timedelta = LOCK_WAIT) -> Claim:
         """Claim one batch for a campaign; the calls are committed as `placing` when this returns.
 
         It waits at most `lock_wait` for the account, so that a stalled process delays the calls of its account only.
         """
-        now = self._clock.now()
         try:
             async with self._database.for_organization(organization_id, lock_timeout=lock_wait) as connection:
-                campaign = await batches.lock_campaign(connection, campaign_id=campaign_id)
-                if campaign is None:
-                    return NotClaimable()
-                pending = await due_contacts.pending_places(connection, campaign_id=campaign_id)
-                if pending:
-                    return await self._claim_places(connection, campaign, pending, now)
-                contacts = await due_contacts.remaining_contacts(connection, campaign_id=campaign_id)
-                if contacts.pending or contacts.calling:
-                    return await self._wait(connection, campaign_id, Wait(reason=WaitReason.CALLS_UNDER_WAY), now)
-                await campaign_status.complete_campaign(connection, campaign_id=campaign_id, now=now)
-                return Completed()
+                claim = await self._claim(connection, campaign_id, self._clock.now())
         except LockNotAvailable:
             return AccountBlocked()
+        if isinstance(claim, Claimed):
+            self._copied |= claim.copied  # They are committed now.
+        return claim
+
+    async def _claim(self, connection: Connection, campaign_id: UUID, now: datetime) -> Claim:
+        campaign = await batches.lock_campaign(connection, campaign_id=campaign_id)
+        if campaign is None:
+            return NotClaimable()
+        pending = await due_contacts.pending_places(connection, campaign_id=campaign_id)
+        if pending:
+            return await self._claim_places(connection, campaign, pending, now)
+        contacts = await due_contacts.remaining_contacts(connection, campaign_id=campaign_id)
+        if contacts.pending or contacts.calling:
+            return await self._wait(connection, campaign_id, Wait(reason=WaitReason.CALLS_UNDER_WAY), now)
+        await campaign_status.complete_campaign(connection, campaign_id=campaign_id, now=now)
+        return Completed()
 
     async def _claim_places(
         self,
@@ -156,19 +188,20 @@ class Claimer:
         required = [ListKind(kind) for kind in campaign.lists_required]
         if missing_lists(required, list(lists.values()), now.date()):
             return await self._wait(connection, campaign.id, Wait(reason=WaitReason.NOT_SCREENED), now)
+        hours = await self._hours_of(connection, campaign)
         facts = [
             PlaceFacts(place=Place(row.zone_key, row.jurisdiction_key), first_due_at=row.first_due_at)
             for row in pending
         ]
-        places = admit_places(hours_of(campaign.calling_hours), facts, now)
+        places = admit_places(hours, facts, now)
         wait = places.next_wait or Wait(reason=WaitReason.RETRY_DUE, until=now)
-        if places.never_open:
+        for reason, never_open in _by_reason(places.never_open).items():
             skipped = await due_contacts.skip_places(
                 connection,
                 campaign_id=campaign.id,
-                zone_keys=[place.zone_key for place in places.never_open],
-                jurisdiction_keys=[place.jurisdiction_key for place in places.never_open],
-                reason=NEVER_OPEN,
+                zone_keys=[place.zone_key for place in never_open],
+                jurisdiction_keys=[place.jurisdiction_key for place in never_open],
+                reason=reason,
                 limit=SKIP_PORTION,
                 now=now,
             )
@@ -176,10 +209,17 @@ class Claimer:
                 wait = Wait(reason=wait.reason, until=now)
         if not places.open:
             return await self._wait(connection, campaign.id, wait, now)
-        lock = await self._lock_account(connection, campaign, now)
+        lock = await self._lock_account(connection, campaign, hours, now)
         if isinstance(lock, Wait):
             return await self._wait(connection, campaign.id, lock, now)
         return await self._take(connection, lock, places.open, screening_of(campaign, lists), now)
+
+    async def _hours_of(self, connection: Connection, campaign: batches.LockedCampaign) -> CampaignHours:
+        if self._rules is UNRESTRICTED:
+            return campaign_hours(campaign.calling_hours, campaign.purpose, self._rules)
+        row = await calling_rules.rules_of(connection, organization_id=campaign.organization_id)
+        rules = rules_of_organization(self._rules, switched_off=row.switched_off, own_rules=row.own_rules)
+        return campaign_hours(campaign.calling_hours, campaign.purpose, rules)
 
     async def _wait(self, connection: Connection, campaign_id: UUID, wait: Wait, now: datetime) -> Claimed:
         latest = now + self._settings.safety_interval
@@ -190,7 +230,7 @@ class Claimer:
         return Claimed([], until)
 
     async def _lock_account(
-        self, connection: Connection, campaign: batches.LockedCampaign, now: datetime
+        self, connection: Connection, campaign: batches.LockedCampaign, hours: CampaignHours, now: datetime
     ) -> ClaimLock | Wait:
         """Lock the account, count its live calls, and decide how many calls may start, and when."""
         account = await accounts.lock_account(connection, provider_account_id=campaign.provider_account_id)
@@ -205,6 +245,7 @@ class Claimer:
             case Admit(starts=starts):
                 return ClaimLock(
                     campaign=campaign,
+                    hours=hours,
                     account=account,
                     counts=counts,
                     limits=limits,
@@ -220,6 +261,8 @@ class Claimer:
         self, connection: Connection, lock: ClaimLock, places: Sequence[Place], screening: Screening, now: datetime
     ) -> Claimed:
         """Take due contacts, insert their calls, and spend the account's pace."""
+        capping = capping_rules(lock.hours, places, now)
+        caps = [rule.cap for rules in capping.values() for rule in rules if rule.cap is not None]
         due = await due_contacts.due_contacts(
             connection,
             campaign_id=lock.campaign.id,
@@ -229,7 +272,9 @@ class Claimer:
             zone_keys=[place.zone_key for place in places],
             jurisdiction_keys=[place.jurisdiction_key for place in places],
             now=now,
-            day_ago=now - DAY,
+            # The longest period of a cap, and as many calls as the highest cap allows: one probe for each contact.
+            calls_since=now - max([DAY, *(cap.period for cap in caps)]),
+            most_calls=max([lock.counts.daily_call_cap, *(cap.count for cap in caps)]),
             limit=len(lock.starts),
         )
         contacts = admit_contacts(
@@ -237,6 +282,7 @@ class Claimer:
             screening,
             max_attempts=lock.campaign.max_attempts,
             daily_call_cap=lock.counts.daily_call_cap,
+            capping=capping,
             now=now,
         )
         for reason, ids in contacts.skipped.items():
@@ -244,6 +290,7 @@ class Claimer:
         calls = []
         if contacts.callable:
             calls = await self._insert(connection, lock, contacts.callable, screening, now)
+        copied = await self._copy_rules(connection, lock, calls, now)
         await _defer(connection, contacts.deferred, now)
         pace = replace(lock.pace, next_start_at=after_slots(lock.pace, [call.start_at for call in calls]))
         await store_pace(connection, lock.account, pace)
@@ -253,7 +300,31 @@ class Claimer:
         await batches.set_next_batch(
             connection, campaign_id=lock.campaign.id, next_batch_at=next_batch_at, waiting_for=None
         )
-        return Claimed(calls, next_batch_at)
+        return Claimed(calls, next_batch_at, copied)
+
+    async def _copy_rules(
+        self, connection: Connection, lock: ClaimLock, calls: Sequence[PlannedCall], now: datetime
+    ) -> frozenset[RuleCopy]:
+        """Keep a copy of the shipped rules in the decisions of these calls, unless the organization has it already."""
+        pack_date = pack_date_text(self._rules)
+        if pack_date is None:
+            return frozenset()
+        organization_id, rules = lock.campaign.organization_id, dict[RuleCopy, CallingRule]()
+        for window, start_at in {call.window: call.start_at for call in calls}.items():
+            for rule in window.rules_at(start_at):
+                copy = RuleCopy(organization_id, pack_date, rule.id)
+                if copy not in self._copied and self._rules.rule(rule.id) is rule:
+                    rules[copy] = rule
+        if rules:
+            await calling_rules.copy_rules(
+                connection,
+                organization_id=organization_id,
+                pack_date=pack_date,
+                rule_ids=[copy.rule_id for copy in rules],
+                bodies=[encode_json(rule_document(rule)) for rule in rules.values()],
+                now=now,
+            )
+        return frozenset(rules)
 
     async def _insert(
         self,
@@ -265,7 +336,9 @@ class Claimer:
     ) -> list[PlannedCall]:
         """Insert the calls of `contacts` and return those that were inserted."""
         campaign = lock.campaign
-        decide = partial(decision, campaign, account=lock.account, counts=lock.counts, screening=screening)
+        decide = partial(
+            decision, campaign, account=lock.account, counts=lock.counts, screening=screening, rules=lock.hours.rules
+        )
         calls = [
             plan_call(
                 self._make_id(now),
@@ -273,6 +346,7 @@ class Claimer:
                 lock.account,
                 contact,
                 encode_request=self._provider.encode_request,
+                window=lock.hours.at(place_of(contact)),
                 start_at=start_at,
                 deadline=start_at + self._settings.request_timeout + DEADLINE_MARGIN,
                 spacing=spacing(lock.pace),
@@ -295,7 +369,7 @@ class Claimer:
             phones=[contact.phone for contact in contacts],
             requests=[call.body.decode() for call in calls],
             decisions=[
-                encode_json(decide(contact=contact, start_at=call.start_at))
+                encode_json(decide(contact=contact, window=call.window, start_at=call.start_at))
                 for contact, call in zip(contacts, calls, strict=True)
             ],
             start_ats=[call.start_at for call in calls],
@@ -308,6 +382,18 @@ class Claimer:
         refused = [contact.id for contact, call in zip(contacts, calls, strict=True) if call.id not in made]
         await _defer(connection, [live_elsewhere(contact_id, now) for contact_id in refused], now)
         return [call for call in calls if call.id in made]
+
+
+def _by_reason(never_open: Mapping[Place, Skip]) -> dict[str, list[Place]]:
+    """Return the places that are skipped by the status reason of their contacts."""
+    places: dict[str, list[Place]] = {}
+    for place, skip in never_open.items():
+        if skip.rule is not None:
+            reason = f"{FORBIDDEN_BY}{skip.rule.id}"
+        else:
+            reason = NEVER_OPEN if skip.reason is SkipReason.NEVER_OPENS else NEVER_LEGAL
+        places.setdefault(reason, []).append(place)
+    return places
 
 
 async def _defer(connection: Connection, deferred: Sequence[DeferredContact], now: datetime) -> None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, Literal, TypeAlias, assert_never
 from uuid import UUID
 
-from outdial.db.queries import batches
+from outdial.db.queries import batches, calling_rules
 from outdial.db.session import Connection
 from outdial.dialer.admission import (
     Admit,
@@ -24,21 +24,28 @@ from outdial.dialer.admission import (
     WaitReason,
     admit_campaign,
     admit_place,
-    hours_of,
+    campaign_hours,
 )
 from outdial.dialer.screening import screening_lists
 from outdial.domain.campaign import CampaignStatus
+from outdial.domain.contact import OVER_RULE_CAP
 from outdial.domain.errors import DomainError
 from outdial.domain.pacing import Pace, fair_share
 from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
-from outdial.domain.purpose import ListKind
+from outdial.domain.purpose import ListKind, Purpose
+from outdial.domain.rule_sentences import forbidden_sentence, name_jurisdictions, no_rules_sentence
+from outdial.domain.rules import UNRESTRICTED, CallingRule, EffectiveWindow, NoRules, RuleBook
+from outdial.rules.organization import rules_of_organization
 
 FormatMoment: TypeAlias = Callable[[datetime], str]
 """Formats a time for the reader: in a zone, in words, or as an element of a page."""
 
 LimitReason: TypeAlias = Literal[
     WaitReason.CAMPAIGN_FULL, WaitReason.ACCOUNT_FULL, WaitReason.SHARE_TAKEN, WaitReason.PACING
+]
+PermissionReason: TypeAlias = Literal[
+    WaitReason.LAW_OPENS, WaitReason.NO_RULES, WaitReason.KEYS_MISSING, WaitReason.RULE_CAP
 ]
 
 ContactSkipReason: TypeAlias = Literal[
@@ -79,7 +86,8 @@ class DialingFacts:
 class Diagnosis:
     """Why a campaign is not dialing. `at` is the moment in the sentence, `places` those it is about.
 
-    `zone` is the time zone whose calling hours open at `at`, None when several do.
+    `zone` is the time zone whose calling hours open at `at`, None when several do. `rule` is the calling rule that
+    forbids the calls, `countries` are those without a rule.
     """
 
     reason: WaitReason | SkipReason | RunReason
@@ -87,6 +95,8 @@ class Diagnosis:
     facts: DialingFacts
     places: Sequence[Place] = ()
     zone: str | None = None
+    rule: CallingRule | None = None
+    countries: Sequence[str] = ()
 
     def sentence(self, format_moment: FormatMoment) -> str:
         """Return the reason as a sentence that begins with a capital letter and has no period."""
@@ -109,12 +119,18 @@ class Diagnosis:
                 assert_never(never)
 
 
-async def examine(connection: Connection, campaign_ids: Sequence[UUID], now: datetime) -> dict[UUID, Diagnosis | None]:
-    """Return why each campaign is not dialing, None for those that are; leaves out those the caller may not see."""
+async def examine(
+    connection: Connection, campaign_ids: Sequence[UUID], now: datetime, shipped: RuleBook
+) -> dict[UUID, Diagnosis | None]:
+    """Return why each campaign is not dialing, None for those that are; leaves out those the caller may not see.
+
+    `shipped` are the rules before what the organizations have changed.
+    """
     diagnoses = dict[UUID, Diagnosis | None]()
     rows = await batches.admission_facts(connection, campaign_ids=list(campaign_ids))
     screened = {row.organization_id for row in rows if row.lists_required}
     lists_of = {each: list((await screening_lists(connection, each)).values()) for each in screened}
+    books = {each: await read_rules(connection, each, shipped) for each in {row.organization_id for row in rows}}
     for row in rows:
         places = [
             PlaceFacts(place=Place(zone_key, jurisdiction_key), first_due_at=first_due_at, first_reason=first_reason)
@@ -126,6 +142,8 @@ async def examine(connection: Connection, campaign_ids: Sequence[UUID], now: dat
             status=CampaignStatus(row.status),
             scheduled_at=row.scheduled_at,
             calling_hours=row.calling_hours,
+            purpose=Purpose(row.purpose),
+            rules=books[row.organization_id],
             places=places,
             limits=LimitFacts(
                 concurrency_limit=row.concurrency_limit,
@@ -153,6 +171,14 @@ async def examine(connection: Connection, campaign_ids: Sequence[UUID], now: dat
     return diagnoses
 
 
+async def read_rules(connection: Connection, organization_id: UUID, shipped: RuleBook) -> RuleBook:
+    """Read the rules of an organization: the shipped ones, minus those it has switched off, plus its own."""
+    if shipped is UNRESTRICTED:
+        return shipped
+    row = await calling_rules.rules_of(connection, organization_id=organization_id)
+    return rules_of_organization(shipped, switched_off=row.switched_off, own_rules=row.own_rules)
+
+
 def diagnose(facts: DialingFacts, now: datetime) -> Diagnosis | None:
     """Return why no call is placed at `now`; None while calls are placed and nothing prevents them."""
     campaign = facts.campaign
@@ -174,28 +200,51 @@ def diagnose(facts: DialingFacts, now: datetime) -> Diagnosis | None:
         case Wait(reason=WaitReason.PACING) if facts.waiting_for != "pacing":
             # Between two starts the next one is always a moment away: that is dialing, not waiting.
             return None
-        case Wait(reason=WaitReason.ZONE_OPENS, until=until):
-            opens_at = _closed_places(campaign, now)
-            first = {place.zone_key for place, opening in opens_at.items() if opening == until}
-            zone = min(first) if len(first) == 1 and "|" not in min(first) else None
-            return Diagnosis(reason=WaitReason.ZONE_OPENS, at=until, facts=facts, places=list(opens_at), zone=zone)
-        case Wait(reason=reason, until=until):
-            return Diagnosis(reason=reason, at=until, facts=facts)
-        case Skip(reason=reason):
-            return Diagnosis(reason=reason, at=None, facts=facts, places=[each.place for each in campaign.places])
+        case Wait() as wait:
+            return _diagnose_wait(wait, facts, now)
+        case Skip(reason=reason, rule=rule):
+            places = [each.place for each in campaign.places]
+            return Diagnosis(reason=reason, at=None, facts=facts, places=places, rule=rule)
         case never:
             assert_never(never)
 
 
-def _closed_places(campaign: CampaignFacts, now: datetime) -> dict[Place, datetime | None]:
-    """Return the places that are outside their calling hours, each with the time at which it opens."""
-    hours = hours_of(campaign.calling_hours)
+def _diagnose_wait(wait: Wait, facts: DialingFacts, now: datetime) -> Diagnosis:
+    campaign, reason, until = facts.campaign, wait.reason, wait.until
+    match reason:
+        case WaitReason.ZONE_OPENS | WaitReason.LAW_OPENS:
+            opens_at = _closed_places(campaign, reason, now)
+            first = {place.zone_key for place, opening in opens_at.items() if opening == until}
+            zone = min(first) if len(first) == 1 and "|" not in min(first) else None
+            return Diagnosis(reason=reason, at=until, facts=facts, places=list(opens_at), zone=zone)
+        case WaitReason.NO_RULES:
+            hours = campaign_hours(campaign.calling_hours, campaign.purpose, campaign.rules)
+            countries = {
+                name for each in campaign.places for name in countries_without_rules(hours.at(each.place), now)
+            }
+            return Diagnosis(reason=reason, at=None, facts=facts, countries=sorted(countries))
+        case _:
+            return Diagnosis(reason=reason, at=until, facts=facts)
+
+
+def _closed_places(campaign: CampaignFacts, reason: WaitReason, now: datetime) -> dict[Place, datetime | None]:
+    """Return the places that wait for a reason, each with the time at which it opens."""
+    hours = campaign_hours(campaign.calling_hours, campaign.purpose, campaign.rules)
     waits = {each.place: admit_place(hours, each, now) for each in campaign.places}
-    return {
-        place: wait.until
-        for place, wait in waits.items()
-        if isinstance(wait, Wait) and wait.reason is WaitReason.ZONE_OPENS
-    }
+    return {place: wait.until for place, wait in waits.items() if isinstance(wait, Wait) and wait.reason is reason}
+
+
+def countries_without_rules(window: EffectiveWindow, now: datetime) -> Sequence[str]:
+    """Return the countries of a place that have no rule, if that is why no call is allowed there."""
+    block = window.blocked_at(now)
+    return block.countries if isinstance(block, NoRules) else ()
+
+
+def _reached_cap(campaign: CampaignFacts) -> str:
+    """Return the sentence of the cap that the contact who is due first has reached."""
+    capped = [each for each in campaign.places if each.first_reason.startswith(OVER_RULE_CAP)]
+    first = min(capped, key=lambda each: each.first_due_at)
+    return first.first_reason.removeprefix(OVER_RULE_CAP)
 
 
 def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
@@ -221,10 +270,27 @@ def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
             return f"Pending contacts have reached the daily call cap; the next call may start {at}"
         case WaitReason.LIVE_ELSEWHERE:
             return f"The contact is on a call for another campaign; the next check is {at}"
-        case WaitReason.NOT_SCREENED:
-            return f"Numbers are not screened: {'; '.join(each.advice() for each in facts.campaign.missing_lists)}"
-        case _:
+        case WaitReason.CAMPAIGN_FULL | WaitReason.ACCOUNT_FULL | WaitReason.SHARE_TAKEN | WaitReason.PACING:
             return _limit_sentence(reason, facts.campaign.limits, at)
+        case _:
+            return _permission_sentence(reason, diagnosis, at)
+
+
+def _permission_sentence(reason: PermissionReason, diagnosis: Diagnosis, at: str) -> str:
+    match reason:
+        case WaitReason.LAW_OPENS:
+            return f"Calling rules allow no calls in {_jurisdictions(diagnosis.places)} now; the next may start {at}"
+        case WaitReason.NO_RULES:
+            return no_rules_sentence(diagnosis.countries)
+        case WaitReason.KEYS_MISSING:
+            return "Outdial is working out where the contacts are; calls start when it is done"
+        case WaitReason.RULE_CAP:
+            return f"{_reached_cap(diagnosis.facts.campaign)}; the next call may start {at}"
+        case WaitReason.NOT_SCREENED:
+            advice = "; ".join(each.advice() for each in diagnosis.facts.campaign.missing_lists)
+            return f"Numbers are not screened: {advice}"
+        case never:
+            assert_never(never)
 
 
 def _limit_sentence(reason: LimitReason, limits: LimitFacts, at: str) -> str:
@@ -268,6 +334,10 @@ def _skip_sentence(reason: SkipReason, diagnosis: Diagnosis) -> str:
             names = diagnosis.places[0].zone_key.split("|")
             verb = "never has calling hours" if len(names) == 1 else "never have calling hours in common"
             return f"{_zones(diagnosis.places[:1])} {verb}"
+        case SkipReason.LAW_NEVER_OPENS:
+            return f"Calling rules allow no call in {_jurisdictions(diagnosis.places)} within the calling hours"
+        case SkipReason.PROHIBITED:
+            return "Calling rules forbid such calls" if diagnosis.rule is None else forbidden_sentence(diagnosis.rule)
         case _:
             return _contact_sentence(reason)
 
@@ -286,6 +356,10 @@ def _contact_sentence(reason: ContactSkipReason) -> str:
             return "An earlier call from the caller number was marked as spam or blocked by the network"
         case never:
             assert_never(never)
+
+
+def _jurisdictions(places: Sequence[Place]) -> str:
+    return name_jurisdictions([name for place in places for name in place.jurisdictions])
 
 
 def _zones(places: Sequence[Place]) -> str:

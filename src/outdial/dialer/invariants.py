@@ -2,7 +2,8 @@
 
 The promises, by their numbers in the README: 1, one outstanding create-call request per call, always with the
 same idempotency key; 3, one live call per organization and phone; 4, no request for a campaign that is not active;
-7, live calls and starts within the limits of the account. The checks read only what the claim has in memory.
+7, live calls and starts within the limits of the account; 8, calls within the hours of the campaign and of the law. The
+checks read only what the claim has in memory.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,6 +38,8 @@ def check_claim(
         phones.add(call.phone)
         if call.deadline < call.start_at + request_timeout:
             raise InvariantBroken(f"promise 4: the request of call {call.id} could outlive its deadline")
+        if not call.window.is_open(call.start_at):
+            raise InvariantBroken(f"promise 8: call {call.id} starts outside the hours of its place")
     if calls and limits.account_live + len(calls) > limits.concurrency_limit - limits.reserved_inbound:
         raise InvariantBroken(f"promise 7: {len(calls)} calls more than the account's concurrency limit allows")
     if calls and calls[0].start_at < limits.pace.next_start_at:
@@ -65,6 +68,8 @@ class OutstandingRequests:
             raise InvariantBroken(f"promise 4: the request of call {call.id} could outlive its deadline")
         if now < call.start_at - UNEVENNESS:
             raise InvariantBroken(f"promise 7: the request of call {call.id} leaves before its start time")
+        if not call.window.is_open(now):
+            raise InvariantBroken(f"promise 8: the request of call {call.id} leaves outside the hours of its place")
         self._call_ids.add(call.id)
         self._phones.add((call.organization_id, call.phone))
 

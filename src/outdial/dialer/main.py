@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from outdial.background import RepeatingTask
 from outdial.clock import Clock, FollowingClock, SystemClock
@@ -14,6 +14,7 @@ from outdial.dialer.clock_check import ClockCheck, TimedTask
 from outdial.dialer.provider_deletions import ProviderDeletions
 from outdial.dialer.rescue import Rescuer
 from outdial.dialer.worker import Dialer
+from outdial.domain.rules import RuleBook
 from outdial.inbox.applier import EventApplier
 from outdial.log import log
 from outdial.process import notify_ready, stop_event
@@ -21,6 +22,7 @@ from outdial.retell.client import RetellClient
 from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
 from outdial.retell.transport import BASE_URL
+from outdial.rules.organization import rules_in_use
 from outdial.settings import DialerProcessSettings
 
 POOL_SIZE = 12
@@ -109,6 +111,18 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
         return done
 
 
+def _rules(settings: DialerProcessSettings, now: datetime) -> RuleBook:
+    """Return the rules that calls keep to, and warn about those that were not checked for long: they stay in force."""
+    rules = rules_in_use(ignored=settings.ignore_rules)
+    if settings.ignore_rules:
+        log("dialer.calling_rules_ignored", level="warning", reason="OUTDIAL_CALLING_RULES=ignore")
+    stale = rules.stale(now.date())
+    if stale:
+        oldest = min(rule.checked_on for rule in stale)
+        log("dialer.calling_rules_old", level="warning", rules=len(stale), checked_on=oldest.isoformat())
+    return rules
+
+
 @asynccontextmanager
 async def _connected(settings: DialerProcessSettings, system_clock: Clock | None = None) -> AsyncIterator[DialerParts]:
     urls, timing = settings.database, settings.timing
@@ -147,7 +161,7 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         await check.compare()
         provider = RetellProvider(clients)
         yield DialerParts(
-            dialer=Dialer(database, provider, clock, timing),
+            dialer=Dialer(database, provider, clock, timing, rules=_rules(settings, clock.now())),
             deletions=ProviderDeletions(database, provider, clock),
             applier=EventApplier(
                 inbox,

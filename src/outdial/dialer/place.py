@@ -9,6 +9,7 @@ from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db.session import Database, assert_no_transaction
+from outdial.dialer.admission import may_ring
 from outdial.dialer.invariants import UNEVENNESS, OutstandingRequests
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.starts import StartRenewer
@@ -24,7 +25,7 @@ GROUP_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class TooLate:
-    """Nothing was sent: the call missed its start time, and no other start time is free before its deadline."""
+    """Nothing was sent: the call missed its start time and no other is free, or it would ring outside its hours."""
 
 
 PlacementResponse = CallPlaced | CallRefused | CallUncertain | TooLate
@@ -39,7 +40,7 @@ class CallResponse:
 
 
 class StartMissed(Exception):
-    """A call missed its start time, and no other start time is free; its request does not leave."""
+    """A request does not leave: its call missed its start and no other is free, or it would ring outside its hours."""
 
 
 class Placer:
@@ -128,7 +129,7 @@ class Placer:
                 # A sleep measures its span once, and the clock was set back meanwhile.
                 await self._clock.sleep_until(call.start_at)
             now = self._clock.now()
-            if now + self._settings.request_timeout > call.deadline:
+            if now + self._settings.request_timeout > call.deadline or not may_ring(call.window, now):
                 raise StartMissed
             lowered_at = max(self._lowered_at.get(call.provider_account_id, self._all_lowered_at), self._all_lowered_at)
             is_current = lowered_at < call.limits_at

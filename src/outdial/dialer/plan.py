@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, assert_never
 from uuid import UUID
@@ -13,8 +13,10 @@ from outdial.db.queries.accounts import LiveCounts, LockedAccount
 from outdial.db.queries.batches import LockedCampaign
 from outdial.db.queries.due_contacts import DueContact
 from outdial.dialer.admission import (
+    DAY,
     LIVE_ELSEWHERE,
     Admit,
+    CampaignHours,
     ContactFacts,
     LimitFacts,
     Skip,
@@ -26,11 +28,14 @@ from outdial.dialer.admission import (
 from outdial.dialer.screening import Screening
 from outdial.domain.calling_hours import local_times
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.contact import OVER_DAILY_CAP
+from outdial.domain.contact import OVER_DAILY_CAP, OVER_RULE_CAP
 from outdial.domain.contact_fields import AGENT_VARIABLES
 from outdial.domain.pacing import LATENESS, Pace
 from outdial.domain.permission.consent import Basis, no_consent
 from outdial.domain.permission.screening import listed_on
+from outdial.domain.place import Place
+from outdial.domain.rule_sentences import cap_sentence
+from outdial.domain.rules import CallingRule, EffectiveWindow, RuleBook
 from outdial.provider import CallRequest
 
 ON_DO_NOT_CALL_LIST: Final = "on the do-not-call list"
@@ -43,6 +48,7 @@ class PlannedCall:
 
     The request may leave `slack` late; `spacing` is the time between two starts of the account. `campaign_status` is
     the status read under the lock that the call was planned under, `limits_at` the time before the limits were read.
+    `window` says when the law and the campaign's hours allow the call.
     """
 
     id: UUID
@@ -56,6 +62,7 @@ class PlannedCall:
     deadline: datetime
     spacing: timedelta
     body: bytes
+    window: EffectiveWindow
     limits_at: datetime
     slack: timedelta = LATENESS
 
@@ -78,10 +85,29 @@ class ContactAdmissions:
     deferred: list[DeferredContact]
 
 
+def place_of(contact: DueContact) -> Place:
+    """Return where a due contact may be."""
+    return Place(contact.zone_key, contact.jurisdiction_key)
+
+
+def capping_rules(hours: CampaignHours, places: Sequence[Place], now: datetime) -> dict[Place, list[CallingRule]]:
+    """Return the rules with a cap that are in force in each place."""
+    return {place: [rule for rule in hours.at(place).rules_at(now) if rule.cap is not None] for place in places}
+
+
 def admit_contacts(
-    contacts: Sequence[DueContact], screening: Screening, *, max_attempts: int, daily_call_cap: int, now: datetime
+    contacts: Sequence[DueContact],
+    screening: Screening,
+    *,
+    max_attempts: int,
+    daily_call_cap: int,
+    capping: Mapping[Place, Sequence[CallingRule]],
+    now: datetime,
 ) -> ContactAdmissions:
-    """Decide for each due contact whether it is called now, later or not at all."""
+    """Decide for each due contact whether it is called now, later or not at all.
+
+    `capping` has the rules with a cap of each place.
+    """
     callable_: list[DueContact] = []
     skipped: dict[str, list[UUID]] = {}
     deferred: list[DeferredContact] = []
@@ -95,32 +121,43 @@ def admit_contacts(
             max_attempts=max_attempts,
             live=contact.live,
             caller_blocked=contact.caller_blocked,
-            calls_of_the_day=contact.calls_of_the_day,
+            recent_calls=contact.recent_calls,
             daily_call_cap=daily_call_cap,
+            capping_rules=capping.get(place_of(contact), ()),
         )
         match admit_contact(facts, now):
             case Admit():
                 callable_.append(contact)
-            case Skip(reason=SkipReason.ATTEMPTS_USED):
-                reason = f"{contact.attempts} attempts were made; the campaign allows {max_attempts}"
-                skipped.setdefault(reason, []).append(contact.id)
-            case Skip(reason=SkipReason.CALLER_BLOCKED):
-                skipped.setdefault(CALLER_BLOCKED, []).append(contact.id)
-            case Skip(reason=SkipReason.NO_CONSENT):
-                reason = no_consent(screening.consent_required, screening.purpose)
-                skipped.setdefault(reason, []).append(contact.id)
             case Skip(reason=SkipReason.LISTED) if listed is not None:
                 skipped.setdefault(listed_on(listed.name, listed.registry_date), []).append(contact.id)
-            case Skip():
-                skipped.setdefault(ON_DO_NOT_CALL_LIST, []).append(contact.id)
-            case Wait(reason=WaitReason.DAILY_CAP, until=until):
-                reason = f"{daily_call_cap} {OVER_DAILY_CAP}"
-                deferred.append(DeferredContact(id=contact.id, until=until or now, reason=reason))
-            case Wait():
-                deferred.append(live_elsewhere(contact.id, now))
+            case Skip(reason=reason):
+                skipped.setdefault(_skip_reason(reason, facts, screening), []).append(contact.id)
+            case Wait() as wait:
+                deferred.append(_deferred(contact.id, wait, daily_call_cap, now))
             case never:
                 assert_never(never)
     return ContactAdmissions(callable=callable_, skipped=skipped, deferred=deferred)
+
+
+def _skip_reason(reason: SkipReason, facts: ContactFacts, screening: Screening) -> str:
+    match reason:
+        case SkipReason.ATTEMPTS_USED:
+            return f"{facts.attempts} attempts were made; the campaign allows {facts.max_attempts}"
+        case SkipReason.CALLER_BLOCKED:
+            return CALLER_BLOCKED
+        case SkipReason.NO_CONSENT:
+            return no_consent(screening.consent_required, screening.purpose)
+        case _:
+            return ON_DO_NOT_CALL_LIST
+
+
+def _deferred(contact_id: UUID, wait: Wait, daily_call_cap: int, now: datetime) -> DeferredContact:
+    if wait.reason is WaitReason.DAILY_CAP:
+        return DeferredContact(id=contact_id, until=wait.until or now, reason=f"{daily_call_cap} {OVER_DAILY_CAP}")
+    if wait.rule is not None:
+        reason = f"{OVER_RULE_CAP}{cap_sentence(wait.rule)}"
+        return DeferredContact(id=contact_id, until=wait.until or now, reason=reason)
+    return live_elsewhere(contact_id, now)
 
 
 def live_elsewhere(contact_id: UUID, now: datetime) -> DeferredContact:
@@ -154,6 +191,7 @@ def plan_call(
     contact: DueContact,
     *,
     encode_request: Callable[[CallRequest], bytes],
+    window: EffectiveWindow,
     start_at: datetime,
     deadline: datetime,
     spacing: timedelta,
@@ -180,6 +218,7 @@ def plan_call(
         deadline=deadline,
         spacing=spacing,
         body=encode_request(request),
+        window=window,
         limits_at=limits_at,
     )
 
@@ -208,15 +247,25 @@ def dynamic_variables(campaign: LockedCampaign, contact: DueContact, at: datetim
 
 def decision(
     campaign: LockedCampaign,
+    *,
     account: LockedAccount,
     counts: LiveCounts,
     contact: DueContact,
     screening: Screening,
+    rules: RuleBook,
+    window: EffectiveWindow,
     start_at: datetime,
 ) -> dict[str, object]:
-    """Return the record of why this call was allowed, as `calls.decision` stores it."""
+    """Return the record of why this call was allowed, as `calls.decision` stores it.
+
+    `rule_ids` are the rules in force in the contact's place, and `pack_date` the date of the pack that they are from;
+    null where calling rules are ignored.
+    """
     return {
         "zone_key": contact.zone_key,
+        "jurisdiction_key": contact.jurisdiction_key,
+        "rule_ids": [rule.id for rule in window.rules_at(start_at)],
+        "pack_date": pack_date_text(rules),
         "zone_source": contact.zone_source,
         "local_times": local_times(contact.zone_key, start_at),
         "calling_hours": "open",
@@ -227,12 +276,17 @@ def decision(
         "screening_lists": {each.name: each.registry_date.isoformat() for each in screening.lists.values()},
         "attempts": contact.attempts,
         "max_attempts": campaign.max_attempts,
-        "calls_in_24_hours": len(contact.calls_of_the_day),
+        "calls_in_24_hours": sum(called_at > start_at - DAY for called_at in contact.recent_calls),
         "daily_call_cap": counts.daily_call_cap,
         "live_calls": counts.account_live,
         "concurrency_limit": account.concurrency_limit,
         "reserved_inbound": account.reserved_inbound,
     }
+
+
+def pack_date_text(rules: RuleBook) -> str | None:
+    """Return the date of the rule pack as decisions and copies of rules have it; None where rules are ignored."""
+    return None if rules.pack_date == date.min else rules.pack_date.isoformat()
 
 
 @lru_cache(maxsize=1024)

@@ -21,6 +21,7 @@ from outdial.dialer.starts import LOCK_WAIT
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError
 from outdial.domain.ids import new_id
+from outdial.domain.rules import RuleBook
 from outdial.log import log
 from outdial.provider import VoiceProvider
 from outdial.settings import DialerSettings
@@ -52,12 +53,16 @@ class Dialer:
         provider: VoiceProvider,
         clock: Clock,
         settings: DialerSettings,
+        *,
+        rules: RuleBook,
         make_id: Callable[[datetime], UUID] = new_id,
     ) -> None:
         self._database = database
         self._clock = clock
         self._settings = settings
-        self._claimer = Claimer(database=database, provider=provider, clock=clock, settings=settings, make_id=make_id)
+        self._claimer = Claimer(
+            database=database, provider=provider, clock=clock, settings=settings, rules=rules, make_id=make_id
+        )
         self._placer = Placer(database, provider, clock, settings)
         self._settler = Settler(database, clock, settings)
         self._finisher = Finisher(database, provider, clock)
@@ -69,6 +74,7 @@ class Dialer:
             settler=self._settler,
             clock=clock,
             settings=settings,
+            rules=rules,
         )
         self.scheduler = Scheduler(database, clock)
         self._named: set[UUID] = set()

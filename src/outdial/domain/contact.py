@@ -63,9 +63,14 @@ MEMBERS_ONLY: Final = frozenset({(_S.REVIEW, _S.PENDING)})
 # call.
 OPEN: Final = frozenset({_S.PENDING, _S.CALLING})
 
-# The status_reason of a contact that is skipped because of its campaign's calling hours. The trigger that reopens such
-# contacts compares with this text.
+# The status_reason of contacts that are skipped because of their campaign's calling hours or of the calling rules; the
+# last one is followed by the id of the rule. The triggers that reopen such contacts compare with these texts.
 NEVER_OPEN: Final = "its time zones are never open together in the campaign's calling hours"
+NEVER_LEGAL: Final = "the calling rules of its place allow no call within the campaign's calling hours"
+FORBIDDEN_BY: Final = "calls for the purpose of the campaign are forbidden by the calling rule "
 
 # The end of the status_reason of a contact that waits because its phone has reached the daily cap.
 OVER_DAILY_CAP: Final = "calls in 24 hours, the organization's cap"
+
+# The start of the status_reason of a contact that waits because its phone has reached the cap of a calling rule.
+OVER_RULE_CAP: Final = "limit of a calling rule: "

@@ -46,6 +46,8 @@ FAST_TIMING: Final[Mapping[str, str]] = {
     "OUTDIAL_RECONCILE_AFTER": "2",
     "OUTDIAL_RECONCILE_MOST": "3",
     "OUTDIAL_CAPACITY_HOLD": "2",
+    # It runs at any hour.
+    "OUTDIAL_CALLING_RULES": "ignore",
 }
 RETRY: Final[Mapping[str, Any]] = {
     "no_answer": {"delays": ["2m", "3m"]},

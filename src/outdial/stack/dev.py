@@ -131,6 +131,7 @@ def _plan(options: StackOptions, environ: Mapping[str, str], home: Path) -> Stac
         database_url=external or EmbeddedPostgres(home, listen_port=ports.database).dsn,
         simulator_url=f"http://127.0.0.1:{ports.simulator}" if simulated else None,
         studio_url=f"http://127.0.0.1:{ports.studio}" if options.with_studio else None,
+        calling_rules=environ.get("OUTDIAL_CALLING_RULES", "").strip(),
     )
     env = {**local_settings(stack, environ), "OUTDIAL_HOME": str(home), "PYTHONUNBUFFERED": "1"}
     if simulated:

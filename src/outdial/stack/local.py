@@ -20,8 +20,17 @@ from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.db.binaries import ServerUser
 from outdial.db.embedded import EmbeddedPostgres, default_home
 from outdial.db.session import JOB_TIMEOUTS, Database
+from outdial.domain.rules import RuleBook
 from outdial.project import read_project_config
-from outdial.settings import DatabaseUrls, credentials, erasure_secrets, read_environment, require
+from outdial.rules.organization import rules_in_use
+from outdial.settings import (
+    DatabaseUrls,
+    credentials,
+    erasure_secrets,
+    ignores_calling_rules,
+    read_environment,
+    require,
+)
 from outdial.stack.config import StackPorts, ports_of
 from outdial.stack.errors import StackUnavailable
 
@@ -37,12 +46,14 @@ class LocalStack:
     """The addresses of a running local stack; `database_url` logs in as the owner.
 
     `simulator_url` is None when calls go to Retell itself, `studio_url` when the stack has no studio.
+    `calling_rules` is OUTDIAL_CALLING_RULES, empty if it is not set.
     """
 
     api_url: str
     database_url: str
     simulator_url: str | None = None
     studio_url: str | None = None
+    calling_rules: str = ""
 
     @classmethod
     def running(cls, home: Path) -> Self | None:
@@ -111,6 +122,8 @@ def local_settings(stack: LocalStack, environ: Mapping[str, str]) -> dict[str, s
     }
     if stack.simulator_url is not None:
         settings |= {"RETELL_API_KEY": SIMULATOR_KEY, "RETELL_BASE_URL": stack.simulator_url}
+    if stack.calling_rules:
+        settings["OUTDIAL_CALLING_RULES"] = stack.calling_rules
     return settings | {name: value for name, value in environ.items() if value.strip()}
 
 
@@ -147,6 +160,15 @@ def erasure_keys() -> ErasureKeys | None:
     if not environ.get("SUPABASE_DB_URL", "").strip() and not environ.get("OUTDIAL_ERASURE_KEY", "").strip():
         return ErasureKeys((LOCAL_ERASURE_KEY,))
     return ErasureKeys.of(erasure_secrets(environ))
+
+
+def rules_of_environment() -> RuleBook:
+    """Return the shipped calling rules, or none where the dialers of this command's database ignore them."""
+    environ = read_environment()
+    if not environ.get("SUPABASE_DB_URL", "").strip():
+        running = LocalStack.running(default_home())
+        environ = environ if running is None else local_settings(running, environ)
+    return rules_in_use(ignored=ignores_calling_rules(environ))
 
 
 def calls_retell(environ: Mapping[str, str]) -> bool:

@@ -41,6 +41,7 @@ class AdmissionFactsRow:
     failures: int
     failing_reason: str | None
     calling_hours: str
+    purpose: str
     batch_size: int
     campaign_limit: int | None
     concurrency_limit: int
@@ -110,11 +111,9 @@ async def due_campaigns(
 
 
 _ADMISSION_FACTS = """\
-select m.id as campaign_id, m.organization_id, m.lists_required, m.status, m.scheduled_at,
-  m.paused_reason, m.next_batch_at, m.waiting_for,
-  m.failures, m.failing_reason,
-  m.calling_hours::text as calling_hours, coalesce(m.next_batch_size, m.batch_size) as batch_size,
-  m.max_concurrency as campaign_limit,
+select m.id as campaign_id, m.organization_id, m.lists_required, m.status, m.scheduled_at, m.paused_reason,
+  m.next_batch_at, m.waiting_for, m.failures, m.failing_reason, m.calling_hours::text as calling_hours, m.purpose,
+  coalesce(m.next_batch_size, m.batch_size) as batch_size, m.max_concurrency as campaign_limit,
   least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
   a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, live.account_live,
   live.campaign_live,

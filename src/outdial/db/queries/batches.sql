@@ -17,11 +17,9 @@ from private.due_campaigns(:now, :limit, :named::uuid[]);
 -- null: scheduled_at, paused_reason, next_batch_at, waiting_for, failing_reason, campaign_limit, backoff_until
 -- Read what decides whether each of these campaigns may call now. That is its status and settings, its places with
 -- pending contacts, and the limits and live calls of its account. Places are read for active campaigns only.
-select m.id as campaign_id, m.organization_id, m.lists_required, m.status, m.scheduled_at,
-  m.paused_reason, m.next_batch_at, m.waiting_for,
-  m.failures, m.failing_reason,
-  m.calling_hours::text as calling_hours, coalesce(m.next_batch_size, m.batch_size) as batch_size,
-  m.max_concurrency as campaign_limit,
+select m.id as campaign_id, m.organization_id, m.lists_required, m.status, m.scheduled_at, m.paused_reason,
+  m.next_batch_at, m.waiting_for, m.failures, m.failing_reason, m.calling_hours::text as calling_hours, m.purpose,
+  coalesce(m.next_batch_size, m.batch_size) as batch_size, m.max_concurrency as campaign_limit,
   least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
   a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, live.account_live,
   live.campaign_live,

@@ -3,6 +3,7 @@
 Calling rules of an organization: its own ones, and the rules it has switched off.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -267,3 +268,26 @@ where o.id = $3;
 async def phone_facts(connection: Connection, *, phone: str, since: datetime, organization_id: UUID) -> PhoneFacts:
     """Read what decides about a call to a number: its contact's place, the do-not-call list, and when it was called."""
     return _phone_facts(required(await connection.fetchrow(_PHONE_FACTS, phone, since, organization_id), "phone_facts"))
+
+
+_COPY_RULES = """\
+insert into calling_rules (organization_id, rule_id, pack_date, body, created_by, created_at)
+select $1, u.rule_id, $2, u.body::jsonb, 'dialer', $3
+from unnest($4::text[], $5::text[]) as u (rule_id, body)
+on conflict (organization_id, rule_id, pack_date) do nothing;
+"""
+
+
+async def copy_rules(
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    pack_date: str,
+    now: datetime,
+    rule_ids: Sequence[str],
+    bodies: Sequence[str],
+) -> int:
+    """Keep a copy of shipped rules that decided about a call, for those who look at the call after the rules have
+    changed.
+    """
+    return rows_touched(await connection.execute(_COPY_RULES, organization_id, pack_date, now, rule_ids, bodies))

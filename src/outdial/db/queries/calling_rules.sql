@@ -122,3 +122,10 @@ select o.daily_call_cap, k.zone_key, k.jurisdiction_key, k.zone_source,
 from organizations o
 left join contacts k on k.organization_id = o.id and k.phone = :phone
 where o.id = :organization_id;
+
+-- name: copy_rules!
+-- Keep a copy of shipped rules that decided about a call, for those who look at the call after the rules have changed.
+insert into calling_rules (organization_id, rule_id, pack_date, body, created_by, created_at)
+select :organization_id, u.rule_id, :pack_date, u.body::jsonb, 'dialer', :now
+from unnest(:rule_ids::text[], :bodies::text[]) as u (rule_id, body)
+on conflict (organization_id, rule_id, pack_date) do nothing;

@@ -46,6 +46,7 @@ class CampaignContactDetail:
     campaign_status: str
     max_attempts: int
     calling_hours: str
+    purpose: str
     contact_id: UUID
     phone: str
     name: str | None
@@ -404,7 +405,7 @@ async def list_by_external_id(
 
 _SHOW_CAMPAIGN_CONTACT = """\
 select cc.id, cc.organization_id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status,
-  m.max_attempts, m.calling_hours::text as calling_hours, cc.contact_id, cc.phone, k.name, k.notes,
+  m.max_attempts, m.calling_hours::text as calling_hours, m.purpose, cc.contact_id, cc.phone, k.name, k.notes,
   k.external_id, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults,
   cc.call_count, cc.last_outcome, cc.next_attempt_at, cc.variables::text as variables, cc.created_at, cc.updated_at,
   cc.decision, cc.decision_note, cc.decided_by, cc.decided_at,

@@ -147,7 +147,7 @@ limit :limit;
 -- null: decided_at
 -- Read a contact of a campaign with the contact's details, and whether its phone is on the do-not-call list.
 select cc.id, cc.organization_id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status,
-  m.max_attempts, m.calling_hours::text as calling_hours, cc.contact_id, cc.phone, k.name, k.notes,
+  m.max_attempts, m.calling_hours::text as calling_hours, m.purpose, cc.contact_id, cc.phone, k.name, k.notes,
   k.external_id, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults,
   cc.call_count, cc.last_outcome, cc.next_attempt_at, cc.variables::text as variables, cc.created_at, cc.updated_at,
   cc.decision, cc.decision_note, cc.decided_by, cc.decided_at,

@@ -104,6 +104,7 @@ class DialingPlan:
     status: str
     scheduled_at: datetime | None
     calling_hours: str
+    purpose: str
 
 
 _dialing_plan = row_builder(DialingPlan)
@@ -278,7 +279,7 @@ async def visible_campaigns(connection: Connection, *, organization_id: UUID, id
 
 
 _DIALING_PLAN = """\
-select organization_id, status, scheduled_at, calling_hours::text as calling_hours
+select organization_id, status, scheduled_at, calling_hours::text as calling_hours, purpose
 from campaigns
 where id = $1;
 """

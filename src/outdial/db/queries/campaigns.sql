@@ -74,7 +74,7 @@ select id from campaigns where organization_id = :organization_id and id = any (
 -- row: What decides when contacts of a campaign are called. Calling hours are JSON text.
 -- null: scheduled_at
 -- Read whether and when a campaign calls.
-select organization_id, status, scheduled_at, calling_hours::text as calling_hours
+select organization_id, status, scheduled_at, calling_hours::text as calling_hours, purpose
 from campaigns
 where id = :campaign_id;
 

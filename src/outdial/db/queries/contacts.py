@@ -87,6 +87,7 @@ class ContactCampaignRow:
     campaign_status: str
     scheduled_at: datetime | None
     calling_hours: str
+    purpose: str
     zone_key: str
     jurisdiction_key: str
     status: str
@@ -402,8 +403,8 @@ async def change_contact(
 
 _CONTACT_CAMPAIGNS = """\
 select cc.id, cc.campaign_id, c.name as campaign_name, c.status as campaign_status, c.scheduled_at,
-  c.calling_hours::text as calling_hours, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts, cc.last_outcome,
-  cc.status_reason, cc.next_attempt_at
+  c.calling_hours::text as calling_hours, c.purpose, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.last_outcome, cc.status_reason, cc.next_attempt_at
 from campaign_contacts cc join campaigns c on c.id = cc.campaign_id
 where cc.contact_id = $1
 order by cc.created_at desc, cc.id desc

@@ -133,8 +133,8 @@ returning id;
 -- null: last_outcome, status_reason, scheduled_at
 -- List the campaigns of a contact, newest first.
 select cc.id, cc.campaign_id, c.name as campaign_name, c.status as campaign_status, c.scheduled_at,
-  c.calling_hours::text as calling_hours, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts, cc.last_outcome,
-  cc.status_reason, cc.next_attempt_at
+  c.calling_hours::text as calling_hours, c.purpose, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
+  cc.last_outcome, cc.status_reason, cc.next_attempt_at
 from campaign_contacts cc join campaigns c on c.id = cc.campaign_id
 where cc.contact_id = :contact_id
 order by cc.created_at desc, cc.id desc

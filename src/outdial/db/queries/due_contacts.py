@@ -47,7 +47,7 @@ class DueContact:
     listed_on: list[UUID]
     live: bool
     caller_blocked: bool
-    calls_of_the_day: list[datetime]
+    recent_calls: list[datetime]
 
 
 _due_contact = row_builder(DueContact)
@@ -121,7 +121,7 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_
     and c.from_number = $8 and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
   array(select c.requested_at from calls c where c.organization_id = $6 and c.phone = cc.phone
     and c.requested_at > $9 and c.status not in ('refused', 'released')
-    order by c.requested_at desc limit 100) as calls_of_the_day
+    order by c.requested_at desc limit $10) as recent_calls
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
 where cc.id in (select id from candidates) and cc.status = 'pending'
@@ -140,7 +140,8 @@ async def due_contacts(
     organization_id: UUID,
     scopes: Sequence[str],
     from_number: str,
-    day_ago: datetime,
+    calls_since: datetime,
+    most_calls: int,
 ) -> list[DueContact]:
     """Lock due contacts in open places, longest due first, with what decides whether each may be called now.
 
@@ -159,7 +160,8 @@ async def due_contacts(
             organization_id,
             scopes,
             from_number,
-            day_ago,
+            calls_since,
+            most_calls,
         )
     ]
 

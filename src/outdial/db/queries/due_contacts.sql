@@ -56,8 +56,8 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_
   (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone
     and c.from_number = :from_number and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
   array(select c.requested_at from calls c where c.organization_id = :organization_id and c.phone = cc.phone
-    and c.requested_at > :day_ago and c.status not in ('refused', 'released')
-    order by c.requested_at desc limit 100) as calls_of_the_day
+    and c.requested_at > :calls_since and c.status not in ('refused', 'released')
+    order by c.requested_at desc limit :most_calls) as recent_calls
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
 where cc.id in (select id from candidates) and cc.status = 'pending'

@@ -63,7 +63,9 @@ class CheckedCall:
     duration_ms: int
     campaign_status: str
     calling_hours: str
+    purpose: str
     zone_key: str
+    jurisdiction_key: str
 
 
 _checked_call = row_builder(CheckedCall)
@@ -291,7 +293,7 @@ returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provi
   c.status, c.retell_call_id, c.checks, c.created_at, c.placed_at, c.ended_at, c.request_deadline,
   c.request::text as request, c.outcome, c.analysis is not null as analyzed,
   coalesce(c.duration_ms, 0) as duration_ms, m.status as campaign_status,
-  m.calling_hours::text as calling_hours, cc.zone_key;
+  m.calling_hours::text as calling_hours, m.purpose, cc.zone_key, cc.jurisdiction_key;
 """
 
 

@@ -26,7 +26,9 @@ async def list_campaign_contacts(
     """List the contacts of a campaign. Search by one of `search`, `phone`, `phone_ends`, `name` and `external_id`."""
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
-        return await list_contacts(connection, campaign.id, page, filters, context.studio.clock.now())
+        return await list_contacts(
+            connection, campaign.id, page, filters, rules=context.studio.rules, now=context.studio.clock.now()
+        )
 
 
 @router.get("/organizations/{organization_id}/campaigns/{campaign_id}/contacts/{campaign_contact_id}")
@@ -41,6 +43,7 @@ async def get_campaign_contact(
             organization_id=context.organization_id,
             campaign_id=campaign_id,
             campaign_contact_id=campaign_contact_id,
+            rules=context.studio.rules,
             now=now,
         )
 

@@ -65,6 +65,7 @@ async def list_campaign_contacts(request: Request, campaign_id: UUID, context: C
             campaign_id=campaign_id,
             query=request.query_params,
             url=request.url.path,
+            rules=context.studio.rules,
             now=context.studio.clock.now(),
         )
     status = 400 if panel.problem else 200
@@ -154,6 +155,7 @@ async def _timeline(
             organization_id=context.organization_id,
             campaign_id=campaign_id,
             campaign_contact_id=campaign_contact_id,
+            rules=context.studio.rules,
             now=now,
         )
 

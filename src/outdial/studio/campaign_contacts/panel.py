@@ -9,6 +9,7 @@ from uuid import UUID
 from outdial.db.session import Connection
 from outdial.domain.contact import ContactStatus
 from outdial.domain.outcomes import Outcome
+from outdial.domain.rules import RuleBook
 from outdial.studio.campaign_contacts.service import (
     CampaignContact,
     ContactFilters,
@@ -67,9 +68,19 @@ class ContactPanel:
 
 
 async def contact_panel(
-    connection: Connection, organization_id: UUID, campaign_id: UUID, query: Mapping[str, str], url: str, now: datetime
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    campaign_id: UUID,
+    query: Mapping[str, str],
+    url: str,
+    rules: RuleBook,
+    now: datetime,
 ) -> ContactPanel:
-    """Return the panel for a request's `query`; `url` is the page that shows it, without a query."""
+    """Return the panel for a request's `query`; `url` is the page that shows it, without a query.
+
+    `rules` are the shipped ones.
+    """
     form = query_values(query, ("q", "by", "status", "outcome", "order"))
     base = f"/o/{organization_id}/campaigns/{campaign_id}/contacts"
     panel = ContactPanel(url=url, contact_url=base, form=form, now=now)
@@ -87,7 +98,7 @@ async def contact_panel(
         by_due_time = form["order"] == "next_attempt" and not search and status in (None, ContactStatus.PENDING)
         order: ContactOrder = "next_attempt" if by_due_time else "contact"
         filters = check_filters(ContactFilters(status=status, outcome=outcome, order=order, **search))
-        page = await list_contacts(connection, campaign_id, page_request, filters, now)
+        page = await list_contacts(connection, campaign_id, page_request, filters, rules=rules, now=now)
     except InvalidInput as error:
         return replace(panel, problem=error.summary)
     links = page_links(url, form, page_request, page.next)

@@ -57,6 +57,7 @@ async def decide(
                 organization_id=context.organization_id,
                 campaign_id=campaign_id,
                 campaign_contact_id=campaign_contact_id,
+                rules=context.studio.rules,
                 now=now,
             )
         case ReviewConflict(status, reason):

@@ -1,6 +1,6 @@
 """Contacts of a campaign: list, search, and the timeline of each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypedDict
@@ -26,14 +26,17 @@ from outdial.dialer.admission import (
     admit_contact,
     admit_place,
     admit_status,
-    hours_of,
+    campaign_hours,
     next_call_at,
 )
+from outdial.dialer.doctor import countries_without_rules, read_rules
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.outcomes import Outcome
 from outdial.domain.place import Place
+from outdial.domain.rule_sentences import forbidden_sentence, no_rules_sentence
+from outdial.domain.rules import RuleBook
 from outdial.studio.campaigns.shapes import DecisionField
 from outdial.studio.contacts.service import ContactColumns
 from outdial.studio.view.decisions import explain_decision, explain_reason
@@ -245,9 +248,15 @@ class _ContactSearch(_ContactQuery):
 
 
 async def list_contacts(
-    connection: Connection, campaign_id: UUID, page: PageRequest, filters: ContactFilters, now: datetime
+    connection: Connection,
+    campaign_id: UUID,
+    page: PageRequest,
+    filters: ContactFilters,
+    *,
+    rules: RuleBook,
+    now: datetime,
 ) -> Page[CampaignContact]:
-    """Return a page of a campaign's contacts; raises InvalidInput for a bad cursor."""
+    """Return a page of a campaign's contacts; raises InvalidInput for a bad cursor. `rules` are the shipped ones."""
     campaign = await campaigns.dialing_plan(connection, campaign_id=campaign_id)
     if campaign is None:
         return Page(items=[], next=None)
@@ -274,7 +283,8 @@ async def list_contacts(
             connection, after_id=None if key is None else key[0], status=filters.status, **narrowed
         )
     shown, following = paginate(rows, page.limit, lambda row: _sort_key(filters, row))
-    return Page(items=[_campaign_contact(row, campaign, now) for row in shown], next=following)
+    rules = await read_rules(connection, campaign.organization_id, rules)
+    return Page(items=[_campaign_contact(row, campaign, rules, now) for row in shown], next=following)
 
 
 async def _search(
@@ -315,6 +325,7 @@ def _sort_key(filters: ContactFilters, row: campaign_contacts.CampaignContactRow
 def _campaign_contact(
     row: campaign_contacts.CampaignContactRow | campaign_contacts.CampaignContactDetail,
     campaign: campaigns.DialingPlan,
+    rules: RuleBook,
     now: datetime,
 ) -> CampaignContact:
     is_pending = row.status == ContactStatus.PENDING
@@ -334,6 +345,8 @@ def _campaign_contact(
             status=CampaignStatus(campaign.status),
             scheduled_at=campaign.scheduled_at,
             calling_hours=campaign.calling_hours,
+            purpose=campaign.purpose,
+            rules=rules,
             place=Place(row.zone_key, row.jurisdiction_key),
             due_at=row.next_attempt_at,
             now=now,
@@ -344,9 +357,18 @@ def _campaign_contact(
 
 
 async def show_contact(
-    connection: Connection, organization_id: UUID, campaign_id: UUID, campaign_contact_id: UUID, now: datetime
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    campaign_id: UUID,
+    campaign_contact_id: UUID,
+    rules: RuleBook,
+    now: datetime,
 ) -> ContactTimeline:
-    """Return a campaign contact with its timeline, newest first; raises ResourceNotFound."""
+    """Return a campaign contact with its timeline, newest first; raises ResourceNotFound.
+
+    `rules` are the shipped ones.
+    """
     row = await campaign_contacts.show_campaign_contact(
         connection,
         campaign_contact_id=campaign_contact_id,
@@ -367,8 +389,9 @@ async def show_contact(
         connection, organization_id=organization_id, subject_ids=subjects, limit=MAX_AUDIT
     )
     emails = await actor_emails(connection, organization_id)
+    rules = await read_rules(connection, organization_id, rules)
     return ContactTimeline(
-        contact=_campaign_contact(row, campaign, now),
+        contact=_campaign_contact(row, campaign, rules, now),
         campaign_name=row.campaign_name,
         **{name: getattr(known_contact, name) for name in ContactColumns.model_fields},
         notes=row.notes,
@@ -378,7 +401,7 @@ async def show_contact(
         faults=row.faults,
         variables=decode_object(row.variables),
         entered_at=row.created_at,
-        planned=_planned(row, now),
+        planned=_planned(row, rules, now),
         decided=_decided(row, emails),
         attempts=[_attempt(call) for call in calls],
         audit=[
@@ -428,6 +451,8 @@ _NO_NEXT_CALL: Final[Mapping[WaitReason | SkipReason, str]] = {
     SkipReason.ATTEMPTS_USED: "All attempts have been used. The contact will be skipped.",
     SkipReason.CALLER_BLOCKED: "The caller number was marked as spam or blocked. The contact will be skipped.",
     SkipReason.NEVER_OPENS: "The contact's possible time zones have no calling hours in common.",
+    SkipReason.LAW_NEVER_OPENS: "The calling rules of the contact's place allow no call within the calling hours.",
+    WaitReason.KEYS_MISSING: "Outdial is working out where the contact is.",
 }
 
 
@@ -443,30 +468,42 @@ def _decided(row: campaign_contacts.CampaignContactDetail, emails: Mapping[str, 
     )
 
 
-def _planned(row: campaign_contacts.CampaignContactDetail, now: datetime) -> NextCall:
+def _planned(row: campaign_contacts.CampaignContactDetail, rules: RuleBook, now: datetime) -> NextCall:
     if row.status == ContactStatus.CALLING:
         return NextCall(at=None, reason="A call is in progress.")
     if row.status == ContactStatus.REVIEW:
         return NextCall(at=None, reason="This contact needs a decision and will not be called until then.")
     if row.status != ContactStatus.PENDING:
         return NextCall(at=None, reason="No further call is planned.")
+    return _planned_pending(row, rules, now)
+
+
+def _planned_pending(row: campaign_contacts.CampaignContactDetail, rules: RuleBook, now: datetime) -> NextCall:
     contact = admit_contact(
         ContactFacts(do_not_call=row.do_not_call, attempts=row.attempts, max_attempts=row.max_attempts), now
     )
     place = Place(row.zone_key, row.jurisdiction_key)
+    countries: Sequence[str] = ()
     zone: Admission
     try:
-        hours = hours_of(row.calling_hours)
+        hours = campaign_hours(row.calling_hours, row.purpose, rules)
         zone = admit_place(hours, PlaceFacts(place=place, first_due_at=row.next_attempt_at), now)
+        countries = countries_without_rules(hours.at(place), now)
     except InvalidCallingHours:
         zone = Skip(reason=SkipReason.NEVER_OPENS)
     campaign = admit_status(CampaignStatus(row.campaign_status), None)
     for admission in (contact, zone, campaign):
+        if isinstance(admission, Skip) and admission.rule is not None:
+            return NextCall(at=None, reason=f"{forbidden_sentence(admission.rule)}. The contact will be skipped.")
         if not isinstance(admission, Admit) and admission.reason in _NO_NEXT_CALL:
             return NextCall(at=None, reason=_NO_NEXT_CALL[admission.reason])
+    if countries:
+        return NextCall(at=None, reason=f"{no_rules_sentence(countries)}.")
     attempts = f"{row.attempts} of {row.max_attempts} attempts made."
-    if isinstance(zone, Wait) and zone.reason is WaitReason.ZONE_OPENS:
-        reason = f"Waiting for calling hours to open in the contact's time zone. {attempts}"
-        return NextCall(at=zone.until, reason=reason)
-    due_at = zone.until if isinstance(zone, Wait) else now
-    return NextCall(at=due_at, reason=f"Due as soon as a line is free. {attempts}")
+    if not isinstance(zone, Wait):
+        return NextCall(at=now, reason=f"Due as soon as a line is free. {attempts}")
+    waits = {
+        WaitReason.ZONE_OPENS: "Waiting for calling hours to open in the contact's time zone.",
+        WaitReason.LAW_OPENS: "Waiting for calling rules to allow a call to the contact's place.",
+    }
+    return NextCall(at=zone.until, reason=f"{waits.get(zone.reason, 'Due as soon as a line is free.')} {attempts}")

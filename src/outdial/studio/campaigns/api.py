@@ -62,7 +62,9 @@ async def list_campaigns(
         rows, following = await campaigns.list_campaigns(
             connection, context.organization_id, page, status=status, name=name
         )
-        progress = await campaigns.progress_of(connection, counter, rows, context.studio.clock.now())
+        progress = await campaigns.progress_of(
+            connection, counter, rows, rules=context.studio.rules, now=context.studio.clock.now()
+        )
     items = [CampaignSummary(**asdict(row), progress=progress[row.id]) for row in rows]
     return Page[CampaignSummary](items=items, next=following)
 
@@ -131,7 +133,9 @@ async def get_campaign_progress(context: CurrentOrganization, counter: Counter, 
     """Return the progress of a campaign: counts, outcomes, cost, rate, and why it is not dialing."""
     async with context.transaction() as connection:
         campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
-        return await campaigns.campaign_progress(connection, counter, campaign, context.studio.clock.now())
+        return await campaigns.campaign_progress(
+            connection, counter, campaign, rules=context.studio.rules, now=context.studio.clock.now()
+        )
 
 
 @router.post("/{campaign_id}/start")

@@ -86,7 +86,8 @@ async def list_page(request: Request, context: CurrentOrganization, counter: Cou
             connection,
             counter,
             [row for row in found if changed is None or row.id in changed],
-            context.studio.clock.now(),
+            rules=context.studio.rules,
+            now=context.studio.clock.now(),
         )
     form = {"name": name, "status": chosen or ""}
     return page(
@@ -145,7 +146,7 @@ async def show_page(
     now = context.studio.clock.now()
     async with context.transaction() as connection:
         campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
-        progress = await campaigns.campaign_progress(connection, counter, campaign, now)
+        progress = await campaigns.campaign_progress(connection, counter, campaign, rules=context.studio.rules, now=now)
         charts = await counter.charts(connection, campaign_id, campaign.status, viewer_zone(request))
         panel = await contact_panel(
             connection,
@@ -153,6 +154,7 @@ async def show_page(
             campaign_id=campaign_id,
             query=request.query_params,
             url=request.url.path,
+            rules=context.studio.rules,
             now=now,
         )
     return page(

@@ -19,6 +19,7 @@ from outdial.domain import limits
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallingHours
 from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
+from outdial.domain.rules import RuleBook
 from outdial.studio.campaigns.counts import CampaignCounter
 from outdial.studio.campaigns.shapes import HoursField, PolicyField
 from outdial.studio.view.format import iso, sentence_case
@@ -263,10 +264,10 @@ async def change_campaign(
 
 
 async def campaign_progress(
-    connection: Connection, counter: CampaignCounter, campaign: Campaign, now: datetime
+    connection: Connection, counter: CampaignCounter, campaign: Campaign, *, rules: RuleBook, now: datetime
 ) -> CampaignProgress:
-    """Return the progress of a campaign, and why it is not dialing."""
-    return (await progress_of(connection, counter, [campaign], now))[campaign.id]
+    """Return the progress of a campaign, and why it is not dialing. `rules` are the shipped ones."""
+    return (await progress_of(connection, counter, [campaign], rules=rules, now=now))[campaign.id]
 
 
 def as_studio_error(error: Exception) -> InvalidInput | ResourceConflict:
@@ -286,16 +287,21 @@ def as_studio_error(error: Exception) -> InvalidInput | ResourceConflict:
 
 
 async def progress_of(
-    connection: Connection, counter: CampaignCounter, rows: Sequence[campaigns.CampaignRow | Campaign], now: datetime
+    connection: Connection,
+    counter: CampaignCounter,
+    rows: Sequence[campaigns.CampaignRow | Campaign],
+    *,
+    rules: RuleBook,
+    now: datetime,
 ) -> dict[UUID, CampaignProgress]:
-    """Return the progress of campaigns by id, in a fixed number of statements."""
+    """Return the progress of campaigns by id, in a fixed number of statements. `rules` are the shipped ones."""
     ids = [row.id for row in rows]
     if not ids:
         return {}
     counts = await counter.count(connection, {row.id: row.status for row in rows})
     live = await reports.count_live_calls(connection, campaign_ids=ids)
     recent = await reports.count_recent_calls(connection, campaign_ids=ids, since=now - RATE_WINDOW)
-    diagnoses = await examine(connection, ids, now)
+    diagnoses = await examine(connection, ids, now, rules)
     live_of = {row.campaign_id: row.calls for row in live}
     recent_of = {row.campaign_id: row.calls for row in recent}
     progress = {}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.db.queries import contacts
 from outdial.db.session import Connection
 from outdial.dialer.admission import next_call_at
+from outdial.dialer.doctor import read_rules
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus
 from outdial.domain.contact_fields import (
@@ -211,6 +212,7 @@ async def find_contact(connection: Connection, context: OrganizationContext, con
         raise ResourceNotFound("Contact not found")
     now = context.studio.clock.now()
     entries = await contacts.contact_campaigns(connection, contact_id=contact_id, limit=MAX_CAMPAIGNS)
+    rules = await read_rules(connection, context.organization_id, context.studio.rules)
     calls = await contacts.contact_calls(
         connection, organization_id=context.organization_id, phone=row.phone, limit=MAX_CALLS
     )
@@ -237,6 +239,8 @@ async def find_contact(connection: Connection, context: OrganizationContext, con
                     status=CampaignStatus(entry.campaign_status),
                     scheduled_at=entry.scheduled_at,
                     calling_hours=entry.calling_hours,
+                    purpose=entry.purpose,
+                    rules=rules,
                     place=Place(entry.zone_key, entry.jurisdiction_key),
                     due_at=entry.next_attempt_at,
                     now=now,

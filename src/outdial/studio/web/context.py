@@ -14,6 +14,7 @@ from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
 from outdial.db.queries import organizations
 from outdial.db.session import Connection, Database
+from outdial.domain.rules import RuleBook
 from outdial.studio.web.change_hub import ChangeHub
 from outdial.studio.web.errors import NotSignedIn, PermissionDenied, ResourceNotFound, ServiceUnavailable
 from outdial.studio.web.sessions import CookieSealer, RenewSession
@@ -44,10 +45,14 @@ class AuthBackend(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudioState:
-    """Application state shared by all requests. `database` connects as outdial_api."""
+    """Application state shared by all requests. `database` connects as outdial_api.
+
+    `rules` are the shipped calling rules, or UNRESTRICTED where calling rules are ignored.
+    """
 
     database: Database
     clock: Clock
+    rules: RuleBook
     keyring: KeyRing = field(repr=False)
     verifier: TokenVerifier = field(repr=False)
     settings: StudioSettings

@@ -21,6 +21,7 @@ from outdial.db.queries.auth import users
 from outdial.db.session import Database
 from outdial.http import listen
 from outdial.process import notify_ready, raise_file_limit, stop_event
+from outdial.rules.organization import rules_in_use
 from outdial.studio.web.app import create_app
 from outdial.studio.web.change_hub import ChangeHub
 from outdial.studio.web.context import StudioState
@@ -77,6 +78,7 @@ async def open_studio(settings: StudioProcessSettings, clock: Clock, *, own_url:
             StudioState(
                 database=database,
                 clock=clock,
+                rules=rules_in_use(ignored=settings.studio.ignore_rules),
                 keyring=keyring,
                 verifier=verifier,
                 settings=settings.studio,

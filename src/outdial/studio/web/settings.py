@@ -13,6 +13,7 @@ from outdial.settings import (
     SettingError,
     credentials,
     flag,
+    ignores_calling_rules,
     require,
     secret_list,
     trusted_proxies,
@@ -50,6 +51,8 @@ class StudioSettings:
     """Origins whose pages may call the JSON API, or `*` for all."""
     recordings: str = ""
     """Origin of recordings besides https: the simulator of a local stack."""
+    ignore_rules: bool = False
+    """Whether the dialers of a local stack ignore calling rules, so that pages do not name them as a reason to wait."""
 
     @property
     def is_local(self) -> bool:
@@ -100,6 +103,7 @@ class StudioSettings:
             has_webhook_secret=bool(credentials(env, "RETELL_WEBHOOK_SECRET")),
             api_origins=_origins(env),
             recordings=simulator if is_simulated else "",
+            ignore_rules=ignores_calling_rules(env),
         )
 
 
