@@ -45,7 +45,11 @@ LimitReason: TypeAlias = Literal[
     WaitReason.CAMPAIGN_FULL, WaitReason.ACCOUNT_FULL, WaitReason.SHARE_TAKEN, WaitReason.PACING
 ]
 PermissionReason: TypeAlias = Literal[
-    WaitReason.LAW_OPENS, WaitReason.NO_RULES, WaitReason.KEYS_MISSING, WaitReason.RULE_CAP
+    WaitReason.LAW_OPENS,
+    WaitReason.NO_RULES,
+    WaitReason.KEYS_MISSING,
+    WaitReason.RULE_CAP,
+    WaitReason.NOT_SCREENED,
 ]
 
 ContactSkipReason: TypeAlias = Literal[
