@@ -1,11 +1,18 @@
 """The hours of a campaign hold within every rule of a place, through changes of law, holidays and daylight saving."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from outdial.domain.calling_hours import ALWAYS_OPEN, parse_calling_hours
+from outdial.domain.location import Location, StatedPlace, locate
+from outdial.domain.phone import Phone, parse_phone
 from outdial.domain.place import Place
 from outdial.domain.purpose import Purpose
-from outdial.domain.rules import UNRESTRICTED, EffectiveWindow, KeysMissing, NoRules, Prohibited
+from outdial.domain.rule_parsing import parse_rule
+from outdial.domain.rules import UNRESTRICTED, CallingRule, EffectiveWindow, KeysMissing, NoRules, Prohibited, RuleBook
 from outdial.rules.pack import shipped_rules
 
 ALWAYS = parse_calling_hours(ALWAYS_OPEN)
@@ -61,3 +68,177 @@ def test_a_book_without_rules_restricts_nothing() -> None:
 
     assert anywhere.is_open(SUNDAY)
     assert anywhere.blocked_at(SUNDAY) is None
+
+
+def rule(**raw: object) -> CallingRule:
+    """Return a rule of the state of Texas for every purpose."""
+    row = {"id": "OWN-RULE", "jurisdiction": "US-TX", "purpose": "any", "source": "ours", "confidence": "q"}
+    return parse_rule({**row, **raw}, checked_on=date(2026, 11, 28))
+
+
+def book(*rules: CallingRule) -> RuleBook:
+    """Return a book of rules, and of one without effect: the country has a rule at any time."""
+    return RuleBook([rule(id="US-BASE", jurisdiction="US"), *rules], pack_date=date(2026, 11, 28))
+
+
+TEXAS = Place("America/Chicago", "US-TX")
+NOON = datetime(2026, 11, 30, 18, tzinfo=UTC)
+
+
+def test_several_rules_and_the_campaign_are_open_together() -> None:
+    late = rule(id="US-LATE", hours={"every_day": [["09:00", "12:00"], ["15:00", "21:00"]]})
+    early = rule(id="US-EARLY", hours={"every_day": [["08:00", "20:00"]]})
+    hours = parse_calling_hours({"every_day": [["10:00", "24:00"]], "excluded_dates": ["2026-12-01"]})
+
+    texas = book(late, early).window(hours, TEXAS, Purpose.SURVEY)
+
+    assert texas.next_open(datetime(2026, 11, 30, 14, tzinfo=UTC)) == datetime(2026, 11, 30, 16, tzinfo=UTC)
+    assert texas.next_open(NOON) == datetime(2026, 11, 30, 21, tzinfo=UTC)
+    assert texas.next_open(datetime(2026, 12, 1, 2, tzinfo=UTC)) == datetime(2026, 12, 2, 16, tzinfo=UTC)
+
+
+def test_a_law_that_closes_for_a_while_is_looked_through() -> None:
+    closed = rule(prohibited=True, in_force_from="2026-12-01", in_force_to="2027-02-28")
+
+    texas = book(closed).window(ALWAYS, TEXAS, Purpose.SALES)
+
+    assert texas.is_open(NOON)
+    assert texas.blocked_at(NOON) is None
+    assert texas.blocked_at(NOON + timedelta(days=3)) == Prohibited(closed)
+    assert texas.next_open(NOON + timedelta(days=3)) == datetime(2027, 3, 1, 6, tzinfo=UTC)
+    assert not texas.never_opens(NOON + timedelta(days=3))
+
+
+def test_a_law_that_opens_in_several_years_is_not_taken_for_never() -> None:
+    closed = rule(prohibited=True, in_force_to="2031-06-30")
+
+    texas = book(closed).window(ALWAYS, TEXAS, Purpose.SALES)
+
+    assert texas.next_open(NOON) is None
+    assert not texas.never_opens(NOON)
+
+
+def test_hours_that_a_coming_law_closes_for_good_open_until_then_and_never_after() -> None:
+    morning = rule(hours={"every_day": [["08:00", "09:00"]]}, in_force_from="2027-01-01")
+    hours = parse_calling_hours({"every_day": [["10:00", "11:00"]]})
+
+    texas = book(morning).window(hours, TEXAS, Purpose.SALES)
+
+    assert not texas.never_opens(NOON)
+    assert texas.never_opens(datetime(2027, 1, 2, 12, tzinfo=UTC))
+    assert texas.next_open(datetime(2026, 12, 31, 18, tzinfo=UTC)) is None
+
+
+def test_a_law_changes_at_midnight_of_each_zone_of_the_contact() -> None:
+    closed = rule(jurisdiction="US", prohibited=True, in_force_from="2026-12-01")
+
+    both = book(closed).window(ALWAYS, Place("America/Denver|America/New_York", "US-TX"), Purpose.SALES)
+
+    assert both.is_open(datetime(2026, 12, 1, 4, 59, tzinfo=UTC))
+    assert not both.is_open(datetime(2026, 12, 1, 5, tzinfo=UTC))
+    assert [rule.id for rule in both.rules_at(datetime(2026, 12, 1, 5, tzinfo=UTC))] == ["OWN-RULE", "US-BASE"]
+
+
+def test_a_holiday_ends_and_the_days_of_the_packs_close_too() -> None:
+    louisiana = window("America/Chicago", "US-LA")
+
+    # Sunday, All Saints' Day, then an election and Veterans Day.
+    assert louisiana.next_open(datetime(2026, 11, 1, 15, tzinfo=UTC)) == datetime(2026, 11, 2, 14, tzinfo=UTC)
+    assert louisiana.next_open(datetime(2026, 11, 3, 15, tzinfo=UTC)) == datetime(2026, 11, 4, 14, tzinfo=UTC)
+    assert not louisiana.never_opens(datetime(2026, 11, 3, 15, tzinfo=UTC))
+    alabama = window("America/Chicago", "US-AL")
+    assert alabama.next_open(datetime(2027, 2, 9, 15, tzinfo=UTC)) == datetime(
+        2027, 2, 10, 14, tzinfo=UTC
+    )  # Mardi Gras
+
+
+def test_an_organization_switches_rules_off_and_adds_its_own() -> None:
+    shipped = shipped_rules()
+    own = rule(id="OWN-TEXAS", hours={"weekdays": [["12:00", "13:00"]]})
+
+    mine = shipped.for_organization(frozenset({"US-WA-AUTOMATED"}), (own,))
+
+    washington = mine.window(ALWAYS, Place("America/Los_Angeles", "US-WA"), Purpose.SALES)
+    assert washington.blocked_at(NOON) is None
+    assert washington.is_open(NOON)
+    assert mine.window(ALWAYS, TEXAS, Purpose.SALES).is_open(NOON)
+    assert not mine.window(ALWAYS, TEXAS, Purpose.SALES).is_open(NOON + timedelta(hours=1))
+    assert mine is shipped.for_organization(frozenset({"US-WA-AUTOMATED"}), (own,))
+    assert mine.pack_date == shipped.pack_date
+    # The contact may be in Texas.
+    anywhere = mine.window(ALWAYS, Place("America/Chicago", "US-ZZ"), Purpose.SURVEY)
+    assert not anywhere.is_open(NOON + timedelta(hours=1))
+
+
+def test_switching_off_every_rule_of_a_country_does_not_close_it() -> None:
+    off = shipped_rules().for_organization(frozenset({"GB-PECR"}), ())
+
+    britain = off.window(ALWAYS, Place("Europe/London", "GB"), Purpose.SALES)
+
+    assert britain.rules == ()
+    assert britain.is_open(NOON)
+
+
+def test_a_country_opens_from_the_day_on_which_its_first_rule_is_in_force() -> None:
+    india = rule(
+        id="OWN-INDIA", jurisdiction="IN", in_force_from="2026-12-01", hours={"every_day": [["09:00", "18:00"]]}
+    )
+    mine = shipped_rules().for_organization(frozenset(), (india,))
+
+    calls = mine.window(ALWAYS, Place("Asia/Kolkata", "IN"), Purpose.SALES)
+
+    assert calls.blocked_at(datetime(2026, 11, 30, 5, tzinfo=UTC)) == NoRules(("IN",))
+    assert calls.is_open(datetime(2026, 12, 1, 5, tzinfo=UTC))
+
+
+def test_an_unknown_zone_is_never_open() -> None:
+    nowhere = shipped_rules().window(ALWAYS, Place("Mars/Base", "US-TX"), Purpose.SALES)
+
+    assert not nowhere.is_open(NOON)
+    assert nowhere.next_open(NOON) is None
+    assert nowhere.never_opens(NOON)
+
+
+def test_rules_that_go_by_the_area_code_are_those_that_the_location_goes_by() -> None:
+    by_area_code = {rule.jurisdiction for rule in shipped_rules().rules if rule.by_area_code}
+
+    assert by_area_code == {"US-SC", "US-VA"}
+    phone = parse_phone("+18042345678", None)
+    assert isinstance(phone, Phone)
+    moved = locate(phone, StatedPlace(country="US", region="TX"))
+    assert isinstance(moved, Location)
+    assert "US-VA" in moved.place.jurisdictions
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 47), st.integers(1, 48), st.integers(0, 700), st.integers(1, 400)), max_size=3),
+    st.integers(0, 47),
+    st.integers(0, 600),
+)
+def test_never_opens_is_proven(laws: list[tuple[int, int, int, int]], start: int, begin: int) -> None:
+    """Compare with a walk through each Monday until every law has ended or begun."""
+    day = date(2026, 1, 1)
+    rules = [
+        rule(
+            id=f"OWN-{number}",
+            hours={"weekdays": [[clock(min(a, b - 1)), clock(b)]]} if a < b else None,
+            in_force_from=(day + timedelta(days=first)).isoformat(),
+            in_force_to=(day + timedelta(days=first + length)).isoformat() if length < 300 else None,
+        )
+        for number, (a, b, first, length) in enumerate(laws)
+    ]
+    hours = parse_calling_hours({"monday": [[clock(start), clock(start + 1)]]})
+    texas = book(*rules).window(hours, TEXAS, Purpose.SALES)
+    after = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=begin)
+    zone = ZoneInfo("America/Chicago")
+
+    mondays = (datetime.combine(date(2026, 1, 5) + timedelta(weeks=n), time(), zone) for n in range(170))
+    moments = [monday + timedelta(minutes=30 * start) for monday in mondays]
+    opens = any(texas.is_open(moment) for moment in moments if moment.astimezone(UTC) >= after)
+
+    assert texas.never_opens(after) is not opens
+
+
+def clock(half_hours: int) -> str:
+    return f"{half_hours // 2:02}:{half_hours % 2 * 30:02}"
