@@ -128,5 +128,5 @@ end
 $$;
 revoke all on function private.link_older_audit_entries() from public;
 
--- Entries that are written meanwhile are linked by the next migration.
+-- A million entries take some minutes. Those that are written meanwhile are linked by the next migration.
 select private.link_older_audit_entries();

@@ -1,5 +1,5 @@
 -- Every new entry of the audit log gets its place in the chain when its transaction commits. While this runs, writers of
--- the audit log wait: for about a second with a million entries.
+-- the audit log wait: for some seconds with a million entries.
 
 create function private.note_audit_entry() returns trigger
 language plpgsql security definer set search_path = ''
