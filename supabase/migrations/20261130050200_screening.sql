@@ -100,5 +100,5 @@ create policy jobs_work on public.screened_numbers for all to outdial_jobs
 -- A campaign may wait for a screening list.
 alter table public.campaigns drop constraint campaigns_waiting_for_check;
 alter table public.campaigns add constraint campaigns_waiting_for_check check (waiting_for in
-  ('concurrency', 'pacing', 'calling_hours', 'retry', 'calls', 'screening')) not valid;
+  ('concurrency', 'pacing', 'calling_hours', 'retry', 'calls', 'screening', 'calling_rules', 'keys')) not valid;
 alter table public.campaigns validate constraint campaigns_waiting_for_check;

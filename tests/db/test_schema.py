@@ -215,6 +215,7 @@ EXECUTE = {
     "private.keep_an_owner()": set[str](),
     "private.copy_zone_key()": set[str](),
     "private.reopen_skipped_contacts()": set[str](),
+    "private.reopen_forbidden_contacts()": set[str](),
     "private.reopen_consenting_contacts()": set[str](),
     "private.reopen_unconsented_contacts()": set[str](),
     "private.revoke_consents()": set[str](),

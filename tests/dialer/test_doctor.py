@@ -12,11 +12,11 @@ from outdial.dialer.admission import CampaignFacts, LimitFacts, PlaceFacts, Skip
 from outdial.dialer.doctor import Diagnosis, DialingFacts, RunReason, diagnose, examine
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP, OVER_RULE_CAP
+from outdial.domain.explaining.rule_sentences import cap_sentence
 from outdial.domain.pacing import Pace
 from outdial.domain.permission.screening import MissingList, ScreeningList
 from outdial.domain.place import Place
 from outdial.domain.purpose import ListKind, Purpose
-from outdial.domain.rule_sentences import cap_sentence
 from outdial.domain.rules import UNRESTRICTED, RuleBook
 from tests.support.factories import (
     create_calling,
@@ -158,14 +158,14 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
         (
             facts_of(places=(zone("Europe/Paris", jurisdiction="FR"),), hours=ALWAYS, rules=BOOK),
             "law_opens",
-            "Calling rules allow no calls in FR now; the next may start 09:00",
+            "Calling rules allow no calls in France now; the next may start 09:00",
         ),
         (
             facts_of(
                 places=(zone("Europe/Madrid", jurisdiction="ES"), zone("Europe/Lisbon", jurisdiction="PT")), rules=BOOK
             ),
             "no_rules",
-            "No calling rule for ES and PT: add one or switch the check off under Rules",
+            "No calling rule for Portugal and Spain: add one or switch the check off under Rules",
         ),
         (
             facts_of(places=(zone("Europe/Paris"),), rules=BOOK),
@@ -175,7 +175,7 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
         (
             facts_of(places=(zone("America/Los_Angeles", jurisdiction="US-WA"),), rules=BOOK),
             "prohibited",
-            "US-WA forbids such calls (rule US-WA-BAN)",
+            "Washington forbids such calls (rule US-WA-BAN)",
         ),
         (
             facts_of(
@@ -184,7 +184,7 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
                 rules=BOOK,
             ),
             "law_never_opens",
-            "Calling rules allow no call in FR within the calling hours",
+            "Calling rules allow no call in France within the calling hours",
         ),
         (
             facts_of(
@@ -193,7 +193,7 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
                 rules=BOOK,
             ),
             "rule_cap",
-            "US-FL allows 3 calls in 24 hours; the next call may start 17:00",
+            "Florida allows 3 calls in 24 hours; the next call may start 17:00",
         ),
         (
             facts_of(places=(zone("Europe/Paris", LATER),), hours=ALWAYS),

@@ -30,11 +30,11 @@ from outdial.dialer.screening import screening_lists
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_RULE_CAP
 from outdial.domain.errors import DomainError
+from outdial.domain.explaining.rule_sentences import forbidden_sentence, name_jurisdictions, no_rules_sentence
 from outdial.domain.pacing import Pace, fair_share
 from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
 from outdial.domain.purpose import ListKind, Purpose
-from outdial.domain.rule_sentences import forbidden_sentence, name_jurisdictions, no_rules_sentence
 from outdial.domain.rules import UNRESTRICTED, CallingRule, EffectiveWindow, NoRules, RuleBook
 from outdial.rules.organization import rules_of_organization
 

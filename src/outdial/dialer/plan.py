@@ -30,11 +30,11 @@ from outdial.domain.calling_hours import local_times
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP, OVER_RULE_CAP
 from outdial.domain.contact_fields import AGENT_VARIABLES
+from outdial.domain.explaining.rule_sentences import cap_sentence
 from outdial.domain.pacing import LATENESS, Pace
 from outdial.domain.permission.consent import Basis, no_consent
 from outdial.domain.permission.screening import listed_on
 from outdial.domain.place import Place
-from outdial.domain.rule_sentences import cap_sentence
 from outdial.domain.rules import CallingRule, EffectiveWindow, RuleBook
 from outdial.provider import CallRequest
 

@@ -33,9 +33,9 @@ from outdial.dialer.doctor import countries_without_rules, read_rules
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.errors import InvalidCallingHours
+from outdial.domain.explaining.rule_sentences import forbidden_sentence, no_rules_sentence
 from outdial.domain.outcomes import Outcome
 from outdial.domain.place import Place
-from outdial.domain.rule_sentences import forbidden_sentence, no_rules_sentence
 from outdial.domain.rules import RuleBook
 from outdial.studio.campaigns.shapes import DecisionField
 from outdial.studio.contacts.service import ContactColumns

@@ -1,18 +1,21 @@
 """Sentences about calling rules, for those who run campaigns: why a call waits, or is not made at all."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Final
 
+from outdial.domain.explaining.rule_wording import cap_text
+from outdial.domain.geography.place_names import place_name
+from outdial.domain.place import UNKNOWN_STATE
 from outdial.domain.rules import CallingRule
 
-_DAY: Final = timedelta(days=1)
-_HOUR: Final = timedelta(hours=1)
+_WITH_ARTICLE: Final = frozenset({"AE", "BS", "CZ", "DO", "EU", "GB", "GM", "MV", "NL", "PH", "US", "US-DC"})
 
 
 def jurisdiction_name(code: str) -> str:
-    """Return how a sentence names a jurisdiction."""
-    return code
+    """Return how a sentence names a jurisdiction: `Florida`, `Ontario`, `Spain`, `the United States`."""
+    if code == UNKNOWN_STATE:
+        return "an unknown state"
+    return f"the {place_name(code)}" if code in _WITH_ARTICLE else place_name(code)
 
 
 def name_jurisdictions(codes: Sequence[str]) -> str:
@@ -27,24 +30,17 @@ def cap_sentence(rule: CallingRule) -> str:
     """Return how many calls a rule allows: `Florida allows 3 calls in 24 hours`."""
     if rule.cap is None:
         raise ValueError(f"the rule {rule.id} has no cap")
-    days = rule.cap.period // _DAY
-    is_days = days > 1 and rule.cap.period == days * _DAY
-    period = f"{days} days" if is_days else _count(rule.cap.period // _HOUR, "hour")
-    return f"{_capital(jurisdiction_name(rule.jurisdiction))} allows {_count(rule.cap.count, 'call')} in {period}"
+    return f"{_capital(jurisdiction_name(rule.jurisdiction))} allows {cap_text(rule.cap)}"
 
 
 def forbidden_sentence(rule: CallingRule) -> str:
-    """Return who forbids the calls of a campaign: `Washington forbids such calls (rule US-WA-ADAD)`."""
+    """Return who forbids the calls of a campaign: `Washington forbids such calls (rule US-WA-AUTOMATED)`."""
     return f"{_capital(jurisdiction_name(rule.jurisdiction))} forbids such calls (rule {rule.id})"
 
 
 def no_rules_sentence(countries: Sequence[str]) -> str:
     """Return what to do about countries without a rule."""
     return f"No calling rule for {name_jurisdictions(countries)}: add one or switch the check off under Rules"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _capital(text: str) -> str:
