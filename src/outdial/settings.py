@@ -308,6 +308,8 @@ class DialerProcessSettings:
     retell_url: str | None = None
     retry_speed: float = 1.0
     ignore_rules: bool = False
+    # Whether pre-dial hooks may be on private networks and on this machine.
+    hook_private: bool = False
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -325,6 +327,7 @@ class DialerProcessSettings:
             retell_url=retell_url,
             retry_speed=retry_speed(env),
             ignore_rules=ignores_calling_rules(env),
+            hook_private=flag(env, "OUTDIAL_HOOK_PRIVATE_NETWORKS", default=False),
         )
 
 

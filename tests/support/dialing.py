@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from outdial.clock import VirtualClock
-from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database
+from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, assert_no_transaction
 from outdial.dialer.worker import Dialer
 from outdial.domain.calling_hours import ALWAYS_OPEN, parse_calling_hours
 from outdial.domain.place import Place
@@ -20,6 +20,7 @@ from outdial.domain.purpose import Purpose
 from outdial.domain.rules import UNRESTRICTED, RuleBook
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
+from outdial.pre_dial.client import HookClient
 from outdial.provider import BeforeSending
 from outdial.retell import signature
 from outdial.retell.client import RetellClient
@@ -129,6 +130,7 @@ class Stage:
     clients: dict[str, RetellClient] = field(default_factory=dict)
     keys: dict[str, list[str]] = field(default_factory=lambda: {"default": [KEY]})
     rules: RuleBook = UNRESTRICTED
+    hook: HookClient = field(default_factory=lambda: HookClient(allow_private=True, guard=assert_no_transaction))
 
     @property
     def provider(self) -> RetellProvider:
@@ -146,7 +148,7 @@ class Stage:
 
     def dialer(self) -> Dialer:
         """Return a dialer that calls through the simulator."""
-        return Dialer(self.dialing, self.provider, self.clock, self.settings, rules=self.rules)
+        return Dialer(self.dialing, self.provider, self.clock, self.settings, rules=self.rules, hook=self.hook)
 
     async def send(self, *bodies: bytes, key: str = KEY) -> list[StoredEvent | RejectedEvent]:
         """Receive the bodies one after the other, each signed now with `key`."""
@@ -199,4 +201,5 @@ async def open_stage(
         ]
         stage = Stage(scratch, look, clock, workspace, gate, webhook, dialing, settings or DialerSettings())
         stage.clients["default"] = RetellClient(gate)
+        stack.push_async_callback(stage.hook.close)
         yield stage

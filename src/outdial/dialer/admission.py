@@ -60,6 +60,7 @@ class WaitReason(StrEnum):
     ACCOUNT_FULL = "account_full"
     SHARE_TAKEN = "share_taken"
     PACING = "pacing"
+    PRE_DIAL_HOOK = "pre_dial_hook"
 
 
 class SkipReason(StrEnum):
@@ -130,7 +131,8 @@ class PlaceAdmissions:
 class LimitFacts:
     """The limits of a campaign and its account, with the calls that count against them.
 
-    `sharers` counts the campaigns of the account that want to call, this one included.
+    `sharers` counts the campaigns of the account that want to call, this one included. While the pre-dial hook fails,
+    `hook_retry_at` is when it is asked again.
     """
 
     concurrency_limit: int
@@ -141,6 +143,7 @@ class LimitFacts:
     batch_size: int
     sharers: int
     pace: Pace
+    hook_retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -354,7 +357,12 @@ def next_call_at(
 
 
 def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admit | Wait:
-    """Decide how many calls may start, and when: concurrency first, then the calls per second of the account."""
+    """Decide how many calls may start, and when: the hook, concurrency, then the calls per second of the account.
+
+    A hook that has failed is asked about a single call first.
+    """
+    if limits.hook_retry_at is not None and limits.hook_retry_at > now:
+        return Wait(reason=WaitReason.PRE_DIAL_HOOK, until=limits.hook_retry_at)
     capacity = limits.concurrency_limit - limits.reserved_inbound
     if limits.campaign_limit is not None and limits.campaign_live >= limits.campaign_limit:
         return Wait(reason=WaitReason.CAMPAIGN_FULL)
@@ -372,7 +380,7 @@ def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admi
         sharers=limits.sharers,
     )
     pace = recovered(limits.pace, now)
-    starts = start_slots(pace, now, free, horizon)
+    starts = start_slots(pace, now, free if limits.hook_retry_at is None else min(free, 1), horizon)
     if not starts:
         return Wait(reason=WaitReason.PACING, until=next_claim_at(pace, now, horizon))
     return Admit(starts=starts)

@@ -76,6 +76,7 @@ _WAITING_FOR: Final[Mapping[WaitReason, str]] = MappingProxyType(
         WaitReason.SHARE_TAKEN: "concurrency",
         WaitReason.PACING: "pacing",
         WaitReason.NOT_SCREENED: "screening",
+        WaitReason.PRE_DIAL_HOOK: "pre_dial_hook",
     }
 )
 
@@ -351,6 +352,7 @@ class Claimer:
                 deadline=start_at + self._settings.request_timeout + DEADLINE_MARGIN,
                 spacing=spacing(lock.pace),
                 limits_at=now,
+                needs_clearance=lock.counts.has_hook,
             )
             for contact, start_at in zip(contacts, lock.starts, strict=False)
         ]
@@ -374,6 +376,7 @@ class Claimer:
             ],
             start_ats=[call.start_at for call in calls],
             deadlines=[call.deadline for call in calls],
+            needs_clearance=lock.counts.has_hook,
         )
         made = set(inserted)
         calling = [contact.id for contact, call in zip(contacts, calls, strict=True) if call.id in made]

@@ -14,6 +14,7 @@ from uuid import UUID
 from outdial.db.queries import batches, calling_rules
 from outdial.db.session import Connection
 from outdial.dialer.admission import (
+    Admission,
     Admit,
     CampaignFacts,
     LimitFacts,
@@ -50,6 +51,7 @@ PermissionReason: TypeAlias = Literal[
     WaitReason.KEYS_MISSING,
     WaitReason.RULE_CAP,
     WaitReason.NOT_SCREENED,
+    WaitReason.PRE_DIAL_HOOK,
 ]
 
 ContactSkipReason: TypeAlias = Literal[
@@ -84,6 +86,8 @@ class DialingFacts:
     waiting_for: str | None
     failures: int = 0
     failing_reason: str | None = None
+    hook_failures: int = 0
+    hook_failing_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +162,7 @@ async def examine(
                 batch_size=row.batch_size,
                 sharers=row.sharers,
                 pace=Pace(row.calls_per_second, row.rate_factor, row.next_start_at, row.backoff_until),
+                hook_retry_at=row.hook_retry_at,
             ),
             missing_lists=missing_lists(
                 [ListKind(kind) for kind in row.lists_required], lists_of.get(row.organization_id, []), now.date()
@@ -170,6 +175,8 @@ async def examine(
             waiting_for=row.waiting_for,
             failures=row.failures,
             failing_reason=row.failing_reason,
+            hook_failures=row.hook_failures,
+            hook_failing_reason=row.hook_failing_reason,
         )
         diagnoses[row.campaign_id] = diagnose(facts, now)
     return diagnoses
@@ -190,12 +197,19 @@ def diagnose(facts: DialingFacts, now: datetime) -> Diagnosis | None:
         return Diagnosis(reason=RunReason.NO_DIALER, at=facts.next_batch_at, facts=facts)
     if facts.failures and campaign.status in FAILS_IN:
         return Diagnosis(reason=RunReason.FAILING, at=facts.next_batch_at, facts=facts)
-    pace = campaign.limits.pace
     try:
         admission = admit_campaign(campaign, now, horizon=timedelta())
     except DomainError as error:  # such as calling hours that were stored before the database checked them
         facts = replace(facts, failures=1, failing_reason=str(error))
         return Diagnosis(reason=RunReason.FAILING, at=facts.next_batch_at, facts=facts)
+    if facts.hook_failures and _waits_for_hook(campaign, admission, now):
+        return Diagnosis(reason=WaitReason.PRE_DIAL_HOOK, at=campaign.limits.hook_retry_at, facts=facts)
+    return _explain(facts, admission, now)
+
+
+def _explain(facts: DialingFacts, admission: Admission, now: datetime) -> Diagnosis | None:
+    """Return the diagnosis of an admission."""
+    campaign, pace = facts.campaign, facts.campaign.limits.pace
     match admission:
         case Admit() | Wait(reason=WaitReason.PACING) if pace.backoff_until is not None and pace.backoff_until > now:
             return Diagnosis(reason=RunReason.BACKED_OFF, at=pace.backoff_until, facts=facts)
@@ -251,6 +265,20 @@ def _reached_cap(campaign: CampaignFacts) -> str:
     return first.first_reason.removeprefix(OVER_RULE_CAP)
 
 
+def _waits_for_hook(campaign: CampaignFacts, admission: Admission, now: datetime) -> bool:
+    """Return whether the failing hook is what keeps the campaign from calling: its contacts are deferred, too."""
+    retry_at = campaign.limits.hook_retry_at
+    match admission:
+        case Wait(reason=WaitReason.PRE_DIAL_HOOK) | Admit():
+            return True
+        case Wait(reason=WaitReason.RETRY_DUE, until=until):
+            return retry_at is not None and retry_at > now and until is not None and until <= retry_at
+        case Wait() | Skip():
+            return False
+        case never:
+            assert_never(never)
+
+
 def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
     facts = diagnosis.facts
     match reason:
@@ -281,7 +309,12 @@ def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
 
 
 def _permission_sentence(reason: PermissionReason, diagnosis: Diagnosis, at: str) -> str:
+    facts = diagnosis.facts
     match reason:
+        case WaitReason.PRE_DIAL_HOOK:
+            times = "" if facts.hook_failures == 1 else f" {facts.hook_failures} times in a row"
+            cause = facts.hook_failing_reason or "no reason recorded"
+            return f"The pre-dial hook failed{times} ({cause}), so no call may start; it is asked again {at}"
         case WaitReason.LAW_OPENS:
             return f"Calling rules allow no calls in {_jurisdictions(diagnosis.places)} now; the next may start {at}"
         case WaitReason.NO_RULES:

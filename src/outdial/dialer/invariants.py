@@ -70,6 +70,8 @@ class OutstandingRequests:
             raise InvariantBroken(f"promise 7: the request of call {call.id} leaves before its start time")
         if not call.window.is_open(now):
             raise InvariantBroken(f"promise 8: the request of call {call.id} leaves outside the hours of its place")
+        if call.needs_clearance and call.cleared_at is None:
+            raise InvariantBroken(f"the pre-dial hook has not allowed call {call.id}")
         self._call_ids.add(call.id)
         self._phones.add((call.organization_id, call.phone))
 

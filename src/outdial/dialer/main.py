@@ -17,6 +17,7 @@ from outdial.dialer.worker import Dialer
 from outdial.domain.rules import RuleBook
 from outdial.inbox.applier import EventApplier
 from outdial.log import log
+from outdial.pre_dial.client import HookClient
 from outdial.process import notify_ready, stop_event
 from outdial.retell.client import RetellClient
 from outdial.retell.events import RetellEventReader
@@ -139,6 +140,8 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         }
         for client in clients.values():
             stack.push_async_callback(client.close)
+        hook = HookClient(allow_private=settings.hook_private, guard=assert_no_transaction)
+        stack.push_async_callback(hook.close)
         database = await stack.enter_async_context(
             await Database.connect(
                 urls.dialer,
@@ -161,7 +164,7 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         await check.compare()
         provider = RetellProvider(clients)
         yield DialerParts(
-            dialer=Dialer(database, provider, clock, timing, rules=_rules(settings, clock.now())),
+            dialer=Dialer(database, provider, clock, timing, rules=_rules(settings, clock.now()), hook=hook),
             deletions=ProviderDeletions(database, provider, clock),
             applier=EventApplier(
                 inbox,

@@ -49,6 +49,7 @@ class PlannedCall:
     The request may leave `slack` late; `spacing` is the time between two starts of the account. `campaign_status` is
     the status read under the lock that the call was planned under, `limits_at` the time before the limits were read.
     `window` says when the law and the campaign's hours allow the call.
+    A call that `needs_clearance` may be requested once `cleared_at` is stored: the pre-dial hook has allowed it.
     """
 
     id: UUID
@@ -65,6 +66,8 @@ class PlannedCall:
     window: EffectiveWindow
     limits_at: datetime
     slack: timedelta = LATENESS
+    needs_clearance: bool = False
+    cleared_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +184,7 @@ def limits_of(campaign: LockedCampaign, account: LockedAccount, counts: LiveCoun
         batch_size=campaign.batch_size,
         sharers=counts.sharers,
         pace=pace_of(account),
+        hook_retry_at=counts.hook_retry_at,
     )
 
 
@@ -196,6 +200,7 @@ def plan_call(
     deadline: datetime,
     spacing: timedelta,
     limits_at: datetime,
+    needs_clearance: bool = False,
 ) -> PlannedCall:
     """Return the call of one contact, with the request as it is sent, and sent again by a rescue."""
     request = CallRequest(
@@ -220,6 +225,7 @@ def plan_call(
         body=encode_request(request),
         window=window,
         limits_at=limits_at,
+        needs_clearance=needs_clearance,
     )
 
 

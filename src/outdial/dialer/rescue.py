@@ -17,6 +17,7 @@ from outdial.db.queries import accounts, calling_rules, campaign_status, events,
 from outdial.db.session import Database
 from outdial.dialer.admission import campaign_hours, may_ring
 from outdial.dialer.claim import DEADLINE_MARGIN
+from outdial.dialer.clearance import ClearanceGate
 from outdial.dialer.place import CallResponse, Placer, repeated
 from outdial.dialer.plan import PlannedCall, pace_of
 from outdial.dialer.settle import MAX_RESCUE_INTERVAL, CallAdoption, CallIdTaken, Settler
@@ -50,6 +51,7 @@ class Rescuer:
         provider: VoiceProvider,
         placer: Placer,
         settler: Settler,
+        clearance: ClearanceGate,
         clock: Clock,
         settings: DialerSettings,
         rules: RuleBook,
@@ -59,6 +61,7 @@ class Rescuer:
         self._rules = rules
         self._placer = placer
         self._settler = settler
+        self._clearance = clearance
         self._clock = clock
         self._settings = settings
         self._unresponsive: set[UUID] = set()
@@ -95,7 +98,12 @@ class Rescuer:
                 reconcile_after=self._settings.reconcile_after,
                 reconcile_most=self._settings.reconcile_most,
             )
-        if call is None or not self._provider.has_account(call.credential):
+        if call is None:
+            return
+        if call.status == CallStatus.UNKNOWN and call.needs_clearance and call.cleared_at is None:
+            await self._clearance.release_abandoned(call.organization_id, call.id)
+            return
+        if not self._provider.has_account(call.credential):
             return
         if call.status == CallStatus.UNKNOWN:
             await self._rescue(call, now)
@@ -175,6 +183,8 @@ class Rescuer:
             body=call.request.encode(),
             window=window,
             limits_at=now,
+            needs_clearance=call.needs_clearance,
+            cleared_at=call.cleared_at,
         )
 
     # Calls that Retell has: what is their state?

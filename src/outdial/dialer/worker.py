@@ -11,6 +11,7 @@ from outdial.db.queries import batches
 from outdial.db.session import CONNECTION_ERRORS, Database, LockNotAvailable
 from outdial.dialer.account_limits import LimitReader
 from outdial.dialer.claim import AccountBlocked, Claimed, Claimer, Completed
+from outdial.dialer.clearance import ClearanceGate
 from outdial.dialer.finish import Finisher
 from outdial.dialer.place import CallResponse, Placer
 from outdial.dialer.plan import PlannedCall
@@ -23,6 +24,7 @@ from outdial.domain.errors import DomainError
 from outdial.domain.ids import new_id
 from outdial.domain.rules import RuleBook
 from outdial.log import log
+from outdial.pre_dial.client import HookClient
 from outdial.provider import VoiceProvider
 from outdial.settings import DialerSettings
 
@@ -56,6 +58,7 @@ class Dialer:
         *,
         rules: RuleBook,
         make_id: Callable[[datetime], UUID] = new_id,
+        hook: HookClient | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -65,6 +68,7 @@ class Dialer:
         )
         self._placer = Placer(database, provider, clock, settings)
         self._settler = Settler(database, clock, settings)
+        self._clearance = ClearanceGate(database, hook or HookClient(allow_private=False), clock)
         self._finisher = Finisher(database, provider, clock)
         self._limits = LimitReader(database, provider, clock)
         self.rescuer = Rescuer(
@@ -72,6 +76,7 @@ class Dialer:
             provider=provider,
             placer=self._placer,
             settler=self._settler,
+            clearance=self._clearance,
             clock=clock,
             settings=settings,
             rules=rules,
@@ -235,7 +240,8 @@ class Dialer:
     async def _place_and_settle(self, calls: list[PlannedCall]) -> None:
         tally = ClaimTally()
         try:
-            async for responses in self._placer.place_in_groups(calls):
+            cleared = await self._clearance.clear(calls)
+            async for responses in self._placer.place_in_groups(cleared):
                 # Go on after an error: the other requests still leave, and MAX_REQUESTS counts them.
                 try:
                     await self._settle_group(responses, tally)

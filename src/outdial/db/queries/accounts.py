@@ -47,12 +47,16 @@ _locked_account = row_builder(LockedAccount)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveCounts:
-    """Live calls of an account and a campaign, campaigns that share the slots, and the daily cap per phone."""
+    """Live calls of an account and a campaign, campaigns that share the slots, the daily cap per phone, and the
+    organization's pre-dial hook.
+    """
 
     account_live: int
     campaign_live: int
     sharers: int
     daily_call_cap: int
+    has_hook: bool
+    hook_retry_at: datetime | None
 
 
 _live_counts = row_builder(LiveCounts)
@@ -180,7 +184,8 @@ _COUNT_LIVE = """\
 select live.of_account as account_live, live.of_campaign as campaign_live,
   (select count(*) from campaigns m where m.provider_account_id = $1 and m.status = 'active'
     and (m.id = $2 or coalesce(m.waiting_for, 'pacing') in ('concurrency', 'pacing'))) as sharers,
-  (select o.daily_call_cap from organizations o where o.id = $3) as daily_call_cap
+  (select o.daily_call_cap from organizations o where o.id = $3) as daily_call_cap,
+  h.organization_id is not null as has_hook, h.retry_at as hook_retry_at
 from (
   select count(*) as of_account, count(*) filter (where c.campaign_id = $2) as of_campaign
   from (
@@ -190,7 +195,8 @@ from (
     select campaign_id from calls
     where provider_account_id = $1 and status in ('released', 'review') and next_check_at is not null
   ) c
-) live;
+) live
+left join pre_dial_hooks h on h.organization_id = $3;
 """
 
 

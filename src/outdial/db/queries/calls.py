@@ -176,13 +176,13 @@ _exported_call = row_builder(ExportedCall)
 
 _INSERT_CALLS = """\
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
-  attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at, created_at,
-  updated_at)
+  attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at,
+  needs_clearance, created_at, updated_at)
 select u.id, $1, $2, u.campaign_contact_id, u.contact_id, $3,
   u.attempt_number, u.phone, $4, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
-  $5, $5
-from unnest($6::uuid[], $7::uuid[], $8::uuid[], $9::integer[],
-  $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[])
+  $5, $6, $6
+from unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::integer[],
+  $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::timestamptz[])
   as u (id, campaign_contact_id, contact_id, attempt_number, phone, request, decision, start_at, deadline)
 order by u.phone
 on conflict do nothing
@@ -197,6 +197,7 @@ async def insert_calls(
     campaign_id: UUID,
     provider_account_id: UUID,
     from_number: str,
+    needs_clearance: bool,
     now: datetime,
     ids: Sequence[UUID],
     campaign_contact_ids: Sequence[UUID],
@@ -221,6 +222,7 @@ async def insert_calls(
             campaign_id,
             provider_account_id,
             from_number,
+            needs_clearance,
             now,
             ids,
             campaign_contact_ids,

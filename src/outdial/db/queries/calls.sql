@@ -5,11 +5,11 @@
 -- Insert the calls before any request leaves. A phone with a live call elsewhere returns no row. The order by phone
 -- keeps two accounts of an organization from deadlocking.
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
-  attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at, created_at,
-  updated_at)
+  attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at,
+  needs_clearance, created_at, updated_at)
 select u.id, :organization_id, :campaign_id, u.campaign_contact_id, u.contact_id, :provider_account_id,
   u.attempt_number, u.phone, :from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
-  :now, :now
+  :needs_clearance, :now, :now
 from unnest(:ids::uuid[], :campaign_contact_ids::uuid[], :contact_ids::uuid[], :attempt_numbers::integer[],
   :phones::text[], :requests::text[], :decisions::text[], :start_ats::timestamptz[], :deadlines::timestamptz[])
   as u (id, campaign_contact_id, contact_id, attempt_number, phone, request, decision, start_at, deadline)

@@ -66,6 +66,8 @@ class CheckedCall:
     purpose: str
     zone_key: str
     jurisdiction_key: str
+    needs_clearance: bool
+    cleared_at: datetime | None
 
 
 _checked_call = row_builder(CheckedCall)
@@ -293,7 +295,8 @@ returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provi
   c.status, c.retell_call_id, c.checks, c.created_at, c.placed_at, c.ended_at, c.request_deadline,
   c.request::text as request, c.outcome, c.analysis is not null as analyzed,
   coalesce(c.duration_ms, 0) as duration_ms, m.status as campaign_status,
-  m.calling_hours::text as calling_hours, m.purpose, cc.zone_key, cc.jurisdiction_key;
+  m.calling_hours::text as calling_hours, m.purpose, cc.zone_key, cc.jurisdiction_key,
+  c.needs_clearance, c.cleared_at;
 """
 
 
@@ -320,12 +323,18 @@ set request_deadline = $1, next_check_at = $1, requests = c.requests + 1, update
 where c.id = $3 and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= $2)
   and not exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone
     and d.purpose in ('any', (select m.purpose from campaigns m where m.id = c.campaign_id)))
+  and (c.cleared_at is not null or not c.needs_clearance
+    and not exists (select from pre_dial_hooks h where h.organization_id = c.organization_id))
 returning c.id;
 """
 
 
 async def begin_resend(connection: Connection, *, deadline: datetime, now: datetime, call_id: UUID) -> UUID | None:
-    """Begin to send the same request with the same key again. No one else does until `deadline`."""
+    """Begin to send the same request with the same key again.
+
+    No one else does until `deadline`. Where the organization has a pre-dial hook, only a call that it has allowed is
+    requested again.
+    """
     value: UUID | None = await connection.fetchval(_BEGIN_RESEND, deadline, now, call_id)
     return value
 

@@ -116,7 +116,7 @@ select organization_id, call_id from private.calls_to_check(:now, :limit);
 -- name: take_call_to_check
 -- returns: CheckedCall | None
 -- row: A silent call that this transaction checks. Request and calling hours are JSON text.
--- null: retell_call_id, placed_at, ended_at, request_deadline, outcome
+-- null: retell_call_id, placed_at, ended_at, request_deadline, outcome, cleared_at
 -- Take a silent call for a check until next_check_at. The interval doubles with each check.
 update calls c
 set next_check_at = :now + case when c.status in ('placing', 'unknown')
@@ -132,16 +132,20 @@ returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provi
   c.status, c.retell_call_id, c.checks, c.created_at, c.placed_at, c.ended_at, c.request_deadline,
   c.request::text as request, c.outcome, c.analysis is not null as analyzed,
   coalesce(c.duration_ms, 0) as duration_ms, m.status as campaign_status,
-  m.calling_hours::text as calling_hours, m.purpose, cc.zone_key, cc.jurisdiction_key;
+  m.calling_hours::text as calling_hours, m.purpose, cc.zone_key, cc.jurisdiction_key,
+  c.needs_clearance, c.cleared_at;
 
 -- name: begin_resend
 -- returns: UUID | None
--- Begin to send the same request with the same key again. No one else does until `deadline`.
+-- Begin to send the same request with the same key again. No one else does until `deadline`. Where the organization has
+-- a pre-dial hook, only a call that it has allowed is requested again.
 update calls c
 set request_deadline = :deadline, next_check_at = :deadline, requests = c.requests + 1, updated_at = :now
 where c.id = :call_id and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= :now)
   and not exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone
     and d.purpose in ('any', (select m.purpose from campaigns m where m.id = c.campaign_id)))
+  and (c.cleared_at is not null or not c.needs_clearance
+    and not exists (select from pre_dial_hooks h where h.organization_id = c.organization_id))
 returning c.id;
 
 -- name: release_call!
